@@ -1,7 +1,7 @@
 """Make a road from a seed: a name such as random:7 -> a plan, with hills and materials.
 
-random:7 is the road of seed 7; values after it narrow what the seed chooses from:
-random:7:length=400-600,hills=0, surface=dirt.
+random:7 is the road of seed 7. Values after the seed narrow what the seed chooses from, as in
+random:7:length=400-600,hills=0,surface=dirt.
 """
 
 from collections.abc import Mapping
@@ -30,15 +30,15 @@ RANDOM_PREFIX = "random:"
 
 _Range = tuple[float, float]  # smallest and largest
 
-# Figures in metres: the range that a seed chooses from, and the smallest and the largest value that
-# a name may state
+# figure in metres -> the range that a seed chooses from, and the range of values that a name may
+# state
 FIGURES: dict[str, tuple[_Range, _Range]] = {
     "length": ((500.0, 1200.0), (150.0, 5000.0)),
     "radius": ((18.0, 40.0), (8.0, 200.0)),
     "hills": ((0.0, 10.0), (0.0, 40.0)),
     "width": ((7.0, 10.0), (NARROWEST_M, WIDEST_M)),
 }
-# Kinds of roads: the default first; a seed chooses only where the name says "any"
+# kind of road -> its choices, the default first; a seed chooses only where a name says "any"
 KINDS = {
     "shape": ("loop", "winding", "any"),
     "neighbor": ("none", "left", "right", "any"),
@@ -52,8 +52,8 @@ KINDS = {
 def parse_name(name: str) -> tuple[int, Mapping[str, _Range], Mapping[str, str]]:
     """Return what a name such as random:7 or random:7:surface=dirt states.
 
-    These are the seed, a range for each of FIGURES, and everything that is stated, as texts. Raises
-    ValueError for a malformed name.
+    Three things: the seed; a range for each of FIGURES, the seed's usual one where the name states
+    none; and all values that the name states, as texts. Raises ValueError for a malformed name.
     """
     seed, _, rest = name.removeprefix(RANDOM_PREFIX).partition(":")
     if not seed.isdecimal() or len(seed) > 9:
@@ -91,7 +91,7 @@ def _range_of(figure: str, value: str) -> _Range:
 
 
 def _check_choice(key: str, value: str) -> None:
-    """Raise ValueError if there is no such choice."""
+    """Raise ValueError unless `value` is a choice of `key`, which is one of KINDS or CHOICES."""
     choices = (KINDS | CHOICES).get(key)
     if choices is None:
         names = (*FIGURES, *KINDS, *CHOICES)
@@ -108,23 +108,22 @@ def _check_choice(key: str, value: str) -> None:
 
 @dataclass(frozen=True)
 class _Wish:
-    """What a seed and a name ask for; the shape is drawn until a road keeps to it."""
+    """What a seed and a name ask of a road. Random shapes are tried until one keeps to it."""
 
     name: str
     closed: bool
     length_m: float
-    hills_m: float  # from the lowest point to the highest
+    hills_m: float  # height from the lowest point to the highest
     width_m: float
-    radius_m: float  # of the sharpest bend, as asked for
-    least_radius_m: float  # of the sharpest bend, with room for the road itself
-    clear_m: float  # from the centre line, free of other parts of the road
+    radius_m: float  # smallest radius of a bend that was asked for
+    least_radius_m: float  # smallest radius of a bend, also with room for the road's inner edge
+    clear_m: float  # two parts of the road keep twice this distance between their centre lines
     eased: float  # fraction by which the slope is gentler in the sharpest bends
     look: RoadLook
 
 
-# Tries to find a road: of any shape, and then of ever rounder ones
-_TRIES = 200
-_CALMER_TRIES = 100
+_TRIES = 200  # shapes of full wildness that are tried
+_CALMER_TRIES = 100  # shapes that are tried after these, each calmer than the one before
 
 
 def random_road(name: str) -> RoadPlan:
@@ -151,10 +150,11 @@ def random_road(name: str) -> RoadPlan:
     )
 
 
-_WINDING = 0.7  # fraction of winding roads, where the shape is any
-_ROUNDNESS = 14.0  # length of a loop over the largest radius of its sharpest bend
-_BESIDE_M = 6.0  # outside a road's edges, free of other parts of the road
-_INSIDE_M = 2.0  # on the inside of bends, free of the road's other edge
+_WINDING = 0.7  # where the shape is "any": fraction of winding roads; the others are loops
+# the sharpest bend of a loop may be asked to have a radius of at most the length over this
+_ROUNDNESS = 14.0
+_BESIDE_M = 6.0  # land on each side of every part of the road that is free of other parts
+_INSIDE_M = 2.0  # radius of the road's inner edge in the sharpest bend of a winding road
 
 
 def _draw_wish(
@@ -164,14 +164,18 @@ def _draw_wish(
     ranges: Mapping[str, _Range],
     stated: Mapping[str, str],
 ) -> _Wish:
-    """Draw everything but the shape. The order is part of the format: it decides every road."""
+    """Choose everything but the shape at random.
+
+    The order of the random numbers is part of the format: another order gives other roads.
+    """
     kinds = {kind: stated.get(kind, choices[0]) for kind, choices in KINDS.items()}
     look = _draw_look(randomness, seed, stated)
     figures = {
         figure: low + (high - low) * randomness.random() for figure, (low, high) in ranges.items()
     }
 
-    # drawn only where it is asked for, so that the loops of a seed stay the same
+    # a random number is used only where the name asks for any shape, so that the loops of a seed
+    # stay the same
     shape = kinds["shape"]
     if shape == "any":
         shape = "winding" if randomness.random() < _WINDING else "loop"
@@ -183,9 +187,11 @@ def _draw_wish(
         # a loop cannot be rounder than a circle
         radius_m = min(radius_m, max(figures["length"] / _ROUNDNESS, least_m))
     else:
-        # more often near the least: sharp bends are hard to drive
+        # more often near the smallest radius, since sharp bends are hard to drive; 1e-9 stands for
+        # an empty range, where the other factor is 0
         radius_m = least_m + (radius_m - least_m) ** 2 / max(most_m - least_m, 1e-9)
     clear_m = figures["width"] / 2 + look.edge_m + _BESIDE_M
+    # the smallest radius of the centre line that leaves room on the inside of a bend
     inside_m = clear_m if closed else clear_m - _BESIDE_M + _INSIDE_M
 
     neighbor_m = _draw_neighbor(seed, kinds["neighbor"], figures["width"])
@@ -204,7 +210,7 @@ def _draw_wish(
 
 
 def _draw_points(randomness: Random, wish: _Wish, wildness: float) -> Points:
-    """Draw a shape. wildness: 1 to nearly 0, for ever rounder ones."""
+    """Return a random shape. wildness: 1 for any shape; the nearer to 0, the rounder it is."""
     if wish.closed:
         return loop_points(randomness, wish.length_m, wish.hills_m, wildness)
     shape = WindingShape(wish.length_m, wish.hills_m, wish.least_radius_m / wildness, wish.eased)
@@ -217,10 +223,11 @@ def _plan_of(wish: _Wish, points: Points) -> RoadPlan:
 
 
 def _has_faults(plan: RoadPlan, wish: _Wish) -> bool:
-    """Return whether a road is too sharp, or comes too near to itself."""
+    """Return whether a road has too sharp a bend, or comes too near to itself."""
     line = interpolate(plan.table, plan.closed)
     if not plan.closed:
         line = with_run_outs(line)
+    # neither a map nor a length is asked for
     rules = RoadRules(map_m=None, least_length_m=0, least_radius_m=wish.least_radius_m)
     return bool(faults_of_line(line.points[:, [0, 2]], wish.clear_m, rules, plan.closed))
 
@@ -228,7 +235,8 @@ def _has_faults(plan: RoadPlan, wish: _Wish) -> bool:
 # The look
 
 
-# How often each choice is drawn; the choices of the other materials are equally frequent
+# field of RoadLook -> fractions of its CHOICES, in their order; the choices of a field that is not
+# here are equally frequent
 _OFTEN = {
     "surface": (0.6, 0.2, 0.2),
     "barriers": (0.7, 0.15, 0.15),
@@ -236,11 +244,15 @@ _OFTEN = {
 
 
 def _draw_look(randomness: Random, seed: int, stated: Mapping[str, str]) -> RoadLook:
-    """Draw every choice, also one that the name states, so that the others stay as they are."""
+    """Return random materials, or those that the name states.
+
+    A random number is used for a stated material, too, so that the others do not depend on it.
+    """
     look: dict[str, Any] = {"seed": seed}
     for name, choices in CHOICES.items():
         often = _OFTEN.get(name, (1 / len(choices),) * len(choices))
         number = int(np.searchsorted(np.cumsum(often), randomness.random()))
+        # rounded fractions may add up to a little less than 1
         drawn = choices[min(number, len(choices) - 1)]
         look[name] = stated.get(name, drawn)
     look["shade"] = round(0.7 + 0.6 * randomness.random(), 3)
@@ -248,13 +260,16 @@ def _draw_look(randomness: Random, seed: int, stated: Mapping[str, str]) -> Road
     return RoadLook(**look)
 
 
-_NEIGHBOR = 0.25  # fraction of the roads with a neighbor, where the kind is any
+_NEIGHBOR = 0.25  # where the neighbor is "any": fraction of the roads with one
 
 
 def _draw_neighbor(seed: int, neighbor: str, width_m: float) -> float:
-    """Return the distance of the middle of a neighboring road, 0 for none; wide roads have none.
+    """Return the offset of a neighboring road's middle, positive to the right, 0 for none.
 
-    It has random numbers of its own, so that the rest of a road does not depend on it.
+    A neighbor that would be too far away to be seen whole is left out. The random numbers here have
+    a seed of their own, so that the rest of a road does not depend on its neighbor.
+
+    neighbor: a choice of KINDS
     """
     randomness = np.random.default_rng([seed, 21])
     drawn = randomness.random()
@@ -271,17 +286,18 @@ def _draw_neighbor(seed: int, neighbor: str, width_m: float) -> float:
     return round(side * (width_m + gap_m), 2)
 
 
-# Eased slopes: fraction of the winding roads where slopes may be any, and by how much, at least and
-# at most, the slope is gentler in sharp bends
-_EASED = 0.5
-_LOW_EASED = 0.5
-_FULL_EASED = 1.0
+# Eased slopes are gentler in sharp bends
+_EASED = 0.5  # where the slopes are "any": fraction of the roads with eased ones
+_LOW_EASED = 0.5  # smallest fraction by which they are gentler
+_FULL_EASED = 1.0  # greatest fraction
 
 
 def _draw_eased(seed: int, slopes: str) -> float:
     """Return the fraction by which the slope is gentler in the sharpest bends.
 
-    It has random numbers of its own.
+    The random numbers here have a seed of their own, as those of the neighbor.
+
+    slopes: a choice of KINDS
     """
     randomness = np.random.default_rng([seed, 22])
     drawn = randomness.random()

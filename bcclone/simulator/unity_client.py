@@ -24,13 +24,13 @@ from bcclone.system.errors import UserError
 
 @dataclass(frozen=True)
 class CarState:
-    """What the car reports."""
+    """What the car reports with a frame."""
 
     steering_degrees: float
     throttle: float
     speed_mph: float
-    jpeg: bytes  # its frame
-    manual: bool = False  # a driving key is held; the server then gets no other value
+    jpeg: bytes  # the frame, a JPEG file
+    manual: bool = False  # a driving key is held; the server is then told nothing else
 
 
 class World(Protocol):
@@ -40,7 +40,7 @@ class World(Protocol):
         """Advance to the next frame and return the car's state; None after the end of the drive."""
 
     def steer(self, steering: float, throttle: float) -> None:
-        """Set the controls, -1 to 1, that hold until the next ones."""
+        """Set the controls, -1 to 1; they hold until the next call."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class DriveReport:
     telemetries: int
     steers: int
     manuals: int
-    lost_loops: int  # answers that the simulator could not read; each ends one of its loops
-    latencies_ms: tuple[float, ...]  # from each telemetry to its answer
+    lost_loops: int  # answers that the simulator could not read; each ends a loop of UnityClient
+    latencies_ms: tuple[float, ...]  # time from each telemetry to its answer
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts, and median and 99th percentile of the latency.
@@ -71,6 +71,7 @@ class DriveReport:
         }
 
     def summary(self) -> str:
+        """Return the counts and the latency as a line for a person."""
         latency = self.as_json()["request_to_steer_ms"]
         return (
             f"{self.telemetries} telemetries, {self.steers} steers, {self.manuals} manuals; "
@@ -78,7 +79,7 @@ class DriveReport:
         )
 
 
-_PING_SECONDS = 25.0  # between two pings
+_PING_SECONDS = 25.0  # time between two pings
 
 
 class UnityClient:
@@ -129,7 +130,7 @@ class UnityClient:
         try:
             with _listening(self._connection) as inbox:
                 self._send_telemetry()  # fact 4: "open" fires for the websocket
-                self._connection.send_text("2")  # fact 9
+                self._connection.send_text("2")  # fact 9: a ping
                 self._exchange(inbox)
         except (ServerGone, OSError) as error:
             raise UserError(
@@ -158,18 +159,20 @@ class UnityClient:
                 )
             if now - pinged > _PING_SECONDS:
                 pinged = now
-                self._connection.send_text("2")
+                self._connection.send_text("2")  # fact 9: a ping
         for farewell in ("41", "1"):  # fact 12
             self._connection.send_text(farewell)
 
     def _handle(self, message: str, arrived: float) -> bool:
         """Handle a message; return whether it answers a telemetry."""
         if message.startswith("0"):
-            _parsed(message[1:], message, dict)  # fact 3: only the sid matters
+            # fact 3: the simulator reads the sid only, so the packet is checked and thrown away
+            _parsed(message[1:], message, dict)
             if self._loops > 1:
-                self._send_telemetry()  # fact 4: "open" fires for the packet, too
+                # fact 4: "open" fires again, for the packet, and the second loop begins
+                self._send_telemetry()
         elif message == "2":
-            self._connection.send_text("3")
+            self._connection.send_text("3")  # fact 9: the answer to a ping
         elif message.startswith("42"):
             return self._handle_event(_parsed(message[2:], message, list), arrived)
         return False
@@ -177,7 +180,7 @@ class UnityClient:
     def _handle_event(self, event: list[Any], arrived: float) -> bool:
         """Handle an event; return whether it answers a telemetry.
 
-        event: name, then at most one argument, which is an object
+        event: the event's name, then at most one argument, a JSON object
         """
         name, *arguments = event or [None]
         are_objects = all(isinstance(argument, dict) for argument in arguments)
@@ -186,7 +189,8 @@ class UnityClient:
             raise ServerGone(f"an event that the simulator cannot read: {ascii(event)[:100]}")
         if name not in ("steer", "manual"):
             return False
-        # a server may also send an event that answers no telemetry; it has no latency
+        # an event that arrived before the oldest waiting telemetry was sent does not answer it, and
+        # has no latency
         if self._sent and arrived > self._sent[0]:
             self._latencies_ms.append((arrived - self._sent.popleft()) * 1000)
         self._counts[name] += 1
@@ -230,6 +234,7 @@ class UnityClient:
         self._connection.send_text(text)
 
     def _fields(self, state: CarState) -> dict[str, str]:
+        """Return the content of a telemetry message (fact 5)."""
         return {
             "steering_angle": self._format(state.steering_degrees),
             "throttle": self._format(state.throttle),
@@ -246,11 +251,16 @@ class UnityClient:
         """Return the number in a text as .NET's float.Parse reads it."""
         if not isinstance(text, str):
             raise TypeError("a number that is no JSON string")
-        group, mark = (".", ",") if self._decimal_comma else (",", ".")
+        group = ","
+        mark = "."
+        if self._decimal_comma:
+            group = "."
+            mark = ","
         return float(text.replace(group, "").replace(mark, "."))
 
 
-# A message and when it arrived, by the performance counter; or the error that ended the connection
+# a message and the time of its arrival, by time.perf_counter(); or the error that ended the
+# connection
 _Arrival = tuple[str, float] | Exception
 _END_SECONDS = 1.0  # longest wait for the listening thread to end
 
@@ -259,7 +269,7 @@ _END_SECONDS = 1.0  # longest wait for the listening thread to end
 def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]]":
     """Yield a queue of the server's messages.
 
-    A thread receives them, so that their times are right while the world is busy.
+    A thread receives the messages, so that their times are right even while the world is busy.
     """
     inbox: queue.SimpleQueue[_Arrival] = queue.SimpleQueue()
     ended = threading.Event()
@@ -268,7 +278,7 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]
         while not ended.is_set():
             try:
                 text = connection.receive(timeout=0.2)
-            # ServerGone is an OSError; ValueError: closed by another thread
+            # OSError includes ServerGone; ValueError: another thread has closed the connection
             except (OSError, ValueError) as error:
                 inbox.put(error)
                 return
@@ -284,7 +294,8 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]
         listener.join(_END_SECONDS)  # it ends at the latest when the connection is closed
 
 
-# A server that loads its model answers late; the Unity program waits as long
+# longest wait for the answer to the handshake, as in the Unity program: a server that still loads
+# its model answers late
 _HANDSHAKE_SECONDS = 90.0
 
 
@@ -292,17 +303,17 @@ _HANDSHAKE_SECONDS = 90.0
 def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[UnitySocket]:
     """Connect to a drive server, trying again while it starts; raises UserError if there is none.
 
-    patience_seconds: how long to try again
+    patience_seconds: how long to try again; 0 for a single try
     """
     until = time.monotonic() + patience_seconds
     while True:
         try:
             connection = UnitySocket(host, port, _HANDSHAKE_SECONDS)
             break
-        # ServerGone is an OSError; UnicodeError: a host that is no name
+        # OSError includes ServerGone; UnicodeError comes of a host that is no valid name
         except (OSError, UnicodeError) as error:
             if time.monotonic() >= until:
-                reason = getattr(error, "strerror", None) or error
+                reason = getattr(error, "strerror", None) or error  # not every error has the field
                 raise UserError(
                     f"no drive server at {host}:{port}: {reason}; start one with: bcclone drive "
                     "model.h5"
@@ -315,9 +326,10 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
 
 
 def _parsed(text: str, message: str, kind: type) -> Any:
-    """Return the JSON value of a packet; raises ServerGone if it is not of that kind.
+    """Return the JSON value of a packet; raises ServerGone for no JSON or a value of another kind.
 
-    text: the packet without its type, which is the message's first characters
+    text: the packet without its type, a number at the beginning of the message
+    message: the whole message, for the error
     """
     with suppress(ValueError, RecursionError):
         value = json.loads(text)

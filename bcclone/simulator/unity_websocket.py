@@ -2,13 +2,13 @@
 
 It follows facts 1 and 2 of docs/reference/protocol.md.
 
-wsproto makes and reads the frames. Sent with `message_finished=False`, a part of a text becomes a
-masked frame without FIN, so a text can be split into frames of 1,016 bytes. The split is exact for
-ASCII only, which is all that the simulator sends.
+wsproto makes and reads the frames. It turns a part of a text that is sent with
+`message_finished=False` into a masked frame without FIN, so a text can be split into frames of
+1,016 bytes. The split is exact for ASCII only, which is all that the simulator sends.
 
-wsproto's own handshake has another order of headers, and puts User-Agent last. So the request is
-written here, byte for byte as the simulator's. It has the key of wsproto's request, because wsproto
-checks the answer.
+The handshake's request is written here, byte for byte as the simulator's, because the headers of
+wsproto's request are in another order. The request has the key that wsproto chose, because wsproto
+checks the answer by this key.
 """
 
 import re
@@ -35,8 +35,8 @@ from wsproto.utilities import RemoteProtocolError
 SILENCE_SECONDS = 10.0  # how long a server may be silent
 
 _TARGET = "/socket.io/?EIO=4&transport=websocket"
-_FRAME_BYTES = 1016  # of payload
-_LARGEST_READ = 65_536  # bytes
+_FRAME_BYTES = 1016  # largest payload of a frame
+_LARGEST_READ = 65_536  # most bytes that are read from the socket at once
 
 
 class ServerGone(ConnectionError):
@@ -48,8 +48,9 @@ class UnitySocket:
 
     def __init__(self, host: str, port: int, timeout: float = SILENCE_SECONDS) -> None:
         self._socket = socket.create_connection((host, port), timeout)
-        self._sending = threading.Lock()  # a listening thread answers pings
-        self._message = bytearray()
+        # held while a frame is sent, since a listening thread answers pings in between
+        self._sending = threading.Lock()
+        self._message = bytearray()  # the parts of a message that is not complete yet
         self._protocol = WSConnection(ConnectionType.CLIENT)
         try:
             self._handshake(f"{host}:{port}")
@@ -69,7 +70,7 @@ class UnitySocket:
                 self._socket.sendall(frame)
 
     def receive(self, timeout: float) -> str | None:
-        """Return the next text message, None if none arrives in time.
+        """Return the next message, None if none arrives in time; a binary one as an empty text.
 
         Raises ServerGone at the end of the connection.
         """
@@ -90,7 +91,8 @@ class UnitySocket:
     def _handle(self, event: Event) -> str | None:
         """Handle what the server sent; return the text of a message when it is complete."""
         if isinstance(event, CloseConnection):
-            if self._protocol.state is ConnectionState.OPEN:  # wsproto could not read what came
+            # wsproto asks to close a connection that is still open if it could not read what came
+            if self._protocol.state is ConnectionState.OPEN:
                 raise ServerGone(
                     f"the server sent bytes that are no websocket message: {event.reason}"
                 )
@@ -102,11 +104,12 @@ class UnitySocket:
             if event.message_finished:
                 message = bytes(self._message)
                 self._message.clear()
-                # the simulator ignores what is no text
+                # the simulator ignores binary messages, and callers ignore an empty text
                 return message.decode() if isinstance(event, TextMessage) else ""
         return None
 
     def _read(self) -> None:
+        """Hand what the server sends next to wsproto; raises ServerGone at the connection's end."""
         data = self._socket.recv(_LARGEST_READ)
         if not data:
             raise ServerGone("the server closed the connection")
@@ -136,7 +139,7 @@ class UnitySocket:
 def text_frames(text: str) -> list[bytes]:
     """Return the masked frames of a text message, at most 1,016 bytes of payload each."""
     connection = Connection(ConnectionType.CLIENT)
-    starts = range(0, max(len(text), 1), _FRAME_BYTES)  # an empty text is a frame, too
+    starts = range(0, max(len(text), 1), _FRAME_BYTES)  # an empty text is sent as one frame, too
     frames = []
     for start in starts:
         part = text[start : start + _FRAME_BYTES]

@@ -1,5 +1,4 @@
-"""The simulator as Gymnasium environments: bcclone/Lake-v0, bcclone/Mountain-v0 and
-bcclone/Road-v0.
+"""The simulator as Gymnasium environments: bcclone/Lake-v0, bcclone/Mountain-v0, bcclone/Road-v0.
 
     import gymnasium
     import bcclone.research.environment  # registers the environments
@@ -41,7 +40,8 @@ for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "rando
 class EnvironmentSettings(Checked):
     """What an environment simulates, which observations it gives and which actions it takes.
 
-    One observation is an array, several are a dictionary of arrays.
+    With one name in `observations`, an observation is an array; with several, a dictionary of
+    arrays by these names.
     """
 
     road: str = setting("lake", "lake, mountain, random:SEED, or a .json file of control points")
@@ -74,7 +74,10 @@ class EnvironmentSettings(Checked):
 
 
 def values_by_name(what: str, values: Any, names: Sequence[str]) -> Mapping[str, Any]:
-    """Return values by name, as they are; raises ValueError for other values and other names."""
+    """Return the values unchanged; raises ValueError if they are not by name, or a name is unknown.
+
+    what: word for one of the values in the error's text
+    """
     if not isinstance(values, Mapping):
         raise ValueError(f"{what}s are {values!r}, expected values by name, such as {names[0]!r}")  # noqa: TRY004
     if unknown := sorted(str(name) for name in set(values) - set(names)):
@@ -83,8 +86,9 @@ def values_by_name(what: str, values: Any, names: Sequence[str]) -> Mapping[str,
 
 
 def changed_conditions(conditions: Conditions, changes: Any) -> Conditions:
-    """Return the conditions with changes: values by name, or other Conditions in their place.
-    Raises ValueError.
+    """Return the conditions with some values changed; raises ValueError.
+
+    changes: new values by name, or Conditions that replace all of them
     """
     if isinstance(changes, Conditions):
         return changes

@@ -47,7 +47,7 @@ _INVISIBLE_VIDEO_DRIVERS = ("dummy", "offscreen")
 
 
 class Window:
-    """A window for pictures of one size; without a display, a note, and nothing is shown.
+    """A window for pictures of one size. Without a display it prints a note, and shows nothing.
 
     Raises UserError where there is no pygame.
     """
@@ -57,11 +57,11 @@ class Window:
         import pygame
 
         self._pygame: Any = pygame
-        self._surface: Any = None
+        self._surface: Any = None  # None where nothing is shown
         scale = max(_LEAST_WIDTH_PX // width, 1)
         pygame.display.init()
         is_invisible = pygame.display.get_driver() in _INVISIBLE_VIDEO_DRIVERS
-        # unless the user chose that driver
+        # no note if the user chose an invisible driver
         if is_invisible and "SDL_VIDEODRIVER" not in os.environ:
             pygame.display.quit()
             print("note: there is no display, so render_mode human shows nothing", file=sys.stderr)
@@ -115,7 +115,7 @@ def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
 
 
 def _one_or_all(by_name: dict[str, Any], make: Callable[[dict[str, Any]], Any]) -> Any:
-    """Return the only value, or what is made of several values by name."""
+    """Return the only value, or what `make` makes of several values by name."""
     if len(by_name) == 1:
         return next(iter(by_name.values()))
     return make(by_name)
@@ -138,8 +138,8 @@ def _observation_space(settings: EnvironmentSettings) -> spaces.Space[Any]:
 
 
 _CAR_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # steps of the car in a step of the environment
-_SECTOR_M = 50.0
-_NEXT_SECONDS = 1.0  # how far ahead next_cte looks
+_SECTOR_M = 50.0  # length of a sector, see _sector()
+_NEXT_SECONDS = 1.0  # how far ahead the place is whose offset is next_cte
 # largest offset and turn of a random start, to either side
 _START_OFFSET_M = 0.8
 _START_TURN_DEGREES = 4.0
@@ -176,10 +176,10 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         # counts of all episodes
         self._offroads = 0
         self._crashes = 0
-        # how the present episode has ended, if it has
+        # how the present episode has ended; False and "" until then
         self._crashed = False
         self._cause = ""
-        self._loaded: tuple[str, Conditions] | None = None
+        self._loaded: tuple[str, Conditions] | None = None  # road and conditions of the renderer
         self._load_road(self.settings)
         self._begin(Start())
 
@@ -188,10 +188,11 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode; return its first observation and info.
 
-        options: start_m, offset_m, turn_degrees and speed_mph of Start; conditions: values of
-        Conditions by name; road. They hold for this episode. Raises ValueError for other options,
-        and UserError for a road that cannot be built. After either error the present episode goes
-        on.
+        Raises ValueError for unknown options, and UserError for a road that cannot be built. After
+        either error the present episode continues.
+
+        options: start_m, offset_m, turn_degrees and speed_mph as in Start; road; conditions, values
+            of Conditions by name. They hold for this episode only.
         """
         super().reset(seed=seed)
         values = values_by_name("option", options or {}, (*_DRIVE_OPTIONS, "road", "conditions"))
@@ -202,7 +203,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         # the options of the start are checked before anything changes
         chosen_start = Start(**chosen)
         self._load_road(settings, chosen_start.start_m)
-        # the other values of the start are 0, or random
+        # values of the start that are no option are 0, or random
         start = Start()
         if self.settings.random_start:
             start = self._random_start()
@@ -253,7 +254,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         return self.observe(), reward - PENALTY * failed, failed or goal, truncated, self.info()
 
     def _ending(self, off_road: bool, goal: bool) -> str:
-        """Return why the episode ends, "" if it goes on; failures come first."""
+        """Return why the episode ends, "" if it does not. Failures come before a reached goal."""
         if self._crashed:
             return "crash"
         if off_road:
@@ -321,7 +322,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         }
 
     def _next_cross_track_m(self) -> float:
-        """Return the offset one second ahead, if the car goes straight on."""
+        """Return the offset from the centre line in one second, if the car goes straight ahead."""
         car = self.tracked.car
         ahead_m = car.speed * _NEXT_SECONDS
         x = car.x + ahead_m * sine(car.heading)
@@ -329,7 +330,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         return self.track.locate(x, car.y, z, self.tracked.position.along_m).cross_track_m
 
     def _sector(self) -> int:
-        """Return the number of the road's stretch of 50 m, from 0 where a lap starts."""
+        """Return the number of the sector, a 50 m stretch of road; 0 is where a lap starts."""
         along_m = self.tracked.position.along_m - self.track.start_m
         if self.track.closed:
             along_m = along_m % self.track.lap_m
@@ -374,6 +375,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
             self._loaded = wanted
 
     def _begin(self, start: Start) -> None:
+        """Put a car on the loaded road, and begin an episode."""
         ground_height = self._renderer.scene.ground.height_at
         along_m = self.track.start_m + start.start_m
         self.tracked = TrackedCar(self.track, start.offset_m, along_m, ground_height)
@@ -396,6 +398,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
 
     @property
     def _limit_m(self) -> float:
+        """Return the distance from the centre line that ends the episode, at the car's place."""
         return self.settings.limit_m or self.tracked.position.limit_m
 
     def _frame(self) -> Image:

@@ -20,9 +20,9 @@ _Batch = tuple[Observation, FloatArray, BoolArray, BoolArray, dict[str, Any]]
 class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
     """Cars on the same road that do not meet each other; each drives as in Simulator.
 
-    The cars share the scene, so that even many of them take little memory. An episode that has
-    ended begins anew with the next step, with the options of the last reset(). Raises ValueError
-    for less than one car and for another render_mode than rgb_array.
+    The cars share the scene, so that even many cars take little memory. A car whose episode has
+    ended begins another with the next step, with the options of the last reset(). Raises ValueError
+    for less than one car, and for a render_mode other than rgb_array.
 
     threads: how many threads advance and render the cars; 0: one per core
     """
@@ -49,17 +49,16 @@ class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "car")
-        self._ended = np.zeros(num_envs, np.bool_)
-        self._options: dict[str, Any] | None = None
+        self._ended = np.zeros(num_envs, np.bool_)  # which cars begin an episode with the next step
+        self._options: dict[str, Any] | None = None  # of the last reset()
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode of every car.
 
-        seed: the first car's seed (car n gets seed + n, from n = 0), or a list of one for each
-        options: as in Simulator.reset(), for all cars, also for the episodes that follow without a
-            reset()
+        seed: the first car's seed (car n gets seed + n, from n = 0), or a list of one seed per car
+        options: as in Simulator.reset(), for all cars, and for all episodes up to the next reset()
         """
         seeds: list[int | None]
         if isinstance(seed, list):
@@ -82,8 +81,8 @@ class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
     def step(self, actions: Float32Array) -> _Batch:
         """Advance every car by 0.04 s.
 
-        A car whose episode has ended begins another, and its action is not used. For anything but
-        finite numbers of the shape (cars, controls) it raises ValueError before any car moves.
+        A car whose episode has ended begins another, and its action is not used. Raises ValueError,
+        before any car moves, for actions that are not finite numbers of the shape (cars, controls).
         """
         if np.shape(actions) != self.action_space.shape:
             raise ValueError(
@@ -123,10 +122,12 @@ class DrivingVectorEnv(VectorEnv[Observation, Float32Array, npt.NDArray[Any]]):
         self._pool.shutdown()
 
     def _joined(self, observations: Sequence[Observation]) -> Observation:
+        """Return the cars' observations as one, with the cars as the first axis of its arrays."""
         empty: Any = create_empty_array(self.single_observation_space, self.num_envs)
         return concatenate(self.single_observation_space, observations, empty)
 
     def _infos(self, infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return the cars' infos as one: each name has an array over the cars."""
         joined: dict[str, Any] = {}
         for number, info in enumerate(infos):
             joined = self._add_info(joined, info, number)

@@ -33,8 +33,8 @@ _score = partial(setting, group=_SCORE)
 class ImproveSettings(Checked):
     """What a model learns from, for how long, and on which rows of the suite it is scored.
 
-    recordings: folders, CSV files or patterns, see recording.find_logs(). With `expert`, each round
-        trains on them, too.
+    recordings: folders, CSV files or patterns, as find_logs() of recording/files.py takes them.
+        With `expert`, each round trains on these recordings, too.
     """
 
     model: Path = argument("the model to improve")

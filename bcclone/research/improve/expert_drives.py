@@ -1,8 +1,8 @@
 """Let a model drive a track, and record at each row how the expert would steer there.
 
 DAgger: S. Ross, G. Gordon and D. Bagnell, https://arxiv.org/abs/1011.0686. The model drives, so the
-states are its own; the expert labels them, and drives itself only to take a lost car back to the
-road.
+recording shows the states into which the model gets. The expert labels them, and drives the car
+only to take it back to the road when the model has left it.
 """
 
 import shutil
@@ -55,7 +55,10 @@ class ExpertDriveTask:
 
     @property
     def key(self) -> str:
-        """Return where the figures are kept: in the recording, which is complete with them."""
+        """Return where the drive's figures are kept: in the folder of the recording.
+
+        A recording with figures is complete.
+        """
         return f"{self.folder.name}/drive"
 
     @property
@@ -108,7 +111,7 @@ def draw_drive(
 
 
 def _draw_conditions(random: Random) -> Conditions:
-    """Return other textures, in most drives with another light, weather and camera mounting."""
+    """Return random textures, and in most drives random light, weather and camera mounting."""
     conditions = Conditions(texture_seed=int(random.integers(1, 1 << 20)))
     if random.random() < 0.25:
         return conditions
@@ -130,7 +133,7 @@ def _draw_sun(random: Random) -> float:
 
 
 def run_drive(task: ExpertDriveTask) -> ExpertDrive:
-    """Record a drive in a worker; what an interrupted drive has left in the folder is deleted.
+    """Record a drive in a worker; first delete what an interrupted drive has left in the folder.
 
     Raises UserError, and WorkerFault for a model that this worker does not find.
     """
@@ -140,8 +143,8 @@ def run_drive(task: ExpertDriveTask) -> ExpertDrive:
     return record_drive(policy, task, report_progress)
 
 
-# How far ahead the expert aims: with its default of 0.45 s, the expert itself swings off the road
-# when its steering takes effect 400 ms late.
+# How far ahead the expert aims. With the default of 0.45 s, an expert whose steering takes effect
+# 400 ms late swings off the road.
 LOOKAHEAD_SECONDS = 0.8
 _ON_THE_ROAD_M = 1.0  # a rescue ends when the car is this near to the centre line
 # Drives start this far apart, so that their images, which are named by time, have different names
@@ -157,10 +160,10 @@ def record_drive(
 ) -> ExpertDrive:
     """Let a policy drive, and record it with the expert's steering.
 
-    When the model leaves the road, the expert takes the car back to its line. A new episode begins
-    after each push, because the car jumps.
+    When the model leaves the road, the expert takes the car back to the road's middle. A new
+    episode begins after each push, because a push moves the car at once.
 
-    on_progress: called with the metres since its last call
+    on_progress: called with the metres that were driven since the last call
     """
     settings = task.settings
     track = load_track(settings.track, settings.reverse)
@@ -178,14 +181,14 @@ def record_drive(
         # the model drives, or the expert until it has taken a lost car back
         steering, throttle = expert.control(tracked.car, tracked.position)
         if rescue.ends_at(tracked.position):
-            driver.forget()
+            driver.forget()  # what the model saw before the rescue
         if rescue.active:
             world.steer(steering, throttle)
         else:
             control = driver.decide(_telemetry(state)).control
             world.steer(control.steering, control.throttle)
 
-        # the row has the expert's steering, whoever drives
+        # a row has the expert's steering, whoever drives
         if tracked.seconds >= next_row:
             next_row += BETWEEN_ROWS_SECONDS
             labelled = replace(tracked.car, steering=steering)
@@ -217,6 +220,7 @@ class _Rescue:
 
 
 def _expert_on(track: Track, speed: SpeedSettings) -> Expert:
+    """Return an expert that keeps to the middle of the road, without wander and recoveries."""
     settings = ExpertSettings(speed.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS)
     return Expert(track, settings, seed=0)
 

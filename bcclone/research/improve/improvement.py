@@ -1,4 +1,7 @@
-"""Improve a model by take-overs or an expert, in a work folder that one process uses at a time."""
+"""Improve a model by take-overs or an expert, in a work folder that one process uses at a time.
+
+The work folder keeps the complete rounds, so that an interrupted improvement can be continued.
+"""
 
 import json
 import shutil
@@ -33,7 +36,7 @@ from bcclone.system.progress import Notify
 from bcclone.system.task_pool import open_pool
 
 OPTIONS = "options.json"
-# what a resumed command must share with the interrupted one
+# the settings that must be the same in a resumed command as in the interrupted one
 _IDENTITY = (
     "recordings",
     "expert",
@@ -57,6 +60,7 @@ def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Im
     Raises UserError, and KeyboardInterrupt on Ctrl-C. After Ctrl-C, or after a kill at any point,
     the same call with `resume` continues.
     """
+    # these raise UserError, before any work, for rows or recordings that cannot be used
     select_scenarios(SuiteSettings(settings.rows))
     if not settings.expert:
         count_images(settings.recordings, CAMERAS)
@@ -75,9 +79,9 @@ def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Im
 def work_folder(settings: ImproveSettings) -> Iterator[Path]:
     """Yield the work folder, locked: a new one, or with --resume that of the interrupted command.
 
-    It keeps a copy of the first model, so that a resume does not need the original, and the
-    settings that a resumed command must share. Raises UserError if the folder or the output cannot
-    be used.
+    The folder keeps a copy of the model to begin with, so that a resumed command does not need the
+    original, and the settings that must be the same in a resumed command. Raises UserError if the
+    folder or the output cannot be used.
     """
     path = settings.folder
     model = settings.model
@@ -85,6 +89,7 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
     options: dict[str, Any] = {name: getattr(settings, name) for name in _IDENTITY}
     if not record.exists():
         check_keras_path(model)
+    # on a resume, the model may be missing, or replaced by a result; only another model is refused
     if model.is_file() and not _is_result(model, path):
         options["model"] = atomic.sha256_of(model)
     if record.exists() and not (settings.resume or settings.force):
@@ -98,8 +103,8 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
         locked(path, "wait until it ends, or name another --work"),
     ):
         atomic.make_folder(path / MODELS, "another --work")
-        # delete options.json first: if the process is killed here, the rest of the folder is then
-        # not taken for an improvement that can be resumed
+        # options.json is deleted first: if the process is killed here, what is left in the folder
+        # is not taken for an improvement that can be resumed
         if record.exists() and not settings.resume:
             record.unlink()
             for part in (ROUNDS, RECORDINGS, STORE, RUNS, MODELS):  # other files stay

@@ -4,7 +4,8 @@ Take-overs are mixed with earlier recordings and with rows in which the model dr
 expert, a round is: let the model drive, label its frames with the expert's steering, add the rows
 to those of earlier rounds, train the model further, score it. The model keeps its own
 preprocessing, network, windows and augmentation, as far as its file states them. Complete rounds
-are kept in the work folder.
+are kept in the work folder. A row is a row of a recording, or where scores are concerned, a row of
+the suite: a drive on which a model is scored.
 """
 
 import time
@@ -58,7 +59,7 @@ MODELS = "models"
 
 
 def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[int, int]:
-    """Return how many images of these cameras recordings have: of take-overs, and of other rows.
+    """Return how many images of these cameras recordings have: in take-overs, and in other rows.
 
     Only rows that the training uses count. Raises UserError if no row is of a take-over.
     """
@@ -79,21 +80,21 @@ def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple
     return corrections, others
 
 
-# settings that a training takes over from the training before it
+# names of the settings that a training takes over from the training before it
 _KEPT = ("network", "loss", "batch_size", "zero_fraction", *names_of(AugmentSettings))
 
 
 @dataclass(frozen=True)
 class StartModel:
-    """How the model that is improved was trained, as far as later trainings keep it."""
+    """How the model to begin with was trained, as far as later trainings keep to it."""
 
     preprocessing: Preprocessing
     samples: SampleSettings
-    training: TrainSettings  # the settings in _KEPT and seq_length; others are defaults
+    training: TrainSettings  # only the settings in _KEPT and seq_length are the model's own
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a model file; raises UserError for one of another program."""
+        """Read a model file; raises UserError for a file that another program has written."""
         load_tensorflow(onednn=onednn_for_batches())  # the trainings run in this process
         from bcclone.model.model_file import load_own_model
 
@@ -119,12 +120,12 @@ def _key(number: int) -> str:
 
 
 def _whole_key(number: int) -> str:
-    """Return the name in the work folder of a round that was later scored on its remaining rows."""
+    """Return the name in the work folder of a round that was scored on its remaining rows later."""
     return f"{_key(number)}-all-rows"
 
 
 def _suite_rows(settings: ImproveSettings) -> tuple[str, ...]:
-    """Return the rows of the suite that are driven, each once."""
+    """Return the rows of the suite that are driven, without repetitions."""
     if settings.rows:
         return tuple(dict.fromkeys(settings.rows))
     return tuple(
@@ -143,11 +144,12 @@ class ExpertTraining:
 
     learning_rate: float = 5e-4
     rows_seen: int = 40_000  # rows times epochs of a round; 2 epochs of 5,500 rows are too few
-    max_epochs: int = 8  # in a round
+    max_epochs: int = 8  # most epochs of a round
     # a drive of the suite ends at this intervention; a weak model would drive for very long
     max_interventions: int = 1
 
     def epochs(self, rows: int) -> int:
+        """Return how many epochs a round trains on so many rows."""
         return min(max(round(self.rows_seen / rows), 1), self.max_epochs)
 
 
@@ -169,10 +171,10 @@ class Learning:
         self._rows = _suite_rows(settings)
 
     def learn(self) -> Rounds:
-        """Complete the rounds; those that are complete already are kept. Raises UserError.
+        """Return the rounds; those that are complete already are not done again. Raises UserError.
 
-        Take-overs are learned from in one round. With the expert, they end when no row needs an
-        intervention, or the rounds or the minutes are used up.
+        There is one round of learning from take-overs. With the expert there are rounds until no
+        row of the suite needs an intervention, or until the rounds or the minutes are used up.
         """
         rounds = self._complete_rounds()
         if self._settings.expert:
@@ -185,7 +187,7 @@ class Learning:
         return tuple(rounds)
 
     def _expert_is_done(self, rounds: Sequence[Round]) -> bool:
-        """Return whether no round should follow. Round 0, which only scores, is not counted."""
+        """Return whether no round should follow. Round 0, which only scores, does not count."""
         settings = self._settings
         if len(rounds) > settings.rounds or not rounds[-1].interventions:
             return True
@@ -193,15 +195,15 @@ class Learning:
         return bool(settings.minutes) and seconds >= settings.minutes * 60
 
     def _expert_round(self, last: Round) -> Round:
-        """Learn from the expert and score the model; first on rows with an intervention before."""
+        """Learn from the expert, and score the model, first on rows that it has failed before."""
         begin = time.monotonic()
         failed = [row for row, score in last.scores.items() if score.interventions]
         return self._add(self._learn_from_expert(last), begin, failed)
 
     def _with_all_rows(self, last: Round) -> Round:
-        """Return the last round with the score of all rows.
+        """Return the last round with the score of all rows of the suite.
 
-        A round whose model failed on the first rows was not driven on the others.
+        A model that failed on the first rows has not been driven on the others yet.
         """
         if len(last.scores) >= len(self._rows):
             return last
@@ -224,14 +226,18 @@ class Learning:
         return rounds
 
     def _find_round(self, number: int) -> Round | None:
-        """Return a round that is kept, with all rows if it was scored on them later."""
+        """Return a round from the work folder, with the scores that were added later; or None."""
         whole = self._kept.find(_whole_key(number))
         if whole is not None:
             return whole
         return self._kept.find(_key(number))
 
     def _add(self, step: Round, begin: float, first: Sequence[str] = ()) -> Round:
-        """Score the model of a round, and keep the round with its duration."""
+        """Score the model of a round, and keep the round with its duration.
+
+        begin: when the round began, by time.monotonic()
+        first: as in _scored()
+        """
         scored = self._scored(step, first)
         timed = replace(scored, seconds=round(time.monotonic() - begin, 1))
         self._notify(timed.as_text())
@@ -240,8 +246,8 @@ class Learning:
     def _scored(self, step: Round, first: Sequence[str] = ()) -> Round:
         """Return a round with the score of its model on all rows of the suite that it lacks.
 
-        first: rows to drive before the others, which are left out if one of these needs an
-            intervention
+        first: rows to drive before the others; if one of the first needs an intervention, the
+            others are left out
         """
         scores = dict(step.scores)
         for rows in (first, self._rows):
@@ -255,7 +261,7 @@ class Learning:
 
     def _drive(self, step: Round, rows: tuple[str, ...]) -> dict[str, Score]:
         """Return the score of a round's model on rows of the suite."""
-        most = 0
+        most = 0  # no limit
         if self._settings.expert:
             most = _EXPERT.max_interventions
         scenarios = SuiteSettings(rows, laps=self._settings.laps, most_interventions=most)
@@ -267,11 +273,11 @@ class Learning:
         return scores
 
     def _learn_from_corrections(self, last: Round) -> Round:
-        """Train on take-overs, mixed with earlier recordings and what the model does well."""
+        """Train on take-overs, mixed with earlier recordings and rows that the model drove well."""
         settings = self._settings
         corrections, others = count_images(settings.recordings, self._start.samples.cameras)
         weight = settings.correction_weight
-        if not weight:  # so often that half of the samples are corrections
+        if not weight:  # each correction is seen so often that half of the samples are corrections
             weight = min(max(round(others / corrections), 1), MAX_CORRECTION_WEIGHT)
         self._notify(
             f"{corrections} images of take-overs, each seen {weight} times an epoch, "
@@ -308,7 +314,7 @@ class Learning:
         )
 
     def _drive_tasks(self, last: Round, folder: Path) -> list[ExpertDriveTask]:
-        """Return the drives of the round after the last one, to be recorded in a folder."""
+        """Return the drives to record for the round after `last`. folder: of all recordings."""
         settings = self._settings
         model = InputFile.of(self._folder / last.model)
         tasks = []
@@ -320,9 +326,9 @@ class Learning:
         return tasks
 
     def _convert(self, recordings: Sequence[str], correction_weight: int, add: bool = False) -> int:
-        """Write recordings into the store, or add them to it; return how many rows it has.
+        """Write recordings into the store, or add them to it; return how many rows the store has.
 
-        A call that was interrupted continues, and one that is repeated changes nothing.
+        After an interruption, the same call continues; after a complete call, it changes nothing.
         """
         samples = asdict(self._start.samples)
         samples |= {"rows": GOOD_ROWS, "correction_weight": correction_weight}
@@ -343,7 +349,8 @@ class Learning:
 
         An interrupted training continues where it stopped.
 
-        recorded: what the round recorded, fields of Round
+        all_rows: number of rows in the store
+        recorded: figures of what the round recorded, fields of Round by name
         """
         number = last.number + 1
         name = _key(number)

@@ -1,4 +1,7 @@
-"""The rounds in which a model is improved, and the result: figures, tables and a chart."""
+"""The rounds in which a model is improved, and the result: figures, tables and a chart.
+
+A row of the suite is a drive on which a model is scored, such as lake-30.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,25 +28,26 @@ class Round:
     """A round: what was recorded and trained, and how the model then drives."""
 
     number: int  # 0 for the model before the first round
-    rows: int = 0  # recorded in this round
-    all_rows: int = 0  # that it was trained on
+    rows: int = 0  # rows of recordings that were recorded in this round
+    all_rows: int = 0  # rows of recordings that the model was trained on
     rescues: int = 0  # how often the expert took the car back to the road while it was recorded
-    distance_m: float = 0.0
+    distance_m: float = 0.0  # length of the recorded drives
     epochs: int = 0  # passes over the samples
     val_loss: float | None = None
-    seconds: float = 0.0  # that the round took
-    model: str  # its file, relative to the work folder
-    # rows that failed in the round before are driven first, the others only if none of them fails
+    seconds: float = 0.0  # how long the round took
+    model: str  # file of the round's model, relative to the work folder
+    # Rows of the suite that failed in the round before are driven first, and the others only if all
+    # of these succeed.
     scores: Scores = field(default_factory=dict)
 
     @property
     def interventions(self) -> int:
-        """Return the sum over the rows of the suite that were driven."""
+        """Return the number of interventions on all driven rows of the suite."""
         return sum(score.interventions for score in self.scores.values())
 
     @property
     def clean_rows(self) -> int:
-        """Return how many rows of the suite need no intervention."""
+        """Return how many driven rows of the suite needed no intervention."""
         return sum(not score.interventions for score in self.scores.values())
 
     def as_json(self) -> dict[str, Any]:
@@ -59,6 +63,7 @@ class Round:
 
     @property
     def driven(self) -> str:
+        """Return in words how the model drove the suite."""
         rows = f"{self.clean_rows} of {len(self.scores)} driven rows without"
         return f"{self.interventions} interventions, {rows}"
 
@@ -69,20 +74,21 @@ Rounds = tuple[Round, ...]
 def chosen_round(rounds: Sequence[Round]) -> Round:
     """Return the round whose model is written.
 
-    It needs the fewest interventions on all rows, and is the latest of equals.
+    Its model needs the fewest interventions on all rows; of equal ones it is the latest.
     """
+    # min() returns the first of equal rounds, here the latest
     complete = [step for step in rounds if len(step.scores) == len(rounds[0].scores)]
     return min(reversed(complete), key=lambda step: step.interventions)
 
 
 @dataclass(frozen=True)
 class Improvement:
-    """What has come of an improvement."""
+    """The result of an improvement."""
 
     rounds: Rounds
-    model: Path  # to begin with
-    output: Path  # that was written
-    work: Path  # folder of everything on the way
+    model: Path  # the model to begin with
+    output: Path  # the model file that was written
+    work: Path  # the work folder
 
     def as_json(self) -> dict[str, Any]:
         before = self.rounds[0].scores
@@ -158,7 +164,7 @@ def _rounds_table(rounds: Rounds) -> Table:
 
 
 def compare(before: Scores, after: Scores) -> dict[str, str]:
-    """Return for each row "better", "worse" or "same", by its interventions.
+    """Return for each row of the suite "better", "worse" or "same", by its interventions.
 
     A drive that misses its goal is worse than any number of interventions.
     """
@@ -176,6 +182,7 @@ def compare(before: Scores, after: Scores) -> dict[str, str]:
 
 
 def _badness(score: Score) -> tuple[bool, int]:
+    """Return what is greater for a worse drive."""
     return not score.complete, score.interventions
 
 
@@ -187,7 +194,7 @@ _SHOWN_VERDICTS = {"same": "", "better": "better", "worse": "WORSE"}
 
 
 def comparison_table(before: Scores, after: Scores) -> str:
-    """Return a table with a line for each row, and what follows from it."""
+    """Return a table with a line for each row of the suite, and a sentence that sums it up."""
     verdicts = compare(before, after)
     columns = [TableColumn("row", heading=""), TableColumn("description", heading="")]
     for when in ("before", "after"):
@@ -220,10 +227,10 @@ def _shown_figures(score: Score) -> tuple[int, float, float]:
 class ChartLayout:
     """How the chart of the rounds is laid out."""
 
-    row_inches: float = 0.24
-    round_inches: float = 0.42
-    max_ticks: int = 30
-    max_shown: int = 3  # interventions at which the colour scale ends
+    row_inches: float = 0.24  # height of a row of the suite
+    round_inches: float = 0.42  # width of a round
+    max_ticks: int = 30  # most rounds whose numbers are written
+    max_shown: int = 3  # from this many interventions on, fields have the same colour
 
 
 _CHART = ChartLayout()
@@ -232,7 +239,7 @@ _CHART = ChartLayout()
 def plot_rounds(rounds: Sequence[Round], path: Path) -> None:
     """Draw the interventions of each round into a PNG: their sum, and on each row of the suite.
 
-    Rows that were not driven, after others had failed again, are grey.
+    A row that was not driven, because other rows had failed again, is grey.
     """
     names = list(rounds[0].scores)
     counts = np.array([[_count(step, name) for step in rounds] for name in names])
@@ -247,7 +254,7 @@ def plot_rounds(rounds: Sequence[Round], path: Path) -> None:
 
     _draw_counts(below, counts)
     below.set_yticks(range(len(names)), names, fontsize=8)
-    # at most so many ticks, so that their numbers stay apart
+    # every round is numbered, or every second, third..., so that the numbers stay apart
     shown = range(0, len(rounds), -(-len(rounds) // _CHART.max_ticks))
     labels = [f"{number}\n{rounds[number].all_rows}" for number in shown]
     below.set_xticks(shown, labels, fontsize=7)
@@ -268,6 +275,7 @@ def _draw_counts(axes: Axes, counts: FloatArray) -> None:
     shown = np.minimum(counts, _CHART.max_shown)
     axes.imshow(shown, cmap="Oranges", vmin=0, vmax=_CHART.max_shown, aspect="auto")
     for (row, number), count in np.ndenumerate(counts):
+        # 0, or NaN where the row was not driven
         if not count > 0:
             continue
         color = "black"

@@ -1,6 +1,7 @@
 """Map the margins of a model: from which states on a road the car comes back to the middle.
 
-A state is a place along the road, an offset from its middle, and a heading.
+A state is a place along the road, an offset from the road's middle, and a turn: the angle between
+the car's heading and the road's direction.
 
 Importing this loads nothing large, so that --help answers at once.
 """
@@ -39,7 +40,7 @@ class MarginSettings(Checked):
     preprocess: PreprocessingText | None = setting(None)
     jobs: Jobs = setting(0)
     scheduler: Scheduler = setting("")
-    # folder for the finished parts, so that the same command goes on where it was interrupted
+    # folder for the finished parts, so that the same command continues where it was interrupted
     kept: Path | None = None
 
     def validate(self) -> None:

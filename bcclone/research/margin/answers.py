@@ -1,9 +1,10 @@
-"""Answer the frames of many states in workers, or drive cars from them: places, offsets and turns
--> steering.
+"""Let a model steer in many states, in workers: answer the frame of each state with a steering, or
+drive a car from each state.
 
-Frames are rendered at the size that the network sees, or whole and compressed where that crops
-them. The network gets them in batches; TensorFlow rounds these differently from the batches of one
-that a drive uses, by up to 3e-7.
+If the model's preprocessing only resizes and converts colours, frames are rendered at the network's
+size; otherwise they are rendered whole and compressed, as in a drive. The network gets frames in
+batches. TensorFlow rounds these differently from the batches of one that a drive uses, by up to
+3e-7.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,9 +37,10 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import report_progress
 
-State = tuple[float, float, float]  # metres along the track, metres and radians to the right
+# place (metres along the track), offset (metres to the right), turn (radians to the right)
+State = tuple[float, float, float]
 # function to run in workers, its tasks, type of a result, unit of the tasks' sizes -> the results;
-# results that were kept are not computed again
+# results of an interrupted command are not computed again
 RunKept = Callable[[Callable[[Any], Any], Sequence[Any], type, str], list[Any]]
 # images, uint8 (batch, height, width, channels) -> steering, (batch,)
 Steer = Callable[[Image], Float32Array]
@@ -49,7 +51,7 @@ class Seen:
     """Which model is asked, and the road and speed at which it is shown frames."""
 
     model: InputFile
-    preprocess: str | None  # for a model that does not store its own
+    preprocess: str | None  # preprocessing for a model that does not store its own
     track: str
     reverse: bool
     speed: float  # m/s
@@ -65,6 +67,7 @@ class StatesTask:
 
     @property
     def size(self) -> int:
+        """Return the number of states, for the progress."""
         return len(self.states)
 
     def __str__(self) -> str:
@@ -72,7 +75,7 @@ class StatesTask:
 
     @property
     def key(self) -> str:
-        """Return the name of the kept result."""
+        """Return the name under which the result is kept."""
         return result_key(self.purpose, self.seen.track, self)
 
 
@@ -80,10 +83,10 @@ class StatesTask:
 class Answers:
     """What a model answers in the states of a task."""
 
-    steering: tuple[float, ...]  # -1 to 1 in each state, in the order of the task
+    steering: tuple[float, ...]  # -1 to 1, for each state in the order of the task
 
 
-_BATCH = 64  # images that the network gets at once
+_BATCH = 64  # most images that the network gets at once
 
 
 class SeenRoad:
@@ -103,7 +106,8 @@ class SeenRoad:
         self._path = seen.model.path
         self._speed = seen.speed
         self._preprocessing = policy.preprocessing
-        # without a crop or other steps, the renderer can draw the network's image directly
+        # without a crop or other steps, the renderer draws the network's image directly; otherwise
+        # whole frames are rendered
         self._whole = self._preprocessing.crops or not self._preprocessing.is_plain
         if self._whole:
             self._renderer = Renderer(seen.track, Conditions())
@@ -163,13 +167,14 @@ def answer_states(task: StatesTask) -> Answers:
 
 @contextmanager
 def _opened(task: StatesTask) -> Iterator[SeenRoad]:
+    """Yield the model and road of a task, to one thread of the worker at a time."""
     task.seen.model.check()
     with one_at_a_time:
         yield _open_road(task.seen)
 
 
 def _call_of(policy: Policy) -> Steer:
-    """Return a network as a call; that of an ONNX file takes whole frames, one by one."""
+    """Return a function that lets a network steer; an ONNX file's gets frames one by one."""
     if policy.model is None:
 
         def answer_frames(frames: Image) -> Float32Array:
@@ -190,17 +195,17 @@ def _call_of(policy: Policy) -> Steer:
 
 @dataclass(frozen=True)
 class DrivenCheck:
-    """What became of cars that were driven from random states of the set."""
+    """What became of cars that were driven from random states from which they should come back."""
 
-    cars: int
-    came_back: int  # number of cars
+    cars: int  # number of cars
+    came_back: int  # number of cars that came back
     left_the_road: tuple[State, ...]  # states from which cars left the road
     undecided: tuple[State, ...]  # states from which cars did neither in time
-    frames: int  # how many were rendered
+    frames: int  # number of rendered frames
 
 
-# The cars of a task drive side by side, so that their frames show the same part of the scene, which
-# stays in cache.
+# The cars of a task drive side by side, so that their frames show the same part of the scene and
+# this part stays in the processor's cache.
 _CARS_A_TASK = 200
 
 
@@ -209,8 +214,9 @@ def check_by_driving(
 ) -> DrivenCheck:
     """Drive so many cars from random states inside a set; raises UserError.
 
-    Each state is between eight states of the set's core.
+    A state is inside if the eight states of the grid around it belong to the set's core.
     """
+    # sorted by the place along the road
     states = sorted(draw_states(returning, cars, seed))
     tasks = []
     for first in range(0, cars, _CARS_A_TASK):
@@ -238,7 +244,7 @@ def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, 
         steps -= 1
     length_m = grid.step_m * steps
 
-    # states all over the grid are drawn, and those outside the set are left out
+    # states are chosen anywhere on the grid, and those outside the set are left out
     drawn: list[State] = []
     draws = 0
     while len(drawn) < count:
@@ -262,8 +268,8 @@ def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, 
 class DrivenTime:
     """How long a car is driven."""
 
-    least_seconds: float = 0.4  # before it may count as having come back
-    most_seconds: float = 10.0  # before it counts as undecided
+    least_seconds: float = 0.4  # time before a car may count as having come back
+    most_seconds: float = 10.0  # time after which a car counts as undecided
 
 
 _TIME = DrivenTime()
@@ -273,7 +279,7 @@ _STRAIGHT_DEGREES = 5.0  # largest angle to the road of a car that has come back
 def drive_states(task: StatesTask) -> DrivenCheck:
     """Drive cars from the states of a task in a worker; raises as answer_states().
 
-    Each holds its speed until it has come back, has left the road, or the time is over.
+    A car holds its speed until it has come back, has left the road, or the time is over.
     """
     came_back = 0
     left_the_road: list[State] = []
@@ -286,7 +292,7 @@ def drive_states(task: StatesTask) -> DrivenCheck:
             steering = road.steering([tracked.car for tracked in driving.values()])
             frames += len(driving)
             seconds += FRAME_SECONDS
-            may_be_back = seconds >= _TIME.least_seconds - 1e-9
+            may_be_back = seconds >= _TIME.least_seconds - 1e-9  # but for rounding
 
             outcomes = {
                 state: _outcome(tracked, answer, may_be_back)
@@ -299,7 +305,7 @@ def drive_states(task: StatesTask) -> DrivenCheck:
             arrived = [state for state, outcome in outcomes.items() if outcome != _DRIVING]
             driving = {state: driving[state] for state in driving if state not in arrived}
             report_progress(len(arrived))
-    report_progress(len(driving))
+    report_progress(len(driving))  # the time is over for these
     return DrivenCheck(task.size, came_back, tuple(left_the_road), tuple(driving), frames)
 
 
@@ -318,7 +324,7 @@ def _outcome(tracked: TrackedCar, steering: float, may_be_back: bool) -> str:
 
 
 def _cars_at_states(road: SeenRoad, states: Sequence[State]) -> dict[State, TrackedCar]:
-    """Return a car in each state, by that state."""
+    """Return state -> a car in this state."""
     cars = {}
     for state in states:
         along_m, offset_m, _ = state
@@ -340,7 +346,7 @@ _STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # steps of the car from frame to f
 
 
 def _advance(tracked: TrackedCar, steering: float) -> bool:
-    """Steer until the next frame, and return whether the car has left the road."""
+    """Drive until the next frame, and return whether the car has left the road on the way."""
     car = tracked.car
     car.steering = steering
     speed = car.speed

@@ -1,4 +1,4 @@
-"""Follow cars along a road: states of cars, and the steering in each -> the states after a stretch.
+"""Follow cars along a road: states, and the steering in each -> the states after a stretch of road.
 
 The law of motion is the simulated car's own (`next_yaw_rate`), in coordinates of the road: the
 centre line is followed by its curvature, and the speed is held. The steering is known in the states
@@ -16,55 +16,57 @@ from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.compiled import compiled, source_checksum
 
-LOST = math.nan  # offset of a car that has left the road
-# largest turn in a state; a car that is turned twice as far has left the road, too (is "lost")
-WIDEST_TURN = math.radians(24.0)
-# steps of the car from frame to frame; a constant here, since compiled functions read no others
-_STEPS = round(FRAME_SECONDS / STEP_SECONDS)
-_SLOWEST = 0.25  # least speed along the road, as a share of the speed; a slower car is lost
+# A car is lost when it has left the road, is turned away from it, or hardly gets ahead along it.
+LOST = math.nan  # offset of a lost car
+WIDEST_TURN = math.radians(24.0)  # largest turn in a grid; a car turned twice as far is lost
+_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # steps of the car from frame to frame
+_SLOWEST = 0.25  # smallest speed along the road, as a share of the speed; a slower car is lost
 
 
 class GridStep(NamedTuple):
-    """The largest distances between neighbouring states of a grid."""
+    """The greatest distances between neighbouring states of a grid."""
 
     along_m: float
     offset_m: float
     turn_degrees: float
 
 
-# Between the states whose frames are rendered. The steering is so smooth that it is interpolated
-# between them: its error at random states is 0.017 of full lock, of which the road's texture alone
-# makes 0.010.
+# The grid of the states whose frames are rendered. The steering is so smooth that it can be
+# interpolated between these states: the error at random states is 0.017 of full lock, of which the
+# road's texture alone makes 0.010.
 RENDERED = GridStep(4.0, 0.95, 8.0)
-STARTS = GridStep(RENDERED.along_m, 0.1, 2.0)  # between the states from which cars start on the map
+# the grid of the states from which cars start for the map
+STARTS = GridStep(RENDERED.along_m, 0.1, 2.0)
 
 
 class StateGrid(NamedTuple):
-    """States of a car: all combinations of a place, an offset and a turn, evenly spaced each."""
+    """States of a car: all combinations of evenly spaced places, offsets and turns."""
 
-    places_m: FloatArray  # metres along the track, rising; a closed track goes on at the first
+    places_m: FloatArray  # metres along the track, rising; on a lap, the first follows the last
     offsets_m: FloatArray  # metres to the right of the middle, rising
     turns: FloatArray  # radians to the right of the road's direction, rising
     closed: bool  # the track is closed
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Return the numbers of places, offsets and turns."""
         return len(self.places_m), len(self.offsets_m), len(self.turns)
 
     @property
     def step_m(self) -> float:
+        """Return the distance between two places."""
         return float(self.places_m[1] - self.places_m[0])
 
 
 def state_grid(track: Track, step: GridStep) -> StateGrid:
-    """Return the grid of a lap.
+    """Return the grid of states of a lap.
 
-    Its offsets reach from edge to edge of the asphalt where it is widest.
+    The offsets reach from edge to edge of the asphalt where the road is widest.
     """
     steps = max(round(track.lap_m / step.along_m), 2)
     places = steps
     if not track.closed:
-        places = steps + 1  # the end is another place than the start
+        places = steps + 1  # the road's end is not its start
     return StateGrid(
         places_m=track.start_m + track.lap_m * np.arange(places) / steps,
         offsets_m=_symmetric(float(track.limits_m.max()), step.offset_m),
@@ -74,18 +76,18 @@ def state_grid(track: Track, step: GridStep) -> StateGrid:
 
 
 def _symmetric(most: float, step: float) -> FloatArray:
-    """Return values from -most to most, at most a step apart."""
+    """Return evenly spaced values from -most to most, 0 among them, at most a step apart."""
     count = max(math.ceil(most / step - 1e-9), 1)
     return most * np.arange(-count, count + 1) / count
 
 
 class RoadShape(NamedTuple):
-    """The values of a road at each point of its centre line, (points,)."""
+    """The shape of a road: arrays have a value for each point of the centre line, (points,)."""
 
     curvature: FloatArray  # 1/m, positive to the right
     limits_m: FloatArray  # largest offset with all wheels on the asphalt
-    levels: FloatArray  # metres on the map for each metre along the road
-    points_a_metre: float  # of the line
+    levels: FloatArray  # metres on the map for each metre along the road: below 1 on a slope
+    points_a_metre: float  # points of the centre line for each metre along the road
     closed: bool
 
 
@@ -99,10 +101,10 @@ class SteeringTable(NamedTuple):
 class Cars(NamedTuple):
     """States of cars, float64 (cars,) each."""
 
-    along_m: FloatArray  # as in a StateGrid, like the next two
-    offset_m: FloatArray  # NaN for a car that has left the road, or is lost
-    turn: FloatArray
-    nearest_m: FloatArray  # the smallest distance from the middle on the way
+    along_m: FloatArray  # metres along the track
+    offset_m: FloatArray  # metres to the right of the middle, LOST for a lost car
+    turn: FloatArray  # radians to the right of the road's direction
+    nearest_m: FloatArray  # the smallest distance from the middle so far
 
 
 def shape_of(track: Track) -> RoadShape:
@@ -121,7 +123,7 @@ def cars_at(grid: StateGrid) -> Cars:
 def follow(
     road: RoadShape, table: SteeringTable, cars: Cars, speed: float, stretch_m: float
 ) -> Cars:
-    """Return the states of cars after a stretch of road, which ends at the end of an open road.
+    """Return the states of cars after a stretch of road, or at the end of an open road.
 
     Each car starts with the yaw rate that the bend at its place needs.
 
@@ -135,7 +137,7 @@ def follow(
 
 @compiled(inline="always")
 def _at(values: Any, position: float, closed: bool) -> float:
-    """Return the interpolated value at a position in points along the line."""
+    """Return the interpolated value at a position along the line. position: in points."""
     count = len(values)
     index = int(math.floor(position))
     rest = position - index
@@ -147,12 +149,15 @@ def _at(values: Any, position: float, closed: bool) -> float:
 
 @compiled(inline="always")
 def _steering_at(table: Any, along_m: float, offset_m: float, turn: float) -> float:
-    """Return the interpolated steering in a state; beyond the grid, that at its edge."""
+    """Return the steering in a state, interpolated between eight states of the grid.
+
+    Beyond the grid's edge, the steering is that at the edge.
+    """
     grid = table.grid
     values = table.steering
     places, offsets, turns = values.shape
 
-    # the places before and after, and the part of the way between them
+    # the places before and after the car, and the part of the way from one to the other
     position = (along_m - grid.places_m[0]) / (grid.places_m[1] - grid.places_m[0])
     place = int(math.floor(position))
     along = position - place
@@ -164,7 +169,8 @@ def _steering_at(table: Any, along_m: float, offset_m: float, turn: float) -> fl
         along = min(max(position - place, 0.0), 1.0)
         following = place + 1
 
-    # the offset to the left, and the part of the way to the next; the turn likewise
+    # the offset to the left of the car, and the part of the way to the next offset; the same with
+    # turns
     across = min(max((offset_m / grid.offsets_m[-1] + 1) * 0.5 * (offsets - 1), 0.0), offsets - 1.0)
     left = min(int(across), offsets - 2)
     across -= left
@@ -172,7 +178,7 @@ def _steering_at(table: Any, along_m: float, offset_m: float, turn: float) -> fl
     first = min(int(around), turns - 2)
     around -= first
 
-    # the mean of eight states
+    # the weighted mean of the steering in eight states
     total = 0.0
     for index, weight in ((place, 1 - along), (following, along)):
         near = values[index, left, first] * (1 - around) + values[index, left, first + 1] * around
@@ -193,14 +199,14 @@ def _off_road(road: Any, along_m: float, offset_m: float) -> bool:
 def _step(road: Any, along_m: float, offset_m: float, turn: float, way: Any) -> Any:
     """Return place, offset and turn after 0.02 s.
 
-    way: metres driven and radians by which the heading changed in the 0.02 s
+    way: metres driven in the 0.02 s, and radians by which the car's heading changed
     """
     metres, turned = way
     point = along_m * road.points_a_metre
     bend = _at(road.curvature, point, road.closed)
     level = _at(road.levels, point, road.closed)
     heading = turn + turned
-    # inside a bend, the middle is longer than the car's way
+    # metres on the map along the road's middle: more than the car's own on the inside of a bend
     ahead_m = metres * level * math.cos(heading) / max(1 - bend * offset_m, 0.1)
     return (
         along_m + ahead_m / level,
@@ -211,9 +217,12 @@ def _step(road: Any, along_m: float, offset_m: float, turn: float, way: Any) -> 
 
 @compiled(inline="always")
 def _follow_car(road: Any, table: Any, start: Any, speed: float, goal_m: float) -> Any:
-    """Return place, offset, turn and nearest distance of a car that has come from start to a goal.
+    """Follow a car from its start to a goal, and return its place, offset, turn and nearest_m.
 
-    The offset is LOST if it has left the road, or is lost.
+    The offset is LOST for a lost car.
+
+    start: place, offset, turn, and the number of steps after which the car is lost
+    goal_m: metres along the track
     """
     along_m, offset_m, turn, most_steps = start
     yaw_rate = speed * _at(road.curvature, along_m * road.points_a_metre, road.closed)
@@ -232,7 +241,7 @@ def _follow_car(road: Any, table: Any, start: Any, speed: float, goal_m: float) 
         way = (speed * STEP_SECONDS, yaw_rate * STEP_SECONDS)
         along_m, offset_m, turn = _step(road, along_m, offset_m, turn, way)
 
-        # the state where it passes the goal
+        # past the goal: the state at the goal, interpolated
         if along_m > goal_m:
             part = (goal_m - along_before_m) / (along_m - along_before_m)
             offset_m = offset_before_m + part * (offset_m - offset_before_m)
@@ -250,7 +259,7 @@ def _follow_car(road: Any, table: Any, start: Any, speed: float, goal_m: float) 
 
 @compiled(cache=True, sources=source_checksum((*LAW_MODULES, __name__)), error_model="numpy")
 def _follow(road: Any, table: Any, cars: Any, speed: float, stretch_m: float) -> None:
-    """Move each car until it has come a stretch farther along the road, has left it, or is lost."""
+    """Move each car until it has come a stretch farther along the road, or is lost."""
     most_steps = int(stretch_m / (_SLOWEST * speed * STEP_SECONDS))
     last_m = math.inf
     if not road.closed:

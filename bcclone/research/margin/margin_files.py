@@ -28,9 +28,9 @@ Maps = Mapping[str, MarginMap]  # name of a model -> its map
 
 
 def margin_table(maps: Maps, settings: MarginSettings) -> str:
-    """Return a line for each model, its narrowest places, and what to record next.
+    """Return a table with a line for each model, then its narrowest places and what to record next.
 
-    Each place to record has the command that opens the simulator there.
+    Each kind of place to record has the command that opens the simulator there.
     """
     columns = (
         TableColumn("model", heading=""),
@@ -68,6 +68,7 @@ def margin_table(maps: Maps, settings: MarginSettings) -> str:
 
 
 def _narrowest_lines(name: str, margins: MarginMap) -> list[str]:
+    """Return lines on the narrowest places of a model."""
     if not margins.narrowest:
         edge_m = margins.limits_m.min()
         return ["", f"{name} comes back from either edge, {edge_m:.2f} m from the middle or more"]
@@ -76,6 +77,7 @@ def _narrowest_lines(name: str, margins: MarginMap) -> list[str]:
 
 
 def _record_lines(name: str, margins: MarginMap, settings: MarginSettings) -> list[str]:
+    """Return lines on what to record next for a model, with the commands."""
     nothing = ""
     if not margins.record_next:
         nothing = " nothing here, nearly every state comes back"
@@ -104,7 +106,7 @@ def write_margins(
     values = {name: margins.figures() for name, margins in maps.items()}
     write_text(figures, json_text(values, indent=2))
 
-    # the report begins with what a margin is, and then has what concerns each model
+    # the report begins with what a margin is; then come the sentences on each model
     sentences = [
         f"The margin is how far to the side of the middle a car that drives along {way} at "
         f"{settings.speed_mph:g} mph still comes back to within 0.5 m, without leaving the road in "
@@ -173,14 +175,16 @@ def _record_commands(maps: Maps, settings: MarginSettings) -> dict[str, str]:
 
 
 def _check_command(settings: MarginSettings, models: Sequence[Path]) -> str:
+    """Return the command that maps the same again and checks the map by driving 1000 cars."""
     words = [*models, *option_words(settings), "--check", "1000"]
     if settings.kept:
+        # the folder of finished parts lies in the output folder; --force writes into it again
         words += ["-o", settings.kept.parent, "--force"]
     return shown_command("margin", *words)
 
 
-_WIDE_INCHES = 12.0
-_STRIP_INCHES = 2.0  # the height of a model's strip
+_WIDE_INCHES = 12.0  # width of the picture
+_STRIP_INCHES = 2.0  # height of a model's strip
 
 
 def plot_margins(maps: Maps, title: str, path: Path) -> None:
@@ -224,24 +228,25 @@ def _draw_strip(axes: Axes, margins: MarginMap) -> None:
         axes.bar(along_m[is_small], side * limits_m[is_small], step_m, color=RED)
     axes.axhline(0, color=GRAY, linewidth=0.6)
 
-    # the numbers stand beside the road, on the side of the margin
+    # the number of a narrow place stands beside the road, on the side of its margin
     for number, place in enumerate(margins.narrowest, 1):
         height = limits_m.max() * (1.12 * _sign(place))
         axes.text(place.along_m, height, str(number), ha="center", va="center", fontsize=8)
-    axes.set_ylim(1.25 * limits_m.max(), -1.25 * limits_m.max())  # as the driver has it: left is up
+    # as the driver sees it when looking along the strip: left, which is negative, is up
+    axes.set_ylim(1.25 * limits_m.max(), -1.25 * limits_m.max())
     axes.margins(x=0)
     tidy(axes)
 
 
 def _sign(place: NarrowPlace) -> int:
-    """Return the direction of a place's margin: -1 to the left, 1 to the right."""
+    """Return the sign of offsets on the side of a place's margin: -1 for left, 1 otherwise."""
     if place.side == "left":
         return -1
     return 1
 
 
 def _frames(margins: MarginMap, settings: MarginSettings) -> list[tuple[str, Image]]:
-    """Return a frame of each of the narrowest places, from its margin, with a title."""
+    """Return title and frame for each of the narrowest places, seen from as far as its margin."""
     renderer = Renderer(settings.track, Conditions())
     pitch = nose_up(holding_throttle(settings.speed_mph * MPH))
     track = margins.track

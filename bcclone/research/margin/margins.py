@@ -1,7 +1,7 @@
 """Map margins: models and a road -> the map of each model's margins, and what to record next.
 
-Workers let each model steer on rendered frames (answers.py); from its steering, the states are
-found from which the car comes back (returning.py).
+Workers let each model steer on rendered frames (answers.py). The model's steering then tells from
+which states the car comes back (returning.py).
 """
 
 import math
@@ -45,12 +45,12 @@ from bcclone.system.json_values import to_json
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, open_pool, run_kept
 
-_STRAIGHT_M = 150.0  # a bend with a larger radius is called a straight
+_STRAIGHT_M = 150.0  # a narrow place in a bend of a larger radius is said to be on a straight
 
 
 @dataclass(frozen=True)
 class NarrowPlace:
-    """A place of small margin."""
+    """A place where the margin is small: the car comes back from a small offset only."""
 
     along_m: float  # metres from the start of the lap
     side: str  # where the margin is smaller: "left", "right" or "either"
@@ -84,7 +84,7 @@ class RecordNext:
     bend: str  # "left bends", "right bends", "straights" or "the bridge"
     radii_m: tuple[float, float] | None  # smallest and largest radius of these bends
     side: str  # side of the road on which the car should begin, "left" or "right"
-    share_percent: float  # share of this kind in all states that do not come back
+    share_percent: float  # share of all states that do not come back which are of this kind
     start_m: float  # the worst place, in metres from the start of the lap
     start_offset_m: float  # where to begin there, in metres to the right of the middle
 
@@ -114,8 +114,8 @@ class RecordNext:
         )
 
 
-# Only states within these limits are counted in the shares that come back and stay on the road: a
-# model is hardly ever farther off.
+# The box: only states within these limits count in the shares that come back and that stay on the
+# road, because a model that drives is hardly ever farther off.
 _BOX_M = 2.0
 _BOX_DEGREES = 10.0
 
@@ -129,7 +129,7 @@ class NarrowestChoice:
 
 
 _NARROWEST = NarrowestChoice()
-_BEND_AHEAD_M = 25  # a place is called by the sharpest bend on this stretch of road ahead
+_BEND_AHEAD_M = 25  # a place is named after the sharpest bend in this many metres ahead
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,8 @@ class RecordChoice:
 
     kinds: int = 5  # most kinds of places that are proposed
     enough: float = 0.002  # with a smaller share of lost states, nothing is proposed
-    stretch_seconds: int = 10  # recording for each stretch of road
-    most_seconds: int = 60  # recording for a kind of places
+    stretch_seconds: int = 10  # time to record for each stretch of road
+    most_seconds: int = 60  # longest time to record for a kind of place
     from_edge_m: float = 0.5  # where the car begins: distance inside the largest offset on asphalt
     one_stretch_m: float = 30.0  # places nearer to each other are one stretch
     seen_ahead_m: float = 20.0  # how far ahead a bridge changes what the car sees
@@ -170,10 +170,7 @@ class MarginMap:
 
     @cached_property
     def _box(self) -> BoolArray:
-        """Return which states are within 2 m and 10 degrees, on the asphalt.
-
-        bool (places, offsets, turns)
-        """
+        """Return which states are in the box and on the asphalt, bool (places, offsets, turns)."""
         grid = self.returning.grid
         offsets = np.abs(grid.offsets_m) <= np.minimum(self.limits_m, _BOX_M + 1e-9)[:, None]
         turns = np.abs(np.degrees(grid.turns)) <= _BOX_DEGREES + 1e-9
@@ -201,7 +198,7 @@ class MarginMap:
 
     @cached_property
     def narrowest(self) -> tuple[NarrowPlace, ...]:
-        """Return the places of the smallest margins, the worst first, each 20 m from the others.
+        """Return the places of the smallest margins, the worst first, at least 20 m apart.
 
         Places where the car comes back from either edge are not narrow.
         """
@@ -212,7 +209,7 @@ class MarginMap:
         is_narrow = least < self.limits_m - 2 * (offsets[1] - offsets[0])
 
         order = np.argsort(least, kind="stable")
-        chosen: dict[float, NarrowPlace] = {}  # by its place along the lap
+        chosen: dict[float, NarrowPlace] = {}  # metres along the lap -> the place
         for place in order[is_narrow[order]].tolist():
             along_m = float(self.along_m[place])
             if self._is_apart(along_m, chosen):
@@ -220,10 +217,12 @@ class MarginMap:
         return tuple(islice(chosen.values(), _NARROWEST.count))
 
     def _is_apart(self, along_m: float, places_m: Iterable[float]) -> bool:
+        """Return whether a place is far enough from all places that are chosen already."""
         distances_m = (abs(self.track.apart(along_m, place_m)) for place_m in places_m)
         return all(distance_m >= _NARROWEST.apart_m for distance_m in distances_m)
 
     def _narrow_place(self, place: int) -> NarrowPlace:
+        """Describe a place of the grid. place: its index."""
         along_m = float(self.along_m[place])
         left, right = self.returning.margins_m[place].tolist()
         if left == right:
@@ -240,9 +239,9 @@ class MarginMap:
 
     @cached_property
     def record_next(self) -> tuple[RecordNext, ...]:
-        """Return the kinds of places where most of the states within 2 m and 10 degrees are lost.
+        """Return the kinds of places with the most states in the box that do not come back.
 
-        The worst come first. There is nothing to record where nearly all states come back.
+        The worst come first. There are none where nearly all states come back.
         """
         lost = self._box & ~self.returning.returns
         if lost.sum() < _RECORD.enough * self._box.sum():
@@ -269,7 +268,7 @@ class MarginMap:
         return tuple(kinds[: _RECORD.kinds])
 
     def _kind(self, place: int) -> tuple[str, int]:
-        """Return the kind of a place: its name, and which of the radii its bend has."""
+        """Return the kind of a place: its name, and the index of its bend's class in RADII_M."""
         along_m = float(self.returning.grid.places_m[place])
         road = self.track.road
         if road.on_bridge(along_m) or road.on_bridge(along_m + _RECORD.seen_ahead_m):
@@ -285,11 +284,12 @@ class MarginMap:
     def _record_kind(
         self, kind: str, side: int, counts: Mapping[int, int], total: int
     ) -> RecordNext:
-        """Return what to record of a kind of places.
+        """Return what to record of a kind of place.
 
-        side: 0 left, 1 right
-        counts: place -> how many of its states do not come back
-        total: how many states of the road do not
+        kind: name of the kind, such as "left bends"
+        side: side of the middle on which the states are: 0 left, 1 right
+        counts: place of this kind -> number of its states that do not come back
+        total: number of all states of the road that do not come back
         """
         along = [float(self.along_m[place]) for place in counts]
         seconds = min(_RECORD.stretch_seconds * self._stretches(along), _RECORD.most_seconds)
@@ -312,7 +312,12 @@ class MarginMap:
         )
 
     def _stretches(self, along: Sequence[float]) -> int:
-        """Return how many stretches of road places are; the last one may go on at the first."""
+        """Return how many stretches of road the places make up, at least 1.
+
+        On a lap, the last place and the first one may belong to the same stretch.
+
+        along: metres along the road of each place, rising
+        """
         before = [along[-1], *along[:-1]]
         apart_m = [
             abs(self.track.apart(previous_m, place_m))
@@ -321,13 +326,13 @@ class MarginMap:
         return max(sum(metres > _RECORD.one_stretch_m for metres in apart_m), 1)
 
     def _bend(self, along_m: float) -> float:
-        """Return the sharpest curvature of the next 25 m, 1/m, positive to the right."""
+        """Return the sharpest curvature in the next 25 m, in 1/m, positive to the right."""
         start = self.track.start_m + along_m
         places = [self.track.index(start + metres) for metres in range(_BEND_AHEAD_M)]
         return max((float(self.track.curvature[place]) for place in places), key=abs)
 
     def figures(self) -> dict[str, Any]:
-        """Return what figures.json holds of the map."""
+        """Return what figures.json says of the map."""
         margins = self.returning.margins_m
         return {
             "share_percent": self.share_percent,
@@ -351,11 +356,11 @@ def map_margins(
     notify: Notify = lambda line: None,
     pool: TaskPool | None = None,
 ) -> dict[str, MarginMap]:
-    """Return the map of each model by its name; raises UserError.
+    """Return name of a model -> its map; raises UserError.
 
-    Finished parts are written into settings.kept at once, and not computed again.
+    Finished parts are written into settings.kept at once, and are not computed again.
 
-    notify: called with a line about the parts that were kept
+    notify: called with a line that says how many parts an earlier command has finished
     pool: the workers; None to start new ones
     """
     settings = settings or MarginSettings()
@@ -383,7 +388,7 @@ def map_margins(
 
 
 def _map_model(path: Path, track: Track, settings: MarginSettings, run: RunKept) -> MarginMap:
-    """Return the map of a model, checked by driving if that is asked for."""
+    """Return the map of a model, checked by driving if the settings ask for it."""
     speed = settings.speed_mph * MPH
     model = InputFile.of(path)
     seen = Seen(model, settings.preprocess, settings.track, settings.reverse, speed)
@@ -397,7 +402,7 @@ def _map_model(path: Path, track: Track, settings: MarginSettings, run: RunKept)
 def map_by_answers(
     track: Track, speed: float, answer: Callable[[StateGrid], Float32Array]
 ) -> MarginMap:
-    """Return the map of any steering, also of one without a model file.
+    """Return the map of any steering, also of a steering without a model file.
 
     speed: m/s
     answer: a grid -> the steering in each of its states, float32 (places, offsets, turns)

@@ -1,13 +1,16 @@
 """Find the states from which a car comes back: a grid of states, and the steering in each -> sets
 of states.
 
-Each state of the grid is followed along a stretch of road. Where a stretch ends, the car must be
-between four states of a set to be in it. A car comes back if it gets near the middle within two
-stretches and leaves the road in neither. A later bend, which it may not manage, does not count.
+A car is followed from each state of the grid along a stretch of road. A stretch ends at a place of
+the grid, and the car counts as inside a set of states there if the four states around it (two
+offsets, two turns) are in the set.
+
+A car comes back if it gets near the middle within two stretches and leaves the road in neither. A
+later bend, which the car may not manage, does not count.
 
 The states from which a car never leaves the road, however far it drives, are a greatest fixed
 point: the set begins with all states, and loses those whose stretch ends off the road or outside
-the set, until none is lost. At the end of an open road all is well.
+the set, until no more are lost. A car that reaches the end of an open road has not left it.
 """
 
 from dataclasses import dataclass
@@ -33,18 +36,19 @@ NEAR_M = 0.5  # largest distance from the middle at which a car has come back
 
 @dataclass(frozen=True)
 class ReturningSet:
-    """Two sets of the states of a grid; bool (places, offsets, turns): whether a state is in it."""
+    """Two sets of states of a grid: whether a state is in it, bool (places, offsets, turns)."""
 
     grid: StateGrid
-    returns: BoolArray  # comes within NEAR_M of the middle, and stays on the road, in two stretches
-    stays: BoolArray  # never leaves the road
+    # within two stretches, the car comes within NEAR_M of the middle and does not leave the road
+    returns: BoolArray
+    stays: BoolArray  # the car never leaves the road
 
     @property
     def margins_m(self) -> FloatArray:
-        """Return how far from the middle a car that drives along the road comes back.
+        """Return the offsets up to which a car that drives along the road always comes back.
 
-        Metres to the left and to the right of the middle, (places, 2). The car comes back from all
-        offsets up to this one; 0 where it does not come back even from the middle.
+        Metres to the left and to the right of the middle, (places, 2); 0 where the car does not
+        come back even from the middle.
         """
         middle = len(self.grid.offsets_m) // 2
         straight = len(self.grid.turns) // 2
@@ -60,7 +64,8 @@ class ReturningSet:
 
         bool (places, offsets, turns)
         """
-        # beyond the ends of the grid: the other end of a closed lap, or the end itself
+        # the neighbours of the first and the last place: on a lap, these two are neighbours; on an
+        # open road, each counts as its own neighbour
         mode: Literal["wrap", "edge"] = "edge"
         if self.grid.closed:
             mode = "wrap"
@@ -68,7 +73,7 @@ class ReturningSet:
         return np.asarray(binary_erosion(padded, np.ones((3, 3, 3)))[1:-1])
 
     def inside(self, cars: Cars) -> BoolArray:
-        """Return which cars are between eight states of the core, (cars,)."""
+        """Return which cars have eight states of the core around them, (cars,)."""
         places = len(self.grid.places_m)
         position = (cars.along_m - self.grid.places_m[0]) / self.grid.step_m
         place = np.floor(position).astype(int)
@@ -84,17 +89,19 @@ class ReturningSet:
 
 
 def _reach(returns: BoolArray) -> npt.NDArray[np.int_]:
-    """Return how many steps from the middle all states come back, (places,).
+    """Return up to how many steps of the offset from the middle all states come back, (places,).
 
-    returns: (places, offsets) from the middle outwards
+    returns: whether a state comes back, (places, offsets) from the middle outwards
     """
+    # -1 for the middle itself
     steps = np.logical_and.accumulate(returns, axis=1).sum(axis=1) - 1
     return np.asarray(np.maximum(steps, 0))
 
 
-# In this time most cars are back, and the yaw rate at its start is long forgotten.
+# Duration of a stretch. In this time most cars come back, and the yaw rate at the start no longer
+# matters.
 _STRETCH_SECONDS = 2.5
-_MAX_ROUNDS = 50  # most passes over the set until no state is lost; few are needed
+_MAX_ROUNDS = 50  # most passes over the states of a set; far fewer are needed
 
 
 def returning_set(
@@ -104,12 +111,13 @@ def returning_set(
 
     speed: m/s
     """
-    # each state is followed once; the sets are found from where it ends
+    # each state is followed for one stretch; the sets follow from where the stretches end
     stretch = max(round(_STRETCH_SECONDS * speed / grid.step_m), 1)
     cars = follow(road, table, cars_at(grid), speed, stretch * grid.step_m)
     after = Cars(*(values.reshape(grid.shape) for values in cars))
 
-    # a second stretch: it begins in the states where the first ends
+    # the second stretch begins in the states where the first one ends: the car stays on the road if
+    # it does so in both, and comes near the middle if it does so in one
     drives = ~np.isnan(after.offset_m)
     near = drives & (after.nearest_m <= NEAR_M)
     drives_on = drives.copy()
@@ -126,7 +134,7 @@ def _staying(grid: StateGrid, stretch: int, after: Cars, drives: BoolArray) -> B
     stays = drives.copy()
     for _ in range(_MAX_ROUNDS):
         before = int(stays.sum())
-        # backwards, so that a lap needs few rounds
+        # backwards, so that a loss reaches all earlier places of a lap in one round
         for place in reversed(range(len(grid.places_m))):
             stays[place] &= _lands(grid, stretch, after, stays, place)
         if int(stays.sum()) == before:
@@ -135,9 +143,15 @@ def _staying(grid: StateGrid, stretch: int, after: Cars, drives: BoolArray) -> B
 
 
 def _lands(grid: StateGrid, stretch: int, after: Cars, states: BoolArray, place: int) -> BoolArray:
-    """Return which cars that began at a place end their stretch inside a set, (offsets, turns)."""
+    """Return which cars that began at a place end their stretch inside a set, (offsets, turns).
+
+    stretch: length of a stretch, in places
+    after: states of the cars at the end of their stretch, (places, offsets, turns)
+    states: the set, bool (places, offsets, turns)
+    """
     places = len(grid.places_m)
     landing = place + stretch
+    # a car that reaches the end of an open road counts as inside
     if landing >= places and not grid.closed:
         return np.ones(states.shape[1:], bool)
     ends = np.full(states.shape[1:], landing % places)
@@ -147,7 +161,11 @@ def _lands(grid: StateGrid, stretch: int, after: Cars, states: BoolArray, place:
 def _between(
     grid: StateGrid, states: BoolArray, places: npt.NDArray[np.int_], cars: Cars
 ) -> BoolArray:
-    """Return which cars are between four states of a set, at these places."""
+    """Return which cars are between four states of a set.
+
+    states: the set, bool (places, offsets, turns)
+    places: the place of the grid at which each car is
+    """
     inside = np.ones(cars.offset_m.shape, bool)
     corners = []
     for values, row in ((cars.offset_m, grid.offsets_m), (cars.turn, grid.turns)):
@@ -161,15 +179,16 @@ def _between(
     return inside
 
 
-_EXACT = 1e-6  # of the distance between two states: nearer to one, no other counts
+# a position nearer than this to a value of a row, in distances between two values, is this value
+_EXACT = 1e-6
 
 
 def _within(position: FloatArray, count: int) -> BoolArray:
-    """Return which positions are on a row of so many values; NaN is not."""
+    """Return which positions are between the first and the last of so many values; NaN is not."""
     return np.asarray((position >= -_EXACT) & (position <= count - 1 + _EXACT))
 
 
 def _neighbours(position: FloatArray, count: int) -> list[npt.NDArray[np.int_]]:
-    """Return the values of a row around each position: twice the same for one that is a value."""
+    """Return the indices before and after each position; they are equal where it is a value."""
     ends = (np.floor(position + _EXACT), np.ceil(position - _EXACT))
     return [np.clip(np.nan_to_num(end), 0, count - 1).astype(int) for end in ends]

@@ -1,8 +1,8 @@
 """Render frames along many random roads, and write them with the steering of an expert as a store.
 
-Every frame is seen from another place: the car stands anywhere on its road, off its line and turned
-at random, and the steering is the one that brings it back. So a network sees more in a thousand of
-these frames than in a thousand consecutive ones of a drive.
+Every frame is seen from another place: the car stands anywhere on its road, off the middle and
+turned at random, and the frame's steering is the one that brings the car back. So a network sees
+more in a thousand of these frames than in a thousand consecutive frames of a drive.
 
 Importing this loads nothing large, so that --help answers at once.
 """
@@ -27,13 +27,14 @@ from bcclone.system.settings import (
     setting,
 )
 
-FIRST_ROAD = 100_000  # seeds below are left for roads to score on
+FIRST_ROAD = 100_000  # seeds below this one are left for roads to score models on
+# what random_road.py may choose from for each seed, by default
 RANGES = "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=any,slopes=any"
 
 
 @dataclass(frozen=True)
 class RoadSamplesSettings(Checked):
-    """How many roads, how many frames of each, and how these are stored."""
+    """How many roads, how many frames of each road, and how the frames are stored."""
 
     output: Path = setting(Path("roads.h5"), "store to write")
     force: Force = setting(False)
@@ -81,7 +82,7 @@ class RoadSamplesSettings(Checked):
         self._check_validation()
 
     def _check_validation(self) -> None:
-        """Refuse a fraction of the roads that is none of them, or all."""
+        """Refuse a validation fraction that is so small or large that it gives no road, or all."""
         if not self.validation or 0 < self.validation_roads < self.roads:
             return
         if self.validation_roads:
@@ -90,6 +91,7 @@ class RoadSamplesSettings(Checked):
         else:
             words = "none"
             smaller_part = self.validation
+        # with `least` roads, the smaller part is at least half a road, which rounds to one
         raise SettingError(
             "{validation} {fraction} of {number} roads is {words}; make {least} {roads} or more, "
             "or train on all of them with {validation} 0",
@@ -107,7 +109,7 @@ class RoadSamplesSettings(Checked):
     def road(self, number: int) -> str:
         """Return the name of a road by its number, from 0.
 
-        Values of `ranges` replace those of the same name in RANGES.
+        The values in `ranges` replace the values of the same name in RANGES.
         """
         chosen = [part.strip() for part in self.ranges.split(",") if part.strip()]
         names = {part.partition("=")[0].strip() for part in chosen}

@@ -1,8 +1,8 @@
-"""Draw the course of a road for one frame: random numbers -> its bends, the car's place on it, and
-their labels.
+"""Choose the course of a road for one frame: random numbers -> the road's bends, the car's place on
+it, and the labels that follow from them.
 
-Distances are in metres for a camera REFERENCE_M above the road. Offsets, turns and curvatures are
-positive to the right.
+A picture does not show its scale, so distances are in metres as if the camera were REFERENCE_M
+above the road. Offsets, turns and curvatures are positive to the right.
 """
 
 import math
@@ -20,19 +20,19 @@ from bcclone.system.exact_math import cosine, exponential, sine
 REFERENCE_M = MOUNTS["center"][1] + ORIGIN_ABOVE_ROAD_M
 
 # A road is a row of curvatures, from behind the car to as far ahead as a picture can show.
-_STEP_M = 0.25
-_BEHIND_M = 8.0
-_AHEAD_M = 160.0
+_STEP_M = 0.25  # distance along the road between two curvatures
+_BEHIND_M = 8.0  # length of road behind the car
+_AHEAD_M = 160.0  # length of road ahead of the car
 _STEPS = round((_BEHIND_M + _AHEAD_M) / _STEP_M)
 _CAR_STEP = round(_BEHIND_M / _STEP_M)  # the step where the car is
 
-# The steering follows the mean curvature of a stretch ahead, times a gain: people cut bends a
-# little, and a network underestimates sharp ones.
+# The steering follows the mean curvature of a stretch ahead times this gain, because people cut
+# bends a little, and a network underestimates sharp bends.
 BEND_GAIN = 1.15
 
 
 def chance(random: Random, share: float) -> bool:
-    """Return True in this share of the draws."""
+    """Return True at random, in this share of the calls."""
     return random.random() < share
 
 
@@ -44,7 +44,7 @@ def random_side(random: Random) -> float:
 
 
 def log_uniform(random: Random, low: float, high: float) -> float:
-    """Return a random number between two, whose logarithm is uniform."""
+    """Return a random number from low to high whose logarithm is uniformly distributed."""
     return low * exponential(math.log(high / low) * random.random())
 
 
@@ -52,14 +52,14 @@ def log_uniform(random: Random, low: float, high: float) -> float:
 class AimDistance:
     """How far ahead people aim: about as far as they drive in a second.
 
-    The wider the bends, the faster people drive. In a wide lane they come back to its middle no
-    faster than they would across it.
+    The wider the bends, the faster people drive, so the distance grows with the square root of the
+    radius. In a wide lane people take longer to come back to its middle.
     """
 
-    by_root_of_radius: float = 2.6  # metres, for the square root of each metre of the radius
-    near_m: float = 8.0
-    far_m: float = 60.0
-    lane_widths: float = 0.9  # at least
+    by_root_of_radius: float = 2.6  # metres of distance, times the square root of the radius in m
+    near_m: float = 8.0  # smallest distance
+    far_m: float = 60.0  # greatest distance
+    lane_widths: float = 0.9  # smallest distance, in widths of the lane
 
     def metres(self, radius_m: float, lane_width_m: float) -> float:
         least_m = max(self.near_m, self.lane_widths * lane_width_m)
@@ -71,14 +71,15 @@ _AIM = AimDistance()
 
 @dataclass(frozen=True)
 class DrawnRoad:
-    """A road."""
+    """A random road around a car."""
 
-    radius_m: float  # of its sharpest bends
-    width_m: float  # between its edges
-    lanes: int  # 1, or 2, of which the car keeps to one
+    radius_m: float  # radius of the sharpest bends
+    width_m: float  # from edge to edge
+    lanes: int  # 1, or 2; then the car keeps to one of them
     lane_m: float  # middle of the car's lane, to the right of the road's middle
-    floor: bool  # it is only lines on a floor
-    curvatures: FloatArray  # 1/m at each quarter of a metre, from _BEHIND_M behind the car (steps,)
+    floor: bool  # the road is only lines on a floor
+    # 1/m, at every _STEP_M along the road from _BEHIND_M behind the car, (steps,)
+    curvatures: FloatArray
 
     @property
     def lane_width_m(self) -> float:
@@ -86,7 +87,7 @@ class DrawnRoad:
 
     @property
     def aim_m(self) -> float:
-        """Return how far ahead people aim on it."""
+        """Return how far ahead people aim on this road."""
         return _AIM.metres(self.radius_m, self.lane_width_m)
 
 
@@ -94,37 +95,38 @@ class DrawnRoad:
 class DrawnPlace:
     """A car on a road.
 
-    line: the road's middle as the car sees it, float64 (points, 5): metres to the right and ahead,
-    the road's direction to the right and ahead, and metres along the road.
+    line: points of the road's middle as the car sees it, float64 (points, 5): metres to the right
+        and ahead of the car, the road's direction there (the parts to the right and ahead of a unit
+        vector), and metres along the road, negative behind the car
     """
 
     line: FloatArray
-    steering: float
-    path: Sequence[float]  # in the order of labels.PATH_COLUMNS
+    steering: float  # -1 to 1
+    path: Sequence[float]  # where the road leads, in the order of labels.PATH_COLUMNS
 
 
 @dataclass(frozen=True)
 class RoadChoice:
-    """What kinds of roads are drawn, and how often."""
+    """Which roads are chosen, and how often. A radius is that of a road's sharpest bends."""
 
-    floor_share: float = 0.35  # only lines on a floor
+    floor_share: float = 0.35  # share of roads that are only lines on a floor
     radii_m: tuple[float, float] = (6.0, 1000.0)
     widths_m: tuple[float, float] = (3.0, 14.0)
-    widest_in_radii: float = 1.6  # a wider road would not show its sharp bends
+    widest_in_radii: float = 1.6  # width over radius; a wider road would not show its sharp bends
     floor_widths_m: tuple[float, float] = (3.0, 20.0)
-    floor_radii: tuple[float, float] = (0.5, 4.0)  # in widths of the road
+    floor_radii: tuple[float, float] = (0.5, 4.0)  # radius on a floor over the width of the road
     least_floor_radius_m: float = 4.0
-    two_lanes_share: float = 0.55  # of the roads that are wide enough
-    least_two_lanes_m: float = 5.0  # width of such a road
-    right_hand_share: float = 0.8  # traffic on the right
+    two_lanes_share: float = 0.55  # share of two lanes among the roads that are wide enough
+    least_two_lanes_m: float = 5.0  # a road wider than this is wide enough
+    right_hand_share: float = 0.8  # share of roads with traffic on the right
 
 
 _ROADS = RoadChoice()
 
 
 def draw_road(random: Random) -> DrawnRoad:
-    """Return a random road, seen from a random part of it."""
-    # a floor's bends are as sharp as its width allows, a road's width as its bends allow
+    """Return a random road."""
+    # on a floor, the width limits how sharp bends are; on a road, the bends limit the width
     floor = chance(random, _ROADS.floor_share)
     if floor:
         width_m = random.uniform(*_ROADS.floor_widths_m)
@@ -141,7 +143,8 @@ def draw_road(random: Random) -> DrawnRoad:
     if wide_enough and chance(random, _ROADS.two_lanes_share):
         lanes = 2
 
-    # drawn for a single lane, too: the numbers that a seed gives to the rest depend on it
+    # a random number is used for a single lane, too: without it, a seed would give other numbers to
+    # what follows
     side = -1.0
     if chance(random, _ROADS.right_hand_share):
         side = 1.0
@@ -157,13 +160,13 @@ def draw_road(random: Random) -> DrawnRoad:
 class PlaceChoice:
     """Where cars are on a road, and how they are turned.
 
-    Degrees are for the least aim distance: who aims farther ahead is turned less.
+    Degrees are for the smallest aim distance; cars whose drivers aim farther ahead are turned less.
     """
 
-    near_share: float = 0.7  # near the middle of the lane
+    near_share: float = 0.7  # share of the cars near the middle of the lane
     near_offset: float = 0.08  # standard deviation, in widths of the lane
     near_degrees: float = 2.5  # standard deviation
-    far_offset: float = 0.42  # at most, in widths of the lane
+    far_offset: float = 0.42  # largest offset of the other cars, in widths of the lane
     far_degrees: float = 6.0  # standard deviation
 
 
@@ -185,7 +188,7 @@ def place_on(road: DrawnRoad, random: Random) -> DrawnPlace:
     return place_at(road, offset_m, math.radians(degrees))
 
 
-_BEND_PART = 0.25  # part of the aim distance whose mean curvature is steered
+_BEND_PART = 0.25  # the steering follows the mean curvature of this part of the aim distance
 
 
 def place_at(road: DrawnRoad, offset_m: float, turn: float) -> DrawnPlace:
@@ -200,7 +203,8 @@ def place_at(road: DrawnRoad, offset_m: float, turn: float) -> DrawnPlace:
         end = _CAR_STEP + round(end_m / _STEP_M)
         return float(road.curvatures[first:end].mean())
 
-    # a circle through the point that is aimed at, on top of the road's bend
+    # the steering follows the road's bend less `back`: the curvature of a circle that leads from
+    # the car's offset and turn to the point that it aims at
     aim_m = road.aim_m
     back = 2.0 / aim_m * sine(turn) + 2.0 / (aim_m * aim_m) * offset_m
     bend = BEND_GAIN * mean_curvature(0.0, _BEND_PART * aim_m)
@@ -216,61 +220,70 @@ def path_of(
 ) -> tuple[float, ...]:
     """Return where a road leads, in the order of labels.PATH_COLUMNS.
 
-    These are the steering along the road over each stretch ahead, the car's offset in metres and
-    its turn in radians.
+    These are, for each stretch ahead, the steering that its bend needs; then the car's offset in
+    metres and its turn in radians.
 
-    mean_curvature: of the road between two distances ahead, in 1/m
+    mean_curvature: two distances ahead -> mean curvature of the road between them, in 1/m
     """
     starts_m = (0.0, *PATH_ENDS_M[:-1])
     bends = map(mean_curvature, starts_m, PATH_ENDS_M)
     return (*(float(steering_of(bend)) for bend in bends), offset_m, turn)
 
 
-# Lengths of stretches, in square roots of the radius: wide bends are long.
-_STRETCH = (0.6, 5.0)
-_LONGEST_STRETCH_PASSED = 6.0  # the part of a first stretch that may lie behind the road's start
-_STRAIGHT_SHARE = 0.28  # of the stretches
-_MOST_TURNED = 3.0  # radians from the car's heading; a road that comes back crosses itself
+# A road consists of stretches, bends or straights. Lengths are in units of the square root of the
+# radius in metres, so that wide bends are long.
+_STRETCH = (0.6, 5.0)  # shortest and longest stretch; a bend on a floor is up to twice as long
+_LONGEST_STRETCH_PASSED = 6.0  # the first stretch begins at most so far before the road's start
+_STRAIGHT_SHARE = 0.28  # share of straights among the stretches
+_MOST_TURNED = 3.0  # radians from the car's heading; a road that turned more would cross itself
 
 
 def _draw_curvatures(random: Random, radius_m: float, floor: bool) -> FloatArray:
-    """Return bends to both sides, on a floor up to hairpins, and straight stretches."""
+    """Return the curvatures of bends to both sides, on a floor up to hairpins, and of straights.
+
+    float64 (steps,), 1/m
+    """
     unit_m = math.sqrt(radius_m)
     bends = np.zeros(_STEPS)
-    turned = 0.0
+    turned = 0.0  # radians from the car's heading to the end of the stretches so far
     start = -int(random.uniform(0.0, _LONGEST_STRETCH_PASSED) * unit_m / _STEP_M)
     while start < _STEPS:
         length_m = random.uniform(*_STRETCH) * unit_m
         bend = 0.0
         if not chance(random, _STRAIGHT_SHARE):
-            # drawn on roads, too: the numbers that a seed gives to the rest depend on it
+            # a random number is used on roads, too, as for the side of a single lane
             longer = random.random()
             if floor:
                 length_m *= 1.0 + longer
+            # to either side, but back where the road has turned far already
             side = random_side(random)
             if abs(turned) > _MOST_TURNED / 3:
                 side = -math.copysign(1.0, turned)
             bend = side / (radius_m * exponential(random.random()))
-            left_m = (_MOST_TURNED - abs(turned)) / abs(bend)
-            length_m = min(length_m, max(left_m, _STEP_M))
+            most_m = (_MOST_TURNED - abs(turned)) / abs(bend)
+            length_m = min(length_m, max(most_m, _STEP_M))
         end = start + max(int(length_m / _STEP_M), 1)
         bends[max(start, 0) : max(end, 0)] = bend
-        # what lies behind the car does not turn the road that it sees
+        # a bend behind the car does not turn the road that the car sees
         steps_ahead = max(end - max(start, _CAR_STEP), 0)
         turned += bend * steps_ahead * _STEP_M
         start = end
+    # "| 1" makes the number of steps odd
     return _running_mean(bends, max(int(0.5 * unit_m / _STEP_M), 1) | 1)
 
 
 def _running_mean(values: FloatArray, width: int) -> FloatArray:
-    """Return the mean over an odd number of steps around each: a bend begins gradually."""
+    """Return for each value the mean of the values around it, so that bends begin gradually.
+
+    width: number of values in a mean, odd
+    """
     padded = np.pad(values, width // 2, mode="edge")
     total = np.cumsum(np.concatenate([[0.0], padded]))
     return np.asarray((total[width:] - total[:-width]) / width)
 
 
 def _kept_steps() -> list[int]:
-    """Return the steps of the points of a line: the farther ahead, the fewer."""
+    """Return the steps at which a line has its points: the farther from the car, the fewer."""
     kept = [
         *range(0, _CAR_STEP // 2, 4),
         *range(_CAR_STEP // 2, _CAR_STEP, 2),
@@ -290,21 +303,21 @@ _KEPT = _kept_steps()
 def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
     """Return the road's middle as a car sees it, as in DrawnPlace.
 
-    offset_m: of the car, to the right of the road's middle
-    turn: of the car, in radians to the right of the road
+    offset_m: offset of the car, to the right of the road's middle
+    turn: turn of the car, in radians to the right of the road
     """
-    # the car's heading is 0
+    # the road's heading at each step, relative to the car's
     headings = np.concatenate([[0.0], np.cumsum(curvatures * _STEP_M)])
     headings -= headings[_CAR_STEP] + turn
 
-    # between two points, the road goes as at the step halfway
+    # from a point to the next one, the road has the heading of the step halfway between them
     between = [(step + following) // 2 for step, following in pairwise(_KEPT)]
     lengths_m = np.diff(_KEPT) * _STEP_M
     to_right, to_front = _directions(headings[between])
     right_m = np.concatenate([[0.0], np.cumsum(lengths_m * to_right)])
     ahead_m = np.concatenate([[0.0], np.cumsum(lengths_m * to_front)])
 
-    # the car is at the origin
+    # moved so that the car is at the origin
     car = _KEPT.index(_CAR_STEP)
     right_m = right_m - right_m[car] - offset_m * cosine(turn)
     ahead_m = ahead_m - ahead_m[car] - offset_m * sine(turn)
@@ -313,9 +326,9 @@ def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
 
 
 def _directions(headings: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the unit vectors of headings, to the right and ahead, (headings,) each.
+    """Return the unit vectors of headings: their parts to the right and ahead, (headings,) each.
 
-    NumPy's own functions are not the same on every processor.
+    One by one, because NumPy's own sines differ between processors.
     """
     right = [sine(heading) for heading in headings.tolist()]
     ahead = [cosine(heading) for heading in headings.tolist()]

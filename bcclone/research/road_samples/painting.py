@@ -12,17 +12,17 @@ from bcclone.simulator.render.surface import COMPILED_MODULES, covered
 from bcclone.system.arrays import FloatArray
 from bcclone.system.compiled import FINITE, compiled, source_checksum
 
-# Compiled functions read constants of their module only.
-_FAR_M = 400.0  # ground beyond this is not told from the horizon
-_GRAIN_M = 0.12  # wavelength of the finest noise
-_WIDEST_M = 20.0  # cap on a pixel's width on the ground
-_SKY_LIGHT = (0.82, 0.92, 1.18)  # the sky's light in shadows, by channel: it is blue
-_MEAN_SHADOW = 0.4  # far away, where noise is finer than a pixel
+# Plain numbers of this module, since compiled functions cannot read the fields of a dataclass.
+_FAR_M = 400.0  # ground that is farther away is painted as the horizon's haze
+_GRAIN_M = 0.12  # half a wavelength of the finest noise
+_WIDEST_M = 20.0  # wider pixels on the ground are treated as this wide
+_SKY_LIGHT = (0.82, 0.92, 1.18)  # RGB factors in shadows, where the light is the blue sky's
+_MEAN_SHADOW = 0.4  # shadow far away, where the noise of shadows is finer than a pixel
 
 
 @compiled(error_model="numpy")
 def _lattice(column: int, row: int, seed: int) -> float:
-    """Return a random number, -1 to 1, for a point of a lattice."""
+    """Return a random number, -1 to 1, for a point of a lattice; always the same one for a seed."""
     mixed = (column * 374761393 + row * 668265263 + seed * 1274126177) & 0xFFFFFFFF
     mixed = ((mixed ^ (mixed >> 13)) * 1103515245) & 0xFFFFFFFF
     mixed = ((mixed ^ (mixed >> 16)) * 668265263) & 0xFFFFFFFF
@@ -50,7 +50,7 @@ def _noise(x: float, z: float, seed: int) -> float:
 
 @compiled(error_model="numpy")
 def _resolved(wavelength_m: float, pixel_m: float) -> float:
-    """Return a wavelength, doubled until it is longer than two pixels."""
+    """Return half a wavelength, doubled until it spans two pixels: finer noise would flicker."""
     while wavelength_m < 2.0 * pixel_m:
         wavelength_m *= 2.0
     return wavelength_m
@@ -58,7 +58,7 @@ def _resolved(wavelength_m: float, pixel_m: float) -> float:
 
 @compiled(error_model="numpy")
 def _mix(color: Any, other: Any, brightness: float, fraction: float) -> None:
-    """Mix another colour, times a brightness, into a colour. fraction: of the other one."""
+    """Mix another colour, times a brightness, into a colour. fraction: of the other colour."""
     for channel in range(3):
         color[channel] += (other[channel] * brightness - color[channel]) * fraction
 
@@ -68,15 +68,15 @@ def _width_across(pixel_m: float, long_m: float, sine: float) -> float:
     """Return the width of a pixel across a line on the ground.
 
     pixel_m: width of the pixel on the ground
-    long_m: its length there
-    sine: that of the angle between the line and the line of sight
+    long_m: length of the pixel on the ground, along the line of sight
+    sine: sine of the angle between the line and the line of sight
     """
     squared = pixel_m * pixel_m * (1.0 - sine * sine) + long_m * long_m * sine * sine
     return min(math.sqrt(max(squared, 1e-12)), _WIDEST_M)
 
 
 # columns of the road's line, see DrawnPlace
-_LINE_RIGHT_M = 0  # place of the point
+_LINE_RIGHT_M = 0  # place of the point, to the right and ahead
 _LINE_AHEAD_M = 1
 _DIRECTION_RIGHT = 2  # the road's direction there, a unit vector
 _DIRECTION_AHEAD = 3
@@ -104,22 +104,24 @@ def _paint_ground(
 ) -> None:
     """Set the colour of the ground at a place.
 
-    x, z: metres to the right and ahead
-    pixel_m: width of a pixel there
-    depth_m: its distance from the camera
+    x, z: the place, in metres to the right and ahead
+    pixel_m: width of a pixel at the place
+    depth_m: distance of the place from the camera
+    line, surroundings: as of paint()
+    color: RGB of the pixel, (3,); is set
     """
     bands, marks, _, scenery, seed = surroundings
     # a flat view stretches a pixel along the line of sight
     long_m = pixel_m * max(depth_m / scenery.camera_m, 1.0)
     sight_m = max(math.sqrt(x * x + z * z), 1e-9)
 
-    # the ground itself; the grain gets coarser where a pixel is wider, so that it does not flicker
+    # the ground itself; its grain gets coarser where pixels are wider, so that it does not flicker
     grain = _noise(x / _resolved(_GRAIN_M, pixel_m), z / _resolved(_GRAIN_M, long_m), seed)
     patch = _noise(x / scenery.patch_m, z / scenery.patch_m, seed + 1)
     brightness = max(1.0 + scenery.grain * grain + scenery.patch * patch, 0.1)
     _mix(color, scenery.ground, brightness, 1.0)
 
-    # where the place is, as seen from the nearest point of the road's middle
+    # where the place is relative to the nearest point of the road's middle: along and across
     nearest = _nearest(x, z, line)
     ahead_x = line[nearest, _DIRECTION_RIGHT]
     ahead_z = line[nearest, _DIRECTION_AHEAD]
@@ -162,10 +164,10 @@ def _paint_bands(
 ) -> None:
     """Paint the road's surface, shoulders and lines.
 
-    cross, along: metres to the right of the road's middle, and along it
-    width_m: of a pixel across the road
+    cross, along: metres to the right of the road's middle, and along the road
+    width_m: width of a pixel across the road
     grain: the ground's fine texture at this place, -1 to 1
-    patch_brightness: what its coarse texture adds to the brightness
+    patch_brightness: what the ground's coarse texture adds to the brightness
     """
     for number in range(bands.shape[0]):
         part = covered(cross, bands[number, _BAND_START_M], bands[number, _BAND_END_M], width_m)
@@ -208,8 +210,8 @@ def _paint_marks(
 
 @compiled(error_model="numpy")
 def _shade(x: float, z: float, long_m: float, scenery: Any, seed: int, color: Any) -> None:
-    """Darken the ground by shadows, or lighten it by glare. long_m: a pixel's length there."""
-    # shadows are noise of two wavelengths with a threshold
+    """Darken the ground by shadows, or lighten it by glare. long_m: a pixel's length at x, z."""
+    # shadows, or glare, are where noise of two wavelengths is above a threshold
     x_waves = x / scenery.light_across_m
     z_waves = z / scenery.light_along_m
     # shifted by any number, so that the lattices of the two noises do not coincide at x = 0
@@ -254,8 +256,8 @@ def _paint_boxes(
     """Paint the boxes nearer than the ground.
 
     u, v: slopes of the ray, to the right and up
-    wide: width of a pixel, a metre ahead
-    ground_m: how far ahead the ground is
+    wide: width of a pixel on a plane one metre ahead
+    ground_m: how far ahead the ray meets the ground
     """
     for number in range(boxes.shape[0]):
         right_m = boxes[number, _BOX_RIGHT_M]
@@ -265,6 +267,7 @@ def _paint_boxes(
             continue
         part = covered(u * ahead_m, right_m - half_m, right_m + half_m, wide * ahead_m)
         if part > 0.0:
+            # heights relative to the camera
             bottom = boxes[number, _BOX_BOTTOM_M] - scenery.camera_m
             top = boxes[number, _BOX_TOP_M] - scenery.camera_m
             part *= covered(v * ahead_m, bottom, top, wide * ahead_m)
@@ -282,6 +285,7 @@ def _paint_boxes(
     fastmath=FINITE,
 )
 def _paint_pixels(rays: Any, pixel: float, line: Any, surroundings: Any, picture: Any) -> None:
+    """Paint every pixel of a picture, which begins black; the rest as of paint()."""
     _, _, boxes, scenery, seed = surroundings
     for row in range(rays.shape[0]):
         for column in range(rays.shape[1]):
@@ -291,15 +295,15 @@ def _paint_pixels(rays: Any, pixel: float, line: Any, surroundings: Any, picture
             color = picture[row, column]
 
             # The ground is a parabola: camera_m + depth up = ground_curvature (depth ahead)^2 / 2.
-            # It is solved for depth as 2 camera_m / (sqrt(radicand) - up), which also holds at
-            # ground_curvature = 0.
+            # This equation is solved for depth as 2 camera_m / (sqrt(radicand) - up), which also
+            # holds at ground_curvature = 0.
             radicand = up * up + 2.0 * scenery.ground_curvature * ahead * ahead * scenery.camera_m
             downward = 0.0
             if radicand >= 0.0:
                 downward = math.sqrt(radicand) - up
 
-            # ground fades into the haze of the horizon, above which the sky begins; the condition
-            # says depth < _FAR_M without dividing by 0
+            # ground fades into the horizon's haze, above which the sky begins; the condition means
+            # depth < _FAR_M, without dividing by a `downward` of 0
             depth_m = _FAR_M
             if downward * _FAR_M > 2.0 * scenery.camera_m:
                 depth_m = 2.0 * scenery.camera_m / downward
@@ -325,8 +329,8 @@ def paint(
 ) -> FloatArray:
     """Return the picture, float64 (height, width, 3): RGB, 255 is white, not clipped.
 
-    line: the road's middle, of DrawnPlace
-    rays: unit vectors of the pixels, to the right, up and ahead, float64 (height, width, 3)
+    line: the road's middle, as in DrawnPlace
+    rays: the pixels' unit vectors, of AnyCamera.rays(), float64 (height, width, 3)
     pixel: the angle that a pixel shows, in radians
     """
     picture = np.zeros(rays.shape)

@@ -1,8 +1,8 @@
 """Render frames of many random roads: a task -> the frames of a road, in a worker.
 
-They are seen by cars at random places, in several kinds of light and weather. Each frame is
+The frames are seen from cars at random places, in several kinds of light and weather. Each frame is
 labelled with the steering that brings the car back to the middle, and with where the road leads.
-A part of them are sketches: each shows a road of its own to a camera of its own.
+Some of the frames are sketches: pictures that painting.py makes, each of another road and camera.
 """
 
 import math
@@ -42,22 +42,22 @@ class Pose(NamedTuple):
 
     offset_m: float  # to the right of the road's middle
     along_m: float
-    turn: float  # radians
-    rise: float  # radians
+    turn: float  # radians to the right of the road
+    rise: float  # radians by which the car's nose is up
 
 
 @dataclass(frozen=True)
 class PoseChoice:
     """Where cars stand on a road, and how they are turned."""
 
-    near_share: float = 0.45  # near the middle of the road
-    near_m: float = 0.4  # standard deviation
-    near_degrees: float = 3.0  # standard deviation
-    far_degrees: float = 7.0  # standard deviation
-    beyond_m: float = 0.3  # how far places go beyond the limit, where a wheel leaves the asphalt
+    near_share: float = 0.45  # share of cars near the middle of the road
+    near_m: float = 0.4  # standard deviation of their offset
+    near_degrees: float = 3.0  # standard deviation of their turn
+    far_degrees: float = 7.0  # standard deviation of the turn of the other cars
+    beyond_m: float = 0.3  # how far a wheel of the other cars may be off the asphalt
     half_car_m: float = 1.0  # from the car's middle to the outside of its wheels
-    rise_degrees: float = 0.6  # the mean of what throttle and brake do
-    rise_deviation: float = 0.8  # its standard deviation, in degrees
+    rise_degrees: float = 0.6  # mean of how far the throttle raises the nose; a brake lowers it
+    rise_deviation: float = 0.8  # standard deviation of the rise, in degrees
 
 
 _POSES = PoseChoice()
@@ -82,10 +82,9 @@ def draw_place(track: Track, random: Random) -> Pose:
 class Teacher:
     """How the steering of a frame follows from the place of its car."""
 
-    bend_m: float = 6.0  # the stretch ahead whose mean curvature is driven
-    # curvature, 1/m:
-    by_turn: float = -0.25  # for each radian to the right of the road
-    by_offset: float = -0.0139  # for each metre to the right of its middle
+    bend_m: float = 6.0  # the steering follows the mean curvature of this length of road ahead
+    by_turn: float = -0.25  # curvature, 1/m, for each radian to the right of the road
+    by_offset: float = -0.0139  # curvature, 1/m, for each metre to the right of the road's middle
 
 
 _TEACHER = Teacher()
@@ -94,15 +93,15 @@ _TEACHER = Teacher()
 def steering_at(track: Track, place: Pose) -> float:
     """Return the steering, -1 to 1: along the bend ahead, and back to the middle.
 
-    It turns firmly along the road and gently towards its middle, as people do when they are off the
-    middle.
+    The steering turns a car firmly into the road's direction and gently towards the middle, as
+    people do when they are off the middle.
     """
     bend = _mean_curvature(track, place.along_m, 0.0, _TEACHER.bend_m)
     along = BEND_GAIN * bend + _TEACHER.by_turn * sine(place.turn)
     return float(steering_of(along + _TEACHER.by_offset * place.offset_m))
 
 
-_CURVATURE_STEP_M = 0.5  # between the places of which a mean is taken
+_CURVATURE_STEP_M = 0.5  # distance between the places whose curvatures are averaged
 
 
 def _mean_curvature(track: Track, along_m: float, start_m: float, end_m: float) -> float:
@@ -128,14 +127,14 @@ class RoadTask:
 
 
 class RoadFrame(NamedTuple):
-    """A prepared image, its steering, and its path.
+    """A prepared image, its steering, and its path; or those of all frames of a road.
 
-    The frames of a road have one further axis, the first, and their labels are float32.
+    All frames of a road are arrays with the frames as their first axis, and float32 labels.
     """
 
     image: Image  # uint8 (height, width, channels)
     steering: float | Float32Array
-    path: Sequence[float] | Float32Array  # in the order of PATH_COLUMNS
+    path: Sequence[float] | Float32Array  # where the road leads, in the order of PATH_COLUMNS
 
 
 def render_road(task: RoadTask) -> RoadFrame:
@@ -149,7 +148,8 @@ def render_road(task: RoadTask) -> RoadFrame:
     return RoadFrame(np.stack(images), np.array(steering, np.float32), np.array(path, np.float32))
 
 
-_SKETCHES = 1  # in the seed of sketches: their number must not change what else is drawn
+# a part of the seed of sketches, so that the number of sketches does not change the other frames
+_SKETCHES = 1
 
 
 def _frames_of(task: RoadTask) -> Iterator[RoadFrame]:
@@ -165,14 +165,14 @@ def _frames_of(task: RoadTask) -> Iterator[RoadFrame]:
         yield _prepared_sketch(task.preprocessing, random)
 
 
-_FRAMES_OF_A_WEATHER = 50
-_CLOCK_SECONDS = 1e4  # where drops are on the lens follows from the time
+_FRAMES_OF_A_WEATHER = 50  # frames that are rendered before light and weather change
+_CLOCK_SECONDS = 1e4  # largest time of a frame; the places of drops of rain follow from the time
 
 
 def _scene_frames(task: RoadTask, frames: int, random: Random) -> Iterator[RoadFrame]:
-    """Yield frames of one road, whose light and weather change now and then."""
+    """Yield frames of one road; light and weather change every 50 frames."""
     road = task.settings.road(task.number)
-    track = load_track(road, bool(task.number % 2))  # as many in one direction as in the other
+    track = load_track(road, bool(task.number % 2))  # every second road is driven in reverse
     conditions = Conditions(
         sun_elevation=_draw_sun(random),
         sun_azimuth=random.uniform(-180.0, 180.0),
@@ -196,30 +196,32 @@ def _draw_sun(random: Random) -> float:
 
 
 def _prepared_sketch(preprocessing: Preprocessing, random: Random) -> RoadFrame:
-    """Return a sketch as the network gets it."""
-    # a plain preprocessing crops nothing, so that a sketch of the final size is enough
+    """Return a sketch that is prepared as the network gets it."""
+    # for a plain preprocessing, the sketch stands for the cropped part of a frame at its final
+    # size, and only the colours are still to be converted
     if preprocessing.is_plain:
         sketch = draw_sketch(random, preprocessing.height, preprocessing.width)
         return sketch._replace(image=preprocessing.convert_colors(sketch.image))
-    # what others crop would be sketched for nothing
+    # other steps need a whole frame, but without the crop: what is cut off would be sketched for
+    # nothing
     whole = replace(preprocessing, crop_top=0, crop_bottom=None, crop_left=0, crop_right=None)
     sketch = draw_sketch(random, preprocessing.frame_height, preprocessing.frame_width)
     return sketch._replace(image=whole.apply(sketch.image))
 
 
-_SHARPNESS = (0.4, 1.2)  # width of what a pixel of a sketch shows, in pixels
+_SHARPNESS = (0.4, 1.2)  # range of the width that a pixel of a sketch shows, in pixels
 
 
 def draw_sketch(random: Random, height: int, width: int) -> RoadFrame:
     """Sketch a road for one frame: what any camera sees of it, RGB.
 
-    A scene of the simulator takes seconds to build, so that its frames come in hundreds, by one
-    camera. A sketch takes some milliseconds, and has a road, materials, surroundings, a lens and a
-    mounting of its own.
+    A scene of the simulator takes seconds to build, so hundreds of frames show the same scene to
+    the same camera. A sketch takes some milliseconds, so each has another road, other materials and
+    surroundings, another lens and another mounting.
 
-    A picture does not show the height of its camera, only its ratio to the road. So every camera is
-    REFERENCE_M above the road, as high as the simulator's. A small car's narrow road is a wide one
-    here.
+    A picture does not show the height of its camera, only the ratio of this height to the road's
+    width. So every camera is REFERENCE_M above the road, as high as the simulator's, and the narrow
+    road of a small car is a wide road here.
     """
     road = draw_road(random)
     camera = draw_camera(random, road.radius_m, road.floor)
@@ -233,7 +235,10 @@ def draw_sketch(random: Random, height: int, width: int) -> RoadFrame:
 def draw_weather(
     random: Random, conditions: Conditions, settings: RoadSamplesSettings
 ) -> Conditions:
-    """Return the conditions with light, weather, colours and the camera's mounting, mostly fair."""
+    """Return the conditions with random light, weather, colours and mounting of the camera.
+
+    The weather is mostly fair.
+    """
     light = random.uniform(0.6, 1.4)
     fog = random.choice([0.0, 1.0, random.uniform(1.0, 6.0)])
     line_visibility = random.choice([1.0, random.random()], p=[0.75, 0.25])
@@ -257,7 +262,8 @@ def draw_weather(
         drawn = replace(drawn, snow=strength)
     elif kind == "night":
         drawn = replace(drawn, night=strength)
-    # without it nothing is drawn, so that earlier stores can be made again to the byte
+    # where the setting is 0, no random number is used, so that stores from before the setting can
+    # be made again to the byte
     if settings.camera_height_m:
         drawn = replace(drawn, camera_height_m=random.uniform(0.0, settings.camera_height_m))
     return drawn

@@ -1,7 +1,7 @@
-"""Draw what a road looks like, and what is around it: random numbers -> `Surroundings`, which
+"""Choose what a road looks like, and what is around it: random numbers -> `Surroundings`, which
 painting.py paints.
 
-Colours are RGB, 0 to 255. Textures are noise; no picture of anybody is in them.
+Colours are RGB, 0 to 255. Textures are noise, made of no one's pictures.
 """
 
 import math
@@ -26,23 +26,23 @@ Color = tuple[float, float, float]
 class Band(NamedTuple):
     """A strip along the road: its surface, a shoulder, or a line."""
 
-    start_m: float  # to the right of the road's middle
-    end_m: float
+    start_m: float  # left side, in metres to the right of the road's middle
+    end_m: float  # right side
     red: float
     green: float
     blue: float
-    dash_m: float  # period of its dashes; 0 for none
-    phase_m: float  # of the dashes
-    grain: float  # strength of its finest texture
+    dash_m: float  # length of a dash and a gap together; 0 for no dashes
+    phase_m: float  # shift of the dashes along the road
+    grain: float  # strength of the band's finest texture
 
 
 class Mark(NamedTuple):
     """A straight line on the ground: a joint, tape or a cable."""
 
-    normal_right: float  # its unit normal
+    normal_right: float  # the line's unit normal, to the right and ahead
     normal_ahead: float
     distance_m: float  # from the camera, along the normal
-    half_m: float  # half of its width
+    half_m: float  # half of the line's width
     red: float
     green: float
     blue: float
@@ -51,15 +51,15 @@ class Mark(NamedTuple):
 class Box(NamedTuple):
     """An upright thing that faces the camera."""
 
-    right_m: float  # its middle
+    right_m: float  # the thing's middle, to the right and ahead
     ahead_m: float
-    half_m: float  # half of its width
-    top_m: float  # above the road
+    half_m: float  # half of the thing's width
+    top_m: float  # height of its upper edge above the road
     red: float
     green: float
     blue: float
-    bottom_m: float  # above the road
-    texture_scale: float  # waves of its texture a metre, about
+    bottom_m: float  # height of its lower edge above the road
+    texture_scale: float  # half wavelengths of its texture in a metre
     texture: float  # strength of its texture
 
 
@@ -70,38 +70,37 @@ class Scenery(NamedTuple):
     ground_curvature: float  # in the car's direction, in 1/m, positive in a dip
     ground: Color
     grain: float  # strength of the ground's fine texture
-    patch_m: float  # wavelength of its coarse texture
+    patch_m: float  # half a wavelength of its coarse texture
     patch: float  # strength of its coarse texture
-    light: float  # factor of the light in shadows; above 1 that of glare; 0 for neither
-    light_across_m: float  # wavelengths of the shadows
-    light_along_m: float
-    light_from: float  # where the noise becomes shadow
-    light_slope: float  # how sharply it does
+    light: float  # factor of the light: below 1 in shadows, above 1 in glare; 0 for neither
+    light_across_m: float  # half a wavelength of the shadows or the glare, to the right
+    light_along_m: float  # the same, ahead
+    light_from: float  # value of the noise, about -1.6 to 1.6, from which the ground is in shadow
+    light_slope: float  # how sharp the shadows' edges are
     haze: Color  # the horizon's colour
-    zenith: Color  # of the sky or the ceiling
-    haze_m: float  # the distance at which the ground is haziest
-    haze_most: float  # the fraction of haze in its colour there
+    zenith: Color  # colour of the sky or the ceiling overhead
+    haze_m: float  # the distance from which the ground is haziest
+    haze_most: float  # the fraction of haze in the ground's colour there
 
 
 class Surroundings(NamedTuple):
-    """What is painted; a row of a table has the columns of its NamedTuple."""
+    """What is painted. The arrays have a row for each thing, with the fields of its class."""
 
-    bands: FloatArray  # of Band; later ones lie over earlier ones
-    marks: FloatArray  # of Mark
-    boxes: FloatArray  # of Box; far ones first
+    bands: FloatArray  # rows of Band; later ones lie over earlier ones
+    marks: FloatArray  # rows of Mark
+    boxes: FloatArray  # rows of Box, far ones first
     scenery: Scenery
-    seed: int  # of textures
+    seed: int  # seed of the textures
 
 
-# Of road and ground, in one of the colours at least, so that a network can tell them apart.
-_LEAST_CONTRAST = 25.0
-# Of a line and the floor: nothing but the lines shows where the road is.
-_LEAST_FLOOR_CONTRAST = 50.0
+# Smallest contrasts: differences in at least one colour channel
+_LEAST_CONTRAST = 25.0  # between road and ground, so that a network can tell them apart
+_LEAST_FLOOR_CONTRAST = 50.0  # between lines and floor, where only the lines show the road
 
 
 def draw_surroundings(random: Random, road: DrawnRoad, line: FloatArray) -> Surroundings:
-    """Return the look of a road. line: its middle as the car sees it, of DrawnPlace."""
-    # a road whose colour is that of the ground beside it could not be seen
+    """Return the look of a road. line: the road's middle as the car sees it, as in DrawnPlace."""
+    # a road in the colour of the ground beside it could not be seen, so that both are chosen again
     ground = _color(random, 15, 235, 0.4)
     surface = _color(random, 15, 190, 0.15)
     while not road.floor and float(np.abs(ground - surface).max()) < _LEAST_CONTRAST:
@@ -117,7 +116,7 @@ def draw_surroundings(random: Random, road: DrawnRoad, line: FloatArray) -> Surr
         most_grain = 0.06
     grain = random.uniform(0.0, most_grain)
 
-    # later draws depend on earlier ones, so this order belongs to what a seed means
+    # each of these takes the next random numbers, so the order decides what a seed means
     if road.floor:
         surface = ground
     bands = _draw_bands(random, road, surface)
@@ -134,11 +133,12 @@ def draw_surroundings(random: Random, road: DrawnRoad, line: FloatArray) -> Surr
 
 
 def _table(rows: Sequence[tuple[float, ...]], kind: type[Band | Mark | Box]) -> FloatArray:
+    """Return rows as an array with the right number of columns, also if there are none."""
     return np.array(rows, float).reshape(-1, len(kind._fields))
 
 
 def _far_ones_first(boxes: FloatArray) -> FloatArray:
-    """Return the boxes more than a metre ahead, so that near ones are painted over far ones."""
+    """Return the boxes more than a metre ahead, in the order in which they are painted."""
     ahead_m = boxes[:, Box._fields.index("ahead_m")]
     boxes = boxes[ahead_m > 1.0]
     ahead_m = ahead_m[ahead_m > 1.0]
@@ -146,7 +146,10 @@ def _far_ones_first(boxes: FloatArray) -> FloatArray:
 
 
 def _color(random: Random, low: float, high: float, tint: float) -> FloatArray:
-    """Return a grey between low and high with a tint: up to that fraction in each channel."""
+    """Return a random grey from low to high, each channel of it changed at random.
+
+    tint: largest change of a channel, as a fraction of the grey
+    """
     grey = random.uniform(low, high)
     channels = 1.0 + tint * (random.random(3) * 2 - 1)
     return np.clip(grey * channels, 0.0, 255.0)
@@ -160,7 +163,7 @@ def _yellow(random: Random) -> FloatArray:
 
 
 def _paint(random: Random) -> FloatArray:
-    """Return the colour of lines: mostly white or yellow."""
+    """Return a random colour of lines: mostly white or yellow."""
     kind = random.random()
     if kind < 0.6:
         return _color(random, 150, 250, 0.06)
@@ -170,7 +173,7 @@ def _paint(random: Random) -> FloatArray:
 
 
 def _visible_paint(random: Random, floor: FloatArray) -> FloatArray:
-    """Return the colour of lines that can be told from the floor's."""
+    """Return a random colour of lines that differs enough from the floor's."""
     while True:
         paint = _paint(random)
         if float(np.abs(paint - floor).max()) >= _LEAST_FLOOR_CONTRAST:
@@ -185,6 +188,7 @@ def _band(
     dash_m: float = 0.0,
     grain: float = 0.05,
 ) -> Band:
+    """Return a band whose dashes begin anywhere. span_m: its left and right side."""
     phase_m = 50 * random.random()
     return Band(*span_m, *_tuple(color), dash_m, phase_m, grain)
 
@@ -205,12 +209,12 @@ def _draw_bands(random: Random, road: DrawnRoad, surface: FloatArray) -> list[Ba
     else:
         paint = _paint(random)
 
-    # the lines at the edges may lie a little inside
+    # the lines at the edges may lie a little inside the edges
     edge_m = road.width_m / 2
     if chance(random, 0.7):
         edge_m -= random.uniform(0.0, 0.08) * road.width_m
 
-    # two lanes are seldom without a line between them, and a floor never without any line
+    # two lanes mostly have a line between them, and a floor always has lines
     has_edges = chance(random, 0.75)
     middle_share = 0.45
     if road.lanes == 2:
@@ -240,12 +244,12 @@ def _draw_surface(random: Random, half_m: float, surface: FloatArray) -> list[Ba
 
 
 def _draw_edge_lines(random: Random, edge_m: float, line_m: float, paint: FloatArray) -> list[Band]:
-    """Return the lines at the road's edges; sometimes there is only one of both."""
+    """Return the lines at the road's edges; sometimes only one of the two."""
     bands = []
     dash_m = 0.0
     if chance(random, 0.1):
         dash_m = random.uniform(2.0, 8.0)
-    only = random.random()
+    only = random.random()  # below 0.12 only the right line, from 0.88 on only the left one
     if only > 0.12:
         bands.append(_band(random, (-edge_m, -edge_m + line_m), paint, dash_m=dash_m))
     if only < 0.88:
@@ -272,7 +276,7 @@ def _draw_middle_line(random: Random, line_m: float, paint: FloatArray) -> list[
 
 
 def _draw_marks(random: Random, floor: bool) -> list[Mark]:
-    """Return the joints, tape and cables on the ground; most floors have some."""
+    """Return the joints, tape and cables on the ground; most floors have some, most roads none."""
     share = 0.15
     if floor:
         share = 0.6
@@ -289,9 +293,13 @@ def _draw_marks(random: Random, floor: bool) -> list[Mark]:
 
 
 def _draw_boxes(random: Random, line: FloatArray, half_m: float, indoor: bool) -> list[Box]:
-    """Return what stands upright. half_m: half of the road's width."""
+    """Return everything that stands upright.
+
+    line: the road's middle, as in DrawnPlace
+    half_m: half of the road's width
+    """
     boxes = _draw_background(random, indoor)
-    ahead = line[line[:, 4] > 1.5]
+    ahead = line[line[:, 4] > 1.5]  # points of the road's middle more than 1.5 m ahead of the car
     boxes += _draw_roadside(random, ahead, half_m)
     if chance(random, 0.2):
         boxes.append(_draw_other_car(random, ahead, half_m))
@@ -368,16 +376,20 @@ def _draw_rails(random: Random, ahead: FloatArray, road_half_m: float) -> list[B
     if chance(random, 0.4):
         offsets_m = [offset_m, -offset_m]
     boxes = []
-    for along_m in offsets_m:
+    for post_offset_m in offsets_m:
         for point in ahead[1::2]:
-            half_m = 0.12 + 0.06 * float(point[4])  # the points of the line lie farther apart
-            place_m = _beside(point, along_m)
+            # the farther ahead, the wider a post is, as the line's points lie farther apart there
+            half_m = 0.12 + 0.06 * float(point[4])
+            place_m = _beside(point, post_offset_m)
             boxes.append(Box(*place_m, half_m, top_m, *_tuple(color), 0.0, 1.0, 0.1))
     return boxes
 
 
 def _beside(point: FloatArray, offset_m: float) -> tuple[float, float]:
-    """Return the place, right and ahead, offset_m to the right of a point of the road's line."""
+    """Return the place, right and ahead, that is offset_m to the right of a point of the line.
+
+    point: as in DrawnPlace.line, (5,)
+    """
     right_m = float(point[0] + point[3] * offset_m)
     ahead_m = float(point[1] - point[2] * offset_m)
     return right_m, ahead_m
@@ -385,7 +397,7 @@ def _beside(point: FloatArray, offset_m: float) -> tuple[float, float]:
 
 def _draw_scenery(random: Random, ground: FloatArray, grain: float, indoor: bool) -> Scenery:
     """Return ground, light and sky. grain: strength of the ground's finest texture."""
-    # a room has a ceiling, the rest a sky, bluish more often than not
+    # a room has a ceiling; outdoors there is a sky, mostly bluish
     if indoor:
         haze = _color(random, 20, 230, 0.25)
         zenith = _color(random, 10, 255, 0.2)
@@ -396,7 +408,7 @@ def _draw_scenery(random: Random, ground: FloatArray, grain: float, indoor: bool
         blue = random.uniform(120, 255)
         zenith = np.array([red, green, blue])
 
-    # shadows, more seldom glare
+    # shadows, more seldom glare, or neither
     light = 0.0
     kind = random.random()
     if kind < 0.4:

@@ -28,12 +28,12 @@ from bcclone.system.hardware import usable_cores
 from bcclone.system.output import STORE, writes
 from bcclone.system.progress import Notify, ProgressBar
 
-SPEED_MPH = 20.0  # that the samples state; a frame does not show it
+SPEED_MPH = 20.0  # speed that all samples state; a frame does not show its car's speed
 
 
 @dataclass(frozen=True)
 class RoadSamplesResult:
-    """What was written; mirror images count as samples."""
+    """What was written. A mirror image counts as a sample of its own."""
 
     output: Path
     roads: int
@@ -47,8 +47,8 @@ _CAMERAS = ("center",)
 _DIALECT = Dialect(
     spaced=False, decimal_comma=False, header=False, cameras=_CAMERAS, extra_columns=0
 )
-_BYTES_A_ROW = 300  # in the tables, at most
-_BYTES_A_ROAD = 8192  # in the tables, at most
+_BYTES_A_ROW = 300  # largest size of a frame's row in the tables
+_BYTES_A_ROAD = 8192  # largest size of what the tables hold of a road
 
 
 @writes(STORE)
@@ -72,7 +72,7 @@ def make_road_samples(
         atomic.replacing(settings.output, follow=True) as temporary,
         StoreWriter(temporary, preprocessing, count, space) as writer,
     ):
-        # images go to the store at once, labels are few enough to be kept
+        # images go to the store at once; labels are small enough to be kept in memory
         steering = []
         paths = []
         for frames in _rendered(settings, tasks, writer, notify):
@@ -94,7 +94,7 @@ def make_road_samples(
 
 
 def _check(settings: RoadSamplesSettings) -> None:
-    """Refuse an output or ranges of which no store can be made, before any work."""
+    """Refuse settings of which no store can be made, before any work. Raises UserError."""
     output = settings.output
     if not output.suffix:
         raise UserError(f"{output}: one file is written; give it an ending, as in {output}.h5")
@@ -102,18 +102,19 @@ def _check(settings: RoadSamplesSettings) -> None:
         parse_name(settings.road(0))
     except ValueError as error:
         raise UserError(f"--ranges {settings.ranges}: {error}") from None
-    load_track(settings.road(0))  # correct ranges may still be those of no road
+    load_track(settings.road(0))  # raises UserError for well-formed ranges that no road keeps to
 
 
 def _recording_info(settings: RoadSamplesSettings, number: int) -> RecordingInfo:
-    """Return how the store names a road, as if it were a recording."""
+    """Return how the store names a road, as if the road were a recording."""
+    # no checksum of a log, no unusable rows, one episode
     return RecordingInfo(Path(settings.road(number)), "", settings.frames, 0, 1, _DIALECT)
 
 
 def _rendered(
     settings: RoadSamplesSettings, tasks: Sequence[RoadTask], writer: StoreWriter, notify: Notify
 ) -> Iterator[RoadFrame]:
-    """Yield the frames of each road in order, when they are in the store."""
+    """Yield the frames of each road in the order of the roads, once the images are in the store."""
     early: dict[int, RoadFrame] = {}  # number of a road -> frames that wait for earlier roads
     written = 0
     jobs = min(settings.jobs or usable_cores(), len(tasks))
@@ -135,7 +136,7 @@ def _rows(
     """Return a row for each frame; the last roads are for validation.
 
     steering: (frames,)
-    paths: (frames, columns)
+    paths: where the road leads, (frames, columns)
     """
     count = settings.roads * settings.frames
     road, number = np.divmod(np.arange(count), settings.frames)

@@ -1,4 +1,6 @@
-"""Render what cameras see: a car -> pictures, RGB uint8 (height, width, 3), depths, and labels."""
+"""Render what a car's cameras see: a car -> pictures, RGB uint8 (height, width, 3), with depths and
+labels.
+"""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +34,7 @@ from bcclone.simulator.scene import build_scene
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array, IndexArray
 
-# What a pixel shows
+# what a pixel can show -> its number in View.labels
 LABELS = {
     "sky": SKY,
     "ground": GROUND,
@@ -52,16 +54,16 @@ class View:
     picture: Image  # RGB uint8 (height, width, 3)
     # float32 (height, width), along the camera's axis: infinite for the sky, 0 for the bonnet
     depths_m: Float32Array
-    labels: Image  # values of LABELS, uint8 (height, width)
+    labels: Image  # what each pixel shows, a value of LABELS, uint8 (height, width)
 
 
 class Renderer:
     """Draws what a car's cameras see of a track.
 
-    The very first frame is slow: Numba compiles the code, and caches it.
+    The very first frame on a machine is slow: Numba compiles the code, and caches it on disk.
 
-    height, width: of the pictures; every size has the field of view of the simulator's frames of
-        160 x 320 pixels
+    height, width: size of the pictures in pixels; every size has the field of view of the
+        simulator's frames of 160 x 320 pixels
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Renderer:
         self.scene = build_scene(track_name, conditions)
         self._height = height
         self._width = width
-        # what is the same in all frames
+        # computed once, because it is the same in all frames
         self._surface = surface_of(self.scene)
         self._air = air_of(conditions)
         self._coloring: Float32Array | None = None
@@ -86,14 +88,17 @@ class Renderer:
         }
 
     def frame(self, car: Car, camera: str = "center", seconds: float = 0.0) -> Image:
-        """Return the picture of a camera: center, left or right; the same car gives the same bytes.
+        """Return the picture of a camera; the same car and time give the same bytes.
 
-        seconds: since the drive began, for drops of rain and the cycle of day and night
+        camera: center, left or right
+        seconds: time since the drive began; the drops of rain and the flakes of snow differ from
+            time to time, and so does the light in a cycle of day and night
         """
         return self._draw(car, camera, seconds).picture
 
     def view(self, car: Car, camera: str = "center", seconds: float = 0.0) -> View:
-        """Return the picture with depths and labels."""
+        """Return the picture of frame(), with its depths and labels."""
+        # on the canvas the sky has a large but finite depth
         canvas = self._draw(car, camera, seconds)
         depths_m = np.where(canvas.labels == SKY, np.float32(np.inf), canvas.depths_m)
         return View(canvas.picture, depths_m, canvas.labels)
@@ -108,7 +113,9 @@ class Renderer:
             return dict(zip(MOUNTS, pool.map(frame_of, MOUNTS), strict=True))
 
     def _draw(self, car: Car, camera: str, seconds: float) -> Canvas:
-        """Draw a frame, layer by layer; nine tenths of the time go into cast()."""
+        """Draw a frame, layer by layer; cast(), which draws ground and sky, takes nine tenths of
+        the time.
+        """
         bonnet_pixels = self._bonnets[camera]
         eye = self._eye(car, camera, bonnet_pixels.bottoms)
         air = self._air
@@ -127,8 +134,9 @@ class Renderer:
         return canvas
 
     def _eye(self, car: Car, camera: str, bottoms: IndexArray) -> Eye:
-        """Return a camera; its focal lengths give every size of picture the same field of view."""
+        """Return a car's camera for the compiled code. bottoms: as in Eye."""
         pose = pose_of(car, camera, self.conditions)
+        # with these focal lengths every size of picture has the same field of view
         return Eye(
             position=pose.position,
             axes=pose.axes,
@@ -139,7 +147,8 @@ class Renderer:
 
     def _draw_weather(self, canvas: Canvas, air: Air, camera: str, seconds: float) -> None:
         """Draw rain and snow; their drops differ from camera to camera."""
-        drops_per_second = 50  # drops change more often than a camera takes frames
+        # a whole number for each camera and each 1/50 s, shorter than the time between two frames
+        drops_per_second = 50
         cameras = list(MOUNTS)
         moment = round(seconds * drops_per_second) * len(cameras) + cameras.index(camera)
         light = air.daylight + air.headlights
@@ -150,16 +159,18 @@ class Renderer:
 class _BonnetPixels:
     """The part of a camera's picture that the bonnet hides."""
 
-    places: IndexArray  # flat indices of its pixels
-    colors: Image  # of these pixels, RGB uint8 (pixels, 3)
-    bottoms: IndexArray  # its first row in each column
+    places: IndexArray  # indices of the hidden pixels in the flattened picture, (pixels,)
+    colors: Image  # colours of these pixels, RGB uint8 (pixels, 3)
+    bottoms: IndexArray  # as in Eye
 
 
 def _lit_bonnet(camera: str, conditions: Conditions, size: tuple[int, int]) -> _BonnetPixels:
     """Return the bonnet under the conditions' light. size: height and width of the picture."""
     hidden, paint = bonnet(camera, conditions, size)
+    # a full night leaves a fifth of the light
     light = float(conditions.light * (1 - 0.8 * conditions.night))
     lit = np.minimum(paint[hidden] * light, 255).astype(np.uint8)
     height = size[0]
+    # argmax() finds the first hidden row of a column
     bottoms = np.where(hidden.any(axis=0), hidden.argmax(axis=0), height)
     return _BonnetPixels(np.flatnonzero(hidden), lit, bottoms)

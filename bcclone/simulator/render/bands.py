@@ -1,4 +1,8 @@
-"""Prepare a designed road's look for the compiled code: RoadLook -> RoadBands."""
+"""Prepare a designed road's look for the compiled code: RoadLook -> RoadBands.
+
+A designed road comes from a seed or a file, not from the Udacity simulator. Its bands run along it:
+the surface, lines, and a shoulder along each edge.
+"""
 
 from typing import NamedTuple
 
@@ -11,25 +15,27 @@ class RoadBands(NamedTuple):
     """Colours and widths of a designed road's parts; colours are RGB, 0 to 255."""
 
     surface: RGB
-    texture: int  # number of the surface's texture
+    texture: int  # number of the surface's texture, from scene/textures.py
     grain: float  # contrast of that texture
-    line: RGB  # of the lines along both edges
-    line_m: float  # their width, 0 for none
-    middle: RGB  # of the line in the middle
-    middle_m: float  # its width, 0 for none
+    line: RGB  # colour of the lines along both edges
+    line_m: float  # width of these lines, 0 for none
+    middle: RGB  # colour of the line in the middle
+    middle_m: float  # width of the line in the middle, 0 for none
     middle_dash_m: float  # length of a dash and of a gap, 0 for a solid line
-    shoulder: RGB  # of the band outside each edge
-    shoulder_m: float  # its width, 0 for none
-    stripe_m: float  # length of a kerb's stripes, 0 for none
+    shoulder: RGB  # colour of the band outside each edge
+    shoulder_m: float  # width of that band, 0 for none
+    stripe_m: float  # length of a stripe of a kerb, along the road; 0 without a kerb
 
 
 class _Material(NamedTuple):
+    """Colour, texture and contrast of a surface, as in RoadBands."""
+
     color: RGB
     texture: int
     grain: float
 
 
-# RGB under full light: chosen to look like the materials in daylight photographs
+# Colours are RGB under full light, chosen to look like the materials in daylight photographs
 _SURFACES = {
     "asphalt": _Material((118.0, 117.0, 112.0), ASPHALT, 0.18),
     "dirt": _Material((176.0, 132.0, 92.0), ASPHALT, 0.08),
@@ -48,9 +54,9 @@ _EDGES = {
     "kerb": (226.0, 218.0, 210.0),
     "none": (0.0, 0.0, 0.0),
 }
-_LINE_M = 0.14
-_DASH_M = 3.0
-_STRIPE_M = 0.6
+_LINE_M = 0.14  # width of a line
+_DASH_M = 3.0  # length of a dash, and of a gap
+_STRIPE_M = 0.6  # length of a stripe of a kerb
 
 
 def bands_of(look: RoadLook) -> RoadBands:
@@ -58,7 +64,7 @@ def bands_of(look: RoadLook) -> RoadBands:
     material = _SURFACES[look.surface]
     red, green, blue = material.color
 
-    # a road with no lines along its edges has a white one in the middle, if any
+    # the line in the middle has the colour of the lines along the edges, white if there are none
     middle = _LINES[look.lines]
     if look.lines == "none":
         middle = _WHITE
@@ -78,4 +84,5 @@ def bands_of(look: RoadLook) -> RoadBands:
 
 
 def _metres_if(present: bool, size_m: float) -> float:
+    """Return the size of a band that is present, 0 for one that is not."""
     return size_m if present else 0.0

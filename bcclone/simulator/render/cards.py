@@ -14,25 +14,25 @@ from bcclone.simulator.render.surface import (
 )
 from bcclone.simulator.scene.card_pictures import BUSHES, CARD_HEIGHT, CARD_WIDTH
 
-_NEAR_M = 1.5  # a nearer card would fill the picture
-_BUSHES_TO_M = 170.0
-_MIN_PX = 0.7  # a card that is less high is not drawn
-_OPAQUE = 128  # of 255; a texel with less is a hole
+_NEAR_M = 1.5  # a nearer card would fill the picture, and is not drawn
+_BUSHES_TO_M = 170.0  # a bush that is farther away is not drawn
+_MIN_PX = 0.7  # a card that is less high in the picture is not drawn
+_OPAQUE = 128  # smallest alpha, of 255, of a texel that is drawn; the others are holes
 
 
 @drawing(cache=True, sources=SOURCES)
 def draw_cards(eye: Any, placements: Any, pictures: Any, air: Any, canvas: Any) -> None:
-    """Draw all cards that are nearer than the canvas's depths, and update these.
+    """Draw what the cards show nearer than the canvas's depths, and update depths and labels.
 
-    placements: float32 (cards, 6), as in Cards
-    pictures: RGBA uint8 (kinds, CARD_HEIGHT, CARD_WIDTH, 4)
+    placements: a card in each row, as in Cards, float32 (cards, 6)
+    pictures: the picture of each kind of card, RGBA uint8 (kinds, CARD_HEIGHT, CARD_WIDTH, 4)
     """
     for number in range(placements.shape[0]):
         _draw_card(eye, placements[number], pictures, air, canvas)
 
 
 class _Rectangle(NamedTuple):
-    """A card's place in the picture, in pixels."""
+    """A card's place in the picture, in pixels from the top left."""
 
     top: float
     foot: float
@@ -70,7 +70,7 @@ def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> Non
     half = eye.focal_across_px * width_m * 0.5 / depth
     box = _Rectangle(foot - height, foot, middle - half, middle + half, height, 2 * half)
 
-    # the whole card is equally far away, so it has one light
+    # the card faces the camera, so all of it is equally far away and equally lit
     beam = headlight_beam(air, (middle - columns * 0.5) / eye.focal_across_px)
     light = light_at(air, depth, beam)
     _paint(box, depth, light, pictures[kind], air, canvas)
@@ -81,6 +81,7 @@ def _paint(box: Any, depth: float, light: float, texels: Any, air: Any, canvas: 
     """Paint a card's texels into its rectangle. texels: RGBA, (CARD_HEIGHT, CARD_WIDTH, 4)."""
     rows, columns = canvas.depths_m.shape
     for row in range(max(0, int(box.top)), min(rows - 1, int(box.foot)) + 1):
+        # the row of the card's texel; right is its column
         down = int(math.floor((row + 0.5 - box.top) / box.height * CARD_HEIGHT))
         for column in range(max(0, int(box.left)), min(columns - 1, int(box.right)) + 1):
             right = int(math.floor((column + 0.5 - box.left) / box.width * CARD_WIDTH))

@@ -1,4 +1,6 @@
-"""Draw other colours for a world: a seed -> factors of each label's RGB.
+"""Choose random colours for a world: a seed -> factors of the RGB of all pixels with one label.
+
+A label says what a pixel shows: sky, ground, water, road and so on.
 
 A network that has only seen one renderer's colours learns them by heart: green grass, gray asphalt,
 a bright sky. With random colours (domain randomization: J. Tobin and others,
@@ -17,14 +19,15 @@ from bcclone.system.exact_math import exponentials, normals
 
 @dataclass(frozen=True)
 class _Brightness:
-    """How bright a kind of thing may be drawn: of the logarithm of the factor."""
+    """How bright a label's pixels may become: a normal distribution of their factor's logarithm."""
 
     mean: float
-    deviation: float
+    deviation: float  # standard deviation
 
 
 _SURROUNDINGS = _Brightness(-0.35, 0.9)
-# in the order in which they are drawn
+# label -> its brightness; each label takes its random numbers in this order, so the order decides
+# what a seed means
 _BRIGHTNESS = {
     SKY: _Brightness(0.0, 0.3),
     GROUND: _SURROUNDINGS,
@@ -32,13 +35,13 @@ _BRIGHTNESS = {
     OBJECT: _SURROUNDINGS,
     ROAD: _Brightness(-0.1, 0.45),
 }
-_PAINT = _Brightness(0.0, 0.35)  # of lines and edges, relative to the road
-_TINT = 0.2  # standard deviation of each colour channel's logarithm
-_BRIGHTEST = 2.5
+_PAINT = _Brightness(0.0, 0.35)  # lines and edges, relative to the road
+_TINT = 0.2  # standard deviation of what each colour channel adds to the logarithm
+_BRIGHTEST = 2.5  # largest factor
 
 
 def draw_coloring(seed: int) -> Float32Array:
-    """Draw a colour and a brightness for each kind of thing: factors of RGB, float32 (labels, 3).
+    """Return a random colour and brightness for each label: factors of RGB, float32 (labels, 3).
 
     The car's own bonnet stays as it is.
     """
@@ -61,6 +64,7 @@ def color(picture: Image, labels: Image, factors: Float32Array) -> None:
 
 
 def _random_factors(randomness: Random, brightness: _Brightness) -> Float32Array:
+    """Return random factors of red, green and blue, float32 (3,)."""
     total = brightness.mean + brightness.deviation * normals(randomness)
     tints = _TINT * normals(randomness, (3,))
     return exponentials((total + tints).astype(np.float32))

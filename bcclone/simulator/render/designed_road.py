@@ -1,4 +1,4 @@
-"""Colour a designed road, whose bands are described by RoadBands; compiled.
+"""Colour a designed road, by the bands along it (RoadBands); compiled.
 
 Colours are RGB under full light, before fog and daylight; lengths are metres.
 """
@@ -28,8 +28,8 @@ from bcclone.simulator.render.surface import (
 )
 from bcclone.simulator.scene.textures import COBBLE
 
-_LINE_INSET_M = 0.22  # of the lines along both edges, from the edge
-_KERB_RED = (214.0, 76.0, 66.0)
+_LINE_INSET_M = 0.22  # from the road's edge to the outer side of the line along it
+_KERB_RED = (214.0, 76.0, 66.0)  # of every second stripe of a kerb
 
 
 @drawing(inline="always")
@@ -40,7 +40,8 @@ def designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple
     half_m = paint.half_widths_m[metre]
     offset_m = _from_middle(pixel.cross_m, paint.neighbor_m[metre])
 
-    # a shoulder is drawn until the last pixel that it may reach, asphalt only inside its edge
+    # a shoulder is drawn in every pixel that it reaches, if only in part; without a shoulder, the
+    # road is drawn where the pixel's middle lies inside its edge
     reach_m = half_m + bands.shoulder_m
     if bands.shoulder_m > 0.0:
         reach_m += 0.5 * pixel.width_m
@@ -56,7 +57,7 @@ def designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple
     fine = cobbles(pixel, paint.textures, level) if paved else asphalt(pixel, paint.textures)
     color = lit(bands.surface, 1.0 + bands.grain * fine + 0.06 * broad, pixel.sunlight)
 
-    # most pixels show no line
+    # most pixels show no line, and need no mixing
     line, middle = _designed_lines(pixel, bands, offset_m, half_m)
     if line * line_visibility > 0.0:
         paint_color = lit(bands.line, 1.0 + 0.06 * fine, pixel.sunlight)
@@ -72,10 +73,10 @@ def designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple
 def _designed_lines(
     pixel: RoadPixel, bands: Any, offset_m: float, half_m: float
 ) -> tuple[float, float]:
-    """Return the fractions of a pixel that the edge's line and the line in the middle cover.
+    """Return the fractions of a pixel that the edge's line and the middle's line cover.
 
-    offset_m: from the middle of the road
-    half_m: half the width of its asphalt
+    offset_m: distance of the pixel from the middle of the road
+    half_m: half the width of the road's surface
     """
     inset_m = half_m - _LINE_INSET_M
     line = covered(offset_m, inset_m - bands.line_m, inset_m, pixel.width_m)
@@ -87,7 +88,10 @@ def _designed_lines(
 
 @drawing()
 def _shoulder(pixel: RoadPixel, bands: Any, broad: float) -> RGB:
-    """Return the colour of the band along the edge of a designed road."""
+    """Return the colour of the band along the edge of a designed road.
+
+    broad: of stains(), broad unevenness of the brightness, mean 0
+    """
     color = lit(bands.shoulder, 1.0 + 0.10 * broad, pixel.sunlight)
     if bands.stripe_m > 0.0:  # a kerb
         red = lit(_KERB_RED, 1.0, pixel.sunlight)
@@ -97,7 +101,10 @@ def _shoulder(pixel: RoadPixel, bands: Any, broad: float) -> RGB:
 
 @drawing()
 def _from_middle(cross_m: float, neighbor_m: float) -> float:
-    """Return the distance from the middle of the road or of its neighbor, whichever is nearer."""
+    """Return the distance from the middle of the road or of its neighbor, whichever is nearer.
+
+    neighbor_m: offset of the neighbor's middle to the right, 0 for none
+    """
     if neighbor_m == 0.0:
         return abs(cross_m)
     return min(abs(cross_m), abs(cross_m - neighbor_m))

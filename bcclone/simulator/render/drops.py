@@ -1,7 +1,7 @@
 """Draw rain and snow over a finished picture; compiled.
 
-The drops are random, but those of a moment are always the same, since its number decides their
-places.
+A drop is a streak of rain or a flake of snow. Moments are numbered, and a moment's number decides
+the places of all its drops, so the same moment always shows the same drops.
 """
 
 from typing import Any
@@ -10,16 +10,16 @@ import numpy as np
 
 from bcclone.simulator.render.surface import RGB, SOURCES, drawing
 
-# at full strength, in a picture of 160 x 320 pixels
+# numbers of drops at full strength, in a picture of 160 x 320 pixels
 _STREAKS = 420
 _FLAKES = 900
-_PIXELS = 51200.0
+_PIXELS = 51200.0  # pixels of such a picture
 
 _RAIN_COLOR = (190.0, 198.0, 210.0)
 _SNOW_COLOR = (250.0, 250.0, 252.0)
-_RAIN_COVER = 0.38  # how much of what is behind it a drop hides
-_SNOW_COVER = 0.85
-_DARKEST = 0.25  # at night drops are still as bright as this
+_RAIN_COVER = 0.38  # fraction of the picture behind a streak that the streak hides
+_SNOW_COVER = 0.85  # the same of a flake
+_DARKEST = 0.25  # smallest brightness of drops, in the darkest night
 
 
 @drawing(cache=True, sources=SOURCES)
@@ -28,8 +28,8 @@ def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int
 
     picture: RGB uint8 (rows, columns, 3)
     rain, snow: 0 to 1
-    light: how bright things near the camera are; 1 is daylight
-    moment: its number decides the places
+    light: brightness of things near the camera; 1 is daylight
+    moment: number of the moment
     """
     rows = picture.shape[0]
     columns = picture.shape[1]
@@ -39,7 +39,7 @@ def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int
     # neighbouring moments begin far apart in the sequence of random numbers
     state = np.uint64(moment) * np.uint64(2862933555777941757) + np.uint64(3037000493)
 
-    # streaks, slanting a pixel to the right every five rows
+    # streaks, which slant a pixel to the right every five rows
     wet = _shaded(_RAIN_COLOR, shade)
     for _ in range(int(_STREAKS * rain * size)):
         state, column = _drawn(state, columns)
@@ -62,10 +62,10 @@ def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int
 
 @drawing(inline="always")
 def _drawn(state: Any, choices: int) -> tuple[Any, int]:
-    """Return the next state of a sequence of random numbers, and a number below `choices`.
+    """Return the next state of a sequence of random numbers, and a number from 0 to choices - 1.
 
-    A linear congruence of 64 bits (Knuth, The Art of Computer Programming, 3rd edition, section
-    3.3.4: MMIX).
+    The sequence is a linear congruence of 64 bits (Knuth, The Art of Computer Programming, 3rd
+    edition, section 3.3.4: MMIX).
     """
     following = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
     return following, int((following >> np.uint64(33)) % np.uint64(choices))
@@ -78,7 +78,7 @@ def _shaded(color: RGB, shade: float) -> RGB:
 
 @drawing(inline="always")
 def _blend_pixel(picture: Any, row: int, column: int, color: RGB, cover: float) -> None:
-    """Mix a colour into a pixel, if the picture has it. cover: fraction of the colour."""
+    """Mix a colour into a pixel that lies in the picture. cover: fraction of the colour, 0 to 1."""
     if 0 <= row < picture.shape[0] and 0 <= column < picture.shape[1]:
         for channel in range(3):
             before = float(picture[row, column, channel])

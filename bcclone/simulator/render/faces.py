@@ -1,7 +1,7 @@
 """Draw walls, decks and houses: parallelograms, with a depth test; compiled.
 
 Frames of reference: the *world* has x to the east, y up, z to the north; the *camera* has right, up
-and ahead. Positions are metres from the camera, in the directions of one of the two.
+and ahead. Positions are metres from the camera in both; they differ in the axes.
 """
 
 import math
@@ -29,29 +29,31 @@ from bcclone.simulator.scene.structures import BLACK_WALL, BRICK, DECK, RAIL, ST
 from bcclone.simulator.scene.textures import GRAIN
 
 _NEAR_M = 0.3  # nothing nearer to the camera is drawn
-_FAR_M = 300.0  # in x or in z; farther faces are not drawn
-_CLOSER_M = 0.02  # a face is drawn where it is so much nearer than the pixel's present depth
+_FAR_M = 300.0  # a face whose corner is farther away, in x or in z, is not drawn
+# a face is drawn where it is at least this much nearer than the pixel's present depth, so that of
+# two faces at the same depth the first one stays
+_CLOSER_M = 0.02
 
 _Point = tuple[float, float, float]
 
 
 class _Face(NamedTuple):
-    """A parallelogram, in the world's directions."""
+    """A parallelogram, along the world's axes."""
 
-    corner: _Point  # from the camera
-    first: _Point  # its edges, from the corner
-    second: _Point
-    normal: _Point  # upright on both edges; its length is the area
-    material: int  # of structures.py
+    corner: _Point  # relative to the camera
+    first: _Point  # the first edge that leads away from the corner
+    second: _Point  # the second one
+    normal: _Point  # upright on both edges; its length is the parallelogram's area
+    material: int  # a number of structures.py
     u: float  # texture coordinates of the corner, in metres
     v: float
 
 
 @drawing(cache=True, sources=SOURCES)
 def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
-    """Draw all faces that are nearer than the canvas's depths, and update these.
+    """Draw what the faces show nearer than the canvas's depths, and update depths and labels.
 
-    faces: as of build_structures()
+    faces: as build_structures() returns them, (faces, 12)
     """
     for number in range(faces.shape[0]):
         face = _face_of(faces[number], eye.position)
@@ -61,7 +63,7 @@ def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> Non
 
 @drawing(inline="always")
 def _face_of(row: Any, camera: Any) -> _Face:
-    """Return the face of a row of build_structures(). camera: x, y, z, (3,)."""
+    """Return the face that a row of build_structures() describes. camera: x, y, z, (3,)."""
     corner = (row[0] - camera[0], row[1] - camera[1], row[2] - camera[2])
     first = (row[3], row[4], row[5])
     second = (row[6], row[7], row[8])
@@ -77,8 +79,9 @@ def _face_of(row: Any, camera: Any) -> _Face:
 def _draw_face(eye: Any, face: Any, surface: Any, air: Any, canvas: Any) -> None:
     """Draw a face where the pixels' lines of sight meet its plane between its edges."""
     rows, columns = canvas.depths_m.shape
-    plane = _dot(face.normal, face.corner)  # of the plane's equation: normal * point = plane
-    # to resolve a point of the plane into its parts along both edges (Cramer's rule)
+    # the face's plane: all points of it have the same product, normal * point = plane
+    plane = _dot(face.normal, face.corner)
+    # these products resolve a point of the plane into its parts along both edges (Cramer's rule)
     first_first = _dot(face.first, face.first)
     first_second = _dot(face.first, face.second)
     second_second = _dot(face.second, face.second)
@@ -91,7 +94,7 @@ def _draw_face(eye: Any, face: Any, surface: Any, air: Any, canvas: Any) -> None
             across = (column + 0.5 - columns * 0.5) / eye.focal_across_px
             sight = line_of_sight(eye.axes, across, up)
 
-            # the depth at which the line of sight meets the plane
+            # the depth at which the line of sight meets the plane; nowhere, if they are parallel
             facing = _dot(face.normal, sight)
             if abs(facing) < 1e-9:
                 continue
@@ -99,7 +102,7 @@ def _draw_face(eye: Any, face: Any, surface: Any, air: Any, canvas: Any) -> None
             if depth < _NEAR_M or depth > canvas.depths_m[row, column] - _CLOSER_M:
                 continue
 
-            # where on the face that is: 0 to 1 along each edge
+            # where the line of sight meets the face: 0 to 1 along each edge
             met = (
                 sight[0] * depth - face.corner[0],
                 sight[1] * depth - face.corner[1],
@@ -127,7 +130,7 @@ def _dot(left: _Point, right: _Point) -> float:
 
 
 class _Box(NamedTuple):
-    """A part of the picture, in pixels."""
+    """A rectangle of the picture, in pixels from the top left."""
 
     top: float
     bottom: float
@@ -137,9 +140,9 @@ class _Box(NamedTuple):
 
 @drawing()
 def _seen_box(face: Any, eye: Any, rows: int, columns: int) -> tuple[int, int, int, int]:
-    """Return the first and the last row and column of a face in the picture.
+    """Return the first row, last row, first column and last column of a face in the picture.
 
-    The box is empty if the face cannot be seen.
+    If the face cannot be seen, the last row or column is before the first one.
     """
     opposite = _plus(_plus(face.corner, face.first), face.second)
     corners = (
@@ -148,13 +151,14 @@ def _seen_box(face: Any, eye: Any, rows: int, columns: int) -> tuple[int, int, i
         _in_camera(opposite, eye.axes),
         _in_camera(_plus(face.corner, face.second), eye.axes),
     )
+    # an empty box, which the corners widen
     box = _Box(1e9, -1e9, 1e9, -1e9)
     for number in range(4):
         here = corners[number]
         there = corners[(number + 1) % 4]
         if here[2] >= _NEAR_M:
             box = _widened(box, here, eye, rows, columns)
-        # an edge that passes the camera is cut where it is just far enough ahead
+        # an edge from ahead of the camera to behind it counts only up to _NEAR_M ahead
         if (here[2] < _NEAR_M) != (there[2] < _NEAR_M):
             fraction = (_NEAR_M - here[2]) / (there[2] - here[2])
             cut = (
@@ -178,7 +182,7 @@ def _plus(point: _Point, edge: _Point) -> _Point:
 
 @drawing()
 def _in_camera(point: _Point, axes: Any) -> _Point:
-    """Return a point in the camera's directions. point: in the world's directions."""
+    """Return a point along the camera's axes. point: along the world's axes."""
     return (
         axes[0, 0] * point[0] + axes[1, 0] * point[1] + axes[2, 0] * point[2],
         axes[0, 1] * point[0] + axes[1, 1] * point[1] + axes[2, 1] * point[2],
@@ -188,10 +192,10 @@ def _in_camera(point: _Point, axes: Any) -> _Point:
 
 @drawing()
 def _widened(box: Any, point: _Point, eye: Any, rows: int, columns: int) -> _Box:
-    """Return a box extended to a point ahead of the camera, in the camera's directions."""
+    """Return a box extended to a point ahead of the camera. point: along the camera's axes."""
     row = rows * 0.5 - eye.focal_up_px * point[1] / point[2]
     column = columns * 0.5 + eye.focal_across_px * point[0] / point[2]
-    # clipped just outside the picture, so that it fits an integer
+    # a point far outside is moved to just outside the picture, so that its row fits an integer
     row = min(max(row, -9.0), rows + 9.0)
     column = min(max(column, -9.0), columns + 9.0)
     return _Box(
@@ -209,7 +213,7 @@ def _face_color(
     """Return the colour and the label of a point of a face.
 
     along_first, along_second: 0 to 1, from the corner along each edge
-    width_m: of a pixel there
+    width_m: width of a pixel on the face
     """
     u = face.u + along_first * math.sqrt(_dot(face.first, face.first))
     v = face.v + along_second * math.sqrt(_dot(face.second, face.second))
@@ -219,15 +223,19 @@ def _face_color(
     return color, OBJECT
 
 
-_CONCRETE = (132.0, 126.0, 112.0)  # of the deck beside its road
+_CONCRETE = (132.0, 126.0, 112.0)  # colour of the deck beside the road on it
 
 
 @drawing()
 def _deck_color(
     along_m: float, cross_m: float, width_m: float, surface: Any, air: Any
 ) -> tuple[RGB, int]:
-    """Return the colour and the label of the mountain's bridge: road, and concrete beside it."""
-    # it is seen at a flat angle, so a pixel is taken to be six times as long as wide
+    """Return the colour and the label of the mountain's bridge: road, and concrete beside it.
+
+    along_m, cross_m: metres along the track, and to the right of its middle
+    width_m: width of a pixel on the deck
+    """
+    # the deck is seen at a flat angle, so a pixel is taken to be six times as long as wide
     pixel = RoadPixel(along_m, cross_m, 1.0, width_m, width_m * 6.0)
     color, label = mountain_road(pixel, surface.paint, air.line_visibility)
     if label == GROUND or air.road_visibility < 0.5:
@@ -242,7 +250,7 @@ _RAIL_COLOR = (176.0, 180.0, 184.0)
 _BRICK_COLOR = (158.0, 96.0, 74.0)
 _JOINT_COLOR = (170.0, 160.0, 150.0)
 _DARK_COLOR = (60.0, 58.0, 54.0)
-_COURSES_A_METRE = 5.0  # of bricks
+_COURSES_A_METRE = 5.0  # rows of bricks in a metre of height
 _JOINTS_TO_M = 0.04  # a wider pixel shows no joints
 
 
@@ -254,8 +262,9 @@ def _wall_color(
 
     u, v: metres along the wall and up it
     height: 0 at the wall's foot, 1 at its top
-    width_m: of a pixel there
+    width_m: width of a pixel on the wall
     """
+    # every material has a fixed sunlight, the last value of lit(): walls have no shadows
     grain = texel(textures, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(width_m * 20.0))
     if material == STONE:
         cap = 1.25 if height > 0.8 else 1.0

@@ -1,6 +1,7 @@
-"""Read fields, a value for each cell of the grid, at a point of the world; compiled.
+"""Read fields at a point of the world; compiled.
 
-A cell's value is that of its centre. Points are x to the east and z to the north, in metres.
+A field has a value for each cell of the scene's grid, which holds at the cell's centre. A point is
+x to the east and z to the north, in metres.
 """
 
 from typing import Any, NamedTuple
@@ -12,17 +13,21 @@ _CELLS_A_METRE = 1 / CELL_M
 
 
 class Cell(NamedTuple):
-    """A position in a field: a cell, and how far it is from there to the next cells, 0 to 1."""
+    """A point between four cells' centres: the lower left cell, and the way from there."""
 
     column: int
     row: int
-    right: float  # to the next column
-    up: float  # to the next row
+    right: float  # part of the way to the next column, 0 to 1
+    up: float  # part of the way to the next row, 0 to 1
 
 
 @drawing()
 def _cell(column: float, row: float, side: int) -> Cell:
-    """Return the cell at a position, clipped to a field of so many cells a side."""
+    """Return the cell at a position.
+
+    column, row: with fractions; clipped so that the next column and row exist, too
+    side: cells along a side of the field
+    """
     column = min(max(column, 0.0), side - 2.001)
     row = min(max(row, 0.0), side - 2.001)
     left = int(column)
@@ -40,7 +45,7 @@ def cell_at(surface: Any, x: float, z: float) -> Cell:
 
 @drawing(inline="always")
 def blend(field: Any, cell: Cell) -> float:
-    """Return the bilinear interpolation of a field."""
+    """Return the bilinear interpolation of a field between four cells."""
     left = cell.column
     low = cell.row
     lower = field[low, left] * (1 - cell.right) + field[low, left + 1] * cell.right

@@ -36,7 +36,7 @@ class GroundPixel(NamedTuple):
 
 @drawing(inline="always")
 def sky_color(sky: Any, ray: Ray) -> RGB:
-    """Return the sky's colour. sky: from the horizon to the zenith, (steps, 3)."""
+    """Return the sky's colour. sky: as in Air, from the horizon to the zenith, (steps, 3)."""
     length = math.sqrt(ray.dx * ray.dx + ray.dy * ray.dy + ray.dz * ray.dz)
     up = max(ray.dy / length, 0.0)  # the sine of the elevation
     step = int(up * (sky.shape[0] - 1))
@@ -58,7 +58,7 @@ def ground_color(
     footprint_m = size.width_m * math.sqrt(size.stretch)
     paint = surface.paint
 
-    # road: only near the centre line, and if it is not painted over
+    # road: only near the centre line, and if the road is not painted over
     cross_m = surface.cross_m[cell.row, cell.column]
     if -paint.roadside_m < cross_m < paint.roadside_m and air.road_visibility > 0.0:
         light = blend(surface.light, cell)
@@ -72,7 +72,7 @@ def ground_color(
                 color = mixed(land, color, air.road_visibility)
             return weathered(color, pixel, paint.textures, air), label
 
-    # water: where it is higher than the ground
+    # water: where the ray ends at its surface, and the surface is higher than the ground
     if y <= surface.water_m + 0.02 and surface.heights_m[cell.row, cell.column] < surface.water_m:
         level = level_of(footprint_m * 9.0)
         waves = texel(paint.textures, GRAIN, x * 3.0, z * 9.0, level)
@@ -98,7 +98,10 @@ def _road_color(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[R
 
 @drawing(inline="always")
 def _along(surface: Any, cell: Cell) -> float:
-    """Return the distance along the track; interpolated, but not across the start of the lap."""
+    """Return the distance along the track, interpolated between four cells.
+
+    Where neighbouring cells differ much, the lap ends and begins: there it is one cell's distance.
+    """
     field = surface.along_m
     here = field[cell.row, cell.column]
     up_right = field[cell.row + 1, cell.column + 1]
@@ -108,7 +111,7 @@ def _along(surface: Any, cell: Cell) -> float:
     return blend(field, cell)
 
 
-_CLIFF_M = 0.6  # difference in height to the next cell from which land is a cliff
+_CLIFF_M = 0.6  # land is a cliff where the next cell is higher or lower by more than this
 
 
 @drawing(inline="always")
@@ -122,7 +125,8 @@ def _land_color(surface: Any, x: float, z: float, cell: Cell, footprint_m: float
     low = cell.row
     level = level_of(footprint_m * 20.0)
 
-    # two textures, fine and broad; a cliff's broad one is vertical
+    # two textures, fine and broad; on a cliff, the broad one runs along the cliff and up it.
+    # `level` is for 20 texels a metre; half as many need a level that is finer by one
     fine = texel(textures, GRAIN, x * 20.0, z * 20.0, level)
     height = surface.heights_m[low, left]
     if abs(surface.heights_m[low + 1, left + 1] - height) > _CLIFF_M:
@@ -131,7 +135,7 @@ def _land_color(surface: Any, x: float, z: float, cell: Cell, footprint_m: float
         broad = texel(textures, GRAIN, x * 2.5, z * 2.5, level - 3)
     brightness = 1.0 + 0.13 * fine + 0.12 * broad
 
-    # the colours of the four nearest cells, interpolated
+    # the colours of the four nearest cells, interpolated, times the textures' brightness
     weights = (
         (1 - cell.right) * (1 - cell.up) * brightness,
         cell.right * (1 - cell.up) * brightness,
@@ -149,7 +153,10 @@ def _land_color(surface: Any, x: float, z: float, cell: Cell, footprint_m: float
 def _weighted(
     colors: Any, low: int, left: int, channel: int, weights: tuple[float, float, float, float]
 ) -> float:
-    """Return the weighted sum of a channel of four cells: lower left, right, upper left, right."""
+    """Return the weighted sum of a colour channel of four cells.
+
+    weights: of the lower left, lower right, upper left and upper right cell
+    """
     return (
         colors[low, left, channel] * weights[0]
         + colors[low, left + 1, channel] * weights[1]

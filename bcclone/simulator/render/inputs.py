@@ -1,4 +1,4 @@
-"""Prepare what the compiled code takes, tuples of arrays and numbers: camera, ground, picture."""
+"""Prepare the inputs of the compiled code as tuples of arrays: camera, ground and picture."""
 
 from typing import NamedTuple
 
@@ -14,26 +14,29 @@ from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 
 
 class Eye(NamedTuple):
-    """A camera."""
+    """A camera: where it is, how it is turned, and what the bonnet hides from it."""
 
     position: FloatArray  # x, y, z, (3,)
     axes: FloatArray  # right, up and ahead in the world, as columns, (3, 3)
     focal_across_px: float  # focal length in columns
     focal_up_px: float  # focal length in rows
-    bottoms: IndexArray  # for each column the first row that the bonnet hides, int64 (columns,)
+    # in each column the first row that the bonnet hides, the number of rows where it hides none,
+    # int64 (columns,)
+    bottoms: IndexArray
 
 
 class Canvas(NamedTuple):
-    """What is drawn."""
+    """The picture that is drawn, with what it shows and how far away."""
 
     picture: Image  # RGB uint8 (rows, columns, 3)
-    depths_m: Float32Array  # 0 for the bonnet, float32 (rows, columns)
+    depths_m: Float32Array  # along the camera's axis, 0 for the bonnet, float32 (rows, columns)
     labels: Image  # what each pixel shows, uint8 (rows, columns)
 
 
 def blank_canvas(height: int, width: int) -> Canvas:
-    """Return a canvas that shows nothing but bonnet."""
+    """Return a canvas with the bonnet's depth and label everywhere."""
     shape = height, width
+    # the picture needs no values: the ground, the sky and the bonnet's colours fill all of it
     return Canvas(
         picture=np.empty((*shape, 3), np.uint8),
         depths_m=np.zeros(shape, np.float32),
@@ -44,14 +47,14 @@ def blank_canvas(height: int, width: int) -> Canvas:
 class Paint(NamedTuple):
     """What the road looks like. Arrays of (metres,) have a value for each metre along the track."""
 
-    textures: Float32Array  # of make_textures(), (4, texels)
-    shoulders: Shoulders  # of the lake
-    bridge: tuple[float, float]  # of the lake: its start and end in metres along the track
-    style: int  # of the track: LAKE_STYLE, MOUNTAIN_STYLE or DESIGNED_STYLE
-    half_widths_m: Float32Array  # of the asphalt, (metres,)
-    neighbor_m: Float32Array  # as in RoadMap, (metres,)
-    roadside_m: float  # largest distance of any road from the centre line
-    bands: RoadBands  # of a designed road
+    textures: Float32Array  # as make_textures() returns them, (4, texels)
+    shoulders: Shoulders  # used on the lake only
+    bridge: tuple[float, float]  # start and end in metres along the track; used on the lake only
+    style: int  # the track's style: LAKE_STYLE, MOUNTAIN_STYLE or DESIGNED_STYLE
+    half_widths_m: Float32Array  # half the width of the asphalt, (metres,)
+    neighbor_m: Float32Array  # offset to the right of a second road's middle, 0 for none, (metres,)
+    roadside_m: float  # nothing of the road or its neighbor is farther from the centre line
+    bands: RoadBands  # used on a designed road only
 
 
 class Surface(NamedTuple):
@@ -61,16 +64,16 @@ class Surface(NamedTuple):
     cross_m: Float32Array  # to the right of the centre line
     along_m: Float32Array  # along the centre line
     light: Float32Array  # sunlight, relative to level ground
-    colors: Image  # of the land under its sunlight, RGB uint8 (side, side, 3)
+    colors: Image  # colours of the land under this sunlight, RGB uint8 (side, side, 3)
     paint: Paint
-    x: float  # of the grid's corner
+    x: float  # the grid's corner, in metres
     z: float
     water_m: float  # height of the water
-    top_m: float  # greatest height of all
+    top_m: float  # no ground is as high
     tops_m: Float32Array  # greatest height in each block and its neighbours, (blocks, blocks)
 
 
-_ROADSIDE_M = 9.0  # of a road without a neighbor, its shoulders included
+_ROADSIDE_M = 9.0  # roadside_m of a road without a neighbor, shoulders included
 
 
 def surface_of(scene: Scene) -> Surface:
@@ -106,17 +109,18 @@ def surface_of(scene: Scene) -> Surface:
     )
 
 
-_BLOCK = round(BLOCK_M / CELL_M)  # cells in a row of a block
+_BLOCK = round(BLOCK_M / CELL_M)  # cells along a side of a block
 
 
 def _tops(heights_m: Float32Array, water_m: float) -> Float32Array:
     """Return the greatest height of ground or water in each block and its neighbours."""
-    # the highest cell of each block; blocks at the far edges may be incomplete
+    # the highest cell of each block; the number of blocks is rounded up, since blocks at the far
+    # edges may be incomplete
     blocks = -(-len(heights_m) // _BLOCK)
     padded = np.pad(heights_m, (0, blocks * _BLOCK - len(heights_m)), mode="edge")
     highest = padded.reshape(blocks, _BLOCK, blocks, _BLOCK).max((1, 3))
 
-    # the highest of a block and the eight around it
+    # the highest cell of a block and the eight blocks around it
     around = np.pad(highest, 1, mode="edge")
     shifted = [
         around[row : row + blocks, column : column + blocks]

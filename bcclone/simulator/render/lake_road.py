@@ -1,7 +1,7 @@
 """Colour the lake's road; compiled.
 
 From its middle outwards it has asphalt, a yellow line, tar, then a kerb, a second line or dirt, and
-a concrete border. Measured on recordings: docs/explanation/simulator.md.
+a concrete border. The widths were measured on recordings: docs/explanation/simulator.md.
 
 Colours are RGB under full light, before fog and daylight; lengths are metres.
 """
@@ -26,14 +26,13 @@ _YELLOW_LINE = Band(3.34, 3.46)
 _TAR = Band(3.52, 3.78)
 _SECOND_LINE = Band(3.80, 3.90)
 _KERB = Band(3.78, 4.72)
-_BORDER = Band(4.65, 6.4)  # of concrete; where there is a kerb, it begins behind it
+_BORDER = Band(4.65, 6.4)  # the concrete border where there is no kerb
 _BORDER_BEHIND_KERB = Band(_KERB.to_m, _BORDER.to_m)
 
-_DECK_HALF_M = 5.6  # of the bridge
-_DIRT_FROM_M = 3.9
-# no pixel nearer to the middle shows lines, or the border
-_LINES_FROM_M = 3.0
-_NEAR_BORDER_M = 4.5
+_DECK_HALF_M = 5.6  # half the width of the bridge's deck
+_DIRT_FROM_M = 3.9  # offset at which a dirt shoulder begins
+_LINES_FROM_M = 3.0  # no pixel nearer to the middle shows a line
+_NEAR_BORDER_M = 4.5  # no pixel nearer to the middle shows the border
 
 _LAKE_ASPHALT = (128.0, 127.0, 118.0)
 _LAKE_COBBLES = (168.0, 144.0, 130.0)
@@ -60,7 +59,7 @@ def lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB
     if offset_m >= _BORDER.to_m:
         return NO_COLOR, GROUND
 
-    # which shoulder the road has on this side
+    # which shoulder the road has on this side: 0 is the left, 1 the right
     metre = min(max(int(pixel.along_m), 0), paint.shoulders.kinds.shape[1] - 1)
     side = 1 if pixel.cross_m > 0 else 0
     shoulder = paint.shoulders.kinds[side, metre]
@@ -70,13 +69,13 @@ def lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB
     if shoulder == DIRT and offset_m > _DIRT_FROM_M:
         return lit(_LAKE_DIRT, 1.0 + 0.07 * fine + 0.06 * broad, pixel.sunlight), EDGE
 
-    # at a flat angle asphalt is lighter
+    # a long pixel is seen at a flat angle, where asphalt is lighter
     gloss = 1.0 + 0.22 * min(pixel.length_m / 1.2, 1.0)
     color = lit(_LAKE_ASPHALT, (1.0 + 0.24 * fine + 0.05 * broad) * gloss, pixel.sunlight)
     if offset_m > _LINES_FROM_M:
         color = _lake_lines(color, pixel, fine, shoulder, line_visibility)
     if offset_m > _NEAR_BORDER_M:
-        # the border slopes, so the sun lights it otherwise than the road
+        # the border slopes, so its sunlight differs from the road's
         border_light = paint.shoulders.border_light[side, metre] * min(pixel.sunlight, 1.0)
         concrete = lit(_CONCRETE, 1.0 + 0.035 * broad, border_light)
         color = mixed(color, concrete, _lake_border(pixel, shoulder))
@@ -106,7 +105,11 @@ def _lake_label(pixel: RoadPixel, shoulder: int, line_visibility: float) -> int:
 def _lake_lines(
     color: RGB, pixel: RoadPixel, fine: float, shoulder: int, line_visibility: float
 ) -> RGB:
-    """Add the lines to the asphalt's colour: yellow, tar, and a kerb or a second line."""
+    """Add the lines to the asphalt's colour: yellow, tar, and a kerb or a second line.
+
+    color: of the asphalt
+    fine: fine grain of the asphalt, mean 0
+    """
     offset_m = abs(pixel.cross_m)
 
     yellow = lit(_YELLOW, 1.0 + 0.06 * fine, pixel.sunlight)
@@ -121,5 +124,6 @@ def _lake_lines(
         kerb = mixed(_KERB_WHITE, _KERB_LIGHT_RED, striped(pixel, _KERB_STRIPE_M))
         in_light = lit(kerb, 1.0, pixel.sunlight)
         return mixed(color, in_light, covered_by(_KERB, offset_m, pixel.width_m))
+    # the second line is faded
     second = covered_by(_SECOND_LINE, offset_m, pixel.width_m) * line_visibility * 0.6
     return mixed(color, lit(_PALE_YELLOW, 1.0, pixel.sunlight), second)

@@ -31,22 +31,26 @@ class Hit(NamedTuple):
     """Where a ray meets the ground or the water."""
 
     depth: float  # -1 for nowhere: the ray goes into the sky
-    level: float  # height there, in metres
-    slope: float  # rise of the ground for each metre of depth, since the ray below
+    level: float  # height of the ground or the water there, in metres
+    slope: float  # rise for each metre of depth, from the hit of the pixel below to this one
 
 
-_BACK = 0.975  # of the last depth: the next ray starts nearer, since a rolled camera's columns lean
-_AHEAD = 1.25  # of the last depth: up to here the ground is assumed to continue as it is
-_STEEPEST = 2.0  # slope that is assumed to continue
-# a ray has met the ground when it is so near to it: in metres, and as a fraction of the depth
+# a ray starts at this fraction of the depth of the hit below: a little nearer than that hit, since
+# the columns of a rolled camera lean
+_BACK = 0.975
+_AHEAD = 1.25  # up to this multiple of the last depth, the ground is assumed to keep its slope
+_STEEPEST = 2.0  # steepest slope that is assumed to continue
+# a ray has met the ground when its height above or below the ground is less than one of these
 _CLOSE_M = 0.004
-_CLOSE = 0.002
+_CLOSE = 0.002  # as a fraction of the depth
 
 
 @drawing(inline="always")
 def meet(surface: Any, ray: Ray, last: Hit) -> Hit:
-    """Return where a ray meets the ground. last: where the ray of the pixel below did."""
-    # guess that the ground continues as it is at the last hit: mostly it does
+    """Return where a ray meets the ground. last: where the ray of the pixel below met it."""
+    # guess that the ground keeps the slope of the last hit, as it mostly does: `guess` is the depth
+    # at which the ray then meets it, 0 for no guess; `gap` is the ray's height above the real
+    # ground there
     guess = 0.0
     gap = 0.0
     if ray.dy < last.slope:
@@ -56,6 +60,7 @@ def meet(surface: Any, ray: Ray, last: Hit) -> Hit:
         else:
             guess = 0.0
 
+    # a good guess is the hit; else the ray is followed from a little before the last hit
     if guess > 0.0 and abs(gap) < max(_CLOSE_M, _CLOSE * guess):
         depth = guess
     else:
@@ -71,24 +76,25 @@ def meet(surface: Any, ray: Ray, last: Hit) -> Hit:
 
 @drawing(inline="always")
 def _above(surface: Any, ray: Ray, depth: float) -> float:
-    """Return the height of a ray above the ground or the water, at a depth."""
+    """Return the height of a ray above the ground or the water at a depth; negative below it."""
     cell = cell_at(surface, ray.x + ray.dx * depth, ray.z + ray.dz * depth)
     ground = blend(surface.heights_m, cell)
     return ray.y + ray.dy * depth - max(ground, surface.water_m)
 
 
-_ROUNDS = 3  # of regula falsi, at most
+_ROUNDS = 3  # largest number of rounds of regula falsi
 
 
 @drawing(inline="always")
 def _march(surface: Any, ray: Ray, start: float, guess: float, gap_at_guess: float) -> float:
     """Return the depth at which a ray meets the ground, negative if it does not.
 
-    start: a depth before the ground
+    start: the depth to begin at, normally before the ground
     guess: a farther depth, 0 for none
-    gap_at_guess: height of the ray above the ground there; negative if it is below it
+    gap_at_guess: height of the ray above the ground at the guess; negative below the ground
     """
-    # the ray meets the ground between these two depths; below is -1 while it is unknown
+    # the ray is above the ground at the depth `above` and below it at the depth `below`, so it
+    # meets the ground between them; `below` is -1 while no such depth is known
     above = start
     gap_above = 0.0
     below = -1.0
@@ -107,35 +113,37 @@ def _march(surface: Any, ray: Ray, start: float, guess: float, gap_at_guess: flo
             below = depth
             gap_below = gap
 
-        # done: below the ground at once, near enough, or after enough rounds
+        # done: the start is below the ground already, or the ray is near enough to the ground, or
+        # there were enough rounds
         if below == start or (
             below > 0.0 and (rounds == _ROUNDS or abs(gap) < max(_CLOSE_M, _CLOSE * depth))
         ):
             return depth
 
-        # a guess below the ground: the ray meets the ground on the way there
+        # at the guess the ray is below the ground, so it meets the ground before the guess
         if below < 0.0 and guess > depth:
             below = guess
             gap_below = gap_at_guess
 
         if below > 0.0:
-            # between two depths: regula falsi
+            # regula falsi: the depth at which a straight line between the two gaps is 0
             rounds += 1
             depth = above + (below - above) * gap_above / (gap_above - gap_below)
         else:
             depth += _step(surface, ray, depth, gap)
+            # a rising ray above all ground meets nothing
             if ray.dy > 0.0 and ray.y + ray.dy * depth > surface.top_m:
                 return -1.0
     return -1.0
 
 
-_HIGH_M = 3.0  # above the ground: from here on, rays look for blocks to pass over
+_HIGH_M = 3.0  # rays higher than this above the ground look for blocks to pass over
 
 
 @drawing(inline="always")
 def _step(surface: Any, ray: Ray, depth: float, gap: float) -> float:
-    """Return how much farther to look for the ground. gap: metres of the ray above it."""
-    # short enough not to jump over a crest
+    """Return by how much to increase the depth. gap: height of the ray above the ground."""
+    # a step short enough not to jump over a crest
     to_ground = 0.03 + 0.008 * depth + gap * 0.6 / max(0.6 - ray.dy, 0.3)
     step = min(to_ground, 0.5 + 0.02 * depth)
     if gap > _HIGH_M:
@@ -145,10 +153,12 @@ def _step(surface: Any, ray: Ray, depth: float, gap: float) -> float:
 
 @drawing(inline="always")
 def _leap(surface: Any, ray: Ray, depth: float) -> float:
-    """Return how far a ray can go without meeting the ground, 0 if it might.
+    """Return how much depth a ray can skip without meeting the ground, 0 if it might meet it.
 
-    It can go over one block if it stays higher than everything in the block and its neighbours.
+    The ray can skip the length of a block if it stays higher than everything in its present block
+    and in the neighbours of this block.
     """
+    # the last row and column of blocks
     side = surface.tops_m.shape[0] - 1
     column = min(max(int((ray.x + ray.dx * depth - surface.x) / BLOCK_M), 0), side)
     row = min(max(int((ray.z + ray.dz * depth - surface.z) / BLOCK_M), 0), side)

@@ -20,9 +20,9 @@ from bcclone.simulator.render.surface import EDGE, GROUND, LINE, RGB, ROAD, draw
 _MOUNTAIN_HALF_M = 4.8  # half the width of the asphalt
 _WHITE_EDGE = Band(4.20, 4.36)
 _WHITE_MIDDLE = Band(-0.11, 0.11)
-_NEAR_MIDDLE_M = 0.3  # farther away no pixel shows the line in the middle
-_PERIOD_M = 6.0  # of a dash and a gap
-_DASH_M = 3.0
+_NEAR_MIDDLE_M = 0.3  # no pixel farther from the middle shows the line there
+_PERIOD_M = 6.0  # length of a dash and the gap after it
+_DASH_M = 3.0  # length of a dash
 _MOUNTAIN_ASPHALT = (112.0, 110.0, 106.0)
 _MOUNTAIN_WHITE = (214.0, 212.0, 202.0)
 

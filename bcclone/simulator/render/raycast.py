@@ -1,8 +1,8 @@
 """Draw ground and sky by a ray for each pixel, column by column from the bottom up; compiled.
 
-Up a column the ground only gets farther away, so each ray starts just before the end of the
-previous one. meet.py finds where it ends, which takes about six tenths of a frame's time on the
-lake; ground_color.py colours it, which takes three tenths.
+Up a column the ground only gets farther away, so each ray starts just before the depth at which the
+ray below it ended. meet.py finds where a ray ends, which takes about six tenths of a frame's time
+on the lake; ground_color.py colours what the ray meets, which takes three tenths.
 """
 
 from typing import Any
@@ -20,8 +20,8 @@ from bcclone.simulator.render.surface import (
     through_fog,
 )
 
-_CAMERA_M = 1.25  # of the camera above the road
-_MAX_STRETCH = 40.0
+_CAMERA_M = 1.25  # usual height of the camera above the road
+_MAX_STRETCH = 40.0  # largest length of a pixel on the ground, over its width
 _NOTHING_M = 1e9  # depth of the sky in the canvas
 
 
@@ -35,13 +35,14 @@ def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
     for column in range(columns):
         across = (column + 0.5 - columns * 0.5) / eye.focal_across_px
         beam = headlight_beam(air, across)
+        # below the lowest ray, the ground is taken to be level
         last = Hit(NEAR_M, y - _CAMERA_M, 0.0)
         for row in range(eye.bottoms[column] - 1, -1, -1):
             up = (rows * 0.5 - row - 0.5) / eye.focal_up_px
             dx, dy, dz = line_of_sight(eye.axes, across, up)
             ray = Ray(x, y, z, dx, dy, dz)
 
-            # above the first ray of a column that meets nothing, no ray meets anything
+            # once a ray of a column has met nothing, the rays above it meet nothing either
             if last.depth > 0.0:
                 last = meet(surface, ray, last)
             if last.depth < 0.0:

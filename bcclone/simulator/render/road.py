@@ -1,4 +1,4 @@
-"""Colour roads: what all of them are made of, and their weather; compiled.
+"""Colour roads: materials, bands and weather that the roads of all tracks share; compiled.
 
 A pixel's place is relative to the centre line, so lines and kerbs are sharp at any distance.
 Colours are RGB under full light, before fog and daylight; lengths are metres.
@@ -19,7 +19,7 @@ from bcclone.simulator.render.surface import (
 )
 from bcclone.simulator.scene.textures import ASPHALT, COBBLE, GRAIN
 
-NO_COLOR = (0.0, 0.0, 0.0)  # where there is no road
+NO_COLOR = (0.0, 0.0, 0.0)  # goes with the label GROUND, where there is no road
 
 
 class RoadPixel(NamedTuple):
@@ -28,30 +28,33 @@ class RoadPixel(NamedTuple):
     along_m: float  # along the centre line
     cross_m: float  # to the right of the centre line
     sunlight: float  # 0 in the shade, 1 on level ground in the sun, more on slopes that face it
-    width_m: float  # of the pixel on the road, across the line of sight
-    length_m: float  # of the pixel on the road, along the line of sight
+    width_m: float  # the pixel's size on the road, across the line of sight
+    length_m: float  # the pixel's size on the road, along the line of sight
 
 
 class Band(NamedTuple):
-    """A band along the road, on both sides of the centre line and equally far from it."""
+    """A band along each side of the road: its inner and outer distance from the centre line.
+
+    A band in the middle begins at a negative distance.
+    """
 
     from_m: float
     to_m: float
 
 
-_TEXELS_A_METRE = 32.0  # of asphalt
+_TEXELS_A_METRE = 32.0  # of the asphalt's texture, at its finest level
 
 
 @drawing()
 def texture_level(pixel: RoadPixel) -> int:
-    """Return the texture level for a pixel's mean size on the road."""
+    """Return the level of the asphalt's texture for a pixel's mean size on the road."""
     return level_of(math.sqrt(pixel.width_m * pixel.length_m) * _TEXELS_A_METRE)
 
 
 @drawing(inline="always")
 def asphalt(pixel: RoadPixel, textures: Any) -> float:
     """Return the grain of asphalt, mean 0; it is stretched where a pixel is long on the ground."""
-    # by whole powers of two, so that the grain changes in few places
+    # stretched by whole powers of two, so that the grain changes in few places
     ratio = pixel.length_m / pixel.width_m
     texels_along = _TEXELS_A_METRE
     while ratio > 1.6:
@@ -65,7 +68,10 @@ def asphalt(pixel: RoadPixel, textures: Any) -> float:
 
 @drawing(inline="always")
 def cobbles(pixel: RoadPixel, textures: Any, level: int) -> float:
-    """Return the brightness of paving stones and their joints, mean 0."""
+    """Return the brightness of paving stones and their joints, mean 0.
+
+    level: of texture_level()
+    """
     return texel(textures, COBBLE, pixel.cross_m * 64.0, pixel.along_m * 32.0, level)
 
 
@@ -73,8 +79,11 @@ def cobbles(pixel: RoadPixel, textures: Any, level: int) -> float:
 def stains(pixel: RoadPixel, textures: Any, texels_along: float, level: int) -> float:
     """Return the broad unevenness of a road's brightness, mean 0.
 
-    texels_along: for each metre along the road; there are 9 for each metre across it
+    texels_along: texels of the texture for each metre along the road
+    level: of texture_level()
     """
+    # across the road there are 9 texels a metre, a quarter of the asphalt's, so a level is enough
+    # that is finer by two
     u = pixel.cross_m * 9.0
     v = pixel.along_m * texels_along
     return texel(textures, GRAIN, u, v, level - 2)
@@ -88,14 +97,19 @@ def covered_by(band: Band, offset_m: float, width_m: float) -> float:
 
 @drawing()
 def striped(pixel: RoadPixel, stripe_m: float) -> float:
-    """Return how much of a pixel every second stripe covers; the mean where it spans several."""
+    """Return the fraction of a pixel that every second stripe along the road covers.
+
+    Where a pixel spans several stripes, it is a half.
+
+    stripe_m: length of a stripe
+    """
     phase = pixel.along_m / (2 * stripe_m)
     covers = 1.0 if phase - math.floor(phase) < 0.5 else 0.0
     blur = min(max(pixel.length_m / stripe_m - 0.7, 0.0), 1.0)
     return covers + (0.5 - covers) * blur
 
 
-_WET_SKY = (176.0, 190.0, 208.0)  # that a wet road reflects
+_WET_SKY = (176.0, 190.0, 208.0)  # the sky's colour that a wet road reflects
 _BLACK = (0.0, 0.0, 0.0)
 
 
@@ -103,7 +117,7 @@ _BLACK = (0.0, 0.0, 0.0)
 def weathered(color: RGB, pixel: RoadPixel, textures: Any, air: Any) -> RGB:
     """Return the road's colour when it is wet or has snow on it."""
     if air.wet > 0.0:
-        # a wet road is darker, and at a flat angle it reflects the sky
+        # a wet road is darker, and at a flat angle, where a pixel is long, it reflects the sky
         color = mixed(color, _BLACK, 0.35 * air.wet)
         flat = min(pixel.length_m / pixel.width_m / 30.0, 1.0)
         color = mixed(color, _WET_SKY, 0.45 * air.wet * flat)

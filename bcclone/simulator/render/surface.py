@@ -1,10 +1,10 @@
 """Shade a pixel: material, sunlight and fog -> its colour and its brightness; compiled.
 
-The other compiled modules of the renderer are made of these functions. Colours are RGB, 0 to 255.
-Depths are metres along the camera's axis.
+The other compiled modules of the renderer call these functions. Colours are RGB, 0 to 255. Depths
+are metres along the camera's axis.
 
-What takes a Surface or a Canvas for each ray is inlined: a call would hand over every field of
-these tuples.
+A function that takes a Surface or a Canvas for each ray is inlined (inline="always"): a call would
+hand over every field of these tuples.
 """
 
 import math
@@ -39,10 +39,11 @@ COMPILED_MODULES = (
 )
 SOURCES = source_checksum(COMPILED_MODULES)
 
-# No number here is infinite, and nothing is divided by 0
+# How functions of the renderer are compiled: no number in them is infinite (FINITE), and nothing is
+# divided by 0, so divisions need no check ("numpy")
 drawing = partial(compiled, fastmath=FINITE, error_model="numpy")
 
-# Labels: what a pixel shows
+# Labels: what a pixel can show
 SKY = 0
 GROUND = 1  # land off the road
 WATER = 2
@@ -52,9 +53,9 @@ EDGE = 5  # kerbs, shoulders and borders along the road
 OBJECT = 6  # trees, signs, walls, houses
 CAR = 7  # the car's own bonnet
 
-# Light on a surface in the shade, and what full sunlight adds to it
-AMBIENT = (0.30, 0.36, 0.44)
-SUNLIGHT = (0.74, 0.69, 0.58)
+# Light on a surface: factors of its RGB
+AMBIENT = (0.30, 0.36, 0.44)  # in the shade
+SUNLIGHT = (0.74, 0.69, 0.58)  # what full sunlight adds
 
 SNOW_COLOR = (236.0, 238.0, 244.0)
 
@@ -66,7 +67,7 @@ SNOW_COLOR = (236.0, 238.0, 244.0)
 def level_of(footprint: float) -> int:
     """Return the texture level at which a pixel is about one texel wide.
 
-    footprint: width of the pixel in texels of level 0.
+    footprint: width of the pixel in texels of level 0, the finest one
     """
     level = 0
     while footprint > 1.5 and level < LEVELS - 1:
@@ -79,12 +80,14 @@ def level_of(footprint: float) -> int:
 def texel(textures: Any, texture: int, u: float, v: float, level: int) -> float:
     """Return the value of a texture at a point; textures repeat in both directions.
 
-    textures: of make_textures(), (4, texels)
+    textures: as make_textures() returns them, (4, texels)
+    texture: number of the texture
     u, v: column and row of the point, in texels of level 0
     """
     level = min(max(level, 0), LEVELS - 1)
     side = SIZE >> level
-    # the finer levels come first; each has four times as many texels as the next one
+    # the finer levels come first; each has four times as many texels as the next one, so this is
+    # the sum of their texels
     begin = 4 * (SIZE * SIZE - side * side) // 3
     scale = 1.0 / (1 << level)
     # a side is a power of two, so a bit mask is the remainder, also of negative numbers
@@ -95,7 +98,10 @@ def texel(textures: Any, texture: int, u: float, v: float, level: int) -> float:
 
 @drawing()
 def covered(value: float, start: float, end: float, width: float) -> float:
-    """Return the fraction of an interval around `value` that is between start and end."""
+    """Return the fraction of an interval that is between start and end.
+
+    value, width: middle and length of the interval
+    """
     fraction = (min(value + width * 0.5, end) - max(value - width * 0.5, start)) / width
     return min(max(fraction, 0.0), 1.0)
 
@@ -105,7 +111,7 @@ def covered(value: float, start: float, end: float, width: float) -> float:
 
 @drawing()
 def mixed(color: RGB, other: RGB, fraction: float) -> RGB:
-    """Return a linear mix of two colours; fraction: of `other`."""
+    """Return a linear mix of two colours. fraction: how much of it is `other`, 0 to 1."""
     return (
         color[0] + (other[0] - color[0]) * fraction,
         color[1] + (other[1] - color[1]) * fraction,
@@ -115,7 +121,11 @@ def mixed(color: RGB, other: RGB, fraction: float) -> RGB:
 
 @drawing()
 def lit(color: RGB, brightness: float, sunlight: float) -> RGB:
-    """Return the colour of a surface times a brightness, in the shade (0) or the sun (1)."""
+    """Return the colour of a surface under the light on it.
+
+    brightness: factor of the colour, such as the grain of a material
+    sunlight: 0 in the shade, 1 on level ground in the sun, more on slopes that face it
+    """
     return (
         color[0] * brightness * (AMBIENT[0] + SUNLIGHT[0] * sunlight),
         color[1] * brightness * (AMBIENT[1] + SUNLIGHT[1] * sunlight),
@@ -128,7 +138,7 @@ _FOG_COLOR = (158.0, 182.0, 210.0)
 
 @drawing()
 def through_fog(color: RGB, depth_m: float, air: Any) -> RGB:
-    """Return how a colour looks from `depth_m` away."""
+    """Return how a colour looks through the fog from `depth_m` away. air: an Air."""
     if depth_m <= air.fog_from_m:
         return color
     thickness = min((depth_m - air.fog_from_m) / air.fog_over_m, 1.0)
@@ -175,5 +185,8 @@ _BEAM_M = 14.0  # depth at which the headlights' light has fallen to a half
 
 @drawing(inline="always")
 def light_at(air: Any, depth_m: float, beam: float) -> float:
-    """Return how bright things are at a depth: by daylight, and at night by the headlights."""
+    """Return how bright things are at a depth: by daylight, and at night by the headlights.
+
+    beam: of headlight_beam(), for the direction of the pixel
+    """
     return air.daylight + beam / (1.0 + (depth_m / _BEAM_M) * (depth_m / _BEAM_M))

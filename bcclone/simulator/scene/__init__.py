@@ -28,14 +28,15 @@ class Scene:
     light: Float32Array  # sunlight on every cell, relative to level ground, (side, side)
     shoulders: Shoulders
     cards: Cards
-    pictures: Pictures  # of the cards
-    faces: FloatArray  # as of build_structures()
-    textures: Float32Array  # as of make_textures()
+    pictures: Pictures  # a picture for each kind of card
+    faces: FloatArray  # walls, decks and houses, as build_structures() returns them, (faces, 12)
+    textures: Float32Array  # as make_textures() returns them, (4, texels)
 
 
 def build_scene(track_name: str, conditions: Conditions) -> Scene:
     """Return the scene of a track; it is cached by track, sun and texture seed."""
-    # the content of a track's file is part of the key: the file may have changed since
+    # the content of a track's file is part of the cache's key, since the file may have changed
+    # after an earlier call
     content = b""
     if track_name.endswith(".json"):
         content = read_bytes(Path(track_name), "json")
@@ -48,13 +49,14 @@ def build_scene(track_name: str, conditions: Conditions) -> Scene:
     )
 
 
-_BETWEEN_SEEDS = 1009  # of the textures and plants of two random roads
+_BETWEEN_SEEDS = 1009  # difference between the texture seeds of a random road and of the next one
 
 
 @lru_cache(maxsize=2)
 def _build(
     track_name: str, sun_elevation: float, sun_azimuth: float, texture_seed: int, content: bytes
 ) -> Scene:
+    """Build a scene. content: of the track's file; it is only a part of the cache's key."""
     sun = towards_sun(sun_elevation, sun_azimuth)
     track = load_track(track_name)
     seed = texture_seed + _BETWEEN_SEEDS * track.road.look.seed
@@ -77,12 +79,12 @@ def _build(
     )
 
 
-_TREE_M = 1.3  # distance of the car's middle from a trunk at which they touch
-_HALF_CAR_M = 0.9
+_TREE_M = 1.3  # a car whose middle is nearer to a trunk touches it
+_HALF_CAR_M = 0.9  # half the width of a car
 
 
 class Obstacles:
-    """The trees and walls of a scene. The car drives through them; only crashes are counted."""
+    """The trees and walls of a scene; they tell of a crash, but do not stop the car."""
 
     def __init__(self, scene: Scene) -> None:
         self._track = scene.track
@@ -92,7 +94,7 @@ class Obstacles:
     def hit(self, x: float, z: float, position: TrackPosition) -> bool:
         """Return whether a car at x, z touches something.
 
-        position: the same on the track, driven in any direction
+        position: the car's position on the track, driven in either direction
         """
         if self._trees is not None and self._trees.query((x, z))[0] < _TREE_M:
             return True

@@ -1,6 +1,7 @@
 """Draw the pictures of trees, bushes and signs: a seed -> a picture for each kind of card.
 
-They are drawn stroke by stroke from a seed, so no image file is needed.
+The pictures are drawn stroke by stroke, with random numbers from the seed, so no image file is
+needed.
 """
 
 import math
@@ -12,18 +13,18 @@ from bcclone.system.arrays import Random
 from bcclone.system.exact_math import cosine, normals, sine
 from bcclone.system.opencv import cv2
 
-# texels of a picture
+# size of a picture in texels
 CARD_HEIGHT = 128
 CARD_WIDTH = 64
 
-# Kinds: which picture a card shows. There are several of each plant.
+# Kinds of cards: a kind is the number of the picture that a card shows. A plant has several kinds.
 PINES = (0, 1, 2, 3)
 BUSHES = (4, 5)
 SIGN = 6
 TOWER = 7
 PALMS = (8, 9)
 TIRE = 10
-_KINDS = 11
+_KINDS = 11  # number of all kinds
 
 Pictures = Image
 _RGBA = tuple[int, int, int, int]
@@ -50,6 +51,7 @@ def _draw_pine(picture: Image, randomness: Random) -> None:
     """Draw a bare trunk below, and clumps of needles, dark beneath and lit above."""
     lean = int(randomness.integers(-3, 4))
     cv2.line(picture, _FOOT, (32 + lean, 20), (62, 50, 38, 255), 3)
+    # the row at which the crown ends; below it the trunk is bare
     lowest = int(randomness.integers(62, 86))
     for _ in range(46):
         # a clump: the crown is widest in its middle
@@ -113,5 +115,6 @@ def _draw_tower(picture: Image) -> None:
 
 
 def _shaded(color: tuple[int, int, int], brightness: float) -> _RGBA:
+    """Return a colour times a brightness, opaque."""
     red, green, blue = (int(min(channel * brightness, 255)) for channel in color)
     return red, green, blue, 255

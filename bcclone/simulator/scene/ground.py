@@ -1,7 +1,7 @@
 """Make the ground: a track and a seed -> heights and colours of the land around it.
 
-The lake's hills come from the figures; the other tracks' are generated around the road. Finer
-detail is noise.
+The lake's hills come from the CSV files in simulator/figures; other tracks get hills that are
+generated around the road. Finer detail is noise.
 """
 
 import math
@@ -23,7 +23,7 @@ from bcclone.simulator.scene.textures import Field, resize
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, LEVEL_M, Track, read_figures
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 
-_NO_WATER_M = -1000.0  # height of the water where there is none
+_NO_WATER_M = -1000.0  # height of the water on a track without water: below all ground
 
 
 @dataclass(frozen=True)
@@ -79,18 +79,21 @@ _DARK_CLIFF = (96, 88, 72)
 _LAKE_GRID = Grid(-342.0, -368.0, 1400)
 _LAKE_WATER_M = -0.5
 _BED_BLEND_M = 4.5  # width of the slope between the road's level bed and the hills
-_DECK_HALF_WIDTH_M = 5.3  # of the bridge, which is level, and under which the hills go on
+# half the width of the bridge's deck; only the deck is as high as the road, and the hills go on
+# beside it
+_DECK_HALF_WIDTH_M = 5.3
 _LEDGE_M = 9.0  # height between two ledges of rock
 
 
 def _lake(track: Track, seed: int) -> Ground:
-    """Return the lake's ground: hills of the figures, ledges, rocks, and the road's level bed."""
+    """Return the lake's ground: hills from the CSV file, ledges, rocks, the road's level bed."""
     grid = _LAKE_GRID
     road = map_road(track, grid, np.ones(len(track.line), bool))
     hills = _lake_hills(grid, road.distance_m, seed)
     hills, stony = _with_rocks(hills, grid, road.distance_m, seed)
 
-    # the bed of the road is level; on the bridge, only the deck is
+    # `level` is 1 on the road's bed, which is as high as the road, and 0 where hills are left as
+    # they are; on the bridge, the bed is the deck only
     bridge_start_m, bridge_end_m = track.road.bridge
     on_bridge = (
         (road.along_m > bridge_start_m) & (road.along_m < bridge_end_m) & (road.distance_m < 30)
@@ -107,17 +110,18 @@ def _lake(track: Track, seed: int) -> Ground:
 
 
 def _lake_hills(grid: Grid, distance_m: Float32Array, seed: int) -> Field:
-    """Return the heights of the figures with finer relief. distance_m: from the road."""
+    """Return the heights from the CSV file with finer relief. distance_m: from the road."""
     figures = read_figures("lake_terrain.csv").astype(np.float32)
     terrain = resize(figures, grid.side, grid.side)
 
-    # bumps, away from the road, and the higher the hills
+    # bumps: none near the road, and higher ones where the hills are higher
     relief = noise(grid, seed, 64) * 1.6 + noise(grid, seed + 1, 16) * 0.5
     off_road = np.clip((distance_m - 9) / 12, 0, 1)
     hilly = np.clip(np.abs(terrain) / 6, 0.15, 1)
     hills = terrain + relief * off_road * hilly
 
-    # ledges with steep faces of rock, which the figures are too coarse for
+    # ledges with steep faces of rock, for which the CSV file is too coarse: `ledges` is how much a
+    # stair is above or below an even slope
     steps = (hills + 5 * noise(grid, seed + 5, 32)) / _LEDGE_M
     ledges = smooth_step(steps % 1, 0.3, 0.8) - steps % 1
     high = np.clip((hills - 4) / 4, 0, 1)
@@ -127,7 +131,7 @@ def _lake_hills(grid: Grid, distance_m: Float32Array, seed: int) -> Field:
 
 @dataclass(frozen=True)
 class _Rock:
-    """The size of a kind of rock: estimated, since its mesh is not public."""
+    """The size of a kind of rock: an estimate, since the rock's mesh is not public."""
 
     radius_m: float
     height_m: float
@@ -145,6 +149,7 @@ def _with_rocks(
     east, north = grid.centres()
     for kind, rock in _ROCKS.items():
         for x, y, z in read_figures("lake_props.csv", (kind,)):
+            # a dome that is sunk by 4 m; outside, and near the road, it is far below all hills
             inside = 1 - ((east - x) ** 2 + (north - z) ** 2) / rock.radius_m**2
             dome = np.sqrt(np.clip(inside, 0, 1)) * rock.height_m * lumps + y - 4.0
             dome = np.where((inside > 0) & (distance_m > 14), dome, -1e3)
@@ -166,16 +171,16 @@ def _mountain(track: Track, seed: int) -> Ground:
     along_m = np.arange(len(track.line)) / track.points_a_metre
     on_ground = (along_m < bridge_start_m) | (along_m > bridge_end_m)
     road = map_road(track, grid, on_ground)
-    far_m = _distance_to_road(track.line[on_ground], grid)
-    rise = smooth_step(far_m, 8.0, 15.0)
+    from_road_m = _distance_to_road(track.line[on_ground], grid)
+    rise = smooth_step(from_road_m, 8.0, 15.0)
 
-    # walls here and there, slopes elsewhere
+    # where a noise is high, walls of 7 m and more rise beside the road; elsewhere the ground falls
     walls = noise(grid, seed, 128)
     cliffs = np.where(walls > -0.2, 7 + 6 * np.clip(walls, 0, 2), 5.0 * walls)
     terraces = np.floor(cliffs / 4) * 4 + 4 * smooth_step(cliffs / 4 % 1, 0.55, 1.0)
 
-    # far from the road, hills
-    away = np.clip((far_m - 40) / 120, 0, 1)
+    # far from the road there are hills, too
+    away = np.clip((from_road_m - 40) / 120, 0, 1)
     hills = (
         _between_roads(track.line[on_ground], grid)
         + rise * terraces
@@ -198,11 +203,11 @@ def _mountain(track: Track, seed: int) -> Ground:
 class _Land:
     """The land around a designed road."""
 
-    covers: Colors  # of level ground
-    stone: tuple[int, int, int]  # colour of slopes
-    lift_m: float  # how much higher it is away from the road; water is lower
-    relief_m: float  # height of its hills
-    cliffs: float  # how steep they are, 0 to 1
+    covers: Colors  # colours of level ground, the most frequent one first
+    stone: tuple[int, int, int]  # colour of steep slopes
+    lift_m: float  # height of the land 60 m from the road, above the road; negative for a lake
+    relief_m: float  # height of the hills, about
+    cliffs: float  # how much of the hills is cut into steep terraces, 0 to 1
 
 
 _LANDS = {
@@ -252,21 +257,21 @@ _LANDS = {
 
 
 def _designed(track: Track, seed: int) -> Ground:
-    """Return the ground around a designed road: level along it, and farther away by its land."""
+    """Return the ground around a designed road: level along the road, land farther away."""
     grid = _grid_around(track)
     road = map_road(track, grid, np.ones(len(track.line), bool))
     land = _LANDS[track.road.look.surroundings]
 
-    far_m = _distance_to_road(track.line, grid)
-    rise = smooth_step(far_m, 9.0, 22.0)
+    from_road_m = _distance_to_road(track.line, grid)
+    rise = smooth_step(from_road_m, 9.0, 22.0)
     bumps = 0.7 * noise(grid, seed, 64) + 0.5 * noise(grid, seed + 1, 128)
-    rolling = land.lift_m * np.clip((far_m - 10) / 50, 0, 1) + land.relief_m * bumps
+    rolling = land.lift_m * np.clip((from_road_m - 10) / 50, 0, 1) + land.relief_m * bumps
     terraces = np.floor(rolling / 4) * 4 + 4 * smooth_step(rolling / 4 % 1, 0.5, 1.0)
     relief = rolling * (1 - land.cliffs) + terraces * land.cliffs
     hills = _between_roads(track.line, grid) + rise * relief
     heights = _with_road(hills, road)
 
-    # land that sinks away from the road lies under water, a metre below the road's lowest point
+    # where the land sinks away from the road there is water, a metre below the road's lowest point
     water_m = _NO_WATER_M
     if land.lift_m < 0:
         water_m = float(np.floor(track.line[:, 1].min() - 1.0))
@@ -275,7 +280,7 @@ def _designed(track: Track, seed: int) -> Ground:
     return _ground(grid, heights, cover, road, water_m)
 
 
-_MARGIN_M = 130.0  # of ground around a designed road
+_MARGIN_M = 130.0  # width of the ground on all sides of a designed road
 
 
 def _grid_around(track: Track) -> Grid:
@@ -299,17 +304,17 @@ def _with_road(hills: Field, road: RoadMap) -> Field:
 
 
 def _between_roads(line: FloatArray, grid: Grid) -> FloatArray:
-    """Return heights interpolated from the road, weighted by its distance.
+    """Return heights interpolated between the road's points; near points weigh most.
 
     line: x, y, z of the centre line's points, (points, 3)
     """
-    # coarse cells of 8 m, and a point of the road each 4 m, are fine enough
+    # cells of 8 m, and a point of the road every 4 m, are fine enough
     cells = grid.side // 16
     steps = (np.arange(cells) + 0.5) * CELL_M * 16
     points = line[::8]
     across = (steps[:, None] + grid.x - points[:, 0]) ** 2
     coarse = np.empty((cells, cells))
-    # row by row: a long road in a large grid would take gigabytes
+    # row by row, since all rows at once would take gigabytes for a long road in a large grid
     for row, z in enumerate(steps + grid.z):
         squared = across + (z - points[:, 2]) ** 2
         weight = 1 / ((squared + 30.0) * (squared + 30.0))
@@ -319,7 +324,7 @@ def _between_roads(line: FloatArray, grid: Grid) -> FloatArray:
 
 def _distance_to_road(line: FloatArray, grid: Grid) -> Float32Array:
     """Return the distance of each cell from the centre line, in metres."""
-    free = np.ones((grid.side, grid.side), np.uint8)
+    free = np.ones((grid.side, grid.side), np.uint8)  # 0 in the cells of the centre line
     pixels = ((line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(int)
     free[pixels[:, 1], pixels[:, 0]] = 0
     return np.asarray(distance_transform_edt(free) * CELL_M, np.float32)

@@ -15,6 +15,7 @@ Colors = tuple[Color, ...]
 
 def noise(grid: Grid, seed: int, grain: int) -> Float32Array:
     """Return smooth noise of standard deviation 1 with lumps about `grain` cells wide."""
+    # an even number of cells, since the second octave of the noise has lumps of two cells
     cells = 2 ** math.ceil(math.log2(grid.side / grain)) + 2
     field = tiling_noise(cells + cells % 2, 1000 + seed * 31 + grain, ((1, 1.0), (2, 1.0)))
     size = len(field) * grain
@@ -45,7 +46,11 @@ def mixed_patches(grid: Grid, seed: int, covers: Colors) -> Float32Array:
 def stone_on_slopes(
     cover: Float32Array, heights: Field, stone: Color, steep: float
 ) -> Float32Array:
-    """Return a cover with stone on steep slopes. steep: slope from which stone shows."""
+    """Return a cover with stone on steep slopes.
+
+    cover: colour of each cell, (side, side, 3)
+    steep: slope from which stone begins to show, in metres up for each metre
+    """
     fraction = np.clip((slope_of(heights) - steep) / 0.5, 0, 1)
     channels = [
         cover[..., channel] * (1 - fraction) + stone[channel] * fraction for channel in range(3)
@@ -60,6 +65,6 @@ def slope_of(heights: Field) -> Field:
 
 
 def smooth_step(values: Field, start: float, end: float) -> Field:
-    """Return 0 up to the start and 1 from the end on, with a smooth rise between them."""
+    """Return for each value 0 up to the start, 1 from the end on, and a smooth rise between."""
     fraction = np.clip((values - start) / (end - start), 0, 1)
     return np.asarray(fraction * fraction * (3 - 2 * fraction))

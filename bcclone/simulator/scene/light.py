@@ -28,10 +28,12 @@ def towards_sun(elevation: float, azimuth: float) -> FloatArray:
 
 
 def bake_light(heights_m: Float32Array, on_road: BoolArray, sun: FloatArray) -> Float32Array:
-    """Return sunlight relative to level ground: by slope and the hills' shadows, (side, side).
+    """Return the sunlight on each cell, by its slope and the hills' shadows, (side, side).
 
-    The road counts as level, also where the ground falls away at the end of a bridge.
+    Level ground without shadow has 1. The road counts as level, also where the ground falls away at
+    the end of a bridge.
 
+    on_road: whether a cell belongs to the road, bool (side, side)
     sun: unit vector towards the sun, (3,)
     """
     rise_z, rise_x = np.gradient(heights_m, CELL_M)
@@ -42,8 +44,8 @@ def bake_light(heights_m: Float32Array, on_road: BoolArray, sun: FloatArray) -> 
     return np.asarray(light * blur(hide_from_sun(heights_m, sun), 5), np.float32)
 
 
-_BETWEEN_DISCS_M = 1.5  # between the discs that make up a tree's shadow
-_UNDER_LEAVES = 0.35  # sunlight in a tree's shadow
+_BETWEEN_DISCS_M = 1.5  # distance between the discs that make up a tree's shadow
+_UNDER_LEAVES = 0.35  # fraction of the sunlight that reaches a tree's shadow
 
 
 def add_tree_shadows(
@@ -51,7 +53,8 @@ def add_tree_shadows(
 ) -> Float32Array:
     """Return the light with the shadows of trees, (side, side).
 
-    trees: x, z and height of each, in metres
+    light: sunlight on each cell, (side, side)
+    trees: x, z and height of each tree, in metres
     sun: unit vector towards the sun, (3,)
     """
     shade = np.ones_like(light)
@@ -60,7 +63,8 @@ def add_tree_shadows(
     x_away = -sun[0] / horizontal
     z_away = -sun[2] / horizontal
     for x, z, height_m in trees:
-        # a row of discs from the foot to the shadow of the top, as wide as the crown is there
+        # a row of discs from the foot to the shadow of the top; a disc is as wide as the tree is at
+        # that part of its height
         discs = round(height_m * shadow_per_m / _BETWEEN_DISCS_M) + 1
         for fraction in np.linspace(0.1, 1.0, discs):
             column = round((x + x_away * fraction * height_m * shadow_per_m - grid.x) / CELL_M)
@@ -71,16 +75,16 @@ def add_tree_shadows(
     return np.asarray(light * blur(shade, 3), np.float32)
 
 
-IN_SHADOW = 0.15  # sunlight behind a hill
-_STEP_M = 2.0  # along the line towards the sun
-_REACH_M = 120.0  # of a hill's shadow, at most
+IN_SHADOW = 0.15  # fraction of the sunlight that reaches a cell behind a hill
+_STEP_M = 2.0  # distance on the ground between two points of the line towards the sun
+_REACH_M = 120.0  # greatest length of a hill's shadow
 
 
 def hide_from_sun(heights_m: Float32Array, sun: FloatArray) -> Float32Array:
-    """Return the sunlight that hills let through: IN_SHADOW behind them, 1 elsewhere.
+    """Return the fraction of sunlight on each cell: IN_SHADOW behind hills, 1 elsewhere.
 
-    A line goes from every cell towards the sun, in steps; where it meets a hill, the cell is in its
-    shadow.
+    A line goes from every cell towards the sun, in steps. If the line meets a hill, the cell is in
+    the hill's shadow.
 
     heights_m: float32 (side, side)
     sun: unit vector towards the sun, (3,)
@@ -98,7 +102,7 @@ def hide_from_sun(heights_m: Float32Array, sun: FloatArray) -> Float32Array:
     return lit
 
 
-_MARGIN_M = 0.3  # a hill casts a shadow where it is at least this much higher than the line
+_MARGIN_M = 0.3  # a hill casts a shadow where it is more than this higher than the line
 
 
 @compiled(cache=True, error_model="numpy")
@@ -113,7 +117,7 @@ def _hide(
     """
     side = heights.shape[0]
     columns, rows, rise_m = step
-    # the point lies between four cells; where between them is the same for all cells
+    # the point lies between four cells; its place between these is the same for all cells
     low = int(math.floor(rows))
     left = int(math.floor(columns))
     row_fraction = rows - low
@@ -123,9 +127,10 @@ def _hide(
         second = min(max(row + low + 1, 0), side - 1)
         for column in range(side):
             line = heights[row, column] + rise_m + _MARGIN_M
+            # no ground is as high as the line, or an earlier step has met a hill
             if line >= highest or lit[row, column] < 1.0:
                 continue
-            # the ground's height there, interpolated
+            # the ground's height below the point, interpolated
             here = min(max(column + left, 0), side - 1)
             there = min(max(column + left + 1, 0), side - 1)
             at_left = (

@@ -23,24 +23,25 @@ _CLEAR_M = 7.5  # no plant is nearer to the centre line
 class Cards:
     """Everything that stands on the ground, as upright cards."""
 
-    # x, y of the foot, z, height, width in metres, kind: float32 (cards, 6); trees come first
+    # a card in each row, trees first: x, y of the foot, z, height and width in metres, and the
+    # kind, a number of card_pictures.py; float32 (cards, 6)
     placements: Float32Array
     trees: int  # how many of the cards are trees
 
 
 @dataclass(frozen=True)
 class _Growth:
-    """What grows around a road whose plants are drawn from a seed."""
+    """What grows around a road whose plants are placed at random."""
 
-    trees: tuple[int, ...]  # their kinds
-    heights_m: tuple[float, float]  # the least and the greatest
-    tree_count: int  # in all, or for each kilometre of a designed road
-    clump_count: int  # of clumps of bushes, in the same way
-    trees_to_m: float = 80.0  # from the road
-    bushes_to_m: float = 50.0
+    trees: tuple[int, ...]  # kinds of cards of the trees
+    heights_m: tuple[float, float]  # smallest and greatest height of a tree
+    tree_count: int  # number of trees: along the whole mountain, or a kilometre of a designed road
+    clump_count: int  # number of clumps of bushes, counted like trees
+    trees_to_m: float = 80.0  # greatest distance of a tree from the road
+    bushes_to_m: float = 50.0  # greatest distance of a clump of bushes from the road
 
 
-# by a designed road's surroundings
+# surroundings of a designed road -> what grows there
 _GROWTHS = {
     "meadow": _Growth(PINES, (6.0, 14.0), 90, 120),
     "forest": _Growth(PINES, (8.0, 22.0), 700, 150),
@@ -77,20 +78,20 @@ def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
     return _cards(trees, _bushes(ground, randomness, clump_count, growth.bushes_to_m))
 
 
-_PINE_HEIGHT_M = 24.0  # of a tree whose scale in the figures is 1; an estimate
-_LAKE_CLUMPS = 170
-_LAKE_BUSHES_TO_M = 60.0
+_PINE_HEIGHT_M = 24.0  # an estimate: height of a tree whose height_scale in lake_trees.csv is 1
+_LAKE_CLUMPS = 170  # clumps of bushes
+_LAKE_BUSHES_TO_M = 60.0  # greatest distance of a clump from the road
 
 
 def _lake_cards(ground: Ground, randomness: Random) -> Cards:
-    """Return the lake's trees, signs, tyres and towers at their places, and random bushes."""
+    """Return the lake's trees, signs, tyres and towers at their places, and bushes at random."""
     trees = []
     for x, z, scale in read_figures("lake_trees.csv"):
         height_m = _PINE_HEIGHT_M * scale * randomness.uniform(0.9, 1.15)
         trees.append(_tree(ground, randomness, (x, z), height_m, PINES))
     bushes = _bushes(ground, randomness, _LAKE_CLUMPS, _LAKE_BUSHES_TO_M)
 
-    # signs and tyres stand beside the road, which is 2 m high
+    # signs and tyres stand beside the road, at its height of 2 m
     signs: list[_Card] = [
         (x, 2.0, z, 2.6, 1.7, SIGN) for x, _, z in read_figures("lake_props.csv", ("sign",))
     ]
@@ -104,6 +105,7 @@ def _lake_cards(ground: Ground, randomness: Random) -> Cards:
 
 
 def _cards(trees: list[_Card], others: list[_Card]) -> Cards:
+    """Return cards of trees and of everything else as one array."""
     placements = np.array(trees + others, np.float32).reshape(-1, 6)
     return Cards(placements, len(trees))
 
@@ -120,7 +122,7 @@ def _tree(
     height_m: float,
     kinds: tuple[int, ...],
 ) -> _Card:
-    """Return a tree of one of these kinds at a place."""
+    """Return a tree at a place. kinds: the kinds of cards to choose from."""
     x, z = place
     width = _PALM_WIDTH if kinds is PALMS else _PINE_WIDTH
     kind = int(randomness.choice(kinds))
@@ -131,7 +133,11 @@ _BUSH_WIDTH = 1.7  # as a multiple of its height
 
 
 def _bushes(ground: Ground, randomness: Random, clumps: int, to_m: float) -> list[_Card]:
-    """Return clumps of bushes on dry ground near the road."""
+    """Return the bushes of random clumps on dry ground near the road.
+
+    clumps: number of clumps
+    to_m: greatest distance of a clump from the road
+    """
     bushes: list[_Card] = []
     places = _random_places(ground, randomness, clumps, from_m=_CLEAR_M + 1.5, to_m=to_m)
     for clump_x, clump_z in places:
@@ -142,7 +148,7 @@ def _bushes(ground: Ground, randomness: Random, clumps: int, to_m: float) -> lis
                 continue
             height_m = randomness.uniform(0.7, 1.6)
             kind = BUSHES[0] if randomness.random() < 0.5 else BUSHES[1]
-            foot = ground.height_at(x, z) - 0.1  # no gap where the ground falls away
+            foot = ground.height_at(x, z) - 0.1  # sunk, so that no gap shows on a slope
             bushes.append((x, foot, z, height_m, height_m * _BUSH_WIDTH, kind))
     return bushes
 
@@ -152,9 +158,10 @@ def _random_places(
 ) -> list[_Place]:
     """Return places on dry ground between two distances from the road.
 
-    There are fewer than `count` if the ground does not have as many cells.
+    There are fewer than `count` if fewer cells of the ground are dry and far enough from the road.
     """
-    # near the road its distance is known; from there on, count the cells
+    # near the road, the map has the distance from it; farther away, the distance from the nearest
+    # mapped cell is added to the map's reach
     unmapped = np.where(ground.road.cross_track_m < FAR_M, 0, 1).astype(np.uint8)
     beyond_m = cv2.distanceTransform(unmapped, cv2.DIST_L2, 5) * CELL_M
     distance_m = beyond_m + np.minimum(ground.road.distance_m, REACH_M)

@@ -15,16 +15,16 @@ from bcclone.system.opencv import cv2
 CELL_M = 0.5  # side of a cell
 BLOCK_M = 32.0  # side of a block of cells
 FAR_M = 99.0  # cross_track_m of the cells that are not near the road
-FULL_LIGHT = 1.6  # on a slope that faces the sun; level ground has 1
+FULL_LIGHT = 1.6  # greatest sunlight, on a slope that faces the sun; level ground has 1
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A square of cells of half a metre; rows are along z, columns along x."""
+    """A square of cells of half a metre: a row has the same z, a column the same x."""
 
-    x: float  # of its corner, in metres
+    x: float  # the corner with the smallest x and z, in metres
     z: float
-    side: int  # in cells
+    side: int  # cells in a row or a column
 
     def centres(self) -> tuple[Float32Array, Float32Array]:
         """Return x and z of the centre of every cell, float32 (side, side)."""
@@ -41,16 +41,18 @@ class Grid:
 
 @dataclass(frozen=True)
 class RoadMap:
-    """Where each cell lies on the track, float32 (side, side) each."""
+    """Where each cell lies on the track, float32 (side, side), and where a second road runs."""
 
-    along_m: Float32Array  # along the track
+    along_m: Float32Array  # distance along the track, 0 where no road is near
     cross_track_m: Float32Array  # to the right of the centre line; FAR_M where no road is near
-    road_height_m: Float32Array  # height of the road there
-    distance_m: Float32Array  # from the middle of the nearest road, its neighbor included
-    neighbor_m: Float32Array  # as of neighbor_of(), (metres,)
+    road_height_m: Float32Array  # height of the road beside the cell, 0 where no road is near
+    distance_m: Float32Array  # from the middle of the road, or of its neighbor if that is nearer
+    neighbor_m: Float32Array  # as neighbor_of() returns it, float32 (metres,)
 
 
-_PAST_M = 1.0  # distance of a cell, along the track, from its point of the centre line, at most
+# a cell that is farther than this, along the track, from the nearest point of the centre line lies
+# beyond an end of the road
+_PAST_M = 1.0
 
 
 def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
@@ -69,7 +71,7 @@ def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
     nearest = points[index]
     point = track.line[nearest]
 
-    # how far the cell is from that point, along and across the road
+    # how far each cell is from its nearest point, along and across the road
     ahead_x = track.ahead[:, 0][nearest]
     ahead_z = track.ahead[:, 1][nearest]
     dx = x - point[:, 0]
@@ -94,7 +96,7 @@ def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
 
 
 def _cells_near(line: FloatArray, grid: Grid) -> tuple[IndexArray, IndexArray]:
-    """Return rows and columns of the cells within reach of a line of points, or a little beyond."""
+    """Return rows and columns of the cells that are about REACH_M or less from a line of points."""
     mask = np.zeros((grid.side, grid.side), np.uint8)
     pixels = ((line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(np.int32)
     # a disc around every fourth point, which is every two metres
@@ -107,7 +109,12 @@ def _cells_near(line: FloatArray, grid: Grid) -> tuple[IndexArray, IndexArray]:
 def _field(
     grid: Grid, elsewhere: float, cells: tuple[IndexArray, IndexArray], values: FloatArray
 ) -> Float32Array:
-    """Return a field with values in some cells. cells: their rows and columns."""
+    """Return a field with values in some cells.
+
+    elsewhere: the value of all other cells
+    cells: rows and columns of the cells with values, (cells,) each
+    values: (cells,)
+    """
     field = np.full((grid.side, grid.side), elsewhere, np.float32)
     field[cells] = values
     return field
@@ -118,22 +125,24 @@ def _distance(
 ) -> Float32Array:
     """Return each cell's distance from the middle of the road or of its neighbor."""
     metres = np.clip(along_m, 0, len(neighbor_m) - 1).astype(np.int64)
-    neighbor_there_m = neighbor_m[metres]
+    neighbor_there_m = neighbor_m[metres]  # 0 where there is no neighbor
     from_road_m = np.abs(cross_track_m)
     from_neighbor_m = np.abs(cross_track_m - neighbor_there_m)
     nearest_m = np.minimum(from_road_m, from_neighbor_m)
     return np.where(neighbor_there_m, nearest_m, from_road_m)
 
 
-_STRAIGHT = 2.5  # radius of a bend over the distance of the two roads, at least
-_AROUND_M = 12  # and so far ahead and back
+# a second road runs only where, from 12 m back to 12 m ahead, the radius of every bend is at least
+# 2.5 times the distance of the two roads
+_STRAIGHT = 2.5
+_AROUND_M = 12
 
 
 def neighbor_of(track: Track) -> Float32Array:
     """Return where a second road runs along the road, as where a track comes back along itself.
 
-    For each metre, float32 (metres,): the distance of its middle to the right of the road's middle,
-    negative on the left, and 0 where there is none, as in sharp bends.
+    The value of a metre of the track is the offset of the second road's middle from this road's,
+    positive to the right; 0 where there is no second road, as in sharp bends. float32 (metres,)
     """
     apart_m = track.road.look.neighbor_m
     sharp = np.abs(track.curvature[track.metres]) * abs(apart_m) * _STRAIGHT > 1
@@ -147,8 +156,8 @@ PLAIN = 0
 KERB = 1
 DIRT = 2
 
-# Start and end along the lake's track, in metres: read by eye from recordings,
-# docs/explanation/simulator.md.
+# Stretches of the lake's track with a kerb or dirt, start and end in metres: read by eye from
+# recordings, docs/explanation/simulator.md
 _KERBS_LEFT = ((0, 30), (451, 526), (810, 875), (952, 1007), (1083, 1139))
 _KERBS_RIGHT = ((0, 30), (451, 526), (811, 832), (851, 875), (950, 1007), (1083, 1139))
 _DIRT_RIGHT = ((52, 91), (832, 850))
@@ -162,7 +171,7 @@ class Shoulders(NamedTuple):
 
 
 def make_shoulders(track: Track, sun: FloatArray) -> Shoulders:
-    """Return the shoulders of a track. sun: unit vector towards it, (3,)."""
+    """Return the shoulders of a track. sun: unit vector towards the sun, (3,)."""
     ahead = track.ahead[track.metres]
     kinds = np.zeros((2, len(ahead)), np.int64)
     if track.road.name == LAKE.name:
@@ -173,11 +182,12 @@ def make_shoulders(track: Track, sun: FloatArray) -> Shoulders:
 
 
 def _mark(kinds: IndexArray, kind: int, stretches: tuple[tuple[int, int], ...]) -> None:
+    """Set the kind of shoulder along stretches, start and end included. kinds: (metres,)."""
     for start, end in stretches:
         kinds[start : end + 1] = kind
 
 
-_BORDER_SLOPE = 0.45  # of the concrete border along the road; an estimate
+_BORDER_SLOPE = 0.45  # rise of the concrete border for each metre outwards; an estimate
 
 
 def _border_light(ahead: FloatArray, sun: FloatArray) -> Float32Array:
@@ -185,6 +195,7 @@ def _border_light(ahead: FloatArray, sun: FloatArray) -> Float32Array:
 
     ahead: the road's direction, x and z, (metres, 2)
     """
+    # how far the sun stands to the right of the road; the left border faces right, the right left
     facing_right = sun[0] * ahead[:, 1] - sun[2] * ahead[:, 0]
     steepness = math.sqrt(1 + _BORDER_SLOPE * _BORDER_SLOPE)
     light = []

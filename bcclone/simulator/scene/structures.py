@@ -1,6 +1,6 @@
 """Build walls, decks and houses: a track -> parallelograms along it.
 
-Everything consists of parallelograms, so that one short loop can draw it.
+Everything consists of parallelograms, here also called faces, so that one short loop can draw it.
 """
 
 import numpy as np
@@ -12,22 +12,22 @@ from bcclone.system.arrays import FloatArray
 # Materials
 BLACK_WALL = 0
 STONE = 1
-DECK = 2
-DARK = 3
+DECK = 2  # surface of the mountain's bridge
+DARK = 3  # underside of that bridge
 RAIL = 4
 BRICK = 5
 
-_SEGMENT_M = 4.0  # length of a parallelogram along the road
-_LAKE_WALL_M = 5.55  # of the bridge's walls from the centre line
-_DECK_HALF_WIDTH_M = 6.0  # of the mountain's bridge
-_LOW_WALL_HEIGHT_M = 0.75  # of stone
+_SEGMENT_M = 4.0  # length of a parallelogram along the road, about
+_LAKE_WALL_M = 5.55  # distance of the lake's bridge's walls from the centre line
+_DECK_HALF_WIDTH_M = 6.0  # half the width of the mountain's bridge
+_LOW_WALL_HEIGHT_M = 0.75  # height of a low wall of stone
 
 
 def build_structures(track: Track, ground: Ground) -> FloatArray:
     """Return everything that is built along the track, as parallelograms, float64 (faces, 12).
 
-    Of each: corner, first edge, second edge (x, y, z each), material, and the texture coordinates
-    of the corner, in metres.
+    A row has the corner, the first edge and the second edge (x, y, z each), the material, and the
+    two texture coordinates of the corner, in metres.
     """
     if track.road.style == DESIGNED_STYLE:
         faces = _barriers(track)
@@ -41,10 +41,7 @@ def build_structures(track: Track, ground: Ground) -> FloatArray:
 
 
 def walls_at(track: Track, along_m: float) -> float | None:
-    """Return the distance of the walls on both sides from the centre line.
-
-    It is None where there are no walls, or on one side only.
-    """
+    """Return the distance of walls or rails from the centre line, None if a side has none."""
     road = track.road
     if road.style == DESIGNED_STYLE:
         if road.look.barriers == "none" or road.look.neighbor_m:
@@ -65,12 +62,20 @@ def _face(
     material: int,
     texture_at: tuple[float, float] = (0.0, 0.0),
 ) -> FloatArray:
-    """Return a parallelogram, (12,). texture_at: coordinates of its corner, in metres."""
+    """Return a parallelogram as a row of build_structures(), (12,).
+
+    texture_at: texture coordinates of its corner, in metres
+    """
     return np.concatenate([corner, first_edge, second_edge, (material, *texture_at)])
 
 
 def _wall(foot: FloatArray, below_m: float, above_m: float, material: int) -> list[FloatArray]:
-    """Return upright faces along a line of points, from below to above its height."""
+    """Return upright faces along a line of points.
+
+    foot: x, y, z of the points, (points, 3)
+    below_m, above_m: heights of the faces' lower and upper edges above the points; negative below
+        them
+    """
     faces = []
     down = np.array([0.0, below_m, 0.0])
     up = np.array([0.0, above_m - below_m, 0.0])
@@ -80,7 +85,11 @@ def _wall(foot: FloatArray, below_m: float, above_m: float, material: int) -> li
 
 
 def _line_beside(track: Track, cross_track_m: float, start_m: float, end_m: float) -> FloatArray:
-    """Return points along the track, one per segment, at a distance from the centre line."""
+    """Return x, y, z of the ends of segments beside the track, (segments + 1, 3).
+
+    cross_track_m: distance of the points from the centre line, to the right
+    start_m, end_m: along the track
+    """
     segments = max(round((end_m - start_m) / _SEGMENT_M), 1)
     distances_m = np.linspace(start_m, end_m, segments + 1)
     return np.array([track.point(along_m, cross_track_m)[:3] for along_m in distances_m])
@@ -103,7 +112,7 @@ def _lake_walls(track: Track) -> list[FloatArray]:
 
 
 _DECK_THICKNESS_M = 1.4
-_OVERLAP_M = 1.0  # of the deck with the ground at both ends
+_OVERLAP_M = 1.0  # length of deck that lies over the ground at each end
 
 
 def _mountain_deck(track: Track) -> list[FloatArray]:
@@ -128,8 +137,8 @@ def _mountain_deck(track: Track) -> list[FloatArray]:
     return faces
 
 
-_GUARD_WALL_M = 6.1  # from the centre line
-_SHARP_RADIUS_M = 30.0  # of bends with a wall on the outside
+_GUARD_WALL_M = 6.1  # distance of a guard wall from the centre line
+_SHARP_RADIUS_M = 30.0  # a bend with a smaller radius has a wall on its outside
 
 
 def _guard_walls(track: Track, ground: Ground) -> list[FloatArray]:
@@ -143,6 +152,7 @@ def _guard_walls(track: Track, ground: Ground) -> list[FloatArray]:
         # the bridge has walls already
         if bridge_start_m - _SEGMENT_M < start_m < bridge_end_m + _SEGMENT_M:
             continue
+        # positive to the right, so that the outside of the bend is on the left
         bend = track.curvature[track.index(start_m)]
         for side in (-1, 1):
             x, y, z, _ = track.point(start_m, side * 12.0)
@@ -157,8 +167,8 @@ def _guard_walls(track: Track, ground: Ground) -> list[FloatArray]:
 
 
 _BARRIER_GAP_M = 0.8  # between the road, or the band along its edge, and the barrier
-_RAIL_FROM_M = 0.4  # above the ground
-_RAIL_HEIGHT_M = 0.35
+_RAIL_FROM_M = 0.4  # height of a rail's lower edge above the road
+_RAIL_HEIGHT_M = 0.35  # from a rail's lower to its upper edge
 
 
 def _barriers(track: Track) -> list[FloatArray]:
@@ -167,7 +177,7 @@ def _barriers(track: Track) -> list[FloatArray]:
     faces = list[FloatArray]()
     if look.barriers == "none":
         return faces
-    # the end of a closed road is its start
+    # a closed road's end is its start, so its barriers end just before it
     end_m = track.length_m - 0.01 if track.closed else track.length_m
     for side in (-1, 1):
         if side * look.neighbor_m > 0:
@@ -188,8 +198,8 @@ def _barriers_m(road: Road) -> float:
 
 
 _HOUSE_M = 14.0  # the greatest length of a house along the road
-_HOUSE_GAP_M = 6.0  # between the road and a house, at least
-_HOUSE_DEPTH_M = 8.0
+_HOUSE_GAP_M = 6.0  # smallest distance between the road and a house
+_HOUSE_DEPTH_M = 8.0  # length of a gable
 
 
 def _houses(track: Track) -> list[FloatArray]:
@@ -201,6 +211,7 @@ def _houses(track: Track) -> list[FloatArray]:
         return np.array(track.point(along_m, cross_track_m)[:3])
 
     for side in (-1, 1):
+        # houses stand beyond a neighboring road on their side
         neighbor_m = max(side * track.road.look.neighbor_m, 0.0)
         gap_m = track.road.width_m / 2 + neighbor_m + _HOUSE_GAP_M
         along_m = 5.0 * randomness.random()

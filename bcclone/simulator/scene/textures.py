@@ -1,7 +1,8 @@
 """Make the world's textures: a seed -> tiling noise and its coarser levels (mipmaps).
 
-Fields are resized and blurred here, too. The result is the same to the last bit on every processor:
-OpenCV's functions for floating-point images add up in an order that depends on it.
+Fields are resized and blurred here, too, because the result must be the same to the last bit on
+every processor: OpenCV's functions for floating-point images add up in an order that depends on the
+processor.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from bcclone.system.exact_math import exponentials, normals
 Field = npt.NDArray[np.floating]  # a value for each cell of a grid
 
 SIZE = 512  # texels of the finest level, in each direction
-LEVELS = 10  # each has half the texels of the one before, down to a single texel
+LEVELS = 10  # each has half the rows and columns of the one before, down to a single texel
 
 # Textures
 ASPHALT = 0
@@ -22,21 +23,22 @@ GRAIN = 1
 COBBLE = 2
 ROCK = 3
 
-# Octaves of noise: grain in cells, weight
+# Octaves of noise: the width of the lumps in cells (grain), and the weight of each octave
 _Octaves = tuple[tuple[int, float], ...]
 _EVEN: _Octaves = ((1, 1.0), (2, 0.7), (4, 0.5), (8, 0.35), (16, 0.25))
 _FINE: _Octaves = ((1, 1.0), (2, 0.6), (8, 0.25))
 
 
 def make_textures(seed: int) -> Float32Array:
-    """Return the four textures, float32 (4, texels), of all levels joined.
+    """Return the four textures, float32 (4, texels).
 
-    Each has mean 0 and a standard deviation of about 1.
+    A row holds all levels of a texture, the finest first. The finest has mean 0 and a standard
+    deviation of 1.
     """
     asphalt = exponentials(0.5 * tiling_noise(SIZE, seed, _FINE))  # bright grains in a dark ground
     grain = tiling_noise(SIZE, seed + 1, _EVEN)
     cobbles = _cobbles(seed + 2)
-    rock = blur(tiling_noise(SIZE, seed + 3, _EVEN), 9, across=False)  # drawn out upwards
+    rock = blur(tiling_noise(SIZE, seed + 3, _EVEN), 9, across=False)  # stretched upwards
     return np.stack([_with_levels(texture) for texture in (asphalt, grain, cobbles, rock)])
 
 
@@ -55,8 +57,8 @@ def tiling_noise(size: int, seed: int, octaves: _Octaves) -> Float32Array:
     return np.asarray(total / float(total.std()), np.float32)
 
 
-_STONES = 32  # in a row of cobbles
-_BENDS: _Octaves = ((16, 1.0),)
+_STONES = 32  # stones in a row of cobbles
+_BENDS: _Octaves = ((16, 1.0),)  # noise that bends the stones' outlines
 
 
 def _cobbles(seed: int) -> Float32Array:
@@ -64,7 +66,7 @@ def _cobbles(seed: int) -> Float32Array:
     randomness = np.random.default_rng(seed)
     pitch = SIZE // _STONES
 
-    # each texel's place in an even grid of stones is bent a little
+    # each texel is moved a little in an even grid of stones, which bends the outlines
     rows, columns = np.mgrid[0:SIZE, 0:SIZE]
     bent_rows = rows + 3.0 * tiling_noise(SIZE, seed + 50, _BENDS)
     bent_columns = columns + 3.0 * tiling_noise(SIZE, seed + 51, _BENDS)
@@ -81,7 +83,7 @@ def _cobbles(seed: int) -> Float32Array:
 
 
 def _with_levels(texture: Float32Array) -> Float32Array:
-    """Return a texture and its halvings, flattened and joined."""
+    """Return all levels of a texture, the finest first, flattened and joined."""
     texture = (texture - texture.mean()) / texture.std()
     levels = [texture]
     while levels[-1].shape[0] > 1:
@@ -96,11 +98,12 @@ def _with_levels(texture: Float32Array) -> Float32Array:
 def resize(
     field: Field, height: int, width: int, kept: tuple[int, int] | None = None
 ) -> Float32Array:
-    """Return a field of another size, float32 (height, width), by cubic convolution.
+    """Return a field resized to (height, width), float32, by cubic convolution.
 
     The cells at the edges repeat outwards.
 
-    kept: how many of the first rows and columns are computed and returned, by default all
+    kept: how many of the new rows and columns, from the first on, are computed and returned; all by
+        default
     """
     rows, columns = kept or (height, width)
     field = np.ascontiguousarray(field)
@@ -114,14 +117,14 @@ def resize(
     return result
 
 
-_SHARPNESS = -0.75  # of the cubic convolution kernel, as in OpenCV
+_SHARPNESS = -0.75  # parameter of the cubic convolution kernel, as in OpenCV
 
 
 def _sources(old_size: int, new_size: int, count: int) -> tuple[IndexArray, FloatArray]:
-    """Return what each of the first `count` new cells is interpolated from: four old cells.
+    """Return the four old cells from which a new cell is interpolated, and their weights.
 
-    These and their weights, (count, 4) each. The weight of a cell is its cubic convolution kernel
-    at its distance, of up to two cells (Keys, 1981).
+    Both are (count, 4), for the first `count` new cells. The weight of an old cell is the cubic
+    convolution kernel (Keys, 1981) at its distance from the new one, up to two cells.
     """
     position = (np.arange(count) + 0.5) * (old_size / new_size) - 0.5
     first = np.floor(position)
@@ -144,6 +147,7 @@ def _resize_rows(field: Field, cells: IndexArray, weights: FloatArray, result: F
         third = cells[row, 2]
         fourth = cells[row, 3]
         for column in range(result.shape[1]):
+            # 0.0 is added as in _resize_columns(): it makes a negative zero positive
             total = 0.0 + weights[row, 0] * field[first, column]
             total += weights[row, 1] * field[second, column]
             total += weights[row, 2] * field[third, column]
@@ -167,7 +171,7 @@ def _resize_columns(
 # Blurring
 
 
-# Weights of bell curves
+# number of taps -> weights of a bell curve, which add up to 1
 _TAPS = {
     3: (0.25, 0.5, 0.25),
     5: (0.0625, 0.25, 0.375, 0.25, 0.0625),
@@ -178,7 +182,7 @@ _TAPS = {
 def blur(field: Field, taps: int, across: bool = True) -> Float32Array:
     """Return a field blurred by a bell curve of 3, 5 or 9 taps, float32.
 
-    across: blur along the rows, too
+    across: blur along the rows, too; otherwise along the columns only
     """
     blurred = _weighted(field, _TAPS[taps])
     if across:
@@ -187,7 +191,10 @@ def blur(field: Field, taps: int, across: bool = True) -> Float32Array:
 
 
 def _weighted(field: Field, weights: tuple[float, ...]) -> FloatArray:
-    """Return the weighted sum of neighbouring rows; the field is mirrored at its edges."""
+    """Return for each row the weighted sum of the rows around it.
+
+    The field is mirrored at its edges.
+    """
     half = len(weights) // 2
     padded = np.pad(field, ((half, half), (0, 0)), mode="reflect")
     result = np.zeros(field.shape)
