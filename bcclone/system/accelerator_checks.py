@@ -1,12 +1,13 @@
 """Check whether TensorFlow and XLA can use the NVIDIA card of this machine.
 
-TensorFlow is loaded only in other processes, and only for the full examination.
+TensorFlow is loaded only in other processes, and only for `bcclone doctor --full`.
 
-TensorFlow's wheels list the cards they are built for in
-`tensorflow.sysconfig.get_build_info()["cuda_compute_capabilities"]`: 2.17.1 to 2.21.0 begin with
-sm_60. cuDNN up to 9.10.2 supports cards from 5.0 on, and the next version, 9.11.0, from 7.5 on, by
-NVIDIA's support matrices of the two and the kernels in libcudnn_ops.so of the wheels 9.10.2.21 and
-9.28.0.42.
+Which cards are supported is known from these sources. NVIDIA numbers the architecture of a card by
+its compute capability, such as 6.0. TensorFlow's wheels list the cards they are built for in
+`tensorflow.sysconfig.get_build_info()["cuda_compute_capabilities"]`: the lists of 2.17.1 to 2.21.0
+begin with sm_60, which means 6.0. cuDNN up to 9.10.2 supports cards from 5.0 on, and the next
+version, 9.11.0, from 7.5 on. That is what NVIDIA's support matrices of the two versions say, and
+what the kernels in libcudnn_ops.so of the wheels 9.10.2.21 and 9.28.0.42 show.
 """
 
 import json
@@ -19,17 +20,26 @@ from bcclone.system.examination import Check
 from bcclone.system.hardware import Card, driver_version, find_cards
 from bcclone.system.package_checks import REINSTALL, check_packages, version_of
 
-OLDEST_FOR_TENSORFLOW = (6, 0)  # compute capability, of the wheels that bcclone requires
-_CUDNN = "nvidia-cudnn-cu12"  # its package
+# lowest compute capability of a card that the required version of TensorFlow supports
+OLDEST_FOR_TENSORFLOW = (6, 0)
+_CUDNN = "nvidia-cudnn-cu12"  # the package of cuDNN, NVIDIA's library for convolutions
 
 
 def check_accelerator(full: bool) -> Check:
+    """Check whether TensorFlow can use a GPU.
+
+    full: load TensorFlow in another process, and compute on each device
+    """
     if full:
         return check_devices(driver_version())
     return check_driver(driver_version(), sys.platform)
 
 
 def check_compilers(full: bool) -> list[Check]:
+    """Check whether XLA can compile for the first card; no check without `full` or a card.
+
+    XLA is TensorFlow's compiler. Only on Linux does TensorFlow use a GPU.
+    """
     if not full or sys.platform != "linux":
         return []
     return [check_compiler(card) for card in find_cards()[:1]]
@@ -54,11 +64,16 @@ def check_driver(driver: str | None, system: str) -> Check:
     return Check("accelerator", "warning", missing, _how_to_get_gpu(system))
 
 
-_TENSORFLOW_SECONDS = 180.0  # that it may take to load and compute
+_TENSORFLOW_SECONDS = 180.0  # longest time that TensorFlow may take to load and compute
 
 
 def check_devices(driver: str | None) -> Check:
-    """Load TensorFlow in another process, which it may crash, and check where it computes."""
+    """Load TensorFlow, and check on which devices it computes.
+
+    It runs in another process, because it crashes on a processor without AVX.
+
+    driver: version of the NVIDIA driver, None without one
+    """
     code = (
         "import json; from bcclone.system.accelerator_checks import compute_on_devices as f; "
         "print(json.dumps(f()))"
@@ -87,9 +102,9 @@ def check_devices(driver: str | None) -> Check:
 
 
 def compute_on_devices() -> dict[str, str]:
-    """Load TensorFlow, compute on each of its devices, and return device -> error, "" for none.
+    """Load TensorFlow, and compute a product of matrices and a convolution on each device.
 
-    It multiplies matrices, and computes a convolution, which on a GPU needs cuDNN.
+    The convolution needs cuDNN on a GPU. Returns device -> error, "" for none.
     """
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -106,7 +121,8 @@ def compute_on_devices() -> dict[str, str]:
                 convolved = tensorflow.nn.conv2d(image, kernel, 1, "VALID")
                 total = float(tensorflow.reduce_sum(convolved))
             fault = ""
-            if total != 6 * 6 * 9 * 8:  # pixels of the result, of the kernel, and their value
+            # each of the 6 x 6 results sums 3 x 3 values of the product of matrices, all 8
+            if total != 6 * 6 * 9 * 8:
                 fault = f"a product of ones, convolved with ones, sums to {total:g}"
         except Exception as error:  # its class depends on the device and the driver
             fault = f"{type(error).__name__}: {error}"
@@ -136,7 +152,7 @@ def check_computed(faults: Mapping[str, str], driver: str | None, system: str) -
 
 
 def check_compiler(card: Card) -> Check:
-    """Check whether XLA can compile for a card, in another process, which it may end."""
+    """Check whether XLA can compile for a card, in another process, which XLA may crash."""
     from bcclone.system.tensorflow_quietly import compiler_fault, compiler_kind
 
     fault = compiler_fault(compiler_kind(card.name), anew=True)
@@ -150,6 +166,7 @@ def check_compiler(card: Card) -> Check:
 
 
 def _how_to_get_gpu(system: str) -> str:
+    """Return the advice for a machine whose GPU TensorFlow does not use."""
     if system == "win32":
         return (
             "TensorFlow computes on the GPU of a Windows machine only in WSL2; "
@@ -166,15 +183,15 @@ def check_cards() -> list[Check]:
     return [check_card(card, version_of(_CUDNN)) for card in find_cards()]
 
 
-_CUDNN_WITHOUT_OLDER = (9, 11)  # the first version that does not support older cards than these:
-_OLDEST_FOR_CUDNN = (7, 5)  # compute capability
-_CUDNN_FOR_OLDER = "9.10.2.21"  # the last version that supports them
+_OLDEST_FOR_CUDNN = (7, 5)  # lowest compute capability of a card that today's cuDNN supports
+_CUDNN_WITHOUT_OLDER = (9, 11)  # first version of cuDNN that supports no older cards
+_CUDNN_FOR_OLDER = "9.10.2.21"  # last version of cuDNN that supports older cards
 
 
 def check_card(card: Card, cudnn: str | None) -> Check:
     """Check whether TensorFlow and cuDNN support a card; the advice names versions that do.
 
-    cudnn: its version, None without it
+    cudnn: version of the installed cuDNN, None if it is not installed
     """
     capability = card.compute_capability
     found = card.describe()

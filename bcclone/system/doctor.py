@@ -34,7 +34,7 @@ class DoctorSettings(Checked):
 
 
 def examine(settings: DoctorSettings) -> Examination:
-    """Run every check; one that breaks is itself reported as failed."""
+    """Run every check; a check that raises an error is itself reported as failed."""
     steps: Mapping[str, Callable[[], Iterable[Check]]] = {
         "system": lambda: [check_system(read_text(Path("/proc/version")))],
         "python": lambda: [check_python(sys.version_info[:2])],

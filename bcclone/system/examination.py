@@ -10,10 +10,10 @@ from bcclone.system.errors import number_of
 class Check:
     """The result of a check."""
 
-    name: str
+    name: str  # what was checked, such as "python" or the name of a package
     state: Literal["ok", "warning", "failed"]
-    found: str
-    advice: str = ""  # how to fix it; "" only if all is well
+    found: str  # what is there, such as a version
+    advice: str = ""  # how to fix a fault, or a hint; always given unless the state is "ok"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Examination:
         return {"checks": [asdict(check) for check in self.checks], "ok": self.ok}
 
     def as_text(self) -> str:
-        """Return a line for each check, with advice where it did not pass, and the counts."""
+        """Return a line for each check, its advice on the next line, and the counts at the end."""
         width = max(len(check.name) for check in self.checks) + 2
         lines = []
         for check in self.checks:

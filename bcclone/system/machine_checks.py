@@ -14,11 +14,14 @@ from bcclone.system.examination import Check
 from bcclone.system.hardware import output_of
 from bcclone.system.settings import SIMULATOR_PORT
 
-PYTHONS = ((3, 11), (3, 13))  # lowest and highest, as in pyproject.toml; a test compares
+PYTHONS = ((3, 11), (3, 13))  # lowest and highest version; a test compares with pyproject.toml
 
 
 def check_system(proc_version: str) -> Check:
-    """Name the operating system. proc_version: content of /proc/version, "" if there is none."""
+    """Name the operating system; the check never fails.
+
+    proc_version: content of /proc/version, by which WSL2 is recognized; "" if there is none
+    """
     name = f"{platform.system()} {platform.release()}, {platform.machine()}"
     if "microsoft-standard" not in proc_version and "WSL2" not in proc_version:
         return Check("system", "ok", name)
@@ -49,7 +52,8 @@ def check_port(port: int) -> Check:
     address = f"127.0.0.1:{port}"
     reason = f"the simulator always connects to {SIMULATOR_PORT}"
     with socket.socket() as listener:
-        # a port that was in use a minute ago is free; on Windows it would be shared
+        # a port that was in use a minute ago counts as free; but on Windows, this option would
+        # let two programs share a port
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -67,14 +71,14 @@ def check_port(port: int) -> Check:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """From which sizes a check passes, in GB."""
+    """Limits of a check of a size, in GB."""
 
-    least: float  # failed below
-    enough: float  # warning below
+    least: float  # with less, the check fails
+    enough: float  # with less, the check warns
 
 
 _DISK = _Sizes(least=0.5, enough=5.0)  # a store of 10,000 rows of three cameras takes 1.5 GB
-_MEMORY = _Sizes(least=1.0, enough=2.0)  # training uses 0.9 GB, without the frames
+_MEMORY = _Sizes(least=1.0, enough=2.0)  # training uses 0.9 GB, besides the memory of the frames
 
 
 def check_folder(folder: Path) -> Iterator[Check]:
@@ -106,6 +110,7 @@ def check_memory(available: float) -> Check:
 
 
 def _check_size(name: str, size: float, sizes: _Sizes, word: str, advice: str) -> Check:
+    """Compare a size, in bytes, with its limits; word: what the size is, such as "free"."""
     size_gb = size / 1e9
     found = f"{size_gb:.1f} GB {word}"
     if size_gb >= sizes.enough:
@@ -124,11 +129,11 @@ def check_cores(cores: int) -> Check:
     )
 
 
-_FFMPEG_SECONDS = 1.0  # that it may take to tell its version
+_FFMPEG_SECONDS = 1.0  # longest time that ffmpeg may take to print its version
 
 
 def check_ffmpeg() -> Check:
-    """Check that the ffmpeg of moviepy runs; imageio-ffmpeg chooses it."""
+    """Check that the ffmpeg that moviepy uses runs; the package imageio-ffmpeg chooses it."""
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
 

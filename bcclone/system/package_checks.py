@@ -17,9 +17,10 @@ _FOLDER = Path(__file__).parents[2]  # the folder that contains the package bccl
 
 
 def check_declared_packages() -> Iterator[Check]:
-    """Yield a check of bcclone's own installation, then one of each package that it requires.
+    """Yield a check of bcclone's own installation, then a check of each package that it requires.
 
-    The pyproject.toml of a checkout has precedence over the installed metadata, which may be older.
+    In a checkout, pyproject.toml says what is required, because the metadata that pip has installed
+    may be older.
     """
     try:
         import packaging.requirements  # noqa: F401
@@ -41,9 +42,11 @@ def check_declared_packages() -> Iterator[Check]:
 
 
 def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
-    """Compare the installed packages with requirements in pip's syntax, with markers and extras.
+    """Compare the installed packages with requirements; none is imported.
 
-    extra: of the package that requires them; only the requirements that it adds are checked.
+    requirements: in pip's syntax, with markers and extras
+    extra: an extra of the package that has these requirements; then only the requirements that the
+        extra adds are checked
     """
     from packaging.requirements import Requirement
 
@@ -58,6 +61,7 @@ def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
         found = version_of(name)
         if found and requirement.specifier.contains(found, prereleases=True):
             checks.append(Check(name, "ok", found))
+            # then the packages that an extra adds, such as those of tensorflow[and-cuda]
             for added in sorted(requirement.extras):
                 checks.extend(check_packages(metadata.requires(name) or [], added))
             continue
