@@ -23,7 +23,7 @@ from bcclone.system.settings import (
     setting,
 )
 
-_OF_SHARDS = ("scheduler", "resume", "jobs")  # options that one file, unlike shards, does not have
+_OF_SHARDS = ("scheduler", "resume", "jobs")  # options with which the output must be a folder
 _EXAMPLE = "host1:2345,host2:2345"
 _HIGHEST_PORT = 65_535
 _shards = partial(setting, group="folder of shards")

@@ -60,7 +60,7 @@ class DaskPool(TaskPool):
         self._topic = topic
         self._notify = notify
         self._progress = 0.0  # sum of what all tasks have reported
-        self._present: set[str] = set()  # addresses of the workers at the last look
+        self._present: set[str] = set()  # addresses of the workers that _all_workers() found last
         # time at which check() first found no worker, None while there are some
         self._without_workers_since: float | None = None
 
@@ -122,7 +122,7 @@ class DaskPool(TaskPool):
             )
 
     def check_versions(self) -> None:
-        """Raise UserError if the scheduler or a worker has another version of bcclone than we."""
+        """Raise UserError if the scheduler or a worker has another bcclone than this process."""
         digests: dict[str, str | Exception] = {}
         scheduler = f"the scheduler at {self._address}"
         try:
