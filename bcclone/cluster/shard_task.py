@@ -80,7 +80,7 @@ class WrittenShard:
     """A shard that has been written; its copied frames have no numbers yet."""
 
     shard: Shard
-    origin: str  # that of its task
+    origin: str  # origin of its task, see ShardTask
     unusable: Mapping[int, str]  # index among the task's files -> why the file has no frame
     was_kept: bool = False  # an interrupted run had written it
 

@@ -286,7 +286,8 @@ def _parts(kind: Any) -> Iterator[tuple[str, Any]]:
     kind: a settings dataclass or a value of it
     """
     for part in fields(kind):
-        if not is_dataclass(part.type) or part.metadata:  # with metadata it is a setting of its own
+        # a field with metadata is a setting itself, even if its type is a dataclass
+        if not is_dataclass(part.type) or part.metadata:
             continue
         make: Any = part.default_factory
         yield part.name, make() if part.default is MISSING else part.default

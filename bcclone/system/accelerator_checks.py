@@ -124,7 +124,7 @@ def compute_on_devices() -> dict[str, str]:
             # each of the 6 x 6 results sums 3 x 3 values of the product of matrices, all 8
             if total != 6 * 6 * 9 * 8:
                 fault = f"a product of ones, convolved with ones, sums to {total:g}"
-        except Exception as error:  # its class depends on the device and the driver
+        except Exception as error:  # the class of the error depends on the device and the driver
             fault = f"{type(error).__name__}: {error}"
         faults[device.name.removeprefix("/device:")] = fault
     return faults

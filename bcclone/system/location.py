@@ -210,5 +210,5 @@ def replacing(location: Location) -> Iterator[Path]:
         temporary = Path(folder) / location.name
         yield temporary
         with reaching(location):
-            # others see the file in an object store only when it is complete
+            # an object store shows the file to other processes only when it is complete
             location.fs.put_file(str(temporary), location.path)

@@ -56,7 +56,8 @@ def is_this_machine(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
-_HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")  # of a header: name or address, perhaps a port
+# value of the header Host: a name or an address, and perhaps a port
+_HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
 
 
 class Access:
@@ -80,7 +81,7 @@ class Access:
         self._host = host
         self._clock = clock
         self._allow_from = {str(ipaddress.ip_address(address)) for address in allow_from}
-        self._lock = threading.Lock()  # of the time below
+        self._lock = threading.Lock()  # held while a token is checked
         self._closed_until = 0.0  # before this time, no token is accepted
 
     def refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
