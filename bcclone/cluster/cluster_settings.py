@@ -1,6 +1,7 @@
-"""Settings of the wing: a store of many shards, and training on several machines.
+"""Settings of a store of many shards, and of training on several machines.
 
-It loads no large package. The workers of a training are named by options or by TF_CONFIG.
+The workers of a training are named by options, or by the environment variable TF_CONFIG. No large
+package is loaded.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from bcclone.system.settings import (
     setting,
 )
 
-_OF_SHARDS = ("scheduler", "resume", "jobs")  # options of a folder of shards alone
+_OF_SHARDS = ("scheduler", "resume", "jobs")  # options with which the output must be a folder
 _EXAMPLE = "host1:2345,host2:2345"
 _HIGHEST_PORT = 65_535
 _shards = partial(setting, group="folder of shards")
@@ -69,6 +70,7 @@ class ShardingSettings(PreprocessSettings):
 
     @property
     def is_sharded(self) -> bool:
+        """Return whether the output is a folder of shards, and not one file."""
         if is_url(self.output) or self.output.is_dir():
             return True
         return not self.output.suffix and not self.output.exists()
@@ -76,7 +78,7 @@ class ShardingSettings(PreprocessSettings):
 
 @dataclass(frozen=True)
 class WorkerSettings(Checked):
-    """The workers of a training on several machines; the chief is the first of them."""
+    """The workers of a training on several machines. Worker 0 is the chief."""
 
     workers: Names = _workers(
         (),
@@ -121,7 +123,7 @@ class WorkerSettings(Checked):
 
     @property
     def index(self) -> int:
-        """Return the number of this worker; worker 0 is the chief, which decides and writes."""
+        """Return the number of this worker; 0 is the chief, which decides and writes."""
         return self.worker_index or 0
 
     def describe(self, index: int) -> str:
@@ -133,15 +135,17 @@ class WorkerSettings(Checked):
         return host, int(port)
 
 
-_TF_CONFIG = (
+_TF_CONFIG = (  # example for messages
     '{"cluster": {"worker": ["host1:2345", "host2:2345"]}, "task": {"type": "worker", "index": 0}}'
 )
 
 
 def find_workers(settings: WorkerSettings, environment: Mapping[str, str]) -> WorkerSettings | None:
-    """Return the workers that train together, from options or else from TF_CONFIG.
+    """Return the workers that train together, None for one worker alone.
 
-    None for one worker alone. Raises UserError.
+    Options name them, or else TF_CONFIG. Raises UserError for a TF_CONFIG of another form.
+
+    environment: variables of the environment
     """
     text = environment.get("TF_CONFIG", "")
     if text and not settings.workers:
@@ -152,9 +156,11 @@ def find_workers(settings: WorkerSettings, environment: Mapping[str, str]) -> Wo
 
 
 def _workers_of(text: str) -> WorkerSettings:
-    """Return the workers of TF_CONFIG: JSON, as TensorFlow's TFConfigClusterResolver reads it.
+    """Return the workers that TF_CONFIG names, as TensorFlow's TFConfigClusterResolver reads it.
 
-    Raises ValueError, and other errors for JSON of another form.
+    Raises ValueError, and errors such as KeyError and TypeError for JSON of another form.
+
+    text: JSON, such as _TF_CONFIG
     """
     stored = parse_json(text)
     jobs = stored["cluster"]
@@ -165,6 +171,6 @@ def _workers_of(text: str) -> WorkerSettings:
     workers = list(jobs.get("worker", ()))
     if set(jobs) - {"chief", "worker"} or kind not in jobs or not chiefs + workers:
         raise ValueError("its jobs must be chief and worker")
-    if kind == "worker":
+    if kind == "worker":  # TensorFlow numbers chiefs and workers apart; here, chiefs come first
         index += len(chiefs)
     return WorkerSettings(tuple(map(str, chiefs + workers)), index)

@@ -1,7 +1,8 @@
-"""Exchange values among the workers of a training: bytes, sums, and checks that facts are equal.
+"""Exchange values among the workers of a training on several machines.
 
-In: a value from each worker. Out: all values or their sum, the same on every worker. All workers
-must call these functions, in the same order, since each call waits for the other workers.
+In: a value of each worker. Out: the chief's value, or the sum of all values, the same on every
+worker. All workers must make the same calls in the same order, because each call waits for the
+other workers.
 """
 
 import json
@@ -19,10 +20,10 @@ _WORD_BYTES = 4  # values are exchanged as int32 words
 
 
 class Collective:
-    """This worker's connection to all workers that train together; there may be only this one.
+    """Connects this worker with all workers that train together, or is alone.
 
-    cluster: all workers and this one's number; None if this worker is alone
-    strategy: the strategy of tf.distribute that connects the workers; None for one worker alone
+    cluster: all workers and the number of this one; None if this worker is alone
+    strategy: the strategy of tf.distribute that connects the workers; None if this one is alone
     """
 
     def __init__(self, cluster: WorkerSettings | None = None, strategy: Any = None) -> None:
@@ -43,7 +44,7 @@ class Collective:
         return self.part.index == 0
 
     def share(self, content: bytes) -> bytes:
-        """Return the chief's content, on all workers; that of the others is ignored."""
+        """Return the chief's content on all workers; the content of other workers is ignored."""
         return self._gather(content if self.writes else b"")[0]
 
     def all_sum(self, values: FloatArray) -> FloatArray:
@@ -58,12 +59,13 @@ class Collective:
         return total.reshape(values.shape)
 
     def require_agreement(self, facts: Mapping[str, Any]) -> None:
-        """Raise UserError on all workers when a fact differs from the chief's.
+        """Raise UserError on all workers if a fact of a worker differs from the chief's.
 
-        facts: what a value is, in words for the error -> a value that JSON can hold
+        facts: name of the fact, as the error calls it -> a value that JSON can hold
         """
         if self._cluster is None:
             return
+        # "ours" is the chief's; every worker raises the same error
         ours, *others = [json.loads(text) for text in self._gather(json.dumps(facts).encode())]
         for index, theirs in enumerate(others, start=1):
             for name in dict.fromkeys([*ours, *theirs]):
@@ -77,22 +79,23 @@ class Collective:
                     )
 
     def _gather(self, value: bytes) -> list[bytes]:
-        """Return the values of all workers, by worker; their lengths may differ."""
+        """Return the values of all workers, in the order of the workers; their sizes may differ."""
         if self.count == 1:
             return [value]
+        # first exchange the sizes, and then the values, padded to the size of the longest
         sizes_as_bytes = b"".join(self._gather_equal(np.int64(len(value)).tobytes()))
         sizes = np.frombuffer(sizes_as_bytes, np.int64)
-        longest = -(-int(sizes.max()) // _WORD_BYTES) * _WORD_BYTES
+        longest = -(-int(sizes.max()) // _WORD_BYTES) * _WORD_BYTES  # rounded up to whole words
         rows = [b""] * self.count
         if longest:
             rows = self._gather_equal(value.ljust(longest, b"\0"))
         return [row[:size] for row, size in zip(rows, sizes.tolist(), strict=True)]
 
     def _gather_equal(self, value: bytes) -> list[bytes]:
-        """Gather values of an equal number of bytes, a multiple of 4.
+        """Return the values of all workers; all have the same number of bytes, a multiple of 4.
 
-        tf.distribute can only add up. So each worker gives a table with a row for each worker, its
-        value in its own row and zeros in the other rows; the sum of the tables has all values.
+        tf.distribute can only add up. So each worker gives a table with a row for each worker: its
+        value in its own row, and zeros in the other rows. The sum of the tables has all values.
         """
         words = np.zeros((self.count, len(value) // _WORD_BYTES), np.int32)
         words[self.part.index] = np.frombuffer(value, np.int32)
@@ -101,7 +104,7 @@ class Collective:
 
 
 def _summing_words(strategy: Any) -> Callable[[Any], Any]:
-    """Return a compiled function that adds up int32 (words,) over all workers."""
+    """Return a compiled function that adds up arrays of all workers, int32 (words,) each."""
     import tensorflow as tf
 
     def summed(words: Any) -> Any:

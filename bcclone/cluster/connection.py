@@ -1,9 +1,9 @@
-"""Connect the workers of a training on several machines, and notice when one is lost.
+"""Connect the workers of a training on several machines, and notice when a worker is lost.
 
 In: the addresses of the workers. Out: the strategy of tf.distribute that has their devices. While
 TensorFlow waits for a worker, no signal, thread or exception can end the wait. So the workers first
-find each other by plain sockets, without TensorFlow; and a timer ends the process if TensorFlow
-then waits for more than a minute.
+find each other by plain sockets, without TensorFlow. If TensorFlow then takes more than a minute to
+connect them, a timer ends the process.
 """
 
 import faulthandler
@@ -24,22 +24,23 @@ from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.web.access import is_this_machine
 
-_MEETING_SECONDS = 60.0  # how long workers wait for each other at the begin
+_MEETING_SECONDS = 60.0  # longest wait of the workers for each other, and then of TensorFlow
 
 
 @contextmanager
 def connected(
     cluster: WorkerSettings, gpus: int, gpu_memory: int, onednn: str, notify: Notify
 ) -> Iterator[Any]:
-    """Give the strategy of tf.distribute that connects this worker with all others.
+    """Yield the strategy of tf.distribute that connects this worker with all others.
 
-    Raises UserError when the workers do not find each other in time, and if another one is lost
-    while the block runs.
+    TensorFlow is loaded. Raises UserError if the workers do not find each other in time, and if
+    another worker is lost while the block runs.
 
     gpus: number of GPUs to use on each machine, 0 for all
     gpu_memory, onednn: as load_tensorflow() takes them
     """
-    if is_own_process():  # an error of another worker is reported in one line, by us
+    # an error of another worker is reported in one line here, not in many lines by TensorFlow
+    if is_own_process():
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     this_one = cluster.describe(cluster.index)
     others = ", ".join(cluster.describe(index) for index in _others(cluster))
@@ -67,13 +68,14 @@ def connected(
 
 
 def _others(cluster: WorkerSettings) -> list[int]:
+    """Return the numbers of the other workers."""
     return [index for index in range(cluster.count) if index != cluster.index]
 
 
 def await_others(cluster: WorkerSettings, seconds: float = _MEETING_SECONDS) -> None:
-    """Wait until every other worker listens at its address; meanwhile listen at this one's.
+    """Wait until every other worker listens at its address; meanwhile listen at our own.
 
-    Raises UserError if some do not within `seconds`.
+    Raises UserError if a worker does not listen within `seconds`.
     """
     retry_seconds = 0.2
     until = time.monotonic() + seconds
@@ -90,14 +92,15 @@ def await_others(cluster: WorkerSettings, seconds: float = _MEETING_SECONDS) -> 
                     "--worker-index, and check that the machines reach each other at these ports"
                 )
             time.sleep(retry_seconds)
-        # listen a little longer, so that workers which came later find this one, too
+        # listen a little longer, so that workers which have started later find this one, too
         time.sleep(5 * retry_seconds)
 
 
 def _listening(cluster: WorkerSettings) -> socket.socket:
     """Return a socket that listens at this worker's port; raises UserError if it is in use.
 
-    If the worker's address is a local one, such as localhost, other machines cannot reach it.
+    It listens on all addresses of the machine, or only locally if the worker's address is a local
+    one such as localhost.
     """
     host, port = cluster.host_and_port(cluster.index)
     listen_at = host if is_this_machine(host) else ""
@@ -112,6 +115,7 @@ def _listening(cluster: WorkerSettings) -> socket.socket:
 
 
 def _listens(cluster: WorkerSettings, index: int) -> bool:
+    """Return whether a worker, or TensorFlow in it, listens at its address."""
     probe_seconds = 2.0
     with suppress(OSError):
         socket.create_connection(cluster.host_and_port(index), timeout=probe_seconds).close()
@@ -138,25 +142,30 @@ def _connect(cluster: WorkerSettings, gpus: int) -> Any:
             for number in (signal.SIGINT, signal.SIGTERM):
                 before = signal.signal(number, signal.SIG_DFL)
                 stack.callback(signal.signal, number, before)
-        # if a worker is lost at this moment, TensorFlow waits forever; the timer ends the process
+        # if a worker is lost at this moment, TensorFlow waits forever; so a timer ends the process,
+        # and what it would print is thrown away
         faulthandler.dump_traceback_later(_MEETING_SECONDS, exit=True, file=nowhere)
         stack.callback(faulthandler.cancel_dump_traceback_later)
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
-# words and patterns in TensorFlow's errors about a lost worker
+# words in TensorFlow's errors about a lost worker, and patterns of the numbers of workers in them
 _OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/")
 _REPORTED = re.compile(r"Error reported from /job:worker/(?:replica:0/)?task:(\d+)")
 _TASK = re.compile(r"/job:worker/(?:replica:0/)?task:(\d+)")
 
 
 def _describe_loss(cluster: WorkerSettings, text: str) -> str:
-    """Return the error for the user, with the worker that was lost, as TensorFlow's error says."""
+    """Return the message for the user, which names the worker that was probably lost.
+
+    text: TensorFlow's error
+    """
     reported = [int(number) for number in _REPORTED.findall(text)]
     unreachable = [index for index in _others(cluster) if not _listens(cluster, index)]
     named = [int(number) for number in _TASK.findall(text)]
-    # the surest sign comes first: a worker that reported an error, one that cannot be reached, one
-    # that the text names; without a sign it is the chief, the only one that the others watch
+    # The surest sign comes first: a worker that reported an error, then a worker that cannot be
+    # reached, then a worker that the text names. Without a sign it is the chief, because all other
+    # workers watch only the chief.
     lost = 0
     for index in (*reported, *unreachable, *named):
         if index != cluster.index:

@@ -1,4 +1,7 @@
-"""Run calls on the workers of a Dask cluster: a running cluster, or processes of this machine."""
+"""Run tasks on the workers of a Dask cluster: a running cluster, or processes of this machine.
+
+In: the scheduler's address, or a number of processes. Out: a TaskPool.
+"""
 
 import asyncio
 import logging
@@ -23,14 +26,16 @@ from bcclone.system.task_pool import Result, Task, TaskPool, run_task, source_di
 if TYPE_CHECKING:
     from distributed import Client, Security
 
-_CONNECT_SECONDS = 8.0
-# how long a cluster may be without workers: somebody may restart one that ended
+_CONNECT_SECONDS = 8.0  # longest wait for a connection to the scheduler
+# how long a cluster may be without workers: somebody may be restarting a worker that has ended
 _WORKER_SECONDS = 10.0
-_ANSWER_SECONDS = 20.0  # longer than a busy scheduler takes
-_SECONDS_BETWEEN_REPORTS = 0.25
+_ANSWER_SECONDS = 20.0  # longest wait for an answer; a busy scheduler takes less
+_SECONDS_BETWEEN_REPORTS = 0.25  # between two events by which a task reports its progress
 _LOOPBACK = "127.0.0.1"
+# the forms of --scheduler: an address, and local:N
 _ADDRESS = re.compile(r"(?:tcp|tls)://[^\s/:]+:\d+|(?:tcp|tls)://\[[0-9a-fA-F:]+\]:\d+")
 _LOCAL = re.compile(r"local:([1-9]\d{0,2})")
+# loggers that print tracebacks when a connection ends
 _LOGGERS = ("distributed", "distributed.client", "tornado", "tornado.application", "asyncio")
 _CONFIGURATION = {
     "distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS:g}s",
@@ -42,9 +47,9 @@ _CONFIGURATION = {
 class DaskPool(TaskPool):
     """A pool of Dask's workers.
 
-    address: the scheduler's
-    topic: the Dask topic of progress events
-    notify: receives which workers were lost
+    address: address of the scheduler, for messages
+    topic: topic of Dask's events by which the tasks report their progress
+    notify: called with a line when a worker was lost
     """
 
     def __init__(self, client: "Client", address: str, topic: str, notify: Notify) -> None:
@@ -54,11 +59,12 @@ class DaskPool(TaskPool):
         self._address = address
         self._topic = topic
         self._notify = notify
-        self._progress = 0.0
-        self._present: set[str] = set()  # addresses of workers
+        self._progress = 0.0  # sum of what all tasks have reported
+        self._present: set[str] = set()  # addresses of the workers that _all_workers() found last
+        # time at which check() first found no worker, None while there are some
         self._without_workers_since: float | None = None
 
-        def add(event: tuple[float, float]) -> None:
+        def add(event: tuple[float, float]) -> None:  # event: time, amount
             self._progress += event[1]
 
         client.subscribe_topic(topic, add)
@@ -71,7 +77,10 @@ class DaskPool(TaskPool):
     def submit(
         self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]
     ) -> "Future[Result]":
-        """Start a task, on a worker that is not named as faulty if there is another one."""
+        """Submit a task, and return the future of its result.
+
+        faulty: addresses of workers to avoid, as long as there are other workers
+        """
         choice: dict[str, Any] = {}
         if faulty:
             sound = [name for name in self._all_workers() if name not in faulty]
@@ -82,9 +91,9 @@ class DaskPool(TaskPool):
         )
 
     def explain(self, error: Exception) -> None:
-        """Raise UserError if the scheduler or a worker failed, or has another bcclone.
+        """Raise UserError if the scheduler or a worker failed, or has another version of bcclone.
 
-        Return if the task failed.
+        Returns if none of these is the cause, so that the task itself has raised the error.
         """
         from distributed import KilledWorker
         from distributed.comm import CommClosedError
@@ -132,7 +141,10 @@ class DaskPool(TaskPool):
                 raise _other_version(place)
 
     def _all_workers(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return what the scheduler knows of each worker, by address."""
+        """Return what the scheduler knows of each worker, by the worker's address.
+
+        The user hears which workers were lost since the last call.
+        """
         identity = self._client.scheduler.identity
         try:
             state = self._client.sync(identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
@@ -148,6 +160,7 @@ class DaskPool(TaskPool):
         return workers
 
     def _lost(self) -> UserError:
+        """Return the error that the scheduler was lost."""
         return UserError(
             f"the Dask scheduler at {self._address} ended or cannot be reached any more; "
             "start it and its workers again, and run the same command again, "
@@ -162,9 +175,10 @@ def _other_version(place: str) -> UserError:
 
 
 def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topic: str) -> Any:
-    """Run a task in a thread of a worker, and send its progress now and then.
+    """Run a task in a thread of a worker, and send its progress four times a second.
 
-    sources: the sender's source_digest()
+    sources: source_digest() of the process that has sent the task
+    topic: topic of the events
     """
     from distributed import get_worker
 
@@ -183,7 +197,7 @@ def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topi
     if sources != source_digest():
         raise _other_version(f"worker {worker.address}")
     result = run_task(function, task, worker.address, report)
-    worker.log_event(topic, unsent)  # on its way before the result
+    worker.log_event(topic, unsent)  # sent before the result, so that it arrives before it
     return result
 
 
@@ -191,12 +205,14 @@ def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topi
 def open_pool(
     scheduler: str, jobs: int = 0, notify: Notify = lambda line: None
 ) -> Iterator[TaskPool]:
-    """Yield a pool of workers; the processes that it starts end with the block. Raises UserError.
+    """Yield a pool of workers; processes that are started for it end with the block.
+
+    Raises UserError.
 
     scheduler: "" for processes of this machine, "local:N" for a Dask cluster of N processes on
         this machine, or the address of a running Dask scheduler, such as "tcp://HOST:8786"
-    jobs: number of processes without a scheduler, 0 for one per usable core
-    notify: receives the address of Dask's dashboard, and which workers were lost
+    jobs: number of processes if there is no scheduler, 0 for one per usable core
+    notify: called with the address of Dask's dashboard, and when a worker was lost
     """
     if not scheduler:
         with task_pool.open_pool(jobs) as pool:
@@ -208,7 +224,7 @@ def open_pool(
 
 @contextmanager
 def _open_dask_pool(scheduler: str, notify: Notify) -> Iterator[DaskPool]:
-    """Yield the workers of a Dask cluster, as open_pool() takes it."""
+    """Yield the pool of a Dask cluster; scheduler: as open_pool() takes it, but not ""."""
     local = _LOCAL.fullmatch(scheduler)
     if not local and not _ADDRESS.fullmatch(scheduler):
         raise UserError(
@@ -220,7 +236,7 @@ def _open_dask_pool(scheduler: str, notify: Notify) -> Iterator[DaskPool]:
 
     if local:
         require_package("cryptography", f"--scheduler {scheduler}", "bcclone[cluster]")
-    import_module("distributed")  # adds the defaults and the loggers that are changed here
+    import_module("distributed")  # makes the default settings and the loggers that are changed next
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIGURATION))
         stack.enter_context(_loggers_silent())
@@ -247,7 +263,7 @@ def _open_dask_pool(scheduler: str, notify: Notify) -> Iterator[DaskPool]:
 
 @contextmanager
 def _loggers_silent() -> Iterator[None]:
-    """Silence Dask's loggers in the block, which print tracebacks when a connection ends."""
+    """Silence Dask's loggers within the block."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -261,23 +277,27 @@ def _loggers_silent() -> Iterator[None]:
 
 @contextmanager
 def _local_cluster(workers: int) -> Iterator[tuple[str, "Security"]]:
-    """Yield a scheduler in this process with worker processes, which end with it: its address, and
-    who may connect.
+    """Start a scheduler in this process, and worker processes; all end with the block.
 
-    Whoever connects to it or to a worker can run programs on it. So both accept only holders of a
-    key that is made for this run, and never written. Dask imports Python modules from its folder of
-    temporary files, so it gets one that no other user can write to.
+    Yields the address of the scheduler, and the keys with which a client may connect. Whoever can
+    connect to a scheduler or a worker can run programs there. So they accept only holders of a key
+    that is made for this run, and never written to disk. Dask imports Python modules from its
+    folder of temporary files; so it gets a folder in which no other user can write.
+
+    workers: number of worker processes
     """
     import dask
     from distributed import LocalCluster, Security
 
-    resource_tracker.ensure_running()  # before the signals are masked: its start would unmask them
+    # Python's resource tracker unblocks signals when it starts, so let it start before they are
+    # blocked
+    resource_tracker.ensure_running()
     security = Security.temporary()
     with (
         TemporaryDirectory(prefix="bcclone-dask-") as folder,
         dask.config.set({"temporary-directory": folder}),
     ):
-        # Dask's threads inherit the mask, and start all workers
+        # Dask's threads inherit that Ctrl-C is blocked, and start all workers
         with interrupts_kept_from_children():
             cluster = LocalCluster(
                 n_workers=workers,
@@ -295,9 +315,9 @@ def _local_cluster(workers: int) -> Iterator[tuple[str, "Security"]]:
 
 @contextmanager
 def _connected(address: str, security: "Security | None") -> Iterator["Client"]:
-    """Yield a client of a scheduler.
+    """Yield a client of a scheduler; raises UserError if none answers.
 
-    security: keys, None for those of Dask's configuration, if it has any
+    security: keys of the client; None for the keys in Dask's configuration, if it has any
     """
     from distributed import Client, Security
 
@@ -317,9 +337,9 @@ def _connected(address: str, security: "Security | None") -> Iterator["Client"]:
 
 
 async def _shake_hands(address: str, security: "Security") -> None:
-    """Connect and disconnect in limited time.
+    """Connect to a scheduler and disconnect; raises an error after eight seconds without answer.
 
-    Client would wait forever for a program that is no scheduler.
+    Without this, Client would wait forever if the program at the address is no scheduler.
     """
     from distributed.comm import connect
 

@@ -25,6 +25,9 @@ from bcclone.training.training_state import TrainingState
 class JointTrainer(Trainer):
     """A trainer on several devices or machines.
 
+    Words of tf.distribute: the devices of all workers are its replicas, and each replica runs the
+    same function.
+
     strategy: the strategy of tf.distribute that has the devices
     network: the arguments of Trainer()
     """
@@ -52,12 +55,14 @@ class JointTrainer(Trainer):
     def _train_part_step(
         self, samples: tuple[Any, ...], counts: tuple[Any, Any], learning_rate: Any
     ) -> None:
-        """Take a step with an equal part of these samples on each device of this machine.
+        """Take a step; each device of this machine gets an equal part of these samples.
 
-        A batch that cannot be divided equally is padded with samples of weight 0.
+        Samples that cannot be divided equally are padded with samples of weight 0.
 
-        samples: images, labels and the other inputs of the augmenter, of this worker's part
-        counts: how many of these samples count, and how many samples the batch of all workers has
+        samples: this worker's part of the batch: images, labels and the other inputs of the
+            augmenter
+        counts: how many of these samples count, the first ones; and how many samples the batch of
+            all workers has
         """
         self.optimizer.learning_rate.assign(learning_rate)
         devices = len(self._strategy.extended.worker_devices)
@@ -65,6 +70,7 @@ class JointTrainer(Trainer):
         part_size = -(-size // devices)  # divided and rounded up
 
         def part_of(context: Any) -> Any:
+            """Return samples and weights of one device; replicas are numbered over all workers."""
             first = context.replica_id_in_sync_group % devices * part_size
             indices = tf.range(first, first + part_size)
             weights = tf.cast(indices[:, tf.newaxis] < counts[0], tf.float32)
@@ -76,9 +82,9 @@ class JointTrainer(Trainer):
         self.totals.add(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None))
 
     def _descend(self, samples: tuple[Any, ...], weights: Any, size: Any) -> Any:
-        """Take a step on one device; return the sums of its samples for the totals.
+        """Take a step on one device; return the sums over its samples that are added to the totals.
 
-        weights: float32 (samples, 1), 0 or 1
+        weights: float32 (samples, 1): 1 for a sample that counts, 0 for padding
         size: number of samples in the batch of all workers
         """
         gradients, sums = self.gradients(samples, size, weights)
@@ -96,7 +102,7 @@ def make_joint_trainer(
 ) -> Trainer:
     """Return the trainer of the network on several devices.
 
-    Raises UserError when the samples do not suit the network, and when the network, or --set
+    Raises UserError if the samples do not suit the network, and if the network, or --set
     jit-compile=on, needs a single device.
 
     labels: number of labels of a sample
@@ -129,7 +135,13 @@ def _strategy_of_gpus(count: int) -> Any:
 def load_shared_checkpoint(
     workers: Collective, folder: Path, trainer: Trainer, notify: Notify
 ) -> tuple[TrainingState, bytes]:
-    """Load the chief's newest checkpoint into the trainer, as load_checkpoint() does."""
+    """Load the chief's newest checkpoint into the trainers of all workers.
+
+    Returns what load_checkpoint() returns.
+
+    folder: folder of this worker's checkpoints; only the chief's folder may have some
+    """
+    # in a folder without checkpoints, this returns the state with which a new training begins
     state, model = load_checkpoint(folder, trainer, notify)
     if workers.count == 1:
         return state, model

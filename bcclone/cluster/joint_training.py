@@ -1,9 +1,9 @@
 """Train on several machines by tf.distribute.MultiWorkerMirroredStrategy, or on several GPUs.
 
-Each worker reads a part of the same global batch, and all workers apply the sum of all gradients.
-Worker 0, the chief, makes the plan and writes the run folder and the model. The other workers get
-the chief's settings and state, and write into a temporary folder. The order of the steps is that of
-bcclone.training.train.
+Each worker, a process on one machine, reads its part of every batch, and all workers apply the sum
+of all gradients. Worker 0, the chief, makes the plan and writes the run folder and the model. The
+other workers get the chief's settings and state, and write into a temporary folder. The steps of a
+training are those of bcclone.training.train, in the same order.
 """
 
 import json
@@ -54,10 +54,11 @@ def train_together(
 ) -> TrainResult | None:
     """Train in a new run, as one of several workers or on several GPUs of this machine.
 
-    Return the result on the chief, and None on other workers. Raises what training.train() raises,
-    and UserError if the workers do not find each other, were given different settings, or lose one.
+    Returns the result on the chief, and None on other workers. Raises what training.train() raises,
+    and UserError if the workers do not find each other, have different settings, or lose a worker.
 
-    cluster: all workers and this one's number; None for the GPUs of this machine
+    cluster: all workers and the number of this one; None for the GPUs of this machine
+    files: the store, the model and the runs
     chosen: the settings that the user gave, name -> value; equal on all workers
     """
     file_settings = {name: getattr(files, name) for name in names_of(RunFiles)}
@@ -72,7 +73,10 @@ def train_together(
 def resume_together(
     cluster: WorkerSettings | None, files: RunFiles, chosen: Mapping[str, Any], notify: Notify
 ) -> TrainResult | None:
-    """Continue the chief's newest run, as training.resume() does; otherwise as train_together()."""
+    """Continue the chief's newest run as training.resume() does.
+
+    Arguments, result and errors are those of train_together().
+    """
 
     def make_plan(data: TrainingData, workers: int) -> Plan:
         return resumed_plan(files, chosen, data, notify, workers)
@@ -87,6 +91,7 @@ def _train(
     make_plan: MakePlan,
     notify: Notify,
 ) -> TrainResult | None:
+    """Connect the workers, if there are several, and train."""
     if cluster is None:
         return _train_as_one(Collective(), files, chosen, make_plan, notify)
     onednn = onednn_for_batches(chosen.get("onednn", AUTO))
@@ -107,7 +112,7 @@ def _train_as_one(
     make_plan: MakePlan,
     notify: Notify,
 ) -> TrainResult:
-    """Train as training.train() does, as one of several workers."""
+    """Train as training.train() does, as one of several workers or as the only one."""
     with ExitStack() as stack:
         if workers.writes:
             stack.enter_context(output_locked(files))
@@ -125,6 +130,7 @@ def _train_as_one(
 def _train_on(
     device: Device, workers: Collective, plan: Plan, samples: TrainingSamples, notify: Notify
 ) -> TrainResult:
+    """Train on a device that is loaded, and return the result; the chief writes the model."""
     # these modules load Keras, so they are imported after TensorFlow was configured
     from bcclone.cluster.joint_trainer import load_shared_checkpoint, make_joint_trainer
     from bcclone.training.handover import hand_over, start_model
@@ -147,7 +153,7 @@ def _train_on(
         training = Training(
             trainer, samples, feeds, settings, folder, events, notify, workers.part, workers.all_sum
         )
-        # must come before a checkpoint is loaded, which replaces the weights of the start model
+        # must be called before a checkpoint is loaded, which replaces the start model's weights
         start = start_model(training)
         state, model = load_shared_checkpoint(workers, folder.checkpoints, trainer, notify)
         trained = train_epochs(training, state, model)
@@ -158,7 +164,7 @@ def _train_on(
 
 
 def _silent(line: str) -> None:
-    """Ignore a line: a worker that does not write does not tell of its temporary run folder."""
+    """Ignore a line: the run folder of a worker other than the chief is only temporary."""
 
 
 def _shared_plan(
@@ -170,6 +176,7 @@ def _shared_plan(
 ) -> Plan:
     """Return the chief's plan, on all workers.
 
+    make_plan: makes the plan; called only on the chief
     scratch: temporary folder for the files of workers that are not the chief
     """
     if workers.count == 1:
@@ -201,7 +208,10 @@ def _shared_plan(
 
 
 def _received_plan(stored: Mapping[str, Any], start: bytes, scratch: Path) -> Plan:
-    """Return the plan that the chief sent, with all files in the scratch folder."""
+    """Return the plan that the chief has sent, with all files in the folder `scratch`.
+
+    start: content of the start model's file, b"" if there is none
+    """
     settings = from_json(TrainSettings, stored["settings"])
     settings = replace(settings, output=scratch / "model.h5", runs=scratch, name="worker")
     if start:
@@ -217,7 +227,11 @@ def _received_plan(stored: Mapping[str, Any], start: bytes, scratch: Path) -> Pl
 def _loaded_device(
     workers: Collective, settings: TrainSettings, chosen: Mapping[str, Any]
 ) -> Device:
-    """Return the device that trains; loads TensorFlow unless connecting the workers has done so."""
+    """Return the device that trains; loads TensorFlow unless connecting the workers has done so.
+
+    settings: settings of the chief's plan
+    chosen: settings that were given to this worker, with which it has loaded TensorFlow
+    """
     if workers.count == 1:
         return load_device(settings)
     loaded = onednn_for_batches(chosen.get("onednn", AUTO))

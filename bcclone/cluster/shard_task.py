@@ -43,8 +43,9 @@ from bcclone.system.location import (
 )
 from bcclone.system.task_pool import WorkerFault, report_progress
 
-SHARD_FILES = "[0-9]*.h5"
-# images to read again where none of a shard could be used, to see whether this worker can read any
+SHARD_FILES = "[0-9]*.h5"  # pattern of the names of shards in their folder
+# images that are read again if no image of a shard could be used, to see whether this worker can
+# read any
 _PROBED_FILES = 3
 
 
@@ -52,7 +53,7 @@ _PROBED_FILES = 3
 class Block:
     """The rows of a shard, all of one recording, and the image files that they need."""
 
-    begin: int  # position of the first row among the plan's
+    begin: int  # position of the first row among the rows of the plan
     end: int  # position after the last row
     context: int  # number of rows before `begin` whose frames these rows need
     files: IndexArray  # indices into the plan's files; first those that no earlier shard holds
@@ -65,10 +66,10 @@ class ShardTask:
 
     path: Location
     number: int  # number of the recording whose rows the shard holds
-    part: StorePart
-    own: int  # number of files that no earlier shard holds; they come first
+    part: StorePart  # settings, rows and files of the shard
+    own: int  # number of files that no earlier shard holds; they come first in `part`
     origin: str  # digest of the settings, the log, the rows and the paths of the images
-    reuse: bool  # keep the shard of an interrupted run that is whole and of the same origin
+    reuse: bool  # keep the shard of an interrupted run if it is complete and has the same origin
 
     def __str__(self) -> str:
         return str(self.path)
@@ -79,17 +80,17 @@ class WrittenShard:
     """A shard that has been written; its copied frames have no numbers yet."""
 
     shard: Shard
-    origin: str  # as in its task
-    unusable: Mapping[int, str]  # index among the task's files -> why it has no frame
-    was_kept: bool = False  # an interrupted run has left it
+    origin: str  # origin of its task, see ShardTask
+    unusable: Mapping[int, str]  # index among the task's files -> why the file has no frame
+    was_kept: bool = False  # an interrupted run had written it
 
 
 @dataclass(frozen=True)
 class _Origin:
-    """What a shard was made of, as its file says."""
+    """What a shard was made of, as it is stored in its file."""
 
-    digest: str  # of its rows, settings and image files
-    unusable: dict[int, str]  # index among its files -> why it has no frame
+    digest: str  # digest of its rows, settings and image files
+    unusable: dict[int, str]  # index among its image files -> why the file has no frame
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,13 @@ class ShardPlan:
     plan: ConversionPlan
     preprocessing: Preprocessing
     samples: SampleSettings
-    bytes: int  # of the frames of a shard, about
-    reuse: bool = False  # keep the shards of an interrupted run that are whole and of the same
+    bytes: int  # rough size of the frames of a shard
+    # keep the shards of an interrupted run that are complete and have the same origin
+    reuse: bool = False
 
     @cached_property
     def blocks(self) -> Sequence[Block]:
-        """The rows of the plan: each recording in blocks of about the same length."""
+        """The rows of the plan in blocks: a recording has blocks of about the same length."""
         frame_bytes = self.preprocessing.width * self.preprocessing.height * 3
         row_bytes = frame_bytes * len(self.samples.cameras)
         most_rows = max(self.bytes // row_bytes, 1)
@@ -116,7 +118,9 @@ class ShardPlan:
 
         named = self.plan.rows[FRAME_COLUMNS].to_numpy()
         blocks = []
-        files_before = 0  # in earlier shards
+        # lower numbers than this are files of earlier shards: the plan numbers files in the order
+        # in which its rows first name them
+        files_before = 0
         for start, end in pairwise(recording_edges):
             block_count = math.ceil((end - start) / most_rows)
             edges = np.linspace(start, end, block_count + 1).round().astype(int).tolist()
@@ -148,7 +152,7 @@ class ShardPlan:
             info = plan.recordings[recording - first_recording]
             info = replace(info, rows=block.end - block.begin)
 
-            # a shard is an ordinary store of one recording, with its own numbers of files
+            # a shard is an ordinary store of one recording, in which files are numbered from 0
             rows = _with_local_files(rows, block.files).assign(recording=0)
             paths = tuple(plan.files[index] for index in block.files.tolist())
             part = StorePart(self.preprocessing, self.samples, rows, paths, (info,), block.context)
@@ -168,9 +172,14 @@ class ShardPlan:
 
 
 def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
-    """Return the rows with frame_CAMERA as positions in `files`, which include all of the rows'."""
+    """Return the rows, with the columns frame_CAMERA as positions in `files`.
+
+    rows: name the files by their numbers in the plan, NO_FRAME for none
+    files: (files,), numbers of all files that these rows name, in any order
+    """
     order = np.argsort(files)
-    # searchsorted gives any place, even one past the end, for a row without a frame
+    # for NO_FRAME, searchsorted returns a meaningless place, even the one after the last; the
+    # entry appended here keeps it in range, and local() replaces the result
     positions = np.append(order, NO_FRAME)
 
     def local(named: IndexArray) -> IndexArray:
@@ -181,9 +190,9 @@ def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
 
 
 def write_shard(task: ShardTask) -> WrittenShard:
-    """Write a shard, or keep the one that an interrupted run has left.
+    """Write a shard, or keep the shard that an interrupted run has left.
 
-    Raises WorkerFault when this worker cannot read or write.
+    Raises WorkerFault if this worker cannot read or write.
     """
     try:
         origin = _origin_with_files(task)
@@ -207,7 +216,10 @@ def write_shard(task: ShardTask) -> WrittenShard:
 
 
 def _origin_with_files(task: ShardTask) -> str:
-    """Return the task's digest with sizes and times of its image files; not of those at URLs."""
+    """Return a digest of the task's origin, and of sizes and times of its local image files.
+
+    Images at URLs count only by their paths: asking the server for each would take too long.
+    """
     digest = hashlib.sha256(task.origin.encode())
     paths = task.part.files
     if paths and names_url(paths[0]):
@@ -217,12 +229,15 @@ def _origin_with_files(task: ShardTask) -> str:
             status = os.stat(path)  # noqa: PTH116 called for each image
             digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
         except OSError:
-            digest.update(b"- ")
+            digest.update(b"- ")  # a missing file
     return digest.hexdigest()
 
 
 def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
-    """Return the shard that an interrupted run has left, if there is one of this origin."""
+    """Return the shard that an interrupted run has left, None if it is missing or not of `origin`.
+
+    origin: digest that _origin_with_files() returns
+    """
     path = task.path
     with TemporaryDirectory(prefix="bcclone-") as folder, reaching(path):
         if not path.is_file():
@@ -239,8 +254,9 @@ def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
 
 
 def _write(task: ShardTask, origin: str, path: Path) -> None:
-    """Write the store of a shard, and in it what describes the shard."""
-    uncounted = task.own  # the shards count each file once, so copies are none of the progress
+    """Write the file of a shard: a store, what the shard was made of, and the frames' checksums."""
+    # progress counts each file once, in the shard that holds it first; copies do not count
+    uncounted = task.own
 
     def advance(count: int) -> None:
         nonlocal uncounted
@@ -249,7 +265,8 @@ def _write(task: ShardTask, origin: str, path: Path) -> None:
         uncounted -= counted
 
     unusable, checksums = write_store(path, task.part, on_progress=advance, threads=1)
-    # all unusable: are the files bad, or can this worker not read any? Then OSError is raised.
+    # If no file could be used, either all are bad, or this worker cannot read any file. In the
+    # second case, reading a few again raises OSError.
     if len(unusable) == len(task.part.files):
         for file in task.part.files[:_PROBED_FILES]:
             read_file(file)
@@ -260,7 +277,11 @@ def _write(task: ShardTask, origin: str, path: Path) -> None:
 
 
 def _described(task: ShardTask, path: Path, origin: str) -> WrittenShard | None:
-    """Describe the shard in a file, None if it is not complete or of another origin."""
+    """Describe the shard in a file; return None if it is not complete or of another origin.
+
+    path: the file, perhaps under a temporary name
+    origin: digest that the file must have stored
+    """
     try:
         content, ((text,),) = read_store(path, ["origin"])
         stored = from_text(_Origin, text)

@@ -43,22 +43,28 @@ from bcclone.system.task_pool import TaskPool
 def convert(settings: ShardingSettings, notify: Notify = lambda line: None) -> Conversion:
     """Convert recordings to a folder of shards, which its manifest completes.
 
-    notify: called with a line for each log that was read. Raises ForeignLog for a file that is not
-    a driving log, and UserError for all other problems that the user can fix.
+    Raises ForeignLog for a file that is not a driving log, and UserError for all other problems
+    that the user can fix.
+
+    notify: called with a line for each log that was read
     """
     return conversion.convert(settings, notify, _Shards(settings, notify))
 
 
 @dataclass
 class _Shards(OneFile):
-    """A folder of shards."""
+    """The output of a conversion: a folder of shards."""
 
     settings: ShardingSettings
     notify: Notify = lambda line: None
-    cluster: TaskPool | None = None  # the workers, None for processes of this machine
+    cluster: TaskPool | None = None  # workers of a cluster, None for processes of this machine
 
     @contextmanager
     def opened(self) -> Iterator[Store | None]:
+        """Lock the folder, and yield the old store that is added to, or None.
+
+        Raises UserError if the folder may not be written, or the cluster does not answer.
+        """
         settings = self.settings
         folder = settings.output
         with ExitStack() as stack:
@@ -68,7 +74,7 @@ class _Shards(OneFile):
             if settings.adding:
                 old = stack.enter_context(open_store(folder))
             _check_folder(settings)
-            # a cluster that does not answer is found before hours of reading logs
+            # connect to a cluster now: a fault should not show only after hours of reading logs
             self.cluster = None
             if settings.scheduler:
                 opened = open_pool(settings.scheduler, notify=self.notify)
@@ -82,7 +88,7 @@ class _Shards(OneFile):
         plan: ConversionPlan,
         old: Store | None,
     ) -> Written:
-        """Write the shards of the plan, and a manifest that names them after the old store's."""
+        """Write the shards of the plan, and a manifest that names them after those of `old`."""
         settings = self.settings
         folder = settings.output.absolute()
         shards = ShardPlan(
@@ -104,10 +110,11 @@ class _Shards(OneFile):
             as_local(folder).mkdir(exist_ok=True)
         with self._pool() as pool:
             written = write_shards(shards, pool)
-            # too many unusable images end the conversion before it is completed
+            # raises UserError if more images are unusable than allowed, before the manifest is
+            # written
             unusable = _unusable_files(shards, written)
             skips = plan.skips_with(unusable, settings.allow_skips)
-            # the new shards' frames are numbered on from those of the old store
+            # the numbers of new frames follow those of the old store
             frames_before = 0
             before = Manifest(preprocessing, samples, (), ())
             if old:
@@ -123,14 +130,14 @@ class _Shards(OneFile):
         return Written(Store(settings.output, content), skips, checksums, notes)
 
     def _pool(self) -> AbstractContextManager[TaskPool]:
-        """Return the workers: those of the cluster, which stay open, or processes to start."""
+        """Return a context manager of the workers: the cluster, which stays open, or processes."""
         if self.cluster:
             return nullcontext(self.cluster)
         return open_pool("", self.settings.jobs)
 
 
 def _check_same_store(folder: Location, shards: ShardPlan) -> None:
-    """Raise UserError if a complete folder is made of anything else than these shards."""
+    """Raise UserError if the store in a complete folder has another origin than these shards."""
     if Manifest.read(folder).origin != _joint_origin(shards.tasks()):
         raise UserError(
             f"{folder} is a complete store, of other recordings or with other options; "
@@ -139,11 +146,11 @@ def _check_same_store(folder: Location, shards: ShardPlan) -> None:
 
 
 def _unusable_files(shards: ShardPlan, written: Sequence[WrittenShard]) -> dict[int, str]:
-    """Return the reason for each file of the plan that has no frame, by its index in the plan."""
+    """Return why files of the plan have no frame: index in the plan -> reason."""
     unusable: dict[int, str] = {}
     for block, result in zip(shards.blocks, written, strict=True):
         for index, reason in result.unusable.items():
-            # the others count in the earlier shard that holds them, too
+            # a file that an earlier shard holds, too, is listed by that shard
             if index < block.own:
                 unusable[int(block.files[index])] = reason
     return unusable
@@ -181,7 +188,10 @@ def _check_folder(settings: ShardingSettings) -> None:
 
 
 def write_shards(shards: ShardPlan, pool: TaskPool) -> list[WrittenShard]:
-    """Write the shards, with a progress bar; raises UserError when a worker cannot."""
+    """Write the shards, with a progress bar, and return what describes them, in their order.
+
+    Raises UserError if the workers cannot write one.
+    """
     written: dict[int, WrittenShard] = {}
     with ProgressBar("decoding", len(shards.plan.files), "images") as bar:
 
@@ -194,7 +204,7 @@ def write_shards(shards: ShardPlan, pool: TaskPool) -> list[WrittenShard]:
 
 
 def _joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
-    """Return a digest of what all of these shards are made of, in their order."""
+    """Return a digest of the origins of all of these shards, in their order."""
     return hashlib.sha256("".join(shard.origin for shard in shards).encode()).hexdigest()
 
 
@@ -205,8 +215,9 @@ def _complete(
 
     Returns what the store holds, and the checksums of its frames.
 
-        frames: number of each file's frame, as frame_numbers() returns them
-        manifest: the store's, without the shards that are added
+        written: the results of the plan's shards, in their order
+        frames: (files,): number of the frame of each file, as frame_numbers() returns it
+        manifest: manifest of the store, still without the new shards
     """
     folder = shards.folder
     added = []
@@ -220,7 +231,7 @@ def _complete(
         added.append(replace(result.shard, copied=tuple(copied.tolist())))
     manifest = replace(manifest, shards=(*manifest.shards, *added), origin=_joint_origin(written))
 
-    # a shard's own frames come first; those after them are copies of other shards' frames
+    # in each shard, its own frames come first; after them come copies of other shards' frames
     content, tables = read_shards(folder, manifest, ["checksums"])
     own_checksums = [
         np.asarray(table)[: shard.frames]
@@ -228,7 +239,7 @@ def _complete(
     ]
     checksums = np.concatenate(own_checksums)
 
-    # a store of one file with the same content has the same hash
+    # hash the content as a store of one file does, so that the same content has the same hash
     digest = content_hash(manifest.preprocessing, checksums)
     digest.update(content.rows.tobytes())
     digest.update(content.samples.tobytes())
@@ -239,7 +250,10 @@ def _complete(
 
 
 def _copied_frames(block: Block, result: WrittenShard, frames: IndexArray) -> IndexArray:
-    """Return the numbers of the frames of which a shard holds copies."""
+    """Return the numbers, in the whole store, of the frames of which a shard holds copies.
+
+    frames: (files,): number of the frame of each file of the plan
+    """
     copied_files = [
         block.files[index]
         for index in range(block.own, len(block.files))
@@ -249,7 +263,7 @@ def _copied_frames(block: Block, result: WrittenShard, frames: IndexArray) -> In
 
 
 def _remove_other_shards(folder: Location, manifest: Manifest) -> None:
-    """Remove the shards of another store, and what killed workers have left."""
+    """Remove shards that a manifest does not name, and temporary files of killed workers."""
     named = {shard.name for shard in manifest.shards}
     with reaching(folder):
         for path in [*folder.glob(SHARD_FILES), *folder.glob(".[0-9]*.partial.h5")]:
@@ -258,9 +272,12 @@ def _remove_other_shards(folder: Location, manifest: Manifest) -> None:
 
 
 def _first_free_number(folder: Location) -> int:
-    """Return the number after the last shard that the folder's manifest names; 0 without one."""
+    """Return the number after the last shard that the folder's manifest names, 0 if none does.
+
+    New shards get other numbers than the old store's, which stays whole until they are complete.
+    """
     try:
         shards = Manifest.read(folder).shards
-    except UserError:  # no store, which may be overwritten
+    except UserError:  # there is no manifest, or it is damaged and may be overwritten
         return 0
     return max((int(Path(shard.name).stem) for shard in shards), default=-1) + 1

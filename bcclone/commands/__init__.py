@@ -1,7 +1,7 @@
 """The table of all commands, in the groups of `bcclone --help`.
 
-A module of this package is imported when one of its commands runs, so that the list is shown at
-once.
+The other modules of this package have the commands. Each is imported only when one of its commands
+runs, so that --help needs no large package.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the table."""
+    """A command in the table."""
 
-    module: str  # in this package
-    function: str  # in the module, decorated with @command
-    summary: str  # what the command does
+    module: str  # name of the module in this package that has the command
+    function: str  # name of the command's function, which is decorated with @command
+    summary: str  # what the command does, for --help
 
 
 GROUPS = {
@@ -75,12 +75,15 @@ GROUPS = {
     },
 }
 COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
-# the first words of commands of two words
+# the first words of the commands that have two words, such as "simulate"
 FAMILIES = tuple(dict.fromkeys(name.split()[0] for name in COMMANDS if " " in name))
 
 
 def split_line(words: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """Return the name of the command that a line begins with, "" for none, and the other words."""
+    """Return the name of a command, and the words after it.
+
+    words: of a command line; if they begin with no command, the name is ""
+    """
     for count in (2, 1):
         name = " ".join(words[:count])
         if name in COMMANDS:
@@ -89,7 +92,7 @@ def split_line(words: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 
 def load_command(name: str) -> "Command":
-    """Return one of COMMANDS."""
+    """Return the command of a name in COMMANDS; its module is imported."""
     entry = COMMANDS[name]
     module = import_module(f"{__name__}.{entry.module}")
     command: Command = getattr(module, entry.function)

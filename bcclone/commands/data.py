@@ -1,4 +1,4 @@
-"""Recordings -> a store, or a report on their faults; edits of a recording."""
+"""The commands preprocess and edit: convert recordings to a store, check them, and edit one."""
 
 import sys
 from collections.abc import Sequence
@@ -57,7 +57,8 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
         values = read_settings_file(file.settings, ShardingSettings, SampleSettings)
     values |= given.of(ShardingSettings) | given.of(SampleSettings)
 
-    # without a recording, find some, unless only others are added to a store
+    # without a RECORDING, take those in the usual places; except where --add only adds recordings
+    # of validation or test to a store
     inputs = chosen.recordings
     adds_others = values.get("add") and not {"validation_recordings", "test_recordings"}.isdisjoint(
         values
@@ -82,9 +83,7 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
 
 
 def convert(settings: PreprocessSettings, notify: "Notify" = lambda line: None) -> "Conversion":
-    """Convert recordings to a store: one file, or, where `ShardingSettings` say so, a folder of
-    shards.
-    """
+    """Convert recordings to a store: a folder of shards if ShardingSettings say so, or one file."""
     if isinstance(settings, ShardingSettings) and settings.is_sharded:
         from bcclone.cluster.sharded_conversion import convert as convert_into_shards
 
@@ -95,6 +94,7 @@ def convert(settings: PreprocessSettings, notify: "Notify" = lambda line: None) 
 
 
 def _check(inputs: Sequence[str]) -> Result:
+    """Report the faults of recordings; the exit code is 1 for faults, 2 for an unreadable log."""
     from bcclone.diagnosis.advice import advise
     from bcclone.diagnosis.check import check
 
@@ -127,7 +127,7 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
     page opens in a browser, where you see the recording and edit it; without a terminal or a
     browser, the rows are listed.
     """
-    # the page opens where it is asked for, or where a person can see it and asks for nothing else
+    # the page opens if an option asks for it, or if a person can see it and asks for nothing else
     listed = settings.edits or given.make(Common).json
     is_seen = opening.browser and sys.stdin.isatty() and sys.stdout.isatty() and has_browser()
     needs_page = page.model or page.other
@@ -150,7 +150,7 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
     recorded = open_edited(settings.recording)
     result = recorded.edit(recorded.parse(settings))
     if not recorded.keeps_history:
-        result = replace(result, edits=0)  # nothing is left to undo after this command
+        result = replace(result, edits=0)  # another command cannot undo this one
     notes = []
     if recorded.unusable:
         notes.append(f"note: {recorded.unusable}")

@@ -1,6 +1,7 @@
-"""Run the whole workflow without the simulator: a list of steps, and a page at the end.
+"""The command demo: run the whole workflow without the simulator, and show the results on a page.
 
-Steps that an earlier demo has completed are skipped; steps that it did not complete run again.
+A demo is a list of steps, each a command of bcclone. A step that an earlier demo has completed in
+the same folder is skipped; a step that it did not complete runs again.
 """
 
 import os
@@ -25,7 +26,8 @@ from bcclone.system.output import RESULTS, writing
 from bcclone.system.settings import Checked, Count, Laps, Mph, setting
 from bcclone.system.task_pool import FinishedSteps, process_pool
 
-# of each step that an earlier demo began, its words once it was complete, and none before
+# What earlier demos have done: name of a step -> its command line once it was complete, () if it
+# was begun and not completed, None if it was not begun.
 States = FinishedSteps[tuple[str, ...]]
 
 
@@ -81,15 +83,15 @@ def demo(settings: DemoSettings) -> Result:
 
 @dataclass(frozen=True)
 class DemoStep:
-    """A command, as a user would type it after `bcclone`."""
+    """A step of the demo: a command, and what it makes."""
 
-    name: str
-    words: tuple[str, ...]
-    makes: tuple[Path, ...]  # the result first
+    name: str  # what the step does, for the user
+    words: tuple[str, ...]  # the command line, as a user would type it after `bcclone`
+    makes: tuple[Path, ...]  # files and folders that it makes; the result of the step comes first
 
 
 def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
-    """Return the steps in their order. Those in one list run side by side."""
+    """Return groups of steps, in their order; the steps of a group run side by side."""
     folder = settings.folder
     first = folder / "first"
     laps = [folder / name for name in ("forward", "fog", "reverse")]
@@ -99,9 +101,10 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     drive = folder / "drive"
     run = folder / "run1"
 
-    # the expert keeps to the middle, since the side cameras show the way back
+    # the expert stays near the middle: the side cameras already show how to come back to it
     record = "simulate record --wander-m 0.2 --recoveries 0"
-    # each lap looks different, so that the model learns no look by heart: lab log, 2026-11-23
+    # each lap has another weather and other textures, so that the model learns none of them by
+    # heart: lab log, 2026-11-23
     looks = [
         "--seed 1 --texture-seed 1",
         "--seed 2 --texture-seed 2 --light 1.2 --fog 2 --set sun-azimuth=200",
@@ -113,7 +116,7 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     ]
     # a tenth of a lap is enough for a clip of ten seconds
     look = f"{record} --laps {min(0.1, settings.record_laps)}"
-    # so few epochs do not suffice for the usual dropout of 0.5: lab log, 2026-11-25
+    # with the usual dropout of 0.5, so few epochs would not be enough: lab log, 2026-11-25
     train = f"model --epochs {settings.epochs} --dropout 0.15 --name demo -o"
     evaluate = f"evaluate --laps {settings.laps} --speed {settings.speed_mph} -o"
     clip = "video --overlay -o"
@@ -135,17 +138,27 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
 def _step(
     name: str, line: str, result: Path, *others: object, also: tuple[Path, ...] = ()
 ) -> DemoStep:
-    """Return a step. line: words before the result and the others; also: what else it makes."""
+    """Return a step.
+
+    line: first words of its command line
+    result: what the step makes; the next word of the command line
+    others: the last words of the command line
+    also: what else the step makes
+    """
     words = (*line.split(), *map(typed, (result, *others)))
     return DemoStep(name, words, (result, *also))
 
 
 def _complete(groups: list[list[DemoStep]], folder: Path) -> Iterator[TimedStep]:
-    """Run the steps that are not complete, or read what is made anew; yield all of them."""
+    """Run the steps that are not complete; yield all steps.
+
+    A step is also run again if it reads what another step has made again.
+    """
     start = time.monotonic()
     states = FinishedSteps(folder / "steps", tuple[str, ...])
-    anew: set[str] = set()
+    anew: set[str] = set()  # paths that this demo has made, as they stand in command lines
     for group in groups:
+        # steps that have to run; an earlier demo may have left a part of their results
         left = []
         for step in group:
             is_complete = states.find(step.name) == step.words and all(map(Path.exists, step.makes))
@@ -156,6 +169,8 @@ def _complete(groups: list[list[DemoStep]], folder: Path) -> Iterator[TimedStep]
                 _remove_leftovers(step, states)
                 notify(f"{step.name}: {shown_command(*step.words)}")
                 left.append(step)
+
+        # run them, and report each as soon as it has ended
         for step, seconds in zip(left, _run_side_by_side(left, states), strict=True):
             notify(f"{step.name}: {step.makes[0]}, {seconds:.0f} s")
             yield TimedStep(step.name, step.makes[0], seconds, time.monotonic() - start)
@@ -163,7 +178,10 @@ def _complete(groups: list[list[DemoStep]], folder: Path) -> Iterator[TimedStep]
 
 
 def _remove_leftovers(step: DemoStep, states: States) -> None:
-    """Remove what an earlier demo has made in a step; raises UserError for what no demo made."""
+    """Remove what an earlier demo has made in a step.
+
+    Raises UserError if something is there although no demo has begun the step.
+    """
     has_begun = states.find(step.name) is not None
     for path in step.makes:
         if os.path.lexists(path) and not has_begun:
@@ -177,7 +195,10 @@ def _remove_leftovers(step: DemoStep, states: States) -> None:
 
 
 def _run_side_by_side(steps: list[DemoStep], states: States) -> Iterator[float]:
-    """Run steps, several in processes of their own; yield how many seconds each took."""
+    """Run steps; yield how many seconds each took, in the order of the steps.
+
+    A single step runs in this process, several run in parallel in processes of their own.
+    """
     run = partial(_run, states)
     if len(steps) < 2:
         yield from map(run, steps)
@@ -192,8 +213,8 @@ def _run_side_by_side(steps: list[DemoStep], states: States) -> Iterator[float]:
 
 
 def _run(states: States, step: DemoStep) -> float:
-    """Run a step without its progress, and return how many seconds it took."""
-    states.keep(step.name, ())
+    """Run a step without showing its progress, and return how many seconds it took."""
+    states.keep(step.name, ())  # the step is begun
     start = time.monotonic()
     name, words = split_line(step.words)
     command = load_command(name)
@@ -204,7 +225,7 @@ def _run(states: States, step: DemoStep) -> float:
         remedy = "fix this error, and begin again, which keeps what is complete"
         raise UserError(f"`{shown_command(*step.words)}` failed; {remedy}:\n{error}") from None
     except KeyboardInterrupt:
-        # its message says what is left of this step, which a demo begins again
+        # Leave out the message, which says what the command keeps: a demo begins the step again.
         raise KeyboardInterrupt from None
     states.keep(step.name, step.words)
     return time.monotonic() - start

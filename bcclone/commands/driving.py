@@ -1,4 +1,4 @@
-"""A model that drives the simulator's car, and clips of runs."""
+"""The commands drive and video: let a model drive the simulator's car, and make clips of runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from bcclone.pictures.clip_settings import ClipSettings
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.settings import argument
 
-_SHOWN_RUNS = 5  # that a message names
+_SHOWN_RUNS = 5  # how many runs a message names
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,4 @@
-"""What a new installation needs: a look at the machine, the trained models, the completion of a
-shell.
-"""
+"""The commands doctor, trained-models and completion, for a new installation."""
 
 import argparse
 from dataclasses import dataclass
@@ -76,7 +74,8 @@ def completion(given: Shell) -> Result:
     for family in FAMILIES:
         of_family = commands.add_parser(family, help=f"commands: {family} ...")
         families[family] = of_family.add_subparsers(dest="use")
-    # a script needs the options of all commands; `bcclone` itself loads only the one that it runs
+    # The script needs the options of all commands, so all are loaded here; `bcclone` itself loads
+    # only the command that it runs.
     for name, entry in COMMANDS.items():
         family, _, word = name.rpartition(" ")
         of_command = families.get(family, commands).add_parser(word, help=entry.summary)

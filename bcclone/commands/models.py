@@ -1,5 +1,7 @@
-"""Models that are fitted to a car, improved or converted, and recordings in the formats of other
-programs.
+"""The commands export, import, import-model, calibrate and improve.
+
+They exchange recordings and models with other programs, fit a model to a car, and train it where it
+goes wrong.
 """
 
 from dataclasses import MISSING, dataclass
@@ -14,8 +16,8 @@ from bcclone.research.improve import ImproveSettings
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.settings import argument, setting
 
-_SHOWN_SKIPS = 10
-_MODEL_SUFFIXES = (".keras", ".onnx", ".tflite")
+_SHOWN_SKIPS = 10  # how many rows that were left out are named
+_MODEL_SUFFIXES = (".keras", ".onnx", ".tflite")  # endings of models that are not HDF5 files
 
 
 @dataclass(frozen=True)

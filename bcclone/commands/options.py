@@ -1,6 +1,7 @@
-"""What a command is: a function whose parameters, dataclasses of settings, make its options.
+"""What a command is: a function whose parameters are settings dataclasses.
 
-A command returns a Result, which bcclone.cli prints. Its parser is made in bcclone.commands.parser.
+The fields of the dataclasses are the command's options and arguments; bcclone.commands.parser makes
+its parser from them. The function returns a Result, which bcclone.cli prints.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from bcclone.system.output import RESULTS, writing
 from bcclone.system.settings import Force, Setting, argument, option_of, setting, settings_of
 
 Settings = TypeVar("Settings")
-_NOTHING = "nothing was written; an older output is unchanged"
+_NOTHING = "nothing was written; an older output is unchanged"  # printed after Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,17 @@ class Result:
     """What a command prints on standard output, and its exit code."""
 
     value: Any  # printed with --json
-    text: str | None  # printed without --json; None: nothing
-    notes: Iterable[str] = ()  # printed before it, on standard error
-    wrote: Sequence[Path] = ()  # named after it, on standard error; a report comes last
-    code: int = 0  # the exit code
+    text: str | None  # printed without --json; None for nothing
+    notes: Iterable[str] = ()  # lines printed before the result, on standard error
+    wrote: Sequence[Path] = ()  # files named after the result, on standard error; a report is last
+    code: int = 0  # exit code
 
     @classmethod
     def of(cls, outcome: Any, **others: Any) -> Self:
-        """Return what is printed of the result of a library function.
+        """Return the Result that prints the outcome of a library function.
 
-        outcome: has as_text(), and perhaps as_json(); others: fields of Result.
+        outcome: has as_text(), and perhaps as_json()
+        others: other fields of Result
         """
         value = outcome.as_json() if hasattr(outcome, "as_json") else outcome
         return cls(value, outcome.as_text(), **others)
@@ -53,7 +55,7 @@ class ResultsFolder:
     force: Force = setting(False)
 
     def part(self, name: str) -> Path | None:
-        """Return a folder in it, None without it."""
+        """Return the path of a subfolder, None if there is no folder for results."""
         return self.output / name if self.output else None
 
 
@@ -66,7 +68,7 @@ class Models:
 
 @dataclass(frozen=True)
 class Browser:
-    """Whether a report is opened."""
+    """Whether a report or page is opened in a browser."""
 
     browser: bool = setting(
         True, "at a terminal, open the report in a browser, where this machine has one"
@@ -84,7 +86,7 @@ class SettingsFile:
 
 @dataclass(frozen=True)
 class Common:
-    """What every command can do."""
+    """Options that every command has."""
 
     json: bool = setting(
         False, "print one JSON value on standard output, and nothing else there", group="output"
@@ -95,7 +97,7 @@ class Common:
 
 @dataclass(frozen=True)
 class ServerEnding:
-    """How a server ends."""
+    """How a server can be ended, besides by signals."""
 
     end_with_stdin: bool = setting(
         False, "exit when standard input is closed, for programs that start the server"
@@ -106,46 +108,58 @@ class ServerEnding:
 
 
 class Given:
-    """What the user gave to a command, as values of its settings."""
+    """The options and arguments that the user gave to a command.
+
+    A setting that the user left out is not among them, so that the default of its dataclass holds.
+    """
 
     def __init__(self, parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> None:
-        """Read the words after the command's name; None: those of this process.
+        """Parse a command line.
 
         Exits with code 2, as argparse does, for words that the parser does not accept.
+
+        argv: the words after the command's name; None for those of this process
         """
         self.parser = parser
-        self._values: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}  # name of a field -> value
         parsed = parser.parse_intermixed_args(_with_model_first(parser, argv))
         for name, value in vars(parsed).items():
             if value in (None, []):  # an option or an argument that was left out
                 continue
             self._values[name] = tuple(value) if isinstance(value, list) else value
-        # --set NAME=VALUE sets the field of that name
+        # each --set NAME=VALUE has become a pair: name of the field, value
         assigned = self._values.pop("assigned", ())
         self._values |= dict(assigned)
 
     def of(self, kind: Any) -> dict[str, Any]:
-        """Return the fields of a settings dataclass that the user gave."""
+        """Return the values that the user gave for fields of a settings dataclass, by name."""
         return {name: self._values[name] for name in names_of(kind) if name in self._values}
 
     def make(self, kind: Callable[..., Settings], **others: Any) -> Settings:
-        """Return the settings that the user chose. others: fields without an option."""
+        """Return the settings that the user chose, with defaults for the rest.
+
+        kind: settings dataclass; its fields may be settings dataclasses, too
+        others: values of fields that have no option
+        """
         parts = {name: replace(part, **self.of(part)) for name, part in _parts(kind)}
         return kind(**(parts | self.of(kind) | others))
 
     def refuse(self, kind: Any, why: str) -> None:
         """Raise UserError if the user gave an option of these settings, which has no effect here.
 
-        why: the rest of the sentence, with the remedy.
+        why: rest of the sentence that begins with the option; with the remedy
         """
         for declared_field, _ in settings_of(kind):
             if declared_field.name in self._values:
                 raise UserError(f"{option_of(kind, declared_field.name)} {why}")
 
     def kept(self, name: str, text: str, part: str = "", otherwise: str = _NOTHING) -> str:
-        """Return what Ctrl-C leaves in the folder that an option names, or in a part of it.
+        """Return the sentence that says what an interrupted command has left in a folder.
 
-        otherwise: what it leaves where there is no such folder.
+        name: name of the setting that holds the folder
+        text: what the folder keeps
+        part: subfolder that keeps it, "" for the folder itself
+        otherwise: what is returned if there is no such folder
         """
         folder: Path | None = self._values.get(name)
         if folder is None or not (folder / part).exists():
@@ -153,7 +167,9 @@ class Given:
         return f"{folder / part} keeps {text}"
 
     def say(self, text: str) -> None:
-        """Print a line of a server on standard output, with --json or --quiet on standard error."""
+        """Print a line of a server: on standard error with --json or --quiet, or else on standard
+        output.
+        """
         common = self.make(Common)
         stream = sys.stderr if common.json or common.quiet else sys.stdout
         print(printable(text), file=stream, flush=True)
@@ -162,7 +178,10 @@ class Given:
 def _with_model_first(
     parser: argparse.ArgumentParser, argv: Sequence[str] | None
 ) -> Sequence[str] | None:
-    """Return the words of a line, in which --model MODEL may stand for a first argument."""
+    """Return the words of a command line; the value of --model becomes the first argument.
+
+    So every command that takes a model as its first argument also takes it as an option.
+    """
     arguments = [action.dest for action in parser._actions if not action.option_strings]
     if arguments[:1] not in (["model"], ["models"]):
         return argv
@@ -180,10 +199,10 @@ def _with_model_first(
 class Declared(NamedTuple):
     """A setting of a command."""
 
-    kind: Any  # the dataclass, or a value of it
-    field: "Field[Any]"
+    kind: Any  # the settings dataclass, or a value of it
+    field: "Field[Any]"  # field of the dataclass
     setting: Setting
-    default: Any  # MISSING where there is none
+    default: Any  # MISSING if the user must give a value
 
 
 @dataclass(frozen=True)
@@ -192,13 +211,15 @@ class Command:
 
     function: Callable[..., Any]  # its parameters are settings dataclasses, or Given
     description: str  # shown by --help
-    settings: Sequence[type]  # their fields are arguments and options
-    without: Collection[str] = ()  # fields that have no option here
-    titles: Mapping[str, str] = field(default_factory=dict)  # group of options -> what it is
-    after_interrupt: str | Callable[[Given], str] = _NOTHING  # what Ctrl-C leaves behind
+    settings: Sequence[type]  # settings dataclasses, whose fields are arguments and options
+    without: Collection[str] = ()  # names of fields that have no option in this command
+    # heading of a group of options in --help -> text below the heading
+    titles: Mapping[str, str] = field(default_factory=dict)
+    # printed after Ctrl-C: what the command leaves behind
+    after_interrupt: str | Callable[[Given], str] = _NOTHING
 
     def run(self, given: Given) -> Result:
-        """Run the function with what the user gave; its folder of results is locked meanwhile."""
+        """Run the function with what the user gave; meanwhile its folder of results is locked."""
         arguments: list[Any] = []
         for kind in _parameters(self.function):
             if kind is Given:
@@ -213,13 +234,13 @@ class Command:
         return result if isinstance(result, Result) else Result.of(result)
 
     def left_behind(self, given: Given) -> str:
-        """Return what an interrupted command has left."""
+        """Return the sentence that says what an interrupted command has left."""
         if isinstance(self.after_interrupt, str):
             return self.after_interrupt
         return self.after_interrupt(given)
 
     def declared(self) -> Iterator[Declared]:
-        """Yield the settings of the command, with those of the dataclasses in its dataclasses."""
+        """Yield all settings of the command, also those of settings dataclasses in others."""
         for kind in (*self.settings, Common):
             yield from self._declared_in(kind)
 
@@ -227,7 +248,8 @@ class Command:
         for declared_field, declared in settings_of(kind):
             if declared_field.name in self.without:
                 continue
-            # a dataclass in another one may have other defaults there
+            # a settings dataclass that is a field of another may have other defaults there; `kind`
+            # is then the default value of that field
             default = declared_field.default
             if not isinstance(kind, type):
                 default = getattr(kind, declared_field.name)
@@ -237,10 +259,13 @@ class Command:
 
 
 def command(*others: type, **declared: Any) -> Callable[[Callable[..., Any]], Command]:
-    """Make a command of a function: its docstring is the description, its parameters the settings.
+    """Return a decorator that makes a command of a function.
 
-    The function also needs its line in the table of commands, in __init__.py. others: settings that
-    are no parameters; declared: fields of Command.
+    The function's docstring becomes the description, and its parameters become the settings. The
+    command also needs an entry in the table of bcclone/commands/__init__.py.
+
+    others: settings dataclasses that are not parameters; the function reads them from Given
+    declared: other fields of Command
     """
 
     def decorate(function: Callable[..., Any]) -> Command:
@@ -256,9 +281,13 @@ def _parameters(function: Callable[..., Any]) -> list[Any]:
 
 
 def _parts(kind: Any) -> Iterator[tuple[str, Any]]:
-    """Yield name and default of the settings dataclasses in a settings dataclass."""
+    """Yield the fields that are settings dataclasses themselves, with their default values.
+
+    kind: a settings dataclass or a value of it
+    """
     for part in fields(kind):
-        if not is_dataclass(part.type) or part.metadata:  # with metadata it is a setting of its own
+        # a field with metadata is a setting itself, even if its type is a dataclass
+        if not is_dataclass(part.type) or part.metadata:
             continue
         make: Any = part.default_factory
         yield part.name, make() if part.default is MISSING else part.default
@@ -268,13 +297,13 @@ def _parts(kind: Any) -> Iterator[tuple[str, Any]]:
 
 
 def list_of(texts: Mapping[str, str]) -> str:
-    """Return a line for each name, with their texts below each other."""
+    """Return lines of a name and its text each; the texts are aligned."""
     width = max(map(len, texts))
     return "\n".join(f"{name:<{width}}  {text}" for name, text in texts.items())
 
 
 def notify(text: str) -> None:
     """Print a line of progress or a note, on standard error."""
-    # at once, also where several threads write
+    # the line and its newline in one write, so that lines of several threads do not mix
     sys.stderr.write(printable(text) + "\n")
     sys.stderr.flush()

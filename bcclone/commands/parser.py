@@ -12,26 +12,28 @@ from bcclone.system.errors import printable
 from bcclone.system.location import as_local
 from bcclone.system.settings import Setting, option_of, type_of
 
-_VALUES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}  # shown for a value without a unit
+# type of a value without a unit -> its placeholder in --help
+_VALUES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors, which repeat words of the user, have no control characters."""
+    """A parser whose errors, which repeat what the user typed, contain no control characters."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help whose usage line shows the positional arguments, and only `[options]` for the rest."""
+    """Formats the help so that its usage line has `[options]` in place of a list of all options."""
 
     def _format_usage(
         self, usage: str | None, actions: Any, groups: Any, prefix: str | None
     ) -> str:
         arguments = [action for action in actions if not action.option_strings]
         text = super()._format_usage(usage, arguments, [], prefix)
-        has_options = len(arguments) < len(actions) - 1  # beside --help
-        if usage or not has_options:  # parse_intermixed_args() gives the text of this function
+        has_options = len(arguments) < len(actions) - 1  # besides --help
+        # parse_intermixed_args() gives `usage`, a text that this function has made before
+        if usage or not has_options:
             return text
         return text.replace(self._prog, f"{self._prog} [options]", 1)
 
@@ -44,7 +46,10 @@ def make_parser(command: Command, prog: str) -> argparse.ArgumentParser:
 
 
 def declare(command: Command, parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments and options of a command. One that the user leaves out is None."""
+    """Declare the arguments and options of a command.
+
+    The value of those that the user leaves out is None; see Given.
+    """
     rare: dict[str, Declared] = {}
     for declared in command.declared():
         if declared.setting.rare:
@@ -63,14 +68,17 @@ def declare(command: Command, parser: argparse.ArgumentParser) -> None:
 
 
 def _name_of(declared: Declared) -> str:
-    """Return what the user types for a setting: its option, or --set and its name."""
+    """Return what the user types for a setting, such as "--seed" or "--set port"."""
     return option_of(declared.kind, declared.field.name)
 
 
 def _group(
     title: str, command: Command, parser: argparse.ArgumentParser
 ) -> argparse._ActionsContainer:
-    """Return the group of options of a title, which is made when it is needed first."""
+    """Return the group of options with a title; it is made when it is first needed.
+
+    title: heading of the group in --help; "" for the parser itself
+    """
     if not title:
         return parser
     for group in parser._action_groups:
@@ -97,11 +105,12 @@ def _how(declared: Declared) -> dict[str, Any]:
     kind = type_of(declared.field)
     setting = declared.setting
     if kind is bool:
-        # what is on by default gets an option --no-NAME
+        # an option that is on by default also has the form --no-NAME
         action = argparse.BooleanOptionalAction if declared.default else "store_true"
         return {"action": action, "default": None}
 
-    # a tuple is a list of values, of any number or of so many, unless one text stands for all of it
+    # a tuple takes a list of values, unless its parser reads all of it from one text; the list is
+    # open if its length is not fixed, as in tuple[str, ...]
     is_list = get_origin(kind) is tuple and setting.parse is None
     is_open = is_list and Ellipsis in get_args(kind)
     member = get_args(kind)[0] if is_list else kind
@@ -117,7 +126,8 @@ def _how(declared: Declared) -> dict[str, Any]:
     if declared.default is MISSING:
         how["required"] = True
 
-    # an option that takes several words shows a unit for each
+    # A list of a fixed length is one option with so many words. An open list is an option that is
+    # repeated; each time it takes one word, or one for each word of the unit.
     units = tuple(setting.unit.split())
     if is_list and not is_open:
         how |= {"nargs": len(get_args(kind)), "metavar": units}
@@ -129,7 +139,10 @@ def _how(declared: Declared) -> dict[str, Any]:
 
 
 def _metavar(declared: Declared, member: Any) -> str | None:
-    """Return what --help shows for a value; None lets argparse show the choices of an option."""
+    """Return the placeholder of a value in --help; None lets argparse show the choices.
+
+    member: type of the value, or of a member of a list
+    """
     if declared.setting.unit:
         return declared.setting.unit
     if declared.setting.positional:
@@ -140,14 +153,20 @@ def _metavar(declared: Declared, member: Any) -> str | None:
 
 
 def _number_of_words(is_open: bool, has_default: bool) -> str | None:
-    """Return how many words a positional argument takes, as argparse writes it."""
+    """Return how many words a positional argument takes, as argparse's nargs; None for one.
+
+    is_open: takes any number of words
+    """
     if is_open:
         return "*" if has_default else "+"
     return "?" if has_default else None
 
 
 def _assign(rare: Mapping[str, Declared], text: str) -> tuple[str, Any]:
-    """Return name of the field and value of NAME=VALUE; raises ValueError."""
+    """Return the name of the field and the value that "NAME=VALUE" gives; raises ValueError.
+
+    rare: the settings that --set can set, by name
+    """
     name, _, value = text.partition("=")
     declared = rare.get(name.strip())
     if declared is None:
@@ -165,7 +184,11 @@ def _assign(rare: Mapping[str, Declared], text: str) -> tuple[str, Any]:
 
 
 def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
-    """Return the function that converts a text to a value; argparse shows why it refuses one."""
+    """Return the function that converts a text to a value; argparse prints the errors it raises.
+
+    kind: type of the value
+    parse: parser of the setting, if it has one
+    """
     if kind is Path and parse is None:
         parse = as_local
     parse = parse or kind
@@ -179,7 +202,8 @@ def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str],
             raise argparse.ArgumentTypeError(str(error)) from None
 
     if kind is Path:
-        convert.__name__ = "path"  # a shell completes it
+        # by this name, `bcclone completion` recognizes options whose value a shell completes
+        convert.__name__ = "path"
     return convert
 
 
@@ -203,7 +227,7 @@ def help_of(setting: Setting, default: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return a default as --help shows it."""
+    """Return a default value as --help shows it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):

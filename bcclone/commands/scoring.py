@@ -1,4 +1,4 @@
-"""How well models drive and steer: simulated drives, a recording, labels, a map of margins."""
+"""The commands evaluate, suite, margin, replay and predict: how well models drive and steer."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from bcclone.system.settings import argument
 if TYPE_CHECKING:
     from bcclone.system.task_pool import TaskPool
 
-_DRIVES, _PARTS, _ = UNFINISHED
+_DRIVES, _PARTS, _ = UNFINISHED  # subfolders with finished drives and with finished parts of a map
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> 
 
 
 def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
-    """Give the workers of a Dask cluster, None without a scheduler."""
+    """Return a context manager of a Dask cluster's workers, or of None if `scheduler` is ""."""
     from bcclone.cluster.dask_workers import open_pool
 
     return open_pool(scheduler, notify=notify) if scheduler else nullcontext()

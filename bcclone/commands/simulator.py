@@ -1,7 +1,7 @@
-"""Commands of the built-in simulator.
+"""The commands of the built-in simulator: play, and simulate drive, record and roads.
 
-A person, a drive server or the simulator's expert drives the car; or frames of many random roads
-are rendered.
+With play, a person drives the car; with the next two, a drive server or the simulator's expert. The
+last renders frames of many random roads.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A store -> a trained network, and pictures of it."""
+"""The commands model and plots: train a network on a store, and draw pictures of it."""
 
 import os
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
 from bcclone.training.training_folder import read_settings
 
-_STORE = "data.h5"
+_STORE = "data.h5"  # usual name of a store
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def model(given: Given, options: RunOptions) -> Result:
     chosen = chosen_settings(given)
     cluster = find_workers(given.make(WorkerSettings), os.environ)
 
-    # train, alone or as one of several machines, of which one writes the results
+    # train, alone or as one of several workers, of which only one writes the results
     result: TrainResult | None
     if cluster or chosen.get("gpus", 1) != 1:
         from bcclone.cluster.joint_training import resume_together, train_together

@@ -1,1 +1,1 @@
-"""A page on which a recording plays, is judged and is cut."""
+"""The page of `bcclone edit`: it plays a recording, lists its faults and edits it."""

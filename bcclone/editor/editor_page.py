@@ -1,6 +1,6 @@
-"""Look at a recording on a page, cut it and mend it: `bcclone edit RECORDING --page`.
+"""Serve the page that shows a recording and edits it: `bcclone edit RECORDING --page`.
 
-docs/reference/page.md describes the addresses.
+docs/reference/page.md describes the page's URLs and their answers.
 """
 
 import json
@@ -21,9 +21,9 @@ from bcclone.web.access import Access
 from bcclone.web.guarded_app import guarded_app, posted, render, with_pictures
 from bcclone.web.web_server import WebServer, listen
 
-_PORT = 4569
-_MAX_BODY_BYTES = 1_000_000  # of an edit: thousands of spans
-_BYTES = {"Content-Type": "application/octet-stream"}
+_PORT = 4569  # the page's usual port
+_MAX_BODY_BYTES = 1_000_000  # largest request that asks for an edit; it may have thousands of spans
+_BYTES = {"Content-Type": "application/octet-stream"}  # header of a binary response
 
 
 def serve_page(
@@ -35,8 +35,12 @@ def serve_page(
 ) -> None:
     """Serve the page of one recording, or of two, until Ctrl-C, SIGTERM or `stop`.
 
-    notify: called with lines for the user. Raises UserError for a recording or a model that cannot
-    be read, and for a port that is in use.
+    Raises UserError for a recording or a model that cannot be read, and for a port that is in use.
+
+    page: may name a second recording, and a model
+    browser: open the page in a browser
+    notify: called with lines for the user
+    stop: an event that any thread may set to end the server
     """
     port = page.port or _usual_port()
     names = [name for name in (recording, page.other) if name]
@@ -59,9 +63,10 @@ def serve_page(
 
 
 def _usual_port() -> int:
-    """Return the page's usual port, 0 if it is in use.
+    """Return the page's usual port, or 0, for any free port, if the usual one is in use.
 
-    A page that is open finds a server there that was started again.
+    The port is usually the same, so that a page that is still open in a browser works again when
+    the command is started again.
     """
     with suppress(UserError):
         listen("127.0.0.1", _PORT).close()
@@ -70,12 +75,16 @@ def _usual_port() -> int:
 
 
 def _app(server: WebServer, recordings: Sequence[Viewed]) -> Any:
-    """Return the page's app. recordings: one above the other, each in a panel."""
+    """Return the page's app; it shows each recording in a panel, one below the other."""
     index = partial(render, "editor.html", title=recordings[0].name)
     app = guarded_app(server, __package__, "bcclone edit", index, _MAX_BODY_BYTES)
 
     def route(rule: str, answer: Callable[..., Any], **options: Any) -> None:
-        """Answer requests for a panel. answer: called with its recording, and a row if it says."""
+        """Answer requests for a panel.
+
+        rule: pattern of the path: with the number of a panel, and perhaps of a row
+        answer: called with the panel's recording, and the row if the path has one
+        """
 
         def view(panel: int, **more: int) -> Any:
             if panel >= len(recordings) or more.get("row", 0) >= len(recordings[panel].rows):
@@ -98,9 +107,10 @@ def _frames(viewed: Viewed, row: int) -> tuple[bytes, dict[str, str]]:
 
 
 def _curves(viewed: Viewed) -> tuple[bytes, dict[str, str]]:
-    """Return the curves one after the other, after a JSON object that names them.
+    """Return a binary response with the curves.
 
-    The first 4 bytes are the length of that.
+    It has three parts: the length of the second part in 4 bytes, the most significant first; a JSON
+    object that lists name, type and length of each curve; and the curves, one after the other.
     """
     curves = viewed.curves()
     columns = [(name, _type_of(curve), len(curve)) for name, curve in curves.items()]
@@ -111,5 +121,5 @@ def _curves(viewed: Viewed) -> tuple[bytes, dict[str, str]]:
 
 
 def _type_of(curve: Any) -> str:
-    """Return how a curve's values are written."""
+    """Return the type of a curve's values: "f4" is float32, "u4" uint32."""
     return "f4" if curve.dtype.kind == "f" else "u4"

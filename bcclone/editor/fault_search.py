@@ -1,4 +1,7 @@
-"""A recording on a page -> its faults, which a thread looks for after each edit."""
+"""Look for the faults of a recording on a page, in a thread, again after each edit.
+
+In: the recording with its edits. Out: a Judgement.
+"""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -25,10 +28,10 @@ _NOT_LOOKED_FOR = "faults are not looked for in a tub: import it to check it"
 class Judgement:
     """The faults that a recording has with the edits of one moment."""
 
-    version: str = ""  # of these edits; "" before the first judgement, and always for a tub
-    verdict: str = ""  # "" before the first judgement
-    findings: tuple[Finding, ...] = ()
-    unknown: tuple[str, ...] = ()
+    version: str = ""  # version of these edits; "" before the first judgement, and for a tub
+    verdict: str = ""  # summary in a sentence, or why faults cannot be found; "" before the first
+    findings: tuple[Finding, ...] = ()  # the faults that were found
+    unknown: tuple[str, ...] = ()  # a line "topic: reason" for each thing that could not be judged
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -38,7 +41,7 @@ class Judgement:
         }
 
     def edits_of(self, fault: str) -> tuple[Edit, ...]:
-        """Return the edits that mend a fault; none if it is not found, or not mended by edits."""
+        """Return the edits that mend a fault, () if it was not found or edits do not mend it."""
         for finding in self.findings:
             if finding.fault == fault:
                 return finding.edits
@@ -46,7 +49,7 @@ class Judgement:
 
 
 def _shown(finding: Finding) -> dict[str, Any]:
-    """Return a finding as the page shows it, with rows from 0."""
+    """Return a finding as the page gets it; the page counts rows from 0, a finding from 1."""
     return {
         "fault": finding.fault,
         "text": finding.text,
@@ -57,7 +60,7 @@ def _shown(finding: Finding) -> dict[str, Any]:
 
 
 def button_of(edits: Sequence[Edit]) -> str:
-    """Return the words on the button that makes some edits; "" if there are no edits."""
+    """Return the text of a button that makes these edits; "" if there are no edits."""
     if not edits:
         return ""
     if len(edits) == 1 and edits[0].kind == DELETE:
@@ -78,22 +81,22 @@ def _words_of(edit: Edit) -> str:
 class FaultSearch:
     """Looks for the faults of a recording in a thread, and again after each edit, until close().
 
-    In a tub, faults are not looked for.
+    In a donkeycar tub, faults are not looked for.
 
     recorded: the recording or tub
-    version_of_edits: returns the version of its present edits; called in the thread
+    version_of_edits: returns a text that is another one after each edit; called in the thread
     """
 
     def __init__(self, recorded: EditedRows, version_of_edits: Callable[[], str]) -> None:
-        self.judgement = Judgement()
-        self.rows_seen = 0  # number of the rows whose frames have been read
+        self.judgement = Judgement()  # the newest one
+        self.rows_seen = 0  # how many rows' frames have been read so far
         self._recorded = recorded
         self._version_of_edits = version_of_edits
         self._seen: FramesSeen | None = None  # what the frames of all rows show, once read
         self._closed = threading.Event()
-        self._changed = threading.Event()
+        self._changed = threading.Event()  # set after an edit, and to wake the thread at the end
         self._thread: threading.Thread | None = None
-        if recorded.log is None:
+        if recorded.log is None:  # a tub
             self.rows_seen = len(recorded.rows)
             unknown = (recorded.unusable,) if recorded.unusable else ()
             self.judgement = Judgement(verdict=_NOT_LOOKED_FOR, unknown=unknown)
@@ -151,10 +154,11 @@ class FaultSearch:
         return FramesSeen(self._seen.figures.of_rows(kept), faults)
 
     def _advance(self, count: int) -> None:
+        """Count rows whose frames were read; raises _Closed to end the thread."""
         if self._closed.is_set():
             raise _Closed
         self.rows_seen += count
 
 
 class _Closed(Exception):
-    """The page has been closed."""
+    """close() was called while frames are read."""

@@ -1,4 +1,4 @@
-"""A recording and a model -> how the model would steer in each row, and where it differs most."""
+"""A recording and a model -> the model's steering in each row, and where the two differ most."""
 
 import threading
 from typing import Any
@@ -14,12 +14,16 @@ from bcclone.system.errors import first_line
 
 
 class ModelAnswers:
-    """Asks a model for the steering of each row in a thread, until close()."""
+    """Asks a model for the steering of each row in a thread, until close().
+
+    policy: the model; None for no model, and then no row is asked
+    """
 
     def __init__(self, recorded: EditedRows, policy: Policy | None) -> None:
         size = len(recorded.rows)
-        self.steering: Float32Array = np.full(size, np.nan, np.float32)  # NaN: not answered
-        self.rows_asked = 0  # number of the rows that the model has been asked for so far
+        self.steering: Float32Array = np.full(size, np.nan, np.float32)  # NaN: no answer (yet)
+        self.rows_asked = 0  # how many rows the model has been asked for so far
+        # how many rows it will be asked for in all; when it fails, those up to the failure
         self.rows_to_ask = size if policy else 0
         self.error = ""  # why the model fails, "" if it does not
         self._recorded = recorded
@@ -43,12 +47,13 @@ class ModelAnswers:
     @property
     def version(self) -> int:
         """Return a number that changes whenever pages should fetch the answers again."""
-        rows_between = 500  # two changes, until all rows are answered
+        rows_between = 500  # rows between two changes, until all rows are answered
         if self.rows_asked == self.rows_to_ask:
             return self.rows_asked
         return self.rows_asked // rows_between
 
     def _ask(self, policy: Policy) -> None:
+        """Ask the model for all rows, and note why it fails if it does; runs in the thread."""
         try:
             self._answer(policy)
         except Exception as error:  # the model may be anybody's, and raise anything
@@ -58,10 +63,13 @@ class ModelAnswers:
     def _answer(self, policy: Policy) -> None:
         from bcclone.evaluation.predict import NamedFrame, PictureInputs  # loads the simulator
 
+        # a recording may have been framed when it was imported; the model's framing is then not due
         recorded = self._recorded
         is_framed = recorded.log is not None and framing_of(recorded.log.path) is not None
         framing = None if is_framed else policy.framing
         inputs = PictureInputs(policy.preprocessing, framing, None)
+
+        # the model remembers frames (see Memory) only until the next pause of the recording
         pauses = np.diff(recorded.times, prepend=recorded.times[0]) > EPISODE_GAP_MS
         memory: Memory = ()
         for row, begins in enumerate(pauses.tolist()):
@@ -71,22 +79,29 @@ class ModelAnswers:
                 memory = ()
             path = recorded.image_path(row, "center")
             image = inputs.read(NamedFrame("", path, begins)) if path else "missing"
-            if not isinstance(image, str):
+            if not isinstance(image, str):  # a text says why there is no image
                 answer, memory = policy.next_answer(image[0], memory)
                 self.steering[row] = answer.steering
             self.rows_asked = row + 1
 
     def most_apart(self) -> list[dict[str, Any]]:
-        """Return the seconds in which model and recording differ most, the greatest first."""
-        part_seconds = 1.0  # parts of the recording, whose mean differences are compared
-        most_parts = 12
-        least_difference = 0.1  # of full steering
+        """Return the parts of the recording in which model and driver differ most.
+
+        A part is a second; its mean difference of steering counts. The greatest comes first.
+        """
+        part_seconds = 1.0
+        most_parts = 12  # how many are returned
+        least_difference = 0.1  # smallest mean difference that is returned; full steering is 1
         recorded = self._recorded
         differences = np.abs(self.steering - recorded.steering)
         known = np.isfinite(differences) & ~recorded.deleted
+
+        # number of the part of each row, and the mean difference in each part
         parts = (recorded.seconds / part_seconds).astype(int)
         counts = np.maximum(np.bincount(parts, known), 1)
         means = np.bincount(parts, np.where(known, differences, 0.0)) / counts
+
+        # part N has the rows from begins[N] up to begins[N + 1], without that
         begins = np.searchsorted(parts, np.arange(len(means) + 1))
         farthest = np.argsort(-means, kind="stable")[:most_parts].tolist()
         return [

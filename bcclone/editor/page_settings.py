@@ -1,4 +1,4 @@
-"""The settings of the page of a recording."""
+"""The settings of the page that shows and edits a recording."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from bcclone.system.settings import Checked, argument, setting
 
 @dataclass(frozen=True)
 class PageSettings(Checked):
-    """The page of a recording, on which it is seen and edited."""
+    """What the page shows besides the recording, and how it is served."""
 
     other: str | None = argument(
         "another recording, or a run, to show below on the page", None, unit="OTHER"

@@ -1,4 +1,7 @@
-"""A recording on a page: what pages get of it, and the edits that they make."""
+"""A recording on a page -> what a page gets to show of it; an edit of the page -> the new state.
+
+Several pages, in several browsers, may show the same recording.
+"""
 
 import hashlib
 import threading
@@ -27,25 +30,30 @@ from bcclone.system.errors import UserError
 
 
 class Viewed:
-    """A recording on a page. Its threads judge it, and ask a model, until close().
+    """A recording on a page. One thread looks for its faults, and one asks a model, until close().
 
-    path: as the user gave it. Raises UserError for a recording that cannot be read.
+    Raises UserError for a recording that cannot be read.
+
+    path: the recording, as the user typed it
+    model: path of the model, whose name the page shows
+    policy: the model
     """
 
     def __init__(self, path: str, model: Path | None = None, policy: Policy | None = None) -> None:
         self.recorded = open_edited(path)
-        self.name = str(self.recorded.path)  # of the log, or of the tub's folder
+        self.name = str(self.recorded.path)  # path of the log, or of the tub's folder
         self.rows = self.recorded.rows
         self._model = model
-        self._lock = threading.Lock()  # one edit at a time
-        # part of every version: a page from before a restart, or of another log, cannot edit
+        self._lock = threading.Lock()  # held while the edits are changed or read
+        # Part of every version of the edits, see _version(). A page that shows another version
+        # cannot edit; so a page from before a restart cannot, nor one of another log.
         self._session_id = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"
         self._curvatures = self._read_curvatures()
-        self._listed_version = self._version()
+        self._listed_version = self._version()  # version of the edits of the list below
         self._listed = self.recorded.edit()  # edit() without an edit only lists the rows
-        self._edits_error = ""  # why the edits cannot be read
+        self._edits_error = ""  # why the edits cannot be read, "" if they can
         self._most_apart: list[dict[str, Any]] = []  # where model and driver differ most
-        self._most_apart_version = ""  # version of the edits at that time
+        self._most_apart_version = ""  # version of the edits with which that was computed
         self._faults = FaultSearch(self.recorded, self._version)
         self._answers = ModelAnswers(self.recorded, policy)
 
@@ -57,7 +65,10 @@ class Viewed:
     # ---- what does not change
 
     def about(self) -> dict[str, Any]:
-        """Return name, size, cameras, and how a camera sees the road."""
+        """Return name, size and cameras, and how the simulator's camera sees the road.
+
+        By the last, the page draws the path of the car into the picture.
+        """
         model = self._model.name if self._model else ""
         return {
             "name": self.name,
@@ -67,12 +78,16 @@ class Viewed:
             "model": model,
             "kind": self.recorded.kind,
             "camera": simulated_camera()[1].tolist(),
-            "ahead": CAMERA_AHEAD_M / HEIGHT_M,  # in heights of the camera
+            # distance from the rear axle to the camera, in heights of the camera above the road
+            "ahead": CAMERA_AHEAD_M / HEIGHT_M,
         }
 
     @cached_property
     def cameras(self) -> list[str]:
-        """Return the cameras that have images, by a few rows; the centre camera if none has."""
+        """Return the cameras that have an image in the first, middle or last row.
+
+        If none has, return the centre camera.
+        """
         tried = (0, len(self.rows) // 2, len(self.rows) - 1)
         cameras = [
             camera
@@ -82,13 +97,13 @@ class Viewed:
         return cameras or ["center"]
 
     def pictures(self, row: int) -> list[bytes]:
-        """Return the files of a row's pictures, one for each camera, b"" for an unreadable one."""
+        """Return the content of a row's image file for each camera, b"" if it cannot be read."""
         return [_content_of(self.recorded.image_path(row, camera)) for camera in self.cameras]
 
     def _read_curvatures(self) -> dict[str, float]:
-        """Return the curvature of the estimated path by the centre image's name.
+        """Return name of the centre image -> curvature of the path that was estimated from film.
 
-        {} if the steering was recorded, not estimated from film.
+        Returns {} if the steering was recorded and not estimated.
         """
         if self.recorded.log is None:
             return {}
@@ -100,7 +115,8 @@ class Viewed:
         """Return the curves, (rows,) each, by their names in docs/reference/page.md."""
         recorded = self.recorded
         rows = self.rows
-        # an edit in another thread changes recorded.edits in two steps
+        # the steering depends on recorded.edits, which an edit in another thread changes in two
+        # steps
         with self._lock:
             steering = recorded.steering
         curves: dict[str, Any] = {
@@ -123,14 +139,15 @@ class Viewed:
         return as_floats | {name: np.asarray(curve, np.uint32) for name, curve in numbers.items()}
 
     def state(self) -> dict[str, Any]:
-        """Return the edits, the faults, and how far the model is.
+        """Return the edits, the faults, and for how many rows the model has answered.
 
-        The edits include those that other pages or programs made.
+        The edits include those that other pages or programs have made.
         """
         with self._lock:
             return self._state()
 
     def _state(self) -> dict[str, Any]:
+        """Return state(); the caller holds the lock."""
         version = self._version()
         self._list_rows(version)
         listed = self._listed
@@ -149,7 +166,7 @@ class Viewed:
         }
 
     def _list_rows(self, version: str) -> None:
-        """List the rows with the edits of a version, if that is another than before."""
+        """List the rows and look for faults again if `version`, of the edits, is a new one."""
         if version == self._listed_version:
             return
         self._listed_version = version
@@ -161,6 +178,7 @@ class Viewed:
         self._faults.look_again()
 
     def _check_state(self, version: str) -> dict[str, Any]:
+        """Return the faults; "stale" says that they are those of earlier edits."""
         judgement = self._faults.judgement
         check = {
             "done": self._faults.rows_seen,
@@ -173,6 +191,7 @@ class Viewed:
         return check
 
     def _model_state(self, version: str) -> dict[str, Any]:
+        """Return for how many rows the model has answered, and where it differs from the driver."""
         answers = self._answers
         if answers.is_complete and self._most_apart_version != version:
             self._most_apart = answers.most_apart()
@@ -188,7 +207,7 @@ class Viewed:
         """Return a text that changes whenever the edits change."""
         try:
             edits = self.recorded.edits_file.read_bytes()
-        except OSError:  # none, or Windows while another program writes it
+        except OSError:  # there is no edit, or on Windows, another program is writing the file
             edits = b""
         return f"{self._session_id} {hashlib.sha256(edits).hexdigest()[:16]}"
 
@@ -199,8 +218,8 @@ class Viewed:
 
         Returns the new state, or what was wrong, and the HTTP status.
 
-        read: returns the version of the edits that the page shows, and one of delete, restore,
-        remedy and undo.
+        read: returns the JSON of the request: an object with the version of the edits that the
+            page shows, and one of delete, restore, remedy and undo; raises ValueError
         """
         try:
             wish = read()
@@ -222,7 +241,10 @@ class Viewed:
             return self._state(), 200
 
     def _edits_of(self, wish: Any) -> Sequence[Edit]:
-        """Return the edits that a page asks for; raises ValueError."""
+        """Return the edits that a page asks for; raises ValueError for a wrong request.
+
+        wish: JSON of the request, of any form
+        """
         match wish:
             case {"delete": spans}:
                 return [Edit(DELETE, _spans_of(spans))]
@@ -232,14 +254,17 @@ class Viewed:
                 return [Edit(UNDO)]
             case {"remedy": str(fault)}:
                 edits = self._faults.judgement.edits_of(fault)
-                # the page has buttons only for findings that edits mend: without edits, the fault
-                # is unknown, or no longer found
+                # the page has a button only for a finding that edits mend; so if there are no
+                # edits, the fault is unknown or no longer found, and the request is refused
                 if edits:
                     return edits
         raise ValueError("expected an object with version, and delete, restore, remedy or undo")
 
     def _is_outdated(self, wish: Any) -> bool:
-        """Return whether the page, or the finding it mends, shows an older version of the edits."""
+        """Return whether a page asks for an edit of rows that have changed meanwhile.
+
+        The page, or the judgement that has found the fault to mend, is then of other edits.
+        """
         version = self._version()
         if wish.get("version") != version:
             return True
@@ -247,7 +272,7 @@ class Viewed:
 
 
 def _spans_of(spans: Any) -> tuple[Span, ...]:
-    """Return the spans of rows in a wish; raises ValueError."""
+    """Return the spans of rows in a request: [first, last] each; raises ValueError."""
     if not isinstance(spans, list) or not spans or not all(map(_is_pair, spans)):
         raise ValueError(f"{str(spans)[:40]}, expected spans [first, last]")
     return tuple(
@@ -260,7 +285,7 @@ def _is_pair(span: Any) -> bool:
 
 
 def _content_of(path: str | None) -> bytes:
-    """Return the content of an image file, b"" without one."""
+    """Return the content of an image file, b"" if there is none or it cannot be read."""
     if path is None:
         return b""
     try:
@@ -270,14 +295,14 @@ def _content_of(path: str | None) -> bytes:
 
 
 def _driver_number(driven: DrivenRow | None) -> int:
-    """Return 1 for a person, 2 for a model, 0 if nothing says it."""
+    """Return who drove in a row: 1 for a person, 2 for a model, 0 if it is not known."""
     if driven is None:
         return 0
     return 1 if driven.driver == HUMAN else 2
 
 
 def _take_over_number(driven: DrivenRow | None) -> int:
-    """Return the number of the take-over, 0 for none."""
+    """Return the number of the take-over in which a row was driven, 0 for none."""
     if driven is None or driven.take_over is None:
         return 0
     return driven.take_over

@@ -1,3 +1,3 @@
-"""What every package of bcclone uses: atomic files, errors, settings, processes, interrupts,
-progress, hardware, the doctor.
+"""What every package of bcclone uses: files, errors, settings, processes, interrupts, progress,
+hardware, and `bcclone doctor`.
 """

@@ -13,5 +13,6 @@ BoolArray = npt.NDArray[np.bool_]
 Random = np.random.Generator
 
 # What a policy remembers of a drive between two frames: the last images, newest last, or the states
-# of a recurrent network. It is () when a drive begins, and always for a policy of single frames.
+# of a recurrent network. It is () at the begin of a drive, and always for a policy that sees only
+# one frame.
 Memory = tuple[npt.NDArray[Any], ...]

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from bcclone.system.errors import UserError
 
-_OLD = ".old.partial"  # ending of the name that a replaced folder has until it is removed
+_OLD = ".old.partial"  # ending of the temporary name of a replaced folder, until it is removed
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
@@ -34,12 +34,12 @@ def make_folder(folder: Path, choose: str = "another") -> None:
 def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
     """Yield a temporary path, which replaces `path` when the block ends without an error.
 
-    It is in the same folder, and keeps the suffix, because Keras and ffmpeg choose the format by
-    it. Temporary files of killed processes are removed when the same path is written again. An
-    OSError names `path`.
+    The temporary path is in the same folder, and has the same suffix, because Keras and ffmpeg
+    choose the format by the suffix. Temporary files of killed processes are removed when the same
+    path is written again. An OSError names `path`.
 
-    follow: where `path` is a link, replace the file that it leads to. Use it only for a name that
-        the user has typed: in other folders, somebody else may have made the link.
+    follow: if `path` is a link, replace the file that it leads to. Use it only for a name that the
+        user has typed: elsewhere, somebody else may have made the link.
     """
     if follow:
         path = Path(os.path.realpath(path))
@@ -55,7 +55,7 @@ def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
-    """Yield a temporary name next to a path; what has the name is removed at the end.
+    """Yield a temporary name next to a path; a file or folder of this name is removed at the end.
 
     An OSError names `path` instead of the temporary name.
     """
@@ -72,7 +72,10 @@ def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
 
 
 def _remove_leftovers(path: Path, prefix: str) -> None:
-    """Remove the temporary files of killed processes, whose names begin with a prefix."""
+    """Remove temporary files and folders that killed processes have left for a path.
+
+    prefix: begin of their names, before the id of the process
+    """
     if not path.parent.is_dir():
         return
     temporary_name = re.compile(re.escape(prefix) + r"([0-9]{1,9})-.*\.partial", re.DOTALL)
@@ -85,7 +88,8 @@ def _remove_leftovers(path: Path, prefix: str) -> None:
         if psutil.pid_exists(int(match[1])):
             continue
         if leftover.name.endswith(_OLD) and not path.exists():
-            leftover.replace(path)  # the process was killed between the two names
+            # the process was killed after it had renamed the old folder, before the new one
+            leftover.replace(path)
         else:
             _remove(leftover)
 
@@ -120,8 +124,10 @@ _FLUSHED_BYTES = 1 << 25  # a flush starts when so many bytes (32 MiB) are not f
 class EarlyFlush:
     """Flushes a file to disk while more is written, so that the last flush is short.
 
-    `file` must be unbuffered, or written in parts larger than its buffer. A failing disk reports
-    its error once: the OSError is raised by wrote() or wait(), and the file is then incomplete.
+    A failing disk reports its error once: wrote(), start() or wait() raises the OSError, and the
+    file is then incomplete.
+
+    file: unbuffered, or written in parts larger than its buffer
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -173,7 +179,7 @@ def write_bytes(path: Path, content: bytes | memoryview, follow: bool = False) -
 
 
 def file_version(path: Path) -> tuple[int, int]:
-    """Return size and modification time (ns) of a file, to notice that it was written again."""
+    """Return size and modification time (ns) of a file; one of them changes when it is written."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 

@@ -5,9 +5,9 @@ what was expected and the remedy; hdf5_file.py does the same for HDF5, and openc
 Readers of other formats take their bytes from read_bytes() or open_file(), and let explained()
 describe what goes wrong.
 
-A pipe would make a reader wait for ever, a device would never end, and a text of a few bytes can
-stand for a number or a nesting that no code expects. All of these are refused. The limits stand
-only here.
+A pipe would make a reader wait for ever, and a device would never end. A short text can hold a
+number of a thousand digits, or a thousand nested lists. All of these are refused. The largest size
+of each kind of file stands only here.
 """
 
 import csv
@@ -31,7 +31,7 @@ from bcclone.system.location import Location, parse_location, reaching
 Container = Literal["settings", "json", "image", "cells", "model", "table", "video", "store"]
 
 HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
-# how files begin that are neither tables nor bcclone's own, and what they are
+# pattern of a file's first bytes -> what the file is, for messages; the first that matches counts
 _KINDS = {
     rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; "
     "fetch it with: git lfs pull",
@@ -55,8 +55,9 @@ _KINDS = {
 
 _T = TypeVar("_T")
 
-_MOST_BYTES: Mapping[Container, int] = {
-    # also a road, and the edits of a recording: 40,000 spans, which are compared with each row
+_MOST_BYTES: Mapping[Container, int] = {  # largest size of each kind of file
+    # also the file of a road, and of a recording's edits: at most 40,000 spans, because each row
+    # is compared with every span
     "settings": 1 << 22,
     "json": 1 << 26,
     "image": 1 << 26,
@@ -66,15 +67,15 @@ _MOST_BYTES: Mapping[Container, int] = {
     "video": 1 << 38,
     "store": 1 << 62,
 }
-_LONGEST_LINE = 10_000  # characters of a table
-_MOST_INTEGER = 1 << 63  # numbers of more than 64 bits are refused
+_LONGEST_LINE = 10_000  # characters of a table's line, and of a text in one_line()
+_MOST_INTEGER = 1 << 63  # whole numbers that do not fit into 64 bits are refused
 
 
 class UnfitFile(UserError, OSError):
-    """A file that is not read: a pipe, a device or a folder, or one that is too large.
+    """A file that bcclone refuses to read: a pipe, a device, a folder, or too large a file.
 
-    It is an OSError, too, with `strerror` and `filename`, so that it is reported like a file that
-    cannot be opened.
+    The error is an OSError, too, with `strerror` and `filename`, so that it is reported like a file
+    that cannot be opened.
     """
 
     def __init__(self, path: Location | str, reason: str) -> None:
@@ -83,13 +84,15 @@ class UnfitFile(UserError, OSError):
         self.filename = str(path)
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return str(self.args[0])  # OSError would return "[Errno None] REASON: 'PATH'"
 
 
 def kind_of_content(begin: bytes) -> str:
-    """Return what a file is that another program wrote, by its first bytes; "" for any other.
+    """Return what a file is, such as "an HDF5 file"; "" for a format that is not known here.
 
-    The text may end with a remedy.
+    The text may end with a remedy, as in "a compressed file; unpack it, and name what it holds".
+
+    begin: the first bytes of the file; 512 are enough
     """
     for pattern, kind in _KINDS.items():
         if re.match(pattern, begin, re.DOTALL):
@@ -99,7 +102,7 @@ def kind_of_content(begin: bytes) -> str:
 
 # ---- whole files
 
-# what reading a file of wrong content can raise, besides UserError
+# what reading a file of wrong content can raise; a UserError explains itself already
 _READING_ERRORS = (
     OSError,
     ValueError,
@@ -115,12 +118,13 @@ _READING_ERRORS = (
 
 @contextmanager
 def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
-    """Turn any error of reading a file into a UserError: PATH: not WHAT: the reason; the remedy.
+    """Turn any error of reading a file into a UserError: "PATH: not WHAT: REASON; REMEDY".
 
     A UserError within the block stays as it is.
 
-        what: is expected there, with its article, such as "the history of a run"; "" if the reason
-            says it
+        what: what is expected at the path, with its article, such as "the history of a run"; "" to
+            write only "PATH: REASON; REMEDY"
+        remedy: what the message tells the user to do
     """
     try:
         with reaching(path):
@@ -130,19 +134,22 @@ def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
 
 
 def _reason_of(error: Exception, what: str) -> str:
-    """Return why a file cannot be read, or why it is not what is expected."""
+    """Return why a file cannot be read, or why it is not `what`."""
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     reason = first_line(error)
     if isinstance(error, KeyError):
-        reason += " is missing"
+        reason += " is missing"  # the text of a KeyError is only the key
     if what:
         reason = f"not {what}: {reason}"
     return reason
 
 
 def read_json(path: Location, kind: type[_T], what: str, remedy: str) -> _T:
-    """Return the value in a JSON file, as from_json() makes it; raises UserError as explained()."""
+    """Return the value in a JSON file; raises UserError as explained().
+
+    kind: type of the value, as from_json() takes it
+    """
     with explained(path, what, remedy):
         return from_text(kind, read_bytes(path, "json"))
 
@@ -156,12 +163,12 @@ def read_toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
 def read_table(
     path: Location, needed: Sequence[str], what: str, remedy: str, partial: bool = False
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the line number and the cells, by column, of each row of a CSV file.
+    """Yield each row of a CSV file as its line number, from 1, and its cells by column name.
 
-    The file begins with the names of its columns. Raises UserError as explained().
+    The first line of the file has the names of the columns. Raises UserError as explained().
 
-        needed: columns that it must have
-        partial: leave out an incomplete last line, which a killed program leaves
+        needed: names of columns that the file must have
+        partial: leave out a last line without a newline, as a killed program leaves it
     """
     with explained(path, what, remedy):
         text = read_bytes(path, "table").decode("utf-8-sig")
@@ -176,13 +183,14 @@ def read_table(
             raise ValueError(
                 f"its first line is {first}, expected names of columns with {','.join(needed)}"
             )
-        for cells in filter(None, rows):
+        for cells in filter(None, rows):  # an empty line has no cells
             if len(cells) != len(names):
                 raise ValueError(f"line {rows.line_num}: {len(cells)} cells, expected {len(names)}")
             yield rows.line_num, dict(zip(names, cells, strict=True))
 
 
 def _lines(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a table; raises ValueError for one of more than 10,000 characters."""
     while line := file.readline(_LONGEST_LINE + 1):
         if len(line) > _LONGEST_LINE:
             raise ValueError(f"a line of more than {_LONGEST_LINE} characters")
@@ -190,15 +198,17 @@ def _lines(file: TextIO) -> Iterator[str]:
 
 
 def fits(text: str, container: Container) -> bool:
-    """Return whether read_bytes() would read a file of this text."""
+    """Return whether a file of this text would be small enough for read_bytes()."""
     return len(text.encode()) <= _MOST_BYTES[container]
 
 
 def read_bytes(source: Location | str, container: Container) -> bytes:
-    """Return the content of a regular file, a path or URL.
+    """Return the content of a regular file at a path or a URL.
 
     Raises UnfitFile for a pipe, a device, more bytes than such a file may have, and a table with a
-    line of megabytes; OSError for a file that cannot be opened, and Unreachable for one at a URL.
+    line of megabytes; OSError for a path that cannot be opened, and Unreachable for a URL.
+
+    container: kind of the file, which limits its size
     """
     location: Any = source
     if isinstance(source, str):
@@ -207,11 +217,12 @@ def read_bytes(source: Location | str, container: Container) -> bytes:
         return _read_url(location, _MOST_BYTES[container])
     with open_file(location, container) as file:
         if container in ("cells", "table"):
-            return _read_lines(location, file)
+            return _read_whole_table(location, file)
         return file.read()
 
 
-_PART_BYTES = 1 << 23  # that are asked of a server at once, and more than a line of a table has
+# bytes that are read at once, of a URL or of a table; a line of a table has fewer
+_PART_BYTES = 1 << 23
 _TOO_LARGE = "larger than {} bytes, the most that such a file may have"
 
 
@@ -230,10 +241,11 @@ def _read_url(location: Any, most: int) -> bytes:
     return content
 
 
-def _read_lines(path: Path, file: BufferedReader) -> bytes:
+def _read_whole_table(path: Path, file: BufferedReader) -> bytes:
     """Return the content of a table; raises UnfitFile for a line of megabytes.
 
-    That is a hole of a sparse file, which is found before gigabytes of it are in memory.
+    A sparse file of a few bytes can have a hole that reads as gigabytes of zeros, a line without
+    end. The error is raised before they fill the memory.
     """
     parts = []
     while part := file.read(_PART_BYTES):
@@ -243,7 +255,8 @@ def _read_lines(path: Path, file: BufferedReader) -> bytes:
     return b"".join(parts)
 
 
-# a pipe does not make open() wait, a terminal does not become that of this process
+# O_NONBLOCK: open() does not wait for the other end of a pipe. O_NOCTTY: a terminal does not become
+# the one that controls this process. A system that lacks a flag does not need it.
 _OPEN_FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_BINARY", 0)
@@ -272,7 +285,7 @@ def check_regular(path: Path) -> None:
 
 
 def path_inside(folder: Path, name: str) -> Path:
-    """Return the path of a file that `folder` holds under this name, links resolved.
+    """Return the path of the file `name` in a folder, with links resolved; it need not exist.
 
     Raises ValueError for a name that leads out of the folder: an absolute one, one with `..`, and a
     link to elsewhere.
@@ -293,9 +306,11 @@ def path_inside(folder: Path, name: str) -> Path:
 
 
 def number(name: str, value: Any, lowest: float = -math.inf, highest: float = math.inf) -> float:
-    """Return a number of a JSON value or of a cell of a table.
+    """Return a JSON value, or the text of a table's cell, as a finite number within limits.
 
     Raises ValueError for any other value, also for NaN and infinity.
+
+    name: what the message calls the value
     """
     try:
         result = math.nan if isinstance(value, bool) else float(value)
@@ -312,15 +327,21 @@ def number(name: str, value: Any, lowest: float = -math.inf, highest: float = ma
 def whole_number(
     name: str, value: Any, lowest: int = -_MOST_INTEGER, highest: int = _MOST_INTEGER - 1
 ) -> int:
-    """Return a whole number of a JSON value or of a cell; raises ValueError for any other."""
+    """Return a JSON value, or the text of a table's cell, as a whole number within limits.
+
+    Raises ValueError for any other value.
+    """
     result = number(name, value, lowest, highest)
     if result != result // 1:
         raise ValueError(f"{name} is {shown(value)}, expected a whole number")
-    return int(value)
+    return int(value)  # not int(result): a float is exact only up to 2^53
 
 
 def one_line(name: str, value: Any, most: int = _LONGEST_LINE) -> str:
-    """Return a text without control characters; raises ValueError for any other value."""
+    """Return a value that is a text without control characters; raises ValueError for any other.
+
+    most: characters that the text may have
+    """
     if not isinstance(value, str) or not value.isprintable() or len(value) > most:
         raise ValueError(f"{name} is {shown(value)}, expected a text of one line")
     return value
@@ -330,7 +351,7 @@ def one_line(name: str, value: Any, most: int = _LONGEST_LINE) -> str:
 
 
 def from_text(kind: type[_T], text: str | bytes) -> _T:
-    """Return the value of a JSON text, as from_json() makes it.
+    """Return the value of a JSON text, of type `kind`, as from_json() makes it.
 
     Raises ValueError as parse_json() and from_json().
     """
@@ -341,7 +362,8 @@ def parse_json(text: str | bytes) -> Any:
     """Return the value of a JSON text, of UTF-8 if it is given as bytes.
 
     Raises ValueError for a text that is not JSON or nested too deeply, for NaN, infinity and
-    numbers of more than 64 bits, and for halves of characters, which no file can hold.
+    numbers of more than 64 bits, and for half a character (a lone surrogate), which no file can
+    hold.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig")
@@ -353,8 +375,9 @@ def parse_json(text: str | bytes) -> Any:
         )
     except RecursionError:
         raise ValueError("JSON of too many levels") from None
-    # only an escape can write half a character; but names of files on Linux may have bytes that are
-    # no UTF-8, which Python keeps as halves, and which surrogateescape allows
+    # Half a character can only come from an escape such as \ud800; encode() refuses it. Allowed are
+    # the halves \udc80 to \udcff: by them, Python keeps the bytes of a Linux file name that are no
+    # UTF-8.
     if "\\u" in text:
         json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
     return value

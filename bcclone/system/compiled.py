@@ -1,9 +1,9 @@
-"""Compile functions with Numba, and cache the result on disk where that is possible.
+"""Compile functions with Numba, and cache the compiled code on disk where that is possible.
 
 Numba caches next to the sources, or in the user's cache folder if it cannot write there; on a full
-disk nothing is cached. It checks the cache by the date of one source file only, and does not notice
-changes in other files whose functions or constants were compiled in. So a cached function of
-several files needs their checksum, as `sources`.
+disk nothing is cached. It notices only changes of the file that has the function. A function may
+also use functions and constants of other files, which are compiled into its code; then it needs a
+checksum of those files, see `sources` in compiled().
 """
 
 import sys
@@ -17,11 +17,12 @@ from typing import Any, TypeVar, cast
 
 @contextmanager
 def _settings_file_unread() -> Iterator[None]:
-    """Keep Numba, loaded within the block, from a file of settings in the current folder.
+    """Let Numba, which is imported within the block, not read settings in the current folder.
 
-    A stranger's file may name the folder of the cache, whose files Numba unpickles, which runs
-    their code. Numba reads the file only if it can import yaml, so yaml is hidden within the block.
-    Other threads cannot import it then either; so it is hidden only if there is such a file.
+    The current folder may be a stranger's. Its file .numba_config.yaml may name the folder of the
+    cache; Numba unpickles the files of the cache, which runs their code. Numba reads the settings
+    only if it can import yaml, so yaml is hidden within the block. Other threads cannot import
+    yaml meanwhile; so it is hidden only if the file exists.
     """
     if not Path(".numba_config.yaml").is_file():
         yield
@@ -42,13 +43,16 @@ with _settings_file_unread():
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Permissions (LLVM's fast-math flags) that speed up a function which never meets NaN or infinity;
-# unlike the other flags, they do not change its results
+# Value of Numba's option fastmath for a function that never meets NaN or infinity. These flags of
+# LLVM make it faster; unlike LLVM's other fast-math flags, they do not change its results.
 FINITE = {"nnan", "ninf", "nsz"}
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """Numba's cache of a function; a full disk or files of an older bcclone are no errors."""
+    """Numba's cache of a function, with a checksum of its sources.
+
+    A full disk, or files that an older bcclone has cached, raise no errors.
+    """
 
     def __init__(self, function: Any, sources: int) -> None:
         super().__init__(function)
@@ -60,7 +64,7 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     def load_overload(self, signature: Any, target: Any) -> Any:
         try:
             return super().load_overload(signature, target)
-        except Exception:  # its index cannot be unpickled: compile anew
+        except Exception:  # the cache's index cannot be unpickled: compile anew
             with suppress(OSError):
                 self.flush()
             return None
@@ -71,13 +75,14 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 
 def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]:
-    """Compile a function with Numba's njit and these options; it releases the interpreter lock.
+    """Return a decorator that compiles a function with Numba's njit; it releases the GIL.
 
-    The compiled code may not create arrays, and does not count references to them, because per
-    pixel that would take longer than the pixel itself.
+    The function may not create arrays. In return, its code does not count references to arrays:
+    for each pixel, counting would take longer than the work itself.
 
-    sources: source_checksum() of the modules that the function is compiled from, if there are
-        several; 0 for one
+    sources: source_checksum() of the modules whose code or constants the function uses; 0 if it
+        uses only its own module
+    options: options of njit
     """
 
     def compile_function(function: Function) -> Function:
@@ -86,7 +91,7 @@ def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]
             dispatcher: Any = njit(**all_options)(function)
             if all_options.get("cache"):
                 dispatcher._cache = _Cache(function, sources)
-        except RuntimeError:  # no folder to cache in, such as a read-only one
+        except RuntimeError:  # Numba finds no folder where it can write a cache
             dispatcher = njit(**all_options | {"cache": False})(function)
         return cast(Function, dispatcher)
 
@@ -94,7 +99,10 @@ def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]
 
 
 def source_checksum(modules: Iterable[str]) -> int:
-    """Return a checksum of the sources of modules, by their full names, and of this one."""
+    """Return a checksum of the source files of modules and of this module.
+
+    modules: their full names, such as "bcclone.system.exact_math"
+    """
     total = 1
     for module in (__name__, *modules):
         package, _, name = module.rpartition(".")

@@ -12,8 +12,8 @@ _LONGEST_SHOWN = 60  # characters that a message repeats of a wrong value
 class UserError(Exception):
     """An error that the user can fix; a command shows its text without a traceback.
 
-    exit_code: exit code of the command: 1 in general, 2 for an input that is not of the expected
-        kind
+    exit_code: exit code of the command: 2 for an input of another kind than expected, 1 for all
+        other errors
     """
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
@@ -57,7 +57,7 @@ def shown(value: object) -> str:
 
 
 def typed(word: object) -> str:
-    """Return a word of a command as a user types it."""
+    """Return a word of a command as a user types it, before any quotes."""
     if isinstance(word, Path) and str(word).startswith("-"):
         return f"./{word}"  # without ./ it would be an option
     return str(word)
@@ -79,15 +79,20 @@ def number_of(number: int, noun: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, or its class's name, at most 200 characters."""
+    """Return the first line of an error's text, at most 200 characters.
+
+    An error without a text gives the name of its class.
+    """
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:_LONGEST_REASON]
 
 
 def did_you_mean(name: str, names: Iterable[str], most: int = 1, quote: str = "") -> str:
-    """Return the question for an unknown name with the nearest of the names, "" if none is near.
+    """Return a question for an unknown name, such as "did you mean seed?"; "" if none is similar.
 
-    most: most names in the question
+    name: the unknown name
+    names: the known names, of which the most similar are named
+    most: how many names the question may have
     quote: quotation mark around each name
     """
     import difflib

@@ -1,10 +1,11 @@
-"""Sine, cosine, exponential and others, with the same result to the last bit on every processor.
+"""Sine, cosine, exponential and more, with the same result to the last bit on every processor.
 
 The C library, NumPy and BLAS choose their code by the processor at hand, and round differently. The
-functions here are made of additions, multiplications, divisions and square roots only, whose
-rounding IEEE 754 defines, and are compiled without permission to reorder or fuse them. Each is the
-series of Taylor after a reduction of its argument, within a few units in the last place of the true
-value for arguments of up to 100,000.
+functions here use only additions, multiplications, divisions and square roots, whose rounding
+IEEE 754 defines. They are compiled without permission to reorder or fuse these operations.
+
+Each function first reduces its argument to a small one, and then computes Taylor's series. For
+arguments of up to 100,000, the result is within a few units in the last place of the true value.
 """
 
 import math
@@ -15,7 +16,8 @@ import numpy as np
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.compiled import compiled
 
-# pi / 2 and ln 2 in two parts; small multiples of the first part are exact
+# pi / 2 and ln 2, each as a sum of two parts, which has more digits than a float. The first part
+# ends with 20 or more bits of 0, so that its product with a number of up to 20 bits is exact.
 _HALF_PI = 1.5707963267341256
 _HALF_PI_REST = 6.077100506506192e-11
 _LN2 = 0.6931471806019545
@@ -23,9 +25,9 @@ _LN2_REST = -4.2009150726810846e-11
 _EIGHTH_PI = math.pi / 8
 _QUARTER_PI = math.pi / 4
 _TAN_EIGHTH_PI = math.sqrt(2) - 1
-_SMALLEST = -700.0  # exponents from here to the largest have normal numbers as results
+_SMALLEST = -700.0  # e to the power of this, and of the largest, is still a normal float
 _LARGEST = 700.0
-_BLOCK = 512  # values that are computed side by side
+_BLOCK = 512  # values that exponentials() computes at a time
 
 
 @compiled(cache=True)
@@ -49,12 +51,15 @@ def tangent(angle: float) -> float:
 @compiled(cache=True)
 def arctangent(value: float) -> float:
     """Return the angle, -pi/2 to pi/2, whose tangent is a value."""
+    # reduce the value to at most 1: arctan(x) = pi/2 - arctan(1/x)
     size = abs(value)
     inverted = size > 1.0
     if inverted:
         size = 1.0 / size
+
+    # then subtract pi/8 or pi/4 from the angle, so that a small angle is left
     turned = 0.0
-    if size > _TAN_EIGHTH_PI / 2:  # compute the difference from pi/8 or pi/4, which is small
+    if size > _TAN_EIGHTH_PI / 2:
         if size < 0.7:
             middle = _TAN_EIGHTH_PI
             turned = _EIGHTH_PI
@@ -62,11 +67,15 @@ def arctangent(value: float) -> float:
             middle = 1.0
             turned = _QUARTER_PI
         size = (size - middle) / (1.0 + size * middle)
+
+    # Taylor's series x - x^3/3 + x^5/5 - ... up to x^25, from its last term to its first
     square = size * size
     total = 0.0
     for power in range(25, 0, -2):
         total = 1.0 / power - square * total
     angle = turned + size * total
+
+    # undo the reductions
     if inverted:
         angle = math.pi / 2 - angle
     if value >= 0.0:
@@ -93,6 +102,7 @@ def arctangent2(y: float, x: float) -> float:
 @compiled(cache=True)
 def exponential(value: float) -> float:
     """Return e to the power of a value between -700 and 700; a value beyond is clipped."""
+    # e^value = 2^doublings * e^rest, with a rest of at most ln(2) / 2
     value = min(max(value, _SMALLEST), _LARGEST)
     doublings = math.floor(value / math.log(2) + 0.5)
     rest = value - doublings * _LN2 - doublings * _LN2_REST
@@ -103,10 +113,10 @@ def exponential(value: float) -> float:
 
 
 def normals(randomness: np.random.Generator, shape: tuple[int, ...] = ()) -> Any:
-    """Return normally distributed numbers of mean 0 and deviation 1.
+    """Return normally distributed numbers of mean 0 and deviation 1; without a shape, one number.
 
-    Without a shape, it is one number. They are clipped to 3.5 deviations: NumPy computes those
-    beyond 3.65 with the C library's logarithm.
+    Each number is clipped to -3.5 to 3.5: NumPy computes numbers beyond 3.65 with the C library's
+    logarithm, which is not the same everywhere.
     """
     return np.clip(randomness.standard_normal(shape or None), -3.5, 3.5)
 
@@ -117,7 +127,7 @@ def length(x: float, y: float) -> float:
 
 
 def exponentials(values: Float32Array) -> Float32Array:
-    """Return e to the power of every value of an array, float32, of the same shape."""
+    """Return e to the power of every value, an array of the same shape."""
     results = np.empty(values.shape, np.float32)
     doublings, rests, totals = np.empty((3, _BLOCK))
     flat = np.ascontiguousarray(values).reshape(-1)
@@ -133,9 +143,13 @@ def _exponentials(
     rests: FloatArray,
     totals: FloatArray,
 ) -> None:
-    """Compute exponential() of blocks of values, term by term, several at a time.
+    """Write exponential() of each value into `results`.
 
-    values, results: (values,); the others: memory for a block.
+    Each step of exponential() is a loop over a block of values, which the processor can compute
+    several at a time.
+
+    values, results: (values,)
+    doublings, rests, totals: (block,), memory for one block, of any content
     """
     for begin in range(0, values.size, totals.size):
         count = min(totals.size, values.size - begin)
@@ -153,9 +167,16 @@ def _exponentials(
 
 @compiled(cache=True)
 def _shifted_sine(angle: float, shift: int) -> float:
-    """Return the sine of an angle and so many quarters of a turn."""
+    """Return the sine of an angle plus some quarters of a turn.
+
+    angle: in radians
+    shift: quarters of a turn that are added: 0 for the sine of the angle, 1 for its cosine
+    """
+    # the angle is some quarters of a turn and a rest of at most pi/4
     quarters = math.floor(angle / (math.pi / 2) + 0.5)
     rest = angle - quarters * _HALF_PI - quarters * _HALF_PI_REST
+
+    # an odd number of quarters makes the sine of the rest its cosine; two quarters change the sign
     turned = quarters + shift
     if turned % 2 == 1:
         value = _series(rest * rest, 18)
@@ -168,9 +189,10 @@ def _shifted_sine(angle: float, shift: int) -> float:
 
 @compiled(cache=True)
 def _series(square: float, highest: int) -> float:
-    """Return the series of the cosine, or of the sine divided by the angle.
+    """Return Taylor's series of the cosine of an angle, or of its sine divided by the angle.
 
-    square: of the angle; highest: power of the series, even for the cosine.
+    square: square of the angle
+    highest: highest power in the series; even for the cosine, odd for the sine
     """
     total = 1.0
     for power in range(highest, 1, -2):

@@ -1,7 +1,7 @@
 """What this machine has: usable cores, available memory, NVIDIA cards, a browser.
 
-It loads no TensorFlow. Without nvidia-smi, as on macOS or without an NVIDIA driver, there are no
-cards.
+TensorFlow is not loaded: NVIDIA's program nvidia-smi lists the cards. Where that program is
+missing, as on macOS or without an NVIDIA driver, no cards are found.
 """
 
 import os
@@ -15,21 +15,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUP = Path("/sys/fs/cgroup")  # where Linux describes the container of this process
+# names and paths of nvidia-smi to try; in WSL2 it is not in the PATH of every shell
 _PROGRAMS = (
     "nvidia-smi",
     "/usr/lib/wsl/lib/nvidia-smi",
-)  # in WSL2 it is not in the PATH of every shell
+)
 CSV_FORMAT = "--format=csv,noheader,nounits"
-_CARD = (
+# fields that nvidia-smi is asked for; old drivers do not know the last one
+_FIELDS = (
     "driver_version",
     "memory.used",
     "memory.total",
     "name",
     "compute_cap",
-)  # old drivers do not know the last
+)
 _ANSWER_SECONDS = 3.0  # longest wait for nvidia-smi, which takes a second to wake a card
-_MEGABYTE = 1.048576  # nvidia-smi counts in MiB
+_MB_PER_MIB = 1.048576  # nvidia-smi counts in MiB, and Card in MB
 
 
 def usable_cores() -> int:
@@ -40,9 +42,9 @@ def usable_cores() -> int:
 
 
 def available_memory(cgroup: Path = _CGROUP) -> float:
-    """Return the available bytes, within the limit of a container.
+    """Return the bytes of memory that this process can still get, within a container's limit.
 
-    cgroup: folder in which Linux describes the container (cgroup version 2).
+    cgroup: folder in which Linux describes the container (cgroup version 2)
     """
     import psutil  # not at the top, because `bcclone doctor` must work without packages
 
@@ -52,7 +54,7 @@ def available_memory(cgroup: Path = _CGROUP) -> float:
     if not (limit.isdecimal() and used.isdecimal()):
         return of_machine
     in_container = int(limit) - int(used)
-    # cached files can be evicted
+    # files that Linux caches count as used, but make room when memory is needed
     cached = re.search(r"^inactive_file (\d+)$", read_text(cgroup / "memory.stat"), re.MULTILINE)
     if cached:
         in_container += int(cached[1])
@@ -60,7 +62,7 @@ def available_memory(cgroup: Path = _CGROUP) -> float:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file, "" if it cannot be read, as where a system has no /proc."""
+    """Return the text of a file, "" if it cannot be read; a system may have no /proc, for one."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -84,9 +86,9 @@ class Card:
 
     name: str
     compute_capability: tuple[int, ...] | None = None  # version of its architecture: major, minor
-    memory_used_mb: float | None = None  # by all programs, in 10^6 bytes
+    memory_used_mb: float | None = None  # used by all programs, in 10^6 bytes
     memory_total_mb: float | None = None
-    driver: str = ""  # version
+    driver: str = ""  # version of its driver
 
     def describe(self) -> str:
         """Describe the card: "NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)"."""
@@ -107,7 +109,7 @@ def find_cards() -> list[Card]:
     program = find_nvidia_smi()
     if not program:
         return []
-    for names in (_CARD, _CARD[:-1]):
+    for names in (_FIELDS, _FIELDS[:-1]):
         query = f"--query-gpu={','.join(names)}"
         text = output_of([program, query, CSV_FORMAT], _ANSWER_SECONDS)
         if text:
@@ -116,21 +118,25 @@ def find_cards() -> list[Card]:
 
 
 def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> list[Card]:
-    """Return the cards that CUDA_VISIBLE_DEVICES lists by number, in its order.
+    """Return the cards that CUDA_VISIBLE_DEVICES lists by number, in the order of that variable.
 
-    Returns all cards if it is not set, or lists them by UUID.
+    Returns all cards if the variable is not set, or lists cards by UUID.
     """
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return list(cards)
     numbers = [text.strip() for text in visible.split(",") if text.strip()]
+    # "-1" is a number that no card has: it hides all cards
     if not all(number.removeprefix("-").isdigit() for number in numbers):
         return list(cards)
     return [cards[int(number)] for number in numbers if 0 <= int(number) < len(cards)]
 
 
 def free_gpu_memory() -> float:
-    """Return the free bytes of the first card that TensorFlow might use, 0.0 if unknown."""
+    """Return the free bytes of memory on the first card that TensorFlow could use, 0.0 if unknown.
+
+    Only on Linux does TensorFlow use a card.
+    """
     cards = visible_cards(find_cards()) if sys.platform == "linux" else []
     if not cards:
         return 0.0
@@ -154,29 +160,29 @@ def find_nvidia_smi() -> str | None:
 
 
 def parse_cards(text: str) -> list[Card]:
-    """Return the cards in the output of nvidia-smi; other lines are ignored."""
+    """Return the cards in the output of nvidia-smi; lines that describe no card are ignored."""
     cards = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) < len(_CARD) - 1:
+        if len(cells) < len(_FIELDS) - 1:
             continue
         driver, used, total, name, *capability = cells
-        # "[N/A]" of some cards has no numbers
+        # the compute capability is missing, a number such as "9.0", or "[N/A]"
         version = tuple(map(int, re.findall(r"\d+", "".join(capability)))) or None
         cards.append(Card(name, version, parse_megabytes(used), parse_megabytes(total), driver))
     return cards
 
 
 def parse_megabytes(text: str) -> float | None:
-    """Return the 10^6 bytes in a size of nvidia-smi, None for "[N/A]" and the like."""
+    """Return a size that nvidia-smi gives in MiB, in 10^6 bytes; None for "[N/A]" and the like."""
     mebibytes = parse_number(text)
     if mebibytes is None:
         return None
-    return mebibytes * _MEGABYTE
+    return mebibytes * _MB_PER_MIB
 
 
 def parse_number(text: str) -> float | None:
-    """Return a number of nvidia-smi, None for "[N/A]", "[Not Supported]" and the like."""
+    """Return a number that nvidia-smi gives, None for "[N/A]", "[Not Supported]" and the like."""
     try:
         return float(text)
     except ValueError:
@@ -184,18 +190,20 @@ def parse_number(text: str) -> float | None:
 
 
 def has_browser() -> bool:
-    """Return whether this machine has a display for a browser."""
+    """Return whether this machine has a display, on which a browser can open."""
     if sys.platform in ("win32", "darwin"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def open_in_browser(page: Path | str, seconds: float = 5.0) -> None:
-    """Open a page, a file or a URL, if this machine has a display.
+    """Open a page in the browser if this machine has a display.
 
     On a machine without a display, a browser for terminals would take over the terminal.
 
-    seconds: longest wait for the browser to start; some return only when they are closed
+    page: path of a file, or a URL
+    seconds: longest wait for the browser to start; the call of some browsers returns only when
+        they are closed
     """
     if not has_browser():
         return

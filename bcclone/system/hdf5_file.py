@@ -1,10 +1,10 @@
-"""Read HDF5 files: the parts that a schema names -> values of the types that it expects.
+"""Read HDF5 files: a file and a schema -> the values at the paths that the schema names.
 
-Reading follows no link and reads no other file. Types, shapes and sizes are compared with the size
-of the file before memory is asked for; a compressed array of a few bytes could stand for any number
-of them. What is refused raises UnfitContent.
+Reading follows no link and opens no other file. An array is read only if all its bytes are in this
+file, so that a small file cannot ask for gigabytes of memory; so a compressed array is refused,
+unless the caller limits its size. What is refused raises UnfitContent.
 
-kind_of() tells stores, models and other files apart, before one is read or overwritten.
+kind_of() tells stores, models and other files apart, before a file is read or overwritten.
 """
 
 import math
@@ -22,25 +22,28 @@ from bcclone.system.codec import HDF5, check_regular, open_file
 from bcclone.system.errors import shown
 
 Source = Path | IO[bytes]  # a path, or an open file such as one at a URL
-Table: TypeAlias = npt.NDArray[Any] | list[str]
+Table: TypeAlias = npt.NDArray[Any] | list[str]  # an array, or a list of texts
 Kind = Literal["store", "model", "damaged"]
 
-LONGEST_TEXT = 1 << 20  # bytes of an attribute
-_ATTRIBUTES: dict[str, Kind] = {
+LONGEST_TEXT = 1 << 20  # bytes of a text in an attribute
+# name of a file's attribute -> kind of the files that have it; the first that a file has counts
+_KIND_BY_ATTRIBUTE: dict[str, Kind] = {
     "schema_version": "store",
     "model_config": "model",
     "layer_names": "model",
 }
-_PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.STRING)
+# HDF5's classes of numbers and texts
+_PLAIN_CLASSES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.STRING)
+# filters that are part of HDF5; another filter would load a plugin, which can run any code
 _SAFE_FILTERS = {
     h5py.h5z.FILTER_DEFLATE,
     h5py.h5z.FILTER_SHUFFLE,
     h5py.h5z.FILTER_FLETCHER32,
-}  # they load no plugin
+}
 
 
 class UnfitContent(ValueError):
-    """Something in a file that is not read; the text is the reason, without the path."""
+    """An HDF5 file holds what bcclone refuses to read; the text says why, without the path."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Place:
 
     dtype: npt.DTypeLike
     shape: tuple[int, ...]
-    offset: int | None  # of its first byte, None if it is in pieces
+    offset: int | None  # position of its first byte in the file; None if it is stored in pieces
 
 
 @contextmanager
@@ -65,20 +68,21 @@ def open_hdf5(source: Source) -> Iterator[h5py.File]:
 
 
 def read_hdf5(source: Source, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a file by their paths.
+    """Return the parts of a file that a schema names, by their paths.
 
     Raises OSError and ValueError; use it within explained().
 
-    schema: what is expected at each path, or for a name that begins with @, in an attribute of the
-        file: int for a whole number; str for a text, in a data set for a list of texts; a NumPy
-        type for an array of that type; None for any array or list of texts; list for all arrays of
-        a group, in the order of their names; Place for an array that is not read
+    schema: path in the file -> what is expected there: a NumPy type for an array of that type; str
+        for a list of texts; None for any array or list of texts; list for all arrays of a group,
+        in the order of their names; Place to find an array without reading it. A path "@NAME" is
+        the file's attribute NAME: int for a whole number, str for a text
     """
     with open_hdf5(source) as file:
         return {path: _read_part(file, path, kind) for path, kind in schema.items()}
 
 
 def _read_part(file: h5py.File, path: str, kind: Any) -> Any:
+    """Return the part of a file at a path; kind: what the schema of read_hdf5() says of it."""
     if path.startswith("@"):
         return read_attribute(file, path[1:], kind)
     if kind is list:
@@ -107,7 +111,10 @@ def _columns(dtype: np.dtype[Any]) -> Any:
 
 
 def member_of(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
-    """Return the object at a path, each step of which must lie in this file and be no link."""
+    """Return the object at a path in a group.
+
+    Raises UnfitContent if there is none, or if a part of the path is a symbolic or external link.
+    """
     member: Any = group
     for name in path.strip("/").split("/"):
         link = member.get(name, getlink=True) if isinstance(member, h5py.Group) else None
@@ -122,19 +129,20 @@ def member_of(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
 def dataset_of(
     group: h5py.Group, path: str, compressed: bool = False, texts: bool = False
 ) -> h5py.Dataset:
-    """Return the dataset at a path: numbers, texts of a fixed length or a table of both.
+    """Return the dataset at a path: numbers, texts of a fixed length, or a table of both.
 
-    All of it is in this file.
+    Raises UnfitContent for any other type, and for bytes that are not in this file.
 
-    compressed: accept what HDF5 itself compresses; the caller has to limit its size in memory
-    texts: accept texts of any length
+    compressed: accept an array that HDF5 itself can uncompress; the caller has to limit its size
+        in memory
+    texts: accept also texts of variable length
     """
     dataset = member_of(group, path)
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
         raise UnfitContent(f"{shown(path)} is not an array")
     kind = dataset.id.get_type()
 
-    # h5py takes bytes of other types for addresses of objects in memory
+    # other types are refused: h5py would take the file's bytes for addresses of objects in memory
     columns = [kind]
     if kind.get_class() == h5py.h5t.COMPOUND:
         columns = [kind.get_member_type(column) for column in range(kind.get_nmembers())]
@@ -150,29 +158,35 @@ def dataset_of(
     if filters - accepted:
         raise UnfitContent(f"the numbers of {shown(path)} are compressed, which is not supported")
     size = math.prod(dataset.shape) * kind.get_size()
-    least = min(size, 1) if filters else size
+    least = min(size, 1) if filters else size  # compressed, any number of bytes may be enough
     if dataset.id.get_storage_size() < least:
         raise UnfitContent(f"the numbers of {shown(path)} were never written")
     return dataset
 
 
 def _is_plain(column: Any, texts: bool) -> bool:
-    """Return whether a type is a number or a text. texts: also a text of any length."""
+    """Return whether an HDF5 type is a number or a text.
+
+    texts: accept also a text of variable length
+    """
     if column.get_class() == h5py.h5t.STRING and column.is_variable_str():
         return texts
-    return column.get_class() in _PLAIN
+    return column.get_class() in _PLAIN_CLASSES
 
 
 def read_attribute(group: h5py.Group, name: str, kind: type, most: int = LONGEST_TEXT) -> Any:
-    """Return an attribute of a kind: int, a whole number; str, a text; list, texts.
+    """Return an attribute of a group; raises UnfitContent if it is missing or of another type.
 
-    most: bytes of a text, or texts of a list
+    kind: int for a whole number, str for a text, list for a list of texts
+    most: most bytes of a text, or most texts of a list
     """
     if name not in group.attrs:
         raise UnfitContent(f"it lacks its {name[:40]}")
     attribute = group.attrs.get_id(name)
     if kind is list and attribute.shape == (0,):  # Keras writes empty lists as numbers
         return []
+
+    # type and shape are checked before the value is read
     expected_class = h5py.h5t.INTEGER if kind is int else h5py.h5t.STRING
     dimensions = 1 if kind is list else 0
     is_of_kind = attribute.get_type().get_class() == expected_class
@@ -185,6 +199,7 @@ def read_attribute(group: h5py.Group, name: str, kind: type, most: int = LONGEST
             return texts
         if kind is str and len(texts[0].encode()) <= most:
             return texts[0]
+
     words = {
         int: "a whole number",
         str: f"a text of at most {most} bytes",
@@ -209,7 +224,7 @@ def kind_of(path: Path) -> Kind | None:
         return None
     try:
         with h5py.File(path, "r") as opened:
-            kinds = [kind for name, kind in _ATTRIBUTES.items() if name in opened.attrs]
+            kinds = [kind for name, kind in _KIND_BY_ATTRIBUTE.items() if name in opened.attrs]
     except (OSError, RuntimeError):
         return "damaged"
     return kinds[0] if kinds else None

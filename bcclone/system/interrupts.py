@@ -1,6 +1,6 @@
-"""Turn signals into a stop flag that a loop checks, or into a socket that wakes a waiting server.
+"""Turn Ctrl-C and SIGTERM into an event that a loop checks, or a socket that wakes a server.
 
-Worker processes ignore Ctrl-C, and end with their parent. Nothing large is imported.
+Worker processes ignore Ctrl-C, and end when their parent process ends. Nothing large is imported.
 """
 
 import _thread
@@ -21,16 +21,17 @@ from typing import Any, Self
 from bcclone.system.own_process import claim_process
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_IMPORT_CHECK_SECONDS = 0.002  # how often is checked whether an import has ended
-# how soon the thread that waits for a stop event notices that the server has ended
-_CHECK_SECONDS = 0.5
+_IMPORT_CHECK_SECONDS = 0.002  # time between two checks whether an import has ended
+# time between two checks whether a StopSocket was closed, by its thread that waits for the event
+_CLOSED_CHECK_SECONDS = 0.5
 
 
 @contextmanager
 def noting_interrupts() -> Iterator[threading.Event]:
-    """Yield an event; the first Ctrl-C or SIGTERM in the block only sets it.
+    """Yield an event; the first Ctrl-C or SIGTERM within the block only sets it.
 
-    The second signal raises KeyboardInterrupt. Does nothing in a thread other than the main one.
+    The second signal raises KeyboardInterrupt. In a thread other than the main one, signals do what
+    they did before, and never set the event.
     """
     requested = threading.Event()
 
@@ -45,17 +46,17 @@ def noting_interrupts() -> Iterator[threading.Event]:
 
 @contextmanager
 def keeping_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on a signal, even if code in the block catches and drops it.
+    """Raise KeyboardInterrupt on Ctrl-C or SIGTERM, even if code in the block catches and drops it.
 
-    If code in the block caught or replaced it, KeyboardInterrupt is raised again after the block.
-    While a package is imported, it would be lost in callbacks and in attempts that catch any error;
-    so the first signal takes effect when the import has ended.
+    In that case, and if the code raises another exception instead, KeyboardInterrupt is raised
+    again after the block. A package that is being imported may drop it in a callback, or take it
+    for a failure of what it tries; so the first signal takes effect only when the import has ended.
     """
     requested = False
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal requested
-        waits = not requested and _imports(frame)
+        waits = not requested and _imports(frame)  # a second signal interrupts even an import
         requested = True
         if not waits:
             raise KeyboardInterrupt
@@ -78,19 +79,22 @@ def keeping_interrupts() -> Iterator[None]:
 
 
 def _imports(frame: FrameType | None) -> bool:
-    """Return whether code at this frame runs because a module is imported."""
+    """Return whether this frame, or one that called it, is an import of a module."""
     while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back
     return frame is not None
 
 
 class StopSocket:
-    """A context manager whose `socket` becomes readable when somebody wants the server to stop.
+    """A context manager whose `socket` becomes readable when a server should stop.
 
-    Somebody wants that by request(), by setting `event`, or by Ctrl-C or SIGTERM. The signals have
-    this effect between take_signals() and the end of wait(), and only in the main thread. They
+    request() makes it readable, and so do a set `event`, Ctrl-C and SIGTERM. The signals have this
+    effect between take_signals() and the end of wait(), and only in the main thread. Then they
     raise no KeyboardInterrupt, which could interrupt the server at any line: when a signal arrives,
-    Python writes to the wake-up socket, which wakes the waiting thread on every system.
+    Python itself writes to the socket (signal.set_wakeup_fd), which wakes the waiting thread on
+    every system.
+
+    event: another way to stop the server, for example from a program's thread
     """
 
     def __init__(self, event: threading.Event | None = None) -> None:
@@ -121,20 +125,24 @@ class StopSocket:
             self._sender.send(b"0")
 
     def take_signals(self) -> None:
-        """Make the socket readable on Ctrl-C and SIGTERM, too, from now on."""
+        """From now on, make the socket readable on Ctrl-C and SIGTERM, too."""
         if threading.current_thread() is threading.main_thread():
             before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
             self._signals.callback(signal.set_wakeup_fd, before)
+            # without a handler in Python, the signal would still raise KeyboardInterrupt
             self._signals.enter_context(_handled_by(lambda *_: None))
 
     def wait(self) -> None:
-        """Wait until the socket is readable; then a second Ctrl-C ends the process at once."""
+        """Wait until the socket is readable; after that, signals do what they did before.
+
+        So a second Ctrl-C ends a process that takes long to stop.
+        """
         select.select([self.socket], [], [])
         self._signals.close()
 
     def _await(self, event: threading.Event) -> None:
         while not self._closed.is_set():
-            if event.wait(_CHECK_SECONDS):
+            if event.wait(_CLOSED_CHECK_SECONDS):
                 self.request()
                 return
 
@@ -155,7 +163,10 @@ def _handled_by(handler: Any) -> Iterator[None]:
 
 @contextmanager
 def interrupts_kept_from_children() -> Iterator[None]:
-    """Keep Ctrl-C from child processes that are started in the block; their parent ends them."""
+    """Keep Ctrl-C from child processes that start in the block; this process has to end them.
+
+    A child inherits that SIGINT is blocked; become_worker() then makes it ignore the signal.
+    """
     with _start_method_kept():
         if sys.platform == "win32":
             yield
@@ -169,7 +180,10 @@ def interrupts_kept_from_children() -> Iterator[None]:
 
 @contextmanager
 def _start_method_kept() -> Iterator[None]:
-    """Let a program choose its start method later; otherwise the first spawned process does."""
+    """Let a program that imports bcclone still choose the start method of its own processes.
+
+    The choice is possible once; without this, a process that is started in the block would make it.
+    """
     before = multiprocessing.get_start_method(allow_none=True)
     try:
         yield
@@ -179,7 +193,7 @@ def _start_method_kept() -> Iterator[None]:
 
 
 def become_worker() -> None:
-    """Make this process, bcclone's own, a worker: it ignores Ctrl-C, and ends with its parent."""
+    """Make this process a worker of bcclone: it ignores Ctrl-C, and ends when its parent ends."""
     claim_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -187,7 +201,7 @@ def become_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process with its parent; a killed parent cannot do it."""
+    """Wait until the parent ends, and end this process; a killed parent cannot end it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

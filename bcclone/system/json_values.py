@@ -1,8 +1,7 @@
 """Convert dataclasses to JSON values, and back by the types of their fields.
 
-A dataclass is an object with a key for each field; a tuple, a list, a mapping, a Path or URL, a
-Literal, None and a number stand for themselves. docs/explanation/dependencies.md says why no
-package does this.
+A dataclass becomes an object with a key for each field, a tuple an array, and a path or URL a text.
+docs/explanation/dependencies.md says why no package does this.
 """
 
 import json
@@ -19,7 +18,7 @@ from bcclone.system.location import parse_location
 
 _T = TypeVar("_T")
 
-_NAMES = {
+_NAMES = {  # type -> its name in messages
     str: "a text",
     bool: "true or false",
     int: "a whole number",
@@ -29,9 +28,9 @@ _NAMES = {
 
 
 def to_json(value: Any) -> Any:
-    """Return a value as JSON values, dataclasses as objects in the order of their fields.
+    """Return a value as JSON values; a dataclass is an object with keys in the order of its fields.
 
-    Raises TypeError for a value of another type, such as an array.
+    Raises TypeError for a value that JSON cannot hold, such as an array of NumPy.
     """
     if value is None or isinstance(value, str | bool | int | float):
         return value
@@ -41,14 +40,18 @@ def to_json(value: Any) -> Any:
         return {str(to_json(key)): to_json(member) for key, member in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [to_json(member) for member in value]
-    is_url = hasattr(value, "protocol")  # a UPath, whose package local paths do not load
+    # a URL is a UPath; its class is not imported, because local paths do not need its package
+    is_url = hasattr(value, "protocol")
     if is_url or isinstance(value, Path):
         return str(value)
     raise TypeError(f"{value!r} is no JSON value")
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """Return a value as the text of a JSON file, which ends with a newline."""
+    """Return a value, as to_json() takes it, as the text of a JSON file with a newline at its end.
+
+    indent: spaces of each level; None for a file of one line
+    """
     return json.dumps(to_json(value), indent=indent) + "\n"
 
 
@@ -60,15 +63,19 @@ def names_of(kind: Any) -> list[str]:
 def from_json(kind: type[_T], stored: Any) -> _T:
     """Return the value of a type from what to_json() returned for it.
 
-    A missing key means the default of its field. Raises ValueError for a value of another type, an
-    unknown key, or a missing key without default; the message begins with the place, as in
-    "score.laps: 'x', expected a number".
+    For a missing key, the field gets its default. Raises ValueError for a value of another type, an
+    unknown key, or a missing key whose field has no default; the message begins with the place of
+    the fault, as in "score.laps: 'x', expected a number".
+
+    kind: the type: a dataclass, or anything that may be the type of a dataclass's field
+    stored: the JSON value
     """
     value: _T = _read(kind, stored, "")
     return value
 
 
 def _read(kind: Any, stored: Any, place: str) -> Any:
+    """Return the value of a type from a JSON value; place: see _in(), "" for the whole value."""
     origin = get_origin(kind)
     members = get_args(kind)
     if isinstance(kind, type) and is_dataclass(kind):
@@ -122,9 +129,14 @@ def _read_mapping(
 
 
 def _read_sequence(origin: Any, members: Sequence[Any], stored: Any, place: str) -> Any:
-    """Return a list where the type is one, else a tuple."""
+    """Return the values of an array, as a list if the type is a list, or else as a tuple.
+
+    origin: the type without its members, such as tuple
+    members: types of the members; (int, ...) of tuple[int, ...]
+    """
     if not isinstance(stored, list | tuple):
         raise _wrong(place, stored, "an array")
+    # one type for each member: those of a tuple of a fixed length, or always the first one
     kinds = list(members)
     if issubclass(origin, tuple) and members[-1:] != (...,):
         if len(kinds) != len(stored):
@@ -147,14 +159,14 @@ def _read_plain(kind: Any, stored: Any, place: str) -> Any:
             return parse_location(stored)
         except UserError as error:  # a URL of an unknown kind
             raise _error(place, str(error)) from None
-    is_bool_for_int = isinstance(stored, bool) and kind is not bool  # True is an int in Python
-    if kind in _NAMES and isinstance(stored, kind) and not is_bool_for_int:
+    is_unwanted_bool = isinstance(stored, bool) and kind is not bool  # True is an int in Python
+    if kind in _NAMES and isinstance(stored, kind) and not is_unwanted_bool:
         return stored
     raise _wrong(place, stored, _name(kind))
 
 
 def _read_key(kind: Any, key: str, place: str) -> Any:
-    """Return the key of a mapping, which is a text in JSON."""
+    """Return the key of a mapping, a text or a number; in JSON, every key is a text."""
     try:
         value = kind(key) if kind in (int, float) else key
         return _read(kind, value, place)
@@ -164,10 +176,8 @@ def _read_key(kind: Any, key: str, place: str) -> Any:
 
 @cache
 def _types(kind: Any) -> tuple[Mapping[str, Any], Sequence[str]]:
-    """Return the type of each field, and the fields without a default.
-
-    A Location counts as a Path, which parse_location() reads.
-    """
+    """Return the type of each field, by its name, and the names of the fields without a default."""
+    # a Location, a Path or a UPath, counts as a Path; _read_plain() reads both by parse_location()
     hints = get_type_hints(kind, localns={"UPath": Path})
     types = {}
     needed = []
@@ -181,7 +191,10 @@ def _types(kind: Any) -> tuple[Mapping[str, Any], Sequence[str]]:
 
 
 def _in(place: str, key: Any) -> str:
-    """Return the place of a member, such as "score.laps" or "rows[3]"."""
+    """Return the place of a member in the whole value, such as "score.laps" or "rows[3]".
+
+    key: index in an array, or key in an object
+    """
     if isinstance(key, int):
         return f"{place}[{key}]"
     if place:

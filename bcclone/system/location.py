@@ -29,14 +29,14 @@ _REMEDY = (
 
 
 class Unreachable(UserError):
-    """A file at a URL cannot be read or written at present."""
+    """A file at a URL cannot be read or written: the server or the connection has a fault."""
 
 
 def parse_location(text: str | Path) -> Location:
-    """Return the path or URL in a text.
+    """Return the path or URL that a text names.
 
-    Raises UserError for a URL of an unknown protocol, or whose package is missing. No server is
-    connected: a store may name URLs that the user has not asked for.
+    Raises UserError for a URL of an unknown protocol, or of one whose package is missing. It asks
+    no server: the text may come from somebody's store, and be a URL that the user does not expect.
     """
     if isinstance(text, Path) or not names_url(text):
         return Path(text)
@@ -46,7 +46,8 @@ def parse_location(text: str | Path) -> Location:
     from upath import UPath
 
     try:
-        url = UPath(text.rstrip("/"), use_listings_cache=False)  # other processes write there, too
+        # listings of folders are not cached, because other processes may write there, too
+        url = UPath(text.rstrip("/"), use_listings_cache=False)
         if url.protocol in _LOCAL:
             return Path(url.path)
         get_filesystem_class(url.protocol)  # raises ImportError if its package is missing
@@ -69,7 +70,7 @@ def names_url(text: str) -> bool:
 
 
 def as_local(location: Location | str) -> Path:
-    """Return a local path, also of file:///tmp/data.h5; raises ValueError for any other URL."""
+    """Return a local path, also for file:///tmp/data.h5; raises ValueError for any other URL."""
     if isinstance(location, str):
         location = parse_location(location)
     if not isinstance(location, Path):
@@ -91,8 +92,8 @@ def reaching(location: Location | str) -> Iterator[None]:
             is_far = names_url(location)
         else:
             is_far = is_url(location)
-        # an error of another package than these is of one that fsspec speaks to a server with, such
-        # as botocore; an OSError of a URL is one of the connection, too
+        # An error's class shows its cause. One of these packages comes from reading the content,
+        # except an OSError; one of any other package, such as botocore, from the connection.
         package = type(error).__module__.partition(".")[0]
         is_of_content = package in ("builtins", "bcclone", "h5py", "numpy", "json")
         if not is_far or (is_of_content and not isinstance(error, OSError)):
@@ -103,9 +104,10 @@ def reaching(location: Location | str) -> Iterator[None]:
 
 
 def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
-    """Return ranges of files at URLs of one protocol, read in parallel; raises Unreachable.
+    """Return the bytes of ranges of files, read in parallel; raises Unreachable.
 
-    ranges: for each range, its file, first byte, and byte after the last
+    ranges: for each range, its file, the number of its first byte, and that of the byte after its
+        last; all files are at URLs of one protocol
     """
     blocks: list[bytes] = []
     urls = [str(location) for location, _, _ in ranges]
@@ -126,10 +128,10 @@ def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
 
 
 def version_of(location: Location) -> tuple[int, int]:
-    """Return the size of a file and a number, to notice that it was written again.
+    """Return two numbers that change when a file is written again; raises OSError.
 
-    Raises OSError. The number is the modification time in ns; at a URL, it is a checksum of all
-    that the server says of the file, such as its ETag.
+    The first is the size in bytes. The second is the modification time in ns; at a URL, it is a
+    checksum of all that the server says of the file, such as its ETag.
     """
     if not is_url(location):
         return atomic.file_version(as_local(location))
@@ -142,9 +144,9 @@ _ASKED_AT_ONCE = 32  # files whose versions are asked for in parallel
 
 
 def versions_of(locations: Sequence[Location]) -> list[tuple[int, int]]:
-    """Return version_of() of each file, asked for in parallel; raises Unreachable.
+    """Return version_of() of each file, asked for in parallel.
 
-    A missing file at a URL raises Unreachable, too.
+    Raises Unreachable for a file at a URL, also if it is missing, and OSError for a local file.
     """
 
     def version(location: Location) -> tuple[int, int]:
@@ -158,9 +160,13 @@ def versions_of(locations: Sequence[Location]) -> list[tuple[int, int]]:
 def read_urls(
     urls: Sequence[str], starts: Sequence[int | None] = (), ends: Sequence[int | None] = ()
 ) -> list[bytes | OSError]:
-    """Read small files at URLs of one kind at once, or a part of each; raises Unreachable.
+    """Read small files, or a range of each, in parallel; raises Unreachable.
 
-    Returns the content of each, or the error that says why it is not there.
+    Returns for each file its bytes, or the error if it is missing or may not be read.
+
+    urls: of one protocol
+    starts: number of the first byte to read of each file, () to read whole files
+    ends: number of the byte after the last one to read of each file, () to read to the end
     """
     if not urls:
         return []
@@ -180,7 +186,7 @@ def read_urls(
 
 
 def check_writable(folder: Location) -> None:
-    """Raise UserError if nothing can be written in a folder at a URL; call it before long work."""
+    """Raise UserError if no file can be written in a folder at a URL; call it before long work."""
     probe = folder / ".bcclone-probe"
     with reaching(folder):
         try:
@@ -204,5 +210,5 @@ def replacing(location: Location) -> Iterator[Path]:
         temporary = Path(folder) / location.name
         yield temporary
         with reaching(location):
-            # an object store shows it when it is complete
+            # an object store shows the file to other processes only when it is complete
             location.fs.put_file(str(temporary), location.path)

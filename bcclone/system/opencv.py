@@ -1,12 +1,13 @@
-"""Load OpenCV, and decode images of somebody else: JPEG or PNG -> RGB pixels.
+"""Load OpenCV, and decode images that somebody else may have made: JPEG or PNG -> RGB pixels.
 
-What OpenCV adds to LD_LIBRARY_PATH is taken back: an empty entry, which for processes that are
-started later, such as ffmpeg, means the current folder, from which they would load shared
-libraries. In a program's process, OpenCV keeps its own limit of pixels, and prints what it cannot
-decode.
+OpenCV adds an empty entry to the environment variable LD_LIBRARY_PATH. An empty entry means the
+current folder: a process that is started later, such as ffmpeg, would load shared libraries from
+there. So this module restores the variable. In bcclone's own processes it also lowers OpenCV's
+limit of pixels, and silences the messages about images that cannot be decoded; in the process of a
+program that imports bcclone, both stay.
 
-The size in the header of an image is checked before anything is decoded, because a file of a few
-bytes can declare a huge image.
+The size in an image's header is checked before the image is decoded, because a file of a few bytes
+can declare a huge image.
 """
 
 import os
@@ -22,28 +23,29 @@ import simplejpeg
 
 from bcclone.system.own_process import is_own_process
 
-MOST_PIXELS = 1 << 24
-_SEARCH_PATH = "LD_LIBRARY_PATH"
+MOST_PIXELS = 1 << 24  # of one image: its width times its height
+_SEARCH_PATH = "LD_LIBRARY_PATH"  # environment variable with the folders of shared libraries
 
-_searched = os.environ.get(_SEARCH_PATH, "")
+_folders_before = os.environ.get(_SEARCH_PATH, "")  # value of the variable before OpenCV is loaded
 if is_own_process():
-    # OpenCV reads it when it is loaded
+    # OpenCV reads its limit of pixels when it is loaded
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
-    _searched = os.pathsep.join(filter(None, _searched.split(os.pathsep)))
+    # whoever started this process may have left empty entries, too
+    _folders_before = os.pathsep.join(filter(None, _folders_before.split(os.pathsep)))
 import cv2 as cv2  # noqa: E402
 
 if is_own_process():
-    # it prints what it cannot decode
+    # OpenCV would print a message for each image that it cannot decode
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-os.environ[_SEARCH_PATH] = _searched
-if not _searched:
+os.environ[_SEARCH_PATH] = _folders_before
+if not _folders_before:
     del os.environ[_SEARCH_PATH]
 
-_SCAN = b"\xff\xda"  # the marker of a scan of a JPEG
-_MOST_SCANS = 100  # each takes as long as an image; most files have 10
+_SCAN = b"\xff\xda"  # the marker of a scan, a pass over the whole image, in a JPEG
+_MOST_SCANS = 100  # to decode a scan takes as long as a plain image; most files have at most 10
 _END = b"\xff\xd9"  # the marker at the end of a JPEG
 _PNG = b"\x89PNG\r\n\x1a\n"
-# how files of other formats begin
+# first bytes of files of other formats
 _BMP = b"BM"
 _WEBP = b"RIFF"
 _TIFF = (b"II*\0", b"MM\0*")
@@ -52,16 +54,16 @@ _OTHERS = (_BMP, _WEBP, *_TIFF, *_PNM)
 
 
 class _OneThread:
-    """Lets OpenCV compute in the calling thread alone, within blocks that may overlap.
+    """Lets OpenCV compute in the calling thread alone, within blocks of any thread.
 
-    After the last block it has as many threads as before. For callers that compute on all cores
-    already: its own threads would only take turns with theirs.
+    Blocks may overlap. When the last of them ends, OpenCV has as many threads as before. It is for
+    callers that compute on all cores already: OpenCV's threads would only take turns with theirs.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._blocks = 0
-        self._threads_before = 0
+        self._blocks = 0  # how many blocks are open
+        self._threads_before = 0  # threads of OpenCV before the first block
 
     @contextmanager
     def block(self) -> Iterator[None]:
@@ -79,7 +81,7 @@ class _OneThread:
                     cv2.setNumThreads(self._threads_before)
 
 
-opencv_on_one_thread = _OneThread().block
+opencv_on_one_thread = _OneThread().block  # use it as: with opencv_on_one_thread():
 
 
 class BadImage(ValueError):
@@ -92,9 +94,10 @@ class BadImage(ValueError):
 
 
 def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
-    """Return width and height in pixels of a JPEG, by its header, before anything is decoded.
+    """Return width and height in pixels of a JPEG, from its header; nothing is decoded.
 
-    Raises BadImage for anything else, for more than 16 million pixels, and for more than 100 scans.
+    Raises BadImage for bytes that are no JPEG, for more than 16 million pixels, and for more than
+    100 scans, which would take too long to decode.
     """
     content = bytes(data)
     try:
@@ -122,18 +125,19 @@ def decode_image(content: bytes, others: bool = False) -> npt.NDArray[np.uint8]:
 
     Raises BadImage as jpeg_size().
 
-    others: decode also a BMP, WebP, TIFF or PNM, whose size only OpenCV reads
+    others: decode also a BMP, WebP, TIFF or PNM, whose size only OpenCV checks
     """
     if content.startswith(_PNG):
         if content[8:16] != b"\0\0\0\rIHDR" or len(content) < 24:
             raise BadImage("not a complete PNG")
-        _check_pixels(*struct.unpack(">II", content[16:24]))
+        _check_pixels(*struct.unpack(">II", content[16:24]))  # width and height
     elif not (others and content.startswith(_OTHERS)):
         jpeg_size(content)
-        if content.rfind(_END) < content.rfind(_SCAN):  # OpenCV makes the rest grey
+        # OpenCV would fill the missing part of a truncated image with grey
+        if content.rfind(_END) < content.rfind(_SCAN):
             raise BadImage("not a complete JPEG: it ends too early")
     pixels: Any = None
-    with suppress(cv2.error):  # too many pixels
+    with suppress(cv2.error):  # raised for too many pixels; for other faults, the result is None
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise BadImage("not a complete image, or one of too many pixels")

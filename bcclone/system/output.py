@@ -3,8 +3,9 @@
 In: the path of an output and its kind. Out: a block in which no other process writes it, or a
 UserError.
 
-An output replaces only an earlier one of its kind, and no input of its command. The lock is a file
-next to it, which the system unlocks when the process ends, however it ends.
+An output replaces only an earlier output of the same kind, and never an input of its command. The
+lock is a file next to the output; the system unlocks it when the process ends, even if it is
+killed.
 """
 
 import os
@@ -36,9 +37,10 @@ SETTINGS = "settings file of a training"
 NEW_FOLDER = "empty folder"
 RESULTS = "folder of results"
 
-# subfolders with finished tasks, which the same command reuses when it is run again
+# subfolders, in a folder of results, with the results of finished tasks; the same command reuses
+# them when it is run again
 UNFINISHED = ("drives", "parts", "steps")
-MADE_BY = b"bcclone"  # at the beginning or the end of a file that has no other mark of its maker
+MADE_BY = b"bcclone"  # stands in the first or last bytes of clips and pictures that bcclone writes
 
 _BEGIN_BYTES = 1 << 12  # first bytes of a file, in which its kind is recognized
 _END_BYTES = 1 << 6  # last bytes of a file, in which its kind is recognized
@@ -53,7 +55,8 @@ _FILE_MARKS = {
     ".onnx": rb"\x08[\x01-\x1f][\x12\x1a\x3a]",
     ".tflite": rb".{4}TFL3",
 }
-# kind of folder -> names of files that show it; only a complete folder has the first one
+# kind of folder -> names of files or subfolders, one of which a folder of this kind has; only a
+# complete folder has the first
 _FOLDER_MARKS: dict[str, tuple[str, ...]] = {
     NEW_FOLDER: (),
     RESULTS: ("figures.json", *UNFINISHED),
@@ -65,7 +68,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def writes(
     kind: str | Callable[[Any], str], name: str = "output"
 ) -> Callable[[Function], Function]:
-    """Decorate a function of settings, so that its output is checked and locked as by writing().
+    """Return a decorator for a function whose first argument is a settings dataclass.
+
+    Within the function, the output is checked and locked as by writing().
 
     The other paths in the settings are inputs. If the settings have no field `force`, an earlier
     output is replaced.
@@ -112,11 +117,12 @@ def writing(
     inputs: Iterable[Any] = (),
     remedy: str = REMEDY,
 ) -> Iterator[None]:
-    """Lock and check an output before long work, and make a folder of results.
-
-    path: the output; None if the command writes none
+    """Lock and check an output before long work; a folder of results is made.
 
     Raises UserError as locked() and check_output() do.
+
+    path: the output; None if the command writes none
+    kind, force, inputs, remedy: as check_output() takes them
     """
     if path is None:
         yield
@@ -133,8 +139,10 @@ def check_output(
 ) -> None:
     """Raise UserError if `path` exists and may not be replaced, or cannot be written.
 
-    kind: kind of the output
-    force: whether an existing output of this kind may be replaced
+    A folder of results that an interrupted command has left may always be completed.
+
+    kind: kind of the output, such as MODEL
+    force: whether a complete output of this kind may be replaced
     inputs: values that may name inputs of the same command; only texts and paths are looked at
     remedy: what the message tells the user to do about an existing output
     """
@@ -155,14 +163,16 @@ def check_output(
 
 
 def _check_permission(path: Path) -> None:
-    """Raise UserError if nothing can be made in the nearest folder above that exists."""
+    """Raise UserError if this user may not write in the nearest folder above that exists."""
     folder = next(above for above in path.absolute().parents if above.exists())
     if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise UserError(f"{path}: no permission to write in {folder}; choose another folder")
 
 
 def _is_void(path: Path, kind: str) -> bool:
-    """Return whether nothing would be replaced: no such path, or an empty folder for a folder."""
+    """Return whether an output would replace nothing: no such path, or, for an output that is a
+    folder, an empty folder.
+    """
     if not path.exists():
         return True
     return kind in _FOLDER_MARKS and path.is_dir() and not any(path.iterdir())
@@ -173,7 +183,7 @@ def _refuse_input(path: Path, inputs: Iterable[Any]) -> None:
     for value in inputs:
         if not isinstance(value, str | Path):
             continue
-        # the value may be any text, for which Path.exists() may raise an error
+        # the value may be any text, for some of which Path.exists() raises an error
         if os.path.exists(value) and path.samefile(value):  # noqa: PTH110
             raise UserError(
                 f"{path} is an input of this command, which --force does not replace either; "
@@ -182,9 +192,9 @@ def _refuse_input(path: Path, inputs: Iterable[Any]) -> None:
 
 
 def _state_of(path: Path, kind: str) -> tuple[bool, bool]:
-    """Return whether a path holds a complete output of a kind, and whether one that was begun.
+    """Return whether an output of a kind is complete, and whether it was begun.
 
-    A complete output counts as begun, too.
+    Only a folder can be begun and not complete. A complete output counts as begun, too.
     """
     if kind not in _FOLDER_MARKS:
         is_complete = _is_of(path, kind)
@@ -195,7 +205,10 @@ def _state_of(path: Path, kind: str) -> tuple[bool, bool]:
 
 
 def _is_of(path: Path, kind: str) -> bool:
-    """Return whether a file is of a kind; an empty file counts as every kind: no work is lost."""
+    """Return whether a file is of a kind.
+
+    An empty file counts as every kind, because nothing is lost if it is replaced.
+    """
     size = path.stat().st_size
     if not size:
         return True
@@ -213,20 +226,21 @@ def _is_of(path: Path, kind: str) -> bool:
 # ---- locks
 
 
-_SECONDS_BETWEEN_TRIES = 0.02  # to lock a file that another process has locked
-_LONGEST_LINE = 300  # characters of the command line of the process that has the lock
-_LOCKED_AT = 1 << 30  # the byte that Windows locks, so that others can read what the file says
+_SECONDS_BETWEEN_TRIES = 0.02  # time between two tries to lock what another process has locked
+_LONGEST_LINE = 300  # characters of a command line that a lock repeats
+# number of the byte that is locked on Windows, far behind the text: nobody can read a locked byte
+_LOCKED_AT = 1 << 30
 
 
 @contextmanager
 def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
-    """Let no other process, nor another thread, write a file or folder within the block.
+    """Within the block, no other process or thread can get the lock of the same file or folder.
 
-    The path need not exist. The folders above it are made; they are removed again if the block
-    fails and they are empty. Where no file can be made or locked, as on some network drives,
-    nothing is locked.
+    Raises UserError if another process has the lock. The path need not exist. The folders above it
+    are made; they are removed again if the block fails and they are empty. Where no file can be
+    made or locked, as on some network drives, nothing is locked.
 
-    remedy: what the UserError, which names the process that has the lock, tells the user to do
+    remedy: what the error, which names the process that has the lock, tells the user to do
     seconds: how long to wait for that process
     """
     if path.is_symlink() or path.name in ("", ".."):
@@ -235,7 +249,7 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     until = time.monotonic() + seconds
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     make_folder(path.parent)
-    # _lock() returns a text while another process has the lock
+    # _lock() returns a text while another process has the lock, "" to try again at once
     while isinstance(handle := _lock(lock), str):
         if handle and time.monotonic() >= until:
             raise UserError(f"{path}: {handle} is writing it; {remedy}")
@@ -262,9 +276,9 @@ def _lock(lock: Path) -> int | str | None:
     """Lock a file; return its open handle, or a text that names the process that has the lock.
 
     The text is "" if that process has just removed the file; then try again. Returns None where
-    nothing can be locked.
+    no file can be made or locked.
     """
-    try:  # no link is followed: it could lead to somebody's file
+    try:  # a symbolic link is not followed: it could lead to somebody's file
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     except OSError:
         return None
@@ -281,18 +295,19 @@ def _lock(lock: Path) -> int | str | None:
             return ""
         except OSError:
             return None
-        # this file was removed before it was locked; others would lock a new file at the path
+        # Another process removed the file between open() and the lock. This lock is then worthless:
+        # the next process makes a new file at the path, and can lock that.
         if not os.path.samestat(status, status_of_path):
             return ""
-        # a file with a second name (a hard link) may be somebody's: do not write into it
+        # a file with a second name (a hard link) may be somebody's; writing would change it
         if status.st_nlink == 1:
             _write_owner(handle)
-        opened.pop_all()
+        opened.pop_all()  # the handle stays open
     return handle
 
 
 def _write_owner(handle: int) -> None:
-    """Write into a lock which process has it, for the messages of others."""
+    """Write into a lock which process has it, for the messages of other processes."""
     line = shlex.join((Path(sys.argv[0]).name, *sys.argv[1:]))[:_LONGEST_LINE]
     with suppress(OSError):
         os.ftruncate(handle, 0)
@@ -301,7 +316,7 @@ def _write_owner(handle: int) -> None:
 
 def _unlock(lock: Path, handle: int) -> None:
     """Remove a lock and close it, in the order that the system allows."""
-    # Windows removes no open file; another process that has opened it keeps it
+    # Windows removes no open file, so close it first; if another process has opened it, it stays
     if sys.platform == "win32":
         os.close(handle)
     with suppress(OSError):

@@ -1,9 +1,9 @@
-"""Whether this process is bcclone's own: a command, or a worker. A program that imports bcclone is
-not.
+"""Whether this process is bcclone's own: one that runs a command or is a worker.
 
-Some settings hold for a whole process: how much TensorFlow and OpenCV print, on how many threads
-they compute, the style of matplotlib. bcclone sets them in its own processes only; in the process
-of a program that imports bcclone, they stay as the program has set them.
+The process of a program that imports bcclone is not. Some settings hold for a whole process: how
+much TensorFlow and OpenCV print, on how many threads they compute, the style of matplotlib. bcclone
+sets them in its own processes only; in the process of a program that imports bcclone, they stay as
+the program has set them.
 """
 
 import threading

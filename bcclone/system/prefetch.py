@@ -1,7 +1,7 @@
-"""Compute results ahead of time in threads, and give them in the order of their inputs.
+"""Compute results ahead of time in threads, and yield them in the order of their inputs.
 
-concurrent.futures does the same, and costs a fifth more with small batches: its futures wait on
-condition variables.
+concurrent.futures does the same, but takes a fifth more time with small batches: its futures wait
+on condition variables.
 """
 
 import contextlib
@@ -22,21 +22,22 @@ Result = TypeVar("Result")
 def prefetch_ordered(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int
 ) -> Iterator[Iterator[Result]]:
-    """Give the results of function(item), in the order of the items.
+    """Yield an iterator of the results of function(item), in the order of the items.
 
-    An idle thread takes the next item. At most `ahead` results are being computed or wait for the
-    caller, beyond the one that the caller has. An error, of the function
-    or of the items, is raised when its result is asked for, after all results before it. The
-    threads end with the block or the process, and finish the calls that have begun.
+    An idle thread takes the next item. An error of the function, or of the iterator of the items,
+    is raised when its result is asked for, after all results before it. The threads end when the
+    block or the process ends; calls that have begun are finished first.
 
-        threads: 0 to call the function in the caller's thread, when a result is asked for
-        ahead: 1 or more
+        threads: how many; 0 to call the function in the caller's thread when a result is asked for
+        ahead: how many results, 1 or more, may be in work or ready, besides the one that the caller
+            got last
     """
     if not threads:
         yield map(function, items)
         return
-    permits: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: take one more item; False: end
-    # for each item, in their order, a queue that gets its result
+    # an entry makes one thread do something: True: take one more item; False: end
+    permits: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    # for each item, in the order of the items, a queue that will get its result
     results: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for _ in range(ahead):
         permits.put(True)
@@ -45,7 +46,8 @@ def prefetch_ordered(
         threading.Thread(target=_work, args=work, name="bcclone-prefetch", daemon=True)
         for _ in range(threads)
     ]
-    # a daemon thread inside OpenCV when Python shuts down would abort the process
+    # end the threads also when the process ends: a daemon thread that is inside OpenCV while Python
+    # shuts down would abort the process
     end = weakref.finalize(workers[0], _end, workers, permits)
     try:
         for worker in workers:
@@ -63,8 +65,11 @@ def read_ahead(
     items: Sequence[Item],
     shows_progress: bool = True,
 ) -> Iterator[Iterator[Result]]:
-    """Give the results of read(item) in order, 32 ahead on all cores, with a progress bar.
+    """Yield an iterator of the results of read(item), in the order of the items.
 
+    Up to 32 results are read ahead, on all cores. A progress bar shows them.
+
+    label: what is done, in front of the count in the bar
     unit: what an item is called in the bar, such as "images"
     """
 
@@ -82,6 +87,8 @@ def read_ahead(
 
 
 class _Failed(NamedTuple):
+    """Stands for the result of an item whose computation raised an error."""
+
     error: Exception
 
 
@@ -92,6 +99,10 @@ def _work(
     permits: "queue.SimpleQueue[bool]",
     results: "queue.SimpleQueue[Any]",
 ) -> None:
+    """Compute results in a thread of prefetch_ordered(), until a permit says to end.
+
+    taking: held while an item is taken, so that `results` has the order of the items
+    """
     while permits.get():
         result: queue.SimpleQueue[Any] = queue.SimpleQueue()
         try:
@@ -121,6 +132,7 @@ def _collected(
 
 
 def _end(workers: Sequence[threading.Thread], permits: "queue.SimpleQueue[bool]") -> None:
+    """Take back the permits that no thread has used, and end all threads that have started."""
     with contextlib.suppress(queue.Empty):
         while True:
             permits.get_nowait()

@@ -20,18 +20,20 @@ _LEAST_FRACTION = 0.001  # share of the total that must be done before the time 
 
 @cache
 def note(text: str) -> None:
-    """Log a text as a warning; the same text only once in a process, because of @cache."""
+    """Log a text as a warning; @cache lets the same text through only once in a process."""
     logger.warning("note: %s", text)
 
 
 class ProgressBar:
     """Counts to `total` and shows count, rate and time left, followed by figures of the caller.
 
-    Rate and time left are measured from the first advance on, so that preparations do not count.
+    Rate and time left are measured from the first call of advance() on, so that preparations do not
+    count.
 
     label: what is done, in front of the count
+    total: count at the end
     unit: what is counted, such as "rows"
-    clock: returns seconds
+    clock: returns a time in seconds
     """
 
     def __init__(
@@ -43,9 +45,9 @@ class ProgressBar:
         self.done = 0.0
         self._clock = clock
         self._start = (clock(), 0.0)  # time and count when the bar was made
-        # time and count from which the rate is measured: those after the first advance
+        # time and count from which the rate is measured: those after the first advance()
         self._begin = self._start
-        self._shown = self._start[0]  # when the last line was printed
+        self._shown = self._start[0]  # time of the last line; of the begin before the first line
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty():
             self._bar = tqdm(
@@ -58,18 +60,21 @@ class ProgressBar:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif kind is None:
-            self._begin = self._start
+        elif kind is None:  # the block ended without an error
+            self._begin = self._start  # the last line shows the rate of the whole time
             self._print_line("")
 
     def advance(self, count: float, figures: str = "") -> None:
-        """Advance by `count`; `figures` is shown after the rate."""
+        """Add to the count, and perhaps show it.
+
+        figures: text that is shown after the rate, such as the loss of a training
+        """
         self.done += count
-        if self._begin is self._start:  # the first advance
+        if self._begin is self._start:  # the first call
             self._begin = (self._clock(), self.done)
             self._shown = self._begin[0]
             if self._bar is not None:
-                self._bar.unpause()
+                self._bar.unpause()  # tqdm, too, then measures from here
         if self._bar is not None:
             self._bar.set_postfix_str(printable(figures), refresh=False)
             self._bar.update(round(self.done) - self._bar.n)

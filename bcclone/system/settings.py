@@ -2,11 +2,11 @@
 
     rain: Fraction = setting(0.0, "rain: drops, a wet road, less light; 1 is a downpour")
 
-A settings dataclass is frozen, and derives from Checked. The type of a field may be annotated, such
-as Fraction or Seconds, with the unit and the range of its values; setting() adds the help, and
-argument() declares a positional argument. The command line makes an option of each field with
-setting() (bcclone.commands.parser), a settings file takes the same names, and docs/reference/cli.md
-is written from the parsers. A field with neither setting() nor argument() has no option.
+A settings dataclass is frozen, and derives from Checked. An annotated type, such as Fraction or
+Seconds, gives the unit and the range of a field's values; setting() adds the help, and argument()
+declares a positional argument. The command line has an option for each field with setting()
+(bcclone.commands.parser), a settings file takes the same names, and docs/reference/cli.md is
+written from the parsers. Only a program can set a field with neither setting() nor argument().
 """
 
 import re
@@ -20,18 +20,18 @@ from typing import Annotated, Any, get_args
 
 from bcclone.system.errors import shown
 
-_KEY = "setting"  # key of a dataclass field's metadata that holds the values of its Setting
-_PLAIN: dict[Any, tuple[type, str]] = {  # type of a field -> what its values are, and in words
+_KEY = "setting"  # key in a field's metadata; its value maps names of Setting's fields to values
+_PLAIN: dict[Any, tuple[type, str]] = {  # type of a field -> class of its values, their name
     int: (Integral, "a whole number"),
     float: (Real, "a number"),
     bool: (bool, "true or false"),
 }
-_UNBOUNDED = 100_000  # a maximum from this on only stops absurd numbers; --help does not show it
+_UNBOUNDED = 100_000  # a maximum of so much or more only stops absurd numbers; it is not shown
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats without quotes
 
 SIMULATOR_PORT = 4567  # the simulator always connects to it
-SMALLEST_IMAGE = 8  # width or height of what a network is given, in pixels
-LARGEST_IMAGE = 1024
+SMALLEST_IMAGE = 8  # smallest width or height of an image that a network is given, in pixels
+LARGEST_IMAGE = 1024  # largest width or height
 
 
 @dataclass(frozen=True)
@@ -42,24 +42,24 @@ class Setting:
     hold for each member, and the option may be repeated.
     """
 
-    help: str = ""  # what the setting does, a phrase that can be read alone
+    help: str = ""  # what the setting does, in words that can be understood alone
     minimum: float | None = None  # smallest allowed value
     maximum: float | None = None  # largest allowed value
     above: float | None = None  # values must be larger than this
     below: float | None = None  # values must be smaller than this
     unit: str = ""  # placeholder of the value in --help, such as SECONDS
     zero: str = ""  # meaning of 0, such as "no limit"; 0 is then allowed even out of the range
-    choices: tuple[Any, ...] = ()  # the allowed values
-    parse: Callable[[str], Any] | None = None  # text of the command line -> value, or ValueError
+    choices: tuple[Any, ...] = ()  # the allowed values; () for no list of choices
+    parse: Callable[[str], Any] | None = None  # text -> value; raises ValueError for a wrong text
     option: str = ""  # name of the option, if it differs from the field's name
     shown: str = ""  # words for the default in --help, instead of its value
-    group: str = ""  # the heading in --help
-    positional: bool = False  # an argument, no option
-    rare: bool = False  # without an option of its own, set by --set NAME=VALUE
+    group: str = ""  # heading in --help under which the option stands
+    positional: bool = False  # a positional argument, not an option
+    rare: bool = False  # has no option of its own, and is set by --set NAME=VALUE
 
     @property
     def expected(self) -> str:
-        """Return what a value should be, in words; "" where anything may be."""
+        """Return which values are allowed, in words such as "0 to 1"; "" if any value is."""
         if self.choices:
             return f"one of {', '.join(map(str, self.choices))}"
         words = self._range()
@@ -68,7 +68,7 @@ class Setting:
         return words
 
     def _range(self) -> str:
-        """Return the range in words, "" without a lowest value."""
+        """Return the range in words, "" if there is no lowest value."""
         low = self.minimum if self.above is None else self.above
         high = self.maximum if self.below is None else self.below
         if low is None:
@@ -84,9 +84,9 @@ class Setting:
         return begin + end
 
     def allows(self, value: Any) -> bool:
-        """Return whether a value is one of the choices or in the range; NaN is in none.
+        """Return whether a value is one of the choices, or in the range if there are no choices.
 
-        For a tuple, whether all its values are.
+        A tuple is allowed if all its members are. NaN is in no range.
         """
         if isinstance(value, tuple):
             return all(map(self.allows, value))
@@ -103,10 +103,10 @@ class Setting:
 
 
 def setting(default: Any, help: str = "", *span: float, **values: Any) -> Any:
-    """Return a dataclass field with a default and an option.
+    """Return a dataclass field with a default, which has an option.
 
     span: minimum, or minimum and maximum
-    values: other fields of Setting; those that are not given come from the annotated type
+    values: other fields of Setting; fields that are not given come from the annotated type
     """
     values |= dict(zip(("minimum", "maximum"), span, strict=False))
     if help:
@@ -115,12 +115,17 @@ def setting(default: Any, help: str = "", *span: float, **values: Any) -> Any:
 
 
 def argument(help: str, default: Any = MISSING, **values: Any) -> Any:
-    """Return a dataclass field for a positional argument; a tuple takes any number of words."""
+    """Return a dataclass field for a positional argument.
+
+    If the field's type is a tuple, the argument takes any number of words.
+
+    values: other fields of Setting
+    """
     return field(default=default, metadata={_KEY: values | {"help": help, "positional": True}})
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Return the names in a list with commas."""
+    """Return the names in a text such as "left,right"; spaces around them are dropped."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
@@ -138,11 +143,14 @@ def parse_size(text: str) -> tuple[int, int]:
 def span_parser(
     kind: type, example: str, ends: tuple[str, str] = ("", "")
 ) -> Callable[[str], tuple[Any, Any]]:
-    """Return a function that reads two numbers such as "0.8:1", and raises ValueError.
+    """Return a function that reads a text of two numbers, such as "0.8:1".
 
-    kind: int or float
-    ends: texts of the numbers that are meant where the first or the second is left out; "" where it
-        may not be left out
+    The function raises ValueError for any other text.
+
+    kind: type of the numbers, int or float
+    example: what the error says that is expected
+    ends: numbers, as texts, that stand for a first or second number which is left out, as in ":1";
+        "" for one that may not be left out
     """
 
     def parse(text: str) -> tuple[Any, Any]:
@@ -203,9 +211,9 @@ Scheduler = Annotated[
 class SettingError(ValueError):
     """A setting that is wrong.
 
-    text: the message, in which {name} stands for the setting of this name: a program knows it as a
-        field, a command line as an option, and a settings file as a key
-    facts: name -> value that replaces {name} in the text, where {name} is no setting
+    text: the message. {name} in it stands for a fact, or else for the setting of this name, which a
+        program knows as a field, a command line as an option, and a settings file as a key
+    facts: name -> value that replaces {name} in the text
     """
 
     def __init__(self, text: str, **facts: object) -> None:
@@ -217,7 +225,7 @@ class SettingError(ValueError):
         return self.naming(lambda name: name)
 
     def naming(self, name_of: Callable[[str], str]) -> str:
-        """Return the message. name_of: name of a field -> how the message calls the setting."""
+        """Return the message; name_of: name of a field -> what the message calls the setting."""
 
         def words_for(braces: re.Match[str]) -> str:
             name = braces[1]
@@ -227,13 +235,16 @@ class SettingError(ValueError):
 
 
 def check_one_size(preset: str | None, size: tuple[int, int] | None) -> None:
-    """Raise SettingError where both a preprocessing, which has a size, and a size are given."""
+    """Raise SettingError if both a size and a preprocessing, which includes a size, are given.
+
+    preset: name of the preprocessing
+    """
     if preset and size:
         raise SettingError("{preprocess} {preset} includes a size; leave out {size}", preset=preset)
 
 
 def check_one_pool(scheduler: str, jobs: int) -> None:
-    """Raise SettingError where both a scheduler and a number of processes are given."""
+    """Raise SettingError if both a scheduler and a number of processes are given."""
     if scheduler and jobs:
         raise SettingError(
             "{jobs} are processes of this machine, but {scheduler} is given; leave {jobs} out"
@@ -244,12 +255,12 @@ def check_one_pool(scheduler: str, jobs: int) -> None:
 def declared_in(kind: Hashable) -> tuple[tuple[Any, Setting], ...]:
     """Return each field of a dataclass with its Setting.
 
-    Values that setting() or argument() gives replace those of the field's annotated type.
+    Values that are given to setting() or argument() replace those of the field's annotated type.
     """
     pairs = []
     for declared_field in fields(kind):  # type: ignore[arg-type]
         values = dict(declared_field.metadata.get(_KEY, {}))
-        # a field with `above` must not keep the `minimum` of its type; `below` likewise
+        # `above` replaces the `minimum` of the type, and `below` its `maximum`
         if "above" in values:
             values.setdefault("minimum", None)
         if "below" in values:
@@ -259,7 +270,7 @@ def declared_in(kind: Hashable) -> tuple[tuple[Any, Setting], ...]:
 
 
 def _setting_of(kind: Any) -> Setting:
-    """Return the Setting that annotates a type, a plain one for a type without."""
+    """Return the Setting that annotates a type, or one without limits if none does."""
     for part in _metadata(kind):
         if isinstance(part, Setting):
             return part
@@ -275,7 +286,10 @@ def _metadata(kind: Any) -> tuple[Any, ...]:
 
 
 def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
-    """Yield the fields of a settings dataclass, or of its value, that are options or arguments."""
+    """Yield each field that is an option or a positional argument, with its Setting.
+
+    kind: a settings dataclass or a value of it
+    """
     if not isinstance(kind, type):
         kind = type(kind)
     for declared_field, declared in declared_in(kind):
@@ -284,7 +298,10 @@ def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
 
 
 def option_of(kind: Any, name: str) -> str:
-    """Return the option that sets a field of a settings dataclass."""
+    """Return the option that sets a field, such as "--seed" or "--set port".
+
+    kind: a settings dataclass or a value of it
+    """
     settings = {declared_field.name: declared for declared_field, declared in settings_of(kind)}
     declared = settings[name]
     option = declared.option or name.replace("_", "-")
@@ -294,7 +311,10 @@ def option_of(kind: Any, name: str) -> str:
 
 
 def option_words(settings: Any) -> list[str]:
-    """Return the options of a command line for these settings, those with the default left out."""
+    """Return the words of a command line that give these settings; defaults are left out.
+
+    Positional arguments are left out, too.
+    """
     words: list[str] = []
     for declared_field, declared in settings_of(settings):
         value = getattr(settings, declared_field.name)
@@ -318,10 +338,10 @@ def option_words(settings: Any) -> list[str]:
 
 
 class Checked:
-    """A settings dataclass, which raises SettingError for the first value that is wrong.
+    """Base of the settings dataclasses; making one raises SettingError for the first wrong value.
 
-    A text becomes a path where a path is expected. For a tuple of texts, one text or path becomes a
-    tuple.
+    For a field that is a path, a text becomes a path. For a field that is a tuple of texts, a
+    single text or path becomes a tuple.
     """
 
     def __post_init__(self) -> None:
@@ -335,7 +355,7 @@ class Checked:
         self.validate()
 
     def validate(self) -> None:
-        """Raise SettingError for values that do not go together."""
+        """Raise SettingError for values that do not fit together; subclasses add such checks."""
 
 
 def _converted(value: Any, kind: Any) -> Any:
@@ -352,11 +372,12 @@ def _converted(value: Any, kind: Any) -> Any:
 def check_value(declared_field: Any, declared: Setting, value: Any) -> None:
     """Raise SettingError for a value that is not what its setting expects.
 
-    declared_field: the dataclass's field; declared: its Setting.
+    declared_field: field of the dataclass
+    declared: Setting of this field
     """
     if value is None and declared_field.default is None:
         return
-    name = f"{{{declared_field.name}}}"
+    name = f"{{{declared_field.name}}}"  # in braces, as SettingError takes it
     kind = type_of(declared_field)
 
     # the type
@@ -365,7 +386,7 @@ def check_value(declared_field: Any, declared: Setting, value: Any) -> None:
     if is_bool_for_number or not isinstance(value, takes):
         raise SettingError(name + " {value}, expected {kind}", value=shown(value), kind=words)
 
-    # the text, if it has a form
+    # a text that is stored as a text, but must have a form
     if isinstance(value, str) and kind is str and declared.parse is not None:
         try:
             declared.parse(value)
@@ -383,7 +404,7 @@ def check_value(declared_field: Any, declared: Setting, value: Any) -> None:
 
 
 def _short_text(value: Any, declared: Setting) -> str:
-    """Return a wrong value as an error repeats it."""
+    """Return a wrong value as an error repeats it, such as "0.5" or "320x5000"."""
     if isinstance(value, float):
         return f"{value:g}"
     if not isinstance(value, tuple):
@@ -407,7 +428,10 @@ def type_of(declared_field: Any) -> Any:
 
 
 def differences(stored: Any, given: Any) -> str:
-    """Return a line for each field in which two settings dataclasses of one kind differ."""
+    """Return a line for each field in which two settings of one dataclass differ.
+
+    Each line begins with a newline; "" if they are equal.
+    """
     lines = []
     for declared_field in fields(stored):
         stored_value = getattr(stored, declared_field.name)

@@ -1,7 +1,7 @@
-"""Read a TOML file of settings under the names of the options.
+"""Read a TOML file of settings, whose keys are the names of the options.
 
-In: a path and the settings dataclasses that it may set. Out: checked values, by the names of the
-fields.
+In: a path, and the settings dataclasses whose fields it may set. Out: checked values, by the names
+of the fields.
 """
 
 from collections.abc import Collection
@@ -20,9 +20,9 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
     Raises UserError for a file or a value that is wrong.
 
     kinds: the settings dataclasses whose fields the file may set
-    without: names of fields that it may not set
+    without: names of fields that the file may not set
     """
-    # a file may name a field by its own name or by its option, if that has another name
+    # a key is the name of an option or of a field; mostly they are the same
     fields_by_key: dict[str, tuple[Any, Setting]] = {}
     option_names: list[str] = []
     for kind in kinds:
@@ -60,6 +60,7 @@ def _value_of(stored: Any, declared_field: Any, declared: Setting) -> Any:
     """Return the value of a field from a value of the file; raises ValueError.
 
     stored: value as TOML has it
+    declared: Setting of the field
     """
     kind = type_of(declared_field)
     is_tuple = get_origin(kind) is tuple

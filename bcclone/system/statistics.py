@@ -1,4 +1,4 @@
-"""Statistics of curves (correlation, robust lines, tops, the jackknife), values and indices."""
+"""Statistics of curves and values: runs, correlation, robust lines, tops, the jackknife."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -8,18 +8,21 @@ import numpy.typing as npt
 
 from bcclone.system.arrays import FloatArray, IndexArray
 
-_ROUNDING = 1e-9  # a smaller range of values comes from rounding
-_NEARLY_ALL = 0.99  # share of rows with the same value, from which the value counts as constant
-_JACKKNIFE_BLOCKS = 8  # blocks of rows, of which block_jackknife() leaves out one after the other
+_ROUNDING = 1e-9  # values that differ by less count as equal: the difference comes from rounding
+_NEARLY_ALL = 0.99  # a value counts as constant if a larger share of the rows has it
+_JACKKNIFE_BLOCKS = 8  # blocks of rows; block_jackknife() leaves out each of them once
 
 
 def evenly(count: int, most: int) -> IndexArray:
-    """Return at most `most` indices of `count` values, spread evenly from the first to the last."""
+    """Return at most `most` indices, spread evenly from the first of `count` values to the last."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
 
 def runs(numbers: npt.NDArray[np.integer[Any]], gap: int = 1) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last number of each run: numbers that are at most `gap` apart.
+    """Yield the first and the last number of each run of numbers, in rising order.
+
+    Neighbours in a run are at most `gap` apart: with a gap of 1, 3, 4, 5 and 9 are the runs (3, 5)
+    and (9, 9).
 
     numbers: whole numbers in any order
     """
@@ -33,13 +36,14 @@ def runs(numbers: npt.NDArray[np.integer[Any]], gap: int = 1) -> Iterator[tuple[
 
 
 def numbers_in(spans: Iterable[tuple[int, int]]) -> IndexArray:
-    """Return the whole numbers from the first to the last of each span, as runs() yields them."""
+    """Return all whole numbers of spans; a span is its first and its last number, as of runs()."""
     numbers = [np.arange(first, last + 1) for first, last in spans]
     return np.concatenate([np.zeros(0, np.int64), *numbers])
 
 
 def highest_run(values: FloatArray) -> tuple[int, int, float]:
     """Return first and last index of the successive values with the greatest sum, and the sum."""
+    # a sum of successive values is a difference of two cumulative sums
     sums = np.append(0.0, np.cumsum(values))
     above = sums - np.minimum.accumulate(sums)
     after = int(np.argmax(above))
@@ -47,11 +51,13 @@ def highest_run(values: FloatArray) -> tuple[int, int, float]:
 
 
 def constant(values: npt.NDArray[Any]) -> tuple[float, str] | None:
-    """Return the value of more than 99 % of the rows, and words such as "0.5 in every row".
+    """Return the value that more than 99 % of the rows have, and words such as "0.5 in every row".
 
-    None if no value has so many rows.
+    Returns None if no value is so frequent. Values are compared after rounding to 4 digits.
+
+    values: (rows,)
     """
-    levels, counts = np.unique(np.round(values, 4) + 0.0, return_counts=True)
+    levels, counts = np.unique(np.round(values, 4) + 0.0, return_counts=True)  # + 0.0: -0 becomes 0
     share = float(counts.max() / counts.sum())
     if share <= _NEARLY_ALL:
         return None
@@ -66,19 +72,19 @@ def varies(values: FloatArray) -> bool:
 
 
 def correlation(one: FloatArray, other: FloatArray) -> float | None:
-    """Return Pearson's correlation of two curves, (values,) each; None for a constant one."""
+    """Return Pearson's correlation of two curves, (values,) each; None if one is constant."""
     if not (varies(one) and varies(other)):
         return None
     return float(np.corrcoef(one, other)[0, 1])
 
 
 def right_side(steering: FloatArray, labels: FloatArray, beyond: float) -> float | None:
-    """Return the share of turns in which the steering is to the same side as the label.
+    """Return the share of the turns in which the steering is to the same side as the label.
 
-    Returns None without turns.
+    Returns None if there are no turns.
 
     steering, labels: (values,) each
-    beyond: a turn is a label with a larger absolute value
+    beyond: a row is a turn if the absolute value of its label is larger than this
     """
     turns = np.abs(labels) > beyond
     if not turns.any():
@@ -89,10 +95,14 @@ def right_side(steering: FloatArray, labels: FloatArray, beyond: float) -> float
 def robust_line(
     x: FloatArray, y: FloatArray, width: float = 2.0, rounds: int = 10
 ) -> tuple[float, float, FloatArray]:
-    """Return slope and intercept of a line that few points do not change, and the points' weights.
+    """Return slope and intercept of a line that a few wild points do not change, and the weights.
 
-    x, y, weights: (points,) each. A point that misses the line by `width` times the median error
-    has a weight of 0.7.
+    The line is fitted several times, with weights from the distances to the line before: near 1
+    for a near point, 0.7 for a point that misses it by `width` times the median error, and less
+    for points farther away.
+
+    x, y: (points,) each; the weights also
+    rounds: how often the line is fitted
     """
     columns = np.stack([x, np.ones_like(x)], 1)
     weights = np.ones(len(x))
@@ -105,9 +115,9 @@ def robust_line(
 
 
 def jackknife_error(estimates: Sequence[float] | FloatArray) -> float:
-    """Return the standard error of an estimate.
+    """Return the standard error of an estimate, by the jackknife.
 
-    estimates: for each part of the data, the estimate that is made without this part
+    estimates: for each part of the data, the estimate from all data but this part
     """
     without = np.asarray(estimates, np.float64)
     parts = len(without)
@@ -116,9 +126,12 @@ def jackknife_error(estimates: Sequence[float] | FloatArray) -> float:
 
 
 def block_jackknife(count: int, estimate: Callable[[IndexArray], float]) -> float:
-    """Return the standard error of an estimate from `count` rows, by leaving out blocks of them.
+    """Return the standard error of an estimate from `count` rows, by the jackknife.
 
-    estimate: indices of rows, in order of time -> the estimate from them.
+    Eight blocks of successive rows are left out one after the other, because neighbouring rows are
+    not independent.
+
+    estimate: indices of rows, in order of time -> the estimate from these rows
     """
     blocks = np.array_split(np.arange(count), _JACKKNIFE_BLOCKS)
     estimates = []
@@ -129,7 +142,10 @@ def block_jackknife(count: int, estimate: Callable[[IndexArray], float]) -> floa
 
 
 def top_of(curve: FloatArray) -> float:
-    """Return where a curve is highest, by the parabola through its three highest points."""
+    """Return where a curve is highest, as an index with a fraction.
+
+    It is the top of the parabola through the highest point and its two neighbours.
+    """
     top = int(np.argmax(curve))
     if not 0 < top < len(curve) - 1:
         return float(top)
@@ -143,17 +159,21 @@ def top_of(curve: FloatArray) -> float:
 def mean_around(
     times: FloatArray, values: FloatArray, within: float, weights: FloatArray, part: IndexArray
 ) -> FloatArray:
-    """Return the weighted mean of the values at most within / 2 from each time, (values,).
+    """Return for each time the weighted mean of the values in a window around it, (values,).
 
-    times: rising, (values,)
+    times: (values,), rising
+    values, weights: (values,) each
     within: width of the window, in the unit of the times
-    part: number of the part that each value belongs to, rising, (values,); a mean takes only values
-        of its own part
+    part: (values,), rising: number of the part that each value belongs to; a window ends where its
+        part ends
     """
+    # first and last + 1: indices of the values in each window
     begins = np.searchsorted(part, part)
     ends = np.searchsorted(part, part, side="right")
     first = np.maximum(np.searchsorted(times, times - within / 2), begins)
     last = np.minimum(np.searchsorted(times, times + within / 2, side="right"), ends)
+
+    # a sum over a window is a difference of two cumulative sums
     sums = np.concatenate([[0.0], np.cumsum(values * weights)])
     weights_before = np.concatenate([[0.0], np.cumsum(weights)])
     total_weights = np.maximum(weights_before[last] - weights_before[first], 1e-9)

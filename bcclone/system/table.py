@@ -11,11 +11,11 @@ _APART = "  "  # between two printed columns
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A column of a table; a value that is None is printed as "-"."""
+    """A column of a table; the value None is printed as "-"."""
 
     key: str  # the column's name in CSV
-    words: Callable[[Any], str] = str  # value -> text of a printed cell
-    heading: str | None = None  # of the printed table; None: the key
+    words: Callable[[Any], str] = str  # value -> text of the printed cell; not called for None
+    heading: str | None = None  # heading in the printed table; None for the key
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Run a function over tasks in processes of this machine, or on a cluster, and keep the results.
+"""Run a function over tasks in processes of this machine, or on a cluster.
 
-In: a function, its tasks, and perhaps a folder. Out: the results. After a fault of a worker, its
-task is run again.
+In: a function, its tasks, and perhaps a folder that keeps their results, so that a killed command
+continues where it stopped. Out: the result of each task. A task whose worker has a fault is run
+again.
 """
 
 import hashlib
@@ -33,12 +34,12 @@ from bcclone.system.interrupts import become_worker, interrupts_kept_from_childr
 from bcclone.system.json_values import json_text
 from bcclone.system.progress import Notify, ProgressBar
 
-_RETRIES = 3
-_TASKS_PER_WORKER = 3  # one that runs, and others that wait for it to end
+_RETRIES = 3  # how often a task is run again after a fault of its worker
+_TASKS_PER_WORKER = 3  # one that runs, and two that wait for it to end
 _SECONDS_BETWEEN_REPORTS = 0.25
 _LONGEST_NAME = 200  # characters of a task that an error repeats
-_PACKAGE = Path(__file__).parents[1]
-_SOURCES = (".py", ".csv")
+_PACKAGE = Path(__file__).parents[1]  # the folder bcclone
+_SOURCES = (".py", ".csv")  # endings of the files that source_digest() covers
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -46,9 +47,9 @@ Result = TypeVar("Result")
 
 @cache
 def source_digest() -> str:
-    """Return a digest of bcclone's files as they were at the first call: its code and its tables.
+    """Return a digest of bcclone's code and tables, as the files were at the first call.
 
-    It tells this version from others, whose number does not change with each commit.
+    The digest changes with every change of the code; the version number does not.
     """
     digest = hashlib.sha256()
     for path in sorted(path for path in _PACKAGE.rglob("*") if path.suffix in _SOURCES):
@@ -61,19 +62,19 @@ def source_digest() -> str:
 class WorkerFault(Exception):
     """Raised in a task for a fault of the worker and not of the input, such as a full disk.
 
-    The task is tried again, elsewhere if possible. After several faults the pool raises a UserError
-    with this text.
+    The pool runs the task again, on another worker if there is one. After four faults of a task it
+    raises a UserError with this text.
     """
 
 
-# a worker may run tasks in several threads
+# what report_progress() calls; each thread has its own value, since a worker may run several tasks
 _report: ContextVar[Callable[[float], object]] = ContextVar("report", default=lambda amount: None)
 
 
 def report_progress(amount: float) -> None:
-    """Add to the progress of the task that this thread runs; may be called often.
+    """Add an amount to the progress of the task that this thread runs; may be called often.
 
-    It does nothing outside of a pool.
+    Does nothing in a thread that runs no task of a pool.
     """
     _report.get()(amount)
 
@@ -83,8 +84,8 @@ def run_task(
 ) -> Result:
     """Run a task in this thread, and return its result.
 
-    worker: name of this worker, which is added to a WorkerFault
-    report: receives what the task reports
+    worker: name of this worker; becomes the second argument of a WorkerFault
+    report: called with each amount that the task gives to report_progress()
     """
     token = _report.set(report)
     try:
@@ -99,16 +100,17 @@ def run_task(
 class _Submitted(Generic[Task]):
     """A task that a worker has, or will get."""
 
-    index: int
+    index: int  # position of the task among all tasks of the run, from 0
     task: Task
-    faulty: tuple[str, ...] = ()  # the workers where it failed
+    faulty: tuple[str, ...] = ()  # names of the workers that had a fault with this task
 
 
 class TaskPool:
-    """Workers of this machine; a subclass has those of a cluster.
+    """Worker processes of this machine; a subclass has the workers of a cluster.
 
+    executor: runs the tasks
     workers: how many tasks run side by side
-    reported: returns how much progress all tasks have reported so far
+    reported: returns how much progress all tasks of the pool have reported so far
     """
 
     def __init__(self, executor: Executor, workers: int, reported: Callable[[], float]) -> None:
@@ -127,21 +129,22 @@ class TaskPool:
         tasks: Iterable[Task],
         on_progress: Callable[[float], object] = lambda amount: None,
     ) -> Iterator[tuple[int, Result]]:
-        """Yield the index of each task and its result, as they complete; one run at a time.
+        """Yield the index of each task and its result, in the order in which the tasks complete.
 
-        Tasks start in their order, and are taken when workers are about to need them, so that not
-        all of them are in memory. Raises UserError, and whatever a task raises; tasks that have not
-        started are then cancelled.
+        A pool does one run at a time. Tasks start in their order. They are taken from `tasks` only
+        when workers are about to need them, so that not all of them are in memory. Raises
+        UserError, and whatever a task raises; tasks that have not started are then cancelled.
 
-            function, tasks: picklable, the function by its name in a module
-            on_progress: receives what the tasks report by report_progress()
+            function: a function of a module, which can be pickled
+            tasks: arguments of the function, which can be pickled
+            on_progress: called with the amount that the tasks have reported since its last call
         """
         pending: dict[Future[Result], _Submitted[Task]] = {}
         waiting = enumerate(tasks)
         reported = self.reported()
         try:
             while True:
-                # workers find a task to go on with, but few tasks are in memory
+                # submit enough tasks that no worker becomes idle, but few, to save memory
                 most = _TASKS_PER_WORKER * max(self.workers, 1)
                 for index, task in islice(waiting, max(most - len(pending), 0)):
                     pending[self.submit(function, task, ())] = _Submitted(index, task)
@@ -149,7 +152,8 @@ class TaskPool:
                     return
                 done, _ = wait(pending, _SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)
                 results = self._results(done, pending, function)
-                # the progress of the tasks that are done comes before their results
+                # read the progress only now: it then includes that of the tasks that are done,
+                # and the caller hears of it before it gets their results
                 before = reported
                 reported = self.reported()
                 if reported > before:
@@ -171,7 +175,11 @@ class TaskPool:
         pending: "dict[Future[Result], _Submitted[Task]]",
         function: Callable[[Task], Result],
     ) -> list[tuple[int, Result]]:
-        """Return index and result of each task that is done; repeat those that met a fault."""
+        """Return index and result of each task that is done; run a task with a fault again.
+
+        done: futures that have ended
+        pending: futures of all submitted tasks; those that are done leave it
+        """
         results = []
         for future in done:
             submitted = pending.pop(future)
@@ -194,25 +202,28 @@ class TaskPool:
     def submit(
         self, function: Callable[[Task], Result], task: Task, faulty: Sequence[str]
     ) -> "Future[Result]":
-        """Start a task, on a worker that is not named as faulty if there is another one."""
+        """Submit a task, and return the future of its result.
+
+        faulty: names of workers that a cluster avoids, as long as it has other workers
+        """
         return self._executor.submit(_run_in_process, function, task)
 
     def check(self) -> None:
-        """Raise UserError if nothing can complete any more; called while nothing happens."""
+        """Raise UserError if no task can complete any more; called when none has for a while."""
 
     def explain(self, error: Exception) -> None:
-        """Raise the UserError for this error if the cluster failed; return if the task did."""
+        """Raise a UserError if the cluster caused this error; return if the task raised it."""
 
 
-# set once in each worker process: what all of them have reported
+# progress that the tasks of all workers have reported, in shared memory; set once in each worker
 _total: "ContextVar[Synchronized[float]]" = ContextVar("total")
 
 
 @contextmanager
 def open_pool(jobs: int = 0) -> Iterator[TaskPool]:
-    """Yield a pool of processes of this machine, which have ended when the block is left.
+    """Yield a pool of processes of this machine; all have ended when the block is left.
 
-    Raises UserError.
+    Raises UserError if a process ends unexpectedly.
 
     jobs: number of processes, 0 for one per usable core
     """
@@ -232,6 +243,7 @@ def _set_total(total: "Synchronized[float]") -> None:
 
 
 def _run_in_process(function: Callable[[Task], Result], task: Task) -> Result:
+    """Run a task in this worker process, and add its progress to the total of all workers."""
     total = _total.get()
 
     def add(amount: float) -> None:
@@ -249,15 +261,19 @@ def process_pool(
 
     An error in the block, or Ctrl-C, kills them.
 
-    initializer, arguments: called first in each worker; int does nothing
+    workers: number of processes
+    initializer: function that is called first in each worker; int, the default, does nothing
+    arguments: arguments of the initializer
     """
     before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork
     pool = ProcessPoolExecutor(workers, context, _initialize_worker, (initializer, arguments))
     processes: set[multiprocessing.process.BaseProcess] = set()
     try:
+        # Start all workers now: a process keeps Ctrl-C blocked only if it starts in this block. The
+        # executor starts a worker with a task, unless one is idle; so submit tasks that do nothing.
         with interrupts_kept_from_children():
-            while len(processes) < workers:  # a task starts a worker, unless one is idle
+            while len(processes) < workers:
                 pool.submit(int)
                 processes = set(multiprocessing.active_children()) - before
         yield pool
@@ -276,17 +292,17 @@ def _initialize_worker(initializer: Callable[..., object], arguments: tuple[Any,
 
 @dataclass(frozen=True)
 class FinishedSteps(Generic[Result]):
-    """The results of finished steps, after the last of which a killed command continues.
+    """Keeps the result of each finished step, so that a killed command need not repeat the step.
 
-    A step has a key, which says all that its result depends on. Its file KEY.json is written whole
-    or not at all.
+    A step has a key, a text that differs wherever its result could differ. The result is in the
+    file KEY.json, which is written whole or not at all.
     """
 
-    folder: Path | None  # None to keep nothing
+    folder: Path | None  # folder of the files; None to keep nothing
     kind: type[Result]  # dataclass of the results
 
     def find(self, key: str) -> Result | None:
-        """Return the result of a step that was finished before; None without a readable one."""
+        """Return the result that was kept for a key, None if there is no readable one."""
         if self.folder is None:
             return None
         try:
@@ -304,12 +320,12 @@ class FinishedSteps(Generic[Result]):
 
 @dataclass(frozen=True)
 class Shown:
-    """How a run is shown."""
+    """How the progress of a run is shown to the user."""
 
-    label: str  # of its progress bar
-    unit: str  # of its progress bar
-    noun: str  # what tasks are called, in the plural
-    notify: Notify = lambda line: None  # receives other lines
+    label: str  # what is done; in front of the count in the progress bar
+    unit: str  # what the progress bar counts, such as "rows"
+    noun: str  # what the tasks are called, in the plural, such as "drives"
+    notify: Notify = lambda line: None  # called with other lines for the user
 
 
 def run_kept(
@@ -319,14 +335,14 @@ def run_kept(
     kept: FinishedSteps[Any],
     shown: Shown,
 ) -> list[Result]:
-    """Return the result of each task, in their order; those that are kept already are not run.
+    """Return the result of each task, in the order of the tasks; keep the results of new ones.
 
-    Raises as TaskPool.run() does.
+    A task whose result is kept already is not run. Raises as TaskPool.run() does.
 
         pool: the workers, or how many processes to start at most, 0 for one per usable core
-        tasks: each has a `key`, which says all that its result depends on, "" to keep none, and a
-            `size`, its progress in units
-        kept: receives each result as soon as it is there
+        tasks: each has a `key` as FinishedSteps describes it, or "" if its result is not kept; and
+            a `size`, the progress that it will report, in the unit of the progress bar
+        kept: has the earlier results, and gets each new one as soon as it is there
     """
     results: dict[int, Result] = {}
     for index, task in enumerate(tasks):
@@ -354,12 +370,14 @@ def run_kept(
             if tasks[index].key:
                 kept.keep(tasks[index].key, result)
             results[index] = result
-        advance(max(total - progress.done, 0.0))  # some may have ended early
+        advance(max(total - progress.done, 0.0))  # a task may end early, and report less progress
     return [results[index] for index in range(len(tasks))]
 
 
 def _workers_for(pool: TaskPool | int, tasks: int) -> AbstractContextManager[TaskPool]:
-    """Return the pool, which stays open, or processes to start: no more than there are tasks."""
+    """Return a context manager of the workers: the given pool, which stays open afterwards, or new
+    processes, no more than there are tasks.
+    """
     if isinstance(pool, int):
         return open_pool(min(pool or usable_cores(), tasks))
     return nullcontext(pool)

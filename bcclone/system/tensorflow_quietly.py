@@ -1,6 +1,7 @@
-"""Load TensorFlow, describe its devices, and find out whether XLA compiles for them.
+"""Load TensorFlow, describe its devices, and find out whether XLA can compile for them.
 
-In a process of our own, it is loaded without its messages.
+XLA is the compiler in TensorFlow. In bcclone's own processes (own_process.py), TensorFlow is loaded
+without its messages.
 """
 
 import os
@@ -22,8 +23,8 @@ from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.json_values import json_text
 from bcclone.system.own_process import is_own_process
 
-# a convolution and its gradient; XLA may end the process that lets it compile for a card that it
-# does not know
+# Program that compiles a convolution and its gradient by XLA. It runs in a process of its own: XLA
+# may crash the process if it does not know the card.
 _COMPILE = """
 import tensorflow as tf
 for gpu in tf.config.list_physical_devices("GPU"):
@@ -36,9 +37,10 @@ def gradient(image, kernel):
 compiled = tf.function(gradient, jit_compile=True, autograph=False)
 assert float(compiled(tf.ones((1, 8, 8, 1)), tf.ones((3, 3, 1, 1)))[0, 0, 0, 0]) == 36
 """
-_COMPILE_SECONDS = 180.0
-_LEAST_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # of the messages that TensorFlow prints
-_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # TensorFlow reads it once, when it is imported
+_COMPILE_SECONDS = 180.0  # time limit of that program
+# environment variables that TensorFlow reads once, when it is imported
+_LEAST_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # least level of the messages that it prints; 2: errors
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # whether it computes on the CPU with oneDNN, Intel's library
 
 
 def load_tensorflow(
@@ -50,22 +52,24 @@ def load_tensorflow(
 ) -> str:
     """Import TensorFlow and return its devices, as describe_devices() does.
 
-        threads: number of cores that one operation uses, 0 for all; in a process of our own
+    In the process of a program that imports bcclone, threads and devices stay as the program has
+    chosen them; `threads` and `use_gpus` have no effect there.
+
+        threads: number of cores that one operation uses, 0 for all
         gpu_memory: limit of the memory on each GPU, in MB, 0 for none
         initialize: called after the import and before TensorFlow computes anything, for example to
             connect it with other processes
-        use_gpus: False to compute on the CPU alone; in a process of our own
+        use_gpus: False to compute on the CPU alone
         onednn: whether the CPU computes with oneDNN, "on", "off", or "" for TensorFlow's own
             choice, which depends on the processor and suits single images; without effect where the
             process has loaded TensorFlow before
-
-    A program's process keeps its threads and devices.
     """
     is_own = is_own_process()
     if is_own:
         os.environ.setdefault(_LEAST_LEVEL, "2")
-    # Its C++ side writes notices about CPU instructions and absent GPU drivers straight to file
-    # descriptor 2 before any log level applies. A program's other threads may write there, too.
+    # TensorFlow's C++ code writes notices about CPU instructions and absent GPU drivers straight to
+    # file descriptor 2, before any log level applies. Only in bcclone's own process are they held
+    # back: in a program's process, other threads may write there, too.
     captured: AbstractContextManager[None] = nullcontext()
     if is_own:
         captured = standard_error_captured()
@@ -79,7 +83,8 @@ def load_tensorflow(
         if initialize:
             initialize()
         if is_own:
-            tensorflow.config.list_logical_devices()  # writes its notices now
+            # this initializes the devices, so that their notices are written now and held back
+            tensorflow.config.list_logical_devices()
     return describe_devices()
 
 
@@ -91,14 +96,18 @@ def _choose_threads_and_devices(threads: int, use_gpus: bool) -> None:
         with suppress(RuntimeError):
             config.threading.set_intra_op_parallelism_threads(threads)
     if not use_gpus:
-        with suppress(RuntimeError):  # nor its devices
+        with suppress(RuntimeError):  # it cannot change its devices then either
             config.set_visible_devices([], "GPU")
 
 
 def _choose_memory(gpu: Any, limit_mb: int) -> None:
-    """Limit the memory on a GPU; without a limit, reserve what is needed, and not all.
+    """Limit the memory that TensorFlow takes on a GPU, or let it take only what it needs.
 
-    What a program has chosen stays.
+    Without a choice, TensorFlow would take all of the memory. If the program that imports bcclone
+    has chosen already, its choice stays, unless there is a limit.
+
+    gpu: as tensorflow.config lists it
+    limit_mb: limit in MB, 0 for none
     """
     from tensorflow import config
 
@@ -112,7 +121,7 @@ def _choose_memory(gpu: Any, limit_mb: int) -> None:
         or config.experimental.get_memory_growth(gpu) is not None
     )
     if not is_chosen:
-        with suppress(RuntimeError):  # after a program has computed something
+        with suppress(RuntimeError):  # raised if the program has computed something already
             config.experimental.set_memory_growth(gpu, True)
 
 
@@ -136,7 +145,7 @@ def describe_devices() -> str:
 
 
 def used_gpus() -> list[Card]:
-    """Return the GPUs of the loaded TensorFlow, without their memory."""
+    """Return the GPUs of the loaded TensorFlow; the cards' fields for memory are None."""
     import tensorflow
 
     cards = []
@@ -149,10 +158,10 @@ def used_gpus() -> list[Card]:
 
 @cache
 def gpu_compiler_fault() -> str:
-    """Return why XLA cannot compile for the GPU of the loaded TensorFlow; "" if it can, or no GPU.
+    """Return why XLA cannot compile for the first GPU of the loaded TensorFlow.
 
-    It is tried once for each card, driver and TensorFlow, and remembered in the user's cache
-    folder.
+    Returns "" if XLA can, or if there is no GPU. XLA is tried once for each combination of card,
+    driver and TensorFlow; the result is remembered in the user's cache folder.
     """
     gpus = used_gpus()
     if not gpus:
@@ -166,19 +175,22 @@ def compiles_for_gpu() -> bool:
 
 
 def compiler_kind(card: str) -> str:
-    """Return under what the result of a card is remembered, by its name."""
+    """Return the key under which the result of compiler_fault() is remembered.
+
+    card: name of the card
+    """
     return f"{card}, driver {driver_version()}, TensorFlow {metadata.version('tensorflow')}"
 
 
 def compiler_fault(
     kind: str, folder: Path | None = None, code: str = _COMPILE, anew: bool = False
 ) -> str:
-    """Return why a process that compiles a small function by XLA fails, "" if it does not.
+    """Return why XLA cannot compile a small function, "" if it can; tried in another process.
 
-    kind: what the result is remembered under; results of a crash, too
-    folder: for the remembered results, by default the user's cache
-    code: of the process
-    anew: try also what is remembered
+    kind: key under which the result is remembered, as compiler_kind() returns it
+    folder: folder of the remembered results; None for bcclone's folder in the user's cache
+    code: Python program that the process runs
+    anew: try even if a result is remembered
     """
     if folder is None:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bcclone"
@@ -202,7 +214,7 @@ def compiler_fault(
     fault = ""
     if done.returncode:
         fault = f"a process that tries it ends with {_how_it_ended(done)}"
-    # a process that ended in another way may end otherwise next time
+    # remember a success or a crash in XLA; any other fault may be gone next time
     if done.returncode in (0, -signal.SIGABRT, -signal.SIGSEGV):
         with suppress(OSError):
             make_folder(folder)
@@ -228,7 +240,7 @@ def describe_peak_memory() -> str:
     peaks = []
     for device in tensorflow.config.list_logical_devices("GPU"):
         name = device.name.removeprefix("/device:")
-        with suppress(ValueError):  # not every allocator counts
+        with suppress(ValueError):  # raised if the memory allocator of this device does not count
             memory = tensorflow.config.experimental.get_memory_info(name)
             peaks.append(f"{memory['peak'] / 1e9:.2f} GB of {name}")
     return ", ".join(peaks)
@@ -239,7 +251,7 @@ def onednn_for_batches(setting: str = "auto") -> str:
 
     Batches are up to four times as fast with it.
 
-    setting: "auto" for what the environment says, or else on
+    setting: "on", "off", or "auto" for what TF_ENABLE_ONEDNN_OPTS says; "on" if it is not set
     """
     if setting != "auto":
         return setting
@@ -248,7 +260,12 @@ def onednn_for_batches(setting: str = "auto") -> str:
 
 @contextmanager
 def _onednn_chosen(onednn: str) -> Iterator[None]:
-    """Set the variable within the block; processes that are started later choose themselves."""
+    """Set TF_ENABLE_ONEDNN_OPTS within the block, in which TensorFlow is imported.
+
+    The variable is restored, so that processes that are started later choose for themselves.
+
+    onednn: "on" or "off"; "" changes nothing
+    """
     before = os.environ.get(_ONEDNN)
     if onednn:
         os.environ[_ONEDNN] = str(int(onednn == "on"))
@@ -263,7 +280,7 @@ def _onednn_chosen(onednn: str) -> Iterator[None]:
 
 @contextmanager
 def standard_error_captured() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2; it is shown only when the block fails."""
+    """Hold back what is written to file descriptor 2; it is shown only if the block fails."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as captured:

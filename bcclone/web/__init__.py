@@ -1,1 +1,1 @@
-"""What every web page needs: server, websocket, access, style and drawing."""
+"""What every web page needs: server, websocket, access control, style and drawing."""

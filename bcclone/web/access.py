@@ -1,6 +1,7 @@
-"""Who may send requests: this machine, others with the token, pages of other sites never.
+"""Decide who may send requests: this machine may, other machines if they send the token.
 
-A request's headers go in; the reason for a refusal comes out.
+In: the headers of a request. Out: None, or the reason for a refusal. Requests that a page of
+another web site makes a browser send are always refused.
 """
 
 import hashlib
@@ -21,13 +22,17 @@ from bcclone.system.settings import SettingError
 logger = logging.getLogger(__name__)
 
 SOCKETIO_PATH = "/socket.io"
-MESSAGE_BYTES = 1_000_000  # the most that a message may have; a camera frame has 20,000
-WRONG_TOKEN_SECONDS = 1.0  # after a wrong token, no token is accepted for so long
-SHORTEST_TOKEN = 12  # characters, if other machines can send guesses
+MESSAGE_BYTES = 1_000_000  # largest message of a websocket; one with a camera frame has 20,000
+WRONG_TOKEN_SECONDS = 1.0  # how long no token is accepted after a wrong one
+SHORTEST_TOKEN = 12  # characters; only for servers that other machines can reach
 
 
 def check_token(host: str, token: str) -> None:
-    """Raise SettingError for a server that other machines reach without a token, or by guessing."""
+    """Raise SettingError if other machines can reach a server without a token, or guess its token.
+
+    host: address that the server listens on
+    token: "" for none
+    """
     if len(token) < SHORTEST_TOKEN and not is_this_machine(host):
         raise SettingError(
             "{host} {address} is reachable from other machines; set a secret for them with "
@@ -40,22 +45,23 @@ def check_token(host: str, token: str) -> None:
 
 
 def is_this_machine(host: str) -> bool:
-    """Return whether an address is a loopback address, which only this machine reaches."""
+    """Return whether an address is a loopback address, which only this machine can reach."""
     if host == "localhost":
         return True
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(host.partition("%")[0])  # without the zone of "fe80::1%eth0"
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
+    mapped = getattr(address, "ipv4_mapped", None)  # only an IPv6 address has the attribute
     return (mapped or address).is_loopback
 
 
-_HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")  # a name or address, and perhaps a port
+# value of the header Host: a name or an address, and perhaps a port
+_HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
 
 
 class Access:
-    """Decides by a request's headers who may send it."""
+    """Decides by the headers of a request whether it is answered."""
 
     def __init__(
         self,
@@ -64,28 +70,31 @@ class Access:
         allow_from: tuple[str, ...] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Decide for one server.
+        """Make the access control of one server.
 
         host: the address that the server listens on
         token: the secret that other machines must send, "" for none
-        allow_from: addresses of machines whose simulator needs no token
-        clock: returns the time in seconds
+        allow_from: IP addresses of machines whose simulator needs no token
+        clock: returns a time in seconds
         """
         self.token = token
         self._host = host
         self._clock = clock
         self._allow_from = {str(ipaddress.ip_address(address)) for address in allow_from}
-        self._lock = threading.Lock()
-        self._closed_until = 0.0  # before this time no token is accepted
+        self._lock = threading.Lock()  # held while a token is checked
+        self._closed_until = 0.0  # before this time, no token is accepted
 
     def refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
-        """Return the status and the reason for refusing a request, or None to accept it.
+        """Return the HTTP status and the reason for refusing a request, or None to accept it.
 
-        The page asks for the token itself (web/guarded_app.py): a browser cannot send one with its
-        first request.
+        The token is checked here only for cars. A browser cannot send a token with its first
+        request, so the page asks for it (web/guarded_app.py).
+
+        environ: the request, as WSGI describes it
         """
         if not self._names_this_server(environ.get("HTTP_HOST", "")):
-            # DNS rebinding: a foreign page whose name points to this machine would count as ours
+            # DNS rebinding: somebody's name may point to this machine; for a browser, a page of
+            # that name would then belong to this server
             reason = "this server answers to its address or to localhost, not to other names"
             return "403 Forbidden", reason
         if _is_of_another_site(environ):
@@ -97,10 +106,10 @@ class Access:
         return None
 
     def accepts(self, token: str) -> bool:
-        """Return whether a client's token is the server's; True when the server has none.
+        """Return whether a client's token is right; any token is if the server has none.
 
-        After a wrong token, no token is accepted for a second, whoever sends it, so that sending
-        many guesses at the same time is of no use.
+        After a wrong token, no token of any client is accepted for a second, so that it is of no
+        use to send many guesses at the same time.
         """
         if not self.token:
             return True
@@ -117,7 +126,10 @@ class Access:
             return False
 
     def _lets_car_in(self, environ: dict[str, Any]) -> bool:
-        """Return whether a car may connect; the simulator cannot send a token."""
+        """Return whether a car may connect: from this machine, an allowed machine, or with a token.
+
+        Udacity's simulator cannot send a token; other programs put it into the URL.
+        """
         address = environ.get("REMOTE_ADDR", "")
         if is_this_machine(address) or address in self._allow_from:
             return True
@@ -126,7 +138,7 @@ class Access:
         return self.accepts(token)
 
     def _names_this_server(self, host: str) -> bool:
-        """Return whether a request's Host is an address, or a name of this server."""
+        """Return whether a request's header Host is an IP address, or a name of this server."""
         name = _HOST.sub(r"\1", host.lower())
         try:
             ipaddress.ip_address(name.strip("[]"))
@@ -137,17 +149,17 @@ class Access:
 
 def _is_of_another_site(environ: dict[str, Any]) -> bool:
     """Return whether a page of another site made a browser send the request."""
-    # browsers send Origin with POST and websockets
+    # with POST and websockets, browsers send the header Origin
     if origin := environ.get("HTTP_ORIGIN"):
         _, mark, host = origin.partition("://")
         return not mark or host != environ.get("HTTP_HOST")
-    # with other requests, such as for an image, browsers send Sec-Fetch-Site
+    # with other requests, such as for an image, browsers send Sec-Fetch-Site; other programs do not
     if environ.get("HTTP_SEC_FETCH_SITE", "none") in ("none", "same-origin"):
         return False
     is_link = environ.get("HTTP_SEC_FETCH_MODE") == "navigate" and environ.get("PATH_INFO") == "/"
-    return not is_link  # another site may link to our page
+    return not is_link  # a link on another site that leads to our page is allowed
 
 
 def _digest(token: str) -> bytes:
-    """Return a digest, whose comparison takes the same time for tokens of any length."""
+    """Return a digest of a token; to compare digests takes the same time for all tokens."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,6 +1,7 @@
-"""Serve a WSGI app with eventlet: one thread for all connections.
+"""Serve a WSGI app with eventlet: one thread for all connections, with a greenlet for each.
 
-The only module that imports eventlet, without monkey patching (docs/decisions/0007).
+The functions are those of web_server.Host. This is the only module that imports eventlet, and it
+does so without monkey patching (docs/decisions/0007-threads-serve.md).
 """
 
 import contextlib
@@ -14,7 +15,8 @@ from bcclone.system.interrupts import StopSocket
 from bcclone.web.web_server import WSGIApp
 from bcclone.web.websocket import REQUEST_SECONDS
 
-# eventlet warns that it is in maintenance mode; the decision explains why it is offered
+# eventlet warns that it is in maintenance mode; docs/decisions/0019-eventlet-until-april-2027.md
+# explains why it is still offered
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import eventlet
@@ -25,25 +27,25 @@ with warnings.catch_warnings():
     import eventlet.wsgi
     from eventlet.support.greenlets import GreenletExit
 
-# Each of these lets other greenlets run while it waits; those of threading would block them all.
+# each of these lets other greenlets run while it waits; those of threading would block them all
 sleep = eventlet.sleep
 make_lock = eventlet.semaphore.Semaphore
 make_event = eventlet.green.threading.Event
 
 
 def socket_of(environ: dict[str, Any]) -> Any:
-    """Return the socket of a request."""
+    """Return the socket of a request; environ: the request, as WSGI describes it."""
     return environ["eventlet.input"].get_socket()
 
 
 def end_upgraded() -> list[bytes]:
-    """End a request whose socket became a websocket."""
+    """Return the response to a request whose socket became a websocket: nothing more is sent."""
     eventlet.wsgi.WSGI_LOCAL.already_handled = True
     return []
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> None:
-    """Run a function in parallel to the requests, in a greenlet of its own."""
+    """Start a function in a greenlet of its own, beside the requests."""
     eventlet.spawn(function, *arguments)
 
 
@@ -51,7 +53,7 @@ def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
     """Serve the listening socket until a stop is requested."""
     requests = eventlet.GreenPool()
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        # the server runs in a greenlet of its own, and ends with an error, or by the stop
+        # the server runs in a greenlet of its own, until it fails or is killed below
         server = eventlet.spawn(
             eventlet.wsgi.server,
             eventlet.greenio.GreenSocket(listener),
@@ -60,14 +62,14 @@ def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
             custom_pool=requests,
             log_output=False,
             debug=False,
-            keepalive=False,  # as under threading_host
+            keepalive=False,  # each connection has one request, as in threading_host
             socket_timeout=REQUEST_SECONDS,
             environ={"wsgi.errors": nowhere},
         )
-        server.link(lambda _: stop.request())
-        eventlet.hubs.trampoline(stop.socket, read=True)
+        server.link(lambda _: stop.request())  # called when the server's greenlet ends
+        eventlet.hubs.trampoline(stop.socket, read=True)  # waits until a stop is requested
         server.kill()
-        # the server waits for all requests, and websockets do not end
+        # the server waits until all requests have ended; those of websockets must be killed
         for request in list(requests.coroutines_running):
             request.kill()
         with contextlib.suppress(GreenletExit):
@@ -75,9 +77,9 @@ def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
 
 
 class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
-    """Prints nothing about clients, and closes its files when one has gone.
+    """Prints nothing about clients, and closes the files of a connection at its end.
 
-    eventlet leaves that to Python.
+    eventlet would leave the files to Python's garbage collector.
     """
 
     def log_message(self, *_: Any) -> None:

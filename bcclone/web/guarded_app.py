@@ -1,4 +1,7 @@
-"""The page of a drive, play or editor -> a Flask app that asks for the server's token first."""
+"""Make the Flask app of a page, which asks for the server's token first.
+
+In: the page of `bcclone drive`, `bcclone play` or `bcclone edit`. Out: a WSGI app for WebServer.
+"""
 
 import hmac
 import json
@@ -12,7 +15,7 @@ from bcclone.system.codec import parse_json
 from bcclone.web.access import WRONG_TOKEN_SECONDS
 from bcclone.web.web_server import WebServer
 
-_HEADERS = {
+_HEADERS = {  # headers of every response, which limit what a browser does with it
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'"
     ),
@@ -28,10 +31,11 @@ def guarded_app(
 ) -> flask.Flask:
     """Return an app with a page at /, which asks for the server's token.
 
-    room: name of the package with the page's folders `templates` and `static` (served at /page)
-    program: name of the command in the login form
+    room: name of the package that has the page's folders: `templates`, and `static`, which is
+        served at /page
+    program: name of the command, for the login form
     index: returns the page as HTML
-    max_body_bytes: most bytes of a request's body
+    max_body_bytes: most bytes that the body of a request may have
     """
     app = flask.Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
@@ -53,15 +57,19 @@ def guarded_app(
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page of a folder `templates`."""
+    """Return a page as HTML.
+
+    template: name of a file in one of the folders `templates`
+    values: what the template shows
+    """
     return flask.render_template(template, **values)
 
 
 def posted() -> Any:
-    """Return the JSON in the body of the present request.
+    """Return the value of the JSON in the body of the present request.
 
-    Returns None if its content type is not JSON, as of a form, which another site could send.
-    Raises ValueError for a body that is not JSON.
+    Returns None if the content type is not JSON: another site can make a browser send a form, but
+    not JSON. Raises ValueError for a body that is not JSON.
     """
     if not flask.request.is_json:
         return None
@@ -73,14 +81,15 @@ def posted() -> Any:
 
 
 def plain_text(text: str, status: int) -> flask.Response:
-    """Return a response of one line."""
+    """Return a response of one line of text; status: HTTP status."""
     return flask.Response(f"{text}\n", status, mimetype="text/plain")
 
 
 def with_pictures(state: dict[str, Any], *pictures: bytes) -> bytes:
-    """Return a binary message: the length of the state, 4 bytes, the state as JSON, the pictures.
+    """Return a message of bytes with a state and the files of pictures.
 
-    The field `pictures` of the state holds the lengths of the pictures.
+    It has three parts: the length of the second part in 4 bytes, the most significant first; the
+    state as JSON, with the lengths of the pictures as its field `pictures`; and the pictures.
     """
     lengths = [len(picture) for picture in pictures]
     text = json.dumps(state | {"pictures": lengths}, allow_nan=False).encode()
@@ -88,7 +97,7 @@ def with_pictures(state: dict[str, Any], *pictures: bytes) -> bytes:
 
 
 class _Guard:
-    """Asks for the token, and remembers a browser that has sent it."""
+    """Asks a browser for the token; a cookie shows later that the browser has sent it."""
 
     def __init__(self, server: WebServer, program: str) -> None:
         self._server = server
@@ -96,7 +105,7 @@ class _Guard:
         self._cookie = secrets.token_urlsafe(32)  # given to browsers that have sent the token
 
     def require_token(self) -> Any:
-        """Return the response to a request that is not allowed, or None."""
+        """Return a response that asks for the token, or None to let the app answer the request."""
         request = flask.request
         cookie = request.cookies.get(_cookie_name(), "").encode("utf-8", "surrogatepass")
         needs_none = not self._server.access.token
@@ -112,7 +121,7 @@ class _Guard:
         return response
 
     def login(self) -> Any:
-        """Remember a browser that has sent the token."""
+        """Return the cookie to a browser that has sent the token, or else the login form again."""
         if not self._server.access.accepts(flask.request.form.get("token", "")):
             self._server.host.sleep(WRONG_TOKEN_SECONDS)
             return self._form(wrong=True)
@@ -125,5 +134,8 @@ class _Guard:
 
 
 def _cookie_name() -> str:
-    """Return the cookie's name, with the port: browsers send a cookie to all ports of a machine."""
+    """Return the name of the cookie, which includes the port.
+
+    Browsers send a cookie to all ports of a machine, so two servers need different names.
+    """
     return f"bcclone-{flask.request.environ['SERVER_PORT']}"

@@ -1,4 +1,7 @@
-"""Serve a WSGI app with the standard library's server: one thread for each connection."""
+"""Serve a WSGI app with the standard library's server: one thread for each connection.
+
+The functions are those of web_server.Host.
+"""
 
 import contextlib
 import io
@@ -16,29 +19,29 @@ from bcclone.system.interrupts import StopSocket
 from bcclone.web.web_server import WSGIApp
 from bcclone.web.websocket import REQUEST_SECONDS
 
-_SOCKET = "bcclone.socket"  # in a request's environ
-# Threads that serve a page or write a frame yield to the driving thread after this time; Python's
-# default is 5 ms.
+_SOCKET = "bcclone.socket"  # key of the connection's socket in a request's environ
+# longest time for which a thread that serves a page or writes a frame keeps the driving thread from
+# running; Python's default is 5 ms
 _SWITCH_SECONDS = 0.0005
 
-# Each of these blocks only the current request.
+# each of these, while it waits, blocks only the request that calls it
 sleep = time.sleep
 make_lock = threading.Lock
 make_event = threading.Event
 
 
 def socket_of(environ: dict[str, Any]) -> Any:
-    """Return the socket of a request."""
+    """Return the socket of a request; environ: the request, as WSGI describes it."""
     return environ[_SOCKET]
 
 
 def end_upgraded() -> list[bytes]:
-    """End a request whose socket became a websocket."""
-    raise ConnectionAbortedError  # the server treats this like a client that has gone
+    """End a request whose socket became a websocket, without a response."""
+    raise ConnectionAbortedError  # then the server sends nothing, as if the client had gone
 
 
 def start(function: Callable[..., Any], *arguments: Any) -> None:
-    """Run a function in parallel to the requests, in a thread of its own."""
+    """Start a function in a thread of its own, beside the requests."""
     threading.Thread(target=function, args=arguments, daemon=True).start()
 
 
@@ -79,12 +82,15 @@ class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
     block_on_close = False
-    timeout = 0  # of handle_request(), for a connection that has gone before it is accepted
+    # handle_request() is called when a connection is there, and so never waits, unless the client
+    # has gone again before it is accepted; then it returns at once
+    timeout = 0
 
     def __init__(self, app: WSGIApp, listener: Any) -> None:
         address = listener.getsockname()[:2]
         super().__init__(address, _Handler, bind_and_activate=False)
-        # the listener is bound already, so its socket and what binding sets are put in here
+        # the listener is bound already, so replace the socket that WSGIServer has made, and set
+        # what its method for binding would set
         self.socket.close()
         self.socket = listener
         host, port = address
@@ -104,7 +110,7 @@ class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
         super().close_request(request)
 
     def shut_down_connections(self) -> None:
-        """Let the threads of all connections end."""
+        """Shut all connections down, so that their threads end."""
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

@@ -1,7 +1,7 @@
-"""Listen on an address, check each request, and serve an app until it is stopped.
+"""Listen on an address, check each request, and serve an app until the server is stopped.
 
-Drives, plays and the editor share this. The server answers from the start: the app may take seconds
-to load, and until then a page says so.
+`bcclone drive`, `bcclone play` and `bcclone edit` use this. The app may take seconds to load; until
+it is there, the server answers browsers with a page that says so.
 """
 
 import errno
@@ -29,8 +29,8 @@ WSGIApp = Callable[[dict[str, Any], Any], Any]
 class Host(Protocol):
     """The functions of the modules threading_host and eventlet_host, which serve a WSGI app.
 
-    Waiting with sleep(), and with what make_lock() and make_event() return, does not block other
-    requests.
+    One of these modules is the host of a server. While a request waits by sleep(), or by what
+    make_lock() and make_event() return, other requests are answered.
     """
 
     def sleep(self, seconds: float, /) -> Any: ...
@@ -43,11 +43,13 @@ class Host(Protocol):
 
 
 def load_host(async_mode: str) -> Host:
-    """Return the module that serves in this mode, threading_host or eventlet_host.
+    """Return the module threading_host or eventlet_host; raises UserError without its package.
 
-    eventlet makes a copy of `threading` when it is imported, and join() on the importing thread
-    then never returns. So a thread of its own imports it, unless this is the main thread. Raises
-    UserError when the package is missing.
+    eventlet makes a copy of the module `threading` when it is imported; after that, join() on the
+    thread that has imported it never returns. So unless this is the main thread, a new thread
+    imports it.
+
+    async_mode: "threading" or "eventlet"
     """
     name = f"bcclone.web.{async_mode}_host"
     loaded: Future[Any] = Future()
@@ -74,13 +76,13 @@ def load_host(async_mode: str) -> Host:
         ) from None
 
 
-_CHECK_SECONDS = 0.5  # between two checks of the connections
-# longest wait for the server's thread at the end: after Ctrl-C amid an import, the thread may wait
-# for the import's lock for ever
+_CHECK_SECONDS = 0.5  # time between two calls of the app's check, see show()
+# longest wait for the server's thread at the end: after Ctrl-C during an import, the thread may
+# wait for the lock of that import for ever
 _ENDING_SECONDS = 10.0
-# in a request's environ: its socket became a websocket, so no response follows
+# key in a request's environ that says: the socket became a websocket, so no response follows
 _UPGRADED = "bcclone.websocket"
-_LOADING_SECONDS = 0.05  # between two looks for the app
+_LOADING_SECONDS = 0.05  # how often a waiting car's request checks whether the app is there
 _LOADING = b"""<!doctype html>
 <html lang="en"><title>bcclone: loading</title><meta name="viewport" content="width=device-width">
 <p>bcclone is loading its model. This page shows the drive as soon as it is there.
@@ -88,10 +90,10 @@ _LOADING = b"""<!doctype html>
 
 
 class WebServer:
-    """Within its block, answers requests on an address, from a thread of its own, until stopped.
+    """A context manager that answers requests on an address, in a thread of its own, until stopped.
 
-    Until show() gives it an app, browsers are told that it is being loaded, and cars that connect
-    wait for an answer. Entering raises UserError when the address cannot be used.
+    Until show() gives it an app, browsers are told that the app is being loaded, and cars that
+    connect wait for an answer. Entering the block raises UserError if the address cannot be used.
     """
 
     def __init__(
@@ -104,29 +106,29 @@ class WebServer:
     ) -> None:
         """Make a server, which serves within its `with` block.
 
-        host: the module that serves
-        address: host name or IP address, and port
+        host: the module that serves, see load_host()
+        address: host name or IP address, and port; 0 for any free port
         access: decides who may send requests
         notify: called with lines for the user, never by two threads at a time, and not after the
-            block.
-        stop: an event that any thread may set to end the server.
+            block
+        stop: an event that any thread may set to end the server
         """
         self.host = host
         self.access = access
         self._address = address
         self._notify = notify
-        self._lock = threading.Lock()  # of notify
-        self._ended = False
+        self._lock = threading.Lock()  # held while notify runs
+        self._ended = False  # from the end of the block on, no line is passed on
         self._stop = StopSocket(stop)
         self._resources = ExitStack()
         self._app: WSGIApp | None = None
         self._check: Callable[[], None] = lambda: None
-        self._served: Future[None] = Future()
+        self._served: Future[None] = Future()  # done when the server has ended; has its error
 
     def __enter__(self) -> Self:
         with ExitStack() as resources:
             self._listener = resources.enter_context(listen(*self._address))
-            self._address = self._listener.getsockname()[:2]  # with the port that port 0 has become
+            self._address = self._listener.getsockname()[:2]  # port 0 has become a real port
             resources.enter_context(self._stop)
             thread = threading.Thread(target=self._serve, name="bcclone-server", daemon=True)
             resources.callback(thread.join, _ENDING_SECONDS)
@@ -136,33 +138,33 @@ class WebServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # wait for the line that is being passed on, and drop later ones: Python may abort when the
-        # process ends while a daemon thread prints
+        # wait until a line that is being printed is complete, and drop later lines: if the process
+        # ends while a daemon thread prints, Python may abort
         with self._lock:
             self._ended = True
         self._resources.close()
 
     @property
     def address(self) -> str:
-        """Return host and port as in a URL."""
+        """Return host and port as they stand in a URL."""
         host, port = self._address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
     def url(self) -> str:
-        """Return the address of the page, for a browser on this machine."""
+        """Return the URL of the page, for a browser on this machine."""
         address = self.address.replace("0.0.0.0", "127.0.0.1")
         return f"http://{address}/"
 
     def notify(self, text: str) -> None:
-        """Pass a line of any thread on to the user."""
-        # an OSError, as of a closed pipe, must not cost a car its answer
+        """Pass a line on to the user; any thread may call this."""
+        # an OSError, such as that of a closed pipe, must not end the request of a car
         with self._lock, suppress(OSError):
             if not self._ended:
                 self._notify(text)
 
     def stop(self) -> None:
-        """Let wait() return; any thread may call this."""
+        """Stop the server, and let wait() return; any thread may call this."""
         self._stop.request()
 
     def stop_on_signals(self) -> None:
@@ -170,7 +172,10 @@ class WebServer:
         self._stop.take_signals()
 
     def show(self, app: WSGIApp, check: Callable[[], None] = lambda: None) -> None:
-        """Serve an app from now on. check: called every half second, for upkeep of the app."""
+        """Serve an app from now on.
+
+        check: called every half second, so that the app can check its connections
+        """
         self._check = check
         self._app = app
 
@@ -180,7 +185,7 @@ class WebServer:
         self._served.result()
 
     def _serve(self) -> None:
-        """Answer requests until the server is stopped."""
+        """Answer requests until the server is stopped; runs in the server's thread."""
         try:
             self.host.start(self._watch)
             self.host.run(self._checked, self._listener, self._stop)
@@ -191,12 +196,12 @@ class WebServer:
             self._stop.request()
 
     def _watch(self) -> None:
-        """Call the app's check again and again."""
+        """Call the app's check every half second until the server has ended."""
         while not self._served.done():
             self.host.sleep(_CHECK_SECONDS)
             try:
                 self._check()
-            except Exception:  # the next round must take place all the same
+            except Exception:  # a fault must not prevent the next check
                 logger.exception("a check of the connections failed; it goes on")
 
     def accept_websocket(self, environ: dict[str, Any]) -> Websocket:
@@ -211,7 +216,7 @@ class WebServer:
         return websocket
 
     def _checked(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Serve a request, or refuse it; errors of the app are logged: the hosts print none."""
+        """Answer a request, or refuse it. Errors of the app are logged, since hosts print none."""
         try:
             refusal = self.access.refusal(environ)
             if refusal is not None:
@@ -224,14 +229,15 @@ class WebServer:
             raise
 
     def _refuse(self, refusal: tuple[str, str], start_response: Any) -> list[bytes]:
+        """Return the response to a refused request; refusal: as Access.refusal() returns it."""
         status, reason = refusal
-        if status.startswith("401"):
+        if status.startswith("401"):  # the token is wrong: let whoever guesses wait
             self.host.sleep(WRONG_TOKEN_SECONDS)
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [f"{reason}\n".encode()]
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Return the app's response; while the app loads, cars wait and browsers ask again."""
+        """Return the app's response; while the app loads, cars wait, and browsers ask again."""
         is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
         while is_car and self._app is None and not self._served.done():
             self.host.sleep(_LOADING_SECONDS)
@@ -245,15 +251,18 @@ class WebServer:
         return response
 
 
-_BACKLOG = 128  # connections that wait to be accepted
+_BACKLOG = 128  # most connections that may wait until they are accepted
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket, which the caller closes; raises UserError for a bad address."""
+    """Return a listening socket, which the caller has to close.
+
+    Raises UserError if the address is not one of this machine, or its port is in use.
+    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, TypeError) as error:  # TypeError: the host cannot be a name of a machine
+    except (OSError, TypeError) as error:  # TypeError: no machine can have that name
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise UserError(
                 f"port {port} of {host} is in use, perhaps by another drive.py or bcclone play; "

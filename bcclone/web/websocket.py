@@ -1,6 +1,7 @@
-"""Exchange messages over a socket: the server side of a websocket, for both hosts.
+"""Exchange messages over a socket: the server side of a websocket.
 
-Decision docs/decisions/0007 explains the hosts.
+It serves both hosts, threading_host and eventlet_host, which docs/decisions/0007-threads-serve.md
+explains. wsproto parses and makes the frames; this module reads and writes the socket.
 """
 
 import contextlib
@@ -18,11 +19,13 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from bcclone.web.access import MESSAGE_BYTES
 
-REQUEST_SECONDS = 10.0  # a request that sends no data for so long is ended
-# most messages that look_ahead() reads before their turn; of the simulator's, 1 is waiting
+REQUEST_SECONDS = 10.0  # longest time without data, after which a request is ended
+# most messages that look_ahead() reads before wait() returns them; of the simulator, at most one
+# message is usually waiting
 MESSAGES_AHEAD = 8
-_SILENT_SECONDS = 85.0  # a websocket without data for so long is ended; pings come every 25 s
-_CLOSING_SECONDS = 0.05  # longest wait to send a close frame, if the client does not read
+# longest time without data, after which a websocket is ended; clients send a ping every 25 s
+_SILENT_SECONDS = 85.0
+_CLOSING_SECONDS = 0.05  # longest wait to send a close frame to a client that does not read
 _READ_BYTES = 65_536  # most bytes of one read
 
 
@@ -31,43 +34,44 @@ class BadHandshake(Exception):
 
 
 class Websocket:
-    """The server side of a websocket: wait(), send(), close(). Raises BadHandshake.
+    """The server side of a websocket: wait() for messages, send() them, and close() it.
 
-    It offers no extensions: the simulator rejects them, and a compressed message may be a bomb.
-    Data is read only while wait() or look_ahead() runs. The socket belongs to the caller; close()
-    shuts its traffic down.
+    The server offers no extensions, such as compression: the simulator rejects them, and a small
+    compressed message may expand to gigabytes. Data is read only while wait() or look_ahead() runs.
+    The caller has to close the socket; close() only shuts its traffic down.
     """
 
     def __init__(
         self, sock: Any, headers: list[tuple[str, str]], lock: Any, max_bytes: int = MESSAGE_BYTES
     ) -> None:
-        """Answer the handshake.
+        """Answer the handshake; raises BadHandshake.
 
         sock: the socket of the request
-        headers: of the request, names with hyphens and values
+        headers: names, with hyphens, and values of the request's headers
         lock: made by the host's make_lock(); held while anything is sent, pongs included
-        max_bytes: limit of a message, complete or not
+        max_bytes: most bytes of a message, also of one that is not complete yet
         """
-        # when the message that wait() returned last had been read whole, by time.perf_counter()
+        # time.perf_counter() when the message that wait() returned last was complete
         self.arrived = 0.0
         self._socket = sock
         self._lock = lock
         self._max_bytes = max_bytes
-        # messages that were read, and when each had been read whole
+        # complete messages that wait() has not returned yet, and the time when each was complete
         self._messages: deque[tuple[str | bytes, float]] = deque()
-        self._close_frame: CloseConnection | None = None  # a close frame that came after them
-        # the next message as far as it has come; fragments as objects would cost many times its
-        # size
+        self._close_frame: CloseConnection | None = None  # a close frame that came after those
+        # the begin of the next message, joined: a list of small fragments would take many times
+        # the memory
         self._message = bytearray()
         self._protocol = WSConnection(ConnectionType.SERVER)
         self._accept(headers)
         sock.settimeout(_SILENT_SECONDS)
-        # otherwise an answer waits until the client has acknowledged the one before: 40 ms
+        # without this option, the system holds an answer back until the client has acknowledged the
+        # answer before it, which takes 40 ms
         with contextlib.suppress(OSError):  # closed meanwhile
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def wait(self) -> str | bytes | None:
-        """Return the next message; None at the end of the connection, whatever the reason."""
+        """Return the next message, after waiting for it; None if the connection has ended."""
         try:
             while not self._messages:
                 if self._take_in(1):
@@ -82,9 +86,11 @@ class Websocket:
     def look_ahead(self) -> tuple[list[str | bytes], bool]:
         """Return the messages that have arrived by now, and whether one more has begun to arrive.
 
-        For the thread that calls wait(), which returns them later. At most MESSAGES_AHEAD are read.
+        At most MESSAGES_AHEAD messages are read; wait() returns them later. Only the thread that
+        calls wait() may call this.
         """
-        expected = (OSError, ValueError, LocalProtocolError)  # wait() will meet them again
+        # ignored here, because wait() will meet the same error
+        expected = (OSError, ValueError, LocalProtocolError)
         with contextlib.suppress(*expected), selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ)
             while not self._take_in(MESSAGES_AHEAD):
@@ -94,7 +100,7 @@ class Websocket:
         return [message for message, _ in self._messages], bool(self._message)
 
     def send(self, message: str | bytes) -> None:
-        """Send a message; raises OSError when the connection is at its end."""
+        """Send a message; raises OSError if the connection has ended."""
         try:
             self._send(Message(data=message))
         except LocalProtocolError:
@@ -120,10 +126,12 @@ class Websocket:
             raise BadHandshake(str(error)) from None
 
     def _take_in(self, most: int) -> bool:
-        """Keep messages of the data at hand until there are `most`; return whether it is the end.
+        """Take messages out of the data that was read; return whether the connection has ended.
 
-        A close frame waits until the messages before it have been returned, though they can no
-        longer be answered.
+        A close frame waits until the messages before it have been returned, though the client can
+        no longer get answers to them.
+
+        most: stop when so many messages wait to be returned
         """
         while len(self._messages) < most:
             event = self._close_frame or next(self._protocol.events(), None)
@@ -140,7 +148,7 @@ class Websocket:
         return False
 
     def _take_fragment(self, event: Message[Any]) -> None:
-        """Add a fragment to the next message, and keep that if it is whole."""
+        """Add a fragment to the next message; put the message into the queue if it is complete."""
         is_text = isinstance(event, TextMessage)
         self._message += event.data.encode() if is_text else event.data
         if not event.message_finished or len(self._message) > self._max_bytes:
@@ -150,11 +158,14 @@ class Websocket:
         self._messages.append((message, time.perf_counter()))
 
     def _ends(self, event: Event) -> bool:
-        """Answer pings and close frames; return whether the connection has ended."""
+        """Answer a ping or a close frame, and close the connection if the message is too long.
+
+        Returns whether the connection has ended.
+        """
         if isinstance(event, CloseConnection):
             if self._protocol.state is ConnectionState.REMOTE_CLOSING:
                 self._send(event.response())
-            # otherwise the client broke the protocol, and gets the reason
+            # in any other state, wsproto has found a fault of the client; close() sends the reason
             reason = CloseReason.PROTOCOL_ERROR
             if event.code in set(CloseReason):
                 reason = CloseReason(event.code)
@@ -168,7 +179,7 @@ class Websocket:
         return False
 
     def _read(self) -> bool:
-        """Read all data that has arrived; return False at the end of the connection."""
+        """Read data, after waiting for some; return False if the connection has ended."""
         data: bytes = self._socket.recv(_READ_BYTES)
         self._acknowledge_at_once()
         if data:
@@ -176,7 +187,7 @@ class Websocket:
         return bool(data)
 
     def _send(self, event: Any) -> None:
-        """Send a frame."""
+        """Send a frame; event: wsproto's description of it."""
         with self._lock:
             self._socket.sendall(self._protocol.send(event))
         self._acknowledge_at_once()
@@ -184,8 +195,9 @@ class Websocket:
     def _acknowledge_at_once(self) -> None:
         """Ask the system to acknowledge the next data at once.
 
-        It forgets this after each receive and send. Otherwise the simulator's many small writes
-        wait 44 ms for each other's acknowledgement (fact 2).
+        The system forgets this after each receive and send. The simulator sends a message by many
+        small writes. Without this, it waits 44 ms for the acknowledgement of some before it sends
+        the others (fact 2 of docs/reference/protocol.md).
         """
         if hasattr(socket, "TCP_QUICKACK"):  # Linux
             with contextlib.suppress(OSError):  # closed meanwhile
