@@ -31,8 +31,8 @@ class FrameFile:
     path: Location
     offset: int  # bytes before the first frame
     count: int  # number of frames
-    # version_of() the file when it was opened: its size in bytes, and a number that changes when the
-    # file is written again
+    # version_of() the file when it was opened: its size in bytes, and a number that changes when
+    # the file is written again
     version: tuple[int, int]
     sha256: str = ""  # SHA-256 of the whole file, "" if unknown
 

@@ -110,7 +110,7 @@ class Controls:
 
 # ---- which columns
 
-_SPEED_ENDINGS = {  # word in a plain name -> unit
+_SPEED_ENDINGS = {  # last word of a column's plain() name -> unit
     **dict.fromkeys(("mph", "mi_h", "miles_per_hour"), "mph"),
     **dict.fromkeys(
         ("kmh", "kph", "kmph", "km_h", "km_hr", "km_per_h", "kilometers_per_hour"), "km/h"
@@ -145,7 +145,7 @@ def find_controls(
     columns: those to choose from
     preferred: control -> feature to prefer where exactly one of its columns fits
     """
-    # the column of each control, and what is said of controls without one
+    # choose the column of each control; the findings say why a control has none
     chosen: dict[str, Column] = {}
     for name in _FITS:
         fitting = _fitting(name, columns, settings)
@@ -195,10 +195,14 @@ def _asked(name: str, settings: ImportSettings) -> str | None:
 
 
 def _fitting(name: str, columns: Sequence[Column], settings: ImportSettings) -> list[Column]:
-    """Return the columns that may hold a control."""
+    """Return the columns that may hold a control.
+
+    name: name of the control in recording.row.NUMBERS
+    """
     asked = _asked(name, settings)
     if asked:
         return [column for column in columns if asked in (column.name, column.full)]
+    # a column that a setting names for one control is not another control
     taken = {settings.steering_column, settings.throttle_column, settings.speed_column}
     return [
         column
@@ -235,7 +239,7 @@ def _no_control(
 
 # ---- the scale of the steering
 
-_ANGLE_ENDINGS = {  # word in a plain name -> unit
+_ANGLE_ENDINGS = {  # last word of a column's plain() name -> unit
     **dict.fromkeys(("rad", "radian", "radians"), RADIANS),
     **dict.fromkeys(("deg", "degree", "degrees"), DEGREES),
     **dict.fromkeys(("ratio", "normalized", "norm"), RATIO),

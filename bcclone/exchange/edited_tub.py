@@ -121,7 +121,10 @@ class EditedTub(EditedRows):
         return self._records[row].images.get(camera)
 
     def _edits_of(self, deleted: BoolArray) -> Edits:
-        """Return the edits that delete these rows. deleted: (rows,)."""
+        """Return the edits that delete these rows.
+
+        deleted: whether each row is deleted, (rows,)
+        """
         names = self._names
         spans = tuple((names[first], names[last]) for first, last in runs(np.flatnonzero(deleted)))
         if not spans:

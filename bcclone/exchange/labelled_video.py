@@ -35,7 +35,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     Raises UserError for a video or a table that cannot be read.
     """
     path = _only_video(settings.source)
-    labelled = None
+    labelled = None  # the table with its steering
     times = None
     if not settings.steering:
         labelled = read_controls(settings, findings)
@@ -137,7 +137,7 @@ def _rows_by_number(
             values["time_ms"] = round(1000 * frame.seconds)
             yield row_of(values, {"center": frame}, place)
     for numbered, row in rows.items():
-        if not numbered <= index:  # unlike numbered > index, this is also true for NaN
+        if not numbered <= index:  # unlike numbered > index, this is also True for NaN
             findings.leave_out(table.place(row), "the video has ended before it", MISSING)
 
 

@@ -60,7 +60,7 @@ class VideoFrame:
         return np.rot90(rgb, self._turns)
 
     def recorded(self) -> bytes:
-        """Return a JPEG of 320x160 of the frame, stretched; raises BadImage.
+        """Return the frame stretched to 320x160, as a JPEG; raises BadImage.
 
         FFmpeg resizes the YUV planes in which a video is decoded: that takes a third of the time of
         resizing RGB.
@@ -80,6 +80,7 @@ class VideoFrame:
         return bytes(simplejpeg.encode_jpeg_yuv_planes(*planes, quality=75))
 
     def _converted(self, convert: Callable[[Any], Any]) -> Any:
+        """Return what `convert` makes of the decoded frame; raises BadImage if it cannot."""
         width = self.decoded.width
         height = self.decoded.height
         if width * height > MOST_PIXELS:
@@ -194,7 +195,7 @@ def _unfit(container: Any) -> str:
 
 
 def _error() -> tuple[type[Exception], ...]:
-    """Return the errors of reading a video."""
+    """Return the errors that reading a video may raise; a function, since PyAV is loaded late."""
     import av
 
     return (av.FFmpegError, OSError, ValueError)

@@ -1,4 +1,4 @@
-"""A recording after an edit -> its counts, and the spans of rows that are alike, as text."""
+"""A recording after an edit -> counts of its rows, and spans of rows that are alike, as text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -91,6 +91,7 @@ def row_spans(
     deleted: whether a row is deleted, (rows,)
     driven: who drove in each row, None where nothing says it
     """
+    # number of the stretch without a pause that each row is in
     stretches = np.cumsum(np.diff(times_ms, prepend=times_ms[0]) > EPISODE_GAP_MS)
 
     def likeness(row: int) -> tuple[object, ...]:

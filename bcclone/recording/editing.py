@@ -93,7 +93,7 @@ class EditedRows(ABC):
 
     @abstractmethod
     def correct(self, edit: Edit) -> Edits:
-        """Return the edits followed by a MIRROR or ADVANCE; raises UserError if it cannot be."""
+        """Return the edits followed by a MIRROR or ADVANCE; raises UserError if that is refused."""
 
     @abstractmethod
     def image_path(self, row: int, camera: str) -> str | None:
@@ -102,7 +102,7 @@ class EditedRows(ABC):
     @property
     @abstractmethod
     def driven(self) -> Sequence[DrivenRow | None]:
-        """Return who drove in each row, None where nothing says it."""
+        """Return who drove in each row; None for a row of which nothing says it."""
 
     @property
     def images(self) -> ImageIndex | None:
@@ -140,7 +140,7 @@ class EditedRows(ABC):
             self.edits = self.read_edits()
             return self._result(self.edits)
         with locked(self.edits_file, "try again when it has ended", _WAIT_SECONDS):
-            before = self.read_edits()  # others may have edited it since
+            before = self.read_edits()  # another process may have edited the recording since
             self.edits = before
             after = self._after(edit)
             self._write(edit, after)
@@ -198,7 +198,10 @@ class EditedRows(ABC):
             ) from None
 
     def _result(self, before: Edits) -> EditResult:
-        """Return the rows as they are now. before: the edits before the last one."""
+        """Return the counts and spans of the rows as they are now.
+
+        before: the edits before this edit, to count the rows that it changed
+        """
         deleted = self.deleted
         changed = deleted != before.deleted(self.times)
         changed |= self.steering != corrected_steering(self.rows, before)
@@ -215,7 +218,10 @@ class EditedRows(ABC):
 
 
 def _spans_around(kept: Span, count: int) -> tuple[Span, ...]:
-    """Return the spans of the rows before and after the kept span. count: of all rows."""
+    """Return the spans of the rows before and after the kept span; without rows, no span.
+
+    count: number of all rows
+    """
     first, last = kept
     around = ((0, first - 1), (last + 1, count - 1))
     return tuple((begin, end) for begin, end in around if begin <= end)
