@@ -40,8 +40,8 @@ class Warp:
     """
 
     # matrices (3, 3) from pixels of the view to the pixels of the frame that they show
-    ground: FloatArray  # for pixels that show the road
-    sky: FloatArray  # for pixels that show distant points
+    ground: FloatArray  # matrix for pixels that show the road
+    sky: FloatArray  # matrix for pixels that show distant points
     # vector (3,): a pixel of the view shows ground if its product with this vector is above 0
     horizon: FloatArray
 

@@ -98,7 +98,8 @@ def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> st
     reasons: why images of a recording cannot be used, a text for each
     recording: name of the recording in the command
     """
-    ending = f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"  # of BadImage.wrong_size()
+    # the texts of BadImage.wrong_size() end like this
+    ending = f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"
     of_another_size = sum(reason.endswith(ending) for reason in reasons)
     if 2 * of_another_size <= len(reasons):
         return ""

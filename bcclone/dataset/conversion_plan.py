@@ -86,7 +86,7 @@ class ConversionPlan:
     recordings: tuple[RecordingInfo, ...]
     files: Sequence[str]  # path of the image of each frame
     skips: tuple[Skip, ...]  # bad rows, and images without a file
-    notices: tuple[str, ...]  # for the user
+    notices: tuple[str, ...]  # warnings for the user
     rows_read: int  # number of rows of the logs, with bad ones
     images_named: int  # number of images that the rows name, with those without a file
 
@@ -220,7 +220,7 @@ def _parts_of_logs(
     if inputs or not recordings_of_part:
         recordings_of_part[""] = inputs
 
-    logs: dict[Location, tuple[Location, str]] = {}  # by resolved path
+    logs: dict[Location, tuple[Location, str]] = {}  # resolved path -> log, part
     for part, recordings in recordings_of_part.items():
         for path in find_logs(recordings):
             _, first_part = logs.setdefault(path.resolve(), (path, part))

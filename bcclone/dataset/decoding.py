@@ -20,7 +20,7 @@ from bcclone.system.prefetch import prefetch_ordered
 class Decoded:
     """The result for some consecutive files."""
 
-    frames: Image  # those of the readable files, uint8 (frames, height, width, channels)
+    frames: Image  # frames of the readable files, uint8 (frames, height, width, channels)
     checksums: Sequence[int]  # zlib.crc32 of each frame
     errors: Mapping[int, str]  # index among the files -> reason
 

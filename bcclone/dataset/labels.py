@@ -39,7 +39,7 @@ def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: flo
     It is the mean of the recorded steering around a time lead_seconds later, within the episode,
     weighted by a Gaussian of standard deviation smooth_seconds.
 
-    rows: with `episode`, `time_ms`, `steering`, ordered by the first two.
+    rows: table with `episode`, `time_ms` and `steering`, ordered by episode and time
     """
     steering = rows["steering"].to_numpy(np.float64)
     seconds = rows["time_ms"].to_numpy(np.float64) / 1000

@@ -32,7 +32,7 @@ class NewRecording:
     # for each row of the log, what identifies its centre image: the path; or if there is no file, a
     # text with the log and the image's name
     centers: Collection[str]
-    notices: Sequence[str]  # for the user, about rows that are left out
+    notices: Sequence[str]  # messages for the user on rows that are left out
 
     def info(self) -> RecordingInfo:
         log = self.log

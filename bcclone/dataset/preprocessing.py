@@ -81,7 +81,7 @@ class Preprocessing(Checked):
     # the last)
     crop_top: int = 0
     crop_bottom: int | None = None
-    # the frame's columns that are kept, likewise
+    # the frame's columns that are kept, from crop_left up to but not including crop_right
     crop_left: int = 0
     crop_right: int | None = None
     interpolation: str = setting("linear", "how the image is resized", choices=INTERPOLATIONS)

@@ -80,7 +80,7 @@ def assign_validation(
     instead. Blocks and ends are of clock time, so that equal rows, such as rows recorded twice into
     the same log, are on the same side.
 
-    rows: with `time_ms` and `recording`.
+    rows: table with the columns `time_ms` and `recording`
     before: rows of the store to add to, with `validation`. New rows in one of their blocks of time
         are on the same side as that block; recordings held back whole do not count.
     """
@@ -297,8 +297,8 @@ class Windows:
 def windows(samples: SampleTable, seq_length: int) -> Windows:
     """Return the windows of seq_length consecutive rows that end at these samples, in their order.
 
-    samples: those of one side of the split, so that no window reaches into the other. The frames of
-        the earlier rows are found in them, too.
+    samples: samples of one side of the split, so that no window reaches into the other side. They
+        also give the frames of the earlier rows
     """
     newest = samples[samples["frame_offset"] == 0]
     row = newest["row"].astype(np.int64)

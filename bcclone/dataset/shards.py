@@ -95,7 +95,7 @@ class Shard:
     # the file's further frames are copies of frames in earlier shards, which samples of this shard
     # need; these are their numbers in the whole store
     copied: tuple[int, ...]
-    content_hash: str  # that of the shard as a store by itself
+    content_hash: str  # content hash of the shard as a store by itself
     bytes: int  # size of the file
     sha256: str  # SHA-256 of the file
 

@@ -63,7 +63,7 @@ class RecordingInfo:
 
 
 def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
-    """Return the framing that all recordings have, None if they have different ones or none."""
+    """Return the framing of all recordings; None if it differs, or if they have no framing."""
     framings = {recording.framing for recording in recordings}
     if len(framings) != 1:
         return None

@@ -28,10 +28,10 @@ _FULL = RANGES["steering"][1]  # the sharpest steering of a recording
 class Column:
     """A column of numbers."""
 
-    name: str  # by which it is found
+    name: str  # name by which the column is found
     feature: str = ""  # the list-valued column that this number is part of; "" for none
     place: int = 0  # index of this number in the list
-    shown: str = ""  # as messages list it; "" for the full name
+    shown: str = ""  # how messages list the column; "" for the full name
 
     @property
     def full(self) -> str:
@@ -43,7 +43,7 @@ class Column:
 class Controls:
     """The columns of steering, throttle, brake and speed, and how to convert their values."""
 
-    columns: Mapping[str, Column]  # by the names of recording.row.NUMBERS
+    columns: Mapping[str, Column]  # name in recording.row.NUMBERS -> column
     factor: float  # makes the steering -1 to 1, right positive
     words: str  # column, unit and positive side of the steering, for messages
     speed_unit: str  # one of MPH_OF
@@ -142,7 +142,7 @@ def find_controls(
     Raises UserError for a steering that cannot be found or has no unit, and where a column that a
     setting names does not exist, or several times.
 
-    columns: those to choose from
+    columns: the columns to choose from
     preferred: control -> feature to prefer where exactly one of its columns fits
     """
     # choose the column of each control; the findings say why a control has none

@@ -14,7 +14,7 @@ from bcclone.recording.row import CAMERAS, RowError
 
 _LEAST_THROTTLE = 0.01  # a row with less throttle, forwards or backwards, is not counted
 _CLEAR_SHARE = 0.75  # share of the pairs that must grow (or shrink) to show the direction
-_PAIRS = 60  # of a long drive, 60 to 120 pairs of pictures are compared
+_PAIRS = 60  # pairs of pictures that are compared; for a long drive 60 to 120
 _FOLLOWING_MS = 300  # longest time between the two pictures of a pair
 
 

@@ -64,7 +64,7 @@ class EditedTub(EditedRows):
             raise UserError(f"{folder}: a tub without a record that can be used")
         numbers: IndexArray = np.array([record.number for record in self._records])
         self._numbers = numbers
-        self.record_numbers = numbers  # for the editor's page; None for a recording
+        self.record_numbers = numbers  # shown in the editor's page; None for a recording
         left_out = findings.left_out.total()
         if left_out:
             self.unusable = (

@@ -53,7 +53,7 @@ class ExportedRows:
 class Format:
     """A format, which one module defines as FORMAT."""
 
-    name: str  # as in exchange_settings
+    name: str  # key of IMPORT_FORMATS in exchange_settings
     detect: Callable[[Path], bool]  # whether a path looks like a source in this format
     # yields the rows of the source that can be used; counts the others in Findings
     read: Callable[[ImportSettings, Findings], Iterator[ExchangedRow]]

@@ -36,7 +36,7 @@ _ROWS_AT_ONCE = 8  # rows that a thread converts together
 class CameraPath:
     """How a camera moved around the time of a row, as motion.csv states it."""
 
-    curvature: float  # to the right positive, 1 / camera height
+    curvature: float  # positive to the right, in 1 / camera height
     error: float  # standard error of the curvature
     speed: float  # camera heights a second
 

@@ -85,7 +85,7 @@ def _is_source(path: Path) -> bool:
 def stated_focal_mm(source: Path) -> float | None:
     """Return the focal length that a source states, for film of 36x24 mm.
 
-    None if it is no video, or states none.
+    Returns None if the source is no video, or states no focal length.
     """
     if not _is_source(source):
         return None
@@ -101,7 +101,7 @@ def _rows_without_table(
 ) -> Iterator[ExchangedRow]:
     """Yield a row for each frame, with a steering of 0.
 
-    frame_rate: count the times, so many frames a second; None for the video's own times
+    frame_rate: frames a second, from which the times are counted; None for the video's own times
     """
     words = f"counted, {frame_rate:g} a second" if frame_rate else "of the video"
     findings.notes.append(f"times: {words}")

@@ -226,7 +226,7 @@ class Findings:
         )
 
     def _frame_rate(self) -> float | None:
-        """Return the usual rows a second, None for a single row."""
+        """Return the usual number of rows a second, None for a single row."""
         drives = [np.sort(np.asarray(times, np.int64)) for times in self._times.values()]
         steps = np.concatenate([np.diff(times) for times in drives])
         steps = steps[(steps > 0) & (steps <= EPISODE_GAP_MS)]

@@ -166,7 +166,7 @@ def _same_instant(
     paired in order.
 
     center, side: rows of the two cameras, in order of time
-    at: as in images_by_instant()
+    at: time or number of each row of the table, see images_by_instant()
     """
     longest = 0
     if is_timed:

@@ -44,7 +44,7 @@ _CODECS = {  # names of the codecs that cameras write, and of their decoders
 class VideoFrame:
     """A frame of a video."""
 
-    seconds: float  # since the first frame
+    seconds: float  # time since the first frame
     decoded: Any  # av.VideoFrame
 
     @property
@@ -73,7 +73,7 @@ class VideoFrame:
         )
         planes = []
         for plane in fitted.planes:
-            # a line in memory may be longer than the picture is wide: cut off the padding
+            # a line in memory may be longer than the picture is wide: remove the padding
             lines = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
             turned = np.rot90(lines[:, : plane.width], self._turns)
             planes.append(np.ascontiguousarray(turned))

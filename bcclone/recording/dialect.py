@@ -104,7 +104,7 @@ def text_of(data: bytes) -> str:
         except UnicodeDecodeError:
             text = data.decode("cp1252", errors="replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.replace("\ufeff", "")  # of several logs in one file, each has a mark
+    return text.replace("\ufeff", "")  # each log of a joined file has a mark
 
 
 def is_header(text: str) -> bool:

@@ -65,10 +65,11 @@ class EditedRows(ABC):
     unusable: str = ""  # which records of a tub have no row, and why; "" if all have one
 
     def __init__(self, path: Path, rows: pd.DataFrame) -> None:
-        self.path = path  # of the log, or of the tub's folder
-        self.rows = rows  # with at least the columns time_ms, center and NUMBERS
+        self.path = path  # path of the log, or of the tub's folder
+        self.rows = rows  # table with at least the columns time_ms, center and NUMBERS
         self.times: IndexArray = rows["time_ms"].to_numpy(np.int64)
-        # from the first row to each; rounded to milliseconds, so that 0.8s finds the row at 0.8 s
+        # time of each row since the first one; rounded to milliseconds, so that 0.8s finds the row
+        # at 0.8 s
         self.seconds: FloatArray = np.round(seconds_since_first(self.times / 1000), 3)
         self.edits = self.read_edits()
 

@@ -160,7 +160,7 @@ def with_edits(as_recorded: Log, edits: Edits) -> Log:
 def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
     """Return the steering of all rows, mirrored and advanced as edits ask for, (rows,).
 
-    rows: as recorded, in order of time
+    rows: all rows as recorded, in order of time
     """
     steering = rows["steering"].to_numpy(np.float64)
     if edits.mirrors:
@@ -429,7 +429,7 @@ def _checked_rows(
     spaced_commas: whether it has decimal commas, and commas with a space as separators
     """
     timed = [(time_of(fields.images[0]), fields) for fields in split]
-    speed_mph = 0.0  # of the row before
+    speed_mph = 0.0  # speed of the row before
     for time_ms, fields in sorted(timed, key=itemgetter(0)):
         try:
             if spaced_commas and fields.columns < 7:

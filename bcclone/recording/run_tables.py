@@ -172,7 +172,7 @@ def read_trace(folder: Location) -> dict[str, TracePoint]:
 def answer_row(image: str, seconds: float) -> str:
     """Return the row of answers.csv for an image's base name.
 
-    seconds: from the request to the answer
+    seconds: time from the request to the answer
     """
     return f"{image},{seconds * 1000:.3f}"
 

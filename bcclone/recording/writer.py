@@ -74,7 +74,11 @@ class RecordingWriter:
         self.rows += 1
 
     def remove_if_void(self) -> None:
-        """If no row was written, remove the files and folders that this object made."""
+        """If no row was written, remove the log, the tables next to it, and the empty folders.
+
+        The folder must have been free before, see is_free(): rows of an earlier recording would be
+        removed, too.
+        """
         if self.rows:
             return
         with suppress(OSError):
