@@ -1,10 +1,11 @@
 """Turn pictures of another camera into frames of the simulator's camera.
 
-In: a picture of any size. Out: a frame, 320x160. Nothing else defines how that is done.
+In: a picture of any size. Out: a frame, 320x160. A `Framing` says how; nothing else does.
 
-Without a lens, rows and columns of the picture are kept and stretched. With one, the picture is
-warped as if the simulator's camera (geometry.py) stood where the other one stands and looked along
-the road; the equidistant fisheye is that of J. Kannala, S. Brandt, "A generic camera model", 2006.
+Without a lens, the chosen rows and columns of the picture are stretched to a frame. With a lens,
+the picture is warped as if the simulator's camera (geometry.py) stood where the other one stands
+and looked along the road; the equidistant fisheye is that of J. Kannala, S. Brandt, "A generic
+camera model", 2006.
 """
 
 import json
@@ -37,13 +38,13 @@ class Lens:
     Coordinate 0 is the centre of the first pixel.
     """
 
-    focal_px: float  # focal length
-    # where a straight level road ends
-    horizon_row: float
-    vanishing_column: float
-    # by which the picture is turned clockwise about the road's end
+    focal_px: float  # focal length in pixels
+    horizon_row: float  # row in which a straight level road ends
+    vanishing_column: float  # column in which it ends
+    # angle by which the picture is turned clockwise about the end of the road
     roll_degrees: float = 0.0
-    # whether the distance from the picture's middle grows with the angle and not with its tangent
+    # whether it is a fisheye: the distance of a point from the middle of the picture grows with the
+    # angle from the camera's axis, and not with the tangent of that angle
     fisheye: bool = False
 
     def __post_init__(self) -> None:
@@ -58,12 +59,16 @@ class Lens:
 
     def degrees_across(self, width: int) -> float:
         """Return the horizontal angle of view of a picture of this width."""
-        distance = width / 2 / self.focal_px  # of the edge from the middle, in focal lengths
+        # from the middle of the picture to its edge, in focal lengths
+        distance = width / 2 / self.focal_px
         angle = distance if self.fisheye else math.atan(distance)
         return math.degrees(2 * angle)
 
     def scaled(self, across: float, down: float) -> Self:
-        """Return the same lens for a picture with more or fewer pixels."""
+        """Return the same lens for a picture with more or fewer pixels.
+
+        across, down: factors of the columns and of the rows
+        """
         return replace(
             self,
             focal_px=self.focal_px * across,
@@ -92,7 +97,7 @@ class Lens:
         scale = distance_px / np.maximum(across, 1e-12)
         seen = middle[:, np.newaxis] + np.stack([right * scale, down * scale])
 
-        # the picture is turned about the road's end
+        # turn the picture about the end of the road
         sine = math.sin(math.radians(self.roll_degrees))
         cosine = math.cos(math.radians(self.roll_degrees))
         roll = np.array([[cosine, -sine], [sine, cosine]])
@@ -123,14 +128,14 @@ class Lens:
 
 @dataclass(frozen=True)
 class Sampling:
-    """For each pixel of a frame, where to sample the picture after it was reduced to a size."""
+    """For each pixel of a frame, the point of the reduced picture whose colour it gets."""
 
-    # size of the reduced picture
+    # size to which the picture is reduced first
     width: int
     height: int
-    # column and row of the upper left one of the four pixels around the point, (160, 320, 2)
+    # column and row of the upper left of the four pixels around the point, (160, 320, 2)
     corner: npt.NDArray[np.int16]
-    # offset from the corner to the point, columns and rows in 32nds of a pixel, (160, 320, 2)
+    # from the corner to the point, columns and rows in 32nds of a pixel, (160, 320, 2)
     fraction: npt.NDArray[np.int32]
 
     @property
@@ -167,8 +172,8 @@ class Framing:
     # size of the pictures
     width: int
     height: int
-    # which rows and columns to use, without a lens: from the first up to but not including the
-    # second, None for all
+    # without a lens, which rows and columns to use: from the first number up to but not including
+    # the second; None for all
     rows: tuple[int, int] | None = None
     columns: tuple[int, int] | None = None
     # warps the picture to the simulator's view; where that reaches beyond the picture, the
@@ -187,6 +192,11 @@ class Framing:
             raise BadImage("both a lens and rows or columns to keep, expected only one")
 
     def _check_kept(self, name: str, kept: tuple[int, int] | None, size: int) -> None:
+        """Raise BadImage if a picture does not have the rows or columns to use.
+
+        name: "rows" or "columns"
+        size: how many of them a picture has
+        """
         if kept is None:
             return
         first, end = kept
@@ -197,9 +207,9 @@ class Framing:
 
     @classmethod
     def of(cls, picture: Image, rows: tuple[int, int] | None = None) -> Self:
-        """Return the plain framing of a picture, (height, width, 3).
+        """Return the framing of a picture, (height, width, 3), without a lens.
 
-        Raises BadImage for rows that it does not have.
+        Raises BadImage for rows that the picture does not have.
         """
         height, width = picture.shape[:2]
         return cls(width, height, rows)
@@ -245,12 +255,12 @@ class Framing:
 
     @property
     def cuts(self) -> bool:
-        """Return whether it does more than to stretch the whole picture."""
+        """Return whether the framing does more than stretch the whole picture."""
         return bool(self.lens or self.rows or self.columns)
 
     @property
     def has_shape_of_frames(self) -> bool:
-        """Return whether its pictures are 2:1, as frames are."""
+        """Return whether the pictures are 2:1, as frames are."""
         return _is_about_1(self.width * FRAME_HEIGHT / (self.height * FRAME_WIDTH))
 
     def describe(self) -> str:
@@ -294,9 +304,9 @@ def read_framing(path: Path) -> Framing:
 
 
 def framing_of(log: Location) -> Framing | None:
-    """Return the framing in the file next to a log; raises UserError.
+    """Return the framing in framing.json next to a log; raises UserError.
 
-    None without such a file, and for a log at a URL.
+    Returns None without such a file, and for a log at a URL.
     """
     path = log.parent / FRAMING_NAME
     if not isinstance(path, Path) or not path.is_file():
@@ -307,7 +317,8 @@ def framing_of(log: Location) -> Framing | None:
 def check_framed(log: Path, model: str, framing: Framing | None) -> None:
     """Raise UserError if a recording and a model both have a framing, and these differ.
 
-    framing: the model's, None for the simulator's frames
+    model: name of the model, for the message
+    framing: the model's framing, None for frames of the simulator
     """
     recorded = framing_of(log)
     if framing and recorded and recorded != framing:
@@ -320,7 +331,7 @@ def check_framed(log: Path, model: str, framing: Framing | None) -> None:
 
 
 def _is_about_1(ratio: float) -> bool:
-    """Return whether two shapes are the same, up to what rounding to whole pixels changes."""
+    """Return whether the ratio of two shapes is 1, but for rounding to whole pixels."""
     return abs(ratio - 1) <= 0.02
 
 
@@ -332,7 +343,7 @@ def _slice_of(kept: tuple[int, int] | None) -> slice:
 
 
 def _scaled(kept: tuple[int, int] | None, factor: float) -> tuple[int, int] | None:
-    """Return rows or columns for a picture with more or fewer pixels, at least one of them."""
+    """Return the rows or columns to use for a picture with more or fewer pixels, at least one."""
     if kept is None:
         return None
     first = round(kept[0] * factor)
@@ -342,7 +353,7 @@ def _scaled(kept: tuple[int, int] | None, factor: float) -> tuple[int, int] | No
 
 @lru_cache(maxsize=64)
 def sampling_of(framing: Framing) -> Sampling:
-    """Return where the pixels of a frame lie in a picture.
+    """Return where the pixels of a frame are in a picture.
 
     Raises ValueError for a framing without a lens.
     """

@@ -24,31 +24,32 @@ from bcclone.system.opencv import cv2, recolored
 
 # the simulator's cameras, as they are mounted in its car
 FOCAL_PX = FRAME_HEIGHT / 2 * math.sqrt(3)  # focal length, for 60 degrees from top to bottom
-HEIGHT_M = 1.278  # of the cameras above the road
+HEIGHT_M = 1.278  # height of the cameras above the road
 VANISHING_ROW = 59.4  # row of a frame, from 0 at the top, in which a straight, level road ends
-ROLL_DEGREES = -1.11  # about the axis ahead, from the axis to the right towards the one down
-YAW_DEGREES = 0.723  # to the right of straight ahead
+# turn about the axis ahead; above 0, from the axis to the right towards the axis down
+ROLL_DEGREES = -1.11
+YAW_DEGREES = 0.723  # direction of the cameras, to the right of straight ahead
 
 
 @dataclass(frozen=True)
 class Warp:
     """How a frame is turned into the view from another position.
 
-    Several warps may be in one: then the arrays have one more axis, which comes first. Pixels are
+    One Warp may hold several warps: then each array has one more axis, the first. Pixels are
     (column, row, 1); column 0 and row 0 are the centre of the first pixel.
     """
 
     # matrices (3, 3) from pixels of the view to the pixels of the frame that they show
-    ground: FloatArray  # for pixels that show the road
-    sky: FloatArray  # for pixels that show distant points
-    # vector (3,): a pixel shows ground if its product with this vector is above 0
+    ground: FloatArray  # matrix for pixels that show the road
+    sky: FloatArray  # matrix for pixels that show distant points
+    # vector (3,): a pixel of the view shows ground if its product with this vector is above 0
     horizon: FloatArray
 
     def __getitem__(self, index: int) -> "Warp":
         return Warp(self.ground[index], self.sky[index], self.horizon[index])
 
     def through(self, view: Any, frame: Any) -> "Warp":
-        """Return the same warp between images that are made of views and frames.
+        """Return the same warp for images that are made of the views and the frames.
 
         view, frame: (3, 3), from pixels (column, row, 1) of a camera frame to those of the image:
             Preprocessing.frame_to_prepared for prepared images, flip_pixels() @ that for mirror
@@ -131,8 +132,9 @@ def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) 
         degrees = math.degrees(np.abs(yaw_rad).max())
         raise ValueError(f"yaw of {degrees:g} degrees, expected less than 90")
 
-    # some parts of the move may be numbers and some arrays; all get the shape of their sum
+    # some fields of the move may be numbers and some arrays; all get the shape of their sum
     zeros = xp.zeros_like(offset_m + yaw_rad + ahead_m + pitch_rad)
+    # which side of the view is right: -1 mirrors the world
     side = xp.where(mirrored, zeros - 1, zeros + 1)
 
     # the ray of each pixel of the view, in the car's axes
@@ -142,7 +144,8 @@ def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) 
     down = rays[..., 1, :]
     ahead = rays[..., 2, :]
 
-    # distant points do not move with the camera; a point of the road is HEIGHT_M below it
+    # a moved camera sees distant points in the same direction as before, but in another direction a
+    # point of the road, which is HEIGHT_M below it
     nearer_right = right + (side * offset_m / HEIGHT_M)[..., None] * down
     nearer_ahead = ahead + ((ahead_m + zeros) / HEIGHT_M)[..., None] * down
     return Warp(
@@ -155,7 +158,7 @@ def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) 
 def flip_pixels(width: int) -> FloatArray:
     """Return the matrix, (3, 3), from pixels of an image to the pixels of its mirror image.
 
-    width: of the image, in pixels
+    width: width of the image in pixels
     """
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 

@@ -21,7 +21,7 @@ FRAME_WIDTH = 320
 FRAME_HEIGHT = 160
 
 IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
-MISSING = " is missing"  # the reason that try_frame() gives for a frame without a path
+MISSING = " is missing"  # what try_frame() says of a frame without a path
 
 
 def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
@@ -29,7 +29,7 @@ def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
 
     Raises BadImage for anything except a complete JPEG of that size.
     """
-    # before any memory is reserved, because a small file can declare a huge image
+    # check the size before any memory is reserved, because a small file can declare a huge image
     width, height = jpeg_size(data)
     if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
         raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
@@ -98,7 +98,8 @@ def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> st
     reasons: why images of a recording cannot be used, a text for each
     recording: name of the recording in the command
     """
-    ending = f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"  # of BadImage.wrong_size()
+    # the texts of BadImage.wrong_size() end like this
+    ending = f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"
     of_another_size = sum(reason.endswith(ending) for reason in reasons)
     if 2 * of_another_size <= len(reasons):
         return ""

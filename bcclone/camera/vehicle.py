@@ -27,7 +27,7 @@ MOUNTS = {
     "left": (-0.806, 1.2, 0.984),
     "right": (0.825, 1.2, 0.999),
 }
-# from the rear axle, which is the point that follows the path, ahead to the centre camera
+# distance of the centre camera ahead of the rear axle, whose middle is the point on the car's path
 CAMERA_AHEAD_M = 2.6
 # height of the car's origin, chosen so that at full throttle the cameras are as high as in
 # recordings, 1.28 m: docs/explanation/replay.md
@@ -57,12 +57,12 @@ class SteeringLaw:
         return self.gain * math.tan(lagged * full_lock) / full_lock + self.bias
 
     def follow(self, lagged: float, steering: float, seconds: float) -> float:
-        """Return the lagged steering after some seconds: the one that the car's yaw rate shows.
+        """Return the lagged steering after some seconds, which the car's yaw rate shows.
 
         It follows the steering of the wheels with a first-order lag.
 
-        lagged: the lagged steering before
-        steering: of the wheels during these seconds
+        lagged: the lagged steering at the start of these seconds
+        steering: steering of the wheels during these seconds
         """
         lag_seconds = max(self.lag_seconds, 1e-6)  # a lag of 0 must not divide by 0
         followed = 1 - math.exp(-seconds / lag_seconds)
@@ -73,8 +73,8 @@ class SteeringLaw:
     ) -> tuple[float, ...]:
         """Return the curvature of the path at each row of a drive, (rows,).
 
-        steering: of the wheels at each row, (rows,)
-        seconds: from each row to the next, (rows,)
+        steering: steering of the wheels at each row, (rows,)
+        seconds: time from each row to the next, (rows,)
         ends: whether a gap follows the row, after which the lag begins anew, (rows,)
         """
         curvatures = []
@@ -94,7 +94,7 @@ def steering_to_line(lateral_offset_m: Any, yaw_rad: Any, lookahead_m: Any, xp: 
     (R. C. Coulter, "Implementation of the pure pursuit path tracking algorithm", CMU-RI-TR-92-01,
     1992).
 
-    The first three are numbers, or arrays (...,) like the result.
+    The first three parameters are numbers, or arrays (...,) like the result.
 
     lateral_offset_m: how far the car is to the right of the line
     yaw_rad: how far the car is turned to the right, from the direction of the line
@@ -109,8 +109,8 @@ def steering_to_line(lateral_offset_m: Any, yaw_rad: Any, lookahead_m: Any, xp: 
 def steering_of(curvature: Any, xp: Any = np) -> Any:
     """Return the steering, -1 to 1, that drives an arc of this curvature, in 1/m to the right.
 
-    A kinematic bicycle needs the wheel angle atan(wheelbase x curvature); the car's yaw rate is
-    YAW_GAIN times that of the bicycle, so it needs less.
+    A kinematic bicycle needs the wheel angle atan(wheelbase x curvature). The car's yaw rate is
+    YAW_GAIN times that of the bicycle, so the car needs a smaller angle.
     """
     wheel = xp.arctan(WHEELBASE_M * curvature / YAW_GAIN)
     return xp.clip(wheel / math.radians(FULL_LOCK_DEGREES), -1.0, 1.0)
@@ -133,15 +133,16 @@ def lookahead_of(lateral_offset_m: float, steering: float) -> float:
 def steering_back(lateral_offset_m: float, speed: float, seconds: float) -> float:
     """Return the constant steering, 0 to 1, that brings the car back to its line after this time.
 
-    The line is straight. The car starts parallel to it and crosses it at an angle; to stay on it,
-    it would have to steer against that. Its yaw follows the wheel with a lag, so the lookahead is
-    the distance at which a car without a lag has moved as far to the side: the yaw rate of the car
-    with lag rises as 1 - exp(-t / lag), which is integrated twice. Returns 1 if full lock is not
-    enough.
+    The line is straight. The car starts parallel to the line and crosses it at an angle; to stay on
+    the line, it would have to steer back. Returns 1 if full lock is not enough.
+
+    The car's yaw follows the wheels with a lag: its yaw rate rises as 1 - exp(-t / lag). Integrated
+    twice, this gives how far the car moves to the side. A car without the lag moves as far in a
+    shorter time, and the lookahead is the distance that it drives in that time.
 
     lateral_offset_m: distance from the line, 0 or more
     speed: metres per second
-    seconds: in which the car is to be back
+    seconds: time after which the car is back at the line
     """
     lag = STEERING_LAG_SECONDS
     square = seconds**2 - 2 * lag * seconds + 2 * lag**2 * (1 - math.exp(-seconds / lag))
@@ -150,7 +151,7 @@ def steering_back(lateral_offset_m: float, speed: float, seconds: float) -> floa
 
 
 def seconds_back(lateral_offset_m: float, speed: float, steering: float) -> float:
-    """Return after how many seconds of this steering the car is back: inverts steering_back().
+    """Return after how many seconds of this steering the car is back; inverts steering_back().
 
     Returns infinity for a steering of 0 or less, or a car that stands still.
     """

@@ -34,8 +34,9 @@ class Output:
         )
 
 
-# In the order of the numbers that a network computes; a network has the first one, two or all. The
-# labels of the steering are not made from its row here, but by labels.steering_labels().
+# In the order of the numbers that a network computes: a network has the first output, the first
+# two, or all three. Only the labels of the steering are not made as its row here says, but by
+# labels.steering_labels().
 OUTPUTS = (
     Output("steering", "steering", "the steering alone", "steering"),
     Output(
@@ -85,6 +86,7 @@ def steering_output(names: Iterable[str]) -> tuple[str, bool]:
     names: names of the network's outputs
     """
     names = [*names]
+    # parts of names that exclude the steering, and parts that show it
     surely_none = re.compile("throttle|speed|brake|accel|confidence|img_out")
     surely_steering = re.compile("angle|steer|wheel")
     candidates = [name for name in names if not surely_none.search(name.lower())]
@@ -98,8 +100,10 @@ def steering_output(names: Iterable[str]) -> tuple[str, bool]:
 def outputs_of(predict: str) -> tuple[Output, ...]:
     """Return the outputs of a network trained with --predict.
 
-    These are the rows of OUTPUTS up to the one with this `predict`. For another choice, such as
-    "path", it is the steering alone.
+    These are the rows of OUTPUTS up to the row whose `predict` is the choice. A choice without a
+    row, such as "path", has the steering alone.
+
+    predict: choice of --predict
     """
     names = [output.predict for output in OUTPUTS]
     if predict not in names:

@@ -69,7 +69,7 @@ class Conversion:
             "frames": self.frames,
             "logs": [asdict(log) for log in self.logs],
             "samples": {"train": self.train, "validation": self.validation, "test": self.test},
-            "torn": self.split_pairs,
+            "torn": self.split_pairs,  # this key's name is known to users
             "skipped": len(self.skips),
             "seconds": round(self.seconds, 3),
             "output": str(self.output),
@@ -145,6 +145,7 @@ class OneFile:
         ):
 
             def advance(count: int) -> None:
+                # a guess: each row has the same number of files
                 rows_done = rows * (int(progress.done) + count) // files
                 progress.advance(count, f"{rows_done}/{rows} rows")
 
@@ -172,7 +173,7 @@ def convert(
         preprocessing, samples = _chosen_settings(settings, old)
         held_back = {TEST: settings.test_recordings, VALIDATION: settings.validation_recordings}
         plan = make_plan(settings.inputs, samples, old, notify, held_back)
-        if plan.rows.empty and old:
+        if plan.rows.empty and old:  # it has all of the rows already
             written = Written(old, plan.skips, NO_CHECKSUMS)
         else:
             if old and not settings.force:
@@ -274,9 +275,9 @@ def open_in_place(
 def _chosen_settings(
     settings: PreprocessSettings, old: Store | None
 ) -> tuple[Preprocessing, SampleSettings]:
-    """Return the settings of images and samples: those chosen, else the old store's, else defaults.
+    """Return how images and samples are made: as the user chose, else as in the old store.
 
-    Raises UserError if the old store was made in another way.
+    What neither decides has its default. Raises UserError if the old store was made in another way.
     """
     images = old.preprocessing if old else Preprocessing()
     samples = old.sample_settings if old else SampleSettings()
@@ -284,7 +285,7 @@ def _chosen_settings(
         settings.preprocess, settings.size, settings.preprocessing or images
     )
     chosen_samples = replace(samples, **settings.samples)
-    if settings.validation_recordings and not old:  # they are the validation set, whole
+    if settings.validation_recordings and not old:  # these alone are the validation set
         chosen_samples = replace(chosen_samples, validation=0.0)
     if old and (chosen_images != images or chosen_samples != samples):
         raise UserError(

@@ -1,4 +1,4 @@
-"""What a user should know about a store: recordings without steering, copies, and an odd split."""
+"""Notices on a new store: recordings with constant steering, likely copies, an uneven split."""
 
 from collections.abc import Iterator, Mapping
 
@@ -16,11 +16,13 @@ from bcclone.system.statistics import constant
 def recording_notices(store: Store, checksums: npt.NDArray[np.uint32]) -> Iterator[str]:
     """Yield a notice for each recording with nothing to learn from, and for each likely copy.
 
-    checksums: of each frame, (frames,), or none.
+    checksums: CRC-32 of each frame, (frames,); empty if no frame was written
     """
-    many_equal = 0.05  # of a recording's rows
+    # share of a recording's rows with a frame of an earlier recording; with more, it may be a copy
+    many_equal = 0.05
     numbers = store.rows["recording"].astype(np.int64)
     is_equal = _equals_earlier_recording(store.rows, checksums)
+    # indices of the rows of each recording
     recordings = np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers)) + 1)
     for rows in recordings:
         path = store.recordings[numbers[rows[0]]].path
@@ -42,18 +44,24 @@ def recording_notices(store: Store, checksums: npt.NDArray[np.uint32]) -> Iterat
 
 
 def _equals_earlier_recording(rows: RowTable, checksums: npt.NDArray[np.uint32]) -> BoolArray:
-    """Return which rows have a frame that an earlier recording has, too, bool (rows,)."""
+    """Return which rows have a frame that an earlier recording has, too, bool (rows,).
+
+    checksums: CRC-32 of each frame, (frames,); if it is empty, no row counts
+    """
     numbers = rows["recording"].astype(np.int64)
     is_equal = np.zeros(len(numbers), np.bool_)
     if not len(checksums):
         return is_equal
-    frames = np.max([rows[name] for name in FRAME_COLUMNS], axis=0)  # one of each row
+    # the frame of one camera for each row that has any, since NO_FRAME is -1
+    frames = np.max([rows[name] for name in FRAME_COLUMNS], axis=0)
     with_frame = np.flatnonzero(frames != NO_FRAME)
+    # `first`: where each checksum occurs first; `number`: which of the checksums each frame has
     _, first, number = np.unique(
         checksums[frames[with_frame]], return_index=True, return_inverse=True
     )
     numbers_with_frame = numbers[with_frame]
-    first_recording = numbers_with_frame[first[number]]  # with a frame of the same checksum
+    # for each frame, the first recording that has a frame with the same checksum
+    first_recording = numbers_with_frame[first[number]]
     is_equal[with_frame] = numbers_with_frame > first_recording
     return is_equal
 
@@ -63,10 +71,11 @@ def split_notices(
 ) -> Iterator[str]:
     """Yield a notice for a split that is far from what was asked for, or costs many samples.
 
-    counts: as count_samples() returns them.
-    split_pairs: as count_split_pairs() returns them.
+    counts: number of samples of each part, and of copies, see count_samples()
+    split_pairs: number of samples that the split leaves out, see count_split_pairs()
     """
     validation = counts[VALIDATION]
+    # the repeated samples of take-overs count only once
     total = counts[TRAINING] + validation - counts["copies"]
     wanted = settings.validation * total
     if wanted and not wanted / 2 <= validation <= 2 * wanted:
@@ -77,7 +86,7 @@ def split_notices(
             "back its end with --split end, or train on all of it with --validation 0"
         )
 
-    many_pairs = 0.05  # of the samples
+    many_pairs = 0.05  # share of the samples; fewer need no notice
     all_samples = total + split_pairs
     if split_pairs > many_pairs * all_samples:
         remedy = "a longer --block-seconds" if settings.split == "blocks" else "--split blocks"

@@ -1,7 +1,8 @@
 """Plan a conversion: read the logs, and list the rows to convert and each image file they need.
 
 In: recordings, and the store to add to, if any. Out: a `ConversionPlan`. No image is opened here.
-A `StorePart` of the plan is what one file of a store is written from.
+A `StorePart` of the plan is what one file of a store is written from. The `part` of a row or a log
+is another thing: one of sample_settings.PARTS, for training, validation or test.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -32,7 +33,7 @@ from bcclone.system.progress import Notify
 
 @dataclass(frozen=True)
 class LogRead:
-    """A log that was read."""
+    """The counts of a log that was read."""
 
     path: str
     rows: int  # number of usable rows, with repeated ones
@@ -58,12 +59,12 @@ class StorePart:
     # how frames and samples are made
     preprocessing: Preprocessing
     samples: SampleSettings
-    # with the columns of ConversionPlan.rows: the rows of this part, and before them `context` rows
-    # that are not written, but whose frames samples of the part need
+    # the rows of this file, with the columns of ConversionPlan.rows; before them are `context` rows
+    # that are not written, because samples of the file need their frames
     rows: pd.DataFrame
     files: Sequence[str]  # paths of images; the columns `frame_CAMERA` are indices into them
     recordings: Sequence[RecordingInfo]  # the recordings of the rows
-    context: int = 0  # number of those rows before the part
+    context: int = 0  # number of the rows that are not written, at the beginning of `rows`
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class ConversionPlan:
     recordings: tuple[RecordingInfo, ...]
     files: Sequence[str]  # path of the image of each frame
     skips: tuple[Skip, ...]  # bad rows, and images without a file
-    notices: tuple[str, ...]  # for the user
+    notices: tuple[str, ...]  # warnings for the user
     rows_read: int  # number of rows of the logs, with bad ones
     images_named: int  # number of images that the rows name, with those without a file
 
@@ -95,7 +96,7 @@ class ConversionPlan:
         Raises UserError if no image can be used, or, unless allowed, more than 5 % of the rows or
         images cannot.
 
-        unusable: index of a file -> reason.
+        unusable: index of a file in `files` -> reason
         """
         if not self.images_named:
             raise UserError(
@@ -117,18 +118,22 @@ class ConversionPlan:
 
     def _skip_of(self, file: int, reason: str) -> Skip:
         """Return the skip of an unusable file, at the first row that names it."""
-        names_it = (self.rows[FRAME_COLUMNS] == file).any(axis=1)
-        row = self.rows.iloc[int(np.argmax(names_it))]
+        names_it = np.argwhere((self.rows[FRAME_COLUMNS] == file).to_numpy())  # (n, 2)
+        index, camera = names_it[0].tolist()
+        row = self.rows.iloc[index]
+        # recordings are numbered through the whole store, and `logs` begins with the first new one
         log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
         name = Path(self.files[file]).name
-        return Skip(log, int(row["line"]), f"image {name} cannot be used: {reason}")
+        reason = f"image {name} cannot be used: {reason}"
+        return Skip(log, int(row["line"]), reason, CAMERAS[camera])
 
 
 def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> IndexArray:
-    """Return the number in a store of the frame of each image file, (files,), or NO_FRAME.
+    """Return the number that the frame of each image file has in a store, or NO_FRAME, (files,).
 
-    unusable: indices of the files without a frame.
-    first: number of the first frame.
+    files: number of the files
+    unusable: indices of the files without a frame
+    first: number of the first frame
     """
     is_usable = np.ones(files, np.bool_)
     is_usable[list(unusable)] = False
@@ -148,9 +153,9 @@ def make_plan(
     all of them. Raises ForeignLog for a file that is not a log, and UserError if no row is left, or
     a log is named for two parts.
 
-    notify: takes a line for each log that was read.
-    held_back: part of the samples -> recordings that are this part, whole; they are read first, so
-        that no other recording has their images.
+    notify: called with a line for each log that was read
+    held_back: VALIDATION or TEST -> recordings that are held back whole for this part. They are
+        read first, since a row that two recordings have belongs to the one that is read first
     """
     first_recording, next_episode = _first_new_numbers(old)
     logs_read: list[LogRead] = []
@@ -206,16 +211,16 @@ def _first_new_numbers(old: Store | None) -> tuple[int, int]:
 def _parts_of_logs(
     inputs: tuple[str, ...], held_back: Mapping[str, tuple[str, ...]]
 ) -> dict[Location, str]:
-    """Return the part of the samples that each log is, "" for one that is split.
+    """Return log -> VALIDATION or TEST if it is held back whole, "" if it is split.
 
-    Raises UserError for a log of two parts.
+    Raises UserError for a log that is named for two parts.
     """
     recordings_of_part = {part: names for part, names in held_back.items() if names}
     # without any recording, find_logs() says what it expects
     if inputs or not recordings_of_part:
         recordings_of_part[""] = inputs
 
-    logs: dict[Location, tuple[Location, str]] = {}  # by resolved path
+    logs: dict[Location, tuple[Location, str]] = {}  # resolved path -> log, part
     for part, recordings in recordings_of_part.items():
         for path in find_logs(recordings):
             _, first_part = logs.setdefault(path.resolve(), (path, part))
@@ -238,9 +243,11 @@ def _numbered(new: NewRecording, recording: int, first_episode: int, part: str) 
 
 
 def _notices_of_choice(logs: Sequence[LogRead], chosen_rows: int, choice: str) -> list[str]:
-    """Return the notice of rows that a choice by driver leaves out; raises UserError if it is all.
+    """Return the notice of rows that the choice by driver leaves out, if it leaves out any.
 
-    choice: one of sample_settings.ROWS.
+    Raises UserError if it leaves out all rows.
+
+    choice: one of sample_settings.ROWS
     """
     left_out = sum(log.rows for log in logs) - chosen_rows
     if not chosen_rows:
@@ -256,9 +263,10 @@ def _notices_of_choice(logs: Sequence[LogRead], chosen_rows: int, choice: str) -
 def _joined(
     added: Sequence[NewRecording], samples: SampleSettings, old: Store | None
 ) -> tuple[pd.DataFrame, Sequence[str]]:
-    """Return the rows of all recordings, and the files of their frames, in the order of the rows.
+    """Return the rows of all recordings, and the files of their frames.
 
-    So the frames of neighbouring rows are next to each other in a store.
+    The files are in the order of the rows, so that the frames of neighbouring rows are next to each
+    other in the store.
     """
     if not added:
         return pd.DataFrame(), ()
@@ -273,7 +281,7 @@ def _joined(
     for camera in CAMERAS:
         rows[f"frame_{camera}"] = numbers_of_camera.get(camera, NO_FRAME)
 
-    # computed here for all rows, since each part of a store is written without neighbouring rows
+    # computed here for all rows, since each StorePart lacks the rows before and after it
     old_rows = row_frame(old.rows) if old else None
     rows = rows.assign(
         validation=assign_validation(rows, samples, old_rows),

@@ -20,7 +20,7 @@ from bcclone.system.prefetch import prefetch_ordered
 class Decoded:
     """The result for some consecutive files."""
 
-    frames: Image  # those of the readable files, uint8 (frames, height, width, channels)
+    frames: Image  # frames of the readable files, uint8 (frames, height, width, channels)
     checksums: Sequence[int]  # zlib.crc32 of each frame
     errors: Mapping[int, str]  # index among the files -> reason
 
@@ -39,7 +39,8 @@ def decode_files(
     files_per_task = 32
     tasks_ahead = 2 * threads
     scratch = threading.local()  # each thread decodes into its own camera frame
-    # buffers are reused, because the system would clear every new page
+    # buffers are reused, because the system would clear every new page; one more than the tasks
+    # ahead, for the result that the caller uses
     buffers = itertools.cycle(
         np.empty((tasks_ahead + 1, files_per_task, *preprocessing.shape), np.uint8)
     )
@@ -66,6 +67,6 @@ def decode_files(
         (files[start : start + files_per_task], next(buffers))
         for start in range(0, len(files), files_per_task)
     )
-    # the cores decode different images
+    # OpenCV needs no threads of its own, since each core already decodes other images
     with opencv_on_one_thread(), prefetch_ordered(decode, tasks, threads, tasks_ahead) as results:
         yield from results

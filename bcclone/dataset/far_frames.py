@@ -1,8 +1,10 @@
-"""Read the frames of shards at a URL: single ones, or whole shards, copied to a local folder.
+"""Read the frames of shards at a URL, frame by frame or from local copies of whole shards.
 
-In: indices of frames. Out: images, uint8 (images, height, width, channels). Several processes may
-share the folder, whose size is bounded. A copy is named by the SHA-256 of its content, and appears
-under its name when it is whole and checked.
+In: indices of frames. Out: images, uint8 (images, height, width, channels).
+
+A shard is one file of a store (shards.py). The copies are in one folder, the cache. Its size is
+limited, and several processes may share it. A copy is named by the SHA-256 of its content; it gets
+this name only when it is complete and its SHA-256 has been checked.
 """
 
 import contextlib
@@ -30,12 +32,12 @@ _MEGABYTE = 10**6
 
 
 class ShardCache:
-    """Local copies of shards; the oldest that are not in use are deleted.
+    """Local copies of shards. To make room, the oldest copies that are not in use are deleted.
 
     A context manager that several feeds may enter.
 
-    wanted: the folder, None for a temporary one, which is deleted when the last feed leaves.
-    limit: bytes of all copies, at most.
+    wanted: folder for the copies; None for a temporary one, deleted when the last feed leaves
+    limit: most bytes of all copies together
     """
 
     folder: Path
@@ -43,10 +45,10 @@ class ShardCache:
     def __init__(self, wanted: Path | None, limit: int) -> None:
         self._wanted = wanted
         self.limit = limit
-        self._in_use: Counter[str] = Counter()  # name of a copy -> how many use it
+        self._in_use: Counter[str] = Counter()  # name of a copy -> number of maps of it in use
         self._lock = threading.Lock()
-        self._users = 0  # feeds that have entered
-        self._opened = ExitStack()
+        self._users = 0  # number of feeds that have entered and not left
+        self._opened = ExitStack()  # closing it deletes a temporary folder
 
     def __enter__(self) -> Self:
         with self._lock:
@@ -64,46 +66,55 @@ class ShardCache:
                 self._opened.close()
 
     def has_copy(self, file: FrameFile) -> bool:
-        copy = self._copy(file)
+        """Return whether there is a copy of a shard that has all of its bytes."""
+        copy = self._path_of_copy(file)
         return copy.is_file() and copy.stat().st_size == file.version[0]
 
     def map(self, file: FrameFile, frame_shape: tuple[int, ...], stop: threading.Event) -> Image:
-        """Map the frames of a shard's copy, uint8 (count, *frame_shape), until release().
+        """Return the frames of a shard, mapped from its copy, uint8 (count, *frame_shape).
 
-        The copy is fetched if there is none. Raises UserError when the shard cannot be fetched, or
-        is not the one of the manifest.
+        They may be used until release(). The copy is fetched if there is none. Raises UserError if
+        the shard cannot be fetched, or is not the shard that the store's manifest describes.
 
-        stop: ends the fetching with a UserError when it is set.
+        stop: when it is set, fetching ends with a UserError
         """
-        copy = self._copy(file)
-        self._count(copy, 1)
+        copy = self._path_of_copy(file)
+        self._add_uses(copy, 1)
         try:
             while True:
                 if not self.has_copy(file):
                     self._fetch(file, copy, stop)
-                # another process may just have deleted it
+                # another process may just have deleted the copy; then fetch it again
                 with contextlib.suppress(FileNotFoundError):
-                    os.utime(copy)
+                    os.utime(copy)  # it now counts as the newest copy
                     return replace(file, path=copy).map(frame_shape)
         except BaseException:
             self.release(file)
             raise
 
     def release(self, file: FrameFile) -> None:
-        """Let the copy of a shard be deleted; what map() returned must not be used any more."""
-        self._count(self._copy(file), -1)
+        """End one use of a shard's copy: the frames that map() returned must not be read any more.
 
-    def _count(self, copy: Path, uses: int) -> None:
+        A copy without any use may be deleted.
+        """
+        self._add_uses(self._path_of_copy(file), -1)
+
+    def _add_uses(self, copy: Path, uses: int) -> None:
         with self._lock:
             self._in_use[copy.name] += uses
 
-    def _copy(self, file: FrameFile) -> Path:
+    def _path_of_copy(self, file: FrameFile) -> Path:
         return self.folder / f"{file.sha256}.h5"
 
     def _fetch(self, file: FrameFile, copy: Path, stop: threading.Event) -> None:
+        """Fetch a shard and check its SHA-256; raises UserError.
+
+        copy: path that the file gets when it is complete
+        """
         from fsspec.callbacks import Callback
 
-        def check(*_: Any, **__: Any) -> None:
+        # fsspec calls this after each block
+        def raise_if_stopped(*_: Any, **__: Any) -> None:
             if stop.is_set():
                 raise UserError("fetching was stopped")
 
@@ -113,7 +124,7 @@ class ShardCache:
             remote: Any = file.path
             try:
                 with reaching(remote):
-                    callback = Callback(hooks={"stop": check})
+                    callback = Callback(hooks={"stop": raise_if_stopped})
                     remote.fs.get_file(remote.path, str(partial), callback=callback)
                 is_whole = sha256_of(partial) == file.sha256
                 if is_whole:
@@ -130,9 +141,12 @@ class ShardCache:
             )
 
     def _make_room(self, size: int) -> None:
-        """Delete the oldest copies that are not in use, until there is room for so many bytes."""
+        """Delete the oldest copies that are not in use, until `size` more bytes fit into the limit.
+
+        If the copies in use are too large for that, the limit is exceeded.
+        """
         copies = []
-        # also what a killed process has left in a folder of its own
+        # rglob() also finds what a killed process has left in its .partial folder
         for path in self.folder.rglob("*.h5"):
             with contextlib.suppress(FileNotFoundError):  # deleted by another process
                 copies.append((path.stat().st_mtime, path.stat().st_size, path))
@@ -142,7 +156,7 @@ class ShardCache:
                 return
             if self._in_use[path.name]:
                 continue
-            # deleted by another process, or mapped by it, on Windows
+            # another process may have deleted the copy, or map it, which on Windows protects it
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 path.unlink()
                 total -= copy_size
@@ -151,10 +165,11 @@ class ShardCache:
 class FarFrames(Frames):
     """Frames in files at a URL.
 
-    Those of files that are loaded come from copies, all others are read one by one. load(), take()
-    and unload() may be called from different threads.
+    load() copies files to the cache, and take() then reads their frames from the copies. Frames of
+    all other files are requested from the URL, one by one. load(), take() and unload() may be
+    called from different threads.
 
-    cache: of the copies, within the block of these frames.
+    cache: where copies are kept, within the `with` block of these frames; None to copy nothing
     """
 
     is_far = True
@@ -167,13 +182,18 @@ class FarFrames(Frames):
     ) -> None:
         super().__init__(files, frame_shape)
         self._chosen_cache = cache
-        self._cache: ShardCache | None = None  # while it is open
-        self._opened = ExitStack()
-        self._loads: Counter[int] = Counter()  # number of a file -> how many loads use its copy
+        self._cache: ShardCache | None = None  # the cache, while these frames are in a `with` block
+        self._opened = ExitStack()  # closing it leaves the cache
+        self._loads: Counter[int] = Counter()  # number of a file -> how many loads need its copy
         self._lock = threading.Lock()
 
     def check_cache(self, limit: int, window: int) -> None:
-        """Raise UserError if the largest two windows of so many files take more than `limit`."""
+        """Raise UserError if copies of two windows of files may take more than `limit` bytes.
+
+        A feed uses the files of one window while it loads those of the next one.
+
+        window: number of files in a window
+        """
         sizes = sorted((file.version[0] for file in self.files), reverse=True)
         needed = sum(sizes[: 2 * window])
         if needed > limit:
@@ -185,11 +205,11 @@ class FarFrames(Frames):
             )
 
     def set_cache(self, folder: Path | None, limit: int) -> None:
-        """Choose the cache of frames that are reopened from these, as Frames.set_cache() says."""
+        """Choose the cache of the frames that reopened() will return; see Frames.set_cache()."""
         self._chosen_cache = ShardCache(folder, limit)
 
     def reopened(self) -> "FarFrames":
-        """Return these frames with the same cache, but loads of their own."""
+        """Return the same frames with the same cache, without the files that these have loaded."""
         return FarFrames(self.files, self.frame_shape, self._chosen_cache)
 
     def __enter__(self) -> Self:
@@ -198,14 +218,14 @@ class FarFrames(Frames):
         return self
 
     def load(self, indices: Indices, stop: threading.Event) -> list[int]:
-        """Copy and map the files that hold many of these frames, until unload().
+        """Copy and map the files that hold many of these frames; unload() ends this.
 
-        Return the numbers of these files. Raises UserError, also when `stop` is set.
+        Return the numbers of the files. Raises UserError, also when `stop` is set.
         """
         if self._cache is None:
             return []
         loaded = self._worth_a_copy(indices, self._cache)
-        with self._lock:  # from now on nobody unloads them
+        with self._lock:  # from now on, unload() in another thread does not unmap these files
             self._loads.update(loaded)
         try:
             not_mapped = [number for number in loaded if number not in self._maps]
@@ -219,8 +239,8 @@ class FarFrames(Frames):
         return loaded
 
     def _worth_a_copy(self, indices: Indices, cache: ShardCache) -> list[int]:
-        """Return the numbers of the files that hold many of these frames, or have a copy."""
-        fewest = 0.25  # of a file's frames; when fewer are needed, they are read by themselves
+        """Return the numbers of the files with many of these frames, or with some and a copy."""
+        fewest = 0.25  # share of a file's frames; if fewer are needed, only these are requested
         numbers, counts = np.unique(self.file_of(np.unique(indices)), return_counts=True)
         worth = []
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
@@ -230,21 +250,22 @@ class FarFrames(Frames):
         return worth
 
     def unload(self, loaded: Sequence[int]) -> None:
+        """Unmap the files that load() returned, except those that another load() still needs."""
         with self._lock:
             self._loads.subtract(loaded)
             for number in loaded:
                 if not self._loads[number] and number in self._maps and self._cache:
-                    self._origins[number] = 0
+                    self._origins[number] = 0  # tells gather() that the file is not mapped
                     del self._maps[number]
                     self._cache.release(self.files[number])
 
     def take(self, indices: Indices, into: Image) -> None:
-        """Copy the frames at these indices, (images,), into an array, as Frames.take() does."""
+        """Copy the frames at these indices, (images,), into an array; see Frames.take()."""
         from bcclone.dataset.gather import gather  # loads Numba
 
         if not len(indices):
             return
-        # gather() stops at an image of which there is no copy of the file, and goes on behind it
+        # gather() stops at a frame whose file is not mapped; call it again for the frames behind
         missing: list[int] = []
         rows = into.reshape(len(indices), -1)
         done = gather(self._origins, self._ends, indices, 0, rows)
@@ -256,19 +277,19 @@ class FarFrames(Frames):
             into[place] = read[int(indices[place])]
 
     def _read(self, indices: Indices) -> dict[int, Image]:
-        """Read frames by themselves: index -> frame, and those in small gaps, too.
+        """Request frames from the URL, in one request for each stretch of neighbouring frames.
 
-        There is a request for each stretch of them.
+        Return index -> frame; also of the frames in small gaps between those that are asked for.
 
-        indices: in rising order.
+        indices: in rising order, each once
         """
         if not len(indices):
             return {}
-        gap_frames = 2  # smaller gaps are read, too, rather than making another request
-        numbers: list[int] = []
+        gap_frames = 2  # a gap smaller than this is read, too, instead of making another request
+        read_indices: list[int] = []
         ranges: list[tuple[Location, int, int]] = []
         for first, last in runs(indices, gap_frames):
-            numbers.extend(range(first, last + 1))
+            read_indices.extend(range(first, last + 1))
             for file, start, size in self.stretches(first, last):
                 if size:
                     ranges.append((file.path, start, start + size))
@@ -276,13 +297,13 @@ class FarFrames(Frames):
         for block in read_ranges(ranges):
             frames.extend(np.frombuffer(block, np.uint8).reshape(-1, *self.frame_shape))
 
-        # a file that was written again may have given other frames
+        # a file that was written again since it was opened may have given other frames
         touched = [self.files[number] for number in np.unique(self.file_of(indices))]
         versions = versions_of([file.path for file in touched])
         for file, version in zip(touched, versions, strict=True):
             if version != file.version:
                 raise file.changed()
-        return dict(zip(numbers, frames, strict=True))
+        return dict(zip(read_indices, frames, strict=True))
 
     def close(self) -> None:
         super().close()

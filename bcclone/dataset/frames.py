@@ -31,7 +31,9 @@ class FrameFile:
     path: Location
     offset: int  # bytes before the first frame
     count: int  # number of frames
-    version: tuple[int, int]  # version_of() the file when it was opened, to notice changes
+    # version_of() the file when it was opened: its size in bytes, and a number that changes when
+    # the file is written again
+    version: tuple[int, int]
     sha256: str = ""  # SHA-256 of the whole file, "" if unknown
 
     def changed(self) -> UserError:
@@ -116,6 +118,7 @@ class Frames:
         into: uint8 (images, *frame_shape), contiguous.
         """
         if len(self.files) == 1:
+            # with another mode than "clip", NumPy would write into a copy of `into` first
             np.take(self._map_file(0), indices, axis=0, out=into, mode="clip")
         elif len(indices):
             from bcclone.dataset.gather import gather  # loads Numba
@@ -128,13 +131,16 @@ class Frames:
                 copied = gather(self._origins, self._ends, indices, copied, rows)
 
     def file_of(self, indices: Indices | int) -> Indices:
-        """Return the number, int64, of the file that holds each of these frames."""
+        """Return the number, int64, of the file that holds each of these frames.
+
+        The number of files stands for a frame beyond the last one.
+        """
         return np.asarray(np.searchsorted(self._ends, indices, "right"))
 
     def stretches(self, first: int, last: int) -> list[tuple[FrameFile, int, int]]:
-        """Return where the frames first to last (included) are.
+        """Return the stretches of files that hold the frames from `first` to `last`, included.
 
-        A stretch is a file, the offset in that file, and a number of bytes.
+        A stretch is a file, the first byte in that file, and the number of bytes.
         """
         stretches = []
         first_file = int(self.file_of(first))
@@ -175,13 +181,15 @@ class Frames:
         """
 
     def check_cache(self, limit: int, window: int) -> None:
-        """Raise UserError if copies of two windows of so many files take more than `limit` bytes.
+        """Raise UserError if copies of two windows of files may take more than `limit` bytes.
 
         Only files at a URL are copied.
+
+        window: number of files in a window, which a feed uses at the same time
         """
 
     def set_cache(self, folder: Path | None, limit: int) -> None:
-        """Choose the folder for copies of files at a URL; it holds for frames from reopened().
+        """Choose the folder for copies of files at a URL. Frames that reopened() returns use it.
 
         Nothing is opened here.
 
@@ -190,6 +198,7 @@ class Frames:
         """
 
     def _map_file(self, number: int) -> Image:
+        """Return the frames of a file, which is mapped first if it is not; raises UserError."""
         if number not in self._maps:
             with self._mapping:
                 file = self.files[number]
@@ -217,6 +226,7 @@ class Frames:
         self.close()
 
     def close(self) -> None:
+        """Unmap the files; take() then raises IndexError for any frame."""
         self.files = ()
         self._ends = self._ends[:0]
         self._starts = self._starts[:0]
@@ -228,7 +238,10 @@ class Frames:
 
 
 def _read_all(source: FileIO, size: int, scratch: memoryview) -> None:
-    """Read so many bytes into `scratch`, part by part, or up to the end of the file."""
+    """Read `size` bytes, or up to the end of the file, over and over into `scratch`.
+
+    The bytes are not used: reading brings them into the system's cache.
+    """
     while size:
         read = source.readinto(scratch[:size])
         if not read:

@@ -1,12 +1,12 @@
 """Copy frames from several memory maps into one array.
 
-Numba compiles this; NumPy would take a call for each frame.
+Numba compiles the loop over the frames; NumPy would need a call for each frame.
 """
 
 from typing import Any
 
 # isort: off
-# first: it loads Numba without a file of settings in the current folder
+# must be imported before numba: it keeps Numba from reading settings in the current folder
 from bcclone.system.compiled import compiled
 
 import numba
@@ -20,14 +20,20 @@ from numba.extending import intrinsic
 
 @intrinsic
 def _copy_bytes(context: Any, target: Any, source: Any, count: Any) -> Any:
-    """Copy `count` bytes between two addresses."""
+    """Copy `count` bytes between two addresses.
+
+    Numba calls this with the types of the arguments, and gets the signature, and the function that
+    generates the machine code.
+
+    target, source: addresses, uint64
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = ir.IntType(8).as_pointer()
         to = builder.inttoptr(arguments[0], pointer)
         start = builder.inttoptr(arguments[1], pointer)
         cgutils.raw_memcpy(builder, to, start, arguments[2], 1)
-        return context.get_dummy_value()
+        return context.get_dummy_value()  # the copy returns nothing
 
     return types.void(types.uint64, types.uint64, types.int64), generate
 
@@ -36,13 +42,14 @@ def _copy_bytes(context: Any, target: Any, source: Any, count: Any) -> Any:
 def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
     """Copy frames, from indices[begin] on, into the rows of `into`.
 
-    Return where the copy ended: at the first image whose file is not mapped, or after all. Raises
-    IndexError.
+    Return the place in `indices` of the first frame whose file is not mapped, where copying ends;
+    or the number of all indices. Raises IndexError for a frame that no file holds.
 
-    origins: as in Frames, uint64 (files,).
-    ends: number of frames up to the end of each file, int64 (files,).
-    indices: integers (images,).
-    into: uint8 (images, bytes of a frame), contiguous.
+    origins: address of each file's first frame, minus the bytes of all frames before it in the
+        store; 0 if the file is not mapped, uint64 (files,)
+    ends: index of the frame after each file's last, int64 (files,)
+    indices: indices of frames in the store, integers (images,)
+    into: uint8 (images, bytes of a frame), contiguous
     """
     size = into.shape[1]
     for number in range(begin, len(indices)):

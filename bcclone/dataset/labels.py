@@ -25,6 +25,7 @@ PATH_ENDS_M = (2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 25.0)
 PATH_COLUMNS = (*(f"path_{end:g}m" for end in PATH_ENDS_M), "path_offset", "path_turn")
 
 FEWEST_STEERED = 50  # rows; in fewer, constant steering may just be a straight road
+# remedy, in messages, for a recording whose steering is constant
 LOST_STEERING = (
     "look where the steering was lost: name its column to bcclone import, or record again"
 )
@@ -38,7 +39,7 @@ def steering_labels(rows: pd.DataFrame, smooth_seconds: float, lead_seconds: flo
     It is the mean of the recorded steering around a time lead_seconds later, within the episode,
     weighted by a Gaussian of standard deviation smooth_seconds.
 
-    rows: with `episode`, `time_ms`, `steering`, ordered by the first two.
+    rows: table with `episode`, `time_ms` and `steering`, ordered by episode and time
     """
     steering = rows["steering"].to_numpy(np.float64)
     seconds = rows["time_ms"].to_numpy(np.float64) / 1000
@@ -156,15 +157,17 @@ def _driven_path(rows: RowTable, settings: SampleSettings) -> FloatArray:
     seconds = np.asarray(rows["time_ms"], np.float64) / 1000
     speeds = np.asarray(rows["speed_mph"], np.float64) * MPH
 
-    points = 5  # in each stretch; the labels at these points are averaged
+    points = 5  # points in each stretch at which the label is looked up; their mean is used
     parts = (np.arange(points) + 0.5) / points
     starts = np.array([0.0, *PATH_ENDS_M[:-1]])
     path = np.empty((len(rows), len(PATH_ENDS_M)))
     for episode in _episodes(rows["episode"]):
         speed = speeds[episode]
+        # metres between two rows, at the mean of their speeds
         steps = np.diff(seconds[episode]) * (speed[1:] + speed[:-1]) / 2
         driven = np.concatenate([[0.0], np.cumsum(steps)])  # metres driven up to each row, (rows,)
         for number, (start, end) in enumerate(zip(starts, PATH_ENDS_M, strict=True)):
+            # metres driven at the points of the stretch ahead of each row, (rows, points)
             ahead = driven[:, np.newaxis] + start + parts * (end - start)
             path[episode, number] = np.interp(ahead, driven, labels[episode]).mean(axis=1)
     return path
@@ -174,7 +177,11 @@ def _driven_path(rows: RowTable, settings: SampleSettings) -> FloatArray:
 
 
 def lookahead_m(settings: SampleSettings, speed_mph: FloatArray) -> FloatArray:
-    """Return how far ahead on its line a car aims to return to it, in metres, (speeds,)."""
+    """Return how far ahead on its line a car aims, to return to the line, in metres, (speeds,).
+
+    With a number in settings.correction, it is the distance for which that number is right. With
+    "auto" or 0, it grows with the speed.
+    """
     if isinstance(settings.correction, str) or not settings.correction:
         shortest = 6.0  # metres; a shorter one would teach a slow car to swerve
         driven = np.asarray(speed_mph, float) * MPH * settings.lookahead_seconds

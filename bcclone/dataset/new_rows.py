@@ -29,8 +29,10 @@ class NewRecording:
     rows: pd.DataFrame  # the new rows
     # paths of the new rows' images, a column for each used camera; None if there is no file
     paths: pd.DataFrame
-    centers: Collection[str]  # what identifies the centre images of all rows of the log
-    notices: Sequence[str]  # for the user, about rows that are left out
+    # for each row of the log, what identifies its centre image: the path; or if there is no file, a
+    # text with the log and the image's name
+    centers: Collection[str]
+    notices: Sequence[str]  # messages for the user on rows that are left out
 
     def info(self) -> RecordingInfo:
         log = self.log
@@ -48,7 +50,7 @@ class NewRecording:
 
     @property
     def named(self) -> BoolArray:
-        """Return whether a row names an image, (rows, cameras)."""
+        """Return whether each row names an image of each used camera, (rows, cameras)."""
         return np.asarray(self.rows[self.paths.columns] != "")
 
     def skips(self) -> list[Skip]:
@@ -59,7 +61,8 @@ class NewRecording:
         lines = self.rows["line"].to_numpy()
         is_missing = self.named & self.paths.isna().to_numpy()
         for row, camera in np.argwhere(is_missing).tolist():
-            skips.append(Skip(path, int(lines[row]), f"image {names[row, camera]} is missing"))
+            reason = f"image {names[row, camera]} is missing"
+            skips.append(Skip(path, int(lines[row]), reason, str(self.paths.columns[camera])))
         return skips
 
 
@@ -68,9 +71,10 @@ def new_rows(
 ) -> NewRecording:
     """Return the log's rows, except those whose centre image is known already.
 
-    It may be known from an earlier row, from a log that was read before, or from the old store.
+    The image may be known from an earlier row, from a log that was read before, or from the old
+    store.
 
-    centers: what identifies the centre images of the logs that were read before
+    centers: what identifies the centre images of the logs that were read before, see NewRecording
     """
     rows = log.rows
     index = ImageIndex(log.path)

@@ -35,7 +35,7 @@ _RGB_TO_YUV = np.array(
     ],
     np.float32,
 )
-# the way back, (3, 4), from (y, u, v, 1)
+# the inverse conversion to RGB, (3, 4), from (y, u, v, 1)
 _YUV_TO_RGB = np.array(
     [
         [1, 0, 1.14, -145.92],
@@ -45,11 +45,11 @@ _YUV_TO_RGB = np.array(
     np.float32,
 )
 _IDENTITY = np.eye(3, 4, dtype=np.float32)
-# conversion from RGB, and the way back
+# colour space -> conversion from RGB, and back to RGB
 _MATRICES = {
     "RGB": (_IDENTITY, _IDENTITY),
     "YUV": (_RGB_TO_YUV, _YUV_TO_RGB),
-    # Y alone; on the way back, grey counts as three equal channels
+    # Y alone; the conversion back takes three channels, which are equal
     "GRAY": (_RGB_TO_YUV[:1], _IDENTITY),
 }
 # the colours whose conversion is such a matrix
@@ -81,7 +81,7 @@ class Preprocessing(Checked):
     # the last)
     crop_top: int = 0
     crop_bottom: int | None = None
-    # the frame's columns that are kept, likewise
+    # the frame's columns that are kept, from crop_left up to but not including crop_right
     crop_left: int = 0
     crop_right: int | None = None
     interpolation: str = setting("linear", "how the image is resized", choices=INTERPOLATIONS)
@@ -170,7 +170,7 @@ class Preprocessing(Checked):
 
     @cached_property
     def steps(self) -> tuple[str, ...]:
-        """Return what is done after cropping, in order: those of STEPS that change something."""
+        """Return what is done after cropping: those of STEPS that change something, in order."""
         active = ["size"]
         if self.color != "RGB":
             active.append("color")
@@ -207,9 +207,9 @@ class Preprocessing(Checked):
     def color_matrices(self) -> tuple[Float32Array, Float32Array]:
         """Return convert_colors() as a matrix, and the matrix of the way back.
 
-        The first is (channels, 4), from (red, green, blue, 1). The second is (3, 4), from the
-        prepared channels and 1; of a grey image, repeat the channel three times first. Raises
-        UserError for colours without such a matrix.
+        The first is (channels, 4), from (red, green, blue, 1). The second is (3, 4), from (first,
+        second, third prepared channel, 1) back to RGB; for a grey image, its channel has to be
+        given three times. Raises UserError for colours without such a matrix.
         """
         if self.color not in LINEAR_COLORS:
             raise UserError(
@@ -221,6 +221,7 @@ class Preprocessing(Checked):
         space = self.color.removeprefix("BGR-").replace("BGR", "RGB")
         from_rgb, to_rgb = _MATRICES[space]
         if self.color.startswith("BGR"):
+            # the columns of the first matrix take red and blue, the rows of the second give them
             red_and_blue_swapped = [2, 1, 0, 3]
             return from_rgb[:, red_and_blue_swapped], to_rgb[::-1]
         return from_rgb, to_rgb
@@ -229,7 +230,7 @@ class Preprocessing(Checked):
     def region(self) -> tuple[int, int, int, int]:
         """Return what is kept of the frame, in its pixels: left, top, right and bottom.
 
-        The latter two are exclusive.
+        The column `right` and the row `bottom` are not kept.
         """
         right = self.crop_right or self.frame_width
         bottom = self.crop_bottom or self.frame_height
@@ -266,7 +267,7 @@ class Preprocessing(Checked):
         for step in self.steps:
             if step == "size":
                 parts.append(f"{self.width}x{self.height}")
-                if self.color == "RGB":  # which is no step, but tells a reader what to expect
+                if self.color == "RGB":  # RGB is no step, but a reader wants to know the colours
                     parts.append("RGB")
             elif step == "color":
                 parts.append(self.color)
@@ -310,6 +311,7 @@ class Preprocessing(Checked):
             if stored != json.loads(definition.to_json()):
                 raise ValueError("its fields are not those of this version")
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            # the texts of TypeError and so on speak of Python, not of the definition
             reason: object = "its fields are not those of this version"
             if isinstance(error, ValueError):
                 reason = error

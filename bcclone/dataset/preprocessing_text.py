@@ -4,9 +4,10 @@ In: a text. Out: the fields of a `Preprocessing`, or a `Scaling`.
 
     rows 60-135, YUV, blur 3, 200x66, 0..1
 
-A text is a list of parts with commas, perhaps the name of a preset first: `nvidia-66x200-yuv,
-0..1`. Resizing, colours and blur are applied in the order of the text. Importing this loads nothing
-large, so that --help answers at once.
+A text is a list of parts with commas between them; the first part may be the name of a preset:
+`nvidia-66x200-yuv, 0..1`. Resizing, colours and blur are applied in the order of the text. A part
+such as 0..1 is a scale: what a layer of the network makes of the values 0 to 255. Importing this
+loads nothing large, so that --help answers at once.
 """
 
 import ast
@@ -30,23 +31,26 @@ PRESET_TEXTS = {
     "epoch-128x128-rgb": "rows 67-160, 128x128",
     "course-66x200-yuv": "rows 60-135, YUV, blur 3, 200x66, 0..1",
 }
-STEPS = ("size", "color", "blur")  # in this order where a text does not say
+# what may be done to a frame after cropping; in this order unless a text has another one
+STEPS = ("size", "color", "blur")
 INTERPOLATIONS = ("linear", "area", "nearest", "cubic")
-# two scales: the values stay 0 to 255, or each image gets the mean 0 and the deviation 1
-RAW = "raw"
-EACH_IMAGE = "mean and deviation"
+# two scales in words
+RAW = "raw"  # the values stay 0 to 255
+EACH_IMAGE = "mean and deviation"  # each image gets the mean 0 and the standard deviation 1
 
+# colour spaces besides RGB and BGR
 _SPACES = ("YUV", "HSV", "HLS", "LAB", "GRAY")
 
-# patterns of a part: two numbers, a number with a sign, and one or more of these
+# two whole numbers; %s becomes the pattern of what stands between them
 _PAIR = r"(\d{1,4}) ?(?:%s) ?(\d{1,4})"
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"  # a number, perhaps with a sign and a decimal point
+# one or more such numbers with blanks between them, as one group
 _NUMBERS = rf"({_NUMBER}(?: {_NUMBER})*)"
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What is done to each number: scale * x + offset."""
+    """What a layer of the network makes of each value x of an image: scale * x + offset."""
 
     # two numbers, or two lists with a number for each channel
     scale: Any
@@ -57,9 +61,9 @@ class Scaling:
 
 
 def fields_of(text: str) -> dict[str, Any]:
-    """Return the fields of Preprocessing that a text sets.
+    """Return the fields of Preprocessing that a text sets, by name.
 
-    Raises ValueError for a text that says something else.
+    Raises ValueError for a part that is not known, and for a field that is stated twice.
     """
     parts = [" ".join(part.lower().split()) for part in text.split(",")]
     preset: dict[str, Any] = {}
@@ -81,6 +85,7 @@ def fields_of(text: str) -> dict[str, Any]:
     # the steps of the preset, then those that the text adds, in its order
     steps = preset.pop("order", "").split()
     for name in stated:
+        # width and height are stated together, and are the step "size"
         step = "size" if name == "width" else name
         if step in STEPS and step not in steps:
             steps.append(step)
@@ -88,7 +93,7 @@ def fields_of(text: str) -> dict[str, Any]:
 
 
 def _expectation(part: str) -> str:
-    """Return the error for a part that says nothing known."""
+    """Return the error for a part that is not known."""
     colors = ("rgb", "bgr", "bgr-yuv", "greyscale", *map(str.lower, _SPACES))
     error = (
         f"{shown(part)}, expected a preset ({', '.join(PRESET_TEXTS)}), "
@@ -99,7 +104,10 @@ def _expectation(part: str) -> str:
 
 
 def _fields_of_part(part: str) -> dict[str, Any]:
-    """Return the fields of one part in lower case, with single blanks; none for another text."""
+    """Return the fields that a part sets, {} for a part that is not known.
+
+    part: in lower case, with single blanks
+    """
     if span := re.fullmatch(rf"(?:crop )?(rows|columns) {_PAIR % '-|:|to'}", part):
         first = int(span[2])
         end = int(span[3])
@@ -112,6 +120,7 @@ def _fields_of_part(part: str) -> dict[str, Any]:
         if size[1] == "frame ":
             return {"frame_width": width, "frame_height": height}
         return {"width": width, "height": height}
+    # blur 3, or blur 3x3: both numbers are the same
     if kernel := re.fullmatch(r"(?:gaussian ?)?blur (\d{1,2})(?: ?x ?\1)?", part):
         return {"blur": int(kernel[1])}
     if name := re.fullmatch(rf"(?:inter_|bi)?({'|'.join(INTERPOLATIONS)})", part):
@@ -123,19 +132,21 @@ def _fields_of_part(part: str) -> dict[str, Any]:
 
 
 def color_named(text: str) -> str | None:
-    """Return the colours as a definition stores them, None for another text.
+    """Return the colours in the form of Preprocessing.color, None for a text that names none.
 
-    They are [BGR-]SPACE, or [BGR-]SPACE-CHANNEL for one of its channels.
+    The form is [BGR-]SPACE, or [BGR-]SPACE-CHANNEL for one channel of the space.
 
     text: such as "YUV", "BGR-YUV", "YUV of BGR", "HSV-S", "S of HSV", "grey". "BGR2YUV" is YUV:
         programs that name it so read BGR pictures with OpenCV.
     """
+    # "RGB2YUV" becomes " YUV", and "HSV'S S" becomes "HSV  S"
     text = re.sub(r"^(RGB|BGR)2|'S", " ", text.strip().upper())
     text = re.sub(r"\bGR[AE]Y(?:SCALE)?\b", "GRAY", text)
     if re.search(r"[^-A-Z_ ]", text):
         return None
 
-    # words of three kinds: RGB or BGR, a space, and the letter of a channel
+    # a word is the order of the channels (RGB or BGR), a colour space, or the letter of a channel;
+    # where no other space is named, the order is the space, too
     words = re.findall(r"[A-Z]+", text.replace(" OF ", " "))
     orders = [word for word in words if word in ("RGB", "BGR")]
     spaces = [word for word in words if word in _SPACES]
@@ -161,11 +172,11 @@ def color_named(text: str) -> str | None:
 
 
 def scale_named(text: str) -> str | None:
-    """Return a scale as a definition states it, None for another text.
+    """Return a scale in the form of Preprocessing.scale, None for a text that is no scale.
 
-    It is such as "raw", "0..1", "mean 120 deviation 60", "mean and deviation".
+    The form is such as "raw", "0..1", "mean 120 deviation 60", "mean and deviation".
 
-    text: one of these, or a formula such as "x / 127.5 - 1".
+    text: a scale in this form or a similar one, or a formula such as "x / 127.5 - 1"
     """
     if text in (RAW, "0..255"):
         return RAW
@@ -177,7 +188,7 @@ def scale_named(text: str) -> str | None:
         return f"{_words(low)}..{_words(high)}" if low != high else None
     if stated := re.fullmatch(rf"mean {_NUMBERS} (?:deviation|std) {_NUMBERS}", text):
         means, deviations = map(_numbers, stated.groups())
-        # of all channels, or of each
+        # one number for all channels, or three: one for each channel
         lengths = {len(means), len(deviations)}
         if min(deviations) <= 0 or not lengths <= {1, 3}:
             return None
@@ -189,21 +200,25 @@ def scale_named(text: str) -> str | None:
 
 
 def scale_text(scaling: Scaling) -> str:
-    """Return the text of a scaling, the same for all that compute the same.
+    """Return the scale, as a text, that a scaling is: "0..1", "mean 1 2 3 deviation 4 5 6", or RAW.
 
-    It is such as "0..1", "mean 1 2 3 deviation 4 5 6", or RAW.
+    Scalings that compute the same have the same text.
     """
     if isinstance(scaling.scale, list):
         pairs = [*zip(scaling.scale, scaling.offset, strict=True)]
         means = [-offset / scale for scale, offset in pairs]
         deviations = [1 / scale for scale, _ in pairs]
         return f"mean {_words(*means)} deviation {_words(*deviations)}"
+    # what 0 and 255 become
     ends = f"{_words(scaling.offset)}..{_words(scaling.offset + 255 * scaling.scale)}"
     return RAW if ends == "0..255" else ends
 
 
 def scaling_of(scale: str) -> Scaling:
-    """Return what any scale but EACH_IMAGE does to values of 0 to 255."""
+    """Return the scaling that a scale other than EACH_IMAGE states.
+
+    scale: in the form that scale_named() returns
+    """
     if scale == RAW:
         return Scaling(1.0, 0.0)
     if ".." in scale:
@@ -229,19 +244,22 @@ def scaling_of_text(formula: str) -> Scaling:
     Raises ValueError for any other text.
     """
     text = formula.strip()
-    if text and "x" not in text:  # steps alone, such as "/ 255"
+    if text and "x" not in text:  # what follows x alone, such as "/ 255"
         text = f"x{text}"
     try:
         scale, offset = _scale_and_offset(ast.parse(text, mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(f"{shown(formula)}, expected a formula such as x / 127.5 - 1") from None
+    # refuses a scale of 0, and numbers that are not finite
     return joined_scaling([("*", scale), ("+", offset)])
 
 
 def _scale_and_offset(node: ast.expr) -> tuple[float, float]:
-    """Return scale and offset of arithmetic with x and numbers.
+    """Return scale and offset of a formula of x and numbers, which is scale * x + offset.
 
     Raises ValueError for another formula, such as x * x.
+
+    node: the formula, as Python parses it; a number in it has scale 0
     """
     match node:
         case ast.Name("x"):
@@ -257,7 +275,7 @@ def _scale_and_offset(node: ast.expr) -> tuple[float, float]:
             if isinstance(operation, ast.Add | ast.Sub):
                 sign = 1 if isinstance(operation, ast.Add) else -1
                 return scale + sign * right_scale, offset + sign * right_offset
-            # only one side of a product may have an x, and none of a divisor
+            # only one factor of a product may have an x, and a divisor may have none
             if isinstance(operation, ast.Mult) and not (scale and right_scale):
                 return scale * right_offset + right_scale * offset, offset * right_offset
             if isinstance(operation, ast.Div) and right_offset and not right_scale:
@@ -266,9 +284,12 @@ def _scale_and_offset(node: ast.expr) -> tuple[float, float]:
 
 
 def joined_scaling(steps: Iterable[tuple[str, float]]) -> Scaling:
-    """Join steps, each an operation (+, -, * or /) with a number.
+    """Return the scaling that operations with x, one after the other, add up to.
 
-    Raises ValueError for a result that is no scaling.
+    Raises ValueError for a division by 0, and for a result that does not depend on x or is not
+    finite.
+
+    steps: for each operation, its sign (+, -, * or /) and the number
     """
     scale = 1.0
     offset = 0.0
@@ -295,11 +316,12 @@ def _numbers(words: str) -> list[float]:
 
 
 def _words(*numbers: float) -> str:
-    """Return the numbers with blanks between them; -0 becomes 0."""
+    """Return the numbers with ten digits and blanks between them; adding 0.0 turns -0 into 0."""
     return " ".join(f"{number + 0.0:.10g}" for number in numbers)
 
 
 def _checked(text: str) -> str:
+    """Return the text as it is; raises ValueError if it cannot be read."""
     fields_of(text)
     return text
 

@@ -16,7 +16,8 @@ FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]
 # columns of the data frame that are not in the table: `label` and `take_over` are needed only to
 # make samples, and `extras` has a table of its own
 NOT_STORED = ["extras", "label", "take_over"]
-# the columns that every store has, with NumPy's letters for kinds of types: integer, float, bool
+# the columns that every store has -> the letters that NumPy's dtype.kind may be: "iu" for whole
+# numbers, "f" for floats, "b" for bool
 _COLUMNS = {
     **dict.fromkeys(("time_ms", "episode", "recording", *FRAME_COLUMNS), "iu"),
     **dict.fromkeys(NUMBERS, "f"),
@@ -42,7 +43,7 @@ def row_table(rows: pd.DataFrame) -> RowTable:
         values = column.to_numpy()
         if name in CAMERAS:
             texts = [text.encode() for text in column]
-            # np.array([]) would be an array of numbers, so make one of bytes and cut it to length 0
+            # np.array([]) would be an array of numbers: without rows, cut an array of texts instead
             values = np.array(texts or [b""])[: len(rows)]
         columns.append((str(name), values))
     table = np.zeros(len(rows), [(name, values.dtype) for name, values in columns])
@@ -68,8 +69,9 @@ def join_rows(tables: Sequence[RowTable]) -> RowTable:
     columns: dict[str, np.dtype[np.generic]] = {}
     for table in tables:
         for name in table.dtype.names or ():
-            kind = table.dtype[name]
-            columns[name] = np.result_type(columns.get(name, kind), kind)
+            dtype = table.dtype[name]
+            # the type that holds the values of all tables, such as the longest text
+            columns[name] = np.result_type(columns.get(name, dtype), dtype)
     joined = np.zeros(sum(map(len, tables)), list(columns.items()))
     first = 0
     for table in tables:

@@ -30,7 +30,7 @@ from bcclone.system.settings import (
 if TYPE_CHECKING:
     from bcclone.dataset.preprocessing import Preprocessing
 
-# every sample is in one of these parts
+# parts of the samples: each sample is in exactly one of them
 TRAINING = "training"
 VALIDATION = "validation"
 TEST = "test"
@@ -47,7 +47,7 @@ MAX_CORRECTION_WEIGHT = 100
 MAX_FRAME_OFFSETS = 100
 MAX_SEQ_LENGTH = 20
 
-# kinds of settings, by the group in --help
+# functions that declare a setting, one for each group in --help
 _sample = partial(setting, group="samples")
 _label = partial(setting, group="steering of the samples")
 _split = partial(setting, group="split into training and validation")

@@ -61,7 +61,7 @@ def indices_of(samples: SampleTable, rows: RowTable, part: str) -> IndexArray:
 def count_samples(samples: SampleTable, rows: RowTable) -> Counter[str]:
     """Return the number of samples in each of PARTS, and the number of `copies`.
 
-    A copy is a sample that equals the one before it, as correction_weight makes them.
+    A copy is a sample that equals the sample before it; settings.correction_weight makes copies.
     """
     counts = Counter({part: len(indices_of(samples, rows, part)) for part in PARTS})
     counts["copies"] = int((samples[1:] == samples[:-1]).sum())
@@ -80,7 +80,7 @@ def assign_validation(
     instead. Blocks and ends are of clock time, so that equal rows, such as rows recorded twice into
     the same log, are on the same side.
 
-    rows: with `time_ms` and `recording`.
+    rows: table with the columns `time_ms` and `recording`
     before: rows of the store to add to, with `validation`. New rows in one of their blocks of time
         are on the same side as that block; recordings held back whole do not count.
     """
@@ -95,14 +95,17 @@ def assign_validation(
 def _choose_rows(
     rows: pd.DataFrame, settings: SampleSettings, before: pd.DataFrame | None
 ) -> BoolArray:
-    """Return which rows are in the blocks of time that are chosen for validation, bool (rows,)."""
+    """Return which rows are chosen for validation, bool (rows,), see assign_validation().
+
+    rows: without the rows of recordings that are held back whole
+    """
     blocks = _blocks(rows, settings)
     validation = np.zeros(len(rows), np.bool_)
-    undecided = blocks
+    undecided = blocks  # the rows' blocks without those whose side is decided
     total_rows = len(rows)
     chosen_rows = 0
 
-    # a block of which a row was split earlier stays on its side, and counts
+    # a block of which the store has rows stays on its side, and counts for the wanted fraction
     if before is not None and len(before):
         if "part" in before:
             before = before[before["part"] == 0]
@@ -115,19 +118,19 @@ def _choose_rows(
 
     if settings.validation == 0:
         return validation
-    names, sizes = np.unique(undecided, return_counts=True)
+    numbers, sizes = np.unique(undecided, return_counts=True)
     if settings.split == "end":
-        return validation | (_is_in_end(rows, settings.validation) & np.isin(blocks, names))
+        return validation | (_is_in_end(rows, settings.validation) & np.isin(blocks, numbers))
     wanted = settings.validation_rows * total_rows - chosen_rows
     random = np.random.default_rng(settings.seed)
     chosen = _choose_blocks(sizes, wanted, random, both_sides=before is None)
-    return validation | np.isin(blocks, names[chosen])
+    return validation | np.isin(blocks, numbers[chosen])
 
 
 def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> IndexArray:
-    """Return the number of each row's block of time, int64 (rows,).
+    """Return the number of each row's block of clock time, int64 (rows,).
 
-    With another split than "blocks", each time stamp is a block of its own.
+    With another split than "blocks", each millisecond is a block.
     """
     length_ms = 1
     if settings.split == "blocks":
@@ -203,7 +206,10 @@ def sample_chunks(
 
 
 def _expand(rows: pd.DataFrame, settings: SampleSettings) -> SampleTable:
-    """Return the samples of all cameras, frame offsets and flips, sorted by these after the row."""
+    """Return the samples of all cameras, frame offsets and flips.
+
+    They are sorted by row, camera, frame offset, and whether they are flipped, in this order.
+    """
     tables = []
     for camera in settings.cameras:
         for frame_offset in range(settings.frame_offsets + 1):
@@ -291,8 +297,8 @@ class Windows:
 def windows(samples: SampleTable, seq_length: int) -> Windows:
     """Return the windows of seq_length consecutive rows that end at these samples, in their order.
 
-    samples: those of one side of the split, so that no window reaches into the other. The frames of
-        the earlier rows are found in them, too.
+    samples: samples of one side of the split, so that no window reaches into the other side. They
+        also give the frames of the earlier rows
     """
     newest = samples[samples["frame_offset"] == 0]
     row = newest["row"].astype(np.int64)

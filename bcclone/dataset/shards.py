@@ -92,10 +92,10 @@ class Shard:
     rows: int  # number of rows
     samples: int  # number of samples
     frames: int  # number of the shard's own frames, which no earlier shard has; first in the file
-    # numbers, in the whole store, of the frames after these: copies from earlier shards, which
-    # samples of this shard need
+    # the file's further frames are copies of frames in earlier shards, which samples of this shard
+    # need; these are their numbers in the whole store
     copied: tuple[int, ...]
-    content_hash: str
+    content_hash: str  # content hash of the shard as a store by itself
     bytes: int  # size of the file
     sha256: str  # SHA-256 of the file
 
@@ -114,7 +114,7 @@ class Manifest:
     recordings: tuple[RecordingInfo, ...]
     shards: tuple[Shard, ...]
     content_hash: str = ""  # equal to that of a one-file store with the same content
-    origin: str = ""  # digest of the inputs of the shards that were written last
+    origin: str = ""  # digest of the inputs of the shards that the last conversion wrote
 
     def write(self, folder: Location) -> None:
         """Write the manifest, which completes the store."""
@@ -181,7 +181,7 @@ def read_shards(
         further.append(tables)
         first_row += shard.rows
         first_frame += shard.frames
-    frames_kind = FarFrames if is_url(folder) else Frames
+    frames_class = FarFrames if is_url(folder) else Frames
     with explained(folder, "a folder of shards that fit together", _remedy(folder)):
         whole = StoreContent(
             preprocessing=manifest.preprocessing,
@@ -191,7 +191,7 @@ def read_shards(
             rows=join_rows(rows),
             extras=extras if any(extras) else [],
             recordings=list(manifest.recordings),
-            frames=frames_kind(files, manifest.preprocessing.shape),
+            frames=frames_class(files, manifest.preprocessing.shape),
         )
     return whole, further
 
@@ -271,6 +271,7 @@ def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, _
             if before[number] != after[number]:
                 raise UserError(f"{file}: it was written again while it was read; start again")
             known = {part: next(blocks) for part in parts[number]}
+            # strict: bytes outside of the known parts are fetched, and do not count as zeros
             options = {"data": known, "strict": True}
             tables = file.fs.open(file.path, cache_type="parts", cache_options=options)
             _, number_of_version = after[number]

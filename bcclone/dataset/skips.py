@@ -1,32 +1,39 @@
-"""Rows and images that a conversion leaves out, and the errors if there are too many of them."""
+"""Skips: what a conversion leaves out because it cannot be used, and errors for too many of them.
+
+A skip is a bad row of a log, or an image that is missing or damaged.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PureWindowsPath
 
 from bcclone.camera.images import import_remedy
 from bcclone.recording.files import ImageIndex
-from bcclone.recording.row import camera_of
+from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
-MAX_SKIPPED = 0.05  # of the rows or of the images
+MAX_SKIPPED = 0.05  # largest share of the rows, and of the images, that may be skipped
 
 
 @dataclass(frozen=True)
 class Skip:
     """A row or image that was left out."""
 
-    file: str  # the log
-    row: int  # its number in the file, from 1
+    file: str  # path of the log
+    row: int  # number of the row's line in the log, from 1
     reason: str
+    camera: str = ""  # camera of the image; "" for a row
 
     def __str__(self) -> str:
         return f"{self.file}, line {self.row}: {self.reason}"
 
 
 def no_usable_image(log: Location, skips: Sequence[Skip], images: int) -> UserError:
-    """Return the error for a log that names so many images, none of which can be used."""
+    """Return the error for a log of whose images none can be used.
+
+    skips: among them one for each image
+    images: number of the images
+    """
     folders = ", ".join(map(str, ImageIndex(log).folders))
     last = skips[-1]
     remedy = _import_remedy(skips) or "copy the images into one of these folders"
@@ -37,14 +44,14 @@ def no_usable_image(log: Location, skips: Sequence[Skip], images: int) -> UserEr
 
 
 def too_many_skips(skips: Sequence[Skip], bad_rows: int) -> UserError:
-    """Return the error for more than MAX_SKIPPED of the rows or of the images.
+    """Return the error for a conversion that would skip more than MAX_SKIPPED.
 
-    bad_rows: how many of the skips are rows; the others are images.
+    bad_rows: number of the skips that are rows; the others are images
     """
     bad_images = len(skips) - bad_rows
     remedy = _import_remedy(skips)
-    cameras = {camera_of(PureWindowsPath(skip.file).name) for skip in skips}
-    if not remedy and not bad_rows and "center" not in cameras:
+    lacks_center = any(skip.camera == CAMERAS[0] for skip in skips)
+    if not remedy and not bad_rows and not lacks_center:
         remedy = "take the centre camera alone: --cameras center"
     if not remedy:
         remedy = "repair the recording"

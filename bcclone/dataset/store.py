@@ -63,7 +63,7 @@ class RecordingInfo:
 
 
 def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
-    """Return the framing that all recordings have, None if they have different ones or none."""
+    """Return the framing of all recordings; None if it differs, or if they have no framing."""
     framings = {recording.framing for recording in recordings}
     if len(framings) != 1:
         return None
@@ -124,7 +124,7 @@ class Store(StoreContent):
         if isinstance(path, str):
             path = parse_location(path)
         content = content or _read_file(path)
-        vars(self).update(vars(content), path=path)
+        vars(self).update(vars(content), path=path)  # the fields of StoreContent, without copying
 
     def __enter__(self) -> Self:
         return self
@@ -160,6 +160,7 @@ class ImageSamples:
 def is_other_file(path: Location) -> bool:
     """Return whether a file cannot be a store, judged by its name and first bytes."""
     is_named_store = path.suffix in (".h5", ".hdf5")
+    # only a file on this machine whose name says nothing is opened
     if is_named_store or not isinstance(path, Path) or not path.is_file():
         return path.suffix == ".csv"
     return kind_of(path) is None
@@ -208,24 +209,24 @@ def read_store(
             (schema_version,) = read_hdf5(source, {"@schema_version": int}).values()
             if schema_version != SCHEMA_VERSION:
                 raise ValueError(f"schema version {schema_version}, expected {SCHEMA_VERSION}")
-            parts = read_hdf5(source, _SCHEMA | dict.fromkeys(others))
+            stored = read_hdf5(source, _SCHEMA | dict.fromkeys(others))
         except PermissionError:
             raise UserError(
                 f"{path}: no permission to read it; change its permissions, or name another"
             ) from None
-        preprocessing = Preprocessing.from_json(parts["@preprocessing"])
-        frame_file = _frame_file(parts["frames"], preprocessing, path, version)
+        preprocessing = Preprocessing.from_json(stored["@preprocessing"])
+        frame_file = _frame_file(stored["frames"], preprocessing, path, version)
         content = StoreContent(
             preprocessing=preprocessing,
-            sample_settings=SampleSettings.stored(parse_json(parts["@sample_settings"])),
-            content_hash=parts["@content_hash"],
-            samples=parts["samples"],
-            rows=parts["rows"],
-            recordings=[from_text(RecordingInfo, text) for text in parts["recordings"]],
-            extras=parts["extras"],
+            sample_settings=SampleSettings.stored(parse_json(stored["@sample_settings"])),
+            content_hash=stored["@content_hash"],
+            samples=stored["samples"],
+            rows=stored["rows"],
+            recordings=[from_text(RecordingInfo, text) for text in stored["recordings"]],
+            extras=stored["extras"],
             frames=Frames([frame_file], preprocessing.shape),
         )
-        return content, [parts[name] for name in others]
+        return content, [stored[name] for name in others]
 
 
 def _frame_file(

@@ -97,7 +97,7 @@ class StoreWriter:
     def append(self, frames: Image, checksums: Sequence[int] | None = None) -> None:
         """Append frames, uint8 (count, height, width, channels).
 
-        checksums: zlib.crc32 of each, computed here if not given.
+        checksums: zlib.crc32 of each frame, computed here if not given
         """
         frames = np.ascontiguousarray(frames)
         if checksums is None:
@@ -129,10 +129,10 @@ class StoreWriter:
     ) -> None:
         """Write the tables, which completes the store.
 
-        samples: the sample table in chunks.
-        extras: text of the further columns of each row, or nothing.
-        recordings: those that the rows come from.
-        settings: those that made the samples.
+        samples: the sample table, in chunks
+        extras: text of the further columns of each row; or empty if no row has any
+        recordings: the recordings that the rows come from
+        settings: the settings that made the samples
         """
         self._flush.start()
         if self.count < self.capacity:
@@ -161,11 +161,11 @@ class StoreWriter:
         self._flush.wait()
 
     def _remove_unused_space(self) -> None:
-        """Shrink the dataset to the frames written; HDF5 cannot shrink a contiguous dataset.
+        """Make the file one that has space only for the frames that were written.
 
-        HDF5 lays out an empty file for this many frames, and the bytes around its frames replace
-        those of this file. The frames keep their position, unless they fill less than a page, which
-        HDF5 places elsewhere.
+        HDF5 cannot shrink a contiguous dataset. So it lays out another file, with space for fewer
+        frames; what that file has before and behind its frames replaces the same bytes here. The
+        frames keep their position, unless they fill less than a page, which HDF5 places elsewhere.
         """
         smaller = self.path.with_name(f"{self.path.stem}.fewer{self.path.suffix}")
         kept = self.count * self._frame_bytes
@@ -195,19 +195,20 @@ def _create_texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
 
 
 def _lay_out(path: Path, preprocessing: Preprocessing, capacity: int) -> int:
-    """Make an HDF5 file with space for the frames, and return where the first begins."""
+    """Make an HDF5 file with space for the frames; return at which byte the first frame begins."""
     shape = (capacity, *preprocessing.shape)
     page = 4096  # bytes; the frames begin at a page, to be mapped
     with h5py.File(path, "w", alignment_threshold=page, alignment_interval=page) as file:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.CONTIGUOUS)
+        # the place of the frames is known at once, and HDF5 writes nothing there
         properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        # the same content is the same file, whenever it is written
+        # no times: the same content gives the same bytes, whenever it is written
         properties.set_obj_track_times(False)
         space = h5py.h5s.create_simple(shape)
         dataset = h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT8, space, properties)
-        return dataset.get_offset() or 0
+        return dataset.get_offset() or 0  # None if there is no space for any frame
 
 
 def _reserve(path: Path, size: int) -> None:
@@ -232,11 +233,12 @@ def write_store(
     on_progress: Callable[[int], None] = lambda count: None,
     threads: int = 0,
 ) -> tuple[dict[int, str], npt.NDArray[np.uint32]]:
-    """Write a part of a conversion as a store, behind what the old store has, if any.
+    """Write a part of a conversion as a store; what the old store has, if any, comes first.
 
-    on_progress: called with the number of files of each batch.
-    threads: that decode files, 0 for one per core.
-    Returns the index of each unusable file with the reason, and the CRC-32 of each frame.
+    Return the index of each unusable file with the reason, and the CRC-32 of each frame.
+
+    on_progress: called with the number of files of each batch
+    threads: number of threads that decode files, 0 for one for each core
     """
     settings = part.samples
     capacity = len(part.files)
@@ -244,7 +246,8 @@ def write_store(
     if old:
         capacity += len(old.frames)
         old_rows = row_frame(old.rows).assign(extras=old.extras or "")
-        # stored rows lack `take_over`, so the space for repeated samples is that which they take
+        # the space for repeated samples is unknown, since stored rows lack `take_over`; that of all
+        # old samples is enough
         table_bytes += _table_bytes(old_rows, old.recordings, settings) + old.samples.nbytes
     with StoreWriter(path, part.preprocessing, capacity, table_bytes) as writer:
         if old:
@@ -294,9 +297,9 @@ def _write_frames(
 def _samples(
     rows: pd.DataFrame, context: int, old: Store | None, settings: SampleSettings
 ) -> Iterator[SampleTable]:
-    """Yield the samples of the old store, and then those of the rows after the context.
+    """Yield the samples of the old store, and then the samples of the rows after the context.
 
-    The latter are numbered behind the rows of the old store.
+    The column `row` of the new samples continues the numbers of the old store's rows.
     """
     old_row_count = 0
     if old:
@@ -315,7 +318,7 @@ def _table_bytes(
     """Return the largest possible size of the tables of these rows and recordings, in bytes."""
     recording_bytes = 8192  # a long path and the other fields
     extras_bytes = 64  # HDF5's own data for the further columns of a row
-    most_utf8_bytes = 4  # of a character
+    most_utf8_bytes = 4  # most bytes of a character
 
     copies = 0
     if "take_over" in rows:
@@ -324,7 +327,7 @@ def _table_bytes(
     if settings.flip:
         samples *= 2
 
-    # a table has the length of its longest text in every row
+    # in a table, each row's text takes the bytes of the longest text
     names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS)
     characters_of_extras = int(rows["extras"].str.len().sum())
     row = row_table(rows[:0].assign(validation=False)).dtype.itemsize

@@ -1,8 +1,9 @@
 """Choose the rows of a log by who drove, and mark those in which a person has taken over.
 
-In: a log with its drivers.csv. Out: the log with the rows of the choice only.
+In: a log with its drivers.csv. Out: the log with the chosen rows only.
 
-A row that is not in drivers.csv, such as the last one of a killed program, counts as driven by the
+A take-over begins when a person takes over from the model, and ends when the model drives again. A
+row that is not in drivers.csv, such as the last one of a killed program, counts as driven by the
 model, so that it is never taken for a correction.
 """
 
@@ -15,18 +16,20 @@ from bcclone.recording.log import Log
 from bcclone.recording.run_tables import BY_MODEL, MODEL, read_drivers
 from bcclone.system.arrays import BoolArray, IndexArray
 
-WENT_WRONG_SECONDS = 5  # of the model's driving before a take-over: in these it went wrong
-LEFT_OUT = {  # choice -> the rows that it leaves out
+WENT_WRONG_SECONDS = 5  # seconds before a take-over in which the model's driving counts as wrong
+LEFT_OUT = {  # choice -> which rows it leaves out, in words that follow "rows" in a message
     GOOD_ROWS: f"that the model drove in the {WENT_WRONG_SECONDS} s before a person took over",
     CORRECTIONS: "in which no person had taken over",
 }
 
 
 def choose_rows(log: Log, choice: str) -> Log:
-    """Return the log with the rows of this choice only, and with `take_over`, bool, in its table.
+    """Return the log with the chosen rows only, and with the column `take_over`, bool.
 
-    A new episode begins after each gap. A recording that a person has driven throughout keeps all
-    of its rows. Raises UserError for a drivers.csv that is wrong.
+    A new episode begins where rows were left out. A recording in which no model drove keeps all of
+    its rows. Raises UserError for a drivers.csv that is wrong.
+
+    choice: one of sample_settings.ROWS
     """
     rows = log.rows
     drivers = read_drivers(log.path.parent)
@@ -47,13 +50,16 @@ def choose_rows(log: Log, choice: str) -> Log:
     after_gap = np.diff(np.flatnonzero(is_kept)) > 1
     in_next_episode = np.diff(chosen["episode"]) != 0
     episode = np.append(0, np.cumsum(after_gap | in_next_episode))
+    # without any row, `episode` still has its first 0
     return replace(log, rows=chosen.assign(episode=episode[: len(chosen)]))
 
 
 def _before_take_overs(log: Log, take_overs: IndexArray) -> BoolArray:
-    """Return which rows are in the last seconds before a take-over, in the same episode.
+    """Return which rows are in the last seconds before a take-over, bool (rows,).
 
-    take_overs: number of the take-over that each row is of, 0 for none.
+    Only rows of the same episode as the take-over count.
+
+    take_overs: number of the take-over that each row belongs to, 0 for none, (rows,)
     """
     time_ms = log.rows["time_ms"].to_numpy(np.int64)
     episode = log.rows["episode"].to_numpy()

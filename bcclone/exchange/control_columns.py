@@ -28,10 +28,10 @@ _FULL = RANGES["steering"][1]  # the sharpest steering of a recording
 class Column:
     """A column of numbers."""
 
-    name: str  # by which it is found
+    name: str  # name by which the column is found
     feature: str = ""  # the list-valued column that this number is part of; "" for none
     place: int = 0  # index of this number in the list
-    shown: str = ""  # as messages list it; "" for the full name
+    shown: str = ""  # how messages list the column; "" for the full name
 
     @property
     def full(self) -> str:
@@ -43,7 +43,7 @@ class Column:
 class Controls:
     """The columns of steering, throttle, brake and speed, and how to convert their values."""
 
-    columns: Mapping[str, Column]  # by the names of recording.row.NUMBERS
+    columns: Mapping[str, Column]  # name in recording.row.NUMBERS -> column
     factor: float  # makes the steering -1 to 1, right positive
     words: str  # column, unit and positive side of the steering, for messages
     speed_unit: str  # one of MPH_OF
@@ -110,7 +110,7 @@ class Controls:
 
 # ---- which columns
 
-_SPEED_ENDINGS = {  # word in a plain name -> unit
+_SPEED_ENDINGS = {  # last word of a column's plain() name -> unit
     **dict.fromkeys(("mph", "mi_h", "miles_per_hour"), "mph"),
     **dict.fromkeys(
         ("kmh", "kph", "kmph", "km_h", "km_hr", "km_per_h", "kilometers_per_hour"), "km/h"
@@ -142,10 +142,10 @@ def find_controls(
     Raises UserError for a steering that cannot be found or has no unit, and where a column that a
     setting names does not exist, or several times.
 
-    columns: those to choose from
+    columns: the columns to choose from
     preferred: control -> feature to prefer where exactly one of its columns fits
     """
-    # the column of each control, and what is said of controls without one
+    # choose the column of each control; the findings say why a control has none
     chosen: dict[str, Column] = {}
     for name in _FITS:
         fitting = _fitting(name, columns, settings)
@@ -195,10 +195,14 @@ def _asked(name: str, settings: ImportSettings) -> str | None:
 
 
 def _fitting(name: str, columns: Sequence[Column], settings: ImportSettings) -> list[Column]:
-    """Return the columns that may hold a control."""
+    """Return the columns that may hold a control.
+
+    name: name of the control in recording.row.NUMBERS
+    """
     asked = _asked(name, settings)
     if asked:
         return [column for column in columns if asked in (column.name, column.full)]
+    # a column that a setting names for one control is not another control
     taken = {settings.steering_column, settings.throttle_column, settings.speed_column}
     return [
         column
@@ -235,7 +239,7 @@ def _no_control(
 
 # ---- the scale of the steering
 
-_ANGLE_ENDINGS = {  # word in a plain name -> unit
+_ANGLE_ENDINGS = {  # last word of a column's plain() name -> unit
     **dict.fromkeys(("rad", "radian", "radians"), RADIANS),
     **dict.fromkeys(("deg", "degree", "degrees"), DEGREES),
     **dict.fromkeys(("ratio", "normalized", "norm"), RATIO),

@@ -1,4 +1,7 @@
-"""The table of a source -> its rows of steering, throttle, brake and speed."""
+"""The table of a source -> its rows of steering, throttle, brake and speed.
+
+Other modules call such a table `labelled`: it holds the steering that belongs to each picture.
+"""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,9 @@
 """The format csv: table.csv, one line for each row, and the image files as they were recorded.
 
 UTF-8, separated by commas, quoted where needed (RFC 4180), with a header and decimal points; paths
-are relative to the table and have forward slashes. An unknown value is empty. It is read as any
-other table of frames, and its further columns are values of the row.
+are relative to the table and have forward slashes. An unknown value is an empty cell. Such a table
+is read as any other in the format frames (frame_folder.py), which also reads the columns that only
+this format has, such as episode and x_m.
 """
 
 import csv
@@ -19,10 +20,12 @@ from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
 
 TABLE = "table.csv"
+# the counters, then the path of each camera's image, then all other values
 COLUMNS = (*COUNTERS, *CAMERAS, *FIELDS[len(COUNTERS) :])
 
 
 def _write(source: ExportedRows, folder: Path) -> None:
+    """Write the table and the image files into an empty folder."""
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, restval="")
         table.writeheader()
@@ -38,6 +41,7 @@ def _write(source: ExportedRows, folder: Path) -> None:
 
 
 def _is_source(path: Path) -> bool:
+    """Return whether a path is a table that this module wrote, or a folder with such a table."""
     table = path / TABLE if path.is_dir() else path
     if table.suffix.lower() not in TABLE_ENDINGS or not table.exists():
         return False

@@ -14,8 +14,8 @@ from bcclone.exchange.source_files import read_inside
 from bcclone.system.atomic import write_bytes
 from bcclone.system.codec import explained, parse_json, whole_number
 
-MANIFEST = "manifest.json"  # of donkeycar 4 and later
-_EXCLUDED = "exclude.json"  # of donkeycar 2 and 3
+MANIFEST = "manifest.json"  # file of donkeycar 4 and later
+_EXCLUDED = "exclude.json"  # file of donkeycar 2 and 3
 # what messages tell the user to do about a tub that cannot be read
 WHOLE_TUB = "name a folder that holds a whole tub, with its catalogs"
 

@@ -14,7 +14,7 @@ from bcclone.recording.row import CAMERAS, RowError
 
 _LEAST_THROTTLE = 0.01  # a row with less throttle, forwards or backwards, is not counted
 _CLEAR_SHARE = 0.75  # share of the pairs that must grow (or shrink) to show the direction
-_PAIRS = 60  # pairs of pictures that are compared: in a long drive 60 to 120
+_PAIRS = 60  # pairs of pictures that are compared; for a long drive 60 to 120
 _FOLLOWING_MS = 300  # longest time between the two pictures of a pair
 
 
@@ -57,7 +57,7 @@ class _RowsByThrottle:
         self.negative = 0
         self.pairs: list[tuple[ExchangedRow, ExchangedRow]] = []
         self._least = least
-        self._every = 1  # every so many rows with a negative throttle, a pair
+        self._every = 1  # after how many rows with a negative throttle another pair is gathered
         self._last: ExchangedRow | None = None
 
     def add(self, row: ExchangedRow) -> None:
@@ -72,6 +72,7 @@ class _RowsByThrottle:
         if max(before.throttle, row.throttle) > -self._least or self.negative % self._every:
             return
         self.pairs.append((before, row))
+        # too many: keep every second pair, and gather half as many from now on
         if len(self.pairs) > 2 * _PAIRS:
             self.pairs = self.pairs[::2]
             self._every *= 2

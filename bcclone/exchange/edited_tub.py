@@ -64,7 +64,7 @@ class EditedTub(EditedRows):
             raise UserError(f"{folder}: a tub without a record that can be used")
         numbers: IndexArray = np.array([record.number for record in self._records])
         self._numbers = numbers
-        self.record_numbers = numbers  # for the editor's page; None for a recording
+        self.record_numbers = numbers  # shown in the editor's page; None for a recording
         left_out = findings.left_out.total()
         if left_out:
             self.unusable = (
@@ -121,7 +121,10 @@ class EditedTub(EditedRows):
         return self._records[row].images.get(camera)
 
     def _edits_of(self, deleted: BoolArray) -> Edits:
-        """Return the edits that delete these rows. deleted: (rows,)."""
+        """Return the edits that delete these rows.
+
+        deleted: whether each row is deleted, (rows,)
+        """
         names = self._names
         spans = tuple((names[first], names[last]) for first, last in runs(np.flatnonzero(deleted)))
         if not spans:

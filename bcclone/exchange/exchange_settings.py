@@ -40,7 +40,7 @@ MPH_OF = {  # unit of a speed -> mph
     "m/s": 2.236936,
     "knots": 1.150779,
 }
-OF_TABLES = frozenset(  # settings that every format reads whose columns are found by name
+OF_TABLES = frozenset(  # settings of the formats whose columns are found by their names
     (
         "steering_column",
         "unit",

@@ -9,15 +9,16 @@ from bcclone.recording.run_tables import DrivenRow, TracePoint
 from bcclone.system.codec import number, one_line, whole_number
 
 COUNTERS = ("recording", "episode", "time_ms")  # the whole numbers of a row
-POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")  # values of a TracePoint, but its track
+# values of a TracePoint, except its track
+POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")
 FIELDS = (*COUNTERS, *NUMBERS, "driver", "take_over", "track", *POINT)  # the values of a row
 
-# why rows are left out
+# the kinds of rows that are left out, by the reason
 EMPTY = "empty_images"
 UNREADABLE = "unreadable_images"
 MISSING = "records_without_image"
 BROKEN = "broken_lines"
-KINDS = {  # reason -> words for one row that is left out for it
+KINDS = {  # kind -> words for one such row
     EMPTY: "empty image",
     UNREADABLE: "unreadable image",
     MISSING: "record without image",
@@ -26,7 +27,10 @@ KINDS = {  # reason -> words for one row that is left out for it
 
 
 class UnusableImage(RowError):
-    """A row without an image that can be used. kind: one of KINDS."""
+    """A row without an image that can be used.
+
+    kind: key of KINDS
+    """
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -35,7 +39,7 @@ class UnusableImage(RowError):
 
 @dataclass(frozen=True, slots=True)
 class ExchangedRow:
-    """A row with all of its values; those of a log keep every bit.
+    """A row with all of its values; the numbers of a log are kept exactly.
 
     Raises RowError for numbers out of range.
     """
@@ -95,7 +99,7 @@ def row_of(
     """
     names = {name: name for name in FIELDS} | dict(called or {})
     filled = {name: value for name, value in values.items() if value not in (None, "")}
-    # a number that the source has a column for must be in each row
+    # each row must have the time, the steering, and every number for which the source has a column
     needed = {"time_ms", "steering", *values} & {"time_ms", *NUMBERS}
     missing = [names[name] for name in FIELDS if name in needed - filled.keys()]
     if missing:

@@ -11,7 +11,7 @@ from bcclone.exchange.table_words import camera_in
 from bcclone.recording.files import walk_once
 from bcclone.recording.row import RowError
 
-# a time in nanoseconds has 19 digits; of a longer number, the last ones are read
+# a time in nanoseconds has 19 digits; of a longer number, only the last 19 digits are read
 _MOST_DIGITS = 19
 
 
@@ -73,14 +73,14 @@ class FolderImages:
         raise UnusableImage(MISSING, reason)
 
     def share_named(self, cells: Sequence[str]) -> float:
-        """Return the share of cells that name an image, or several."""
+        """Return the share of the cells that name at least one image."""
         missing = 0
         for cell in cells:
             try:
                 self.find(cell)
             except UnusableImage:
                 missing += 1
-            except RowError:
+            except RowError:  # it names several images
                 continue
         return 1 - missing / len(cells)
 
@@ -90,7 +90,7 @@ def _only_one(paths: Sequence[str], name: str, camera: str, cell: str) -> str:
 
     name: the cell as a relative path with /
     camera: prefers the image whose path names this camera when several match
-    cell: the original, for the message
+    cell: the cell as the table has it, for the message
     """
     # the cell may have more leading folders than the path in our folder, or fewer
     agreeing = [

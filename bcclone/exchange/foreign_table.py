@@ -25,9 +25,9 @@ from bcclone.system.errors import UserError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _MOST_COLUMNS = 1000
-_LOOKED_AT = 200  # rows that decide what a column holds
+_LOOKED_AT = 200  # the first rows of a column, by which it is judged
 
-_Line = tuple[int, list[str]]  # its number in the file, and its cells
+_Line = tuple[int, list[str]]  # number of a line in the file, and its cells
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class ForeignTable:
     """A table of another program."""
 
     path: Path
-    lines: Sequence[int]  # the number of each row's line
-    cells: Mapping[str, Sequence[str]]  # of each column, by its name, (rows,)
-    # it has no header, and its columns are called as in a log of the simulator
+    lines: Sequence[int]  # number of each row's line in the file, (rows,)
+    cells: Mapping[str, Sequence[str]]  # name of a column -> its cells, (rows,)
+    # whether the table has no header, and its columns are called as in a log of the simulator
     as_in_log: bool = False
-    broken: Sequence[int] = ()  # numbers of the lines with another number of cells
+    broken: Sequence[int] = ()  # numbers of the lines that are left out for their number of cells
 
     def place(self, row: int) -> str:
-        """Return the words for a row in a message."""
+        """Return file and line of a row, for messages."""
         return f"{self.path}: line {self.lines[row]}"
 
     def first_cells(self, name: str) -> Sequence[str]:
@@ -137,9 +137,11 @@ def _has_steering(path: Path, asked: str | None) -> bool:
 
 
 def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
-    """Return a table; lines with another number of cells are left out and counted.
+    """Return a table, without lines that have not as many cells as most lines.
 
-    Raises UserError for one that cannot be read, is too large, or has no rows.
+    Raises UserError for a table that cannot be read, is too large, or has no rows.
+
+    findings: count the lines that are left out; None to count nothing
     """
     lines = _divided(_read_lines(path))
 
@@ -210,7 +212,7 @@ def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     for cells in zip_longest(*rows[:_LOOKED_AT], fillvalue=""):
         counts = Counter(map(kind_of_cell, filter(None, cells))).most_common(1)
         usual_kinds.append(counts[0][0] if counts else "")
-    # text above text says nothing, so only columns in which one of both is a number or an image
+    # text above text says nothing, so only columns count in which one of both is a number or image
     alike = [
         kind == usual
         for kind, usual, cell in zip(kinds, usual_kinds, first, strict=False)
@@ -239,9 +241,9 @@ def _names_cameras(cells: Sequence[str]) -> bool:
 
 # ---- text -> lines of cells
 
-_SEPARATORS = ";\t, "  # in the order in which they are tried; a comma may be that of decimals
-# such as `a.jpg, 0,25, 1`: here ", " separates and "," is the decimal mark; a text with a decimal
-# point is none of this kind
+_SEPARATORS = ";\t, "  # in the order in which they are tried: a comma may be a decimal mark
+# matches a text such as `a.jpg, 0,25, 1`, in which ", " separates and "," is the decimal mark; a
+# text that also has a decimal point does not match
 _DECIMAL_COMMAS = re.compile(r"(?!.*\d\.\d).*, [-+]?\d+,\d+, ", re.DOTALL)
 
 
@@ -249,7 +251,7 @@ def _read_lines(path: Path) -> list[_Line]:
     """Return the lines of a table, divided into cells, without blank lines; raises UserError."""
     with explained(path, "a table", "expected one of text, such as CSV"):
         content = read_bytes(path, "cells")
-        if kind := kind_of_content(content[:512]):  # an image, an archive ...: no text
+        if kind := kind_of_content(content[:512]):  # an image, an archive and so on, but no text
             raise ValueError(kind)
         text = text_of(content)
         if _DECIMAL_COMMAS.match(text[:10_000]):
@@ -310,7 +312,7 @@ def _without_blank(lines: Sequence[_Line]) -> list[_Line]:
 
 # ---- cells of several things
 
-# between things in a cell: a semicolon, a bar, or whatever follows an image
+# what stands between two things in a cell: a semicolon, a bar, or blanks or a comma after an image
 _AFTER_IMAGE = "|".join(rf"(?<=\{ending})" for ending in IMAGE_ENDINGS)
 _BETWEEN = re.compile(rf"\s*[;|]\s*|(?:{_AFTER_IMAGE})[\s,]+", re.IGNORECASE)
 
@@ -336,13 +338,16 @@ def _divided(lines: Sequence[_Line]) -> list[_Line]:
 
 
 def _things_in_cells(lines: Sequence[_Line]) -> dict[int, int]:
-    """Return column -> the number of things in its cells, where most hold an image and more."""
+    """Return column -> number of things in its cells, for columns whose cells hold several things.
+
+    That is, most of the cells hold an image and something else.
+    """
     counts: dict[int, int] = {}
     first_lines = [cells for _, cells in lines[: _LOOKED_AT + 1]]
     for column in range(max((len(cells) for _, cells in lines), default=0)):
         filled = [cells[column] for cells in first_lines if column < len(cells) and cells[column]]
         several = [parts for parts in map(_BETWEEN.split, filled) if len(parts) > 1]
-        # the last cell and not the first, which may be the header
+        # the kinds of the last cell are looked at, since the first one may be the header
         if 2 * len(several) > len(filled) and "image" in map(kind_of_cell, several[-1]):
             counts[column] = Counter(map(len, several)).most_common(1)[0][0]
     return counts

@@ -53,13 +53,14 @@ class ExportedRows:
 class Format:
     """A format, which one module defines as FORMAT."""
 
-    name: str  # as in exchange_settings
+    name: str  # key of IMPORT_FORMATS in exchange_settings
     detect: Callable[[Path], bool]  # whether a path looks like a source in this format
     # yields the rows of the source that can be used; counts the others in Findings
     read: Callable[[ImportSettings, Findings], Iterator[ExchangedRow]]
     # writes rows into an empty folder; None for a format that is only imported
     write: Callable[[ExportedRows, Path], None] | None = None
-    needs: tuple[str, str] | None = None  # a package, and the extra that installs it
+    # the package that the format needs, and the extra of bcclone that installs it; None for none
+    needs: tuple[str, str] | None = None
     options: frozenset[str] = frozenset()  # names of the settings of tables that the format reads
     expected: str = ""  # what a folder in this format holds, for messages
 

@@ -83,7 +83,7 @@ def _rows_of_table(settings: ImportSettings, findings: Findings) -> Iterator[Exc
     Raises UserError for a table without steering or image names, and where it is not clear which
     columns hold them, or which camera took an image.
     """
-    labelled = read_controls(settings, findings)
+    labelled = read_controls(settings, findings)  # the table with its steering
     table = labelled.table
     folder = settings.source
     if folder.is_file():
@@ -159,7 +159,7 @@ def _frames_of(
 def _instants(
     table: ForeignTable, image_column: str, settings: ImportSettings
 ) -> tuple[Times | None, FloatArray]:
-    """Return the times that a table states, or None, and a number by which to order each row.
+    """Return the times that a table states, or None; and for each row, a number to order it by.
 
     The number, (rows,), is the time in milliseconds, or without stated times the last number in
     the name of the row's image; NaN where it is unknown.

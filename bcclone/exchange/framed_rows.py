@@ -34,9 +34,9 @@ _ROWS_AT_ONCE = 8  # rows that a thread converts together
 
 @dataclass(frozen=True, slots=True)
 class CameraPath:
-    """The path that a camera took around a row, as motion.csv has it."""
+    """How a camera moved around the time of a row, as motion.csv states it."""
 
-    curvature: float  # to the right positive, 1 / camera height
+    curvature: float  # positive to the right, in 1 / camera height
     error: float  # standard error of the curvature
     speed: float  # camera heights a second
 
@@ -74,7 +74,7 @@ def framed_rows(
     """
     rows = iter(rows)
     parts = iter(lambda: list(islice(rows, _ROWS_AT_ONCE)), [])
-    times: dict[int, _DistinctTimes] = {}  # of each recording
+    times: dict[int, _DistinctTimes] = {}  # number of a recording -> its times
     cores = usable_cores()
     with ExitStack() as stack:
         # images are converted on all cores already

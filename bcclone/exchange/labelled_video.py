@@ -35,7 +35,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     Raises UserError for a video or a table that cannot be read.
     """
     path = _only_video(settings.source)
-    labelled = None
+    labelled = None  # the table with its steering
     times = None
     if not settings.steering:
         labelled = read_controls(settings, findings)
@@ -85,7 +85,7 @@ def _is_source(path: Path) -> bool:
 def stated_focal_mm(source: Path) -> float | None:
     """Return the focal length that a source states, for film of 36x24 mm.
 
-    None if it is no video, or states none.
+    Returns None if the source is no video, or states no focal length.
     """
     if not _is_source(source):
         return None
@@ -101,7 +101,7 @@ def _rows_without_table(
 ) -> Iterator[ExchangedRow]:
     """Yield a row for each frame, with a steering of 0.
 
-    frame_rate: count the times, so many frames a second; None for the video's own times
+    frame_rate: frames a second, from which the times are counted; None for the video's own times
     """
     words = f"counted, {frame_rate:g} a second" if frame_rate else "of the video"
     findings.notes.append(f"times: {words}")
@@ -137,7 +137,7 @@ def _rows_by_number(
             values["time_ms"] = round(1000 * frame.seconds)
             yield row_of(values, {"center": frame}, place)
     for numbered, row in rows.items():
-        if not numbered <= index:  # unlike numbered > index, this is also true for NaN
+        if not numbered <= index:  # unlike numbered > index, this is also True for NaN
             findings.leave_out(table.place(row), "the video has ended before it", MISSING)
 
 

@@ -15,11 +15,12 @@ from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of
 
-# share of the rows with a number out of its range; of more, the unit or the column is wrong
+# largest share of the rows that may have a number out of its range by accident; if there are more,
+# the unit or the column is wrong
 ACCIDENTS_SHARE = 0.01
-_LEAST_SHARE = 0.1  # of the rows that must be left
-_EXAMPLES = 3  # of each kind of row that is left out
-_SHOWN_COLUMNS = 20
+_LEAST_SHARE = 0.1  # smallest share of the rows that must be usable
+_EXAMPLES = 3  # most examples that are listed for each of KINDS
+_SHOWN_COLUMNS = 20  # most columns that are listed as not read
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,22 @@ class Summary:
     """What an import saw."""
 
     size: tuple[int, int]  # width and height of most images, before they are fitted
-    sizes: dict[str, int]  # "160x120" -> images
-    aspect: float  # of that size
-    frame_rate: float | None  # usual rows a second, None for a single row
-    images_without_record: int  # files that no row names, or frames of a video
-    # rows that are left out, by the reason
+    sizes: dict[str, int]  # "160x120" -> number of images of this size
+    aspect: float  # width / height of `size`
+    frame_rate: float | None  # usual number of rows a second, None for a single row
+    images_without_record: int  # image files that no row names, or frames of a video without a row
+    # number of rows that are left out for each of KINDS
     records_without_image: int
     empty_images: int
     unreadable_images: int
     broken_lines: int
-    left_out: tuple[str, ...]  # the first ones of each reason, with place and words
-    below_min_throttle: int  # rows that --min-throttle leaves out
-    standing: int | None  # rows with a speed, else a throttle, of about 0; None if it has neither
-    columns_left_out: tuple[str, ...]  # that were not read
-    notes: tuple[str, ...]  # how the source was read
+    left_out: tuple[str, ...]  # the first such rows, with file, row and reason
+    below_min_throttle: int  # number of rows that --min-throttle leaves out
+    # number of rows with a speed of about 0, or without any speed, a throttle of about 0; None if
+    # the source has neither
+    standing: int | None
+    columns_left_out: tuple[str, ...]  # columns that were not read
+    notes: tuple[str, ...]  # how the source was read, in words
     # shares of the rows that steer to the left, straight on and to the right
     left: float
     straight: float
@@ -48,6 +51,7 @@ class Summary:
     steering_mean: float  # -1 to 1, right positive
 
     def lines(self) -> Iterator[str]:
+        """Yield the summary in words, line by line."""
         rate = f", {self.frame_rate:g} frames a second" if self.frame_rate else ""
         yield f"images: {', '.join(self.sizes)} pixels, {self.aspect:g} to 1{rate}"
         yield from self.notes
@@ -69,9 +73,9 @@ class Summary:
 
 
 def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
-    """Return how many rows are left out for each reason, in words.
+    """Return how many rows of each kind are left out, in words.
 
-    counts: of KINDS, perhaps among others.
+    counts: kind -> number of rows; other entries do not matter
     """
     described = []
     for kind, word in KINDS.items():
@@ -86,22 +90,23 @@ class Findings:
     """Counts what an import takes and what it leaves out, and checks that enough is left.
 
     The stages of an import fill it in: the reader of the source sets images_without_record,
-    frames_are_rows, columns_left_out and notes; find_direction() sets forwards and direction; who
-    estimates the steering calls estimate().
+    frames_are_rows, columns_left_out and notes; find_direction() sets forwards and direction; the
+    stage that estimates the steering calls estimate().
     """
 
     def __init__(self, min_throttle: float | None = None) -> None:
         self.min_throttle = min_throttle
         self.forwards = 1  # -1 if the car drives forwards with a negative throttle
-        self.direction = ""  # how that was found, in words
+        self.direction = ""  # how `forwards` was found, in words
         self.images_without_record = 0
-        self.frames_are_rows = False  # such images count as left out, as those of a video
+        # whether images without a record count as rows that are left out, as frames of a video do
+        self.frames_are_rows = False
         self.columns_left_out: tuple[str, ...] = ()
         self.notes: list[str] = []
-        self.left_out: Counter[str] = Counter()  # kind -> rows
-        self.examples: list[str] = []
-        self.converted = 0  # images that were in another format
-        self.has_estimates = False  # of the steering
+        self.left_out: Counter[str] = Counter()  # kind -> number of rows
+        self.examples: list[str] = []  # the first rows of each kind, with place and reason
+        self.converted = 0  # number of images that were not frames already
+        self.has_estimates = False  # whether the steering is estimated
         self._estimates: list[float] = []
         self._estimate_notes: tuple[str, ...] = ()
         self._below_min_throttle = 0
@@ -109,7 +114,8 @@ class Findings:
         self._lock = threading.Lock()
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._numbers: list[tuple[float, float, float]] = []  # steering, throttle, speed
-        self._times: defaultdict[int, list[int]] = defaultdict(list)  # of each recording
+        # number of a recording -> times of its rows in milliseconds
+        self._times: defaultdict[int, list[int]] = defaultdict(list)
 
     @property
     def rows(self) -> int:
@@ -117,7 +123,12 @@ class Findings:
         return len(self._numbers)
 
     def leave_out(self, place: str, error: ValueError | str, kind: str = BROKEN) -> None:
-        """Count a row that cannot be used. kind: one of KINDS, unless the error has one."""
+        """Count a row that cannot be used.
+
+        place: file and row
+        error: why it cannot be used
+        kind: key of KINDS; the kind of the error counts instead, if it has one (UnusableImage)
+        """
         kind = getattr(error, "kind", kind)
         with self._lock:  # a thread reads, another one writes
             self.left_out[kind] += 1
@@ -133,7 +144,7 @@ class Findings:
             self.leave_out(place, error)
 
     def drives(self, row: ExchangedRow) -> bool:
-        """Return whether a row has --min-throttle; counts the others."""
+        """Return whether a row has at least the throttle --min-throttle; count it if not."""
         throttle = self.forwards * row.throttle
         self._greatest_throttle = max(self._greatest_throttle, throttle)
         drives = self.min_throttle is None or throttle >= self.min_throttle
@@ -143,9 +154,9 @@ class Findings:
     def take(self, row: ExchangedRow, size: tuple[int, int], converted: int) -> None:
         """Count a row that is used.
 
-        row: as the source has it, with its own time.
-        size: width and height of its centre image.
-        converted: how many of its images are not as they were.
+        row: as the source has it, with its own time
+        size: width and height of its centre image
+        converted: how many of its images were converted to frames
         """
         self._sizes[size] += 1
         self._numbers.append((row.steering, row.throttle, row.speed_mph))
@@ -153,13 +164,13 @@ class Findings:
         self.converted += converted
 
     def estimate(self, steering: Sequence[float], notes: Sequence[str]) -> None:
-        """Set the steering of the rows that are written, which is estimated, and notes on it."""
+        """Set the estimated steering of the rows that are written, and notes on it."""
         self.has_estimates = True
         self._estimates = list(steering)
         self._estimate_notes = tuple(notes)
 
     def check(self, source: Path) -> None:
-        """Raise UserError if under a tenth of the rows is usable, or has --min-throttle."""
+        """Raise UserError if under a tenth of the rows is usable, or reaches --min-throttle."""
         frames = self.images_without_record if self.frames_are_rows else 0
         usable = self.rows + self._below_min_throttle
         lost = self.left_out.total() + frames
@@ -215,21 +226,23 @@ class Findings:
         )
 
     def _frame_rate(self) -> float | None:
-        """Return the usual rows a second, None for a single row."""
+        """Return the usual number of rows a second, None for a single row."""
         drives = [np.sort(np.asarray(times, np.int64)) for times in self._times.values()]
         steps = np.concatenate([np.diff(times) for times in drives])
         steps = steps[(steps > 0) & (steps <= EPISODE_GAP_MS)]
         if not len(steps):
             return None
-        # longer steps are of rows that are left out
+        # a longer step is one over rows that are left out
         usual = steps[steps <= 1.5 * np.median(steps)]
         return round(1000 / float(usual.mean()), 1)
 
 
 def _count_standing(throttle: FloatArray, speed_mph: FloatArray) -> int | None:
-    """Count the rows in which the car stands, by its speed, or by its throttle without a speed.
+    """Count the rows in which the car stands, by its speed, or without any speed by its throttle.
 
-    throttle, speed_mph: (rows,). None if all are 0.
+    Returns None if all speeds and throttles are 0.
+
+    throttle, speed_mph: (rows,)
     """
     if np.any(speed_mph):
         return int(np.sum(np.abs(speed_mph) < 0.5))
@@ -239,7 +252,10 @@ def _count_standing(throttle: FloatArray, speed_mph: FloatArray) -> int | None:
 
 
 def _shares_of(steering: FloatArray) -> dict[str, Any]:
-    """Return how much of the steering, (rows,), is to which side, and its mean, as in Summary."""
+    """Return the shares of rows that steer to each side, and the mean steering, as in Summary.
+
+    steering: (rows,)
+    """
     left = steering < -0.01
     right = steering > 0.01
     shares = {

@@ -12,18 +12,19 @@ from bcclone.system.codec import explained, one_line, open_file, path_inside, wh
 INFO = "meta/info.json"
 REMEDY = "download the data set again; copy a data set of links with cp -rL first"
 
-# a name in a path of info.json, and the digits of its number: {episode_index:06d}
+# a name in braces in a path of info.json, and how many digits it stands for: {episode_index:06d}
 _NAME_IN_PATH = re.compile(r"\{(\w+)(?::0?(\d{1,2})d?)?\}")
-_ROWS_AT_ONCE = 16  # an image that a file stores once may be that of every row
+# few rows are read at once: a file may store one large image once, and use it in every row
+_ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class SetPaths:
-    """Where the files of a data set are, as info.json says it, with names in braces."""
+    """The paths of the files of a data set, as info.json states them, with names in braces."""
 
-    data: str
-    video: str
-    chunks_size: int  # episodes in a folder of version 2
+    data: str  # Parquet files, such as data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet
+    video: str  # video of a camera
+    chunks_size: int  # number of episodes in a folder, in version 2
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> Self:
@@ -41,7 +42,7 @@ class SetPaths:
 
     @property
     def pattern(self) -> str:
-        """Return the pattern of the Parquet files."""
+        """Return the pattern that finds the Parquet files."""
         return _NAME_IN_PATH.sub("*", self.data)
 
     @property
@@ -50,9 +51,11 @@ class SetPaths:
         return "{episode" in self.video
 
     def video_of(self, folder: Path, feature: str, **numbers: int) -> str:
-        """Return the path of a video, given the numbers in it; raises UserError for others.
+        """Return the path of a video; raises UserError if a name in the path has no number.
 
-        folder: of the data set; feature: the camera.
+        folder: folder of the data set
+        feature: name of the camera
+        numbers: name in braces -> number
         """
         values = {"video_key": feature} | {name: str(number) for name, number in numbers.items()}
 
@@ -65,24 +68,29 @@ class SetPaths:
 
 
 def files_of(folder: Path, pattern: str) -> list[Path]:
-    """Return the files that a pattern finds, by the numbers in their paths; raises UserError."""
+    """Return the files that a pattern finds, in the order of the numbers in their paths.
+
+    Raises UserError.
+    """
     with explained(folder / INFO, "the description of a LeRobot data set", REMEDY):
         names = [str(path.relative_to(folder)) for path in folder.glob(pattern)]
         return [path_inside(folder, name) for name in sorted(names, key=_by_numbers)]
 
 
 def _by_numbers(name: str) -> tuple[list[int], str]:
+    """Return the sort key of a path: the numbers in it, and for equal numbers the path."""
     return [int(digits) for digits in re.findall(r"\d{1,18}", name)], name
 
 
 def read_records(
     folder: Path, pattern: str, needed: Collection[str], optional: Collection[str] = ()
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the place of each row of the Parquet files that a pattern finds, and its values.
-
-    needed, optional: columns to read.
+    """Yield the file and number of each row, for messages, and its values, by column.
 
     Raises UserError for files that cannot be read, lack a needed column, or would fill memory.
+
+    pattern: finds the Parquet files
+    needed, optional: columns to read
     """
     from pyarrow import parquet
 
@@ -103,8 +111,13 @@ def read_records(
 
 
 def _check_unpacked(metadata: Any, size: int) -> None:
-    """Raise ValueError for a column that unpacks to much more than its file. size: of the file."""
-    most = (1 << 24) + 8 * size  # bytes; JPEGs do not shrink
+    """Raise ValueError for a column whose unpacked values are much larger than its file.
+
+    metadata: what the Parquet file says of its columns
+    size: bytes of the file
+    """
+    # bytes; a file of images hardly grows, since JPEGs are compressed already
+    most = (1 << 24) + 8 * size
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for place in range(group.num_columns):

@@ -1,6 +1,7 @@
 """The format lerobot: a LeRobot data set of version 2 or 3, with images or videos -> rows.
 
-meta/info.json declares the columns of the Parquet files, and where these and the videos are, with
+A feature is a column of the data set: an image, a video, a number or a list of numbers.
+meta/info.json declares the features, and where the Parquet files and the videos are, as paths with
 names in braces. Source: LeRobot 0.6, datasets/utils.py and video_utils.py.
 """
 
@@ -24,23 +25,24 @@ from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.codec import explained, number, parse_json, whole_number
 from bcclone.system.errors import UserError
 
-# columns of every data set
+# features that every data set has, none of which is a control
 _INDEXES = {"episode_index", "frame_index", "timestamp", "index", "task_index"}
-_PREFERRED = {  # number of a row -> the feature that is taken where several columns fit
+_PREFERRED = {  # name in NUMBERS -> the feature that holds it, where several columns fit
     "steering": "action",
     "throttle": "action",
     "brake": "action",
     "speed_mph": "observation.state",
 }
-_EPISODE_MS = 3_600_000  # from the first frame of an episode to that of the next
+# time from the first frame of an episode to the first frame of the next one
+_EPISODE_MS = 3_600_000
 
 
 def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield the frames of a data set; those that cannot be read are counted.
+    """Yield the rows of a data set; findings count the rows that cannot be used.
 
-    Raises UserError for a data set of another form, for files outside the folder, for a file that
-    cannot be read, and for a steering of a wrong unit. Times are counted from 1970, an hour for
-    each episode.
+    The first episode begins in 1970, each further one an hour later. Raises UserError for a data
+    set of another form, for files outside the folder, for a file that cannot be read, and for a
+    steering of a wrong unit.
     """
     folder = settings.source
     description = _read_description(folder)
@@ -87,9 +89,13 @@ def _row(
     videos: Mapping[str, EpisodeVideo],
     place: str,
 ) -> ExchangedRow:
-    """Return the row of a record; raises ValueError for one that cannot be used."""
+    """Return the row of a record; raises ValueError for one that cannot be used.
+
+    place: file and number of the record, for messages
+    """
     controls = columns.controls
     stated = {name: _value_of(record, column) for name, column in controls.columns.items()}
+    # there is no column for a steering that will be estimated
     values: dict[str, Any] = {"steering": 0.0, **controls.converted(stated)}
     episode = whole_number("episode_index", record["episode_index"])
     frame = whole_number("frame_index", record["frame_index"])
@@ -104,13 +110,14 @@ def _row(
             raise RowError(f"{feature} holds no image file")
         images[camera] = content
     if videos:
+        # the frames of a video are found by the stated time, which may differ from that of the rate
         seconds = number("timestamp", record.get("timestamp", seconds))
         images |= {camera: video.frame_at(episode, seconds) for camera, video in videos.items()}
     return row_of(values, images, place)
 
 
 def _value_of(record: Mapping[str, Any], column: Column) -> Any:
-    """Return the value of a column; raises RowError for a list that is too short for it."""
+    """Return the value of a column in a record; raises RowError if its list is too short."""
     value = record[column.feature]
     if not isinstance(value, list):
         return value
@@ -128,14 +135,15 @@ def _value_of(record: Mapping[str, Any], column: Column) -> Any:
 class _Description:
     """What meta/info.json says of a data set."""
 
-    path: Path  # of info.json
-    fps: float
-    features: Mapping[str, Mapping[str, Any]]  # with a `dtype`, and perhaps `names`
+    path: Path  # path of info.json
+    fps: float  # frames a second
+    # name of a feature -> its declaration, which has a `dtype`, and perhaps `names`
+    features: Mapping[str, Mapping[str, Any]]
     paths: SetPaths
 
     @property
     def cameras(self) -> dict[str, str]:
-        """Return feature -> "image" or "video", of those with pictures."""
+        """Return feature -> "image" or "video", for the features with pictures."""
         kinds = {name: feature["dtype"] for name, feature in self.features.items()}
         return {name: kind for name, kind in kinds.items() if kind in ("image", "video")}
 
@@ -161,10 +169,10 @@ def _read_description(folder: Path) -> _Description:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which columns hold what."""
+    """The columns from which the rows are read."""
 
-    images: Mapping[str, str]  # camera -> feature
-    videos: Mapping[str, str]  # camera -> feature
+    images: Mapping[str, str]  # camera -> feature that holds its images
+    videos: Mapping[str, str]  # camera -> feature that is its video
     controls: Controls
     others: tuple[str, ...]  # features that nothing reads
 
@@ -172,10 +180,10 @@ class _Columns:
 def _find_columns(
     description: _Description, settings: ImportSettings, findings: Findings
 ) -> _Columns:
-    """Return which columns hold what; raises UserError for a set without a camera or a steering."""
-    kinds = description.cameras
+    """Return the columns to read; raises UserError for a set without a camera or a steering."""
+    kinds = description.cameras  # feature -> "image" or "video"
     cameras = _find_cameras(description.path, kinds, settings.image_column)
-    controls = Controls({}, 1.0, "", "mph")
+    controls = Controls({}, 1.0, "", "mph")  # none, for a steering that will be estimated
     if not settings.steering:
         columns = [
             Column(name, feature, place)
@@ -197,8 +205,8 @@ def _find_columns(
 def _find_cameras(path: Path, features: Collection[str], asked: str | None) -> dict[str, str]:
     """Return camera -> feature; raises UserError where it is not clear which one looks forward.
 
-    features: with pictures.
-    asked: the one that a setting names.
+    features: the features with pictures
+    asked: the feature that --image-column names, None if it is not given
     """
     if not features:
         raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
@@ -221,9 +229,9 @@ def _find_cameras(path: Path, features: Collection[str], asked: str | None) -> d
 
 
 def _names_of(feature: str, declared: Mapping[str, Any]) -> Sequence[str]:
-    """Return the names of the numbers of a feature, its own if they have none.
+    """Return the names of a feature's numbers; the feature's own name if they have none.
 
-    Older data sets group them: {"motors": [...]}.
+    declared: declaration of the feature; older data sets have groups of names: {"motors": [...]}
     """
     names = declared.get("names")
     if isinstance(names, Mapping):
@@ -236,7 +244,7 @@ def _names_of(feature: str, declared: Mapping[str, Any]) -> Sequence[str]:
         names = grouped
     if not isinstance(names, list) or not names:
         return [feature]
-    most = 1000  # of a list that somebody else has made
+    most = 1000  # names that are read; the list is from a stranger
     return [str(name) for name in names[:most]]
 
 

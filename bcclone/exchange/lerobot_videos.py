@@ -1,7 +1,8 @@
 """The videos of a LeRobot data set -> the frame at a time of an episode.
 
-Version 2 has a file for each episode. Videos of version 3 join episodes in a file, and
-meta/episodes says from which second on an episode lies in it. Each video is decoded once, forwards.
+Version 2 has a video file for each episode. In version 3, a video file holds several episodes, and
+meta/episodes says at which second of which file an episode begins. Each file is decoded once,
+forwards.
 """
 
 from collections.abc import Iterator
@@ -16,27 +17,28 @@ from bcclone.exchange.video_file import VideoFrame, open_video
 from bcclone.system.codec import explained, number, path_inside, whole_number
 
 _EPISODES = "meta/episodes/*/*.parquet"
-_TOLERANCE = 0.6  # of the time between two frames, by which a frame may miss its time
+# how far a frame may be from the time that was asked for, as a share of the time between frames
+_TOLERANCE = 0.6
 
 
 class EpisodeVideo:
-    """The videos of one camera; a context manager, which closes the last one."""
+    """The video files of one camera; a context manager, which closes the file that is open."""
 
     def __init__(self, folder: Path, feature: str, paths: SetPaths, fps: float) -> None:
         self._folder = folder
         self._feature = feature  # the camera
         self._paths = paths
         self._fps = fps
-        # episode -> file, and seconds in it
+        # episode -> its file, and the second at which it begins there; empty in version 2
         self._places: dict[int, tuple[str, float]] = {}
         if not paths.has_video_of_episode:
             self._places = self._read_places()
-        self._open = ExitStack()
-        self._file = ""  # that is open
-        self._begun: set[str] = set()  # all files that were opened
-        self._frames: Iterator[VideoFrame] = iter(())
-        self._current: VideoFrame | None = None
-        self._next: VideoFrame | None = None
+        self._open = ExitStack()  # closing it closes the file that is open
+        self._file = ""  # the file that is open, "" before the first
+        self._begun: set[str] = set()  # all files that were opened; each is opened only once
+        self._frames: Iterator[VideoFrame] = iter(())  # frames of the open file behind _next
+        self._current: VideoFrame | None = None  # the frame that was found last
+        self._next: VideoFrame | None = None  # the frame behind it
 
     def __enter__(self) -> Self:
         return self
@@ -50,9 +52,12 @@ class EpisodeVideo:
         self._open.close()
 
     def frame_at(self, episode: int, seconds: float) -> VideoFrame:
-        """Return the frame at a time of an episode; raises UnusableImage where there is none.
+        """Return the frame at a time of an episode; raises UnusableImage if there is none.
 
-        A frame before the one that was asked for last is missing, too: no video is decoded twice.
+        A frame before the last one that was asked for counts as missing, since no file is decoded
+        twice.
+
+        seconds: time since the episode began
         """
         file, start = self._place_of(episode)
         wanted = start + seconds
@@ -77,7 +82,10 @@ class EpisodeVideo:
         return self._places[episode]
 
     def _read_places(self) -> dict[int, tuple[str, float]]:
-        """Return where each episode lies, by meta/episodes; raises UserError."""
+        """Return episode -> file and second at which it begins, by meta/episodes.
+
+        Raises UserError.
+        """
         chunk_name = f"videos/{self._feature}/chunk_index"
         file_name = f"videos/{self._feature}/file_index"
         start_name = f"videos/{self._feature}/from_timestamp"
@@ -93,10 +101,11 @@ class EpisodeVideo:
         return places
 
     def _path(self, **numbers: int) -> str:
+        """Return the path of a file of this camera, by the numbers in the path."""
         return self._paths.video_of(self._folder, self._feature, **numbers)
 
     def _begin(self, file: str) -> None:
-        """Open a file instead of the one that is open."""
+        """Open a file, and close the file that is open."""
         self._open.close()
         self._begun.add(file)
         self._file = file
@@ -107,7 +116,7 @@ class EpisodeVideo:
         self._next = next(self._frames, None)
 
     def _nearest(self, wanted: float) -> VideoFrame | None:
-        """Return the frame of the open file that is nearest to a second, going forwards."""
+        """Return the frame of the open file that is nearest to a second; skip those before it."""
         while self._next:
             if self._current:
                 missed = abs(self._current.seconds - wanted)

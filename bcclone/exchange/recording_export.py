@@ -102,6 +102,7 @@ def _recorded_rows(settings: ExportSettings) -> ExportedRows:
     skipped: list[str] = []
     episodes = 0
     for number, log in enumerate(logs):
+        # episodes are numbered through all recordings
         of_log = list(rows_of_log(log, ImageIndex(log.path), cameras, number, episodes))
         rows += _usable(of_log, skipped)
         episodes += log.episodes

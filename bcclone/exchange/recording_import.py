@@ -220,7 +220,7 @@ class ImportedRecording(RecordingWriter):
         spans = tuple((names[0], names[-1]) for deleted, names in runs if deleted)
         if spans:
             write_edits(self.log, Edits((StoredEdit(DELETE, spans),)))
-        for framing, _ in self._framings.most_common(1):
+        for framing, _ in self._framings.most_common(1):  # none if no picture was converted
             atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
 
 
@@ -231,7 +231,10 @@ def result_of(
     recordings: Sequence[ImportedRecording],
     start: float,
 ) -> ImportResult:
-    """Return what was imported. start: value of time.monotonic() when the import began."""
+    """Return what was imported.
+
+    start: value of time.monotonic() when the import began
+    """
     return ImportResult(
         output=settings.output,
         format=format.name,

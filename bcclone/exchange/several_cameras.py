@@ -23,7 +23,7 @@ from bcclone.system.errors import UserError
 
 _CENTER = CAMERAS[0]
 _FEW_VALUES = 12  # a column with more different values does not tell the camera
-# smallest share of rows, in order of time, whose camera differs from that of the row before
+# smallest share of the rows, in order of time, whose value must differ from that of the row before
 _TURNS = 0.2
 
 
@@ -103,12 +103,13 @@ def _find_turns(
         values = list(dict.fromkeys(cells[row] for row in rows))
         if not 1 < len(values) <= min(_FEW_VALUES, len(rows) // 2):
             continue
-        # the last number of an image may be the camera's
+        # `at` may hold the last numbers in the images' names, and these may number the cameras:
+        # then there are only as many as cameras, and they give no order of time
         ordered = in_time if len(times) > len(values) else rows
         turns = _Turns(name, cells, values, ordered)
         if turns.count() < _TURNS * (len(rows) - 1):
             continue
-        # one camera cannot take frames so fast
+        # one camera cannot take frames so fast, so there must be several
         must_be = stated and is_too_fast(at[rows]) and not table.is_numeric(name)
         if must_be or _is_called_so(turns, is_of_images=name == image_column):
             return turns
@@ -138,7 +139,7 @@ def _candidates(
 def _is_called_so(turns: _Turns, is_of_images: bool) -> bool:
     """Return whether a column or its values are called like cameras.
 
-    is_of_images: the values are the paths of the images.
+    is_of_images: whether the values are made from the paths of the images
     """
     cameras = [camera_in(value) for value in turns.values]
     by_camera = by_camera_in({value: value for value in turns.values})
@@ -165,7 +166,7 @@ def _same_instant(
     paired in order.
 
     center, side: rows of the two cameras, in order of time
-    at: as in images_by_instant()
+    at: time or number of each row of the table, see images_by_instant()
     """
     longest = 0
     if is_timed:

@@ -54,7 +54,7 @@ def file_of(source: Path, name: str) -> Path:
 def files_inside(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     """Return a folder's files with one of the endings.
 
-    Raises UserError for a link that leads out.
+    Raises UserError for a link that leads out of the folder.
     """
     with explained(folder, "", "name the folder of the source"):
         paths = sorted(path for path in folder.iterdir() if path.name.lower().endswith(endings))

@@ -23,10 +23,13 @@ _FASTEST_RATE = 125.0
 
 
 class _TimeColumn(NamedTuple):
-    """One column that may hold the times, or two whose cells are joined, such as date and time."""
+    """A column that may hold the times; or two columns, such as date and time, as one.
 
-    names: Sequence[str]  # of the one or two columns
-    cells: Sequence[str]  # text of each row
+    The cells of two columns are joined.
+    """
+
+    names: Sequence[str]  # names of the one or two columns
+    cells: Sequence[str]  # text of each row, (rows,)
 
 
 def find_times(
@@ -66,6 +69,7 @@ def find_times(
 
 
 def _times_in(column: _TimeColumn) -> Times | None:
+    """Return the times in a column, None if most cells hold no time."""
     times = times_of(column.cells, column.names[0])
     return times and replace(times, columns=column.names)
 
@@ -84,7 +88,7 @@ def _unreadable(table: ForeignTable, column: _TimeColumn, problem: str) -> UserE
 
 
 def counted(numbers: Sequence[int], settings: ImportSettings) -> Times:
-    """Return times that are counted: number of the frame / --frame-rate."""
+    """Return times that are counted from the numbers of frames, from 0, at --frame-rate."""
     rate = settings.frame_rate or _USUAL_RATE
     words = f"counted as {rate:g} frames a second"
     if not settings.frame_rate:
@@ -110,7 +114,7 @@ def check_rate(milliseconds: FloatArray, where: str, remedy: str = "") -> None:
     """
     if not is_too_fast(milliseconds):
         return
-    # several frames may have the same time
+    # several frames may have the same time: such a time counts with all of its frames
     known = milliseconds[np.isfinite(milliseconds)]
     instants, frames = np.unique(known, return_counts=True)
     step_ms = np.quantile(np.diff(instants, append=math.inf), 0.5, method="lower")
@@ -179,8 +183,8 @@ def _named_columns(table: ForeignTable) -> Iterator[_TimeColumn]:
 def _unnamed_times(table: ForeignTable, images: Sequence[str]) -> Iterator[Times]:
     """Yield times that are not in a column with a name of times, the most certain first.
 
-    They are in the names of images; in columns whose cells are dates or times since 1970; or sums
-    of a column with the time between two rows.
+    They are in the names of images; in columns whose cells are dates, times of day or times since
+    1970; or they are sums of a column with the time between two rows.
     """
     yield from times_in_names(images)
     for name, cells in table.cells.items():

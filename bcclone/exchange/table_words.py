@@ -10,7 +10,7 @@ from bcclone.recording.row import CAMERAS
 
 # ---- cells
 
-# a number as Python writes one of NumPy or PyTorch, or with the sign of degrees
+# a number as Python prints those of NumPy and PyTorch, such as tensor([0.5]), or with a degree sign
 _WRAPPED_NUMBER = re.compile(
     r"(?:tensor|array|(?:np\.)?float\d\d)?\(?\[?"
     r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
@@ -50,15 +50,16 @@ def kind_of_cell(cell: str) -> str:
 
 # ---- names of columns
 
-_ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}  # plain names
-# in the plain name of a column that is about the steering, but not the angle
+# plain() names of columns that hold the steering, besides all names with "steer"
+_ANGLES = {"angle", "user_angle", "wheel_angle", "angle_deg", "angle_rad"}
+# found in the plain() name of a column that is about the steering, but does not hold its angle
 _NO_ANGLE = re.compile(r"torque|velocity|speed|accel|driver|override|(^|_)(rate|left|right)(_|$)")
 
 
 def plain(name: str) -> str:
-    """Return a name in small letters, digits and underscores: steeringAngle -> steering_angle.
+    """Return a plain name: small letters, digits and underscores; steeringAngle -> steering_angle.
 
-    The sign of degrees becomes deg.
+    The degree sign becomes deg.
     """
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace("°", " deg"))
     return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
@@ -79,13 +80,13 @@ def unit_in_name(name: str, endings: Mapping[str, str]) -> str | None:
 
 
 def is_ours(names: Collection[str]) -> bool:
-    """Return whether a table has the columns of our export, of which one may be missing."""
+    """Return whether a table is an export of bcclone, by its columns; any one may be missing."""
     return {"center", "time_ms"}.issubset(names) or {"recording", "episode"}.issubset(names)
 
 
 # ---- names of cameras
 
-# in plain names
+# words and letters that name a camera in a plain() name
 _CAMERAS = re.compile(r"(?:^|_)(left|right|cent(?:er|re|ral)|mid(?:dle)?(?![a-z])|front|forward)")
 _OTHER_CAMERAS = re.compile(r"(?:^|_)(?:rear|back|behind|side|depth|lidar|semantic|seg|mask)")
 _LETTER = re.compile(r"(?:^|_)([clr])(?![a-z0-9])")

@@ -116,7 +116,7 @@ def _open_tub(settings: ImportSettings, findings: Findings) -> _Tub:
 
 # ---- donkeycar 4 and 5
 
-# matches a record in which not the user drove, but a model: its mode is not "user"
+# matches a record whose mode is not "user": a model drove
 _OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
 
 
@@ -237,7 +237,7 @@ def _times_of_files(
 
 # ---- a record
 
-# the names of the steering; the second ones are those of one version of donkeycar 5
+# names of the input that holds the steering; one version of donkeycar 5 has the second name
 _BY_USER = ("user/angle", "user/steering")
 _BY_PILOT = ("pilot/angle", "pilot/steering")
 _PILOT_THROTTLE = "pilot/throttle"

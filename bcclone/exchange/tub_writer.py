@@ -22,13 +22,12 @@ from bcclone.recording.run_tables import HUMAN, MODEL
 
 IMAGES = "images"  # the folder in a tub
 MODE = "user/mode"  # the input that says who drove
-# names in a tub
-IMAGE_INPUTS = {
+IMAGE_INPUTS = {  # camera -> the input with the name of its image's file
     "center": "cam/image_array",
     "left": "cam/image_array_left",
     "right": "cam/image_array_right",
 }
-INPUTS = {  # name of a value -> input of a tub
+INPUTS = {  # name in FIELDS -> the input that holds the value
     "time_ms": "_timestamp_ms",
     "steering": "user/angle",
     "throttle": "user/throttle",
@@ -39,7 +38,7 @@ INPUTS = {  # name of a value -> input of a tub
     "track": "bcclone/track",
     **{name: f"bcclone/{name}" for name in POINT},
 }
-# types of the inputs; float if not listed
+# name in FIELDS -> type of the input; float for all others
 _TYPES = {"recording": "int", "take_over": "int", "track": "str"}
 _MODE_OF = {HUMAN: "user", MODEL: "local"}
 _RECORDS_PER_CATALOG = 1000
@@ -52,7 +51,7 @@ def write_tub(rows: ExportedRows, folder: Path) -> None:
     # lazy: the images of a catalog are written when its records are taken
     records = (_write_row(row, index, folder) for index, row in enumerate(rows))
     catalogs: list[str] = []
-    sessions: dict[str, None] = {}  # their names, in order
+    sessions: dict[str, None] = {}  # names of the sessions, in order, each once
     while batch := list(islice(records, _RECORDS_PER_CATALOG)):
         name = f"catalog_{len(catalogs)}"
         _write_catalog(folder, name, batch)
@@ -84,7 +83,7 @@ def _inputs_of(rows: ExportedRows) -> dict[str, str]:
     """Return the inputs that rows have, and their types."""
     inputs = {IMAGE_INPUTS[camera]: "image_array" for camera in rows.cameras}
     inputs[MODE] = "str"
-    left_out = {"time_ms"}  # which donkeycar does not declare
+    left_out = {"time_ms"}  # donkeycar does not declare the input of the time
     if not rows.has_drivers:
         left_out.add("take_over")
     if not rows.has_trace:  # the car's position on a track

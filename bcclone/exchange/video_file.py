@@ -44,7 +44,7 @@ _CODECS = {  # names of the codecs that cameras write, and of their decoders
 class VideoFrame:
     """A frame of a video."""
 
-    seconds: float  # since the first frame
+    seconds: float  # time since the first frame
     decoded: Any  # av.VideoFrame
 
     @property
@@ -60,7 +60,7 @@ class VideoFrame:
         return np.rot90(rgb, self._turns)
 
     def recorded(self) -> bytes:
-        """Return a JPEG of 320x160 of the frame, stretched; raises BadImage.
+        """Return the frame stretched to 320x160, as a JPEG; raises BadImage.
 
         FFmpeg resizes the YUV planes in which a video is decoded: that takes a third of the time of
         resizing RGB.
@@ -73,13 +73,14 @@ class VideoFrame:
         )
         planes = []
         for plane in fitted.planes:
-            # a line in memory may be longer than the picture is wide: cut off the padding
+            # a line in memory may be longer than the picture is wide: remove the padding
             lines = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
             turned = np.rot90(lines[:, : plane.width], self._turns)
             planes.append(np.ascontiguousarray(turned))
         return bytes(simplejpeg.encode_jpeg_yuv_planes(*planes, quality=75))
 
     def _converted(self, convert: Callable[[Any], Any]) -> Any:
+        """Return what `convert` makes of the decoded frame; raises BadImage if it cannot."""
         width = self.decoded.width
         height = self.decoded.height
         if width * height > MOST_PIXELS:
@@ -194,7 +195,7 @@ def _unfit(container: Any) -> str:
 
 
 def _error() -> tuple[type[Exception], ...]:
-    """Return the errors of reading a video."""
+    """Return the errors that reading a video may raise; a function, since PyAV is loaded late."""
     import av
 
     return (av.FFmpegError, OSError, ValueError)

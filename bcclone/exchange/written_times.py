@@ -1,6 +1,7 @@
 """Understand times as programs write them: cells or names -> milliseconds.
 
-They are numbers, in a unit that their column's name or their size shows, dates, or times of day.
+A time is written as a number, as a date, or as a time of day. The unit of numbers is in the name of
+their column, or follows from their size.
 """
 
 import math
@@ -13,8 +14,8 @@ import numpy as np
 
 from bcclone.exchange.table_words import number_of_cell, unit_in_name
 
-_PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}  # unit of times -> so many a millisecond
-UNIT_ENDINGS = {  # word in a plain name -> unit
+_PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}  # unit -> how many are a millisecond
+UNIT_ENDINGS = {  # last word of a column's plain() name -> unit of its times
     **dict.fromkeys(("s", "sec", "secs", "seconds"), "s"),
     **dict.fromkeys(("ms", "msec", "millis", "milliseconds"), "ms"),
     **dict.fromkeys(("us", "usec", "micros", "microseconds"), "us"),
@@ -27,15 +28,16 @@ _DAY_MS = 86_400_000
 class Times:
     """The times of rows."""
 
-    # since 1970, or since the start where is_since_1970 is false; None for no time
-    milliseconds: Sequence[int | None]
-    is_since_1970: bool
-    source: str  # where they are from
-    unit: str = ""  # of the source, or the form that they are written in; "" for counted ones
-    columns: Sequence[str] = ()  # that hold them
+    milliseconds: Sequence[int | None]  # time of each row, None if it has none
+    is_since_1970: bool  # whether the times count from 1970, and not from any other start
+    source: str  # where the times are from, such as the name of a column, for messages
+    # unit of the numbers, or the name in _FORMS of how the times are written; "" for counted times
+    unit: str = ""
+    columns: Sequence[str] = ()  # names of the columns that hold the times
 
     @property
     def words(self) -> str:
+        """Return where the times are from, and their unit, for messages."""
         if not self.unit:
             return self.source
         if self.is_written:
@@ -44,14 +46,14 @@ class Times:
 
     @property
     def is_written(self) -> bool:
-        """Return whether they are dates or times of day, not numbers."""
+        """Return whether the times are written as dates or times of day, not as numbers."""
         return self.unit in _FORMS
 
 
 def times_of(cells: Sequence[str], source: str = "") -> Times | None:
-    """Return the times in cells; None where most cells hold none, or all the same.
+    """Return the times in cells; None if most cells hold no time, or all hold the same.
 
-    source: where the cells are from, such as the name of their column, which may end with a unit.
+    source: where the cells are from, such as the name of their column, which may end with a unit
     """
     numbers = [number_of_cell(cell) for cell in cells]
     for unit, form in _FORMS.items():
@@ -63,27 +65,31 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
 
 
 def _are_times(values: Sequence[float | None], fewest: int = 2) -> bool:
-    """Return whether most values are times, and so many of them differ."""
+    """Return whether at least half of the values are times, and enough of these differ.
+
+    values: times in one unit, None for a cell without a time
+    fewest: how many different times are enough; or all times, if there are fewer
+    """
     times = [value for value in values if value is not None]
     return len(times) >= 0.5 * len(values) and len(set(times)) >= min(len(times), fewest) > 0
 
 
 # ---- numbers
 
-_TOO_LARGE = 1 << 62  # for a time in any unit
-_SINCE_1970 = re.compile(  # seconds in a text, perhaps with a fraction of 3, 6 or 9 digits
-    r"(?<!\d)(\d{10})(?:[._-](\d{3}|\d{6}|\d{9})|(\d{0,9}))(?!\d)"
-)
+_TOO_LARGE = 1 << 62  # a time is smaller than this in any unit
+# ten digits in a text, the seconds since 1970; then a mark and a fraction of 3, 6 or 9 digits, or
+# further digits without a mark, as times in ms, us or ns have them
+_SINCE_1970 = re.compile(r"(?<!\d)(\d{10})(?:[._-](\d{3}|\d{6}|\d{9})|(\d{0,9}))(?!\d)")
 
 
 def _times_in_numbers(cells: Sequence[str], numbers: Sequence[float], source: str) -> Times | None:
-    """Return the times in cells of numbers, also those since 1970 in a text; None for no times.
+    """Return the times in cells of numbers, or of texts with a time since 1970; None for no times.
 
-    numbers: of each cell, NaN for a text.
+    numbers: number of each cell, NaN for a text
     """
     times = [_number_in(cell, number) for cell, number in zip(cells, numbers, strict=True)]
     named = unit_in_name(source, UNIT_ENDINGS)
-    # without a name, only different numbers can be told from a constant
+    # a single time is enough if the name has a unit; else it may be any constant number
     fewest = 1 if named else 2
     if not _are_times(times, fewest):
         return None
@@ -96,9 +102,9 @@ def _times_in_numbers(cells: Sequence[str], numbers: Sequence[float], source: st
 
 
 def _number_in(cell: str, number: float) -> float | None:
-    """Return the number of a time in a cell, None for none; a whole number is exact.
+    """Return the time in a cell as a number, None for none; a whole number is exact.
 
-    number: of the whole cell, NaN for a text.
+    number: number of the whole cell, NaN for a text
     """
     text = cell
     if math.isnan(number):
@@ -107,19 +113,23 @@ def _number_in(cell: str, number: float) -> float | None:
             text = f"{found[1]}.{found[2]}" if found[2] else found[0]
     # a float would round nanoseconds
     value = int(text) if text.isdecimal() and len(text) < 20 else number_of_cell(text)
+    # None for NaN, too
     return value if abs(value) < _TOO_LARGE else None
 
 
 def _unit_of(times: Sequence[float], named: str | None) -> tuple[str, bool]:
     """Return the unit of times, and whether they count from 1970.
 
-    It is the one that is named, or one that gives dates from 2000 to 2100, or else steps of rows
-    under two seconds.
+    The unit is the named one. Without a name it is the first one in which the times are dates from
+    2000 to 2100, or else the first one in which the usual step between rows is under two seconds,
+    or else ns.
+
+    named: unit in the name of the column, None for none
     """
     year_2000_ms = 946_684_800_000
     year_2100_ms = 4_102_444_800_000
     longest_step_ms = 2000
-    longest_step_of_dates_ms = 60_000
+    longest_step_of_dates_ms = 60_000  # numbers with longer steps are no dates, only look like them
 
     ordered = np.sort(np.array(times, dtype=float))
     middle = float(np.median(ordered))
@@ -137,7 +147,7 @@ def _unit_of(times: Sequence[float], named: str | None) -> tuple[str, bool]:
     return list(units)[-1], False
 
 
-_DIGITS_OF_DAY = re.compile(  # %H%M%S.%f
+_DIGITS_OF_DAY = re.compile(  # hour, minute and second without marks, and perhaps a fraction
     r"([01]?\d|2[0-3])([0-5]\d)([0-5]\d)(?:\.(\d+)|(\d{3}|\d{6}))?"
 )
 
@@ -145,7 +155,8 @@ _DIGITS_OF_DAY = re.compile(  # %H%M%S.%f
 def _times_in_digits(cells: Sequence[str], source: str) -> Times | None:
     """Return times of day in numbers such as 125959.9, None for other numbers.
 
-    As plain numbers, they would jump at full minutes only.
+    Such numbers jump at each full minute, from 125959 to 130000. Read as times of day, they do not
+    jump, and have the same steps otherwise.
     """
     matches = [match for match in map(_DIGITS_OF_DAY.fullmatch, cells) if match]
     if len(matches) < max(len(cells), 2):
@@ -156,6 +167,7 @@ def _times_in_digits(cells: Sequence[str], source: str) -> Times | None:
         return None
     numbers = np.sort(np.array([1000 * float("".join(part)) for part in parts]))
     milliseconds = np.sort(np.array(times.milliseconds, float))
+    # by how much each step of the numbers is longer than that of the times of day
     jumps = np.diff(numbers) - np.diff(milliseconds)
     is_of_day = float(np.median(jumps)) < 1 < float(np.max(jumps))
     return times if is_of_day else None
@@ -163,7 +175,7 @@ def _times_in_digits(cells: Sequence[str], source: str) -> Times | None:
 
 # ---- dates and times of day
 
-_FRACTION = (  # of a second, and whether it is before or after noon
+_FRACTION = (  # fraction of a second, behind a mark or none; and AM or PM
     r"(?:(?P<mark>[.,:_]?|-(?!\d\d:?\d\d(?!\d)))(?P<fraction>\d{1,9}))?(?!\d)"
     r"\s*(?:(?P<half>[AP])M\b)?"
 )
@@ -181,26 +193,36 @@ _TIME_OF_DAY = (
     r"(?P<minute>\d\d)[:_-](?P<second>\d\d)"
     rf"{_FRACTION}"
 )
-_FORMS = {
+_FORMS = {  # how times may be written, in words -> pattern
     "dates": re.compile(_DATE, re.IGNORECASE),
     "times of day": re.compile(_TIME_OF_DAY, re.IGNORECASE),
 }
-_ONE_DIGIT = re.compile(r"(?<=[-_/:T ])\d(?=[-_/:T ]|$)")  # 2018_7_1_17_9_44, as C# writes numbers
+# a digit alone between marks, such as the 7 in 2018_7_1_17_9_44, as C# writes numbers
+_ONE_DIGIT = re.compile(r"(?<=[-_/:T ])\d(?=[-_/:T ]|$)")
 _DECIMAL_MARKS = (".", ",")
 
 
 def _find(form: re.Pattern[str], cell: str, number: float) -> re.Match[str] | None:
-    """Return where a cell holds a time in a form. number: of the cell, NaN for a text."""
+    """Return where a cell holds a time in a form, None for nowhere.
+
+    form: pattern in _FORMS
+    number: number of the cell, NaN for a text
+    """
     if not math.isnan(number):
-        return form.fullmatch(cell)  # digits may stand for a number
-    if "." not in cell:  # 17:9:44.5 may be 5 ms
+        return form.fullmatch(cell)  # a few digits within a number are no time
+    # not for 17:9:44.5, whose last digit may be 5 ms or 0.5 s
+    if "." not in cell:
         cell = _ONE_DIGIT.sub(r"0\g<0>", cell)
     return form.search(cell)
 
 
 def _milliseconds_of(found: Sequence[re.Match[str] | None]) -> list[int | None]:
-    """Return milliseconds, since 1970 for dates; times of day go on after midnight."""
-    # after another mark than a decimal one, ms, us or ns are counted
+    """Return the milliseconds since 1970 of dates, or since the first midnight of times of day.
+
+    After midnight, times of day continue to rise.
+    """
+    # behind a point or comma is a fraction of a second; behind another mark, or none, is a number
+    # of ms, us or ns: the longest number tells which
     counts = [
         len(match["fraction"])
         for match in found
@@ -211,8 +233,9 @@ def _milliseconds_of(found: Sequence[re.Match[str] | None]) -> list[int | None]:
     days = 0
     last: int | None = None
     for index, time in enumerate(times):
-        if time is None or time >= _DAY_MS:
+        if time is None or time >= _DAY_MS:  # no time, or a date
             continue
+        # a time that is half a day earlier than the one before is of the next day
         if last is not None and time < last - _DAY_MS / 2:
             days += 1
         last = time
@@ -223,12 +246,15 @@ def _milliseconds_of(found: Sequence[re.Match[str] | None]) -> list[int | None]:
 def _time_of(match: re.Match[str], digits: int) -> int | None:
     """Return the milliseconds of a date since 1970, or of a time of day since midnight.
 
-    None for one that is none. digits: of a whole second in a fraction without a decimal mark.
+    Returns None for a date or time that does not exist, such as 25:00:00.
+
+    digits: what a number behind another mark than a point or comma counts: 3 for ms, 6 for us, 9
+        for ns; with 3, the 5 of 17:09:44:5 is 5 ms
     """
     values = match.groupdict("")
     day = re.sub(r"\D", "", values.get("date", "1970-01-01"))
     hour = int(values["hour"])
-    half = values["half"].lower()
+    half = values["half"].lower()  # "a" of AM, "p" of PM, or ""
     if half:
         hour %= 12
     if half == "p":
@@ -253,7 +279,7 @@ def _time_of(match: re.Match[str], digits: int) -> int | None:
 
 
 def _zone_minutes(zone: str) -> int:
-    """Return the minutes of a time zone such as +05:30, 0 for none."""
+    """Return the minutes that a time zone such as +05:30 is ahead of UTC, 0 for none."""
     if not zone:
         return 0
     sign = -1 if zone.startswith("-") else 1

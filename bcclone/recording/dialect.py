@@ -16,24 +16,26 @@ from itertools import accumulate, dropwhile, product
 from bcclone.recording.row import CAMERAS, RowError
 
 COLUMNS = "center,left,right,steering,throttle,brake,speed"
-# none of these patterns backtracks, so the time for a line is proportional to its length
+# no pattern here backtracks, so the time for a line is proportional to its length
 NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d++)?+")
 LONGEST_NAME = 255  # bytes; the limit of common file systems
 LONGEST_LINE = 20_000
 
 _SEPARATORS = ",;\t|"
 BLANK = f'{_SEPARATORS} \r"'  # a line of only these characters is blank
+# the cell of an image, and the separator behind it: an empty cell, and a cell with a path
 _EMPTY = re.compile(rf' *+(?:"" *+)?+(?P<separator>[{_SEPARATORS}])')
 _PATH = re.compile(rf'(?P<path>.*?\.jpe?g) *+"?+ *+(?P<separator>[{_SEPARATORS}])', re.IGNORECASE)
 # what ends before an image's base name; a backslash is always a separator of folders
 _BEFORE_NAME = re.compile(rf'[/\\"{_SEPARATORS}]')
-# name of a column in a header -> its index in the simulator's order; "break" is a usual misspelling
+# name of a column in a header -> index of the column in the simulator's order; "break" is a usual
+# misspelling of brake
 _HEADER_WORDS = {
     "steering": 3, "steering_angle": 3, "steering angle": 3, "throttle": 4, "brake": 5, "break": 5,
     "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,
 }  # fmt: skip
 _COLUMNS = 7  # fewest columns of a row
-# a unit in the name of a column that contradicts the log's: degrees, radians, m/s, km/h, metres
+# a unit in a column's name that no log of the simulator has: degrees, radians, m/s, km/h, metres
 _OTHER_UNIT = re.compile(
     r"(?:^|[\W_])(?:deg|rad|m[ /_p]*+s(?:$|[\W_]))|°|k[mp][ /_p]*+h|met(?:er|re)s"
 )
@@ -44,7 +46,7 @@ _UNLIKE_WHOLE = re.compile(r"[^-+\deE]|^$")  # found in a text that is not a who
 _WRITTEN = re.compile(
     r"[-+]?(?:0|[1-9]\d*+)(?:\.(?:\d*[1-9]|\d++[eE][-+]?\d++))?|[-+]?[1-9]\d*+[eE][-+]?\d++"
 )
-_TOP_SPEED_MPH = 60.0  # greatest speed that a reading of bare commas may have
+_TOP_SPEED_MPH = 60.0  # greatest speed that resolve_decimal_commas() considers
 
 Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed
 
@@ -77,9 +79,9 @@ class Fields:
 
     @property
     def has_bare_commas(self) -> bool:
-        """Return whether commas seem to be decimal marks, too.
+        """Return whether commas seem to be both the separators and the decimal marks of the line.
 
-        Then splitting at commas gives more than four numbers, all of them whole: 0,25,1,0,30,1
+        Splitting such a line at the commas gives more than four numbers, all whole: 0,25,1,0,30,1
         """
         return (
             self.separator == ","
@@ -92,7 +94,7 @@ def text_of(data: bytes) -> str:
     """Return the text of a log in any encoding, whose lines end with a line feed."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", errors="replace")
-    elif b"\0" in data[1:2] + data[3:4]:
+    elif b"\0" in data[1:2] + data[3:4]:  # UTF-16 without a mark: every second byte is 0
         text = data.decode("utf-16-le", errors="replace")
     else:
         # a power failure leaves blocks of zeros at the end of a file
@@ -102,11 +104,11 @@ def text_of(data: bytes) -> str:
         except UnicodeDecodeError:
             text = data.decode("cp1252", errors="replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.replace("\ufeff", "")  # joined logs have several marks of their encoding
+    return text.replace("\ufeff", "")  # each log of a joined file has a mark
 
 
 def is_header(text: str) -> bool:
-    """Return True for names of columns: none is a number, or they count from 0, as pandas does."""
+    """Return True for names of columns: none is a number, or they are 0, 1, 2, as pandas writes."""
     names = _header_names(text)
     counted = names == [str(index) for index in range(len(names))]
     return len(names) > 1 and (counted or not any(map(is_number, names)))
@@ -119,9 +121,9 @@ def is_known_header(text: str) -> bool:
 
 
 def header_error(text: str) -> str | None:
-    """Return which name of a column contradicts the simulator's order or units.
+    """Return which name of a column contradicts the simulator's order or units, as an error.
 
-    None if no name does, and for too few columns.
+    Returns None if no name does, and for too few columns.
     """
     names = _header_names(text)
     if len(names) < _COLUMNS:
@@ -140,7 +142,7 @@ def header_error(text: str) -> str | None:
 
 
 def _header_names(text: str) -> list[str]:
-    """Return the names of the columns, in lower case, without those of an index at the begin.
+    """Return the names of the columns, in lower case, without names of an index before them.
 
     Returns no names for a line that names images, since that is a row.
     """
@@ -151,6 +153,7 @@ def _header_names(text: str) -> list[str]:
 
 
 def _names_index(name: str) -> bool:
+    """Return whether a name is that of an index, a column of row numbers that pandas writes."""
     return name in ("", "index") or name.startswith("unnamed: ")
 
 
@@ -175,7 +178,8 @@ def split_line(line: int, text: str) -> Fields:
             match = _PATH.match(rest)
         if match is None:
             raise RowError(f"no image path for the {camera} camera, expected {COLUMNS}")
-        # columns before the first image, such as an index, are part of the match, and left out here
+        # columns before the first image, such as an index, are part of the match; they are removed
+        # here, with the folders. An empty cell has no path
         image = _BEFORE_NAME.split(match.groupdict().get("path") or "")[-1].strip()
         name_bytes = len(image.encode())
         if name_bytes > LONGEST_NAME:

@@ -1,4 +1,4 @@
-"""A recording after an edit -> its counts, and the spans of rows that are alike, as text."""
+"""A recording after an edit -> counts of its rows, and spans of rows that are alike, as text."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class RowSpan:
 
     first: int  # number of the first row, from 1
     last: int  # number of the last row
-    from_seconds: float  # from the first row of the recording to the first row of the span
-    to_seconds: float  # from the first row of the recording to the last row of the span
+    from_seconds: float  # time of the first row, since the first row of the recording
+    to_seconds: float  # time of the last row, since the first row of the recording
     kept: bool  # False if the rows are deleted
     driver: str | None  # "human" or "model", None if nothing says who drove
     take_over: int | None  # number of the take-over, from 1; None if the rows are not in one
@@ -51,7 +51,7 @@ class EditResult:
     log: Path  # path of the log; for a tub, its folder
     rows: int  # number of the rows that can be used, the deleted ones included
     deleted: int  # number of the deleted rows
-    seconds: float  # from the first row to the last; a pause counts 10 s at most
+    seconds: float  # time from the first row to the last; a pause counts 10 s at most
     changed: int  # number of the rows that this edit deleted, restored or corrected
     edits: int  # number of the edits that can be undone
     spans: tuple[RowSpan, ...]  # all rows in order of time
@@ -87,10 +87,11 @@ def row_spans(
     """Yield the spans of consecutive rows that are alike.
 
     times_ms: times of the rows, (rows,)
-    seconds: from the first row to each, (rows,)
+    seconds: time of each row since the first row, (rows,)
     deleted: whether a row is deleted, (rows,)
     driven: who drove in each row, None where nothing says it
     """
+    # number of the stretch without a pause that each row is in
     stretches = np.cumsum(np.diff(times_ms, prepend=times_ms[0]) > EPISODE_GAP_MS)
 
     def likeness(row: int) -> tuple[object, ...]:

@@ -1,6 +1,6 @@
-"""The settings of an edit: which rows, by number or by seconds, or how the steering is corrected.
+"""The settings of an edit: rows to delete or restore, or how to correct the steering.
 
-positions.py turns them into an `Edit`.
+positions.py makes an `Edit` of these settings.
 """
 
 import re
@@ -12,7 +12,7 @@ from bcclone.system.settings import Checked, Seconds, Setting, SettingError, arg
 START = "start"  # the first row
 END = "end"  # the last row
 MAX_ADVANCE = 10.0  # seconds by which the steering can be shifted, to either side
-# a row number, or seconds with an "s": 8s, 8.5s, .5s
+# start, end, a row number, or seconds with an "s": 8s, 8.5s, .5s
 _POSITION = re.compile(r"start|end|\d+|\d+(?:\.\d*)?s|\.\d+s")
 _EDITS = ("delete", "restore", "trim", "mirror_steering", "advance_steering", "undo")
 

@@ -65,10 +65,11 @@ class EditedRows(ABC):
     unusable: str = ""  # which records of a tub have no row, and why; "" if all have one
 
     def __init__(self, path: Path, rows: pd.DataFrame) -> None:
-        self.path = path  # of the log, or of the tub's folder
-        self.rows = rows  # with at least the columns time_ms, center and NUMBERS
+        self.path = path  # path of the log, or of the tub's folder
+        self.rows = rows  # table with at least the columns time_ms, center and NUMBERS
         self.times: IndexArray = rows["time_ms"].to_numpy(np.int64)
-        # from the first row to each; rounded to milliseconds, so that 0.8s finds the row at 0.8 s
+        # time of each row since the first one; rounded to milliseconds, so that 0.8s finds the row
+        # at 0.8 s
         self.seconds: FloatArray = np.round(seconds_since_first(self.times / 1000), 3)
         self.edits = self.read_edits()
 
@@ -93,7 +94,7 @@ class EditedRows(ABC):
 
     @abstractmethod
     def correct(self, edit: Edit) -> Edits:
-        """Return the edits followed by a MIRROR or ADVANCE; raises UserError if it cannot be."""
+        """Return the edits followed by a MIRROR or ADVANCE; raises UserError if that is refused."""
 
     @abstractmethod
     def image_path(self, row: int, camera: str) -> str | None:
@@ -102,7 +103,7 @@ class EditedRows(ABC):
     @property
     @abstractmethod
     def driven(self) -> Sequence[DrivenRow | None]:
-        """Return who drove in each row, None where nothing says it."""
+        """Return who drove in each row; None for a row of which nothing says it."""
 
     @property
     def images(self) -> ImageIndex | None:
@@ -140,7 +141,7 @@ class EditedRows(ABC):
             self.edits = self.read_edits()
             return self._result(self.edits)
         with locked(self.edits_file, "try again when it has ended", _WAIT_SECONDS):
-            before = self.read_edits()  # others may have edited it since
+            before = self.read_edits()  # another process may have edited the recording since
             self.edits = before
             after = self._after(edit)
             self._write(edit, after)
@@ -198,7 +199,10 @@ class EditedRows(ABC):
             ) from None
 
     def _result(self, before: Edits) -> EditResult:
-        """Return the rows as they are now. before: the edits before the last one."""
+        """Return the counts and spans of the rows as they are now.
+
+        before: the edits before this edit, to count the rows that it changed
+        """
         deleted = self.deleted
         changed = deleted != before.deleted(self.times)
         changed |= self.steering != corrected_steering(self.rows, before)
@@ -215,7 +219,10 @@ class EditedRows(ABC):
 
 
 def _spans_around(kept: Span, count: int) -> tuple[Span, ...]:
-    """Return the spans of the rows before and after the kept span. count: of all rows."""
+    """Return the spans of the rows before and after the kept span; without rows, no span.
+
+    count: number of all rows
+    """
     first, last = kept
     around = ((0, first - 1), (last + 1, count - 1))
     return tuple((begin, end) for begin, end in around if begin <= end)

@@ -35,11 +35,14 @@ Span = tuple[int, int]  # the first and the last of successive rows
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit that can be made. Raises ValueError for rows or seconds that no such edit has."""
+    """One edit that can be made.
+
+    Raises ValueError for rows or seconds that an edit of this kind cannot have.
+    """
 
     kind: str  # TRIM, DELETE, RESTORE, MIRROR, ADVANCE or UNDO
     spans: tuple[Span, ...] = ()  # indices of rows in order of time, from 0, deleted rows counted
-    seconds: float = 0.0  # of ADVANCE: each row gets the steering recorded so much later
+    seconds: float = 0.0  # for ADVANCE: each row gets the steering recorded so much later
 
     def __post_init__(self) -> None:
         is_known = self.kind in OF_ROWS or self.kind in (*OF_STEERING, UNDO)
@@ -72,7 +75,7 @@ def delete_numbers(spans: Sequence[Span]) -> Edit:
 
 
 def seconds_text(seconds: float) -> str:
-    """Return seconds with two digits after the point, or with all that they have."""
+    """Return seconds with two digits after the point, or with all digits if there are more."""
     text = f"{seconds:.2f}"
     if float(text) == seconds:
         return text
@@ -90,14 +93,16 @@ def _check_seconds(kind: str, seconds: float) -> None:
 
 @dataclass(frozen=True)
 class StoredEdit:
-    """One edit in the file of edits. Raises ValueError for rows or seconds that it cannot have."""
+    """One edit in the file of edits.
+
+    Raises ValueError for rows or seconds that an edit of this kind cannot have.
+    """
 
     edit: str  # kind of the edit, see Edit; never UNDO, which only takes an edit out of the file
-    # spans of the rows that are left out, or taken back: the names of the centre images of the
-    # first and the last row; all rows from the time in one name to the time in the other belong to
-    # the span
+    # spans of rows to leave out or take back. A span is the names of two centre images: all rows
+    # from the time in the first name to the time in the second belong to it
     rows: tuple[tuple[str, str], ...] = ()
-    seconds: float = 0.0  # see Edit
+    seconds: float = 0.0  # see Edit.seconds
 
     def __post_init__(self) -> None:
         for first, last in self.rows:
@@ -126,9 +131,9 @@ class Edits:
         return Edits((*self.edits, edit))
 
     def deleted(self, time_ms: IndexArray) -> BoolArray:
-        """Return which rows are left out, (rows,): the last edit that names a row decides.
+        """Return whether each row is left out, (rows,): the last edit that names a row decides.
 
-        time_ms: times of the rows, (rows,), see LogRow
+        time_ms: time of each row, as in LogRow, (rows,)
         """
         deleted = np.zeros(len(time_ms), np.bool_)
         for edit in self.edits:
@@ -144,7 +149,7 @@ class Edits:
 
     @property
     def advance_seconds(self) -> float:
-        """Return how much later the steering that each row gets was recorded; below 0: earlier."""
+        """Return how much later the steering was recorded that each row gets; below 0, earlier."""
         return round(sum(edit.seconds for edit in self.edits), 6)
 
     def steering_words(self) -> str:

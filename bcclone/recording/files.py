@@ -21,16 +21,18 @@ from bcclone.system.location import Location, as_local, is_url, parse_location, 
 LOG_NAME = "driving_log.csv"
 IMAGES = "IMG"
 _DEFAULT_FOLDERS = ("recordings", "data")
+# the ** of a pattern, which stands for folders at any depth
 _ANY_DEPTH = re.compile(r"(?:(?<=[/\\])|^)\*\*(?:[/\\]|$)")
 
 
 def find_logs(inputs: Sequence[str]) -> list[Location]:
-    """Return the logs of each folder, CSV file or pattern, local or at a URL, each once, in the
-    order given.
+    """Return the logs of folders, CSV files and patterns, each log once, in the order given.
 
     In a folder without a driving_log.csv, all CSV files are found, or else the recordings in its
     subfolders. Patterns are expanded here too, because not every shell does it. Raises UserError
     for an input that does not exist, and for a folder without a log.
+
+    inputs: folders, CSV files and patterns, local or at a URL
     """
     if not inputs:
         raise UserError(
@@ -54,8 +56,9 @@ def find_local_logs(inputs: Sequence[str]) -> list[Path]:
 
 
 def find_log(name: str) -> Path:
-    """Return the one log of a local folder, CSV file or pattern; raises UserError as find_logs(),
-    and for several.
+    """Return the one log of a local folder, CSV file or pattern.
+
+    Raises UserError as find_logs() does, and for several logs.
     """
     logs = find_local_logs([name])
     if len(logs) > 1:
@@ -66,8 +69,9 @@ def find_log(name: str) -> Path:
 
 
 def is_recording(source: Path) -> bool:
-    """Return whether a local folder holds a recording, or a file is the log of one, by its first
-    lines.
+    """Return whether a local folder holds a log of the simulator, or a file is one.
+
+    The first lines of the file decide.
     """
     logs: list[Location] = [source]
     if source.is_dir():
@@ -76,6 +80,7 @@ def is_recording(source: Path) -> bool:
 
 
 def _begins_as_log(path: Location) -> bool:
+    """Return whether a header or a row of a log is among the first lines of a file."""
     begin = b""
     with suppress(OSError), open_file(as_local(path), "table") as file:
         begin = file.read(LONGEST_LINE)
@@ -110,9 +115,8 @@ def default_inputs() -> list[str]:
 class ImageIndex:
     """Finds the JPEG files of a log by base name, in all folders where logs have their images.
 
-    Each folder is listed only once, when the index is made.
-
-    Upper and lower case do not matter, as on Windows and macOS.
+    Each folder is listed only once, when the index is made. Upper and lower case do not matter, as
+    on Windows and macOS.
     """
 
     def __init__(self, log_path: Location) -> None:
@@ -121,8 +125,8 @@ class ImageIndex:
         self.folders = [images, home, images / IMAGES]
         if home.name.lower() == IMAGES.lower():
             self.folders.append(home.parent)
-        # name of a file -> its folder, which ends with a separator; if several folders have the
-        # file, the first folder counts, since it is listed last
+        # name of a file -> its folder, with a separator at the end. If several folders have a file
+        # of this name, the first folder counts, since it is listed last
         self._folder_of: dict[str, str] = {}
         for folder in reversed(self.folders):
             if folder.is_dir():
@@ -138,18 +142,25 @@ class ImageIndex:
         self._by_lower: dict[str, str] | None = None  # made when a name is not found as it is
 
     def find(self, name: str) -> str | None:
-        """Return the path of the image with this base name, or None; links of its folder are
-        resolved.
+        """Return the path of the image with this base name, or None.
+
+        Links in the path of its folder are resolved.
         """
         file = self._file_of(name)
         return None if file is None else self._folder_of[file] + file
 
     def orphans(self, named: Iterable[str]) -> list[str]:
-        """Return the base names of the images in the folders that are not among `named`."""
+        """Return the base names of the images in the folders that no row names.
+
+        named: base names of the images that rows name
+        """
         return sorted(self._folder_of.keys() - set(map(self._file_of, named)))
 
     def _file_of(self, name: str) -> str | None:
-        """Return the file's name as it is on the disk, in upper and lower case, or None."""
+        """Return the name of an image's file as the disk has it, or None if there is no such file.
+
+        It may differ from `name` in upper and lower case.
+        """
         if name in self._folder_of:
             return name
         if not name:
@@ -160,7 +171,7 @@ class ImageIndex:
 
 
 def _images_folder(home: Location) -> Location:
-    """Return the folder IMG in the folder `home`, in any upper and lower case."""
+    """Return the folder IMG in the folder `home`; it may be written in lower case, such as img."""
     usual = home / IMAGES
     if is_url(home) or usual.is_dir() or not home.is_dir():
         return usual
@@ -173,6 +184,7 @@ def _images_folder(home: Location) -> Location:
 
 
 def _expand(name: str) -> list[Location]:
+    """Return the folder or file of this name, or what matches a pattern; raises UserError."""
     location = parse_location(name)
     if location.exists():
         return [location]
@@ -196,8 +208,9 @@ def _expand(name: str) -> list[Location]:
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    """Yield what matches a local pattern; `**` enters each folder once, since links may lead in a
-    circle.
+    """Yield what matches a local pattern.
+
+    Unlike in glob, `**` enters each folder only once, since links may lead in a circle.
     """
     any_depth = _ANY_DEPTH.search(pattern)
     if any_depth is None:
@@ -208,8 +221,11 @@ def _matches(pattern: str) -> Iterator[str]:
 
 
 def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder in these, and the names of its files; links are followed, hidden folders
-    are not entered.
+    """Yield each folder at any depth, and the names of its files.
+
+    Links are followed, but each folder is entered once. Hidden folders are not entered.
+
+    tops: the folders to begin with
     """
     entered: set[str] = set()
     for top in tops:
@@ -223,6 +239,7 @@ def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _logs_of(path: Location) -> list[Location]:
+    """Return the logs of a folder, or a file itself; raises UserError if there are none."""
     if not path.is_dir():
         if not path.is_file():
             raise UserError(
@@ -235,7 +252,7 @@ def _logs_of(path: Location) -> list[Location]:
         logs = [log for folder in _subfolders(path) for log in _logs_in_folder(folder)]
     if logs:
         return logs
-    # the folder of the images was named instead of the recording's
+    # a user may name the folder of the images instead of the folder of the recording
     real_path = path.resolve()
     log_above = real_path.parent / LOG_NAME
     if real_path.name.lower() == IMAGES.lower() and log_above.is_file():
@@ -252,6 +269,7 @@ def _logs_of(path: Location) -> list[Location]:
 
 
 def _subfolders(outer: Location) -> list[Location]:
+    """Return the folders in a folder, without hidden ones, in the order of their names."""
     return sorted(
         (path for path in outer.iterdir() if path.is_dir() and not path.name.startswith(".")),
         key=str,

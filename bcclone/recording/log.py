@@ -44,10 +44,10 @@ from bcclone.system.codec import explained, kind_of_content, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
-EPISODE_GAP_MS = 1000  # between two rows; after a longer one, a new episode begins
+EPISODE_GAP_MS = 1000  # longest time between two rows of an episode
 _MOST_LINES = 10_000_000
 
-# what kind_of_content() says that a file is -> the remedy for a user who named this file as a log
+# answer of kind_of_content() -> remedy for a user who names such a file as a log
 _IMPORT = "make a recording of its tub or data set: bcclone import FOLDER -o recordings/NAME"
 _REMEDIES = {
     "a file of JSON": _IMPORT,
@@ -64,8 +64,8 @@ _REMEDIES = {
 class ForeignLog(UserError):
     """A file that is not a log of the simulator. Exit code 1 for an empty file, 2 for any other.
 
-    options: further options of `bcclone import`, which the message recommends with them; None if
-        the file cannot be another program's table
+    options: what follows `bcclone import SOURCE -o TARGET` in the message, which recommends this
+        command, such as " --unit deg"; None if the file cannot be another program's table
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class BadRow:
 class Log:
     """A log and its usable rows, in order of time.
 
-    The tables have the columns of LogRow. `rows` also has the column `episode`, a number from 0; a
-    new episode begins after a gap of more than 1 s, and after deleted rows.
+    `rows` and `deleted` have the columns of LogRow. `rows` also has the column `episode`, a number
+    from 0; a new episode begins after a gap of more than 1 s, and after deleted rows.
     """
 
     path: Location
@@ -110,11 +110,11 @@ class Log:
 
     @property
     def episodes(self) -> int:
-        """Count the episodes: stretches of driving without a gap over 1 s."""
+        """Count the episodes of the rows."""
         return int(self.rows["episode"].max()) + 1
 
 
-# what was read before edits are applied: dialect, table without the column `episode`, bad rows
+# a log as it was read, before edits are applied: dialect, table without `episode`, bad rows
 _Read = tuple[Dialect, pd.DataFrame, tuple[BadRow, ...]]
 
 
@@ -160,7 +160,7 @@ def with_edits(as_recorded: Log, edits: Edits) -> Log:
 def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
     """Return the steering of all rows, mirrored and advanced as edits ask for, (rows,).
 
-    rows: as recorded, in order of time
+    rows: all rows as recorded, in order of time
     """
     steering = rows["steering"].to_numpy(np.float64)
     if edits.mirrors:
@@ -168,6 +168,7 @@ def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
     if not edits.advance_seconds:
         return steering
     times = rows["time_ms"].to_numpy(np.float64)
+    # the steering is taken from the same stretch between two pauses
     pauses = np.flatnonzero(np.diff(times) > EPISODE_GAP_MS) + 1
     stretches = zip(np.split(times, pauses), np.split(steering, pauses), strict=True)
     advance_ms = 1000 * edits.advance_seconds
@@ -175,8 +176,11 @@ def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
     return np.concatenate(corrected)
 
 
-_LINES_AT_ONCE = 10_000  # parsed at once; the texts of all rows would take 500 bytes a row
+# lines that are parsed at once; if it were all lines, their texts would take 500 bytes a row
+_LINES_AT_ONCE = 10_000
+# the cell of an image: perhaps folders, and the name, which is a group; {} becomes the camera
 _STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
+# \2 is the separator after the first image, so all separators of a line must be alike
 _STANDARD_LINE = re.compile(
     "(, ?)".join(_STANDARD_IMAGE.format(camera) for camera in CAMERAS[:2])
     + rf"\2{_STANDARD_IMAGE.format(CAMERAS[2])}"
@@ -222,7 +226,7 @@ def _read_standard_part(part: Sequence[tuple[int, str]]) -> tuple[pd.DataFrame, 
 
     part: (number, text) of each line
     """
-    # lazy, so that takewhile() below stops at the first line that is not of a standard log
+    # a generator, so that no line is matched after the first one that takewhile() refuses
     found = (
         _STANDARD_LINE.fullmatch(text) if len(text) <= LONGEST_LINE else None for _, text in part
     )
@@ -237,7 +241,7 @@ def _read_standard_part(part: Sequence[tuple[int, str]]) -> tuple[pd.DataFrame, 
         table[name] = np.array([float(text) for text in texts])
         if not table[name].between(lowest - ROUNDING, highest + ROUNDING).all():
             return None
-    # for a bad name, None leads to _read_line_by_line(), which says in which row it is
+    # for a bad name, None makes read_log() read line by line, which tells the row of the name
     if max(len(name.encode()) for name in chain(center, left, right)) > LONGEST_NAME:
         return None
     try:
@@ -282,7 +286,7 @@ def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
     header = first_line if has_header else ""
     bad: list[BadRow] = []
     split = list(_split_lines(path, lines, header, bad))
-    # a line without images at the beginning may be a header, too, with a number among its names
+    # a first line without images may be a header, too, with a number among its names
     is_named = has_header or (bad and "image path" in bad[0].reason)
     if not split and not bad:
         reason = f"it has a header and no rows, expected rows of {COLUMNS}"
@@ -341,7 +345,10 @@ _STATED_UNIT = re.compile(r"steer[^,;\t|]*(?:deg|rad|°)", re.IGNORECASE)
 
 
 def _unit_option(header: str) -> str:
-    """Return the import's option for the unit of the steering; "" if its column's name has one."""
+    """Return the option of `bcclone import` for the unit of the steering, for a message.
+
+    Returns "" if the name of its column states the unit.
+    """
     if _STATED_UNIT.search(header):
         return ""
     return " --unit ratio (or deg, rad: that of its steering)"
@@ -349,13 +356,13 @@ def _unit_option(header: str) -> str:
 
 @dataclass(frozen=True)
 class _OtherUnit:
-    """Which steering beyond -1 to 1 is in another unit, and no accident."""
+    """From when on a steering beyond -1 to 1 is in another unit, and no accident."""
 
-    fewest_rows: int = 5
-    fewest_share: float = 0.1  # of the rows that steer
-    full_degrees: float = 25.0  # of the simulator's wheels
-    largest_radians: float = 10.0  # of a steering wheel
-    largest: float = 1000.0  # degrees of a steering wheel
+    fewest_rows: int = 5  # fewest rows with a steering beyond -1 to 1
+    fewest_share: float = 0.1  # their smallest share of the rows that steer
+    full_degrees: float = 25.0  # greatest angle of the simulator's wheels
+    largest_radians: float = 10.0  # greatest angle of a steering wheel, if it is in radians
+    largest: float = 1000.0  # greatest angle of a steering wheel in degrees; more is no steering
 
 
 _OTHER_UNIT = _OtherUnit()
@@ -364,7 +371,8 @@ _OTHER_UNIT = _OtherUnit()
 def _check_unit(path: Location, split: list[Fields]) -> None:
     """Raise ForeignLog for a steering in another unit than -1 to 1.
 
-    Otherwise only its values about 0 would be read, as those of nearly straight driving.
+    Without this check, only the rows with a steering near 0 would be used, which look like straight
+    driving.
     """
     written = [
         with_decimal_point(fields.numbers[0]) for fields in split if not fields.has_bare_commas
@@ -392,9 +400,10 @@ def _check_unit(path: Location, split: list[Fields]) -> None:
 def _split_lines(
     path: Location, lines: list[str], header: str, bad: list[BadRow]
 ) -> Iterator[Fields]:
-    """Yield the fields of each line but headers, which joined logs repeat; add broken lines to bad.
+    """Yield the fields of each line that is no header; add broken lines to `bad`.
 
-    Raises ForeignLog for a header that contradicts the columns of a log.
+    A file of several logs may have several headers. Raises ForeignLog for a header that contradicts
+    the columns of a log.
     """
     for number, text in enumerate(lines, 1):
         if not text.strip(BLANK):
@@ -414,13 +423,13 @@ def _split_lines(
 def _checked_rows(
     split: list[Fields], bare_commas: bool, spaced_commas: bool, bad: list[BadRow]
 ) -> Iterator[LogRow]:
-    """Yield the usable rows in order of time, because a log may be shuffled; add others to bad.
+    """Yield the usable rows in order of time, because a log may be shuffled; add others to `bad`.
 
-    bare_commas: whether the log has decimal commas, and separators without a space
-    spaced_commas: whether it has decimal commas, and separators with a space
+    bare_commas: whether the log has decimal commas, and commas without a space as separators
+    spaced_commas: whether it has decimal commas, and commas with a space as separators
     """
     timed = [(time_of(fields.images[0]), fields) for fields in split]
-    speed_mph = 0.0  # of the row before
+    speed_mph = 0.0  # speed of the row before
     for time_ms, fields in sorted(timed, key=itemgetter(0)):
         try:
             if spaced_commas and fields.columns < 7:

@@ -19,8 +19,8 @@ class RowPositions:
     Methods raise UserError for rows that the recording does not have.
     """
 
-    path: Path  # of the recording, for messages
-    seconds: FloatArray  # since the first row, (rows,), rising
+    path: Path  # path of the recording, for messages
+    seconds: FloatArray  # time of each row since the first row, (rows,), rising
 
     def edit_of(self, settings: EditSettings) -> Edit | None:
         """Return the edit that the settings choose, None if they choose none."""

@@ -25,7 +25,8 @@ ROUNDING = 0.001
 
 _NAME = re.compile(
     r"^(?:(?P<camera>center|left|right)_)?"
-    r"(?P<second>\d{4}(?:_\d\d){5})_(?P<milliseconds>\d{3})(?:\d{3})?(?!\d)",  # 6: microseconds
+    # six digits are microseconds, of which the first three are the milliseconds
+    r"(?P<second>\d{4}(?:_\d\d){5})_(?P<milliseconds>\d{3})(?:\d{3})?(?!\d)",
     re.IGNORECASE,
 )
 _EPOCH = datetime.datetime(1970, 1, 1)

@@ -1,12 +1,14 @@
-"""Read and write the sidecar tables of a run: CSV files next to its log, with values by image.
+"""Read and write the sidecars of a run: CSV files next to its log, with values for each image.
 
-In: a run folder. Out: the values of each table by image. For writing, values in, rows out.
+In: a run folder. Out: the values of each sidecar, by the name of the image. To write, the values
+become rows of the file.
 
     drivers.csv: who drove
     trace.csv: where the simulated car was
     answers.csv: how late the drive server answered
-    motion.csv: the path of a camera whose steering is estimated: its curvature, to the right
-        positive, and the standard error in 1 / camera height; its speed in camera heights a second
+    motion.csv: the path of a camera whose steering is estimated: its curvature, positive to the
+        right, and the curvature's standard error, both in 1 / camera height; and the speed in
+        camera heights a second
 
 Each row is written with its row of the log, so that a killed program leaves both complete.
 """
@@ -155,7 +157,7 @@ class TracePoint:
 
 
 def read_trace(folder: Location) -> dict[str, TracePoint]:
-    """Return the points of trace.csv by the base name of their image; {} without such a file.
+    """Return the points of trace.csv, by the base name of the image; {} without such a file.
 
     Raises UserError.
     """
@@ -170,7 +172,7 @@ def read_trace(folder: Location) -> dict[str, TracePoint]:
 def answer_row(image: str, seconds: float) -> str:
     """Return the row of answers.csv for an image's base name.
 
-    seconds: from the request to the answer
+    seconds: time from the request to the answer
     """
     return f"{image},{seconds * 1000:.3f}"
 

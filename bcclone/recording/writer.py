@@ -1,8 +1,8 @@
 """Write a recording row by row, so that its folder is a whole recording at any moment.
 
-In: for each row, its images, its cells of the log and its rows of the tables next to the log. Out:
+In: for each row, its images, its cells in the log, and its rows in the tables next to the log. Out:
 a folder that is whole before and after each row, also if the program is killed or the disk is full.
-The simulator, drives, plays and imports write through this module.
+The simulator, `drive`, `play` and `import` write through this module.
 """
 
 import os
@@ -23,8 +23,8 @@ class RecordingWriter:
 
     No file stays open between two rows. Raises UserError for a folder that cannot be used.
 
-        images: name of the subfolder for the images, "" for the folder itself
-        prefix: what stands before an image's name in the log; None for the images' absolute folder
+    images: name of the subfolder for the images, "" for the folder itself
+    prefix: what stands before an image's name in the log; None for the absolute path of its folder
     """
 
     def __init__(self, folder: Path, images: str = IMAGES, prefix: str | None = None) -> None:
@@ -50,7 +50,7 @@ class RecordingWriter:
     def write(
         self, images: Mapping[str, bytes], numbers: Iterable[str], tables: Mapping[Sidecar, str]
     ) -> None:
-        """Append a row; if the disk refuses a part of it, raise OSError: then it is not in the log.
+        """Append a row. If the disk refuses a part of it, raise OSError, and the log lacks the row.
 
         images: name -> content of the JPEG file; a name without a camera is the centre camera's
         numbers: the cells of the log after the images
@@ -74,7 +74,11 @@ class RecordingWriter:
         self.rows += 1
 
     def remove_if_void(self) -> None:
-        """If no row was written, remove the files and folders that were made, and nothing else."""
+        """If no row was written, remove the log, the tables next to it, and the empty folders.
+
+        The folder must have been free before, see is_free(): rows of an earlier recording would be
+        removed, too.
+        """
         if self.rows:
             return
         with suppress(OSError):
@@ -118,9 +122,9 @@ def refuse_links(folder: Path) -> None:
 
 
 def append_row(path: Path, row: str, header: str = "") -> None:
-    """Append a row to a table, completely or not at all; then raises OSError.
+    """Append a row to a table completely; or append nothing, and raise OSError.
 
-    A new table begins with the header.
+    header: first line of a new table
     """
     with path.open("ab", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)

@@ -361,3 +361,15 @@ def test_a_recording_without_the_pictures_of_the_side_cameras_is_told_of_the_cen
         in run_script("preprocess.py", *words, code=1).stderr
     )
     convert(*words, "--cameras", "center")
+
+
+@pytest.mark.parametrize("spoiled", [Path.unlink, lambda image: image.write_bytes(b"")])
+@pytest.mark.parametrize(("camera", "is_told"), [("left", True), ("center", False)])
+def test_the_centre_camera_alone_is_the_remedy_only_if_none_of_its_pictures_is_lost(
+    recording, tmp_path, spoiled, camera, is_told
+):
+    for image in images_of(recording, camera)[:19]:
+        spoiled(image)
+    error = convert(recording, "-o", tmp_path / "data.h5", code=1)
+    assert ("--cameras center" in error) == is_told
+    assert ("repair the recording" in error) != is_told
