@@ -26,6 +26,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2, resized
 from bcclone.system.output import CLIP, MADE_BY, writes
 
+
 @dataclass(frozen=True)
 class Clip:
     """A clip that was written, and what it lacks."""
@@ -68,7 +69,7 @@ def make_clip(settings: ClipSettings) -> Clip:
     Broken frames are skipped, and frames whose size most frames do not have. Raises UserError if no
     frame can be shown or the encoder fails; the file at settings.path is then unchanged.
     """
-    # read all runs first: a mistake in one is found before the encoder starts
+    # read all runs first: a mistake in one of them is found before the encoder starts
     runs = [find_frames(folder) for folder in settings.runs]
     model = None
     if settings.model:
@@ -78,6 +79,7 @@ def make_clip(settings: ClipSettings) -> Clip:
     rate = settings.rate or min(max(tracks[0].data.frame_rate, 1.0), settings.fastest)
 
     def draw(numbers: Sequence[int]) -> Iterator[Image | None]:
+        """Yield the pictures of the clip with these numbers; None for one that is left out."""
         pictures = [
             track.pictures([track_indices[number] for number in numbers])
             for track, track_indices in zip(tracks, indices, strict=True)
@@ -108,10 +110,11 @@ def make_clip(settings: ClipSettings) -> Clip:
     return Clip(settings.path, count, rate, tuple(skipped), tuple(notes))
 
 
-# the frames of a GIF are smoothed by a bilateral filter, which keeps edges
+# the frames of a GIF are smoothed by a bilateral filter, which keeps edges: each pixel becomes a
+# mean of its neighbours, in which alike and near ones have the greatest weights
 _SMOOTHED_ACROSS = 7  # diameter of a pixel's neighbourhood, in pixels
-_BRIGHTNESS_DEVIATION = 60.0  # standard deviation, of 255
-_DISTANCE_DEVIATION = 5.0  # standard deviation, in pixels
+_BRIGHTNESS_DEVIATION = 60.0  # standard deviation of the weights by brightness, of 255
+_DISTANCE_DEVIATION = 5.0  # standard deviation of the weights by distance, in pixels
 
 
 class ClipTrack:
@@ -119,6 +122,8 @@ class ClipTrack:
 
     Raises UserError for a table that cannot be read, and for an unknown track.
 
+    frames: the frames of the run
+    settings: the settings of the clip
     model: a model whose steering and saliency are drawn on the overlay, None for none
     """
 
@@ -148,7 +153,7 @@ class ClipTrack:
         if self._model:
             reference = ReferenceDrive(self._model, self.frames, self.data.seconds)
         picture: Image | None = None
-        last: tuple[Image, FrameInfo] | None = None
+        last: tuple[Image, FrameInfo] | None = None  # the last frame that is not broken
         for index, repeats in groupby(indices):
             if index == len(self.data.frames):
                 picture = self._end_of(last)
@@ -165,7 +170,10 @@ class ClipTrack:
                 yield picture
 
     def _end_of(self, last: tuple[Image, FrameInfo] | None) -> Image:
-        """Return the picture that stands for the end of the run: its last frame, dimmed."""
+        """Return the picture that stands for the end of the run: its last frame, dimmed.
+
+        last: this frame and its values, None if no frame can be shown
+        """
         if last is None:
             return self.blank()
         frame, info = last
@@ -177,6 +185,7 @@ class ClipTrack:
         return self._draw(np.zeros((height, width, 3), np.uint8), FrameInfo(0.0))
 
     def _draw(self, frame: Image, info: FrameInfo) -> Image:
+        """Return the picture of a frame; both are RGB uint8 (height, width, 3)."""
         shown = frame
         if self._settings.is_gif:  # noise would take most of the bytes of a GIF
             smoothed = cv2.bilateralFilter(
@@ -217,15 +226,19 @@ def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[
     return [shown.tolist() for shown in indices]
 
 
-_ROUNDING = 1e-6  # so that a product such as 0.3 * 10 that is just below or above 3 counts as 3
+# tolerance of times and of products such as 0.3 * 10, which may be just below or above 3 and then
+# counts as 3
+_ROUNDING = 1e-6
 
 
 def _frames_in_real_time(
     settings: ClipSettings, seconds: Sequence[FloatArray], duration: float
 ) -> list[IndexArray]:
-    """Return for each run the frame that is the newest at the time of each picture.
+    """Return for each run the index of the newest frame at the time of each picture.
 
-    seconds: for each run the times of its frames since the first one
+    After the end of the shorter run, it is the index after that run's last frame.
+
+    seconds: for each run, the seconds from its first frame to each of its frames
     duration: seconds of the longest run
     """
     begin, end = settings.span
@@ -252,9 +265,12 @@ _GAP_PIXELS = 4  # between two runs side by side
 def _side_by_side(
     tracks: Sequence[ClipTrack], pairs: Iterator[tuple[Image | None, ...]]
 ) -> Iterator[Image]:
-    """Join pictures of two runs, RGB uint8 (height, width, 3), with a gap between them.
+    """Yield the pictures of two runs side by side, RGB uint8 (height, width, 3).
 
-    If one picture is less high, the ground colour fills the space below it.
+    If one picture is less high, the ground colour fills the space below it, as it fills the gap
+    between both.
+
+    pairs: pictures of the left and the right run; None for a picture that is missing
     """
     left_blank, right_blank = (track.blank() for track in tracks)
     height = max(len(left_blank), len(right_blank))

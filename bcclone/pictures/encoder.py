@@ -15,15 +15,16 @@ from bcclone.system.errors import UserError
 from bcclone.system.progress import ProgressBar
 from bcclone.system.statistics import evenly
 
-# the numbers of some pictures of a clip, from 0 -> these pictures; None for one that is left out
+# numbers of some pictures of a clip, from 0 -> these pictures; None for a picture that is left out
 DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
 
-# name of ffmpeg's encoder, and options; crf is the quality, smaller is better. faststart puts the
-# index first, so that a web page can play the clip while it loads
+# each of these is the name of one of ffmpeg's encoders, and options for it.
+# crf is the quality, smaller is better. faststart puts the index first, so that a web page can play
+# the clip while it loads
 _H264 = "libx264", "-crf", "21", "-movflags", "+faststart"
 _PALETTE = "png", "-vf", "palettegen=max_colors=64"
-# without dithering, whose patterns take many bytes; of each picture, only the rectangle that
-# changed is stored
+# a filter of ffmpeg that draws pictures in the colours of a palette: without dithering, whose
+# patterns take many bytes; of each picture, only the rectangle that changed is stored
 _USE_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
 _PALETTE_PICTURES = 24  # number of pictures from which the colours of a GIF are chosen
 
@@ -69,9 +70,12 @@ def _write(
     codec: Sequence[str],
     progress: ProgressBar | None = None,
 ) -> int:
-    """Send the pictures to ffmpeg and return their number.
+    """Send the pictures to ffmpeg and return their number; raises UserError when ffmpeg fails.
 
+    pictures: RGB uint8 (height, width, 3), all of one size; None for a picture that is left out
+    rate: pictures a second
     codec: name of the encoder, and options of ffmpeg
+    progress: advances with each picture
     """
     writer = None
     count = 0
@@ -145,6 +149,10 @@ def _moviepy_configured(ffmpeg: str) -> Iterator[None]:
 
 
 def _failure(path: Path, errors: str) -> UserError:
+    """Return the error of a clip that could not be written.
+
+    errors: what ffmpeg printed
+    """
     lines = errors.strip().splitlines() or ["no reason is known"]
     return UserError(
         f"{path}: ffmpeg cannot write the clip: {lines[-1].strip()}; is the disk full? "
