@@ -12,7 +12,7 @@ from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.system.arrays import FloatArray
 from bcclone.system.statistics import runs
 
-_LEAST_SECONDS = 120.0  # of driving; with less, a model has too little to learn from
+_LEAST_SECONDS = 120.0  # from less driving, a model has too little to learn
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,10 @@ def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
 
 
 def _more_bends(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
-    few_share = 0.2  # of a kind's bends to both sides
-    fewest_bend_seconds = 10.0  # of all kinds
-    fewest_seconds = 2.0  # of a kind to the other side
+    """Yield a line for each side to which there are few bends, and kind of bend."""
+    few_share = 0.2  # bends to a side are few if they are less than this share of both sides'
+    fewest_bend_seconds = 10.0  # with fewer seconds of bends in all, kinds are not compared
+    fewest_seconds = 2.0  # a kind counts only if there is so much of it to the other side
     bends = _all_bends(recordings)
     if bends.sum() < fewest_bend_seconds:
         yield (
@@ -82,14 +83,15 @@ def _all_bends(recordings: Sequence[Coverage]) -> FloatArray:
 
 
 def _radii(first: int, last: int) -> str:
-    """Return the radii of some kinds of bends in words."""
+    """Return the radii of the kinds `first` to `last` of bends in words."""
     least = RADII_M[first - 1] if first else "up"
     return f" of {least} to {RADII_M[last]} m"
 
 
 def _more_recoveries(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
-    few = 4  # recoveries from an edge
-    seconds = 4.0  # of a recovery
+    """Yield a line if there are few recoveries from one edge of the road, or from both."""
+    few = 4  # with fewer recoveries from an edge, more are needed
+    seconds = 4.0  # how long a recovery takes
     counted = [recording.correction for recording in recordings if recording.correction]
     if not counted:
         return
@@ -108,7 +110,8 @@ def _more_recoveries(recordings: Sequence[Coverage], road: str | None) -> Iterat
 
 
 def _another_light(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
-    one_light = 45.0  # of 255, between dark and bright frames
+    """Yield a line if all frames are alike in brightness."""
+    one_light = 45.0  # of 255; with a smaller range of brightness, there is only one light
     brightness = np.concatenate([recording.brightness for recording in recordings])
     bright, dark = np.nanquantile(brightness, (0.95, 0.05))
     if bright - dark < one_light:

@@ -178,9 +178,13 @@ def measure_agreement(rows: RecordedRows, turns: Turns) -> Agreement | None:
 
 
 def _can_be_compared(rows: RecordedRows, turns: Turns, bend: FloatArray) -> bool:
-    least_match = 0.3  # median of successive pictures
-    least_bend = 1e-6  # standard deviations of what changes
-    least_steering = 1e-3
+    """Return whether the pictures match, and turns and steering change.
+
+    bend: as turn_rate() returns it
+    """
+    least_match = 0.3  # least median match of successive pictures
+    least_bend = 1e-6  # least standard deviation of `bend`
+    least_steering = 1e-3  # least standard deviation of the steering
     usable = turns.usable
     if usable.sum() < _FEWEST_STEPS or np.median(turns.match[usable]) < least_match:
         return False
@@ -239,8 +243,11 @@ def _fine_lag(rows: RecordedRows, turns: Turns, about: float, sign: float) -> tu
 
 
 def follows_turns(compared: Compared, rows: IndexArray) -> bool:
-    """Return whether the steering clearly follows the turns in some rows. rows: their indices."""
-    part = np.isin(compared.steps, rows[:-1])
+    """Return whether the steering clearly follows the turns in some rows.
+
+    rows: indices of successive rows
+    """
+    part = np.isin(compared.steps, rows[:-1])  # the step after the last row leads out of them
     if part.sum() < _FEWEST_STEPS:
         return False
     return (compared.correlation(part) or 0.0) > _FOLLOWS
@@ -271,8 +278,9 @@ def disagreeing_rows(rows: RecordedRows, compared: Compared) -> BoolArray:
             break
         part = slice(first, last + 1)
         if (compared.correlation(part) or 0.0) < _FOLLOWS:
+            # the last step ends at the row after it
             disagreeing[steps[first] : steps[last] + 2] = True
-        missed[part] = np.minimum(missed[part], 0.0)
+        missed[part] = np.minimum(missed[part], 0.0)  # so that the part is not found again
     return disagreeing
 
 

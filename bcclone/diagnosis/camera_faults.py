@@ -55,7 +55,10 @@ def _backwards(growing_share: float | None) -> Iterator[Finding]:
 
 
 def _rolled(roll: tuple[float, float] | None) -> Iterator[Finding]:
-    """Yield a fault if the camera surely leans. roll: see Turns.roll_degrees()."""
+    """Yield a fault if the camera surely leans.
+
+    roll: as Turns.roll_degrees() returns it
+    """
     max_roll = 3.5  # degrees
     if roll is None:
         return
@@ -79,7 +82,8 @@ def direction(
 ) -> Iterator[Finding]:
     """Yield faults of where the camera looks, if that is surely known.
 
-    A recording with three cameras is expected to have the simulator's lens and mounts.
+    has_simulator_lens: whether the recording has three cameras; then the lens and the mounts are
+        expected to be the simulator's
     """
     if heading is None or is_upside_down or not is_trusted(heading):
         return
@@ -89,6 +93,7 @@ def direction(
 
 
 def _turned(heading: Heading, has_simulator_lens: bool) -> Iterator[Finding]:
+    """Yield a fault if the camera surely looks to the left or right of where the car drives."""
     max_turned_px = 19.0  # columns from the middle of the frame to where the car drives
     note = ", if it has the simulator's lens"
     if has_simulator_lens:
@@ -111,6 +116,7 @@ def _turned(heading: Heading, has_simulator_lens: bool) -> Iterator[Finding]:
 
 
 def _tilted(heading: Heading) -> Iterator[Finding]:
+    """Yield a fault if the camera surely looks farther up or down than the simulator's."""
     max_tilted_px = 9.0  # rows from the simulator's vanishing point to where the car drives
     down_px = VANISHING_ROW - heading.row
     if abs(down_px) > max_tilted_px + 2 * heading.row_error:
@@ -155,6 +161,7 @@ def exchanged_cameras(numbers: IndexArray, sides: Sequence[SideShifts]) -> Itera
         return
     first, second = _exchanged_pair(left & exchanged, right & exchanged)
     measured = numbers[[side.row for side in sides]]
+    # only every Nth row is measured, so spans that are less than ten of these apart become one
     gap = 10 * int(np.ceil(np.median(np.diff(measured))))
     yield Finding(
         "exchanged-cameras",

@@ -132,8 +132,8 @@ def _image_faults(
 
 def _road_of(log: Log) -> str | None:
     """Return the road on which bcclone's simulator recorded; None for other recordings."""
-    with suppress(UserError):  # a trace.csv of another program
-        for point in read_trace(log.path.parent).values():
+    with suppress(UserError):  # raised for a trace.csv of another program
+        for point in read_trace(log.path.parent).values():  # all points tell the same road
             return point.track
     return None
 
@@ -144,7 +144,7 @@ def _suspects(rows: pd.DataFrame) -> Iterator[str]:
     The simulator writes such a row when recording ends, so its speed is of a later moment than its
     picture.
     """
-    long_gap = 3.0  # times the median gap between rows
+    long_gap = 3.0  # a gap is long above so many times the median time between rows
     gaps = rows.groupby("episode")["time_ms"].diff()
     for _, episode in rows.groupby("episode"):
         last = episode.index[-1]

@@ -78,7 +78,10 @@ class Evidence:
         )
 
     def without(self, spans: Sequence[Span]) -> "Evidence":
-        """Return the evidence without some rows. spans: of row numbers, as in Finding.rows."""
+        """Return the evidence without some rows.
+
+        spans: spans of row numbers, as in Finding.rows
+        """
         deleted = np.isin(self.rows.numbers, numbers_in(spans))
         return self.of_rows(np.flatnonzero(~deleted))
 

@@ -26,12 +26,11 @@ class Finding:
 
     fault: str  # name of the fault, from the list in docs/how-to/own-recording.md
     text: str  # what was measured, and what was expected
-    rows: tuple[
-        Span, ...
-    ] = ()  # the faulty rows, numbered from 1 as `bcclone edit` does; () for all rows
+    # spans of the faulty rows, numbered from 1 as `bcclone edit` does; () for all rows
+    rows: tuple[Span, ...] = ()
     value: float | None = None  # the measured amount
     uncertainty: float | None = None  # standard error of the value
-    unit: str = ""  # of the value and its uncertainty
+    unit: str = ""  # unit of the value and its uncertainty
     usable: bool = False  # whether the faulty rows can be trained on as they are
     advice: str = ""  # how to mend the fault, or what to try before the edits
     edits: tuple[Edit, ...] = ()  # the edits that mend the fault, one after the other

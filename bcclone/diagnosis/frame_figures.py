@@ -114,7 +114,11 @@ class FramesSeen(NamedTuple):
 
 
 def look_at(rows: pd.DataFrame, index: ImageIndex, advance: Callable[[int], None]) -> FramesSeen:
-    """Read the frames of a log's rows, each once. advance: called with 1 after each row."""
+    """Read the frames of a log's rows, each once.
+
+    index: finds the log's images
+    advance: called with 1 after each row
+    """
     figures = RecordingFigures(len(rows))
     faults = dict[int, list[str]]()
     for line, *names in rows[["line", *CAMERAS]].itertuples(index=False):

@@ -12,9 +12,8 @@ from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.opencv import resized
 
 _MAX_PAIRS = 60  # pairs, spread over the recording, that show what is usual
-PointsMoved = tuple[
-    FloatArray, FloatArray
-]  # points of a frame, and how they move, (points, 2) each
+# points of a frame, and how they move, (points, 2) each
+PointsMoved = tuple[FloatArray, FloatArray]
 _NO_POINTS: PointsMoved = (np.zeros((0, 2)), np.zeros((0, 2)))
 
 
@@ -66,6 +65,7 @@ class FramePairs:
 
     @cached_property
     def _usual_change(self) -> float:
+        """Return the median change of the colours from a row to the next."""
         every = max(1, len(self._follows) // _MAX_PAIRS)
         rows = np.flatnonzero(self._follows)[::every].tolist()
         return float(np.nanmedian([self._change(row, row + 1) for row in rows]))

@@ -16,7 +16,7 @@ from bcclone.system.arrays import FloatArray, IndexArray
 PARTS = 6  # parts of the recording, one after the other, whose headings are compared
 BACKWARDS = 0.25  # if a smaller share of the frames grows, the car surely drives backwards
 _FEWEST_MOVES = 100  # fewer movements do not give a heading
-_ROUNDS = 8  # in each, the focus is fitted, and then the small turns of the frames
+_ROUNDS = 8  # rounds of a fit; in each, the focus is fitted, and then the small turns of the frames
 
 # for each of some frames: points, and how they move to the next frame, (points, 2) each
 FollowedFrames = Sequence[tuple[FloatArray, FloatArray]]
@@ -49,7 +49,10 @@ def is_upside_down(heading: Heading | None) -> bool:
 
 
 def drives_backwards(growing_share: float | None) -> bool:
-    """Return whether the pictures surely shrink from row to row."""
+    """Return whether the pictures surely shrink from row to row.
+
+    growing_share: as share_that_grows() returns it
+    """
     return growing_share is not None and growing_share < BACKWARDS
 
 
@@ -59,8 +62,8 @@ def share_that_grows(followed: FollowedFrames) -> float | None:
     Pictures grow when the car drives forwards. Returns None if points can be followed in too few
     frames.
     """
-    fewest_points = 8  # of a frame
-    fewest_frames = 20
+    fewest_points = 8  # a frame with fewer points tells nothing
+    fewest_frames = 20  # fewer frames do not give a share
     grows = []
     for points, moved in followed:
         if len(points) < fewest_points:
@@ -80,8 +83,8 @@ def measure_heading(followed: FollowedFrames) -> Heading | None:
 
     The errors come from the differences between PARTS of the recording.
     """
-    rounds_of_parts = 3
-    fewest_parts = 3
+    rounds_of_parts = 3  # rounds of the fit to a part, less than _ROUNDS to save time
+    fewest_parts = 3  # fewer parts with a heading do not give the errors
     whole = focus_of_expansion(followed)
     if whole is None:
         return None
@@ -116,13 +119,14 @@ def focus_of_expansion(followed: FollowedFrames, rounds: int = _ROUNDS) -> Headi
     agreeing = 0.0
     turned = np.zeros((len(followed), 2))
     for number in range(rounds):
-        # each clear movement, without the turn of its frame, lies on a line through the focus
-        left = moved - turned[frames]
-        lengths = np.hypot(left[:, 0], left[:, 1])
+        # each clear movement, without the turn of its frame, lies on a line through the focus: the
+        # pixels with across @ pixel = offset
+        radial = moved - turned[frames]
+        lengths = np.hypot(radial[:, 0], radial[:, 1])
         good = is_clear_move(lengths)
         if good.sum() < _FEWEST_MOVES:
             return None
-        across = np.stack([-left[good, 1], left[good, 0]], 1) / lengths[good, None]
+        across = np.stack([-radial[good, 1], radial[good, 0]], 1) / lengths[good, None]
         offsets = np.sum(across * points[good], axis=1)
         if number == 0:
             focus, agreeing = _first_focus(across, offsets)
@@ -133,7 +137,7 @@ def focus_of_expansion(followed: FollowedFrames, rounds: int = _ROUNDS) -> Headi
             weighted = (across * weights[:, None]).T
             normal = weighted @ across
             focus = np.asarray(np.linalg.solve(normal + 1e-9 * np.eye(2), weighted @ offsets))
-        turned = _turns_left(points, moved, frames, focus)
+        turned = _common_movements(points, moved, frames, focus)
     errors = across @ focus - offsets
     # movements near each other are not independent, which ten times the variance allows for
     variances = np.diag(np.linalg.pinv(normal)) * np.average(errors**2, weights=weights) * 10
@@ -146,9 +150,9 @@ def focus_of_expansion(followed: FollowedFrames, rounds: int = _ROUNDS) -> Headi
 def _first_focus(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, float]:
     """Return the pixel of a coarse grid that most movements point away from, and their share.
 
-    Each movement is a line, of the pixels with across @ pixel = offset.
+    Each movement lies on a line: the pixels with across @ pixel = offset.
 
-    across: (lines, 2)
+    across: direction at right angles to each line, (lines, 2)
     offsets: (lines,)
     """
     beyond_px = 40  # the focus may lie outside of the frame
@@ -164,12 +168,13 @@ def _first_focus(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, f
     return pixels[np.argmax(pointing)], float(pointing.max())
 
 
-def _turns_left(
+def _common_movements(
     points: FloatArray, moved: FloatArray, frames: IndexArray, focus: FloatArray
 ) -> FloatArray:
-    """Return the movement that all points of each frame share, (frames, 2).
+    """Return the movement that all points of each frame have in common, (frames, 2).
 
-    It is what is left besides the movement away from the focus.
+    It comes of a small turn of the camera, and is added to each point's movement away from the
+    focus.
 
     points, moved: the points of all frames and how they move, (points, 2) each
     frames: index of the frame of each point, (points,), rising

@@ -174,7 +174,10 @@ def _usable_seconds(evidence: Evidence, findings: Sequence[Finding]) -> float:
 
 
 def _figures(evidence: Evidence, seconds: float) -> dict[str, float | None]:
-    """Return each of _FIGURES, None if it could not be measured. seconds: of the recording."""
+    """Return each of _FIGURES by name, None if it could not be measured.
+
+    seconds: length of the recording
+    """
     figures = dict[str, float | None].fromkeys(_FIGURES)
     agreement = evidence.agreement
     if agreement is not None:
@@ -217,6 +220,7 @@ def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Itera
 
 
 def _unknown_agreement(evidence: Evidence) -> Iterator[str]:
+    """Yield a line if it is not known whether steering and frames agree, or at which delay."""
     agreement = evidence.agreement
     if evidence.is_estimated:
         page = shown_command("edit", recording_name(evidence.log.path))

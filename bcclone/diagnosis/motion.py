@@ -46,8 +46,8 @@ class TurnMeter:
     """
 
     def __init__(self) -> None:
-        self.shifts: list[Shift] = []  # of each frame against the frame before
-        self._last: Float32Array | None = None
+        self.shifts: list[Shift] = []  # shift of each frame against the frame before
+        self._last: Float32Array | None = None  # distant part of the last frame; None: unreadable
 
     def add(self, frame: Image | None) -> None:
         """Measure the next frame, RGB uint8 (160, 320, 3); None for an unreadable frame."""
@@ -85,11 +85,13 @@ def side_shift(center: Image, side: Image) -> Shift:
 
 
 def _reduced(part: Image) -> Float32Array:
+    """Return some rows of a frame, grey and reduced to half."""
     gray = recolored(part, cv2.COLOR_RGB2GRAY)
     return resized(gray, (_WIDTH, len(part) // 2)).astype(np.float32)
 
 
 def _shift(before: Float32Array, after: Float32Array) -> Shift:
+    """Return how far a picture of _reduced() is moved against another one."""
     height, width = before.shape
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     (right, down), match = cv2.phaseCorrelate(before, after, window)
@@ -213,15 +215,11 @@ def moved_points(
 
 def _corners(gray: Image) -> Float32Array:
     """Return points of a grey image that can be found again, (points, 1, 2)."""
-    bands = (
-        0,
-        67,
-        104,
-        137,
-    )  # rows between which points are chosen, so that some lie on the ground
-    most = 25  # of each band
-    least_quality = 0.05  # of the best point's
-    apart_px = 7
+    # points are chosen in each band between two of these rows, so that some lie on the ground
+    bands = (0, 67, 104, 137)
+    most = 25  # points of a band
+    least_quality = 0.05  # share of the quality of the band's best point
+    apart_px = 7  # least distance between two points
     chosen: list[npt.NDArray[Any]] = [np.zeros((0, 1, 2), np.float32)]
     for top, bottom in pairwise(bands):
         corners = cv2.goodFeaturesToTrack(gray[top:bottom], most, least_quality, apart_px)
@@ -259,14 +257,20 @@ class Followed(NamedTuple):
 
     @classmethod
     def of(cls, moved: FloatArray) -> Self:
-        """Count the points of follow_points(). moved: (points, 2)."""
+        """Return what follow_points() tells of a frame.
+
+        moved: movements of the points, (points, 2)
+        """
         lengths = np.hypot(moved[:, 0], moved[:, 1])
         median = float(np.median(lengths)) if len(moved) else 0.0
         return cls(len(moved), int(is_clear_move(lengths).sum()), median)
 
 
 def is_clear_move(lengths: FloatArray) -> BoolArray:
-    """Return which movements are neither noise nor mistaken, (points,). lengths: in pixels."""
-    least_px = 1.0
-    most_px = 30.0
+    """Return which movements are neither noise nor mistaken, (points,).
+
+    lengths: lengths of the movements in pixels, (points,)
+    """
+    least_px = 1.0  # a shorter movement may be noise
+    most_px = 30.0  # a longer one is probably mistaken
     return (lengths > least_px) & (lengths < most_px)

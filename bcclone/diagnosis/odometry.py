@@ -1,12 +1,12 @@
 """Frames of a car's camera -> how it moved: its speed, in heights of the camera, and how it turned.
 
 A point that is followed from a frame to the next moves for two reasons: the camera rotates, and the
-car drives on, which moves the point away from the pixel that the car heads for, a near point more
-than a far one. So the movement across the line from that pixel shows the rotation alone, whatever
-the point's distance (R. Hartley, A. Zisserman, "Multiple View Geometry in Computer Vision", 2nd
-edition, section 9.2).
+car drives on. Driving moves the point straight away from the pixel that the car heads for, a near
+point more than a far one. So the part of the movement that is at right angles to this direction
+shows the rotation alone, whatever the point's distance (R. Hartley, A. Zisserman, "Multiple View
+Geometry in Computer Vision", 2nd edition, section 9.2).
 
-plane_sweep.py measures the speed.
+This module measures the rotation; plane_sweep.py measures the speed.
 """
 
 import math
@@ -27,29 +27,31 @@ from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArra
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.statistics import block_jackknife
 
-# pairs of frames whose matches are kept at once, so that a long drive takes no more memory than a
-# short one
+# most pairs of frames whose matches are kept in memory, so that a long drive takes no more memory
+# than a short one
 _ROWS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True)
 class CameraMotion:
-    """How a camera moved until the next row. Arrays are (rows,)."""
+    """How a camera moved from each row to the next. Arrays are (rows,)."""
 
     speed: FloatArray  # camera heights a second, 0 where the car stands
-    # half of the difference between the speeds of near and far ground; it serves as standard error
+    # half of the difference between the speeds that near and far ground show; it serves as a
+    # standard error
     speed_error: FloatArray
     yaw_rate: FloatArray  # rad/s to the right
     yaw_error: FloatArray  # standard error of yaw_rate
     usable: BoolArray  # whether the frames show the yaw, and the speed is not too great to measure
-    near_to_far: float  # ratio of the near ground's speed to the far ground's
-    shear: FloatArray  # `sheared` and `told` of FramePair, (rows, 2)
+    near_to_far: float  # speed that the near ground shows / speed that the far ground shows
+    shear: FloatArray  # `sheared` and `told` of each row's FramePair, (rows, 2)
 
     def readout(self) -> tuple[float, float]:
         """Return the seconds from the first to the last row of a frame, and the standard error.
 
-        A rolling shutter takes the rows of a frame one after the other. The lower rows see the yaw
-        of a later time, which differs while the yaw rate changes.
+        A rolling shutter takes the rows of a frame one after the other. So the last row shows the
+        turn of a later time. While the yaw rate changes, that turn is larger than the first row's
+        by the seconds x the change of the yaw rate; the seconds are fitted by least squares.
         """
         change = np.gradient(self.yaw_rate)
 
@@ -64,7 +66,9 @@ class CameraMotion:
 def is_consistent(near_to_far: float) -> bool:
     """Return whether near and far ground show the same speed.
 
-    Both do on flat ground, if the lens is known correctly.
+    They do on flat ground, if the lens is known correctly.
+
+    near_to_far: see CameraMotion
     """
     most = 1.2  # ratio of the greater speed to the smaller one
     return 1 / most < near_to_far < most
@@ -75,10 +79,10 @@ class FramePair(NamedTuple):
 
     yaw: float = 0.0  # radians to the right
     error: float = math.inf  # standard error of the yaw, infinite if the yaw is unknown
-    # how much more the last row is turned than the first, in radians, times `told`
+    # how much more the last row of the frame is turned than its first row: `sheared / told` radians
     sheared: float = 0.0
-    told: float = 0.0  # the sum of squares by which the points tell it
-    matches: Float32Array = NO_MATCHES  # of far and near ground at each speed, (2, speeds)
+    told: float = 0.0  # weight of that turn in a fit over many pairs
+    matches: Float32Array = NO_MATCHES  # see plane_sweep.matches_of_speeds(), (2, speeds)
 
     @property
     def is_known(self) -> bool:
@@ -94,10 +98,11 @@ def measure_motion(
     """Return how the camera moved in a drive.
 
     read: index of a row -> its frame, RGB uint8 (160, 320, 3); called in several threads
-    seconds: from each row to the next, (rows,)
+    seconds: seconds from each row to the next, (rows,)
     ends: whether a gap follows the row, (rows,)
-    framing: how the frames were made of pictures, None for the simulator's frames
+    framing: how pictures became the frames; None for the simulator's frames
     """
+    # pixels of the frames that show the road and what is around it
     if framing is None or framing.lens is None:
         seen = np.full((FRAME_HEIGHT, FRAME_WIDTH), True)
     else:
@@ -109,7 +114,7 @@ def measure_motion(
         return _measured_pair(read(row), read(row + 1), seconds[row], seen)
 
     # pairs of frames are measured in several threads, and their matches dropped part by part
-    turns: list[tuple[float, ...]] = []  # of each pair all but its matches
+    turns: list[tuple[float, ...]] = []  # the fields of each pair without its matches
     path = SpeedPath()
     with read_ahead("measuring the motion", "rows", measured, range(len(seconds) - 1)) as pairs:
         while part := list(islice(pairs, _ROWS_AT_ONCE)):
@@ -134,9 +139,11 @@ def measure_motion(
 def _measured_pair(
     before: Image | None, after: Image | None, seconds: float, seen: BoolArray
 ) -> FramePair:
-    """Return how the camera moved between two frames in so many seconds, if they show it.
+    """Return how the camera moved between two frames; unknown if the frames do not show it.
 
-    seen: pixels of the frames that show the road and what is around it, (160, 320).
+    before, after: the frames; None if a frame cannot be read
+    seconds: time between the frames
+    seen: pixels of the frames that show the road and what is around it, (160, 320)
     """
     if before is None or after is None:
         return FramePair()
@@ -144,6 +151,7 @@ def _measured_pair(
     if not is_shift(turn):
         return FramePair()
     points, places = moved_points(before, after, turn)
+    # points are (column, row), pixels are (row, column)
     shown = seen[tuple(points.astype(int).T[::-1])]
     pair = fit_rotation(points[shown], places[shown])
     if not pair.is_known:
@@ -151,15 +159,18 @@ def _measured_pair(
     return pair._replace(matches=matches_of_speeds(before, after, pair.yaw, seconds, seen))
 
 
-_STIFFNESS = np.diag([0.2, 1e-3, 2.0])  # against pitch, yaw and roll that the points do not show
+# added to the normal equations of pitch, yaw and roll: keeps small what the points hardly show
+_STIFFNESS = np.diag([0.2, 1e-3, 2.0])
 
 
 def fit_rotation(points: FloatArray, places: FloatArray) -> FramePair:
     """Return the rotation of the camera, without matches; with an infinite error for few points.
 
-    points, places: of a frame and of the next one, (points, 2), column and row. For a rotation w, a
-    ray r of the next frame, the ray p that it was, and the direction of travel t:
-    (r + w x r) . (t x p) = 0.
+    For a point whose ray is p in the first frame and r in the next one, a rotation w and the
+    direction of travel t: (r + w x r) . (t x p) = 0.
+
+    points: points of a frame, column and row, (points, 2)
+    places: where they are in the next frame, (points, 2)
     """
     fewest_points = 8
     if len(points) < fewest_points:
@@ -172,7 +183,8 @@ def fit_rotation(points: FloatArray, places: FloatArray) -> FramePair:
     inverse = np.linalg.inv(normal)
     variance = np.sum(weights * errors**2) / np.sum(weights) * inverse[1, 1]
 
-    # how much more the lower rows of the frame are turned, beyond what any rotation explains
+    # how much more the lower rows of the frame are turned: what a yaw in proportion to the row
+    # would add to each equation, less what a rotation of the whole frame explains of that
     later = turned[:, 1] * (points[:, 1] / FRAME_HEIGHT - 0.5)
     later -= turned @ (inverse @ (turned.T @ (weights * later)))
     return FramePair(
@@ -184,9 +196,13 @@ def fit_rotation(points: FloatArray, places: FloatArray) -> FramePair:
 
 
 def _rotation_equations(points: FloatArray, places: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return by how much each point misses its plane, (points,), and what a rotation adds to that.
+    """Return by how much each point misses its plane, and what a rotation adds to that.
 
-    The latter is (points, 3), for pitch, yaw and roll.
+    The plane of a point holds the camera, the point in the first frame, and the direction of
+    travel: without a rotation, the point would stay in it. The results are (points,), and
+    (points, 3) for pitch, yaw and roll.
+
+    points, places: as in fit_rotation()
     """
     # sine of the angle from the focus within which the direction of a movement is uncertain
     near_focus = 0.02
@@ -202,9 +218,14 @@ def _rotation_equations(points: FloatArray, places: FloatArray) -> tuple[FloatAr
 def _solved_rotation(
     missed: FloatArray, turned: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the rotation, (3,), by which points miss least, their errors and their weights."""
+    """Return the rotation with which the points miss least, their errors, and their weights.
+
+    The results are (3,) for pitch, yaw and roll in radians, (points,) and (points,).
+
+    missed, turned: as _rotation_equations() returns them
+    """
     wide = 0.004  # radians; error of a point whose weight is a quarter
-    rounds = 8
+    rounds = 8  # of the robust fit
     weights = np.ones(len(missed))
     rotation: FloatArray = np.zeros(3)
     for _ in range(rounds):
@@ -217,7 +238,10 @@ def _solved_rotation(
 
 
 def _rays(pixels: FloatArray) -> FloatArray:
-    """Return the directions of pixels, (points, 3): right, down, ahead in the car, of length 1."""
+    """Return the directions of pixels, (points, 3): right, down and ahead in the car, of length 1.
+
+    pixels: column and row, (points, 2)
+    """
     to_ray, _ = simulated_camera()
     rays = np.column_stack([pixels, np.ones(len(pixels))]) @ to_ray.T
     return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))

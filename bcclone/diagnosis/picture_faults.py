@@ -38,7 +38,11 @@ def unusable_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator
 def _of_pictures(
     fault: str, text: str, rows: RecordedRows, concerned: BoolArray, share: float
 ) -> Finding:
-    """Return the finding about the pictures of some rows, (rows,), and what mends it."""
+    """Return the finding about the pictures of some rows, and what mends it.
+
+    concerned: whether a row is one of these, (rows,)
+    share: their share of all rows
+    """
     max_deleted = 10  # spans that are worth deleting
     spans = rows.spans(concerned)
     advice = ""

@@ -143,7 +143,7 @@ def _lines_of_images(images: ImageFaults | None) -> list[str]:
 
 
 def _lines_of_steering(steering: FloatArray) -> list[str]:
-    """Return the lines of a histogram of the steering. steering: (rows,)."""
+    """Return the lines of a histogram of the steering, (rows,)."""
     longest_bar = 40  # characters
     levels = len(np.unique(steering))
     lines = [f"  steering  {(steering == 0).mean():.0%} exactly zero, {levels} distinct values"]

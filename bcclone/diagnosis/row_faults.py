@@ -30,7 +30,7 @@ def unusable_rows(log: Log) -> Iterator[Finding]:
             "bad-rows",
             f"{len(bad)} of {count} rows cannot be used, the first for this reason: "
             f"{bad[0].reason}",
-            usable=True,  # the other rows
+            usable=True,  # the other rows can be trained on
             advice=f"correct them in the log, or leave them out: {command}",
         )
 

@@ -40,9 +40,11 @@ class Architecture:
     description: str
     convolutions: tuple[Convolution, ...] = CNN
     batch_norm: bool = False  # batch normalization after each convolution
-    image_norm: bool = False  # take brightness and contrast out of each image
+    image_norm: bool = False  # whether its first layers give all images one brightness and contrast
     recurrent: str = ""  # GRU or LSTM: the Keras layer behind the convolutions; "" for none
-    preset: str = ""  # published network: key of preprocessing.PRESETS, as its authors prepared
+    # key of preprocessing.PRESETS, which prepares images as the authors of a published network did;
+    # "" for our own networks
+    preset: str = ""
 
 
 _ALL = (

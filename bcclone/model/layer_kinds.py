@@ -97,7 +97,7 @@ _ALL = (
         layers.Reshape, keeps_frames=lambda layer: layer.output.shape[1] == layer.input.shape[1]
     ),
     LayerKind(layers.Permute, keeps_frames=lambda layer: layer.dims[0] == 1),
-    _elementwise(layers.Lambda),  # normalize; others become Rescaling
+    _elementwise(layers.Lambda),  # only normalize(); other Lambdas become Rescaling or Resizing
     _elementwise(layers.Rescaling),
     LayerKind(
         layers.Normalization, keeps_pixels=True, keeps_frames=lambda layer: 1 not in layer.axis
@@ -108,7 +108,8 @@ _ALL = (
         keeps_pixels=True,
         keeps_frames=lambda layer: layer.axis in (-1, len(layer.input.shape) - 1),
     ),
-    LayerKind(  # apart from a mean and a variance of the image, a pixel depends on itself alone
+    # keeps_pixels: a pixel depends on itself, and besides only on the image's mean and variance
+    LayerKind(
         layers.LayerNormalization,
         keeps_pixels=True,
         keeps_frames=lambda layer: 1 not in layer.axis,
@@ -150,7 +151,7 @@ def stored_kind(name: str) -> LayerKind | None:
 def is_for_training(name: str) -> bool:
     """Return whether a class of Keras that is no kind of ours acts in training only."""
     if name.startswith("Random"):
-        return name != "RandomCrop"  # which crops the middle outside of training
+        return name != "RandomCrop"  # outside of training, it crops the middle
     return name in {
         "ActivityRegularization",
         "AugMix",
@@ -191,10 +192,10 @@ def learned_weights(layer: keras.Layer, channels: int) -> int:
     filters = getattr(layer, "filters", 0)
     multiplier = getattr(layer, "depth_multiplier", 0)
     units = getattr(layer, "units", 0)
-    if multiplier:  # a filter for each channel, and perhaps one for each pixel
+    if multiplier:  # kernels of one channel, and in a SeparableConv2D, filters of one pixel
         return int(channels * multiplier * (kernel + filters))
     if units and isinstance(layer, RECURRENT):
-        return int(units * 4 * (channels + units))  # of an LSTM, which has the most
+        return int(units * 4 * (channels + units))  # the weights of an LSTM; others have fewer
     if units:
         return int(units * channels)
     return int(kernel * channels * filters // getattr(layer, "groups", 1))
@@ -235,9 +236,10 @@ _SCALING = (
 
 
 def _first_scaling_or_learned(model: keras.Model) -> keras.Layer | None:
+    """Return the first layer that scales its input or has weights."""
     for layer in model.layers:
         parts = [layer]
-        if hasattr(layer, "layer"):  # of TimeDistributed
+        if hasattr(layer, "layer"):  # a TimeDistributed, around a layer or a chain of layers
             parts = getattr(layer.layer, "layers", [layer.layer])
         for part in parts:
             if isinstance(part, _SCALING) or part.weights:
@@ -249,7 +251,7 @@ def layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:
     """Yield a layer, such as a model, and all layers within it, at any depth."""
     yield layer
     parts = list(getattr(layer, "layers", []))
-    if hasattr(layer, "layer"):  # of TimeDistributed
+    if hasattr(layer, "layer"):  # a TimeDistributed, around a layer
         parts.append(layer.layer)
     for part in parts:
         yield from layers_within(part)

@@ -53,9 +53,9 @@ class ModelFile:
     model: keras.Model
     preprocessing: Preprocessing  # makes the network's input; scale is as stated_scale() returns
     training: TrainingInfo = TrainingInfo()
-    # of the camera of the model's car; None if it is the simulator's
+    # how pictures of the car's camera become frames; None for the simulator's camera
     framing: Framing | None = None
-    # from the network's steering to that of the model's car; None if they are the same
+    # turns the network's steering into the car's; None if they are the same
     calibration: SteeringCalibration | None = None
 
     @property
@@ -65,9 +65,10 @@ class ModelFile:
 
     @property
     def steps(self) -> Steps | None:
-        """Return the network's steps frame by frame.
+        """Return the recurrent network as a function of one frame and its states.
 
-        None for a network that drives by windows, as all networks of other programs do.
+        None for a network that gets a window of frames at each step of a drive, as all networks of
+        other programs do.
         """
         return steps_of(self.model) if self.training.imported is None else None
 

@@ -59,6 +59,7 @@ def save_model(
     branches or several output layers.
 
     training: how it was trained, values of TrainingInfo by name
+    framing: how pictures of the car's camera become frames; None for the simulator's camera
     """
     content = model_content(model, preprocessing, training or {}, framing)
     with replacing(Path(path), follow=True) as temporary:
@@ -76,6 +77,7 @@ def model_content(
     training: Mapping[str, Any],
     framing: Framing | None = None,
 ) -> bytes:
+    """Return the content of the file that save_model() writes."""
     # in memory, since HDF5 crashes when the disk is full while it closes a file
     content = io.BytesIO()
     with h5py.File(content, "w") as file:

@@ -186,8 +186,8 @@ def convolutions_for(
 ) -> tuple[Convolution, ...]:
     """Return the convolutions of an architecture, not a published one, for images of this size.
 
-    Where the architecture has those of CNN, and the images are too small for them, they are those
-    of CNN_64. Raises UserError for images that are too small for the result.
+    For images that are too small for the convolutions of CNN, those of CNN_64 take their place.
+    Raises UserError for images that are too small for the result.
     """
     seen = seen_rows(height)
     least_extent = min(seen.stop - seen.start, width)
@@ -209,9 +209,9 @@ def convolutions_for(
 
 
 def _least_extent_of(convolutions: Sequence[Convolution]) -> int:
-    """Return the rows, and columns, of the smallest image that these convolutions can process.
+    """Return how many rows and columns the smallest image has that these convolutions can process.
 
-    The last convolution makes a map of 1x1 of it.
+    From this image, the last convolution makes a map of 1x1.
     """
     extent = 1
     for convolution in reversed(convolutions):
@@ -241,6 +241,7 @@ def layer_table(model: keras.Model) -> str:
 
 
 def _row(layer: keras.Layer, name: str) -> tuple[str, str, str, str]:
+    """Return a layer's row of the table, called by `name`."""
     count = layer.count_params()
     parameters = f"{count:,}" if count else ""
     return (name, type(layer).__name__, _extents(layer.output.shape), parameters)

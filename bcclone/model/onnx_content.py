@@ -1,7 +1,7 @@
 """Check the content of an ONNX file before ONNX Runtime, which runs what a file says, opens it.
 
-In: its bytes. Out: nothing, or ValueError with the reason against it. Allowed are plain operators
-on tensors that the file holds.
+In: the bytes of the file. Out: nothing; a ValueError says why the file is refused. A file may have
+ONNX's own operators, without loops and branches, on tensors that the file itself holds.
 """
 
 import math
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 _LONGEST_NAME = 40  # characters of a name in a message
-_DIVISIONS = {"Div", "Mod"}
+_DIVISIONS = {"Div", "Mod"}  # operators that crash on some whole numbers; see _check_divisions()
 
 
 def check_onnx(content: bytes) -> None:
-    """Raise ValueError with the reason why the content of a file is not opened."""
+    """Raise ValueError, with the reason, for a file that ONNX Runtime shall not open."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -31,8 +31,9 @@ def check_onnx(content: bytes) -> None:
 
 
 def _check_operator(node: Any) -> None:
-    """Refuse operators that could run for ever, or that another package brings."""
+    """Raise ValueError for an operator that could run for ever, or is of another package."""
     name = node.op_type[:_LONGEST_NAME]
+    # an attribute that is a graph holds the body of a loop or a branch
     has_graph = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
     if has_graph or node.op_type in {"If", "Loop", "Scan", "SequenceMap"}:
         raise ValueError(f"the operator {name} controls the flow, so that it may never end")
@@ -43,8 +44,8 @@ def _check_operator(node: Any) -> None:
 
 
 def _check_tensors(graph: Any) -> None:
-    """Refuse tensors that lie in other files, or would fill more memory than the file has bytes."""
-    elements_per_byte = 8  # of the smallest type, which is compressed to bits
+    """Raise ValueError for tensors in other files, or larger than their bytes in this file."""
+    elements_per_byte = 8  # no type of ONNX has more elements in a byte
     attributes = [attribute for node in graph.node for attribute in node.attribute]
     has_sparse = any(
         attribute.HasField("sparse_tensor") or attribute.sparse_tensors for attribute in attributes
@@ -70,9 +71,9 @@ def _tensors_of(graph: Any, attributes: list[Any]) -> Iterator[Any]:
 
 
 def _check_divisions(model: Any) -> None:
-    """Refuse to divide whole numbers.
+    """Raise ValueError for a division of whole numbers.
 
-    The processor ends a program that divides the smallest one by -1.
+    The processor ends a program that divides the smallest whole number by -1.
     """
     import onnx
 

@@ -22,11 +22,10 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, whole_number
 from bcclone.system.errors import UserError, first_line, require_package
 
-# names in the metadata of a file
-# frames of a window in the training of a recurrent network
-SEQ_LENGTH = "bcclone_seq_length"
-FRAMING = "bcclone_framing"  # JSON of the framing; an attribute of model files, too
-# names of an input and an output
+# names in the metadata of a file; FRAMING is the name of an attribute of model files, too
+SEQ_LENGTH = "bcclone_seq_length"  # frames of a window in the training of a recurrent network
+FRAMING = "bcclone_framing"  # JSON of the framing
+# names of the input with the frame or window, and of the output with the prediction
 FRAME = "frame"
 STEERING = "steering"
 
@@ -78,7 +77,7 @@ class OnnxModel:
     calibration = None  # export makes a calibration a part of the network
 
     def __init__(self, path: Path) -> None:
-        """Raises UserError for a missing or damaged file, and for other inputs and outputs."""
+        """Raises UserError for a file that is missing, damaged, or no network that drives."""
         self._path = path
         self._session = _session_of(path)
         with explained(path, "a network that drives", "export it again"):
@@ -94,7 +93,7 @@ class OnnxModel:
         names = list(self.signature.outputs)
         try:
             outputs = [np.asarray(output) for output in self._session.run(names, dict(inputs))]
-        except Exception as error:  # ONNX Runtime's errors have no class in common but this
+        except Exception as error:  # the errors of ONNX Runtime have no other class in common
             raise UserError(
                 f"{self._path}: cannot be run: {first_line(error)}; export it again"
             ) from None
@@ -131,15 +130,16 @@ def load_onnxruntime() -> Any:
 
 
 def _session_of(path: Path) -> Any:
-    """Return ONNX Runtime's session of a file; raises UserError for one that cannot be run."""
+    """Return a session of ONNX Runtime for a file; raises UserError if it cannot be run."""
     onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # as drive.py runs TensorFlow
+    options.intra_op_num_threads = 1  # one core, as drive.py runs TensorFlow
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # fatal only: what it would print stands in the error, too
+    options.log_severity_level = 4  # only fatal errors: the exception tells of the others
     content = read_exported(path)
     try:
         check_onnx(content)
+        # enable_fallback=0: no second try after an error, of which ONNX Runtime would print lines
         return onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
@@ -170,7 +170,7 @@ def _signature_of(session: Any, path: Path) -> Signature:
     has_types = all(tensor.type == _type_of(tensor.name) for tensor in tensors)
     if (
         not has_types
-        or not _are_sane(signature)  # or else its shapes cannot be computed
+        or not _are_sane(signature)  # before the shapes below, which need whole numbers
         or inputs != signature.inputs
         or outputs != signature.outputs
     ):
@@ -181,12 +181,13 @@ def _signature_of(session: Any, path: Path) -> Signature:
         )
     if not state_sizes:
         return signature
+    # a recurrent network takes single frames; the metadata tell the window of its training
     trained = session.get_modelmeta().custom_metadata_map.get(SEQ_LENGTH, 1)
     return replace(signature, seq_length=whole_number(SEQ_LENGTH, trained, 1, _LONGEST_WINDOW))
 
 
 def _are_sane(signature: Signature) -> bool:
-    """Return whether all extents are numbers, and small enough to ask memory for them."""
+    """Return whether all sizes are whole numbers, and small enough to allocate such arrays."""
     largest_state = 1 << 20
     limits = [(signature.seq_length, _LONGEST_WINDOW), (signature.predicts, len(OUTPUTS))]
     limits += [(size, largest_state) for size in signature.state_sizes]

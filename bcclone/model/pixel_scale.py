@@ -10,7 +10,7 @@ import keras
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scale_text, scaling_of
 from bcclone.model.layer_kinds import scaling_layer
 
-_NAME = "scale"  # name of the layer; stated_scale() knows it from other scaling layers by it
+_NAME = "scale"  # name of the layer, by which stated_scale() tells it from other scaling layers
 
 
 def with_scale(model: keras.Model, scale: str) -> keras.Model:

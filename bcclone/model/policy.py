@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from bcclone.model.loaded_model import ModelFile
     from bcclone.model.recurrent import TakeStep
 
-# first answers of a policy to judge: if most lie beyond -1 to 1, a warning is printed once; 20
-# frames are 1 to 2 s of a drive
+# how many answers of a policy are judged, from the first one on: a warning is printed if most lie
+# beyond -1 to 1; 20 frames are 1 to 2 s of a drive
 _JUDGED_ANSWERS = 20
 
 
@@ -48,7 +48,11 @@ class Policy:
     def __init__(
         self, file: "ModelFile | OnnxModel | LiteRtModel", path: Path | None = None
     ) -> None:
-        """path: the model file's, for a warning when most answers lie beyond -1 to 1."""
+        """Compile the network.
+
+        path: path of the model file, for the warning that most answers lie beyond -1 to 1; None for
+            no warning
+        """
         # how pictures of the camera become frames; None: the pictures are frames already, as those
         # of the simulator's camera
         self.framing = file.framing
@@ -148,12 +152,12 @@ class Policy:
 
 @dataclass(frozen=True)
 class _Windows:
-    """A network of single frames, or of the last frames stacked.
+    """A network of single frames, or of a window with the last frames.
 
     Copies of a drive's first frame fill its first window.
     """
 
-    seq_length: int
+    seq_length: int  # frames of a window; 1 for a network of single frames
     shape: Sequence[int]  # of the network's input, without the batch
     infer: Callable[[Image], Float32Array]  # uint8 (1, *shape) -> (1, outputs)
 
@@ -174,7 +178,7 @@ class _Recurrent:
     the first steering is that of a window filled with that frame, as in training.
     """
 
-    seq_length: int
+    seq_length: int  # frames of a window in its training
     state_sizes: Sequence[int]  # numbers in each state
     # an image, (1, height, width, channels), and states, (1, size) each, -> outputs, (1, outputs),
     # and the new states
@@ -236,9 +240,11 @@ def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = No
 
 
 def load_one_of_several(path: Path, preprocessing: str | None) -> Policy:
-    """Load a policy; the preprocessing is only for a model file that does not state its own.
+    """Load a policy; raises UserError.
 
     A note tells the user of a model file that states another preprocessing than the given one.
+
+    preprocessing: for a model file that does not state its own; others keep theirs
     """
     return _load(path, preprocessing, is_for_all=False)
 

@@ -65,7 +65,7 @@ def steps_of(model: keras.Model) -> Steps | None:
     each frame independently, and the last recurrent layer has to return its last output alone.
     """
     recurrent = [layer for layer in model.layers if isinstance(layer, RECURRENT)]
-    if not recurrent or len(model.input_shape) != 5:
+    if not recurrent or len(model.input_shape) != 5:  # 5 axes: windows of images, in a batch
         return None
     last = recurrent[-1]
     before = model.layers[: model.layers.index(last)]

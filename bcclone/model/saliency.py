@@ -2,11 +2,12 @@
 
 M. Bojarski et al., "VisualBackProp: visualizing CNNs for autonomous driving",
 https://arxiv.org/abs/1611.05418; the authors' code: https://github.com/mbojarski/VisualBackProp
-(vis.lua). The activations of the last convolution are followed back to the pixels. At every
-convolution, the mask so far is multiplied by the average of the feature maps; at every convolution
-and every pooling, it is scaled up to the size of the layer's input. A network of stacked frames
-gets a window filled with the one frame. Of a recurrent network, only the layers before the first
-recurrent one are used.
+(vis.lua). The activations of the last convolution are followed back to the pixels by a mask, which
+has one number for each place of a layer's output. At every convolution, the mask so far is
+multiplied by the average of the feature maps; at every convolution and every pooling, it is scaled
+up to the size of the layer's input. The mask of the pixels is the saliency. A network of stacked
+frames gets a window filled with the one frame. Of a recurrent network, only the layers before the
+first recurrent one are used.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from bcclone.model.layer_kinds import CONVOLUTIONS, POOLINGS, frame_layers, laye
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 
-# layers that change rows and columns, and that a mask can be followed through
+# layers that change rows and columns, and through which a mask can be followed back
 _SPATIAL = (*CONVOLUTIONS, *POOLINGS, layers.Cropping2D, layers.ZeroPadding2D)
 
 
@@ -35,10 +36,13 @@ class Saliency:
     """
 
     def __init__(self, model: keras.Model | None, preprocessing: Preprocessing) -> None:
-        """Raises UserError for a network without a convolution, or with a layer before its last
-        one that cannot be followed back (see _SPATIAL).
+        """Compile the saliency.
 
-        model: of a model file; None for a file that holds no network of Keras
+        Raises UserError for a network without a convolution, or with a layer before its last
+        convolution that cannot be followed back (see _SPATIAL).
+
+        model: the network of a model file; None for a file that holds no network of Keras
+        preprocessing: how the frames of the network are prepared
         """
         if model is None:
             raise _refusal("it is in an ONNX or LiteRT file; use the .h5 that it was made from")
@@ -183,9 +187,9 @@ def _back_through(stages: Sequence[_Stage], images: Any) -> Any:
 
 
 def _to_at_most_one(mask: Any) -> Any:
-    """Return a mask scaled to a highest value of 1; a mask of zeros stays.
+    """Return a mask scaled to a highest value of 1; a mask of zeros stays as it is.
 
-    vis.lua also subtracts the lowest value; here it is 0 anyway when the network or the
+    vis.lua also subtracts the lowest value. Here that is 0 anyway when the network or the
     preprocessing crops rows.
     """
     finite = tf.where(tf.math.is_finite(mask), mask, 0.0)  # a diverged network gives inf or nan
@@ -218,7 +222,10 @@ def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
 
 
 def _to_frame(mask: Any, preprocessing: Preprocessing) -> Any:
-    """Return the mask of the frame, (160, 320), from that of the network's input."""
+    """Return the mask of the frame, (160, 320).
+
+    mask: the mask of the network's input, (1, rows, columns, 1)
+    """
     left, top, right, bottom = preprocessing.region
     kept = tf.image.resize(mask, (bottom - top, right - left), "bilinear")[0, :, :, 0]
     edges = [(top, preprocessing.frame_height - bottom), (left, preprocessing.frame_width - right)]

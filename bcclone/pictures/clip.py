@@ -1,23 +1,22 @@
-"""Make a clip: one run, or two side by side -> an MP4 or a GIF, by moviepy and ffmpeg."""
+"""Make a clip: one run, or two side by side -> pictures of their frames, in an MP4 or a GIF.
+
+encoder.py writes the pictures.
+"""
 
 import math
 import os
-import re
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from bcclone.camera.images import Image
-from bcclone.pictures.clip_settings import GIF, ClipSettings
+from bcclone.pictures.clip_settings import ClipSettings
 from bcclone.pictures.drawing import GROUND
+from bcclone.pictures.encoder import encode
 from bcclone.pictures.overlay import make_overlay
 from bcclone.pictures.reference_model import ReferenceDrive, ReferenceModel
 from bcclone.pictures.run_data import FrameInfo, RunFrames, find_frames, read_run_data
@@ -26,11 +25,6 @@ from bcclone.system.atomic import replacing
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2, resized
 from bcclone.system.output import CLIP, MADE_BY, writes
-from bcclone.system.progress import ProgressBar
-from bcclone.system.statistics import evenly
-
-# the numbers of some pictures of a clip, from 0 -> these pictures; None for one that is left out
-DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ def make_clip(settings: ClipSettings) -> Clip:
     Broken frames are skipped, and frames whose size most frames do not have. Raises UserError if no
     frame can be shown or the encoder fails; the file at settings.path is then unchanged.
     """
-    # read all runs first: a mistake in one is found before the encoder starts
+    # read all runs first: a mistake in one of them is found before the encoder starts
     runs = [find_frames(folder) for folder in settings.runs]
     model = None
     if settings.model:
@@ -85,6 +79,7 @@ def make_clip(settings: ClipSettings) -> Clip:
     rate = settings.rate or min(max(tracks[0].data.frame_rate, 1.0), settings.fastest)
 
     def draw(numbers: Sequence[int]) -> Iterator[Image | None]:
+        """Yield the pictures of the clip with these numbers; None for one that is left out."""
         pictures = [
             track.pictures([track_indices[number] for number in numbers])
             for track, track_indices in zip(tracks, indices, strict=True)
@@ -115,10 +110,11 @@ def make_clip(settings: ClipSettings) -> Clip:
     return Clip(settings.path, count, rate, tuple(skipped), tuple(notes))
 
 
-# the frames of a GIF are smoothed by a bilateral filter, which keeps edges
+# the frames of a GIF are smoothed by a bilateral filter, which keeps edges: each pixel becomes a
+# mean of its neighbours, in which alike and near ones have the greatest weights
 _SMOOTHED_ACROSS = 7  # diameter of a pixel's neighbourhood, in pixels
-_BRIGHTNESS_DEVIATION = 60.0  # standard deviation, of 255
-_DISTANCE_DEVIATION = 5.0  # standard deviation, in pixels
+_BRIGHTNESS_DEVIATION = 60.0  # standard deviation of the weights by brightness, of 255
+_DISTANCE_DEVIATION = 5.0  # standard deviation of the weights by distance, in pixels
 
 
 class ClipTrack:
@@ -126,6 +122,8 @@ class ClipTrack:
 
     Raises UserError for a table that cannot be read, and for an unknown track.
 
+    frames: the frames of the run
+    settings: the settings of the clip
     model: a model whose steering and saliency are drawn on the overlay, None for none
     """
 
@@ -155,7 +153,7 @@ class ClipTrack:
         if self._model:
             reference = ReferenceDrive(self._model, self.frames, self.data.seconds)
         picture: Image | None = None
-        last: tuple[Image, FrameInfo] | None = None
+        last: tuple[Image, FrameInfo] | None = None  # the last frame that is not broken
         for index, repeats in groupby(indices):
             if index == len(self.data.frames):
                 picture = self._end_of(last)
@@ -172,7 +170,10 @@ class ClipTrack:
                 yield picture
 
     def _end_of(self, last: tuple[Image, FrameInfo] | None) -> Image:
-        """Return the picture that stands for the end of the run: its last frame, dimmed."""
+        """Return the picture that stands for the end of the run: its last frame, dimmed.
+
+        last: this frame and its values, None if no frame can be shown
+        """
         if last is None:
             return self.blank()
         frame, info = last
@@ -184,6 +185,7 @@ class ClipTrack:
         return self._draw(np.zeros((height, width, 3), np.uint8), FrameInfo(0.0))
 
     def _draw(self, frame: Image, info: FrameInfo) -> Image:
+        """Return the picture of a frame; both are RGB uint8 (height, width, 3)."""
         shown = frame
         if self._settings.is_gif:  # noise would take most of the bytes of a GIF
             smoothed = cv2.bilateralFilter(
@@ -224,15 +226,19 @@ def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[
     return [shown.tolist() for shown in indices]
 
 
-_ROUNDING = 1e-6  # so that a product such as 0.3 * 10 that is just below or above 3 counts as 3
+# tolerance of times and of products such as 0.3 * 10, which may be just below or above 3 and then
+# counts as 3
+_ROUNDING = 1e-6
 
 
 def _frames_in_real_time(
     settings: ClipSettings, seconds: Sequence[FloatArray], duration: float
 ) -> list[IndexArray]:
-    """Return for each run the frame that is the newest at the time of each picture.
+    """Return for each run the index of the newest frame at the time of each picture.
 
-    seconds: for each run the times of its frames since the first one
+    After the end of the shorter run, it is the index after that run's last frame.
+
+    seconds: for each run, the seconds from its first frame to each of its frames
     duration: seconds of the longest run
     """
     begin, end = settings.span
@@ -259,9 +265,12 @@ _GAP_PIXELS = 4  # between two runs side by side
 def _side_by_side(
     tracks: Sequence[ClipTrack], pairs: Iterator[tuple[Image | None, ...]]
 ) -> Iterator[Image]:
-    """Join pictures of two runs, RGB uint8 (height, width, 3), with a gap between them.
+    """Yield the pictures of two runs side by side, RGB uint8 (height, width, 3).
 
-    If one picture is less high, the ground colour fills the space below it.
+    If one picture is less high, the ground colour fills the space below it, as it fills the gap
+    between both.
+
+    pairs: pictures of the left and the right run; None for a picture that is missing
     """
     left_blank, right_blank = (track.blank() for track in tracks)
     height = max(len(left_blank), len(right_blank))
@@ -274,137 +283,3 @@ def _side_by_side(
         joined[: len(left_picture), :left_width] = left_picture
         joined[: len(right_picture), -right_width:] = right_picture
         yield joined
-
-
-# name of ffmpeg's encoder, and options; crf is the quality, smaller is better. faststart puts the
-# index first, so that a web page can play the clip while it loads
-_H264 = "libx264", "-crf", "21", "-movflags", "+faststart"
-_PALETTE = "png", "-vf", "palettegen=max_colors=64"
-# without dithering, whose patterns take many bytes; of each picture, only the rectangle that
-# changed is stored
-_USE_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
-_PALETTE_PICTURES = 24  # number of pictures from which the colours of a GIF are chosen
-
-
-def encode(path: Path, draw: DrawPictures, total: int, rate: float) -> int:
-    """Write a clip and return its number of pictures, 0 if there are none.
-
-    For a GIF, some pictures from the whole clip are drawn first, to choose its colours, and then
-    again with all others, since all pictures would not fit into memory. Raises UserError when
-    ffmpeg fails.
-
-    path: ends in .mp4 or .gif
-    draw: yields pictures by their numbers, RGB uint8 (height, width, 3), all of one size
-    total: number of pictures of the clip
-    rate: pictures a second
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        codec: Sequence[str] = _H264
-        if path.suffix == GIF:
-            palette = Path(folder) / "palette.png"
-            some = evenly(total, _PALETTE_PICTURES).tolist()
-            if not _write(palette, draw(some), rate, _PALETTE):
-                return 0
-            graph = f"movie={_escaped(palette)} [colors]; [in] [colors] {_USE_PALETTE}"
-            codec = ("gif", "-vf", graph, "-loop", "0")
-        with ProgressBar("encoding", total, "frames") as progress:
-            return _write(path, draw(range(total)), rate, codec, progress)
-
-
-def _escaped(path: Path) -> str:
-    """Return a path as ffmpeg's filter graphs take it: escaped twice.
-
-    The first escapes are for the option of a filter, the second ones for the graph.
-    """
-    in_filter = re.sub(r"([\\':])", r"\\\1", path.as_posix())
-    return re.sub(r"([\\'\[\],;])", r"\\\1", in_filter)
-
-
-def _write(
-    path: Path,
-    pictures: Iterator[Image | None],
-    rate: float,
-    codec: Sequence[str],
-    progress: ProgressBar | None = None,
-) -> int:
-    """Send the pictures to ffmpeg and return their number.
-
-    codec: name of the encoder, and options of ffmpeg
-    """
-    writer = None
-    count = 0
-    try:
-        for picture in pictures:
-            if progress:
-                progress.advance(1)
-            if picture is None:
-                continue
-            # H.264 has a colour for each 2 x 2 pixels, so an odd last row or column is cut
-            height = picture.shape[0] // 2 * 2
-            width = picture.shape[1] // 2 * 2
-            writer = writer or _open_writer(path, (width, height), rate, codec)
-            try:
-                writer.write_frame(picture[:height, :width])
-            except OSError as error:  # ffmpeg has ended; the error contains what it printed
-                raise _failure(path, str(error)) from None
-            count += 1
-        if writer:
-            _, errors = writer.proc.communicate()  # close() would throw them away
-            if writer.proc.returncode:
-                raise _failure(path, errors.decode(errors="replace"))
-        return count
-    finally:
-        if writer:
-            writer.proc.kill()  # harmless if it has ended
-            writer.proc.communicate()
-
-
-def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence[str]) -> Any:
-    """Return moviepy's writer; raises UserError if there is no working ffmpeg."""
-    # for libx264, moviepy asks for yuva420p, which libx264 does not have; ffmpeg then takes
-    # yuv420p, which players know
-    options = ["-hide_banner", *codec[1:]]
-    try:
-        from imageio_ffmpeg import get_ffmpeg_exe
-
-        with _moviepy_configured(get_ffmpeg_exe()):
-            from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
-
-        return FFMPEG_VideoWriter(
-            str(path), size, rate, codec=codec[0], preset="veryfast", ffmpeg_params=options
-        )
-    except (OSError, RuntimeError) as error:  # imageio-ffmpeg raises a RuntimeError
-        reason = re.sub(r"^\[\w+ \d+\] ", "", str(error))  # without "[Errno 2] "
-        raise UserError(
-            f"no working ffmpeg was found: {reason}; run bcclone doctor to see how to fix it"
-        ) from None
-
-
-@contextmanager
-def _moviepy_configured(ffmpeg: str) -> Iterator[None]:
-    """Import moviepy within the block without running its own configuration.
-
-    That configuration would read a file .env in the current folder or above, and run the programs
-    that the file names. A program that imported moviepy before keeps its configuration; a program
-    that imports moviepy.config later gets the usual one.
-    """
-    name = "moviepy.config"
-    if name in sys.modules:
-        yield
-        return
-    config: Any = ModuleType(name)
-    config.FFMPEG_BINARY = ffmpeg
-    config.FFPLAY_BINARY = "ffplay"
-    sys.modules[name] = config
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
-def _failure(path: Path, errors: str) -> UserError:
-    lines = errors.strip().splitlines() or ["no reason is known"]
-    return UserError(
-        f"{path}: ffmpeg cannot write the clip: {lines[-1].strip()}; is the disk full? "
-        f"free some space in {path.parent}, or name another -o; bcclone doctor checks ffmpeg"
-    )

@@ -10,15 +10,17 @@ from pathlib import Path
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.system.settings import Checked, SettingError, setting, span_parser
 
-MP4, GIF = ".mp4", ".gif"
+MP4 = ".mp4"
+GIF = ".gif"
 _REAL_TIME_FPS = {MP4: 60.0, GIF: 12.0}  # pictures a second in real time, if no number is given
-# a GIF states the time of a picture in hundredths of a second, and viewers show a picture of 1 for
-# 10: the shortest usable time is 2 hundredths, which is 50 pictures a second
+# a GIF states the time of a picture in hundredths of a second. The shortest usable time is 2
+# hundredths, which is 50 pictures a second: viewers show a picture of 1 hundredth for 10
 _MAX_FPS = {MP4: 1000.0, GIF: 50.0}
-_REAL = "real"
+_REAL = "real"  # the word for real time in --fps
 # width of a run with an overlay, in pixels: of one run alone, and of each of two side by side
 _DEFAULT_WIDTHS = {MP4: (640, 480), GIF: (480, 320)}
-_MIN_WIDTH, _MAX_WIDTH = 160, 1920
+_MIN_WIDTH = 160  # pixels
+_MAX_WIDTH = 1920  # pixels
 _LAYOUT = "size and layout"
 
 
@@ -150,6 +152,7 @@ class ClipSettings(Checked):
     @property
     def path(self) -> Path:
         """Return the path of the clip."""
+        # "." and ".." have no name after which the clip could be called
         folder = self.run.resolve() if self.run.name in ("", "..") else self.run
         return self.output or folder.parent / f"{folder.name or 'run'}{MP4}"
 
@@ -168,9 +171,10 @@ class ClipSettings(Checked):
 
         They are rounded to 0.01, since moviepy's writer takes no more digits.
         """
-        return round(self.pace.fps, 2) or (
-            _REAL_TIME_FPS[self.path.suffix] if self.in_real_time else 0.0
-        )
+        rate = round(self.pace.fps, 2)
+        if not rate and self.in_real_time:
+            return _REAL_TIME_FPS[self.path.suffix]
+        return rate
 
     @property
     def in_real_time(self) -> bool:

@@ -17,7 +17,7 @@ DRIVE = "drive and score"
 class TimedStep:
     """A completed step of the demo; both times are 0 if an earlier demo had completed it."""
 
-    step: str  # its name
+    step: str  # name of the step
     made: Path  # the file or folder that it wrote
     seconds: float = 0.0  # how long it took
     ended: float = 0.0  # seconds from the start of the demo
@@ -37,7 +37,7 @@ class DemoResult:
         return self.drive["ended"] == "laps driven" and not self.drive["interventions"]
 
     def seconds_to(self, name: str) -> float | None:
-        """Return the seconds from the demo's start to a step's end.
+        """Return the seconds from the demo's start to the end of the step `name`.
 
         None if an earlier demo had completed some of the steps.
         """
@@ -95,7 +95,11 @@ class DemoResult:
         ]
 
     def write_page(self, recorded_laps: float, epochs: int) -> None:
-        """Write the page; the clip page.mp4, drive/ and runs/demo/ have to be in its folder."""
+        """Write the page; the clip page.mp4, drive/ and runs/demo/ have to be in its folder.
+
+        recorded_laps: laps of the recording, in each kind of weather together
+        epochs: epochs of the training
+        """
         sentences = [
             f"An expert drove {recorded_laps:g} laps of a simulated lake in three kinds of "
             "weather, and three cameras recorded what it saw and how it steered.",

@@ -57,10 +57,12 @@ class Text(NamedTuple):
 def _coverage_of(words: str, size: int) -> PIL.Image.Image:
     """Return how much of each pixel a text covers, 0 to 255."""
     font = _font(size)
+    # the baseline stands size * _ASCENT below the top, as write_texts() expects
     width = max(round(font.getlength(words)), 1) + 2
     baseline = round(size * _ASCENT)
     coverage = PIL.Image.new("L", (width, baseline + round(size * _DESCENT)))
-    PIL.ImageDraw.Draw(coverage).text((0, baseline), words, 255, font, "ls")
+    anchor = "ls"  # the text begins at the left end of its baseline
+    PIL.ImageDraw.Draw(coverage).text((0, baseline), words, 255, font, anchor)
     return coverage
 
 

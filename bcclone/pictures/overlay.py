@@ -45,7 +45,8 @@ def make_overlay(
 
     name: the run's name, for the title
     width: width of the picture, in pixels
-    size: width and height of the run's frames
+    data: the values of the run's frames
+    size: width and height of the run's frames, in pixels
     with_model: True to add a bar for the steering of a reference model
     """
     road_half_m = None
@@ -77,20 +78,20 @@ def make_overlay(
     )
 
 
-# pixels of the title and of the panel
-_PADDING = 8  # between the picture's edge and what is drawn on it
-_TITLE_SIZE = 14
+# sizes of the title and of the panel, in pixels
+_PADDING = 8  # distance of title and map from the frame's edge
+_TITLE_SIZE = 14  # size of the title's font
 _ONE_ROW_WIDTH = 560  # a panel this wide or wider shows steering and numbers in one row
-_ROW_HEIGHT = 74
-_STEERING_ROW_HEIGHT = 66  # in a narrower panel the steering has a row of its own
-_MARGIN = 12  # to the left and to the right of the panel's parts
+_ROW_HEIGHT = 74  # height of the row with the numbers
+_STEERING_ROW_HEIGHT = 66  # height of the row with the steering alone, in a narrower panel
+_MARGIN = 12  # free space at the left and the right end of the panel
 _NUMBER_SIZE = 24  # size of a number's font
-_BAR_HEIGHT = 14
-_LABEL_WIDTH = 62  # to the left of a bar
-_VALUE_WIDTH = 52  # to the right of a bar
-_SPEED_WIDTH = 88
-_LATENCY_WIDTH = 118
-_OFFSET_WIDTH = 138
+_BAR_HEIGHT = 14  # height of a steering bar
+_LABEL_WIDTH = 62  # space for the label, to the left of a bar
+_VALUE_WIDTH = 52  # space for the steering as a number, to the right of a bar
+_SPEED_WIDTH = 88  # space for the speed
+_LATENCY_WIDTH = 118  # space for the latency
+_OFFSET_WIDTH = 138  # space for the distance from the centre line
 
 # fraction of the brightness that is kept
 _TITLE_DIMMED = 0.35  # behind the title
@@ -118,6 +119,7 @@ class Overlay:
 
     @property
     def _numbers_width(self) -> int:
+        """Return the space for speed, latency and distance, as far as they are shown."""
         width = 0
         if self.speed:
             width += _SPEED_WIDTH
@@ -133,7 +135,7 @@ class Overlay:
 
     @property
     def panel_height(self) -> int:
-        """The height of the panel in pixels; 0 if no value is known."""
+        """Return the height of the panel in pixels; 0 if no value is known."""
         has_numbers = self._numbers_width > 0
         if self._has_steering and has_numbers and self.width < _ONE_ROW_WIDTH:
             return _STEERING_ROW_HEIGHT + _ROW_HEIGHT
@@ -204,7 +206,11 @@ class Overlay:
     def _draw_steering(
         self, picture: Image, top: int, info: FrameInfo, width: int
     ) -> Iterator[Text]:
-        """Draw a bar for each driver, from the middle to the left or right; yield the texts."""
+        """Draw a bar for each driver, from the middle to the left or right; yield the texts.
+
+        top: row of the picture at which the panel begins
+        width: width of the part of the panel for the steering
+        """
         left = _MARGIN + _LABEL_WIDTH
         right = width - _MARGIN - _VALUE_WIDTH
         yield Text("steering", _MARGIN, top + 18)
@@ -241,7 +247,11 @@ class Overlay:
     def _draw_offset(
         self, picture: Image, top: int, offset_m: float | None, left: int, half_m: float
     ) -> Iterator[Text]:
-        """Draw the car as a dot on a rail whose ends are the road's edges; yield the texts."""
+        """Draw the car as a dot on a rail whose ends are the road's edges; yield the texts.
+
+        offset_m: metres from the centre line to the car, to the right; None if unknown
+        half_m: half of the road's width
+        """
         right = self.width - _MARGIN
         middle = (left + right) / 2
         yield Text("from centre", left, top + 18)
@@ -268,14 +278,14 @@ def _number_texts(label: str, number: str, unit: str, left: int, top: int) -> It
     yield Text(unit, unit_left + 3, top + 50)
 
 
-# the frame below a mask is a sum of itself and its grey, with these factors: pale, so that nobody
-# takes yellow sand for saliency
+# the frame below a mask is made pale, so that nobody takes yellow sand for saliency: it becomes the
+# sum of the frame and the grey frame, times these factors
 _COLOR_KEPT = 0.3
 _GRAY_KEPT = 0.55
 
-# tables of opacity and colour by saliency, which is rounded to 256 levels: a clip has millions of
-# pixels, and to look each up is faster than to compute it
-_MAX_OPACITY = 0.85  # of the colour where the saliency is 1, so that the frame stays visible
+# tables of opacity, and of colour times opacity (_GLOW), by saliency, which is rounded to 256
+# levels: a clip has millions of pixels, and to look each up is faster than to compute it
+_MAX_OPACITY = 0.85  # opacity where the saliency is 1; less than 1, so that the frame stays visible
 _LEVELS = np.linspace(0.0, 1.0, 256)[:, np.newaxis]
 _OPACITY_BY_LEVEL = np.broadcast_to(_MAX_OPACITY * _LEVELS**0.8, (256, 3))
 _OPACITY = np.ascontiguousarray(_OPACITY_BY_LEVEL).astype(np.float32)

@@ -107,7 +107,7 @@ class PlotSettings(Checked):
 
     @property
     def image(self) -> Path | None:
-        """The image to explore, None to draw pictures of samples."""
+        """Return the image to explore, None to draw pictures of samples."""
         return next(
             (path for path in map(Path, self.data) if path.suffix.lower() in _IMAGE_SUFFIXES), None
         )

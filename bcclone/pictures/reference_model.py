@@ -50,9 +50,10 @@ class ReferenceModel:
 class ReferenceDrive:
     """The answers of a model along one run; call answer() in the order of the frames.
 
-    Frames may be left out: the model is shown those that its answer depends on.
+    Frames may be left out in these calls: the model is shown those of them that its answer depends
+    on. Several runs may share the model: each drive has a memory of its own.
 
-    Several runs may share the model: each drive has a memory of its own.
+    seconds: seconds of driving from the first frame of the run to each frame, (frames,)
     """
 
     def __init__(self, model: ReferenceModel, frames: RunFrames, seconds: FloatArray) -> None:
@@ -73,6 +74,7 @@ class ReferenceDrive:
         The steering is -1 to 1, None if it is not finite. Raises UserError for frames that the
         model cannot take.
 
+        index: number of the frame in the run, from 0
         frame: RGB uint8 (160, 320, 3)
         """
         # show the model the frames that a clip leaves out, as far as the answer depends on them

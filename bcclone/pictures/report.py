@@ -54,7 +54,8 @@ pre {
 }
 pre code { font: .9rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; user-select: all }
 """
-# the Content-Security-Policy: it allows the style above, by its hash, and data in the page itself
+# the Content-Security-Policy of the page: it allows the style above, by its hash, and pictures and
+# clips that the page itself contains
 _POLICY = (
     "default-src 'none'; img-src data:; media-src data:; "
     f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
@@ -99,7 +100,8 @@ def write_report(path: Path, report: Report) -> None:
     if report.pictures:
         sections.append("<h2>Pictures</h2>")
     for caption, picture in report.pictures.items():
-        shown, source = _text(caption), _data("image/png", picture)
+        shown = _text(caption)
+        source = _data("image/png", picture)
         sections.append(
             f'<figure><figcaption>{shown}</figcaption><img src="{source}" alt="{shown}"></figure>'
         )
@@ -135,7 +137,11 @@ def next_commands(model: Path | str, names: str, preprocess: str | None = None) 
     names: names of commands, separated by spaces
     preprocess: value of --preprocess in each command, None for none
     """
-    model, more = Path(model), ("--preprocess", preprocess) if preprocess else ()
+    model = Path(model)
+    more: tuple[object, ...] = ()
+    if preprocess:
+        more = ("--preprocess", preprocess)
+    # name of a command -> what it does, and its arguments
     words: dict[str, tuple[object, ...]] = {
         "evaluate": ("Score it in the built-in simulator", model, "-o", "score"),
         "drive": ("Let it drive the Udacity simulator", model, "run1"),
@@ -151,7 +157,8 @@ def next_commands(model: Path | str, names: str, preprocess: str | None = None) 
 def _text(text: str) -> str:
     """Return a text as HTML.
 
-    A letter that cannot be seen, such as one that changes the writing direction, becomes a mark.
+    A letter that cannot be seen, such as one that changes the writing direction, becomes U+FFFD,
+    the replacement character.
     """
     letters = [_visible(letter) for letter in text]
     return html.escape("".join(letters))
@@ -172,4 +179,5 @@ def _table(heading: Sequence[str], *rows: Sequence[str]) -> str:
 
 
 def _data(kind: str, file: Path) -> str:
+    """Return a file as a URL that contains it; `kind` is its MIME type, such as image/png."""
     return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"

@@ -60,7 +60,7 @@ class RunFrames:
         return UserError(message)
 
 
-_MIN_SIZE = 2  # pixels; H.264 has a colour for each 2 x 2 pixels
+_MIN_SIZE = 2  # least rows and columns of a frame: H.264 has a colour for each 2 x 2 pixels
 
 
 def find_frames(folder: Path) -> RunFrames:
@@ -108,7 +108,10 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
-    """Return the names of the frames in order of time; and name -> reason, for skipped frames."""
+    """Return the names of the frames in order of time; and name -> reason, for skipped frames.
+
+    Raises UserError for a folder that is missing or has no frames.
+    """
     if not folder.is_dir():
         if folder.exists():
             raise UserError(
@@ -143,20 +146,21 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
 
 @dataclass(frozen=True)
 class FrameInfo:
-    """The values of one frame; None for an unknown one."""
+    """The values of one frame; a value is None if it is unknown."""
 
     seconds: float  # seconds of driving since the first frame
     index: int = 0  # number of the frame, from 0; the map draws the driven line up to this frame
-    steering: float | None = None  # the driver's, -1 (left) to 1 (right)
+    steering: float | None = None  # steering of the driver, -1 (left) to 1 (right)
     speed_mph: float | None = None
     latency_ms: float | None = None
     cross_track_m: float | None = None  # metres to the right of the centre line
     place: tuple[float, float] | None = None  # x and z on the map, metres
     taken_over: bool = False  # whether a person has taken over from the model
-    model_steering: float | None = None  # the reference model's, -1 to 1
-    # saliency: how much each pixel decided the steering, (height, width), 0 to 1
+    model_steering: float | None = None  # steering of the reference model, -1 to 1
+    # saliency of the reference model: how much each pixel decided its steering, (height, width), 0
+    # to 1
     mask: Float32Array | None = None
-    ended: bool = False  # whether the run is over
+    ended: bool = False  # whether the run is over, and this is its last frame again
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,8 @@ class RunData:
     """The values of a run's frames."""
 
     frames: tuple[FrameInfo, ...]
-    driver: str = ""  # label of the steering: who steered, "sent" (by a model), "human" or "expert"
+    # label of the steering, which says who steered: "sent" (by a model), "human" or "expert"
+    driver: str = ""
     track: str | None = None  # name of the track; None if it is unknown or there are several
     notes: tuple[str, ...] = ()  # sentences: which values are left out, and why
 
@@ -228,8 +233,10 @@ def read_run_data(frames: RunFrames, times_only: bool = False) -> RunData:
 def _seconds(names: Sequence[str], points: Sequence[TracePoint | None]) -> list[float]:
     """Return the seconds of driving of each frame since the first; pauses count 10 s at most.
 
-    They are the simulator's seconds if these are known for all frames and never go back, and
+    The simulator's seconds are used if they are known for all frames and never go back, and
     otherwise the times in the names.
+
+    points: what trace.csv says of each frame, None where it says nothing
     """
     times = np.array([np.nan if point is None else point.seconds for point in points])
     if not (np.diff(times) >= 0).all() or not np.isfinite(times).all():
@@ -274,7 +281,7 @@ def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float | None]],
         log = read_log(find_log(str(frames.folder)))
     except UserError as error:
         return {}, (f"steering and speed are left out: {error}",)
-    # a recording that was imported from a tub has no speeds: its log says 0 in every row
+    # a recording that was imported from a tub has no speeds: all rows of its log say 0
     has_speeds = log.rows["speed_mph"].any()
     columns = ["center", "steering", "speed_mph"]
     rows = {}

@@ -41,7 +41,8 @@ def _write(
 
     Return the paths of the pictures, of the figures, and of the report.
 
-    pictures: paths of pictures that were written before
+    pictures: paths of pictures and other files that were written before
+    figures: values of figures.json
     """
     figures_path = folder / "figures.json"
     write_text(figures_path, json_text(figures, indent=2))
@@ -103,6 +104,7 @@ def write_evaluation(
 
 
 def _title(drive: Evaluation) -> str:
+    """Return the score of a drive in a few words."""
     return f"{drive.score.autonomy_percent:.1f} %, {drive.score.interventions} interventions"
 
 
@@ -148,7 +150,7 @@ def write_replay(
     name = find_log(recording).parent.name
     caption, picture = _draw_replay(folder, name, replayed)
 
-    # the commands need a model file, and that of a drive server is not known
+    # the commands need a model file; a drive server does not tell its own
     commands: dict[str, str] = {}
     best = _best_driver(replayed)
     if best and not replayed.client:
@@ -253,6 +255,7 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
 
 
 def _describe(scenario: Scenario) -> str:
+    """Return the caption of a scenario's pictures."""
     return f"{scenario.name}: {scenario.description}"
 
 
@@ -280,10 +283,11 @@ _PICTURE_AT_M = 95.0
 
 
 def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:
-    """Return names and a frame, RGB uint8 (160, 320, 3), of each scenario.
+    """Return names of scenarios, and a frame of them, RGB uint8 (160, 320, 3).
 
-    All frames are from one place on the road, and from where the scenario's car starts or is pushed
-    to. Scenarios that look the same there share a frame, which has all their names.
+    All frames are from one place along the road; across the road, the car stands where the scenario
+    starts it or pushes it to. Scenarios that look the same there share a frame, which has all their
+    names.
     """
     alike: dict[str, list[Scenario]] = {}
     for scenario in scenarios:
@@ -313,7 +317,8 @@ def _appearance(settings: EvaluateSettings) -> Image:
 def _scores(result: SuiteResult, model: str) -> list[tuple[float | None, ...]]:
     """Return autonomy, mean distance and greatest distance of each drive and each replay.
 
-    A replay has its rms for both distances. Without speeds, its values are None.
+    Distances are from the middle of the road. For a replay, both are the root mean square of its
+    distances; all are None for a recording without speeds.
     """
     scores: list[tuple[float | None, ...]] = []
     for drives in result.drives.values():

@@ -11,8 +11,8 @@ from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 
 _MARGIN = 8  # pixels between the road and the edge of the map
 _DIMMED = 0.35  # fraction of the frame's brightness that is kept below the map
-_ROAD_WIDTH = 4  # pixels
-_DRIVEN_WIDTH = 2  # pixels
+_ROAD_WIDTH = 4  # width of the road on the map, in pixels
+_DRIVEN_WIDTH = 2  # width of the driven line, in pixels
 _SET_BACK_M = 4.0  # a car that moves farther between two frames was set back, or not recorded
 
 
@@ -25,8 +25,10 @@ class TrackMap:
 
     kept: Float32Array  # fraction of the frame's brightness that is kept, (size, size, 1)
     road: Float32Array  # what dark ground and road add to the frame, (size, size, 3)
-    points: FloatArray  # where the car is in each frame, x and y in pixels, (frames, 2); or NaN
-    stretches: Sequence[IndexArray]  # numbers of the frames of each line without a set-back
+    # where the car is in each frame, x and y in pixels, (frames, 2); NaN where that is unknown
+    points: FloatArray
+    # for each line that is driven without a set-back, the numbers of its frames, rising
+    stretches: Sequence[IndexArray]
 
     def draw(self, area: Image, index: int) -> None:
         """Draw the map, the driven line up to a frame, and the car at that frame.

@@ -40,18 +40,22 @@ class CalibrationResult:
     framing_file: Path  # its framing, to import recordings of the same camera with
     framing: Framing  # how pictures become frames
     described: str  # the framing in words
-    correlation: float  # of the network's steering with the recorded steering
+    correlation: float  # correlation of the network's steering with the recorded steering
     stretched_correlation: float  # the same, if whole pictures are stretched to frames
     gain: float  # recorded steering = gain x the network's steering + bias
     bias: float
-    pictures: int  # pictures that were used
+    pictures: int  # number of pictures that were used
     seconds: float  # time of driving from the first picture to the last
-    unreadable: int  # pictures left out
-    curvature: float | None  # of the path that the car takes by a steering of 1; None: gain is 0
-    unit: str  # of the curvature
+    unreadable: int  # number of pictures that were left out
+    # curvature of the path that the car takes by a steering of 1; None if the gain is 0
+    curvature: float | None
+    unit: str  # unit of the curvature
 
     def as_text(self, settings: CalibrateSettings) -> str:
-        """Return what was found, in words, and the next command. settings: of this calibration."""
+        """Return what was found, in words, and the next command.
+
+        settings: the settings of this calibration
+        """
         sign = "+" if self.bias >= 0 else "-"
         lines = [
             f"{self.output}: from {self.pictures} pictures of {self.seconds:.0f} s",
@@ -96,12 +100,11 @@ class CalibrationResult:
 def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -> CalibrationResult:
     """Find what the user has not told of the camera and the car; write it into a copy of the model.
 
-    The framing and a picture of it are written beside the copy.
+    The framing and a picture of it are written beside the copy. Raises UserError for a model,
+    pictures or labels that cannot be used, and if the network's steering does not follow the
+    recorded one.
 
     notify: called with lines of progress
-
-    Raises UserError for a model, pictures or labels that cannot be used, and if the network's
-    steering does not follow the recorded one.
     """
     framing_file = settings.output.with_suffix(f".{FRAMING_NAME}")
     picture_file = framing_file.with_suffix(".png")
@@ -141,7 +144,7 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
 
 
 def _search(settings: CalibrateSettings, labelled: LabelledPictures) -> tuple[Trial, Trial]:
-    """Return the trial of the user's framing or of the best one, and that of stretched pictures."""
+    """Return two trials: of the user's framing or the best one, and of stretched pictures."""
     width, height = labelled.size
     with ProgressBar("finding the framing", MAX_TRIALS + 1, "framings") as progress:
         search = FramingSearch(witness_of(settings.model), labelled, progress.advance)
@@ -182,7 +185,7 @@ def _check_read(trial: Trial, settings: CalibrateSettings) -> None:
 def _plot(
     trial: Trial, labelled: LabelledPictures, calibration: SteeringCalibration, path: Path
 ) -> None:
-    """Draw a picture of the drive with its frame, and the steering of both."""
+    """Draw a picture of the drive, its frame, and the steering of the driver and the model."""
     fitted = np.array([calibration.apply(answer) for answer in trial.answers])
     steering = {"recorded": labelled.steering, "the model, with gain and bias": fitted}
     picture = labelled.pictures[len(labelled.pictures) // 2]
@@ -192,13 +195,13 @@ def _plot(
 
 
 def _curvature_of(calibration: SteeringCalibration) -> tuple[float | None, str]:
-    """Return the curvature of the path that a steering of 1 of the car means, and its unit.
+    """Return the curvature of the path that the car takes by a steering of 1, and its unit.
 
-    None where the gain is 0.
+    The curvature is None if the gain is 0.
     """
     if not calibration.gain:
         return None, ""
-    step = 0.01  # a small steering of the network
+    step = 0.01  # a small steering of the network, at which the curvature grows in proportion
     curvature = curvature_in_heights(step) / step / calibration.gain
     height_m = calibration.camera_height_m
     if height_m:
@@ -236,6 +239,8 @@ def fit_steering(
 def _fitted_bias(
     answers: FloatArray, labels: FloatArray, seconds: float, gain: float | None
 ) -> float:
+    """Return the bias, as fit_steering() describes it."""
+    # least squares alone
     spread = answers.var()
     slope = gain
     if slope is None:

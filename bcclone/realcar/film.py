@@ -28,8 +28,8 @@ from bcclone.system.output import NEW_FOLDER, writes
 def import_film(settings: ImportSettings) -> ImportResult:
     """Write a film as a recording, with the rows in which it shows how it was steered.
 
-    Raises UserError as import_recording(), and if the focal length cannot be found, or no row shows
-    a steering.
+    Raises UserError as import_recording() does, and if the focal length cannot be found, or no row
+    shows a steering.
     """
     start = time.monotonic()
     format = chosen_format(settings)

@@ -15,14 +15,15 @@ from bcclone.diagnosis.odometry import CameraMotion, is_consistent
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.statistics import evenly
 
-_PAIRS = 60  # of frames that show where the car drives to
+_PAIRS = 60  # most pairs of neighbouring frames by which a heading is measured
 
 
 def film_faults(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> Iterator[str]:
     """Yield what is wrong with the camera of a film, or with how it filmed.
 
-    passed: seconds until the next row, (rows,).
-    read: the index of a row -> its frame.
+    motion: how the camera moved from each row to the next
+    passed: seconds from each row to the next, (rows,)
+    read: the index of a row -> its frame
     """
     yield from _rolling_shutter(motion)
     if not is_consistent(motion.near_to_far):
@@ -34,8 +35,9 @@ def film_faults(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> It
 
 
 def _rolling_shutter(motion: CameraMotion) -> Iterator[str]:
-    least_seconds = 0.008  # a shorter readout is that of any camera
-    sure = 4.0  # standard errors
+    """Yield a fault if the camera clearly takes the rows of a picture one after the other."""
+    least_seconds = 0.008  # a shorter readout is usual and does not matter
+    sure = 4.0  # so many standard errors above 0, the readout is sure
     readout, error = motion.readout()
     if readout > max(least_seconds, sure * error):
         yield (
@@ -46,26 +48,29 @@ def _rolling_shutter(motion: CameraMotion) -> Iterator[str]:
 
 def _turning_picture(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> Iterator[str]:
     """Yield a fault of a picture that does not turn as the car does, as of a stabilised film."""
-    straight_rad = 0.007  # a smaller turn from row to row is straight on
-    sharp_quantile = 0.7  # of the turns; the sharper ones are bends
-    greatest_spread_degrees = 6.0  # by which the camera may look to and fro
-    greatest_late_seconds = 0.15  # by which the camera may look behind, in bends
+    straight_rad = 0.007  # the road is straight where the turn from row to row is smaller
+    sharp_quantile = 0.7  # the road is a bend where the yaw rate is above this quantile of all
+    greatest_spread_degrees = 6.0  # largest spread, on straight road, of where the car drives to
+    greatest_late_seconds = 0.15  # how far the picture's turn may be behind the car's, in bends
 
     # where the car drives to, on straight road and in bends to either side
     rates = np.where(motion.usable & (motion.speed > 0), motion.yaw_rate, np.nan)
     straight = _heading(np.abs(rates) * passed < straight_rad, read)
-    if straight is None or straight.column_error >= FRAME_WIDTH:  # unknown
+    if straight is None or straight.column_error >= FRAME_WIDTH:  # it is unknown
         return
     sharp = np.nanquantile(np.abs(rates), sharp_quantile)
-    late: list[float] = []  # seconds
+    late: list[float] = []  # seconds that the picture is behind, in left and in right bends
     for bend in (rates < -sharp, rates > sharp):
         heading = _heading(bend, read)
         if heading:
             shift_px = heading.column - straight.column
             late.append(shift_px / FOCAL_PX / float(rates[bend].mean()))
 
-    # a camera ahead of the axle moves aside in a bend
+    # a fixed camera ahead of the rear axle moves to the inner side of a bend, so its picture seems
+    # to be behind, too, by so many seconds; half of them are allowed for. Lengths and speeds are in
+    # camera heights
     usual = CAMERA_AHEAD_M / HEIGHT_M / max(float(np.median(motion.speed)), 1.0)
+    # the error of the column is that of a mean of PARTS; times the root, it is their spread
     spread = math.degrees(straight.column_error * math.sqrt(PARTS) / FOCAL_PX)
     is_late = bool(late) and min(late) > usual / 2 + greatest_late_seconds
     if spread > greatest_spread_degrees or is_late:
@@ -77,7 +82,10 @@ def _turning_picture(motion: CameraMotion, passed: FloatArray, read: ReadFrame) 
 
 
 def _heading(rows: BoolArray, read: ReadFrame) -> Heading | None:
-    """Return where the car drives to in rows, (rows,), None where too little can be followed."""
+    """Return where the car drives to in some rows; None if too little can be followed in them.
+
+    rows: whether a row is one of them, (rows,)
+    """
     chosen = np.flatnonzero(rows)
     followed = []
     for row in chosen[evenly(len(chosen), _PAIRS)].tolist():

@@ -1,8 +1,9 @@
 """The first pictures of a film -> the framing of its camera.
 
-Where the camera looks is the focus of expansion. The focal length is the user's, or that of the
-file; otherwise the network that knows many cameras finds it, since it reads the road best through
-the right lens.
+The focus of expansion shows where the camera looks: it is the point away from which all points of
+the picture move when the car drives straight on. The focal length is the user's, or that of the
+file. Otherwise a network that knows many cameras finds it: that network, the witness, reads the
+road best through the right lens.
 """
 
 import math
@@ -51,9 +52,9 @@ from bcclone.system.progress import ProgressBar
 from bcclone.system.statistics import evenly
 
 _FIRST_ROWS = 3000  # rows from the start of a film that are read; their frames fit into memory
-_FEWEST_ROWS = 10  # a film with fewer pictures is an error
-_WITNESS = "any-camera.h5"  # the network that knows many cameras
-_WITNESS_PICTURES = 160  # most pictures of the film that this network steers on
+_FEWEST_ROWS = 10  # a drive with fewer pictures is an error
+_WITNESS = "any-camera.h5"  # file of the network that knows many cameras
+_WITNESS_PICTURES = 160  # most pictures of the film that this network answers
 _FISHEYE_DEGREES = 110.0  # a lens with a wider angle of view counts as a fisheye
 
 
@@ -62,14 +63,14 @@ class FilmCamera:
     """The camera of a film."""
 
     framing: Framing | None  # how its pictures become frames; None for the simulator's camera
-    height_m: float | None  # above the road; None if it is unknown
-    note: str  # how the framing was found, "" if the user gives it
+    height_m: float | None  # height above the road; None if it is unknown
+    note: str  # how the framing was found; "" if the user gave it
 
 
 def find_camera(format: Format, settings: ImportSettings) -> FilmCamera:
     """Return the camera of a film: by the user's settings, else by what the film shows.
 
-    Raises UserError as find_framing().
+    Raises UserError as find_framing() does.
     """
     if settings.framing:
         return FilmCamera(read_framing(settings.framing), settings.camera_height_m, "")
@@ -91,6 +92,7 @@ def find_framing(format: Format, settings: ImportSettings) -> tuple[Framing | No
     for finding in camera_pose(evidence):
         if not finding.usable:
             raise UserError(f"{settings.source}: {finding.text}; {finding.remedy}")
+    # pictures of the size of frames are taken for the simulator's, unless the user says otherwise
     if drive.stretched is None and not settings.fov:
         return (
             None,
@@ -106,11 +108,12 @@ def find_framing(format: Format, settings: ImportSettings) -> tuple[Framing | No
 
 @dataclass(frozen=True)
 class _FirstDrive:
-    """The first rows of a film, in order of time, whose pictures were stretched to frames."""
+    """The first rows of a film, in order of time; their pictures are stretched to frames."""
 
-    rows: list[ExchangedRow]
-    deleted: list[ExchangedRow]  # that the source marks as deleted
-    stretched: Framing | None  # by which most frames were made, None if they were frames already
+    rows: list[ExchangedRow]  # rows that count
+    deleted: list[ExchangedRow]  # rows that the source marks as deleted
+    # the framing by which most pictures became frames; None if all had the size of frames already
+    stretched: Framing | None
 
     def read(self, row: int) -> Image:
         """Return the frame of a row, by its index."""
@@ -127,7 +130,7 @@ class _FirstDrive:
         return Evidence(self._log(), figures, self.read)
 
     def _log(self) -> Log:
-        """Return the log that the rows would have."""
+        """Return the rows as a log, as if they were a recording."""
         dialect = Dialect(
             spaced=False, decimal_comma=False, header=False, cameras=CAMERAS, extra_columns=0
         )
@@ -135,6 +138,7 @@ class _FirstDrive:
 
 
 def _table(rows: Sequence[ExchangedRow]) -> pd.DataFrame:
+    """Return rows as the table of a log."""
     table = pd.DataFrame({"line": range(1, len(rows) + 1)})
     for name in ("time_ms", *NUMBERS):
         table[name] = [getattr(row, name) for row in rows]
@@ -142,7 +146,7 @@ def _table(rows: Sequence[ExchangedRow]) -> pd.DataFrame:
 
 
 def _first_drive(format: Format, settings: ImportSettings) -> _FirstDrive:
-    """Return the longest drive in the first rows of a film; raises UserError for none."""
+    """Return the longest drive in the first rows of a film; raises UserError if it is too short."""
     findings = Findings(settings.min_throttle)
     drives: dict[int, list[FramedRow]] = {}
     rows = read_rows(format, settings, findings, first=_FIRST_ROWS)
@@ -160,6 +164,10 @@ def _first_drive(format: Format, settings: ImportSettings) -> _FirstDrive:
 
 
 def _drive_of(rows: Sequence[FramedRow]) -> _FirstDrive:
+    """Return the drive of one recording of the film.
+
+    A row with the time of a deleted row counts as deleted, too.
+    """
     framings = Counter(framed.framing for framed in rows if framed.framing)
     most = framings.most_common(1)
     stretched = most[0][0] if most else None
@@ -178,11 +186,13 @@ def _drive_of(rows: Sequence[FramedRow]) -> _FirstDrive:
 def _lens_of(
     drive: _FirstDrive, evidence: Evidence, size: Framing, settings: ImportSettings
 ) -> tuple[Framing, str]:
-    """Return the framing of a film, and how it was found.
+    """Return the framing of a film, and how it was found; raises UserError.
 
-    size: of its pictures, which were stretched to the frames of the drive.
+    evidence: what the frames of the drive show
+    size: a framing that tells the size of the film's pictures, before they became frames
     """
     known, words = _known_lens(evidence, size, settings)
+    # if one of these two is unknown, many lenses are tried; otherwise one, to see how it agrees
     search_all = not {"focal_px", "horizon_row"} <= known.keys()
     trials = MAX_TRIALS if search_all else 1
     with ProgressBar("comparing it with a network", trials, "framings") as progress:
@@ -207,7 +217,11 @@ def _lens_of(
 
 
 def _trial(search: FramingSearch, known: Mapping[str, Any], size: Framing) -> Trial:
-    """Return the trial of the lens that is known, or of the best one with what is known of it."""
+    """Return the trial of the known lens, or of the best lens if not all of it is known.
+
+    known: values of Lens that stay as they are, by name
+    size: as in _lens_of()
+    """
     if {"focal_px", "horizon_row"} <= known.keys():
         return search.attempt(Framing(size.width, size.height, lens=Lens(**known)))
     return search.find(known)
@@ -216,22 +230,23 @@ def _trial(search: FramingSearch, known: Mapping[str, Any], size: Framing) -> Tr
 def _known_lens(
     evidence: Evidence, size: Framing, settings: ImportSettings
 ) -> tuple[dict[str, Any], str]:
-    """Return what is known of a camera's lens, by the names in Lens, and whence.
+    """Return what is known of a camera's lens, values of Lens by name, and words that say whence.
 
-    size: of its pictures.
+    size: as in _lens_of()
     """
     known: dict[str, Any] = {}
     words = ""
     heading = evidence.heading
     if heading and is_trusted(heading):
-        # from the pixels of a frame to those of a picture
+        # from pixels of a frame to pixels of a picture; + 0.5: a pixel's number is its middle
         known["vanishing_column"] = (heading.column + 0.5) * size.width / FRAME_WIDTH - 0.5
         known["horizon_row"] = (heading.row + 0.5) * size.height / FRAME_HEIGHT - 0.5
         words = "; it looks where all points that it passes come from"
     fov = settings.fov
     focal_mm = None if fov else stated_focal_mm(settings.source)
     if focal_mm:
-        # half of a film of 36 mm, of which a picture that is higher than wide shows less
+        # a stated focal length is for a film of 36 mm; a picture that is higher than wide shows
+        # less of its width
         half_mm = 18 * min(1.0, size.width / size.height)
         fov = math.degrees(2 * math.atan(half_mm / focal_mm))
         words += (
@@ -250,9 +265,11 @@ def _known_lens(
 
 
 def _turning_pictures(drive: _FirstDrive, evidence: Evidence, size: Framing) -> LabelledPictures:
-    """Return pictures from all over a drive, and how the camera turned when the car answered.
+    """Return pictures from all over a drive, with the camera's turns in place of a steering.
 
-    size: of the film's pictures, whose shape these get back.
+    The turn of a picture is that of a moment later, when the car answers the steering.
+
+    size: as in _lens_of(); the frames get the shape of the film's pictures back
     """
     rows = evenly(len(drive.rows), _WITNESS_PICTURES).tolist()
     shape = FRAME_WIDTH, round(FRAME_WIDTH * size.height / size.width)

@@ -1,7 +1,7 @@
 """The frames of a drive -> the path of the camera at each row that shows one.
 
-odometry.py measures how the camera moved. The path at a row is the one around the time at which the
-car answers the steering of this row: its turn by its length.
+odometry.py measures how the camera moved. The path at a row is the piece around the time at which
+the car answers the steering of this row. Its curvature is its turn by its length.
 """
 
 import math
@@ -33,8 +33,8 @@ class ShownPaths:
     """What the frames of a drive show."""
 
     paths: dict[int, CameraPath]  # by the row's time in milliseconds, in order of time
-    hidden: Counter[str]  # why other rows show no path -> rows
-    remarks: tuple[str, ...]  # how good the paths are
+    hidden: Counter[str]  # why other rows show no path -> number of these rows
+    remarks: tuple[str, ...]  # sentences on how good the paths are
 
 
 def path_steering(path: CameraPath, height_m: float | None) -> float:
@@ -139,7 +139,8 @@ def _paths(
 ) -> Iterator[CameraPath | str]:
     """Yield the path at each row, or why the film shows none.
 
-    seconds: of the rows; passed: until the next row; both (rows,).
+    seconds: time of each row, (rows,)
+    passed: seconds from each row to the next, 0 before a gap, (rows,)
     """
     middles = seconds + passed / 2
     way = motion.speed * passed
@@ -149,7 +150,8 @@ def _paths(
     # a row's own picture is used if the motion to it or from it is known
     readable = motion.usable | np.roll(motion.usable, 1)
     for row, at in enumerate(seconds + STEERING_LAG_SECONDS):
-        # the steps around the time of the answer, the nearest with the greatest weight
+        # the steps around the time of the answer, the nearest with the greatest weight: `near` are
+        # all weights, `seen` those of steps that the frames show, `driven` those of a moving car
         reach = _WINDOW.reach_seconds
         part = slice(*np.searchsorted(middles, (at - reach, at + reach)))
         near = np.exp(-(((middles[part] - at) / _WINDOW.spread_seconds) ** 2) / 2)
@@ -162,7 +164,7 @@ def _paths(
             yield "the car stands"
             continue
 
-        # the turn by the length, and the errors of both
+        # the curvature is the turn by the length; its error comes of the errors of both
         length = float(driven @ way[part])
         curvature = float(driven @ turn[part]) / length
         speed = length / float(driven @ passed[part])
@@ -177,7 +179,10 @@ def _paths(
 
 
 def _is_sure(curvature: float, error: float, height_m: float | None) -> bool:
-    """Return whether the error of a curvature is small enough. Both in 1 / camera height."""
+    """Return whether the error of a curvature is small enough.
+
+    curvature, error: in 1 / camera height
+    """
     steering = abs(_steering(curvature, height_m))
     most = max(_WINDOW.greatest_error, _WINDOW.greatest_share * steering)
     return _steering(error, height_m) <= most

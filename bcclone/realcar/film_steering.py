@@ -28,11 +28,11 @@ def with_steering(
 ) -> Iterator[FramedRow]:
     """Yield the rows in which the frames show how the car was steered, with that steering.
 
+    Raises UserError if too few rows are usable, or none shows a steering.
+
     waiting: new folder in which the frames wait until the whole film is read
     source: the film, for messages
     findings: counts of the import; they get the estimated steering
-
-    Raises UserError where too few rows are usable, and where none shows a steering.
     """
     drives = _wait(rows, waiting)
     findings.check(source)

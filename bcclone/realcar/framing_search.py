@@ -25,7 +25,7 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.statistics import correlation
 
-LEAST_CORRELATION = 0.4  # a witness that reads the camera's pictures reaches it
+LEAST_CORRELATION = 0.4  # a witness reads the camera's pictures only if r is this much or more
 SAMPLE_SECONDS = 4.0  # so much driving gives one independent sample
 _BATCH = 256  # frames that the witness answers at once
 
@@ -70,11 +70,11 @@ def witness_of(path: Path) -> Witness:
 
 @dataclass(frozen=True)
 class _Axis:
-    """A number of the lens, with a Cauchy prior of usual cameras."""
+    """One axis of the grid: a number of the lens, with a Cauchy prior of usual cameras."""
 
-    points: FloatArray  # values to try, (points,); a single one if the value is known
+    points: FloatArray  # values to try, (points,); a single value if the number is known
     middle: float  # most likely value by the prior
-    half_width: float  # distance from there at which the prior has fallen to half
+    half_width: float  # distance from `middle` at which the prior has fallen to half
 
     @property
     def log_prior(self) -> FloatArray:
@@ -136,12 +136,17 @@ class Trial:
     """A framing, and how a witness reads pictures through it."""
 
     framing: Framing
-    answers: FloatArray  # on its frames, (pictures,)
-    correlation: float  # of the answers with the labels
+    answers: FloatArray  # the witness's steering on the frames of the pictures, (pictures,)
+    correlation: float  # correlation of the answers with the recorded steering
 
 
 class FramingSearch:
-    """Finds the lens of a camera. advance: called with 1 for each framing that was tried."""
+    """Finds the lens of a camera.
+
+    witness: network that already drives
+    labelled: pictures of the camera with their steering
+    advance: called with 1 for each framing that was tried
+    """
 
     def __init__(
         self,
@@ -156,7 +161,10 @@ class FramingSearch:
         self._samples = independent_samples(labelled.driven_seconds, len(labelled.pictures))
 
     def attempt(self, framing: Framing, every: int = 1) -> Trial:
-        """Let the witness answer all pictures, or every second, third and so on."""
+        """Let the witness answer the pictures, turned into frames by a framing.
+
+        every: N, to use every Nth picture only
+        """
         pictures = self._labelled.pictures[::every]
         answers = self._witness([framing.apply(picture) for picture in pictures])
         self._advance(1)
@@ -168,8 +176,9 @@ class FramingSearch:
     def find(self, known: Mapping[str, float]) -> Trial:
         """Return the trial of the best lens.
 
-        known: values of Lens that stay as they are, by name.
+        known: values of Lens that stay as they are, by name
         """
+        # the first grid, with a single point for a number that is known
         roll = known.get("roll_degrees", 0.0)
         column = known.get("vanishing_column", self._width / 2 - 0.5)
         focal = _FOCAL
@@ -199,7 +208,7 @@ class FramingSearch:
         }
         fisheye = max(kinds, key=lambda kind: evidence_of[kind])
 
-        # all pictures, on a finer grid, show where exactly
+        # all pictures, on a finer grid, show the numbers of the lens more exactly
         focal = focal.finer(scores_of[fisheye])
         horizon = horizon.finer(scores_of[fisheye].T)
         scores = self._log_posterior(focal, horizon, framing_makers[fisheye])
@@ -213,7 +222,10 @@ class FramingSearch:
         return self.attempt(make_framing(column=column))
 
     def _find_column(self, make_framing: Callable[..., Framing]) -> float:
-        """Return the column of the vanishing point. make_framing: takes `column`."""
+        """Return the column of the vanishing point.
+
+        make_framing: takes the argument `column`
+        """
         columns = _COLUMN.points * self._width - 0.5
         log_likelihoods = [self._log_likelihood(make_framing(column=column)) for column in columns]
         share, _ = _COLUMN.mean_and_deviation(np.array(log_likelihoods) + _COLUMN.log_prior)
@@ -222,7 +234,12 @@ class FramingSearch:
     def _framing_of_lens(
         self, focal: float, horizon: float, column: float, roll: float, fisheye: bool
     ) -> Framing:
-        """Return the framing of a lens. focal, horizon: in the units of _FOCAL and _HORIZON."""
+        """Return the framing of a lens.
+
+        focal, horizon: in the units of _FOCAL and _HORIZON
+        column: column of the vanishing point, in pixels
+        roll: by how many degrees pictures are turned
+        """
         lens = Lens(
             focal_px=round(math.exp(focal) * self._width, 3),
             horizon_row=round(horizon * self._height - 0.5, 3),
@@ -242,7 +259,7 @@ class FramingSearch:
         """Return the log of likelihood x prior, (focal lengths, horizons).
 
         make_framing: takes a focal length and a horizon
-        every: use only every Nth picture
+        every: N, to use every Nth picture only
         """
         log_likelihoods = [
             [self._log_likelihood(make_framing(length, row), every) for row in horizon.points]

@@ -33,23 +33,24 @@ from bcclone.system.statistics import evenly
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
 FEWEST_PICTURES = 50
-_MAX_PICTURES = 160  # evenly spread
+_MAX_PICTURES = 160  # most pictures that are kept, spread evenly over the drive
 
 
 @dataclass(frozen=True)
 class LabelledPictures:
     """Pictures of one size, and the recorded steering."""
 
-    # RGB uint8 (height, width, 3), with as many pixels as frames of the widest lens can show
+    # RGB uint8 (height, width, 3), reduced to about as many pixels as a frame of the widest lens
+    # can show
     pictures: Sequence[Image]
-    size: tuple[int, int]  # width and height of the camera's pictures
+    size: tuple[int, int]  # width and height of the camera's pictures, before they were reduced
     steering: FloatArray  # (pictures,), right positive
-    seconds: FloatArray  # of driving from the first one, (pictures,)
-    unreadable: int  # pictures that were left out
+    seconds: FloatArray  # seconds of driving, without pauses, until each picture, (pictures,)
+    unreadable: int  # number of pictures that were left out
 
     @property
     def driven_seconds(self) -> float:
-        """Return how many seconds of driving they cover."""
+        """Return how many seconds of driving the pictures cover, without pauses."""
         return float(self.seconds[-1] - self.seconds[0])
 
 
@@ -59,7 +60,7 @@ class _Labelled:
 
     picture: str | bytes | VideoFrame  # path or content of its file, or frame of a video
     steering: float
-    seconds: float  # from any start
+    seconds: float  # time at which it was taken, from any start
 
     def pixels(self) -> Image:
         """Return the picture, RGB uint8 (height, width, 3); raises BadImage and OSError."""
@@ -71,11 +72,11 @@ class _Labelled:
 
 
 def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
-    """Return pictures of the drive, evenly spread, of their most frequent size.
+    """Return pictures from all over the drive, of their most frequent size, with their steering.
 
-    The frames of an imported recording become pictures of the shape that framing.json beside its
-    log says. Raises UserError where there are too few, or a steering beyond -1 to 1; SettingError
-    for what only a table of labels needs.
+    The frames of an imported recording get back the shape of pictures that framing.json beside its
+    log says. Raises UserError for too few pictures, or a steering beyond -1 to 1; SettingError for
+    settings of a table of labels, where there is no table.
     """
     source = settings.frames
     is_recorded = is_recording(source)
@@ -131,13 +132,18 @@ def _check_steering(steering: FloatArray, settings: CalibrateSettings) -> None:
 
 @dataclass(frozen=True)
 class _Decoded:
+    """A decoded picture."""
+
     labelled: _Labelled
     size: tuple[int, int]  # width and height of the camera's picture
-    pixels: Image  # with fewer of them
+    pixels: Image  # the picture, reduced
 
 
 def _decoded(labelled: Iterable[_Labelled], imported: Framing | None) -> Iterator[_Decoded]:
-    """Yield the pictures that can be decoded. imported: by which they were stretched to frames."""
+    """Yield the pictures that can be decoded.
+
+    imported: framing by which an import stretched the pictures to frames; None if none did
+    """
     for picture in labelled:
         try:
             pixels = picture.pixels()
@@ -147,7 +153,7 @@ def _decoded(labelled: Iterable[_Labelled], imported: Framing | None) -> Iterato
         if imported:
             width = imported.width
             height = imported.height
-        # more pixels would only take time
+        # reduce by a whole factor: a frame of the widest lens shows no more pixels
         factor = max(1, int(SHORTEST_FOCAL * width / FOCAL_PX))
         reduced = resized(pixels, (width // factor, height // factor))
         yield _Decoded(picture, (width, height), reduced)
@@ -157,7 +163,10 @@ def _decoded(labelled: Iterable[_Labelled], imported: Framing | None) -> Iterato
 
 
 def _labelled(settings: CalibrateSettings, is_recorded: bool) -> Iterable[_Labelled]:
-    """Return the pictures of a source with their steering; raises UserError for one without."""
+    """Return the pictures of the source with their steering; raises UserError for no steering.
+
+    is_recorded: whether the source is a recording
+    """
     if is_recorded or settings.labels:
         return _labelled_files(settings)
     return _labelled_rows(settings)
@@ -185,15 +194,19 @@ def _labelled_rows(settings: CalibrateSettings) -> Iterator[_Labelled]:
 
 
 def _check_unused(settings: CalibrateSettings, labels: Path, *names: str) -> None:
-    """Raise SettingError for settings of a table where the labels are no table."""
+    """Raise SettingError if a setting that is only for a table of labels is not at its default.
+
+    names: names of these settings
+    """
     for name in names:
+        # the class has the default as an attribute
         if getattr(settings, name) != getattr(type(settings), name):
             text = f"{{{name}}} is only for a table of labels, and {{labels}} is none; leave it out"
             raise SettingError(text, labels=labels)
 
 
 def _labelled_files(settings: CalibrateSettings) -> list[_Labelled]:
-    """Return the pictures of a recording or a folder that a table has labels of."""
+    """Return the pictures of a recording or a folder for which a table has a steering."""
     source = settings.frames
     files = frame_files(source)
     table = settings.labels or find_log(str(source))
@@ -220,10 +233,14 @@ def _labelled_files(settings: CalibrateSettings) -> list[_Labelled]:
 
 
 def _spread(labelled: Iterable[_Labelled], most_seconds: float) -> list[_Labelled]:
-    """Return pictures from all over the first seconds of driving, with these seconds.
+    """Return pictures from all over the first seconds of driving.
 
-    Pauses do not count: steps of more than a second, and of more than three usual steps.
+    Their `seconds` become seconds of driving since the first picture. Pauses do not count: a pause
+    is a step from picture to picture of more than a second, and of more than three usual steps.
+
+    most_seconds: how many seconds of driving are used
     """
+    # the usual step, by the first pictures
     rest = iter(labelled)
     begin = list(islice(rest, FEWEST_PICTURES))
     usual = 0.0
@@ -232,8 +249,8 @@ def _spread(labelled: Iterable[_Labelled], most_seconds: float) -> list[_Labelle
     longest = max(1.0, 3 * usual)
 
     spread: list[_Labelled] = []
-    every = 1  # of the pictures, which is taken
-    driven = 0.0
+    every = 1  # N: every Nth picture is taken
+    driven = 0.0  # seconds of driving until the picture
     before: float | None = None
     for number, picture in enumerate(chain(begin, rest)):
         step = 0.0 if before is None else picture.seconds - before
@@ -244,7 +261,8 @@ def _spread(labelled: Iterable[_Labelled], most_seconds: float) -> list[_Labelle
             break
         if number % every == 0:
             spread.append(replace(picture, seconds=driven))
-        # the pictures of a long tub do not fit into memory
+        # if there are too many, keep every second one: all pictures of a long tub do not fit into
+        # memory
         if len(spread) == 2 * _MAX_PICTURES:
             spread = spread[::2]
             every *= 2

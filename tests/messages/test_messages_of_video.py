@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.pictures.clip import encode
+from bcclone.pictures.encoder import encode
 from tests.conftest import run_process
 from tests.messages.refusals import checked, refusal, run_command
 from tests.pictures.video_runs import make_run

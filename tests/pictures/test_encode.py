@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from bcclone.pictures.clip import encode
+from bcclone.pictures.encoder import encode
 from tests.pictures.video_runs import read_frames
 from tests.processes import said
 
@@ -80,7 +80,7 @@ MAKES_A_CLIP = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from bcclone.pictures.clip import encode
+from bcclone.pictures.encoder import encode
 path = Path("clip.mp4").absolute()
 assert encode(path, lambda numbers: (np.zeros((16, 32, 3), np.uint8) for _ in numbers), 3, 60.0) == 3
 assert not {"SET_BY", "FFMPEG_BINARY", "FFPLAY_BINARY"} & set(os.environ)

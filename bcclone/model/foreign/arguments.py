@@ -1,9 +1,10 @@
 """Translate the arguments of a stored layer, as Keras 1 to 3 wrote them, to those of today.
 
-The class of today says which arguments it has; here stands what they may be, and what they were
-called in Keras 1: https://github.com/keras-team/keras/blob/2.2.4/keras/legacy/interfaces.py. Wrong
-and unknown arguments raise UnsupportedModel, so that nothing is ignored that the network depends
-on, and only plain values reach Keras. Importing this loads no large package.
+"Today" means the installed Keras 3. Its class of a layer says which arguments the layer has; this
+module says which values they may have, and what they were called in Keras 1:
+https://github.com/keras-team/keras/blob/2.2.4/keras/legacy/interfaces.py. Wrong and unknown
+arguments raise UnsupportedModel, so that nothing is ignored that the network depends on, and only
+plain values reach Keras. Importing this loads no large package.
 """
 
 import inspect
@@ -20,7 +21,7 @@ Shape = tuple[int | None, ...]
 
 # ---- which arguments there are
 
-_NAMES_NOW = {  # in Keras 1 -> today
+_NAMES_NOW = {  # name of an argument in Keras 1 -> its name today
     "nb_filter": "filters",
     "output_dim": "units",
     "bias": "use_bias",
@@ -30,14 +31,15 @@ _NAMES_NOW = {  # in Keras 1 -> today
     "sigma": "stddev",
     "alpha": "negative_slope",
 }
-# arguments that have to have these values
+# arguments that a class of today lacks: these values change nothing, others are refused
 _EXPECTED = {"function_type": "lambda", "arguments": {}, "groups": 1, "mode": 0}
-# arguments that have to be False, also where the class of today has them
+# arguments that have to be False or absent, even where the class of today would take True
 _EXPECTED_FALSE = {
     "renorm", "rms_scaling", "go_backwards", "stateful", "return_state", "time_major",
     "zero_output_for_mask", "crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias", "invert",
 }  # fmt: skip
-# arguments that matter only for training, or repeat the shape of the input
+# arguments that are skipped: they matter only for training or speed, repeat the shape of the input
+# or output, or are read elsewhere, as `data_format` is in backend_order.py
 _NO_MATTER = {
     "name", "trainable", "batch_input_shape", "batch_shape", "input_shape", "input_dim",
     "input_length", "init", "beta_init", "gamma_init", "inner_init", "forget_bias_init",
@@ -49,23 +51,24 @@ _NO_MATTER = {
 }  # fmt: skip
 _NO_MATTER_ENDINGS = ("_regularizer", "_constraint", "_initializer")
 
-# ---- what they may be
+# ---- which values they may have
 
 # activations with the same meaning in every version; hard_sigmoid, for example, changed in Keras 3
 _ACTIVATIONS = (
     "elu", "exponential", "gelu", "linear", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
     "softplus", "softsign", "swish", "tanh",
 )  # fmt: skip
-_WORDS = {
+_WORDS = {  # argument -> the words that it may be
     "activation": _ACTIVATIONS,
     "recurrent_activation": _ACTIVATIONS,
     "padding": ("valid", "same"),
     "interpolation": ("bilinear", "nearest"),
 }
-_SCALES = {"scale", "offset", "mean", "variance"}  # one number, or one for each channel
-_NUMBERS = _SCALES | {"rate", "stddev", "max_value"}  # beside those whose default is a number
-_LARGEST = 1 << 16  # of whole numbers, such as filters, units, sizes
-_LEAST = {  # of whole numbers; that of the others is 1
+_SCALES = {"scale", "offset", "mean", "variance"}  # a number, or a list of one for each channel
+# arguments that are numbers, although their default of today is None or missing
+_NUMBERS = _SCALES | {"rate", "stddev", "max_value"}
+_LARGEST = 1 << 16  # largest whole number of any argument, such as filters, units or a size
+_LEAST = {  # argument -> its smallest whole number; 1 for arguments that are not named here
     "cropping": 0,
     "padding": 0,
     "axis": -_LARGEST,
@@ -79,8 +82,9 @@ def translate(
 ) -> dict[str, Any]:
     """Return the arguments of a layer for its class of today, with the channels last.
 
-    config: as stored
-    shape: of the layer's input, with the batch, channels last
+    kind: the class of today
+    config: the arguments as stored
+    shape: shape of the layer's input, with the batch, channels last
     channels_first: whether the file has the channels before the rows
     """
     parameters = inspect.signature(kind.__init__).parameters
@@ -90,7 +94,7 @@ def translate(
             continue
         if name not in parameters or name == "dtype" or name in _EXPECTED_FALSE:
             _check_unread(name, value)
-        elif value is not None or name in _WORDS:
+        elif value is not None or name in _WORDS:  # without a value, the default of today counts
             arguments[name] = _read(name, _plain(name, value), parameters[name].default)
 
     if channels_first and "softmax" in arguments.values():
@@ -111,10 +115,12 @@ def translate(
 def _with_names_of_today(
     config: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any]]:
+    """Yield each argument's name of today and its stored value."""
     stored = dict(config)
     if "nb_row" in stored:  # Keras 1 stored the sides of a kernel apart
         stored["kernel_size"] = [stored.pop("nb_row"), stored.pop("nb_col")]
     for name, value in stored.items():
+        # a name that the class still has keeps its meaning, such as the `alpha` of ELU
         name_now = name if name in parameters else _NAMES_NOW.get(name, name)
         yield name_now, value
 
@@ -151,21 +157,28 @@ def dtype_of(value: Any) -> str:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Return a value without what the versions of Keras put around it."""
+    """Return a value without the dict in which some versions of Keras wrap it.
+
+    None is an activation that a layer does not have: "linear".
+    """
     if name in ("padding", "cropping"):
         if isinstance(value, dict):  # Keras 1 named the sides
             value = [value.get(f"{side}_pad", 0) for side in ("top", "bottom", "left", "right")]
         if isinstance(value, list) and len(value) == 4:
-            value = [value[:2], value[2:]]
+            value = [value[:2], value[2:]]  # today: [[top, bottom], [left, right]]
     if isinstance(value, dict):
-        # an activation function in Keras 3, a number of NumPy in tf.keras and Keras 3
+        # Keras 3 wraps an activation function, and tf.keras and Keras 3 a number of NumPy:
+        # {"value": x}, {"config": x} or {"config": {"value": x}}
         inner = value.get("value", value.get("config"))
         return inner.get("value") if isinstance(inner, dict) else inner
     return "linear" if value is None else value
 
 
 def _read(name: str, value: Any, default: Any) -> Any:
-    """Return the value of an argument, whose type is that of the default of today."""
+    """Return the value of an argument; raises UnsupportedModel for one of another type.
+
+    default: the argument's default of today, whose type the value must have
+    """
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise UnsupportedModel(f"{name} is {shown(value)}, expected True or False")
@@ -185,7 +198,7 @@ def _read(name: str, value: Any, default: Any) -> Any:
 
 
 def _whole(name: str, value: Any) -> Any:
-    """Return a whole number, or a tuple of them or of tuples of them."""
+    """Return a whole number; for a list, the tuple of its whole numbers or tuples."""
     if isinstance(value, list):
         return tuple(_whole(name, part) for part in value)
     least = _LEAST.get(name, 1)
@@ -200,7 +213,12 @@ def _whole(name: str, value: Any) -> Any:
 
 
 def _axes(name: str, stated: Any, count: int) -> list[int]:
-    """Return the axes that are stated, of `count`, counted from the first and sorted."""
+    """Return the numbers of axes, sorted and counted from the first axis, the batch.
+
+    name: the argument that states them
+    stated: the number of an axis, or a tuple of them; a negative one counts from the end
+    count: how many axes the layer's input has, with the batch
+    """
     axes = list(stated) if isinstance(stated, tuple) else [stated]
     for axis in axes:
         if type(axis) is not int or axis == 0 or not -count < axis < count:
@@ -209,8 +227,8 @@ def _axes(name: str, stated: Any, count: int) -> list[int]:
 
 
 def _axis_of_channels_last(axes: list[int], count: int, channels_first: bool) -> int:
-    """Return the only axis, -1 for the last one, once the channels of images are the last axis."""
+    """Return the number of the only axis when channels are the last axis; -1 for the last axis."""
     (axis,) = axes
-    if channels_first and count == 4:
+    if channels_first and count == 4:  # (batch, channels, rows, columns) in the file
         return {1: -1, 2: 1, 3: 2}[axis]
     return -1 if axis == count - 1 else axis

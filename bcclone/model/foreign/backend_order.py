@@ -1,7 +1,8 @@
-"""Tell in which order a stored network keeps its channels, and its kernels their numbers.
+"""Tell whether a stored network has its channels first, and whether its kernels are mirrored.
 
-Theano had the channels before rows and columns, and rotated kernels by 180 degrees; TensorFlow and
-all later backends have the channels last, and apply kernels as they are.
+Keras ran on several backends. On Theano, images had their channels before rows and columns, and
+kernels were mirrored: rotated by 180 degrees before they were applied. TensorFlow and all later
+backends have the channels last, and apply kernels as they are.
 """
 
 import re
@@ -12,19 +13,21 @@ from bcclone.model.foreign.tree import Leaf
 from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.system.errors import shown
 
-CONVOLUTIONS = ("Conv2D", "Convolution2D")  # whose kernels can be reordered and rotated
+# classes of layers whose kernels stored_weights.py can reorder and rotate
+CONVOLUTIONS = ("Conv2D", "Convolution2D")
 
 
 def has_channels_first(leaves: Sequence[Leaf]) -> bool:
     """Return whether the layers have the channels first.
 
-    Raises UnsupportedModel when some do and others do not.
+    Raises UnsupportedModel when some have them first and others last.
     """
     channels_first = {"th", "channels_first"}
     channels_last = {"tf", "channels_last", "default", None}
     orders: dict[bool, Leaf] = {}
     for leaf in leaves:
-        if leaf.kind == "Flatten":  # its argument says what it does to its input
+        # the data_format of a Flatten says whether it reorders its input, not how the input is
+        if leaf.kind == "Flatten":
             continue
         for name in ("dim_ordering", "data_format"):
             if name not in leaf.config:
@@ -45,10 +48,10 @@ def has_channels_first(leaves: Sequence[Leaf]) -> bool:
 
 
 def is_mirrored(stored: StoredModel) -> bool:
-    """Return whether the kernels are Theano's; raises UnsupportedModel for an unknown backend.
+    """Return whether the kernels are mirrored, as Theano's; raises UnsupportedModel.
 
-    Files of Keras 1 do not name the backend; there TensorFlow's weights have names that end in
-    ":0".
+    A file of Keras 1 does not name its backend, but the names of its weights tell it: TensorFlow's
+    end in ":0", Theano's do not.
     """
     backend = stored.texts.get("backend")
     if backend is not None:
@@ -65,7 +68,7 @@ def is_mirrored(stored: StoredModel) -> bool:
 
 
 def check_mirrored(leaf: Leaf) -> None:
-    """Refuse layers whose Theano version differs in more than mirrored kernels."""
+    """Refuse a layer that Theano computed in another way, beyond mirrored kernels."""
     config = leaf.config
     has_kernel = "kernel_size" in config or "nb_row" in config
     if has_kernel and leaf.kind not in CONVOLUTIONS:
@@ -73,7 +76,8 @@ def check_mirrored(leaf: Leaf) -> None:
             f"{leaf}: was trained with Theano, which is not supported for this type"
         )
 
-    # with the padding "same", both put zeros on the same sides only in the simplest case
+    # for the padding "same", Theano and TensorFlow put zeros on the same sides only in convolutions
+    # with strides of 1 and odd kernels
     if config.get("border_mode", config.get("padding")) != "same":
         return
     strides = config.get("subsample", config.get("strides"))

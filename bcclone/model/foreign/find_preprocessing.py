@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """How well a model agrees with the steering of a recording, if its frames are prepared so."""
+    """A preprocessing, and how well a model's answers then agree with the recorded steering."""
 
     preprocess: str  # a text for --preprocess
-    correlation: float  # Pearson's
-    mean_absolute_error: float  # of the steering, -1 to 1
+    correlation: float  # Pearson's, of the answers and the recorded steering
+    mean_absolute_error: float  # mean distance of the answers from the steering, which is -1 to 1
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -47,13 +47,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class _Search:
-    """How much is tried."""
+    """How many preprocessings are tried, and on how many rows of the recording."""
 
     few_rows: int = 80  # rows on which all preprocessings are tried
     most_rows: int = 400  # rows on which the best ones are tried again
-    finalists: int = 60  # how many are tried again
-    shown: int = 8  # how many are returned
-    batch: int = 40  # rows that a network gets at once
+    finalists: int = 60  # how many preprocessings are tried again
+    shown: int = 8  # how many candidates are returned
+    batch: int = 40  # about how many rows a network gets at once
 
 
 _SEARCH = _Search()
@@ -65,11 +65,13 @@ def find_preprocessing(
     how: str | None = None,
     notify: Callable[[str], None] = lambda line: None,
 ) -> tuple[Candidate, ...]:
-    """Return the preparations with which a model agrees best with a recording, the best first.
+    """Return the preprocessings with which a model agrees best with a recording, the best first.
 
-    how: the only preparation to try; None for the usual ones that fit: presets, and crops, colours
-    and scales. Raises UserError for a recording that cannot be used, or whose steering never
-    changes.
+    Raises UserError for a recording that cannot be used, or whose steering never changes.
+
+    how: the only preprocessing to try; None for the usual ones that fit the model's input: presets,
+        and combinations of usual crops, colours and scales
+    notify: called with a line that says how many are tried
     """
     from bcclone.model.layer_kinds import scaling_layer
     from bcclone.model.pixel_scale import with_scale
@@ -79,7 +81,7 @@ def find_preprocessing(
     shape = model.input_shape
     trial = _read_trial(recording, shape)
 
-    # what is tried; declared() refuses an input that no usual preprocessing fits
+    # which preprocessings to try; a network that scales the pixels itself needs no scale
     scales = ["0..1", "-1..1", "-0.5..0.5", EACH_IMAGE, RAW]
     if scaling_layer(network):
         scales = [""]
@@ -87,10 +89,10 @@ def find_preprocessing(
     if not how:
         for unscaled, scale in itertools.product(_usual_choices(shape[-3:]), scales):
             choices.append(replace(unscaled, scale=scale))
-    if not choices:
+    if not choices:  # the given one; where no usual one fits, declared() raises the UserError
         choices.append(model.declared(how).preprocessing)
 
-    # the scale is a layer, so each scale is a network
+    # the scale becomes the network's first layer, so each scale makes a network of its own
     calls: dict[str, Callable[[Image], Float32Array]] = {}
     for choice in choices:
         if choice.scale not in calls:
@@ -115,17 +117,21 @@ def find_preprocessing(
 class _Trial:
     """Frames of a recording that a model is tried on."""
 
-    windows: Sequence[Sequence[Image]]  # of one frame for a network of single frames
-    steering: FloatArray  # recorded, of the last frame of each window
-    input_shape: tuple[int, ...]  # of the network, without the batch
+    windows: Sequence[Sequence[Image]]  # each has one frame if the network takes single frames
+    steering: FloatArray  # recorded steering of the last frame of each window
+    input_shape: tuple[int, ...]  # shape of the network's input, without the batch
 
     def every(self, step: int) -> "_Trial":
+        """Return a trial of every `step`-th window."""
         return replace(self, windows=self.windows[::step], steering=self.steering[::step])
 
     def candidate(
         self, preprocessing: Preprocessing, call: Callable[[Image], Float32Array]
     ) -> Candidate:
-        """Return how a network agrees if the frames are prepared so."""
+        """Return how well a network agrees if the frames are prepared in this way.
+
+        call: computes the network, with the scale as its first layer
+        """
         prepared = [
             np.stack([preprocessing.apply(frame) for frame in window]) for window in self.windows
         ]
@@ -134,14 +140,15 @@ class _Trial:
         answers = np.concatenate([call(batch)[:, 0] for batch in batches]).astype(np.float64)
         answers = np.nan_to_num(answers).clip(-1.0, 1.0)
         error = float(np.abs(answers - self.steering).mean())
-        agreement = correlation(answers, self.steering) or 0.0
+        agreement = correlation(answers, self.steering) or 0.0  # None if all answers are equal
         return Candidate(preprocessing.describe(), round(agreement, 4), round(error, 4))
 
 
 def _read_trial(recording: Path, shape: tuple[int, ...]) -> _Trial:
     """Return windows that end at rows spread over a recording, with the steering of these rows.
 
-    shape: of the network's input: after the frames of a window, if it takes windows
+    shape: rows, columns and channels of the network's input; for a network of windows, the number
+        of frames before these
     """
     length = shape[0] if len(shape) == 4 else 1
     log = find_log(str(recording))
@@ -157,6 +164,8 @@ def _read_trial(recording: Path, shape: tuple[int, ...]) -> _Trial:
         except BadImage:
             continue
         if paths[row]:
+            # copies of its first frame fill a window that begins before the recording or lacks
+            # files
             missing = length - len(window)
             windows.append([window[0]] * missing + window)
             steering.append(float(rows["steering"].iloc[row]))
@@ -171,10 +180,12 @@ def _read_trial(recording: Path, shape: tuple[int, ...]) -> _Trial:
 def _usual_choices(shape: Sequence[int]) -> Iterable[Preprocessing]:
     """Return the usual preprocessings for a network of this input, without their scales.
 
-    They are presets, and the common crops and colours, each once.
+    They are the presets that fit, and the usual crops in the usual colours, each once.
+
+    shape: rows, columns and channels of the network's input
     """
     rows, columns, channels = shape
-    crops = [
+    crops = [  # first row and row after the last one
         (0, 160), (60, 135), (60, 140), (50, 140), (55, 135), (40, 140), (32, 135), (65, 140),
         (70, 135), (60, 160),
     ]  # fmt: skip
@@ -194,7 +205,7 @@ def _usual_choices(shape: Sequence[int]) -> Iterable[Preprocessing]:
     return dict.fromkeys(choices)
 
 
-# ---- what to do with them
+# ---- the choice among the candidates
 
 
 def candidates_table(candidates: Sequence[Candidate]) -> str:
@@ -222,8 +233,8 @@ def clear_winner(candidates: Sequence[Candidate]) -> str:
 
 
 def _is_clearly_better(best: Candidate, other: Candidate) -> bool:
-    clear_gain = 0.05  # of the correlation
-    clear_fraction = 0.7  # of the other one's error
+    clear_gain = 0.05  # how much higher the correlation of the best one is
+    clear_fraction = 0.7  # or: its error is below this fraction of the other one's error
     return (
         best.correlation - other.correlation >= clear_gain
         or best.mean_absolute_error < clear_fraction * other.mean_absolute_error

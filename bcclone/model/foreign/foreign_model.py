@@ -56,10 +56,12 @@ class ForeignModel:
             yield f"note: {line}"
 
     def declared(self, how: Preprocessing | str | None) -> ModelFile:
-        """Return the model with this preprocessing, as declared_preprocessing() takes it.
+        """Return the model with a preprocessing.
 
         The scale of the preprocessing becomes a layer. A note warns if nothing scales the pixels,
         or if they are scaled twice. Raises UserError.
+
+        how: as declared_preprocessing() takes it
         """
         rebuilt = self.rebuilt
         if rebuilt.guessed:
@@ -83,14 +85,19 @@ class ForeignModel:
         )
 
     def _likely_scale(self, layer: keras.Layer | None) -> str:
-        """Return how the author's program probably scaled the pixels, "" if a layer scales them."""
+        """Return how the author's program probably scaled the pixels, "" if a layer scales them.
+
+        layer: the layer of the network that scales its pixels, None if none does
+        """
         if layer:
             return ""
+        # a pilot of donkeycar 2 begins with a crop, and was trained on pixels of 0 to 255
         first = self.rebuilt.model.layers[0]
         is_of_donkeycar_2 = self.rebuilt.pilot and isinstance(first, keras.layers.Cropping2D)
         return RAW if is_of_donkeycar_2 else "0..1"
 
     def _note_second_scaling(self, preprocessing: Preprocessing, layer: Any) -> None:
+        """Print a note if the preprocessing scales the pixels and a layer scales them again."""
         # a layer that normalises each image gives the same output after any scale
         if not layer or isinstance(layer, keras.layers.LayerNormalization):
             return

@@ -21,11 +21,11 @@ LayerConfig = Mapping[str, Any]  # class_name, config, name, inbound_nodes
 class Graph:
     """The layers of a Functional model."""
 
-    layers: Sequence[
-        LayerConfig
-    ]  # all layers; those to the steering stand in the order of the chain
+    # all layers; those that lead to the steering stand in the order in which they run
+    layers: Sequence[LayerConfig]
     unused: set[str]  # names of the layers that lead to other outputs
-    guessed: str  # as in tree.Nest
+    # the output that is taken as the steering although its name does not say so; "" if it is sure
+    guessed: str
 
 
 def layers_in_order(configs: Sequence[LayerConfig], model: Mapping[str, Any]) -> Graph:
@@ -63,9 +63,12 @@ def _name(config: LayerConfig) -> str:
 
 
 def _ends(stored: Any) -> dict[str, str]:
-    """Return the layers at the inputs or outputs of a model by their names.
+    """Return the names of the layers at a model's inputs or outputs, by the name of each end.
 
-    The names are those of a dict if the model has one, or else those of the layers.
+    An end that has no name of its own is called by its layer.
+
+    stored: the input_layers or output_layers of a configuration. An end is a list that begins with
+        the name of its layer; here stands one end, a list of ends, or a dict of them by their names
     """
     if isinstance(stored, dict):
         return {str(name): str(end[0]) for name, end in stored.items()}
@@ -75,14 +78,19 @@ def _ends(stored: Any) -> dict[str, str]:
 
 
 def branches(into: Collection[str]) -> UnsupportedModel:
-    """Return the refusal of a network that branches into these layers."""
+    """Return the error for a network that branches into the layers of these names."""
     return UnsupportedModel(
         f"the network branches into {shown(sorted(into))}; only chains of layers are supported"
     )
 
 
 def _chain_to(last: str, named: Mapping[str, LayerConfig], model: Mapping[str, Any]) -> list[str]:
-    """Return the names of the layers from the input to the last one."""
+    """Return the names of the layers from the input to a layer; raises UnsupportedModel.
+
+    last: name of the last layer
+    named: the layers of the model by name
+    model: as in layers_in_order()
+    """
     chain = [last]
     while named[chain[0]]["class_name"] != "InputLayer":
         config = named[chain[0]]
@@ -109,11 +117,14 @@ class _Call:
 
     tensors: list[str] = field(default_factory=list)  # names of the layers whose outputs it takes
     numbers: list[Any] = field(default_factory=list)  # other arguments that change the result
-    begins_with_tensor: bool = True
+    begins_with_tensor: bool = True  # False for a number before the tensor, as in 1 - x
 
 
 def _call_of(config: LayerConfig) -> _Call:
-    """Return the only call of a layer; raises UnsupportedModel."""
+    """Return the only call of a layer; an input layer has an empty one.
+
+    Raises UnsupportedModel.
+    """
     calls = config.get("inbound_nodes") or []
     if len(calls) > 1:
         raise UnsupportedModel(
@@ -165,12 +176,13 @@ def _call_of_keras_2(stored: Sequence[Any]) -> _Call:
     for call in calls:
         if len(call) > 3:  # Keras 1 has no keywords
             keywords.update(call[3])
-    begins_with_tensor = "_CONSTANT_VALUE" not in tensors  # instead of a name, in tf.keras
+    # tf.keras writes this word for a number in the place of a layer's name
+    begins_with_tensor = "_CONSTANT_VALUE" not in tensors
     return _Call(tensors, _numbers_in(keywords), begins_with_tensor)
 
 
 def _numbers_in(keywords: Mapping[str, Any]) -> list[Any]:
-    """Return the values of keywords that change the result."""
+    """Return the values of keywords, without those that do not change the result."""
     return [
         value
         for name, value in keywords.items()
@@ -180,7 +192,7 @@ def _numbers_in(keywords: Mapping[str, Any]) -> list[Any]:
 
 # ---- arithmetic with a number
 
-_OPERATIONS = {
+_OPERATIONS = {  # name of an operation in a file -> its sign
     # tf.keras
     "math.truediv": "/",
     "math.divide": "/",
@@ -206,6 +218,7 @@ def _with_arithmetic(config: LayerConfig) -> LayerConfig:
     try:
         (number,) = numbers
         operation = config["config"]["function"] if kind == "TFOpLambda" else kind
+        # + 0.0 raises TypeError for what is no number, such as a text
         scaling = joined_scaling([(_OPERATIONS[operation], number + 0.0)])
     except (KeyError, ValueError, TypeError):
         raise UnsupportedModel(

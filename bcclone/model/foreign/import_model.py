@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 class ImportModelResult:
     """An imported model."""
 
-    model: str | None  # the file written, None if only the preprocessing was looked for
-    rebuilt: "RebuiltModel"  # its network and its origin
-    preprocessing: str | None  # how its frames are prepared
+    model: str | None  # path of the file written, None if only the preprocessing was looked for
+    rebuilt: "RebuiltModel"  # the model's network and its origin
+    preprocessing: str | None  # how its frames are prepared; None if no file was written
     candidates: tuple[Candidate, ...]  # preprocessings that agree best with a recording, best first
 
     def as_json(self) -> dict[str, Any]:
@@ -127,7 +127,10 @@ def _open(settings: ImportModelSettings) -> "ForeignModel":
 
 
 def _write(model: "ForeignModel", how: str | None, output: Path) -> str:
-    """Write the model with this preprocessing, and return its text; raises UserError."""
+    """Write the model with a preprocessing, and return the text of that; raises UserError.
+
+    how: text of the preprocessing; None for a pilot of donkeycar, whose preprocessing is known
+    """
     from bcclone.model.model_file import save_model
 
     file = model.declared(how)

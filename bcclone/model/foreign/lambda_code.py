@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from bcclone.dataset.preprocessing_text import Scaling, joined_scaling
 from bcclone.model.foreign.unsupported import UnsupportedModel
 
-# what a code object of one argument begins with, up to the length of its instructions
+# the first bytes of the code object of a function with one argument: its type, the number of
+# arguments, other numbers (their count depends on the version of Python), and at last the type and
+# the length of the string of instructions
 _HEAD = rb"[c\xe3]\x01\0\0\0(?:.{12}|.{16}|.{20})[s\xf3].{4}"
 
 
@@ -45,10 +47,12 @@ def computed_by(text: str) -> Scaling | tuple[int, int]:
 
 
 def _bytes_of(text: str) -> bytes:
+    """Return the byte code that computed_by() describes as text."""
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
-        # as text; a backslash in a path may have made one character of six
+        # Keras 1 wrote one character a byte. But it took \u and four digits, which may stand in a
+        # path, for one character: "raw_unicode_escape" writes such a character as six bytes again
         return text.encode("raw_unicode_escape")
 
 
@@ -59,8 +63,10 @@ def _bytes_of(text: str) -> bytes:
 class _Instructions:
     """The instructions of a formula in some versions of Python, as patterns."""
 
-    begin: bytes  # loads the argument
-    step: bytes  # loads a constant, by its index, and computes with it, by an operation's number
+    begin: bytes  # loads the argument x
+    # loads a constant and computes with it; the groups are the index of the constant among the
+    # function's constants, and the number of the operation
+    step: bytes
     end: bytes  # returns the result
 
 
@@ -74,10 +80,11 @@ _VERSIONS = (
     # 3.13
     _Instructions(rb"\x95\0U\0", rb"S(.)-([\0\x05\x0a\x0b])\0\0", rb"\$\0"),
 )
-# the number of an operation, before and since Python 3.11, which have none in common
+# number of an operation in the byte code -> its sign; 20 and more up to Python 3.10, below 20 since
 _OPERATIONS = {0: "+", 5: "*", 10: "-", 11: "/", 20: "*", 21: "/", 23: "+", 24: "-", 27: "/"}
-# None, a float, a whole number, or a float as text
+# a constant: None, a float, a whole number, or a float as text, each with a group of its own
 _CONSTANT = rb"(N)|[g\xe7](.{8})|[i\xe9](.{4})|f.([-+.e\d]+)"
+# the tuple of a function's constants: its type, its length, and the constants as one group
 _CONSTANTS = rb"(?:[(\xa8].{4}|[)\xa9].)((?:" + _CONSTANT + rb")+)"
 _NO_NAMES = rb"(?:[(\xa8]\0{4}|[)\xa9]\0)"  # the function uses no name from outside it
 
@@ -85,7 +92,9 @@ _NO_NAMES = rb"(?:[(\xa8]\0{4}|[)\xa9]\0)"  # the function uses no name from out
 def _scaling_in(data: bytes) -> Scaling | None:
     """Return what up to three steps of arithmetic compute, None for another function."""
     for version in _VERSIONS:
-        step = re.sub(rb"\((.*?)\)", rb"\1", version.step)  # a repeated group keeps its last match
+        # the step without its groups: a group that is repeated keeps its last match only, so the
+        # groups of all steps are found below, by findall
+        step = re.sub(rb"\((.*?)\)", rb"\1", version.step)
         code = version.begin + rb"((?:" + step + rb"){0,3})" + version.end
         function = re.match(_HEAD + code + _CONSTANTS + _NO_NAMES, data, re.DOTALL)
         if not function:
@@ -97,13 +106,16 @@ def _scaling_in(data: bytes) -> Scaling | None:
                 (_OPERATIONS[operation], constants[index])
                 for (index,), (operation,) in steps  # each is one byte
             )
-        except (IndexError, ValueError):  # a constant that is missing, or none to compute with
+        except (IndexError, ValueError):  # a constant is missing, or no number to compute with
             return None
     return None
 
 
 def _number(none: bytes, real: bytes, whole: bytes, text: bytes) -> float:
-    """Return a constant as a number, NaN for None; of its four forms, three are empty."""
+    """Return a constant as a number, NaN for None.
+
+    none, real, whole, text: the groups of _CONSTANT, of which all but one are empty
+    """
     if none:
         return math.nan
     if text:
@@ -118,7 +130,8 @@ def _number(none: bytes, real: bytes, whole: bytes, text: bytes) -> float:
 # ---- a resizing
 
 # tf.image.resize(x, (66, 200)) in Python 3.6 to 3.13: instructions that load, call, build a list or
-# return; None and the two numbers; and the names tf, image and resize
+# return (_CALLS); the constants None and the two numbers (_PAIR); and the names tf, image and
+# resize (_NAMED)
 _CALLS = rb"(?:(?:[\0\x02\x09Sdfgjt|\x83\x97\xa0\xa1\xa6\xab].)+|(?:[\0$/45RSU\[\x95].)+)"
 _PAIR = rb"[)\xa9].N(?:[)\xa9]\x02)?[i\xe9](.{4})[i\xe9](.{4})"
 _NAMED = (
@@ -143,8 +156,8 @@ _STATE_THE_SCALE = (
     f"if it scales the pixels alone, state how, as {STATING} 'x / 127.5 - 1', or save the model "
     "with a Rescaling layer in its place"
 )
-_CUTS = "[:]"  # added to the names of a function that slices its argument
-_REMEDIES = {  # pattern of a name that a function uses -> what to do
+_CUTS = "[:]"  # stands among the names of a function that slices its argument; see _REMEDIES
+_REMEDIES = {  # pattern of a name that a function uses -> what to do; the first match counts
     r"^resize_(images|bilinear|bicubic|area|nearest_neighbor)$"
     r"|^resizemethod$|^antialias$|^preserve_aspect_ratio$": (
         "no layer resizes so; train the model with a Resizing layer in its place"
@@ -168,15 +181,17 @@ _REMEDIES = {  # pattern of a name that a function uses -> what to do
     ),
 }
 _LONGEST_NAME = 40  # characters of the name of a function; a longer text is its byte code
-# the number of the instruction that builds a slice, before and since Python 3.13, whose code begins
-# with RESUME
+# the number of the instruction that builds a slice: before Python 3.13, and in 3.13
 _BUILD_SLICE = 133
 _BUILD_SLICE_313 = 50
-_RESUME_313 = 0x95
+_RESUME_313 = 0x95  # the first instruction of code of Python 3.13
 
 
 def remedy_of(text: str) -> str:
-    """Return what to do about a function, by its name, or by the names in its byte code."""
+    """Return what to do about a function that cannot be read.
+
+    text: the function's name, or its byte code, as computed_by() takes it
+    """
     data = _bytes_of(text)
     names = [text[:_LONGEST_NAME].lower(), *_names_in(data)]
     if _takes_a_part(data):
@@ -197,7 +212,11 @@ def _names_in(data: bytes) -> Iterator[str]:
 
 
 def _takes_a_part(data: bytes) -> bool:
-    """Return whether byte code takes a slice of its argument, or reverses it."""
+    """Return whether byte code takes a slice of its argument, or reverses it.
+
+    An operand that happens to have the instruction's number counts, too: only a remedy depends on
+    the answer.
+    """
     head = re.match(_HEAD, data, re.DOTALL)
     if not head:
         return False

@@ -30,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")  # names that Keras takes
 
 
 class LayerBuilder:
-    """Builds layers in order, each for the output shape of the one before."""
+    """Builds the layers in their order; each gets its input shape from the layer before."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class LayerBuilder:
         dtype: dtype of its input
         channels_first: whether the file has the channels before the rows
         budget: most weights that the network may have
-        rescale: what a Lambda layer computes, for one whose code is not recognised
+        rescale: what a Lambda layer computes whose code is not recognised; None if not known
         """
         self._input_shape = shape
         self._input_dtype = dtype
@@ -54,15 +54,17 @@ class LayerBuilder:
         self._budget = budget
         self._rescale = rescale
 
-        self.rebuilt: dict[Leaf, keras.Layer] = {}  # the layer of today for each stored one
-        self.rescaled = 0  # how many Lambda layers `rescale` stands for
+        self.rebuilt: dict[Leaf, keras.Layer] = {}  # stored layer -> its layer of today
+        self.rescaled = 0  # how many Lambda layers became the scaling `rescale`
         self.notes: list[str] = []  # what was recognised or changed
 
-        self._layers: list[keras.Layer] = []  # of the network; within TimeDistributed, of its part
-        self._shape = shape  # of the next layer's input; that of one frame within TimeDistributed
+        # the layers so far; inside a TimeDistributed, only those that it applies to each frame
+        self._layers: list[keras.Layer] = []
+        # shape of the next layer's input; inside a TimeDistributed, that of one frame
+        self._shape = shape
         self._frames = 1  # to how many frames of a window the next layer is applied
-        self._weights = 0  # of all layers so far
-        self._names = {"frame"}  # of all layers so far; "frame" is the input
+        self._weights = 0  # number of weights of all layers so far
+        self._names = {"frame"}  # names of all layers so far; "frame" is the input
 
     def add_all(self, nest: Nest) -> None:
         """Build the layers of a chain; raises UnsupportedModel."""
@@ -107,9 +109,13 @@ class LayerBuilder:
             self.notes.append(f"{leaf} computed in {dtype}, and now computes in float32")
 
     def _layers_for(self, leaf: Leaf) -> keras.Layer:
-        """Append a layer, and layers that stand for its arguments; return the layer itself."""
-        # Keras 2.2 and later move the channels to the end before they flatten, if the layer says
-        # that they are first; otherwise the numbers are flattened in the order of the file
+        """Append the layer of today, and return it.
+
+        Some arguments need a further layer, before or after it.
+        """
+        # Keras 2.2 and later move the channels to the end before they flatten, if the Flatten says
+        # that they are first; otherwise the numbers are flattened in the order of the file. The
+        # channels are last here, so a Permute restores that order
         is_in_file_order = leaf.config.get("data_format") != "channels_first"
         is_image = len(self._shape) == 4
         if leaf.kind == "Flatten" and self._channels_first and is_in_file_order and is_image:
@@ -172,7 +178,12 @@ class LayerBuilder:
         return name
 
     def _append_kind(self, stored_as: str, config: Mapping[str, Any], name: str) -> keras.Layer:
-        """Append a layer of the class `stored_as`; raises the errors that _add() explains."""
+        """Append a layer and return it; raises the errors that _add() explains.
+
+        stored_as: its class in the file
+        config: its arguments in the file
+        name: its name in the network
+        """
         kind = stored_kind(stored_as)
         if is_for_training(stored_as):
             self.notes.append(
@@ -189,7 +200,8 @@ class LayerBuilder:
         if kind.type is keras.layers.Lambda:
             layer = self._lambda_layer(config, name)
         elif stored_as == "Normalization" and not config.get("axis", [-1]):
-            # an axis of None means the whole input; translate() would take it for one not stated
+            # an axis of None means the whole input; translate() would leave out an argument of
+            # None, and the default is another axis
             stored = {key: value for key, value in config.items() if key != "axis"}
             arguments = translate(kind.type, stored, self._shape, self._channels_first)
             layer = kind.type(**arguments, axis=None, name=name)
@@ -212,9 +224,9 @@ class LayerBuilder:
             )
 
     def _lambda_layer(self, config: Mapping[str, Any], name: str) -> keras.Layer:
-        """Return the Rescaling or Resizing that computes the same.
+        """Return the Rescaling or Resizing that computes the same as a Lambda.
 
-        A Lambda remains for the normalisation of our first models.
+        The normalisation of our first models remains a Lambda.
         """
         if _is_our_normalize(config["function"]):
             self._check_arguments(config)
@@ -234,13 +246,13 @@ class LayerBuilder:
         return keras.layers.Resizing(rows, columns, name=name)
 
     def _check_arguments(self, config: Mapping[str, Any]) -> None:
-        """Refuse other arguments of a Lambda that its output depends on."""
+        """Raise UnsupportedModel for arguments of a Lambda, beside its function, that matter."""
         stored = {name: value for name, value in config.items() if name != "function"}
         translate(keras.layers.Layer, stored, self._shape, False)
 
     def _append(self, layer: keras.Layer) -> None:
         """Append a layer, after checking the sizes of its output and its weights."""
-        numbers_at_most = 1 << 24  # of an output
+        numbers_at_most = 1 << 24  # in the output of a layer
         output: Shape = tuple(layer.compute_output_shape(self._shape))
         extents = [extent or 0 for extent in output[1:]]
         numbers = math.prod(extents) * self._frames
@@ -269,9 +281,10 @@ def _is_our_normalize(function: Any) -> bool:
 
 
 def _computed_by_function(function: Any, arguments: Any) -> Scaling | tuple[int, int]:
-    """Return what a stored function computes, as computed_by().
+    """Return what a stored function computes, as computed_by() does; raises UnsupportedModel.
 
-    arguments: those that the Lambda passes to it, beside its input
+    function: the `function` of a Lambda: its code, defaults and closure, or a name
+    arguments: values that the Lambda passes to the function, beside its input
     """
     if isinstance(function, dict) and function.get("class_name") == "__lambda__":  # Keras 3
         stored = function.get("config") or {}

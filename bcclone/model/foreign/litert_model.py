@@ -60,8 +60,9 @@ class LiteRtModel:
         if not (is_named or pilot):
             note(guess_of_output(path, steering))
 
-        # how pictures are prepared; a quantized input's unit tells the range of its pixels: if 255
-        # units exceed 2, it takes pixels of 0 to 255, not of 0 to 1 or -1 to 1
+        # how pictures are prepared. The unit of a quantized input tells the range of its pixels: if
+        # 255 units exceed 2, the pixels are 0 to 255, not 0 to 1 or -1 to 1. Other inputs have a
+        # unit of 0
         unit, _ = self._input["quantization"]
         takes_pixels_as_they_are = unit * 255 > 2
         likely_scale = "" if takes_pixels_as_they_are else "0..1"
@@ -78,7 +79,7 @@ class LiteRtModel:
         if len(numbers) == BINS:
             steering = np.argmax(numbers) * 2 / (BINS - 1) - 1
             return np.array([[steering]], np.float32)
-        unit, zero = self._output["quantization"]
+        unit, zero = self._output["quantization"]  # both 0 for an output that is not quantized
         return np.asarray((numbers[:1] - zero) * (unit or 1), np.float32).reshape(1, 1)
 
     def _scaled(self, pixels: Float32Array) -> Float32Array:
@@ -105,7 +106,7 @@ class LiteRtModel:
 
 
 def _interpreter_of(path: Path) -> Any:
-    """Return an interpreter of a file; raises UserError, ValueError or RuntimeError."""
+    """Return the interpreter of a file; raises UserError, ValueError or RuntimeError."""
     content = read_exported(path)
     if b"Flex" in content:  # operators of TensorFlow, which could read and write files
         raise UserError(

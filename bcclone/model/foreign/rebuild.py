@@ -55,7 +55,7 @@ def rebuild_model(
     """Return the network with its weights; raises UnsupportedModel, or errors of json and Keras.
 
     most_outputs: the largest number of values that the network may predict
-    rescale: what its Lambda layer computes, if it has one whose code is not recognised
+    rescale: what a Lambda layer computes whose code is not recognised; None if not known
     size: rows and columns of the input, for a file that does not state them
     """
     nest, shape, dtype = read_tree(parse_json(stored.texts["model_config"]), size)
@@ -78,7 +78,7 @@ def rebuild_model(
             "--rescale"
         )
 
-    # the network; a pilot of donkeycar may have other outputs than the steering alone
+    # the network with its weights; a pilot of donkeycar may have more outputs than the steering
     output_count = _OUTPUTS_OF_PILOTS.get(leaves[-1].name, 1)
     pilot = pilot_of(nest.nodes[0].name, output_count)
     if pilot:
@@ -113,7 +113,7 @@ def _start_of(shape: tuple[int, ...], channels_first: bool) -> Shape:
 
 
 def _weights_at_most(stored: StoredModel) -> int:
-    """Return how many weights the network may have: those of its file, or a few million."""
+    """Return how many weights the network may have: as many as its file, but at least 4 million."""
     surely_affordable = 1 << 22
     in_file = sum(array.values.size for arrays in stored.weights.values() for array in arrays)
     return max(surely_affordable, in_file)
@@ -153,20 +153,23 @@ def _rebuilt_layers(
 
 # ---- pilots of donkeycar
 
-# name of a pilot's output -> its numbers, if they are not the steering alone: the probabilities of
-# 15 bins of steering from -1 to 1, or steering and throttle
+# name of a pilot's output -> how many numbers it has, if they are not the steering alone: the
+# probabilities of 15 bins of steering from -1 to 1, or 2, the steering and the throttle
 _OUTPUTS_OF_PILOTS = {"angle_out": BINS, "angle": BINS, "model_outputs": 2, "outputs": 2}
 
 
 def _steering_alone(model: keras.Model) -> keras.Model:
-    """Return a pilot of bins, or of steering and throttle, whose output is the steering alone."""
+    """Return a pilot with a further layer, so that its output is the steering alone.
+
+    model: a pilot whose output is bins of steering, or steering and throttle
+    """
     last = model.layers[-1]
     steering = keras.layers.Dense(1, use_bias=False, name="steering")
     pilot = keras.Sequential([model.inputs[0], *model.layers, steering], name=model.name)
     if last.units > 2:
-        # the steering of the most probable bin: times so large a factor, a softmax gives 1 for the
-        # largest number and 0 for the others, as argmax chooses; then the last layer weighs the
-        # bins by their steering
+        # the steering of the most probable bin: a softmax of numbers times a large factor gives 1
+        # for the largest number and 0 for the others, as argmax would; the added layer then weighs
+        # each bin by its steering
         sharpened = 1 << 20
         last.set_weights([array * sharpened for array in last.get_weights()])
         steering.set_weights([np.linspace(-1.0, 1.0, last.units)[:, np.newaxis]])

@@ -1,8 +1,9 @@
 """Read a Keras model that may lie in two files: its configuration, and its weights.
 
-model.to_json() and model.save_weights() write such files. They lie in one folder: NAME.json with
-NAME.h5 or NAME.weights.h5, or under a name that many use, or alone. A path of one of them finds the
-other.
+model.to_json() and model.save_weights() write such files. They lie in one folder, and the path of
+one is enough. The other is looked for by the same name (NAME.json and NAME.h5 or NAME.weights.h5),
+then by a usual name, such as model.json or weights.h5, then as the folder's only file with such an
+ending.
 """
 
 from dataclasses import replace
@@ -21,8 +22,9 @@ _USUAL_NAMES = ("model", "weights", "config", "architecture")
 def read_with_config(path: Path) -> StoredModel:
     """Return the content of a model file, with the configuration that may lie beside it.
 
-    path: of the whole model, of its weights, or of its configuration (.json). Raises
-    UnsupportedModel.
+    Raises UnsupportedModel.
+
+    path: path of the whole model, of its weights, or of its configuration (.json)
     """
     if path.suffix == ".json":
         config_path: Path | None = path
@@ -38,6 +40,7 @@ def read_with_config(path: Path) -> StoredModel:
 
 
 def _weights_beside(config_path: Path) -> Path:
+    """Return the file of weights that belongs to a configuration; raises UnsupportedModel."""
     weights_path = _beside(config_path, _WEIGHTS_ENDINGS)
     if weights_path is None:
         expected = config_path.parent / f"{_name_of(config_path)}.h5"
@@ -49,7 +52,10 @@ def _weights_beside(config_path: Path) -> Path:
 
 
 def _beside(path: Path, endings: tuple[str, ...]) -> Path | None:
-    """Return the file that belongs to `path`: of the same name, of a usual one, or the only one."""
+    """Return the file in the folder of `path` that belongs to it; None if that is not clear.
+
+    It has the same name, or a usual name, or is the only file with one of these endings.
+    """
     present = sorted({file for ending in endings for file in path.parent.glob(f"*{ending}")})
     for name in (_name_of(path), *_USUAL_NAMES):
         for ending in endings:
@@ -60,13 +66,18 @@ def _beside(path: Path, endings: tuple[str, ...]) -> Path | None:
 
 
 def _name_of(path: Path) -> str:
+    """Return NAME of NAME.json, NAME.h5 or NAME.weights.h5."""
     return path.name.removesuffix(path.suffix).removesuffix(".weights")
 
 
 def _read_config(config_path: Path | None, weights_path: Path) -> str:
-    """Return the configuration in the file of model.to_json()."""
+    """Return the configuration in the file of model.to_json(); raises UnsupportedModel.
+
+    weights_path: the file of weights, named in messages
+    """
     text = read_bytes(config_path, "settings") if config_path else b""
-    if not config_path or b"class_name" not in text:  # such as the history of a training
+    # a .json without class_name is something else, such as the history of a training
+    if not config_path or b"class_name" not in text:
         raise UnsupportedModel(
             "holds weights only; put the network's configuration (model.to_json()) beside it, as "
             f"{weights_path.with_suffix('.json')}"
@@ -74,6 +85,6 @@ def _read_config(config_path: Path | None, weights_path: Path) -> str:
     if _name_of(config_path) not in (*_USUAL_NAMES, _name_of(weights_path)):
         note(f"{weights_path}: its network is read from {config_path}, the only .json beside it")
     config = parse_json(text)
-    if isinstance(config, str):  # often the JSON text was written as JSON again
+    if isinstance(config, str):  # many programs write to_json(), a text, as JSON once more
         return config
     return text.decode()

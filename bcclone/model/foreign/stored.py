@@ -21,7 +21,8 @@ from bcclone.system.codec import check_regular, parse_json
 from bcclone.system.errors import first_line
 from bcclone.system.interrupts import interrupts_kept_from_children
 
-HEAD = "head"  # the array of an answer that holds its JSON; the others are called 0, 1, ...
+# name of the array that holds the JSON of an answer; arrays of weights are called "0", "1", ...
+HEAD = "head"
 _READER = "bcclone.model.foreign.stored_reader"
 
 
@@ -29,16 +30,17 @@ _READER = "bcclone.model.foreign.stored_reader"
 class NamedArray:
     """One array of weights."""
 
-    name: str  # in the file
+    name: str  # its name in the file
     values: Float32Array  # of any shape
 
 
-Weights = Mapping[str, Sequence[NamedArray]]  # by layer (.h5) or folder in the file (.keras)
+# layer (.h5) or folder in the file (.keras) -> its arrays
+Weights = Mapping[str, Sequence[NamedArray]]
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """The content of a file."""
+    """The content of a model file."""
 
     texts: Mapping[str, str]  # by name: model_config, keras_version, ...
     weights: Weights
@@ -61,7 +63,8 @@ def read_stored(path: Path) -> StoredModel:
     try:
         with np.load(io.BytesIO(done.stdout), allow_pickle=False) as answer:
             head = parse_json(answer[HEAD].tobytes())
-            # the arrays come in the order of the names; a refused file has neither
+            # the arrays are numbered in the order of their names in the head; for a refused file
+            # the answer has no arrays and no names
             arrays = iter([answer[str(number)] for number in range(len(answer.files) - 1)])
             weights = {
                 folder: [NamedArray(name, np.asarray(next(arrays), np.float32)) for name in names]
@@ -75,13 +78,14 @@ def read_stored(path: Path) -> StoredModel:
 
 
 def _run_reader(path: Path) -> "subprocess.CompletedProcess[bytes]":
+    """Run the process that reads a file; raises OSError or subprocess.TimeoutExpired."""
     # for a disk that does not respond; the process itself limits its processor time
     limit_seconds = 60.0
     slowest_bytes_per_second = 1 << 24
 
     # the process imports this installation's bcclone, and none in the current folder (-P)
     import_paths = [str(Path(__file__).parents[3])]
-    if inherited := os.environ.get("PYTHONPATH"):  # an empty one would be the current folder
+    if inherited := os.environ.get("PYTHONPATH"):  # an empty path would mean the current folder
         import_paths.append(inherited)
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(import_paths),
@@ -107,7 +111,7 @@ def _damaged(how: str) -> UnsupportedModel:
 
 
 def incomplete(error: Exception) -> str:
-    """Return the reason against a file that cannot be read to its end."""
+    """Return why a file is refused that cannot be read to its end."""
     return (
         f"not a complete model file: {first_line(error)}; save it again, or train the model again"
     )

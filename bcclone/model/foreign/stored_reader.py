@@ -31,13 +31,14 @@ from bcclone.system.hdf5_file import (
     read_attribute,
 )
 
-_NUMBERS_AT_MOST = 1 << 26  # of all arrays together
+_NUMBERS_AT_MOST = 1 << 26  # most numbers in all arrays of a file together
 
 
 def answer_for(path: Path) -> dict[str, Any]:
-    """Return the arrays of a file under their numbers, and under HEAD its texts and names.
+    """Return the arrays of the process's answer by their names: HEAD, "0", "1", ...
 
-    HEAD is JSON; if the file is refused, it holds the reason.
+    HEAD is JSON: the texts of the file, and the names of its arrays by layer or folder; for a file
+    that is refused, the reason. The others are the file's arrays.
     """
     head: dict[str, Any] = {"weights": {}}
     arrays: list[NamedArray] = []
@@ -49,7 +50,7 @@ def answer_for(path: Path) -> dict[str, Any]:
             arrays += named
     except (UnsupportedModel, UnfitContent) as error:
         head = {"weights": {}, "refused": str(error)}
-    except Exception as error:  # damaged files cause all kinds in h5py and zipfile
+    except Exception as error:  # damaged files cause errors of all kinds in h5py and zipfile
         head = {"weights": {}, "refused": incomplete(error)}
     answer: dict[str, Any] = {HEAD: np.frombuffer(json.dumps(head).encode(), np.uint8)}
     for number, array in enumerate(arrays):
@@ -58,15 +59,18 @@ def answer_for(path: Path) -> dict[str, Any]:
 
 
 def _limit(size: int) -> None:
-    """Limit the memory and the processor time of this process, for a file of so many bytes."""
-    if sys.platform == "win32":  # the clock of the parent process alone ends it
+    """Limit the memory and the processor time of this process.
+
+    size: bytes of the file to read
+    """
+    if sys.platform == "win32":  # there only the timeout in the parent process ends this one
         return
     import resource
 
     # several times what reading takes, imports included
     seconds = 3 + size // (1 << 26)
     addresses = (1 << 31) + 4 * size
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no memory dump on the disk
     for kind, most in ((resource.RLIMIT_AS, addresses), (resource.RLIMIT_CPU, seconds)):
         _, hard = resource.getrlimit(kind)
         if hard != resource.RLIM_INFINITY:
@@ -93,7 +97,7 @@ def _read(path: Path) -> tuple[dict[str, str], Weights]:
                 "a store, expected a model; train one with: bcclone model STORE -o model.h5"
             )
         if "layers" in stored or "_layer_checkpoint_dependencies" in stored:
-            # of save_weights() in Keras 3
+            # save_weights() of Keras 3 wrote it, without a configuration and a version
             return {"keras_version": "3"} | texts, read_folders(stored)
     raise UnsupportedModel("not a model file: it holds no Keras model")
 
@@ -102,7 +106,7 @@ def _read(path: Path) -> tuple[dict[str, str], Weights]:
 
 
 def read_texts(file: h5py.File) -> dict[str, str]:
-    """Return the text attributes: the configuration, the version of Keras, and those of bcclone."""
+    """Return the attributes that are texts: configuration, Keras version, backend, our own."""
     texts = {
         name: read_attribute(file, name, str)
         for name in file.attrs
@@ -116,7 +120,8 @@ def read_texts(file: h5py.File) -> dict[str, str]:
     return texts
 
 
-_Datasets = dict[str, list[tuple[str, h5py.Dataset]]]  # names and arrays, by layer or folder
+# layer or folder -> the name of each of its arrays, and the array, not yet read
+_Datasets = dict[str, list[tuple[str, h5py.Dataset]]]
 
 
 def read_layers(file: h5py.File) -> Weights:
@@ -141,7 +146,7 @@ def read_folders(file: h5py.File) -> Weights:
     Raises UnsupportedModel.
     """
     paths: list[str] = []
-    file.visit(paths.append)  # without links
+    file.visit(paths.append)  # visit() does not follow links
     datasets: _Datasets = {}
     for path in paths:
         folder, _, number = path.rpartition("/vars/")
@@ -153,11 +158,13 @@ def read_folders(file: h5py.File) -> Weights:
 
 
 def _is_beside_the_network(path: str) -> bool:
+    """Return whether an array belongs to the training, such as the optimizer's."""
     beside = ("optimizer", "seed_generator", "compile_metrics", "metrics", "_keras_api")
     return any(part.startswith(beside) for part in path.split("/"))
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
+    """Return the names that an attribute of a group lists; raises UnsupportedModel."""
     names_at_most = 4096
     if attribute not in group.attrs:
         raise UnsupportedModel(f"has no weights: {shown(group.name)} lacks its list {attribute}")
@@ -173,7 +180,10 @@ def _array(group: h5py.Group, path: str) -> h5py.Dataset:
 
 
 def _read_arrays(datasets: _Datasets) -> Weights:
-    """Read the arrays, unless they have too many numbers in all, or some that are not finite."""
+    """Read the arrays.
+
+    Raises UnsupportedModel for too many numbers in all, or numbers that are not finite.
+    """
     shapes = [array.shape for arrays in datasets.values() for _, array in arrays]
     numbers = sum(math.prod(shape) for shape in shapes)
     if numbers > _NUMBERS_AT_MOST:
@@ -200,7 +210,8 @@ def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
 
     Raises UnsupportedModel, or errors of zipfile, json and h5py.
     """
-    # 4 bytes a number, twice those of a network, since the optimizer may be in the file
+    # most bytes of model.weights.h5: 4 for each number, and twice the numbers of the network, since
+    # the optimizer's may be in it
     largest_weights = 8 * _NUMBERS_AT_MOST
     with zipfile.ZipFile(file) as archive:
         members = {item.filename: item for item in archive.infolist()}
@@ -218,7 +229,11 @@ def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
 
 
 def _other_archive(names: Sequence[str], missing: Collection[str]) -> str:
-    """Return what an archive is that is no model of Keras, by the names in it."""
+    """Return what an archive is that is no model of Keras.
+
+    names: names of the files in the archive
+    missing: names of the files that a .keras archive has and this one lacks
+    """
     file_names = {name.rpartition("/")[2] for name in names}
     if "data.pkl" in file_names:
         return "a model of PyTorch, expected a model file that Keras saved, .h5 or .keras"
@@ -234,7 +249,7 @@ def _other_archive(names: Sequence[str], missing: Collection[str]) -> str:
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
-    """Return the content of a member, after checking its size."""
+    """Return the content of a member; raises UnsupportedModel if it has more than `most` bytes."""
     if member.file_size > most:
         raise UnsupportedModel(
             f"its {member.filename} unpacks to {member.file_size} bytes, expected at most {most}"

@@ -18,10 +18,10 @@ from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import shown
 
-Layers = Mapping[Leaf, keras.Layer]
-_Arrays = Iterator[tuple[Leaf, Sequence[NamedArray]]]  # the arrays of each layer
+Layers = Mapping[Leaf, keras.Layer]  # stored layer -> its layer of today
+_Arrays = Iterator[tuple[Leaf, Sequence[NamedArray]]]  # the arrays of each stored layer
 
-# where Keras 3, and TensorFlow 2.12 to 2.15, keep the layers of a model in an archive
+# the folder of a model's layers in an archive of Keras 3, and of TensorFlow 2.12 to 2.15
 _FOLDERS = ("layers", "_layer_checkpoint_dependencies")
 
 
@@ -31,6 +31,9 @@ def assign_weights(
     """Give each layer its arrays.
 
     Raises UnsupportedModel if an array has another shape, is missing, or is left over.
+
+    mirrored: whether the kernels in the file are rotated by 180 degrees
+    channels_first: whether the file has the channels before the rows
     """
     if _folder_of_layers("", stored.weights):  # an archive
         by_layer = _by_folder(model, "", layers, stored.weights)
@@ -54,13 +57,17 @@ def assign_weights(
 def _in_todays_order(
     leaf: Leaf, named: Sequence[NamedArray], mirrored: bool, channels_first: bool
 ) -> list[Float32Array]:
-    """Return the arrays of a layer, a kernel as (rows, columns, channels, filters), as it acts."""
+    """Return the arrays of a layer, with a kernel as TensorFlow has it.
+
+    That is (rows, columns, channels, filters), not mirrored.
+    """
     arrays = [array.values for array in named]
     if leaf.kind not in CONVOLUTIONS or not arrays or arrays[0].ndim != 4:
         return arrays
     kernel, *others = arrays
     if channels_first and "nb_filter" in leaf.config:
-        # of Keras 1; later ones have rows and columns first, wherever the channels are
+        # a kernel of Keras 1, (filters, channels, rows, columns); later versions have rows and
+        # columns first, wherever an image has its channels
         kernel = kernel.transpose(2, 3, 1, 0)
     if mirrored:
         kernel = np.ascontiguousarray(kernel[::-1, ::-1])
@@ -77,7 +84,7 @@ def _assign(leaf: Leaf, layer: keras.Layer, arrays: list[Float32Array]) -> None:
         )
     layer.set_weights(arrays)
     if isinstance(layer, keras.layers.Normalization):
-        layer.finalize_state()  # it computes with constants that follow from its weights
+        layer.finalize_state()  # computes the constants that the layer derives from its weights
 
 
 def _has_weights(node: Leaf | Nest, layers: Layers) -> bool:
@@ -107,9 +114,13 @@ def _by_name(nest: Nest, layers: Layers, weights: Weights) -> _Arrays:
 
 
 def _of_unnamed(nest: Nest, node: Nest, layers: Layers, weights: Weights) -> list[NamedArray]:
-    """Return the arrays of a model within the model by its place.
+    """Return the arrays of a model within the model, found by its place; [] if that fails.
 
-    In Keras 1 the configuration lacks its name.
+    In Keras 1 the configuration lacks the name of such a model, but its arrays are stored under a
+    name. That is a name of no layer, and the first such name belongs to the first such model.
+
+    nest: the outer model
+    node: the model within it
     """
     if node.name or not _has_weights(node, layers):
         return []
@@ -124,9 +135,11 @@ def _of_unnamed(nest: Nest, node: Nest, layers: Layers, weights: Weights) -> lis
 
 
 def _split(nest: Nest, layers: Layers, arrays: list[NamedArray]) -> _Arrays:
-    """Divide the arrays of a model within the model.
+    """Yield the arrays of each layer of a model within the model.
 
-    The file has the trainable weights of all its layers first, and then the others of all layers.
+    The file has the trainable weights of all these layers first, and then their other weights.
+
+    arrays: the arrays that are stored under the model's name
     """
     remaining = iter(arrays)
     divided: dict[Leaf, list[NamedArray]] = {leaf: [] for leaf in nest.leaves()}
@@ -164,7 +177,7 @@ def _by_folder(nest: Nest, prefix: str, layers: Layers, weights: Weights) -> _Ar
         folders = _folders_of(kind, folder_names)
         place = counts.get(kind, 0)
         counts[kind] = place + 1
-        if is_left_out and not folders:  # it has no weights
+        if is_left_out and not folders:  # a layer of this class has no weights
             continue
         if place >= len(folders):
             raise UnsupportedModel(f"has no weights of {shown(node.name)} ({node.kind[:40]})")

@@ -24,11 +24,11 @@ _TIME_DISTRIBUTED = "TimeDistributed"
 Size = tuple[int | None, int | None]  # rows and columns, None where they are not known
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # a key of dicts, by its identity: its config has no hash
 class Leaf:
     """One layer as stored."""
 
-    kind: str  # its class
+    kind: str  # its class in the file
     name: str
     config: Mapping[str, Any]  # its arguments
     over_time: str = ""  # name of the TimeDistributed around it, "" if there is none
@@ -44,13 +44,12 @@ class Nest:
     A TimeDistributed has one node, the layer or the model that it applies.
     """
 
-    kind: str  # its class
+    kind: str  # its class in the file
     name: str
-    nodes: "tuple[Leaf | Nest, ...]"  # in their order
+    nodes: "tuple[Leaf | Nest, ...]"  # its layers and models, in the order in which they run
     config: Mapping[str, Any] = field(default_factory=dict)  # arguments of a TimeDistributed
     left_out: tuple[Leaf, ...] = ()  # nodes that lead to other outputs than the steering
-    # the output that is taken as the steering although its name does not say so; "" if its name
-    # says so
+    # the output that is taken as the steering although its name does not say so; "" if it is sure
     guessed: str = ""
 
     @property
@@ -88,9 +87,10 @@ def read_tree(config: Mapping[str, Any], size: Size) -> tuple[Nest, tuple[int, .
 
 
 def _nest(config: Mapping[str, Any], over_time: str = "") -> Nest:
-    """Return a Sequential or Functional model.
+    """Return a Sequential or Functional model; raises UnsupportedModel.
 
-    over_time: as in Leaf, for its layers
+    config: the model as stored
+    over_time: name of the TimeDistributed around the model, "" if there is none
     """
     kind = config["class_name"]
     inner = config["config"]
@@ -109,7 +109,7 @@ def _nest(config: Mapping[str, Any], over_time: str = "") -> Nest:
         layer_configs = inner["layers"]
         name = inner.get("name", "")
 
-    # the order of a graph follows from what its layers take
+    # put the layers of a graph in order, which follows from the inputs that each layer takes
     unused: set[str] = set()
     guessed = ""
     if kind in _GRAPHS:
@@ -120,13 +120,17 @@ def _nest(config: Mapping[str, Any], over_time: str = "") -> Nest:
 
     nodes = tuple(_node(layer_config, over_time) for layer_config in layer_configs)
     left_out = tuple(node for node in nodes if isinstance(node, Leaf) and node.name in unused)
-    if len(left_out) < len(unused):  # a nested model is among them
+    if len(left_out) < len(unused):  # a nested model leads to another output
         raise branches(unused)
     return Nest(kind, str(name), nodes, left_out=left_out, guessed=guessed)
 
 
 def _node(item: Mapping[str, Any], over_time: str = "") -> Leaf | Nest:
-    """Return a layer or a nested model."""
+    """Return a layer or a nested model; raises UnsupportedModel.
+
+    item: the layer or model as stored
+    over_time: as in _nest()
+    """
     kind = item["class_name"]
     config = item["config"]
     if kind in _CHAINS | _GRAPHS:
@@ -141,7 +145,7 @@ def _node(item: Mapping[str, Any], over_time: str = "") -> Leaf | Nest:
         applied = _node(config["layer"], name or "each_frame")
         return Nest(_TIME_DISTRIBUTED, name, (applied,), config)
 
-    # Keras 3 says where a class comes from
+    # Keras 3 says where a class comes from; "package>class" is a class of another program
     registered_name = str(item.get("registered_name") or "")
     module = str(item.get("module") or "keras")
     if ">" in registered_name or "keras" not in module:
@@ -176,7 +180,11 @@ def _declared_shape(config: Mapping[str, Any], first: Leaf | Nest) -> Any:
 
 
 def _input_shape(declared: Any, size: Size) -> tuple[int, ...]:
-    """Return the shape of an image or of a window, without the batch; raises UnsupportedModel."""
+    """Return the shape of an image or of a window, without the batch; raises UnsupportedModel.
+
+    declared: as _declared_shape() returns it
+    size: rows and columns, where these are not declared
+    """
     largest_extent = 1024
     shape = declared
     if isinstance(shape, list) and len(shape) == 1 and isinstance(shape[0], list):

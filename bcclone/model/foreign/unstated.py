@@ -1,7 +1,8 @@
 """Decide what the files of other programs do not state.
 
-That is how frames are prepared, and which of several outputs is the steering. A note names a guess
-that is not certain; where no guess is possible, an error names the option that states it.
+They do not state how frames are prepared, nor which of several outputs is the steering. A note
+tells of a guess that is not certain; where no guess is possible, an error names the option with
+which the user states it.
 """
 
 import shlex
@@ -13,15 +14,16 @@ from bcclone.model.model_path import is_litert
 from bcclone.system.errors import UserError, shown
 from bcclone.system.progress import note
 
-# a categorical pilot of donkeycar divides the steering from -1 to 1 into so many bins, and gives a
-# probability for each
+# into how many bins a categorical pilot of donkeycar divides the steering from -1 to 1; its output
+# is the probability of each bin
 BINS = 15
 
 
 def pilot_of(input_name: str, numbers: int) -> str:
     """Return the class of a pilot of donkeycar (parts/keras.py), "" for another network.
 
-    numbers: how many numbers its output for the steering has
+    input_name: name of the network's input
+    numbers: how many numbers the output has that tells the steering
     """
     if "img_in" not in input_name:
         return ""
@@ -29,6 +31,7 @@ def pilot_of(input_name: str, numbers: int) -> str:
 
 
 def guess_of_output(path: Path, name: str) -> str:
+    """Return the note that the output `name` is taken as the steering."""
     return (
         f"{path}: no name of its outputs says which is the steering: {shown(name)} is taken; "
         "check that it is"
@@ -40,19 +43,21 @@ def declared_preprocessing(
 ) -> Preprocessing:
     """Return how the frames of another program's model are prepared, which its file does not state.
 
-    Says in a note that nothing scales the pixels. Raises UserError when such images do not fit the
-    network.
+    A note warns if nothing scales the pixels. Raises UserError if images that are prepared in this
+    way do not fit the network, or if `how` is missing.
 
-    how: a definition, or its text, in which the size may be missing; None for that of donkeycar
-    shape: rows, columns and channels of the network's input, after the frames of a window
-    pilot: of donkeycar, as pilot_of() names it
-    scale: the likely one, "" if a layer of its own scales the pixels
+    how: a definition, or its text, in which the size may be missing; None for a pilot of donkeycar
+        alone, which prepares its pictures in one way
+    shape: rows, columns and channels of the network's input; for windows, the frames before these
+    pilot: class of a pilot of donkeycar, as pilot_of() returns it
+    scale: how the author's program probably scaled the pixels, such as "0..1"; "" if a layer of
+        the network scales them
     """
     *_, rows, columns, channels = shape
     frames = "frames x " if len(shape) == 4 else ""
     takes = f"its network takes {_extents(shape)} ({frames}rows x columns x channels)"
 
-    # donkeycar prepares its pictures in one way
+    # a pilot of donkeycar needs no preprocessing
     if how is None and pilot:
         how = _text(_colors(channels), scale)
         note(
@@ -60,7 +65,7 @@ def declared_preprocessing(
             f"{columns}x{rows}, {how}"
         )
 
-    # what cannot be prepared, or is not said
+    # refuse an input that cannot be prepared, and a preprocessing that is missing or does not fit
     if channels not in (1, 3):
         raise UserError(
             f"{path}: {takes}; frames stacked as channels, and channels that come first, are not "
@@ -82,8 +87,8 @@ def declared_preprocessing(
             f"{_extents(preprocessing.shape)}; {remedy}"
         )
 
-    # pixels that were probably scaled by the author's program, whose answers are far beyond full
-    # steering without
+    # the author's program probably scaled the pixels; the answers to pixels of 0 to 255 would lie
+    # far beyond full steering
     if scale and not preprocessing.scale:
         _note_unscaled(path, preprocessing)
     return preprocessing
@@ -100,7 +105,12 @@ def _note_unscaled(path: Path, preprocessing: Preprocessing) -> None:
 
 
 def _fitting_texts(rows: int, columns: int, channels: int, scale: str) -> list[str]:
-    """Return texts for --preprocess that make images of this shape: presets, or a usual one."""
+    """Return texts for --preprocess that make images of this shape.
+
+    They are presets, or, if none fits, a usual crop and size.
+
+    scale: as declared_preprocessing() takes it
+    """
     texts = []
     for name, preset in PRESETS.items():
         if preset.shape != (rows, columns, channels):

@@ -1,5 +1,6 @@
-"""What running a LiteRT file costs, by its operations; TensorFlow is loaded only when a file is
-read.
+"""The content of a LiteRT file -> what running it costs, counted by its operations.
+
+Importing this loads no TensorFlow; reading a file does.
 """
 
 import math
@@ -7,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# names of operations
+# names of operations in LiteRT files; MULTIPLYING are those that multiply by weights
 DENSE = "FULLY_CONNECTED"
 _DEPTHWISE = "DEPTHWISE_CONV_2D"
 _TRANSPOSED = "TRANSPOSE_CONV"
@@ -33,18 +34,20 @@ class Operation:
 
     name: str
     output: str  # name of what it computes
-    numbers: int  # how many these are
-    # of a convolution, a dense layer, or a product of matrices, whose second one these are; else 0
+    numbers: int  # how many numbers it computes
+    # numbers in the second input of an operation in MULTIPLYING, which is its weights, or the
+    # second matrix of a product; 0 for other operations
     weights: int
-    multiply_adds: int  # of the same operations, else 0
+    multiply_adds: int  # of an operation in MULTIPLYING; 0 for other operations
 
 
-_FREE = {"RESHAPE", "DEQUANTIZE"}  # a view, and a conversion of weights, which is done once
-# multiply-adds a second on one core: a quarter of what the authors of XNNPACK measured on all four
-# (README of google/XNNPACK, 2020), MobileNet v1 with its 569 million in 115 and 75 ms
+# operations that take no time: a view, and a conversion of weights, which is done once
+_FREE = {"RESHAPE", "DEQUANTIZE"}
+# board -> multiply-adds a second on one core: a quarter of what the authors of XNNPACK measured on
+# all four cores (README of google/XNNPACK, 2020): 115 and 75 ms for the 569 million of MobileNet v1
 _BOARDS = {"Raspberry Pi 3B+": 569e6 / 0.115 / 4, "Raspberry Pi 4": 569e6 / 0.075 / 4}
-# one other operation takes as long as so many multiply-adds; 2.1 on x86, rounded up
-# (benchmarks/lab-log/2026-11.md)
+# computing a number by another operation takes as long as so many multiply-adds: 2.1 on x86, here
+# rounded up (benchmarks/lab-log/2026-11.md)
 _OTHER_OPERATION = 3
 
 
@@ -82,13 +85,18 @@ def steps_of_file(content: bytes) -> Iterator[Operation]:
     }
     for graph in model.subgraphs:
         for operator in graph.operators:
-            # old files have the code in the one field, new ones in the other
+            # old files have the operation's number in one field, new files in the other
             code = model.operatorCodes[operator.opcodeIndex]
             name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
             yield _operation(name, operator, graph.tensors)
 
 
 def _operation(name: str, operator: Any, tensors: Sequence[Any]) -> Operation:
+    """Return an operation of a file.
+
+    operator: the operation in the file's format
+    tensors: all tensors of the operation's graph
+    """
     output = tensors[operator.outputs[0]]
     numbers = math.prod(_shape(output))
     weights = 0
@@ -107,8 +115,9 @@ def _shape(tensor: Any) -> list[int]:
 def _multiply_adds(name: str, numbers: int, shapes: Sequence[Sequence[int]], options: Any) -> int:
     """Return the multiply-adds of an operation.
 
-    numbers: how many it computes
-    shapes: of its inputs, weights second
+    numbers: how many numbers it computes
+    shapes: shapes of its inputs; the second one is the weights
+    options: its options in the file's format
     """
     if name == _PRODUCT:
         axis = -1
@@ -125,7 +134,7 @@ def _multiply_adds(name: str, numbers: int, shapes: Sequence[Sequence[int]], opt
 
 
 def _read(content: bytes) -> tuple[Any, Any]:
-    """Return the module of the format, and the file's root."""
+    """Return TensorFlow's module of the LiteRT format, and the file's content as its objects."""
     from tensorflow.lite.python import schema_py_generated as schema
 
     return schema, schema.ModelT.InitFromPackedBuf(content, 0)

@@ -19,7 +19,7 @@ FORMATS = {  # name: (ending of the file, description)
 TFLITE = (LITERT, DONKEYCAR)
 FLOAT16 = "float16"
 INT8 = "int8"
-_THROTTLE = 0.2  # with which donkeycars drive slowly
+_THROTTLE = 0.2  # throttle of a donkeycar that drives slowly
 # settings that only some formats have
 _TFLITE_SETTINGS = ("quantize",)
 _DONKEYCAR_SETTINGS = ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph")

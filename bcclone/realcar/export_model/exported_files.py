@@ -1,8 +1,8 @@
 """Write a model, with the preparation of its frames, as ONNX or LiteRT, and run such files.
 
-All hold one function with the interface of the exported network; its weights are constants, because
-TensorFlow's converters lose Keras 3's variables. Keras's own model.export() knows neither the
-preparation nor the states.
+A file holds one function with the interface of the exported network. Its weights are constants,
+because TensorFlow's converters lose Keras 3's variables. Keras's own model.export() knows neither
+the preparation nor the states.
 
 LiteRT with --quantize int8 computes convolutions and large dense layers with whole numbers. All
 else stays float32: the preparation of the frames, and small dense layers, in which rounding costs
@@ -58,10 +58,11 @@ def write_exported(
         path.write_bytes(_litert_content(interface, settings.quantize, calibration))
 
 
-_DRIVES = "drives"  # the name of the first axis
+_DRIVES = "drives"  # name of the first axis of each input and output, which may have any size
 
 
 def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
+    """Return the content of an ONNX file; raises UserError for layers that ONNX lacks."""
     import onnx
     import tf2onnx
 
@@ -78,9 +79,9 @@ def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
             input_signature=list(specs.values()),
             opset=OPSET,
         )
-        # what tf2onnx does not know, it leaves in the graph
+        # tf2onnx leaves operators that it does not know in the graph; the check finds them
         onnx.checker.check_model(model, full_check=True)
-    except Exception as error:  # tf2onnx, TensorFlow and onnx raise all kinds
+    except Exception as error:  # tf2onnx, TensorFlow and onnx raise errors of all kinds
         raise UserError(
             f"this network cannot be written as ONNX: {first_line(error)}; export with --to litert"
         ) from None
@@ -126,18 +127,18 @@ def _litert_content(
         converter.target_spec.supported_types = [tf.float16]
     try:
         if quantize == INT8:
-            with standard_error_captured():  # a line about its settings
+            with standard_error_captured():  # TensorFlow prints a line about the converter
                 return _int8_content(converter, calibration)
         return bytes(converter.convert())
-    except Exception as error:  # TensorFlow raises all kinds
+    except Exception as error:  # TensorFlow raises errors of all kinds
         remedy = "leave --quantize out, or export with --to onnx"
         raise UserError(
             f"this network cannot be written for LiteRT: {first_line(error)}; {remedy}"
         ) from None
 
 
-_SMALL_DENSE = 1 << 14  # weights of a dense layer that stays float32
-# what computes with int8 beside MULTIPLYING
+_SMALL_DENSE = 1 << 14  # a dense layer with fewer weights stays float32
+# operations that compute with int8, beside MULTIPLYING
 _POOLING = {"MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "REDUCE_MAX", "PAD", "RESHAPE", "SOFTMAX"}
 _ACTIVATIONS = {
     "ELU",
@@ -153,8 +154,10 @@ _ACTIVATIONS = {
 
 
 def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
+    """Return a LiteRT file that computes the network with whole numbers."""
     converter.representative_dataset = lambda: (dict(inputs) for inputs in calibration)
-    # the public way quantizes the preparation of the frames, too
+    # TensorFlow's public way would quantize the preparation of the frames, too. So the converter
+    # only measures the ranges of numbers, and mlir_quantize() quantizes what is not listed
     converter._experimental_calibrate_only = True
     # TensorFlow warns that its own interpreter is old
     with warnings.catch_warnings(action="ignore", category=UserWarning):
@@ -168,7 +171,7 @@ def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
         calibrated,
         denylisted_ops=sorted(float_operations),
         denylisted_nodes=small_layers,
-        # runtimes before 2.10 compute them wrongly, without an error
+        # TensorFlow Lite before 2.10 computes such layers wrongly, without an error
         disable_per_channel_for_dense_layers=True,
     )
     return bytes(content)
@@ -178,13 +181,16 @@ def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
 
 
 def open_exported(path: Path, kind: str) -> Run:
-    """Return a function that runs a file of a format for one drive, on one core."""
+    """Return a function that runs a file for one drive, on one core.
+
+    kind: the file's format, of FORMATS
+    """
     if kind == ONNX:
         return _onnx_run(OnnxModel(path))
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    # donkeycar 5.3 with tflite-runtime runs signatures before memory is allocated, for which
-    # XNNPACK is left out
+    # donkeycar 5.3 with tflite-runtime runs a signature before memory is allocated, for which it
+    # leaves XNNPACK out; the same here
     resolver = OpResolverType.AUTO
     if kind == DONKEYCAR:
         resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -206,48 +212,54 @@ def _onnx_run(model: OnnxModel) -> Run:
 
 @dataclass(frozen=True)
 class Differences:
-    """How far the answers of an exported file are from its model's, and from what was written."""
+    """How far the answers of an exported file are from two others, on some frames."""
 
-    steering: FloatArray  # from the model's, which prepares frames with OpenCV, (frames,)
-    # the greatest of each output from what TensorFlow computes for the file, (frames, outputs)
+    # distance of the steering from that of the model, which prepares frames with OpenCV, (frames,)
+    steering: FloatArray
+    # greatest distance of each output from what TensorFlow computes for the function that was
+    # written into the file, (frames, outputs)
     written: FloatArray
 
 
 def differences(interface: Interface, exported: Run, frames: Sequence[Image]) -> Differences:
-    """Return how far the answers of an exported file are apart on frames, NaN where one is NaN."""
+    """Return how far the answers of an exported file are from others; NaN where an answer is NaN.
+
+    exported: runs the file
+    frames: what the camera took
+    """
     steering = []
     written = []
     for inputs in interface.inputs_of(frames):
         answers = exported(inputs)
         expected = {name: np.asarray(value) for name, value in interface.graph(**inputs).items()}
         written.append([np.max(np.abs(expected[name] - answers[name])) for name in expected])
-        first = next(iter(interface.outputs))  # whose first number is the steering
+        first = next(iter(interface.outputs))  # the first number of this output is the steering
         steering.append(np.max(np.abs(interface.own(inputs)[first] - answers[first])[:, 0]))
     return Differences(np.array(steering), np.array(written))
 
 
-_TOLERANCE = 1e-3  # of the greatest difference, which the runtime's rounding may make
-_QUANTIZED_TOLERANCE = 0.01  # of the mean difference, which smaller weights may make
+_TOLERANCE = 1e-3  # greatest difference that the rounding of a runtime may make
+_QUANTIZED_TOLERANCE = 0.01  # largest mean difference that smaller weights may make
 
 
 def check_answers(
     path: Path, settings: ExportModelSettings, interface: Interface, frames: Sequence[Image]
 ) -> Differences:
-    """Return how far the answers of an exported file are apart on these frames.
+    """Return how far the answers of an exported file are from others on these frames.
 
-    Raises UserError for a file that cannot be run, and for one that does not compute what was
-    written into it: by more than rounding explains, or where the weights are smaller, by more than
+    Raises UserError for a file that cannot be run, or does not compute what was written into it:
+    its answers differ by more than rounding explains, or with smaller weights, by more than
     _QUANTIZED_TOLERANCE in the mean.
     """
     refused = f"{settings.path}: not written, because"
     remedy = "export it with another --to, and report this"
     try:
         apart = differences(interface, open_exported(path, settings.to), frames)
-    except Exception as error:  # of the runtime, for what the converter wrote wrongly
+    except Exception as error:  # a runtime raises errors of all kinds for a wrong file
         raise UserError(f"{refused} it cannot be run: {first_line(error)}; {remedy}") from None
     greatest = float(np.max(apart.written))
     mean = float(np.max(np.mean(apart.written, axis=0)))
-    if settings.quantize and not mean <= _QUANTIZED_TOLERANCE:
+    if settings.quantize and not mean <= _QUANTIZED_TOLERANCE:  # `not <=`: also for NaN
         more = "use no --quantize"
         if settings.quantize == INT8:
             more = "use --quantize float16, or --calibrate with pictures of more of the road"
@@ -265,8 +277,8 @@ def check_answers(
     return apart
 
 
-_TIMED = 100  # answers
-_WARM_UP = 10  # of these, which are not counted
+_TIMED = 100  # answers that are timed
+_WARM_UP = 10  # the first of these, which are slower and do not count
 
 
 def median_ms(path: Path, kind: str, interface: Interface, frames: Sequence[Image]) -> float:

@@ -20,7 +20,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 
 Pixels = npt.NDArray[np.int32]
-_INTERPOLATIONS = ("linear", "area")  # those that TensorFlow samples at the same places
+_INTERPOLATIONS = ("linear", "area")  # for these, TensorFlow samples at the same places as OpenCV
 
 
 def check_preparation(model: Path, preprocessing: Preprocessing) -> None:
@@ -37,10 +37,12 @@ def check_preparation(model: Path, preprocessing: Preprocessing) -> None:
 
 
 def prepare(pictures: Any, preprocessing: Preprocessing, framing: Framing | None = None) -> Any:
-    """Return the network's inputs: whole numbers from 0 to 255.
+    """Return the network's inputs, float32 (pictures, height, width, channels).
 
-    pictures: RGB, 0 to 255 (pictures, rows, columns, 3), of the framing's size; frames of the
-    simulator without one. The result is float32 (pictures, height, width, channels).
+    They are whole numbers from 0 to 255.
+
+    pictures: RGB, 0 to 255 (pictures, rows, columns, 3), of the framing's size; without a framing,
+        frames of the simulator
     """
     images = tf.cast(pictures, tf.float32)
     if framing:
@@ -61,10 +63,12 @@ def prepare(pictures: Any, preprocessing: Preprocessing, framing: Framing | None
 
 
 def _resized(images: Any, width: int, height: int, interpolation: str) -> Any:
-    """Return images, (images, rows, columns, channels), of this size.
+    """Return images, (images, rows, columns, channels), resized.
 
-    LiteRT and ONNX have no resizing by area: a mean over whole pixels of a size that linear
-    interpolation reaches.
+    LiteRT and ONNX have no resizing by area. In its place, images are resized linearly to a whole
+    multiple of the size, and each block of pixels is averaged.
+
+    interpolation: "linear" or "area"
     """
     rows, columns = images.shape[1:3]
     down = 1
@@ -81,7 +85,7 @@ def _resized(images: Any, width: int, height: int, interpolation: str) -> Any:
 
 
 def _blurred(images: Any, size: int) -> Any:
-    """Return images blurred by a Gaussian kernel of so many rows and columns."""
+    """Return images blurred by a Gaussian kernel of `size` rows and columns."""
     kernel = cv2.getGaussianKernel(size, 0)
     weights = np.repeat((kernel @ kernel.T)[:, :, np.newaxis, np.newaxis], images.shape[3], axis=2)
     edge = (size // 2, size // 2)
@@ -97,17 +101,19 @@ def _recolored(images: Any, preprocessing: Preprocessing) -> Any:
 
 
 def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> Any:
-    """Return what the preprocessing keeps of the frames that pictures become.
+    """Return the region of the frames that the preprocessing keeps.
 
-    A preprocessing that samples single pixels of a frame samples the picture at their places
-    instead.
+    A plain preprocessing (see is_plain) would resize this region next; then the result has the
+    final size already, so that the pictures are sampled only once.
     """
+    # the places in the picture that a frame's pixels show, (rows, columns, 2): column and row
     if framing.lens:
         sampling = sampling_of(framing)
         width = sampling.width
         height = sampling.height
         places = sampling.corner + sampling.fraction / STEPS_PER_PIXEL
     else:
+        # cut the rows and columns that the framing states; None keeps all of them
         pictures = pictures[
             :, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))
         ]
@@ -118,6 +124,7 @@ def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> An
         across = (np.arange(FRAME_WIDTH) + 0.5) * width / FRAME_WIDTH - 0.5
         down = (np.arange(FRAME_HEIGHT) + 0.5) * height / FRAME_HEIGHT - 0.5
         places = np.stack(np.meshgrid(across, down), axis=-1)
+    # only the places of the pixels that the preprocessing keeps
     left, top, right, bottom = preprocessing.region
     places = places[top:bottom, left:right]
     if preprocessing.is_plain:
@@ -127,9 +134,10 @@ def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> An
 
 
 def _sampled(pictures: Any, places: FloatArray) -> Any:
-    """Return the pixels of pictures at these places, linearly interpolated.
+    """Return the colours of pictures at these places, linearly interpolated.
 
-    places: column and row, (height, width, 2).
+    pictures: (pictures, rows, columns, 3)
+    places: column and row of each pixel of the result, (height, width, 2)
     """
     rows, columns = pictures.shape[1:3]
     # beyond the picture, its edge is repeated

@@ -1,13 +1,14 @@
-"""The interface of an exported file, which TensorFlow computes for the file, and the model itself
-to compare.
+"""The inputs and outputs of an exported file, and two ways to compute the outputs.
 
-A computation takes inputs by name and returns outputs by name. There are two interfaces:
+TensorFlow computes them for the file; the model itself computes them to compare. Both take inputs
+by name and return outputs by name. There are two interfaces:
 
-- frames: whole frames of the simulator, and the states of a recurrent network;
-- donkeycar 5, type tflite_linear: a picture of its camera to angle and throttle. donkeycar 5.3
+- frames: from whole frames of the simulator, and the states of a recurrent network, to the
+  network's numbers and the new states;
+- donkeycar 5, type tflite_linear: from a picture of its camera to angle and throttle. donkeycar 5.3
   (parts/interpreter.py, parts/keras.py) gives one input, float32 (1, height, width, 3) of 0 to 1,
-  RGB. It reads two outputs of (1, 1) in the alphabetical order of their names, which here are those
-  of its own linear models.
+  RGB. It reads two outputs of (1, 1) in the alphabetical order of their names; here they have the
+  names of donkeycar's own linear models.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,17 +36,18 @@ Inputs = Mapping[str, Any]
 Outputs = dict[str, Float32Array]
 Run = Callable[[Inputs], Outputs]
 Shapes = Mapping[str, tuple[int, ...]]
-# angle, (cars, 1), and the network's numbers, (cars, outputs) -> throttle, (cars, 1)
+# the throttle of a donkeycar: angle, (cars, 1), and the network's numbers, (cars, outputs) ->
+# throttle, (cars, 1)
 Law = Callable[[Any, Any], Any]
 
-# names of donkeycar's own models
+# names of the input and the outputs of donkeycar's own models
 PICTURE = "img_in"
 ANGLE = "n_outputs0"
 THROTTLE = "n_outputs1"
 
 _PREDICTS = [output.predict for output in OUTPUTS]
-_SPEED = _PREDICTS.index("speed")  # columns of a network's numbers
-_THROTTLE = _PREDICTS.index("throttle")
+_SPEED = _PREDICTS.index("speed")  # column of the speed in a network's numbers
+_THROTTLE = _PREDICTS.index("throttle")  # column of the throttle
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,19 @@ class Interface:
     """The inputs and outputs of an exported file, and what it computes."""
 
     inputs: Shapes  # the shape of each by its name, without the number of drives
-    outputs: Shapes
+    outputs: Shapes  # the same for the outputs; the first number of the first one is the steering
     graph: Callable[..., Mapping[str, Any]]  # computes the outputs from the inputs in TensorFlow
-    own: Run  # the same by the model itself, with OpenCV
-    # camera frames, uint8 (height, width, 3) -> the inputs of one drive
+    own: Run  # computes the outputs by the model itself, which prepares frames with OpenCV
+    # camera frames, uint8 (height, width, 3) -> the inputs for each frame, for one drive
     inputs_of: Callable[[Sequence[Image]], Iterable[Inputs]]
     camera: tuple[int, int]  # width and height of the frames
-    throttle: str = ""  # where that of a donkeycar comes from
+    throttle: str = ""  # where the throttle of a donkeycar comes from, in words
 
     def specs(self, drives: int | None) -> dict[str, tf.TensorSpec]:
-        """Return how TensorFlow describes the inputs; drives: None for any number."""
+        """Return how TensorFlow describes the inputs.
+
+        drives: number of drives in a call, None for any number
+        """
         specs = {}
         for name, shape in self.inputs.items():
             dtype = tf.float32
@@ -97,7 +102,7 @@ def frame_interface(file: ModelFile) -> Interface:
     def graph(**inputs: Any) -> Mapping[str, Any]:
         with constants():
             frames = inputs.pop(FRAME)
-            if not steps:  # the frames of a window one after the other
+            if not steps:  # the frames of all windows are prepared as single frames
                 frames = tf.reshape(frames, (-1, height, width, 3))
             images = tf.cast(prepare(frames, prepared), dtype)
             return answers(images, list(inputs.values()))
@@ -134,7 +139,7 @@ def _frame_inputs(
     if file.steps:  # the states stand for the frames before
         length = 1
     for number in range(len(frames)):
-        # before the first frame, it is repeated
+        # the first frame is repeated in windows that begin before it
         window = [frames[max(number - back, 0)] for back in reversed(range(length))]
         inputs: dict[str, Any] = {FRAME: np.stack(window).reshape(1, *shape)}
         for name, sizes in states.items():
@@ -176,7 +181,7 @@ def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Inter
     def inputs_of(pictures: Sequence[Image]) -> Iterable[Inputs]:
         """Yield the input for each picture as donkeycar makes it."""
         for picture in pictures:
-            # the product in float64, then float32
+            # donkeycar multiplies in float64, and then converts to float32
             fractions = picture.astype(np.float64) * (1.0 / 255.0)
             yield {PICTURE: fractions.astype(np.float32)[np.newaxis]}
 
@@ -219,9 +224,9 @@ def _donkeycar_framing(file: ModelFile, settings: ExportModelSettings) -> Framin
 
 
 def throttle_law(settings: ExportModelSettings, outputs: int) -> tuple[Law, str]:
-    """Return how the throttle follows from the answer of a network, and the words for it.
+    """Return the law by which the throttle follows from the answer of a network, and its words.
 
-    The throttle that a network predicts is taken unless another law is asked for.
+    The throttle that a network predicts is taken unless the settings ask for another law.
 
     outputs: how many numbers the network answers
     """
@@ -271,9 +276,9 @@ def _to_numpy(values: Mapping[str, Any]) -> Outputs:
 
 
 def _calibrated(numbers: Any, calibration: SteeringCalibration | None) -> Any:
-    """Return a network's numbers with its steering, the first, as that of a car, -1 to 1.
+    """Return a network's numbers, with the steering turned into the car's, -1 to 1.
 
-    numbers: (drives, outputs)
+    numbers: (drives, outputs); the first column is the steering
     """
     if calibration is None:
         return numbers

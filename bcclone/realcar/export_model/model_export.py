@@ -40,22 +40,22 @@ if TYPE_CHECKING:  # these load TensorFlow
 class ExportModelResult:
     """An exported model."""
 
-    model: str
-    output: str  # the file written
-    to: str  # its format
-    megabytes: float
-    inputs: dict[str, tuple[int, ...]]  # the shape of each, without the number of drives
-    outputs: dict[str, tuple[int, ...]]
+    model: str  # path of the model
+    output: str  # path of the file written
+    to: str  # format of the file, of FORMATS
+    megabytes: float  # size of the file
+    inputs: dict[str, tuple[int, ...]]  # name -> shape, without the number of drives
+    outputs: dict[str, tuple[int, ...]]  # name -> shape, without the number of drives
     preprocessing: str  # description of how the file prepares the frames
-    frames: int  # in the comparison with the model
-    frames_of: str  # where they are from, in words
-    # of the steering on them, from that of the model, which prepares frames with OpenCV
+    frames: int  # number of frames on which the file was compared with the model
+    frames_of: str  # where these frames are from, in words
+    # how far the file's steering is from the model's on these frames
     greatest_difference: float
     mean_difference: float
-    unreadable: int  # pictures of --calibrate that could not be read
+    unreadable: int  # number of pictures of --calibrate that could not be read
     milliseconds: float  # median time of an answer on this machine, on one core
-    throttle: str  # where that of a donkeycar comes from, in words, else ""
-    costs: Costs | None  # of a LiteRT file
+    throttle: str  # where the throttle of a donkeycar comes from, in words; "" for other formats
+    costs: Costs | None  # what an answer of a LiteRT file costs; None for ONNX
 
     def as_text(self) -> str:
         """Return the file's shapes, how it answers, what that costs, and where it can run."""
@@ -102,7 +102,7 @@ def _cost_lines(costs: Costs) -> list[str]:
     ]
 
 
-_ROAD_PICTURES = 20  # along the lake track
+_ROAD_PICTURES = 20  # pictures along the simulated lake track, for a comparison without --calibrate
 _WRITERS = {  # extra -> the package that it brings
     ONNX: "tf2onnx",
     LITERT: "ai_edge_litert.interpreter",
@@ -213,22 +213,24 @@ def road_pictures(count: int, camera: tuple[int, int]) -> list[Image]:
     return pictures
 
 
-# as in recordings, in tables and in tubs
+# names of side cameras' pictures in recordings, in folders with a table, and in tubs
 _SIDE_CAMERA = re.compile(r"(left|right)_|\d+_(cam_image_array_)?(left|right)_?\.", re.IGNORECASE)
-_MOST_PICTURES = 400
-_FEWEST_PICTURES = 20
+_MOST_PICTURES = 400  # pictures of --calibrate that are used
+_FEWEST_PICTURES = 20  # with fewer pictures, --calibrate is refused
 
 
 def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], int]:
-    """Return at most 400 pictures from all over a recording, a tub or a folder.
+    """Return at most 400 pictures from all over a folder, and how many could not be read.
 
-    They have the camera's size. Also returns how many files had to be left out. Raises UserError
-    where there are fewer than 20 that can be read.
+    Raises UserError if fewer than 20 pictures can be read.
+
+    folder: a recording, a tub or another folder
+    camera: width and height to which the pictures are resized
     """
     paths = _picture_paths(folder)
     pictures: list[Image] = []
     unreadable = 0
-    # twice as many as are kept, since some may be unreadable
+    # read twice as many as are kept, since some may be unreadable
     for index in evenly(len(paths), 2 * _MOST_PICTURES):
         try:
             picture = decode_image(read_bytes(paths[index], "image"))

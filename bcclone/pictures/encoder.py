@@ -1,0 +1,160 @@
+"""Encode a clip: pictures -> an MP4 or a GIF, by moviepy and ffmpeg."""
+
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bcclone.camera.images import Image
+from bcclone.pictures.clip_settings import GIF
+from bcclone.system.errors import UserError
+from bcclone.system.progress import ProgressBar
+from bcclone.system.statistics import evenly
+
+# numbers of some pictures of a clip, from 0 -> these pictures; None for a picture that is left out
+DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]
+
+# each of these is the name of one of ffmpeg's encoders, and options for it.
+# crf is the quality, smaller is better. faststart puts the index first, so that a web page can play
+# the clip while it loads
+_H264 = "libx264", "-crf", "21", "-movflags", "+faststart"
+_PALETTE = "png", "-vf", "palettegen=max_colors=64"
+# a filter of ffmpeg that draws pictures in the colours of a palette: without dithering, whose
+# patterns take many bytes; of each picture, only the rectangle that changed is stored
+_USE_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
+_PALETTE_PICTURES = 24  # number of pictures from which the colours of a GIF are chosen
+
+
+def encode(path: Path, draw: DrawPictures, total: int, rate: float) -> int:
+    """Write a clip and return its number of pictures, 0 if there are none.
+
+    For a GIF, some pictures from the whole clip are drawn first, to choose its colours, and then
+    again with all others, since all pictures would not fit into memory. Raises UserError when
+    ffmpeg fails.
+
+    path: ends in .mp4 or .gif
+    draw: yields pictures by their numbers, RGB uint8 (height, width, 3), all of one size
+    total: number of pictures of the clip
+    rate: pictures a second
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        codec: Sequence[str] = _H264
+        if path.suffix == GIF:
+            palette = Path(folder) / "palette.png"
+            some = evenly(total, _PALETTE_PICTURES).tolist()
+            if not _write(palette, draw(some), rate, _PALETTE):
+                return 0
+            graph = f"movie={_escaped(palette)} [colors]; [in] [colors] {_USE_PALETTE}"
+            codec = ("gif", "-vf", graph, "-loop", "0")
+        with ProgressBar("encoding", total, "frames") as progress:
+            return _write(path, draw(range(total)), rate, codec, progress)
+
+
+def _escaped(path: Path) -> str:
+    """Return a path as ffmpeg's filter graphs take it: escaped twice.
+
+    The first escapes are for the option of a filter, the second ones for the graph.
+    """
+    in_filter = re.sub(r"([\\':])", r"\\\1", path.as_posix())
+    return re.sub(r"([\\'\[\],;])", r"\\\1", in_filter)
+
+
+def _write(
+    path: Path,
+    pictures: Iterator[Image | None],
+    rate: float,
+    codec: Sequence[str],
+    progress: ProgressBar | None = None,
+) -> int:
+    """Send the pictures to ffmpeg and return their number; raises UserError when ffmpeg fails.
+
+    pictures: RGB uint8 (height, width, 3), all of one size; None for a picture that is left out
+    rate: pictures a second
+    codec: name of the encoder, and options of ffmpeg
+    progress: advances with each picture
+    """
+    writer = None
+    count = 0
+    try:
+        for picture in pictures:
+            if progress:
+                progress.advance(1)
+            if picture is None:
+                continue
+            # H.264 has a colour for each 2 x 2 pixels, so an odd last row or column is cut
+            height = picture.shape[0] // 2 * 2
+            width = picture.shape[1] // 2 * 2
+            writer = writer or _open_writer(path, (width, height), rate, codec)
+            try:
+                writer.write_frame(picture[:height, :width])
+            except OSError as error:  # ffmpeg has ended; the error contains what it printed
+                raise _failure(path, str(error)) from None
+            count += 1
+        if writer:
+            _, errors = writer.proc.communicate()  # close() would throw them away
+            if writer.proc.returncode:
+                raise _failure(path, errors.decode(errors="replace"))
+        return count
+    finally:
+        if writer:
+            writer.proc.kill()  # harmless if it has ended
+            writer.proc.communicate()
+
+
+def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence[str]) -> Any:
+    """Return moviepy's writer; raises UserError if there is no working ffmpeg."""
+    # for libx264, moviepy asks for yuva420p, which libx264 does not have; ffmpeg then takes
+    # yuv420p, which players know
+    options = ["-hide_banner", *codec[1:]]
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        with _moviepy_configured(get_ffmpeg_exe()):
+            from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+
+        return FFMPEG_VideoWriter(
+            str(path), size, rate, codec=codec[0], preset="veryfast", ffmpeg_params=options
+        )
+    except (OSError, RuntimeError) as error:  # imageio-ffmpeg raises a RuntimeError
+        reason = re.sub(r"^\[\w+ \d+\] ", "", str(error))  # without "[Errno 2] "
+        raise UserError(
+            f"no working ffmpeg was found: {reason}; run bcclone doctor to see how to fix it"
+        ) from None
+
+
+@contextmanager
+def _moviepy_configured(ffmpeg: str) -> Iterator[None]:
+    """Import moviepy within the block without running its own configuration.
+
+    That configuration would read a file .env in the current folder or above, and run the programs
+    that the file names. A program that imported moviepy before keeps its configuration; a program
+    that imports moviepy.config later gets the usual one.
+    """
+    name = "moviepy.config"
+    if name in sys.modules:
+        yield
+        return
+    config: Any = ModuleType(name)
+    config.FFMPEG_BINARY = ffmpeg
+    config.FFPLAY_BINARY = "ffplay"
+    sys.modules[name] = config
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def _failure(path: Path, errors: str) -> UserError:
+    """Return the error of a clip that could not be written.
+
+    errors: what ffmpeg printed
+    """
+    lines = errors.strip().splitlines() or ["no reason is known"]
+    return UserError(
+        f"{path}: ffmpeg cannot write the clip: {lines[-1].strip()}; is the disk full? "
+        f"free some space in {path.parent}, or name another -o; bcclone doctor checks ffmpeg"
+    )
