@@ -78,27 +78,43 @@ def speeds() -> list[list[str]]:
         for name in ("preprocess", "drive")
     )
     decoded_again = preprocess["the source's way"]
+    loaded = "samples a second, from training data to the network"
+    feed_rate = _rate(ours["hdf5-shuffle"])
     return [
-        ["what", "here", "the usual way", "command"],
+        ["what", "bcclone", "the usual way", "what the usual way is", "measured by"],
         [
-            "recording to training data, images a second",
+            "images a second, from a recording to training data",
             f"{preprocess['conversion to a store']:,.0f}",
-            f"{decoded_again:,.0f}: each sample decoded and stored again",
+            f"{decoded_again:,.0f}",
+            "each sample is decoded and stored again",
             "`python -m benchmarks preprocess`",
         ],
         [
-            "samples to the network, samples a second",
-            f"{_rate(ours['hdf5-shuffle'])}; augmented, as `model.py` trains by default: "
-            f"{_rate(ours['hdf5-shuffle-augmented'])}",
-            f"{_rate(others['pydataset-jpeg'])}: Keras's `PyDataset` over JPEGs; "
-            f"{_rate(others['python-generator'])}: a Python generator; both without augmentation",
+            loaded,
+            feed_rate,
+            _rate(others["pydataset-jpeg"]),
+            "Keras's `PyDataset` over JPEG files",
             "`python -m benchmarks feeds`",
         ],
         [
-            "a frame to its steering, ms, over the simulator's wire",
+            loaded,
+            feed_rate,
+            _rate(others["python-generator"]),
+            "a Python generator over JPEG files",
+            "`python -m benchmarks feeds`",
+        ],
+        [
+            "the same, augmented as `model.py` does by default",
+            _rate(ours["hdf5-shuffle-augmented"]),
+            "not measured",
+            "",
+            "`python -m benchmarks feeds`",
+        ],
+        [
+            "ms from a frame to its steering, over the simulator's protocol",
             f"{drive['request to steer, threading, p50']:.1f}",
-            f"{drive['request to steer, model.predict, p50']:.1f}: `model.predict` in the same "
-            "server",
+            f"{drive['request to steer, model.predict, p50']:.1f}",
+            "`model.predict` in the same server",
             "`python -m benchmarks drive`",
         ],
     ]
