@@ -154,7 +154,7 @@ def run(text, place):
     words = words_of(text)
     remove_outputs(words, place)
     if words[0] == "drive":
-        server = Server(*words[1:], cwd=place)
+        server = Server(*words, cwd=place)
         assert server.end() == 0  # Ctrl-C is how a drive ends
         return
     done = said(*command(*words, *smaller(words)), cwd=place, timeout=120)
