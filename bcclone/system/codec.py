@@ -334,7 +334,10 @@ def whole_number(
     result = number(name, value, lowest, highest)
     if result != result // 1:
         raise ValueError(f"{name} is {shown(value)}, expected a whole number")
-    return int(value)  # not int(result): a float is exact only up to 2^53
+    try:
+        return int(value)  # first the value: as a float it is exact only up to 2^53
+    except ValueError:  # a text that is no integer literal, such as "3.0" or "1e3"
+        return int(result)
 
 
 def one_line(name: str, value: Any, most: int = _LONGEST_LINE) -> str:

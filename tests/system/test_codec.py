@@ -108,6 +108,12 @@ def test_a_table_with_further_columns_and_without_its_last_newline(tmp_path) -> 
 
 def test_single_values() -> None:
     assert (number("x", "1e3"), number("x", 2, 0, 2), whole_number("n", "7")) == (1000.0, 2.0, 7)
+    # whole numbers as spreadsheets write them, and one that no float holds
+    assert [whole_number("n", text) for text in ("3.0", "1e3", str(2**53 + 1))] == [
+        3,
+        1000,
+        2**53 + 1,
+    ]
     assert one_line("name", "lake é") == "lake é"
     for value in ("", "x", None, True, [], "nan", float("inf"), 10**400, 5):
         with pytest.raises(ValueError, match=r"^x is .*, expected a number from 0 to 4$"):
