@@ -44,7 +44,7 @@ class CameraMotion:
     yaw_error: FloatArray  # standard error of yaw_rate
     usable: BoolArray  # whether the frames show the yaw, and the speed is not too great to measure
     near_to_far: float  # speed that the near ground shows / speed that the far ground shows
-    shear: FloatArray  # `sheared` and `told` of each row's FramePair, (rows, 2)
+    shear: FloatArray  # `weighted_shear` and `shear_weight` of each FramePair, (rows, 2)
 
     def readout(self) -> tuple[float, float]:
         """Return the seconds from the first to the last row of a frame, and the standard error.
@@ -79,9 +79,9 @@ class FramePair(NamedTuple):
 
     yaw: float = 0.0  # radians to the right
     error: float = math.inf  # standard error of the yaw, infinite if the yaw is unknown
-    # how much more the last row of the frame is turned than its first row: `sheared / told` radians
-    sheared: float = 0.0
-    told: float = 0.0  # weight of that turn in a fit over many pairs
+    # The shear is how much more the last row of the frame is turned than its first row, in radians.
+    weighted_shear: float = 0.0  # the shear x its weight
+    shear_weight: float = 0.0  # weight of the shear in a fit over many pairs
     matches: Float32Array = NO_MATCHES  # see plane_sweep.matches_of_speeds(), (2, speeds)
 
     @property
@@ -190,8 +190,8 @@ def fit_rotation(points: FloatArray, places: FloatArray) -> FramePair:
     return FramePair(
         yaw=float(rotation[1]),
         error=math.sqrt(float(variance)),
-        sheared=-float(np.sum(weights * later * missed)),
-        told=float(np.sum(weights * later**2)),
+        weighted_shear=-float(np.sum(weights * later * missed)),
+        shear_weight=float(np.sum(weights * later**2)),
     )
 
 

@@ -160,8 +160,8 @@ class ClipTrack:
             elif (frame := self.frames.decode(index)) is not None:
                 info = self.data.frames[index]
                 if reference is not None:
-                    steering, mask = reference.answer(index, frame)
-                    info = replace(info, model_steering=steering, mask=mask)
+                    steering, saliency = reference.answer(index, frame)
+                    info = replace(info, model_steering=steering, saliency=saliency)
                 last = (frame, info)
                 picture = self._draw(frame, info)
             elif not self._settings.in_real_time:

@@ -148,7 +148,7 @@ class Overlay:
         picture = np.empty((height + self.panel_height, self.width, 3), np.uint8)
         upper = picture[:height]
         picture[height:] = GROUND
-        lit = frame if info.mask is None else saliency_overlay(frame, info.mask)
+        lit = frame if info.saliency is None else saliency_overlay(frame, info.saliency)
         cv2.resize(lit, (self.width, height), dst=upper, interpolation=cv2.INTER_CUBIC)
 
         # a darker frame tells that the run is over; a darker strip makes the title readable
@@ -278,8 +278,8 @@ def _number_texts(label: str, number: str, unit: str, left: int, top: int) -> It
     yield Text(unit, unit_left + 3, top + 50)
 
 
-# the frame below a mask is made pale, so that nobody takes yellow sand for saliency: it becomes the
-# sum of the frame and the grey frame, times these factors
+# The frame below its saliency is made pale, so that nobody takes yellow sand for saliency. It becomes
+# the sum of the frame and the grey frame, times these factors.
 _COLOR_KEPT = 0.3
 _GRAY_KEPT = 0.55
 
@@ -293,15 +293,15 @@ _COLOR_BY_LEVEL = np.array(RED) * (1 - _LEVELS) + np.array(YELLOW) * _LEVELS
 _GLOW = (_COLOR_BY_LEVEL * _OPACITY).astype(np.float32)
 
 
-def saliency_overlay(frame: Image, mask: Float32Array) -> Image:
-    """Return a frame made paler and covered by a mask of its pixels.
+def saliency_overlay(frame: Image, saliency: Float32Array) -> Image:
+    """Return a frame made paler and covered by its saliency.
 
     A pixel with little influence on the steering is red, one with much influence is yellow.
 
     frame: RGB uint8 (height, width, 3)
-    mask: saliency of each pixel, (height, width), 0 to 1
+    saliency: of each pixel, (height, width), 0 to 1
     """
-    level = np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8)
+    level = np.rint(np.clip(saliency, 0, 1) * 255).astype(np.uint8)
     opacity = np.take(_OPACITY, level, axis=0)
     glow = np.take(_GLOW, level, axis=0)
     gray = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

@@ -93,7 +93,7 @@ class ReferenceDrive:
                 "leave --model out"
             ) from None
         self._next = index + 1
-        mask = self._saliency.of_input(image)
+        saliency = self._saliency.of_input(image)
         if not np.isfinite(answer.steering):
-            return None, mask
-        return min(max(answer.steering, -1.0), 1.0), mask
+            return None, saliency
+        return min(max(answer.steering, -1.0), 1.0), saliency

@@ -159,7 +159,7 @@ class FrameInfo:
     model_steering: float | None = None  # steering of the reference model, -1 to 1
     # saliency of the reference model: how much each pixel decided its steering, (height, width), 0
     # to 1
-    mask: Float32Array | None = None
+    saliency: Float32Array | None = None
     ended: bool = False  # whether the run is over, and this is its last frame again
 
 
