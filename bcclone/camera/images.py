@@ -1,6 +1,5 @@
 """Read, decode and encode camera frames: bytes or a path -> RGB pixels, and back."""
 
-import shlex
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from bcclone.system.codec import read_bytes
+from bcclone.system.errors import shown_command
 from bcclone.system.location import names_url, read_urls
 from bcclone.system.opencv import MOST_PIXELS as MOST_PIXELS
 from bcclone.system.opencv import BadImage as BadImage
@@ -103,7 +103,7 @@ def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> st
     of_another_size = sum(reason.endswith(ending) for reason in reasons)
     if 2 * of_another_size <= len(reasons):
         return ""
-    command = f"bcclone import {shlex.quote(str(recording))} -o recordings/NAME"
+    command = shown_command("import", recording, "-o", "recordings/NAME")
     return f"make frames of pictures of another size: {command}"
 
 

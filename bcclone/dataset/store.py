@@ -183,9 +183,8 @@ def _read_file(path: Location) -> StoreContent:
 
 def missing_store(path: Location) -> UserError:
     """Return the error for a path where nothing is."""
-    return UserError(
-        f"{path}: no such store; make one with: bcclone preprocess RECORDING... -o {path}"
-    )
+    make = shown_command("preprocess", "RECORDING...", "-o", path)
+    return UserError(f"{path}: no such store; make one with: {make}")
 
 
 def read_store(

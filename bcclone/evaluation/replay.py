@@ -29,7 +29,7 @@ from bcclone.recording.files import find_log
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from bcclone.simulator.world_settings import ServerSettings
 from bcclone.system.arrays import Memory
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.progress import ProgressBar
 
@@ -194,7 +194,7 @@ def _replay_served(log: Path, settings: ReplaySettings, server: ServerSettings) 
         raise UserError(
             f"{log.parent}: its frames were made as {framing.describe()}, and a drive server would "
             "do the same again, because they have the shape of these pictures; "
-            f"score the model itself: bcclone replay MODEL {log}"
+            f"score the model itself: {shown_command('replay', 'MODEL', log)}"
         )
     reference = read_drive(log, settings.fraction)
     with (

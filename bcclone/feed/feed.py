@@ -23,7 +23,7 @@ from bcclone.feed.order import ALL, BatchPart, EpochOrder
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.source import Buffers
 from bcclone.feed.strategies import AS_LOADED, Delivery, Feed, files, hdf5_shuffle, windows
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.hardware import available_memory
 
 
@@ -175,9 +175,10 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
     strategy = STRATEGIES[settings.feed]
     if not isinstance(data, Store):
         if not strategy.of_files:
+            make = shown_command("preprocess", data.path, "-o", "data.h5")
             raise UserError(
-                f"{data.path}: --feed {settings.feed} reads a store; make one with: "
-                f"bcclone preprocess {data.path} -o data.h5, or use --feed files"
+                f"{data.path}: --feed {settings.feed} reads a store; make one with: {make}, "
+                "or use --feed files"
             )
         return
     if strategy.of_files:

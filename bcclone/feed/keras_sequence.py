@@ -16,7 +16,7 @@ from bcclone.feed.feed_settings import IN_ORDER, SHUFFLED, STEERING, Ordering
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import TargetFunction, describe_windows, select
 from bcclone.feed.source import Buffers, SampleSource
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 
 NEXT_FRAME = "next frame"  # a choice of `targets` that --predict does not have
 
@@ -81,10 +81,12 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
             if length > 1 and part == TRAINING:
                 describe_windows(selection, selection)
             if not len(selection):
-                option = "--test-recording RECORDING" if part == TEST else "--validation 0.2"
+                option = ("--validation", "0.2")
+                if part == TEST:
+                    option = ("--test-recording", "RECORDING")
+                make = shown_command("preprocess", "RECORDING...", "-o", store.path, *option)
                 raise UserError(
-                    f"{store.path}: it has no {part} samples; make a store with some: "
-                    f"bcclone preprocess RECORDING... -o {store.path} {option}"
+                    f"{store.path}: it has no {part} samples; make a store with some: {make}"
                 )
             ordering = Ordering(SHUFFLED if part == TRAINING else IN_ORDER)
             order = EpochOrder(len(selection), ordering, seed, batch_size=batch_size)

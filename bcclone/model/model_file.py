@@ -33,7 +33,7 @@ from bcclone.model.pixel_scale import stated_scale
 from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, from_text, read_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.json_values import to_json
 
 # names of attributes of the file; the attribute of the framing is FRAMING, in onnx_model.py
@@ -150,10 +150,8 @@ def load_own_model(path: Path) -> ModelFile:
     """Load a file of save_model(); raises UserError also for a model of another program."""
     loaded = open_model(path)
     if isinstance(loaded, ForeignModel):
-        raise UserError(
-            f"{path} is not a model of bcclone; first import it: bcclone import-model {path} -o "
-            "NEW.h5"
-        )
+        first = shown_command("import-model", path, "-o", "NEW.h5")
+        raise UserError(f"{path} is not a model of bcclone; first import it: {first}")
     return loaded
 
 

@@ -15,7 +15,7 @@ from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line,
 from bcclone.recording.row import RowError, time_of
 from bcclone.recording.run_tables import SIDECARS
 from bcclone.system.codec import open_file
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location, as_local, is_url, parse_location, reaching
 
 LOG_NAME = "driving_log.csv"
@@ -261,9 +261,10 @@ def _logs_of(path: Location) -> list[Location]:
     if deeper:
         remedy = f"name one, such as {deeper}"
     else:
+        make = shown_command("import", path, "-o", "recordings/NAME")
         remedy = (
             "name a folder with a recording of the simulator, or make one of a tub or another "
-            f"format: bcclone import {path} -o recordings/NAME"
+            f"format: {make}"
         )
     raise UserError(f"{path}: no {LOG_NAME} in this folder or its subfolders; {remedy}")
 

@@ -41,7 +41,7 @@ from bcclone.recording.edits import Edits, read_edits
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, RowError, time_of
 from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import explained, kind_of_content, read_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location
 
 EPISODE_GAP_MS = 1000  # longest time between two rows of an episode
@@ -145,9 +145,8 @@ def with_edits(as_recorded: Log, edits: Edits) -> Log:
         table = table.drop(columns="episode")
     deleted = edits.deleted(table["time_ms"].to_numpy(np.int64))
     if deleted.all():
-        raise UserError(
-            f"{path}: all {len(table)} rows are deleted; restore some: bcclone edit {path} --undo"
-        )
+        undo = shown_command("edit", path, "--undo")
+        raise UserError(f"{path}: all {len(table)} rows are deleted; restore some: {undo}")
     table = table.assign(steering=corrected_steering(table, edits))
     after_gap = table["time_ms"].diff() > EPISODE_GAP_MS
     begins = after_gap | pd.Series(deleted).shift(fill_value=False)
@@ -276,7 +275,8 @@ def other_file(path: Location, begin: bytes) -> str:
     what = kind_of_content(begin)
     if what in _REMEDIES:
         what += "; " + _REMEDIES[what]
-    return what.format(path=path, folder=path.parent)
+    folder = shlex.quote(str(path.parent))
+    return what.format(path=shlex.quote(str(path)), folder=folder)
 
 
 def _read_line_by_line(path: Location, lines: list[str]) -> _Read:

@@ -23,7 +23,7 @@ from bcclone.model.loaded_model import ModelFile
 from bcclone.model.model_file import load_own_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.progress import Notify
 from bcclone.training.train_settings import LearningSettings, TrainSettings
 from bcclone.training.trainer import Trainer
@@ -237,11 +237,14 @@ def _check_start(file: ModelFile, data: TrainingData, settings: TrainSettings, s
         )
     images = file.preprocessing
     if images != data.preprocessing:
-        store = f"data-{images.width}x{images.height}.h5 --preprocess '{images.describe()}'"
+        store = f"data-{images.width}x{images.height}.h5"
+        make = shown_command(
+            "preprocess", "RECORDING", "-o", store, "--preprocess", images.describe()
+        )
         raise UserError(
             f"{start} takes other images than those of {data.path}:\n"
             f"  the model: {images.describe()}\n  the data:  {data.preprocessing.describe()}\n"
-            f"make a store for it: bcclone preprocess RECORDING -o {store}"
+            f"make a store for it: {make}"
         )
     if file.framing and file.framing != common_framing(data.recordings):
         raise UserError(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, preprocessing_of
 from bcclone.model.model_path import is_litert
-from bcclone.system.errors import UserError, shown
+from bcclone.system.errors import UserError, shown, shown_command
 from bcclone.system.progress import note
 
 # into how many bins a categorical pilot of donkeycar divides the steering from -1 to 1; its output
@@ -76,9 +76,8 @@ def declared_preprocessing(
     remedy = f"give what it was trained with, such as {examples}"
     if how is None:
         if not is_litert(path):
-            remedy += (
-                f", or find it with a recording: bcclone import-model {path} --recording RECORDING"
-            )
+            find = shown_command("import-model", path, "--recording", "RECORDING")
+            remedy += f", or find it with a recording: {find}"
         raise UserError(f"{path}: does not state its preprocessing; {takes}; {remedy}")
     preprocessing = preprocessing_of(how, (columns, rows)) if isinstance(how, str) else how
     if preprocessing.shape != (rows, columns, channels):

@@ -1,0 +1,54 @@
+"""Commands in messages: a shell splits them into the words that are meant, spaces in paths kept."""
+
+import re
+import shlex
+
+import pytest
+
+from bcclone import UserError, open_store
+from bcclone.model.model_file import load_own_model
+from bcclone.recording.files import find_logs
+from bcclone.recording.log import read_log
+from tests.conftest import run_script
+
+
+def words_of(message: str) -> list[str]:
+    """Return the words of the command that a message names last."""
+    return shlex.split(re.findall(r"bcclone [^;\n]*", message)[-1])
+
+
+def test_a_folder_without_a_recording(tmp_path):
+    folder = tmp_path / "my pictures"
+    folder.mkdir()
+    with pytest.raises(UserError) as error:
+        find_logs([str(folder)])
+    assert words_of(str(error.value))[:3] == ["bcclone", "import", str(folder)]
+
+
+def test_a_store_that_is_missing(tmp_path):
+    store = tmp_path / "my data.h5"
+    with pytest.raises(UserError) as error:
+        open_store(store)
+    assert words_of(str(error.value))[-1] == str(store)
+
+
+def test_a_recording_whose_rows_are_all_deleted(recording, tmp_path):
+    log = recording.rename(tmp_path / "my lap") / "driving_log.csv"
+    run_script("edit", log, "--delete", 1, 60)
+    rows = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(rows[:60]))
+    with pytest.raises(UserError) as error:
+        read_log(log)
+    undo = words_of(str(error.value))
+    assert undo == ["bcclone", "edit", str(log), "--undo"]
+    run_script(*undo[1:])
+    assert len(read_log(log).rows) == 60
+
+
+def test_a_picture_given_as_a_recording(tmp_path):
+    picture = tmp_path / "my pictures" / "driving_log.csv"
+    picture.parent.mkdir()
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with pytest.raises(UserError) as error:
+        read_log(picture)
+    assert words_of(str(error.value))[:3] == ["bcclone", "import", str(picture.parent)]
