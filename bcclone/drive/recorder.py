@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from bcclone.recording.writer import is_free
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 from bcclone.system.progress import Notify
 
 logger = logging.getLogger(__name__)
@@ -187,14 +187,16 @@ class Recorder(Generic[Row]):
                 else:
                     recording.files.write(row)
                     recording.recorded += 1
-            except (UserError, OSError) as error:
+            except Exception as error:  # the thread must go on: it writes later recordings, too
+                if not isinstance(error, UserError | OSError):
+                    logger.exception("writing a row failed")
                 if row is not None:
                     recording.dropped += 1
                 self._end(recording, error)
 
-    def _end(self, recording: _Recording[Row], error: UserError | OSError) -> None:
-        """End a recording that the disk does not take."""
-        why = str(error)
+    def _end(self, recording: _Recording[Row], error: Exception) -> None:
+        """End a recording whose rows cannot be written, mostly because of the disk."""
+        why = first_line(error)
         if isinstance(error, OSError) and error.strerror:
             why = error.strerror
         recording.failure = why
@@ -202,5 +204,5 @@ class Recorder(Generic[Row]):
         folder = recording.files.folder
         logger.warning("%s: cannot record any more: %s; driving goes on", folder, why)
         self._on_failure(f"the recording has ended: {why}")
-        with suppress(OSError):
+        with suppress(Exception):
             recording.files.close()

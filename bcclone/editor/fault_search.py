@@ -3,6 +3,7 @@
 In: the recording with its edits. Out: a Judgement.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import Log, with_edits
 from bcclone.system.atomic import file_version
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError, first_line, number_of
+
+logger = logging.getLogger(__name__)
 
 _NOT_LOOKED_FOR = "faults are not looked for in a tub: import it to check it"
 
@@ -136,6 +139,10 @@ class FaultSearch:
                 self.judgement = Judgement(version, verdict=str(error))
             except _Closed:
                 return
+            except Exception as error:  # the page would show a search that never ends
+                logger.exception("the search for faults failed")
+                verdict = f"the search for faults failed: {first_line(error)}"
+                self.judgement = Judgement(version, verdict=verdict)
             else:
                 diagnosis = report.diagnosis or Diagnosis()
                 self.judgement = Judgement(

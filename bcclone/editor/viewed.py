@@ -234,8 +234,7 @@ class Viewed:
                         "again"
                     )
                     return {"error": reason, "state": self._state()}, 409
-                for edit in edits:
-                    self.recorded.edit(edit)
+                self.recorded.edit(edits)
             except (ValueError, UserError) as error:
                 return {"error": str(error)}, 400
             return self._state(), 200

@@ -121,9 +121,9 @@ class EditedRows(ABC):
     def positions(self) -> RowPositions:
         return RowPositions(self.path, self.seconds)
 
-    def parse(self, settings: EditSettings) -> Edit | None:
-        """Return the edit that settings choose, None for none; raises UserError for wrong rows."""
-        return self.positions.edit_of(settings)
+    def parse(self, settings: EditSettings) -> Sequence[Edit]:
+        """Return the edit that settings choose, if any; raises UserError for wrong rows."""
+        return self.positions.edits_of(settings)
 
     @property
     def deleted(self) -> BoolArray:
@@ -135,16 +135,24 @@ class EditedRows(ABC):
         """Return the steering with its corrections, (rows,)."""
         return corrected_steering(self.rows, self.edits)
 
-    def edit(self, edit: Edit | None = None) -> EditResult:
-        """Make an edit and list the rows; None only lists them. Raises UserError, see edit()."""
-        if edit is None:
+    def edit(self, edits: Sequence[Edit] = ()) -> EditResult:
+        """Make edits, all or none of them, and list the rows; without one, only list them.
+
+        Raises UserError for an edit that cannot be made: see _after() and _write().
+        """
+        if not edits:
             self.edits = self.read_edits()
             return self._result(self.edits)
         with locked(self.edits_file, "try again when it has ended", _WAIT_SECONDS):
             before = self.read_edits()  # another process may have edited the recording since
             self.edits = before
-            after = self._after(edit)
-            self._write(edit, after)
+            try:
+                for edit in edits:
+                    self.edits = self._after(edit)
+                after = self.edits
+            finally:
+                self.edits = before  # until they are written
+            self._write(edits[-1], after)
             self.edits = after
         return self._result(before)
 

@@ -22,21 +22,21 @@ class RowPositions:
     path: Path  # path of the recording, for messages
     seconds: FloatArray  # time of each row since the first row, (rows,), rising
 
-    def edit_of(self, settings: EditSettings) -> Edit | None:
-        """Return the edit that the settings choose, None if they choose none."""
+    def edits_of(self, settings: EditSettings) -> Sequence[Edit]:
+        """Return the edit that the settings choose, no edit if they choose none."""
         if settings.delete:
-            return Edit(DELETE, self._spans(settings.delete))
+            return [Edit(DELETE, self._spans(settings.delete))]
         if settings.restore:
-            return Edit(RESTORE, self._spans(settings.restore))
+            return [Edit(RESTORE, self._spans(settings.restore))]
         if settings.trim:
-            return Edit(TRIM, self._spans(settings.trim))
+            return [Edit(TRIM, self._spans(settings.trim))]
         if settings.mirror_steering:
-            return Edit(MIRROR)
+            return [Edit(MIRROR)]
         if settings.advance_steering:
-            return Edit(ADVANCE, seconds=settings.advance_steering)
+            return [Edit(ADVANCE, seconds=settings.advance_steering)]
         if settings.undo:
-            return Edit(UNDO)
-        return None
+            return [Edit(UNDO)]
+        return []
 
     def check(self, row: int) -> None:
         """Raise UserError unless there is a row with this index."""

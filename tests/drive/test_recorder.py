@@ -33,7 +33,7 @@ from bcclone.recording.run_tables import (
 from bcclone.system.errors import UserError
 from bcclone.web import threading_host
 from tests.drive.drive_server import Constant
-from tests.processes import full_disk
+from tests.processes import full_disk, wait_for
 
 FRAMES = [encode_jpeg(np.full((160, 320, 3), value, np.uint8)) for value in range(0, 250, 10)]
 TELEMETRY = Telemetry(0.0, 0.0, 1.0, FRAMES[0])
@@ -238,6 +238,34 @@ def test_rows_that_the_disk_cannot_take_are_dropped_and_counted(tmp_path):
     assert recorder.dropped in (43, 44)  # one row may be on its way to the disk
     assert files.rows == list(range(recorder.recorded))
     assert files.closed
+
+
+class FailingFiles(SlowFiles):
+    """Files that fail at their second row with an error that nobody foresaw."""
+
+    def write(self, row):
+        if row == 1:
+            raise ZeroDivisionError("an odd row")
+        self.rows.append(row)
+
+
+def test_an_unforeseen_error_ends_its_recording_with_the_reason_and_not_the_next_one(tmp_path):
+    recordings = [FailingFiles(tmp_path / "run1"), FailingFiles(tmp_path / "run2")]
+    files = iter(recordings)
+    failures = []
+    with Recorder(lambda: next(files), failures.append) as recorder:
+        recorder.turn(True)
+        recorder.record(0)
+        recorder.record(1)
+        wait_for(lambda: failures)
+        assert not recorder.on
+        assert "an odd row" in recorder.failure
+        recorder.turn(True)
+        recorder.record(2)
+    assert (recorder.recorded, recorder.dropped) == (2, 1)
+    assert "an odd row" in failures[0]
+    assert [written.rows for written in recordings] == [[0], [2]]
+    assert all(written.closed for written in recordings)
 
 
 def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, monkeypatch):

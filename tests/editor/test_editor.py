@@ -16,16 +16,18 @@ import numpy as np
 import pytest
 
 from bcclone.editor.editor_page import serve_page
+from bcclone.editor.fault_search import FaultSearch
 from bcclone.editor.page_settings import PageSettings
 from bcclone.editor.viewed import Viewed
 from bcclone.exchange.edited_tub import EditedTub
 from bcclone.recording.edit_settings import EditSettings
-from bcclone.recording.editing import edit
+from bcclone.recording.editing import EditedRecording, edit
 from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.conftest import command, made_once, result_of, run_script
 from tests.exchange.foreign_sources import make_tub, make_tub_of_files
+from tests.messages.small_recording import make_recording
 from tests.processes import wait_for
 
 
@@ -129,6 +131,25 @@ def looking(*recordings, model=None):
         stop.set()
         server.join(30)
         assert not server.is_alive()
+
+
+class Unreadable(EditedRecording):
+    """A recording whose edits fail in the thread of a search, in a way that nobody foresaw."""
+
+    def read_edits(self):
+        if threading.current_thread() is not threading.main_thread():
+            raise ZeroDivisionError("odd edits")
+        return super().read_edits()
+
+
+def test_a_search_for_faults_that_fails_says_so_instead_of_checking_for_ever(tmp_path):
+    recorded = Unreadable(make_recording(tmp_path) / "driving_log.csv")
+    search = FaultSearch(recorded, lambda: "1")
+    try:
+        wait_for(lambda: search.judgement.verdict)
+        assert search.judgement.verdict == "the search for faults failed: odd edits"
+    finally:
+        search.close()
 
 
 def store_of(recording):
@@ -308,18 +329,18 @@ def test_a_tub_keeps_its_own_list_of_deleted_records(tmp_path):
     assert result_of("edit", tub, "--restore", "6", "6")["deleted"] == 0
     assert result_of("import", tub, "-o", tmp_path / "out")["deleted"] == 0
     with pytest.raises(UserError, match="keeps no history"):
-        EditedTub(tub).edit(Edit(UNDO))
+        EditedTub(tub).edit([Edit(UNDO)])
     with pytest.raises(UserError, match="cannot be corrected in place"):
-        EditedTub(tub).edit(Edit(MIRROR))
+        EditedTub(tub).edit([Edit(MIRROR)])
 
 
 def test_what_was_deleted_of_a_tub_is_taken_back_while_it_is_open(tmp_path):
     recorded = EditedTub(make_tub(tmp_path / "tub", rows=10, **{"user/angle": 0.1}))
     for _ in range(2):
-        recorded.edit(Edit(DELETE, ((1, 3),)))
-        assert recorded.edit(Edit(DELETE, ((7, 7),))).deleted == 4
-        assert recorded.edit(Edit(UNDO)).deleted == 3
-        assert recorded.edit(Edit(UNDO)).edits == 0
+        recorded.edit([Edit(DELETE, ((1, 3),))])
+        assert recorded.edit([Edit(DELETE, ((7, 7),))]).deleted == 4
+        assert recorded.edit([Edit(UNDO)]).deleted == 3
+        assert recorded.edit([Edit(UNDO)]).edits == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
@@ -350,7 +371,7 @@ def test_records_of_one_time_are_deleted_one_by_one(tmp_path):
 
 def test_a_tub_of_record_files_has_its_list_in_exclude_json(tmp_path):
     tub = make_tub_of_files(tmp_path / "tub", numbers=range(1, 12))
-    assert EditedTub(tub).edit(Edit(DELETE, ((1, 2),))).deleted == 2
+    assert EditedTub(tub).edit([Edit(DELETE, ((1, 2),))]).deleted == 2
     assert json.loads((tub / "exclude.json").read_text()) == [2, 3]
     assert EditedTub(tub).edit().deleted == 2
 

@@ -6,7 +6,6 @@ import shlex
 import pytest
 
 from bcclone import UserError, open_store
-from bcclone.model.model_file import load_own_model
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
 from tests.conftest import run_script

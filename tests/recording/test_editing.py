@@ -6,7 +6,8 @@ import pytest
 
 from bcclone.pictures.run_data import find_frames
 from bcclone.recording.edit_settings import EditSettings
-from bcclone.recording.editing import edit
+from bcclone.recording.editing import EditedRecording, edit
+from bcclone.recording.edits import DELETE, MIRROR, Edit
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, DrivenRow
 from bcclone.recording.writer import append_row
@@ -31,6 +32,18 @@ def kept(folder):
 
 def do(folder, **what):
     return edit(EditSettings(str(folder), **what))
+
+
+def test_several_edits_are_made_together_or_not_at_all(tmp_path):
+    recorded = EditedRecording(make_recording(tmp_path, rows=10) / "driving_log.csv")
+    before = content(tmp_path)
+    with pytest.raises(UserError, match="nothing to delete"):
+        recorded.edit([Edit(MIRROR), Edit(DELETE, ((2, 4),)), Edit(DELETE, ((3, 4),))])
+    assert content(tmp_path) == before
+    assert recorded.edit().deleted == 0
+    recorded.edit([Edit(MIRROR), Edit(DELETE, ((2, 4),))])
+    assert kept(tmp_path) == [1, 2, 6, 7, 8, 9, 10]
+    assert "mirrored" in recorded.edit().steering
 
 
 def test_rows_are_deleted_restored_and_trimmed_by_number_and_taken_back(tmp_path):
