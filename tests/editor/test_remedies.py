@@ -106,7 +106,8 @@ def test_a_remedy_of_two_edits_is_two_commands_and_one_button(tmp_path):
         EditSettings(str(folder), advance_steering=0.5),
         EditSettings(str(folder), delete=("2", "3", "6", "6")),
     )
-    assert tuple(map(recording.parse, settings)) == edits
+    parsed = [edit for each in settings for edit in recording.parse(each)]
+    assert tuple(parsed) == edits
 
 
 def test_a_remedy_that_is_no_edit_has_no_button():
