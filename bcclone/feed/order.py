@@ -143,7 +143,9 @@ class EpochOrder:
 
     def _windows(self, shard_of_sample: Uint32Array, epoch: int) -> Order:
         window_shards = self.ordering.size
-        streams = min(self.ordering.streams, len(np.unique(shard_of_sample)))
+        # each stream has a shard at least, and gives each batch a sample at least
+        shard_count = len(np.unique(shard_of_sample))
+        streams = min(self.ordering.streams, shard_count, self.batch_size)
         if streams <= 1:
             return windowed(shard_of_sample, window_shards, self.seed, epoch)
         random = np.random.default_rng([self.seed, epoch])
