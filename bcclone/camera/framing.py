@@ -119,7 +119,8 @@ class Lens:
         distance_px = math.hypot(*offset)
         distance = distance_px / self.focal_px  # in focal lengths
         angle = distance if self.fisheye else math.atan(distance)
-        # (x, y, cos(angle)) is the unit vector to the road's end in the camera's axes
+        # (x, y, cos(angle)) is the unit vector to the road's end in the camera's axes; y points
+        # down, and a pitch is positive upwards
         x, y = offset / max(distance_px, 1e-12) * math.sin(angle)
         yaw = np.float64(math.atan2(x, math.cos(angle)))
         pitch = np.float64(math.asin(-y))
@@ -150,7 +151,8 @@ class Sampling:
 
     def apply(self, picture: Image) -> Image:
         """Return the frame of a picture, RGB uint8 (160, 320, 3)."""
-        if picture.shape[1::-1] != (self.width, self.height):
+        height, width = picture.shape[:2]
+        if (width, height) != (self.width, self.height):
             picture = resized(picture, (self.width, self.height))
         # remap() takes the two fractions packed as row * 32 + column
         packed = self.fraction[..., 1] * STEPS_PER_PIXEL + self.fraction[..., 0]

@@ -84,8 +84,8 @@ class Warp:
         """
         height, width = view.shape[:2]
         horizon = int(self.horizon_row(width, height))
-        _warp(image, self.sky, 0, view[:horizon])
-        _warp(image, self.ground, horizon, view[horizon:])
+        _warp(image, self.sky, first=0, into=view[:horizon])
+        _warp(image, self.ground, first=horizon, into=view[horizon:])
 
     def horizon_row(self, width: int, height: int, xp: Any = np) -> Any:
         """Return the first row of a view of this size that shows ground, float (...,).
@@ -139,7 +139,8 @@ def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) 
 
     # the ray of each pixel of the view, in the car's axes
     to_ray, to_pixel = (xp.array(matrix, dtype=zeros.dtype) for matrix in simulated_camera())
-    rays = xp.matmul(rotation(yaw_rad + zeros, -(pitch_rad + zeros), xp), to_ray)
+    pitch_up_rad = -(pitch_rad + zeros)
+    rays = xp.matmul(rotation(yaw_rad + zeros, pitch_up_rad, xp), to_ray)
     right = side[..., None] * rays[..., 0, :]
     down = rays[..., 1, :]
     ahead = rays[..., 2, :]

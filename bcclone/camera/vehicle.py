@@ -147,7 +147,9 @@ def steering_back(lateral_offset_m: float, speed: float, seconds: float) -> floa
     lag = STEERING_LAG_SECONDS
     square = seconds**2 - 2 * lag * seconds + 2 * lag**2 * (1 - math.exp(-seconds / lag))
     seconds_without_lag = math.sqrt(max(square, 0.0))  # rounding may take it below 0
-    return -float(steering_to_line(lateral_offset_m, 0.0, speed * seconds_without_lag))
+    # the car is to the right of the line, so it steers to the left, which is below 0
+    lookahead_m = speed * seconds_without_lag
+    return -float(steering_to_line(lateral_offset_m, yaw_rad=0.0, lookahead_m=lookahead_m))
 
 
 def seconds_back(lateral_offset_m: float, speed: float, steering: float) -> float:

@@ -60,11 +60,13 @@ class ShardingSettings(PreprocessSettings):
             )
         option = next((name for name in _OF_SHARDS if getattr(self, name)), None)
         if option and not self.is_sharded:
+            text = (
+                "{OPTION} writes a folder of shards, and {output} {path} is one file; "
+                "name one without {suffix}"
+            )
+            # SettingError replaces {resume}, for example, by the name of this setting
             raise SettingError(
-                f"{{{option}}} writes a folder of shards, and {{output}} {{path}} is one file; "
-                "name one without {suffix}",
-                path=self.output,
-                suffix=self.output.suffix,
+                text.replace("OPTION", option), path=self.output, suffix=self.output.suffix
             )
         check_one_pool(self.scheduler, self.jobs)
 
@@ -95,6 +97,7 @@ class WorkerSettings(Checked):
         for address in self.workers:
             host, _, port = address.rpartition(":")
             if not host or not port.isdecimal() or not 0 < int(port) <= _HIGHEST_PORT:
+                # whoever gives a number, such as --workers 4, means the threads of --feed-workers
                 raise SettingError(
                     "{workers} {address}, expected HOST:PORT of each worker, such as {example}; "
                     "the threads that load samples are --feed-workers",

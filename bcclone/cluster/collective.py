@@ -45,7 +45,9 @@ class Collective:
 
     def share(self, content: bytes) -> bytes:
         """Return the chief's content on all workers; the content of other workers is ignored."""
-        return self._gather(content if self.writes else b"")[0]
+        own = content if self.writes else b""
+        chiefs, *_ = self._gather(own)
+        return chiefs
 
     def all_sum(self, values: FloatArray) -> FloatArray:
         """Return the sum of the arrays of all workers, which have equal shapes.
@@ -65,16 +67,16 @@ class Collective:
         """
         if self._cluster is None:
             return
-        # "ours" is the chief's; every worker raises the same error
-        ours, *others = [json.loads(text) for text in self._gather(json.dumps(facts).encode())]
+        # every worker compares all others with the chief, so all raise the same error
+        chiefs, *others = [json.loads(text) for text in self._gather(json.dumps(facts).encode())]
         for index, theirs in enumerate(others, start=1):
-            for name in dict.fromkeys([*ours, *theirs]):
-                our_value = ours.get(name, "not given")
+            for name in dict.fromkeys([*chiefs, *theirs]):
+                chiefs_value = chiefs.get(name, "not given")
                 their_value = theirs.get(name, "not given")
-                if our_value != their_value:
+                if chiefs_value != their_value:
                     raise UserError(
                         f"{name.replace('_', ' ')}: {their_value} on "
-                        f"{self._cluster.describe(index)}, and {our_value} on "
+                        f"{self._cluster.describe(index)}, and {chiefs_value} on "
                         f"{self._cluster.describe(0)}; give every worker the same"
                     )
 
@@ -115,6 +117,7 @@ def _summing_words(strategy: Any) -> Callable[[Any], Any]:
         return context.all_reduce(tf.distribute.ReduceOp.SUM, words * is_first)
 
     def sum_words(words: Any) -> Any:
+        # each device of this machine has the same sum
         return strategy.experimental_local_results(strategy.run(summed, (words,)))[0]
 
     signature = [tf.TensorSpec((None,), tf.int32)]

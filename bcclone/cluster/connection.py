@@ -49,6 +49,7 @@ def connected(
         "and ends without them; worker 0 writes the model"
     )
     await_others(cluster)
+    # the strategy must be made while TensorFlow is loaded, before it computes anything
     strategies: list[Any] = []
     load_tensorflow(
         gpu_memory=gpu_memory,
@@ -149,7 +150,8 @@ def _connect(cluster: WorkerSettings, gpus: int) -> Any:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
-# words in TensorFlow's errors about a lost worker, and patterns of the numbers of workers in them
+# words in TensorFlow's errors about a lost worker, and two patterns of a worker's number in such an
+# error
 _OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/")
 _REPORTED = re.compile(r"Error reported from /job:worker/(?:replica:0/)?task:(\d+)")
 _TASK = re.compile(r"/job:worker/(?:replica:0/)?task:(\d+)")

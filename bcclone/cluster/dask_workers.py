@@ -53,8 +53,11 @@ class DaskPool(TaskPool):
     """
 
     def __init__(self, client: "Client", address: str, topic: str, notify: Notify) -> None:
-        # pure=False: Dask runs equal tasks again, instead of returning the first result
-        super().__init__(client.get_executor(pure=False), 0, lambda: self._progress)
+        # pure=False: Dask runs equal tasks again, instead of returning the first result; the number
+        # of workers may change, so the property `workers` asks for it
+        super().__init__(
+            client.get_executor(pure=False), workers=0, reported=lambda: self._progress
+        )
         self._client = client
         self._address = address
         self._topic = topic
@@ -197,7 +200,7 @@ def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topi
     if sources != source_digest():
         raise _other_version(f"worker {worker.address}")
     result = run_task(function, task, worker.address, report)
-    worker.log_event(topic, unsent)  # sent before the result, so that it arrives before it
+    worker.log_event(topic, unsent)  # before the result is sent, so that it arrives first
     return result
 
 
@@ -218,8 +221,8 @@ def open_pool(
         with task_pool.open_pool(jobs) as pool:
             yield pool
         return
-    with _open_dask_pool(scheduler, notify) as cluster:
-        yield cluster
+    with _open_dask_pool(scheduler, notify) as pool:
+        yield pool
 
 
 @contextmanager
@@ -253,12 +256,12 @@ def _open_dask_pool(scheduler: str, notify: Notify) -> Iterator[DaskPool]:
                 f"start at least one: dask worker {address}"
             ) from None
         topic = f"bcclone-{uuid.uuid4().hex}"
-        cluster = DaskPool(client, address, topic, notify)
+        pool = DaskPool(client, address, topic, notify)
         stack.callback(client.unsubscribe_topic, topic)
-        cluster.check_versions()
+        pool.check_versions()
         if client.dashboard_link and (not local or find_spec("bokeh")):
             notify(f"Dask's dashboard: {client.dashboard_link}")
-        yield cluster
+        yield pool
 
 
 @contextmanager
@@ -337,7 +340,7 @@ def _connected(address: str, security: "Security | None") -> Iterator["Client"]:
 
 
 async def _shake_hands(address: str, security: "Security") -> None:
-    """Connect to a scheduler and disconnect; raises an error after eight seconds without answer.
+    """Connect to a scheduler and disconnect; raises an error if no answer comes in eight seconds.
 
     Without this, Client would wait forever if the program at the address is no scheduler.
     """

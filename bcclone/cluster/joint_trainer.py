@@ -146,7 +146,7 @@ def load_shared_checkpoint(
     if workers.count == 1:
         return state, model
     if workers.writes:
-        workers.share(checkpoint_content(trainer, state, model))
+        workers.share(checkpoint_content(trainer, state, model))  # the chief has loaded it already
         return state, model
     shared = workers.share(b"")
     return load_content(io.BytesIO(shared), trainer)

@@ -93,7 +93,7 @@ def _train(
 ) -> TrainResult | None:
     """Connect the workers, if there are several, and train."""
     if cluster is None:
-        return _train_as_one(Collective(), files, chosen, make_plan, notify)
+        return _train_as_worker(Collective(), files, chosen, make_plan, notify)
     onednn = onednn_for_batches(chosen.get("onednn", AUTO))
     gpu_memory = chosen.get("gpu_memory", 0)
     with connected(cluster, chosen.get("gpus", 1), gpu_memory, onednn, notify) as strategy:
@@ -101,18 +101,18 @@ def _train(
         version = source_digest()[:16]
         addresses = ",".join(cluster.workers)
         workers.require_agreement({"version of bcclone": version, "workers": addresses})
-        result = _train_as_one(workers, files, chosen, make_plan, notify)
+        result = _train_as_worker(workers, files, chosen, make_plan, notify)
     return result if workers.writes else None
 
 
-def _train_as_one(
+def _train_as_worker(
     workers: Collective,
     files: RunFiles,
     chosen: Mapping[str, Any],
     make_plan: MakePlan,
     notify: Notify,
 ) -> TrainResult:
-    """Train as training.train() does, as one of several workers or as the only one."""
+    """Train as training.train() does, as one of several workers or as the only worker."""
     with ExitStack() as stack:
         if workers.writes:
             stack.enter_context(output_locked(files))
@@ -141,7 +141,7 @@ def _train_on(
     # the trainer: the network, its optimizer and the compiled steps
     settings = plan.settings
     compiled = fit_to_compiler(settings, device, workers.count)
-    trainer = make_joint_trainer(samples.data, compiled, samples.labels, workers.strategy)
+    trainer = make_joint_trainer(samples.data, compiled, samples.label_count, workers.strategy)
     report_compiler(settings, device, notify, workers.count)
     report_network(trainer.model, samples.data, settings, notify)
     trains_on = describe_trainer(device.name, settings, trainer.is_one_program)
@@ -185,7 +185,8 @@ def _shared_plan(
     names = (*DECIDE_WEIGHTS, *names_of(FeedSettings))
     joint = {name: chosen[name] for name in names if name in chosen}
     workers.require_agreement({"content of the store": data.content_hash[:16], **joint})
-    # the chief sends its plan, and then the start model (empty without --from)
+    # the chief sends its plan, and then the start model (empty without --from); the other workers
+    # have nothing to send, and receive both
     if workers.writes:
         plan = make_plan(data, workers.count)
         described = {

@@ -57,7 +57,7 @@ class Block:
     end: int  # position after the last row
     context: int  # number of rows before `begin` whose frames these rows need
     files: IndexArray  # indices into the plan's files; first those that no earlier shard holds
-    own: int  # number of files that no earlier shard holds; they come first in `files`
+    own_count: int  # number of files that no earlier shard holds; they come first in `files`
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class ShardTask:
     """A shard to write."""
 
     path: Location
-    number: int  # number of the recording whose rows the shard holds
+    recording: int  # number of the recording whose rows the shard holds
     part: StorePart  # settings, rows and files of the shard
-    own: int  # number of files that no earlier shard holds; they come first in `part`
+    own_count: int  # number of files that no earlier shard holds; they come first in `part`
     origin: str  # digest of the settings, the log, the rows and the paths of the images
     reuse: bool  # keep the shard of an interrupted run if it is complete and has the same origin
 
@@ -136,7 +136,7 @@ class ShardPlan:
                     end=block_end,
                     context=context,
                     files=np.concatenate([own, copied]),
-                    own=len(own),
+                    own_count=len(own),
                 )
                 blocks.append(block)
                 files_before = max(files_before, int(files.max(initial=NO_FRAME)) + 1)
@@ -163,9 +163,9 @@ class ShardPlan:
             digest.update("\n".join(paths).encode())
             yield ShardTask(
                 path=self.folder / f"{number:05d}.h5",
-                number=recording,
+                recording=recording,
                 part=part,
-                own=block.own,
+                own_count=block.own_count,
                 origin=digest.hexdigest(),
                 reuse=self.reuse,
             )
@@ -249,14 +249,14 @@ def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
         kept = _described(task, as_local(path), origin)
     if kept is None:
         return None
-    report_progress(task.own)
+    report_progress(task.own_count)
     return replace(kept, was_kept=True)
 
 
 def _write(task: ShardTask, origin: str, path: Path) -> None:
     """Write the file of a shard: a store, what the shard was made of, and the frames' checksums."""
     # progress counts each file once, in the shard that holds it first; copies do not count
-    uncounted = task.own
+    uncounted = task.own_count
 
     def advance(count: int) -> None:
         nonlocal uncounted
@@ -283,21 +283,25 @@ def _described(task: ShardTask, path: Path, origin: str) -> WrittenShard | None:
     origin: digest that the file must have stored
     """
     try:
-        content, ((text,),) = read_store(path, ["origin"])
+        content, (origins,) = read_store(path, ["origin"])
+        (text,) = origins
         stored = from_text(_Origin, text)
     except (UserError, ValueError, TypeError):
         return None
     if stored.digest != origin:
         return None
+    unusable_own = sum(index < task.own_count for index in stored.unusable)
+    (frame_file,) = content.frames.files
+    file_bytes, _ = frame_file.version
     shard = Shard(
         name=task.path.name,
-        recording=task.number,
+        recording=task.recording,
         rows=len(content.rows),
         samples=len(content.samples),
-        frames=task.own - sum(index < task.own for index in stored.unusable),
+        frames=task.own_count - unusable_own,
         copied=(),
         content_hash=content.content_hash,
-        bytes=content.frames.files[0].version[0],
+        bytes=file_bytes,
         sha256=sha256_of(path),
     )
     return WrittenShard(shard, task.origin, stored.unusable)

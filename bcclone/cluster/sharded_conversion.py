@@ -116,13 +116,13 @@ class _Shards(OneFile):
             skips = plan.skips_with(unusable, settings.allow_skips)
             # the numbers of new frames follow those of the old store
             frames_before = 0
-            before = Manifest(preprocessing, samples, (), ())
+            before = Manifest(preprocessing, samples, recordings=(), shards=())
             if old:
                 frames_before = len(old.frames)
                 before = Manifest.read(folder)
             manifest = replace(before, recordings=(*before.recordings, *plan.recordings))
-            frames = frame_numbers(len(plan.files), unusable, frames_before)
-            content, checksums = _complete(shards, written, frames, manifest)
+            frame_of_file = frame_numbers(len(plan.files), unusable, frames_before)
+            content, checksums = _complete(shards, written, frame_of_file, manifest)
         notes: tuple[str, ...] = ()
         if settings.resume:
             kept = sum(shard.was_kept for shard in written)
@@ -151,7 +151,7 @@ def _unusable_files(shards: ShardPlan, written: Sequence[WrittenShard]) -> dict[
     for block, result in zip(shards.blocks, written, strict=True):
         for index, reason in result.unusable.items():
             # a file that an earlier shard holds, too, is listed by that shard
-            if index < block.own:
+            if index < block.own_count:
                 unusable[int(block.files[index])] = reason
     return unusable
 
@@ -209,20 +209,23 @@ def _joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
 
 
 def _complete(
-    shards: ShardPlan, written: Sequence[WrittenShard], frames: IndexArray, manifest: Manifest
+    shards: ShardPlan,
+    written: Sequence[WrittenShard],
+    frame_of_file: IndexArray,
+    manifest: Manifest,
 ) -> tuple[StoreContent, npt.NDArray[np.uint32]]:
     """Write the manifest, and delete the shards that it does not name.
 
     Returns what the store holds, and the checksums of its frames.
 
-        written: the results of the plan's shards, in their order
-        frames: (files,): number of the frame of each file, as frame_numbers() returns it
-        manifest: manifest of the store, still without the new shards
+    written: the results of the plan's shards, in their order
+    frame_of_file: number of the frame of each file, (files,), as frame_numbers() returns it
+    manifest: manifest of the store, still without the new shards
     """
     folder = shards.folder
     added = []
     for block, result in zip(shards.blocks, written, strict=True):
-        copied = _copied_frames(block, result, frames)
+        copied = _copied_frames(block, result, frame_of_file)
         if (copied == NO_FRAME).any():
             raise UserError(
                 f"{folder / result.shard.name}: images of this shard changed while they were read; "
@@ -249,17 +252,17 @@ def _complete(
     return content, checksums
 
 
-def _copied_frames(block: Block, result: WrittenShard, frames: IndexArray) -> IndexArray:
+def _copied_frames(block: Block, result: WrittenShard, frame_of_file: IndexArray) -> IndexArray:
     """Return the numbers, in the whole store, of the frames of which a shard holds copies.
 
-    frames: (files,): number of the frame of each file of the plan
+    frame_of_file: number of the frame of each file of the plan, (files,)
     """
     copied_files = [
         block.files[index]
-        for index in range(block.own, len(block.files))
+        for index in range(block.own_count, len(block.files))
         if index not in result.unusable
     ]
-    return frames[copied_files]
+    return frame_of_file[copied_files]
 
 
 def _remove_other_shards(folder: Location, manifest: Manifest) -> None:

@@ -19,7 +19,7 @@ class Output:
     name: str  # name of the output's field of Answer
     predict: str  # the choice of --predict that adds the output
     meaning: str  # help text of that choice
-    # column of the rows that has the label: its value lead_seconds later, in the same episode
+    # the label of a row is the value of this column lead_seconds later, in the same episode
     column: str
     unit: float = 1.0  # the network computes the value divided by this
     lead_seconds: float = 0.0
@@ -27,7 +27,7 @@ class Output:
 
     @property
     def refusal(self) -> str:
-        """Return the error for a model that lacks this output."""
+        """Return the text of the error for a model that lacks this output."""
         return (
             f"this model has no output {self.name}; leave out {self.used_by}, or train one with: "
             f"bcclone model data.h5 --predict {self.predict}"
@@ -35,24 +35,24 @@ class Output:
 
 
 # In the order of the numbers that a network computes: a network has the first output, the first
-# two, or all three. Only the labels of the steering are not made as its row here says, but by
+# two, or all three. The labels of the steering are an exception to `column`: they are made by
 # labels.steering_labels().
 OUTPUTS = (
-    Output("steering", "steering", "the steering alone", "steering"),
+    Output(name="steering", predict="steering", meaning="the steering alone", column="steering"),
     Output(
-        "predicted_speed_mph",
-        "speed",
-        "also the speed to drive, from the recorded speed, for drive.py --predicted-speed",
-        "speed_mph",
+        name="predicted_speed_mph",
+        predict="speed",
+        meaning="also the speed to drive, from the recorded speed, for drive.py --predicted-speed",
+        column="speed_mph",
         unit=30.0,  # about the car's top speed
         lead_seconds=0.5,  # a controller needs some time to reach the speed of a bend
         used_by="--predicted-speed",
     ),
     Output(
-        "predicted_throttle",
-        "throttle",
-        "also the speed and the recorded throttle, which an export to a donkeycar gives",
-        "throttle",
+        name="predicted_throttle",
+        predict="throttle",
+        meaning="also the speed and the recorded throttle, which an export to a donkeycar gives",
+        column="throttle",
     ),
 )
 

@@ -20,19 +20,19 @@ def recording_notices(store: Store, checksums: npt.NDArray[np.uint32]) -> Iterat
     """
     # share of a recording's rows with a frame of an earlier recording; with more, it may be a copy
     many_equal = 0.05
-    numbers = store.rows["recording"].astype(np.int64)
+    recording = store.rows["recording"].astype(np.int64)
     is_equal = _equals_earlier_recording(store.rows, checksums)
     # indices of the rows of each recording
-    recordings = np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers)) + 1)
-    for rows in recordings:
-        path = store.recordings[numbers[rows[0]]].path
+    rows_of_recordings = np.split(np.arange(len(recording)), np.flatnonzero(np.diff(recording)) + 1)
+    for rows in rows_of_recordings:
+        path = store.recordings[recording[rows[0]]].path
         count = len(rows)
-        steering = constant(store.rows["steering"][rows])
+        same_steering = constant(store.rows["steering"][rows])
         # a few rows may all be of a straight road, but not if they are the whole store
-        if steering and (count >= FEWEST_STEERED or count == len(numbers)):
-            _, where = steering
+        if same_steering and (count >= FEWEST_STEERED or count == len(recording)):
+            _, value_and_rows = same_steering
             yield (
-                f"{path}: the steering is {where}, so nothing can be learned from it; "
+                f"{path}: the steering is {value_and_rows}, so nothing can be learned from it; "
                 f"{LOST_STEERING}"
             )
         equal = int(is_equal[rows].sum())
@@ -48,21 +48,22 @@ def _equals_earlier_recording(rows: RowTable, checksums: npt.NDArray[np.uint32])
 
     checksums: CRC-32 of each frame, (frames,); if it is empty, no row counts
     """
-    numbers = rows["recording"].astype(np.int64)
-    is_equal = np.zeros(len(numbers), np.bool_)
+    recording = rows["recording"].astype(np.int64)
+    is_equal = np.zeros(len(recording), np.bool_)
     if not len(checksums):
         return is_equal
-    # the frame of one camera for each row that has any, since NO_FRAME is -1
+    # for each row, the frame of one of its cameras; the maximum is NO_FRAME, which is -1, only if
+    # the row has no frame
     frames = np.max([rows[name] for name in FRAME_COLUMNS], axis=0)
     with_frame = np.flatnonzero(frames != NO_FRAME)
-    # `first`: where each checksum occurs first; `number`: which of the checksums each frame has
-    _, first, number = np.unique(
+    # among the rows with a frame: the first one with each of the different checksums, and for each
+    # row the index of its checksum among the different ones
+    _, first_with_checksum, index = np.unique(
         checksums[frames[with_frame]], return_index=True, return_inverse=True
     )
-    numbers_with_frame = numbers[with_frame]
-    # for each frame, the first recording that has a frame with the same checksum
-    first_recording = numbers_with_frame[first[number]]
-    is_equal[with_frame] = numbers_with_frame > first_recording
+    recording_with_frame = recording[with_frame]
+    first_recording = recording_with_frame[first_with_checksum[index]]
+    is_equal[with_frame] = recording_with_frame > first_recording
     return is_equal
 
 

@@ -36,7 +36,7 @@ class LogRead:
     """The counts of a log that was read."""
 
     path: str
-    rows: int  # number of usable rows, with repeated ones
+    rows: int  # number of usable rows, the repeated ones included
     bad_rows: int  # number of unusable rows
     deleted_rows: int = 0  # number of rows that the user deleted with `bcclone edit`
     part: str = ""  # VALIDATION or TEST if the recording is held back whole, "" if it is split
@@ -60,7 +60,7 @@ class StorePart:
     preprocessing: Preprocessing
     samples: SampleSettings
     # the rows of this file, with the columns of ConversionPlan.rows; before them are `context` rows
-    # that are not written, because samples of the file need their frames
+    # that are not written, but whose frames some samples of the file need
     rows: pd.DataFrame
     files: Sequence[str]  # paths of images; the columns `frame_CAMERA` are indices into them
     recordings: Sequence[RecordingInfo]  # the recordings of the rows
@@ -74,7 +74,8 @@ class ConversionPlan:
     The columns of the rows are those of the log, and:
         recording, episode: numbers in the whole store
         take_over: whether a person had taken over
-        part: index in PARTS, 0 for rows that are split; only if a recording is held back whole
+        part: index in PARTS, 0 for rows that are split. The rows have this column only if a
+            recording is held back whole
         frame_CAMERA: for each camera, the number of the frame of its image, or NO_FRAME
         validation: whether the row is held back from training
         label: the steering of its samples, as steering_labels() returns it
@@ -216,7 +217,7 @@ def _parts_of_logs(
     Raises UserError for a log that is named for two parts.
     """
     recordings_of_part = {part: names for part, names in held_back.items() if names}
-    # without any recording, find_logs() says what it expects
+    # if no recording at all is named, find_logs() below raises the error that says so
     if inputs or not recordings_of_part:
         recordings_of_part[""] = inputs
 

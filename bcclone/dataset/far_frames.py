@@ -239,7 +239,11 @@ class FarFrames(Frames):
         return loaded
 
     def _worth_a_copy(self, indices: Indices, cache: ShardCache) -> list[int]:
-        """Return the numbers of the files with many of these frames, or with some and a copy."""
+        """Return the numbers of the files whose copies are used.
+
+        These are the files that hold many of these frames, and those that hold some and have a copy
+        already.
+        """
         fewest = 0.25  # share of a file's frames; if fewer are needed, only these are requested
         numbers, counts = np.unique(self.file_of(np.unique(indices)), return_counts=True)
         worth = []

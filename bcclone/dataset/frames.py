@@ -133,7 +133,7 @@ class Frames:
     def file_of(self, indices: Indices | int) -> Indices:
         """Return the number, int64, of the file that holds each of these frames.
 
-        The number of files stands for a frame beyond the last one.
+        For a frame beyond the last one, it is the number after that of the last file.
         """
         return np.asarray(np.searchsorted(self._ends, indices, "right"))
 
@@ -147,10 +147,10 @@ class Frames:
         last_file = int(self.file_of(last))
         for number in range(first_file, last_file + 1):
             file = self.files[number]
-            start = int(self._starts[number])
+            file_start = int(self._starts[number])
             # among the frames of this file: the first one, and the one after the last
-            begin = max(first - start, 0)
-            end = min(last - start + 1, file.count)
+            begin = max(first - file_start, 0)
+            end = min(last - file_start + 1, file.count)
             offset = file.offset + begin * self.frame_bytes
             stretches.append((file, offset, (end - begin) * self.frame_bytes))
         return stretches
@@ -253,7 +253,7 @@ class FramesInMemory(Frames):
     """Frames that are in memory, uint8 (frames, height, width, channels)."""
 
     def __init__(self, frames: Image) -> None:
-        no_file = FrameFile(Path(), 0, len(frames), (0, 0))
+        no_file = FrameFile(Path(), offset=0, count=len(frames), version=(0, 0))
         super().__init__([no_file], frames.shape[1:])
         self._maps[0] = frames
 

@@ -32,7 +32,7 @@ def _copy_bytes(context: Any, target: Any, source: Any, count: Any) -> Any:
         pointer = ir.IntType(8).as_pointer()
         to = builder.inttoptr(arguments[0], pointer)
         start = builder.inttoptr(arguments[1], pointer)
-        cgutils.raw_memcpy(builder, to, start, arguments[2], 1)
+        cgutils.raw_memcpy(builder, to, start, count=arguments[2], itemsize=1)
         return context.get_dummy_value()  # the copy returns nothing
 
     return types.void(types.uint64, types.uint64, types.int64), generate
@@ -52,14 +52,14 @@ def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
     into: uint8 (images, bytes of a frame), contiguous
     """
     size = into.shape[1]
-    for number in range(begin, len(indices)):
-        index = numba.int64(indices[number])
+    for place in range(begin, len(indices)):
+        index = numba.int64(indices[place])
         file = np.searchsorted(ends, index, side="right")
         if index < 0 or file == len(ends):
             raise IndexError("a frame beyond the end of the store")
         if not origins[file]:
-            return number
+            return place
         source = origins[file] + numba.uint64(index * size)
-        target = numba.uint64(into.ctypes.data + number * size)
+        target = numba.uint64(into.ctypes.data + place * size)
         _copy_bytes(target, source, numba.int64(size))
     return len(indices)

@@ -199,4 +199,8 @@ def camera_correction(settings: SampleSettings, camera: str, speed_mph: FloatArr
     if not isinstance(settings.correction, str):
         side = {"center": 0.0, "left": 1.0, "right": -1.0}[camera]
         return np.full(np.shape(speed_mph), side * settings.correction)
-    return np.asarray(steering_to_line(MOUNTS[camera][0], 0.0, lookahead_m(settings, speed_mph)))
+    right_m, _, _ = MOUNTS[camera]
+    steering = steering_to_line(
+        lateral_offset_m=right_m, yaw_rad=0.0, lookahead_m=lookahead_m(settings, speed_mph)
+    )
+    return np.asarray(steering)

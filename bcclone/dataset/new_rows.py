@@ -67,22 +67,23 @@ class NewRecording:
 
 
 def new_rows(
-    log: Log, samples: SampleSettings, centers: Collection[str], old: Store | None
+    log: Log, samples: SampleSettings, earlier_centers: Collection[str], old: Store | None
 ) -> NewRecording:
     """Return the log's rows, except those whose centre image is known already.
 
     The image may be known from an earlier row, from a log that was read before, or from the old
     store.
 
-    centers: what identifies the centre images of the logs that were read before, see NewRecording
+    earlier_centers: what identifies the centre images of the logs that were read before, see
+        NewRecording
     """
     rows = log.rows
     index = ImageIndex(log.path)
     notices: list[str] = []
 
     # a path identifies an image; if there is no file, the name together with the log does
-    images = rows["center"].map(lambda name: index.find(name) or f"{log.path}: no file {name}")
-    is_repeated = images.duplicated() | images.isin(list(centers))
+    centers = rows["center"].map(lambda name: index.find(name) or f"{log.path}: no file {name}")
+    is_repeated = centers.duplicated() | centers.isin(list(earlier_centers))
     if is_repeated.any():
         notices.append(f"{log.path}: {int(is_repeated.sum())} repeated rows left out")
 
@@ -99,7 +100,7 @@ def new_rows(
         log=log,
         rows=new,
         paths=new[used].map(index.find),
-        centers=images,
+        centers=centers,
         notices=notices,
     )
 

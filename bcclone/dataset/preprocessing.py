@@ -68,8 +68,12 @@ class Preprocessing(Checked):
     scales its values.
     """
 
-    width: int = setting(128, "width of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
-    height: int = setting(128, "height of the prepared image", SMALLEST_IMAGE, LARGEST_IMAGE)
+    width: int = setting(
+        128, "width of the prepared image", minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE
+    )
+    height: int = setting(
+        128, "height of the prepared image", minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE
+    )
     # "RGB", "BGR", "YUV", "HSV", "HLS", "LAB" or "GRAY" (one channel). The prefix "BGR-": red and
     # blue are swapped before the conversion. The suffix "-S" and so on: only that channel is kept.
     # Both: "BGR-HSV-S"
@@ -86,7 +90,7 @@ class Preprocessing(Checked):
     crop_right: int | None = None
     interpolation: str = setting("linear", "how the image is resized", choices=INTERPOLATIONS)
     # rows and columns of the kernel, 0 for none
-    blur: int = setting(0, "Gaussian blur", 0, 31)
+    blur: int = setting(0, "Gaussian blur", minimum=0, maximum=31)
     # names of steps, separated by blanks; "" means the order of STEPS
     order: str = ""
     # what a layer of the network makes of the values 0 to 255, as a text states it ("0..1", "mean
@@ -114,7 +118,8 @@ class Preprocessing(Checked):
         object.__setattr__(self, "crop_right", right)
         steps = [*self.steps]
         is_usual_order = steps == sorted(steps, key=STEPS.index)
-        object.__setattr__(self, "order", "" if is_usual_order else " ".join(steps))
+        order = "" if is_usual_order else " ".join(steps)
+        object.__setattr__(self, "order", order)
 
     @classmethod
     def of(cls, text: str, size: tuple[int, int] | None = None) -> Self:
@@ -362,7 +367,7 @@ def choose_preprocessing(
 
     text: the preprocessing that the user asked for, if any
     size: width and height, if they are given; they override those of the text
-    otherwise: the preprocessing without a text, by default the usual one
+    otherwise: the preprocessing if there is no text; None for the default one
     """
     if text:
         chosen = preprocessing_of(text)

@@ -200,7 +200,7 @@ def scale_named(text: str) -> str | None:
 
 
 def scale_text(scaling: Scaling) -> str:
-    """Return the scale, as a text, that a scaling is: "0..1", "mean 1 2 3 deviation 4 5 6", or RAW.
+    """Return a scaling as a text: "0..1", "mean 1 2 3 deviation 4 5 6", or RAW.
 
     Scalings that compute the same have the same text.
     """
@@ -244,13 +244,13 @@ def scaling_of_text(formula: str) -> Scaling:
     Raises ValueError for any other text.
     """
     text = formula.strip()
-    if text and "x" not in text:  # what follows x alone, such as "/ 255"
+    if text and "x" not in text:  # only what follows the x, such as "/ 255"
         text = f"x{text}"
     try:
         scale, offset = _scale_and_offset(ast.parse(text, mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(f"{shown(formula)}, expected a formula such as x / 127.5 - 1") from None
-    # refuses a scale of 0, and numbers that are not finite
+    # joined_scaling() refuses a scale of 0, and numbers that are not finite
     return joined_scaling([("*", scale), ("+", offset)])
 
 

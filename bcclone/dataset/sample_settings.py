@@ -47,7 +47,7 @@ MAX_CORRECTION_WEIGHT = 100
 MAX_FRAME_OFFSETS = 100
 MAX_SEQ_LENGTH = 20
 
-# functions that declare a setting, one for each group in --help
+# functions that declare a setting, one for each group in --help: (default, help, ...)
 _sample = partial(setting, group="samples")
 _label = partial(setting, group="steering of the samples")
 _split = partial(setting, group="split into training and validation")
@@ -80,36 +80,36 @@ class SampleSettings(Checked):
         0.85,
         "with --correction auto, how far ahead on its line the car aims, in seconds of driving; "
         "shorter times make stronger corrections",
-        0.2,
-        5,
+        minimum=0.2,
+        maximum=5,
         rare=True,
     )
     smooth_seconds: Seconds = _label(
         0.2,
         "standard deviation of the Gaussian that smooths the recorded steering; 0: no smoothing",
-        0,
-        2,
+        minimum=0,
+        maximum=2,
         rare=True,
     )
     lead_seconds: Seconds = _label(
         0.0,
         "take the steering this many seconds later than the frame, to compensate for a delay",
-        -1,
-        2,
+        minimum=-1,
+        maximum=2,
         rare=True,
     )
     frame_offsets: int = _sample(
         0,
         "number of earlier frames that are also paired with each steering, as additional samples",
-        0,
-        MAX_FRAME_OFFSETS,
+        minimum=0,
+        maximum=MAX_FRAME_OFFSETS,
     )
     seq_length: Count = _sample(
         1,
         "default of model.py --seq-length for this store: number of consecutive frames in each "
         "input",
-        1,
-        MAX_SEQ_LENGTH,
+        minimum=1,
+        maximum=MAX_SEQ_LENGTH,
     )
     rows: str = _sample(
         ALL_ROWS,
@@ -118,11 +118,12 @@ class SampleSettings(Checked):
         "had taken over",
         choices=ROWS,
     )
+    # of samples of take-overs; it has nothing to do with `correction`, which is for side cameras
     correction_weight: Count = _sample(
         1,
         "number of times that each training sample of a take-over is seen in an epoch",
-        1,
-        MAX_CORRECTION_WEIGHT,
+        minimum=1,
+        maximum=MAX_CORRECTION_WEIGHT,
     )
     flip: bool = _sample(True, "add the mirror image of each sample, with the opposite steering")
     split: str = _split(
@@ -131,9 +132,11 @@ class SampleSettings(Checked):
         "which leaks information, because neighbouring frames are nearly the same",
         choices=("blocks", "end", "random"),
     )
-    validation: Fraction = _split(0.2, "fraction of the samples to use for validation", 0, below=1)
+    validation: Fraction = _split(
+        0.2, "fraction of the samples to use for validation", minimum=0, below=1
+    )
     block_seconds: Seconds = _split(
-        10.0, "with --split blocks, length of a block", maximum=1e6, above=0
+        10.0, "with --split blocks, length of a block", above=0, maximum=1e6
     )
     seed: Seed = _split(0)
 
@@ -142,6 +145,7 @@ class SampleSettings(Checked):
         is_each_once = len(set(self.cameras)) == len(self.cameras)
         if not self.cameras or not is_each_known or not is_each_once:
             named = ",".join(self.cameras) or "none"
+            # {cameras} is no argument, so SettingError replaces it by the name of the setting
             raise SettingError(
                 "{cameras} {named}, expected some of {all}", named=named, all=",".join(CAMERAS)
             )
@@ -154,23 +158,24 @@ class SampleSettings(Checked):
 
     @property
     def validation_rows(self) -> float:
-        """Return the fraction q of rows to hold back so that `validation` of the samples are.
+        """Return the fraction q of the rows to hold back, for the wanted fraction of the samples.
 
-        With a random split and frame offsets, q is not `validation`: a frame and a later steering
-        make a sample only if both rows are on the same side of the split. For each frame offset,
-        q^2 of such pairs remain for validation and (1 - q)^2 for training, and the pairs without an
-        offset are split as the rows are. So with k frame offsets, q solves
+        The wanted fraction is `validation`. With a random split and frame offsets, q is another
+        one: a frame and a later steering make a sample only if both rows are on the same side of
+        the split. For each frame offset, q^2 of such pairs remain for validation and (1 - q)^2 for
+        training, and the pairs without an offset are split as the rows are. So with k frame
+        offsets, q solves
         (q + k q^2) / (1 + k q^2 + k (1 - q)^2) = validation.
         """
         wanted = self.validation
-        pairs = self.frame_offsets
-        if self.split != "random" or not pairs or not wanted:
+        offsets = self.frame_offsets
+        if self.split != "random" or not offsets or not wanted:
             return wanted
         # the equation as a quadratic one: square q^2 + linear q = constant; the usual formula for
         # its solution would divide by `square`, which is 0 for validation = 0.5
-        square = pairs * (1 - 2 * wanted)
-        linear = 1 + 2 * wanted * pairs
-        constant = wanted * (1 + pairs)
+        square = offsets * (1 - 2 * wanted)
+        linear = 1 + 2 * wanted * offsets
+        constant = wanted * (1 + offsets)
         root = math.sqrt(linear**2 + 4 * square * constant)
         return 2 * constant / (linear + root)
 
@@ -216,14 +221,14 @@ class PreprocessSettings(Checked):
         "instead of --size: a preset, or parts as for a model",
         shown="carnd-128-rgb",
     )
-    # given like `inputs`; with these, a new store holds back no blocks of the other recordings
+    # named as in `inputs`; with these, a new store holds back no blocks of the other recordings
     validation_recordings: tuple[str, ...] = setting(
         (),
         "recording that is the validation set, whole, instead of blocks of the others; repeatable",
         unit="RECORDING",
         option="validation-recording",
     )
-    # given like `inputs`
+    # named as in `inputs`
     test_recordings: tuple[str, ...] = setting(
         (),
         "recording that no training sees, on which model.py scores the model at the end; "
@@ -232,7 +237,8 @@ class PreprocessSettings(Checked):
         option="test-recording",
     )
     preprocessing: "Preprocessing | None" = None  # for programs, instead of the text `preprocess`
-    # name of a field of SampleSettings -> value; fields that are not named have their defaults
+    # name of a field of SampleSettings -> value; a field that is not named has its default, or with
+    # `add` the value of the existing store
     samples: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -249,7 +255,7 @@ class PreprocessSettings(Checked):
             raise ValueError(
                 f"samples have no setting {min(unknown)!r}; expected fields of SampleSettings"
             )
-        SampleSettings(**self.samples)
+        SampleSettings(**self.samples)  # only for the SettingError of a wrong value
         if self.validation_recordings and "validation" in self.samples:
             raise SettingError(
                 "{validation_recordings} are the validation set, whole; leave out {validation}"

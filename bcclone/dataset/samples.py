@@ -32,7 +32,7 @@ SAMPLE = np.dtype(
         # -1 left to 1 right, with the camera's correction, negated if `flipped`
         ("steering", np.float32),
         ("camera", np.uint8),  # 0 center, 1 left, 2 right
-        ("frame_offset", np.uint8),  # the frame was taken so many rows before `row`
+        ("frame_offset", np.uint8),  # number of rows from the row of the frame to `row`
         ("flipped", np.bool_),  # whether the sample is the mirror image of the frame
         ("validation", np.bool_),  # whether it is held back from training: validation or test
     ]
@@ -123,6 +123,7 @@ def _choose_rows(
         return validation | (_is_in_end(rows, settings.validation) & np.isin(blocks, numbers))
     wanted = settings.validation_rows * total_rows - chosen_rows
     random = np.random.default_rng(settings.seed)
+    # rows that are added to a store may all go to one side, since the store has both already
     chosen = _choose_blocks(sizes, wanted, random, both_sides=before is None)
     return validation | np.isin(blocks, numbers[chosen])
 
@@ -297,8 +298,8 @@ class Windows:
 def windows(samples: SampleTable, seq_length: int) -> Windows:
     """Return the windows of seq_length consecutive rows that end at these samples, in their order.
 
-    samples: samples of one side of the split, so that no window reaches into the other side. They
-        also give the frames of the earlier rows
+    samples: samples of one side of the split, so that no window reaches into the other side. The
+        frames of the earlier rows are taken from them, too
     """
     newest = samples[samples["frame_offset"] == 0]
     row = newest["row"].astype(np.int64)

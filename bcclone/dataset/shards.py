@@ -253,7 +253,7 @@ _FILES_AT_ONCE = 32  # shards at a URL that are read at the same time
 
 
 def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, _OpenedShard]]:
-    """Yield each shard at a URL, as a file without its frames, with its version."""
+    """Yield each shard at a URL, with an open file that has only its tables, and its version."""
     for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
         shards = manifest.shards[start : start + _FILES_AT_ONCE]
         files: list[Any] = [folder / shard.name for shard in shards]
@@ -286,7 +286,8 @@ def _table_parts(shard: Shard, preprocessing: Preprocessing) -> list[tuple[int, 
 
     They may overlap the frames a little, but leave most of their bytes out.
     """
-    # the frames begin after byte 0, so they end after this byte: the tables behind are complete
+    # the frames begin after byte 0, so they end after byte number frame_bytes; what is read from
+    # there on has all tables that are behind the frames
     frame_bytes = shard.all_frames * math.prod(preprocessing.shape)
     if frame_bytes <= _HEAD_BYTES:
         return [(0, shard.bytes)]

@@ -36,7 +36,7 @@ _SCHEMA = {
     "@content_hash": str,
     "frames": Place,
     "samples": SAMPLE,
-    "rows": None,
+    "rows": None,  # of any type here: a log may have more columns; check_rows() looks at them
     "extras": str,
     "recordings": str,
 }
@@ -178,7 +178,8 @@ def _read_file(path: Location) -> StoreContent:
         )
     if not path.exists():
         raise missing_store(path)
-    return read_store(path)[0]
+    content, _ = read_store(path)
+    return content
 
 
 def missing_store(path: Location) -> UserError:
@@ -232,14 +233,14 @@ def _frame_file(
     place: Place, preprocessing: Preprocessing, path: Location, version: tuple[int, int]
 ) -> FrameFile:
     """Return where the frames are in the file; raises ValueError if they are not as expected."""
-    count, *shape = place.shape or (0,)
+    count, *shape = place.shape or (0,)  # a single number, which is no frame, has the shape ()
     if place.dtype != np.uint8 or tuple(shape) != preprocessing.shape:
         raise ValueError(
             f"its frames are {place.dtype} of shape {tuple(shape)}, "
             f"expected uint8 of {preprocessing.shape}"
         )
     if not count:
-        return FrameFile(path, 0, 0, version)
+        return FrameFile(path, offset=0, count=0, version=version)
     if place.offset is None:
         raise ValueError("its frames do not lie one after the other")
     file_bytes, _ = version

@@ -307,6 +307,7 @@ def _samples(
         old_row_count = len(old.rows)
     for chunk in sample_chunks(rows, settings):
         samples = chunk[chunk["row"] >= context]
+        # two steps, since the column is unsigned and the difference of both may be negative
         samples["row"] -= context
         samples["row"] += old_row_count
         yield samples
@@ -328,10 +329,11 @@ def _table_bytes(
         samples *= 2
 
     # in a table, each row's text takes the bytes of the longest text
-    names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS)
+    characters_of_names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS)
     characters_of_extras = int(rows["extras"].str.len().sum())
-    row = row_table(rows[:0].assign(validation=False)).dtype.itemsize
-    row_bytes = row + names * most_utf8_bytes + extras_bytes
+    # without rows, a name takes one byte, so this is hardly more than the numbers
+    numbers_bytes = row_table(rows[:0]).dtype.itemsize
+    row_bytes = numbers_bytes + characters_of_names * most_utf8_bytes + extras_bytes
     return (
         len(rows) * row_bytes
         + characters_of_extras * most_utf8_bytes

@@ -92,7 +92,7 @@ class EditedTub(EditedRows):
             rows = np.flatnonzero(were_deleted != are_deleted)
             self._changes.append(_Change(rows, were_deleted[rows]))
 
-    def undo(self) -> Edits:
+    def without_last(self) -> Edits:
         """Return the edits as before the last change; write_edits() then drops the change."""
         if not self._changes:
             raise UserError(
@@ -103,7 +103,7 @@ class EditedTub(EditedRows):
         deleted[change.rows] = change.were_deleted
         return self._edits_of(deleted)
 
-    def correct(self, edit: Edit) -> Edits:
+    def with_correction(self, edit: Edit) -> Edits:
         raise UserError(
             f"{self.path}: the steering of a tub cannot be corrected in place; "
             "import the tub and correct the recording: bcclone import"

@@ -13,17 +13,17 @@ from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.feed_settings import SamplingSettings
-from bcclone.feed.selection import Selection, lookahead_of
+from bcclone.feed.selection import Selection, sample_lookaheads
 from bcclone.feed.source import Batch, Buffers
 from bcclone.feed.strategies import BatchPlace
 
 
-class Drawing:
+class RandomDraws:
     """Draws the random numbers of batches; a `Transform` for a device that augments with them."""
 
     def __init__(self, selection: Selection, seed: int) -> None:
         self._flipped = selection.arrays.flipped
-        self._lookahead_m = lookahead_of(selection.data, selection.row)
+        self._lookahead_m = sample_lookaheads(selection.data, selection.row)
         self._seed = seed
 
     def inputs_of(self, batch: Batch, place: BatchPlace) -> AugmentationInputs:
@@ -49,14 +49,14 @@ class CpuAugmentation:
     """
 
     def __init__(self, selection: Selection, sampling: SamplingSettings, buffers: Buffers) -> None:
-        self._drawing = Drawing(selection, sampling.seed)
+        self._draws = RandomDraws(selection, sampling.seed)
         self._buffers = buffers
         self._augmenter = CpuAugmenter(
             sampling.augmentation, selection.data.preprocessing, sampling.whole_images
         )
 
     def __call__(self, batch: Batch, place: BatchPlace) -> Batch:
-        inputs = self._drawing.inputs_of(batch, place)
+        inputs = self._draws.inputs_of(batch, place)
         labels = np.array(batch.labels)
         changed = self._buffers.take(len(batch))
         # augmentation changes the steering, which is the first label, and no other label

@@ -82,6 +82,7 @@ class DeviceFeed(Feed):
                 f"{self._path}: {frames.nbytes / 1e9:.1f} GB of frames do not fit on "
                 f"{self._device}; use --feed hdf5-shuffle"
             ) from None
+        # leaving the feed frees the frames, which nothing else refers to
         opened.callback(self.__dict__.pop, "_gather")
         self._compiled = tf.function(
             GatherOnDevice.__call__, jit_compile=by_xla, reduce_retracing=True, autograph=False
@@ -115,14 +116,17 @@ class GatherOnDevice(NamedTuple):
         return flip(self.frames, frame, flipped)
 
 
+_COLUMNS_AXIS = -2  # of images or windows of them, (..., height, width, channels)
+
+
 def flip_by_stitching(frames: Any, frame: Any, flipped: Any) -> Any:
     """Gather the images of a batch, for a CPU: plain and mirrored ones apart, then put together.
 
-    There this is five times as fast as flip_by_selection(), which mirrors all images.
+    On a CPU this is five times as fast as flip_by_selection(), which mirrors all images.
     """
     indices = tf.dynamic_partition(tf.range(tf.size(flipped)), tf.cast(flipped, tf.int32), 2)
     plain, mirrored = (tf.gather(frames, tf.gather(frame, index)) for index in indices)
-    return tf.dynamic_stitch(indices, [plain, tf.reverse(mirrored, [-2])])
+    return tf.dynamic_stitch(indices, [plain, tf.reverse(mirrored, [_COLUMNS_AXIS])])
 
 
 def flip_by_selection(frames: Any, frame: Any, flipped: Any) -> Any:
@@ -132,4 +136,4 @@ def flip_by_selection(frames: Any, frame: Any, flipped: Any) -> Any:
     """
     images = tf.gather(frames, frame)
     selected = tf.reshape(flipped, [-1] + [1] * (len(images.shape) - 1))
-    return tf.where(selected, tf.reverse(images, [-2]), images)
+    return tf.where(selected, tf.reverse(images, [_COLUMNS_AXIS]), images)

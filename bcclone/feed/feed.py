@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib import import_module
 
 from bcclone.dataset.store import Store
-from bcclone.feed.augmenting import CpuAugmentation, Drawing
+from bcclone.feed.augmenting import CpuAugmentation, RandomDraws
 from bcclone.feed.feed_settings import (
     AUTO,
     DEVICE,
@@ -49,6 +49,8 @@ def open_feed(
     # which strategy
     data = selection.data
     if settings.feed == AUTO:
+        # never DEVICE, which needs to know the GPU's free memory: a training has asked for it, and
+        # has chosen before (training/decisions.py)
         name, _ = choose_feed(data)
         settings = replace(settings, feed=name)
     check_feed(data, settings)
@@ -77,12 +79,12 @@ def open_feed(
     if augments_on_cpu:
         delivery = _augmenting_on_cpu(selection, settings, sampling)
     elif augments:
-        delivery = Delivery((Drawing(selection, sampling.seed),))
+        delivery = Delivery((RandomDraws(selection, sampling.seed),))
     else:
         delivery = AS_LOADED
     if program_steps:
-        gathers = settings.feed == DEVICE and not augments_on_cpu
-        delivery = _for_program(delivery, gathers, program_steps, sampling.batch_size)
+        program_gathers = settings.feed == DEVICE and not augments_on_cpu
+        delivery = _for_program(delivery, program_gathers, program_steps, sampling.batch_size)
     return _maker(settings.feed)(selection, order, settings, delivery)
 
 
@@ -102,18 +104,20 @@ def open_validation_feed(
     """
     data = selection.data
     order = EpochOrder(len(selection), batch_size=batch_size, part=part)
-    gathers = feed == DEVICE and isinstance(data, Store) and len(selection) > 0
-    if gathers:
+    on_device = feed == DEVICE and isinstance(data, Store) and len(selection) > 0
+    if on_device:
         make = _maker(DEVICE)
     elif not isinstance(data, Store):
         make = files
     elif data.frames.is_far:
         make = windows
     else:
-        make = hdf5_shuffle
+        make = hdf5_shuffle  # in spite of its name, it reads in the order that it is given
     delivery = AS_LOADED
     if program_steps:
-        delivery = _for_program(delivery, gathers, program_steps, batch_size)
+        delivery = _for_program(
+            delivery, program_gathers=on_device, steps=program_steps, batch_size=batch_size
+        )
     return make(selection, order, FeedSettings(), delivery)
 
 
@@ -134,30 +138,37 @@ _MOST_AHEAD = 32  # batches; most that a strategy loads ahead when max_queue_siz
 def _augmenting_on_cpu(
     selection: Selection, settings: FeedSettings, sampling: SamplingSettings
 ) -> Delivery:
-    """Return what augments loaded batches, and the number of threads that do it."""
+    """Return the delivery of augmented batches: what augments them, in how many threads."""
     cores = os.cpu_count() or 1
     threads = settings.feed_workers or None
     if threads is None and not STRATEGIES[settings.feed].of_files:
         # a network that trains on the processor needs the other half: with a thread per core it is
         # slower (decision 0016)
         threads = max(cores // 2, 1)
-    # one buffer for each batch that waits, is being augmented, or is used by the training
-    kept = max(settings.max_queue_size, _MOST_AHEAD) + 3 * (threads or cores) + 2
+    # one buffer for each batch that waits (see Feed: as many as the strategy loads ahead, or two
+    # for each thread), is being augmented (one in each thread), or is used by the training
+    most_threads = threads or cores
+    waiting = max(settings.max_queue_size, _MOST_AHEAD) + 2 * most_threads
+    in_training = 2
+    kept = waiting + most_threads + in_training
+    # (height, width, channels); before them, the number of frames if a sample is a window
     shape = (*selection.arrays.frame.shape[1:], *selection.data.preprocessing.shape)
     buffers = Buffers(sampling.batch_size, shape, kept)
     return Delivery((CpuAugmentation(selection, sampling, buffers),), threads)
 
 
-def _for_program(delivery: Delivery, gathers: bool, steps: int, batch_size: int) -> Delivery:
+def _for_program(
+    delivery: Delivery, program_gathers: bool, steps: int, batch_size: int
+) -> Delivery:
     """Return how a program of XLA gets its batches.
 
     Either the feed copies the images to the device ahead of their step; or the program gathers them
     from frames on the device, and then takes several batches in one call.
 
-    gathers: whether the program gathers the images
+    program_gathers: whether the program gathers the images
     steps: most steps in one call of the program
     """
-    if gathers:
+    if program_gathers:
         return replace(delivery, steps_a_call=steps)
     from bcclone.feed.device import CopyToDevice  # loads TensorFlow
 
@@ -213,14 +224,15 @@ def choose_feed(data: TrainingData, gpu_memory: float = 0.0) -> tuple[str, str]:
         return "files", "there is no store; preprocess.py makes one, which is many times faster"
     if data.frames.is_far:
         return "shards", "the store is at a URL"
-    needed_gb = data.frames.nbytes / 1e9
+    frames_gb = data.frames.nbytes / 1e9
     gpu_gb = gpu_memory / 1e9
     available_gb = available_memory() / 1e9
-    fits_memory = STRATEGIES[DEVICE].copies * needed_gb < _USABLE_MEMORY * available_gb
-    if fits_memory and needed_gb < _USABLE_GPU_MEMORY * gpu_gb:
-        return DEVICE, f"{needed_gb:.2f} GB of frames, {gpu_gb:.1f} GB of GPU memory free"
-    reason = f"{needed_gb:.2f} GB of frames, {available_gb:.1f} GB of memory available"
-    if needed_gb < _USABLE_MEMORY * available_gb:
+    copies_fit_memory = STRATEGIES[DEVICE].copies * frames_gb < _USABLE_MEMORY * available_gb
+    if copies_fit_memory and frames_gb < _USABLE_GPU_MEMORY * gpu_gb:
+        return DEVICE, f"{frames_gb:.2f} GB of frames, {gpu_gb:.1f} GB of GPU memory free"
+    reason = f"{frames_gb:.2f} GB of frames, {available_gb:.1f} GB of memory available"
+    # it keeps no copy, but reads at random, which is fast only while the system caches the file
+    if frames_gb < _USABLE_MEMORY * available_gb:
         return "hdf5-shuffle", reason
     has_shards = len(data.frames.files) > 1
     return "shards" if has_shards else "hdf5-chunks", reason

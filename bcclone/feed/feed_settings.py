@@ -47,13 +47,13 @@ STRATEGIES = {
         "reads chunks of the store ahead, in random order, shuffled within; "
         "for stores larger than memory",
         "strategies.hdf5_chunks",
-        CHUNKS,
+        order=CHUNKS,
     ),
     "shards": Strategy(
         "reads windows of a store's shards ahead, in random order, shuffled within; "
         "for stores at a URL, too",
         "strategies.shards",
-        WINDOWS,
+        order=WINDOWS,
         at_url=True,
     ),
     "hdf5-shuffle": Strategy(
@@ -62,7 +62,7 @@ STRATEGIES = {
     "queue": Strategy(
         "a loader process reads chunks of the store, each shuffled, into a bounded queue",
         "loader_processes.queue",
-        CHUNKS,
+        order=CHUNKS,
     ),
     "workers": Strategy(
         "loader processes write into shared memory; shuffled", "loader_processes.workers"
@@ -116,8 +116,8 @@ class FeedSettings(Checked):
         0,
         "number of windows that the feed shards draws each batch from; "
         "a worker reads only the shards of its own",
-        1,
-        4096,
+        minimum=1,
+        maximum=4096,
         zero="as many as there are workers",
     )
     cache: str = _feed(
@@ -133,12 +133,12 @@ class FeedSettings(Checked):
         0,
         "number of threads that augment on the CPU; for the feeds files, queue, workers and "
         "sequence also the number of processes or threads that load samples",
-        1,
-        _MAX_WORKERS,
+        minimum=1,
+        maximum=_MAX_WORKERS,
         zero="chosen for the feed, and one augmenting thread for every two cores",
     )
     max_queue_size: Count = _rare(
-        0, "number of batches to load ahead", 1, 4096, zero="chosen for the feed"
+        0, "number of batches to load ahead", minimum=1, maximum=4096, zero="chosen for the feed"
     )
     multiprocessing: bool = _rare(False, "with --feed sequence, use processes instead of threads")
 
@@ -171,26 +171,26 @@ class AugmentSettings(Checked):
         0.8,
         "largest random sideways shift of the camera; "
         "the steering is changed to bring the car back",
-        0,
-        1.5,
+        minimum=0,
+        maximum=1.5,
     )
     turn_degrees: Degrees = _augment(
         5.0,
         "standard deviation of a random yaw of the camera; "
         "the steering is changed to bring the car back",
-        0,
-        10,
+        minimum=0,
+        maximum=10,
         rare=True,
     )
     pitch_degrees: Degrees = _augment(
-        0.7, "standard deviation of a random pitch of the camera", 0, 5, rare=True
+        0.7, "standard deviation of a random pitch of the camera", minimum=0, maximum=5, rare=True
     )
     appearance: float = _augment(
         2.0,
         "strength of random changes in brightness, contrast, colour and haze; "
         "1 is the variation of an ordinary day",
-        0,
-        3,
+        minimum=0,
+        maximum=3,
     )
     shadows: Fraction = _augment(
         0.5,
@@ -222,7 +222,7 @@ class SamplingSettings:
     """How a feed draws from its samples, whichever strategy fetches them."""
 
     batch_size: int
-    seed: int = 0  # of the order and of the augmentation
+    seed: int = 0  # decides the order and the augmentation
     zero_fraction: float = 1.0  # largest fraction of an epoch with zero steering; 1: no limit
     # how to augment; with augment_on "device", the feed only adds the random numbers to the batches
     augmentation: AugmentSettings = AugmentSettings(augment=False)

@@ -40,7 +40,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self.order = order
         self._gives_next = gives_next
         self.epoch = 1
-        self.batches = order.batches(1)
+        self.batches = order.batches(self.epoch)
         # a buffer for each batch that a worker makes, or that waits in Keras's queue (usually 10)
         kept = int(options.get("workers", 1)) + int(options.get("max_queue_size", 10))
         self._buffers = Buffers(order.batch_size, source.shape, kept)
@@ -73,7 +73,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size}, expected 1 or more")
         with nullcontext(store) if isinstance(store, Store) else open_store(store) as store:
-            # a window of one more frame has the next frame at its end
+            # for the next frame, a window has one frame more: the next one is at its end
             gives_next = targets == NEXT_FRAME
             length = seq_length + gives_next
             selection = select(store, part, length, STEERING if gives_next else targets)

@@ -135,7 +135,7 @@ class ProcessFeed(Feed):
     def _received(self, batches: Batches, requested: deque["_Request"]) -> Iterator[Batch]:
         """Yield the batches.
 
-        requested: the requests that are not answered yet, oldest first; empty at the begin
+        requested: the requests that are not answered yet, oldest first; none at first
         """
         most = _MAX_REQUESTS * self._processes
         numbered = enumerate(batches)
@@ -293,6 +293,6 @@ def _serve(source: SampleSource, connection: Connection, slots: Slots, started: 
             answer = b""
             try:
                 source.fill(positions, memory.reshape(shape))
-            except Exception as error:  # which the trainer raises
+            except Exception as error:  # the trainer raises it, in Loader.wait()
                 answer = pickle.dumps((error, traceback.format_exc()))
             connection.send_bytes(answer)

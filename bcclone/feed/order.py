@@ -20,9 +20,9 @@ Order = Uint32Array
 class BatchSpan(NamedTuple):
     """A contiguous part of a batch."""
 
-    first: int  # sample of the batch with which the part begins
-    samples: int  # of the part, perhaps 0
-    size: int  # of the batch
+    first: int  # index, in the batch, of the part's first sample
+    samples: int  # number of samples in the part, perhaps 0
+    size: int  # number of samples in the batch
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BatchPart:
     by at most one.
     """
 
-    index: int = 0  # of the worker
+    index: int = 0  # number of the worker, from 0
     count: int = 1  # number of workers
 
     def span(self, size: int) -> BatchSpan:
@@ -54,8 +54,8 @@ ALL = BatchPart()
 class Batches:
     """An order, cut into batches: the positions of each batch, or of one worker's part of it.
 
-    A worker without a sample in the last batch fetches that batch's first sample, so that it takes
-    part in the step; there the sample has no weight.
+    A worker without a sample in the last batch fetches that batch's first sample, without weight:
+    so it can take part in the step.
     """
 
     order: Order
@@ -63,7 +63,7 @@ class Batches:
     part: BatchPart = ALL
 
     def __len__(self) -> int:
-        return -(-len(self.order) // self.size)
+        return -(-len(self.order) // self.size)  # divided and rounded up
 
     def __iter__(self) -> Iterator[Order]:
         return (self[number] for number in range(len(self)))
@@ -81,7 +81,7 @@ class Batches:
     def positions(self) -> Order:
         if self.part.count == 1:
             return self.order
-        # the empty order comes first because concatenate() refuses no arrays
+        # an empty order comes first, because concatenate() fails without any array
         return np.concatenate([self.order[:0], *self])
 
     def _whole(self, number: int) -> Order:
@@ -99,8 +99,10 @@ class EpochOrder:
     zero_steering: BoolArray | None = None
     zero_fraction: float = 1.0  # largest fraction of an epoch that may have zero steering
     batch_size: int = 1
-    shard_of_sample: Uint32Array | None = None  # (samples,), for windows
-    part: BatchPart = ALL  # of each batch that this worker fetches
+    # number of each sample's shard, (samples,); without it, samples are not ordered by WINDOWS, but
+    # shuffled
+    shard_of_sample: Uint32Array | None = None
+    part: BatchPart = ALL  # the part of each batch that this worker fetches
 
     @property
     def streams(self) -> int:
@@ -108,7 +110,7 @@ class EpochOrder:
 
         A stream is a share of the shards; see streamed().
         """
-        return -(-self.ordering.streams // self.part.count)
+        return -(-self.ordering.streams // self.part.count)  # divided and rounded up
 
     def __len__(self) -> int:
         if self.zero_steering is None:
@@ -126,7 +128,7 @@ class EpochOrder:
     def order(self, epoch: int) -> Order:
         """Return the positions of the samples in the order of an epoch. epoch: counted from 1."""
         kind = self.ordering.kind
-        if kind == WINDOWS and self.shard_of_sample is not None:
+        if kind == WINDOWS and self.shard_of_sample is not None:  # else shuffled, below
             # balance before making windows: removing samples afterwards would shift the rest into
             # another worker's part
             kept = self._balanced(sequential(self.size), epoch)
@@ -141,7 +143,9 @@ class EpochOrder:
 
     def _windows(self, shard_of_sample: Uint32Array, epoch: int) -> Order:
         window_shards = self.ordering.size
-        streams = min(self.ordering.streams, len(np.unique(shard_of_sample)))
+        # each stream has a shard at least, and gives each batch a sample at least
+        shard_count = len(np.unique(shard_of_sample))
+        streams = min(self.ordering.streams, shard_count, self.batch_size)
         if streams <= 1:
             return windowed(shard_of_sample, window_shards, self.seed, epoch)
         random = np.random.default_rng([self.seed, epoch])
@@ -172,7 +176,7 @@ def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Order:
     for chunk in chunks:
         random.shuffle(chunk)
     shuffled_chunks = [chunks[number] for number in random.permutation(len(chunks))]
-    # the empty order comes first because concatenate() refuses no arrays
+    # an empty order comes first, because concatenate() fails without any array
     return np.concatenate([order[:0], *shuffled_chunks])
 
 
@@ -181,7 +185,7 @@ def windowed(shard_of_sample: Uint32Array, window_shards: int, seed: int, epoch:
 
     Each epoch groups the shards differently.
 
-    shard_of_sample: (samples,)
+    shard_of_sample: number of each sample's shard, (samples,)
     window_shards: number of shards in a window
     """
     random = np.random.default_rng([seed, epoch])
@@ -193,7 +197,7 @@ def windowed(shard_of_sample: Uint32Array, window_shards: int, seed: int, epoch:
 def _shuffled_windows(window_of_sample: IndexArray, random: np.random.Generator) -> Order:
     """Return the samples window by window, each window shuffled.
 
-    window_of_sample: (samples,)
+    window_of_sample: number of each sample's window, (samples,)
     """
     order = np.argsort(window_of_sample, kind="stable").astype(np.uint32)
     ends = np.cumsum(np.bincount(window_of_sample)).tolist()
@@ -215,21 +219,21 @@ def streamed(
     Each shard belongs to one stream. Only the last batches differ: they hold the rest of the longer
     streams.
 
-    shard_of_sample: (samples,)
+    shard_of_sample: number of each sample's shard, (samples,)
     window_shards: number of shards in a window
     """
     shards, index, sizes = np.unique(shard_of_sample, return_inverse=True, return_counts=True)
     # each shard, in random order, goes to the stream that has the fewest samples
     stream_of_shard = np.zeros(len(shards), np.int64)
     window_of_shard = np.zeros(len(shards), np.int64)
-    samples = np.zeros(streams, np.int64)
-    members = np.zeros(streams, np.int64)
-    for number in random.permutation(len(shards)).tolist():
-        stream = int(np.argmin(samples))
-        stream_of_shard[number] = stream
-        window_of_shard[number] = members[stream] // window_shards
-        samples[stream] += sizes[number]
-        members[stream] += 1
+    sample_counts = np.zeros(streams, np.int64)
+    shard_counts = np.zeros(streams, np.int64)
+    for shard in random.permutation(len(shards)).tolist():
+        stream = int(np.argmin(sample_counts))
+        stream_of_shard[shard] = stream
+        window_of_shard[shard] = shard_counts[stream] // window_shards
+        sample_counts[stream] += sizes[shard]
+        shard_counts[stream] += 1
     # the samples of each stream, by windows
     parts = []
     for stream in range(streams):
@@ -254,10 +258,11 @@ def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
 def split_into_windows(shard_of_sample: Uint32Array) -> list[slice]:
     """Split an order into windows.
 
-    A cut is made at the first sample of a shard if some shard has ended since the previous
-    beginning of a shard. So a window needs only the shards that are open at the same time.
+    In the order, a shard begins with its first sample and ends with its last one. A new window
+    begins where a shard begins, if some shard has ended since a shard last began. So a window needs
+    only the shards whose samples are mixed with each other.
 
-    shard_of_sample: in the order
+    shard_of_sample: number of each sample's shard, in the order of training, (samples,)
     """
     positions = sequential(len(shard_of_sample))
     count = int(shard_of_sample.max(initial=0)) + 1
@@ -277,7 +282,7 @@ def split_into_windows(shard_of_sample: Uint32Array) -> list[slice]:
 def has_zero_steering(row: Uint32Array, rows: RowTable) -> BoolArray:
     """Return which samples were recorded with a steering of 0, bool (samples,).
 
-    row: of each sample, index into rows, (samples,)
+    row: index of each sample's row in `rows`, (samples,)
     """
     tolerance = 1e-6  # recorded steering this small counts as 0
     return np.asarray(np.abs(rows["steering"][row]) < tolerance)

@@ -67,8 +67,8 @@ class Selection:
         return FileSource(self.arrays, data.files, data.preprocessing)
 
     @cached_property
-    def recorded(self) -> IndexArray:
-        """Return the index of the first sample of each row, (rows,).
+    def first_of_row(self) -> IndexArray:
+        """Return the index of the first sample of each row that has samples, (rows,).
 
         A row's samples are sorted: the first has the frame of the centre camera (if that is used)
         in the row itself, not mirrored, so frame and steering are as they were recorded.
@@ -131,7 +131,7 @@ def _arrays_of(
     if isinstance(predict, str):
         labels = _labels(data, samples, predict)
     else:
-        labels = _results(data, samples, predict)
+        labels = _labels_by_function(data, samples, predict)
     return SampleArrays(frame, samples["flipped"].copy(), labels)
 
 
@@ -182,7 +182,9 @@ def _output_labels(data: TrainingData, samples: SampleTable, predict: str) -> Fl
     return np.asarray(of_rows[samples["row"]])
 
 
-def _results(data: TrainingData, samples: SampleTable, function: TargetFunction) -> Float32Array:
+def _labels_by_function(
+    data: TrainingData, samples: SampleTable, function: TargetFunction
+) -> Float32Array:
     """Return the labels that the user's function computes, float32 (samples, labels)."""
     if not len(samples):
         return np.zeros((0, 1), np.float32)
@@ -194,7 +196,7 @@ def _results(data: TrainingData, samples: SampleTable, function: TargetFunction)
     return labels.reshape(len(samples), -1)
 
 
-def lookahead_of(data: TrainingData, row: Uint32Array) -> Float32Array:
+def sample_lookaheads(data: TrainingData, row: Uint32Array) -> Float32Array:
     """Return how far ahead on the road the car aims, in metres, for each sample, (samples,).
 
     row: the row of each sample, (samples,), as an index into data.rows

@@ -92,6 +92,8 @@ class SampleSource(ABC):
         return Batch(images, self.arrays.labels[positions])
 
 
+_LEFT_TO_RIGHT = 1  # as cv2.flip() calls it
+
 # bytes of the frames that are copied, and then flipped, in one go: 1.5 MB, a little more than the
 # level 2 cache of a core on most current processors
 _CACHED_BYTES = 3 << 19
@@ -126,7 +128,7 @@ class FrameSource(SampleSource):
             block = images[start : start + count]
             self.frames.take(frame[start : start + count], block)
             for index in np.flatnonzero(flipped[start : start + count]).tolist():
-                cv2.flip(block[index], 1, dst=block[index])
+                cv2.flip(block[index], _LEFT_TO_RIGHT, dst=block[index])
 
 
 class MemorySource(FrameSource):
@@ -161,7 +163,7 @@ class FileSource(SampleSource):
         single_images = images.reshape(-1, *self.shape[-3:])
         for frame, flipped, image in zip(frames, flips, single_images, strict=True):
             prepared = self._prepared(self.files[frame])
-            image[:] = cv2.flip(prepared, 1) if flipped else prepared
+            image[:] = cv2.flip(prepared, _LEFT_TO_RIGHT) if flipped else prepared
 
     def _prepared(self, file: str) -> Image:
         try:
@@ -181,8 +183,10 @@ def lend(memory: memoryview, shape: tuple[int, ...], give_back: Callable[[], obj
     give_back: called when the array, its views and all tensors made from it are gone. Tensors
         count, too, since TensorFlow uses an aligned array without copying it.
     """
-    # the array below, its views and tensors keep the owner alive, so its end is the end of all
+    # the returned array, its views and tensors keep the owner alive; so when the owner ends, all of
+    # them have ended
     owner = np.frombuffer(memory, np.uint8, math.prod(shape))
+    # at the end of the program, nobody takes the memory again
     weakref.finalize(owner, give_back).atexit = False
     return owner.reshape(shape)
 

@@ -19,7 +19,7 @@ from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch, Buffers, FrameSource, SampleSource
 from bcclone.system.prefetch import prefetch_ordered
 
-_AHEAD = 4  # batches
+_AHEAD = 4  # batches that most strategies load ahead when max_queue_size does not say
 _CORES = os.cpu_count() or 1
 # two: a thread also flips frames and looks up labels, so it copies at only half a core's speed
 _THREADS = min(2, _CORES)
@@ -31,7 +31,7 @@ class BatchPlace(NamedTuple):
     With the seed, this alone decides the random augmentation of the batch.
     """
 
-    positions: Order  # of its samples
+    positions: Order  # positions of the batch's samples
     epoch: int
     # index in the epoch of the first sample of the whole batch, not of this worker's part
     first: int
@@ -164,7 +164,7 @@ class _NumberedPiece(NamedTuple):
     """A piece, and which batch of the epoch it becomes."""
 
     piece: Any  # as pieces() gives it
-    positions: Order  # of the batch's samples
+    positions: Order  # positions of the batch's samples
     span: BatchSpan
     first: int  # as in BatchPlace
 
@@ -235,7 +235,10 @@ class WindowFeed(Feed):
 def hdf5_shuffle(
     selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
 ) -> Feed:
-    """Read the memory-mapped store. Shuffling costs nothing while the file fits into memory."""
+    """Read the memory-mapped store, in any order; the name says the order of the training.
+
+    Shuffling costs nothing while the file fits into memory.
+    """
     ahead = settings.max_queue_size or _AHEAD
     return Feed(selection.mapped_source(), order, delivery, ahead)
 
@@ -285,7 +288,7 @@ def shards(
 def windows(
     selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
 ) -> WindowFeed:
-    """As shards(), but without setting a cache; for callers that set none."""
+    """Read windows of a store's files ahead as shards() does, but choose no cache for copies."""
     ahead = settings.max_queue_size or _AHEAD
 
     def split(positions: Order) -> list[slice]:

@@ -16,7 +16,9 @@ from itertools import accumulate, dropwhile, product
 from bcclone.recording.row import CAMERAS, RowError
 
 COLUMNS = "center,left,right,steering,throttle,brake,speed"
-# no pattern here backtracks, so the time for a line is proportional to its length
+FEWEST_COLUMNS = 7  # a row has the columns above, and perhaps more
+# the patterns of this file are possessive (++, *+, ?+), or give back each character at most once;
+# so the time for a line is proportional to its length
 NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d++)?+")
 LONGEST_NAME = 255  # bytes; the limit of common file systems
 LONGEST_LINE = 20_000
@@ -26,7 +28,8 @@ BLANK = f'{_SEPARATORS} \r"'  # a line of only these characters is blank
 # the cell of an image, and the separator behind it: an empty cell, and a cell with a path
 _EMPTY = re.compile(rf' *+(?:"" *+)?+(?P<separator>[{_SEPARATORS}])')
 _PATH = re.compile(rf'(?P<path>.*?\.jpe?g) *+"?+ *+(?P<separator>[{_SEPARATORS}])', re.IGNORECASE)
-# what ends before an image's base name; a backslash is always a separator of folders
+# a character directly behind which an image's base name can begin; a backslash is always a
+# separator of folders
 _BEFORE_NAME = re.compile(rf'[/\\"{_SEPARATORS}]')
 # name of a column in a header -> index of the column in the simulator's order; "break" is a usual
 # misspelling of brake
@@ -34,9 +37,8 @@ _HEADER_WORDS = {
     "steering": 3, "steering_angle": 3, "steering angle": 3, "throttle": 4, "brake": 5, "break": 5,
     "reverse": 5, "speed": 6, "velocity": 6, "center": 0, "left": 1, "right": 2,
 }  # fmt: skip
-_COLUMNS = 7  # fewest columns of a row
 # a unit in a column's name that no log of the simulator has: degrees, radians, m/s, km/h, metres
-_OTHER_UNIT = re.compile(
+_FOREIGN_UNIT = re.compile(
     r"(?:^|[\W_])(?:deg|rad|m[ /_p]*+s(?:$|[\W_]))|°|k[mp][ /_p]*+h|met(?:er|re)s"
 )
 
@@ -70,7 +72,9 @@ class Fields:
     images: tuple[str, str, str]  # base names of center, left and right, "" for no image
     numbers: tuple[str, ...]  # the numbers as written, extra columns included
     separator: str  # what separates the numbers; ", " is not the same separator as ","
-    columns: int  # number of the columns; if ", " separates, a "," without space does not
+    # number of the columns, images and extra columns included; if the separator is ", ", a comma
+    # without a space does not separate columns here, even if it separates `numbers`
+    columns: int
 
     @property
     def has_points(self) -> bool:
@@ -117,7 +121,7 @@ def is_header(text: str) -> bool:
 def is_known_header(text: str) -> bool:
     """Return True for the simulator's column names, in their order, in any usual spelling."""
     names = _header_names(text)
-    return "center" in names and len(names) >= _COLUMNS and header_error(text) is None
+    return "center" in names and len(names) >= FEWEST_COLUMNS and header_error(text) is None
 
 
 def header_error(text: str) -> str | None:
@@ -126,14 +130,14 @@ def header_error(text: str) -> str | None:
     Returns None if no name does, and for too few columns.
     """
     names = _header_names(text)
-    if len(names) < _COLUMNS:
+    if len(names) < FEWEST_COLUMNS:
         return None
     for index, name in enumerate(names):
         expected_index = _HEADER_WORDS.get(name, index)
         if expected_index != index:
             return f"{name!r} as column {index + 1}, expected as column {expected_index + 1}"
         has_unit = index in (_HEADER_WORDS["steering"], _HEADER_WORDS["speed"])
-        if has_unit and _OTHER_UNIT.search(name):
+        if has_unit and _FOREIGN_UNIT.search(name):
             return (
                 f"{name[:60]!r} as column {index + 1}, "
                 "expected steering from -1 to 1, and speed in mph"
@@ -204,27 +208,31 @@ def _split_numbers(rest: str, separator: str) -> tuple[list[str], str, int]:
     separator: what separates the images
     """
     rest = rest.strip().rstrip(f"{separator} ")
-    if rest.count('"') % 2:  # the whole line is quoted
+    if rest.count('"') % 2:  # the whole line is quoted; its first quote went with the images
         rest = rest.replace('"', "")
-    spaced = re.split(r",\s+", rest)
+    cells = re.split(r",\s+", rest)
     if '"' in rest:
-        numbers = next(csv.reader([rest], delimiter=separator, skipinitialspace=True))
-    elif separator == "," and len(spaced) > 1 and all(map(is_number, spaced[:4])):
+        cells = next(csv.reader([rest], delimiter=separator, skipinitialspace=True))
+        numbers = cells
+    elif separator == "," and len(cells) > 1 and all(map(is_number, cells[:4])):
         separator = ", "
-        numbers = spaced if len(spaced) >= 4 else rest.split(",")
+        # "0,25, 0,5, 0, 30" has four cells, some with decimal commas. "0,0, 0,30" has two: either
+        # its spaces mean nothing, and all commas separate numbers; or it has decimal commas, and
+        # its end is missing. log.py knows this from the other lines, and then refuses the row for
+        # its few columns
+        numbers = cells if len(cells) >= 4 else rest.split(",")
     else:
-        numbers = rest.split(separator)
+        cells = rest.split(separator)
+        numbers = cells
+    images = len(CAMERAS)
     if len(numbers) < 4:
-        raise row_ends(3 + len(numbers))
-    columns = 3 + len(numbers)
-    if separator == ", ":
-        columns = 3 + len(spaced)
-    return numbers, separator, columns
+        raise row_ends(images + len(numbers))
+    return numbers, separator, images + len(cells)
 
 
 def row_ends(columns: int) -> RowError:
     """Return the error for a row of too few columns."""
-    return RowError(f"the row ends after {columns} columns, expected 7: {COLUMNS}")
+    return RowError(f"the row ends after {columns} columns, expected {FEWEST_COLUMNS}: {COLUMNS}")
 
 
 def is_number(text: str) -> bool:

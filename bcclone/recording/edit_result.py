@@ -49,7 +49,7 @@ class EditResult:
     """A recording after an edit, or as it is if no edit was made."""
 
     log: Path  # path of the log; for a tub, its folder
-    rows: int  # number of the rows that can be used, the deleted ones included
+    rows: int  # number of the rows without faults, both the kept and the deleted ones
     deleted: int  # number of the deleted rows
     seconds: float  # time from the first row to the last; a pause counts 10 s at most
     changed: int  # number of the rows that this edit deleted, restored or corrected

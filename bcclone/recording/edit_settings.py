@@ -42,8 +42,8 @@ class EditSettings(Checked):
     advance_steering: Seconds = setting(
         0.0,
         "give each row the steering that was recorded so much later, or with a minus, earlier",
-        -MAX_ADVANCE,
-        MAX_ADVANCE,
+        minimum=-MAX_ADVANCE,
+        maximum=MAX_ADVANCE,
     )
     undo: bool = setting(False, "take back the last edit")
 

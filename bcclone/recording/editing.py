@@ -89,11 +89,11 @@ class EditedRows(ABC):
         """Replace the edits in the file by those after an edit; raises OSError."""
 
     @abstractmethod
-    def undo(self) -> Edits:
+    def without_last(self) -> Edits:
         """Return the edits without the last one; raises UserError if there is none."""
 
     @abstractmethod
-    def correct(self, edit: Edit) -> Edits:
+    def with_correction(self, edit: Edit) -> Edits:
         """Return the edits followed by a MIRROR or ADVANCE; raises UserError if that is refused."""
 
     @abstractmethod
@@ -159,9 +159,9 @@ class EditedRows(ABC):
     def _after(self, edit: Edit) -> Edits:
         """Return all edits after a further one; no edits if together they change nothing."""
         if edit.kind == UNDO:
-            after = self.undo()
+            after = self.without_last()
         elif edit.kind in (MIRROR, ADVANCE):
-            after = self.correct(edit)
+            after = self.with_correction(edit)
         else:
             after = self._with_rows(edit)
         if after.deleted(self.times).any() or after.steering_words():
@@ -186,7 +186,7 @@ class EditedRows(ABC):
             after = self.edits.and_then(StoredEdit(edit.kind, named))
         if (after.deleted(self.times) == self.deleted).all():
             raise UserError(
-                f"{self.path}: nothing to {edit.kind}: these rows {_state(edit, spans)}; "
+                f"{self.path}: nothing to {edit.kind}: these rows {_why_unchanged(edit, spans)}; "
                 f"list them with: {shown_command('edit', self.path)}"
             )
         return after
@@ -236,7 +236,7 @@ def _spans_around(kept: Span, count: int) -> tuple[Span, ...]:
     return tuple((begin, end) for begin, end in around if begin <= end)
 
 
-def _state(edit: Edit, spans: Sequence[Span]) -> str:
+def _why_unchanged(edit: Edit, spans: Sequence[Span]) -> str:
     """Return why an edit of these spans of rows would change nothing."""
     if edit.kind == RESTORE:
         return "are not deleted"
@@ -265,13 +265,13 @@ class EditedRecording(EditedRows):
     def write_edits(self, edit: Edit, after: Edits) -> None:
         write_edits(self.path, after)
 
-    def undo(self) -> Edits:
+    def without_last(self) -> Edits:
         if not self.edits.edits:
             listing = shown_command("edit", self.path)
             raise UserError(f"{self.path}: there is no edit to undo; list the rows with: {listing}")
         return Edits(self.edits.edits[:-1])
 
-    def correct(self, edit: Edit) -> Edits:
+    def with_correction(self, edit: Edit) -> Edits:
         after = self.edits.and_then(StoredEdit(edit.kind, seconds=edit.seconds))
         shift = abs(after.advance_seconds)
         if shift > MAX_ADVANCE:

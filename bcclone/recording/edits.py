@@ -42,7 +42,7 @@ class Edit:
 
     kind: str  # TRIM, DELETE, RESTORE, MIRROR, ADVANCE or UNDO
     spans: tuple[Span, ...] = ()  # indices of rows in order of time, from 0, deleted rows counted
-    seconds: float = 0.0  # for ADVANCE: each row gets the steering recorded so much later
+    seconds: float = 0.0  # for ADVANCE: each row gets the steering recorded this much later
 
     def __post_init__(self) -> None:
         is_known = self.kind in OF_ROWS or self.kind in (*OF_STEERING, UNDO)
@@ -83,7 +83,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def _check_seconds(kind: str, seconds: float) -> None:
-    """Raise ValueError unless an edit of this kind can shift the steering by so many seconds."""
+    """Raise ValueError unless an edit of this kind can shift the steering by these seconds."""
     # `not ... <=` refuses NaN, too
     if not abs(seconds) <= MAX_ADVANCE or bool(seconds) != (kind == ADVANCE):
         raise ValueError(
@@ -149,7 +149,7 @@ class Edits:
 
     @property
     def advance_seconds(self) -> float:
-        """Return how much later the steering was recorded that each row gets; below 0, earlier."""
+        """Return by how much the steering of a row was recorded later than it; below 0: earlier."""
         return round(sum(edit.seconds for edit in self.edits), 6)
 
     def steering_words(self) -> str:

@@ -22,6 +22,7 @@ import pandas as pd
 from bcclone.recording.dialect import (
     BLANK,
     COLUMNS,
+    FEWEST_COLUMNS,
     LONGEST_LINE,
     LONGEST_NAME,
     NUMBER,
@@ -287,7 +288,7 @@ def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
     bad: list[BadRow] = []
     split = list(_split_lines(path, lines, header, bad))
     # a first line without images may be a header, too, with a number among its names
-    is_named = has_header or (bad and "image path" in bad[0].reason)
+    begins_with_names = has_header or (bad and "image path" in bad[0].reason)
     if not split and not bad:
         reason = f"it has a header and no rows, expected rows of {COLUMNS}"
         raise ForeignLog(path, reason, empty=has_header)
@@ -304,7 +305,7 @@ def _read_line_by_line(path: Location, lines: list[str]) -> _Read:
     # a file without any usable row is a foreign table, whose columns the user has to name
     if not rows:
         options = _unit_option(first_line)
-        if not is_named:
+        if not begins_with_names:
             options = " --steering-column 4" + options
         reason = (
             f"no row can be used; the first bad one is line {bad[0].row}: {bad[0].reason} "
@@ -432,7 +433,8 @@ def _checked_rows(
     speed_mph = 0.0  # speed of the row before
     for time_ms, fields in sorted(timed, key=itemgetter(0)):
         try:
-            if spaced_commas and fields.columns < 7:
+            # a row without its end, whose decimal commas split_line() took for separators
+            if spaced_commas and fields.columns < FEWEST_COLUMNS:
                 raise row_ends(fields.columns)
             if bare_commas and fields.separator == "," and not fields.has_points:
                 numbers = resolve_decimal_commas(fields.numbers, speed_mph)

@@ -1,4 +1,4 @@
-"""Measure a training: seconds since its begin, of compiling, and of the last epoch's end.
+"""Measure the seconds of a training: since it began, for compiling, and for the last epoch's end.
 
 All workers of a training must act on the same time. So only the first worker measures: it adds its
 seconds to a sum over all workers, to which the others add 0. A second sum counts the workers that

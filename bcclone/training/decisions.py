@@ -42,9 +42,10 @@ def fit_to_samples(
     notify: Notify = lambda line: None,
     workers: int = 1,
 ) -> TrainSettings:
-    """Return the settings with all decided that is known before training's device is chosen.
+    """Return the settings with all decided that does not depend on the device that trains.
 
-    Window length, learning rate, feed and its streams, moves of the camera, and oneDNN.
+    These are the window length, the learning rate, the feed and its streams, the moves of the
+    camera, and oneDNN.
     """
     feed = settings.feed
     if feed == AUTO:
@@ -76,7 +77,8 @@ def _feed_for(settings: TrainSettings, data: TrainingData, notify: Notify, worke
         gpu_memory = min(free_gpu_memory(), limit)
     feed, reason = choose_feed(data, gpu_memory)
     if feed == DEVICE:
-        # the device feed gathers its batches with compiled code; without XLA another is chosen
+        # the device feed gathers its batches with compiled code; without XLA for the GPU, another
+        # feed is chosen, as if there were no GPU
         load_tensorflow(gpu_memory=settings.gpu_memory, onednn=onednn_for_batches(settings.onednn))
         if not compiles_for_gpu():
             feed, reason = choose_feed(data)
@@ -142,9 +144,9 @@ def fit_to_device(settings: TrainSettings, device: Device) -> TrainSettings:
 def fit_to_compiler(settings: TrainSettings, device: Device, workers: int = 1) -> TrainSettings:
     """Return the settings with `jit_compile` decided: whether XLA compiles whole steps.
 
-    The decision is not stored with the run, since another device may resume it. Auto: on one GPU
-    that XLA can compile for. Never on a GPU that is to be deterministic: XLA picks kernels by
-    timing them, so the choice differs from run to run.
+    The decision is not stored with the run, since another device may resume it. "auto" becomes "on"
+    on one GPU that XLA can compile for. Steps are never compiled on a GPU that is to be
+    deterministic: XLA picks kernels by timing them, so the choice differs from run to run.
     """
     one_gpu = device.has_gpu and settings.gpus == workers == 1
     if one_gpu and settings.deterministic:

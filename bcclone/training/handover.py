@@ -2,20 +2,22 @@
 
 In: a training at its end. Out: a `TrainResult`, and the file of the chosen model. Usually this is
 the trained model. A fine-tuning may have made the start model worse; so the start model, and the
-mean of both models' weights, are compared with the trained model on the validation samples.
+model with the mean of both models' weights, are compared with the trained model on the validation
+samples. "Driver" is explained in result.py.
 """
 
 from dataclasses import replace
 from functools import partial
 
 from bcclone.dataset.sample_settings import TEST, VALIDATION
+from bcclone.feed.feed_settings import STEERING
 from bcclone.feed.selection import select
 from bcclone.model.model_file import mean_content
 from bcclone.system.atomic import write_bytes
 from bcclone.training.loop import Trained, Training, current_model
 from bcclone.training.result import (
     HALFWAY,
-    MEAN,
+    MEAN_STEERING,
     START,
     TRAINED,
     TRAINED_NAME,
@@ -36,7 +38,7 @@ def start_model(training: Training) -> bytes:
     """
     if not (training.settings.start and training.validates):
         return b""
-    return current_model(training, 0, None)
+    return current_model(training, epoch=0, val_loss=None)
 
 
 def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[TrainResult, bytes]:
@@ -52,15 +54,18 @@ def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[Train
     batch_size = validation_batch_size(settings, training.part.count)
     test = select(data, TEST, settings.seq_length)
     counts = SampleCounts(len(training.feeds.training), len(training.feeds.validation), len(test))
-    # the result names the model that is handed over
-    drivers = _other_drivers(training, trained.model, start, batch_size)
-    result = TrainResult.of(trained.state, settings, counts, folder.path, drivers)
+    # TrainResult.of() compares these drivers' scores with that of the trained model, and names the
+    # best model as result.handed_over
+    others = _other_drivers(training, trained.model, start, batch_size)
+    result = TrainResult.of(trained.state, settings, counts, folder.path, others)
     model = trained.model
     if start and result.handed_over != TRAINED:
-        # the trained model stays in the run folder, under another name
+        # HALFWAY is the mean of the start model and the trained one. The mean of the start model
+        # with itself is the start model, but with these values in its description
         described = {"epoch": result.epoch, "val_loss": result.val_loss}
-        other = start if result.handed_over == START else trained.model
-        model = mean_content(start, other, described)
+        second = start if result.handed_over == START else trained.model
+        model = mean_content(start, second, described)
+        # the trained model stays in the run folder, under another name
         write_trained = partial(write_bytes, folder.path / TRAINED_NAME, trained.model)
         try_to_write(write_trained, folder, training.notify)
         try_to_write(partial(write_bytes, folder.model, model), folder, training.notify)
@@ -80,13 +85,15 @@ def _other_drivers(
     """
     if not training.validates:
         return {}
-    drivers = {MEAN: score_mean(training.samples, training.settings.loss)}
+    # MEAN_STEERING is only for comparison: it is no model, and is never handed over
+    drivers = {MEAN_STEERING: score_mean(training.samples, training.settings.loss)}
     if start:
-        # the model files may have other outputs than this training, so only the steering is scored
+        # the outputs of a model file may be others than those that this training learns, so only
+        # the steering is scored
         data = training.samples.data
-        steering_alone = select(data, VALIDATION, training.settings.seq_length)
+        samples = select(data, VALIDATION, training.settings.seq_length, predict=STEERING)
         models = {START: start, HALFWAY: mean_content(start, trained, {})}
         for name, model in models.items():
-            figures = evaluate_file(training.trainer, model, steering_alone, batch_size)
+            figures = evaluate_file(training.trainer, model, samples, batch_size)
             drivers[name] = score_of(training.samples.validation, *figures)
     return drivers

@@ -58,10 +58,16 @@ class Plan:
             return True
         if self.folder is None:
             return False
-        return self.folder.may_overwrite or self.folder.has_published(self.settings.output)
+        if self.folder.forces_first_write:
+            return True
+        # a run may always replace the model that it has written itself
+        return self.folder.has_published(self.settings.output)
 
     def _has_written(self, path: Path) -> bool:
-        """Return whether the resumed run wrote this settings file: whether it has its settings."""
+        """Return whether the resumed run wrote this settings file.
+
+        It did if the file holds the settings of the run.
+        """
         if self.folder is None or not path.is_file():
             return False
         return path.read_bytes() == settings_as_text(self.folder.settings).encode()
@@ -80,7 +86,8 @@ def resumed_plan(
 ) -> Plan:
     """Return the plan of the newest run of these samples and this output; without one, a new run's.
 
-    Raises UserError for changes with which the run would have other weights, except for its limits.
+    The limits of the run may be changed. Raises UserError for other changes that would lead to
+    other weights.
 
     changes: the settings that the user gave, name -> value
     """
@@ -102,8 +109,11 @@ def resumed_plan(
     start = {"start": folder.start}  # the copy in the run folder; the original may be gone
     settings = TrainSettings(**values_of(stored) | file_settings | start | chosen)
     _check_order_stays(folder, stored, settings)
-    is_extended = values_of(settings, LIMITS) != values_of(stored, LIMITS)
-    return Plan(settings, identity, folder, None if is_extended else folder.result)
+    # with other limits, a complete run counts as unfinished; the training finds whether one is
+    # reached
+    has_other_limits = values_of(settings, LIMITS) != values_of(stored, LIMITS)
+    result = None if has_other_limits else folder.result
+    return Plan(settings, identity, folder, result)
 
 
 def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:

@@ -56,7 +56,8 @@ def make_trainer(
         # the network to save is another one only if it differs from the trained one
         saved = None
         if settings.mixed_precision or has_helping_outputs:
-            saved = _first_network(data, settings, 1 if has_helping_outputs else labels)
+            saved_outputs = 1 if has_helping_outputs else labels
+            saved = _first_network(data, settings, saved_outputs)
         if settings.mixed_precision:
             keras.config.set_dtype_policy("mixed_float16")
         with strategy.scope() if strategy else nullcontext():
@@ -102,7 +103,7 @@ def make_optimizer(
     adam = keras.optimizers.AdamW(
         settings.learning_rate,
         weight_decay=settings.weight_decay,
-        global_clipnorm=settings.clip_norm / devices or None,
+        global_clipnorm=settings.clip_norm / devices or None,  # a norm of 0: no clipping
     )
     adam.exclude_from_weight_decay(var_names=["bias"])
     optimizer = keras.optimizers.LossScaleOptimizer(adam) if settings.mixed_precision else adam

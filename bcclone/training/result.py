@@ -17,7 +17,7 @@ from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_state import TrainingState, ValidationScore
 
 # names of the drivers in result.json
-MEAN = "mean_steering"
+MEAN_STEERING = "mean_steering"
 START = "start"
 HALFWAY = "halfway"
 TRAINED = "trained"
@@ -83,20 +83,20 @@ class TrainResult:
         drivers: dict[str, ValidationScore] = {}
         if kept.validation:
             drivers = {**others, TRAINED: kept.validation}
-        best = _best_driver(drivers)
-        score = drivers.get(best)
+        handed_over = _handed_over(drivers)
+        score = drivers.get(handed_over)
         # speed and waiting of the whole training: sums over the epochs, divided by its seconds
         seconds = sum(epoch.seconds for epoch in state.history)
-        taken = sum(epoch.samples_per_second * epoch.seconds for epoch in state.history)
+        trained_samples = sum(epoch.samples_per_second * epoch.seconds for epoch in state.history)
         waited = sum(epoch.data_wait_share * epoch.seconds for epoch in state.history)
         return cls(
             epochs=state.epoch,
-            epoch=0 if best == START else kept.epoch,
+            epoch=0 if handed_over == START else kept.epoch,
             best_epoch=state.best.epoch,
-            loss=kept.loss if best == TRAINED else None,
+            loss=kept.loss if handed_over == TRAINED else None,
             val_loss=score.loss if score else None,
             val_mae=score.mae if score else None,
-            samples_per_second=round(taken / seconds, 1),
+            samples_per_second=round(trained_samples / seconds, 1),
             data_wait_share=round(waited / seconds, 5),
             seconds=round(state.elapsed, 3),
             model=str(settings.output),
@@ -104,8 +104,8 @@ class TrainResult:
             feed=settings.feed,
             onednn=settings.onednn,
             drivers=drivers,
-            handed_over=best,
-            note=_note_of(drivers, best, settings.output, run),
+            handed_over=handed_over,
+            note=_note_of(drivers, handed_over, settings.output, run),
             run=run,
         )
 
@@ -152,10 +152,10 @@ _SCORE_COLUMNS = (
 )
 
 
-def _best_driver(drivers: Mapping[str, ValidationScore]) -> str:
+def _handed_over(drivers: Mapping[str, ValidationScore]) -> str:
     """Return the driver that is handed over: TRAINED, unless another model is clearly better.
 
-    MEAN is not considered, since it is no model.
+    MEAN_STEERING is not considered, since it is no model.
     """
     best = TRAINED
     for name in (HALFWAY, START):
@@ -165,20 +165,20 @@ def _best_driver(drivers: Mapping[str, ValidationScore]) -> str:
 
 
 def _note_of(
-    drivers: Mapping[str, ValidationScore], best: str, output: Path, run: Path
+    drivers: Mapping[str, ValidationScore], handed_over: str, output: Path, run: Path
 ) -> str | None:
     """Return what is wrong with the trained model, in words for the user; None if nothing is.
 
-    best: the driver that is handed over
+    handed_over: the driver that is handed over
     """
-    if best != TRAINED:
+    if handed_over != TRAINED:
         return (
-            f"on the validation samples {_MODELS[best]} is better than the trained model, "
+            f"on the validation samples {_MODELS[handed_over]} is better than the trained model, "
             f"so {output} is that, and the trained model is {run / TRAINED_NAME}"
         )
     if not drivers:
         return None
-    mean = drivers[MEAN]
+    mean = drivers[MEAN_STEERING]
     trained = drivers[TRAINED]
     if mean.loss < trained.loss or mean.is_better_than(trained):
         return (

@@ -27,7 +27,7 @@ class TrainingSamples:
         return self.training.data
 
     @property
-    def labels(self) -> int:
+    def label_count(self) -> int:
         """Return how many labels a sample has."""
         return int(self.training.arrays.labels.shape[1])
 
@@ -45,6 +45,7 @@ def select_samples(data: TrainingData, settings: TrainSettings, notify: Notify) 
     check_feed(data, settings)
     training = select(data, TRAINING, settings.seq_length, settings.predict)
     validation = select(data, VALIDATION, settings.seq_length, settings.predict)
+    # samples, not windows of them: describe_windows() below reports if there are no windows
     if not data.split_indices(TRAINING).size:
         raise UserError(
             f"{data.path}: no training samples; "
@@ -61,14 +62,16 @@ def _note_constant_outputs(data: TrainingData, predict: str, notify: Notify) -> 
     steering, *others = outputs_of(predict)
     # only the last of the others, which --predict names; it also brings the outputs before it
     for output in (steering, *others[-1:]):
-        same = constant(data.rows[output.column])
-        if not same:
+        same_value = constant(data.rows[output.column])
+        if not same_value:
             continue
+        _, value_and_rows = same_value
         remedy = LOST_STEERING
         if output in others:
             remedy = f"leave out --predict {predict}, or record again"
         notify(
-            f"note: the {output.column} is {same[1]}, so nothing can be learned from it; {remedy}"
+            f"note: the {output.column} is {value_and_rows}, so nothing can be learned from it; "
+            f"{remedy}"
         )
 
 

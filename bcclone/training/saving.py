@@ -32,8 +32,8 @@ class Saver:
         self.model = model
         self._folder = folder
         self._trainer = trainer
-        # a resumed training writes its model again: the file may be newer than the checkpoint, if
-        # the process was killed between the two writes
+        # without a model, there is nothing to write. A resumed training writes its model again: the
+        # file may be newer than the checkpoint, if the process was killed between the two writes
         self._is_model_written = not model
 
     def keep(self, model: bytes) -> None:

@@ -25,6 +25,7 @@ def score_weights(
     trainer: Trainer, feed: Feed, validation: Selection, all_sum: AllSum = alone
 ) -> ValidationScore:
     """Score the current weights on the validation samples; all workers must call this together."""
+    # epoch 1: validation samples have the same order in every epoch
     with feed.epoch(1) as batches:
         loss, mae, steering = trainer.evaluate(batches, all_sum)
     return score_of(validation, loss, mae, steering)
@@ -39,7 +40,7 @@ def score_mean(samples: TrainingSamples, loss: str) -> ValidationScore:
     """
     training = samples.training
     arrays = samples.validation.arrays
-    mean = float(training.arrays.labels[training.recorded, 0].mean())
+    mean = float(training.arrays.labels[training.first_of_row, 0].mean())
     steering = np.where(arrays.flipped, -mean, mean)
     labels = arrays.labels[:, 0]
     losses = losses_of(loss, steering - labels, labels)
@@ -57,13 +58,14 @@ def score_of(
     """
     if not math.isfinite(loss):
         return ValidationScore(loss, mae, None, None)
-    recorded = steering[validation.recorded]
-    labels = validation.arrays.labels[validation.recorded, 0]
-    # a frame whose label is about straight ahead does not say which side is right, so small labels
-    # do not count: those up to 0.05, or on straighter roads the smaller half
+    # one sample of each row: what the driver steers, and its label
+    driven = steering[validation.first_of_row]
+    labels = validation.arrays.labels[validation.first_of_row, 0]
+    # if a label is about straight ahead, neither side is the correct one; so small labels do not
+    # count: those up to 0.05, or on straighter roads the smaller half
     small = min(0.05, float(np.median(np.abs(labels))))
     return ValidationScore(
-        loss, mae, correlation(recorded, labels), right_side(recorded, labels, small)
+        loss, mae, correlation(driven, labels), right_side(driven, labels, small)
     )
 
 
@@ -79,5 +81,6 @@ def evaluate_file(
         path = Path(folder) / "model.h5"
         write_bytes(path, model)
         network = load_model(path).model
+    # epoch 1: as in score_weights()
     with open_validation_feed(samples, batch_size) as feed, feed.epoch(1) as batches:
         return trainer.evaluate(batches, model=network)

@@ -79,7 +79,7 @@ def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
 
     # the trainer: the network, its optimizer and the compiled steps
     compiled = fit_to_compiler(settings, device)
-    trainer = make_trainer(data, compiled, samples.labels)
+    trainer = make_trainer(data, compiled, samples.label_count)
     report_compiler(settings, device, notify)
     report_network(trainer.model, data, settings, notify)
     trains_on = describe_trainer(device.name, settings, trainer.is_one_program)

@@ -112,7 +112,7 @@ _OUTPUTS_LISTED = "; ".join(f"{output.predict}: {output.meaning}" for output in 
 class LearningSettings:
     """The settings on which the weights depend, besides the samples and their augmentation."""
 
-    batch_size: Count = setting(32, "number of samples in each step", 1, 1 << 20)
+    batch_size: Count = setting(32, "number of samples in each step", minimum=1, maximum=1 << 20)
     epochs: Count = setting(
         40, "number of passes over the training samples", zero="as many as --time allows"
     )
@@ -120,8 +120,8 @@ class LearningSettings:
         0.0,
         "end after this time, validation included, such as 90s, 10m or 1h30m; "
         "the learning rate schedule is fitted to it",
-        0,
-        1e9,
+        minimum=0,
+        maximum=1e9,
         unit="TIME",
         zero="no limit",
         parse=parse_duration,
@@ -142,15 +142,24 @@ class LearningSettings:
     warmup: Fraction = _optimizer(
         0.02,
         "fraction of the training during which the learning rate rises from 0 to its highest value",
-        0,
-        0.5,
+        minimum=0,
+        maximum=0.5,
         rare=True,
     )
     clip_norm: float = _optimizer(
-        1.0, "clip gradients to this global norm", 0, 1e6, zero="no clipping", rare=True
+        1.0,
+        "clip gradients to this global norm",
+        minimum=0,
+        maximum=1e6,
+        zero="no clipping",
+        rare=True,
     )
     weight_decay: float = _optimizer(
-        0.1, "weight decay of the AdamW optimizer, for all weights but biases", 0, 1, rare=True
+        0.1,
+        "weight decay of the AdamW optimizer, for all weights but biases",
+        minimum=0,
+        maximum=1,
+        rare=True,
     )
     loss: str = _optimizer(
         "mse",
@@ -161,8 +170,8 @@ class LearningSettings:
     patience: int = _length(
         0,
         "early stopping: stop after this many epochs without a better validation loss",
-        0,
-        1 << 20,
+        minimum=0,
+        maximum=1 << 20,
         zero="never",
     )
     keep: str = _length(
@@ -175,8 +184,8 @@ class LearningSettings:
         1.0,
         "largest fraction of samples with zero steering in an epoch; "
         "the others are left out at random; 1 keeps all",
-        maximum=1,
         above=0,
+        maximum=1,
     )
     network: str = _network(
         "cnn", "network to train; the names are listed above", unit="NAME", choices=tuple(NETWORKS)
@@ -185,8 +194,8 @@ class LearningSettings:
         0,
         "number of consecutive frames of a camera in each input: "
         "cnn stacks them as channels, gru and lstm process them one by one",
-        1,
-        20,
+        minimum=1,
+        maximum=20,
         zero="that of the store, else 1, or 5 for gru and lstm",
     )
     predict: str = _network(
@@ -199,8 +208,8 @@ class LearningSettings:
         None,
         "rate of each dropout layer: "
         "the fraction of the features that it leaves out in a training step",
-        0,
-        0.9,
+        minimum=0,
+        maximum=0.9,
         shown="that of the network, 0.5 for those of bcclone",
     )
     mixed_precision: bool = _device(
@@ -225,8 +234,8 @@ class LearningSettings:
     gpus: Count = _device(
         1,
         "number of GPUs to train on, or all; each batch is divided among them",
-        1,
-        64,
+        minimum=1,
+        maximum=64,
         zero="all",
         parse=parse_gpus,
     )

@@ -61,7 +61,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.model = path / "model.h5"
-        self.resolved = path / "settings.toml"
+        self.settings_file = path / "settings.toml"
         self.tensorboard = path / "tensorboard"
         self._start = path / START_NAME
 
@@ -118,7 +118,7 @@ class RunFolder:
         return locked(self.path, "wait until it ends, or begin a new run without --resume")
 
     @property
-    def may_overwrite(self) -> bool:
+    def forces_first_write(self) -> bool:
         """Return whether the run was begun with --force and has not written the output yet."""
         return self._record.force and not self._record.published
 
@@ -161,7 +161,7 @@ class RunFolder:
         """
         (self.path / _RESULT).unlink(missing_ok=True)
         self._write_record(replace(self._record, settings=settings))
-        atomic.write_text(self.resolved, settings_as_text(settings))
+        atomic.write_text(self.settings_file, settings_as_text(settings))
         path = self.path / "environment.json"
         earlier: list[dict[str, Any]] = []
         if path.exists():
@@ -174,7 +174,8 @@ class RunFolder:
     def publish(self, output: Path, model: bytes) -> None:
         """Write the model to the output with a settings file, and record that this run wrote it."""
         atomic.write_bytes(output, model, follow=True)
-        atomic.write_bytes(settings_path(output), read_bytes(self.resolved, "json"))
+        # "json" only limits the size of the file
+        atomic.write_bytes(settings_path(output), read_bytes(self.settings_file, "json"))
         self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))
 
     def has_published(self, output: Path) -> bool:

@@ -161,6 +161,19 @@ def test_a_stream_is_read_in_windows_of_so_many_shards():
     assert [len(set(shard[order[part]].tolist())) for part in parts] == [4] * 6
 
 
+def test_there_are_at_most_as_many_streams_as_samples_in_a_batch():
+    shard = np.arange(240, dtype=np.uint32) // 10
+
+    def order(streams):
+        ordering = Ordering("windows", 4, streams)
+        return (
+            EpochOrder(240, ordering, seed=3, batch_size=8, shard_of_sample=shard).order(2).tolist()
+        )
+
+    assert order(20) == order(8)
+    assert sorted(order(20)) == list(range(240))
+
+
 def test_an_order_by_windows_is_that_of_one_stream_or_of_several():
     shard = np.arange(240, dtype=np.uint32) // 10
 

@@ -45,12 +45,12 @@ def begin(path, settings=SETTINGS):
 def test_force_permits_overwriting_only_once(tmp_path):
     run = begin(tmp_path / "a", replace(SETTINGS, force=True))
     run.model.write_text("best")
-    assert run.may_overwrite
+    assert run.forces_first_write
     (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
     assert run.has_published(tmp_path / "model.h5")
     run.record(SETTINGS, {})
     run.publish(tmp_path / "model.h5", b"best")
-    assert not run.may_overwrite
+    assert not run.forces_first_write
     assert run.has_published(tmp_path / "model.h5")
     run.model.write_text("better")
     assert run.has_published(tmp_path / "model.h5")

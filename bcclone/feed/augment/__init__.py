@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bcclone.camera.images import Image
     from bcclone.dataset.preprocessing import Preprocessing
 
-LEVELS = 1 << 16  # of a random number from 0 to 1 on its way to a device
+LEVELS = 1 << 16  # a random number from 0 to 1 is sent to a device as one of this many levels
 Numbers = Mapping[str, Any]  # name -> float32 (samples, numbers), NumPy arrays or tensors
 
 
@@ -40,10 +40,10 @@ class AugmentationInputs(NamedTuple):
 class Extent:
     """The rows of a prepared image that are changed."""
 
-    top: int  # the first of them
-    rows: int  # their number
-    width: int  # of the image
-    height: int  # of the whole image
+    top: int  # the first row that is changed
+    rows: int  # number of the rows that are changed
+    width: int  # width of the image
+    height: int  # height of the whole image
 
     @classmethod
     def of(cls, preprocessing: "Preprocessing", whole_images: bool) -> "Extent":

@@ -61,7 +61,7 @@ def light_of(numbers: Numbers, strength: float, to_rgb: Float32Array, xp: Any = 
     strength: 1 for the usual light, 0 for none.
     to_rgb: float32 (3, 4), converts the images' own colors to RGB first.
     """
-    # numbers that are usually near 1, and levels that are usually near 0
+    # factors and an exponent that are usually near 1; the brightness is added, and usually near 0
     contrast = xp.exp(0.25 * strength * numbers["contrast"])
     brightness = 25.0 * strength * numbers["brightness"]
     tint = xp.exp(0.08 * strength * numbers["tint"])

@@ -59,11 +59,12 @@ def _on_cpu(images: Image, extent: Extent, quality: Float32Array) -> None:
 
 def _on_device(images: Any, quality: Any, xp: Any) -> Any:
     luma_table, chroma_table = _tables_of_quality_50()
-    # libjpeg scales the tables so: by 1 at a quality of 50, by 0 at 100
+    # how libjpeg scales the tables: by 1 at a quality of 50, by 0 at 100
     at_least_1 = xp.maximum(quality, 1.0)
     scale = xp.where(at_least_1 < 50, 50.0 / at_least_1, 2.0 - at_least_1 / 50.0)
 
-    # chroma has blocks of 16x16 pixels of the image, so the last row and column are repeated
+    # a block of chroma covers 16x16 pixels of the image, so the last row and column are repeated up
+    # to the next multiple of 16
     rows, columns = images.shape[1:3]
     rows_below = -rows % 16
     columns_right = -columns % 16

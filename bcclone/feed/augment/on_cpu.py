@@ -161,10 +161,13 @@ class CpuAugmenter:
         self._compile()
 
     def _compile(self) -> None:
-        """Compile now: it takes seconds the first time, in which the network would wait."""
+        """Compile now, by augmenting no images: in the first batch, the network would wait for it.
+
+        Compiling takes seconds the first time.
+        """
         no_images = np.empty((0, *self._preprocessing.shape), np.uint8)
         no_steering = np.empty((0, 1), np.float32)
-        normal, uniform = draw(0, (0,))
+        normal, uniform = draw(samples=0, seed=(0,))
         no_inputs = AugmentationInputs(
             flipped=np.empty(0, np.bool_),
             lookahead_m=np.empty(0, np.float32),

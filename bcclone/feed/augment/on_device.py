@@ -24,8 +24,8 @@ from bcclone.system.tensorflow_quietly import compiles_for_gpu
 class DeviceAugmenter:
     """Augments batches of one preprocessing within a compiled training step.
 
-    It does what on_cpu.CpuAugmenter does. XLA compiles it, if not the whole step, on a GPU that it
-    can compile for.
+    It does what on_cpu.CpuAugmenter does. On a GPU that XLA can compile for, XLA compiles it, even
+    if it does not compile the whole step.
     """
 
     def __init__(

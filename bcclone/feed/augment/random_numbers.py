@@ -54,7 +54,7 @@ _UNIFORM_KINDS = [*_FIRST_KINDS, *(kind.uniforms for kind in _ALONE)]
 _NORMAL_COLUMNS = _columns_of(_NORMAL_KINDS)
 _UNIFORM_COLUMNS = _columns_of(_UNIFORM_KINDS)
 
-# of a sample: standard normal, and from 0 to 1
+# how many numbers a sample has: standard normal ones, and ones from 0 to 1
 NORMALS = _width_of(_NORMAL_KINDS)
 UNIFORMS = _width_of(_UNIFORM_KINDS)
 

@@ -72,7 +72,7 @@ class Cameras:
         the opposite angle. A network trained on both would drive next to its line. So mirror
         images, too, become views of the real camera.
 
-        flipped: bool (samples,), whether it is a mirror image.
+        flipped: bool (samples,), whether the image is a mirror image.
         """
         images = xp.where(flipped[:, None, None], self._mirrored_images, self._plain_images)
         return warp_to(move, flipped, xp).through(self._views, images)
@@ -97,7 +97,7 @@ def spread_channels(image: Any, spread: Any) -> None:
 def warp_row(height: Any, pixels: Any, row: Any, scratch: Any) -> None:
     """Interpolate a row of a view into scratch.planes; outside of the image its edge is repeated.
 
-    height: of the image, whose pixels are in scratch.spread.
+    height: number of rows of the image, whose pixels are in scratch.spread.
     pixels: float32 (3, 3), from pixels (column, row, 1) of the view to those of the image.
     """
     _find_neighbours(height, pixels, row, scratch)

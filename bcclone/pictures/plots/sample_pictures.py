@@ -11,7 +11,7 @@ from bcclone.dataset.sample_settings import TRAINING
 from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.augment.random_numbers import draw
-from bcclone.feed.selection import lookahead_of
+from bcclone.feed.selection import sample_lookaheads
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.pictures.drawing import SKY
 from bcclone.pictures.plots.answer_pictures import predict
@@ -132,7 +132,7 @@ def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
     augmenter = CpuAugmenter(subject.augment, data.preprocessing, has_preset)
     random_numbers = draw(_AUGMENTATIONS, (subject.seed, index))
     inputs = AugmentationInputs(
-        sample["flipped"], lookahead_of(data, sample["row"]), *random_numbers
+        sample["flipped"], sample_lookaheads(data, sample["row"]), *random_numbers
     )
     augmented = np.empty_like(images)
     steering = augmenter.augment(images, sample["steering"][:, np.newaxis], inputs, augmented)
