@@ -278,8 +278,8 @@ def _number_texts(label: str, number: str, unit: str, left: int, top: int) -> It
     yield Text(unit, unit_left + 3, top + 50)
 
 
-# The frame below its saliency is made pale, so that nobody takes yellow sand for saliency. It becomes
-# the sum of the frame and the grey frame, times these factors.
+# the frame below its saliency is made pale, so that nobody takes yellow sand for saliency: it
+# becomes a sum of the frame and the same frame in grey, each times its factor
 _COLOR_KEPT = 0.3
 _GRAY_KEPT = 0.55
 
