@@ -158,15 +158,19 @@ def load_own_model(path: Path) -> ModelFile:
 
 
 def open_model(
-    path: Path | str, given: Preprocessing | str | None = None, rescale: Scaling | None = None
+    path: Path | str,
+    given: Preprocessing | str | None = None,
+    rescale: Scaling | None = None,
+    must_agree: bool = True,
 ) -> ModelFile | ForeignModel:
     """Load a model file, or one of another program, whose preprocessing is not known yet.
 
-    Raises UserError, also when the file states another preprocessing than the given one.
+    Raises UserError.
 
     given: the expected preprocessing or its text; None if any will do. A network for images of any
         size is built for the size that this preprocessing states
     rescale: what a Lambda layer computes, for a layer whose code is not recognised
+    must_agree: whether a file that states another preprocessing than the given one is an error
     """
     path = Path(path)
     check_keras_path(path)
@@ -183,7 +187,7 @@ def open_model(
     # a file states the scale of the pixels as a layer of the network alone
     preprocessing = replace(loaded.preprocessing, scale=stated_scale(loaded.model))
     loaded = replace(loaded, preprocessing=preprocessing)
-    if given:
+    if given and must_agree:
         contradiction = loaded.contradiction(given)
         if contradiction:
             raise UserError(f"{path}: {contradiction}")

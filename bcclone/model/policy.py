@@ -270,12 +270,10 @@ def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Po
     from bcclone.model.loaded_model import ModelFile
     from bcclone.model.model_file import open_model
 
-    # the only preprocessing that the file may state; None for any
-    expected = given if is_for_all else None
-    loaded = open_model(path, expected)
+    loaded = open_model(path, given, must_agree=is_for_all)
     if not isinstance(loaded, ModelFile):  # a model of another program
         return Policy(loaded.declared(given), path)
-    if given:
+    if given and not is_for_all:
         contradiction = loaded.contradiction(given)
         if contradiction:
             note(f"{path}: {contradiction}")
