@@ -114,7 +114,8 @@ class Evidence:
 
         None, too, for steering that was estimated from the frames: it agrees with them anyway.
         """
-        if self.is_estimated:
+        has_step = len(self.rows.seconds) > 1  # after without(), hardly a row may be left
+        if self.is_estimated or not has_step:
             return None
         return measure_agreement(self.rows, self.turns)
 

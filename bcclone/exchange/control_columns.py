@@ -49,9 +49,9 @@ class Controls:
     speed_unit: str  # one of MPH_OF
 
     def converted(self, values: Mapping[str, Any]) -> dict[str, float]:
-        """Return the numbers of a row, given those of the source; raises ValueError.
+        """Return the numbers of a row, by the names of recording.row.NUMBERS; raises ValueError.
 
-        Both are by the names of recording.row.NUMBERS.
+        values: the values of the source, by the same names
         """
         numbers = {name: number(self.columns[name].full, value) for name, value in values.items()}
         # factor 1 leaves the value exactly as it is, unclipped
@@ -149,7 +149,8 @@ def find_controls(
     chosen: dict[str, Column] = {}
     for name in _FITS:
         fitting = _fitting(name, columns, settings)
-        of_preferred = [col for col in fitting if col.feature == (preferred or {}).get(name)]
+        feature = (preferred or {}).get(name)
+        of_preferred = [column for column in fitting if column.feature == feature]
         if len(of_preferred) == 1:
             fitting = of_preferred
         if len(fitting) == 1:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from bcclone.exchange.exchanged_row import COUNTERS, FIELDS
+from bcclone.exchange.exchanged_row import FIELDS, WHOLE_NUMBERS
 from bcclone.exchange.foreign_table import TABLE_ENDINGS, read_foreign
 from bcclone.exchange.formats import ExportedRows, format_named
 from bcclone.exchange.source_files import suffix_of
@@ -20,8 +20,8 @@ from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
 
 TABLE = "table.csv"
-# the counters, then the path of each camera's image, then all other values
-COLUMNS = (*COUNTERS, *CAMERAS, *FIELDS[len(COUNTERS) :])
+# the whole numbers, with which FIELDS begins; the path of each camera's image; all other values
+COLUMNS = (*WHOLE_NUMBERS, *CAMERAS, *FIELDS[len(WHOLE_NUMBERS) :])
 
 
 def _write(source: ExportedRows, folder: Path) -> None:

@@ -62,10 +62,10 @@ class EditedTub(EditedRows):
         self._records = sorted(records, key=lambda record: record.time_ms)
         if not self._records:
             raise UserError(f"{folder}: a tub without a record that can be used")
-        numbers: IndexArray = np.array([record.number for record in self._records])
+        numbers: IndexArray = np.array([record.record_number for record in self._records])
         self._numbers = numbers
         self.record_numbers = numbers  # shown in the editor's page; None for a recording
-        left_out = findings.left_out.total()
+        left_out = findings.left_out_counts.total()
         if left_out:
             self.unusable = (
                 f"{left_out} records cannot be used, and have no row: {findings.examples[0]}"

@@ -193,17 +193,17 @@ class ImportSettings(Checked):
         if not self.steering:
             for name in ("fov", "camera_height_m"):
                 if getattr(self, name) is not None:
-                    raise SettingError(f"{{{name}}} needs {{steering}} {FROM_MOTION}")
+                    # settings' names in braces, {fov} and {steering}, become their options
+                    text = "{NAME} needs {steering} "
+                    raise SettingError(text.replace("NAME", name) + FROM_MOTION)
             return
         for field, declared in settings_of(ImportSettings):
             # a film may need the rate of its frames, and nothing else of a table
             if not declared.group or field.name == "frame_rate":
                 continue
             if getattr(self, field.name) != field.default:
-                raise SettingError(
-                    f"{{{field.name}}} is of a table, which is not read with {{steering}} "
-                    f"{FROM_MOTION}"
-                )
+                text = "{NAME} is of a table, which is not read with {steering} "
+                raise SettingError(text.replace("NAME", field.name) + FROM_MOTION)
         if self.fov and self.framing:
             raise SettingError(
                 "{fov} and {framing} both say what the camera sees; leave one of them out"

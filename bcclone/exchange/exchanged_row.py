@@ -8,10 +8,10 @@ from bcclone.recording.row import NUMBERS, RowError, check_numbers
 from bcclone.recording.run_tables import DrivenRow, TracePoint
 from bcclone.system.codec import number, one_line, whole_number
 
-COUNTERS = ("recording", "episode", "time_ms")  # the whole numbers of a row
+WHOLE_NUMBERS = ("recording", "episode", "time_ms")  # the whole numbers that every row has
 # values of a TracePoint, except its track
 POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")
-FIELDS = (*COUNTERS, *NUMBERS, "driver", "take_over", "track", *POINT)  # the values of a row
+FIELDS = (*WHOLE_NUMBERS, *NUMBERS, "driver", "take_over", "track", *POINT)  # the values of a row
 
 # the kinds of rows that are left out, by the reason
 EMPTY = "empty_images"
@@ -56,7 +56,7 @@ class ExchangedRow:
     point: TracePoint | None = None  # where a simulated car was
     deleted: bool = False  # the source marks the row as deleted
     place: str = ""  # file and row of an imported row, for messages
-    number: int = -1  # number of the record, if the row is from a tub
+    record_number: int = -1  # number of the record, if the row is from a tub
 
     def __post_init__(self) -> None:
         if min(self.recording, self.episode) < 0:
@@ -71,7 +71,7 @@ class ExchangedRow:
 
     def values(self) -> dict[str, Any]:
         """Return name in FIELDS -> value; driver and point have entries only if they are known."""
-        values = {name: getattr(self, name) for name in (*COUNTERS, *NUMBERS)}
+        values = {name: getattr(self, name) for name in (*WHOLE_NUMBERS, *NUMBERS)}
         if self.driven:
             values["driver"] = self.driven.driver
             values["take_over"] = self.driven.take_over
@@ -100,12 +100,12 @@ def row_of(
     names = {name: name for name in FIELDS} | dict(called or {})
     filled = {name: value for name, value in values.items() if value not in (None, "")}
     # each row must have the time, the steering, and every number for which the source has a column
-    needed = {"time_ms", "steering", *values} & {"time_ms", *NUMBERS}
+    needed = {"time_ms", "steering"} | (values.keys() & set(NUMBERS))
     missing = [names[name] for name in FIELDS if name in needed - filled.keys()]
     if missing:
         raise RowError(f"no {missing[0]!r}")
     checked: dict[str, Any] = {}
-    for name in COUNTERS:
+    for name in WHOLE_NUMBERS:
         checked[name] = whole_number(names[name], filled.get(name, 0))
     for name in NUMBERS:
         checked[name] = number(names[name], filled.get(name, 0.0))

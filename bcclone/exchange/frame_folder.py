@@ -57,7 +57,8 @@ def rows_without_table(settings: ImportSettings, findings: Findings) -> Iterator
     times = stated or counted(range(len(paths)), settings)
     findings.notes.append(f"times: {times.words}")
     timed = zip(paths, times.milliseconds, strict=True)
-    for path, time_ms in sorted(timed, key=lambda pair: pair[1] or 0):
+    in_time = sorted(timed, key=lambda pair: pair[1] or 0)  # no time counts as 0
+    for path, time_ms in in_time:
         place = str(folder / path)
         with findings.usable(place):
             image = _read_linked(folder / path)
@@ -99,7 +100,7 @@ def _rows_of_table(settings: ImportSettings, findings: Findings) -> Iterator[Exc
             named.update(paths.values())
             values: dict[str, Any] = {"time_ms": frames.times[row], **labelled.numbers(row)}
             values |= {name: table.cells[name][row] for name in frames.further}
-            contents = {c: _read_linked(folder / path) for c, path in paths.items()}
+            contents = {camera: _read_linked(folder / path) for camera, path in paths.items()}
             yield row_of(values, contents, place, called={"time_ms": "time"})
     findings.images_without_record = len(images) - len(named)
 
@@ -135,16 +136,21 @@ def _frames_of(
     if not is_chosen:
         camera_column, cells = images_by_instant(table, columns[_CENTER], rows, at, stated)
     if not cells:
-        cells = {row: {c: table.cells[name][row] for c, name in columns.items()} for row in rows}
+        cells = {
+            row: {camera: table.cells[name][row] for camera, name in columns.items()}
+            for row in rows
+        }
 
     # the times that the table states, or the numbers of the frames
     if stated and not further:
         remedy = "name another column with --time-column, or "
         check_rate(at[list(cells)], f"{table.path}: {stated.words}", remedy)
     times = stated or counted(range(len(cells)), settings)
-    times_of_rows = {
-        row: times.milliseconds[row if stated else number] for number, row in enumerate(cells)
-    }
+    times_of_rows: dict[int, int | None] = {}
+    for number, row in enumerate(cells):
+        # stated times are of all rows of the table, counted times of the frames alone
+        index = row if stated else number
+        times_of_rows[row] = times.milliseconds[index]
 
     findings.notes.append(f"times: {times.words}")
     findings.notes.append(f"images: by {', '.join(columns.values())}")
@@ -207,8 +213,8 @@ def _image_columns(
     """
     rows: Sequence[int] = range(len(table.lines))
     if asked is not None:
-        name, is_value, value = asked.partition("=")
-        if asked in table.cells or not is_value:
+        name, equals, value = asked.partition("=")
+        if asked in table.cells or not equals:
             return {_CENTER: table.find_column(asked, "the images", _OPTION)}, rows
         rows = _rows_with(table, name, value)
     shares = {name: images.share_named(table.first_cells(name)) for name in table.cells}

@@ -105,8 +105,8 @@ class _DistinctTimes:
     def __init__(self) -> None:
         # time in the source and hash of the images -> time that the row got
         self._given: dict[tuple[int, int], int] = {}
-        # taken time -> later time at which to look for a free one. A row follows these from time to
-        # time, and skips the times that earlier rows of the same millisecond took
+        # taken time -> later time at which to look for a free one. time_of() goes from one to the
+        # next, and skips the times that earlier rows of the same millisecond took
         self._later: dict[int, int] = {}
 
     def time_of(self, row: ExchangedRow, images: Mapping[str, bytes]) -> int:
@@ -153,7 +153,7 @@ def frame_of(image: bytes | VideoFrame, framing: Framing | None) -> Frame:
     """
     try:
         if framing is None and isinstance(image, VideoFrame):
-            return Frame(image.recorded(), image.size)
+            return Frame(image.stretched_jpeg(), image.size)
         if framing is None and isinstance(image, bytes):
             with suppress(BadImage):
                 decode_jpeg(image)

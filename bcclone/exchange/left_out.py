@@ -37,14 +37,15 @@ class Summary:
     empty_images: int
     unreadable_images: int
     broken_lines: int
-    left_out: tuple[str, ...]  # the first such rows, with file, row and reason
+    # examples: the first such rows of each kind, with file, row and reason; --json has this name
+    left_out: tuple[str, ...]
     below_min_throttle: int  # number of rows that --min-throttle leaves out
     # number of rows with a speed of about 0, or without any speed, a throttle of about 0; None if
     # the source has neither
     standing: int | None
     columns_left_out: tuple[str, ...]  # columns that were not read
     notes: tuple[str, ...]  # how the source was read, in words
-    # shares of the rows that steer to the left, straight on and to the right
+    # shares of the rows that steer to the left, straight on, and to the right
     left: float
     straight: float
     right: float
@@ -81,6 +82,7 @@ def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
     for kind, word in KINDS.items():
         if counts[kind] == 1:
             described.append(f"1 {word}")
+        # the name of a kind is a plural, such as empty_images
         elif counts[kind]:
             described.append(f"{counts[kind]} {kind.replace('_', ' ')}")
     return described
@@ -103,7 +105,7 @@ class Findings:
         self.frames_are_rows = False
         self.columns_left_out: tuple[str, ...] = ()
         self.notes: list[str] = []
-        self.left_out: Counter[str] = Counter()  # kind -> number of rows
+        self.left_out_counts: Counter[str] = Counter()  # kind -> number of rows
         self.examples: list[str] = []  # the first rows of each kind, with place and reason
         self.converted = 0  # number of images that were not frames already
         self.has_estimates = False  # whether the steering is estimated
@@ -131,8 +133,8 @@ class Findings:
         """
         kind = getattr(error, "kind", kind)
         with self._lock:  # a thread reads, another one writes
-            self.left_out[kind] += 1
-            if self.left_out[kind] <= _EXAMPLES:
+            self.left_out_counts[kind] += 1
+            if self.left_out_counts[kind] <= _EXAMPLES:
                 self.examples.append(f"{place}: {error}")
 
     @contextmanager
@@ -170,10 +172,14 @@ class Findings:
         self._estimate_notes = tuple(notes)
 
     def check(self, source: Path) -> None:
-        """Raise UserError if under a tenth of the rows is usable, or reaches --min-throttle."""
+        """Raise UserError if too few rows are left.
+
+        These are fewer than a tenth of the rows that are usable, or of the usable rows fewer than a
+        tenth that reach --min-throttle.
+        """
         frames = self.images_without_record if self.frames_are_rows else 0
         usable = self.rows + self._below_min_throttle
-        lost = self.left_out.total() + frames
+        lost = self.left_out_counts.total() + frames
         if not usable and not lost:
             raise UserError(f"{source}: it has no rows; name a source that has some")
         if usable < max(_LEAST_SHARE * (usable + lost), 1):
@@ -182,7 +188,7 @@ class Findings:
             raise self._too_few_drive(source, usable, self.forwards * self.min_throttle)
 
     def _too_few_usable(self, source: Path, usable: int, lost: int, frames: int) -> UserError:
-        reasons = _describe_left_out(self.left_out)
+        reasons = _describe_left_out(self.left_out_counts)
         if frames:
             reasons.append(f"{frames} frames without a row")
         first = f"; the first: {self.examples[0]}" if self.examples else ""
@@ -222,7 +228,7 @@ class Findings:
             columns_left_out=self.columns_left_out,
             notes=(*notes, *self._estimate_notes),
             **_shares_of(steering),
-            **{kind: self.left_out[kind] for kind in KINDS},
+            **{kind: self.left_out_counts[kind] for kind in KINDS},
         )
 
     def _frame_rate(self) -> float | None:
@@ -232,7 +238,7 @@ class Findings:
         steps = steps[(steps > 0) & (steps <= EPISODE_GAP_MS)]
         if not len(steps):
             return None
-        # a longer step is one over rows that are left out
+        # a longer step spans rows that were left out
         usual = steps[steps <= 1.5 * np.median(steps)]
         return round(1000 / float(usual.mean()), 1)
 

@@ -183,7 +183,8 @@ def _find_columns(
     """Return the columns to read; raises UserError for a set without a camera or a steering."""
     kinds = description.cameras  # feature -> "image" or "video"
     cameras = _find_cameras(description.path, kinds, settings.image_column)
-    controls = Controls({}, 1.0, "", "mph")  # none, for a steering that will be estimated
+    # no controls, for a steering that will be estimated
+    controls = Controls(columns={}, factor=1.0, words="", speed_unit="mph")
     if not settings.steering:
         columns = [
             Column(name, feature, place)

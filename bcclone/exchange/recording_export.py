@@ -149,7 +149,10 @@ def _usable(rows: Sequence[ExchangedRow], skipped: list[str]) -> Iterator[Exchan
 
 
 def _undecodable(rows: Sequence[ExchangedRow]) -> dict[str | None, str]:
-    """Return path -> why its image cannot be decoded; the path None stands for a missing image."""
+    """Return path -> why its image cannot be decoded; the path None stands for a missing image.
+
+    The reason is the end of a sentence, after the image's name: " is missing" or ": " and more.
+    """
     files = list(dict.fromkeys(file for row in rows for _, file in row.images.values() if file))
     problems: dict[str | None, str] = {None: " is missing"}
     checked = 0

@@ -106,9 +106,11 @@ def chosen_format(settings: ImportSettings) -> Format:
     for name in given:
         if name not in format.options:
             fitting = [other for other in IMPORT_FORMATS if name in format_named(other).options]
+            # a setting's name in braces, such as {unit}, becomes its option; the others are facts
+            text = "{NAME} is only for {fitting}, but {source} is {format}; leave it out"
             raise SettingError(
-                f"{{{name}}} is only for {', '.join(fitting)}, but {{source}} is {{format}}; "
-                "leave it out",
+                text.replace("NAME", name),
+                fitting=", ".join(fitting),
                 source=settings.source,
                 format=format.name,
             )

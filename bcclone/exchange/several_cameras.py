@@ -36,7 +36,7 @@ class _Turns:
     values: Sequence[str]  # the different values, each once
     ordered: Sequence[int]  # the rows, in order of time where it is known
 
-    def count(self) -> int:
+    def count_changes(self) -> int:
         """Return how many rows have another value than the row before."""
         return sum(self.cells[row] != self.cells[before] for before, row in pairwise(self.ordered))
 
@@ -107,11 +107,11 @@ def _find_turns(
         # then there are only as many as cameras, and they give no order of time
         ordered = in_time if len(times) > len(values) else rows
         turns = _Turns(name, cells, values, ordered)
-        if turns.count() < _TURNS * (len(rows) - 1):
+        if turns.count_changes() < _TURNS * (len(rows) - 1):
             continue
-        # one camera cannot take frames so fast, so there must be several
-        must_be = stated and is_too_fast(at[rows]) and not table.is_numeric(name)
-        if must_be or _is_called_so(turns, is_of_images=name == image_column):
+        # one camera cannot take frames so fast
+        must_be_several = stated and is_too_fast(at[rows]) and not table.is_numeric(name)
+        if must_be_several or _is_called_like_cameras(turns, is_of_images=name == image_column):
             return turns
     return None
 
@@ -121,8 +121,8 @@ def _candidates(
 ) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield columns that may say which camera took an image, with their cells.
 
-    The last two are the paths of the images, in which # replaces all numbers, and then all numbers
-    but those of a camera such as cam2.
+    The last two are the paths of the images: first with # in place of all numbers, then with # in
+    place of all numbers but that of a camera, such as cam2.
     """
     used = {image_column}
     if stated:
@@ -136,7 +136,7 @@ def _candidates(
         yield image_column, [number.sub("#", cell) for cell in table.cells[image_column]]
 
 
-def _is_called_so(turns: _Turns, is_of_images: bool) -> bool:
+def _is_called_like_cameras(turns: _Turns, is_of_images: bool) -> bool:
     """Return whether a column or its values are called like cameras.
 
     is_of_images: whether the values are made from the paths of the images
@@ -150,7 +150,7 @@ def _is_called_so(turns: _Turns, is_of_images: bool) -> bool:
         return named.search(plain(turns.name)) is not None
     numbered = re.compile(r"cam(era)?_?\d", re.IGNORECASE)
     are_numbered = all(numbered.search(value) for value in turns.values)
-    return "other" in cameras or are_numbered or turns.count() == len(turns.ordered) - 1
+    return "other" in cameras or are_numbered or turns.count_changes() == len(turns.ordered) - 1
 
 
 # ---- which images belong together
@@ -174,9 +174,9 @@ def _same_instant(
         steps = steps[steps > 0]
         if len(steps):
             longest = int(np.median(steps) // 2)
-    left = pd.DataFrame({"at": at[center], "row": center}).dropna()
-    right = pd.DataFrame({"at": at[side], "other": side}).dropna()
-    merged = pd.merge_asof(left, right, on="at", direction="nearest", tolerance=longest)
+    of_center = pd.DataFrame({"at": at[center], "row": center}).dropna()
+    of_side = pd.DataFrame({"at": at[side], "other": side}).dropna()
+    merged = pd.merge_asof(of_center, of_side, on="at", direction="nearest", tolerance=longest)
     pairs = merged.dropna().astype(int)
     if not is_timed and 2 * len(pairs) < len(center) == len(side):
         return zip(center, side, strict=True)

@@ -117,6 +117,7 @@ def check_rate(milliseconds: FloatArray, where: str, remedy: str = "") -> None:
     # several frames may have the same time: such a time counts with all of its frames
     known = milliseconds[np.isfinite(milliseconds)]
     instants, frames = np.unique(known, return_counts=True)
+    # no step follows the last instant: an endless one stands for it
     step_ms = np.quantile(np.diff(instants, append=math.inf), 0.5, method="lower")
     rate = 1000 * float(np.median(frames) / step_ms)
     advice = f"--frame-rate and the rate at which they were recorded, such as {_USUAL_RATE:g}"
@@ -189,7 +190,7 @@ def _unnamed_times(table: ForeignTable, images: Sequence[str]) -> Iterator[Times
     yield from times_in_names(images)
     for name, cells in table.cells.items():
         times = times_of(cells, name)
-        if times and (times.is_since_1970 or times.is_written):
+        if times and (times.is_since_1970 or times.is_date_or_time_of_day):
             yield replace(times, columns=(name,))
     if images:
         for column in _summed_steps(table):
@@ -220,7 +221,7 @@ def times_in_names(names: Sequence[str]) -> Iterator[Times]:
     """Yield times in the names of images, without ending."""
     source = "the names of the images"
     times = times_of(names, source)
-    if times and (times.is_since_1970 or times.is_written):
+    if times and (times.is_since_1970 or times.is_date_or_time_of_day):
         yield times
     # seconds since the start, such as frame_12.345
     decimals = []

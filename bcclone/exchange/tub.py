@@ -44,7 +44,7 @@ class _Tub:
     has_drivers: bool  # rows get a driver: a model drove some, or bcclone wrote who drove
     # bcclone wrote the tub: user/angle is the steering of every row, also where a model drove
     is_ours: bool = False
-    time: str = INPUTS["time_ms"]  # name of the input that holds the time, for messages
+    time_input: str = INPUTS["time_ms"]  # name of the input that holds the time, for messages
 
 
 def read_tub(
@@ -81,11 +81,11 @@ def read_tub(
             values["time_ms"] = _time_of(record, values, index, tub, settings)
             contents = {camera: read(folder, tub.images + name) for camera, name in names.items()}
             row = row_of(values, contents, place, index in tub.deleted, called)
-            yield replace(row, number=index)
+            yield replace(row, record_number=index)
             # a tub that bcclone wrote may hold several recordings, whose times may overlap
             if INPUTS["recording"] not in record:
                 times_ms.append(row.time_ms)
-    check_rate(np.array(times_ms, float), f"{folder}: {tub.time}")
+    check_rate(np.array(times_ms, float), f"{folder}: {tub.time_input}")
     if beyond > ACCIDENTS_SHARE * count:
         raise UserError(
             f"{folder}: the steering of {beyond} of {count} records is beyond -1 to 1, as in "
@@ -202,10 +202,11 @@ def _tub_of_files(
     times = _times_of_files(settings, stated, numbers, findings)
     if times.is_since_1970:
         start_ms = 0
+    # these are the dicts in `records`, which get their number and time here
     for index, record, time_ms in zip(numbers, stated, times.milliseconds, strict=True):
         record["_index"] = index
         record[INPUTS["time_ms"]] = None if time_ms is None else time_ms + start_ms
-    return _Tub("", inputs, read_deleted(folder), records, has_drivers, time=times.source)
+    return _Tub("", inputs, read_deleted(folder), records, has_drivers, time_input=times.source)
 
 
 def _times_of_files(
@@ -272,7 +273,9 @@ def _time_of(
     time_ms = values.get("time_ms")
     has_catalogs = bool(tub.images)
     if has_catalogs and not time_ms and INPUTS["recording"] not in record:
-        raise RowError(f"no {tub.time!r}; if no record has one, count them with --frame-rate 20")
+        raise RowError(
+            f"no {tub.time_input!r}; if no record has one, count them with --frame-rate 20"
+        )
     return time_ms
 
 
@@ -306,7 +309,7 @@ def _values_of(
     if tub.has_drivers:
         values["driver"] = HUMAN if is_by_user else MODEL
         values["take_over"] = record.get(INPUTS["take_over"]) if is_by_user else None
-    return values, {**called, "time_ms": tub.time}
+    return values, {**called, "time_ms": tub.time_input}
 
 
 FORMAT = Format(

@@ -27,7 +27,7 @@ IMAGE_INPUTS = {  # camera -> the input with the name of its image's file
     "left": "cam/image_array_left",
     "right": "cam/image_array_right",
 }
-INPUTS = {  # name in FIELDS -> the input that holds the value
+INPUTS = {  # name in FIELDS of exchanged_row.py -> the input that holds the value
     "time_ms": "_timestamp_ms",
     "steering": "user/angle",
     "throttle": "user/throttle",
@@ -38,7 +38,7 @@ INPUTS = {  # name in FIELDS -> the input that holds the value
     "track": "bcclone/track",
     **{name: f"bcclone/{name}" for name in POINT},
 }
-# name in FIELDS -> type of the input; float for all others
+# name in FIELDS of exchanged_row.py -> type of the input; float for all others
 _TYPES = {"recording": "int", "take_over": "int", "track": "str"}
 _MODE_OF = {HUMAN: "user", MODEL: "local"}
 _RECORDS_PER_CATALOG = 1000

@@ -59,7 +59,7 @@ class VideoFrame:
         rgb = self._converted(lambda frame: frame.to_ndarray(format="rgb24"))
         return np.rot90(rgb, self._turns)
 
-    def recorded(self) -> bytes:
+    def stretched_jpeg(self) -> bytes:
         """Return the frame stretched to 320x160, as a JPEG; raises BadImage.
 
         FFmpeg resizes the YUV planes in which a video is decoded: that takes a third of the time of
@@ -87,7 +87,7 @@ class VideoFrame:
             raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
         try:
             return convert(self.decoded)
-        except _error() as error:
+        except _errors() as error:
             raise BadImage(f"its frame cannot be converted: {first_line(error)}") from None
 
     @property
@@ -136,11 +136,11 @@ class Video:
 
     def _decoded(self, stream: Any) -> Iterator[Any]:
         """Yield the decoded frames of a stream, to its end, or to where the file ends too early."""
-        with suppress(*_error()):
+        with suppress(*_errors()):
             for packet in self._container.demux(stream):
                 try:
                     frames = packet.decode()
-                except _error():
+                except _errors():
                     self.broken += 1
                     continue
                 yield from frames
@@ -166,7 +166,7 @@ def open_video(path: Path) -> Iterator[Video]:
                 )
             container = stack.enter_context(av.open(file, format=container_format))
             reason = _unfit(container)
-        except _error() as error:
+        except _errors() as error:
             reason = first_line(error)
             if isinstance(error, OSError) and error.strerror:
                 reason = error.strerror
@@ -194,7 +194,7 @@ def _unfit(container: Any) -> str:
     return ""
 
 
-def _error() -> tuple[type[Exception], ...]:
+def _errors() -> tuple[type[Exception], ...]:
     """Return the errors that reading a video may raise; a function, since PyAV is loaded late."""
     import av
 

@@ -15,7 +15,8 @@ import numpy as np
 from bcclone.exchange.table_words import number_of_cell, unit_in_name
 
 _PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}  # unit -> how many are a millisecond
-UNIT_ENDINGS = {  # last word of a column's plain() name -> unit of its times
+# last word of a column's name, as table_words.plain() returns it -> unit of the column's times
+UNIT_ENDINGS = {
     **dict.fromkeys(("s", "sec", "secs", "seconds"), "s"),
     **dict.fromkeys(("ms", "msec", "millis", "milliseconds"), "ms"),
     **dict.fromkeys(("us", "usec", "micros", "microseconds"), "us"),
@@ -31,7 +32,8 @@ class Times:
     milliseconds: Sequence[int | None]  # time of each row, None if it has none
     is_since_1970: bool  # whether the times count from 1970, and not from any other start
     source: str  # where the times are from, such as the name of a column, for messages
-    # unit of the numbers, or the name in _FORMS of how the times are written; "" for counted times
+    # unit of the numbers, or the name in _FORMS of how the times are written; "" for times that are
+    # counted from the frame rate
     unit: str = ""
     columns: Sequence[str] = ()  # names of the columns that hold the times
 
@@ -40,12 +42,12 @@ class Times:
         """Return where the times are from, and their unit, for messages."""
         if not self.unit:
             return self.source
-        if self.is_written:
+        if self.is_date_or_time_of_day:
             return f"{self.source}, as {self.unit}"
         return f"{self.source}, in {self.unit}"
 
     @property
-    def is_written(self) -> bool:
+    def is_date_or_time_of_day(self) -> bool:
         """Return whether the times are written as dates or times of day, not as numbers."""
         return self.unit in _FORMS
 
@@ -58,20 +60,23 @@ def times_of(cells: Sequence[str], source: str = "") -> Times | None:
     numbers = [number_of_cell(cell) for cell in cells]
     for unit, form in _FORMS.items():
         found = [_find(form, cell, number) for cell, number in zip(cells, numbers, strict=True)]
-        written = _milliseconds_of(found)
-        if _are_times(written):
-            return Times(written, unit == "dates", source, unit)
+        milliseconds = _milliseconds_of(found)
+        if _are_times(milliseconds):
+            return Times(milliseconds, unit == "dates", source, unit)
     return _times_in_numbers(cells, numbers, source)
 
 
-def _are_times(values: Sequence[float | None], fewest: int = 2) -> bool:
+def _are_times(values: Sequence[float | None], fewest_different: int = 2) -> bool:
     """Return whether at least half of the values are times, and enough of these differ.
 
     values: times in one unit, None for a cell without a time
-    fewest: how many different times are enough; or all times, if there are fewer
+    fewest_different: how many times must differ; if there are fewer times, all of them must
     """
     times = [value for value in values if value is not None]
-    return len(times) >= 0.5 * len(values) and len(set(times)) >= min(len(times), fewest) > 0
+    if not times:
+        return False
+    needed = min(len(times), fewest_different)
+    return len(times) >= 0.5 * len(values) and len(set(times)) >= needed
 
 
 # ---- numbers
@@ -90,8 +95,8 @@ def _times_in_numbers(cells: Sequence[str], numbers: Sequence[float], source: st
     times = [_number_in(cell, number) for cell, number in zip(cells, numbers, strict=True)]
     named = unit_in_name(source, UNIT_ENDINGS)
     # a single time is enough if the name has a unit; else it may be any constant number
-    fewest = 1 if named else 2
-    if not _are_times(times, fewest):
+    fewest_different = 1 if named else 2
+    if not _are_times(times, fewest_different):
         return None
     in_digits = _times_in_digits(cells, source)
     if in_digits:
@@ -175,7 +180,9 @@ def _times_in_digits(cells: Sequence[str], source: str) -> Times | None:
 
 # ---- dates and times of day
 
-_FRACTION = (  # fraction of a second, behind a mark or none; and AM or PM
+# fraction of a second, behind a mark or none, but not behind the minus of a time zone such as
+# -05:30; then perhaps AM or PM
+_FRACTION = (
     r"(?:(?P<mark>[.,:_]?|-(?!\d\d:?\d\d(?!\d)))(?P<fraction>\d{1,9}))?(?!\d)"
     r"\s*(?:(?P<half>[AP])M\b)?"
 )
@@ -186,7 +193,8 @@ _DATE = (
     rf"{_FRACTION}\s*"
     r"(?:Z|(?P<zone>[+-]\d\d:?\d\d)(?!\d))?"
 )
-# such as 17:09:44.912, or 17_09_44_912
+# such as 17:09:44.912; or 17_09_44_912: with _ or - only if three or six digits follow the second,
+# since other numbers look so, too
 _TIME_OF_DAY = (
     r"(?<!\d)(?P<hour>\d\d?)"
     r"(?::|(?=[_-]\d\d[_-]\d\d[_-](?:\d{3}){1,2}(?!\d))[_-])"
@@ -210,7 +218,8 @@ def _find(form: re.Pattern[str], cell: str, number: float) -> re.Match[str] | No
     """
     if not math.isnan(number):
         return form.fullmatch(cell)  # a few digits within a number are no time
-    # not for 17:9:44.5, whose last digit may be 5 ms or 0.5 s
+    # 17:9:44.5 is not completed, so that the form does not match: its last digit may be 5 ms or
+    # 0.5 s
     if "." not in cell:
         cell = _ONE_DIGIT.sub(r"0\g<0>", cell)
     return form.search(cell)

@@ -23,7 +23,7 @@ CNN = (
     Convolution(64, 3),
     Convolution(64, 3),
 )
-# for small images: those of 64x64 end as maps of 2x9 here, as those of 128x128 do in CNN
+# for small images: here an image of 64x64 ends as maps of 2x9, as one of 128x128 does in CNN
 CNN_64 = (
     Convolution(24, 5, 2),
     Convolution(36, 5, 2),
@@ -34,7 +34,7 @@ CNN_64 = (
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network for images of any size, or a published one for the images of its preset."""
+    """A network of ours, for images of any size; or a published network, for images of one size."""
 
     name: str
     description: str
@@ -42,9 +42,13 @@ class Architecture:
     batch_norm: bool = False  # batch normalization after each convolution
     image_norm: bool = False  # whether its first layers give all images one brightness and contrast
     recurrent: str = ""  # GRU or LSTM: the Keras layer behind the convolutions; "" for none
-    # key of preprocessing.PRESETS, which prepares images as the authors of a published network did;
-    # "" for our own networks
+    # key in preprocessing.PRESETS, for a published network: prepares images as its authors did; ""
+    # for a network of ours
     preset: str = ""
+
+    @property
+    def is_published(self) -> bool:
+        return self.preset != ""
 
 
 _ALL = (

@@ -39,7 +39,7 @@ class LayerKind:
     keeps_frames: Callable[[Any], bool] = lambda layer: False
     # name of the argument that says how much random numbers change the input in training, a rate or
     # a standard deviation; "" if it draws none
-    random: str = ""
+    random_attribute: str = ""
 
 
 _RATE = "rate"
@@ -48,27 +48,30 @@ _KERNEL = "kernel_size"
 _POOL = "pool_size"
 
 
-def _elementwise(layer_type: type[keras.Layer], random: str = "") -> LayerKind:
+def _elementwise(layer_type: type[keras.Layer], random_attribute: str = "") -> LayerKind:
     """Return a type that computes each number of its output from the same number of its input."""
     return LayerKind(
         layer_type,
         channels_first=True,
         keeps_pixels=True,
         keeps_frames=lambda layer: True,
-        random=random,
+        random_attribute=random_attribute,
     )
 
 
 def _image_layer(
     layer_type: type[keras.Layer], channels_first: bool = True, **values: Any
 ) -> LayerKind:
-    return LayerKind(layer_type, 4, channels_first, **values)
+    return LayerKind(layer_type, axes=4, channels_first=channels_first, **values)
+
+
+# a 3D layer takes a window: its kernel, strides and cropping have the frames first, then the rows
 
 
 def _pooling_3d(layer_type: type[keras.Layer]) -> LayerKind:
     return LayerKind(
         layer_type,
-        5,
+        axes=5,
         keeps_frames=lambda layer: layer.pool_size[0] == layer.strides[0] == 1,
     )
 
@@ -76,7 +79,9 @@ def _pooling_3d(layer_type: type[keras.Layer]) -> LayerKind:
 _ALL = (
     _image_layer(layers.Conv2D, kernel_attribute=_KERNEL),
     LayerKind(
-        layers.Conv3D, 5, keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1
+        layers.Conv3D,
+        axes=5,
+        keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1,
     ),
     _image_layer(layers.SeparableConv2D, channels_first=False, kernel_attribute=_KERNEL),
     _image_layer(layers.DepthwiseConv2D, channels_first=False, kernel_attribute=_KERNEL),
@@ -87,7 +92,7 @@ _ALL = (
     _image_layer(layers.GlobalAveragePooling2D),
     _image_layer(layers.GlobalMaxPooling2D),
     _image_layer(layers.Cropping2D),
-    LayerKind(layers.Cropping3D, 5, keeps_frames=lambda layer: layer.cropping[0] == (0, 0)),
+    LayerKind(layers.Cropping3D, axes=5, keeps_frames=lambda layer: layer.cropping[0] == (0, 0)),
     _image_layer(layers.ZeroPadding2D),
     _image_layer(layers.UpSampling2D, channels_first=False),
     _image_layer(layers.Resizing, channels_first=False),
@@ -115,7 +120,7 @@ _ALL = (
         keeps_frames=lambda layer: 1 not in layer.axis,
     ),
     _elementwise(layers.Dropout, _RATE),
-    _image_layer(layers.SpatialDropout2D, keeps_pixels=True, random=_RATE),
+    _image_layer(layers.SpatialDropout2D, keeps_pixels=True, random_attribute=_RATE),
     _elementwise(layers.GaussianDropout, _RATE),
     _elementwise(layers.AlphaDropout, _RATE),
     _elementwise(layers.GaussianNoise, _DEVIATION),
@@ -126,11 +131,11 @@ _ALL = (
     LayerKind(layers.PReLU, keeps_pixels=True),
     LayerKind(layers.Softmax),
     # go_backwards and stateful are refused, in foreign/arguments.py
-    *(LayerKind(layer_type, 3) for layer_type in RECURRENT),
+    *(LayerKind(layer_type, axes=3) for layer_type in RECURRENT),
 )
 KINDS = {kind.type.__name__: kind for kind in _ALL}
 # the types whose rate --dropout sets
-DROPOUT = tuple(kind.type for kind in _ALL if kind.random == _RATE)
+DROPOUT = tuple(kind.type for kind in _ALL if kind.random_attribute == _RATE)
 CONVOLUTIONS = tuple(kind.type for kind in _ALL if kind.kernel_attribute == _KERNEL)  # of images
 POOLINGS = tuple(kind.type for kind in _ALL if kind.kernel_attribute == _POOL)
 
@@ -179,7 +184,7 @@ def keeps_frames(layer: keras.Layer) -> bool:
 
 def random_strength(layer: keras.Layer) -> float | None:
     """Return the rate or standard deviation of a layer's random numbers; None if it draws none."""
-    name = layer_kind(layer).random
+    name = layer_kind(layer).random_attribute
     return float(getattr(layer, name)) if name else None
 
 

@@ -61,7 +61,8 @@ class ModelFile:
     @property
     def seq_length(self) -> int:
         shape = self.model.input_shape
-        return int(shape[1]) if len(shape) == 5 else 1
+        takes_windows = len(shape) == 5  # (batch, frames, rows, columns, channels)
+        return int(shape[1]) if takes_windows else 1
 
     @property
     def steps(self) -> Steps | None:
@@ -89,6 +90,7 @@ class ModelFile:
         if scale not in ("", EACH_IMAGE):
             # as a file writes it, so that equal scales are equal texts
             scale = scale_text(scaling_of(scale))
+        # == of two preprocessings does not compare their scales
         if given == stated and scale in ("", stated.scale or RAW):
             return ""
 

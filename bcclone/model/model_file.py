@@ -115,7 +115,7 @@ def mean_content(before: bytes, after: bytes, training: Mapping[str, Any]) -> by
     "Robust fine-tuning of zero-shot models", CVPR 2022).
 
     before: content of the first file
-    after: content of the second file; the result has everything but the weights from here
+    after: content of the second file, from which the result takes everything but the weights
     training: values of TrainingInfo by name, to change in the result
     """
     content = io.BytesIO(after)
@@ -156,31 +156,36 @@ def load_own_model(path: Path) -> ModelFile:
 
 
 def open_model(
-    path: Path | str, given: Preprocessing | str | None = None, rescale: Scaling | None = None
+    path: Path | str,
+    given: Preprocessing | str | None = None,
+    rescale: Scaling | None = None,
+    must_agree: bool = True,
 ) -> ModelFile | ForeignModel:
     """Load a model file, or one of another program, whose preprocessing is not known yet.
 
-    Raises UserError, also when the file states another preprocessing than the given one.
+    Raises UserError.
 
-    given: the expected preprocessing or its text, None for any; a network that takes images of any
-        size is built for the size in it
+    given: the expected preprocessing or its text; None if any will do. A network for images of any
+        size is built for the size that this preprocessing states
     rescale: what a Lambda layer computes, for a layer whose code is not recognised
+    must_agree: whether a file that states another preprocessing than the given one is an error
     """
     path = Path(path)
     check_keras_path(path)
     loaded = _read_model(path, _size_of(given), rescale)
     if isinstance(loaded, ForeignModel):
         return loaded
-    takes = loaded.model.input_shape
+    taken = loaded.model.input_shape
     # (batch, height, width, channels), with the number of frames after the batch for windows
-    expected = (*takes[:-3], *loaded.preprocessing.shape)
-    if takes != expected:
+    made = (*taken[:-3], *loaded.preprocessing.shape)
+    if taken != made:
         raise UserError(
-            f"{path}: the network takes {takes}, its preprocessing makes {expected}; train it again"
+            f"{path}: the network takes {taken}, its preprocessing makes {made}; train it again"
         )
+    # a file states the scale of the pixels as a layer of the network alone
     preprocessing = replace(loaded.preprocessing, scale=stated_scale(loaded.model))
     loaded = replace(loaded, preprocessing=preprocessing)
-    if given:
+    if given and must_agree:
         contradiction = loaded.contradiction(given)
         if contradiction:
             raise UserError(f"{path}: {contradiction}")
@@ -197,10 +202,10 @@ def _read_model(path: Path, size: Size, rescale: Scaling | None) -> ModelFile | 
             stored = read_with_config(path)
             texts = stored.texts
             if _PREPROCESSING not in texts:
-                rebuilt = rebuild_model(stored, 1, rescale, size)
+                rebuilt = rebuild_model(stored, most_outputs=1, rescale=rescale, size=size)
                 return ForeignModel(path, rebuilt)
             preprocessing = Preprocessing.from_json(texts[_PREPROCESSING])
-            rebuilt = rebuild_model(stored, len(OUTPUTS), rescale, size)
+            rebuilt = rebuild_model(stored, most_outputs=len(OUTPUTS), rescale=rescale, size=size)
         except UnsupportedModel as error:
             raise UserError(
                 f"{path}: {error}; see docs/reference/model-file.md for the networks that can drive"

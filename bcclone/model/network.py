@@ -31,7 +31,7 @@ def build_network(
 
     The first output is the steering. With a seq_length above 1 the network takes windows,
     (batch, seq_length, *shape), oldest frame first. Raises UserError for images that are too small,
-    or not of the published size, and for a recurrent network without windows.
+    or not of the size that a published network takes, and for a recurrent network without windows.
 
     shape: height, width and channels of the images; 3 channels, or 1 for grey images
     seq_length: frames of a window; 1 for a network of single frames
@@ -39,7 +39,7 @@ def build_network(
     outputs: how many of the predictions in answer.OUTPUTS it makes, the first ones
     """
     architecture = ARCHITECTURES[network] if isinstance(network, str) else network
-    if architecture.preset:
+    if architecture.is_published:
         if outputs > 1:
             raise UserError(
                 f"--network {architecture.name} predicts the steering alone; leave out --predict"
@@ -134,13 +134,14 @@ def _features(shape: Shape, architecture: Architecture) -> list[keras.Layer]:
 
 def _image_norm() -> list[keras.Layer]:
     """Return layers that give each cropped image the mean 0 and the same contrast."""
-    # added to the variance of an image in -1..1, so that the noise of an even one is not amplified
-    least_variance = 1e-4
+    # added to the variance of an image in -1..1, so that the noise of an image of nearly one colour
+    # is not amplified
+    added_variance = 1e-4
     contrast = 0.4  # standard deviation of an image after these layers
     return [
         layers.LayerNormalization(
             axis=(1, 2, 3),
-            epsilon=least_variance,
+            epsilon=added_variance,
             center=False,
             scale=False,
             dtype="float32",
@@ -184,10 +185,12 @@ def _convolution(convolution: Convolution, number: int, batch_norm: bool) -> lis
 def convolutions_for(
     height: int, width: int, architecture: Architecture
 ) -> tuple[Convolution, ...]:
-    """Return the convolutions of an architecture, not a published one, for images of this size.
+    """Return the convolutions of an architecture for images of this size.
 
     For images that are too small for the convolutions of CNN, those of CNN_64 take their place.
-    Raises UserError for images that are too small for the result.
+    Raises UserError for images that are too small even for the returned convolutions.
+
+    architecture: none of the published ones
     """
     seen = seen_rows(height)
     least_extent = min(seen.stop - seen.start, width)
@@ -241,7 +244,7 @@ def layer_table(model: keras.Model) -> str:
 
 
 def _row(layer: keras.Layer, name: str) -> tuple[str, str, str, str]:
-    """Return a layer's row of the table, called by `name`."""
+    """Return a layer's row of the table, with `name` in its first column."""
     count = layer.count_params()
     parameters = f"{count:,}" if count else ""
     return (name, type(layer).__name__, _extents(layer.output.shape), parameters)

@@ -66,7 +66,7 @@ def _check_tensors(graph: Any) -> None:
 def _tensors_of(graph: Any, attributes: list[Any]) -> Iterator[Any]:
     yield from graph.initializer
     for attribute in attributes:
-        yield attribute.t
+        yield attribute.t  # an empty tensor if the attribute has none
         yield from attribute.tensors
 
 

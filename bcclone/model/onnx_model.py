@@ -1,7 +1,7 @@
 """Drive with an ONNX file, which ONNX Runtime runs without TensorFlow.
 
 A file of `bcclone export` prepares the frames itself, so an image here is a whole camera frame.
-Files of other programs can be used, too, if they have these inputs and outputs (see
+Files of other programs can be used, too, if they have the inputs and outputs of a Signature (see
 docs/how-to/models.md).
 """
 
@@ -152,7 +152,7 @@ def _session_of(path: Path) -> Any:
 def _signature_of(session: Any, path: Path) -> Signature:
     """Return the signature of a file.
 
-    Raises UserError for a network that cannot drive, and ValueError for its metadata.
+    Raises UserError for a network that cannot drive, and ValueError for metadata that is wrong.
     """
     tensors = [*session.get_inputs(), *session.get_outputs()]
     inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in session.get_inputs()}
@@ -167,9 +167,9 @@ def _signature_of(session: Any, path: Path) -> Signature:
     seq_length = frame[0] if len(frame) == 4 else 1
     signature = Signature(seq_length, state_sizes, predicts=columns[0])
 
-    has_types = all(tensor.type == _type_of(tensor.name) for tensor in tensors)
+    has_right_types = all(tensor.type == _type_of(tensor.name) for tensor in tensors)
     if (
-        not has_types
+        not has_right_types
         or not _are_sane(signature)  # before the shapes below, which need whole numbers
         or inputs != signature.inputs
         or outputs != signature.outputs
@@ -181,7 +181,7 @@ def _signature_of(session: Any, path: Path) -> Signature:
         )
     if not state_sizes:
         return signature
-    # a recurrent network takes single frames; the metadata tell the window of its training
+    # a recurrent network takes single frames; the metadata has the length of a window in training
     trained = session.get_modelmeta().custom_metadata_map.get(SEQ_LENGTH, 1)
     return replace(signature, seq_length=whole_number(SEQ_LENGTH, trained, 1, _LONGEST_WINDOW))
 

@@ -137,7 +137,7 @@ class Policy:
         """
         size = self.preprocessing.frame_height, self.preprocessing.frame_width
         frame = np.zeros((*size, 3), np.uint8)
-        self.next_answer(self.preprocessing.apply(frame), ())
+        self.next_answer(self.preprocessing.apply(frame), memory=())
 
     def _judge(self, steering: float) -> None:
         """Count an answer; warn once if most of the first _JUDGED_ANSWERS lie beyond -1 to 1."""
@@ -270,11 +270,10 @@ def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Po
     from bcclone.model.loaded_model import ModelFile
     from bcclone.model.model_file import open_model
 
-    overriding = given if is_for_all else None
-    loaded = open_model(path, overriding)
+    loaded = open_model(path, given, must_agree=is_for_all)
     if not isinstance(loaded, ModelFile):  # a model of another program
         return Policy(loaded.declared(given), path)
-    if given:
+    if given and not is_for_all:
         contradiction = loaded.contradiction(given)
         if contradiction:
             note(f"{path}: {contradiction}")

@@ -182,7 +182,7 @@ def _back_through(stages: Sequence[_Stage], images: Any) -> Any:
             # scaled at every step, so that long products stay in the range of float32
             mask = _to_at_most_one(mask * average)
         if spatial is not None:
-            mask = _back_one(spatial, mask, tuple(values[number].shape[1:3]))
+            mask = _back_through_layer(spatial, mask, tuple(values[number].shape[1:3]))
     return mask
 
 
@@ -196,7 +196,7 @@ def _to_at_most_one(mask: Any) -> Any:
     return tf.math.divide_no_nan(finite, tf.reduce_max(finite))
 
 
-def _back_one(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
+def _back_through_layer(layer: keras.Layer, mask: Any, extents: tuple[int, int]) -> Any:
     """Return the mask of a layer's input from the mask of its output.
 
     extents: rows and columns of the input
@@ -235,7 +235,9 @@ def _to_frame(mask: Any, preprocessing: Preprocessing) -> Any:
 # ---- the region that a network sees
 
 
-def uncropped_region(model: keras.Model, preprocessing: Preprocessing) -> tuple[int, int, int, int]:
+def region_after_crops(
+    model: keras.Model, preprocessing: Preprocessing
+) -> tuple[int, int, int, int]:
     """Return the region of the network's input that is left after cropping layers, in pixels.
 
     It is (first column, first row, column after the last, row after the last).
@@ -265,7 +267,7 @@ def seen_region(
     The preprocessing and layers before the first convolution may crop it.
     """
     # corners as rows: (left, top) and (right, bottom)
-    input_corners = np.reshape(uncropped_region(model, preprocessing), (2, 2))
+    input_corners = np.reshape(region_after_crops(model, preprocessing), (2, 2))
     frame_corners = np.reshape(preprocessing.region, (2, 2))
     input_shares = input_corners / (preprocessing.width, preprocessing.height)
     first, last = frame_corners / (preprocessing.frame_width, preprocessing.frame_height)

@@ -42,13 +42,15 @@ def copy_trained_models(folder: Path = Path("models")) -> CopiedModels:
             f"{_INSTALLED}: no trained models are installed there; install bcclone again"
         )
     make_folder(folder)
-    models = {folder / source.name: source for source in sources}
-    missing = [
-        path for path in models if not path.is_file() or sha256_of(path) != sha256_of(models[path])
+    source_of = {folder / source.name: source for source in sources}
+    to_write = [
+        path
+        for path, source in source_of.items()
+        if not path.is_file() or sha256_of(path) != sha256_of(source)
     ]
-    for path in missing:
+    for path in to_write:
         if path.exists():
             raise UserError(f"{path} exists already; remove it, or name another folder")
-    for path in missing:
-        write_bytes(path, models[path].read_bytes())
-    return CopiedModels(tuple(models), tuple(missing))
+    for path in to_write:
+        write_bytes(path, source_of[path].read_bytes())
+    return CopiedModels(tuple(source_of), tuple(to_write))

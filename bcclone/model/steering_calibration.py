@@ -21,8 +21,8 @@ class SteeringCalibration:
         known = [value for value in asdict(self).values() if value is not None]
         if not all(map(math.isfinite, known)):
             raise ValueError(f"a calibration of {asdict(self)}, expected finite numbers")
-        for number in (self.camera_height_m, self.steering_ratio):
-            if number is not None and number <= 0:
+        for fact in (self.camera_height_m, self.steering_ratio):
+            if fact is not None and fact <= 0:
                 raise ValueError("a camera height or a steering ratio of 0 or less, expected more")
 
     def apply(self, steering: float) -> float:

@@ -88,7 +88,8 @@ def make_clip(settings: ClipSettings) -> Clip:
             return pictures[0]
         return _side_by_side(tracks, zip(*pictures, strict=True))
 
-    # the clip replaces an older file only when it is complete
+    # the clip replaces an older file only when it is complete; a link in its place is followed only
+    # if the user has named it
     with replacing(settings.path, follow=settings.output is not None) as temporary:
         count = encode(temporary, draw, len(indices[0]), rate)
         if not count:
@@ -215,7 +216,7 @@ def _choose_frames(settings: ClipSettings, tracks: Sequence[ClipTrack]) -> list[
     duration = max(float(track_seconds[-1]) for track_seconds in seconds)
     if settings.in_real_time:
         indices = _frames_in_real_time(settings, seconds, duration)
-    else:
+    else:  # only a clip of one run: two runs are shown in real time
         indices = [np.flatnonzero((seconds[0] >= begin) & (seconds[0] < end))]
     if not len(indices[0]):
         names = " and ".join(str(track.frames.folder) for track in tracks)

@@ -121,6 +121,7 @@ class ClipSettings(Checked):
         begin, end = self.span
         if not 0 <= begin < end:
             value = f"{begin:g}:{end:g}"
+            # {span} becomes the option's name, and {value} is a fact: see SettingError
             raise SettingError(
                 "{span} {value}, expected A:B in seconds, 0 or more, with A before B", value=value
             )

@@ -98,6 +98,7 @@ class PlotSettings(Checked):
 
     def validate(self) -> None:
         if self.image and len(self.data) > 1:
+            # {image} is a fact, and below, {only} becomes the option's name: see SettingError
             raise SettingError(
                 "{image} beside other samples, expected one image alone, or a store or recordings",
                 image=self.image,

@@ -95,14 +95,14 @@ def find_frames(folder: Path) -> RunFrames:
 def find_runs(folder: Path) -> list[Path]:
     """Return the runs and recordings in a folder, newest first.
 
-    A folder is one if the first image found in it has its time in its name.
+    A folder counts as one if the name of the first image that is found in it states a time.
     """
     runs = []
     for path in filter(Path.is_dir, folder.iterdir()):
         first = next(path.glob("*.jpg"), None) or next(path.glob("IMG/*.jpg"), None)
         if first:
             with suppress(ValueError):
-                time_of(first.name)
+                time_of(first.name)  # only for the ValueError of a name without a time
                 runs.append(path)
     return sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
 
@@ -122,8 +122,9 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
             f"record one with: {shown_command('drive', 'model.h5', folder)}"
         )
     images = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
+    side_cameras = CAMERAS[1:]
     names = [
-        str(path.relative_to(folder)) for path in images if not path.name.startswith(CAMERAS[1:])
+        str(path.relative_to(folder)) for path in images if not path.name.startswith(side_cameras)
     ]
     if not names:
         raise UserError(

@@ -30,7 +30,7 @@ class CalibrateSettings(Checked):
     """What to calibrate, on what, and what the user knows already.
 
     `labels` is None for a tub and a recording, which hold the steering themselves. The calibration
-    finds any other setting that is None.
+    finds the framing, the lens, the gain and the bias where they are None.
     """
 
     model: Path = argument("a model file, such as models/any-road.h5")
@@ -126,10 +126,9 @@ class CalibrateSettings(Checked):
         parts = [name for name in (*_OF_LENS, "lens") if getattr(self, name) is not None]
         if len(whole) > 1 or (whole and parts):
             first_name, second_name = (*whole, *parts)[:2]
-            raise SettingError(
-                f"{{{first_name}}} and {{{second_name}}} both say how a picture is cut; leave one "
-                "of them out"
-            )
+            # settings' names in braces, such as {rows} and {lens}, become their options
+            text = "{FIRST} and {SECOND} both say how a picture is cut; leave one of them out"
+            raise SettingError(text.replace("FIRST", first_name).replace("SECOND", second_name))
 
     @property
     def known_lens(self) -> dict[str, float]:

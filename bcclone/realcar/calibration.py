@@ -46,7 +46,7 @@ class CalibrationResult:
     bias: float
     pictures: int  # number of pictures that were used
     seconds: float  # time of driving from the first picture to the last
-    unreadable: int  # number of pictures that were left out
+    unreadable: int  # number of pictures that cannot be read or have another size
     # curvature of the path that the car takes by a steering of 1; None if the gain is 0
     curvature: float | None
     unit: str  # unit of the curvature
@@ -137,7 +137,7 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
         bias=bias,
         pictures=len(labelled.pictures),
         seconds=round(labelled.driven_seconds, 2),
-        unreadable=labelled.unreadable,
+        unreadable=labelled.left_out,
         curvature=curvature,
         unit=unit,
     )
@@ -146,7 +146,8 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
 def _search(settings: CalibrateSettings, labelled: LabelledPictures) -> tuple[Trial, Trial]:
     """Return two trials: of the user's framing or the best one, and of stretched pictures."""
     width, height = labelled.size
-    with ProgressBar("finding the framing", MAX_TRIALS + 1, "framings") as progress:
+    trials = MAX_TRIALS + 1  # one more, of stretched pictures
+    with ProgressBar("finding the framing", trials, "framings") as progress:
         search = FramingSearch(witness_of(settings.model), labelled, progress.advance)
         stretched = search.attempt(Framing(width, height))
         try:
@@ -243,8 +244,12 @@ def _fitted_bias(
     # least squares alone
     spread = answers.var()
     slope = gain
-    if slope is None:
-        slope = float(np.cov(answers, labels, bias=True)[0, 1] / spread) if spread else 0.0
+    if slope is None and spread:
+        # NumPy's argument `bias` makes it divide by N, as var() does
+        covariance = np.cov(answers, labels, bias=True)[0, 1]
+        slope = float(covariance / spread)
+    elif slope is None:
+        slope = 0.0
     bias = float(labels.mean() - slope * answers.mean())
     # the variances of the prior and of the fit say how much of the bias to believe
     prior_sd = 0.2 * labels.std()

@@ -37,9 +37,9 @@ def film_faults(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> It
 def _rolling_shutter(motion: CameraMotion) -> Iterator[str]:
     """Yield a fault if the camera clearly takes the rows of a picture one after the other."""
     least_seconds = 0.008  # a shorter readout is usual and does not matter
-    sure = 4.0  # so many standard errors above 0, the readout is sure
+    sure_errors = 4.0  # a readout of this many standard errors is surely above 0
     readout, error = motion.readout()
-    if readout > max(least_seconds, sure * error):
+    if readout > max(least_seconds, sure_errors * error):
         yield (
             f"a rolling shutter: the last row of a picture is taken {1000 * readout:.0f} ms after "
             f"the first (standard error {1000 * error:.0f}); it does little harm to the steering"
@@ -67,12 +67,12 @@ def _turning_picture(motion: CameraMotion, passed: FloatArray, read: ReadFrame) 
             late.append(shift_px / FOCAL_PX / float(rates[bend].mean()))
 
     # a fixed camera ahead of the rear axle moves to the inner side of a bend, so its picture seems
-    # to be behind, too, by so many seconds; half of them are allowed for. Lengths and speeds are in
-    # camera heights
-    usual = CAMERA_AHEAD_M / HEIGHT_M / max(float(np.median(motion.speed)), 1.0)
-    # the error of the column is that of a mean of PARTS; times the root, it is their spread
+    # to be behind, too: by the time from the axle to the camera, of which half is allowed for.
+    # Lengths and speeds are in camera heights
+    usual_seconds = CAMERA_AHEAD_M / HEIGHT_M / max(float(np.median(motion.speed)), 1.0)
+    # the column is a mean of PARTS: its error times the root of their number is their spread
     spread = math.degrees(straight.column_error * math.sqrt(PARTS) / FOCAL_PX)
-    is_late = bool(late) and min(late) > usual / 2 + greatest_late_seconds
+    is_late = bool(late) and min(late) > usual_seconds / 2 + greatest_late_seconds
     if spread > greatest_spread_degrees or is_late:
         yield (
             f"the picture does not turn as the car does: it looks {spread:.0f} degrees to and fro, "

@@ -99,8 +99,8 @@ def find_framing(format: Format, settings: ImportSettings) -> tuple[Framing | No
             "the simulator's, whose pictures have 320x160 pixels, too; for another one say "
             "--fov DEGREES",
         )
-    size = drive.stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT)
-    return _lens_of(drive, evidence, size, settings)
+    stretched = drive.stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT)
+    return _lens_of(drive, evidence, stretched, settings)
 
 
 # ---- the first pictures
@@ -184,21 +184,22 @@ def _drive_of(rows: Sequence[FramedRow]) -> _FirstDrive:
 
 
 def _lens_of(
-    drive: _FirstDrive, evidence: Evidence, size: Framing, settings: ImportSettings
+    drive: _FirstDrive, evidence: Evidence, stretched: Framing, settings: ImportSettings
 ) -> tuple[Framing, str]:
     """Return the framing of a film, and how it was found; raises UserError.
 
     evidence: what the frames of the drive show
-    size: a framing that tells the size of the film's pictures, before they became frames
+    stretched: the framing that stretches the film's pictures to frames; it has their size
     """
-    known, words = _known_lens(evidence, size, settings)
+    known, words = _known_lens(evidence, stretched, settings)
     # if one of these two is unknown, many lenses are tried; otherwise one, to see how it agrees
     search_all = not {"focal_px", "horizon_row"} <= known.keys()
     trials = MAX_TRIALS if search_all else 1
     with ProgressBar("comparing it with a network", trials, "framings") as progress:
         witness = witness_of(shipped_model(_WITNESS))
-        search = FramingSearch(witness, _turning_pictures(drive, evidence, size), progress.advance)
-        trial = _trial(search, known, size)
+        pictures = _turning_pictures(drive, evidence, stretched)
+        search = FramingSearch(witness, pictures, progress.advance)
+        trial = _trial(search, known, stretched)
     agrees = f"{_WITNESS} steers as the camera turns (r {trial.correlation:.2f})"
     if trial.correlation < LEAST_CORRELATION and search_all:
         hint = "" if "focal_px" in known else ", or say what the camera sees with --fov DEGREES"
@@ -216,38 +217,38 @@ def _lens_of(
     return trial.framing, f"{trial.framing.describe()}{words}; {agrees}"
 
 
-def _trial(search: FramingSearch, known: Mapping[str, Any], size: Framing) -> Trial:
+def _trial(search: FramingSearch, known: Mapping[str, Any], stretched: Framing) -> Trial:
     """Return the trial of the known lens, or of the best lens if not all of it is known.
 
     known: values of Lens that stay as they are, by name
-    size: as in _lens_of()
+    stretched: as in _lens_of()
     """
     if {"focal_px", "horizon_row"} <= known.keys():
-        return search.attempt(Framing(size.width, size.height, lens=Lens(**known)))
+        return search.attempt(Framing(stretched.width, stretched.height, lens=Lens(**known)))
     return search.find(known)
 
 
 def _known_lens(
-    evidence: Evidence, size: Framing, settings: ImportSettings
+    evidence: Evidence, stretched: Framing, settings: ImportSettings
 ) -> tuple[dict[str, Any], str]:
     """Return what is known of a camera's lens, values of Lens by name, and words that say whence.
 
-    size: as in _lens_of()
+    stretched: as in _lens_of()
     """
     known: dict[str, Any] = {}
     words = ""
     heading = evidence.heading
     if heading and is_trusted(heading):
         # from pixels of a frame to pixels of a picture; + 0.5: a pixel's number is its middle
-        known["vanishing_column"] = (heading.column + 0.5) * size.width / FRAME_WIDTH - 0.5
-        known["horizon_row"] = (heading.row + 0.5) * size.height / FRAME_HEIGHT - 0.5
+        known["vanishing_column"] = (heading.column + 0.5) * stretched.width / FRAME_WIDTH - 0.5
+        known["horizon_row"] = (heading.row + 0.5) * stretched.height / FRAME_HEIGHT - 0.5
         words = "; it looks where all points that it passes come from"
     fov = settings.fov
     focal_mm = None if fov else stated_focal_mm(settings.source)
     if focal_mm:
         # a stated focal length is for a film of 36 mm; a picture that is higher than wide shows
         # less of its width
-        half_mm = 18 * min(1.0, size.width / size.height)
+        half_mm = 18 * min(1.0, stretched.width / stretched.height)
         fov = math.degrees(2 * math.atan(half_mm / focal_mm))
         words += (
             f"; its angle of view, {fov:.0f} degrees, is the file's, and less if the picture is "
@@ -257,29 +258,31 @@ def _known_lens(
         half = math.radians(fov / 2)
         known["fisheye"] = fov > _FISHEYE_DEGREES
         distance = half if known["fisheye"] else math.tan(half)
-        known["focal_px"] = size.width / 2 / distance
+        known["focal_px"] = stretched.width / 2 / distance
     for finding in camera_pose(evidence):
         if finding.usable:
             words += f"; careful: {finding.text}"
     return known, words
 
 
-def _turning_pictures(drive: _FirstDrive, evidence: Evidence, size: Framing) -> LabelledPictures:
+def _turning_pictures(
+    drive: _FirstDrive, evidence: Evidence, stretched: Framing
+) -> LabelledPictures:
     """Return pictures from all over a drive, with the camera's turns in place of a steering.
 
-    The turn of a picture is that of a moment later, when the car answers the steering.
+    A picture gets the turn a moment later, when the car answers the steering.
 
-    size: as in _lens_of(); the frames get the shape of the film's pictures back
+    stretched: as in _lens_of(); the frames get back the proportions of the film's pictures
     """
     rows = evenly(len(drive.rows), _WITNESS_PICTURES).tolist()
-    shape = FRAME_WIDTH, round(FRAME_WIDTH * size.height / size.width)
+    unstretched = (FRAME_WIDTH, round(FRAME_WIDTH * stretched.height / stretched.width))
     seconds = evidence.rows.seconds[rows]
     answered = seconds + STEERING_LAG_SECONDS
     bends = turn_rate(evidence.rows, evidence.turns)
     return LabelledPictures(
-        pictures=[resized(drive.read(row), shape) for row in rows],
-        size=(size.width, size.height),
+        pictures=[resized(drive.read(row), unstretched) for row in rows],
+        size=(stretched.width, stretched.height),
         steering=np.interp(answered, evidence.rows.middles, bends),
         seconds=seconds,
-        unreadable=0,
+        left_out=0,
     )

@@ -1,7 +1,7 @@
 """The frames of a drive -> the path of the camera at each row that shows one.
 
 odometry.py measures how the camera moved. The path at a row is the piece around the time at which
-the car answers the steering of this row. Its curvature is its turn by its length.
+the car answers the steering of this row. Its curvature is its turn divided by its length.
 """
 
 import math
@@ -70,7 +70,8 @@ def measure_paths(
     new = new_pictures(pictures)
     new_times_ms = np.asarray(times_ms, np.int64)[new]
     seconds = new_times_ms / 1000
-    passed, ends = _seconds_passed(seconds, is_pulled=len(new) < _MOSTLY_NEW * len(pictures))
+    has_repeats = len(new) < _MOSTLY_NEW * len(pictures)
+    passed, ends = _seconds_passed(seconds, has_repeats)
 
     def read(row: int) -> Image | None:
         return try_frame(pictures[new[row]])[0]
@@ -100,18 +101,18 @@ def measure_paths(
     return ShownPaths(paths, hidden, tuple(remarks))
 
 
-def _seconds_passed(seconds: FloatArray, is_pulled: bool) -> tuple[FloatArray, BoolArray]:
+def _seconds_passed(seconds: FloatArray, has_repeats: bool) -> tuple[FloatArray, BoolArray]:
     """Return the seconds until the next row (0 before a gap), and whether a gap follows.
 
     Both have the shape (rows,).
 
     seconds: time of each row, (rows,)
-    is_pulled: repeated pictures were left out; the others were taken at an even rate, which their
-        times do not show, so the seconds are averaged
+    has_repeats: whether many pictures were repeated, and are left out; the others were taken at an
+        even rate, which their times do not show, so the seconds are averaged
     """
     passed = np.append(np.diff(seconds), 0.0)
     ends = passed > EPISODE_GAP_MS / 1000
-    if is_pulled:
+    if has_repeats:
         around = np.ones(21)  # ten rows to either side
         sums = np.convolve(np.where(ends, 0.0, passed), around, "same")
         counts = np.convolve(~ends, around, "same")
@@ -164,13 +165,13 @@ def _paths(
             yield "the car stands"
             continue
 
-        # the curvature is the turn by the length; its error comes of the errors of both
+        # the curvature is the turn divided by the length; its error comes of the errors of both
         length = float(driven @ way[part])
         curvature = float(driven @ turn[part]) / length
         speed = length / float(driven @ passed[part])
-        of_turn = math.sqrt(float(np.sum((driven * turn_error[part]) ** 2))) / length
-        of_way = curvature * float(driven @ way_error[part]) / length
-        error = math.hypot(of_turn, of_way)
+        error_of_turn = math.sqrt(float(np.sum((driven * turn_error[part]) ** 2))) / length
+        error_of_way = curvature * float(driven @ way_error[part]) / length
+        error = math.hypot(error_of_turn, error_of_way)
 
         if _is_sure(curvature, error, height_m):
             yield CameraPath(curvature, error, speed)

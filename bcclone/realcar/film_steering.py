@@ -40,8 +40,8 @@ def with_steering(
     # the notes need the steering of the whole film
     notes = [camera.note] if camera.note else []
     steering: list[float] = []
-    shown_in = [_measure(drive, camera) for drive in drives]
-    for shown in shown_in:
+    shown_by_drive = [_measure(drive, camera) for drive in drives]
+    for shown in shown_by_drive:
         notes += _notes(shown)
         steering += [path_steering(path, camera.height_m) for path in shown.paths.values()]
     if not steering:
@@ -51,7 +51,7 @@ def with_steering(
     notes += _warnings(steering, findings.rows)
     findings.estimate(steering, notes)
 
-    for drive, shown in zip(drives, shown_in, strict=True):
+    for drive, shown in zip(drives, shown_by_drive, strict=True):
         yield from _steered_rows(drive, shown.paths, camera.height_m, findings)
 
 
@@ -102,7 +102,7 @@ class _Drive:
     """The rows of a recording, in the order of the source; their frames wait in a folder."""
 
     folder: Path
-    rows: list[FramedRow]  # without images
+    rows: list[FramedRow]  # their images are camera -> None
 
     def frame(self, time_ms: int, camera: str = CAMERAS[0]) -> Path:
         """Return the path of a row's frame."""
@@ -124,8 +124,8 @@ def _wait(rows: Iterable[FramedRow], folder: Path) -> list[_Drive]:
         drive = drives[row.recording]
         for camera, jpeg in row.images.items():
             drive.frame(row.time_ms, camera).write_bytes(jpeg)
-        cameras = dict.fromkeys(row.images)
-        drive.rows.append(replace(framed, row=replace(row, images=cameras)))
+        without_frames = dict.fromkeys(row.images)  # camera -> None
+        drive.rows.append(replace(framed, row=replace(row, images=without_frames)))
     return list(drives.values())
 
 
@@ -137,16 +137,17 @@ def _steered_rows(
     paths: time of a row in milliseconds -> its path
     findings: count a row as left out if its speed is beyond that of any car
     """
-    left = dict(paths)
+    # a row takes its path, so that a second row of the same time gets none
+    remaining = dict(paths)
     for framed in drive.rows:
         row = framed.row
-        path = left.pop(row.time_ms, None)
+        path = remaining.pop(row.time_ms, None)
         if path is None:
             continue
         speed_mph = row.speed_mph
         if height_m:
             speed_mph = path.speed * height_m / MPH
-        images = {camera: _take(drive.frame(row.time_ms, camera)) for camera in row.images}
+        images = {camera: _take_file(drive.frame(row.time_ms, camera)) for camera in row.images}
         steering = path_steering(path, height_m)
         try:
             steered = replace(row, images=images, steering=steering, speed_mph=speed_mph)
@@ -156,7 +157,7 @@ def _steered_rows(
         yield replace(framed, row=steered, path=path)
 
 
-def _take(path: Path) -> bytes:
+def _take_file(path: Path) -> bytes:
     """Return the content of a file, and remove it: the disk need not hold all frames twice."""
     content = path.read_bytes()
     path.unlink()

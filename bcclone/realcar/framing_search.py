@@ -26,7 +26,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.statistics import correlation
 
 LEAST_CORRELATION = 0.4  # a witness reads the camera's pictures only if r is this much or more
-SAMPLE_SECONDS = 4.0  # so much driving gives one independent sample
+SAMPLE_SECONDS = 4.0  # driving time that gives one independent sample
 _BATCH = 256  # frames that the witness answers at once
 
 Witness = Callable[[Sequence[Image]], FloatArray]  # frames, 320x160 -> steering, (frames,)
@@ -120,6 +120,7 @@ _COLUMN = _Axis(  # column of the vanishing point as a share of the width
     np.linspace(0.45, 0.55, 5), middle=0.5, half_width=0.02
 )
 _KINDS = (False, True)  # whether the lens is a fisheye
+# the first grid with each kind of lens, the finer grid, the columns, and the best lens
 MAX_TRIALS = (
     len(_KINDS) * len(_FOCAL.points) * len(_HORIZON.points)
     + _FINE_POINTS**2
@@ -262,8 +263,8 @@ class FramingSearch:
         every: N, to use every Nth picture only
         """
         log_likelihoods = [
-            [self._log_likelihood(make_framing(length, row), every) for row in horizon.points]
-            for length in focal.points
+            [self._log_likelihood(make_framing(point, row), every) for row in horizon.points]
+            for point in focal.points
         ]
         return np.array(log_likelihoods) + focal.log_prior[:, np.newaxis] + horizon.log_prior
 

@@ -40,13 +40,13 @@ _MAX_PICTURES = 160  # most pictures that are kept, spread evenly over the drive
 class LabelledPictures:
     """Pictures of one size, and the recorded steering."""
 
-    # RGB uint8 (height, width, 3), reduced to about as many pixels as a frame of the widest lens
-    # can show
+    # RGB uint8 (height, width, 3), reduced: through the widest lens that is tried, one pixel of a
+    # network's frame then shows about one of their pixels
     pictures: Sequence[Image]
     size: tuple[int, int]  # width and height of the camera's pictures, before they were reduced
     steering: FloatArray  # (pictures,), right positive
     seconds: FloatArray  # seconds of driving, without pauses, until each picture, (pictures,)
-    unreadable: int  # number of pictures that were left out
+    left_out: int  # number of pictures that cannot be read or have another size
 
     @property
     def driven_seconds(self) -> float:
@@ -74,9 +74,10 @@ class _Labelled:
 def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
     """Return pictures from all over the drive, of their most frequent size, with their steering.
 
-    The frames of an imported recording get back the shape of pictures that framing.json beside its
-    log says. Raises UserError for too few pictures, or a steering beyond -1 to 1; SettingError for
-    settings of a table of labels, where there is no table.
+    An import has stretched pictures to frames; these get back the width and height of the pictures,
+    which framing.json beside the recording's log states. Raises UserError for too few pictures, or
+    a steering beyond -1 to 1; SettingError for settings of a table of labels, where there is no
+    table.
     """
     source = settings.frames
     is_recorded = is_recording(source)
@@ -88,14 +89,18 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
         )
     labels = settings.labels or source
     if is_recording(labels):
+        # left_positive is not refused: it turns the steering of a log, too
         _check_unused(settings, labels, "steering_column", "rate")
 
     # decode pictures from all over the drive, and take those of the most frequent size
     labelled = _labelled(settings, is_recorded)
     chosen = _spread(labelled, settings.seconds or math.inf)
     decoded = list(_decoded(chosen, imported))
-    sizes = Counter(picture.size for picture in decoded).most_common(1)
-    usual = [picture for picture in decoded if picture.size == sizes[0][0]]
+    usual: list[_Decoded] = []
+    if decoded:
+        sizes = Counter(picture.size for picture in decoded)
+        ((usual_size, _),) = sizes.most_common(1)
+        usual = [picture for picture in decoded if picture.size == usual_size]
     if len(usual) < FEWEST_PICTURES:
         raise UserError(
             f"{source}: {len(usual)} pictures of one size with a steering, expected "
@@ -108,7 +113,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
         size=usual[0].size,
         steering=steering,
         seconds=np.array([picture.labelled.seconds for picture in usual]),
-        unreadable=len(chosen) - len(usual),
+        left_out=len(chosen) - len(usual),
     )
 
 
@@ -153,7 +158,8 @@ def _decoded(labelled: Iterable[_Labelled], imported: Framing | None) -> Iterato
         if imported:
             width = imported.width
             height = imported.height
-        # reduce by a whole factor: a frame of the widest lens shows no more pixels
+        # reduce by a whole factor: through the widest lens, this many of the picture's pixels,
+        # across and down, fall on one pixel of a frame
         factor = max(1, int(SHORTEST_FOCAL * width / FOCAL_PX))
         reduced = resized(pixels, (width // factor, height // factor))
         yield _Decoded(picture, (width, height), reduced)
@@ -178,6 +184,8 @@ def _labelled_rows(settings: CalibrateSettings) -> Iterator[_Labelled]:
     _check_unused(settings, source, "steering_column", "left_positive", "rate")
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
+    # pictures in a folder, the format "frames", hold no steering; what has no known format is
+    # refused with the same words
     detected = "frames"
     with suppress(UserError):
         detected = format_of(source)
@@ -201,8 +209,9 @@ def _check_unused(settings: CalibrateSettings, labels: Path, *names: str) -> Non
     for name in names:
         # the class has the default as an attribute
         if getattr(settings, name) != getattr(type(settings), name):
-            text = f"{{{name}}} is only for a table of labels, and {{labels}} is none; leave it out"
-            raise SettingError(text, labels=labels)
+            # a setting's name in braces, such as {rate}, becomes its option; {path} is a fact
+            text = "{NAME} is only for a table of labels, and {path} is none; leave it out"
+            raise SettingError(text.replace("NAME", name), path=labels)
 
 
 def _labelled_files(settings: CalibrateSettings) -> list[_Labelled]:
@@ -243,18 +252,18 @@ def _spread(labelled: Iterable[_Labelled], most_seconds: float) -> list[_Labelle
     # the usual step, by the first pictures
     rest = iter(labelled)
     begin = list(islice(rest, FEWEST_PICTURES))
-    usual = 0.0
+    usual_step = 0.0
     if len(begin) > 1:
-        usual = float(np.median(np.diff([picture.seconds for picture in begin])))
-    longest = max(1.0, 3 * usual)
+        usual_step = float(np.median(np.diff([picture.seconds for picture in begin])))
+    longest_step = max(1.0, 3 * usual_step)
 
     spread: list[_Labelled] = []
-    every = 1  # N: every Nth picture is taken
+    every = 1  # N, to take every Nth picture
     driven = 0.0  # seconds of driving until the picture
     before: float | None = None
     for number, picture in enumerate(chain(begin, rest)):
         step = 0.0 if before is None else picture.seconds - before
-        if 0 <= step <= longest:
+        if 0 <= step <= longest_step:
             driven += step
         before = picture.seconds
         if driven > most_seconds:

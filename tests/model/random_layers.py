@@ -15,7 +15,7 @@ def random_layers(strength: float, seed: int = 0) -> Iterator[tuple[Any, tuple[i
     """Yield each layer with this rate or standard deviation, and the shape of an input that it
     takes.
     """
-    kinds = [kind for kind in KINDS.values() if kind.random]
+    kinds = [kind for kind in KINDS.values() if kind.random_attribute]
     assert len(kinds) > 1
     for kind in kinds:
-        yield kind.type(**{kind.random: strength}, seed=seed), _SHAPES[kind.axes or 4]
+        yield kind.type(**{kind.random_attribute: strength}, seed=seed), _SHAPES[kind.axes or 4]

@@ -195,7 +195,7 @@ def test_the_most_frequent_size_counts_and_seconds_at_less_than_a_frame_a_second
         MODEL, tmp_path / "frames", car / "labels.csv", rate=0.5, seconds=120
     )
     labelled = read_labelled(settings)
-    assert (labelled.size, labelled.unreadable) == ((160, 120), 1)
+    assert (labelled.size, labelled.left_out) == ((160, 120), 1)
     assert (len(labelled.pictures), labelled.seconds[-1]) == (60, 120)
 
 

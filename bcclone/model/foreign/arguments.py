@@ -94,7 +94,8 @@ def translate(
             continue
         if name not in parameters or name == "dtype" or name in _EXPECTED_FALSE:
             _check_unread(name, value)
-        elif value is not None or name in _WORDS:  # without a value, the default of today counts
+        # None means the default of today; only an activation of None is a word, "linear"
+        elif value is not None or name in _WORDS:
             arguments[name] = _read(name, _plain(name, value), parameters[name].default)
 
     if channels_first and "softmax" in arguments.values():
@@ -159,7 +160,7 @@ def dtype_of(value: Any) -> str:
 def _plain(name: str, value: Any) -> Any:
     """Return a value without the dict in which some versions of Keras wrap it.
 
-    None is an activation that a layer does not have: "linear".
+    None becomes "linear": only a layer without an activation has it here.
     """
     if name in ("padding", "cropping"):
         if isinstance(value, dict):  # Keras 1 named the sides

@@ -24,7 +24,7 @@ def has_channels_first(leaves: Sequence[Leaf]) -> bool:
     """
     channels_first = {"th", "channels_first"}
     channels_last = {"tf", "channels_last", "default", None}
-    orders: dict[bool, Leaf] = {}
+    orders: dict[bool, Leaf] = {}  # whether the channels are first -> a layer that says so
     for leaf in leaves:
         # the data_format of a Flatten says whether it reorders its input, not how the input is
         if leaf.kind == "Flatten":

@@ -49,8 +49,10 @@ class Candidate:
 class _Search:
     """How many preprocessings are tried, and on how many rows of the recording."""
 
-    few_rows: int = 80  # rows on which all preprocessings are tried
-    most_rows: int = 400  # rows on which the best ones are tried again
+    few_rows: int = 80  # all preprocessings are tried on this many rows or up to twice as many
+    # the best ones are tried again on this many rows; for a network of windows, on fewer windows,
+    # which have about as many frames
+    most_rows: int = 400
     finalists: int = 60  # how many preprocessings are tried again
     shown: int = 8  # how many candidates are returned
     batch: int = 40  # about how many rows a network gets at once
@@ -157,7 +159,8 @@ def _read_trial(recording: Path, shape: tuple[int, ...]) -> _Trial:
     paths = [index.find(name) for name in rows["center"]]
     windows = []
     steering = []
-    for row in evenly(len(paths), max(_SEARCH.most_rows // length, _SEARCH.few_rows)).tolist():
+    count = max(_SEARCH.most_rows // length, _SEARCH.few_rows)
+    for row in evenly(len(paths), count).tolist():
         first = max(row - length + 1, 0)
         try:
             window = [read_frame(path) for path in paths[first : row + 1] if path]
@@ -233,8 +236,8 @@ def clear_winner(candidates: Sequence[Candidate]) -> str:
 
 
 def _is_clearly_better(best: Candidate, other: Candidate) -> bool:
-    clear_gain = 0.05  # how much higher the correlation of the best one is
-    clear_fraction = 0.7  # or: its error is below this fraction of the other one's error
+    clear_gain = 0.05  # the best one's correlation is higher by this or more; or else:
+    clear_fraction = 0.7  # its error is below this fraction of the other one's error
     return (
         best.correlation - other.correlation >= clear_gain
         or best.mean_absolute_error < clear_fraction * other.mean_absolute_error

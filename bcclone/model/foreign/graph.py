@@ -44,8 +44,8 @@ def layers_in_order(configs: Sequence[LayerConfig], model: Mapping[str, Any]) ->
     if unused and len(outputs) == 1:
         raise branches(unused)
 
-    # a file whose layers are in their order keeps the places of the unused ones, too: archives
-    # number the layers of a class by their places
+    # if the file has the chain in its order, the unused layers keep their places in it, too:
+    # archives number the layers of a class by their places
     stored_chain = [name for name in named if name in chain]
     names = [*named] if stored_chain == chain else [*chain, *unused]
     layers = []
@@ -65,10 +65,10 @@ def _name(config: LayerConfig) -> str:
 def _ends(stored: Any) -> dict[str, str]:
     """Return the names of the layers at a model's inputs or outputs, by the name of each end.
 
-    An end that has no name of its own is called by its layer.
+    An end that has no name of its own gets the name of its layer.
 
-    stored: the input_layers or output_layers of a configuration. An end is a list that begins with
-        the name of its layer; here stands one end, a list of ends, or a dict of them by their names
+    stored: the input_layers or output_layers of a configuration: one end, a list of ends, or a dict
+        of them by their names. An end is a list that begins with the name of its layer
     """
     if isinstance(stored, dict):
         return {str(name): str(end[0]) for name, end in stored.items()}

@@ -127,7 +127,9 @@ def _open(settings: ImportModelSettings) -> "ForeignModel":
 
 
 def _write(model: "ForeignModel", how: str | None, output: Path) -> str:
-    """Write the model with a preprocessing, and return the text of that; raises UserError.
+    """Write the model with a preprocessing, and return the preprocessing's text.
+
+    Raises UserError.
 
     how: text of the preprocessing; None for a pilot of donkeycar, whose preprocessing is known
     """

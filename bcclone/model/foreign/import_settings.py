@@ -13,6 +13,7 @@ class ImportModelSettings(Checked):
 
     old: Path = argument("a Keras .h5 or .keras file of another program")
     output: Path | None = setting(None, "the model file to write", shown="model.h5")
+    # the types Force and PreprocessingText bring the help of these two
     force: Force = setting(False)
     preprocess: PreprocessingText | None = setting(None)
     recording: Path | None = setting(

@@ -151,10 +151,10 @@ def _resizing_in(data: bytes) -> tuple[int, int] | None:
 
 # ---- what to do about a function that is not read
 
-STATING = "bcclone import-model --rescale"
+RESCALE_COMMAND = "bcclone import-model --rescale"
 _STATE_THE_SCALE = (
-    f"if it scales the pixels alone, state how, as {STATING} 'x / 127.5 - 1', or save the model "
-    "with a Rescaling layer in its place"
+    f"if it scales the pixels alone, state how, as {RESCALE_COMMAND} 'x / 127.5 - 1', or save "
+    "the model with a Rescaling layer in its place"
 )
 _CUTS = "[:]"  # stands among the names of a function that slices its argument; see _REMEDIES
 _REMEDIES = {  # pattern of a name that a function uses -> what to do; the first match counts

@@ -13,7 +13,7 @@ import keras
 
 from bcclone.dataset.preprocessing_text import Scaling
 from bcclone.model.foreign.arguments import Shape, dtype_of, translate
-from bcclone.model.foreign.lambda_code import STATING, computed_by, remedy_of
+from bcclone.model.foreign.lambda_code import RESCALE_COMMAND, computed_by, remedy_of
 from bcclone.model.foreign.tree import Leaf, Nest
 from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.model.layer_kinds import (
@@ -63,7 +63,7 @@ class LayerBuilder:
         # shape of the next layer's input; inside a TimeDistributed, that of one frame
         self._shape = shape
         self._frames = 1  # to how many frames of a window the next layer is applied
-        self._weights = 0  # number of weights of all layers so far
+        self._weight_count = 0  # of all layers so far
         self._names = {"frame"}  # names of all layers so far; "frame" is the input
 
     def add_all(self, nest: Nest) -> None:
@@ -78,7 +78,7 @@ class LayerBuilder:
                 self.add_all(node)
 
     def finish(self, name: str, most_outputs: int) -> keras.Model:
-        """Return the network with initial weights, called `name` if Keras takes that.
+        """Return the network with initial weights; it gets the name if Keras takes that.
 
         Raises UnsupportedModel if it does not predict 1 to most_outputs numbers.
         """
@@ -95,10 +95,11 @@ class LayerBuilder:
     def _add(self, leaf: Leaf) -> None:
         """Build one layer; raises UnsupportedModel with its name."""
         try:
-            layer = self._layers_for(leaf)
+            layer = self._append_for(leaf)
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             reason = str(error) or type(error).__name__
-            raise UnsupportedModel(f"{leaf}: {reason.partition(chr(10))[0]}") from None
+            first_line, _, _ = reason.partition("\n")
+            raise UnsupportedModel(f"{leaf}: {first_line}") from None
         self.rebuilt[leaf] = layer
         if leaf.kind == "Lambda" and isinstance(layer, keras.layers.Rescaling):
             self.notes.append(
@@ -108,10 +109,10 @@ class LayerBuilder:
         if dtype != "float32":
             self.notes.append(f"{leaf} computed in {dtype}, and now computes in float32")
 
-    def _layers_for(self, leaf: Leaf) -> keras.Layer:
+    def _append_for(self, leaf: Leaf) -> keras.Layer:
         """Append the layer of today, and return it.
 
-        Some arguments need a further layer, before or after it.
+        Some arguments need a further layer before or after it, which is appended, too.
         """
         # Keras 2.2 and later move the channels to the end before they flatten, if the Flatten says
         # that they are first; otherwise the numbers are flattened in the order of the file. The
@@ -169,7 +170,10 @@ class LayerBuilder:
         self._shape = (None, count, *self._shape[1:])
 
     def _free_name(self, name: str, otherwise: str) -> str:
-        """Return a name that no layer has yet: `name` if Keras takes it, or else `otherwise`."""
+        """Return a name that no layer has yet: `name` if Keras takes it, or else `otherwise`.
+
+        A number is added to a name that another layer has.
+        """
         if not _NAME.fullmatch(name):
             name = otherwise
         if name in self._names:
@@ -236,7 +240,8 @@ class LayerBuilder:
             computed = _computed_by_function(config["function"], config.get("arguments"))
             self._check_arguments(config)
         except UnsupportedModel as error:
-            if not self._rescale or STATING not in str(error):
+            # --rescale replaces a layer only where the error proposes it
+            if not self._rescale or RESCALE_COMMAND not in str(error):
                 raise
             computed = self._rescale
             self.rescaled += 1
@@ -248,7 +253,8 @@ class LayerBuilder:
     def _check_arguments(self, config: Mapping[str, Any]) -> None:
         """Raise UnsupportedModel for arguments of a Lambda, beside its function, that matter."""
         stored = {name: value for name, value in config.items() if name != "function"}
-        translate(keras.layers.Layer, stored, self._shape, False)
+        # only for its errors; the class Layer has none of these arguments, so none may matter
+        translate(keras.layers.Layer, stored, self._shape, channels_first=False)
 
     def _append(self, layer: keras.Layer) -> None:
         """Append a layer, after checking the sizes of its output and its weights."""
@@ -260,8 +266,8 @@ class LayerBuilder:
             raise UnsupportedModel(
                 f"makes {output[1:]} of {self._shape[1:]}, expected 1 to {numbers_at_most} numbers"
             )
-        self._weights += learned_weights(layer, self._shape[-1] or 0)
-        if self._weights > self._budget:
+        self._weight_count += learned_weights(layer, self._shape[-1] or 0)
+        if self._weight_count > self._budget:
             raise UnsupportedModel(
                 f"the network has more than {self._budget} weights, more than the file"
             )

@@ -69,8 +69,13 @@ def rebuild_model(
             check_mirrored(leaf)
 
     # the layers, without their weights
-    start = _start_of(shape, channels_first)
-    builder = LayerBuilder(start, dtype, channels_first, _weights_at_most(stored), rescale)
+    builder = LayerBuilder(
+        shape=_input_shape(shape, channels_first),
+        dtype=dtype,
+        channels_first=channels_first,
+        budget=_weights_at_most(stored),
+        rescale=rescale,
+    )
     builder.add_all(nest)
     if rescale and builder.rescaled != 1:
         raise UnsupportedModel(
@@ -78,7 +83,7 @@ def rebuild_model(
             "--rescale"
         )
 
-    # the network with its weights; a pilot of donkeycar may have more outputs than the steering
+    # the network with its weights; a pilot of donkeycar may answer more numbers than the steering
     output_count = _OUTPUTS_OF_PILOTS.get(leaves[-1].name, 1)
     pilot = pilot_of(nest.nodes[0].name, output_count)
     if pilot:
@@ -100,8 +105,11 @@ def rebuild_model(
     )
 
 
-def _start_of(shape: tuple[int, ...], channels_first: bool) -> Shape:
-    """Return the input's shape with the batch, channels last."""
+def _input_shape(shape: tuple[int, ...], channels_first: bool) -> Shape:
+    """Return the input's shape with the batch, channels last.
+
+    shape: as the file has it, without the batch
+    """
     if not channels_first:
         return (None, *shape)
     if len(shape) != 3:

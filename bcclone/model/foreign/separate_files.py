@@ -75,16 +75,16 @@ def _read_config(config_path: Path | None, weights_path: Path) -> str:
 
     weights_path: the file of weights, named in messages
     """
-    text = read_bytes(config_path, "settings") if config_path else b""
+    content = read_bytes(config_path, "settings") if config_path else b""
     # a .json without class_name is something else, such as the history of a training
-    if not config_path or b"class_name" not in text:
+    if not config_path or b"class_name" not in content:
         raise UnsupportedModel(
             "holds weights only; put the network's configuration (model.to_json()) beside it, as "
             f"{weights_path.with_suffix('.json')}"
         )
     if _name_of(config_path) not in (*_USUAL_NAMES, _name_of(weights_path)):
         note(f"{weights_path}: its network is read from {config_path}, the only .json beside it")
-    config = parse_json(text)
+    config = parse_json(content)
     if isinstance(config, str):  # many programs write to_json(), a text, as JSON once more
         return config
-    return text.decode()
+    return content.decode()

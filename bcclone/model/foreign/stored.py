@@ -79,9 +79,11 @@ def read_stored(path: Path) -> StoredModel:
 
 def _run_reader(path: Path) -> "subprocess.CompletedProcess[bytes]":
     """Run the process that reads a file; raises OSError or subprocess.TimeoutExpired."""
-    # for a disk that does not respond; the process itself limits its processor time
-    limit_seconds = 60.0
+    # the time limit is for a disk that does not respond, and longer for a large file; the process
+    # itself limits its processor time
+    base_seconds = 60.0
     slowest_bytes_per_second = 1 << 24
+    limit_seconds = base_seconds + path.stat().st_size / slowest_bytes_per_second
 
     # the process imports this installation's bcclone, and none in the current folder (-P)
     import_paths = [str(Path(__file__).parents[3])]
@@ -98,7 +100,7 @@ def _run_reader(path: Path) -> "subprocess.CompletedProcess[bytes]":
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            timeout=limit_seconds + path.stat().st_size / slowest_bytes_per_second,
+            timeout=limit_seconds,
             check=False,
         )
 
@@ -111,7 +113,7 @@ def _damaged(how: str) -> UnsupportedModel:
 
 
 def incomplete(error: Exception) -> str:
-    """Return why a file is refused that cannot be read to its end."""
+    """Return the reason to refuse a file: it cannot be read to its end."""
     return (
         f"not a complete model file: {first_line(error)}; save it again, or train the model again"
     )

@@ -35,7 +35,7 @@ def assign_weights(
     mirrored: whether the kernels in the file are rotated by 180 degrees
     channels_first: whether the file has the channels before the rows
     """
-    if _folder_of_layers("", stored.weights):  # an archive
+    if _folder_of_layers("", stored.weights):  # an archive; "" is the whole model
         by_layer = _by_folder(model, "", layers, stored.weights)
     else:
         by_layer = _by_name(model, layers, stored.weights)
@@ -106,18 +106,20 @@ def _by_name(nest: Nest, layers: Layers, weights: Weights) -> _Arrays:
             continue
         together = list(weights.get(node.name, []))
         if not together and not node.is_over_time:
-            together = _of_unnamed(nest, node, layers, weights)
+            together = _arrays_of_unnamed(nest, node, layers, weights)
         if together or node.is_over_time:
             yield from _split(node, layers, together)
         else:
             yield from _by_name(node, layers, weights)
 
 
-def _of_unnamed(nest: Nest, node: Nest, layers: Layers, weights: Weights) -> list[NamedArray]:
+def _arrays_of_unnamed(
+    nest: Nest, node: Nest, layers: Layers, weights: Weights
+) -> list[NamedArray]:
     """Return the arrays of a model within the model, found by its place; [] if that fails.
 
     In Keras 1 the configuration lacks the name of such a model, but its arrays are stored under a
-    name. That is a name of no layer, and the first such name belongs to the first such model.
+    name that no layer has. The first name of this kind belongs to the first such model.
 
     nest: the outer model
     node: the model within it
@@ -147,7 +149,7 @@ def _split(nest: Nest, layers: Layers, arrays: list[NamedArray]) -> _Arrays:
         leaf_arrays += itertools.islice(remaining, len(layers[leaf].trainable_weights))
     for leaf, leaf_arrays in divided.items():
         leaf_arrays += itertools.islice(remaining, len(layers[leaf].non_trainable_weights))
-    if any(True for _ in remaining):
+    if list(remaining):
         raise UnsupportedModel(f"holds more weights of {shown(nest.name)} than its network has")
     yield from divided.items()
 

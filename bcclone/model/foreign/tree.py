@@ -142,7 +142,7 @@ def _node(item: Mapping[str, Any], over_time: str = "") -> Leaf | Nest:
             raise UnsupportedModel(
                 f"{leaf}: is within another TimeDistributed, which is not supported"
             )
-        applied = _node(config["layer"], name or "each_frame")
+        applied = _node(config["layer"], over_time=name or "each_frame")
         return Nest(_TIME_DISTRIBUTED, name, (applied,), config)
 
     # Keras 3 says where a class comes from; "package>class" is a class of another program

@@ -39,7 +39,11 @@ def guess_of_output(path: Path, name: str) -> str:
 
 
 def declared_preprocessing(
-    path: Path, how: Preprocessing | str | None, shape: Sequence[int], pilot: str, scale: str
+    path: Path,
+    how: Preprocessing | str | None,
+    shape: Sequence[int],
+    pilot: str,
+    likely_scale: str,
 ) -> Preprocessing:
     """Return how the frames of another program's model are prepared, which its file does not state.
 
@@ -50,8 +54,8 @@ def declared_preprocessing(
         alone, which prepares its pictures in one way
     shape: rows, columns and channels of the network's input; for windows, the frames before these
     pilot: class of a pilot of donkeycar, as pilot_of() returns it
-    scale: how the author's program probably scaled the pixels, such as "0..1"; "" if a layer of
-        the network scales them
+    likely_scale: how the author's program probably scaled the pixels, such as "0..1"; "" if a layer
+        of the network scales them
     """
     *_, rows, columns, channels = shape
     frames = "frames x " if len(shape) == 4 else ""
@@ -59,7 +63,7 @@ def declared_preprocessing(
 
     # a pilot of donkeycar needs no preprocessing
     if how is None and pilot:
-        how = _text(_colors(channels), scale)
+        how = _text(_colors(channels), likely_scale)
         note(
             f"{path}: a pilot of donkeycar ({pilot}); its pictures are prepared as "
             f"{columns}x{rows}, {how}"
@@ -71,7 +75,7 @@ def declared_preprocessing(
             f"{path}: {takes}; frames stacked as channels, and channels that come first, are not "
             "supported"
         )
-    texts = _fitting_texts(rows, columns, channels, scale)
+    texts = _fitting_texts(rows, columns, channels, likely_scale)
     examples = " or ".join(f"--preprocess {shlex.quote(text)}" for text in texts)
     remedy = f"give what it was trained with, such as {examples}"
     if how is None:
@@ -88,7 +92,7 @@ def declared_preprocessing(
 
     # the author's program probably scaled the pixels; the answers to pixels of 0 to 255 would lie
     # far beyond full steering
-    if scale and not preprocessing.scale:
+    if likely_scale and not preprocessing.scale:
         _note_unscaled(path, preprocessing)
     return preprocessing
 
@@ -108,7 +112,7 @@ def _fitting_texts(rows: int, columns: int, channels: int, scale: str) -> list[s
 
     They are presets, or, if none fits, a usual crop and size.
 
-    scale: as declared_preprocessing() takes it
+    scale: the likely scale, as declared_preprocessing() takes it
     """
     texts = []
     for name, preset in PRESETS.items():

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from bcclone.system.own_process import is_own_process
 
-if (
-    "matplotlib" not in sys.modules
-):  # otherwise a program has loaded it, and may have chosen a style
+# if a program has loaded matplotlib before, it may have chosen a style, which stays
+if "matplotlib" not in sys.modules:
     # a matplotlibrc in the current folder could make it wait, or start LaTeX
     has_settings = Path("matplotlibrc").exists()
     with chdir(Path(__file__).parent) if has_settings else nullcontext():

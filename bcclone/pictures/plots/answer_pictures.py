@@ -59,39 +59,39 @@ _GAP_SECONDS = 1.0  # width of the gap that is drawn between two stretches of dr
 
 def plot_predictions(subject: Subject, path: Path) -> None:
     """Draw predicted and recorded steering over time, and against each other, into a PNG."""
-    figures = predictions(subject)
+    answers = predictions(subject)
 
     # the time between two stretches is shortened: only driving counts
-    pauses = [stretch[0] for stretch in stretches(figures.seconds)[1:]]
-    steps = np.diff(figures.seconds, prepend=figures.seconds[:1])
+    pauses = [stretch[0] for stretch in stretches(answers.seconds)[1:]]
+    steps = np.diff(answers.seconds, prepend=answers.seconds[:1])
     steps[pauses] = _GAP_SECONDS
     seconds = np.cumsum(steps)
     lines = min(max(math.ceil(seconds[-1] / _LINE_SECONDS), 1), _MAX_LINES)
 
-    title = "\n".join(describe_errors(subject, figures))
+    title = "\n".join(describe_errors(subject, answers))
     figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), title)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
-    bottom = _draw_over_time(left, figures, seconds, pauses, lines)
+    bottom = _draw_over_time(left, answers, seconds, pauses, lines)
     shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
     first = "" if shown == len(seconds) else f", the first {shown:,} samples"
     bottom.set_xlabel(
         f"seconds of {subject.scored_part} driving{first}; gaps: training blocks and pauses between"
     )
-    _draw_against_labels(right.subplots(), figures)
+    _draw_against_labels(right.subplots(), answers)
     save(figure, path)
 
 
 def _draw_over_time(
     figure: SubFigure,
-    figures: Predictions,
+    answers: Predictions,
     seconds: FloatArray,
     pauses: list[int],
     lines: int,
 ) -> Axes:
     """Draw the curves over the seconds of driving, in lines; return the axes of the last."""
-    curves = {"recorded": figures.recorded, "network": figures.network}
-    if figures.has_labels:
-        curves["label"] = figures.label
+    curves = {"recorded": answers.recorded, "network": answers.network}
+    if answers.has_labels:
+        curves["label"] = answers.label
     column = figure.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
     ends = [_LINE_SECONDS * number for number in range(lines + 1)]
     draw_steering(column, seconds, curves, ends, pauses)
@@ -102,39 +102,39 @@ def _draw_over_time(
     return bottom
 
 
-def _draw_against_labels(axes: Axes, figures: Predictions) -> None:
+def _draw_against_labels(axes: Axes, answers: Predictions) -> None:
     """Draw a point for each row; where the network is right, it lies on the diagonal."""
-    largest = float(np.abs([figures.label, figures.network]).max())
+    largest = float(np.abs([answers.label, answers.network]).max())
     limit = max(largest, 0.05) * 1.05
     axes.plot([-limit, limit], [-limit, limit], color=GRAY, linewidth=1)
     axes.plot(
-        figures.label, figures.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0
+        answers.label, answers.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0
     )
     axes.set(
         ylabel="network's steering", aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit)
     )
-    axes.set_xlabel("label" if figures.has_labels else "recorded steering")
-    r = correlation(figures.network, figures.label)
+    axes.set_xlabel("label" if answers.has_labels else "recorded steering")
+    r = correlation(answers.network, answers.label)
     title = "correlation not defined" if r is None else f"correlation {r:.3f}"
     axes.set_title(title, fontsize=9)
     tidy(axes)
 
 
-def describe_errors(subject: Subject, figures: Predictions) -> list[str]:
+def describe_errors(subject: Subject, answers: Predictions) -> list[str]:
     """Return lines that name each error, and what it is measured against."""
     # the error of this picture
     part = subject.scored_part
-    errors = f"mean absolute error {figures.mae:.4f}"
-    if figures.has_labels:
-        from_recorded = np.abs(figures.network - figures.recorded).mean()
+    errors = f"mean absolute error {answers.mae:.4f}"
+    if answers.has_labels:
+        from_recorded = np.abs(answers.network - answers.recorded).mean()
         errors += (
             f" from the labels that were learned, {from_recorded:.4f} from the recorded steering"
         )
-    lines = [f"{part.capitalize()}: {len(figures.network):,} samples, {errors}"]
+    lines = [f"{part.capitalize()}: {len(answers.network):,} samples, {errors}"]
 
     # what explains why other figures of the same model differ from this error
     notes = []
-    if figures.has_labels:
+    if answers.has_labels:
         settings = subject.samples.sample_settings
         lead = f" and {settings.lead_seconds:g} s later" if settings.lead_seconds else ""
         notes.append(
@@ -144,7 +144,7 @@ def describe_errors(subject: Subject, figures: Predictions) -> list[str]:
     if val_mae is not None and part == VALIDATION:
         samples = len(subject.samples.split_indices(VALIDATION))
         others = ""
-        if samples > len(figures.network):
+        if samples > len(answers.network):
             others = ", mirrored ones and other cameras included"
         notes.append(f"val_mae {val_mae:.4f} of the training: of all {samples:,} samples{others}")
     if notes:

@@ -251,6 +251,7 @@ def plot_framing(
         outline = _outline_with_lens(framing)
     else:
         outline = _outline_of_cuts(framing)
+    # in the axes, the middle of the first pixel is 0, and its edge -0.5
     before.plot(*(outline - 0.5).T, color=ORANGE, linewidth=1.5)
     show_image(after, framing.apply(picture), "the frame")
 

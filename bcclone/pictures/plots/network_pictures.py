@@ -21,7 +21,7 @@ from bcclone.model.layer_kinds import (
     random_strength,
 )
 from bcclone.model.loaded_model import ModelFile
-from bcclone.model.saliency import seen_region, uncropped_region
+from bcclone.model.saliency import region_after_crops, seen_region
 from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, RED, new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.system.arrays import Float32Array
@@ -48,8 +48,11 @@ class Stage:
 
 def stages_of(model: keras.Model) -> list[Stage]:
     """Return the network's input and its layers in order."""
-    shape = model.input_shape if isinstance(model.input_shape, tuple) else model.input_shape[0]
-    stages = [Stage("input", "", tuple(shape[1:]), str(model.inputs[0].dtype), 0)]
+    input_shape = model.input_shape
+    if not isinstance(input_shape, tuple):  # a list of the shapes of all inputs
+        input_shape = input_shape[0]
+    dtype = str(model.inputs[0].dtype)
+    stages = [Stage("input", kind="", shape=tuple(input_shape[1:]), detail=dtype, parameters=0)]
     for layer, shape in _layers_of(model):
         parameters = int(layer.count_params())
         last = stages[-1]
@@ -227,7 +230,8 @@ def draw_crop(axes: Sequence[Axes], file: ModelFile, frame: Image) -> None:
     _draw_frame(frame_axes, file, frame)
     _draw_input(input_axes, file, prepared)
 
-    first_column, first_row, end_column, end_row = uncropped_region(file.model, file.preprocessing)
+    region = region_after_crops(file.model, file.preprocessing)
+    first_column, first_row, end_column, end_row = region
     cropped = prepared[first_row:end_row, first_column:end_column]
     rows, columns = cropped.shape[:2]
     title = f"after the crop: {columns} x {rows},\nrows {first_row} to {end_row - 1}"
@@ -259,7 +263,7 @@ def _draw_input(axes: Axes, file: ModelFile, prepared: Image) -> None:
     if file.seq_length > 1:
         name = f"each of {file.seq_length} frames"
     show_image(axes, prepared, f"{name}: {width} x {height}, {file.preprocessing.color}")
-    _, first_row, _, end_row = uncropped_region(file.model, file.preprocessing)
+    _, first_row, _, end_row = region_after_crops(file.model, file.preprocessing)
     for row in (first_row, end_row):
         if 0 < row < height:
             axes.axhline(row - 0.5, color=RED, linewidth=2, linestyle="--")
@@ -362,7 +366,7 @@ def mosaic(maps: Float32Array) -> Float32Array:
 
     # each map gets its gap to the right and below; empty maps fill the last line
     gap = max(1, round(_GAP * maps.shape[1]))
-    missing_maps = -maps.shape[2] % _MAPS_ACROSS
+    missing_maps = -maps.shape[2] % _MAPS_ACROSS  # up to the next multiple
     padding = ((0, gap), (0, gap), (0, missing_maps))
     padded = np.pad(scaled, padding, constant_values=np.nan)
 

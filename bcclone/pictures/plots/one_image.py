@@ -180,11 +180,11 @@ def _lit(file: ModelFile, frame: Image, left_out: dict[str, str]) -> Image | Non
     If it cannot be computed, return None, and write the reason into `left_out`.
     """
     try:
-        mask = Saliency(file.model, file.preprocessing).of_frame(frame)
+        saliency = Saliency(file.model, file.preprocessing).of_frame(frame)
     except UserError as error:
         left_out["saliency"] = str(error)
         return None
-    return saliency_overlay(frame, np.sqrt(mask))  # the square root makes weak pixels visible
+    return saliency_overlay(frame, np.sqrt(saliency))  # the square root makes weak pixels visible
 
 
 def read_image(image: Path) -> Image:

@@ -128,8 +128,9 @@ def augmented_samples(subject: Subject, index: int) -> list[ShownSample]:
     sample = subject.table[[index] * _AUGMENTATIONS]
     images = subject.images(np.full(_AUGMENTATIONS, index), data.preprocessing)
     architecture = ARCHITECTURES.get(subject.file.training.network or "")
-    has_preset = bool(architecture and architecture.preset)
-    augmenter = CpuAugmenter(subject.augment, data.preprocessing, has_preset)
+    # a published network sees whole images, and one of ours crops them first
+    sees_whole_images = architecture is not None and architecture.is_published
+    augmenter = CpuAugmenter(subject.augment, data.preprocessing, sees_whole_images)
     random_numbers = draw(_AUGMENTATIONS, (subject.seed, index))
     inputs = AugmentationInputs(
         sample["flipped"], sample_lookaheads(data, sample["row"]), *random_numbers

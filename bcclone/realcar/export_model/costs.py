@@ -46,8 +46,8 @@ _FREE = {"RESHAPE", "DEQUANTIZE"}
 # board -> multiply-adds a second on one core: a quarter of what the authors of XNNPACK measured on
 # all four cores (README of google/XNNPACK, 2020): 115 and 75 ms for the 569 million of MobileNet v1
 _BOARDS = {"Raspberry Pi 3B+": 569e6 / 0.115 / 4, "Raspberry Pi 4": 569e6 / 0.075 / 4}
-# computing a number by another operation takes as long as so many multiply-adds: 2.1 on x86, here
-# rounded up (benchmarks/lab-log/2026-11.md)
+# multiply-adds in the time in which another operation computes one number: 2.1 on x86, here rounded
+# up (benchmarks/lab-log/2026-11.md)
 _OTHER_OPERATION = 3
 
 

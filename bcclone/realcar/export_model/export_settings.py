@@ -85,7 +85,9 @@ class ExportModelSettings(Checked):
             formats = _formats_with(field.name)
             if self.to not in formats and getattr(self, field.name) != field.default:
                 only = " and ".join(f"--to {name}" for name in formats)
-                raise SettingError(f"{{{field.name}}} is only for {only}; leave it out")
+                # a setting's name in braces, such as {quantize}, becomes its option (SettingError)
+                text = "{NAME} is only for ONLY; leave it out"
+                raise SettingError(text.replace("NAME", field.name).replace("ONLY", only))
         output = self.path
         ending, _ = FORMATS[self.to]
         if output.suffix != ending:

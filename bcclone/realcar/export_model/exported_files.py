@@ -1,12 +1,12 @@
 """Write a model, with the preparation of its frames, as ONNX or LiteRT, and run such files.
 
 A file holds one function with the interface of the exported network. Its weights are constants,
-because TensorFlow's converters lose Keras 3's variables. Keras's own model.export() knows neither
-the preparation nor the states.
+because TensorFlow's converters lose Keras 3's variables. Keras's own model.export() is of no use
+here: it writes neither the preparation nor the states of a recurrent network.
 
 LiteRT with --quantize int8 computes convolutions and large dense layers with whole numbers. All
-else stays float32: the preparation of the frames, and small dense layers, in which rounding costs
-most and memory least.
+else stays float32: the preparation of the frames, and small dense layers. Rounding these would cost
+the most accuracy and save the least memory.
 """
 
 import json
@@ -68,14 +68,14 @@ def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
 
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # it logs an error before it raises it
     specs = interface.specs(drives=None)
-    steer = tf.function(interface.graph, autograph=False)
 
-    def steer_in_order(*inputs: Any) -> Any:
-        return steer(**dict(zip(specs, inputs, strict=True)))
+    def steer(*inputs: Any) -> Any:
+        """Take the inputs by position, as from_function() gives them, not by name."""
+        return interface.graph(**dict(zip(specs, inputs, strict=True)))
 
     try:
         model, _ = tf2onnx.convert.from_function(
-            tf.function(steer_in_order, autograph=False),
+            tf.function(steer, autograph=False),
             input_signature=list(specs.values()),
             opset=OPSET,
         )
@@ -95,8 +95,9 @@ def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
 def _onnx_metadata(file: ModelFile) -> dict[str, str]:
     """Return what an ONNX file says of its model, for this program and for people."""
     training = {key: value for key, value in vars(file.training).items() if value}
-    _, *others = (f"{output.name} / {output.unit:g}" for output in file.outputs)
-    columns = ", ".join([f"{STEERING}: -1 (left) to 1 (right)", *others])
+    # the columns of the prediction; those after the steering are divided by a unit: speed / 30
+    columns = [f"{STEERING}: -1 (left) to 1 (right)"]
+    columns += [f"{output.name} / {output.unit:g}" for output in file.outputs[1:]]
     metadata = {
         "bcclone_preprocessing": file.preprocessing.to_json(),
         "bcclone_training": json.dumps(training),
@@ -104,8 +105,10 @@ def _onnx_metadata(file: ModelFile) -> dict[str, str]:
     }
     if file.framing:
         metadata[FRAMING] = file.framing.to_json()
-    description = f"{FRAME}: camera frames, RGB; {columns}; {file.preprocessing.describe()}"
-    return metadata | {"description": description}
+    metadata["description"] = (
+        f"{FRAME}: camera frames, RGB; {', '.join(columns)}; {file.preprocessing.describe()}"
+    )
+    return metadata
 
 
 def _litert_content(
@@ -138,9 +141,16 @@ def _litert_content(
 
 
 _SMALL_DENSE = 1 << 14  # a dense layer with fewer weights stays float32
-# operations that compute with int8, beside MULTIPLYING
-_POOLING = {"MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "REDUCE_MAX", "PAD", "RESHAPE", "SOFTMAX"}
-_ACTIVATIONS = {
+_ALSO_INT8 = {  # operations that compute with int8, beside MULTIPLYING
+    # of pictures and numbers
+    "MAX_POOL_2D",
+    "AVERAGE_POOL_2D",
+    "MEAN",
+    "REDUCE_MAX",
+    "PAD",
+    "RESHAPE",
+    "SOFTMAX",
+    # activations
     "ELU",
     "RELU",
     "RELU6",
@@ -163,7 +173,7 @@ def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         calibrated = converter.convert()
     steps = list(steps_of_file(calibrated))
-    float_operations = {step.name for step in steps} - MULTIPLYING - _POOLING - _ACTIVATIONS
+    float_operations = {step.name for step in steps} - MULTIPLYING - _ALSO_INT8
     small_layers = [
         step.output for step in steps if step.name == DENSE and step.weights < _SMALL_DENSE
     ]
@@ -189,8 +199,8 @@ def open_exported(path: Path, kind: str) -> Run:
         return _onnx_run(OnnxModel(path))
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    # donkeycar 5.3 with tflite-runtime runs a signature before memory is allocated, for which it
-    # leaves XNNPACK out; the same here
+    # in donkeycar 5.3, tflite-runtime computes without XNNPACK, because donkeycar gets the
+    # signature before it allocates memory; so this leaves XNNPACK out, too
     resolver = OpResolverType.AUTO
     if kind == DONKEYCAR:
         resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -212,34 +222,37 @@ def _onnx_run(model: OnnxModel) -> Run:
 
 @dataclass(frozen=True)
 class Differences:
-    """How far the answers of an exported file are from two others, on some frames."""
+    """How far the answers of an exported file are from two other computations, on some frames."""
 
-    # distance of the steering from that of the model, which prepares frames with OpenCV, (frames,)
-    steering: FloatArray
-    # greatest distance of each output from what TensorFlow computes for the function that was
-    # written into the file, (frames, outputs)
-    written: FloatArray
+    # distance of the steering from the model's, which prepares frames with OpenCV, (frames,)
+    from_model: FloatArray
+    # greatest distance of each output from what TensorFlow computes for the graph that was written
+    # into the file, (frames, outputs)
+    from_graph: FloatArray
 
 
 def differences(interface: Interface, exported: Run, frames: Sequence[Image]) -> Differences:
-    """Return how far the answers of an exported file are from others; NaN where an answer is NaN.
+    """Return how far the answers of an exported file are from the model's and from its graph's.
+
+    They are NaN where an answer is NaN.
 
     exported: runs the file
     frames: what the camera took
     """
-    steering = []
-    written = []
+    from_model = []
+    from_graph = []
+    steering = next(iter(interface.outputs))  # the first number of this output is the steering
     for inputs in interface.inputs_of(frames):
         answers = exported(inputs)
         expected = {name: np.asarray(value) for name, value in interface.graph(**inputs).items()}
-        written.append([np.max(np.abs(expected[name] - answers[name])) for name in expected])
-        first = next(iter(interface.outputs))  # the first number of this output is the steering
-        steering.append(np.max(np.abs(interface.own(inputs)[first] - answers[first])[:, 0]))
-    return Differences(np.array(steering), np.array(written))
+        from_graph.append([np.max(np.abs(expected[name] - answers[name])) for name in expected])
+        distances = np.abs(interface.model_run(inputs)[steering] - answers[steering])
+        from_model.append(np.max(distances[:, 0]))
+    return Differences(np.array(from_model), np.array(from_graph))
 
 
 _TOLERANCE = 1e-3  # greatest difference that the rounding of a runtime may make
-_QUANTIZED_TOLERANCE = 0.01  # largest mean difference that smaller weights may make
+_QUANTIZED_TOLERANCE = 0.01  # largest mean difference that quantized weights may make
 
 
 def check_answers(
@@ -247,9 +260,9 @@ def check_answers(
 ) -> Differences:
     """Return how far the answers of an exported file are from others on these frames.
 
-    Raises UserError for a file that cannot be run, or does not compute what was written into it:
-    its answers differ by more than rounding explains, or with smaller weights, by more than
-    _QUANTIZED_TOLERANCE in the mean.
+    Raises UserError for a file that cannot be run, or does not compute what was written into it.
+    Without --quantize, its answers then differ by more than rounding explains; with it, by more
+    than _QUANTIZED_TOLERANCE in the mean.
     """
     refused = f"{settings.path}: not written, because"
     remedy = "export it with another --to, and report this"
@@ -257,8 +270,8 @@ def check_answers(
         apart = differences(interface, open_exported(path, settings.to), frames)
     except Exception as error:  # a runtime raises errors of all kinds for a wrong file
         raise UserError(f"{refused} it cannot be run: {first_line(error)}; {remedy}") from None
-    greatest = float(np.max(apart.written))
-    mean = float(np.max(np.mean(apart.written, axis=0)))
+    greatest = float(np.max(apart.from_graph))
+    mean = float(np.max(np.mean(apart.from_graph, axis=0)))
     if settings.quantize and not mean <= _QUANTIZED_TOLERANCE:  # `not <=`: also for NaN
         more = "use no --quantize"
         if settings.quantize == INT8:

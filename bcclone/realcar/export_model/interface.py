@@ -57,7 +57,7 @@ class Interface:
     inputs: Shapes  # the shape of each by its name, without the number of drives
     outputs: Shapes  # the same for the outputs; the first number of the first one is the steering
     graph: Callable[..., Mapping[str, Any]]  # computes the outputs from the inputs in TensorFlow
-    own: Run  # computes the outputs by the model itself, which prepares frames with OpenCV
+    model_run: Run  # computes the outputs by the model itself, which prepares frames with OpenCV
     # camera frames, uint8 (height, width, 3) -> the inputs for each frame, for one drive
     inputs_of: Callable[[Sequence[Image]], Iterable[Inputs]]
     camera: tuple[int, int]  # width and height of the frames
@@ -107,7 +107,7 @@ def frame_interface(file: ModelFile) -> Interface:
             images = tf.cast(prepare(frames, prepared), dtype)
             return answers(images, list(inputs.values()))
 
-    def own(inputs: Inputs) -> Outputs:
+    def model_run(inputs: Inputs) -> Outputs:
         frames = inputs[FRAME].reshape(-1, height, width, 3)
         images = np.stack([prepared.apply(frame) for frame in frames]).astype(dtype)
         states = [inputs[name] for name in inputs if name != FRAME]
@@ -116,7 +116,14 @@ def frame_interface(file: ModelFile) -> Interface:
     def inputs_of(frames: Sequence[Image]) -> Iterable[Inputs]:
         return _frame_inputs(file, signature, frames)
 
-    return Interface(signature.inputs, signature.outputs, graph, own, inputs_of, (width, height))
+    return Interface(
+        inputs=signature.inputs,
+        outputs=signature.outputs,
+        graph=graph,
+        model_run=model_run,
+        inputs_of=inputs_of,
+        camera=(width, height),
+    )
 
 
 def _frame_signature(file: ModelFile) -> Signature:
@@ -171,7 +178,7 @@ def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Inter
             images = prepare(inputs[PICTURE] * 255.0, prepared, framing)
             return answer(tf.cast(images, dtype))
 
-    def own(inputs: Inputs) -> Outputs:
+    def model_run(inputs: Inputs) -> Outputs:
         images = []
         for picture in inputs[PICTURE]:
             frame = framing.apply(np.rint(picture * 255).astype(np.uint8))
@@ -189,7 +196,7 @@ def donkeycar_interface(file: ModelFile, settings: ExportModelSettings) -> Inter
         inputs={PICTURE: (height, width, 3)},
         outputs={ANGLE: (1,), THROTTLE: (1,)},
         graph=graph,
-        own=own,
+        model_run=model_run,
         inputs_of=inputs_of,
         camera=settings.camera,
         throttle=words,

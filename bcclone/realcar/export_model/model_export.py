@@ -159,8 +159,8 @@ def export_model(
         preprocessing=preparation,
         frames=len(frames),
         frames_of=str(settings.calibrate or "the simulated lake"),
-        greatest_difference=float(apart.steering.max()),
-        mean_difference=float(apart.steering.mean()),
+        greatest_difference=float(apart.from_model.max()),
+        mean_difference=float(apart.from_model.mean()),
         unreadable=unreadable,
         milliseconds=round(milliseconds, 3),
         throttle=interface.throttle,
@@ -171,7 +171,7 @@ def export_model(
 def _require_packages(to: str) -> None:
     """Name missing packages before the model is loaded, which takes long."""
     if to == ONNX:
-        load_onnxruntime()
+        load_onnxruntime()  # only for its error, if it is missing
     extra = ONNX
     if to in TFLITE:
         extra = LITERT

@@ -18,7 +18,7 @@ from keras import layers
 
 from bcclone.evaluation.predict import read_steering
 from bcclone.model.model_file import load_model, open_model
-from bcclone.model.policy import load_policy
+from bcclone.model.policy import load_one_of_several, load_policy
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.conftest import result_of, run_script
@@ -368,8 +368,9 @@ def test_a_network_for_any_size_takes_the_size_that_is_given(tmp_path):
     ):
         load_policy(tmp_path / "old.keras", "YUV")
     expected = float(model(cv2.resize(FRAME, (64, 48))[np.newaxis].astype("float32"))[0, 0])
-    answer = load_policy(tmp_path / "old.keras", "64x48, RGB").answer(FRAME).steering
-    assert answer == pytest.approx(expected, abs=1e-5)
+    for load in (load_policy, load_one_of_several):
+        answer = load(tmp_path / "old.keras", "64x48, RGB").answer(FRAME).steering
+        assert answer == pytest.approx(expected, abs=1e-5)
 
 
 def archive(*names):
