@@ -377,7 +377,7 @@ def map_margins(
         def run(
             function: Callable[[Any], Any], tasks: Sequence[Any], kind: type, unit: str
         ) -> list[Any]:
-            shown = Shown("mapping", unit, "parts", notify)
+            shown = Shown("mapping", unit, noun="parts", notify=notify)
             kept: FinishedSteps[Any] = FinishedSteps(settings.kept, kind)
             return run_kept(open_workers, function, tasks, kept, shown)
 
