@@ -298,7 +298,7 @@ _FULL_EASED = 1.0  # greatest fraction
 def _draw_eased(seed: int, slopes: str) -> float:
     """Return the fraction by which the slope is gentler in the sharpest bends.
 
-    The random numbers here have a seed of their own, as those of the neighbor.
+    The random numbers here have a seed of their own, as in _draw_neighbor().
 
     slopes: a choice of KINDS
     """
