@@ -49,7 +49,7 @@ def _more_bends(recordings: Sequence[Coverage], road: str | None) -> Iterator[st
     """Yield a line for each side to which there are few bends, and kind of bend."""
     few_share = 0.2  # bends to a side are few if they are less than this share of both sides'
     fewest_bend_seconds = 10.0  # with fewer seconds of bends in all, kinds are not compared
-    fewest_seconds = 2.0  # a kind counts only if there is so much of it to the other side
+    fewest_seconds = 2.0  # a kind counts only if it lasts this long to the other side
     bends = _all_bends(recordings)
     if bends.sum() < fewest_bend_seconds:
         yield (
@@ -84,14 +84,14 @@ def _all_bends(recordings: Sequence[Coverage]) -> FloatArray:
 
 def _radii(first: int, last: int) -> str:
     """Return the radii of the kinds `first` to `last` of bends in words."""
-    least = RADII_M[first - 1] if first else "up"
+    least = RADII_M[first - 1] if first else "up"  # "of up to 15 m"
     return f" of {least} to {RADII_M[last]} m"
 
 
 def _more_recoveries(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
     """Yield a line if there are few recoveries from one edge of the road, or from both."""
     few = 4  # with fewer recoveries from an edge, more are needed
-    seconds = 4.0  # how long a recovery takes
+    recovery_seconds = 4.0  # how long a recovery takes
     counted = [recording.correction for recording in recordings if recording.correction]
     if not counted:
         return
@@ -102,8 +102,9 @@ def _more_recoveries(recordings: Sequence[Coverage], road: str | None) -> Iterat
     if missing:
         sides = " and the ".join(missing)
         there_are = " and ".join(str(counts[side]) for side in missing)
+        seconds = _rounded(recovery_seconds * sum(missing.values()))
         yield (
-            f"{_rounded(seconds * sum(missing.values()))}: recoveries from the {sides} edge, of "
+            f"{seconds}: recoveries from the {sides} edge, of "
             f"which there are {there_are}: pause the recording, drive to the edge, and record the "
             f"way back{_play(road)}"
         )

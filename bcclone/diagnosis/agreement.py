@@ -28,21 +28,23 @@ _FEWEST_STEPS = 50  # fewer steps do not give a correlation
 # part of the recording in which the steering does not follow the turns
 MISSED_SECONDS = 1.5
 _FOLLOWS = 0.5  # above this correlation, the steering of a part follows the turns
-_LEAST_BOUND = 0.3  # least size of a sure correlation after two standard errors are taken off
+# smallest absolute value of a sure correlation after two standard errors are taken off
+_LEAST_BOUND = 0.3
 
 
 @dataclass(frozen=True)
 class Agreement:
     """How the steering follows the turns of the camera."""
 
-    correlation: float  # of the turns and the steering `lag` seconds later: the greatest by size
+    # of the turns and the steering `lag` seconds later; its absolute value is the greatest
+    correlation: float
     lag: float  # seconds; above 0 if the steering is recorded after the car turns
     error: float  # standard error of `lag`
     spread: float  # standard error of the correlation's Fisher transform
     rival: float = 0.0  # the greatest correlation in the other range of delays, see LagSearch
 
     def bound(self, errors: float) -> float:
-        """Return the correlation plus some standard errors; fewer than 0 give a lower bound."""
+        """Return the correlation plus a number of standard errors, which may be negative."""
         return math.tanh(_transformed(self.correlation) + errors * self.spread)
 
     @property
@@ -56,7 +58,7 @@ class Agreement:
 
         A greater positive correlation at another delay speaks against it.
         """
-        sure = 0.75  # a correlation that is smaller by size may be chance
+        sure = 0.75  # a correlation with a smaller absolute value may be chance
         return self.correlation < -max(sure, self.rival) and self.bound(2) < -_LEAST_BOUND
 
     @property
@@ -83,7 +85,7 @@ class LagSearch:
     fine_step_seconds: float = 0.025  # between two delays
 
     def lags(self, seconds: float) -> FloatArray:
-        """Return the delays to try in a recording of so many seconds."""
+        """Return the delays to try. seconds: length of the recording."""
         longest = (1 - self.min_overlap) * seconds
         reach = max(self.near_seconds, min(self.far_seconds, longest))
         return np.arange(-reach, reach + self.step_seconds, self.step_seconds)
@@ -101,7 +103,7 @@ class Compared:
     """The turns and the steering at one delay. Arrays are (compared,): of the usable steps."""
 
     steps: IndexArray  # indices of these steps
-    curvature: FloatArray  # of the path in each step, see bends.curvature()
+    curvature: FloatArray  # of the path in each step, as bends.turn_rate() measures it
     steering: FloatArray  # after the delay, counted from the middle of each step
 
     def correlation(self, part: IndexArray | BoolArray | slice) -> float | None:
@@ -150,22 +152,22 @@ def measure_agreement(rows: RecordedRows, turns: Turns) -> Agreement | None:
 
     None if either hardly changes, or if the pictures do not match.
     """
-    bend = turn_rate(rows, turns)
-    if not _can_be_compared(rows, turns, bend):
+    rate = turn_rate(rows, turns)
+    if not _can_be_compared(rows, turns, rate):
         return None
 
     # a coarse search over all delays that are tried
     smooth = _smooth_steering(rows, SMOOTH_SECONDS)
     lags = _SEARCH.lags(float(rows.seconds[-1]))
-    heights = np.zeros(len(lags))
+    correlations = np.zeros(len(lags))
     fewest = max(_FEWEST_STEPS, _SEARCH.min_overlap * turns.usable.sum())
     for place, lag in enumerate(lags):
         steering = _at_steps(rows, smooth, lag)
         steps = turns.usable & np.isfinite(steering)
         if steps.sum() >= fewest:
-            heights[place] = correlation(bend[steps], steering[steps]) or 0.0
-    about, height, rival = _best_lag(lags, heights, float(rows.seconds[-1]))
-    if not height:
+            correlations[place] = correlation(rate[steps], steering[steps]) or 0.0
+    about, best, rival = _best_lag(lags, correlations, float(rows.seconds[-1]))
+    if not best:
         return None
 
     # the errors of correlation and delay, by leaving out parts of the recording
@@ -173,49 +175,51 @@ def measure_agreement(rows: RecordedRows, turns: Turns) -> Agreement | None:
     spread = block_jackknife(
         len(compared.steps), lambda part: _transformed(compared.correlation(part))
     )
-    lag, error = _fine_lag(rows, turns, about, float(np.sign(height)))
-    return Agreement(height, lag, error, spread, rival)
+    lag, error = _fine_lag(rows, turns, about, float(np.sign(best)))
+    return Agreement(best, lag, error, spread, rival)
 
 
-def _can_be_compared(rows: RecordedRows, turns: Turns, bend: FloatArray) -> bool:
+def _can_be_compared(rows: RecordedRows, turns: Turns, rate: FloatArray) -> bool:
     """Return whether the pictures match, and turns and steering change.
 
-    bend: as turn_rate() returns it
+    rate: as turn_rate() returns it
     """
     least_match = 0.3  # least median match of successive pictures
-    least_bend = 1e-6  # least standard deviation of `bend`
+    least_rate = 1e-6  # least standard deviation of `rate`
     least_steering = 1e-3  # least standard deviation of the steering
     usable = turns.usable
     if usable.sum() < _FEWEST_STEPS or np.median(turns.match[usable]) < least_match:
         return False
-    return bool(bend.std() >= least_bend and rows.steering.std() >= least_steering)
+    return bool(rate.std() >= least_rate and rows.steering.std() >= least_steering)
 
 
-def _best_lag(lags: FloatArray, heights: FloatArray, seconds: float) -> tuple[float, float, float]:
+def _best_lag(
+    lags: FloatArray, correlations: FloatArray, seconds: float
+) -> tuple[float, float, float]:
     """Return the best delay, its correlation, and the rival's: the best of the other range.
 
     The ranges are near and far delays, see LagSearch.
 
     lags: the delays, (lags,), rising
-    heights: the correlation at each delay, (lags,), 0 where it is not known
+    correlations: the correlation at each delay, (lags,), 0 where it is not known
     seconds: length of the recording
     """
     # the sign is taken near lag 0, since a bend in the other direction may follow a second later
-    usual = heights[np.abs(lags) <= _SEARCH.fine_seconds]
+    usual = correlations[np.abs(lags) <= _SEARCH.fine_seconds]
     sign = float(np.sign(usual[np.argmax(np.abs(usual))])) or 1.0
     is_near = np.abs(lags) <= _SEARCH.near_seconds
-    near = int(np.argmax(np.where(is_near, sign * heights, -1.0)))
-    far_heights = np.where(is_near, 0.0, heights)
-    far = int(np.argmax(far_heights))
-    near_height = float(heights[near])
-    far_height = float(far_heights[far])
+    near = int(np.argmax(np.where(is_near, sign * correlations, -1.0)))
+    far_correlations = np.where(is_near, 0.0, correlations)
+    far = int(np.argmax(far_correlations))
+    near_best = float(correlations[near])
+    far_best = float(far_correlations[far])
 
     # a log that does not begin with its frames agrees at a far delay, and not at a near one
-    clearer = _transformed(abs(near_height)) + _SEARCH.far_gain
-    is_clearer = far_height > _SEARCH.far_sure and _transformed(far_height) > clearer
+    clearer = _transformed(abs(near_best)) + _SEARCH.far_gain
+    is_clearer = far_best > _SEARCH.far_sure and _transformed(far_best) > clearer
     if is_clearer and abs(lags[far]) < _SEARCH.far_reach * seconds:
-        return float(lags[far]), far_height, abs(near_height)
-    return float(lags[near]), near_height, far_height
+        return float(lags[far]), far_best, abs(near_best)
+    return float(lags[near]), near_best, far_best
 
 
 def _fine_lag(rows: RecordedRows, turns: Turns, about: float, sign: float) -> tuple[float, float]:
@@ -231,12 +235,12 @@ def _fine_lag(rows: RecordedRows, turns: Turns, about: float, sign: float) -> tu
     steps = np.flatnonzero(turns.usable & np.isfinite(after).all(axis=0))
     if len(steps) < _FEWEST_STEPS:
         return about, _SEARCH.fine_seconds
-    bend = turn_rate(rows, turns, FINE_SECONDS)[steps]
+    rate = turn_rate(rows, turns, FINE_SECONDS)[steps]
     after = after[:, steps]
 
     def lag_of(part: IndexArray) -> float:
-        heights = [correlation(bend[part], steering[part]) or 0.0 for steering in after]
-        return float(lags[0] + _SEARCH.fine_step_seconds * top_of(sign * np.array(heights)))
+        correlations = [correlation(rate[part], steering[part]) or 0.0 for steering in after]
+        return float(lags[0] + _SEARCH.fine_step_seconds * top_of(sign * np.array(correlations)))
 
     error = block_jackknife(len(steps), lag_of)
     return lag_of(np.arange(len(steps))), error

@@ -66,9 +66,9 @@ def seconds_of_bends(rows: RecordedRows, curvature: FloatArray | None) -> FloatA
 
 def _seconds_steered(rows: RecordedRows) -> FloatArray:
     """Return the seconds of sharp steering to the left and to the right, (2, 1)."""
-    sharp = 0.25  # of the driver's usual sharpest steering
-    usual_quantile = 0.98  # of the steering's size: the usual sharpest steering
-    # the steering is one number a row, not a step: the last row lasts no time
+    sharp = 0.25  # share of the driver's usual sharpest steering from which steering is sharp
+    usual_quantile = 0.98  # of the absolute steering: the usual sharpest steering
+    # the steering has a value for each row, not for each step: the last row lasts no time
     seconds = np.diff(rows.seconds, append=rows.seconds[-1])
     least_steering = sharp * float(np.quantile(np.abs(rows.steering), usual_quantile))
     return np.array([[seconds[side * rows.steering > least_steering].sum()] for side in (-1, 1)])

@@ -99,6 +99,7 @@ def _turned(heading: Heading, has_simulator_lens: bool) -> Iterator[Finding]:
     if has_simulator_lens:
         max_turned_px = 12.0
         note = ""
+    # a camera that looks to the right sees on the left where the car drives
     right_px = (FRAME_WIDTH - 1) / 2 - heading.column
     if abs(right_px) > max_turned_px + 3 * heading.column_error:
         degrees, error = _degrees(right_px, heading.column_error)
@@ -118,6 +119,7 @@ def _turned(heading: Heading, has_simulator_lens: bool) -> Iterator[Finding]:
 def _tilted(heading: Heading) -> Iterator[Finding]:
     """Yield a fault if the camera surely looks farther up or down than the simulator's."""
     max_tilted_px = 9.0  # rows from the simulator's vanishing point to where the car drives
+    # a camera that looks farther down sees farther up where the car drives
     down_px = VANISHING_ROW - heading.row
     if abs(down_px) > max_tilted_px + 2 * heading.row_error:
         degrees, error = _degrees(down_px, heading.row_error)

@@ -79,7 +79,7 @@ def check_log(log: Log, index: ImageIndex, look: Look) -> RecordingReport:
     if remedy:
         text = f"{len(images.reasons)} of the {len(named)} pictures cannot be used"
         diagnosis = Diagnosis((Finding("unreadable", text, advice=remedy),))
-        return RecordingReport(path, log, None, images, suspects, diagnosis=diagnosis)
+        return RecordingReport(path, log, images=images, suspects=suspects, diagnosis=diagnosis)
 
     correction = measure_correction(judged, index)
     diagnosis = diagnose(
@@ -89,7 +89,14 @@ def check_log(log: Log, index: ImageIndex, look: Look) -> RecordingReport:
         correction,
         _road_of(log),
     )
-    return RecordingReport(path, log, None, images, suspects, correction, diagnosis)
+    return RecordingReport(
+        path,
+        log,
+        images=images,
+        suspects=suspects,
+        correction=correction,
+        diagnosis=diagnosis,
+    )
 
 
 def _no_images(named: int) -> Finding:
@@ -117,6 +124,7 @@ def _image_faults(
     """
     reasons = list(chain.from_iterable(seen.faults.values()))
     missing = sum(reason.endswith(MISSING) for reason in reasons)
+    # the checksum of an unreadable frame is NaN, which is not >= 0
     checksums = [frame.checksum for frame in seen.figures.frames if frame.checksum >= 0]
     frozen = int(seen.figures.frozen.sum())
     deleted = _images_of(log.deleted)
@@ -144,7 +152,7 @@ def _suspects(rows: pd.DataFrame) -> Iterator[str]:
     The simulator writes such a row when recording ends, so its speed is of a later moment than its
     picture.
     """
-    long_gap = 3.0  # a gap is long above so many times the median time between rows
+    long_gap = 3.0  # a gap is long above this multiple of the median time between rows
     gaps = rows.groupby("episode")["time_ms"].diff()
     for _, episode in rows.groupby("episode"):
         last = episode.index[-1]

@@ -92,6 +92,7 @@ class Evidence:
 
     @cached_property
     def turns(self) -> Turns:
+        # nothing comes before the first frame, so that it has no shift
         return Turns.of(self.figures.turns.shifts[1:], self.rows.follows)
 
     @cached_property

@@ -52,15 +52,16 @@ class SideShifts(NamedTuple):
 class RecordingFigures:
     """Gathers figures of the frames while they are read; add() the rows in order of time.
 
-    Side cameras are measured on every Nth row only, and only these rows need their frames.
+    Side cameras are measured on every Nth row only; other rows may be added with the frame of the
+    centre camera alone.
     """
 
     def __init__(self, rows: int) -> None:
-        most_sides = 150  # so many rows are enough to see whether cameras are exchanged
+        enough_sides = 150  # rows that are enough to see whether cameras are exchanged
         self.frames: list[FrameFigures] = []
         self.turns = TurnMeter()
         self.sides: list[SideShifts] = []
-        self.every = max(1, rows // most_sides)  # the N of every Nth row
+        self.every = max(1, rows // enough_sides)  # the N of every Nth row
 
     def add(self, frames: Mapping[str, Image | None]) -> None:
         """Take a row's frames: camera -> RGB uint8 (160, 320, 3), None for an unreadable one."""
@@ -129,6 +130,7 @@ def look_at(rows: pd.DataFrame, index: ImageIndex, advance: Callable[[int], None
                 continue
             frames[camera], fault = try_frame(index.find(name))
             if fault:
+                # a fault continues after the name: " is missing" or ": reason"
                 faults[line].append(f"line {line}: image {name}{fault}")
         figures.add(frames)
         advance(1)

@@ -58,7 +58,7 @@ _JUDGES: tuple[Judge, ...] = (
     lambda e: late_steering(e.log.rows, e.rows, e.turns, e.forwards_agreement),
     lambda e: biased(e.forwards_agreement, e.compared),
 )
-# the judges for recordings with too few rows, which need no longer drive
+# the judges for recordings with too few rows: these judges do not need a longer drive
 _JUDGES_OF_FEW_ROWS: tuple[Judge, ...] = (
     lambda e: unusable_rows(e.log),
     lambda e: rows_of_the_log(e.log, e.rows),
@@ -103,13 +103,13 @@ def diagnose(
         correction=correction,
         road=road,
     )
-    measured = evidence if rest.rows.too_few else rest
+    reported = evidence if rest.rows.too_few else rest
     return Diagnosis(
-        _named(findings, log),
-        tuple(_unknown(rest, correction)),
-        _figures(measured, seconds=float(evidence.rows.seconds[-1])),
-        evidence,
-        coverage,
+        findings=_named(findings, log),
+        unknown=tuple(_unknown(rest, correction)),
+        figures=_figures(reported, seconds=float(evidence.rows.seconds[-1])),
+        evidence=evidence,
+        coverage=coverage,
     )
 
 
@@ -120,7 +120,7 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
     the remaining rows again, until it finds no more rows to delete; the next judge judges only the
     rows that are left.
     """
-    most_rounds = 5  # for one judge
+    most_rounds = 5  # most times that a judge judges
     findings: list[Finding] = []
     for judge in _JUDGES:
         by_fault: dict[str, Finding] = {}
@@ -207,13 +207,13 @@ def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Itera
     if evidence.turns.roll_degrees() is None:
         yield "whether the camera leans: it hardly turns"
     growing_share = evidence.growing_share
-    if growing_share is None or abs(growing_share - 0.5) < 0.5 - BACKWARDS:
+    if growing_share is None or BACKWARDS < growing_share < 1 - BACKWARDS:
         yield ("whether the car drives forwards: it is hard to tell whether the pictures grow")
     same_throttle = constant(evidence.rows.throttle)
     if same_throttle:
+        _, words = same_throttle
         yield (
-            f"whether the throttle is right: it is {same_throttle[1]}, so that nothing can be "
-            "learned from it"
+            f"whether the throttle is right: it is {words}, so that nothing can be learned from it"
         )
     if correction is None:
         yield "how many recoveries there are: that takes the frames of three cameras"

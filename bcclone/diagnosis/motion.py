@@ -135,7 +135,7 @@ class Turns:
         fewest_steps = 100
         least_turning = 0.5  # least standard deviation of the turns, in pixels
         good = self._good
-        right = -self.right[good]
+        right = -self.right[good]  # movement of distant objects, opposite to the camera's turn
         down = self.down[good]
         if good.sum() < fewest_steps or right.std() < least_turning:
             return None
@@ -143,6 +143,7 @@ class Turns:
         spread = np.sum(weights**2 * (right - right.mean()) ** 2)
         squared_errors = (down - slope * right - offset) ** 2
         error = np.sqrt(np.average(squared_errors, weights=weights**2) / spread)
+        # a camera that leans to the right sees the horizon rise, not fall, to the right
         return -float(np.degrees(np.arctan(slope))), float(np.degrees(error))
 
     @property
@@ -199,7 +200,7 @@ def moved_points(
 
     turn: the expected movement, from which the places are looked for
     """
-    same_px = 0.3  # a point that is followed there and back must return so close to its place
+    same_px = 0.3  # a point that is followed there and back must return this close to its place
     first = recolored(before, cv2.COLOR_RGB2GRAY)
     second = recolored(after, cv2.COLOR_RGB2GRAY)
     points = _corners(first)

@@ -40,8 +40,8 @@ def _of_pictures(
 ) -> Finding:
     """Return the finding about the pictures of some rows, and what mends it.
 
-    concerned: whether a row is one of these, (rows,)
-    share: their share of all rows
+    concerned: whether the finding is about a row, (rows,)
+    share: share of these rows among all rows
     """
     max_deleted = 10  # spans that are worth deleting
     spans = rows.spans(concerned)
@@ -92,12 +92,12 @@ def foreign_pictures(
     compared: Compared,
     disagreeing: BoolArray,
 ) -> Iterator[Finding]:
-    """Yield a fault for pictures of another drive among those of this one.
+    """Yield a fault for pictures of another drive among the pictures of this drive.
 
     They do not continue the picture of the row before, although there is no pause between the rows.
-    If a picture continues that of a few rows earlier, the rows between are foreign. A longer piece
-    is foreign, too, if (a) the steering disagrees with its turns, or (b) it is cut off at both ends
-    and the steering cannot be seen to agree.
+    If a picture continues the one of a few rows earlier, the rows between are foreign. A longer
+    piece is foreign, too, if (a) the steering disagrees with its turns, or (b) it is cut off at
+    both ends and the steering cannot be seen to agree.
 
     pieces: as connected_pieces() yields them
     disagreeing: (rows,), True where the steering does not follow the turns

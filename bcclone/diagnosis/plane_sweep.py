@@ -35,7 +35,7 @@ _COLUMN_STEP = 2  # every second column is compared
 _COLUMNS = 140  # number of columns
 # matrix from pixels of a frame to pixels of this ground
 _VIEW = np.array([[1 / _COLUMN_STEP, 0, -_LEFT / _COLUMN_STEP], [0, 1, -_TOP], [0, 0, 1.0]])
-# near and far ground are compared at so many speeds to either side of the path
+# near and far ground are compared at this many speeds to either side of the path
 _AROUND = 6
 
 
@@ -44,7 +44,7 @@ def matches_of_speeds(
 ) -> Float32Array:
     """Return the match of each speed, (2, speeds), -1 to 1.
 
-    The first row is that of the far ground, the second row that of the near ground.
+    The first row is for the far ground, the second row for the near ground.
 
     before, after: a frame and the next one, RGB uint8 (160, 320, 3)
     yaw: turn of the camera between the frames, in radians to the right
@@ -111,7 +111,7 @@ class SpeedPath:
 
     def add(self, matches: Float32Array) -> None:
         """Add the matches of successive pairs, (pairs, 2, speeds)."""
-        smooth_rows = 9  # matches of so many pairs are averaged to compare near and far ground
+        smooth_rows = 9  # pairs whose matches are averaged to compare near and far ground
         path = _best_path(matches.sum(axis=1))
 
         # the matches of far and near ground at the speeds around the path, (pairs, 2, these speeds)
@@ -135,7 +135,7 @@ class SpeedPath:
     def speed(self) -> FloatArray:
         """Return camera heights a second, 0 where the car stands."""
         path = self._path
-        # the true speeds lie between those that are tried: on average, so many steps above the path
+        # the true speeds lie between those that are tried: on average, `finer` steps above the path
         finer = _top(self._curves.sum(axis=0))
         return np.where(path > 0, _SPEEDS[path] * _STEP**finer, 0.0)
 

@@ -31,10 +31,13 @@ class RecordedRows:
 
     @classmethod
     def of(cls, log: Log) -> "RecordedRows":
+        """Return what a log says.
+
+        log: repeated rows are among its deleted ones (check.py moves them there)
+        """
         times_ms = log.rows["time_ms"].to_numpy()
         all_times_ms = np.sort(np.concatenate([times_ms, log.deleted["time_ms"].to_numpy()]))
-        # a step that takes so many times as long as usual is a pause
-        pause_steps = 3.0
+        pause_steps = 3.0  # a step that takes this many times as long as usual is a pause
         steps = np.diff(times_ms) / 1000
         usual_step = 0.1
         if (steps > 0).any():
@@ -77,23 +80,28 @@ class RecordedRows:
 
     @property
     def has_speed(self) -> bool:
+        """Return whether the log has the car's speeds.
+
+        A car moves in most rows of a recording, so speeds that are mostly 0 were not recorded.
+        """
         return bool(np.mean(self.speed_mph > LEAST_MPH) > 0.5)
 
     @property
     def stands(self) -> BoolArray:
         """Return in which rows the car stands, (rows,).
 
-        The speed decides, or the throttle if speeds are unknown.
+        The speed decides, or the throttle if the log has no speeds.
         """
         if self.has_speed:
             return np.asarray(self.speed_mph <= LEAST_MPH)
-        least_throttle = 0.02  # of a car that drives, by size: some cars drive with a negative one
+        # smallest absolute throttle of a car that drives; some cars drive with a negative throttle
+        least_throttle = 0.02
         still = np.abs(self.throttle) <= least_throttle
         # if the throttle is 0 in all rows, it was not recorded and tells nothing
         return np.asarray(still & (not still.all()))
 
     def spans(self, rows: BoolArray | IndexArray) -> tuple[Span, ...]:
-        """Return spans of row numbers, see `numbers`, that hold some rows.
+        """Return the spans of row numbers (see `numbers`) that cover the given rows.
 
         rows: which rows, (rows,), or their indices
         """

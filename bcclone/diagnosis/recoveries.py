@@ -56,7 +56,7 @@ class MeasuredCorrection:
 
 
 @dataclass(frozen=True)
-class Recovery:
+class Stretch:
     """What a recording shows in the first seconds after a pause: a recovery, if the car returns."""
 
     returned_m: float  # how far the car has moved to the left, in metres
@@ -80,10 +80,12 @@ def measure_correction(log: Log, index: ImageIndex | None = None) -> MeasuredCor
     if not (len(driven) and complete.any()):
         return None
     left, right = (camera_correction(SampleSettings(), side, driven) for side in _SIDES)
-    return measured_correction(_recoveries(log, paths, complete), float((left - right).mean() / 2))
+    # the two corrections differ in their signs
+    geometry = float((left - right).mean() / 2)
+    return measured_correction(_measured_stretches(log, paths, complete), geometry)
 
 
-def measured_correction(stretches: Sequence[Recovery], geometry: float) -> MeasuredCorrection:
+def measured_correction(stretches: Sequence[Stretch], geometry: float) -> MeasuredCorrection:
     """Return the correction that the stretches after pauses show, if they are recoveries.
 
     In a recovery the driver steers back to the line and then to the other side, so as not to cross
@@ -92,7 +94,7 @@ def measured_correction(stretches: Sequence[Recovery], geometry: float) -> Measu
     geometry: the correction that geometry gives
     """
     least_return_m = 0.5  # of a recovery
-    clear_errors = 2.0  # a mean is clearly above 0 if it is so many standard errors
+    least_errors = 2.0  # a mean is clearly above 0 from this many standard errors on
     recoveries = [stretch for stretch in stretches if abs(stretch.returned_m) >= least_return_m]
     count = len(recoveries)
     from_right = sum(recovery.returned_m > 0 for recovery in recoveries)
@@ -103,11 +105,13 @@ def measured_correction(stretches: Sequence[Recovery], geometry: float) -> Measu
     returned_m = np.array([recovery.returned_m for recovery in recoveries])
     back = np.array([recovery.back for recovery in recoveries])
     against = np.array([recovery.against for recovery in recoveries])
-    side = np.sign(returned_m)
-    # noisy offsets would bias a regression's slope towards 0; a ratio of means is unbiased
+    side = np.sign(returned_m)  # 1 for recoveries from the right, -1 from the left
+    # From the right, the driver steers to the left and then to the right: back < 0 < against. Noisy
+    # offsets would bias a regression's slope towards 0; a ratio of means is unbiased.
     measured, error = _ratio(-side * back * SIDE_CAMERA_M, side * returned_m)
-    clear, clear_error = _ratio(side * against, np.ones(count))
-    if clear < clear_errors * clear_error or measured < clear_errors * error:
+    # the ratio to ones is the mean
+    mean_against, against_error = _ratio(side * against, np.ones(count))
+    if mean_against < least_errors * against_error or measured < least_errors * error:
         reason = (
             f"in the {count} stretches after a pause, the driver does not clearly steer back and "
             "then against it"
@@ -122,7 +126,7 @@ def _ratio(above: FloatArray, below: FloatArray) -> tuple[float, float]:
     return float(above.sum() / below.sum()), error
 
 
-class _Stretch(NamedTuple):
+class _StretchRows(NamedTuple):
     """The begin, middle and end of a stretch after a pause, as indices of rows."""
 
     back: IndexArray  # rows in which the driver steers back to the line
@@ -130,27 +134,27 @@ class _Stretch(NamedTuple):
     end: IndexArray  # rows in which the car is back on the line
 
 
-def _recoveries(log: Log, paths: Mapping[str, Paths], complete: BoolArray) -> list[Recovery]:
+def _measured_stretches(log: Log, paths: Mapping[str, Paths], complete: BoolArray) -> list[Stretch]:
     """Return the stretches after pauses; none if the frames of the cameras cannot be compared.
 
     paths: camera -> path of the image of each row
     complete: whether a row has the images of all three cameras, (rows,)
     """
     most_training_rows = 600  # enough to learn what an offset looks like
-    stretches = _stretches_after_pauses(log, complete)
-    if len(stretches) < _FEWEST:
+    rows_of_stretches = _stretches_after_pauses(log, complete)
+    if len(rows_of_stretches) < _FEWEST:
         return []
 
     # what an offset looks like is learned from the other rows
-    used = np.concatenate([np.concatenate(stretch) for stretch in stretches])
+    used = np.concatenate([np.concatenate(rows) for rows in rows_of_stretches])
     unused = np.setdiff1d(np.flatnonzero(complete), used)
     if not len(unused):
         return []
     to_offset = _offset_weights(paths, unused[:: len(unused) // most_training_rows + 1])
 
-    # For frames that the weights were not fitted to, they give too small offsets. By how much, the
-    # side cameras' frames show, whose distance is known.
-    ends = np.concatenate([stretch.end for stretch in stretches])
+    # For other frames than those of the fit, the weights give offsets that are too small. The side
+    # cameras' frames show by how much, since the distance of these cameras is known.
+    ends = np.concatenate([rows.end for rows in rows_of_stretches])
     between = _appearances(paths["right"], ends) - _appearances(paths["left"], ends)
     apart_m = _mean(between @ to_offset)
     gain = apart_m / (MOUNTS["right"][0] - MOUNTS["left"][0])
@@ -158,32 +162,35 @@ def _recoveries(log: Log, paths: Mapping[str, Paths], complete: BoolArray) -> li
         return []
 
     steering = log.rows["steering"].to_numpy(np.float64)
-    recoveries = []
-    for stretch in stretches:
-        before_m = _mean(_appearances(paths["center"], stretch.back) @ to_offset)
-        after_m = _mean(_appearances(paths["center"], stretch.end) @ to_offset)
-        at_end = steering[stretch.end].mean()
-        recovery = Recovery(
+    stretches = []
+    for rows in rows_of_stretches:
+        before_m = _mean(_appearances(paths["center"], rows.back) @ to_offset)
+        after_m = _mean(_appearances(paths["center"], rows.end) @ to_offset)
+        at_end = steering[rows.end].mean()
+        stretch = Stretch(
             returned_m=(before_m - after_m) / gain,
-            back=float(steering[stretch.back].mean() - at_end),
-            against=float(steering[stretch.against].mean() - at_end),
+            back=float(steering[rows.back].mean() - at_end),
+            against=float(steering[rows.against].mean() - at_end),
         )
-        if np.isfinite(recovery.returned_m):
-            recoveries.append(recovery)
-    return recoveries
+        if np.isfinite(stretch.returned_m):
+            stretches.append(stretch)
+    return stretches
 
 
 def _mean(offsets_m: FloatArray | Float32Array) -> float:
-    """Return the mean of offsets without NaN, of unreadable frames; NaN if nothing is left."""
+    """Return the mean of the offsets of readable frames, NaN if there are none.
+
+    The offset of an unreadable frame is NaN.
+    """
     readable = offsets_m[np.isfinite(offsets_m)]
     if not len(readable):
         return float("nan")
     return float(readable.mean())
 
 
-def _stretches_after_pauses(log: Log, complete: BoolArray) -> list[_Stretch]:
-    """Return the stretches that begin after a pause and are long enough."""
-    # seconds after the pause, from and to, of each part of a _Stretch
+def _stretches_after_pauses(log: Log, complete: BoolArray) -> list[_StretchRows]:
+    """Return the rows of the stretches that begin after a pause and are long enough."""
+    # seconds after the pause, from and to, of each part of a _StretchRows
     parts_seconds = ((0.0, 0.25), (0.8, 1.8), (1.8, 2.8))
     seconds = log.rows["time_ms"].to_numpy(np.float64) / 1000
     episode = log.rows["episode"].to_numpy()
@@ -192,11 +199,11 @@ def _stretches_after_pauses(log: Log, complete: BoolArray) -> list[_Stretch]:
     for start in (np.flatnonzero(np.diff(episode)) + 1).tolist():
         of_episode = (episode == episode[start]) & complete
         since = np.where(of_episode, seconds - seconds[start], np.nan)
-        stretch = _Stretch(
+        rows = _StretchRows(
             *(np.flatnonzero((since >= begin) & (since < end)) for begin, end in parts_seconds)
         )
-        if all(map(len, stretch)) and speeds[stretch.back].min() >= _LEAST_MPH:
-            stretches.append(stretch)
+        if all(map(len, rows)) and speeds[rows.back].min() >= _LEAST_MPH:
+            stretches.append(rows)
     return stretches
 
 

@@ -87,7 +87,7 @@ def _pauses(rows: RecordedRows, steps: FloatArray) -> list[int]:
 
     steps: seconds from each row to the next, (steps,)
     """
-    usual_steps = 8.0  # a pause is longer than so many median steps
+    usual_steps = 8.0  # a pause is longer than this many median steps
     least_seconds = 1.0  # and longer than this
     max_pauses = 30  # most pauses that are looked at
     is_long = steps > max(usual_steps * float(np.median(steps)), least_seconds)
@@ -108,14 +108,14 @@ def _goes_on_as_usual(pause: int, steps: FloatArray, pairs: FramePairs) -> bool:
     fewest_points = 8
     points_share = 0.6  # of the usual number of points
     moving_share = 0.3  # of the usual number of points that move
-    farther = 2.0  # most times as far as points usually move, or move nearby
+    farther = 2.0  # points move at most this many times as far across the pause as elsewhere
     usual = pairs.usual
     across = Followed.of(pairs.moved(pause, pause + 1)[1])
     nearby = [row for row in (pause - 1, pause + 1) if 0 <= row < len(steps)]
     around = [Followed.of(pairs.moved(row, row + 1)[1]) for row in nearby]
-    usual_around = np.mean(around, axis=0)
-    points = min(usual.points, usual_around[0])
-    moving = min(usual.moving, usual_around[1])
+    mean_around = Followed(*np.mean(around, axis=0))
+    points = min(usual.points, mean_around.points)
+    moving = min(usual.moving, mean_around.moving)
     if not across.points > max(points_share * points, fewest_points):
         return False
     if not across.moving > moving_share * moving:

@@ -82,7 +82,7 @@ def _is_gentle(levels: FloatArray) -> bool:
     levels: the different values, rising
     """
     device_step = 0.05  # all values are multiples of this
-    most_steps = 2.5  # neighbouring values are not farther apart than so many device steps
+    most_steps = 2.5  # neighbouring values are at most this many device steps apart
     if len(levels) <= 3:
         return False
     steps = np.diff(levels) / device_step

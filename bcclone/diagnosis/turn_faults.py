@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from bcclone.diagnosis.agreement import (
@@ -20,6 +21,7 @@ from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.recording.edit_settings import MAX_ADVANCE
 from bcclone.recording.edits import ADVANCE, MIRROR, Edit, Edits, StoredEdit, delete_numbers
 from bcclone.recording.log import corrected_steering
+from bcclone.system.arrays import IndexArray
 from bcclone.system.statistics import block_jackknife, robust_line
 
 MAX_LAG_ERROR = 0.2  # seconds; with a greater error, the delay is not judged
@@ -148,11 +150,14 @@ def biased(agreement: Agreement | None, compared: Compared) -> Iterator[Finding]
     fewest_steps = 100
     if agreement is None or not agreement.is_clear or len(compared.steps) < fewest_steps:
         return
-    bias = robust_line(compared.curvature, compared.steering)[1]
-    error = block_jackknife(
-        len(compared.steps),
-        lambda part: robust_line(compared.curvature[part], compared.steering[part])[1],
-    )
+
+    def bias_of(part: IndexArray) -> float:
+        """Return the steering at which the car drives straight on."""
+        _, intercept, _ = robust_line(compared.curvature[part], compared.steering[part])
+        return intercept
+
+    bias = bias_of(np.arange(len(compared.steps)))
+    error = block_jackknife(len(compared.steps), bias_of)
     if abs(bias) > max_bias + error:
         side = "right" if bias > 0 else "left"
         yield Finding(

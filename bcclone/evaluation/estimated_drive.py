@@ -109,7 +109,7 @@ def _fit_law(
         The yaw rates are a sum of two columns: those of a law with gain 1 and bias 0, times the
         gain; and those of a curvature of 1 (the speeds), times the bias.
         """
-        unit_law = SteeringLaw(1.0, 0.0, lag_seconds)
+        unit_law = SteeringLaw(gain=1.0, bias=0.0, lag_seconds=lag_seconds)
         curvatures = unit_law.curvatures(recorded.steering, recorded.seconds, recorded.ends)
         columns = np.stack([motion.speed * np.array(curvatures), motion.speed], 1)
         return _Fit.of(columns[moving], motion.yaw_rate[moving])
@@ -133,6 +133,7 @@ def _refused(recorded: RecordedDrive, reason: str, *more: str) -> RecordedDrive:
 
 
 def _why_estimated(recorded: RecordedDrive) -> str:
+    """Return the beginning of a sentence: why the recorded speeds are of no use."""
     if recorded.distance_m:
         return (
             "The recorded speeds are those of another car, "
@@ -172,19 +173,20 @@ class Estimates:
         speed = motion.speed
         seen = np.where(motion.usable & (speed > 0), motion.yaw_rate / np.maximum(speed, 1e-3), 0.0)
         along_seen = replace(drive, curvature=tuple(seen.tolist()))
+        # along the path that the frames show, by the recorded steering and without steering
         human = Rollout(along_seen, _CHECK_LIMIT).advance_by(drive.steering).score
         zero = Rollout(along_seen, _CHECK_LIMIT).advance_by([0.0] * len(drive)).score
         return cls(
-            float(np.median(speed)),
-            motion.near_to_far,
-            fit.gain,
-            fit.error,
-            drive.law.lag_seconds,
-            fit.correlation,
-            _CHECK_LIMIT,
-            human.rms_cross_track_m,
-            human.interventions,
-            zero.interventions,
+            median_speed=float(np.median(speed)),
+            near_to_far_speed=motion.near_to_far,
+            curvature_of_steering=fit.gain,
+            curvature_error=fit.error,
+            lag_seconds=drive.law.lag_seconds,
+            yaw_rate_correlation=fit.correlation,
+            check_limit=_CHECK_LIMIT,
+            check_rms=human.rms_cross_track_m,
+            check_interventions=human.interventions,
+            check_interventions_without_steering=zero.interventions,
         )
 
     @property

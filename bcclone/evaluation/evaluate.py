@@ -62,8 +62,8 @@ class Evaluation:
     def rank(self) -> tuple[float, ...]:
         """Return a sort key: the best drive has the smallest one.
 
-        A complete drive is better; of equal ones the drive with more autonomy; of equal ones again
-        the drive nearer to the centre line on average.
+        A complete drive is better than an incomplete one; then the drive with more autonomy is
+        better; then the drive nearer to the centre line on average.
         """
         return (
             not self.score.complete,
@@ -151,11 +151,12 @@ def drive_policy(
     """
     driver = Driver(policy, speed)
     latencies_ms: list[float] = []
-    interventions = 0
+    interventions_before = 0
     driver.forget()
     while (state := world.observe()) is not None:
-        if len(world.scorer.interventions) > interventions:  # the car was set back onto the road
-            interventions = len(world.scorer.interventions)
+        interventions = len(world.scorer.interventions)
+        if interventions > interventions_before:  # the car was set back onto the road
+            interventions_before = interventions
             driver.forget_frames()
         start = time.perf_counter()
         telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)

@@ -50,6 +50,7 @@ class EvaluateSettings(Checked):
     them, too.
     """
 
+    # a setting without a help has that of its type
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
     speed: SpeedSettings = SpeedSettings(30.0)
@@ -72,6 +73,7 @@ class EvaluateSettings(Checked):
         speed_mph = self.speed.speed_mph
         if not 0 < speed_mph <= TOP_SPEED_MPH:
             limits = {"speed": f"{speed_mph:g}", "top": f"{TOP_SPEED_MPH:g}"}
+            # {speed_mph} becomes the name of the setting's option, see SettingError
             raise SettingError("{speed_mph} {speed}, expected more than 0, up to {top}", **limits)
         if self.in_process and self.run_folder is not None:
             raise SettingError(

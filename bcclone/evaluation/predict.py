@@ -104,9 +104,9 @@ def predict(settings: PredictSettings) -> Predicted:
     broken = [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]
     if broken:
         raise not_finite(settings.model, f"at {broken[0]}")
-    clipped = {name: min(max(answer, -1.0), 1.0) for name, answer in steering.items()}
+    limited = {name: min(max(answer, -1.0), 1.0) for name, answer in steering.items()}
     beyond = sum(abs(answer) > 1 for answer in steering.values())
-    write_steering(settings.output, clipped)
+    write_steering(settings.output, limited)
     return Predicted(
         output=settings.output,
         frames=len(steering),
@@ -187,8 +187,8 @@ def frame_files(source: Path) -> tuple[NamedFrame, ...]:
 
     # a pause begins another drive, if the names tell the time
     seconds = seconds_of(list(by_id))
-    pauses = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
-    begins = (pauses > EPISODE_GAP_MS / 1000) | (np.arange(len(paths)) == 0)
+    steps = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
+    begins = (steps > EPISODE_GAP_MS / 1000) | (np.arange(len(paths)) == 0)
     return tuple(
         NamedFrame(name, str(path), bool(is_first))
         for (name, path), is_first in zip(by_id.items(), begins, strict=True)
@@ -196,6 +196,7 @@ def frame_files(source: Path) -> tuple[NamedFrame, ...]:
 
 
 def _recorded(log: Path) -> tuple[NamedFrame, ...]:
+    """Return the frames of the centre camera of a recording."""
     reference = read_reference(log)
     files: dict[str, NamedFrame] = {}
     begins = True
@@ -317,13 +318,13 @@ def read_steering(path: Path, column: str = "") -> dict[str, float]:
     for line, cells in read_table(
         path, [ID], f"a table of {ID},{STEERING}", "correct it, or name another CSV file"
     ):
-        named = column if column in cells else _steering_column(path, cells, column)
+        name = column if column in cells else _steering_column(path, cells, column)
         try:
             frame_id = cells[ID].strip()
             if not frame_id or not frame_id.isprintable() or frame_id in steering:
                 again = "stands there twice" if frame_id in steering else "is no name of a frame"
                 raise ValueError(f"{ID} {shown(frame_id)} {again}")
-            steering[frame_id] = number(named, cells[named], -_MOST_STEERING, _MOST_STEERING)
+            steering[frame_id] = number(name, cells[name], -_MOST_STEERING, _MOST_STEERING)
         except ValueError as error:
             raise UserError(
                 f"{path}: line {line}: {error}; correct it, or remove the line"

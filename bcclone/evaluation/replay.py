@@ -95,6 +95,7 @@ def replay_policies(
     if not readable:
         reasons = [try_frame(paths.get("center"))[1] for paths in reference.images]
         remedy = import_remedy(reasons, recording) or "copy its images again"
+        # a reason continues the sentence: " is missing" or ": reason"
         raise UserError(
             f"{recording}: no row has a centre image that can be read{reasons[0]}; {remedy}"
         )

@@ -118,12 +118,12 @@ class ReplayResult:
 
     def figures(self) -> ReplayFigures:
         # compare the steering, in the rows for which the driver's is known
-        steers = np.isfinite(self.steering)
-        steering = self.steering[steers]
-        recorded = np.array(self.reference.steering)[steers]
-        smoothed = self.reference.smoothed_steering[steers]
+        known = np.isfinite(self.steering)
+        steering = self.steering[known]
+        recorded = np.array(self.reference.steering)[known]
+        smoothed = self.reference.smoothed_steering[known]
         mae = None
-        if steers.any():
+        if known.any():
             mae = round(float(np.abs(recorded - steering).mean()), 4)
 
         # the score, if the car could be driven

@@ -164,7 +164,8 @@ class Rollout:
     seconds: float = 0.0
     distance_m: float = 0.0
     interventions: list[int] = field(default_factory=list)  # the row at whose end each happened
-    path: list[float] = field(default_factory=list)  # metres to the right at the end of each row
+    # the car's deviation at the end of each row, in metres to the right of the reference car
+    path: list[float] = field(default_factory=list)
     _lagged: float = 0.0  # steering that the wheels have reached: they follow with a lag
 
     @property

@@ -111,17 +111,17 @@ def _testing() -> Iterator[Scenario]:
     night_words = "day and night within 60 s"
     for kind, strongest in _WEATHERS.items():
         weather = {kind: strongest * 0.5}
-        yield _lake(kind, f"{kind}, 50 %", None, **weather)
-    yield _lake("day-night", night_words, None, **night)
+        yield _lake(kind, f"{kind}, 50 %", world=None, **weather)
+    yield _lake("day-night", night_words, world=None, **night)
     for kind, strongest in _WEATHERS.items():
         conditions = {kind: strongest * 0.5, **night}
-        yield _lake(f"day-night-{kind}", f"{night_words}, {kind}, 50 %", None, **conditions)
+        yield _lake(f"day-night-{kind}", f"{night_words}, {kind}, 50 %", world=None, **conditions)
 
     # in ten steps of strength
     for kind, strongest in _WEATHERS.items():
         for percent in range(10, 101, 10):
             weather = {kind: strongest * (percent / 100)}
-            yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", None, **weather)
+            yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", world=None, **weather)
 
 
 _RANDOM_ROADS = 30  # of the seeds 0 to 29; `simulate roads` records roads of far larger ones

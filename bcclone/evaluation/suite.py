@@ -234,30 +234,30 @@ def suite(
     if not models:
         raise UserError("no model to score; name one, such as: bcclone suite model.h5")
     scenarios = select_scenarios(settings)
-    named = name_models(list(map(Path, models)))
+    paths = name_models(list(map(Path, models)))
     logs = find_local_logs(settings.recordings) if settings.recordings else []
     recordings = by_short_names(logs, [log.absolute().parent.name for log in logs])
     rows: list[Row] = [*scenarios]
     rows += [RecordedRow(name, InputFile.of(log)) for name, log in recordings.items()]
 
     # the longest drives first, so that at the end no worker drives on while the others wait
-    places = list(product(sorted(rows, key=lambda row: -row.seconds), named))
-    files = {name: InputFile.of(path) for name, path in named.items()}
-    tasks = [SuiteTask(files[model], settings.preprocess, row) for row, model in places]
+    pairs = list(product(sorted(rows, key=lambda row: -row.seconds), paths))
+    files = {name: InputFile.of(path) for name, path in paths.items()}
+    tasks = [SuiteTask(files[model], settings.preprocess, row) for row, model in pairs]
     kept = FinishedSteps(settings.kept, Evaluation)
-    shown = Shown("driving", "m", "drives", notify)
+    shown = Shown("driving", unit="m", noun="drives", notify=notify)
     workers = settings.jobs if pool is None else pool
-    done = run_kept(workers, run_task, tasks, kept, shown)
+    results = run_kept(workers, run_task, tasks, kept, shown)
 
     # the results come in the order of the tasks; a table shows them in the order of its rows
     drives: dict[str, dict[str, Evaluation]] = {row.name: {} for row in scenarios}
     replays: dict[str, dict[str, ReplayFigures]] = {name: {} for name in recordings}
-    for (row, model), result in zip(places, done, strict=True):
+    for (row, model), result in zip(pairs, results, strict=True):
         if isinstance(result, Evaluation):
             drives[row.name][model] = result
         else:
             replays[row.name][model] = result
-    return SuiteResult(named, scenarios, drives, recordings, replays)
+    return SuiteResult(paths, scenarios, drives, recordings, replays)
 
 
 def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:

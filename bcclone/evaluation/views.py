@@ -123,7 +123,7 @@ class Views:
             left, top, width, height = cv2.boundingRect(missing[:, 1:-1])
             if not width:
                 break
-            box = _Box(left, top, width + 2, height)
+            box = _Box(left, top, width + 2, height)  # with a further column on either side
             region = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
             patch = self._warped(camera, frames, pose, box)
             filled = missing[region] & ~_unseen(patch)

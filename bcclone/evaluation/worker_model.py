@@ -1,8 +1,8 @@
 """Load a model in a worker process: check that it is the same file, and compute on one core.
 
 A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on the number
-of workers. This module also names kept results, and has the error of a model without usable
-steering.
+of workers. This module also makes the names under which results are kept for a later run, and the
+error of a model without usable steering.
 """
 
 import hashlib
@@ -50,7 +50,9 @@ class InputFile:
 
 
 def result_key(name: str, track: str, *parts: object) -> str:
-    """Return a name for a kept result: `name`, and a hash of all that the result depends on.
+    """Return the name under which a result is kept for a later run.
+
+    It is `name`, and a hash of all that the result depends on.
 
     The hash covers the parts, bcclone's sources, and the content of a road's JSON file.
 
@@ -83,5 +85,6 @@ def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
     claim_process()  # a worker is a process of our own, also on a cluster
     cv2.setNumThreads(1)
     load_tensorflow(threads=1, use_gpus=False)
-    # simulated roads and recordings have frames, whatever camera the model drives with
+    # the pictures of simulated roads and recordings are frames already, so even a model with a
+    # framing, for another camera's pictures, must not frame them again
     return load_one_of_several(model.path, preprocess).without_framing()

@@ -148,7 +148,7 @@ def bonnet(
     return below_px > 0, np.clip(picture, 0, 255).astype(np.uint8)
 
 
-# how far an outline is prolonged beyond the picture at each end: so many times its last edge there
+# an outline is prolonged at each end, beyond the picture, by its last edge, this many times
 _EXTENSION = 50
 
 
@@ -162,7 +162,8 @@ def _outline_rows(camera: str, columns: _Floats) -> _Floats:
 
 
 def _with_seam(picture: _Floats, rows: _Floats, columns: _Floats) -> _Floats:
-    """Return the picture with the seam where the bonnet ends, and a fine line below it."""
+    """Return the picture with the seam at the near end of the bonnet, and a fine line below it."""
+    # row of the seam in each column: a parabola that looks like the simulator's seam
     seam = 150.0 + 10 * ((columns - 161) / 62) ** 2
     below_px = rows - seam[None, :]
     on_seam = np.abs(below_px) < 0.9

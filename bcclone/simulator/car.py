@@ -212,7 +212,7 @@ class TrackedCar:
     @property
     def _on_road(self) -> bool:
         """Return whether the car is at the height of the road."""
-        # on a bridge, walls hold the car
+        # on a bridge the car is always on the road, since walls hold it there
         if abs(self.position.cross_track_m) < LEVEL_M:
             return True
         return self.track.road.on_bridge(self.position.along_m)

@@ -115,8 +115,8 @@ class _Wish:
     length_m: float
     hills_m: float  # height from the lowest point to the highest
     width_m: float
-    radius_m: float  # smallest radius of a bend that was asked for
-    least_radius_m: float  # smallest radius of a bend, also with room for the road's inner edge
+    radius_m: float  # radius of the sharpest bend, as asked for
+    least_radius_m: float  # the same, but at least so large that the road's inner edge has room
     clear_m: float  # two parts of the road keep twice this distance between their centre lines
     eased: float  # fraction by which the slope is gentler in the sharpest bends
     look: RoadLook
@@ -135,6 +135,7 @@ def random_road(name: str) -> RoadPlan:
         seed, ranges, stated = parse_name(name)
     except ValueError as error:
         raise UserError(f"{name}: {error}") from None
+    # 20: other random numbers than those of other choices with the same seed
     randomness = np.random.default_rng([seed, 20])
     wish = _draw_wish(randomness, name, seed, ranges, stated)
     for number in range(_TRIES + _CALMER_TRIES):
@@ -229,7 +230,9 @@ def _has_faults(plan: RoadPlan, wish: _Wish) -> bool:
         line = with_run_outs(line)
     # neither a map nor a length is asked for
     rules = RoadRules(map_m=None, least_length_m=0, least_radius_m=wish.least_radius_m)
-    return bool(faults_of_line(line.points[:, [0, 2]], wish.clear_m, rules, plan.closed))
+    # the road is judged as if it were as wide as the land that it keeps clear
+    half_width_m = wish.clear_m
+    return bool(faults_of_line(line.points[:, [0, 2]], half_width_m, rules, plan.closed))
 
 
 # The look
@@ -295,7 +298,7 @@ _FULL_EASED = 1.0  # greatest fraction
 def _draw_eased(seed: int, slopes: str) -> float:
     """Return the fraction by which the slope is gentler in the sharpest bends.
 
-    The random numbers here have a seed of their own, as those of the neighbor.
+    The random numbers here have a seed of their own, as in _draw_neighbor().
 
     slopes: a choice of KINDS
     """

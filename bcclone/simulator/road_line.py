@@ -39,9 +39,9 @@ def interpolate(table: FloatArray, closed: bool) -> RoadLine:
     along_polygon = _distances_along(table[:, :3])
     ends = "periodic" if closed else "natural"
     spline = CubicSpline(along_polygon, table[:, :3], bc_type=ends)
-    at = np.append(np.arange(0.0, along_polygon[-1], _FINE_M), along_polygon[-1])
-    fine = spline(at)
-    fine_widths = np.interp(at, along_polygon, table[:, 3])
+    fine_along = np.append(np.arange(0.0, along_polygon[-1], _FINE_M), along_polygon[-1])
+    fine = spline(fine_along)
+    fine_widths = np.interp(fine_along, along_polygon, table[:, 3])
 
     # points that are evenly spaced over the spline's own length
     along = _distances_along(fine)

@@ -35,6 +35,7 @@ class RoadLook(Checked):
     """The materials of a road."""
 
     surface: str = setting("asphalt", "surface of the road", choices=CHOICES["surface"])
+    # the numbers after the help are the smallest and largest value
     shade: float = setting(1.0, "brightness of the surface", 0.3, 1.6)
     lines: str = setting("white", "lines along both edges", choices=CHOICES["lines"])
     # it has the colour of the lines along the edges

@@ -31,7 +31,7 @@ class Score:
     mean_speed_mph: float
     steering_smoothness: float  # mean absolute change of the steering per second
     seconds: float
-    departures: Mapping[str, int]  # limit such as "2.2", metres -> how often the car went beyond
+    departures: Mapping[str, int]  # limit in metres, such as "2.2" -> how often it was exceeded
     laps: float
     ended: str  # why it ended, LAPS_DRIVEN at its goal, "" before the end
 

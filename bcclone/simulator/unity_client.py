@@ -182,7 +182,7 @@ class UnityClient:
 
         event: the event's name, then at most one argument, a JSON object
         """
-        name, *arguments = event or [None]
+        name, *arguments = event or [None]  # [None]: an event without a name
         are_objects = all(isinstance(argument, dict) for argument in arguments)
         if not isinstance(name, str) or len(arguments) > 1 or not are_objects:
             # fact 11

@@ -46,8 +46,8 @@ class ServerGone(ConnectionError):
 class UnitySocket:
     """The simulator's websocket: text messages in masked frames of at most 1,016 bytes."""
 
-    def __init__(self, host: str, port: int, timeout: float = SILENCE_SECONDS) -> None:
-        self._socket = socket.create_connection((host, port), timeout)
+    def __init__(self, host: str, port: int, handshake_seconds: float = SILENCE_SECONDS) -> None:
+        self._socket = socket.create_connection((host, port), handshake_seconds)
         # held while a frame is sent, since a listening thread answers pings in between
         self._sending = threading.Lock()
         self._message = bytearray()  # the parts of a message that is not complete yet
@@ -57,7 +57,8 @@ class UnitySocket:
         except BaseException:
             self._socket.close()
             raise
-        self._socket.settimeout(min(timeout, SILENCE_SECONDS))
+        # the handshake may take longer than any later answer
+        self._socket.settimeout(min(handshake_seconds, SILENCE_SECONDS))
 
     def send_text(self, text: str) -> None:
         """Send a text message, each frame by a write of its own."""
@@ -91,7 +92,8 @@ class UnitySocket:
     def _handle(self, event: Event) -> str | None:
         """Handle what the server sent; return the text of a message when it is complete."""
         if isinstance(event, CloseConnection):
-            # wsproto asks to close a connection that is still open if it could not read what came
+            # wsproto asks to close, too, if it could not read what came; then the connection is
+            # still open
             if self._protocol.state is ConnectionState.OPEN:
                 raise ServerGone(
                     f"the server sent bytes that are no websocket message: {event.reason}"

@@ -236,7 +236,7 @@ class WorldPace:
         seconds = self._rate_seconds()
         if seconds < _RATE_SECONDS / 2:
             return 1.0
-        _, *later = self._taken
+        _, *later = self._taken  # the steps of the first call belong to the time before it
         return sum(steps for _, steps in later) * STEP_SECONDS / seconds
 
     @property

@@ -48,6 +48,8 @@ Track = Annotated[
 Reverse = Annotated[bool, Setting("drive the road in the opposite direction")]
 Limit = Annotated[int, Setting(minimum=0, maximum=1000)]
 
+# a setting has its default and its help, then perhaps its smallest and largest value; a setting
+# without a help has that of its type
 _appearance = partial(setting, group=_APPEARANCE)
 _disturbance = partial(setting, group=DISTURBANCES)
 _expert = partial(setting, group=_EXPERT)

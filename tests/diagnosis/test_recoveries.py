@@ -11,7 +11,7 @@ from bcclone.camera.images import encode_jpeg
 from bcclone.camera.vehicle import MPH, SIDE_CAMERA_M, steering_to_line
 from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.diagnosis.recoveries import Recovery, measure_correction, measured_correction
+from bcclone.diagnosis.recoveries import Stretch, measure_correction, measured_correction
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.simulator.record import record
@@ -23,7 +23,7 @@ LOOKAHEAD_M, LOOKAHEAD_SECONDS = 4.0, 0.45  # of the simulator's expert
 
 def recoveries(*returned_m, against=0.025):
     """Return recoveries whose driver steers back by 0.1 for each metre, and then against that."""
-    return [Recovery(metres, -0.1 * metres, against * metres) for metres in returned_m]
+    return [Stretch(metres, -0.1 * metres, against * metres) for metres in returned_m]
 
 
 def test_the_correction_is_the_steering_at_the_offset_of_a_side_camera():

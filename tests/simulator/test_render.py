@@ -14,9 +14,9 @@ from bcclone.simulator.render.air import air_of
 from bcclone.simulator.render.cards import draw_cards
 from bcclone.simulator.render.drops import draw_drops
 from bcclone.simulator.render.faces import draw_faces
-from bcclone.simulator.render.inputs import Eye, blank_canvas, surface_of
+from bcclone.simulator.render.inputs import Eye, bonnet_canvas, surface_of
 from bcclone.simulator.render.raycast import cast
-from bcclone.simulator.render.surface import COMPILED_MODULES, SOURCES
+from bcclone.simulator.render.surface import COMPILED_MODULES, SOURCES_CHECKSUM
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 from tests.conftest import ROOT
@@ -38,7 +38,7 @@ def at(renderer, along_m, cross_track_m=0.0):
 
 def test_compiled_code_is_not_reused_after_a_source_changed():
     for drawing in (cast, draw_cards, draw_drops, draw_faces):
-        assert drawing._cache.sources == SOURCES
+        assert drawing._cache.sources == SOURCES_CHECKSUM
     for path in (ROOT / "bcclone" / "simulator" / "render").glob("*.py"):
         source = path.read_text(encoding="utf-8")
         if "@drawing(" not in source:
@@ -53,7 +53,7 @@ def test_a_bush_right_before_the_camera_does_not_fill_the_picture(lake, ahead_m,
     cards = lake.scene.cards.placements
     card = cards[-1:].copy()
     card[0, :3] = 0.0, -card[0, 3] / 2, ahead_m
-    canvas = blank_canvas(160, 320)
+    canvas = bonnet_canvas(160, 320)
     canvas.depths_m[:] = 1000.0
     draw_cards(
         Eye(np.zeros(3), np.eye(3), FOCAL_PX, FOCAL_PX, np.full(320, 160)),
@@ -164,7 +164,7 @@ def test_rays_do_not_jump_over_crests(name, request):
     """Rays meet what a march in tiny steps meets, but for a few pixels at silhouettes."""
     renderer = request.getfixturevalue(name)
     view = pose_of(at(renderer, 0), "center")
-    canvas = blank_canvas(160, 320)
+    canvas = bonnet_canvas(160, 320)
     cast(
         Eye(view.position, view.axes, FOCAL_PX, FOCAL_PX, np.full(320, 160)),
         surface_of(renderer.scene),

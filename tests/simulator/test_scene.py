@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.simulator.scene.light import IN_SHADOW, hide_from_sun
+from bcclone.simulator.scene.light import IN_SHADOW, sunlight_past_hills
 from bcclone.simulator.scene.roadmap import CELL_M
 from bcclone.simulator.scene.textures import blur, resize
 
@@ -40,7 +40,7 @@ def light_behind_a_wall(elevation, azimuth):
     heights[:, 80:90] = 10.0
     up, around = math.radians(elevation), math.radians(azimuth)
     sun = np.array([math.cos(up) * math.sin(around), math.sin(up), math.cos(up) * math.cos(around)])
-    return hide_from_sun(heights, sun)
+    return sunlight_past_hills(heights, sun)
 
 
 @pytest.mark.parametrize("elevation", [20.0, 30.0, 45.0])

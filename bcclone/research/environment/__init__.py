@@ -46,6 +46,7 @@ class EnvironmentSettings(Checked):
 
     road: str = setting("lake", "lake, mountain, random:SEED, or a .json file of control points")
     reverse: bool = setting(False, "drive the road in the opposite direction")
+    # the numbers after a help are the smallest and largest value
     height: int = setting(FRAME_HEIGHT, "height of the pictures", 8, 2048)
     width: int = setting(FRAME_WIDTH, "width of the pictures", 8, 4096)
     observations: tuple[str, ...] = setting(("center",), "what is observed", choices=OBSERVATIONS)

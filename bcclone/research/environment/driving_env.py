@@ -369,7 +369,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
             )
         if self._loaded != wanted:
             self._renderer = Renderer(*wanted, settings.height, settings.width)
-            self._obstacles = Obstacles(self._renderer.scene)
+            self._obstacles = Obstacles(self._renderer.scene, track)
             self.track: Track = track
             self._goal_m = goal_m
             self._loaded = wanted

@@ -59,6 +59,7 @@ class ImproveSettings(Checked):
         "steered there",
     )
     track: str = _expert("lake", "track on which the expert teaches", choices=TRACKS)
+    # the numbers after a help are the smallest and largest value
     rounds: Count = _expert(20, "end after this many rounds", 1, 1000)
     minutes: Minutes = _expert(0.0, "begin no other round after so many minutes", zero="no limit")
     drives: Count = _expert(2, "drives in a round, each in the other direction", 1, 100, rare=True)

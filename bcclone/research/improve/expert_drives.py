@@ -106,7 +106,8 @@ def draw_drive(
     push_m = random.uniform(*_DRIVES.push_m)
     push_every_m = random.uniform(*_DRIVES.push_every_m)
     conditions = _draw_conditions(random)
-    settings = EvaluateSettings(track, bool(number % 2), speed, world, conditions)
+    reverse = bool(number % 2)
+    settings = EvaluateSettings(track, reverse, speed, world, conditions)
     return settings, push_m, push_every_m
 
 
@@ -180,8 +181,8 @@ def record_drive(
     while (state := world.observe()) is not None:
         # the model drives, or the expert until it has taken a lost car back
         steering, throttle = expert.control(tracked.car, tracked.position)
-        if rescue.ends_at(tracked.position):
-            driver.forget()  # what the model saw before the rescue
+        if rescue.update(tracked.position):
+            driver.forget()  # the rescue has ended: what the model saw before does not count
         if rescue.active:
             world.steer(steering, throttle)
         else:
@@ -207,7 +208,7 @@ class _Rescue:
         self.active = False
         self.count = 0
 
-    def ends_at(self, position: TrackPosition) -> bool:
+    def update(self, position: TrackPosition) -> bool:
         """Begin or end a rescue by the car's position; return whether a rescue ends now."""
         off_m = abs(position.cross_track_m)
         if not self.active and off_m > position.limit_m:
@@ -221,7 +222,9 @@ class _Rescue:
 
 def _expert_on(track: Track, speed: SpeedSettings) -> Expert:
     """Return an expert that keeps to the middle of the road, without wander and recoveries."""
-    settings = ExpertSettings(speed.speed_mph, 0.0, 0.0, lookahead_seconds=LOOKAHEAD_SECONDS)
+    settings = ExpertSettings(
+        speed.speed_mph, wander_m=0.0, recoveries=0.0, lookahead_seconds=LOOKAHEAD_SECONDS
+    )
     return Expert(track, settings, seed=0)
 
 

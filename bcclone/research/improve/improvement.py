@@ -77,7 +77,7 @@ def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Im
 
 @contextmanager
 def work_folder(settings: ImproveSettings) -> Iterator[Path]:
-    """Yield the work folder, locked: a new one, or with --resume that of the interrupted command.
+    """Yield the work folder, locked: a new one, or with --resume the interrupted command's.
 
     The folder keeps a copy of the model to begin with, so that a resumed command does not need the
     original, and the settings that must be the same in a resumed command. Raises UserError if the
@@ -85,14 +85,14 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
     """
     path = settings.folder
     model = settings.model
-    record = path / OPTIONS
+    options_file = path / OPTIONS
     options: dict[str, Any] = {name: getattr(settings, name) for name in _IDENTITY}
-    if not record.exists():
+    if not options_file.exists():
         check_keras_path(model)
     # on a resume, the model may be missing, or replaced by a result; only another model is refused
     if model.is_file() and not _is_result(model, path):
         options["model"] = atomic.sha256_of(model)
-    if record.exists() and not (settings.resume or settings.force):
+    if options_file.exists() and not (settings.resume or settings.force):
         raise UserError(
             f"{path} holds an earlier improvement; continue it with --resume, begin anew with "
             "--force, which deletes it, or name another --work"
@@ -105,16 +105,16 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
         atomic.make_folder(path / MODELS, "another --work")
         # options.json is deleted first: if the process is killed here, what is left in the folder
         # is not taken for an improvement that can be resumed
-        if record.exists() and not settings.resume:
-            record.unlink()
+        if options_file.exists() and not settings.resume:
+            options_file.unlink()
             for part in (ROUNDS, RECORDINGS, STORE, RUNS, MODELS):  # other files stay
                 shutil.rmtree(path / part, ignore_errors=True)
             (path / MODELS).mkdir()
-        if record.exists():
+        if options_file.exists():
             _check_options(path, options)
         else:
             atomic.write_bytes(path / START, read_bytes(model, "model"))
-            atomic.write_text(record, json.dumps(options, indent=1) + "\n")
+            atomic.write_text(options_file, json.dumps(options, indent=1) + "\n")
         yield path
 
 

@@ -81,7 +81,7 @@ def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple
 
 
 # names of the settings that a training takes over from the training before it
-_KEPT = ("network", "loss", "batch_size", "zero_fraction", *names_of(AugmentSettings))
+_INHERITED = ("network", "loss", "batch_size", "zero_fraction", *names_of(AugmentSettings))
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class StartModel:
 
     preprocessing: Preprocessing
     samples: SampleSettings
-    training: TrainSettings  # only the settings in _KEPT and seq_length are the model's own
+    training: TrainSettings  # only the settings in _INHERITED and seq_length are the model's own
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -104,8 +104,8 @@ class StartModel:
             if file.training.samples:
                 samples = SampleSettings.stored(file.training.samples)
             values = file.training.settings
-            kept = {name: values[name] for name in _KEPT if name in values}
-            training = TrainSettings(**kept, seq_length=file.seq_length)
+            inherited = {name: values[name] for name in _INHERITED if name in values}
+            training = TrainSettings(**inherited, seq_length=file.seq_length)
         except (ValueError, TypeError) as error:
             raise UserError(
                 f"{path}: its training is described wrongly: {error}; train the model again"
@@ -149,7 +149,7 @@ class ExpertTraining:
     max_interventions: int = 1
 
     def epochs(self, rows: int) -> int:
-        """Return how many epochs a round trains on so many rows."""
+        """Return how many epochs a round trains. rows: number of rows that it trains on."""
         return min(max(round(self.rows_seen / rows), 1), self.max_epochs)
 
 
@@ -261,10 +261,12 @@ class Learning:
 
     def _drive(self, step: Round, rows: tuple[str, ...]) -> dict[str, Score]:
         """Return the score of a round's model on rows of the suite."""
-        most = 0  # no limit
+        most_interventions = 0  # no limit
         if self._settings.expert:
-            most = _EXPERT.max_interventions
-        scenarios = SuiteSettings(rows, laps=self._settings.laps, most_interventions=most)
+            most_interventions = _EXPERT.max_interventions
+        scenarios = SuiteSettings(
+            rows, laps=self._settings.laps, most_interventions=most_interventions
+        )
         drives = suite([self._folder / step.model], scenarios, pool=self._pool).drives
         scores = {}
         for row, by_model in drives.items():
@@ -294,7 +296,9 @@ class Learning:
         folder = self._folder / RECORDINGS
         tasks = self._drive_tasks(last, folder)
         kept = FinishedSteps(folder, ExpertDrive)
-        drives = run_kept(self._pool, run_drive, tasks, kept, Shown("recording", "m", "drives"))
+        drives = run_kept(
+            self._pool, run_drive, tasks, kept, Shown("recording", unit="m", noun="drives")
+        )
 
         # the user's recordings are in the store from the first round on
         recordings = [str(folder / task.folder.name) for task in tasks]

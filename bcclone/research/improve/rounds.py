@@ -211,12 +211,12 @@ def comparison_table(before: Scores, after: Scores) -> str:
     legend = "off: interventions; mean, most: distance from the centre line, m"
     old = sum(score.interventions for score in before.values())
     new = sum(score.interventions for score in after.values())
-    lost = "no row became worse"
+    change = "no row became worse"
     worse = _worse_rows(verdicts)
     if worse:
-        lost = f"WORSE than before on {', '.join(worse)}"
+        change = f"WORSE than before on {', '.join(worse)}"
     table = Table(columns, values)
-    return f"{legend}\n{table}\n\n{old} interventions before, {new} after; {lost}"
+    return f"{legend}\n{table}\n\n{old} interventions before, {new} after; {change}"
 
 
 def _shown_figures(score: Score) -> tuple[int, float, float]:

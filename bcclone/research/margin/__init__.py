@@ -27,6 +27,8 @@ from bcclone.system.settings import (
 class MarginSettings(Checked):
     """Which road is mapped at which speed, and how many cars are driven to check the map."""
 
+    # a setting without a help has that of its type; the numbers after a help are the smallest and
+    # largest value
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
     speed_mph: Mph = setting(20.0, "speed that the car holds", 3, TOP_SPEED_MPH, option="speed")

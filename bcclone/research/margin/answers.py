@@ -47,8 +47,8 @@ Steer = Callable[[Image], Float32Array]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Which model is asked, and the road and speed at which it is shown frames."""
+class Trial:
+    """A model that is asked, and the road and speed at which it is shown frames."""
 
     model: InputFile
     preprocess: str | None  # preprocessing for a model that does not store its own
@@ -61,7 +61,7 @@ class Seen:
 class StatesTask:
     """States to answer, or to drive from."""
 
-    seen: Seen
+    trial: Trial
     purpose: str  # "answer" or "drive"
     states: tuple[State, ...]
 
@@ -71,12 +71,12 @@ class StatesTask:
         return len(self.states)
 
     def __str__(self) -> str:
-        return f"{self.size} states to {self.purpose} with {self.seen.model.path}"
+        return f"{self.size} states to {self.purpose} with {self.trial.model.path}"
 
     @property
     def key(self) -> str:
         """Return the name under which the result is kept."""
-        return result_key(self.purpose, self.seen.track, self)
+        return result_key(self.purpose, self.trial.track, self)
 
 
 @dataclass(frozen=True)
@@ -89,33 +89,33 @@ class Answers:
 _BATCH = 64  # most images that the network gets at once
 
 
-class SeenRoad:
-    """A model and the road that it sees: cars -> steering.
+class ModelOnRoad:
+    """A model with a view of a road: cars -> steering.
 
     Raises UserError for a network that steers by several frames.
     """
 
-    def __init__(self, seen: Seen) -> None:
-        self.track = load_track(seen.track, seen.reverse)
-        policy = load_on_one_core(seen.model, seen.preprocess)
+    def __init__(self, trial: Trial) -> None:
+        self.track = load_track(trial.track, trial.reverse)
+        policy = load_on_one_core(trial.model, trial.preprocess)
         if policy.seq_length > 1 or policy.carries_states:
             raise UserError(
-                f"{seen.model.path}: it steers by several frames, expected a network of single "
+                f"{trial.model.path}: it steers by several frames, expected a network of single "
                 "ones, whose steering is a function of the state; drive it with: bcclone suite"
             )
-        self._path = seen.model.path
-        self._speed = seen.speed
+        self._path = trial.model.path
+        self._speed = trial.speed
         self._preprocessing = policy.preprocessing
         # without a crop or other steps, the renderer draws the network's image directly; otherwise
         # whole frames are rendered
         self._whole = self._preprocessing.crops or not self._preprocessing.is_plain
         if self._whole:
-            self._renderer = Renderer(seen.track, Conditions())
+            self._renderer = Renderer(trial.track, Conditions())
         else:
             size = (self._preprocessing.height, self._preprocessing.width)
-            self._renderer = Renderer(seen.track, Conditions(), *size)
+            self._renderer = Renderer(trial.track, Conditions(), *size)
         self._steer = _call_of(policy)
-        self._nose_up = nose_up(holding_throttle(seen.speed))
+        self._nose_up = nose_up(holding_throttle(trial.speed))
 
     def car(self, along_m: float, offset_m: float, turn: float) -> Car:
         """Return a car in a state: at the held speed, with the yaw rate of the bend there."""
@@ -146,40 +146,47 @@ class SeenRoad:
         return np.clip(steering, -1.0, 1.0)
 
 
-# a worker keeps the road of its last task, since the next task mostly has the same one
-_open_road = lru_cache(maxsize=1)(SeenRoad)
+# a worker keeps the model and road of its last task, since the next task mostly has the same ones
+_model_on_road = lru_cache(maxsize=1)(ModelOnRoad)
 
 
 def answer_states(task: StatesTask) -> Answers:
     """Answer the states of a task in a worker.
 
-    The states of a place are one after the other, and are answered together. Raises UserError, and
-    WorkerFault for a model that the worker does not find.
+    In the task, the states of a place come one after the other. Raises UserError, and WorkerFault
+    for a model that the worker does not find.
     """
     steering: list[float] = []
-    with _opened(task) as road:
+    with _opened(task) as model_on_road:
+        # a place at a time, so that the progress is reported often
         for _, states in groupby(task.states, key=itemgetter(0)):
-            cars = [road.car(*state) for state in states]
-            steering += road.steering(cars).tolist()
+            cars = [model_on_road.car(*state) for state in states]
+            steering += model_on_road.steering(cars).tolist()
             report_progress(len(cars))
     return Answers(tuple(steering))
 
 
 @contextmanager
-def _opened(task: StatesTask) -> Iterator[SeenRoad]:
-    """Yield the model and road of a task, to one thread of the worker at a time."""
-    task.seen.model.check()
+def _opened(task: StatesTask) -> Iterator[ModelOnRoad]:
+    """Yield the model on the road of a task, to one thread of the worker at a time."""
+    task.trial.model.check()
     with one_at_a_time:
-        yield _open_road(task.seen)
+        yield _model_on_road(task.trial)
 
 
 def _call_of(policy: Policy) -> Steer:
-    """Return a function that lets a network steer; an ONNX file's gets frames one by one."""
+    """Return a function that lets a network steer.
+
+    A network of an ONNX or LiteRT file, for which policy.model is None, gets frames one by one.
+    """
     if policy.model is None:
 
         def answer_frames(frames: Image) -> Float32Array:
-            answers = [policy.next_answer(frame, ())[0].steering for frame in frames]
-            return np.array(answers, np.float32)
+            steering = []
+            for frame in frames:
+                answer, _ = policy.next_answer(frame, memory=())  # each frame begins a new drive
+                steering.append(answer.steering)
+            return np.array(steering, np.float32)
 
         return answer_frames
     from bcclone.model.recurrent import compile_call
@@ -210,18 +217,20 @@ _CARS_A_TASK = 200
 
 
 def check_by_driving(
-    seen: Seen, returning: ReturningSet, cars: int, seed: int, run: RunKept
+    trial: Trial, returning: ReturningSet, cars: int, seed: int, run: RunKept
 ) -> DrivenCheck:
-    """Drive so many cars from random states inside a set; raises UserError.
+    """Drive cars from random states inside a set; raises UserError.
 
     A state is inside if the eight states of the grid around it belong to the set's core.
+
+    cars: number of cars to drive
     """
     # sorted by the place along the road
     states = sorted(draw_states(returning, cars, seed))
     tasks = []
     for first in range(0, cars, _CARS_A_TASK):
         task_states = states[first : first + _CARS_A_TASK]
-        tasks.append(StatesTask(seen, "drive", tuple(task_states)))
+        tasks.append(StatesTask(trial, "drive", tuple(task_states)))
     results = run(drive_states, tasks, DrivenCheck, "cars")
     return DrivenCheck(
         cars=cars,
@@ -256,7 +265,7 @@ def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, 
         along_m = grid.places_m[0] + length_m * along
         offset_m = grid.offsets_m[-1] * (2 * offset - 1)
         turns = grid.turns[-1] * (2 * turn - 1)
-        cars = Cars(along_m, offset_m, turns, np.abs(offset_m))
+        cars = Cars(along_m, offset_m, turns, nearest_m=np.abs(offset_m))
         inside = returning.inside(cars)
         states = [values[inside].tolist() for values in (along_m, offset_m, turns)]
         drawn += zip(*states, strict=True)
@@ -264,15 +273,8 @@ def draw_states(returning: ReturningSet, count: int, seed: int) -> tuple[State, 
     return tuple(drawn[:count])
 
 
-@dataclass(frozen=True)
-class DrivenTime:
-    """How long a car is driven."""
-
-    least_seconds: float = 0.4  # time before a car may count as having come back
-    most_seconds: float = 10.0  # time after which a car counts as undecided
-
-
-_TIME = DrivenTime()
+_LEAST_SECONDS = 0.4  # time before a car may count as having come back
+_MOST_SECONDS = 10.0  # time after which a car counts as undecided
 _STRAIGHT_DEGREES = 5.0  # largest angle to the road of a car that has come back
 
 
@@ -285,26 +287,26 @@ def drive_states(task: StatesTask) -> DrivenCheck:
     left_the_road: list[State] = []
     frames = 0
     seconds = 0.0
-    with _opened(task) as road:
-        driving = _cars_at_states(road, task.states)
-        while driving and seconds < _TIME.most_seconds:
+    with _opened(task) as model_on_road:
+        driving = _cars_at_states(model_on_road, task.states)
+        while driving and seconds < _MOST_SECONDS:
             # all cars get their steering from one batch, then drive until the next frame
-            steering = road.steering([tracked.car for tracked in driving.values()])
+            steering = model_on_road.steering([tracked.car for tracked in driving.values()])
             frames += len(driving)
             seconds += FRAME_SECONDS
-            may_be_back = seconds >= _TIME.least_seconds - 1e-9  # but for rounding
+            may_be_back = seconds >= _LEAST_SECONDS - 1e-9  # 1e-9: the sum of seconds is rounded
 
             outcomes = {
-                state: _outcome(tracked, answer, may_be_back)
+                state: _drive_on(tracked, answer, may_be_back)
                 for (state, tracked), answer in zip(driving.items(), steering.tolist(), strict=True)
             }
 
             # cars whose outcome is known drive no farther
             came_back += sum(outcome == _BACK for outcome in outcomes.values())
             left_the_road += [state for state, outcome in outcomes.items() if outcome == _LEFT]
-            arrived = [state for state, outcome in outcomes.items() if outcome != _DRIVING]
-            driving = {state: driving[state] for state in driving if state not in arrived}
-            report_progress(len(arrived))
+            decided = [state for state, outcome in outcomes.items() if outcome != _DRIVING]
+            driving = {state: driving[state] for state in driving if state not in decided}
+            report_progress(len(decided))
     report_progress(len(driving))  # the time is over for these
     return DrivenCheck(task.size, came_back, tuple(left_the_road), tuple(driving), frames)
 
@@ -314,7 +316,7 @@ _LEFT = "left the road"
 _DRIVING = "still driving"
 
 
-def _outcome(tracked: TrackedCar, steering: float, may_be_back: bool) -> str:
+def _drive_on(tracked: TrackedCar, steering: float, may_be_back: bool) -> str:
     """Drive a car until the next frame, and return what has become of it."""
     if _advance(tracked, steering):
         return _LEFT
@@ -323,13 +325,15 @@ def _outcome(tracked: TrackedCar, steering: float, may_be_back: bool) -> str:
     return _DRIVING
 
 
-def _cars_at_states(road: SeenRoad, states: Sequence[State]) -> dict[State, TrackedCar]:
+def _cars_at_states(model_on_road: ModelOnRoad, states: Sequence[State]) -> dict[State, TrackedCar]:
     """Return state -> a car in this state."""
     cars = {}
     for state in states:
         along_m, offset_m, _ = state
-        tracked = TrackedCar(road.track, offset_m, along_m)
-        tracked.car = road.car(*state)
+        tracked = TrackedCar(model_on_road.track, offset_m, along_m)
+        # TrackedCar starts a car that stands along the road; this one is at the same place, and has
+        # the turn and speed of the state
+        tracked.car = model_on_road.car(*state)
         cars[state] = tracked
     return cars
 

@@ -24,8 +24,8 @@ from bcclone.research.margin.answers import (
     Answers,
     DrivenCheck,
     RunKept,
-    Seen,
     StatesTask,
+    Trial,
     answer_states,
     check_by_driving,
 )
@@ -377,7 +377,7 @@ def map_margins(
         def run(
             function: Callable[[Any], Any], tasks: Sequence[Any], kind: type, unit: str
         ) -> list[Any]:
-            shown = Shown("mapping", unit, "parts", notify)
+            shown = Shown("mapping", unit, noun="parts", notify=notify)
             kept: FinishedSteps[Any] = FinishedSteps(settings.kept, kind)
             return run_kept(open_workers, function, tasks, kept, shown)
 
@@ -391,11 +391,11 @@ def _map_model(path: Path, track: Track, settings: MarginSettings, run: RunKept)
     """Return the map of a model, checked by driving if the settings ask for it."""
     speed = settings.speed_mph * MPH
     model = InputFile.of(path)
-    seen = Seen(model, settings.preprocess, settings.track, settings.reverse, speed)
-    margins = map_by_answers(track, speed, partial(_answer, seen, run))
+    trial = Trial(model, settings.preprocess, settings.track, settings.reverse, speed)
+    margins = map_by_answers(track, speed, partial(_answer, trial, run))
     if not settings.check:
         return margins
-    check = check_by_driving(seen, margins.returning, settings.check, settings.seed, run)
+    check = check_by_driving(trial, margins.returning, settings.check, settings.seed, run)
     return replace(margins, check=check)
 
 
@@ -416,7 +416,7 @@ def map_by_answers(
 _PLACES_A_TASK = 12  # places along the road whose states make one task of a worker
 
 
-def _answer(seen: Seen, run: RunKept, grid: StateGrid) -> Float32Array:
+def _answer(trial: Trial, run: RunKept, grid: StateGrid) -> Float32Array:
     """Return the steering of a model in each state of a grid, float32 (places, offsets, turns)."""
     places = grid.places_m.tolist()
     offsets = grid.offsets_m.tolist()
@@ -424,7 +424,7 @@ def _answer(seen: Seen, run: RunKept, grid: StateGrid) -> Float32Array:
     tasks = []
     for first in range(0, len(places), _PLACES_A_TASK):
         states = product(places[first : first + _PLACES_A_TASK], offsets, turns)
-        tasks.append(StatesTask(seen, "answer", tuple(states)))
+        tasks.append(StatesTask(trial, "answer", tuple(states)))
     answers = run(answer_states, tasks, Answers, "frames")
     steering = [np.array(answer.steering, np.float32) for answer in answers]
     return np.concatenate(steering).reshape(grid.shape)

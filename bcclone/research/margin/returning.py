@@ -10,7 +10,12 @@ later bend, which the car may not manage, does not count.
 
 The states from which a car never leaves the road, however far it drives, are a greatest fixed
 point: the set begins with all states, and loses those whose stretch ends off the road or outside
-the set, until no more are lost. A car that reaches the end of an open road has not left it.
+the set, until no more are lost.
+
+The places of an open road end with the road, so a car whose first stretch leads beyond the last
+place cannot be followed through a second one. If it stays on the road in the first, it counts as
+inside every set: it comes back, even if it has never been near the middle, and it never leaves the
+road.
 """
 
 from dataclasses import dataclass
@@ -39,7 +44,8 @@ class ReturningSet:
     """Two sets of states of a grid: whether a state is in it, bool (places, offsets, turns)."""
 
     grid: StateGrid
-    # within two stretches, the car comes within NEAR_M of the middle and does not leave the road
+    # within two stretches, the car comes within NEAR_M of the middle and does not leave the road;
+    # in the last stretch of an open road, it need not come near the middle
     returns: BoolArray
     stays: BoolArray  # the car never leaves the road
 
@@ -54,7 +60,7 @@ class ReturningSet:
         straight = len(self.grid.turns) // 2
         ahead = self.returns[:, :, straight]
         offset_step_m = float(self.grid.offsets_m[middle + 1] - self.grid.offsets_m[middle])
-        left = _reach(ahead[:, middle::-1])
+        left = _reach(ahead[:, middle::-1])  # from the middle to the left
         right = _reach(ahead[:, middle:])
         return np.asarray(np.stack([left, right], axis=1) * offset_step_m, np.float64)
 
@@ -70,6 +76,7 @@ class ReturningSet:
         if self.grid.closed:
             mode = "wrap"
         padded = np.pad(self.returns, ((1, 1), (0, 0), (0, 0)), mode=mode)
+        # asarray(), here and below, is for the type checker: it copies nothing
         return np.asarray(binary_erosion(padded, np.ones((3, 3, 3)))[1:-1])
 
     def inside(self, cars: Cars) -> BoolArray:
@@ -89,11 +96,14 @@ class ReturningSet:
 
 
 def _reach(returns: BoolArray) -> npt.NDArray[np.int_]:
-    """Return up to how many steps of the offset from the middle all states come back, (places,).
+    """Return how many steps of the grid lie between the middle and the last offset that comes back.
+
+    From all offsets between the two, the car comes back, too. Integers (places,); 0 where it does
+    not come back even from the middle.
 
     returns: whether a state comes back, (places, offsets) from the middle outwards
     """
-    # -1 for the middle itself
+    # the first of the offsets is the middle itself, which is no step away
     steps = np.logical_and.accumulate(returns, axis=1).sum(axis=1) - 1
     return np.asarray(np.maximum(steps, 0))
 
@@ -151,7 +161,8 @@ def _lands(grid: StateGrid, stretch: int, after: Cars, states: BoolArray, place:
     """
     places = len(grid.places_m)
     landing = place + stretch
-    # a car that reaches the end of an open road counts as inside
+    # beyond the last place of an open road nothing is known: a car that gets there counts as inside
+    # any set
     if landing >= places and not grid.closed:
         return np.ones(states.shape[1:], bool)
     ends = np.full(states.shape[1:], landing % places)
@@ -168,10 +179,11 @@ def _between(
     """
     inside = np.ones(cars.offset_m.shape, bool)
     corners = []
-    for values, row in ((cars.offset_m, grid.offsets_m), (cars.turn, grid.turns)):
-        position = (values - row[0]) / (row[1] - row[0])
-        inside &= _within(position, len(row))
-        corners.append(_neighbours(position, len(row)))
+    for values, axis in ((cars.offset_m, grid.offsets_m), (cars.turn, grid.turns)):
+        # counted in steps of the grid from the first value of the axis
+        position = (values - axis[0]) / (axis[1] - axis[0])
+        inside &= _within(position, len(axis))
+        corners.append(_neighbours(position, len(axis)))
     offsets, turns = corners
     for offset in offsets:
         for turn in turns:
@@ -179,16 +191,19 @@ def _between(
     return inside
 
 
-# a position nearer than this to a value of a row, in distances between two values, is this value
+# a position that is nearer than this to a whole number counts as that number; in steps of the grid
 _EXACT = 1e-6
 
 
 def _within(position: FloatArray, count: int) -> BoolArray:
-    """Return which positions are between the first and the last of so many values; NaN is not."""
+    """Return which positions are from 0 to count - 1; NaN is not."""
     return np.asarray((position >= -_EXACT) & (position <= count - 1 + _EXACT))
 
 
 def _neighbours(position: FloatArray, count: int) -> list[npt.NDArray[np.int_]]:
-    """Return the indices before and after each position; they are equal where it is a value."""
+    """Return the whole numbers before and after each position, limited to 0 to count - 1.
+
+    For a position that is a whole number, both are that number.
+    """
     ends = (np.floor(position + _EXACT), np.ceil(position - _EXACT))
     return [np.clip(np.nan_to_num(end), 0, count - 1).astype(int) for end in ends]

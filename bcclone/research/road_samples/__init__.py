@@ -38,6 +38,7 @@ class RoadSamplesSettings(Checked):
 
     output: Path = setting(Path("roads.h5"), "store to write")
     force: Force = setting(False)
+    # the numbers after a help are the smallest and largest value
     roads: int = setting(300, "number of random roads", 2, 100_000)
     frames: Count = setting(200, "number of frames of each road", 1, 10_000)
     first_road: int = setting(

@@ -118,8 +118,8 @@ def draw_camera(random: Random, radius_m: float, floor: bool) -> AnyCamera:
     else:
         least_xi = min((field - _CAMERAS.pinhole_degrees) / 80.0, 0.6)
         xi = random.uniform(least_xi, 1.1)
-    half = math.radians(field / 2)
-    focal = 0.5 * (cosine(half) + xi) / sine(half)
+    half_field = math.radians(field / 2)
+    focal = 0.5 * (cosine(half_field) + xi) / sine(half_field)
     aspect = log_uniform(random, *_CAMERAS.aspects)
 
     # the camera is tilted so that the horizon is in the upper half of the image: `horizon` is its

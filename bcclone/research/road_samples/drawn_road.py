@@ -233,7 +233,7 @@ def path_of(
 # A road consists of stretches, bends or straights. Lengths are in units of the square root of the
 # radius in metres, so that wide bends are long.
 _STRETCH = (0.6, 5.0)  # shortest and longest stretch; a bend on a floor is up to twice as long
-_LONGEST_STRETCH_PASSED = 6.0  # the first stretch begins at most so far before the road's start
+_LONGEST_STRETCH_PASSED = 6.0  # the first stretch begins at most this far before the road's start
 _STRAIGHT_SHARE = 0.28  # share of straights among the stretches
 _MOST_TURNED = 3.0  # radians from the car's heading; a road that turned more would cross itself
 
@@ -282,7 +282,7 @@ def _running_mean(values: FloatArray, width: int) -> FloatArray:
     return np.asarray((total[width:] - total[:-width]) / width)
 
 
-def _kept_steps() -> list[int]:
+def _line_steps() -> list[int]:
     """Return the steps at which a line has its points: the farther from the car, the fewer."""
     kept = [
         *range(0, _CAR_STEP // 2, 4),
@@ -297,7 +297,7 @@ def _kept_steps() -> list[int]:
         kept.append(step)
 
 
-_KEPT = _kept_steps()
+_LINE_STEPS = _line_steps()
 
 
 def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
@@ -311,18 +311,18 @@ def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
     headings -= headings[_CAR_STEP] + turn
 
     # from a point to the next one, the road has the heading of the step halfway between them
-    between = [(step + following) // 2 for step, following in pairwise(_KEPT)]
-    lengths_m = np.diff(_KEPT) * _STEP_M
+    between = [(step + following) // 2 for step, following in pairwise(_LINE_STEPS)]
+    lengths_m = np.diff(_LINE_STEPS) * _STEP_M
     to_right, to_front = _directions(headings[between])
     right_m = np.concatenate([[0.0], np.cumsum(lengths_m * to_right)])
     ahead_m = np.concatenate([[0.0], np.cumsum(lengths_m * to_front)])
 
     # moved so that the car is at the origin
-    car = _KEPT.index(_CAR_STEP)
+    car = _LINE_STEPS.index(_CAR_STEP)
     right_m = right_m - right_m[car] - offset_m * cosine(turn)
     ahead_m = ahead_m - ahead_m[car] - offset_m * sine(turn)
-    along_m = (np.array(_KEPT) - _CAR_STEP) * _STEP_M
-    return np.stack([right_m, ahead_m, *_directions(headings[_KEPT]), along_m], axis=1)
+    along_m = (np.array(_LINE_STEPS) - _CAR_STEP) * _STEP_M
+    return np.stack([right_m, ahead_m, *_directions(headings[_LINE_STEPS]), along_m], axis=1)
 
 
 def _directions(headings: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -38,7 +38,7 @@ from bcclone.system.task_pool import report_progress
 
 
 class Pose(NamedTuple):
-    """How a car stands on a road, as in start_on()."""
+    """How a car stands on a road; the fields are in the order of start_on()."""
 
     offset_m: float  # to the right of the road's middle
     along_m: float
@@ -63,8 +63,8 @@ class PoseChoice:
 _POSES = PoseChoice()
 
 
-def draw_place(track: Track, random: Random) -> Pose:
-    """Return a place anywhere on a road, nearly half of them near its middle."""
+def draw_pose(track: Track, random: Random) -> Pose:
+    """Return the pose of a car anywhere on a road, nearly half of them near its middle."""
     along_m = track.start_m + track.lap_m * random.random()
     half_m = float(track.widths_m[track.index(along_m)]) / 2
     limit_m = half_m + _POSES.beyond_m - _POSES.half_car_m
@@ -80,7 +80,7 @@ def draw_place(track: Track, random: Random) -> Pose:
 
 @dataclass(frozen=True)
 class Teacher:
-    """How the steering of a frame follows from the place of its car."""
+    """How the steering of a frame follows from the pose of its car."""
 
     bend_m: float = 6.0  # the steering follows the mean curvature of this length of road ahead
     by_turn: float = -0.25  # curvature, 1/m, for each radian to the right of the road
@@ -90,15 +90,15 @@ class Teacher:
 _TEACHER = Teacher()
 
 
-def steering_at(track: Track, place: Pose) -> float:
+def steering_at(track: Track, pose: Pose) -> float:
     """Return the steering, -1 to 1: along the bend ahead, and back to the middle.
 
     The steering turns a car firmly into the road's direction and gently towards the middle, as
     people do when they are off the middle.
     """
-    bend = _mean_curvature(track, place.along_m, 0.0, _TEACHER.bend_m)
-    along = BEND_GAIN * bend + _TEACHER.by_turn * sine(place.turn)
-    return float(steering_of(along + _TEACHER.by_offset * place.offset_m))
+    bend = _mean_curvature(track, pose.along_m, 0.0, _TEACHER.bend_m)
+    along = BEND_GAIN * bend + _TEACHER.by_turn * sine(pose.turn)
+    return float(steering_of(along + _TEACHER.by_offset * pose.offset_m))
 
 
 _CURVATURE_STEP_M = 0.5  # distance between the places whose curvatures are averaged
@@ -127,7 +127,7 @@ class RoadTask:
 
 
 class RoadFrame(NamedTuple):
-    """A prepared image, its steering, and its path; or those of all frames of a road.
+    """A prepared image, its steering, and its path; or the images, steering and paths of a road.
 
     All frames of a road are arrays with the frames as their first axis, and float32 labels.
     """
@@ -181,13 +181,13 @@ def _scene_frames(task: RoadTask, frames: int, random: Random) -> Iterator[RoadF
     for number in range(frames):
         if number % _FRAMES_OF_A_WEATHER == 0:
             renderer = Renderer(road, draw_weather(random, conditions, task.settings))
-        place = draw_place(track, random)
+        pose = draw_pose(track, random)
         seconds = random.uniform(0.0, _CLOCK_SECONDS)
-        frame = renderer.frame(start_on(track, *place), seconds=seconds)
+        frame = renderer.frame(start_on(track, *pose), seconds=seconds)
         # in a drive, the pictures are JPEG files, too
         image = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
-        path = path_of(partial(_mean_curvature, track, place.along_m), place.offset_m, place.turn)
-        yield RoadFrame(image, steering_at(track, place), path)
+        path = path_of(partial(_mean_curvature, track, pose.along_m), pose.offset_m, pose.turn)
+        yield RoadFrame(image, steering_at(track, pose), path)
 
 
 def _draw_sun(random: Random) -> float:

@@ -81,7 +81,9 @@ def make_road_samples(
         rows = _rows(settings, np.concatenate(steering), np.concatenate(paths))
         tables = list(sample_chunks(rows, samples))
         recordings = [_recording_info(settings, number) for number in range(settings.roads)]
-        writer.finish(tables, row_table(rows.drop(columns="label")), [], recordings, samples)
+        row_tables = row_table(rows.drop(columns="label"))
+        no_extras: list[str] = []
+        writer.finish(tables, row_tables, no_extras, recordings, samples)
     validation = sum(int(table["validation"].sum()) for table in tables)
     return RoadSamplesResult(
         output=settings.output,
@@ -107,8 +109,14 @@ def _check(settings: RoadSamplesSettings) -> None:
 
 def _recording_info(settings: RoadSamplesSettings, number: int) -> RecordingInfo:
     """Return how the store names a road, as if the road were a recording."""
-    # no checksum of a log, no unusable rows, one episode
-    return RecordingInfo(Path(settings.road(number)), "", settings.frames, 0, 1, _DIALECT)
+    return RecordingInfo(
+        path=Path(settings.road(number)),
+        sha256="",  # there is no log
+        rows=settings.frames,
+        bad_rows=0,
+        episodes=1,
+        dialect=_DIALECT,
+    )
 
 
 def _rendered(

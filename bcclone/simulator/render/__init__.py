@@ -18,7 +18,7 @@ from bcclone.simulator.render.cards import draw_cards
 from bcclone.simulator.render.coloring import color, draw_coloring
 from bcclone.simulator.render.drops import draw_drops
 from bcclone.simulator.render.faces import draw_faces
-from bcclone.simulator.render.inputs import Canvas, Eye, blank_canvas, surface_of
+from bcclone.simulator.render.inputs import Canvas, Eye, bonnet_canvas, surface_of
 from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.render.surface import (
     CAR,
@@ -121,11 +121,12 @@ class Renderer:
         air = self._air
         if self.conditions.night_cycle:
             air = air_of(self.conditions, seconds)
-        canvas = blank_canvas(self._height, self._width)
+        canvas = bonnet_canvas(self._height, self._width)
 
         cast(eye, self._surface, air, canvas)
         draw_faces(eye, self.scene.faces, self._surface, air, canvas)
         draw_cards(eye, self.scene.cards.placements, self.scene.pictures, air, canvas)
+        # the canvas began with the bonnet's depth and label, so that only its colours are left
         canvas.picture.reshape(-1, 3)[bonnet_pixels.places] = bonnet_pixels.colors
         if self._coloring is not None:
             color(canvas.picture, canvas.labels, self._coloring)
@@ -147,10 +148,11 @@ class Renderer:
 
     def _draw_weather(self, canvas: Canvas, air: Air, camera: str, seconds: float) -> None:
         """Draw rain and snow; their drops differ from camera to camera."""
-        # a whole number for each camera and each 1/50 s, shorter than the time between two frames
-        drops_per_second = 50
+        # a whole number for each camera and each 1/50 s, which is shorter than the time between two
+        # frames; the drops change from one number to the next
+        moments_per_second = 50
         cameras = list(MOUNTS)
-        moment = round(seconds * drops_per_second) * len(cameras) + cameras.index(camera)
+        moment = round(seconds * moments_per_second) * len(cameras) + cameras.index(camera)
         light = air.daylight + air.headlights
         draw_drops(canvas.picture, self.conditions.rain, self.conditions.snow, light, moment)
 

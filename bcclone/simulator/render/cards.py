@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from bcclone.simulator.render.surface import (
     OBJECT,
-    SOURCES,
+    SOURCES_CHECKSUM,
     drawing,
     headlight_beam,
     light_at,
@@ -20,7 +20,7 @@ _MIN_PX = 0.7  # a card that is less high in the picture is not drawn
 _OPAQUE = 128  # smallest alpha, of 255, of a texel that is drawn; the others are holes
 
 
-@drawing(cache=True, sources=SOURCES)
+@drawing(cache=True, sources=SOURCES_CHECKSUM)
 def draw_cards(eye: Any, placements: Any, pictures: Any, air: Any, canvas: Any) -> None:
     """Draw what the cards show nearer than the canvas's depths, and update depths and labels.
 

@@ -45,7 +45,7 @@ def draw_coloring(seed: int) -> Float32Array:
 
     The car's own bonnet stays as it is.
     """
-    randomness = np.random.default_rng([seed, 21])
+    randomness = np.random.default_rng([seed, 21])  # 21: random numbers that nothing else uses
     factors = np.ones((CAR + 1, 3), np.float32)
     for label, brightness in _BRIGHTNESS.items():
         factors[label] = _random_factors(randomness, brightness)
@@ -65,6 +65,7 @@ def color(picture: Image, labels: Image, factors: Float32Array) -> None:
 
 def _random_factors(randomness: Random, brightness: _Brightness) -> Float32Array:
     """Return random factors of red, green and blue, float32 (3,)."""
-    total = brightness.mean + brightness.deviation * normals(randomness)
+    # logarithms of the factors: one number for all channels, and one for each
+    logarithm = brightness.mean + brightness.deviation * normals(randomness)
     tints = _TINT * normals(randomness, (3,))
-    return exponentials((total + tints).astype(np.float32))
+    return exponentials((logarithm + tints).astype(np.float32))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.simulator.render.surface import RGB, SOURCES, drawing
+from bcclone.simulator.render.surface import RGB, SOURCES_CHECKSUM, drawing
 
 # numbers of drops at full strength, in a picture of 160 x 320 pixels
 _STREAKS = 420
@@ -22,7 +22,7 @@ _SNOW_COVER = 0.85  # the same of a flake
 _DARKEST = 0.25  # smallest brightness of drops, in the darkest night
 
 
-@drawing(cache=True, sources=SOURCES)
+@drawing(cache=True, sources=SOURCES_CHECKSUM)
 def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int) -> None:
     """Draw streaks of rain and flakes of snow.
 

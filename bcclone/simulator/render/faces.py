@@ -14,7 +14,7 @@ from bcclone.simulator.render.surface import (
     GROUND,
     OBJECT,
     RGB,
-    SOURCES,
+    SOURCES_CHECKSUM,
     drawing,
     headlight_beam,
     level_of,
@@ -49,7 +49,7 @@ class _Face(NamedTuple):
     v: float
 
 
-@drawing(cache=True, sources=SOURCES)
+@drawing(cache=True, sources=SOURCES_CHECKSUM)
 def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> None:
     """Draw what the faces show nearer than the canvas's depths, and update depths and labels.
 

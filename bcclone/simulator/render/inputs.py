@@ -33,7 +33,7 @@ class Canvas(NamedTuple):
     labels: Image  # what each pixel shows, uint8 (rows, columns)
 
 
-def blank_canvas(height: int, width: int) -> Canvas:
+def bonnet_canvas(height: int, width: int) -> Canvas:
     """Return a canvas with the bonnet's depth and label everywhere."""
     shape = height, width
     # the picture needs no values: the ground, the sky and the bonnet's colours fill all of it

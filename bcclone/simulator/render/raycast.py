@@ -11,7 +11,7 @@ from bcclone.simulator.render.ground_color import GroundPixel, ground_color, sky
 from bcclone.simulator.render.meet import NEAR_M, Hit, Ray, meet
 from bcclone.simulator.render.surface import (
     SKY,
-    SOURCES,
+    SOURCES_CHECKSUM,
     drawing,
     headlight_beam,
     light_at,
@@ -25,7 +25,7 @@ _MAX_STRETCH = 40.0  # largest length of a pixel on the ground, over its width
 _NOTHING_M = 1e9  # depth of the sky in the canvas
 
 
-@drawing(cache=True, sources=SOURCES)
+@drawing(cache=True, sources=SOURCES_CHECKSUM)
 def cast(eye: Any, surface: Any, air: Any, canvas: Any) -> None:
     """Draw ground and sky, and set the depth and the label of each pixel but the bonnet's."""
     rows, columns = canvas.depths_m.shape

@@ -3,8 +3,9 @@
 The other compiled modules of the renderer call these functions. Colours are RGB, 0 to 255. Depths
 are metres along the camera's axis.
 
-A function that takes a Surface or a Canvas for each ray is inlined (inline="always"): a call would
-hand over every field of these tuples.
+Functions of the renderer that take a Surface or a Canvas (inputs.py) for each ray are inlined
+(inline="always"): a call would copy every field of these tuples. Some short functions are inlined,
+too.
 """
 
 import math
@@ -37,7 +38,8 @@ COMPILED_MODULES = (
     "bcclone.simulator.render.road",
     "bcclone.simulator.render.surface",
 )
-SOURCES = source_checksum(COMPILED_MODULES)
+# changes with these modules, so that Numba compiles them anew (bcclone/system/compiled.py)
+SOURCES_CHECKSUM = source_checksum(COMPILED_MODULES)
 
 # How functions of the renderer are compiled: no number in them is infinite (FINITE), and nothing is
 # divided by 0, so divisions need no check ("numpy")

@@ -84,17 +84,20 @@ _HALF_CAR_M = 0.9  # half the width of a car
 
 
 class Obstacles:
-    """The trees and walls of a scene; they tell of a crash, but do not stop the car."""
+    """The trees and walls of a scene; they tell of a crash, but do not stop the car.
 
-    def __init__(self, scene: Scene) -> None:
-        self._track = scene.track
+    track: the scene's track in the direction in which the car drives
+    """
+
+    def __init__(self, scene: Scene, track: Track) -> None:
+        self._track = track
         trees = scene.cards.placements[: scene.cards.trees, [0, 2]]
         self._trees = cKDTree(trees) if len(trees) else None
 
     def hit(self, x: float, z: float, position: TrackPosition) -> bool:
         """Return whether a car at x, z touches something.
 
-        position: the car's position on the track, driven in either direction
+        position: the car's position on the track
         """
         if self._trees is not None and self._trees.query((x, z))[0] < _TREE_M:
             return True

@@ -189,6 +189,7 @@ def _mountain(track: Track, seed: int) -> Ground:
     )
     heights = _with_road(hills, road)
 
+    # two colours, each with two of the four patterns of patches
     cover = mixed_patches(grid, seed, (_MEADOW, _LEAVES, _MEADOW, _LEAVES))
     cover = stone_on_slopes(cover, heights, _CLIFF, steep=0.7)
     dark = (walls > 0.9)[..., None] & (slope_of(heights) > 1.2)[..., None]

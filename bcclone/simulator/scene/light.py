@@ -41,7 +41,7 @@ def bake_light(heights_m: Float32Array, on_road: BoolArray, sun: FloatArray) -> 
     facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / steepness
     light = np.clip(facing / sun[1], 0, FULL_LIGHT).astype(np.float32)
     light[on_road] = 1.0
-    return np.asarray(light * blur(hide_from_sun(heights_m, sun), 5), np.float32)
+    return np.asarray(light * blur(sunlight_past_hills(heights_m, sun), 5), np.float32)
 
 
 _BETWEEN_DISCS_M = 1.5  # distance between the discs that make up a tree's shadow
@@ -80,7 +80,7 @@ _STEP_M = 2.0  # distance on the ground between two points of the line towards t
 _REACH_M = 120.0  # greatest length of a hill's shadow
 
 
-def hide_from_sun(heights_m: Float32Array, sun: FloatArray) -> Float32Array:
+def sunlight_past_hills(heights_m: Float32Array, sun: FloatArray) -> Float32Array:
     """Return the fraction of sunlight on each cell: IN_SHADOW behind hills, 1 elsewhere.
 
     A line goes from every cell towards the sun, in steps. If the line meets a hill, the cell is in

@@ -43,14 +43,21 @@ class _Growth:
 
 # surroundings of a designed road -> what grows there
 _GROWTHS = {
-    "meadow": _Growth(PINES, (6.0, 14.0), 90, 120),
-    "forest": _Growth(PINES, (8.0, 22.0), 700, 150),
-    "desert": _Growth(PALMS, (4.0, 8.0), 25, 60),
-    "rock": _Growth(PINES, (5.0, 10.0), 40, 80),
-    "water": _Growth(PALMS, (6.0, 11.0), 120, 100),
-    "town": _Growth(PINES, (5.0, 9.0), 60, 40),
+    "meadow": _Growth(PINES, (6.0, 14.0), tree_count=90, clump_count=120),
+    "forest": _Growth(PINES, (8.0, 22.0), tree_count=700, clump_count=150),
+    "desert": _Growth(PALMS, (4.0, 8.0), tree_count=25, clump_count=60),
+    "rock": _Growth(PINES, (5.0, 10.0), tree_count=40, clump_count=80),
+    "water": _Growth(PALMS, (6.0, 11.0), tree_count=120, clump_count=100),
+    "town": _Growth(PINES, (5.0, 9.0), tree_count=60, clump_count=40),
 }
-_MOUNTAIN_GROWTH = _Growth(PALMS, (6.0, 11.0), 420, 220, trees_to_m=90.0, bushes_to_m=70.0)
+_MOUNTAIN_GROWTH = _Growth(
+    PALMS,
+    (6.0, 11.0),
+    tree_count=420,
+    clump_count=220,
+    trees_to_m=90.0,
+    bushes_to_m=70.0,
+)
 
 
 def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
@@ -124,9 +131,9 @@ def _tree(
 ) -> _Card:
     """Return a tree at a place. kinds: the kinds of cards to choose from."""
     x, z = place
-    width = _PALM_WIDTH if kinds is PALMS else _PINE_WIDTH
+    width_share = _PALM_WIDTH if kinds is PALMS else _PINE_WIDTH
     kind = int(randomness.choice(kinds))
-    return x, ground.height_at(x, z), z, height_m, height_m * width, kind
+    return x, ground.height_at(x, z), z, height_m, height_m * width_share, kind
 
 
 _BUSH_WIDTH = 1.7  # as a multiple of its height

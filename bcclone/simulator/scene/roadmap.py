@@ -195,7 +195,8 @@ def _border_light(ahead: FloatArray, sun: FloatArray) -> Float32Array:
 
     ahead: the road's direction, x and z, (metres, 2)
     """
-    # how far the sun stands to the right of the road; the left border faces right, the right left
+    # how far the sun stands to the right of the road; the left border faces to the right, and the
+    # right border to the left
     facing_right = sun[0] * ahead[:, 1] - sun[2] * ahead[:, 0]
     steepness = math.sqrt(1 + _BORDER_SLOPE * _BORDER_SLOPE)
     light = []

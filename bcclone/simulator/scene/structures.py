@@ -104,7 +104,7 @@ def _lake_walls(track: Track) -> list[FloatArray]:
     faces = []
     for side in (-1, 1):
         line = _line_beside(track, side * _LAKE_WALL_M, start_m, end_m)
-        faces += _wall(line, -3.0, 0.85, BLACK_WALL)
+        faces += _wall(line, below_m=-3.0, above_m=0.85, material=BLACK_WALL)
     return faces
 
 
@@ -131,9 +131,10 @@ def _mountain_deck(track: Track) -> list[FloatArray]:
         # the texture of the surface is the road, which lies along and across the centre line
         texture_at = (distances_m[segment], -_DECK_HALF_WIDTH_M)
         faces.append(_face(corner, ahead, across, DECK, texture_at))
+        # seen from below, so its edges change places
         faces.append(_face(corner - thickness, across, ahead, DARK))
     for line in (left, right):
-        faces += _wall(line, -_DECK_THICKNESS_M, _LOW_WALL_HEIGHT_M, STONE)
+        faces += _wall(line, below_m=-_DECK_THICKNESS_M, above_m=_LOW_WALL_HEIGHT_M, material=STONE)
     return faces
 
 
@@ -159,8 +160,13 @@ def _guard_walls(track: Track, ground: Ground) -> list[FloatArray]:
             falls_away = ground.heights_m[ground.grid.cell(x, z)] < y - 1.5
             if falls_away or side * bend < -1 / _SHARP_RADIUS_M:
                 line = _line_beside(track, side * _GUARD_WALL_M, start_m, end_m)
-                faces += _wall(line, -0.5, _LOW_WALL_HEIGHT_M, STONE)
+                faces += _low_wall(line)
     return faces
+
+
+def _low_wall(foot: FloatArray) -> list[FloatArray]:
+    """Return a low wall of stone whose foot is half a metre in the ground."""
+    return _wall(foot, below_m=-0.5, above_m=_LOW_WALL_HEIGHT_M, material=STONE)
 
 
 # Designed roads
@@ -184,10 +190,10 @@ def _barriers(track: Track) -> list[FloatArray]:
             continue
         line = _line_beside(track, side * _barriers_m(track.road), 0.0, end_m)
         if look.barriers == "wall":
-            faces += _wall(line, -0.5, _LOW_WALL_HEIGHT_M, STONE)
+            faces += _low_wall(line)
         else:
             rail = line + (0.0, _RAIL_FROM_M, 0.0)
-            faces += _wall(rail, 0.0, _RAIL_HEIGHT_M, RAIL)
+            faces += _wall(rail, below_m=0.0, above_m=_RAIL_HEIGHT_M, material=RAIL)
     return faces
 
 
@@ -204,10 +210,11 @@ _HOUSE_DEPTH_M = 8.0  # length of a gable
 
 def _houses(track: Track) -> list[FloatArray]:
     """Return the fronts and the gables of houses along both sides of a road through a town."""
+    # 31: other random numbers than those of other choices with the same seed
     randomness = np.random.default_rng([track.road.look.seed, 31])
     faces = list[FloatArray]()
 
-    def at(along_m: float, cross_track_m: float) -> FloatArray:
+    def point_at(along_m: float, cross_track_m: float) -> FloatArray:
         return np.array(track.point(along_m, cross_track_m)[:3])
 
     for side in (-1, 1):
@@ -225,14 +232,14 @@ def _houses(track: Track) -> list[FloatArray]:
 
             # its front, and the two gables beside it
             end_m = along_m + length_m
-            front_start = at(along_m, front_m)
-            front_end = at(end_m, front_m)
+            front_start = point_at(along_m, front_m)
+            front_end = point_at(end_m, front_m)
             feet = (
                 (front_start, front_end),
-                (front_start, at(along_m, back_m)),
-                (front_end, at(end_m, back_m)),
+                (front_start, point_at(along_m, back_m)),
+                (front_end, point_at(end_m, back_m)),
             )
             for foot in feet:
-                faces += _wall(np.array(foot), -2.0, height_m, material)
+                faces += _wall(np.array(foot), below_m=-2.0, above_m=height_m, material=material)
             along_m += length_m + 2.0 + 14.0 * randomness.random()
     return faces

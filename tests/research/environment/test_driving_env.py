@@ -121,6 +121,16 @@ def test_a_crash_ends_an_episode(make):
     assert drive(env, 1)[4]["crash"] is False
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_walls_of_the_bridge_stand_on_the_bridge_in_both_directions(make, reverse):
+    env = make(reverse=reverse, limit_m=14.0)
+    bridge_m = sum(env.unwrapped.track.road.bridge) / 2
+    elsewhere_m = env.unwrapped.track.lap_m - bridge_m
+    for start_m, crashes in ((bridge_m, True), (elsewhere_m, False)):
+        info = drive(env, 1, options={"start_m": start_m, "offset_m": 5.5})[4]
+        assert info["crash"] is crashes
+
+
 def test_laps_driven_by_an_expert_end_an_episode(make):
     env = make("Road", road="random:2:length=300,hills=0", laps=0.5).unwrapped
     env.reset(seed=0)

@@ -14,7 +14,7 @@ from bcclone.evaluation.worker_model import InputFile
 from bcclone.model.model_file import save_model
 from bcclone.model.policy import load_policy
 from bcclone.research.margin import MarginSettings
-from bcclone.research.margin.answers import Seen, SeenRoad
+from bcclone.research.margin.answers import ModelOnRoad, Trial
 from bcclone.research.margin.margins import map_margins
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT, calibrated, command, made_once, result_of, run_script
@@ -97,21 +97,23 @@ def test_the_map_is_the_same_in_any_number_of_processes_and_after_a_kill(road, t
 @pytest.mark.parametrize("gain", [1.0, 0.4])
 def test_batches_answer_as_a_drive_does_but_for_rounding(road, gain, tmp_path):
     model = calibrated(MODEL, tmp_path / "calibrated.h5", gain, 0.1 * (1 - gain))
-    seen = Seen(InputFile.of(model), None, str(road), False, 20 * MPH)
-    shown = SeenRoad(seen)
+    trial = Trial(InputFile.of(model), None, str(road), False, 20 * MPH)
+    model_on_road = ModelOnRoad(trial)
     cars = [
-        shown.car(70.0 + place, offset, 0.1)
+        model_on_road.car(70.0 + place, offset, 0.1)
         for place in range(0, 20, 5)
         for offset in (-2.0, 0.0, 1.5)
     ]
     policy = load_policy(model)
-    single = np.array([policy.next_answer(shown.image(car), ())[0].steering for car in cars])
-    assert np.abs(shown.steering(cars) - single).max() < 1e-6
+    single = np.array(
+        [policy.next_answer(model_on_road.image(car), ())[0].steering for car in cars]
+    )
+    assert np.abs(model_on_road.steering(cars) - single).max() < 1e-6
 
 
 def test_a_network_of_several_frames_is_refused(untrained_window_model, road):
     with pytest.raises(UserError, match="several frames, expected a network of single ones"):
-        SeenRoad(Seen(InputFile.of(untrained_window_model), None, str(road), False, 9.0))
+        ModelOnRoad(Trial(InputFile.of(untrained_window_model), None, str(road), False, 9.0))
 
 
 def test_a_missing_model_and_a_road_that_is_none_are_refused(tmp_path):

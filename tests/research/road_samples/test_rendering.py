@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bcclone.research.road_samples import RoadSamplesSettings
-from bcclone.research.road_samples.rendering import Pose, draw_place, draw_weather, steering_at
+from bcclone.research.road_samples.rendering import Pose, draw_pose, draw_weather, steering_at
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
@@ -84,7 +84,7 @@ def test_a_car_that_steers_so_returns_to_the_middle_and_cuts_only_sharp_bends(
 
 def test_places_are_all_over_the_road():
     track, random = load_track(ROAD), np.random.default_rng(0)
-    places = [draw_place(track, random) for _ in range(500)]
+    places = [draw_pose(track, random) for _ in range(500)]
     offsets = np.array([one.offset_m for one in places])
     limit_m = track.locate(*track.line[0]).limit_m
     assert np.abs(offsets).max() < limit_m + 1.5
