@@ -11,6 +11,12 @@ import numpy as np
 
 from bcclone.diagnosis.advice import Coverage
 from bcclone.diagnosis.camera_faults import camera_pose, direction, exchanged_cameras
+from bcclone.diagnosis.control_faults import (
+    clipped,
+    constant_steering,
+    constant_throttle,
+    few_steps,
+)
 from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.findings import Diagnosis, Finding, recording_name
 from bcclone.diagnosis.frame_figures import ReadFrame, RecordingFigures
@@ -18,12 +24,6 @@ from bcclone.diagnosis.heading import BACKWARDS, is_trusted
 from bcclone.diagnosis.picture_faults import connected_pieces, foreign_pictures, unusable_pictures
 from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.diagnosis.row_faults import clock_jumps, rows_of_the_log, unusable_rows
-from bcclone.diagnosis.steering_faults import (
-    clipped,
-    constant_steering,
-    constant_throttle,
-    few_steps,
-)
 from bcclone.diagnosis.turn_faults import (
     MAX_LAG_ERROR,
     biased,
