@@ -11,6 +11,7 @@ import pytest
 from bcclone.diagnosis.advice import Coverage, advise
 from bcclone.diagnosis.agreement import Agreement
 from bcclone.diagnosis.check import check
+from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.heading import focus_of_expansion
 from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.system.opencv import cv2
@@ -263,3 +264,10 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_pat
     alone = run_script("preprocess.py", wrong, "--check", code=1).stdout
     assert "fault     no-images: none of the" in alone
     assert "record next" not in alone
+
+
+def test_nothing_agrees_where_every_row_is_of_a_part_that_disagrees(recorded):
+    evidence = Evidence(recorded.log, recorded.frames.figures, lambda row: None)
+    assert evidence.agreement is not None
+    every_row = [(1, len(recorded.rows))]
+    assert evidence.without(every_row).agreement is None
