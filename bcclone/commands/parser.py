@@ -10,6 +10,7 @@ from typing import Any, NoReturn, get_args, get_origin
 from bcclone.commands.options import Command, Declared
 from bcclone.system.errors import printable
 from bcclone.system.location import as_local
+from bcclone.system.parent_process import ERROR, tell_parent
 from bcclone.system.settings import Setting, option_of, type_of
 
 # type of a value without a unit -> its placeholder in --help
@@ -20,6 +21,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors, which repeat what the user typed, contain no control characters."""
 
     def error(self, message: str) -> NoReturn:
+        tell_parent(ERROR, printable(message))
         super().error(printable(message))
 
 

@@ -39,6 +39,7 @@ from bcclone.drive.run_folder import RunRow
 from bcclone.drive.stats import DriveStats, HistoryPoint
 from bcclone.drive.wheel import PageHands
 from bcclone.model.policy import Policy
+from bcclone.system.parent_process import CAR_CONNECTED, tell_parent
 from bcclone.web.access import SOCKETIO_PATH
 from bcclone.web.web_server import WebServer, WSGIApp
 from bcclone.web.websocket import BadHandshake, Websocket
@@ -148,6 +149,7 @@ class DriveService:
             if self.arbiter.driving_sid != before:
                 if before is None:
                     self._notify("a car is connected")
+                    tell_parent(CAR_CONNECTED)
                 else:
                     self._notify("another car is connected, and drives")
             # a reply is recorded and counted also if it cannot be sent because its client has gone
