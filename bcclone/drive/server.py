@@ -114,8 +114,7 @@ def _serve(
         check_run_folder(settings.run_folder, settings.append)
     host = load_host(settings.async_mode)
     access = Access(settings.host, settings.token, settings.allow_from)
-    if settings.async_mode == "eventlet":
-        _note_end_of_eventlet(notify)
+    _note_how_long_supported(settings.async_mode, notify)
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
         # a Ctrl-C here is not lost, even where an import or TensorFlow swallows it
         with keeping_interrupts():
@@ -166,7 +165,9 @@ def _serve(
     )
 
 
-def _note_end_of_eventlet(notify: Notify) -> None:
+def _note_how_long_supported(async_mode: str, notify: Notify) -> None:
+    if async_mode != "eventlet":
+        return
     line = (
         "note: eventlet and this mode are supported until April 2027; "
         "leave --async-mode out to use threads"
