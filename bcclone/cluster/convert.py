@@ -1,7 +1,7 @@
 """Convert recordings to a store of either kind: one file, or a folder of shards.
 
-This is bcclone.convert, and the function behind `bcclone preprocess`. It stands in this room because
-a room of the line, such as dataset, knows no shards.
+This is bcclone.convert, and the function behind `bcclone preprocess`. It stands in this room, since
+a room of the line, such as dataset, knows nothing of a conversion into shards.
 """
 
 from typing import TYPE_CHECKING

@@ -232,8 +232,8 @@ class PreprocessSettings(Checked):
         option="test-recording",
     )
     preprocessing: "Preprocessing | None" = None  # for programs, instead of the text `preprocess`
-    # name of a field of SampleSettings -> value. A SampleSettings would have a value for every field;
-    # here, those that are not named keep the value of the store that is added to, or their default
+    # name of a field of SampleSettings -> value; a field that is not named has its value in the store
+    # that is added to, or its default. So this is no SampleSettings, which has a value for every one
     samples: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
