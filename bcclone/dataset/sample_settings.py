@@ -232,8 +232,7 @@ class PreprocessSettings(Checked):
         option="test-recording",
     )
     preprocessing: "Preprocessing | None" = None  # for programs, instead of the text `preprocess`
-    # name of a field of SampleSettings -> value; a field that is not named has its value in the store
-    # that is added to, or its default. So this is no SampleSettings, which has a value for every one
+    # name of a field of SampleSettings -> value; fields that are not named have their defaults
     samples: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
