@@ -128,7 +128,7 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
         from bcclone.editor.editor_page import serve_page
 
         serve_page(settings.recording, page, opening.browser, given.say)
-        return Result({"recording": settings.recording}, None)
+        return Result({"recording": settings.recording}, text=None)
 
     from bcclone.exchange.edited_tub import open_edited
 

@@ -153,8 +153,8 @@ class DriveService:
                 else:
                     self._notify("another car is connected, and drives")
             # a reply is recorded and counted also if it cannot be sent because its client has gone
-            if reply.after:
-                self._sleep(reply.after)
+            if reply.delay_seconds:
+                self._sleep(reply.delay_seconds)
             seconds = None
             try:
                 seconds = car.send(reply)
@@ -184,10 +184,11 @@ class DriveService:
             self.stats.answered(sid, reply, seconds)
         except Exception:
             logger.exception("an answer could not be recorded or counted")
-        after = self.stats.first_answer_seconds
-        if is_first and seconds is not None and after is not None:
+        first_answer_seconds = self.stats.first_answer_seconds
+        if is_first and seconds is not None and first_answer_seconds is not None:
             self._notify(
-                f"first frame answered in {seconds * 1000:.1f} ms, {after:.1f} s after the start"
+                f"first frame answered in {seconds * 1000:.1f} ms, "
+                f"{first_answer_seconds:.1f} s after the start"
             )
 
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -271,7 +272,10 @@ class DrivePage(PageSession):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         contents = PageContents(
-            "drive.py", "bcclone drive model.h5", DriveSettings.port, has_model=True
+            program="drive.py",
+            command="bcclone drive model.h5",
+            port=DriveSettings.port,
+            has_model=True,
         )
         if isinstance(policy, Policy):
             sees = policy.preprocessing.describe()
