@@ -1,7 +1,7 @@
 """What `import bcclone` offers; __init__.py reads this file, and loads a name when asked for it."""
 
 from .cluster.cluster_settings import ShardingSettings as ShardingSettings
-from .commands.data import convert as convert
+from .cluster.convert import convert as convert
 from .dataset.answer import Answer as Answer
 from .dataset.preprocessing import Preprocessing as Preprocessing
 from .dataset.sample_settings import PreprocessSettings as PreprocessSettings

@@ -21,6 +21,7 @@ from bcclone.commands.parser import make_parser
 from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.json_values import to_json
+from bcclone.system.parent_process import ERROR, INTERRUPTED, tell_parent
 from bcclone.system.settings import SettingError
 from bcclone.system.settings_file import key_of
 from bcclone.system.version import __version__
@@ -121,6 +122,7 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         left = str(interrupt) or command.left_behind(given)
+        tell_parent(INTERRUPTED)
         print(printable(f"\ninterrupted: {left}"), file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has closed it
@@ -130,6 +132,7 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
         if common.debug:
             traceback.print_exc()
         text, code = _describe(error)
+        tell_parent(ERROR, printable(text))
         print(f"error: {printable(text)}", file=sys.stderr)
     return code
 

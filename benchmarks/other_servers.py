@@ -22,6 +22,7 @@ from bcclone.drive.protocol import Control, event_text, format_steer
 from bcclone.drive.server import exit_when_stdin_closes, serve_policy
 from bcclone.model.policy import Policy, window_after
 from bcclone.simulator.unity_websocket import text_frames
+from bcclone.system.parent_process import LISTENING, tell_parent
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.web.web_server import listen
 from bcclone.web.websocket import Websocket
@@ -92,7 +93,7 @@ def main() -> int:
     fast, (jpeg, *_) = load_policy(arguments.model), rendered_frames()
     fast.answer(decode_jpeg(jpeg))
     with listen("127.0.0.1", arguments.port) as listener:
-        print(f"listening on 127.0.0.1:{listener.getsockname()[1]};", flush=True)
+        tell_parent(LISTENING, listener.getsockname()[1])
         while True:
             with listener.accept()[0] as connection:
                 answer_all(fast, jpeg, connection)

@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from bcclone.cluster.cluster_settings import ShardingSettings
+from bcclone.cluster.convert import convert
 from bcclone.commands.options import Browser, Common, Given, Result, SettingsFile, command, notify
-from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
+from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.editor.page_settings import PageSettings
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.system.errors import UserError
@@ -15,10 +15,6 @@ from bcclone.system.hardware import has_browser
 from bcclone.system.json_values import names_of
 from bcclone.system.settings import argument, setting
 from bcclone.system.settings_file import read_settings_file
-
-if TYPE_CHECKING:
-    from bcclone.dataset.conversion import Conversion
-    from bcclone.system.progress import Notify
 
 
 @dataclass(frozen=True)
@@ -82,17 +78,6 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     return Result.of(result, notes=notes)
 
 
-def convert(settings: PreprocessSettings, notify: "Notify" = lambda line: None) -> "Conversion":
-    """Convert recordings to a store: a folder of shards if ShardingSettings say so, or one file."""
-    if isinstance(settings, ShardingSettings) and settings.is_sharded:
-        from bcclone.cluster.sharded_conversion import convert as convert_into_shards
-
-        return convert_into_shards(settings, notify)
-    from bcclone.dataset.conversion import convert as convert_into_file
-
-    return convert_into_file(settings, notify)
-
-
 def _check(inputs: Sequence[str]) -> Result:
     """Report the faults of recordings; the exit code is 1 for faults, 2 for an unreadable log."""
     from bcclone.diagnosis.advice import advise
@@ -143,7 +128,7 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
         from bcclone.editor.editor_page import serve_page
 
         serve_page(settings.recording, page, opening.browser, given.say)
-        return Result({"recording": settings.recording}, None)
+        return Result({"recording": settings.recording}, text=None)
 
     from bcclone.exchange.edited_tub import open_edited
 

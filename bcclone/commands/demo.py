@@ -77,7 +77,8 @@ def demo(settings: DemoSettings) -> Result:
             drive / "figures.json", dict[str, Any], "the figures of a drive", remedy
         )
         result = DemoResult(steps, figures, settings.folder / "index.html")
-        result.write_page(1.5 * settings.record_laps, settings.epochs)
+        recorded_laps = 1.5 * settings.record_laps  # half as many as these were added in reverse
+        result.write_page(recorded_laps, settings.epochs)
     return Result.of(result, wrote=[result.page], code=int(not result.on_the_road))
 
 
@@ -116,7 +117,7 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     ]
     # a tenth of a lap is enough for a clip of ten seconds
     look = f"{record} --laps {min(0.1, settings.record_laps)}"
-    # with the usual dropout of 0.5, so few epochs would not be enough: lab log, 2026-11-25
+    # with the usual dropout of 0.5, the training would need more epochs: lab log, 2026-11-25
     train = f"model --epochs {settings.epochs} --dropout 0.15 --name demo -o"
     evaluate = f"evaluate --laps {settings.laps} --speed {settings.speed_mph} -o"
     clip = "video --overlay -o"

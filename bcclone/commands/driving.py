@@ -44,7 +44,7 @@ def drive(given: Given, settings: DriveSettings, ending: ServerEnding) -> Result
         notify(recorded)
         if result.recorded:
             notify(f"next: {shown_command('video', result.folder)}")
-    return Result(result, None)
+    return Result(result, text=None)
 
 
 @command(ClipSettings)

@@ -47,11 +47,10 @@ def export(given: Given, chosen: Exported) -> Result:
     """
     from bcclone.system.hdf5_file import kind_of
 
-    is_model, source = chosen.to in FORMATS, Path(chosen.source)
-    given.refuse(
-        ExportSettings if is_model else ExportModelSettings,
-        f"has no effect with --to {chosen.to}; leave it out",
-    )
+    is_model = chosen.to in FORMATS
+    source = Path(chosen.source)
+    without_effect = ExportSettings if is_model else ExportModelSettings
+    given.refuse(without_effect, f"has no effect with --to {chosen.to}; leave it out")
     if is_model and source.is_dir():
         raise UserError(
             f"{source}: a folder, expected a model file; recordings go --to "
@@ -74,7 +73,7 @@ def export(given: Given, chosen: Exported) -> Result:
         f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
         f"{number_of(result.episodes, 'episode')}, cameras {', '.join(result.cameras)}, "
         f"{len(result.skipped)} left out; it took {result.seconds:.1f} s",
-        [f"left out: {line}" for line in result.skipped[:_SHOWN_SKIPS]],
+        notes=[f"left out: {line}" for line in result.skipped[:_SHOWN_SKIPS]],
     )
 
 
@@ -92,7 +91,8 @@ def import_(settings: ImportSettings) -> Result:
     else:
         from bcclone.exchange.recording_import import import_recording as read
 
-    result, notes = read(settings), []
+    result = read(settings)
+    notes = []
     if result.converted:
         is_framed = settings.framing or settings.steering
         how = f"framed by {settings.framing or result.output}" if is_framed else "stretched"

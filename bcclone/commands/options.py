@@ -290,7 +290,8 @@ def _parts(kind: Any) -> Iterator[tuple[str, Any]]:
         if not is_dataclass(part.type) or part.metadata:
             continue
         make: Any = part.default_factory
-        yield part.name, make() if part.default is MISSING else part.default
+        default = make() if part.default is MISSING else part.default
+        yield part.name, default
 
 
 # ---- texts

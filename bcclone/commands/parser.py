@@ -10,6 +10,7 @@ from typing import Any, NoReturn, get_args, get_origin
 from bcclone.commands.options import Command, Declared
 from bcclone.system.errors import printable
 from bcclone.system.location import as_local
+from bcclone.system.parent_process import ERROR, tell_parent
 from bcclone.system.settings import Setting, option_of, type_of
 
 # type of a value without a unit -> its placeholder in --help
@@ -20,6 +21,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors, which repeat what the user typed, contain no control characters."""
 
     def error(self, message: str) -> NoReturn:
+        tell_parent(ERROR, printable(message))
         super().error(printable(message))
 
 
@@ -126,8 +128,8 @@ def _how(declared: Declared) -> dict[str, Any]:
     if declared.default is MISSING:
         how["required"] = True
 
-    # A list of a fixed length is one option with so many words. An open list is an option that is
-    # repeated; each time it takes one word, or one for each word of the unit.
+    # A list of a fixed length is one option with a word for each member. An open list is an option
+    # that is repeated; each time it takes one word, or one for each word of the unit.
     units = tuple(setting.unit.split())
     if is_list and not is_open:
         how |= {"nargs": len(get_args(kind)), "metavar": units}
@@ -211,6 +213,7 @@ def help_of(setting: Setting, default: Any) -> str:
     """Return the help of an option: what it sets, the values it takes, and its default."""
     notes = []
     if setting.expected and not setting.choices:
+        # what 0 stands for has a note of its own below
         values, _, _ = setting.expected.partition(", or 0 for")
         notes.append(values)
     if setting.zero:

@@ -21,7 +21,8 @@ from bcclone.system.settings import argument
 if TYPE_CHECKING:
     from bcclone.system.task_pool import TaskPool
 
-_DRIVES, _PARTS, _ = UNFINISHED  # subfolders with finished drives and with finished parts of a map
+# subfolders with finished drives of a suite, and with finished parts of a map of margins
+_DRIVES, _PARTS, _ = UNFINISHED
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class ReplayInputs:
 
 @command(
     Browser,
-    without=("real_time",),
+    without=("real_time",),  # a score must not depend on how fast this machine is
     after_interrupt=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
 )
 def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFolder) -> Result:
@@ -120,12 +121,11 @@ def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> 
     settings = replace(settings, kept=results.part(_PARTS))
     with _pool(settings.scheduler) as pool:
         maps = map_margins(scored.models, settings, notify, pool)
-    wrote = write_margins(results.output, maps, settings, scored.models) if results.output else []
-    return Result(
-        {name: one.figures() for name, one in maps.items()},
-        margin_table(maps, settings),
-        wrote=wrote,
-    )
+    wrote = []
+    if results.output:
+        wrote = write_margins(results.output, maps, settings, scored.models)
+    figures = {name: mapped.figures() for name, mapped in maps.items()}
+    return Result(figures, margin_table(maps, settings), wrote=wrote)
 
 
 def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
@@ -153,7 +153,9 @@ def replay(
     has a lens; where that fails, only the steering is compared. With --port, a drive server is
     scored over the simulator's protocol. The exit code is 0 whatever the scores are.
     """
-    server = given.make(ServerSettings) if "port" in given.of(ServerSettings) else None
+    server = None
+    if "port" in given.of(ServerSettings):
+        server = given.make(ServerSettings)
     from bcclone.evaluation import replay as replaying
 
     result = replaying.replay(replayed.models, replayed.recording, settings, server)
@@ -162,7 +164,7 @@ def replay(
         from bcclone.pictures.score_files import write_replay
 
         wrote = write_replay(results.output, replayed.recording, result, settings.preprocess)
-    return Result(result.figures(), result.as_text(), result.notices, wrote)
+    return Result(result.figures(), result.as_text(), notes=result.notices, wrote=wrote)
 
 
 @command()
@@ -179,4 +181,5 @@ def predict(settings: PredictSettings) -> Result:
 
     result = prediction.predict(settings)
     notes = [f"note: {note}" for note in prediction.notes_of(result, settings.rows)]
-    return Result(result, f"{result.output}: {number_of(result.frames, 'frame')}", notes)
+    text = f"{result.output}: {number_of(result.frames, 'frame')}"
+    return Result(result, text, notes=notes)

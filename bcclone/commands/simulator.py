@@ -1,7 +1,7 @@
 """The commands of the built-in simulator: play, and simulate drive, record and roads.
 
-With play, a person drives the car; with the next two, a drive server or the simulator's expert. The
-last renders frames of many random roads.
+With play, a person drives the car; with simulate drive, a drive server; with simulate record, the
+simulator's expert. simulate roads renders frames of many random roads.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ def play(given: Given, settings: PlaySettings, ending: ServerEnding) -> Result:
     if ending.end_with_stdin:
         exit_when_stdin_closes()
     result = play_server.play(settings, given.say)
-    # what the person did is a message on stderr; stdout holds only the result for programs
+    # what the person did is a message on stderr; stdout holds the result, and only with --json
     notify(result.as_text())
-    return Result(result, None)
+    return Result(result, text=None)
 
 
 @dataclass(frozen=True)

@@ -63,9 +63,9 @@ def model(given: Given, options: RunOptions) -> Result:
         else:
             result = train(TrainSettings(**given.of(RunFiles), **chosen), notify)
     if result is None:  # another machine writes the results
-        return Result(None, None)
+        return Result(None, text=None)
     if result.was_complete:  # a notice has described its result, and its pictures are drawn
-        return Result(result.as_json(), None)
+        return Result(result.as_json(), text=None)
 
     report = None
     if not options.no_plots:
@@ -110,4 +110,5 @@ def plots(settings: PlotSettings) -> Result:
     for name, place in result.pictures.items():
         is_reason = isinstance(place, str)
         lines[name] = f"left out: {place}" if is_reason else str(place)
-    return Result(result.as_json(), list_of(lines), [f"note: {note}" for note in result.notes])
+    notes = [f"note: {note}" for note in result.notes]
+    return Result(result.as_json(), list_of(lines), notes=notes)

@@ -18,7 +18,7 @@ from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.protocol import Control, ProtocolError, Telemetry, format_steer
 
 # Seconds without telemetry after which a `manual` is sent: the first one restarts a car that lost
-# its answers. There are only two, since each adds a third loop to a car that was only slow.
+# its answers. Only two are sent: a simulator that was merely slow would run one more loop for each.
 SILENT_SECONDS = 3.0
 _WAKE_AFTER_SECONDS = (SILENT_SECONDS, 30.0)
 # Delay of the answers to a car that does not drive: it may stand still, and answering each of its
@@ -43,7 +43,7 @@ class Reply:
     telemetry: Telemetry | None = None
     decision: Decision | None = None  # on the telemetry's frame, None if the model was not asked
     fault: str = ""  # why the telemetry cannot be read, or ""
-    after: float = 0.0  # seconds to wait before the reply is sent
+    delay_seconds: float = 0.0  # how long to wait before the reply is sent
 
     @property
     def event(self) -> str:
@@ -134,13 +134,13 @@ class ConnectionArbiter:
                 if self.driving_sid is not None:
                     self._pending[self.driving_sid] = self._clock() + _PENDING_SECONDS
                 self._order.append(sid)
-                self._change()
+                self._begin_driving()
             # all connections but the last in the order wait
             if self.driving_sid is None:
                 return Reply(fault=fault)
             if sid != self.driving_sid:
                 self._pending.pop(sid, None)
-                return Reply(fault=fault, after=_WAITING_SECONDS)
+                return Reply(fault=fault, delay_seconds=_WAITING_SECONDS)
             # while the answer is made, the car is not silent, however long the model takes
             self._answering = True
             try:
@@ -160,7 +160,7 @@ class ConnectionArbiter:
             self._order.remove(sid)
             self._pending.pop(sid, None)
             if was_driving:
-                self._change()
+                self._begin_driving()
 
     def end(self) -> None:
         """Decide nothing more: wait for the present decision; later telemetry is answered `manual`.
@@ -193,7 +193,7 @@ class ConnectionArbiter:
                 del self._pending[sid]
             return due
 
-    def _change(self) -> None:
+    def _begin_driving(self) -> None:
         """Reset the state for the connection that drives now."""
         self.driver.forget()
         self._released = False
@@ -212,9 +212,9 @@ class ConnectionArbiter:
             if self._clock() - self._received > _PAUSE_SECONDS:
                 self.driver.forget_frames()
             decision = self.driver.decide(telemetry, late)
-            return Reply(decision.control, True, telemetry, decision)
+            return Reply(decision.control, drives=True, telemetry=telemetry, decision=decision)
         if self._released:
             return Reply(drives=True, telemetry=telemetry)
         # the first answer after the person got the car: the simulator would keep the last throttle
         self._released = True
-        return Reply(_RELEASED, True, telemetry)
+        return Reply(_RELEASED, drives=True, telemetry=telemetry)

@@ -1,4 +1,4 @@
-"""The settings of a drive, which the options become, and its result.
+"""The settings of a drive, made from the command line's options, and the result of a drive.
 
 Loads nothing large, for --help.
 """
@@ -67,9 +67,10 @@ class DriveSettings(Checked):
         "or all in one thread (eventlet, until April 2027)",
         choices=ASYNC_MODES,
     )
-    preprocess: PreprocessingText | None = setting(None)
+    preprocess: PreprocessingText | None = setting(None)  # its help comes with its type
 
     def validate(self) -> None:
+        # SettingError puts the names of the settings for {allow_from}, {append} and {run_folder}
         for address in self.allow_from:
             try:
                 ipaddress.ip_address(address)

@@ -139,11 +139,11 @@ class SocketIOConnection:
             raise RefusedPacket(
                 'a text that is no packet of Socket.IO, expected one such as 42["telemetry",{...}]'
             )
-        if kind == "2":  # fact 9: the client pings
+        if kind == "2":  # fact 9: the client pings, and gets a pong (3)
             return Reaction((f"3{text[1:]}",))
         if kind == "4":
             return self._receive_message(text)
-        return Reaction(close=kind == "1")
+        return Reaction(close=kind == "1")  # the other kinds, such as 3 (a pong), need no reaction
 
     def _receive_event(self, text: str) -> Reaction:
         """Return the reaction to an event, joining first where the Unity simulator did not ask."""
@@ -157,21 +157,21 @@ class SocketIOConnection:
 
     def _receive_message(self, text: str) -> Reaction:
         """Return the reaction to a message that is no event: to join, to leave, to acknowledge."""
-        kinds = packets_of("socketio")
+        packets = packets_of("socketio")
         try:
-            packet = kinds.Packet(encoded_packet=text[1:])
+            packet = packets.Packet(encoded_packet=text[1:])
         except (ValueError, RecursionError):
             return Reaction()
-        if packet.packet_type == kinds.CONNECT:
+        if packet.packet_type == packets.CONNECT:
             if packet.namespace in (None, "/"):
                 return Reaction((self._join(),))
             refusal = _message_text("CONNECT_ERROR", "Unable to connect", packet.namespace)
             return Reaction((refusal,))
-        if packet.packet_type == kinds.DISCONNECT and packet.namespace is None:
+        if packet.packet_type == packets.DISCONNECT and packet.namespace is None:
             self._left = True
             return Reaction(left=True)
         # leaving another namespace, or acknowledging an event, does not concern this server
-        if packet.packet_type in (kinds.DISCONNECT, kinds.ACK):
+        if packet.packet_type in (packets.DISCONNECT, packets.ACK):
             return Reaction()
         raise RefusedPacket("binary events are not supported; send the image as base64 text")
 

@@ -111,9 +111,11 @@ class Recorder(Generic[Row]):
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """Return the folders of all recordings so far, except those that got no row."""
-        with_rows = [recording for recording in self._recordings if not recording.is_void]
-        return tuple(dict.fromkeys(recording.files.folder for recording in with_rows))
+        """Return the folders of all recordings so far, except of those that ended without a row."""
+        folders = [
+            recording.files.folder for recording in self._recordings if not recording.is_void
+        ]
+        return tuple(dict.fromkeys(folders))  # each folder once
 
     @property
     def recorded(self) -> int:

@@ -63,7 +63,7 @@ def run_recorder(
     def open_files() -> RunTables:
         nonlocal opened
         if opened is not None:
-            return RunTables(opened, True, names, framing)
+            return RunTables(opened, append=True, names=names, framing=framing)
         first = folder
         if first is None:
             first = free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
@@ -149,7 +149,8 @@ class RunTables:
         try:
             picture = decode_image(jpeg)
             frame = self._framing.apply(picture)
-        # the model has seen the picture, unless the decision repeats an earlier one
+        # the model can take a recorded picture; it may have skipped one whose decision repeats the
+        # steering for an earlier picture
         except BadImage as error:
             raise UserError(f"the pictures have changed: {error}") from None
         if np.array_equal(frame, picture):  # it is a frame already

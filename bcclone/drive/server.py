@@ -5,7 +5,6 @@ takes seconds to import is imported while the server already answers.
 """
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -31,6 +30,16 @@ from bcclone.model.model_path import check_model_path, is_onnx
 from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import keeping_interrupts
+from bcclone.system.parent_process import (
+    ASKING,
+    CAR_CONNECTED,
+    ERROR,
+    INTERRUPTED,
+    LISTENING,
+    NOTE,
+    read_events,
+    tell_parent,
+)
 from bcclone.system.progress import Notify
 from bcclone.web.access import Access, is_this_machine
 from bcclone.web.web_server import WebServer, load_host
@@ -105,11 +114,7 @@ def _serve(
         check_run_folder(settings.run_folder, settings.append)
     host = load_host(settings.async_mode)
     access = Access(settings.host, settings.token, settings.allow_from)
-    if settings.async_mode == "eventlet":
-        notify(
-            "note: eventlet and this mode are supported until April 2027; "
-            "leave --async-mode out to use threads"
-        )
+    _note_how_long_supported(settings.async_mode, notify)
     with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
         # a Ctrl-C here is not lost, even where an import or TensorFlow swallows it
         with keeping_interrupts():
@@ -145,6 +150,7 @@ def _serve(
                 "start the simulator, choose a track and AUTONOMOUS MODE\n"
                 f"watch it drive: {server.url}"
             )
+            tell_parent(LISTENING, server.port)
             server.wait()
             service.finish()
     folder: str | None = recorder.state()["folder"]
@@ -159,6 +165,17 @@ def _serve(
     )
 
 
+def _note_how_long_supported(async_mode: str, notify: Notify) -> None:
+    if async_mode != "eventlet":
+        return
+    line = (
+        "note: eventlet and this mode are supported until April 2027; "
+        "leave --async-mode out to use threads"
+    )
+    notify(line)
+    tell_parent(NOTE, line)
+
+
 @dataclass(frozen=True)
 class ServerProcess:
     """A running drive server."""
@@ -169,7 +186,6 @@ class ServerProcess:
 
 # arguments of Python that start a server; -P: no module of the current folder
 _START_ARGUMENTS = ("-P", "-m", "bcclone", "drive")
-_CONNECTED = "a car is connected\n"  # the line that DriveService (service.py) prints
 _END_SECONDS = 20.0  # how long the server may take to end once its standard input is closed
 
 
@@ -185,13 +201,20 @@ def server_process(
     connected, go to standard error. Raises UserError with its error when it ends before it listens,
     or does not listen in time.
 
-    python_arguments: what starts the server; another program must take the same options
+    python_arguments: what starts the server; another program must take the same options, and tell
+        the same events
     start_seconds: how long to wait until it listens
     """
     options = [*map(str, arguments), "--port", "0", "--end-with-stdin"]
     command = [sys.executable, *python_arguments, *options]
     with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env=os.environ | ASKING,
+        )
         try:
             yield ServerProcess(_port(process, output, start_seconds), process.pid)
         finally:
@@ -205,11 +228,18 @@ def server_process(
 
 def _news_in(output: str) -> str:
     """Return the lines of a server's output that the user needs to see."""
-    before, _, after = output.partition(_CONNECTED)
-    lines = [line for line in before.splitlines() if line.startswith("note: ")]
-    # the caller reports an interrupt itself
-    lines += [line for line in after.splitlines() if not line.startswith("interrupted: ")]
-    return "\n".join(lines).strip()
+    notes = ""
+    printed = ""
+    is_connected = False
+    for event in read_events(output):
+        if event.name == INTERRUPTED:  # the caller reports an interrupt itself
+            break
+        is_connected = is_connected or event.name == CAR_CONNECTED
+        if is_connected:
+            printed += event.following
+        elif event.name == NOTE:
+            notes += f"{event.value}\n"
+    return (notes + printed).strip()
 
 
 def exit_when_stdin_closes() -> None:
@@ -227,7 +257,6 @@ def exit_when_stdin_closes() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-_LISTENING = re.compile(r"listening on \S+:(\d+);")
 _POLL_SECONDS = 0.05
 
 
@@ -237,13 +266,13 @@ def _port(process: subprocess.Popen[bytes], output: IO[str], seconds: float) -> 
     while time.monotonic() < until:
         # ask this first: if the process has ended, the output read next is complete
         has_ended = process.poll() is not None
-        text = _read(output)
-        if listening := _LISTENING.search(text):
-            return int(listening[1])
+        told = {event.name: event.value for event in read_events(_read(output))}
+        port = told.get(LISTENING)
+        if port is not None:
+            return int(port)
         if has_ended:
-            _, mark, error = text.rpartition("error: ")
-            if mark:
-                raise UserError(error.strip())
+            if ERROR in told:
+                raise UserError(str(told[ERROR]))
             raise UserError(
                 f"the drive server ended with exit code {process.returncode}; "
                 "start it by itself to see why: bcclone drive MODEL"

@@ -39,6 +39,7 @@ from bcclone.drive.run_folder import RunRow
 from bcclone.drive.stats import DriveStats, HistoryPoint
 from bcclone.drive.wheel import PageHands
 from bcclone.model.policy import Policy
+from bcclone.system.parent_process import CAR_CONNECTED, tell_parent
 from bcclone.web.access import SOCKETIO_PATH
 from bcclone.web.web_server import WebServer, WSGIApp
 from bcclone.web.websocket import BadHandshake, Websocket
@@ -148,11 +149,12 @@ class DriveService:
             if self.arbiter.driving_sid != before:
                 if before is None:
                     self._notify("a car is connected")
+                    tell_parent(CAR_CONNECTED)
                 else:
                     self._notify("another car is connected, and drives")
             # a reply is recorded and counted also if it cannot be sent because its client has gone
-            if reply.after:
-                self._sleep(reply.after)
+            if reply.delay_seconds:
+                self._sleep(reply.delay_seconds)
             seconds = None
             try:
                 seconds = car.send(reply)
@@ -182,10 +184,11 @@ class DriveService:
             self.stats.answered(sid, reply, seconds)
         except Exception:
             logger.exception("an answer could not be recorded or counted")
-        after = self.stats.first_answer_seconds
-        if is_first and seconds is not None and after is not None:
+        first_answer_seconds = self.stats.first_answer_seconds
+        if is_first and seconds is not None and first_answer_seconds is not None:
             self._notify(
-                f"first frame answered in {seconds * 1000:.1f} ms, {after:.1f} s after the start"
+                f"first frame answered in {seconds * 1000:.1f} ms, "
+                f"{first_answer_seconds:.1f} s after the start"
             )
 
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -269,7 +272,10 @@ class DrivePage(PageSession):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         contents = PageContents(
-            "drive.py", "bcclone drive model.h5", DriveSettings.port, has_model=True
+            program="drive.py",
+            command="bcclone drive model.h5",
+            port=DriveSettings.port,
+            has_model=True,
         )
         if isinstance(policy, Policy):
             sees = policy.preprocessing.describe()

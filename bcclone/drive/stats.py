@@ -75,7 +75,7 @@ class DriveStats:
         self._answers: deque[float] = deque(maxlen=_ANSWERS)  # when each was sent
         self._history: deque[HistoryPoint] = deque()
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)  # in milliseconds
-        self._slow = 0  # answers
+        self._slow = 0  # number of slow answers
         # text -> how often, and when last; the newest comes last
         self._warnings: dict[str, tuple[int, float]] = {}
 
@@ -158,7 +158,7 @@ class DriveStats:
                 "autonomous": arbiter.autonomous,
                 "frames": self.frames,
                 "first_answer_seconds": self.first_answer_seconds,
-                # each frame gets one answer
+                # as many as answers: each frame gets one
                 "frames_per_second": self._answers_per_second(car),
                 "answered": driver.answered,
                 "faults": driver.faults,

@@ -16,8 +16,8 @@ from bcclone.camera.vehicle import KEY_STEP
 from bcclone.drive.protocol import Control
 from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
 
-SILENT_SECONDS = 1.0  # if the page that steers sends nothing for so long, it lets go of the wheel
-ANSWER_SECONDS = 10.0  # within which the page that drives must answer when asked for the wheel
+SILENT_SECONDS = 1.0  # the page that steers lets go of the wheel after sending nothing this long
+ANSWER_SECONDS = 10.0  # how long the page that drives may take to answer a request for the wheel
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,8 @@ class PageHands:
 
     def __init__(self, shared: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         self.pages: list[object] = []
-        self.input: tuple[int, HandInput] = (0, RELEASED)  # the latest one, and its number
+        # number of the latest input, and that input
+        self.input: tuple[int, HandInput] = (0, RELEASED)
         self.wheel = Wheel()  # all steering of the car goes through it, once a frame
         self._shared = shared
         self._clock = clock  # in seconds
@@ -313,7 +314,7 @@ class PageHands:
                 self._hand_over()
             self._asking = None
 
-    def check(self) -> None:
+    def hand_over_if_due(self) -> None:
         """Hand over if the page that drives was asked, and is silent or has not answered in time.
 
         Call this with each frame that is sent.

@@ -23,7 +23,7 @@ from bcclone.web.web_server import WebServer, listen
 
 _PORT = 4569  # the page's usual port
 _MAX_BODY_BYTES = 1_000_000  # largest request that asks for an edit; it may have thousands of spans
-_BYTES = {"Content-Type": "application/octet-stream"}  # header of a binary response
+_BINARY = {"Content-Type": "application/octet-stream"}  # header of a binary response
 
 
 def serve_page(
@@ -58,7 +58,7 @@ def serve_page(
         server.show(_app(server, recordings))
         notify(f"look at the recording here: {server.url}; Ctrl-C ends")
         if browser:
-            open_in_browser(server.url, seconds=0)
+            open_in_browser(server.url, seconds=0)  # 0: does not wait for the browser
         server.wait()
 
 
@@ -91,7 +91,7 @@ def _app(server: WebServer, recordings: Sequence[Viewed]) -> Any:
                 return {"error": "no such recording or row"}, 404
             return answer(recordings[panel], **more)
 
-        app.add_url_rule(rule, rule, view, **options)
+        app.add_url_rule(rule, endpoint=rule, view_func=view, **options)
 
     app.add_url_rule("/panels", "panels", lambda: [viewed.about() for viewed in recordings])
     route("/state/<int:panel>", Viewed.state)
@@ -103,7 +103,7 @@ def _app(server: WebServer, recordings: Sequence[Viewed]) -> Any:
 
 def _frames(viewed: Viewed, row: int) -> tuple[bytes, dict[str, str]]:
     """Return the pictures of a row."""
-    return with_pictures({"row": row}, *viewed.pictures(row)), _BYTES
+    return with_pictures({"row": row}, *viewed.pictures(row)), _BINARY
 
 
 def _curves(viewed: Viewed) -> tuple[bytes, dict[str, str]]:
@@ -117,7 +117,7 @@ def _curves(viewed: Viewed) -> tuple[bytes, dict[str, str]]:
     head = json.dumps({"columns": columns}).encode()
     head += b" " * (-len(head) % 4)  # arrays in JavaScript begin at multiples of 4
     contents = [curve.tobytes() for curve in curves.values()]
-    return b"".join([len(head).to_bytes(4, "big"), head, *contents]), _BYTES
+    return b"".join([len(head).to_bytes(4, "big"), head, *contents]), _BINARY
 
 
 def _type_of(curve: Any) -> str:

@@ -67,7 +67,7 @@ class ModelAnswers:
         recorded = self._recorded
         is_framed = recorded.log is not None and framing_of(recorded.log.path) is not None
         framing = None if is_framed else policy.framing
-        inputs = PictureInputs(policy.preprocessing, framing, None)
+        inputs = PictureInputs(policy.preprocessing, framing, rows=None)
 
         # the model remembers frames (see Memory) only until the next pause of the recording
         pauses = np.diff(recorded.times, prepend=recorded.times[0]) > EPISODE_GAP_MS
@@ -78,10 +78,12 @@ class ModelAnswers:
             if begins:
                 memory = ()
             path = recorded.image_path(row, "center")
-            image = inputs.read(NamedFrame("", path, begins)) if path else "missing"
-            if not isinstance(image, str):  # a text says why there is no image
-                answer, memory = policy.next_answer(image[0], memory)
-                self.steering[row] = answer.steering
+            if path:
+                read = inputs.read(NamedFrame(frame_id="", path=path, begins=begins))
+                if not isinstance(read, str):  # a text says why the image cannot be read
+                    image, _ = read
+                    answer, memory = policy.next_answer(image, memory)
+                    self.steering[row] = answer.steering
             self.rows_asked = row + 1
 
     def most_apart(self) -> list[dict[str, Any]]:

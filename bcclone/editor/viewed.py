@@ -67,8 +67,9 @@ class Viewed:
     def about(self) -> dict[str, Any]:
         """Return name, size and cameras, and how the simulator's camera sees the road.
 
-        By the last, the page draws the path of the car into the picture.
+        The page needs the camera to draw the path of the car into the picture.
         """
+        _, to_pixel = simulated_camera()
         model = self._model.name if self._model else ""
         return {
             "name": self.name,
@@ -77,7 +78,7 @@ class Viewed:
             "cameras": self.cameras,
             "model": model,
             "kind": self.recorded.kind,
-            "camera": simulated_camera()[1].tolist(),
+            "camera": to_pixel.tolist(),
             # distance from the rear axle to the camera, in heights of the camera above the road
             "ahead": CAMERA_AHEAD_M / HEIGHT_M,
         }

@@ -72,7 +72,7 @@ def play(
         server.show(make_app(session, pages, server))
         server.notify(f"listening on {server.address}; drive here: {server.url}")
         if settings.browser:
-            open_in_browser(server.url, seconds=0)
+            open_in_browser(server.url, seconds=0)  # 0: does not wait for the browser
         server.wait()
     best_lap_seconds = world.best_lap_seconds
     if best_lap_seconds is not None:
@@ -103,13 +103,13 @@ _MAP_STEP = 4  # every 4th point of the centre line is on the map: one each 2 m
 
 
 def _contents(track: Track, policy: Policy | None) -> PageContents:
-    """Return what the page shows. policy: of the model, None if only a person drives."""
+    """Return what the page shows. policy: the model's, None if only a person drives."""
     sees = "" if policy is None else policy.preprocessing.describe()
     line = track.line[::_MAP_STEP, [0, 2]].round(1).tolist()
     return PageContents(
-        "bcclone play",
-        "bcclone play",
-        PLAY_PORT,
+        program="bcclone play",
+        command="bcclone play",
+        port=PLAY_PORT,
         has_model=policy is not None,
         sees=sees,
         track=track.road.name,

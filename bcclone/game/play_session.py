@@ -34,7 +34,7 @@ FRAMES_A_SECOND = 30
 
 # how far ahead the point of the road is that the car heads for while nobody drives
 _LOOKAHEAD_M = 4.0  # at speed 0
-_LOOKAHEAD_SECONDS = 0.5  # way of the car in this time, which is added
+_LOOKAHEAD_SECONDS = 0.5  # the way that the car drives in this time is added
 
 
 class PlayedWorld:
@@ -69,7 +69,7 @@ class PlayedWorld:
         return abs(self.tracked.position.cross_track_m) > LOST_M
 
     def drive(self, steering: float, throttle: float, steps: int) -> None:
-        """Advance by so many steps of 0.02 s with these controls, -1 to 1."""
+        """Advance by some steps of 0.02 s with these controls, -1 to 1."""
         self.car.control(steering, throttle)
         for _ in range(steps):
             self.tracked.step()
@@ -126,8 +126,8 @@ class PlayedRow:
 
 _MAX_STEPS = 8  # most steps of the world for one frame: a car that leaps cannot be driven
 _IDLE_SECONDS = 0.1  # between two frames of a world at rest
-# After the car was put back, no row is recorded for so long: readers of the log then begin a new
-# episode.
+# time without a recorded row after the car was put back; by it, readers of the log begin a new
+# episode
 _APART_SECONDS = 1.6
 _SLOW_FACTOR = 0.9  # below this share of real time, the page says that the world is slow
 _RELEASED = Control(0.0, 0.0)
@@ -375,7 +375,7 @@ def play_recorder(
         with lock:
             return PlayFiles(renderer, free_folder(first), lock)
 
-    return Recorder(open_files, on_failure, _MAX_WAITING)
+    return Recorder(open_files, on_failure, most_waiting=_MAX_WAITING)
 
 
 class PlayFiles:

@@ -1,4 +1,4 @@
-"""The settings of `bcclone play`, which the options become, and its result.
+"""The settings of `bcclone play`, made from the command line's options, and the result of a play.
 
 Loads nothing large, for --help.
 """
@@ -36,6 +36,7 @@ class PlaySettings(Checked):
         option="output",
         shown="play-DATE_TIME",
     )
+    # help of the settings without a text comes with their types
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
     start_m: Metres = setting(0.0, "begin so far along the lap")

@@ -1,4 +1,8 @@
-"""Short names for common types of NumPy; docstrings state the shapes of arrays."""
+"""Short names for common types of NumPy; docstrings state the shapes of arrays.
+
+In the modules that use them, np.asarray() around an expression that is an array already is for the
+type checker, which does not know the types of some of NumPy's results.
+"""
 
 from typing import Any
 

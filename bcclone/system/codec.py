@@ -281,7 +281,7 @@ def open_file(path: Path, container: Container) -> BufferedReader:
 
 def check_regular(path: Path) -> None:
     """Raise UnfitFile or OSError as open_file(), before a library opens the file."""
-    open_file(path, "store").close()
+    open_file(path, "store").close()  # a store may have any size
 
 
 def path_inside(folder: Path, name: str) -> Path:

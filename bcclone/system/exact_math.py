@@ -60,7 +60,7 @@ def arctangent(value: float) -> float:
     # then subtract pi/8 or pi/4 from the angle, so that a small angle is left
     turned = 0.0
     if size > _TAN_EIGHTH_PI / 2:
-        if size < 0.7:
+        if size < 0.7:  # nearer to the tangent of pi/8, 0.41, than to that of pi/4, 1
             middle = _TAN_EIGHTH_PI
             turned = _EIGHTH_PI
         else:

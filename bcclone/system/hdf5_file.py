@@ -217,7 +217,7 @@ def _decoded(text: Any) -> str:
 def kind_of(path: Path) -> Kind | None:
     """Return whether an HDF5 file is a store, a model or damaged; None for all other files."""
     try:
-        with open_file(path, "store") as file:
+        with open_file(path, "store") as file:  # a store may have any size
             if file.read(len(HDF5)) != HDF5:
                 return None
     except OSError:

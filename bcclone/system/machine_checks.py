@@ -142,6 +142,7 @@ def check_ffmpeg() -> Check:
         advice = 'python -m pip install --force-reinstall "imageio-ffmpeg"'
         return Check("ffmpeg", "failed", "imageio-ffmpeg finds no ffmpeg", advice)
     if version := output_of([program, "-version"], _FFMPEG_SECONDS):
-        return Check("ffmpeg", "ok", f"{version.split()[2]} ({program})")
+        number = version.split()[2]  # its output begins with: ffmpeg version NUMBER
+        return Check("ffmpeg", "ok", f"{number} ({program})")
     advice = "unset the environment variable IMAGEIO_FFMPEG_EXE, or set it to an ffmpeg that runs"
     return Check("ffmpeg", "failed", f"{program} does not run", advice)

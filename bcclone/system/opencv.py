@@ -32,7 +32,7 @@ if is_own_process():
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
     # whoever started this process may have left empty entries, too
     _folders_before = os.pathsep.join(filter(None, _folders_before.split(os.pathsep)))
-import cv2 as cv2  # noqa: E402
+import cv2 as cv2  # noqa: E402 `as cv2` tells the type checker that others import it from here
 
 if is_own_process():
     # OpenCV would print a message for each image that it cannot decode
@@ -128,6 +128,7 @@ def decode_image(content: bytes, others: bool = False) -> npt.NDArray[np.uint8]:
     others: decode also a BMP, WebP, TIFF or PNM, whose size only OpenCV checks
     """
     if content.startswith(_PNG):
+        # the first chunk is the header, IHDR, of 13 bytes
         if content[8:16] != b"\0\0\0\rIHDR" or len(content) < 24:
             raise BadImage("not a complete PNG")
         _check_pixels(*struct.unpack(">II", content[16:24]))  # width and height

@@ -201,7 +201,8 @@ def _state_of(path: Path, kind: str) -> tuple[bool, bool]:
         return is_complete, is_complete
     marks = [path / name for name in _FOLDER_MARKS[kind]]
     has_mark = [mark.exists() and not mark.is_symlink() for mark in marks]
-    return any(has_mark[:1]), any(has_mark)
+    is_complete = any(has_mark[:1])  # False for a kind of folder without marks
+    return is_complete, any(has_mark)
 
 
 def _is_of(path: Path, kind: str) -> bool:
@@ -216,7 +217,7 @@ def _is_of(path: Path, kind: str) -> bool:
         from bcclone.system.hdf5_file import kind_of  # loads h5py
 
         return kind_of(path) in (kind, "damaged")
-    with open_file(path, "store") as file:
+    with open_file(path, "store") as file:  # of any size, as a store is: little of it is read
         begin = file.read(_BEGIN_BYTES)
         file.seek(max(size - _END_BYTES, len(begin)))
         end = file.read()

@@ -27,7 +27,7 @@ def check_declared_packages() -> Iterator[Check]:
     except ImportError:
         yield Check("packaging", "failed", "missing, so versions cannot be compared", _INSTALL)
         return
-    import tomllib
+    import tomllib  # not at the top, because doctor also names a Python that is too old to have it
 
     if installed := version_of("bcclone"):
         yield Check("bcclone", "ok", f"{installed} ({_FOLDER})")

@@ -10,6 +10,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from bcclone.system.errors import printable
+from bcclone.system.parent_process import NOTE, tell_parent
 
 Notify = Callable[[str], None]  # takes a line of text for the user
 logger = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ _LEAST_FRACTION = 0.001  # share of the total that must be done before the time 
 def note(text: str) -> None:
     """Log a text as a warning; @cache lets the same text through only once in a process."""
     logger.warning("note: %s", text)
+    tell_parent(NOTE, f"note: {text}")
 
 
 class ProgressBar:

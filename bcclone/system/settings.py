@@ -26,7 +26,7 @@ _PLAIN: dict[Any, tuple[type, str]] = {  # type of a field -> class of its value
     float: (Real, "a number"),
     bool: (bool, "true or false"),
 }
-_UNBOUNDED = 100_000  # a maximum of so much or more only stops absurd numbers; it is not shown
+_UNBOUNDED = 100_000  # a maximum from here on only stops absurd numbers; it is not shown
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats without quotes
 
 SIMULATOR_PORT = 4567  # the simulator always connects to it
@@ -322,7 +322,7 @@ def option_words(settings: Any) -> list[str]:
             continue
         option = option_of(settings, declared_field.name)
         if declared.rare:
-            words += f"{option}={value}".split(" ", 1)
+            words += f"{option}={value}".split(" ", 1)  # --set and NAME=VALUE
         elif value is True:
             words.append(option)
         elif value is False:

@@ -38,7 +38,7 @@ def runs(numbers: npt.NDArray[np.integer[Any]], gap: int = 1) -> Iterator[tuple[
 def numbers_in(spans: Iterable[tuple[int, int]]) -> IndexArray:
     """Return all whole numbers of spans; a span is its first and its last number, as of runs()."""
     numbers = [np.arange(first, last + 1) for first, last in spans]
-    return np.concatenate([np.zeros(0, np.int64), *numbers])
+    return np.concatenate([np.zeros(0, np.int64), *numbers])  # without spans, an empty array
 
 
 def highest_run(values: FloatArray) -> tuple[int, int, float]:
@@ -71,15 +71,15 @@ def varies(values: FloatArray) -> bool:
     return len(values) > 1 and float(np.ptp(values)) > _ROUNDING
 
 
-def correlation(one: FloatArray, other: FloatArray) -> float | None:
+def correlation(first: FloatArray, second: FloatArray) -> float | None:
     """Return Pearson's correlation of two curves, (values,) each; None if one is constant."""
-    if not (varies(one) and varies(other)):
+    if not (varies(first) and varies(second)):
         return None
-    return float(np.corrcoef(one, other)[0, 1])
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def right_side(steering: FloatArray, labels: FloatArray, beyond: float) -> float | None:
-    """Return the share of the turns in which the steering is to the same side as the label.
+    """Return the share of the turns in which the steering is to the label's side, the correct one.
 
     Returns None if there are no turns.
 

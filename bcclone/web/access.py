@@ -34,6 +34,7 @@ def check_token(host: str, token: str) -> None:
     token: "" for none
     """
     if len(token) < SHORTEST_TOKEN and not is_this_machine(host):
+        # SettingError puts the names of the settings for {host} and {token}
         raise SettingError(
             "{host} {address} is reachable from other machines; set a secret for them with "
             "{token}, of at least {least} characters that nobody guesses, such as {proposal}, "
@@ -143,6 +144,7 @@ class Access:
         try:
             ipaddress.ip_address(name.strip("[]"))
         except ValueError:
+            # "" is of a program that sends no Host, as a browser always does
             return name in ("", "localhost", self._host.lower(), socket.gethostname().lower())
         return True
 

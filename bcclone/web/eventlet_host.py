@@ -69,7 +69,8 @@ def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
         server.link(lambda _: stop.request())  # called when the server's greenlet ends
         eventlet.hubs.trampoline(stop.socket, read=True)  # waits until a stop is requested
         server.kill()
-        # the server waits until all requests have ended; those of websockets must be killed
+        # the killed server still waits for its requests to end, which those of websockets would not
+        # do by themselves; so all are killed
         for request in list(requests.coroutines_running):
             request.kill()
         with contextlib.suppress(GreenletExit):

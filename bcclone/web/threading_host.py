@@ -95,7 +95,7 @@ class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
         self.socket = listener
         host, port = address
         self.server_name = host
-        self.server_port = str(port)  # type: ignore[assignment]
+        self.server_port = port
         self._connections: set[socket.socket] = set()
         self.setup_environ()
         self.set_app(app)

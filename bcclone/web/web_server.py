@@ -151,6 +151,10 @@ class WebServer:
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
+    def port(self) -> int:
+        return self._address[1]
+
+    @property
     def url(self) -> str:
         """Return the URL of the page, for a browser on this machine."""
         address = self.address.replace("0.0.0.0", "127.0.0.1")

@@ -58,7 +58,8 @@ class Websocket:
         self._max_bytes = max_bytes
         # complete messages that wait() has not returned yet, and the time when each was complete
         self._messages: deque[tuple[str | bytes, float]] = deque()
-        self._close_frame: CloseConnection | None = None  # a close frame that came after those
+        # a close frame that came after these messages
+        self._close_frame: CloseConnection | None = None
         # the begin of the next message, joined: a list of small fragments would take many times
         # the memory
         self._message = bytearray()
@@ -119,8 +120,9 @@ class Websocket:
         """Shake hands; raises BadHandshake."""
         try:
             encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+            # wsproto wants a path, of which it makes no use
             self._protocol.initiate_upgrade_connection(encoded, "/")
-            list(self._protocol.events())
+            list(self._protocol.events())  # takes the request out of its queue of events
             self._send(AcceptConnection())
         except (RemoteProtocolError, LocalProtocolError, ValueError) as error:
             raise BadHandshake(str(error)) from None
@@ -131,7 +133,7 @@ class Websocket:
         A close frame waits until the messages before it have been returned, though the client can
         no longer get answers to them.
 
-        most: stop when so many messages wait to be returned
+        most: stop when this many messages wait to be returned
         """
         while len(self._messages) < most:
             event = self._close_frame or next(self._protocol.events(), None)
@@ -143,7 +145,7 @@ class Websocket:
             elif isinstance(event, CloseConnection) and self._messages:
                 self._close_frame = event
                 return False
-            if self._ends(event):
+            if self._react(event):
                 return True
         return False
 
@@ -157,7 +159,7 @@ class Websocket:
         self._message = bytearray()
         self._messages.append((message, time.perf_counter()))
 
-    def _ends(self, event: Event) -> bool:
+    def _react(self, event: Event) -> bool:
         """Answer a ping or a close frame, and close the connection if the message is too long.
 
         Returns whether the connection has ended.

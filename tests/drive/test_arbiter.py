@@ -38,7 +38,7 @@ def test_other_messages_are_answered_with_manual_and_do_not_drive(nothing):
     assert arbiter.driver.faults == (nothing is UNREADABLE)
     arbiter.answer("b", telemetry())
     assert arbiter.answer("a", nothing) == Reply(
-        fault=fault, after=0.1
+        fault=fault, delay_seconds=0.1
     )  # waits for the car that drives
 
 
@@ -96,7 +96,7 @@ def test_the_older_connection_is_answered_manual_after_a_pause():
     arbiter.answer("b", telemetry())
     reply = arbiter.answer("a", telemetry())
     assert (reply.event, arbiter.driving_sid) == ("manual", "b")
-    assert reply.after > 0
+    assert reply.delay_seconds > 0
     assert arbiter.driver.answered == 2
     clock.seconds = 10.0
     assert arbiter.pending_manual() == []  # another manual would start another loop

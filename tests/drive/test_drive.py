@@ -206,15 +206,21 @@ def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path,
 
 SERVER = """
 import sys
-print("listening on 127.0.0.1:4567;\\na car is connected\\nrun1: 3 frames recorded")
+print("loading a model")
+print('\\x1e{"event": "note", "value": "note: its pictures are grey"}')
+print('\\x1e{"event": "listening", "value": 4567}')
+print("a car is there")
+print('\\x1e{"event": "car connected", "value": null}')
+print("run1: 3 frames recorded")
+print('\\x1e{"event": "interrupted", "value": null}')
 print("interrupted: run1 keeps what was recorded", flush=True)
 sys.stdin.read()
 """
 
 
-def test_what_the_server_prints_after_a_car_has_come_is_shown_but_not_that_it_was_interrupted(
+def test_notes_and_what_is_printed_after_a_car_has_come_are_shown_but_not_the_interrupt(
     capfd,
 ):
     with server_process([], ("-c", SERVER)) as server:
         assert server.port == 4567
-    assert capfd.readouterr().err == "run1: 3 frames recorded\n"
+    assert capfd.readouterr().err == "note: its pictures are grey\nrun1: 3 frames recorded\n"

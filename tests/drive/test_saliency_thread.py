@@ -30,12 +30,12 @@ def test_an_overlay_that_is_ready_after_switching_off_is_dropped():
     computing = threading.Event()
     go_on = threading.Event()
 
-    def mask(frame):
+    def saliency_of(frame):
         computing.set()
         go_on.wait(60)
         return np.ones((160, 320))
 
-    with SaliencyThread(newest, mask) as saliency:
+    with SaliencyThread(newest, saliency_of) as saliency:
         saliency.on = True
         assert computing.wait(60)
         saliency.on = False
@@ -44,10 +44,10 @@ def test_an_overlay_that_is_ready_after_switching_off_is_dropped():
 
 
 def test_a_network_without_saliency_is_reported_and_the_thread_goes_on():
-    def mask(frame):
+    def saliency_of(frame):
         raise RuntimeError("it has no convolution")
 
-    with SaliencyThread(newest, mask) as saliency:
+    with SaliencyThread(newest, saliency_of) as saliency:
         saliency.on = True
         wait_for(lambda: not saliency.on)
         assert "no convolution" in saliency.unavailable

@@ -150,7 +150,7 @@ def test_the_figures_of_a_car_that_does_not_drive_any_more_are_none(change):
     clock.seconds += 1
     change(arbiter)
     stats.answered("a", decided(), 0.005)  # its last answer is sent late
-    stats.answered("c", Reply(after=0.1), 0.1)  # a car that waits
+    stats.answered("c", Reply(delay_seconds=0.1), 0.1)  # a car that waits
     figures = stats.figures()
     of_a_car = (
         "speed_mph",

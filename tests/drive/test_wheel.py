@@ -194,10 +194,10 @@ def test_a_driver_that_does_not_answer_loses_the_wheel(play, clock):
     play.ask("second")
     clock.seconds += ANSWER_SECONDS - 0.1
     play.move("first", RIGHT, 7)
-    play.check()
+    play.hand_over_if_due()
     assert (play.driving_page, play.input) == ("first", (7, RIGHT))
     clock.seconds += 0.1
-    play.check()
+    play.hand_over_if_due()
     assert play.input == (0, RELEASED)
     assert play.driving_page == "second"
 
@@ -205,7 +205,7 @@ def test_a_driver_that_does_not_answer_loses_the_wheel(play, clock):
 def test_a_driver_that_sleeps_loses_the_wheel_at_once(play, clock):
     play.ask("second")
     clock.seconds += SILENT_SECONDS + 0.1
-    play.check()
+    play.hand_over_if_due()
     assert play.driving_page == "second"
 
 

@@ -77,7 +77,7 @@ class ControlChanges:
     def parse(cls, values: Any, names: Sequence[str]) -> Self:
         """Return the changes in a JSON value; raises ValueError with the reason for a bad one.
 
-        names: of the controls that the session has
+        names: names of the controls that the session has
         """
         if not isinstance(values, dict) or not values or not set(values) <= set(names):
             raise ValueError(f"expected an object with some of {', '.join(names)}")
@@ -105,7 +105,7 @@ class PageSession(ABC):
         saliency: "SaliencyThread | None" = None,
     ) -> None:
         self.contents = contents
-        self.hands = hands
+        self.hands = hands  # the open pages, which of them has the wheel, and what it does
         self.recorder = recorder
         self.driver = driver  # the model and its controller, None if only a person drives
         self.saliency = saliency  # None without a model
@@ -173,19 +173,19 @@ class SaliencyThread:
     def __init__(
         self,
         newest: Callable[[], tuple[int, bytes]],
-        mask: Callable[[Image], Any] | None,
+        saliency_of: Callable[[Image], Any] | None,
         unavailable: str = "",
     ) -> None:
         """Make the thread, which runs within the `with` block.
 
         newest: returns the number of the newest frame and its JPEG, b"" without a frame
-        mask: a frame, RGB uint8 (160, 320, 3), -> how much each pixel decided the steering, float
-            (160, 320), 0 to 1; None when the network has no saliency
-        unavailable: why it has none
+        saliency_of: a frame, RGB uint8 (160, 320, 3), -> how much each pixel decided the steering,
+            float (160, 320), 0 to 1; None when the network has no saliency
+        unavailable: why the network has no saliency
         """
         self.unavailable = unavailable
         self._newest = newest
-        self._mask = mask
+        self._saliency_of = saliency_of
         self._lock = threading.Lock()
         self._png = b""
         self._wanted = threading.Event()
@@ -208,7 +208,7 @@ class SaliencyThread:
 
     @on.setter
     def on(self, value: bool) -> None:
-        if value and self._mask is None:
+        if value and self._saliency_of is None:
             raise ValueError(self.unavailable)
         with self._lock:
             self._png = b""
@@ -226,32 +226,32 @@ class SaliencyThread:
         last_number = 0
         while self._wanted.wait() and not self._over.is_set():
             number, jpeg = self._newest()
-            if number != last_number and jpeg and self._mask is not None:
+            if number != last_number and jpeg and self._saliency_of is not None:
                 last_number = number
-                self._compute(jpeg, self._mask)
+                self._compute(jpeg, self._saliency_of)
             self._over.wait(_OVERLAY_SECONDS)
 
-    def _compute(self, jpeg: bytes, compute_mask: Callable[[Image], Any]) -> None:
+    def _compute(self, jpeg: bytes, saliency_of: Callable[[Image], Any]) -> None:
         """Compute the overlay of a frame; if that fails, no overlay is computed any more."""
         try:
-            mask = compute_mask(decode_jpeg(jpeg))
+            saliency = saliency_of(decode_jpeg(jpeg))
         except BadImage:
             return  # the driver has warned already
         except Exception as error:  # the car drives on without the overlay
             logger.warning("cannot show which pixels decided: %s", error)
             self.unavailable = str(error)
-            self._mask = None
+            self._saliency_of = None
             self._wanted.clear()
             return
-        png = _draw_overlay(np.asarray(mask, np.float32))
+        png = _draw_overlay(np.asarray(saliency, np.float32))
         with self._lock:
             if self._wanted.is_set() and not self._over.is_set():  # not switched off meanwhile
                 self._png = png
 
 
-def _draw_overlay(mask: Float32Array) -> bytes:
-    """Return the overlay of a mask, (160, 320), as a PNG: the pixels that decided are opaque."""
-    small = cv2.resize(mask, _OVERLAY_SIZE, interpolation=cv2.INTER_AREA)
+def _draw_overlay(saliency: Float32Array) -> bytes:
+    """Return the overlay of a saliency, (160, 320), as a PNG; pixels that decided are opaque."""
+    small = cv2.resize(saliency, _OVERLAY_SIZE, interpolation=cv2.INTER_AREA)
     overlay = np.empty((*small.shape, 4), np.uint8)
     overlay[..., :3] = _COLOR_BGR
     overlay[..., 3] = np.clip(small, 0, 1) * _MAX_ALPHA

@@ -1,7 +1,8 @@
 """Serve the web page of a drive or a play: its addresses, and the messages of its script.
 
-Frames of the session go out, never faster than a page draws them; hands, controls, and who has the
-wheel come in. docs/reference/page.md describes addresses and messages.
+Frames of the session go out, never faster than a page draws them, with who has the wheel. A
+person's steering (hands), controls to set, and requests for the wheel come in.
+docs/reference/page.md describes addresses and messages.
 """
 
 import contextlib
@@ -50,6 +51,7 @@ class _Responses:
         """Return the page."""
         contents = self._session.contents
         port = int(flask.request.environ["SERVER_PORT"])
+        # for the commands that the page shows
         option = "" if port == contents.port else f" --port {port}"
         return render(
             "page.html", page=contents, option=option, highest_speed=f"{HIGHEST_SPEED_MPH:g}"
@@ -152,7 +154,7 @@ class OpenPages:
         hands = session.hands
         match message:
             case {"drawn": number}:
-                page.draw(_check_number(number))
+                page.note_drawn(_check_number(number))
             case {"input": number}:
                 values = HandInput.parse(message.get("hands"))
                 hands.move(page, values, _check_number(number))
@@ -182,7 +184,7 @@ class OpenPages:
                 frame = self._session.newest()
                 if frame is not None and frame.number != number:
                     number = frame.number
-                    self._session.hands.check()
+                    self._session.hands.hand_over_if_due()
                     page.send_frame(frame, self._session.hands.view(page))
         except Exception:
             logger.exception("frames cannot be sent to a page")
@@ -212,7 +214,7 @@ class _Page:
         """Return whether the page can take another frame."""
         return self.open and self._sent - self._drawn < _UNDRAWN_FRAMES
 
-    def draw(self, number: int) -> None:
+    def note_drawn(self, number: int) -> None:
         """Take note that the page has drawn its frame of this number."""
         self._drawn = max(self._drawn, min(number, self._sent))
         self.changed.set()

@@ -8,16 +8,16 @@ const HISTORY_SECONDS = 60; // that the plots show
 
 const SHADE = "rgba(8, 12, 16, .45)"; // over what the network does not see
 
-// image: of the camera, null without one; mask: the saliency overlay, null without one
+// image: of the camera, null without one; overlay: the saliency overlay, null without one
 // region: of the frame that the network sees, as fractions: left, top, right, bottom; null: it is
 // not marked
-function drawCamera(canvas, image, mask, region) {
+function drawCamera(canvas, image, overlay, region) {
   const context = canvas.getContext("2d");
   const { width, height } = canvas;
   context.clearRect(0, 0, width, height);
   if (!image) return;
   context.drawImage(image, 0, 0, width, height);
-  if (mask) context.drawImage(mask, 0, 0, width, height);
+  if (overlay) context.drawImage(overlay, 0, 0, width, height);
   if (region) markRegion(context, width, height, region);
 }
 

@@ -13,7 +13,7 @@ let state = null; // of the newest frame that was drawn
 let track = null; // of the built-in world
 let points = []; // the history that the plots show
 let cameraImage = null;
-let maskImage = null; // the saliency overlay
+let overlayImage = null; // the saliency overlay
 let inputNumber = 0;
 let inputSentAt = -Infinity;
 let pressedAt = new Map(); // number of an input -> when its key was pressed
@@ -56,7 +56,7 @@ async function begin() {
   points = [];
   state = null;
   cameraImage = null;
-  maskImage = null;
+  overlayImage = null;
   write("refusal", "");
   if (!element("plot-speed")) return;
   points = await fetch("history").then((response) => response.json()).catch(() => []);
@@ -92,8 +92,8 @@ async function receive(data) {
   state = message;
   await receivePictures(data, 4 + length, message.pictures);
   if (state !== message) return; // the connection was lost meanwhile
-  if (!message.saliency.on) maskImage = null;
-  drawCamera(element("frame"), cameraImage, maskImage, message.region);
+  if (!message.saliency.on) overlayImage = null;
+  drawCamera(element("frame"), cameraImage, overlayImage, message.region);
   send({ drawn: message.number });
   measureKeys();
   remember();
@@ -103,14 +103,14 @@ async function receive(data) {
 
 // start: of the pictures in the data; lengths: of a JPEG of the camera and a PNG of the overlay, 0
 // for one that is not new
-async function receivePictures(data, start, [jpegLength, maskLength]) {
+async function receivePictures(data, start, [jpegLength, overlayLength]) {
   if (jpegLength) {
     const jpeg = new Uint8Array(data, start, jpegLength);
     cameraImage = await decode(cameraImage, "jpeg", jpeg);
   }
-  if (maskLength) {
-    const mask = new Uint8Array(data, start + jpegLength, maskLength);
-    maskImage = await decode(maskImage, "png", mask);
+  if (overlayLength) {
+    const overlay = new Uint8Array(data, start + jpegLength, overlayLength);
+    overlayImage = await decode(overlayImage, "png", overlay);
   }
 }
 
