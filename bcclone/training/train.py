@@ -19,7 +19,7 @@ from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory
 from bcclone.training.decisions import fit_to_compiler, fit_to_device, report_compiler
 from bcclone.training.environment import describe_environment
-from bcclone.training.plan import Plan, new_plan, resumed_plan
+from bcclone.training.plan import Plan, may_overwrite, new_plan, resumed_plan
 from bcclone.training.result import TrainResult
 from bcclone.training.samples import open_feeds, select_samples
 from bcclone.training.train_settings import RunFiles, TrainSettings
@@ -168,7 +168,7 @@ def _publish(
     the run is still marked as complete, and UserError says where the model is.
     """
     output = plan.settings.output
-    is_free = not output.exists() or plan.may_overwrite
+    is_free = not output.exists() or may_overwrite(plan)
     if is_free:
         folder.publish(output, model)
     peak = describe_peak_memory()
