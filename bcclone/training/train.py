@@ -89,8 +89,10 @@ def train_planned(
 
     # nothing is said about the temporary run folder of a worker that does not write
     notify_of_run = notify if worker.writes else _silent
-    with _open_run(plan, settings, trains_on, notify_of_run) as folder:
-        events = EventLog(folder, settings.tensorboard)
+    with (
+        _open_run(plan, settings, trains_on, notify_of_run) as folder,
+        EventLog(folder, settings.tensorboard) as events,
+    ):
         feeds = open_feeds(samples, settings, trainer.program_steps, worker.part)
         samples.report(notify)
         training = Training(
