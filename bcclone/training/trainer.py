@@ -309,6 +309,7 @@ def losses_of(kind: str, errors: Any, labels: Any) -> Any:
     absolute = tf.abs(errors)
     if kind == "mae":
         return absolute
+    # "huber", the last of LOSSES: settings refuse all other names
     linear = HUBER_DELTA * (absolute - HUBER_DELTA / 2)
     return tf.where(absolute <= HUBER_DELTA, tf.square(errors) / 2, linear)
 
