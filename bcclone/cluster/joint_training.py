@@ -2,17 +2,18 @@
 
 Each worker, a process on one machine, reads its part of every batch, and all workers apply the sum
 of all gradients. Worker 0, the chief, makes the plan and writes the run folder and the model. The
-other workers get the chief's settings and state, and write into a temporary folder. The steps of a
-training are those of bcclone.training.train, in the same order.
+other workers get the chief's settings and state, and write into a temporary folder. All of them
+train by bcclone.training.train.train_planned(), each as a Worker that knows its part.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bcclone.cluster.cluster_settings import WorkerSettings
 from bcclone.cluster.collective import Collective
@@ -25,25 +26,17 @@ from bcclone.system.json_values import from_json, json_text, names_of
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import source_digest
 from bcclone.system.tensorflow_quietly import describe_devices, onednn_for_batches
-from bcclone.training.decisions import (
-    Device,
-    fit_to_compiler,
-    fit_to_device,
-    load_device,
-    report_compiler,
-)
+from bcclone.training.decisions import Device, load_device
 from bcclone.training.plan import Plan, new_plan, resumed_plan
 from bcclone.training.result import TrainResult
-from bcclone.training.samples import TrainingSamples, open_feeds, select_samples
-from bcclone.training.train import (
-    describe_trainer,
-    open_run,
-    output_locked,
-    publish,
-    return_complete,
-)
+from bcclone.training.train import output_locked, train_planned
 from bcclone.training.train_settings import DECIDE_WEIGHTS, RunFiles, TrainSettings
 from bcclone.training.training_folder import RunIdentity
+from bcclone.training.training_state import TrainingState
+from bcclone.training.worker import Worker
+
+if TYPE_CHECKING:  # it loads TensorFlow
+    from bcclone.training.trainer import Trainer
 
 # samples, number of workers -> the plan of the chief
 MakePlan = Callable[[TrainingData, int], Plan]
@@ -112,59 +105,36 @@ def _train_as_worker(
     make_plan: MakePlan,
     notify: Notify,
 ) -> TrainResult:
-    """Train as training.train() does, as one of several workers or as the only worker."""
+    """Train by the chief's plan, as one of several workers or as the only worker."""
     with ExitStack() as stack:
         if workers.writes:
             stack.enter_context(output_locked(files))
         scratch = Path(stack.enter_context(TemporaryDirectory()))
         data = stack.enter_context(open_samples(files.data, notify))
         plan = _shared_plan(workers, chosen, data, make_plan, scratch)
-        samples = select_samples(data, plan.settings, notify)
-        if plan.result:
-            return return_complete(plan, plan.result, notify)
-        device = _loaded_device(workers, plan.settings, chosen)
-        plan = replace(plan, settings=fit_to_device(plan.settings, device))
-        return _train_on(device, workers, plan, samples, notify)
+        return train_planned(plan, data, notify, _worker_of(workers, chosen))
 
 
-def _train_on(
-    device: Device, workers: Collective, plan: Plan, samples: TrainingSamples, notify: Notify
-) -> TrainResult:
-    """Train on a device that is loaded, and return the result; the chief writes the model."""
-    # these modules load Keras, so they are imported after TensorFlow was configured
-    from bcclone.cluster.joint_trainer import load_shared_checkpoint, make_joint_trainer
-    from bcclone.training.handover import hand_over, start_model
-    from bcclone.training.loop import Training, train_epochs
-    from bcclone.training.prepare import report_network
-    from bcclone.training.saving import EventLog
+def _worker_of(workers: Collective, chosen: Mapping[str, Any]) -> Worker:
+    """Return this process as a worker, which does some steps together with all workers.
 
-    # the trainer: the network, its optimizer and the compiled steps
-    settings = plan.settings
-    compiled = fit_to_compiler(settings, device, workers.count)
-    trainer = make_joint_trainer(samples.data, compiled, samples.label_count, workers.strategy)
-    report_compiler(settings, device, notify, workers.count)
-    report_network(trainer.model, samples.data, settings, notify)
-    trains_on = describe_trainer(device.name, settings, trainer.is_one_program)
-    notify_of_run = notify if workers.writes else _silent
-    with open_run(plan, settings, trains_on, notify_of_run) as folder:
-        events = EventLog(folder, settings.tensorboard)
-        feeds = open_feeds(samples, settings, trainer.program_steps, workers.part)
-        samples.report(notify)
-        training = Training(
-            trainer, samples, feeds, settings, folder, events, notify, workers.part, workers.all_sum
-        )
-        # must be called before a checkpoint is loaded, which replaces the start model's weights
-        start = start_model(training)
-        state, model = load_shared_checkpoint(workers, folder.checkpoints, trainer, notify)
-        trained = train_epochs(training, state, model)
-        result, model = hand_over(training, trained, start)
-        if workers.writes:
-            publish(plan, folder, result, model, notify)
-        return result
+    chosen: settings that were given to this worker
+    """
 
+    def make_trainer(data: TrainingData, settings: TrainSettings, labels: int) -> "Trainer":
+        from bcclone.cluster.joint_trainer import make_joint_trainer
 
-def _silent(line: str) -> None:
-    """Ignore a line: the run folder of a worker other than the chief is only temporary."""
+        return make_joint_trainer(data, settings, labels, workers.strategy)
+
+    def load_checkpoint(
+        folder: Path, trainer: "Trainer", notify: Notify
+    ) -> tuple[TrainingState, bytes]:
+        from bcclone.cluster.joint_trainer import load_shared_checkpoint
+
+        return load_shared_checkpoint(workers, folder, trainer, notify)
+
+    find_device = partial(_find_device, workers, chosen)
+    return Worker(workers.part, workers.all_sum, find_device, make_trainer, load_checkpoint)
 
 
 def _shared_plan(
@@ -225,13 +195,11 @@ def _received_plan(stored: Mapping[str, Any], start: bytes, scratch: Path) -> Pl
     return Plan(settings, from_json(RunIdentity, stored["identity"]), result=result)
 
 
-def _loaded_device(
-    workers: Collective, settings: TrainSettings, chosen: Mapping[str, Any]
-) -> Device:
+def _find_device(workers: Collective, chosen: Mapping[str, Any], settings: TrainSettings) -> Device:
     """Return the device that trains; loads TensorFlow unless connecting the workers has done so.
 
-    settings: settings of the chief's plan
     chosen: settings that were given to this worker, with which it has loaded TensorFlow
+    settings: settings of the chief's plan
     """
     if workers.count == 1:
         return load_device(settings)

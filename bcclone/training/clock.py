@@ -7,14 +7,13 @@ were asked to stop.
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from bcclone.feed.order import ALL, BatchPart
-from bcclone.system.arrays import FloatArray
 from bcclone.training.training_state import TrainingState
+from bcclone.training.worker import AllSum, alone
 
 
 class Clock:
@@ -31,7 +30,7 @@ class Clock:
         begin: float,
         interrupted: threading.Event,
         part: BatchPart = ALL,
-        all_sum: Callable[[FloatArray], FloatArray] = lambda sums: sums,
+        all_sum: AllSum = alone,
     ) -> None:
         self._begin = begin
         self._interrupted = interrupted

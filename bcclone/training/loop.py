@@ -26,9 +26,10 @@ from bcclone.training.saving import EventLog, Saver
 from bcclone.training.schedule import TrainingSchedule
 from bcclone.training.scoring import score_weights
 from bcclone.training.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
-from bcclone.training.trainer import STEPS_A_CALL, AllSum, Trainer, alone
+from bcclone.training.trainer import STEPS_A_CALL, Trainer
 from bcclone.training.training_folder import RunFolder
 from bcclone.training.training_state import Epoch, TrainingState, epoch_summary
+from bcclone.training.worker import AllSum, alone
 
 
 @dataclass(frozen=True)

@@ -28,53 +28,30 @@ from bcclone.training.train_settings import (
     TrainSettings,
     values_of,
 )
-from bcclone.training.training_folder import RunFolder, RunIdentity, settings_as_text, settings_path
+from bcclone.training.training_folder import (
+    RunFolder,
+    RunIdentity,
+    read_record,
+    settings_as_text,
+    settings_path,
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings and the run folder of a training.
-
-    Making one raises UserError when the output may not be written.
-    """
+    """The settings and the run folder of a training."""
 
     settings: TrainSettings  # some may still be "auto": those that decisions.fit_to_device() sets
     identity: RunIdentity
     folder: RunFolder | None = None  # the folder of the resumed run; None for a new run
     result: TrainResult | None = None  # the result, if the run is complete already
 
-    def __post_init__(self) -> None:
-        output = self.settings.output
-        inputs = inputs_of(self.settings)
-        check_output(output, MODEL, self.may_overwrite, inputs)
-        # a settings file is written beside the model, so it must not overwrite the user's either
-        path = settings_path(output)
-        check_output(path, SETTINGS, self.may_overwrite or self._has_written(path), inputs)
-
-    @property
-    def may_overwrite(self) -> bool:
-        """Return whether the output may be replaced if it exists."""
-        if self.settings.force:
-            return True
-        if self.folder is None:
-            return False
-        if self.folder.forces_first_write:
-            return True
-        # a run may always replace the model that it has written itself
-        return self.folder.has_published(self.settings.output)
-
-    def _has_written(self, path: Path) -> bool:
-        """Return whether the resumed run wrote this settings file.
-
-        It did if the file holds the settings of the run.
-        """
-        if self.folder is None or not path.is_file():
-            return False
-        return path.read_bytes() == settings_as_text(self.folder.settings).encode()
-
 
 def new_plan(settings: TrainSettings, data: TrainingData, notify: Notify, workers: int = 1) -> Plan:
-    return Plan(fit_to_samples(settings, data, notify, workers), identity_of(settings, data))
+    """Return the plan of a new run; raises UserError when its output may not be written."""
+    plan = Plan(fit_to_samples(settings, data, notify, workers), identity_of(settings, data))
+    _check_output(plan)
+    return plan
 
 
 def resumed_plan(
@@ -87,7 +64,7 @@ def resumed_plan(
     """Return the plan of the newest run of these samples and this output; without one, a new run's.
 
     The limits of the run may be changed. Raises UserError for other changes that would lead to
-    other weights.
+    other weights, and when the output may not be written.
 
     changes: the settings that the user gave, name -> value
     """
@@ -101,19 +78,21 @@ def resumed_plan(
             f"for {files.output}; beginning a new one"
         )
         return new_plan(TrainSettings(**file_settings | dict(changes)), data, notify, workers)
-    _check_start(files, folder)
+    start = folder.find_start()  # the copy in the run folder; the original may be gone
+    _check_start(files, folder, start)
     stored = folder.settings
     # a value such as "auto" leaves a setting open, so the run keeps the value that it has
     chosen = {name: value for name, value in changes.items() if value != LEFT_OPEN.get(name)}
     _check_weights_stay(folder, stored, chosen)
-    start = {"start": folder.start}  # the copy in the run folder; the original may be gone
-    settings = TrainSettings(**values_of(stored) | file_settings | start | chosen)
+    settings = TrainSettings(**values_of(stored) | file_settings | {"start": start} | chosen)
     _check_order_stays(folder, stored, settings)
     # with other limits, a complete run counts as unfinished; the training finds whether one is
     # reached
     has_other_limits = values_of(settings, LIMITS) != values_of(stored, LIMITS)
-    result = None if has_other_limits else folder.result
-    return Plan(settings, identity, folder, result)
+    result = None if has_other_limits else folder.read_result()
+    plan = Plan(settings, identity, folder, result)
+    _check_output(plan)
+    return plan
 
 
 def identity_of(files: RunFiles, data: TrainingData) -> RunIdentity:
@@ -125,7 +104,7 @@ def _check_no_other_run(files: RunFiles, identity: RunIdentity) -> None:
     if not files.name:
         return
     path = files.runs / files.name
-    record = RunFolder(path).find_record()
+    record = read_record(path)
     if record:
         raise UserError(
             f"{path} is a run of another store or output; resume it with the store, its "
@@ -134,11 +113,13 @@ def _check_no_other_run(files: RunFiles, identity: RunIdentity) -> None:
         )
 
 
-def _check_start(files: RunFiles, folder: RunFolder) -> None:
-    """Raise UserError if --from names another model than the run's start model."""
+def _check_start(files: RunFiles, folder: RunFolder, start: Path | None) -> None:
+    """Raise UserError if --from names another model than the run's start model.
+
+    start: the start model's copy in the run folder
+    """
     if not files.start:
         return
-    start = folder.start
     if start and read_bytes(start, "model") == read_bytes(files.start, "model"):
         return
     if start and folder.has_published(files.start):
@@ -178,3 +159,40 @@ def _check_order_stays(folder: RunFolder, stored: TrainSettings, settings: Train
 def _describe_order(settings: FeedSettings) -> str:
     names = ("feed", *ORDERS[settings.ordering.kind])
     return " ".join(f"{option_of(FeedSettings, name)} {getattr(settings, name)}" for name in names)
+
+
+# ---- whether the output may be written
+
+
+def may_overwrite(plan: Plan) -> bool:
+    """Return whether the output, as it is now, may be replaced if it exists."""
+    if plan.settings.force:
+        return True
+    folder = plan.folder
+    if folder is None:
+        return False
+    if folder.forces_first_write:
+        return True
+    # a run may always replace the model that it has written itself
+    return folder.has_published(plan.settings.output)
+
+
+def _check_output(plan: Plan) -> None:
+    """Raise UserError when the output may not be written, or its settings file beside it."""
+    output = plan.settings.output
+    inputs = inputs_of(plan.settings)
+    overwrites = may_overwrite(plan)
+    check_output(output, MODEL, overwrites, inputs)
+    # a settings file is written beside the model, so it must not overwrite the user's either
+    path = settings_path(output)
+    check_output(path, SETTINGS, overwrites or _has_settings_of(path, plan.folder), inputs)
+
+
+def _has_settings_of(path: Path, folder: RunFolder | None) -> bool:
+    """Return whether the resumed run wrote this settings file.
+
+    It did if the file holds the settings of the run.
+    """
+    if folder is None or not path.is_file():
+        return False
+    return path.read_bytes() == settings_as_text(folder.settings).encode()

@@ -4,8 +4,9 @@ A write that fails, such as on a full disk, is reported, and does not stop the t
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import tensorflow as tf
 
@@ -58,7 +59,8 @@ class Saver:
 class EventLog:
     """Writes figures into the event files of TensorBoard; stops after the first failed write.
 
-    Raises UserError when TensorBoard is wanted and not installed.
+    A context manager, which closes the file at the end. Raises UserError when TensorBoard is wanted
+    and not installed.
 
     is_wanted: without it, write() does nothing
     """
@@ -70,6 +72,12 @@ class EventLog:
             require_package("tensorboard", "--tensorboard", "tensorboard")
             self._events = tf.summary.create_file_writer(str(folder.tensorboard))
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
     def write(self, step: int, values: Mapping[str, float | None], notify: Notify) -> None:
         """Write some figures of a step.
 
@@ -80,13 +88,21 @@ class EventLog:
             return
         known = {name: value for name, value in values.items() if value is not None}
         if not try_to_write(partial(self._write, step, known), self._folder, notify):
-            self._events = None
+            self._close()
 
     def _write(self, step: int, values: Mapping[str, float]) -> None:
         with self._events.as_default(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
         self._events.flush()
+
+    def _close(self) -> None:
+        if not self._events:
+            return
+        # each write has flushed the file, so a close that fails loses nothing
+        with suppress(OSError, tf.errors.OpError):
+            self._events.close()
+        self._events = None
 
 
 def try_to_write(write: Callable[[], object], folder: RunFolder, notify: Notify) -> bool:

@@ -17,8 +17,9 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes
 from bcclone.system.statistics import correlation, right_side
 from bcclone.training.samples import TrainingSamples
-from bcclone.training.trainer import AllSum, Trainer, alone, losses_of
+from bcclone.training.trainer import Trainer, losses_of
 from bcclone.training.training_state import ValidationScore
+from bcclone.training.worker import AllSum, alone
 
 
 def score_weights(

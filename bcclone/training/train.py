@@ -17,18 +17,14 @@ from bcclone.system.errors import UserError
 from bcclone.system.output import BUSY, locked
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory
-from bcclone.training.decisions import (
-    fit_to_compiler,
-    fit_to_device,
-    load_device,
-    report_compiler,
-)
+from bcclone.training.decisions import fit_to_compiler, fit_to_device, report_compiler
 from bcclone.training.environment import describe_environment
-from bcclone.training.plan import Plan, new_plan, resumed_plan
+from bcclone.training.plan import Plan, may_overwrite, new_plan, resumed_plan
 from bcclone.training.result import TrainResult
 from bcclone.training.samples import open_feeds, select_samples
 from bcclone.training.train_settings import RunFiles, TrainSettings
 from bcclone.training.training_folder import RunFolder
+from bcclone.training.worker import ALONE, Worker
 
 
 def train(settings: TrainSettings, notify: Notify = lambda line: None) -> TrainResult:
@@ -41,7 +37,7 @@ def train(settings: TrainSettings, notify: Notify = lambda line: None) -> TrainR
     """
     with output_locked(settings), open_samples(settings.data, notify) as data:
         plan = new_plan(settings, data, notify)
-        return _train(plan, data, notify)
+        return train_planned(plan, data, notify)
 
 
 def resume(
@@ -58,43 +54,62 @@ def resume(
     """
     with output_locked(files), open_samples(files.data, notify) as data:
         plan = resumed_plan(files, changes, data, notify)
-        return _train(plan, data, notify)
+        return train_planned(plan, data, notify)
 
 
-def _train(plan: Plan, data: TrainingData, notify: Notify) -> TrainResult:
+def train_planned(
+    plan: Plan, data: TrainingData, notify: Notify, worker: Worker = ALONE
+) -> TrainResult:
+    """Train as a plan says, and return the result; raises what train() raises.
+
+    worker: this process, as one of several workers or as the only one; one that does not write
+        needs a plan whose files are temporary
+    """
     # checks that need no TensorFlow come first, so that a mistake is found at once
     settings = plan.settings
+    workers = worker.part.count
     samples = select_samples(data, settings, notify)
     if plan.result:
-        return return_complete(plan, plan.result, notify)
-    device = load_device(settings)
+        return _return_complete(plan, plan.result, notify)
+    device = worker.load_device(settings)
     settings = fit_to_device(settings, device)
 
     # these modules load Keras, so they are imported after load_device() has configured TensorFlow
-    from bcclone.training.checkpoint import load_checkpoint
     from bcclone.training.handover import hand_over, start_model
     from bcclone.training.loop import Training, train_epochs
-    from bcclone.training.prepare import make_trainer, report_network
+    from bcclone.training.prepare import report_network
     from bcclone.training.saving import EventLog
 
     # the trainer: the network, its optimizer and the compiled steps
-    compiled = fit_to_compiler(settings, device)
-    trainer = make_trainer(data, compiled, samples.label_count)
-    report_compiler(settings, device, notify)
+    compiled = fit_to_compiler(settings, device, workers)
+    trainer = worker.make_trainer(data, compiled, samples.label_count)
+    report_compiler(settings, device, notify, workers)
     report_network(trainer.model, data, settings, notify)
-    trains_on = describe_trainer(device.name, settings, trainer.is_one_program)
-    with open_run(plan, settings, trains_on, notify) as folder:
-        events = EventLog(folder, settings.tensorboard)
-        feeds = open_feeds(samples, settings, trainer.program_steps)
+    trains_on = _describe_trainer(device.name, settings, trainer.is_one_program)
+
+    # nothing is said about the temporary run folder of a worker that does not write
+    notify_of_run = notify if worker.writes else _silent
+    with (
+        _open_run(plan, settings, trains_on, notify_of_run) as folder,
+        EventLog(folder, settings.tensorboard) as events,
+    ):
+        feeds = open_feeds(samples, settings, trainer.program_steps, worker.part)
         samples.report(notify)
-        training = Training(trainer, samples, feeds, settings, folder, events, notify)
+        training = Training(
+            trainer, samples, feeds, settings, folder, events, notify, worker.part, worker.all_sum
+        )
         # must come before load_checkpoint(), which replaces the weights of the start model
         start = start_model(training)
-        state, model = load_checkpoint(folder.checkpoints, trainer, notify)
+        state, model = worker.load_checkpoint(folder.checkpoints, trainer, notify)
         trained = train_epochs(training, state, model)
         result, model = hand_over(training, trained, start)
-        publish(plan, folder, result, model, notify)
+        if worker.writes:
+            _publish(plan, folder, result, model, notify)
         return result
+
+
+def _silent(line: str) -> None:
+    """Ignore a line of progress."""
 
 
 @contextmanager
@@ -106,7 +121,7 @@ def output_locked(files: RunFiles) -> Iterator[None]:
         yield
 
 
-def describe_trainer(device: str, settings: TrainSettings, is_one_program: bool) -> str:
+def _describe_trainer(device: str, settings: TrainSettings, is_one_program: bool) -> str:
     """Return the device and how it computes, for the user, such as "CPU (oneDNN on)"."""
     if device == "CPU":
         device = f"CPU (oneDNN {settings.onednn})"
@@ -114,13 +129,13 @@ def describe_trainer(device: str, settings: TrainSettings, is_one_program: bool)
 
 
 @contextmanager
-def open_run(
+def _open_run(
     plan: Plan, settings: TrainSettings, trains_on: str, notify: Notify
 ) -> Iterator[RunFolder]:
     """Make the folder of a new run, or take that of a resumed one, and lock it in the block.
 
     settings: the plan's settings, with values for all that the plan had left to the device
-    trains_on: the device in words, as describe_trainer() returns it
+    trains_on: the device in words, as _describe_trainer() returns it
     """
     folder = plan.folder
     if folder:
@@ -146,7 +161,7 @@ def _describe_augmentation(settings: TrainSettings) -> str:
     return ", augmenting on the CPU"
 
 
-def publish(
+def _publish(
     plan: Plan, folder: RunFolder, result: TrainResult, model: bytes, notify: Notify
 ) -> None:
     """Write the model to the output, and mark the run as complete.
@@ -155,7 +170,7 @@ def publish(
     the run is still marked as complete, and UserError says where the model is.
     """
     output = plan.settings.output
-    is_free = not output.exists() or plan.may_overwrite
+    is_free = not output.exists() or may_overwrite(plan)
     if is_free:
         folder.publish(output, model)
     peak = describe_peak_memory()
@@ -170,7 +185,7 @@ def publish(
         )
 
 
-def return_complete(plan: Plan, result: TrainResult, notify: Notify) -> TrainResult:
+def _return_complete(plan: Plan, result: TrainResult, notify: Notify) -> TrainResult:
     """Return the result of a run that is complete already.
 
     The run's model is written to the output again if the file there is not from this run. In a

@@ -22,6 +22,7 @@ from bcclone.feed.feed_settings import (
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.json_values import names_of
 from bcclone.system.settings import (
+    Checked,
     Count,
     Force,
     Fraction,
@@ -84,7 +85,7 @@ def parse_gpus(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class RunFiles:
+class RunFiles(Checked):
     """Which files a training reads and writes."""
 
     data: tuple[str, ...] = argument(
@@ -104,12 +105,31 @@ class RunFiles:
     name: str | None = _run(None, "name of the run folder", shown="date and time")
     force: Force = setting(False)
 
+    def validate(self) -> None:
+        if not self.data:
+            raise SettingError("{data} is empty, expected a store or recordings")
+        if self.output.suffix != ".h5":
+            raise SettingError(
+                "{output} {path}, expected a name that ends in .h5", path=self.output
+            )
+        if self.name is not None and not _names_folder(self.name):
+            raise SettingError(
+                "{name} {value}, expected the name of a folder in {folder}",
+                value=repr(self.name),
+                folder=self.runs,
+            )
+
+
+def _names_folder(name: str) -> bool:
+    """Return whether a text is the name of a folder, and not a path."""
+    return name not in ("", ".", "..") and Path(name).name == name
+
 
 _OUTPUTS_LISTED = "; ".join(f"{output.predict}: {output.meaning}" for output in OUTPUTS)
 
 
 @dataclass(frozen=True)
-class LearningSettings:
+class LearningSettings(Checked):
     """The settings on which the weights depend, besides the samples and their augmentation."""
 
     batch_size: Count = setting(32, "number of samples in each step", minimum=1, maximum=1 << 20)
@@ -273,18 +293,7 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     )
 
     def validate(self) -> None:
-        if not self.data:
-            raise SettingError("{data} is empty, expected a store or recordings")
-        if self.output.suffix != ".h5":
-            raise SettingError(
-                "{output} {path}, expected a name that ends in .h5", path=self.output
-            )
-        if self.name is not None and not _names_folder(self.name):
-            raise SettingError(
-                "{name} {value}, expected the name of a folder in {folder}",
-                value=repr(self.name),
-                folder=self.runs,
-            )
+        super().validate()
         if not self.epochs and not self.time:
             raise SettingError("{epochs} 0 means as many as {time} allows; set {time}")
 
@@ -292,12 +301,8 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     def sampling(self) -> SamplingSettings:
         # published networks see whole images; bcclone's own networks crop the images first
         whole = bool(ARCHITECTURES[self.network].preset)
-        return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, self, whole)
-
-
-def _names_folder(name: str) -> bool:
-    """Return whether a text is the name of a folder, and not a path."""
-    return name not in ("", ".", "..") and Path(name).name == name
+        augmentation = AugmentSettings(**values_of(self, names_of(AugmentSettings)))
+        return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, augmentation, whole)
 
 
 # the values that leave a setting open: the samples or the machine decide it, or in a resume the run

@@ -18,18 +18,11 @@ from bcclone.feed.source import Batch, Gather
 from bcclone.model.layer_kinds import RECURRENT, layers_within
 from bcclone.system.arrays import FloatArray
 from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, ON, LearningSettings
+from bcclone.training.worker import AllSum, alone
 
 # most steps in one call of an XLA program that gathers its batches on the device; the loss is read,
 # and progress is shown, at every step whose number is a multiple of it
 STEPS_A_CALL = 20
-
-# takes the sums over this worker's batches, and returns the sums over the batches of all workers
-AllSum = Callable[[FloatArray], FloatArray]
-
-
-def alone(sums: FloatArray) -> FloatArray:
-    """Return the sums unchanged; the AllSum of a worker that trains alone."""
-    return sums
 
 
 class Trainer:
@@ -316,6 +309,7 @@ def losses_of(kind: str, errors: Any, labels: Any) -> Any:
     absolute = tf.abs(errors)
     if kind == "mae":
         return absolute
+    # "huber", the last of LOSSES: settings refuse all other names
     linear = HUBER_DELTA * (absolute - HUBER_DELTA / 2)
     return tf.where(absolute <= HUBER_DELTA, tf.square(errors) / 2, linear)
 

@@ -54,16 +54,27 @@ class RunRecord:
     published: str | None = None
 
 
-class RunFolder:
-    """The files of one run: settings, environment, history, checkpoints, model, plots, result."""
+def read_record(path: Path) -> RunRecord | None:
+    """Return the content of a run folder's settings.json; None if it is missing or damaged."""
+    with suppress(UserError):
+        return read_json(path / _SETTINGS, RunRecord, "the settings of a run", "")
+    return None
 
-    def __init__(self, path: Path) -> None:
+
+class RunFolder:
+    """The files of one run: settings, environment, history, checkpoints, model, plots, result.
+
+    record: the content of settings.json; nobody else writes it while the output is locked
+    """
+
+    def __init__(self, path: Path, record: RunRecord) -> None:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.model = path / "model.h5"
         self.settings_file = path / "settings.toml"
         self.tensorboard = path / "tensorboard"
         self._start = path / START_NAME
+        self._record = record
 
     @classmethod
     def create(cls, path: Path, identity: RunIdentity, settings: TrainSettings) -> "RunFolder":
@@ -74,11 +85,12 @@ class RunFolder:
                 "or continue it with --resume and the same store and output"
             )
         atomic.make_folder(path, "other --runs")
-        folder = cls(path)
+        started = datetime.datetime.now().isoformat()
+        record = RunRecord(identity, started, settings, settings.force)
+        folder = cls(path, record)
         if settings.start:  # a copy, since a resume needs the model even if the original is gone
             atomic.write_bytes(folder._start, read_bytes(settings.start, "model"))
-        started = datetime.datetime.now().isoformat()
-        folder._write_record(RunRecord(identity, started, settings, settings.force))
+        folder._write_record(record)
         return folder
 
     @classmethod
@@ -94,10 +106,9 @@ class RunFolder:
         newest_time = ""
         folders = glob.escape(name) if name else "*"
         for path in runs.glob(f"{folders}/{_SETTINGS}"):
-            run = cls(path.parent)
-            record = run.find_record()
+            record = read_record(path.parent)
             if record and record.identity == identity and record.started > newest_time:
-                newest = run
+                newest = cls(path.parent, record)
                 newest_time = record.started
         return newest
 
@@ -105,8 +116,7 @@ class RunFolder:
     def settings(self) -> TrainSettings:
         return self._record.settings
 
-    @property
-    def start(self) -> Path | None:
+    def find_start(self) -> Path | None:
         """Return the path of the start model's copy, None if the run began untrained."""
         return self._start if self._start.exists() else None
 
@@ -122,29 +132,13 @@ class RunFolder:
         """Return whether the run was begun with --force and has not written the output yet."""
         return self._record.force and not self._record.published
 
-    @property
-    def _record(self) -> RunRecord:
-        record = self.find_record()
-        if record is None:
-            raise UserError(
-                f"{self.path / _SETTINGS}: damaged, expected the settings of a run; "
-                "train again without --resume"
-            )
-        return record
-
-    def find_record(self) -> RunRecord | None:
-        """Return the content of settings.json; None if it is missing or damaged."""
-        with suppress(UserError):
-            return read_json(self.path / _SETTINGS, RunRecord, "the settings of a run", "")
-        return None
-
     def _write_record(self, record: RunRecord) -> None:
         # values_of() leaves out the fields of RunFiles, which a resume gets from its own options
         content = to_json(record) | {"settings": values_of(record.settings)}
         atomic.write_text(self.path / _SETTINGS, json.dumps(content, indent=2))
+        self._record = record
 
-    @property
-    def result(self) -> TrainResult | None:
+    def read_result(self) -> TrainResult | None:
         """Return the result of the run, or None while it is unfinished."""
         # a result.json of an older version that cannot be read counts as unfinished: the resume
         # then ends the training again, from the last checkpoint

@@ -98,9 +98,15 @@ def test_a_fine_tuning_has_a_tenth_of_the_usual_learning_rate_unless_one_is_give
         ),
     ],
 )
-def test_wrong_settings_of_a_run_are_refused_when_they_are_made(wrong, expected):
+@pytest.mark.parametrize("kind", [RunFiles, TrainSettings])
+def test_wrong_files_of_a_run_are_refused_when_they_are_named(kind, wrong, expected):
     with pytest.raises(ValueError, match=expected):
-        TrainSettings(**wrong)
+        kind(**wrong)
+
+
+def test_a_program_may_name_the_files_of_a_run_by_texts():
+    files = RunFiles(data="laps.h5", output="laps-model.h5", start="model.h5", runs="all")
+    assert files == RunFiles(("laps.h5",), Path("laps-model.h5"), Path("model.h5"), Path("all"))
 
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):

@@ -1,0 +1,69 @@
+"""A worker: one process that trains a network, alone or together with workers on other machines.
+
+Importing this loads no Keras.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bcclone.feed.order import ALL, BatchPart
+from bcclone.feed.selection import TrainingData
+from bcclone.system.arrays import FloatArray
+from bcclone.system.progress import Notify
+from bcclone.training.decisions import Device, load_device
+from bcclone.training.train_settings import TrainSettings
+from bcclone.training.training_state import TrainingState
+
+if TYPE_CHECKING:  # it loads TensorFlow
+    from bcclone.training.trainer import Trainer
+
+# takes the sums over this worker's batches, and returns the sums over the batches of all workers
+AllSum = Callable[[FloatArray], FloatArray]
+
+
+def alone(sums: FloatArray) -> FloatArray:
+    """Return the sums unchanged; the AllSum of a worker that trains alone."""
+    return sums
+
+
+def _make_trainer(data: TrainingData, settings: TrainSettings, labels: int) -> "Trainer":
+    from bcclone.training.prepare import make_trainer
+
+    return make_trainer(data, settings, labels)
+
+
+def _load_checkpoint(
+    folder: Path, trainer: "Trainer", notify: Notify
+) -> tuple[TrainingState, bytes]:
+    from bcclone.training.checkpoint import load_checkpoint
+
+    return load_checkpoint(folder, trainer, notify)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a training does in another way when several workers or several GPUs train together.
+
+    The defaults are those of a worker that trains alone, on one device.
+    """
+
+    part: BatchPart = ALL  # the part of each batch that this worker trains on
+    # adds up sums over all workers; it waits for them, so all must call it equally often
+    all_sum: AllSum = alone
+    load_device: Callable[[TrainSettings], Device] = load_device  # loads TensorFlow, too
+    # data, settings, number of labels of a sample -> the trainer
+    make_trainer: Callable[[TrainingData, TrainSettings, int], "Trainer"] = _make_trainer
+    # loads the newest of a folder's checkpoints into the trainer, as checkpoint.load_checkpoint()
+    load_checkpoint: Callable[[Path, "Trainer", Notify], tuple[TrainingState, bytes]] = (
+        _load_checkpoint
+    )
+
+    @property
+    def writes(self) -> bool:
+        """Return whether this worker writes the run folder and the model that the user gets."""
+        return self.part.index == 0
+
+
+ALONE = Worker()
