@@ -19,8 +19,9 @@ from bcclone import Answer, DriveSettings, SteeringPolicy, load_policy
 from bcclone.camera.images import Image, decode_jpeg
 from bcclone.drive.protocol import Control, event_text, format_steer
 from bcclone.drive.server import exit_when_stdin_closes, serve_policy
-from bcclone.model.policy import Memory, Policy, window_after
+from bcclone.model.policy import Policy, window_after
 from bcclone.simulator.unity_websocket import text_frames
+from bcclone.system.arrays import Memory
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.web.web_server import listen
 from bcclone.web.websocket import Websocket

@@ -141,12 +141,11 @@ def sharded_copy(store: Path, shards: int) -> Iterator[Path]:
 
 def _convert_to_shards(store: Path, folder: Path, shards: int) -> None:
     with open_store(store) as old:
-        megabytes = old.frames.nbytes / 10**6
         settings = ShardingSettings(
             tuple(str(recording.path) for recording in old.recordings),
             folder,
             allow_skips=True,
-            shard_mb=math.ceil(megabytes / shards),
+            shard_mb=math.ceil(old.frames.nbytes / (shards * 10**6)),
             preprocessing=old.preprocessing,
             samples=asdict(old.sample_settings),
         )
