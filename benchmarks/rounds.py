@@ -66,7 +66,7 @@ def median_ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 class Unavailable(Exception):
-    """Something cannot be measured on this machine or with this store; the message is the reason."""
+    """Something cannot be measured on this machine or with this store; the message says why."""
 
 
 @dataclass(frozen=True)
