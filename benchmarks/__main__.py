@@ -119,7 +119,9 @@ def make_benchmark(name: str) -> Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `python -m benchmarks NAME ...`; return the exit code."""
     claim_process()  # as a command's, which is measured
-    words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        argv = sys.argv[1:]
+    words = list(argv)
     if words and words[0] in BENCHMARKS:
         name = words[0]
         return run_command(make_benchmark(name), f"python -m benchmarks {name}", words[1:])

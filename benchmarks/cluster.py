@@ -82,12 +82,8 @@ Runs = Mapping[str, Sequence[Run]]  # name of a pool -> its runs, in order of th
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
-    """Measure everything on generated data in the system's temporary folder; raises UserError.
-
-    The values of the report begin with the load of the machine before, as the mean number of
-    processes that ran in a minute.
-    """
-    load = 0.0
+    """Measure everything on generated data in the system's temporary folder; raises UserError."""
+    load = 0.0  # of the machine: processes that ran in the minute before, on average
     if hasattr(os, "getloadavg"):
         load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
@@ -324,8 +320,10 @@ def step_measures(alone: Sequence[float], together: Sequence[float]) -> list[Mea
 
     No measure has a bar, because the two workers share the cores of one.
     """
-    rates = zip(alone, together, strict=True)
-    extra_ms = [1000 * _BATCH_SIZE * (1 / two - 1 / one) for one, two in rates]
+    extra_ms = []
+    for rate_alone, rate_together in zip(alone, together, strict=True):
+        extra_seconds = _BATCH_SIZE / rate_together - _BATCH_SIZE / rate_alone
+        extra_ms.append(1000 * extra_seconds)
     return [
         Measure("training, one worker", median(alone), "samples/s"),
         Measure("training, two workers on its cores", median(together), "samples/s"),

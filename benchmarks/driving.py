@@ -116,7 +116,10 @@ def _await_steer(connection: UnitySocket) -> None:
     pong = "3"
     most_seconds = 10.0
     end = time.monotonic() + most_seconds
-    while (message := connection.receive(end - time.monotonic())) is not None:
+    while True:
+        message = connection.receive(end - time.monotonic())
+        if message is None:  # the time is over
+            break
         if message.startswith('42["steer"'):
             return
         if message == ping:

@@ -164,7 +164,8 @@ class Trial:
         """Run a command of bcclone, and note it without the folders of this machine."""
         shown = ["bcclone"]
         for word in words:
-            shown.append(word.name if isinstance(word, Path) else str(word))
+            text = word.name if isinstance(word, Path) else str(word)
+            shown.append(text)
         self._commands.append(" ".join(shown))
         return run_bcclone(*words)
 

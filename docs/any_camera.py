@@ -153,8 +153,10 @@ def _score(folder: Path, model: str, name: str) -> dict[str, Any]:
 def _read_answers(folder: Path, model: str, name: str) -> Steering:
     """Return a model's steering in a drive, and the labels, which are positive to the right."""
     predictions = read_steering(folder / f"{model}.{name}.csv")
-    table = folder / f"{name}.csv"
-    labels_of = read_labels(table if table.exists() else folder / name)
+    labelled = folder / f"{name}.csv"
+    if not labelled.exists():
+        labelled = folder / name  # an imported recording
+    labels_of = read_labels(labelled)
     frames = [frame for frame in labels_of if frame in predictions]
     seconds = seconds_of(frames)
     if seconds is None:
