@@ -1,5 +1,6 @@
-"""Run benchmarks on this machine; alternatives are measured side by side, because absolute figures
-vary with the load.
+"""Run benchmarks on this machine.
+
+Alternatives are measured side by side, because absolute figures vary with the load.
 
     python -m benchmarks drive
     python -m benchmarks feeds --only hdf5-shuffle,gather --json
@@ -21,46 +22,58 @@ from bcclone.system.hardware import find_cards, visible_cards
 from bcclone.system.own_process import claim_process
 from bcclone.system.settings import setting
 
-BENCHMARKS = {  # name: (its module, what it measures)
-    "drive": (
+
+@dataclass(frozen=True)
+class Entry:
+    """A benchmark in the table."""
+
+    module: str  # name of the module in this package that has the benchmark
+    subject: str  # what it measures, for --help
+
+
+BENCHMARKS = {
+    "drive": Entry(
         "drive",
         "latency of the drive server: both async modes, open dashboards, a busy core",
     ),
-    "preprocess": (
+    "preprocess": Entry(
         "preprocess",
         "images per second of preprocess.py, compared with decoding alone",
     ),
-    "simulator": (
+    "simulator": Entry(
         "simulator",
         "frames per second of the built-in simulator, and the speed of its drives",
     ),
-    "env": ("env", "steps per second of the Gymnasium environment, compared with another"),
-    "feeds": (
+    "env": Entry(
+        "env",
+        "steps per second of the Gymnasium environment, compared with another",
+    ),
+    "feeds": Entry(
         "feeds.run",
         "samples per second of every feed, of other loaders, and the limits of the machine",
     ),
-    "training": (
+    "training": Entry(
         "training",
         "samples per second of a training step: with and without oneDNN, and in PyTorch",
     ),
-    "cluster": (
+    "cluster": Entry(
         "cluster",
         "what several workers gain and cost, for preprocessing, feeding and training",
     ),
-    "look": (
-        "look",
+    "editor": Entry(
+        "editor",
         "the page of a recording of 100,000 rows: its first picture, its playhead, its memory",
     ),
-    "recording-faults": (
+    "recording-faults": Entry(
         "recording_faults",
         "how many faults of recordings preprocess.py --check names",
     ),
-    "record-next": (
+    "record-next": Entry(
         "record_next",
         "the seconds of driving that a model needs: recorded all along the road, or where its map "
         "of margins names",
     ),
-    "networks": (
+    "networks": Entry(
         "networks",
         "how well each network learns from a recording and drives, with variants of cnn",
     ),
@@ -80,24 +93,24 @@ def make_benchmark(name: str) -> Command:
     Its module is loaded by its name, for it alone: processes that a benchmark spawns load this file
     again, and what they load counts as their memory.
     """
-    file, text = BENCHMARKS[name]
-    module = import_module(f"benchmarks.{file}")
+    entry = BENCHMARKS[name]
+    module = import_module(f"benchmarks.{entry.module}")
 
     def run(given: Given, bars: Bars) -> Result:
-        """Measure; the exit code is 1 when something failed, or with --check-bars when a bar was
-        missed.
-        """
+        """Measure. The exit code is 1 if something failed, or a bar was missed that counts."""
         gpus = [card.describe() for card in visible_cards(find_cards())]
         for gpu in gpus:
             notify(f"GPU of this machine: {gpu}")
         report = module.measure(given.make(module.Settings), notify)
-        missed = bars.check_bars and not report.is_good
+        code = 0
+        if report.failed or (bars.check_bars and not report.is_good):
+            code = 1
         value = {"gpus": gpus} | report.as_json()
-        return Result(value, "\n".join(report.to_rows()), code=int(bool(report.failed) or missed))
+        return Result(value, "\n".join(report.to_rows()), code=code)
 
     return Command(
         run,
-        f"Measure {text}.",
+        f"Measure {entry.subject}.",
         (module.Settings, Bars),
         after_interrupt="nothing was kept of the measurement",
     )
@@ -106,21 +119,29 @@ def make_benchmark(name: str) -> Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `python -m benchmarks NAME ...`; return the exit code."""
     claim_process()  # as a command's, which is measured
-    words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        argv = sys.argv[1:]
+    words = list(argv)
     if words and words[0] in BENCHMARKS:
-        return run_command(make_benchmark(words[0]), f"python -m benchmarks {words[0]}", words[1:])
+        name = words[0]
+        return run_command(make_benchmark(name), f"python -m benchmarks {name}", words[1:])
+    _parser().parse_args(words)  # shows the help or an error, and exits
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of a line that names no benchmark."""
+    subjects = list_of({name: entry.subject for name, entry in BENCHMARKS.items()})
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="benchmarks:\n"
-        + textwrap.indent(list_of({name: text for name, (_, text) in BENCHMARKS.items()}), "  "),
+        epilog="benchmarks:\n" + textwrap.indent(subjects, "  "),
     )
     parser.add_argument(
         "benchmark", choices=BENCHMARKS, metavar="NAME", help="see below; each has its own --help"
     )
-    parser.parse_args(words)
-    return 2
+    return parser
 
 
 if __name__ == "__main__":

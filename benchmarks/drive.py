@@ -1,8 +1,7 @@
-"""Measure the drive server, its start and its latency: async modes, dashboards, two loops, a busy
-core -> a Report.
+"""Measure the drive server, its start and its latency -> a Report.
 
-The servers run side by side and are measured in rounds, so that a slow moment of the machine
-affects all alike.
+Compared are the async modes, open pages, two loops, a busy core, and other servers. The servers run
+side by side and are measured in rounds, so that a slow moment of the machine affects all alike.
 """
 
 import itertools
@@ -12,8 +11,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -40,21 +39,18 @@ from benchmarks.driving import (
 from benchmarks.measures import Measure, Report
 from benchmarks.rounds import free_ports, measure_in_rounds
 
-_P50_BAR_MS, _P99_BAR_MS, _PREDICT_BAR, _PAGES_BAR = 3.0, 8.0, 10.0, 1.1
-_P50_TO_DECISION, _BUSY_P99_TO_DECISION = 1.4, 2.0
-_LISTENING_BAR_S = 1.0
+Drive = Callable[[], list[float]]  # drives some frames; returns the milliseconds of each answer
+
+_PAGES = 2  # that are open at a time
+
+# names of what is measured
 _DEFAULT = ASYNC_MODES[0]
-_PAGES = 2
-_DECISION, _BUSY = "a decision without a server", "one core busy"
-_WATCHED, _PREDICT, _LEAST, _TWO = (
-    f"{_PAGES} pages",
-    "model.predict",
-    "the least server",
-    "two loops",
-)
-_ROUNDS = 10
-_PREDICT_DIVISOR = 20  # fewer requests to model.predict, which takes that much longer
-_OTHER_SERVERS = {_PREDICT: "predict", _LEAST: "least"}
+_WATCHED = f"{_PAGES} pages"
+_TWO_LOOPS = "two loops"
+_PREDICT = "model.predict"
+_LEAST = "the least server"
+_DECISION = "a decision without a server"
+_BUSY = "one core busy"
 
 
 @dataclass(frozen=True)
@@ -72,97 +68,44 @@ def measure(settings: Settings, notify: Notify) -> Report:
     with model_or_untrained(settings.model) as model:
         jpegs = rendered_frames()
         starts = _starts(model, telemetry_texts(jpegs))
-        return Report(
-            [*starts, *_compare(_times(model, jpegs, max(settings.rounds // _ROUNDS, 1)))]
-        )
+        times = _times(model, jpegs, settings.rounds)
+        return Report([*starts, *_time_measures(times), *_ratio_measures(times)])
 
 
-def _times(model: Path, jpegs: Sequence[bytes], count: int) -> dict[str, np.ndarray]:
-    """Return the milliseconds of answers, about `count` in each of the rounds, by what was
-    measured.
-    """
-    from bcclone.model.policy import load_policy  # after load_tensorflow(), as drive.py does
-
-    texts = telemetry_texts(jpegs)
-    with ExitStack() as stack:
-        ports = {
-            mode: stack.enter_context(server_process([model, "--async-mode", mode])).port
-            for mode in ASYNC_MODES
-        }
-        for name, kind in _OTHER_SERVERS.items():
-            program = ("-m", "benchmarks.other_servers", kind)
-            ports[name] = stack.enter_context(server_process([model], program)).port
-        trips = {
-            mode: partial(measure_round_trips, ports[mode], texts, count) for mode in ASYNC_MODES
-        }
-
-        def with_pages(saliency: bool) -> list[float]:
-            with watching(ports[_DEFAULT], _PAGES, saliency):
-                return trips[_DEFAULT]()
-
-        few = max(count // 4, 1), max(count // _PREDICT_DIVISOR, 1)
-        drives: dict[str, Callable[[], list[float]]] = {
-            **trips,
-            _WATCHED: partial(with_pages, saliency=False),
-            f"{_WATCHED} and pixels": partial(with_pages, saliency=True),
-            _TWO: partial(trips[_DEFAULT], loops=2),
-            "30 a second": partial(
-                measure_round_trips, ports[_DEFAULT], texts, few[0], rate=FRAMES_PER_SECOND
-            ),
-            _PREDICT: partial(measure_round_trips, ports[_PREDICT], texts, few[1]),
-            _LEAST: partial(measure_round_trips, ports[_LEAST], texts[:1], count),
-            _DECISION: partial(_decide, load_policy(model), jpegs, count),
-        }
-        for name in (_DEFAULT, _DECISION):
-            drives[f"{name}, {_BUSY}"] = partial(_beside_a_busy_process, drives[name])
-        return {
-            name: np.concatenate(each) for name, each in measure_in_rounds(drives, _ROUNDS).items()
-        }
+# ---- the start
 
 
 def _starts(model: Path, texts: Sequence[str]) -> list[Measure]:
     """Measure the start with the model as it is and, where that can be written, as an ONNX file."""
-    if not all(map(find_spec, ("tf2onnx", "onnxruntime"))):
-        return _start(model, texts)
-    with tempfile.TemporaryDirectory() as folder:
-        exported = ExportModelSettings(model, ONNX, Path(folder) / "model.onnx")
-        export_model(exported)
-        return [*_start(model, texts), *_start(exported.path, texts)]
+    measures = _start(model, texts)
+    if all(map(find_spec, ("tf2onnx", "onnxruntime"))):
+        with tempfile.TemporaryDirectory() as folder:
+            exported = ExportModelSettings(model, ONNX, Path(folder) / "model.onnx")
+            export_model(exported)
+            measures += _start(exported.path, texts)
+    return measures
 
 
 def _start(model: Path, texts: Sequence[str]) -> list[Measure]:
+    most_seconds = 1.0  # until the page answers
     (port,) = free_ports(1)
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "bcclone",
-        "drive",
-        str(model),
-        "--port",
-        str(port),
-        "--quiet",
-    ]
+    command = [sys.executable, "-P", "-m", "bcclone", "drive", str(model)]
+    command += ["--port", str(port), "--quiet"]
     since = time.perf_counter()
     with subprocess.Popen(command) as process:
         try:
             _await_page(port, process)
-            listening = time.perf_counter()
-            (first,) = measure_round_trips(port, texts, 1)
-            served = time.perf_counter()
+            listening = time.perf_counter() - since
+            (first_ms,) = measure_round_trips(port, texts, 1)
+            served = time.perf_counter() - since
         finally:
             process.kill()
     kind = model.suffix
+    page_name = f"start to the page's first answer, {kind}"
     return [
-        Measure(
-            f"start to the page's first answer, {kind}",
-            listening - since,
-            "s",
-            _LISTENING_BAR_S,
-            least=False,
-        ),
-        Measure(f"start to the first steer, {kind}", served - since, "s"),
-        Measure(f"handshake to the first steer, {kind}", first, "ms"),
+        Measure(page_name, listening, "s", most_seconds, least=False),
+        Measure(f"start to the first steer, {kind}", served, "s"),
+        Measure(f"handshake to the first steer, {kind}", first_ms, "ms"),
     ]
 
 
@@ -183,9 +126,79 @@ def _await_page(port: int, process: subprocess.Popen[bytes]) -> None:
     )
 
 
+# ---- the latency
+
+
+def _times(model: Path, jpegs: Sequence[bytes], requests: int) -> dict[str, np.ndarray]:
+    """Return the milliseconds of about so many answers, by the name of what was measured."""
+    from bcclone.model.policy import load_policy  # after load_tensorflow(), as drive.py does
+
+    rounds = 10
+    count = max(requests // rounds, 1)
+    with _servers(model) as ports:
+        drives = _drives(ports, load_policy(model), jpegs, count)
+        results = measure_in_rounds(drives, rounds)
+    return {name: np.concatenate(milliseconds) for name, milliseconds in results.items()}
+
+
+@contextmanager
+def _servers(model: Path) -> Iterator[dict[str, int]]:
+    """Start the drive server in each async mode, and the others; yield their ports by name."""
+    others = {_PREDICT: "predict", _LEAST: "least"}  # name -> kind in other_servers.py
+    ports = {}
+    with ExitStack() as stack:
+        for mode in ASYNC_MODES:
+            server = stack.enter_context(server_process([model, "--async-mode", mode]))
+            ports[mode] = server.port
+        for name, kind in others.items():
+            program = ("-m", "benchmarks.other_servers", kind)
+            server = stack.enter_context(server_process([model], program))
+            ports[name] = server.port
+        yield ports
+
+
+def _drives(
+    ports: Mapping[str, int], policy: SteeringPolicy, jpegs: Sequence[bytes], count: int
+) -> dict[str, Drive]:
+    """Return what is measured, in the order of the table: name -> a drive.
+
+    ports: of the servers by name
+    count: frames that the drives of the default mode take
+    """
+    texts = telemetry_texts(jpegs)
+    default_port = ports[_DEFAULT]
+    drives: dict[str, Drive] = {}
+    for mode in ASYNC_MODES:
+        drives[mode] = partial(measure_round_trips, ports[mode], texts, count)
+
+    # the default mode as people use it: with pages, with the simulator's two loops and its rate
+    def drive_watched(saliency: bool) -> list[float]:
+        with watching(default_port, _PAGES, saliency):
+            return drives[_DEFAULT]()
+
+    drives[_WATCHED] = partial(drive_watched, saliency=False)
+    drives[f"{_WATCHED} and pixels"] = partial(drive_watched, saliency=True)
+    drives[_TWO_LOOPS] = partial(measure_round_trips, default_port, texts, count, loops=2)
+    few = max(count // 4, 1)  # at this rate, most of the time is spent waiting
+    drives["30 a second"] = partial(
+        measure_round_trips, default_port, texts, few, rate=FRAMES_PER_SECOND
+    )
+
+    # other servers, and no server at all
+    fewer = max(count // 20, 1)  # model.predict takes that much longer
+    drives[_PREDICT] = partial(measure_round_trips, ports[_PREDICT], texts, fewer)
+    drives[_LEAST] = partial(measure_round_trips, ports[_LEAST], texts[:1], count)
+    drives[_DECISION] = partial(_decide, policy, jpegs, count)
+
+    for name in (_DEFAULT, _DECISION):
+        drives[f"{name}, {_BUSY}"] = partial(_beside_a_busy_process, drives[name])
+    return drives
+
+
 def _decide(policy: SteeringPolicy, jpegs: Sequence[bytes], count: int) -> list[float]:
-    """Decode, prepare and infer in this process: the lower limit of any server's time; return
-    milliseconds.
+    """Decode, prepare and infer in this process; return the milliseconds of each decision.
+
+    It is the lower limit of any server's time.
     """
     milliseconds = []
     for jpeg in itertools.islice(itertools.cycle(jpegs), count):
@@ -195,8 +208,8 @@ def _decide(policy: SteeringPolicy, jpegs: Sequence[bytes], count: int) -> list[
     return milliseconds
 
 
-def _beside_a_busy_process(drive: Callable[[], list[float]]) -> list[float]:
-    """Drive while another program computes all the time, as the simulator does on a small machine."""
+def _beside_a_busy_process(drive: Drive) -> list[float]:
+    """Drive while another program computes, as the simulator does on a small machine."""
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         try:
             return drive()
@@ -204,39 +217,55 @@ def _beside_a_busy_process(drive: Callable[[], list[float]]) -> list[float]:
             busy.kill()
 
 
-def _compare(times: dict[str, np.ndarray]) -> list[Measure]:
-    p50, p99 = (
-        {name: float(np.percentile(each, part)) for name, each in times.items()}
-        for part in (50, 99)
-    )
-    busy, busy_decision = f"{_DEFAULT}, {_BUSY}", f"{_DECISION}, {_BUSY}"
+# ---- the measures
+
+
+def _percentiles(times: Mapping[str, np.ndarray], percent: int) -> dict[str, float]:
+    return {
+        name: float(np.percentile(milliseconds, percent)) for name, milliseconds in times.items()
+    }
+
+
+def _time_measures(times: Mapping[str, np.ndarray]) -> list[Measure]:
+    """Return the median and the 99th percentile of the times of everything that was measured."""
+    p50 = _percentiles(times, 50)
+    p99 = _percentiles(times, 99)
+    p50_bars_ms = {_DEFAULT: 3.0}
+    p99_bars_ms = {_DEFAULT: 8.0, f"{_DEFAULT}, {_BUSY}": 8.0}
     measures = []
     for name in times:
-        what = name if name.startswith(_DECISION) else f"request to steer, {name}"
-        p50_bar = _P50_BAR_MS if name == _DEFAULT else None
-        p99_bar = _P99_BAR_MS if name in (_DEFAULT, busy) else None
-        measures.append(Measure(f"{what}, p50", p50[name], "ms", p50_bar, least=False))
-        measures.append(Measure(f"{what}, p99", p99[name], "ms", p99_bar, least=False))
-    to_decision = p50[_DECISION]
-    ratios = {
-        f"{_WATCHED} to none, p50": (p50[_WATCHED] / p50[_DEFAULT], _PAGES_BAR),
-        f"{_WATCHED} to none, p99": (p99[_WATCHED] / p99[_DEFAULT], _PAGES_BAR),
-        f"{_DEFAULT} to a decision, p50": (p50[_DEFAULT] / to_decision, _P50_TO_DECISION),
-        f"{_TWO} to a decision, p50": (
-            p50[_TWO] / 2 / to_decision,
-            _P50_TO_DECISION,
-        ),  # they wait for each other
-        f"{_LEAST} to a decision, p50": (p50[_LEAST] / to_decision, None),
-        f"{_DEFAULT} to a decision, {_BUSY}, p99": (
-            p99[busy] / p99[busy_decision],
-            _BUSY_P99_TO_DECISION,
-        ),
+        label = name if name.startswith(_DECISION) else f"request to steer, {name}"
+        p50_bar_ms = p50_bars_ms.get(name)
+        p99_bar_ms = p99_bars_ms.get(name)
+        measures.append(Measure(f"{label}, p50", p50[name], "ms", p50_bar_ms, least=False))
+        measures.append(Measure(f"{label}, p99", p99[name], "ms", p99_bar_ms, least=False))
+    return measures
+
+
+def _ratio_measures(times: Mapping[str, np.ndarray]) -> list[Measure]:
+    """Compare the default mode with the other ways to answer."""
+    p50 = _percentiles(times, 50)
+    p99 = _percentiles(times, 99)
+    least_to_predict = 10.0  # times as fast as model.predict
+    most_to_unwatched = 1.1
+    most_to_decision = 1.4
+    most_to_busy_decision = 2.0
+
+    decision = p50[_DECISION]
+    # two loops wait for each other, so each answer takes the time of two
+    two_loops = p50[_TWO_LOOPS] / 2
+    busy = p99[f"{_DEFAULT}, {_BUSY}"]
+    busy_decision = p99[f"{_DECISION}, {_BUSY}"]
+    ratios = {  # name -> a ratio and the bar that it may not exceed
+        f"{_WATCHED} to none, p50": (p50[_WATCHED] / p50[_DEFAULT], most_to_unwatched),
+        f"{_WATCHED} to none, p99": (p99[_WATCHED] / p99[_DEFAULT], most_to_unwatched),
+        f"{_DEFAULT} to a decision, p50": (p50[_DEFAULT] / decision, most_to_decision),
+        f"{_TWO_LOOPS} to a decision, p50": (two_loops / decision, most_to_decision),
+        f"{_LEAST} to a decision, p50": (p50[_LEAST] / decision, None),
+        f"{_DEFAULT} to a decision, {_BUSY}, p99": (busy / busy_decision, most_to_busy_decision),
     }
-    faster = Measure(
-        f"times faster than {_PREDICT}, p50", p50[_PREDICT] / p50[_DEFAULT], "x", _PREDICT_BAR
-    )
-    return [
-        *measures,
-        faster,
-        *(Measure(name, ratio, "x", bar, False) for name, (ratio, bar) in ratios.items()),
-    ]
+    faster = p50[_PREDICT] / p50[_DEFAULT]
+    measures = [Measure(f"times faster than {_PREDICT}, p50", faster, "x", least_to_predict)]
+    for name, (ratio, bar) in ratios.items():
+        measures.append(Measure(name, ratio, "x", bar, least=False))
+    return measures

@@ -1,7 +1,7 @@
-"""Drive a server as a benchmark needs it: a model and frames -> the latency of each answer, with
-pages that watch.
+"""Drive a server as a benchmark needs it: a model and frames -> the latency of each answer.
 
 The latency is the time from each telemetry message to its answer, over the simulator's protocol.
+Pages can watch meanwhile.
 """
 
 import base64
@@ -29,20 +29,7 @@ from bcclone.simulator.unity_client import connected
 from bcclone.simulator.unity_websocket import UnitySocket, text_frames
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
-_SILENCE_SECONDS = 10.0
-_FRAMES = 60
-FRAMES_PER_SECOND = 30.0
-_WATCH = """
-import json, sys
-from websocket import create_connection
-page = create_connection(sys.argv[1])
-while True:
-    frame = page.recv()
-    number = json.loads(frame[4:4 + int.from_bytes(frame[:4], "big")])["number"]
-    page.send(json.dumps({"drawn": number}))
-    if number == 1:
-        print("watching", flush=True)
-"""
+FRAMES_PER_SECOND = 30.0  # that the simulator sends at most
 
 
 @contextmanager
@@ -63,36 +50,39 @@ def model_or_untrained(path: Path | None) -> Iterator[Path]:
 
 def rendered_frames() -> list[bytes]:
     """Return 60 camera frames along the lake track as JPEG."""
-    renderer, track = Renderer("lake", Conditions()), load_track("lake")
-    positions = np.linspace(0, track.length_m, _FRAMES, endpoint=False)
-    return [encode_jpeg(renderer.frame(start_on(track, along_m=along))) for along in positions]
+    renderer = Renderer("lake", Conditions())
+    track = load_track("lake")
+    jpegs = []
+    for along_m in np.linspace(0, track.length_m, 60, endpoint=False):
+        car = start_on(track, along_m=along_m)
+        jpegs.append(encode_jpeg(renderer.frame(car)))
+    return jpegs
 
 
 def telemetry_texts(jpegs: Sequence[bytes]) -> list[str]:
     """Return telemetry as the simulator sends it, one for each frame."""
     fields = {"steering_angle": "0.0000", "throttle": "0.3000", "speed": "20.0000"}
-    return [
-        "42"
-        + json.dumps(
-            ["telemetry", fields | {"image": base64.b64encode(jpeg).decode()}],
-            separators=(",", ":"),
-        )
-        for jpeg in jpegs
-    ]
+    texts = []
+    for jpeg in jpegs:
+        image = base64.b64encode(jpeg).decode()
+        event = json.dumps(["telemetry", fields | {"image": image}], separators=(",", ":"))
+        texts.append(f"42{event}")
+    return texts
 
 
 def measure_round_trips(
     port: int, texts: Sequence[str], count: int, loops: int = 1, rate: float = math.inf
 ) -> list[float]:
-    """Return the milliseconds from each telemetry to its answer; raises UserError if the server
-    does not answer.
+    """Return the milliseconds from each telemetry to its answer.
 
-    count: of telemetries, with an answer each; loops: telemetries under way at a time; the
-    simulator has 2. rate: round trips per second.
+    Raises UserError if the server does not answer.
+
+    count: number of answers to measure
+    loops: telemetries under way at a time; the simulator has 2
+    rate: round trips per second
     """
-    telemetry = itertools.cycle(
-        [text_frames(text) for text in texts]
-    )  # masked before the measurement
+    frames = [text_frames(text) for text in texts]  # masked before the measurement
+    telemetry = itertools.cycle(frames)
     try:
         with connected("127.0.0.1", port) as connection:
             return list(_round_trips(connection, telemetry, count, loops, rate))
@@ -105,9 +95,12 @@ def measure_round_trips(
 def _round_trips(
     connection: UnitySocket, telemetry: Iterator[list[bytes]], count: int, loops: int, rate: float
 ) -> Iterator[float]:
-    asked, since = deque[float](), time.monotonic()
+    """Yield the milliseconds of each answer, as measure_round_trips() returns them."""
+    asked = deque[float]()  # when each telemetry under way was sent
+    since = time.monotonic()
     for number in range(count + loops - 1):
-        time.sleep(max(since + number / rate - time.monotonic(), 0.0))
+        due = since + number / rate
+        time.sleep(max(due - time.monotonic(), 0.0))
         asked.append(time.perf_counter())
         connection.send_frames(next(telemetry))
         if len(asked) == loops:
@@ -118,48 +111,68 @@ def _round_trips(
 
 
 def _await_steer(connection: UnitySocket) -> None:
-    until = time.monotonic() + _SILENCE_SECONDS
-    while (message := connection.receive(until - time.monotonic())) is not None:
+    """Wait for an answer, and meanwhile reply to the pings of the protocol."""
+    ping = "2"
+    pong = "3"
+    most_seconds = 10.0
+    end = time.monotonic() + most_seconds
+    while True:
+        message = connection.receive(end - time.monotonic())
+        if message is None:  # the time is over
+            break
         if message.startswith('42["steer"'):
             return
-        if message == "2":
-            connection.send_text("3")
+        if message == ping:
+            connection.send_text(pong)
     raise UserError(
-        f"the drive server has not answered for {_SILENCE_SECONDS:.0f} s; measure again with fewer "
+        f"the drive server has not answered for {most_seconds:.0f} s; measure again with fewer "
         "programs running"
     )
+
+
+# a page without a browser: takes each frame from the socket at sys.argv[1], as a browser would
+_PAGE = """
+import json, sys
+from websocket import create_connection
+page = create_connection(sys.argv[1])
+while True:
+    frame = page.recv()
+    number = json.loads(frame[4:4 + int.from_bytes(frame[:4], "big")])["number"]
+    page.send(json.dumps({"drawn": number}))
+    if number == 1:
+        print("watching", flush=True)
+"""
 
 
 @contextmanager
 def watching(port: int, pages: int, saliency: bool) -> Iterator[None]:
     """Open pages, each read by a process of its own, for the time of the `with` block.
 
-    saliency: with the saliency overlay, which is turned off at the end. Raises UserError at the end
-    if a page is gone.
+    Raises UserError at the end if a page is gone.
+
+    saliency: whether the pages show saliency, which is turned off at the end
     """
-    _control(port, saliency)
-    command = [sys.executable, "-c", _WATCH, f"ws://127.0.0.1:{port}/socket"]
+    _switch_saliency(port, saliency)
+    command = [sys.executable, "-c", _PAGE, f"ws://127.0.0.1:{port}/socket"]
     readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(pages)]
     try:
         for reader in readers:
-            if reader.stdout is not None:
-                reader.stdout.readline()
+            assert reader.stdout is not None
+            reader.stdout.readline()  # it has drawn its first frame
         yield
-        if gone := sum(reader.poll() is not None for reader in readers):
+        gone = sum(reader.poll() is not None for reader in readers)
+        if gone:
             raise UserError(f"the drive server closed {gone} of {pages} pages; measure again")
     finally:
         for reader in readers:
             reader.kill()
             reader.communicate()
-        _control(port, False)
+        _switch_saliency(port, False)
 
 
-def _control(port: int, saliency: bool) -> None:
+def _switch_saliency(port: int, is_on: bool) -> None:
     """Switch the saliency overlay as the page does."""
-    body, headers = (
-        json.dumps({"saliency": saliency}).encode(),
-        {"Content-Type": "application/json"},
-    )
-    urllib.request.urlopen(
-        urllib.request.Request(f"http://127.0.0.1:{port}/control", body, headers)
-    ).close()
+    body = json.dumps({"saliency": is_on}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/control", body, headers)
+    urllib.request.urlopen(request).close()

@@ -1,12 +1,13 @@
-"""Measure the environment: its steps a second, in one process and in two, and CarRacing's of
-Gymnasium -> a Report.
+"""Measure the environment: its steps a second, in one process and in two -> a Report.
+
+CarRacing of Gymnasium is measured beside it.
 """
 
 import importlib.util
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +17,11 @@ from bcclone.system.task_pool import process_pool
 from benchmarks.measures import Measure, Report
 from benchmarks.rounds import measure_in_rounds, rounds_setting
 
-_LARGE, _SMALL, _RACING = "bcclone, 160x320", "bcclone, 64x64", "CarRacing-v3, 96x96 from above"
+# names of what is measured
+_LARGE = "bcclone, 160x320"
+_SMALL = "bcclone, 64x64"
+_RACING = "CarRacing-v3, 96x96 from above"
 _PAIR = f"two processes to one, {_LARGE}"
-_VECTOR_CARS = 4
-_WARM_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -33,63 +35,81 @@ class Settings(Checked):
     rounds: int = rounds_setting(figures="the best of them")
 
 
-class Program(NamedTuple):
-    """The steps of an environment. size: height and width of its images, () for CarRacing, which
-    has its own.
-    """
+@dataclass(frozen=True)
+class Program:
+    """Steps to take in an environment."""
 
     road: str
-    size: tuple[int, ...]
-    steps: int
+    size: tuple[int, ...]  # height and width of its images; () for CarRacing, which has its own
+    steps: int  # of all cars
     cars: int = 1
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
-    """Return steps a second of each environment, each in processes of its own, in turn; the best
-    round counts.
+    """Return the steps a second of each environment; the best round counts.
 
-    CarRacing is left out, with a note, if Box2D is not installed.
+    They take turns, each in processes of its own. CarRacing is left out, with a note, if Box2D is
+    not installed.
     """
-    road, steps = settings.road, settings.steps
-    programs = {
-        _LARGE: Program(road, (160, 320), steps),
-        _SMALL: Program(road, (64, 64), 4 * steps),
-        f"bcclone, {_VECTOR_CARS} cars in one process, 160x320": Program(
-            road, (160, 320), steps, _VECTOR_CARS
-        ),
-    }
-    if importlib.util.find_spec("Box2D"):
-        programs[_RACING] = Program(road, (), steps)
-    else:
-        notify(f"note: {_RACING} is left out: the package Box2D is not installed")
+    programs = _programs(settings, notify)
     functions = {name: partial(steps_a_second, program) for name, program in programs.items()}
     functions[_PAIR] = partial(steps_a_second, programs[_LARGE], processes=2)
-    rates = {
-        name: max(each) for name, each in measure_in_rounds(functions, settings.rounds).items()
+    rounds = measure_in_rounds(functions, settings.rounds)
+    return Report(_measures({name: max(rates) for name, rates in rounds.items()}))
+
+
+def _programs(settings: Settings, notify: Notify) -> dict[str, Program]:
+    """Return what is measured by its name."""
+    vector_cars = 4
+    vector_name = f"bcclone, {vector_cars} cars in one process, 160x320"
+    steps = settings.steps
+    programs = {
+        _LARGE: Program(settings.road, (160, 320), steps),
+        _SMALL: Program(settings.road, (64, 64), 4 * steps),  # smaller images are faster
+        vector_name: Program(settings.road, (160, 320), steps, vector_cars),
     }
-    bars, pair = {_LARGE: 140.0, _SMALL: 1000.0}, rates.pop(_PAIR)
-    measures = [Measure(name, rate, "steps/s", bars.get(name)) for name, rate in rates.items()]
-    measures.append(Measure(_PAIR, pair / rates[_LARGE], "times", 1.8))
+    if importlib.util.find_spec("Box2D"):
+        programs[_RACING] = Program(settings.road, (), steps)
+    else:
+        notify(f"note: {_RACING} is left out: the package Box2D is not installed")
+    return programs
+
+
+def _measures(rates: dict[str, float]) -> list[Measure]:
+    """Return the measures. rates: steps a second by name."""
+    bars = {_LARGE: 140.0, _SMALL: 1000.0}
+    measures = [
+        Measure(name, rate, "steps/s", bars.get(name))
+        for name, rate in rates.items()
+        if name != _PAIR
+    ]
+    measures.append(Measure(_PAIR, rates[_PAIR] / rates[_LARGE], "times", 1.8))
     if _RACING in rates:
-        measures.append(Measure(f"{_SMALL} to {_RACING}", rates[_SMALL] / rates[_RACING], "times"))
-    return Report(measures)
+        ratio = rates[_SMALL] / rates[_RACING]
+        measures.append(Measure(f"{_SMALL} to {_RACING}", ratio, "times"))
+    return measures
 
 
 def steps_a_second(program: Program, processes: int = 1) -> float:
-    """Return the rate of processes that drive at the same time, together; each has made its first
-    steps before.
+    """Return the rate of processes that drive at the same time, together.
+
+    Each has made its first steps before.
     """
+    first_steps = replace(program, steps=program.cars)
     with process_pool(processes) as pool:
-        list(pool.map(_rate, [program._replace(steps=program.cars)] * processes))
+        list(pool.map(_rate, [first_steps] * processes))
         return sum(pool.map(_rate, [program] * processes))
 
 
 def _rate(program: Program) -> float:
+    """Take the steps in this process; return how many a second."""
     env = _environment(program.road, program.size, program.cars)
-    action, steps = np.zeros(env.action_space.shape, np.float32), program.steps // program.cars
+    action = np.zeros(env.action_space.shape, np.float32)
+    steps = program.steps // program.cars
     since = time.perf_counter()
     for _ in range(steps):
         _, _, terminated, truncated, _ = env.step(action)
+        # several cars begin their next episodes by themselves
         if program.cars == 1 and (terminated or truncated):
             env.reset()
     return steps * program.cars / (time.perf_counter() - since)
@@ -98,19 +118,23 @@ def _rate(program: Program) -> float:
 @cache
 def _environment(road: str, size: tuple[int, ...], cars: int) -> Any:
     """Return an environment of this process, which has made some steps."""
+    env = _make_environment(road, size, cars)
+    env.reset(seed=0)
+    action = np.zeros(env.action_space.shape, np.float32)
+    for _ in range(10):
+        env.step(action)
+    return env
+
+
+def _make_environment(road: str, size: tuple[int, ...], cars: int) -> Any:
     import gymnasium
 
     if not size:
-        env: Any = gymnasium.make("CarRacing-v3")
-    else:
-        import bcclone.research.environment  # noqa: F401 registers it
+        return gymnasium.make("CarRacing-v3")
+    import bcclone.research.environment  # noqa: F401 registers it
 
-        values: dict[str, Any] = {"road": road, "height": size[0], "width": size[1]}
-        if cars > 1:
-            env = gymnasium.make_vec("bcclone/Road-v0", cars, "vector_entry_point", **values)
-        else:
-            env = gymnasium.make("bcclone/Road-v0", **values)
-    env.reset(seed=0)
-    for _ in range(_WARM_STEPS):
-        env.step(np.zeros(env.action_space.shape, np.float32))
-    return env
+    height, width = size
+    values: dict[str, Any] = {"road": road, "height": height, "width": width}
+    if cars > 1:
+        return gymnasium.make_vec("bcclone/Road-v0", cars, "vector_entry_point", **values)
+    return gymnasium.make("bcclone/Road-v0", **values)

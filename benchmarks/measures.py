@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measure:
-    """A measured value. bar: the value that it must reach, if any; least: the bar is a lower bound."""
+    """A measured value."""
 
     name: str
     value: float
     unit: str
-    bar: float | None = None
-    least: bool = True
+    bar: float | None = None  # the value that it must reach, if any
+    least: bool = True  # whether the bar is a lower bound
 
     @property
     def reached(self) -> bool | None:
@@ -25,22 +25,25 @@ class Measure:
 
     def as_row(self) -> str:
         """Return the measure as a line of a table."""
-        bar = "" if self.bar is None else f"{'at least' if self.least else 'at most'} {self.bar:g}"
         mark = {True: "reached", False: "MISSED", None: ""}[self.reached]
-        return f"{self.name:<50}{self.value:>10.2f} {self.unit:<14}{bar:<16}{mark}".rstrip()
+        value = f"{self.value:>10.2f} {self.unit:<14}"
+        return f"{self.name:<50}{value}{self._bar_text():<16}{mark}".rstrip()
+
+    def _bar_text(self) -> str:
+        if self.bar is None:
+            return ""
+        bound = "at least" if self.least else "at most"
+        return f"{bound} {self.bar:g}"
 
 
 @dataclass(frozen=True)
 class Report:
-    """The result of a benchmark.
-
-    tables: lines to print before the measures; values: further values of the JSON; failed: what
-    could not be measured -> the reason.
-    """
+    """The result of a benchmark."""
 
     measures: Sequence[Measure] = ()
-    tables: Sequence[str] = ()
-    values: Mapping[str, Any] = field(default_factory=dict)
+    tables: Sequence[str] = ()  # lines to print before the measures
+    values: Mapping[str, Any] = field(default_factory=dict)  # further values of the JSON
+    # what could not be measured -> the reason
     failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -54,8 +57,9 @@ class Report:
 
     def to_rows(self) -> list[str]:
         """Return the report as lines of tables."""
+        measured = [measure.as_row() for measure in self.measures]
         failed = [f"FAILED: {name}: {reason}" for name, reason in self.failed.items()]
-        return [*self.tables, *(measure.as_row() for measure in self.measures), *failed]
+        return [*self.tables, *measured, *failed]
 
 
 def rounded(values: Any) -> Any:
@@ -65,6 +69,11 @@ def rounded(values: Any) -> Any:
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table, the first column to the left, the others to the right."""
-    first, *others = ([len(cell) + 2 for cell in column] for column in zip(*rows, strict=True))
-    form = f"{{:<{max(first)}}}" + "".join(f"{{:>{max(lengths)}}}" for lengths in others)
-    return [form.format(*row).rstrip() for row in rows]
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        line = row[0].ljust(widths[0])
+        for cell, width in zip(row[1:], widths[1:], strict=True):
+            line += cell.rjust(width)
+        lines.append(line.rstrip())
+    return lines

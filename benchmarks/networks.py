@@ -1,15 +1,15 @@
-"""Compare networks: a recording -> how well each drives: cnn, its variants, recurrent and published
-ones.
+"""Compare networks: a recording -> how well each drives.
 
-Each model is trained, replays the end of the recording and a road that it has not seen, and drives
-rows of the suite. The variants of cnn exist here alone. Each begins as a model file with an
-untrained network, from which model.py trains.
+Compared are cnn, its variants, recurrent and published networks. Each model is trained, replays the
+end of the recording and a road that it has not seen, and drives rows of the suite. The variants of
+cnn exist here alone. Each begins as a model file with an untrained network, from which model.py
+trains.
 """
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +22,17 @@ from bcclone.training.train_settings import LEARNING_RATE
 from benchmarks.measures import Report, aligned
 from benchmarks.rounds import folder_of, in_fresh_process, once, run_bcclone
 
-ROWS = ("lake-30", "lake-reverse-30", "latency-200", "no-lines")
-_DRIVEN = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
-_REPLAYED = (
-    "interventions",
-    "rms_cross_track_m",
-    "steering_correlation",
-    "steering_correlation_smoothed",
-)
+Figures = dict[str, Any]  # name -> value, as JSON has it
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network to compare. store, options: of preprocess.py and model.py.
-
-    changes: values of cnn's layers by their names, None for a layer that is left out.
-    """
+    """A network to compare."""
 
     title: str
-    options: str = ""
-    store: str = ""
+    options: str = ""  # of model.py
+    store: str = ""  # options of preprocess.py
+    # changes of cnn's layers: name of a layer -> new values, None to leave the layer out
     changes: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
 
@@ -84,7 +75,8 @@ class Settings(Checked):
     )
 
     def validate(self) -> None:
-        if unknown := [name for name in self.only if name not in NETWORKS]:
+        unknown = [name for name in self.only if name not in NETWORKS]
+        if unknown:
             raise SettingError(
                 "{only} {names}, expected some of {all}",
                 names=", ".join(unknown),
@@ -93,88 +85,143 @@ class Settings(Checked):
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
-    """Return the figures and the commands of each model, which docs/networks.py compares; raises
-    UserError.
+    """Return the figures and the commands of each model, which docs/networks.py compares.
+
+    Raises UserError.
     """
-    models: dict[str, Any] = {}
+    models: dict[str, Figures] = {}
     failed: dict[str, str] = {}
+    networks = settings.only or tuple(NETWORKS)
     with folder_of(settings.folder) as folder:
-        recording = settings.recording or folder / "laps"
-        if not recording.exists() and settings.recording is None:
-            run_bcclone("simulate", "record", recording, "--laps", 2)
-        for name in (
-            f"{network}-{seed}"
-            for seed in range(settings.seeds)
-            for network in settings.only or NETWORKS
-        ):
-            measure_one = partial(_measure, name, recording, folder, settings)
+        recording = _recording(settings, folder)
+        # all networks with one seed come first, so that an early end leaves a whole comparison
+        for seed, network in itertools.product(range(settings.seeds), networks):
+            trial = Trial(network, seed, recording, folder, settings)
+            name = trial.name
+            path = folder / f"{name}.json"
             try:
-                models[name] = once(
-                    folder / f"{name}.json", measure_one, f"training and driving: {name}", notify
-                )
+                models[name] = once(path, trial.figures, f"training and driving: {name}", notify)
             except UserError as error:
                 failed[name] = str(error)
     machine = f"{usable_cores()} cores; {settings.epochs} passes"
-    return Report(
-        tables=_table(models), values={"machine": machine, "models": models}, failed=failed
-    )
+    values = {"machine": machine, "models": models}
+    return Report(tables=_table(models), values=values, failed=failed)
 
 
-def _measure(name: str, recording: Path, folder: Path, settings: Settings) -> dict[str, Any]:
-    """Train and drive a model. name: of its network and its seed, such as gru3-1."""
-    network, _, seed = name.rpartition("-")
-    chosen, store, model = NETWORKS[network], folder / f"{network}.h5", folder / f"{name}.model.h5"
-    commands = []
+def _recording(settings: Settings, folder: Path) -> Path:
+    """Return the recording to train on; two laps are simulated, once, if none was given."""
+    if settings.recording is not None:
+        return settings.recording
+    laps = folder / "laps"
+    if not laps.exists():
+        run_bcclone("simulate", "record", laps, "--laps", 2)
+    return laps
 
-    def run(*words: object) -> tuple[Any, str]:
-        shown = ["bcclone", *(word.name if isinstance(word, Path) else str(word) for word in words)]
-        commands.append(" ".join(shown))
+
+# ---- one model
+
+
+class Trial:
+    """The training of a network with a seed, and its drives.
+
+    folder: for the store and the model
+    """
+
+    def __init__(
+        self, network: str, seed: int, recording: Path, folder: Path, settings: Settings
+    ) -> None:
+        self.name = f"{network}-{seed}"
+        self._network = network
+        self._seed = seed
+        self._recording = recording
+        self._folder = folder
+        self._settings = settings
+        self._model = folder / f"{self.name}.model.h5"
+        self._commands: list[str] = []  # those that were run
+
+    def figures(self) -> Figures:
+        """Train, replay and drive; return the figures. Raises UserError."""
+        trained, parameters = self._train()
+        # the last fifth of its recording, which it has not been trained on, and another road
+        unseen = self._settings.unseen or self._recording
+        replay = self._replay(self._recording, "--fraction", "0.8:1")
+        replay_of_unseen = self._replay(unseen)
+        rows = self._drive()
+        return {
+            "network": self._network,
+            "title": NETWORKS[self._network].title,
+            "seed": self._seed,
+            "commands": self._commands,
+            "parameters": parameters,
+            **trained,
+            "replay": replay,
+            "replay-mountain": replay_of_unseen,
+            "rows": rows,
+            "interventions": sum(row["interventions"] for row in rows.values()),
+        }
+
+    def _run(self, *words: object) -> tuple[Any, str]:
+        """Run a command of bcclone, and note it without the folders of this machine."""
+        shown = ["bcclone"]
+        for word in words:
+            text = word.name if isinstance(word, Path) else str(word)
+            shown.append(text)
+        self._commands.append(" ".join(shown))
         return run_bcclone(*words)
 
-    run("preprocess", recording, "-o", store, "--force", *chosen.store.split())
-    options: list[object] = [*chosen.options.split()]
-    if chosen.changes:
-        start = folder / f"{name}.untrained.h5"
-        in_fresh_process(write_variant, start, network, int(seed), store)
-        options = ["--from", start, "--learning-rate", LEARNING_RATE]
-    trained, log = run(
-        *(
-            "model",
-            store,
-            "-o",
-            model,
-            "--force",
-            "--seed",
-            seed,
-            "--epochs",
-            settings.epochs,
-            "--no-plots",
-        ),
-        *("--runs", folder / "runs", *options),
-    )
-    replays = {
-        "replay": run("replay", model, recording, "--fraction", "0.8:1")[0],
-        "replay-mountain": run("replay", model, settings.unseen or recording)[0],
-    }
-    suite, _ = run("suite", model, "--rows", ",".join(ROWS), "--laps", settings.laps)
-    rows = {row["row"]: next(iter(row["models"].values())) for row in suite["rows"]}
-    (parameters,) = re.findall(r"^total +([\d,]+)$", log, re.MULTILINE)  # in the table of layers
-    return {
-        "network": network,
-        "title": chosen.title,
-        "seed": int(seed),
-        "commands": commands,
-        "parameters": int(parameters.replace(",", "")),
-        **{key: trained[key] for key in ("epochs", "seconds", "val_loss", "samples")},
-        **{part: {key: figures[key] for key in _REPLAYED} for part, figures in replays.items()},
-        "rows": {row: {key: figures[key] for key in _DRIVEN} for row, figures in rows.items()},
-        "interventions": sum(figures["interventions"] for figures in rows.values()),
-    }
+    def _train(self) -> tuple[Figures, int]:
+        """Write the store and the model; return figures of the training, and the parameters."""
+        network = NETWORKS[self._network]
+        store = self._folder / f"{self._network}.h5"
+        store_options = network.store.split()
+        self._run("preprocess", self._recording, "-o", store, "--force", *store_options)
+
+        options: list[object] = [*network.options.split()]
+        if network.changes:
+            start = self._folder / f"{self.name}.untrained.h5"
+            in_fresh_process(write_variant, start, self._network, self._seed, store)
+            options = ["--from", start, "--learning-rate", LEARNING_RATE]
+        line: list[object] = ["model", store, "-o", self._model, "--force", "--seed", self._seed]
+        line += ["--epochs", self._settings.epochs, "--no-plots"]
+        line += ["--runs", self._folder / "runs"]
+        trained, log = self._run(*line, *options)
+
+        # the last line of the table of layers
+        (parameters,) = re.findall(r"^total +([\d,]+)$", log, re.MULTILINE)
+        keys = ("epochs", "seconds", "val_loss", "samples")
+        return {key: trained[key] for key in keys}, int(parameters.replace(",", ""))
+
+    def _replay(self, recording: Path, *options: str) -> Figures:
+        """Return how well the model follows a recording."""
+        replay, _ = self._run("replay", self._model, recording, *options)
+        keys = (
+            "interventions",
+            "rms_cross_track_m",
+            "steering_correlation",
+            "steering_correlation_smoothed",
+        )
+        return {key: replay[key] for key in keys}
+
+    def _drive(self) -> dict[str, Figures]:
+        """Return how well the model drives in rows of the suite, by their names."""
+        names = ",".join(("lake-30", "lake-reverse-30", "latency-200", "no-lines"))
+        line = ("suite", self._model, "--rows", names, "--laps", self._settings.laps)
+        suite, _ = self._run(*line)
+        keys = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
+        rows = {}
+        for row in suite["rows"]:
+            (drive,) = row["models"].values()
+            rows[row["row"]] = {key: drive[key] for key in keys}
+        return rows
+
+
+# ---- variants of cnn
 
 
 def write_variant(path: Path, network: str, seed: int, store: Path) -> None:
-    """Write a model file with an untrained variant of cnn for the images of a store; loads
-    TensorFlow.
+    """Write a model file with an untrained variant of cnn for the images of a store.
+
+    Loads TensorFlow.
     """
     load_tensorflow()
     import keras
@@ -184,9 +231,8 @@ def write_variant(path: Path, network: str, seed: int, store: Path) -> None:
     with Store(store) as data:
         preprocessing = data.preprocessing
     keras.utils.set_random_seed(seed)
-    save_model(
-        path, build_variant(network, preprocessing.height, preprocessing.width), preprocessing, {}
-    )
+    variant = build_variant(network, preprocessing.height, preprocessing.width)
+    save_model(path, variant, preprocessing, {})
 
 
 def build_variant(network: str, height: int = 128, width: int = 128) -> Any:
@@ -196,30 +242,35 @@ def build_variant(network: str, height: int = 128, width: int = 128) -> Any:
     from bcclone.model.network import build_network
 
     changes = NETWORKS[network].changes
-    layers = [
-        layer
-        for layer in build_network((height, width, 3)).layers
-        if changes.get(layer.name, {}) is not None
-    ]
-    changed = [
-        type(layer).from_config(layer.get_config() | (changes.get(layer.name) or {}))
-        for layer in layers
-    ]
-    return keras.Sequential(
-        [keras.Input((height, width, 3), dtype="uint8", name="frame"), *changed], name="bcclone"
-    )
+    layers = [keras.Input((height, width, 3), dtype="uint8", name="frame")]
+    for layer in build_network((height, width, 3)).layers:
+        values = changes.get(layer.name, {})
+        if values is None:  # it is left out
+            continue
+        layers.append(type(layer).from_config(layer.get_config() | values))
+    return keras.Sequential(layers, name="bcclone")
 
 
-def _table(models: Mapping[str, Any]) -> list[str]:
+# ---- the table
+
+
+def _table(models: Mapping[str, Figures]) -> list[str]:
     rows = [["", "parameters", "val. loss", "correlation", "interventions", "m from the middle"]]
-    for name, one in models.items():
-        distances = " ".join(f"{row['mean_abs_cross_track_m']:.2f}" for row in one["rows"].values())
-        figures = (
-            (one["val_loss"], ".4f"),
-            (one["replay"]["steering_correlation_smoothed"], ".2f"),
-        )
-        shown = [
-            "" if value is None else format(value, form) for value, form in figures
-        ]  # None: a short recording
-        rows.append([name, f"{one['parameters']:,}", *shown, str(one["interventions"]), distances])
+    for name, figures in models.items():
+        correlation = figures["replay"]["steering_correlation_smoothed"]
+        distances_m = [row["mean_abs_cross_track_m"] for row in figures["rows"].values()]
+        row = [
+            name,
+            f"{figures['parameters']:,}",
+            _shown(figures["val_loss"], ".4f"),
+            _shown(correlation, ".2f"),
+            str(figures["interventions"]),
+            " ".join(f"{distance:.2f}" for distance in distances_m),
+        ]
+        rows.append(row)
     return aligned(rows)
+
+
+def _shown(value: float | None, form: str) -> str:
+    """Return a figure as text; "" for one that a short recording does not give."""
+    return "" if value is None else format(value, form)

@@ -1,5 +1,6 @@
-"""Count the seconds of driving that a model needs: recorded all along the road, or where `bcclone
-margin` names.
+"""Count the seconds of driving that a model needs, recorded in two ways -> a Report.
+
+uniform: recorded all along the road. named: recorded where `bcclone margin` names.
 
 The built-in expert drives. Both ways begin with the same recording of a part of a lap, with its
 recoveries. Then it drives on (uniform), or from the places and offsets that the map of the last
@@ -10,7 +11,7 @@ which it is pushed, without leaving the road.
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,16 +48,9 @@ from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import folder_of, once
 
 SPEED_MPH = 30.0
-_NARROW = "length=400-600,radius=18-24,hills=5-20,width=6-8"
-_BAR = 0.6  # of the seconds of the uniform recording
-_FIRST = 1 / 12  # of the seconds of a lap, with which both begin
-_GROWTH = 1.3  # of the recording from round to round: two rounds fewer are a share of 0.59
-_TAKE_SECONDS = 4.0  # from a named place
-_NEAREST = 0.4  # of the named offset: from there to the whole of it, takes begin
-_SIZE, _BATCH, _DROPOUT = 64, 32, 0.15
-_DRIVES = {"lap": WorldSettings(most_interventions=1),
-           "pushed": WorldSettings(perturbation_m=2.0, perturbation_every_m=37.0, most_interventions=1)}  # fmt: skip
 WAYS = ("uniform", "named")
+_NARROW = "length=400-600,radius=18-24,hills=5-20,width=6-8"  # random roads
+_FIRST_LAPS = 1 / 12  # that both ways begin with
 
 
 @dataclass(frozen=True)
@@ -73,28 +67,42 @@ class Settings(Checked):
         3, "number of recordings and trainings on each road, with seeds from 0", 1, 99
     )
     steps: int = setting(500, "steps of each training", 10, 1_000_000)
-    laps: float = setting(1.5, "laps of recording to give up at", _FIRST, 20)
+    laps: float = setting(1.5, "laps of recording to give up at", _FIRST_LAPS, 20)
     folder: Path | None = setting(
         None, "folder that keeps the results, to go on after an interruption", unit="DIR"
     )
 
 
-class Camera:
-    """Records what the expert does on a road, a piece at a time, into folders. folder: where they
-    are made.
+def measure(settings: Settings, notify: Notify) -> Report:
+    """Return how many seconds each way needs on each road with each seed; raises UserError."""
+    results = []
+    with folder_of(settings.folder) as folder, open_pool(1) as pool:
+        for seed, road, way in itertools.product(range(settings.seeds), settings.roads, WAYS):
+            trial = Trial(road, seed, way, settings, pool)
+            path = folder / f"{trial.key}.json"
+            result = partial(trial.result, notify)
+            results.append(once(path, result, f"{road}, seed {seed}, {way}", notify))
+    return make_report(results)
 
-    folders: what is recorded; rows: how many rows are in them.
+
+# ---- recording
+
+
+class Camera:
+    """Records what the expert does on a road, a piece at a time, into folders.
+
+    folder: where the folders are made
     """
 
     def __init__(self, road: str, seed: int, folder: Path) -> None:
-        self.track, self._renderer, self._folder = (
-            load_track(road),
-            Renderer(road, Conditions()),
-            folder,
-        )
-        self._random, self._seed = np.random.default_rng(seed), seed
+        self.track = load_track(road)
+        self.folders: list[Path] = []  # what is recorded
+        self.rows = 0  # in these folders
+        self._renderer = Renderer(road, Conditions())
+        self._folder = folder
+        self._random = np.random.default_rng(seed)
+        self._seed = seed
         self._drive = self._rows_of(TrackedCar(self.track), ExpertSettings(speed_mph=SPEED_MPH))
-        self.folders, self.rows = list[Path](), 0
 
     @property
     def lap_seconds(self) -> float:
@@ -110,20 +118,20 @@ class Camera:
         self._write(self._drive, seconds)
 
     def drive_from(self, along_m: float, offset_m: float, seconds: float) -> None:
-        """Record how the expert drives back to the middle from somewhere between the middle and an
-        offset.
+        """Record how the expert drives back to the middle.
+
+        It begins between 0.4 of an offset and the whole of it, so that takes of a place differ.
         """
-        offset_m *= self._random.uniform(_NEAREST, 1.0)
-        tracked = TrackedCar(self.track, offset_m, self.track.start_m + along_m)
+        begin_m = offset_m * self._random.uniform(0.4, 1.0)
+        tracked = TrackedCar(self.track, begin_m, self.track.start_m + along_m)
         tracked.car.speed = SPEED_MPH * MPH
-        self._write(
-            self._rows_of(tracked, ExpertSettings(speed_mph=SPEED_MPH, recoveries=0, wander_m=0)),
-            seconds,
-        )
+        straight_back = ExpertSettings(speed_mph=SPEED_MPH, recoveries=0, wander_m=0)
+        self._write(self._rows_of(tracked, straight_back), seconds)
 
     def _rows_of(self, tracked: TrackedCar, settings: ExpertSettings) -> Iterator[TrackedCar]:
         """Drive for ever; yield at each row that is recorded."""
-        expert, row = Expert(self.track, settings, self._seed), 0
+        expert = Expert(self.track, settings, self._seed)
+        row = 0
         while True:
             tracked.car.control(*expert.control(tracked.car, tracked.position))
             if tracked.seconds >= row * BETWEEN_ROWS_SECONDS:
@@ -133,7 +141,9 @@ class Camera:
             tracked.step()
 
     def _write(self, rows: Iterator[TrackedCar], seconds: float) -> None:
-        count, folder = round(seconds / BETWEEN_ROWS_SECONDS), self._folder / f"{len(self.folders)}"
+        """Record the next rows into a new folder."""
+        count = round(seconds / BETWEEN_ROWS_SECONDS)
+        folder = self._folder / f"{len(self.folders)}"
         writer = CarRecording(folder)
         for tracked in itertools.islice(rows, count):
             writer.record(tracked.seconds, tracked.car, self._renderer.frames(tracked.car))
@@ -141,144 +151,162 @@ class Camera:
         self.rows += count
 
 
-def measure(settings: Settings, notify: Notify) -> Report:
-    """Return how many seconds each way needs on each road with each seed; raises UserError."""
-    results = []
-    with folder_of(settings.folder) as folder, open_pool(1) as pool:
-        for seed, road, way in itertools.product(range(settings.seeds), settings.roads, WAYS):
-            trial = Trial(road, seed, way, settings, pool)
-            result = partial(trial.result, notify)
-            results.append(
-                once(folder / f"{trial.key}.json", result, f"{road}, seed {seed}, {way}", notify)
-            )
-    return _report(results)
+# ---- rounds of recording, training and driving
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to record a road, with one seed. pool: renders the maps."""
+    """One way to record a road, with one seed."""
 
     road: str
     seed: int
     way: str
     settings: Settings
-    pool: TaskPool
+    pool: TaskPool  # renders the maps
 
     @property
     def key(self) -> str:
         """Return a name of what the result depends on, beside the sources."""
-        of_road = hashlib.sha256(
-            repr((self.road, self.settings.steps, self.settings.laps)).encode()
-        ).hexdigest()[:8]
-        return f"{of_road}-{self.seed}-{self.way}"
+        words = repr((self.road, self.settings.steps, self.settings.laps))
+        digest = hashlib.sha256(words.encode()).hexdigest()[:8]
+        return f"{digest}-{self.seed}-{self.way}"
 
     def result(self, notify: Notify) -> dict[str, Any]:
         """Record, train and drive until both laps are clean; return the figures of each round."""
+        # of the recording from round to round: two rounds fewer are a share of 0.59
+        growth = 1.3
+        rounds: list[dict[str, Any]] = []
+        added: list[str] = []  # what was recorded for a round
         with TemporaryDirectory(prefix="bcclone-") as name:
             folder = Path(name)
-            camera, rounds, added = (
-                Camera(self.road, self.seed, folder),
-                list[dict[str, Any]](),
-                list[str](),
-            )
-            lap = camera.lap_seconds
-            camera.drive_on(lap * _FIRST)
+            camera = Camera(self.road, self.seed, folder)
+            most_seconds = camera.lap_seconds * self.settings.laps
+            camera.drive_on(camera.lap_seconds * _FIRST_LAPS)
             while True:
                 model = self._train(camera, folder)
                 laps = self._drive(model)
-                clean = len(laps) == len(_DRIVES) and min(laps.values()) >= 1
-                rounds.append(
-                    {"seconds": camera.seconds, "added": added, "laps": laps, "clean": clean}
-                )
-                notify(f"  {rounds[-1]}")
-                if clean or camera.seconds >= lap * self.settings.laps:
+                # the drives end with the first that leaves the road
+                is_clean = all(value >= 1 for value in laps.values())
+                figures = {
+                    "seconds": camera.seconds,
+                    "added": added,
+                    "laps": laps,
+                    "clean": is_clean,
+                }
+                rounds.append(figures)
+                notify(f"  {figures}")
+                if is_clean or camera.seconds >= most_seconds:
                     break
-                added = self._record_more(camera, camera.seconds * (_GROWTH - 1), model)
+                added = self._record_more(camera, camera.seconds * (growth - 1), model)
         return {"road": self.road, "seed": self.seed, "way": self.way, "rounds": rounds}
 
     def _train(self, camera: Camera, folder: Path) -> Path:
-        """Train a network on all that is recorded, for so many steps or a few more; return the
-        model file.
+        """Train a network on all that is recorded; return the model file.
+
+        It takes as many whole passes as the wanted steps need.
         """
-        store, model = folder / "data.h5", folder / "model.h5"
-        inputs = tuple(map(str, camera.folders))
+        image_px = 64  # width and height
+        batch_size = 32
+        store = folder / "data.h5"
+        model = folder / "model.h5"
         conversion = PreprocessSettings(
-            inputs, store, force=True, size=(_SIZE, _SIZE), samples={"validation": 0.0}
+            tuple(map(str, camera.folders)),
+            store,
+            force=True,
+            size=(image_px, image_px),
+            samples={"validation": 0.0},
         )
-        passes = math.ceil(self.settings.steps * _BATCH / convert(conversion).train)
+        samples = convert(conversion).train
         files = RunFiles(data=(str(store),), output=model, force=True, runs=folder / "runs")
-        train(
-            TrainSettings(
-                **vars(files), seed=self.seed, dropout=_DROPOUT, epochs=passes, batch_size=_BATCH
-            )
+        settings = TrainSettings(
+            **vars(files),
+            seed=self.seed,
+            dropout=0.15,
+            epochs=math.ceil(self.settings.steps * batch_size / samples),
+            batch_size=batch_size,
         )
+        train(settings)
         return model
 
     def _drive(self, model: Path) -> dict[str, float]:
-        """Return the laps of each drive, up to the first that leaves the road."""
+        """Return the laps of each drive, up to the first that leaves the road.
+
+        A clean drive has 1.0, and one that leaves the road less.
+        """
+        pushed = WorldSettings(perturbation_m=2.0, perturbation_every_m=37.0, most_interventions=1)
+        worlds = {"lap": WorldSettings(most_interventions=1), "pushed": pushed}
         laps: dict[str, float] = {}
-        for name, world in _DRIVES.items():
+        for name, world in worlds.items():
             drive = EvaluateSettings(
                 track=self.road, speed=SpeedSettings(SPEED_MPH), world=world, in_process=True
             )
             score = evaluate(model, drive).score
-            laps[name] = (
-                1.0 if score.complete and not score.interventions else min(score.laps, 0.999)
-            )
-            if laps[name] < 1:
+            if not score.complete or score.interventions:
+                laps[name] = min(score.laps, 0.999)
                 break
+            laps[name] = 1.0
         return laps
 
     def _record_more(self, camera: Camera, seconds: float, model: Path) -> list[str]:
-        """Record some seconds more: on round the road, or what the map of a model names, in turn;
-        return what.
+        """Record some seconds more; return what.
+
+        The drive goes on round the road, or begins at what the map of a model names, in turn.
         """
+        take_seconds = 4.0  # about, of each beginning at a named place
         named: Sequence[RecordNext] = ()
         if self.way == "named":
-            (found,) = map_margins(
-                [model], MarginSettings(self.road, speed_mph=SPEED_MPH), pool=self.pool
-            ).values()
-            named = found.record_next
+            settings = MarginSettings(self.road, speed_mph=SPEED_MPH)
+            (margins,) = map_margins([model], settings, pool=self.pool).values()
+            named = margins.record_next
         if not named:
             camera.drive_on(seconds)
             return ["on round the road"]
-        takes = max(round(seconds / _TAKE_SECONDS), 1)
-        chosen = list(itertools.islice(itertools.cycle(named), takes))
-        for one in chosen:
-            camera.drive_from(one.start_m, one.start_offset_m, seconds / takes)
-        return [f"{one.bend} at {one.start_m:g} m from {one.start_offset_m:g} m" for one in chosen]
+        takes = max(round(seconds / take_seconds), 1)
+        added = []
+        for place in itertools.islice(itertools.cycle(named), takes):
+            camera.drive_from(place.start_m, place.start_offset_m, seconds / takes)
+            added.append(f"{place.bend} at {place.start_m:g} m from {place.start_offset_m:g} m")
+        return added
 
 
-def _report(results: Sequence[dict[str, Any]]) -> Report:
-    """Return the table and the shares. results: of both ways, for each road and seed.
+# ---- the report
+
+
+def make_report(results: Sequence[dict[str, Any]]) -> Report:
+    """Return the table and the shares.
 
     Where only the uniform way was not clean in the end, the share is below the one that is given.
+
+    results: of both ways, for each road and seed
     """
-    rows, shares = [["", "seed", *(f"{way}, s" for way in WAYS), "share"]], list[float]()
+    most_share = 0.6  # of the seconds of the uniform recording
+    rows = [["", "seed", *(f"{way}, s" for way in WAYS), "share"]]
+    shares: list[float] = []
     for uniform, named in zip(results[::2], results[1::2], strict=True):
-        ends = uniform["rounds"][-1], named["rounds"][-1]
-        share = ends[1]["seconds"] / ends[0]["seconds"]
-        shares += [share] * ends[1]["clean"]
-        shown = [
-            f"{end['seconds']:g}" if end["clean"] else f"over {end['seconds']:g}" for end in ends
-        ]
-        rows.append(
-            [
-                uniform["road"],
-                str(uniform["seed"]),
-                *shown,
-                f"{share:.2f}" if ends[1]["clean"] else "",
-            ]
-        )
+        uniform_end = uniform["rounds"][-1]
+        named_end = named["rounds"][-1]
+        share_text = ""
+        if named_end["clean"]:
+            share = named_end["seconds"] / uniform_end["seconds"]
+            shares.append(share)
+            share_text = f"{share:.2f}"
+        seconds = [_seconds_text(uniform_end), _seconds_text(named_end)]
+        rows.append([uniform["road"], str(uniform["seed"]), *seconds, share_text])
+
     unfinished = len(results) // 2 - len(shares)
-    measures = [
-        Measure("recordings of named places that did not suffice", unfinished, "", 0, False)
-    ]
+    unfinished_name = "recordings of named places that did not suffice"
+    measures = [Measure(unfinished_name, unfinished, "", 0, least=False)]
     if shares:
-        measures.append(
-            Measure("largest share of the uniform seconds", max(shares), "", _BAR, False)
-        )
-        measures.append(
-            Measure("median share of the uniform seconds", float(np.median(shares)), "")
-        )
+        largest = max(shares)
+        middle = float(np.median(shares))
+        measures += [
+            Measure("largest share of the uniform seconds", largest, "", most_share, least=False),
+            Measure("median share of the uniform seconds", middle, ""),
+        ]
     return Report(measures, aligned(rows), {"results": list(results)})
+
+
+def _seconds_text(last_round: Mapping[str, Any]) -> str:
+    if last_round["clean"]:
+        return f"{last_round['seconds']:g}"
+    return f"over {last_round['seconds']:g}"

@@ -172,7 +172,8 @@ def _check_to_decoding(path: str) -> float:
     log = read_log(find_log(path))
     index = ImageIndex(log.path)
     images = chain.from_iterable(log.rows[camera] for camera in CAMERAS)
-    files = [file for image in images if (file := index.find(image))]
+    found_files = map(index.find, images)
+    files = [file for file in found_files if file]
 
     def cpu_seconds(work: Callable[[], object]) -> float:
         since = time.process_time()

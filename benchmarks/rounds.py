@@ -1,5 +1,6 @@
-"""Measure alternatives fairly: functions -> their results in rounds, so that a slow moment affects
-all alike, or in fresh processes.
+"""Measure alternatives fairly: functions -> their results in rounds, or in fresh processes.
+
+In rounds, a slow moment of the machine affects all alternatives alike.
 """
 
 import json
@@ -23,8 +24,6 @@ from bcclone.system.progress import Notify
 from bcclone.system.settings import setting
 from bcclone.system.task_pool import process_pool
 
-_MAX_SECONDS = 600.0
-
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -43,35 +42,40 @@ def seconds_setting() -> Any:
 def measure_in_rounds(
     functions: Mapping[str, Callable[[], Result]], rounds: int
 ) -> dict[str, list[Result]]:
-    """Call all functions in each of several rounds, and return the results of each, in order of the
-    rounds.
+    """Call all functions in each of several rounds; return the results of each function.
 
-    A first round, in which caches fill, is not counted.
+    The results are in order of the rounds. A first round, in which caches fill, is not counted.
     """
-    results = [{name: measure() for name, measure in functions.items()} for _ in range(rounds + 1)]
-    return {name: [of_round[name] for of_round in results[1:]] for name in functions}
+    results: dict[str, list[Result]] = {name: [] for name in functions}
+    for number in range(rounds + 1):
+        for name, function in functions.items():
+            result = function()
+            if number > 0:
+                results[name].append(result)
+    return results
 
 
 def median_ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return the median over the rounds of the ratios of two measurements, which are neighbours in
-    time.
+    """Return the median of the ratios of two measurements, one ratio for each round.
+
+    The measurements of a round are neighbours in time.
     """
-    return median(one / other for one, other in zip(mine, theirs, strict=True))
+    return median(
+        numerator / denominator for numerator, denominator in zip(mine, theirs, strict=True)
+    )
 
 
 class Unavailable(Exception):
-    """Something cannot be measured on this machine or with this store; the message is the reason."""
+    """Something cannot be measured on this machine or with this store; the message says why."""
 
 
 @dataclass(frozen=True)
 class Rounds(Generic[Result]):
-    """The results of each name in each round. skipped: name -> why it is unavailable; failed: name
-    -> its error.
-    """
+    """The results of each name in each round."""
 
     results: dict[str, list[Result]] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)  # name -> why it is unavailable
+    failed: dict[str, str] = field(default_factory=dict)  # name -> its error
 
     def skipped_rows(self) -> list[str]:
         """Return a line for each name that was skipped."""
@@ -84,40 +88,46 @@ def run_rounds(
     rounds: int,
     notify: Notify = lambda text: None,
 ) -> Rounds[Result]:
-    """Measure each name in each round, in a fresh process; one that fails is left out of the next
-    rounds.
+    """Measure each name in each round, in a fresh process.
+
+    A name that fails is left out of the next rounds, and its earlier results are dropped.
     """
-    found = Rounds[Result]()
+    measured = Rounds[Result]()
     for number in range(1, rounds + 1):
         for name in names:
-            if name in found.skipped or name in found.failed:
+            if name in measured.skipped or name in measured.failed:
                 continue
             try:
                 result = in_fresh_process(measure, name)
-            except (Unavailable, UserError) as error:
-                kind = "skipped" if isinstance(error, Unavailable) else "failed"
-                getattr(found, kind)[name] = str(error)
-                found.results.pop(name, None)
-                notify(f"{kind}: {name}: {error}")
+            except Unavailable as error:
+                measured.skipped[name] = str(error)
+                measured.results.pop(name, None)
+                notify(f"skipped: {name}: {error}")
+            except UserError as error:
+                measured.failed[name] = str(error)
+                measured.results.pop(name, None)
+                notify(f"failed: {name}: {error}")
             else:
-                found.results.setdefault(name, []).append(result)
+                measured.results.setdefault(name, []).append(result)
                 notify(f"round {number} of {rounds}: {name}: {result}")
-    return found
+    return measured
 
 
 def in_fresh_process(
     function: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
 ) -> Result:
-    """Call a function of a module in a spawned process and return its result; its errors are raised
-    here.
+    """Call a function of a module in a spawned process, and return its result.
 
-    Raises UserError if the process breaks off or takes more than ten minutes.
+    The errors of the function are raised here. Raises UserError if the process breaks off or takes
+    more than ten minutes.
     """
-    call = f"{getattr(function, 'func', function).__name__}{arguments}"
+    most_seconds = 600.0
+    whole_function = getattr(function, "func", function)  # that of a partial one
+    call = f"{whole_function.__name__}{arguments}"
     with process_pool(1, _use_default_start_method) as pool:
         future = pool.submit(_call, function, arguments, named)
         try:
-            return future.result(_MAX_SECONDS)
+            return future.result(most_seconds)
         except BrokenProcessPool:
             raise UserError(
                 f"the process of {call} ended unexpectedly; was there enough memory?"
@@ -126,13 +136,14 @@ def in_fresh_process(
             if future.done():  # the function's own error
                 raise
             raise UserError(
-                f"{call} did not finish within {_MAX_SECONDS:.0f} s; measure less at a time"
+                f"{call} did not finish within {most_seconds:.0f} s; measure less at a time"
             ) from None
 
 
 def _use_default_start_method() -> None:
-    """Undo the start method that a spawned process inherits, so that loaders start their processes
-    as usual.
+    """Undo the start method that a spawned process inherits.
+
+    So loaders start their processes as usual.
     """
     multiprocessing.set_start_method(None, force=True)
 
@@ -148,26 +159,26 @@ def _call(
 
 
 def run_bcclone(*words: object) -> tuple[Any, str]:
-    """Run a command of bcclone; return its --json and its other output; raises UserError with its
-    last line.
+    """Run a command of bcclone; return its --json and its other output.
+
+    Raises UserError with the last line of that output.
     """
     line = [sys.executable, "-m", "bcclone", *map(str, words), "--json"]
     completed = subprocess.run(line, capture_output=True, text=True, check=False)
     if completed.returncode:
-        raise UserError(
-            f"bcclone {words[0]} failed: "
-            f"{(completed.stderr.strip().splitlines() or ['no message'])[-1]}"
-        )
+        lines = completed.stderr.strip().splitlines() or ["no message"]
+        raise UserError(f"bcclone {words[0]} failed: {lines[-1]}")
     return json.loads(completed.stdout or "null"), completed.stderr
 
 
 def free_ports(count: int) -> list[int]:
     """Return ports of 127.0.0.1 on which nobody listens now."""
     with ExitStack() as stack:
-        sockets = [
-            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return [each.getsockname()[1] for each in sockets]
+        ports = []
+        for _ in range(count):
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            ports.append(listener.getsockname()[1])
+        return ports
 
 
 @contextmanager
@@ -182,7 +193,7 @@ def folder_of(kept: Path | None) -> Iterator[Path]:
 
 
 def once(path: Path, measure: Callable[[], Any], text: str, notify: Notify) -> Any:
-    """Return the JSON values in a file; if it does not exist, write what a measurement returns."""
+    """Return the JSON values in a file; if it does not exist, measure and write them."""
     if not path.exists():
         notify(text)
         write_text(path, json.dumps(measure(), indent=1))

@@ -23,24 +23,11 @@ from bcclone.camera.images import encode_jpeg
 from bcclone.camera.vehicle import MOUNTS
 from bcclone.simulator.car import Car, start_on
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import Track, load_track
+from bcclone.simulator.track import load_track
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, setting
 from benchmarks.driving import model_or_untrained
 from benchmarks.measures import Measure, Report
-
-_FIRST_FRAME = """
-import json, time
-from bcclone import Conditions
-from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import load_track
-from bcclone.simulator.car import start_on
-since = time.perf_counter()
-renderer = Renderer("lake", Conditions())
-built = time.perf_counter()
-renderer.frame(start_on(load_track("lake")))
-print(json.dumps({"scene": built - since, "frame": time.perf_counter() - built}))
-"""
 
 
 @dataclass(frozen=True)
@@ -56,23 +43,31 @@ def measure(settings: Settings, notify: Notify) -> Report:
 
     with model_or_untrained(None) as model:
         policy = load_policy(model)
-    renderer, track = Renderer("lake", Conditions()), load_track("lake")
-    renderer.frame(start_on(track))
-    return Report(
-        [*_compile_times(), *_frame_rates(renderer, track, settings.frames), _closed_loop(policy)]
-    )
+    return Report([*_compile_times(), *_frame_rates(settings.frames), _closed_loop(policy)])
+
+
+# prints the seconds to build the scene and to draw its first frame, as JSON
+_FIRST_FRAME = """
+import json, time
+from bcclone import Conditions
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import load_track
+from bcclone.simulator.car import start_on
+since = time.perf_counter()
+renderer = Renderer("lake", Conditions())
+built = time.perf_counter()
+renderer.frame(start_on(load_track("lake")))
+print(json.dumps({"scene": built - since, "frame": time.perf_counter() - built}))
+"""
 
 
 def _compile_times() -> list[Measure]:
-    """Start twice with an empty compiler cache: the first compiles, the second uses its cache."""
+    """Draw the first frame in two processes: the first compiles, the second uses its cache."""
+    line = [sys.executable, "-c", _FIRST_FRAME]
     with tempfile.TemporaryDirectory() as cache:
-        line, environment = (
-            [sys.executable, "-c", _FIRST_FRAME],
-            os.environ | {"NUMBA_CACHE_DIR": cache},
-        )
-        first, second = (
-            json.loads(subprocess.check_output(line, env=environment)) for _ in range(2)
-        )
+        environment = os.environ | {"NUMBA_CACHE_DIR": cache}
+        first = json.loads(subprocess.check_output(line, env=environment))
+        second = json.loads(subprocess.check_output(line, env=environment))
     return [
         Measure("scene built", first["scene"], "s"),
         Measure("first frame, compiling", first["frame"], "s", 10, least=False),
@@ -80,28 +75,37 @@ def _compile_times() -> list[Measure]:
     ]
 
 
-def _frame_rates(renderer: Renderer, track: Track, frames: int) -> Iterator[Measure]:
-    cars = [
-        start_on(track, along_m=along)
-        for along in np.linspace(0, track.length_m, frames, endpoint=False)
-    ]
-    draws: dict[str, tuple[Callable[[Car], object], float | None]] = {
+def _frame_rates(frames: int) -> Iterator[Measure]:
+    """Draw frames from so many places of the lake in each way, and yield the rates."""
+    renderer = Renderer("lake", Conditions())
+    track = load_track("lake")
+    renderer.frame(start_on(track))  # compiles
+
+    def draw_jpeg(car: Car) -> None:
+        encode_jpeg(renderer.frame(car))
+
+    def draw_jpegs(car: Car) -> None:
+        for camera in MOUNTS:
+            encode_jpeg(renderer.frame(car, camera))
+
+    draws: dict[str, tuple[Callable[[Car], object], float | None]] = {  # name -> way, bar
         "centre frames, one thread": (renderer.frame, 60),
-        "centre frames as JPEG, one thread": (lambda car: encode_jpeg(renderer.frame(car)), None),
-        "three-camera frames as JPEG, one thread": (
-            lambda car: [encode_jpeg(renderer.frame(car, camera)) for camera in MOUNTS],
-            25,
-        ),
+        "centre frames as JPEG, one thread": (draw_jpeg, None),
+        "three-camera frames as JPEG, one thread": (draw_jpegs, 25),
         "three-camera frames, all cores": (renderer.frames, None),
     }
+    alongs_m = np.linspace(0, track.length_m, frames, endpoint=False)
+    cars = [start_on(track, along_m=along_m) for along_m in alongs_m]
     for name, (draw, bar) in draws.items():
         since = time.perf_counter()
         for car in cars:
             draw(car)
-        yield Measure(name, len(cars) / (time.perf_counter() - since), "frames/s", bar)
+        rate = len(cars) / (time.perf_counter() - since)
+        yield Measure(name, rate, "frames/s", bar)
 
 
 def _closed_loop(policy: SteeringPolicy) -> Measure:
+    """Let a policy drive in the simulator, and compare the time with the drive's own."""
     settings = EvaluateSettings(world=WorldSettings(laps=0.2), speed=SpeedSettings(20.0))
     since = time.perf_counter()
     result = evaluate_policy(policy, settings)

@@ -1,21 +1,22 @@
-"""Compare the step of training on the CPU: with oneDNN as model.py trains, without it, and in
-PyTorch -> a Report.
+"""Compare the step of training in model.py with others -> a Report.
 
-Each trains the same network on the same batch in memory in a fresh process, in turns, so that
-loaders and disks play no part. Whether TensorFlow computes with oneDNN by default depends on the
-processor. What a device has to start and to fetch for a step is counted for each way in which a GPU
-can train; that needs no GPU.
+On the CPU: with oneDNN, as model.py trains, without it, and in PyTorch. Each trains the same
+network on the same batch in memory in a fresh process, in turns, so that loaders and disks play no
+part. Whether TensorFlow computes with oneDNN by default depends on the processor.
+
+For a GPU: what a device has to start and to fetch for a step, in each way in which a GPU can train.
+Counting that needs no GPU.
 """
 
 import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import median
 from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from bcclone.training.train_settings import LEARNING_RATE, OFF, ON
 from benchmarks.feeds.training import Step, Wait, take_steps, trainer_step
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import (
+    Rounds,
     Unavailable,
     in_fresh_process,
     median_ratio,
@@ -43,28 +45,15 @@ from benchmarks.rounds import (
     seconds_setting,
 )
 
-OURS, DEFAULT, WITHOUT, PYTORCH = (
-    "model.py",
-    "TensorFlow's default",
-    "without oneDNN",
-    "PyTorch, channels last",
-)
-_ONEDNN = {OURS: "on", DEFAULT: "", WITHOUT: "off"}
-_BARS = {
-    PYTORCH: 1.2,
-    WITHOUT: 1.4,
-    DEFAULT: 0.95,
-}  # where the default is oneDNN, nothing is lost, but for noise
-_WARM_STEPS = 10
-RESIDENT = "a program of 20 steps, frames on the device"
-_WAYS = {  # whether compiled, augmented, and with the frames on the device
-    "step by step, not augmented": (False, False, False),
-    "step by step": (False, True, False),
-    "a program, not augmented": (True, False, False),
-    "a program": (True, True, False),
-    RESIDENT: (True, True, True),
-}
-_NOT_COMPUTED = ("Const", "Identity", "NoOp", "Placeholder", "ReadVariableOp")
+if TYPE_CHECKING:  # it loads TensorFlow
+    from bcclone.training.trainer import Trainer
+
+OURS = "model.py"
+DEFAULT = "TensorFlow's default"
+WITHOUT = "without oneDNN"
+PYTORCH = "PyTorch, channels last"
+_ONEDNN = {OURS: "on", DEFAULT: "", WITHOUT: "off"}  # name of a step -> as load_tensorflow() has it
+_WARM_STEPS = 10  # that are not timed
 
 
 @dataclass(frozen=True)
@@ -79,162 +68,67 @@ class Settings(Checked):
 
 def measure(settings: Settings, notify: Notify) -> Report:
     """Return the rates of the steps and their ratios; what is not installed is left out."""
+    size = settings.size
+    head = f"{usable_cores()} cores; images of {size}x{size}, batches of {settings.batch_size}"
+    steps = measure_steps(settings, notify)
+    ways = {name: in_fresh_process(measure_way, name, settings) for name in _WAYS}
+    values = {
+        "machine": head,
+        "samples_per_second": steps.results,
+        "skipped": steps.skipped,
+        "ways": {name: asdict(way) for name, way in ways.items()},
+    }
+    tables = [
+        head,
+        *aligned(step_rows(steps.results)),
+        *steps.skipped_rows(),
+        "",
+        "ways to train, and what each gives a device; programs are for GPUs, on a CPU XLA makes "
+        "slow ones:",
+        *aligned(way_rows(ways)),
+    ]
+    measures = [*step_measures(steps.results), *way_measures(ways[RESIDENT])]
+    return Report(measures, tables, values, steps.failed)
+
+
+# ---- the step on the CPU
+
+Rates = Mapping[str, Sequence[float]]  # name of a step -> samples a second in each round
+
+
+def measure_steps(settings: Settings, notify: Notify) -> Rounds[float]:
+    """Measure each step in rounds; raises UserError if that of model.py fails."""
     # TensorFlow and PyTorch do not get on in one process
     convolutions = in_fresh_process(convolutions_of, settings.size)
-    load = partial(samples_per_second, settings=settings, convolutions=convolutions)
-    found = run_rounds((*_ONEDNN, PYTORCH), load, settings.rounds, notify)
-    rates = found.results
-    if OURS not in rates:
-        raise UserError(found.failed[OURS])
-    ratios = {name: median_ratio(rates[OURS], each) for name, each in rates.items()}
+    rate_of = partial(samples_per_second, settings=settings, convolutions=convolutions)
+    rounds = run_rounds((*_ONEDNN, PYTORCH), rate_of, settings.rounds, notify)
+    if OURS not in rounds.results:
+        raise UserError(rounds.failed[OURS])
+    return rounds
+
+
+def step_rows(rates: Rates) -> list[list[str]]:
+    """Return the table of the steps."""
     rows = [["", "samples/s", "model.py to it"]]
-    rows += [[name, f"{median(each):,.0f}", f"{ratios[name]:.2f}"] for name, each in rates.items()]
-    measures = [
-        Measure(f"model.py to {name}", ratios[name], "x", bar)
-        for name, bar in _BARS.items()
-        if name in rates
-    ]
-    head = f"{usable_cores()} cores; images of {settings.size}x{settings.size}, batches of {settings.batch_size}"
-    ways = {name: in_fresh_process(measure_way, name, settings) for name in _WAYS}
-    bytes_a_step = Measure(
-        f"{RESIDENT}, bytes of a step", ways[RESIDENT].bytes_a_step, "bytes", 50_000, least=False
-    )
-    compilations = Measure(
-        f"{RESIDENT}, compilations", ways[RESIDENT].compilations, "", 2, least=False
-    )
-    values = {"machine": head, "samples_per_second": rates, "skipped": found.skipped}
-    values |= {"ways": {name: way._asdict() for name, way in ways.items()}}
-    tables = [head, *aligned(rows), *found.skipped_rows(), "", _WAYS_SAID, *aligned(way_rows(ways))]
-    return Report([*measures, bytes_a_step, compilations], tables, values, found.failed)
-
-
-_WAYS_SAID = "ways to train, and what each gives a device; programs are for GPUs, on a CPU XLA makes slow ones:"
-
-
-class Way(NamedTuple):
-    """What a way to train gives the device to do.
-
-    operations: that TensorFlow starts in a step; bytes_a_step: copied to the device; fusions:
-    kernels that XLA made of several operations; compilations: in a whole training with its
-    validation; samples_per_second: on this machine's GPU, or on its CPU, which XLA compiles badly
-    for.
-    """
-
-    operations: float
-    bytes_a_step: int
-    fusions: int
-    compilations: int
-    samples_per_second: float
-
-
-def way_rows(ways: dict[str, Way]) -> list[list[str]]:
-    rows = [
-        [
-            "what a device is given",
-            "operations a step",
-            "bytes a step",
-            "fusions",
-            "compilations",
-            "samples/s",
-        ]
-    ]
-    for name, way in ways.items():
-        figures = (
-            f"{way.operations:,.2f}",
-            f"{way.bytes_a_step:,}",
-            f"{way.fusions}",
-            f"{way.compilations}",
-        )
-        rows.append([name, *figures, f"{way.samples_per_second:,.0f}"])
+    for name, rounds in rates.items():
+        ratio = median_ratio(rates[OURS], rounds)
+        rows.append([name, f"{median(rounds):,.0f}", f"{ratio:.2f}"])
     return rows
 
 
-def measure_way(name: str, settings: Settings) -> Way:
-    """Return what a way gives the device, from its graph, its program and the arrays of its
-    batches, and its speed.
-    """
-    load_tensorflow()
-    import tensorflow as tf
-
-    from bcclone.training.prepare import make_trainer
-    from bcclone.training.trainer import STEPS_A_CALL
-
-    size, count, (compiled, augmented, resident) = settings.size, settings.batch_size, _WAYS[name]
-    random, prepared = (
-        np.random.default_rng(0),
-        cast("Store", SimpleNamespace(preprocessing=Preprocessing(size, size))),
-    )
-    images, labels = (
-        random.integers(0, 256, (count, size, size, 3), np.uint8),
-        np.zeros((count, 1), np.float32),
-    )
-    drawn = AugmentationInputs(
-        np.zeros(count, bool), np.full(count, 12, np.float32), *draw(count, (1,))
-    ).packed()
-    frames = tf.constant(images)
-
-    def gather(positions: Any) -> Any:
-        return tf.gather(frames, positions)
-
-    batch = Batch(images, labels, drawn if augmented else ())
-    if resident:
-        batch = replace(batch, images=np.arange(count, dtype=np.int32), gather=gather)
-    chosen: dict[str, Any] = {
-        "learning_rate": LEARNING_RATE,
-        "augment": augmented,
-        "augment_on": "device",
-        "batch_size": count,
+def step_measures(rates: Rates) -> list[Measure]:
+    """Compare the step of model.py with each of the others that was measured."""
+    bars = {
+        PYTORCH: 1.2,
+        WITHOUT: 1.4,
+        DEFAULT: 0.95,  # where the default is oneDNN, nothing is lost, but for noise
     }
-    trainer = make_trainer(
-        prepared, TrainSettings(seq_length=1, jit_compile=ON if compiled else OFF, **chosen)
-    )
-    steps, step, wait = STEPS_A_CALL if resident else 1, trainer_step(trainer), trainer.totals.means
-    groups = itertools.repeat([batch] * steps)
-    take_steps(step, wait, itertools.islice(groups, -(-_WARM_STEPS // steps)), math.inf)
-    rate, _ = take_steps(step, wait, groups, settings.seconds)
-    sent = sum(each.nbytes for each in batch.inputs)
-    if not compiled:
-        return Way(
-            _operations(trainer._step.get_concrete_function().graph.as_graph_def()),
-            sent,
-            0,
-            0,
-            rate,
-        )
-    short = Batch(
-        batch.images[:-1],
-        labels[:-1],
-        tuple(each[:-1] for each in batch.augmentation),
-        gather=batch.gather,
-    )
-    step([short])
-    trainer.evaluate([batch, short])
-    compilations = sum(
-        each.experimental_get_tracing_count() for each in (trainer._program, trainer._validate)
-    )
-    inputs = trainer.inputs_of([batch] * steps, [LEARNING_RATE] * steps)
-    program = trainer._program.experimental_get_compiler_ir(*inputs)(stage="optimized_hlo")
-    return Way(1 / steps, sent, len(re.findall(r" fusion\(", program)), compilations, rate)
-
-
-def _operations(graph: Any) -> int:
-    """Return how many operations of a graph compute something, in its functions, too."""
-    bodies = {each.signature.name: each.node_def for each in graph.library.function}
-
-    def count(nodes: Iterable[Any]) -> int:
-        total = 0
-        for node in nodes:
-            called = [
-                each.func.name for each in node.attr.values() if each.WhichOneof("value") == "func"
-            ]
-            total += (
-                sum(count(bodies[name]) for name in called)
-                if called
-                else node.op not in _NOT_COMPUTED
-            )
-        return total
-
-    return count(graph.node)
+    measures = []
+    for name, bar in bars.items():
+        if name in rates:
+            ratio = median_ratio(rates[OURS], rates[name])
+            measures.append(Measure(f"model.py to {name}", ratio, "x", bar))
+    return measures
 
 
 def convolutions_of(size: int) -> tuple[Convolution, ...]:
@@ -247,13 +141,14 @@ def convolutions_of(size: int) -> tuple[Convolution, ...]:
 
 def samples_per_second(name: str, settings: Settings, convolutions: Sequence[Convolution]) -> float:
     """Return how fast this process trains; raises Unavailable if the package is absent."""
-    draw, batch_size, size = np.random.default_rng(0), settings.batch_size, settings.size
-    images = draw.integers(0, 256, (batch_size, size, size, 3), np.uint8)
-    steering = draw.uniform(-1, 1, (batch_size, 1)).astype(np.float32)
+    random = np.random.default_rng(0)
+    count = settings.batch_size
+    images = random.integers(0, 256, (count, settings.size, settings.size, 3), np.uint8)
+    steering = random.uniform(-1, 1, (count, 1)).astype(np.float32)
     if name == PYTORCH:
         step, wait = pytorch_step(images, steering, convolutions)
     else:
-        step, wait = keras_step(size, _ONEDNN[name])
+        step, wait = keras_step(settings.size, _ONEDNN[name])
     batches = itertools.repeat([Batch(images, steering)])
     take_steps(step, wait, itertools.islice(batches, _WARM_STEPS), math.inf)
     rate, _ = take_steps(step, wait, batches, settings.seconds)
@@ -276,18 +171,20 @@ def keras_step(size: int, onednn: str) -> tuple[Step, Wait]:
 def pytorch_step(
     images: Image, steering: Float32Array, convolutions: Sequence[Convolution]
 ) -> tuple[Step, Wait]:
-    """Return a step of PyTorch on a batch, with the same network, loss and optimizer, which waits
-    for its end.
+    """Return a step of PyTorch on a batch, which waits for its own end.
+
+    It has the same network, loss and optimizer.
     """
     try:
         import torch
     except ModuleNotFoundError:
         raise Unavailable("torch is not installed; pip install '.[bench]'") from None
-    seen = seen_rows(images.shape[1])
-    frames, labels = torch.from_numpy(images), torch.from_numpy(steering)
+    rows = seen_rows(images.shape[1])
+    frames = torch.from_numpy(images)
+    labels = torch.from_numpy(steering)
 
     def prepared() -> Any:
-        seen_frames = frames[:, seen].permute(0, 3, 1, 2).float() / 127.5 - 1
+        seen_frames = frames[:, rows].permute(0, 3, 1, 2).float() / 127.5 - 1
         return seen_frames.contiguous(memory_format=torch.channels_last)
 
     network = pytorch_network(images.shape[-1], convolutions)
@@ -305,8 +202,9 @@ def pytorch_step(
 
 
 def pytorch_network(channels: int, convolutions: Sequence[Convolution]) -> Any:
-    """Return bcclone's cnn as a torch.nn.Module: float32 (batch, channels, rows seen, width) ->
-    (batch, 1).
+    """Return bcclone's cnn as a torch.nn.Module.
+
+    It takes float32 (batch, channels, rows seen, width) and returns (batch, 1).
     """
     from torch import nn
 
@@ -320,3 +218,197 @@ def pytorch_network(channels: int, convolutions: Sequence[Convolution]) -> Any:
     layers += [nn.Dropout(0.5), nn.Flatten(), nn.LazyLinear(100), nn.ELU(), nn.Dropout(0.5)]
     layers += [nn.Linear(100, 50), nn.ELU(), nn.Linear(50, 10), nn.ELU(), nn.Linear(10, 1)]
     return nn.Sequential(*layers)
+
+
+# ---- what each way to train gives a GPU to do
+
+
+@dataclass(frozen=True)
+class WayChoice:
+    """A way to train."""
+
+    is_program: bool  # XLA compiles whole steps into one program
+    augments: bool  # the device augments the images
+    is_resident: bool  # the frames lie on the device, and batches hold their positions
+
+
+RESIDENT = "a program of 20 steps, frames on the device"
+_WAYS = {
+    "step by step, not augmented": WayChoice(False, augments=False, is_resident=False),
+    "step by step": WayChoice(False, augments=True, is_resident=False),
+    "a program, not augmented": WayChoice(True, augments=False, is_resident=False),
+    "a program": WayChoice(True, augments=True, is_resident=False),
+    RESIDENT: WayChoice(True, augments=True, is_resident=True),
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a way to train gives the device to do."""
+
+    operations: float  # that TensorFlow starts in a step
+    bytes_a_step: int  # copied to the device
+    fusions: int  # kernels that XLA made of several operations
+    compilations: int  # in a whole training with its validation
+    # on this machine's GPU, or on its CPU, which XLA compiles badly for
+    samples_per_second: float
+
+
+def way_rows(ways: Mapping[str, Way]) -> list[list[str]]:
+    """Return the table of the ways."""
+    rows = [
+        [
+            "what a device is given",
+            "operations a step",
+            "bytes a step",
+            "fusions",
+            "compilations",
+            "samples/s",
+        ]
+    ]
+    for name, way in ways.items():
+        row = [
+            name,
+            f"{way.operations:,.2f}",
+            f"{way.bytes_a_step:,}",
+            f"{way.fusions}",
+            f"{way.compilations}",
+            f"{way.samples_per_second:,.0f}",
+        ]
+        rows.append(row)
+    return rows
+
+
+def way_measures(resident: Way) -> list[Measure]:
+    """Return the measures of the way with the frames on the device."""
+    sent = resident.bytes_a_step
+    compilations = resident.compilations
+    return [
+        Measure(f"{RESIDENT}, bytes of a step", sent, "bytes", 50_000, least=False),
+        Measure(f"{RESIDENT}, compilations", compilations, "", 2, least=False),
+    ]
+
+
+def measure_way(name: str, settings: Settings) -> Way:
+    """Return what a way gives the device, and how fast this process trains so.
+
+    The counts come from the graph of a step, its program and the arrays of its batches.
+    """
+    load_tensorflow()
+    way = _WAYS[name]
+    batch = _way_batch(way, settings)
+    trainer = _way_trainer(way, settings)
+    rate = _way_rate(trainer, batch, settings.seconds)
+    bytes_a_step = sum(values.nbytes for values in batch.inputs)
+    if not way.is_program:
+        return Way(
+            operations=_operations(trainer.step_graph()),
+            bytes_a_step=bytes_a_step,
+            fusions=0,
+            compilations=0,
+            samples_per_second=rate,
+        )
+    # the rest of a training: a shorter last batch, and validation with such a one
+    short = _without_last_sample(batch)
+    trainer.train([short], [LEARNING_RATE])
+    trainer.evaluate([batch, short])
+    compilations = trainer.compilations  # read before program_text(), which may compile again
+
+    steps = _steps_a_call(trainer, batch)
+    program = trainer.program_text([batch] * steps, [LEARNING_RATE] * steps)
+    return Way(
+        operations=1 / steps,
+        bytes_a_step=bytes_a_step,
+        fusions=len(re.findall(r" fusion\(", program)),
+        compilations=compilations,
+        samples_per_second=rate,
+    )
+
+
+def _way_batch(way: WayChoice, settings: Settings) -> Batch:
+    """Return a batch of random images as a way hands it to the trainer."""
+    import tensorflow as tf
+
+    count = settings.batch_size
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, settings.size, settings.size, 3), np.uint8)
+    labels = np.zeros((count, 1), np.float32)
+    augmentation: tuple[Any, ...] = ()
+    if way.augments:
+        flipped = np.zeros(count, bool)
+        lookahead_m = np.full(count, 12, np.float32)
+        normal, uniform = draw(count, (1,))
+        augmentation = AugmentationInputs(flipped, lookahead_m, normal, uniform).packed()
+    if not way.is_resident:
+        return Batch(images, labels, augmentation)
+
+    frames = tf.constant(images)
+
+    def gather(positions: Any) -> Any:
+        return tf.gather(frames, positions)
+
+    positions = np.arange(count, dtype=np.int32)
+    return Batch(positions, labels, augmentation, gather=gather)
+
+
+def _without_last_sample(batch: Batch) -> Batch:
+    augmentation = tuple(values[:-1] for values in batch.augmentation)
+    return Batch(batch.images[:-1], batch.labels[:-1], augmentation, gather=batch.gather)
+
+
+def _way_trainer(way: WayChoice, settings: Settings) -> "Trainer":
+    """Return a trainer of cnn as model.py makes it for a way."""
+    from bcclone.training.prepare import make_trainer
+
+    # all that make_trainer() asks a store for
+    preprocessing = Preprocessing(settings.size, settings.size)
+    store = cast("Store", SimpleNamespace(preprocessing=preprocessing))
+    jit_compile = ON if way.is_program else OFF
+    train_settings = TrainSettings(
+        seq_length=1,
+        learning_rate=LEARNING_RATE,
+        augment=way.augments,
+        augment_on="device",
+        batch_size=settings.batch_size,
+        jit_compile=jit_compile,
+    )
+    return make_trainer(store, train_settings)
+
+
+def _steps_a_call(trainer: "Trainer", batch: Batch) -> int:
+    """Return how many steps a call takes: several only on frames that lie on the device."""
+    return trainer.program_steps if batch.gather else 1
+
+
+def _way_rate(trainer: "Trainer", batch: Batch, seconds: float) -> float:
+    """Train on one batch again and again; return the samples a second."""
+    step = trainer_step(trainer)
+    wait = trainer.totals.means
+    steps = _steps_a_call(trainer, batch)
+    groups = itertools.repeat([batch] * steps)
+    warm_groups = math.ceil(_WARM_STEPS / steps)
+    take_steps(step, wait, itertools.islice(groups, warm_groups), math.inf)
+    rate, _ = take_steps(step, wait, groups, seconds)
+    return rate
+
+
+def _operations(graph: Any) -> int:
+    """Return how many operations of a graph compute something, in its functions, too.
+
+    graph: a GraphDef of TensorFlow
+    """
+    not_computed = ("Const", "Identity", "NoOp", "Placeholder", "ReadVariableOp")
+    bodies = {function.signature.name: function.node_def for function in graph.library.function}
+
+    def count(nodes: Iterable[Any]) -> int:
+        total = 0
+        for node in nodes:
+            values = node.attr.values()
+            called = [value.func.name for value in values if value.WhichOneof("value") == "func"]
+            if called:  # the node only calls functions, whose operations count
+                total += sum(count(bodies[name]) for name in called)
+            elif node.op not in not_computed:
+                total += 1
+        return total
+
+    return count(graph.node)

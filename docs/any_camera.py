@@ -1,20 +1,19 @@
-"""Results of models/any-camera.h5 beside those of models/any-road.h5 ->
-docs/results/any-camera.json.
+"""Results of models/any-camera.h5 beside those of models/any-road.h5, and how that model was mixed.
 
-    python docs/any_camera.py mix FIRST SECOND FRACTION BIAS OUTPUT   # the weighted mean of two models -> a model
-    python docs/any_camera.py collect FOLDER   # the results in a folder -> docs/results/any-camera.json
+    python docs/any_camera.py mix FIRST SECOND FRACTION BIAS OUTPUT
+    python docs/any_camera.py collect FOLDER
 
-FRACTION is that of SECOND, one that was trained beginning with FIRST; BIAS is added to its
-steering.
+mix writes the weighted mean of two models as a model. FRACTION is that of SECOND, one that was
+trained beginning with FIRST; BIAS is added to its steering.
 
-FOLDER holds, for each SET of ../shared/real, its labels as SET.csv or its imported recording as
-SET, and for each MODEL of any-road and any-camera the table of `bcclone predict` as MODEL.SET.csv,
-and the --json of `bcclone evaluate --road` as MODEL.ROAD.drive.json. docs/result_tables.py writes
-the table.
+collect writes the results in a folder to docs/results/any-camera.json. FOLDER holds, for each SET
+of ../shared/real, its labels as SET.csv or its imported recording as SET, and for each MODEL of
+any-road and any-camera the table of `bcclone predict` as MODEL.SET.csv, and the --json of `bcclone
+evaluate --road` as MODEL.ROAD.drive.json. docs/result_tables.py writes the table.
 """
 
+import argparse
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,87 +43,150 @@ SETS = {
     "tub_road": RealDrive("a donkeycar on a small road, whole frames", 33.0),
     "tub_floor": RealDrive("a donkeycar on a floor, whole frames", 30.0),
 }
-_THRESHOLD = 0.1  # of the labels whose side is compared
-_SMOOTH_SECONDS = 0.35  # time constant of the smoothed steering
-_DRIVE = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
 
 
-def mix(first: str, second: str, fraction: float, bias: float, output: str) -> None:
-    """Write a model whose weights lie between those of two models, which remembers more of the
-    first than the second.
+def main() -> None:
+    """Run the command that the line names."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    mixing = commands.add_parser("mix", help="write the weighted mean of two models")
+    mixing.add_argument("first", type=Path)
+    mixing.add_argument("second", type=Path)
+    mixing.add_argument("fraction", type=float, help="weight of the second model")
+    mixing.add_argument("bias", type=float, help="what is added to the steering")
+    mixing.add_argument("output", type=Path)
+    collecting = commands.add_parser("collect", help=f"write docs/results/{RESULTS.name}")
+    collecting.add_argument("folder", type=Path, help="folder of results")
+    arguments = parser.parse_args()
+    if arguments.command == "mix":
+        mix(
+            arguments.first,
+            arguments.second,
+            arguments.fraction,
+            arguments.bias,
+            arguments.output,
+        )
+    else:
+        results = collect(arguments.folder)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
-    M. Wortsman and others, "Robust fine-tuning of zero-shot models", CVPR 2022. Raises UserError.
+
+# ---- mixing
+
+
+def mix(first: Path, second: Path, fraction: float, bias: float, output: Path) -> None:
+    """Write a model whose weights lie between those of two models.
+
+    It remembers more of the first than the second does. M. Wortsman and others, "Robust fine-tuning
+    of zero-shot models", CVPR 2022. Raises UserError.
     """
     from bcclone.model.model_file import load_model, save_model
 
-    start, trained = load_model(first).model.get_weights(), load_model(second)
-    pairs = zip(start, trained.model.get_weights(), strict=True)
-    *weights, last = ((1 - fraction) * one + fraction * other for one, other in pairs)
-    trained.model.set_weights([*weights, last + bias])
+    first_weights = load_model(first).model.get_weights()
+    trained = load_model(second)
+    second_weights = trained.model.get_weights()
+    mixed = []
+    for first_weight, second_weight in zip(first_weights, second_weights, strict=True):
+        mixed.append((1 - fraction) * first_weight + fraction * second_weight)
+    mixed[-1] = mixed[-1] + bias  # the bias of the last layer, which gives the steering
+    trained.model.set_weights(mixed)
     save_model(output, trained.model, trained.preprocessing, asdict(trained.training))
+
+
+# ---- collecting
 
 
 def collect(folder: Path) -> dict[str, Any]:
     """Return the figures of both models."""
+    real: dict[str, Any] = {}
+    drives: dict[str, Any] = {}
+    for model in MODELS:
+        real[model] = {name: _score(folder, model, name) for name in SETS}
+        drives[model] = _drives(folder, model)
     return {
         "machine": "2 cores without a GPU, that other programs used, too",
-        "real": {model: {name: _score(folder, model, name) for name in SETS} for model in MODELS},
-        "drives": {model: _drives(folder, model) for model in MODELS},
+        "real": real,
+        "drives": drives,
     }
+
+
+@dataclass(frozen=True)
+class Steering:
+    """A model's steering in a drive, and the labels, in order of time; (frames,) each."""
+
+    seconds: FloatArray  # since the first frame
+    steering: FloatArray
+    labels: FloatArray
 
 
 def _score(folder: Path, model: str, name: str) -> dict[str, Any]:
-    """Return how well a model's steering agrees with the labels after the fitted seconds, as it is
-    and fitted.
+    """Return how well a model's steering agrees with the labels of a drive, as it is and fitted.
+
+    Gain and bias are fitted to the beginning of the drive; the rest is scored.
     """
     drive = SETS[name]
-    predictions = read_steering(folder / f"{model}.{name}.csv")
-    table = folder / f"{name}.csv"
-    labels = read_labels(table if table.exists() else folder / name)
-    names = [frame for frame in labels if frame in predictions]
-    seconds = seconds_of(names)
-    if seconds is None:
-        raise ValueError(f"{model}, {name}: frame_id holds no times")
-    order = np.argsort(seconds, kind="stable")
-    seconds = seconds[order] - seconds.min()
-    steering = np.array([predictions[frame] for frame in names])[order]
-    wanted = np.array([labels[frame] for frame in names])[order]
-    if drive.left_positive:
-        wanted = -wanted
-
-    rest = seconds >= drive.fit_seconds
-    gain, bias = np.polyfit(steering[~rest], wanted[~rest], 1)
+    answers = _read_answers(folder, model, name)
+    steering = answers.steering
+    labels = answers.labels
+    scored = answers.seconds >= drive.fit_seconds
+    gain, bias = np.polyfit(steering[~scored], labels[~scored], 1)
     drivers = {
         "predictions": steering,
         "fitted": gain * steering + bias,
-        "fitted_smoothed": gain * _smoothed(steering, seconds) + bias,
+        "fitted_smoothed": gain * _smoothed(steering, answers.seconds) + bias,
     }
-    fit = {
+    figures: dict[str, Any] = {}
+    for driver, driver_steering in drivers.items():
+        figures[driver] = _agreement(driver_steering[scored], labels[scored])
+    figures["frames"] = int(scored.sum())
+    figures["fit"] = {
         "gain": float(gain),
         "bias": float(bias),
         "seconds": drive.fit_seconds,
-        "frames": int((~rest).sum()),
+        "frames": int((~scored).sum()),
     }
-    figures: dict[str, Any] = {
-        driver: _agreement(own[rest], wanted[rest]) for driver, own in drivers.items()
-    }
-    return figures | {"frames": int(rest.sum()), "fit": fit}
+    return figures
+
+
+def _read_answers(folder: Path, model: str, name: str) -> Steering:
+    """Return a model's steering in a drive, and the labels, which are positive to the right."""
+    predictions = read_steering(folder / f"{model}.{name}.csv")
+    labelled = folder / f"{name}.csv"
+    if not labelled.exists():
+        labelled = folder / name  # an imported recording
+    labels_of = read_labels(labelled)
+    frames = [frame for frame in labels_of if frame in predictions]
+    seconds = seconds_of(frames)
+    if seconds is None:
+        raise ValueError(f"{model}, {name}: frame_id holds no times")
+    steering = np.array([predictions[frame] for frame in frames])
+    labels = np.array([labels_of[frame] for frame in frames])
+    if SETS[name].left_positive:
+        labels = -labels
+    order = np.argsort(seconds, kind="stable")
+    return Steering(
+        seconds=seconds[order] - seconds.min(), steering=steering[order], labels=labels[order]
+    )
 
 
 def _smoothed(steering: FloatArray, seconds: FloatArray) -> FloatArray:
     """Return the exponential mean of a steering, (frames,)."""
+    time_constant = 0.35  # seconds
     smoothed = [float(steering[0])]
     for value, step in zip(steering[1:], np.diff(seconds), strict=True):
-        share = 1 - np.exp(-step / _SMOOTH_SECONDS)
+        share = 1 - np.exp(-step / time_constant)
         smoothed.append(smoothed[-1] + share * (value - smoothed[-1]))
     return np.array(smoothed)
 
 
 def _agreement(steering: FloatArray, labels: FloatArray) -> dict[str, float | None]:
+    least_label = 0.1  # of the labels whose side is compared
     error = steering - labels
     return {
         "correlation": _rounded(correlation(steering, labels), 4),
-        "right_side": _rounded(right_side(steering, labels, _THRESHOLD), 4),
+        "right_side": _rounded(right_side(steering, labels, least_label), 4),
         "rmse": _rounded(float(np.sqrt(np.mean(error**2))), 6),
         "eva": _rounded(1 - float(error.var() / labels.var()), 4),
     }
@@ -135,14 +197,20 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def _drives(folder: Path, model: str) -> dict[str, Any]:
-    paths = sorted(folder.glob(f"{model}.*.drive.json"))
-    return {
-        path.name.split(".")[1]: {key: json.loads(path.read_text())[key] for key in _DRIVE}
-        for path in paths
-    }
+    """Return the figures of a model's simulated drives, by road."""
+    keys = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
+    drives = {}
+    for path in sorted(folder.glob(f"{model}.*.drive.json")):
+        _, road, *_ = path.name.split(".")
+        figures = json.loads(path.read_text())
+        drives[road] = {key: figures[key] for key in keys}
+    return drives
 
 
-def real(stored: Mapping[str, Any]) -> list[list[str]]:
+# ---- the table
+
+
+def real_table(stored: Mapping[str, Any]) -> list[list[str]]:
     """Return the table of real cameras: a row for each set and model."""
     head = (
         "frames of|model|correlation|right side|EVA|RMSE|smoothed: EVA|RMSE|gain|unfitted: EVA|RMSE"
@@ -150,23 +218,25 @@ def real(stored: Mapping[str, Any]) -> list[list[str]]:
     rows = [head.split("|")]
     for name, drive in SETS.items():
         for model, sets in stored["real"].items():
-            one = sets[name]
-            fitted, smoothed = one["fitted"], one["fitted_smoothed"]
-            cells = [
-                *(f"{fitted['correlation']:.3f}", f"{100 * fitted['right_side']:.1f} %"),
-                *(f"{each[key]:.3f}" for each in (fitted, smoothed) for key in ("eva", "rmse")),
-                f"{one['fit']['gain']:.2f}",
-                *(f"{one['predictions'][key]:.3f}" for key in ("eva", "rmse")),
+            figures = sets[name]
+            fitted = figures["fitted"]
+            row = [
+                drive.description,
+                f"`{model}.h5`",
+                f"{fitted['correlation']:.3f}",
+                f"{100 * fitted['right_side']:.1f} %",
+                *_errors(fitted),
+                *_errors(figures["fitted_smoothed"]),
+                f"{figures['fit']['gain']:.2f}",
+                *_errors(figures["predictions"]),
             ]
-            rows.append([drive.description, f"`{model}.h5`", *cells])
+            rows.append(row)
     return rows
 
 
+def _errors(figures: Mapping[str, float]) -> list[str]:
+    return [f"{figures['eva']:.3f}", f"{figures['rmse']:.3f}"]
+
+
 if __name__ == "__main__":
-    match sys.argv[1:]:
-        case ["mix", first, second, fraction, bias, output]:
-            mix(first, second, float(fraction), float(bias), output)
-        case ["collect", folder]:
-            RESULTS.write_text(json.dumps(collect(Path(folder)), indent=1) + "\n", encoding="utf-8")
-        case _:
-            sys.exit(__doc__)
+    main()

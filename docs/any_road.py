@@ -1,71 +1,96 @@
-"""Results of models/any-road.h5 and of fine-tuning it -> docs/results/any-road.json, and the
-picture about them.
+"""Results of models/any-road.h5 and of fine-tuning it, and the picture about them.
 
-    python docs/any_road.py collect FOLDER   # the results in a folder -> docs/results/any-road.json
+    python docs/any_road.py collect FOLDER
 
-FOLDER holds the --json of model, `suite --suite roads` and replay of both recordings as
-seed-N.train.json, .suite.json, .replay-lake_linux.json and .replay-mountain_windows.json; and for
-fine-tuning those of model, `suite` and `replay --fraction 0.5:1` as
+collect writes the results in a folder to docs/results/any-road.json. FOLDER holds the --json of
+model, `suite --suite roads` and replay of both recordings as seed-N.train.json, .suite.json,
+.replay-lake_linux.json and .replay-mountain_windows.json.
+
+For fine-tuning it holds those of model, `suite` and `replay --fraction 0.5:1` as
 RECORDING-PART-START.train.json, .suite.json and .replay.json: the first 1/PART of the recording, or
 nothing of it if PART is 0, and START is any (--from models/any-road.h5) or scratch.
+
 docs/result_pictures.py draws the picture.
 """
 
+import argparse
 import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from bcclone.pictures.plots.style import BLUE, RED, new_figure, save, tidy
 
-ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "docs" / "results" / "any-road.json"
+RESULTS = Path(__file__).parent / "results" / "any-road.json"
 RECORDINGS = {"lake_linux": 109.7, "mountain_windows": 110.4}  # seconds, by the times of their rows
-PARTS = (0, 8, 4, 2, 1)  # 0: none of it
 STARTS = {"scratch": "from scratch", "any": "from `models/any-road.h5`"}
-_SCORE = ("autonomy_percent", "interventions", "mean_abs_cross_track_m", "max_abs_cross_track_m")
-_REPLAY = ("steering_correlation", "steering_correlation_smoothed")
+
+
+def main() -> None:
+    """Collect the results in a folder."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    collecting = commands.add_parser("collect", help=f"write docs/results/{RESULTS.name}")
+    collecting.add_argument("folder", type=Path, help="folder of results")
+    arguments = parser.parse_args()
+    results = collect(arguments.folder)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+# ---- collecting
 
 
 def collect(folder: Path) -> dict[str, Any]:
     """Return the figures of the models whose results are all in the folder."""
+    parts = (0, 8, 4, 2, 1)  # of a recording; 0: none of it
     models = {}
     for seed in range(100):
-        path = folder / f"seed-{seed}.train.json"
-        if path.is_file():
-            models[f"seed {seed}"] = {
-                "training": _training(path),
-                "rows": _rows(folder / f"seed-{seed}.suite.json"),
-                "replays": {
-                    name: _replay(folder / f"seed-{seed}.replay-{name}.json") for name in RECORDINGS
-                },
-            }
-    tuned = [
-        one
-        for choice in product(RECORDINGS, PARTS, STARTS)
-        if (one := _tuned_model(folder, *choice))
-    ]
+        if (folder / f"seed-{seed}.train.json").is_file():
+            models[f"seed {seed}"] = _model(folder, seed)
+    tuned = []
+    for recording, part, start in product(RECORDINGS, parts, STARTS):
+        figures = _tuned_model(folder, recording, part, start)
+        if figures:
+            tuned.append(figures)
     return {"machine": "2 cores without a GPU", "models": models, "fine-tuning": tuned}
 
 
+def _model(folder: Path, seed: int) -> dict[str, Any]:
+    """Return the figures of a model of any road."""
+    name = f"seed-{seed}"
+    replays = {
+        recording: _replay(folder / f"{name}.replay-{recording}.json") for recording in RECORDINGS
+    }
+    return {
+        "training": _training(folder / f"{name}.train.json"),
+        "rows": _rows(folder / f"{name}.suite.json"),
+        "replays": replays,
+    }
+
+
 def _tuned_model(folder: Path, recording: str, part: int, start: str) -> dict[str, Any] | None:
-    """Return the figures of a model that was trained on a part of a recording, None if they are not
-    all there.
+    """Return the figures of a model that was trained on a part of a recording.
+
+    None if they are not all there.
     """
-    paths = [
-        folder / f"{recording}-{part}-{start}.{what}.json" for what in ("train", "suite", "replay")
-    ]
-    if not all(path.is_file() and path.stat().st_size for path in paths):
-        return None
+    name = f"{recording}-{part}-{start}"
+    train = folder / f"{name}.train.json"
+    suite = folder / f"{name}.suite.json"
+    replay = folder / f"{name}.replay.json"
+    for path in (train, suite, replay):
+        # a command that was interrupted leaves an empty file
+        if not path.is_file() or not path.stat().st_size:
+            return None
     return {
         "recording": recording,
         "seconds": _seconds(recording, part),
         "start": start,
-        "training": _training(paths[0]),
-        "rows": _rows(paths[1]),
-        "replay": _replay(paths[2]),
+        "training": _training(train),
+        "rows": _rows(suite),
+        "replay": _replay(replay),
     }
 
 
@@ -74,62 +99,77 @@ def _seconds(recording: str, part: int) -> float:
 
 
 def _training(path: Path) -> dict[str, Any]:
-    stored = json.loads(path.read_text())
-    return {key: stored[key] for key in ("epochs", "seconds", "val_loss")}
+    printed = json.loads(path.read_text())
+    return {key: printed[key] for key in ("epochs", "seconds", "val_loss")}
 
 
 def _rows(path: Path) -> dict[str, Any]:
-    rows = json.loads(path.read_text())["rows"]
-    drives = {row["row"]: next(iter(row["models"].values())) for row in rows}
-    return {name: {key: drive[key] for key in _SCORE} for name, drive in drives.items()}
+    """Return the figures of the drives of a suite, by the names of its rows."""
+    keys = ("autonomy_percent", "interventions", "mean_abs_cross_track_m", "max_abs_cross_track_m")
+    drives = {}
+    for row in json.loads(path.read_text())["rows"]:
+        (drive,) = row["models"].values()
+        drives[row["row"]] = {key: drive[key] for key in keys}
+    return drives
 
 
 def _replay(path: Path) -> dict[str, Any]:
-    stored = json.loads(path.read_text())
-    figures = next(iter(stored["models"].values())) if "models" in stored else stored
-    interventions = {limit: one["interventions"] for limit, one in figures["by_limit"].items()}
-    return {key: figures[key] for key in _REPLAY} | {"interventions": interventions}
+    figures = json.loads(path.read_text())
+    if "models" in figures:  # of a replay of several models, here of one
+        (figures,) = figures["models"].values()
+    return {
+        "steering_correlation": figures["steering_correlation"],
+        "steering_correlation_smoothed": figures["steering_correlation_smoothed"],
+        "interventions": {
+            limit: replay["interventions"] for limit, replay in figures["by_limit"].items()
+        },
+    }
+
+
+# ---- the picture
 
 
 def draw(stored: Mapping[str, Any], path: Path) -> None:
-    """Draw the scores against the seconds of recording, with and without the model to begin with,
-    as a PNG.
+    """Draw what a recording is worth, as a PNG: the scores against its seconds.
+
+    A line is for models from scratch, and one for those that begin with models/any-road.h5.
     """
-    figure = new_figure(
-        10, 4.2, "What a recording is worth, from scratch and from models/any-road.h5"
-    )
+    title = "What a recording is worth, from scratch and from models/any-road.h5"
+    figure = new_figure(10, 4.2, title)
     panels = figure.subplots(1, 4)
-    for number, name in enumerate(RECORDINGS):
-        for what, axes in (("drives", panels[2 * number]), ("replay", panels[2 * number + 1])):
-            for start, color in (("scratch", RED), ("any", BLUE)):
-                of = [
-                    one
-                    for one in stored["fine-tuning"]
-                    if (one["recording"], one["start"]) == (name, start)
-                ]
-                axes.plot([one["seconds"] for one in of], [_value(one, what) for one in of], "o-", color=color,
-                          label=STARTS[start].replace("`", ""))  # fmt: skip
-            axes.set_title(f"{name}:\n{_TITLES[what]}", fontsize=9)
-            axes.set(xlabel="seconds of recording", ylim=(0, None))
-            tidy(axes)
+    for number, recording in enumerate(RECORDINGS):
+        models = [model for model in stored["fine-tuning"] if model["recording"] == recording]
+        drives, replay = panels[2 * number : 2 * number + 2]
+        _draw_panel(drives, models, _driven)
+        drives.set_title(f"{recording}:\ninterventions in simulated drives", fontsize=9)
+        _draw_panel(replay, models, _replayed)
+        replay.set_title(f"{recording}:\ninterventions in its last half", fontsize=9)
     panels[2].legend(fontsize=8, frameon=False, loc="center left")
     save(figure, path)
 
 
-_TITLES = {
-    "drives": "interventions in simulated drives",
-    "replay": "interventions in its last half",
-}
+def _draw_panel(
+    axes: Any, models: list[dict[str, Any]], interventions_of: Callable[[Any], float]
+) -> None:
+    """Draw a line for each start: the interventions of models against the seconds."""
+    for start, color in (("scratch", RED), ("any", BLUE)):
+        started = [model for model in models if model["start"] == start]
+        seconds = [model["seconds"] for model in started]
+        interventions = [interventions_of(model) for model in started]
+        label = STARTS[start].replace("`", "")
+        axes.plot(seconds, interventions, "o-", color=color, label=label)
+    axes.set(xlabel="seconds of recording", ylim=(0, None))
+    tidy(axes)
 
 
-def _value(one: Mapping[str, Any], what: str) -> float:
-    if what == "replay":
-        return float(one["replay"]["interventions"]["2"])
-    return float(sum(drive["interventions"] for drive in one["rows"].values()))
+def _driven(model: Mapping[str, Any]) -> float:
+    return float(sum(drive["interventions"] for drive in model["rows"].values()))
+
+
+def _replayed(model: Mapping[str, Any]) -> float:
+    """Return the interventions of the replay with a limit of two metres."""
+    return float(model["replay"]["interventions"]["2"])
 
 
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    if arguments[:1] != ["collect"] or len(arguments) != 2:
-        sys.exit(__doc__)
-    RESULTS.write_text(json.dumps(collect(Path(arguments[1])), indent=1) + "\n", encoding="utf-8")
+    main()

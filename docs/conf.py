@@ -22,24 +22,28 @@ _REPOSITORY = {
 }
 
 
-_LAB_LOG = re.compile(r"\]\(((?:\.\./)+benchmarks/lab-log/[\w-]+\.md)(?:#[\w-]+)?\)")
-
-
 def setup(app: Any) -> None:
-    """Let links to those pages lead to where they are shown here, and those to the lab log to its
-    file.
+    """Change links that lead out of docs/.
+
+    Those to the pages above lead to where they are shown here, and those to the lab log to its
+    file. Sphinx gives a page as a list with one text, in which it is changed.
     """
-    app.connect("source-read", _lead_here)
-    app.connect(
-        "include-read", lambda app, path, parent, source: _lead_to_lab_log(source, "../")
-    )  # a folder deeper
+    app.connect("source-read", _change_page)
+    app.connect("include-read", _change_included_page)
 
 
-def _lead_here(app: Any, name: str, source: list[str]) -> None:
+def _change_page(app: Any, name: str, source: list[str]) -> None:
+    text = source[0]
     for path, page in _REPOSITORY.items():
-        source[0] = re.sub(rf"\]\((?:\.\./)+{path}\.md(#[\w-]+)?", f"]({page}.md", source[0])
-    _lead_to_lab_log(source)
+        text = re.sub(rf"\]\((?:\.\./)+{path}\.md(#[\w-]+)?", f"]({page}.md", text)
+    source[0] = _with_lab_log(text, up="")
 
 
-def _lead_to_lab_log(source: list[str], up: str = "") -> None:
-    source[0] = _LAB_LOG.sub(rf"](path:{up}\1)", source[0])
+def _change_included_page(app: Any, path: Any, parent: str, source: list[str]) -> None:
+    source[0] = _with_lab_log(source[0], up="../")  # it is shown a folder deeper
+
+
+def _with_lab_log(text: str, up: str) -> str:
+    """Let links to the lab log lead to its file."""
+    link = r"\]\(((?:\.\./)+benchmarks/lab-log/[\w-]+\.md)(?:#[\w-]+)?\)"
+    return re.sub(link, rf"](path:{up}\1)", text)

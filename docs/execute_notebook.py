@@ -7,6 +7,7 @@ makes goes into a temporary folder. What programs print about the machine on sta
 times of the cells, are left out.
 """
 
+import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,17 +17,28 @@ from nbclient import NotebookClient
 from bcclone.system.atomic import write_text
 
 NOTEBOOK = Path(__file__).parent.parent / "examples" / "first_lap.ipynb"
-_CELL_SECONDS = 3600
+
+
+def main() -> None:
+    """Execute the notebook, and store it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
+    notebook = nbformat.read(NOTEBOOK, 4)
+    execute(notebook)
+    write_text(NOTEBOOK, nbformat.writes(notebook) + "\n")
 
 
 def execute(notebook: nbformat.NotebookNode) -> None:
-    """Run all cells in a temporary folder; the notebook gets their outputs, without what is about
-    this machine.
+    """Run all cells in a temporary folder; the notebook gets their outputs.
+
+    What is about this machine is left out.
     """
+    most_seconds = 3600  # of a cell
     with TemporaryDirectory(prefix="bcclone-") as folder:
-        NotebookClient(
-            notebook, timeout=_CELL_SECONDS, resources={"metadata": {"path": folder}}
-        ).execute()
+        resources = {"metadata": {"path": folder}}
+        NotebookClient(notebook, timeout=most_seconds, resources=resources).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
@@ -35,6 +47,4 @@ def execute(notebook: nbformat.NotebookNode) -> None:
 
 
 if __name__ == "__main__":
-    stored = nbformat.read(NOTEBOOK, 4)
-    execute(stored)
-    write_text(NOTEBOOK, nbformat.writes(stored) + "\n")
+    main()

@@ -3,6 +3,7 @@
 python docs/result_pictures.py
 """
 
+import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,81 +14,102 @@ from result_tables import results
 
 from bcclone.pictures.plots.style import BLUE, GREEN, ORANGE, RED, new_figure, save, tidy
 
-ROOT = Path(__file__).parent.parent
-FOLDER = ROOT / "writeup_images"
-_SEEDS = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))  # colour and marker of each
+FOLDER = Path(__file__).parent.parent / "writeup_images"
+
+
+def main() -> None:
+    """Draw all pictures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
+    pictures: dict[str, tuple[str, Callable[[Any, Path], None]]] = {  # picture -> result, drawing
+        "feeds": ("feeds", draw_feeds),
+        "networks": ("networks", draw_networks),
+        "seconds-of-recording": ("any-road", any_road.draw),
+        "teaching": ("improve", draw_teaching),
+    }
+    for name, (result, draw) in pictures.items():
+        draw(results(result), FOLDER / f"{name}.png")
+
+
+def draw_networks(result: Mapping[str, Any], path: Path) -> None:
+    """Draw what the networks learned."""
+    networks.draw(result["models"], path)
+
+
+# ---- feeds
 
 
 def draw_feeds(result: Mapping[str, Any], path: Path) -> None:
-    """Draw a bar for the samples a second of each feed, the fastest on top, and the machine's
-    limits as lines.
+    """Draw a bar for the samples a second of each feed, the fastest on top.
+
+    The machine's limits are lines.
     """
-    colours = {"strategies": BLUE, "alternatives": ORANGE}
-    rates = {
-        name: one["samples_per_second"] for group in colours for name, one in result[group].items()
+    groups = {  # of the result -> colour and label
+        "strategies": (BLUE, "feeds of bcclone"),
+        "alternatives": (ORANGE, "common alternatives"),
     }
-    ordered = sorted(rates, key=lambda name: rates[name])
+    rates: dict[str, float] = {}
+    for group in groups:
+        for name, figures in result[group].items():
+            rates[name] = figures["samples_per_second"]
+    ordered = sorted(rates, key=rates.__getitem__)
     figure = new_figure(9, 0.32 * len(ordered) + 1)
     axes = figure.subplots()
-    for group, label in (
-        ("strategies", "feeds of bcclone"),
-        ("alternatives", "common alternatives"),
-    ):
-        places = [ordered.index(name) for name in result[group]]
-        bars = axes.barh(
-            places, [rates[name] for name in result[group]], color=colours[group], label=label
-        )
-        white = {
-            "facecolor": "white",
-            "edgecolor": "none",
-            "pad": 0.5,
-        }  # the lines below do not cross the numbers
+
+    # numbers on white, which the lines of the limits do not cross
+    white = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    for group, (color, label) in groups.items():
+        names = list(result[group])
+        places = [ordered.index(name) for name in names]
+        bars = axes.barh(places, [rates[name] for name in names], color=color, label=label)
         axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8, bbox=white)
-    axes.axvline(
-        result["rooflines"]["gather"],
-        color=GREEN,
-        linestyle="--",
-        label="one thread copying frames",
-    )
-    axes.axvline(
-        result["rooflines"]["decode"], color=RED, linestyle="--", label="all cores decoding JPEG"
-    )
+    gather = result["rooflines"]["gather"]
+    decode = result["rooflines"]["decode"]
+    axes.axvline(gather, color=GREEN, linestyle="--", label="one thread copying frames")
+    axes.axvline(decode, color=RED, linestyle="--", label="all cores decoding JPEG")
+
     axes.set_yticks(range(len(ordered)), ordered)
     axes.set_axisbelow(True)
-    axes.set(
-        xscale="log", xlabel="samples a second (logarithmic)", xlim=(min(rates.values()) / 2, 6e5)
-    )
+    span = (min(rates.values()) / 2, 6e5)  # the longest bar and its number fit in
+    axes.set(xscale="log", xlabel="samples a second (logarithmic)", xlim=span)
     axes.legend(fontsize=8, loc="lower right")
     tidy(axes)
     save(figure, path)
 
 
+# ---- teaching
+
+
 def draw_teaching(result: Mapping[str, Any], path: Path) -> None:
-    """Draw how many rows of the suite fail, against the rows of driving that the model was trained
-    on.
-    """
+    """Draw how many rows of the suite fail, against the rows of driving that a model learned."""
+    styles = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))  # colour and marker of each seed
     figure = new_figure(7, 3.6)
     axes = figure.subplots()
-    for one, (colour, marker) in zip(result["improve"], _SEEDS, strict=True):
-        rounds = one["rounds"]
-        rows, failing = [each["all_rows"] for each in rounds], [_failing(each) for each in rounds]
-        axes.plot(rows, failing, color=colour, marker=marker, label=f"taught, seed {one['seed']}")
-        cloned = {
-            "color": colour,
-            "marker": marker,
-            "fillstyle": "none",
-            "linestyle": "none",
-            "markersize": 11,
-        }
+    for trial, (color, marker) in zip(result["improve"], styles, strict=True):
+        rounds = trial["rounds"]
+        rows = [model["all_rows"] for model in rounds]
+        failing = [_failing(model) for model in rounds]
+        seed = trial["seed"]
+        axes.plot(rows, failing, color=color, marker=marker, label=f"taught, seed {seed}")
+        # as many rows, recorded at once: a large empty marker
+        cloned = trial["cloning"]
         axes.plot(
-            one["cloning"]["rows"],
-            _failing(one["cloning"]),
-            label=f"cloned, seed {one['seed']}",
-            **cloned,
+            cloned["rows"],
+            _failing(cloned),
+            label=f"cloned, seed {seed}",
+            color=color,
+            marker=marker,
+            fillstyle="none",
+            linestyle="none",
+            markersize=11,
         )
-    most = len(result["improve"][0]["cloning"]["scores"])
+    suite_rows = len(result["improve"][0]["cloning"]["scores"])
     axes.set(
-        xlabel="rows trained on", ylabel=f"rows of the suite that fail, of {most}", xlim=(0, None)
+        xlabel="rows trained on",
+        ylabel=f"rows of the suite that fail, of {suite_rows}",
+        xlim=(0, None),
     )
     axes.locator_params(axis="y", integer=True)
     axes.legend(fontsize=8, ncols=3)
@@ -96,19 +118,9 @@ def draw_teaching(result: Mapping[str, Any], path: Path) -> None:
 
 
 def _failing(model: Mapping[str, Any]) -> int:
+    """Return in how many rows of the suite the car left the road."""
     return sum(bool(score["interventions"]) for score in model["scores"])
 
 
-PICTURES: dict[
-    str, tuple[str, Callable[[Any, Path], None]]
-] = {  # name: the result that it shows, and who draws it
-    "feeds": ("feeds", draw_feeds),
-    "networks": ("networks", lambda result, path: networks.draw(result["models"], path)),
-    "seconds-of-recording": ("any-road", any_road.draw),
-    "teaching": ("improve", draw_teaching),
-}
-
-
 if __name__ == "__main__":
-    for name, (result, draw) in PICTURES.items():
-        draw(results(result), FOLDER / f"{name}.png")
+    main()

@@ -5,9 +5,11 @@
 A table follows `<!-- table: NAME -->`; the text around it is written by hand.
 """
 
+import argparse
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,15 +24,18 @@ PAGES = [
     if "<!-- table: " in page.read_text(encoding="utf-8")
 ]
 PAGES.append(ROOT / "writeup_images" / "README.md")
-MODELS = {  # label: (what it was trained on, its results, its names there)
-    "`python model.py`, three seeds, median": (
-        "105 s of keyboard driving, one real recording", "suite", ("s0", "s1", "s2")),
-    "`models/lake.h5`": ("three simulated laps", "suite", ("lake",)),
-    "a Keras 2.11 model of others": ("their own recordings", "suite-others", ("k211",)),
-    "a Keras 1.2 model of others": ("their own recordings", "suite-others", ("k121",)),
-}  # fmt: skip
 SUITE_ROWS = ("lake-30", "lake-reverse-30", "latency-200", "shadows", "no-lines", "perturbations")
-_TABLE = re.compile(r"(<!-- table: ([\w-]+) -->\n)(?:\|.*\n)*")
+
+
+def main() -> None:
+    """Update the pages."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(with_tables(text), encoding="utf-8")
 
 
 def results(name: str) -> Any:
@@ -40,44 +45,87 @@ def results(name: str) -> Any:
 
 def with_tables(page: str) -> str:
     """Return the page with every table written anew."""
-    return _TABLE.sub(lambda found: found[1] + table(found[2]), page)
+
+    def updated(found: re.Match[str]) -> str:
+        mark, name = found.groups()
+        return mark + table(name)
+
+    return re.sub(r"(<!-- table: ([\w-]+) -->\n)(?:\|.*\n)*", updated, page)
 
 
 def table(name: str) -> str:
     """Return a table in Markdown."""
-    rows = (
-        TABLES[name]() if name in TABLES else compare(results("networks")["models"], COMPARED[name])
-    )
+    tables: dict[str, Callable[[], list[list[str]]]] = {
+        "models": models,
+        "speeds": speeds,
+        "any-camera": lambda: any_camera.real_table(results("any-camera")),
+    }
+    if name in tables:
+        rows = tables[name]()
+    else:
+        rows = compare(results("networks")["models"], COMPARED[name])
     head, *lines = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join([head, "|---" * len(rows[0]) + "|", *lines, ""])
+
+
+# ---- how models drive
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """A row of the table of models."""
+
+    label: str
+    trained_on: str
+    result: str  # the file in docs/results/ that has its drives
+    names: tuple[str, ...]  # of the models there; the row shows their median
+
+
+_MODELS = (
+    ModelRow(
+        "`python model.py`, three seeds, median",
+        "105 s of keyboard driving, one real recording",
+        "suite",
+        ("s0", "s1", "s2"),
+    ),
+    ModelRow("`models/lake.h5`", "three simulated laps", "suite", ("lake",)),
+    ModelRow("a Keras 2.11 model of others", "their own recordings", "suite-others", ("k211",)),
+    ModelRow("a Keras 1.2 model of others", "their own recordings", "suite-others", ("k121",)),
+)
 
 
 def models() -> list[list[str]]:
     """Return how far from the middle each model drives in rows of the suite, in metres."""
     rows = [["model", "trained on", *(f"`{name}`" for name in SUITE_ROWS)]]
-    for label, (trained_on, file, names) in MODELS.items():
-        driven = {
-            row["row"]: [row["models"][name] for name in names] for row in results(file)["rows"]
-        }
-        rows.append([label, trained_on, *(_distance(driven[row]) for row in SUITE_ROWS)])
+    for model in _MODELS:
+        drives = {row["row"]: row["models"] for row in results(model.result)["rows"]}
+        cells = [model.label, model.trained_on]
+        for row in SUITE_ROWS:
+            cells.append(_distance([drives[row][name] for name in model.names]))
+        rows.append(cells)
     return rows
 
 
 def _distance(drives: Sequence[Mapping[str, Any]]) -> str:
-    distance = median(drive["mean_abs_cross_track_m"] for drive in drives)
-    off = sum(drive["interventions"] for drive in drives)
-    return f"{distance:.2f}" + (f" ({off} off the road)" if off else "")
+    """Return the median distance, and how often the car left the road."""
+    distance_m = median(drive["mean_abs_cross_track_m"] for drive in drives)
+    interventions = sum(drive["interventions"] for drive in drives)
+    if not interventions:
+        return f"{distance_m:.2f}"
+    return f"{distance_m:.2f} ({interventions} off the road)"
+
+
+# ---- how fast bcclone is
 
 
 def speeds() -> list[list[str]]:
     """Return our speeds beside the usual way's."""
     feeds = results("feeds")
-    ours, others = feeds["strategies"], feeds["alternatives"]
-    preprocess, drive = (
-        {m["name"]: m["value"] for m in results(name)["measures"]}
-        for name in ("preprocess", "drive")
-    )
+    ours = feeds["strategies"]
+    others = feeds["alternatives"]
+    preprocess = _measured("preprocess")
     decoded_again = preprocess["the source's way"]
+    drive = _measured("drive")
     loaded = "samples a second, from training data to the network"
     feed_rate = _rate(ours["hdf5-shuffle"])
     return [
@@ -120,17 +168,14 @@ def speeds() -> list[list[str]]:
     ]
 
 
+def _measured(name: str) -> dict[str, float]:
+    """Return the values of a benchmark's measures by their names."""
+    return {measure["name"]: measure["value"] for measure in results(name)["measures"]}
+
+
 def _rate(figures: Mapping[str, float]) -> str:
     return f"{figures['samples_per_second']:,.0f}"
 
 
-TABLES: dict[str, Callable[[], list[list[str]]]] = {
-    "models": models,
-    "speeds": speeds,
-    "any-camera": lambda: any_camera.real(results("any-camera")),
-}
-
-
 if __name__ == "__main__":
-    for page in PAGES:
-        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
+    main()

@@ -40,6 +40,12 @@ class JointTrainer(Trainer):
         step = [self.samples_signature, counts, rate]
         self._train_part = tf.function(self._train_part_step, input_signature=step, autograph=False)
 
+    @property
+    def compilations(self) -> int:
+        """Return how many graphs have been compiled so far, to train and to validate."""
+        joint_steps: int = self._train_part.experimental_get_tracing_count()
+        return super().compilations + joint_steps
+
     def train(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
         """Take a training step for each batch, together with all workers.
 

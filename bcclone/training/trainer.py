@@ -96,6 +96,26 @@ class Trainer:
         """Return the most steps in one call of the XLA program; 0 if XLA does not compile steps."""
         return STEPS_A_CALL if self.is_one_program else 0
 
+    # ---- what was compiled
+
+    @property
+    def compilations(self) -> int:
+        """Return how many graphs and programs have been compiled so far, to train and to validate.
+
+        More than two mean that batches came in several shapes; each new shape waits for a compiler.
+        """
+        functions = (self._step, self._program, self._validate)
+        return sum(function.experimental_get_tracing_count() for function in functions)
+
+    def step_graph(self) -> Any:
+        """Return the graph of a step, a GraphDef; TensorFlow runs it if XLA compiles no steps."""
+        return self._step.get_concrete_function().graph.as_graph_def()
+
+    def program_text(self, batches: Sequence[Batch], rates: Sequence[float]) -> str:
+        """Return the XLA program of a call of train(), optimized for the device, as HLO text."""
+        text_of = self._program.experimental_get_compiler_ir(*self._inputs_of(batches, rates))
+        return str(text_of(stage="optimized_hlo"))
+
     # ---- training
 
     def train(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
@@ -114,9 +134,9 @@ class Trainer:
             self.train(batches[:-1], rates[:-1])
             batches = batches[-1:]
             rates = rates[-1:]
-        self._program(*self.inputs_of(batches, rates))
+        self._program(*self._inputs_of(batches, rates))
 
-    def inputs_of(self, batches: Sequence[Batch], rates: Sequence[float]) -> tuple[Any, ...]:
+    def _inputs_of(self, batches: Sequence[Batch], rates: Sequence[float]) -> tuple[Any, ...]:
         """Return the arguments of the XLA program, always of the same shapes.
 
         Two kinds of padding keep the shapes: a small batch is filled up with samples that do not

@@ -1,10 +1,11 @@
-"""Measure loaders by their names: our feeds, other loaders, limits of the machine -> figures, table
-and measures.
+"""Measure loaders by their names: our feeds, other loaders, and limits of the machine.
+
+Out: figures, a table and measures.
 """
 
 import itertools
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -34,162 +35,188 @@ from benchmarks.measures import Measure, aligned, rounded
 from benchmarks.rounds import Rounds, Unavailable, median_ratio
 
 Results = Rounds[LoaderFigures]
-FASTEST, _WITH_PROCESSES = "hdf5-shuffle", "workers"
-AUGMENTED = (
-    "hdf5-shuffle-augmented"  # as in a default training: samples augmented by a thread per core
-)
+
+FASTEST = "hdf5-shuffle"
+# as in a default training: its samples are augmented by a thread per core
+AUGMENTED = f"{FASTEST}-augmented"
+_WITH_PROCESSES = "workers"
 # feeds that read a store, on a folder of shards: name -> feed
-SHARDED = {f"{name}-sharded": name for name in ("hdf5-shuffle", "hdf5-chunks", "workers", "shards")}
+SHARDED = {f"{feed}-sharded": feed for feed in (FASTEST, "hdf5-chunks", _WITH_PROCESSES, "shards")}
 GROUPS = {
     "strategies": (*STRATEGIES, AUGMENTED),
     "sharded": tuple(SHARDED),
     "alternatives": tuple(OTHER_LOADERS),
     "rooflines": tuple(ROOFLINES),
 }
-_OF_TENSORFLOW = ("pydataset-jpeg", "tf-data-jpeg", "sequence", "tf-data", "device")
-_PLAIN = AugmentSettings(augment=False)
-# bars
-_OF_GATHER_PERCENT, _TIMES_OTHERS, _TIMES_FASTEST, _AUGMENTED_MILLISECONDS = 70.0, 20.0, 1.0, 0.08
-_SHARDS_TO_FILE = {"hdf5-shuffle-sharded": 0.9}
+
+
+def names_in_order(sharded: bool = False) -> list[str]:
+    """Return the names of all loaders; those that are compared with each other are neighbours.
+
+    sharded: include the feeds on shards
+    """
+    names = ["gather", FASTEST, AUGMENTED, _WITH_PROCESSES]
+    for group in GROUPS.values():
+        names += [name for name in group if name not in names and name not in SHARDED]
+    if sharded:
+        for name, feed in SHARDED.items():
+            names.insert(names.index(feed) + 1, name)
+    return names
+
+
+# ---- figures
 
 
 def results_as_json(results: Results) -> dict[str, Any]:
     """Return the medians by group, the rounds, and what was skipped and why.
 
-    rounds: name -> [samples per second, fraction of the CPU time used by other programs] of each
-    round.
+    "rounds" has of each name: [samples per second, fraction of the CPU time that other programs
+    used] of each round.
     """
-    groups: dict[str, Any] = {
-        group: {
-            name: {key: value for key, value in vars(one).items() if value is not None}
-            for name, one in each.items()
-        }
-        for group, each in _medians(results).items()
-    }
+    groups: dict[str, dict[str, Any]] = {}
+    for group, loaders in _medians(results).items():
+        groups[group] = {name: _known(figures) for name, figures in loaders.items()}
+    # of the limits of the machine only the rate says something
     groups["rooflines"] = {
-        name: round(one["samples_per_second"], 1) for name, one in groups["rooflines"].items()
+        name: round(figures["samples_per_second"], 1)
+        for name, figures in groups["rooflines"].items()
     }
-    rounds = {
-        name: [
-            [round(one.samples_per_second, 1), round(one.others_cpu_share, 3)] for one in figures
+    rounds = {}
+    for name, all_figures in results.results.items():
+        rounds[name] = [
+            [round(figures.samples_per_second, 1), round(figures.others_cpu_share, 3)]
+            for figures in all_figures
         ]
-        for name, figures in results.results.items()
-    }
     return {**rounded(groups), "rounds": rounds, "skipped": results.skipped}
 
 
 def result_rows(results: Results) -> list[str]:
     """Return the table: our feeds, the other loaders, the rooflines, and what was skipped."""
     rows = [["", "samples/s", "first, s", "resident, MB", "own, MB", "CPU", "others"]]
-    for name, one in (
-        (name, one) for group in _medians(results).values() for name, one in group.items()
-    ):
-        memory = [
-            f"{one.resident_mb:.0f}",
-            "" if one.anonymous_mb is None else f"{one.anonymous_mb:.0f}",
-        ]
-        shares = [f"{one.cpu_share:.0%}", f"{one.others_cpu_share:.0%}"]
-        rows.append(
-            [
+    for loaders in _medians(results).values():
+        for name, figures in loaders.items():
+            own_mb = ""
+            if figures.anonymous_mb is not None:
+                own_mb = f"{figures.anonymous_mb:.0f}"
+            row = [
                 name,
-                f"{one.samples_per_second:,.0f}",
-                f"{one.first_batch_seconds:.3f}",
-                *memory,
-                *shares,
+                f"{figures.samples_per_second:,.0f}",
+                f"{figures.first_batch_seconds:.3f}",
+                f"{figures.resident_mb:.0f}",
+                own_mb,
+                f"{figures.cpu_share:.0%}",
+                f"{figures.others_cpu_share:.0%}",
             ]
-        )
-    return [*(aligned(rows) if results.results else []), *results.skipped_rows()]
+            rows.append(row)
+    lines = []
+    if results.results:
+        lines = aligned(rows)
+    return [*lines, *results.skipped_rows()]
 
 
 def _medians(results: Results) -> dict[str, dict[str, LoaderFigures]]:
     """Return the medians over the rounds of the measured loaders, by the names in GROUPS."""
-    measured = {}
-    for name, rounds in results.results.items():
-        keys = [key for key, value in vars(rounds[0]).items() if value is not None]
-        measured[name] = replace(
-            rounds[0], **{key: median(getattr(one, key) for one in rounds) for key in keys}
-        )
-    return {
-        group: {name: measured[name] for name in names if name in measured}
-        for group, names in GROUPS.items()
-    }
+    medians: dict[str, dict[str, LoaderFigures]] = {}
+    for group, names in GROUPS.items():
+        medians[group] = {
+            name: _median_figures(results.results[name])
+            for name in names
+            if name in results.results
+        }
+    return medians
+
+
+def _median_figures(rounds: Sequence[LoaderFigures]) -> LoaderFigures:
+    keys = _known(rounds[0])
+    medians = {key: median(getattr(figures, key) for figures in rounds) for key in keys}
+    return replace(rounds[0], **medians)
+
+
+def _known(figures: LoaderFigures) -> dict[str, float]:
+    """Return the figures that are known on this system, by their names."""
+    return {key: value for key, value in vars(figures).items() if value is not None}
 
 
 def loader_measures(results: Results) -> Iterator[Measure]:
     """Yield the measures of the loaders that were measured."""
-    rates = {
-        name: [one.samples_per_second for one in rounds] for name, rounds in results.results.items()
+    least_of_gather_percent = 70.0
+    bars = {  # for pairs of loaders: how many times as fast the first is to be
+        (_WITH_PROCESSES, FASTEST): 1.0,
+        (f"{FASTEST}-sharded", FASTEST): 0.9,
     }
-    best = max(
-        (name for name in JPEG_LOADERS if name in rates),
-        key=lambda name: median(rates[name]),
-        default="",
-    )
-    pairs = [
-        (FASTEST, "gather", _OF_GATHER_PERCENT),
-        (FASTEST, best, _TIMES_OTHERS),
-        (_WITH_PROCESSES, FASTEST, _TIMES_FASTEST),
-        *((name, feed, _SHARDS_TO_FILE.get(name)) for name, feed in SHARDED.items()),
-    ]
-    for mine, theirs, bar in pairs:
+    rates: dict[str, list[float]] = {}
+    for name, rounds in results.results.items():
+        rates[name] = [figures.samples_per_second for figures in rounds]
+
+    if FASTEST in rates and "gather" in rates:
+        percent = 100 * median_ratio(rates[FASTEST], rates["gather"])
+        yield Measure(f"{FASTEST} to one thread's gather", percent, "%", least_of_gather_percent)
+
+    pairs = [(_WITH_PROCESSES, FASTEST), *SHARDED.items()]
+    # our default, and the fastest of the loaders that decode images
+    jpeg_loaders = [name for name in JPEG_LOADERS if name in rates]
+    if jpeg_loaders:
+        best = max(jpeg_loaders, key=lambda name: median(rates[name]))
+        bars[FASTEST, best] = 20.0
+        pairs.insert(0, (FASTEST, best))
+    for mine, theirs in pairs:
         if mine in rates and theirs in rates:
             ratio = median_ratio(rates[mine], rates[theirs])
-            if theirs == "gather":
-                yield Measure(f"{mine} to one thread's gather", 100 * ratio, "%", bar)
-            else:
-                yield Measure(f"{mine} to {theirs}", ratio, "x", bar)
+            yield Measure(f"{mine} to {theirs}", ratio, "x", bars.get((mine, theirs)))
+
     if AUGMENTED in rates:
-        costs = [figures.core_milliseconds for figures in results.results[AUGMENTED]]
-        yield Measure(
-            f"{AUGMENTED}, of one core a sample",
-            median(costs),
-            "ms",
-            _AUGMENTED_MILLISECONDS,
-            least=False,
-        )
+        most_ms = 0.08
+        cost_ms = median(figures.core_milliseconds for figures in results.results[AUGMENTED])
+        yield Measure(f"{AUGMENTED}, of one core a sample", cost_ms, "ms", most_ms, least=False)
 
 
-def names_in_order(sharded: bool = False) -> list[str]:
-    """Return the names of all loaders; the ones that are compared with each other follow each
-    other.
-
-    sharded: include the feeds on shards.
-    """
-    names = ["gather", FASTEST, AUGMENTED, _WITH_PROCESSES]
-    names += [name for group in GROUPS.values() for name in group if name not in (*names, *SHARDED)]
-    for name, feed in SHARDED.items() if sharded else ():
-        names.insert(names.index(feed) + 1, name)
-    return names
+# ---- loading
 
 
 def measure_loader(name: str, benchmark: Benchmark, timing: Timing) -> LoaderFigures:
-    """Run a loader in this process, with its packages loaded before, and return its figures; raises
-    Unavailable.
-    """
+    """Run a loader in this process, and return its figures; raises Unavailable."""
     if name in SHARDED:
         if benchmark.shards is None:
             raise Unavailable("there are no shards to measure; make some with --shards")
-        name, benchmark = SHARDED[name], replace(benchmark, store=benchmark.shards)
-    if name in _OF_TENSORFLOW:
-        load_tensorflow()
-    try:
-        for package in ("torch", "torchvision") if name == "torch-jpeg" else ():
-            import_module(package)
-    except ImportError as error:
-        raise Unavailable(f"{error.name} is not installed; pip install '.[bench]'") from None
+        name = SHARDED[name]
+        benchmark = replace(benchmark, store=benchmark.shards)
+    _load_packages(name)
     meter = Meter(timing)
-    _LOADERS[name](benchmark, meter.take)
+    _loader_of(name)(benchmark, meter.take)
     return meter.figures()
+
+
+def _load_packages(name: str) -> None:
+    """Load the packages of a loader, so that their loading is not measured; raises Unavailable."""
+    if name in ("pydataset-jpeg", "tf-data-jpeg", "sequence", "tf-data", "device"):
+        load_tensorflow()
+    if name == "torch-jpeg":
+        try:
+            import_module("torch")
+            import_module("torchvision")
+        except ImportError as error:
+            raise Unavailable(f"{error.name} is not installed; pip install '.[bench]'") from None
+
+
+def _loader_of(name: str) -> Loader:
+    if name in OTHER_LOADERS:
+        return OTHER_LOADERS[name]
+    if name in ROOFLINES:
+        return ROOFLINES[name]
+    if name == AUGMENTED:
+        settings = FeedSettings(FASTEST, feed_workers=os.cpu_count() or 1)
+        return partial(deliver, settings, AugmentSettings())
+    return partial(deliver, FeedSettings(feed=name), AugmentSettings(augment=False))
 
 
 def deliver(
     settings: FeedSettings,
+    augmentation: AugmentSettings,
     benchmark: Benchmark,
     on_batch: OnBatch,
-    augment: AugmentSettings = _PLAIN,
 ) -> None:
     """Load batches by a feed, epoch after epoch, until there are enough."""
-    sampling = SamplingSettings(benchmark.batch_size, benchmark.seed, augmentation=augment)
+    sampling = SamplingSettings(benchmark.batch_size, benchmark.seed, augmentation=augmentation)
     with (
         open_data(settings, benchmark.store) as data,
         open_feed(select(data), settings, sampling) as feed,
@@ -197,17 +224,17 @@ def deliver(
     ):
         for batch in batches:
             if not isinstance(batch.labels, np.ndarray):
-                np.asarray(
-                    batch.labels
-                )  # waits for a copy to a device: labels arrive after the images
+                # waits for a copy to a device: labels arrive after the images
+                np.asarray(batch.labels)
             if not on_batch(len(batch)):
                 return
 
 
 @contextmanager
 def open_data(settings: FeedSettings, path: Path) -> Iterator[TrainingData]:
-    """Open the store or, for the feed `files`, the recordings that it was made of; raises
-    Unavailable.
+    """Open the store or, for the feed `files`, the recordings that it was made of.
+
+    Raises Unavailable.
     """
     if settings.feed == "files":
         yield open_recordings(path)
@@ -221,13 +248,3 @@ def endless_batches(feed: Feed) -> Generator[Batch]:
     for epoch in itertools.count(1):
         with feed.epoch(epoch) as batches:
             yield from batches
-
-
-_LOADERS: dict[str, Loader] = {
-    **{name: partial(deliver, FeedSettings(feed=name)) for name in STRATEGIES},
-    AUGMENTED: partial(
-        deliver, FeedSettings(FASTEST, feed_workers=os.cpu_count() or 1), augment=AugmentSettings()
-    ),
-    **OTHER_LOADERS,
-    **ROOFLINES,
-}

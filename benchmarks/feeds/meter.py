@@ -1,5 +1,6 @@
-"""Measure a loader while it delivers: the sizes of its batches -> samples per second, memory and
-CPU time.
+"""Measure a loader while it delivers.
+
+In: the sizes of its batches. Out: samples per second, memory and CPU time.
 """
 
 import math
@@ -18,47 +19,41 @@ OnBatch = Callable[[int], bool]  # receives a batch's size; returns False when e
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What every loader has to do: deliver a store's training samples, shuffled, mirrored where
-    they should be.
+    """What every loader has to do.
 
-    workers: processes or threads that it may use: one per core, as the other loaders'
-    documentations advise; shards: the same store as a folder of shards, if it is to be measured.
+    It delivers a store's training samples, shuffled, and mirrored where they should be.
     """
 
     store: Path
+    # processes or threads that it may use; one per core, as the documentations of others advise
     workers: int
     batch_size: int = 64
     seed: int = 0
-    shards: Path | None = None
+    shards: Path | None = None  # the same store as a folder of shards, if it is to be measured
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a loader is measured: it warms up for `warm_samples` or `warm_seconds`, then is
-    timed for `seconds`.
-    """
+    """How long a loader is measured."""
 
+    # it warms up for so many samples, or for so many seconds if that is less
     warm_samples: int
     warm_seconds: float = 4.0
-    seconds: float = 4.0
+    seconds: float = 4.0  # that are timed
 
 
 @dataclass(frozen=True)
 class LoaderFigures:
-    """The figures of a loader in a round.
-
-    resident_mb: memory that it and its child processes added, shared pages divided among their
-    users (PSS); anonymous_mb: the same without pages of files, which the system can drop; None on
-    systems other than Linux; cpu_share: CPU time as a fraction of all cores' time;
-    others_cpu_share: the same of other programs, which shows whether the machine was quiet.
-    """
+    """The figures of a loader in a round."""
 
     samples_per_second: float
     first_batch_seconds: float
+    # memory that it and its child processes added; a shared page is divided among its users (PSS)
     resident_mb: float
+    # the same without pages of files, which the system can drop; None on systems but Linux
     anonymous_mb: float | None
-    cpu_share: float
-    others_cpu_share: float
+    cpu_share: float  # CPU time as a fraction of all cores' time
+    others_cpu_share: float  # that of other programs; shows whether the machine was quiet
 
     def __str__(self) -> str:
         return f"{self.samples_per_second:,.0f} samples/s"
@@ -70,77 +65,86 @@ class LoaderFigures:
 
 
 class Use(NamedTuple):
-    """What this process and its children, and all processes of the machine, have used until a
-    moment.
+    """What this process and its children, and all processes of the machine, have used so far."""
 
-    resident_mb, anonymous_mb: memory, 10^6 bytes, NaN if unknown; cpu, all_cpu: seconds.
-    """
-
-    at: float
-    resident_mb: float
-    anonymous_mb: float
-    cpu: float
-    all_cpu: float
+    at: float  # when, by time.perf_counter()
+    resident_mb: float  # memory of this process and its children, in 10^6 bytes
+    anonymous_mb: float  # its part without pages of files; NaN if unknown
+    cpu: float  # seconds of this process and its children
+    all_cpu: float  # seconds of all processes
 
     @classmethod
     def now(cls) -> "Use":
         """Return the use so far."""
         this = psutil.Process()
-        memories, cpu = [], 0.0
+        resident_mb = 0.0
+        anonymous_mb = 0.0
+        cpu = 0.0
         for process in [this, *this.children(recursive=True)]:
             with suppress(psutil.Error):  # it has just ended
                 times = process.cpu_times()
                 cpu += times.user + times.system + times.children_user + times.children_system
-                memories.append(_memory_of(process))
-        every = psutil.cpu_times()
-        busy = float(
-            sum(every) - every.idle - getattr(every, "iowait", 0.0) - getattr(every, "guest", 0.0)
-        )
-        resident, anonymous = map(sum, zip(*memories, strict=True))
-        return cls(time.perf_counter(), resident, anonymous, cpu, busy)
+                memory = _memory_of(process)
+                resident_mb += memory[0]
+                anonymous_mb += memory[1]
+        return cls(time.perf_counter(), resident_mb, anonymous_mb, cpu, _busy_seconds())
 
     def others_since(self, begin: "Use") -> float:
         """Return how many cores other programs used since then, on average."""
-        return max(self.all_cpu - begin.all_cpu - (self.cpu - begin.cpu), 0.0) / (
-            self.at - begin.at
-        )
+        all_seconds = self.all_cpu - begin.all_cpu
+        own_seconds = self.cpu - begin.cpu
+        return max(all_seconds - own_seconds, 0.0) / (self.at - begin.at)
+
+
+def _busy_seconds() -> float:
+    """Return the seconds in which the cores of the machine computed, since it started."""
+    times = psutil.cpu_times()
+    waiting = times.idle + getattr(times, "iowait", 0.0)
+    counted_twice = getattr(times, "guest", 0.0)  # it is in the time of users, too
+    return float(sum(times) - waiting - counted_twice)
 
 
 def _memory_of(process: psutil.Process) -> tuple[float, float]:
-    """Return the resident and the anonymous memory; on systems other than Linux, its resident set
-    and NaN.
+    """Return the resident and the anonymous memory, in 10^6 bytes.
+
+    On systems other than Linux these are the resident set, and NaN.
     """
     try:
         rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
     except OSError:
         return process.memory_info().rss / 1e6, math.nan
     kilobytes = dict(re.findall(r"^(\w+):\s+(\d+) kB", rollup, re.MULTILINE))
-    resident, anonymous = (int(kilobytes.get(name, 0)) * 1024 / 1e6 for name in ("Pss", "Pss_Anon"))
-    return resident, anonymous
+    megabytes = {name: int(size) * 1024 / 1e6 for name, size in kilobytes.items()}
+    return megabytes.get("Pss", 0.0), megabytes.get("Pss_Anon", 0.0)
 
 
 class Meter:
     """Measures this process and its children from its creation to the end of the timing."""
 
     def __init__(self, timing: Timing) -> None:
-        self._timing, self._samples, self._first = timing, 0, 0.0
+        self._timing = timing
+        self._samples = 0  # while it warmed up; then since the timing started
+        self._first_batch_seconds = 0.0  # 0 before the first batch
         self._begin = Use.now()
-        self._timed: Use | None = None
+        self._timed: Use | None = None  # when the timing started
         self._end: Use | None = None
 
     def take(self, size: int) -> bool:
-        """Count a batch; return False at the end. Takes a microsecond, except when the timing
-        starts or ends.
+        """Count a batch; return False at the end.
+
+        It takes a microsecond, except when the timing starts or ends.
         """
         now = time.perf_counter()
-        self._first = self._first or now - self._begin.at
+        self._first_batch_seconds = self._first_batch_seconds or now - self._begin.at
         self._samples += size
         if self._timed is None:
-            if (
+            is_warm = (
                 self._samples >= self._timing.warm_samples
                 or now - self._begin.at >= self._timing.warm_seconds
-            ):
-                self._timed, self._samples = Use.now(), 0
+            )
+            if is_warm:
+                self._timed = Use.now()
+                self._samples = 0
         elif now - self._timed.at >= self._timing.seconds:
             self._end = Use.now()._replace(at=now)
             return False
@@ -148,16 +152,21 @@ class Meter:
 
     def figures(self) -> LoaderFigures:
         """Return the figures; raises RuntimeError if the loader ended too early."""
-        begin, timed, end = self._begin, self._timed, self._end
+        begin = self._begin
+        timed = self._timed
+        end = self._end
         if timed is None or end is None:
             raise RuntimeError("the loader ended before its time was over")
-        seconds, cores = end.at - timed.at, psutil.cpu_count() or 1
-        anonymous = end.anonymous_mb - begin.anonymous_mb
+        seconds = end.at - timed.at
+        cores = psutil.cpu_count() or 1
+        anonymous_mb: float | None = end.anonymous_mb - begin.anonymous_mb
+        if math.isnan(end.anonymous_mb):
+            anonymous_mb = None
         return LoaderFigures(
             samples_per_second=self._samples / seconds,
-            first_batch_seconds=self._first,
+            first_batch_seconds=self._first_batch_seconds,
             resident_mb=end.resident_mb - begin.resident_mb,
-            anonymous_mb=None if math.isnan(anonymous) else anonymous,
+            anonymous_mb=anonymous_mb,
             cpu_share=(end.cpu - timed.cpu) / seconds / cores,
             others_cpu_share=end.others_since(timed) / cores,
         )

@@ -1,8 +1,10 @@
-"""Other loaders of a store, or of the JPEG files that it was made of, each used as its
-documentation recommends.
+"""Other loaders of a store, or of the JPEG files that it was made of.
 
-Each function loads batches for any number of epochs, calls `on_batch` with the size of each batch,
-and returns when `on_batch` returns False. It raises ImportError if its package is missing.
+Each is used as its documentation recommends.
+
+The function of a loader loads batches for any number of epochs, calls `on_batch` with the size of
+each batch, and returns when `on_batch` returns False. It raises ImportError if its package is
+missing.
 """
 
 import itertools
@@ -23,23 +25,22 @@ from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.order import Batches, shuffled
 from bcclone.feed.selection import select
 from bcclone.feed.source import Batch, Buffers
+from bcclone.system.arrays import Float32Array
 from bcclone.system.prefetch import prefetch_ordered
 from benchmarks.feeds.meter import Benchmark, OnBatch
 from benchmarks.rounds import Unavailable
 
 Loader = Callable[[Benchmark, OnBatch], None]
-_ENDLESS = 1_000_000
-_MOST_FILES = 4096
+
+# ---- samples as JPEG files
 
 
 @dataclass(frozen=True)
 class JpegSamples:
-    """Training samples as JPEG files. files: paths; steering: float32; flipped: bool, (samples,)
-    each.
-    """
+    """Training samples as JPEG files; the arrays are (samples,)."""
 
-    files: npt.NDArray[np.object_]
-    steering: npt.NDArray[np.float32]
+    files: npt.NDArray[np.object_]  # their paths
+    steering: Float32Array
     flipped: npt.NDArray[np.bool_]
     preprocessing: Preprocessing
 
@@ -48,13 +49,16 @@ class JpegSamples:
 
     def image(self, index: int) -> Image:
         """Return a sample's image as the network's input, by the fastest decoder."""
-        prepared = self.preprocessing.apply(read_frame(self.files[index]))
-        return np.asarray(cv2.flip(prepared, 1), np.uint8) if self.flipped[index] else prepared
+        image = self.preprocessing.apply(read_frame(self.files[index]))
+        if self.flipped[index]:
+            return np.asarray(cv2.flip(image, 1), np.uint8)
+        return image
 
-    def batch(self, indices: Iterable[int]) -> tuple[Image, npt.NDArray[np.float32]]:
+    def batch(self, indices: Iterable[int]) -> tuple[Image, Float32Array]:
         """Return images, uint8 (batch, height, width, 3), and steering, float32 (batch, 1)."""
-        some = list(indices)
-        return np.array([self.image(index) for index in some]), self.steering[some][:, np.newaxis]
+        chosen = list(indices)
+        images = np.array([self.image(index) for index in chosen])
+        return images, self.steering[chosen][:, np.newaxis]
 
 
 def open_recordings(path: Path) -> ImageSamples:
@@ -73,10 +77,15 @@ def jpeg_samples(path: Path) -> JpegSamples:
     """Return a store's training samples by their files; raises Unavailable."""
     data = open_recordings(path)
     samples = data.samples[data.split_indices("training")]
-    files = np.array(data.files, object)[samples["frame"]]
     return JpegSamples(
-        files, samples["steering"].copy(), samples["flipped"].copy(), data.preprocessing
+        files=np.array(data.files, object)[samples["frame"]],
+        steering=samples["steering"].copy(),
+        flipped=samples["flipped"].copy(),
+        preprocessing=data.preprocessing,
     )
+
+
+# ---- loaders of JPEG files
 
 
 def python_generator(benchmark: Benchmark, on_batch: OnBatch) -> None:
@@ -87,10 +96,12 @@ def python_generator(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
 def generate(
     samples: JpegSamples, batch_size: int, seed: int
-) -> Iterator[tuple[Image, npt.NDArray[np.float32]]]:
+) -> Iterator[tuple[Image, Float32Array]]:
     """Yield images and steering of batches, epoch after epoch."""
     for epoch in itertools.count(1):
-        yield from map(samples.batch, Batches(shuffled(len(samples), seed, epoch), batch_size))
+        order = shuffled(len(samples), seed, epoch)
+        for indices in Batches(order, batch_size):
+            yield samples.batch(indices)
 
 
 def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
@@ -103,25 +114,27 @@ def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """
     import keras
 
+    endless = 1_000_000  # epochs; the counter below ends them
+
     class JpegBatches(keras.utils.PyDataset):  # type: ignore[misc]
         """Batches of decoded images, shuffled again after each epoch."""
 
         def __init__(self, samples: JpegSamples, **workers: Any) -> None:
             super().__init__(**workers)
-            self._samples, self._epoch = samples, 0
+            self._samples = samples
+            self._epoch = 0
             self.on_epoch_end()
 
         def __len__(self) -> int:
             return len(self._batches)
 
-        def __getitem__(self, index: int) -> tuple[Image, npt.NDArray[np.float32]]:
+        def __getitem__(self, index: int) -> tuple[Image, Float32Array]:
             return self._samples.batch(self._batches[index])
 
         def on_epoch_end(self) -> None:
             self._epoch += 1
-            self._batches = Batches(
-                shuffled(len(self._samples), benchmark.seed, self._epoch), benchmark.batch_size
-            )
+            order = shuffled(len(self._samples), benchmark.seed, self._epoch)
+            self._batches = Batches(order, benchmark.batch_size)
 
     class Idle(keras.Model):  # type: ignore[misc]
         """A model that takes its batches and learns nothing."""
@@ -130,6 +143,8 @@ def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
             return {"size": keras.ops.shape(data[0])[0]}
 
     class Counter(keras.callbacks.Callback):  # type: ignore[misc]
+        """Counts the batches, and ends fit()."""
+
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
             if not on_batch(int((logs or {})["size"])):
                 self.model.stop_training = True
@@ -139,12 +154,13 @@ def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
     batches = JpegBatches(
         jpeg_samples(benchmark.store), workers=benchmark.workers, max_queue_size=10
     )
-    model.fit(batches, epochs=_ENDLESS, callbacks=[Counter()], verbose=0)
+    model.fit(batches, epochs=endless, callbacks=[Counter()], verbose=0)
 
 
 def tf_data_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Load by tf.data over JPEG files, as its guide advises: shuffled, mapped in parallel, batched,
-    prefetched.
+    """Load by tf.data over JPEG files, as its guide advises.
+
+    They are shuffled, mapped in parallel, batched and prefetched.
     """
     import tensorflow as tf
 
@@ -154,7 +170,8 @@ def tf_data_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
     def load(path: Any, steering: Any, flipped: Any) -> tuple[Any, Any]:
         frame = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_FAST")
         image = tf.cast(tf.image.resize(frame, size), tf.uint8)
-        return tf.cond(flipped, lambda: tf.reverse(image, [1]), lambda: image), steering[tf.newaxis]
+        image = tf.cond(flipped, lambda: tf.reverse(image, [1]), lambda: image)
+        return image, steering[tf.newaxis]
 
     paths = tf.constant(samples.files.tolist())
     order = tf.data.Dataset.from_tensor_slices((paths, samples.steering, samples.flipped))
@@ -165,8 +182,9 @@ def tf_data_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
 
 def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Load by PyTorch's DataLoader over JPEG files with persistent workers, decoding and resizing
-    by torchvision.
+    """Load by PyTorch's DataLoader over JPEG files with persistent workers.
+
+    torchvision decodes and resizes.
     """
     import torch
     from torch.utils.data import DataLoader
@@ -184,16 +202,16 @@ def torch_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
 
 class TorchImages:
-    """Training samples as PyTorch's map-style datasets have them: image uint8 (3, height, width),
-    and steering.
+    """Training samples as PyTorch's map-style datasets have them.
 
-    It is pickled for the worker processes, which load PyTorch themselves.
+    A sample is an image, uint8 (3, height, width), and its steering. The object is pickled for the
+    worker processes, which load PyTorch themselves.
     """
 
     def __init__(self, samples: JpegSamples) -> None:
-        self._samples = list(
-            zip(samples.files, samples.flipped.tolist(), samples.steering.tolist(), strict=True)
-        )
+        flipped = samples.flipped.tolist()
+        steering = samples.steering.tolist()
+        self._samples = list(zip(samples.files, flipped, steering, strict=True))
         self._size = [samples.preprocessing.height, samples.preprocessing.width]
 
     def __len__(self) -> int:
@@ -204,10 +222,14 @@ class TorchImages:
         from torchvision.transforms.v2 import functional
 
         file, flipped, steering = self._samples[index]
-        image = functional.resize(
-            decode_jpeg(read_file(file), ImageReadMode.RGB), self._size, antialias=False
-        )
-        return functional.horizontal_flip(image) if flipped else image, steering
+        frame = decode_jpeg(read_file(file), ImageReadMode.RGB)
+        image = functional.resize(frame, self._size, antialias=False)
+        if flipped:
+            image = functional.horizontal_flip(image)
+        return image, steering
+
+
+# ---- loaders of a store
 
 
 def hdf5(benchmark: Benchmark, on_batch: OnBatch) -> None:
@@ -238,21 +260,21 @@ def tf_data(benchmark: Benchmark, on_batch: OnBatch) -> None:
         options = tf.data.Options()
         options.autotune.enabled = False
 
-        def read(positions: Any) -> Any:
-            return tf.numpy_function(
-                lambda some: source.read(some, buffers).images, [positions], tf.uint8
-            )
+        def images_at(positions: npt.NDArray[np.uint32]) -> Image:
+            return source.read(positions, buffers).images
 
+        def read(positions: Any) -> Any:
+            return tf.numpy_function(images_at, [positions], tf.uint8)
+
+        order = shuffled(len(source.arrays.frame), benchmark.seed, 1)
         with tf.device("CPU:0"):
-            order = tf.data.Dataset.from_tensor_slices(
-                shuffled(len(source.arrays.frame), benchmark.seed, 1)
-            )
-            batches = (
-                order.batch(benchmark.batch_size)
-                .map(read, num_parallel_calls=benchmark.workers)
-                .prefetch(4)
-            )
+            positions = tf.data.Dataset.from_tensor_slices(order).batch(benchmark.batch_size)
+            images = positions.map(read, num_parallel_calls=benchmark.workers)
+            batches = images.prefetch(4)
         _deliver(lambda: batches.with_options(options), on_batch)
+
+
+# ---- limits of the machine
 
 
 def gather(benchmark: Benchmark, on_batch: OnBatch) -> None:
@@ -264,9 +286,8 @@ def gather(benchmark: Benchmark, on_batch: OnBatch) -> None:
     with open_store(benchmark.store) as store:
         frames = store.frames
         size = min(benchmark.batch_size, len(frames))
-        batch = Buffers(size, frames.frame_shape, kept=1).take(
-            size
-        )  # aligned as the feeds' batches
+        buffers = Buffers(size, frames.frame_shape, kept=1)  # aligned as the feeds' batches
+        batch = buffers.take(size)
 
         def epoch() -> Iterator[Image]:
             order = np.random.default_rng(benchmark.seed).permutation(len(frames))
@@ -280,7 +301,8 @@ def gather(benchmark: Benchmark, on_batch: OnBatch) -> None:
 def decode(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Decode and resize JPEG files that are in memory, with a thread per core; nothing is kept."""
     samples = jpeg_samples(benchmark.store)
-    files = np.random.default_rng(benchmark.seed).permutation(samples.files)[:_MOST_FILES]
+    most_files = 4096  # so that they fit into memory
+    files = np.random.default_rng(benchmark.seed).permutation(samples.files)[:most_files]
     contents = [Path(file).read_bytes() for file in files]
     cv2.setNumThreads(1)
 
@@ -296,12 +318,14 @@ def decode(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
 
 def _deliver(epoch: Callable[[], Iterable[Any]], on_batch: OnBatch) -> None:
-    """Pass on the sizes of the batches, or pairs of images and labels, epoch after epoch, until
-    there are enough.
+    """Pass on the sizes of the batches, epoch after epoch, until there are enough.
+
+    epoch: returns the batches of an epoch; a batch may be a pair of images and labels
     """
     while True:
         for batch in epoch():
-            if not on_batch(len(batch[0] if isinstance(batch, list | tuple) else batch)):
+            images = batch[0] if isinstance(batch, list | tuple) else batch
+            if not on_batch(len(images)):
                 return
 
 

@@ -12,7 +12,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -48,63 +48,56 @@ from benchmarks.rounds import Rounds, median_ratio, run_rounds
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.training.trainer import Trainer
 
-BEFORE, AFTER, ON_GPU, REPEATED = "python-generator", "hdf5-shuffle", "device", "train_on_batch"
-_UNAUGMENTED = "-unaugmented"
-FEEDS = (AFTER, BEFORE, f"{AFTER}{_UNAUGMENTED}", *(name for name in STRATEGIES if name != AFTER))
 Step = Callable[[Sequence[Batch]], object]  # takes a step with each batch
-Wait = Callable[[], object]
-_GPU_BATCHES = 256, 1024
-_WARM_STEPS = 20
-_WAIT_BAR_PERCENT, _RATE_BAR_PERCENT, _AUGMENTED_BAR_PERCENT = 2.0, 95.0, 90.0
-_GPU_FIELDS = ("timestamp", "utilization.gpu", "memory.used")
-_NO_GPU = "TensorFlow has no GPU here, so GPU busy cannot be measured; see waiting for data and processor time instead"
+Wait = Callable[[], object]  # waits until the device has taken all steps
+Groups = Iterator[Sequence[Batch]]  # the batches of one call of a Step each
+
+# names of trainings
+BEFORE = "python-generator"
+AFTER = "hdf5-shuffle"
+ON_GPU = "device"
+REPEATED = "train_on_batch"
+_UNAUGMENTED = "-unaugmented"  # at the end of a name
+_OTHER_FEEDS = [name for name in STRATEGIES if name != AFTER]
+FEEDS = (AFTER, BEFORE, f"{AFTER}{_UNAUGMENTED}", *_OTHER_FEEDS)
+
+# ---- what nvidia-smi says
 
 
 class GpuSample(NamedTuple):
-    """A sample of nvidia-smi. seconds: since watching began; busy: fraction of the time since the
-    last sample in which the card computed, 0 to 1; memory_mb: used by all programs, in 10^6 bytes.
-    None if unknown.
-    """
+    """A sample of nvidia-smi."""
 
-    seconds: float
+    seconds: float  # since watching began
+    # fraction of the time since the last sample in which the card computed, None if unknown
     busy: float | None
-    memory_mb: float | None
+    memory_mb: float | None  # used by all programs, in 10^6 bytes, None if unknown
 
 
 def busy_and_memory(samples: Sequence[GpuSample]) -> tuple[float | None, float | None]:
-    """Return the mean fraction of the time in which the card computed, and the peak of its memory;
-    None if unknown.
+    """Return the mean fraction of the time in which the card computed, and its most memory.
+
+    Each is None if unknown.
     """
     shares = [sample.busy for sample in samples if sample.busy is not None]
-    memory = max(
-        (sample.memory_mb for sample in samples if sample.memory_mb is not None), default=None
-    )
-    return sum(shares) / len(shares) if shares else None, memory
+    megabytes = [sample.memory_mb for sample in samples if sample.memory_mb is not None]
+    busy = sum(shares) / len(shares) if shares else None
+    return busy, max(megabytes, default=None)
 
 
 class GpuWatch:
-    """Samples the first NVIDIA card of this program with nvidia-smi while its block runs.
-
-    samples: of the block, after it; empty without a card.
-    """
+    """Samples the first NVIDIA card of this program with nvidia-smi while its block runs."""
 
     def __init__(self, every_ms: int = 200) -> None:
+        self.samples: list[GpuSample] = []  # of the block, after it; empty without a card
         self._every_ms = every_ms
-        self.samples: list[GpuSample] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self._since = datetime.now()
-        first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip() or "0"
-        if program := find_nvidia_smi():
-            query = [
-                f"--id={first}",
-                f"--query-gpu={','.join(_GPU_FIELDS)}",
-                CSV_FORMAT,
-                f"--loop-ms={self._every_ms}",
-            ]
+        program = find_nvidia_smi()
+        if program:
             self._process = subprocess.Popen(
-                [program, *query], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+                [program, *self._query()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
             )
         return self
 
@@ -115,43 +108,57 @@ class GpuWatch:
         output, _ = self._process.communicate()
         self.samples = parse_samples(output.decode(errors="replace"), self._since)
 
+    def _query(self) -> list[str]:
+        """Return the options of nvidia-smi that print a line for each sample."""
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        first_card = visible[0].strip() or "0"
+        return [
+            f"--id={first_card}",
+            "--query-gpu=timestamp,utilization.gpu,memory.used",
+            CSV_FORMAT,
+            f"--loop-ms={self._every_ms}",
+        ]
+
 
 def parse_samples(text: str, since: datetime) -> list[GpuSample]:
     """Return the samples in the output of nvidia-smi; incomplete lines are ignored.
 
-    since: when watching began, in local time.
+    since: when watching began, in local time
     """
+    whole_lines, _, _ = text.rpartition("\n")  # the last line may be incomplete
     samples = []
-    for line in text.rpartition("\n")[0].splitlines():  # the last line may be incomplete
+    for line in whole_lines.splitlines():
         with suppress(ValueError):
-            time, busy, memory = (cell.strip() for cell in line.split(","))
-            at, percent = datetime.strptime(time, "%Y/%m/%d %H:%M:%S.%f"), parse_number(busy)
+            stamp, busy, memory = (cell.strip() for cell in line.split(","))
+            at = datetime.strptime(stamp, "%Y/%m/%d %H:%M:%S.%f")
+            percent = parse_number(busy)
             share = None if percent is None else percent / 100
-            samples.append(GpuSample((at - since).total_seconds(), share, parse_megabytes(memory)))
+            seconds = (at - since).total_seconds()
+            samples.append(GpuSample(seconds, share, parse_megabytes(memory)))
     return samples
+
+
+# ---- the load of a training
 
 
 @dataclass(frozen=True)
 class TrainingLoad:
-    """The training on one feed.
+    """The training on one feed."""
 
-    device: the device that trains; data_wait_share: fraction of the time in which the step waited
-    for its next batch; cpu_share: CPU time of this process and its children as a fraction of all
-    cores' time; gpu_share: mean fraction of the time in which the GPU computed; gpu_memory_mb: the
-    most memory used; gpu_series: samples of nvidia-smi. Without a GPU the last three are None, None
-    and empty.
-    """
-
-    device: str
+    device: str  # that trains
     samples_per_second: float
-    data_wait_share: float
+    data_wait_share: float  # fraction of the time in which the step waited for its next batch
+    # CPU time of this process and its children as a fraction of all cores' time
     cpu_share: float
-    gpu_share: float | None = None
-    gpu_memory_mb: float | None = None
-    gpu_series: Sequence[GpuSample] = ()
+    # without a GPU, the rest is unknown
+    gpu_share: float | None = None  # mean fraction of the time in which the GPU computed
+    gpu_memory_mb: float | None = None  # the most memory used
+    gpu_series: Sequence[GpuSample] = ()  # samples of nvidia-smi
 
     def __str__(self) -> str:
-        busy = "" if self.gpu_share is None else f", GPU busy {self.gpu_share:.0%}"
+        busy = ""
+        if self.gpu_share is not None:
+            busy = f", GPU busy {self.gpu_share:.0%}"
         return f"{self.samples_per_second:,.0f} samples/s{busy}"
 
 
@@ -160,84 +167,110 @@ Loads = Rounds[TrainingLoad]
 
 def device_of(loads: Loads) -> str:
     """Return the device that trained."""
-    return next((rounds[0].device for rounds in loads.results.values()), "unknown")
+    for rounds in loads.results.values():
+        return rounds[0].device
+    return "unknown"
 
 
 def loads_as_json(loads: Loads, batch_size: int, seconds: float) -> dict[str, Any]:
-    """Return a round of trainings as JSON values; gpu_series: [seconds, busy, MB] of each sample."""
-    feeds = {name: dict(vars(load)) for name, (load, *_) in loads.results.items()}
-    for of_feed in feeds.values():
-        del of_feed["device"]
-    head = {"device": device_of(loads), "batch_size": batch_size, "seconds": seconds}
-    return head | {"feeds": rounded(feeds), "skipped": loads.skipped, "failed": loads.failed}
+    """Return a round of trainings as JSON values.
+
+    "gpu_series" has [seconds, busy, MB] of each sample.
+    """
+    feeds = {}
+    for name, (load, *_) in loads.results.items():
+        feeds[name] = {key: value for key, value in vars(load).items() if key != "device"}
+    return {
+        "device": device_of(loads),
+        "batch_size": batch_size,
+        "seconds": seconds,
+        "feeds": rounded(feeds),
+        "skipped": loads.skipped,
+        "failed": loads.failed,
+    }
 
 
 def load_rows(loads: Loads, batch_size: int) -> list[str]:
     """Return the table of a round, a line for each feed."""
+    device = device_of(loads)
+    lines = [f"training on {device}, batches of {batch_size}"]
+    if not device.startswith("GPU"):
+        lines.append(
+            "TensorFlow has no GPU here, so GPU busy cannot be measured; see waiting for data and "
+            "processor time instead"
+        )
     rows = [["", "samples/s", "waiting for data", "CPU", "GPU busy", "GPU memory, MB"]]
     for name, (load, *_) in loads.results.items():
         gpu = "-" if load.gpu_share is None else f"{load.gpu_share:.0%}"
         memory = "" if load.gpu_memory_mb is None else f"{load.gpu_memory_mb:,.0f}"
-        fractions = [f"{load.data_wait_share:.1%}", f"{load.cpu_share:.0%}", gpu]
-        rows.append([name, f"{load.samples_per_second:,.0f}", *fractions, memory])
-    no_gpu = [] if device_of(loads).startswith("GPU") else [_NO_GPU]
-    return [
-        f"training on {device_of(loads)}, batches of {batch_size}",
-        *no_gpu,
-        *aligned(rows),
-        *loads.skipped_rows(),
-    ]
+        row = [
+            name,
+            f"{load.samples_per_second:,.0f}",
+            f"{load.data_wait_share:.1%}",
+            f"{load.cpu_share:.0%}",
+            gpu,
+            memory,
+        ]
+        rows.append(row)
+    return [*lines, *aligned(rows), *loads.skipped_rows()]
+
+
+# ---- trainings in rounds
 
 
 def measure_training(store: Path, rounds: int, seconds: float, notify: Notify) -> list[Measure]:
-    """Compare trainings on the default feed, on it without augmentation, and by Keras on one batch,
-    in rounds.
+    """Compare trainings on the default feed, on it without augmentation, and by Keras on one batch.
+
+    Raises UserError.
     """
-    on_gpu = bool(visible_cards(find_cards()))
-    feed, sizes = (ON_GPU, _GPU_BATCHES) if on_gpu else (AFTER, (TrainSettings().batch_size,))
+    if visible_cards(find_cards()):
+        feed = ON_GPU
+        batch_sizes = [256, 1024]  # small ones leave a GPU idle
+    else:
+        feed = AFTER
+        batch_sizes = [TrainSettings().batch_size]
     names = (feed, f"{feed}{_UNAUGMENTED}", REPEATED)
     measures = []
-    for size in sizes:
-        loads = run_rounds(
-            names,
-            partial(train_watched, store=store, seconds=seconds, batch_size=size),
-            rounds,
-            notify,
-        )
+    for size in batch_sizes:
+        load_of = partial(train_watched, store=store, seconds=seconds, batch_size=size)
+        loads = run_rounds(names, load_of, rounds, notify)
         for reason in loads.failed.values():
             raise UserError(reason)
-        measures += training_measures(
-            [loads.results[name] for name in names], f"{feed}, batches of {size}"
-        )
+        results = [loads.results[name] for name in names]
+        measures += training_measures(results, f"{feed}, batches of {size}")
     return measures
 
 
 def training_measures(loads: Sequence[Sequence[TrainingLoad]], trained_on: str) -> list[Measure]:
     """Return the medians over the rounds, also of the rounds' ratios.
 
-    loads: with augmentation, without it, and by Keras on one batch, in each round; trained_on: such
-    as "batches of 32".
+    loads: with augmentation, without it, and by Keras on one batch, in each round
+    trained_on: such as "batches of 32"
     """
     fed, unaugmented, keras = ([load.samples_per_second for load in rounds] for rounds in loads)
-    rates = {"training with augmentation": fed, "training without augmentation": unaugmented}
-    rates["train_on_batch on one batch"] = keras
-    ratios = {
-        "with augmentation to without": (fed, unaugmented, _AUGMENTED_BAR_PERCENT),
-        "with augmentation to train_on_batch": (fed, keras, _AUGMENTED_BAR_PERCENT),
-        "without augmentation to train_on_batch": (unaugmented, keras, _RATE_BAR_PERCENT),
+    rates = {
+        "training with augmentation": fed,
+        "training without augmentation": unaugmented,
+        "train_on_batch on one batch": keras,
     }
-    measures = [
-        Measure(f"{name}, {trained_on}", median(each), "samples/s") for name, each in rates.items()
-    ]
-    for name, (mine, theirs, bar) in ratios.items():
-        measures.append(
-            Measure(f"{name}, {trained_on}", 100 * median_ratio(mine, theirs), "%", bar)
-        )
-    waited = 100 * median(load.data_wait_share for load in loads[0])
-    return [
-        *measures,
-        Measure(f"waiting for data, {trained_on}", waited, "%", _WAIT_BAR_PERCENT, least=False),
-    ]
+    ratios = {  # name -> two rates, and the least percentage of the first
+        "with augmentation to without": (fed, unaugmented, 90.0),
+        "with augmentation to train_on_batch": (fed, keras, 90.0),
+        "without augmentation to train_on_batch": (unaugmented, keras, 95.0),
+    }
+    measures = []
+    for name, rate_of_rounds in rates.items():
+        measures.append(Measure(f"{name}, {trained_on}", median(rate_of_rounds), "samples/s"))
+    for name, (mine, theirs, least_percent) in ratios.items():
+        percent = 100 * median_ratio(mine, theirs)
+        measures.append(Measure(f"{name}, {trained_on}", percent, "%", least_percent))
+    waited_percent = 100 * median(load.data_wait_share for load in loads[0])
+    waiting = f"waiting for data, {trained_on}"
+    measures.append(Measure(waiting, waited_percent, "%", 2.0, least=False))
+    return measures
+
+
+# ---- one training
 
 
 def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> TrainingLoad:
@@ -246,6 +279,49 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     Raises Unavailable and UserError.
     """
     load_tensorflow()
+    training = _prepare(name, store, batch_size)
+    warm_steps = 20  # nvidia-smi needs a second, too
+    with training.groups as groups, GpuWatch() as watch:
+        watched_since = time.perf_counter()
+        take_steps(training.step, training.wait, itertools.islice(groups, warm_steps), math.inf)
+        begin = Use.now()
+        rate, waited = take_steps(training.step, training.wait, groups, seconds)
+        end = Use.now()
+    gpus = used_gpus()
+    series = []
+    if gpus:
+        series = _samples_after(watch.samples, begin.at - watched_since)
+    busy, memory_mb = busy_and_memory(series)
+    cores = psutil.cpu_count() or 1
+    return TrainingLoad(
+        device=", ".join(f"GPU {gpu.describe()}" for gpu in gpus) or "CPU",
+        samples_per_second=rate,
+        data_wait_share=waited,
+        cpu_share=(end.cpu - begin.cpu) / (end.at - begin.at) / cores,
+        gpu_share=busy,
+        gpu_memory_mb=memory_mb,
+        gpu_series=series,
+    )
+
+
+def _samples_after(samples: Iterable[GpuSample], seconds: float) -> list[GpuSample]:
+    """Return the samples after so many seconds; their times are counted from there."""
+    return [
+        sample._replace(seconds=sample.seconds - seconds)
+        for sample in samples
+        if sample.seconds >= seconds
+    ]
+
+
+class _Training(NamedTuple):
+    """A training that is ready to begin."""
+
+    step: Step
+    wait: Wait
+    groups: AbstractContextManager[Groups]  # endless batches
+
+
+def _prepare(name: str, store: Path, batch_size: int) -> _Training:
     from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device
     from bcclone.training.prepare import make_trainer
 
@@ -257,35 +333,15 @@ def train_watched(name: str, store: Path, seconds: float, batch_size: int) -> Tr
     settings = fit_to_device(usual, device)
     with open_store(store) as data:
         if name == REPEATED:
-            trainer, (step, wait) = None, _keras_step(data)
-        else:
-            trainer = make_trainer(data, fit_to_compiler(settings, device))
-            step, wait = trainer_step(trainer), trainer.totals.means
-    gpus = used_gpus()
-    with _batches_of(name, store, settings, trainer) as batches, GpuWatch() as watch:
-        entered = time.perf_counter()
-        take_steps(
-            step, wait, itertools.islice(batches, _WARM_STEPS), math.inf
-        )  # nvidia-smi needs a second, too
-        begin = Use.now()
-        rate, waited = take_steps(step, wait, batches, seconds)
-        end = Use.now()
-    warm = begin.at - entered
-    series = [
-        one._replace(seconds=one.seconds - warm)
-        for one in watch.samples
-        if gpus and one.seconds >= warm
-    ]
-    busy, memory_mb = busy_and_memory(series)
-    return TrainingLoad(
-        device=", ".join(f"GPU {gpu.describe()}" for gpu in gpus) or "CPU",
-        samples_per_second=rate,
-        data_wait_share=waited,
-        cpu_share=(end.cpu - begin.cpu) / (end.at - begin.at) / (psutil.cpu_count() or 1),
-        gpu_share=busy,
-        gpu_memory_mb=memory_mb,
-        gpu_series=series,
-    )
+            step, wait = _keras_step(data)
+            return _Training(step, wait, _repeated_batch(store, settings))
+        trainer = make_trainer(data, fit_to_compiler(settings, device))
+    wait = trainer.totals.means
+    if name == BEFORE:
+        return _Training(trainer_step(trainer), wait, _generated_batches(store, settings))
+    feed = FeedSettings(name.removesuffix(_UNAUGMENTED))
+    groups = _feed_batches(feed, store, settings, trainer.program_steps)
+    return _Training(trainer_step(trainer), wait, groups)
 
 
 def _keras_step(data: Store) -> tuple[Step, Wait]:
@@ -296,9 +352,12 @@ def _keras_step(data: Store) -> tuple[Step, Wait]:
 
     model = build_network(data.preprocessing.shape)
     model.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss="mse")
-    return lambda group: [
-        model.train_on_batch(batch.images, batch.labels) for batch in group
-    ], lambda: None
+
+    def step(group: Sequence[Batch]) -> None:
+        for batch in group:
+            model.train_on_batch(batch.images, batch.labels)
+
+    return step, lambda: None
 
 
 def trainer_step(trainer: "Trainer") -> Step:
@@ -313,8 +372,10 @@ def take_steps(
 
     Return the samples per second, and the fraction of the time spent waiting for the next batch.
     """
-    samples, waited = 0, 0.0
-    since = asked = time.perf_counter()
+    samples = 0
+    waited = 0.0
+    since = time.perf_counter()
+    asked = since  # when the next batches were asked for
     for group in groups:
         waited += time.perf_counter() - asked
         step(group)
@@ -328,28 +389,35 @@ def take_steps(
 
 
 @contextmanager
-def _batches_of(
-    name: str, store: Path, settings: TrainSettings, trainer: "Trainer | None"
-) -> Iterator[Iterator[Sequence[Batch]]]:
-    """Yield the batches of a feed, epoch after epoch, as many at once as the trainer takes."""
-    if name == BEFORE:
-        samples = jpeg_samples(store)
-        yield (
-            [Batch(images, steering)]
-            for images, steering in generate(samples, settings.batch_size, settings.seed)
-        )
-        return
-    feed = AFTER if name == REPEATED else name.removesuffix(_UNAUGMENTED)
-    with open_data(FeedSettings(feed), store) as data, ExitStack() as stack:
-        steps = trainer.program_steps if trainer else 0
-        opened = open_feed(select(data), FeedSettings(feed), settings.sampling, program_steps=steps)
-        batches = stack.enter_context(closing(endless_batches(stack.enter_context(opened))))
-        if name != REPEATED:
-            yield iter(lambda: list(itertools.islice(batches, opened.steps_a_call)), [])
-            return
-        import tensorflow as tf
+def _generated_batches(store: Path, settings: TrainSettings) -> Iterator[Groups]:
+    """Yield the batches of the plain Python generator, one at a time."""
+    samples = jpeg_samples(store)
+    batches = generate(samples, settings.batch_size, settings.seed)
+    yield ([Batch(images, steering)] for images, steering in batches)
 
-        first = next(batches)
-        yield itertools.repeat(
-            [Batch(tf.constant(np.array(first.images)), tf.constant(np.array(first.labels)))]
-        )
+
+@contextmanager
+def _feed_batches(
+    feed_settings: FeedSettings, store: Path, settings: TrainSettings, program_steps: int
+) -> Iterator[Groups]:
+    """Yield the batches of a feed, epoch after epoch, as many at once as the trainer takes."""
+    with (
+        open_data(feed_settings, store) as data,
+        open_feed(
+            select(data), feed_settings, settings.sampling, program_steps=program_steps
+        ) as feed,
+        closing(endless_batches(feed)) as batches,
+    ):
+        yield iter(lambda: list(itertools.islice(batches, feed.steps_a_call)), [])
+
+
+@contextmanager
+def _repeated_batch(store: Path, settings: TrainSettings) -> Iterator[Groups]:
+    """Yield the first batch of a feed, copied to the device, again and again."""
+    import tensorflow as tf
+
+    with _feed_batches(FeedSettings(AFTER), store, settings, program_steps=0) as groups:
+        (first,) = next(groups)
+        images = tf.constant(np.array(first.images))
+        labels = tf.constant(np.array(first.labels))
+        yield itertools.repeat([Batch(images, labels)])

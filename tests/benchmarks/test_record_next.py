@@ -8,7 +8,7 @@ import pytest
 
 from bcclone.recording.log import read_log
 from bcclone.system.task_pool import open_pool
-from benchmarks.record_next import Camera, Settings, Trial, _report
+from benchmarks.record_next import Camera, Settings, Trial, make_report
 
 ROAD = {"points": [[0, 0, 8], [0, 30, 8], [4, 60, 8]]}
 
@@ -36,7 +36,7 @@ def trial(seconds, clean=True):
 
 
 def test_the_share_is_counted_where_the_named_way_ends_with_clean_laps():
-    report = _report(
+    report = make_report(
         [trial(40.0), trial(20.0), trial(30.0), trial(24.0), trial(90.0, clean=False), trial(60.0)]
     )
     unfinished, largest, median = report.measures
@@ -44,7 +44,7 @@ def test_the_share_is_counted_where_the_named_way_ends_with_clean_laps():
     assert (largest.value, largest.reached) == (0.8, False)
     assert median.value == pytest.approx(2 / 3)
     assert "over 90" in report.tables[3]
-    report = _report([trial(40.0), trial(20.0), trial(30.0), trial(90.0, clean=False)])
+    report = make_report([trial(40.0), trial(20.0), trial(30.0), trial(90.0, clean=False)])
     assert [each.value for each in report.measures] == [1, 0.5, 0.5]
     assert report.measures[0].reached is False
 

@@ -166,7 +166,7 @@ def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(
 
 
 def test_a_drive_of_100000_rows_is_shown_smoothly(recording, browser):
-    """`python -m benchmarks look` measures what a person waits for, and the pictures a second."""
+    """`python -m benchmarks editor` measures what a person waits for, and the pictures a second."""
     with looking(recording) as server:
         page = RecordingPage(browser, server)
         page.script("""

@@ -44,12 +44,12 @@ def test_an_interrupted_step_is_run_again_and_a_complete_one_is_not_and_a_failed
     step = module.Step("a lap", ("simulate", "record", lap, "--laps", 0.01), lap)
     wrong = module.Step("wrong", ("model", tmp_path / "no.h5"))
     lap.mkdir()  # what an interrupted step has left
-    assert module._run([step], tmp_path, 0) == {}  # none begins after the time
+    assert module.run_missing([step], tmp_path, 0) == {}  # none begins after the time
     assert not (tmp_path / "a-lap.json").exists()
-    assert "no.h5" in module._run([step, wrong], tmp_path, 600)["wrong"]
+    assert "no.h5" in module.run_missing([step, wrong], tmp_path, 600)["wrong"]
     assert json.loads((tmp_path / "a-lap.json").read_text())["rows"] > 5
     made = (lap / "driving_log.csv").stat().st_mtime_ns
-    assert module._run([step], tmp_path, 600) == {}
+    assert module.run_missing([step], tmp_path, 600) == {}
     assert (lap / "driving_log.csv").stat().st_mtime_ns == made
 
 

@@ -174,8 +174,14 @@ def test_a_program_of_several_steps_gives_the_weights_of_single_ones_and_is_comp
         found[jit_compile] = [*trainer.model.get_weights()[0].ravel(), *totals, *means, *steering]
     assert found["on"] == pytest.approx(found["off"], rel=1e-5)
     assert found["off"][0] > 1e-3
-    assert trainer._program.experimental_get_tracing_count() == 1
-    assert trainer._validate.experimental_get_tracing_count() == 1
+    assert trainer.compilations == 2  # a program of steps, and one of validation
+
+
+def test_the_graph_of_a_step_and_its_program_can_be_read():
+    trainer = linear_trainer("mse", batch_size=4, jit_compile="on")
+    batch = Batch(np.ones((4, 1, 1, 1), np.uint8), np.ones((4, 1), np.float32))
+    assert "MatMul" in {node.op for node in trainer.step_graph().node}
+    assert trainer.program_text([batch], [0.5]).startswith("HloModule")
 
 
 def test_losses_take_errors_and_labels_of_different_precision():
