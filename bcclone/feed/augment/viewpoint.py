@@ -75,7 +75,7 @@ class Cameras:
         flipped: bool (samples,), whether the image is a mirror image.
         """
         images = xp.where(flipped[:, None, None], self._mirrored_images, self._plain_images)
-        return warp_to(move, flipped, xp).through(self._views, images)
+        return warp_to(move, flipped, xp).between_images(self._views, images)
 
 
 @compiled(error_model="numpy")
