@@ -302,8 +302,8 @@ def _without_blank(lines: Sequence[_Line]) -> list[_Line]:
     """Return the lines of a table without blank ones.
 
     In a table of one column a blank line is a row with an empty cell, unless every second line is
-    blank, as in a file whose lines end twice (\\r\\r\\n). Lines of nothing but separators stay, except
-    at the table's begin and end.
+    blank, as in a file whose lines end with two carriage returns and a line feed. Lines of nothing
+    but separators stay, except at the table's begin and end.
     """
     filled = [index for index, (_, cells) in enumerate(lines) if any(cells)]
     if not filled:

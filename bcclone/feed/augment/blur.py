@@ -82,9 +82,9 @@ def _blur_rows(view: Any, taps: Any, blurred: Any, padded: Any) -> None:
     center = taps[0]
     close = taps[1]
     wide = taps[2]
-    # five views of one padded row, each a pixel (3 bytes) further on. At the same index they hold the
-    # same channel of five neighbours: two to the left, the pixel itself (`third`), two to the right.
-    # So the loop that fills `third` fills them all.
+    # five views of one padded row, each a pixel (3 bytes) further on: the loop that fills `third`
+    # fills them all. At the same index they hold the same channel of five neighbours: of two pixels
+    # to the left, the pixel itself (in `third`), and two to the right.
     first = padded
     second = padded[3:]
     third = padded[6:]
