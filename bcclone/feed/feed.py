@@ -232,8 +232,8 @@ def choose_feed(data: TrainingData, gpu_memory: float = 0.0) -> tuple[str, str]:
     if copies_fit_memory and frames_gb < _USABLE_GPU_MEMORY * gpu_gb:
         return DEVICE, f"{frames_gb:.2f} GB of frames, {gpu_gb:.1f} GB of GPU memory free"
     reason = f"{frames_gb:.2f} GB of frames, {available_gb:.1f} GB of memory available"
-    # hdf5-shuffle keeps no copy, but reads at random, which is fast only while the system caches the
-    # file
+    # hdf5-shuffle keeps no copy, but reads at random, which is fast only while the system caches
+    # the file
     if frames_gb < _USABLE_MEMORY * available_gb:
         return "hdf5-shuffle", reason
     has_shards = len(data.frames.files) > 1

@@ -36,7 +36,7 @@ def runs(numbers: npt.NDArray[np.integer[Any]], gap: int = 1) -> Iterator[tuple[
 
 
 def numbers_in(spans: Iterable[tuple[int, int]]) -> IndexArray:
-    """Return all whole numbers of spans; runs() yields such spans."""
+    """Return all whole numbers of spans; a span is its first and last number, as in runs()."""
     numbers = [np.arange(first, last + 1) for first, last in spans]
     return np.concatenate([np.zeros(0, np.int64), *numbers])  # without spans, an empty array
 
