@@ -169,7 +169,7 @@ def _describe_loss(cluster: WorkerSettings, text: str) -> str:
     named = [int(number) for number in _TASK.findall(text)]
     # The surest sign comes first: a worker that reported an error, then a worker that cannot be
     # reached, then a worker that the text names. Without a sign it is worker 0, the chief: the
-    # other workers watch only the chief, so its loss is the only one that they notice by themselves.
+    # other workers watch only the chief, so its loss is the only one that they notice themselves.
     lost = 0
     for index in (*reported, *unreachable, *named):
         if index != cluster.index:

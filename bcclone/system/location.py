@@ -93,8 +93,8 @@ def reaching(location: Location | str) -> Iterator[None]:
         else:
             is_far = is_url(location)
         # The package of an error's class shows the cause. An error of one of these packages comes
-        # from reading the content, unless it is an OSError. Any other error, such as one of botocore,
-        # comes from the connection.
+        # from reading the content, unless it is an OSError. Any other error, such as one of
+        # botocore, comes from the connection.
         package = type(error).__module__.partition(".")[0]
         is_of_content = package in ("builtins", "bcclone", "h5py", "numpy", "json")
         if not is_far or (is_of_content and not isinstance(error, OSError)):
