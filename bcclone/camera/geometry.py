@@ -48,13 +48,15 @@ class Warp:
     def __getitem__(self, index: int) -> "Warp":
         return Warp(self.ground[index], self.sky[index], self.horizon[index])
 
-    def through(self, view: Any, frame: Any) -> "Warp":
-        """Return the same warp for images that are made of the views and the frames.
+    def between_images(self, view: Any, frame: Any) -> "Warp":
+        """Return this warp between images that are made of the frame and of the view.
 
-        view, frame: (3, 3), from pixels (column, row, 1) of a camera frame to those of the image:
-            Preprocessing.frame_to_prepared for prepared images, flip_pixels() @ that for mirror
-            images, np.eye(3) for the frames themselves. For several warps, frame may be
-            (warps, 3, 3).
+        Such an image is made by Preprocessing.frame_to_prepared, for a prepared image; by
+        flip_pixels(), after that matrix, for its mirror image; or by np.eye(3), if it is the frame
+        or the view itself.
+
+        view: matrix (3, 3), from pixels of the view to those of the image that is made of it
+        frame: the same for the frame and its image; for several warps, it may be (warps, 3, 3)
         """
         back = np.linalg.inv(view)
         return Warp(
@@ -145,12 +147,12 @@ def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) 
     down = rays[..., 1, :]
     ahead = rays[..., 2, :]
 
-    # a moved camera sees distant points in the same direction as before, but in another direction a
-    # point of the road, which is HEIGHT_M below it
-    nearer_right = right + (side * offset_m / HEIGHT_M)[..., None] * down
-    nearer_ahead = ahead + ((ahead_m + zeros) / HEIGHT_M)[..., None] * down
+    # from a moved camera, distant points lie in the same direction as before; points of the road,
+    # HEIGHT_M below the camera, do not
+    road_right = right + (side * offset_m / HEIGHT_M)[..., None] * down
+    road_ahead = ahead + ((ahead_m + zeros) / HEIGHT_M)[..., None] * down
     return Warp(
-        ground=xp.matmul(to_pixel, xp.stack([nearer_right, down, nearer_ahead], axis=-2)),
+        ground=xp.matmul(to_pixel, xp.stack([road_right, down, road_ahead], axis=-2)),
         sky=xp.matmul(to_pixel, xp.stack([right, down, ahead], axis=-2)),
         horizon=down,
     )

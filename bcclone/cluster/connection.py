@@ -25,6 +25,8 @@ from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.web.access import is_this_machine
 
 _MEETING_SECONDS = 60.0  # longest wait of the workers for each other, and then of TensorFlow
+# TensorFlow's error about a lost worker has one of these words
+_WORDS_OF_A_LOSS = ("Collective ops is aborted", "CoordinationService", "/job:worker/")
 
 
 @contextmanager
@@ -39,7 +41,8 @@ def connected(
     gpus: number of GPUs to use on each machine, 0 for all
     gpu_memory, onednn: as load_tensorflow() takes them
     """
-    # an error of another worker is reported in one line here, not in many lines by TensorFlow
+    # an error of another worker is reported in one line here, not in many lines by TensorFlow; in
+    # the process of a program that imports bcclone, the program's level stays
     if is_own_process():
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     this_one = cluster.describe(cluster.index)
@@ -61,7 +64,8 @@ def connected(
     try:
         yield strategies[0]
     except tf.errors.OpError as error:
-        if not any(words in str(error) for words in _OF_CLUSTER):
+        # an error of this worker itself stays as it is
+        if not any(words in str(error) for words in _WORDS_OF_A_LOSS):
             raise
         raise UserError(_describe_loss(cluster, str(error))) from None
     if cluster.index:
@@ -150,9 +154,7 @@ def _connect(cluster: WorkerSettings, gpus: int) -> Any:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
-# words in TensorFlow's errors about a lost worker, and two patterns of a worker's number in such an
-# error
-_OF_CLUSTER = ("Collective ops is aborted", "CoordinationService", "/job:worker/")
+# two patterns of a worker's number in an error about a lost worker
 _REPORTED = re.compile(r"Error reported from /job:worker/(?:replica:0/)?task:(\d+)")
 _TASK = re.compile(r"/job:worker/(?:replica:0/)?task:(\d+)")
 
@@ -166,8 +168,8 @@ def _describe_loss(cluster: WorkerSettings, text: str) -> str:
     unreachable = [index for index in _others(cluster) if not _listens(cluster, index)]
     named = [int(number) for number in _TASK.findall(text)]
     # The surest sign comes first: a worker that reported an error, then a worker that cannot be
-    # reached, then a worker that the text names. Without a sign it is the chief, because all other
-    # workers watch only the chief.
+    # reached, then a worker that the text names. Without a sign it is worker 0, the chief: the
+    # other workers watch only the chief, so its loss is the only one that they notice themselves.
     lost = 0
     for index in (*reported, *unreachable, *named):
         if index != cluster.index:

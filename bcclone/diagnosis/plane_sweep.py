@@ -58,7 +58,7 @@ def matches_of_speeds(
     move = CameraMove(ahead_m * math.sin(yaw / 2), np.full_like(ahead_m, yaw), ahead_m=ahead_m)
     ground = _detail(before, seen)
     real = _warped(_detail(after, seen), np.linalg.inv(_VIEW))
-    warps = warp_to(move).through(_VIEW, np.eye(3)).ground
+    warps = warp_to(move).between_images(_VIEW, np.eye(3)).ground
     made = np.array([_warped(ground, warp) for warp in warps])
 
     # the matches are correlations of both views, which are summed row by row first; the noise that

@@ -150,7 +150,7 @@ class Views:
         ahead_m = MOUNTS["center"][2] - ahead - CAMERA_AHEAD_M * (1 - math.cos(pose.yaw_rad))
         corner = np.array([[1.0, 0.0, -box.left], [0.0, 1.0, -box.top], [0.0, 0.0, 1.0]])
         move = CameraMove(offset_m, pose.yaw_rad, ahead_m=ahead_m)
-        warp = warp_to(move).through(corner @ self._drawn.frame_to_prepared, np.eye(3))
+        warp = warp_to(move).between_images(corner @ self._drawn.frame_to_prepared, np.eye(3))
         return warp.apply(frames.cameras[camera], box.width, box.height)
 
 

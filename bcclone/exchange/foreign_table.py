@@ -63,9 +63,11 @@ class ForeignTable:
         """
         if asked in self.cells:
             return asked
-        # nine digits are enough: int() takes long for a huge number
-        if asked.isdecimal() and 0 < int(asked[:9]) <= len(self.cells):
-            return list(self.cells)[int(asked) - 1]
+        # nine digits are enough; int() would take long for a huge number
+        if asked.isdecimal() and len(asked) <= 9:
+            number = int(asked)
+            if 0 < number <= len(self.cells):
+                return list(self.cells)[number - 1]
         candidates = self.examples(self.cells)
         raise no_column(self.path, what, option, candidates, f"no column {asked[:60]!r}")
 
@@ -205,7 +207,7 @@ def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
     If all is text, the first line counts as a header.
     """
-    kinds = [kind_of_cell(cell) for cell in first]
+    kinds = [kind_of_cell(cell) for cell in first]  # "" for a text
     if not rows:
         return not any(kinds)  # a single line of nothing but text is a header
     usual_kinds = []
@@ -219,7 +221,8 @@ def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
         if cell and (kind or usual)
     ]
     filled = [cell for cell in first if cell]
-    # 0, 1, 2 ...: the header that pandas writes for columns without names
+    # 0, 1, 2 ...: the header that pandas writes for columns without names; above nothing but
+    # numbers it may be a row as well
     is_0_to_n = filled == [str(number) for number in range(len(filled))]
     if is_0_to_n and not all(alike):
         return True
@@ -299,13 +302,15 @@ def _without_blank(lines: Sequence[_Line]) -> list[_Line]:
     """Return the lines of a table without blank ones.
 
     In a table of one column a blank line is a row with an empty cell, unless every second line is
-    blank. Lines of nothing but separators stay, except at the table's begin and end.
+    blank, as in a file whose lines end with two carriage returns and a line feed. Lines of nothing
+    but separators stay, except at the table's begin and end.
     """
     filled = [index for index, (_, cells) in enumerate(lines) if any(cells)]
     if not filled:
         return []
     is_single = all(len(cells) < 2 for _, cells in lines)
-    keeps_blank = is_single and any(index % 2 for index in filled)
+    every_second_is_blank = not any(index % 2 for index in filled)
+    keeps_blank = is_single and not every_second_is_blank
     within = lines[filled[0] : filled[-1] + 1]
     return [(line, cells or [""]) for line, cells in within if cells or keeps_blank]
 
@@ -313,7 +318,7 @@ def _without_blank(lines: Sequence[_Line]) -> list[_Line]:
 # ---- cells of several things
 
 # what stands between two things in a cell: a semicolon, a bar, or blanks or a comma after an image
-_AFTER_IMAGE = "|".join(rf"(?<=\{ending})" for ending in IMAGE_ENDINGS)
+_AFTER_IMAGE = "|".join(rf"(?<={re.escape(ending)})" for ending in IMAGE_ENDINGS)
 _BETWEEN = re.compile(rf"\s*[;|]\s*|(?:{_AFTER_IMAGE})[\s,]+", re.IGNORECASE)
 
 

@@ -91,7 +91,7 @@ class DeviceFeed(Feed):
     def load(self, positions: Order) -> Batch:
         labels = self.source.arrays.labels[positions]
         positions = positions.astype(np.int32)
-        if self.steps_a_call > 1:
+        if self.steps_a_call > 1:  # the compiled program gathers the images
             return Batch(positions, labels, gather=self._gather)
         with tf.device(self._device):
             return Batch(self._compiled(self._gather, tf.constant(positions)), labels)

@@ -49,8 +49,8 @@ def open_feed(
     # which strategy
     data = selection.data
     if settings.feed == AUTO:
-        # never DEVICE, which needs to know the GPU's free memory: a training has asked for it, and
-        # has chosen before (training/decisions.py)
+        # never DEVICE, since the GPU's free memory is not given here; a training has found out how
+        # much there is, and has chosen before (training/decisions.py)
         name, _ = choose_feed(data)
         settings = replace(settings, feed=name)
     check_feed(data, settings)
@@ -145,8 +145,9 @@ def _augmenting_on_cpu(
         # a network that trains on the processor needs the other half: with a thread per core it is
         # slower (decision 0016)
         threads = max(cores // 2, 1)
-    # one buffer for each batch that waits (see Feed: as many as the strategy loads ahead, or two
-    # for each thread), is being augmented (one in each thread), or is used by the training
+    # one buffer for each batch that waits, is being augmented (one in each thread), or is used by
+    # the training. At most as many wait as the strategy loads ahead, or two for each thread, see
+    # Feed; the sum of both is surely enough.
     most_threads = threads or cores
     waiting = max(settings.max_queue_size, _MOST_AHEAD) + 2 * most_threads
     in_training = 2
@@ -231,7 +232,8 @@ def choose_feed(data: TrainingData, gpu_memory: float = 0.0) -> tuple[str, str]:
     if copies_fit_memory and frames_gb < _USABLE_GPU_MEMORY * gpu_gb:
         return DEVICE, f"{frames_gb:.2f} GB of frames, {gpu_gb:.1f} GB of GPU memory free"
     reason = f"{frames_gb:.2f} GB of frames, {available_gb:.1f} GB of memory available"
-    # it keeps no copy, but reads at random, which is fast only while the system caches the file
+    # hdf5-shuffle keeps no copy, but reads at random, which is fast only while the system caches
+    # the file
     if frames_gb < _USABLE_MEMORY * available_gb:
         return "hdf5-shuffle", reason
     has_shards = len(data.frames.files) > 1

@@ -151,6 +151,7 @@ class FeedSettings(Checked):
         """Return how samples are ordered; feeds of equal orderings give the same batches."""
         # AUTO chooses among strategies; "shuffled" is the order of most of them
         kind = SHUFFLED if self.feed == AUTO else STRATEGIES[self.feed].order
+        # only window_streams may be 0 here; for several workers, a training has replaced the 0
         sizes = [getattr(self, name) or 1 for name in ORDERS[kind]]
         return Ordering(kind, *sizes)
 

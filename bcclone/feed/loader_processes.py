@@ -85,16 +85,16 @@ class ProcessFeed(Feed):
         delivery: Delivery = AS_LOADED,
     ) -> None:
         super().__init__(source, order, delivery, threads=0)
-        # number of slots: with fewer than two for each process, processes would wait
-        self._count = max(slots, 2 * processes + 2)
+        # with fewer than two slots for each process, processes would wait
+        self._slot_count = max(slots, 2 * processes + 2)
         self._processes = processes
         self._loaders: list[Loader] = []
 
     def _open(self, opened: ExitStack) -> None:
         super()._open(opened)
         context = multiprocessing.get_context("spawn")
-        self._slots = Slots(context, self._count, self.order.batch_size, self.source.shape)
-        self._free = deque(range(self._count))
+        self._slots = Slots(context, self._slot_count, self.order.batch_size, self.source.shape)
+        self._free = deque(range(self._slot_count))
         opened.callback(self._end)
         for _ in range(self._processes):
             self._loaders.append(Loader.start(context, self.source, self._slots))
@@ -160,11 +160,11 @@ class ProcessFeed(Feed):
                 self._free.append(slot)
                 raise
             # if training keeps many batches, it gets copies, so that slots remain for the processes
-            are_few = len(self._free) + len(requested) <= self._processes
+            as_copy = len(self._free) + len(requested) <= self._processes
             # the batch is not put in a variable, which would keep its slot in use until the
             # generator goes on
             yield Batch(
-                self._take(slot, len(positions), are_few), self.source.arrays.labels[positions]
+                self._take(slot, len(positions), as_copy), self.source.arrays.labels[positions]
             )
 
     def _take(self, slot: int, count: int, as_copy: bool) -> Image:

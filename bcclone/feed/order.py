@@ -59,7 +59,7 @@ class Batches:
     """
 
     order: Order
-    size: int
+    size: int  # number of samples in a batch
     part: BatchPart = ALL
 
     def __len__(self) -> int:
@@ -302,7 +302,7 @@ def balanced(
     surplus = zeros - allowed_zeros(len(order) - zeros, zeros, zero_fraction)
     if surplus <= 0:
         return order
-    # the third number makes these random numbers others than those of the shuffling
+    # the third number makes this seed differ from that of the shuffling
     random = np.random.default_rng([seed, epoch, len(order)])
     removed_places = random.choice(zero_places, surplus, replace=False)
     return np.delete(order, removed_places)

@@ -51,7 +51,7 @@ def play(
     world = PlayedWorld(renderer, track, settings.start_m, settings.start_offset_m)
     world.frame()  # the first one may wait for the compiler
     driver: Driver | None = None
-    if policy is not None:  # the world's pictures are frames, whatever camera the model drives with
+    if policy is not None:  # without its framing, because the world's pictures are frames already
         driver = Driver(policy.without_framing(), settings.speed)
     contents = _contents(track, policy)
     # serve the page, while a thread drives the world

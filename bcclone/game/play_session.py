@@ -32,7 +32,7 @@ from bcclone.system.progress import Notify
 
 FRAMES_A_SECOND = 30
 
-# how far ahead the point of the road is that the car heads for while nobody drives
+# while nobody drives, the car heads for a point of the road this far ahead
 _LOOKAHEAD_M = 4.0  # at speed 0
 _LOOKAHEAD_SECONDS = 0.5  # the way that the car drives in this time is added
 
@@ -126,8 +126,8 @@ class PlayedRow:
 
 _MAX_STEPS = 8  # most steps of the world for one frame: a car that leaps cannot be driven
 _IDLE_SECONDS = 0.1  # between two frames of a world at rest
-# time without a recorded row after the car was put back; by it, readers of the log begin a new
-# episode
+# after the car was put back, no row is recorded for this time; by such a gap, readers of the log
+# know that a new episode begins
 _APART_SECONDS = 1.6
 _SLOW_FACTOR = 0.9  # below this share of real time, the page says that the world is slow
 _RELEASED = Control(0.0, 0.0)
@@ -221,7 +221,7 @@ class PlaySession(PageSession):
         """
         mode = self.mode
         is_standing = self.world.car.speed == 0.0
-        number, hands = self.hands.input
+        input_number, hand_input = self.hands.input
         if self.put_back or self.world.lost:
             self._put_car_back()
         # let the time pass, unless the world is at rest
@@ -230,19 +230,19 @@ class PlaySession(PageSession):
             self._pace.rest()
         else:
             if mode == "asleep":
-                hands = self._hands_asleep()
+                hand_input = self._input_asleep()
             steps = self._pace.due()
-            control = self.hands.wheel.turn(hands, steps, self._model_control())
+            control = self.hands.wheel.turn(hand_input, steps, self._model_control())
             self.world.drive(control.steering, control.throttle, steps)
         # at rest, show the same picture again
         if at_rest and self._jpeg:
             if self.hands.pages:
-                self._show(mode, number)
+                self._show(mode, input_number)
             return _IDLE_SECONDS
         # otherwise show, record and ask the model about a new picture
         self._image = self.world.frame()
         self._jpeg = encode_jpeg(self._image)
-        self._show(mode, number)
+        self._show(mode, input_number)
         self._record(mode, self._image)
         self._ask_model()
         return 1 / FRAMES_A_SECOND
@@ -274,7 +274,7 @@ class PlaySession(PageSession):
             return self._decision.control
         return None if self.driver is None else _RELEASED  # until the model's first decision
 
-    def _hands_asleep(self) -> HandInput:
+    def _input_asleep(self) -> HandInput:
         """Return the input that stops the car on its road while pages are silent.
 
         With a model, the model goes on steering.
@@ -301,24 +301,28 @@ class PlaySession(PageSession):
             point = self.world.tracked.trace_point
             self.recorder.record(PlayedRow(car, image, point, self.hands.by, now))
 
-    def _show(self, mode: str, number: int) -> None:
-        """Make the newest frame. number: of the page's input that has steered it."""
+    def _show(self, mode: str, input_number: int) -> None:
+        """Make the newest frame.
+
+        input_number: number of the page's input that has steered the car
+        """
         self.frames += 1
-        self._newest = PageFrame(self.frames, self._jpeg, self.overlay(), self._state(mode, number))
+        state = self._state(mode, input_number)
+        self._newest = PageFrame(self.frames, self._jpeg, self.overlay(), state)
         self.on_frame()
 
     def state(self) -> dict[str, Any]:
         """Return the state of the newest frame."""
         return self._newest.state if self._newest else self._state(self.mode, 0)
 
-    def _state(self, mode: str, number: int) -> dict[str, Any]:
+    def _state(self, mode: str, input_number: int) -> dict[str, Any]:
         world = self.world
         car = world.car
         steering_model = None if self._decision is None else self._decision.steering
         warnings = [{"text": text, "count": 1, "seconds": None} for text in self._warnings(mode)]
         figures = {
             "frame": self.frames,
-            "input": number,
+            "input": input_number,
             "seconds": world.tracked.seconds,
             "mode": mode,
             "kept": self.hands.wheel.kept,
@@ -348,10 +352,10 @@ class PlaySession(PageSession):
         if self._pace.factor < _SLOW_FACTOR:
             texts.append("the world is slower than real time: close other programs")
         if self._decision is not None and self._decision.fault:
-            helped = "take over" if self.hands.by.driver == MODEL else "you steer"
+            advice = "take over" if self.hands.by.driver == MODEL else "you steer"
             texts.append(
                 f"the model fails: {self._decision.fault}; "
-                f"its steering fades and it gives no throttle: {helped}"
+                f"its steering fades and it gives no throttle: {advice}"
             )
         if self.recorder.failure:
             texts.append(f"the recording has ended: {self.recorder.failure}")

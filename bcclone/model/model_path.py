@@ -62,7 +62,7 @@ def _no_such_model(path: Path) -> UserError:
         )
     train = shown_command("model", "data.h5", "-o", path)
     message = f"{path}: no such model; train one with: {train}"
-    # from the main folder of a clone, or where copy_trained_models() wrote them
+    # they lie in models/ of a clone's main folder, and where copy_trained_models() has written them
     shipped = [Path("models", name) for name in SHIPPED_NAMES]
     present = [str(model) for model in shipped if model.is_file()]
     if present:

@@ -153,9 +153,10 @@ def check_computed(faults: Mapping[str, str], driver: str | None, system: str) -
 
 def check_compiler(card: Card) -> Check:
     """Check whether XLA can compile for a card, in another process, which XLA may crash."""
-    from bcclone.system.tensorflow_quietly import compiler_fault, compiler_kind
+    from bcclone.system.tensorflow_quietly import compiler_fault, compiler_result_key
 
-    fault = compiler_fault(compiler_kind(card.name), anew=True)
+    # anew: what a training has remembered may be mended by now
+    fault = compiler_fault(compiler_result_key(card.name), anew=True)
     if fault:
         advice = (
             "training goes on without compiled steps, which is slower; "
@@ -195,7 +196,7 @@ def check_card(card: Card, cudnn: str | None) -> Check:
     """
     capability = card.compute_capability
     found = card.describe()
-    if capability is None:
+    if capability is None:  # nvidia-smi of an old driver does not tell it
         advice = (
             "update the driver; docs/how-to/install.md names the last TensorFlow for cards that no "
             "newer one supports"
@@ -222,6 +223,7 @@ def check_card(card: Card, cudnn: str | None) -> Check:
         f'python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
     )
     found = f"{found}: too old for cuDNN {since} and later"
+    # a cuDNN that is installed is too new, and fails now; without one, a later installation would
     if cudnn:
         return Check("GPU", "failed", found, advice)
     return Check("GPU", "warning", found, advice)

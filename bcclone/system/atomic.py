@@ -74,7 +74,7 @@ def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
 def _remove_leftovers(path: Path, prefix: str) -> None:
     """Remove temporary files and folders that killed processes have left for a path.
 
-    prefix: begin of their names, before the id of the process
+    prefix: begin of their names, which the id of the process follows
     """
     if not path.parent.is_dir():
         return
@@ -83,7 +83,7 @@ def _remove_leftovers(path: Path, prefix: str) -> None:
         match = temporary_name.match(leftover.name)
         if match is None:
             continue
-        import psutil
+        import psutil  # loaded only where something is left over, which is rare
 
         if psutil.pid_exists(int(match[1])):
             continue
@@ -98,8 +98,8 @@ def _remove_leftovers(path: Path, prefix: str) -> None:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder, which replaces `path` when the block ends without an error.
 
-    Temporary folders of killed processes are removed when the
-    same path is written again. An OSError names `path`, or the file in it.
+    Temporary folders of killed processes are removed when the same path is written again. An
+    OSError names `path`, or a file in it.
     """
     path = Path(os.path.realpath(path))
     with _temporary_path(path, "") as temporary:
@@ -118,16 +118,17 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             _remove(old)
 
 
-_FLUSHED_BYTES = 1 << 25  # a flush starts when so many bytes (32 MiB) are not flushed yet
+_FLUSHED_BYTES = 1 << 25  # 32 MiB; a flush starts when this many bytes are not flushed yet
 
 
 class EarlyFlush:
     """Flushes a file to disk while more is written, so that the last flush is short.
 
-    A failing disk reports its error once: wrote(), start() or wait() raises the OSError, and the
-    file is then incomplete.
+    If wrote(), start() or wait() raises OSError, the file is incomplete, even if a later flush
+    succeeds: the system reports a failed flush only once.
 
-    file: unbuffered, or written in parts larger than its buffer
+    file: unbuffered, or written in parts larger than its buffer, because a flush to disk does not
+        reach the bytes in that buffer
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -191,7 +192,9 @@ def sha256_of(path: Path) -> str:
 
 
 def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    # Windows flushes only what is open for writing; a folder can be opened only for reading
+    access = os.O_RDONLY if path.is_dir() else os.O_RDWR
+    handle = os.open(path, access)
     try:
         os.fsync(handle)
     finally:

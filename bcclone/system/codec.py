@@ -102,7 +102,7 @@ def kind_of_content(begin: bytes) -> str:
 
 # ---- whole files
 
-# what reading a file of wrong content can raise; a UserError explains itself already
+# errors that reading a file of wrong content can raise
 _READING_ERRORS = (
     OSError,
     ValueError,
@@ -120,7 +120,7 @@ _READING_ERRORS = (
 def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
     """Turn any error of reading a file into a UserError: "PATH: not WHAT: REASON; REMEDY".
 
-    A UserError within the block stays as it is.
+    A UserError within the block stays as it is, except UnfitFile, which is an OSError, too.
 
         what: what is expected at the path, with its article, such as "the history of a run"; "" to
             write only "PATH: REASON; REMEDY"
@@ -332,7 +332,7 @@ def whole_number(
     Raises ValueError for any other value.
     """
     result = number(name, value, lowest, highest)
-    if result != result // 1:
+    if not result.is_integer():
         raise ValueError(f"{name} is {shown(value)}, expected a whole number")
     try:
         return int(value)  # first the value: as a float it is exact only up to 2^53

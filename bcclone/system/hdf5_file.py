@@ -93,6 +93,7 @@ def _read_part(file: h5py.File, path: str, kind: Any) -> Any:
     dataset = dataset_of(file, path, texts=kind in (str, None))
     if kind is Place:
         return Place(dataset.dtype, dataset.shape, dataset.id.get_offset())
+    # h5py has a text of variable length as an object of Python
     is_text = h5py.check_string_dtype(dataset.dtype) is not None and dataset.dtype.hasobject
     if kind is str and (not is_text or dataset.ndim > 1):
         raise UnfitContent(f"{shown(path)} is not a list of texts")

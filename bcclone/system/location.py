@@ -53,8 +53,8 @@ def parse_location(text: str | Path) -> Location:
         get_filesystem_class(url.protocol)  # raises ImportError if its package is missing
         return url
     except ImportError as error:
-        extra = "pip install 'bcclone[s3]'" if text.startswith("s3") else "install that package"
-        raise UserError(f"{text}: {error}: {extra}") from None
+        remedy = "pip install 'bcclone[s3]'" if text.startswith("s3") else "install that package"
+        raise UserError(f"{text}: {error}: {remedy}") from None
     except ValueError as error:
         raise UserError(f"{text}: {error}; {_EXPECTED}") from None
 
@@ -92,8 +92,9 @@ def reaching(location: Location | str) -> Iterator[None]:
             is_far = names_url(location)
         else:
             is_far = is_url(location)
-        # An error's class shows its cause. One of these packages comes from reading the content,
-        # except an OSError; one of any other package, such as botocore, from the connection.
+        # The package of an error's class shows the cause. An error of one of these packages comes
+        # from reading the content, unless it is an OSError. Any other error, such as one of
+        # botocore, comes from the connection.
         package = type(error).__module__.partition(".")[0]
         is_of_content = package in ("builtins", "bcclone", "h5py", "numpy", "json")
         if not is_far or (is_of_content and not isinstance(error, OSError)):
@@ -106,8 +107,8 @@ def reaching(location: Location | str) -> Iterator[None]:
 def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
     """Return the bytes of ranges of files, read in parallel; raises Unreachable.
 
-    ranges: for each range, its file, the number of its first byte, and that of the byte after its
-        last; all files are at URLs of one protocol
+    ranges: for each range, its file, the number of its first byte, and the number of the byte after
+        its last one; all files are at URLs of one protocol
     """
     blocks: list[bytes] = []
     urls = [str(location) for location, _, _ in ranges]
@@ -179,8 +180,8 @@ def read_urls(
         contents = folder.fs.cat_ranges(paths, starts or whole, ends or whole, on_error="return")
     for url, content in zip(urls, contents, strict=True):
         with reaching(url):
-            is_absent = isinstance(content, (FileNotFoundError, PermissionError))
-            if isinstance(content, Exception) and not is_absent:
+            is_of_file = isinstance(content, (FileNotFoundError, PermissionError))
+            if isinstance(content, Exception) and not is_of_file:
                 raise content
     return list(contents)
 

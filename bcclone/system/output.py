@@ -165,7 +165,9 @@ def check_output(
 def _check_permission(path: Path) -> None:
     """Raise UserError if this user may not write in the nearest folder above that exists."""
     folder = next(above for above in path.absolute().parents if above.exists())
-    if not os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+    # as the effective user, where the system can tell it
+    by_effective_user = os.access in os.supports_effective_ids
+    if not os.access(folder, os.W_OK, effective_ids=by_effective_user):
         raise UserError(f"{path}: no permission to write in {folder}; choose another folder")
 
 
@@ -250,11 +252,14 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     until = time.monotonic() + seconds
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     make_folder(path.parent)
-    # _lock() returns a text while another process has the lock, "" to try again at once
-    while isinstance(handle := _lock(lock), str):
-        if handle and time.monotonic() >= until:
-            raise UserError(f"{path}: {handle} is writing it; {remedy}")
+    owner_or_handle = _lock(lock)
+    while isinstance(owner_or_handle, str):
+        owner = owner_or_handle  # "" if it has just removed the lock
+        if owner and time.monotonic() >= until:
+            raise UserError(f"{path}: {owner} is writing it; {remedy}")
         time.sleep(_SECONDS_BETWEEN_TRIES)
+        owner_or_handle = _lock(lock)
+    handle = owner_or_handle
     has_failed = True
     try:
         yield
@@ -291,7 +296,8 @@ def _lock(lock: Path) -> int | str | None:
             status_of_path = lock.lstat()
         except BlockingIOError:
             os.lseek(handle, 0, os.SEEK_SET)
-            return os.read(handle, 4 * _LONGEST_LINE).decode(errors="replace") or "another process"
+            most_bytes = 4 * _LONGEST_LINE  # a character takes up to 4 bytes
+            return os.read(handle, most_bytes).decode(errors="replace") or "another process"
         except FileNotFoundError:
             return ""
         except OSError:

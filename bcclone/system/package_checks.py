@@ -69,8 +69,8 @@ def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
         if requirement.extras:
             extras = f"[{','.join(sorted(requirement.extras))}]"
         advice = f'python -m pip install "{name}{extras}{requirement.specifier}"'
-        needs = f"{found or 'missing'}, needs {requirement.specifier or 'any'}"
-        checks.append(Check(name, "failed", needs, advice))
+        fault = f"{found or 'missing'}, needs {requirement.specifier or 'any'}"
+        checks.append(Check(name, "failed", fault, advice))
     return checks
 
 

@@ -78,7 +78,7 @@ def read_ahead(
             yield result
             progress.advance(1)
 
-    with prefetch_ordered(read, items, os.cpu_count() or 1, 32) as results:
+    with prefetch_ordered(read, items, threads=os.cpu_count() or 1, ahead=32) as results:
         if not shows_progress:
             yield results
             return

@@ -49,7 +49,7 @@ class ProgressBar:
         self._start = (clock(), 0.0)  # time and count when the bar was made
         # time and count from which the rate is measured: those after the first advance()
         self._begin = self._start
-        self._shown = self._start[0]  # time of the last line; of the begin before the first line
+        self._line_at = self._start[0]  # before the first line, the time of the begin
         self._bar: tqdm[Any] | None = None
         if sys.stderr.isatty():
             self._bar = tqdm(
@@ -74,14 +74,14 @@ class ProgressBar:
         self.done += count
         if self._begin is self._start:  # the first call
             self._begin = (self._clock(), self.done)
-            self._shown = self._begin[0]
+            self._line_at = self._begin[0]
             if self._bar is not None:
                 self._bar.unpause()  # tqdm, too, then measures from here
         if self._bar is not None:
             self._bar.set_postfix_str(printable(figures), refresh=False)
             self._bar.update(round(self.done) - self._bar.n)
-        elif self.done < self.total and self._clock() - self._shown >= _SECONDS_BETWEEN_LINES:
-            self._shown = self._clock()
+        elif self.done < self.total and self._clock() - self._line_at >= _SECONDS_BETWEEN_LINES:
+            self._line_at = self._clock()
             self._print_line(figures)
 
     def _print_line(self, figures: str) -> None:

@@ -195,7 +195,14 @@ Size = Annotated[
     Setting(minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE, unit="SIZE", parse=parse_size),
 ]
 Jobs = Annotated[
-    int, Setting("processes that work in parallel", 1, 256, unit="N", zero="one per core")
+    int,
+    Setting(
+        "processes that work in parallel",
+        minimum=1,
+        maximum=256,
+        unit="N",
+        zero="one per core",
+    ),
 ]
 Scheduler = Annotated[
     str,

@@ -38,13 +38,13 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
     values: dict[str, Any] = {}
     remedy = "name a file with lines such as seed = 1 as --settings"
     for key, stored in read_toml(path, "a settings file", remedy).items():
-        option = key_of(key)
-        if option not in fields_by_key:
-            hint = did_you_mean(option, option_names, quote="'")
+        usual_key = key_of(key)  # a key may be written with _ for -
+        if usual_key not in fields_by_key:
+            hint = did_you_mean(usual_key, option_names, quote="'")
             if not hint:
                 hint = f"the settings are {', '.join(option_names)}"
             raise UserError(f"{path}: no setting is called {key!r}; {hint}")
-        declared_field, declared = fields_by_key[option]
+        declared_field, declared = fields_by_key[usual_key]
         try:
             value = _value_of(stored, declared_field, declared)
             check_value(declared_field, declared, value)

@@ -36,7 +36,7 @@ def runs(numbers: npt.NDArray[np.integer[Any]], gap: int = 1) -> Iterator[tuple[
 
 
 def numbers_in(spans: Iterable[tuple[int, int]]) -> IndexArray:
-    """Return all whole numbers of spans; a span is its first and its last number, as of runs()."""
+    """Return all whole numbers of spans; a span is its first and last number, as in runs()."""
     numbers = [np.arange(first, last + 1) for first, last in spans]
     return np.concatenate([np.zeros(0, np.int64), *numbers])  # without spans, an empty array
 
@@ -157,21 +157,21 @@ def top_of(curve: FloatArray) -> float:
 
 
 def mean_around(
-    times: FloatArray, values: FloatArray, within: float, weights: FloatArray, part: IndexArray
+    times: FloatArray, values: FloatArray, window: float, weights: FloatArray, part: IndexArray
 ) -> FloatArray:
     """Return for each time the weighted mean of the values in a window around it, (values,).
 
     times: (values,), rising
     values, weights: (values,) each
-    within: width of the window, in the unit of the times
+    window: width of the window, in the unit of the times
     part: (values,), rising: number of the part that each value belongs to; a window ends where its
         part ends
     """
     # first and last + 1: indices of the values in each window
     begins = np.searchsorted(part, part)
     ends = np.searchsorted(part, part, side="right")
-    first = np.maximum(np.searchsorted(times, times - within / 2), begins)
-    last = np.minimum(np.searchsorted(times, times + within / 2, side="right"), ends)
+    first = np.maximum(np.searchsorted(times, times - window / 2), begins)
+    last = np.minimum(np.searchsorted(times, times + window / 2, side="right"), ends)
 
     # a sum over a window is a difference of two cumulative sums
     sums = np.concatenate([[0.0], np.cumsum(values * weights)])

@@ -147,7 +147,7 @@ class TaskPool:
                 # submit enough tasks that no worker becomes idle, but few, to save memory
                 most = _TASKS_PER_WORKER * max(self.workers, 1)
                 for index, task in islice(waiting, max(most - len(pending), 0)):
-                    pending[self.submit(function, task, ())] = _Submitted(index, task)
+                    pending[self.submit(function, task, faulty=())] = _Submitted(index, task)
                 if not pending:
                     return
                 done, _ = wait(pending, _SECONDS_BETWEEN_REPORTS, FIRST_COMPLETED)

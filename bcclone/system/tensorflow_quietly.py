@@ -96,7 +96,7 @@ def _choose_threads_and_devices(threads: int, use_gpus: bool) -> None:
         with suppress(RuntimeError):
             config.threading.set_intra_op_parallelism_threads(threads)
     if not use_gpus:
-        with suppress(RuntimeError):  # it cannot change its devices then either
+        with suppress(RuntimeError):  # after that, it cannot change its devices either
             config.set_visible_devices([], "GPU")
 
 
@@ -166,7 +166,7 @@ def gpu_compiler_fault() -> str:
     gpus = used_gpus()
     if not gpus:
         return ""
-    return compiler_fault(compiler_kind(gpus[0].name))
+    return compiler_fault(compiler_result_key(gpus[0].name))
 
 
 def compiles_for_gpu() -> bool:
@@ -174,7 +174,7 @@ def compiles_for_gpu() -> bool:
     return bool(used_gpus()) and not gpu_compiler_fault()
 
 
-def compiler_kind(card: str) -> str:
+def compiler_result_key(card: str) -> str:
     """Return the key under which the result of compiler_fault() is remembered.
 
     card: name of the card
@@ -183,11 +183,11 @@ def compiler_kind(card: str) -> str:
 
 
 def compiler_fault(
-    kind: str, folder: Path | None = None, code: str = _COMPILE, anew: bool = False
+    key: str, folder: Path | None = None, code: str = _COMPILE, anew: bool = False
 ) -> str:
     """Return why XLA cannot compile a small function, "" if it can; tried in another process.
 
-    kind: key under which the result is remembered, as compiler_kind() returns it
+    key: the result is remembered under this key, which compiler_result_key() returns
     folder: folder of the remembered results; None for bcclone's folder in the user's cache
     code: Python program that the process runs
     anew: try even if a result is remembered
@@ -198,8 +198,8 @@ def compiler_fault(
     results: dict[str, str] = {}
     with suppress(OSError, ValueError):
         results = from_text(dict[str, str], path.read_bytes())
-    if kind in results and not anew:
-        return results[kind]
+    if key in results and not anew:
+        return results[key]
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", code],
@@ -218,7 +218,7 @@ def compiler_fault(
     if done.returncode in (0, -signal.SIGABRT, -signal.SIGSEGV):
         with suppress(OSError):
             make_folder(folder)
-            write_text(path, json_text(results | {kind: fault}))
+            write_text(path, json_text(results | {key: fault}))
     return fault
 
 

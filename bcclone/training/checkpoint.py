@@ -62,12 +62,13 @@ def load_checkpoint(folder: Path, trainer: Trainer, notify: Notify) -> tuple[Tra
 
 def checkpoint_paths(folder: Path) -> list[Path]:
     """Return the paths of the checkpoints in a folder, newest first."""
+    # the digit at the end leaves out what a user has copied, such as checkpoint-000000400-good.h5
     return sorted(folder.glob("checkpoint-*[0-9].h5"), reverse=True)
 
 
 def checkpoint_content(trainer: Trainer, state: TrainingState, model: bytes) -> bytes:
     """Return the bytes of a checkpoint file, which load_content() reads."""
-    # made in memory first, since HDF5 crashes if the disk is full when it closes a file
+    # the file is made in memory first, since HDF5 crashes if the disk is full when it closes a file
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         for number, variable in enumerate(trainer.variables):
@@ -75,7 +76,7 @@ def checkpoint_content(trainer: Trainer, state: TrainingState, model: bytes) -> 
             file.create_dataset(f"variables/{number:04d}", data=values)
         file.create_dataset("model", data=np.frombuffer(model, np.uint8))
         file.create_dataset("totals", data=trainer.totals.read())
-        file.create_dataset("progress", data=json_text(state))
+        file.create_dataset("progress", data=json_text(state))  # the training state
     return content.getvalue()
 
 
@@ -90,7 +91,8 @@ def load_content(source: Source, trainer: Trainer) -> tuple[TrainingState, bytes
     parts = read_hdf5(
         source, {"progress": str, "variables": list, "totals": np.float64, "model": np.uint8}
     )
-    state = from_text(TrainingState, parts["progress"][0])
+    [state_text] = parts["progress"]  # a list of one text
+    state = from_text(TrainingState, state_text)
     variables = trainer.variables
     values = parts["variables"]
     totals = parts["totals"]

@@ -59,9 +59,9 @@ def test_prepared_images_are_warped_like_frames(name):
     pixels = preprocessing.frame_to_prepared
     expected = preprocessing.apply(warp.apply(smooth_frame(), *FRAME_SIZE))
     full_size = preprocessing.convert_colors(
-        warp.through(pixels, np.eye(3)).apply(smooth_frame(), *size)
+        warp.between_images(pixels, np.eye(3)).apply(smooth_frame(), *size)
     )
-    stored = warp.through(pixels, pixels).apply(preprocessing.apply(smooth_frame()), *size)
+    stored = warp.between_images(pixels, pixels).apply(preprocessing.apply(smooth_frame()), *size)
     for made in (full_size, stored):
         inside = np.abs(made.astype(int) - expected)[
             :, 20:-20
@@ -73,7 +73,7 @@ def test_prepared_images_are_warped_like_frames(name):
 def test_mirror_images_are_warped_like_frames():
     warp = warp_to(CameraMove(0.3, math.radians(-4)))
     flip = flip_pixels(FRAME_WIDTH)
-    mirrored = warp.through(flip, flip).apply(smooth_frame()[:, ::-1], *FRAME_SIZE)
+    mirrored = warp.between_images(flip, flip).apply(smooth_frame()[:, ::-1], *FRAME_SIZE)
     assert (
         np.abs(mirrored[:, ::-1].astype(int) - warp.apply(smooth_frame(), *FRAME_SIZE)).max() <= 2
     )

@@ -517,6 +517,12 @@ def test_a_table_that_is_named_is_read_as_in_its_folder(tmp_path, column):
             {"image_column": "name"},
             "no column 'name'; name it with --image-column",
         ),
+        (
+            "image,steering",
+            "0.1",
+            {"steering_column": "0000000011"},
+            "no column '0000000011'; name it with --steering-column",
+        ),
     ],
 )
 def test_what_is_ambiguous_or_wrong_is_refused_with_the_remedy(

@@ -47,6 +47,13 @@ def _on_cpu(images: Image, extent: Extent, taps: Float32Array) -> None:
 
 @compiled(error_model="numpy", cache=True)
 def _blur_images(images: Any, top: Any, taps: Any, blurred: Any, padded: Any) -> None:
+    """Blur the images that are not sharp.
+
+    images: uint8 (samples, frames, height, width, 3); the rows from `top` on that `blurred` has
+        room for are changed in place.
+    taps: float32 (samples, 3), as _taps() returns them.
+    blurred, padded: as _blur() takes them.
+    """
     below = top + blurred.shape[0]
     for sample in range(images.shape[0]):
         is_sharp = taps[sample, 1] <= 0
@@ -75,7 +82,9 @@ def _blur_rows(view: Any, taps: Any, blurred: Any, padded: Any) -> None:
     center = taps[0]
     close = taps[1]
     wide = taps[2]
-    # the same channel of the pixels from two to the left to two to the right
+    # five views of one padded row, each a pixel (3 bytes) further on: the loop that fills `third`
+    # fills them all. At the same index they hold the same channel of five neighbours: of two pixels
+    # to the left, the pixel itself (in `third`), and two to the right.
     first = padded
     second = padded[3:]
     third = padded[6:]
@@ -92,7 +101,7 @@ def _blur_rows(view: Any, taps: Any, blurred: Any, padded: Any) -> None:
         for index in range(3 * width):
             near = _INT(second[index]) + _INT(fourth[index])
             far = _INT(first[index]) + _INT(fifth[index])
-            pixel = _FLOAT(_INT(third[index]))
+            pixel = _FLOAT(_INT(third[index]))  # by way of an int, like the sums above
             result[index] = center * pixel + close * _FLOAT(near) + wide * _FLOAT(far)
 
 

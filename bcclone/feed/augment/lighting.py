@@ -68,8 +68,9 @@ def light_of(numbers: Numbers, strength: float, to_rgb: Float32Array, xp: Any = 
     gamma = xp.exp(0.25 * strength * numbers["gamma"])[:, 0]
 
     # three images of ten have other saturation, from grey to one and a half; two of ten have fog
-    is_desaturated = numbers["desaturate"] < 0.3 * strength
-    saturation = xp.where(is_desaturated, 1.5 * numbers["saturation"], 1.0)[:, :, None]
+    has_other_saturation = numbers["desaturate"] < 0.3 * strength
+    saturation = xp.where(has_other_saturation, 1.5 * numbers["saturation"], 1.0)
+    saturation = saturation[:, :, None]
     has_fog = numbers["fog"] < 0.2 * strength
     fog = xp.where(has_fog, 0.6 * numbers["fog_density"], 0.0)
     fog_level = 120.0 + 110.0 * numbers["fog_level"]

@@ -21,7 +21,7 @@ _COSINES = (np.cos((2 * _STEPS + 1) * _STEPS[:, np.newaxis] * np.pi / 16) / 2).a
 _COSINES[0] *= np.float32(np.sqrt(0.5))
 
 # from RGB to luma and the two chromas, which are 0 for gray (JFIF 1.02)
-_TO_LUMA = np.array(
+_TO_LUMA_AND_CHROMA = np.array(
     [
         [0.299, 0.587, 0.114],
         [-0.168736, -0.331264, 0.5],
@@ -71,7 +71,7 @@ def _on_device(images: Any, quality: Any, xp: Any) -> Any:
     padded = xp.concatenate([images, *[images[:, -1:]] * rows_below], axis=1)
     padded = xp.concatenate([padded, *[padded[:, :, -1:]] * columns_right], axis=2)
 
-    split = xp.matmul(xp.round(padded), _TO_LUMA.T)
+    split = xp.matmul(xp.round(padded), _TO_LUMA_AND_CHROMA.T)
     # JPEG codes luma as its difference from 128, the middle of the levels
     luma = _rounded(split[..., :1] - 128.0, luma_table, scale, xp) + 128.0
     half_rows = (rows + rows_below) // 2

@@ -118,7 +118,7 @@ def _draw_view(
     if moved:
         spread_channels(image, scratch.spread)
     if not is_shaded:
-        scratch.shade[0] = 0
+        scratch.shade[0] = 0  # this row without shade serves all rows of the view
     for row in range(view.shape[0]):
         if moved:
             pixels = parameters.sky[sample] if row < horizon else parameters.ground[sample]
@@ -157,7 +157,7 @@ class CpuAugmenter:
         self._preprocessing = preprocessing
         self._extent = Extent.of(preprocessing, whole_images)
         self._cameras = Cameras(preprocessing, self._extent.top)
-        self._thread = threading.local()
+        self._of_thread = threading.local()  # each thread has a scratch of its own
         self._compile()
 
     def _compile(self) -> None:
@@ -231,10 +231,10 @@ class CpuAugmenter:
 
     def _scratch(self) -> Scratch:
         """Return the working arrays of this thread."""
-        if not hasattr(self._thread, "scratch"):
+        if not hasattr(self._of_thread, "scratch"):
             extent = self._extent
-            self._thread.scratch = Scratch.of(extent.height, extent.width, extent.rows)
-        scratch: Scratch = self._thread.scratch
+            self._of_thread.scratch = Scratch.of(extent.height, extent.width, extent.rows)
+        scratch: Scratch = self._of_thread.scratch
         return scratch
 
     def _parameters(self, numbers: Numbers, move: CameraMove, flipped: Any) -> Parameters:
@@ -251,6 +251,7 @@ class CpuAugmenter:
             sky=warp.sky,
             ground=warp.ground,
             horizon=warp.horizon_row(extent.width, extent.rows),
+            # a mirror image is always warped: into the view of the real camera, see Cameras.warps()
             moved=flipped | settings.moves_camera,
             matrix=np.concatenate([light.colors, light.offset[:, :, np.newaxis]], axis=2),
             levels=levels_of(light),

@@ -42,6 +42,7 @@ def _width_of(kinds: Iterable[Mapping[str, int]]) -> int:
 # drawn in one table with viewpoint, light and shadows, so that earlier trainings can be repeated
 _DRAWN_TOGETHER = ("blur", "patches", "noise")
 _TOGETHER = [kind for kind in LENS if kind.setting in _DRAWN_TOGETHER]
+# kinds that came later; none so far
 _ALONE = tuple(kind for kind in LENS if kind.setting not in _DRAWN_TOGETHER)
 
 _NORMAL_KINDS = [viewpoint.NORMALS, lighting.NORMALS]

@@ -75,7 +75,7 @@ class Cameras:
         flipped: bool (samples,), whether the image is a mirror image.
         """
         images = xp.where(flipped[:, None, None], self._mirrored_images, self._plain_images)
-        return warp_to(move, flipped, xp).through(self._views, images)
+        return warp_to(move, flipped, xp).between_images(self._views, images)
 
 
 @compiled(error_model="numpy")
@@ -115,7 +115,7 @@ def _find_neighbours(height: Any, pixels: Any, row: Any, scratch: Any) -> None:
     indices = scratch.indices
     weights = scratch.weights
     width = indices.shape[0]
-    # so that the pixels to the right and below are still in the image
+    # the last position in 256ths whose pixels to the right and below are still in the image
     last_column = _FLOAT(width - 1.004)
     last_row = _FLOAT(height - 1.004)
     # the part of the homography that is the same for the whole row

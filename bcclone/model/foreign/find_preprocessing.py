@@ -1,4 +1,4 @@
-"""Find how the frames of another program's model were prepared, with a recording.
+"""Find out, with a recording, how another program prepared the frames for its model.
 
 In: the model, and a recording. Out: `Candidate`s. The usual preparations that fit the model's input
 are tried. With the right one, the model's answers probably agree best with the recorded steering.
@@ -50,8 +50,8 @@ class _Search:
     """How many preprocessings are tried, and on how many rows of the recording."""
 
     few_rows: int = 80  # all preprocessings are tried on this many rows or up to twice as many
-    # the best ones are tried again on this many rows; for a network of windows, on fewer windows,
-    # which have about as many frames
+    # the best ones are tried again on this many rows; a network that takes windows of several
+    # frames is tried on fewer windows, with about as many frames in all
     most_rows: int = 400
     finalists: int = 60  # how many preprocessings are tried again
     shown: int = 8  # how many candidates are returned
@@ -87,18 +87,21 @@ def find_preprocessing(
     scales = ["0..1", "-1..1", "-0.5..0.5", EACH_IMAGE, RAW]
     if scaling_layer(network):
         scales = [""]
-    choices: list[Preprocessing] = []
-    if not how:
-        for unscaled, scale in itertools.product(_usual_choices(shape[-3:]), scales):
-            choices.append(replace(unscaled, scale=scale))
-    if not choices:  # the given one; where no usual one fits, declared() raises the UserError
-        choices.append(model.declared(how).preprocessing)
+    if how:
+        choices = [model.declared(how).preprocessing]
+    else:
+        usual = _usual_choices(shape[-3:])
+        choices = [
+            replace(unscaled, scale=scale) for unscaled, scale in itertools.product(usual, scales)
+        ]
+    if not choices:  # declared() raises the UserError; only for a pilot of donkeycar, it knows one
+        choices = [model.declared(how).preprocessing]
 
     # the scale becomes the network's first layer, so each scale makes a network of its own
     calls: dict[str, Callable[[Image], Float32Array]] = {}
     for choice in choices:
         if choice.scale not in calls:
-            calls[choice.scale] = compile_call(with_scale(network, choice.scale), None)
+            calls[choice.scale] = compile_call(with_scale(network, choice.scale), batch=None)
 
     # all on a few rows, then the best of them on all rows
     notify(f"trying {number_of(len(choices), 'way')} to prepare the frames of {recording}")
@@ -149,8 +152,8 @@ class _Trial:
 def _read_trial(recording: Path, shape: tuple[int, ...]) -> _Trial:
     """Return windows that end at rows spread over a recording, with the steering of these rows.
 
-    shape: rows, columns and channels of the network's input; for a network of windows, the number
-        of frames before these
+    shape: rows, columns and channels of the network's input; in front of them, if it takes windows
+        of frames, the number of frames
     """
     length = shape[0] if len(shape) == 4 else 1
     log = find_log(str(recording))

@@ -84,10 +84,10 @@ def rebuild_model(
         )
 
     # the network with its weights; a pilot of donkeycar may answer more numbers than the steering
-    output_count = _OUTPUTS_OF_PILOTS.get(leaves[-1].name, 1)
-    pilot = pilot_of(nest.nodes[0].name, output_count)
+    outputs_if_pilot = _OUTPUTS_OF_PILOTS.get(leaves[-1].name, 1)
+    pilot = pilot_of(nest.nodes[0].name, outputs_if_pilot)
     if pilot:
-        most_outputs = max(most_outputs, output_count)
+        most_outputs = max(most_outputs, outputs_if_pilot)
     model = builder.finish(nest.name, most_outputs)
     assign_weights(nest, builder.rebuilt, stored, mirrored, channels_first)
     if pilot and model.output_shape[-1] > 1:
@@ -173,13 +173,14 @@ def _steering_alone(model: keras.Model) -> keras.Model:
     """
     last = model.layers[-1]
     steering = keras.layers.Dense(1, use_bias=False, name="steering")
+    # the input stands in front, because the layers of a Sequential do not contain it
     pilot = keras.Sequential([model.inputs[0], *model.layers, steering], name=model.name)
     if last.units > 2:
         # the steering of the most probable bin: a softmax of numbers times a large factor gives 1
         # for the largest number and 0 for the others, as argmax would; the added layer then weighs
         # each bin by its steering
-        sharpened = 1 << 20
-        last.set_weights([array * sharpened for array in last.get_weights()])
+        factor = 1 << 20
+        last.set_weights([array * factor for array in last.get_weights()])
         steering.set_weights([np.linspace(-1.0, 1.0, last.units)[:, np.newaxis]])
     else:
         first_column = np.array([[1.0], [0.0]])
