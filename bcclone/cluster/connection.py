@@ -49,7 +49,7 @@ def connected(
     others = ", ".join(cluster.describe(index) for index in _others(cluster))
     notify(
         f"{this_one}, this one, waits up to {_MEETING_SECONDS:g} s for {others}, "
-        "and ends without them; worker 0 writes the model"
+        "and ends if they do not come; worker 0 writes the model"
     )
     await_others(cluster)
     # the strategy must be made while TensorFlow is loaded, before it computes anything

@@ -232,8 +232,8 @@ def clear_winner(candidates: Sequence[Candidate]) -> str:
     best, *others = candidates
     if not best.agrees_well or not all(_is_clearly_better(best, other) for other in others):
         raise UserError(
-            "none is clearly the best; give one of these, as the author's program or bcclone "
-            f"evaluate says:\n{candidates_table(candidates)}"
+            "none is clearly the best; choose one of these: look into the author's program, or try "
+            f"each with bcclone evaluate:\n{candidates_table(candidates)}"
         )
     return best.preprocess
 
