@@ -192,7 +192,7 @@ def plot_frames(frames: Sequence[tuple[str, Image]], path: Path) -> None:
     shown = [ShownImage(image, fill(title, _TITLE_LETTERS)) for title, image in frames]
     title_lines = max(len(wrap(title, _TITLE_LETTERS)) for title, _ in frames)
     rows = [shown[start : start + _FRAMES_ACROSS] for start in range(0, len(shown), _FRAMES_ACROSS)]
-    save_images(path, rows, (3.3, 1.75 + 0.15 * title_lines))
+    save_images(path, rows, inches=(3.3, 1.75 + 0.15 * title_lines))
 
 
 _LINE_LENGTH = 1200  # frames in a line of curves; more if _MAX_LINES do not suffice
