@@ -115,7 +115,7 @@ def predict(settings: PredictSettings) -> Predicted:
         unreadable=tuple(unreadable),
         sizes=dict(sizes),
         framing=inputs.framing,
-        untouched_size=inputs.untouched_size,
+        input_size=inputs.untouched_size,
         clipped=beyond,
         advice=policy.advice(beyond, len(steering)),
     )
@@ -273,7 +273,7 @@ def _how_framed(predicted: Predicted, rows: tuple[int, int] | None, size: str) -
         if size == frame_size and not framing.has_shape_of_frames:
             return ""
         return f"as pictures of {framing.describe()}"
-    if size == predicted.untouched_size and size != frame_size:
+    if size == predicted.input_size and size != frame_size:
         return "as they are, the size of the network's input"
     if rows:
         return f"rows {rows[0]} to {rows[1]}, stretched to {frame_size}"
