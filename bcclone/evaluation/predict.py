@@ -62,9 +62,7 @@ class Predicted:
     sizes: dict[str, int]  # "WIDTHxHEIGHT" of the pictures -> their number
     # what made the pictures into frames; None if they were stretched, or framed at their import
     framing: Framing | None
-    untouched_size: (
-        str  # "WIDTHxHEIGHT" of pictures that the network takes as they are, "" for none
-    )
+    input_size: str  # "WIDTHxHEIGHT" of pictures that the network takes as they are, "" for none
     clipped: int  # answers beyond -1 to 1; the table has -1 or 1 instead
     advice: str  # what may be wrong if most answers were clipped, else ""
 
