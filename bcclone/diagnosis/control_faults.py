@@ -36,6 +36,8 @@ def constant_throttle(rows: RecordedRows, has_simulator_lens: bool) -> Iterator[
     """Yield a fault if the simulator's car changes its speed at a constant throttle below full.
 
     Other recordings are not judged, since tables of other programs may lack the throttle.
+
+    has_simulator_lens: whether it is the simulator's car, which its three cameras tell
     """
     change_mph = 1.0  # a smaller change of the speed does not count
     same = constant(rows.throttle)
@@ -56,12 +58,12 @@ def constant_throttle(rows: RecordedRows, has_simulator_lens: bool) -> Iterator[
 
 def few_steps(rows: RecordedRows) -> Iterator[Finding]:
     """Yield a fault if the steering has few different values, unless the driving is gentle."""
-    fewest_levels = 5
-    fewest_steered = 20  # rows
+    most_levels = 5
+    fewest_steered = 21  # rows
     levels = np.unique(np.round(rows.steering, 4))
-    if len(levels) > fewest_levels or _is_gentle(levels):
+    if len(levels) > most_levels or _is_gentle(levels):
         return
-    if (np.abs(rows.steering) > _LEAST_STEERING).sum() <= fewest_steered:
+    if (np.abs(rows.steering) > _LEAST_STEERING).sum() < fewest_steered:
         return
     yield Finding(
         "few-steps",
@@ -83,7 +85,7 @@ def _is_gentle(levels: FloatArray) -> bool:
     """
     device_step = 0.05  # all values are multiples of this
     most_steps = 2.5  # neighbouring values are at most this many device steps apart
-    if len(levels) <= 3:
+    if len(levels) <= 3:  # such as left, straight and right: too few to tell a gentle driver
         return False
     steps = np.diff(levels) / device_step
     are_whole = (np.abs(steps - steps.round()) < 0.01).all()
@@ -94,10 +96,11 @@ def clipped(rows: RecordedRows, turns: Turns, agreement: Agreement | None) -> It
     """Yield a fault if the steering ends at a limit although the car's bends are sharper.
 
     Many rows also have the largest value if a driver holds a stick at its end, or if the stick or
-    the keys have few steps. Then the bends must be clearly sharper than the largest value means.
+    the keys have few steps. With few steps, the bends must be clearly sharper than the largest
+    value means.
     """
     coarse_levels = 20  # a stick or keys have fewer values, a mouse has more
-    fewest_turning = 20  # rows in which the car turns
+    fewest_turning = 21  # rows in which the car turns
     most_at_largest = 0.04  # share of the turning rows
 
     # how many of the turning rows have the largest value
@@ -109,17 +112,17 @@ def clipped(rows: RecordedRows, turns: Turns, agreement: Agreement | None) -> It
     largest = float(levels[-1])
     at_largest = turning & (size > 0.995 * largest)
     share = at_largest.sum() / turning.sum()
-    if turning.sum() <= fewest_turning or share <= most_at_largest:
+    if turning.sum() < fewest_turning or share <= most_at_largest:
         return
 
     # it is a limit if the bends are sharper than the largest steering means
-    sharper = _sharper_than_steered(rows, turns, agreement, largest)
+    ratio = _measured_to_expected(rows, turns, agreement, largest)
     is_coarse = len(levels) < coarse_levels
     is_frequent = share > 0.1 and at_largest.sum() > 1.5 * counts[-2]
-    if _ends_at_limit(sharper, is_coarse, is_frequent):
+    if _ends_at_limit(ratio, is_coarse, is_frequent):
         text = f"{share:.0%} of the turning rows have the largest steering, {largest:.3f}"
-        if sharper:
-            text += f", and turn {sharper - 1:.0%} more than it tells"
+        if ratio is not None:
+            text += f", and turn {ratio - 1:.0%} more than it tells"
         yield Finding(
             "clipped",
             text,
@@ -130,20 +133,21 @@ def clipped(rows: RecordedRows, turns: Turns, agreement: Agreement | None) -> It
         )
 
 
-def _ends_at_limit(sharper: float | None, is_coarse: bool, is_frequent: bool) -> bool:
+def _ends_at_limit(ratio: float | None, is_coarse: bool, is_frequent: bool) -> bool:
     """Return whether the largest steering is a limit.
 
-    sharper: see _sharper_than_steered()
+    ratio: as _measured_to_expected() returns it
     is_coarse: whether the steering has few different values
     is_frequent: whether clearly more rows have the largest value than the next smaller one
     """
-    if sharper is None:
+    if ratio is None:
+        # a mouse, whose steering has many values, hardly repeats its largest one without a limit
         return is_frequent or not is_coarse
-    least_sharper = 1.2 if is_coarse else 1.02  # 1 if the stick is just held at its end
-    return sharper > least_sharper
+    least_ratio = 1.2 if is_coarse else 1.02  # a stick that is just held at its end has about 1
+    return ratio > least_ratio
 
 
-def _sharper_than_steered(
+def _measured_to_expected(
     rows: RecordedRows, turns: Turns, agreement: Agreement | None, largest: float
 ) -> float | None:
     """Return the ratio of measured to expected curvature at the largest steering.

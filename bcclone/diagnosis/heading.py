@@ -14,7 +14,9 @@ from bcclone.diagnosis.motion import is_clear_move
 from bcclone.system.arrays import FloatArray, IndexArray
 
 PARTS = 6  # parts of the recording, one after the other, whose headings are compared
-BACKWARDS = 0.25  # if a smaller share of the frames grows, the car surely drives backwards
+# if in a smaller share of the frames the picture grows towards the next one, the car surely drives
+# backwards
+BACKWARDS = 0.25
 _FEWEST_MOVES = 100  # fewer movements do not give a heading
 _ROUNDS = 8  # rounds of a fit; in each, the focus is fitted, and then the small turns of the frames
 
@@ -49,7 +51,7 @@ def is_upside_down(heading: Heading | None) -> bool:
 
 
 def drives_backwards(growing_share: float | None) -> bool:
-    """Return whether the pictures surely shrink from row to row.
+    """Return whether the pictures surely shrink from frame to frame.
 
     growing_share: as share_that_grows() returns it
     """
@@ -57,7 +59,7 @@ def drives_backwards(growing_share: float | None) -> bool:
 
 
 def share_that_grows(followed: FollowedFrames) -> float | None:
-    """Return the share of the frames that grow towards the next one.
+    """Return the share of the frames whose picture grows towards the next one.
 
     Pictures grow when the car drives forwards. Returns None if points can be followed in too few
     frames.
@@ -88,12 +90,12 @@ def measure_heading(followed: FollowedFrames) -> Heading | None:
     whole = focus_of_expansion(followed)
     if whole is None:
         return None
-    frames = np.array_split(np.arange(len(followed)), PARTS)
-    parts = [
+    parts = np.array_split(np.arange(len(followed)), PARTS)
+    headings = [
         focus_of_expansion([followed[frame] for frame in part.tolist()], rounds_of_parts)
-        for part in frames
+        for part in parts
     ]
-    known = np.array([(part.column, part.row) for part in parts if part])
+    known = np.array([(heading.column, heading.row) for heading in headings if heading])
     if len(known) < fewest_parts:  # the errors are unknown
         return whole._replace(column_error=float(FRAME_WIDTH), row_error=float(FRAME_HEIGHT))
     # 1.48 times the median deviation is the standard deviation of a normal distribution
@@ -172,6 +174,8 @@ def _common_movements(
     points: FloatArray, moved: FloatArray, frames: IndexArray, focus: FloatArray
 ) -> FloatArray:
     """Return the movement that all points of each frame have in common, (frames, 2).
+
+    The frames go up to the last one that has points.
 
     It comes of a small turn of the camera, and is added to each point's movement away from the
     focus.

@@ -135,7 +135,7 @@ class ConnectionArbiter:
                     self._pending[self.driving_sid] = self._clock() + _PENDING_SECONDS
                 self._order.append(sid)
                 self._begin_driving()
-            # all connections but the last in the order wait
+            # all connections but the last in the order wait; before the first valid telemetry, all
             if self.driving_sid is None:
                 return Reply(fault=fault)
             if sid != self.driving_sid:

@@ -125,7 +125,7 @@ class SocketIOConnection:
         if self._eio3 or self._clock() - self._pinged < PING_SECONDS:
             return None
         self._pinged = self._clock()
-        return "2"
+        return "2"  # the packet of Engine.IO that is a ping
 
     def receive(self, text: str) -> Reaction:
         """Return the reaction to a packet; raises RefusedPacket, which ends the connection."""
@@ -140,13 +140,13 @@ class SocketIOConnection:
                 'a text that is no packet of Socket.IO, expected one such as 42["telemetry",{...}]'
             )
         if kind == "2":  # fact 9: the client pings, and gets a pong (3)
-            return Reaction((f"3{text[1:]}",))
+            return Reaction(send=(f"3{text[1:]}",))
         if kind == "4":
             return self._receive_message(text)
         return Reaction(close=kind == "1")  # the other kinds, such as 3 (a pong), need no reaction
 
     def _receive_event(self, text: str) -> Reaction:
-        """Return the reaction to an event, joining first where the Unity simulator did not ask."""
+        """Return the reaction to an event; the Unity simulator joins by its first event."""
         joining: tuple[str, ...] = ()
         if not self._joined and not text.startswith("42/"):
             self.dialect = "Unity simulator"

@@ -110,7 +110,7 @@ class RunTables:
         self._names = names
         self._framing = framing
         self._has_frames = last > _NO_FRAME
-        self._is_framed = self._check_framing()
+        self._is_framed = self._has_framing()  # whether framing.json is there
         self._writer = RecordingWriter(folder, images="", prefix="")
 
     def close(self) -> None:
@@ -121,13 +121,14 @@ class RunTables:
         decision = row.decision
         telemetry = decision.telemetry
         control = decision.control
-        # the log has what was sent to the car, then what the car reported
+        # in the log's order: the control that was sent, the speed that the car reported, and then
+        # in fewer digits the steering and the throttle that it reported
         throttle = max(control.throttle, 0.0)
         brake = abs(min(control.throttle, 0.0))
-        sent = [control.steering, throttle, brake, telemetry.speed_mph]
-        received = [telemetry.steering_degrees, telemetry.throttle]
-        numbers = [f"{number:.6f}" for number in sent]
-        numbers += [f"{number:.4f}" for number in received]
+        fine = [control.steering, throttle, brake, telemetry.speed_mph]
+        coarse = [telemetry.steering_degrees, telemetry.throttle]
+        numbers = [f"{number:.6f}" for number in fine]
+        numbers += [f"{number:.4f}" for number in coarse]
         # the other tables have the same name of the frame
         name = self._names.name(row.taken)
         tables = {DRIVERS: decision.by.row(name)}
@@ -137,7 +138,8 @@ class RunTables:
         try:
             self._writer.write({name: frame}, numbers, tables)
         except OSError:
-            # a folder without a row must be free for the same command again
+            # no row was written: leave the folder as is_free() wants it, so that the same command
+            # can be given again; this object is not used after an error
             if not (self._has_frames or self._writer.rows):
                 (self.folder / FRAMING_NAME).unlink(missing_ok=True)
             raise
@@ -149,8 +151,8 @@ class RunTables:
         try:
             picture = decode_image(jpeg)
             frame = self._framing.apply(picture)
-        # the model can take a recorded picture; it may have skipped one whose decision repeats the
-        # steering for an earlier picture
+        # the model has looked at most pictures, and they are good; but while a decision is
+        # repeated, a picture is recorded that no model has looked at
         except BadImage as error:
             raise UserError(f"the pictures have changed: {error}") from None
         if np.array_equal(frame, picture):  # it is a frame already
@@ -170,8 +172,8 @@ class RunTables:
         atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
         self._is_framed = True
 
-    def _check_framing(self) -> bool:
-        """Return whether the folder has framing.json; raises UserError for another model's."""
+    def _has_framing(self) -> bool:
+        """Return whether the folder has framing.json; raises UserError if another model framed."""
         recorded = framing_of(self.folder / LOG_NAME)
         if recorded is not None and recorded != self._framing:
             raise UserError(
@@ -194,7 +196,7 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
                 f"{free_folder(folder)}, or add to it with --append"
             )
         refuse_links(folder)
-        if _is_of_the_simulator(folder / LOG_NAME):
+        if _is_no_run(folder / LOG_NAME):
             raise UserError(
                 f"{folder} is a recording, but not a run of drive.py; record into another folder"
             )
@@ -207,6 +209,7 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
         return _NO_FRAME
     newest = frames[-1].removesuffix(".jpg")
     try:
+        # %f takes up to six digits: with three zeros, a name with more than three digits is refused
         return datetime.datetime.strptime(f"{newest}000", "%Y_%m_%d_%H_%M_%S_%f")
     except ValueError:
         raise UserError(
@@ -221,8 +224,11 @@ def _names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def _is_of_the_simulator(log: Path) -> bool:
-    """Return whether a log begins with a row that no run has; raises OSError."""
+def _is_no_run(log: Path) -> bool:
+    """Return whether a log begins with a row that no run has; raises OSError.
+
+    The simulator's logs are no runs, nor are those of other programs.
+    """
     if not log.exists():
         return False
     with open_file(log, "table") as file:

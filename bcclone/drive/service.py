@@ -1,7 +1,7 @@
 """Serve the cars of a drive over websockets, and its pages.
 
 A car's telemetry goes in; replies come out, and each is recorded and counted once. Silent cars are
-woken. The pages get the drive's state and newest frame, at most ten times a second, and set its
+woken. The pages get the drive's state and newest frame, about ten times a second, and set its
 controls.
 """
 
@@ -46,7 +46,9 @@ from bcclone.web.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
-_PAGE_SECONDS = 0.09  # shortest time between two frames for the pages
+# shortest time between two frames for the pages; a little less than the 0.1 s between two looks for
+# a new frame (page/routes.py), so that each look finds one
+_PAGE_SECONDS = 0.09
 _LAST_ANSWER_SECONDS = 1.0  # longest wait at the end of a drive for a client that does not read
 
 
@@ -125,6 +127,7 @@ class DriveService:
         for car in list(self._cars.values()):
             if ping := car.protocol.ping():
                 self._send_unasked(car.sid, ping)
+        # a `manual` that no telemetry asked for: every car answers it with its next telemetry
         manual = event_text(MANUAL.event, MANUAL.data)
         silent = self.arbiter.wake()
         if silent is not None:
@@ -132,6 +135,7 @@ class DriveService:
                 f"the car was silent for {SILENT_SECONDS:g} s; a message was sent to wake it"
             )
             self._send_unasked(silent, manual)
+        # connections that lost the car to a newer one, and have been silent since
         for sid in self.arbiter.pending_manual():
             self._send_unasked(sid, manual)
 
@@ -152,9 +156,9 @@ class DriveService:
                     tell_parent(CAR_CONNECTED)
                 else:
                     self._notify("another car is connected, and drives")
-            # a reply is recorded and counted also if it cannot be sent because its client has gone
             if reply.delay_seconds:
                 self._sleep(reply.delay_seconds)
+            # a reply is recorded and counted also if it cannot be sent because its client has gone
             seconds = None
             try:
                 seconds = car.send(reply)
@@ -259,13 +263,13 @@ class DriveService:
 
 
 class DrivePage(PageSession):
-    """A drive for its pages; any number of pages costs as much as one."""
+    """What the pages of a drive see and set; any number of pages costs as much as one."""
 
     controls = ("saliency", "recording", "set_speed_mph", "autonomous")
 
     def __init__(
         self,
-        cars: DriveService,
+        service: DriveService,
         hands: PageHands,
         saliency: SaliencyThread,
         policy: SteeringPolicy,
@@ -274,14 +278,14 @@ class DrivePage(PageSession):
         contents = PageContents(
             program="drive.py",
             command="bcclone drive model.h5",
-            port=DriveSettings.port,
+            default_port=DriveSettings.port,
             has_model=True,
         )
         if isinstance(policy, Policy):
             sees = policy.preprocessing.describe()
             contents = replace(contents, sees=sees, region=seen_region_of(policy))
-        super().__init__(contents, hands, cars.recorder, cars.arbiter.driver, saliency)
-        self.cars = cars
+        super().__init__(contents, hands, service.recorder, service.arbiter.driver, saliency)
+        self.service = service
         self._clock = clock  # in seconds
         self._lock = threading.Lock()
         self._frame: PageFrame | None = None
@@ -289,7 +293,8 @@ class DrivePage(PageSession):
 
     def state(self) -> dict[str, Any]:
         """Return the state of the drive."""
-        return self.state_with(self.cars.stats.figures(self.cars.dialect, self.cars.clients))
+        service = self.service
+        return self.state_with(service.stats.figures(service.dialect, service.clients))
 
     def newest(self) -> PageFrame:
         """Return the newest frame and state, which all pages share."""
@@ -298,7 +303,7 @@ class DrivePage(PageSession):
             frame = self._frame
             if frame is None or now >= self._next_at:
                 number = 1 if frame is None else frame.number + 1
-                _, jpeg = self.cars.stats.last_frame
+                _, jpeg = self.service.stats.last_frame
                 frame = PageFrame(number, jpeg, self.overlay(), self.state())
                 self._frame = frame
                 self._next_at = now + _PAGE_SECONDS
@@ -309,10 +314,10 @@ class DrivePage(PageSession):
         try:
             super().set(changes)  # may raise, so it comes first: nothing is half done
             if changes.autonomous is not None:
-                self.cars.arbiter.autonomous = changes.autonomous
+                self.service.arbiter.autonomous = changes.autonomous
         finally:
             self._next_at = -math.inf  # newest() makes a frame at once, which shows the change
 
     def history(self) -> Sequence[HistoryPoint]:
         """Return the points of the plots."""
-        return self.cars.stats.history()
+        return self.service.stats.history()

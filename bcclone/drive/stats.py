@@ -62,7 +62,7 @@ class DriveStats:
         """Begin to count.
 
         arbiter: knows which car drives
-        max_latency_ms: slower answers count as slow; 0: none do
+        max_latency_ms: answers that take longer count as slow; 0 for no limit
         """
         self.frames = 0  # received so far
         self.first_answer_seconds: float | None = None  # after the server began

@@ -17,7 +17,7 @@ from bcclone.drive.protocol import Control
 from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
 
 SILENT_SECONDS = 1.0  # the page that steers lets go of the wheel after sending nothing this long
-ANSWER_SECONDS = 10.0  # how long the page that drives may take to answer a request for the wheel
+ANSWER_SECONDS = 10.0  # how long the page that steers may take to answer a request for the wheel
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class HandControls:
                 self._throttle = _pressed(self._throttle, hands.throttle_key, _THROTTLE_STEP)
             else:
                 self._throttle = _released(self._throttle, _THROTTLE_STEP)
-        # the position of a mouse, stick or pad counts more than keys
+        # the position of a mouse, stick or pad counts more than keys; a pedal that the keys have
+        # pressed is then forgotten, or it would come back slowly when the stick is let go
         steering: float | None = None
         if hands.steering is not None:
             steering = float(hands.steering)
@@ -198,7 +199,7 @@ class PageHands:
     """The open pages, in the order in which they came, and the hands at the page that steers.
 
     In a drive any page may take over (`shared`): the first page whose hands are on the wheel
-    steers, until it lets go. In a play the first page drives, until it leaves or hands over. When
+    steers, until it lets go. In a play the first page steers, until it leaves or hands over. When
     another page asks it for the wheel, it gives or keeps the wheel; if it does not answer within
     10 s, it loses the wheel, so that a page that nobody looks at does not hold it for ever.
 
@@ -225,8 +226,8 @@ class PageHands:
         return self.wheel.by
 
     @property
-    def driving_page(self) -> object | None:
-        """Return the page that drives; in a drive, the page whose hands are on the wheel."""
+    def steering_page(self) -> object | None:
+        """Return the page that steers; in a drive, None while no hands are on the wheel."""
         if self._shared:
             return None if self._hands_in_use() == RELEASED else self._mover
         return self.pages[0] if self.pages else None
@@ -245,7 +246,7 @@ class PageHands:
 
     def may_set(self, page: object) -> bool:
         """Return whether a page may set controls."""
-        return self._shared or page is self.driving_page
+        return self._shared or page is self.steering_page
 
     def move(self, page: object, hands: HandInput, number: int = 0) -> None:
         """Take what the hands at a page do; raises ValueError if the page may not steer.
@@ -262,7 +263,9 @@ class PageHands:
     def control(self, model: Control) -> Control:
         """Return the control of the next frame of a drive; `by` says who steers.
 
-        model: the model's control.
+        A play has steps and a model of its own, and calls wheel.turn() itself.
+
+        model: the model's control
         """
         with self._lock:
             now = self._clock()
@@ -284,38 +287,38 @@ class PageHands:
     def leave(self, page: object) -> None:
         """Remove a page that has closed.
 
-        If it drove, the page that asks for the wheel drives next, or else the oldest page.
+        If it steered, the page that asks for the wheel steers next, or else the oldest page.
         """
         with self._lock:
-            drove = page is self.driving_page
+            steered = page is self.steering_page
             if page in self.pages:
                 self.pages.remove(page)
             if page is self._asking:
                 self._asking = None
-            elif drove and self._asking is not None:
+            elif steered and self._asking is not None:
                 self._hand_over()
-            if drove:
+            if steered:
                 self.input = (0, RELEASED)
 
     def ask(self, page: object) -> None:
         """Let a watching page ask for the wheel, if no other one asks."""
         with self._lock:
-            watches = not (self._shared or page is self.driving_page)
+            watches = not (self._shared or page is self.steering_page)
             if watches and page in self.pages and self._asking is None:
                 self._asking = page
                 self._asked_at = self._clock()
 
     def answer(self, page: object, give: bool) -> None:
-        """Give the wheel to the page that asks, or keep it; only the page that drives can."""
+        """Give the wheel to the page that asks, or keep it; only the page that steers can."""
         with self._lock:
-            if page is not self.driving_page or self._asking is None:
+            if page is not self.steering_page or self._asking is None:
                 return
             if give:
                 self._hand_over()
             self._asking = None
 
     def hand_over_if_due(self) -> None:
-        """Hand over if the page that drives was asked, and is silent or has not answered in time.
+        """Hand over if the page that steers was asked, and is silent or has not answered in time.
 
         Call this with each frame that is sent.
         """
@@ -327,8 +330,8 @@ class PageHands:
                 self._hand_over()
 
     def _may_steer(self, page: object) -> bool:
-        driving = self.driving_page
-        return page is driving or (self._shared and driving is None)
+        steering_page = self.steering_page
+        return page is steering_page or (self._shared and steering_page is None)
 
     def _hands_in_use(self) -> HandInput:
         """Return the latest input, or RELEASED if the page that sent it has been silent since."""
@@ -336,7 +339,7 @@ class PageHands:
         return hands if self.silent_seconds < SILENT_SECONDS else RELEASED
 
     def _hand_over(self) -> None:
-        """Let the page that asks for the wheel drive; input of the last driver counts no more."""
+        """Let the page that asks for the wheel steer; input of the page before counts no more."""
         self.pages.remove(self._asking)
         self.pages.insert(0, self._asking)
         self._asking = None

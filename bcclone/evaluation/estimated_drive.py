@@ -171,9 +171,10 @@ class Estimates:
     @classmethod
     def of(cls, drive: RecordedDrive, motion: CameraMotion, fit: "_Fit") -> Self:
         speed = motion.speed
+        # the curvature of the path that the frames show
         seen = np.where(motion.usable & (speed > 0), motion.yaw_rate / np.maximum(speed, 1e-3), 0.0)
         along_seen = replace(drive, curvature=tuple(seen.tolist()))
-        # along the path that the frames show, by the recorded steering and without steering
+        # along that path, by the recorded steering and without steering
         human = Rollout(along_seen, _CHECK_LIMIT).advance_by(drive.steering).score
         zero = Rollout(along_seen, _CHECK_LIMIT).advance_by([0.0] * len(drive)).score
         return cls(

@@ -36,6 +36,7 @@ SUITES = {  # name of a suite: what it drives
     "testing": "37 kinds of weather",
     "roads": "68 drives on 32 roads",
 }
+_SUITES_IN_WORDS = "; ".join(f"{name}: {drives}" for name, drives in SUITES.items())
 _MAX_ROW = 100_000  # largest row of a picture in --rows
 _FARTHEST_M = 5.0  # largest limit of a deviation: no useful view can be made from farther away
 
@@ -88,7 +89,7 @@ class SuiteSettings(Checked):
     """The scenarios and recordings of a suite, and the processes or the cluster that drive them.
 
     recordings: folders, logs or patterns, see recording.files.find_local_logs()
-    track: the road to drive instead of the lake, "" for the lake
+    track: the road that the rows of the lake drive instead; "" for each row's own
     most_interventions: a drive ends at this number of interventions; 0 for no such end
     kept: folder for the results of finished drives, which are then not driven again; None for none
     """
@@ -101,9 +102,7 @@ class SuiteSettings(Checked):
         "also score the models on this recording, as bcclone replay does; repeatable",
         unit="RECORDING",
     )
-    suite: str = setting(
-        "standard", f"which: {'; '.join(map(': '.join, SUITES.items()))}", choices=tuple(SUITES)
-    )
+    suite: str = setting("standard", f"which: {_SUITES_IN_WORDS}", choices=tuple(SUITES))
     laps: Laps = setting(1.0)
     track: Track = setting("", "road to drive instead of the lake", shown="each row's own")
     texture_seed: Seed = setting(0, "seed of the generated textures and plants")
@@ -134,9 +133,8 @@ class ReplaySettings(Checked):
     )
     limit_m: Metres = setting(
         2.0,
-        "deviation from the recorded path that counts as an intervention, or in camera heights "
-        "where "
-        "speeds are estimated; interventions are also counted for 1, 1.5, 2 and 3",
+        "deviation from the recorded path that counts as an intervention, in metres, or in camera "
+        "heights where speeds are estimated; interventions are also counted for 1, 1.5, 2 and 3",
         maximum=_FARTHEST_M,
         above=0,
         option="limit",
@@ -175,8 +173,8 @@ class PredictSettings(Checked):
     rows: Rows | None = setting(
         None,
         "rows of each frame to keep before it is stretched to 320x160 pixels, in its own pixels "
-        "from the top; 160:480 "
-        "are the lower two thirds of 640x480; without the framing of the model",
+        "from the top; 160:480 are the lower two thirds of 640x480; the framing of the model is "
+        "then not used",
         shown="all",
     )
     framing: Path | None = setting(

@@ -7,7 +7,7 @@ without its ending.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
@@ -60,7 +60,7 @@ class Predicted:
     frames: int  # rows of the table
     unreadable: tuple[str, ...]  # "path: reason" for each frame that is left out
     sizes: dict[str, int]  # "WIDTHxHEIGHT" of the pictures -> their number
-    # made pictures into frames; None if they were stretched, or framed when they were imported
+    # what made the pictures into frames; None if they were stretched, or framed at their import
     framing: Framing | None
     input_size: str  # "WIDTHxHEIGHT" of pictures that the network takes as they are, "" for none
     clipped: int  # answers beyond -1 to 1; the table has -1 or 1 instead
@@ -87,20 +87,20 @@ def predict(settings: PredictSettings) -> Predicted:
     sizes: Counter[str] = Counter()
     memory: Memory = ()
     with read_ahead("predicting", "frames", inputs.read, files) as images:
-        for file, image in zip(files, images, strict=True):
+        for file, result in zip(files, images, strict=True):
             if file.begins:
                 memory = ()
-            if isinstance(image, str):
-                unreadable.append(f"{file.path}: {image}")
+            if isinstance(result, str):  # why it could not be read
+                unreadable.append(f"{file.path}: {result}")
                 continue
-            pixels, size = image
+            pixels, size = result
             sizes[size] += 1
             answer, memory = policy.next_answer(pixels, memory)
             steering[file.frame_id] = answer.steering
 
-    # fail for an answer that is not finite, rather than write a table that looks complete
     if not steering:
         raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")
+    # fail for an answer that is not finite, rather than write a table that looks complete
     broken = [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]
     if broken:
         raise not_finite(settings.model, f"at {broken[0]}")
@@ -113,7 +113,7 @@ def predict(settings: PredictSettings) -> Predicted:
         unreadable=tuple(unreadable),
         sizes=dict(sizes),
         framing=inputs.framing,
-        input_size=inputs.size,
+        input_size=inputs.untouched_size,
         clipped=beyond,
         advice=policy.advice(beyond, len(steering)),
     )
@@ -124,16 +124,15 @@ class PictureInputs:
     """Reads pictures as inputs of a network."""
 
     prepared: Preprocessing  # from a frame to the network's input
-    # from a picture to a frame: a framing; else the rows to keep, first and end, before it is
-    # stretched; else all rows
-    framing: Framing | None
-    rows: tuple[int, int] | None
+    framing: Framing | None  # cuts a picture into a frame; if None, the picture is stretched
+    rows: tuple[int, int] | None  # first row and end of what is stretched; None for all rows
 
     @property
-    def size(self) -> str:
-        """Return the size of pictures that need no stretching, as "WIDTHxHEIGHT", "" for none.
+    def untouched_size(self) -> str:
+        """Return "WIDTHxHEIGHT" of pictures that the network takes as they are, "" for none.
 
-        A picture of the size of the network's input would be stretched to a frame, and shrunk back.
+        This is the size of the network's input. Otherwise such a picture would be stretched to a
+        frame, and shrunk back.
         """
         is_whole = not (self.framing or self.rows or self.prepared.crops)
         return f"{self.prepared.width}x{self.prepared.height}" if is_whole else ""
@@ -144,7 +143,7 @@ class PictureInputs:
             pixels = read_picture(file.path)
             height, width = pixels.shape[:2]
             size = f"{width}x{height}"
-            if size == self.size:
+            if size == self.untouched_size:
                 as_it_is = replace(self.prepared, frame_width=width, frame_height=height)
                 return as_it_is.apply(pixels), size
             framing = self.framing or Framing.of(pixels, self.rows)
@@ -204,8 +203,9 @@ def _recorded(log: Path) -> tuple[NamedFrame, ...]:
         path = images.get("center")
         if path:
             frame_id = Path(path).stem
-            files.setdefault(frame_id, NamedFrame(frame_id, path, begins))
-            begins = False
+            if frame_id not in files:  # rows may share an image, but a table has one row for it
+                files[frame_id] = NamedFrame(frame_id, path, begins)
+                begins = False
         begins = begins or ends
     return tuple(files.values())
 
@@ -267,6 +267,7 @@ def _how_framed(predicted: Predicted, rows: tuple[int, int] | None, size: str) -
     frame_size = f"{FRAME_WIDTH}x{FRAME_HEIGHT}"
     framing = predicted.framing
     if framing:
+        # a picture of a frame's size is taken for a frame, unless the camera's have its shape, too
         if size == frame_size and not framing.has_shape_of_frames:
             return ""
         return f"as pictures of {framing.describe()}"
@@ -295,6 +296,8 @@ def read_labels(path: Path, column: str = "") -> dict[str, float]:
     try:
         log = find_log(str(path))
     except UserError as error:
+        # a folder without a log, such as a tub, must be imported first; its labels then fit only
+        # the frames of the import, whose images have new names
         raise UserError(
             f"{error}; an import renames the images, so name the recording as the frames, too"
         ) from None
@@ -318,12 +321,13 @@ def read_steering(path: Path, column: str = "") -> dict[str, float]:
     for line, cells in read_table(
         path, [ID], f"a table of {ID},{STEERING}", "correct it, or name another CSV file"
     ):
-        name = column if column in cells else _steering_column(path, cells, column)
+        name = _steering_column(path, cells, column)
         try:
             frame_id = cells[ID].strip()
-            if not frame_id or not frame_id.isprintable() or frame_id in steering:
-                again = "stands there twice" if frame_id in steering else "is no name of a frame"
-                raise ValueError(f"{ID} {shown(frame_id)} {again}")
+            if frame_id in steering:
+                raise ValueError(f"{ID} {shown(frame_id)} stands there twice")
+            if not frame_id or not frame_id.isprintable():
+                raise ValueError(f"{ID} {shown(frame_id)} is no name of a frame")
             steering[frame_id] = number(name, cells[name], -_MOST_STEERING, _MOST_STEERING)
         except ValueError as error:
             raise UserError(
@@ -336,13 +340,18 @@ def read_steering(path: Path, column: str = "") -> dict[str, float]:
     return steering
 
 
-def _steering_column(path: Path, columns: Iterable[str], column: str) -> str:
-    """Return the name of the column with the steering; raises UserError where it is unknown."""
+def _steering_column(path: Path, columns: Collection[str], column: str) -> str:
+    """Return the name of the column with the steering; raises UserError where it is unknown.
+
+    column: as read_steering() takes it
+    """
+    if column and column in columns:
+        return column
     others = [name for name in columns if name != ID]
     names = [name for name in (STEERING, "steering", "angle") if name in others]
     if not names and len(others) == 1:
         names = others
-    if column or not names:
+    if column or not names:  # the column that was asked for is missing, or none can be found
         given = shown(",".join(columns))
         raise UserError(
             f"{path}: its columns are {given}, expected {column or STEERING!r}; "

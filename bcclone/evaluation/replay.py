@@ -203,6 +203,7 @@ def _replay_served(log: Path, settings: ReplaySettings, server: ServerSettings) 
         ProgressBar("replaying", len(reference), "rows") as progress,
     ):
         world = RolloutWorld(reference, replace(settings, limits_m=()), progress.advance)
+        # one loop: each row needs the answer to the row before
         report = UnityClient(connection, world, server.decimal_comma, loops=1).drive()
     return Replayed({f"{server.host}:{server.port}": world.result()}, report)
 

@@ -106,7 +106,8 @@ class ReplayResult:
     reference: RecordedDrive
     rollouts: Mapping[float, Rollout]  # limit -> rollout; empty where the speed is unknown
     limit_m: float  # limit of the rollout that is scored
-    # on the recording's own frames, (rows,); NaN where a row has no frame, or it is unknown
+    # on the recording's own frames, (rows,); NaN where a row has no frame, or the driver's steering
+    # on it is unknown
     steering: FloatArray
     frames: int  # rows with a centre image
     controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)  # by the keys of CONTROLS
@@ -224,11 +225,11 @@ class Replayed:
         # the columns of the score, in metres or in camera heights (h)
         columns = [TableColumn("driver", heading="")]
         if self.first.rollout:
-            distance = "a km" if first.unit == "m" else "a 1000"
+            per_distance = "a km" if first.unit == "m" else "a 1000"
             unit = "m" if first.unit == "m" else "h"
             columns += [
                 TableColumn("autonomy_percent", "{:.1f} %".format, "autonomy"),
-                TableColumn("interventions_per_km", "{:.1f}".format, distance),
+                TableColumn("interventions_per_km", "{:.1f}".format, per_distance),
                 TableColumn("rms_cross_track_m", "{:.2f}".format, "rms"),
             ]
             for limit in first.by_limit:

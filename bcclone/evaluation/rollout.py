@@ -163,9 +163,10 @@ class Rollout:
     fresh: bool = True  # whether it was just set back, so that earlier frames are of another drive
     seconds: float = 0.0
     distance_m: float = 0.0
-    interventions: list[int] = field(default_factory=list)  # the row at whose end each happened
-    # the car's deviation at the end of each row, in metres to the right of the reference car
-    path: list[float] = field(default_factory=list)
+    # the rows at whose end a person took over
+    intervention_rows: list[int] = field(default_factory=list)
+    # the car's deviation at the end of each row: to the right of the reference car
+    deviations_m: list[float] = field(default_factory=list)
     _lagged: float = 0.0  # steering that the wheels have reached: they follow with a lag
 
     @property
@@ -201,11 +202,11 @@ class Rollout:
         self.seconds += seconds
         self.distance_m += metres
         self.row = row + 1
-        self.path.append(lateral_offset_m)
+        self.deviations_m.append(lateral_offset_m)
         self.pose = RelativePose(lateral_offset_m, yaw_rad)
         self.fresh = False
         if abs(lateral_offset_m) > self.limit_m or abs(yaw_rad) > _LOST_RADIANS:
-            self.interventions.append(row)
+            self.intervention_rows.append(row)
             self._set_back(steering)
         elif reference.ends[row]:  # an episode ends: the way to the next row was not recorded
             self._set_back(steering)
@@ -218,9 +219,9 @@ class Rollout:
 
     @property
     def score(self) -> RolloutScore:
-        count = len(self.interventions)
-        square_sum = sum(deviation_m**2 for deviation_m in self.path)
-        rms = math.sqrt(square_sum / max(len(self.path), 1))
+        count = len(self.intervention_rows)
+        square_sum = sum(deviation_m**2 for deviation_m in self.deviations_m)
+        rms = math.sqrt(square_sum / max(len(self.deviations_m), 1))
         return RolloutScore(
             autonomy_percent=round(autonomy_percent(count, self.seconds), 2),
             interventions=count,

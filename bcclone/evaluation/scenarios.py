@@ -52,17 +52,19 @@ def _lake(
     return Scenario(name, f"lake, {_LAKE_MPH:g} mph, {changes}", settings)
 
 
-def _plain(track: str, speed_mph: float, reverse: bool = False, named: bool = True) -> Scenario:
+def _plain(
+    track: str, speed_mph: float, reverse: bool = False, names_speed: bool = True
+) -> Scenario:
     """Return a drive of a track in which nothing is changed.
 
-    named: True if the scenario's name contains the speed
+    names_speed: True if the scenario's name contains the speed
     """
     name = track
     way = track
     if reverse:
         name += "-reverse"
         way += " in reverse"
-    if named:
+    if names_speed:
         name += f"-{speed_mph:g}"
     description = f"{way}, {speed_mph:g} mph"
     return Scenario(name, description, EvaluateSettings(track, reverse, SpeedSettings(speed_mph)))
@@ -90,8 +92,8 @@ SCENARIOS = (
     _lake("start-turned", "start turned 10 degrees to the right", WorldSettings(start_turn=10.0)),
     _lake("perturbations", "pushed 1 m sideways every 100 m", _PUSHED),
     _lake("no-lines", "no lines", line_visibility=0.0),
-    _plain("mountain", _MOUNTAIN_MPH, named=False),
-    _plain("mountain", _MOUNTAIN_MPH, reverse=True, named=False),
+    _plain("mountain", _MOUNTAIN_MPH, names_speed=False),
+    _plain("mountain", _MOUNTAIN_MPH, reverse=True, names_speed=False),
 )
 
 
@@ -102,9 +104,9 @@ _WEATHERS: dict[str, Any] = {"fog": 20.0, "rain": 1.0, "snow": 1.0}
 def _testing() -> Iterator[Scenario]:
     """Yield the conditions under which studies predict failures of driving models, on the lake.
 
-    Those of one strength are from SelfOracle (Stocco, Weiss, Calzana and Tonella, "Misbehaviour
-    prediction for autonomous driving systems", ICSE 2020), those in ten steps from ThirdEye
-    (Stocco, Nunes, d'Amorim and Tonella, ASE 2022).
+    The conditions of one strength are from SelfOracle (Stocco, Weiss, Calzana and Tonella,
+    "Misbehaviour prediction for autonomous driving systems", ICSE 2020), those in ten steps are
+    from ThirdEye (Stocco, Nunes, d'Amorim and Tonella, ASE 2022).
     """
     # at half strength, by day, and while day and night change
     night: dict[str, Any] = {"night_cycle": 60.0}

@@ -128,7 +128,7 @@ class Views:
             patch = self._warped(camera, frames, pose, box)
             filled = missing[region] & ~_unseen(patch)
             cv2.copyTo(patch, filled, view[region])
-            missing[region] ^= filled
+            missing[region] ^= filled  # takes them away: all of them were missing
 
         # the bonnet moves with the camera, so it is the same in the view and in the centre frame
         result = self._drawn.convert_colors(recolored(view, cv2.COLOR_RGBA2RGB))

@@ -109,7 +109,7 @@ def _contents(track: Track, policy: Policy | None) -> PageContents:
     return PageContents(
         program="bcclone play",
         command="bcclone play",
-        port=PLAY_PORT,
+        default_port=PLAY_PORT,
         has_model=policy is not None,
         sees=sees,
         track=track.road.name,

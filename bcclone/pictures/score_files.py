@@ -73,7 +73,7 @@ def write_evaluation(
     way = settings.track
     if settings.reverse:
         way += " reversed"
-    scored = f"autonomy {_title(evaluation)}"
+    scored = f"autonomy {_score_words(evaluation)}"
     map_title = f"{way}, {settings.speed.speed_mph:g} mph: {scored}"
     plot_drives("", track, {map_title: evaluation}, map_path)
     plot_frames([("", view) for view in evaluation.views], views_path)
@@ -81,7 +81,8 @@ def write_evaluation(
 
     # what the report says in words
     sentences = [_describe_takeovers(evaluation), _describe_worst(evaluation, track)]
-    disturbed = replace(settings.world, laps=WorldSettings.laps)  # more laps are no disturbance
+    # more laps are no disturbance: at its default, option_words() leaves the option out
+    disturbed = replace(settings.world, laps=WorldSettings.laps)
     changed = [*option_words(disturbed), *option_words(settings.conditions)]
     if changed:
         sentences.append(f"The simulated world was changed by {' '.join(changed)}")
@@ -99,11 +100,17 @@ def write_evaluation(
         "What the camera saw on the way": views_path,
     }
     cells = evaluation.table(settings).cells()
-    report = Report(f"{model.name} on {way}: {scored}", sentences, None, pictures, cells, commands)
+    report = Report(
+        f"{model.name} on {way}: {scored}",
+        sentences,
+        pictures=pictures,
+        figures=cells,
+        commands=commands,
+    )
     return _write(folder, [map_path, views_path, events_path], evaluation.figures(), report)
 
 
-def _title(drive: Evaluation) -> str:
+def _score_words(drive: Evaluation) -> str:
     """Return the score of a drive in a few words."""
     return f"{drive.score.autonomy_percent:.1f} %, {drive.score.interventions} interventions"
 
@@ -129,9 +136,9 @@ def _describe_worst(evaluation: Evaluation, track: Track) -> str:
     along_m = nearest / track.points_a_metre - track.start_m
     side = "right" if worst.cross_track_m > 0 else "left"
     return (
-        f"It was farthest from the centre line of the road, which is {track.road.width_m:g} m "
-        f"wide, to the {side}, {along_m:,.0f} m along it, "
-        f"at ({worst.x:.0f}, {worst.z:.0f}) on the map"
+        f"It was farthest from the centre line {along_m:,.0f} m along the road: "
+        f"{abs(worst.cross_track_m):.1f} m to the {side}, at ({worst.x:.0f}, {worst.z:.0f}) on the "
+        f"map; the road is {track.road.width_m:g} m wide"
     )
 
 
@@ -150,7 +157,8 @@ def write_replay(
     name = find_log(recording).parent.name
     caption, picture = _draw_replay(folder, name, replayed)
 
-    # the commands need a model file; a drive server does not tell its own
+    # the commands need a model file, which is the name of each driver, unless a drive server drove:
+    # then the name is its address
     commands: dict[str, str] = {}
     best = _best_driver(replayed)
     if best and not replayed.client:
@@ -159,7 +167,13 @@ def write_replay(
     title = f"{' and '.join(replayed.results)} on the recording {name}"
     sentences = [*replayed.explanations(), *replayed.notices]
     pictures = {caption.capitalize(): picture}
-    report = Report(title, sentences, None, pictures, replayed.table().cells(), commands)
+    report = Report(
+        title,
+        sentences,
+        pictures=pictures,
+        figures=replayed.table().cells(),
+        commands=commands,
+    )
     return _write(folder, [picture], replayed.figures(), report)
 
 
@@ -170,6 +184,7 @@ def _draw_replay(folder: Path, name: str, replayed: Replayed) -> tuple[str, Path
     """
     first = replayed.first
     seconds = np.cumsum(first.reference.seconds)
+    # a car without steering, to compare with
     drivers = {**replayed.results, CONTROLS["zero"]: first.controls["zero"]}
     rollouts = {driver: result.rollout for driver, result in drivers.items() if result.rollout}
     if rollouts:
@@ -190,11 +205,11 @@ def _draw_replay(folder: Path, name: str, replayed: Replayed) -> tuple[str, Path
 
 
 def _best_driver(replayed: Replayed) -> str:
-    """Return the name of the driver with the best score; "" if none has a score."""
+    """Return the name of the driver with the best score, the smallest rank; "" without scores."""
     ranks = {}
     for driver, result in replayed.results.items():
         rank = result.figures().rank
-        if rank:
+        if rank is not None:
             ranks[driver] = rank
     return min(ranks, key=lambda driver: ranks[driver], default="")
 
@@ -249,7 +264,13 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
     )
     commands = next_commands(result.models[best], "evaluate drive", preprocess)
     title = f"{', '.join(result.models)} in the suite"
-    report = Report(title, sentences, None, pictures, result.table().cells(), commands)
+    report = Report(
+        title,
+        sentences,
+        pictures=pictures,
+        figures=result.table().cells(),
+        commands=commands,
+    )
     written = [table_path, appearances_path, scores_path, events_path, maps]
     return _write(folder, written, result.figures(), report)
 
@@ -272,7 +293,7 @@ def _draw_maps(folder: Path, result: SuiteResult) -> None:
     """Draw the driven lines of all models in each row of a suite, a picture for each row."""
     for scenario in result.scenarios:
         drives = result.drives[scenario.name]
-        titled = {f"{model}: {_title(drive)}": drive for model, drive in drives.items()}
+        titled = {f"{model}: {_score_words(drive)}": drive for model, drive in drives.items()}
         track = load_track(scenario.settings.track, scenario.settings.reverse)
         plot_drives(_describe(scenario), track, titled, folder / f"{scenario.name}.png")
 

@@ -24,12 +24,13 @@ class Score:
 
     autonomy_percent: float  # as autonomy_percent() returns it
     interventions: int  # how often a person would have taken over
-    first_off_road_m: float | None  # driven before the first intervention, None if there was none
+    # driven before the first intervention of any kind; None if there was none
+    first_off_road_m: float | None
     distance_m: float
     mean_abs_cross_track_m: float
     max_abs_cross_track_m: float
     mean_speed_mph: float
-    steering_smoothness: float  # mean absolute change of the steering per second
+    steering_smoothness: float  # mean absolute change per second: lower is smoother
     seconds: float
     departures: Mapping[str, int]  # limit in metres, such as "2.2" -> how often it was exceeded
     laps: float
@@ -40,7 +41,10 @@ class Score:
         return self.ended == LAPS_DRIVEN
 
     def describe_departures(self) -> str:
-        """Return how often the car went beyond each of the published limits, and off the road."""
+        """Return how often the car went beyond each of the published limits, and off the road.
+
+        A drive that ended before its goal counts as once more off the road, as in a suite's table.
+        """
         beyond = "".join(f"{count} beyond {limit} m, " for limit, count in self.departures.items())
         return f"{beyond}{self.interventions} off the road"
 
@@ -124,7 +128,7 @@ class Scorer:
         for limit_m, was_beyond in self._beyond.items():
             self._beyond[limit_m] = away_m > limit_m
             if self._beyond[limit_m] and not was_beyond:
-                self._add_event(_beyond(limit_m))
+                self._add_event(_beyond_cause(limit_m))
 
         # add an intervention each time that the car leaves the road
         was_off_road = self._off_road
@@ -146,13 +150,16 @@ class Scorer:
         return float(np.mean(np.abs(self._steering) > 0.999))
 
     def add_failure(self, x: float, z: float, cause: str) -> None:
-        """Add the intervention that ends a drive before its goal."""
+        """Add the intervention that ends a drive before its goal.
+
+        x, z: where the car was at the last step
+        """
         self.interventions.append(Intervention(x, z, self._distance_m))
         self._add_event(cause)
 
     def _add_event(self, cause: str) -> None:
-        """Add an event at the place of the last step; it is not counted as an intervention."""
-        if self._last is None:
+        """Add an event at the place of the last step; the caller counts an intervention."""
+        if self._last is None:  # before the first step, the place along the road is unknown
             return
         x, z, position = self._last
         event = DriveEvent(
@@ -197,10 +204,12 @@ class Scorer:
     def _departures(self) -> dict[str, int]:
         """Return how often the car went beyond each limit, by the limit in metres."""
         causes = [event.cause for event in self.events]
-        return {f"{limit_m:g}": causes.count(_beyond(limit_m)) for limit_m in FAILURE_LIMITS_M}
+        return {
+            f"{limit_m:g}": causes.count(_beyond_cause(limit_m)) for limit_m in FAILURE_LIMITS_M
+        }
 
 
-def _beyond(limit_m: float) -> str:
+def _beyond_cause(limit_m: float) -> str:
     """Return the cause of an event in which the car goes beyond a limit."""
     return f"beyond {limit_m:g} m"
 

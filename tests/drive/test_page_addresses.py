@@ -51,11 +51,11 @@ def make_page(clock=time.monotonic):
     hands = PageHands()
     arbiter = ConnectionArbiter(Driver(Constant(), SpeedSettings(25.0), hands))
     stats = DriveStats(arbiter, clock=clock)
-    cars = SimpleNamespace(
+    service = SimpleNamespace(
         arbiter=arbiter, stats=stats, recorder=run_recorder(), dialect="Unity simulator", clients=1
     )
     saliency = SaliencyThread(lambda: stats.last_frame, None, "it has no convolution")
-    return DrivePage(cars, hands, saliency, Constant(), clock)
+    return DrivePage(service, hands, saliency, Constant(), clock)
 
 
 def make_client(page=None, token="", waits=None):
@@ -152,12 +152,12 @@ def test_the_history_covers_the_last_60_seconds():
     clock = Clock()
     page = make_page(clock)
     client = make_client(page)
-    cars = page.cars
+    service = page.service
     assert client.get("/history").json == []
     for count in range(1000):
         clock.seconds = 1.0 + count * 0.15
-        cars.stats.answered(
-            "car", cars.arbiter.answer("car", Telemetry(1.0, 0.2, 12.5, FRAME)), 0.002
+        service.stats.answered(
+            "car", service.arbiter.answer("car", Telemetry(1.0, 0.2, 12.5, FRAME)), 0.002
         )
     points = client.get("/history").json
     assert points[-1]["seconds"] == pytest.approx(clock.seconds)

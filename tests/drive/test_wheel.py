@@ -174,10 +174,10 @@ def play(clock):
 
 def test_the_oldest_page_drives_when_the_driver_leaves(play):
     play.leave("first")
-    assert play.driving_page == "second"
+    assert play.steering_page == "second"
     play.leave("second")
     play.leave("third")
-    assert play.driving_page is None
+    assert play.steering_page is None
 
 
 @pytest.mark.parametrize(("give", "driver"), [(True, "third"), (False, "first")])
@@ -186,7 +186,7 @@ def test_the_driver_gives_or_keeps_the_wheel(play, give, driver):
     assert play.view("first") == WheelView(drives=True, asked=True)
     assert play.view("third") == WheelView(drives=False, asking=True)
     play.answer("first", give)
-    assert play.driving_page == driver
+    assert play.steering_page == driver
     assert not any(play.view(page).asked or play.view(page).asking for page in ("first", "third"))
 
 
@@ -195,24 +195,24 @@ def test_a_driver_that_does_not_answer_loses_the_wheel(play, clock):
     clock.seconds += ANSWER_SECONDS - 0.1
     play.move("first", RIGHT, 7)
     play.hand_over_if_due()
-    assert (play.driving_page, play.input) == ("first", (7, RIGHT))
+    assert (play.steering_page, play.input) == ("first", (7, RIGHT))
     clock.seconds += 0.1
     play.hand_over_if_due()
     assert play.input == (0, RELEASED)
-    assert play.driving_page == "second"
+    assert play.steering_page == "second"
 
 
 def test_a_driver_that_sleeps_loses_the_wheel_at_once(play, clock):
     play.ask("second")
     clock.seconds += SILENT_SECONDS + 0.1
     play.hand_over_if_due()
-    assert play.driving_page == "second"
+    assert play.steering_page == "second"
 
 
 def test_the_page_that_asks_drives_when_the_driver_leaves(play):
     play.ask("third")
     play.leave("first")
-    assert play.driving_page == "third"
+    assert play.steering_page == "third"
     assert not play.view("third").asking
 
 
@@ -222,7 +222,7 @@ def test_the_wish_of_a_page_that_leaves_is_forgotten(play):
     assert not play.view("first").asked
     play.ask("second")
     play.answer("first", give=True)
-    assert play.driving_page == "second"
+    assert play.steering_page == "second"
 
 
 def test_a_page_of_a_play_that_watches_may_neither_steer_nor_set_controls(play):

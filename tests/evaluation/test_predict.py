@@ -273,6 +273,8 @@ def test_the_column_of_the_steering_is_named_or_found(tmp_path):
     assert read_labels(path, "torque") == {"7": 2}
     path.write_text("frame_id,wheel\r\n7,0.5\r\n\r\n", newline="")
     assert read_steering(path) == {"7": 0.5}
+    path.write_text(",frame_id,steering_angle\n0,7,0.5\n")  # as pandas writes it, with its index
+    assert read_steering(path) == {"7": 0.5}
     path.write_text("frame_id,speed,torque\n7,1,2\n")
     with pytest.raises(
         UserError, match="its columns are .frame_id,speed,torque.*--steering-column"

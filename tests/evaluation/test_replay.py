@@ -96,9 +96,9 @@ def test_steering_moves_the_car_sideways_like_a_bicycle_with_a_lag(side):
 
 def test_beyond_the_limit_the_car_is_set_back_and_an_intervention_counts():
     rollout = Rollout(straight(), limit_m=1.0)
-    while not rollout.interventions:
+    while not rollout.intervention_rows:
         rollout.advance(0.3)
-    assert rollout.path[-1] > 1.0
+    assert rollout.deviations_m[-1] > 1.0
     assert (rollout.pose, rollout.fresh) == (RelativePose(), True)
     rollout.advance(0.0)
     assert rollout.score.interventions == 1
@@ -130,7 +130,7 @@ def test_after_a_gap_the_car_starts_on_the_path_and_the_gap_is_not_counted(lap, 
     rollout = Rollout(reference, limit_m=5.0)
     for _ in range(50):
         rollout.advance(0.05)
-    assert abs(rollout.path[-1]) > 0.05
+    assert abs(rollout.deviations_m[-1]) > 0.05
     assert (rollout.pose, rollout.fresh) == (RelativePose(), True)
 
 
@@ -197,7 +197,7 @@ def test_each_rollout_has_a_recurrent_state_of_its_own(lap, untrained_recurrent_
     for limit in (1.0, 2.0, 3.0):
         alone = replace(settings, limit_m=limit, limits_m=())
         lone = replay_policies({"m": policy}, lap, alone)["m"]
-        assert lone.rollout.path == result.rollouts[limit].path
+        assert lone.rollout.deviations_m == result.rollouts[limit].deviations_m
 
 
 def test_several_models_in_one_pass_score_as_each_does_alone(lap, untrained_model):
@@ -206,8 +206,8 @@ def test_several_models_in_one_pass_score_as_each_does_alone(lap, untrained_mode
     together = replay_policies(policies, lap, settings)
     for name, policy in policies.items():
         assert (
-            replay_policies({name: policy}, lap, settings)[name].rollout.path
-            == together[name].rollout.path
+            replay_policies({name: policy}, lap, settings)[name].rollout.deviations_m
+            == together[name].rollout.deviations_m
         )
     asked = policies["left"].calls // 2
     assert (
@@ -346,7 +346,7 @@ def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp
         policy.begun == 3
     )  # one shared at first; after the gap, one of the rollout and one of the recorded frames
     assert result.figures().frames == len(result.reference) - 1
-    assert len(result.rollout.path) == len(
+    assert len(result.rollout.deviations_m) == len(
         result.reference
     )  # without a frame, the last steering holds
     with pytest.raises(UserError, match="broken.*steering.*trained"):

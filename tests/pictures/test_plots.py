@@ -35,8 +35,8 @@ from bcclone.pictures.plots.answer_pictures import (
 from bcclone.pictures.plots.charts import (
     EDGES,
     find_recoveries,
+    find_ways_back,
     located_samples,
-    returns,
     steering_counts,
     typical_speeds,
 )
@@ -78,12 +78,14 @@ def subject(model_file, store):
 
 
 def test_a_correction_takes_longer_at_a_lower_speed_and_one_by_geometry_as_long_at_each():
-    (_, _, slow), (_, _, fast) = returns(SampleSettings(correction=0.1), [10, 30])
+    (_, _, slow), (_, _, fast) = find_ways_back(SampleSettings(correction=0.1), [10, 30])
     assert slow > 2 * fast
     assert (
         10 * slow < 30 * fast < 1.5 * 10 * slow
     )  # the lag of the yaw is longer where it is faster
-    (_, weak, slow), (_, strong, fast) = returns(SampleSettings(lookahead_seconds=0.8), [20, 30])
+    (_, weak, slow), (_, strong, fast) = find_ways_back(
+        SampleSettings(lookahead_seconds=0.8), [20, 30]
+    )
     assert weak > 1.5 * strong
     assert slow == pytest.approx(fast, rel=0.1)
     assert typical_speeds(np.array([0.0, 28.0, 29.0, 29.2])) == [10.0, 20.0, 29.0]

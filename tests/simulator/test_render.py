@@ -112,11 +112,11 @@ def test_each_condition_changes_its_part_of_the_picture(lake, change, region, ch
 @pytest.mark.slow
 def test_a_low_sun_throws_shadows_of_trees_and_hills_across_the_road(lake):
     low = Renderer("lake", Conditions(sun_elevation=12.0, sun_azimuth=0.0))
-    road = np.abs(lake.scene.ground.road.cross_track_m) < 4.65
+    road = np.abs(lake.scene.ground.roadmap.cross_track_m) < 4.65
     noon, evening = (renderer.scene.light[road] for renderer in (lake, low))
     assert (noon < 0.7).mean() < 0.02
     assert (evening < 0.7).mean() > 0.25
-    along = lake.scene.ground.road.along_m[road]
+    along = lake.scene.ground.roadmap.along_m[road]
     shares = [
         (evening[(along >= metre) & (along < metre + 10)] < 0.7).mean()
         for metre in range(0, 1130, 10)
@@ -147,7 +147,7 @@ def test_the_scenery_has_water_trees_and_hills(lake):
     assert ground.heights_m.max() > 60
     assert (ground.heights_m < ground.water_m).mean() > 0.05
     assert lake.scene.cards.trees == 334
-    road = np.abs(ground.road.cross_track_m) < 5
+    road = np.abs(ground.roadmap.cross_track_m) < 5
     assert np.abs(ground.heights_m[road] - 2.0).max() < 1e-3
 
 

@@ -31,7 +31,7 @@ class PageContents:
 
     program: str  # name of the command, such as drive.py
     command: str  # the command line that starts the session again, without its port
-    port: int  # default port of the command
+    default_port: int  # of the command
     has_model: bool  # whether a model drives
     sees: str = ""  # the preprocessing of the model's input, in words
     # the part of the frame that the model sees, as fractions of its width and height: left, top,

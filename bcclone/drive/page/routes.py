@@ -52,7 +52,7 @@ class _Responses:
         contents = self._session.contents
         port = int(flask.request.environ["SERVER_PORT"])
         # for the commands that the page shows
-        option = "" if port == contents.port else f" --port {port}"
+        option = "" if port == contents.default_port else f" --port {port}"
         return render(
             "page.html", page=contents, option=option, highest_speed=f"{HIGHEST_SPEED_MPH:g}"
         )

@@ -182,7 +182,7 @@ def training_report(
     commands = next_commands(result.model, "evaluate drive play")
     commands["Make a clip of the drive"] = shown_command("video", "run1", "--overlay")
     title = f"Training of {result.model}"
-    return Report(title, sentences, None, shown, _figures_of(result), commands)
+    return Report(title, sentences, pictures=shown, figures=_figures_of(result), commands=commands)
 
 
 def _describe_error(result: TrainResult) -> str:
@@ -214,7 +214,8 @@ def _figures_of(result: TrainResult) -> list[tuple[str, str]]:
     }
     for name, loss in losses.items():
         figures.append((name, "none" if loss is None else f"{loss:.4f}"))
-    for name, loss_text, mae, r, side in result.table.cells()[1:]:
+    _, *table_rows = result.table.cells()  # without the heading
+    for name, loss_text, mae, r, side in table_rows:
         value = f"loss {loss_text}, mean absolute error {mae}, r {r}, right side {side}"
         figures.append((f"validation: {name}", value))
     samples = result.samples

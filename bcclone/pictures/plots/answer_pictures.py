@@ -212,7 +212,7 @@ def spread_evenly(parts: list[IndexArray], most: int) -> IndexArray:
     return np.concatenate([parts[number] for number in evenly(len(parts), count)])
 
 
-# a strip is a row of frames; the seconds of each since the first one
+# a strip is a row of frames: the seconds of each frame since the strip's first frame
 _STRIP_SECONDS = np.arange(6) / 2
 _STRIP_LENGTH = _STRIP_SECONDS[-1]  # seconds
 
@@ -240,7 +240,7 @@ def plot_saliency(subject: Subject, path: Path) -> None:
         lit = saliency_overlay(frame, np.sqrt(saliency.of_frame(frame)))
         lit_frames.append(ShownImage(lit, below=text))
     title = "Frames, and what in them decided the steering (VisualBackProp)"
-    save_images(path, [frames, lit_frames], (2.3, 1.5), title)
+    save_images(path, [frames, lit_frames], inches=(2.3, 1.5), title=title)
 
 
 def _strip(times: FloatArray, labels: FloatArray) -> IndexArray:
@@ -261,6 +261,7 @@ def _strip(times: FloatArray, labels: FloatArray) -> IndexArray:
     begin = seconds[strongest] - _STRIP_LENGTH / 2
     latest = max(seconds[-1] - _STRIP_LENGTH, seconds[0])
     begin = min(max(begin, seconds[0]), latest)
+    # the frame at each of these times or after it; recorded times are rounded to milliseconds
     places = np.searchsorted(seconds, begin + _STRIP_SECONDS - 1e-3)
     places = np.clip(places, 0, len(best) - 1)
     return np.asarray(best[np.unique(places)])

@@ -167,7 +167,7 @@ _SPEED_STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (RED, ":"))
 
 def plot_recovery(subject: Subject, path: Path) -> None:
     """Draw which steering brings a car back to its line in how much time, and the corrections."""
-    settings = subject.corrected
+    settings = subject.correction_settings
     title = (
         "Steering that brings the car back from a side camera's place, "
         f"{SIDE_CAMERA_M:.2f} m off its line"
@@ -177,8 +177,10 @@ def plot_recovery(subject: Subject, path: Path) -> None:
 
     # a curve for each speed, and on it the point that the samples' correction reaches
     speeds_mph = typical_speeds(np.asarray(subject.samples.rows["speed_mph"], np.float64))
-    backs = returns(settings, speeds_mph)
-    for (speed_mph, steering, seconds), (color, style) in zip(backs, _SPEED_STYLES, strict=False):
+    ways_back = find_ways_back(settings, speeds_mph)
+    for (speed_mph, steering, seconds), (color, style) in zip(
+        ways_back, _SPEED_STYLES, strict=False
+    ):
         needed = [
             steering_back(SIDE_CAMERA_M, speed_mph * MPH, after_seconds)
             for after_seconds in _SECONDS_SHOWN
@@ -197,7 +199,7 @@ def plot_recovery(subject: Subject, path: Path) -> None:
     else:
         label = f"correction: auto, aiming {settings.lookahead_seconds:g} s ahead"
         axes.plot([], [], " ", label=label)
-    strongest = max(steering for _, steering, _ in backs)
+    strongest = max(steering for _, steering, _ in ways_back)
     axes.set(
         xlabel="seconds until it is back on its line, "
         "beginning parallel to it and holding the steering",
@@ -210,7 +212,7 @@ def plot_recovery(subject: Subject, path: Path) -> None:
     save(figure, path)
 
 
-def returns(
+def find_ways_back(
     settings: SampleSettings, speeds_mph: Sequence[float]
 ) -> list[tuple[float, float, float]]:
     """Return how a car at the position of a side camera comes back at each speed.
@@ -220,6 +222,7 @@ def returns(
     speeds = np.array(speeds_mph, float)
     left = camera_correction(settings, "left", speeds)
     right = camera_correction(settings, "right", speeds)
+    # their mean size: the right camera's correction steers to the left, so it is negative
     corrections = ((left - right) / 2).tolist()
     return [
         (speed_mph, steering, seconds_back(SIDE_CAMERA_M, speed_mph * MPH, steering))
@@ -328,4 +331,4 @@ def plot_recovery_frames(subject: Subject, path: Path) -> None:
 
     rows = [[shown(number, recovery[0]) for number in recovery.tolist()] for recovery in chosen]
     title = "Recoveries: the recording begins when the car is off the middle, on its way back"
-    save_images(path, rows, (3.3, 2.3), title)
+    save_images(path, rows, inches=(3.3, 2.3), title=title)

@@ -75,17 +75,24 @@ def plot_scores(
         ylim=(len(rows) - 0.5, -0.5),
     )
     offset.set_xlabel(
-        f"{_OFF_CENTRE}\n(a mark: mean; its line: to the greatest;\n"
-        "of recordings: rms from the human's path)"
+        f"{_OFF_CENTRE}\n(a mark: the mean; its line ends at the greatest;\n"
+        "for recordings, a mark: rms from the human's path)"
     )
     offset.set_xlim(left=0)
-    autonomy.set_yticks(middles, map(drawable, rows))  # drawn anew when the figure is saved
+    # save() makes all texts drawable, but a figure takes the texts of its ticks from here once more
+    # when it is drawn
+    autonomy.set_yticks(middles, map(drawable, rows))
     tidy(autonomy, offset)
     figure.legend(loc="outside upper center", ncols=min(len(models), 4), frameon=False)
     save(figure, path)
 
 
 _MAPS_ACROSS = 3  # maps in a row
+_AXES_SHARE = 0.89  # share of a map's width that its axes have; the labels take the rest
+_MAP_TEXT_INCHES = 0.8  # height of a map's title and of the labels below it
+# lowest and highest axes of a map, for roads that reach far in one direction
+_LOWEST_INCHES = 3
+_HIGHEST_INCHES = 8
 
 
 def plot_drives(title: str, track: "Track", drives: Mapping[str, "Evaluation"], path: Path) -> None:
@@ -93,15 +100,16 @@ def plot_drives(title: str, track: "Track", drives: Mapping[str, "Evaluation"], 
 
     drives: title -> drive, each on a map of its own
     """
-    # the figure has the shape of the road
+    # the figure has the shape of the road, within limits
     left_edge = track.edge(-1)
     right_edge = track.edge(1)
     extent_x_m, extent_z_m = np.ptp(np.vstack([left_edge, right_edge]), axis=0)
-    map_width = 7.0 if len(drives) == 1 else 5.0
-    map_height = np.clip(0.89 * map_width * extent_z_m / extent_x_m, 3, 8) + 0.8
+    map_inches = 7.0 if len(drives) == 1 else 5.0
+    axes_inches = _AXES_SHARE * map_inches * extent_z_m / extent_x_m
+    height_inches = np.clip(axes_inches, _LOWEST_INCHES, _HIGHEST_INCHES) + _MAP_TEXT_INCHES
     across = min(len(drives), _MAPS_ACROSS)
     down = math.ceil(len(drives) / across)
-    figure = new_figure(map_width * across + 1, map_height * down, title)
+    figure = new_figure(map_inches * across + 1, height_inches * down, title)
     grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
 
     for axes, (name, drive) in zip(grid.flat, drives.items(), strict=False):
@@ -142,33 +150,32 @@ def _draw_line(axes: Axes, drive: "Evaluation") -> LineCollection:
 
 
 def plot_deviations(
-    title: str, seconds: FloatArray, drives: Mapping[str, "Rollout"], limit_m: float, path: Path
+    title: str, seconds: FloatArray, drives: Mapping[str, "Rollout"], limit: float, path: Path
 ) -> None:
     """Draw the deviations of several drives from the recorded path over time into a PNG.
 
     seconds: time at the end of each row since the start, (rows,)
     drives: name of the driver -> drive
-    limit_m: deviation at which a person takes over; its unit, and that of the deviations, is the
-        one that the title names
+    limit: deviation at which a person takes over, in metres or camera heights as the deviations
     """
     figure = new_figure(9, 0.8 + 1.5 * len(drives), title)
     column = figure.subplots(len(drives), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, drive) in zip(column, drives.items(), strict=True):
-        deviation_m = np.array(drive.path)
-        taken_over = np.array(drive.interventions, int)
+        deviations = np.array(drive.deviations_m)
+        taken_over = np.array(drive.intervention_rows, int)
 
-        # the line starts again after an intervention
+        # the line has a gap after each row at whose end a person took over
         breaks = taken_over + 1
         shown_seconds = np.insert(seconds, breaks, np.nan)
-        shown_m = np.insert(deviation_m, breaks, np.nan)
-        axes.plot(shown_seconds, shown_m, color=BLUE, linewidth=1)
+        shown_deviations = np.insert(deviations, breaks, np.nan)
+        axes.plot(shown_seconds, shown_deviations, color=BLUE, linewidth=1)
 
-        crosses_m = np.clip(deviation_m[taken_over], -limit_m, limit_m)
-        axes.plot(seconds[taken_over], crosses_m, "x", color=RED, markersize=4)
-        for side_m in (-limit_m, 0, limit_m):
-            style = "-" if side_m == 0 else "--"
-            axes.axhline(side_m, color=GRAY, linewidth=0.6, linestyle=style)
-        axes.set_ylim(-1.15 * limit_m, 1.15 * limit_m)
+        crosses = np.clip(deviations[taken_over], -limit, limit)
+        axes.plot(seconds[taken_over], crosses, "x", color=RED, markersize=4)
+        for side in (-limit, 0, limit):
+            style = "-" if side == 0 else "--"
+            axes.axhline(side, color=GRAY, linewidth=0.6, linestyle=style)
+        axes.set_ylim(-1.15 * limit, 1.15 * limit)
         axes.set_title(f"{name}: {len(taken_over)} interventions", fontsize=9, loc="left")
         axes.set_ylabel("to the right")
     tidy(*column)
@@ -185,7 +192,7 @@ def plot_frames(frames: Sequence[tuple[str, Image]], path: Path) -> None:
     shown = [ShownImage(image, fill(title, _TITLE_LETTERS)) for title, image in frames]
     title_lines = max(len(wrap(title, _TITLE_LETTERS)) for title, _ in frames)
     rows = [shown[start : start + _FRAMES_ACROSS] for start in range(0, len(shown), _FRAMES_ACROSS)]
-    save_images(path, rows, (3.3, 1.75 + 0.15 * title_lines))
+    save_images(path, rows, inches=(3.3, 1.75 + 0.15 * title_lines))
 
 
 _LINE_LENGTH = 1200  # frames in a line of curves; more if _MAX_LINES do not suffice
@@ -273,6 +280,7 @@ def _mark_horizon(axes: Axes, framing: Framing, lens: Lens) -> None:
 
 def _outline_with_lens(framing: Framing) -> FloatArray:
     """Return the line around the part that the frame shows, x and y, (points, 2)."""
+    # for each pixel of the frame, its place in the picture, x and y, (160, 320, 2)
     sampling = sampling_of(framing)
     scale = framing.width / sampling.width, framing.height / sampling.height
     places = (sampling.corner + sampling.fraction / STEPS_PER_PIXEL + 0.5) * scale

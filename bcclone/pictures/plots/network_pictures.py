@@ -271,6 +271,8 @@ def _draw_input(axes: Axes, file: ModelFile, prepared: Image) -> None:
 
 
 SHEET_WIDTH = 10  # inches
+_AXES_WIDTH = 9.4  # inches that the margins leave of it
+_SHEET_TITLE = 0.3  # inches
 SHEETS_TITLE = "Activations of each convolution, each map in its own range (bright: high)"
 
 
@@ -281,6 +283,7 @@ def plot_activations(subject: Subject, path: Path) -> None:
     image = subject.inputs(windows[[strongest]])[0]
     sheets = sheets_of(subject.file.model, image)
     heights = sheet_heights(sheets)
+    # the input's axes and the figure's title need 2.4 inches more
     figure = new_figure(SHEET_WIDTH, sum(heights) + 2.4, SHEETS_TITLE)
     axes = figure.subplots(len(sheets) + 1, 1, height_ratios=[1.6, *heights])
 
@@ -301,7 +304,8 @@ _MAX_MAPS = 64  # most maps that are drawn of a convolution
 def sheets_of(model: keras.Model, image: Image) -> dict[str, Float32Array]:
     """Return title -> the maps of a convolution in one image, (rows, columns).
 
-    A map is one channel of a convolution's output. image and errors: as in activations().
+    A map is one channel of a convolution's output. Takes an image, and raises NotDrawn, as
+    activations() does.
     """
     sheets = {}
     for name, maps in activations(model, image).items():
@@ -315,7 +319,9 @@ def sheets_of(model: keras.Model, image: Image) -> dict[str, Float32Array]:
 
 def sheet_heights(sheets: Mapping[str, Float32Array]) -> list[float]:
     """Return the height of the axes of each sheet in a figure of SHEET_WIDTH, in inches."""
-    return [9.4 * len(pixels) / pixels.shape[1] + 0.3 for pixels in sheets.values()]
+    return [
+        _AXES_WIDTH * len(pixels) / pixels.shape[1] + _SHEET_TITLE for pixels in sheets.values()
+    ]
 
 
 def draw_sheets(all_axes: Sequence[Axes], sheets: Mapping[str, Float32Array]) -> None:
@@ -333,11 +339,11 @@ def activations(model: keras.Model, image: Image) -> dict[str, Float32Array]:
     image: the input, uint8 (height, width, channels), or a window of such frames; a network that
         processes frames one by one is given the newest frame of the window alone
     """
-    frame_by_frame = frame_layers(model)
-    batch = image[-1:] if frame_by_frame else image[np.newaxis]
+    layers_of_frame = frame_layers(model)  # none if the network takes the image as a whole
+    batch = image[-1:] if layers_of_frame else image[np.newaxis]
     values = keras.ops.cast(batch, model.inputs[0].dtype)
     outputs = {}
-    for layer in frame_by_frame or model.layers:
+    for layer in layers_of_frame or model.layers:
         values = layer(values, training=False)
         if isinstance(layer, CONVOLUTIONS):
             outputs[layer.name] = np.asarray(keras.ops.convert_to_numpy(values)[0], np.float32)

@@ -208,6 +208,7 @@ def _row_of(image: Path) -> tuple[float | None, dict[str, Image]]:
         with suppress(UserError):  # there is no log, or it is another program's
             rows = read_log(log, edited=False).rows
             index = ImageIndex(log)
+            # the first such row counts
             for row in rows[rows["center"] == image.name].to_dict("records"):
                 sides = {side: try_frame(index.find(row[side]))[0] for side in ("left", "right")}
                 readable = {side: view for side, view in sides.items() if view is not None}

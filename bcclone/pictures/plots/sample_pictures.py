@@ -55,7 +55,8 @@ def plot_samples(subject: Subject, path: Path) -> None:
                 for sample, title in zip(samples, shown_titles, strict=True)
             ]
         )
-    save_images(path, rows, (1.6, 2.1), "Samples of one log row in each row, with their steering")
+    title = "Samples of one log row in each row, with their steering"
+    save_images(path, rows, inches=(1.6, 2.1), title=title)
 
 
 def _signed(steering: float) -> str:
@@ -69,6 +70,7 @@ def _with_bar(sample: ShownSample) -> Image:
     bar = np.full((height // 10, width, channels), 255, np.uint8)
     middle = width // 2
     left, right = sorted((middle, middle + round(sample.steering * middle)))
+    # white stays above and below
     bar[2:-2, left : right + 1] = SKY[:channels]
     return np.vstack([sample.image, bar])
 
@@ -170,8 +172,9 @@ def _plot_windows(subject: Subject, path: Path) -> None:
         change = np.abs(frames[-1].astype(np.int16) - frames[0]).mean(axis=2)
         heat = colormaps["inferno"](change / max(change.max(), 1.0), bytes=True)[..., :3]
         recorded = float(subject.table["steering"][window[-1]])
-        texts = [""] * len(headings)
+        texts = [""] * len(headings)  # only the newest frame, the last but one image, has a text
         texts[-2] = f"sample {recorded:+.3f}\nnetwork {steering:+.3f}"
         rows.append(list(map(ShownImage, [*frames[shown], heat], headings, texts)))
         headings = [""] * len(headings)  # they stand above the first row alone
-    save_images(path, rows, (1.9, 2.3), "Windows: each row is one input of the network")
+    title = "Windows: each row is one input of the network"
+    save_images(path, rows, inches=(1.9, 2.3), title=title)

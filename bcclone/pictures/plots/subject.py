@@ -62,10 +62,10 @@ class Subject:
         return self.samples.samples
 
     @property
-    def corrected(self) -> SampleSettings:
-        """The settings of the samples; raises NotDrawn if none is of a side camera.
+    def correction_settings(self) -> SampleSettings:
+        """The settings of the samples, which say how the steering of side cameras is corrected.
 
-        Only the steering of side cameras is corrected.
+        Raises NotDrawn if no sample is of a side camera.
         """
         if not self.table["camera"].any():
             raise NotDrawn(
@@ -189,10 +189,7 @@ class Subject:
 
 
 def stretches(seconds: FloatArray) -> list[IndexArray]:
-    """Split the indices of times, (times,), where a pause is or the time goes back.
-
-    seconds: the times
-    """
+    """Split the indices of times, (times,), where a pause is or the time goes back."""
     steps = np.diff(seconds)
     begins = np.flatnonzero((steps > EPISODE_GAP_MS / 1000) | (steps < 0)) + 1
     return np.split(np.arange(len(seconds)), begins)

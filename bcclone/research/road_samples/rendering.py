@@ -60,21 +60,21 @@ class PoseChoice:
     rise_deviation: float = 0.8  # standard deviation of the rise, in degrees
 
 
-_POSES = PoseChoice()
+_CHOICE = PoseChoice()
 
 
 def draw_pose(track: Track, random: Random) -> Pose:
     """Return the pose of a car anywhere on a road, nearly half of them near its middle."""
     along_m = track.start_m + track.lap_m * random.random()
     half_m = float(track.widths_m[track.index(along_m)]) / 2
-    limit_m = half_m + _POSES.beyond_m - _POSES.half_car_m
-    if chance(random, _POSES.near_share):
-        offset_m = random.normal(0.0, _POSES.near_m)
-        turn = random.normal(0.0, _POSES.near_degrees)
+    limit_m = half_m + _CHOICE.beyond_m - _CHOICE.half_car_m
+    if chance(random, _CHOICE.near_share):
+        offset_m = random.normal(0.0, _CHOICE.near_m)
+        turn = random.normal(0.0, _CHOICE.near_degrees)
     else:
         offset_m = random.uniform(-limit_m, limit_m)
-        turn = random.normal(0.0, _POSES.far_degrees)
-    rise = random.normal(_POSES.rise_degrees, _POSES.rise_deviation)
+        turn = random.normal(0.0, _CHOICE.far_degrees)
+    rise = random.normal(_CHOICE.rise_degrees, _CHOICE.rise_deviation)
     return Pose(offset_m, along_m, math.radians(turn), math.radians(rise))
 
 
@@ -83,7 +83,8 @@ class Teacher:
     """How the steering of a frame follows from the pose of its car."""
 
     bend_m: float = 6.0  # the steering follows the mean curvature of this length of road ahead
-    by_turn: float = -0.25  # curvature, 1/m, for each radian to the right of the road
+    # curvature, 1/m, for each unit of the sine of the turn, which is positive to the right
+    by_turn: float = -0.25
     by_offset: float = -0.0139  # curvature, 1/m, for each metre to the right of the road's middle
 
 
@@ -97,8 +98,10 @@ def steering_at(track: Track, pose: Pose) -> float:
     people do when they are off the middle.
     """
     bend = _mean_curvature(track, pose.along_m, 0.0, _TEACHER.bend_m)
-    along = BEND_GAIN * bend + _TEACHER.by_turn * sine(pose.turn)
-    return float(steering_of(along + _TEACHER.by_offset * pose.offset_m))
+    curvature = BEND_GAIN * bend
+    curvature += _TEACHER.by_turn * sine(pose.turn)
+    curvature += _TEACHER.by_offset * pose.offset_m
+    return float(steering_of(curvature))
 
 
 _CURVATURE_STEP_M = 0.5  # distance between the places whose curvatures are averaged
@@ -127,9 +130,10 @@ class RoadTask:
 
 
 class RoadFrame(NamedTuple):
-    """A prepared image, its steering, and its path; or the images, steering and paths of a road.
+    """A prepared image, its steering, and its path.
 
-    All frames of a road are arrays with the frames as their first axis, and float32 labels.
+    It also holds all frames of a road: then each field is an array whose first axis is the frames,
+    and steering and path are float32.
     """
 
     image: Image  # uint8 (height, width, channels)
@@ -149,7 +153,7 @@ def render_road(task: RoadTask) -> RoadFrame:
 
 
 # a part of the seed of sketches, so that the number of sketches does not change the other frames
-_SKETCHES = 1
+_SKETCH_STREAM = 1
 
 
 def _frames_of(task: RoadTask) -> Iterator[RoadFrame]:
@@ -160,7 +164,7 @@ def _frames_of(task: RoadTask) -> Iterator[RoadFrame]:
     frames = settings.frames - sketches
     if frames:
         yield from _scene_frames(task, frames, np.random.default_rng(seed))
-    random = np.random.default_rng((*seed, _SKETCHES))
+    random = np.random.default_rng((*seed, _SKETCH_STREAM))
     for _ in range(sketches):
         yield _prepared_sketch(task.preprocessing, random)
 
@@ -186,7 +190,9 @@ def _scene_frames(task: RoadTask, frames: int, random: Random) -> Iterator[RoadF
         frame = renderer.frame(start_on(track, *pose), seconds=seconds)
         # in a drive, the pictures are JPEG files, too
         image = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
-        path = path_of(partial(_mean_curvature, track, pose.along_m), pose.offset_m, pose.turn)
+        # takes two distances ahead of this car
+        mean_curvature = partial(_mean_curvature, track, pose.along_m)
+        path = path_of(mean_curvature, pose.offset_m, pose.turn)
         yield RoadFrame(image, steering_at(track, pose), path)
 
 
@@ -197,19 +203,20 @@ def _draw_sun(random: Random) -> float:
 
 def _prepared_sketch(preprocessing: Preprocessing, random: Random) -> RoadFrame:
     """Return a sketch that is prepared as the network gets it."""
-    # for a plain preprocessing, the sketch stands for the cropped part of a frame at its final
-    # size, and only the colours are still to be converted
+    # if the preprocessing only crops, shrinks and converts colours (is_plain), the sketch is made
+    # as the cropped part of a frame at its final size, and only the colours are still to convert
     if preprocessing.is_plain:
         sketch = draw_sketch(random, preprocessing.height, preprocessing.width)
         return sketch._replace(image=preprocessing.convert_colors(sketch.image))
-    # other steps need a whole frame, but without the crop: what is cut off would be sketched for
-    # nothing
-    whole = replace(preprocessing, crop_top=0, crop_bottom=None, crop_left=0, crop_right=None)
+    # other steps, such as blur, need an image of a frame's size; the sketch fills all of it, and
+    # nothing is cropped, since the cropped part would be sketched for nothing
+    uncropped = replace(preprocessing, crop_top=0, crop_bottom=None, crop_left=0, crop_right=None)
     sketch = draw_sketch(random, preprocessing.frame_height, preprocessing.frame_width)
-    return sketch._replace(image=whole.apply(sketch.image))
+    return sketch._replace(image=uncropped.apply(sketch.image))
 
 
-_SHARPNESS = (0.4, 1.2)  # range of the width that a pixel of a sketch shows, in pixels
+# Range of the width that a pixel of a sketch shows, in pixels; the larger, the blurrier
+_SHOWN_WIDTHS = (0.4, 1.2)
 
 
 def draw_sketch(random: Random, height: int, width: int) -> RoadFrame:
@@ -227,7 +234,7 @@ def draw_sketch(random: Random, height: int, width: int) -> RoadFrame:
     camera = draw_camera(random, road.radius_m, road.floor)
     place = place_on(road, random)
     surroundings = draw_surroundings(random, road, place.line)
-    pixel = camera.pixel(width) * random.uniform(*_SHARPNESS)
+    pixel = camera.pixel(width) * random.uniform(*_SHOWN_WIDTHS)
     picture = paint(surroundings, place.line, camera.rays(height, width), pixel)
     return RoadFrame(with_effects(picture, random), place.steering, place.path)
 

@@ -19,7 +19,7 @@ class Air(NamedTuple):
     wet: float  # how wet the road is, 0 to 1
     snow: float  # how much snow lies, 0 to 1
     fog_from_m: float  # depth at which fog begins
-    fog_over_m: float  # how much deeper nothing but fog is seen
+    fog_over_m: float  # from there, the depth over which fog grows until nothing else is seen
     line_visibility: float  # 0 where the lines on the road are painted over, else up to 1
     road_visibility: float  # 0 where the whole road is painted over, else up to 1
     # RGB from the horizon to the zenith, in equal steps of the sine of the elevation, (steps, 3)

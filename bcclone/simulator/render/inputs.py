@@ -90,14 +90,14 @@ def surface_of(scene: Scene) -> Surface:
         bridge=road.bridge,
         style=road.style,
         half_widths_m=scene.track.half_widths_m,
-        neighbor_m=ground.road.neighbor_m,
+        neighbor_m=ground.roadmap.neighbor_m,
         roadside_m=roadside_m,
         bands=bands_of(road.look),
     )
     return Surface(
         heights_m=ground.heights_m,
-        cross_m=ground.road.cross_track_m,
-        along_m=ground.road.along_m,
+        cross_m=ground.roadmap.cross_track_m,
+        along_m=ground.roadmap.along_m,
         light=scene.light,
         colors=np.clip(ground.cover * sunlight, 0, 255).astype(np.uint8),
         paint=paint,

@@ -63,7 +63,7 @@ def _build(
     ground = make_ground(track, seed)
     cards = place_cards(track, ground, seed)
 
-    on_road = ground.road.distance_m < LEVEL_M
+    on_road = ground.roadmap.distance_m < LEVEL_M
     light = bake_light(ground.heights_m, on_road, sun)
     trees = cards.placements[: cards.trees, [0, 2, 3]]  # x, z and height
     light = add_tree_shadows(light, ground.grid, trees, sun)

@@ -33,7 +33,7 @@ class Ground:
     grid: Grid
     heights_m: Float32Array  # (side, side)
     cover: Float32Array  # RGB under full light, (side, side, 3)
-    road: RoadMap
+    roadmap: RoadMap
     water_m: float  # height of the water
 
     def height_at(self, x: float, z: float) -> float:
@@ -50,13 +50,13 @@ def make_ground(track: Track, seed: int) -> Ground:
     return _mountain(track, seed)
 
 
-def _ground(grid: Grid, heights: Field, cover: Field, road: RoadMap, water_m: float) -> Ground:
+def _ground(grid: Grid, heights: Field, cover: Field, roadmap: RoadMap, water_m: float) -> Ground:
     """Return a ground whose fields are in single precision."""
     return Ground(
         grid,
         np.ascontiguousarray(heights, np.float32),
         np.ascontiguousarray(cover, np.float32),
-        road,
+        roadmap,
         water_m,
     )
 
@@ -88,25 +88,27 @@ _LEDGE_M = 9.0  # height between two ledges of rock
 def _lake(track: Track, seed: int) -> Ground:
     """Return the lake's ground: hills from the CSV file, ledges, rocks, the road's level bed."""
     grid = _LAKE_GRID
-    road = map_road(track, grid, np.ones(len(track.line), bool))
-    hills = _lake_hills(grid, road.distance_m, seed)
-    hills, stony = _with_rocks(hills, grid, road.distance_m, seed)
+    roadmap = map_road(track, grid, np.ones(len(track.line), bool))
+    hills = _lake_hills(grid, roadmap.distance_m, seed)
+    hills, stony = _with_rocks(hills, grid, roadmap.distance_m, seed)
 
     # `level` is 1 on the road's bed, which is as high as the road, and 0 where hills are left as
     # they are; on the bridge, the bed is the deck only
     bridge_start_m, bridge_end_m = track.road.bridge
     on_bridge = (
-        (road.along_m > bridge_start_m) & (road.along_m < bridge_end_m) & (road.distance_m < 30)
+        (roadmap.along_m > bridge_start_m)
+        & (roadmap.along_m < bridge_end_m)
+        & (roadmap.distance_m < 30)
     )
-    level = np.clip((LEVEL_M + _BED_BLEND_M - road.distance_m) / _BED_BLEND_M, 0, 1)
-    deck = (road.distance_m < _DECK_HALF_WIDTH_M).astype(np.float32)
+    level = np.clip((LEVEL_M + _BED_BLEND_M - roadmap.distance_m) / _BED_BLEND_M, 0, 1)
+    deck = (roadmap.distance_m < _DECK_HALF_WIDTH_M).astype(np.float32)
     level = np.where(on_bridge, deck, level)
-    heights = hills * (1 - level) + road.road_height_m * level
+    heights = hills * (1 - level) + roadmap.road_height_m * level
 
     cover = mixed_patches(grid, seed, (_GRASS, _DRY, _DIRT, _SCRUB))
     cover = stone_on_slopes(cover, heights, _STONE, steep=0.85)
     cover[stony] = _STONE
-    return _ground(grid, heights, cover, road, _LAKE_WATER_M)
+    return _ground(grid, heights, cover, roadmap, _LAKE_WATER_M)
 
 
 def _lake_hills(grid: Grid, distance_m: Float32Array, seed: int) -> Field:
@@ -170,7 +172,7 @@ def _mountain(track: Track, seed: int) -> Ground:
     bridge_start_m, bridge_end_m = track.road.bridge
     along_m = np.arange(len(track.line)) / track.points_a_metre
     on_ground = (along_m < bridge_start_m) | (along_m > bridge_end_m)
-    road = map_road(track, grid, on_ground)
+    roadmap = map_road(track, grid, on_ground)
     from_road_m = _distance_to_road(track.line[on_ground], grid)
     rise = smooth_step(from_road_m, 8.0, 15.0)
 
@@ -187,14 +189,14 @@ def _mountain(track: Track, seed: int) -> Ground:
         + noise(grid, seed + 1, 32) * rise * 1.2
         + away * 14 * noise(grid, seed + 2, 256)
     )
-    heights = _with_road(hills, road)
+    heights = _with_road(hills, roadmap)
 
     # two colours, each with two of the four patterns of patches
     cover = mixed_patches(grid, seed, (_MEADOW, _LEAVES, _MEADOW, _LEAVES))
     cover = stone_on_slopes(cover, heights, _CLIFF, steep=0.7)
     dark = (walls > 0.9)[..., None] & (slope_of(heights) > 1.2)[..., None]
     cover = np.where(dark, np.array(_DARK_CLIFF), cover)
-    return _ground(grid, heights, cover, road, _NO_WATER_M)
+    return _ground(grid, heights, cover, roadmap, _NO_WATER_M)
 
 
 # Designed roads
@@ -260,7 +262,7 @@ _LANDS = {
 def _designed(track: Track, seed: int) -> Ground:
     """Return the ground around a designed road: level along the road, land farther away."""
     grid = _grid_around(track)
-    road = map_road(track, grid, np.ones(len(track.line), bool))
+    roadmap = map_road(track, grid, np.ones(len(track.line), bool))
     land = _LANDS[track.road.look.surroundings]
 
     from_road_m = _distance_to_road(track.line, grid)
@@ -270,7 +272,7 @@ def _designed(track: Track, seed: int) -> Ground:
     terraces = np.floor(rolling / 4) * 4 + 4 * smooth_step(rolling / 4 % 1, 0.5, 1.0)
     relief = rolling * (1 - land.cliffs) + terraces * land.cliffs
     hills = _between_roads(track.line, grid) + rise * relief
-    heights = _with_road(hills, road)
+    heights = _with_road(hills, roadmap)
 
     # where the land sinks away from the road there is water, a metre below the road's lowest point
     water_m = _NO_WATER_M
@@ -278,7 +280,7 @@ def _designed(track: Track, seed: int) -> Ground:
         water_m = float(np.floor(track.line[:, 1].min() - 1.0))
     cover = mixed_patches(grid, seed, land.covers)
     cover = stone_on_slopes(cover, heights, land.stone, steep=0.8)
-    return _ground(grid, heights, cover, road, water_m)
+    return _ground(grid, heights, cover, roadmap, water_m)
 
 
 _MARGIN_M = 130.0  # width of the ground on all sides of a designed road
@@ -297,10 +299,10 @@ def _grid_around(track: Track) -> Grid:
 # Ground that follows the road
 
 
-def _with_road(hills: Field, road: RoadMap) -> Field:
+def _with_road(hills: Field, roadmap: RoadMap) -> Field:
     """Return the heights of hills with a level bed for the road."""
-    level = np.clip((LEVEL_M + 2.0 - road.distance_m) / 2.0, 0, 1)
-    bed = np.where(level > 0, road.road_height_m, 0.0)
+    level = np.clip((LEVEL_M + 2.0 - roadmap.distance_m) / 2.0, 0, 1)
+    bed = np.where(level > 0, roadmap.road_height_m, 0.0)
     return np.asarray(hills * (1 - level) + bed * level)
 
 

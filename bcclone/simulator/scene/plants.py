@@ -7,7 +7,7 @@ import numpy as np
 from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.scene.card_pictures import BUSHES, PALMS, PINES, SIGN, TIRE, TOWER
 from bcclone.simulator.scene.ground import Ground
-from bcclone.simulator.scene.roadmap import CELL_M, FAR_M
+from bcclone.simulator.scene.roadmap import CELL_M
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track, read_figures
 from bcclone.system.arrays import Float32Array, Random
 from bcclone.system.exact_math import normals
@@ -60,9 +60,13 @@ _MOUNTAIN_GROWTH = _Growth(
 )
 
 
+_SEED_OF_PLANTS = 101  # added to the world's seed
+
+
 def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
     """Return the cards of everything that stands on the ground."""
-    randomness = np.random.default_rng(seed + 101)
+    # other random numbers than those of the textures and the relief, which come of the same seed
+    randomness = np.random.default_rng(seed + _SEED_OF_PLANTS)
     if track.road.name == LAKE.name:
         return _lake_cards(ground, randomness)
     if track.road.style == DESIGNED_STYLE:
@@ -151,7 +155,7 @@ def _bushes(ground: Ground, randomness: Random, clumps: int, to_m: float) -> lis
         for _ in range(int(randomness.integers(2, 7))):
             x = clump_x + 2.5 * normals(randomness)
             z = clump_z + 2.5 * normals(randomness)
-            if ground.road.distance_m[ground.grid.cell(x, z)] <= _CLEAR_M:
+            if ground.roadmap.distance_m[ground.grid.cell(x, z)] <= _CLEAR_M:
                 continue
             height_m = randomness.uniform(0.7, 1.6)
             kind = BUSHES[0] if randomness.random() < 0.5 else BUSHES[1]
@@ -168,10 +172,10 @@ def _random_places(
     There are fewer than `count` if fewer cells of the ground are dry and far enough from the road.
     """
     # near the road, the map has the distance from it; farther away, the distance from the nearest
-    # mapped cell is added to the map's reach
-    unmapped = np.where(ground.road.cross_track_m < FAR_M, 0, 1).astype(np.uint8)
+    # mapped cell (distanceTransform() measures from the zeros) is added to the map's reach
+    unmapped = (~ground.roadmap.is_mapped).astype(np.uint8)
     beyond_m = cv2.distanceTransform(unmapped, cv2.DIST_L2, 5) * CELL_M
-    distance_m = beyond_m + np.minimum(ground.road.distance_m, REACH_M)
+    distance_m = beyond_m + np.minimum(ground.roadmap.distance_m, REACH_M)
     dry = ground.heights_m > ground.water_m + 0.4
     usable = (distance_m > from_m) & (distance_m < to_m) & dry
 

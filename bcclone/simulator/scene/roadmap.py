@@ -14,7 +14,7 @@ from bcclone.system.opencv import cv2
 
 CELL_M = 0.5  # side of a cell
 BLOCK_M = 32.0  # side of a block of cells
-FAR_M = 99.0  # cross_track_m of the cells that are not near the road
+_UNMAPPED = 99.0  # stands for the cross_track_m of the cells that are not near the road
 FULL_LIGHT = 1.6  # greatest sunlight, on a slope that faces the sun; level ground has 1
 
 
@@ -44,10 +44,15 @@ class RoadMap:
     """Where each cell lies on the track, float32 (side, side), and where a second road runs."""
 
     along_m: Float32Array  # distance along the track, 0 where no road is near
-    cross_track_m: Float32Array  # to the right of the centre line; FAR_M where no road is near
+    cross_track_m: Float32Array  # to the right of the centre line; _UNMAPPED far away
     road_height_m: Float32Array  # height of the road beside the cell, 0 where no road is near
     distance_m: Float32Array  # from the middle of the road, or of its neighbor if that is nearer
     neighbor_m: Float32Array  # as neighbor_of() returns it, float32 (metres,)
+
+    @property
+    def is_mapped(self) -> BoolArray:
+        """Return which cells are near the road, bool (side, side)."""
+        return self.cross_track_m < _UNMAPPED
 
 
 # a cell that is farther than this, along the track, from the nearest point of the centre line lies
@@ -84,7 +89,7 @@ def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
     near = (dx * dx + dz * dz < REACH_M * REACH_M) & (np.abs(forward_m) < _PAST_M)
     cells = rows[near], columns[near]
     along_m = _field(grid, 0.0, cells, (nearest / track.points_a_metre + forward_m)[near])
-    cross_track_m = _field(grid, FAR_M, cells, right_m[near])
+    cross_track_m = _field(grid, _UNMAPPED, cells, right_m[near])
     neighbor_m = neighbor_of(track)
     return RoadMap(
         along_m=along_m,
