@@ -128,7 +128,7 @@ class BelowThrottle:
 
 
 SourceItem = ExchangedRow | LeftOut | SourceFacts  # what a reader yields
-# what comes of a row that is left out, and what is said of the source, pass all further stages
+# what the stages after the reader pass on as it is, until left_out.Tally counts it
 Passed = LeftOut | BelowThrottle | SourceFacts
 
 

@@ -86,7 +86,7 @@ def estimate_steering(drives: Sequence[Drive], camera: FilmCamera, source: Path)
     source: the film, for messages
     """
     notes = [camera.note] if camera.note else []
-    steering: list[float] = []
+    steering: list[float] = []  # of all rows that show one
     items: list[FramedRow | LeftOut] = []
     for drive in drives:
         shown = _measure(drive, camera)
