@@ -7,7 +7,7 @@ import numpy as np
 
 from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
 from bcclone.camera.images import FRAME_WIDTH
-from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.evidence import DriveEvidence
 from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import SideShifts
 from bcclone.diagnosis.heading import Heading, drives_backwards, is_trusted
@@ -21,7 +21,7 @@ _REMOUNT = (
 )
 
 
-def camera_pose(evidence: Evidence) -> Iterator[Finding]:
+def camera_pose(evidence: DriveEvidence) -> Iterator[Finding]:
     """Yield faults of the camera's pose, by how the pictures move."""
     if evidence.is_upside_down:
         yield Finding(

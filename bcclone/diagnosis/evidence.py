@@ -1,7 +1,8 @@
 """What a recording shows: a value for each question of a judge, measured when a judge asks for it.
 
-In: a log and the figures of its frames. Out: `Evidence`. No network is used here: whether the
-frames turn as the car is steered shows more, and needs no TensorFlow.
+In: a log and the figures of its frames. Out: `Evidence`; for a film, which has no log,
+`DriveEvidence`. No network is used here: whether the frames turn as the car is steered shows more,
+and needs no TensorFlow.
 """
 
 from collections.abc import Sequence
@@ -37,10 +38,9 @@ from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.statistics import numbers_in
 
 
-class Evidence:
-    """What the rows and frames of a recording show, or some of its rows.
+class DriveEvidence:
+    """What the rows and frames of a drive show.
 
-    log: the rows that are judged; other rows are among its deleted ones
     figures: what was measured in the frames of these rows
     read_frame: index of a row -> its centre frame, RGB uint8 (160, 320, 3), None if it cannot be
         read
@@ -49,41 +49,16 @@ class Evidence:
     """
 
     def __init__(
-        self, log: Log, figures: RecordingFigures, read_frame: ReadFrame, is_estimated: bool = False
+        self,
+        rows: RecordedRows,
+        figures: RecordingFigures,
+        read_frame: ReadFrame,
+        is_estimated: bool = False,
     ) -> None:
-        self.log = log
+        self.rows = rows
         self.figures = figures
         self.read_frame = read_frame
         self.is_estimated = is_estimated
-        self.rows = RecordedRows.of(log)
-
-    def of_rows(self, kept: IndexArray) -> "Evidence":
-        """Return the evidence of the kept rows; the others become deleted rows of the log.
-
-        kept: indices of the rows, rising
-        """
-        table = self.log.rows
-        left_out = np.ones(len(table), np.bool_)
-        left_out[kept] = False
-        log = replace(
-            self.log,
-            rows=table.iloc[kept].reset_index(drop=True),
-            deleted=pd.concat([self.log.deleted, table[left_out]]),
-        )
-        return Evidence(
-            log,
-            self.figures.of_rows(kept),
-            lambda row: self.read_frame(int(kept[row])),
-            self.is_estimated,
-        )
-
-    def without(self, spans: Sequence[Span]) -> "Evidence":
-        """Return the evidence without some rows.
-
-        spans: spans of row numbers, as in Finding.rows
-        """
-        deleted = np.isin(self.rows.numbers, numbers_in(spans))
-        return self.of_rows(np.flatnonzero(~deleted))
 
     @property
     def has_simulator_lens(self) -> bool:
@@ -158,3 +133,44 @@ class Evidence:
     def seconds_of_bends(self) -> FloatArray:
         """Return the seconds of bends, (2, kinds), see bends.seconds_of_bends()."""
         return seconds_of_bends(self.rows, self.curvature_per_m())
+
+
+class Evidence(DriveEvidence):
+    """What a recording shows, or some of its rows.
+
+    log: the rows that are judged; other rows are among its deleted ones
+    """
+
+    def __init__(
+        self, log: Log, figures: RecordingFigures, read_frame: ReadFrame, is_estimated: bool = False
+    ) -> None:
+        super().__init__(RecordedRows.of(log), figures, read_frame, is_estimated)
+        self.log = log
+
+    def of_rows(self, kept: IndexArray) -> "Evidence":
+        """Return the evidence of the kept rows; the others become deleted rows of the log.
+
+        kept: indices of the rows, rising
+        """
+        table = self.log.rows
+        left_out = np.ones(len(table), np.bool_)
+        left_out[kept] = False
+        log = replace(
+            self.log,
+            rows=table.iloc[kept].reset_index(drop=True),
+            deleted=pd.concat([self.log.deleted, table[left_out]]),
+        )
+        return Evidence(
+            log,
+            self.figures.of_rows(kept),
+            lambda row: self.read_frame(int(kept[row])),
+            self.is_estimated,
+        )
+
+    def without(self, spans: Sequence[Span]) -> "Evidence":
+        """Return the evidence without some rows.
+
+        spans: spans of row numbers, as in Finding.rows
+        """
+        deleted = np.isin(self.rows.numbers, numbers_in(spans))
+        return self.of_rows(np.flatnonzero(~deleted))

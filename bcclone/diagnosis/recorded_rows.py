@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from bcclone.recording.edits import Span
 from bcclone.recording.log import Log
@@ -35,8 +36,17 @@ class RecordedRows:
 
         log: repeated rows are among its deleted ones (check.py moves them there)
         """
-        times_ms = log.rows["time_ms"].to_numpy()
-        all_times_ms = np.sort(np.concatenate([times_ms, log.deleted["time_ms"].to_numpy()]))
+        return cls.of_tables(log.rows, log.deleted)
+
+    @classmethod
+    def of_tables(cls, rows: pd.DataFrame, deleted: pd.DataFrame) -> "RecordedRows":
+        """Return what the rows of a table say.
+
+        rows: in order of time, with the columns line, time_ms, steering, throttle and speed_mph
+        deleted: rows that were left out, of which only time_ms is read
+        """
+        times_ms = rows["time_ms"].to_numpy()
+        all_times_ms = np.sort(np.concatenate([times_ms, deleted["time_ms"].to_numpy()]))
         pause_steps = 3.0  # a step that takes this many times as long as usual is a pause
         steps = np.diff(times_ms) / 1000
         usual_step = 0.1
@@ -52,10 +62,10 @@ class RecordedRows:
             stretch=np.concatenate([[0], np.cumsum(~follows)]),
             follows=follows,
             cut=np.diff(places) > 1,
-            line=log.rows["line"].to_numpy(),
-            steering=log.rows["steering"].to_numpy(np.float64),
-            throttle=log.rows["throttle"].to_numpy(np.float64),
-            speed_mph=log.rows["speed_mph"].to_numpy(np.float64),
+            line=rows["line"].to_numpy(),
+            steering=rows["steering"].to_numpy(np.float64),
+            throttle=rows["throttle"].to_numpy(np.float64),
+            speed_mph=rows["speed_mph"].to_numpy(np.float64),
             all_times_ms=all_times_ms,
         )
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from bcclone.exchange.exchange_settings import DEGREES, MPH_OF, RADIANS, RATIO, ImportSettings
+from bcclone.exchange.exchanged_row import ACCIDENTS_SHARE
 from bcclone.exchange.foreign_table import no_column
-from bcclone.exchange.left_out import ACCIDENTS_SHARE, Findings
 from bcclone.exchange.table_words import is_steering, plain, unit_in_name
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.system.codec import number
@@ -47,6 +47,7 @@ class Controls:
     factor: float  # makes the steering -1 to 1, right positive
     words: str  # column, unit and positive side of the steering, for messages
     speed_unit: str  # one of MPH_OF
+    notes: Sequence[str] = ()  # which columns were chosen, and why some controls have none
 
     def converted(self, values: Mapping[str, Any]) -> dict[str, float]:
         """Return the numbers of a row, by the names of recording.row.NUMBERS; raises ValueError.
@@ -134,7 +135,6 @@ def find_controls(
     path: Path,
     columns: Sequence[Column],
     settings: ImportSettings,
-    findings: Findings,
     preferred: Mapping[str, str] | None = None,
 ) -> Controls:
     """Return which columns hold steering, throttle, brake and speed.
@@ -145,7 +145,8 @@ def find_controls(
     columns: the columns to choose from
     preferred: control -> feature to prefer where exactly one of its columns fits
     """
-    # choose the column of each control; the findings say why a control has none
+    # choose the column of each control; the notes say why a control has none
+    notes: list[str] = []
     chosen: dict[str, Column] = {}
     for name in _FITS:
         fitting = _fitting(name, columns, settings)
@@ -159,28 +160,26 @@ def find_controls(
             raise _no_control(path, name, fitting, columns, settings)
         elif fitting:
             several = ", ".join(column.full for column in fitting)
-            findings.notes.append(
+            notes.append(
                 f"{short_name(name)}: several columns may be it, and none is read: {several}"
             )
 
     factor, words = _steering_scale(settings, chosen["steering"].name)
-    findings.notes.append(words)
+    notes.append(words)
     speed = chosen.get("speed_mph")
     speed_unit = settings.speed_unit
     if speed and not speed_unit:
         speed_unit = unit_in_name(speed.name, _SPEED_ENDINGS)
     if speed and not speed_unit:
-        findings.notes.append(
+        notes.append(
             f"speed: {speed.full} is left out, since nothing says its unit; say it with "
             "--speed-unit"
         )
         del chosen["speed_mph"]
     absent = [short_name(name) for name in _FITS if name not in chosen]
     if absent:
-        findings.notes.append(
-            f"not in the source: {', '.join(absent)}; 0 in each row of the recording"
-        )
-    return Controls(chosen, factor, words, speed_unit or "mph")
+        notes.append(f"not in the source: {', '.join(absent)}; 0 in each row of the recording")
+    return Controls(chosen, factor, words, speed_unit or "mph", notes)
 
 
 def short_name(name: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from bcclone.exchange.control_columns import Column, Controls, find_controls, short_name
 from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.exchanged_row import ACCIDENTS_SHARE
 from bcclone.exchange.foreign_table import ForeignTable, find_table, read_foreign
-from bcclone.exchange.left_out import ACCIDENTS_SHARE, Findings
 from bcclone.exchange.table_words import is_steering, number_of_cell, plain
 from bcclone.recording.dialect import COLUMNS
 from bcclone.recording.row import CAMERAS, RANGES, ROUNDING
@@ -26,6 +26,7 @@ class ControlTable:
     controls: Controls
     # name in NUMBERS -> value of each row; where a cell holds no number, its text
     values: Mapping[str, Sequence[Any]]
+    notes: Sequence[str]  # which columns hold the controls, and which were left out
 
     def numbers(self, row: int) -> dict[str, float]:
         """Return the numbers of a row in the units of a recording; raises ValueError."""
@@ -40,7 +41,7 @@ class ControlTable:
         return tuple(name for name in self.table.cells if name not in used)
 
 
-def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
+def read_controls(settings: ImportSettings) -> ControlTable:
     """Return the table of a source with its controls.
 
     A column of throttle, brake or speed with wrong values is left out, unless the user named it or
@@ -48,7 +49,7 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
 
     Raises UserError as find_table(), read_foreign() and find_controls(), and for a wrong unit.
     """
-    table = read_foreign(find_table(settings), findings)
+    table = read_foreign(find_table(settings))
     settings = _with_names(settings, table)
     asked = {settings.steering_column, settings.throttle_column, settings.speed_column} - {None}
     names = [name for name in table.cells if name in asked or table.is_numeric(name)]
@@ -56,8 +57,9 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
     _check_steering_cells(table, names, settings)
     shown = table.examples(names)
     columns = [Column(name, shown=words) for name, words in zip(names, shown, strict=True)]
-    controls = find_controls(table.path, columns, settings, findings)
+    controls = find_controls(table.path, columns, settings)
 
+    notes = [*controls.notes]
     values: dict[str, Sequence[Any]] = {}
     for name, column in controls.columns.items():
         cells = table.cells[column.name]
@@ -79,8 +81,8 @@ def read_controls(settings: ImportSettings, findings: Findings) -> ControlTable:
             del values[name]
         elif name == "speed_mph":
             words += f", in {controls.speed_unit}"
-        findings.notes.append(words)
-    return ControlTable(table, controls, values)
+        notes.append(words)
+    return ControlTable(table, controls, values, notes)
 
 
 def _with_names(settings: ImportSettings, table: ForeignTable) -> ImportSettings:

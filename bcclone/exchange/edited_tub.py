@@ -14,8 +14,7 @@ import pandas as pd
 
 from bcclone.exchange.deleted_records import deleted_file, read_deleted, write_deleted
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.exchanged_row import ExchangedRow
-from bcclone.exchange.left_out import Findings
+from bcclone.exchange.exchanged_row import ExchangedRow, LeftOut, rows_among
 from bcclone.exchange.tub import FORMAT, read_tub
 from bcclone.recording.editing import EditedRecording, EditedRows
 from bcclone.recording.edits import DELETE, UNDO, Edit, Edits, StoredEdit
@@ -57,18 +56,17 @@ class EditedTub(EditedRows):
     keeps_history = False
 
     def __init__(self, folder: Path) -> None:
-        findings = Findings()
-        records = read_tub(ImportSettings(folder), findings, read=_path_of)
-        self._records = sorted(records, key=lambda record: record.time_ms)
+        items = list(read_tub(ImportSettings(folder), read=_path_of))
+        self._records = sorted(rows_among(items), key=lambda record: record.time_ms)
         if not self._records:
             raise UserError(f"{folder}: a tub without a record that can be used")
         numbers: IndexArray = np.array([record.record_number for record in self._records])
         self._numbers = numbers
         self.record_numbers = numbers  # shown in the editor's page; None for a recording
-        left_out = findings.left_out_counts.total()
+        left_out = [item for item in items if isinstance(item, LeftOut)]
         if left_out:
             self.unusable = (
-                f"{left_out} records cannot be used, and have no row: {findings.examples[0]}"
+                f"{len(left_out)} records cannot be used, and have no row: {left_out[0]}"
             )
         # of this object's edits that are not undone yet, oldest first
         self._changes: list[_Change] = []

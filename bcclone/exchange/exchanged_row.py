@@ -1,6 +1,10 @@
-"""The row that every export writes and every import reads, and the reasons to leave a row out."""
+"""The row that every export writes and every import reads; and what else a reader yields.
 
-from collections.abc import Mapping
+A reader of a source yields each row as an `ExchangedRow`, or as a `LeftOut` that says why it cannot
+be used; and once `SourceFacts`, after the last row.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +28,9 @@ KINDS = {  # kind -> words for one such row
     MISSING: "record without image",
     BROKEN: "broken line",
 }
+# largest share of the rows that may have a number out of its range by accident; if there are more,
+# the unit or the column is wrong
+ACCIDENTS_SHARE = 0.01
 
 
 class UnusableImage(RowError):
@@ -82,6 +89,52 @@ class ExchangedRow:
             values["z_m"] = self.point.z_m
             values["cross_track_m"] = self.point.cross_track_m
         return values
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row of a source that cannot be used."""
+
+    place: str  # file and row
+    reason: str
+    kind: str = BROKEN  # key of KINDS
+
+    @classmethod
+    def of(cls, place: str, error: ValueError) -> "LeftOut":
+        """Return the row at a place, which an error makes unusable."""
+        kind = error.kind if isinstance(error, UnusableImage) else BROKEN
+        return cls(place, str(error), kind)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What a reader says of a source besides its rows."""
+
+    notes: Sequence[str] = ()  # how the source was read, in words
+    columns_left_out: Sequence[str] = ()  # columns that were not read
+    images_without_record: int = 0  # image files that no row names
+    # frames of a video that the table has no row for; they count as rows that are left out
+    frames_without_row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BelowThrottle:
+    """A row that --min-throttle leaves out."""
+
+    throttle: float  # positive if the car drives forwards
+
+
+SourceItem = ExchangedRow | LeftOut | SourceFacts  # what a reader yields
+# what the stages after the reader pass on as it is, until left_out.Tally counts it
+Passed = LeftOut | BelowThrottle | SourceFacts
+
+
+def rows_among(items: Iterable[SourceItem]) -> Iterator[ExchangedRow]:
+    """Yield the rows that a reader yields, and nothing else."""
+    return (item for item in items if isinstance(item, ExchangedRow))
 
 
 def row_of(

@@ -8,14 +8,14 @@ simulator's cameras, as in driving_log.csv. Cells that hold an image and somethi
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path, PureWindowsPath
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.left_out import Findings
+from bcclone.exchange.exchanged_row import LeftOut
 from bcclone.exchange.source_files import IMAGE_ENDINGS, files_inside
 from bcclone.exchange.table_words import is_number, is_steering, kind_of_cell, plain
 from bcclone.recording.dialect import COLUMNS, text_of
@@ -44,6 +44,11 @@ class ForeignTable:
     def place(self, row: int) -> str:
         """Return file and line of a row, for messages."""
         return f"{self.path}: line {self.lines[row]}"
+
+    def left_out(self) -> Iterator[LeftOut]:
+        """Yield the lines that are no rows, since they have not as many cells as most lines."""
+        reason = f"not {len(self.cells)} cells, as in most lines"
+        return (LeftOut(f"{self.path}: line {line}", reason) for line in self.broken)
 
     def first_cells(self, name: str) -> Sequence[str]:
         """Return the first cells of a column, by which it is judged."""
@@ -138,12 +143,10 @@ def _has_steering(path: Path, asked: str | None) -> bool:
 # ---- lines -> columns
 
 
-def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
+def read_foreign(path: Path) -> ForeignTable:
     """Return a table, without lines that have not as many cells as most lines.
 
     Raises UserError for a table that cannot be read, is too large, or has no rows.
-
-    findings: count the lines that are left out; None to count nothing
     """
     lines = _divided(_read_lines(path))
 
@@ -167,10 +170,6 @@ def read_foreign(path: Path, findings: Findings | None = None) -> ForeignTable:
         header = COLUMNS.split(",")
     names = _distinct(header, width, has_names)
 
-    if findings:
-        for line in broken:
-            reason = f"not {width} cells, as in most lines"
-            findings.leave_out(f"{path}: line {line}", reason)
     columns = zip(*(cells for _, cells in complete), strict=True)
     by_name = dict(zip(names, map(list, columns), strict=True))
     return ForeignTable(path, [line for line, _ in complete], by_name, as_in_log, broken)

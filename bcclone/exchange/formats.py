@@ -1,14 +1,13 @@
 """What a format is: how its sources are recognized, read into rows, and written."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
-from bcclone.exchange.exchanged_row import ExchangedRow, recorded_row
-from bcclone.exchange.left_out import Findings
+from bcclone.exchange.exchanged_row import ExchangedRow, SourceItem, recorded_row
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS
@@ -55,8 +54,8 @@ class Format:
 
     name: str  # key of IMPORT_FORMATS in exchange_settings
     detect: Callable[[Path], bool]  # whether a path looks like a source in this format
-    # yields the rows of the source that can be used; counts the others in Findings
-    read: Callable[[ImportSettings, Findings], Iterator[ExchangedRow]]
+    # yields the rows of the source, and what is to be said of it; closing it closes the source
+    read: Callable[[ImportSettings], Generator[SourceItem, None, None]]
     # writes rows into an empty folder; None for a format that is only imported
     write: Callable[[ExportedRows, Path], None] | None = None
     # the package that the format needs, and the extra of bcclone that installs it; None for none

@@ -1,7 +1,7 @@
 """The format frames: a folder of images, and a table of any form with a row for each of them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,11 +10,10 @@ import numpy as np
 
 from bcclone.exchange.control_table import ControlTable, read_controls
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.exchange.exchanged_row import FIELDS, ExchangedRow, row_of
+from bcclone.exchange.exchanged_row import FIELDS, LeftOut, SourceFacts, SourceItem, row_of
 from bcclone.exchange.folder_images import FolderImages, last_number
 from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, no_column
 from bcclone.exchange.formats import Format
-from bcclone.exchange.left_out import Findings
 from bcclone.exchange.several_cameras import images_by_instant
 from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image
 from bcclone.exchange.table_times import check_rate, counted, find_times, times_in_names
@@ -28,16 +27,16 @@ _OPTION = "--image-column"
 _CENTER = CAMERAS[0]
 
 
-def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
+def _read(settings: ImportSettings) -> Generator[SourceItem, None, None]:
     if settings.steering:
-        return rows_without_table(settings, findings)
-    return _rows_of_table(settings, findings)
+        return _rows_without_table(settings)
+    return _rows_of_table(settings)
 
 
 # ---- without a table
 
 
-def rows_without_table(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
+def _rows_without_table(settings: ImportSettings) -> Generator[SourceItem, None, None]:
     """Yield a row for each image of a folder, in the order of times, with a steering of 0.
 
     Where names say which camera took an image, only those of the centre camera are read.
@@ -55,14 +54,18 @@ def rows_without_table(settings: ImportSettings, findings: Findings) -> Iterator
         stems = [PurePosixPath(path).stem for path in paths]
         stated = next(times_in_names(stems), None)
     times = stated or counted(range(len(paths)), settings)
-    findings.notes.append(f"times: {times.words}")
     timed = zip(paths, times.milliseconds, strict=True)
     in_time = sorted(timed, key=lambda pair: pair[1] or 0)  # no time counts as 0
     for path, time_ms in in_time:
         place = str(folder / path)
-        with findings.usable(place):
+        try:
             image = _read_linked(folder / path)
-            yield row_of({"time_ms": time_ms, "steering": 0.0}, {_CENTER: image}, place)
+            row = row_of({"time_ms": time_ms, "steering": 0.0}, {_CENTER: image}, place)
+        except ValueError as error:
+            yield LeftOut.of(place, error)
+            continue
+        yield row
+    yield SourceFacts(notes=[f"times: {times.words}"])
 
 
 def _by_numbers(path: str) -> list[str]:
@@ -78,31 +81,40 @@ def _read_linked(path: Path) -> bytes:
 # ---- with a table
 
 
-def _rows_of_table(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield the rows of a table whose image is in the folder; findings count the other rows.
+def _rows_of_table(settings: ImportSettings) -> Generator[SourceItem, None, None]:
+    """Yield the rows of a table; those whose image is not in the folder are left out.
 
     Raises UserError for a table without steering or image names, and where it is not clear which
     columns hold them, or which camera took an image.
     """
-    labelled = read_controls(settings, findings)  # the table with its steering
+    labelled = read_controls(settings)  # the table with its steering
     table = labelled.table
+    yield from table.left_out()
     folder = settings.source
     if folder.is_file():
         folder = table.path.parent
     images = FolderImages(folder)
-    frames = _frames_of(labelled, images, settings, findings)
+    frames = _frames_of(labelled, images, settings)
 
     named: set[str] = set()  # images that rows name
     for row, cells in frames.cells.items():
         place = table.place(row)
-        with findings.usable(place):
+        try:
             paths = _paths_of(cells, images)
             named.update(paths.values())
             values: dict[str, Any] = {"time_ms": frames.times[row], **labelled.numbers(row)}
             values |= {name: table.cells[name][row] for name in frames.further}
             contents = {camera: _read_linked(folder / path) for camera, path in paths.items()}
-            yield row_of(values, contents, place, called={"time_ms": "time"})
-    findings.images_without_record = len(images) - len(named)
+            frame = row_of(values, contents, place, called={"time_ms": "time"})
+        except ValueError as error:
+            yield LeftOut.of(place, error)
+            continue
+        yield frame
+    yield SourceFacts(
+        notes=[*labelled.notes, *frames.notes],
+        columns_left_out=frames.columns_left_out,
+        images_without_record=len(images) - len(named),
+    )
 
 
 @dataclass(frozen=True)
@@ -114,12 +126,12 @@ class _Frames:
     times: Mapping[int, int | None]  # row of the table -> time in milliseconds
     # columns that only a table exported by bcclone has, such as episode and x_m; else none
     further: Sequence[str]
+    notes: Sequence[str]  # where times, images and cameras are from, in words
+    columns_left_out: Sequence[str]  # columns that are not read
 
 
-def _frames_of(
-    labelled: ControlTable, images: FolderImages, settings: ImportSettings, findings: Findings
-) -> _Frames:
-    """Return the frames of a table; notes in the findings which columns were read."""
+def _frames_of(labelled: ControlTable, images: FolderImages, settings: ImportSettings) -> _Frames:
+    """Return the frames of a table."""
     table = labelled.table
     columns, rows = _image_columns(table, images, settings.image_column)
     further: list[str] = []
@@ -152,14 +164,11 @@ def _frames_of(
         index = row if stated else number
         times_of_rows[row] = times.milliseconds[index]
 
-    findings.notes.append(f"times: {times.words}")
-    findings.notes.append(f"images: by {', '.join(columns.values())}")
+    notes = [f"times: {times.words}", f"images: by {', '.join(columns.values())}"]
     if camera_column:
-        findings.notes.append(f"cameras: by {camera_column}")
-    findings.columns_left_out = labelled.others(
-        *columns.values(), *times.columns, camera_column, *further
-    )
-    return _Frames(cells, times_of_rows, further)
+        notes.append(f"cameras: by {camera_column}")
+    others = labelled.others(*columns.values(), *times.columns, camera_column, *further)
+    return _Frames(cells, times_of_rows, further, notes, others)
 
 
 def _instants(

@@ -1,7 +1,7 @@
 """Rows with the images of a source -> rows with frames; no two rows have the same time."""
 
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,8 +17,15 @@ from bcclone.camera.images import (
     decode_jpeg,
     encode_jpeg,
 )
-from bcclone.exchange.exchanged_row import EMPTY, MISSING, UNREADABLE, ExchangedRow, UnusableImage
-from bcclone.exchange.left_out import Findings
+from bcclone.exchange.exchanged_row import (
+    EMPTY,
+    MISSING,
+    UNREADABLE,
+    ExchangedRow,
+    LeftOut,
+    Passed,
+    UnusableImage,
+)
 from bcclone.exchange.video_file import VideoFrame
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.hardware import usable_cores
@@ -51,6 +58,9 @@ class FramedRow:
 
     row: ExchangedRow
     framing: Framing | None  # framing that made the frames; None if the images were frames already
+    source_ms: int  # time of the row in the source, which other images may have, too
+    size: tuple[int, int]  # width and height of the centre image in the source
+    converted: int  # how many of the images were no frames already
     path: CameraPath | None = None  # path from which the steering is estimated, in a film
 
 
@@ -62,38 +72,27 @@ class Frame:
     size: tuple[int, int]  # width and height of the image that it was made from
 
 
-def framed_rows(
-    rows: Iterable[ExchangedRow], findings: Findings, framing: Framing | None = None
-) -> Generator[FramedRow, None, None]:
-    """Yield the rows with frames instead of their images; findings count the unusable rows.
+FramedItem = FramedRow | Passed  # what comes out of framed_rows()
 
-    Threads on all cores read the source, decode a video and convert the images before the caller
-    asks for them. Close the generator, so that these threads end.
+
+@contextmanager
+def framed_rows(
+    items: Iterable[ExchangedRow | Passed], framing: Framing | None = None
+) -> Iterator[Iterator[FramedItem]]:
+    """Yield an iterator of the items, whose rows have frames instead of their images.
+
+    A row without a usable image becomes LeftOut. Threads on all cores read the source, decode a
+    video and convert the images before the caller asks for them. They end with the block.
 
     framing: how pictures become frames; None to stretch them to 320x160
     """
-    rows = iter(rows)
-    parts = iter(lambda: list(islice(rows, _ROWS_AT_ONCE)), [])
-    times: dict[int, _DistinctTimes] = {}  # number of a recording -> its times
+    items = iter(items)
+    parts = iter(lambda: list(islice(items, _ROWS_AT_ONCE)), [])
     cores = usable_cores()
-    with ExitStack() as stack:
-        # images are converted on all cores already
-        stack.enter_context(opencv_on_one_thread())
-        convert = partial(_converted, framing)
-        converting = prefetch_ordered(convert, parts, cores, 2 * cores)
-        for row, frames in chain.from_iterable(stack.enter_context(converting)):
-            if isinstance(frames, RowError):
-                findings.leave_out(row.place, frames)
-                continue
-            images = {camera: frame.jpeg for camera, frame in frames.items()}
-            size = frames[CAMERAS[0]].size
-            converted = sum(image is not row.images[camera] for camera, image in images.items())
-            findings.take(row, size, converted)
-            time_ms = times.setdefault(row.recording, _DistinctTimes()).time_of(row, images)
-            made_by = None
-            if converted and (framing or size != _FRAME_SIZE):
-                made_by = framing or Framing(*size)
-            yield FramedRow(replace(row, images=images, time_ms=time_ms), made_by)
+    convert = partial(_converted, framing)
+    # OpenCV needs no threads of its own, since images are converted on all cores already
+    with opencv_on_one_thread(), prefetch_ordered(convert, parts, cores, 2 * cores) as converted:
+        yield _framed(chain.from_iterable(converted), framing)
 
 
 class _DistinctTimes:
@@ -121,19 +120,55 @@ class _DistinctTimes:
         return self._given[key]
 
 
-_Converted = tuple[ExchangedRow, dict[str, Frame] | RowError]
+@dataclass(frozen=True, slots=True)
+class _ConvertedRow:
+    """A row with its images and the frames that they became."""
+
+    row: ExchangedRow
+    frames: Mapping[str, Frame]  # camera -> frame
 
 
-def _converted(framing: Framing | None, rows: Iterable[ExchangedRow]) -> list[_Converted]:
-    """Return each row with camera -> frame, or with the reason why it cannot be used."""
-    converted: list[_Converted] = []
-    for row in rows:
+def _framed(
+    items: Iterable[_ConvertedRow | Passed], framing: Framing | None
+) -> Iterator[FramedItem]:
+    """Yield the items, whose rows have frames and a time of their own."""
+    times: dict[int, _DistinctTimes] = {}  # number of a recording -> its times
+    for item in items:
+        if not isinstance(item, _ConvertedRow):
+            yield item
+            continue
+        row = item.row
+        images = {camera: frame.jpeg for camera, frame in item.frames.items()}
+        size = item.frames[CAMERAS[0]].size
+        converted = sum(image is not row.images[camera] for camera, image in images.items())
+        time_ms = times.setdefault(row.recording, _DistinctTimes()).time_of(row, images)
+        made_by = None
+        if converted and (framing or size != _FRAME_SIZE):
+            made_by = framing or Framing(*size)
+        yield FramedRow(
+            row=replace(row, images=images, time_ms=time_ms),
+            framing=made_by,
+            source_ms=row.time_ms,
+            size=size,
+            converted=converted,
+        )
+
+
+def _converted(
+    framing: Framing | None, items: Iterable[ExchangedRow | Passed]
+) -> list[_ConvertedRow | Passed]:
+    """Return the items, each row with its frames; without a usable image it is left out."""
+    converted: list[_ConvertedRow | Passed] = []
+    for item in items:
+        if not isinstance(item, ExchangedRow):
+            converted.append(item)
+            continue
         try:
-            _check(row)
-            frames = {camera: frame_of(image, framing) for camera, image in row.images.items()}
-            converted.append((row, frames))
+            _check(item)
+            frames = {camera: frame_of(image, framing) for camera, image in item.images.items()}
+            converted.append(_ConvertedRow(item, frames))
         except RowError as error:
-            converted.append((row, error))
+            converted.append(LeftOut.of(item.place, error))
     return converted
 
 

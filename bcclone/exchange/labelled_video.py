@@ -7,7 +7,7 @@ the first frame; other times count from the first frame.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -16,10 +16,16 @@ import numpy as np
 
 from bcclone.exchange.control_table import ControlTable, read_controls
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.exchange.exchanged_row import MISSING, UNREADABLE, ExchangedRow, row_of
+from bcclone.exchange.exchanged_row import (
+    MISSING,
+    UNREADABLE,
+    LeftOut,
+    SourceFacts,
+    SourceItem,
+    row_of,
+)
 from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable
 from bcclone.exchange.formats import Format
-from bcclone.exchange.left_out import Findings
 from bcclone.exchange.source_files import files_inside
 from bcclone.exchange.table_times import find_times
 from bcclone.exchange.table_words import number_of_cell, plain
@@ -28,9 +34,11 @@ from bcclone.exchange.written_times import Times
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
+_Items = Generator[SourceItem, None, None]  # what a reader yields
 
-def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield a row for each frame for which the table has values; findings count the others.
+
+def _read(settings: ImportSettings) -> _Items:
+    """Yield a row for each frame for which the table has values, and count the other frames.
 
     Raises UserError for a video or a table that cannot be read.
     """
@@ -38,19 +46,19 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     labelled = None  # the table with its steering
     times = None
     if not settings.steering:
-        labelled = read_controls(settings, findings)
+        labelled = read_controls(settings)
+        yield from labelled.table.left_out()
         times = find_times(labelled.table, settings)
     with open_video(path) as video:
         if labelled is None:
-            yield from _rows_without_table(path, video, settings.frame_rate, findings)
+            yield from _rows_without_table(path, video, settings.frame_rate)
         elif times:
-            yield from _rows_by_time(path, video, labelled, times, findings)
+            yield from _rows_by_time(path, video, labelled, times)
         else:
-            yield from _rows_by_number(video, labelled, findings)
-        findings.frames_are_rows = True
+            yield from _rows_by_number(video, labelled)
         for number in range(1, video.broken + 1):
             place = f"{path}: packet {number} of {video.broken}"
-            findings.leave_out(place, "it cannot be decoded", UNREADABLE)
+            yield LeftOut(place, "it cannot be decoded", UNREADABLE)
 
 
 def _only_video(source: Path) -> Path:
@@ -96,49 +104,53 @@ def stated_focal_mm(source: Path) -> float | None:
 # ---- without a table
 
 
-def _rows_without_table(
-    path: Path, video: Video, frame_rate: float | None, findings: Findings
-) -> Iterator[ExchangedRow]:
+def _rows_without_table(path: Path, video: Video, frame_rate: float | None) -> _Items:
     """Yield a row for each frame, with a steering of 0.
 
     frame_rate: frames a second, from which the times are counted; None for the video's own times
     """
     words = f"counted, {frame_rate:g} a second" if frame_rate else "of the video"
-    findings.notes.append(f"times: {words}")
     for number, frame in enumerate(video.frames()):
         seconds = number / frame_rate if frame_rate else frame.seconds
         values = {"time_ms": round(1000 * seconds), "steering": 0.0}
         yield row_of(values, {"center": frame}, f"{path}: {frame.seconds:.3f} s")
+    yield SourceFacts(notes=[f"times: {words}"])
 
 
 # ---- with a row for each frame
 
 
-def _rows_by_number(
-    video: Video, labelled: ControlTable, findings: Findings
-) -> Iterator[ExchangedRow]:
+def _rows_by_number(video: Video, labelled: ControlTable) -> _Items:
     """Yield the row of each frame's number; a packet that cannot be decoded is a frame, too."""
     table = labelled.table
     column, numbers = _frame_numbers(table)
-    findings.columns_left_out = labelled.others(column)
-    by_column = f", by {column}" if column else ""
-    findings.notes.append(f"times: of the video; a row of the table for each frame{by_column}")
-
     rows = {number: row for row, number in enumerate(numbers)}
+    without_row = 0
     index = 0
     for number, frame in enumerate(video.frames()):
         index = number + video.broken
         if index not in rows:
-            findings.images_without_record += 1
+            without_row += 1
             continue
         place = table.place(rows[index])
-        with findings.usable(place):
+        try:
             values = labelled.numbers(rows[index])
             values["time_ms"] = round(1000 * frame.seconds)
-            yield row_of(values, {"center": frame}, place)
+            labelled_frame = row_of(values, {"center": frame}, place)
+        except ValueError as error:
+            yield LeftOut.of(place, error)
+            continue
+        yield labelled_frame
     for numbered, row in rows.items():
         if not numbered <= index:  # unlike numbered > index, this is also True for NaN
-            findings.leave_out(table.place(row), "the video has ended before it", MISSING)
+            yield LeftOut(table.place(row), "the video has ended before it", MISSING)
+    by_column = f", by {column}" if column else ""
+    times = f"times: of the video; a row of the table for each frame{by_column}"
+    yield SourceFacts(
+        notes=[*labelled.notes, times],
+        columns_left_out=labelled.others(column),
+        frames_without_row=without_row,
+    )
 
 
 def _frame_numbers(table: ForeignTable) -> tuple[str, Sequence[float]]:
@@ -185,6 +197,7 @@ class _TimedRows:
     seconds: FloatArray  # time of each row since the first frame, (rows,), rising
     rows: Sequence[int]  # index of each row in the table
     values: Mapping[str, Sequence[float]]  # name in NUMBERS -> value of each row
+    left_out: Sequence[LeftOut]  # the rows without a time or a number
 
     def values_at(self, seconds: float) -> dict[str, float] | None:
         """Return the values at a time.
@@ -203,44 +216,54 @@ class _TimedRows:
         }
 
 
-def _rows_by_time(
-    path: Path, video: Video, labelled: ControlTable, times: Times, findings: Findings
-) -> Iterator[ExchangedRow]:
+def _rows_by_time(path: Path, video: Video, labelled: ControlTable, times: Times) -> _Items:
     """Yield a row for each frame, with the values at its time; frames without any are counted."""
     table = labelled.table
-    findings.columns_left_out = labelled.others(*times.columns)
-    start = "the first row's time" if times.is_since_1970 else "0"
-    findings.notes.append(f"times: {times.words}; the first frame is at {start}")
-
-    timed = _timed_rows(labelled, times, findings)
+    timed = _timed_rows(labelled, times)
+    yield from timed.left_out
+    without_row = 0
     last = 0.0  # seconds of the last frame
     for frame in video.frames():
         last = max(last, frame.seconds)
         place = f"{path}: {frame.seconds:.3f} s"
         values = timed.values_at(frame.seconds)
         if values is None:
-            findings.images_without_record += 1
+            without_row += 1
             continue
-        with findings.usable(place):
-            time_ms = timed.start_ms + round(1000 * frame.seconds)
-            yield row_of({**values, "time_ms": time_ms}, {"center": frame}, place)
+        time_ms = timed.start_ms + round(1000 * frame.seconds)
+        try:
+            row = row_of({**values, "time_ms": time_ms}, {"center": frame}, place)
+        except ValueError as error:
+            yield LeftOut.of(place, error)
+            continue
+        yield row
 
     if not times.is_since_1970:
         _check_begin(table, timed.seconds, last, times)
-    for second, row in zip(timed.seconds, timed.rows, strict=True):
+    for second, number in zip(timed.seconds, timed.rows, strict=True):
         if not -_FARTHEST_SECONDS <= second <= last + _FARTHEST_SECONDS:
-            findings.leave_out(table.place(row), "the video has no frame at its time", MISSING)
+            yield LeftOut(table.place(number), "the video has no frame at its time", MISSING)
+    start = "the first row's time" if times.is_since_1970 else "0"
+    yield SourceFacts(
+        notes=[*labelled.notes, f"times: {times.words}; the first frame is at {start}"],
+        columns_left_out=labelled.others(*times.columns),
+        frames_without_row=without_row,
+    )
 
 
-def _timed_rows(labelled: ControlTable, times: Times, findings: Findings) -> _TimedRows:
+def _timed_rows(labelled: ControlTable, times: Times) -> _TimedRows:
     """Return the rows of a table with their times; raises UserError if no row has one."""
     table = labelled.table
     timed: list[tuple[int, int, dict[str, float]]] = []  # time, row, numbers
+    left_out: list[LeftOut] = []
     for row, time_ms in enumerate(times.milliseconds):
-        with findings.usable(table.place(row)):
-            if time_ms is None:
-                raise ValueError("it has no time")
+        if time_ms is None:
+            left_out.append(LeftOut(table.place(row), "it has no time"))
+            continue
+        try:
             timed.append((time_ms, row, labelled.numbers(row)))
+        except ValueError as error:
+            left_out.append(LeftOut.of(table.place(row), error))
     if not timed:
         raise UserError(f"{table.path}: no row has a time and a steering; correct the table")
     timed.sort(key=itemgetter(0, 1))
@@ -250,6 +273,7 @@ def _timed_rows(labelled: ControlTable, times: Times, findings: Findings) -> _Ti
         seconds=np.array([time_ms - start_ms for time_ms, _, _ in timed], float) / 1000,
         rows=[row for _, row, _ in timed],
         values={name: [numbers[name] for _, _, numbers in timed] for name in labelled.values},
+        left_out=left_out,
     )
 
 

@@ -1,23 +1,23 @@
-"""Count what an import takes and what it leaves out, and check that enough is left."""
+"""Count what an import takes and what it leaves out, and check that enough is left.
 
-import threading
+In: the items that come out of the stages of an import. Out: a `Summary`.
+"""
+
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bcclone.exchange.exchanged_row import BROKEN, KINDS, ExchangedRow
+from bcclone.exchange.driving_direction import ThrottleRule
+from bcclone.exchange.exchanged_row import KINDS, BelowThrottle, LeftOut, SourceFacts
+from bcclone.exchange.framed_rows import FramedItem, FramedRow
 from bcclone.recording.log import EPISODE_GAP_MS
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of
 
-# largest share of the rows that may have a number out of its range by accident; if there are more,
-# the unit or the column is wrong
-ACCIDENTS_SHARE = 0.01
 _LEAST_SHARE = 0.1  # smallest share of the rows that must be usable
 _EXAMPLES = 3  # most examples that are listed for each of KINDS
 _SHOWN_COLUMNS = 20  # most columns that are listed as not read
@@ -50,6 +50,15 @@ class Summary:
     straight: float
     right: float
     steering_mean: float  # -1 to 1, right positive
+
+    def with_steering(self, steering: Sequence[float], notes: Sequence[str]) -> "Summary":
+        """Return the summary with a steering that was estimated, in place of the source's.
+
+        steering: -1 to 1, of each row of the recording
+        notes: how good it is, in words
+        """
+        shares = _shares_of(np.array(steering, np.float64))
+        return replace(self, notes=(*self.notes, *notes), **shares)
 
     def lines(self) -> Iterator[str]:
         """Yield the summary in words, line by line."""
@@ -88,32 +97,23 @@ def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
     return described
 
 
-class Findings:
-    """Counts what an import takes and what it leaves out, and checks that enough is left.
+class Tally:
+    """Counts the items that come out of the stages of an import; it alone adds them up.
 
-    The stages of an import fill it in: the reader of the source sets images_without_record,
-    frames_are_rows, columns_left_out and notes; find_direction() sets forwards and direction; the
-    stage that estimates the steering calls estimate().
+    rule: which rows --min-throttle leaves out
     """
 
-    def __init__(self, min_throttle: float | None = None) -> None:
-        self.min_throttle = min_throttle
-        self.forwards = 1  # -1 if the car drives forwards with a negative throttle
-        self.direction = ""  # how `forwards` was found, in words
-        self.images_without_record = 0
-        # whether images without a record count as rows that are left out, as frames of a video do
-        self.frames_are_rows = False
-        self.columns_left_out: tuple[str, ...] = ()
-        self.notes: list[str] = []
-        self.left_out_counts: Counter[str] = Counter()  # kind -> number of rows
-        self.examples: list[str] = []  # the first rows of each kind, with place and reason
+    def __init__(self, rule: ThrottleRule) -> None:
         self.converted = 0  # number of images that were not frames already
-        self.has_estimates = False  # whether the steering is estimated
-        self._estimates: list[float] = []
-        self._estimate_notes: tuple[str, ...] = ()
-        self._below_min_throttle = 0
-        self._greatest_throttle = -1.0
-        self._lock = threading.Lock()
+        self._rule = rule
+        self._notes: list[str] = []
+        self._columns_left_out: list[str] = []
+        self._images_without_record = 0
+        self._frames_without_row = 0
+        self._left_out: Counter[str] = Counter()  # key of KINDS -> number of rows
+        self._examples: list[str] = []  # the first rows of each kind, with place and reason
+        self._below_throttle = 0
+        self._greatest_throttle = -1.0  # of a usable row, positive if the car drives forwards
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._numbers: list[tuple[float, float, float]] = []  # steering, throttle, speed
         # number of a recording -> times of its rows in milliseconds
@@ -121,55 +121,40 @@ class Findings:
 
     @property
     def rows(self) -> int:
-        """Return how many rows were taken."""
+        """Return how many rows were counted that can be used."""
         return len(self._numbers)
 
-    def leave_out(self, place: str, error: ValueError | str, kind: str = BROKEN) -> None:
-        """Count a row that cannot be used.
+    def counted(self, items: Iterable[FramedItem]) -> Iterator[FramedRow]:
+        """Count the items, and yield the rows among them."""
+        for item in items:
+            self.add(item)
+            if isinstance(item, FramedRow):
+                yield item
 
-        place: file and row
-        error: why it cannot be used
-        kind: key of KINDS; the kind of the error counts instead, if it has one (UnusableImage)
-        """
-        kind = getattr(error, "kind", kind)
-        with self._lock:  # a thread reads, another one writes
-            self.left_out_counts[kind] += 1
-            if self.left_out_counts[kind] <= _EXAMPLES:
-                self.examples.append(f"{place}: {error}")
+    def add(self, item: FramedItem) -> None:
+        match item:
+            case FramedRow():
+                self._add_row(item)
+            case LeftOut():
+                self._left_out[item.kind] += 1
+                if self._left_out[item.kind] <= _EXAMPLES:
+                    self._examples.append(str(item))
+            case BelowThrottle():
+                self._below_throttle += 1
+                self._greatest_throttle = max(self._greatest_throttle, item.throttle)
+            case SourceFacts():
+                self._notes += item.notes
+                self._columns_left_out += item.columns_left_out
+                self._images_without_record += item.images_without_record
+                self._frames_without_row += item.frames_without_row
 
-    @contextmanager
-    def usable(self, place: str) -> Iterator[None]:
-        """Leave out the row at a place if the block raises ValueError."""
-        try:
-            yield
-        except ValueError as error:
-            self.leave_out(place, error)
-
-    def drives(self, row: ExchangedRow) -> bool:
-        """Return whether a row has at least the throttle --min-throttle; count it if not."""
-        throttle = self.forwards * row.throttle
-        self._greatest_throttle = max(self._greatest_throttle, throttle)
-        drives = self.min_throttle is None or throttle >= self.min_throttle
-        self._below_min_throttle += not drives
-        return drives
-
-    def take(self, row: ExchangedRow, size: tuple[int, int], converted: int) -> None:
-        """Count a row that is used.
-
-        row: as the source has it, with its own time
-        size: width and height of its centre image
-        converted: how many of its images were converted to frames
-        """
-        self._sizes[size] += 1
+    def _add_row(self, framed: FramedRow) -> None:
+        row = framed.row
+        self.converted += framed.converted
+        self._greatest_throttle = max(self._greatest_throttle, self._rule.forwards * row.throttle)
+        self._sizes[framed.size] += 1
         self._numbers.append((row.steering, row.throttle, row.speed_mph))
-        self._times[row.recording].append(row.time_ms)
-        self.converted += converted
-
-    def estimate(self, steering: Sequence[float], notes: Sequence[str]) -> None:
-        """Set the estimated steering of the rows that are written, and notes on it."""
-        self.has_estimates = True
-        self._estimates = list(steering)
-        self._estimate_notes = tuple(notes)
+        self._times[row.recording].append(framed.source_ms)
 
     def check(self, source: Path) -> None:
         """Raise UserError if too few rows are left.
@@ -177,30 +162,31 @@ class Findings:
         These are fewer than a tenth of the rows that are usable, or of the usable rows fewer than a
         tenth that reach --min-throttle.
         """
-        frames = self.images_without_record if self.frames_are_rows else 0
-        usable = self.rows + self._below_min_throttle
-        lost = self.left_out_counts.total() + frames
+        usable = self.rows + self._below_throttle
+        lost = self._left_out.total() + self._frames_without_row
         if not usable and not lost:
             raise UserError(f"{source}: it has no rows; name a source that has some")
         if usable < max(_LEAST_SHARE * (usable + lost), 1):
-            raise self._too_few_usable(source, usable, lost, frames)
-        if self.min_throttle is not None and self.rows < max(_LEAST_SHARE * usable, 1):
-            raise self._too_few_drive(source, usable, self.forwards * self.min_throttle)
+            raise self._too_few_usable(source, usable, lost)
+        if self._rule.min_throttle is not None and self.rows < max(_LEAST_SHARE * usable, 1):
+            raise self._too_few_drive(source, usable, self._rule.min_throttle)
 
-    def _too_few_usable(self, source: Path, usable: int, lost: int, frames: int) -> UserError:
-        reasons = _describe_left_out(self.left_out_counts)
-        if frames:
-            reasons.append(f"{frames} frames without a row")
-        first = f"; the first: {self.examples[0]}" if self.examples else ""
+    def _too_few_usable(self, source: Path, usable: int, lost: int) -> UserError:
+        reasons = _describe_left_out(self._left_out)
+        if self._frames_without_row:
+            reasons.append(f"{self._frames_without_row} frames without a row")
+        first = f"; the first: {self._examples[0]}" if self._examples else ""
         return UserError(
             f"{source}: {usable} of {usable + lost} rows can be used, expected a tenth or more "
             f"({', '.join(reasons)}){first}; correct the source, or copy it again"
         )
 
-    def _too_few_drive(self, source: Path, usable: int, least: float) -> UserError:
-        side = "more" if self.forwards > 0 else "less"
-        strongest = self.forwards * self._greatest_throttle
-        direction = f"; {self.direction}" if self.direction else ""
+    def _too_few_drive(self, source: Path, usable: int, min_throttle: float) -> UserError:
+        # the throttles as the source has them
+        least = self._rule.forwards * min_throttle
+        strongest = self._rule.forwards * self._greatest_throttle
+        side = "more" if self._rule.forwards > 0 else "less"
+        direction = f"; {self._rule.words}" if self._rule.words else ""
         return UserError(
             f"{source}: {self.rows} of {usable} rows have a throttle of {least:g} or {side}, "
             f"expected a tenth of them; the strongest is {strongest:g}{direction}; choose a "
@@ -208,27 +194,25 @@ class Findings:
         )
 
     def summary(self) -> Summary:
-        """Return what was seen; at least one row was taken."""
+        """Return what was counted; at least one row was."""
         steering, throttle, speed_mph = np.array(self._numbers, np.float64).T
-        if self.has_estimates:
-            steering = np.array(self._estimates, np.float64)
+        notes = [*self._notes]
+        if self._rule.words:
+            notes.append(self._rule.words)
         width, height = self._sizes.most_common(1)[0][0]
-        notes = list(self.notes)
-        if self.direction:
-            notes.append(self.direction)
         return Summary(
             size=(width, height),
             sizes={f"{size[0]}x{size[1]}": count for size, count in self._sizes.most_common()},
             aspect=round(width / height, 3),
             frame_rate=self._frame_rate(),
-            images_without_record=self.images_without_record,
-            left_out=tuple(self.examples),
-            below_min_throttle=self._below_min_throttle,
+            images_without_record=self._images_without_record + self._frames_without_row,
+            left_out=tuple(self._examples),
+            below_min_throttle=self._below_throttle,
             standing=_count_standing(throttle, speed_mph),
-            columns_left_out=self.columns_left_out,
-            notes=(*notes, *self._estimate_notes),
+            columns_left_out=tuple(self._columns_left_out),
+            notes=tuple(notes),
             **_shares_of(steering),
-            **{kind: self.left_out_counts[kind] for kind in KINDS},
+            **{kind: self._left_out[kind] for kind in KINDS},
         )
 
     def _frame_rate(self) -> float | None:

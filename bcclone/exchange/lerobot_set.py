@@ -5,7 +5,7 @@ meta/info.json declares the features, and where the Parquet files and the videos
 names in braces. Source: LeRobot 0.6, datasets/utils.py and video_utils.py.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,15 @@ from typing import Any
 
 from bcclone.exchange.control_columns import Column, Controls, find_controls
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.exchange.exchanged_row import ExchangedRow, row_of
+from bcclone.exchange.exchanged_row import (
+    ExchangedRow,
+    LeftOut,
+    SourceFacts,
+    SourceItem,
+    row_of,
+)
 from bcclone.exchange.foreign_table import no_column
 from bcclone.exchange.formats import Format
-from bcclone.exchange.left_out import Findings
 from bcclone.exchange.lerobot_files import INFO, REMEDY, SetPaths, files_of, read_records
 from bcclone.exchange.lerobot_videos import EpisodeVideo
 from bcclone.exchange.source_files import read_inside
@@ -37,8 +42,8 @@ _PREFERRED = {  # name in NUMBERS -> the feature that holds it, where several co
 _EPISODE_MS = 3_600_000
 
 
-def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield the rows of a data set; findings count the rows that cannot be used.
+def _read(settings: ImportSettings) -> Generator[SourceItem, None, None]:
+    """Yield the rows of a data set.
 
     The first episode begins in 1970, each further one an hour later. Raises UserError for a data
     set of another form, for files outside the folder, for a file that cannot be read, and for a
@@ -46,8 +51,7 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
     """
     folder = settings.source
     description = _read_description(folder)
-    columns = _find_columns(description, settings, findings)
-    findings.columns_left_out = columns.others
+    columns = _find_columns(description, settings)
     pattern = description.paths.pattern
     if not files_of(folder, pattern):
         raise UserError(
@@ -64,8 +68,13 @@ def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow
             for camera, feature in columns.videos.items()
         }
         for place, record in read_records(folder, pattern, needed, {"timestamp"}):
-            with findings.usable(place):
-                yield _row(record, columns, description.fps, videos, place)
+            try:
+                row = _row(record, columns, description.fps, videos, place)
+            except ValueError as error:
+                yield LeftOut.of(place, error)
+                continue
+            yield row
+    yield SourceFacts(notes=columns.controls.notes, columns_left_out=columns.others)
 
 
 def _check_steering(
@@ -177,9 +186,7 @@ class _Columns:
     others: tuple[str, ...]  # features that nothing reads
 
 
-def _find_columns(
-    description: _Description, settings: ImportSettings, findings: Findings
-) -> _Columns:
+def _find_columns(description: _Description, settings: ImportSettings) -> _Columns:
     """Return the columns to read; raises UserError for a set without a camera or a steering."""
     kinds = description.cameras  # feature -> "image" or "video"
     cameras = _find_cameras(description.path, kinds, settings.image_column)
@@ -192,7 +199,7 @@ def _find_columns(
             if feature not in kinds and feature not in _INDEXES
             for place, name in enumerate(_names_of(feature, declared))
         ]
-        controls = find_controls(description.path, columns, settings, findings, _PREFERRED)
+        controls = find_controls(description.path, columns, settings, _PREFERRED)
     read = {*cameras.values(), *_INDEXES}
     read.update(column.feature for column in controls.columns.values())
     return _Columns(

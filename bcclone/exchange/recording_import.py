@@ -6,21 +6,26 @@ The recording has driving_log.csv and IMG/, and the tables next to the log. The 
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
 from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
-from bcclone.exchange.driving_direction import find_direction
+from bcclone.exchange.driving_direction import (
+    SeenThrottles,
+    ThrottleRule,
+    see_throttles,
+    throttle_rule,
+)
 from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
-from bcclone.exchange.exchanged_row import ExchangedRow
+from bcclone.exchange.exchanged_row import ExchangedRow, Passed, rows_among
 from bcclone.exchange.formats import Format, format_named
-from bcclone.exchange.framed_rows import EPOCH, FramedRow, framed_rows
-from bcclone.exchange.left_out import Findings, Summary
+from bcclone.exchange.framed_rows import EPOCH, FramedItem, FramedRow, framed_rows
+from bcclone.exchange.left_out import Summary, Tally
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import IMAGES
 from bcclone.recording.log import other_file
@@ -73,18 +78,19 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     start = time.monotonic()
     format = chosen_format(settings)
     framing = read_framing(settings.framing) if settings.framing else None
-    findings = Findings(settings.min_throttle)
     with atomic.replacing_folder(settings.output) as folder:
-        rows = read_rows(format, settings, findings, framing)
-        with closing(framed_rows(rows, findings, framing)) as framed:
-            recordings = write_recordings(framed, folder)
-        findings.check(settings.source)
-        if format.name == "recording" and not settings.steering and not findings.converted:
+        throttles = throttles_of(format, settings)
+        rule = throttle_rule(settings.min_throttle, throttles, framing)
+        tally = Tally(rule)
+        with open_source(format, settings, rule, framing) as items:
+            recordings = write_recordings(tally.counted(items), folder)
+        tally.check(settings.source)
+        if format.name == "recording" and not settings.steering and not tally.converted:
             raise UserError(
                 f"{settings.source}: a recording already, which needs no import; name it to "
                 "bcclone preprocess"
             )
-    return result_of(settings, format, findings, recordings, start)
+    return result_of(settings, format, recordings, tally, start)
 
 
 # ---- the source
@@ -151,27 +157,65 @@ def _unknown(source: Path, formats: Sequence[Format]) -> UserError:
     return UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)
 
 
-def read_rows(
+def throttles_of(format: Format, settings: ImportSettings) -> SeenThrottles | None:
+    """Return the throttles of a source, which show how it drives forwards.
+
+    This reads the whole source, once more than otherwise: the direction must be known before the
+    first row is left out, and the images of a long source do not fit into memory. Returns None
+    without --min-throttle, and for a negative one, which already says the direction.
+    """
+    if settings.min_throttle is None or settings.min_throttle < 0:
+        return None
+    with closing(format.read(settings)) as items:
+        return see_throttles(rows_among(items), settings.min_throttle)
+
+
+@contextmanager
+def open_source(
     format: Format,
     settings: ImportSettings,
-    findings: Findings,
+    rule: ThrottleRule,
     framing: Framing | None = None,
     first: int | None = None,
-) -> Iterator[ExchangedRow]:
-    """Yield the rows of a source with at least --min-throttle; findings count the rows left out.
+) -> Iterator[Iterator[FramedItem]]:
+    """Yield an iterator of the items of a source, whose rows have frames; close it afterwards.
 
+    framing: how pictures become frames; None to stretch them to 320x160
     first: how many rows to read from the start of the source; None for all
     """
-    if settings.min_throttle is not None and settings.min_throttle >= 0:
-        find_direction(findings, format.read(settings, Findings()), framing)
-    return filter(findings.drives, islice(format.read(settings, findings), first))
+    # the threads of framed_rows() read the source, so they end before it is closed
+    with (
+        closing(_driven_rows(format, settings, rule, first)) as items,
+        framed_rows(items, framing) as framed,
+    ):
+        yield framed
+
+
+def _driven_rows(
+    format: Format, settings: ImportSettings, rule: ThrottleRule, first: int | None
+) -> Generator[ExchangedRow | Passed, None, None]:
+    """Yield the items of a source; rows that a rule leaves out become BelowThrottle."""
+    count = 0
+    with closing(format.read(settings)) as items:
+        for item in items:
+            if not isinstance(item, ExchangedRow):
+                yield item
+                continue
+            yield rule.applied_to(item)
+            count += 1
+            if count == first:
+                return
 
 
 # ---- the recording
 
 
 def write_recordings(rows: Iterable[FramedRow], folder: Path) -> list["ImportedRecording"]:
-    """Write a recording into the folder, or several into folders 1, 2 and so on in it."""
+    """Write a recording into the folder, or several into folders 1, 2 and so on in it.
+
+    Whether there are several is known after the last row. Until then each has a folder; a single
+    one is moved up at the end, which renames a few files and IMG/.
+    """
     recordings: dict[int, ImportedRecording] = {}
     for framed in rows:
         number = framed.row.recording
@@ -229,8 +273,8 @@ class ImportedRecording(RecordingWriter):
 def result_of(
     settings: ImportSettings,
     format: Format,
-    findings: Findings,
     recordings: Sequence[ImportedRecording],
+    tally: Tally,
     start: float,
 ) -> ImportResult:
     """Return what was imported.
@@ -243,8 +287,7 @@ def result_of(
         recordings=len(recordings),
         rows=sum(recording.rows for recording in recordings),
         deleted=sum(recording.deleted for recording in recordings),
-        converted=findings.converted,
+        converted=tally.converted,
         seconds=round(time.monotonic() - start, 2),
-        seen=findings.summary(),
-        has_estimates=findings.has_estimates,
+        seen=tally.summary(),
     )

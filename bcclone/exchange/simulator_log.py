@@ -3,14 +3,19 @@
 It is for recordings whose images have another size than 320x160 pixels: preprocess refuses them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.exchanged_row import MISSING, ExchangedRow, UnusableImage
+from bcclone.exchange.exchanged_row import (
+    MISSING,
+    LeftOut,
+    SourceFacts,
+    SourceItem,
+    UnusableImage,
+)
 from bcclone.exchange.formats import Format, rows_of_log
-from bcclone.exchange.left_out import Findings
 from bcclone.exchange.source_files import file_of, read_image
 from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import read_log
@@ -18,24 +23,27 @@ from bcclone.recording.run_tables import SIDECARS
 from bcclone.system.errors import UserError
 
 
-def _read(settings: ImportSettings, findings: Findings) -> Iterator[ExchangedRow]:
-    """Yield the rows of a log; findings count the rows without usable images."""
+def _read(settings: ImportSettings) -> Generator[SourceItem, None, None]:
+    """Yield the rows of a log; those without usable images are left out."""
     path = file_of(settings.source, LOG_NAME)
     log = read_log(path)
     for table in SIDECARS:
         file_of(settings.source, table.name)  # raises UserError for a link out of the folder
     index = ImageIndex(path)
     for bad in log.bad_rows:
-        findings.leave_out(f"{path}: line {bad.row}", bad.reason)
+        yield LeftOut(f"{path}: line {bad.row}", bad.reason)
     named: list[str] = []  # names of the images that rows name
     for row in rows_of_log(log, index):
-        with findings.usable(row.place):
-            named += [name for name, _ in row.images.values()]
+        named += [name for name, _ in row.images.values()]
+        try:
             images = {
                 camera: _content(name, file) for camera, (name, file) in row.images.items() if name
             }
-            yield replace(row, images=images)
-    findings.images_without_record = len(index.orphans(named))
+        except ValueError as error:
+            yield LeftOut.of(row.place, error)
+            continue
+        yield replace(row, images=images)
+    yield SourceFacts(images_without_record=len(index.orphans(named)))
 
 
 def _content(name: str, file: str | None) -> bytes:

@@ -10,7 +10,7 @@ parts/datastore.py.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,14 @@ import numpy as np
 
 from bcclone.exchange.deleted_records import MANIFEST, WHOLE_TUB, read_deleted
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.exchanged_row import ExchangedRow, row_of
+from bcclone.exchange.exchanged_row import (
+    ACCIDENTS_SHARE,
+    LeftOut,
+    SourceFacts,
+    SourceItem,
+    row_of,
+)
 from bcclone.exchange.formats import Format
-from bcclone.exchange.left_out import ACCIDENTS_SHARE, Findings
 from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image, read_inside
 from bcclone.exchange.table_times import check_rate, counted
 from bcclone.exchange.tub_writer import IMAGE_INPUTS, IMAGES, INPUTS, MODE, write_tub
@@ -45,55 +50,66 @@ class _Tub:
     # bcclone wrote the tub: user/angle is the steering of every row, also where a model drove
     is_ours: bool = False
     time_input: str = INPUTS["time_ms"]  # name of the input that holds the time, for messages
+    notes: Sequence[str] = ()  # how the times were found, where they are not the records' own
 
 
 def read_tub(
-    settings: ImportSettings, findings: Findings, read: Callable[[Path, str], Any] = read_image
-) -> Iterator[ExchangedRow]:
-    """Yield the records of a tub, also deleted ones; findings count the unusable records.
+    settings: ImportSettings, read: Callable[[Path, str], Any] = read_image
+) -> Generator[SourceItem, None, None]:
+    """Yield the records of a tub, also deleted ones.
 
     Raises UserError for a manifest or catalog that cannot be read or is outside the folder.
 
     read: folder and image name in it -> the image that the row holds, by default the file's content
     """
     folder = settings.source
-    tub = _open_tub(settings, findings)
+    tub = _open_tub(settings)
     inputs: set[str] = set()  # names of the values that any record has
     images: set[str] = set()  # names of the images that records name
     times_ms: list[int] = []
-    count = 0  # records whose values can be read
-    beyond = 0  # counted records whose steering is beyond -1 to 1
+    # of each record whose values can be read, whether its steering is beyond -1 to 1
+    beyond: list[bool] = []
     for place, record in tub.records:
-        with findings.usable(place):
-            if isinstance(record, RowError):
-                raise record
-            inputs.update(record)
-            names = {
-                camera: one_line(key, record[key])
-                for camera, key in IMAGE_INPUTS.items()
-                if key in record
-            }
+        if isinstance(record, RowError):
+            yield LeftOut.of(place, record)
+            continue
+        inputs.update(record)
+        try:
+            names = _image_names(record)
             images.update(names.values())
             values, called = _values_of(record, tub, settings.steering)
-            count += 1
-            beyond += _is_beyond(values.get("steering"))
+            beyond.append(_is_beyond(values.get("steering")))
             index = whole_number("_index", record.get("_index", -1))
             values["time_ms"] = _time_of(record, values, index, tub, settings)
             contents = {camera: read(folder, tub.images + name) for camera, name in names.items()}
             row = row_of(values, contents, place, index in tub.deleted, called)
-            yield replace(row, record_number=index)
-            # a tub that bcclone wrote may hold several recordings, whose times may overlap
-            if INPUTS["recording"] not in record:
-                times_ms.append(row.time_ms)
+        except ValueError as error:
+            yield LeftOut.of(place, error)
+            continue
+        yield replace(row, record_number=index)
+        # a tub that bcclone wrote may hold several recordings, whose times may overlap
+        if INPUTS["recording"] not in record:
+            times_ms.append(row.time_ms)
     check_rate(np.array(times_ms, float), f"{folder}: {tub.time_input}")
-    if beyond > ACCIDENTS_SHARE * count:
+    _check_unit(folder, beyond)
+    yield SourceFacts(
+        notes=tub.notes,
+        columns_left_out=sorted(inputs - _READ),
+        images_without_record=len(_images_in(folder / tub.images) - images),
+    )
+
+
+def _check_unit(folder: Path, beyond: Sequence[bool]) -> None:
+    """Raise UserError if the steering of many records is beyond -1 to 1.
+
+    beyond: of each record, whether its steering is
+    """
+    if sum(beyond) > ACCIDENTS_SHARE * len(beyond):
         raise UserError(
-            f"{folder}: the steering of {beyond} of {count} records is beyond -1 to 1, as in "
-            "degrees; a tub has the fraction of full steering; make a table of image and steering, "
-            "and import that with --unit deg"
+            f"{folder}: the steering of {sum(beyond)} of {len(beyond)} records is beyond -1 to 1, "
+            "as in degrees; a tub has the fraction of full steering; make a table of image and "
+            "steering, and import that with --unit deg"
         )
-    findings.images_without_record = len(_images_in(folder / tub.images) - images)
-    findings.columns_left_out = tuple(sorted(inputs - _READ))
 
 
 def _images_in(folder: Path) -> set[str]:
@@ -101,16 +117,23 @@ def _images_in(folder: Path) -> set[str]:
     return {name for name in names if name.lower().endswith(IMAGE_ENDINGS)}
 
 
+def _image_names(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return camera -> name of its image, for the images of a record; raises ValueError."""
+    return {
+        camera: one_line(key, record[key]) for camera, key in IMAGE_INPUTS.items() if key in record
+    }
+
+
 def _is_beyond(steering: Any) -> bool:
     return isinstance(steering, float) and abs(steering) > RANGES["steering"][1] + ROUNDING
 
 
-def _open_tub(settings: ImportSettings, findings: Findings) -> _Tub:
+def _open_tub(settings: ImportSettings) -> _Tub:
     """Return the tub of a source; raises UserError for one whose files cannot be read."""
     folder = settings.source
     files = _record_files(folder)
     if files and not (folder / MANIFEST).is_file():
-        return _tub_of_files(settings, files, findings)
+        return _tub_of_files(settings, files)
     return _tub_of_catalogs(folder)
 
 
@@ -172,9 +195,7 @@ def _record_files(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def _tub_of_files(
-    settings: ImportSettings, files: Sequence[tuple[int, Path]], findings: Findings
-) -> _Tub:
+def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]]) -> _Tub:
     """Return a tub of donkeycar 2 or 3.
 
     Raises UserError for a meta.json or exclude.json that cannot be read.
@@ -199,21 +220,27 @@ def _tub_of_files(
     # the unit of the times is found from all records together
     stated = [record if isinstance(record, dict) else {} for _, record in records]
     numbers = [index for index, _ in files]
-    times = _times_of_files(settings, stated, numbers, findings)
+    times = _times_of_files(settings, stated, numbers)
+    notes = [] if times.unit else [f"times: {times.words}"]
     if times.is_since_1970:
         start_ms = 0
     # these are the dicts in `records`, which get their number and time here
     for index, record, time_ms in zip(numbers, stated, times.milliseconds, strict=True):
         record["_index"] = index
         record[INPUTS["time_ms"]] = None if time_ms is None else time_ms + start_ms
-    return _Tub("", inputs, read_deleted(folder), records, has_drivers, time_input=times.source)
+    return _Tub(
+        images="",
+        inputs=inputs,
+        deleted=read_deleted(folder),
+        records=records,
+        has_drivers=has_drivers,
+        time_input=times.source,
+        notes=notes,
+    )
 
 
 def _times_of_files(
-    settings: ImportSettings,
-    records: Sequence[Mapping[str, Any]],
-    numbers: Sequence[int],
-    findings: Findings,
+    settings: ImportSettings, records: Sequence[Mapping[str, Any]], numbers: Sequence[int]
 ) -> Times:
     """Return the times that records state, or else times counted by --frame-rate.
 
@@ -231,9 +258,7 @@ def _times_of_files(
             f"{settings.source}: {keys[0]!r} of its records holds no times; count them with "
             "--frame-rate 20"
         )
-    times = counted(numbers, settings)
-    findings.notes.append(f"times: {times.words}")
-    return times
+    return counted(numbers, settings)
 
 
 # ---- a record
@@ -242,7 +267,7 @@ def _times_of_files(
 _BY_USER = ("user/angle", "user/steering")
 _BY_PILOT = ("pilot/angle", "pilot/steering")
 _PILOT_THROTTLE = "pilot/throttle"
-_READ = {  # inputs that the import reads; the findings list all others as left out
+_READ = {  # inputs that the import reads; all others are listed as left out
     "_index",
     "_session_id",
     MODE,

@@ -6,20 +6,21 @@ wait in a folder until the steering of all of them has been estimated.
 
 import shutil
 import time
-from contextlib import closing
+from dataclasses import replace
 
+from bcclone.exchange.driving_direction import throttle_rule
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.framed_rows import framed_rows
-from bcclone.exchange.left_out import Findings
+from bcclone.exchange.left_out import Tally
 from bcclone.exchange.recording_import import (
     ImportResult,
     chosen_format,
-    read_rows,
+    open_source,
     result_of,
+    throttles_of,
     write_recordings,
 )
 from bcclone.realcar.film_framing import find_camera
-from bcclone.realcar.film_steering import with_steering
+from bcclone.realcar.film_steering import estimate_steering, keep_frames, with_frames
 from bcclone.system.atomic import replacing_folder
 from bcclone.system.output import NEW_FOLDER, writes
 
@@ -33,13 +34,21 @@ def import_film(settings: ImportSettings) -> ImportResult:
     """
     start = time.monotonic()
     format = chosen_format(settings)
-    camera = find_camera(format, settings)
-    findings = Findings(settings.min_throttle)
+    throttles = throttles_of(format, settings)
+    # the start of the film is read twice: the framing that makes its frames is found in them
+    camera = find_camera(format, settings, throttles)
+    rule = throttle_rule(settings.min_throttle, throttles, camera.framing)
+    tally = Tally(rule)
     with replacing_folder(settings.output) as folder:
         waiting = folder / "waiting"
-        rows = read_rows(format, settings, findings, camera.framing)
-        with closing(framed_rows(rows, findings, camera.framing)) as framed:
-            steered = with_steering(framed, camera, waiting, settings.source, findings)
-            recordings = write_recordings(steered, folder)
+        with open_source(format, settings, rule, camera.framing) as items:
+            drives = keep_frames(tally.counted(items), waiting)
+        tally.check(settings.source)
+        steered = estimate_steering(drives, camera, settings.source)
+        for row in steered.left_out:
+            tally.add(row)
+        recordings = write_recordings(with_frames(steered.rows), folder)
         shutil.rmtree(waiting)
-    return result_of(settings, format, findings, recordings, start)
+    result = result_of(settings, format, recordings, tally, start)
+    seen = result.seen.with_steering(steered.steering, steered.notes)
+    return replace(result, seen=seen, has_estimates=True)

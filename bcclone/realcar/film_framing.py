@@ -9,10 +9,8 @@ road best through the right lens.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,16 +22,19 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS
 from bcclone.diagnosis.bends import turn_rate
 from bcclone.diagnosis.camera_faults import camera_pose
-from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.evidence import DriveEvidence
+from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import RecordingFigures
 from bcclone.diagnosis.heading import is_trusted
+from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.exchange.driving_direction import SeenThrottles, throttle_rule
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_row import ExchangedRow
 from bcclone.exchange.formats import Format
-from bcclone.exchange.framed_rows import FramedRow, framed_rows
+from bcclone.exchange.framed_rows import FramedRow
 from bcclone.exchange.labelled_video import stated_focal_mm
-from bcclone.exchange.left_out import Findings
-from bcclone.exchange.recording_import import read_rows
+from bcclone.exchange.left_out import Tally
+from bcclone.exchange.recording_import import open_source
 from bcclone.model.shipped_models import shipped_model
 from bcclone.realcar.framing_search import (
     LEAST_CORRELATION,
@@ -43,8 +44,6 @@ from bcclone.realcar.framing_search import (
     witness_of,
 )
 from bcclone.realcar.labelled_pictures import LabelledPictures
-from bcclone.recording.dialect import Dialect
-from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS, NUMBERS
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import resized
@@ -67,29 +66,34 @@ class FilmCamera:
     note: str  # how the framing was found; "" if the user gave it
 
 
-def find_camera(format: Format, settings: ImportSettings) -> FilmCamera:
+def find_camera(
+    format: Format, settings: ImportSettings, throttles: SeenThrottles | None
+) -> FilmCamera:
     """Return the camera of a film: by the user's settings, else by what the film shows.
 
-    Raises UserError as find_framing() does.
+    Raises UserError as _find_framing() does.
+
+    throttles: as in throttle_rule()
     """
     if settings.framing:
         return FilmCamera(read_framing(settings.framing), settings.camera_height_m, "")
-    framing, words = find_framing(format, settings)
+    drive = _first_drive(format, settings, throttles)
+    framing, words = _find_framing(drive, settings)
     height_m = settings.camera_height_m
     if framing is None and height_m is None:
         height_m = HEIGHT_M
     return FilmCamera(framing, height_m, f"camera: {words}")
 
 
-def find_framing(format: Format, settings: ImportSettings) -> tuple[Framing | None, str]:
+def _find_framing(drive: "_FirstDrive", settings: ImportSettings) -> tuple[Framing | None, str]:
     """Return the framing of a film's camera, None for the simulator's, and how it was found.
 
     Raises UserError for a film that shows no drive, or the wrong way round, and where the network
     does not tell the focal length.
     """
-    drive = _first_drive(format, settings)
     evidence = drive.evidence()
-    for finding in camera_pose(evidence):
+    pose = list(camera_pose(evidence))
+    for finding in pose:
         if not finding.usable:
             raise UserError(f"{settings.source}: {finding.text}; {finding.remedy}")
     # pictures of the size of frames are taken for the simulator's, unless the user says otherwise
@@ -100,7 +104,7 @@ def find_framing(format: Format, settings: ImportSettings) -> tuple[Framing | No
             "--fov DEGREES",
         )
     stretched = drive.stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT)
-    return _lens_of(drive, evidence, stretched, settings)
+    return _lens_of(drive, evidence, pose, stretched, settings)
 
 
 # ---- the first pictures
@@ -119,7 +123,7 @@ class _FirstDrive:
         """Return the frame of a row, by its index."""
         return decode_jpeg(self.rows[row].images[CAMERAS[0]])
 
-    def evidence(self) -> Evidence:
+    def evidence(self) -> DriveEvidence:
         """Return what the frames show."""
         figures = RecordingFigures(len(self.rows))
         label = "finding where the camera looks"
@@ -127,14 +131,8 @@ class _FirstDrive:
             for row in range(len(self.rows)):
                 figures.add({CAMERAS[0]: self.read(row)})
                 progress.advance(1)
-        return Evidence(self._log(), figures, self.read)
-
-    def _log(self) -> Log:
-        """Return the rows as a log, as if they were a recording."""
-        dialect = Dialect(
-            spaced=False, decimal_comma=False, header=False, cameras=CAMERAS, extra_columns=0
-        )
-        return Log(Path(), dialect, _table(self.rows), (), _table(self.deleted))
+        rows = RecordedRows.of_tables(_table(self.rows), _table(self.deleted))
+        return DriveEvidence(rows, figures, self.read)
 
 
 def _table(rows: Sequence[ExchangedRow]) -> pd.DataFrame:
@@ -145,15 +143,17 @@ def _table(rows: Sequence[ExchangedRow]) -> pd.DataFrame:
     return table
 
 
-def _first_drive(format: Format, settings: ImportSettings) -> _FirstDrive:
+def _first_drive(
+    format: Format, settings: ImportSettings, throttles: SeenThrottles | None
+) -> _FirstDrive:
     """Return the longest drive in the first rows of a film; raises UserError if it is too short."""
-    findings = Findings(settings.min_throttle)
+    rule = throttle_rule(settings.min_throttle, throttles, framing=None)
+    tally = Tally(rule)
     drives: dict[int, list[FramedRow]] = {}
-    rows = read_rows(format, settings, findings, first=_FIRST_ROWS)
-    with closing(framed_rows(rows, findings)) as framed:
-        for row in framed:
-            drives.setdefault(row.row.recording, []).append(row)
-    findings.check(settings.source)
+    with open_source(format, settings, rule, first=_FIRST_ROWS) as items:
+        for framed in tally.counted(items):
+            drives.setdefault(framed.row.recording, []).append(framed)
+    tally.check(settings.source)
     longest = max(map(_drive_of, drives.values()), key=lambda drive: len(drive.rows))
     if len(longest.rows) < _FEWEST_ROWS:
         raise UserError(
@@ -184,14 +184,21 @@ def _drive_of(rows: Sequence[FramedRow]) -> _FirstDrive:
 
 
 def _lens_of(
-    drive: _FirstDrive, evidence: Evidence, stretched: Framing, settings: ImportSettings
+    drive: _FirstDrive,
+    evidence: DriveEvidence,
+    pose: Sequence[Finding],
+    stretched: Framing,
+    settings: ImportSettings,
 ) -> tuple[Framing, str]:
     """Return the framing of a film, and how it was found; raises UserError.
 
     evidence: what the frames of the drive show
+    pose: what camera_pose() finds in it
     stretched: the framing that stretches the film's pictures to frames; it has their size
     """
     known, words = _known_lens(evidence, stretched, settings)
+    for finding in pose:
+        words += f"; careful: {finding.text}"
     # if one of these two is unknown, many lenses are tried; otherwise one, to see how it agrees
     search_all = not {"focal_px", "horizon_row"} <= known.keys()
     trials = MAX_TRIALS if search_all else 1
@@ -229,7 +236,7 @@ def _trial(search: FramingSearch, known: Mapping[str, Any], stretched: Framing) 
 
 
 def _known_lens(
-    evidence: Evidence, stretched: Framing, settings: ImportSettings
+    evidence: DriveEvidence, stretched: Framing, settings: ImportSettings
 ) -> tuple[dict[str, Any], str]:
     """Return what is known of a camera's lens, values of Lens by name, and words that say whence.
 
@@ -259,14 +266,11 @@ def _known_lens(
         known["fisheye"] = fov > _FISHEYE_DEGREES
         distance = half if known["fisheye"] else math.tan(half)
         known["focal_px"] = stretched.width / 2 / distance
-    for finding in camera_pose(evidence):
-        if finding.usable:
-            words += f"; careful: {finding.text}"
     return known, words
 
 
 def _turning_pictures(
-    drive: _FirstDrive, evidence: Evidence, stretched: Framing
+    drive: _FirstDrive, evidence: DriveEvidence, stretched: Framing
 ) -> LabelledPictures:
     """Return pictures from all over a drive, with the camera's turns in place of a steering.
 

@@ -1,14 +1,20 @@
-"""Rows with frames -> rows with the steering that the frames show; the others are left out."""
+"""Rows with frames -> rows with the steering that the frames show; the others are left out.
+
+The path at a row is measured in the frames around it, and a repeated picture or a stabilised film
+shows in the whole drive. So the frames are kept until the last one is read: in a folder, since
+those of a long film do not fit into memory.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 
 from bcclone.camera.vehicle import MPH
+from bcclone.exchange.exchanged_row import LeftOut
 from bcclone.exchange.framed_rows import CameraPath, FramedRow
-from bcclone.exchange.left_out import Findings
 from bcclone.realcar.film_framing import FilmCamera
 from bcclone.realcar.film_path import ShownPaths, measure_paths, path_steering
 from bcclone.recording.row import CAMERAS, RowError
@@ -18,52 +24,128 @@ _LEAST_KEPT = 0.5  # smallest share of rows that show a steering; of a good film
 # largest share of rows with full steering; few bends are as sharp as the simulator's car can drive
 _GREATEST_FULL = 0.05
 
+# the rows of a recording, in the order of the source; their images are camera -> path of the frame
+Drive = Sequence[FramedRow]
 
-def with_steering(
-    rows: Iterable[FramedRow],
-    camera: FilmCamera,
-    waiting: Path,
-    source: Path,
-    findings: Findings,
-) -> Iterator[FramedRow]:
-    """Yield the rows in which the frames show how the car was steered, with that steering.
 
-    Raises UserError if too few rows are usable, or none shows a steering.
+# ---- the frames
 
-    waiting: new folder in which the frames wait until the whole film is read
-    source: the film, for messages
-    findings: counts of the import; they get the estimated steering
+
+def keep_frames(rows: Iterable[FramedRow], folder: Path) -> list[Drive]:
+    """Write the frames of rows into a new folder; return the rows of each recording."""
+    folder.mkdir()
+    drives: dict[int, list[FramedRow]] = {}
+    for framed in rows:
+        row = framed.row
+        folder_of_drive = folder / str(row.recording)
+        if row.recording not in drives:
+            drives[row.recording] = []
+            folder_of_drive.mkdir()
+        paths: dict[str, str] = {}
+        for camera, jpeg in row.images.items():
+            path = folder_of_drive / f"{camera}_{row.time_ms}.jpg"
+            path.write_bytes(jpeg)
+            paths[camera] = str(path)
+        drives[row.recording].append(replace(framed, row=replace(row, images=paths)))
+    return list(drives.values())
+
+
+def with_frames(rows: Iterable[FramedRow]) -> Iterator[FramedRow]:
+    """Yield rows with their frames in place of the paths.
+
+    The files are removed, so that the disk need not hold all frames twice.
     """
-    drives = _wait(rows, waiting)
-    findings.check(source)
+    for framed in rows:
+        images: dict[str, bytes] = {}
+        for camera, name in framed.row.images.items():
+            path = Path(name)
+            images[camera] = path.read_bytes()
+            path.unlink()
+        yield replace(framed, row=replace(framed.row, images=images))
 
-    # the notes need the steering of the whole film
+
+# ---- the steering
+
+
+@dataclass(frozen=True)
+class SteeredRows:
+    """The rows of a film in which the frames show how the car was steered."""
+
+    rows: Sequence[FramedRow]  # with that steering; their images are paths of frames
+    left_out: Sequence[LeftOut]  # rows with a steering whose speed is beyond that of any car
+    notes: Sequence[str]  # how good the steering is, and why other rows show none
+
+    @property
+    def steering(self) -> list[float]:
+        return [framed.row.steering for framed in self.rows]
+
+
+def estimate_steering(drives: Sequence[Drive], camera: FilmCamera, source: Path) -> SteeredRows:
+    """Return the rows with the steering that the frames show; raises UserError if none shows one.
+
+    source: the film, for messages
+    """
     notes = [camera.note] if camera.note else []
-    steering: list[float] = []
-    shown_by_drive = [_measure(drive, camera) for drive in drives]
-    for shown in shown_by_drive:
+    steering: list[float] = []  # of all rows that show one
+    items: list[FramedRow | LeftOut] = []
+    for drive in drives:
+        shown = _measure(drive, camera)
         notes += _notes(shown)
         steering += [path_steering(path, camera.height_m) for path in shown.paths.values()]
+        items += _steered(drive, shown.paths, camera.height_m)
+    rows = [item for item in items if isinstance(item, FramedRow)]
+    left_out = [item for item in items if isinstance(item, LeftOut)]
     if not steering:
         raise UserError(
             f"{source}: {notes[-1]}; film a car that drives, in daylight, on a road with texture"
         )
-    notes += _warnings(steering, findings.rows)
-    findings.estimate(steering, notes)
+    if not rows:
+        raise UserError(f"{left_out[0]}; correct --set camera-height, from which the speed follows")
+    notes += _warnings(steering, sum(map(len, drives)))
+    return SteeredRows(rows, left_out, notes)
 
-    for drive, shown in zip(drives, shown_by_drive, strict=True):
-        yield from _steered_rows(drive, shown.paths, camera.height_m, findings)
 
-
-def _measure(drive: "_Drive", camera: FilmCamera) -> ShownPaths:
+def _measure(drive: Drive, camera: FilmCamera) -> ShownPaths:
     """Return the paths that a drive shows, without rows that the source marks as deleted."""
-    deleted = {framed.row.time_ms for framed in drive.rows if framed.row.deleted}
-    times_ms = sorted(framed.row.time_ms for framed in drive.rows)
-    kept = [time_ms for time_ms in times_ms if time_ms not in deleted]
-    pictures = [str(drive.frame(time_ms)) for time_ms in kept]
-    shown = measure_paths(kept, pictures, camera.framing, camera.height_m)
-    shown.hidden["it is deleted"] = len(times_ms) - len(kept)
+    deleted = {framed.row.time_ms for framed in drive if framed.row.deleted}
+    in_time = sorted((framed.row for framed in drive), key=attrgetter("time_ms"))
+    kept = [row for row in in_time if row.time_ms not in deleted]
+    shown = measure_paths(
+        [row.time_ms for row in kept],
+        [row.images[CAMERAS[0]] for row in kept],
+        camera.framing,
+        camera.height_m,
+    )
+    shown.hidden["it is deleted"] = len(in_time) - len(kept)
     return shown
+
+
+def _steered(
+    drive: Drive, paths: Mapping[int, CameraPath], height_m: float | None
+) -> Iterator[FramedRow | LeftOut]:
+    """Yield the rows of a drive that have a path, with its steering.
+
+    A row is left out if its speed is beyond that of any car.
+
+    paths: time of a row in milliseconds -> its path
+    """
+    # a row takes its path, so that a second row of the same time gets none
+    remaining = dict(paths)
+    for framed in drive:
+        row = framed.row
+        path = remaining.pop(row.time_ms, None)
+        if path is None:
+            continue
+        speed_mph = row.speed_mph
+        if height_m:
+            speed_mph = path.speed * height_m / MPH
+        steering = path_steering(path, height_m)
+        try:
+            steered = replace(row, steering=steering, speed_mph=speed_mph)
+        except RowError as error:
+            yield LeftOut.of(row.place, error)
+            continue
+        yield replace(framed, row=steered, path=path)
 
 
 def _notes(shown: ShownPaths) -> Iterator[str]:
@@ -92,73 +174,3 @@ def _warnings(steering: Sequence[float], rows: int) -> Iterator[str]:
             f"careful: {full:.0%} of the rows have full steering: sharper bends than the "
             "simulator's, or a wrong --fov"
         )
-
-
-# ---- the frames
-
-
-@dataclass(frozen=True)
-class _Drive:
-    """The rows of a recording, in the order of the source; their frames wait in a folder."""
-
-    folder: Path
-    rows: list[FramedRow]  # their images are camera -> None
-
-    def frame(self, time_ms: int, camera: str = CAMERAS[0]) -> Path:
-        """Return the path of a row's frame."""
-        return self.folder / f"{camera}_{time_ms}.jpg"
-
-
-def _wait(rows: Iterable[FramedRow], folder: Path) -> list[_Drive]:
-    """Write the frames of rows into a new folder; return the rows, without frames, by recording.
-
-    The frames of a long film do not fit into memory.
-    """
-    folder.mkdir()
-    drives: dict[int, _Drive] = {}
-    for framed in rows:
-        row = framed.row
-        if row.recording not in drives:
-            drives[row.recording] = _Drive(folder / str(row.recording), [])
-            drives[row.recording].folder.mkdir()
-        drive = drives[row.recording]
-        for camera, jpeg in row.images.items():
-            drive.frame(row.time_ms, camera).write_bytes(jpeg)
-        without_frames = dict.fromkeys(row.images)  # camera -> None
-        drive.rows.append(replace(framed, row=replace(row, images=without_frames)))
-    return list(drives.values())
-
-
-def _steered_rows(
-    drive: _Drive, paths: Mapping[int, CameraPath], height_m: float | None, findings: Findings
-) -> Iterator[FramedRow]:
-    """Yield the rows of a drive that have a path, with its steering and their frames.
-
-    paths: time of a row in milliseconds -> its path
-    findings: count a row as left out if its speed is beyond that of any car
-    """
-    # a row takes its path, so that a second row of the same time gets none
-    remaining = dict(paths)
-    for framed in drive.rows:
-        row = framed.row
-        path = remaining.pop(row.time_ms, None)
-        if path is None:
-            continue
-        speed_mph = row.speed_mph
-        if height_m:
-            speed_mph = path.speed * height_m / MPH
-        images = {camera: _take_file(drive.frame(row.time_ms, camera)) for camera in row.images}
-        steering = path_steering(path, height_m)
-        try:
-            steered = replace(row, images=images, steering=steering, speed_mph=speed_mph)
-        except RowError as error:
-            findings.leave_out(row.place, error)
-            continue
-        yield replace(framed, row=steered, path=path)
-
-
-def _take_file(path: Path) -> bytes:
-    """Return the content of a file, and remove it: the disk need not hold all frames twice."""
-    content = path.read_bytes()
-    path.unlink()
-    return content

@@ -5,8 +5,8 @@ The drive is a tub, a recording, or a folder of pictures with a table.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -18,8 +18,8 @@ from bcclone.camera.geometry import FOCAL_PX
 from bcclone.camera.images import BadImage, Image, decode_image, read_file
 from bcclone.evaluation.predict import frame_files, read_labels, seconds_of
 from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.exchanged_row import rows_among
 from bcclone.exchange.formats import format_named
-from bcclone.exchange.left_out import Findings
 from bcclone.exchange.recording_import import format_of
 from bcclone.exchange.video_file import VideoFrame
 from bcclone.realcar.calibrate_settings import CalibrateSettings
@@ -93,8 +93,8 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
         _check_unused(settings, labels, "steering_column", "rate")
 
     # decode pictures from all over the drive, and take those of the most frequent size
-    labelled = _labelled(settings, is_recorded)
-    chosen = _spread(labelled, settings.seconds or math.inf)
+    with closing(_labelled(settings, is_recorded)) as labelled:
+        chosen = _spread(labelled, settings.seconds or math.inf)
     decoded = list(_decoded(chosen, imported))
     usual: list[_Decoded] = []
     if decoded:
@@ -168,18 +168,21 @@ def _decoded(labelled: Iterable[_Labelled], imported: Framing | None) -> Iterato
 # ---- the sources
 
 
-def _labelled(settings: CalibrateSettings, is_recorded: bool) -> Iterable[_Labelled]:
-    """Return the pictures of the source with their steering; raises UserError for no steering.
+def _labelled(settings: CalibrateSettings, is_recorded: bool) -> Generator[_Labelled, None, None]:
+    """Yield the pictures of the source with their steering; raises UserError for no steering.
+
+    Closing it closes the source.
 
     is_recorded: whether the source is a recording
     """
     if is_recorded or settings.labels:
-        return _labelled_files(settings)
-    return _labelled_rows(settings)
+        yield from _labelled_files(settings)
+    else:
+        yield from _labelled_rows(settings)
 
 
 def _labelled_rows(settings: CalibrateSettings) -> Iterator[_Labelled]:
-    """Return the pictures of a tub or another source that holds its steering."""
+    """Yield the pictures of a tub or another source that holds its steering."""
     source = settings.frames
     _check_unused(settings, source, "steering_column", "left_positive", "rate")
     if not source.exists():
@@ -195,10 +198,11 @@ def _labelled_rows(settings: CalibrateSettings) -> Iterator[_Labelled]:
             f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of "
             f"their steering, too: {command}"
         )
-    for row in format_named(detected).read(ImportSettings(source), Findings()):
-        picture = row.images.get("center")
-        if picture is not None and not row.deleted:
-            yield _Labelled(picture, row.steering, row.time_ms / 1000)
+    with closing(format_named(detected).read(ImportSettings(source))) as items:
+        for row in rows_among(items):
+            picture = row.images.get("center")
+            if picture is not None and not row.deleted:
+                yield _Labelled(picture, row.steering, row.time_ms / 1000)
 
 
 def _check_unused(settings: CalibrateSettings, labels: Path, *names: str) -> None:

@@ -9,7 +9,6 @@ import sys
 import tempfile
 import tracemalloc
 import zlib
-from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -23,10 +22,9 @@ from bcclone.exchange.exchange_settings import (
     ExportSettings,
     ImportSettings,
 )
-from bcclone.exchange.exchanged_row import ExchangedRow, row_of
+from bcclone.exchange.exchanged_row import ExchangedRow, LeftOut, row_of
 from bcclone.exchange.formats import format_named
-from bcclone.exchange.framed_rows import framed_rows
-from bcclone.exchange.left_out import Findings
+from bcclone.exchange.framed_rows import FramedRow, framed_rows
 from bcclone.exchange.recording_export import export
 from bcclone.exchange.recording_import import format_of, import_recording, write_recordings
 from bcclone.recording.run_tables import DrivenRow
@@ -81,24 +79,32 @@ def refused(folder, words=""):
     """Import a folder; return whether it or a row of it was refused, with one printable line that
     has these words.
     """
-    findings, reasons = Findings(), []
+    reasons = []
+
     with tempfile.TemporaryDirectory(dir=folder.parent) as target:
         try:
             format = format_of(folder)
             settings = ImportSettings(folder, unit=unit_for(format))
-            write(format_named(format).read(settings, findings), Path(target), findings)
+            write(format_named(format).read(settings), Path(target), reasons)
         except UserError as error:
             reasons.append(str(error))
-    reasons += findings.examples
     assert all(map(str.isprintable, reasons))
     assert not reasons or any(words in reason for reason in reasons)
     return bool(reasons)
 
 
-def write(rows, folder, findings):
-    """Write the rows of a source as recordings."""
-    with closing(framed_rows(rows, findings)) as framed:
-        return write_recordings(framed, folder)
+def write(items, folder, reasons):
+    """Write the rows of a source as recordings; append to the reasons why others are left out."""
+
+    def usable(framed):
+        for item in framed:
+            if isinstance(item, FramedRow):
+                yield item
+            elif isinstance(item, LeftOut):
+                reasons.append(str(item))
+
+    with framed_rows(items) as framed:
+        return write_recordings(usable(framed), folder)
 
 
 def image_file(folder):
@@ -358,7 +364,7 @@ def test_a_source_may_have_more_recordings_than_files_can_be_open(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/dev/fd").iterdir())) + 50, hard))
     try:
-        assert len(write(rows, tmp_path, Findings())) == 200
+        assert len(write(rows, tmp_path, [])) == 200
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -369,7 +375,7 @@ def test_rows_of_the_same_millisecond_get_names_in_a_time_that_grows_with_their_
         ExchangedRow(0, 0, 5, {"center": content}, 0, 0, 0, 0, place="tub") for content in contents
     )
     with cpu_limit(60):
-        write(rows, tmp_path, Findings())
+        write(rows, tmp_path, [])
     assert len(list((tmp_path / "IMG").iterdir())) == 1000
 
 

@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 
 from bcclone.camera.framing import Framing, Lens, read_framing
-from bcclone.camera.images import decode_jpeg
+from bcclone.camera.images import decode_jpeg, encode_jpeg
 from bcclone.dataset.store import Store
-from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ExportSettings
+from bcclone.exchange.driving_direction import ThrottleRule
+from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ExportSettings, ImportSettings
+from bcclone.exchange.exchanged_row import row_of
+from bcclone.exchange.formats import Format
 from bcclone.exchange.recording_export import export
+from bcclone.exchange.recording_import import open_source
 from bcclone.model.model_file import load_model
 from bcclone.recording.run_tables import read_drivers
 from bcclone.system.errors import UserError
@@ -28,6 +32,7 @@ from tests.exchange.foreign_sources import (
     make_lerobot,
     make_tub,
     make_tub_of_files,
+    picture,
     rows_of,
     write_image,
 )
@@ -549,6 +554,24 @@ def test_a_car_that_drives_forwards_with_a_negative_throttle_keeps_its_rows(
         ):
             imported(folder, tmp_path / "out", min_throttle=0.05)
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("first", [2, None])
+def test_a_source_is_closed_when_the_rows_that_are_needed_were_read(first, tmp_path):
+    closed = []
+
+    def read(settings):
+        try:
+            for index in range(100):
+                values = {"time_ms": 50 * index, "steering": 0.0}
+                yield row_of(values, {"center": encode_jpeg(picture(index))}, "here")
+        finally:
+            closed.append(index)
+
+    format = Format("made", lambda path: True, read)
+    with open_source(format, ImportSettings(tmp_path), ThrottleRule(), first=first) as items:
+        assert len(list(items)) == (first or 100)
+    assert closed == [(first or 100) - 1]
 
 
 @pytest.mark.parametrize(

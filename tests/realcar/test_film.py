@@ -249,6 +249,21 @@ def test_a_rolling_shutter_is_said(drive, tmp_path):
     assert "a rolling shutter" in " ".join(filmed(tmp_path / "film", tmp_path / "out").seen.notes)
 
 
+@pytest.mark.slow
+def test_rows_that_are_faster_than_any_car_count_as_left_out_and_not_as_steered(drive, tmp_path):
+    film_of(drive, tmp_path / "film")
+    result = filmed(tmp_path / "film", tmp_path / "out", camera_height_m=30.0)
+    rows = read_log(tmp_path / "out" / "driving_log.csv").rows
+    assert len(rows) == result.rows > 10
+    assert result.seen.broken_lines > 10
+    assert "speed_mph is" in result.seen.left_out[0]
+    assert result.seen.steering_mean == pytest.approx(rows["steering"].mean(), abs=1e-4)
+    for path in sorted((tmp_path / "film").iterdir())[:90]:
+        path.unlink()
+    with pytest.raises(UserError, match="speed_mph is .*; correct --set camera-height"):
+        filmed(tmp_path / "film", tmp_path / "none", camera_height_m=100.0)
+
+
 @pytest.mark.parametrize("kind", ["tub", "lerobot", "video", "frames", "named frames"])
 def test_sources_of_other_programs_need_no_steering(kind, tmp_path):
     """Their own is not read, and neither is a table beside the pictures."""
