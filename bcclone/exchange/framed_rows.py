@@ -1,7 +1,7 @@
 """Rows with the images of a source -> rows with frames; no two rows have the same time."""
 
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -62,38 +62,24 @@ class Frame:
     size: tuple[int, int]  # width and height of the image that it was made from
 
 
+@contextmanager
 def framed_rows(
     rows: Iterable[ExchangedRow], findings: Findings, framing: Framing | None = None
-) -> Generator[FramedRow, None, None]:
-    """Yield the rows with frames instead of their images; findings count the unusable rows.
+) -> Iterator[Iterator[FramedRow]]:
+    """Yield an iterator of the rows with frames instead of their images.
 
     Threads on all cores read the source, decode a video and convert the images before the caller
-    asks for them. Close the generator, so that these threads end.
+    asks for them. They end with the block. The findings count the unusable rows.
 
     framing: how pictures become frames; None to stretch them to 320x160
     """
     rows = iter(rows)
     parts = iter(lambda: list(islice(rows, _ROWS_AT_ONCE)), [])
-    times: dict[int, _DistinctTimes] = {}  # number of a recording -> its times
     cores = usable_cores()
-    with ExitStack() as stack:
-        # images are converted on all cores already
-        stack.enter_context(opencv_on_one_thread())
-        convert = partial(_converted, framing)
-        converting = prefetch_ordered(convert, parts, cores, 2 * cores)
-        for row, frames in chain.from_iterable(stack.enter_context(converting)):
-            if isinstance(frames, RowError):
-                findings.leave_out(row.place, frames)
-                continue
-            images = {camera: frame.jpeg for camera, frame in frames.items()}
-            size = frames[CAMERAS[0]].size
-            converted = sum(image is not row.images[camera] for camera, image in images.items())
-            findings.take(row, size, converted)
-            time_ms = times.setdefault(row.recording, _DistinctTimes()).time_of(row, images)
-            made_by = None
-            if converted and (framing or size != _FRAME_SIZE):
-                made_by = framing or Framing(*size)
-            yield FramedRow(replace(row, images=images, time_ms=time_ms), made_by)
+    convert = partial(_converted, framing)
+    # OpenCV needs no threads of its own, since images are converted on all cores already
+    with opencv_on_one_thread(), prefetch_ordered(convert, parts, cores, 2 * cores) as converted:
+        yield _framed(chain.from_iterable(converted), findings, framing)
 
 
 class _DistinctTimes:
@@ -121,7 +107,28 @@ class _DistinctTimes:
         return self._given[key]
 
 
+# a row, with camera -> frame or with the reason why it cannot be used
 _Converted = tuple[ExchangedRow, dict[str, Frame] | RowError]
+
+
+def _framed(
+    converted_rows: Iterable[_Converted], findings: Findings, framing: Framing | None
+) -> Iterator[FramedRow]:
+    """Yield the usable rows; raises what the reading of the source raises."""
+    times: dict[int, _DistinctTimes] = {}  # number of a recording -> its times
+    for row, frames in converted_rows:
+        if isinstance(frames, RowError):
+            findings.leave_out(row.place, frames)
+            continue
+        images = {camera: frame.jpeg for camera, frame in frames.items()}
+        size = frames[CAMERAS[0]].size
+        converted = sum(image is not row.images[camera] for camera, image in images.items())
+        findings.take(row, size, converted)
+        time_ms = times.setdefault(row.recording, _DistinctTimes()).time_of(row, images)
+        made_by = None
+        if converted and (framing or size != _FRAME_SIZE):
+            made_by = framing or Framing(*size)
+        yield FramedRow(replace(row, images=images, time_ms=time_ms), made_by)
 
 
 def _converted(framing: Framing | None, rows: Iterable[ExchangedRow]) -> list[_Converted]:

@@ -7,7 +7,7 @@ The recording has driving_log.csv and IMG/, and the tables next to the log. The 
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby, islice
@@ -76,7 +76,7 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     findings = Findings(settings.min_throttle)
     with atomic.replacing_folder(settings.output) as folder:
         rows = read_rows(format, settings, findings, framing)
-        with closing(framed_rows(rows, findings, framing)) as framed:
+        with framed_rows(rows, findings, framing) as framed:
             recordings = write_recordings(framed, folder)
         findings.check(settings.source)
         if format.name == "recording" and not settings.steering and not findings.converted:

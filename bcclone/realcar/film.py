@@ -6,7 +6,6 @@ wait in a folder until the steering of all of them has been estimated.
 
 import shutil
 import time
-from contextlib import closing
 
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.framed_rows import framed_rows
@@ -38,7 +37,7 @@ def import_film(settings: ImportSettings) -> ImportResult:
     with replacing_folder(settings.output) as folder:
         waiting = folder / "waiting"
         rows = read_rows(format, settings, findings, camera.framing)
-        with closing(framed_rows(rows, findings, camera.framing)) as framed:
+        with framed_rows(rows, findings, camera.framing) as framed:
             steered = with_steering(framed, camera, waiting, settings.source, findings)
             recordings = write_recordings(steered, folder)
         shutil.rmtree(waiting)

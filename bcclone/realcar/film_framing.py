@@ -9,7 +9,6 @@ road best through the right lens.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -150,7 +149,7 @@ def _first_drive(format: Format, settings: ImportSettings) -> _FirstDrive:
     findings = Findings(settings.min_throttle)
     drives: dict[int, list[FramedRow]] = {}
     rows = read_rows(format, settings, findings, first=_FIRST_ROWS)
-    with closing(framed_rows(rows, findings)) as framed:
+    with framed_rows(rows, findings) as framed:
         for row in framed:
             drives.setdefault(row.row.recording, []).append(row)
     findings.check(settings.source)

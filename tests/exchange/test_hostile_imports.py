@@ -9,7 +9,6 @@ import sys
 import tempfile
 import tracemalloc
 import zlib
-from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -97,7 +96,7 @@ def refused(folder, words=""):
 
 def write(rows, folder, findings):
     """Write the rows of a source as recordings."""
-    with closing(framed_rows(rows, findings)) as framed:
+    with framed_rows(rows, findings) as framed:
         return write_recordings(framed, folder)
 
 
