@@ -1,4 +1,8 @@
-"""Show progress on standard error: a bar on a terminal, otherwise a line every 30 seconds."""
+"""Show progress on standard error: a bar on a terminal, otherwise a line every 30 seconds.
+
+In the process of a program that imports bcclone, standard error is the program's. There the lines
+are logged, at level INFO.
+"""
 
 import logging
 import sys
@@ -10,6 +14,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from bcclone.system.errors import printable
+from bcclone.system.own_process import is_own_process
 
 Notify = Callable[[str], None]  # takes a line of text for the user
 logger = logging.getLogger(__name__)
@@ -49,7 +54,7 @@ class ProgressBar:
         self._begin = self._start
         self._shown = self._start[0]  # time of the last line; of the begin before the first line
         self._bar: tqdm[Any] | None = None
-        if sys.stderr.isatty():
+        if is_own_process() and sys.stderr.isatty():
             self._bar = tqdm(
                 total=total, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True
             )
@@ -91,4 +96,7 @@ class ProgressBar:
             line += f", {(self.total - self.done) / rate:.0f} s left"
         if figures:
             line += f", {figures}"
-        print(printable(line), file=sys.stderr, flush=True)
+        if is_own_process():
+            print(printable(line), file=sys.stderr, flush=True)
+        else:
+            logger.info("%s", printable(line))
