@@ -10,7 +10,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -18,17 +20,85 @@ def shared():
     """Return what this process shares, by its name; of packages that are loaded, what a program can
     set there.
     """
-    return _of_python() | _of_packages()
+    return _of_python() | _one_by_one() | _of_packages()
 
 
 def differences(before):
-    """Return what has changed since shared() gave `before`, as lines of text."""
+    """Return what has changed since shared() gave `before`, as lines of text.
+
+    A thread that was told to end may take some seconds to notice it.
+    """
+    until = time.monotonic() + 5
+    while {thread.name for thread in threading.enumerate()} - before["threads"]:
+        if time.monotonic() > until:
+            break
+        time.sleep(0.05)
     now = shared()
     return [
         f"{name}: {value!r} -> {now.get(name)!r}"
         for name, value in before.items()
         if now.get(name) != value
     ]
+
+
+@contextmanager
+def watched():
+    """Yield a list that gets, as lines of text, what changes while the block runs, even if it is
+    taken back.
+    """
+    changes = []
+    before = _watched()
+    ends = threading.Event()
+
+    def watch():
+        while not ends.is_set():
+            now = _watched()
+            changes.extend(
+                f"meanwhile, {name}: {value!r} -> {now[name]!r}"
+                for name, value in before.items()
+                if now[name] != value
+            )
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield changes
+    finally:
+        ends.set()
+        thread.join()
+        changes[:] = dict.fromkeys(changes)
+
+
+def _watched():
+    state = {
+        "standard output": (id(sys.stdout), os.fstat(1)[:3]),
+        "standard error": (id(sys.stderr), os.fstat(2)[:3]),
+        "current folder": Path.cwd(),
+    }
+    if "cv2" in sys.modules:
+        import cv2
+
+        state["OpenCV"] = cv2.getNumThreads()
+    return state
+
+
+def _one_by_one():
+    """Return the loggers, the modules and the open files, each under a name of its own: there may
+    be more of them afterwards.
+    """
+    loggers = {
+        f"logger {name}": (logger.level, logger.disabled, logger.propagate, list(logger.handlers))
+        for name, logger in logging.root.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger)
+    }
+    modules = {f"module {name}": id(module) for name, module in list(sys.modules.items())}
+    links = Path("/proc/self/fd")
+    files = {}
+    if links.is_dir():
+        # the listing itself opens a file, which is gone afterwards
+        files = {f"file {link.name}": link.readlink() for link in links.iterdir() if link.exists()}
+    return loggers | modules | files
 
 
 def _of_python():
@@ -53,6 +123,7 @@ def _of_python():
         "recursion": sys.getrecursionlimit(),
         "search path": list(sys.path),
         "finders": list(sys.meta_path),
+        "threads": {thread.name for thread in threading.enumerate()},
         "hooks": (sys.excepthook, threading.excepthook, sys.displayhook),
         "collector": (gc.isenabled(), gc.get_threshold()),
         "fault handler": faulthandler.is_enabled(),

@@ -5,6 +5,7 @@ In: the scheduler's address, or a number of processes. Out: a TaskPool.
 
 import asyncio
 import logging
+import pickle
 import re
 import time
 import uuid
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from bcclone.system import task_pool
 from bcclone.system.errors import UserError, require_package
 from bcclone.system.interrupts import interrupts_kept_from_children
+from bcclone.system.logger_levels import loggers_silent
+from bcclone.system.own_process import claim_process
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import Result, Task, TaskPool, run_task, source_digest
 
@@ -89,9 +92,8 @@ class DaskPool(TaskPool):
             sound = [name for name in self._all_workers() if name not in faulty]
             if sound:
                 choice = {"workers": sound, "allow_other_workers": True}
-        return self._executor.submit(
-            _run_on_worker, function, task, source_digest(), self._topic, **choice
-        )
+        packed = pickle.dumps((function, task))
+        return self._executor.submit(_run_on_worker, packed, source_digest(), self._topic, **choice)
 
     def explain(self, error: Exception) -> None:
         """Raise UserError if the scheduler or a worker failed, or has another version of bcclone.
@@ -177,12 +179,18 @@ def _other_version(place: str) -> UserError:
     )
 
 
-def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topic: str) -> Any:
+def _run_on_worker(packed: bytes, sources: str, topic: str) -> Any:
     """Run a task in a thread of a worker, and send its progress four times a second.
 
+    From its first task on, a worker is a process of bcclone's own until it ends, because TensorFlow
+    cannot take back its threads and devices.
+
+    packed: a function and its task, pickled: they load large packages, which first ask whose
+        process it is
     sources: source_digest() of the process that has sent the task
     topic: topic of the events
     """
+    claim_process()
     from distributed import get_worker
 
     worker = get_worker()
@@ -199,6 +207,7 @@ def _run_on_worker(function: Callable[[Any], Any], task: Any, sources: str, topi
 
     if sources != source_digest():
         raise _other_version(f"worker {worker.address}")
+    function, task = pickle.loads(packed)  # noqa: S301 Dask unpickles what it gets, too
     result = run_task(function, task, worker.address, report)
     worker.log_event(topic, unsent)  # before the result is sent, so that it arrives first
     return result
@@ -242,7 +251,7 @@ def _open_dask_pool(scheduler: str, notify: Notify) -> Iterator[DaskPool]:
     import_module("distributed")  # makes the default settings and the loggers that are changed next
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIGURATION))
-        stack.enter_context(_loggers_silent())
+        stack.enter_context(loggers_silent(*_LOGGERS))
         address = scheduler
         security: Security | None = None
         if local:
@@ -262,20 +271,6 @@ def _open_dask_pool(scheduler: str, notify: Notify) -> Iterator[DaskPool]:
         if client.dashboard_link and (not local or find_spec("bokeh")):
             notify(f"Dask's dashboard: {client.dashboard_link}")
         yield pool
-
-
-@contextmanager
-def _loggers_silent() -> Iterator[None]:
-    """Silence Dask's loggers within the block."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,12 +26,14 @@ class Decoded:
     errors: Mapping[int, str]  # index among the files -> reason
 
 
+@contextmanager
 def decode_files(
     files: Sequence[str], preprocessing: Preprocessing, threads: int = 0
-) -> Iterator[Decoded]:
-    """Yield the prepared frames of the files in order, a few files at a time.
+) -> Iterator[Iterator[Decoded]]:
+    """Yield an iterator of the prepared frames of the files in order, a few files at a time.
 
-    The frames are valid until the next result, which reuses their memory.
+    The frames are valid until the next result, which reuses their memory. The threads end with the
+    block.
 
     threads: number of threads, 0 for one for each core. Processes are not needed, since reading,
         decoding and resizing release the interpreter lock.
@@ -69,4 +72,4 @@ def decode_files(
     )
     # OpenCV needs no threads of its own, since each core already decodes other images
     with opencv_on_one_thread(), prefetch_ordered(decode, tasks, threads, tasks_ahead) as results:
-        yield from results
+        yield results

@@ -284,13 +284,14 @@ def _write_frames(
     """Append the frames of the files; return the index of each unusable file with the reason."""
     unusable: dict[int, str] = {}
     first_file = 0
-    for decoded in decode_files(part.files, part.preprocessing, threads):
-        writer.append(decoded.frames, decoded.checksums)
-        for index, reason in decoded.errors.items():
-            unusable[first_file + index] = reason
-        file_count = len(decoded.frames) + len(decoded.errors)
-        first_file += file_count
-        on_progress(file_count)
+    with decode_files(part.files, part.preprocessing, threads) as parts:
+        for decoded in parts:
+            writer.append(decoded.frames, decoded.checksums)
+            for index, reason in decoded.errors.items():
+                unusable[first_file + index] = reason
+            file_count = len(decoded.frames) + len(decoded.errors)
+            first_file += file_count
+            on_progress(file_count)
     return unusable
 
 

@@ -16,7 +16,7 @@ from bcclone.system.atomic import sha256_of
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
-from bcclone.system.own_process import claim_process
+from bcclone.system.own_process import is_own_process
 from bcclone.system.task_pool import WorkerFault, source_digest
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -76,14 +76,15 @@ def not_finite(model: object, where: str) -> UserError:
 
 
 def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
-    """Load a model's policy for a worker process, which then computes with one thread.
+    """Load a model's policy in a worker process, which then computes with one thread.
 
-    The process uses no GPU, since results of GPUs may differ.
+    The process uses no GPU, since results of GPUs may differ. This lasts until the worker ends,
+    because TensorFlow cannot take it back.
 
     preprocess: the preprocessing for a model file that does not state its own
     """
-    claim_process()  # a worker is a process of our own, also on a cluster
-    cv2.setNumThreads(1)
+    if is_own_process():  # as each worker is
+        cv2.setNumThreads(1)
     load_tensorflow(threads=1, use_gpus=False)
     # the pictures of simulated roads and recordings are frames already, so even a model with a
     # framing, for another camera's pictures, must not frame them again

@@ -156,8 +156,11 @@ def _undecodable(rows: Sequence[ExchangedRow]) -> dict[str | None, str]:
     files = list(dict.fromkeys(file for row in rows for _, file in row.images.values() if file))
     problems: dict[str | None, str] = {None: " is missing"}
     checked = 0
-    with ProgressBar("checking", len(files), "images") as progress:
-        for decoded in decode_files(files, PRESETS["carnd-160x320-rgb"]):
+    with (
+        ProgressBar("checking", len(files), "images") as progress,
+        decode_files(files, PRESETS["carnd-160x320-rgb"]) as parts,
+    ):
+        for decoded in parts:
             for number, reason in decoded.errors.items():
                 problems[files[checked + number]] = f": {reason}"
             count = len(decoded.checksums) + len(decoded.errors)

@@ -3,8 +3,9 @@
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -106,17 +107,12 @@ def _write(
 
 
 def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence[str]) -> Any:
-    """Return moviepy's writer; raises UserError if there is no working ffmpeg."""
+    """Return moviepy's writer of a file; raises UserError if there is no working ffmpeg."""
     # for libx264, moviepy asks for yuva420p, which libx264 does not have; ffmpeg then takes
     # yuv420p, which players know
     options = ["-hide_banner", *codec[1:]]
     try:
-        from imageio_ffmpeg import get_ffmpeg_exe
-
-        with _moviepy_configured(get_ffmpeg_exe()):
-            from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
-
-        return FFMPEG_VideoWriter(
+        return _load_writer()(
             str(path), size, rate, codec=codec[0], preset="veryfast", ffmpeg_params=options
         )
     except (OSError, RuntimeError) as error:  # imageio-ffmpeg raises a RuntimeError
@@ -126,26 +122,50 @@ def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence
         ) from None
 
 
-@contextmanager
-def _moviepy_configured(ffmpeg: str) -> Iterator[None]:
-    """Import moviepy within the block without running its own configuration.
+_loading = threading.Lock()  # held while a thread loads the writer; see _load_writer()
+_CONFIGURATION = "moviepy.config"  # the module that moviepy's other modules take ffmpeg from
 
-    That configuration would read a file .env in the current folder or above, and run the programs
-    that the file names. A program that imported moviepy before keeps its configuration; a program
-    that imports moviepy.config later gets the usual one.
+
+def _load_writer() -> Callable[..., Any]:
+    """Return moviepy's class of writers, which runs the ffmpeg of imageio-ffmpeg.
+
+    moviepy's own configuration is not run. It would read a file .env in the current folder or
+    above, and run the programs that the file names.
+
+    The modules of moviepy that are loaded with our configuration are known here alone: a program
+    that imports moviepy later gets modules of its own, with its own configuration. If a program has
+    imported moviepy before, its modules and its ffmpeg are used.
     """
-    name = "moviepy.config"
-    if name in sys.modules:
-        yield
-        return
-    config: Any = ModuleType(name)
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    ffmpeg = get_ffmpeg_exe()
+    with _loading:
+        if _CONFIGURATION in sys.modules:
+            return _import_writer()
+        return _load_own_writer(ffmpeg)
+
+
+@cache
+def _load_own_writer(ffmpeg: str) -> Callable[..., Any]:
+    """Load moviepy with our configuration, and take its modules out of sys.modules again."""
+    config: Any = ModuleType(_CONFIGURATION)
     config.FFMPEG_BINARY = ffmpeg
     config.FFPLAY_BINARY = "ffplay"
-    sys.modules[name] = config
+    before = set(sys.modules)
+    sys.modules[_CONFIGURATION] = config
     try:
-        yield
+        return _import_writer()
     finally:
-        del sys.modules[name]
+        for name in set(sys.modules) - before:
+            if name.partition(".")[0] == "moviepy":
+                del sys.modules[name]
+
+
+def _import_writer() -> Callable[..., Any]:
+    from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+
+    writer: Callable[..., Any] = FFMPEG_VideoWriter
+    return writer
 
 
 def _failure(path: Path, errors: str) -> UserError:

@@ -58,6 +58,9 @@ class _OneThread:
 
     Blocks may overlap. When the last of them ends, OpenCV has as many threads as before. It is for
     callers that compute on all cores already: OpenCV's threads would only take turns with theirs.
+
+    OpenCV has one setting for all threads of a process. So a block changes nothing in the process
+    of a program that imports bcclone, whose other threads may use OpenCV, too.
     """
 
     def __init__(self) -> None:
@@ -67,6 +70,9 @@ class _OneThread:
 
     @contextmanager
     def block(self) -> Iterator[None]:
+        if not is_own_process():
+            yield
+            return
         with self._lock:
             if not self._blocks:
                 self._threads_before = cv2.getNumThreads()

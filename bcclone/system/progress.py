@@ -1,4 +1,8 @@
-"""Show progress on standard error: a bar on a terminal, otherwise a line every 30 seconds."""
+"""Show progress on standard error: a bar on a terminal, otherwise a line every 30 seconds.
+
+In the process of a program that imports bcclone, standard error is the program's. There the lines
+are logged, at level INFO.
+"""
 
 import logging
 import sys
@@ -10,6 +14,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from bcclone.system.errors import printable
+from bcclone.system.own_process import is_own_process
 from bcclone.system.parent_process import NOTE, tell_parent
 
 Notify = Callable[[str], None]  # takes a line of text for the user
@@ -51,7 +56,7 @@ class ProgressBar:
         self._begin = self._start
         self._line_at = self._start[0]  # before the first line, the time of the begin
         self._bar: tqdm[Any] | None = None
-        if sys.stderr.isatty():
+        if is_own_process() and sys.stderr.isatty():
             self._bar = tqdm(
                 total=total, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True
             )
@@ -93,4 +98,7 @@ class ProgressBar:
             line += f", {(self.total - self.done) / rate:.0f} s left"
         if figures:
             line += f", {figures}"
-        print(printable(line), file=sys.stderr, flush=True)
+        if is_own_process():
+            print(printable(line), file=sys.stderr, flush=True)
+        else:
+            logger.info("%s", printable(line))

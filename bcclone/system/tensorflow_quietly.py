@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -39,7 +39,7 @@ assert float(compiled(tf.ones((1, 8, 8, 1)), tf.ones((3, 3, 1, 1)))[0, 0, 0, 0])
 """
 _COMPILE_SECONDS = 180.0  # time limit of that program
 # environment variables that TensorFlow reads once, when it is imported
-_LEAST_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # least level of the messages that it prints; 2: errors
+LEAST_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # least level of the messages that it prints; 2: errors
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # whether it computes on the CPU with oneDNN, Intel's library
 
 
@@ -66,14 +66,10 @@ def load_tensorflow(
     """
     is_own = is_own_process()
     if is_own:
-        os.environ.setdefault(_LEAST_LEVEL, "2")
+        os.environ.setdefault(LEAST_LEVEL, "2")
     # TensorFlow's C++ code writes notices about CPU instructions and absent GPU drivers straight to
-    # file descriptor 2, before any log level applies. Only in bcclone's own process are they held
-    # back: in a program's process, other threads may write there, too.
-    captured: AbstractContextManager[None] = nullcontext()
-    if is_own:
-        captured = standard_error_captured()
-    with captured:
+    # file descriptor 2, before any log level applies
+    with standard_error_captured():
         with _onednn_chosen(onednn), keeping_interrupts():
             import tensorflow
         if is_own:
@@ -207,7 +203,7 @@ def compiler_fault(
             capture_output=True,
             timeout=_COMPILE_SECONDS,
             check=False,
-            env=os.environ | {_LEAST_LEVEL: "2"},
+            env=os.environ | {LEAST_LEVEL: "2"},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"it could not be tried: {error}"
@@ -266,21 +262,35 @@ def _onednn_chosen(onednn: str) -> Iterator[None]:
 
     onednn: "on" or "off"; "" changes nothing
     """
-    before = os.environ.get(_ONEDNN)
-    if onednn:
-        os.environ[_ONEDNN] = str(int(onednn == "on"))
+    with variable_kept(_ONEDNN):
+        if onednn:
+            os.environ[_ONEDNN] = str(int(onednn == "on"))
+        yield
+
+
+@contextmanager
+def variable_kept(name: str) -> Iterator[None]:
+    """Give an environment variable its value again after the block."""
+    before = os.environ.get(name)
     try:
         yield
     finally:
         if before is None:
-            os.environ.pop(_ONEDNN, None)
+            os.environ.pop(name, None)
         else:
-            os.environ[_ONEDNN] = before
+            os.environ[name] = before
 
 
 @contextmanager
 def standard_error_captured() -> Iterator[None]:
-    """Hold back what is written to file descriptor 2; it is shown only if the block fails."""
+    """Hold back what is written to file descriptor 2; it is shown only if the block fails.
+
+    In the process of a program that imports bcclone, nothing is held back: its other threads may
+    write there, too.
+    """
+    if not is_own_process():
+        yield
+        return
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as captured:

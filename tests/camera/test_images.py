@@ -154,11 +154,13 @@ def test_frames_are_in_order_with_errors_at_their_indices(tmp_path):
     shades = []
     broken = []
     done = 0
-    for decoded in decode_files([str(path) for path in files], Preprocessing(width=16, height=8)):
-        shades += decoded.frames[:, 4, 8, 1].tolist()
-        broken += [done + index for index in decoded.errors]
-        done += len(decoded.frames) + len(decoded.errors)
-        assert decoded.checksums == [zlib.crc32(frame.tobytes()) for frame in decoded.frames]
+    paths = [str(path) for path in files]
+    with decode_files(paths, Preprocessing(width=16, height=8)) as parts:
+        for decoded in parts:
+            shades += decoded.frames[:, 4, 8, 1].tolist()
+            broken += [done + index for index in decoded.errors]
+            done += len(decoded.frames) + len(decoded.errors)
+            assert decoded.checksums == [zlib.crc32(frame.tobytes()) for frame in decoded.frames]
     assert broken == [77]
     wanted = [number for number in range(200) if number != 77]
     assert np.abs(np.array(shades) - wanted).max() <= 1
@@ -170,9 +172,9 @@ def test_large_files_are_read_completely(tmp_path):
     (tmp_path / "large.jpg").write_bytes(data[:2] + 3 * comment + data[2:])
     assert (read_frame(str(tmp_path / "large.jpg")) == decode_jpeg(data)).all()
     (tmp_path / "exact.jpg").write_bytes((data[:2] + comment + data[2:])[: 1 << 16])
-    (decoded,) = decode_files(
-        [str(tmp_path / "exact.jpg"), str(tmp_path / "none.jpg")], Preprocessing(width=16, height=8)
-    )
+    paths = [str(tmp_path / "exact.jpg"), str(tmp_path / "none.jpg")]
+    with decode_files(paths, Preprocessing(width=16, height=8)) as parts:
+        (decoded,) = parts
     assert len(decoded.frames) == 0
     assert "not a complete JPEG" in decoded.errors[0]
     assert "No such file" in decoded.errors[1]

@@ -3,11 +3,9 @@ standard error.
 """
 
 import os
-import threading
 
 import pytest
 
-from bcclone.system.opencv import cv2, opencv_on_one_thread
 from tests.conftest import ROOT
 from tests.processes import python
 
@@ -23,7 +21,7 @@ import bcclone
 CHOICES = """
 import logging, random, signal, warnings
 import cv2, h5py, matplotlib.pyplot, numba, numpy, pandas, PIL.ImageFile, scipy.interpolate, simplejpeg, tqdm, yaml
-from tests.process_state import differences, shared
+from tests.process_state import differences, shared, watched
 cv2.setNumThreads(3)
 cv2.utils.logging.setLogLevel(4)
 matplotlib.rcParams["figure.facecolor"] = "red"
@@ -39,10 +37,15 @@ CHOICES_OF_TENSORFLOW = """
 import gymnasium, keras, requests, tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(3)
 """
+CHOICES_OF_EXPORT = """
+import logging, onnx, tf2onnx
+logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+"""
 COMPARED = """
 before = shared()
-{call}
-print("\\nchanged:", *differences(before), sep="\\n")
+with watched() as meanwhile:
+    {call}
+print("\\nchanged:", *differences(before), *meanwhile, sep="\\n")
 """
 UNTIL = "ends = threading.Event(); threading.Timer({}, ends.set).start(); "
 CALLS = {
@@ -50,6 +53,14 @@ CALLS = {
     "convert": "bcclone.convert(bcclone.PreprocessSettings(inputs=(str(recording),), output=folder / 'x.h5'))",
     "record": "bcclone.record(folder / 'x', bcclone.RecordSettings(laps=0.005))",
     "make_clip": "bcclone.make_clip(bcclone.ClipSettings(run=recording, output=folder / 'x.mp4'))",
+    "import_recording": "from bcclone.camera.framing import Framing;"
+    "from bcclone.exchange.exchange_settings import ImportSettings;"
+    "from bcclone.exchange.recording_import import import_recording;"
+    "(folder / 'framing.json').write_text(Framing(320, 160, rows=(10, 150)).to_json());"
+    "import_recording(ImportSettings(recording, folder / 'x', framing=folder / 'framing.json'))",
+    "export": "from bcclone.exchange.exchange_settings import ExportSettings;"
+    "from bcclone.exchange.recording_export import export;"
+    "export(ExportSettings(str(recording), folder / 'x', 'tub'))",
     "play": UNTIL.format(1)
     + "bcclone.play(bcclone.PlaySettings(folder=folder / 'x', port=0), stop=ends)",
 }
@@ -71,6 +82,18 @@ CALLS_OF_TENSORFLOW = {
     "plot": "bcclone.plot(bcclone.PlotSettings(lake, (str(store),), output=folder / 'x'))",
     "serve": UNTIL.format(5)
     + "bcclone.serve(bcclone.DriveSettings(model=lake, port=0), stop=ends)",
+}
+
+EXPORT = (
+    "from bcclone.realcar.export_model.export_settings import ExportModelSettings;"
+    "from bcclone.realcar.export_model.model_export import export_model;"
+    "export_model(ExportModelSettings(lake, {}))"
+)
+CALLS_OF_EXPORT = {
+    "onnx": EXPORT.format("'onnx', folder / 'x.onnx'"),
+    "litert": EXPORT.format(
+        "'litert', folder / 'x.tflite', quantize='int8', calibrate=recording / 'IMG'"
+    ),
 }
 
 
@@ -107,6 +130,15 @@ def test_a_call_that_computes_with_tensorflow_leaves_the_process_as_it_was(run, 
     assert changed_by(run, CHOICES + CHOICES_OF_TENSORFLOW, CALLS_OF_TENSORFLOW[name]) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CALLS_OF_EXPORT)
+def test_an_export_leaves_the_process_as_it_was(run, name):
+    for package in ("onnx", "tf2onnx", "onnxruntime", "ai_edge_litert"):
+        pytest.importorskip(package)
+    choices = CHOICES + CHOICES_OF_TENSORFLOW + CHOICES_OF_EXPORT
+    assert changed_by(run, choices, CALLS_OF_EXPORT[name]) == []
+
+
 # what a program finds that loads a package only after bcclone has used it: a call, and what is true
 # then
 AFTERWARDS = {
@@ -120,9 +152,10 @@ AFTERWARDS = {
         "record",
         "import numba.core.config, yaml; print(numba.core.config._HAVE_YAML)",
     ),
-    "no stand-in for moviepy's configuration": (
+    "moviepy runs the ffmpeg that the program has chosen": (
         "make_clip",
-        "print('moviepy.config' not in sys.modules)",
+        "environ['FFMPEG_BINARY'] = sys.executable; from moviepy.video.io import ffmpeg_writer;"
+        "print(ffmpeg_writer.FFMPEG_BINARY == sys.executable)",
     ),
     "the user's style of matplotlib": (
         "plot",
@@ -172,25 +205,27 @@ def test_standard_error_of_other_threads_is_kept_while_tensorflow_is_loaded(run)
     assert run(WRITES)[-1] == "True"
 
 
-def test_opencv_has_its_threads_again_after_the_last_of_blocks_that_overlap():
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(3)
-    entered = threading.Event()
-    leaves = threading.Event()
+OVERLAPPING = """
+import threading
+from bcclone.system.own_process import claim_process
+claim_process()
+from bcclone.system.opencv import cv2, opencv_on_one_thread
+cv2.setNumThreads(3)
+entered, leaves = threading.Event(), threading.Event()
+def other():
+    with opencv_on_one_thread():
+        entered.set()
+        assert leaves.wait(60)
+thread = threading.Thread(target=other)
+with opencv_on_one_thread():
+    thread.start()
+    assert entered.wait(60)
+print(cv2.getNumThreads())
+leaves.set()
+thread.join()
+print(cv2.getNumThreads())
+"""
 
-    def other():
-        with opencv_on_one_thread():
-            entered.set()
-            assert leaves.wait(60)
 
-    thread = threading.Thread(target=other)
-    try:
-        with opencv_on_one_thread():
-            thread.start()
-            assert entered.wait(60)
-        assert cv2.getNumThreads() == 1
-        leaves.set()
-        thread.join()
-        assert cv2.getNumThreads() == 3
-    finally:
-        cv2.setNumThreads(before)
+def test_in_our_own_process_opencv_has_its_threads_again_after_the_last_of_blocks_that_overlap():
+    assert python(OVERLAPPING, cwd=ROOT).split() == ["1", "3"]

@@ -16,7 +16,7 @@ import pytest
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import FinishedSteps
-from tests import pool_tasks
+from tests import opencv_task, pool_tasks
 from tests.conftest import ROOT
 from tests.dask_cluster import dask_cluster, kill
 from tests.processes import started, wait_for
@@ -78,6 +78,10 @@ def test_a_run_that_is_left_cancels_what_has_not_begun(pool, tmp_path):
 
 def test_a_task_may_start_processes(pool):
     assert list(pool.run(pool_tasks.start_a_process, ["abc"])) == [(0, "abc 3")]
+
+
+def test_a_worker_is_our_own_process_before_it_loads_what_its_task_needs(pool):
+    assert list(pool.run(opencv_task.is_silent, [None])) == [(0, True)]
 
 
 def test_a_worker_process_that_ends_is_told():

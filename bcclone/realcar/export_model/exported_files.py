@@ -10,7 +10,6 @@ the most accuracy and save the least memory.
 """
 
 import json
-import logging
 import time
 import warnings
 from collections.abc import Iterable, Sequence
@@ -36,7 +35,8 @@ from bcclone.realcar.export_model.export_settings import (
 from bcclone.realcar.export_model.interface import Inputs, Interface, Outputs, Run
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.tensorflow_quietly import standard_error_captured
+from bcclone.system.logger_levels import levels_kept, loggers_silent
+from bcclone.system.tensorflow_quietly import LEAST_LEVEL, standard_error_captured, variable_kept
 
 OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
 
@@ -64,9 +64,9 @@ _DRIVES = "drives"  # name of the first axis of each input and output, which may
 def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
     """Return the content of an ONNX file; raises UserError for layers that ONNX lacks."""
     import onnx
-    import tf2onnx
 
-    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # it logs an error before it raises it
+    with variable_kept(LEAST_LEVEL):  # tf2onnx sets it for the whole process
+        from tf2onnx.convert import from_function
     specs = interface.specs(drives=None)
 
     def steer(*inputs: Any) -> Any:
@@ -74,11 +74,12 @@ def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
         return interface.graph(**dict(zip(specs, inputs, strict=True)))
 
     try:
-        model, _ = tf2onnx.convert.from_function(
-            tf.function(steer, autograph=False),
-            input_signature=list(specs.values()),
-            opset=OPSET,
-        )
+        with loggers_silent("tf2onnx"):  # it logs an error before it raises it
+            model, _ = from_function(
+                tf.function(steer, autograph=False),
+                input_signature=list(specs.values()),
+                opset=OPSET,
+            )
         # tf2onnx leaves operators that it does not know in the graph; the check finds them
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # tf2onnx, TensorFlow and onnx raise errors of all kinds
@@ -129,10 +130,11 @@ def _litert_content(
     if quantize == FLOAT16:
         converter.target_spec.supported_types = [tf.float16]
     try:
-        if quantize == INT8:
+        with levels_kept("absl"):  # TensorFlow sets its level, and leaves it so
+            if quantize != INT8:
+                return bytes(converter.convert())
             with standard_error_captured():  # TensorFlow prints a line about the converter
                 return _int8_content(converter, calibration)
-        return bytes(converter.convert())
     except Exception as error:  # TensorFlow raises errors of all kinds
         remedy = "leave --quantize out, or export with --to onnx"
         raise UserError(
