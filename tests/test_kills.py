@@ -117,9 +117,11 @@ def test_an_output_is_there_whole_or_not_at_all(
     sources, tmp_path, line, source, output, content, count
 ):
     """The next run removes what the killed ones have left."""
-    path, words = tmp_path / output, line.format(sources(source)).split()
+    path = tmp_path / output
+    words = line.format(sources(source)).split()
     longest = seconds_of(*words, "-o", path)
-    expected, killed = content(path), 0
+    expected = content(path)
+    killed = 0
     for number, moment in enumerate(moments(count, count, 1.1 * longest)):
         if number % 2 or path.is_dir():  # files are also replaced, in turns
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -163,7 +165,8 @@ def test_training_killed_60_times(simulated_store, tmp_path):
 
 def test_driving_killed_40_times(untrained_model, tmp_path):
     """The run folder is a recording with complete frames, and the next drive appends to it."""
-    run, frames = tmp_path / "run1", 0
+    run = tmp_path / "run1"
+    frames = 0
     draw = random.Random(3)
     for _ in range(40):
         with serving(untrained_model, run, "--append") as server:

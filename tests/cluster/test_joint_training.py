@@ -59,7 +59,8 @@ class Workers:
     """Starts workers, each in a folder of its own, and ends them."""
 
     def __init__(self, folder):
-        self.folder, self.opened = folder, ExitStack()
+        self.folder = folder
+        self.opened = ExitStack()
 
     def __enter__(self):
         return self
@@ -71,7 +72,8 @@ class Workers:
         """Start a worker for each store. by_tf_config: which ones; more: options of the last worker
         alone.
         """
-        addresses, last = addresses or free_addresses(len(stores)), len(stores) - 1
+        addresses = addresses or free_addresses(len(stores))
+        last = len(stores) - 1
         return [
             self._start(
                 store,
@@ -162,7 +164,8 @@ def history_of(folder):
 
 
 def assert_close(first, second):
-    one, other = weights(first / "model.h5"), weights(second / "model.h5")
+    one = weights(first / "model.h5")
+    other = weights(second / "model.h5")
     assert one.keys() == other.keys()
     assert (
         max(abs(one[name] - other[name]).max() for name in one if one[name].dtype.kind == "f")

@@ -87,9 +87,8 @@ def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_lef
         assert set(begun["frame_offset"].tolist()) == {0}
         assert not (windows(some.samples, 3).samples["row"] == 6).any()
         same = every.samples[every.samples["row"] == FIRST[0]]
-        assert (
-            begun["steering"][0] != same["steering"][0]
-        )  # there, smoothed with what the model did before
+        # in the store of all rows, it is smoothed with what the model did before
+        assert begun["steering"][0] != same["steering"][0]
 
 
 def test_adding_follows_the_store(driven, simulated_recording, tmp_path):

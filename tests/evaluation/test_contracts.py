@@ -90,7 +90,8 @@ class LoggedWorld(SimulatedWorld):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.states, self.controls = [], []
+        self.states = []
+        self.controls = []
 
     def observe(self):
         state = super().observe()

@@ -16,7 +16,9 @@ def make_driven(folder, rows=6, cameras=CAMERAS, seed=0, drivers=True, trace=Tru
     """Write a recording whose images differ; a pause of 5 s begins a second episode."""
     (folder / "IMG").mkdir(parents=True)
     random = np.random.default_rng(seed)
-    lines, by, points = [], [], []
+    lines = []
+    by = []
+    points = []
     for number in range(rows):
         name = name_of(number * 67 + 5000 * (number >= pause_after))
         for camera in cameras:

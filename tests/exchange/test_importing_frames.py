@@ -39,9 +39,10 @@ def test_a_folder_named_by_nanoseconds_with_angles_of_the_wheel(tmp_path):
     rows = rows_of(result)
     expected = [-math.degrees(0.1 * (index - 3)) / 14.8 / 25 for index in range(8)]
     assert rows["steering"].tolist() == pytest.approx(expected)
+    # times are rounded
     assert rows["time_ms"].tolist() == [
         FIRST_NS // 1_000_000 + 50 * index + 1 for index in range(8)
-    ]  # rounded
+    ]
     assert [color_shown(result.output, index) for index in (0, 7)] == [
         pytest.approx(color_of(0), abs=6),
         pytest.approx(color_of(7), abs=6),
@@ -236,10 +237,8 @@ def test_a_speed_without_unit_and_a_throttle_in_percent_are_left_out_with_a_note
 def test_three_cameras_are_three_cameras_and_a_side_camera_may_be_missing(tmp_path):
     names = [f"{camera}/{n}.jpg" for n in range(3) for camera in ("center", "left", "right")]
     rows = [(f"center/{n}.jpg", f"left/{n}.jpg", f"right/{n}.jpg", 0.1) for n in range(3)]
-    rows[1], rows[2] = (
-        ("center/1.jpg", "", "right/1.jpg", 0.1),
-        ("", "left/2.jpg", "right/2.jpg", 0.1),
-    )
+    rows[1] = ("center/1.jpg", "", "right/1.jpg", 0.1)
+    rows[2] = ("", "left/2.jpg", "right/2.jpg", 0.1)
     result = imported(
         make_frames(tmp_path / "set", names, [("center", "left", "right", "steering"), *rows])
     )
@@ -261,7 +260,8 @@ def make_cameras(
     """Write the images of several cameras, 12 a camera, 70 ms apart, and a table with a row for
     each of them.
     """
-    images, lines = [], []
+    images = []
+    lines = []
     for number in range(12):
         for index, camera in enumerate(cameras):
             values = {
@@ -315,7 +315,8 @@ def make_cameras(
 )
 def test_rows_of_three_cameras_become_one_row_of_an_instant(tmp_path, cameras, form):
     result = imported(make_cameras(tmp_path / "set", cameras.split(), *form))
-    rows, count = rows_of(result), len(cameras.split())
+    rows = rows_of(result)
+    count = len(cameras.split())
     assert rows["steering"].tolist() == pytest.approx([0.01 * number for number in range(12)])
     assert rows["time_ms"].diff().tolist()[1:] == [70 if "{time}" in form[0] else 50] * 11
     for camera, index in (("left", 0), ("center", 1), ("right", 2)):
@@ -577,7 +578,8 @@ def test_of_several_tables_the_one_with_a_steering_is_read_and_a_table_may_lie_e
 def test_what_is_broken_missing_or_nobodys_is_counted(tmp_path):
     names = [*(f"{n}.jpg" for n in range(1, 9)), "other_77.jpg"]
     rows = [(name, 0.1) for name in names[:-1]]
-    rows[1], rows[2] = (names[1], "left"), ("077.jpg", 0.1)
+    rows[1] = (names[1], "left")
+    rows[2] = ("077.jpg", 0.1)
     folder = make_frames(tmp_path / "set", names, [("image", "steering"), *rows, ("8.jpg",)])
     (folder / names[4]).write_bytes(b"")
     write_image(folder / "deeper" / "90.jpg", 0)

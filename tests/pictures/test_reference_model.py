@@ -73,11 +73,8 @@ def counting():
 @pytest.mark.parametrize(
     ("seconds", "shown", "remembered"),
     [
-        (
-            None,
-            (2, 3, 9),
-            (2, 3, 7),
-        ),  # at 9: the 4 of before, then 6, 7, 8, which the clip leaves out
+        # at 9: the 4 of before, then 6, 7, 8, which the clip leaves out
+        (None, (2, 3, 9), (2, 3, 7)),
         ((0.0, 0.1, 5.0, 5.1), range(4), (0, 1, 0, 1)),  # the memory ends at a gap
     ],
 )

@@ -90,9 +90,8 @@ def test_a_film_shows_how_it_was_steered_and_what_cannot_be_told_is_left_out(dri
     steering = film_of(drive, tmp_path / "film", change)
     first = cv2.imread(str(tmp_path / "film" / "0000.png"))
     for row in range(still):
-        cv2.imwrite(
-            str(tmp_path / "film" / f"0000_{row:02d}.png"), first
-        )  # the car stands before it drives
+        # the car stands before it drives
+        cv2.imwrite(str(tmp_path / "film" / f"0000_{row:02d}.png"), first)
     result = filmed(tmp_path / "film", tmp_path / "out")
     log = read_log(tmp_path / "out" / "driving_log.csv")
     assert len(log.rows) == result.rows == len(list((tmp_path / "out" / "IMG").iterdir()))
@@ -240,9 +239,8 @@ def test_a_rolling_shutter_is_said(drive, tmp_path):
     columns, rows = np.meshgrid(np.arange(320, dtype=np.float32), np.arange(160, dtype=np.float32))
 
     def rolling(frame, row):
-        later = np.interp(
-            row + 0.6 * (np.arange(160) / 160 - 0.5), np.arange(2000), shake
-        )  # 30 ms of 50
+        # the rows of the sensor are read in 30 of 50 ms
+        later = np.interp(row + 0.6 * (np.arange(160) / 160 - 0.5), np.arange(2000), shake)
         return cv2.remap(frame, columns + later[:, None].astype(np.float32), rows, cv2.INTER_LINEAR)
 
     film_of(drive, tmp_path / "film", rolling)

@@ -130,9 +130,8 @@ def test_every_dialect_gives_the_same_rows_in_order_of_time_by_both_parsers(tmp_
     assert values(log) == VALUES
     assert log.rows["center"].tolist() == [f"center_{stamp}.jpg" for stamp in STAMPS]
     assert (log.bad_rows, log.episodes) == ((), 1)
-    by_line = read_log(
-        write(tmp_path, [*DIALECTS[dialect], HEADER])
-    )  # selects the line-by-line parser
+    # selects the line-by-line parser
+    by_line = read_log(write(tmp_path, [*DIALECTS[dialect], HEADER]))
     assert log.dialect == by_line.dialect
     pd.testing.assert_frame_equal(log.rows, by_line.rows)
 
@@ -159,9 +158,8 @@ PANDAS = {
 @pytest.mark.parametrize("kind", PANDAS)
 @pytest.mark.parametrize("folder", ["", "IMG/", "C:\\Users\\Doe, John\\my data\\IMG\\"])
 def test_a_log_is_read_after_pandas_saved_it_and_a_cut_line_is_a_bad_row(tmp_path, kind, folder):
-    cells = [
-        line.split("|") for line in log_lines("| ", folder)
-    ]  # pandas keeps the spaces before paths
+    # pandas keeps the spaces before paths
+    cells = [line.split("|") for line in log_lines("| ", folder)]
     table = pd.DataFrame(
         [[*row[:3], *map(float, row[3:])] for row in cells], columns=HEADER.split(",")
     )
@@ -442,7 +440,8 @@ def test_an_ambiguous_row_is_resolved_by_the_previous_speed_or_refused():
 
 
 def test_every_shared_log_gives_the_expected_rows_by_both_parsers(tmp_path):
-    folder, standard = shared("logs"), 0
+    folder = shared("logs")
+    standard = 0
     for name, expected in json.loads((folder / "expected.json").read_text()).items():
         if expected["foreign"]:
             with pytest.raises(ForeignLog):
@@ -528,9 +527,8 @@ def test_folders_files_and_patterns_name_each_log_once(tmp_path):
     ]
     for table in tables:
         table.write_text("x")
-    assert (
-        find_logs([str(tmp_path / "run*.csv")]) == find_logs([str(tmp_path)]) == tables[:2]
-    )  # no sidecars
+    # tables beside a log are no logs
+    assert find_logs([str(tmp_path / "run*.csv")]) == find_logs([str(tmp_path)]) == tables[:2]
     with pytest.raises(UserError, match=r"2 recordings, expected one.*run1\.csv"):
         find_log(str(tmp_path))
     log = write(tmp_path, log_lines())

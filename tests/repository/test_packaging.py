@@ -116,7 +116,8 @@ class Installation:
     """
 
     def __init__(self, folder, wheel):
-        self.folder, self._home = folder / "here", folder / "home"
+        self.folder = folder / "here"
+        self._home = folder / "home"
         for new in (self.folder, self._home):
             new.mkdir()
         environment = folder / "environment"
@@ -209,9 +210,8 @@ def test_the_installed_wheel_lets_a_person_drive(installed):
 @pytest.mark.long
 def test_the_installed_wheel_runs_the_demo(installed):
     short = ("--record-laps", "0.08", "--epochs", "1", "--laps", "0.04")
-    done = installed.run(
-        "bcclone", "demo", "--no-browser", *short, "--json", codes=(0, 1)
-    )  # it may leave the road
+    # it may leave the road
+    done = installed.run("bcclone", "demo", "--no-browser", *short, "--json", codes=(0, 1))
     made = [step["made"] for step in json.loads(done.stdout)["steps"]]
     assert "demo/run1.mp4" in [Path(path).as_posix() for path in made]
     assert all((installed.folder / path).exists() for path in (*made, "demo/index.html"))

@@ -62,7 +62,8 @@ class Hostile(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
-        server.daemon_threads, server.sent = True, 0
+        server.daemon_threads = True
+        server.sent = 0
         server.handle_error = lambda *_: None  # of a connection that the client resets
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server

@@ -36,7 +36,8 @@ def test_names_of_files_print_no_control_characters(capsys):
 
 
 def test_on_a_terminal_progress_is_a_bar():
-    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    pty = pytest.importorskip("pty")
+    termios = pytest.importorskip("termios")
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     subprocess.run([sys.executable, "-c", COUNT], stderr=theirs, check=True)

@@ -69,7 +69,8 @@ def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, u
 def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(
     simulated_store, tmp_path
 ):
-    start, begun = tmp_path / "cnn.h5", build_network()
+    start = tmp_path / "cnn.h5"
+    begun = build_network()
     save_model(start, begun, Preprocessing(), {"settings": {"network": "cnn"}})
     with Store(simulated_store) as store:
         trainer = trainer_of(store, start, network="cnn-image-norm")

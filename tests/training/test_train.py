@@ -57,7 +57,8 @@ def weights(path):
 
 
 def assert_same_weights(first, second):
-    one, other = weights(first), weights(second)
+    one = weights(first)
+    other = weights(second)
     assert one.keys() == other.keys()
     assert len(one) >= 16  # kernels and biases of 8 layers, the fewest that cnn has
     for name in one:
@@ -90,9 +91,8 @@ def trained(simulated_store, tmp_path_factory):
         (folder / "notices.txt").write_text(done.stderr)
 
     made = made_once(tmp_path_factory, "training", make)
-    folder = shutil.copytree(
-        made / "whole", tmp_path_factory.mktemp("trained") / "whole"
-    )  # tests resume it
+    # a copy, since tests resume it
+    folder = shutil.copytree(made / "whole", tmp_path_factory.mktemp("trained") / "whole")
     run = folder / "runs" / "whole"
     for path in (run / "settings.json", run / "result.json"):
         path.write_text(path.read_text().replace(str(made / "whole"), str(folder)))
@@ -167,7 +167,8 @@ def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained
     mean = np.where(sides[1]["flipped"], -1, 1) * sides[0]["steering"][recorded[0]].mean()
     labels = sides[1]["steering"][recorded[1]]
     for name, every in (("mean_steering", mean), ("trained", answers[:, 0])):
-        errors, steering = every - sides[1]["steering"], every[recorded[1]]
+        errors = every - sides[1]["steering"]
+        steering = every[recorded[1]]
         side = (steering * labels > 0)[abs(labels) > 0.05].mean()
         expected = {"loss": (errors**2).mean(), "mae": abs(errors).mean(), "right_side": side}
         if name == "trained":
@@ -223,9 +224,8 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
     for name in ("loss", "val_loss", "val_mae", "epoch", "best_epoch", "drivers"):
         assert json.loads(done.stdout)[name] == result[name]
     assert_same_weights(tmp_path / "model.h5", folder / "model.h5")
-    assert state_of(run) == state_of(
-        folder / "runs" / "whole"
-    )  # moments of Adam and states of the dropouts, too
+    # moments of Adam and states of the dropouts, too
+    assert state_of(run) == state_of(folder / "runs" / "whole")
     assert len(list((tmp_path / "runs").iterdir())) == 1
     assert not list(run.rglob("*.partial*"))
 
@@ -293,7 +293,8 @@ def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
         "fine",
     )
     done = train_apart(simulated_store, tmp_path, *options, "--epochs", 1)
-    fine, run = json.loads(done.stdout), tmp_path / "runs" / "fine"
+    fine = json.loads(done.stdout)
+    run = tmp_path / "runs" / "fine"
     assert fine["val_mae"] == fine["val_loss"] == pytest.approx(result["val_mae"], rel=1e-3)
     assert fine["epochs"] == fine["epoch"] == 1  # no better and no worse than its start
     assert fine["drivers"]["start"] == {
@@ -321,7 +322,8 @@ def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
 def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
     simulated_recording, tmp_path
 ):
-    store, samples = tmp_path / "data.h5", {"block_seconds": 2.0, "cameras": ("center",)}
+    store = tmp_path / "data.h5"
+    samples = {"block_seconds": 2.0, "cameras": ("center",)}
     convert(PreprocessSettings((str(simulated_recording),), store, size=(64, 64), samples=samples))
     start = calibrated(ROOT / "models" / "any-road.h5", tmp_path / "start.h5", 0.8, 0.05)
     done = train(
@@ -336,7 +338,8 @@ def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
         "--schedule",
         "constant",
     )
-    result, (run,) = json.loads(done.stdout), (tmp_path / "runs").iterdir()
+    result = json.loads(done.stdout)
+    (run,) = (tmp_path / "runs").iterdir()
     drivers = result["drivers"]
     assert [*drivers] == ["mean_steering", "start", "halfway", "trained"]
     assert drivers["start"]["correlation"] > 0.1 + (drivers["trained"]["correlation"] or 0)
@@ -513,7 +516,8 @@ def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(
 def test_a_framing_and_a_calibration_that_are_lost_are_noted(simulated_recording, tmp_path):
     imported = shutil.copytree(simulated_recording, tmp_path / "imported")
     (imported / "framing.json").write_text(Framing(160, 120).to_json())
-    store, start = tmp_path / "data.h5", tmp_path / "start.h5"
+    store = tmp_path / "data.h5"
+    start = tmp_path / "start.h5"
     run_script(
         "preprocess.py",
         simulated_recording,

@@ -174,9 +174,8 @@ def test_each_kind_changes_the_image_and_not_the_steering(name):
     images = pictures(4)
     steering = np.full((4, 1), 0.25, np.float32)
     changed, kept = augmented(alone(name), images, steering)
-    assert all(
-        (new != old).mean() > 0.001 for new, old in zip(changed, images, strict=True)
-    )  # a patch may be small
+    # a patch may be small
+    assert all((new != old).mean() > 0.001 for new, old in zip(changed, images, strict=True))
     np.testing.assert_array_equal(kept, steering)
 
 

@@ -38,10 +38,8 @@ NORMALIZE = {
     ),
 }
 # as Python 3.5 has it: instructions of one and three bytes; put together by hand from that of 3.6
-_OLD, _WIDE = (
-    bytes.fromhex("0c000000 7c00 6401 1b00 6402 1800 5300"),
-    bytes.fromhex("0c0000007c00006401001b6402001853"),
-)
+_OLD = bytes.fromhex("0c000000 7c00 6401 1b00 6402 1800 5300")
+_WIDE = bytes.fromhex("0c0000007c00006401001b6402001853")
 NORMALIZE["3.5"] = base64.b64encode(
     base64.b64decode(NORMALIZE["3.6"]).replace(_OLD, _WIDE)
 ).decode()

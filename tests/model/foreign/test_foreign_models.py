@@ -176,7 +176,8 @@ def test_a_normalization_scales_pixels_if_its_mean_is_that_of_pixels(
         layer = layers.BatchNormalization()
     model = network(66, 200, 3, first=[layer])
     if kind == "BatchNormalization":
-        gamma, beta = 1, 0
+        gamma = 1
+        beta = 0
         layer.set_weights([np.full(3, value) for value in (gamma, beta, mean, variance)])
     path = tmp_path / "normalized.h5"
     model.save(path)

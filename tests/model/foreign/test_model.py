@@ -316,9 +316,8 @@ def test_weights_alone_are_read_with_the_configuration_beside_them(tmp_path):
         del file.attrs["model_config"]
     with pytest.raises(UserError, match="holds weights only; put the network's configuration"):
         load_model(path, YUV)
-    (tmp_path / "model.json").write_text(
-        json.dumps(json.dumps(keras1_config()))
-    )  # as most wrote it
+    # as most programs wrote it
+    (tmp_path / "model.json").write_text(json.dumps(json.dumps(keras1_config())))
     np.testing.assert_allclose(
         load_model(path, YUV).model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5
     )

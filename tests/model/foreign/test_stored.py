@@ -38,7 +38,8 @@ def fuzzed(source, target, count):
     """Yield "read", or why not, for files with random bytes changed outside the numbers of the
     weights.
     """
-    content, chance = source.read_bytes(), random.Random(1)
+    content = source.read_bytes()
+    chance = random.Random(1)
     for _ in range(count):
         data = bytearray(content)
         for _ in range(chance.choice((1, 8, 64))):

@@ -38,7 +38,8 @@ def test_weathers_differ_in_light_colours_and_mounting():
 
 
 def test_a_camera_is_mounted_higher_by_up_to_the_limit_and_nothing_else_changes():
-    usual, raised = weathers(), weathers(camera_height_m=0.5)
+    usual = weathers()
+    raised = weathers(camera_height_m=0.5)
     heights = [one.camera_height_m for one in raised]
     assert min(heights) >= 0.0
     assert max(heights) == pytest.approx(0.5, abs=0.02)
@@ -83,7 +84,8 @@ def test_a_car_that_steers_so_returns_to_the_middle_and_cuts_only_sharp_bends(
 
 
 def test_places_are_all_over_the_road():
-    track, random = load_track(ROAD), np.random.default_rng(0)
+    track = load_track(ROAD)
+    random = np.random.default_rng(0)
     places = [draw_place(track, random) for _ in range(500)]
     offsets = np.array([one.offset_m for one in places])
     limit_m = track.locate(*track.line[0]).limit_m
