@@ -180,7 +180,7 @@ def made_once(tmp_path_factory, name, make):
 
 @pytest.fixture(scope="session")
 def simulated_recording(tmp_path_factory):
-    """A recording of the simulator: 120 rows, 8 s, one episode, three cameras. Not to be changed."""
+    """The simulator's recording: 120 rows, 8 s, one episode, three cameras. Not to be changed."""
     return made_once(tmp_path_factory, "recording", _record_120_rows) / "lake"
 
 

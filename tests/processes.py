@@ -59,7 +59,7 @@ def said(*line, check=False, **options):
 
 
 def python(code, *arguments, **options):
-    """Return what a program of Python prints, in a process of its own, whose exit code must be 0."""
+    """Return what a Python program prints, in a process of its own; its exit code must be 0."""
     return said(sys.executable, "-c", code, *arguments, check=True, **options).stdout
 
 

@@ -56,7 +56,7 @@ def seconds_of(script, *arguments):
 
 
 def moments(seed, count, longest):
-    """Return moments spread evenly over the program's time, each at random in its own part of it."""
+    """Return moments all over the program's time, each at random in its own part of it."""
     draw = random.Random(seed)
     return [(number + draw.random()) * longest / count for number in range(count)]
 
@@ -124,14 +124,22 @@ def test_an_output_is_there_whole_or_not_at_all(
     killed = 0
     for number, moment in enumerate(moments(count, count, 1.1 * longest)):
         if number % 2 or path.is_dir():  # files are also replaced, in turns
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            remove(path)
         killed += kill_after(command(*words, "-o", path), moment)
         assert not path.exists() or content(path) == expected
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    remove(path)
     run_process(*words, "-o", path)
     assert content(path) == expected
-    assert [each.name for each in tmp_path.iterdir()] == [output]  # no temporary files
+    assert [file.name for file in tmp_path.iterdir()] == [output]  # no temporary files
     assert killed > count / 3
+
+
+def remove(path):
+    """Remove an output, a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def test_training_killed_60_times(simulated_store, tmp_path):

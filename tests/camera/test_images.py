@@ -149,7 +149,8 @@ def jpeg(shade):
 def test_frames_are_in_order_with_errors_at_their_indices(tmp_path):
     files = [tmp_path / f"{number}.jpg" for number in range(200)]
     for number, path in enumerate(files):
-        path.write_bytes(jpeg(number) if number != 77 else b"broken")
+        content = b"broken" if number == 77 else jpeg(number)
+        path.write_bytes(content)
     shades = []
     broken = []
     done = 0

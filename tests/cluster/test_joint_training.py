@@ -69,21 +69,18 @@ class Workers:
         self.opened.close()
 
     def start(self, stores, *options, by_tf_config=(), addresses=None, more=()):
-        """Start a worker for each store. by_tf_config: which ones; more: options of the last worker
-        alone.
+        """Start a worker for each store.
+
+        by_tf_config: which ones, by their indices
+        more: options of the last worker alone
         """
         addresses = addresses or free_addresses(len(stores))
-        last = len(stores) - 1
-        return [
-            self._start(
-                store,
-                index,
-                addresses,
-                (*options, *more) if index == last else options,
-                index in by_tf_config,
-            )
-            for index, store in enumerate(stores)
-        ]
+        workers = []
+        for index, store in enumerate(stores):
+            if index == len(stores) - 1:
+                options = (*options, *more)
+            workers.append(self._start(store, index, addresses, options, index in by_tf_config))
+        return workers
 
     def _start(self, store, index, addresses, options, by_tf_config):
         folder = self.folder / str(index)
@@ -208,7 +205,8 @@ def test_a_killed_worker_and_a_killed_chief_end_the_others_and_a_resume_gives_th
     for killed, after in ((1, 9), (0, 30)):
         addresses = free_addresses(2)
         members = workers.start([store] * 2, *options, "--resume", addresses=addresses)
-        wait_for(lambda: step_of(members[0].folder) >= after, seconds=120, every_seconds=0.01)  # noqa: B023
+        folder = members[0].folder
+        wait_for(lambda: step_of(folder) >= after, seconds=120, every_seconds=0.01)  # noqa: B023
         members[killed].process.kill()
         assert_lost(members[1 - killed], killed, addresses[killed])
         assert not (members[0].folder / "model.h5").exists()
@@ -267,9 +265,8 @@ def error_of(member):
 def test_another_store_or_other_settings_on_one_worker_end_all(
     store, simulated_store, workers, other, more, words
 ):
-    errors = {
-        error_of(each)
-        for each in workers.start([store, simulated_store if other else store], *QUICK, more=more)
-    }
+    second_store = simulated_store if other else store
+    started = workers.start([store, second_store], *QUICK, more=more)
+    errors = {error_of(worker) for worker in started}
     assert len(errors) == 1
     assert [word for word in words if word not in min(errors)] == []

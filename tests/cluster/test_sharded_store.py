@@ -110,11 +110,11 @@ def test_a_folder_has_that_content_with_all_options(two_recordings, tmp_path, ki
     one = tmp_path / "one.h5"
     folder = tmp_path / "store"
     options = (*OPTIONS[kind], "--allow-skips")
-    where = () if scheduler == "processes" else ("--scheduler", scheduler)
+    where = SMALL
+    if scheduler != "processes":
+        where = (*SMALL[:-2], "--scheduler", scheduler)
     said = preprocess(*two_recordings, "-o", one, *OF_ONE_FILE, *options)
-    of_shards = preprocess(
-        *two_recordings, "-o", folder, *(SMALL if not where else SMALL[:-2]), *where, *options
-    )
+    of_shards = preprocess(*two_recordings, "-o", folder, *where, *options)
     assert content_of(folder) == content_of(one)
     skips = [line for line in said.splitlines() if line.startswith("skipped")]
     assert [line for line in of_shards.splitlines() if line.startswith("skipped")] == skips
@@ -142,14 +142,8 @@ def test_adding_appends_shards_and_gives_the_content_of_one_file(two_recordings,
     for store, options in ((one, OF_ONE_FILE), (folder, SMALL)):
         preprocess(two_recordings[0], "-o", store, *options, "--frame-offsets", 2)
     before = {name: (folder / name).stat().st_mtime_ns for name in shards_of(folder)}
-    for store in (one, folder):
-        preprocess(
-            *two_recordings,
-            "-o",
-            store,
-            "--add",
-            *(("--shard-mb", 1, "--jobs", 2) if store == folder else ()),
-        )
+    preprocess(*two_recordings, "-o", one, "--add")
+    preprocess(*two_recordings, "-o", folder, "--add", "--shard-mb", 1, "--jobs", 2)
     assert content_of(folder) == content_of(one)
     assert {name: (folder / name).stat().st_mtime_ns for name in before} == before
     assert len(shards_of(folder)) > len(before)

@@ -23,11 +23,10 @@ TAKE_OVERS = [*FIRST, *SECOND]
 @pytest.fixture
 def driven(recording):
     """A recording in which a person takes over from a model twice."""
-    number_of = dict.fromkeys(FIRST, 1) | dict.fromkeys(SECOND, 2)
-    rows = [
-        DrivenRow(HUMAN, number_of[row]) if row in number_of else DrivenRow(MODEL)
-        for row in range(120)
-    ]
+    rows = [DrivenRow(MODEL)] * 120
+    for number, take_over in enumerate((FIRST, SECOND), 1):
+        for row in take_over:
+            rows[row] = DrivenRow(HUMAN, number)
     return write_drivers(recording, rows)
 
 

@@ -77,7 +77,7 @@ def test_the_experts_own_correction_is_measured_from_its_recoveries(recovering):
 
 @pytest.mark.slow
 def test_pauses_without_recoveries_do_not_tell_it():
-    """Bends resemble offsets: if steering against were not checked, they would give 0.03 to 0.06."""
+    """Bends resemble offsets: without a check of steering against, they give 0.03 to 0.06."""
     log = read_log(shared("recordings") / "lake_linux" / "driving_log.csv")
     rows = log.rows.assign(episode=np.arange(len(log.rows)) // 75)
     result = measure_correction(replace(log, rows=rows))

@@ -103,7 +103,8 @@ def test_a_full_disk_leaves_the_folder_of_a_framed_drive_free(tmp_path, size):
     for space in (full_disk(size), nullcontext()):
         with space, run_recorder(tmp_path / "run1", framing=framing) as recorder:
             recorder.record(OF_THE_CAR)
-        assert recorder.recorded == (0 if recorder.failure else 1)
+        expected = 0 if recorder.failure else 1
+        assert recorder.recorded == expected
     assert recorder.recorded == 1
     assert read_framing(tmp_path / "run1" / FRAMING_NAME) == framing
 

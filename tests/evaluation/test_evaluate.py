@@ -81,7 +81,8 @@ def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, h
         assert "driving" in evaluation.stderr.readline()
         evaluation.send_signal(how)
         stderr = evaluation.communicate(timeout=300)[1]
-    assert evaluation.returncode == (-9 if how == KILL else 130)
+    code = -9 if how == KILL else 130
+    assert evaluation.returncode == code
     assert "Traceback" not in stderr
     wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
 

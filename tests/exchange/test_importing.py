@@ -419,7 +419,8 @@ def spoil(path, old, new):
 def test_a_source_without_a_file_that_describes_it_is_refused(
     tmp_path, make, file, old, new, words
 ):
-    path = make(tmp_path / "set", **({} if make is make_tub else {"camera": PICTURE})) / file
+    options = {} if make is make_tub else {"camera": PICTURE}
+    path = make(tmp_path / "set", **options) / file
     if path.is_dir():
         shutil.rmtree(path)
     elif old:
@@ -534,9 +535,12 @@ def _approaching(speed):
 def test_a_car_that_drives_forwards_with_a_negative_throttle_keeps_its_rows(
     speed, forwards, tmp_path
 ):
-    throttle = {
-        "user/throttle": lambda index: 0.3 if index % 50 == 0 else 0.0 if index % 10 == 0 else -0.4
-    }
+    def throttle_at(index):
+        if index % 50 == 0:
+            return 0.3
+        return 0.0 if index % 10 == 0 else -0.4
+
+    throttle = {"user/throttle": throttle_at}
     folder = make_tub(
         tmp_path / "tub", rows=100, pictures=_approaching(speed), **throttle, **{"user/angle": 0.1}
     )

@@ -101,7 +101,10 @@ SULLY = [f"{n}.jpg {15 * n}.000000,2018-07-01 17:09:44:{60 * n}" for n in range(
 @pytest.mark.parametrize(
     ("lines", "settings"),
     [
-        ([line.partition(",")[0] for line in SULLY], {"steering_column": "2", "unit": "deg", "frame_rate": 1000 / 60}),
+        (
+            [line.partition(",")[0] for line in SULLY],
+            {"steering_column": "2", "unit": "deg", "frame_rate": 1000 / 60},
+        ),
         (SULLY, {"steering_column": "2", "unit": "deg"}),
         (["image angle,time", *SULLY], {"unit": "deg"}),
         (["name,date", *SULLY], {"steering_column": "name 2", "unit": "deg"}),
@@ -176,7 +179,8 @@ def test_one_cut_line_leaves_the_others_readable(tmp_path):
     ("column", "mph"),
     [
         ("speed (km/h)", 6.21), ("speedKmh", 6.21), ("Speed KPH", 6.21), ("velocity_m_s", 22.37),
-        ("vehicle_speed_mps", 22.37), ("drive.speed_mph", 10), ("speed [knots]", 11.51), ("speed_mph", 10),
+        ("vehicle_speed_mps", 22.37), ("drive.speed_mph", 10), ("speed [knots]", 11.51),
+        ("speed_mph", 10),
         ("speed_limit_kmh", 0),
     ],
 )  # fmt: skip
@@ -318,7 +322,8 @@ def test_rows_of_three_cameras_become_one_row_of_an_instant(tmp_path, cameras, f
     rows = rows_of(result)
     count = len(cameras.split())
     assert rows["steering"].tolist() == pytest.approx([0.01 * number for number in range(12)])
-    assert rows["time_ms"].diff().tolist()[1:] == [70 if "{time}" in form[0] else 50] * 11
+    step_ms = 70 if "{time}" in form[0] else 50
+    assert rows["time_ms"].diff().tolist()[1:] == [step_ms] * 11
     for camera, index in (("left", 0), ("center", 1), ("right", 2)):
         pixels = decode_jpeg((result.output / "IMG" / rows[camera][7]).read_bytes())[
             80, 160
@@ -375,17 +380,19 @@ def test_a_log_without_its_last_columns_is_read_as_far_as_they_fit(tmp_path, num
     names = [f"center_2019_01_01_10_00_00_{number:03}.jpg" for number in range(0, 900, 100)]
     folder = make_frames(tmp_path / "set", names, [(name, "", "", numbers) for name in names])
     rows = rows_of(imported(folder, steering_column="4", unit="ratio"))
-    assert (set(rows["steering"]), set(rows["throttle"])) == (
-        {0.1},
-        {0.2 if "0.2" in numbers else 0.0},
-    )
+    throttle = 0.2 if "0.2" in numbers else 0.0
+    assert set(rows["steering"]) == {0.1}
+    assert set(rows["throttle"]) == {throttle}
 
 
 @pytest.mark.parametrize("cameras", ["left right", "0 1 2", "front_wide front_far"])
 def test_of_cameras_without_a_centre_one_is_asked_for_and_can_be_chosen(tmp_path, cameras):
     first, second, *_ = cameras = cameras.split()
     folder = make_cameras(tmp_path / "set", cameras, "{camera}/{time}.jpg")
-    words = f"'frame_id', as those of several cameras: {', '.join(cameras)}; choose .*--image-column frame_id={first}"
+    words = (
+        f"'frame_id', as those of several cameras: {', '.join(cameras)}; "
+        f"choose .*--image-column frame_id={first}"
+    )
     with pytest.raises(UserError, match=words):
         imported(folder)
     result = imported(folder, image_column=f"frame_id={second}")

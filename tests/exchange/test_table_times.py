@@ -25,7 +25,8 @@ def counted(start, step, rows=20):
 def test_times_since_the_start_of_a_recording_are_no_dates(start, step, unit):
     times = times_of(counted(start, step))
     assert (times.unit, times.is_since_1970) == (unit, False)
-    assert times.milliseconds[1] - times.milliseconds[0] == (1000 if unit == "s" else 50)
+    step_ms = 1000 if unit == "s" else 50
+    assert times.milliseconds[1] - times.milliseconds[0] == step_ms
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,9 @@ EXAMPLES = {
 
 def example(name):
     arguments = EXAMPLES[name]
-    return layer_kinds.KINDS[name].type(
-        **(arguments | {"function": normalize} if name == "Lambda" else arguments)
-    )
+    if name == "Lambda":
+        arguments = arguments | {"function": normalize}
+    return layer_kinds.KINDS[name].type(**arguments)
 
 
 def network(name):

@@ -111,12 +111,13 @@ def test_each_network_steers_and_can_predict_another_number(name):
     architecture = ARCHITECTURES[name]
     takes = PRESETS[architecture.preset or "carnd-128-rgb"]
     frames = 3 if architecture.recurrent else 1
-    for outputs in (1,) if architecture.preset else (1, 2):
+    counts = (1,) if architecture.preset else (1, 2)
+    for outputs in counts:
         network = build_network(takes.shape, frames, name, outputs)
-        image = np.zeros(
-            (1, *([frames] if frames > 1 else []), takes.height, takes.width, 3), np.uint8
-        )
-        assert network(image).shape == (1, outputs)
+        shape = (takes.height, takes.width, 3)
+        if frames > 1:
+            shape = (frames, *shape)
+        assert network(np.zeros((1, *shape), np.uint8)).shape == (1, outputs)
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])

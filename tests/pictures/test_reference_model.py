@@ -17,9 +17,9 @@ FRAMES = np.random.default_rng(2).integers(0, 256, (4, 160, 320, 3), dtype=np.ui
 
 def drive_of(folder, model, count=10, seconds=None):
     frames = find_frames(make_run(folder, count))
-    return ReferenceDrive(
-        model, frames, np.arange(count) / 10 if seconds is None else np.array(seconds)
-    ), frames
+    if seconds is None:
+        seconds = np.arange(count) / 10
+    return ReferenceDrive(model, frames, np.array(seconds)), frames
 
 
 def last_answer(drive, numbers):

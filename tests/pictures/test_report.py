@@ -319,4 +319,5 @@ def test_a_report_opens_by_itself_at_a_terminal_with_a_display(
         os.close(ours)
         os.close(theirs)
     shown = [path.read_text().strip() for path in tmp_path.glob("opened")]
-    assert shown == ([(tmp_path / "a report.html").as_uri()] if opened else [])
+    expected = [(tmp_path / "a report.html").as_uri()] if opened else []
+    assert shown == expected

@@ -190,7 +190,8 @@ def test_a_short_loop_becomes_rounder_until_its_bends_are_wide_enough(seed):
     ],
 )
 def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
-    track = load_track(bend if name == "bend" else name)
+    road = bend if name == "bend" else name
+    track = load_track(road)
     renderer = Renderer(track.road.name, Conditions())
     tracked = TrackedCar(track, ground_height=renderer.scene.ground.height_at)
     expert = Expert(track, ExpertSettings(speed_mph=20, recoveries=0), seed=0)
@@ -235,7 +236,7 @@ def test_a_neighbor_is_another_road_beside_it_and_changes_nothing_else():
 
 
 def slope_in_bends(name):
-    """Return the mean slope in the sharper half of a road's bends, relative to that of all of it."""
+    """Return the mean slope in the sharper half of a road's bends, relative to all of it."""
     track = load_track(name)
     bend = np.abs(track.curvature)
     slope = np.abs(track.grade)
@@ -269,7 +270,8 @@ def test_eased_slopes_are_gentler_in_bends_and_change_nothing_else():
 @pytest.mark.slow
 @pytest.mark.parametrize(("neighbor", "side"), [("left", -1), ("right", 1)])
 def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(neighbor, side):
-    name = f"random:7:shape=winding,radius=10,width=8,surroundings=meadow,barriers=none,neighbor={neighbor}"
+    shape = "shape=winding,radius=10,width=8,surroundings=meadow,barriers=none"
+    name = f"random:7:{shape},neighbor={neighbor}"
     track = load_track(name)
     conditions = Conditions()
     beside_m = neighbor_of(track)

@@ -247,7 +247,7 @@ def trained_on(feed, data, augment):
 
 @pytest.mark.parametrize(("augment", "steps"), [(False, 20), (True, 1)])
 def test_a_program_takes_positions_or_images_that_the_cpu_augments(augment, steps, simulated_store):
-    """Both give the weights of the store's images, and the frames on the device go with their feed."""
+    """Both give the weights of the store's images; frames on the device go with their feed."""
     with Store(simulated_store) as data:
         plain, _, _ = trained_on("hdf5-shuffle", data, augment)
         trainer, feed, frames = trained_on("device", data, augment)

@@ -63,9 +63,8 @@ def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
     other = RunIdentity("data.h5", "hash", "other.h5")
     assert RunFolder.find(tmp_path, task) is None
     for seed, name in enumerate(("b", "a", "c"), 1):
-        RunFolder.create(
-            tmp_path / name, other if name == "c" else task, replace(SETTINGS, seed=seed)
-        )
+        identity = other if name == "c" else task
+        RunFolder.create(tmp_path / name, identity, replace(SETTINGS, seed=seed))
     for name, settings in (
         ("empty", ""),
         ("list", "[]"),

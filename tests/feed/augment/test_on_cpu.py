@@ -157,7 +157,8 @@ def test_a_shifted_view_is_what_a_camera_there_sees_of_plain_and_mirrored_roads(
     frame = straight_road(0.1)
     image = np.ascontiguousarray(frame[:, ::-1]) if flipped else frame
     view = view_of(PRESETS["carnd-160x320-rgb"], image, flipped, lateral_offset_m=0.5)
-    expected = straight_road(0.5 - 0.1 if flipped else 0.5 + 0.1)
+    middle = 0.5 - 0.1 if flipped else 0.5 + 0.1
+    expected = straight_road(middle)
     assert difference(view, expected) < 0.2 * difference(image, expected)
 
 

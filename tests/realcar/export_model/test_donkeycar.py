@@ -104,10 +104,10 @@ def test_a_picture_gives_the_models_steering_and_a_throttle_at_the_costs_of_its_
     costs = result.costs
     expected = 0
     for layer in load_model(LAKE).model.layers:
-        for kernel in (each.shape for each in layer.weights if each.name == "kernel"):
-            expected += math.prod(kernel) * (
-                math.prod(layer.output.shape[1:-1]) if len(kernel) == 4 else 1
-            )
+        for kernel in (weight.shape for weight in layer.weights if weight.name == "kernel"):
+            is_convolution = len(kernel) == 4
+            places = math.prod(layer.output.shape[1:-1]) if is_convolution else 1
+            expected += math.prod(kernel) * places
     assert costs.multiply_adds == expected > 1e6
     assert 0 < costs.other_operations < 1e6
     # one core's multiply-adds a second
@@ -310,14 +310,10 @@ def donkeycar_python(tmp_path_factory):
 @pytest.mark.skipif(os.name == "nt", reason="tflite-runtime has no wheels for Windows")
 @pytest.mark.parametrize(("quantize", "most"), [(None, 0.005), ("float16", 0.005), ("int8", 0.02)])
 def test_donkeycar_5_drives_the_file_unchanged(quantize, most, donkeycar_python, road, tmp_path):
-    exported(
-        LAKE,
-        tmp_path,
-        quantize=quantize,
-        calibrate=road if quantize else None,
-        throttle=0.4,
-        throttle_in_bends=0,
-    )
+    settings = {"quantize": quantize, "throttle": 0.4, "throttle_in_bends": 0}
+    if quantize:
+        settings["calibrate"] = road
+    exported(LAKE, tmp_path, **settings)
     done = said(donkeycar_python, DRIVE, tmp_path / "car.tflite", road, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["library"].startswith("donkeycar 5.")
