@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections import Counter
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # of all workers of 
 
 from bcclone.cli import run
 from bcclone.commands import COMMANDS
-from bcclone.model.foreign import stored, stored_reader
+from bcclone.model.foreign.stored import reading_by
+from bcclone.model.foreign.stored_reader import read_here
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.location import parse_location
@@ -34,19 +36,20 @@ from tests.processes import said
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
-RUN_READER = stored._run_reader
 
 _STDERR = pytest.StashKey()
 _LONGEST_CLEAN_UP = 120  # seconds, after a test that has run out of time
 
-# a program of that name; {line}: a card; {fields}: words that it does not know
+# the program nvidia-smi, written by hand
+#     {line}: the card that it shows
+#     {fields}: words in a query that it does not know
 NVIDIA_SMI = """#!{python}
 import sys, time
 from datetime import datetime
 from pathlib import Path
 if "{fields}" and any(word in " ".join(sys.argv) for word in "{fields}".split()):
     sys.exit('Field "compute_cap" is not a valid field to query.')
-if any(one.startswith("--loop-ms") for one in sys.argv):
+if any(word.startswith("--loop-ms") for word in sys.argv):
     assert "--id=0" in sys.argv
     while True:
         print(datetime.now().strftime("%Y/%m/%d %H:%M:%S.%f")[:-3] + ", 80, 1000", flush=True)
@@ -79,47 +82,56 @@ settings.load_profile("bcclone")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Let each worker of pytest-xdist begin with modules that have slow tests, so that fast tests
-    fill the end.
+    """Let each worker of pytest-xdist begin with slow tests, so that fast ones fill the end.
 
     `--dist worksteal` gives each worker a contiguous share of equal length.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
     if workers == 1:
         return
-    tests = dict.fromkeys(
-        (item.path, item.originalname) for item in items if item.get_closest_marker("slow")
-    )
-    slow = [path for path, _ in Counter(path for path, _ in tests).most_common()]
-    others = [item for item in items if item.path not in slow]
-    length, ordered = len(items) // workers, []
+
+    # modules with slow tests, those with most of them first; the cases of a test count as one
+    slow_items = [item for item in items if item.get_closest_marker("slow")]
+    slow_tests = dict.fromkeys((item.path, item.originalname) for item in slow_items)
+    counts = Counter(path for path, _ in slow_tests)
+    slow_modules = [path for path, _ in counts.most_common()]
+    items_of_other_modules = [item for item in items if item.path not in slow_modules]
+
+    share = len(items) // workers
+    ordered = []
     for worker in range(workers):
-        ordered += (item for path in slow[worker::workers] for item in items if item.path == path)
-        room = max((worker + 1) * length - len(ordered), 0) if worker + 1 < workers else len(others)
-        ordered, others = ordered + others[:room], others[room:]
+        for module in slow_modules[worker::workers]:
+            ordered += [item for item in items if item.path == module]
+        # tests of other modules fill the share; the last worker gets all that are left
+        room = max((worker + 1) * share - len(ordered), 0)
+        if worker == workers - 1:
+            room = len(items_of_other_modules)
+        ordered += items_of_other_modules[:room]
+        del items_of_other_modules[:room]
     items[:] = ordered
 
 
 def _guarded(item):
-    """End a process that is stuck where pytest-timeout cannot end it, in compiled code or in what
-    cleans up after it.
+    """End a process that is stuck where pytest-timeout cannot end it.
 
-    The stacks of all threads are printed, and pytest-xdist reports the test as failed and goes on
-    in a new worker.
+    That is in compiled code, or in what cleans up after it. The stacks of all threads are printed.
+    pytest-xdist reports the test as failed and goes on in a new worker.
     """
-    marker = item.get_closest_marker("timeout")
-    limit = (
-        marker.args[0]
-        if marker
-        else float(item.config.getoption("timeout") or item.config.getini("timeout"))
-    )
-    faulthandler.dump_traceback_later(
-        limit + _LONGEST_CLEAN_UP, exit=True, file=item.config.stash[_STDERR]
-    )
+    seconds = _time_limit(item) + _LONGEST_CLEAN_UP
+    stderr = item.config.stash[_STDERR]
+    faulthandler.dump_traceback_later(seconds, exit=True, file=stderr)
     try:
         return (yield)
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def _time_limit(item):
+    """Return after how many seconds pytest-timeout ends a test."""
+    marker = item.get_closest_marker("timeout")
+    if marker:
+        return marker.args[0]
+    return float(item.config.getoption("timeout") or item.config.getini("timeout"))
 
 
 pytest_runtest_setup = pytest.hookimpl(wrapper=True)(_guarded)
@@ -128,26 +140,24 @@ pytest_runtest_teardown = pytest.hookimpl(wrapper=True)(_guarded)
 
 
 def pytest_configure(config):
-    """Keep the standard error as it is before tests are captured, and let this process read model
-    files itself.
-    """
+    """Keep the standard error as it is before tests are captured."""
     config.stash[_STDERR] = os.dup(2)
-    stored._run_reader = _read_here
-    stored_reader._limit = lambda size: None
 
 
-def _read_here(path):
-    """Return what the process that reads a model file would answer, without its third of a second
-    of imports.
+@pytest.fixture(scope="session", autouse=True)
+def models_read_here():
+    """Read model files in this process: starting one takes a third of a second for each file.
+
+    tests/model/foreign/test_stored.py reads files as users do, in a process of its own.
     """
-    answer = io.BytesIO()
-    np.savez(answer, **stored_reader.answer_for(path))
-    return subprocess.CompletedProcess([], 0, answer.getvalue())
+    with reading_by(read_here):
+        yield
 
 
 def made_once(tmp_path_factory, name, make):
-    """Return a folder that make(folder) has filled, made once for all workers of pytest-xdist. Not
-    to be changed.
+    """Return a folder that make(folder) has filled. Not to be changed.
+
+    It is made once for all workers of pytest-xdist.
     """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a folder in the common one
@@ -155,9 +165,8 @@ def made_once(tmp_path_factory, name, make):
     folder = base / "made_once" / name
     complete = folder.with_suffix(".complete")
     folder.parent.mkdir(exist_ok=True)
-    with locked(
-        complete, "wait for it", seconds=3600
-    ):  # the command that fills the folder locks the folder itself
+    # the lock is that of another file, since the command that fills the folder locks the folder
+    with locked(complete, "wait for it", seconds=3600):
         if not complete.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -166,11 +175,12 @@ def made_once(tmp_path_factory, name, make):
     return folder
 
 
+# ---- recordings
+
+
 @pytest.fixture(scope="session")
 def simulated_recording(tmp_path_factory):
-    """A recording of the simulator: 120 rows, 8 seconds, one episode, three cameras. Not to be
-    changed.
-    """
+    """The simulator's recording: 120 rows, 8 s, one episode, three cameras. Not to be changed."""
     return made_once(tmp_path_factory, "recording", _record_120_rows) / "lake"
 
 
@@ -193,31 +203,54 @@ def recording(simulated_recording, tmp_path):
 
 
 @pytest.fixture(scope="session")
+def winding_recording(tmp_path_factory):
+    """A recording of a winding road: 25 s, three cameras. Not to be changed."""
+
+    def make(folder):
+        options = ("--road", "random:12:shape=winding", "--laps", 0.4, "--recoveries", 0)
+        run_script("simulate", "record", folder, *options, "--quiet")
+
+    return made_once(tmp_path_factory, "winding", make)
+
+
+@pytest.fixture(scope="session")
+def loaded_recording(winding_recording):
+    """The same in memory, and the recording that benchmarks plant in it. Not to be changed.
+
+    That one is a drive on the mirrored road, in other colours, at twice the speed.
+    """
+    from benchmarks.planted_faults import load_recording
+
+    loaded = load_recording(str(winding_recording), str(winding_recording))
+    steering = loaded.other_steering
+    every_second_row = np.concatenate([steering[::2], steering[1::2]])
+    other_frames = [np.roll(frame[:, ::-1], 1, axis=2) for frame in loaded.other_frames]
+    return replace(loaded, other_steering=every_second_row, other_frames=other_frames)
+
+
+# ---- stores
+
+
+@pytest.fixture(scope="session")
 def simulated_store(simulated_recording, tmp_path_factory):
-    """The store made of it: blocks of 2 seconds, one earlier frame. Not to be changed."""
-    options = ("--block-seconds", 2, "--frame-offsets", 1)
-    folder = made_once(
-        tmp_path_factory,
-        "store",
-        lambda folder: run_script(
-            "preprocess.py", simulated_recording, "-o", folder / "data.h5", *options
-        ),
-    )
-    return folder / "data.h5"
+    """The store of that recording: blocks of 2 s, one earlier frame. Not to be changed."""
+
+    def make(folder):
+        options = ("--block-seconds", 2, "--frame-offsets", 1)
+        run_script("preprocess.py", simulated_recording, "-o", folder / "data.h5", *options)
+
+    return made_once(tmp_path_factory, "store", make) / "data.h5"
 
 
 @pytest.fixture(scope="session")
 def sharded_store(simulated_recording, tmp_path_factory):
     """The same store as a folder of shards of at most 1 MB. Not to be changed."""
-    options = ("--block-seconds", 2, "--frame-offsets", 1, "--shard-mb", 1, "--jobs", 2)
-    folder = made_once(
-        tmp_path_factory,
-        "sharded",
-        lambda folder: run_script(
-            "preprocess.py", simulated_recording, "-o", folder / "store", *options
-        ),
-    )
-    return folder / "store"
+
+    def make(folder):
+        options = ("--block-seconds", 2, "--frame-offsets", 1, "--shard-mb", 1, "--jobs", 2)
+        run_script("preprocess.py", simulated_recording, "-o", folder / "store", *options)
+
+    return made_once(tmp_path_factory, "sharded", make) / "store"
 
 
 @pytest.fixture(scope="session")
@@ -227,6 +260,9 @@ def far_store(sharded_store):
     url.fs.put(str(sharded_store), url.path, recursive=True)
     yield url
     url.fs.rm(url.path, recursive=True)
+
+
+# ---- models
 
 
 @pytest.fixture(scope="session")
@@ -248,14 +284,12 @@ def untrained_recurrent_model(request, tmp_path_factory):
 
 
 def untrained(tmp_path_factory, name, seq_length=1, network="cnn"):
-    return (
-        made_once(
-            tmp_path_factory,
-            name.removesuffix(".h5"),
-            lambda folder: _save(folder / name, seq_length, network),
-        )
-        / name
-    )
+    """Return the path of a model file of this name, made once. Not to be changed."""
+
+    def make(folder):
+        _save(folder / name, seq_length, network)
+
+    return made_once(tmp_path_factory, name.removesuffix(".h5"), make) / name
 
 
 def _save(path, seq_length, network):
@@ -273,9 +307,7 @@ def _save(path, seq_length, network):
 
 
 def calibrated(model, path, gain=1.0, bias=0.0, framing=None):
-    """Write a copy of a model for another car, whose steering and camera these are; return its
-    path.
-    """
+    """Write a copy of a model for a car of this steering and camera; return its path."""
     from bcclone.model.model_file import calibrated_content
     from bcclone.model.steering_calibration import SteeringCalibration
 
@@ -283,30 +315,41 @@ def calibrated(model, path, gain=1.0, bias=0.0, framing=None):
     return path
 
 
+# ---- commands
+
+
 def command(script, *arguments):
     """Return the command line of one of the four scripts, or of `bcclone` for anything else."""
-    head = [ROOT / script] if script.endswith(".py") else ["-m", "bcclone", script]
-    return [sys.executable, *map(str, head), *map(str, arguments)]
+    program = ["-m", "bcclone", script]
+    if script.endswith(".py"):
+        program = [str(ROOT / script)]
+    return [sys.executable, *program, *map(str, arguments)]
 
 
 def run_process(script, *arguments, code=0, cwd=None, encoding=None):
-    """Run a command in a process of its own; its exit code must be `code`, and no traceback may
-    show.
+    """Run a command in a process of its own.
+
+    Its exit code must be `code`, and no traceback may show.
     """
     return _checked(said(*command(script, *arguments), encoding=encoding, cwd=cwd), code)
 
 
 def run_script(script, *arguments, code=0, cwd=None):
-    """Run a command in this process, which is faster than run_process(), because nothing is
-    imported again.
+    """Run a command in this process.
+
+    That is faster than run_process(), because nothing is imported again.
     """
-    if arguments and f"{script} {arguments[0]}" in COMMANDS:  # of two words
-        script, arguments = f"{script} {arguments[0]}", arguments[1:]
-    name, prog = (
-        script.removesuffix(".py"),
-        f"python {script}" if script.endswith(".py") else f"bcclone {script}",
-    )
-    stdout, stderr = io.StringIO(), io.StringIO()
+    # a command may have two words
+    if arguments and f"{script} {arguments[0]}" in COMMANDS:
+        script = f"{script} {arguments[0]}"
+        arguments = arguments[1:]
+    name = script.removesuffix(".py")
+    program = f"bcclone {script}"
+    if script.endswith(".py"):
+        program = f"python {script}"
+
+    stdout = io.StringIO()
+    stderr = io.StringIO()
     with (
         _as_in_a_new_process(stderr),
         redirect_stdout(stdout),
@@ -314,12 +357,11 @@ def run_script(script, *arguments, code=0, cwd=None):
         chdir(cwd or "."),
     ):
         try:
-            ended = run(name, prog, [str(argument) for argument in arguments])
-        except SystemExit as wrong:  # argparse's
-            ended = wrong.code
-    return _checked(
-        subprocess.CompletedProcess(arguments, ended, stdout.getvalue(), stderr.getvalue()), code
-    )
+            exit_code = run(name, program, [str(argument) for argument in arguments])
+        except SystemExit as exit_of_argparse:
+            exit_code = exit_of_argparse.code
+    printed = (stdout.getvalue(), stderr.getvalue())
+    return _checked(subprocess.CompletedProcess(arguments, exit_code, *printed), code)
 
 
 def result_of(script, *arguments, **options):
@@ -329,15 +371,13 @@ def result_of(script, *arguments, **options):
 
 @contextmanager
 def _as_in_a_new_process(stderr):
-    """Let warnings be printed, which pytest would collect, and keep what cli.run() changes from
-    other tests.
-    """
-    root, handler, on_sigterm = (
-        logging.getLogger(),
-        logging.StreamHandler(stderr),
-        signal.getsignal(signal.SIGTERM),
-    )
-    level, filters = root.level, warnings.filters[:]
+    """Print warnings, which pytest would collect; take back what cli.run() changes."""
+    root = logging.getLogger()
+    level_before = root.level
+    filters_before = warnings.filters[:]
+    on_sigterm_before = signal.getsignal(signal.SIGTERM)
+
+    handler = logging.StreamHandler(stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
@@ -345,15 +385,18 @@ def _as_in_a_new_process(stderr):
         yield
     finally:
         root.removeHandler(handler)
-        root.setLevel(level)
-        warnings.filters[:] = filters
-        signal.signal(signal.SIGTERM, on_sigterm)
+        root.setLevel(level_before)
+        warnings.filters[:] = filters_before
+        signal.signal(signal.SIGTERM, on_sigterm_before)
 
 
 def _checked(done, code):
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done
+
+
+# ---- what a machine may have
 
 
 def shared(name):
@@ -374,10 +417,10 @@ def nvidia_smi(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def put(text=None, line="580.159.03, 612, 143771, NVIDIA H200, 9.0", fields=""):
+        if text is None:
+            text = NVIDIA_SMI.format(python=sys.executable, line=line, fields=fields)
         program = tmp_path / "nvidia-smi"
-        program.write_text(
-            text or NVIDIA_SMI.format(python=sys.executable, line=line, fields=fields)
-        )
+        program.write_text(text)
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", str(tmp_path))
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from tests.conftest import ROOT
 from tests.processes import wait_for
 
-# ends with its parent, however that ends
+# a program that runs a module, and ends with its parent, however that ends
 _BOUND = """
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG
@@ -19,55 +19,50 @@ os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])
 
 
 class DaskCluster:
-    """address: the scheduler's; scheduler, workers: processes."""
+    """A scheduler and its workers, which are processes.
+
+    folder: for the files that these write
+    """
 
     def __init__(self, folder):
-        self._folder, self._processes = folder, []
+        self.address = None  # of the scheduler, once it is started
+        self.scheduler = None
         self.workers = []
+        self._folder = folder
+        self._processes = []  # all that were started
 
     def start_scheduler(self, *options, packages=ROOT):
+        """Start the scheduler, and wait for its address.
+
+        packages: folder from which it imports bcclone
+        """
         file = self._folder / "scheduler.json"
-        line = (
-            "--host",
-            "127.0.0.1",
-            "--port",
-            0,
-            "--scheduler-file",
-            file,
-            "--dashboard-address",
-            "127.0.0.1:0",
-        )
-        line += options
+        line = ("--host", "127.0.0.1", "--port", 0, "--dashboard-address", "127.0.0.1:0")
+        line += ("--scheduler-file", file, *options)
         self.scheduler = self._start("distributed.cli.dask_scheduler", *line, packages=packages)
         wait_for(file.exists)
         self.address = wait_for(lambda: _address(file))
 
     def start_worker(self, *options, packages=ROOT):
-        """Start a worker of one thread. packages: where it imports bcclone from."""
-        line = (
-            "--host",
-            "127.0.0.1",
-            "--no-nanny",
-            "--nthreads",
-            1,
-            "--death-timeout",
-            30,
-            *options,
-        )
-        self.workers.append(
-            self._start("distributed.cli.dask_worker", self.address, *line, packages=packages)
-        )
-        return self.workers[-1]
+        """Start a worker of one thread; return its process.
+
+        packages: folder from which it imports bcclone
+        """
+        line = ("--host", "127.0.0.1", "--no-nanny", "--nthreads", 1, "--death-timeout", 30)
+        line = (self.address, *line, *options)
+        worker = self._start("distributed.cli.dask_worker", *line, packages=packages)
+        self.workers.append(worker)
+        return worker
 
     def _start(self, module, *line, packages):
+        paths = {
+            "PYTHONPATH": f"{packages}{os.pathsep}{ROOT}",
+            "DASK_TEMPORARY_DIRECTORY": str(self._folder),
+        }
         process = subprocess.Popen(
             [sys.executable, "-c", _BOUND, module, *map(str, line)],
             cwd=self._folder,
-            env=os.environ
-            | {
-                "PYTHONPATH": f"{packages}{os.pathsep}{ROOT}",
-                "DASK_TEMPORARY_DIRECTORY": str(self._folder),
-            },
+            env=os.environ | paths,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

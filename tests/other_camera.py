@@ -1,6 +1,4 @@
-"""Pictures of a road by another camera: frames of the simulator, warped as that camera would see
-the same place.
-"""
+"""Pictures of a road by another camera: frames of the simulator, warped as it would see them."""
 
 import cv2
 import numpy as np
@@ -14,14 +12,13 @@ from bcclone.simulator.world_settings import Conditions
 
 
 def road_frames(count, seed=0):
-    """Return frames along the lake track, next to its middle and turned a little, uint8 (160, 320,
-    3) each.
+    """Return frames along the lake track, uint8 (160, 320, 3) each.
+
+    The car is next to the middle of the road, and turned a little.
     """
-    random, renderer, track = (
-        np.random.default_rng(seed),
-        Renderer("lake", Conditions()),
-        load_track("lake"),
-    )
+    random = np.random.default_rng(seed)
+    renderer = Renderer("lake", Conditions())
+    track = load_track("lake")
     frames = []
     for along in np.linspace(0, track.length_m, count, endpoint=False):
         car = start_on(track, random.uniform(-1, 1), along)
@@ -32,13 +29,11 @@ def road_frames(count, seed=0):
 
 def seen_by(framing, frame):
     """Return the picture of a pinhole camera, uint8 (height, width, 3), of what a frame shows."""
-    corners = np.array(
-        [[0, 0], [FRAME_WIDTH - 1, 0], [FRAME_WIDTH - 1, FRAME_HEIGHT - 1], [0, FRAME_HEIGHT - 1]],
-        float,
-    )
+    right = FRAME_WIDTH - 1
+    bottom = FRAME_HEIGHT - 1
+    corners = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], float)
     rays = simulated_camera()[0] @ np.vstack([corners.T, np.ones(4)])
     places = framing.lens.pixels(rays, framing.width, framing.height).T
     matrix = cv2.getPerspectiveTransform(corners.astype(np.float32), places.astype(np.float32))
-    return cv2.warpPerspective(
-        frame, matrix, (framing.width, framing.height), borderMode=cv2.BORDER_REPLICATE
-    )
+    size = (framing.width, framing.height)
+    return cv2.warpPerspective(frame, matrix, size, borderMode=cv2.BORDER_REPLICATE)

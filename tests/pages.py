@@ -7,9 +7,8 @@ from contextlib import contextmanager
 import pytest
 import websocket
 
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
 CHROMEDRIVER = shutil.which("chromedriver")
 needs_browser = pytest.mark.skipif(
     not (CHROMIUM and CHROMEDRIVER),
@@ -44,7 +43,8 @@ class BrowserPage:
     """A page of a server on this machine, in the browser."""
 
     def __init__(self, browser, port):
-        self.browser, self.url = browser, f"http://127.0.0.1:{port}/"
+        self.browser = browser
+        self.url = f"http://127.0.0.1:{port}/"
         browser.get(self.url)
 
     def element(self, name):
@@ -69,8 +69,9 @@ def window_of(browser, width):
 
 
 def named_controls(browser):
-    """Return the role and the name of each control; all images, regions and headings must have a
-    name.
+    """Return the role and the name of each control.
+
+    All images, regions and headings must have a name.
     """
     nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
     named = {
@@ -111,16 +112,18 @@ class FakePage:
         data = self.socket.recv()
         assert isinstance(data, bytes), data
         length = int.from_bytes(data[:4], "big")
-        message, at, pictures = json.loads(data[4 : 4 + length]), 4 + length, []
+        begin = 4 + length
+        message = json.loads(data[4:begin])
+        pictures = []
         for size in message["pictures"]:
-            pictures.append(data[at : at + size])
-            at += size
+            pictures.append(data[begin : begin + size])
+            begin += size
         if self.acknowledges and message["kind"] == "frame":
             self.send(drawn=message["number"])
         return message, pictures
 
     def until(self, condition, frames=300, **hands):
-        """Send these hands with every frame until a state meets the condition; return that state."""
+        """Send these hands with every frame until a state meets the condition; return the state."""
         for _ in range(frames):
             state, _ = self.receive()
             if state["kind"] == "frame" and condition(state):

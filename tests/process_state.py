@@ -17,8 +17,9 @@ from pathlib import Path
 
 
 def shared():
-    """Return what this process shares, by its name; of packages that are loaded, what a program can
-    set there.
+    """Return what this process shares, by its name.
+
+    Of packages that are loaded, that is what a program can set there.
     """
     return _of_python() | _one_by_one() | _of_packages()
 
@@ -140,8 +141,8 @@ def _of_packages():
     if "numpy" in sys.modules:
         import numpy as np
 
-        kind, keys, *others = np.random.get_state()
-        state["numpy"] = (kind, keys.tolist(), others, np.geterr(), np.get_printoptions())
+        kind, keys, *rest = np.random.get_state()
+        state["numpy"] = (kind, keys.tolist(), rest, np.geterr(), np.get_printoptions())
     if "cv2" in sys.modules:
         import cv2
 
@@ -158,17 +159,23 @@ def _of_packages():
     if "tensorflow" in sys.modules:
         import tensorflow as tf
 
-        threads, devices = tf.config.threading, tf.config.get_visible_devices()
         state["TensorFlow"] = (
-            threads.get_intra_op_parallelism_threads(), threads.get_inter_op_parallelism_threads(), devices,
-            tf.config.get_soft_device_placement(), tf.config.functions_run_eagerly(), tf.config.optimizer.get_jit(),
+            tf.config.threading.get_intra_op_parallelism_threads(),
+            tf.config.threading.get_inter_op_parallelism_threads(),
+            tf.config.get_visible_devices(),
+            tf.config.get_soft_device_placement(),
+            tf.config.functions_run_eagerly(),
+            tf.config.optimizer.get_jit(),
             tf.get_logger().level,
-        )  # fmt: skip
+        )
     if "keras" in sys.modules:
         import keras
 
         state["Keras"] = (
-            keras.config.dtype_policy().name, keras.config.floatx(), keras.config.image_data_format(),
-            keras.config.is_interactive_logging_enabled(), keras.config.is_traceback_filtering_enabled(),
-        )  # fmt: skip
+            keras.config.dtype_policy().name,
+            keras.config.floatx(),
+            keras.config.image_data_format(),
+            keras.config.is_interactive_logging_enabled(),
+            keras.config.is_traceback_filtering_enabled(),
+        )
     return state

@@ -1,6 +1,4 @@
-"""Other processes: what they print, on a full disk, which ones a process started, waiting for a
-condition.
-"""
+"""Other processes: start them, wait for them, read what they print, give them a full disk."""
 
 import signal
 import socket
@@ -12,32 +10,32 @@ from pathlib import Path
 
 import pytest
 
-KILL = getattr(
-    signal, "SIGKILL", signal.SIGTERM
-)  # Windows has no SIGKILL; its SIGTERM ends a process as suddenly
+# Windows has no SIGKILL; its SIGTERM ends a process as suddenly
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 def wait_for(condition, seconds=120, every_seconds=0.05):
     """Wait until the condition is true and return its value; fail after so many seconds."""
-    until = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < until, f"not true after {seconds} s"
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not true after {seconds} s"
         time.sleep(every_seconds)
-    return found
+    return value
 
 
 def children_of(pid):
     """Return the child processes of a process, from /proc."""
-    found = Path(f"/proc/{pid}/task/{pid}/children")
-    if not found.exists():
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    if not listed.exists():
         pytest.skip("this system does not list a process's children")
-    return [int(child) for child in found.read_text().split()]
+    return [int(child) for child in listed.read_text().split()]
 
 
 @contextmanager
 def cpu_limit(seconds):
-    """Raise TimeoutError after so much time of the processor; the module re looks for signals while
-    it matches.
+    """Raise TimeoutError after so much time of the processor.
+
+    That ends the module re, too, which looks for signals while it matches.
     """
 
     def expired(number, frame):
@@ -53,24 +51,27 @@ def cpu_limit(seconds):
 
 
 def said(*line, check=False, **options):
-    """Run a process to its end; return its exit code and outputs, as text. check: the code must be
-    0.
+    """Run a process to its end; return its exit code and outputs, as text.
+
+    check: whether the code must be 0
     """
     return subprocess.run([*map(str, line)], capture_output=True, text=True, check=check, **options)
 
 
 def python(code, *arguments, **options):
-    """Return what a program of Python prints, in a process of its own, whose exit code must be 0."""
+    """Return what a Python program prints, in a process of its own; its exit code must be 0."""
     return said(sys.executable, "-c", code, *arguments, check=True, **options).stdout
 
 
 @contextmanager
 def started(line, until, **options):
-    """Start a process, and yield it once a line of its notices begins with a text, or a function is
-    true; kill it.
+    """Start a process, yield it once it is as far as `until` says, and kill it after the block.
+
+    until: a text, with which a line of the standard error begins, or a function that becomes true
+    options: of subprocess.Popen
     """
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True} | options
-    with subprocess.Popen([*map(str, line)], **pipes) as process:
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True} | options
+    with subprocess.Popen([*map(str, line)], **options) as process:
         try:
             if callable(until):
                 wait_for(lambda: until() or process.poll() is not None, every_seconds=0.01)
@@ -89,6 +90,7 @@ def imported_by(*line):
     return {text.rpartition("|")[2].strip().partition(".")[0] for text in lines}
 
 
+# a program that runs the command of its further arguments; the first is the most bytes of a file
 _LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
@@ -97,10 +99,10 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def on_a_full_disk(line, size):
-    """Return the command line that runs a command whose files can have at most `size` bytes each,
-    as on a full disk.
+    """Return the command line that runs a command as on a full disk.
 
-    Not by preexec_fn, which forks: eventlet warns about that once it is imported.
+    Its files can have at most `size` bytes each. preexec_fn would fork, and eventlet warns about
+    that once it is imported.
     """
     return [sys.executable, "-S", "-c", _LIMITED, str(size), *map(str, line)]
 
@@ -121,7 +123,9 @@ def full_disk(size):
 def free_addresses(count):
     """Return addresses of this machine, HOST:PORT, at which nothing listens."""
     with ExitStack() as opened:
-        servers = [
-            opened.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
-        ]
-        return tuple(f"127.0.0.1:{server.getsockname()[1]}" for server in servers)
+        addresses = []
+        for _ in range(count):
+            server = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+            _, port = server.getsockname()
+            addresses.append(f"127.0.0.1:{port}")
+        return tuple(addresses)

@@ -13,8 +13,9 @@ BUCKET = "s3://bucket"
 
 @contextmanager
 def s3_server():
-    """Run a server with one empty bucket; the environment names it, for this process and those that
-    it starts.
+    """Run a server with one empty bucket within the block.
+
+    The environment names it, for this process and those that it starts.
     """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -13,7 +13,9 @@ from tests.recordings import images_of
 
 def run_chain(recordings, folder, preprocess_options, train_options, frames):
     """Run all four as a user would; return what each reported."""
-    store, model, run = folder / "data.h5", folder / "model.h5", folder / "run1"
+    store = folder / "data.h5"
+    model = folder / "model.h5"
+    run = folder / "run1"
 
     def result(*line):
         return json.loads(run_process(*line, "--json").stdout)
@@ -50,7 +52,8 @@ def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path)
 @pytest.mark.slow
 def test_a_new_network_learns_to_drive_from_a_third_of_a_lap(tmp_path, untrained_model):
     run_script("simulate", "record", tmp_path / "lap", "--laps", 0.3)
-    store, model = tmp_path / "data.h5", tmp_path / "model.h5"
+    store = tmp_path / "data.h5"
+    model = tmp_path / "model.h5"
     run_script("preprocess.py", tmp_path / "lap", "-o", store, "--size", "64x64")
     run_script(
         "model.py", store, "-o", model, "--epochs", 6, "--no-plots", "--runs", tmp_path / "runs"

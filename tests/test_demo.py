@@ -48,9 +48,8 @@ def test_the_demo_runs_every_step_and_skips_complete_ones(tmp_path):
         <= result["seconds_to_first_picture"]
         < result["seconds_to_trained_lap"]
     )
-    assert (
-        sum(seconds[5:8]) < result["seconds_to_trained_lap"] < sum(seconds[:8])
-    )  # several are recorded at once
+    # several are recorded at once
+    assert sum(seconds[5:8]) < result["seconds_to_trained_lap"] < sum(seconds[:8])
     kept = result["drive"]["autonomy_percent"] == 100 and result["drive"]["ended"] == "laps driven"
     assert first.returncode == int(not kept)
     logs = [f"{name}/driving_log.csv" for name in ("forward", "fog", "reverse")]

@@ -99,7 +99,8 @@ def prepared(writing, inputs, here):
     here.mkdir()
     before = words_of(writing.before, inputs, here)
     if before[:1] == ["copy"]:
-        (shutil.copytree if Path(before[1]).is_dir() else shutil.copy)(*before[1:])
+        copy = shutil.copytree if Path(before[1]).is_dir() else shutil.copy
+        copy(*before[1:])
     elif before:
         said(*command(*before), check=True)
 

@@ -56,7 +56,7 @@ def seconds_of(script, *arguments):
 
 
 def moments(seed, count, longest):
-    """Return moments spread evenly over the program's time, each at random in its own part of it."""
+    """Return moments all over the program's time, each at random in its own part of it."""
     draw = random.Random(seed)
     return [(number + draw.random()) * longest / count for number in range(count)]
 
@@ -117,19 +117,29 @@ def test_an_output_is_there_whole_or_not_at_all(
     sources, tmp_path, line, source, output, content, count
 ):
     """The next run removes what the killed ones have left."""
-    path, words = tmp_path / output, line.format(sources(source)).split()
+    path = tmp_path / output
+    words = line.format(sources(source)).split()
     longest = seconds_of(*words, "-o", path)
-    expected, killed = content(path), 0
+    expected = content(path)
+    killed = 0
     for number, moment in enumerate(moments(count, count, 1.1 * longest)):
         if number % 2 or path.is_dir():  # files are also replaced, in turns
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            remove(path)
         killed += kill_after(command(*words, "-o", path), moment)
         assert not path.exists() or content(path) == expected
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    remove(path)
     run_process(*words, "-o", path)
     assert content(path) == expected
-    assert [each.name for each in tmp_path.iterdir()] == [output]  # no temporary files
+    assert [file.name for file in tmp_path.iterdir()] == [output]  # no temporary files
     assert killed > count / 3
+
+
+def remove(path):
+    """Remove an output, a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def test_training_killed_60_times(simulated_store, tmp_path):
@@ -163,7 +173,8 @@ def test_training_killed_60_times(simulated_store, tmp_path):
 
 def test_driving_killed_40_times(untrained_model, tmp_path):
     """The run folder is a recording with complete frames, and the next drive appends to it."""
-    run, frames = tmp_path / "run1", 0
+    run = tmp_path / "run1"
+    frames = 0
     draw = random.Random(3)
     for _ in range(40):
         with serving(untrained_model, run, "--append") as server:

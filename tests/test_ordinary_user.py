@@ -83,7 +83,8 @@ def homes(simulated_recording, simulated_store, untrained_model, csv):
         for name in ("here", "runs"):
             (home / name).mkdir()
         for path in [home, *home.rglob("*")]:
-            path.chmod(0o755 if path.is_dir() else 0o644)
+            mode = 0o755 if path.is_dir() else 0o644
+            path.chmod(mode)
         (home / "runs").chmod(0o777)
         both.append(home)
     yield both
@@ -138,7 +139,8 @@ def test_an_input_that_may_not_be_read_is_named(homes, line):
     (homes[1] / "here").chmod(0o777)
     name = max(("csv", "recording", "model", "store"), key=lambda name: line.find("{" + name + "}"))
     path = homes[1] / name
-    for file in path.rglob("*") if path.is_dir() else [path]:
+    files = path.rglob("*") if path.is_dir() else [path]
+    for file in files:
         if file.is_file():
             file.chmod(0)
     refused(line, homes, path)

@@ -105,9 +105,8 @@ def test_a_skipped_loader_has_no_measures_and_no_figures():
 )
 def test_a_meter_measures_the_memory_of_a_loader():
     meter = Meter(Timing(warm_samples=1, seconds=0.0))
-    memory = mmap.mmap(
-        -1, 50_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    )  # new, whatever was freed before
+    # new memory, whatever was freed before
+    memory = mmap.mmap(-1, 50_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     on_batch = np.frombuffer(memory, np.uint8)
     on_batch[:] = 1
     while meter.take(1):

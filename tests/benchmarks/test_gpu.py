@@ -68,11 +68,8 @@ def test_the_table_reports_a_missing_gpu():
 
 
 def test_the_ratios_are_those_of_rounds_next_to_each_other():
-    rates = (
-        (900.0, 90.0),
-        (1000.0, 100.0),
-        (1100.0, 110.0),
-    )  # with augmentation, without it, by Keras
+    # with augmentation, without it, by Keras
+    rates = ((900.0, 90.0), (1000.0, 100.0), (1100.0, 110.0))
     loads = [[TrainingLoad("CPU", rate, 0.01, 0.9) for rate in of_rounds] for of_rounds in rates]
     measures = {
         measure.name.partition(", ")[0]: measure

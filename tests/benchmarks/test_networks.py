@@ -20,7 +20,8 @@ from tests.benchmarks.running import run_benchmark
 def test_variants_differ_from_the_default_network_in_their_convolutions_only(
     name, parameters, last_maps
 ):
-    plain, variant = build_network(), build_variant(name)
+    plain = build_network()
+    variant = build_variant(name)
     assert variant.count_params() == parameters
     maps = [layer.output.shape[1:3] for layer in variant.layers if layer.name.startswith("conv")]
     assert maps[-1] == last_maps

@@ -47,7 +47,6 @@ def test_the_source_conversion_stores_each_sample_and_its_mirror_image(
 @pytest.mark.slow
 @pytest.mark.parametrize(("options", "code"), [((), 0), (("--check-bars",), 1)])
 def test_a_missed_bar_is_shown_and_changes_the_exit_code_only_with_check_bars(options, code):
-    found = run_benchmark(
-        "preprocess", "--frames", 3, "--rounds", 1, *options, code=code
-    )  # too few to be fast
+    # too few frames to be fast
+    found = run_benchmark("preprocess", "--frames", 3, "--rounds", 1, *options, code=code)
     assert [one["reached"] for one in found["measures"]].count(False) == 2

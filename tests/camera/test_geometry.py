@@ -63,9 +63,8 @@ def test_prepared_images_are_warped_like_frames(name):
     )
     stored = warp.between_images(pixels, pixels).apply(preprocessing.apply(smooth_frame()), *size)
     for made in (full_size, stored):
-        inside = np.abs(made.astype(int) - expected)[
-            :, 20:-20
-        ]  # at the edges their neighbours differ
+        # at the edges, the neighbours of pixels differ
+        inside = np.abs(made.astype(int) - expected)[:, 20:-20]
         assert inside.mean() < 1
         assert np.percentile(inside, 99) <= 3
 

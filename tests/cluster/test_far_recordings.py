@@ -43,7 +43,8 @@ def test_a_store_made_on_s3_of_a_recording_on_s3_is_the_local_one(server, sharde
 
 
 def test_a_complete_store_is_kept_and_a_removed_shard_is_made_again(server, sharded_store):
-    url, again = parse_location(STORE), (*OPTIONS, "--jobs", 1)
+    url = parse_location(STORE)
+    again = (*OPTIONS, "--jobs", 1)
     done = run_script("preprocess.py", "s3://bucket/recordings/*", "-o", STORE, *again, code=1)
     assert "exists already" in done.stderr
     (url / "store.json").unlink()

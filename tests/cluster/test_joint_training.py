@@ -59,7 +59,8 @@ class Workers:
     """Starts workers, each in a folder of its own, and ends them."""
 
     def __init__(self, folder):
-        self.folder, self.opened = folder, ExitStack()
+        self.folder = folder
+        self.opened = ExitStack()
 
     def __enter__(self):
         return self
@@ -68,20 +69,18 @@ class Workers:
         self.opened.close()
 
     def start(self, stores, *options, by_tf_config=(), addresses=None, more=()):
-        """Start a worker for each store. by_tf_config: which ones; more: options of the last worker
-        alone.
+        """Start a worker for each store.
+
+        by_tf_config: which ones, by their indices
+        more: options of the last worker alone
         """
-        addresses, last = addresses or free_addresses(len(stores)), len(stores) - 1
-        return [
-            self._start(
-                store,
-                index,
-                addresses,
-                (*options, *more) if index == last else options,
-                index in by_tf_config,
-            )
-            for index, store in enumerate(stores)
-        ]
+        addresses = addresses or free_addresses(len(stores))
+        workers = []
+        for index, store in enumerate(stores):
+            if index == len(stores) - 1:
+                options = (*options, *more)
+            workers.append(self._start(store, index, addresses, options, index in by_tf_config))
+        return workers
 
     def _start(self, store, index, addresses, options, by_tf_config):
         folder = self.folder / str(index)
@@ -162,7 +161,8 @@ def history_of(folder):
 
 
 def assert_close(first, second):
-    one, other = weights(first / "model.h5"), weights(second / "model.h5")
+    one = weights(first / "model.h5")
+    other = weights(second / "model.h5")
     assert one.keys() == other.keys()
     assert (
         max(abs(one[name] - other[name]).max() for name in one if one[name].dtype.kind == "f")
@@ -205,7 +205,8 @@ def test_a_killed_worker_and_a_killed_chief_end_the_others_and_a_resume_gives_th
     for killed, after in ((1, 9), (0, 30)):
         addresses = free_addresses(2)
         members = workers.start([store] * 2, *options, "--resume", addresses=addresses)
-        wait_for(lambda: step_of(members[0].folder) >= after, seconds=120, every_seconds=0.01)  # noqa: B023
+        folder = members[0].folder
+        wait_for(lambda: step_of(folder) >= after, seconds=120, every_seconds=0.01)  # noqa: B023
         members[killed].process.kill()
         assert_lost(members[1 - killed], killed, addresses[killed])
         assert not (members[0].folder / "model.h5").exists()
@@ -264,9 +265,8 @@ def error_of(member):
 def test_another_store_or_other_settings_on_one_worker_end_all(
     store, simulated_store, workers, other, more, words
 ):
-    errors = {
-        error_of(each)
-        for each in workers.start([store, simulated_store if other else store], *QUICK, more=more)
-    }
+    second_store = simulated_store if other else store
+    started = workers.start([store, second_store], *QUICK, more=more)
+    errors = {error_of(worker) for worker in started}
     assert len(errors) == 1
     assert [word for word in words if word not in min(errors)] == []

@@ -107,16 +107,14 @@ def test_a_folder_has_the_content_of_one_file(sharded_store, simulated_store):
     "scheduler", ["processes", pytest.param("local:2", marks=pytest.mark.long)]
 )
 def test_a_folder_has_that_content_with_all_options(two_recordings, tmp_path, kind, scheduler):
-    one, folder, options = (
-        tmp_path / "one.h5",
-        tmp_path / "store",
-        (*OPTIONS[kind], "--allow-skips"),
-    )
-    where = () if scheduler == "processes" else ("--scheduler", scheduler)
+    one = tmp_path / "one.h5"
+    folder = tmp_path / "store"
+    options = (*OPTIONS[kind], "--allow-skips")
+    where = SMALL
+    if scheduler != "processes":
+        where = (*SMALL[:-2], "--scheduler", scheduler)
     said = preprocess(*two_recordings, "-o", one, *OF_ONE_FILE, *options)
-    of_shards = preprocess(
-        *two_recordings, "-o", folder, *(SMALL if not where else SMALL[:-2]), *where, *options
-    )
+    of_shards = preprocess(*two_recordings, "-o", folder, *where, *options)
     assert content_of(folder) == content_of(one)
     skips = [line for line in said.splitlines() if line.startswith("skipped")]
     assert [line for line in of_shards.splitlines() if line.startswith("skipped")] == skips
@@ -139,18 +137,13 @@ def test_each_shard_is_a_store_of_its_own(two_recordings, tmp_path):
 
 @pytest.mark.slow
 def test_adding_appends_shards_and_gives_the_content_of_one_file(two_recordings, tmp_path):
-    one, folder = tmp_path / "one.h5", tmp_path / "store"
+    one = tmp_path / "one.h5"
+    folder = tmp_path / "store"
     for store, options in ((one, OF_ONE_FILE), (folder, SMALL)):
         preprocess(two_recordings[0], "-o", store, *options, "--frame-offsets", 2)
     before = {name: (folder / name).stat().st_mtime_ns for name in shards_of(folder)}
-    for store in (one, folder):
-        preprocess(
-            *two_recordings,
-            "-o",
-            store,
-            "--add",
-            *(("--shard-mb", 1, "--jobs", 2) if store == folder else ()),
-        )
+    preprocess(*two_recordings, "-o", one, "--add")
+    preprocess(*two_recordings, "-o", folder, "--add", "--shard-mb", 1, "--jobs", 2)
     assert content_of(folder) == content_of(one)
     assert {name: (folder / name).stat().st_mtime_ns for name in before} == before
     assert len(shards_of(folder)) > len(before)
@@ -158,10 +151,8 @@ def test_adding_appends_shards_and_gives_the_content_of_one_file(two_recordings,
 
 @pytest.mark.slow
 def test_an_interrupted_conversion_goes_on_with_the_shards_that_are_whole(two_recordings, tmp_path):
-    folder, line = (
-        tmp_path / "store",
-        (*two_recordings, "-o", tmp_path / "store", *SMALL, "--allow-skips"),
-    )
+    folder = tmp_path / "store"
+    line = (*two_recordings, "-o", tmp_path / "store", *SMALL, "--allow-skips")
     with started(
         command("preprocess.py", *line), lambda: len(shards_of(folder)) >= 2, start_new_session=True
     ) as run:
@@ -187,7 +178,8 @@ def test_a_shard_whose_images_have_changed_is_written_again(recording, tmp_path)
     preprocess(recording, "-o", folder, *SMALL)
     before = content_of(folder)
     (folder / MANIFEST_NAME).unlink()
-    image, other = images_of(recording)[30], images_of(recording)[31]
+    image = images_of(recording)[30]
+    other = images_of(recording)[31]
     image.write_bytes(other.read_bytes())
     preprocess(recording, "-o", folder, *SMALL, "--resume")
     assert content_of(folder)[0] != before[0]

@@ -70,9 +70,11 @@ def test_a_wrong_tf_config_is_refused(environment):
     ],
 )
 def test_wrong_options_are_refused_in_one_line(tmp_path, workers, index, words):
-    options = (["--workers", workers] if workers else []) + (
-        [] if index is None else ["--worker-index", index]
-    )
+    options = []
+    if workers:
+        options += ["--workers", workers]
+    if index is not None:
+        options += ["--worker-index", index]
     (line,) = run_script("model.py", *options, code=1, cwd=tmp_path).stderr.splitlines()
     assert [word for word in words if word not in line] == []
 

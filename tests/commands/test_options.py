@@ -12,7 +12,8 @@ from bcclone.commands.parser import make_parser
 from bcclone.commands.training import chosen_settings
 
 SPECIAL = {
-    "time": ("90s", 90.0), "sun_elevation": ("20", 20.0), "cameras": ("left,center", ("left", "center")),
+    "time": ("90s", 90.0), "sun_elevation": ("20", 20.0),
+    "cameras": ("left,center", ("left", "center")),
     "span": ("1:5", (1.0, 5.0)), "fraction": ("0.5:1", (0.5, 1.0)),
     "rows": ("1:5", (1, 5)), "size": ("20x10", (20, 10)), "camera": ("9", (9, 9)),
     "preprocess": ("64x64, 0..1", "64x64, 0..1"),
@@ -34,7 +35,9 @@ def words_for(action):
         return [([name, str(choice)], choice) for choice in action.choices]
     text = SPECIAL.get(action.dest, ("2", None))[0]
     value = action.type(text)
-    return [([name, text], (value,) if isinstance(action, argparse._AppendAction) else value)]
+    if isinstance(action, argparse._AppendAction):
+        value = (value,)
+    return [([name, text], value)]
 
 
 def test_every_option_of_every_command_reaches_its_setting():

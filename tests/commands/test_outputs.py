@@ -134,7 +134,8 @@ def test_an_input_is_kept_even_with_force_and_by_another_name(
 def test_a_clip_that_nobody_named_follows_no_link_and_replaces_only_clips_of_bcclone(
     recording, tmp_path
 ):
-    clip, mine = recording.with_suffix(".mp4"), tmp_path / "mine.mp4"
+    clip = recording.with_suffix(".mp4")
+    mine = tmp_path / "mine.mp4"
     film(mine)
     clip.symlink_to(mine)
     with pytest.raises(UserError, match="recording.mp4 is a link.*name the clip: --output"):
@@ -262,7 +263,8 @@ def test_edits_at_once_are_all_recorded(recording):
 def test_a_second_command_that_writes_the_same_output_is_told_who_writes(
     recording, simulated_recording, tmp_path
 ):
-    output, line = tmp_path / "data.h5", ("preprocess.py", recording, "-o", tmp_path / "data.h5")
+    output = tmp_path / "data.h5"
+    line = ("preprocess.py", recording, "-o", tmp_path / "data.h5")
     for force in ([], ["--force"]):
         with halted_while_it_writes(*line, *force, output=output) as pid:
             refused = run_script(

@@ -35,9 +35,8 @@ def test_smoothing_turns_a_single_key_press_into_a_gaussian_of_the_same_sum():
     labels = steering_labels(rows_of(steering), 0.2, 0.0)
     assert labels.sum() == pytest.approx(1.0, abs=1e-6)
     assert labels.argmax() == 20
-    assert labels[20] / labels[22] == pytest.approx(
-        np.exp(0.5), rel=1e-6
-    )  # one standard deviation later
+    # one standard deviation later
+    assert labels[20] / labels[22] == pytest.approx(np.exp(0.5), rel=1e-6)
     np.testing.assert_allclose(labels, labels[::-1])
 
 
@@ -123,9 +122,8 @@ def test_a_path_is_by_distance_and_by_the_labels():
     rows["steering"] = driven / 200
     path = path_labels(rows, SampleSettings(smooth_seconds=0.0, lead_seconds=0.0))
     inside = driven + 2 <= driven[-1]
-    assert path[inside, 0] / (driven[inside] + 1) == pytest.approx(
-        path[0, 0], rel=1e-4
-    )  # the mean of 0 to 2 m ahead
+    # the mean of 0 to 2 m ahead
+    assert path[inside, 0] / (driven[inside] + 1) == pytest.approx(path[0, 0], rel=1e-4)
     rows["steering"] = np.sin(driven)
     settings = SampleSettings(smooth_seconds=0.3, lead_seconds=0.4)
     of_labels = rows.copy()

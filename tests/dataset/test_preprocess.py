@@ -87,9 +87,8 @@ def test_a_random_split_with_frame_offsets_keeps_its_fraction_and_reports_the_lo
     made = json.loads(done.stdout)
     left = sum(made["samples"].values())
     assert made["samples"]["validation"] / left == pytest.approx(0.2, abs=0.02)
-    assert (
-        left + made["torn"] == (600 * 5 - 10) * 6
-    )  # the first four rows have fewer frames before them
+    # the first four rows have fewer frames before them
+    assert left + made["torn"] == (600 * 5 - 10) * 6
     assert f"{made['torn']} of {left + made['torn']} samples are left out" in done.stderr
 
 

@@ -241,9 +241,8 @@ def test_added_rows_keep_the_fraction_and_the_earlier_split():
     assert again.all()
 
 
-@pytest.mark.parametrize(
-    "written", [np.bool_, np.uint8]
-)  # as our stores have it, and as others might
+# the type in our stores, and one that others might write
+@pytest.mark.parametrize("written", [np.bool_, np.uint8])
 def test_added_rows_of_an_earlier_block_join_its_side_and_count_towards_the_fraction(written):
     settings = SampleSettings()
     before = make_rows(1000)

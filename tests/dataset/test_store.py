@@ -32,13 +32,12 @@ def some_frames(count):
 
 
 def some_rows(count):
-    names = [f"ö{n}.jpg" for n in range(count)]
-    frames = {"frame_center": range(count), "frame_left": -1, "frame_right": -1}
-    numbers = {"time_ms": 0, "steering": 0.5, "throttle": 0.25, "brake": 0.125, "speed_mph": 30.0}
-    numbers |= {"episode": 0, "recording": 0, "validation": False}
-    return pd.DataFrame(
-        {"line": range(count), "center": names, "left": "", "right": ""} | frames | numbers
-    )
+    columns = {"line": range(count), "center": [f"ö{row}.jpg" for row in range(count)]}
+    columns |= {"left": "", "right": ""}
+    columns |= {"frame_center": range(count), "frame_left": -1, "frame_right": -1}
+    columns |= {"time_ms": 0, "steering": 0.5, "throttle": 0.25, "brake": 0.125, "speed_mph": 30.0}
+    columns |= {"episode": 0, "recording": 0, "validation": False}
+    return pd.DataFrame(columns)
 
 
 def some_samples(count):
@@ -54,22 +53,16 @@ def write_store(path, frames, capacity=None):
         writer.append(frames[:3])
         writer.append(frames[3:])
         rows = row_table(some_rows(len(frames)))
-        writer.finish(
-            [samples[:4], samples[4:]],
-            rows,
-            ["a long text" * 99, *[""] * (len(frames) - 1)],
-            RECORDINGS,
-            SETTINGS,
-        )
+        extras = ["a long text" * 99] + [""] * (len(frames) - 1)
+        writer.finish([samples[:4], samples[4:]], rows, extras, RECORDINGS, SETTINGS)
     return samples
 
 
 def test_a_number_that_only_some_rows_have_is_nan_in_the_others():
-    row = row_table(some_rows(2))
-    other = row_table(some_rows(3).assign(path_2m=0.5))
-    assert np.array_equal(
-        join_rows([row, other])["path_2m"], [np.nan] * 2 + [0.5] * 3, equal_nan=True
-    )
+    without = row_table(some_rows(2))
+    with_number = row_table(some_rows(3).assign(path_2m=0.5))
+    joined = join_rows([without, with_number])["path_2m"]
+    assert np.array_equal(joined, [np.nan] * 2 + [0.5] * 3, equal_nan=True)
 
 
 @pytest.mark.parametrize("name", ["steering", "recording"])
@@ -81,7 +74,7 @@ def test_a_store_without_a_column_of_the_log_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize("capacity", [10, 17], ids=["capacity filled", "capacity not filled"])
-def test_round_trip(tmp_path, capacity):
+def test_a_store_returns_what_was_written_to_it(tmp_path, capacity):
     frames = some_frames(10)
     samples = write_store(tmp_path / "data.h5", frames, capacity)
     with Store(tmp_path / "data.h5") as store:
@@ -91,7 +84,7 @@ def test_round_trip(tmp_path, capacity):
         assert store.recordings == RECORDINGS
         assert store.sample_settings == SETTINGS
         assert row_frame(store.rows)["center"].tolist() == some_rows(10)["center"].tolist()
-        assert store.extras == ["a long text" * 99, *[""] * 9]
+        assert store.extras == ["a long text" * 99] + [""] * 9
         assert store.split_indices("validation").tolist() == [0, 4, 8]
         assert len(store.split_indices("training")) == 7
     assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]

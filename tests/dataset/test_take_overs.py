@@ -23,11 +23,10 @@ TAKE_OVERS = [*FIRST, *SECOND]
 @pytest.fixture
 def driven(recording):
     """A recording in which a person takes over from a model twice."""
-    number_of = dict.fromkeys(FIRST, 1) | dict.fromkeys(SECOND, 2)
-    rows = [
-        DrivenRow(HUMAN, number_of[row]) if row in number_of else DrivenRow(MODEL)
-        for row in range(120)
-    ]
+    rows = [DrivenRow(MODEL)] * 120
+    for number, take_over in enumerate((FIRST, SECOND), 1):
+        for row in take_over:
+            rows[row] = DrivenRow(HUMAN, number)
     return write_drivers(recording, rows)
 
 
@@ -87,9 +86,8 @@ def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_lef
         assert set(begun["frame_offset"].tolist()) == {0}
         assert not (windows(some.samples, 3).samples["row"] == 6).any()
         same = every.samples[every.samples["row"] == FIRST[0]]
-        assert (
-            begun["steering"][0] != same["steering"][0]
-        )  # there, smoothed with what the model did before
+        # in the store of all rows, it is smoothed with what the model did before
+        assert begun["steering"][0] != same["steering"][0]
 
 
 def test_adding_follows_the_store(driven, simulated_recording, tmp_path):

@@ -8,59 +8,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bcclone.camera.images import encode_jpeg
 from bcclone.diagnosis.advice import Coverage, advise
 from bcclone.diagnosis.agreement import Agreement
 from bcclone.diagnosis.check import check
 from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.heading import focus_of_expansion
 from bcclone.diagnosis.recoveries import MeasuredCorrection
-from bcclone.system.opencv import cv2
-from benchmarks.planted_faults import FAULTS, Recorded, load_recording
-from tests.conftest import made_once, result_of, run_script
-from tests.recordings import rewrite
+from benchmarks.planted_faults import FAULTS
+from tests.conftest import result_of, run_script
+from tests.recordings import mirrored, rewrite
 
-_SEVEN, _FIVE = MeasuredCorrection(7, 0.0, from_right=1), MeasuredCorrection(5, 0.0, from_right=5)
-
-
-@pytest.fixture(scope="session")
-def winding(tmp_path_factory):
-    """A recording of a winding road, 25 s, with three cameras."""
-
-    def make(folder):
-        road = "random:12:shape=winding"
-        run_script(
-            "simulate",
-            "record",
-            folder,
-            "--road",
-            road,
-            "--laps",
-            "0.4",
-            "--recoveries",
-            "2",
-            "--quiet",
-        )
-
-    return made_once(tmp_path_factory, "winding", make)
+_SEVEN = MeasuredCorrection(7, 0.0, from_right=1)
+_FIVE = MeasuredCorrection(5, 0.0, from_right=5)
 
 
-@pytest.fixture(scope="session")
-def recorded(winding) -> Recorded:
-    alone = load_recording(str(winding), str(winding))
-    others = [np.roll(frame[:, ::-1], 1, axis=2) for frame in alone.other_frames]
-    other = np.concatenate(
-        [alone.other_steering[::2], alone.other_steering[1::2]]
-    )  # driven twice as fast
-    return replace(alone, other_steering=other, other_frames=others)
-
-
-def faults_of(recorded):
-    return {finding.fault for finding in recorded.diagnosis.findings}
+def faults_of(changed):
+    return {finding.fault for finding in changed.diagnosis.findings}
 
 
 @pytest.mark.slow
-def test_nothing_is_found_in_an_untouched_recording(recorded):
-    diagnosis = recorded.diagnosis
+def test_nothing_is_found_in_an_untouched_recording(loaded_recording):
+    diagnosis = loaded_recording.diagnosis
     assert diagnosis.findings == ()
     assert diagnosis.figures["turn_correlation"] > 0.7
     assert -0.35 < diagnosis.figures["steering_after_turn_seconds"] < 0.05
@@ -93,18 +62,18 @@ def test_nothing_is_found_in_an_untouched_recording(recorded):
         "blurred, share",
     ],
 )
-def test_a_fault_is_named(fault, recorded):
+def test_a_fault_is_named(fault, loaded_recording):
     planted = FAULTS[fault]
-    found = faults_of(planted.inject(recorded, planted.strengths[-1]))
+    found = faults_of(planted.inject(loaded_recording, planted.strengths[-1]))
     assert found & planted.names
     assert "mirrored" in planted.names or "mirrored" not in found
 
 
 @pytest.mark.parametrize("fault", ["foreign frames, share", "scattered foreign frames, share"])
-def test_foreign_pictures_are_named_by_row_and_none_is_left(fault, recorded):
+def test_foreign_pictures_are_named_by_row_and_none_is_left(fault, loaded_recording):
     planted = FAULTS[fault]
     for strength in planted.strengths[1:]:
-        changed = planted.inject(recorded, strength)
+        changed = planted.inject(loaded_recording, strength)
         (found,) = changed.diagnosis.findings
         assert found.fault == planted.finding
         rows = np.concatenate([np.arange(first, last + 1) for first, last in found.rows])
@@ -122,44 +91,43 @@ def test_a_correlation_counts_only_if_its_error_and_other_times_allow_it():
     assert by_chance.is_unrelated
     assert not by_chance.is_mirrored
     unsure = Agreement(0.5, 0.1, 0.05, 0.5)
-    assert not (unsure.is_clear)
-    assert not (unsure.is_mirrored)
-    assert not (unsure.is_unrelated)
+    assert not unsure.is_clear
+    assert not unsure.is_mirrored
+    assert not unsure.is_unrelated
 
 
-def test_the_pictures_of_a_car_that_stands_are_not_frozen(recorded):
+def test_the_pictures_of_a_car_that_stands_are_not_frozen(loaded_recording):
     freeze = FAULTS["frozen, share"].inject
-    speeds = recorded.column("speed_mph")
-    speeds[recorded.first_of(0.4) :] = 0
-    assert "frozen" not in faults_of(freeze(recorded, 0.4).with_rows(speed_mph=speeds))
+    speeds = loaded_recording.column("speed_mph")
+    speeds[loaded_recording.first_of(0.4) :] = 0
+    assert "frozen" not in faults_of(freeze(loaded_recording, 0.4).with_rows(speed_mph=speeds))
 
 
-def test_a_gentle_drive_by_keys_has_not_too_few_steps(recorded):
-    keys = recorded.rows["steering"].round(1).clip(-0.2, 0.2)
-    assert "few-steps" not in faults_of(recorded.with_rows(steering=keys))
-    assert "few-steps" in faults_of(recorded.with_rows(steering=3 * keys))
+def test_a_gentle_drive_by_keys_has_not_too_few_steps(loaded_recording):
+    keys = loaded_recording.rows["steering"].round(1).clip(-0.2, 0.2)
+    assert "few-steps" not in faults_of(loaded_recording.with_rows(steering=keys))
+    assert "few-steps" in faults_of(loaded_recording.with_rows(steering=3 * keys))
 
 
-def test_the_delay_is_measured_and_the_remedy_takes_it_back(recorded):
+def test_the_delay_is_measured_and_the_remedy_takes_it_back(loaded_recording):
     delayed = FAULTS["late, seconds"].inject
-    before = recorded.diagnosis.figures["steering_after_turn_seconds"]
-    late = delayed(recorded, 0.7).diagnosis
+    before = loaded_recording.diagnosis.figures["steering_after_turn_seconds"]
+    late = delayed(loaded_recording, 0.7).diagnosis
     assert late.figures["steering_after_turn_seconds"] - before == pytest.approx(0.7, abs=0.05)
     (found,) = (finding for finding in late.findings if finding.fault == "late")
     assert f"--advance-steering {found.value:.2f}" in found.remedy
     assert found.value == pytest.approx(0.7 + before + 0.1, abs=0.05)
 
 
-def test_a_turned_camera_is_measured_in_degrees(recorded):
-    findings = FAULTS["turned, degrees"].inject(recorded, 15).diagnosis.findings
+def test_a_turned_camera_is_measured_in_degrees(loaded_recording):
+    findings = FAULTS["turned, degrees"].inject(loaded_recording, 15).diagnosis.findings
     (found,) = (finding for finding in findings if finding.fault == "turned")
     assert found.value == pytest.approx(15, abs=4)
 
 
 def test_the_advice_names_what_is_missing_with_seconds_and_road():
-    lap = Coverage(
-        np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 120.0), 90.0, _SEVEN, "lake"
-    )
+    bends = np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]])
+    lap = Coverage(bends, np.full(99, 120.0), 90.0, _SEVEN, "lake")
     bends, recoveries, light, more = advise([lap])
     assert bends.startswith(
         "10 s: right bends of 25 to 70 m, of which there are 1 s, 17 s to the other side; "
@@ -168,32 +136,32 @@ def test_the_advice_names_what_is_missing_with_seconds_and_road():
     assert "bcclone play -o more --road lake" in recoveries
     assert light.startswith("60 s: another light")
     assert more.startswith("30 s: more")
-    assert "bcclone" not in "".join(advise([replace(lap, road=None, usable_seconds=200.0)]))
+    elsewhere = replace(lap, road=None, usable_seconds=200.0)
+    assert "bcclone" not in "".join(advise([elsewhere]))
 
 
 def test_the_advice_is_for_all_recordings_together():
-    lap = Coverage(
-        np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]), np.full(99, 60.0), 90.0, _SEVEN, "lake"
-    )
-    back = Coverage(lap.bends[::-1], np.full(99, 150.0), 90.0, _FIVE, "lake")
+    bends = np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]])
+    lap = Coverage(bends, np.full(99, 60.0), 90.0, _SEVEN, "lake")
+    back = Coverage(bends[::-1], np.full(99, 150.0), 90.0, _FIVE, "lake")
     assert advise([lap, back]) == ()
-    unknown = Coverage(
-        np.array([[1.0], [29.0]]), np.full(99, 150.0), 90.0
-    )  # radii of another car's lens
-    (line,) = advise([lap, back, replace(unknown, bends=20 * unknown.bends)])
+    # without a radius: of a car whose lens is unknown
+    left_bends = 20 * np.array([[1.0], [29.0]])
+    unknown = Coverage(left_bends, np.full(99, 150.0), 90.0)
+    (line,) = advise([lap, back, unknown])
     assert "s: left bends, of which there are " in line
 
 
-def test_the_radii_of_bends_are_measured_and_their_seconds_counted(recorded):
-    evidence = recorded.diagnosis.evidence
+def test_the_radii_of_bends_are_measured_and_their_seconds_counted(loaded_recording):
+    evidence = loaded_recording.diagnosis.evidence
     bends = evidence.curvature_per_m()
     usable = evidence.turns.usable
     assert np.corrcoef(bends[usable], evidence.rows.steering[:-1][usable])[0, 1] > 0.6
-    coverage = recorded.diagnosis.coverage
+    coverage = loaded_recording.diagnosis.coverage
     assert coverage.bends.shape == (2, 5)
-    assert coverage.bends.sum() == pytest.approx(
-        np.diff(evidence.rows.seconds)[np.abs(bends) > 1 / 150].sum()
-    )
+    in_bends = np.abs(bends) > 1 / 150
+    seconds_in_bends = np.diff(evidence.rows.seconds)[in_bends].sum()
+    assert coverage.bends.sum() == pytest.approx(seconds_in_bends)
 
 
 def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
@@ -208,30 +176,36 @@ def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
     assert focus_of_expansion([(points[:50], moved[:50])]) is None
 
 
-def test_a_pause_is_no_clock_jump(recorded):
+def test_a_pause_is_no_clock_jump(loaded_recording):
     """A pause ends elsewhere; here, at the frame that was the last."""
-    times, frames, half = recorded.column("time_ms"), recorded.frames.of, len(recorded.rows) // 2
+    half = len(loaded_recording.rows) // 2
+    times = loaded_recording.column("time_ms")
     times[half:] += 60_000
-    assert "clock-jump" in faults_of(recorded.with_rows(time_ms=times))
-    later = {camera: [*of[:half], *of[half:][::-1]] for camera, of in frames.items()}
-    assert "clock-jump" not in faults_of(recorded.with_rows(time_ms=times).with_cameras(**later))
+    later = loaded_recording.with_rows(time_ms=times)
+    assert "clock-jump" in faults_of(later)
+
+    elsewhere = {
+        camera: [*frames[:half], *reversed(frames[half:])]
+        for camera, frames in loaded_recording.frames.of.items()
+    }
+    assert "clock-jump" not in faults_of(later.with_cameras(**elsewhere))
 
 
 @pytest.mark.slow
-def test_the_rows_of_a_finding_are_those_that_edit_takes(winding, tmp_path):
-    """A header, bad lines and lines out of order are counted by `bcclone edit` otherwise than by a
-    text editor.
-    """
-    folder = tmp_path / "a b"
-    shutil.copytree(winding, folder)
+def test_the_rows_of_a_finding_are_those_that_edit_takes(winding_recording, tmp_path):
+    """`bcclone edit` counts rows in order of time, and a text editor counts lines of the log."""
+    folder = shutil.copytree(winding_recording, tmp_path / "a b")
     log = folder / "driving_log.csv"
     lines = log.read_text().splitlines()
+    black = encode_jpeg(np.zeros((160, 320, 3), np.uint8))
     for line in lines[99:120]:
-        cv2.imwrite(
-            str(folder / "IMG" / Path(line.split(",")[0]).name), np.zeros((160, 320, 3), np.uint8)
-        )
-    lines = [lines[0], "spoiled", "spoiled,too", *lines[1:]][::-1]
-    log.write_text("center,left,right,steering,throttle,brake,speed\n" + "\n".join(lines) + "\n")
+        image = Path(line.split(",")[0]).name
+        (folder / "IMG" / image).write_bytes(black)
+    # a header, two bad lines, and the others out of order
+    header = "center,left,right,steering,throttle,brake,speed"
+    with_bad_lines = [lines[0], "spoiled", "spoiled,too", *lines[1:]]
+    log.write_text("\n".join([header, *reversed(with_bad_lines)]) + "\n")
+
     (report,) = check([str(folder)])
     dark = next(finding for finding in report.diagnosis.findings if finding.fault == "dark")
     assert dark.rows == ((100, 120),)
@@ -241,14 +215,14 @@ def test_the_rows_of_a_finding_are_those_that_edit_takes(winding, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_path):
-    printed = result_of("preprocess.py", winding, "--check")
+def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding_recording, tmp_path):
+    printed = result_of("preprocess.py", winding_recording, "--check")
     (good,) = printed["recordings"]
     assert good["diagnosis"]["findings"] == []
     assert printed["record_next"]
-    wrong = tmp_path / "wrong"
-    shutil.copytree(winding, wrong)
-    rewrite(wrong, lambda rows: [[*row[:3], repr(-float(row[3])), *row[4:]] for row in rows])
+
+    wrong = shutil.copytree(winding_recording, tmp_path / "wrong")
+    rewrite(wrong, mirrored)
     (bad,) = result_of("preprocess.py", wrong, "--check", code=1)["recordings"]
     assert [finding["fault"] for finding in bad["diagnosis"]["findings"]] == ["mirrored"]
     assert bad["diagnosis"]["usable_seconds"] == 0
@@ -257,9 +231,11 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding, tmp_pat
     assert "what to record next" not in text  # the fault is to be mended first
     remedy = f"bcclone edit {wrong} --mirror-steering"
     assert f"remedy: {remedy}\n" in text
+
     run_script(*remedy.split()[1:])
     (mended,) = check([str(wrong)])
     assert mended.diagnosis.findings == ()
+
     shutil.rmtree(wrong / "IMG")
     alone = run_script("preprocess.py", wrong, "--check", code=1).stdout
     assert "fault     no-images: none of the" in alone

@@ -1,6 +1,4 @@
-"""How a camera moves is measured: its turn, whatever stands near, and its speed, in heights of the
-camera.
-"""
+"""A camera's turn and speed are measured, whatever stands near; the speed in camera heights."""
 
 import numpy as np
 import pytest
@@ -18,40 +16,41 @@ def moved(frame, yaw_rad, ahead_m):
 
 
 def test_turn_and_speed_are_those_by_which_each_frame_was_moved():
-    frames, turns, ways_m = (
-        list(road_frames(1)),
-        [0.02, -0.03, 0.0, 0.01] * 3,
-        [0.9, 1.0, 1.1, 1.2] * 3,
-    )
+    turns = [0.02, -0.03, 0.0, 0.01] * 3
+    ways_m = [0.9, 1.0, 1.1, 1.2] * 3
+    count = len(turns)
+    (frame,) = road_frames(1)
+    pairs = []
     for yaw_rad, ahead_m in zip(turns, ways_m, strict=True):
-        frames += [frames[0], moved(frames[0], yaw_rad, ahead_m)]
-    pairs, count = frames[1:], len(turns)
-    ends = [False, True] * count
-    motion = measure_motion(pairs.__getitem__, [STEP_SECONDS] * 2 * count, ends, None)
-    assert motion.usable.tolist() == [True, False] * (count - 1) + [True, False]
+        pairs += [frame, moved(frame, yaw_rad, ahead_m)]
+
+    seconds = [STEP_SECONDS] * len(pairs)
+    ends_a_pair = [False, True] * count
+    motion = measure_motion(pairs.__getitem__, seconds, ends_a_pair, None)
+    assert motion.usable.tolist() == [True, False] * count
     assert motion.yaw_rate[::2] * STEP_SECONDS == pytest.approx(turns, abs=0.002)
-    assert np.median(motion.speed[::2]) * STEP_SECONDS * HEIGHT_M == pytest.approx(
-        np.median(ways_m), rel=0.15
-    )
+    way_m = np.median(motion.speed[::2]) * STEP_SECONDS * HEIGHT_M
+    assert way_m == pytest.approx(np.median(ways_m), rel=0.15)
     assert np.all(motion.yaw_error[::2] * STEP_SECONDS < 0.005)
 
 
 def test_the_turn_of_points_is_found_whatever_their_distance():
     """Half of them are far away, half near; some are mistaken."""
-    random, (to_ray, to_pixel) = np.random.default_rng(0), simulated_camera()
-    places = np.column_stack(
-        [random.uniform(10, 310, 60), random.uniform(10, 130, 60), np.ones(60)]
-    )
+    random = np.random.default_rng(0)
+    to_ray, to_pixel = simulated_camera()
+    columns = random.uniform(10, 310, 60)
+    rows = random.uniform(10, 130, 60)
+    places = np.column_stack([columns, rows, np.ones(60)])
     rays = places @ to_ray.T
-    near = rays + np.outer(
-        random.choice([0.0, 0.1], 60), [0.0, 0.0, -1.0]
-    )  # of distance 1, the camera moves ahead
-    after = near @ rotation(np.float64(0.03), np.float64(0.005)) @ to_pixel.T
+    # the camera moves ahead; near points are at distance 1
+    moved_rays = rays + np.outer(random.choice([0.0, 0.1], 60), [0.0, 0.0, -1.0])
+    after = moved_rays @ rotation(np.float64(0.03), np.float64(0.005)) @ to_pixel.T
     after = after[:, :2] / after[:, 2:]
     after[:5] += random.uniform(-30, 30, (5, 2))
-    found = fit_rotation(places[:, :2], after)
-    assert found.yaw == pytest.approx(0.03, abs=0.001)
-    assert found.error < 0.001
+
+    turn = fit_rotation(places[:, :2], after)
+    assert turn.yaw == pytest.approx(0.03, abs=0.001)
+    assert turn.error < 0.001
     assert not fit_rotation(places[:5, :2], after[:5]).is_known
 
 

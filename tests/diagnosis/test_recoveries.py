@@ -18,7 +18,9 @@ from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from tests.conftest import shared
 
-LOOKAHEAD_M, LOOKAHEAD_SECONDS = 4.0, 0.45  # of the simulator's expert
+# how far ahead the simulator's expert looks: a distance, and a time at its speed
+LOOKAHEAD_M = 4.0
+LOOKAHEAD_SECONDS = 0.45
 
 
 def recoveries(*returned_m, against=0.025):
@@ -30,12 +32,10 @@ def test_the_correction_is_the_steering_at_the_offset_of_a_side_camera():
     result = measured_correction(recoveries(1.5, -1.2, 2.0, -1.8, 1.4), geometry=0.083)
     assert result.measured == pytest.approx(0.1 * SIDE_CAMERA_M)
     assert result.standard_error == pytest.approx(0, abs=1e-9)
-    assert (result.recoveries, result.from_right, result.geometry, result.reason) == (
-        5,
-        3,
-        0.083,
-        None,
-    )
+    assert result.recoveries == 5
+    assert result.from_right == 3
+    assert result.geometry == 0.083
+    assert result.reason is None
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,8 @@ def test_the_correction_is_the_steering_at_the_offset_of_a_side_camera():
     [
         (recoveries(1.5, -1.2, 2.0), 3),  # too few
         (recoveries(0.1, -0.2, 0.3, 0.1, 0.2, -0.1), 0),  # the car came back from nowhere
-        (
-            recoveries(1.5, -1.2, 2.0, -1.8, 1.4, against=-0.025),
-            5,
-        ),  # nobody steered against it: bends
+        # nobody steered against it: bends
+        (recoveries(1.5, -1.2, 2.0, -1.8, 1.4, against=-0.025), 5),
     ],
 )
 def test_what_does_not_tell_the_correction_says_so(stretches, found):
@@ -79,7 +77,7 @@ def test_the_experts_own_correction_is_measured_from_its_recoveries(recovering):
 
 @pytest.mark.slow
 def test_pauses_without_recoveries_do_not_tell_it():
-    """Bends resemble offsets: if steering against were not checked, they would give 0.03 to 0.06."""
+    """Bends resemble offsets: without a check of steering against, they give 0.03 to 0.06."""
     log = read_log(shared("recordings") / "lake_linux" / "driving_log.csv")
     rows = log.rows.assign(episode=np.arange(len(log.rows)) // 75)
     result = measure_correction(replace(log, rows=rows))
@@ -99,7 +97,8 @@ def test_a_recording_without_side_images_has_no_correction(simulated_recording, 
     "content", [encode_jpeg(np.full((160, 320, 3), 90, np.uint8)), b"no image"]
 )
 def test_frames_that_show_no_offset_do_not_tell_it(tmp_path, content):
-    begin, lines = datetime.datetime(2026, 1, 1), []
+    begin = datetime.datetime(2026, 1, 1)
+    lines = []
     for seconds in (60 * stretch + row / 5 for stretch in range(7) for row in range(16)):
         stamp = image_stamp(begin + datetime.timedelta(seconds=seconds))
         names = [f"{camera}_{stamp}.jpg" for camera in CAMERAS]

@@ -37,9 +37,8 @@ def test_other_messages_are_answered_with_manual_and_do_not_drive(nothing):
     assert (arbiter.answer("a", nothing), arbiter.driving_sid) == (Reply(fault=fault), None)
     assert arbiter.driver.faults == (nothing is UNREADABLE)
     arbiter.answer("b", telemetry())
-    assert arbiter.answer("a", nothing) == Reply(
-        fault=fault, delay_seconds=0.1
-    )  # waits for the car that drives
+    # the answer waits for the car that drives
+    assert arbiter.answer("a", nothing) == Reply(fault=fault, delay_seconds=0.1)
 
 
 def test_unreadable_telemetry_is_a_fault_and_the_car_drives_on():

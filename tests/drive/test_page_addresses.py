@@ -125,9 +125,8 @@ def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
     other = client.post(
         "/login", data={"token": "sesame"}, base_url="http://localhost:4568"
     ).headers["Set-Cookie"]
-    assert (
-        other.partition("=")[0] != cookie.partition("=")[0]
-    )  # browsers send a cookie to all ports of a machine
+    # browsers send a cookie to all ports of a machine
+    assert other.partition("=")[0] != cookie.partition("=")[0]
 
 
 @pytest.mark.parametrize("cookie", ["", "é" * 100, "True"])

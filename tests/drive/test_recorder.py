@@ -103,7 +103,8 @@ def test_a_full_disk_leaves_the_folder_of_a_framed_drive_free(tmp_path, size):
     for space in (full_disk(size), nullcontext()):
         with space, run_recorder(tmp_path / "run1", framing=framing) as recorder:
             recorder.record(OF_THE_CAR)
-        assert recorder.recorded == (0 if recorder.failure else 1)
+        expected = 0 if recorder.failure else 1
+        assert recorder.recorded == expected
     assert recorder.recorded == 1
     assert read_framing(tmp_path / "run1" / FRAMING_NAME) == framing
 
@@ -127,9 +128,8 @@ def test_each_latency_is_that_of_its_own_frame(tmp_path):
 
 def test_appending_continues_after_the_last_row(tmp_path):
     record(tmp_path / "run1")
-    (tmp_path / "run1" / "driving_log.csv").open("a").write(
-        "2026_01_01_00_00_00_000.jpg,,,0.1"
-    )  # as after a kill
+    # as after a kill
+    (tmp_path / "run1" / "driving_log.csv").open("a").write("2026_01_01_00_00_00_000.jpg,,,0.1")
     (tmp_path / "run1" / "answers.csv").open("a").write("2026_01_01_00")
     with run_recorder(tmp_path / "run1", append=True) as recorder:
         recorder.record(row(0.5))

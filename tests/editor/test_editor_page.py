@@ -6,7 +6,7 @@ import pytest
 
 from bcclone.recording.edits import read_edits
 from tests.conftest import run_script
-from tests.editor.test_editor import edited_by_commands, faulty, faulty_drive, looking, store_of  # noqa: F401
+from tests.editor.recording_page import edited_by_commands, looking_at, store_of
 from tests.exchange.foreign_sources import make_tub
 from tests.pages import BrowserPage, chromium, errors_of, named_controls, needs_browser, window_of
 from tests.processes import wait_for
@@ -24,7 +24,7 @@ def browser():
         yield driver
 
 
-class RecordingPage(BrowserPage):
+class ShownPage(BrowserPage):
     """The page, whose recording is shown."""
 
     def __init__(self, browser, page):
@@ -40,9 +40,8 @@ class RecordingPage(BrowserPage):
         return self.browser.find_element("css selector", f"[data-part={name}]")
 
     def click(self, words):
-        (button,) = [
-            one for one in self.browser.find_elements("tag name", "button") if one.text == words
-        ]
+        buttons = self.browser.find_elements("tag name", "button")
+        (button,) = [button for button in buttons if button.text == words]
         button.click()
 
     def said(self, words):
@@ -54,31 +53,30 @@ class RecordingPage(BrowserPage):
 
     def drag(self, first, last):
         """Select rows by dragging on the curves."""
-        across = "return active.curves.xOf(active.columns.seconds[arguments[0]] + .01)"
-        slider, (begin, end) = (
-            self.part("slider"),
-            (self.script(across, row) for row in (first, last)),
-        )
+        column_of = "return active.curves.xOf(active.columns.seconds[arguments[0]] + .01)"
+        begin = self.script(column_of, first)
+        end = self.script(column_of, last)
+        half = round(end - begin) // 2
+        slider = self.part("slider")
         middle = slider.rect["width"] / 2
-        action = webdriver.ActionChains(self.browser).move_to_element_with_offset(
-            slider, round(begin - middle), -60
-        )
-        action.click_and_hold().move_by_offset(round(end - begin) // 2, 0).move_by_offset(
-            round(end - begin) // 2, 0
-        )
-        action.release().perform()
+        action = webdriver.ActionChains(self.browser)
+        action.move_to_element_with_offset(slider, round(begin - middle), -60)
+        action.click_and_hold()
+        action.move_by_offset(half, 0)
+        action.move_by_offset(half, 0)
+        action.release()
+        action.perform()
         return self.script("return active.selection[0]")
 
 
-def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):  # noqa: F811
-    with looking(faulty) as server:
-        page = RecordingPage(browser, server)
+def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):
+    with looking_at(faulty) as server:
+        page = ShownPage(browser, server)
         assert "mirrored" in page.part("verdict").text
         assert "frozen" in page.part("verdict").text
         page.press("n")
-        frozen = page.script(
-            "return active.state.check.findings.find((one) => one.fault === 'frozen').rows[0]"
-        )
+        findings = page.script("return active.state.check.findings")
+        (frozen,) = [item["rows"][0] for item in findings if item["fault"] == "frozen"]
         page.at(frozen[0])
         assert "the pictures of" in page.part("findings").text
         for words in ("Delete these rows", "Mirror the steering"):
@@ -110,8 +108,8 @@ def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):  # noq
 
 
 def test_a_change_by_a_command_is_seen_and_a_server_that_ends_is_said(recording, browser):
-    with looking(recording) as server:
-        page = RecordingPage(browser, server)
+    with looking_at(recording) as server:
+        page = ShownPage(browser, server)
         run_script("edit", recording, "--delete", 5, 9)
         page.said("changed elsewhere")
         assert "115 of 120 rows kept" in page.part("kept").text
@@ -124,8 +122,8 @@ def test_a_change_by_a_command_is_seen_and_a_server_that_ends_is_said(recording,
 
 
 def test_what_drives_slowly_is_selected_at_once(recording, browser):
-    with looking(recording) as server:
-        page = RecordingPage(browser, server)
+    with looking_at(recording) as server:
+        page = ShownPage(browser, server)
         page.script("element('slow').value = 10")
         page.click("Select slow rows")
         speeds, spans = page.script("return [[...active.columns.speed], active.selection]")
@@ -138,8 +136,8 @@ def test_a_tub_without_speeds_is_searched_for_rows_without_throttle(browser, tmp
         "user/angle": 0.1,
         "user/throttle": lambda index: 0.0 if index in (3, 4, 9) else 0.4,
     }
-    with looking(make_tub(tmp_path / "tub", rows=12, **throttle)) as server:
-        page = RecordingPage(browser, server)
+    with looking_at(make_tub(tmp_path / "tub", rows=12, **throttle)) as server:
+        page = ShownPage(browser, server)
         page.click("Select slow rows")
         assert page.script("return active.selection") == [[3, 4], [9, 9]]
         wait_for(lambda: "record 3" in page.part("figures").text)
@@ -149,8 +147,8 @@ def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(
     recording, browser, tmp_path
 ):
     second = shutil.copytree(recording, tmp_path / "second")
-    with looking(recording, second) as server, window_of(browser, 400):
-        page = RecordingPage(browser, server)
+    with looking_at(recording, second) as server, window_of(browser, 400):
+        page = ShownPage(browser, server)
         assert page.script("return document.documentElement.scrollWidth <= innerWidth")
         names = named_controls(browser)
         assert all(name for _, name in names)
@@ -167,8 +165,8 @@ def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(
 
 def test_a_drive_of_100000_rows_is_shown_smoothly(recording, browser):
     """`python -m benchmarks editor` measures what a person waits for, and the pictures a second."""
-    with looking(recording) as server:
-        page = RecordingPage(browser, server)
+    with looking_at(recording) as server:
+        page = ShownPage(browser, server)
         page.script("""
             const rows = 100000;
             const wide = (values) => Float32Array.from({length: rows}, (_, row) => values(row));

@@ -17,10 +17,10 @@ from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit
 from bcclone.recording.log import read_log
 from bcclone.recording.row import image_stamp
 from benchmarks.planted_faults import FAULTS, Frames
-from tests.diagnosis.test_diagnosis import recorded, winding  # noqa: F401
-from tests.editor.test_editor import looking
+from tests.editor.recording_page import looking_at
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
+from tests.processes import full_disk
 
 EPOCH = datetime(1970, 1, 1)
 
@@ -42,7 +42,7 @@ def commands_in(remedy):
     return [shlex.split(line)[1:] for line in re.findall(r"bcclone edit [^;]+", remedy)]
 
 
-def left_of(folder):
+def rows_left(folder):
     """Return the rows that every command takes of a recording."""
     return read_log(folder / "driving_log.csv").rows
 
@@ -64,13 +64,10 @@ def left_of(folder):
     ],
 )
 def test_the_button_of_a_finding_does_what_its_command_does(
-    fault,
-    strength,
-    name,
-    recorded,  # noqa: F811
-    tmp_path,
+    fault, strength, name, loaded_recording, tmp_path
 ):
-    alone = replace(recorded, frames=Frames({"center": recorded.frames.of["center"]}))
+    center = Frames({"center": loaded_recording.frames.of["center"]})
+    alone = replace(loaded_recording, frames=center)
     if fault == "unreadable":
         by_page = written(alone, tmp_path / "by-page")
         for image in sorted((by_page / "IMG").iterdir())[:20]:
@@ -78,17 +75,18 @@ def test_the_button_of_a_finding_does_what_its_command_does(
     else:
         by_page = written(FAULTS[fault].inject(alone, strength), tmp_path / "by-page")
     by_command = shutil.copytree(by_page, tmp_path / "by-command")
-    with looking(by_page) as page:
+    with looking_at(by_page) as page:
         findings = {finding["fault"]: finding for finding in page.checked()["findings"]}
         assert findings[name]["button"]
-        assert page.edit(remedy=name)[1] == 200
+        _, status = page.edit(remedy=name)
+        assert status == 200
     commands = commands_in(findings[name]["remedy"])
     assert commands
     for _, folder, *options in commands:
         assert folder == str(by_page)
         run_command("edit", by_command, *options)
-    assert left_of(by_command).equals(left_of(by_page))
-    assert not left_of(by_page).equals(read_log(by_page / "driving_log.csv", edited=False).rows)
+    assert rows_left(by_command).equals(rows_left(by_page))
+    assert not rows_left(by_page).equals(read_log(by_page / "driving_log.csv", edited=False).rows)
 
 
 def test_a_remedy_of_two_edits_is_two_commands_and_one_button(tmp_path):
@@ -102,12 +100,38 @@ def test_a_remedy_of_two_edits_is_two_commands_and_one_button(tmp_path):
     assert button_of(edits) == "Shift the steering by 0.50 s; then delete 3 rows"
     assert not finding.deletes  # the rows of the finding are all rows
     recording = EditedRecording(folder / "driving_log.csv")
-    settings = (
-        EditSettings(str(folder), advance_steering=0.5),
-        EditSettings(str(folder), delete=("2", "3", "6", "6")),
-    )
-    parsed = [edit for each in settings for edit in recording.parse(each)]
-    assert tuple(parsed) == edits
+    advance = EditSettings(str(folder), advance_steering=0.5)
+    delete = EditSettings(str(folder), delete=("2", "3", "6", "6"))
+    assert (*recording.parse(advance), *recording.parse(delete)) == edits
+
+
+@pytest.mark.slow
+def test_if_a_remedy_of_two_edits_cannot_be_written_neither_is_made(loaded_recording, tmp_path):
+    # the steering of the end belongs to the beginning, so it cannot be shifted back: delete it
+    rolled = FAULTS["rolled, seconds"].inject(loaded_recording, 3)
+    folder = written(rolled, tmp_path / "rolled")
+    edits_file = folder / "driving_log.edits.json"
+    with looking_at(folder) as page:
+        findings = {finding["fault"]: finding for finding in page.checked()["findings"]}
+        first_command, second_command = commands_in(findings["late"]["remedy"])
+        assert second_command[2] == "--delete"
+        run_command(*first_command)
+        size_of_first = edits_file.stat().st_size
+        page.edit(undo=True)
+        page.checked()
+
+        with full_disk(size_of_first):
+            answer, status = page.edit(remedy="late")
+        assert status == 400
+        assert str(edits_file) in answer["error"]
+        state = page.state()
+        assert (state["edits"], state["deleted"]) == (0, [])
+        assert not state["steering"]
+
+        page.checked()
+        state, status = page.edit(remedy="late")
+        assert status == 200
+        assert state["edits"] == 2
 
 
 def test_a_remedy_that_is_no_edit_has_no_button():

@@ -52,11 +52,9 @@ def metres_on_the_road(track):
 
 def _expert_steering(track):
     """Return an expert's steering of a lap, every 0.04 s."""
-    tracked, expert, steering = (
-        TrackedCar(track),
-        Expert(track, ExpertSettings(recoveries=0), seed=0),
-        [],
-    )
+    tracked = TrackedCar(track)
+    expert = Expert(track, ExpertSettings(recoveries=0), seed=0)
+    steering = []
     while tracked.progress_m < track.length_m:
         tracked.car.control(*expert.control(tracked.car, tracked.position))
         if tracked.steps % 2 == 0:

@@ -1,4 +1,4 @@
-"""What every world and every policy does, and that drive, play and evaluate send the same controls."""
+"""What every world and policy does; drive, play and evaluate send the same controls."""
 
 import math
 
@@ -66,10 +66,10 @@ def test_a_drive_server_drives_in_a_world_to_its_end(world, untrained_model):
 @pytest.fixture(params=["Keras", "ONNX"])
 def policy(request, untrained_model, tmp_path_factory):
     """A policy of each kind of file."""
-    is_onnx = request.param == "ONNX"
-    return load_policy(
-        exported_once(tmp_path_factory, untrained_model, "onnx") if is_onnx else untrained_model
-    )
+    path = untrained_model
+    if request.param == "ONNX":
+        path = exported_once(tmp_path_factory, untrained_model, "onnx")
+    return load_policy(path)
 
 
 def test_a_policy_answers_every_frame_and_starts_anew_after_it_forgets(policy):
@@ -90,11 +90,13 @@ class LoggedWorld(SimulatedWorld):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.states, self.controls = [], []
+        self.states = []
+        self.controls = []
 
     def observe(self):
         state = super().observe()
-        self.states += [state] if state else []
+        if state:
+            self.states.append(state)
         return state
 
     def steer(self, steering, throttle):

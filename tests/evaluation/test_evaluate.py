@@ -52,22 +52,23 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
             assert picture.width > 600
     check = result_of("preprocess.py", tmp_path / "run1", "--check")["recordings"]
     assert check[0]["rows"] > 30
-    trace, answers = read_trace(tmp_path / "run1"), read_answers(tmp_path / "run1")
+    trace = read_trace(tmp_path / "run1")
+    answers = read_answers(tmp_path / "run1")
     names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
     assert list(trace) == names
+    # the drive may end before its last frame is answered
     assert list(answers) in (
         names,
         names[:-1],
-    )  # the drive may end before its last frame is answered
+    )
     assert np.allclose(np.diff([point.seconds for point in trace.values()]), 0.04)
     assert (
         max(abs(point.cross_track_m) for point in trace.values())
         <= result["max_abs_cross_track_m"] + 0.001
     )
     p50 = np.median(list(answers.values()))
-    assert (
-        0 < p50 <= result["request_to_steer_ms"]["p50"] * 1.2
-    )  # the server's clock leaves the wire out
+    # the server's clock leaves the wire out
+    assert 0 < p50 <= result["request_to_steer_ms"]["p50"] * 1.2
 
 
 @pytest.mark.long
@@ -80,7 +81,8 @@ def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, h
         assert "driving" in evaluation.stderr.readline()
         evaluation.send_signal(how)
         stderr = evaluation.communicate(timeout=300)[1]
-    assert evaluation.returncode == (-9 if how == KILL else 130)
+    code = -9 if how == KILL else 130
+    assert evaluation.returncode == code
     assert "Traceback" not in stderr
     wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
 
@@ -101,9 +103,8 @@ def test_latency_and_offset_reach_the_world():
         settings = EvaluateSettings(world=world, speed=SpeedSettings(10))
         traces.append(evaluate_policy(Blind([0.0]), settings).trace)
     assert traces[0][0].cross_track_m == pytest.approx(-2.0, abs=0.1)
-    moved = [
-        abs(trace[5].x - trace[0].x) + abs(trace[5].z - trace[0].z) for trace in traces
-    ]  # in half a second
+    # how far the car moves in half a second
+    moved = [abs(trace[5].x - trace[0].x) + abs(trace[5].z - trace[0].z) for trace in traces]
     assert moved[1] < 0.01 < 0.2 < moved[0]
 
 

@@ -263,7 +263,10 @@ def test_a_log_is_told_from_a_table_by_its_first_lines(text, recorded, tmp_path)
 )
 def test_times_are_read_from_names(names, unit):
     seconds = seconds_of(names)
-    assert seconds is None if unit is None else seconds.tolist() == pytest.approx([0, unit])
+    if unit is None:
+        assert seconds is None
+    else:
+        assert seconds.tolist() == pytest.approx([0, unit])
 
 
 def test_the_column_of_the_steering_is_named_or_found(tmp_path):

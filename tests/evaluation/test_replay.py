@@ -1,6 +1,4 @@
-"""Replays of recordings: the rollout's dynamics, the views, and the scores of good drivers and
-blind ones.
-"""
+"""Replays of recordings: how the car moves, what it sees, and how good and blind drivers score."""
 
 import json
 import math
@@ -13,7 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.camera.images import read_frame
+from bcclone.camera.images import encode_jpeg, read_frame
 from bcclone.camera.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
@@ -51,46 +49,49 @@ def changed(lap, folder, change):
 
 
 class Constant:
-    """A policy that steers the same whatever it sees, and keeps what it was shown."""
+    """A policy that steers the same whatever it sees."""
 
-    preprocessing, seq_length = Preprocessing(), 1
+    preprocessing = Preprocessing()
+    seq_length = 1
 
     def __init__(self, steering=0.0):
-        self.steering, self.calls, self.begun = steering, 0, 0
+        self.steering = steering
+        self.calls = 0
+        self.begun = 0  # sequences of frames
 
     def next_answer(self, image, memory):
-        self.begun += memory == ()
+        if memory == ():
+            self.begun += 1
         self.calls += 1
         return Answer(self.steering), (image,)
 
 
 def straight():
     """Return a reference drive straight ahead: two seconds at 10 m/s, fifty rows a second."""
-    fields = {
-        "steering": 0.0,
-        "throttle": 0.3,
-        "speed": 10.0,
-        "seconds": 0.02,
-        "ends": False,
-        "curvature": 0.0,
-    }
+    rows = 100
     return RecordedDrive(
-        **{name: (value,) * 100 for name, value in fields.items()}, images=({},) * 100
+        steering=(0.0,) * rows,
+        throttle=(0.3,) * rows,
+        speed=(10.0,) * rows,
+        seconds=(0.02,) * rows,
+        ends=(False,) * rows,
+        curvature=(0.0,) * rows,
+        images=({},) * rows,
     )
 
 
 @pytest.mark.parametrize("side", [-1, 1])
 def test_steering_moves_the_car_sideways_like_a_bicycle_with_a_lag(side):
-    rollout, steering, lag = Rollout(straight(), limit_m=5.0), 0.1 * side, 0.15
+    steering = 0.1 * side
+    lag = 0.15  # seconds
+    rollout = Rollout(straight(), limit_m=5.0)
     for _ in range(50):
         rollout.advance(steering)
+    # after a second, which is long beside the lag
     yaw_rate = 10 * YAW_GAIN * math.tan(math.radians(25 * steering)) / WHEELBASE_M
-    assert rollout.pose.yaw_rad == pytest.approx(
-        yaw_rate * (1 - lag), rel=0.03
-    )  # a second is long beside the lag
-    assert rollout.pose.lateral_offset_m == pytest.approx(
-        10 * yaw_rate * (1 / 2 - lag + lag**2), rel=0.05
-    )
+    assert rollout.pose.yaw_rad == pytest.approx(yaw_rate * (1 - lag), rel=0.03)
+    offset_m = 10 * yaw_rate * (1 / 2 - lag + lag**2)
+    assert rollout.pose.lateral_offset_m == pytest.approx(offset_m, rel=0.05)
     assert rollout.distance_m == pytest.approx(10)
 
 
@@ -106,10 +107,8 @@ def test_beyond_the_limit_the_car_is_set_back_and_an_intervention_counts():
 
 
 def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_below_zero(reference):
-    controls = {
-        name: control.figures()
-        for name, control in replay_controls(reference, ReplaySettings()).items()
-    }
+    results = replay_controls(reference, ReplaySettings())
+    controls = {name: result.figures() for name, result in results.items()}
     assert controls["human"].interventions == 0
     assert controls["human"].autonomy_percent == 100
     assert controls["human"].steering_correlation == 1
@@ -150,25 +149,26 @@ def test_a_fraction_reads_only_those_rows_and_the_smoothed_steering_is_shorter_a
 def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_bonnet_in_its_place(
     reference,
 ):
+    views = Views(FULL)
     frames = read_row(reference.images[150])
-    left = Views(FULL).view(frames, RelativePose(MOUNTS["left"][0]), frames.centre)
+
+    # where the left camera was
+    left = views.view(frames, RelativePose(MOUNTS["left"][0]), frames.centre)
     real = read_frame(reference.images[150]["left"])
-    assert (
-        np.corrcoef(
-            *(cv2.GaussianBlur(picture[ROAD], (11, 11), 0).ravel() for picture in (left, real))
-        )[0, 1]
-        > 0.9
-    )
+    blurred = [cv2.GaussianBlur(picture[ROAD], (11, 11), 0).ravel() for picture in (left, real)]
+    assert np.corrcoef(*blurred)[0, 1] > 0.9
+
+    # the side cameras fill what the centre frame does not show
     pose = RelativePose(0.35, -0.02)
-    lone = Views(FULL).view(
-        RowFrames(frames.centre, {"center": frames.cameras["center"]}), pose, frames.centre
-    )
-    changed = (
-        np.abs(Views(FULL).view(frames, pose, frames.centre).astype(int) - lone).max(axis=2) > 0
-    )
-    assert changed[100:135, -12:].mean() > 0.5  # beyond the centre frame's right side
-    assert not changed[:130, 60:200].any()
-    turned = Views(FULL).view(frames, RelativePose(1.2, 0.1), frames.centre)
+    of_all = views.view(frames, pose, frames.centre).astype(int)
+    centre_alone = RowFrames(frames.centre, {"center": frames.cameras["center"]})
+    of_centre = views.view(centre_alone, pose, frames.centre)
+    differs = np.abs(of_all - of_centre).max(axis=2) > 0
+    assert differs[100:135, -12:].mean() > 0.5  # beyond the centre frame's right side
+    assert not differs[:130, 60:200].any()
+
+    # the bonnet does not move, and the road above it does
+    turned = views.view(frames, RelativePose(1.2, 0.1), frames.centre)
     assert (turned[145:, 130:190] == frames.centre[145:, 130:190]).all()
     assert (turned[100:130, 130:190] != frames.centre[100:130, 130:190]).any()
 
@@ -177,13 +177,13 @@ def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_b
     "text", ["course-66x200-yuv", "rows 60-140, 64x64, area", "S of HSV, 32x16"]
 )
 def test_views_of_any_preprocessing_are_prepared_as_a_whole_view(reference, text):
-    preprocessing, frames = Preprocessing.of(text), read_row(reference.images[60])
+    preprocessing = Preprocessing.of(text)
+    frames = read_row(reference.images[60])
     for pose in (RelativePose(), RelativePose(0.6, 0.05)):
         whole = Views(FULL).view(frames, pose, frames.centre)
         views = Views(preprocessing)
-        assert (
-            views.view(frames, pose, views.prepare(frames.centre)) == preprocessing.apply(whole)
-        ).all()
+        view = views.view(frames, pose, views.prepare(frames.centre))
+        assert (view == preprocessing.apply(whole)).all()
 
 
 @pytest.mark.slow
@@ -205,30 +205,30 @@ def test_several_models_in_one_pass_score_as_each_does_alone(lap, untrained_mode
     policies = {"network": load_policy(untrained_model), "left": Constant(-0.2)}
     together = replay_policies(policies, lap, settings)
     for name, policy in policies.items():
-        assert (
-            replay_policies({name: policy}, lap, settings)[name].rollout.deviations_m
-            == together[name].rollout.deviations_m
-        )
+        alone = replay_policies({name: policy}, lap, settings)
+        assert alone[name].rollout.deviations_m == together[name].rollout.deviations_m
+    # rollouts with the same view share an inference; the policy was asked in both replays
     asked = policies["left"].calls // 2
-    assert (
-        0 < asked < 5 * len(together["left"].reference)
-    )  # rollouts with the same view share an inference
+    assert 0 < asked < 5 * len(together["left"].reference)
     table = Replayed(together).as_text()
-    assert all(
-        f"\n{name} " in table
-        for name in ("network", "left", "the human", "no steering", "mean steering")
-    )
+    for name in ("network", "left", "the human", "no steering", "mean steering"):
+        assert f"\n{name} " in table
 
 
 def test_over_the_wire_a_car_gets_the_recorded_frames_and_made_views_once_it_deviates(reference):
-    drive, own = RolloutWorld(reference, ReplaySettings(limits_m=())), 0
+    drive = RolloutWorld(reference, ReplaySettings(limits_m=()))
+    recorded_frames = 0
     while (state := drive.observe()) is not None:
         row = drive.rollout.row
-        own += state.jpeg == Path(reference.images[row]["center"]).read_bytes()
-        assert own == row + 1 or row > 40
-        drive.steer(reference.steering[row] if row < 40 else 0.0, 0.0)
+        if state.jpeg == Path(reference.images[row]["center"]).read_bytes():
+            recorded_frames += 1
+        # the first rows are steered as recorded, so the car does not deviate yet
+        assert recorded_frames == row + 1 or row > 40
+        steering = reference.steering[row] if row < 40 else 0.0
+        drive.steer(steering, 0.0)
     figures = Replayed({"server": drive.result()}).figures()
-    assert figures["frames"] == len(reference) > own
+    assert figures["frames"] == len(reference)
+    assert recorded_frames < len(reference)
     assert figures["interventions"] > 0
     assert figures["steering_mae"] is None
     json.dumps(figures, allow_nan=False)
@@ -240,44 +240,48 @@ def without_speed(lap, tmp_path):
     return changed(lap, tmp_path, lambda rows: [[*row[:-1], "0"] for row in rows])
 
 
-def test_without_a_speed_nobody_gets_a_verdict_and_the_steering_is_compared(
-    lap, without_speed, tmp_path
-):
-    settings, policies = (
-        ReplaySettings(fraction=(0.0, 0.2)),
-        {"right": Constant(0.1), "left": Constant(-0.1)},
-    )
-    replayed, driven = (
-        Replayed(replay_policies(policies, log, settings)) for log in (without_speed, lap)
-    )
-    figures, of_driven = (each.figures()["models"]["right"] for each in (replayed, driven))
+FIRST_PART = ReplaySettings(fraction=(0.0, 0.2))
+
+
+def replay_two_policies(log):
+    policies = {"right": Constant(0.1), "left": Constant(-0.1)}
+    return Replayed(replay_policies(policies, log, FIRST_PART))
+
+
+def test_without_a_speed_nobody_gets_a_verdict_and_the_steering_is_compared(lap, without_speed):
+    figures = replay_two_policies(without_speed).figures()["models"]["right"]
     for driver in (figures, *figures["controls"].values()):
-        score = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")
-        assert [driver[name] for name in score] == [None] * 4
-        assert (driver["by_limit"], driver["distance_m"]) == ({}, 0)
-    for name in (
-        "steering_mae",
-        "steering_correlation",
-        "steering_correlation_smoothed",
-        "rows",
-        "frames",
-    ):
-        assert figures[name] == of_driven[name]
+        for score in SCORES:
+            assert driver[score] is None
+        assert driver["by_limit"] == {}
+        assert driver["distance_m"] == 0
+
+    with_speed = replay_two_policies(lap).figures()["models"]["right"]
+    for name in ("steering_mae", "steering_correlation", "steering_correlation_smoothed"):
+        assert figures[name] == with_speed[name]
+    assert figures["rows"] == with_speed["rows"]
+    assert figures["frames"] == with_speed["frames"]
     assert figures["controls"]["human"]["steering_correlation"] == 1
     json.dumps(figures, allow_nan=False)
 
+
+def test_without_a_speed_texts_and_reports_have_no_score(without_speed, tmp_path):
+    replayed = replay_two_policies(without_speed)
     paths = write_replay(tmp_path, str(without_speed), replayed)
     assert [path.name for path in paths] == ["steering.png", "figures.json", "report.html"]
-    text, page = replayed.as_text(), paths[-1].read_text()
+    text = replayed.as_text()
     assert "no speed" in text
-    assert "no speed" in page
     assert not any(words in text for words in ("%", "km", "rms"))
+    page = paths[-1].read_text()
+    assert "no speed" in page
     assert not any(words in page for words in ("rms", "100.0 %"))
 
-    replays = {name: its.figures() for name, its in replayed.results.items()}
-    suite = SuiteResult(
-        {name: Path(name) for name in replays}, (), {}, {"floor": without_speed}, {"floor": replays}
-    )
+
+def test_without_a_speed_a_suite_has_no_best_model(without_speed):
+    results = replay_two_policies(without_speed).results
+    replays = {name: result.figures() for name, result in results.items()}
+    models = {name: Path(name) for name in replays}
+    suite = SuiteResult(models, (), {}, {"floor": without_speed}, {"floor": replays})
     assert suite.figures()["recordings"][0]["best"] == []
     (line,) = [line for line in suite.as_text().splitlines() if line.startswith("floor")]
     assert "without speeds" in line
@@ -296,9 +300,10 @@ def test_without_a_speed_the_answers_over_the_wire_are_the_steering_on_the_recor
     assert figures.steering_mae == pytest.approx(0.1)
 
 
+SCORES = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")
 KEYS = {
-    "unit", "autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m", "limit_m", "by_limit",
-    "rows", "frames", "seconds", "distance_m", "steering_correlation", "steering_correlation_smoothed", "steering_mae",
+    *SCORES, "unit", "limit_m", "by_limit", "rows", "frames", "seconds", "distance_m",
+    "steering_correlation", "steering_correlation_smoothed", "steering_mae",
 }  # fmt: skip
 
 
@@ -321,11 +326,11 @@ def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tm
 
 @pytest.mark.slow
 def test_a_drive_server_is_scored_over_the_wire(lap):
-    model, line = ROOT / "models" / "lake.h5", (lap, "--fraction", "0.3:0.5")
+    model = ROOT / "models" / "lake.h5"
+    line = (lap, "--fraction", "0.3:0.5")
     with serving(model) as server:
-        result = result_of(
-            "replay", *line, "--port", server.port, "--set", "decimal-comma=true", "--wait", 1
-        )
+        options = ("--port", server.port, "--set", "decimal-comma=true", "--wait", 1)
+        result = result_of("replay", *line, *options)
     alone = result_of("replay", model, *line)
     assert set(result) >= KEYS | {"controls", "request_to_steer_ms"}
     assert list(result["by_limit"]) == ["2"]
@@ -339,29 +344,24 @@ def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp
     log = changed(lap, tmp_path, lambda rows: rows[:10] + rows[40:60])
     Path(read_reference(log).images[10]["center"]).unlink()
     policy = Constant(0.0)
-    result = replay_policies({"zero": policy}, log, ReplaySettings(limit_m=5.0, limits_m=()))[
-        "zero"
-    ]
-    assert (
-        policy.begun == 3
-    )  # one shared at first; after the gap, one of the rollout and one of the recorded frames
+    settings = ReplaySettings(limit_m=5.0, limits_m=())
+    result = replay_policies({"zero": policy}, log, settings)["zero"]
+    # one shared at first; after the gap, one of the rollout and one of the recorded frames
+    assert policy.begun == 3
     assert result.figures().frames == len(result.reference) - 1
-    assert len(result.rollout.deviations_m) == len(
-        result.reference
-    )  # without a frame, the last steering holds
+    # without a frame, the last steering holds
+    assert len(result.rollout.deviations_m) == len(result.reference)
     with pytest.raises(UserError, match="broken.*steering.*trained"):
         replay_policies({"broken": Constant(math.nan)}, log)
 
 
 def test_a_recording_without_a_readable_frame_gets_no_score(lap, tmp_path):
     log = changed(lap, tmp_path, lambda rows: rows[:3])
-    for path in read_reference(log).images:
-        Path(path["center"]).write_bytes(
-            cv2.imencode(".jpg", np.zeros((480, 640, 3), np.uint8))[1].tobytes()
-        )
-    with pytest.raises(
-        UserError, match=rf"640x480 pixels.*bcclone import {log} -o recordings/NAME"
-    ):
+    large = encode_jpeg(np.zeros((480, 640, 3), np.uint8))
+    for paths in read_reference(log).images:
+        Path(paths["center"]).write_bytes(large)
+    message = rf"640x480 pixels.*bcclone import {log} -o recordings/NAME"
+    with pytest.raises(UserError, match=message):
         replay_policies({"zero": Constant(0.0)}, log)
 
 
@@ -376,16 +376,18 @@ def legacy():
 
 
 def test_networks_steer_the_same_on_made_views_and_real_ones(legacy):
-    policy, apart = legacy["keras-2.11.0_66x200_yuv.h5"], []
+    policy = legacy["keras-2.11.0_66x200_yuv.h5"]
+    differences = []
     views = Views(policy.preprocessing)
     for paths in read_reference(lake()).images[10::40]:
         frames = read_row({"center": paths["center"]})
         for camera in ("left", "right"):
             made = views.view(frames, RelativePose(MOUNTS[camera][0]), views.prepare(frames.centre))
             real = views.prepare(read_frame(paths[camera]))
-            steering = [policy.next_answer(view, ())[0].steering for view in (made, real)]
-            apart.append(abs(steering[0] - steering[1]))
-    assert np.mean(apart) < 0.05
+            on_made, _ = policy.next_answer(made, ())
+            on_real, _ = policy.next_answer(real, ())
+            differences.append(abs(on_made.steering - on_real.steering))
+    assert np.mean(differences) < 0.05
 
 
 @pytest.mark.slow
@@ -402,7 +404,7 @@ def test_known_models_get_their_known_scores_on_a_real_recording(
     legacy, fraction, interventions, old_interventions, zero_percent
 ):
     results = replay_policies(legacy, lake(), ReplaySettings(fraction=fraction))
-    old, new = (results[name].figures() for name in LEGACY)
+    old, new = [results[name].figures() for name in LEGACY]
     assert new.interventions == 0
     assert abs(old.interventions - old_interventions) <= 3
     assert {name: control.interventions for name, control in new.controls.items()} == interventions

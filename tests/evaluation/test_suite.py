@@ -19,9 +19,8 @@ from bcclone.system.task_pool import open_pool
 from tests.conftest import made_once, result_of, run_script
 from tests.model.foreign.old_models import keras1_config, write
 
-pytestmark = pytest.mark.timeout(
-    600
-)  # each process loads TensorFlow, on cores that other tests use, too
+# each process loads TensorFlow, on cores that other tests use, too
+pytestmark = pytest.mark.timeout(600)
 
 FIGURES = {
     "autonomy_percent": 100.0, "interventions": 0, "first_off_road_m": None, "distance_m": 1140.0,
@@ -56,15 +55,13 @@ def test_the_suites_have_their_rows():
     assert {
         f"{weather}-{percent}" for weather in ("fog", "rain", "snow") for percent in (10, 50, 100)
     } <= set(names)
-    assert (
-        len({row.settings.conditions for row in testing}) == 34
-    )  # the single ones are those of 50 %
+    # the single ones are those of 50 %
+    assert len({row.settings.conditions for row in testing}) == 34
     roads = select_scenarios(SuiteSettings(suite="roads"))
     assert len({row.name for row in roads}) == len(roads) == 68
     assert len({row.settings.track for row in roads}) == 32
-    assert (
-        max(int(row.settings.track.removeprefix("random:")) for row in roads[:60]) < FIRST_ROAD
-    )  # of no samples
+    # none is a road from which samples are made
+    assert max(int(row.settings.track.removeprefix("random:")) for row in roads[:60]) < FIRST_ROAD
     assert {row.settings.speed.speed_mph for row in roads[:60]} == {15.0, 25.0}
     rows = select_scenarios(SuiteSettings(track="random:7", laps=0.5, texture_seed=3))
     changed = {
@@ -182,7 +179,8 @@ def test_a_model_that_a_worker_does_not_find_is_named_with_the_worker(tmp_path):
 
 
 def drive(**changes):
-    score, trace = Score(**FIGURES | changes), (LinePoint(0, 0, 0), LinePoint(0, 1, 0))
+    score = Score(**FIGURES | changes)
+    trace = (LinePoint(0, 0, 0), LinePoint(0, 1, 0))
     return Evaluation(score, None, trace, (Intervention(0, 1, 1.0),) * score.interventions)
 
 

@@ -79,7 +79,9 @@ class Generator:
     )
 
     def __init__(self, executor, map_size):
-        self.executor, self.map_size, self.results = executor, map_size, []
+        self.executor = executor
+        self.map_size = map_size
+        self.results = []
 
     def start(self):
         for road in self.roads:
@@ -130,7 +132,8 @@ def test_the_opensbt_simulator_gives_an_output_for_each_individual(example):
         assert lengths == {len(each.times)} == {len(each.otherParams["xte"])}
         assert each.times[1] - each.times[0] == pytest.approx(0.2)
     assert straight.yaw["ego"][5] == pytest.approx(math.pi / 2)
-    (x, z), (_, first_z) = straight.location["ego"][-1], straight.location["ego"][0]
+    x, z = straight.location["ego"][-1]
+    _, first_z = straight.location["ego"][0]
     assert x == pytest.approx(0, abs=0.2)
     assert z - first_z == pytest.approx(75, abs=3)
 
@@ -153,7 +156,8 @@ def test_the_perturbation_simulator_drives_perturbed_frames(example):
     scenario = SimpleNamespace(
         waypoints=points, perturbation_function="contrast", perturbation_scale=2
     )
-    controller, simulator = SimpleNamespace(perturbation=perturbation), module.RoadSimulator()
+    controller = SimpleNamespace(perturbation=perturbation)
+    simulator = module.RoadSimulator()
     simulator.connect()
     outcome = simulator.simulate_scanario(module.LaneKeeping(Straight()), scenario, controller)
     simulator.tear_down()

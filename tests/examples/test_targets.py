@@ -25,7 +25,8 @@ def test_the_next_frame_is_predicted_better_than_by_the_same_frame_again(tmp_pat
     folder = tmp_path / "sequences"
     out = run("next_frame.py", folder, "--sequences", 20, "--epochs", 6)
     words = out[out.index("mean absolute error") :].replace(",", "").split()
-    network, same = float(words[words.index("network") + 1]), float(words[words.index("again") + 1])
+    network = float(words[words.index("network") + 1])
+    same = float(words[words.index("again") + 1])
     assert network < 0.75 * same
     picture = cv2.imread(str(folder / "next_frame.png"))
     assert picture.shape == (4 * 80, 6 * 120, 3)

@@ -16,24 +16,26 @@ def make_driven(folder, rows=6, cameras=CAMERAS, seed=0, drivers=True, trace=Tru
     """Write a recording whose images differ; a pause of 5 s begins a second episode."""
     (folder / "IMG").mkdir(parents=True)
     random = np.random.default_rng(seed)
-    lines, by, points = [], [], []
+    lines = []
+    by = []
+    points = []
     for number in range(rows):
         name = name_of(number * 67 + 5000 * (number >= pause_after))
         for camera in cameras:
             small = random.integers(0, 256, (10, 20, 3), np.uint8)
-            (folder / "IMG" / f"{camera}_{name}").write_bytes(
-                encode_jpeg(small.repeat(16, 0).repeat(16, 1))
-            )
-        names = [f"/home/me/IMG/{camera}_{name}" if camera in cameras else "" for camera in CAMERAS]
-        lines.append(
-            ",".join([*names, STEERING[number % len(STEERING)], "0.3", "0", f"{9 + number}.000119"])
-            + "\n"
-        )
+            content = encode_jpeg(small.repeat(16, 0).repeat(16, 1))
+            (folder / "IMG" / f"{camera}_{name}").write_bytes(content)
+        cells = []
+        for camera in CAMERAS:
+            image = f"/home/me/IMG/{camera}_{name}"
+            cells.append(image if camera in cameras else "")
+        cells += [STEERING[number % len(STEERING)], "0.3", "0", f"{9 + number}.000119"]
+        lines.append(",".join(cells) + "\n")
         image = f"center_{name}"
-        by.append((BY_MODEL if number < 2 else DrivenRow(HUMAN, 1)).row(image))
-        points.append(
-            TracePoint(number * 0.07, "lake", 1.5 * number, -2.125, 0.0625 * number).row(image)
-        )
+        driver = BY_MODEL if number < 2 else DrivenRow(HUMAN, 1)
+        by.append(driver.row(image))
+        point = TracePoint(number * 0.07, "lake", 1.5 * number, -2.125, 0.0625 * number)
+        points.append(point.row(image))
     (folder / "driving_log.csv").write_text("".join(lines))
     for table, cells, wanted in ((DRIVERS, by, drivers), (TRACE, points, trace)):
         if wanted:

@@ -23,8 +23,9 @@ def color_of(index):
 
 
 def picture(index, size=SIZE):
-    """An RGB picture of one colour, uint8 (height, width, 3)."""
-    return np.full((size[1], size[0], 3), color_of(index), np.uint8)
+    """Return an RGB picture of one colour, uint8 (height, width, 3)."""
+    width, height = size
+    return np.full((height, width, 3), color_of(index), np.uint8)
 
 
 def imported(source, target, **settings):
@@ -36,36 +37,37 @@ def rows_of(folder):
 
 
 def color_shown(folder, index):
-    """The colour in the middle of a row's image."""
-    return decode_jpeg((folder / "IMG" / rows_of(folder)["center"][index]).read_bytes())[
-        80, 160
-    ].tolist()
+    """Return the colour in the middle of a row's image."""
+    image = folder / "IMG" / rows_of(folder)["center"][index]
+    return decode_jpeg(image.read_bytes())[80, 160].tolist()
 
 
 def write_image(path, index, size=SIZE):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(path.suffix, picture(index, size)[:, :, ::-1])[1].tobytes())
+    bgr = picture(index, size)[:, :, ::-1]
+    _, content = cv2.imencode(path.suffix, bgr)
+    path.write_bytes(content.tobytes())
 
 
 def make_frames(folder, names, table=None, name="labels.csv"):
     """Write images of these names, and a table of rows of cells, the header first."""
-    for index, each in enumerate(names):
-        write_image(folder / each, index)
+    for index, image in enumerate(names):
+        write_image(folder / image, index)
     if table is not None:
         (folder / name).write_text("".join(",".join(map(str, row)) + "\n" for row in table))
     return folder
 
 
 def make_car(folder, count=8):
-    """A folder like a challenge's: frames called by their nanoseconds, and the angle of the
-    steering wheel in rad.
+    """Write a folder like a challenge's.
+
+    Its frames are called by their nanoseconds; its table has the angle of the steering wheel in
+    rad.
     """
-    ids = [FIRST_NS + 50_000_000 * index for index in range(count)]
-    rows = [
-        ("frame_id", "steering_angle"),
-        *((each, 0.1 * (index - 3)) for index, each in enumerate(ids)),
-    ]
-    return make_frames(folder, [f"frames/{each}.jpg" for each in ids], rows)
+    times = [FIRST_NS + 50_000_000 * index for index in range(count)]
+    table = [("frame_id", "steering_angle")]
+    table += [(time, 0.1 * (index - 3)) for index, time in enumerate(times)]
+    return make_frames(folder, [f"frames/{time}.jpg" for time in times], table)
 
 
 def make_video(path, count=20, size=SIZE, rate=20, codec="libx264"):
@@ -74,65 +76,69 @@ def make_video(path, count=20, size=SIZE, rate=20, codec="libx264"):
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
         for index in range(count):
-            container.mux(
-                stream.encode(av.VideoFrame.from_ndarray(picture(index, size), format="rgb24"))
-            )
+            frame = av.VideoFrame.from_ndarray(picture(index, size), format="rgb24")
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
 
 
+def _at(index, values):
+    """Return the values of a record, of which some are functions of its index."""
+    return {key: value(index) if callable(value) else value for key, value in values.items()}
+
+
 def make_tub(folder, deleted=(), rows=4, pictures=None, **record):
-    """Write a tub as donkeycar does: its own inputs only, 160x120 pixels. record: values, or
-    functions of the index.
+    """Write a tub as donkeycar does, with its own inputs only.
+
+    pictures: function of the index; by default grey pictures of 160x120 pixels
+    record: further values, or functions of the index
     """
     (folder / "images").mkdir(parents=True)
-    values = {
-        "user/angle": lambda index: 0.1 * index,
-        "user/throttle": -0.5,
-        "user/mode": "user",
-    } | record
+    values = {"user/angle": lambda index: 0.1 * index, "user/throttle": -0.5, "user/mode": "user"}
+    values |= record
     lines = []
     for index in range(rows):
         name = f"{index}_cam_image_array_.jpg"
-        pixels = pictures(index) if pictures else np.full((120, 160, 3), 90, np.uint8)
+        pixels = np.full((120, 160, 3), 90, np.uint8)
+        if pictures:
+            pixels = pictures(index)
         cv2.imwrite(str(folder / "images" / name), pixels)
-        own = {
+        entry = {
             "_index": index,
             "_session_id": "26-01-01_0",
             "_timestamp_ms": 1_767_225_600_000 + 50 * index,
+            "cam/image_array": name,
         }
-        values_here = {
-            key: value(index) if callable(value) else value for key, value in values.items()
-        }
-        lines.append(json.dumps(own | {"cam/image_array": name} | values_here) + "\n")
+        lines.append(json.dumps(entry | _at(index, values)) + "\n")
     (folder / "catalog_0.catalog").write_text("".join(lines))
-    paths = {
+    catalogs = {
         "paths": ["catalog_0.catalog"],
         "current_index": rows,
         "max_len": 1000,
         "deleted_indexes": list(deleted),
     }
-    manifest = (["cam/image_array"], ["image_array"], {}, {"created_at": 1.0}, paths)
+    manifest = (["cam/image_array"], ["image_array"], {}, {"created_at": 1.0}, catalogs)
     (folder / "manifest.json").write_text("".join(json.dumps(line) + "\n" for line in manifest))
     return folder
 
 
 def make_tub_of_files(folder, numbers=(1, 2, 10), start=1_600_000_000.5, **record):
-    """Write a tub as donkeycar 2 and 3 do: a file for each record, 50 ms apart. record: as in
-    make_tub().
+    """Write a tub as donkeycar 2 and 3 do: a file for each record, 50 ms apart.
+
+    record: further values, or functions of the number; None leaves a value out
     """
     folder.mkdir()
     values = {"user/angle": lambda number: 0.01 * number, "user/throttle": 0.3, "user/mode": "user"}
     values |= {"milliseconds": lambda number: 50 * number} | record
     for number in numbers:
-        write_image(folder / f"{number}_cam-image_array_.jpg", number)
-        here = {key: value(number) if callable(value) else value for key, value in values.items()}
-        here = {"cam/image_array": f"{number}_cam-image_array_.jpg"} | here
-        (folder / f"record_{number}.json").write_text(
-            json.dumps({k: v for k, v in here.items() if v is not None})
-        )
+        image = f"{number}_cam-image_array_.jpg"
+        write_image(folder / image, number)
+        entry = {"cam/image_array": image} | _at(number, values)
+        written = {key: value for key, value in entry.items() if value is not None}
+        (folder / f"record_{number}.json").write_text(json.dumps(written))
     about = {
         "inputs": ["cam/image_array", "user/angle", "user/throttle", "user/mode"],
         "types": [],
@@ -152,38 +158,50 @@ def make_lerobot(
     info=None,
     **others,
 ):
-    """Write a data set of another program with an action, and perhaps other features' names.
+    """Write a data set of another program, with an action and perhaps other features.
 
-    camera: of the frames, content of a picture in each; None: the camera is a video, which this
-    does not write; info: further values of info.json.
+    camera: content of the picture in each frame; None: the camera is a video, which is not written
+    info: further values of info.json
+    others: name of a feature -> the names of its values
     """
     pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[lerobot]'")
     from pyarrow import parquet
 
-    key, frames = "observation.images.front", []
+    info = info or {}
+    key = "observation.images.front"
+    episodes_a_chunk = info.get("chunks_size", 1000)
     for episode, count in enumerate(episodes):
+        rows = []
         for frame in range(count):
-            values = {"action": [step * frame, 0.5], "frame_index": frame, "episode_index": episode}
-            values |= {"timestamp": frame / rate} | {
-                name: [0.1] * len(of) for name, of in others.items()
-            }
-            frames.append(values | ({key: {"bytes": camera, "path": None}} if camera else {}))
-    size = (info or {}).get("chunks_size", 1000)
-    for episode in range(len(episodes)):
-        path = folder / f"data/chunk-{episode // size:03d}/episode_{episode:06d}.parquet"
+            row = {"action": [step * frame, 0.5], "frame_index": frame, "episode_index": episode}
+            row["timestamp"] = frame / rate
+            for feature, names_of_values in others.items():
+                row[feature] = [0.1] * len(names_of_values)
+            if camera:
+                row[key] = {"bytes": camera, "path": None}
+            rows.append(row)
+        chunk = episode // episodes_a_chunk
+        path = folder / f"data/chunk-{chunk:03d}/episode_{episode:06d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        of_episode = [frame for frame in frames if frame["episode_index"] == episode]
         with path.open("wb") as file:  # pyarrow itself refuses a name that is not UTF-8
-            parquet.write_table(pyarrow.Table.from_pylist(of_episode), file)
+            parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+
+    camera_kind = "image" if camera else "video"
     features = {
-        key: {"dtype": "image" if camera else "video", "shape": [48, 96, 3], "names": None},
+        key: {"dtype": camera_kind, "shape": [48, 96, 3], "names": None},
         "action": {"dtype": "float32", "shape": [2], "names": {"motors": list(names)}},
-    } | {name: {"dtype": "float32", "shape": [len(of)], "names": of} for name, of in others.items()}
-    (folder / "meta").mkdir()
+    }
+    for feature, names_of_values in others.items():
+        shape = [len(names_of_values)]
+        features[feature] = {"dtype": "float32", "shape": shape, "names": names_of_values}
+    video = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
     about = {
-        "codebase_version": "v2.1", "fps": rate, "features": features,
+        "codebase_version": "v2.1",
+        "fps": rate,
+        "features": features,
         "data_path": "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
-        "video_path": "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
-    }  # fmt: skip
-    (folder / "meta" / "info.json").write_text(json.dumps(about | (info or {})))
+        "video_path": video,
+    }
+    (folder / "meta").mkdir()
+    (folder / "meta" / "info.json").write_text(json.dumps(about | info))
     return folder

@@ -92,12 +92,13 @@ def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path)
     (folder / "catalog_0.catalog").write_text("\n".join(map(json.dumps, records)))
     result = imported(folder, tmp_path / "out")
     rows = rows_of(tmp_path / "out")
+    # what the pilot steered in the last one is missing
     assert rows["steering"].tolist() == [
         0.0,
         0.1,
         -0.7,
         -0.7,
-    ]  # what the pilot steered in the last one is missing
+    ]
     assert rows["throttle"].tolist() == [-0.5, -0.5, -0.5, 0.2]
     drivers = read_drivers(tmp_path / "out")
     assert [drivers[name].driver for name in rows["center"]] == ["human"] * 2 + ["model"] * 2
@@ -298,7 +299,8 @@ def test_what_preprocess_refuses_is_imported_by_the_command_that_it_names(
             run_command(command, *line, folder, "-o", tmp_path / f"refused-{command}.h5")
         words = re.search(r"bcclone (import \S+ -o )recordings/NAME([^(;,]*)", str(refused.value))
         run_command(*shlex.split(f"{words[1]}{tmp_path / command}{words[2]}"))
-        imported_rows, factor = rows_of(tmp_path / command), full / max(full, 25)
+        imported_rows = rows_of(tmp_path / command)
+        factor = full / max(full, 25)
         scaled = [min(value * factor, 1) for value in steering] if full > 1 else steering
         assert imported_rows["steering"].tolist() == pytest.approx(scaled, rel=1e-12)
         assert imported_rows["speed_mph"].tolist() == pytest.approx(
@@ -422,7 +424,8 @@ def spoil(path, old, new):
 def test_a_source_without_a_file_that_describes_it_is_refused(
     tmp_path, make, file, old, new, words
 ):
-    path = make(tmp_path / "set", **({} if make is make_tub else {"camera": PICTURE})) / file
+    options = {} if make is make_tub else {"camera": PICTURE}
+    path = make(tmp_path / "set", **options) / file
     if path.is_dir():
         shutil.rmtree(path)
     elif old:
@@ -537,9 +540,12 @@ def _approaching(speed):
 def test_a_car_that_drives_forwards_with_a_negative_throttle_keeps_its_rows(
     speed, forwards, tmp_path
 ):
-    throttle = {
-        "user/throttle": lambda index: 0.3 if index % 50 == 0 else 0.0 if index % 10 == 0 else -0.4
-    }
+    def throttle_at(index):
+        if index % 50 == 0:
+            return 0.3
+        return 0.0 if index % 10 == 0 else -0.4
+
+    throttle = {"user/throttle": throttle_at}
     folder = make_tub(
         tmp_path / "tub", rows=100, pictures=_approaching(speed), **throttle, **{"user/angle": 0.1}
     )

@@ -39,9 +39,10 @@ def test_a_folder_named_by_nanoseconds_with_angles_of_the_wheel(tmp_path):
     rows = rows_of(result)
     expected = [-math.degrees(0.1 * (index - 3)) / 14.8 / 25 for index in range(8)]
     assert rows["steering"].tolist() == pytest.approx(expected)
+    # times are rounded
     assert rows["time_ms"].tolist() == [
         FIRST_NS // 1_000_000 + 50 * index + 1 for index in range(8)
-    ]  # rounded
+    ]
     assert [color_shown(result.output, index) for index in (0, 7)] == [
         pytest.approx(color_of(0), abs=6),
         pytest.approx(color_of(7), abs=6),
@@ -100,7 +101,10 @@ SULLY = [f"{n}.jpg {15 * n}.000000,2018-07-01 17:09:44:{60 * n}" for n in range(
 @pytest.mark.parametrize(
     ("lines", "settings"),
     [
-        ([line.partition(",")[0] for line in SULLY], {"steering_column": "2", "unit": "deg", "frame_rate": 1000 / 60}),
+        (
+            [line.partition(",")[0] for line in SULLY],
+            {"steering_column": "2", "unit": "deg", "frame_rate": 1000 / 60},
+        ),
         (SULLY, {"steering_column": "2", "unit": "deg"}),
         (["image angle,time", *SULLY], {"unit": "deg"}),
         (["name,date", *SULLY], {"steering_column": "name 2", "unit": "deg"}),
@@ -175,7 +179,8 @@ def test_one_cut_line_leaves_the_others_readable(tmp_path):
     ("column", "mph"),
     [
         ("speed (km/h)", 6.21), ("speedKmh", 6.21), ("Speed KPH", 6.21), ("velocity_m_s", 22.37),
-        ("vehicle_speed_mps", 22.37), ("drive.speed_mph", 10), ("speed [knots]", 11.51), ("speed_mph", 10),
+        ("vehicle_speed_mps", 22.37), ("drive.speed_mph", 10), ("speed [knots]", 11.51),
+        ("speed_mph", 10),
         ("speed_limit_kmh", 0),
     ],
 )  # fmt: skip
@@ -236,10 +241,8 @@ def test_a_speed_without_unit_and_a_throttle_in_percent_are_left_out_with_a_note
 def test_three_cameras_are_three_cameras_and_a_side_camera_may_be_missing(tmp_path):
     names = [f"{camera}/{n}.jpg" for n in range(3) for camera in ("center", "left", "right")]
     rows = [(f"center/{n}.jpg", f"left/{n}.jpg", f"right/{n}.jpg", 0.1) for n in range(3)]
-    rows[1], rows[2] = (
-        ("center/1.jpg", "", "right/1.jpg", 0.1),
-        ("", "left/2.jpg", "right/2.jpg", 0.1),
-    )
+    rows[1] = ("center/1.jpg", "", "right/1.jpg", 0.1)
+    rows[2] = ("", "left/2.jpg", "right/2.jpg", 0.1)
     result = imported(
         make_frames(tmp_path / "set", names, [("center", "left", "right", "steering"), *rows])
     )
@@ -261,7 +264,8 @@ def make_cameras(
     """Write the images of several cameras, 12 a camera, 70 ms apart, and a table with a row for
     each of them.
     """
-    images, lines = [], []
+    images = []
+    lines = []
     for number in range(12):
         for index, camera in enumerate(cameras):
             values = {
@@ -315,9 +319,11 @@ def make_cameras(
 )
 def test_rows_of_three_cameras_become_one_row_of_an_instant(tmp_path, cameras, form):
     result = imported(make_cameras(tmp_path / "set", cameras.split(), *form))
-    rows, count = rows_of(result), len(cameras.split())
+    rows = rows_of(result)
+    count = len(cameras.split())
     assert rows["steering"].tolist() == pytest.approx([0.01 * number for number in range(12)])
-    assert rows["time_ms"].diff().tolist()[1:] == [70 if "{time}" in form[0] else 50] * 11
+    step_ms = 70 if "{time}" in form[0] else 50
+    assert rows["time_ms"].diff().tolist()[1:] == [step_ms] * 11
     for camera, index in (("left", 0), ("center", 1), ("right", 2)):
         pixels = decode_jpeg((result.output / "IMG" / rows[camera][7]).read_bytes())[
             80, 160
@@ -374,17 +380,19 @@ def test_a_log_without_its_last_columns_is_read_as_far_as_they_fit(tmp_path, num
     names = [f"center_2019_01_01_10_00_00_{number:03}.jpg" for number in range(0, 900, 100)]
     folder = make_frames(tmp_path / "set", names, [(name, "", "", numbers) for name in names])
     rows = rows_of(imported(folder, steering_column="4", unit="ratio"))
-    assert (set(rows["steering"]), set(rows["throttle"])) == (
-        {0.1},
-        {0.2 if "0.2" in numbers else 0.0},
-    )
+    throttle = 0.2 if "0.2" in numbers else 0.0
+    assert set(rows["steering"]) == {0.1}
+    assert set(rows["throttle"]) == {throttle}
 
 
 @pytest.mark.parametrize("cameras", ["left right", "0 1 2", "front_wide front_far"])
 def test_of_cameras_without_a_centre_one_is_asked_for_and_can_be_chosen(tmp_path, cameras):
     first, second, *_ = cameras = cameras.split()
     folder = make_cameras(tmp_path / "set", cameras, "{camera}/{time}.jpg")
-    words = f"'frame_id', as those of several cameras: {', '.join(cameras)}; choose .*--image-column frame_id={first}"
+    words = (
+        f"'frame_id', as those of several cameras: {', '.join(cameras)}; "
+        f"choose .*--image-column frame_id={first}"
+    )
     with pytest.raises(UserError, match=words):
         imported(folder)
     result = imported(folder, image_column=f"frame_id={second}")
@@ -583,7 +591,8 @@ def test_of_several_tables_the_one_with_a_steering_is_read_and_a_table_may_lie_e
 def test_what_is_broken_missing_or_nobodys_is_counted(tmp_path):
     names = [*(f"{n}.jpg" for n in range(1, 9)), "other_77.jpg"]
     rows = [(name, 0.1) for name in names[:-1]]
-    rows[1], rows[2] = (names[1], "left"), ("077.jpg", 0.1)
+    rows[1] = (names[1], "left")
+    rows[2] = ("077.jpg", 0.1)
     folder = make_frames(tmp_path / "set", names, [("image", "steering"), *rows, ("8.jpg",)])
     (folder / names[4]).write_bytes(b"")
     write_image(folder / "deeper" / "90.jpg", 0)

@@ -1,6 +1,4 @@
-"""Videos become recordings: a plain one with a table, and the cameras of a LeRobot data set; each
-is decoded once.
-"""
+"""Videos become recordings: a plain one with a table, and the cameras of a LeRobot data set."""
 
 import cv2
 import numpy as np
@@ -23,9 +21,16 @@ pytest.importorskip("av", reason="pip install 'bcclone[video]'")
 
 
 def number_shown(result, index):
-    """The number of the video's frame that a row shows, by its colour."""
-    red = color_shown(result.output, index)[0]
-    return round((red - color_of(0)[0]) / (color_of(1)[0] - color_of(0)[0]))
+    """Return the number of the video's frame that a row shows, by its colour."""
+    red, _, _ = color_shown(result.output, index)
+    first_red, _, _ = color_of(0)
+    second_red, _, _ = color_of(1)
+    return round((red - first_red) / (second_red - first_red))
+
+
+def numbers_shown(result):
+    """Return the numbers of the video's frames that all rows show."""
+    return [number_shown(result, index) for index in range(result.rows)]
 
 
 def steering(index):
@@ -34,9 +39,8 @@ def steering(index):
 
 def write_table(folder, rows, header="steering,throttle"):
     folder.mkdir(exist_ok=True)
-    (folder / "drive.csv").write_text(
-        header + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
-    )
+    lines = [header, *(",".join(map(str, row)) for row in rows)]
+    (folder / "drive.csv").write_text("\n".join(lines) + "\n")
     return folder
 
 
@@ -44,17 +48,15 @@ def test_row_n_of_the_table_belongs_to_frame_n(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
     write_table(tmp_path / "set", [(steering(n), 0.3) for n in range(20)])
     result = imported(tmp_path / "set", tmp_path / "out")
+    assert result.format == "video"
+    assert result.rows == 20
+    assert result.seen.frame_rate == 20.0
+    assert result.seen.size == (96, 64)
     rows = rows_of(result.output)
-    assert (result.format, result.rows, result.seen.frame_rate, result.seen.size) == (
-        "video",
-        20,
-        20.0,
-        (96, 64),
-    )
     assert rows["steering"].tolist() == [steering(n) for n in range(20)]
     assert rows["throttle"].tolist() == [0.3] * 20
     assert rows["time_ms"].diff().tolist()[1:] == [50] * 19
-    assert [number_shown(result, n) for n in range(20)] == list(range(20))
+    assert numbers_shown(result) == list(range(20))
 
 
 @pytest.mark.parametrize(
@@ -68,116 +70,112 @@ def test_frames_without_row_and_rows_without_frame_are_counted(
     write_table(tmp_path / "set", [(steering(n), 0) for n in range(rows)])
     result = imported(tmp_path / "set" / named, tmp_path / "out")
     assert result.rows == min(rows, 20)
-    assert (result.seen.images_without_record, result.seen.records_without_image) == (
-        without_record,
-        without_image,
-    )
+    assert result.seen.images_without_record == without_record
+    assert result.seen.records_without_image == without_image
 
 
-@pytest.mark.parametrize("header", ["frame_index,steering", "steering"])
-def test_a_row_that_is_deleted_or_empty_does_not_shift_those_after_it(tmp_path, header):
+KEPT = [n for n in range(20) if n % 5 != 3]
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("frame_index,steering", [(n, steering(n)) for n in KEPT]),
+        ("steering", [(steering(n),) if n in KEPT else () for n in range(20)]),
+    ],
+    ids=["deleted", "empty"],
+)
+def test_a_row_that_is_deleted_or_empty_does_not_shift_those_after_it(tmp_path, header, rows):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
-    kept = [n for n in range(20) if n % 5 != 3]
-    rows = (
-        [(n, steering(n)) for n in kept]
-        if "," in header
-        else [(steering(n),) if n in kept else () for n in range(20)]
-    )
-    result = imported(write_table(tmp_path / "set", rows, header), tmp_path / "out")
-    assert rows_of(result.output)["steering"].tolist() == [steering(n) for n in kept]
-    assert [number_shown(result, row) for row in range(16)] == kept
+    write_table(tmp_path / "set", rows, header)
+    result = imported(tmp_path / "set", tmp_path / "out")
+    assert rows_of(result.output)["steering"].tolist() == [steering(n) for n in KEPT]
+    assert numbers_shown(result) == KEPT
 
 
 def test_a_blank_line_after_each_line_is_no_row(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
-    write_table(
-        tmp_path / "set", [each for n in range(20) for each in ((), (steering(n),))], "steering"
-    )
+    rows = []
+    for n in range(20):
+        rows += [(), (steering(n),)]
+    write_table(tmp_path / "set", rows, "steering")
     assert imported(tmp_path / "set", tmp_path / "out").rows == 20
 
 
 def test_frame_numbers_that_may_begin_after_the_first_frame_are_refused(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
     write_table(tmp_path / "set", [(n, steering(n)) for n in range(3, 20)], "frame,steering")
-    with pytest.raises(
-        UserError, match="column 'frame' numbers the frames from 3, expected .*rename it"
-    ):
+    message = "column 'frame' numbers the frames from 3, expected .*rename it"
+    with pytest.raises(UserError, match=message):
         imported(tmp_path / "set", tmp_path / "out")
 
 
 @pytest.mark.parametrize(("start", "factor"), [(0.0, 1), (1_700_000_000.0, 1000)])
 def test_a_table_of_times_gives_each_frame_the_values_at_its_time(tmp_path, start, factor):
     make_video(tmp_path / "set" / "drive.mp4", count=20)  # 0 to 0.95 s
-    rows = [
-        (round((start + 0.1 * n) * factor, 3), round(0.1 * n, 2), 0.5) for n in range(8)
-    ]  # 0 to 0.7 s
+    rows = []
+    for n in range(8):  # 0 to 0.7 s
+        time = round((start + 0.1 * n) * factor, 3)
+        rows.append((time, round(0.1 * n, 2), 0.5))
     write_table(tmp_path / "set", rows, "time,steering,throttle")
     result = imported(tmp_path / "set", tmp_path / "out")
-    table = rows_of(result.output)
     assert result.rows == 17  # up to 0.1 s after the last row
-    assert table["steering"].tolist() == pytest.approx(
-        [min(0.05 * n, 0.7) for n in range(17)], abs=1e-6
-    )
-    assert table["time_ms"][0] == round(start * 1000)
     assert result.seen.images_without_record == 3
     assert number_shown(result, 16) == 16
+    table = rows_of(result.output)
+    expected = [min(0.05 * n, 0.7) for n in range(17)]
+    assert table["steering"].tolist() == pytest.approx(expected, abs=1e-6)
+    assert table["time_ms"][0] == round(start * 1000)
 
 
 def test_a_column_of_times_that_cannot_be_read_is_asked_for_or_counted(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
-    write_table(
-        tmp_path / "set", [(f"tick {n}", steering(2 * n)) for n in range(10)], "time,steering"
-    )
-    with pytest.raises(
-        UserError, match="column 'time' holds no times that can be read, .* --frame-rate 20"
-    ):
+    rows = [(f"tick {n}", steering(2 * n)) for n in range(10)]
+    write_table(tmp_path / "set", rows, "time,steering")
+    message = "column 'time' holds no times that can be read, .* --frame-rate 20"
+    with pytest.raises(UserError, match=message):
         imported(tmp_path / "set", tmp_path / "out")
     result = imported(tmp_path / "set", tmp_path / "out", frame_rate=10)
-    assert rows_of(result.output)["steering"].tolist() == pytest.approx(
-        [steering(n) for n in range(19)] + [steering(18)]
-    )
+    expected = [steering(n) for n in range(19)] + [steering(18)]
+    assert rows_of(result.output)["steering"].tolist() == pytest.approx(expected)
 
 
 def test_times_with_another_start_than_the_video_are_refused_with_the_rate_that_fits(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
-    write_table(
-        tmp_path / "set",
-        [(round(37.2 + 0.05 * n, 2), steering(n)) for n in range(20)],
-        "t,steering",
-    )
-    with pytest.raises(
-        UserError, match=r"t, in s: they begin at 37.2 s and .*--frame-rate 20, about their rate"
-    ):
+    rows = [(round(37.2 + 0.05 * n, 2), steering(n)) for n in range(20)]
+    write_table(tmp_path / "set", rows, "t,steering")
+    message = "t, in s: they begin at 37.2 s and .*--frame-rate 20, about their rate"
+    with pytest.raises(UserError, match=message):
         imported(tmp_path / "set", tmp_path / "out")
     result = imported(tmp_path / "set", tmp_path / "out", frame_rate=20)
-    assert rows_of(result.output)["steering"].tolist() == pytest.approx(
-        [steering(n) for n in range(20)]
-    )
+    expected = [steering(n) for n in range(20)]
+    assert rows_of(result.output)["steering"].tolist() == pytest.approx(expected)
 
 
 def test_a_frame_between_rows_that_are_far_apart_gets_no_label(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=100)  # 5 s
-    write_table(
-        tmp_path / "set", [(t, 0.1) for t in (0.0, 0.5, 1.0, 4.0, 4.5, 4.95, 6.0)], "time,steering"
-    )
+    times = (0.0, 0.5, 1.0, 4.0, 4.5, 4.95, 6.0)
+    write_table(tmp_path / "set", [(time, 0.1) for time in times], "time,steering")
     result = imported(tmp_path / "set", tmp_path / "out")
-    assert (result.rows, result.seen.images_without_record) == (
-        45,
-        55,
-    )  # 1.15 to 3.85 s are without
+    # 1.15 to 3.85 s are without
+    assert result.rows == 45
+    assert result.seen.images_without_record == 55
     assert result.seen.records_without_image == 1
 
 
-@pytest.mark.parametrize("header", ["steering", "time,steering"])
-def test_a_video_of_which_nearly_all_is_without_label_is_refused(tmp_path, header):
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("steering", [(0.1,)] * 3),
+        ("time,steering", [(0.001 * n, 0.1) for n in range(3)]),
+    ],
+    ids=["steering", "time,steering"],
+)
+def test_a_video_of_which_nearly_all_is_without_label_is_refused(tmp_path, header, rows):
     make_video(tmp_path / "set" / "drive.mp4", count=60)
-    write_table(
-        tmp_path / "set", [(0.001 * n, 0.1)[-len(header.split(",")) :] for n in range(3)], header
-    )
-    with pytest.raises(
-        UserError,
-        match=r"3 of 60 rows can be used, expected a tenth or more .57 frames without a row",
-    ):
+    write_table(tmp_path / "set", rows, header)
+    message = "3 of 60 rows can be used, expected a tenth or more .57 frames without a row"
+    with pytest.raises(UserError, match=message):
         imported(tmp_path / "set", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -203,74 +201,101 @@ def test_what_is_no_video_is_refused(tmp_path, content):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("full_range", [False, True])
-def test_a_frame_is_fitted_in_its_planes_as_in_rgb(tmp_path, full_range):
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt"),
+    [
+        pytest.param("libx264", "yuv420p", id="limited range"),
+        pytest.param("mjpeg", "yuvj420p", id="full range"),
+    ],
+)
+def test_a_frame_is_fitted_in_its_planes_as_in_rgb(tmp_path, codec, pix_fmt):
     import av
 
     noise = cv2.resize(np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8), (640, 480))
     path = tmp_path / "drive.mkv"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mjpeg" if full_range else "libx264", rate=20)
-        stream.width, stream.height, stream.pix_fmt = (
-            640,
-            480,
-            "yuvj420p" if full_range else "yuv420p",
-        )
+        stream = container.add_stream(codec, rate=20)
+        stream.width = 640
+        stream.height = 480
+        stream.pix_fmt = pix_fmt
         container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
         container.mux(stream.encode())
     with open_video(path) as video:
         (frame,) = video.frames()
-        content, size = frame.stretched_jpeg(), frame.size
-        expected = decode_jpeg(encode_jpeg(Framing.of(frame.pixels()).apply(frame.pixels())))
-    difference = np.abs(decode_jpeg(content).astype(int) - expected)
-    assert size == (640, 480)
+        assert frame.size == (640, 480)
+        fitted = decode_jpeg(frame.stretched_jpeg())
+        pixels = frame.pixels()
+    expected = decode_jpeg(encode_jpeg(Framing.of(pixels).apply(pixels)))
+    difference = np.abs(fitted.astype(int) - expected)
     assert difference.mean() < 2
     assert np.percentile(difference, 99) < 8
 
 
-def make_set(folder, version=3, missing=0):
-    """Write a data set whose front camera is a video, as LeRobot does: one file for each episode,
-    or one for all.
+EPISODES = (12, 8)  # frames
+CAMERA = "observation.images.front"
+
+
+def make_set_with_a_video_for_each_episode(folder):
+    """Write a data set whose camera is a video, as version 2 of LeRobot does."""
+    gear = {"observation.gear": ["gear"]}
+    make_lerobot(folder, EPISODES, step=0.05, rate=20, info={"chunks_size": 1}, **gear)
+    for episode, count in enumerate(EPISODES):
+        chunk = folder / "videos" / f"chunk-{episode:03d}"
+        make_video(chunk / CAMERA / f"episode_{episode:06d}.mp4", count=count)
+    return folder
+
+
+def make_set_with_one_video(folder, missing=0):
+    """Write a data set whose camera is a video, as version 3 of LeRobot does.
+
+    missing: frames that the video lacks at its end
     """
-    episodes, key = (12, 8), "observation.images.front"
-    info = {"chunks_size": 1} if version == 2 else {
-        "video_path": "clips/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
-    }  # fmt: skip
-    make_lerobot(folder, episodes, step=0.05, rate=20, info=info, **{"observation.gear": ["gear"]})
-    if version == 2:
-        for number, count in enumerate(episodes):
-            make_video(
-                folder / "videos" / f"chunk-{number:03d}" / key / f"episode_{number:06d}.mp4",
-                count=count,
-            )
-        return folder
     import pyarrow
     from pyarrow import parquet
 
-    make_video(folder / "clips" / key / "chunk-000" / "file-000.mp4", count=sum(episodes) - missing)
-    places = {f"videos/{key}/chunk_index": 0, f"videos/{key}/file_index": 0}
-    rows = [
-        {"episode_index": n, f"videos/{key}/from_timestamp": start} | places
-        for n, start in enumerate((0.0, 0.6))
-    ]
+    video_path = "clips/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+    gear = {"observation.gear": ["gear"]}
+    make_lerobot(folder, EPISODES, step=0.05, rate=20, info={"video_path": video_path}, **gear)
+    count = sum(EPISODES) - missing
+    make_video(folder / "clips" / CAMERA / "chunk-000" / "file-000.mp4", count=count)
+    rows = []
+    for episode, begin_seconds in enumerate((0.0, 0.6)):
+        row = {"episode_index": episode, f"videos/{CAMERA}/from_timestamp": begin_seconds}
+        row |= {f"videos/{CAMERA}/chunk_index": 0, f"videos/{CAMERA}/file_index": 0}
+        rows.append(row)
     path = folder / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
     path.parent.mkdir(parents=True)
     parquet.write_table(pyarrow.Table.from_pylist(rows), path)
     return folder
 
 
-@pytest.mark.parametrize(("version", "missing"), [(2, 0), (3, 0), (3, 2)])
-def test_the_cameras_of_a_lerobot_set_may_be_videos_and_frames_that_one_lacks_are_counted(
-    tmp_path, version, missing
+def test_the_cameras_of_a_lerobot_set_may_be_a_video_for_each_episode(tmp_path):
+    folder = make_set_with_a_video_for_each_episode(tmp_path / "set")
+    result = imported(folder, tmp_path / "out")
+    check_set(result, count=20)
+    assert result.seen.records_without_image == 0
+    assert numbers_shown(result) == [*range(12), *range(8)]
+
+
+@pytest.mark.parametrize("missing", [0, 2])
+def test_the_cameras_of_a_lerobot_set_may_be_one_video_and_frames_it_lacks_are_counted(
+    tmp_path, missing
 ):
-    result = imported(make_set(tmp_path / "set", version, missing), tmp_path / "out")
-    rows, count = rows_of(result.output), 20 - missing
-    assert (result.format, result.rows, result.seen.size) == ("lerobot", count, (96, 64))
+    folder = make_set_with_one_video(tmp_path / "set", missing)
+    result = imported(folder, tmp_path / "out")
+    check_set(result, count=20 - missing)
     assert result.seen.records_without_image == missing
-    assert rows["steering"].tolist() == pytest.approx(
-        [0.05 * n for n in (*range(12), *range(8 - missing))]
-    )
-    assert set(rows["throttle"]) == {0.5}
-    shown = [number_shown(result, n) for n in range(count)]
-    assert shown == (list(range(count)) if version == 3 else [*range(12), *range(8)])
+    assert numbers_shown(result) == list(range(20 - missing))
+
+
+def check_set(result, count):
+    """Check what does not depend on the videos: `count` rows, the values of the first records."""
+    assert result.format == "lerobot"
+    assert result.rows == count
+    assert result.seen.size == (96, 64)
     assert result.seen.columns_left_out == ("observation.gear",)
+    rows = rows_of(result.output)
+    first, second = EPISODES
+    steering_of_records = [0.05 * n for n in (*range(first), *range(second))]
+    assert rows["steering"].tolist() == pytest.approx(steering_of_records[:count])
+    assert set(rows["throttle"]) == {0.5}

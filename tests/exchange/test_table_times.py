@@ -25,7 +25,8 @@ def counted(start, step, rows=20):
 def test_times_since_the_start_of_a_recording_are_no_dates(start, step, unit):
     times = times_of(counted(start, step))
     assert (times.unit, times.is_since_1970) == (unit, False)
-    assert times.milliseconds[1] - times.milliseconds[0] == (1000 if unit == "s" else 50)
+    step_ms = 1000 if unit == "s" else 50
+    assert times.milliseconds[1] - times.milliseconds[0] == step_ms
 
 
 @pytest.mark.parametrize(
@@ -56,10 +57,11 @@ def test_the_name_of_a_column_says_its_unit(unit, second, rate):
         (["20230101000000", "20230101000500"], [0, 300_000]),
         (["20230101_000000_050000", "20230101_000000_999600"], [50, 1000]),  # strftime %f
         (["2023-01-01_00-00-00-050000", "run 2023-01-01_00-00-00-100000.jpg"], [50, 100]),
+        # milliseconds without zeros
         (
             ["2023-01-01 00:00:00:50", "2023-01-01 00:00:00:100"],
             [50, 100],
-        ),  # milliseconds without zeros
+        ),
         (["2023-01-01 00:00:00,5", "2023/01/01 00:00:00.25"], [500, 250]),
         (["2023-01-01T00:00:00.050Z", "2023-01-01T00:00:00.100123456Z"], [50, 100]),
         (["2023-01-01T02:00:00.05+02:00", "2022-12-31T19:00:01-05:00"], [50, 1000]),

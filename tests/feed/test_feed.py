@@ -1,6 +1,7 @@
 """The contract of all feeds."""
 
-from contextlib import nullcontext, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -15,12 +16,13 @@ from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import describe_windows, select
+from bcclone.feed.source import SampleArrays
 from bcclone.system.errors import UserError
 
-BATCH, SEED, CHUNK = 64, 3, 100
-FORMS = {name: FeedSettings(name, chunk_size=CHUNK) for name in STRATEGIES} | {
-    "sequence, processes": FeedSettings("sequence", feed_workers=2, multiprocessing=True),
-}
+BATCH = 64  # samples
+SEED = 3
+FORMS = {name: FeedSettings(name, chunk_size=100) for name in STRATEGIES}
+FORMS["sequence, processes"] = FeedSettings("sequence", feed_workers=2, multiprocessing=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +46,14 @@ def form(request):
 @pytest.fixture(scope="module")
 def feed(form, store, files):
     settings = FORMS[form]
-    selection = select(files if settings.feed == "files" else store)
-    with open_feed(selection, settings, SamplingSettings(BATCH, SEED)) as feed:
+    data = files if settings.feed == "files" else store
+    with open_feed(select(data), settings, SamplingSettings(BATCH, SEED)) as feed:
         yield feed
 
 
 @pytest.fixture(scope="module")
 def expected(form, store):
-    """Return a function that computes the expected images and steering of an epoch in the simplest
-    way.
-    """
+    """Return a function that computes images and steering of an epoch in the simplest way."""
     samples = store.samples[~store.samples["validation"]]
     return lambda epoch: plain(store, samples[order_of(FORMS[form], len(samples), epoch)])
 
@@ -64,12 +64,13 @@ def order_of(settings, size, epoch):
 
 
 def plain(store, samples):
-    frames = [store.frames[sample["frame"]] for sample in samples]
-    mirrored = [
-        frame[:, ::-1] if flipped else frame
-        for frame, flipped in zip(frames, samples["flipped"], strict=True)
-    ]
-    return np.stack(mirrored), samples["steering"][:, np.newaxis]
+    images = []
+    for sample in samples:
+        frame = store.frames[sample["frame"]]
+        if sample["flipped"]:
+            frame = frame[:, ::-1]
+        images.append(frame)
+    return np.stack(images), samples["steering"][:, np.newaxis]
 
 
 def drain(feed, epoch, start=0):
@@ -78,12 +79,13 @@ def drain(feed, epoch, start=0):
 
 
 def assert_same(batches, expected):
+    expected_images, expected_steering = expected
     images = np.concatenate([np.asarray(batch.images) for batch in batches])
     steering = np.concatenate([np.asarray(batch.labels) for batch in batches])
     assert images.dtype == np.uint8
     assert steering.dtype == np.float32
-    assert (images == expected[0]).all()
-    assert (steering == expected[1]).all()
+    assert (images == expected_images).all()
+    assert (steering == expected_steering).all()
 
 
 def test_every_training_sample_comes_once_to_the_bit_and_the_last_batch_is_short(feed, expected):
@@ -118,34 +120,38 @@ def test_validation_samples_come_in_order_and_apart(store, files):
 
 def test_the_order_does_not_depend_on_how_samples_are_loaded():
     """A run may be resumed with another feed when the order stays."""
-    orderings = {STRATEGIES[settings.feed].order: set() for settings in FORMS.values()}
+    orderings_of_order = {}
     for settings in FORMS.values():
-        orderings[STRATEGIES[settings.feed].order].add(settings.ordering)
-    assert all(len(same) == 1 for same in orderings.values())
-    assert len(set.union(*orderings.values())) == len(orderings)
-    assert len({FeedSettings("hdf5-chunks", chunk_size=size).ordering for size in (1, 2)}) == 2
+        order = STRATEGIES[settings.feed].order
+        orderings_of_order.setdefault(order, set()).add(settings.ordering)
+    assert all(len(orderings) == 1 for orderings in orderings_of_order.values())
+    # another order has another ordering, and so has another size of its chunks
+    assert len(set.union(*orderings_of_order.values())) == len(orderings_of_order)
+    of_chunk_sizes = {FeedSettings("hdf5-chunks", chunk_size=size).ordering for size in (1, 2)}
+    assert len(of_chunk_sizes) == 2
 
 
 SEQ_LENGTH = 3
 
 
 def plain_windows(store, validation):
-    """Return images and steering of all windows of a side, computed in the simplest way from the
-    rows of the store.
-    """
-    images, steering = [], []
-    for sample in store.samples[
-        (store.samples["validation"] == validation) & (store.samples["frame_offset"] == 0)
-    ]:
+    """Return images and steering of all windows of a side, in the simplest way, from the rows."""
+    samples = store.samples
+    newest = samples["frame_offset"] == 0
+    images = []
+    steering = []
+    for sample in samples[newest & (samples["validation"] == validation)]:
         last = int(sample["row"])
         rows = store.rows[max(last - SEQ_LENGTH + 1, 0) : last + 1]
+        # all rows are of one episode
+        if len(rows) < SEQ_LENGTH or (rows["validation"] != validation).any():
+            continue
         camera = ("center", "left", "right")[sample["camera"]]
-        if (
-            len(rows) == SEQ_LENGTH and (rows["validation"] == validation).all()
-        ):  # it is all one episode
-            window = store.frames[rows[f"frame_{camera}"]]
-            images.append(window[:, :, ::-1] if sample["flipped"] else window)
-            steering.append([sample["steering"]])
+        window = store.frames[rows[f"frame_{camera}"]]
+        if sample["flipped"]:
+            window = window[:, :, ::-1]
+        images.append(window)
+        steering.append([sample["steering"]])
     return np.stack(images), np.array(steering, np.float32)
 
 
@@ -154,7 +160,8 @@ def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_th
     name, store, files
 ):
     images, steering = plain_windows(store, validation=False)
-    selection = select(files if name == "files" else store, seq_length=SEQ_LENGTH)
+    data = files if name == "files" else store
+    selection = select(data, seq_length=SEQ_LENGTH)
     with open_feed(selection, FORMS[name], SamplingSettings(BATCH, SEED)) as feed:
         assert len(feed) == len(images)
         for epoch, start in ((1, 0), (2, 100)):
@@ -171,44 +178,62 @@ def test_validation_windows_come_in_order(store, files):
 def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
     arrays = select(store, "training", SEQ_LENGTH).arrays
     some = np.arange(0, len(arrays.frame), 7)
-    given = (
-        tf.constant(np.asarray(store.frames)),
-        tf.constant(arrays.frame[some].astype("int64")),
-        arrays.flipped[some],
-    )
-    assert (flip_by_selection(*given).numpy() == flip_by_stitching(*given).numpy()).all()
+    frames = tf.constant(np.asarray(store.frames))
+    frame = tf.constant(arrays.frame[some].astype("int64"))
+    flipped = arrays.flipped[some]
+    selected = flip_by_selection(frames, frame, flipped)
+    stitched = flip_by_stitching(frames, frame, flipped)
+    assert (selected.numpy() == stitched.numpy()).all()
+
+
+class FramesOfTenGigabytes:
+    """Frames that TensorFlow cannot copy."""
+
+    nbytes = 10**10
+
+    def __init__(self, error):
+        self._error = error
+
+    def __array__(self, *_, **__):
+        raise self._error(None, None, "Dst tensor is not initialized.")
+
+
+@dataclass
+class SourceInMemory:
+    """A source whose frames are in memory already."""
+
+    frames: FramesOfTenGigabytes
+    arrays: SampleArrays
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
 
 
 @pytest.mark.parametrize("error", [tf.errors.ResourceExhaustedError, tf.errors.InternalError])
 def test_frames_that_do_not_fit_on_the_device_are_refused_with_a_remedy(error, store):
     """TensorFlow raises the first on a CPU, and the second when it copies to a GPU."""
-
-    class TooLarge:
-        nbytes = 10**10
-
-        def __array__(self, *_, **__):
-            raise error(None, None, "Dst tensor is not initialized.")
-
     feed = open_feed(select(store), FORMS["device"], SamplingSettings(BATCH))
-    feed.source = nullcontext()
-    feed.source.frames, feed.source.arrays = TooLarge(), select(store).arrays
-    with (
-        pytest.raises(
-            UserError, match="10.0 GB of frames do not fit on CPU:0; use --feed hdf5-shuffle"
-        ),
-        feed,
-    ):
+    feed.source = SourceInMemory(FramesOfTenGigabytes(error), select(store).arrays)
+    message = "10.0 GB of frames do not fit on CPU:0; use --feed hdf5-shuffle"
+    with pytest.raises(UserError, match=message), feed:
         pass
 
 
 def test_the_samples_that_windows_leave_out_are_counted(store):
-    summary = describe_windows(
-        select(store, "training", SEQ_LENGTH), select(store, "validation", SEQ_LENGTH)
-    )
-    counts = [len(plain_windows(store, validation)[1]) for validation in (False, True)]
+    training = select(store, "training", SEQ_LENGTH)
+    validation = select(store, "validation", SEQ_LENGTH)
+    summary = describe_windows(training, validation)
+
+    _, training_steering = plain_windows(store, validation=False)
+    _, validation_steering = plain_windows(store, validation=True)
+    windows = len(training_steering) + len(validation_steering)
     newest = (store.samples["frame_offset"] == 0).sum()
     assert (
-        f"{counts[0]} for training, {counts[1]} for validation; {newest - sum(counts)} samples are "
-        "left out" in summary
-    )
-    assert f"{(store.samples['frame_offset'] > 0).sum()} are left out because they pair" in summary
+        f"{len(training_steering)} for training, {len(validation_steering)} for validation; "
+        f"{newest - windows} samples are left out"
+    ) in summary
+    earlier = (store.samples["frame_offset"] > 0).sum()
+    assert f"{earlier} are left out because they pair" in summary

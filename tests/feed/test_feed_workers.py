@@ -80,11 +80,13 @@ def count_epoch(feed, seconds=SECONDS_TO_END):
     """Read an epoch to its end; return the number of samples, and the error that ended it within
     the seconds.
     """
-    count, begun = 0, time.monotonic()
+    count = 0
+    begun = time.monotonic()
     try:
         with feed.epoch(1) as batches:
             for batch in batches:
-                count, begun = count + len(batch), time.monotonic()
+                count = count + len(batch)
+                begun = time.monotonic()
     except Exception as error:
         assert time.monotonic() - begun < seconds
         return count, error

@@ -3,8 +3,7 @@ error either.
 """
 
 import shutil
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -52,15 +51,18 @@ def folder(form, simulated_recording, simulated_store, tmp_path):
 @contextmanager
 def built(form, folder):
     """Give a feed of the form, built while its data are away: it cannot have read them."""
-    of_files = partial(open_in_place, (str(folder),), Preprocessing(), SampleSettings())
-    with nullcontext(of_files()) if form == "files" else Store(folder / "data.h5") as data:
-        selection = select(data, "validation" if form == "validation" else "training")
+    with ExitStack() as stack:
+        if form == "files":
+            data = open_in_place((str(folder),), Preprocessing(), SampleSettings())
+        else:
+            data = stack.enter_context(Store(folder / "data.h5"))
+        part = "validation" if form == "validation" else "training"
+        selection = select(data, part)
         away = folder.rename(folder.with_name("away"))
-        feed = (
-            open_validation_feed(selection, 64)
-            if form == "validation"
-            else open_feed(selection, *FORMS[form])
-        )
+        if form == "validation":
+            feed = open_validation_feed(selection, 64)
+        else:
+            feed = open_feed(selection, *FORMS[form])
         away.rename(folder)
         yield feed
 

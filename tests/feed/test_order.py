@@ -207,7 +207,8 @@ def test_the_spans_of_all_workers_make_up_a_batch(size, count):
 
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 6), st.integers(0, 5))
 def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, count, skipped):
-    count, start = min(count, batch_size), min(skipped, size // batch_size) * batch_size
+    count = min(count, batch_size)
+    start = min(skipped, size // batch_size) * batch_size
     parts = [
         EpochOrder(
             size, Ordering("shuffled"), 4, batch_size=batch_size, part=BatchPart(index, count)
@@ -232,7 +233,8 @@ def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning_and_reads_
 
 
 def test_a_worker_reads_only_the_shards_of_its_stream():
-    shard, zeros = np.arange(9000, dtype=np.uint32) // 100, np.arange(9000) % 3 == 0
+    shard = np.arange(9000, dtype=np.uint32) // 100
+    zeros = np.arange(9000) % 3 == 0
     ordering = Ordering("windows", 4, streams=3)
     whole = EpochOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, shard_of_sample=shard)
     read = [
@@ -251,7 +253,8 @@ def test_a_worker_reads_only_the_shards_of_its_stream():
 def test_zero_steering_is_that_of_the_recorded_row_and_not_of_the_sample():
     rows = np.array([(0.0,), (0.1,), (-0.0,)], [("steering", float)])
     samples = np.zeros(5, SAMPLE)
-    samples["row"], samples["steering"] = [0, 0, 1, 1, 2], [0.0, 0.25, 0.1, 0.0, -0.25]
+    samples["row"] = [0, 0, 1, 1, 2]
+    samples["steering"] = [0.0, 0.25, 0.1, 0.0, -0.25]
     assert has_zero_steering(samples["row"], rows).tolist() == [True, True, False, False, True]
 
 
@@ -291,9 +294,8 @@ def test_the_allowed_number_of_samples_of_zero_steering(others, zeros, fraction,
     assert allowed_zeros(others, zeros, fraction) == expected
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in ORDERS if kind != WINDOWS]
-)  # which leaves samples out before it orders them
+# windows leave samples out before they order them
+@pytest.mark.parametrize("kind", [kind for kind in ORDERS if kind != WINDOWS])
 def test_every_epoch_has_the_declared_length_and_depends_on_the_settings_alone(kind):
     zeros = np.arange(1000) % 3 == 0
     complete = EpochOrder(1000, Ordering(kind, 64), 7)

@@ -58,7 +58,8 @@ def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store
 
 def test_validation_samples_are_divided_too(simulated_store):
     with Store(simulated_store) as store:
-        selection, steering = select(store, "validation"), []
+        selection = select(store, "validation")
+        steering = []
         for index in range(3):
             with (
                 open_validation_feed(selection, 256, BatchPart(index, 3)) as feed,

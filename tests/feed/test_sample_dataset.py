@@ -19,7 +19,8 @@ from tests.conftest import ROOT
 from tests.feed.test_feed import plain
 from tests.processes import said
 
-BATCH, SEED = 50, 3
+BATCH = 50
+SEED = 3
 
 # Trains with each of the given options; prints what model.fit hands to a training step, epoch by
 # epoch.
@@ -54,7 +55,9 @@ if __name__ == "__main__":
     multiprocessing.set_start_method("spawn")
     main(sys.argv[1], json.loads(sys.argv[2]))
 """
-THREADS, NONE, PROCESSES = {"workers": 4}, {}, {"workers": 2, "use_multiprocessing": True}
+THREADS = {"workers": 4}
+NONE = {}
+PROCESSES = {"workers": 2, "use_multiprocessing": True}
 
 
 @pytest.mark.slow
@@ -115,7 +118,8 @@ def test_the_next_frame_is_the_target_of_the_images_before_it(simulated_store, s
         ) as samples,
     ):
         assert len(samples) == len(windows)
-        whole, (before, after) = windows[0][0], samples[0]
+        whole = windows[0][0]
+        before, after = samples[0]
     expected = whole[:, :-1] if seq_length > 1 else whole[:, 0]
     np.testing.assert_array_equal(before, expected)
     np.testing.assert_array_equal(after, whole[:, -1])
@@ -129,7 +133,8 @@ def test_targets_are_a_function_of_the_samples_and_their_rows(simulated_store):
         SampleDataset.from_store(simulated_store, 7, seed=3) as steering,
         SampleDataset.from_store(simulated_store, 7, seed=3, targets=speed_and_side) as samples,
     ):
-        (images, speeds), (same, labels) = samples[0], steering[0]
+        images, speeds = samples[0]
+        same, labels = steering[0]
         with pytest.raises(ValueError, match="expected a row for each"):
             SampleDataset.from_store(simulated_store, targets=lambda samples, rows: [1.0])
     np.testing.assert_array_equal(images, same)

@@ -29,7 +29,8 @@ def stores(simulated_store, sharded_store):
     ],
 )
 def test_the_batches_are_those_of_one_file(stores, name):
-    settings, sampling = FeedSettings(feed=name, chunk_size=100), SamplingSettings(16, seed=3)
+    settings = FeedSettings(feed=name, chunk_size=100)
+    sampling = SamplingSettings(16, seed=3)
     one, shards = (open_feed(select(store, seq_length=3), settings, sampling) for store in stores)
     count = 0
     with one, shards, one.epoch(2, 16) as expected, shards.epoch(2, 16) as found:

@@ -11,7 +11,8 @@ from bcclone.feed.order import windowed
 from bcclone.feed.selection import select
 from tests.feed.test_feed import drain
 
-BATCH, SEED = 50, 3
+BATCH = 50
+SEED = 3
 
 
 @pytest.fixture(scope="module")

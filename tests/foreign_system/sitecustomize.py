@@ -84,13 +84,11 @@ _FOREIGN = {
     "signal": _Foreign(signal, _OF_SIGNAL),
     "sys": _Foreign(sys, platform="win32"),
 }
-_import, _open, _rename, _replace, _mkdir = (
-    builtins.__import__,
-    io.open,
-    os.rename,
-    os.replace,
-    os.mkdir,
-)
+_import = builtins.__import__
+_open = io.open
+_rename = os.rename
+_replace = os.replace
+_mkdir = os.mkdir
 
 
 def _import_as_on_windows(name, globals=None, locals=None, fromlist=(), level=0):

@@ -85,7 +85,8 @@ def test_the_four_commands_and_a_resumed_training_run(simulated_recording, tmp_p
         [simulated_recording], tmp_path, options, ("--epochs", 1), frames=120
     )
     assert (trained["epochs"], report.steers, clip["frames"]) == (1, 119, 120)
-    store, model = tmp_path / "data.h5", tmp_path / "model.h5"
+    store = tmp_path / "data.h5"
+    model = tmp_path / "model.h5"
     line = (
         "model.py",
         store,
@@ -99,9 +100,8 @@ def test_the_four_commands_and_a_resumed_training_run(simulated_recording, tmp_p
         "--json",
     )
     assert json.loads(run_process(*line).stdout)["epochs"] == 2
-    assert (
-        b"\r" not in (tmp_path / "run1" / "driving_log.csv").read_bytes()
-    )  # the same bytes on every system
+    # the same bytes on every system
+    assert b"\r" not in (tmp_path / "run1" / "driving_log.csv").read_bytes()
     run_process("preprocess.py", simulated_recording, "-o", store, *options, "--force")
     run_process(
         "preprocess.py", simulated_recording, "-o", tmp_path / "shards", *options, "--shard-mb", 4
@@ -113,7 +113,8 @@ def test_the_tools_around_them_run(simulated_recording, untrained_model, tmp_pat
     def run(*line, code=0):
         run_process(*line, code=code, encoding="cp1252")
 
-    lap, drive = tmp_path / "tour ü", tmp_path / "drive"
+    lap = tmp_path / "tour ü"
+    drive = tmp_path / "drive"
     run("simulate", "record", lap, "--laps", 0.05)
     assert read_log(lap / "driving_log.csv").bad_rows == ()
     run("evaluate", untrained_model, "--laps", 0.01, "--run", tmp_path / "run1", "--output", drive)

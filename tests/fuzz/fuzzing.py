@@ -63,14 +63,14 @@ def fuzz(reader: Reader, seed: int, seconds: float = 1e9, most: int = 10**9) -> 
             )
         until = time.monotonic() + seconds
         while time.monotonic() < until and count.tries < most:
-            first, last = count.tries, min(count.tries + _TRIES_PER_PROCESS, most)
+            first = count.tries
+            last = min(count.tries + _TRIES_PER_PROCESS, most)
             lines = _in_a_process(
                 lambda report, a=first, b=last: _try_all(reader, valid, seed, a, b, until, report)
             )
             if len(lines) < last - first and time.monotonic() < until and lines[-1:] != ["end"]:
-                lines.append(
-                    f"crash-or-hang try {first + len(lines)}"
-                )  # the process ended within this try
+                # the process ended within this try
+                lines.append(f"crash-or-hang try {first + len(lines)}")
             for kind, _, detail in (line.partition(" ") for line in lines if line != "end"):
                 count.tries += 1
                 count.read += kind == "read"
@@ -140,7 +140,8 @@ def _try_all(reader, valid, seed, first, last, until, report):
 
 def _try(reader, valid, path, draw):
     """Change a file, read all, and put the file back; return the outcome."""
-    content, out = path.read_bytes(), valid.with_name("out")
+    content = path.read_bytes()
+    out = valid.with_name("out")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     path.write_bytes(mutate(content, path.name, draw))

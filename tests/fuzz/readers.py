@@ -21,7 +21,8 @@ from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from tests.exchange.foreign_sources import make_lerobot
 
-_ROWS, _MORE_ROWS = 12, 100
+_ROWS = 12
+_MORE_ROWS = 100
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,8 @@ def page(browser, server):
 def test_held_keys_give_a_recording_that_says_who_drove(page, folder):
     page.press("m", "r")
     page.hold("w")
-    page.until(
-        "state.recording.recorded > 3"
-    )  # nothing is recorded just after the car was put back
+    # nothing is recorded just after the car was put back
+    page.until("state.recording.recorded > 3")
     for key in "adad":
         page.hold(key)
         page.until("Math.abs(state.steering_sent) > .2")

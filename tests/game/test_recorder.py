@@ -59,9 +59,8 @@ def test_a_recording_has_three_images_a_row_and_who_drove(world, renderer, tmp_p
         DrivenRow(HUMAN, 1)
     ] * 3
     assert trace.keys() == drivers.keys()
-    now = datetime.datetime.now() - datetime.datetime(
-        1970, 1, 1
-    )  # by the clock of this machine, as the simulator
+    # by the clock of this machine, as the simulator names its images
+    now = datetime.datetime.now() - datetime.datetime(1970, 1, 1)
     assert rows.time_ms.iloc[-1] == pytest.approx(now.total_seconds() * 1000, abs=60_000)
 
 

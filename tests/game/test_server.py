@@ -71,9 +71,8 @@ def test_a_recording_of_a_play_can_be_preprocessed(tmp_path):
     assert server.result.folders == (tmp_path / "run",)
     assert server.result.rows == len(rows) >= 20
     seconds = np.ptp(rows.time_ms) / 1000
-    assert (
-        1000 * seconds / (len(rows) - 1) > 55
-    )  # 15 a second, fewer while other programs use all cores
+    # 15 a second, fewer while other programs use all cores
+    assert 1000 * seconds / (len(rows) - 1) > 55
     convert(PreprocessSettings((str(tmp_path / "run"),), tmp_path / "data.h5"))
     assert (tmp_path / "data.h5").stat().st_size > 0
 
@@ -110,9 +109,8 @@ def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_pa
 
 
 def test_a_full_disk_ends_the_recording_the_drive_goes_on_and_a_kill_leaves_whole_rows(tmp_path):
-    folder = (
-        tmp_path / ("long" * 50) / "run"
-    )  # which is in each row, so that the log is soon too large
+    # a long name is in each row, so that the log is soon too large
+    folder = tmp_path / ("long" * 50) / "run"
     line = ("--no-browser", "-o", folder)
     with serving(*line, script="play", full_at=24_000) as server, FakePage(server.port) as page:
         page.send(set={"recording": True})

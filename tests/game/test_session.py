@@ -84,9 +84,8 @@ def test_a_model_drives_until_a_person_steers(renderer):
     assert (state.driver, state.take_over) == (HUMAN, 1)
     assert until(lambda state: state.steering_sent == 0.1).driver == MODEL
     until(lambda state: state.speed_mph > 3)
-    state = until(
-        lambda state: state.speed_mph == 0, HandInput(throttle_key=-1)
-    )  # braking takes nothing over
+    # braking takes nothing over
+    state = until(lambda state: state.speed_mph == 0, HandInput(throttle_key=-1))
     assert (state.driver, state.take_over) == (MODEL, None)
 
 

@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import tempfile
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import pytest
 
@@ -15,67 +15,75 @@ from bcclone.commands.parser import make_parser
 from bcclone.system.errors import UserError
 
 
-def refusal(
-    provoke: Callable[..., Any],
-    *words: str,
-    by: tuple[type[BaseException], ...] = (UserError, SystemExit),
-    code: int = 1,
-) -> Any:
-    """Return the test parameter for a mistake.
+@dataclass(frozen=True)
+class Mistake:
+    """A user's mistake, and how it is refused."""
 
-    provoke: makes the mistake in an empty current folder; its parameters are names of fixtures. It
-    raises the error, or returns the text that another process printed. words: what the user needs
-    from the message: the file, the row, what was expected, the option that helps; words that a
-    rewritten sentence would keep. by: the classes of error that may refuse it, SystemExit being
-    argparse's; none where provoke returns the text. code: the exit code.
+    # makes the mistake in an empty current folder: raises the error, or returns the text that
+    # another process printed; its parameters are names of fixtures
+    provoke: Callable
+    # what the user needs from the message: the file, the row, what was expected, the option that
+    # helps; words that a rewritten sentence would keep
+    words: tuple[str, ...]
+    # errors of which one is raised; none where `provoke` returns the text
+    errors: tuple[type[BaseException], ...]
+    code: int  # the exit code
+
+
+def refusal(provoke, *words, by=(UserError, SystemExit), code=1):
+    """Return the test parameter for a mistake; see Mistake.
+
+    by: the errors; SystemExit is argparse's
     """
-    return pytest.param(provoke, words, by, code, id=" ".join(words)[:70])
+    return pytest.param(Mistake(provoke, words, by, code), id=" ".join(words)[:70])
 
 
-def checked(refusals: list[Any]) -> Callable[..., None]:
-    """Return the test that each of these mistakes is refused with what the user needs."""
+def assert_refused(mistake, fixture):
+    """Make a mistake; fail unless it is refused with what the user needs.
 
-    @pytest.mark.parametrize(("provoke", "words", "by", "code"), refusals)
-    def test(
-        provoke: Any, words: Any, by: Any, code: int, request: Any, tmp_path: Any, monkeypatch: Any
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        fixtures = [request.getfixturevalue(name) for name in inspect.signature(provoke).parameters]
-        error, text = _outcome(provoke, fixtures)
-        assert isinstance(error, by or type(None)), f"{error!r} was raised, expected one of {by}"
-        if isinstance(error, UserError | SystemExit):
-            assert (error.exit_code if isinstance(error, UserError) else error.code) == code, text
-        assert [one for one in words if one not in text] == [], text
-        for internal in ("Traceback", "[Errno", "Error(", "<class", "<function", " object at 0x"):
-            assert internal not in text
+    fixture: returns the value of the fixture of a name
+    """
+    names = inspect.signature(mistake.provoke).parameters
+    error, text = _outcome(mistake.provoke, [fixture(name) for name in names])
 
-    return test
+    if mistake.errors:
+        assert isinstance(error, mistake.errors), f"{error!r} was raised"
+    else:
+        assert error is None, f"{error!r} was raised, expected a text"
+    if isinstance(error, UserError):
+        assert error.exit_code == mistake.code, text
+    if isinstance(error, SystemExit):
+        assert error.code == mistake.code, text
+
+    missing = [words for words in mistake.words if words not in text]
+    assert missing == [], text
+    for internal in ("Traceback", "[Errno", "Error(", "<class", "<function", " object at 0x"):
+        assert internal not in text
 
 
-def run_command(name: str, *line: object) -> int:
-    """Run a command as bcclone.cli does, but let its UserError out; fail on an error that cli.run()
-    calls a fault.
+def run_command(name, *line):
+    """Run a command as bcclone.cli does, but let its UserError out.
+
+    Fail on an error that cli.run() calls a fault.
     """
     command = load_command(name)
     parser = make_parser(command, f"bcclone {name}")
     try:
-        code = perform(command, Given(parser, [str(word) for word in line]))
+        return perform(command, Given(parser, [str(word) for word in line]))
     except UserError:
         raise
     except Exception as error:
         raise AssertionError("cli.run() would report an internal error") from error
-    return code
 
 
-def _outcome(provoke: Callable[..., Any], fixtures: list[Any]) -> tuple[BaseException | None, str]:
-    """Return the error, if one was raised, and the text that the user reads."""
-    with tempfile.TemporaryFile(
-        "w+"
-    ) as stderr:  # a real file, because child processes may inherit it
+def _outcome(provoke, arguments):
+    """Return the error, None if none was raised, and the text that the user reads."""
+    # the standard error is a real file, because child processes may inherit it
+    with tempfile.TemporaryFile("w+") as stderr:
         try:
             with contextlib.redirect_stderr(stderr):
-                text = provoke(*fixtures)
-        except SystemExit as end:  # argparse printed the message
+                text = provoke(*arguments)
+        except SystemExit as end:  # argparse has printed the message
             stderr.seek(0)
             return end, stderr.read()
         except AssertionError:

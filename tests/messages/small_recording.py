@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pandas  # noqa: F401, ICN001 imported before a block without privileges: Python may lie in a folder of root's
+
+# imported before a block without privileges, because Python may lie in a folder of root's
+import pandas  # noqa: F401, ICN001
 
 from bcclone.camera.images import encode_jpeg
 from tests.pictures.video_runs import name_of
@@ -20,17 +22,19 @@ def make_recording(folder, rows=3, image=IMAGE, driven=DRIVEN, step_ms=100):
     folder.mkdir(parents=True, exist_ok=True)
     names = [name_of(number * step_ms) for number in range(rows)]
     (folder / "driving_log.csv").write_text("".join(f"{name},,,{driven}\n" for name in names))
-    for name in names if image is not None else ():
-        (folder / name).write_bytes(image)
+    if image is not None:
+        for name in names:
+            (folder / name).write_bytes(image)
     return folder
 
 
 @contextlib.contextmanager
 def without_privileges():
     """Run a block as an unprivileged user where this is root, who may read and write everything."""
-    was = os.geteuid()
-    os.seteuid(was or 65534)
+    nobody = 65534
+    user = os.geteuid()
+    os.seteuid(user or nobody)
     try:
         yield
     finally:
-        os.seteuid(was)
+        os.seteuid(user)

@@ -1,11 +1,11 @@
-"""commands: options that do not go together, what is refused before anything is done, and the
-demo's folder.
-"""
+"""commands: options that do not go together, inputs that are none, and the demo's folder."""
 
 from pathlib import Path
 
+import pytest
+
 from bcclone.system.output import locked
-from tests.messages.refusals import checked, refusal, run_command
+from tests.messages.refusals import refusal, run_command
 
 
 def demo_whose_first_step_fails():
@@ -91,4 +91,6 @@ REFUSALS = [
 ]
 
 
-test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)
+@pytest.mark.parametrize("mistake", REFUSALS)
+def test_an_impossible_command_is_refused_with_what_would_be_possible(mistake, check_refusal):
+    check_refusal(mistake)

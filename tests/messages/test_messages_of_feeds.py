@@ -1,8 +1,9 @@
-"""feed: samples that a strategy cannot read, and what fetches and dies of it."""
+"""feed: stores whose samples a feed cannot give."""
 
 from pathlib import Path
 
 import h5py
+import pytest
 
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import check_feed, open_feed
@@ -10,7 +11,7 @@ from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.feed.selection import describe_windows, select
 from tests.dataset.test_store import some_frames, write_store
-from tests.messages.refusals import checked, refusal, run_command
+from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
 
 PLACE = Path("data.h5")
@@ -42,19 +43,21 @@ def all_for_training():
     return SampleDataset.from_store(PLACE, part="validation")
 
 
+def without_any_steering():
+    settings = SamplingSettings(1, zero_fraction=0.1)
+    return open_feed(select(store("0,0.3,0,12")), FeedSettings(), settings)
+
+
+def shorter_than_a_window():
+    selection = select(store(), seq_length=20)
+    return describe_windows(selection, selection)
+
+
 REFUSALS = [
     refusal(larger_than_memory, "data.h5", "3840.0 GB", "--feed hdf5-chunks"),
+    refusal(without_any_steering, "data.h5", "steering", "0", "--zero-fraction"),
     refusal(
-        lambda: open_feed(
-            select(store("0,0.3,0,12")), FeedSettings(), SamplingSettings(1, zero_fraction=0.1)
-        ),
-        "data.h5",
-        "steering",
-        "0",
-        "--zero-fraction",
-    ),
-    refusal(
-        lambda: describe_windows(*2 * (select(store(), seq_length=20),)),
+        shorter_than_a_window,
         "data.h5",
         "20 consecutive rows",
         "--seq-length",
@@ -69,4 +72,8 @@ REFUSALS = [
 ]
 
 
-test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)
+@pytest.mark.parametrize("mistake", REFUSALS)
+def test_a_store_that_a_feed_cannot_read_is_refused_with_the_option_that_helps(
+    mistake, check_refusal
+):
+    check_refusal(mistake)

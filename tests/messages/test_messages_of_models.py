@@ -1,18 +1,17 @@
-"""model_file, network, saliency, and what looks at frames: which files are no model that can be
-used.
-"""
+"""model_file, network, saliency, images: files and networks that cannot be used."""
 
 from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
 from bcclone.camera.images import BadImage, decode_jpeg, encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.model_file import load_model, model_content
 from bcclone.model.network import build_network
 from bcclone.model.saliency import Saliency
-from tests.messages.refusals import checked, refusal
+from tests.messages.refusals import refusal
 from tests.model.foreign import old_models
 
 NAMED = "nvidia-66x200-yuv"
@@ -34,8 +33,8 @@ def of_other_images():
 
 def branched():
     given = keras.Input((160, 320, 3))
-    one, other = (keras.layers.Conv2D(2, 3)(given) for _ in range(2))
-    network = keras.Model(given, keras.layers.Add()([one, other]))
+    branches = [keras.layers.Conv2D(2, 3)(given) for _ in range(2)]
+    network = keras.Model(given, keras.layers.Add()(branches))
     return Saliency(network, Preprocessing(width=320, height=160))
 
 
@@ -72,4 +71,6 @@ REFUSALS = [
 ]
 
 
-test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)
+@pytest.mark.parametrize("mistake", REFUSALS)
+def test_a_file_that_is_no_usable_model_is_refused_with_what_would_be_one(mistake, check_refusal):
+    check_refusal(mistake)

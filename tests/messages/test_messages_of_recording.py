@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from bcclone.recording.files import default_inputs, find_log
 from bcclone.recording.log import read_log
 from bcclone.recording.row import RowError, time_of
 from bcclone.recording.run_tables import read_answers
-from tests.messages.refusals import checked, refusal
+from tests.messages.refusals import refusal
 
 ROW = "center_2019_03_07_20_01_33_184.jpg,left.jpg,right.jpg,0,1,0,30\n"
 SPEED_FIRST = "center,left,right,steering,speed,throttle,brake"
@@ -107,4 +109,6 @@ REFUSALS = [
 ]
 
 
-test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)
+@pytest.mark.parametrize("mistake", REFUSALS)
+def test_a_wrong_log_is_refused_with_line_expectation_and_remedy(mistake, check_refusal):
+    check_refusal(mistake)

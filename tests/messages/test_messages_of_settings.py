@@ -1,12 +1,13 @@
-"""Wrong settings are refused by the command that has an option for them, else by the settings
-class.
+"""commands: settings that are out of range, or do not go together.
 
-tests/system/test_every_setting.py tests the range of each setting; here are a few examples, and
+tests/system/test_every_setting.py tests the range of each setting. Here are a few examples, and
 rules of other kinds.
 """
 
+import pytest
+
 from bcclone.commands import split_line
-from tests.messages.refusals import checked, refusal, run_command
+from tests.messages.refusals import refusal, run_command
 
 
 def command(line, *words):
@@ -29,4 +30,6 @@ REFUSALS = [
 ]
 
 
-test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)
+@pytest.mark.parametrize("mistake", REFUSALS)
+def test_a_wrong_setting_is_refused_with_its_option_and_range(mistake, check_refusal):
+    check_refusal(mistake)

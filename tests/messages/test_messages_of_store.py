@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import h5py
+import pytest
 
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.store import Store
 from tests.dataset.test_store import some_frames, write_store
-from tests.messages.refusals import checked, refusal, run_command
+from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import DRIVEN, make_recording, without_privileges
 
 PLACE = Path("data.h5")
@@ -97,4 +98,6 @@ REFUSALS = [
 ]
 
 
-test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)
+@pytest.mark.parametrize("mistake", REFUSALS)
+def test_what_cannot_be_converted_or_read_is_refused_with_file_and_remedy(mistake, check_refusal):
+    check_refusal(mistake)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import h5py
+import pytest
 
 from bcclone.camera.framing import Framing
 from bcclone.cluster.joint_trainer import make_joint_trainer
@@ -12,7 +13,7 @@ from bcclone.training.prepare import make_trainer
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_state import read_history
 from tests.conftest import ROOT, calibrated
-from tests.messages.refusals import checked, refusal, run_command
+from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
 
 SMALL = ("--epochs", 1, "--feed", "memory", "--no-plots", "--no-augment")
@@ -38,19 +39,19 @@ def of_no_training_samples():
 
 
 def from_another_camera(untrained_model):
-    return going_on_from(
-        calibrated(untrained_model, Path("car.h5"), framing=Framing(160, 120, rows=(40, 120)))
-    )
+    framing = Framing(160, 120, rows=(40, 120))
+    return going_on_from(calibrated(untrained_model, Path("car.h5"), framing=framing))
 
 
 def diverged():
     start = Path(shutil.copy(ROOT / "models" / "lake.h5", "huge.h5"))
-    arrays = []
+
+    def enlarge(name, member):
+        if isinstance(member, h5py.Dataset):
+            member[...] = member[()] * 1e30
+
     with h5py.File(start, "r+") as file:
-        file["model_weights"].visititems(lambda name, one: arrays.append(one))
-        for one in arrays:
-            if isinstance(one, h5py.Dataset):
-                one[...] = one[()] * 1e30
+        file["model_weights"].visititems(enlarge)
     return run_command("model", store(), *SMALL, "--from", start)
 
 
@@ -90,4 +91,6 @@ REFUSALS = [
 ]
 
 
-test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)
+@pytest.mark.parametrize("mistake", REFUSALS)
+def test_a_training_that_cannot_run_is_refused_with_the_option_that_helps(mistake, check_refusal):
+    check_refusal(mistake)

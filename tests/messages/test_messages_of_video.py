@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bcclone.pictures.encoder import encode
 from tests.conftest import run_process
-from tests.messages.refusals import checked, refusal, run_command
+from tests.messages.refusals import refusal, run_command
 from tests.pictures.video_runs import make_run
 
 
@@ -40,4 +41,6 @@ REFUSALS = [
 ]
 
 
-test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)
+@pytest.mark.parametrize("mistake", REFUSALS)
+def test_a_run_that_gives_no_video_is_refused_with_what_is_missing(mistake, check_refusal):
+    check_refusal(mistake)

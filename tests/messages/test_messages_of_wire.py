@@ -1,6 +1,4 @@
-"""simulator, drive: no server, one that babbles, is silent or gone, and what cannot be listened on
-or recorded.
-"""
+"""simulator, drive: servers that babble, are silent or gone, and what cannot be recorded."""
 
 import base64
 import hashlib
@@ -10,13 +8,15 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from bcclone.drive.page.page_state import ControlChanges
 from bcclone.drive.server import server_process
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
 from tests.drive.drive_server import Still
 from tests.drive.test_page_addresses import make_page
-from tests.messages.refusals import checked, refusal
+from tests.messages.refusals import refusal
 from tests.messages.small_recording import without_privileges
 from tests.simulator.test_simulate import server, steer
 
@@ -30,9 +30,12 @@ def drive(*answers, patience_seconds=60.0):
 
 @contextmanager
 def answering(*chunks):
-    """A port whose first guest is sent these bytes, and then nothing more; the Sec-WebSocket-Accept
-    is filled in.
+    """A port whose first guest is sent these bytes, and then nothing more.
+
+    ACCEPT in them becomes the answer to the guest's key.
     """
+    over = threading.Event()
+    silence_seconds = 0 if chunks else 5
 
     def answer():
         guest, _ = listener.accept()
@@ -42,9 +45,8 @@ def answering(*chunks):
             for chunk in chunks:
                 guest.sendall(chunk.replace(b"ACCEPT", accept))
                 over.wait(0.2)
-            over.wait(0 if chunks else 5)
+            over.wait(silence_seconds)
 
-    over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
@@ -70,7 +72,9 @@ def start(code, seconds=120.0):
 
 
 def asked_to_record_where_nobody_may():
-    page, changes = make_page(), ControlChanges(recording=True)  # imports need privileges here
+    # before the block without privileges, because imports may need them
+    page = make_page()
+    changes = ControlChanges(recording=True)
     Path().chmod(0o555)
     try:
         with without_privileges():
@@ -97,4 +101,6 @@ REFUSALS = [
 ]
 
 
-test_a_mistake_is_refused_with_what_the_user_needs = checked(REFUSALS)
+@pytest.mark.parametrize("mistake", REFUSALS)
+def test_what_the_other_end_of_the_wire_does_wrong_is_said_with_a_remedy(mistake, check_refusal):
+    check_refusal(mistake)

@@ -1,6 +1,4 @@
-"""Errors of the operating system: cli.run() reports each in one line with a remedy, without a
-traceback.
-"""
+"""Errors of the operating system: cli.run() reports each in one line, with a remedy."""
 
 import errno
 import signal
@@ -48,6 +46,7 @@ def of_a_folder_in_the_place_of_a_file():
     cli.main(["demo", "--quiet", "--record-laps", "0.01"])
 
 
+# error of the system -> what leads to it, and what the user reads
 REPORTED = {
     errno.ENOSPC: (to_a_full_disk, "error: the disk is full; make room or choose another place\n"),
     errno.EACCES: (
@@ -72,7 +71,14 @@ REPORTED = {
 
 @pytest.mark.parametrize(
     "number",
-    [pytest.param(one, marks=pytest.mark.slow) if one == errno.EISDIR else one for one in REPORTED],
+    [
+        errno.ENOSPC,
+        errno.EACCES,
+        errno.ENAMETOOLONG,
+        errno.EEXIST,
+        pytest.param(errno.EISDIR, marks=pytest.mark.slow),
+        errno.EFBIG,
+    ],
     ids=errno.errorcode.get,
 )
 def test_errors_of_the_operating_system_are_reported_with_a_remedy(

@@ -70,9 +70,9 @@ EXAMPLES = {
 
 def example(name):
     arguments = EXAMPLES[name]
-    return layer_kinds.KINDS[name].type(
-        **(arguments | {"function": normalize} if name == "Lambda" else arguments)
-    )
+    if name == "Lambda":
+        arguments = arguments | {"function": normalize}
+    return layer_kinds.KINDS[name].type(**arguments)
 
 
 def network(name):
@@ -116,9 +116,8 @@ def test_a_layer_is_rebuilt_from_what_keras_stores(name):
     layer = found.layers[-3]
     assert type(layer) is layer_kinds.KINDS[name].type
     count = sum(np.prod(weight.shape) for weight in layer.weights if "kernel" in weight.path)
-    assert count <= layer_kinds.learned_weights(
-        layer, layer.input.shape[-1]
-    )  # known before it is built
+    # the count is known before the layer is built
+    assert count <= layer_kinds.learned_weights(layer, layer.input.shape[-1])
     np.testing.assert_allclose(found(batch), model(batch), atol=1e-6)
 
 
@@ -141,9 +140,8 @@ def test_a_layer_keeps_apart_the_pixels_that_its_row_says():
         shape, pixel = (
             ((4, 6, 8, 3), np.s_[:, 1, 2, 5]) if of_windows else ((6, 8, 3), np.s_[:, 2, 5])
         )
-        least = (
-            0.05 if name == "LayerNormalization" else 1e-6
-        )  # the mean of the whole image hardly changes
+        # the mean of the whole image hardly changes
+        least = 0.05 if name == "LayerNormalization" else 1e-6
         where = changed(example(name), shape, pixel, least)
         assert where[pixel].any(), name
         where[pixel] = False

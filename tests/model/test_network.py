@@ -78,7 +78,8 @@ def test_images_of_64x64_give_the_same_maps_as_128x128(network):
 
 def test_batch_normalization_comes_between_each_convolution_and_its_activation():
     normalized = Architecture("normalized", "", batch_norm=True)
-    plain, network = build_network((64, 64, 3)), build_network((64, 64, 3), network=normalized)
+    plain = build_network((64, 64, 3))
+    network = build_network((64, 64, 3), network=normalized)
     assert maps_of(network) == maps_of(plain)
     names = [layer.name for layer in network.layers]
     assert names[2:8] == ["conv1", "norm1", "elu1", "conv2", "norm2", "elu2"]
@@ -86,10 +87,8 @@ def test_batch_normalization_comes_between_each_convolution_and_its_activation()
 
 
 def test_a_network_with_image_norm_answers_alike_in_any_light():
-    plain, network = (
-        build_network((64, 64, 3)),
-        build_network((64, 64, 3), network="cnn-image-norm"),
-    )
+    plain = build_network((64, 64, 3))
+    network = build_network((64, 64, 3), network="cnn-image-norm")
     network.set_weights(plain.get_weights())
     image = np.random.default_rng(0).integers(0, 100, (1, 64, 64, 3), np.uint8)
     differences = [
@@ -110,26 +109,23 @@ def test_images_that_are_too_small_are_refused():
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_each_network_steers_and_can_predict_another_number(name):
     architecture = ARCHITECTURES[name]
-    takes, frames = (
-        PRESETS[architecture.preset or "carnd-128-rgb"],
-        3 if architecture.recurrent else 1,
-    )
-    for outputs in (1,) if architecture.preset else (1, 2):
+    takes = PRESETS[architecture.preset or "carnd-128-rgb"]
+    frames = 3 if architecture.recurrent else 1
+    counts = (1,) if architecture.preset else (1, 2)
+    for outputs in counts:
         network = build_network(takes.shape, frames, name, outputs)
-        image = np.zeros(
-            (1, *([frames] if frames > 1 else []), takes.height, takes.width, 3), np.uint8
-        )
-        assert network(image).shape == (1, outputs)
+        shape = (takes.height, takes.width, 3)
+        if frames > 1:
+            shape = (frames, *shape)
+        assert network(np.zeros((1, *shape), np.uint8)).shape == (1, outputs)
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])
 def test_a_recurrent_network_shares_the_convolutions_among_the_frames(name, parameters):
     small = frame_layers(build_network((64, 64, 3), seq_length=3, network=name))
     assert len([layer for layer in small if layer.name.startswith("conv")]) == 4
-    short, long = (
-        build_network(seq_length=2, network=name),
-        build_network(seq_length=5, network=name),
-    )
+    short = build_network(seq_length=2, network=name)
+    long = build_network(seq_length=5, network=name)
     assert short.count_params() == long.count_params() == parameters
     assert long.input_shape == (None, 5, 128, 128, 3)
     assert [layer.name for layer in long.layers] == [

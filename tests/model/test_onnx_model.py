@@ -24,7 +24,8 @@ def exported(tmp_path_factory):
 
 
 def check_same(model, exported):
-    own, exported = load_policy(model), load_policy(exported(model))
+    own = load_policy(model)
+    exported = load_policy(exported(model))
     assert (exported.seq_length, exported.carries_states) == (own.seq_length, own.carries_states)
     # its file resizes frames in another way, which differs most for noise
     most = 0.01
@@ -99,7 +100,9 @@ def network(
     tmp_path, *nodes, tensors=(), states=(), functions=(), end="steering", metadata=(), frame=FRAME
 ):
     """Write a network that drives, with more nodes and tensors; return the path of its file."""
-    (name, shape, kind), helper, kinds = frame, onnx.helper, onnx.TensorProto
+    name, shape, kind = frame
+    helper = onnx.helper
+    kinds = onnx.TensorProto
     makes = [
         helper.make_node("Cast", [name], ["numbers"], to=kinds.FLOAT),
         helper.make_node("ReduceMean", ["numbers"], ["means"], axes=[1, 2, 3], keepdims=0),
@@ -117,7 +120,8 @@ def network(
 
 
 def loop():
-    helper, kinds = onnx.helper, onnx.TensorProto
+    helper = onnx.helper
+    kinds = onnx.TensorProto
     values = [helper.make_tensor_value_info(name, kinds.BOOL, []) for name in ("go", "goes")]
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["goes"])],
@@ -213,11 +217,11 @@ def test_numbers_with_a_point_may_be_divided(tmp_path):
 
 
 def test_what_fails_while_it_runs_names_the_file(tmp_path):
-    make, kinds = onnx.helper.make_node, onnx.TensorProto
+    make = onnx.helper.make_node
+    kinds = onnx.TensorProto
     nodes = [
-        make(
-            "Cast", ["all"], ["place"], to=kinds.INT64
-        ),  # of a row that there is not, when the frame is bright
+        # the place of a row that there is not, when the frame is bright
+        make("Cast", ["all"], ["place"], to=kinds.INT64),
         make("Gather", ["all", "place"], ["rows"]),
         make("Reshape", ["rows", "shape"], ["steering"]),
     ]

@@ -35,7 +35,8 @@ def sees_vertical_edges(preprocessing, *before, activation="relu"):
         preprocessing, *before, layers.Conv2D(1, 3, activation=activation, name="edges")
     )
     kernel = np.zeros((3, 3, 3, 1), np.float32)
-    kernel[:, 0], kernel[:, 2] = -1, 1
+    kernel[:, 0] = -1
+    kernel[:, 2] = 1
     model.get_layer("edges").set_weights([kernel, np.zeros(1, np.float32)])
     return model
 
@@ -155,7 +156,8 @@ def test_the_mask_follows_the_paper_with_separate_strides_poolings_and_activatio
 @pytest.mark.parametrize("kind", ["SeparableConv2D", "DepthwiseConv2D"])
 def test_the_mask_follows_every_type_of_convolution(kind):
     keras.utils.set_random_seed(3)
-    make, filters = getattr(layers, kind), (4,) if kind == "SeparableConv2D" else ()
+    make = getattr(layers, kind)
+    filters = (4,) if kind == "SeparableConv2D" else ()
     model = network(
         SMALL,
         layers.Rescaling(1 / 127.5, -1),
@@ -195,9 +197,8 @@ def test_the_products_of_a_long_chain_neither_vanish_nor_overflow(weight):
 
 def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_window_model):
     windowed = load_model(untrained_window_model).model
-    single = (
-        build_network()
-    )  # whose first convolution does to one frame what the other does to three alike
+    # its first convolution does to one frame what the other does to three alike ones
+    single = build_network()
     for layer in single.layers:
         if layer.name != "conv1":
             layer.set_weights(windowed.get_layer(layer.name).get_weights())
@@ -209,11 +210,11 @@ def test_a_network_of_windows_is_shown_by_a_window_of_the_one_frame(untrained_wi
 
 
 def test_a_recurrent_network_is_shown_by_what_it_sees_in_the_frame():
-    recurrent, single = build_network(seq_length=3, network="gru"), build_network()
+    recurrent = build_network(seq_length=3, network="gru")
+    single = build_network()
     for layer, own in zip(single.layers, frame_layers(recurrent), strict=False):
-        layer.set_weights(
-            own.get_weights()
-        )  # up to the first dense layer, behind which a mask knows no place
+        # up to the first dense layer, behind which a mask knows no place
+        layer.set_weights(own.get_weights())
     masks = [Saliency(model, Preprocessing()).of_frame(frame_of()) for model in (recurrent, single)]
     assert np.allclose(*masks, atol=1e-5)
     assert masks[0].max() == 1

@@ -201,9 +201,8 @@ def test_a_gif_shows_each_frame_at_its_time(tmp_path):
     times = np.cumsum([0, *durations[:-1]])
     expected = [10 * (time // 100) for time in times]
     assert np.allclose([frame.mean() for frame in frames], expected, atol=12)
-    made = make_clip(
-        ClipSettings(run, tmp_path / "run1.gif", pace=Pace(5), width=160)
-    )  # each frame once
+    # at the pace of the run, each frame is shown once
+    made = make_clip(ClipSettings(run, tmp_path / "run1.gif", pace=Pace(5), width=160))
     frames, durations = read_gif(tmp_path / "run1.gif")
     assert (made.frames, len(frames), set(durations), frames[0].shape) == (
         20,
@@ -215,7 +214,8 @@ def test_a_gif_shows_each_frame_at_its_time(tmp_path):
 
 def test_two_runs_side_by_side_are_shown_at_the_same_time_of_driving(tmp_path):
     """The left run has 10 frames a second for 0.5 s, the right one 5 a second for 1 s."""
-    first, second = make_run(tmp_path / "a", 6, 100), make_run(tmp_path / "b", 6, 200)
+    first = make_run(tmp_path / "a", 6, 100)
+    second = make_run(tmp_path / "b", 6, 200)
     made = make_clip(ClipSettings(first, tmp_path / "two.mp4", side_by_side=second))
     _, frames = read_frames(tmp_path / "two.mp4")
     assert made.frames == len(frames) == 61
@@ -227,7 +227,8 @@ def test_two_runs_side_by_side_are_shown_at_the_same_time_of_driving(tmp_path):
 
 
 def test_the_shorter_of_two_runs_is_marked_as_ended_and_their_sizes_may_differ(tmp_path):
-    first, second = make_known_run(tmp_path / "a", 3), make_known_run(tmp_path / "b", 13)
+    first = make_known_run(tmp_path / "a", 3)
+    second = make_known_run(tmp_path / "b", 13)
     for frame in second.glob("*.jpg"):
         frame.write_bytes(encode_jpeg(np.full((100, 100, 3), 200, np.uint8)))
     make_clip(ClipSettings(first, tmp_path / "plain.mp4", side_by_side=second))
@@ -255,7 +256,8 @@ def test_an_overlay_with_a_model_shows_its_steering_and_saliency(
     simulated_recording, untrained_model, tmp_path
 ):
     """The bar of the human's steering is blue, that of the model's is orange."""
-    line, clips = ("video.py", simulated_recording, "--overlay", "--range", "2:2.5"), []
+    line = ("video.py", simulated_recording, "--overlay", "--range", "2:2.5")
+    clips = []
     for name, more in (("plain", ()), ("seen", ("--model", untrained_model))):
         run_script(*line, *more, "-o", tmp_path / f"{name}.mp4")
         clips.append(read_frames(tmp_path / f"{name}.mp4")[1])

@@ -34,7 +34,8 @@ def test_the_encoder_ends_when_a_picture_cannot_be_drawn(tmp_path):
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.gif"])
 def test_only_a_few_pictures_are_in_memory_at_a_time(tmp_path, name):
-    alive, most = set(), 0
+    alive = set()
+    most = 0
 
     def draw(numbers):
         nonlocal most
@@ -101,7 +102,8 @@ def test_a_file_of_variables_in_the_current_folder_or_above_is_not_read(tmp_path
     """moviepy reads `.env`, and runs what it names as FFMPEG_BINARY; it also runs an ffplay on the
     PATH.
     """
-    folder, mark = tmp_path / "recording", tmp_path / "mark"
+    folder = tmp_path / "recording"
+    mark = tmp_path / "mark"
     folder.mkdir()
     for name in ("program", "ffplay", "ffmpeg"):
         (folder / name).write_text(f"#!/bin/sh\ntouch {mark}\n")

@@ -155,10 +155,9 @@ def test_an_unknown_track_and_a_broken_table_are_refused(tmp_path):
     (run / TRACE.name).write_text(
         (run / TRACE.name).read_text().replace("moon", "mountain", 1).replace("moon", "lake")
     )
-    assert (run_data_of(run).track, run_data_of(run).knows("place")) == (
-        None,
-        False,
-    )  # a run on two tracks has no map
+    # a run on two tracks has no map
+    assert run_data_of(run).track is None
+    assert run_data_of(run).knows("place") is False
     (run / TRACE.name).write_text(f"{TRACE.header}x.jpg,0.1,lake,a,2,3\n")
     with pytest.raises(UserError, match="trace.csv.*line 2.*x_m.*'a'.*number.*remove"):
         run_data_of(run)

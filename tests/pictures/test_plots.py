@@ -80,9 +80,8 @@ def subject(model_file, store):
 def test_a_correction_takes_longer_at_a_lower_speed_and_one_by_geometry_as_long_at_each():
     (_, _, slow), (_, _, fast) = find_ways_back(SampleSettings(correction=0.1), [10, 30])
     assert slow > 2 * fast
-    assert (
-        10 * slow < 30 * fast < 1.5 * 10 * slow
-    )  # the lag of the yaw is longer where it is faster
+    # the lag of the yaw is longer where it is faster
+    assert 10 * slow < 30 * fast < 1.5 * 10 * slow
     (_, weak, slow), (_, strong, fast) = find_ways_back(
         SampleSettings(lookahead_seconds=0.8), [20, 30]
     )
@@ -139,7 +138,8 @@ def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, mod
 
 def test_steering_is_counted_by_camera_and_flipped_samples_count_with_the_recorded_sign():
     samples = np.zeros(5, SAMPLE)
-    samples["steering"], samples["camera"] = (0.0, 0.3, 0.1, -0.1, -0.5), (0, 0, 1, 1, 2)
+    samples["steering"] = (0.0, 0.3, 0.1, -0.1, -0.5)
+    samples["camera"] = (0, 0, 1, 1, 2)
     samples["flipped"][3] = True
     places = {
         name: np.repeat(EDGES[:-1] + 0.025, counts).tolist()
@@ -202,10 +202,8 @@ def test_augmented_samples_are_shown_with_their_own_steering(model_file, store):
     assert (
         augmented_samples(replace(subject, augment=AugmentSettings(augment=False)), position) == []
     )
-    seen, plain = (
-        seen_rows(store.preprocessing.height),
-        subject.images(np.array([position]), store.preprocessing),
-    )
+    seen = seen_rows(store.preprocessing.height)
+    plain = subject.images(np.array([position]), store.preprocessing)
     for sample in shown:  # as in training, which leaves the other rows alone
         changed = (sample.image != plain[0]).any(axis=(1, 2))
         assert changed[seen].all()
@@ -395,7 +393,8 @@ def test_an_image_is_explored_with_its_side_images_or_alone_with_computed_views(
     image = images_of(simulated_recording)[60]
     result = explored(untrained_model, image, tmp_path)
     assert (result["output"], result["skipped"]) == (str(tmp_path / f"{image.stem}.png"), {})
-    policy, sides = load_policy(untrained_model), result["sides"]
+    policy = load_policy(untrained_model)
+    sides = result["sides"]
     steering = {
         "center": result["steering"],
         **{side: sides[side]["steering"] for side in ("left", "right")},

@@ -17,9 +17,9 @@ FRAMES = np.random.default_rng(2).integers(0, 256, (4, 160, 320, 3), dtype=np.ui
 
 def drive_of(folder, model, count=10, seconds=None):
     frames = find_frames(make_run(folder, count))
-    return ReferenceDrive(
-        model, frames, np.arange(count) / 10 if seconds is None else np.array(seconds)
-    ), frames
+    if seconds is None:
+        seconds = np.arange(count) / 10
+    return ReferenceDrive(model, frames, np.array(seconds)), frames
 
 
 def last_answer(drive, numbers):
@@ -73,11 +73,8 @@ def counting():
 @pytest.mark.parametrize(
     ("seconds", "shown", "remembered"),
     [
-        (
-            None,
-            (2, 3, 9),
-            (2, 3, 7),
-        ),  # at 9: the 4 of before, then 6, 7, 8, which the clip leaves out
+        # at 9: the 4 of before, then 6, 7, 8, which the clip leaves out
+        (None, (2, 3, 9), (2, 3, 7)),
         ((0.0, 0.1, 5.0, 5.1), range(4), (0, 1, 0, 1)),  # the memory ends at a gap
     ],
 )

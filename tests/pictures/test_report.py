@@ -64,7 +64,10 @@ class Page(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.elements, self.open, self.texts, self.style = [], [], {}, ""
+        self.elements = []
+        self.open = []
+        self.texts = {}
+        self.style = ""
         self.feed(path.read_text(encoding="utf-8"))
         self.close()
         assert not self.open
@@ -94,7 +97,8 @@ def written(tmp_path, **changes):
 
 def test_a_report_has_everything_inside(tmp_path):
     (tmp_path / "clip.mp4").write_bytes(CLIP)
-    first, second = png(tmp_path / "first.png"), png(tmp_path / "second.png", 50, 20)
+    first = png(tmp_path / "first.png")
+    second = png(tmp_path / "second.png", 50, 20)
     page = written(
         tmp_path, clip=tmp_path / "clip.mp4", pictures={"the first": first, "the second": second}
     )
@@ -217,7 +221,8 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
         ["data.h5"],
         {},
     )
-    figures, words = dict(begun.figures), " ".join(begun.sentences)
+    figures = dict(begun.figures)
+    words = " ".join(begun.sentences)
     assert "start model" in figures["epochs"]
     assert (
         figures["validation: start"]
@@ -314,4 +319,5 @@ def test_a_report_opens_by_itself_at_a_terminal_with_a_display(
         os.close(ours)
         os.close(theirs)
     shown = [path.read_text().strip() for path in tmp_path.glob("opened")]
-    assert shown == ([(tmp_path / "a report.html").as_uri()] if opened else [])
+    expected = [(tmp_path / "a report.html").as_uri()] if opened else []
+    assert shown == expected

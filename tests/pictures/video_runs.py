@@ -33,7 +33,9 @@ def make_known_run(folder, count=20, step_ms=100, steering=0.2):
     """
     make_run(folder, count, step_ms)
     track = load_track("lake")
-    log, answers, trace = [], [ANSWERS.header], [TRACE.header]
+    log = []
+    answers = [ANSWERS.header]
+    trace = [TRACE.header]
     for number in range(count):
         name = name_of(step_ms * number)
         log.append(f"{name},,,{steering:.6f},0.300000,0.000000,12.500000,0.0000,0.3000\n")
@@ -59,7 +61,8 @@ def read_frames(path):
 
 def read_gif(path):
     """Return the frames of a GIF, RGB, and the duration of each, in ms."""
-    frames, durations = [], []
+    frames = []
+    durations = []
     with PIL.Image.open(path) as picture:
         for number in range(picture.n_frames):
             picture.seek(number)

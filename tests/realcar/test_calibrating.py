@@ -29,7 +29,9 @@ from tests.other_camera import road_frames, seen_by
 
 MODEL = ROOT / "models" / "any-road.h5"
 FRAMING = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))  # it sees more than the simulator's
-GAIN, BIAS, RATE = 0.5, 0.05, 2.0
+GAIN = 0.5
+BIAS = 0.05
+RATE = 2.0
 FRAMES = 90
 
 
@@ -41,7 +43,8 @@ def car(tmp_path_factory):
 
     def make(folder):
         (folder / "frames").mkdir()
-        policy, lines = load_policy(MODEL), ["frame_id,steering_angle"]
+        policy = load_policy(MODEL)
+        lines = ["frame_id,steering_angle"]
         for number, frame in enumerate(road_frames(FRAMES)):
             picture = seen_by(FRAMING, frame)
             cv2.imwrite(str(folder / "frames" / f"{number}.png"), picture[..., ::-1])
@@ -70,7 +73,8 @@ def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(car, tmp_path):
         FRAMES,
         pytest.approx((FRAMES - 1) / RATE),
     )
-    loaded, before = load_model(tmp_path / "car.h5"), load_model(MODEL)
+    loaded = load_model(tmp_path / "car.h5")
+    before = load_model(MODEL)
     assert (loaded.framing, loaded.calibration.gain, loaded.calibration.camera_height_m) == (
         FRAMING,
         result.gain,
@@ -110,7 +114,9 @@ def test_the_search_finds_the_lens_that_the_witness_reads():
     """The witness sees where the picture's brightness along one row is centred, as long as the lens
     fits.
     """
-    horizon, focal, column = 30.0, 130.0, 79.5
+    horizon = 30.0
+    focal = 130.0
+    column = 79.5
     labels = np.sin(np.arange(60) / 3)
 
     class Search(FramingSearch):
@@ -134,10 +140,8 @@ def test_the_bias_of_a_short_drive_is_doubted_and_what_is_unknown_is_fitted_for_
     random = np.random.default_rng(0)
     answers = random.normal(0.3, 0.2, 400)
     labels = 0.5 * answers + 0.1 + random.normal(0, 0.1, 400)
-    (gain, bias), (_, shorter) = (
-        fit_steering(answers, labels, 4000.0),
-        fit_steering(answers, labels, 20.0),
-    )
+    gain, bias = fit_steering(answers, labels, 4000.0)
+    _, shorter = fit_steering(answers, labels, 20.0)
     assert (gain, bias) == pytest.approx((0.5, 0.1), abs=0.05)
     assert 0 < shorter < bias
     assert fit_steering(np.zeros(9), labels[:9], 9.0)[0] == 0.0

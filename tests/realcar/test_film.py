@@ -90,9 +90,8 @@ def test_a_film_shows_how_it_was_steered_and_what_cannot_be_told_is_left_out(dri
     steering = film_of(drive, tmp_path / "film", change)
     first = cv2.imread(str(tmp_path / "film" / "0000.png"))
     for row in range(still):
-        cv2.imwrite(
-            str(tmp_path / "film" / f"0000_{row:02d}.png"), first
-        )  # the car stands before it drives
+        # the car stands before it drives
+        cv2.imwrite(str(tmp_path / "film" / f"0000_{row:02d}.png"), first)
     result = filmed(tmp_path / "film", tmp_path / "out")
     log = read_log(tmp_path / "out" / "driving_log.csv")
     assert len(log.rows) == result.rows == len(list((tmp_path / "out" / "IMG").iterdir()))
@@ -179,7 +178,8 @@ def test_the_angle_of_view_that_a_phone_writes_into_its_video_is_read(focal_mm, 
             if packet.dts is not None:
                 packet.stream = stream
                 phone.mux(packet)
-    assert stated_focal_mm(tmp_path / "phone.mov") == (26 if focal_mm == "26" else None)
+    expected = 26 if focal_mm == "26" else None
+    assert stated_focal_mm(tmp_path / "phone.mov") == expected
     assert stated_focal_mm(plain) is None
 
 
@@ -240,9 +240,8 @@ def test_a_rolling_shutter_is_said(drive, tmp_path):
     columns, rows = np.meshgrid(np.arange(320, dtype=np.float32), np.arange(160, dtype=np.float32))
 
     def rolling(frame, row):
-        later = np.interp(
-            row + 0.6 * (np.arange(160) / 160 - 0.5), np.arange(2000), shake
-        )  # 30 ms of 50
+        # the rows of the sensor are read in 30 of 50 ms
+        later = np.interp(row + 0.6 * (np.arange(160) / 160 - 0.5), np.arange(2000), shake)
         return cv2.remap(frame, columns + later[:, None].astype(np.float32), rows, cv2.INTER_LINEAR)
 
     film_of(drive, tmp_path / "film", rolling)
@@ -276,10 +275,9 @@ def test_sources_of_other_programs_need_no_steering(kind, tmp_path):
     elif kind == "video":
         make_video(source / "drive.mp4", count=12)
     else:
-        names = [
-            f"center_2026_11_27_10_00_00_{50 * n:03d}" if kind == "named frames" else f"frame{n}"
-            for n in range(12)
-        ]
+        names = [f"frame{n}" for n in range(12)]
+        if kind == "named frames":
+            names = [f"center_2026_11_27_10_00_00_{50 * n:03d}" for n in range(12)]
         make_frames(
             source,
             [f"{name}.jpg" for name in names],

@@ -86,7 +86,8 @@ def test_rows_are_chosen_by_seconds(tmp_path, positions, deleted):
 
 def test_the_steering_is_corrected_for_every_reader_and_taken_back(tmp_path):
     make_recording(tmp_path, rows=10)
-    before, recorded = content(tmp_path), read_log(tmp_path / "driving_log.csv").rows["steering"]
+    before = content(tmp_path)
+    recorded = read_log(tmp_path / "driving_log.csv").rows["steering"]
     result = do(tmp_path, mirror_steering=True)
     assert (result.steering, result.edits) == ("mirrored", 1)
     assert (read_log(tmp_path / "driving_log.csv").rows["steering"] == -recorded).all()

@@ -91,9 +91,8 @@ def test_deleted_rows_are_left_out_and_begin_an_episode(tmp_path):
 
 def test_the_steering_is_mirrored_and_taken_from_later_within_a_stretch(tmp_path):
     log = make_recording(tmp_path, rows=5) / "driving_log.csv"
-    log.write_text(
-        log.read_text().replace(name_of(400), name_of(9000))
-    )  # a pause before the last row
+    # the last row comes after a pause
+    log.write_text(log.read_text().replace(name_of(400), name_of(9000)))
     recorded = [0.0, 0.1, 0.3, -0.4, 0.9]
     rewrite(
         tmp_path,

@@ -52,7 +52,8 @@ def test_a_damaged_table_beside_a_log_is_harmless_or_refused(tmp_path, table):
         DRIVERS: "a.jpg,model,\nb.jpg,human,1\n",
         TRACE: 'a.jpg,1,lake,1,2,0\nb.jpg,2,"random:7:hills=0,x",1,2,0\n',
     }
-    valid, random = (table.header + rows.get(table, "a.jpg,1.5\nb.jpg,2\n")).encode(), Random(0)
+    valid = (table.header + rows.get(table, "a.jpg,1.5\nb.jpg,2\n")).encode()
+    random = Random(0)
     for _ in range(300):
         (tmp_path / table.name).write_bytes(damaged(valid, random))
         with contextlib.suppress(UserError):

@@ -36,9 +36,8 @@ def test_a_row_has_its_images_and_its_rows_in_the_tables(tmp_path):
     assert [path.name for path in sorted((writer.folder / "IMG").iterdir())] == names
 
 
-@pytest.mark.parametrize(
-    "size", [0, 50, 90, 130, 200]
-)  # within the image, the table, before and within the log
+# the disk is full within the image, within the table, before and within the log
+@pytest.mark.parametrize("size", [0, 50, 90, 130, 200])
 def test_a_row_that_does_not_fit_the_disk_leaves_nothing(tmp_path, size):
     writer = RecordingWriter(tmp_path, prefix="x" * 90 + "/")
     write(writer)

@@ -54,10 +54,11 @@ def parse(text):
         if is_benchmark
         else split_line([words[0].removesuffix(".py"), *words[1:]])
     )
+    # an option of bcclone itself, or all commands of a family
     if not name and words[0] in (
         "--version",
         *FAMILIES,
-    ):  # an option of bcclone itself, or all commands of a family
+    ):
         return
     command = make_benchmark(name) if is_benchmark else load_command(name)
     if options:  # otherwise the command is only mentioned

@@ -40,7 +40,8 @@ def test_each_step_is_a_command_with_options_that_exist(tmp_path, recording, qui
 def test_an_interrupted_step_is_run_again_and_a_complete_one_is_not_and_a_failed_one_is_named(
     tmp_path,
 ):
-    module, lap = script(), tmp_path / "lap"
+    module = script()
+    lap = tmp_path / "lap"
     step = module.Step("a lap", ("simulate", "record", lap, "--laps", 0.01), lap)
     wrong = module.Step("wrong", ("model", tmp_path / "no.h5"))
     lap.mkdir()  # what an interrupted step has left

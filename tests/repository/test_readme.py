@@ -46,12 +46,12 @@ def test_the_tables_of_options_are_those_of_the_parsers():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_is_in_a_table_and_every_named_option_exists(name):
-    there, section = options_of(parser_of(name)), section_of(name)
+    there = options_of(parser_of(name))
+    section = section_of(name)
     assert there >= EVERYWHERE
     assert all(option in section for option in there - EVERYWHERE), there
-    named = re.findall(
-        r"(?:(\w+)\.py )?(?<![\w-])(--[a-z][a-z-]+)", section
-    )  # some with another script's name
+    # some options follow another script's name
+    named = re.findall(r"(?:(\w+)\.py )?(?<![\w-])(--[a-z][a-z-]+)", section)
     assert [
         option for script, option in named if option not in options_of(parser_of(script or name))
     ] == []
@@ -130,9 +130,8 @@ def test_every_row_of_the_suite_and_every_feed_is_documented_and_no_other():
 
 
 def test_every_shown_command_is_accepted_by_its_parser():
-    pages = [
-        page for page in LINKING if page.name != "CHANGELOG.md"
-    ]  # which, like a record, says what commands were
+    # the changelog says, like a record, what commands were
+    pages = [page for page in LINKING if page.name != "CHANGELOG.md"]
     commands = {
         one.text for page in pages if not is_record(page) for one in shown_on(page) if one.ours
     }
@@ -151,7 +150,8 @@ def test_every_command_of_the_report_is_accepted_and_every_picture_is_on_it():
 
 
 def test_the_table_of_layers_in_the_report_is_that_of_the_network(untrained_model):
-    model, page = load_model(untrained_model).model, REPORT.read_text()
+    model = load_model(untrained_model).model
+    page = REPORT.read_text()
     table = page[page.index("| layer | output") :].split("\n\n")[0].splitlines()[2:]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     names = [re.findall(r"`(\w+)`", row[0]) for row in rows]
@@ -243,16 +243,18 @@ def test_no_file_contains_machine_paths_or_names():
     assert "://" not in (ROOT / "constraints.txt").read_text()
 
 
+# folders of records, which name files and commands of their date
 OF_THEIR_TIME = {
     "decisions",
     "lab-log",
-}  # folders of records, which name files and commands of their date
+}
 
 
 def is_record(page):
     return page.name == "CHANGELOG.md" or page.parent.name in OF_THEIR_TIME
 
 
+# files that commands have made
 MADE = {
     "checkpoints/",
     "demo/",
@@ -261,7 +263,7 @@ MADE = {
     "runs/",
     "store/",
     "tensorboard/",
-}  # by commands
+}
 NOT_FILES = {  # names within other programs' data sets
     "cam/image_array", "cam/image_array_left", "pilot/", "pilot/throttle", "user/angle", "user/mode", "user/steering",
     "user/throttle",
@@ -276,9 +278,8 @@ def test_links_lead_somewhere_and_files_that_a_page_names_exist():
         if is_record(page):
             continue
         for name in re.findall(r"(?<![\w/.-])((?:bcclone|tests|docs)/[\w/.-]*\w)", text):
-            is_no_file = re.fullmatch(
-                r"bcclone/\w+-v0|.*NAME\.py", name
-            )  # an environment, or a file to be written
+            # an environment, or a file to be written
+            is_no_file = re.fullmatch(r"bcclone/\w+-v0|.*NAME\.py", name)
             assert is_no_file or list(ROOT.glob(f"{name}*")), (page, name)
         named = set(re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)[`:]", text))
         for name in named - MADE - NOT_FILES:  # also within the package: `feed/`

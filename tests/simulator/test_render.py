@@ -121,9 +121,8 @@ def test_a_low_sun_throws_shadows_of_trees_and_hills_across_the_road(lake):
         (evening[(along >= metre) & (along < metre + 10)] < 0.7).mean()
         for metre in range(0, 1130, 10)
     ]
-    assert (
-        sum(0.1 < share < 0.9 for share in shares) > 30
-    )  # light and shade in turns, not one long shade
+    # light and shade in turns, not one long shade
+    assert sum(0.1 < share < 0.9 for share in shares) > 30
     car = at(lake, 95)
     lit, shady = (renderer.frame(car).astype(int)[80:130].mean() for renderer in (lake, low))
     assert shady < 0.85 * lit
@@ -171,7 +170,8 @@ def test_rays_do_not_jump_over_crests(name, request):
         air_of(Conditions()),
         canvas,
     )
-    ground, missed = renderer.scene.ground, 0
+    ground = renderer.scene.ground
+    missed = 0
     rows, columns = np.mgrid[2:130:6, 2:320:6]
     rays = (
         np.stack([columns + 0.5 - 160, 80 - rows - 0.5, np.full(rows.shape, FOCAL_PX)], -1)

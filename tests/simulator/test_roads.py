@@ -59,7 +59,8 @@ def test_an_open_road_has_one_lap(bend):
 
 
 def test_a_reversed_open_road_starts_where_it_ended(bend):
-    track, back = load_track(bend), load_track(bend, reverse=True)
+    track = load_track(bend)
+    back = load_track(bend, reverse=True)
     assert back.lap_m == track.lap_m
     x, y, z, heading = back.point(back.start_m)
     ahead = track.point(track.start_m + track.lap_m)
@@ -119,7 +120,8 @@ def test_a_name_of_no_road_is_refused(name):
 
 
 def test_what_is_given_for_a_random_road_is_kept_and_the_rest_stays():
-    free, given = random_road("random:3"), random_road("random:3:surface=paving,hills=0,width=6")
+    free = random_road("random:3")
+    given = random_road("random:3:surface=paving,hills=0,width=6")
     assert (given.look.surface, given.look.surroundings) == ("paving", free.look.surroundings)
     assert {point.width_m for point in given.points} == {6.0}
     assert {point.y for point in given.points} == {0.0}
@@ -188,11 +190,13 @@ def test_a_short_loop_becomes_rounder_until_its_bends_are_wide_enough(seed):
     ],
 )
 def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
-    track = load_track(bend if name == "bend" else name)
+    road = bend if name == "bend" else name
+    track = load_track(road)
     renderer = Renderer(track.road.name, Conditions())
     tracked = TrackedCar(track, ground_height=renderer.scene.ground.height_at)
     expert = Expert(track, ExpertSettings(speed_mph=20, recoveries=0), seed=0)
-    goal, seen = track.goal_m(1.0), 0
+    goal = track.goal_m(1.0)
+    seen = 0
     while tracked.progress_m < goal:
         tracked.car.control(*expert.control(tracked.car, tracked.position))
         tracked.step()
@@ -232,9 +236,10 @@ def test_a_neighbor_is_another_road_beside_it_and_changes_nothing_else():
 
 
 def slope_in_bends(name):
-    """Return the mean slope in the sharper half of a road's bends, relative to that of all of it."""
+    """Return the mean slope in the sharper half of a road's bends, relative to all of it."""
     track = load_track(name)
-    bend, slope = np.abs(track.curvature), np.abs(track.grade)
+    bend = np.abs(track.curvature)
+    slope = np.abs(track.grade)
     return slope[bend > np.median(bend)].mean() / slope.mean()
 
 
@@ -265,8 +270,10 @@ def test_eased_slopes_are_gentler_in_bends_and_change_nothing_else():
 @pytest.mark.slow
 @pytest.mark.parametrize(("neighbor", "side"), [("left", -1), ("right", 1)])
 def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(neighbor, side):
-    name = f"random:7:shape=winding,radius=10,width=8,surroundings=meadow,barriers=none,neighbor={neighbor}"
-    track, conditions = load_track(name), Conditions()
+    shape = "shape=winding,radius=10,width=8,surroundings=meadow,barriers=none"
+    name = f"random:7:{shape},neighbor={neighbor}"
+    track = load_track(name)
+    conditions = Conditions()
     beside_m = neighbor_of(track)
     assert set(np.unique(np.sign(beside_m))) == {0.0, float(side)}  # sharp bends have none
     along = float(np.flatnonzero(np.convolve(beside_m != 0, np.ones(40), "valid") == 40)[0])

@@ -38,7 +38,8 @@ def light_behind_a_wall(elevation, azimuth):
     """Return the light of level ground with a wall of 10 m from column 80 on, 5 m thick."""
     heights = np.zeros((SIDE, SIDE), np.float32)
     heights[:, 80:90] = 10.0
-    up, around = math.radians(elevation), math.radians(azimuth)
+    up = math.radians(elevation)
+    around = math.radians(azimuth)
     sun = np.array([math.cos(up) * math.sin(around), math.sin(up), math.cos(up) * math.cos(around)])
     return sunlight_past_hills(heights, sun)
 

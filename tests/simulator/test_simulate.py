@@ -1,4 +1,4 @@
-"""`bcclone simulate drive` against servers: ours, none, silent ones, and ones that talk nonsense."""
+"""`bcclone simulate drive` against servers: ours, none, silent ones, and some that babble."""
 
 import json
 import re
@@ -42,9 +42,10 @@ def serve(listener, answers):
             while (message := websocket.wait()) is not None:
                 answer = answers[0]
                 if message.startswith('42["telemetry"') and answer is not None:
-                    connection.sendall(answer) if isinstance(answer, bytes) else websocket.send(
-                        answer
-                    )
+                    if isinstance(answer, bytes):
+                        connection.sendall(answer)
+                    else:
+                        websocket.send(answer)
                     del answers[: len(answers) > 1]
 
 

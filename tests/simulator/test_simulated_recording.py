@@ -46,7 +46,8 @@ def test_a_recording_has_the_format_of_the_unity_program(simulated_recording):
 
 
 def test_the_trace_is_written_beside_the_log(simulated_recording):
-    log, trace = read_log(simulated_recording / "driving_log.csv"), read_trace(simulated_recording)
+    log = read_log(simulated_recording / "driving_log.csv")
+    trace = read_trace(simulated_recording)
     points = [trace[name] for name in log.rows["center"]]
     times = log.rows["time_ms"].to_numpy() / 1000
     assert np.allclose(np.diff(times), np.diff([point.seconds for point in points]), atol=0.002)
@@ -74,11 +75,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
 
 def test_keyboard_steering_comes_in_steps_and_is_mostly_zero():
     track = load_track("lake")
-    tracked, keys, steering = (
-        TrackedCar(track),
-        Expert(track, ExpertSettings(steering="keyboard"), 0),
-        [],
-    )
+    tracked = TrackedCar(track)
+    keys = Expert(track, ExpertSettings(steering="keyboard"), 0)
+    steering = []
     for _ in range(4000):
         tracked.car.control(*keys.control(tracked.car, tracked.position))
         steering.append(tracked.car.steering)
@@ -93,12 +92,12 @@ def test_recoveries_begin_off_the_centre_only_the_way_back_is_recorded_and_each_
     after it.
     """
     track = load_track("lake")
-    tracked, expert, begun = (
-        TrackedCar(track),
-        Expert(track, ExpertSettings(recoveries=20, speed_mph=20), seed=1),
-        [],
-    )
-    recorded, paused, pauses = 0, 0, []
+    tracked = TrackedCar(track)
+    expert = Expert(track, ExpertSettings(recoveries=20, speed_mph=20), seed=1)
+    begun = []
+    recorded = 0
+    paused = 0
+    pauses = []
     for _ in range(6000):
         tracked.car.control(*expert.control(tracked.car, tracked.position))
         if expert.recording and paused:

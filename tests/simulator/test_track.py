@@ -26,8 +26,10 @@ def test_a_track_has_its_length_and_its_limit(name, length_m, limit_m):
 
 
 def test_the_lake_is_level_and_driven_counter_clockwise_and_the_mountain_is_steep():
-    lake, mountain = load_track("lake"), load_track("mountain")
-    x, z = lake.line[:, 0], lake.line[:, 2]
+    lake = load_track("lake")
+    mountain = load_track("mountain")
+    x = lake.line[:, 0]
+    z = lake.line[:, 2]
     assert (
         x * np.roll(z, -1) - z * np.roll(x, -1)
     ).sum() > 0  # counter-clockwise, x to the right and z up
@@ -64,7 +66,8 @@ def test_the_two_levels_of_the_mountains_crossing_are_distinguished():
 
 
 def test_a_reversed_track_is_the_same_road_from_the_same_start():
-    track, back = load_track("lake"), load_track("lake", reverse=True)
+    track = load_track("lake")
+    back = load_track("lake", reverse=True)
     assert (track.line[0] == back.line[0]).all()
     assert math.cos(track.heading[0] - back.heading[0]) < -0.99
     x, y, z, _ = track.point(100, 1.5)
@@ -77,9 +80,8 @@ def test_a_position_can_be_located_near_the_last_one():
     track = load_track("mountain")
     lower = track.locate(105.99, -95.0, -33.95).along_m
     assert track.locate(105.99, -95.0, -33.95, near_m=lower).along_m == pytest.approx(lower)
-    upper = track.locate(
-        105.99, -95.0, -33.95, near_m=1390.0
-    )  # below the bridge, but known to be on it
+    # below the bridge, but known to be on it
+    upper = track.locate(105.99, -95.0, -33.95, near_m=1390.0)
     assert (upper.along_m, upper.height_m) == (
         pytest.approx(1392, abs=1),
         pytest.approx(-75, abs=0.1),
@@ -101,9 +103,8 @@ def drive(car, seconds, grade=0.0):
 def test_the_car_reaches_thirty_miles_an_hour_and_no_more():
     car = Car(0, 0, 0, 0)
     car.control(0, 1)
-    assert drive(car, 10).speed / MPH == pytest.approx(
-        30.19, abs=0.03
-    )  # what recordings of the simulator show
+    # what recordings of the simulator show
+    assert drive(car, 10).speed / MPH == pytest.approx(30.19, abs=0.03)
     assert car.x == 0
     assert car.z > 0
 
@@ -130,7 +131,8 @@ def test_full_lock_is_25_degrees_and_turns_as_a_bicycle_does():
 
 
 def test_a_slope_slows_the_car_and_lifts_its_nose():
-    level, uphill = Car(0, 0, 0, 0, speed=10), Car(0, 0, 0, 0, speed=10)
+    level = Car(0, 0, 0, 0, speed=10)
+    uphill = Car(0, 0, 0, 0, speed=10)
     assert drive(level, 1).speed - drive(uphill, 1, grade=0.2).speed == pytest.approx(
         9.81 * 0.196, abs=0.15
     )
@@ -141,9 +143,8 @@ def test_the_cameras_sit_and_look_as_mounted():
     car = Car(10, 2, 20, 0, pitch=math.radians(1.85))
     centre = pose_of(car, "center")
     ahead = centre.axes.T @ np.array([0.0, 0.0, 1.0])  # the horizon straight ahead, in the camera
-    assert 80 - FOCAL_PX * ahead[1] / ahead[2] == pytest.approx(
-        60.9, abs=1.0
-    )  # 326 frames of the bridge
+    # 326 frames of the bridge
+    assert 80 - FOCAL_PX * ahead[1] / ahead[2] == pytest.approx(60.9, abs=1.0)
     assert centre.position[1] - 2 == pytest.approx(1.25, abs=0.03)
     assert pytest.approx(138.56, abs=0.01) == FOCAL_PX
     for camera, (right, _, _) in MOUNTS.items():
@@ -172,9 +173,8 @@ def test_a_camera_pitched_up_sees_the_horizon_lower_and_less_of_the_bonnet(degre
             Car(10, 2, 20, 0), "center", Conditions(camera_pitch=pitch)
         ).axes.T @ np.array([0.0, 0.0, 1.0])
         rows.append(80 - FOCAL_PX * ahead[1] / ahead[2])
-    assert rows[1] - rows[0] == pytest.approx(
-        FOCAL_PX * math.tan(math.radians(degrees)), abs=0.1
-    )  # 2.4 pixels
+    # 2.4 pixels
+    assert rows[1] - rows[0] == pytest.approx(FOCAL_PX * math.tan(math.radians(degrees)), abs=0.1)
     before, after = (
         bonnet("center", Conditions(camera_pitch=pitch))[0][:, 160].argmax()
         for pitch in (0.0, degrees)

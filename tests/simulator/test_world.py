@@ -46,9 +46,8 @@ def test_an_expert_drives_a_lap_without_an_intervention(track, reverse):
     assert score.mean_abs_cross_track_m < 0.6
     assert score.max_abs_cross_track_m < world.tracked.position.limit_m
     json.dumps(to_json(score))
-    assert (
-        track != "lake" or 82 < score.seconds < 90
-    )  # in recordings 82.5 to 85 s flying, and the start
+    # in recordings, a flying lap takes 82.5 to 85 s; the start comes on top
+    assert track != "lake" or 82 < score.seconds < 90
 
 
 def test_a_car_gains_downhill_what_it_loses_uphill():
@@ -63,9 +62,8 @@ def test_a_car_gains_downhill_what_it_loses_uphill():
         speeds.append(tracked.car.speed)
     uphill, downhill = speeds
     assert uphill < 6 < 8.5 < downhill
-    downwards = TrackedCar(
-        track, along_m=steepest + 6
-    )  # the same road against the track's direction
+    # the same road against the track's direction
+    downwards = TrackedCar(track, along_m=steepest + 6)
     downwards.car.heading += np.pi
     downwards.car.speed = 8.0
     for _ in range(60):
@@ -75,7 +73,8 @@ def test_a_car_gains_downhill_what_it_loses_uphill():
 
 
 def test_a_car_at_the_edge_of_the_mountains_bridge_stays_on_its_level():
-    renderer, track = Renderer("mountain", Conditions()), load_track("mountain")
+    renderer = Renderer("mountain", Conditions())
+    track = load_track("mountain")
     world = SimulatedWorld(renderer, track, WorldSettings(set_back=False))
     world.tracked = TrackedCar(track, along_m=1392.0, ground_height=renderer.scene.ground.height_at)
     world.tracked.car.heading += 1.0
@@ -112,9 +111,8 @@ def test_a_car_that_stands_and_one_that_circles_end_the_drive():
     standing = make_world()
     standing.advance(30)
     assert "stood still" in standing.ended
-    assert standing.scorer.score().autonomy_percent == pytest.approx(
-        70, abs=0.1
-    )  # a person had to help
+    # a person had to help
+    assert standing.scorer.score().autonomy_percent == pytest.approx(70, abs=0.1)
     circling = make_world(laps=0.05, set_back=False)
     circling.steer(1.0, 0.05)
     circling.advance(600)
@@ -140,10 +138,8 @@ def test_the_car_can_be_turned_at_its_start():
 
 def perturbations_of(world):
     """Return the distances at which the car jumped sideways, and how far."""
-    expert, found = (
-        Expert(world.track, ExpertSettings(20.0, recoveries=0, wander_m=0.0), seed=0),
-        [],
-    )
+    expert = Expert(world.track, ExpertSettings(20.0, recoveries=0, wander_m=0.0), seed=0)
+    found = []
     while not world.ended:
         before = world.tracked.position.cross_track_m
         world.steer(*expert.control(world.tracked.car, world.tracked.position))

@@ -32,6 +32,14 @@ class Lap:
     track: str = "lake"
 
 
+def write(path: Path, content: str | bytes | None) -> None:
+    """Write a file; None leaves it out."""
+    if isinstance(content, str):
+        content = content.encode()
+    if content is not None:
+        path.write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -46,15 +54,14 @@ class Lap:
 )
 def test_json_of_another_kind_is_refused_in_one_message(tmp_path, content, reason) -> None:
     path = tmp_path / "laps.json"
-    if content is not None:
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    write(path, content)
     with pytest.raises(UserError, match=reason) as caught:
         read_json(path, Lap, "the laps of a drive", "drive again")
     assert str(caught.value).startswith(f"{path}: ")
     assert str(caught.value).endswith("; drive again")
 
 
-def test_json_of_a_kind_and_toml(tmp_path) -> None:
+def test_json_becomes_its_class_and_toml_a_dictionary(tmp_path) -> None:
     (tmp_path / "laps.json").write_text('\ufeff{"seconds": 3}')
     assert read_json(tmp_path / "laps.json", Lap, "laps", "drive") == Lap(3.0)
     path = tmp_path / "a.toml"
@@ -87,15 +94,14 @@ TABLE = "id,steering\n"
 )
 def test_a_table_of_another_form_is_refused_in_one_message(tmp_path, text, reason) -> None:
     path = tmp_path / "a.csv"
-    if text is not None:
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    write(path, text)
     with pytest.raises(UserError, match=reason) as caught:
         list(read_table(path, ["id", "steering"], "a table of steering", "name another"))
     assert str(caught.value).startswith(f"{path}: ")
     assert str(caught.value).endswith("; name another")
 
 
-def test_a_table_with_further_columns_and_without_its_last_newline(tmp_path) -> None:
+def test_a_table_may_have_further_columns_and_lack_its_last_newline(tmp_path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("\ufeffspeed, id ,steering\r\n3,a,1\r\n\r\n4,b,2")
     rows = [
@@ -106,42 +112,47 @@ def test_a_table_with_further_columns_and_without_its_last_newline(tmp_path) -> 
     assert list(read_table(path, ["id"], "", "", partial=True)) == rows[:1]
 
 
-def test_single_values() -> None:
-    assert (number("x", "1e3"), number("x", 2, 0, 2), whole_number("n", "7")) == (1000.0, 2.0, 7)
-    # whole numbers as spreadsheets write them, and one that no float holds
-    assert [whole_number("n", text) for text in ("3.0", "1e3", str(2**53 + 1))] == [
-        3,
-        1000,
-        2**53 + 1,
-    ]
-    assert one_line("name", "lake é") == "lake é"
+def test_a_number_or_text_of_a_file_has_a_range_and_a_form() -> None:
+    assert number("x", "1e3") == 1000.0
+    assert number("x", 2, 0, 2) == 2.0
     for value in ("", "x", None, True, [], "nan", float("inf"), 10**400, 5):
         with pytest.raises(ValueError, match=r"^x is .*, expected a number from 0 to 4$"):
             number("x", value, 0, 4)
-    for value in ("1.5", 0.5, False, 1 << 70):
-        with pytest.raises(ValueError, match="expected a"):
-            whole_number("n", value)
+
+    assert one_line("name", "lake é") == "lake é"
     for value in ("a\nb", "\x1b[0m", 3, None, "\ud800", "x" * 20_000):
         with pytest.raises(ValueError, match="expected a text of one line"):
             one_line("name", value)
+
+
+def test_a_whole_number_may_be_written_as_spreadsheets_write_it() -> None:
+    assert whole_number("n", "7") == 7
+    assert whole_number("n", "3.0") == 3
+    assert whole_number("n", "1e3") == 1000
+    no_float_holds_it = 2**53 + 1
+    assert whole_number("n", str(no_float_holds_it)) == no_float_holds_it
+    for value in ("1.5", 0.5, False, 1 << 70):
+        with pytest.raises(ValueError, match="expected a"):
+            whole_number("n", value)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
 def test_pipe_and_device_are_refused_at_once(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
+    readers = (
+        lambda path: read_bytes(path, "json"),
+        lambda path: open_file(path, "json"),
+        check_regular,
+    )
     for path in (pipe, Path(os.devnull), Path("/dev/zero"), tmp_path):
-        for read in (
-            lambda path: read_bytes(path, "json"),
-            lambda path: open_file(path, "json"),
-            check_regular,
-        ):
+        for read in readers:
             with pytest.raises(UnfitFile, match="not a regular file") as caught:
                 read(path)
             assert str(caught.value).startswith(f"{path}: ")
 
 
-def test_content_of_a_file_up_to_the_limit(tmp_path: Path, monkeypatch) -> None:
+def test_a_file_is_read_up_to_the_limit_of_its_kind(tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(FileNotFoundError):
         read_bytes(tmp_path / "missing", "json")
     path = tmp_path / "data"
@@ -186,7 +197,7 @@ def test_a_table_with_a_hole_of_gigabytes_is_refused_before_it_is_read(
     ],
     ids=lambda value: str(value[:12]),
 )
-def test_json_that_no_reader_expects(text: str | bytes, reason: str) -> None:
+def test_json_that_no_reader_expects_is_refused(text: str | bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_json(text)
     assert parse_json('{"a": [1, -2.5e-3, null, true, "x"]}') == {
@@ -202,13 +213,7 @@ def test_names_stay_inside_their_folder(tmp_path: Path) -> None:
     (folder / "link").symlink_to(tmp_path / "secret")
     (folder / "circle").symlink_to(folder / "circle")
     assert path_inside(folder, "images/../a.jpg") == folder.resolve() / "a.jpg"
-    for name in (
-        "../secret",
-        "images/../../secret",
-        str(tmp_path / "secret"),
-        "link",
-        "a\0b",
-        "../tub2",
-    ):
+    leads_out = ("../secret", "images/../../secret", str(tmp_path / "secret"), "link", "../tub2")
+    for name in (*leads_out, "a\0b"):
         with pytest.raises(ValueError, match="leads out of|not the name"):
             path_inside(folder, name)

@@ -1,6 +1,4 @@
-"""Every setting of every settings dataclass refuses what is out of its range, and says what it
-expects.
-"""
+"""Every setting refuses what is out of its range, and says what it expects."""
 
 import math
 import re
@@ -16,63 +14,101 @@ ROOT = Path(__file__).parents[2]
 
 
 def settings_modules():
-    """The modules of the package and the benchmarks that declare settings, found by their text."""
+    """Yield the modules of the package and the benchmarks that declare settings."""
     for folder in ("bcclone", "benchmarks"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             if re.search(r" = \w*setting\(", path.read_text(encoding="utf-8")):
-                yield import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                yield import_module(name)
 
 
-def settings_kinds():
-    """The settings dataclasses that are checked; others are only inherited from."""
-    values = [value for module in settings_modules() for value in vars(module).values()]
-    classes = dict.fromkeys(
-        value for value in values if isinstance(value, type) and is_dataclass(value)
-    )
-    return [kind for kind in classes if any(settings_of(kind)) and hasattr(kind, "__post_init__")]
+def settings_classes():
+    """Return the settings dataclasses that check their values.
 
-
-def out_of_range(each, declared):
-    """Values just out of the range of a setting, or with another type; for a setting of several
-    values in a tuple.
+    Those that do not are only inherited from.
     """
-    kind = type_of(each)
-    values = ["1", True] if kind in (int, float) else []
+    classes = []
+    for module in settings_modules():
+        for value in vars(module).values():
+            if not isinstance(value, type) or not is_dataclass(value) or value in classes:
+                continue
+            if any(settings_of(value)) and hasattr(value, "__post_init__"):
+                classes.append(value)
+    return classes
+
+
+def wrong_values(field, declared):
+    """Return values of another type, and values just out of the range of a setting.
+
+    For a setting of several values, each is repeated in a tuple.
+    """
+    kind = type_of(field)
+    values = []
+    if kind in (int, float):
+        values += ["1", True]
     if declared.choices:
         values.append("no-such-choice")
+    values += numbers_out_of_range(kind, declared)
+    if "tuple" in str(kind):
+        return [(value, value) for value in values]
+    return values
+
+
+def numbers_out_of_range(kind, declared):
+    """Return the nearest number below the range, and that above it; none without a lower limit."""
+    low = declared.minimum
+    if low is None:
+        low = declared.above  # itself out of the range
+    if low is None:
+        return []
     step = 1 if kind is int else 1e-3
-    low, high = declared.minimum, declared.maximum
-    low, high = declared.above if low is None else low, declared.below if high is None else high
-    if low is not None:
-        values.append(
-            next(value for value in (low, low - step, low - 2 * step) if not declared.allows(value))
-        )
-        values += [math.nan] if kind is float else []
-        values += [] if high is None else [high if not declared.allows(high) else high + step]
-    return [(value, value) if "tuple" in str(kind) else value for value in values]
+    candidates = (low, low - step, low - 2 * step)
+    numbers = [next(number for number in candidates if not declared.allows(number))]
+    if kind is float:
+        numbers.append(math.nan)
+
+    high = declared.maximum
+    if high is None:
+        high = declared.below
+    if high is not None:
+        is_allowed = declared.allows(high)
+        numbers.append(high + step if is_allowed else high)
+    return numbers
 
 
-def make(kind, /, **values):
-    required = [
-        each.name
-        for each in fields(kind)
-        if each.default is MISSING and each.default_factory is MISSING
-    ]
-    return kind(**(dict.fromkeys(required, Path("somewhere")) | values))
+def make(settings_class, name, value):
+    """Make settings of a class, of which one has this value."""
+    values = {}
+    for field in fields(settings_class):
+        if field.default is MISSING and field.default_factory is MISSING:
+            values[field.name] = Path("somewhere")
+    values[name] = value
+    return settings_class(**values)
 
 
-KINDS = settings_kinds()
-assert len(KINDS) > 30
+CLASSES = settings_classes()
+assert len(CLASSES) > 30
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
-def test_a_value_out_of_its_range_is_refused_with_name_value_and_range(kind):
-    for each, declared in declared_in(kind):
-        for value in out_of_range(each, declared):
-            with pytest.raises(ValueError, match=f"^{each.name} .*, expected ") as refused:
-                make(kind, **{each.name: value})
+@pytest.mark.parametrize(
+    "settings_class", CLASSES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}"
+)
+def test_a_value_out_of_its_range_is_refused_with_name_value_and_range(settings_class):
+    for field, declared in declared_in(settings_class):
+        for value in wrong_values(field, declared):
+            with pytest.raises(ValueError, match=f"^{field.name} .*, expected ") as refused:
+                make(settings_class, field.name, value)
             text = str(refused.value)
-            one = value[0] if isinstance(value, tuple) else value
-            assert (f"{one:g}" if isinstance(one, float) else str(one)) in text
-            if type_of(each) not in (int, float) or type(value) in (int, float):
+            assert shown(value) in text
+            is_of_another_type = type_of(field) in (int, float) and type(value) not in (int, float)
+            if not is_of_another_type:
                 assert text.endswith(declared.expected.removeprefix("one of "))
+
+
+def shown(value):
+    """Return how a message shows a value, or the first of several."""
+    if isinstance(value, tuple):
+        value = value[0]
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)

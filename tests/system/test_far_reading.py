@@ -22,7 +22,7 @@ CONTENTS = {
 
 
 class Hostile(BaseHTTPRequestHandler):
-    """Answers /endless without an end, /500 with that status, and any other path with its content."""
+    """Answers /endless without an end, /500 with that status, other paths with content."""
 
     protocol_version = "HTTP/1.1"
 
@@ -45,11 +45,14 @@ class Hostile(BaseHTTPRequestHandler):
     def _begin(self):
         name = self.path[1:]
         content = CONTENTS.get(name, b"")
-        self.send_response(
-            int(name) if name.isdigit() else 302 if name in ("loop", "file") else 200
-        )
-        if name in ("loop", "file"):
-            self.send_header("Location", "/loop" if name == "loop" else "file:///etc/passwd")
+        redirected_to = {"loop": "/loop", "file": "file:///etc/passwd"}.get(name)
+        if name.isdigit():
+            self.send_response(int(name))
+        elif redirected_to:
+            self.send_response(302)
+            self.send_header("Location", redirected_to)
+        else:
+            self.send_response(200)
         if name == "endless":
             self.send_header("Transfer-Encoding", "chunked")
         else:
@@ -62,7 +65,8 @@ class Hostile(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
-        server.daemon_threads, server.sent = True, 0
+        server.daemon_threads = True
+        server.sent = 0
         server.handle_error = lambda *_: None  # of a connection that the client resets
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server

@@ -27,14 +27,15 @@ ARRAYS = ["rows", "frames", "totals", "group/1"]
 def path(tmp_path):
     path = tmp_path / "data.h5"
     with h5py.File(path, "w") as file:
-        file.attrs["version"], file.attrs["title"] = 2, "title"
-        file["rows"], file["totals"], file["texts"] = (
-            np.zeros(10, ROW),
-            np.arange(3.0),
-            ["a", "", "zwölf"],
-        )
-        file["frames"], file["any"] = np.zeros((4, 2, 2, 3), np.uint8), ["x"]
-        file["group/0"], file["group/1"] = np.arange(2, dtype="f4"), np.arange(5, dtype="u1")
+        file.attrs["version"] = 2
+        file.attrs["title"] = "title"
+        file["rows"] = np.zeros(10, ROW)
+        file["totals"] = np.arange(3.0)
+        file["texts"] = ["a", "", "zwölf"]
+        file["frames"] = np.zeros((4, 2, 2, 3), np.uint8)
+        file["any"] = ["x"]
+        file["group/0"] = np.arange(2, dtype="f4")
+        file["group/1"] = np.arange(5, dtype="u1")
     return path
 
 
@@ -88,7 +89,8 @@ def test_bytes_are_not_taken_for_objects_in_memory(path, tag, in_column):
     kind = h5py.h5t.create(h5py.h5t.OPAQUE, 8)
     kind.set_tag(tag.encode())
     if in_column:
-        opaque, kind = kind, h5py.h5t.create(h5py.h5t.COMPOUND, 8)
+        opaque = kind
+        kind = h5py.h5t.create(h5py.h5t.COMPOUND, 8)
         kind.insert(b"object", 0, opaque)
     with h5py.File(path, "r+") as file:
         del file["any"]
@@ -131,7 +133,8 @@ def test_no_filter_is_loaded(path, name, number):
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_chunk((1,) * file[name].ndim)
         properties.set_filter(number, h5py.h5z.FLAG_OPTIONAL, (1, 2, 3, 4))
-        kind, space = file[name].id.get_type(), file[name].id.get_space()
+        kind = file[name].id.get_type()
+        space = file[name].id.get_space()
         del file[name]
         try:
             h5py.h5d.create(file.id, name.encode(), kind, space, properties)

@@ -55,7 +55,8 @@ def test_a_signal_makes_the_stop_socket_readable(number):
 
 
 def test_any_thread_requests_a_stop_by_a_call_or_by_the_event_and_takes_no_signals():
-    before, seen = signal.getsignal(signal.SIGINT), []
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
 
     def work():
         with noting_interrupts():

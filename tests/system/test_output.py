@@ -149,7 +149,8 @@ def held(path):
 
 
 def test_a_second_process_is_told_who_writes_and_a_killed_one_leaves_no_lock(tmp_path):
-    path, link = tmp_path / "model.h5", tmp_path / "link.h5"
+    path = tmp_path / "model.h5"
+    link = tmp_path / "link.h5"
     link.symlink_to(path)
     with held(path) as process:
         for name in (path, link):
@@ -167,7 +168,8 @@ def test_a_second_process_is_told_who_writes_and_a_killed_one_leaves_no_lock(tmp
 
 
 def test_a_second_writer_waits_for_a_short_section(tmp_path):
-    path, count = tmp_path / "count", 12
+    path = tmp_path / "count"
+    count = 12
 
     def add():
         with locked(path, "wait", seconds=60):
@@ -184,7 +186,8 @@ def test_a_second_writer_waits_for_a_short_section(tmp_path):
 
 
 def test_a_lock_that_is_a_link_or_another_name_of_a_file_harms_nothing(tmp_path):
-    path, mine = tmp_path / "model.h5", tmp_path / "mine.txt"
+    path = tmp_path / "model.h5"
+    mine = tmp_path / "mine.txt"
     mine.write_text("precious")
     lock = tmp_path / ".model.h5.bcclone-lock"
     for plant in (

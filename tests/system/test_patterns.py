@@ -14,6 +14,7 @@ import pytest
 
 import bcclone
 
+# a pattern that tries again and again fails early
 _LENGTHS = [
     16,
     20,
@@ -25,7 +26,7 @@ _LENGTHS = [
     4096,
     1 << 13,
     1 << 15,
-]  # a pattern that tries again and again fails early
+]
 _PARTS = (
     *" \t0a,.;:_-+/[\"'\\",
     "0.",
@@ -83,7 +84,8 @@ def test_every_pattern_takes_a_time_proportional_to_the_text():
     assert {name for name, *_ in found} >= {"bcclone.recording.dialect", "bcclone.drive.protocol"}
     for (module, name, pattern, searched), part, end in itertools.product(found, _PARTS, _ENDS):
         if isinstance(pattern.pattern, bytes):
-            part, end = part.encode(), end.encode()
+            part = part.encode()
+            end = end.encode()
         for method in ("fullmatch", *["search"] * searched):
             length = slow_length(getattr(pattern, method), part, end)
             assert length is None, (

@@ -58,7 +58,8 @@ def test_an_error_is_raised_after_the_results_before_it(function, items):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_leaving_early_cancels_what_has_not_begun_and_waits_for_the_rest(error):
-    begun, ended = [], []
+    begun = []
+    ended = []
 
     def work(number):
         begun.append(number)

@@ -60,7 +60,8 @@ def test_in_the_process_of_a_program_the_same_lines_are_logged(lines, caplog, ca
 
 def shown_on_a_terminal(code):
     """Return what a program of Python writes to its standard error, a terminal."""
-    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    pty = pytest.importorskip("pty")
+    termios = pytest.importorskip("termios")
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, stderr=theirs, check=True)

@@ -9,7 +9,8 @@ from bcclone.training.training_state import TrainingState
 
 class Variable:
     def __init__(self, values):
-        self.values, self.shape = values, values.shape
+        self.values = values
+        self.shape = values.shape
 
     def assign(self, values):
         self.values = values
@@ -23,7 +24,8 @@ class Network:
 
     def __init__(self):
         self.variables = [Variable(np.ones((3, 2), np.float32)), Variable(np.ones(4, np.float32))]
-        self.totals, self.sums = self, np.ones(3)
+        self.totals = self
+        self.sums = np.ones(3)
 
     def read(self):
         return self.sums

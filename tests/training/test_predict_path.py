@@ -50,9 +50,8 @@ def test_the_exported_network_is_the_trained_one_without_the_path(simulated_stor
     exported = trainer.export()
     assert exported.output_shape == (None, 1)
     steering = np.array(trainer.model(images))[:, :1]
-    assert np.array(exported(images)) == pytest.approx(
-        steering, abs=0.02 if mixed_precision else 1e-6
-    )
+    tolerance = 0.02 if mixed_precision else 1e-6
+    assert np.array(exported(images)) == pytest.approx(steering, abs=tolerance)
 
 
 @pytest.mark.slow
@@ -69,7 +68,8 @@ def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, u
 def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(
     simulated_store, tmp_path
 ):
-    start, begun = tmp_path / "cnn.h5", build_network()
+    start = tmp_path / "cnn.h5"
+    begun = build_network()
     save_model(start, begun, Preprocessing(), {"settings": {"network": "cnn"}})
     with Store(simulated_store) as store:
         trainer = trainer_of(store, start, network="cnn-image-norm")
@@ -105,7 +105,8 @@ def test_the_rate_is_set_in_every_type_of_dropout_and_leaves_noise_alone():
     for before, shape in random_layers(0.5):
         (layer,) = with_dropout_rate(keras.Sequential([keras.Input(shape), before]), 0.1).layers
         assert type(layer) is type(before)
-        assert random_strength(layer) == (0.1 if isinstance(layer, DROPOUT) else 0.5)
+        expected = 0.1 if isinstance(layer, DROPOUT) else 0.5
+        assert random_strength(layer) == expected
 
 
 def test_a_training_from_a_calibrated_model_begins_with_the_cars_steering(

@@ -78,7 +78,8 @@ def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augm
 def test_what_cannot_be_learned_since_it_never_changes_is_told(simulated_store):
     lines = []
     with Store(simulated_store) as store:
-        store.rows["steering"], store.rows["throttle"] = 0.25, 0.0
+        store.rows["steering"] = 0.25
+        store.rows["throttle"] = 0.0
         for predict in ("throttle", "speed"):
             select_samples(store, TrainSettings(predict=predict, feed="hdf5-shuffle"), lines.append)
     assert [line.partition(",")[0] for line in lines] == [
@@ -104,9 +105,8 @@ def test_the_model_has_further_outputs_that_near_the_recorded_speed_and_throttle
     predicted = file.model.predict(images, verbose=0)
     errors = np.abs(predicted - labels)
     assert errors[:, 1].mean() < 0.5 * np.abs(labels[:, 1]).mean()  # than of a network that says 0
-    assert (
-        result["val_mae"] < 2 * np.abs(every).mean() + 0.05
-    )  # of the steering alone, which is far smaller
+    # the error of the steering alone, which is far smaller
+    assert result["val_mae"] < 2 * np.abs(every).mean() + 0.05
 
 
 @pytest.mark.slow
@@ -137,9 +137,8 @@ def test_a_network_that_knows_the_steering_learns_the_speed(
     answer = policy.answer(frame)
     assert answer.steering == pytest.approx(knew, abs=1e-3)
     with Store(simulated_store) as store:
-        assert answer.predicted_speed_mph == pytest.approx(
-            store.rows["speed_mph"].mean(), abs=2
-        )  # half a second later
+        # it is the speed half a second later
+        assert answer.predicted_speed_mph == pytest.approx(store.rows["speed_mph"].mean(), abs=2)
 
 
 def test_a_published_network_predicts_the_steering_alone():

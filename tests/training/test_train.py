@@ -28,7 +28,7 @@ from bcclone.model.policy import load_policy
 from tests.conftest import ROOT, calibrated, command, made_once, run_process, run_script
 from tests.processes import started
 
-BATCH_NORM = [name for name, each in ARCHITECTURES.items() if each.batch_norm]
+BATCH_NORM = [name for name, architecture in ARCHITECTURES.items() if architecture.batch_norm]
 QUICK = ("--epochs", 3, "--batch-size", 16)
 
 
@@ -39,42 +39,46 @@ def train(store, folder, *options, code=0, run=run_script):
 
 
 def train_apart(store, folder, *options):
-    """Train in a process of its own: weights are only the same to the bit with the same number of
-    threads.
+    """Train in a process of its own.
+
+    Weights are only the same to the bit with the same number of threads.
     """
     return train(store, folder, *options, run=run_process)
 
 
 def weights(path):
+    """Return the arrays of a model file by their names."""
+    arrays = {}
+
+    def collect(name, member):
+        if isinstance(member, h5py.Dataset):
+            arrays[name] = member[()]
+
     with h5py.File(path) as file:
-        found = {}
-        file["model_weights"].visititems(
-            lambda name, item: (
-                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return found
+        file["model_weights"].visititems(collect)
+    return arrays
 
 
 def assert_same_weights(first, second):
-    one, other = weights(first), weights(second)
-    assert one.keys() == other.keys()
-    assert len(one) >= 16  # kernels and biases of 8 layers, the fewest that cnn has
-    for name in one:
-        assert (one[name] == other[name]).all(), name
+    first_arrays = weights(first)
+    second_arrays = weights(second)
+    assert first_arrays.keys() == second_arrays.keys()
+    assert len(first_arrays) >= 16  # kernels and biases of 8 layers, the fewest that cnn has
+    for name, array in first_arrays.items():
+        assert (array == second_arrays[name]).all(), name
 
 
 @pytest.fixture(scope="session")
 def small_store(simulated_recording, tmp_path_factory):
-    """A store of a tenth of the samples, where an epoch takes no time: one camera, not flipped, no
-    earlier frames.
+    """A store of a tenth of the samples, where an epoch takes no time.
+
+    One camera, not flipped, no earlier frames.
     """
     samples = {"block_seconds": 2.0, "frame_offsets": 0, "flip": False, "cameras": ("center",)}
 
     def make(folder):
-        convert(
-            PreprocessSettings((str(simulated_recording),), folder / "data.h5", samples=samples)
-        )
+        recordings = (str(simulated_recording),)
+        convert(PreprocessSettings(recordings, folder / "data.h5", samples=samples))
 
     return made_once(tmp_path_factory, "small_store", make) / "data.h5"
 
@@ -90,24 +94,25 @@ def trained(simulated_store, tmp_path_factory):
         (folder / "notices.txt").write_text(done.stderr)
 
     made = made_once(tmp_path_factory, "training", make)
-    folder = shutil.copytree(
-        made / "whole", tmp_path_factory.mktemp("trained") / "whole"
-    )  # tests resume it
+    # a copy, since tests resume it
+    folder = shutil.copytree(made / "whole", tmp_path_factory.mktemp("trained") / "whole")
+
+    def moved(path):
+        return path.read_text().replace(str(made / "whole"), str(folder))
+
     run = folder / "runs" / "whole"
     for path in (run / "settings.json", run / "result.json"):
-        path.write_text(path.read_text().replace(str(made / "whole"), str(folder)))
-    result = json.loads(
-        (made / "result.json").read_text().replace(str(made / "whole"), str(folder))
-    )
+        path.write_text(moved(path))
+    result = json.loads(moved(made / "result.json"))
     return folder, result, (made / "notices.txt").read_text()
 
 
 def test_standard_output_holds_only_the_result(trained):
     folder, result, notices = trained
     assert set(result) == {
-        "model", "epochs", "epoch", "best_epoch", "loss", "val_loss", "val_mae", "samples_per_second",
-        "data_wait_share", "seconds", "samples", "feed", "ended", "test_loss", "test_mae", "onednn",
-        "drivers", "handed_over", "note",
+        "model", "epochs", "epoch", "best_epoch", "loss", "val_loss", "val_mae",
+        "samples_per_second", "data_wait_share", "seconds", "samples", "feed", "ended",
+        "test_loss", "test_mae", "onednn", "drivers", "handed_over", "note",
     }  # fmt: skip
     assert result["ended"] == "--epochs 3"
     assert result["model"] == str(folder / "model.h5")
@@ -133,7 +138,8 @@ def test_the_run_folder_holds_everything(trained):
     folder, result, _ = trained
     run = folder / "runs" / "whole"
     assert {path.name for path in run.iterdir()} == {
-        "settings.json", "settings.toml", "environment.json", "history.csv", "checkpoints", "model.h5", "result.json",
+        "settings.json", "settings.toml", "environment.json", "history.csv", "checkpoints",
+        "model.h5", "result.json",
     }  # fmt: skip
     assert len(list((run / "checkpoints").iterdir())) == 2
     history = list(csv.DictReader((run / "history.csv").open()))
@@ -149,70 +155,103 @@ def test_the_run_folder_holds_everything(trained):
 
 def test_the_losses_are_means_over_all_samples_and_not_of_the_last_batch(trained, simulated_store):
     folder, result, _ = trained
-    file = load_model(folder / "model.h5")
+    answers, labels, _, _ = validation_of(folder / "model.h5", simulated_store)
+    errors = answers - labels
+    assert result["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
+    assert result["val_mae"] == pytest.approx(float(abs(errors).mean()), rel=1e-3)
+    assert result["drivers"]["trained"]["loss"] == result["val_loss"]
+
+
+def test_the_trained_driver_is_scored_beside_one_that_answers_the_mean(trained, simulated_store):
+    folder, result, _ = trained
+    answers, _, training, validation = validation_of(folder / "model.h5", simulated_store)
+    mean = training["steering"][as_recorded(training)].mean()
+    mean_answers = np.where(validation["flipped"], -1, 1) * mean
+    drivers = result["drivers"]
+    assert [*drivers] == ["mean_steering", "trained"]
+
+    expected = scores_of(mean_answers, validation)
+    del expected["correlation"]  # there is none for a constant
+    assert without_none(drivers["mean_steering"]) == pytest.approx(expected, rel=1e-3)
+    expected = scores_of(answers[:, 0], validation)
+    assert without_none(drivers["trained"]) == pytest.approx(expected, rel=1e-3)
+
+
+def validation_of(model, path):
+    """Return a model's answers and the labels, (samples, 1) each, and the samples of two sides."""
     with (
-        Store(simulated_store) as store,
+        Store(path) as store,
         open_validation_feed(select(store, "validation"), 10_000) as feed,
         feed.epoch(1) as batches,
     ):
         (batch,) = batches
-        sides = [store.samples[store.split_indices(side)] for side in ("training", "validation")]
-    answers = file.model.predict(batch.images, verbose=0)
-    errors = answers - batch.labels
-    assert result["val_loss"] == pytest.approx(float((errors**2).mean()), rel=1e-3)
-    assert result["val_mae"] == pytest.approx(float(abs(errors).mean()), rel=1e-3)
-    recorded = [
-        (one["camera"] == 0) & (one["frame_offset"] == 0) & ~one["flipped"] for one in sides
-    ]
-    mean = np.where(sides[1]["flipped"], -1, 1) * sides[0]["steering"][recorded[0]].mean()
-    labels = sides[1]["steering"][recorded[1]]
-    for name, every in (("mean_steering", mean), ("trained", answers[:, 0])):
-        errors, steering = every - sides[1]["steering"], every[recorded[1]]
-        side = (steering * labels > 0)[abs(labels) > 0.05].mean()
-        expected = {"loss": (errors**2).mean(), "mae": abs(errors).mean(), "right_side": side}
-        if name == "trained":
-            expected["correlation"] = np.corrcoef(steering, labels)[0, 1]
-        scored = {key: value for key, value in result["drivers"][name].items() if value is not None}
-        assert scored == pytest.approx(expected, rel=1e-3)
-    assert [*result["drivers"]] == ["mean_steering", "trained"]
-    assert result["drivers"]["trained"]["loss"] == result["val_loss"]
+        training = store.samples[store.split_indices("training")]
+        validation = store.samples[store.split_indices("validation")]
+    answers = load_model(model).model.predict(batch.images, verbose=0)
+    return answers, batch.labels, training, validation
+
+
+def as_recorded(samples):
+    """Return which samples are of the centre camera, not earlier and not flipped, (samples,)."""
+    return (samples["camera"] == 0) & (samples["frame_offset"] == 0) & ~samples["flipped"]
+
+
+def scores_of(answers, samples):
+    """Return the scores of a driver's answers, (samples,)."""
+    errors = answers - samples["steering"]
+    recorded = as_recorded(samples)
+    steering = answers[recorded]
+    labels = samples["steering"][recorded]
+    in_bends = abs(labels) > 0.05
+    with np.errstate(invalid="ignore"):  # nothing correlates with a constant
+        correlation = np.corrcoef(steering, labels)[0, 1]
+    return {
+        "loss": (errors**2).mean(),
+        "mae": abs(errors).mean(),
+        "right_side": (steering * labels > 0)[in_bends].mean(),
+        "correlation": correlation,
+    }
+
+
+def without_none(scores):
+    return {name: score for name, score in scores.items() if score is not None}
 
 
 def killed_training(store, folder, *options, after):
-    """Train until a checkpoint of step `after` is there, and kill it."""
-    line = command(
-        "model.py", store, "-o", folder / "model.h5", "--runs", folder / "runs", *options
-    )
-    checkpoints = lambda: [*(folder / "runs").glob("*/checkpoints/*[0-9].h5")]  # noqa: E731
-    with started(line, lambda: any(int(path.stem[-9:]) >= after for path in checkpoints())):
+    """Train until a checkpoint of step `after` is there, and kill it; return its run."""
+    places = ("-o", folder / "model.h5", "--runs", folder / "runs")
+    line = command("model.py", store, *places, *options)
+
+    def checkpoints():
+        return [*(folder / "runs").glob("*/checkpoints/*[0-9].h5")]
+
+    def is_there():
+        return any(int(path.stem[-9:]) >= after for path in checkpoints())
+
+    with started(line, is_there):
         return checkpoints()[0].parents[1]
 
 
 def state_of(run):
-    """Return all values of the newest checkpoint that later steps depend on, and the history
-    without its times.
+    """Return what later steps depend on in the newest checkpoint, and the history.
+
+    The history is without its times.
     """
     newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
     with h5py.File(newest) as file:
+        variables = [file["variables"][name][()].tobytes() for name in sorted(file["variables"])]
         progress = json.loads(file["progress"].asstr()[()])
-        epochs = [
-            {name: row[name] for name in ("loss", "mae", "val_loss", "val_mae")}
-            for row in progress["history"]
-        ]
-        return (
-            [file["variables"][name][()].tobytes() for name in sorted(file["variables"])],
-            epochs,
-            progress["step"],
-        )
+    losses = ("loss", "mae", "val_loss", "val_mae")
+    epochs = [{name: row[name] for name in losses} for row in progress["history"]]
+    return variables, epochs, progress["step"]
 
 
 @pytest.mark.slow
 def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weights(
     trained, simulated_store, tmp_path
 ):
-    run = killed_training(
-        simulated_store, tmp_path, *QUICK, "--set", "checkpoint-steps=7", after=70
-    )
+    options = (*QUICK, "--set", "checkpoint-steps=7")
+    run = killed_training(simulated_store, tmp_path, *options, after=70)
     assert not (tmp_path / "model.h5").exists()
     epochs_done = len((run / "history.csv").read_text().splitlines()) - 1
     done = train_apart(simulated_store, tmp_path, *QUICK, "--resume")
@@ -223,9 +262,8 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
     for name in ("loss", "val_loss", "val_mae", "epoch", "best_epoch", "drivers"):
         assert json.loads(done.stdout)[name] == result[name]
     assert_same_weights(tmp_path / "model.h5", folder / "model.h5")
-    assert state_of(run) == state_of(
-        folder / "runs" / "whole"
-    )  # moments of Adam and states of the dropouts, too
+    # moments of Adam and states of the dropouts, too
+    assert state_of(run) == state_of(folder / "runs" / "whole")
     assert len(list((tmp_path / "runs").iterdir())) == 1
     assert not list(run.rglob("*.partial*"))
 
@@ -234,12 +272,8 @@ def test_the_device_of_augmentation_is_chosen_when_a_run_begins_and_kept_on_a_re
     trained, simulated_store
 ):
     folder, _, _ = trained
-    assert (
-        json.loads((folder / "runs" / "whole" / "settings.json").read_text())["settings"][
-            "augment_on"
-        ]
-        == "cpu"
-    )
+    stored = json.loads((folder / "runs" / "whole" / "settings.json").read_text())
+    assert stored["settings"]["augment_on"] == "cpu"
     again = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "auto")
     assert "is complete already" in again.stderr
     refused = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "device", code=1)
@@ -253,9 +287,8 @@ def test_resuming_a_complete_run_trains_nothing(trained, simulated_store):
     assert json.loads(done.stdout) == result
     refused = train(simulated_store, folder, "--resume", "--batch-size", 8, code=1)
     assert "batch size: 16, but 8 is given" in refused.stderr
-    elsewhere = train(
-        simulated_store, folder, "--resume", "--name", "whole", "-o", folder / "other.h5", code=1
-    )
+    options = ("--resume", "--name", "whole", "-o", folder / "other.h5")
+    elsewhere = train(simulated_store, folder, *options, code=1)
     assert "a run of another store or output" in elsewhere.stderr
 
 
@@ -263,37 +296,27 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
     folder, result, notices = trained
     assert "feed: hdf5-shuffle" in notices
     assert result["feed"] == "hdf5-shuffle"
-    refused = train(
-        simulated_store, folder, "--resume", "--epochs", 4, "--feed", "hdf5-chunks", code=1
-    )
+    other_order = ("--resume", "--epochs", 4, "--feed", "hdf5-chunks")
+    refused = train(simulated_store, folder, *other_order, code=1)
     assert "orders the samples differently" in refused.stderr
-    assert (
-        "complete already" in train(simulated_store, folder, "--resume", "--feed", "workers").stderr
-    )
+    same_order = train(simulated_store, folder, "--resume", "--feed", "workers")
+    assert "complete already" in same_order.stderr
 
 
 @pytest.mark.long
 def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
-    """--from, a settings file, thinned out straight driving, TensorBoard, another loss and pictures
-    in one run.
-    """
+    """--from, a settings file, fewer straight rows, TensorBoard and another loss at once."""
     folder, result, _ = trained
     (tmp_path / "s.toml").write_text(
         'loss = "mae"\nzero-fraction = 0.1\nlearning-rate = 1e-7\nepochs = 2\n'
     )
     earlier = tmp_path / "earlier.h5"
     shutil.copy(folder / "model.h5", earlier)
-    options = (
-        "--from",
-        earlier,
-        "--settings",
-        tmp_path / "s.toml",
-        "--tensorboard",
-        "--name",
-        "fine",
-    )
-    done = train_apart(simulated_store, tmp_path, *options, "--epochs", 1)
-    fine, run = json.loads(done.stdout), tmp_path / "runs" / "fine"
+    start = ("--from", earlier)
+    options = ("--settings", tmp_path / "s.toml", "--tensorboard", "--name", "fine")
+    done = train_apart(simulated_store, tmp_path, *start, *options, "--epochs", 1)
+    fine = json.loads(done.stdout)
+    run = tmp_path / "runs" / "fine"
     assert fine["val_mae"] == fine["val_loss"] == pytest.approx(result["val_mae"], rel=1e-3)
     assert fine["epochs"] == fine["epoch"] == 1  # no better and no worse than its start
     assert fine["drivers"]["start"] == {
@@ -304,14 +327,13 @@ def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
     given = {"loss": "mae", "zero-fraction": 0.1, "epochs": 1, "tensorboard": True}
     assert {name: settings[name] for name in given} == given
     events = EventAccumulator(str(run / "tensorboard")).Reload()
-    assert make_ndarray(events.Tensors("epoch/val_loss")[0].tensor_proto) == pytest.approx(
-        fine["val_loss"]
-    )
+    logged = make_ndarray(events.Tensors("epoch/val_loss")[0].tensor_proto)
+    assert logged == pytest.approx(fine["val_loss"])
     (environment,) = json.loads((run / "environment.json").read_text())
     assert environment["packages"]["keras"] == version_of("keras")
     assert environment["command"][0].endswith("model.py")
     earlier.write_bytes(simulated_store.read_bytes()[:1000])
-    refused = train(simulated_store, tmp_path, *options[:2], "--resume", code=1)
+    refused = train(simulated_store, tmp_path, *start, "--resume", code=1)
     assert "did not begin with --from" in refused.stderr
     refused = train(simulated_store, tmp_path, "--from", earlier, "--force", code=1)
     assert str(earlier) in refused.stderr
@@ -321,56 +343,48 @@ def test_fine_tuning_with_every_option(trained, simulated_store, tmp_path):
 def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
     simulated_recording, tmp_path
 ):
-    store, samples = tmp_path / "data.h5", {"block_seconds": 2.0, "cameras": ("center",)}
+    store = tmp_path / "data.h5"
+    samples = {"block_seconds": 2.0, "cameras": ("center",)}
     convert(PreprocessSettings((str(simulated_recording),), store, size=(64, 64), samples=samples))
     start = calibrated(ROOT / "models" / "any-road.h5", tmp_path / "start.h5", 0.8, 0.05)
-    done = train(
-        store,
-        tmp_path,
-        "--from",
-        start,
-        "--epochs",
-        1,
-        "--learning-rate",
-        0.05,
-        "--schedule",
-        "constant",
-    )
-    result, (run,) = json.loads(done.stdout), (tmp_path / "runs").iterdir()
+    options = ("--epochs", 1, "--learning-rate", 0.05, "--schedule", "constant")
+    done = train(store, tmp_path, "--from", start, *options)
+    result = json.loads(done.stdout)
+    (run,) = (tmp_path / "runs").iterdir()
     drivers = result["drivers"]
     assert [*drivers] == ["mean_steering", "start", "halfway", "trained"]
     assert drivers["start"]["correlation"] > 0.1 + (drivers["trained"]["correlation"] or 0)
-    assert (result["handed_over"], result["epoch"], result["loss"], result["epochs"]) == (
-        "start",
-        0,
-        None,
-        1,
-    )
-    assert (result["val_loss"], result["val_mae"]) == (
-        drivers["start"]["loss"],
-        drivers["start"]["mae"],
-    )
+    assert result["handed_over"] == "start"
+    assert result["epoch"] == 0
+    assert result["epochs"] == 1
+    assert result["loss"] is None
+    assert result["val_loss"] == drivers["start"]["loss"]
+    assert result["val_mae"] == drivers["start"]["mae"]
     assert "start model is better" in result["note"]
     assert json.loads((run / "result.json").read_text()) == result
     assert (run / "model.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
+
+    # the model has the start's calibration within its network
     images = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
-    written, began, last = (
+    written, started_from, trained_to = [
         load_model(path).model.predict(images, verbose=0)
         for path in (tmp_path / "model.h5", start, run / "trained.h5")
-    )
-    assert written == pytest.approx(0.8 * began + 0.05, abs=1e-5)
-    assert abs(last - written).max() > 0.01
+    ]
+    assert written == pytest.approx(0.8 * started_from + 0.05, abs=1e-5)
+    assert abs(trained_to - written).max() > 0.01
+
     more = json.loads(train(store, tmp_path, "--resume", "--epochs", 2).stdout)
-    assert (more["epoch"], more["epochs"]) == (0, 2)
+    assert more["epoch"] == 0
+    assert more["epochs"] == 2
     assert more["drivers"]["start"] == drivers["start"]
-    (first, _) = csv.DictReader((run / "history.csv").open())
+    first, _ = csv.DictReader((run / "history.csv").open())
     assert float(first["val_loss"]) == drivers["trained"]["loss"]
 
 
 @pytest.mark.slow
 def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
     done = train(simulated_store, tmp_path, "--time", "4s", "--epochs", 0)
-    (*_, last) = csv.DictReader(next(tmp_path.glob("runs/*/history.csv")).open())
+    *_, last = csv.DictReader(next(tmp_path.glob("runs/*/history.csv")).open())
     assert float(last["learning_rate"]) < 0.1 * 1e-3
     result = json.loads(done.stdout)
     assert result["ended"] == "--time 4s"
@@ -393,7 +407,7 @@ def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(
     with started(line, "epoch 1: loss") as run:
         time.sleep(0.3)  # into the next epoch
         run.send_signal(how)
-        notices = run.communicate(timeout=120)[1]
+        _, notices = run.communicate(timeout=120)
     assert run.returncode == 130
     assert "model.h5" in notices
     assert "--resume" in notices
@@ -401,7 +415,9 @@ def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(
     newest = max(tmp_path.glob("runs/*/checkpoints/*[0-9].h5"))
     with h5py.File(newest) as file:
         progress = json.loads(file["progress"].asstr()[()])
-    assert progress["samples"] == (progress["step"] - 34 * len(progress["history"])) * 32 > 0
+    steps_of_epoch = progress["step"] - 34 * len(progress["history"])
+    assert progress["samples"] == 32 * steps_of_epoch
+    assert steps_of_epoch > 0
 
 
 @pytest.mark.long
@@ -409,20 +425,11 @@ def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(
     small_store, untrained_model, tmp_path
 ):
     output = tmp_path / "model.h5"
-    line = command(
-        "model.py",
-        small_store,
-        "-o",
-        output,
-        "--runs",
-        tmp_path / "runs",
-        "--epochs",
-        2,
-        "--no-plots",
-    )
+    options = ("-o", output, "--runs", tmp_path / "runs", "--epochs", 2, "--no-plots")
+    line = command("model.py", small_store, *options)
     with started(line, "training on") as run:
         shutil.copyfile(untrained_model, output)
-        notices = run.communicate(timeout=120)[1]
+        _, notices = run.communicate(timeout=120)
     assert run.returncode == 1
     assert "written by another program" in notices
     assert output.read_bytes() == untrained_model.read_bytes()
@@ -433,10 +440,10 @@ def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(
 
 
 @pytest.mark.slow
-def test_early_stopping_and_training_without_validation(simulated_recording, tmp_path):
-    """With all its driving in training, the training loss decides; patience 1 stops at the first
-    worse epoch.
-    """
+def test_patience_ends_a_training_without_validation_after_the_first_worse_epoch(
+    simulated_recording, tmp_path
+):
+    """Without validation, the training loss decides; patience 1 stops at the first worse epoch."""
     store = tmp_path / "data.h5"
     samples = {"validation": 0.0, "frame_offsets": 0, "flip": False, "cameras": ("center",)}
     convert(PreprocessSettings((str(simulated_recording),), store, samples=samples))
@@ -451,9 +458,8 @@ def test_early_stopping_and_training_without_validation(simulated_recording, tmp
     assert result["epochs"] < 60
     assert result["epochs"] == result["best_epoch"] + 1
     assert result["ended"] == "--patience 1"
-    more = json.loads(
-        train(store, tmp_path, "--patience", 2, "--epochs", result["epochs"] + 1, "--resume").stdout
-    )
+    longer = ("--patience", 2, "--epochs", result["epochs"] + 1)
+    more = json.loads(train(store, tmp_path, *longer, "--resume").stdout)
     assert more["epochs"] == result["epochs"] + 1
 
 
@@ -464,10 +470,8 @@ def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_s
     settings.write_text(settings.read_text().replace(str(folder), str(copy)))
     (copy / "model.h5").write_text("mine")
     for force in ((), ("--force",)):
-        assert (
-            "exists, and is no model"
-            in train(simulated_store, copy, "--resume", *force, code=1).stderr
-        )
+        refused = train(simulated_store, copy, "--resume", *force, code=1)
+        assert "exists, and is no model" in refused.stderr
     assert (copy / "model.h5").read_text() == "mine"
     shutil.copy(ROOT / "models" / "lake.h5", copy / "model.h5")
     assert "--force" in train(simulated_store, copy, "--resume", code=1).stderr
@@ -479,33 +483,26 @@ def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_s
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("network", "frames"), [("gru", 3), *((each, 1) for each in BATCH_NORM)])
+@pytest.mark.parametrize(("network", "frames"), [("gru", 3), *((name, 1) for name in BATCH_NORM)])
 def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(
     simulated_store, tmp_path, network, frames
 ):
     options = ("--network", network, "--seq-length", frames, "--epochs", 1, "--batch-size", 32)
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    done = train_apart(simulated_store, tmp_path / "whole", *options)
-    killed_training(
-        simulated_store, tmp_path / "killed", *options, "--set", "checkpoint-steps=3", after=6
-    )
-    resumed = train_apart(simulated_store, tmp_path / "killed", *options, "--resume")
+    whole = tmp_path / "whole"
+    killed = tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    done = train_apart(simulated_store, whole, *options)
+    killed_training(simulated_store, killed, *options, "--set", "checkpoint-steps=3", after=6)
+    resumed = train_apart(simulated_store, killed, *options, "--resume")
     assert "resuming" in resumed.stderr
-    assert_same_weights(tmp_path / "whole" / "model.h5", tmp_path / "killed" / "model.h5")
+    assert_same_weights(whole / "model.h5", killed / "model.h5")
     assert json.loads(resumed.stdout)["val_loss"] == json.loads(done.stdout)["val_loss"]
-    file = load_model(tmp_path / "whole" / "model.h5")
+    file = load_model(whole / "model.h5")
     assert file.training.settings["network"] == network
-    assert load_policy(tmp_path / "whole" / "model.h5").carries_states == (network == "gru")
-    again = train(
-        simulated_store,
-        tmp_path,
-        "--from",
-        tmp_path / "whole" / "model.h5",
-        "--seq-length",
-        frames,
-        code=1,
-    )
+    assert load_policy(whole / "model.h5").carries_states == (network == "gru")
+    other_network = ("--from", whole / "model.h5", "--seq-length", frames)
+    again = train(simulated_store, tmp_path, *other_network, code=1)
     assert f"--network {network}" in again.stderr
 
 
@@ -513,18 +510,10 @@ def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(
 def test_a_framing_and_a_calibration_that_are_lost_are_noted(simulated_recording, tmp_path):
     imported = shutil.copytree(simulated_recording, tmp_path / "imported")
     (imported / "framing.json").write_text(Framing(160, 120).to_json())
-    store, start = tmp_path / "data.h5", tmp_path / "start.h5"
-    run_script(
-        "preprocess.py",
-        simulated_recording,
-        imported,
-        "-o",
-        store,
-        "--size",
-        64,
-        "--block-seconds",
-        2,
-    )
+    store = tmp_path / "data.h5"
+    start = tmp_path / "start.h5"
+    options = ("--size", 64, "--block-seconds", 2)
+    run_script("preprocess.py", simulated_recording, imported, "-o", store, *options)
     network = build_network((64, 64, 3))
     network.layers[-1].activation = keras.activations.tanh
     with Store(store) as data:
@@ -543,14 +532,18 @@ def test_steps_of_one_program_give_the_weights_of_single_ones_also_after_a_resum
     """Augmented and with dropout: the same samples in the same order, the same random numbers."""
     options = ("--batch-size", 7, "--augment-on", "device", "--set", "jit-compile=on")
     options += ("--schedule", "constant", "--set", "warmup=0")
-    places = {name: tmp_path / name for name in ("single", "program", "resumed")}
-    for folder in places.values():
+    single = tmp_path / "single"
+    program = tmp_path / "program"
+    resumed = tmp_path / "resumed"
+    for folder in (single, program, resumed):
         folder.mkdir()
-    train_apart(small_store, places["single"], *options, "--feed", "memory", "--epochs", 2)
-    train_apart(small_store, places["program"], *options, "--feed", "device", "--epochs", 2)
-    train_apart(small_store, places["resumed"], *options, "--feed", "device", "--epochs", 1)
-    train_apart(small_store, places["resumed"], "--resume", "--feed", "memory", "--epochs", 2)
-    single, *others = (weights(folder / "model.h5") for folder in places.values())
-    for other in others:
-        for name in single:
-            np.testing.assert_allclose(other[name], single[name], atol=1e-5, err_msg=name)
+    train_apart(small_store, single, *options, "--feed", "memory", "--epochs", 2)
+    train_apart(small_store, program, *options, "--feed", "device", "--epochs", 2)
+    train_apart(small_store, resumed, *options, "--feed", "device", "--epochs", 1)
+    train_apart(small_store, resumed, "--resume", "--feed", "memory", "--epochs", 2)
+
+    expected = weights(single / "model.h5")
+    for folder in (program, resumed):
+        arrays = weights(folder / "model.h5")
+        for name, array in expected.items():
+            np.testing.assert_allclose(arrays[name], array, atol=1e-5, err_msg=name)

@@ -228,15 +228,13 @@ def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
     begun = TrainingState(step=30, samples=480, elapsed=20.0)
     assert not schedule.is_time_up(begun, ending_seconds=39.0)
     assert schedule.is_time_up(begun, ending_seconds=40.0)
-    compiled = TrainingState(
-        step=10, samples=160, elapsed=34.0
-    )  # since then, half of the validation's took 8.5 s
+    # since then, half of the validation's took 8.5 s
+    compiled = TrainingState(step=10, samples=160, elapsed=34.0)
     assert not schedule.is_time_up(replace(begun, elapsed=51.0), 0.0, compiled)
     assert schedule.is_time_up(replace(begun, elapsed=52.0), 0.0, compiled)
     assert not schedule.is_time_up(replace(begun, step=29, elapsed=52.0), 0.0, compiled)
-    assert (
-        schedule.reached_limit(begun, is_time_up=True) == ""
-    )  # a model needs an epoch, even if it is cut
+    # a model needs an epoch, even if it is cut
+    assert schedule.reached_limit(begun, is_time_up=True) == ""
     one = begun.after_epoch(figures[0])
     assert schedule.reached_limit(one, is_time_up=False) == ""
     assert schedule.reached_limit(one, is_time_up=True) == "--time 60s"

@@ -1,6 +1,4 @@
-"""A training step: losses, gradients, several devices, float16; in a separate process, as devices
-are made once.
-"""
+"""A training step: losses, gradients, programs of several steps, several devices, float16."""
 
 import math
 import weakref
@@ -26,10 +24,11 @@ from bcclone.training.trainer import Trainer, losses_of
 from tests.conftest import ROOT
 from tests.processes import python
 
-LOG_10, LOG_1 = (
-    0.05 * math.asinh(10),
-    0.05 * math.asinh(1),
-)  # of 0.5 and 0.05, with the logarithmic loss's scale
+# the logarithmic loss of errors of 0.5 and 0.05, of which 0.05 is the scale
+LOG_10 = 0.05 * math.asinh(10)
+LOG_1 = 0.05 * math.asinh(1)
+
+# a program of its own, because TensorFlow makes its devices once in a process
 TOGETHER = """
 from types import SimpleNamespace
 import numpy as np, keras, tensorflow as tf
@@ -45,13 +44,18 @@ from bcclone.training.train_settings import TrainSettings
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
-def train(strategy, clip_norm, augment_on="cpu"):
+def train(strategy, clip_norm, augment_on):
     keras.utils.set_random_seed(0)
     data = SimpleNamespace(preprocessing=Preprocessing(width=64, height=112))
-    settings = TrainSettings(seq_length=1, learning_rate=1e-3, clip_norm=clip_norm, augment_on=augment_on)
-    together = lambda: make_joint_trainer(data, settings, 1, strategy)
-    trainer = together() if strategy else make_trainer(data, settings)
-    for layer in trainer.model.layers:  # which draw what one device would not
+    settings = TrainSettings(
+        seq_length=1, learning_rate=1e-3, clip_norm=clip_norm, augment_on=augment_on
+    )
+    if strategy:
+        trainer = make_joint_trainer(data, settings, 1, strategy)
+    else:
+        trainer = make_trainer(data, settings)
+    # two devices would draw other random numbers than one
+    for layer in trainer.model.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
     random = np.random.default_rng(0)
@@ -59,15 +63,19 @@ def train(strategy, clip_norm, augment_on="cpu"):
         images = random.integers(0, 256, (size, 112, 64, 3), dtype=np.uint8)
         augmentation = ()
         if augment_on == "device":
-            flipped, lookahead_m = random.random(size) < 0.5, np.full(size, 12, np.float32)
+            flipped = random.random(size) < 0.5
+            lookahead_m = np.full(size, 12, np.float32)
             augmentation = AugmentationInputs(flipped, lookahead_m, *draw(size, (size,))).packed()
         trainer.train([Batch(images, random.random((size, 1), np.float32), augmentation)], [0.001])
-    moments = [np.array(variable) for variable in trainer.optimizer.variables if "momentum" in variable.path]
-    return np.concatenate([moment.ravel() for moment in moments]), trainer.totals.means()
+    variables = trainer.optimizer.variables
+    moments = [np.array(variable).ravel() for variable in variables if "momentum" in variable.path]
+    return np.concatenate(moments), trainer.totals.means()
 
-for clip_norm, place in ((0.0, "cpu"), (0.1, "cpu"), (0.0, "device")):
-    (single, single_means), (together, means) = train(None, clip_norm, place), train(strategy, clip_norm, place)
-    assert np.allclose(single, together, rtol=1e-2, atol=1e-4 * abs(single).max()), abs(single - together).max()
+for clip_norm, augment_on in ((0.0, "cpu"), (0.1, "cpu"), (0.0, "device")):
+    single, single_means = train(None, clip_norm, augment_on)
+    together, means = train(strategy, clip_norm, augment_on)
+    apart = abs(single - together).max()
+    assert np.allclose(single, together, rtol=1e-2, atol=1e-4 * abs(single).max()), apart
     assert np.allclose(single_means, means, rtol=1e-3), (single_means, means)
     print(round(float(np.linalg.norm(single)), 3) > 0.1)
 """
@@ -76,9 +84,8 @@ for clip_norm, place in ((0.0, "cpu"), (0.1, "cpu"), (0.0, "device")):
 @pytest.mark.long
 def test_two_devices_train_like_one():
     """Also batches of odd size, and of a single sample, of which one device gets none."""
-    assert (
-        python(TOGETHER, cwd=ROOT) == "True\nFalse\nTrue\n"
-    )  # longer without a limit than with it
+    # the gradient is longer without a limit than with it
+    assert python(TOGETHER, cwd=ROOT) == "True\nFalse\nTrue\n"
 
 
 @pytest.mark.parametrize(
@@ -93,8 +100,8 @@ def test_what_needs_all_samples_of_a_batch_is_refused_on_several_devices(chosen,
         make_joint_trainer(None, TrainSettings(**chosen), 1)
 
 
-def linear_trainer(loss, clip_norm=None, rate=0.1, shape=(1, 1, 1), **more):
-    """steering = weight * mean of the image, from a weight of 0."""
+def linear_trainer(loss, clip_norm=None, rate=0.1, shape=(1, 1, 1), **settings):
+    """Return a trainer of steering = weight * pixel, for each pixel; all weights are 0 at first."""
     model = keras.Sequential(
         [
             keras.Input(shape, dtype="uint8"),
@@ -105,7 +112,7 @@ def linear_trainer(loss, clip_norm=None, rate=0.1, shape=(1, 1, 1), **more):
     )
     optimizer = keras.optimizers.SGD(rate, global_clipnorm=clip_norm)
     optimizer.build(model.trainable_variables)
-    return Trainer(model, optimizer, TrainSettings(loss=loss, **more))
+    return Trainer(model, optimizer, TrainSettings(loss=loss, **settings))
 
 
 @pytest.mark.parametrize(
@@ -113,10 +120,8 @@ def linear_trainer(loss, clip_norm=None, rate=0.1, shape=(1, 1, 1), **more):
     [
         ("mse", "off", (0.25 + 0.0025) / 2, -(2 * 0.5 + 2 * 0.05) / 2),
         ("mae", "off", (0.5 + 0.05) / 2, -1.0),
-        *(
-            ("log", compiled, (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1))
-            for compiled in ("off", "on")
-        ),
+        ("log", "off", (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1)),
+        ("log", "on", (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1)),
         ("huber", "off", (0.1 * (0.5 - 0.05) + 0.0025 / 2) / 2, -(0.1 + 0.05) / 2),
     ],
 )
@@ -134,46 +139,48 @@ def test_losses_and_their_gradients_are_those_of_their_formulas(
 
 def test_a_long_gradient_is_clipped():
     trainer = linear_trainer("mse", clip_norm=0.01)
-    trainer.train([Batch(np.full((4, 1, 1, 1), 200, np.uint8), np.ones((4, 1), np.float32))], [1.0])
+    batch = Batch(np.full((4, 1, 1, 1), 200, np.uint8), np.ones((4, 1), np.float32))
+    trainer.train([batch], [1.0])
     assert trainer.model.get_weights()[0].item() == pytest.approx(0.01, rel=1e-4)
 
 
 def batches_of(trainer, images, labels, sizes):
-    """Return batches of images, or of their positions for a trainer of one program, as the feed
-    "device" gives them.
+    """Return batches of these sizes as a feed gives them to the trainer.
+
+    They have images, or for a trainer of one program, positions as those of the feed "device".
     """
     starts = np.cumsum([0, *sizes[:-1]]).tolist()
     parts = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    if not trainer.is_one_program:
+        return [Batch(images[part], labels[part]) for part in parts]
+
     frames = tf.constant(images)
 
     def gather(positions):
         return tf.gather(frames, positions)
 
-    if not trainer.is_one_program:
-        return [Batch(images[part], labels[part]) for part in parts]
     positions = np.arange(len(images), dtype=np.int32)
     return [Batch(positions[part], labels[part], gather=gather) for part in parts]
 
 
 def test_a_program_of_several_steps_gives_the_weights_of_single_ones_and_is_compiled_once():
-    """The last batch of an epoch is smaller: what fills it up counts neither in the loss nor in the
-    totals.
-    """
-    random = np.random.default_rng(0)
-    images, sizes = random.integers(0, 256, (4 * 24 + 3, 1, 1, 1), np.uint8), [4] * 24 + [3]
+    """The last batch is smaller: what fills it up counts neither in the loss nor in the totals."""
+    sizes = [4] * 24 + [3]
+    images = np.random.default_rng(0).integers(0, 256, (sum(sizes), 1, 1, 1), np.uint8)
     labels = (images[:, 0, 0] / 300).astype(np.float32)
-    found = {}
+    results = {}
     for jit_compile in ("off", "on"):
         trainer = linear_trainer("mse", rate=1e-7, batch_size=4, jit_compile=jit_compile)
         batches = batches_of(trainer, images, labels, sizes)
-        for first in (0, 20):
-            part = batches[first : first + 20]
-            trainer.train(part, [1e-7 * (first + number + 1) for number in range(len(part))])
+        rates = [1e-7 * (number + 1) for number in range(len(batches))]
+        trainer.train(batches[:20], rates[:20])
+        trainer.train(batches[20:], rates[20:])
         totals = trainer.totals.means()
         *means, steering = trainer.evaluate(batches)
-        found[jit_compile] = [*trainer.model.get_weights()[0].ravel(), *totals, *means, *steering]
-    assert found["on"] == pytest.approx(found["off"], rel=1e-5)
-    assert found["off"][0] > 1e-3
+        (weight,) = trainer.model.get_weights()
+        results[jit_compile] = [*weight.ravel(), *totals, *means, *steering]
+    assert results["on"] == pytest.approx(results["off"], rel=1e-5)
+    assert results["off"][0] > 1e-3
     assert trainer.compilations == 2  # a program of steps, and one of validation
 
 
@@ -186,72 +193,72 @@ def test_the_graph_of_a_step_and_its_program_can_be_read():
 
 def test_losses_take_errors_and_labels_of_different_precision():
     """As those of the driver that always answers the mean."""
-    errors, labels = np.array([0.1, -0.2]), np.array([0.3, 0.0], np.float32)
+    errors = np.array([0.1, -0.2])
+    labels = np.array([0.3, 0.0], np.float32)
     for kind in LOSSES:
-        expected = losses_of(kind, errors, labels.astype(np.float64))
-        assert np.asarray(losses_of(kind, errors, labels)) == pytest.approx(
-            np.asarray(expected), rel=1e-6
-        )
+        losses = np.asarray(losses_of(kind, errors, labels))
+        expected = np.asarray(losses_of(kind, errors, labels.astype(np.float64)))
+        assert losses == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("within", ["", "a model", "TimeDistributed"])
 def test_an_incomplete_batch_is_not_padded_for_batch_normalization(within):
     """Padding would change the mean of the batch."""
-    normalization = [keras.layers.Rescaling(1.0), keras.layers.BatchNormalization()]
-    over_time = [
-        keras.layers.Reshape((1, 1, 1, 1)),
-        *map(keras.layers.TimeDistributed, normalization),
-    ]
-    kinds = {
-        "": normalization,
-        "a model": [keras.Sequential(normalization)],
-        "TimeDistributed": over_time,
-    }
+    layers = [keras.layers.Rescaling(1.0), keras.layers.BatchNormalization()]
+    if within == "a model":
+        layers = [keras.Sequential(layers)]
+    if within == "TimeDistributed":
+        each_frame = [keras.layers.TimeDistributed(layer) for layer in layers]
+        layers = [keras.layers.Reshape((1, 1, 1, 1)), *each_frame]
     model = keras.Sequential(
         [
             keras.Input((1, 1, 1), dtype="uint8"),
-            *kinds[within],
+            *layers,
             keras.layers.Flatten(),
             keras.layers.Dense(1, kernel_initializer="ones"),
         ]
     )
-    begin, found = model.get_weights(), {}
+    begin = model.get_weights()
     images = np.array([10, 200, 30, 70, 150], np.uint8).reshape(5, 1, 1, 1)
+    labels = np.ones((5, 1), np.float32)
+    weights = {}
     for jit_compile in ("off", "on"):
         model.set_weights(begin)
         optimizer = keras.optimizers.SGD(0.01)
         optimizer.build(model.trainable_variables)
         trainer = Trainer(model, optimizer, TrainSettings(batch_size=3, jit_compile=jit_compile))
-        trainer.train(
-            batches_of(trainer, images, np.ones((5, 1), np.float32), [3, 2]), [0.01, 0.01]
-        )
-        found[jit_compile] = np.concatenate([weight.ravel() for weight in model.get_weights()])
-    assert found["on"] == pytest.approx(found["off"], rel=1e-4)
+        trainer.train(batches_of(trainer, images, labels, [3, 2]), [0.01, 0.01])
+        weights[jit_compile] = np.concatenate([weight.ravel() for weight in model.get_weights()])
+    assert weights["on"] == pytest.approx(weights["off"], rel=1e-4)
 
 
 def trained_on(feed, data, augment):
-    """Return a trainer of one program after 40 steps on batches of a feed, the closed feed, and its
-    frames, weakly.
+    """Return a trainer of one program after 40 steps, its closed feed, and the feed's frames.
+
+    The frames are a weak reference; there are none but for the feed "device".
     """
     trainer = linear_trainer("mse", shape=data.frames.frame_shape, batch_size=7, jit_compile="on")
     sampling = SamplingSettings(7, augmentation=AugmentSettings(augment))  # on the CPU
-    opened = open_feed(
-        select(data), FeedSettings(feed), sampling, program_steps=trainer.program_steps
-    )
+    steps = trainer.program_steps
+    opened = open_feed(select(data), FeedSettings(feed), sampling, program_steps=steps)
+    frames = None
     with opened, opened.epoch(1) as batches:
         for _ in range(40 // opened.steps_a_call):
-            trainer.train(list(islice(batches, opened.steps_a_call)), [1e-10] * opened.steps_a_call)
-        frames = weakref.ref(opened._gather.frames) if feed == "device" else None
+            part = list(islice(batches, opened.steps_a_call))
+            trainer.train(part, [1e-10] * opened.steps_a_call)
+        if feed == "device":
+            frames = weakref.ref(opened._gather.frames)
     return trainer, opened, frames
 
 
 @pytest.mark.parametrize(("augment", "steps"), [(False, 20), (True, 1)])
 def test_a_program_takes_positions_or_images_that_the_cpu_augments(augment, steps, simulated_store):
-    """Both give the weights of the store's images, and the frames on the device go with their feed."""
+    """Both give the weights of the store's images; frames on the device go with their feed."""
     with Store(simulated_store) as data:
         plain, _, _ = trained_on("hdf5-shuffle", data, augment)
         trainer, feed, frames = trained_on("device", data, augment)
-    (weights,), (expected,) = trainer.model.get_weights(), plain.model.get_weights()
+    (weights,) = trainer.model.get_weights()
+    (expected,) = plain.model.get_weights()
     assert feed.steps_a_call == steps
     assert weights == pytest.approx(expected, rel=1e-3, abs=1e-12)
     assert np.abs(expected).max() > 1e-9
@@ -265,28 +272,29 @@ def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_
     model = build_network((64, 64, 3), 3, "gru")
     nested = keras.Sequential([keras.Input(model.input_shape[1:], dtype="uint8"), model])
     Trainer(nested, keras.optimizers.SGD(0.01), TrainSettings(jit_compile=jit_compile))
-    assert [layer.use_cudnn for layer in model.layers if isinstance(layer, keras.layers.GRU)] == [
-        use_cudnn
-    ]
+    (recurrent,) = [layer for layer in model.layers if isinstance(layer, keras.layers.GRU)]
+    assert recurrent.use_cudnn == use_cudnn
+
+
+CPU = Device("CPU", False, "")
+GPU = Device("GPU", True, "")
+FAULTY_GPU = Device("GPU", True, "signal 6")
 
 
 @pytest.mark.parametrize(
-    ("on_gpu", "fault", "chosen", "expected"),
+    ("device", "chosen", "expected"),
     [
-        (False, "", {}, ("cpu", "off")),
-        (True, "", {}, ("device", "on")),
-        (True, "signal 6", {}, ("cpu", "off")),
-        (True, "", {"deterministic": True}, ("device", "off")),
-        (True, "", {"deterministic": True, "jit_compile": "on"}, ("device", "off")),
-        (False, "", {"deterministic": True, "jit_compile": "on"}, ("cpu", "on")),
-        (True, "", {"jit_compile": "off", "augment_on": "cpu"}, ("cpu", "off")),
-        (False, "", {"jit_compile": "on"}, ("cpu", "on")),
+        (CPU, {}, ("cpu", "off")),
+        (GPU, {}, ("device", "on")),
+        (FAULTY_GPU, {}, ("cpu", "off")),
+        (GPU, {"deterministic": True}, ("device", "off")),
+        (GPU, {"deterministic": True, "jit_compile": "on"}, ("device", "off")),
+        (CPU, {"deterministic": True, "jit_compile": "on"}, ("cpu", "on")),
+        (GPU, {"jit_compile": "off", "augment_on": "cpu"}, ("cpu", "off")),
+        (CPU, {"jit_compile": "on"}, ("cpu", "on")),
     ],
 )
-def test_a_gpu_that_xla_compiles_for_takes_whole_steps_and_augments(
-    on_gpu, fault, chosen, expected
-):
-    device = Device("GPU" if on_gpu else "CPU", on_gpu, fault)
+def test_a_gpu_that_xla_compiles_for_takes_whole_steps_and_augments(device, chosen, expected):
     settings = fit_to_compiler(fit_to_device(TrainSettings(**chosen), device), device)
     assert (settings.augment_on, settings.jit_compile) == expected
 
@@ -304,9 +312,8 @@ def test_a_card_that_xla_cannot_compile_for_gets_no_frames_unless_asked(
 def trainer_of(store, **settings):
     """Return the trainer of a new network, and the first frames of the store."""
     with Store(store) as data:
-        return make_trainer(
-            data, TrainSettings(seq_length=1, learning_rate=1e-3, **settings)
-        ), np.array(data.frames[:4])
+        trainer = make_trainer(data, TrainSettings(seq_length=1, learning_rate=1e-3, **settings))
+        return trainer, np.array(data.frames[:4])
 
 
 @pytest.mark.slow
@@ -325,15 +332,17 @@ def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(simulated_store)
 def test_a_network_trained_in_16_bits_is_saved_in_32(simulated_store):
     trainer, frames = trainer_of(simulated_store, mixed_precision=True)
     *inner, last = [layer.compute_dtype for layer in trainer.model.layers if layer.weights]
-    assert (set(inner), last) == ({"float16"}, "float32")
+    assert set(inner) == {"float16"}
+    assert last == "float32"
     batch = Batch(frames, np.full((4, 1), 0.2, np.float32))
     before = trainer.export().get_weights()
     for _ in range(3):
         trainer.train([batch], [1e-3])
     exported = trainer.export()
     assert {layer.compute_dtype for layer in exported.layers if layer.weights} == {"float32"}
-    assert any((a != b).any() for a, b in zip(before, exported.get_weights(), strict=True))
-    assert all(np.isfinite(weight).all() for weight in exported.get_weights())
+    after = exported.get_weights()
+    assert any((old != new).any() for old, new in zip(before, after, strict=True))
+    assert all(np.isfinite(weight).all() for weight in after)
     assert keras.config.dtype_policy().name == "float32"
 
 
@@ -343,8 +352,8 @@ def test_weight_decay_excludes_biases(simulated_store):
     for variable in variables:
         variable.assign(np.ones(variable.shape))
     trainer.optimizer.learning_rate.assign(0.5)
-    trainer.optimizer.apply(
-        [np.zeros(variable.shape, np.float32) for variable in variables], variables
-    )
+    gradients = [np.zeros(variable.shape, np.float32) for variable in variables]
+    trainer.optimizer.apply(gradients, variables)
     for variable in variables:
-        assert np.allclose(variable.numpy(), 1.0 if variable.name == "bias" else 0.9), variable.path
+        expected = 1.0 if variable.name == "bias" else 0.9
+        assert np.allclose(variable.numpy(), expected), variable.path

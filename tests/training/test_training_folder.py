@@ -59,15 +59,12 @@ def test_force_permits_overwriting_only_once(tmp_path):
 
 
 def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
-    task, other = (
-        RunIdentity("data.h5", "hash", "model.h5"),
-        RunIdentity("data.h5", "hash", "other.h5"),
-    )
+    task = RunIdentity("data.h5", "hash", "model.h5")
+    other = RunIdentity("data.h5", "hash", "other.h5")
     assert RunFolder.find(tmp_path, task) is None
     for seed, name in enumerate(("b", "a", "c"), 1):
-        RunFolder.create(
-            tmp_path / name, other if name == "c" else task, replace(SETTINGS, seed=seed)
-        )
+        identity = other if name == "c" else task
+        RunFolder.create(tmp_path / name, identity, replace(SETTINGS, seed=seed))
     for name, settings in (
         ("empty", ""),
         ("list", "[]"),

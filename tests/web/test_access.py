@@ -85,9 +85,8 @@ def test_guesses_on_many_connections_share_one_delay():
     assert not access.accepts("wrong")
     for _ in range(1000):
         clock.seconds += WRONG_TOKEN_SECONDS / 1001
-        assert not access.accepts(
-            TOKEN
-        )  # even the right one is not looked at, or a fast answer would tell it
+        # even the right one is not looked at, or a fast answer would tell it
+        assert not access.accepts(TOKEN)
     clock.seconds = WRONG_TOKEN_SECONDS
     assert access.accepts(TOKEN)
 
@@ -103,10 +102,11 @@ def test_guesses_on_many_connections_share_one_delay():
         {"HTTP_ORIGIN": "http://evil.example", "HTTP_X_FORWARDED_HOST": "evil.example"},
         {"HTTP_ORIGIN": "http://evil.example", "HTTP_FORWARDED": "host=evil.example;proto=http"},
         {"HTTP_SEC_FETCH_SITE": "cross-site"},
+        # another port of this machine
         {
             "HTTP_SEC_FETCH_SITE": "same-site",
             "HTTP_SEC_FETCH_MODE": "no-cors",
-        },  # another port of this machine
+        },
         {"HTTP_SEC_FETCH_SITE": "nonsense"},
     ],
     ids=repr,

@@ -34,8 +34,18 @@ from bcclone.system.hdf5_file import (
 _NUMBERS_AT_MOST = 1 << 26  # most numbers in all arrays of a file together
 
 
-def answer_for(path: Path) -> dict[str, Any]:
-    """Return the arrays of the process's answer by their names: HEAD, "0", "1", ...
+def read_here(path: Path) -> bytes:
+    """Return the answer for a file that this process reads itself, without limits.
+
+    Only for files that cannot be hostile; see `stored.reading_by`.
+    """
+    answer = io.BytesIO()
+    np.savez(answer, **_answer_for(path))
+    return answer.getvalue()
+
+
+def _answer_for(path: Path) -> dict[str, Any]:
+    """Return the arrays of the answer by their names: HEAD, "0", "1", ...
 
     HEAD is JSON: the texts of the file, and the names of its arrays by layer or folder; for a file
     that is refused, the reason. The others are the file's arrays.
@@ -43,7 +53,6 @@ def answer_for(path: Path) -> dict[str, Any]:
     head: dict[str, Any] = {"weights": {}}
     arrays: list[NamedArray] = []
     try:
-        _limit(path.stat().st_size)
         head["texts"], weights = _read(path)
         for folder, named in weights.items():
             head["weights"][folder] = [array.name for array in named]
@@ -258,5 +267,11 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> byt
         return stream.read(most)
 
 
+def main(path: Path) -> None:
+    """Write the answer for a file to the standard output."""
+    _limit(path.stat().st_size)
+    np.savez(sys.stdout.buffer, **_answer_for(path))
+
+
 if __name__ == "__main__":
-    np.savez(sys.stdout.buffer, **answer_for(Path(sys.argv[1])))
+    main(Path(sys.argv[1]))

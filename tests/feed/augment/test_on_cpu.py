@@ -157,7 +157,8 @@ def test_a_shifted_view_is_what_a_camera_there_sees_of_plain_and_mirrored_roads(
     frame = straight_road(0.1)
     image = np.ascontiguousarray(frame[:, ::-1]) if flipped else frame
     view = view_of(PRESETS["carnd-160x320-rgb"], image, flipped, lateral_offset_m=0.5)
-    expected = straight_road(0.5 - 0.1 if flipped else 0.5 + 0.1)
+    middle = 0.5 - 0.1 if flipped else 0.5 + 0.1
+    expected = straight_road(middle)
     assert difference(view, expected) < 0.2 * difference(image, expected)
 
 
@@ -174,9 +175,8 @@ def test_each_kind_changes_the_image_and_not_the_steering(name):
     images = pictures(4)
     steering = np.full((4, 1), 0.25, np.float32)
     changed, kept = augmented(alone(name), images, steering)
-    assert all(
-        (new != old).mean() > 0.001 for new, old in zip(changed, images, strict=True)
-    )  # a patch may be small
+    # a patch may be small
+    assert all((new != old).mean() > 0.001 for new, old in zip(changed, images, strict=True))
     np.testing.assert_array_equal(kept, steering)
 
 

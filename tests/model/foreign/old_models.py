@@ -38,10 +38,8 @@ NORMALIZE = {
     ),
 }
 # as Python 3.5 has it: instructions of one and three bytes; put together by hand from that of 3.6
-_OLD, _WIDE = (
-    bytes.fromhex("0c000000 7c00 6401 1b00 6402 1800 5300"),
-    bytes.fromhex("0c0000007c00006401001b6402001853"),
-)
+_OLD = bytes.fromhex("0c000000 7c00 6401 1b00 6402 1800 5300")
+_WIDE = bytes.fromhex("0c0000007c00006401001b6402001853")
 NORMALIZE["3.5"] = base64.b64encode(
     base64.b64decode(NORMALIZE["3.6"]).replace(_OLD, _WIDE)
 ).decode()
@@ -127,19 +125,21 @@ def layers_of(config):
 
 
 def write(path, config, *, nested=True, weights=None):
-    """Write the model as Keras does; config: a value for JSON, or the text itself."""
+    """Write the model as Keras does.
+
+    config: a value for JSON, or the text itself
+    """
+    text = config if isinstance(config, str) else json.dumps(config)
+    names = []
+    if isinstance(config, dict):
+        names = [item["config"]["name"] for item in layers_of(config)]
+    if weights is None:
+        weights = arrays()
+    left = list(weights)
     with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = (
-            config if isinstance(config, str) else json.dumps(config)
-        ).encode()
+        file.attrs["model_config"] = text.encode()
         group = file.create_group("model_weights") if nested else file
-        names = (
-            [item["config"]["name"] for item in layers_of(config)]
-            if isinstance(config, dict)
-            else []
-        )
         group.attrs["layer_names"] = np.array([name.encode() for name in names])
-        left = list(arrays() if weights is None else weights)
         for name in names:
             folder = group.create_group(name)
             has_some = name.startswith(("conv", "dense"))

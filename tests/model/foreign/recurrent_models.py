@@ -28,7 +28,8 @@ def make_models(keras):
     several recurrent.
     """
     keras.utils.set_random_seed(3)
-    layers, over_time = keras.layers, keras.layers.TimeDistributed
+    layers = keras.layers
+    over_time = keras.layers.TimeDistributed
     each = keras.Sequential(
         [
             keras.Input(WINDOW),

@@ -60,7 +60,8 @@ def test_an_imported_model_states_its_preprocessing(import_model, old, tmp_path)
 
 
 def test_a_lambda_that_is_not_recognised_is_stated_by_its_formula(import_model, tmp_path):
-    old, new = tmp_path / "old.h5", tmp_path / "model.h5"
+    old = tmp_path / "old.h5"
+    new = tmp_path / "model.h5"
     config = keras1_config()
     config["config"][0]["config"] |= {"function": "normalize", "function_type": "function"}
     write(old, config)

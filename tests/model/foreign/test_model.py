@@ -257,8 +257,9 @@ def test_channels_first_become_last_and_are_flattened_in_the_old_order(rebuild):
 
 
 def graph(config, dialect):
-    """Return the Sequential model as the graph that Keras 1, 2 or 3 would write, its layers in
-    another order.
+    """Return the Sequential model as the graph that Keras 1, 2 or 3 would write.
+
+    Its layers are in another order.
     """
     layers = config["config"]["layers"] if isinstance(config["config"], dict) else config["config"]
     before = None
@@ -270,11 +271,13 @@ def graph(config, dialect):
             2: [[[before, 0, 0, {}]]],
             3: [{"args": [tensor], "kwargs": {"mask": None}}],
         }
-        item |= {"name": name, "inbound_nodes": [] if before is None else call[dialect]}
+        nodes = [] if before is None else call[dialect]
+        item |= {"name": name, "inbound_nodes": nodes}
         before = name
     ends = {"input_layers": [[layers[0]["name"], 0, 0]], "output_layers": [[before, 0, 0]]}
     inner = {"name": "model", "layers": [*layers[1:], layers[0]], **ends}
-    return {"class_name": "Model" if dialect == 1 else "Functional", "config": inner}
+    kind = "Model" if dialect == 1 else "Functional"
+    return {"class_name": kind, "config": inner}
 
 
 @pytest.mark.parametrize("dialect", [1, 2, 3])
@@ -316,9 +319,8 @@ def test_weights_alone_are_read_with_the_configuration_beside_them(tmp_path):
         del file.attrs["model_config"]
     with pytest.raises(UserError, match="holds weights only; put the network's configuration"):
         load_model(path, YUV)
-    (tmp_path / "model.json").write_text(
-        json.dumps(json.dumps(keras1_config()))
-    )  # as most wrote it
+    # as most programs wrote it
+    (tmp_path / "model.json").write_text(json.dumps(json.dumps(keras1_config())))
     np.testing.assert_allclose(
         load_model(path, YUV).model(images().astype("float32"))[:, 0], expected_output(), atol=1e-5
     )

@@ -100,10 +100,8 @@ def slice_of_input():
 
 
 def two_inputs():
-    config, speed = (
-        branching(),
-        layer("InputLayer", "speed", batch_shape=[None, 1]) | {"inbound_nodes": []},
-    )
+    config = branching()
+    speed = layer("InputLayer", "speed", batch_shape=[None, 1]) | {"inbound_nodes": []}
     config["config"]["input_layers"] += [["speed", 0, 0]]
     config["config"]["layers"].append(speed)
     return config

@@ -1,6 +1,4 @@
-"""A model file is read in a process of its own: whatever it does to that process is a refusal and
-no more.
-"""
+"""A model file is read in a process of its own: what it does to that process is only a refusal."""
 
 import random
 import signal
@@ -8,16 +6,16 @@ import zipfile
 
 import pytest
 
-from bcclone.model.foreign import stored
-from bcclone.model.foreign.stored import read_stored
+from bcclone.model.foreign.stored import read_in_subprocess, read_stored, reading_by
 from bcclone.model.foreign.unsupported import UnsupportedModel
-from tests.conftest import RUN_READER
 from tests.model.foreign.old_models import keras1_config, write
 
 
 @pytest.fixture(autouse=True)
-def in_a_process_of_its_own(monkeypatch):
-    monkeypatch.setattr(stored, "_run_reader", RUN_READER)
+def in_a_process_of_its_own():
+    """Read files as users do; the other tests read them in this process."""
+    with reading_by(read_in_subprocess):
+        yield
 
 
 def test_an_archive_that_unpacks_to_too_much_or_lacks_a_part_is_refused(tmp_path):
@@ -40,7 +38,8 @@ def fuzzed(source, target, count):
     """Yield "read", or why not, for files with random bytes changed outside the numbers of the
     weights.
     """
-    content, chance = source.read_bytes(), random.Random(1)
+    content = source.read_bytes()
+    chance = random.Random(1)
     for _ in range(count):
         data = bytearray(content)
         for _ in range(chance.choice((1, 8, 64))):

@@ -31,7 +31,8 @@ def main(model, tub, step=1):
     assert isinstance(pilot.interpreter, TfLite)
     assert tuple(pilot.get_input_shape("img_in")) == (1, 120, 160, 3)
     found = {"pictures": [], "angle": [], "throttle": []}
-    seconds, left_out = [], 0
+    seconds = []
+    left_out = 0
     for path in sorted(Path(tub, "images").iterdir())[:: int(step)]:
         try:
             picture = np.asarray(Image.open(path))  # as its TubRecord does

@@ -26,7 +26,8 @@ def test_a_product_of_two_computed_matrices(transposed):
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_transposed_convolution(stride):
-    kernel, shape = tf.ones((3, 3, 4, 6)), (1, 5 * stride, 8 * stride, 4)
+    kernel = tf.ones((3, 3, 4, 6))
+    shape = (1, 5 * stride, 8 * stride, 4)
     counted = multiply_adds(
         lambda image: tf.nn.conv2d_transpose(image, kernel, shape, stride), (1, 5, 8, 6)
     )

@@ -36,7 +36,9 @@ from tests.realcar.export_model.exports import steeper
 pytest.importorskip("ai_edge_litert")
 LAKE = ROOT / "models" / "lake.h5"
 PICTURES = np.random.default_rng(0).integers(0, 256, (4, 120, 160, 3), dtype=np.uint8)
-ANGLE, THROTTLE = "n_outputs0", "n_outputs1"  # as donkeycar names them; it reads them in this order
+# the outputs as donkeycar names them; it reads them in this order
+ANGLE = "n_outputs0"
+THROTTLE = "n_outputs1"
 DRIVE = Path(__file__).parent / "donkeycar_drive.py"
 PYTHON = "DONKEYCAR_PYTHON"  # the environment variable that names a Python with donkeycar 5
 
@@ -47,7 +49,8 @@ def road(tmp_path_factory):
 
     def draw(folder):
         (folder / "images").mkdir()
-        renderer, track = Renderer("lake", Conditions()), load_track("lake")
+        renderer = Renderer("lake", Conditions())
+        track = load_track("lake")
         for index, along in enumerate(np.linspace(0, track.length_m, 60, endpoint=False)):
             frame = cv2.resize(renderer.frame(start_on(track, along_m=along)), (160, 120))
             cv2.imwrite(str(folder / "images" / f"{index}_cam_image_array_.jpg"), frame[..., ::-1])
@@ -98,17 +101,17 @@ def test_a_picture_gives_the_models_steering_and_a_throttle_at_the_costs_of_its_
     found = answers(tmp_path / "car.tflite", pictures)
     assert found[:, 0] == pytest.approx(steering(LAKE, pictures), abs=0.005)
     assert found[:, 1] == pytest.approx(0.2)
-    costs, expected = result.costs, 0
+    costs = result.costs
+    expected = 0
     for layer in load_model(LAKE).model.layers:
-        for kernel in (each.shape for each in layer.weights if each.name == "kernel"):
-            expected += math.prod(kernel) * (
-                math.prod(layer.output.shape[1:-1]) if len(kernel) == 4 else 1
-            )
+        for kernel in (weight.shape for weight in layer.weights if weight.name == "kernel"):
+            is_convolution = len(kernel) == 4
+            places = math.prod(layer.output.shape[1:-1]) if is_convolution else 1
+            expected += math.prod(kernel) * places
     assert costs.multiply_adds == expected > 1e6
     assert 0 < costs.other_operations < 1e6
-    assert (
-        costs.estimated_ms["Raspberry Pi 4"] > 1000 * expected / 1.9e9
-    )  # one core's multiply-adds a second
+    # one core's multiply-adds a second
+    assert costs.estimated_ms["Raspberry Pi 4"] > 1000 * expected / 1.9e9
     assert costs.oldest_runtime == "1.14.0"
 
 
@@ -120,9 +123,8 @@ def test_a_calibrated_model_brings_its_framing_and_its_gain_and_the_throttle_fal
         LAKE, tmp_path / "own.h5", 0.5, 0.05, Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
     )
     settings = {"throttle": 0.5, "throttle_in_bends": 0.1, "calibrate": road}
-    assert (
-        exported(own, tmp_path, camera=(320, 240), **settings).frames == 30
-    )  # half of the pictures
+    # half of the pictures
+    assert exported(own, tmp_path, camera=(320, 240), **settings).frames == 30
     pictures = [cv2.resize(picture, (320, 240)) for picture in PICTURES]
     found = answers(tmp_path / "car.tflite", pictures)
     assert found[:, 0] == pytest.approx(steering(own, pictures), abs=0.02)  # noise
@@ -308,14 +310,10 @@ def donkeycar_python(tmp_path_factory):
 @pytest.mark.skipif(os.name == "nt", reason="tflite-runtime has no wheels for Windows")
 @pytest.mark.parametrize(("quantize", "most"), [(None, 0.005), ("float16", 0.005), ("int8", 0.02)])
 def test_donkeycar_5_drives_the_file_unchanged(quantize, most, donkeycar_python, road, tmp_path):
-    exported(
-        LAKE,
-        tmp_path,
-        quantize=quantize,
-        calibrate=road if quantize else None,
-        throttle=0.4,
-        throttle_in_bends=0,
-    )
+    settings = {"quantize": quantize, "throttle": 0.4, "throttle_in_bends": 0}
+    if quantize:
+        settings["calibrate"] = road
+    exported(LAKE, tmp_path, **settings)
     done = said(donkeycar_python, DRIVE, tmp_path / "car.tflite", road, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["library"].startswith("donkeycar 5.")

@@ -140,10 +140,8 @@ def test_the_onnx_file_states_its_preprocessing_and_training(untrained_model, on
 
 
 def test_an_onnx_file_has_the_gain_and_names_the_framing(untrained_model, onnx, tmp_path):
-    framing, frame = (
-        Framing(160, 120, lens=Lens(120.0, 45.0, 79.5)),
-        np.full((160, 320, 3), 90, np.uint8),
-    )
+    framing = Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
+    frame = np.full((160, 320, 3), 90, np.uint8)
     car = calibrated(untrained_model, tmp_path / "car.h5", 0.5, 0.05, framing)
     result = result_of("export", car, "-o", tmp_path / "car.onnx", "--to", "onnx")
     assert (tmp_path / "car.onnx").stat().st_size == pytest.approx(
@@ -155,7 +153,8 @@ def test_an_onnx_file_has_the_gain_and_names_the_framing(untrained_model, onnx, 
         {"steering": [1]},
     )
     assert result["greatest_difference"] <= MOST
-    own, exported = load_policy(untrained_model), load_policy(tmp_path / "car.onnx")
+    own = load_policy(untrained_model)
+    exported = load_policy(tmp_path / "car.onnx")
     assert (own.framing, exported.framing) == (None, framing)
     assert exported.answer(frame).steering == pytest.approx(
         0.5 * own.answer(frame).steering + 0.05, abs=1e-6

@@ -71,7 +71,8 @@ def test_frames_are_prepared_nearly_as_by_opencv(by, name):
 
 @pytest.mark.parametrize("color", ["YUV", "BGR-YUV", "GRAY"])
 def test_colours_are_converted_to_the_nearest_number_or_the_next(color):
-    height, width = 256, 256
+    height = 256
+    width = 256
     frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     frame[0, :8] = [
         [red, green, blue] for red in (0, 255) for green in (0, 255) for blue in (0, 255)
@@ -91,7 +92,8 @@ def test_a_pixel_shows_the_place_in_another_cameras_picture_that_it_shows_with_o
     """The colours of the picture are its columns and rows; a pixel of the frame is 0.8 or 1.6 of
     them.
     """
-    framing, preprocessing = FRAMINGS[framing], DEFINITIONS[name]
+    framing = FRAMINGS[framing]
+    preprocessing = DEFINITIONS[name]
     across, down = np.meshgrid(
         np.linspace(0, 255, framing.width), np.linspace(0, 255, framing.height)
     )

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.loaded_model import ModelFile
@@ -20,67 +21,79 @@ pytest.importorskip("onnxruntime")
 
 def difference(model, tmp_path):
     """Write the network for the preset of its input, and return how far its answers are apart."""
-    file, path = ModelFile(model, YUV), tmp_path / "model.onnx"
+    file = ModelFile(model, YUV)
+    path = tmp_path / "model.onnx"
     interface = frame_interface(file)
     write_exported(path, ExportModelSettings(path, "onnx"), file, interface)
     frames = road_pictures(4, interface.camera)
     return differences(interface, open_exported(path, "onnx"), frames).from_graph.max()
 
 
-def made(*layers, shape=(66, 200, 3)):
-    model = keras.Sequential([keras.Input(shape), *layers])
+def made(*members, shape=(66, 200, 3)):
+    model = keras.Sequential([keras.Input(shape), *members])
     random = np.random.default_rng(1)
     model.set_weights([random.uniform(0.01, 0.3, weight.shape) for weight in model.get_weights()])
     return model
 
 
+ACTIVATIONS = ["relu", "elu", "selu", "tanh", "sigmoid", "softplus", "softsign"]
+ACTIVATIONS += ["exponential", "softmax", "silu"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_computes_the_same_in_onnx(name, tmp_path):
+    model = made(
+        layers.Rescaling(1 / 127.5, -1),
+        layers.Conv2D(3, 9, 9, activation="tanh"),
+        layers.Conv2D(4, 3, activation=name),
+        layers.GlobalMaxPooling2D(),
+        layers.Dense(1, "tanh"),
+    )
+    assert difference(model, tmp_path) < 1e-5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name",
+    ("layer", "options"),
     [
-        "relu",
-        "elu",
-        "selu",
-        "tanh",
-        "sigmoid",
-        "softplus",
-        "softsign",
-        "exponential",
-        "softmax",
-        "silu",
+        pytest.param(layers.GRU, {}, id="GRU"),
+        pytest.param(layers.LSTM, {}, id="LSTM"),
+        pytest.param(layers.SimpleRNN, {}, id="SimpleRNN"),
+        pytest.param(layers.GRU, {"reset_after": False}, id="GRU of Keras 1"),
     ],
 )
-def test_activations(name, tmp_path):
-    of = keras.layers
-    model = made(
-        of.Rescaling(1 / 127.5, -1), of.Conv2D(3, 9, 9, activation="tanh"), of.Conv2D(4, 3, activation=name),
-        of.GlobalMaxPooling2D(), of.Dense(1, "tanh"),
-    )  # fmt: skip
-    assert difference(model, tmp_path) < 1e-5
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["GRU", "LSTM", "SimpleRNN", "GRU of Keras 1"])
-def test_recurrent_layers(kind, tmp_path):
-    of = keras.layers
-    options = {"reset_after": False} if kind == "GRU of Keras 1" else {}
-    layer = getattr(of, kind.split()[0])
-    each = keras.Sequential(
-        [keras.Input((66, 200, 3)), of.Rescaling(1 / 255), of.Conv2D(3, 9, 9), of.Flatten()]
+def test_a_recurrent_layer_computes_the_same_in_onnx(layer, options, tmp_path):
+    of_a_frame = keras.Sequential(
+        [
+            keras.Input((66, 200, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(3, 9, 9),
+            layers.Flatten(),
+        ]
     )
     model = made(
-        of.TimeDistributed(each), of.Dropout(0.1), of.Dense(5, "tanh"),
-        layer(4, return_sequences=True, **options), layer(3, **options), of.Dense(1),
+        layers.TimeDistributed(of_a_frame),
+        layers.Dropout(0.1),
+        layers.Dense(5, "tanh"),
+        layer(4, return_sequences=True, **options),
+        layer(3, **options),
+        layers.Dense(1),
         shape=(3, 66, 200, 3),
-    )  # fmt: skip
+    )
     assert difference(model, tmp_path) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["groups", pytest.param("gelu", marks=pytest.mark.slow)])
-def test_what_cannot_be_written_is_refused_with_the_other_formats(name, tmp_path):
-    of = keras.layers
-    layer = of.Conv2D(2, 3, groups=2) if name == "groups" else of.Activation("gelu")
-    model = made(of.Conv2D(4, 9, 9), layer, of.GlobalMaxPooling2D(), of.Dense(1))
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        pytest.param("Conv2D", {"filters": 2, "kernel_size": 3, "groups": 2}, id="groups"),
+        pytest.param("Activation", {"activation": "gelu"}, id="gelu", marks=pytest.mark.slow),
+    ],
+)
+def test_what_cannot_be_written_is_refused_with_the_other_formats(kind, options, tmp_path):
+    layer = getattr(layers, kind)(**options)
+    model = made(layers.Conv2D(4, 9, 9), layer, layers.GlobalMaxPooling2D(), layers.Dense(1))
     save_model(tmp_path / "model.h5", model, YUV)
     with pytest.raises(UserError, match=r"cannot be written as ONNX.*--to litert"):
         export_model(ExportModelSettings(tmp_path / "model.h5", "onnx"))

@@ -87,10 +87,8 @@ def test_the_speed_is_held_and_the_reward_is_the_distance_driven(make):
 
 def test_an_episode_terminates_off_the_road(make):
     for limit_m, beyond in ((0.0, 3.65), (2.2, 2.2)):
-        env, turn = (
-            make(limit_m=limit_m, action="steering-throttle"),
-            np.array([0.5, 1.0], np.float32),
-        )
+        env = make(limit_m=limit_m, action="steering-throttle")
+        turn = np.array([0.5, 1.0], np.float32)
         _, reward, terminated, truncated, info = drive(env, 500, action=turn)
         assert (terminated, truncated, info["cause"], info["tot_obes"]) == (
             True,
@@ -134,7 +132,9 @@ def test_the_walls_of_the_bridge_stand_on_the_bridge_in_both_directions(make, re
 def test_laps_driven_by_an_expert_end_an_episode(make):
     env = make("Road", road="random:2:length=300,hills=0", laps=0.5).unwrapped
     env.reset(seed=0)
-    expert, info, terminated = None, {}, False
+    expert = None
+    info = {}
+    terminated = False
     for _ in range(2000):
         tracked = env.tracked
         expert = expert or Expert(tracked.track, ExpertSettings(recoveries=0, wander_m=0), 0)

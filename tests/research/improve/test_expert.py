@@ -53,13 +53,11 @@ def test_a_drive_that_leaves_the_road_is_labelled_with_the_way_back_and_rescued(
     assert figures.rescues > 0
     assert figures.distance_m > 60
     assert figures.rows == len(rows) == len(images_of(folder, "left"))
-    assert (
-        rows["steering"].min() < -0.1
-    )  # to the left again, where the model steered to the right all the time
+    # to the left again, where the model steered to the right all the time
+    assert rows["steering"].min() < -0.1
     assert not np.isclose(rows["steering"], 0.2).any()
-    assert (
-        read_log(folder / "driving_log.csv").episodes > 1
-    )  # another one begins where the car was pushed
+    # another one begins where the car was pushed
+    assert read_log(folder / "driving_log.csv").episodes > 1
     # drives share no time: this is the fourth one
     assert (rows["time_ms"] - time_of("center_2026_01_01_00_00_00_000.jpg")).between(3e8, 4e8).all()
 

@@ -74,9 +74,8 @@ def mapped(track, law):
 def test_who_steers_towards_the_middle_comes_back_from_either_edge_of_a_straight_road(straight):
     found = mapped(straight, towards_the_middle)
     grid = found.returning.grid
-    ahead = found.returning.returns[
-        :-12, 1:-1, len(grid.turns) // 2
-    ]  # at its end, nobody has the time to come back
+    # at its end, nobody has the time to come back
+    ahead = found.returning.returns[:-12, 1:-1, len(grid.turns) // 2]
     assert ahead.all()
     assert found.narrowest == () or found.narrowest[0].along_m > straight.lap_m - 60
     assert found.returning.stays[:, 1:-1, len(grid.turns) // 2].all()
@@ -95,9 +94,8 @@ def test_a_car_that_nobody_steers_keeps_to_straight_lines(straight):
     passes_the_middle = (np.abs(offsets) <= 0.5) | (np.abs(beyond) <= 0.5) | (offsets * beyond < 0)
     assert not found.returning.returns[~passes_the_middle & stretch].any()
     margins = found.returning.margins_m[stretch[:, 0, 0]]
-    assert margins == pytest.approx(
-        0.5, abs=0.1
-    )  # from farther away, it never comes near the middle
+    # from farther away, it never comes near the middle
+    assert margins == pytest.approx(0.5, abs=0.1)
 
 
 def test_who_steers_to_one_side_leaves_everywhere(straight):
@@ -124,7 +122,8 @@ def test_a_mirrored_road_has_mirrored_margins():
     def mirrored(offset_m, turn):
         return -unsteady(-offset_m, -turn)
 
-    right, left = mapped(bend(1.5), unsteady), mapped(bend(-1.5), mirrored)
+    right = mapped(bend(1.5), unsteady)
+    left = mapped(bend(-1.5), mirrored)
     assert 0 < right.share_percent < 100
     assert right.share_percent == pytest.approx(left.share_percent, abs=0.05)
     assert np.abs(right.returning.margins_m - left.returning.margins_m[:, ::-1]).max() < 0.11
@@ -132,11 +131,13 @@ def test_a_mirrored_road_has_mirrored_margins():
 
 def test_cars_move_on_the_map_as_they_do_in_the_simulator():
     track = load_track("lake")
-    grid, random = state_grid(track, GridStep(1.0, 0.47, 4.0)), np.random.default_rng(0)
+    grid = state_grid(track, GridStep(1.0, 0.47, 4.0))
+    random = np.random.default_rng(0)
     bends = np.array([track.curvature[track.index(place)] for place in grid.places_m.tolist()])
     offsets, turns = np.meshgrid(grid.offsets_m, grid.turns, indexing="ij")
     steering = steering_of(bends)[:, None, None] + 0.3 * towards_the_middle(offsets, turns)
-    table, road = SteeringTable(grid, steering.astype(np.float32)), shape_of(track)
+    table = SteeringTable(grid, steering.astype(np.float32))
+    road = shape_of(track)
     along = random.integers(0, 2200, 60) / track.points_a_metre + 1e-9
     starts = np.column_stack([along, random.uniform(-2, 2, 60), random.uniform(-0.15, 0.15, 60)])
     after = follow(road, table, Cars(*starts.T, np.abs(starts[:, 1])), SPEED, 20.0)
@@ -164,7 +165,8 @@ def driven(track, steer, start):
     along_m, offset_m, turn = start.tolist()
     tracked = TrackedCar(track, offset_m, along_m)
     car = tracked.car
-    car.heading, car.throttle = car.heading + turn, holding_throttle(SPEED)
+    car.heading = car.heading + turn
+    car.throttle = holding_throttle(SPEED)
     car.yaw_rate = SPEED * float(track.curvature[track.index(along_m)])
     while True:
         position = tracked.position
@@ -182,7 +184,8 @@ def driven(track, steer, start):
 
 def test_a_bend_that_nobody_manages_counts_where_it_is_near_and_no_car_stays():
     found = mapped(bend(2.5), towards_the_middle)  # which does not steer into bends
-    grid, along_m = found.returning.grid, found.along_m
+    grid = found.returning.grid
+    along_m = found.along_m
     middle = found.returning.returns[:, len(grid.offsets_m) // 2, len(grid.turns) // 2]
     assert middle[along_m < 8].all()
     assert not middle[(along_m > 60) & (along_m < 75)].any()

@@ -94,11 +94,13 @@ def test_the_car_steers_back_to_its_lane_and_the_more_gently_the_wider_the_bends
 def test_a_mirrored_place_has_the_negative_labels_and_the_mirrored_picture():
     road, seed = symmetrical_road(0.03)
     mirrored = replace(road, curvatures=-road.curvatures)
-    here, there = place_at(road, 0.4, 0.05), place_at(mirrored, -0.4, -0.05)
+    here = place_at(road, 0.4, 0.05)
+    there = place_at(mirrored, -0.4, -0.05)
     assert there.steering == -here.steering
     assert there.path == pytest.approx([-value for value in here.path])
     assert there.line * (-1, 1, -1, 1, 1) == pytest.approx(here.line)
-    one, other = picture_of(road, here, seed=seed), picture_of(mirrored, there, seed=seed)
+    one = picture_of(road, here, seed=seed)
+    other = picture_of(mirrored, there, seed=seed)
     assert one.std() > 5
     assert other[:, ::-1] == pytest.approx(one, abs=1e-6)
 
@@ -155,7 +157,8 @@ def test_any_camera_adds_sketches_and_leaves_the_other_frames_as_they_are():
         )
         return render_road(RoadTask(settings, preprocessing))
 
-    few, more = rendered(2, 0.0), rendered(5, 0.6)
+    few = rendered(2, 0.0)
+    more = rendered(5, 0.6)
     assert more.image[:2].tobytes() == few.image.tobytes()
     assert more.steering[:2].tolist() == few.steering.tolist()
     assert len({image.tobytes() for image in more.image}) == 5

@@ -23,7 +23,8 @@ def test_the_store_has_every_roads_frames_and_is_the_same_with_any_number_of_pro
     with Store(paths[0]) as one, Store(paths[1]) as other:
         assert one.content_hash == other.content_hash
         assert one.frames[0].shape == (24, 32, 3)
-        samples, rows = one.samples, one.rows
+        samples = one.samples
+        rows = one.rows
         assert samples["validation"].tolist() == [False] * 16 + [True] * 8  # mirror images included
         assert (samples["steering"][1::2] == -samples["steering"][::2]).all()
         assert np.ptp(rows["steering"]) > 0.05
@@ -33,7 +34,8 @@ def test_the_store_has_every_roads_frames_and_is_the_same_with_any_number_of_pro
 
 @pytest.mark.slow
 def test_a_network_trains_on_what_the_command_writes(tmp_path):
-    store, model = tmp_path / "roads.h5", tmp_path / "model.h5"
+    store = tmp_path / "roads.h5"
+    model = tmp_path / "model.h5"
     line = (
         "simulate",
         "roads",
@@ -66,7 +68,8 @@ def test_a_network_trains_on_what_the_command_writes(tmp_path):
     run_script(*train)
     assert model.exists()
     run_script("simulate", "record", tmp_path / "lap", "--laps", 0.01)
-    before, add = store.read_bytes(), ("preprocess.py", tmp_path / "lap", "-o", store, "--add")
+    before = store.read_bytes()
+    add = ("preprocess.py", tmp_path / "lap", "-o", store, "--add")
     assert "could no longer learn the path" in run_script(*add, code=1).stderr
     assert store.read_bytes() == before
     run_script(*add, "--force")
@@ -102,7 +105,8 @@ def test_a_store_without_any_road_for_validation_or_for_training_is_refused():
 
 @pytest.mark.parametrize("force", [False, True])
 def test_a_file_that_is_no_store_is_kept_even_with_force(tmp_path, untrained_model, force):
-    text, model = tmp_path / "roads.h5", tmp_path / "model.h5"
+    text = tmp_path / "roads.h5"
+    model = tmp_path / "model.h5"
     text.write_bytes(b"mine")
     model.write_bytes(untrained_model.read_bytes())
     for path in (text, model):
@@ -137,6 +141,7 @@ def test_ranges_replace_those_of_the_default_and_leave_the_others(ranges, change
             for key, value in (part.split("=") for part in stated.split(","))
         }
 
-    usual, given = values(RoadSamplesSettings()), values(RoadSamplesSettings(ranges=ranges))
+    usual = values(RoadSamplesSettings())
+    given = values(RoadSamplesSettings(ranges=ranges))
     assert given == ("100002", usual[1] | changed)
     parse_name(RoadSamplesSettings(ranges=ranges).road(2))
