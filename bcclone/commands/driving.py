@@ -63,6 +63,7 @@ def video(given: Given, shown: Run) -> Result:
         if runs:
             remedy = f"in this folder, the newest first: {', '.join(map(str, runs))}"
         raise UserError(f"name the run to show; {remedy}", exit_code=2)
+    # ClipSettings is no parameter, since it cannot be made without a run; make() takes the run, too
     settings = given.make(ClipSettings)
     from bcclone.pictures.clip import make_clip
 

@@ -81,7 +81,9 @@ class Answer:
 def steering_output(names: Iterable[str]) -> tuple[str, bool]:
     """Return which output of another program's network is the steering, and whether that is sure.
 
-    It is sure if the name of exactly one output says so, or if there is only one output.
+    It is sure if the name of exactly one output says so, or if there is only one output. Otherwise
+    it is the first of those whose name says so; without such a name, the first whose name does not
+    exclude it.
 
     names: names of the network's outputs
     """
@@ -93,7 +95,7 @@ def steering_output(names: Iterable[str]) -> tuple[str, bool]:
     named = [name for name in candidates if surely_steering.search(name.lower())]
     if len(named) == 1:
         return named[0], True
-    likely = candidates or names
+    likely = named or candidates or names
     return likely[0], len(names) == 1
 
 

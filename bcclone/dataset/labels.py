@@ -58,8 +58,9 @@ def _episodes(episode: IndexArray) -> Iterator[slice]:
 
     episode: number of the episode of each row, (rows,); the rows of an episode are contiguous
     """
+    later_starts = np.flatnonzero(np.diff(episode)) + 1  # of all episodes but the first
     start = 0
-    for end in (*np.flatnonzero(np.diff(episode)) + 1, len(episode)):
+    for end in (*later_starts, len(episode)):
         if start < end:
             yield slice(start, end)
         start = end
@@ -96,7 +97,9 @@ def _smoothed(seconds: FloatArray, steering: FloatArray, spread: float) -> Float
 
 
 def output_labels(rows: RowTable, outputs: Sequence[Output]) -> Float32Array:
-    """Return the labels of outputs other than the steering, in their units, (rows, outputs).
+    """Return the labels of outputs other than the steering, (rows, outputs).
+
+    Each is divided by the output's `unit`, as the network computes it.
 
     rows: ordered by episode and time.
     """

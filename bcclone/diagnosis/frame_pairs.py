@@ -36,6 +36,11 @@ class FramePairs:
             return _NO_POINTS
         return follow_points(before, after)
 
+    def followed(self, row: int, to: int) -> Followed:
+        """Return how many points can be followed from a row to another one, and how far."""
+        _, movements = self.moved(row, to)
+        return Followed.of(movements)
+
     def goes_on(self, row: int, to: int) -> bool:
         """Return whether the picture of row `to` may be the next one after the picture of `row`.
 
@@ -43,8 +48,7 @@ class FramePairs:
         """
         least_points = 0.25  # share of the usual number of points
         most_change = 4.0  # times the usual change of the colours
-        points = len(self.moved(row, to)[0])
-        if points > least_points * self.usual.points:
+        if self.followed(row, to).points > least_points * self.usual.points:
             return True
         return self._change(row, to) < most_change * self._usual_change
 

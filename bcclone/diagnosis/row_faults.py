@@ -16,13 +16,17 @@ from bcclone.system.errors import number_of, shown_command
 
 
 def repeated_rows(log: Log) -> int:
-    """Count the rows that name the picture of another row; check_log() has made them deleted."""
+    """Count the rows that name the picture of another row.
+
+    log: as check_log() passes it on, which has moved these rows from log.rows to log.deleted
+    """
     return int(log.deleted["center"].isin(log.rows["center"]).sum())
 
 
 def unusable_rows(log: Log) -> Iterator[Finding]:
     """Yield a fault if a conversion would refuse the log for its unusable rows."""
     bad = log.bad_rows
+    # a conversion counts the repeated rows, which row_count leaves out as deleted ones
     count = log.row_count + repeated_rows(log)
     if len(bad) > MAX_SKIPPED * count:
         command = shown_command("preprocess", recording_name(log.path), "--allow-skips")
@@ -47,6 +51,7 @@ def rows_of_the_log(log: Log, rows: RecordedRows) -> Iterator[Finding]:
             usable=True,
             advice="none is needed: bcclone preprocess leaves them out, and so does this check",
         )
+    # the rows are in order of time: where their line numbers fall, the log goes back in time
     back = np.flatnonzero(np.diff(rows.line) < 0)
     if len(back):
         yield Finding(
@@ -110,15 +115,15 @@ def _goes_on_as_usual(pause: int, steps: FloatArray, pairs: FramePairs) -> bool:
     moving_share = 0.3  # of the usual number of points that move
     farther = 2.0  # points move at most this many times as far across the pause as elsewhere
     usual = pairs.usual
-    across = Followed.of(pairs.moved(pause, pause + 1)[1])
+    across = pairs.followed(pause, pause + 1)
     nearby = [row for row in (pause - 1, pause + 1) if 0 <= row < len(steps)]
-    around = [Followed.of(pairs.moved(row, row + 1)[1]) for row in nearby]
+    around = [pairs.followed(row, row + 1) for row in nearby]
     mean_around = Followed(*np.mean(around, axis=0))
     points = min(usual.points, mean_around.points)
     moving = min(usual.moving, mean_around.moving)
-    if not across.points > max(points_share * points, fewest_points):
+    if across.points <= max(points_share * points, fewest_points):
         return False
-    if not across.moving > moving_share * moving:
+    if across.moving <= moving_share * moving:
         return False
     farthest = max(usual.pixels, *(followed.pixels for followed in around))
     return across.pixels < farther * farthest

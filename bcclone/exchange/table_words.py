@@ -10,28 +10,30 @@ from bcclone.recording.row import CAMERAS
 
 # ---- cells
 
-# a number as Python prints those of NumPy and PyTorch, such as tensor([0.5]), or with a degree sign
+# a number as Python prints those of NumPy and PyTorch, such as tensor([0.5])
 _WRAPPED_NUMBER = re.compile(
     r"(?:tensor|array|(?:np\.)?float\d\d)?\(?\[?"
     r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
-    r"\]?\)?°?"
+    r"\]?\)?"
 )
 
 
 def number_of_cell(cell: str) -> float:
-    """Return the number in a cell, NaN if it holds none.
+    """Return the number in a cell, NaN if it holds none. A degree sign may follow the number.
 
     A comma is a decimal comma: in a table whose cells are separated by commas, no cell has one.
     """
     if "_" in cell:  # Python would ignore an underscore within a number
         return math.nan
-    text = cell
-    if cell.count(",") == 1:
-        text = cell.replace(",", ".")
+    written = cell.removesuffix("°")
+    with_point = written
+    if written.count(",") == 1:
+        with_point = written.replace(",", ".")
     try:
-        return float(text)
+        return float(with_point)
     except ValueError:
-        wrapped = _WRAPPED_NUMBER.fullmatch(cell)
+        # not with_point: the comma of [0,5] stands between two numbers
+        wrapped = _WRAPPED_NUMBER.fullmatch(written)
         return float(wrapped[1]) if wrapped else math.nan
 
 
@@ -80,7 +82,10 @@ def unit_in_name(name: str, endings: Mapping[str, str]) -> str | None:
 
 
 def is_ours(names: Collection[str]) -> bool:
-    """Return whether a table is an export of bcclone, by its columns; any one may be missing."""
+    """Return whether a table is an export of bcclone, by its columns.
+
+    Either of two pairs of columns tells it, so that one column of the table may be missing.
+    """
     return {"center", "time_ms"}.issubset(names) or {"recording", "episode"}.issubset(names)
 
 

@@ -67,14 +67,14 @@ def make_overlay(
         track_map = make_map(track.line[:, [0, 2]], positions, map_size, track.closed)
     driver = data.driver if data.knows("steering") else ""
     return Overlay(
-        name,
-        width,
-        driver,
-        with_model,
-        data.knows("speed_mph"),
-        data.knows("latency_ms"),
-        road_half_m,
-        track_map,
+        name=name,
+        width=width,
+        driver=driver,
+        model=with_model,
+        speed=data.knows("speed_mph"),
+        latency=data.knows("latency_ms"),
+        road_half_m=road_half_m,
+        track_map=track_map,
     )
 
 
@@ -108,7 +108,8 @@ class Overlay:
 
     name: str  # the run's name, in the title
     width: int  # width of a picture, in pixels
-    # label of the upper steering bar, "" for none; "human" in green while a person has taken over
+    # label of the upper steering bar, "" for no such bar; while a person has taken over, "human" is
+    # drawn in its place, in green
     driver: str = ""
     model: bool = False  # whether there is a lower bar, for the reference model
     speed: bool = False  # whether the speed is shown
@@ -185,9 +186,8 @@ class Overlay:
             steering_width = self.width
             if self.width >= _ONE_ROW_WIDTH:
                 steering_width -= self._numbers_width
-            yield from self._draw_steering(picture, top, info, steering_width)
-            if steering_width < self.width:
                 left = steering_width
+            yield from self._draw_steering(picture, top, info, steering_width)
 
         row_top = top + self.panel_height - _ROW_HEIGHT
         if self.speed:

@@ -10,7 +10,9 @@ become rows of the file.
         right, and the curvature's standard error, both in 1 / camera height; and the speed in
         camera heights a second
 
-Each row is written with its row of the log, so that a killed program leaves both complete.
+A row is written together with its row of the log, so that a killed program leaves both, complete
+up to the last line. Only the trace of a drive through the drive server is written after the drive,
+by write_trace().
 """
 
 import hashlib
@@ -59,10 +61,12 @@ class Sidecar:
         path = folder / self.name
         values: dict[str, T] = {}
         remedy = f"correct it, or remove the file to leave out {self.provides}"
-        with explained(path, "", remedy):
+        # a folder in a cloud may not answer; read_table() explains its errors itself
+        with explained(path, what="", remedy=remedy):
             if not self.is_in(folder):
                 return values
-        for line, cells in read_table(path, ("image", *self.columns), "", remedy, partial=True):
+        needed = ("image", *self.columns)
+        for line, cells in read_table(path, needed, what="", remedy=remedy, partial=True):
             try:
                 values[cells["image"]] = value_of(cells)
             except ValueError as error:

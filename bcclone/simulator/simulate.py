@@ -46,6 +46,7 @@ def simulate(settings: SimulationSettings, server: ServerSettings) -> Simulation
         report = UnityClient(connection, world, server.decimal_comma).drive()
     traced = None
     if folder is not None:
+        # the server records one frame for each steer message
         traced = _write_trace(folder, frames_before + report.steers, world)
     return SimulationResult(world.score(), report, traced)
 

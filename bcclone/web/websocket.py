@@ -95,8 +95,9 @@ class Websocket:
         with contextlib.suppress(*expected), selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ)
             while not self._take_in(MESSAGES_AHEAD):
-                is_full = self._close_frame is not None or len(self._messages) >= MESSAGES_AHEAD
-                if is_full or not selector.select(0) or not self._read():
+                if self._close_frame is not None or len(self._messages) >= MESSAGES_AHEAD:
+                    break
+                if not selector.select(0) or not self._read():
                     break
         return [message for message, _ in self._messages], bool(self._message)
 
@@ -130,8 +131,8 @@ class Websocket:
     def _take_in(self, most: int) -> bool:
         """Take messages out of the data that was read; return whether the connection has ended.
 
-        A close frame waits until the messages before it have been returned, though the client can
-        no longer get answers to them.
+        A close frame waits until the messages before it have been returned, so that no message is
+        lost that has arrived; answers to them no longer reach the client.
 
         most: stop when this many messages wait to be returned
         """
@@ -150,7 +151,10 @@ class Websocket:
         return False
 
     def _take_fragment(self, event: Message[Any]) -> None:
-        """Add a fragment to the next message; put the message into the queue if it is complete."""
+        """Add a fragment to the next message; put the message into the queue if it is complete.
+
+        A message that is too long stays: _react() finds it there, and closes the connection.
+        """
         is_text = isinstance(event, TextMessage)
         self._message += event.data.encode() if is_text else event.data
         if not event.message_finished or len(self._message) > self._max_bytes:

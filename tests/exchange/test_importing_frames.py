@@ -555,6 +555,14 @@ def test_numbers_may_be_written_as_python_prints_them(tmp_path, form):
     assert rows_of(result)["steering"].tolist() == pytest.approx([-0.1, 0, 0.1])
 
 
+def test_a_degree_sign_may_follow_a_number_with_a_decimal_comma(tmp_path):
+    folder = make_frames(tmp_path / "set", NAMES)
+    rows = "".join(f"{name};{5 * n - 5},5°\n" for n, name in enumerate(NAMES))
+    (folder / "data.csv").write_text("image;steering\n" + rows)
+    result = imported(folder, unit="deg")
+    assert rows_of(result)["steering"].tolist() == pytest.approx([-5.5 / 25, 0.5 / 25, 5.5 / 25])
+
+
 def test_a_table_that_names_no_image_of_the_folder_is_refused(tmp_path):
     folder = make_frames(
         tmp_path / "set", NAMES, [("image", "steering"), ("a.png", 0.1), ("b.png", 0.2)]

@@ -33,7 +33,9 @@ UNIFORMS = {
     "shape_geometry": SHAPES * 5,
 }
 
-FULL_SHADE = 25  # a soft edge is a mean over 5x5 pixels
+# the shade of a pixel is how many of the 5x5 pixels around it are in a shadow: from 0 to this; with
+# hard edges it is either of the two
+FULL_SHADE = 25
 
 _INT = np.int32
 _UINT = np.uint32
@@ -94,21 +96,23 @@ def levels_of(light: Light) -> Float32Array:
     """Return the gamma tables: a new value for each level from 0 to 255, float32 (samples, 256)."""
     # level 0 has no logarithm; a millionth of a level becomes 0, too
     levels = np.maximum(np.arange(256, dtype=np.float32), 1e-6)
+    # not by np.power(), which rounds otherwise: some pixels of a view would differ by one
     return np.asarray(255 * np.exp(light.gamma[:, np.newaxis] * np.log(levels / 255)))
 
 
 @compiled(error_model="numpy")
 def light_row(matrix: Any, shade: Any, scratch: Any, view: Any) -> None:
-    """Change the light of scratch.planes, and write it as a row of a view.
+    """Change the light of the row in scratch.planes, and write that row into a view.
 
     matrix: float32 (3, 4), colors and offset of a Light.
     shade: int32 (width,), each pixel's index in scratch.tables.
-    view: uint8 (width, 3).
+    scratch: on_cpu.Scratch; its planes are in 256ths of a level.
+    view: the row of the view, uint8 (width, 3).
     """
     planes = scratch.planes
     levels = scratch.levels
     width = planes.shape[1]
-    unit = _FLOAT(1 / 256)  # of the planes
+    unit = _FLOAT(1 / 256)  # of the planes, in levels
     for channel in range(3):
         red = matrix[channel, 0] * unit
         green = matrix[channel, 1] * unit
@@ -151,7 +155,10 @@ def change_light(images: Any, light: Light, xp: Any) -> Any:
 
 
 class Shadows(NamedTuple):
-    """Up to SHAPES shadows, or spots of light, of each image, in pixels of the changed rows."""
+    """Up to SHAPES shadows, or spots of light, of each image, in pixels.
+
+    y is counted from the first row of the Extent.
+    """
 
     factor: Any  # float32 (samples,), brightness in the shadow, 1 where there is none
     soft: Any  # bool (samples,), whether the edges are blurred
@@ -209,9 +216,9 @@ def shadows_of(numbers: Numbers, fraction: float, extent: Extent, xp: Any = np) 
 
 
 def band_rows(extent: Extent) -> tuple[float, float]:
-    """Return the rows, from the first changed one, where bands begin and end.
+    """Return the rows where bands begin and end: the horizon, and the lower edge of the image.
 
-    They begin at the horizon, and end at the lower edge.
+    They are counted from the first row of the extent.
     """
     horizon = int(0.33 * extent.height)
     return float(horizon - extent.top), float(extent.height - extent.top)
@@ -229,6 +236,7 @@ def fill_tables(sample: Any, is_shaded: Any, parameters: Any, scratch: Any) -> N
         gain = _FLOAT(1) + (factor - _FLOAT(1)) * _FLOAT(shade) / _FLOAT(FULL_SHADE)
         for level in range(256):
             lit = parameters.levels[sample, level] * gain + _FLOAT(0.5)
+            # by way of an int, which is faster than the direct conversion
             scratch.tables[shade, level] = np.uint8(np.int32(min(lit, _FLOAT(255))))
 
 
@@ -267,19 +275,20 @@ def _cast_band(edges: Any, far: Any, near: Any, inside: Any, shade: Any) -> None
 
 @compiled(error_model="numpy")
 def _cast_ellipse(ellipse: Any, inside: Any, shade: Any) -> None:
-    """Fill the pixels whose middle is inside.
+    """Fill the pixels whose middle is inside the ellipse.
 
     In each row they lie between the solutions of a quadratic equation.
     """
     sine = sin(radians(ellipse[4]))
     cosine = cos(radians(ellipse[4]))
-    across = (2 / ellipse[2]) ** 2
-    along = (2 / ellipse[3]) ** 2
-    square = cosine * cosine * across + sine * sine * along
+    # one divided by the square of each half axis
+    per_width = (2 / ellipse[2]) ** 2
+    per_height = (2 / ellipse[3]) ** 2
+    square = cosine * cosine * per_width + sine * sine * per_height
     for row in range(shade.shape[0]):
         down = row - ellipse[1]
-        half_linear = down * sine * cosine * (across - along)
-        constant = down * down * (sine * sine * across + cosine * cosine * along) - 1
+        half_linear = down * sine * cosine * (per_width - per_height)
+        constant = down * down * (sine * sine * per_width + cosine * cosine * per_height) - 1
         discriminant = half_linear * half_linear - square * constant
         if discriminant >= 0:
             middle = ellipse[0] - half_linear / square
@@ -339,7 +348,8 @@ def shadowed(images: Any, shadows: Shadows, extent: Extent, xp: Any) -> Any:
         exists = shadows.present[:, shape, None, None]
         shade = xp.where(inside & exists, xp.ones_like(shade), shade)
 
-    # a mean over 5x5 pixels
+    # a mean over 5x5 pixels: along rows and along columns, the weight of the pixel, of its
+    # neighbours and of the pixels two away is 1/5 each
     soft = filtered(shade[..., None], np.full((1, 3), 0.2, np.float32), xp)[..., 0]
     shade = xp.where(shadows.soft[:, None, None], soft, shade)
     factor = 1.0 + (shadows.factor[:, None, None] - 1.0) * shade

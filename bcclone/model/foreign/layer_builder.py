@@ -46,7 +46,7 @@ class LayerBuilder:
         dtype: dtype of its input
         channels_first: whether the file has the channels before the rows
         budget: most weights that the network may have
-        rescale: what a Lambda layer computes whose code is not recognised; None if not known
+        rescale: what a Lambda layer of unrecognised code computes; None if not known
         """
         self._input_shape = shape
         self._input_dtype = dtype
@@ -83,6 +83,8 @@ class LayerBuilder:
         Raises UnsupportedModel if it does not predict 1 to most_outputs numbers.
         """
         if self._shape not in [(None, count) for count in range(1, most_outputs + 1)]:
+            # the message states what is expected of other programs' models; only ours and pilots of
+            # donkeycar may predict more
             raise UnsupportedModel(
                 f"the network has an output of shape {self._shape[1:]}, expected 1 number, the "
                 "steering"
@@ -96,6 +98,8 @@ class LayerBuilder:
         """Build one layer; raises UnsupportedModel with its name."""
         try:
             layer = self._append_for(leaf)
+        # UnsupportedModel, which the methods below raise, is a ValueError: its text gets the
+        # layer's name here, as the errors of Keras do
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             reason = str(error) or type(error).__name__
             first_line, _, _ = reason.partition("\n")
@@ -176,10 +180,13 @@ class LayerBuilder:
         """
         if not _NAME.fullmatch(name):
             name = otherwise
-        if name in self._names:
-            name = f"{name}_{len(self._names)}"
-        self._names.add(name)
-        return name
+        free_name = name
+        number = len(self._names)
+        while free_name in self._names:
+            free_name = f"{name}_{number}"
+            number += 1
+        self._names.add(free_name)
+        return free_name
 
     def _append_kind(self, stored_as: str, config: Mapping[str, Any], name: str) -> keras.Layer:
         """Append a layer and return it; raises the errors that _add() explains.
@@ -203,9 +210,9 @@ class LayerBuilder:
 
         if kind.type is keras.layers.Lambda:
             layer = self._lambda_layer(config, name)
-        elif stored_as == "Normalization" and not config.get("axis", [-1]):
-            # an axis of None means the whole input; translate() would leave out an argument of
-            # None, and the default is another axis
+        elif stored_as == "Normalization" and config.get("axis", -1) in (None, [], ()):
+            # no axis, stored as None or as an empty list, means the whole input; translate() would
+            # leave out an argument of None, and the default is another axis
             stored = {key: value for key, value in config.items() if key != "axis"}
             arguments = translate(kind.type, stored, self._shape, self._channels_first)
             layer = kind.type(**arguments, axis=None, name=name)
@@ -253,7 +260,8 @@ class LayerBuilder:
     def _check_arguments(self, config: Mapping[str, Any]) -> None:
         """Raise UnsupportedModel for arguments of a Lambda, beside its function, that matter."""
         stored = {name: value for name, value in config.items() if name != "function"}
-        # only for its errors; the class Layer has none of these arguments, so none may matter
+        # only for its errors: the class Layer has none of these arguments, so translate() refuses
+        # each that would change the result
         translate(keras.layers.Layer, stored, self._shape, channels_first=False)
 
     def _append(self, layer: keras.Layer) -> None:

@@ -55,7 +55,7 @@ def rebuild_model(
     """Return the network with its weights; raises UnsupportedModel, or errors of json and Keras.
 
     most_outputs: the largest number of values that the network may predict
-    rescale: what a Lambda layer computes whose code is not recognised; None if not known
+    rescale: what a Lambda layer of unrecognised code computes; None if not known
     size: rows and columns of the input, for a file that does not state them
     """
     nest, shape, dtype = read_tree(parse_json(stored.texts["model_config"]), size)

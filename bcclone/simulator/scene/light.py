@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bcclone.simulator.scene.roadmap import CELL_M, FULL_LIGHT, Grid
+from bcclone.simulator.scene.roadmap import CELL_M, MOST_LIGHT, Grid
 from bcclone.simulator.scene.textures import blur
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.compiled import compiled
@@ -39,7 +39,7 @@ def bake_light(heights_m: Float32Array, on_road: BoolArray, sun: FloatArray) -> 
     rise_z, rise_x = np.gradient(heights_m, CELL_M)
     steepness = np.sqrt(1 + rise_x * rise_x + rise_z * rise_z)
     facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / steepness
-    light = np.clip(facing / sun[1], 0, FULL_LIGHT).astype(np.float32)
+    light = np.clip(facing / sun[1], 0, MOST_LIGHT).astype(np.float32)
     light[on_road] = 1.0
     return np.asarray(light * blur(sunlight_past_hills(heights_m, sun), 5), np.float32)
 
@@ -69,6 +69,8 @@ def add_tree_shadows(
         for fraction in np.linspace(0.1, 1.0, discs):
             column = round((x + x_away * fraction * height_m * shadow_per_m - grid.x) / CELL_M)
             row = round((z + z_away * fraction * height_m * shadow_per_m - grid.z) / CELL_M)
+            # the trunk is bare up to 0.3 of the height, with a half width of 0.25 m; above, the
+            # crown adds up to 0.13 of the height to that
             crown = sine(math.pi * min(max((fraction - 0.3) / 0.75, 0.0), 1.0))
             radius = round((0.25 + 0.13 * height_m * crown) / CELL_M)
             cv2.circle(shade, (column, row), radius, _UNDER_LEAVES, -1)
@@ -93,7 +95,8 @@ def sunlight_past_hills(heights_m: Float32Array, sun: FloatArray) -> Float32Arra
     horizontal = length(float(sun[0]), float(sun[2]))
     if horizontal < 0.05:  # overhead
         return lit
-    highest = float(heights_m.max()) + 0.01  # more than rounding adds to a height between cells
+    # a height between cells is interpolated: by rounding it may be above that of any cell
+    highest = float(heights_m.max()) + 0.01
     for reach_m in np.arange(_STEP_M, _REACH_M, _STEP_M):
         columns = sun[0] / horizontal * reach_m / CELL_M
         rows = sun[2] / horizontal * reach_m / CELL_M
@@ -107,16 +110,16 @@ _MARGIN_M = 0.3  # a hill casts a shadow where it is more than this higher than 
 
 @compiled(cache=True, error_model="numpy")
 def _hide(
-    heights: Float32Array, step: tuple[float, float, float], highest: float, lit: Float32Array
+    heights: Float32Array, to_point: tuple[float, float, float], highest: float, lit: Float32Array
 ) -> None:
-    """Shade the cells whose line to the sun meets a hill after one step.
+    """Shade the cells whose line to the sun is inside a hill at one point of the line.
 
-    step: columns and rows from the cell to the point of the line, and the line's rise in metres
+    to_point: columns and rows from the cell to the point, and the line's rise up to it in metres
     highest: no ground is higher
     lit: sunlight so far, (side, side)
     """
     side = heights.shape[0]
-    columns, rows, rise_m = step
+    columns, rows, rise_m = to_point
     # the point lies between four cells; its place between these is the same for all cells
     low = int(math.floor(rows))
     left = int(math.floor(columns))
@@ -127,7 +130,7 @@ def _hide(
         second = min(max(row + low + 1, 0), side - 1)
         for column in range(side):
             line = heights[row, column] + rise_m + _MARGIN_M
-            # no ground is as high as the line, or an earlier step has met a hill
+            # no ground is as high as the line, or the line met a hill at an earlier point
             if line >= highest or lit[row, column] < 1.0:
                 continue
             # the ground's height below the point, interpolated
@@ -140,5 +143,6 @@ def _hide(
                 heights[first, there] * (1 - row_fraction) + heights[second, there] * row_fraction
             )
             ground = at_left * (1 - column_fraction) + at_right * column_fraction
+            # rounded as the heights of cells are; otherwise the light of some cells might change
             if np.float32(ground) > line:
                 lit[row, column] = IN_SHADOW

@@ -15,7 +15,7 @@ from bcclone.system.opencv import cv2
 CELL_M = 0.5  # side of a cell
 BLOCK_M = 32.0  # side of a block of cells
 _UNMAPPED = 99.0  # stands for the cross_track_m of the cells that are not near the road
-FULL_LIGHT = 1.6  # greatest sunlight, on a slope that faces the sun; level ground has 1
+MOST_LIGHT = 1.6  # greatest sunlight, on a slope that faces the sun; level ground has 1
 
 
 @dataclass(frozen=True)
@@ -207,5 +207,5 @@ def _border_light(ahead: FloatArray, sun: FloatArray) -> Float32Array:
     light = []
     for side in (-1, 1):
         facing = (sun[1] - side * _BORDER_SLOPE * facing_right) / steepness
-        light.append(np.clip(facing / sun[1], 0, FULL_LIGHT))
+        light.append(np.clip(facing / sun[1], 0, MOST_LIGHT))
     return np.array(light, np.float32)

@@ -549,6 +549,7 @@ def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, t
         (("b", "the_angle"), "the_angle"),
         (("accel", "brake", "wheel"), "wheel"),
         (("confidence", "control"), "control"),
+        (("features", "steer", "wheel_2"), "steer"),
     ],
 )
 @pytest.mark.parametrize("in_a_dict", [False, True])

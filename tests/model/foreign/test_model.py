@@ -196,6 +196,14 @@ def test_a_foreign_recurrent_model_gets_a_window_for_each_frame(name, tmp_path):
     assert [policy.answer(frame).steering for frame in frames] == expected
 
 
+def test_layers_of_one_name_get_names_that_no_other_layer_of_the_file_has(rebuild):
+    config = keras2_config()
+    same = [layer("Activation", name, activation="linear") for name in ("same_4", "same", "same")]
+    config["config"]["layers"][2:2] = same
+    names = [built.name for built in rebuild(config, weights_of(config)).model.layers]
+    assert names[1:4] == ["same_4", "same", "same_5"]
+
+
 def test_time_distributed_layers_without_windows_are_refused(rebuild):
     inner = layer("Flatten", "flatten")
     dense = layer(

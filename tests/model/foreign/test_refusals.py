@@ -107,6 +107,13 @@ def two_inputs():
     return config
 
 
+def normalization_of_the_batch():
+    config = keras2_config()
+    values = {"axis": 0, "mean": 1.0, "variance": 4.0}
+    config["config"]["layers"].insert(2, layer("Normalization", "norm", **values))
+    return config
+
+
 def own_class():
     config = keras2_config()
     config["config"]["layers"][2]["registered_name"] = "mine>Conv2D"
@@ -133,6 +140,7 @@ def mixed():
         (slice_of_input(), r"'part' \(GetItem\) is called with .*which is not supported"),
         (two_inputs(), r"takes the inputs \['input', 'speed'\], expected pictures alone"),
         (own_class(), r"layer 'conv2d' \(Conv2D\): a custom class, 'mine>Conv2D'"),
+        (normalization_of_the_batch(), "axis is 0, expected the numbers of axes"),
         (branching(), "branches after layer 'input'|takes 2 inputs"),
         (nested(60), "weights"),
         (
