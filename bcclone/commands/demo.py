@@ -18,7 +18,7 @@ from typing import Any
 from bcclone.commands import load_command, split_line
 from bcclone.commands.options import Browser, Given, Result, command, notify
 from bcclone.commands.parser import make_parser
-from bcclone.pictures.demo_result import DRIVE, FIRST_PICTURE, DemoResult, TimedStep
+from bcclone.pictures.demo_result import DRIVE_STEP, FIRST_CLIP_STEP, DemoResult, TimedStep
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError, shown_command, typed
@@ -120,15 +120,16 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     # with the usual dropout of 0.5, the training would need more epochs: lab log, 2026-11-25
     train = f"model --epochs {settings.epochs} --dropout 0.15 --name demo -o"
     evaluate = f"evaluate --laps {settings.laps} --speed {settings.speed_mph} -o"
+    also_driven = (drive / "figures.json", run)
     clip = "video --overlay -o"
     clip_for_page = "video --overlay --range 0:20 --set width=480 -o"
     return [
         [_step("first look", look, first)],
-        [_step(FIRST_PICTURE, clip, folder / "first.mp4", first)],
+        [_step(FIRST_CLIP_STEP, clip, folder / "first.mp4", first)],
         recordings,
         [_step("preprocess", f"preprocess --size {settings.size} -o", store, *laps)],
         [_step("train", train, model, "--runs", runs, store, also=(runs,))],
-        [_step(DRIVE, evaluate, drive, "--run", run, model, also=(drive / "figures.json", run))],
+        [_step(DRIVE_STEP, evaluate, drive, "--run", run, model, also=also_driven)],
         [
             _step("clip of the lap", clip, folder / "run1.mp4", run),
             _step("clip for the page", clip_for_page, folder / "page.mp4", run),

@@ -53,11 +53,17 @@ class ShardCache:
     def __enter__(self) -> Self:
         with self._lock:
             if not self._users:
-                temporary = tempfile.TemporaryDirectory(prefix="bcclone-shards-")
-                self.folder = self._wanted or Path(self._opened.enter_context(temporary))
-                make_folder(self.folder, "another --cache")
+                self._open_folder()
             self._users += 1
         return self
+
+    def _open_folder(self) -> None:
+        if self._wanted is not None:
+            self.folder = self._wanted
+            make_folder(self.folder, "another --cache")
+            return
+        temporary = tempfile.TemporaryDirectory(prefix="bcclone-shards-")
+        self.folder = Path(self._opened.enter_context(temporary))
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
@@ -68,7 +74,7 @@ class ShardCache:
     def has_copy(self, file: FrameFile) -> bool:
         """Return whether there is a copy of a shard that has all of its bytes."""
         copy = self._path_of_copy(file)
-        return copy.is_file() and copy.stat().st_size == file.version[0]
+        return copy.is_file() and copy.stat().st_size == file.file_bytes
 
     def map(self, file: FrameFile, frame_shape: tuple[int, ...], stop: threading.Event) -> Image:
         """Return the frames of a shard, mapped from its copy, uint8 (count, *frame_shape).
@@ -118,7 +124,7 @@ class ShardCache:
             if stop.is_set():
                 raise UserError("fetching was stopped")
 
-        self._make_room(file.version[0])
+        self._make_room(file.file_bytes)
         with tempfile.TemporaryDirectory(dir=self.folder, suffix=".partial") as folder:
             partial = Path(folder, copy.name)
             remote: Any = file.path
@@ -129,6 +135,8 @@ class ShardCache:
                 is_whole = sha256_of(partial) == file.sha256
                 if is_whole:
                     partial.replace(copy)
+            except FileNotFoundError:  # another process has made room; map() fetches it again
+                return
             except OSError as error:
                 reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
                 raise UserError(
@@ -146,7 +154,8 @@ class ShardCache:
         If the copies in use are too large for that, the limit is exceeded.
         """
         copies = []
-        # rglob() also finds what a killed process has left in its .partial folder
+        # rglob() also finds what a killed process has left in its .partial folder. What a living
+        # process writes there is among the newest; if it is deleted, that process fetches it again.
         for path in self.folder.rglob("*.h5"):
             with contextlib.suppress(FileNotFoundError):  # deleted by another process
                 copies.append((path.stat().st_mtime, path.stat().st_size, path))
@@ -194,7 +203,7 @@ class FarFrames(Frames):
 
         window: number of files in a window
         """
-        sizes = sorted((file.version[0] for file in self.files), reverse=True)
+        sizes = sorted((file.file_bytes for file in self.files), reverse=True)
         needed = sum(sizes[: 2 * window])
         if needed > limit:
             needed_megabytes = -(-needed // _MEGABYTE)  # rounded up
@@ -244,12 +253,13 @@ class FarFrames(Frames):
         These are the files that hold many of these frames, and those that hold some and have a copy
         already.
         """
-        fewest = 0.25  # share of a file's frames; if fewer are needed, only these are requested
+        # of a file's frames; if fewer are needed, they are requested one by one, without a copy
+        least_share = 0.25
         numbers, counts = np.unique(self.file_of(np.unique(indices)), return_counts=True)
         worth = []
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
             file = self.files[number]
-            if count >= file.count * fewest or cache.has_copy(file):
+            if count >= file.count * least_share or cache.has_copy(file):
                 worth.append(number)
         return worth
 

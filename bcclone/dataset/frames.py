@@ -36,6 +36,12 @@ class FrameFile:
     version: tuple[int, int]
     sha256: str = ""  # SHA-256 of the whole file, "" if unknown
 
+    @property
+    def file_bytes(self) -> int:
+        """Return the size of the file when it was opened."""
+        size, _ = self.version
+        return size
+
     def changed(self) -> UserError:
         """Return the error for a file that is no longer the one that was opened."""
         return UserError(

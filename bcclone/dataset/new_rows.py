@@ -71,8 +71,8 @@ def new_rows(
 ) -> NewRecording:
     """Return the log's rows, except those whose centre image is known already.
 
-    The image may be known from an earlier row, from a log that was read before, or from the old
-    store.
+    The image may be known from an earlier row or a log that was read before (the row is repeated),
+    or from the old store (the row is stored).
 
     earlier_centers: what identifies the centre images of the logs that were read before, see
         NewRecording
@@ -87,14 +87,14 @@ def new_rows(
     if is_repeated.any():
         notices.append(f"{log.path}: {int(is_repeated.sum())} repeated rows left out")
 
-    is_known = pd.Series(False, rows.index)
+    is_stored = pd.Series(False, rows.index)
     if old is not None:
-        is_known = rows["center"].isin(_centers_of_same_folder(log, old))
-    if is_known.any():
-        count = int(is_known.sum())
+        is_stored = rows["center"].isin(_centers_of_same_folder(log, old))
+    if is_stored.any():
+        count = int(is_stored.sum())
         notices.append(f"{log.path}: {count} rows are in the store already; left out")
 
-    new = rows[~is_known & ~is_repeated].reset_index(drop=True)
+    new = rows[~is_stored & ~is_repeated].reset_index(drop=True)
     used = [camera for camera in CAMERAS if camera in samples.cameras]
     return NewRecording(
         log=log,

@@ -24,7 +24,7 @@ from bcclone.dataset.store import (
     RecordingInfo,
     Store,
     StoreContent,
-    is_other_file,
+    cannot_be_store,
     missing_store,
     read_store,
 )
@@ -79,7 +79,7 @@ def open_if_store(path: Location) -> Store | None:
         if path.is_dir():
             is_store = (path / MANIFEST_NAME).is_file()
         else:
-            is_store = not is_other_file(path)
+            is_store = not cannot_be_store(path)  # open_store() reports a missing file
     return open_store(path) if is_store else None
 
 
@@ -177,6 +177,7 @@ def read_shards(
         samples.append(_renumbered_samples(content.samples, first_row, frame_numbers))
         rows.append(_renumbered_rows(content.rows, shard.recording, frame_numbers))
         extras.extend(content.extras or [""] * shard.rows)
+        # the copied frames are left out: their numbers lead to the shards whose own frames they are
         files.append(replace(file, count=shard.frames, sha256=shard.sha256))
         further.append(tables)
         first_row += shard.rows
@@ -199,9 +200,8 @@ def read_shards(
 def _check_shard(folder: Location, manifest: Manifest, shard: Shard, content: StoreContent) -> None:
     """Raise UserError if a shard's content is not what the manifest says of it."""
     (file,) = content.frames.files
-    size, _ = file.version
     is_described = (
-        size == shard.bytes
+        file.file_bytes == shard.bytes
         and len(content.rows) == shard.rows
         and len(content.samples) == shard.samples
         and file.count == shard.all_frames
@@ -263,19 +263,19 @@ def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, _
         ranges = []
         for file, file_parts in zip(files, parts, strict=True):
             ranges += [(file, begin, end) for begin, end in file_parts]
-        before = versions_of(files)
+        versions_before = versions_of(files)
         blocks = iter(read_ranges(ranges))
-        after = versions_of(files)
-        for number, shard in enumerate(shards):
-            file = files[number]
-            if before[number] != after[number]:
+        versions_after = versions_of(files)
+        for shard, file, file_parts, before, after in zip(
+            shards, files, parts, versions_before, versions_after, strict=True
+        ):
+            if before != after:
                 raise UserError(f"{file}: it was written again while it was read; start again")
-            known = {part: next(blocks) for part in parts[number]}
+            known = {part: next(blocks) for part in file_parts}
             # strict: bytes outside of the known parts are fetched, and do not count as zeros
             options = {"data": known, "strict": True}
             tables = file.fs.open(file.path, cache_type="parts", cache_options=options)
-            _, number_of_version = after[number]
-            yield shard, (tables, (shard.bytes, number_of_version))
+            yield shard, (tables, after)
 
 
 _HEAD_BYTES = 1 << 14  # more bytes than HDF5 writes before the frames of a store

@@ -157,7 +157,7 @@ class ImageSamples:
         return indices_of(self.samples, self.rows, part)
 
 
-def is_other_file(path: Location) -> bool:
+def cannot_be_store(path: Location) -> bool:
     """Return whether a file cannot be a store, judged by its name and first bytes."""
     is_named_store = path.suffix in (".h5", ".hdf5")
     # only a file on this machine whose name says nothing is opened

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Self
 
 from bcclone.model.policy import Policy, load_one_of_several
+from bcclone.simulator.road_plan import read_road_file
 from bcclone.system.atomic import sha256_of
-from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
 from bcclone.system.own_process import is_own_process
@@ -59,7 +59,7 @@ def result_key(name: str, track: str, *parts: object) -> str:
     track: name of a track, or path of a road's JSON file
     parts: settings and hashes of files, whose repr() is hashed
     """
-    content = read_bytes(Path(track), "json") if track.endswith(".json") else b""
+    content = read_road_file(Path(track)) if track.endswith(".json") else b""
     hashed = repr((source_digest(), parts, content)).encode()
     return f"{name}-{hashlib.sha256(hashed).hexdigest()[:24]}"
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bcclone.exchange.exchanged_row import MISSING, UNREADABLE, UnusableImage
-from bcclone.system.codec import Container, UnfitFile, explained, path_inside, read_bytes
+from bcclone.system.codec import FileKind, UnfitFile, explained, path_inside, read_bytes
 from bcclone.system.errors import UserError
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
@@ -23,18 +23,18 @@ def read_image(folder: Path, name: str) -> bytes:
         raise UnusableImage(kind, f"image {shown} cannot be read: {error.strerror}") from None
 
 
-def read_inside(folder: Path, name: str, container: Container) -> bytes:
+def read_inside(folder: Path, name: str, file_kind: FileKind) -> bytes:
     """Return the content of a file that a source names.
 
     Raises OSError if it cannot be read or is outside of the folder.
 
-    container: what the file is, as in read_bytes()
+    file_kind: limits the size, as in read_bytes()
     """
     try:
         path = path_inside(folder, name)
     except ValueError as error:
         raise UnfitFile(folder / name, str(error)) from None
-    return read_bytes(path, container)
+    return read_bytes(path, file_kind)
 
 
 def file_of(source: Path, name: str) -> Path:

@@ -23,7 +23,8 @@ CNN = (
     Convolution(64, 3),
     Convolution(64, 3),
 )
-# for small images: here an image of 64x64 ends as maps of 2x9, as one of 128x128 does in CNN
+# for small images: the network crops sky and bonnet; then an image of 64x64 ends as maps of 2x9
+# here, as an image of 128x128 does in CNN
 CNN_64 = (
     Convolution(24, 5, 2),
     Convolution(36, 5, 2),
@@ -38,12 +39,12 @@ class Architecture:
 
     name: str
     description: str
-    convolutions: tuple[Convolution, ...] = CNN
+    convolutions: tuple[Convolution, ...] = CNN  # of a network of ours; else it has no meaning
     batch_norm: bool = False  # batch normalization after each convolution
     image_norm: bool = False  # whether its first layers give all images one brightness and contrast
     recurrent: str = ""  # GRU or LSTM: the Keras layer behind the convolutions; "" for none
-    # key in preprocessing.PRESETS, for a published network: prepares images as its authors did; ""
-    # for a network of ours
+    # for a published network, key in preprocessing.PRESETS: the preprocessing that its authors
+    # used; "" for a network of ours
     preset: str = ""
 
     @property

@@ -30,8 +30,8 @@ class Pace:
 
     fps: pictures a second; 0 for the default, which is 60 (MP4) or 12 (GIF) in real time, and
         otherwise the mean rate at which the run was recorded
-    real_time: True to show each frame at its time, False to show each frame once; None for real
-        time for two runs, and for a GIF without fps
+    real_time: True to show each frame at its time, False to show each frame once; None counts as
+        True for two runs, and for a GIF without fps, else as False
     """
 
     fps: float = 0.0
@@ -72,7 +72,7 @@ class ClipSettings(Checked):
         f"{_MAX_FPS[GIF]:g}",
         unit="FPS",
         option="fps",
-        shown="the mean rate at which the run was recorded; for a GIF or two runs real",
+        shown="the mean rate at which the run was recorded; real for a GIF, and for two runs",
         parse=parse_pace,
     )
     span: tuple[float, float] = setting(
@@ -155,7 +155,8 @@ class ClipSettings(Checked):
         """Return the path of the clip."""
         # "." and ".." have no name after which the clip could be called
         folder = self.run.resolve() if self.run.name in ("", "..") else self.run
-        return self.output or folder.parent / f"{folder.name or 'run'}{MP4}"
+        name = folder.name or "run"  # even now, the root folder has no name
+        return self.output or folder.parent / f"{name}{MP4}"
 
     @property
     def runs(self) -> tuple[Path, ...]:

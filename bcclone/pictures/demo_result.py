@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.pictures.report import Report, write_report
+from bcclone.simulator.score import LAPS_DRIVEN
 from bcclone.system.errors import shown_command
 from bcclone.system.table import Table, TableColumn
 
-FIRST_PICTURE = "clip of the recording"
-DRIVE = "drive and score"
+# names of the steps up to which the demo's time is told
+FIRST_CLIP_STEP = "clip of the recording"
+DRIVE_STEP = "drive and score"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class DemoResult:
     @property
     def on_the_road(self) -> bool:
         """Return whether the model completed its drive without an intervention."""
-        return self.drive["ended"] == "laps driven" and not self.drive["interventions"]
+        return self.drive["ended"] == LAPS_DRIVEN and not self.drive["interventions"]
 
     def seconds_to(self, name: str) -> float | None:
         """Return the seconds from the demo's start to the end of the step `name`.
@@ -51,8 +53,8 @@ class DemoResult:
                 {"step": step.step, "made": step.made, "seconds": round(step.seconds, 2)}
                 for step in self.steps
             ],
-            "seconds_to_first_picture": self.seconds_to(FIRST_PICTURE),
-            "seconds_to_trained_lap": self.seconds_to(DRIVE),
+            "seconds_to_first_picture": self.seconds_to(FIRST_CLIP_STEP),
+            "seconds_to_trained_lap": self.seconds_to(DRIVE_STEP),
             "page": self.page,
             "drive": self.drive,
         }
@@ -67,18 +69,21 @@ class DemoResult:
         rows = [(step.step, step.seconds, str(step.made)) for step in self.steps]
         rows.append(("in all", max(step.ended for step in self.steps), ""))
         lines = ["", str(Table(columns, rows)), ""]
-        picture = self.seconds_to(FIRST_PICTURE)
-        if picture is not None:
-            lap = self.seconds_to(DRIVE)
+        first_clip = self.seconds_to(FIRST_CLIP_STEP)
+        if first_clip is not None:
+            lap = self.seconds_to(DRIVE_STEP)
             lines += [
-                f"first moving picture after {picture:.0f} s, trained and driven after {lap:.0f} s",
+                f"first moving picture after {first_clip:.0f} s, "
+                f"trained and driven after {lap:.0f} s",
                 "",
             ]
         lines += self._sentences()
         if self.on_the_road:
             lines.append("The car stayed on the road.")
+        elif self.drive["ended"] == LAPS_DRIVEN:
+            lines.append("The car left the road on the way, and was set back.")
         else:
-            lines.append(f"The car left the road: {self.drive['ended']}.")
+            lines.append(f"The car did not complete its drive: {self.drive['ended']}.")
         return "\n".join(lines)
 
     def _sentences(self) -> list[str]:
@@ -124,10 +129,10 @@ class DemoResult:
             for name, caption in captions.items()
             if (folder / name).is_file()
         }
-        figures = [("step", "seconds")]
+        times = [("step", "seconds")]
         for step in self.steps:
             took = f"{step.seconds:.0f}" if step.seconds else "earlier"
-            figures.append((step.step, took))
+            times.append((step.step, took))
         commands = {
             "Make training data of your recordings": shown_command(
                 "preprocess", "RECORDING", "-o", "data.h5"
@@ -138,5 +143,5 @@ class DemoResult:
         }
         write_report(
             self.page,
-            Report("A network drives", sentences, folder / "page.mp4", drawn, figures, commands),
+            Report("A network drives", sentences, folder / "page.mp4", drawn, times, commands),
         )

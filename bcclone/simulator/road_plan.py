@@ -153,10 +153,17 @@ _EXPECTED = (
 _STEEPEST = 0.6  # rise between two points, for each metre between them
 
 
+def read_road_file(path: Path) -> bytes:
+    """Return the content of a road's file; raises UserError if it cannot be read."""
+    with explained(path, "a road", _EXPECTED):
+        return read_bytes(path, "settings")
+
+
 def read_points(path: Path) -> RoadPlan:
     """Return the plan in a file. Raises UserError if it is not a road."""
+    stored = read_road_file(path)
     with explained(path, "a road", _EXPECTED):
-        content = parse_json(read_bytes(path, "settings"))
+        content = parse_json(stored)
         if isinstance(content, list):
             content = {"points": content}
         road = from_json(_StoredRoad, content)

@@ -28,11 +28,12 @@ from bcclone.system.errors import UserError, first_line, shown
 from bcclone.system.json_values import from_json
 from bcclone.system.location import Location, parse_location, reaching
 
-Container = Literal["settings", "json", "image", "cells", "model", "table", "video", "store"]
+# kinds of files, each with a largest size
+FileKind = Literal["settings", "json", "image", "cells", "model", "table", "video", "store"]
 
 HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
 # pattern of a file's first bytes -> what the file is, for messages; the first that matches counts
-_KINDS = {
+_FORMATS = {
     rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; "
     "fetch it with: git lfs pull",
     HDF5: "an HDF5 file",
@@ -55,9 +56,9 @@ _KINDS = {
 
 _T = TypeVar("_T")
 
-_MOST_BYTES: Mapping[Container, int] = {  # largest size of each kind of file
-    # also the file of a road, and of a recording's edits: at most 40,000 spans, because each row
-    # is compared with every span
+_MOST_BYTES: Mapping[FileKind, int] = {  # largest size of each kind of file
+    # also the file of a road, and of a recording's edits: 4 MB hold at most 40,000 spans, and more
+    # would be slow, because each row is compared with every span
     "settings": 1 << 22,
     "json": 1 << 26,
     "image": 1 << 26,
@@ -68,7 +69,7 @@ _MOST_BYTES: Mapping[Container, int] = {  # largest size of each kind of file
     "store": 1 << 62,
 }
 _LONGEST_LINE = 10_000  # characters of a table's line, and of a text in one_line()
-_MOST_INTEGER = 1 << 63  # whole numbers that do not fit into 64 bits are refused
+_INTEGERS_END = 1 << 63  # the first whole number that does not fit into 64 bits; it is refused
 
 
 class UnfitFile(UserError, OSError):
@@ -94,9 +95,9 @@ def kind_of_content(begin: bytes) -> str:
 
     begin: the first bytes of the file; 512 are enough
     """
-    for pattern, kind in _KINDS.items():
+    for pattern, name in _FORMATS.items():
         if re.match(pattern, begin, re.DOTALL):
-            return kind
+            return name
     return ""
 
 
@@ -197,26 +198,26 @@ def _lines(file: TextIO) -> Iterator[str]:
         yield line
 
 
-def fits(text: str, container: Container) -> bool:
+def fits(text: str, file_kind: FileKind) -> bool:
     """Return whether a file of this text would be small enough for read_bytes()."""
-    return len(text.encode()) <= _MOST_BYTES[container]
+    return len(text.encode()) <= _MOST_BYTES[file_kind]
 
 
-def read_bytes(source: Location | str, container: Container) -> bytes:
+def read_bytes(source: Location | str, file_kind: FileKind) -> bytes:
     """Return the content of a regular file at a path or a URL.
 
     Raises UnfitFile for a pipe, a device, more bytes than such a file may have, and a table with a
     line of megabytes; OSError for a path that cannot be opened, and Unreachable for a URL.
 
-    container: kind of the file, which limits its size
+    file_kind: limits the size
     """
     location: Any = source
     if isinstance(source, str):
         location = parse_location(source)
     if not isinstance(location, Path):
-        return _read_url(location, _MOST_BYTES[container])
-    with open_file(location, container) as file:
-        if container in ("cells", "table"):
+        return _read_url(location, _MOST_BYTES[file_kind])
+    with open_file(location, file_kind) as file:
+        if file_kind in ("cells", "table"):
             return _read_whole_table(location, file)
         return file.read()
 
@@ -265,9 +266,9 @@ _OPEN_FLAGS = (
 )
 
 
-def open_file(path: Path, container: Container) -> BufferedReader:
+def open_file(path: Path, file_kind: FileKind) -> BufferedReader:
     """Open a regular file for reading; raises UnfitFile and OSError as read_bytes()."""
-    most = _MOST_BYTES[container]
+    most = _MOST_BYTES[file_kind]
     handle = os.open(path, _OPEN_FLAGS)
     status = os.fstat(handle)
     is_regular = stat.S_ISREG(status.st_mode)
@@ -325,7 +326,7 @@ def number(name: str, value: Any, lowest: float = -math.inf, highest: float = ma
 
 
 def whole_number(
-    name: str, value: Any, lowest: int = -_MOST_INTEGER, highest: int = _MOST_INTEGER - 1
+    name: str, value: Any, lowest: int = -_INTEGERS_END, highest: int = _INTEGERS_END - 1
 ) -> int:
     """Return a JSON value, or the text of a table's cell, as a whole number within limits.
 
@@ -335,7 +336,7 @@ def whole_number(
     if not result.is_integer():
         raise ValueError(f"{name} is {shown(value)}, expected a whole number")
     try:
-        return int(value)  # first the value: as a float it is exact only up to 2^53
+        return int(value)  # not int(result), since a float is exact only up to 2^53
     except ValueError:  # a text that is no integer literal, such as "3.0" or "1e3"
         return int(result)
 

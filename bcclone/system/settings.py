@@ -10,7 +10,7 @@ written from the parsers. Only a program can set a field with neither setting() 
 """
 
 import re
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from numbers import Integral, Real
@@ -259,13 +259,13 @@ def check_one_pool(scheduler: str, jobs: int) -> None:
 
 
 @cache
-def declared_in(kind: Hashable) -> tuple[tuple[Any, Setting], ...]:
+def declared_in(kind: Any) -> tuple[tuple[Any, Setting], ...]:
     """Return each field of a dataclass with its Setting.
 
     Values that are given to setting() or argument() replace those of the field's annotated type.
     """
     pairs = []
-    for declared_field in fields(kind):  # type: ignore[arg-type]
+    for declared_field in fields(kind):
         values = dict(declared_field.metadata.get(_KEY, {}))
         # `above` replaces the `minimum` of the type, and `below` its `maximum`
         if "above" in values:
@@ -329,7 +329,8 @@ def option_words(settings: Any) -> list[str]:
             continue
         option = option_of(settings, declared_field.name)
         if declared.rare:
-            words += f"{option}={value}".split(" ", 1)  # --set and NAME=VALUE
+            set_option, name = option.split(" ")  # option_of() returns "--set NAME"
+            words += [set_option, f"{name}={value}"]
         elif value is True:
             words.append(option)
         elif value is False:
@@ -393,7 +394,7 @@ def check_value(declared_field: Any, declared: Setting, value: Any) -> None:
     if is_bool_for_number or not isinstance(value, takes):
         raise SettingError(name + " {value}, expected {kind}", value=shown(value), kind=words)
 
-    # a text that is stored as a text, but must have a form
+    # a text that must have a form, but is stored unparsed; the parser's message begins with it
     if isinstance(value, str) and kind is str and declared.parse is not None:
         try:
             declared.parse(value)
@@ -423,14 +424,17 @@ def _short_text(value: Any, declared: Setting) -> str:
 def type_of(declared_field: Any) -> Any:
     """Return the plain type of a field: float for Fraction, Path for `Path | None`."""
     kind = declared_field.type
+    # Fraction is Annotated[float, Setting]: its members are float and the Setting, and those of
+    # `Path | None` are Path and NoneType; tuple[str, ...] has two other members, and stays
     members = []
     for member in get_args(kind):
         if member is not NoneType and not isinstance(member, Setting):
             members.append(member)
     if len(members) == 1:
         kind = members[0]
+    # `Fraction | None` leaves Annotated[float, Setting], whose __origin__ is float
     if hasattr(kind, "__metadata__"):
-        return getattr(kind, "__origin__", kind)
+        return kind.__origin__
     return kind
 
 

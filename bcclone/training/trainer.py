@@ -76,12 +76,13 @@ class Trainer:
         self._step = tf.function(self._train_step, input_signature=step, autograph=False)
         self._program = tf.function(self._train_steps, jit_compile=True, autograph=False)
         # an XLA program is compiled for fixed shapes; a graph takes batches of any size
-        shapes: dict[str, Any] = {"jit_compile": True}
+        options: dict[str, Any] = {"jit_compile": True}
         if not self.is_one_program:
+            # the signature has no `gather`, which batches have only for an XLA program
             size = tf.TensorSpec((), tf.int32)
-            shapes = {"input_signature": (*images_and_labels, size)}
+            options = {"input_signature": (*images_and_labels, size)}
         score = partial(self._score, self.model)
-        self._validate = tf.function(score, autograph=False, **shapes)
+        self._validate = tf.function(score, autograph=False, **options)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -139,9 +140,9 @@ class Trainer:
     def _inputs_of(self, batches: Sequence[Batch], rates: Sequence[float]) -> tuple[Any, ...]:
         """Return the arguments of the XLA program, always of the same shapes.
 
-        Two kinds of padding keep the shapes: a small batch is filled up with samples that do not
-        count (`sizes` has the true sizes), and a call with fewer than STEPS_A_CALL batches with
-        batches for which no step is taken (`count` is the true number).
+        Two kinds of padding keep the shapes. A small batch is filled up with samples that do not
+        count; `sizes` has the true sizes. A call with fewer than STEPS_A_CALL batches is filled up
+        with batches for which no step is taken; `count` is the true number of batches.
         """
         count = len(batches)
         gather = batches[0].gather
@@ -248,6 +249,7 @@ class Trainer:
             if not count:
                 continue
             size = size or len(batch)
+            # also with batch normalization, whose statistics validation does not change
             images, labels, *_ = _padded(batch, size) if self.is_one_program else batch.inputs
             gather = [batch.gather] if batch.gather else []
             sums, answers = score(images, labels, np.int32(count), *gather)
@@ -323,9 +325,10 @@ def losses_of(kind: str, errors: Any, labels: Any) -> Any:
     if kind == "mse":
         return tf.square(errors)
     if kind == "log":
-        labels = tf.cast(labels, errors.dtype)
-        answers = tf.asinh((errors + labels) / LOG_SCALE)
-        return tf.square(LOG_SCALE * (answers - tf.asinh(labels / LOG_SCALE)))
+        labels = tf.cast(labels, errors.dtype)  # scoring.py gives float64 errors
+        compressed_answers = tf.asinh((errors + labels) / LOG_SCALE)
+        compressed_labels = tf.asinh(labels / LOG_SCALE)
+        return tf.square(LOG_SCALE * (compressed_answers - compressed_labels))
     absolute = tf.abs(errors)
     if kind == "mae":
         return absolute
@@ -342,9 +345,10 @@ def answers_of(model: Any, images: Any, training: bool) -> Any:
 
 
 def sums_of(losses: Any, errors: Any, weights: Any = None) -> Any:
-    """Return three sums over the samples, float64 (3,): for the steering alone, and their number.
+    """Return three sums over the samples, float64 (3,).
 
-    These are the losses of the steering, its absolute errors, and the weights.
+    They are the sum of the losses of the steering, of the absolute errors of the steering, and of
+    the weights, which is the number of samples that count.
 
     losses, errors: (samples, labels), already 0 for samples of weight 0
     weights: float32 (samples, 1): 1 for samples that count, 0 for padding; None if all count

@@ -4,6 +4,7 @@ read one by one.
 
 import hashlib
 import os
+import tempfile
 import threading
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bcclone.dataset import far_frames
 from bcclone.dataset.far_frames import FarFrames, ShardCache
 from bcclone.dataset.frames import FrameFile
 from bcclone.system.errors import UserError
@@ -162,3 +164,32 @@ def test_fetching_can_be_stopped(cache, shards):
     with pytest.raises(UserError, match="stopped"):
         cache.map(shards[0][0], SHAPE, stop)
     assert list(cache.folder.iterdir()) == []
+
+
+def test_a_copy_that_another_process_deletes_while_it_is_fetched_is_fetched_again(
+    cache, shards, monkeypatch
+):
+    deleted = []
+
+    def sha256_of(path):
+        if not deleted:
+            deleted.append(path)
+            path.unlink()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(far_frames, "sha256_of", sha256_of)
+    use(cache, shards[0])
+    assert deleted
+    assert [path.name for path in cache.folder.iterdir()] == [f"{shards[0][0].sha256}.h5"]
+
+
+def test_a_temporary_folder_is_made_only_if_no_other_is_wanted(tmp_path, shards, monkeypatch):
+    temporary = tmp_path / "temporary"
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with ShardCache(tmp_path / "cache", 2 * SIZE) as cache:  # `temporary` does not exist
+        use(cache, shards[0])
+    temporary.mkdir()
+    with ShardCache(None, 2 * SIZE) as cache:
+        use(cache, shards[0])
+        assert cache.folder.parent == temporary
+    assert list(temporary.iterdir()) == []

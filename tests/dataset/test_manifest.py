@@ -8,6 +8,7 @@ import pytest
 
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
+from bcclone.system.location import parse_location
 from tests.hostile import with_wrong_values
 
 
@@ -47,3 +48,13 @@ def test_a_count_that_the_file_cannot_hold_asks_for_no_memory(folder, field):
     manifest = json.loads((folder / MANIFEST_NAME).read_text())
     manifest["shards"][0][field] += 1
     assert "not the shard that the manifest describes" in outcome(folder, manifest)
+
+
+def test_a_shard_at_a_url_must_have_the_size_that_the_manifest_describes(sharded_store):
+    url = parse_location("memory://stores/longer")
+    url.fs.put(str(sharded_store), url.path, recursive=True)
+    shard = url / "00001.h5"
+    shard.write_bytes(shard.read_bytes() + b"x")
+    with pytest.raises(UserError, match="00001.h5: not the shard that the manifest describes"):
+        open_store(url)
+    url.fs.rm(url.path, recursive=True)

@@ -145,7 +145,7 @@ def test_the_scenery_has_water_trees_and_hills(lake):
     ground = lake.scene.ground
     assert ground.heights_m.max() > 60
     assert (ground.heights_m < ground.water_m).mean() > 0.05
-    assert lake.scene.cards.trees == 334
+    assert lake.scene.cards.tree_count == 334
     road = np.abs(ground.roadmap.cross_track_m) < 5
     assert np.abs(ground.heights_m[road] - 2.0).max() < 1e-3
 
@@ -154,7 +154,7 @@ def test_no_hill_or_tree_stands_on_the_road(lake, mountain):
     for scene in (lake.scene, mountain.scene):
         for x, y, z in scene.track.line[::10]:
             assert scene.ground.heights_m[scene.ground.grid.cell(x, z)] < y + 0.3
-        trees = scene.cards.placements[: scene.cards.trees]
+        trees = scene.cards.placements[: scene.cards.tree_count]
         assert min(abs(scene.track.locate(x, y, z).cross_track_m) for x, y, z in trees[:, :3]) > 5.0
 
 

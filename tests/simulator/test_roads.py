@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from bcclone.evaluation.worker_model import result_key
 from bcclone.simulator.car import Car, TrackedCar, start_on
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.random_road import random_road
@@ -14,6 +15,7 @@ from bcclone.simulator.render import LABELS, Renderer
 from bcclone.simulator.road_line import interpolate
 from bcclone.simulator.road_plan import CHOICES
 from bcclone.simulator.road_rules import RoadRules, judge_road, sharpest_bend
+from bcclone.simulator.scene import build_scene
 from bcclone.simulator.scene.roadmap import neighbor_of
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
@@ -108,6 +110,18 @@ def test_an_impossible_road_is_refused_with_the_file_and_the_reason(tmp_path, st
         load_track(str(path))
     assert str(path) in str(caught.value)
     assert part in str(caught.value)
+
+
+def test_a_road_of_more_bytes_than_settings_may_have_is_refused_before_it_is_kept(tmp_path):
+    path = tmp_path / "road.json"
+    path.write_text("[[0, 0, 8], [99, 0, 8]]" + " " * (1 << 22))
+    for read in (
+        load_track,
+        lambda track: build_scene(track, Conditions()),
+        lambda track: result_key("drive", track),
+    ):
+        with pytest.raises(UserError, match="road.json: cannot be read: larger than 4194304 bytes"):
+            read(str(path))
 
 
 RANDOM = ("", "x", "1:length=1", "1:size=3", "1:shape=star", "1:dirt", "1:hills=0,hills=0")

@@ -23,8 +23,8 @@ class Costs:
     multiply_adds: int  # of convolutions, dense layers and products of matrices
     other_operations: int  # numbers that all other operations compute
     estimated_ms: Mapping[str, float]  # name of a board -> time of an answer, from these counts
-    # the first TensorFlow Lite that has the file's operations in these versions, as its converter
-    # states; "" if it does not
+    # the oldest TensorFlow Lite that can run the file, as the converter wrote into the file; "" if
+    # it wrote none
     oldest_runtime: str
 
 
@@ -53,9 +53,11 @@ _OTHER_OPERATION = 3
 
 def costs_of(content: bytes) -> Costs:
     """Return what an answer of a LiteRT file costs."""
-    steps = list(steps_of_file(content))
-    multiply_adds = sum(step.multiply_adds for step in steps)
-    others = sum(step.numbers for step in steps if step.name not in MULTIPLYING | _FREE)
+    operations = list(operations_of(content))
+    multiply_adds = sum(operation.multiply_adds for operation in operations)
+    others = sum(
+        operation.numbers for operation in operations if operation.name not in MULTIPLYING | _FREE
+    )
     work = multiply_adds + _OTHER_OPERATION * others
     return Costs(
         multiply_adds=multiply_adds,
@@ -75,7 +77,7 @@ def _oldest_runtime(content: bytes) -> str:
     return ""
 
 
-def steps_of_file(content: bytes) -> Iterator[Operation]:
+def operations_of(content: bytes) -> Iterator[Operation]:
     """Yield the operations of a LiteRT file."""
     schema, model = _read(content)
     names = {
@@ -116,7 +118,9 @@ def _multiply_adds(name: str, numbers: int, shapes: Sequence[Sequence[int]], opt
     """Return the multiply-adds of an operation.
 
     numbers: how many numbers it computes
-    shapes: shapes of its inputs; the second one is the weights
+    shapes: shapes of its first three inputs: the image, the weights and the bias; of
+        TRANSPOSE_CONV the shape of the output, the weights and the image; of BATCH_MATMUL the two
+        matrices
     options: its options in the file's format
     """
     if name == _PRODUCT:
@@ -126,8 +130,9 @@ def _multiply_adds(name: str, numbers: int, shapes: Sequence[Sequence[int]], opt
         return numbers * shapes[0][axis]
     weights = shapes[1]
     if name == _TRANSPOSED:
-        # each number of an input is multiplied, whatever the stride; weights: (out, h, w, in)
-        return math.prod(shapes[2]) * math.prod(weights[:3])
+        # each number of the image is multiplied, whatever the stride; weights: (out, h, w, in)
+        image = shapes[2]
+        return math.prod(image) * math.prod(weights[:3])
     if name == _DEPTHWISE:
         return numbers * math.prod(weights[1:3])
     return numbers * math.prod(weights[1:])

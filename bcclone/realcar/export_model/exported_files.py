@@ -24,7 +24,7 @@ from tensorflow.lite.python.convert import mlir_quantize
 from bcclone.camera.images import Image
 from bcclone.model.loaded_model import ModelFile
 from bcclone.model.onnx_model import FRAME, FRAMING, SEQ_LENGTH, STEERING, OnnxModel
-from bcclone.realcar.export_model.costs import DENSE, MULTIPLYING, steps_of_file
+from bcclone.realcar.export_model.costs import DENSE, MULTIPLYING, operations_of
 from bcclone.realcar.export_model.export_settings import (
     DONKEYCAR,
     FLOAT16,
@@ -174,10 +174,12 @@ def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
     # TensorFlow warns that its own interpreter is old
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         calibrated = converter.convert()
-    steps = list(steps_of_file(calibrated))
-    float_operations = {step.name for step in steps} - MULTIPLYING - _ALSO_INT8
+    operations = list(operations_of(calibrated))
+    float_operations = {operation.name for operation in operations} - MULTIPLYING - _ALSO_INT8
     small_layers = [
-        step.output for step in steps if step.name == DENSE and step.weights < _SMALL_DENSE
+        operation.output
+        for operation in operations
+        if operation.name == DENSE and operation.weights < _SMALL_DENSE
     ]
     content = mlir_quantize(
         calibrated,

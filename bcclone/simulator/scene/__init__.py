@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scipy.spatial import cKDTree
 
+from bcclone.simulator.road_plan import read_road_file
 from bcclone.simulator.scene.card_pictures import Pictures, draw_pictures
 from bcclone.simulator.scene.ground import Ground, make_ground
 from bcclone.simulator.scene.light import add_tree_shadows, bake_light, towards_sun
@@ -16,7 +17,6 @@ from bcclone.simulator.scene.textures import make_textures
 from bcclone.simulator.track import LEVEL_M, Track, TrackPosition, load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array, FloatArray
-from bcclone.system.codec import read_bytes
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def build_scene(track_name: str, conditions: Conditions) -> Scene:
     # after an earlier call
     content = b""
     if track_name.endswith(".json"):
-        content = read_bytes(Path(track_name), "json")
+        content = read_road_file(Path(track_name))
     return _build(
         track_name,
         conditions.sun_elevation,
@@ -49,7 +49,9 @@ def build_scene(track_name: str, conditions: Conditions) -> Scene:
     )
 
 
-_BETWEEN_SEEDS = 1009  # difference between the texture seeds of a random road and of the next one
+# the number of a random road counts this much in the world's seed, so that roads with neighbouring
+# numbers share no textures
+_ROAD_FACTOR = 1009
 
 
 @lru_cache(maxsize=2)
@@ -59,13 +61,13 @@ def _build(
     """Build a scene. content: of the track's file; it is only a part of the cache's key."""
     sun = towards_sun(sun_elevation, sun_azimuth)
     track = load_track(track_name)
-    seed = texture_seed + _BETWEEN_SEEDS * track.road.look.seed
-    ground = make_ground(track, seed)
-    cards = place_cards(track, ground, seed)
+    world_seed = texture_seed + _ROAD_FACTOR * track.road.look.seed
+    ground = make_ground(track, world_seed)
+    cards = place_cards(track, ground, world_seed)
 
-    on_road = ground.roadmap.distance_m < LEVEL_M
-    light = bake_light(ground.heights_m, on_road, sun)
-    trees = cards.placements[: cards.trees, [0, 2, 3]]  # x, z and height
+    is_level = ground.roadmap.distance_m < LEVEL_M  # the road and its verge
+    light = bake_light(ground.heights_m, is_level, sun)
+    trees = cards.placements[: cards.tree_count, [0, 2, 3]]  # x, z and height
     light = add_tree_shadows(light, ground.grid, trees, sun)
     return Scene(
         track=track,
@@ -73,9 +75,9 @@ def _build(
         light=light,
         shoulders=make_shoulders(track, sun),
         cards=cards,
-        pictures=draw_pictures(seed),
+        pictures=draw_pictures(world_seed),
         faces=build_structures(track, ground),
-        textures=make_textures(seed),
+        textures=make_textures(world_seed),
     )
 
 
@@ -91,7 +93,7 @@ class Obstacles:
 
     def __init__(self, scene: Scene, track: Track) -> None:
         self._track = track
-        trees = scene.cards.placements[: scene.cards.trees, [0, 2]]
+        trees = scene.cards.placements[: scene.cards.tree_count, [0, 2]]
         self._trees = cKDTree(trees) if len(trees) else None
 
     def hit(self, x: float, z: float, position: TrackPosition) -> bool:

@@ -27,20 +27,20 @@ def towards_sun(elevation: float, azimuth: float) -> FloatArray:
     return np.array([cosine(up) * sine(around), sine(up), cosine(up) * cosine(around)])
 
 
-def bake_light(heights_m: Float32Array, on_road: BoolArray, sun: FloatArray) -> Float32Array:
+def bake_light(heights_m: Float32Array, is_level: BoolArray, sun: FloatArray) -> Float32Array:
     """Return the sunlight on each cell, by its slope and the hills' shadows, (side, side).
 
     Level ground without shadow has 1. The road counts as level, also where the ground falls away at
     the end of a bridge.
 
-    on_road: whether a cell belongs to the road, bool (side, side)
+    is_level: whether a cell belongs to the road or its verge, bool (side, side)
     sun: unit vector towards the sun, (3,)
     """
     rise_z, rise_x = np.gradient(heights_m, CELL_M)
     steepness = np.sqrt(1 + rise_x * rise_x + rise_z * rise_z)
     facing = (sun[1] - rise_x * sun[0] - rise_z * sun[2]) / steepness
     light = np.clip(facing / sun[1], 0, MOST_LIGHT).astype(np.float32)
-    light[on_road] = 1.0
+    light[is_level] = 1.0
     return np.asarray(light * blur(sunlight_past_hills(heights_m, sun), 5), np.float32)
 
 

@@ -26,7 +26,7 @@ class Cards:
     # a card in each row, trees first: x, y of the foot, z, height and width in metres, and the
     # kind, a number of card_pictures.py; float32 (cards, 6)
     placements: Float32Array
-    trees: int  # how many of the cards are trees
+    tree_count: int  # how many of the cards are trees
 
 
 @dataclass(frozen=True)
