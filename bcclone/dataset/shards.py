@@ -24,7 +24,7 @@ from bcclone.dataset.store import (
     RecordingInfo,
     Store,
     StoreContent,
-    is_other_file,
+    cannot_be_store,
     missing_store,
     read_store,
 )
@@ -79,7 +79,7 @@ def open_if_store(path: Location) -> Store | None:
         if path.is_dir():
             is_store = (path / MANIFEST_NAME).is_file()
         else:
-            is_store = not is_other_file(path)
+            is_store = not cannot_be_store(path)
     return open_store(path) if is_store else None
 
 
