@@ -242,8 +242,8 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding_recordin
     assert "record next" not in alone
 
 
-def test_nothing_agrees_where_every_row_is_of_a_part_that_disagrees(recorded):
-    evidence = Evidence(recorded.log, recorded.frames.figures, lambda row: None)
+def test_nothing_agrees_where_every_row_is_of_a_part_that_disagrees(loaded_recording):
+    evidence = Evidence(loaded_recording.log, loaded_recording.frames.figures, lambda row: None)
     assert evidence.agreement is not None
-    every_row = [(1, len(recorded.rows))]
+    every_row = [(1, len(loaded_recording.rows))]
     assert evidence.without(every_row).agreement is None
