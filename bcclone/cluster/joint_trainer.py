@@ -29,11 +29,11 @@ class JointTrainer(Trainer):
     same function.
 
     strategy: the strategy of tf.distribute that has the devices
-    network: the arguments of Trainer()
+    arguments: those of Trainer()
     """
 
-    def __init__(self, strategy: Any, *network: Any) -> None:
-        super().__init__(*network)
+    def __init__(self, strategy: Any, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self._strategy = strategy
         counts = (tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.int32))
         rate = tf.TensorSpec((), tf.float32)
@@ -95,10 +95,11 @@ class JointTrainer(Trainer):
         """
         gradients, sums = self.gradients(samples, size, weights)
         context = tf.distribute.get_replica_context()
-        totals = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        # Keras adds up the gradients of all devices after clipping them; each device passes an
-        # equal fraction of the total, so that the sum is the total again
-        fractions = [total / self._strategy.num_replicas_in_sync for total in totals]
+        summed = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        # Keras clips the gradients of each device, and then adds up those of all devices. So each
+        # device passes an equal fraction of the summed gradients, which adds up to them again; for
+        # the clipping, make_optimizer() has divided the norm by the number of devices, too.
+        fractions = [gradient / self._strategy.num_replicas_in_sync for gradient in summed]
         self.optimizer.apply(fractions, self.model.trainable_variables)
         return sums
 
@@ -154,5 +155,6 @@ def load_shared_checkpoint(
     if workers.writes:
         workers.share(checkpoint_content(trainer, state, model))  # the chief has loaded it already
         return state, model
+    # the other workers share nothing of their own, and get the chief's content
     shared = workers.share(b"")
     return load_content(io.BytesIO(shared), trainer)

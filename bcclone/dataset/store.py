@@ -105,10 +105,8 @@ def _check_references(numbers: npt.NDArray[Any], what: str, count: int) -> None:
 
     what: name of the things for the error, such as "frame"
     """
-    last = numbers.max(initial=0)
-    # 0 is allowed without any thing, since it is the maximum of no numbers
-    if last >= max(count, 1):
-        raise ValueError(f"it refers to {what} {last} of {count}, counted from 0")
+    if numbers.size and numbers.max() >= count:
+        raise ValueError(f"it refers to {what} {numbers.max()} of {count}, counted from 0")
 
 
 class Store(StoreContent):
@@ -158,12 +156,12 @@ class ImageSamples:
 
 
 def cannot_be_store(path: Location) -> bool:
-    """Return whether a file cannot be a store, judged by its name and first bytes."""
-    is_named_store = path.suffix in (".h5", ".hdf5")
-    # only a file on this machine whose name says nothing is opened
-    if is_named_store or not isinstance(path, Path) or not path.is_file():
-        return path.suffix == ".csv"
-    return kind_of(path) is None
+    """Return whether a file cannot be a store, judged by its name or by its content."""
+    if path.suffix in (".h5", ".hdf5"):
+        return False
+    if isinstance(path, Path) and path.is_file():
+        return kind_of(path) is None
+    return path.suffix == ".csv"  # a file at a URL is neither opened for this, nor is a missing one
 
 
 def _read_file(path: Location) -> StoreContent:
@@ -198,7 +196,8 @@ def read_store(
     Raises UserError if it is no store, is truncated, or has another schema.
 
     others: names of the other tables
-    opened: for a file at a URL, the open file and its version; None to open `path`
+    opened: for a file at a URL, the open file and its version, as of file_version(); None to open
+        `path`
     """
     remedy = "make one with: bcclone preprocess RECORDING... -o data.h5"
     with explained(path, "a complete store", remedy):
@@ -232,7 +231,10 @@ def read_store(
 def _frame_file(
     place: Place, preprocessing: Preprocessing, path: Location, version: tuple[int, int]
 ) -> FrameFile:
-    """Return where the frames are in the file; raises ValueError if they are not as expected."""
+    """Return where the frames are in the file; raises ValueError if they are not as expected.
+
+    version: size in bytes and modification time of the file, see file_version()
+    """
     count, *shape = place.shape or (0,)  # a single number, which is no frame, has the shape ()
     if place.dtype != np.uint8 or tuple(shape) != preprocessing.shape:
         raise ValueError(

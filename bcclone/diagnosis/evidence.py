@@ -1,8 +1,8 @@
 """What a recording shows: a value for each question of a judge, measured when a judge asks for it.
 
 In: a log and the figures of its frames. Out: `Evidence`; for a film, which has no log,
-`DriveEvidence`. No network is used here: whether the frames turn as the car is steered shows more,
-and needs no TensorFlow.
+`DriveEvidence`. No trained network is asked whether the steering fits the frames: it would need
+TensorFlow, and show less than whether the frames turn as the car is steered.
 """
 
 from collections.abc import Sequence
@@ -90,7 +90,8 @@ class DriveEvidence:
 
         None, too, for steering that was estimated from the frames: it agrees with them anyway.
         """
-        has_step = len(self.rows.seconds) > 1  # after without(), hardly a row may be left
+        # without() may leave a single row or none: then there is no step to compare
+        has_step = len(self.rows.seconds) > 1
         if self.is_estimated or not has_step:
             return None
         return measure_agreement(self.rows, self.turns)
@@ -136,7 +137,7 @@ class DriveEvidence:
 
 
 class Evidence(DriveEvidence):
-    """What a recording shows, or some of its rows.
+    """What the rows and frames of a recording show, or those of a part of it.
 
     log: the rows that are judged; other rows are among its deleted ones
     """

@@ -90,11 +90,17 @@ def diagnose(
     correction: correction of the side cameras, None if it was not measured
     road: name of the road that bcclone's simulator drove, None for other recordings
     """
-    evidence = Evidence(log, figures, read_frame, MOTION.is_in(log.path.parent))
-    too_few = evidence.rows.too_few
-    if too_few:
+    # only a film whose steering was estimated from its frames has the table of their motion
+    is_estimated = MOTION.is_in(log.path.parent)
+    evidence = Evidence(log, figures, read_frame, is_estimated)
+    why_too_few = evidence.rows.why_too_few
+    if why_too_few:
         few = chain.from_iterable(judge(evidence) for judge in _JUDGES_OF_FEW_ROWS)
-        return Diagnosis(_named(few, log), (too_few,))
+        return Diagnosis(findings=_named(few, log), unknown=(why_too_few,))
+
+    # The coverage describes the drive as it was recorded: its bends and its brightness are of all
+    # rows, only its usable seconds leave out the faulty ones. What is measured is measured on the
+    # rest, the rows that are not to be deleted, if they are enough.
     findings, rest = _judged(evidence)
     coverage = Coverage(
         bends=evidence.seconds_of_bends(),
@@ -103,11 +109,11 @@ def diagnose(
         correction=correction,
         road=road,
     )
-    reported = evidence if rest.rows.too_few else rest
+    measured = evidence if rest.rows.why_too_few else rest
     return Diagnosis(
         findings=_named(findings, log),
         unknown=tuple(_unknown(rest, correction)),
-        figures=_figures(reported, seconds=float(evidence.rows.seconds[-1])),
+        figures=_figures(measured, seconds=float(evidence.rows.seconds[-1])),
         evidence=evidence,
         coverage=coverage,
     )
@@ -126,7 +132,8 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
         by_fault: dict[str, Finding] = {}
         for _ in range(most_rounds):
             new: dict[str, Finding] = {}
-            if not evidence.rows.too_few:  # so many rows may have been deleted that few are left
+            # so many rows may have been deleted that few are left
+            if not evidence.rows.why_too_few:
                 new = {finding.fault: finding for finding in judge(evidence)}
             by_fault = _merged(by_fault, new)
             spans = [span for finding in new.values() if finding.deletes for span in finding.rows]
@@ -195,8 +202,8 @@ def _figures(evidence: Evidence, seconds: float) -> dict[str, float | None]:
 
 def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Iterator[str]:
     """Yield a line for each question that the evidence does not answer."""
-    if evidence.rows.too_few:
-        yield f"what is left without these rows: {evidence.rows.too_few}"
+    if evidence.rows.why_too_few:
+        yield f"the drive without the faulty rows: {evidence.rows.why_too_few}"
         return
     yield from _unknown_agreement(evidence)
     if evidence.heading is None or not is_trusted(evidence.heading):

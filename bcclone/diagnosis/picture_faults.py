@@ -20,7 +20,7 @@ def unusable_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator
     """Yield the faults of single pictures. With too few rows, frozen frames are not reported."""
     max_frozen = 0.03  # share of the rows; a slow camera repeats some
     unreadable, dark, bright, blurred = _unusable(figures)
-    frozen = figures.frozen & ~rows.stands & (not rows.too_few)
+    frozen = figures.frozen & ~rows.stands & (not rows.why_too_few)
     repeated = "repeat the picture of the row before, although the car moves"
     for fault, concerned, max_share, words in (
         ("unreadable", unreadable, 0.0, "cannot be read"),

@@ -5,9 +5,10 @@ makes this view of the ground from the frame. The view is made for each of many 
 with the next frame: how alike they are is the match of the speed. This is a plane sweep
 (R. T. Collins, "A Space-Sweep Approach to True Multi-Image Matching", 1996). Speeds change
 gradually, so the sequence of speeds with the best matches and the fewest changes is taken, the path
-(Viterbi's algorithm). A wrong focal length changes distances ahead and speeds, but hardly the
-lateral offset. A wrong horizon changes all of these; then near and far ground show different
-speeds.
+(Viterbi's algorithm).
+
+If the horizon is wrong, near and far ground show different speeds (SpeedPath.near_to_far). A wrong
+focal length does not show in this way: it changes both speeds by the same factor.
 """
 
 import math
@@ -23,6 +24,7 @@ from bcclone.system.statistics import top_of
 _STEP = 1.08  # each speed that is tried is 8 % more than the speed before
 _SLOWEST = 0.6  # camera heights a second; the smallest speed that is tried, beside 0
 _SPEEDS = np.concatenate([[0.0], _SLOWEST * _STEP ** np.arange(62)])
+# what matches_of_speeds() would return, for two frames that are not compared
 NO_MATCHES = np.zeros((2, len(_SPEEDS)), np.float32)
 
 # the ground that is compared is a part of a frame; its rows:
@@ -55,10 +57,17 @@ def matches_of_speeds(
     # the real view of the ground, (rows, columns), and the view at each speed, (speeds, rows,
     # columns)
     ahead_m = _SPEEDS * seconds * HEIGHT_M
-    move = CameraMove(ahead_m * math.sin(yaw / 2), np.full_like(ahead_m, yaw), ahead_m=ahead_m)
+    # a car that turns by a small yaw drives an arc, whose chord points yaw / 2 to the side
+    move = CameraMove(
+        lateral_offset_m=ahead_m * math.sin(yaw / 2),
+        yaw_rad=np.full_like(ahead_m, yaw),
+        ahead_m=ahead_m,
+    )
     ground = _detail(before, seen)
+    # both from pixels of the ground that is compared: to the same places in `after`, and to the
+    # places in `before` that a camera which has moved would see there
     real = _warped(_detail(after, seen), np.linalg.inv(_VIEW))
-    warps = warp_to(move).between_images(_VIEW, np.eye(3)).ground
+    warps = warp_to(move).between_images(view=_VIEW, frame=np.eye(3)).ground
     made = np.array([_warped(ground, warp) for warp in warps])
 
     # the matches are correlations of both views, which are summed row by row first; the noise that
@@ -98,8 +107,8 @@ def _warped(frame: Float32Array, pixels: FloatArray) -> Float32Array:
 class SpeedPath:
     """The speeds of a drive; add() the matches of its pairs of frames, part by part, in order.
 
-    Arrays are (rows,): a value for each pair, and one for the last row, which is no pair: its speed
-    is 0.
+    Arrays are (frames,): a frame's value is that of the pair which it begins. The last frame begins
+    no pair; its speed is 0.
     """
 
     def __init__(self) -> None:
@@ -111,7 +120,7 @@ class SpeedPath:
 
     def add(self, matches: Float32Array) -> None:
         """Add the matches of successive pairs, (pairs, 2, speeds)."""
-        smooth_rows = 9  # pairs whose matches are averaged to compare near and far ground
+        smooth_pairs = 9  # pairs whose matches are averaged to compare near and far ground
         path = _best_path(matches.sum(axis=1))
 
         # the matches of far and near ground at the speeds around the path, (pairs, 2, these speeds)
@@ -124,7 +133,7 @@ class SpeedPath:
         # at which speeds the far and the near ground match best
         smooth = cv2.blur(
             curves.reshape(len(matches), -1),
-            (1, smooth_rows),
+            (1, smooth_pairs),
             borderType=cv2.BORDER_REPLICATE,
         )
         tops = np.argmax(smooth.reshape(curves.shape), axis=2)
@@ -167,21 +176,21 @@ def _top(curve: FloatArray) -> float:
 
 
 def _best_path(matches: FloatArray) -> IndexArray:
-    """Return the index of a speed for each row, (rows,).
+    """Return the index of a speed for each pair of frames, (pairs,).
 
     It is the sequence with the greatest sum of matches, after the cost of changes is taken off.
 
-    matches: match of each speed, (rows, speeds)
+    matches: match of each speed, (pairs, speeds)
     """
-    change_cost = 0.15  # taken off the matches for each step of speed between successive rows
+    change_cost = 0.15  # taken off the matches for each step of speed between successive pairs
     indices = np.arange(matches.shape[1])
     cost = change_cost * np.abs(indices[:, None] - indices)
     total = matches[0]  # the greatest sum of a sequence that ends with each speed, (speeds,)
-    back = []  # for each row but the first: the best speed of the row before, for each speed
-    for row in matches[1:]:
+    back = []  # for each pair but the first: the best speed of the pair before, for each speed
+    for of_pair in matches[1:]:
         reached = total - cost  # [to, from]: the sum if a speed is followed by another
         back.append(np.argmax(reached, axis=1))
-        total = reached.max(axis=1) + row
+        total = reached.max(axis=1) + of_pair
     path = [int(np.argmax(total))]
     for before in reversed(back):
         path.append(int(before[path[-1]]))

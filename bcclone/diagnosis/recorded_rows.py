@@ -76,8 +76,8 @@ class RecordedRows:
         return replace(self, steering=steering)
 
     @property
-    def too_few(self) -> str:
-        """Return why the driving cannot be judged, "" if it can."""
+    def why_too_few(self) -> str:
+        """Return why the rows are too few to judge the driving, "" if they are enough."""
         fewest_rows = 200
         if len(self) >= fewest_rows:
             return ""

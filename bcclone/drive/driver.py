@@ -28,7 +28,7 @@ from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.wheel import PageHands
-from bcclone.recording.run_tables import BY_MODEL, DrivenRow
+from bcclone.recording.run_tables import BY_MODEL, DrivenBy
 from bcclone.system.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Decision:
     target_speed_mph: float  # speed that the throttle is to hold
     fault: str = ""  # why the model's steering was not usable, "" if it was
     frame_readable: bool = True  # whether the model could take the camera's picture
-    by: DrivenRow = BY_MODEL  # who gave the steering of the control
+    by: DrivenBy = BY_MODEL  # who gave the steering of the control
     repeated: bool = False  # the model was not asked: its steering for an earlier frame is repeated
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from bcclone.camera.vehicle import KEY_STEP
 from bcclone.drive.protocol import Control
-from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenBy
 
 SILENT_SECONDS = 1.0  # the page that steers lets go of the wheel after sending nothing this long
 ANSWER_SECONDS = 10.0  # how long the page that steers may take to answer a request for the wheel
@@ -178,9 +178,9 @@ class Wheel:
         self._driver = driver
         if takes_over:
             self.count += 1
-            self.by = DrivenRow(driver, self.count)
+            self.by = DrivenBy(driver, self.count)
         else:
-            self.by = DrivenRow(driver)
+            self.by = DrivenBy(driver)
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class PageHands:
         self._steered_at = clock()  # when control() was last called
 
     @property
-    def by(self) -> DrivenRow:
+    def by(self) -> DrivenBy:
         """Return who steers."""
         return self.wheel.by
 

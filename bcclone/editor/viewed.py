@@ -23,7 +23,7 @@ from bcclone.exchange.edited_tub import open_edited
 from bcclone.model.policy import Policy
 from bcclone.recording.edits import DELETE, RESTORE, UNDO, Edit, Span
 from bcclone.recording.row import CAMERAS
-from bcclone.recording.run_tables import HUMAN, MOTION, DrivenRow
+from bcclone.recording.run_tables import HUMAN, MOTION, DrivenBy
 from bcclone.system.atomic import file_version
 from bcclone.system.codec import whole_number
 from bcclone.system.errors import UserError
@@ -294,14 +294,14 @@ def _content_of(path: str | None) -> bytes:
         return b""
 
 
-def _driver_number(driven: DrivenRow | None) -> int:
+def _driver_number(driven: DrivenBy | None) -> int:
     """Return who drove in a row: 1 for a person, 2 for a model, 0 if it is not known."""
     if driven is None:
         return 0
     return 1 if driven.driver == HUMAN else 2
 
 
-def _take_over_number(driven: DrivenRow | None) -> int:
+def _take_over_number(driven: DrivenBy | None) -> int:
     """Return the number of the take-over in which a row was driven, 0 for none."""
     if driven is None or driven.take_over is None:
         return 0

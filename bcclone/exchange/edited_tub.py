@@ -20,7 +20,7 @@ from bcclone.recording.editing import EditedRecording, EditedRows
 from bcclone.recording.edits import DELETE, UNDO, Edit, Edits, StoredEdit
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import image_stamp
-from bcclone.recording.run_tables import DrivenRow
+from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.arrays import BoolArray, IndexArray
 from bcclone.system.codec import path_inside
 from bcclone.system.errors import UserError
@@ -112,7 +112,7 @@ class EditedTub(EditedRows):
         return len(self._changes)
 
     @cached_property
-    def driven(self) -> Sequence[DrivenRow | None]:
+    def driven(self) -> Sequence[DrivenBy | None]:
         return [record.driven for record in self._records]
 
     def image_path(self, row: int, camera: str) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bcclone.recording.row import NUMBERS, RowError, check_numbers
-from bcclone.recording.run_tables import DrivenRow, TracePoint
+from bcclone.recording.run_tables import DrivenBy, TracePoint
 from bcclone.system.codec import number, one_line, whole_number
 
 WHOLE_NUMBERS = ("recording", "episode", "time_ms")  # the whole numbers that every row has
@@ -59,7 +59,7 @@ class ExchangedRow:
     throttle: float  # -1 to 1
     brake: float  # 0 to 1
     speed_mph: float
-    driven: DrivenRow | None = None  # who drove
+    driven: DrivenBy | None = None  # who drove
     point: TracePoint | None = None  # where a simulated car was
     deleted: bool = False  # the source marks the row as deleted
     place: str = ""  # file and row of an imported row, for messages
@@ -172,12 +172,12 @@ def row_of(
     )
 
 
-def _driven_of(values: Mapping[str, Any], names: Mapping[str, str]) -> DrivenRow | None:
+def _driven_of(values: Mapping[str, Any], names: Mapping[str, str]) -> DrivenBy | None:
     driver = values.get("driver")
     if not driver:
         return None
     take_over = whole_number(names["take_over"], values.get("take_over", 0))
-    return DrivenRow(driver, take_over or None)
+    return DrivenBy(driver, take_over or None)
 
 
 def _point_of(values: Mapping[str, Any], names: Mapping[str, str]) -> TracePoint | None:

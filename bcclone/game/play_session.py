@@ -21,7 +21,7 @@ from bcclone.drive.page.page_state import ControlChanges, PageContents, PageFram
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.recorder import Recorder, free_folder
 from bcclone.drive.wheel import SILENT_SECONDS, HandInput, PageHands
-from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow, TracePoint
+from bcclone.recording.run_tables import HUMAN, MODEL, DrivenBy, TracePoint
 from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
@@ -120,7 +120,7 @@ class PlayedRow:
     car: Car  # a copy of the car at that moment
     center: Image  # the centre frame, uint8 (160, 320, 3)
     point: TracePoint  # where the car was
-    by: DrivenRow  # who steered
+    by: DrivenBy  # who steered
     taken: float  # when the frame was taken, by time.monotonic()
 
 
@@ -150,7 +150,7 @@ class PlaySession(PageSession):
     ) -> None:
         super().__init__(contents, PageHands(shared=False, clock=clock), recorder, driver)
         by = HUMAN if driver is None else MODEL
-        self.hands.wheel.by = DrivenRow(by)  # until the first frame shows who drives
+        self.hands.wheel.by = DrivenBy(by)  # until the first frame shows who drives
         self.world = world
         self.on_frame: Callable[[], None] = lambda: None  # called after each frame
         self.frames = 0  # shown so far

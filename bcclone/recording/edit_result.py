@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.recording.log import EPISODE_GAP_MS
-from bcclone.recording.run_tables import DrivenRow
+from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.errors import number_of, shown_command
 
@@ -82,7 +82,7 @@ def row_spans(
     times_ms: IndexArray,
     seconds: FloatArray,
     deleted: BoolArray,
-    driven: Sequence[DrivenRow | None],
+    driven: Sequence[DrivenBy | None],
 ) -> Iterator[RowSpan]:
     """Yield the spans of consecutive rows that are alike.
 
@@ -114,7 +114,7 @@ def row_spans(
         )
 
 
-def _driver_of(driven: DrivenRow | None) -> tuple[str | None, int | None]:
+def _driver_of(driven: DrivenBy | None) -> tuple[str | None, int | None]:
     """Return driver and number of the take-over of a row."""
     if driven is None:
         return None, None

@@ -32,7 +32,7 @@ from bcclone.recording.edits import (
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, corrected_steering, read_log
 from bcclone.recording.positions import RowPositions
-from bcclone.recording.run_tables import BY_MODEL, DrivenRow, read_drivers
+from bcclone.recording.run_tables import BY_MODEL, DrivenBy, read_drivers
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import as_local
@@ -102,7 +102,7 @@ class EditedRows(ABC):
 
     @property
     @abstractmethod
-    def driven(self) -> Sequence[DrivenRow | None]:
+    def driven(self) -> Sequence[DrivenBy | None]:
         """Return who drove in each row; None for a row of which nothing says it."""
 
     @property
@@ -290,7 +290,7 @@ class EditedRecording(EditedRows):
         return ImageIndex(self.path)
 
     @cached_property
-    def driven(self) -> Sequence[DrivenRow | None]:
+    def driven(self) -> Sequence[DrivenBy | None]:
         drivers = read_drivers(self.path.parent)
         if not drivers:
             return [None] * len(self.rows)

@@ -82,7 +82,7 @@ SIDECARS = (DRIVERS, TRACE, ANSWERS, MOTION)
 
 
 @dataclass(frozen=True, slots=True)
-class DrivenRow:
+class DrivenBy:
     """Who steered at a row of the log; raises ValueError.
 
     A take-over begins when a person takes over from a model, and ends when the model drives again.
@@ -106,20 +106,20 @@ class DrivenRow:
         return f"{image},{self.driver},{self.take_over}"
 
 
-BY_MODEL = DrivenRow(MODEL)
+BY_MODEL = DrivenBy(MODEL)
 
 
-def read_drivers(folder: Location) -> Mapping[str, DrivenRow]:
+def read_drivers(folder: Location) -> Mapping[str, DrivenBy]:
     """Return who drove, by the base name of the centre image; {} without a drivers.csv.
 
     Raises UserError.
     """
 
-    def driven(cells: Mapping[str, str]) -> DrivenRow:
+    def driven(cells: Mapping[str, str]) -> DrivenBy:
         take_over = None
         if cells["take_over"]:
             take_over = whole_number("take_over", cells["take_over"], 1, _MOST_TAKE_OVERS)
-        return DrivenRow(cells["driver"], take_over)
+        return DrivenBy(cells["driver"], take_over)
 
     return DRIVERS.read(folder, driven)
 

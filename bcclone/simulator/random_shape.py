@@ -99,18 +99,19 @@ def winding_points(randomness: Random, shape: WindingShape) -> Points:
 
 
 _WIDEST_TURN = 1.6  # radians from the general direction
-# log(2.5): the radius of the gentlest bend is up to 2.5 times that of the sharpest
+# log(2.5): the radius of the gentlest bend is up to 2.5 times that of the sharpest. A number, since
+# math.log() may round differently on another processor, and a road would not be the same there.
 _LOG_GENTLEST_RATIO = 0.9162907318741551
-_STRAIGHT_POINTS = 4  # fewer than this many points lie on the straight between two bends
+_MOST_STRAIGHT_POINTS = 3  # on the straight between two bends
 
 
 def _draw_bends(randomness: Random, shape: WindingShape) -> list[float]:
     """Return the curvature at each point of the road, radians for each metre."""
     bends: list[float] = []
     turned = 0.0  # radians from the road's general direction
-    # how gentle the bends of this road may be; its straights have fewer points than straight_points
+    # how gentle the bends of this road may be, and how many points its straights may have
     log_gentlest_ratio = _LOG_GENTLEST_RATIO * randomness.random()
-    straight_points = int(randomness.integers(1, _STRAIGHT_POINTS + 1))
+    most_straight_points = int(randomness.integers(0, _MOST_STRAIGHT_POINTS + 1))
     while len(bends) * _POINT_SPACING_M < shape.length_m:
         # a bend back to the general direction, and beyond it to the other side
         side = -1.0 if turned > 0 else 1.0
@@ -119,7 +120,7 @@ def _draw_bends(randomness: Random, shape: WindingShape) -> list[float]:
         count = max(round(turn * radius_m / _POINT_SPACING_M), 1)
         bends += [side * turn / (count * _POINT_SPACING_M)] * count
         turned += side * turn
-        bends += [0.0] * int(randomness.integers(0, straight_points))
+        bends += [0.0] * int(randomness.integers(0, most_straight_points + 1))
 
     # the curvature is smoothed over three points, so that bends begin gradually
     padded = [bends[0], *bends, bends[-1]]

@@ -10,7 +10,7 @@ import numpy as np
 from bcclone.camera.images import Image, encode_jpeg
 from bcclone.camera.vehicle import MPH
 from bcclone.recording.row import image_stamp
-from bcclone.recording.run_tables import DRIVERS, TRACE, DrivenRow, TracePoint
+from bcclone.recording.run_tables import DRIVERS, TRACE, DrivenBy, TracePoint
 from bcclone.recording.writer import RecordingWriter, is_free
 from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.expert import Expert
@@ -54,7 +54,7 @@ class CarRecording(RecordingWriter):
         car: Car,
         frames: Mapping[str, Image],
         point: TracePoint | None = None,
-        by: DrivenRow | None = None,
+        by: DrivenBy | None = None,
     ) -> None:
         """Append a row; raises UserError if the disk refuses. Earlier rows then stay complete.
 

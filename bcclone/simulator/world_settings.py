@@ -160,8 +160,8 @@ class ExpertSettings(Checked):
     )
     lookahead_seconds: Seconds = _expert(
         0.45,
-        "how far ahead the expert aims, beyond 4 m; the farther, the gentler it steers, and the "
-        "more delay it bears",
+        "the expert aims at a point 4 m ahead, plus the way that it drives in this time; the "
+        "longer, the gentler it steers, and the more delay it bears",
         0,
         3,
         option="lookahead",
@@ -190,10 +190,11 @@ class RecordSettings(Checked):
 
 @dataclass(frozen=True)
 class SimulationSettings(Checked):
-    """A drive by a drive server that runs elsewhere: the track and its direction, and the world."""
+    """A drive by a drive server, another program: the track and its direction, and the world."""
 
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
+    # as in the Unity simulator, nothing puts a car back that leaves the road
     world: WorldSettings = field(default_factory=lambda: WorldSettings(set_back=False))
     conditions: Conditions = field(default_factory=Conditions)
     run_folder: Path | None = setting(

@@ -6,7 +6,7 @@ import pytest
 
 import bcclone
 from bcclone.dataset.shards import Manifest, open_store
-from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenRow, read_drivers
+from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenBy, read_drivers
 from bcclone.system.location import parse_location
 from tests.conftest import run_script
 from tests.s3 import put_folder, s3_server
@@ -76,7 +76,7 @@ def test_what_is_not_on_the_server_is_told_in_one_line(server, arguments, words)
 
 
 def test_who_drove_is_read_from_a_url_as_from_a_folder(server, tmp_path):
-    (tmp_path / DRIVERS.name).write_text(f"{DRIVERS.header}{DrivenRow(HUMAN, 1).row('a.jpg')}\n")
+    (tmp_path / DRIVERS.name).write_text(f"{DRIVERS.header}{DrivenBy(HUMAN, 1).row('a.jpg')}\n")
     put_folder(tmp_path, "s3://bucket/driven")
     assert read_drivers(parse_location("s3://bucket/driven")) == read_drivers(tmp_path) != {}
     assert read_drivers(parse_location("s3://bucket/nowhere")) == {}

@@ -68,6 +68,18 @@ def test_a_value_that_no_store_has_is_refused(store, table, column, value):
     refused(store)
 
 
+@pytest.mark.parametrize(("part", "thing"), [("frames", "frame"), ("recordings", "recording")])
+def test_a_reference_to_the_first_of_no_things_is_refused(tmp_path, part, thing):
+    path = tmp_path / "data.h5"
+    write_store(path, some_frames(1))
+    with h5py.File(path, "r+") as file:
+        shape = (0, *file[part].shape[1:])
+        dtype = file[part].dtype
+        del file[part]
+        file.create_dataset(part, shape, dtype)
+    assert f"refers to {thing} 0 of 0" in refused(path)
+
+
 @pytest.mark.parametrize("kind", ["http", "simplecache::ftp"])
 def test_a_store_connects_to_no_host_that_it_names(store, kind):
     with socket.create_server(("127.0.0.1", 0)) as server:

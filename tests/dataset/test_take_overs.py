@@ -9,7 +9,7 @@ from bcclone.dataset.samples import windows
 from bcclone.dataset.shards import open_store
 from bcclone.dataset.take_overs import choose_rows
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenBy
 from bcclone.system.errors import UserError
 from tests.recordings import images_of
 
@@ -23,10 +23,10 @@ TAKE_OVERS = [*FIRST, *SECOND]
 @pytest.fixture
 def driven(recording):
     """A recording in which a person takes over from a model twice."""
-    rows = [DrivenRow(MODEL)] * 120
+    rows = [DrivenBy(MODEL)] * 120
     for number, take_over in enumerate((FIRST, SECOND), 1):
         for row in take_over:
-            rows[row] = DrivenRow(HUMAN, number)
+            rows[row] = DrivenBy(HUMAN, number)
     return write_drivers(recording, rows)
 
 
@@ -60,7 +60,7 @@ def test_rows_are_chosen_by_who_drove(driven):
     assert chosen(driven, "good")[:41] == [*range(40), 60]
 
 
-@pytest.mark.parametrize(("rows", "drivers"), [("good", None), ("corrections", DrivenRow(HUMAN))])
+@pytest.mark.parametrize(("rows", "drivers"), [("good", None), ("corrections", DrivenBy(HUMAN))])
 def test_a_recording_of_a_person_alone_is_used_as_a_whole(recording, rows, drivers):
     if drivers:
         write_drivers(recording, [drivers] * 120)
@@ -101,7 +101,7 @@ def test_adding_follows_the_store(driven, simulated_recording, tmp_path):
 
 
 def test_without_a_row_left_the_error_names_the_log_and_the_remedy(recording, tmp_path):
-    write_drivers(recording, [DrivenRow(MODEL)] * 120)
+    write_drivers(recording, [DrivenBy(MODEL)] * 120)
     with pytest.raises(UserError, match=r"driving_log\.csv: no row is left, .* 120 .*--rows all"):
         make(recording, tmp_path / "data.h5", rows="corrections")
     assert not (tmp_path / "data.h5").exists()

@@ -26,7 +26,7 @@ from bcclone.recording.run_tables import (
     BY_MODEL,
     HUMAN,
     MODEL,
-    DrivenRow,
+    DrivenBy,
     read_answers,
     read_drivers,
 )
@@ -71,10 +71,10 @@ def test_a_run_is_a_recording_of_one_camera(tmp_path):
 def test_every_row_of_the_log_says_who_steered(tmp_path):
     with run_recorder(tmp_path / "run1") as recorder:
         recorder.record(row())
-        recorder.record(row(by=DrivenRow(HUMAN, 1)))
+        recorder.record(row(by=DrivenBy(HUMAN, 1)))
     names = read_log(tmp_path / "run1" / "driving_log.csv").rows["center"].tolist()
     drivers = read_drivers(tmp_path / "run1")
-    assert [drivers[name] for name in names] == [DrivenRow(MODEL), DrivenRow(HUMAN, 1)]
+    assert [drivers[name] for name in names] == [DrivenBy(MODEL), DrivenBy(HUMAN, 1)]
 
 
 def test_a_run_is_never_overwritten(tmp_path):

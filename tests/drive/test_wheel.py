@@ -19,7 +19,7 @@ from bcclone.drive.wheel import (
     Wheel,
     WheelView,
 )
-from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenBy
 from tests.drive.drive_server import Clock
 
 LEFT = HandInput(steering_key=-1)
@@ -74,16 +74,16 @@ def test_without_a_model_the_person_steers_at_once_and_nothing_is_a_take_over():
     wheel = Wheel()
     assert turned(wheel, None, 0.7).steering == 0.7
     turn = turned(wheel, None, None)
-    assert (turn.steering, turn.by) == (0.0, DrivenRow(HUMAN))
+    assert (turn.steering, turn.by) == (0.0, DrivenBy(HUMAN))
     assert wheel.count == 0
 
 
 def test_the_model_steers_until_a_person_does_and_again_after():
     wheel = Wheel()
     who = [turned(wheel, 0.2, person).by for person in (None, 0.1, 0.0, None, 0.5, None)]
-    one = DrivenRow(HUMAN, 1)
-    two = DrivenRow(HUMAN, 2)
-    assert who == [DrivenRow(MODEL), one, one, DrivenRow(MODEL), two, DrivenRow(MODEL)]
+    one = DrivenBy(HUMAN, 1)
+    two = DrivenBy(HUMAN, 2)
+    assert who == [DrivenBy(MODEL), one, one, DrivenBy(MODEL), two, DrivenBy(MODEL)]
 
 
 def test_a_kept_wheel_stays_with_the_person_who_takes_the_hands_off():
@@ -92,7 +92,7 @@ def test_a_kept_wheel_stays_with_the_person_who_takes_the_hands_off():
     wheel.kept = True
     assert [turned(wheel, 0.5, person).by.take_over for person in (None, 0.3, None)] == [1, 1, 1]
     wheel.kept = False
-    assert turned(wheel, 0.5, None).by == DrivenRow(MODEL)
+    assert turned(wheel, 0.5, None).by == DrivenBy(MODEL)
 
 
 def test_a_hand_over_turns_the_wheel_step_by_step_and_ends_at_the_new_drivers_steering():
@@ -159,7 +159,7 @@ def test_take_overs_are_counted_on_for_another_car(hands, clock):
     hands.forget()
     assert hands.by == BY_MODEL
     steer(hands, clock, 2, hold=RELEASED)
-    assert steer(hands, clock, 2, hold=RIGHT)[1].by == DrivenRow(HUMAN, 2)
+    assert steer(hands, clock, 2, hold=RIGHT)[1].by == DrivenBy(HUMAN, 2)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bcclone.camera.images import encode_jpeg
-from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, TRACE, DrivenRow, TracePoint
+from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, TRACE, DrivenBy, TracePoint
 from bcclone.recording.writer import append_row
 from tests.pictures.video_runs import name_of
 
@@ -32,7 +32,7 @@ def make_driven(folder, rows=6, cameras=CAMERAS, seed=0, drivers=True, trace=Tru
         cells += [STEERING[number % len(STEERING)], "0.3", "0", f"{9 + number}.000119"]
         lines.append(",".join(cells) + "\n")
         image = f"center_{name}"
-        driver = BY_MODEL if number < 2 else DrivenRow(HUMAN, 1)
+        driver = BY_MODEL if number < 2 else DrivenBy(HUMAN, 1)
         by.append(driver.row(image))
         point = TracePoint(number * 0.07, "lake", 1.5 * number, -2.125, 0.0625 * number)
         points.append(point.row(image))

@@ -25,7 +25,7 @@ from bcclone.exchange.formats import format_named
 from bcclone.exchange.framed_rows import FramedRow, framed_rows
 from bcclone.exchange.recording_export import export
 from bcclone.exchange.recording_import import format_of, import_recording, write_recordings
-from bcclone.recording.run_tables import DrivenRow
+from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.errors import UserError
 from tests.exchange.driven_recordings import make_driven
 from tests.exchange.foreign_sources import (
@@ -413,7 +413,7 @@ def test_a_row_is_checked_where_it_is_born(changes):
     numbers = ("time_ms", "steering", "trace_seconds", "x_m", "z_m", "cross_track_m")
     values = dict.fromkeys(numbers, 0.0)
     values |= {"driver": "human", "take_over": 1, "track": "lake"}
-    assert row_of(values, {}, "here").driven == DrivenRow("human", 1)
+    assert row_of(values, {}, "here").driven == DrivenBy("human", 1)
     with pytest.raises(ValueError, match=r"expected|no 'time_ms'"):
         row_of(values | changes, {}, "here")
 

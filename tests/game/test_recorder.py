@@ -9,7 +9,7 @@ import pytest
 
 from bcclone.game.play_session import PlayedRow, PlayedWorld, play_recorder
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import HUMAN, MODEL, DrivenRow, read_drivers, read_trace
+from bcclone.recording.run_tables import HUMAN, MODEL, DrivenBy, read_drivers, read_trace
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
@@ -27,14 +27,14 @@ def world(renderer):
     return PlayedWorld(renderer, load_track("lake"))
 
 
-def row(world, by=DrivenRow(HUMAN)):  # noqa: B008
+def row(world, by=DrivenBy(HUMAN)):  # noqa: B008
     world.drive(0.1, 1.0, 3)
     return PlayedRow(
         copy.copy(world.car), world.frame(), world.tracked.trace_point, by, time.monotonic()
     )
 
 
-def record(recorder, world, count, by=DrivenRow(HUMAN)):  # noqa: B008
+def record(recorder, world, count, by=DrivenBy(HUMAN)):  # noqa: B008
     before = recorder.recorded
     for number in range(count):
         recorder.record(row(world, by))
@@ -46,8 +46,8 @@ def record(recorder, world, count, by=DrivenRow(HUMAN)):  # noqa: B008
 def test_a_recording_has_three_images_a_row_and_who_drove(world, renderer, tmp_path):
     with play_recorder(renderer, tmp_path / "run") as recorder:
         recorder.turn(True)
-        record(recorder, world, 2, DrivenRow(MODEL))
-        record(recorder, world, 3, DrivenRow(HUMAN, 1))
+        record(recorder, world, 2, DrivenBy(MODEL))
+        record(recorder, world, 3, DrivenBy(HUMAN, 1))
         recorder.turn(False)
     rows = read_log(tmp_path / "run" / "driving_log.csv").rows
     assert len(rows) == 5
@@ -55,8 +55,8 @@ def test_a_recording_has_three_images_a_row_and_who_drove(world, renderer, tmp_p
     assert named == {path.name for path in (tmp_path / "run" / "IMG").iterdir()}
     drivers = read_drivers(tmp_path / "run")
     trace = read_trace(tmp_path / "run")
-    assert [drivers[name] for name in rows.center] == [DrivenRow(MODEL)] * 2 + [
-        DrivenRow(HUMAN, 1)
+    assert [drivers[name] for name in rows.center] == [DrivenBy(MODEL)] * 2 + [
+        DrivenBy(HUMAN, 1)
     ] * 3
     assert trace.keys() == drivers.keys()
     # by the clock of this machine, as the simulator names its images

@@ -15,7 +15,7 @@ from bcclone.recording.run_tables import (
     HUMAN,
     MODEL,
     TRACE,
-    DrivenRow,
+    DrivenBy,
     TracePoint,
 )
 from bcclone.simulator.track import load_track
@@ -102,7 +102,7 @@ def test_run_data_holds_who_steered_a_run_and_a_simulated_recording(tmp_path, si
 
 def test_a_person_who_took_over_is_shown_in_the_frames_of_the_take_over(tmp_path):
     run = make_known_run(tmp_path / "run1", 4)
-    who = [DrivenRow(MODEL), DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 1), DrivenRow(MODEL)]
+    who = [DrivenBy(MODEL), DrivenBy(HUMAN, 1), DrivenBy(HUMAN, 1), DrivenBy(MODEL)]
     lines = [row.row(name_of(100 * number)) + "\n" for number, row in enumerate(who)]
     (run / DRIVERS.name).write_text(DRIVERS.header + "".join(lines))
     data = run_data_of(run)

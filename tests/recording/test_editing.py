@@ -9,7 +9,7 @@ from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import EditedRecording, edit
 from bcclone.recording.edits import DELETE, MIRROR, Edit
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, DrivenRow
+from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, DrivenBy
 from bcclone.recording.writer import append_row
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
@@ -106,7 +106,7 @@ def test_the_steering_is_corrected_for_every_reader_and_taken_back(tmp_path):
 def test_the_list_tells_what_is_kept_and_who_drove(tmp_path):
     make_recording(tmp_path, rows=6)
     for row, by in enumerate(
-        [BY_MODEL, BY_MODEL, DrivenRow(HUMAN, 1), DrivenRow(HUMAN, 1), BY_MODEL]
+        [BY_MODEL, BY_MODEL, DrivenBy(HUMAN, 1), DrivenBy(HUMAN, 1), BY_MODEL]
     ):
         append_row(tmp_path / DRIVERS.name, by.row(name_of(row * 100)), DRIVERS.header)
     spans = do(tmp_path, delete=("4", "5")).spans

@@ -12,7 +12,7 @@ from bcclone.recording.run_tables import (
     HUMAN,
     MODEL,
     TRACE,
-    DrivenRow,
+    DrivenBy,
     ShownFrame,
     TracePoint,
     digest_of,
@@ -26,7 +26,7 @@ from bcclone.system.errors import UserError
 from tests.hostile import damaged
 from tests.pictures.video_runs import name_of
 
-ROWS = {"a.jpg": DrivenRow(MODEL), "b.jpg": DrivenRow(HUMAN, 1), "c.jpg": DrivenRow(HUMAN)}
+ROWS = {"a.jpg": DrivenBy(MODEL), "b.jpg": DrivenBy(HUMAN, 1), "c.jpg": DrivenBy(HUMAN)}
 
 
 def test_rows_are_read_as_they_were_written(tmp_path):

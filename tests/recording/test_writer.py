@@ -5,13 +5,13 @@ way.
 import pytest
 
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenRow, read_drivers
+from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenBy, read_drivers
 from bcclone.recording.writer import RecordingWriter, is_free
 from bcclone.system.errors import UserError
 from tests.processes import full_disk
 
 NUMBERS = ("0.5", "0.3", "0", "20")
-BY_HAND = DrivenRow(HUMAN, 1)
+BY_HAND = DrivenBy(HUMAN, 1)
 
 
 def write(writer, number=0, image=b"x" * 100):

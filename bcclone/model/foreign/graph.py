@@ -44,8 +44,8 @@ def layers_in_order(configs: Sequence[LayerConfig], model: Mapping[str, Any]) ->
     if unused and len(outputs) == 1:
         raise branches(unused)
 
-    # if the file has the chain in its order, the unused layers keep their places in it, too:
-    # archives number the layers of a class by their places
+    # archives number the layers of a class in the order of the file. Keras stores a chain in the
+    # order in which it runs; then the order of the file is kept, with the unused layers in between.
     stored_chain = [name for name in named if name in chain]
     names = [*named] if stored_chain == chain else [*chain, *unused]
     layers = []
@@ -225,6 +225,7 @@ def _with_arithmetic(config: LayerConfig) -> LayerConfig:
             f"layer {shown(_name(config))} ({str(kind)[:40]}) is called with {shown(numbers)}, "
             "which is not supported"
         ) from None
-    name = _name(config)
-    arguments = {"name": name.replace(".", "_"), **vars(scaling)}
-    return {"class_name": "Rescaling", "name": name, "config": arguments}
+    # tf.keras calls such a layer by its operation, such as tf.math.multiply; a Rescaling is called
+    # as other layers are, without dots
+    arguments = {"name": _name(config).replace(".", "_"), **vars(scaling)}
+    return {"class_name": "Rescaling", "config": arguments}

@@ -55,8 +55,9 @@ def margin_table(maps: Maps, settings: MarginSettings) -> str:
         "0.5 m of the middle",
         "and does not leave the road in the next 5 s; never leaves: share of all of them from "
         "which it stays on",
-        "the road, perhaps beside the middle; margin: from how far it comes back that drives along "
-        "the road",
+        "the road, perhaps beside the middle; margin: from how far to the side a car that drives "
+        "along the road",
+        "comes back",
     ]
     for name, margins in maps.items():
         lines += _narrowest_lines(name, margins)
@@ -111,7 +112,7 @@ def write_margins(
         f"The margin is how far to the side of the middle a car that drives along {way} at "
         f"{settings.speed_mph:g} mph still comes back to within 0.5 m, without leaving the road in "
         "the next 5 s. The road is grey, the margin "
-        f"blue; below {_SMALL_M:g} m it is red.",
+        f"blue; where the margin is below {_SMALL_M:g} m, that side of the road is red.",
     ]
     pictures = {
         "The road as a strip, and from how far to its left and right the car comes back": strip
@@ -131,8 +132,10 @@ def write_margins(
         plural = "s"
     title = f"Margins of the model{plural} {', '.join(maps)} on {way}"
     report = folder / REPORT_NAME
-    table = _places_table(maps)
-    write_report(report, Report(title, sentences, None, pictures, table, commands))
+    shown = Report(
+        title, sentences, pictures=pictures, figures=_places_table(maps), commands=commands
+    )
+    write_report(report, shown)
     return [figures, *pictures.values(), report]
 
 
@@ -216,7 +219,10 @@ def _describe(margins: MarginMap) -> str:
 
 
 def _draw_strip(axes: Axes, margins: MarginMap) -> None:
-    """Draw the asphalt grey, the margins blue, small ones red, and number the narrowest places."""
+    """Draw the asphalt grey and the margins blue, and number the narrowest places.
+
+    Where a margin is small, its side of the road is red.
+    """
     along_m = margins.along_m
     limits_m = margins.limits_m
     left_m, right_m = margins.returning.margins_m.T
@@ -225,6 +231,7 @@ def _draw_strip(axes: Axes, margins: MarginMap) -> None:
     step_m = margins.returning.grid.step_m
     for side, margin_m in ((-1, left_m), (1, right_m)):
         is_small = margin_m < _SMALL_M
+        # up to the edge of the road, since a bar as low as the margin would hardly be seen
         axes.bar(along_m[is_small], side * limits_m[is_small], step_m, color=RED)
     axes.axhline(0, color=GRAY, linewidth=0.6)
 

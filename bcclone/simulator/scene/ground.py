@@ -88,18 +88,15 @@ _LEDGE_M = 9.0  # height between two ledges of rock
 def _lake(track: Track, seed: int) -> Ground:
     """Return the lake's ground: hills from the CSV file, ledges, rocks, the road's level bed."""
     grid = _LAKE_GRID
-    roadmap = map_road(track, grid, np.ones(len(track.line), bool))
+    # the bridge counts as ground, too: the bed under its deck is as high as the road
+    roadmap = map_road(track, grid, on_ground=np.ones(len(track.line), bool))
     hills = _lake_hills(grid, roadmap.distance_m, seed)
     hills, stony = _with_rocks(hills, grid, roadmap.distance_m, seed)
 
     # `level` is 1 on the road's bed, which is as high as the road, and 0 where hills are left as
     # they are; on the bridge, the bed is the deck only
     bridge_start_m, bridge_end_m = track.road.bridge
-    on_bridge = (
-        (roadmap.along_m > bridge_start_m)
-        & (roadmap.along_m < bridge_end_m)
-        & (roadmap.distance_m < 30)
-    )
+    on_bridge = (roadmap.along_m > bridge_start_m) & (roadmap.along_m < bridge_end_m)
     level = np.clip((LEVEL_M + _BED_BLEND_M - roadmap.distance_m) / _BED_BLEND_M, 0, 1)
     deck = (roadmap.distance_m < _DECK_HALF_WIDTH_M).astype(np.float32)
     level = np.where(on_bridge, deck, level)
@@ -176,9 +173,10 @@ def _mountain(track: Track, seed: int) -> Ground:
     from_road_m = _distance_to_road(track.line[on_ground], grid)
     rise = smooth_step(from_road_m, 8.0, 15.0)
 
-    # where a noise is high, walls of 7 m and more rise beside the road; elsewhere the ground falls
-    walls = noise(grid, seed, 128)
-    cliffs = np.where(walls > -0.2, 7 + 6 * np.clip(walls, 0, 2), 5.0 * walls)
+    # where the land is rugged, walls of 7 m and more rise beside the road; elsewhere the ground
+    # falls
+    ruggedness = noise(grid, seed, 128)
+    cliffs = np.where(ruggedness > -0.2, 7 + 6 * np.clip(ruggedness, 0, 2), 5.0 * ruggedness)
     terraces = np.floor(cliffs / 4) * 4 + 4 * smooth_step(cliffs / 4 % 1, 0.55, 1.0)
 
     # far from the road there are hills, too
@@ -194,7 +192,7 @@ def _mountain(track: Track, seed: int) -> Ground:
     # two colours, each with two of the four patterns of patches
     cover = mixed_patches(grid, seed, (_MEADOW, _LEAVES, _MEADOW, _LEAVES))
     cover = stone_on_slopes(cover, heights, _CLIFF, steep=0.7)
-    dark = (walls > 0.9)[..., None] & (slope_of(heights) > 1.2)[..., None]
+    dark = (ruggedness > 0.9)[..., None] & (slope_of(heights) > 1.2)[..., None]
     cover = np.where(dark, np.array(_DARK_CLIFF), cover)
     return _ground(grid, heights, cover, roadmap, _NO_WATER_M)
 
@@ -262,7 +260,7 @@ _LANDS = {
 def _designed(track: Track, seed: int) -> Ground:
     """Return the ground around a designed road: level along the road, land farther away."""
     grid = _grid_around(track)
-    roadmap = map_road(track, grid, np.ones(len(track.line), bool))
+    roadmap = map_road(track, grid, on_ground=np.ones(len(track.line), bool))
     land = _LANDS[track.road.look.surroundings]
 
     from_road_m = _distance_to_road(track.line, grid)
@@ -302,8 +300,7 @@ def _grid_around(track: Track) -> Grid:
 def _with_road(hills: Field, roadmap: RoadMap) -> Field:
     """Return the heights of hills with a level bed for the road."""
     level = np.clip((LEVEL_M + 2.0 - roadmap.distance_m) / 2.0, 0, 1)
-    bed = np.where(level > 0, roadmap.road_height_m, 0.0)
-    return np.asarray(hills * (1 - level) + bed * level)
+    return np.asarray(hills * (1 - level) + roadmap.road_height_m * level)
 
 
 def _between_roads(line: FloatArray, grid: Grid) -> FloatArray:

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from bcclone.dataset.shards import open_store
-from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenRow
+from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenBy
 from bcclone.research.improve import ImproveSettings
 from bcclone.research.improve.improvement import OPTIONS, work_folder
 from bcclone.research.improve.learning import count_images
@@ -18,7 +18,7 @@ from tests.recordings import images_of
 
 def take_over(recording, begin, end):
     """Let a person take over in these rows."""
-    rows = [DrivenRow(HUMAN, 1) if begin <= row < end else DrivenRow(MODEL) for row in range(120)]
+    rows = [DrivenBy(HUMAN, 1) if begin <= row < end else DrivenBy(MODEL) for row in range(120)]
     lines = [
         row.row(image.name) + "\n" for row, image in zip(rows, images_of(recording), strict=True)
     ]
