@@ -3,6 +3,7 @@
 A local path is a pathlib.Path, and a URL a upath.UPath, which has the same methods.
 """
 
+import errno
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -98,6 +99,9 @@ def reaching(location: Location | str) -> Iterator[None]:
         package = type(error).__module__.partition(".")[0]
         is_of_content = package in ("builtins", "bcclone", "h5py", "numpy", "json")
         if not is_far or (is_of_content and not isinstance(error, OSError)):
+            raise
+        # what is fetched is written to this machine's disk, which may be full
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG):
             raise
         raise Unreachable(
             f"{location}: cannot be reached: {first_line(error)}; {_REMEDY}"

@@ -5,6 +5,7 @@ read one by one.
 import hashlib
 import os
 import tempfile
+import sys
 import threading
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from bcclone.dataset.far_frames import FarFrames, ShardCache
 from bcclone.dataset.frames import FrameFile
 from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location, version_of
+from tests.processes import full_disk
 
 SHAPE = (4, 5, 3)
 SIZE = 8 + 7 * 60  # bytes of a shard of seven frames
@@ -155,6 +157,13 @@ def test_a_shard_that_is_damaged_or_gone_is_named_and_not_kept(cache, shards, ch
     file = replace(shards[0][0], **changed)
     with pytest.raises(UserError, match=words):
         cache.map(file, SHAPE, NEVER)
+    assert list(cache.folder.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of a file's size")
+def test_a_full_disk_is_not_taken_for_a_server_that_cannot_be_reached(cache, shards):
+    with full_disk(100), pytest.raises(UserError, match="cannot keep copies.*another --cache"):
+        cache.map(shards[0][0], SHAPE, NEVER)
     assert list(cache.folder.iterdir()) == []
 
 
