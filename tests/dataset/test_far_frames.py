@@ -4,8 +4,8 @@ read one by one.
 
 import hashlib
 import os
-import tempfile
 import sys
+import tempfile
 import threading
 from dataclasses import replace
 
