@@ -99,8 +99,9 @@ def winding_points(randomness: Random, shape: WindingShape) -> Points:
 
 
 _WIDEST_TURN = 1.6  # radians from the general direction
-# log(2.5): the radius of the gentlest bend is up to 2.5 times that of the sharpest. A number, since
-# math.log() may round differently on another processor, and a road would not be the same there.
+# log(2.5): the radius of the gentlest bend is up to 2.5 times that of the sharpest. It is a number,
+# since the C library may round the logarithm differently on another processor, and a road would
+# not be the same there.
 _LOG_GENTLEST_RATIO = 0.9162907318741551
 _MOST_STRAIGHT_POINTS = 3  # on the straight between two bends
 
