@@ -1,8 +1,8 @@
 """Recordings of the simulator -> one HDF5 store.
 
-    python preprocess.py                             # what is here: driving_log.csv, ./recordings/ or ./data/
+    python preprocess.py                        # here: driving_log.csv, ./recordings/ or ./data/
     python preprocess.py RECORDING... -o data.h5
-    python preprocess.py RECORDING... --check        # only inspect and report
+    python preprocess.py RECORDING... --check   # only inspect and report
 
 `python preprocess.py --help` lists the options.
 """

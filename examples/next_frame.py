@@ -61,7 +61,7 @@ def record_sequences(folder: Path, count: int, seed: int) -> None:
 
 
 def make_store(folder: Path, sequences: int) -> Path:
-    """Record sequences for training and others for validation; return the store of both, in grey."""
+    """Record sequences for training and for validation; return the store of both, in grey."""
     record_sequences(folder / "training", sequences, seed=0)
     record_sequences(folder / "validation", max(sequences // 5, 1), seed=1)
     settings = PreprocessSettings(

@@ -1,7 +1,7 @@
 """Behavioral cloning in one file: a recording of the Udacity simulator -> a network that steers the
 car.
 
-    bcclone simulate record lap                                   # or record in the simulator itself
+    bcclone simulate record lap     # or record in the simulator itself
     python examples/one_file.py lap one.h5
     python drive.py one.h5 --preprocess nvidia-66x200-yuv
 

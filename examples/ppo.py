@@ -77,7 +77,7 @@ def train(steps: int, seed: int) -> PPO:
 
 
 def drive_lap(model: PPO) -> dict[str, float | str]:
-    """Drive a lap from the start line without exploration; return the last info of the environment."""
+    """Drive a lap from the start line without exploration; return the environment's last info."""
     env = gymnasium.make("bcclone/Lake-v0", **PICTURE)
     (observation, info), ended = env.reset(seed=0), False
     while not ended:

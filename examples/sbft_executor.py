@@ -1,11 +1,14 @@
-"""Run a test generator of the SBST and SBFT tool competitions for self-driving cars against a model of bcclone.
+"""Run a test generator of the SBST and SBFT tool competitions against a model of bcclone.
+
+The competitions are about self-driving cars.
 
 PYTHONPATH=cps-tool-competition python examples/sbft_executor.py models/lake.h5 \
     sample_test_generators.random_generator:RandomTestGenerator --time-budget 120
 
-A generator has the arguments executor and map_size. Its start() proposes roads until executor.is_over(), as in
-https://github.com/sbft-cps-tool-competition/cps-tool-competition (code_pipeline/executors.py). There, cars drive in the
-right lane of two; here the models drive in the middle, so the whole road of 8 m is the lane.
+A generator has the arguments executor and map_size. Its start() proposes roads until
+executor.is_over(), as in https://github.com/sbft-cps-tool-competition/cps-tool-competition
+(code_pipeline/executors.py). There, cars drive in the right lane of two; here the models drive in
+the middle, so the whole road of 8 m is the lane.
 """
 
 import argparse
