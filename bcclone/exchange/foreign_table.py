@@ -318,7 +318,8 @@ def _without_blank(lines: Sequence[_Line]) -> list[_Line]:
 
 # what stands between two things in a cell: a semicolon, a bar, or blanks or a comma after an image
 _AFTER_IMAGE = "|".join(rf"(?<={re.escape(ending)})" for ending in IMAGE_ENDINGS)
-_BETWEEN = re.compile(rf"\s*[;|]\s*|(?:{_AFTER_IMAGE})[\s,]+", re.IGNORECASE)
+# only the first of several blanks begins a match, or a search of many blanks would take for ever
+_BETWEEN = re.compile(rf"(?:(?<!\s)\s+)?[;|]\s*|(?:{_AFTER_IMAGE})[\s,]+", re.IGNORECASE)
 
 
 def _divided(lines: Sequence[_Line]) -> list[_Line]:

@@ -13,7 +13,7 @@ from bcclone.recording.row import CAMERAS
 # a number as Python prints those of NumPy and PyTorch, such as tensor([0.5])
 _WRAPPED_NUMBER = re.compile(
     r"(?:tensor|array|(?:np\.)?float\d\d)?\(?\[?"
-    r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"
     r"\]?\)?"
 )
 
