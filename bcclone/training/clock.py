@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from bcclone.feed.order import ALL, BatchPart
+from bcclone.training.all_sum import AllSum, alone
 from bcclone.training.training_state import TrainingState
-from bcclone.training.worker import AllSum, alone
 
 
 class Clock:

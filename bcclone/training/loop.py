@@ -20,6 +20,7 @@ from bcclone.model.model_file import model_content
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import noting_interrupts
 from bcclone.system.progress import Notify, ProgressBar
+from bcclone.training.all_sum import AllSum, alone
 from bcclone.training.clock import Clock
 from bcclone.training.samples import Feeds, TrainingSamples
 from bcclone.training.saving import EventLog, Saver
@@ -29,7 +30,6 @@ from bcclone.training.train_settings import DECIDE_WEIGHTS, TrainSettings, value
 from bcclone.training.trainer import STEPS_A_CALL, Trainer
 from bcclone.training.training_folder import RunFolder
 from bcclone.training.training_state import Epoch, TrainingState, epoch_summary
-from bcclone.training.worker import AllSum, alone
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from bcclone.model.model_file import load_model
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes
 from bcclone.system.statistics import correlation, right_side
+from bcclone.training.all_sum import AllSum, alone
 from bcclone.training.samples import TrainingSamples
 from bcclone.training.trainer import Trainer, losses_of
 from bcclone.training.training_state import ValidationScore
-from bcclone.training.worker import AllSum, alone
 
 
 def score_weights(

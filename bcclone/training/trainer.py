@@ -17,8 +17,8 @@ from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.source import Batch, Gather
 from bcclone.model.layer_kinds import RECURRENT, layers_within
 from bcclone.system.arrays import FloatArray
+from bcclone.training.all_sum import AllSum, alone
 from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, ON, LearningSettings
-from bcclone.training.worker import AllSum, alone
 
 # most steps in one call of an XLA program that gathers its batches on the device; the loss is read,
 # and progress is shown, at every step whose number is a multiple of it

@@ -10,22 +10,14 @@ from typing import TYPE_CHECKING
 
 from bcclone.feed.order import ALL, BatchPart
 from bcclone.feed.selection import TrainingData
-from bcclone.system.arrays import FloatArray
 from bcclone.system.progress import Notify
+from bcclone.training.all_sum import AllSum, alone
 from bcclone.training.decisions import Device, load_device
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_state import TrainingState
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.training.trainer import Trainer
-
-# takes the sums over this worker's batches, and returns the sums over the batches of all workers
-AllSum = Callable[[FloatArray], FloatArray]
-
-
-def alone(sums: FloatArray) -> FloatArray:
-    """Return the sums unchanged; the AllSum of a worker that trains alone."""
-    return sums
 
 
 def _make_trainer(data: TrainingData, settings: TrainSettings, labels: int) -> "Trainer":
