@@ -22,6 +22,7 @@ from bcclone.drive.server import exit_when_stdin_closes, serve_policy
 from bcclone.model.policy import Policy, window_after
 from bcclone.simulator.unity_websocket import text_frames
 from bcclone.system.arrays import Memory
+from bcclone.system.own_process import claim_process
 from bcclone.system.parent_process import LISTENING, tell_parent
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.web.web_server import listen
@@ -55,6 +56,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--end-with-stdin", action="store_true")
     arguments = parser.parse_args()
+    claim_process()  # without it, TensorFlow would not compute on one thread
     load_tensorflow(threads=1)  # as drive.py does
     if arguments.end_with_stdin:
         exit_when_stdin_closes()

@@ -8,6 +8,7 @@ are on the page docs/how-to/as-a-library.md.
 
 Three places make a process bcclone's own, before it loads large packages: __main__.py for commands,
 system/interrupts.py for workers that bcclone starts, cluster/dask_workers.py for workers of Dask.
+The programs in benchmarks/ do it, too.
 """
 
 import threading
