@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bcclone.commands.options import Given, Result, command, notify
 from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
-from bcclone.model.foreign.import_settings import ImportModelSettings
+from bcclone.model.import_settings import ImportModelSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.research.improve import ImproveSettings
@@ -115,7 +115,7 @@ def import_model(settings: ImportModelSettings) -> Result:
     The converted model can be driven, scored and fine-tuned without --preprocess. The network is
     rebuilt layer by layer; no code in the old file is run.
     """
-    from bcclone.model.foreign import import_model as importing
+    from bcclone.model import import_model as importing
 
     return Result.of(importing.import_model(settings, notify))
 

@@ -14,7 +14,7 @@ from bcclone.model.foreign.find_preprocessing import (
     clear_winner,
     find_preprocessing,
 )
-from bcclone.model.foreign.import_settings import ImportModelSettings
+from bcclone.model.import_settings import ImportModelSettings
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.output import MODEL, inputs_of, writing
 
