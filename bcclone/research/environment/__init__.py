@@ -9,9 +9,7 @@ Importing this loads neither TensorFlow nor the renderer; the first environment 
 It needs Gymnasium: pip install 'bcclone[gym]'.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
@@ -72,25 +70,3 @@ class EnvironmentSettings(Checked):
                 "{observations} {value}, expected each at most once, and at least one",
                 value=self.observations,
             )
-
-
-def values_by_name(what: str, values: Any, names: Sequence[str]) -> Mapping[str, Any]:
-    """Return the values unchanged; raises ValueError if they are not by name, or a name is unknown.
-
-    what: word for one of the values in the error's text
-    """
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{what}s are {values!r}, expected values by name, such as {names[0]!r}")  # noqa: TRY004
-    if unknown := sorted(str(name) for name in set(values) - set(names)):
-        raise ValueError(f"unknown {what} {', '.join(unknown)}; expected {', '.join(names)}")
-    return values
-
-
-def changed_conditions(conditions: Conditions, changes: Any) -> Conditions:
-    """Return the conditions with some values changed; raises ValueError.
-
-    changes: new values by name, or Conditions that replace all of them
-    """
-    if isinstance(changes, Conditions):
-        return changes
-    return replace(conditions, **values_by_name("condition", changes, CONDITIONS))

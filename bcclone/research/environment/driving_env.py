@@ -3,10 +3,9 @@ step.
 """
 
 import math
-import os
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -17,101 +16,28 @@ from bcclone.camera.images import Image
 from bcclone.camera.vehicle import MPH
 from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedController, SpeedSettings
-from bcclone.research.environment import (
-    CONDITIONS,
-    EnvironmentSettings,
+from bcclone.research.environment import EnvironmentSettings
+from bcclone.research.environment.start import (
+    START_OPTIONS,
+    Start,
     changed_conditions,
+    settings_from,
     values_by_name,
 )
+from bcclone.research.environment.window import Window
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import LABELS, Renderer
 from bcclone.simulator.scene import Obstacles
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import FRAME_SECONDS
-from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
+from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
-from bcclone.system.errors import require_package
 from bcclone.system.exact_math import cosine, sine
-from bcclone.system.json_values import names_of
-from bcclone.system.settings import Checked, Metres, Mph, setting
 
 FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
 PENALTY = 10.0  # taken from the reward of the step that ends an episode off the road or in a crash
 
 Observation = Any  # an array, or a dictionary of arrays
-
-
-_LEAST_WIDTH_PX = 640  # smaller pictures are enlarged
-# SDL's video drivers that show nothing; it falls back to them where there is no display
-_INVISIBLE_VIDEO_DRIVERS = ("dummy", "offscreen")
-
-
-class Window:
-    """A window for pictures of one size. Without a display it prints a note, and shows nothing.
-
-    Raises UserError where there is no pygame.
-    """
-
-    def __init__(self, height: int, width: int) -> None:
-        require_package("pygame", "render_mode human", "bcclone[gym]")
-        import pygame
-
-        self._pygame: Any = pygame
-        self._surface: Any = None  # None where nothing is shown
-        scale = max(_LEAST_WIDTH_PX // width, 1)
-        pygame.display.init()
-        is_invisible = pygame.display.get_driver() in _INVISIBLE_VIDEO_DRIVERS
-        # no note if the user chose an invisible driver
-        if is_invisible and "SDL_VIDEODRIVER" not in os.environ:
-            pygame.display.quit()
-            print("note: there is no display, so render_mode human shows nothing", file=sys.stderr)
-            return
-        pygame.display.set_caption("bcclone")
-        self._surface = pygame.display.set_mode((width * scale, height * scale))
-        self._clock = pygame.time.Clock()
-
-    def show(self, picture: Image) -> None:
-        """Show a picture, and wait until the next one is due."""
-        if self._surface is None:
-            return
-        pygame = self._pygame
-        pygame.event.pump()
-        image = pygame.surfarray.make_surface(np.swapaxes(picture, 0, 1))
-        self._surface.blit(pygame.transform.scale(image, self._surface.get_size()), (0, 0))
-        pygame.display.flip()
-        self._clock.tick(round(1 / FRAME_SECONDS))
-
-    def close(self) -> None:
-        """Close the window; it may be closed twice."""
-        self._pygame.display.quit()
-
-
-@dataclass(frozen=True)
-class Start(Checked):
-    """Where an episode starts, and how fast. Raises ValueError for a value out of range."""
-
-    start_m: Metres = setting(0.0, "distance along the lap", 0, 100_000)
-    offset_m: Metres = setting(0.0, "distance to the right of the centre line", -LOST_M, LOST_M)
-    turn_degrees: float = setting(0.0, "degrees to the right of the road", -180, 180)
-    speed_mph: Mph = setting(0.0, "speed", 0, TOP_SPEED_MPH)
-
-
-_DRIVE_OPTIONS = tuple(names_of(Start))
-
-
-def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
-    """Return settings from the arguments of gymnasium.make(): fields of EnvironmentSettings and of
-    Conditions.
-
-    Raises ValueError for a value out of range, and for an unknown name.
-    """
-    given = dict(values_by_name("argument", values, (*names_of(EnvironmentSettings), *CONDITIONS)))
-    conditions = changed_conditions(Conditions(), given.pop("conditions", {}))
-    changes = {name: given.pop(name) for name in CONDITIONS if name in given}
-    conditions = replace(conditions, **changes)
-    if isinstance(given.get("observations"), list):
-        given["observations"] = tuple(given["observations"])
-    return EnvironmentSettings(**given, conditions=conditions)
 
 
 def _one_or_all(by_name: dict[str, Any], make: Callable[[dict[str, Any]], Any]) -> Any:
@@ -170,9 +96,11 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         self.action_space: spaces.Space[Any] = spaces.Box(
             -1.0, 1.0, (len(self._controls),), np.float32
         )
+        self._open = ExitStack()  # closes the window
         self._window = None
         if render_mode == "human":
-            self._window = Window(self.settings.height, self.settings.width)
+            window = Window(self.settings.height, self.settings.width)
+            self._window = self._open.enter_context(window)
         # counts of all episodes
         self._offroads = 0
         self._crashes = 0
@@ -195,9 +123,9 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
             of Conditions by name. They hold for this episode only.
         """
         super().reset(seed=seed)
-        values = values_by_name("option", options or {}, (*_DRIVE_OPTIONS, "road", "conditions"))
+        values = values_by_name("option", options or {}, (*START_OPTIONS, "road", "conditions"))
         conditions = changed_conditions(self.settings.conditions, values.get("conditions", {}))
-        chosen = {name: values[name] for name in _DRIVE_OPTIONS if name in values}
+        chosen = {name: values[name] for name in START_OPTIONS if name in values}
         road = values.get("road", self.settings.road)
         settings = replace(self.settings, road=road, conditions=conditions)
         # the options of the start are checked before anything changes
@@ -271,8 +199,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
 
     def close(self) -> None:
         """Close the window."""
-        if self._window is not None:
-            self._window.close()
+        self._open.close()
 
     def observe(self) -> Observation:
         """Return the present observation: an array, or a dictionary of several."""
