@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.evaluation.predict import read_labels, read_steering, seconds_of
+from bcclone.evaluation.frame_files import seconds_of
+from bcclone.evaluation.steering_table import read_labels, read_steering
 from bcclone.system.arrays import FloatArray
 from bcclone.system.statistics import correlation, right_side
 

@@ -61,7 +61,8 @@ class ModelAnswers:
             self.rows_to_ask = self.rows_asked
 
     def _answer(self, policy: Policy) -> None:
-        from bcclone.evaluation.predict import NamedFrame, PictureInputs  # loads the simulator
+        from bcclone.evaluation.frame_files import NamedFrame  # loads the simulator
+        from bcclone.evaluation.predict import PictureInputs  # loads the simulator
 
         # a recording may have been framed when it was imported; the model's framing is then not due
         recorded = self._recorded

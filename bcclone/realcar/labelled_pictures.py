@@ -16,7 +16,8 @@ import numpy as np
 from bcclone.camera.framing import Framing, framing_of
 from bcclone.camera.geometry import FOCAL_PX
 from bcclone.camera.images import BadImage, Image, decode_image, read_file
-from bcclone.evaluation.predict import frame_files, read_labels, seconds_of
+from bcclone.evaluation.frame_files import frame_files, seconds_of
+from bcclone.evaluation.steering_table import read_labels
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_row import rows_among
 from bcclone.exchange.formats import format_named

@@ -11,7 +11,8 @@ import pytest
 
 from bcclone.camera.framing import Framing, Lens
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.evaluation.predict import frame_files, read_labels, read_steering, seconds_of
+from bcclone.evaluation.frame_files import frame_files, seconds_of
+from bcclone.evaluation.steering_table import read_labels, read_steering
 from bcclone.model.policy import load_policy
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import is_recording

@@ -12,7 +12,7 @@ import pytest
 from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.commands import load_command
 from bcclone.commands.parser import make_parser
-from bcclone.evaluation.predict import read_labels, read_steering
+from bcclone.evaluation.steering_table import read_labels, read_steering
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate_settings import CalibrateSettings

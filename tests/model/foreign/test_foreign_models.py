@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from bcclone.evaluation.predict import read_steering
+from bcclone.evaluation.steering_table import read_steering
 from bcclone.model.model_file import load_model, open_model
 from bcclone.model.policy import load_one_of_several, load_policy
 from bcclone.recording.log import read_log
