@@ -23,9 +23,10 @@ from bcclone.simulator.score import FAILURE_LIMITS_M, Score
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.errors import UserError
+from bcclone.system.finished_steps import FinishedSteps, Shown, run_kept
 from bcclone.system.progress import Notify
 from bcclone.system.table import Table, TableColumn
-from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, report_progress, run_kept
+from bcclone.system.task_pool import TaskPool, report_progress
 
 _BEST = "*"  # mark behind the figures of the best model in a row
 

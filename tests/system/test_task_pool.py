@@ -8,14 +8,12 @@ import signal
 import socket
 import sys
 import threading
-from dataclasses import dataclass
 
 import psutil
 import pytest
 
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.system.errors import UserError
-from bcclone.system.task_pool import FinishedSteps
 from tests import opencv_task, pool_tasks
 from tests.conftest import ROOT
 from tests.dask_cluster import dask_cluster, kill
@@ -220,30 +218,3 @@ def test_a_pool_that_ctrl_c_ends_leaves_no_process_behind(tmp_path):
     _, alive = psutil.wait_procs(children, timeout=40)
     assert not alive
     assert stderr == "interrupted\n"
-
-
-@dataclass(frozen=True)
-class Figures:
-    number: int
-    values: tuple[float, ...] = ()
-
-
-def test_a_result_is_read_as_it_was_kept_and_a_damaged_one_counts_as_unfinished(tmp_path):
-    result = Figures(1, (0.5, 1.5))
-    assert FinishedSteps(None, Figures).keep("one", result) == result
-    assert FinishedSteps(None, Figures).find("one") is None
-    FinishedSteps(tmp_path / "new", Figures).keep("one", result)
-    steps = FinishedSteps(tmp_path / "new", Figures)  # as of another process
-    assert steps.find("one") == result
-    assert steps.find("two") is None
-    (path,) = steps.folder.iterdir()
-    for text in (
-        "",
-        "[]",
-        "{}",
-        '{"number": "1"}',
-        path.read_text()[:-5],
-        path.read_text().replace("values", "more"),
-    ):
-        path.write_text(text)
-        assert steps.find("one") is None

@@ -37,9 +37,10 @@ from bcclone.research.improve.expert_drives import (
 from bcclone.research.improve.rounds import Round, Rounds
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
+from bcclone.system.finished_steps import FinishedSteps, Shown, run_kept
 from bcclone.system.json_values import names_of
 from bcclone.system.progress import Notify
-from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, run_kept
+from bcclone.system.task_pool import TaskPool
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.training.train import resume, train
 from bcclone.training.train_settings import (
