@@ -34,7 +34,8 @@ from bcclone import (
 )
 from bcclone.camera.vehicle import MPH
 from bcclone.research.margin import MarginSettings
-from bcclone.research.margin.margins import RecordNext, map_margins
+from bcclone.research.margin.margins import map_margins
+from bcclone.research.margin.record_next import RecordNext
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording

@@ -5,7 +5,7 @@ which states the car comes back (returning.py).
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from bcclone.camera.vehicle import MPH
-from bcclone.diagnosis.bends import RADII_M
 from bcclone.evaluation.suite import name_models
 from bcclone.evaluation.worker_model import InputFile
 from bcclone.research.margin import MarginSettings
@@ -37,13 +36,15 @@ from bcclone.research.margin.following import (
     shape_of,
     state_grid,
 )
+from bcclone.research.margin.record_next import RECORD, LostStates, RecordNext, bend_ahead
 from bcclone.research.margin.returning import ReturningSet, returning_set
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import UserError
+from bcclone.system.finished_steps import FinishedSteps, Shown, run_kept
 from bcclone.system.json_values import to_json
 from bcclone.system.progress import Notify
-from bcclone.system.task_pool import FinishedSteps, Shown, TaskPool, open_pool, run_kept
+from bcclone.system.task_pool import TaskPool, open_pool
 
 _STRAIGHT_M = 150.0  # a narrow place in a bend of a larger radius is said to be on a straight
 
@@ -76,44 +77,6 @@ class NarrowPlace:
         return f"a right bend of {self.radius_m:.0f} m"
 
 
-@dataclass(frozen=True)
-class RecordNext:
-    """A kind of place where a person should record more, so that the model learns to come back."""
-
-    seconds: int  # how long to record
-    bend: str  # "left bends", "right bends", "straights" or "the bridge"
-    radii_m: tuple[float, float] | None  # smallest and largest radius of these bends
-    side: str  # side of the road on which the car should begin, "left" or "right"
-    share_percent: float  # share of all states that do not come back which are of this kind
-    start_m: float  # the worst place, in metres from the start of the lap
-    start_offset_m: float  # where to begin there, in metres to the right of the middle
-
-    @property
-    def text(self) -> str:
-        return f"{self.seconds} s: {self.bend}{self._radii}, from the {self.side} edge"
-
-    @property
-    def _radii(self) -> str:
-        if not self.radii_m:
-            return ""
-        low, high = (round(radius) for radius in self.radii_m)
-        if low == high:
-            return f" of {low} m"
-        return f" of {low} to {high} m"
-
-    def command(self, track: str, reverse: bool) -> str:
-        """Return the command that opens the simulator at the worst place."""
-        road = ["--road", track]
-        if reverse:
-            road.append("--reverse")
-        return shown_command(
-            "play",
-            *road,
-            f"--start-m={self.start_m:g}",
-            f"--start-offset-m={self.start_offset_m:g}",
-        )
-
-
 # The box: only states within these limits count in the shares that come back and that stay on the
 # road, because a model that drives is hardly ever farther off.
 _BOX_M = 2.0
@@ -129,24 +92,6 @@ class NarrowestChoice:
 
 
 _NARROWEST = NarrowestChoice()
-_BEND_AHEAD_M = 25  # a place is named after the sharpest bend in this many metres ahead
-
-
-@dataclass(frozen=True)
-class RecordChoice:
-    """What is proposed to record."""
-
-    kinds: int = 5  # most kinds of places that are proposed
-    enough: float = 0.002  # with a smaller share of lost states, nothing is proposed
-    stretch_seconds: int = 10  # time to record for each stretch of road
-    most_seconds: int = 60  # longest time to record for a kind of place
-    from_edge_m: float = 0.5  # where the car begins: distance inside the largest offset on asphalt
-    one_stretch_m: float = 30.0  # places nearer to each other are one stretch
-    seen_ahead_m: float = 20.0  # how far ahead a bridge changes what the car sees
-
-
-_RECORD = RecordChoice()
-_SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -231,7 +176,7 @@ class MarginMap:
             side = "left"
         else:
             side = "right"
-        bend = self._bend(along_m)
+        bend = bend_ahead(self.track, along_m)
         radius = None
         if abs(bend) > 1 / _STRAIGHT_M:
             radius = round(1 / bend, 1)
@@ -244,92 +189,16 @@ class MarginMap:
         The worst come first. There are none where nearly all states come back.
         """
         lost = self._box & ~self.returning.returns
-        if lost.sum() < _RECORD.enough * self._box.sum():
+        if lost.sum() < RECORD.enough * self._box.sum():
             return ()
 
-        # lost states to the left and to the right of each place's middle, (places, 2)
+        # lost states to the left and to the right of each place's middle
         offsets = self.returning.grid.offsets_m
         left = lost[:, offsets < -1e-9].sum(axis=(1, 2))
         right = lost[:, offsets > 1e-9].sum(axis=(1, 2))
         counts = np.stack([left, right], axis=1)
-
-        # a kind of place and a side -> its places, with their numbers of lost states
-        groups: dict[tuple[tuple[str, int], int], dict[int, int]] = {}
-        for place, side in np.argwhere(counts).tolist():
-            group = groups.setdefault((self._kind(place), side), {})
-            group[place] = int(counts[place, side])
-
-        total = int(counts.sum())
-        kinds = [
-            self._record_kind(name, side, group, total)
-            for ((name, _), side), group in groups.items()
-        ]
-        kinds.sort(key=lambda kind: -kind.share_percent)
-        return tuple(kinds[: _RECORD.kinds])
-
-    def _kind(self, place: int) -> tuple[str, int]:
-        """Return the kind of a place: its name, and the index of its bend's class in RADII_M."""
-        along_m = float(self.returning.grid.places_m[place])
-        road = self.track.road
-        if road.on_bridge(along_m) or road.on_bridge(along_m + _RECORD.seen_ahead_m):
-            return "the bridge", 0
-        bend = self._bend(float(self.along_m[place]))
-        if abs(bend) < 1 / RADII_M[-1]:
-            return "straights", 0
-        radius = int(np.searchsorted(RADII_M, 1 / abs(bend)))
-        if bend > 0:
-            return "right bends", radius
-        return "left bends", radius
-
-    def _record_kind(
-        self, kind: str, side: int, counts: Mapping[int, int], total: int
-    ) -> RecordNext:
-        """Return what to record of a kind of place.
-
-        kind: name of the kind, such as "left bends"
-        side: side of the middle on which the states are: 0 left, 1 right
-        counts: place of this kind -> number of its states that do not come back
-        total: number of all states of the road that do not come back
-        """
-        along = [float(self.along_m[place]) for place in counts]
-        seconds = min(_RECORD.stretch_seconds * self._stretches(along), _RECORD.most_seconds)
-        radii_m = None
-        if kind.endswith("bends"):
-            radii = [round(abs(1 / self._bend(along_m)), 1) for along_m in along]
-            radii_m = (min(radii), max(radii))
-        worst = max(counts, key=counts.__getitem__)
-        offset_m = float(self.limits_m[worst]) - _RECORD.from_edge_m
-        if _SIDES[side] == "left":
-            offset_m = -offset_m
-        return RecordNext(
-            seconds=seconds,
-            bend=kind,
-            radii_m=radii_m,
-            side=_SIDES[side],
-            share_percent=round(100 * sum(counts.values()) / total, 1),
-            start_m=round(float(self.along_m[worst]), 1),
-            start_offset_m=round(offset_m, 2),
-        )
-
-    def _stretches(self, along: Sequence[float]) -> int:
-        """Return how many stretches of road the places make up, at least 1.
-
-        On a lap, the last place and the first one may belong to the same stretch.
-
-        along: metres along the road of each place, rising
-        """
-        before = [along[-1], *along[:-1]]
-        apart_m = [
-            abs(self.track.apart(previous_m, place_m))
-            for place_m, previous_m in zip(along, before, strict=True)
-        ]
-        return max(sum(metres > _RECORD.one_stretch_m for metres in apart_m), 1)
-
-    def _bend(self, along_m: float) -> float:
-        """Return the sharpest curvature in the next 25 m, in 1/m, positive to the right."""
-        start = self.track.start_m + along_m
-        places = [self.track.index(start + metres) for metres in range(_BEND_AHEAD_M)]
-        return max((float(self.track.curvature[place]) for place in places), key=abs)
+        places_m = self.returning.grid.places_m
+        return LostStates(self.track, places_m, self.limits_m, counts).record_next()
 
     def figures(self) -> dict[str, Any]:
         """Return what figures.json says of the map."""
