@@ -19,7 +19,8 @@ from bcclone.diagnosis.judging import diagnose
 from bcclone.diagnosis.recoveries import measure_correction
 from bcclone.diagnosis.report import ImageFaults, RecordingReport
 from bcclone.recording.files import ImageIndex, find_logs
-from bcclone.recording.log import ForeignLog, Log, read_log
+from bcclone.recording.foreign_log import ForeignLog
+from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import read_trace
 from bcclone.system.errors import UserError

@@ -19,8 +19,8 @@ from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.recording.edit_settings import MAX_ADVANCE
+from bcclone.recording.edited_rows import corrected_steering
 from bcclone.recording.edits import ADVANCE, MIRROR, Edit, Edits, StoredEdit, delete_numbers
-from bcclone.recording.log import corrected_steering
 from bcclone.system.arrays import IndexArray
 from bcclone.system.statistics import block_jackknife, robust_line
 

@@ -8,7 +8,7 @@ import numpy as np
 from bcclone.camera.framing import framing_of
 from bcclone.model.policy import Policy
 from bcclone.recording.editing import EditedRows
-from bcclone.recording.log import EPISODE_GAP_MS
+from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.errors import first_line
 

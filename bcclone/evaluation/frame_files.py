@@ -13,8 +13,7 @@ import numpy as np
 from bcclone.camera.images import IMAGE_ENDINGS
 from bcclone.evaluation.rollout import read_reference
 from bcclone.recording.files import find_log, is_recording
-from bcclone.recording.log import EPISODE_GAP_MS
-from bcclone.recording.row import RowError, time_of
+from bcclone.recording.row import EPISODE_GAP_MS, RowError, time_of
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 

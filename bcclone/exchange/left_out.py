@@ -14,7 +14,7 @@ import numpy as np
 from bcclone.exchange.driving_direction import ThrottleRule
 from bcclone.exchange.exchanged_row import KINDS, BelowThrottle, LeftOut, SourceFacts
 from bcclone.exchange.framed_rows import FramedItem, FramedRow
-from bcclone.recording.log import EPISODE_GAP_MS
+from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of
 

@@ -28,7 +28,7 @@ from bcclone.exchange.framed_rows import EPOCH, FramedItem, FramedRow, framed_ro
 from bcclone.exchange.left_out import Summary, Tally
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import IMAGES
-from bcclone.recording.log import other_file
+from bcclone.recording.foreign_log import other_file
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import DRIVERS, MOTION, TRACE, Sidecar
 from bcclone.recording.writer import RecordingWriter

@@ -19,7 +19,7 @@ from bcclone.diagnosis.motion import new_pictures
 from bcclone.diagnosis.odometry import CameraMotion, measure_motion
 from bcclone.exchange.framed_rows import CameraPath
 from bcclone.realcar.film_faults import film_faults
-from bcclone.recording.log import EPISODE_GAP_MS
+from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.arrays import BoolArray, FloatArray
 
 # smallest share of rows with a new picture in an ordinary film; with fewer, pictures were repeated

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.recording.log import EPISODE_GAP_MS
+from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.errors import number_of, shown_command

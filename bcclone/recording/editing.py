@@ -14,6 +14,7 @@ import pandas as pd
 
 from bcclone.recording.edit_result import EditResult, row_spans
 from bcclone.recording.edit_settings import MAX_ADVANCE, EditSettings
+from bcclone.recording.edited_rows import corrected_steering
 from bcclone.recording.edits import (
     ADVANCE,
     MIRROR,
@@ -30,7 +31,7 @@ from bcclone.recording.edits import (
     write_edits,
 )
 from bcclone.recording.files import ImageIndex, find_log
-from bcclone.recording.log import Log, corrected_steering, read_log
+from bcclone.recording.log import Log, read_log
 from bcclone.recording.positions import RowPositions
 from bcclone.recording.run_tables import BY_MODEL, DrivenBy, read_drivers
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray

@@ -12,6 +12,8 @@ from functools import lru_cache
 CAMERAS = ("center", "left", "right")
 NUMBERS = ("steering", "throttle", "brake", "speed_mph")  # columns of a row, in the order of a log
 
+EPISODE_GAP_MS = 1000  # longest time between two rows of an episode
+
 # column -> its lowest and highest value in a log
 RANGES = {
     "steering": (-1.0, 1.0),

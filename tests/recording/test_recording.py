@@ -21,9 +21,11 @@ from bcclone.recording.dialect import (
     with_decimal_point,
 )
 from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
-from bcclone.recording.log import ForeignLog, read_log, read_standard
+from bcclone.recording.foreign_log import ForeignLog
+from bcclone.recording.log import read_log
 from bcclone.recording.row import NUMBERS as COLUMNS
 from bcclone.recording.row import RowError
+from bcclone.recording.standard_log import read_standard
 from bcclone.system.errors import UserError
 from tests.conftest import shared
 from tests.hostile import damaged

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from bcclone.recording.log import EPISODE_GAP_MS, read_log
+from bcclone.recording.log import read_log
+from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.recording.run_tables import read_trace
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import Expert

@@ -14,8 +14,7 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.recording.files import ImageIndex
-from bcclone.recording.log import EPISODE_GAP_MS
-from bcclone.recording.row import CAMERAS
+from bcclone.recording.row import CAMERAS, EPISODE_GAP_MS
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.opencv import cv2, resized
 from bcclone.training.training_state import Epoch
