@@ -218,8 +218,8 @@ def _split_numbers(rest: str, separator: str) -> tuple[list[str], str, int]:
         separator = ", "
         # "0,25, 0,5, 0, 30" has four cells, some with decimal commas. "0,0, 0,30" has two: either
         # its spaces mean nothing, and all commas separate numbers; or it has decimal commas, and
-        # its end is missing. log_lines.py knows this from the other lines, and then refuses the row for
-        # its few columns
+        # its end is missing. log_lines.py knows this from the other lines, and then refuses the
+        # row for its few columns
         numbers = cells if len(cells) >= 4 else rest.split(",")
     else:
         cells = rest.split(separator)
