@@ -12,6 +12,17 @@ from bcclone.system.exact_math import exponentials
 Color = tuple[int, int, int]  # RGB under full light
 Colors = tuple[Color, ...]
 
+# Colours of the ground, RGB under full light: estimated from recordings
+GRASS = (192, 164, 84)
+DRY = (200, 176, 118)
+DIRT = (182, 132, 92)
+SCRUB = (140, 126, 68)
+STONE = (142, 140, 128)
+MEADOW = (128, 146, 46)
+LEAVES = (96, 118, 40)
+CLIFF = (146, 130, 100)
+DARK_CLIFF = (96, 88, 72)
+
 
 def noise(grid: Grid, seed: int, grain: int) -> Float32Array:
     """Return smooth noise of standard deviation 1 with lumps about `grain` cells wide."""
