@@ -18,15 +18,9 @@ from bcclone.camera.vehicle import steering_of
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.research.road_samples.any_camera import draw_camera, with_effects
-from bcclone.research.road_samples.drawn_road import (
-    BEND_GAIN,
-    chance,
-    draw_road,
-    path_of,
-    place_on,
-)
+from bcclone.research.road_samples.drawn_road import BEND_GAIN, chance, draw_road, path_of, place_on
+from bcclone.research.road_samples.drawn_surroundings import draw_surroundings
 from bcclone.research.road_samples.painting import paint
-from bcclone.research.road_samples.surroundings import draw_surroundings
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track

@@ -11,9 +11,9 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.research.road_samples.any_camera import AnyCamera, draw_camera
 from bcclone.research.road_samples.drawn_road import REFERENCE_M, draw_road, place_at
+from bcclone.research.road_samples.drawn_surroundings import draw_surroundings
 from bcclone.research.road_samples.painting import paint
 from bcclone.research.road_samples.rendering import RoadTask, draw_sketch, render_road
-from bcclone.research.road_samples.surroundings import draw_surroundings
 
 PINHOLE = AnyCamera(focal=0.5, xi=0.0, aspect=1.0, pitch=0.0, roll=0.0, yaw=0.0)  # 90 degrees
 
