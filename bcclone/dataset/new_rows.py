@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bcclone.camera.framing import framing_of
+from bcclone.camera.framing_files import framing_of
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.skips import Skip
 from bcclone.dataset.store import RecordingInfo, Store

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.camera.framing import check_framed, framing_of
+from bcclone.camera.framing_files import check_framed, framing_of
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import Image, encode_jpeg, import_remedy, read_file, try_frame
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH

@@ -14,7 +14,8 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
+from bcclone.camera.framing import Framing
+from bcclone.camera.framing_files import FRAMING_NAME, read_framing
 from bcclone.exchange.driving_direction import (
     SeenThrottles,
     ThrottleRule,

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcclone.camera.framing import Framing, Lens, read_framing
+from bcclone.camera.framing import Framing
+from bcclone.camera.framing_files import read_framing
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg
+from bcclone.camera.lens import Lens
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS
 from bcclone.diagnosis.bends import turn_rate
 from bcclone.diagnosis.camera_faults import camera_pose

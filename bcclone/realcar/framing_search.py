@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.camera.framing import Framing, Lens
+from bcclone.camera.framing import Framing
 from bcclone.camera.images import Image
+from bcclone.camera.lens import Lens
 from bcclone.realcar.labelled_pictures import FEWEST_PICTURES, SHORTEST_FOCAL, LabelledPictures
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
+from bcclone.camera.framing import Framing
+from bcclone.camera.framing_files import FRAMING_NAME, read_framing
 from bcclone.camera.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings

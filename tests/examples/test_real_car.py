@@ -7,7 +7,8 @@ import shlex
 import cv2
 import pytest
 
-from bcclone.camera.framing import Framing, Lens
+from bcclone.camera.framing import Framing
+from bcclone.camera.lens import Lens
 from tests.conftest import ROOT, run_process, run_script
 from tests.other_camera import seen_by
 from tests.repository.shown import shown_on

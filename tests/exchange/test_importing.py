@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.camera.framing import Framing, Lens, read_framing
+from bcclone.camera.framing import Framing
+from bcclone.camera.framing_files import read_framing
 from bcclone.camera.images import decode_jpeg, encode_jpeg
+from bcclone.camera.lens import Lens
 from bcclone.dataset.store import Store
 from bcclone.exchange.driving_direction import ThrottleRule
 from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ExportSettings, ImportSettings
