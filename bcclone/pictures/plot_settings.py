@@ -31,12 +31,12 @@ class Plot:
 
 PLOTS = (
     Plot("history", "charts", "The losses and errors of each epoch"),
-    Plot("crop", "network_pictures", "What the network sees of a frame"),
+    Plot("crop", "crop_pictures", "What the network sees of a frame"),
     Plot("recovery", "charts"),
     Plot("recovery-frames", "charts"),
     Plot("steering", "charts", "The steering of the training samples"),
     Plot("samples", "sample_pictures", "Samples as they are fed, before and after augmentation"),
-    Plot("activations", "network_pictures"),
+    Plot("activations", "activation_pictures"),
     Plot(
         "saliency",
         "answer_pictures",
@@ -47,7 +47,7 @@ PLOTS = (
         "answer_pictures",
         "The network's steering beside the recorded steering and the labels",
     ),
-    Plot("network", "network_pictures"),
+    Plot("network", "network_diagram"),
 )
 PICTURE_NAMES = tuple(plot.name for plot in PLOTS)
 

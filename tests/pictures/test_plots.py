@@ -25,6 +25,7 @@ from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.model.policy import Policy, load_policy
 from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
+from bcclone.pictures.plots.activation_pictures import activations, mosaic
 from bcclone.pictures.plots.all_pictures import PlotResult, draw_pictures, plot
 from bcclone.pictures.plots.answer_pictures import (
     describe_errors,
@@ -40,8 +41,9 @@ from bcclone.pictures.plots.charts import (
     steering_counts,
     typical_speeds,
 )
+from bcclone.pictures.plots.crop_pictures import draw_crop
 from bcclone.pictures.plots.drive_pictures import plot_curves
-from bcclone.pictures.plots.network_pictures import activations, draw_crop, mosaic, stages_of
+from bcclone.pictures.plots.network_diagram import stages_of
 from bcclone.pictures.plots.one_image import draw_image, read_image
 from bcclone.pictures.plots.sample_pictures import (
     augmented_samples,

@@ -22,15 +22,14 @@ from bcclone.model.loaded_model import ModelFile
 from bcclone.model.policy import Policy, window_after
 from bcclone.model.saliency import Saliency
 from bcclone.pictures.overlay import saliency_overlay
-from bcclone.pictures.plots.network_pictures import (
-    CROP_WIDTHS,
+from bcclone.pictures.plots.activation_pictures import (
     SHEET_WIDTH,
     SHEETS_TITLE,
-    draw_crop,
     draw_sheets,
     sheet_heights,
     sheets_of,
 )
+from bcclone.pictures.plots.crop_pictures import CROP_WIDTHS, draw_crop
 from bcclone.pictures.plots.style import new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn
 from bcclone.recording.files import LOG_NAME, ImageIndex
