@@ -9,7 +9,7 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluation.evaluate import evaluate_policy
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.model.policy import load_policy
-from bcclone.research.improve.learning import StartModel
+from bcclone.research.improve.start_model import StartModel
 from bcclone.simulator.world_settings import WorldSettings
 
 MODELS = Path(__file__).parents[1] / "models"

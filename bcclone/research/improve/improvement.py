@@ -24,10 +24,10 @@ from bcclone.research.improve.learning import (
     START,
     STORE,
     Learning,
-    StartModel,
     count_images,
 )
 from bcclone.research.improve.rounds import Improvement, chosen_round, plot_rounds
+from bcclone.research.improve.start_model import StartModel
 from bcclone.system import atomic
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError

@@ -12,19 +12,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.sharded_conversion import convert
-from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT, SampleSettings
+from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT
 from bcclone.dataset.shards import MANIFEST_NAME
 from bcclone.dataset.take_overs import choose_rows
 from bcclone.evaluation.evaluate_settings import SuiteSettings
 from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.evaluation.suite import suite
 from bcclone.evaluation.worker_model import InputFile
-from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
 from bcclone.research.improve import ImproveSettings
@@ -35,20 +33,14 @@ from bcclone.research.improve.expert_drives import (
     run_drive,
 )
 from bcclone.research.improve.rounds import Round, Rounds
+from bcclone.research.improve.start_model import StartModel
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
 from bcclone.system.finished_steps import FinishedSteps, Shown, run_kept
-from bcclone.system.json_values import names_of
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import TaskPool
-from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.training.train import resume, train
-from bcclone.training.train_settings import (
-    DECIDE_WEIGHTS,
-    FINE_TUNING_LEARNING_RATE,
-    TrainSettings,
-    values_of,
-)
+from bcclone.training.train_settings import DECIDE_WEIGHTS, FINE_TUNING_LEARNING_RATE, values_of
 
 # names in the work folder
 START = "start.h5"
@@ -79,40 +71,6 @@ def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple
             "learn from the built-in expert: --expert"
         )
     return corrections, others
-
-
-# names of the settings that a training takes over from the training before it
-_INHERITED = ("network", "loss", "batch_size", "zero_fraction", *names_of(AugmentSettings))
-
-
-@dataclass(frozen=True)
-class StartModel:
-    """How the model to begin with was trained, as far as later trainings keep to it."""
-
-    preprocessing: Preprocessing
-    samples: SampleSettings
-    training: TrainSettings  # only the settings in _INHERITED and seq_length are the model's own
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a model file; raises UserError for a file that another program has written."""
-        load_tensorflow(onednn=onednn_for_batches())  # the trainings run in this process
-        from bcclone.model.model_file import load_own_model
-
-        file = load_own_model(path)
-        try:
-            samples = SampleSettings()
-            if file.training.samples:
-                samples = SampleSettings.stored(file.training.samples)
-            values = file.training.settings
-            inherited = {name: values[name] for name in _INHERITED if name in values}
-            training = TrainSettings(**inherited, seq_length=file.seq_length)
-        except (ValueError, TypeError) as error:
-            raise UserError(
-                f"{path}: its training is described wrongly: {error}; train the model again"
-            ) from None
-        samples = replace(samples, seq_length=file.seq_length)
-        return cls(file.preprocessing, samples, training)
 
 
 def _key(number: int) -> str:
