@@ -1,0 +1,112 @@
+"""Logs and images are found where users and programs put them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
+from bcclone.system.errors import UserError
+from tests.recording.written_logs import log_lines, write
+
+
+@pytest.mark.parametrize("subfolder", ["IMG", ".", "IMG/IMG"])
+def test_images_are_found_by_base_name_in_every_usual_folder(tmp_path, subfolder):
+    folder = tmp_path / subfolder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "center_x.jpg").write_bytes(b"")
+    for log in (tmp_path / "driving_log.csv", tmp_path / "IMG" / "driving_log.csv"):
+        index = ImageIndex(log)
+        assert index.find("center_x.jpg") == str(folder / "center_x.jpg")
+        assert index.find("center_y.jpg") is None
+        assert index.orphans(["center_y.jpg"]) == ["center_x.jpg"]
+
+
+def test_images_are_found_in_spite_of_other_letters_as_on_windows_and_macos(tmp_path):
+    folder = tmp_path / "img"
+    folder.mkdir()
+    for name in ("CENTER_X.JPG", "center_y.jpg"):
+        (folder / name).write_bytes(b"")
+    index = ImageIndex(tmp_path / "driving_log.csv")
+    assert index.find("center_x.jpg") == str(folder / "CENTER_X.JPG")
+    assert index.find("center_y.JPG") == str(folder / "center_y.jpg")
+    assert index.find("center_z.jpg") is None
+    assert index.orphans(["center_x.jpg"]) == ["center_y.jpg"]
+    (folder / "driving_log.csv").write_text("a\n")
+    assert find_logs([str(tmp_path)]) == [folder / "driving_log.csv"]
+    (folder / "center_x.jpg").write_bytes(b"")
+    assert ImageIndex(tmp_path / "driving_log.csv").find("center_x.jpg") == str(
+        folder / "center_x.jpg"
+    )
+
+
+def test_a_pattern_of_any_depth_enters_each_folder_once_where_links_lead_in_a_circle(tmp_path):
+    for name in ("a/one", "a/two/three", "b"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "driving_log.csv").write_text("x")
+    for place in ("a", "a/one", "a/two", "a/two/three"):
+        for number, target in enumerate((".", "..", tmp_path, tmp_path / "b")):
+            (tmp_path / place / f"link{number}").symlink_to(target)
+    logs = sorted(tmp_path.resolve().rglob("driving_log.csv"))
+    for pattern in ("**/driving_log.csv", "a/**/*.csv", "**/**/driv*.csv", "a/**/link3/*.csv"):
+        found = sorted(log.resolve() for log in find_logs([f"{tmp_path}/{pattern}"]))
+        expected = logs[-1:] if "link3" in pattern else logs
+        assert found == expected
+    (tmp_path / "a" / "[x]").mkdir()
+    (tmp_path / "a" / "[x]" / "other.csv").write_text("x")
+    assert [log.name for log in find_logs([f"{tmp_path}/a/**/other.csv"])] == ["other.csv"]
+    assert find_logs([f"{tmp_path}/b/**/"]) == [tmp_path / "b" / "driving_log.csv"]
+
+
+def test_folders_files_and_patterns_name_each_log_once(tmp_path):
+    logs = []
+    for name in ("a", "b", ".cache"):
+        (tmp_path / name).mkdir()
+        logs.append(write(tmp_path / name, log_lines()))
+    (tmp_path / "empty.csv").write_text("")
+    assert find_logs([str(tmp_path)]) == find_logs([f"{tmp_path}/?/"]) == logs[:2]
+    assert find_logs([str(tmp_path / "a"), str(logs[0]), f"{tmp_path}/?"]) == logs[:2]
+    tables = [
+        tmp_path / name
+        for name in ("run1.csv", "run2.csv", "trace.csv", "answers.csv", "drivers.csv")
+    ]
+    for table in tables:
+        table.write_text("x")
+    # tables beside a log are no logs
+    assert find_logs([str(tmp_path / "run*.csv")]) == find_logs([str(tmp_path)]) == tables[:2]
+    with pytest.raises(UserError, match=r"2 recordings, expected one.*run1\.csv"):
+        find_log(str(tmp_path))
+    log = write(tmp_path, log_lines())
+    assert find_logs([str(tmp_path)]) == [log]
+    (tmp_path / "IMG").mkdir()
+    assert find_logs([str(tmp_path), str(tmp_path / "IMG")]) == [log]
+
+
+def test_missing_inputs_and_a_named_pipe_are_errors(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name, words in [
+        ("none", "no such file"),
+        ("*.none", "nothing matches"),
+        (".", "no driving_log.csv"),
+        ("pipe.csv", "neither a folder nor a file"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            find_logs([str(tmp_path / name)])
+
+
+def test_the_default_inputs_are_the_recordings_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.csv").write_text("x")  # any CSV file of the current folder may be anything
+    with pytest.raises(UserError, match="no RECORDING named") as nothing:
+        default_inputs()
+    assert nothing.value.exit_code == 2
+    (tmp_path / "data" / "IMG").mkdir(parents=True)
+    write(tmp_path / "data", log_lines())
+    assert default_inputs() == ["data"]
+    for name in ("b", "a", ".cache", "empty"):
+        (tmp_path / "recordings" / name).mkdir(parents=True)
+    for name in ("b", "a", ".cache"):
+        write(tmp_path / "recordings" / name, log_lines())
+    assert default_inputs() == [str(Path("recordings", name)) for name in ("a", "b")]
+    write(tmp_path, log_lines())
+    assert default_inputs() == ["driving_log.csv"]
