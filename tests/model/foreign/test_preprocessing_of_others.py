@@ -1,0 +1,281 @@
+"""Models of others that do not state their preprocessing: frames are prepared as their authors did,
+or what does not fit is said.
+"""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+from keras import layers
+
+from bcclone.evaluation.steering_table import read_steering
+from bcclone.model.model_file import load_model
+from bcclone.model.policy import load_policy
+from bcclone.recording.log import read_log
+from bcclone.system.errors import UserError
+from tests.conftest import result_of, run_script
+from tests.messages.refusals import run_command
+from tests.model.foreign.written_models import FRAME, network
+
+
+def hsv(frame):
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
+
+
+def grey(frame):
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+
+
+def standardized(image):
+    return (image - image.mean()) / image.std()
+
+
+def blurred_yuv(frame):
+    return cv2.GaussianBlur(cv2.cvtColor(frame[60:135], cv2.COLOR_RGB2YUV), (3, 3), 0)
+
+
+# --preprocess -> what the author's program does to a frame
+AUTHORS = {
+    "rows 60-140, 64x64, RGB, 0..1": lambda frame: cv2.resize(frame[60:140], (64, 64)) / 255,
+    "80x80, BGR, area, -0.5..0.5": lambda frame: (
+        cv2.resize(frame, (80, 80), interpolation=cv2.INTER_AREA)[..., ::-1] / 255 - 0.5
+    ),
+    "rows 50-140, grey, 128x32, x / 127.5 - 1": lambda frame: (
+        cv2.resize(grey(frame[50:140]), (128, 32))[..., None] / 127.5 - 1
+    ),
+    "32x16, S of HSV, 0..1": lambda frame: hsv(cv2.resize(frame, (32, 16)))[..., 1:2] / 255,
+    "mean 123.7 116.8 103.9 deviation 58": lambda frame: (
+        (cv2.resize(frame, (64, 64)) - [123.7, 116.8, 103.9]) / 58
+    ),
+    "course-66x200-yuv": lambda frame: cv2.resize(blurred_yuv(frame), (200, 66)) / 255,
+    "mean and deviation": lambda frame: standardized(cv2.resize(frame, (64, 64))),
+    "64x64, raw": lambda frame: cv2.resize(frame, (64, 64)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", AUTHORS)
+def test_a_text_prepares_frames_as_the_author_did_and_is_stored(text, tmp_path):
+    values = np.asarray(AUTHORS[text](FRAME), np.float32)
+    model = network(*values.shape)
+    old = tmp_path / "old.h5"
+    model.save(old)
+    expected = pytest.approx(float(model(values[np.newaxis])[0, 0]), abs=1e-5)
+    assert load_policy(old, text).answer(FRAME).steering == expected
+
+    new = tmp_path / "new.h5"
+    imported = result_of("import-model", old, "-o", new, "--preprocess", text)
+    policy = load_policy(new)
+    assert policy.answer(FRAME).steering == expected
+    stated = policy.preprocessing.describe()
+    without_scale = stated.removesuffix(f", {policy.preprocessing.scale}")
+    assert imported["preprocessing"] == stated
+    assert without_scale != stated
+
+    for same in (text, stated, without_scale):
+        load_policy(new, same)
+    other_scale = "0..1" if "raw" in text else "raw"
+    with pytest.raises(UserError, match="states its own preprocessing.*import its old file again"):
+        load_policy(new, f"{without_scale}, {other_scale}")
+
+
+@pytest.fixture
+def unscaled(tmp_path):
+    """A model whose author divides the pixels by 255, and twelve frames in a folder beside it."""
+    path = tmp_path / "old.h5"
+    network(66, 200, 3, gain=0.15).save(path)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(12):
+        pixels = np.random.default_rng(number).integers(0, 256, (160, 320, 3), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(frames / f"{number}.png")
+    return path
+
+
+SCALED_BY_NOTHING = "no layer scales the pixels"
+SCALED_TWICE = (
+    "its own layer .* scales the pixels again after 0..1; leave that out.*"
+    "'rows 60-135, 200x66, YUV'"
+)
+
+
+def predict(model, preprocess):
+    """Predict the frames beside a model, into p.csv; return what the command prints."""
+    folder = model.parent
+    options = ("-o", folder / "p.csv", "--json", "--force", "--preprocess", preprocess)
+    return run_script("predict", model, folder / "frames", *options)
+
+
+def test_pixels_that_nothing_scales_are_said_and_no_answer_is_beyond_full_steering(unscaled):
+    done = predict(unscaled, "nvidia-66x200-yuv")
+    assert SCALED_BY_NOTHING in done.stderr
+    assert "--preprocess 'rows 60-135, 200x66, YUV, 0..1'" in done.stderr
+    result = json.loads(done.stdout)
+    clipped = result["clipped"]
+    assert clipped > 6
+    assert f"{clipped} of 12 answers are beyond -1 to 1, written as -1 or 1" in done.stderr
+    assert "pixels / 255" in result["advice"]
+    steering = read_steering(unscaled.with_name("p.csv"))
+    assert max(map(abs, steering.values())) == 1
+
+    done = predict(unscaled, "nvidia-66x200-yuv, 0..1")
+    assert "note" not in done.stderr
+    assert json.loads(done.stdout)["clipped"] == 0
+
+    done = predict(unscaled, "nvidia-66x200-yuv, raw")
+    assert "no layer scales" not in done.stderr
+
+
+def test_pixels_that_are_scaled_twice_are_said(unscaled):
+    network(66, 200, 3, first=[layers.Rescaling(1 / 255)]).save(unscaled)
+    done = predict(unscaled, "nvidia-66x200-yuv, 0..1")
+    assert re.search(SCALED_TWICE, done.stderr)
+
+
+@pytest.mark.parametrize("kind", ["Normalization", "BatchNormalization"])
+@pytest.mark.parametrize(("mean", "variance"), [(0.4, 0.1), (0.0, 1.0), (110.0, 3000.0)])
+def test_a_normalization_scales_pixels_if_its_mean_is_that_of_pixels(
+    kind, mean, variance, unscaled, tmp_path
+):
+    if kind == "Normalization":
+        layer = layers.Normalization(mean=mean, variance=variance)
+    else:
+        layer = layers.BatchNormalization()
+    model = network(66, 200, 3, first=[layer])
+    if kind == "BatchNormalization":
+        gamma = 1
+        beta = 0
+        layer.set_weights([np.full(3, value) for value in (gamma, beta, mean, variance)])
+    path = tmp_path / "normalized.h5"
+    model.save(path)
+
+    done = predict(path, "nvidia-66x200-yuv")
+    assert (SCALED_BY_NOTHING in done.stderr) == (mean < 1)
+    done = predict(path, "nvidia-66x200-yuv, 0..1")
+    assert bool(re.search(SCALED_TWICE, done.stderr)) == (mean > 1)
+
+
+BEYOND_FULL_STEERING = "answers are beyond -1 to 1, full steering: was it trained on pixels / 255"
+
+
+@pytest.fixture
+def oversteering(tmp_path):
+    """A model whose author divides the pixels by 255, and whose answers are large without that."""
+    network(66, 200, 3, gain=0.5).save(tmp_path / "old.h5")
+    return tmp_path / "old.h5"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--in-process",)], ids=["served", "in process"])
+def test_a_drive_says_what_does_not_fit(options, oversteering):
+    line = (oversteering, "--preprocess", "nvidia-66x200-yuv", "--laps", "0.04", *options)
+    done = run_script("evaluate", *line)
+    assert re.search(r"full steering in \d+ % of the answers", done.stdout)
+    assert SCALED_BY_NOTHING in done.stderr
+    assert BEYOND_FULL_STEERING in done.stderr
+
+
+@pytest.mark.slow
+def test_scores_say_what_does_not_fit(oversteering):
+    line = (oversteering, "--preprocess", "nvidia-66x200-yuv")
+    scores = result_of("evaluate", *line, "--laps", "0.04", "--in-process", "--quiet")
+    assert "full steering in" in scores["notes"][0]
+    row = ("--laps", "0.01", "--rows", "lake-30", "--jobs", "1")
+    assert "old in lake-30: full steering" in run_script("suite", *line, *row).stdout
+
+
+@pytest.mark.parametrize(
+    ("shape", "preprocess", "message"),
+    [
+        (
+            (64, 64, 3),
+            None,
+            r"'rows 60-140, 64x64, RGB, 0..1', or find it.*import-model .* --recording",
+        ),
+        (
+            (64, 64, 6),
+            "64x64, RGB",
+            "takes 64 x 64 x 6 .* stacked as channels.* are not supported$",
+        ),
+        (
+            (66, 200, 3),
+            None,
+            r"--preprocess 'nvidia-66x200-yuv, 0..1' or .* --preprocess course-66x200-yuv",
+        ),
+        (
+            (64, 64, 3),
+            "nvidia-66x200-yuv",
+            "64 x 64 x 3 .*, and rows 60-135, 200x66, YUV makes 66 x 200 x 3; give .*64x64",
+        ),
+        ((64, 64, 3), "foo", "--preprocess foo: 'foo', expected a preset"),
+    ],
+)
+def test_a_missing_or_unfit_preprocessing_is_refused_with_what_fits(
+    shape, preprocess, message, tmp_path
+):
+    network(*shape).save(tmp_path / "old.h5")
+    with pytest.raises(UserError, match=message):
+        load_model(tmp_path / "old.h5", preprocess)
+
+
+def solve(model, inputs, answers):
+    """Give the last layer the weights with which the network answers best.
+
+    inputs: of all rows, in the form of the network's input
+    """
+    features = np.reshape(model.layers[0](inputs), (len(inputs), -1))
+    with_one = np.c_[features, np.ones(len(features))]
+    solved, *_ = np.linalg.lstsq(with_one, answers, rcond=1e-3)
+    model.layers[-1].set_weights([solved[:-1, np.newaxis], solved[-1:]])
+
+
+@pytest.fixture
+def solved(simulated_recording, tmp_path):
+    """A model that steers as the driver did, if it sees the saturation of part of the frame."""
+    rows = read_log(simulated_recording / "driving_log.csv").rows
+    inputs = []
+    for name in rows["center"]:
+        frame = cv2.imread(str(simulated_recording / "IMG" / name))[..., ::-1]
+        image = cv2.resize(hsv(np.ascontiguousarray(frame))[60:140], (40, 20))
+        inputs.append(image[..., 1:2])
+    model = network(20, 40, 1)
+    solve(model, np.stack(inputs) / np.float32(255), rows["steering"])
+    model.save(tmp_path / "old.h5")
+    return tmp_path / "old.h5"
+
+
+@pytest.mark.slow
+def test_the_preprocessing_is_found_with_a_recording(solved, simulated_recording, tmp_path):
+    line = (solved, "--recording", simulated_recording)
+    listed = result_of("import-model", *line, cwd=tmp_path)
+    assert listed["model"] is None
+    assert not (tmp_path / "model.h5").exists()
+    best = listed["candidates"][0]
+    assert best["preprocess"] == "rows 60-140, 40x20, HSV-S, 0..1"
+    assert best["correlation"] > 0.8
+    text = run_script("import-model", *line).stdout
+    assert "'rows 60-140, 40x20, HSV-S, 0..1'" in text
+
+    new = tmp_path / "new.h5"
+    written = result_of("import-model", *line, "-o", new)
+    assert written["model"] == str(new)
+    assert written["preprocessing"] == "rows 60-140, 40x20, HSV-S, 0..1"
+
+    # a preprocessing that is given is judged alone
+    given = ("-o", new, "--force", "--preprocess")
+    judged = result_of("import-model", *line, *given, "rows 60-140, HSV-S, 0..1")
+    assert judged["candidates"] == [best]
+    (worse,) = result_of("import-model", *line, *given, "HSV-S, raw")["candidates"]
+    assert worse["correlation"] < best["correlation"]
+
+
+@pytest.mark.slow
+def test_a_preprocessing_that_is_not_clearly_the_best_must_be_given(simulated_recording, tmp_path):
+    untrained = tmp_path / "untrained.h5"
+    network(20, 40, 3).save(untrained)
+    line = (untrained, "--recording", simulated_recording, "-o", tmp_path / "x.h5")
+    with pytest.raises(UserError, match="none is clearly the best.*\n.*--preprocess\n.* 'rows"):
+        run_command("import-model", *line)
