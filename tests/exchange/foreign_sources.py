@@ -16,6 +16,7 @@ from bcclone.recording.log import read_log
 
 SIZE = (96, 64)
 FIRST_NS = 1_479_425_441_182_877_835
+PICTURE = cv2.imencode(".png", np.full((48, 96, 3), (10, 10, 200), np.uint8))[1].tobytes()  # a PNG
 
 
 def color_of(index):
@@ -47,6 +48,13 @@ def write_image(path, index, size=SIZE):
     bgr = picture(index, size)[:, :, ::-1]
     _, content = cv2.imencode(path.suffix, bgr)
     path.write_bytes(content.tobytes())
+
+
+def spoil(path, old, new):
+    """Replace a text of a file, which must be there, by another."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
 
 
 def make_frames(folder, names, table=None, name="labels.csv"):

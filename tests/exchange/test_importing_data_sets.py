@@ -1,0 +1,78 @@
+"""Data sets of LeRobot become recordings, or are refused with what they have."""
+
+import json
+import re
+
+import pytest
+
+from bcclone.system.errors import UserError
+from tests.exchange.foreign_sources import (
+    PICTURE,
+    color_shown,
+    imported,
+    make_lerobot,
+    rows_of,
+    spoil,
+)
+
+
+def test_of_several_cameras_of_a_data_set_the_one_that_looks_forward_is_asked_for(tmp_path):
+    folder = make_lerobot(tmp_path / "set", camera=PICTURE)
+    spoil(folder / "meta" / "info.json", "observation.images.front", "observation.images.top")
+    image = {"observation.images.wrist": {"dtype": "image", "shape": [48, 96, 3], "names": None}}
+    info = json.loads((folder / "meta" / "info.json").read_text())
+    (folder / "meta" / "info.json").write_text(
+        json.dumps(info | {"features": image | info["features"]})
+    )
+    with pytest.raises(
+        UserError,
+        match=r"several may look forward; name it with --image-column; there are: .*wrist, ",
+    ):
+        imported(folder, tmp_path / "out")
+
+
+def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
+    result = imported(
+        make_lerobot(tmp_path / "set", camera=PICTURE, step=0.01, episodes=(3, 102)),
+        tmp_path / "out",
+    )
+    assert (result.format, result.rows, result.converted) == ("lerobot", 104, 104)
+    rows = rows_of(tmp_path / "out")
+    assert rows["steering"].tolist()[:4] == pytest.approx([0.0, 0.01, 0.02, 0.0])
+    assert rows["episode"].tolist()[:4] == [0, 0, 0, 1]
+    assert rows["time_ms"].diff().tolist()[1:3] == [100, 100]
+    assert color_shown(tmp_path / "out", 0) == pytest.approx([200, 10, 10], abs=6)
+    (line,) = result.seen.left_out
+    assert re.search(r"episode_000001\.parquet: row 102: steering is 1\.01, expected -1 to 1", line)
+
+
+def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
+    folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=("shoulder", "elbow"))
+    with pytest.raises(
+        UserError, match="the steering: .*--steering-column; there are: action.shoulder, action.elb"
+    ):
+        imported(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    imported(folder, tmp_path / "out", steering_column="shoulder", unit="ratio", left_positive=True)
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, -0.25, -0.5] * 2
+
+
+def test_of_two_features_with_a_steering_the_action_is_taken(tmp_path):
+    names = ["steering_norm"]
+    folder = make_lerobot(
+        tmp_path / "set", camera=PICTURE, names=[*names, "throttle"], **{"observation.state": names}
+    )
+    imported(folder, tmp_path / "out")
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, 0.25, 0.5] * 2
+    folder = make_lerobot(
+        tmp_path / "two",
+        camera=PICTURE,
+        names=["a", "throttle"],
+        **{"observation.state": names, "other": names},
+    )
+    with pytest.raises(
+        UserError, match=r"there are: observation\.state\.steering_norm, other\.steering_norm"
+    ):
+        imported(folder, tmp_path / "out2")
+    imported(folder, tmp_path / "out2", steering_column="other.steering_norm")
+    assert rows_of(tmp_path / "out2")["steering"].tolist() == pytest.approx([0.1] * 6)

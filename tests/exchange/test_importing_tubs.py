@@ -1,0 +1,350 @@
+"""Tubs of donkeycar become recordings; broken records are left out and counted, or the tub is refused."""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from bcclone.camera.framing import Framing
+from bcclone.camera.framing_files import read_framing
+from bcclone.camera.images import decode_jpeg
+from bcclone.camera.lens import Lens
+from bcclone.dataset.store import Store
+from bcclone.model.model_file import load_model
+from bcclone.recording.run_tables import read_drivers
+from bcclone.system.errors import UserError
+from tests.conftest import run_script
+from tests.exchange.foreign_sources import (
+    PICTURE,
+    imported,
+    make_tub,
+    make_tub_of_files,
+    rows_of,
+    spoil,
+)
+
+
+def test_a_tub_of_donkeycar_becomes_a_recording(tmp_path):
+    result = imported(make_tub(tmp_path / "tub"), tmp_path / "out")
+    assert (result.rows, result.converted) == (4, 4)
+    rows = rows_of(tmp_path / "out")
+    assert rows["steering"].tolist() == [0.0, 0.1, 0.2, 0.1 * 3]
+    assert rows["throttle"].tolist() == [-0.5] * 4
+    assert rows["time_ms"].diff().tolist()[1:] == [50] * 3
+    decode_jpeg((tmp_path / "out" / "IMG" / rows["center"][0]).read_bytes())  # 320x160
+    assert not (tmp_path / "out" / "drivers.csv").exists()
+
+
+@pytest.mark.slow
+def test_a_tub_brings_its_framing_to_the_recording_the_store_and_the_model(tmp_path):
+    given = Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
+    (tmp_path / "car.framing.json").write_text(given.to_json())
+    tub = make_tub(tmp_path / "tub", rows=60, **{"user/angle": 0.3})
+    for folder, framing in (("plain", None), ("lens", tmp_path / "car.framing.json")):
+        imported(tub, tmp_path / folder, framing=framing)
+        expected = given if framing else Framing(160, 120)
+        assert read_framing(tmp_path / folder / "framing.json") == expected
+        run_script(
+            "preprocess", tmp_path / folder, "-o", tmp_path / f"{folder}.h5", "--size", "64x64"
+        )
+        with Store(tmp_path / f"{folder}.h5") as store:
+            assert [recording.framing for recording in store.recordings] == [expected]
+    words = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", "1")
+    done = run_script("model", tmp_path / "lens.h5", *words, "--set", "turn-degrees=2")
+    assert "to move it, give --shift-m, --set pitch-degrees\n" in done.stderr + done.stdout
+    file = load_model(tmp_path / "model.h5")
+    assert (file.framing, file.calibration) == (given, None)
+    moves = [file.training.settings[name] for name in ("shift_m", "turn_degrees", "pitch_degrees")]
+    assert moves == [0.0, 2.0, 0.0]
+
+
+def test_deleted_records_are_deleted_rows_that_can_be_restored(tmp_path):
+    result = imported(make_tub(tmp_path / "tub", deleted=[0, 2, 3]), tmp_path / "out")
+    assert (result.rows, result.deleted) == (4, 3)
+    assert rows_of(tmp_path / "out")["line"].tolist() == [2]
+    run_script("edit", tmp_path / "out", "--restore", "start", "end")
+    assert len(rows_of(tmp_path / "out")) == 4
+
+
+def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path):
+    folder = make_tub(tmp_path / "tub", rows=5, **{"pilot/angle": -0.7, "pilot/throttle": 0.2})
+    records = list(map(json.loads, (folder / "catalog_0.catalog").read_text().splitlines()))
+    for index, mode in ((2, "local_angle"), (3, "local"), (4, "local")):
+        records[index]["user/mode"] = mode
+    del records[4]["pilot/angle"]
+    (folder / "catalog_0.catalog").write_text("\n".join(map(json.dumps, records)))
+    result = imported(folder, tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    # what the pilot steered in the last one is missing
+    assert rows["steering"].tolist() == [
+        0.0,
+        0.1,
+        -0.7,
+        -0.7,
+    ]
+    assert rows["throttle"].tolist() == [-0.5, -0.5, -0.5, 0.2]
+    drivers = read_drivers(tmp_path / "out")
+    assert [drivers[name].driver for name in rows["center"]] == ["human"] * 2 + ["model"] * 2
+    assert result.seen.columns_left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        (
+            lambda index: 1_767_225_600_000 + 3 * index,
+            "_timestamp_ms: most frames are less than 8 ms apart",
+        ),
+        (lambda index: 1_767_225_600 + index // 10, "less than 8 ms apart"),
+        (0, "no '_timestamp_ms'; .*--frame-rate 20"),
+    ],
+)
+def test_a_tub_with_the_times_of_its_conversion_or_none_is_refused_and_can_be_counted(
+    times, words, tmp_path
+):
+    folder = make_tub(tmp_path / "tub", rows=12, **{"user/angle": 0.1, "_timestamp_ms": times})
+    with pytest.raises(UserError, match=words):
+        imported(folder, tmp_path / "out")
+    imported(folder, tmp_path / "out", frame_rate=10)
+    assert rows_of(tmp_path / "out")["time_ms"].tolist() == [100 * index for index in range(12)]
+
+
+def test_a_time_of_0_among_others_is_missing(tmp_path):
+    times = {"_timestamp_ms": lambda index: 0 if index == 2 else 1_767_225_600_000 + 50 * index}
+    result = imported(make_tub(tmp_path / "tub", rows=6, **times), tmp_path / "out")
+    assert (result.rows, result.seen.broken_lines) == (5, 1)
+
+
+def test_a_tub_in_degrees_is_refused(tmp_path):
+    folder = make_tub(tmp_path / "tub", rows=40, **{"user/angle": lambda index: 0.5 * index})
+    with pytest.raises(
+        UserError, match="the steering of 37 of 40 records is beyond -1 to 1, as in degrees"
+    ):
+        imported(folder, tmp_path / "out")
+
+
+def test_the_steering_of_a_tub_may_have_the_name_that_one_version_of_donkeycar_gave_it(tmp_path):
+    folder = make_tub(
+        tmp_path / "tub", **{"user/angle": None, "user/steering": 0.3, "pilot/steering": -0.4}
+    )
+    spoil(folder / "catalog_0.catalog", '"user/mode": "user"', '"user/mode": "local_angle"')
+    assert imported(folder, tmp_path / "out").seen.columns_left_out == ()
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [-0.4, 0.3, 0.3, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("steering", "rows"), [(None, 0), ("", 0), (lambda index: None if index else 0.2, 1)]
+)
+def test_a_record_without_a_steering_is_left_out_and_a_tub_without_any_is_refused(
+    tmp_path, steering, rows
+):
+    folder = make_tub(tmp_path / "tub", **{"user/angle": steering})
+    if not rows:
+        with pytest.raises(UserError, match=r"0 of 4 rows can be used.* record 1: no 'user/angle'"):
+            imported(folder, tmp_path / "out")
+        return
+    assert imported(folder, tmp_path / "out").seen.broken_lines == 3
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.2]
+
+
+def test_a_record_without_the_throttle_that_its_tub_declares_is_left_out(tmp_path):
+    folder = make_tub(tmp_path / "tub")
+    spoil(folder / "manifest.json", '["cam/image_array"]', '["cam/image_array", "user/throttle"]')
+    spoil(folder / "catalog_0.catalog", '"user/throttle": -0.5, ', "")
+    (line,) = imported(folder, tmp_path / "out").seen.left_out
+    assert line.endswith("record 1: no 'user/throttle'")
+
+
+def test_a_tub_of_a_file_for_each_record_is_read_in_the_order_of_its_numbers(tmp_path):
+    folder = make_tub_of_files(tmp_path / "tub", numbers=range(1, 13))
+    (folder / "record_3.json").write_text('{"cam/image')
+    (folder / "record_4.json").write_text("")
+    (folder / "exclude.json").write_text("[1]")
+    result = imported(folder, tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    assert (result.format, result.rows, result.deleted, result.seen.broken_lines) == (
+        "tub",
+        10,
+        1,
+        2,
+    )
+    assert rows["steering"].tolist() == [0.01 * number for number in (2, *range(5, 13))]
+    assert rows["throttle"].tolist() == [0.3] * 9
+    assert rows["time_ms"].tolist() == [
+        1_600_000_000_500 + 50 * number for number in (2, *range(5, 13))
+    ]
+    assert [
+        re.search(r"record_\d\.json: not a record", line) is not None
+        for line in result.seen.left_out
+    ] == [True] * 2
+    assert result.seen.images_without_record == 2
+
+
+@pytest.mark.parametrize(
+    ("record", "settings", "step_ms"),
+    [
+        ({"milliseconds": None}, {}, 50),
+        ({"milliseconds": None}, {"frame_rate": 10}, 100),
+        (
+            {"milliseconds": None, "timestamp": lambda n: f"2019-01-01 10:00:00.{1000 * n:06d}"},
+            {},
+            1,
+        ),
+        ({"milliseconds": lambda n: 30 * n}, {"frame_rate": 10}, 100),
+    ],
+)
+def test_times_that_a_tub_lacks_are_counted_by_the_numbers_of_its_records(
+    tmp_path, record, settings, step_ms
+):
+    result = imported(
+        make_tub_of_files(tmp_path / "tub", (1, 21, 31), **record), tmp_path / "out", **settings
+    )
+    assert rows_of(tmp_path / "out")["time_ms"].diff().tolist()[1:] == [20 * step_ms, 10 * step_ms]
+    assert any("counted" in note for note in result.seen.notes) == (
+        record["milliseconds"] is None and step_ms >= 50
+    )
+
+
+@pytest.mark.parametrize("name", ["meta.json", "exclude.json"])
+def test_a_broken_file_about_the_records_of_a_tub_is_refused_by_its_name(tmp_path, name):
+    (make_tub_of_files(tmp_path / "tub") / name).write_text('{"start"')
+    with pytest.raises(UserError, match=f"{name}: not .*; correct it, or remove it"):
+        imported(tmp_path / "tub", tmp_path / "out")
+    (tmp_path / "tub" / name).unlink()
+    assert imported(tmp_path / "tub", tmp_path / "out").rows == 3
+
+
+def test_times_of_a_tub_that_cannot_be_read_are_asked_for(tmp_path):
+    folder = make_tub_of_files(tmp_path / "tub", milliseconds="soon")
+    with pytest.raises(
+        UserError,
+        match="'milliseconds' of its records holds no times; count them with --frame-rate",
+    ):
+        imported(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "words"),
+    [
+        ("_timestamp_ms", "time", "broken_lines", "record 1: no '_timestamp_ms'"),
+        ('{"_index": 2', "\0" * 50, "broken_lines", "record 3: not a record"),
+        (
+            "3_cam",
+            "9_cam",
+            "records_without_image",
+            "record 4: .*9_cam_image_array_.jpg.* No such file",
+        ),
+        (
+            "cam/image_array",
+            "cam/depth",
+            "records_without_image",
+            "record 1: it has no image of the center camera",
+        ),
+    ],
+)
+def test_a_broken_record_is_counted_and_left_out(tmp_path, old, new, kind, words):
+    spoil(make_tub(tmp_path / "tub") / "catalog_0.catalog", old, new)
+    result = imported(tmp_path / "tub", tmp_path / "out")
+    kinds = ("broken_lines", "records_without_image", "empty_images", "unreadable_images")
+    assert {each: getattr(result.seen, each) for each in kinds} == dict.fromkeys(kinds, 0) | {
+        kind: 1
+    }
+    assert result.rows == len(rows_of(tmp_path / "out")) == 3
+    assert re.search(r"catalog_0\.catalog: " + words, *result.seen.left_out)
+
+
+def test_images_that_are_empty_cut_short_or_nobodys_are_counted(tmp_path):
+    images = make_tub(tmp_path / "tub", rows=10) / "images"
+    (images / "1_cam_image_array_.jpg").write_bytes(b"")
+    (images / "4_cam_image_array_.jpg").write_bytes(b"")
+    (images / "2_cam_image_array_.jpg").write_bytes(b"none")
+    (images / "3_cam_image_array_.jpg").write_bytes(
+        (images / "5_cam_image_array_.jpg").read_bytes()[:-200]
+    )
+    (images / "99_cam_image_array_.jpg").write_bytes(PICTURE)
+    result = imported(tmp_path / "tub", tmp_path / "out")
+    seen = result.seen
+    assert (seen.empty_images, seen.unreadable_images, seen.images_without_record, result.rows) == (
+        2,
+        2,
+        1,
+        6,
+    )
+    assert (seen.size, seen.sizes, seen.aspect, seen.frame_rate) == (
+        (160, 120),
+        {"160x120": 6},
+        1.333,
+        20.0,
+    )
+
+
+def test_a_tub_of_which_next_to_nothing_is_left_is_refused(tmp_path):
+    images = make_tub(tmp_path / "tub", rows=30, **{"user/angle": 0.1}) / "images"
+    for index in range(28):
+        (images / f"{index}_cam_image_array_.jpg").write_bytes(b"")
+    with pytest.raises(
+        UserError,
+        match=r"2 of 30 rows can be used, expected a tenth or more .28 empty images.*record 1",
+    ):
+        imported(tmp_path / "tub", tmp_path / "deep" / "er" / "out")
+    assert not (tmp_path / "deep").exists()
+    assert run_script("import", tmp_path / "tub", "-o", tmp_path / "out", code=1).stdout == ""
+
+
+def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
+    folder = make_tub(tmp_path / "tub", rows=6)
+    for old, new in (("-0.5", "0.0"), ("-0.5", "0.02"), ("-0.5", "0.3"), ("-0.5", "0.0")):
+        spoil(folder / "catalog_0.catalog", old, new)
+    assert imported(folder, tmp_path / "all").seen.standing == 2
+    result = imported(folder, tmp_path / "out", min_throttle=0.1)
+    assert (result.rows, result.seen.below_min_throttle) == (1, 5)
+    assert rows_of(tmp_path / "out")["throttle"].tolist() == [0.3]
+    with pytest.raises(
+        UserError, match=r"0 of 6 rows have a throttle of 0.9 or more, .*; the strongest is 0.3"
+    ):
+        imported(folder, tmp_path / "none", min_throttle=0.9)
+    assert not (tmp_path / "none").exists()
+
+
+def _approaching(speed):
+    """Return a function of the index of a row that returns a picture of a wall with spots, which
+    comes nearer.
+    """
+    wall = cv2.resize(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8), (640, 480))
+
+    def picture(index):
+        half = 240 * 0.98 ** ((speed * index) % 40)
+        return cv2.resize(
+            wall[round(240 - half) : round(240 + half), round(320 - half) : round(320 + half)],
+            (160, 120),
+        )
+
+    return picture
+
+
+@pytest.mark.parametrize(("speed", "forwards"), [(1, True), (-1, False)])
+def test_a_car_that_drives_forwards_with_a_negative_throttle_keeps_its_rows(
+    speed, forwards, tmp_path
+):
+    def throttle_at(index):
+        if index % 50 == 0:
+            return 0.3
+        return 0.0 if index % 10 == 0 else -0.4
+
+    throttle = {"user/throttle": throttle_at}
+    folder = make_tub(
+        tmp_path / "tub", rows=100, pictures=_approaching(speed), **throttle, **{"user/angle": 0.1}
+    )
+    if forwards:
+        result = imported(folder, tmp_path / "out", min_throttle=0.05)
+        assert (result.rows, result.seen.below_min_throttle) == (90, 10)
+        assert set(rows_of(tmp_path / "out")["throttle"]) == {-0.4}
+        assert "a negative one drives forwards" in result.as_text()
+    else:
+        with pytest.raises(
+            UserError, match=r"2 of 100 rows have a throttle of 0.05 or more.*drives backwards"
+        ):
+            imported(folder, tmp_path / "out", min_throttle=0.05)
+        assert not (tmp_path / "out").exists()
