@@ -1,17 +1,11 @@
 """Data that the tests make themselves, and the shared real data where it is."""
 
-import io
-import json
-import logging
 import os
 import re
 import shutil
 import signal
 import stat
-import subprocess
 import sys
-import warnings
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,17 +16,14 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # of all workers of pytest-xdist
 
-from bcclone.cli import run
-from bcclone.commands import COMMANDS
 from bcclone.model.foreign.stored import reading_by
 from bcclone.model.foreign.stored_reader import read_here
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.system.location import parse_location
 from bcclone.system.output import locked
-from tests.processes import said
+from tests.running import ROOT, run_script
 
-ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 
 pytest_plugins = ["tests.order_and_time"]
@@ -246,87 +237,6 @@ def calibrated(model, path, gain=1.0, bias=0.0, framing=None):
 
     path.write_bytes(calibrated_content(model, framing, SteeringCalibration(gain, bias)))
     return path
-
-
-# ---- commands
-
-
-def command(script, *arguments):
-    """Return the command line of one of the four scripts, or of `bcclone` for anything else."""
-    program = ["-m", "bcclone", script]
-    if script.endswith(".py"):
-        program = [str(ROOT / script)]
-    return [sys.executable, *program, *map(str, arguments)]
-
-
-def run_process(script, *arguments, code=0, cwd=None, encoding=None):
-    """Run a command in a process of its own.
-
-    Its exit code must be `code`, and no traceback may show.
-    """
-    return _checked(said(*command(script, *arguments), encoding=encoding, cwd=cwd), code)
-
-
-def run_script(script, *arguments, code=0, cwd=None):
-    """Run a command in this process.
-
-    That is faster than run_process(), because nothing is imported again.
-    """
-    # a command may have two words
-    if arguments and f"{script} {arguments[0]}" in COMMANDS:
-        script = f"{script} {arguments[0]}"
-        arguments = arguments[1:]
-    name = script.removesuffix(".py")
-    program = f"bcclone {script}"
-    if script.endswith(".py"):
-        program = f"python {script}"
-
-    stdout = io.StringIO()
-    stderr = io.StringIO()
-    with (
-        _as_in_a_new_process(stderr),
-        redirect_stdout(stdout),
-        redirect_stderr(stderr),
-        chdir(cwd or "."),
-    ):
-        try:
-            exit_code = run(name, program, [str(argument) for argument in arguments])
-        except SystemExit as exit_of_argparse:
-            exit_code = exit_of_argparse.code
-    printed = (stdout.getvalue(), stderr.getvalue())
-    return _checked(subprocess.CompletedProcess(arguments, exit_code, *printed), code)
-
-
-def result_of(script, *arguments, **options):
-    """Return the JSON result of a command; see run_script()."""
-    return json.loads(run_script(script, *arguments, "--json", **options).stdout)
-
-
-@contextmanager
-def _as_in_a_new_process(stderr):
-    """Print warnings, which pytest would collect; take back what cli.run() changes."""
-    root = logging.getLogger()
-    level_before = root.level
-    filters_before = warnings.filters[:]
-    on_sigterm_before = signal.getsignal(signal.SIGTERM)
-
-    handler = logging.StreamHandler(stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    root.addHandler(handler)
-    root.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(level_before)
-        warnings.filters[:] = filters_before
-        signal.signal(signal.SIGTERM, on_sigterm_before)
-
-
-def _checked(done, code):
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
 
 
 # ---- what a machine may have

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from bcclone.recording.log import read_log
-from tests.conftest import result_of, run_process, run_script, shared
+from tests.conftest import shared
 from tests.drive.drive_server import Still, drive, serving
 from tests.recordings import images_of
+from tests.running import result_of, run_process, run_script
 
 
 def run_chain(recordings, folder, preprocess_options, train_options, frames):

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from bcclone.system.output import locked
-from tests.conftest import command, result_of, run_process, run_script
 from tests.processes import said
+from tests.running import command, result_of, run_process, run_script
 
 
 def demo(folder, *options):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import command
 from tests.processes import on_a_full_disk, said
+from tests.running import command
 
 _LEAST = 1 << 13  # bytes; what processes share is a file, too
 

@@ -5,7 +5,8 @@ recording to drive.
 import numpy as np
 import pytest
 
-from tests.conftest import made_once, result_of, run_script
+from tests.conftest import made_once
+from tests.running import result_of, run_script
 
 pytestmark = pytest.mark.slow
 

@@ -22,9 +22,9 @@ import pytest
 from bcclone.camera.images import read_frame
 from bcclone.dataset.store import Store
 from bcclone.recording.log import read_log
-from tests.conftest import command, run_process
 from tests.drive.drive_server import Still, drive, serving
 from tests.recordings import many_rows
+from tests.running import command, run_process
 from tests.training.test_train import assert_same_weights, state_of
 
 pytestmark = pytest.mark.long

@@ -8,7 +8,7 @@ import bcclone
 from bcclone.dataset.shards import Manifest, open_store
 from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenBy, read_drivers
 from bcclone.system.location import parse_location
-from tests.conftest import run_script
+from tests.running import run_script
 from tests.s3 import put_folder, s3_server
 
 pytestmark = pytest.mark.slow

@@ -10,10 +10,10 @@ import pytest
 from distributed import Client
 
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
-from tests.conftest import command, run_script
 from tests.dask_cluster import dask_cluster, kill
 from tests.processes import wait_for
 from tests.recordings import many_rows
+from tests.running import command, run_script
 
 OPTIONS = ("--size", 64, "--shard-mb", 1)
 SECONDS_TO_END = 120  # much more than it takes, also while other programs use all cores

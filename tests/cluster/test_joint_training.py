@@ -17,8 +17,9 @@ import pytest
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.store import Store
-from tests.conftest import command, made_once, run_process
+from tests.conftest import made_once
 from tests.processes import free_addresses, wait_for
+from tests.running import command, run_process
 from tests.training.test_train import assert_same_weights, state_of, weights
 
 pytestmark = pytest.mark.slow

@@ -15,9 +15,9 @@ from bcclone.cluster.sharded_conversion import convert
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from bcclone.system.output import locked
-from tests.conftest import command, run_script
 from tests.processes import started
 from tests.recordings import images_of, rewrite, spoil
+from tests.running import command, run_script
 
 SMALL = ("--size", 64, "--block-seconds", 1, "--shard-mb", 1, "--jobs", 2)  # 27 rows a shard
 OF_ONE_FILE = SMALL[:4]

@@ -11,8 +11,8 @@ import pytest
 from bcclone.cluster.cluster_settings import WorkerSettings, find_workers
 from bcclone.cluster.connection import await_others
 from bcclone.system.errors import UserError
-from tests.conftest import run_script
 from tests.processes import free_addresses, wait_for
+from tests.running import run_script
 
 BOTH = ("one:2345", "two:2345")
 

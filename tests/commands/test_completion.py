@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from bcclone.commands import COMMANDS
-from tests.conftest import run_script
+from tests.running import run_script
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

@@ -22,11 +22,11 @@ from bcclone.system.errors import UserError
 from bcclone.system.output import locked
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_folder import settings_as_text
-from tests.conftest import command, result_of, run_script
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.processes import wait_for
 from tests.recordings import many_rows
+from tests.running import command, result_of, run_script
 
 # command -> its words, and the ending that the name of its output needs
 FILES = {

@@ -8,7 +8,7 @@ import pytest
 from bcclone import commands
 from bcclone.commands import COMMANDS, GROUPS, load_command, split_line
 from bcclone.commands.options import Command
-from tests.conftest import run_process
+from tests.running import run_process
 
 
 def declared_commands():

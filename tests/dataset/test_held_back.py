@@ -11,7 +11,8 @@ from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION
 from bcclone.dataset.shards import open_store
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
-from tests.conftest import made_once, result_of, run_script
+from tests.conftest import made_once
+from tests.running import result_of, run_script
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,9 @@ from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from tests.conftest import command, result_of, run_script
 from tests.processes import python, said, started
 from tests.recordings import images_of, many_rows, remove_column, rewrite, spoil
+from tests.running import command, result_of, run_script
 
 
 def convert(*arguments, code=0):

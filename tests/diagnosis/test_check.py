@@ -7,9 +7,9 @@ import pytest
 
 from bcclone.camera.images import encode_jpeg
 from bcclone.system.errors import UserError
-from tests.conftest import result_of, run_script
 from tests.messages.refusals import run_command
 from tests.recordings import images_of, rewrite, spoil
+from tests.running import result_of, run_script
 
 
 def check(*arguments, code=0):

@@ -16,8 +16,8 @@ from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.heading import focus_of_expansion
 from bcclone.diagnosis.recoveries import MeasuredCorrection
 from benchmarks.planted_faults import FAULTS
-from tests.conftest import result_of, run_script
 from tests.recordings import mirrored, rewrite
+from tests.running import result_of, run_script
 
 _SEVEN = MeasuredCorrection(7, 0.0, from_right=1)
 _FIVE = MeasuredCorrection(5, 0.0, from_right=5)

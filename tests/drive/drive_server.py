@@ -27,8 +27,8 @@ from bcclone.drive.server import serve, serve_policy
 from bcclone.game.play_server import play
 from bcclone.game.play_settings import PlaySettings
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
-from tests.conftest import command
 from tests.processes import KILL, on_a_full_disk, wait_for
+from tests.running import command
 
 # test_server.py alone runs in both modes each time
 MODES = (ASYNC_MODES[0], pytest.param(ASYNC_MODES[1], marks=pytest.mark.slow))

@@ -18,7 +18,6 @@ from bcclone.drive.server import server_process
 from bcclone.recording.log import read_log
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
-from tests.conftest import command
 from tests.drive.drive_server import (
     FRAME,
     MODES,
@@ -35,6 +34,7 @@ from tests.drive.drive_server import (
     telemetry_text,
 )
 from tests.processes import said
+from tests.running import command
 
 
 def test_the_first_latency_is_printed_and_slow_answers_are_counted():

@@ -17,9 +17,9 @@ import requests
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.server import serve
 from bcclone.system.errors import UserError
-from tests.conftest import command, run_process
 from tests.drive.drive_server import MODES, Still, drive, in_a_thread
 from tests.realcar.export_model.exports import exported_once
+from tests.running import command, run_process
 
 IMPORTED = """
 import sys, threading

@@ -10,8 +10,8 @@ import numpy as np
 
 from bcclone.editor.editor_page import serve_page
 from bcclone.editor.page_settings import PageSettings
-from tests.conftest import run_script
 from tests.processes import wait_for
+from tests.running import run_script
 
 
 class RecordingPage:

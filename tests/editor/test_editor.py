@@ -20,11 +20,11 @@ from bcclone.recording.editing import EditedRecording, edit
 from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from tests.conftest import command, result_of, run_script
 from tests.editor.recording_page import edited_by_commands, looking_at, store_of
 from tests.exchange.foreign_sources import make_tub, make_tub_of_files
 from tests.messages.small_recording import make_recording
 from tests.processes import wait_for
+from tests.running import command, result_of, run_script
 
 
 class Unreadable(EditedRecording):

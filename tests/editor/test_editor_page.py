@@ -5,11 +5,11 @@ import shutil
 import pytest
 
 from bcclone.recording.edits import read_edits
-from tests.conftest import run_script
 from tests.editor.recording_page import edited_by_commands, looking_at, store_of
 from tests.exchange.foreign_sources import make_tub
 from tests.pages import BrowserPage, chromium, errors_of, named_controls, needs_browser, window_of
 from tests.processes import wait_for
+from tests.running import run_script
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
 

@@ -16,10 +16,11 @@ from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.errors import UserError
-from tests.conftest import command, result_of, shared
+from tests.conftest import shared
 from tests.evaluation.blind import Blind, metres_on_the_road
 from tests.evaluation.test_replay import LEGACY
 from tests.processes import KILL, children_of, wait_for
+from tests.running import command, result_of
 
 KEYS = {
     "autonomy_percent", "interventions", "laps", "distance_m", "mean_abs_cross_track_m", "max_abs_cross_track_m",

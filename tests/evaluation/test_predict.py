@@ -18,11 +18,12 @@ from bcclone.model.policy import load_policy
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import is_recording
 from bcclone.system.errors import UserError
-from tests.conftest import calibrated, result_of
+from tests.conftest import calibrated
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
 from tests.recordings import rewrite
+from tests.running import result_of
 
 
 def frame(seed, width=FRAME_WIDTH, height=FRAME_HEIGHT):

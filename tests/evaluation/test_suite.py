@@ -16,8 +16,9 @@ from bcclone.research.road_samples import FIRST_ROAD
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.system.errors import UserError
 from bcclone.system.task_pool import open_pool
-from tests.conftest import made_once, result_of, run_script
+from tests.conftest import made_once
 from tests.model.foreign.old_models import keras1_config, write
+from tests.running import result_of, run_script
 
 # each process loads TensorFlow, on cores that other tests use, too
 pytestmark = pytest.mark.timeout(600)

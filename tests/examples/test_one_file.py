@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT, run_script
+from tests.conftest import ROOT
+from tests.running import run_script
 
 ONE_FILE = ROOT / "examples" / "one_file.py"
 AS_IT_PREPARES = ("--preprocess", "nvidia-66x200-yuv")

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, run_script
+from tests.conftest import ROOT
+from tests.running import run_script
 
 EXAMPLES = ROOT / "examples"
 

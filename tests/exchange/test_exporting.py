@@ -13,9 +13,9 @@ from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
 from bcclone.exchange.recording_export import export
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from tests.conftest import run_script
 from tests.exchange.driven_recordings import make_driven
 from tests.messages.small_recording import make_recording
+from tests.running import run_script
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from bcclone.exchange.formats import Format
 from bcclone.exchange.recording_export import export
 from bcclone.exchange.recording_import import open_source
 from bcclone.system.errors import UserError
-from tests.conftest import result_of, run_script
 from tests.exchange.driven_recordings import make_driven
 from tests.exchange.foreign_sources import (
     PICTURE,
@@ -28,6 +27,7 @@ from tests.exchange.foreign_sources import (
     write_image,
 )
 from tests.messages.refusals import run_command
+from tests.running import result_of, run_script
 
 
 def test_a_recording_with_images_of_another_size_is_imported_with_its_tables(tmp_path):

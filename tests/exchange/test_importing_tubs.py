@@ -15,7 +15,6 @@ from bcclone.dataset.store import Store
 from bcclone.model.model_file import load_model
 from bcclone.recording.run_tables import read_drivers
 from bcclone.system.errors import UserError
-from tests.conftest import run_script
 from tests.exchange.foreign_sources import (
     PICTURE,
     imported,
@@ -24,6 +23,7 @@ from tests.exchange.foreign_sources import (
     rows_of,
     spoil,
 )
+from tests.running import run_script
 
 
 def test_a_tub_of_donkeycar_becomes_a_recording(tmp_path):

@@ -10,9 +10,10 @@ from bcclone.exchange.recording_import import import_recording
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
-from tests.conftest import run_script, shared
+from tests.conftest import shared
 from tests.exchange.driven_recordings import make_driven
 from tests.pictures.video_runs import name_of
+from tests.running import run_script
 
 
 def there_and_back(recording, format, folder):

@@ -23,8 +23,9 @@ from bcclone.feed.selection import select
 from bcclone.feed.source import Buffers, FrameSource, SampleArrays
 from bcclone.feed.strategies import Delivery, Feed, WindowFeed
 from bcclone.system.errors import UserError
-from tests.conftest import ROOT, command
+from tests.conftest import ROOT
 from tests.processes import started
+from tests.running import command
 
 SHAPE = (8, 8, 3)
 SECONDS_TO_END = 60  # much more than it takes, also while other programs use all cores

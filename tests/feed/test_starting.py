@@ -14,8 +14,8 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
-from tests.conftest import command, run_process
 from tests.processes import started, wait_for
+from tests.running import command, run_process
 
 # what Python runs at its start: a loader process writes down its number, and comes no further
 HANGING = """

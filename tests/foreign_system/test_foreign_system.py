@@ -12,8 +12,8 @@ import pytest
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from bcclone.system.output import locked
-from tests.conftest import run_process
 from tests.processes import said
+from tests.running import run_process
 from tests.system.test_output import held
 from tests.test_chain import run_chain
 

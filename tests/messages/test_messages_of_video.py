@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bcclone.pictures.encoder import encode
-from tests.conftest import run_process
 from tests.messages.refusals import refusal, run_command
 from tests.pictures.video_runs import make_run
+from tests.running import run_process
 
 
 def video(*line):

@@ -8,7 +8,7 @@ import pytest
 from bcclone import UserError, open_store
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
-from tests.conftest import run_script
+from tests.running import run_script
 
 
 def words_of(message: str) -> list[str]:

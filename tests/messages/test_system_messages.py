@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bcclone import cli
-from tests.conftest import command
 from tests.messages.small_recording import make_recording, without_privileges
 from tests.processes import on_a_full_disk
+from tests.running import command
 
 
 def to_a_full_disk():

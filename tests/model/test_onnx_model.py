@@ -8,8 +8,8 @@ from bcclone.model.onnx_model import OnnxModel
 from bcclone.model.policy import load_policy
 from bcclone.pictures.reference_model import ReferenceModel
 from bcclone.system.errors import UserError
-from tests.conftest import result_of
 from tests.realcar.export_model.exports import exported_once
+from tests.running import result_of
 
 onnx = pytest.importorskip("onnx")
 for package in ("tf2onnx", "onnxruntime"):

@@ -13,7 +13,7 @@ from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.model_file import load_model
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
-from tests.conftest import run_script
+from tests.running import run_script
 
 NAMES = [name for name, each in ARCHITECTURES.items() if each.preset]
 # kernel area x channels x filters + filters of each convolution, then the dense layers, by hand

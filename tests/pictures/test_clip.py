@@ -15,9 +15,9 @@ from bcclone.camera.images import encode_jpeg
 from bcclone.pictures.clip import make_clip
 from bcclone.pictures.clip_settings import ClipSettings, Pace
 from bcclone.system.errors import UserError
-from tests.conftest import command, result_of, run_script
 from tests.pictures.video_runs import make_known_run, make_run, name_of, read_frames, read_gif
 from tests.processes import imported_by
+from tests.running import command, result_of, run_script
 
 
 def read_clip(path):

@@ -55,9 +55,10 @@ from bcclone.pictures.plots.subject import Subject, stretches
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
 from bcclone.training.training_state import Epoch, history_csv
-from tests.conftest import result_of, run_script, shared
+from tests.conftest import shared
 from tests.model.random_layers import random_layers
 from tests.recordings import images_of, rewrite
+from tests.running import result_of, run_script
 
 ERRORS = [(1, 0.5, 0.4, 0.3, 0.2), (2, 0.2, 0.2, 0.1, 0.1), (3, 0.1, 0.1, 0.1, 0.2)]
 BY_EPOCH = [Epoch(*errors, 1e-3, 7.0, 100.0, 0.1) for errors in ERRORS]

@@ -13,9 +13,9 @@ from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, DrivenBy
 from bcclone.recording.writer import append_row
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
-from tests.conftest import result_of, run_script
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
+from tests.running import result_of, run_script
 
 
 def content(folder):

@@ -13,8 +13,8 @@ from bcclone.recording.run_tables import read_trace
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
 from bcclone.web.websocket import Websocket
-from tests.conftest import result_of, run_script
 from tests.drive.drive_server import Still, serving
+from tests.running import result_of, run_script
 
 
 @contextmanager

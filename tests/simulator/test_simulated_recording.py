@@ -18,8 +18,8 @@ from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import record
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
-from tests.conftest import command, result_of, run_script
 from tests.processes import on_a_full_disk, said, started
+from tests.running import command, result_of, run_script
 
 NUMBER = r"-?\d+(\.\d+)?(E-\d\d)?"
 ROW = re.compile(

@@ -25,8 +25,9 @@ from bcclone.system.machine_checks import (
     check_system,
 )
 from bcclone.system.package_checks import check_packages
-from tests.conftest import ROOT, command, result_of, run_script
+from tests.conftest import ROOT
 from tests.processes import imported_by, python, said
+from tests.running import command, result_of, run_script
 
 
 @pytest.fixture

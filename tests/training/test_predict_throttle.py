@@ -19,7 +19,8 @@ from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
 from bcclone.training.samples import select_samples
 from bcclone.training.train_settings import TrainSettings
-from tests.conftest import made_once, result_of, run_script
+from tests.conftest import made_once
+from tests.running import result_of, run_script
 
 STRENGTHS = AugmentSettings(augment_on="cpu")
 

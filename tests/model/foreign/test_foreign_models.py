@@ -15,8 +15,8 @@ from keras import layers
 from bcclone.model.model_file import load_model, open_model
 from bcclone.model.policy import load_one_of_several, load_policy
 from bcclone.system.errors import UserError
-from tests.conftest import run_script
 from tests.model.foreign.written_models import FRAME, network
+from tests.running import run_script
 
 
 def same_answers(path, model, shape=(48, 64, 3)):

@@ -20,7 +20,7 @@ from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.model.model_file import load_model, open_model, save_model
 from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
-from tests.conftest import result_of, shared
+from tests.conftest import shared
 from tests.model.foreign import recurrent_models
 from tests.model.foreign.old_models import (  # fmt: skip
     arrays,
@@ -32,6 +32,7 @@ from tests.model.foreign.old_models import (  # fmt: skip
     layers_of,
     write,
 )
+from tests.running import result_of
 
 YUV = "nvidia-66x200-yuv"
 

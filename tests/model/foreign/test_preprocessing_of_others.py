@@ -16,9 +16,9 @@ from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from tests.conftest import result_of, run_script
 from tests.messages.refusals import run_command
 from tests.model.foreign.written_models import FRAME, network
+from tests.running import result_of, run_script
 
 
 def hsv(frame):

@@ -19,8 +19,9 @@ from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSet
 from bcclone.realcar.export_model.exported_files import open_exported
 from bcclone.realcar.export_model.model_export import export_model, road_pictures
 from bcclone.system.errors import UserError
-from tests.conftest import calibrated, result_of, run_script, shared
+from tests.conftest import calibrated, shared
 from tests.realcar.export_model.exports import exported_once, steeper
+from tests.running import result_of, run_script
 
 FRAME_FORMATS = ("onnx", "litert")  # which take whole frames of the simulator
 PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",)}

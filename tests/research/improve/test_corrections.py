@@ -12,8 +12,8 @@ from bcclone.research.improve.learning import count_images
 from bcclone.research.improve.rounds import Improvement, Round, compare, comparison_table
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
-from tests.conftest import result_of, run_script
 from tests.recordings import images_of
+from tests.running import result_of, run_script
 
 
 def take_over(recording, begin, end):

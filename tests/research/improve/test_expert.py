@@ -12,10 +12,11 @@ from bcclone.recording.log import read_log
 from bcclone.recording.row import time_of
 from bcclone.research.improve.expert_drives import ExpertDriveTask, draw_drive, record_drive
 from bcclone.simulator.world_settings import WorldSettings
-from tests.conftest import command, made_once, run_script
+from tests.conftest import made_once
 from tests.evaluation.blind import Blind
 from tests.processes import started
 from tests.recordings import images_of
+from tests.running import command, run_script
 from tests.training.test_train import assert_same_weights
 
 # an untrained network leaves the road here

@@ -6,7 +6,7 @@ from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.research.road_samples.writing import make_road_samples
 from bcclone.simulator.random_road import parse_name
 from bcclone.system.errors import UserError
-from tests.conftest import result_of, run_script
+from tests.running import result_of, run_script
 
 RANGES = "length=150-200"
 
