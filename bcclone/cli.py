@@ -131,7 +131,7 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
     except Exception as error:
         if common.debug:
             traceback.print_exc()
-        text, code = _describe(error)
+        text, code = describe(error)
         tell_parent(ERROR, printable(text))
         print(f"error: {printable(text)}", file=sys.stderr)
     return code
@@ -197,7 +197,7 @@ def _only_errors() -> Iterator[None]:
             root.setLevel(level)
 
 
-def _describe(error: Exception) -> tuple[str, int]:
+def describe(error: Exception) -> tuple[str, int]:
     """Return the message for an error, and the exit code."""
     if isinstance(error, UserError):
         return str(error), error.exit_code

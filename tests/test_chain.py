@@ -33,7 +33,7 @@ def run_chain(recordings, folder, preprocess_options, train_options, frames):
 
 
 @pytest.mark.slow
-def test_the_whole_chain_on_a_simulated_recording(simulated_recording, tmp_path):
+def test_a_simulated_recording_passes_the_whole_chain(simulated_recording, tmp_path):
     made, trained, report, clip, steering = run_chain(
         [simulated_recording],
         tmp_path,
@@ -70,7 +70,7 @@ def test_a_new_network_learns_to_drive_from_a_third_of_a_lap(tmp_path, untrained
 
 
 @pytest.mark.long
-def test_the_whole_chain_on_real_recordings(tmp_path):
+def test_real_recordings_pass_the_whole_chain_and_the_model_steers_as_the_human(tmp_path):
     recordings = [shared("recordings") / name for name in ("lake_linux", "mountain_windows")]
     made, trained, report, clip, steering = run_chain(
         recordings, tmp_path, (), ("--epochs", 2), frames=600

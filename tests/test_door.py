@@ -43,7 +43,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def test_the_names_are_these():
+def test_bcclone_has_the_documented_names_and_no_other():
     assert set(dir(bcclone)) == {"__version__", *PARAMETERS, *CLASSES, *SETTINGS}
 
 

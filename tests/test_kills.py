@@ -142,7 +142,7 @@ def remove(path):
         path.unlink(missing_ok=True)
 
 
-def test_training_killed_60_times(simulated_store, tmp_path):
+def test_a_training_killed_at_any_moment_resumes_to_the_same_weights(simulated_store, tmp_path):
     """One training after the other, each killed up to eight times on its way."""
     options = ("--epochs", 3, "--batch-size", 16, "--set", "checkpoint-steps=5", "--no-plots")
     arguments = (simulated_store, *options, "--runs", tmp_path / "runs")
@@ -171,7 +171,7 @@ def test_training_killed_60_times(simulated_store, tmp_path):
     assert not list(tmp_path.rglob("*.partial*"))
 
 
-def test_driving_killed_40_times(untrained_model, tmp_path):
+def test_a_drive_killed_at_any_moment_leaves_a_recording_that_the_next_one_continues(untrained_model, tmp_path):
     """The run folder is a recording with complete frames, and the next drive appends to it."""
     run = tmp_path / "run1"
     frames = 0

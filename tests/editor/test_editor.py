@@ -162,7 +162,7 @@ def test_a_model_that_fails_is_said(recording):
         assert model["of"] == 0
 
 
-def test_two_recordings_with_their_curves_pictures_and_a_model(
+def test_the_page_of_two_recordings_shows_the_curves_pictures_and_model_of_each(
     recording, untrained_model, tmp_path
 ):
     second = shutil.copytree(recording, tmp_path / "run")

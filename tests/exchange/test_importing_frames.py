@@ -19,7 +19,7 @@ from tests.exchange.foreign_sources import (
 from tests.exchange.imported_frames import NAMES, imported, rows_of
 
 
-def test_a_folder_named_by_nanoseconds_with_angles_of_the_wheel(tmp_path):
+def test_names_of_nanoseconds_and_angles_of_the_wheel_become_times_and_steering(tmp_path):
     result = imported(
         make_car(tmp_path / "car"), unit="rad", left_positive=True, steering_ratio=14.8
     )

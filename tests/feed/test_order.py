@@ -290,7 +290,7 @@ def test_surplus_samples_of_zero_steering_are_left_out_differently_in_each_epoch
     ("others", "zeros", "fraction", "expected"),
     [(100, 50, 1.0, 50), (100, 50, 0.5, 50), (90, 500, 0.1, 10), (0, 9, 0.5, 0)],
 )
-def test_the_allowed_number_of_samples_of_zero_steering(others, zeros, fraction, expected):
+def test_samples_of_zero_steering_are_limited_to_their_fraction(others, zeros, fraction, expected):
     assert allowed_zeros(others, zeros, fraction) == expected
 
 

@@ -20,7 +20,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bcclone.cli import INTERNAL_ERROR, _describe
+from bcclone.cli import INTERNAL_ERROR, describe
 from tests.fuzz.mutations import mutate
 from tests.fuzz.readers import Failed, Reader
 
@@ -161,7 +161,7 @@ def _outcome(reader, folder, out):
     except Failed as error:
         return f"internal-error {error}: {messages.getvalue()[-300:]}"
     except Exception as error:
-        if _describe(error)[1] == INTERNAL_ERROR:
+        if describe(error)[1] == INTERNAL_ERROR:
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{Path(where.filename).name}:{where.lineno}"
             return f"internal-error {type(error).__name__}: {str(error)[:120]} at {place}"

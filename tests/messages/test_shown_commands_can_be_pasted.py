@@ -16,7 +16,7 @@ def words_of(message: str) -> list[str]:
     return shlex.split(re.findall(r"bcclone [^;\n]*", message)[-1])
 
 
-def test_a_folder_without_a_recording(tmp_path):
+def test_the_import_that_a_folder_without_a_recording_needs_can_be_pasted(tmp_path):
     folder = tmp_path / "my pictures"
     folder.mkdir()
     with pytest.raises(UserError) as error:
@@ -24,14 +24,14 @@ def test_a_folder_without_a_recording(tmp_path):
     assert words_of(str(error.value))[:3] == ["bcclone", "import", str(folder)]
 
 
-def test_a_store_that_is_missing(tmp_path):
+def test_the_command_that_makes_a_missing_store_can_be_pasted(tmp_path):
     store = tmp_path / "my data.h5"
     with pytest.raises(UserError) as error:
         open_store(store)
     assert words_of(str(error.value))[-1] == str(store)
 
 
-def test_a_recording_whose_rows_are_all_deleted(recording, tmp_path):
+def test_the_command_that_restores_deleted_rows_can_be_pasted_and_restores_them(recording, tmp_path):
     log = recording.rename(tmp_path / "my lap") / "driving_log.csv"
     run_script("edit", log, "--delete", 1, 60)
     rows = log.read_text().splitlines(keepends=True)
@@ -44,7 +44,7 @@ def test_a_recording_whose_rows_are_all_deleted(recording, tmp_path):
     assert len(read_log(log).rows) == 60
 
 
-def test_a_picture_given_as_a_recording(tmp_path):
+def test_the_import_that_a_picture_needs_can_be_pasted(tmp_path):
     picture = tmp_path / "my pictures" / "driving_log.csv"
     picture.parent.mkdir()
     picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))

@@ -40,7 +40,7 @@ def test_these_are_all_private_names_of_keras_that_are_used():
 @pytest.mark.parametrize(
     ("module", "name"), [(module, name) for module, names in PRIVATE.items() for name in names]
 )
-def test_a_private_name_is_there(module, name):
+def test_keras_still_has_each_private_name_that_is_used(module, name):
     assert hasattr(import_module(module), name), WHAT_TO_DO
 
 

@@ -80,16 +80,22 @@ def subject(model_file, store):
     return Subject(model_file, store, BY_EPOCH)
 
 
-def test_a_correction_takes_longer_at_a_lower_speed_and_one_by_geometry_as_long_at_each():
+def test_a_fixed_correction_takes_longer_at_a_lower_speed():
     (_, _, slow), (_, _, fast) = find_ways_back(SampleSettings(correction=0.1), [10, 30])
     assert slow > 2 * fast
     # the lag of the yaw is longer where it is faster
     assert 10 * slow < 30 * fast < 1.5 * 10 * slow
+
+
+def test_a_correction_by_geometry_is_stronger_at_a_lower_speed_and_takes_as_long():
     (_, weak, slow), (_, strong, fast) = find_ways_back(
         SampleSettings(lookahead_seconds=0.8), [20, 30]
     )
     assert weak > 1.5 * strong
     assert slow == pytest.approx(fast, rel=0.1)
+
+
+def test_the_typical_speeds_are_those_of_the_drive_and_of_any_drive_if_the_car_stood():
     assert typical_speeds(np.array([0.0, 28.0, 29.0, 29.2])) == [10.0, 20.0, 29.0]
     assert typical_speeds(np.zeros(5)) == [10.0, 20.0, 30.0]
 

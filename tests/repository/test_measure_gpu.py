@@ -55,7 +55,7 @@ def test_an_interrupted_step_is_run_again_and_a_complete_one_is_not_and_a_failed
 
 
 @pytest.mark.long
-def test_every_step_runs(tmp_path):
+def test_the_quick_measurement_completes_each_step(tmp_path):
     said(sys.executable, SCRIPT, tmp_path, "--quick", check=True)
     found = json.loads((tmp_path / "quick" / "gpu.json").read_text())
     assert found["missing"] == []

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from bcclone.cluster.joint_trainer import make_joint_trainer
 from bcclone.dataset.store import Store
+from bcclone.feed.device import GatherOnDevice
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import AugmentSettings, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
@@ -247,7 +248,9 @@ def trained_on(feed, data, augment):
             part = list(islice(batches, opened.steps_a_call))
             trainer.train(part, [1e-10] * opened.steps_a_call)
         if feed == "device":
-            frames = weakref.ref(opened._gather.frames)
+            held = vars(opened).values()
+            (gather,) = [value for value in held if isinstance(value, GatherOnDevice)]
+            frames = weakref.ref(gather.frames)
     return trainer, opened, frames
 
 

@@ -15,7 +15,7 @@ def multiply_adds(function, *shapes):
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-def test_a_product_of_two_computed_matrices(transposed):
+def test_a_product_of_two_computed_matrices_counts_each_of_its_multiply_adds(transposed):
     first = (1, 2, 7, 5) if transposed else (1, 2, 5, 7)
     expected = 2 * 5 * 7 * 3
     assert (
@@ -25,7 +25,7 @@ def test_a_product_of_two_computed_matrices(transposed):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_transposed_convolution(stride):
+def test_a_transposed_convolution_counts_a_kernel_for_each_input(stride):
     kernel = tf.ones((3, 3, 4, 6))
     shape = (1, 5 * stride, 8 * stride, 4)
     counted = multiply_adds(
