@@ -171,7 +171,9 @@ def test_a_training_killed_at_any_moment_resumes_to_the_same_weights(simulated_s
     assert not list(tmp_path.rglob("*.partial*"))
 
 
-def test_a_drive_killed_at_any_moment_leaves_a_recording_that_the_next_one_continues(untrained_model, tmp_path):
+def test_a_drive_killed_at_any_moment_leaves_a_recording_that_the_next_one_continues(
+    untrained_model, tmp_path
+):
     """The run folder is a recording with complete frames, and the next drive appends to it."""
     run = tmp_path / "run1"
     frames = 0

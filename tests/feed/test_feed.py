@@ -155,7 +155,7 @@ def plain_windows(store, validation):
     return np.stack(images), np.array(steering, np.float32)
 
 
-@pytest.mark.parametrize("name", ["files", "memory", "hdf5-chunks", "workers", "device"])
+@pytest.mark.parametrize("name", FORMS)
 def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_the_middle(
     name, store, files
 ):

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,12 @@ import pytest
 from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.feed_settings import DEVICE, STRATEGIES, FeedSettings
 from bcclone.feed.loader_processes import LoaderError, ProcessFeed
 from bcclone.feed.order import EpochOrder
 from bcclone.feed.selection import select
 from bcclone.feed.source import Buffers, FrameSource, SampleArrays
-from bcclone.feed.strategies import Delivery, Feed, WindowFeed
+from bcclone.feed.strategies import Delivery
 from bcclone.system.errors import UserError
 from tests.conftest import ROOT
 from tests.processes import started
@@ -56,25 +58,42 @@ def order_of(source):
     return EpochOrder(len(source.arrays.frame), batch_size=10)
 
 
-def window_feed(source, delivery):
-    windows = lambda order: [slice(first, first + 40) for first in range(0, len(order), 40)]  # noqa: E731
-    return WindowFeed(source, order_of(source), windows, delivery)
+class Selected:
+    """A selection whose samples any strategy reads from one source."""
+
+    def __init__(self, source):
+        self._source = source
+        self.store = source  # the feed "shards" asks it for its frames
+        self.shard = np.arange(len(source.arrays.frame), dtype=np.uint32) // 40
+
+    def mapped_source(self):
+        return self._source
+
+    memory_source = mapped_source
+    file_source = mapped_source
 
 
-FEEDS = {
-    "windows": window_feed,
-    "threads": lambda source, delivery: Feed(source, order_of(source), delivery),
-    "one thread": lambda source, delivery: Feed(source, order_of(source), delivery, threads=1),
-    "process": lambda source, delivery: ProcessFeed(source, order_of(source), 1, 4, delivery),
-    "processes": lambda source, delivery: ProcessFeed(source, order_of(source), 2, 8, delivery),
+# the feed "device" reads all frames when it is entered, and none for a batch
+FORMS = {
+    name: FeedSettings(name, chunk_size=40, max_queue_size=8)
+    for name in STRATEGIES
+    if name != DEVICE
 }
+FORMS["files, one thread"] = FeedSettings("files", feed_workers=1)
+FORMS["sequence, processes"] = FeedSettings("sequence", feed_workers=2, multiprocessing=True)
 
 
-def feed_of(source, kind="processes", threads=None):
+def feed_of(source, form="workers", threads=None):
     """Return the feed of a source. threads: that take its batches, where the feed has none of its
     own.
     """
-    return FEEDS[kind](source, Delivery(threads=threads))
+    settings = FORMS[form]
+    module, function = STRATEGIES[settings.feed].makes.split(".")
+    make = getattr(import_module(f"bcclone.feed.{module}"), function)
+    return make(Selected(source), order_of(source), settings, Delivery(threads=threads))
+
+
+OF_PROCESSES = [form for form in FORMS if isinstance(feed_of(Faulty("none"), form), ProcessFeed)]
 
 
 def count_epoch(feed, seconds=SECONDS_TO_END):
@@ -138,11 +157,10 @@ def nothing_is_left():
 
 
 @pytest.mark.parametrize(
-    ("kind", "threads"),
-    [*((kind, None) for kind in FEEDS if kind != "processes"), ("windows", 2), ("processes", 2)],
+    ("form", "threads"), [*((form, None) for form in FORMS), ("hdf5-chunks", 2), ("workers", 2)]
 )
-def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed(kind, threads):
-    with feed_of(Faulty("error"), kind, threads) as feed:
+def test_an_error_in_a_worker_is_raised_in_the_trainer_and_does_not_end_the_feed(form, threads):
+    with feed_of(Faulty("error"), form, threads) as feed:
         for _ in range(2):
             count, error = count_epoch(feed)
             assert (count, type(error), str(error)) == (150, ValueError, "frame 150 is spoilt")
@@ -166,7 +184,7 @@ class FaultyFrames(FramesInMemory):
 def test_an_error_while_reading_ahead_is_raised_in_the_trainer_at_its_window_and_no_window_stays_near():
     source = Faulty("none")
     source.frames = FaultyFrames(np.zeros((200, *SHAPE), np.uint8))
-    with feed_of(source, "windows") as feed:
+    with feed_of(source, "hdf5-chunks") as feed:
         for _ in range(2):
             count, error = count_epoch(feed)
             assert (count, str(error)) == (120, "frame 150 is gone")
@@ -175,9 +193,11 @@ def test_an_error_while_reading_ahead_is_raised_in_the_trainer_at_its_window_and
             assert source.frames.loaded == 0
 
 
-@pytest.mark.parametrize(("kind", "threads"), [("process", None), ("processes", 2)])
-def test_a_worker_that_dies_ends_the_feed_with_a_message(kind, threads):
-    with feed_of(Faulty("death"), kind, threads) as feed:
+@pytest.mark.parametrize(
+    ("form", "threads"), [*((form, None) for form in OF_PROCESSES), ("workers", 2)]
+)
+def test_a_worker_that_dies_ends_the_feed_with_a_message(form, threads):
+    with feed_of(Faulty("death"), form, threads) as feed:
         count, error = count_epoch(feed)
     assert (count, type(error)) == (150, LoaderError)
     words = ("killed by signal 9", "memory", "--feed-workers", "--feed", "--resume")

@@ -15,7 +15,7 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed, open_validation_feed
-from bcclone.feed.feed_settings import AugmentSettings, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from tests.feed.test_feed_workers import feed_threads, loaders
 
@@ -23,10 +23,14 @@ PLAIN, ON_CPU = (
     SamplingSettings(64, augmentation=settings)
     for settings in (AugmentSettings(augment=False), AugmentSettings())
 )
-FORMS = {
-    name: (FeedSettings(name, feed_workers=1), PLAIN)
-    for name in ("files", "memory", "hdf5-chunks", "workers", "device")
-} | {"augmented on the CPU": (FeedSettings("hdf5-shuffle", feed_workers=1), ON_CPU)}
+FORMS = {name: (FeedSettings(name, feed_workers=1), PLAIN) for name in STRATEGIES} | {
+    "sequence, processes": (
+        FeedSettings("sequence", feed_workers=1, multiprocessing=True),
+        PLAIN,
+    ),
+    "augmented on the CPU": (FeedSettings("hdf5-shuffle", feed_workers=1), ON_CPU),
+}
+OF_FILES = [name for name, strategy in STRATEGIES.items() if strategy.of_files]
 
 
 @pytest.fixture(params=[*FORMS, "validation"])
@@ -38,7 +42,7 @@ def form(request):
 def folder(form, simulated_recording, simulated_store, tmp_path):
     """A folder with the data of the feed."""
     folder = tmp_path / "data"
-    if form != "files":
+    if form not in OF_FILES:
         folder.mkdir()
         shutil.copy(simulated_store, folder / "data.h5")
         return folder
@@ -52,7 +56,7 @@ def folder(form, simulated_recording, simulated_store, tmp_path):
 def built(form, folder):
     """Give a feed of the form, built while its data are away: it cannot have read them."""
     with ExitStack() as stack:
-        if form == "files":
+        if form in OF_FILES:
             data = open_in_place((str(folder),), Preprocessing(), SampleSettings())
         else:
             data = stack.enter_context(Store(folder / "data.h5"))

@@ -31,7 +31,9 @@ def test_the_command_that_makes_a_missing_store_can_be_pasted(tmp_path):
     assert words_of(str(error.value))[-1] == str(store)
 
 
-def test_the_command_that_restores_deleted_rows_can_be_pasted_and_restores_them(recording, tmp_path):
+def test_the_command_that_restores_deleted_rows_can_be_pasted_and_restores_them(
+    recording, tmp_path
+):
     log = recording.rename(tmp_path / "my lap") / "driving_log.csv"
     run_script("edit", log, "--delete", 1, 60)
     rows = log.read_text().splitlines(keepends=True)

@@ -305,7 +305,9 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
 
 
 @pytest.mark.long
-def test_a_fine_tuned_model_begins_as_its_start_and_keeps_what_the_options_chose(trained, simulated_store, tmp_path):
+def test_a_fine_tuned_model_begins_as_its_start_and_keeps_what_the_options_chose(
+    trained, simulated_store, tmp_path
+):
     """--from, a settings file, fewer straight rows, TensorBoard and another loss at once."""
     folder, result, _ = trained
     (tmp_path / "s.toml").write_text(
