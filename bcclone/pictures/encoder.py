@@ -1,4 +1,5 @@
-"""Encode a clip: pictures -> an MP4 or a GIF, by moviepy and ffmpeg."""
+"""Encode a clip: pictures, RGB uint8 (height, width, 3) -> an MP4 or a GIF, by moviepy and ffmpeg.
+"""
 
 import re
 import sys
