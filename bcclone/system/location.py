@@ -1,6 +1,7 @@
-"""Read and write paths and URLs alike.
+"""Read and write paths and URLs alike: a text -> a `Location`, and its bytes.
 
-A local path is a pathlib.Path, and a URL a upath.UPath, which has the same methods.
+A local path is a pathlib.Path, and a URL a upath.UPath, which has the same methods. Many files at
+URLs, or ranges of them, are read in parallel.
 """
 
 import errno
