@@ -1,4 +1,9 @@
-"""The commands preprocess and edit: convert recordings to a store, check them, and edit one."""
+"""The commands preprocess and edit: convert recordings to a store, check them, and edit one.
+
+- preprocess: recordings -> a store, or with --check their faults;
+- edit: a recording or a tub, and which rows -> edits beside the log, a list of the rows, or a page
+  on which a person edits them.
+"""
 
 import sys
 from collections.abc import Sequence
