@@ -1,3 +1,6 @@
+"""What a frame of a random road shows: weather, the car's place, and the steering that leads back.
+"""
+
 import math
 from dataclasses import replace
 
