@@ -1,6 +1,6 @@
 """Draw the pictures of figures in writeup_images/ anew from docs/results/*.json.
 
-    python docs/result_pictures.py
+python docs/result_pictures.py
 """
 
 import argparse

@@ -1,5 +1,4 @@
-"""What a frame of a random road shows: weather, the car's place, and the steering that leads back.
-"""
+"""Frames of random roads: their weather, the car's place, and the steering that leads back."""
 
 import math
 from dataclasses import replace
