@@ -1,7 +1,7 @@
 """Train on several machines by tf.distribute.MultiWorkerMirroredStrategy, or on several GPUs.
 
-In: the workers, a store, and the settings that the user chose. Out, on worker 0 alone, the chief: a
-model file, a run folder and a `TrainResult`.
+In: the workers, a store, and the settings that the user chose. Out: a model file, a run folder and
+a `TrainResult`, on worker 0 alone, which is called the chief.
 
 Each worker, a process on one machine, reads its part of every batch, and all workers apply the sum
 of all gradients. The chief makes the plan and writes the run folder and the model. The other

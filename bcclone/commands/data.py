@@ -1,8 +1,8 @@
 """The commands preprocess and edit: convert recordings to a store, check them, and edit one.
 
 - preprocess: recordings -> a store, or with --check their faults;
-- edit: a recording or a tub, and which rows -> edits beside the log, a list of the rows, or a page
-  on which a person edits them.
+- edit: a recording or a tub, and an edit of its rows -> what later commands read of it; without an
+  edit, a page on which a person edits it, or a list of its rows.
 """
 
 import sys

@@ -3,7 +3,7 @@
 - evaluate, suite: models -> the scores of one simulated drive, or of many;
 - margin: models and a road -> maps of the places from which they come back to its middle;
 - replay: models and a recording -> their scores along it;
-- predict: a model and frames -> a table with its steering for each.
+- predict: a model and frames -> a table of the steering for each frame.
 
 With -o, all but predict also write a report with pictures and figures into a folder.
 """

@@ -1,7 +1,7 @@
 """Errors that the user can fix: what happened, where, what was expected and what to do.
 
-UserError holds such a message. The functions make parts of it, from a value, a command, a number or
-another error, so that the message fits a terminal.
+UserError holds such a message. The functions make parts of it: from a value, a command, a number
+and a noun, an unknown name, or another error.
 """
 
 import shlex

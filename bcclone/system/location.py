@@ -1,7 +1,8 @@
-"""Read and write paths and URLs alike: a text -> a `Location`, and its bytes.
+"""Read and write paths and URLs alike.
 
-A local path is a pathlib.Path, and a URL a upath.UPath, which has the same methods. Many files at
-URLs, or ranges of them, are read in parallel.
+parse_location() makes a `Location` of a text: a local path is a pathlib.Path, and a URL a
+upath.UPath, which has the same methods. Many files at URLs, or ranges of them, are read in
+parallel.
 """
 
 import errno
