@@ -1,6 +1,7 @@
 """Measure loaders by their names: our feeds, other loaders, and limits of the machine.
 
-Out: figures, a table and measures.
+In: the name of a loader, and a store to load. Out: its `LoaderFigures`; for the rounds of all
+loaders, a table, JSON values and measures.
 """
 
 import itertools
