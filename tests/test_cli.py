@@ -1,4 +1,6 @@
-"""The scripts and `bcclone` behave alike, start quickly, and report mistakes without a traceback."""
+"""The scripts and `bcclone` behave alike, start quickly, and report mistakes without a
+traceback.
+"""
 
 import contextlib
 import logging
@@ -111,7 +113,8 @@ BROKEN = """
 import sys
 from bcclone import cli
 from bcclone.commands.options import Command
-sys.exit(cli.run_command(Command(lambda: {}["missing"], "A command with a fault.", ()), "broken", sys.argv[1:]))
+broken = Command(lambda: {}["missing"], "A command with a fault.", ())
+sys.exit(cli.run_command(broken, "broken", sys.argv[1:]))
 """
 
 

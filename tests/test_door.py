@@ -1,4 +1,6 @@
-"""`import bcclone`: the names that programs use, their parameters, and what importing them loads."""
+"""`import bcclone`: the names that programs use, their parameters, and what importing them
+loads.
+"""
 
 import inspect
 from dataclasses import fields, is_dataclass
@@ -33,13 +35,15 @@ PARAMETERS = {
     "train": "settings notify",
 }
 CLASSES = {
-    "Answer", "Preprocessing", "RoadRules", "SampleDataset", "Simulator", "SteeringPolicy", "Store", "UserError",
+    "Answer", "Preprocessing", "RoadRules", "SampleDataset", "Simulator", "SteeringPolicy", "Store",
+    "UserError",
 }  # fmt: skip
 SETTINGS = {
-    "ClipSettings", "Conditions", "DriveSettings", "EnvironmentSettings", "EvaluateSettings", "ExpertSettings", "Pace",
-    "PlaySettings", "PlotSettings", "PredictSettings", "PreprocessSettings", "RecordSettings", "ReplaySettings",
-    "RunFiles", "SampleSettings", "ServerSettings", "ShardingSettings", "SpeedSettings",
-    "SuiteSettings", "TrainSettings", "WorldSettings",
+    "ClipSettings", "Conditions", "DriveSettings", "EnvironmentSettings", "EvaluateSettings",
+    "ExpertSettings", "Pace", "PlaySettings", "PlotSettings", "PredictSettings",
+    "PreprocessSettings", "RecordSettings", "ReplaySettings", "RunFiles", "SampleSettings",
+    "ServerSettings", "ShardingSettings", "SpeedSettings", "SuiteSettings", "TrainSettings",
+    "WorldSettings",
 }  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""The benchmark of the environment: its measures, and environments that are missing or do not run."""
+"""The benchmark of the environment: its measures, and environments that are missing or do not
+run.
+"""
 
 import importlib.util
 

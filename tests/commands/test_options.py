@@ -45,8 +45,12 @@ def test_every_option_of_every_command_reaches_its_setting():
     for name in COMMANDS:
         module = load_command(name)
         parser = make_parser(module, name)
-        required = [word for each in parser._actions if each.required and each.option_strings
-                    for word in (each.option_strings[0], str(next(iter(each.choices))))]  # fmt: skip
+        required = [
+            word
+            for each in parser._actions
+            if each.required and each.option_strings
+            for word in (each.option_strings[0], str(next(iter(each.choices))))
+        ]
         required += [
             next(iter(each.choices or ["2"])) for each in parser._actions if not each.option_strings
         ]

@@ -245,9 +245,10 @@ def test_the_car_is_handed_over_and_the_model_drives_again(page, port):
 def test_the_saliency_overlay_is_shown_and_hidden(page, port):
     strongest = """
         if (!overlayImage) return 0;
-        const context = new OffscreenCanvas(overlayImage.width, overlayImage.height).getContext("2d");
+        const {width, height} = overlayImage;
+        const context = new OffscreenCanvas(width, height).getContext("2d");
         context.drawImage(overlayImage, 0, 0);
-        return Math.max(...context.getImageData(0, 0, overlayImage.width, overlayImage.height).data);"""
+        return Math.max(...context.getImageData(0, 0, width, height).data);"""
     with driving(port):
         page.shows("the model drives")
         assert page.script(strongest) == 0

@@ -23,9 +23,9 @@ from tests.processes import KILL, children_of, wait_for
 from tests.running import command, result_of
 
 KEYS = {
-    "autonomy_percent", "interventions", "laps", "distance_m", "mean_abs_cross_track_m", "max_abs_cross_track_m",
-    "mean_speed_mph", "steering_smoothness", "seconds", "request_to_steer_ms", "first_off_road_m", "ended",
-    "departures",
+    "autonomy_percent", "interventions", "laps", "distance_m", "mean_abs_cross_track_m",
+    "max_abs_cross_track_m", "mean_speed_mph", "steering_smoothness", "seconds",
+    "request_to_steer_ms", "first_off_road_m", "ended", "departures",
 }  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""The suite: its scenarios, the same results for any number of processes, its tables and pictures."""
+"""The suite: its scenarios, the same results for any number of processes, its tables and
+pictures.
+"""
 
 import json
 from pathlib import Path
@@ -25,8 +27,9 @@ pytestmark = pytest.mark.timeout(600)
 
 FIGURES = {
     "autonomy_percent": 100.0, "interventions": 0, "first_off_road_m": None, "distance_m": 1140.0,
-    "mean_abs_cross_track_m": 0.3, "max_abs_cross_track_m": 1.0, "mean_speed_mph": 19.0, "steering_smoothness": 0.2,
-    "seconds": 130.0, "departures": {}, "laps": 1.0, "ended": "laps driven",
+    "mean_abs_cross_track_m": 0.3, "max_abs_cross_track_m": 1.0, "mean_speed_mph": 19.0,
+    "steering_smoothness": 0.2, "seconds": 130.0, "departures": {}, "laps": 1.0,
+    "ended": "laps driven",
 }  # fmt: skip
 
 
@@ -37,9 +40,10 @@ def scenario(name):
 
 def test_the_suites_have_their_rows():
     assert [one.name for one in SCENARIOS] == [
-        "lake-15", "lake-30", "lake-reverse-15", "lake-reverse-30", "lake-20", "latency-100", "latency-200",
-        "latency-300", "light-0.5", "light-1.5", "shadows", "fog", "camera-shift", "camera-pitch", "start-off",
-        "start-turned", "perturbations", "no-lines", "mountain", "mountain-reverse",
+        "lake-15", "lake-30", "lake-reverse-15", "lake-reverse-30", "lake-20", "latency-100",
+        "latency-200", "latency-300", "light-0.5", "light-1.5", "shadows", "fog", "camera-shift",
+        "camera-pitch", "start-off", "start-turned", "perturbations", "no-lines", "mountain",
+        "mountain-reverse",
     ]  # fmt: skip
     testing = select_scenarios(SuiteSettings(suite="testing"))
     names = [row.name for row in testing]

@@ -21,7 +21,9 @@ CAMERA = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))
 
 
 def make_tub(folder):
-    """Write the tub of a car that the built-in expert drives, with the pictures of a small camera."""
+    """Write the tub of a car that the built-in expert drives, with the pictures of a small
+    camera.
+    """
     road = (
         "--road",
         "random:12:shape=winding",

@@ -1,4 +1,6 @@
-"""Folders of frames with any table become recordings: the table and the images are found, or asked for."""
+"""Folders of frames with any table become recordings: the table and the images are found, or asked
+for.
+"""
 
 import math
 import re

@@ -1,4 +1,6 @@
-"""Tubs of donkeycar become recordings; broken records are left out and counted, or the tub is refused."""
+"""Tubs of donkeycar become recordings; broken records are left out and counted, or the tub is
+refused.
+"""
 
 import json
 import re

@@ -181,7 +181,7 @@ class FaultyFrames(FramesInMemory):
         self.loaded -= 1
 
 
-def test_an_error_while_reading_ahead_is_raised_in_the_trainer_at_its_window_and_no_window_stays_near():
+def test_an_error_while_reading_ahead_is_raised_at_its_window_and_no_window_stays_near():
     source = Faulty("none")
     source.frames = FaultyFrames(np.zeros((200, *SHAPE), np.uint8))
     with feed_of(source, "hdf5-chunks") as feed:

@@ -24,7 +24,9 @@ from bcclone.feed.selection import select
     ],
 )
 def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store, strategy):
-    """Of every feed, on the CPU, and with 3 workers that divide neither the batches nor the epoch."""
+    """Of every feed, on the CPU, and with 3 workers that divide neither the batches nor the
+    epoch.
+    """
     sampling = SamplingSettings(20, 3, augmentation=AugmentSettings())
     with Store(simulated_store) as store:
         selection = select(store)

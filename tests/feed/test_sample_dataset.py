@@ -36,7 +36,8 @@ def main(store, all_options):
         def train_step(self, data):
             images, steering = (np.asarray(part) for part in data)
             assert images.dtype == np.uint8 and steering.dtype == np.float32
-            came[-1] += [[zlib.crc32(one.tobytes()), float(value)] for one, (value,) in zip(images, steering)]
+            for image, (value,) in zip(images, steering):
+                came[-1].append([zlib.crc32(image.tobytes()), float(value)])
             return {"loss": 0.0}
 
     class Epochs(keras.callbacks.Callback):

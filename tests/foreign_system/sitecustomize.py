@@ -34,10 +34,10 @@ from pathlib import Path
 _OURS = str(Path(__file__).parents[2] / "bcclone") + os.sep
 _MODULES = {"fcntl", "resource", "pwd", "grp", "pty", "termios"}
 _OF_OS = {
-    "O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "chown", "fchmod", "fchown", "fork", "forkpty", "geteuid",
-    "getloadavg", "getpgid", "getuid", "killpg", "mkfifo", "nice", "posix_fadvise", "posix_fallocate", "pread",
-    "preadv", "pwrite", "sched_getaffinity", "sched_setaffinity", "sendfile", "setsid", "statvfs", "sync", "uname",
-    "wait3", "wait4",
+    "O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "chown", "fchmod", "fchown", "fork",
+    "forkpty", "geteuid", "getloadavg", "getpgid", "getuid", "killpg", "mkfifo", "nice",
+    "posix_fadvise", "posix_fallocate", "pread", "preadv", "pwrite", "sched_getaffinity",
+    "sched_setaffinity", "sendfile", "setsid", "statvfs", "sync", "uname", "wait3", "wait4",
 }  # fmt: skip
 _OF_SIGNAL = {
     "SIGKILL",
@@ -55,7 +55,9 @@ _FORBIDDEN = re.compile(r'[<>:"|?*\\]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d)(\..*)
 
 
 class _Foreign(types.ModuleType):
-    """A module as Windows has it: the real one, without some names and with other values for some."""
+    """A module as Windows has it: the real one, without some names and with other values for
+    some.
+    """
 
     def __init__(self, real, missing=(), **values):
         super().__init__(real.__name__)

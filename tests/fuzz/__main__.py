@@ -37,7 +37,8 @@ def main():
         count = fuzz(READERS[name], arguments.seed, arguments.seconds, arguments.tries)
         counts.append(count)
         print(
-            f"{name:<12}{count.tries:>8}{count.read:>8}{count.refused:>9}{count.tries - count.held:>8}",
+            f"{name:<12}{count.tries:>8}{count.read:>8}{count.refused:>9}"
+            f"{count.tries - count.held:>8}",
             flush=True,
         )
         for kind, failures in count.failures.items():

@@ -12,7 +12,9 @@ from tests.hostile import WRONG_PARTS, damaged, put, with_wrong_values
 
 
 def mutate(content, name, draw):
-    """Return changed content of a file. draw: a random.Random; name: whose ending tells the format."""
+    """Return changed content of a file. draw: a random.Random; name: whose ending tells the
+    format.
+    """
     structured = {".json": _json, ".catalog": _json_lines, ".csv": _cells, ".h5": _hdf5}
     ending = "." + name.rpartition(".")[2]
     if ending in structured and draw.random() < 0.6:

@@ -83,7 +83,8 @@ from pathlib import Path
 import numpy as np
 from bcclone.pictures.encoder import encode
 path = Path("clip.mp4").absolute()
-assert encode(path, lambda numbers: (np.zeros((16, 32, 3), np.uint8) for _ in numbers), 3, 60.0) == 3
+frame = np.zeros((16, 32, 3), np.uint8)
+assert encode(path, lambda numbers: (frame for _ in numbers), 3, 60.0) == 3
 assert not {"SET_BY", "FFMPEG_BINARY", "FFPLAY_BINARY"} & set(os.environ)
 assert "dotenv" not in sys.modules
 """

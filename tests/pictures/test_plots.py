@@ -155,7 +155,8 @@ def test_steering_is_counted_by_camera_and_flipped_samples_count_with_the_record
         for name, counts in steering_counts(samples).items()
     }
     assert places == {
-        "center": pytest.approx([0.0, 0.3]), "left": pytest.approx([0.1, 0.1]), "right": pytest.approx([-0.5])
+        "center": pytest.approx([0.0, 0.3]), "left": pytest.approx([0.1, 0.1]),
+        "right": pytest.approx([-0.5])
     }  # fmt: skip
 
 
@@ -314,7 +315,7 @@ def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_
 
 
 @pytest.mark.slow
-def test_a_network_of_windows_gets_the_windows_of_its_feed_and_explores_an_image_as_the_first_of_a_drive(
+def test_a_network_of_windows_gets_those_of_its_feed_and_explores_an_image_as_a_drives_first(
     subject, store, simulated_recording, tmp_path
 ):
     windows = replace(subject, file=replace(subject.file, model=build_network(seq_length=3)))

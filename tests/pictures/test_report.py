@@ -137,7 +137,8 @@ def check_closed(page):
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules.pop("style-src").startswith("'sha256-")
     assert rules == {
-        "default-src": "'none'", "img-src": "data:", "media-src": "data:", "base-uri": "'none'", "form-action": "'none'"
+        "default-src": "'none'", "img-src": "data:", "media-src": "data:", "base-uri": "'none'",
+        "form-action": "'none'"
     }  # fmt: skip
 
 
@@ -200,8 +201,8 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     pictures = {name: tmp_path / f"{name}.png" for name in ("saliency", "history", "network")}
     result = TrainResult(
         model="model.h5", epochs=8, epoch=7, best_epoch=7, loss=0.02, val_loss=0.0123, val_mae=0.04,
-        samples_per_second=1234.0, data_wait_share=0.01, seconds=60.0, samples=SampleCounts(4000, 1000), feed="memory",
-        ended="all epochs",
+        samples_per_second=1234.0, data_wait_share=0.01, seconds=60.0,
+        samples=SampleCounts(4000, 1000), feed="memory", ended="all epochs",
     )  # fmt: skip
     report = training_report(result, ["data.h5"], pictures)
     assert [*report.pictures] == [

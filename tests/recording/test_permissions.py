@@ -12,7 +12,9 @@ from tests.messages.small_recording import make_recording, without_privileges
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A recording in the current folder, whose parents others may not read; everything is loaded."""
+    """A recording in the current folder, whose parents others may not read; everything is
+    loaded.
+    """
     make_recording(tmp_path, rows=4)
     monkeypatch.chdir(tmp_path)
     edit(EditSettings("."))

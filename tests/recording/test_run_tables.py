@@ -1,4 +1,6 @@
-"""The tables next to a log are read as they were written; wrong ones are refused with their line."""
+"""The tables next to a log are read as they were written; wrong ones are refused with their
+line.
+"""
 
 import contextlib
 import os

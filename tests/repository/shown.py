@@ -14,7 +14,8 @@ from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(
-    r"(?: *<!-- not run by a test: (?P<why>[^\n]*) -->\n+)?^(?P<indent> *)```(?:sh|powershell)\n(?P<lines>.*?)^ *```$",
+    r"(?: *<!-- not run by a test: (?P<why>[^\n]*) -->\n+)?"
+    r"^(?P<indent> *)```(?:sh|powershell)\n(?P<lines>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
 _OURS = r"(?:python (?:preprocess|model|drive|video)\.py|bcclone|python -m benchmarks) "

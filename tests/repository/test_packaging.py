@@ -151,7 +151,9 @@ class Installation:
 
     @contextmanager
     def serving(self, *arguments):
-        """Run a command that serves within the block; yield its port. It must end with exit code 0."""
+        """Run a command that serves within the block; yield its port. It must end with exit
+        code 0.
+        """
         line = [self._programs / "bcclone", *arguments, "--port", "0", "--end-with-stdin"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         with subprocess.Popen(line, **pipes, **self._options()) as process:

@@ -302,8 +302,8 @@ MADE = {
     "tensorboard/",
 }
 NOT_FILES = {  # names within other programs' data sets
-    "cam/image_array", "cam/image_array_left", "pilot/", "pilot/throttle", "user/angle", "user/mode", "user/steering",
-    "user/throttle",
+    "cam/image_array", "cam/image_array_left", "pilot/", "pilot/throttle",
+    "user/angle", "user/mode", "user/steering", "user/throttle",
 }  # fmt: skip
 
 

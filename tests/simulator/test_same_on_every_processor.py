@@ -35,7 +35,11 @@ for name, along_m, conditions in (
     ("lake", 600.0, Conditions(texture_seed=3, camera_pitch=2.0, color_seed=5)),
     ("mountain", 600.0, Conditions(texture_seed=3, camera_pitch=2.0, color_seed=5)),
     ("random:4:hills=30,surroundings=rock", 50.0, Conditions(rain=0.5, night=0.6, fog=3.0)),
-    ("random:5:shape=winding,length=300,surroundings=water", 50.0, Conditions(snow=0.7, sun_elevation=12.0)),
+    (
+        "random:5:shape=winding,length=300,surroundings=water",
+        50.0,
+        Conditions(snow=0.7, sun_elevation=12.0),
+    ),
 ):
     track, renderer = load_track(name), Renderer(name, conditions)
     tracked = TrackedCar(track, along_m=along_m, ground_height=renderer.scene.ground.height_at)
@@ -50,7 +54,8 @@ for name, along_m, conditions in (
             frames.update(view.labels)
             frames.update(view.depths_m)
     car = tracked.car
-    digests[name] = [frames.hexdigest(), [value.hex() for value in (car.x, car.y, car.z, car.heading, car.pitch)]]
+    values = (car.x, car.y, car.z, car.heading, car.pitch)
+    digests[name] = [frames.hexdigest(), [value.hex() for value in values]]
 print(json.dumps(digests))
 """
 

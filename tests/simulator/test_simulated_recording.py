@@ -88,7 +88,7 @@ def test_keyboard_steering_comes_in_steps_and_is_mostly_zero():
     assert np.abs(steering * 20 - np.rint(steering * 20)).max() < 1e-6
 
 
-def test_recoveries_begin_off_the_centre_only_the_way_back_is_recorded_and_each_pause_begins_an_episode():
+def test_of_a_recovery_only_the_way_back_is_recorded_as_an_episode_of_its_own():
     """No pause is so short that frames from before it would be taken for earlier frames of those
     after it.
     """

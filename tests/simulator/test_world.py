@@ -226,7 +226,8 @@ def test_a_score_counts_interventions_time_and_distances():
         (3, 4.0, 0.08)
     }
     assert json.loads(event_lines(scorer.events, row="x").splitlines()[-1]) == {
-        "row": "x", "seconds": 0.08, "x": 3, "z": 0.0, "along_m": 3, "cross_track_m": 4.0, "cause": "off the road",
+        "row": "x", "seconds": 0.08, "x": 3, "z": 0.0, "along_m": 3, "cross_track_m": 4.0,
+        "cause": "off the road",
     }  # fmt: skip
     assert score.distance_m == pytest.approx(10)
     assert score.mean_abs_cross_track_m == pytest.approx(0.14)

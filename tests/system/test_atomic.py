@@ -1,4 +1,6 @@
-"""A file is written completely or not at all, and temporary files of killed processes are removed."""
+"""A file is written completely or not at all, and temporary files of killed processes are
+removed.
+"""
 
 import os
 import subprocess

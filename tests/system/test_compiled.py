@@ -66,7 +66,10 @@ def test_a_function_is_compiled_anew_when_the_checksum_of_its_sources_has_change
 @pytest.mark.slow
 def test_what_a_version_with_other_modules_has_cached_is_compiled_anew(run, tmp_path):
     for module in ("earlier", "later"):
-        pair = "from typing import NamedTuple\n\nclass Pair(NamedTuple):\n    one: int\n    other: int\n"
+        pair = (
+            "from typing import NamedTuple\n\n"
+            "class Pair(NamedTuple):\n    one: int\n    other: int\n"
+        )
         (tmp_path / f"{module}.py").write_text(pair)
         (tmp_path / "kinds.py").write_text(f"from {module} import Pair")
         assert run(TOTAL) == ["42"]

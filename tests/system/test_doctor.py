@@ -197,7 +197,10 @@ def test_a_card_is_checked_by_its_compute_capability(name, capability, cudnn, st
 
 @pytest.mark.slow
 def test_the_oldest_supported_card_fits_the_installed_tensorflow_and_the_pinned_cudnn():
-    code = "import tensorflow; print(tensorflow.sysconfig.get_build_info()['cuda_compute_capabilities'][0])"
+    code = (
+        "from tensorflow.sysconfig import get_build_info; "
+        "print(get_build_info()['cuda_compute_capabilities'][0])"
+    )
     assert python(code).strip() == "sm_{}{}".format(*OLDEST_FOR_TENSORFLOW)
     pinned = dict(
         line.split("==")

@@ -17,8 +17,8 @@ from tests.hostile import WRONG_PARTS, in_another_place, put
 
 ROW = np.dtype([("frame", "u4"), ("name", "S3"), ("is_flipped", "?")])
 SCHEMA = {
-    "@version": int, "@title": str, "rows": ROW, "frames": Place, "totals": np.float64, "texts": str, "any": None,
-    "group": list, "group/1": "u1",
+    "@version": int, "@title": str, "rows": ROW, "frames": Place, "totals": np.float64,
+    "texts": str, "any": None, "group": list, "group/1": "u1",
 }  # fmt: skip
 ARRAYS = ["rows", "frames", "totals", "group/1"]
 
@@ -128,7 +128,9 @@ def test_memory_is_asked_for_only_as_far_as_the_file_goes(path, bomb):
 @pytest.mark.parametrize("number", [32015, 300, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SZIP])
 @pytest.mark.parametrize("name", ARRAYS)
 def test_no_filter_is_loaded(path, name, number):
-    """HDF5 would look for a program of this number in the folders of HDF5_PLUGIN_PATH, and run it."""
+    """HDF5 would look for a program of this number in the folders of HDF5_PLUGIN_PATH, and run
+    it.
+    """
     with h5py.File(path, "r+") as file:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_chunk((1,) * file[name].ndim)

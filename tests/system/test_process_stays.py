@@ -20,7 +20,8 @@ import bcclone
 # a program that has loaded what bcclone loads, and has made its choices
 CHOICES = """
 import logging, random, signal, warnings
-import cv2, h5py, matplotlib.pyplot, numba, numpy, pandas, PIL.ImageFile, scipy.interpolate, simplejpeg, tqdm, yaml
+import cv2, h5py, matplotlib.pyplot, numba, numpy, pandas, PIL.ImageFile
+import scipy.interpolate, simplejpeg, tqdm, yaml
 from tests.process_state import differences, shared, watched
 cv2.setNumThreads(3)
 cv2.utils.logging.setLogLevel(4)
@@ -50,7 +51,8 @@ print("\\nchanged:", *differences(before), *meanwhile, sep="\\n")
 UNTIL = "ends = threading.Event(); threading.Timer({}, ends.set).start(); "
 CALLS = {
     "check": "bcclone.check([str(recording)])",
-    "convert": "bcclone.convert(bcclone.PreprocessSettings(inputs=(str(recording),), output=folder / 'x.h5'))",
+    "convert": "settings = bcclone.PreprocessSettings((str(recording),), folder / 'x.h5');"
+    "bcclone.convert(settings)",
     "record": "bcclone.record(folder / 'x', bcclone.RecordSettings(laps=0.005))",
     "make_clip": "bcclone.make_clip(bcclone.ClipSettings(run=recording, output=folder / 'x.mp4'))",
     "import_recording": "from bcclone.camera.framing import Framing;"

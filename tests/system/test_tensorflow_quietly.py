@@ -14,7 +14,8 @@ from tests.processes import said
 OWN = "from bcclone.system.own_process import claim_process; claim_process(); "
 LOAD = (
     OWN
-    + "from bcclone.system.tensorflow_quietly import load_tensorflow; print(load_tensorflow(threads=1))"
+    + "from bcclone.system.tensorflow_quietly import load_tensorflow; "
+    + "print(load_tensorflow(threads=1))"
 )
 
 

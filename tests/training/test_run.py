@@ -65,7 +65,8 @@ from bcclone.training.train import train
 from bcclone.training.train_settings import TrainSettings
 folder = Path({str(tmp_path)!r})
 output = {{"output": folder / "model.h5", "runs": folder / "runs"}}
-train(TrainSettings(data=({str(simulated_store)!r},), epochs=1, batch_size=256, augment_on='device', **output))
+data = ({str(simulated_store)!r},)
+train(TrainSettings(data=data, epochs=1, batch_size=256, augment_on='device', **output))
 os._exit(7)  # as a kill: nothing is tidied up
 """
     environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}

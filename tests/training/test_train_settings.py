@@ -111,8 +111,8 @@ def test_a_program_may_name_the_files_of_a_run_by_texts():
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     settings = replace(
-        DEFAULT, epochs=4, time=90.0, loss="huber", clip_norm=0.5, dropout=0.15, feed="workers", feed_workers=3,
-        tensorboard=True,
+        DEFAULT, epochs=4, time=90.0, loss="huber", clip_norm=0.5, dropout=0.15, feed="workers",
+        feed_workers=3, tensorboard=True,
     )  # fmt: skip
     folder = begin(tmp_path / "run", settings)
     folder.record(settings, {})
@@ -144,8 +144,9 @@ def test_a_wrong_settings_file_is_refused_with_file_key_and_remedy(tmp_path, tex
 
 
 VALUES = (
-    "1", "-1", "1.5", "'x'", "true", "[]", "[1]", "['a']", "[[]]", "{}", "{a = 1}", "1979-05-27", "07:32:00", "nan",
-    "inf", "0x" + "f" * 300, "9" * 30, "9" * 5000, "1e400", '"\\u0000"', '""', "1979-05-27T07:32:00Z", "[" * 5000,
+    "1", "-1", "1.5", "'x'", "true", "[]", "[1]", "['a']", "[[]]", "{}", "{a = 1}", "1979-05-27",
+    "07:32:00", "nan", "inf", "0x" + "f" * 300, "9" * 30, "9" * 5000, "1e400", '"\\u0000"', '""',
+    "1979-05-27T07:32:00Z", "[" * 5000,
 )  # fmt: skip
 
 

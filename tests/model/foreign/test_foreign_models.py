@@ -1,4 +1,6 @@
-"""What Keras writes into the files of others is read with the same answers, or named as what it is."""
+"""What Keras writes into the files of others is read with the same answers, or named as what it
+is.
+"""
 
 import io
 import json

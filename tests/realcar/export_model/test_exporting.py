@@ -213,8 +213,11 @@ def test_a_file_that_answers_otherwise_is_not_kept(onnx, untrained_model, tmp_pa
 
 @pytest.mark.parametrize(
     ("kind", "ending", "package", "extra"),
-    [("onnx", ".onnx", "onnxruntime", "onnx"), ("donkeycar", ".tflite", "ai_edge_litert.interpreter", "litert")],
-)  # fmt: skip
+    [
+        ("onnx", ".onnx", "onnxruntime", "onnx"),
+        ("donkeycar", ".tflite", "ai_edge_litert.interpreter", "litert"),
+    ],
+)
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     untrained_model, onnx, kind, ending, package, extra, tmp_path, monkeypatch
 ):

@@ -270,7 +270,8 @@ env = gymnasium.make("bcclone/Road-v0", road=sys.argv[1], height=64, width=64, r
 observation, _ = env.reset(seed=3)
 digest, randomness = hashlib.sha256(observation), np.random.default_rng(0)
 for _ in range(60):
-    observation, reward, terminated, truncated, info = env.step(randomness.uniform(-0.3, 0.3, 1).astype(np.float32))
+    action = randomness.uniform(-0.3, 0.3, 1).astype(np.float32)
+    observation, reward, terminated, truncated, info = env.step(action)
     digest.update(observation)
     digest.update(json.dumps([reward, terminated, truncated, info]).encode())
     if terminated or truncated:
@@ -289,6 +290,6 @@ def test_figures_are_plain_numbers_that_json_takes(make):
     info = drive(make(), 3)[4]
     assert json.loads(json.dumps(info, allow_nan=False)) == info
     assert set(info) >= {
-        "cte", "next_cte", "pos_x", "pos_y", "pos_z", "speed", "lap", "sector", "ang_diff", "crash", "tot_crashes",
-        "tot_obes", "sim_time",
+        "cte", "next_cte", "pos_x", "pos_y", "pos_z", "speed", "lap", "sector", "ang_diff", "crash",
+        "tot_crashes", "tot_obes", "sim_time",
     }  # fmt: skip

@@ -75,8 +75,8 @@ def test_wrong_numbers_of_cars_and_actions_and_windows_are_refused(several):
 
 def test_pictures_of_all_cars_are_rendered():
     envs = gymnasium.make_vec(
-        "bcclone/Lake-v0", num_envs=2, vectorization_mode="vector_entry_point", render_mode="rgb_array",
-        observations=("center", "depth"), **SMALL,
+        "bcclone/Lake-v0", num_envs=2, vectorization_mode="vector_entry_point",
+        render_mode="rgb_array", observations=("center", "depth"), **SMALL,
     )  # fmt: skip
     observations, _ = envs.reset(seed=[1, None])
     assert envs.observation_space.contains(observations)

@@ -38,7 +38,9 @@ SUITE = ("--rows", "start-turned", "--laps", 0.03)
 
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory):
-    """A drive by a policy that always steers to the right, and the rows that were recorded of it."""
+    """A drive by a policy that always steers to the right, and the rows that were recorded of
+    it.
+    """
     folder = tmp_path_factory.mktemp("drive") / "drive"
     settings = EvaluateSettings(
         speed=SpeedSettings(20.0), world=WorldSettings(laps=0.06, set_back=False)

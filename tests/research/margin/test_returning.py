@@ -161,7 +161,9 @@ def interpolator(grid, steering):
 
 
 def driven(track, steer, start):
-    """Drive the simulator's car for 20 m by a law of steering; return its distance from the middle."""
+    """Drive the simulator's car for 20 m by a law of steering; return its distance from the
+    middle.
+    """
     along_m, offset_m, turn = start.tolist()
     tracked = TrackedCar(track, offset_m, along_m)
     car = tracked.car
