@@ -17,7 +17,8 @@ from bcclone.camera.images import Image, decode_jpeg, encode_jpeg
 from bcclone.camera.vehicle import steering_of
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.research.road_samples import RoadSamplesSettings
-from bcclone.research.road_samples.any_camera import draw_camera, with_effects
+from bcclone.research.road_samples.any_camera import draw_camera
+from bcclone.research.road_samples.camera_faults import with_effects
 from bcclone.research.road_samples.drawn_road import BEND_GAIN, chance, draw_road, path_of, place_on
 from bcclone.research.road_samples.drawn_surroundings import draw_surroundings
 from bcclone.research.road_samples.painting import paint
