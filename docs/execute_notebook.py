@@ -10,6 +10,7 @@ times of the cells, are left out.
 import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -25,9 +26,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.parse_args()
-    notebook = nbformat.read(NOTEBOOK, 4)
+    untyped: Any = nbformat  # its functions have no types
+    notebook = untyped.read(NOTEBOOK, 4)
     execute(notebook)
-    write_text(NOTEBOOK, nbformat.writes(notebook) + "\n")
+    write_text(NOTEBOOK, untyped.writes(notebook) + "\n")
 
 
 def execute(notebook: nbformat.NotebookNode) -> None:

@@ -129,7 +129,7 @@ def steps(folder: Path, recording: Path | None, quick: bool) -> Iterator["Step"]
         laps = [recording]
     else:
         recordings = _recording_steps(folder, quick)
-        laps = [step.makes for step in recordings]
+        laps = [step.makes for step in recordings if step.makes]
         yield from recordings
     yield Step("store", ("preprocess", *laps, "-o", store, "--force"))
     for name, options in VARIANTS.items():

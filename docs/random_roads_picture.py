@@ -64,7 +64,7 @@ def frames_of_roads(first_road: int, recolored: float) -> list[Image]:
         )
         make_road_samples(settings)
         with Store(output) as store:
-            return [np.array(frame) for frame in store.frames]
+            return [np.array(store.frames[number]) for number in range(len(store.frames))]
 
 
 if __name__ == "__main__":

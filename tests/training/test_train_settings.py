@@ -150,7 +150,7 @@ VALUES = (
 )  # fmt: skip
 
 
-def test_a_value_that_does_not_fit_its_setting_is_refused_by_the_name_of_the_file(tmp_path):
+def test_a_value_that_does_not_fit_its_setting_is_refused_with_the_name_of_the_file(tmp_path):
     path = tmp_path / "settings.toml"
     lines = settings_as_text(TrainSettings()).splitlines()
     keys = [line.partition("=")[0].strip("# ") for line in lines if "=" in line]
