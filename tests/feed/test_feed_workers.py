@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -73,14 +74,11 @@ class Selected:
     file_source = mapped_source
 
 
+PLAIN = FeedSettings(chunk_size=40, max_queue_size=8)
 # the feed "device" reads all frames when it is entered, and none for a batch
-FORMS = {
-    name: FeedSettings(name, chunk_size=40, max_queue_size=8)
-    for name in STRATEGIES
-    if name != DEVICE
-}
-FORMS["files, one thread"] = FeedSettings("files", feed_workers=1)
-FORMS["sequence, processes"] = FeedSettings("sequence", feed_workers=2, multiprocessing=True)
+FORMS = {name: replace(PLAIN, feed=name) for name in STRATEGIES if name != DEVICE}
+FORMS["files, one thread"] = replace(PLAIN, feed="files", feed_workers=1)
+FORMS["sequence, processes"] = replace(PLAIN, feed="sequence", feed_workers=2, multiprocessing=True)
 
 
 def feed_of(source, form="workers", threads=None):
