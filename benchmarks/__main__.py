@@ -20,7 +20,7 @@ from bcclone.cli import run_command
 from bcclone.commands.options import Command, Given, Result, list_of, notify
 from bcclone.system.hardware import find_cards, visible_cards
 from bcclone.system.own_process import claim_process
-from bcclone.system.settings import setting
+from bcclone.system.setting import setting
 
 
 @dataclass(frozen=True)

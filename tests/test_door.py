@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 import pytest
 
 import bcclone
-from bcclone.system.settings import declared_in
+from bcclone.system.setting import declared_in
 from tests.conftest import ROOT
 from tests.processes import python
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bcclone.dataset.colors import color_matrices
 from bcclone.dataset.preprocessing import (
     PRESETS,
     Preprocessing,
@@ -121,7 +122,7 @@ def test_steps_are_applied_in_the_order_of_the_text_as_opencv_does():
 def test_the_matrices_of_colours_convert_as_opencv_does_and_back(color):
     preprocessing = Preprocessing(color=color)
     converted = preprocessing.convert_colors(FRAME).astype(float)
-    matrix, back_matrix = preprocessing.color_matrices
+    matrix, back_matrix = color_matrices(color)
     ones = np.ones((*FRAME.shape[:2], 1))
     computed = (np.concatenate([FRAME, ones], -1) @ matrix.T).clip(0, 255)
     assert np.abs(computed - converted).max() < 1.5

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -279,6 +280,6 @@ def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_stor
 
 def test_a_feed_without_samples_is_empty(simulated_store):
     with Store(simulated_store) as store:
-        store.samples = store.samples[:0]
-        with open_validation_feed(select(store, "validation"), 8) as feed, feed.epoch(1) as batches:
+        empty = Store(store.path, replace(store.content, samples=store.samples[:0]))
+        with open_validation_feed(select(empty, "validation"), 8) as feed, feed.epoch(1) as batches:
             assert list(batches) == []

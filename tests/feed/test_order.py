@@ -317,11 +317,18 @@ def test_every_epoch_has_the_declared_length_and_depends_on_the_settings_alone(k
         ] == order.tolist()
 
 
+def steered(store, steering):
+    """Return a store with another steering in its rows."""
+    rows = store.rows.copy()
+    rows["steering"] = steering
+    return Store(store.path, replace(store.content, rows=rows))
+
+
 @pytest.mark.parametrize("strategy", ["hdf5-shuffle", "hdf5-chunks"])
 def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
-    with Store(simulated_store) as store:
+    with Store(simulated_store) as opened:
+        store = steered(opened, np.where(np.arange(len(opened.rows)) % 2, 0.0, 0.01))
         training = store.samples[~store.samples["validation"]]
-        store.rows["steering"] = np.where(np.arange(len(store.rows)) % 2, 0.0, 0.01)
         zeros = int((training["row"] % 2).sum())
         others = len(training) - zeros
         with (
@@ -333,8 +340,9 @@ def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
             given = sum(len(batch) for batch in batches)
         assert zeros > allowed_zeros(others, zeros, 0.2) > 0
         assert given == len(feed) == others + allowed_zeros(others, zeros, 0.2)
-        store.rows["steering"] = 0.0
         with pytest.raises(UserError, match="without that option"):
             open_feed(
-                select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2)
+                select(steered(opened, 0.0)),
+                FeedSettings(strategy),
+                SamplingSettings(16, zero_fraction=0.2),
             )

@@ -19,8 +19,8 @@ from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.calibration import calibrate, fit_steering
 from bcclone.realcar.framing_search import FramingSearch, Trial
 from bcclone.realcar.labelled_pictures import LabelledPictures, read_labelled
+from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
-from bcclone.system.settings import SettingError
 from tests.conftest import ROOT, made_once, result_of, run_script
 from tests.exchange.foreign_sources import make_video
 from tests.messages.refusals import run_command

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.system.settings import declared_in, settings_of, type_of
+from bcclone.system.setting import declared_in, settings_of, type_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +61,7 @@ def numbers_out_of_range(kind, declared):
         low = declared.above  # itself out of the range
     if low is None:
         return []
-    step = 1 if kind is int else 1e-3
+    step = 1 if "int" in str(kind) else 1e-3
     candidates = (low, low - step, low - 2 * step)
     numbers = [next(number for number in candidates if not declared.allows(number))]
     if kind is float:

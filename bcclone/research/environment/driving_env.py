@@ -30,10 +30,12 @@ from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.arrays import Float32Array
+from bcclone.system.checked import Checked
 from bcclone.system.errors import require_package
 from bcclone.system.exact_math import cosine, sine
 from bcclone.system.json_values import names_of
-from bcclone.system.settings import Checked, Metres, Mph, setting
+from bcclone.system.setting import setting
+from bcclone.system.setting_types import Metres, Mph
 
 FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
 PENALTY = 10.0  # taken from the reward of the step that ends an episode off the road or in a crash
