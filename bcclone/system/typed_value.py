@@ -58,7 +58,7 @@ def typed(value: Any, kind: Any) -> Any:
     return value
 
 
-def _typed_tuple(value: Any, members: Sequence[Any]) -> tuple[Any, ...]:
+def _typed_tuple(value: Any, members: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the members of a tuple or a list as a tuple.
 
     members: types of the members; (int, ...) of tuple[int, ...]
@@ -118,8 +118,10 @@ def kind_in_words(kind: Any) -> str:
         return _tuple_in_words(members)
     if isinstance(kind, str | ForwardRef):
         return " or ".join(name for name in _class_names(kind) if name != "None")
-    name, _ = _NAMES.get(origin or kind, (kind.__name__, ""))
-    return name
+    if (origin or kind) in _NAMES:
+        name, _ = _NAMES[origin or kind]
+        return name
+    return str(kind.__name__)
 
 
 def _tuple_in_words(members: Sequence[Any]) -> str:

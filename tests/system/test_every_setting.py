@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bcclone.system.checked import Checked
 from bcclone.system.setting import declared_in, settings_of, type_of
 
 ROOT = Path(__file__).parents[2]
@@ -23,16 +24,13 @@ def settings_modules():
 
 
 def settings_classes():
-    """Return the settings dataclasses that check their values.
-
-    Those that do not are only inherited from.
-    """
+    """Return the settings dataclasses."""
     classes = []
     for module in settings_modules():
         for value in vars(module).values():
             if not isinstance(value, type) or not is_dataclass(value) or value in classes:
                 continue
-            if any(settings_of(value)) and hasattr(value, "__post_init__"):
+            if any(settings_of(value)):
                 classes.append(value)
     return classes
 
@@ -88,6 +86,12 @@ def make(settings_class, name, value):
 
 CLASSES = settings_classes()
 assert len(CLASSES) > 30
+
+
+def test_every_settings_dataclass_is_frozen_and_checked():
+    for settings_class in CLASSES:
+        assert issubclass(settings_class, Checked)
+        assert settings_class.__dataclass_params__.frozen
 
 
 @pytest.mark.parametrize(

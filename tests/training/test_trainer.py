@@ -357,3 +357,8 @@ def test_weight_decay_excludes_biases(simulated_store):
     for variable in variables:
         expected = 1.0 if variable.name == "bias" else 0.9
         assert np.allclose(variable.numpy(), expected), variable.path
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(ValueError, match="loss 'hubert', expected one of mse, mae, huber, log"):
+        losses_of("hubert", np.zeros((1, 1)), np.zeros((1, 1)))
