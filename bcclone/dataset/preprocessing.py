@@ -100,15 +100,18 @@ class Preprocessing(Checked):
     def normal_form(self) -> Mapping[str, Any]:
         """Return colours, scale, crop and order so that equal definitions have equal hashes."""
         color = color_named(self.color) or ""  # validate() has refused colours without a name
+        normal: dict[str, Any] = {"color": color, "scale": scale_named(self.scale) or ""}
+        # a crop to the frame's end is none
+        if self.crop_bottom == self.frame_height:
+            normal["crop_bottom"] = None
+        if self.crop_right == self.frame_width:
+            normal["crop_right"] = None
+        # an order names the steps that change something, and is left out if it is the usual one
         steps = steps_of(color, self.blur, self.order)
-        is_usual_order = list(steps) == sorted(steps, key=STEPS.index)
-        return {
-            "color": color,
-            "scale": scale_named(self.scale) or "",
-            "crop_bottom": None if self.crop_bottom == self.frame_height else self.crop_bottom,
-            "crop_right": None if self.crop_right == self.frame_width else self.crop_right,
-            "order": "" if is_usual_order else " ".join(steps),
-        }
+        normal["order"] = " ".join(steps)
+        if list(steps) == sorted(steps, key=STEPS.index):
+            normal["order"] = ""
+        return normal
 
     @classmethod
     def of(cls, text: str, size: tuple[int, int] | None = None) -> Self:
