@@ -1,7 +1,8 @@
 """Run a drive server, in this process or another: listen, load the model, serve cars and pages.
 
-Settings go in, a DriveResult comes out; each part of the server is built here, and only here. What
-takes seconds to import is imported while the server already answers.
+serve() takes the settings of a drive, and returns its `DriveResult` when it is stopped. Each part
+of the server is built here, and only here. What takes seconds to import is imported while the
+server already answers.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Serve the cars of a drive over websockets, and its pages.
 
-A car's telemetry goes in; replies come out, and each is recorded and counted once. Silent cars are
-woken. The pages get the drive's state and newest frame, about ten times a second, and set its
+Each telemetry of a car is answered with a reply, which is recorded and counted once. Silent cars
+are woken. The pages get the drive's state and newest frame, about ten times a second, and set its
 controls.
 """
 

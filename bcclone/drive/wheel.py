@@ -1,8 +1,8 @@
 """Decide who steers, a model or a person, and at which page.
 
-The input of a person's hands (keys, mouse, stick or pad) and the model's control go in, the car's
-control comes out, once a frame. Drives and plays share this. No sockets, no files; the caller gives
-the clock.
+For each frame, the control of the car is chosen from the input of a person's hands (keys, mouse,
+stick or pad) and the control of the model. Drives and plays share this module, which uses no
+sockets and no files, and gets its clock from the caller.
 """
 
 import math

@@ -1,7 +1,8 @@
 """Join the car, the person's hands and the model, 30 times a second.
 
-Hands and controls of the pages go in; frames with their state come out for the pages. A recording
-is in the simulator's format: driving_log.csv, images of three cameras, trace.csv and drivers.csv.
+A `PlaySession` takes the hands and controls of its pages, and gives the pages frames with their
+state. A recording is in the simulator's format: driving_log.csv, images of three cameras, trace.csv
+and drivers.csv.
 """
 
 import copy
