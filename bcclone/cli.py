@@ -20,11 +20,11 @@ from pathlib import Path
 from bcclone.commands import COMMANDS, FAMILIES, GROUPS, load_command, split_line
 from bcclone.commands.options import Browser, Command, Common, Given, Result, notify
 from bcclone.commands.parser import make_parser
+from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError, printable
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.json_values import to_json
 from bcclone.system.parent_process import ERROR, INTERRUPTED, tell_parent
-from bcclone.system.settings import SettingError
 from bcclone.system.settings_file import key_of
 from bcclone.system.version import __version__
 

@@ -18,9 +18,10 @@ from importlib import import_module
 
 from bcclone.cli import run_command
 from bcclone.commands.options import Command, Given, Result, list_of, notify
+from bcclone.system.checked import Checked
 from bcclone.system.hardware import find_cards, visible_cards
 from bcclone.system.own_process import claim_process
-from bcclone.system.settings import setting
+from bcclone.system.setting import setting
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ BENCHMARKS = {
 
 
 @dataclass(frozen=True)
-class Bars:
+class Bars(Checked):
     """Whether missed bars are an error."""
 
     check_bars: bool = setting(False, "end with exit code 1 when a bar is missed")

@@ -26,8 +26,9 @@ from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.server import server_process
 from bcclone.realcar.export_model.export_settings import ONNX, ExportModelSettings
 from bcclone.realcar.export_model.model_export import export_model
+from bcclone.system.checked import Checked
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Checked, setting
+from bcclone.system.setting import setting
 from benchmarks.driving import (
     FRAMES_PER_SECOND,
     measure_round_trips,

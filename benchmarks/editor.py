@@ -20,8 +20,10 @@ from typing import IO, Any
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import RecordSettings
+from bcclone.system.checked import Checked
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Checked, Count, Seconds, setting
+from bcclone.system.setting import setting
+from bcclone.system.setting_types import Count, Seconds
 from benchmarks.measures import Measure, Report
 
 _ROWS_A_SECOND = 15  # as the simulator records

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from bcclone import Store, UserError
+from bcclone.system.checked import Checked, SettingError
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Checked, Count, Names, Seed, SettingError, setting
+from bcclone.system.setting import setting
+from bcclone.system.setting_types import Count, Names, Seed
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.training.train_settings import LEARNING_RATE
 from benchmarks.measures import Report, aligned

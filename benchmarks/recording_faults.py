@@ -20,8 +20,10 @@ from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import IndexArray
+from bcclone.system.checked import Checked
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Checked, Count, Names, setting
+from bcclone.system.setting import setting
+from bcclone.system.setting_types import Count, Names
 from bcclone.system.statistics import numbers_in
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.planted_faults import FAULTS, PlantedFault, Recorded, load_recording

@@ -21,7 +21,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from bcclone import UserError
 from bcclone.system.atomic import write_text
 from bcclone.system.progress import Notify
-from bcclone.system.settings import setting
+from bcclone.system.setting import setting
 from bcclone.system.task_pool import process_pool
 
 Arguments = ParamSpec("Arguments")

@@ -22,15 +22,18 @@ import numpy as np
 
 from bcclone import Store, TrainSettings, UserError
 from bcclone.camera.images import Image
+from bcclone.dataset.image_size import LARGEST_IMAGE, SMALLEST_IMAGE
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES, Convolution
 from bcclone.system.arrays import Float32Array
+from bcclone.system.checked import Checked
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
-from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, Count, setting
+from bcclone.system.setting import setting
+from bcclone.system.setting_types import Count
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.training.train_settings import LEARNING_RATE, OFF, ON
 from benchmarks.feeds.training import Step, Wait, take_steps, trainer_step

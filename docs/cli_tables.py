@@ -18,7 +18,8 @@ from pathlib import Path
 
 from bcclone.commands import COMMANDS, GROUPS, load_command
 from bcclone.commands.parser import help_of, make_parser
-from bcclone.system.settings import Setting, option_of, type_of
+from bcclone.system.setting import Setting, type_of
+from bcclone.system.setting_words import option_of
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 EVERYWHERE = {"help", "json", "quiet", "debug", "assigned"}

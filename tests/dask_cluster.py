@@ -7,8 +7,8 @@ import subprocess
 import sys
 from contextlib import contextmanager, suppress
 
-from tests.conftest import ROOT
 from tests.processes import wait_for
+from tests.running import ROOT
 
 # a program that runs a module, and ends with its parent, however that ends
 _BOUND = """

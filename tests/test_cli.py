@@ -16,10 +16,9 @@ from bcclone.cli import INTERNAL_ERROR, run
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import Given
 from bcclone.commands.parser import make_parser
-from tests.conftest import ROOT
 from tests.processes import imported_by, said, started
+from tests.running import ROOT, run_process, run_script
 from tests.running import command as command_line
-from tests.running import run_process, run_script
 
 SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")
 ONE_OF_EACH_MODULE = {

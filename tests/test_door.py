@@ -8,9 +8,9 @@ from dataclasses import fields, is_dataclass
 import pytest
 
 import bcclone
-from bcclone.system.settings import declared_in
-from tests.conftest import ROOT
+from bcclone.system.setting import declared_in
 from tests.processes import python
+from tests.running import ROOT
 
 PARAMETERS = {
     "check": "inputs",

@@ -15,15 +15,16 @@ from bcclone.commands.options import Browser, Common, Given, Result, SettingsFil
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.editor.page_settings import PageSettings
 from bcclone.recording.edit_settings import EditSettings
+from bcclone.system.checked import Checked
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import has_browser
 from bcclone.system.json_values import names_of
-from bcclone.system.settings import argument, setting
+from bcclone.system.setting import argument, setting
 from bcclone.system.settings_file import read_settings_file
 
 
 @dataclass(frozen=True)
-class Recordings:
+class Recordings(Checked):
     """The recordings to convert or to check."""
 
     recordings: tuple[str, ...] = argument(

@@ -12,20 +12,21 @@ from pathlib import Path
 from bcclone.commands import COMMANDS, FAMILIES, load_command
 from bcclone.commands.options import Result, command
 from bcclone.commands.parser import declare
+from bcclone.system.checked import Checked
 from bcclone.system.doctor import DoctorSettings, examine
 from bcclone.system.errors import shown_command
-from bcclone.system.settings import argument
+from bcclone.system.setting import argument
 
 
 @dataclass(frozen=True)
-class Copies:
+class Copies(Checked):
     """Where the models are copied to."""
 
     folder: Path = argument("folder to copy them into", Path("models"), unit="DIR")
 
 
 @dataclass(frozen=True)
-class Shell:
+class Shell(Checked):
     """A shell."""
 
     shell: str = argument("the shell that reads the script", choices=("bash", "zsh", "tcsh"))

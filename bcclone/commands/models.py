@@ -19,15 +19,16 @@ from bcclone.model.import_settings import ImportModelSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.research.improve import ImproveSettings
+from bcclone.system.checked import Checked
 from bcclone.system.errors import UserError, number_of, shown_command
-from bcclone.system.settings import argument, setting
+from bcclone.system.setting import argument, setting
 
 _SHOWN_SKIPS = 10  # how many rows that were left out are named
 _MODEL_SUFFIXES = (".keras", ".onnx", ".tflite")  # endings of models that are not HDF5 files
 
 
 @dataclass(frozen=True)
-class Exported:
+class Exported(Checked):
     """What is exported, and where to."""
 
     source: str = argument("folder with recordings, a CSV file, a pattern, a store, or a model")

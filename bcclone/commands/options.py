@@ -12,10 +12,13 @@ from inspect import getdoc
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
+from bcclone.system.checked import Checked
 from bcclone.system.errors import UserError, printable
 from bcclone.system.json_values import names_of
 from bcclone.system.output import RESULTS, writing
-from bcclone.system.settings import Force, Setting, argument, option_of, setting, settings_of
+from bcclone.system.setting import Setting, argument, setting, settings_of
+from bcclone.system.setting_types import Force
+from bcclone.system.setting_words import option_of
 
 Settings = TypeVar("Settings")
 _NOTHING = "nothing was written; an older output is unchanged"  # printed after Ctrl-C
@@ -46,7 +49,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class ResultsFolder:
+class ResultsFolder(Checked):
     """The folder for the results of a command."""
 
     output: Path | None = setting(
@@ -60,14 +63,14 @@ class ResultsFolder:
 
 
 @dataclass(frozen=True)
-class Models:
+class Models(Checked):
     """The models of a command."""
 
     models: tuple[Path, ...] = argument("a model file, or several", unit="MODEL")
 
 
 @dataclass(frozen=True)
-class Browser:
+class Browser(Checked):
     """Whether a report or page is opened in a browser."""
 
     browser: bool = setting(
@@ -76,7 +79,7 @@ class Browser:
 
 
 @dataclass(frozen=True)
-class SettingsFile:
+class SettingsFile(Checked):
     """A file of settings."""
 
     settings: Path | None = setting(
@@ -85,7 +88,7 @@ class SettingsFile:
 
 
 @dataclass(frozen=True)
-class Common:
+class Common(Checked):
     """Options that every command has."""
 
     json: bool = setting(
@@ -96,7 +99,7 @@ class Common:
 
 
 @dataclass(frozen=True)
-class ServerEnding:
+class ServerEnding(Checked):
     """How a server can be ended, besides by signals."""
 
     end_with_stdin: bool = setting(

@@ -11,7 +11,8 @@ from bcclone.commands.options import Command, Declared
 from bcclone.system.errors import printable
 from bcclone.system.location import as_local
 from bcclone.system.parent_process import ERROR, tell_parent
-from bcclone.system.settings import Setting, option_of, type_of
+from bcclone.system.setting import Setting, type_of
+from bcclone.system.setting_words import option_of
 
 # type of a value without a unit -> its placeholder in --help
 _VALUES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}

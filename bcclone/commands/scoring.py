@@ -22,9 +22,10 @@ from bcclone.evaluation.evaluate_settings import (
 )
 from bcclone.research.margin import MarginSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
+from bcclone.system.checked import Checked
 from bcclone.system.errors import number_of
 from bcclone.system.output import UNFINISHED
-from bcclone.system.settings import argument
+from bcclone.system.setting import argument
 
 if TYPE_CHECKING:
     from bcclone.system.task_pool import TaskPool
@@ -34,14 +35,14 @@ _DRIVES, _PARTS, _ = UNFINISHED
 
 
 @dataclass(frozen=True)
-class ScoredModel:
+class ScoredModel(Checked):
     """The model to score."""
 
     model: Path = argument("a model file")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplayInputs:
+class ReplayInputs(Checked):
     """The models to score, and the recording."""
 
     models: tuple[Path, ...] = argument(

@@ -13,8 +13,9 @@ from bcclone.commands.options import Given, Result, ServerEnding, command, notif
 from bcclone.game.play_settings import PlaySettings
 from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
+from bcclone.system.checked import Checked
 from bcclone.system.errors import shown_command
-from bcclone.system.settings import argument
+from bcclone.system.setting import argument
 
 
 @command(after_interrupt="nothing was recorded")
@@ -37,7 +38,7 @@ def play(given: Given, settings: PlaySettings, ending: ServerEnding) -> Result:
 
 
 @dataclass(frozen=True)
-class Folder:
+class Folder(Checked):
     """The folder to record into."""
 
     folder: Path = argument("folder to record into; must be new or empty", unit="DIR")

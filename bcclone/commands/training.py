@@ -13,7 +13,8 @@ from bcclone.cluster.cluster_settings import WorkerSettings, find_workers
 from bcclone.commands.options import Browser, Given, Result, SettingsFile, command, list_of, notify
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.pictures.plot_settings import PlotSettings
-from bcclone.system.settings import setting
+from bcclone.system.checked import Checked
+from bcclone.system.setting import setting
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
 from bcclone.training.training_folder import read_settings
@@ -22,7 +23,7 @@ _STORE = "data.h5"  # usual name of a store
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Checked):
     """Whether a run is resumed, and what is drawn at its end."""
 
     resume: bool = setting(False, "continue the newest run with this store and output")

@@ -35,7 +35,7 @@ from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.location import Location, as_local, is_url, parse_location
 from bcclone.system.output import STORE, inputs_of, writing
 from bcclone.system.progress import Notify, ProgressBar
-from bcclone.system.settings import differences
+from bcclone.system.setting_words import differences
 
 NO_CHECKSUMS = np.zeros(0, np.uint32)
 

@@ -6,6 +6,7 @@ width, channels). Nothing else defines how frames are prepared.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Self
@@ -13,6 +14,8 @@ from typing import Any, Self
 import numpy as np
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
+from bcclone.dataset.colors import channels_of, in_colors
+from bcclone.dataset.image_size import LARGEST_IMAGE, SMALLEST_IMAGE
 from bcclone.dataset.preprocessing_text import (
     INTERPOLATIONS,
     PRESET_TEXTS,
@@ -21,40 +24,11 @@ from bcclone.dataset.preprocessing_text import (
     fields_of,
     scale_named,
 )
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.arrays import FloatArray
+from bcclone.system.checked import Checked, SettingError
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
-from bcclone.system.settings import LARGEST_IMAGE, SMALLEST_IMAGE, Checked, setting
-
-# OpenCV's conversions from RGB as matrices, (channels, 4), which map (red, green, blue, 1), each 0
-# to 255
-_RGB_TO_YUV = np.array(
-    [
-        [0.299, 0.587, 0.114, 0],
-        [-0.147, -0.289, 0.436, 128],
-        [0.615, -0.515, -0.1, 128],
-    ],
-    np.float32,
-)
-# the inverse conversion to RGB, (3, 4), from (y, u, v, 1)
-_YUV_TO_RGB = np.array(
-    [
-        [1, 0, 1.14, -145.92],
-        [1, -0.395, -0.581, 124.928],
-        [1, 2.032, 0, -260.096],
-    ],
-    np.float32,
-)
-_IDENTITY = np.eye(3, 4, dtype=np.float32)
-# colour space -> conversion from RGB, and back to RGB
-_MATRICES = {
-    "RGB": (_IDENTITY, _IDENTITY),
-    "YUV": (_RGB_TO_YUV, _YUV_TO_RGB),
-    # Y alone; the conversion back takes three channels, which are equal
-    "GRAY": (_RGB_TO_YUV[:1], _IDENTITY),
-}
-# the colours whose conversion is such a matrix
-LINEAR_COLORS = ("RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY")
+from bcclone.system.setting import setting
 
 
 class PreprocessingMismatch(ValueError):
@@ -100,27 +74,45 @@ class Preprocessing(Checked):
     scale: str = field(default="", compare=False)
 
     def validate(self) -> None:
-        """Raise ValueError for values that fit no frame, and normalise the fields in place."""
-        color = color_named(self.color)
-        scale = scale_named(self.scale)
-        if color is None or (self.scale and scale is None):
-            raise ValueError(
-                f"color {self.color!r} and scale {self.scale!r}, expected such as 'YUV' and '0..1'"
+        if color_named(self.color) is None:
+            raise SettingError(
+                "{color} {value}, expected colours such as RGB, BGR-YUV, HSV-S or GRAY",
+                value=repr(self.color),
+            )
+        if self.scale and scale_named(self.scale) is None:
+            raise SettingError(
+                "{scale} {value}, expected one such as 0..1, or no text if it is not known",
+                value=repr(self.scale),
             )
         if self.blur and not self.blur % 2:
-            raise ValueError(f"blur {self.blur}, expected the rows of a kernel, an odd number")
-        bottom = _checked_end("rows", self.crop_top, self.crop_bottom, self.frame_height)
-        right = _checked_end("columns", self.crop_left, self.crop_right, self.frame_width)
+            raise SettingError(
+                "{blur} {value}, expected the rows of a kernel, an odd number", value=self.blur
+            )
+        steps = self.order.split()
+        if len(set(steps)) < len(steps) or not set(steps) <= set(STEPS):
+            raise SettingError(
+                "{order} {value}, expected some of {steps}, each once",
+                value=repr(self.order),
+                steps=", ".join(STEPS),
+            )
+        _check_crop("rows", self.crop_top, self.crop_bottom, self.frame_height)
+        _check_crop("columns", self.crop_left, self.crop_right, self.frame_width)
 
-        # so that equal definitions have equal hashes
-        object.__setattr__(self, "color", color)
-        object.__setattr__(self, "scale", scale or "")
-        object.__setattr__(self, "crop_bottom", bottom)
-        object.__setattr__(self, "crop_right", right)
-        steps = [*self.steps]
-        is_usual_order = steps == sorted(steps, key=STEPS.index)
-        order = "" if is_usual_order else " ".join(steps)
-        object.__setattr__(self, "order", order)
+    def normal_form(self) -> Mapping[str, Any]:
+        """Return colours, scale, crop and order so that equal definitions have equal hashes."""
+        color = color_named(self.color) or ""  # validate() has refused colours without a name
+        normal: dict[str, Any] = {"color": color, "scale": scale_named(self.scale) or ""}
+        # a crop to the frame's end is none
+        if self.crop_bottom == self.frame_height:
+            normal["crop_bottom"] = None
+        if self.crop_right == self.frame_width:
+            normal["crop_right"] = None
+        # an order names the steps that change something, and is left out if it is the usual one
+        steps = steps_of(color, self.blur, self.order)
+        normal["order"] = " ".join(steps)
+        if list(steps) == sorted(steps, key=STEPS.index):
+            normal["order"] = ""
+        return normal
 
     @classmethod
     def of(cls, text: str, size: tuple[int, int] | None = None) -> Self:
@@ -164,28 +156,12 @@ class Preprocessing(Checked):
 
     def convert_colors(self, resized: Image) -> Image:
         """Return an RGB image, (height, width, 3), in the prepared image's colours."""
-        # of BGR-HSV-S, "BGR" means swapped and "HSV" is the space; the single letter is the channel
-        *swapped, space = [name for name in self.color.split("-") if len(name) > 1]
-        image: Any = resized
-        source = "BGR" if swapped else "RGB"
-        if space != source:
-            image = cv2.cvtColor(resized, getattr(cv2, f"COLOR_{source}2{space}"))
-        if self._is_one_channel:
-            image = image[..., space.index(self.color[-1])]
-        return np.asarray(image, np.uint8).reshape(*resized.shape[:2], self.channels)
+        return in_colors(resized, self.color)
 
     @cached_property
     def steps(self) -> tuple[str, ...]:
         """Return what is done after cropping: those of STEPS that change something, in order."""
-        active = ["size"]
-        if self.color != "RGB":
-            active.append("color")
-        if self.blur:
-            active.append("blur")
-        # the steps that `order` does not name come first
-        stated = [step for step in self.order.split() if step in active]
-        others = [step for step in active if step not in stated]
-        return (*others, *stated)
+        return steps_of(self.color, self.blur, self.order)
 
     @property
     def is_plain(self) -> bool:
@@ -197,40 +173,12 @@ class Preprocessing(Checked):
 
     @property
     def channels(self) -> int:
-        return 1 if self.color.endswith("GRAY") or self._is_one_channel else 3
-
-    @property
-    def _is_one_channel(self) -> bool:
-        """Return whether the colours are one channel of a space, such as HSV-S."""
-        return self.color[-2:-1] == "-"
+        return channels_of(self.color)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Return height, width and channels of the prepared image."""
         return self.height, self.width, self.channels
-
-    @property
-    def color_matrices(self) -> tuple[Float32Array, Float32Array]:
-        """Return convert_colors() as a matrix, and the matrix of the way back.
-
-        The first is (channels, 4), from (red, green, blue, 1). The second is (3, 4), from (first,
-        second, third prepared channel, 1) back to RGB; for a grey image, its channel has to be
-        given three times. Raises UserError for colours without such a matrix.
-        """
-        if self.color not in LINEAR_COLORS:
-            raise UserError(
-                f"images in {self.color} cannot be augmented: they cannot be turned back into "
-                "colours; train with --no-augment, or make the store in one of "
-                f"{', '.join(LINEAR_COLORS)}"
-            )
-        # "BGR-YUV" -> "YUV", "BGR" -> "RGB"
-        space = self.color.removeprefix("BGR-").replace("BGR", "RGB")
-        from_rgb, to_rgb = _MATRICES[space]
-        if self.color.startswith("BGR"):
-            # the columns of the first matrix take red and blue, the rows of the second give them
-            red_and_blue_swapped = [2, 1, 0, 3]
-            return from_rgb[:, red_and_blue_swapped], to_rgb[::-1]
-        return from_rgb, to_rgb
 
     @property
     def region(self) -> tuple[int, int, int, int]:
@@ -329,20 +277,31 @@ class Preprocessing(Checked):
         return definition
 
 
-def _checked_end(what: str, start: int, end: int | None, extent: int) -> int | None:
-    """Return where a crop ends, None for the frame's end; raises ValueError for an empty crop.
+def steps_of(color: str, blur: int, order: str) -> tuple[str, ...]:
+    """Return those of STEPS that change something, in order; see Preprocessing for the fields."""
+    active = ["size"]
+    if color != "RGB":
+        active.append("color")
+    if blur:
+        active.append("blur")
+    # the steps that `order` does not name come first
+    stated = [step for step in order.split() if step in active]
+    others = [step for step in active if step not in stated]
+    return (*others, *stated)
+
+
+def _check_crop(what: str, start: int, end: int | None, extent: int) -> None:
+    """Raise SettingError for a crop that is empty, or leads out of the frame.
 
     what: "rows" or "columns"
+    end: None for the frame's end
     extent: how many of them the frame has
     """
-    if end == extent:
-        end = None
     last = extent if end is None else end
     if not 0 <= start < last <= extent:
-        raise ValueError(
+        raise SettingError(
             f"{what} {start}-{last}, expected 0 to {extent} of the frame, the smaller number first"
         )
-    return end
 
 
 PRESETS = {name: Preprocessing.of(name) for name in PRESET_TEXTS}

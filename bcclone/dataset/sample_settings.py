@@ -10,22 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from bcclone.dataset.image_size import Size, check_one_size
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.recording.row import CAMERAS
+from bcclone.system.checked import Checked, SettingError
 from bcclone.system.json_values import from_json, names_of
 from bcclone.system.location import Location, parse_location, reaching
-from bcclone.system.settings import (
-    Checked,
-    Count,
-    Fraction,
-    Names,
-    Seconds,
-    Seed,
-    SettingError,
-    Size,
-    check_one_size,
-    setting,
-)
+from bcclone.system.setting import setting
+from bcclone.system.setting_types import Count, Fraction, Names, Seconds, Seed
 
 if TYPE_CHECKING:
     from bcclone.dataset.preprocessing import Preprocessing

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bcclone.camera.framing import Framing
 from bcclone.dataset.frames import FrameFile, Frames
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import FRAME_COLUMNS, RowTable, check_rows
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, indices_of
 from bcclone.recording.dialect import Dialect
@@ -70,9 +70,9 @@ def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
     return framings.pop()
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class StoreContent:
-    """The tables and frames of a store.
+    """The tables and frames of a store, which nobody changes.
 
     Making one raises ValueError if a table refers to a row, a frame or a recording that is missing.
     """
@@ -92,37 +92,41 @@ class StoreContent:
         _check_references(self.samples["row"], "row", len(self.rows))
         _check_references(self.rows["recording"], "recording", len(self.recordings))
         for column in FRAME_COLUMNS:
-            _check_references(self.rows[column], "frame", len(self.frames))
+            _check_references(self.rows[column], "frame", len(self.frames), NO_FRAME)
         if len(self.extras) not in (0, len(self.rows)):
             raise ValueError(
                 f"it has further columns of {len(self.extras)} rows, "
                 f"expected {len(self.rows)} or none"
             )
+        for table in (self.samples, self.rows):
+            table.flags.writeable = False
 
 
-def _check_references(numbers: npt.NDArray[Any], what: str, count: int) -> None:
-    """Raise ValueError if a number is too large to be the index of one of `count` things.
+def _check_references(numbers: npt.NDArray[Any], what: str, count: int, lowest: int = 0) -> None:
+    """Raise ValueError if a number is not the index of one of `count` things.
 
     what: name of the things for the error, such as "frame"
+    lowest: smallest number; NO_FRAME where that stands for none
     """
-    if numbers.size and numbers.max() >= count:
-        raise ValueError(f"it refers to {what} {numbers.max()} of {count}, counted from 0")
+    if not numbers.size:
+        return
+    for number in (numbers.min(), numbers.max()):
+        if not lowest <= number < count:
+            raise ValueError(f"it refers to {what} {number} of {count}, counted from 0")
 
 
-class Store(StoreContent):
+class Store:
     """A store opened for reading: a file, or content that was read from several files.
 
     Raises UserError for a path that is not a store, and for a store that is truncated or has
     another schema.
     """
 
-    path: Location
-
     def __init__(self, path: Location | str, content: StoreContent | None = None) -> None:
         if isinstance(path, str):
             path = parse_location(path)
-        content = content or _read_file(path)
-        vars(self).update(vars(content), path=path)  # the fields of StoreContent, without copying
+        self.path: Final[Location] = path
+        self.content: Final = content or _read_file(path)
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +136,38 @@ class Store(StoreContent):
 
     def close(self) -> None:
         self.frames.close()
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.content.preprocessing
+
+    @property
+    def sample_settings(self) -> SampleSettings:
+        return self.content.sample_settings
+
+    @property
+    def content_hash(self) -> str:
+        return self.content.content_hash
+
+    @property
+    def samples(self) -> SampleTable:
+        return self.content.samples
+
+    @property
+    def rows(self) -> RowTable:
+        return self.content.rows
+
+    @property
+    def recordings(self) -> Sequence[RecordingInfo]:
+        return self.content.recordings
+
+    @property
+    def extras(self) -> Sequence[str]:
+        return self.content.extras
+
+    @property
+    def frames(self) -> Frames:
+        return self.content.frames
 
     def split_indices(self, part: str) -> IndexArray:
         """Return the indices of the samples of one of sample_settings.PARTS, as indices_of()."""

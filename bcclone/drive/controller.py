@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from bcclone.dataset.answer import Answer
-from bcclone.system.settings import Checked, Mph, SettingError, setting
+from bcclone.system.checked import Checked, SettingError
+from bcclone.system.setting import setting
+from bcclone.system.setting_types import Mph
 
 HIGHEST_SPEED_MPH = 60.0
 _speed = partial(setting, group="speed")

@@ -46,7 +46,11 @@ class ProtocolError(ValueError):
 
 @dataclass(frozen=True)
 class Telemetry:
-    """What the car reports."""
+    """What the car reports.
+
+    A car's bytes become numbers in parse_telemetry(), which checks them; there is no second check
+    here, on the way of each frame.
+    """
 
     steering_degrees: float  # angle of its wheels, right is positive
     throttle: float

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.system.settings import Checked, argument, setting
+from bcclone.system.checked import Checked
+from bcclone.system.setting import argument, setting
 
 
 @dataclass(frozen=True)

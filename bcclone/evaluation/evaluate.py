@@ -28,7 +28,7 @@ from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.world import SimulatedWorld, open_world
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import to_json
-from bcclone.system.settings import option_words
+from bcclone.system.setting_words import option_words
 from bcclone.system.table import Table, TableColumn
 
 

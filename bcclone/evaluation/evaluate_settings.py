@@ -14,22 +14,10 @@ from bcclone.simulator.world_settings import (
     Track,
     WorldSettings,
 )
-from bcclone.system.settings import (
-    Checked,
-    Force,
-    Jobs,
-    Laps,
-    Metres,
-    Names,
-    Scheduler,
-    Seed,
-    Setting,
-    SettingError,
-    argument,
-    check_one_pool,
-    setting,
-    span_parser,
-)
+from bcclone.system.checked import Checked, SettingError
+from bcclone.system.pool_settings import Jobs, Scheduler, check_one_pool
+from bcclone.system.setting import Setting, argument, setting
+from bcclone.system.setting_types import Force, Laps, Metres, Names, Seed, span_parser
 
 SUITES = {  # name of a suite: what it drives
     "standard": "20 scenarios",

@@ -152,22 +152,26 @@ class RolloutScore:
 _LOST_RADIANS = math.pi / 3  # at a larger yaw no view can be made, so the car is set back
 
 
-@dataclass
 class Rollout:
     """The drive of a car that another driver steers along the reference drive."""
 
-    reference: RecordedDrive
-    limit_m: float  # deviation at which a person takes over and sets the car back
-    row: int = 0  # where the car is: the present row of the reference drive
-    pose: RelativePose = field(default_factory=RelativePose)  # of the car at the present row
-    fresh: bool = True  # whether it was just set back, so that earlier frames are of another drive
-    seconds: float = 0.0
-    distance_m: float = 0.0
-    # the rows at whose end a person took over
-    intervention_rows: list[int] = field(default_factory=list)
-    # the car's deviation at the end of each row: to the right of the reference car
-    deviations_m: list[float] = field(default_factory=list)
-    _lagged: float = 0.0  # steering that the wheels have reached: they follow with a lag
+    def __init__(self, reference: RecordedDrive, limit_m: float) -> None:
+        """Begin a rollout at the first row.
+
+        limit_m: deviation at which a person takes over and sets the car back
+        """
+        self.reference = reference
+        self.limit_m = limit_m
+        self.row = 0  # where the car is: the present row of the reference drive
+        self.pose = RelativePose()  # of the car at the present row
+        # whether it was just set back, so that earlier frames are of another drive
+        self.fresh = True
+        self.seconds = 0.0
+        self.distance_m = 0.0
+        self.intervention_rows: list[int] = []  # the rows at whose end a person took over
+        # the car's deviation at the end of each row: to the right of the reference car
+        self.deviations_m: list[float] = []
+        self._lagged = 0.0  # steering that the wheels have reached: they follow with a lag
 
     @property
     def ended(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from bcclone.evaluation.evaluate import Evaluation, drive_policy
 from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
@@ -184,8 +184,9 @@ class RecordedRow:
 
     name: str
     log: InputFile
-    length_m = 0.0  # adds nothing to the progress, which counts metres of simulated drives
-    seconds = math.inf
+    # adds nothing to the progress, which counts metres of simulated drives
+    length_m: ClassVar[float] = 0.0
+    seconds: ClassVar[float] = math.inf
 
 
 Row: TypeAlias = Scenario | RecordedRow

@@ -34,10 +34,11 @@ from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import DRIVERS, MOTION, TRACE, Sidecar
 from bcclone.recording.writer import RecordingWriter
 from bcclone.system import atomic
+from bcclone.system.checked import SettingError
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.output import NEW_FOLDER, writes
-from bcclone.system.settings import SettingError, settings_of
+from bcclone.system.setting import settings_of
 
 
 @dataclass(frozen=True)

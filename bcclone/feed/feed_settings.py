@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
-from bcclone.system.settings import Checked, Count, Degrees, Fraction, Megabytes, Metres, setting
+from bcclone.system.checked import Checked
+from bcclone.system.setting import Setting, setting
+from bcclone.system.setting_types import Count, Degrees, Fraction, Megabytes, Metres, Seed
 
 # two choices of --feed
 AUTO = "auto"  # choose the strategy that suits the samples and the machine
@@ -88,13 +91,16 @@ _feed = partial(setting, group="feed")
 _rare = partial(_feed, rare=True)
 
 
+OrderName = Annotated[str, Setting(choices=tuple(ORDERS))]
+
+
 @dataclass(frozen=True)
-class Ordering:
+class Ordering(Checked):
     """How samples are ordered."""
 
-    kind: str = IN_ORDER  # one of ORDERS
-    size: int = 1  # number of samples in a chunk, or of shards in a window
-    streams: int = 1  # with WINDOWS: number of windows that each batch is drawn from
+    kind: OrderName = IN_ORDER
+    size: Count = 1  # number of samples in a chunk, or of shards in a window
+    streams: Count = 1  # with WINDOWS: number of windows that each batch is drawn from
 
 
 @dataclass(frozen=True)
@@ -219,12 +225,12 @@ class AugmentSettings(Checked):
 
 
 @dataclass(frozen=True)
-class SamplingSettings:
+class SamplingSettings(Checked):
     """How a feed draws from its samples, whichever strategy fetches them."""
 
-    batch_size: int
-    seed: int = 0  # decides the order and the augmentation
-    zero_fraction: float = 1.0  # largest fraction of an epoch with zero steering; 1: no limit
+    batch_size: Count
+    seed: Seed = 0  # decides the order and the augmentation
+    zero_fraction: Fraction = 1.0  # largest fraction of an epoch with zero steering; 1: no limit
     # how to augment; with augment_on "device", the feed only adds the random numbers to the batches
     augmentation: AugmentSettings = AugmentSettings(augment=False)
     # whether to augment all rows of an image; False: only those that bcclone's own networks see

@@ -6,6 +6,7 @@ In: number of samples, seed and epoch. Out: positions, uint32, in the order of t
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction as ExactFraction
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy as np
 from bcclone.dataset.rows import RowTable
 from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, WINDOWS, Ordering
 from bcclone.system.arrays import BoolArray, IndexArray, Uint32Array
+from bcclone.system.checked import Checked, SettingError
+from bcclone.system.setting_types import Count, Fraction, Seed
 
 Order = Uint32Array
 
@@ -26,7 +29,7 @@ class BatchSpan(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BatchPart:
+class BatchPart(Checked):
     """The part of each batch that one worker trains on.
 
     The parts of all workers make up the batch, in the order of their indices; their lengths differ
@@ -34,7 +37,16 @@ class BatchPart:
     """
 
     index: int = 0  # number of the worker, from 0
-    count: int = 1  # number of workers
+    count: Count = 1  # number of workers
+
+    def validate(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise SettingError(
+                "{index} {value}, expected 0 to {last}, the last of {count} workers",
+                value=self.index,
+                last=self.count - 1,
+                count=self.count,
+            )
 
     def span(self, size: int) -> BatchSpan:
         """Return this worker's part of a batch of `size` samples; an empty one begins at 0."""
@@ -89,20 +101,28 @@ class Batches:
 
 
 @dataclass(frozen=True)
-class EpochOrder:
+class EpochOrder(Checked):
     """The order of the samples in every epoch."""
 
     size: int  # number of samples
     ordering: Ordering = Ordering()
-    seed: int = 0
+    seed: Seed = 0
     # (samples,), True where the steering is 0; None: keep all samples
     zero_steering: BoolArray | None = None
-    zero_fraction: float = 1.0  # largest fraction of an epoch that may have zero steering
-    batch_size: int = 1
-    # number of each sample's shard, (samples,); without it, samples are not ordered by WINDOWS, but
-    # shuffled
+    zero_fraction: Fraction = 1.0  # largest fraction of an epoch that may have zero steering
+    batch_size: Count = 1
+    # number of each sample's shard, (samples,); needed for WINDOWS
     shard_of_sample: Uint32Array | None = None
     part: BatchPart = ALL  # the part of each batch that this worker fetches
+
+    def validate(self) -> None:
+        if self.size < 0:
+            raise SettingError("{size} {value}, expected 0 or more", value=self.size)
+        if self.ordering.kind == WINDOWS and self.shard_of_sample is None:
+            raise SettingError(
+                "{ordering} {kind} without {shard_of_sample}, expected the shard of each sample",
+                kind=WINDOWS,
+            )
 
     @property
     def streams(self) -> int:
@@ -128,7 +148,7 @@ class EpochOrder:
     def order(self, epoch: int) -> Order:
         """Return the positions of the samples in the order of an epoch. epoch: counted from 1."""
         kind = self.ordering.kind
-        if kind == WINDOWS and self.shard_of_sample is not None:  # else shuffled, below
+        if self.shard_of_sample is not None and kind == WINDOWS:
             # balance before making windows: removing samples afterwards would shift the rest into
             # another worker's part
             kept = self._balanced(sequential(self.size), epoch)
@@ -137,7 +157,7 @@ class EpochOrder:
             order = chunked(self.size, self.ordering.size, self.seed, epoch)
         elif kind == IN_ORDER:
             order = sequential(self.size)
-        else:
+        else:  # SHUFFLED: Ordering refuses all other names
             order = shuffled(self.size, self.seed, epoch)
         return self._balanced(order, epoch)
 
@@ -312,4 +332,6 @@ def allowed_zeros(others: int, zeros: int, zero_fraction: float) -> int:
     """Return how many samples of zero steering to keep, at most zero_fraction of all kept."""
     if zero_fraction >= 1:
         return zeros
-    return min(zeros, int(zero_fraction * others / (1 - zero_fraction)))
+    # exact, since 0.7 * 3 / (1 - 0.7) is a little less than 7 in floats
+    fraction = ExactFraction(str(zero_fraction))
+    return min(zeros, int(fraction * others / (1 - fraction)))

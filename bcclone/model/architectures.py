@@ -6,14 +6,26 @@ option --network lists it.
 
 from dataclasses import dataclass
 
+from bcclone.system.checked import Checked, SettingError
+from bcclone.system.setting_types import Count
+
+RECURRENT_LAYERS = ("GRU", "LSTM")  # of Keras: they keep a state from frame to frame
+# name of a published network -> key in preprocessing.PRESETS: the preprocessing that its authors
+# used
+PUBLISHED = {
+    "dave-2": "nvidia-66x200-yuv",
+    "chauffeur": "chauffeur-120x320-yuv",
+    "epoch": "epoch-128x128-rgb",
+}
+
 
 @dataclass(frozen=True)
-class Convolution:
+class Convolution(Checked):
     """A convolution with a square kernel, without padding."""
 
-    filters: int
-    kernel: int  # rows and columns
-    stride: int = 1
+    filters: Count
+    kernel: Count  # rows and columns
+    stride: Count = 1
 
 
 CNN = (
@@ -34,7 +46,7 @@ CNN_64 = (
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(Checked):
     """A network of ours, for images of any size; or a published network, for images of one size."""
 
     name: str
@@ -42,10 +54,20 @@ class Architecture:
     convolutions: tuple[Convolution, ...] = CNN  # of a network of ours; else it has no meaning
     batch_norm: bool = False  # batch normalization after each convolution
     image_norm: bool = False  # whether its first layers give all images one brightness and contrast
-    recurrent: str = ""  # GRU or LSTM: the Keras layer behind the convolutions; "" for none
-    # for a published network, key in preprocessing.PRESETS: the preprocessing that its authors
-    # used; "" for a network of ours
-    preset: str = ""
+    recurrent: str = ""  # one of RECURRENT_LAYERS, the layer behind the convolutions; "" for none
+
+    def validate(self) -> None:
+        if self.recurrent not in ("", *RECURRENT_LAYERS):
+            raise SettingError(
+                "{recurrent} {value}, expected one of {names}, or no text for none",
+                value=repr(self.recurrent),
+                names=", ".join(RECURRENT_LAYERS),
+            )
+
+    @property
+    def preset(self) -> str:
+        """Return the preprocessing that the authors of a published network used, else ""."""
+        return PUBLISHED.get(self.name, "")
 
     @property
     def is_published(self) -> bool:
@@ -79,18 +101,15 @@ _ALL = (
     Architecture(
         "dave-2",
         "DAVE-2 as published by Nvidia, for a store of the preset nvidia-66x200-yuv",
-        preset="nvidia-66x200-yuv",
     ),
     Architecture(
         "chauffeur",
         "the CNN of team Chauffeur in Udacity's challenge 2, for the preset chauffeur-120x320-yuv",
-        preset="chauffeur-120x320-yuv",
     ),
     Architecture(
         "epoch",
         "the CNN of team Epoch in Udacity's challenge 2, for the preset epoch-128x128-rgb; "
         "34 million weights",
-        preset="epoch-128x128-rgb",
     ),
 )
 ARCHITECTURES = {architecture.name: architecture for architecture in _ALL}

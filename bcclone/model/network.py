@@ -41,7 +41,13 @@ def build_network(
     network: a name of ARCHITECTURES, or an architecture of your own
     outputs: how many of the predictions in answer.OUTPUTS it makes, the first ones
     """
-    architecture = ARCHITECTURES[network] if isinstance(network, str) else network
+    architecture = network
+    if isinstance(architecture, str):
+        if architecture not in ARCHITECTURES:
+            raise UserError(
+                f"no network is called {network!r}; expected one of {', '.join(ARCHITECTURES)}"
+            )
+        architecture = ARCHITECTURES[architecture]
     if architecture.is_published:
         if outputs > 1:
             raise UserError(

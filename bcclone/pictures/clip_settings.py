@@ -6,9 +6,12 @@ Nothing large is loaded, so that --help answers at once.
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
-from bcclone.system.settings import Checked, SettingError, setting, span_parser
+from bcclone.system.checked import Checked, SettingError
+from bcclone.system.setting import Setting, setting
+from bcclone.system.setting_types import span_parser
 
 MP4 = ".mp4"
 GIF = ".gif"
@@ -24,8 +27,11 @@ _MAX_WIDTH = 1920  # pixels
 _LAYOUT = "size and layout"
 
 
+Fps = Annotated[float, Setting(minimum=1, maximum=_MAX_FPS[MP4], zero="the default")]
+
+
 @dataclass(frozen=True)
-class Pace:
+class Pace(Checked):
     """How fast a clip shows a run.
 
     fps: pictures a second; 0 for the default, which is 60 (MP4) or 12 (GIF) in real time, and
@@ -34,7 +40,7 @@ class Pace:
         True for two runs, and for a GIF without fps, else as False
     """
 
-    fps: float = 0.0
+    fps: Fps = 0.0
     real_time: bool | None = None
 
 

@@ -29,9 +29,9 @@ from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import ROUNDING
 from bcclone.system.arrays import FloatArray
+from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.opencv import resized
-from bcclone.system.settings import SettingError
 from bcclone.system.statistics import evenly
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture

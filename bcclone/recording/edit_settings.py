@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from bcclone.system.settings import Checked, Seconds, Setting, SettingError, argument, setting
+from bcclone.system.checked import Checked, SettingError
+from bcclone.system.setting import Setting, argument, setting
+from bcclone.system.setting_types import Seconds
 
 START = "start"  # the first row
 END = "end"  # the last row
@@ -36,8 +38,12 @@ class EditSettings(Checked):
         unit="FROM TO",
         shown="none",
     )
-    restore: Positions = setting((), "take back deleted rows from FROM to TO", shown="none")
-    trim: Positions = setting((), "leave out the rows before FROM and after TO", shown="none")
+    restore: Positions | None = setting(
+        None, "take back deleted rows from FROM to TO", shown="none"
+    )
+    trim: Positions | None = setting(
+        None, "leave out the rows before FROM and after TO", shown="none"
+    )
     mirror_steering: bool = setting(False, "change the sign of the recorded steering")
     advance_steering: Seconds = setting(
         0.0,
@@ -63,7 +69,7 @@ class EditSettings(Checked):
                 "{delete} {last} without a second position, expected pairs", last=self.delete[-1]
             )
         for name in ("delete", "restore", "trim"):
-            for position in getattr(self, name):
+            for position in getattr(self, name) or ():
                 if not _POSITION.fullmatch(position):
                     raise SettingError(
                         f"{{{name}}} {{position}}, expected a row such as 120, seconds such as "

@@ -15,18 +15,29 @@ from scipy.spatial import cKDTree
 
 from bcclone.simulator.road_line import STEP_M, interpolate, lengths
 from bcclone.system.arrays import FloatArray
+from bcclone.system.checked import Checked, SettingError
+from bcclone.system.setting_types import Metres
 
 COMPETITION_WIDTH_M = 8.0  # of the competitions' roads
 
 
 @dataclass(frozen=True)
-class RoadRules:
+class RoadRules(Checked):
     """What a road must keep to."""
 
-    map_m: float | None = 200.0  # side of the square map from the origin; None: no map
-    least_length_m: float = 20.0
-    least_radius_m: float = 47 / 3.280839895  # 47 feet; radius of the sharpest bend allowed
+    map_m: Metres | None = 200.0  # side of the square map from the origin; None: no map
+    least_length_m: Metres = 20.0
+    least_radius_m: Metres = 47 / 3.280839895  # 47 feet; radius of the sharpest bend allowed
     points: tuple[int, int] = (2, 500)  # the fewest and the most control points
+
+    def validate(self) -> None:
+        fewest, most = self.points
+        if not 2 <= fewest <= most:  # a road needs two points
+            raise SettingError(
+                "{points} {fewest} to {most}, expected the fewest, 2 or more, and the most",
+                fewest=fewest,
+                most=most,
+            )
 
 
 def judge_road(

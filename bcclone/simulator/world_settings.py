@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from bcclone.system.settings import (
+from bcclone.system.checked import Checked
+from bcclone.system.setting import Setting, setting
+from bcclone.system.setting_types import (
     SIMULATOR_PORT,
-    Checked,
     Degrees,
     Fraction,
     Laps,
@@ -20,8 +21,6 @@ from bcclone.system.settings import (
     Port,
     Seconds,
     Seed,
-    Setting,
-    setting,
 )
 
 TRACKS = ("lake", "mountain")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.system.accelerator_checks import check_accelerator, check_cards, check_compilers
+from bcclone.system.checked import Checked
 from bcclone.system.examination import Check, Examination
 from bcclone.system.hardware import available_memory, read_text, usable_cores
 from bcclone.system.machine_checks import (
@@ -22,7 +23,8 @@ from bcclone.system.machine_checks import (
     check_system,
 )
 from bcclone.system.package_checks import check_declared_packages
-from bcclone.system.settings import SIMULATOR_PORT, Checked, Port, setting
+from bcclone.system.setting import setting
+from bcclone.system.setting_types import SIMULATOR_PORT, Port
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bcclone.system.examination import Check
 from bcclone.system.hardware import output_of
-from bcclone.system.settings import SIMULATOR_PORT
+from bcclone.system.setting_types import SIMULATOR_PORT
 
 PYTHONS = ((3, 11), (3, 13))  # lowest and highest version; a test compares with pyproject.toml
 

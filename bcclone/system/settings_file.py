@@ -8,10 +8,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, get_origin
 
+from bcclone.system.checked import SettingError, check_value
 from bcclone.system.codec import read_toml
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.json_values import from_json
-from bcclone.system.settings import Setting, SettingError, check_value, settings_of, type_of
+from bcclone.system.setting import Setting, settings_of, type_of
 
 
 def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) -> dict[str, Any]:
@@ -47,12 +48,11 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
         declared_field, declared = fields_by_key[usual_key]
         try:
             value = _value_of(stored, declared_field, declared)
-            check_value(declared_field, declared, value)
+            values[declared_field.name] = check_value(declared_field, declared, value)
         except SettingError as error:
             raise UserError(f"{path}: {error.naming(key_of)}") from None
         except (ValueError, OverflowError) as error:
             raise UserError(f"{path}: {key}: {error}") from None
-        values[declared_field.name] = value
     return values
 
 

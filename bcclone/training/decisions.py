@@ -19,7 +19,7 @@ from bcclone.feed.selection import TrainingData
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.hardware import free_gpu_memory
 from bcclone.system.progress import Notify
-from bcclone.system.settings import option_of
+from bcclone.system.setting_words import option_of
 from bcclone.system.tensorflow_quietly import (
     compiles_for_gpu,
     gpu_compiler_fault,

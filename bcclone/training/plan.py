@@ -17,7 +17,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.json_values import names_of
 from bcclone.system.output import MODEL, SETTINGS, check_output, inputs_of
 from bcclone.system.progress import Notify
-from bcclone.system.settings import differences, option_of
+from bcclone.system.setting_words import differences, option_of
 from bcclone.training.decisions import fit_to_samples
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import (

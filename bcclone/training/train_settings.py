@@ -20,19 +20,10 @@ from bcclone.feed.feed_settings import (
     SamplingSettings,
 )
 from bcclone.model.architectures import ARCHITECTURES
+from bcclone.system.checked import Checked, SettingError
 from bcclone.system.json_values import names_of
-from bcclone.system.settings import (
-    Checked,
-    Count,
-    Force,
-    Fraction,
-    Megabytes,
-    Minutes,
-    Seed,
-    SettingError,
-    argument,
-    setting,
-)
+from bcclone.system.setting import argument, setting
+from bcclone.system.setting_types import Count, Force, Fraction, Megabytes, Minutes, Seed
 
 LEARNING_RATE = 1e-3
 # at LEARNING_RATE a model forgets what it knew (benchmarks/lab-log/2026-11.md, 2026-11-23)

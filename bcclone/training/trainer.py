@@ -18,7 +18,7 @@ from bcclone.feed.source import Batch, Gather
 from bcclone.model.layer_kinds import RECURRENT, layers_within
 from bcclone.system.arrays import FloatArray
 from bcclone.training.all_sum import AllSum, alone
-from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, ON, LearningSettings
+from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, LOSSES, ON, LearningSettings
 
 # most steps in one call of an XLA program that gathers its batches on the device; the loss is read,
 # and progress is shown, at every step whose number is a multiple of it
@@ -332,7 +332,8 @@ def losses_of(kind: str, errors: Any, labels: Any) -> Any:
     absolute = tf.abs(errors)
     if kind == "mae":
         return absolute
-    # "huber", the last of LOSSES: settings refuse all other names
+    if kind != "huber":
+        raise ValueError(f"loss {kind!r}, expected one of {', '.join(LOSSES)}")
     linear = HUBER_DELTA * (absolute - HUBER_DELTA / 2)
     return tf.where(absolute <= HUBER_DELTA, tf.square(errors) / 2, linear)
 

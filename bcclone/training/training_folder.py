@@ -17,11 +17,11 @@ from typing import Any
 import tomli_w
 
 from bcclone.system import atomic
+from bcclone.system.checked import SettingError
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import names_of, to_json
 from bcclone.system.output import locked
-from bcclone.system.settings import SettingError
 from bcclone.system.settings_file import key_of, read_settings_file
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import RunFiles, TrainSettings, values_of

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bcclone import TrainSettings, UserError, open_store
+from bcclone.system.checked import Checked
 from bcclone.system.progress import Notify
-from bcclone.system.settings import Checked, Count, Names, setting
+from bcclone.system.setting import setting
+from bcclone.system.setting_types import Count, Names
 from benchmarks.feeds import training
 from benchmarks.feeds.loaders import (
     Results,

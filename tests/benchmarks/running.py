@@ -3,8 +3,8 @@
 import json
 import sys
 
-from tests.conftest import ROOT
 from tests.processes import said
+from tests.running import ROOT
 
 
 def run_benchmark(*words, code=0):

@@ -9,9 +9,9 @@ import pytest
 
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.system.errors import UserError
-from tests.conftest import ROOT
 from tests.dask_cluster import DaskCluster
 from tests.processes import python, said
+from tests.running import ROOT
 
 PAGE = (ROOT / "docs/how-to/cluster.md").read_text()
 PROGRAM = """

@@ -58,6 +58,8 @@ def test_a_part_of_another_type_is_refused(store, name, value):
         ("samples", "row", 4_000_000_000),
         ("rows", "frame_left", 10),
         ("rows", "recording", 1),
+        ("rows", "recording", -5),
+        ("rows", "frame_left", -2),  # -1 stands for no frame
     ],
 )
 def test_a_value_that_no_store_has_is_refused(store, table, column, value):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bcclone.dataset.colors import color_matrices
 from bcclone.dataset.preprocessing import (
     PRESETS,
     Preprocessing,
@@ -15,6 +16,7 @@ from bcclone.dataset.preprocessing import (
     preprocessing_of,
 )
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
+from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
 
 FRAME = np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8)
@@ -121,7 +123,7 @@ def test_steps_are_applied_in_the_order_of_the_text_as_opencv_does():
 def test_the_matrices_of_colours_convert_as_opencv_does_and_back(color):
     preprocessing = Preprocessing(color=color)
     converted = preprocessing.convert_colors(FRAME).astype(float)
-    matrix, back_matrix = preprocessing.color_matrices
+    matrix, back_matrix = color_matrices(color)
     ones = np.ones((*FRAME.shape[:2], 1))
     computed = (np.concatenate([FRAME, ones], -1) @ matrix.T).clip(0, 255)
     assert np.abs(computed - converted).max() < 1.5
@@ -143,3 +145,28 @@ def test_a_store_has_no_scale_and_no_file_states_one():
         64, 64, crop_top=60, crop_bottom=140
     )
     assert Preprocessing(scale="0..1").to_json() == Preprocessing().to_json()
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"color": "X"}, "color 'X', expected colours such as RGB"),
+        ({"scale": "X"}, "scale 'X', expected one such as 0..1"),
+        ({"blur": 4}, "blur 4, expected the rows of a kernel, an odd number"),
+        ({"order": "color color size"}, "order 'color color size', expected some of size, color"),
+        ({"order": "color sharpen"}, "order 'color sharpen', expected some of size, color, blur"),
+        ({"crop_top": 90, "crop_bottom": 80}, "rows 90-80, expected 0 to 160 of the frame"),
+    ],
+)
+def test_a_definition_that_fits_no_frame_is_refused_by_its_wrong_field_alone(fields, reason):
+    with pytest.raises(SettingError) as refused:
+        Preprocessing(**fields)
+    assert str(refused.value).startswith(reason)
+
+
+def test_definitions_that_mean_the_same_are_equal():
+    plain = Preprocessing(color="YUV", scale="0..1")
+    others = {"crop_bottom": 160, "crop_right": 320, "order": "size color", "scale": "x / 255"}
+    assert Preprocessing(color="yuv", **others) == plain
+    assert Preprocessing(color="yuv", **others).digest == plain.digest
+    assert Preprocessing(color="yuv", **others).scale == "0..1"

@@ -1,6 +1,7 @@
 """A store returns what was written to it, and refuses a damaged or foreign file with the reason."""
 
 import time
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import h5py
@@ -142,3 +143,14 @@ def test_a_model_is_not_a_store(tmp_path):
         file.attrs["model_config"] = "{}"
     with pytest.raises(UserError, match=r"model\.h5: not a complete store: it is a model"):
         Store(tmp_path / "model.h5")
+
+
+def test_a_store_does_not_change_once_it_is_open(tmp_path):
+    write_store(tmp_path / "data.h5", some_frames(10))
+    with Store(tmp_path / "data.h5") as store:
+        with pytest.raises(AttributeError):
+            store.samples = store.samples[:0]
+        with pytest.raises(FrozenInstanceError):
+            store.content.samples = store.samples[:0]
+        with pytest.raises(ValueError, match="read-only"):
+            store.rows["steering"] = 0.0

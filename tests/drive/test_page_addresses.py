@@ -25,7 +25,6 @@ from bcclone.drive.service import DrivePage
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
 from bcclone.web.access import Access
-from tests.conftest import ROOT
 from tests.drive.drive_server import FRAME as DRIVEN
 from tests.drive.drive_server import (
     MODES,
@@ -40,6 +39,7 @@ from tests.drive.drive_server import (
 )
 from tests.pages import FakePage
 from tests.processes import wait_for
+from tests.running import ROOT
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 

@@ -24,10 +24,10 @@ from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.model.policy import load_policy
 from bcclone.pictures.score_files import write_replay
 from bcclone.system.errors import UserError
-from tests.conftest import ROOT, shared
+from tests.conftest import shared
 from tests.drive.drive_server import serving
 from tests.recordings import rewrite
-from tests.running import result_of
+from tests.running import ROOT, result_of
 
 FULL = PRESETS["carnd-160x320-rgb"]
 ROAD = slice(65, 136)

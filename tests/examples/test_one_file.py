@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.running import run_script
+from tests.running import ROOT, run_script
 
 ONE_FILE = ROOT / "examples" / "one_file.py"
 AS_IT_PREPARES = ("--preprocess", "nvidia-66x200-yuv")

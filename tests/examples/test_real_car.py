@@ -9,10 +9,9 @@ import pytest
 
 from bcclone.camera.framing import Framing
 from bcclone.camera.lens import Lens
-from tests.conftest import ROOT
 from tests.other_camera import seen_by
 from tests.repository.shown import shown_on
-from tests.running import run_process, run_script
+from tests.running import ROOT, run_process, run_script
 
 PAGE = ROOT / "docs" / "how-to" / "real-car.md"
 IN_ORDER = "one after the other"

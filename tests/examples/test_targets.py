@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
-from tests.running import run_script
+from tests.running import ROOT, run_script
 
 EXAMPLES = ROOT / "examples"
 

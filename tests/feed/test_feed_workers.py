@@ -26,9 +26,8 @@ from bcclone.feed.selection import select
 from bcclone.feed.source import Buffers, FrameSource, SampleArrays
 from bcclone.feed.strategies import Delivery
 from bcclone.system.errors import UserError
-from tests.conftest import ROOT
 from tests.processes import started
-from tests.running import command
+from tests.running import ROOT, command
 
 SHAPE = (8, 8, 3)
 SECONDS_TO_END = 60  # much more than it takes, also while other programs use all cores
@@ -298,6 +297,6 @@ def test_ctrl_c_at_a_terminal_ends_training_and_all_its_processes(simulated_stor
 
 def test_a_feed_without_samples_is_empty(simulated_store):
     with Store(simulated_store) as store:
-        store.samples = store.samples[:0]
-        with open_validation_feed(select(store, "validation"), 8) as feed, feed.epoch(1) as batches:
+        empty = Store(store.path, replace(store.content, samples=store.samples[:0]))
+        with open_validation_feed(select(empty, "validation"), 8) as feed, feed.epoch(1) as batches:
             assert list(batches) == []

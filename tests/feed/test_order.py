@@ -30,6 +30,7 @@ from bcclone.feed.order import (
     windowed,
 )
 from bcclone.feed.selection import select
+from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
 
 
@@ -196,6 +197,24 @@ def test_an_epoch_is_ordered_as_its_feed_asks():
     assert (EpochOrder(100, Ordering("chunks", 8), seed=3).order(2) == chunked(100, 8, 3, 2)).all()
 
 
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: Ordering("in-order"), "kind in-order, expected one of in order, shuffled"),
+        (lambda: Ordering("chunks", 0), "size 0, expected 1 or more"),
+        (lambda: EpochOrder(6, batch_size=0), "batch_size 0, expected 1 or more"),
+        (lambda: EpochOrder(-1), "size -1, expected 0 or more"),
+        (lambda: EpochOrder(6, Ordering("windows")), "expected the shard of each sample"),
+        (lambda: SamplingSettings(batch_size=0), "batch_size 0, expected 1 or more"),
+        (lambda: BatchPart(3, 3), "index 3, expected 0 to 2"),
+        (lambda: BatchPart(0, 0), "count 0, expected 1 or more"),
+    ],
+)
+def test_an_order_that_is_none_is_refused(make, reason):
+    with pytest.raises(SettingError, match=reason):
+        make()
+
+
 @given(st.integers(0, 200), st.integers(1, 9))
 def test_the_spans_of_all_workers_make_up_a_batch(size, count):
     spans = [BatchPart(index, count).span(size) for index in range(count)]
@@ -288,7 +307,7 @@ def test_surplus_samples_of_zero_steering_are_left_out_differently_in_each_epoch
 
 @pytest.mark.parametrize(
     ("others", "zeros", "fraction", "expected"),
-    [(100, 50, 1.0, 50), (100, 50, 0.5, 50), (90, 500, 0.1, 10), (0, 9, 0.5, 0)],
+    [(100, 50, 1.0, 50), (100, 50, 0.5, 50), (90, 500, 0.1, 10), (0, 9, 0.5, 0), (3, 100, 0.7, 7)],
 )
 def test_samples_of_zero_steering_are_limited_to_their_fraction(others, zeros, fraction, expected):
     assert allowed_zeros(others, zeros, fraction) == expected
@@ -317,11 +336,18 @@ def test_every_epoch_has_the_declared_length_and_depends_on_the_settings_alone(k
         ] == order.tolist()
 
 
+def steered(store, steering):
+    """Return a store with another steering in its rows."""
+    rows = store.rows.copy()
+    rows["steering"] = steering
+    return Store(store.path, replace(store.content, rows=rows))
+
+
 @pytest.mark.parametrize("strategy", ["hdf5-shuffle", "hdf5-chunks"])
 def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
-    with Store(simulated_store) as store:
+    with Store(simulated_store) as opened:
+        store = steered(opened, np.where(np.arange(len(opened.rows)) % 2, 0.0, 0.01))
         training = store.samples[~store.samples["validation"]]
-        store.rows["steering"] = np.where(np.arange(len(store.rows)) % 2, 0.0, 0.01)
         zeros = int((training["row"] % 2).sum())
         others = len(training) - zeros
         with (
@@ -333,8 +359,9 @@ def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
             given = sum(len(batch) for batch in batches)
         assert zeros > allowed_zeros(others, zeros, 0.2) > 0
         assert given == len(feed) == others + allowed_zeros(others, zeros, 0.2)
-        store.rows["steering"] = 0.0
         with pytest.raises(UserError, match="without that option"):
             open_feed(
-                select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2)
+                select(steered(opened, 0.0)),
+                FeedSettings(strategy),
+                SamplingSettings(16, zero_fraction=0.2),
             )

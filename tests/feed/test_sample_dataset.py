@@ -15,9 +15,9 @@ from bcclone.dataset.store import Store
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.feed.order import shuffled
 from bcclone.system.errors import UserError
-from tests.conftest import ROOT
 from tests.feed.test_feed import plain
 from tests.processes import said
+from tests.running import ROOT
 
 BATCH = 50
 SEED = 3

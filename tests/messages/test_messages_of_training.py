@@ -12,9 +12,10 @@ from bcclone.dataset.store import Store
 from bcclone.training.prepare import make_trainer
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_state import read_history
-from tests.conftest import ROOT, calibrated
+from tests.conftest import calibrated
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
+from tests.running import ROOT
 
 SMALL = ("--epochs", 1, "--feed", "memory", "--no-plots", "--no-augment")
 

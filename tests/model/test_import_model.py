@@ -8,8 +8,8 @@ import pytest
 from bcclone.cli import run
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.model_file import load_model
-from tests.conftest import ROOT
 from tests.model.foreign.old_models import expected_output, images, keras1_config, write
+from tests.running import ROOT
 
 YUV = "nvidia-66x200-yuv"
 KEPT = ROOT / "tests" / "model" / "foreign" / "keras2"

@@ -11,8 +11,8 @@ import pytest
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.model_file import save_model
 from bcclone.model.network import build_network
-from tests.conftest import ROOT
 from tests.processes import python
+from tests.running import ROOT
 
 ANSWERS = """
 import json, sys

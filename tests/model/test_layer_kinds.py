@@ -15,7 +15,7 @@ from bcclone.model.layer_kinds import normalize
 from bcclone.model.model_file import save_model
 from bcclone.realcar.export_model.export_settings import ExportModelSettings
 from bcclone.realcar.export_model.model_export import export_model
-from tests.conftest import ROOT
+from tests.running import ROOT
 
 # a layer of each type, which takes images, windows of images, or windows of vectors, by its number
 # of axes

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.model.architectures import ARCHITECTURES, Architecture
+from bcclone.model.architectures import ARCHITECTURES, Architecture, Convolution
 from bcclone.model.layer_kinds import frame_layers
 from bcclone.model.network import build_network, layer_table
+from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
 
 
@@ -152,3 +153,21 @@ def test_the_layer_table_lists_the_layers_that_see_each_frame_of_a_window():
     names = [line.split()[0] for line in layer_table(model).splitlines()]
     assert names[names.index("each_frame") :][:4] == ["each_frame", "crop", "normalize", "conv1"]
     assert names[-1] == "total"
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: Architecture("own", "", recurrent="RNN"), "recurrent 'RNN', expected one of GRU"),
+        (lambda: Architecture("own", "", convolutions=(5,)), "expected values of Convolution"),
+        (lambda: Convolution(0, 5), "filters 0, expected 1 or more"),
+    ],
+)
+def test_an_architecture_that_cannot_be_built_is_refused(make, reason):
+    with pytest.raises(SettingError, match=reason):
+        make()
+
+
+def test_a_network_of_an_unknown_name_is_refused():
+    with pytest.raises(UserError, match="no network is called 'cnm'; expected one of cnn, cnn-64"):
+        build_network(network="cnm")

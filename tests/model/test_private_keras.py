@@ -20,7 +20,7 @@ from packaging.version import Version
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
-from tests.conftest import ROOT
+from tests.running import ROOT
 
 PRIVATE = {"keras.src.legacy.saving": ["legacy_h5_format"]}
 WHAT_TO_DO = f"Keras {keras.__version__}: {__doc__}"

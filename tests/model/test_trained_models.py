@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from tests.conftest import ROOT
-from tests.running import result_of, run_script
+from tests.running import ROOT, result_of, run_script
 
 MODELS = {path.name: path.read_bytes() for path in (ROOT / "models").glob("*.h5")}
 

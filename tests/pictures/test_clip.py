@@ -14,6 +14,7 @@ import pytest
 from bcclone.camera.images import encode_jpeg
 from bcclone.pictures.clip import make_clip
 from bcclone.pictures.clip_settings import ClipSettings, Pace
+from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
 from tests.pictures.video_runs import make_known_run, make_run, name_of, read_frames, read_gif
 from tests.processes import imported_by
@@ -269,3 +270,9 @@ def test_an_overlay_with_a_model_shows_its_steering_and_saliency(
     ]
     assert orange[0] > 20 > orange[1]
     assert np.abs(with_model[3][60:300] - without[3][60:300]).mean() > 5
+
+
+@pytest.mark.parametrize("fps", [-1, 0.5, 1001])
+def test_a_pace_that_no_clip_can_have_is_refused(fps):
+    with pytest.raises(SettingError, match=f"fps {fps}, expected 1 to 1000, or 0"):
+        Pace(fps)

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.processes import python
+from tests.running import ROOT
 
 DRAW = """
 from pathlib import Path

@@ -21,14 +21,14 @@ from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.calibration import calibrate, fit_steering
 from bcclone.realcar.framing_search import FramingSearch, Trial
 from bcclone.realcar.labelled_pictures import LabelledPictures, read_labelled
+from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
-from bcclone.system.settings import SettingError
-from tests.conftest import ROOT, made_once
+from tests.conftest import made_once
 from tests.exchange.foreign_sources import make_video
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.other_camera import road_frames, seen_by
-from tests.running import result_of, run_script
+from tests.running import ROOT, result_of, run_script
 
 MODEL = ROOT / "models" / "any-road.h5"
 FRAMING = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))  # it sees more than the simulator's

@@ -10,7 +10,7 @@ from pathlib import Path
 from bcclone.commands import FAMILIES, load_command, split_line
 from bcclone.commands.parser import make_parser
 from benchmarks.__main__ import make_benchmark
-from tests.conftest import ROOT
+from tests.running import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(

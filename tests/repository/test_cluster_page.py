@@ -13,10 +13,9 @@ from itertools import groupby
 import pytest
 
 from bcclone.dataset.shards import open_store
-from tests.conftest import ROOT
 from tests.processes import free_addresses
 from tests.repository.shown import shown_on
-from tests.running import command
+from tests.running import ROOT, command
 
 PAGE = ROOT / "docs" / "how-to" / "cluster.md"
 PORTS = ("8786", "8787", "2345", "2346")

@@ -7,7 +7,7 @@ import re
 
 from bcclone.commands import load_command
 from bcclone.commands.parser import make_parser
-from tests.conftest import ROOT
+from tests.running import ROOT
 
 FILE = (ROOT / "Containerfile").read_text()
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.processes import said
+from tests.running import ROOT
 
 
 @pytest.mark.slow

@@ -12,8 +12,8 @@ import pytest
 from bcclone.commands import load_command, split_line
 from bcclone.commands.parser import make_parser
 from benchmarks.__main__ import make_benchmark
-from tests.conftest import ROOT
 from tests.processes import said
+from tests.running import ROOT
 
 SCRIPT = ROOT / "docs" / "measure_gpu.py"
 

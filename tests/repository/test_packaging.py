@@ -18,9 +18,9 @@ from sysconfig import get_path
 import pytest
 import requests
 
-from tests.conftest import ROOT
 from tests.pages import FakePage
 from tests.processes import said
+from tests.running import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -19,9 +19,9 @@ from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.model.model_file import load_model
 from benchmarks.__main__ import BENCHMARKS, make_benchmark
-from tests.conftest import ROOT
 from tests.processes import said
 from tests.repository.shown import PAGES, parse, shown_on
+from tests.running import ROOT
 
 README = (ROOT / "README.md").read_text()
 REPORT = ROOT / "writeup_images" / "README.md"

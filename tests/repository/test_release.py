@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from bcclone.cli import COMMANDS
-from tests.conftest import ROOT
 from tests.processes import said
+from tests.running import ROOT
 
 ADDRESS = "https://git.example/owner/name"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

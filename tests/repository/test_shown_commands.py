@@ -11,12 +11,11 @@ import PIL.Image
 import pytest
 
 from bcclone.commands import COMMANDS
-from tests.conftest import ROOT
 from tests.drive.drive_server import Server, serving
 from tests.model.foreign.old_models import keras1_config, write
 from tests.processes import said
 from tests.repository.shown import PAGES, shown_on
-from tests.running import command, run_process
+from tests.running import ROOT, command, run_process
 
 RECORDS = {
     path.name

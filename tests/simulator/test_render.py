@@ -19,7 +19,7 @@ from bcclone.simulator.render.raycast import cast
 from bcclone.simulator.render.surface import COMPILED_MODULES, SOURCES_CHECKSUM
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
-from tests.conftest import ROOT
+from tests.running import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from bcclone.simulator.scene import build_scene
 from bcclone.simulator.scene.roadmap import neighbor_of
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
+from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
 from tests.hostile import with_wrong_values
 
@@ -318,3 +319,17 @@ def test_a_road_with_any_wrong_value_is_built_or_refused(tmp_path):
         path.write_text(json.dumps(wrong))
         with contextlib.suppress(UserError):
             load_track(str(path))
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        ({"points": (5, 2)}, "points 5 to 2, expected the fewest"),
+        ({"points": (2,)}, "expected two whole numbers"),
+        ({"least_length_m": -1.0}, "least_length_m -1, expected 0 or more"),
+        ({"map_m": "200"}, "map_m '200', expected a number"),
+    ],
+)
+def test_rules_that_no_road_can_keep_to_are_refused(rules, reason):
+    with pytest.raises(SettingError, match=reason):
+        RoadRules(**rules)

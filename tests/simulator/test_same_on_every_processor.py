@@ -10,8 +10,8 @@ import re
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.processes import python
+from tests.running import ROOT
 
 OLD_LIBRARIES = {  # what makes each library use the code for a processor without AVX
     "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",

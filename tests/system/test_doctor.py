@@ -25,9 +25,8 @@ from bcclone.system.machine_checks import (
     check_system,
 )
 from bcclone.system.package_checks import check_packages
-from tests.conftest import ROOT
 from tests.processes import imported_by, python, said
-from tests.running import command, result_of, run_script
+from tests.running import ROOT, command, result_of, run_script
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.system.settings import declared_in, settings_of, type_of
+from bcclone.system.checked import Checked
+from bcclone.system.setting import declared_in, settings_of, type_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,16 +24,13 @@ def settings_modules():
 
 
 def settings_classes():
-    """Return the settings dataclasses that check their values.
-
-    Those that do not are only inherited from.
-    """
+    """Return the settings dataclasses."""
     classes = []
     for module in settings_modules():
         for value in vars(module).values():
             if not isinstance(value, type) or not is_dataclass(value) or value in classes:
                 continue
-            if any(settings_of(value)) and hasattr(value, "__post_init__"):
+            if any(settings_of(value)):
                 classes.append(value)
     return classes
 
@@ -61,7 +59,7 @@ def numbers_out_of_range(kind, declared):
         low = declared.above  # itself out of the range
     if low is None:
         return []
-    step = 1 if kind is int else 1e-3
+    step = 1 if "int" in str(kind) else 1e-3
     candidates = (low, low - step, low - 2 * step)
     numbers = [next(number for number in candidates if not declared.allows(number))]
     if kind is float:
@@ -88,6 +86,12 @@ def make(settings_class, name, value):
 
 CLASSES = settings_classes()
 assert len(CLASSES) > 30
+
+
+def test_every_settings_dataclass_is_frozen_and_checked():
+    for settings_class in CLASSES:
+        assert issubclass(settings_class, Checked)
+        assert settings_class.__dataclass_params__.frozen
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from bcclone.system.interrupts import StopSocket, keeping_interrupts, noting_interrupts
-from tests.conftest import ROOT
 from tests.processes import wait_for
+from tests.running import ROOT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
 

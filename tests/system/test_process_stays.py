@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.processes import python
+from tests.running import ROOT
 
 BEGIN = """
 import sys, threading

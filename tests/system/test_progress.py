@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from bcclone.system.progress import ProgressBar
-from tests.conftest import ROOT
 from tests.processes import said
+from tests.running import ROOT
 
 IN_OUR_OWN = """
 from bcclone.system.own_process import claim_process

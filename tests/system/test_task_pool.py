@@ -15,9 +15,9 @@ import pytest
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.system.errors import UserError
 from tests import opencv_task, pool_tasks
-from tests.conftest import ROOT
 from tests.dask_cluster import dask_cluster, kill
 from tests.processes import started, wait_for
+from tests.running import ROOT
 
 ENGINES = ["", pytest.param("local:2", marks=pytest.mark.slow)]
 

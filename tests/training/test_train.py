@@ -25,9 +25,9 @@ from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.model.policy import load_policy
-from tests.conftest import ROOT, calibrated, made_once
+from tests.conftest import calibrated, made_once
 from tests.processes import started
-from tests.running import command, run_process, run_script
+from tests.running import ROOT, command, run_process, run_script
 
 BATCH_NORM = [name for name, architecture in ARCHITECTURES.items() if architecture.batch_norm]
 QUICK = ("--epochs", 3, "--batch-size", 16)

@@ -22,8 +22,8 @@ from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, f
 from bcclone.training.prepare import make_trainer
 from bcclone.training.train_settings import LOSSES, TrainSettings
 from bcclone.training.trainer import Trainer, losses_of
-from tests.conftest import ROOT
 from tests.processes import python
+from tests.running import ROOT
 
 # the logarithmic loss of errors of 0.5 and 0.05, of which 0.05 is the scale
 LOG_10 = 0.05 * math.asinh(10)
@@ -360,3 +360,8 @@ def test_weight_decay_excludes_biases(simulated_store):
     for variable in variables:
         expected = 1.0 if variable.name == "bias" else 0.9
         assert np.allclose(variable.numpy(), expected), variable.path
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(ValueError, match="loss 'hubert', expected one of mse, mae, huber, log"):
+        losses_of("hubert", np.zeros((1, 1)), np.zeros((1, 1)))

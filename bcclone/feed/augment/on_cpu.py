@@ -16,6 +16,7 @@ import numpy as np
 
 from bcclone.camera.geometry import CameraMove
 from bcclone.camera.images import Image
+from bcclone.dataset.colors import color_matrices
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.augment import AugmentationInputs, Extent, Numbers
 from bcclone.feed.augment.lighting import (
@@ -245,7 +246,7 @@ class CpuAugmenter:
         settings = self._settings
         extent = self._extent
         warp = self._cameras.warps(move, flipped)
-        _, to_rgb = self._preprocessing.color_matrices
+        _, to_rgb = color_matrices(self._preprocessing.color)
         light = light_of(numbers, settings.appearance, to_rgb)
         return Parameters(
             sky=warp.sky,

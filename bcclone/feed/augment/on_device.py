@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras import ops
 
 from bcclone.camera.geometry import CameraMove
+from bcclone.dataset.colors import color_matrices
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.augment import LEVELS, AugmentationInputs, Extent, Numbers
 from bcclone.feed.augment.lighting import change_light, light_of, shadowed, shadows_of
@@ -110,7 +111,7 @@ class DeviceAugmenter:
         settings = self._settings
         extent = self._extent
         color = self._preprocessing.color
-        from_rgb, to_rgb = self._preprocessing.color_matrices
+        from_rgb, to_rgb = color_matrices(self._preprocessing.color)
         if settings.appearance or color != "RGB":
             light = light_of(numbers, settings.appearance, to_rgb, ops)
             views = change_light(views, light, ops)

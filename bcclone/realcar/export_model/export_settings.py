@@ -4,9 +4,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
+from bcclone.dataset.image_size import Size
 from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.system.checked import Checked, SettingError
 from bcclone.system.errors import UserError
-from bcclone.system.settings import Checked, Force, Mph, Setting, SettingError, Size, setting
+from bcclone.system.setting import Setting, setting
+from bcclone.system.setting_types import Force, Mph
 
 ONNX = "onnx"
 LITERT = "litert"

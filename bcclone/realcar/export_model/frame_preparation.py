@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from bcclone.camera.framing import STEPS_PER_PIXEL, Framing, sampling_of
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.dataset.preprocessing import LINEAR_COLORS, Preprocessing
+from bcclone.dataset.colors import LINEAR_COLORS, color_matrices
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import cv2
@@ -95,7 +96,7 @@ def _blurred(images: Any, size: int) -> Any:
 
 def _recolored(images: Any, preprocessing: Preprocessing) -> Any:
     """Return RGB images in the preprocessing's colours."""
-    matrix, _ = preprocessing.color_matrices
+    matrix, _ = color_matrices(preprocessing.color)
     recolored = tf.tensordot(images, matrix[:, :3].T, axes=1) + matrix[:, 3]
     return tf.clip_by_value(recolored, 0.0, 255.0)
 

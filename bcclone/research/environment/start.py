@@ -8,8 +8,10 @@ from typing import Any
 
 from bcclone.research.environment import CONDITIONS, EnvironmentSettings
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
+from bcclone.system.checked import Checked
 from bcclone.system.json_values import names_of
-from bcclone.system.settings import Checked, Metres, Mph, setting
+from bcclone.system.setting import setting
+from bcclone.system.setting_types import Metres, Mph
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from bcclone.simulator.world_settings import Conditions
 from bcclone.system.atomic import write_text
 from bcclone.system.errors import shown_command
 from bcclone.system.json_values import json_text
-from bcclone.system.settings import option_words
+from bcclone.system.setting_words import option_words
 from bcclone.system.table import Table, TableColumn
 
 _SMALL_M = 0.5  # a margin below this is drawn in red

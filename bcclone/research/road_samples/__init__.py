@@ -10,22 +10,12 @@ Importing this loads nothing large, so that --help answers at once.
 from dataclasses import dataclass
 from pathlib import Path
 
+from bcclone.dataset.image_size import Size, check_one_size
 from bcclone.dataset.preprocessing_text import PreprocessingText
-from bcclone.system.settings import (
-    Checked,
-    Count,
-    Force,
-    Fraction,
-    Jobs,
-    Metres,
-    Scheduler,
-    Seed,
-    SettingError,
-    Size,
-    check_one_pool,
-    check_one_size,
-    setting,
-)
+from bcclone.system.checked import Checked, SettingError
+from bcclone.system.pool_settings import Jobs, Scheduler, check_one_pool
+from bcclone.system.setting import setting
+from bcclone.system.setting_types import Count, Force, Fraction, Metres, Seed
 
 FIRST_ROAD = 100_000  # seeds below this one are left for roads to score models on
 # what random_road.py may choose from for each seed, by default

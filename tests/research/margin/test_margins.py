@@ -17,9 +17,9 @@ from bcclone.research.margin import MarginSettings
 from bcclone.research.margin.answers import ModelOnRoad, Trial
 from bcclone.research.margin.margins import map_margins
 from bcclone.system.errors import UserError
-from tests.conftest import ROOT, calibrated, made_once
+from tests.conftest import calibrated, made_once
 from tests.processes import started
-from tests.running import command, result_of, run_script
+from tests.running import ROOT, command, result_of, run_script
 
 ROAD = {"points": [[0, 0, 8], [0, 30, 8], [4, 60, 8]]}
 MODEL = ROOT / "models" / "any-road.h5"
