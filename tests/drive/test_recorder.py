@@ -268,6 +268,40 @@ def test_an_unforeseen_error_ends_its_recording_with_the_reason_and_not_the_next
     assert all(written.closed for written in recordings)
 
 
+class MostWaiting(int):
+    """A number of rows that may wait, during whose check something else happens."""
+
+    def __le__(self, waiting):  # Python asks this for `waiting >= self`
+        self.meanwhile()
+        return False
+
+
+class OpenFiles(SlowFiles):
+    """Files that take rows until they are closed."""
+
+    def write(self, row):
+        assert not self.closed
+        self.rows.append(row)
+
+
+def test_a_row_that_comes_while_another_thread_ends_the_recording_is_written_before_the_end(
+    tmp_path,
+):
+    files = OpenFiles(tmp_path)
+    most = MostWaiting(256)
+    with Recorder(lambda: files, most_waiting=most, from_start=True) as recorder:
+        ending = threading.Thread(target=recorder.turn, args=(False,))
+
+        def end_the_recording():
+            ending.start()
+            ending.join(0.5)  # it ends unless it has to wait for the row
+
+        most.meanwhile = end_the_recording
+        recorder.record(1)
+        ending.join()
+    assert (files.rows, files.closed, recorder.failure) == ([1], True, "")
+
+
 def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with run_recorder(None) as switch:
