@@ -135,7 +135,7 @@ import sys
 from bcclone import cli
 from bcclone.commands.options import Command
 
-def fail(given):
+def fail():
     raise OSError(int(sys.argv[1]), "the system's words", *sys.argv[2:])
 
 sys.exit(cli.run_command(Command(fail, "A command on a failing drive.", ()), "failing", []))

@@ -129,8 +129,12 @@ def test_each_latency_is_that_of_its_own_frame(tmp_path):
 def test_appending_continues_after_the_last_row(tmp_path):
     record(tmp_path / "run1")
     # as after a kill
-    (tmp_path / "run1" / "driving_log.csv").open("a").write("2026_01_01_00_00_00_000.jpg,,,0.1")
-    (tmp_path / "run1" / "answers.csv").open("a").write("2026_01_01_00")
+    for name, half in (
+        ("driving_log.csv", "2026_01_01_00_00_00_000.jpg,,,0.1"),
+        ("answers.csv", "2026_01_01_00"),
+    ):
+        with (tmp_path / "run1" / name).open("a") as file:
+            file.write(half)
     with run_recorder(tmp_path / "run1", append=True) as recorder:
         recorder.record(row(0.5))
     assert list(read_answers(tmp_path / "run1").values()) == [500.0]
