@@ -67,9 +67,10 @@ def test_frames_are_indexed_like_an_array(frames, index):
 
 
 def test_an_array_of_the_frames_is_a_copy_where_one_is_asked_for(frames):
+    first = FRAMES[0].copy()
     copy = np.array(frames)
     copy[0] = 9
-    assert (frames[0] == FRAMES[0]).all()
+    assert (frames[0] == first).all()
     assert np.asarray(frames, np.float32).dtype == np.float32
 
 
