@@ -38,8 +38,8 @@ def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
     """Yield a temporary path, which replaces `path` when the block ends without an error.
 
     The temporary path is in the same folder, and has the same suffix, because Keras and ffmpeg
-    choose the format by the suffix. Temporary files of killed processes are removed when the same
-    path is written again. An OSError names `path`.
+    choose the format by the suffix. Temporary files of killed processes of this computer are
+    removed when the same path is written again. An OSError names `path`.
 
     follow: if `path` is a link, replace the file that it leads to. Use it only for a name that the
         user has typed: elsewhere, somebody else may have made the link.
@@ -131,8 +131,8 @@ def _temporary(name: _TemporaryName, ending: str) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder, which replaces `path` when the block ends without an error.
 
-    Temporary folders of killed processes are removed when the same path is written again. An
-    OSError names `path`, or a file in it.
+    Temporary folders of killed processes of this computer are removed when the same path is written
+    again. An OSError names `path`, or a file in it.
     """
     path = Path(os.path.realpath(path))
     name = _TemporaryName(path)

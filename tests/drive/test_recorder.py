@@ -115,6 +115,7 @@ def test_a_picture_of_another_size_ends_the_recording_of_a_framed_drive(tmp_path
         recorder.record(row(telemetry=replace(TELEMETRY, jpeg=FRAMES[0][:100])))
     assert recorder.recorded == 1
     assert "the pictures have changed" in recorder.failure
+    assert "record them into another folder" in recorder.failure
 
 
 def test_each_latency_is_that_of_its_own_frame(tmp_path):

@@ -233,6 +233,12 @@ def test_what_was_deleted_of_a_tub_is_taken_back_while_it_is_open(tmp_path):
         assert recorded.edit([Edit(UNDO)]).edits == 0
 
 
+def test_a_tub_without_a_usable_record_is_refused_with_the_first_reason(tmp_path):
+    tub = make_tub(tmp_path / "tub", rows=3, **{"user/angle": None})
+    with pytest.raises(UserError, match=r"expected image and steering.*record 1: no 'user/angle'"):
+        EditedTub(tub)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 def test_a_manifest_keeps_its_permissions_and_broken_records_are_said(tmp_path):
     def angle(index):
