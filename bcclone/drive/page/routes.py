@@ -142,16 +142,25 @@ class OpenPages:
         page = _Page(socket, self._host)
         self._session.hands.join(page)
         self._pages.append(page)
+        try:
+            with self._sending_frames(page):
+                while (text := socket.wait()) is not None:
+                    self._receive(page, text)
+                    # a page that sends without pause must not block the others
+                    self._host.sleep(0)
+        finally:
+            self._pages.remove(page)
+            self._session.hands.leave(page)
+
+    @contextlib.contextmanager
+    def _sending_frames(self, page: "_Page") -> Iterator[None]:
+        """Send frames to a page beside the block, at whose end the page is closed."""
         end_of_frames = self._host.start(self._send_frames, page)
         try:
-            while (text := socket.wait()) is not None:
-                self._receive(page, text)
-                self._host.sleep(0)  # a page that sends without pause must not block the others
+            yield
         finally:
             page.close()
             end_of_frames()
-            self._pages.remove(page)
-            self._session.hands.leave(page)
 
     def wake(self) -> None:
         """Send the newest frame to the pages that are ready for it; any thread may call this."""
