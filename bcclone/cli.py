@@ -41,6 +41,14 @@ _REMEDIES = {
     errno.EEXIST: "it exists, and is no folder; remove it or choose another name",
     errno.ELOOP: "its links lead in a circle; choose another place",
     errno.EROFS: "the file system is read-only; choose another place",
+    errno.ENOENT: "there is no such file or folder, or its drive was removed; check the name and "
+    "the drive",
+    errno.EIO: "the disk or drive cannot be read or written; check it and its cable, and copy what "
+    "it holds",
+    errno.ESTALE: "the network drive no longer has it; mount the drive again, and run the command "
+    "again",
+    errno.ETIMEDOUT: "the network drive does not answer; check the connection, and run the command "
+    "again",
 }
 
 
@@ -128,7 +136,8 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
         print(printable(f"\ninterrupted: {left}"), file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return 1
     except Exception as error:
         if common.debug:
@@ -213,10 +222,6 @@ def describe(error: Exception) -> tuple[str, int]:
             f"the package {package} is not installed for {sys.executable}; activate bcclone's "
             "environment (. .venv/bin/activate), or install it: pip install -e ."
         ), 1
-    if isinstance(error, OSError) and error.errno in _REMEDIES:
-        remedy = _REMEDIES[error.errno]
-        text = f"{error.filename}: {remedy}" if error.filename else remedy
-        return text, 1
     if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
         # all disks are full
         return (
@@ -224,6 +229,13 @@ def describe(error: Exception) -> tuple[str, int]:
             "disk",
             1,
         )
+    if isinstance(error, OSError) and error.errno in _REMEDIES:
+        remedy = _REMEDIES[error.errno]
+        if error.filename:
+            return f"{error.filename}: {remedy}", 1
+        # without a name, a missing file says nothing to the user: it is one of bcclone's own
+        if error.errno != errno.ENOENT:
+            return remedy, 1
     fault = f"internal error of bcclone: {type(error).__name__}: {error}\nplease report it"
     return f"{fault}; {_save_traceback(error)}", INTERNAL_ERROR
 

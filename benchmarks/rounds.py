@@ -155,7 +155,8 @@ def _call(
         return function(*arguments, **named)  # type: ignore[arg-type]
     finally:
         # after the measurement, Keras's threads print errors because fit() was stopped early
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
 
 
 def run_bcclone(*words: object) -> tuple[Any, str]:

@@ -3,8 +3,10 @@ traceback.
 """
 
 import contextlib
+import errno
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -129,6 +131,31 @@ def test_an_internal_error_is_reported_with_its_own_exit_code(options, tmp_path)
     assert str(kept) in last
     assert ("Traceback" in done.stderr) == bool(options)
     assert kept.read_text().startswith("Traceback")
+
+
+FAILING = """
+import sys
+from bcclone import cli
+from bcclone.commands.options import Command
+
+def fail():
+    raise OSError(int(sys.argv[1]), "the system's words", *sys.argv[2:])
+
+sys.exit(cli.run_command(Command(fail, "A command on a failing drive.", ()), "failing", []))
+"""
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOENT])
+def test_a_failing_drive_is_no_fault_of_bcclone(number):
+    done = said(sys.executable, "-c", FAILING, str(number), "far/frame.jpg", cwd=ROOT)
+    assert done.returncode == 1
+    assert re.match(r"error: far/frame\.jpg: .*; .*\b(check|mount)\b", done.stderr)
+
+
+def test_a_missing_file_without_a_name_is_an_internal_error(tmp_path):
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    line = (sys.executable, "-c", FAILING, str(errno.ENOENT))
+    assert said(*line, cwd=ROOT, env=environment).returncode == INTERNAL_ERROR
 
 
 def interrupted(*line, after, cwd):

@@ -102,7 +102,8 @@ class Framing:
         first, end = kept
         if not 0 <= first < end <= size:
             raise BadImage(
-                f"{self.width}x{self.height} pixels, which have no {name} {first} to {end}"
+                f"{self.width}x{self.height} pixels, which have no {name} {first} to {end}, "
+                f"expected numbers from 0 to {size}, the first one smaller"
             )
 
     @classmethod

@@ -202,17 +202,25 @@ def write_shard(task: ShardTask) -> WrittenShard:
         folder = task.path.parent
         if not is_url(folder) and not folder.is_dir():
             raise FileNotFoundError(
-                errno.ENOENT, "the folder of the store is not there", str(folder)
+                errno.ENOENT,
+                "the folder of the store is not there; mount it on this machine, under the same "
+                "path",
+                str(folder),
             )
         with replacing(task.path) as temporary:
             _write(task, origin, temporary)
             if written := _described(task, temporary, origin):
                 return written
-            raise WorkerFault(f"{temporary}: cannot be read after it was written")
+            raise WorkerFault(
+                f"{task.path}: cannot be read after it was written, expected a complete shard; "
+                "check the disk, or write the store to another one"
+            )
     except Unreachable as error:
         raise WorkerFault(str(error)) from None
     except OSError as error:
-        raise WorkerFault(f"{error.filename or task.path}: {error.strerror or error}") from None
+        path = error.filename or task.path
+        reason = error.strerror or str(error)
+        raise WorkerFault(f"{path}: {reason}; check that this machine can write there") from None
 
 
 def _origin_with_files(task: ShardTask) -> str:

@@ -31,6 +31,10 @@ from bcclone.system.statistics import runs
 _MEGABYTE = 10**6
 
 
+class Stopped(Exception):
+    """A feed has ended while it fetched a shard; nobody waits for the frames any more."""
+
+
 class ShardCache:
     """Local copies of shards. To make room, the oldest copies that are not in use are deleted.
 
@@ -82,7 +86,7 @@ class ShardCache:
         They may be used until release(). The copy is fetched if there is none. Raises UserError if
         the shard cannot be fetched, or is not the shard that the store's manifest describes.
 
-        stop: when it is set, fetching ends with a UserError
+        stop: when it is set, fetching ends with Stopped
         """
         copy = self._path_of_copy(file)
         self._add_uses(copy, 1)
@@ -113,7 +117,7 @@ class ShardCache:
         return self.folder / f"{file.sha256}.h5"
 
     def _fetch(self, file: FrameFile, copy: Path, stop: threading.Event) -> None:
-        """Fetch a shard and check its SHA-256; raises UserError.
+        """Fetch a shard and check its SHA-256; raises UserError or Stopped.
 
         copy: path that the file gets when it is complete
         """
@@ -122,7 +126,7 @@ class ShardCache:
         # fsspec calls this after each block
         def raise_if_stopped(*_: Any, **__: Any) -> None:
             if stop.is_set():
-                raise UserError("fetching was stopped")
+                raise Stopped
 
         self._make_room(file.file_bytes)
         with tempfile.TemporaryDirectory(dir=self.folder, suffix=".partial") as folder:
@@ -229,7 +233,7 @@ class FarFrames(Frames):
     def load(self, indices: Indices, stop: threading.Event) -> list[int]:
         """Copy and map the files that hold many of these frames; unload() ends this.
 
-        Return the numbers of the files. Raises UserError, also when `stop` is set.
+        Return the numbers of the files. Raises UserError, and Stopped when `stop` is set.
         """
         if self._cache is None:
             return []

@@ -115,8 +115,15 @@ class Frames:
         return frames.reshape(*numbers.shape, *self.frame_shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        frames = self._map_file(0) if len(self.files) == 1 else self[:]
-        return np.asarray(frames, dtype)
+        """Return all frames, as numpy.asarray() and numpy.array() ask for them.
+
+        copy: False raises ValueError unless the frames lie in one file or array of this type
+        """
+        if len(self.files) == 1:
+            return np.array(self._map_file(0), dtype, copy=copy)
+        if copy is False:
+            raise ValueError("frames of several files cannot be an array without a copy")
+        return np.asarray(self[:], dtype)
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into an array.

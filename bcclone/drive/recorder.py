@@ -90,7 +90,10 @@ class Recorder(Generic[Row]):
         self._queue: queue.SimpleQueue[tuple[_Recording[Row], Row | None] | None] = (
             queue.SimpleQueue()
         )
-        self._lock = threading.Lock()  # so that only one recording begins or ends at a time
+        self._turning = threading.Lock()  # so that only one recording begins or ends at a time
+        # so that a row is queued before the end of its recording; record() never waits for a disk,
+        # so opening files holds only the other lock
+        self._queueing = threading.Lock()
         self._thread = threading.Thread(
             target=self._write_all, name="bcclone-recorder", daemon=True
         )
@@ -138,24 +141,27 @@ class Recorder(Generic[Row]):
 
         Raises UserError.
         """
-        with self._lock:
+        with self._turning:
             if on == self.on:
                 return
             if on:
                 self._recordings.append(_Recording(self._open_files()))
-            else:
-                self._recordings[-1].on = False
-                self._queue.put((self._recordings[-1], None))
+                return
+            last = self._recordings[-1]
+            with self._queueing:
+                last.on = False
+                self._queue.put((last, None))
 
     def record(self, row: Row) -> None:
         """Queue a row, if recording is on; returns at once."""
-        if not self.on:
-            return
-        recording = self._recordings[-1]
-        if self._queue.qsize() >= self._most_waiting:
-            recording.dropped += 1
-        else:
-            self._queue.put((recording, row))
+        with self._queueing:
+            if not self.on:
+                return
+            recording = self._recordings[-1]
+            if self._queue.qsize() >= self._most_waiting:
+                recording.dropped += 1
+            else:
+                self._queue.put((recording, row))
 
     def state(self) -> dict[str, Any]:
         """Return the state of the last recording, for JSON; its counts are of all in its folder.

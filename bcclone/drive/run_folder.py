@@ -154,7 +154,10 @@ class RunTables:
         # the model has looked at most pictures, and they are good; but while a decision is
         # repeated, a picture is recorded that no model has looked at
         except BadImage as error:
-            raise UserError(f"the pictures have changed: {error}") from None
+            raise UserError(
+                f"the pictures have changed: {error}; record them into another folder, and drive "
+                "with the framing of this camera"
+            ) from None
         if np.array_equal(frame, picture):  # it is a frame already
             return jpeg
         self._note_framing(self._framing)

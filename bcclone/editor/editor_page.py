@@ -53,9 +53,7 @@ def serve_page(
         policy = load_policy(page.model) if page.model else None
         recordings: list[Viewed] = []
         for name in names:
-            viewed = Viewed(name, page.model, policy)
-            stack.callback(viewed.close)
-            recordings.append(viewed)
+            recordings.append(stack.enter_context(Viewed(name, page.model, policy)))
         server.stop_on_signals()
         server.show(_app(server, recordings))
         notify(f"look at the recording here: {server.url}; Ctrl-C ends")

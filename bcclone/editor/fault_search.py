@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -82,7 +82,9 @@ def _words_of(edit: Edit) -> str:
 
 
 class FaultSearch:
-    """Looks for the faults of a recording in a thread, and again after each edit, until close().
+    """Looks for the faults of a recording, and again after each edit, in a thread.
+
+    The thread runs within the `with` block.
 
     In a donkeycar tub, faults are not looked for.
 
@@ -106,18 +108,21 @@ class FaultSearch:
         else:
             work = (recorded.log, file_version(recorded.path))
             self._thread = threading.Thread(target=self._judge, args=work, daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._thread is not None:
             self._thread.start()
+        return self
 
-    def look_again(self) -> None:
-        """Judge the recording again, because its edits have changed."""
-        self._changed.set()
-
-    def close(self) -> None:
-        """End the thread."""
+    def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._changed.set()
         if self._thread is not None:
             self._thread.join()
+
+    def look_again(self) -> None:
+        """Judge the recording again, because its edits have changed."""
+        self._changed.set()
 
     def _judge(self, log: Log, log_version: tuple[int, int]) -> None:
         """Judge a log with its edits, now and after each change of the edits.
@@ -168,4 +173,4 @@ class FaultSearch:
 
 
 class _Closed(Exception):
-    """close() was called while frames are read."""
+    """The block has ended while frames are read."""

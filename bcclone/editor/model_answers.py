@@ -1,7 +1,7 @@
 """A recording and a model -> the model's steering in each row, and where the two differ most."""
 
 import threading
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from bcclone.system.errors import first_line
 
 
 class ModelAnswers:
-    """Asks a model for the steering of each row in a thread, until close().
+    """Asks a model for the steering of each row, in a thread within its `with` block.
 
     policy: the model; None for no model, and then no row is asked
     """
@@ -31,10 +31,13 @@ class ModelAnswers:
         self._thread: threading.Thread | None = None
         if policy is not None:
             self._thread = threading.Thread(target=self._ask, args=(policy,), daemon=True)
-            self._thread.start()
 
-    def close(self) -> None:
-        """End the thread."""
+    def __enter__(self) -> Self:
+        if self._thread is not None:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._closed.set()
         if self._thread is not None:
             self._thread.join()

@@ -7,9 +7,10 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from bcclone.system.errors import UserError
 
 
 class Viewed:
-    """A recording on a page. One thread looks for its faults, and one asks a model, until close().
+    """A recording on a page. Within its `with` block, threads look for its faults and ask a model.
 
     Raises UserError for a recording that cannot be read.
 
@@ -56,11 +57,17 @@ class Viewed:
         self._most_apart_version = ""  # version of the edits with which that was computed
         self._faults = FaultSearch(self.recorded, self._version)
         self._answers = ModelAnswers(self.recorded, policy)
+        self._threads = ExitStack()  # closing it ends them
 
-    def close(self) -> None:
-        """End the threads."""
-        self._faults.close()
-        self._answers.close()
+    def __enter__(self) -> Self:
+        with ExitStack() as threads:
+            threads.enter_context(self._answers)
+            threads.enter_context(self._faults)
+            self._threads = threads.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.close()
 
     # ---- what does not change
 

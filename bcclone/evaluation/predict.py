@@ -72,7 +72,10 @@ def predict(settings: PredictSettings) -> Predicted:
             steering[file.frame_id] = answer.steering
 
     if not steering:
-        raise UserError(f"{unreadable[0]}; none of the {len(files)} frames can be used")
+        raise UserError(
+            f"{unreadable[0]}; none of the {len(files)} frames can be used: correct that, or name "
+            "another folder"
+        )
     # fail for an answer that is not finite, rather than write a table that looks complete
     broken = [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]
     if broken:

@@ -58,12 +58,18 @@ class EditedTub(EditedRows):
     def __init__(self, folder: Path) -> None:
         items = list(read_tub(ImportSettings(folder), read=_path_of))
         self._records = sorted(rows_among(items), key=lambda record: record.time_ms)
+        left_out = [item for item in items if isinstance(item, LeftOut)]
         if not self._records:
-            raise UserError(f"{folder}: a tub without a record that can be used")
+            first = ""
+            if left_out:
+                first = f"; the first: {left_out[0]}"
+            raise UserError(
+                f"{folder}: a tub without a record that can be used, expected image and steering "
+                f"in each{first}; copy the whole tub again"
+            )
         numbers: IndexArray = np.array([record.record_number for record in self._records])
         self._numbers = numbers
         self.record_numbers = numbers  # shown in the editor's page; None for a recording
-        left_out = [item for item in items if isinstance(item, LeftOut)]
         if left_out:
             self.unusable = (
                 f"{len(left_out)} records cannot be used, and have no row: {left_out[0]}"

@@ -17,7 +17,7 @@ from bcclone.dataset.decoding import decode_files
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.dataset.store import Store
-from bcclone.exchange.exchange_settings import ExportSettings
+from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
 from bcclone.exchange.exchanged_row import ExchangedRow, recorded_row
 from bcclone.exchange.formats import ExportedRows, format_named, rows_of_log
 from bcclone.recording.files import ImageIndex, find_logs
@@ -59,7 +59,10 @@ def export(settings: ExportSettings) -> ExportResult:
     start = time.monotonic()
     format = format_named(settings.to)
     if format.write is None:
-        raise UserError(f"{settings.to}: recordings are not exported in this format")
+        formats = ", ".join(EXPORT_FORMATS)
+        raise UserError(
+            f"{settings.to}: recordings are not exported in this format, expected one of {formats}"
+        )
     location = parse_location(settings.source)
     with ExitStack() as stack:
         if _is_store(location):

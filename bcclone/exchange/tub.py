@@ -125,7 +125,10 @@ def _image_names(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _is_beyond(steering: Any) -> bool:
-    return isinstance(steering, float) and abs(steering) > RANGES["steering"][1] + ROUNDING
+    try:
+        return abs(number("steering", steering)) > RANGES["steering"][1] + ROUNDING
+    except ValueError:  # no number: the record is left out for that
+        return False
 
 
 def _open_tub(settings: ImportSettings) -> _Tub:

@@ -57,6 +57,7 @@ class RunFrames:
         if self.skipped:
             name, reason = next(iter(self.skipped.items()))
             message += f"; the first: {name}: {reason}"
+        message += "; copy the frames again, or name the folder of another drive"
         return UserError(message)
 
 

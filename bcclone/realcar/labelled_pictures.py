@@ -189,7 +189,10 @@ def _labelled_rows(settings: CalibrateSettings) -> Iterator[_Labelled]:
     source = settings.frames
     _check_unused(settings, source, "steering_column", "left_positive", "rate")
     if not source.exists():
-        raise UserError(f"{source}: no such file or folder")
+        raise UserError(
+            f"{source}: no such file or folder, expected a recording, a tub or a folder of "
+            "pictures; check the name"
+        )
     # pictures in a folder, the format "frames", hold no steering; what has no known format is
     # refused with the same words
     detected = "frames"

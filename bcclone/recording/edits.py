@@ -20,7 +20,7 @@ from bcclone.recording.row import time_of
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.atomic import write_text
 from bcclone.system.codec import explained, fits, from_text, read_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, number_of
 from bcclone.system.json_values import json_text, to_json
 from bcclone.system.location import Location, as_local
 
@@ -48,9 +48,17 @@ class Edit:
     seconds: float = 0.0  # for ADVANCE: each row gets the steering recorded this much later
 
     def __post_init__(self) -> None:
-        is_known = self.kind in OF_ROWS or self.kind in (*OF_STEERING, UNDO)
-        if not is_known or bool(self.spans) != (self.kind in OF_ROWS):
-            raise ValueError(f"edit {self.kind!r} of {len(self.spans)} spans of rows")
+        of_all_rows = (*OF_STEERING, UNDO)
+        if self.kind not in (*OF_ROWS, *of_all_rows):
+            known = ", ".join((*OF_ROWS, *of_all_rows))
+            raise ValueError(f"edit {self.kind!r}, expected one of {known}")
+        if self.kind in OF_ROWS and not self.spans:
+            raise ValueError(f"edit {self.kind!r} of no rows, expected one span of rows or more")
+        if self.kind in of_all_rows and self.spans:
+            raise ValueError(
+                f"edit {self.kind!r} of {number_of(len(self.spans), 'span')} of rows, expected "
+                "none: it is for all rows"
+            )
         for first, last in self.spans:
             if first > last:
                 raise ValueError(

@@ -67,7 +67,10 @@ class RowPositions:
         seconds = float(position[:-1])
         end = self.seconds[-1]
         if seconds > end:
-            raise UserError(f"{self.path}: it ends after {end:.1f}s, but {position} is asked for")
+            raise UserError(
+                f"{self.path}: it ends after {end:.1f}s, but {position} is asked for; choose 0s to "
+                f"{end:.1f}s"
+            )
         return int(np.searchsorted(self.seconds, seconds, "left"))
 
     def _row_up_to(self, position: str) -> int:

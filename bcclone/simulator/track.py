@@ -315,7 +315,10 @@ def build_track(plan: RoadPlan) -> Track:
     )
     faults = faults_of_line(line.points[:, [0, 2]], widest_m / 2, rules, plan.closed)
     if faults:
-        raise UserError(f"{plan.name}: cannot build this road: {'; '.join(faults)}")
+        reasons = "; ".join(faults)
+        raise UserError(
+            f"{plan.name}: cannot build this road: {reasons}; move its points, or make it narrower"
+        )
     if not plan.closed:
         line = with_run_outs(line)
     road = Road(plan.name, widest_m, style=DESIGNED_STYLE, look=plan.look)

@@ -139,7 +139,7 @@ class UnityClient:
         except (ServerGone, OSError) as error:
             raise UserError(
                 f"the drive server ended the connection: {error.strerror or error}; its output may "
-                "show the reason"
+                "show the reason; start it again"
             ) from None
         return self.report
 
@@ -323,10 +323,8 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
                     "model.h5"
                 ) from None
             time.sleep(0.1)
-    try:
+    with connection:
         yield connection
-    finally:
-        connection.close()
 
 
 def _parsed(text: str, message: str, kind: type) -> Any:

@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import Connection, ConnectionState
@@ -44,7 +44,11 @@ class ServerGone(ConnectionError):
 
 
 class UnitySocket:
-    """The simulator's websocket: text messages in masked frames of at most 1,016 bytes."""
+    """The simulator's websocket: text messages in masked frames of at most 1,016 bytes.
+
+    It connects when it is made. The end of a `with` block closes the TCP connection without a
+    closing handshake, as a crash does.
+    """
 
     def __init__(self, host: str, port: int, handshake_seconds: float = SILENCE_SECONDS) -> None:
         self._socket = socket.create_connection((host, port), handshake_seconds)
@@ -59,6 +63,12 @@ class UnitySocket:
             raise
         # the handshake may take longer than any later answer
         self._socket.settimeout(min(handshake_seconds, SILENCE_SECONDS))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
 
     def send_text(self, text: str) -> None:
         """Send a text message, each frame by a write of its own."""
@@ -84,10 +94,6 @@ class UnitySocket:
             if seconds <= 0 or not select.select([self._socket], [], [], seconds)[0]:
                 return None
             self._read()
-
-    def close(self) -> None:
-        """Close the TCP connection without a closing handshake, as a crash does."""
-        self._socket.close()
 
     def _handle(self, event: Event) -> str | None:
         """Handle what the server sent; return the text of a message when it is complete."""

@@ -6,6 +6,7 @@ temporary path to write to, which takes the place of the old one when the block 
 
 import hashlib
 import os
+import platform
 import re
 import shutil
 import sys
@@ -14,11 +15,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from bcclone.system.errors import UserError
 
-_OLD = ".old.partial"  # ending of the temporary name of a replaced folder, until it is removed
+# endings of temporary names; the second is that of a replaced folder, until it is removed
+_PARTIAL = ".partial"
+_OLD = ".old.partial"
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
@@ -39,8 +42,8 @@ def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
     """Yield a temporary path, which replaces `path` when the block ends without an error.
 
     The temporary path is in the same folder, and has the same suffix, because Keras and ffmpeg
-    choose the format by the suffix. Temporary files of killed processes are removed when the same
-    path is written again. An OSError names `path`.
+    choose the format by the suffix. Temporary files of killed processes of this computer are
+    removed when the same path is written again. An OSError names `path`.
 
     follow: if `path` is a link, replace the file that it leads to. Use it only for a name that the
         user has typed: elsewhere, somebody else may have made the link.
@@ -49,7 +52,9 @@ def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
         path = Path(os.path.realpath(path))
     else:
         path = Path(os.path.realpath(path.parent), path.name)
-    with _temporary_path(path, path.suffix) as temporary:
+    name = _TemporaryName(path)
+    name.remove_leftovers(_PARTIAL + path.suffix)
+    with _temporary(name, _PARTIAL + path.suffix) as temporary:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
@@ -57,61 +62,96 @@ def replacing(path: Path, follow: bool = False) -> Iterator[Path]:
         _flush(path.parent)
 
 
-@contextmanager
-def _temporary_path(path: Path, suffix: str) -> Iterator[Path]:
-    """Yield a temporary name next to a path; a file or folder of this name is removed at the end.
+class _TemporaryName:
+    """The temporary names of an output, next to it: .STEM.PROCESS-OUTPUT-RANDOM, and an ending.
 
-    An OSError names `path` instead of the temporary name.
+    PROCESS is the id of the process that writes. OUTPUT, 8 hexadecimal digits, tells apart outputs
+    with the same stem, and computers and containers that share a folder: only on the same one does
+    the id say whether the process still runs. RANDOM, 8 digits as well, tells writers in one
+    process apart.
     """
-    prefix = f".{path.stem[:100]}."  # short enough for any file system
-    _remove_leftovers(path, prefix)
-    temporary = path.with_name(f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}.partial{suffix}")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._begin = f".{path.stem[:100]}."  # short enough for any file system
+        identity = f"{_processes_namespace()}/{path.name}"
+        self._output = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
+
+    def new(self, ending: str) -> Path:
+        """Return a path that nothing has yet."""
+        random = uuid.uuid4().hex[:8]
+        return self.path.with_name(f"{self._begin}{os.getpid()}-{self._output}-{random}{ending}")
+
+    def leftovers(self, ending: str) -> list[Path]:
+        """Return the files or folders that killed processes have left under such a name."""
+        folder = self.path.parent
+        if not folder.is_dir():
+            return []
+        name = re.compile(
+            re.escape(self._begin)
+            + rf"([0-9]{{1,9}})-{self._output}-[0-9a-f]{{8}}"
+            + re.escape(ending)
+        )
+        found = [(path, name.fullmatch(path.name)) for path in folder.iterdir()]
+        return [path for path, match in found if match and not _runs(int(match[1]))]
+
+    def remove_leftovers(self, ending: str) -> None:
+        for leftover in self.leftovers(ending):
+            _remove(leftover)
+
+
+def _processes_namespace() -> str:
+    """Return what is different where the same id may be that of another process."""
+    namespace = Path()
+    with suppress(OSError):  # containers have namespaces of their own; there are none but on Linux
+        namespace = Path("/proc/self/ns/pid").readlink()
+    return f"{platform.node()}/{namespace}"
+
+
+def _runs(process: int) -> bool:
+    import psutil  # loaded only where something is left over, which is rare
+
+    return psutil.pid_exists(process)
+
+
+@contextmanager
+def _temporary(name: _TemporaryName, ending: str) -> Iterator[Path]:
+    """Yield a new temporary path; a file or folder there is removed at the end.
+
+    An OSError names the output instead of the temporary path.
+    """
+    temporary = name.new(ending)
     try:
         yield temporary
     except OSError as error:
-        error.filename = str(error.filename or path).replace(str(temporary), str(path))
+        filename = str(error.filename or name.path)
+        error.filename = filename.replace(str(temporary), str(name.path))
         raise
     finally:
         _remove(temporary)
-
-
-def _remove_leftovers(path: Path, prefix: str) -> None:
-    """Remove temporary files and folders that killed processes have left for a path.
-
-    prefix: begin of their names, which the id of the process follows
-    """
-    if not path.parent.is_dir():
-        return
-    temporary_name = re.compile(re.escape(prefix) + r"([0-9]{1,9})-.*\.partial", re.DOTALL)
-    for leftover in path.parent.iterdir():
-        match = temporary_name.match(leftover.name)
-        if match is None:
-            continue
-        import psutil  # loaded only where something is left over, which is rare
-
-        if psutil.pid_exists(int(match[1])):
-            continue
-        if leftover.name.endswith(_OLD) and not path.exists():
-            # the process was killed after it had renamed the old folder, before the new one
-            leftover.replace(path)
-        else:
-            _remove(leftover)
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder, which replaces `path` when the block ends without an error.
 
-    Temporary folders of killed processes are removed when the same path is written again. An
-    OSError names `path`, or a file in it.
+    Temporary folders of killed processes of this computer are removed when the same path is written
+    again. An OSError names `path`, or a file in it.
     """
     path = Path(os.path.realpath(path))
-    with _temporary_path(path, "") as temporary:
+    name = _TemporaryName(path)
+    # a process was killed after it had renamed the old folder, before the new one
+    for old in name.leftovers(_OLD):
+        if not path.exists():
+            old.replace(path)
+    for ending in (_OLD, _PARTIAL):
+        name.remove_leftovers(ending)
+    with _temporary(name, _PARTIAL) as temporary:
         temporary.mkdir()
         yield temporary
         if sys.platform != "win32":
             os.sync()  # one flush for all files, of which there may be thousands
-        old = temporary.with_suffix(_OLD)
+        old = name.new(_OLD)
         with suppress(FileNotFoundError):
             path.replace(old)
         try:
@@ -128,6 +168,8 @@ _FLUSHED_BYTES = 1 << 25  # 32 MiB; a flush starts when this many bytes are not 
 class EarlyFlush:
     """Flushes a file to disk while more is written, so that the last flush is short.
 
+    The end of a `with` block, or close(), waits for the last flush, and ends the thread.
+
     If wrote(), start() or wait() raises OSError, the file is incomplete, even if a later flush
     succeeds: the system reports a failed flush only once.
 
@@ -140,6 +182,12 @@ class EarlyFlush:
         self._unflushed = 0  # bytes
         self._pool = ThreadPoolExecutor(1, "flush")  # starts its thread with the first task
         self._flushing: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def wrote(self, count: int) -> None:
         """Count bytes written; from 32 MiB on, start a flush unless one is still running."""

@@ -25,7 +25,7 @@ from bcclone.system.own_process import claim_process
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IMPORT_CHECK_SECONDS = 0.002  # time between two checks whether an import has ended
 # time between two checks whether a StopSocket was closed, by its thread that waits for the event
-_CLOSED_CHECK_SECONDS = 0.5
+_CLOSED_CHECK_SECONDS = 0.1
 
 
 @contextmanager
@@ -102,6 +102,7 @@ class StopSocket:
     def __init__(self, event: threading.Event | None = None) -> None:
         self._event = event
         self._closed = threading.Event()
+        self._waiter: threading.Thread | None = None
         self._signals = ExitStack()
 
     def __enter__(self) -> Self:
@@ -109,15 +110,17 @@ class StopSocket:
         self.socket.setblocking(False)
         self._sender.setblocking(False)
         if self._event is not None:
-            waiter = threading.Thread(
+            self._waiter = threading.Thread(
                 target=self._await, args=(self._event,), name="bcclone-stop", daemon=True
             )
-            waiter.start()
+            self._waiter.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._signals.close()
+        if self._waiter is not None:
+            self._waiter.join()
         self.socket.close()
         self._sender.close()
 

@@ -248,18 +248,10 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     """
     if path.is_symlink() or path.name in ("", ".."):
         path = Path(os.path.realpath(path))
-    lock = path.parent / f".{path.name}.bcclone-lock"
-    until = time.monotonic() + seconds
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     make_folder(path.parent)
-    owner_or_handle = _lock(lock)
-    while isinstance(owner_or_handle, str):
-        owner = owner_or_handle  # "" if it has just removed the lock
-        if owner and time.monotonic() >= until:
-            raise UserError(f"{path}: {owner} is writing it; {remedy}")
-        time.sleep(_SECONDS_BETWEEN_TRIES)
-        owner_or_handle = _lock(lock)
-    handle = owner_or_handle
+    lock = path.parent / f".{path.name}.bcclone-lock"
+    handle = _wait_for_lock(lock, path, remedy, seconds)
     has_failed = True
     try:
         yield
@@ -278,11 +270,35 @@ def _remove_empty(folders: Iterable[Path]) -> None:
             folder.rmdir()
 
 
-def _lock(lock: Path) -> int | str | None:
-    """Lock a file; return its open handle, or a text that names the process that has the lock.
+class _Busy(Exception):
+    """Another process has the lock; the text says which one."""
 
-    The text is "" if that process has just removed the file; then try again. Returns None where
-    no file can be made or locked.
+
+class _Vanished(Exception):
+    """Another process has just removed the lock, so that it can be tried again at once."""
+
+
+def _wait_for_lock(lock: Path, path: Path, remedy: str, seconds: float) -> int | None:
+    """Lock a file; return its open handle, or None where no file can be made or locked.
+
+    path, remedy, seconds: as locked() takes them
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return _lock(lock)
+        except _Busy as owner:
+            if time.monotonic() >= until:
+                raise UserError(f"{path}: {owner} is writing it; {remedy}") from None
+        except _Vanished:
+            pass
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+
+
+def _lock(lock: Path) -> int | None:
+    """Try once to lock a file; return its open handle, or None where that is not possible.
+
+    Raises _Busy or _Vanished.
     """
     try:  # a symbolic link is not followed: it could lead to somebody's file
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -293,24 +309,28 @@ def _lock(lock: Path) -> int | str | None:
         try:
             _lock_file(handle)
             status = os.fstat(handle)
-            status_of_path = lock.lstat()
+            is_at_path = _is_at(lock, status)
         except BlockingIOError:
-            os.lseek(handle, 0, os.SEEK_SET)
-            most_bytes = 4 * _LONGEST_LINE  # a character takes up to 4 bytes
-            return os.read(handle, most_bytes).decode(errors="replace") or "another process"
-        except FileNotFoundError:
-            return ""
-        except OSError:
+            raise _Busy(_owner_of(handle)) from None
+        except OSError:  # the file system has no locks
             return None
         # Another process removed the file between open() and the lock. This lock is then worthless:
         # the next process makes a new file at the path, and can lock that.
-        if not os.path.samestat(status, status_of_path):
-            return ""
+        if not is_at_path:
+            raise _Vanished
         # a file with a second name (a hard link) may be somebody's; writing would change it
         if status.st_nlink == 1:
             _write_owner(handle)
         opened.pop_all()  # the handle stays open
     return handle
+
+
+def _is_at(path: Path, status: os.stat_result) -> bool:
+    """Return whether the open file of this status still has its path."""
+    try:
+        return os.path.samestat(status, path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _write_owner(handle: int) -> None:
@@ -321,16 +341,26 @@ def _write_owner(handle: int) -> None:
         os.write(handle, f"process {os.getpid()} ({line})".encode(errors="replace"))
 
 
+def _owner_of(handle: int) -> str:
+    """Return which process has a lock, as _write_owner() has written it."""
+    most_bytes = 4 * _LONGEST_LINE  # a character takes up to 4 bytes
+    os.lseek(handle, 0, os.SEEK_SET)
+    return os.read(handle, most_bytes).decode(errors="replace") or "another process"
+
+
 def _unlock(lock: Path, handle: int) -> None:
     """Remove a lock and close it, in the order that the system allows."""
-    # Windows removes no open file, so close it first; if another process has opened it, it stays
     if sys.platform == "win32":
+        # Windows removes no open file, so it is closed first; it stays if another process has
+        # opened it meanwhile
         os.close(handle)
+        with suppress(OSError):
+            lock.unlink()
+        return
+    # elsewhere, it is removed first: another process could lock it between closing and removing
     with suppress(OSError):
         lock.unlink()
-    # elsewhere, remove the lock first: another process could lock it between closing and removing
-    if sys.platform != "win32":
-        os.close(handle)
+    os.close(handle)
 
 
 def _lock_file(handle: int) -> None:

@@ -59,7 +59,7 @@ class ProgressBar:
         self._bar: tqdm[Any] | None = None
         if is_own_process() and sys.stderr.isatty():
             self._bar = tqdm(
-                total=total, desc=label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True
+                total=total, desc=self.label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True
             )
 
     def __enter__(self) -> Self:

@@ -53,14 +53,23 @@ _sample = partial(setting, group="samples")
 _device = partial(setting, group="device")
 
 
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of "90", "90s", "10m", "1.5h" or "1h30m"; raises ValueError otherwise."""
-    match = _DURATION.fullmatch(text.strip().lower())
+    """Return the seconds of "90", "90s", "10m", "1.5h" or "1h30m"; raises ValueError otherwise.
+
+    Only a number that stands alone needs no unit: 1h30 could mean minutes or seconds.
+    """
+    duration = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", duration):
+        return float(duration)
+    match = _DURATION.fullmatch(duration)
     if not match or not any(match.groups()):
-        raise ValueError(f"time {text!r}, expected one such as 90s, 10m or 1h30m")
+        remedy = ""
+        if _DURATION.fullmatch(f"{duration}m") or _DURATION.fullmatch(f"{duration}s"):
+            remedy = "; the last number needs a unit, too"
+        raise ValueError(f"{text!r}, expected one such as 90s, 10m or 1h30m{remedy}")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
 

@@ -45,9 +45,13 @@ def end_upgraded() -> list[bytes]:
     return []
 
 
-def start(function: Callable[..., Any], *arguments: Any) -> None:
-    """Start a function in a greenlet of its own, beside the requests."""
-    eventlet.spawn(function, *arguments)
+def start(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+    """Start a function in a greenlet of its own, beside the requests.
+
+    Return a function that waits for its end.
+    """
+    end: Callable[[], Any] = eventlet.spawn(function, *arguments).wait
+    return end
 
 
 def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:

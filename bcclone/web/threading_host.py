@@ -41,9 +41,14 @@ def end_upgraded() -> list[bytes]:
     raise ConnectionAbortedError  # then the server sends nothing, as if the client had gone
 
 
-def start(function: Callable[..., Any], *arguments: Any) -> None:
-    """Start a function in a thread of its own, beside the requests."""
-    threading.Thread(target=function, args=arguments, daemon=True).start()
+def start(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+    """Start a function in a thread of its own, beside the requests.
+
+    Return a function that waits for its end.
+    """
+    thread = threading.Thread(target=function, args=arguments, daemon=True)
+    thread.start()
+    return thread.join
 
 
 def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:

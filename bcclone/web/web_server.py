@@ -40,7 +40,7 @@ class Host(Protocol):
     def make_event(self) -> Any: ...
     def socket_of(self, environ: dict[str, Any]) -> Any: ...
     def end_upgraded(self) -> list[bytes]: ...
-    def start(self, function: Callable[..., Any], *arguments: Any) -> None: ...
+    def start(self, function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]: ...
     def run(self, app: WSGIApp, listener: socket.socket, stop: StopSocket) -> None: ...
 
 
@@ -159,8 +159,10 @@ class WebServer:
     @property
     def url(self) -> str:
         """Return the URL of the page, for a browser on this machine."""
-        address = self.address.replace("0.0.0.0", "127.0.0.1")
-        return f"http://{address}/"
+        host, _ = self._address
+        if host == "0.0.0.0":  # every address of this machine
+            return f"http://127.0.0.1:{self.port}/"
+        return f"http://{self.address}/"
 
     def notify(self, text: str) -> None:
         """Pass a line on to the user; any thread may call this."""
@@ -192,19 +194,24 @@ class WebServer:
 
     def _serve(self) -> None:
         """Answer requests until the server is stopped; runs in the server's thread."""
+        ended = self.host.make_event()
+        end_of_checks = self.host.start(self._watch, ended)
         try:
-            self.host.start(self._watch)
             self.host.run(self._checked, self._listener, self._stop)
             self._served.set_result(None)
         except BaseException as error:
             self._served.set_exception(error)
         finally:
             self._stop.request()
+            ended.set()
+            end_of_checks()
 
-    def _watch(self) -> None:
-        """Call the app's check every half second until the server has ended."""
-        while not self._served.done():
-            self.host.sleep(_CHECK_SECONDS)
+    def _watch(self, ended: Any) -> None:
+        """Call the app's check every half second until the server has ended.
+
+        ended: an event of the host, which is then set
+        """
+        while not ended.wait(_CHECK_SECONDS):
             try:
                 self._check()
             except Exception:  # a fault must not prevent the next check

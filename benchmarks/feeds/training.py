@@ -12,15 +12,16 @@ import itertools
 import math
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import psutil
@@ -92,23 +93,32 @@ class GpuWatch:
     def __init__(self, every_ms: int = 200) -> None:
         self.samples: list[GpuSample] = []  # of the block, after it; empty without a card
         self._every_ms = every_ms
-        self._process: subprocess.Popen[bytes] | None = None
+        self._resources = ExitStack()
 
     def __enter__(self) -> Self:
         self._since = datetime.now()
         program = find_nvidia_smi()
-        if program:
-            self._process = subprocess.Popen(
-                [program, *self._query()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        if not program:
+            return self
+        # at the end of the block, these are undone in reverse: nvidia-smi ends, its file is read
+        with ExitStack() as resources:
+            # a file, because a pipe that nobody reads is full after minutes
+            output = resources.enter_context(tempfile.TemporaryFile())
+            resources.callback(self._read, output)
+            process = resources.enter_context(
+                subprocess.Popen([program, *self._query()], stdin=subprocess.DEVNULL, stdout=output)
             )
+            resources.callback(process.terminate)
+            self._resources = resources.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._process is None:
-            return
-        self._process.terminate()
-        output, _ = self._process.communicate()
-        self.samples = parse_samples(output.decode(errors="replace"), self._since)
+        self._resources.close()
+
+    def _read(self, output: IO[bytes]) -> None:
+        """Keep the samples that nvidia-smi has written."""
+        output.seek(0)
+        self.samples = parse_samples(output.read().decode(errors="replace"), self._since)
 
     def _query(self) -> list[str]:
         """Return the options of nvidia-smi that print a line for each sample."""

@@ -27,6 +27,7 @@ from benchmarks.feeds.training import (
 from benchmarks.rounds import Rounds, run_rounds
 from benchmarks.synthetic import draw_recording, make_synthetic_store
 from tests.benchmarks.running import run_benchmark
+from tests.processes import wait_for
 
 ON_GPU = TrainingLoad(
     "GPU NVIDIA H200 (compute capability 9.0)", 52_000.0, 0.01, 0.2, 0.95, 2100.0,
@@ -115,6 +116,25 @@ def test_samples_are_read_with_their_time_and_other_lines_are_ignored():
     assert [sample.busy for sample in samples] == [0.0, 0.93, None]
     assert samples[2] == GpuSample(pytest.approx(0.651), None, None)
     assert busy_and_memory(samples) == (pytest.approx(0.465), pytest.approx(1965.0, abs=0.1))
+
+
+TALKATIVE = """#!{python}
+import time
+from datetime import datetime
+from pathlib import Path
+for _ in range(5000):  # a pipe holds 64 kB
+    print(datetime.now().strftime("%Y/%m/%d %H:%M:%S.%f")[:-3] + ", 80, 1000")
+print(flush=True)
+Path(__file__).with_name("said").touch()
+time.sleep(60)
+"""
+
+
+def test_all_samples_of_a_long_block_are_kept(nvidia_smi, tmp_path):
+    nvidia_smi(TALKATIVE.format(python=sys.executable))
+    with GpuWatch() as watch:
+        wait_for((tmp_path / "said").exists)
+    assert len(watch.samples) == 5000
 
 
 def test_a_card_is_sampled_within_the_block_and_nvidia_smi_ends_after_it(nvidia_smi):

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bcclone.dataset import far_frames
-from bcclone.dataset.far_frames import FarFrames, ShardCache
+from bcclone.dataset.far_frames import FarFrames, ShardCache, Stopped
 from bcclone.dataset.frames import FrameFile
 from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location, version_of
@@ -170,7 +170,7 @@ def test_a_full_disk_is_not_taken_for_a_server_that_cannot_be_reached(cache, sha
 def test_fetching_can_be_stopped(cache, shards):
     stop = threading.Event()
     stop.set()
-    with pytest.raises(UserError, match="stopped"):
+    with pytest.raises(Stopped):
         cache.map(shards[0][0], SHAPE, stop)
     assert list(cache.folder.iterdir()) == []
 

@@ -66,6 +66,22 @@ def test_frames_are_indexed_like_an_array(frames, index):
     assert (frames[index] == FRAMES[index]).all()
 
 
+def test_an_array_of_the_frames_is_a_copy_where_one_is_asked_for(frames):
+    first = FRAMES[0].copy()
+    copy = np.array(frames)
+    copy[0] = 9
+    assert (frames[0] == first).all()
+    assert np.asarray(frames, np.float32).dtype == np.float32
+
+
+def test_without_a_copy_an_array_is_the_memory_of_the_frames_or_refused(files, one_file):
+    memory = FRAMES.copy()
+    assert np.shares_memory(np.array(FramesInMemory(memory), copy=False), memory)
+    assert np.array(Frames([one_file], SHAPE), copy=False).shape == FRAMES.shape
+    with pytest.raises(ValueError, match="copy"):
+        np.array(Frames(files, SHAPE), copy=False)
+
+
 @pytest.mark.parametrize("index", [-21, np.array([3, 20])], ids=str)
 def test_a_frame_that_does_not_exist_is_an_error(frames, index):
     with pytest.raises(IndexError, match="size 20"):

@@ -24,6 +24,7 @@ from bcclone.drive.run_folder import run_recorder
 from bcclone.drive.service import DrivePage
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
+from bcclone.web import threading_host
 from bcclone.web.access import Access
 from tests.drive.drive_server import FRAME as DRIVEN
 from tests.drive.drive_server import (
@@ -42,6 +43,7 @@ from tests.processes import wait_for
 from tests.running import ROOT
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 
 
 def make_page(clock=time.monotonic):
@@ -127,6 +129,26 @@ def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
     ).headers["Set-Cookie"]
     # browsers send a cookie to all ports of a machine
     assert other.partition("=")[0] != cookie.partition("=")[0]
+
+
+def test_of_pages_that_open_at_the_same_time_only_eight_do():
+    page = make_page()
+    socket = SimpleNamespace(send=lambda message: None, wait=lambda: None, close=lambda: None)
+    accepted = []
+
+    def accept_websocket(environ):
+        accepted.append(environ)
+        if len(accepted) < 20:
+            client.get("/socket", headers=UPGRADE)  # another page asks before this one is open
+        return socket
+
+    server = SimpleNamespace(access=Access(), accept_websocket=accept_websocket)
+    client = make_app(page, OpenPages(page, threading_host), server).test_client()
+    for _ in range(2):  # those that have closed make room
+        accepted.clear()
+        client.get("/socket", headers=UPGRADE)
+        assert len(accepted) == 8
+    assert client.get("/room").status_code == 200
 
 
 @pytest.mark.parametrize("cookie", ["", "é" * 100, "True"])

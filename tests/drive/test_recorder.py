@@ -116,6 +116,7 @@ def test_a_picture_of_another_size_ends_the_recording_of_a_framed_drive(tmp_path
         recorder.record(row(telemetry=replace(TELEMETRY, jpeg=FRAMES[0][:100])))
     assert recorder.recorded == 1
     assert "the pictures have changed" in recorder.failure
+    assert "record them into another folder" in recorder.failure
 
 
 def test_each_latency_is_that_of_its_own_frame(tmp_path):
@@ -130,8 +131,12 @@ def test_each_latency_is_that_of_its_own_frame(tmp_path):
 def test_appending_continues_after_the_last_row(tmp_path):
     record(tmp_path / "run1")
     # as after a kill
-    (tmp_path / "run1" / "driving_log.csv").open("a").write("2026_01_01_00_00_00_000.jpg,,,0.1")
-    (tmp_path / "run1" / "answers.csv").open("a").write("2026_01_01_00")
+    for name, half in (
+        ("driving_log.csv", "2026_01_01_00_00_00_000.jpg,,,0.1"),
+        ("answers.csv", "2026_01_01_00"),
+    ):
+        with (tmp_path / "run1" / name).open("a") as file:
+            file.write(half)
     with run_recorder(tmp_path / "run1", append=True) as recorder:
         recorder.record(row(0.5))
     assert list(read_answers(tmp_path / "run1").values()) == [500.0]
@@ -267,6 +272,40 @@ def test_an_unforeseen_error_ends_its_recording_with_the_reason_and_not_the_next
     assert "an odd row" in failures[0]
     assert [written.rows for written in recordings] == [[0], [2]]
     assert all(written.closed for written in recordings)
+
+
+class MostWaiting(int):
+    """A number of rows that may wait, during whose check something else happens."""
+
+    def __le__(self, waiting):  # Python asks this for `waiting >= self`
+        self.meanwhile()
+        return False
+
+
+class OpenFiles(SlowFiles):
+    """Files that take rows until they are closed."""
+
+    def write(self, row):
+        assert not self.closed
+        self.rows.append(row)
+
+
+def test_a_row_that_comes_while_another_thread_ends_the_recording_is_written_before_the_end(
+    tmp_path,
+):
+    files = OpenFiles(tmp_path)
+    most = MostWaiting(256)
+    with Recorder(lambda: files, most_waiting=most, from_start=True) as recorder:
+        ending = threading.Thread(target=recorder.turn, args=(False,))
+
+        def end_the_recording():
+            ending.start()
+            ending.join(0.5)  # it ends unless it has to wait for the row
+
+        most.meanwhile = end_the_recording
+        recorder.record(1)
+        ending.join()
+    assert (files.rows, files.closed, recorder.failure) == ([1], True, "")
 
 
 def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, monkeypatch):

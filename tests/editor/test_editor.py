@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import threading
-from contextlib import closing
 from urllib.error import HTTPError
 
 import numpy as np
@@ -38,12 +37,18 @@ class Unreadable(EditedRecording):
 
 def test_a_search_for_faults_that_fails_says_so_instead_of_checking_for_ever(tmp_path):
     recorded = Unreadable(make_recording(tmp_path) / "driving_log.csv")
-    search = FaultSearch(recorded, lambda: "1")
-    try:
+    with FaultSearch(recorded, lambda: "1") as search:
         wait_for(lambda: search.judgement.verdict)
         assert search.judgement.verdict == "the search for faults failed: odd edits"
-    finally:
-        search.close()
+
+
+def test_the_threads_of_a_recording_on_a_page_run_within_its_block_alone(recording):
+    before = set(threading.enumerate())
+    viewed = Viewed(str(recording), policy=object())
+    assert set(threading.enumerate()) <= before
+    with viewed:
+        wait_for(lambda: viewed.state()["check"]["verdict"])
+    assert set(threading.enumerate()) <= before
 
 
 def test_the_page_mends_what_check_finds_as_the_command_does(faulty):
@@ -155,7 +160,7 @@ def test_what_breaks_while_the_page_is_open_is_said(recording, untrained_model):
 
 def test_a_model_that_fails_is_said(recording):
     no_policy = object()
-    with closing(Viewed(str(recording), policy=no_policy)) as viewed:
+    with Viewed(str(recording), policy=no_policy) as viewed:
         wait_for(lambda: viewed.state()["model"]["error"])
         model = viewed.state()["model"]
         assert model["error"].startswith("it fails: ")
@@ -226,6 +231,12 @@ def test_what_was_deleted_of_a_tub_is_taken_back_while_it_is_open(tmp_path):
         assert recorded.edit([Edit(DELETE, ((7, 7),))]).deleted == 4
         assert recorded.edit([Edit(UNDO)]).deleted == 3
         assert recorded.edit([Edit(UNDO)]).edits == 0
+
+
+def test_a_tub_without_a_usable_record_is_refused_with_the_first_reason(tmp_path):
+    tub = make_tub(tmp_path / "tub", rows=3, **{"user/angle": None})
+    with pytest.raises(UserError, match=r"expected image and steering.*record 1: no 'user/angle'"):
+        EditedTub(tub)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")

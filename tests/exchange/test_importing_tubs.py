@@ -119,10 +119,14 @@ def test_a_time_of_0_among_others_is_missing(tmp_path):
     assert (result.rows, result.seen.broken_lines) == (5, 1)
 
 
-def test_a_tub_in_degrees_is_refused(tmp_path):
-    folder = make_tub(tmp_path / "tub", rows=40, **{"user/angle": lambda index: 0.5 * index})
+@pytest.mark.parametrize(
+    ("angle", "beyond"), [(lambda index: 0.5 * index, 37), (lambda index: index and 45, 39)]
+)
+def test_a_tub_in_degrees_is_refused(angle, beyond, tmp_path):
+    folder = make_tub(tmp_path / "tub", rows=40, **{"user/angle": angle})
     with pytest.raises(
-        UserError, match="the steering of 37 of 40 records is beyond -1 to 1, as in degrees"
+        UserError,
+        match=f"the steering of {beyond} of 40 records is beyond -1 to 1, as in degrees",
     ):
         imported(folder, tmp_path / "out")
 

@@ -62,8 +62,8 @@ HEAD = b"HTTP/1.1 101 Switching Protocols\r\n" + UPGRADE + b"Sec-WebSocket-Accep
 
 
 def connect(*chunks):
-    with answering(*chunks) as port:
-        UnitySocket("127.0.0.1", port, 60.0).receive(60)
+    with answering(*chunks) as port, UnitySocket("127.0.0.1", port, 60.0) as connection:
+        connection.receive(60)
 
 
 def start(code, seconds=120.0):

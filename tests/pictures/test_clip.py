@@ -4,6 +4,7 @@ others.
 
 import json
 import os
+import re
 import shutil
 import struct
 import sys
@@ -136,7 +137,8 @@ def test_frames_of_one_pixel_are_refused(tmp_path):
     run = make_run(tmp_path / "run1")
     for frame in run.iterdir():
         frame.write_bytes(encode_jpeg(np.zeros((1, 1, 3), np.uint8)))
-    assert "can be shown" in run_script("video.py", run, code=1).stderr
+    refused = run_script("video.py", run, code=1).stderr
+    assert re.search("can be shown, expected JPEG.*name the folder of another drive", refused)
 
 
 def test_real_time_of_a_simulated_run_is_simulated_time(tmp_path):

@@ -287,7 +287,9 @@ def test_a_mistake_is_named(car, tmp_path):
     refused("car.framing.png exists already.*--force")
     (tmp_path / "car.framing.png").unlink()
     refused("12 pictures of one size.*longer drive", "--seconds", "5.9", "--rate", "2")
-    refused("which have no rows 30 to 130.*correct the framing", "--rows", "30:130")
+    kept = "which have no rows 30 to 130, expected numbers from 0 to 120,.*correct the framing"
+    refused(kept, "--rows", "30:130")
+    refused("no such file or folder, expected a recording", frames=car / "none", labels=())
     refused("--framing and horizon-row both say", "--framing", "x.json", "--set", "horizon-row=3")
     refused("no such|cannot be read|not a complete", model=tmp_path / "none.h5")
     flat = "".join(f"{number},0\n" for number in range(FRAMES))

@@ -133,7 +133,7 @@ def test_the_list_tells_what_is_kept_and_who_drove(tmp_path):
         ({"delete": ("start", "end")}, "delete all 4 rows"),
         ({"delete": ("5", "6")}, "no row 5, expected 1 to 4"),
         ({"delete": ("0.11s", "0.19s")}, "expected FROM before TO"),
-        ({"delete": ("7s", "end")}, "ends after 0.3s"),
+        ({"delete": ("7s", "end")}, "ends after 0.3s, but 7s is asked for; choose 0s to 0.3s"),
         ({"restore": ("1", "2")}, "these rows are not deleted"),
         ({"trim": ("start", "end")}, "are all of the recording"),
         ({"undo": True}, "no edit to undo"),

@@ -12,6 +12,7 @@ from bcclone.recording.edits import (
     DELETE,
     MIRROR,
     RESTORE,
+    Edit,
     Edits,
     StoredEdit,
     edits_path,
@@ -75,6 +76,20 @@ def test_an_edit_that_says_nothing_cannot_be_made(values, reason):
     with pytest.raises(ValueError, match=f"^{re.escape(reason)}"):
         StoredEdit(*values)
     assert Edits((StoredEdit(ADVANCE, (), 10.0),)).advance_seconds == 10.0
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (("paint",), "edit 'paint', expected one of trim, delete, .*undo"),
+        ((DELETE,), "edit 'delete' of no rows, expected one span"),
+        ((MIRROR, ((0, 4),)), "edit 'mirror-steering' of 1 span of rows, expected none"),
+        ((DELETE, ((4, 2),)), "no row from 5 to 3; expected FROM before TO"),
+    ],
+)
+def test_a_wrong_edit_is_refused_with_what_was_expected(values, reason):
+    with pytest.raises(ValueError, match=f"^{reason}"):
+        Edit(*values)
 
 
 def test_deleted_rows_are_left_out_and_begin_an_episode(tmp_path):

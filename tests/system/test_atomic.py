@@ -3,6 +3,7 @@ removed.
 """
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -40,21 +41,76 @@ def test_an_error_leaves_only_what_was_there(tmp_path):
         assert list(tmp_path.iterdir()) == [path]
 
 
+KILLED_WHILE_WRITING = """
+import os, pathlib, platform, sys
+from bcclone.system.atomic import replacing
+path, computer = sys.argv[1:]
+platform.node = lambda: computer
+with replacing(pathlib.Path(path)) as temporary:
+    temporary.write_text("half")
+    os._exit(1)
+"""
+KILLED_WHILE_RENAMING = """
+import os, pathlib, sys
+from bcclone.system.atomic import replacing_folder
+with replacing_folder(pathlib.Path(sys.argv[1])):
+    pathlib.Path.replace = lambda old, new: (os.rename(old, new), os._exit(1))
+"""
+
+
+def left_by(code, path, *arguments):
+    """Return what a process leaves beside a path, or instead of it."""
+    there = set(path.parent.iterdir())
+    subprocess.run([sys.executable, "-c", code, str(path), *arguments], check=False)
+    return set(path.parent.iterdir()) - there
+
+
 def test_temporary_files_of_dead_processes_are_removed(tmp_path):
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    (tmp_path / f".file.{dead.pid}-0a1b2c3d.partial" / "images").mkdir(parents=True)
-    mine = tmp_path / f".file.{os.getpid()}-0123abcd.partial.txt"
-    theirs = tmp_path / f".file.{dead.pid}-0123abcd.partial.txt"
-    further = tmp_path / f".file.{dead.pid}-0123abcd.partial.fewer.txt"
-    others = {
-        tmp_path / f".other.{dead.pid}-0123abcd.partial.txt",
-        tmp_path / f".file.{'9' * 20}-x.partial.txt",
-    }
-    for path in (mine, theirs, further, *others):
-        path.write_text("half")
-    write_text(tmp_path / "file.txt", "new")
-    assert set(tmp_path.iterdir()) == {mine, *others, tmp_path / "file.txt"}
+    path = tmp_path / "file.txt"
+    here = platform.node()
+    assert len(left_by(KILLED_WHILE_WRITING, path, here)) == 1
+    others = left_by(KILLED_WHILE_WRITING, tmp_path / "other.txt", here)
+    others |= left_by(KILLED_WHILE_WRITING, tmp_path / "file.png", here)
+    with replacing(path) as mine:
+        mine.write_text("half")
+        write_text(path, "new")
+        assert set(tmp_path.iterdir()) == {path, mine, *others}
+
+
+def test_a_file_that_is_being_written_stays_while_one_with_a_shorter_name_is_written(tmp_path):
+    with replacing(tmp_path / "data.2026-11-23.h5") as temporary:
+        temporary.write_text("minutes of work")
+        write_text(tmp_path / "data.h5", "new")
+        assert temporary.read_text() == "minutes of work"
+
+
+def test_what_another_computer_writes_into_a_shared_folder_stays(tmp_path):
+    path = tmp_path / "file.txt"
+    theirs = left_by(KILLED_WHILE_WRITING, path, "elsewhere")  # its process id means nothing here
+    write_text(path, "new")
+    assert set(tmp_path.iterdir()) == {path, *theirs}
+
+
+def test_a_folder_whose_replacement_was_killed_between_two_names_comes_back(tmp_path):
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "kept").touch()
+    left_by(KILLED_WHILE_RENAMING, path)
+    assert not path.exists()
+    with pytest.raises(OSError, match="disk"), replacing_folder(path):
+        raise OSError(28, "disk")
+    assert list(tmp_path.rglob("*")) == [path, path / "kept"]
+
+
+def test_what_is_left_of_a_folder_gets_the_name_of_no_file(tmp_path):
+    folder = tmp_path / "run1"
+    folder.mkdir()
+    (folder / "kept").touch()
+    left_by(KILLED_WHILE_RENAMING, folder)
+    for name in ("run1.mp4", "run1"):
+        write_text(tmp_path / name, "new")
+        assert (tmp_path / name).read_text() == "new"
+    assert len(list(tmp_path.glob(".run1.*/kept"))) == 1
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path):
@@ -110,19 +166,13 @@ def test_names_of_any_length_and_any_characters_can_be_written(tmp_path):
 
 def test_an_error_of_an_early_flush_is_raised_when_waiting():
     reader, writer = os.pipe()  # which can be written but not flushed
-    with os.fdopen(reader, "rb"), os.fdopen(writer, "wb", buffering=0) as file:
-        flush = EarlyFlush(file)
+    with (
+        os.fdopen(reader, "rb"),
+        os.fdopen(writer, "wb", buffering=0) as file,
+        EarlyFlush(file) as flush,
+    ):
         flush.wrote(1000)
         flush.wait()  # so little is left for the last flush
         flush.wrote(1 << 30)
         with pytest.raises(OSError, match="Invalid argument"):
             flush.wait()
-        flush.close()
-
-
-def test_a_folder_whose_replacement_was_killed_between_two_names_comes_back(tmp_path):
-    (tmp_path / ".model.99999999-aa.old.partial").mkdir()
-    (tmp_path / ".model.99999999-aa.old.partial" / "kept").touch()
-    with pytest.raises(OSError, match="disk"), replacing_folder(tmp_path / "model"):
-        raise OSError(28, "disk")
-    assert [path.name for path in tmp_path.rglob("*")] == ["model", "kept"]

@@ -47,6 +47,12 @@ def train_apart(store, folder, *options):
     return train(store, folder, *options, run=run_process)
 
 
+def history_of(run):
+    """Return the epochs in the history of a run folder."""
+    with (run / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
 def weights(path):
     """Return the arrays of a model file by their names."""
     arrays = {}
@@ -143,7 +149,7 @@ def test_the_run_folder_holds_everything(trained):
         "model.h5", "result.json",
     }  # fmt: skip
     assert len(list((run / "checkpoints").iterdir())) == 2
-    history = list(csv.DictReader((run / "history.csv").open()))
+    history = history_of(run)
     assert [row["epoch"] for row in history] == ["1", "2", "3"]
     best = min(history, key=lambda row: float(row["val_loss"]))
     assert int(best["epoch"]) == result["best_epoch"]
@@ -380,14 +386,15 @@ def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
     assert more["epoch"] == 0
     assert more["epochs"] == 2
     assert more["drivers"]["start"] == drivers["start"]
-    first, _ = csv.DictReader((run / "history.csv").open())
+    first, _ = history_of(run)
     assert float(first["val_loss"]) == drivers["trained"]["loss"]
 
 
 @pytest.mark.slow
 def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
     done = train(simulated_store, tmp_path, "--time", "4s", "--epochs", 0)
-    *_, last = csv.DictReader(next(tmp_path.glob("runs/*/history.csv")).open())
+    (run,) = tmp_path.glob("runs/*")
+    *_, last = history_of(run)
     assert float(last["learning_rate"]) < 0.1 * 1e-3
     result = json.loads(done.stdout)
     assert result["ended"] == "--time 4s"

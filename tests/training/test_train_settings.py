@@ -204,6 +204,18 @@ def test_durations_are_read(text, seconds):
     assert parse_duration(text) == seconds
 
 
+@pytest.mark.parametrize("text", ["1h30", "10m5", "1h5m2"])
+def test_a_number_behind_a_unit_needs_a_unit_too(text):
+    with pytest.raises(ValueError, match=f"^'{text}', expected .* 1h30m; .* needs a unit"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["", "m", "ten", "5m1h", "-3s", "1e3"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match=r"expected one such as 90s, 10m or 1h30m$"):
+        parse_duration(text)
+
+
 def test_the_learning_rate_rises_and_falls_to_a_hundredth():
     settings = TrainSettings(learning_rate=0.001, warmup=0.1)
     assert learning_rate(settings, 0.0) < 0.00002

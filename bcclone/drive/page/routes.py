@@ -7,6 +7,8 @@ wheel. docs/reference/page.md describes addresses and messages.
 
 import contextlib
 import logging
+import threading
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -59,14 +61,15 @@ class _Responses:
 
     def socket(self) -> Any:
         """Serve a page over its websocket until it closes."""
-        if self._pages.full:
-            return self.room()
-        try:
-            websocket = self._server.accept_websocket(flask.request.environ)
-        except (BadHandshake, OSError) as error:
-            return plain_text(str(error), 400)
-        self._pages.serve(websocket)
-        return ""
+        with self._pages.place() as is_free:
+            if not is_free:
+                return self.room()
+            try:
+                websocket = self._server.accept_websocket(flask.request.environ)
+            except (BadHandshake, OSError) as error:
+                return plain_text(str(error), 400)
+            self._pages.serve(websocket)
+            return ""
 
     def room(self) -> flask.Response:
         """Return whether there is room for one more page.
@@ -114,11 +117,25 @@ class OpenPages:
         self._session = session
         self._host = host
         self._pages: list[_Page] = []
+        self._lock = threading.Lock()  # held while places are counted
+        self._taken = 0  # number of pages that are open, or about to open
 
     @property
     def full(self) -> bool:
         """Return whether no more pages may open."""
-        return len(self._pages) >= _PAGES
+        return self._taken >= _PAGES
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[bool]:
+        """Keep a place for a page within the block; yield False if all places are taken."""
+        with self._lock:
+            is_free = not self.full
+            self._taken += is_free
+        try:
+            yield is_free
+        finally:
+            with self._lock:
+                self._taken -= is_free
 
     def serve(self, socket: Websocket) -> None:
         """Serve a page until its websocket closes."""
@@ -126,14 +143,24 @@ class OpenPages:
         self._session.hands.join(page)
         self._pages.append(page)
         try:
-            self._host.start(self._send_frames, page)
-            while (text := socket.wait()) is not None:
-                self._receive(page, text)
-                self._host.sleep(0)  # a page that sends without pause must not block the others
+            with self._sending_frames(page):
+                while (text := socket.wait()) is not None:
+                    self._receive(page, text)
+                    # a page that sends without pause must not block the others
+                    self._host.sleep(0)
         finally:
-            page.close()
             self._pages.remove(page)
             self._session.hands.leave(page)
+
+    @contextlib.contextmanager
+    def _sending_frames(self, page: "_Page") -> Iterator[None]:
+        """Send frames to a page beside the block, at whose end the page is closed."""
+        end_of_frames = self._host.start(self._send_frames, page)
+        try:
+            yield
+        finally:
+            page.close()
+            end_of_frames()
 
     def wake(self) -> None:
         """Send the newest frame to the pages that are ready for it; any thread may call this."""

@@ -73,8 +73,8 @@ def declared_preprocessing(
     # refuse an input that cannot be prepared, and a preprocessing that is missing or does not fit
     if channels not in (1, 3):
         raise UserError(
-            f"{path}: {takes}; frames stacked as channels, and channels that come first, are not "
-            "supported"
+            f"{path}: {takes}, expected 1 or 3 channels, which come last; frames stacked as "
+            "channels, and channels that come first, are not supported: train it for such pictures"
         )
     texts = _fitting_texts(rows, columns, channels, likely_scale)
     examples = " or ".join(f"--preprocess {shlex.quote(text)}" for text in texts)

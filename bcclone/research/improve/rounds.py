@@ -3,7 +3,7 @@
 A row of the suite is a drive on which a model is scored, such as lake-30.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.pictures.plots.style import BLUE, new_figure, save, tidy
 from bcclone.simulator.score import Score
 from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import number_of
 from bcclone.system.json_values import to_json
 from bcclone.system.table import Table, TableColumn
 
@@ -74,11 +75,12 @@ Rounds = tuple[Round, ...]
 def chosen_round(rounds: Sequence[Round]) -> Round:
     """Return the round whose model is written.
 
-    Its model needs the fewest interventions on all rows; of equal ones it is the latest.
+    Its drives on all rows are the least bad in the order of compare(); of equal rounds it is the
+    latest.
     """
     # min() returns the first of equal rounds, here the latest
     complete = [step for step in rounds if len(step.scores) == len(rounds[0].scores)]
-    return min(reversed(complete), key=lambda step: step.interventions)
+    return min(reversed(complete), key=lambda step: _badness(step.scores.values()))
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,18 @@ class Improvement:
         copy = f"{self.output} is {self.model}, unchanged"
         if len(self.rounds) == 1:
             return f"nothing to learn: the model needs no intervention on these rows; {copy}"
-        after = f"{self.rounds[-1].interventions} interventions, {chosen.interventions} before"
+        after = f"{_faults_of(self.rounds[-1])}; before, {_faults_of(chosen)}"
         remedy = "learn from more drives, or try other --epochs or --learning-rate, and --force"
         return f"NOT IMPROVED: after training the model needs {after}; {copy}; {remedy}"
+
+
+def _faults_of(step: Round) -> str:
+    """Return in words how often a round's model left the road, and missed the goal of a drive."""
+    missed, interventions = _badness(step.scores.values())
+    words = number_of(interventions, "intervention")
+    if missed:
+        words += f" and misses {number_of(missed, 'goal')}"
+    return words
 
 
 def _rounds_table(rounds: Rounds) -> Table:
@@ -170,8 +181,8 @@ def compare(before: Scores, after: Scores) -> dict[str, str]:
     """
     verdicts = {}
     for row, score in before.items():
-        old = _badness(score)
-        new = _badness(after[row])
+        old = _badness([score])
+        new = _badness([after[row]])
         if new == old:
             verdicts[row] = "same"
         elif new > old:
@@ -181,9 +192,14 @@ def compare(before: Scores, after: Scores) -> dict[str, str]:
     return verdicts
 
 
-def _badness(score: Score) -> tuple[bool, int]:
-    """Return what is greater for a worse drive."""
-    return not score.complete, score.interventions
+def _badness(scores: Iterable[Score]) -> tuple[int, int]:
+    """Return what is greater for worse drives: how many miss their goal, then interventions."""
+    missed = 0
+    interventions = 0
+    for score in scores:
+        missed += not score.complete
+        interventions += score.interventions
+    return missed, interventions
 
 
 def _worse_rows(verdicts: Mapping[str, str]) -> list[str]:

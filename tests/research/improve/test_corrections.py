@@ -9,7 +9,13 @@ from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenBy
 from bcclone.research.improve import ImproveSettings
 from bcclone.research.improve.improvement import OPTIONS, work_folder
 from bcclone.research.improve.learning import count_images
-from bcclone.research.improve.rounds import Improvement, Round, compare, comparison_table
+from bcclone.research.improve.rounds import (
+    Improvement,
+    Round,
+    chosen_round,
+    compare,
+    comparison_table,
+)
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
 from tests.recordings import images_of
@@ -79,6 +85,16 @@ def test_the_outcome_says_which_model_was_written(interventions, words, tmp_path
     outcome = made.as_text().splitlines()[-1]
     assert words in outcome
     assert ("weak.h5, unchanged" in outcome) == (words != "better.h5 is the model after round 1")
+
+
+def test_a_model_that_misses_a_goal_is_not_written_for_its_fewer_interventions(tmp_path):
+    before = {"fog": score(2)}
+    after = {"fog": score(1, "the car stood still")}
+    rounds = (Round(number=0, model="", scores=before), Round(number=1, model="", scores=after))
+    assert compare(before, after) == {"fog": "worse"}
+    assert chosen_round(rounds).number == 0
+    made = Improvement(rounds, tmp_path / "weak.h5", tmp_path / "better.h5", tmp_path / "work")
+    assert "1 intervention and misses 1 goal; before, 2 interventions" in made.as_text()
 
 
 @pytest.mark.parametrize(
