@@ -13,6 +13,7 @@ from tests.processes import python
 PARAMETERS = {
     "check": "inputs",
     "convert": "settings notify",
+    "convert_to_shards": "settings notify",
     "evaluate": "model settings",
     "evaluate_policy": "policy settings name",
     "judge_road": "points width_m rules",
