@@ -5,7 +5,7 @@ counts it.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,8 @@ def _shard_folder(settings: ShardingSettings, notify: Notify) -> Iterator["Shard
     folder = settings.output
     if not settings.is_sharded:
         raise UserError(
-            f"{folder}: one file, expected a folder of shards; name one without {folder.suffix}"
+            f"{folder}: the name of one file, expected a folder of shards; "
+            "choose a name without an ending such as .h5"
         )
     with ExitStack() as stack:
         if not is_url(folder):
@@ -118,16 +119,7 @@ class ShardFolder:
         unusable = _unusable_files(shards, written)
         skips = plan.skips_with(unusable, settings.allow_skips)
 
-        # the numbers of new frames follow those of the old store
-        frames_before = 0
-        before = Manifest(preprocessing, samples, recordings=(), shards=())
-        if self.old:
-            frames_before = len(self.old.frames)
-            before = Manifest.read(folder)
-        manifest = replace(before, recordings=(*before.recordings, *plan.recordings))
-        frame_of_file = frame_numbers(len(plan.files), unusable, frames_before)
-        content, checksums = _complete(shards, written, frame_of_file, manifest)
-
+        content, checksums = _complete(shards, written, unusable, self.old)
         notices: tuple[str, ...] = ()
         if settings.resume:
             kept = sum(shard.was_kept for shard in written)
@@ -228,28 +220,19 @@ def _joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
 def _complete(
     shards: ShardPlan,
     written: Sequence[WrittenShard],
-    frame_of_file: IndexArray,
-    manifest: Manifest,
+    unusable: Mapping[int, str],
+    old: Store | None,
 ) -> tuple[StoreContent, npt.NDArray[np.uint32]]:
     """Write the manifest, and delete the shards that it does not name.
 
     Returns what the store holds, and the checksums of its frames.
 
     written: the results of the plan's shards, in their order
-    frame_of_file: number of the frame of each file, (files,), as frame_numbers() returns it
-    manifest: manifest of the store, still without the new shards
+    unusable: index of a file of the plan -> why it has no frame
+    old: the store that is added to
     """
     folder = shards.folder
-    added = []
-    for block, result in zip(shards.blocks, written, strict=True):
-        copied = _copied_frames(block, result, frame_of_file)
-        if (copied == NO_FRAME).any():
-            raise UserError(
-                f"{folder / result.shard.name}: images of this shard changed while they were read; "
-                "run the same command with --resume"
-            )
-        added.append(replace(result.shard, copied=tuple(copied.tolist())))
-    manifest = replace(manifest, shards=(*manifest.shards, *added), origin=_joint_origin(written))
+    manifest = _manifest_of(shards, written, unusable, old)
 
     # in each shard, its own frames come first; after them come copies of other shards' frames
     content, tables = read_shards(folder, manifest, ["checksums"])
@@ -267,6 +250,43 @@ def _complete(
     replace(manifest, content_hash=content.content_hash).write(folder)
     _remove_other_shards(folder, manifest)
     return content, checksums
+
+
+def _manifest_of(
+    shards: ShardPlan,
+    written: Sequence[WrittenShard],
+    unusable: Mapping[int, str],
+    old: Store | None,
+) -> Manifest:
+    """Return a manifest of the old shards, if any, and the new ones, without its content hash.
+
+    Raises UserError if an image that an earlier shard holds, too, has meanwhile changed.
+
+    written, unusable, old: as _complete() takes them
+    """
+    manifest = Manifest(shards.preprocessing, shards.samples, recordings=(), shards=())
+    frames_before = 0
+    if old:
+        manifest = Manifest.read(shards.folder)
+        frames_before = len(old.frames)
+
+    # the numbers of new frames follow those of the old store
+    frame_of_file = frame_numbers(len(shards.plan.files), unusable, frames_before)
+    added = []
+    for block, result in zip(shards.blocks, written, strict=True):
+        copied = _copied_frames(block, result, frame_of_file)
+        if (copied == NO_FRAME).any():
+            raise UserError(
+                f"{shards.folder / result.shard.name}: images of this shard changed while they "
+                "were read; run the same command with --resume"
+            )
+        added.append(replace(result.shard, copied=tuple(copied.tolist())))
+    return replace(
+        manifest,
+        recordings=(*manifest.recordings, *shards.plan.recordings),
+        shards=(*manifest.shards, *added),
+        origin=_joint_origin(written),
+    )
 
 
 def _copied_frames(block: Block, result: WrittenShard, frame_of_file: IndexArray) -> IndexArray:
