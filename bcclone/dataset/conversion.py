@@ -136,7 +136,6 @@ def convert_into(
     """
     started = time.monotonic()
     with target as output:
-        # plan
         old = output.old
         preprocessing, samples = _chosen_settings(settings, old)
         held_back = {TEST: settings.test_recordings, VALIDATION: settings.validation_recordings}
@@ -145,12 +144,10 @@ def convert_into(
             unchanged = Written(plan.skips, NO_CHECKSUMS)
             return Conversion.of(old, plan, unchanged, settings.output, started)
 
-        # write
         if old and not settings.force:
             _check_keeps_road(old, settings.output)
         written = output.write(preprocessing, samples, plan)
 
-        # count
         with Store(settings.output, written.content) as store:
             return Conversion.of(store, plan, written, settings.output, started)
 
