@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from bcclone.commands.options import Given, Result, SettingsFile, command, notify
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.system.json_values import names_of
-from bcclone.system.progress import Notify
 from bcclone.system.settings import argument, setting
 from bcclone.system.settings_file import read_settings_file
 
-if TYPE_CHECKING:  # it loads pandas and OpenCV
+if TYPE_CHECKING:  # they load pandas, OpenCV and tqdm
     from bcclone.dataset.conversion import Conversion
+    from bcclone.system.progress import Notify
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     return preprocess_with(PreprocessSettings, _convert, given, chosen, file)
 
 
-def _convert(settings: PreprocessSettings, notify: Notify) -> "Conversion":
+def _convert(settings: PreprocessSettings, notify: "Notify") -> "Conversion":
     from bcclone.dataset.conversion import convert
 
     return convert(settings, notify)
@@ -51,7 +51,7 @@ def _convert(settings: PreprocessSettings, notify: Notify) -> "Conversion":
 
 def preprocess_with(
     kind: type[PreprocessSettings],
-    convert: Callable[[Any, Notify], "Conversion"],
+    convert: Callable[[Any, "Notify"], "Conversion"],
     given: Given,
     chosen: Recordings,
     file: SettingsFile,

@@ -8,10 +8,10 @@ from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.commands.data import Recordings, preprocess_with
 from bcclone.commands.options import Command, Given, Result, SettingsFile
 from bcclone.dataset.sample_settings import PreprocessSettings
-from bcclone.system.progress import Notify
 
-if TYPE_CHECKING:  # it loads pandas and OpenCV
+if TYPE_CHECKING:  # they load pandas, OpenCV and tqdm
     from bcclone.dataset.conversion import Conversion
+    from bcclone.system.progress import Notify
 
 
 def extended(preprocess: Command) -> Command:
@@ -32,7 +32,7 @@ def extended(preprocess: Command) -> Command:
     )
 
 
-def _convert(settings: ShardingSettings, notify: Notify) -> "Conversion":
+def _convert(settings: ShardingSettings, notify: "Notify") -> "Conversion":
     """Convert recordings to a folder of shards or to one file, as the output is named."""
     if settings.is_sharded:
         from bcclone.cluster.sharded_conversion import convert_to_shards
