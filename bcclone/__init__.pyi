@@ -1,8 +1,9 @@
 """What `import bcclone` offers; __init__.py reads this file, and loads a name when asked for it."""
 
 from .cluster.cluster_settings import ShardingSettings as ShardingSettings
-from .cluster.convert import convert as convert
+from .cluster.sharded_conversion import convert_to_shards as convert_to_shards
 from .dataset.answer import Answer as Answer
+from .dataset.conversion import convert as convert
 from .dataset.preprocessing import Preprocessing as Preprocessing
 from .dataset.sample_settings import PreprocessSettings as PreprocessSettings
 from .dataset.sample_settings import SampleSettings as SampleSettings

@@ -25,8 +25,8 @@ from bcclone import (
 )
 from bcclone.camera.images import Image
 from bcclone.camera.vehicle import MOUNTS
-from bcclone.cluster.sharded_conversion import convert
-from bcclone.dataset import conversion
+from bcclone.cluster.sharded_conversion import convert_to_shards
+from bcclone.dataset.conversion import convert
 from bcclone.dataset.shards import Manifest
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
 from bcclone.simulator.expert import Expert
@@ -104,7 +104,7 @@ def _changed(frame: Image, shift_px: int, brightness: npt.NDArray[np.uint8]) -> 
 
 def make_synthetic_store(recording: Path, path: Path) -> Path:
     """Convert the recording to a store with two samples per frame, one of them mirrored."""
-    conversion.convert(PreprocessSettings((str(recording),), path))
+    convert(PreprocessSettings((str(recording),), path))
     return path
 
 
@@ -149,7 +149,7 @@ def _convert_to_shards(store: Path, folder: Path, shards: int) -> None:
             preprocessing=old.preprocessing,
             samples=asdict(old.sample_settings),
         )
-        convert(settings)
+        convert_to_shards(settings)
         with open_store(folder) as new:
             if new.content_hash != old.content_hash:
                 raise UserError("its rows or images have changed")

@@ -15,6 +15,7 @@ from tests.running import ROOT
 PARAMETERS = {
     "check": "inputs",
     "convert": "settings notify",
+    "convert_to_shards": "settings notify",
     "evaluate": "model settings",
     "evaluate_policy": "policy settings name",
     "judge_road": "points width_m rules",

@@ -5,9 +5,9 @@ counts it.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,9 @@ from bcclone.cluster.shard_task import (
     WrittenShard,
     write_shard,
 )
-from bcclone.dataset import conversion
-from bcclone.dataset.conversion import NO_CHECKSUMS, Conversion, OneFile, Written
+from bcclone.dataset.conversion import Conversion, convert_into
 from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers
+from bcclone.dataset.conversion_target import NO_CHECKSUMS, Written
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import NO_FRAME
 from bcclone.dataset.sample_settings import SampleSettings
@@ -40,7 +40,7 @@ from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.task_pool import TaskPool
 
 
-def convert(settings: ShardingSettings, notify: Notify = lambda line: None) -> Conversion:
+def convert_to_shards(settings: ShardingSettings, notify: Notify = lambda line: None) -> Conversion:
     """Convert recordings to a folder of shards, which its manifest completes.
 
     Raises ForeignLog for a file that is not a driving log, and UserError for all other problems
@@ -48,48 +48,54 @@ def convert(settings: ShardingSettings, notify: Notify = lambda line: None) -> C
 
     notify: called with a line for each log that was read
     """
-    return conversion.convert(settings, notify, _Shards(settings, notify))
+    return convert_into(settings, _shard_folder(settings, notify), notify)
 
 
-@dataclass
-class _Shards(OneFile):
-    """The output of a conversion: a folder of shards."""
+@contextmanager
+def _shard_folder(settings: ShardingSettings, notify: Notify) -> Iterator["ShardFolder"]:
+    """Lock the output of the settings, and yield it as a target.
 
-    settings: ShardingSettings
-    notify: Notify = lambda line: None
-    cluster: TaskPool | None = None  # workers of a cluster, None for processes of this machine
+    Raises UserError if the folder may not be written, or the cluster does not answer.
+    """
+    folder = settings.output
+    if not settings.is_sharded:
+        raise UserError(
+            f"{folder}: the name of one file, expected a folder of shards; "
+            "choose a name without an ending such as .h5"
+        )
+    with ExitStack() as stack:
+        if not is_url(folder):
+            stack.enter_context(locked(as_local(folder), BUSY))
+        old = None
+        if settings.adding:
+            old = stack.enter_context(open_store(folder))
+        _check_folder(settings)
+        # connect to a cluster now: a fault should not show only after hours of reading logs
+        cluster = None
+        if settings.scheduler:
+            cluster = stack.enter_context(open_pool(settings.scheduler, notify=notify))
+        yield ShardFolder(settings, old, cluster)
 
-    @contextmanager
-    def opened(self) -> Iterator[Store | None]:
-        """Lock the folder, and yield the old store that is added to, or None.
 
-        Raises UserError if the folder may not be written, or the cluster does not answer.
-        """
-        settings = self.settings
-        folder = settings.output
-        with ExitStack() as stack:
-            if not is_url(folder):
-                stack.enter_context(locked(as_local(folder), BUSY))
-            old = None
-            if settings.adding:
-                old = stack.enter_context(open_store(folder))
-            _check_folder(settings)
-            # connect to a cluster now: a fault should not show only after hours of reading logs
-            self.cluster = None
-            if settings.scheduler:
-                opened = open_pool(settings.scheduler, notify=self.notify)
-                self.cluster = stack.enter_context(opened)
-            yield old
+class ShardFolder:
+    """A target that is a folder of shards, as bcclone.dataset.conversion_target describes targets.
+
+    old: the store in the folder that is added to, None for a new store
+    cluster: workers of a cluster, None for processes of this machine
+    """
+
+    def __init__(
+        self, settings: ShardingSettings, old: Store | None, cluster: TaskPool | None
+    ) -> None:
+        self.old = old
+        self._settings = settings
+        self._cluster = cluster
 
     def write(
-        self,
-        preprocessing: Preprocessing,
-        samples: SampleSettings,
-        plan: ConversionPlan,
-        old: Store | None,
+        self, preprocessing: Preprocessing, samples: SampleSettings, plan: ConversionPlan
     ) -> Written:
-        """Write the shards of the plan, and a manifest that names them after those of `old`."""
-        settings = self.settings
+        """Write the shards of the plan, and a manifest that names them after the old ones."""
+        settings = self._settings
         folder = settings.output.absolute()
         shards = ShardPlan(
             folder=folder,
@@ -103,37 +109,40 @@ class _Shards(OneFile):
         # nothing is left to do where an earlier run has completed the folder
         resumes_alone = settings.resume and not settings.adding and not settings.force
         if resumes_alone and (folder / MANIFEST_NAME).exists():
-            _check_same_store(folder, shards)
-            note = f"{folder} is complete already"
-            return Written(open_store(folder), plan.skips, NO_CHECKSUMS, (note,))
+            return _complete_already(shards)
+
         if not is_url(folder):
             as_local(folder).mkdir(exist_ok=True)
         with self._pool() as pool:
             written = write_shards(shards, pool)
-            # raises UserError if more images are unusable than allowed, before the manifest is
-            # written
-            unusable = _unusable_files(shards, written)
-            skips = plan.skips_with(unusable, settings.allow_skips)
-            # the numbers of new frames follow those of the old store
-            frames_before = 0
-            before = Manifest(preprocessing, samples, recordings=(), shards=())
-            if old:
-                frames_before = len(old.frames)
-                before = Manifest.read(folder)
-            manifest = replace(before, recordings=(*before.recordings, *plan.recordings))
-            frame_of_file = frame_numbers(len(plan.files), unusable, frames_before)
-            content, checksums = _complete(shards, written, frame_of_file, manifest)
-        notes: tuple[str, ...] = ()
+        # raises UserError if more images are unusable than allowed, before the manifest is written
+        unusable = _unusable_files(shards, written)
+        skips = plan.skips_with(unusable, settings.allow_skips)
+
+        content, checksums = _complete(shards, written, unusable, self.old)
+        notices: tuple[str, ...] = ()
         if settings.resume:
             kept = sum(shard.was_kept for shard in written)
-            notes = (f"{kept} of {len(written)} shards were kept from an interrupted run",)
-        return Written(Store(settings.output, content), skips, checksums, notes)
+            notices = (f"{kept} of {len(written)} shards were kept from an interrupted run",)
+        return Written(skips, checksums, notices, content)
 
     def _pool(self) -> AbstractContextManager[TaskPool]:
         """Return a context manager of the workers: the cluster, which stays open, or processes."""
-        if self.cluster:
-            return nullcontext(self.cluster)
-        return open_pool("", self.settings.jobs)
+        if self._cluster:
+            return nullcontext(self._cluster)
+        return open_pool("", self._settings.jobs)
+
+
+def _complete_already(shards: ShardPlan) -> Written:
+    """Return what there is to say of a folder that an earlier run has completed.
+
+    Raises UserError if its store is of other recordings, or made with other options.
+    """
+    folder = shards.folder
+    _check_same_store(folder, shards)
+    content, _ = read_shards(folder, Manifest.read(folder))
+    notice = f"{folder} is complete already"
+    return Written(shards.plan.skips, NO_CHECKSUMS, (notice,), content)
 
 
 def _check_same_store(folder: Location, shards: ShardPlan) -> None:
@@ -211,28 +220,19 @@ def _joint_origin(shards: Iterable[ShardTask | WrittenShard]) -> str:
 def _complete(
     shards: ShardPlan,
     written: Sequence[WrittenShard],
-    frame_of_file: IndexArray,
-    manifest: Manifest,
+    unusable: Mapping[int, str],
+    old: Store | None,
 ) -> tuple[StoreContent, npt.NDArray[np.uint32]]:
     """Write the manifest, and delete the shards that it does not name.
 
     Returns what the store holds, and the checksums of its frames.
 
     written: the results of the plan's shards, in their order
-    frame_of_file: number of the frame of each file, (files,), as frame_numbers() returns it
-    manifest: manifest of the store, still without the new shards
+    unusable: index of a file of the plan -> why it has no frame
+    old: the store that is added to
     """
     folder = shards.folder
-    added = []
-    for block, result in zip(shards.blocks, written, strict=True):
-        copied = _copied_frames(block, result, frame_of_file)
-        if (copied == NO_FRAME).any():
-            raise UserError(
-                f"{folder / result.shard.name}: images of this shard changed while they were read; "
-                "run the same command with --resume"
-            )
-        added.append(replace(result.shard, copied=tuple(copied.tolist())))
-    manifest = replace(manifest, shards=(*manifest.shards, *added), origin=_joint_origin(written))
+    manifest = _manifest_of(shards, written, unusable, old)
 
     # in each shard, its own frames come first; after them come copies of other shards' frames
     content, tables = read_shards(folder, manifest, ["checksums"])
@@ -250,6 +250,43 @@ def _complete(
     replace(manifest, content_hash=content.content_hash).write(folder)
     _remove_other_shards(folder, manifest)
     return content, checksums
+
+
+def _manifest_of(
+    shards: ShardPlan,
+    written: Sequence[WrittenShard],
+    unusable: Mapping[int, str],
+    old: Store | None,
+) -> Manifest:
+    """Return a manifest of the old shards, if any, and the new ones, without its content hash.
+
+    Raises UserError if an image that an earlier shard holds, too, has meanwhile changed.
+
+    written, unusable, old: as _complete() takes them
+    """
+    manifest = Manifest(shards.preprocessing, shards.samples, recordings=(), shards=())
+    frames_before = 0
+    if old:
+        manifest = Manifest.read(shards.folder)
+        frames_before = len(old.frames)
+
+    # the numbers of new frames follow those of the old store
+    frame_of_file = frame_numbers(len(shards.plan.files), unusable, frames_before)
+    added = []
+    for block, result in zip(shards.blocks, written, strict=True):
+        copied = _copied_frames(block, result, frame_of_file)
+        if (copied == NO_FRAME).any():
+            raise UserError(
+                f"{shards.folder / result.shard.name}: images of this shard changed while they "
+                "were read; run the same command with --resume"
+            )
+        added.append(replace(result.shard, copied=tuple(copied.tolist())))
+    return replace(
+        manifest,
+        recordings=(*manifest.recordings, *shards.plan.recordings),
+        shards=(*manifest.shards, *added),
+        origin=_joint_origin(written),
+    )
 
 
 def _copied_frames(block: Block, result: WrittenShard, frame_of_file: IndexArray) -> IndexArray:

@@ -8,7 +8,7 @@ only when the command runs, so that --help needs no large package.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bcclone.commands.options import Command
@@ -21,18 +21,26 @@ class Entry:
     module: str  # name of the module in this package that has the command
     function: str  # name of the command's function, which is decorated with @command
     summary: str  # what the command does, for --help
+    # name of the module in this package that adds options of a wing to the command; "" for none
+    extended_by: str = ""
 
 
 GROUPS = {
     "the main job": {
-        "preprocess": Entry("data", "preprocess", "turn recordings into a store"),
-        "model": Entry("training", "model", "train a network on a store"),
+        "preprocess": Entry(
+            "data", "preprocess", "turn recordings into a store", extended_by="sharded_data"
+        ),
+        "model": Entry(
+            "training", "model", "train a network on a store", extended_by="joint_training"
+        ),
         "drive": Entry("driving", "drive", "drive the simulator's car with a model"),
         "video": Entry("driving", "video", "make a clip of a run"),
     },
     "recordings": {
         "edit": Entry(
-            "data", "edit", "look at a recording; delete and restore its rows; correct its steering"
+            "editing",
+            "edit",
+            "look at a recording; delete and restore its rows; correct its steering",
         ),
         "import": Entry("models", "import_", "read recordings of other programs"),
         "export": Entry(
@@ -93,8 +101,13 @@ def split_line(words: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 
 def load_command(name: str) -> "Command":
-    """Return the command of a name in COMMANDS; its module is imported."""
+    """Return the command of a name in COMMANDS, with what a wing adds; its modules are imported."""
     entry = COMMANDS[name]
-    module = import_module(f"{__name__}.{entry.module}")
-    command: Command = getattr(module, entry.function)
+    command: Command = getattr(_module(entry.module), entry.function)
+    if entry.extended_by:
+        command = _module(entry.extended_by).extended(command)
     return command
+
+
+def _module(name: str) -> Any:
+    return import_module(f"{__name__}.{name}")

@@ -1,26 +1,19 @@
-"""The commands preprocess and edit: convert recordings to a store, check them, and edit one.
+"""The command preprocess: recordings -> a store, or with --check their faults."""
 
-- preprocess: recordings -> a store, or with --check their faults;
-- edit: a recording or a tub, and an edit of its rows -> what later commands read of it; without an
-  edit, a page on which a person edits it, or a list of its rows.
-"""
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-from bcclone.cluster.cluster_settings import ShardingSettings
-from bcclone.cluster.convert import convert
-from bcclone.commands.options import Browser, Common, Given, Result, SettingsFile, command, notify
-from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.editor.page_settings import PageSettings
-from bcclone.recording.edit_settings import EditSettings
+from bcclone.commands.options import Given, Result, SettingsFile, command, notify
+from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.system.checked import Checked
-from bcclone.system.errors import UserError
-from bcclone.system.hardware import has_browser
 from bcclone.system.json_values import names_of
 from bcclone.system.setting import argument, setting
 from bcclone.system.settings_file import read_settings_file
+
+if TYPE_CHECKING:  # they load pandas, OpenCV and tqdm
+    from bcclone.dataset.conversion import Conversion
+    from bcclone.system.progress import Notify
 
 
 @dataclass(frozen=True)
@@ -40,12 +33,7 @@ class Recordings(Checked):
     )
 
 
-@command(
-    ShardingSettings,
-    SampleSettings,
-    after_interrupt="an existing store is unchanged; a folder keeps its finished shards, which the "
-    "same command and --resume complete",
-)
+@command(PreprocessSettings, SampleSettings, after_interrupt="an existing store is unchanged")
 def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     """Turn recordings of the simulator into one HDF5 store for training.
 
@@ -53,11 +41,32 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     'recordings/*/'. Without it, the command reads driving_log.csv of the current folder, or else
     the recordings in ./recordings/ or ./data/.
     """
+    return preprocess_with(PreprocessSettings, _convert, given, chosen, file)
+
+
+def _convert(settings: PreprocessSettings, notify: "Notify") -> "Conversion":
+    from bcclone.dataset.conversion import convert
+
+    return convert(settings, notify)
+
+
+def preprocess_with(
+    kind: type[PreprocessSettings],
+    convert: Callable[[Any, "Notify"], "Conversion"],
+    given: Given,
+    chosen: Recordings,
+    file: SettingsFile,
+) -> Result:
+    """Convert or check the recordings that the user chose.
+
+    kind: the settings that the user may give, with those of samples
+    convert: converts recordings by settings of this kind
+    """
     # options override the settings file
     values = {}
     if file.settings:
-        values = read_settings_file(file.settings, ShardingSettings, SampleSettings)
-    values |= given.of(ShardingSettings) | given.of(SampleSettings)
+        values = read_settings_file(file.settings, kind, SampleSettings)
+    values |= given.of(kind) | given.of(SampleSettings)
 
     # without a RECORDING, take those in the usual places; except where --add only adds recordings
     # of validation or test to a store
@@ -72,13 +81,13 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
         notify(f"no RECORDING named; taking {', '.join(inputs)}")
 
     if chosen.check:
-        for kind in (ShardingSettings, SampleSettings):
-            given.refuse(
-                kind, "changes nothing in --check, which takes recordings as they are; leave it out"
-            )
+        why = "changes nothing in --check, which takes recordings as they are; leave it out"
+        given.refuse(kind, why)
+        given.refuse(SampleSettings, why)
         return _check(inputs)
+
     samples = {name: values.pop(name) for name in names_of(SampleSettings) if name in values}
-    result = convert(ShardingSettings(**values | {"inputs": inputs, "samples": samples}), notify)
+    result = convert(kind(**values | {"inputs": inputs, "samples": samples}), notify)
     notes = [f"note: {notice}" for notice in result.notices]
     notes += [f"skipped: {reason}" for reason in result.skips]
     return Result.of(result, notes=notes)
@@ -102,47 +111,3 @@ def _check(inputs: Sequence[str]) -> Result:
     if any(report.log is None for report in reports):
         code = 2
     return Result(as_json, "\n\n".join(parts), code=code)
-
-
-@command(
-    after_interrupt="the recording is unchanged; its edits are the old ones or the new ones, see: "
-    "bcclone edit RECORDING",
-)
-def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Browser) -> Result:
-    """List the rows of a recording; delete or restore some, or correct its steering; its files are
-    not changed.
-
-    Deleted rows are left out by every command, and every command takes the corrected steering. The
-    edits are in a file next to the log, driving_log.edits.json, which is removed when the last one
-    is undone; of a tub of donkeycar, its own list of deleted records is edited. Without an edit, a
-    page opens in a browser, where you see the recording and edit it; without a terminal or a
-    browser, the rows are listed.
-    """
-    # the page opens if an option asks for it, or if a person can see it and asks for nothing else
-    listed = settings.edits or given.make(Common).json
-    is_seen = opening.browser and sys.stdin.isatty() and sys.stdout.isatty() and has_browser()
-    needs_page = page.model or page.other
-    if needs_page and not (page.page or is_seen):
-        raise UserError(
-            "--model and a second recording are shown on the page; add --page", exit_code=2
-        )
-    if page.page or needs_page or (is_seen and not listed):
-        if listed:
-            raise UserError(
-                "the page edits by itself; leave out the edit and --json, or the page", exit_code=2
-            )
-        from bcclone.editor.editor_page import serve_page
-
-        serve_page(settings.recording, page, opening.browser, given.say)
-        return Result({"recording": settings.recording}, text=None)
-
-    from bcclone.exchange.edited_tub import open_edited
-
-    recorded = open_edited(settings.recording)
-    result = recorded.edit(recorded.parse(settings))
-    if not recorded.keeps_history:
-        result = replace(result, edits=0)  # another command cannot undo this one
-    notes = []
-    if recorded.unusable:
-        notes.append(f"note: {recorded.unusable}")
-    return Result.of(result, notes=notes)

@@ -4,12 +4,10 @@
 - plots: a model and its samples, or one image -> pictures in a folder.
 """
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bcclone.cluster.cluster_settings import WorkerSettings, find_workers
 from bcclone.commands.options import Browser, Given, Result, SettingsFile, command, list_of, notify
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.pictures.plot_settings import PlotSettings
@@ -34,7 +32,6 @@ class RunOptions(Checked):
     SettingsFile,
     Browser,
     TrainSettings,
-    WorkerSettings,
     titles={
         "network": list_of(NETWORKS),
         "augmentation": "random changes to the samples, new ones in each epoch; 0 turns a kind off",
@@ -51,24 +48,17 @@ def model(given: Given, options: RunOptions) -> Result:
     """
     files = given.make(RunFiles)
     chosen = chosen_settings(given)
-    cluster = find_workers(given.make(WorkerSettings), os.environ)
+    from bcclone.training.train import resume, train
 
-    # train, alone or as one of several workers, of which only one writes the results
-    result: TrainResult | None
-    if cluster or chosen.get("gpus", 1) != 1:
-        from bcclone.cluster.joint_training import resume_together, train_together
-
-        run = resume_together if options.resume else train_together
-        result = run(cluster, files, chosen, notify)
+    if options.resume:
+        result = resume(files, chosen, notify)
     else:
-        from bcclone.training.train import resume, train
+        result = train(TrainSettings(**given.of(RunFiles), **chosen), notify)
+    return result_of(result, files, options)
 
-        if options.resume:
-            result = resume(files, chosen, notify)
-        else:
-            result = train(TrainSettings(**given.of(RunFiles), **chosen), notify)
-    if result is None:  # another machine writes the results
-        return Result(None, text=None)
+
+def result_of(result: TrainResult, files: RunFiles, options: RunOptions) -> Result:
+    """Draw the pictures of a training, unless options say otherwise, and return what is printed."""
     if result.was_complete:  # a notice has described its result, and its pictures are drawn
         return Result(result.as_json(), text=None)
 

@@ -1,20 +1,21 @@
-"""Convert recordings into a store of one file, or make their samples without one.
+"""Convert recordings into a store, or make their samples without one.
 
-In: `PreprocessSettings`. Out: a store and a `Conversion` that counts it; or `ImageSamples`.
+In: `PreprocessSettings`. Out: a store and a `Conversion` that counts it; or `ImageSamples`. A
+conversion has three steps: plan, write, count.
 """
 
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.dataset.conversion_notices import recording_notices, split_notices
-from bcclone.dataset.conversion_plan import ConversionPlan, LogRead, StorePart, make_plan
+from bcclone.dataset.conversion_plan import ConversionPlan, LogRead, make_plan
+from bcclone.dataset.conversion_target import NO_CHECKSUMS, Target, Written, one_file
 from bcclone.dataset.labels import knows_road
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.rows import row_table
@@ -29,15 +30,10 @@ from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sa
 from bcclone.dataset.shards import open_if_store
 from bcclone.dataset.skips import Skip
 from bcclone.dataset.store import ImageSamples, Store
-from bcclone.dataset.store_writer import write_store
-from bcclone.system import atomic
 from bcclone.system.errors import UserError, number_of, shown_command
-from bcclone.system.location import Location, as_local, is_url, parse_location
-from bcclone.system.output import STORE, inputs_of, writing
-from bcclone.system.progress import Notify, ProgressBar
+from bcclone.system.location import Location, parse_location
+from bcclone.system.progress import Notify
 from bcclone.system.setting_words import differences
-
-NO_CHECKSUMS = np.zeros(0, np.uint32)
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,39 @@ class Conversion:
     logs: tuple[LogRead, ...]  # the logs that this conversion read
     seconds: float  # duration of the conversion
     output: Location  # the store
+
+    @classmethod
+    def of(
+        cls, store: Store, plan: ConversionPlan, written: Written, output: Location, started: float
+    ) -> Self:
+        """Count what the whole store holds now.
+
+        started: time.monotonic() when the conversion began
+        """
+        samples = store.sample_settings
+        counts = count_samples(store.samples, store.rows)
+        split_pairs = count_split_pairs(store.rows, samples)
+        notices = (
+            *plan.notices,
+            *written.notices,
+            *recording_notices(store, written.checksums),
+            *split_notices(counts, split_pairs, samples),
+        )
+        return cls(
+            recordings=len(np.unique(store.rows["recording"])),
+            rows=len(store.rows),
+            episodes=len(np.unique(store.rows["episode"])),
+            frames=len(store.frames),
+            train=counts[TRAINING],
+            validation=counts[VALIDATION],
+            test=counts[TEST],
+            split_pairs=split_pairs,
+            skips=written.skips,
+            notices=notices,
+            logs=plan.logs_read,
+            seconds=time.monotonic() - started,
+            output=output,
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -86,125 +115,41 @@ class Conversion:
         )
 
 
-@dataclass(frozen=True)
-class Written:
-    """A store that was just written, and what happened while it was written."""
-
-    store: Store
-    skips: tuple[Skip, ...]  # rows and images that were left out
-    checksums: npt.NDArray[np.uint32]  # CRC-32 of each frame, (frames,); empty if none was added
-    notices: tuple[str, ...] = ()  # warnings for the user
-
-
-@dataclass
-class OneFile:
-    """The output of a conversion: a store of one file.
-
-    bcclone.cluster has a subclass that writes a folder of shards.
-    """
-
-    settings: PreprocessSettings
-
-    @contextmanager
-    def opened(self) -> Iterator[Store | None]:
-        """Lock the output, and yield the old store that is added to, or None.
-
-        Raises UserError if the output may not be written.
-        """
-        settings = self.settings
-        if is_url(settings.output):
-            raise UserError(
-                f"{settings.output}: one file is written to a local path; name another -o"
-            )
-        output = as_local(settings.output)
-        adding = settings.adding
-        remedy = "overwrite it with --force, add to it with --add, or name another -o"
-        with (
-            writing(output, STORE, settings.force or adding, inputs_of(settings), remedy),
-            Store(output) if adding else nullcontext() as old,
-        ):
-            yield old
-
-    def write(
-        self,
-        preprocessing: Preprocessing,
-        samples: SampleSettings,
-        plan: ConversionPlan,
-        old: Store | None,
-    ) -> Written:
-        """Write the store and open it; the content of the old store, if any, comes first.
-
-        Raises UserError if too many rows or images cannot be used.
-        """
-        rows = len(plan.rows)
-        files = len(plan.files)
-        part = StorePart(preprocessing, samples, plan.rows, plan.files, plan.recordings)
-        with (
-            atomic.replacing(as_local(self.settings.output), follow=True) as temporary,
-            ProgressBar("decoding", files, "images") as progress,
-        ):
-
-            def advance(count: int) -> None:
-                # a guess: each row has the same number of files
-                rows_done = rows * (int(progress.done) + count) // files
-                progress.advance(count, f"{rows_done}/{rows} rows")
-
-            unusable, checksums = write_store(temporary, part, old, advance)
-            skips = plan.skips_with(unusable, self.settings.allow_skips)
-            if old:
-                old.close()  # Windows cannot replace a file that is mapped
-        return Written(Store(self.settings.output), skips, checksums)
-
-
-def convert(
-    settings: PreprocessSettings, notify: Notify = lambda line: None, target: OneFile | None = None
-) -> Conversion:
-    """Convert recordings to a store, which has a temporary name until it is complete.
+def convert(settings: PreprocessSettings, notify: Notify = lambda line: None) -> Conversion:
+    """Convert recordings to a store of one file, which appears when it is complete.
 
     Raises ForeignLog for a file that is not a driving log, and UserError for all other problems
     that the user can fix.
 
     notify: called with a line for each log that was read
-    target: writes the store; None for a store of one file at settings.output
+    """
+    return convert_into(settings, one_file(settings), notify)
+
+
+def convert_into(
+    settings: PreprocessSettings, target: AbstractContextManager[Target], notify: Notify
+) -> Conversion:
+    """Convert recordings to the store that a target writes; raises what convert() raises.
+
+    target: locks the output while its `with` block runs; what is at settings.output afterwards is
+        the store
     """
     started = time.monotonic()
-    target = target or OneFile(settings)
-    with target.opened() as old:
+    with target as output:
+        old = output.old
         preprocessing, samples = _chosen_settings(settings, old)
         held_back = {TEST: settings.test_recordings, VALIDATION: settings.validation_recordings}
         plan = make_plan(settings.inputs, samples, old, notify, held_back)
-        if plan.rows.empty and old:  # it has all of the rows already
-            written = Written(old, plan.skips, NO_CHECKSUMS)
-        else:
-            if old and not settings.force:
-                _check_keeps_road(old, settings.output)
-            written = target.write(preprocessing, samples, plan, old)
+        if old and plan.rows.empty:  # it has all of the rows already
+            unchanged = Written(plan.skips, NO_CHECKSUMS)
+            return Conversion.of(old, plan, unchanged, settings.output, started)
 
-        # what the whole store holds now
-        with written.store as store:
-            counts = count_samples(store.samples, store.rows)
-            split_pairs = count_split_pairs(store.rows, samples)
-            notices = (
-                *plan.notices,
-                *written.notices,
-                *recording_notices(store, written.checksums),
-                *split_notices(counts, split_pairs, samples),
-            )
-            return Conversion(
-                recordings=len(np.unique(store.rows["recording"])),
-                rows=len(store.rows),
-                episodes=len(np.unique(store.rows["episode"])),
-                frames=len(store.frames),
-                train=counts[TRAINING],
-                validation=counts[VALIDATION],
-                test=counts[TEST],
-                split_pairs=split_pairs,
-                skips=written.skips,
-                notices=notices,
-                logs=plan.logs_read,
-                seconds=time.monotonic() - started,
-                output=settings.output,
-            )
+        if old and not settings.force:
+            _check_keeps_road(old, settings.output)
+        written = output.write(preprocessing, samples, plan)
+
+        with Store(settings.output, written.content) as store:
+            return Conversion.of(store, plan, written, settings.output, started)
 
 
 def _check_keeps_road(old: Store, output: Location) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from bcclone.dataset.skips import MAX_SKIPPED, Skip, no_usable_image, too_many_s
 from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.take_overs import LEFT_OUT, choose_rows
 from bcclone.recording.files import find_logs
-from bcclone.recording.log import read_log
+from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
@@ -40,6 +41,10 @@ class LogRead:
     bad_rows: int  # number of unusable rows
     deleted_rows: int = 0  # number of rows that the user deleted with `bcclone edit`
     part: str = ""  # VALIDATION or TEST if the recording is held back whole, "" if it is split
+
+    @classmethod
+    def of(cls, log: Log, part: str) -> Self:
+        return cls(str(log.path), len(log.rows), len(log.bad_rows), len(log.deleted), part)
 
     def __str__(self) -> str:
         text = f"{self.path}: {self.rows} rows"
@@ -158,61 +163,37 @@ def make_plan(
     held_back: VALIDATION or TEST -> recordings that are held back whole for this part. They are
         read first, since a row that two recordings have belongs to the one that is read first
     """
-    first_recording, next_episode = _first_new_numbers(old)
-    logs_read: list[LogRead] = []
-    added: list[NewRecording] = []
-    notices: list[str] = []
-    chosen_rows = 0
-    centers: set[str] = set()
-    for path, part in _parts_of_logs(inputs, held_back).items():
-        log = read_log(path)
-        log_read = LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted), part)
-        logs_read.append(log_read)
-        notify(f"read {log_read}")
+    parts = _parts_of_logs(inputs, held_back)
+    logs = _read_logs(parts, notify)
+    chosen = [choose_rows(log, samples.rows) for log in logs]
+    left_out = _notices_of_choice(logs, chosen, samples.rows)
+    compared = _compared(chosen, samples, old)
+    # a log without a new row is no recording of the store
+    new = [recording for recording in compared if not recording.rows.empty]
+    numbered = _numbered(new, parts, old)
+    rows, files = _joined(numbered, samples, old)
 
-        # a log of which nothing is chosen, or nothing is new, is no recording of the store
-        log = choose_rows(log, samples.rows)
-        chosen_rows += len(log.rows)
-        if log.rows.empty:
-            continue
-        new = new_rows(log, samples, centers, old)
-        centers.update(new.centers)
-        notices += new.notices
-        if new.rows.empty:
-            continue
-
-        numbered = _numbered(new, first_recording + len(added), next_episode, part)
-        next_episode = int(numbered.rows["episode"].max()) + 1
-        added.append(numbered)
-
-    notices += _notices_of_choice(logs_read, chosen_rows, samples.rows)
-    if not added:
+    notices = [notice for recording in compared for notice in recording.notices]
+    notices += left_out
+    if not new:
         notices.append("the store holds all of this already; nothing is added")
-    rows, files = _joined(added, samples, old)
     return ConversionPlan(
         rows=rows,
-        logs=tuple(str(new.log.path) for new in added),
-        logs_read=tuple(logs_read),
-        recordings=tuple(new.info() for new in added),
+        logs=tuple(str(recording.log.path) for recording in new),
+        logs_read=tuple(LogRead.of(log, parts[log.path]) for log in logs),
+        recordings=tuple(recording.info() for recording in new),
         files=files,
-        skips=tuple(skip for new in added for skip in new.skips()),
+        skips=tuple(skip for recording in new for skip in recording.skips()),
         notices=tuple(notices),
-        rows_read=sum(new.log.row_count for new in added),
-        images_named=sum(int(new.named.sum()) for new in added),
+        rows_read=sum(recording.log.row_count for recording in new),
+        images_named=sum(int(recording.named.sum()) for recording in new),
     )
-
-
-def _first_new_numbers(old: Store | None) -> tuple[int, int]:
-    """Return the number of the first new recording, and of the first new episode."""
-    if old is None:
-        return 0, 0
-    return len(old.recordings), int(old.rows["episode"].max()) + 1
 
 
 def _parts_of_logs(
     inputs: tuple[str, ...], held_back: Mapping[str, tuple[str, ...]]
 ) -> dict[Location, str]:
-    """Return log -> VALIDATION or TEST if it is held back whole, "" if it is split.
+    """Return log -> its part: VALIDATION or TEST if it is held back whole, "" if it is split.
 
     Raises UserError for a log that is named for two parts.
     """
@@ -232,25 +213,74 @@ def _parts_of_logs(
     return dict(logs.values())
 
 
-def _numbered(new: NewRecording, recording: int, first_episode: int, part: str) -> NewRecording:
-    """Return the recording with its number and those of its episodes in the whole store."""
-    episode_in_log = new.rows["episode"]
-    rows = new.rows.assign(
-        recording=recording,
-        episode=episode_in_log - episode_in_log.min() + first_episode,
-        part=np.uint8(PARTS.index(part or TRAINING)),
-    )
-    return replace(new, rows=rows)
+def _read_logs(parts: Mapping[Location, str], notify: Notify) -> list[Log]:
+    """Read the logs, and notify of each.
+
+    parts: log -> its part, as _parts_of_logs() returns it
+    """
+    logs = []
+    for path, part in parts.items():
+        log = read_log(path)
+        notify(f"read {LogRead.of(log, part)}")
+        logs.append(log)
+    return logs
 
 
-def _notices_of_choice(logs: Sequence[LogRead], chosen_rows: int, choice: str) -> list[str]:
+def _compared(
+    logs: Sequence[Log], samples: SampleSettings, old: Store | None
+) -> list[NewRecording]:
+    """Return the new rows of each log, compared with the logs before it and with the old store.
+
+    A log without rows is left out. A recording may have no new row.
+    """
+    recordings: list[NewRecording] = []
+    centers: set[str] = set()  # what identifies the centre images of the logs before
+    for log in logs:
+        if log.rows.empty:
+            continue
+        recording = new_rows(log, samples, centers, old)
+        centers.update(recording.centers)
+        recordings.append(recording)
+    return recordings
+
+
+def _numbered(
+    new: Sequence[NewRecording], parts: Mapping[Location, str], old: Store | None
+) -> list[NewRecording]:
+    """Return the recordings with numbers of recordings and episodes, which continue the old ones.
+
+    parts: log -> its part, as _parts_of_logs() returns it
+    """
+    number = 0
+    episode = 0
+    if old:
+        number = len(old.recordings)
+        episode = int(old.rows["episode"].max()) + 1
+    numbered = []
+    for recording in new:
+        episode_in_log = recording.rows["episode"]
+        part = parts[recording.log.path] or TRAINING
+        rows = recording.rows.assign(
+            recording=number,
+            episode=episode_in_log - episode_in_log.min() + episode,
+            part=np.uint8(PARTS.index(part)),
+        )
+        numbered.append(replace(recording, rows=rows))
+        number += 1
+        episode = int(rows["episode"].max()) + 1
+    return numbered
+
+
+def _notices_of_choice(logs: Sequence[Log], chosen: Sequence[Log], choice: str) -> list[str]:
     """Return the notice of rows that the choice by driver leaves out, if it leaves out any.
 
     Raises UserError if it leaves out all rows.
 
+    chosen: the same logs, with the chosen rows only
     choice: one of sample_settings.ROWS
     """
-    left_out = sum(log.rows for log in logs) - chosen_rows
+    chosen_rows = sum(len(log.rows) for log in chosen)
+    left_out = sum(len(log.rows) for log in logs) - chosen_rows
     if not chosen_rows:
         raise UserError(
             f"{logs[0].path}: no row is left, since all {left_out} are rows "
@@ -262,21 +292,21 @@ def _notices_of_choice(logs: Sequence[LogRead], chosen_rows: int, choice: str) -
 
 
 def _joined(
-    added: Sequence[NewRecording], samples: SampleSettings, old: Store | None
+    recordings: Sequence[NewRecording], samples: SampleSettings, old: Store | None
 ) -> tuple[pd.DataFrame, Sequence[str]]:
     """Return the rows of all recordings, and the files of their frames.
 
     The files are in the order of the rows, so that the frames of neighbouring rows are next to each
     other in the store.
     """
-    if not added:
+    if not recordings:
         return pd.DataFrame(), ()
-    rows = pd.concat([new.rows for new in added], ignore_index=True)
+    rows = pd.concat([recording.rows for recording in recordings], ignore_index=True)
     if not rows["part"].any():
         rows = rows.drop(columns="part")
 
     # factorize() numbers equal paths alike, and None by -1, which is NO_FRAME
-    paths = pd.concat([new.paths for new in added])
+    paths = pd.concat([recording.paths for recording in recordings])
     numbers, files = pd.factorize(paths.to_numpy(object).ravel())
     numbers_of_camera = dict(zip(paths.columns, numbers.reshape(paths.shape).T, strict=True))
     for camera in CAMERAS:

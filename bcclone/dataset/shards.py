@@ -48,7 +48,11 @@ MANIFEST_NAME = "store.json"
 
 
 def open_store(path: Location | str) -> Store:
-    """Open the store in a file or in a folder of shards, perhaps at a URL; raises UserError."""
+    """Open the store in a file or in a folder of shards, perhaps at a URL; raises UserError.
+
+    Its tables are read here, and no file stays open. Frames are mapped, or copied from a URL, when
+    they are first used; the end of a `with` block gives them back.
+    """
     if isinstance(path, str):
         path = parse_location(path)
     with reaching(path):

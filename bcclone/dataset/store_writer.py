@@ -13,7 +13,9 @@ import shutil
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
+from io import FileIO
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +33,7 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, sample_chunks
 from bcclone.dataset.store import SCHEMA_VERSION, RecordingInfo, Store
 from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import IndexArray
 from bcclone.system.atomic import EarlyFlush
 from bcclone.system.errors import UserError
 
@@ -51,11 +54,15 @@ def content_hash(preprocessing: Preprocessing, checksums: npt.ArrayLike) -> "has
 class StoreWriter:
     """Writes a store to `path`: first the frames one after the other, then the tables.
 
-    Space for `capacity` frames and `table_bytes` of tables is reserved on disk first, so that a
-    full disk raises an OSError before the work begins, and not an error of HDF5 when it closes the
-    file. The frames do not pass through HDF5, which would keep them in memory. `path` should be a
-    temporary name (bcclone.system.atomic).
+    Where its `with` block begins, space for `capacity` frames and `table_bytes` of tables is
+    reserved on disk, so that a full disk raises an OSError before the work, and not an error of
+    HDF5 when it closes the file. The frames do not pass through HDF5, which would keep them in
+    memory. `path` should be a temporary name (bcclone.system.atomic).
     """
+
+    _offset: int  # byte at which the first frame begins
+    _file: FileIO
+    _flush: EarlyFlush
 
     def __init__(
         self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0
@@ -66,33 +73,34 @@ class StoreWriter:
         self.count = 0  # number of frames written
         self.checksums = array("I")  # CRC-32 of each frame
         self._frame_bytes = math.prod(preprocessing.shape)
-
-        # HDF5's own structures, and an incomplete chunk of samples
-        overhead = (1 << 18) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize
-        size = capacity * self._frame_bytes + table_bytes + overhead
-        free = shutil.disk_usage(path.absolute().parent).free
-        if size > free:
-            raise UserError(
-                f"{path.parent}: the store needs {size / 1e6:.1f} MB "
-                f"and {free / 1e6:.1f} MB are free; "
-                "free some space, choose another folder, or a smaller --size"
-            )
-        # space is reserved before HDF5 writes, which reports a full disk in its own way; and once
-        # more afterwards, since HDF5 truncates the file
-        _reserve(path, size)
-        self._offset = _lay_out(path, preprocessing, capacity)
-        _reserve(path, size)
-
-        self._file = path.open("r+b", buffering=0)
-        self._file.seek(self._offset)
-        self._flush = EarlyFlush(self._file)
+        self._table_bytes = table_bytes
+        self._opened = ExitStack()  # closing it closes the file
 
     def __enter__(self) -> Self:
+        size = self._file_bytes()
+        _check_free_space(self.path, size)
+        # space is reserved before HDF5 writes, which reports a full disk in its own way; and once
+        # more afterwards, since HDF5 truncates the file
+        _reserve(self.path, size)
+        self._offset = _lay_out(self.path, self.preprocessing, self.capacity)
+        _reserve(self.path, size)
+
+        with ExitStack() as opened:
+            self._file = opened.enter_context(self.path.open("r+b", buffering=0))
+            self._file.seek(self._offset)
+            self._flush = EarlyFlush(self._file)
+            opened.callback(self._flush.close)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._flush.close()
-        self._file.close()
+        self._opened.close()
+
+    def _file_bytes(self) -> int:
+        """Return the largest possible size of the file."""
+        # HDF5's own structures, and an incomplete chunk of samples
+        overhead = (1 << 18) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize
+        return self.capacity * self._frame_bytes + self._table_bytes + overhead
 
     def append(self, frames: Image, checksums: Sequence[int] | None = None) -> None:
         """Append frames, uint8 (count, height, width, channels).
@@ -134,6 +142,7 @@ class StoreWriter:
         recordings: the recordings that the rows come from
         settings: the settings that made the samples
         """
+        # the frames reach the disk while the tables are made
         self._flush.start()
         if self.count < self.capacity:
             self._remove_unused_space()
@@ -145,11 +154,8 @@ class StoreWriter:
                 "samples", (0,), SAMPLE, maxshape=(None,), chunks=(_SAMPLES_PER_CHUNK,)
             )
             for chunk in samples:
-                first = len(table)
-                table.resize(first + len(chunk), axis=0)
-                table[first:] = chunk
+                _append(table, chunk)
                 digest.update(chunk.tobytes())
-
             file.create_dataset("rows", data=rows)
             _create_texts(file, "extras", extras)
             _create_texts(file, "recordings", [recording.to_json() for recording in recordings])
@@ -189,9 +195,26 @@ class StoreWriter:
             smaller.unlink(missing_ok=True)
 
 
+def _append(table: h5py.Dataset, chunk: SampleTable) -> None:
+    first = len(table)
+    table.resize(first + len(chunk), axis=0)
+    table[first:] = chunk
+
+
 def _create_texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
     # datasets of variable-length strings, because attributes are limited to 64 kB
     file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),))
+
+
+def _check_free_space(path: Path, size: int) -> None:
+    """Raise UserError if the disk has no space for a file of this size, in bytes."""
+    free = shutil.disk_usage(path.absolute().parent).free
+    if size > free:
+        raise UserError(
+            f"{path.parent}: the store needs {size / 1e6:.1f} MB "
+            f"and {free / 1e6:.1f} MB are free; "
+            "free some space, choose another folder, or a smaller --size"
+        )
 
 
 def _lay_out(path: Path, preprocessing: Preprocessing, capacity: int) -> int:
@@ -240,6 +263,26 @@ def write_store(
     on_progress: called with the number of files of each batch
     threads: number of threads that decode files, 0 for one for each core
     """
+    with _writer(path, part, old) as writer:
+        if old:
+            writer.append_from(old)
+        first_frame = writer.count
+        unusable = _write_frames(writer, part, threads, on_progress)
+        numbers = frame_numbers(len(part.files), unusable, first_frame)
+        rows = _with_frame_numbers(part.rows, numbers)
+
+        samples = _samples(rows.drop(columns="extras"), part.context, old, part.samples)
+        # the `context` rows before the part are not written; samples only need their frames
+        table, extras = _row_tables(rows[part.context :], old)
+        recordings = part.recordings
+        if old:
+            recordings = (*old.recordings, *recordings)
+        writer.finish(samples, table, extras, recordings, part.samples)
+        return unusable, np.array(writer.checksums, np.uint32)
+
+
+def _writer(path: Path, part: StorePart, old: Store | None) -> StoreWriter:
+    """Return a writer with space for a part, and for what the old store has, if any."""
     settings = part.samples
     capacity = len(part.files)
     table_bytes = _table_bytes(part.rows, part.recordings, settings)
@@ -249,33 +292,7 @@ def write_store(
         # the space for repeated samples is unknown, since stored rows lack `take_over`; that of all
         # old samples is enough
         table_bytes += _table_bytes(old_rows, old.recordings, settings) + old.samples.nbytes
-    with StoreWriter(path, part.preprocessing, capacity, table_bytes) as writer:
-        if old:
-            writer.append_from(old)
-        first_frame = writer.count
-        unusable = _write_frames(writer, part, threads, on_progress)
-
-        # the rows have numbers of files, which become numbers of frames; NO_FRAME, -1, as an index
-        # takes the last element, which is NO_FRAME
-        numbers = np.append(frame_numbers(len(part.files), unusable, first_frame), NO_FRAME)
-        rows = part.rows.copy()
-        for name in FRAME_COLUMNS:
-            rows[name] = numbers[rows[name].to_numpy()]
-
-        # the `context` rows before the part are not written; samples only need their frames
-        rows_of_part = rows[part.context :]
-        table = row_table(rows_of_part)
-        extras = rows_of_part["extras"].tolist()
-        recordings = part.recordings
-        if old:
-            table = join_rows([old.rows, table])
-            extras = [*(old.extras or [""] * len(old.rows)), *extras]
-            recordings = (*old.recordings, *recordings)
-        if not any(extras):
-            extras = []
-        samples = _samples(rows.drop(columns="extras"), part.context, old, settings)
-        writer.finish(samples, table, extras, recordings, settings)
-        return unusable, np.array(writer.checksums, np.uint32)
+    return StoreWriter(path, part.preprocessing, capacity, table_bytes)
 
 
 def _write_frames(
@@ -293,6 +310,32 @@ def _write_frames(
             first_file += file_count
             on_progress(file_count)
     return unusable
+
+
+def _with_frame_numbers(rows: pd.DataFrame, numbers: IndexArray) -> pd.DataFrame:
+    """Return the rows with numbers of frames instead of numbers of files.
+
+    numbers: number of the frame of each file, (files,), as frame_numbers() returns it
+    """
+    # a row without a file has NO_FRAME, -1, which as an index takes the last element: NO_FRAME
+    numbers_or_none = np.append(numbers, NO_FRAME)
+    columns = {name: numbers_or_none[rows[name].to_numpy()] for name in FRAME_COLUMNS}
+    return rows.assign(**columns)
+
+
+def _row_tables(rows: pd.DataFrame, old: Store | None) -> tuple[RowTable, Sequence[str]]:
+    """Return the table of the old store's rows and these rows, and the text of their extras.
+
+    The extras are empty if no row has any.
+    """
+    table = row_table(rows)
+    extras = rows["extras"].tolist()
+    if old:
+        table = join_rows([old.rows, table])
+        extras = [*(old.extras or [""] * len(old.rows)), *extras]
+    if not any(extras):
+        extras = []
+    return table, extras
 
 
 def _samples(

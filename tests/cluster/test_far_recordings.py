@@ -87,7 +87,7 @@ def test_a_program_makes_a_grey_store_on_s3_and_reads_it(server, simulated_recor
     settings = bcclone.ShardingSettings(
         (str(simulated_recording),), url, preprocess="gray-80x120", shard_mb=1, jobs=1
     )
-    assert bcclone.convert(settings).rows == 120
+    assert bcclone.convert_to_shards(settings).rows == 120
     with bcclone.open_store(url) as far:
         assert far.frames[:5].shape == (5, 80, 120, 1)
         assert far.frames[:5].any()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bcclone.cluster.cluster_settings import ShardingSettings
-from bcclone.cluster.sharded_conversion import convert
+from bcclone.cluster.sharded_conversion import convert_to_shards
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from bcclone.system.output import locked
@@ -237,7 +237,7 @@ def test_a_recording_that_no_worker_can_read_is_an_error_in_one_line(recording, 
     with pytest.raises(
         UserError, match=r"IMG/center.*No such file or directory.*mend the worker"
     ) as refused:
-        convert(settings)
+        convert_to_shards(settings)
     assert "\n" not in str(refused.value)
 
 

@@ -8,7 +8,12 @@ import pytest
 from bcclone import commands
 from bcclone.commands import COMMANDS, GROUPS, load_command, split_line
 from bcclone.commands.options import Command
+from tests.processes import python
 from tests.running import run_process
+
+WINGS = tuple(
+    f"bcclone.{room}" for room in ("cluster", "editor", "exchange", "realcar", "research")
+)
 
 
 def declared_commands():
@@ -47,6 +52,17 @@ def test_the_help_of_the_first_of_two_words_lists_their_commands_only():
     printed = run_process("simulate", "--help").stdout
     for name, entry in COMMANDS.items():
         assert (entry.summary in printed) == name.startswith("simulate ")
+
+
+@pytest.mark.parametrize("name", GROUPS["the main job"])
+def test_the_main_job_starts_without_a_wing(name):
+    """Only the module that extends a command by a wing, if there is one, imports the wing."""
+    code = (
+        "import sys; from importlib import import_module;"
+        f"import_module('bcclone.commands.{COMMANDS[name].module}');"
+        f"print([name for name in sys.modules if name.startswith({WINGS})])"
+    )
+    assert python(code) == "[]\n"
 
 
 @pytest.mark.parametrize(

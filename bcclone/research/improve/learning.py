@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.cluster.cluster_settings import ShardingSettings
-from bcclone.cluster.sharded_conversion import convert
+from bcclone.cluster.sharded_conversion import convert_to_shards
 from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT
 from bcclone.dataset.shards import MANIFEST_NAME
 from bcclone.dataset.take_overs import choose_rows
@@ -306,7 +306,7 @@ class Learning:
             preprocessing=self._start.preprocessing,
             samples=samples,
         )
-        return convert(settings, self._notify).rows
+        return convert_to_shards(settings, self._notify).rows
 
     def _train(
         self, last: Round, all_rows: int, epochs: int, learning_rate: float, **recorded: Any
