@@ -17,8 +17,8 @@ from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.source import Batch, Gather
 from bcclone.model.layer_kinds import RECURRENT, layers_within
 from bcclone.system.arrays import FloatArray
-from bcclone.training.all_sum import AllSum, alone
 from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, ON, LearningSettings
+from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
 
 # most steps in one call of an XLA program that gathers its batches on the device; the loss is read,
 # and progress is shown, at every step whose number is a multiple of it
@@ -224,14 +224,14 @@ class Trainer:
     def evaluate(
         self,
         batches: Iterable[Batch],
-        all_sum: AllSum = alone,
+        group: WorkerGroup = ONE_WORKER,
         model: keras.Model | None = None,
     ) -> tuple[float, float, FloatArray]:
         """Return mean loss, mean absolute error and the steering, (samples,), over all batches.
 
         Dropout is off. The totals are reset, and hold the sums of the evaluation afterwards.
 
-        all_sum: adds up sums over all workers, each of which evaluates a part of every batch
+        group: the workers that evaluate together, each a part of every batch
         model: the network to evaluate; None for the one that is trained
         """
         self.totals.reset()
@@ -256,8 +256,8 @@ class Trainer:
             first = batch.span.first if batch.span else 0
             steering[first : first + count] = answers[:count]
             self.totals.add(sums)
-        self.totals.write(all_sum(self.totals.read()))
-        return *self.totals.means(), all_sum(np.concatenate(parts))
+        self.totals.write(group.all_sum(self.totals.read()))
+        return *self.totals.means(), group.all_sum(np.concatenate(parts))
 
     def _score(
         self, model: keras.Model, images: Any, labels: Any, size: Any, gather: Gather | None = None
