@@ -17,11 +17,11 @@ from bcclone.camera.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
+from bcclone.drive.page.drive_page import DrivePage
 from bcclone.drive.page.page_state import ControlChanges, SaliencyThread
 from bcclone.drive.page.routes import OpenPages, make_app
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.run_folder import run_recorder
-from bcclone.drive.service import DrivePage
 from bcclone.drive.stats import DriveStats
 from bcclone.drive.wheel import PageHands
 from bcclone.web.access import Access
