@@ -12,11 +12,11 @@ from bcclone.drive.driver import Driver, SteeringPolicy, framing_of_policy
 from bcclone.drive.page.drive_page import DrivePage
 from bcclone.drive.page.page_state import make_saliency_thread
 from bcclone.drive.page.routes import OpenPages, make_app
+from bcclone.drive.page_hands import DriveHands
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.run_folder import RunRow, run_recorder
 from bcclone.drive.service import DriveService
 from bcclone.drive.stats import DriveStats
-from bcclone.drive.wheel import PageHands
 from bcclone.system.parent_process import LISTENING, tell_parent
 from bcclone.web.web_server import WebServer, WSGIApp
 
@@ -24,7 +24,7 @@ from bcclone.web.web_server import WebServer, WSGIApp
 def serve_drive(policy: SteeringPolicy, settings: DriveSettings, server: WebServer) -> DriveResult:
     """Serve cars and pages until the server is stopped."""
     # the parts that decide, without sockets
-    hands = PageHands()
+    hands = DriveHands()
     driver = Driver(policy, settings.speed, hands)
     arbiter = ConnectionArbiter(driver)
     stats = DriveStats(arbiter, settings.max_latency_ms)

@@ -20,10 +20,10 @@ from bcclone.drive.driver import Driver
 from bcclone.drive.page.drive_page import DrivePage
 from bcclone.drive.page.page_state import ControlChanges, SaliencyThread
 from bcclone.drive.page.routes import OpenPages, make_app
+from bcclone.drive.page_hands import DriveHands
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.run_folder import run_recorder
 from bcclone.drive.stats import DriveStats
-from bcclone.drive.wheel import PageHands
 from bcclone.web.access import Access
 from tests.conftest import ROOT
 from tests.drive.drive_server import FRAME as DRIVEN
@@ -48,7 +48,7 @@ def make_page(clock=time.monotonic):
     """Return the page of a drive, whose car speaks as the Unity simulator, and whose network has no
     saliency.
     """
-    hands = PageHands()
+    hands = DriveHands()
     arbiter = ConnectionArbiter(Driver(Constant(), SpeedSettings(25.0), hands))
     stats = DriveStats(arbiter, clock=clock)
     service = SimpleNamespace(

@@ -21,9 +21,9 @@ from bcclone.drive.page.page_state import (
     SaliencyThread,
     seen_region_of,
 )
+from bcclone.drive.page_hands import PageHands
 from bcclone.drive.service import DriveService
 from bcclone.drive.stats import HistoryPoint
-from bcclone.drive.wheel import PageHands
 from bcclone.model.policy import Policy
 
 # shortest time between two frames for the pages; a little less than the 0.1 s between two looks for
