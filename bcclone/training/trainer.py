@@ -15,7 +15,7 @@ from keras.layers import BatchNormalization
 
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.source import Batch, Gather
-from bcclone.model.layer_kinds import RECURRENT, layers_within
+from bcclone.model.layer_kinds import layers_within
 from bcclone.system.arrays import FloatArray
 from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, ON, LearningSettings
 from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
@@ -29,7 +29,8 @@ class Trainer:
     """A network and its optimizer, with the steps of training and of validation compiled.
 
     With settings.jit_compile "on", XLA compiles whole steps into one program, for batches of one
-    size: smaller ones are padded with samples that do not count.
+    size: smaller ones are padded with samples that do not count. Recurrent layers must then do
+    without cuDNN, as those of prepare.make_trainer() do.
 
     exported: the network that takes the weights to be saved, when the trained one computes in 16
         bits or has outputs that only help in training
@@ -56,12 +57,8 @@ class Trainer:
         self._batch_size = settings.batch_size
         # batch normalization would count padding as samples, so its batches are not padded: for the
         # shorter last batch of an epoch, XLA compiles a second program
-        layers = list(layers_within(model))
-        normalizes = any(isinstance(layer, BatchNormalization) for layer in layers)
+        normalizes = any(isinstance(layer, BatchNormalization) for layer in layers_within(model))
         self._pads = self.is_one_program and not normalizes
-        for layer in layers:
-            if self.is_one_program and isinstance(layer, RECURRENT):
-                layer.use_cudnn = False  # XLA cannot compile its operations
         self._compile()
 
     def _compile(self) -> None:
