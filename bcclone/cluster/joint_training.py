@@ -37,6 +37,7 @@ from bcclone.training.train_settings import DECIDE_WEIGHTS, RunFiles, TrainSetti
 from bcclone.training.training_folder import RunIdentity
 from bcclone.training.training_state import TrainingState
 from bcclone.training.worker import Worker
+from bcclone.training.worker_group import WorkerGroup
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.training.trainer import Trainer
@@ -137,7 +138,8 @@ def _worker_of(workers: Collective, chosen: Mapping[str, Any]) -> Worker:
         return load_shared_checkpoint(workers, folder, trainer, notify)
 
     find_device = partial(_find_device, workers, chosen)
-    return Worker(workers.part, workers.all_sum, find_device, make_trainer, load_checkpoint)
+    group = WorkerGroup(workers.part, workers.all_sum)
+    return Worker(group, find_device, make_trainer, load_checkpoint)
 
 
 def _shared_plan(

@@ -26,8 +26,8 @@ from bcclone.camera.images import (
 )
 from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.drive.controller import SpeedController, SpeedSettings
+from bcclone.drive.page_hands import DriveHands
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.drive.wheel import PageHands
 from bcclone.recording.run_tables import BY_MODEL, DrivenBy
 from bcclone.system.errors import UserError, first_line
 
@@ -98,7 +98,7 @@ class Driver:
         self,
         policy: SteeringPolicy,
         speed: SpeedSettings,
-        hands: PageHands | None = None,
+        hands: DriveHands | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raises UserError for a policy that does not predict what the settings ask for.

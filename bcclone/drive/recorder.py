@@ -1,7 +1,7 @@
 """Write rows in a thread of its own, so that no car waits for the disk.
 
 A `Recorder` queues the rows that it is given, and its thread passes them to the open files of a
-recording. drive/run_folder.py defines the rows and files of drives, game/play_session.py those of
+recording. drive/run_folder.py defines the rows and files of drives, game/play_files.py those of
 plays.
 """
 

@@ -1,8 +1,8 @@
 """Run a drive server, in this process or another: listen, load the model, serve cars and pages.
 
-serve() takes the settings of a drive, and returns its `DriveResult` when it is stopped. Each part
-of the server is built here, and only here. What takes seconds to import is imported while the
-server already answers.
+serve() takes the settings of a drive, and returns its `DriveResult` when it is stopped;
+served_drive.py builds the drive. What takes seconds to import is imported while the server already
+answers.
 """
 
 import os
@@ -16,17 +16,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import IO
 
-from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
-from bcclone.drive.driver import Driver, SteeringPolicy, framing_of_policy
-from bcclone.drive.page.page_state import make_saliency_thread
+from bcclone.drive.driver import SteeringPolicy
 from bcclone.drive.protocol import packets_of
-from bcclone.drive.run_folder import check_run_folder, run_recorder
-from bcclone.drive.stats import DriveStats
-from bcclone.drive.wheel import PageHands
+from bcclone.drive.run_folder import check_run_folder
 from bcclone.model.model_path import check_model_path, is_onnx
 from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
@@ -120,49 +115,19 @@ def _serve(
         # a Ctrl-C here is not lost, even where an import or TensorFlow swallows it
         with keeping_interrupts():
             policy = open_policy(server)
-        if not is_this_machine(settings.host):
-            server.notify(
-                f"warning: every machine that knows the token can use {settings.host}; "
-                "the token is sent unencrypted"
-            )
+        _warn_of_other_machines(settings.host, server)
         # flask and the page load now, while the server already answers
-        from bcclone.drive.page.routes import OpenPages, make_app
-        from bcclone.drive.service import DrivePage, DriveService
+        from bcclone.drive.served_drive import serve_drive
 
         server.stop_on_signals()
-        # the parts that decide, without sockets
-        hands = PageHands()
-        driver = Driver(policy, settings.speed, hands)
-        arbiter = ConnectionArbiter(driver)
-        stats = DriveStats(arbiter, settings.max_latency_ms)
-        framing = framing_of_policy(policy)
-        with (
-            run_recorder(settings.run_folder, settings.append, stats.warn, framing) as recorder,
-            make_saliency_thread(policy, lambda: stats.last_frame) as saliency,
-        ):
-            # the parts that speak with cars and pages
-            service = DriveService(arbiter, stats, recorder, server)
-            page = DrivePage(service, hands, saliency, policy)
-            app = service.with_page(make_app(page, OpenPages(page, host), server))
-            # from now on, cars and pages are served
-            server.show(app, service.check_cars)
-            server.notify(
-                f"listening on {server.address}; "
-                "start the simulator, choose a track and AUTONOMOUS MODE\n"
-                f"watch it drive: {server.url}"
-            )
-            tell_parent(LISTENING, server.port)
-            server.wait()
-            service.finish()
-    folder: str | None = recorder.state()["folder"]
-    run_folder = None if folder is None else Path(folder)
-    return DriveResult(
-        answered=driver.answered,
-        faults=driver.faults,
-        folder=run_folder,
-        recorded=recorder.recorded,
-        dropped=recorder.dropped,
-        failure=recorder.failure,
+        return serve_drive(policy, settings, server)
+
+
+def _warn_of_other_machines(host: str, server: WebServer) -> None:
+    if is_this_machine(host):
+        return
+    server.notify(
+        f"warning: every machine that knows the token can use {host}; the token is sent unencrypted"
     )
 
 

@@ -1,44 +1,27 @@
-"""Serve the cars of a drive over websockets, and its pages.
+"""Serve the cars of a drive over websockets.
 
 Each telemetry of a car is answered with a reply, which is recorded and counted once. Silent cars
-are woken. The pages get the drive's state and newest frame, about ten times a second, and set its
-controls.
+are woken.
 """
 
 import logging
-import math
 import secrets
-import threading
 import time
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
 from bcclone.drive.arbiter import MANUAL, SILENT_SECONDS, ConnectionArbiter, Reply
-from bcclone.drive.drive_settings import DriveSettings
-from bcclone.drive.driver import SteeringPolicy
-from bcclone.drive.page.page_state import (
-    ControlChanges,
-    PageContents,
-    PageFrame,
-    PageSession,
-    SaliencyThread,
-    seen_region_of,
-)
+from bcclone.drive.late_telemetries import LateTelemetries
 from bcclone.drive.protocol import (
     RefusedPacket,
     SocketIOConnection,
     TelemetryEvent,
     event_text,
-    holds_telemetry,
 )
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.run_folder import RunRow
-from bcclone.drive.stats import DriveStats, HistoryPoint
-from bcclone.drive.wheel import PageHands
-from bcclone.model.policy import Policy
+from bcclone.drive.stats import DriveStats
 from bcclone.system.parent_process import CAR_CONNECTED, tell_parent
 from bcclone.web.access import SOCKETIO_PATH
 from bcclone.web.web_server import WebServer, WSGIApp
@@ -46,9 +29,6 @@ from bcclone.web.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
-# shortest time between two frames for the pages; a little less than the 0.1 s between two looks for
-# a new frame (page/routes.py), so that each look finds one
-_PAGE_SECONDS = 0.09
 _LAST_ANSWER_SECONDS = 1.0  # longest wait at the end of a drive for a client that does not read
 
 
@@ -59,27 +39,12 @@ class CarConnection:
         self.sid = secrets.token_urlsafe(15)
         self.websocket = websocket
         self.protocol = protocol
-        # unanswered telemetries that came while an earlier one was being answered: they are late
-        self._late = 0
+        self.late = LateTelemetries()
 
     def send(self, reply: Reply) -> float:
         """Send a reply; return the seconds since the telemetry that it answers had been read."""
         self.websocket.send(event_text(reply.event, reply.data))
         return time.perf_counter() - self.websocket.arrived
-
-    def look_ahead(self) -> None:
-        """Note how many telemetries wait for the reply that is about to be sent: they are late."""
-        messages, has_begun = self.websocket.look_ahead()
-        self._late = sum(map(holds_telemetry, messages))
-        if has_begun:  # one more has arrived in part
-            self._late += 1
-
-    def take_late(self) -> bool:
-        """Return whether the telemetry that was read last is late; call this once for each."""
-        if not self._late:
-            return False
-        self._late -= 1
-        return True
 
 
 class DriveService:
@@ -145,11 +110,8 @@ class DriveService:
         try:
             before = self.arbiter.driving_sid
             reply = self.arbiter.answer(car.sid, event.telemetry, late)
-            # telemetries that came while a slow model was asked are late
-            decision = reply.decision
-            was_asked = decision is not None and not decision.repeated
-            if was_asked and self.arbiter.driver.too_slow:
-                car.look_ahead()
+            too_slow = self.arbiter.driver.too_slow
+            car.late.note_answer(reply, too_slow, car.websocket.look_ahead)
             if self.arbiter.driving_sid != before:
                 if before is None:
                     self._notify("a car is connected")
@@ -234,7 +196,7 @@ class DriveService:
             for packet in reaction.send:
                 websocket.send(packet)
             if reaction.event is not None:
-                self.answer(car, reaction.event, car.take_late())
+                self.answer(car, reaction.event, car.late.take())
                 if reaction.event.ack:
                     websocket.send(reaction.event.ack)
             if reaction.left:
@@ -260,64 +222,3 @@ class DriveService:
             return
         with suppress(OSError):  # the client has gone
             car.websocket.send(text)
-
-
-class DrivePage(PageSession):
-    """What the pages of a drive see and set; any number of pages costs as much as one."""
-
-    controls = ("saliency", "recording", "set_speed_mph", "autonomous")
-
-    def __init__(
-        self,
-        service: DriveService,
-        hands: PageHands,
-        saliency: SaliencyThread,
-        policy: SteeringPolicy,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        contents = PageContents(
-            program="drive.py",
-            command="bcclone drive model.h5",
-            default_port=DriveSettings.port,
-            has_model=True,
-        )
-        if isinstance(policy, Policy):
-            sees = policy.preprocessing.describe()
-            contents = replace(contents, sees=sees, region=seen_region_of(policy))
-        super().__init__(contents, hands, service.recorder, service.arbiter.driver, saliency)
-        self.service = service
-        self._clock = clock  # in seconds
-        self._lock = threading.Lock()
-        self._frame: PageFrame | None = None
-        self._next_at = -math.inf  # when the next frame is made
-
-    def state(self) -> dict[str, Any]:
-        """Return the state of the drive."""
-        service = self.service
-        return self.state_with(service.stats.figures(service.dialect, service.clients))
-
-    def newest(self) -> PageFrame:
-        """Return the newest frame and state, which all pages share."""
-        with self._lock:
-            now = self._clock()
-            frame = self._frame
-            if frame is None or now >= self._next_at:
-                number = 1 if frame is None else frame.number + 1
-                _, jpeg = self.service.stats.last_frame
-                frame = PageFrame(number, jpeg, self.overlay(), self.state())
-                self._frame = frame
-                self._next_at = now + _PAGE_SECONDS
-            return frame
-
-    def set(self, changes: ControlChanges) -> None:
-        """Set some controls; raises ValueError or UserError with the reason why it cannot."""
-        try:
-            super().set(changes)  # may raise, so it comes first: nothing is half done
-            if changes.autonomous is not None:
-                self.service.arbiter.autonomous = changes.autonomous
-        finally:
-            self._next_at = -math.inf  # newest() makes a frame at once, which shows the change
-
-    def history(self) -> Sequence[HistoryPoint]:
-        """Return the points of the plots."""
-        return self.service.stats.history()

@@ -7,7 +7,6 @@ In: a `Selection` and settings, which name a strategy or leave the choice to thi
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 
 from bcclone.dataset.store import Store
 from bcclone.feed.augmenting import CpuAugmentation, RandomDraws
@@ -19,10 +18,21 @@ from bcclone.feed.feed_settings import (
     FeedSettings,
     SamplingSettings,
 )
+from bcclone.feed.loader_processes import queue, sequence, workers
 from bcclone.feed.order import ALL, BatchPart, EpochOrder
 from bcclone.feed.selection import Selection, TrainingData
 from bcclone.feed.source import Buffers
-from bcclone.feed.strategies import AS_LOADED, Delivery, Feed, files, hdf5_shuffle, windows
+from bcclone.feed.strategies import (
+    AS_LOADED,
+    Delivery,
+    Feed,
+    files,
+    hdf5_chunks,
+    hdf5_shuffle,
+    memory,
+    shards,
+    windows,
+)
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.hardware import available_memory
 
@@ -46,16 +56,27 @@ def open_feed(
     program_steps: the most steps that the trainer takes in one call of an XLA program; 0 if XLA
         does not compile its steps
     """
-    # which strategy
-    data = selection.data
+    settings = _with_strategy(selection.data, settings)
+    order = _training_order(selection, settings, sampling, part)
+    delivery = _training_delivery(selection, settings, sampling, program_steps)
+    return _MAKERS[settings.feed](selection, order, settings, delivery)
+
+
+def _with_strategy(data: TrainingData, settings: FeedSettings) -> FeedSettings:
+    """Return the settings with a strategy that can read the samples; raises UserError."""
     if settings.feed == AUTO:
         # never DEVICE, since the GPU's free memory is not given here; a training has found out how
         # much there is, and has chosen before (training/decisions.py)
         name, _ = choose_feed(data)
         settings = replace(settings, feed=name)
     check_feed(data, settings)
+    return settings
 
-    # which sample comes next
+
+def _training_order(
+    selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart
+) -> EpochOrder:
+    """Return which sample comes next; raises UserError when none is left."""
     leaves_out = sampling.zero_fraction < 1
     order = EpochOrder(
         size=len(selection),
@@ -69,23 +90,27 @@ def open_feed(
     )
     if leaves_out and not len(order):
         raise UserError(
-            f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; "
+            f"{selection.data.path}: all steering is 0, so --zero-fraction leaves no sample; "
             "train without that option"
         )
+    return order
 
-    # what becomes of a loaded batch
+
+def _training_delivery(
+    selection: Selection, settings: FeedSettings, sampling: SamplingSettings, program_steps: int
+) -> Delivery:
+    """Return what becomes of a loaded batch. program_steps: as open_feed() takes it."""
     augments = sampling.augmentation.augment
     augments_on_cpu = augments and sampling.augmentation.augment_on != "device"
+    delivery = AS_LOADED
     if augments_on_cpu:
         delivery = _augmenting_on_cpu(selection, settings, sampling)
     elif augments:
         delivery = Delivery((RandomDraws(selection, sampling.seed),))
-    else:
-        delivery = AS_LOADED
-    if program_steps:
-        program_gathers = settings.feed == DEVICE and not augments_on_cpu
-        delivery = _for_program(delivery, program_gathers, program_steps, sampling.batch_size)
-    return _maker(settings.feed)(selection, order, settings, delivery)
+    if not program_steps:
+        return delivery
+    program_gathers = settings.feed == DEVICE and not augments_on_cpu
+    return _for_program(delivery, program_gathers, program_steps, sampling.batch_size)
 
 
 def open_validation_feed(
@@ -105,14 +130,13 @@ def open_validation_feed(
     data = selection.data
     order = EpochOrder(len(selection), batch_size=batch_size, part=part)
     on_device = feed == DEVICE and isinstance(data, Store) and len(selection) > 0
+    make: _Maker = hdf5_shuffle  # in spite of its name, it reads in the order that it is given
     if on_device:
-        make = _maker(DEVICE)
+        make = _device
     elif not isinstance(data, Store):
         make = files
     elif data.frames.is_far:
         make = windows
-    else:
-        make = hdf5_shuffle  # in spite of its name, it reads in the order that it is given
     delivery = AS_LOADED
     if program_steps:
         delivery = _for_program(
@@ -125,11 +149,25 @@ def open_validation_feed(
 _Maker = Callable[[Selection, EpochOrder, FeedSettings, Delivery], Feed]
 
 
-def _maker(name: str) -> _Maker:
-    """Return the function or class that makes the feed of a strategy; may load TensorFlow."""
-    module, function = STRATEGIES[name].makes.split(".")
-    make: _Maker = getattr(import_module(f"bcclone.feed.{module}"), function)
-    return make
+def _device(
+    selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
+) -> Feed:
+    from bcclone.feed.device import DeviceFeed  # loads TensorFlow
+
+    return DeviceFeed(selection, order, settings, delivery)
+
+
+_MAKERS: dict[str, _Maker] = {  # one for each of STRATEGIES
+    "files": files,
+    "memory": memory,
+    "hdf5-chunks": hdf5_chunks,
+    "shards": shards,
+    "hdf5-shuffle": hdf5_shuffle,
+    "queue": queue,
+    "workers": workers,
+    "sequence": sequence,
+    DEVICE: _device,
+}
 
 
 _MOST_AHEAD = 32  # batches; most that a strategy loads ahead when max_queue_size does not say

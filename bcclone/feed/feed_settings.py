@@ -27,10 +27,9 @@ ORDERS = {  # order -> names of the settings on which it depends
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to load samples; each has its row in STRATEGIES."""
+    """A way to load samples; each has its row in STRATEGIES, and what makes its feed in feed.py."""
 
     text: str  # description for --help
-    makes: str  # MODULE.FUNCTION in bcclone.feed, which makes the feed
     order: str = SHUFFLED  # one of ORDERS
     copies: int = 0  # how many copies of all frames it keeps in memory; 0: it reads from disk
     of_files: bool = False  # whether it reads the image files of a recording instead of a store
@@ -40,44 +39,32 @@ class Strategy:
 STRATEGIES = {
     "files": Strategy(
         "decodes the images of a recording for each batch; needs no store",
-        "strategies.files",
         of_files=True,
     ),
-    "memory": Strategy(
-        "loads all frames into memory first; shuffled", "strategies.memory", copies=1
-    ),
+    "memory": Strategy("loads all frames into memory first; shuffled", copies=1),
     "hdf5-chunks": Strategy(
         "reads chunks of the store ahead, in random order, shuffled within; "
         "for stores larger than memory",
-        "strategies.hdf5_chunks",
         order=CHUNKS,
     ),
     "shards": Strategy(
         "reads windows of a store's shards ahead, in random order, shuffled within; "
         "for stores at a URL, too",
-        "strategies.shards",
         order=WINDOWS,
         at_url=True,
     ),
-    "hdf5-shuffle": Strategy(
-        "reads from the memory-mapped store; shuffled", "strategies.hdf5_shuffle"
-    ),
+    "hdf5-shuffle": Strategy("reads from the memory-mapped store; shuffled"),
     "queue": Strategy(
         "a loader process reads chunks of the store, each shuffled, into a bounded queue",
-        "loader_processes.queue",
         order=CHUNKS,
     ),
-    "workers": Strategy(
-        "loader processes write into shared memory; shuffled", "loader_processes.workers"
-    ),
+    "workers": Strategy("loader processes write into shared memory; shuffled"),
     "sequence": Strategy(
         "threads or processes, as many as a Keras PyDataset has workers; "
         "shuffled at the end of each epoch",
-        "loader_processes.sequence",
     ),
     DEVICE: Strategy(  # two copies: one that is read from the store, and TensorFlow's
         "keeps all frames on the device that trains, and gathers batches there; shuffled",
-        "device.DeviceFeed",
         copies=2,
     ),
 }

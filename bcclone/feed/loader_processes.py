@@ -88,16 +88,19 @@ class ProcessFeed(Feed):
         # with fewer than two slots for each process, processes would wait
         self._slot_count = max(slots, 2 * processes + 2)
         self._processes = processes
+        # both are filled when the feed is opened
         self._loaders: list[Loader] = []
+        self._free: deque[int] = deque()  # slots that neither a request nor a batch uses
 
     def _open(self, opened: ExitStack) -> None:
         super()._open(opened)
         context = multiprocessing.get_context("spawn")
-        self._slots = Slots(context, self._slot_count, self.order.batch_size, self.source.shape)
+        slots = Slots(context, self._slot_count, self.order.batch_size, self.source.shape)
+        # a new one: batches of an earlier opening give their slots back to the one before
         self._free = deque(range(self._slot_count))
         opened.callback(self._end)
         for _ in range(self._processes):
-            self._loaders.append(Loader.start(context, self.source, self._slots))
+            self._loaders.append(Loader.start(context, self.source, slots))
 
     def _end(self) -> None:
         """Kill the processes; this is safe, since they only read files."""
@@ -128,8 +131,7 @@ class ProcessFeed(Feed):
             raise
         finally:
             for request in requested:
-                with contextlib.suppress(Exception):
-                    request.loader.wait()
+                request.loader.drop_answer()
                 self._free.append(request.slot)
 
     def _received(self, batches: Batches, requested: deque["_Request"]) -> Iterator[Batch]:
@@ -164,18 +166,20 @@ class ProcessFeed(Feed):
             # the batch is not put in a variable, which would keep its slot in use until the
             # generator goes on
             yield Batch(
-                self._take(slot, len(positions), as_copy), self.source.arrays.labels[positions]
+                self._take(loader.slots.memory(slot), slot, len(positions), as_copy),
+                self.source.arrays.labels[positions],
             )
 
-    def _take(self, slot: int, count: int, as_copy: bool) -> Image:
+    def _take(self, memory: memoryview, slot: int, count: int, as_copy: bool) -> Image:
         """Return the images in a slot; the slot is free again when nobody uses them any more.
 
+        memory: the bytes of the slot
         count: number of images
         as_copy: return a copy, so that the slot is free at once
         """
         free = self._free
         shape = (count, *self.source.shape)
-        images = lend(self._slots.memory(slot), shape, lambda: free.append(slot))
+        images = lend(memory, shape, lambda: free.append(slot))
         return images.copy() if as_copy else images
 
 
@@ -217,6 +221,7 @@ class Loader(NamedTuple):
     process: Any
     connection: Connection
     started: Any  # a shared byte, 1 once the process has opened its source
+    slots: "Slots"  # where it writes the batches
 
     @classmethod
     def start(cls, context: Any, source: SampleSource, slots: Slots) -> Self:
@@ -227,7 +232,7 @@ class Loader(NamedTuple):
         )
         with theirs, interrupts_kept_from_children():
             process.start()
-        return cls(process, ours, started)
+        return cls(process, ours, started, slots)
 
     @property
     def has_started(self) -> bool:
@@ -247,17 +252,29 @@ class Loader(NamedTuple):
 
         others: loaders whose death also ends the wait
         """
+        answer = self._answer(others)
+        if answer:
+            error, trace = pickle.loads(answer)  # noqa: S301 what our own child sent over our own pipe
+            raise error from RuntimeError(f"in a loader process:\n{trace}")
+
+    def drop_answer(self) -> None:
+        """Wait for the answer to the oldest request, which nobody needs any more.
+
+        The process may have died, or its connection may be closed already.
+        """
+        with contextlib.suppress(LoaderError, OSError):
+            self._answer()
+
+    def _answer(self, others: Sequence["Loader"] = ()) -> bytes:
+        """Return the next answer; raises LoaderError when this process or another has died."""
         loaders = {loader.process.sentinel: loader for loader in (self, *others)}
         ready = wait([self.connection, *loaders])
         if self.connection not in ready:
             raise loaders[ready[0]]._death()
         try:
-            answer = self.connection.recv_bytes()
+            return self.connection.recv_bytes()
         except (EOFError, OSError):
             raise self._death() from None
-        if answer:
-            error, trace = pickle.loads(answer)  # noqa: S301 what our own child sent over our own pipe
-            raise error from RuntimeError(f"in a loader process:\n{trace}")
 
     def _death(self) -> LoaderError:
         self.process.join(_SECONDS_TO_END)

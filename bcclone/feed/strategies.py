@@ -194,39 +194,67 @@ class WindowFeed(Feed):
     @contextmanager
     def pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
         """Give the batches, which one thread fills; a used window is unloaded at once."""
-        frames = self.source.frames
-        frame_numbers = self.source.arrays.frame
         order = batches.positions
-        loaded: deque[Any] = deque()  # for each loaded window, the handle for frames.unload()
-        left = 0  # samples of the current window that are not used yet
-
-        def load_window(window: slice) -> int:
-            loaded.append(frames.load(frame_numbers[order[window]], stop))
-            return len(order[window])
-
-        def parts(samples: int, sizes: Iterator[int]) -> Iterator[slice]:
-            """Yield the parts of a batch that lie in one window each."""
-            nonlocal left
-            start = 0
-            while start < samples:
-                if not left:
-                    left = next(sizes)  # waits until the next window is loaded
-                end = min(start + left, samples)
-                yield slice(start, end)
-                left -= end - start
-                start = end
-                if not left:
-                    frames.unload(loaded.popleft())
-
+        windows = _LoadedWindows(self.source, order, stop)
         try:
-            with prefetch_ordered(load_window, self._split(order), threads=1, ahead=1) as sizes:
-                yield (
-                    self.source.read(positions, self._buffers, parts(len(positions), sizes))
-                    for positions in batches
-                )
+            with prefetch_ordered(windows.load, self._split(order), threads=1, ahead=1) as sizes:
+                yield self._filled(batches, windows, sizes)
         finally:
-            for handle in loaded:
-                frames.unload(handle)
+            windows.unload_all()
+
+    def _filled(
+        self, batches: Batches, windows: "_LoadedWindows", sizes: Iterator[int]
+    ) -> Iterator[Batch]:
+        """Yield the batches. sizes: waits for the next window, and gives its number of samples."""
+        for positions in batches:
+            parts = windows.parts_of(len(positions), sizes)
+            yield self.source.read(positions, self._buffers, parts)
+
+
+class _LoadedWindows:
+    """The windows in memory, in the order in which batches use them up.
+
+    One thread loads them, another takes their samples.
+
+    order: the positions of all samples of the epoch, which the windows divide
+    stop: set to end a wait for frames
+    """
+
+    def __init__(self, source: FrameSource, order: Order, stop: Event) -> None:
+        self._frames = source.frames
+        self._frame_numbers = source.arrays.frame
+        self._order = order
+        self._stop = stop
+        self._handles: deque[Any] = deque()  # for frames.unload(), one for each window
+        self._left = 0  # samples of the first window that no batch has used yet
+
+    def load(self, window: slice) -> int:
+        """Load the frames of a window, a part of the order; return its number of samples."""
+        positions = self._order[window]
+        self._handles.append(self._frames.load(self._frame_numbers[positions], self._stop))
+        return len(positions)
+
+    def parts_of(self, samples: int, sizes: Iterator[int]) -> Iterator[slice]:
+        """Yield the parts of a batch that lie in one window each, and unload used windows.
+
+        samples: number of samples in the batch
+        sizes: waits for the next window, and gives its number of samples
+        """
+        start = 0
+        while start < samples:
+            if not self._left:
+                self._left = next(sizes)
+            end = min(start + self._left, samples)
+            yield slice(start, end)
+            self._left -= end - start
+            start = end
+            if not self._left:
+                self._frames.unload(self._handles.popleft())
+
+    def unload_all(self) -> None:
+        """Unload the windows that are left, also when an epoch ends early."""
+        for handle in self._handles:
+            self._frames.unload(handle)
 
 
 # ---- the strategies

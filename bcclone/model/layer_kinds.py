@@ -27,6 +27,17 @@ def normalize(images: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class Kernel:
+    """A kernel or a pool that moves over an image."""
+
+    size: tuple[int, int]  # rows, columns
+    dilation: tuple[int, int] = (
+        1,
+        1,
+    )  # a row or column of the kernel -> rows, columns of the image
+
+
+@dataclass(frozen=True)
 class LayerKind:
     """A type of layer."""
 
@@ -35,9 +46,10 @@ class LayerKind:
     channels_first: bool = False  # whether a file may have it with the channels before the rows
     # whether each pixel of its output depends on the same pixel of its input alone
     keeps_pixels: bool = False
-    # name of the argument with the rows and columns of a kernel or a pool that moves over an image;
-    # "" if it has none
-    kernel_attribute: str = ""
+    # the kernel or pool that a layer of this type moves over an image; None if it has none
+    kernel: Callable[[Any], Kernel] | None = None
+    # layer, number of channels of its input -> about how many weights of kernels or units it learns
+    weights: Callable[[Any, int], int] = lambda layer, channels: 0
     # whether a layer of this type processes each frame of a window independently
     keeps_frames: Callable[[Any], bool] = lambda layer: False
     # name of the argument that says how much random numbers change the input in training, a rate or
@@ -47,8 +59,38 @@ class LayerKind:
 
 _RATE = "rate"
 _DEVIATION = "stddev"
-_KERNEL = "kernel_size"
-_POOL = "pool_size"
+
+
+def _convolution(layer: Any) -> Kernel:
+    return Kernel(layer.kernel_size, layer.dilation_rate)
+
+
+def _pooling(layer: Any) -> Kernel:
+    return Kernel(layer.pool_size)
+
+
+def _convolution_weights(layer: Any, channels: int) -> int:
+    return int(math.prod(layer.kernel_size) * channels * layer.filters // layer.groups)
+
+
+def _depthwise_weights(layer: Any, channels: int) -> int:
+    """Return the number of weights of kernels of one channel."""
+    return int(channels * layer.depth_multiplier * math.prod(layer.kernel_size))
+
+
+def _separable_weights(layer: Any, channels: int) -> int:
+    """Return the number of weights of kernels of one channel, and of filters of one pixel."""
+    filters = int(channels * layer.depth_multiplier * layer.filters)
+    return _depthwise_weights(layer, channels) + filters
+
+
+def _dense_weights(layer: Any, channels: int) -> int:
+    return int(layer.units * channels)
+
+
+def _recurrent_weights(layer: Any, channels: int) -> int:
+    """Return the number of weights of an LSTM; other recurrent layers have fewer."""
+    return int(layer.units * 4 * (channels + layer.units))
 
 
 def _elementwise(layer_type: type[keras.Layer], random_attribute: str = "") -> LayerKind:
@@ -80,16 +122,27 @@ def _pooling_3d(layer_type: type[keras.Layer]) -> LayerKind:
 
 
 _ALL = (
-    _image_layer(layers.Conv2D, kernel_attribute=_KERNEL),
+    _image_layer(layers.Conv2D, kernel=_convolution, weights=_convolution_weights),
     LayerKind(
         layers.Conv3D,
         axes=5,
         keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1,
+        weights=_convolution_weights,
     ),
-    _image_layer(layers.SeparableConv2D, channels_first=False, kernel_attribute=_KERNEL),
-    _image_layer(layers.DepthwiseConv2D, channels_first=False, kernel_attribute=_KERNEL),
-    _image_layer(layers.MaxPooling2D, kernel_attribute=_POOL),
-    _image_layer(layers.AveragePooling2D, kernel_attribute=_POOL),
+    _image_layer(
+        layers.SeparableConv2D,
+        channels_first=False,
+        kernel=_convolution,
+        weights=_separable_weights,
+    ),
+    _image_layer(
+        layers.DepthwiseConv2D,
+        channels_first=False,
+        kernel=_convolution,
+        weights=_depthwise_weights,
+    ),
+    _image_layer(layers.MaxPooling2D, kernel=_pooling),
+    _image_layer(layers.AveragePooling2D, kernel=_pooling),
     _pooling_3d(layers.MaxPooling3D),
     _pooling_3d(layers.AveragePooling3D),
     _image_layer(layers.GlobalAveragePooling2D),
@@ -99,7 +152,7 @@ _ALL = (
     _image_layer(layers.ZeroPadding2D),
     _image_layer(layers.UpSampling2D, channels_first=False),
     _image_layer(layers.Resizing, channels_first=False),
-    LayerKind(layers.Dense, keeps_frames=lambda layer: True),
+    LayerKind(layers.Dense, keeps_frames=lambda layer: True, weights=_dense_weights),
     LayerKind(layers.Flatten, channels_first=True),
     LayerKind(
         layers.Reshape, keeps_frames=lambda layer: layer.output.shape[1] == layer.input.shape[1]
@@ -134,13 +187,13 @@ _ALL = (
     LayerKind(layers.PReLU, keeps_pixels=True),
     LayerKind(layers.Softmax),
     # go_backwards and stateful are refused, in foreign/arguments.py
-    *(LayerKind(layer_type, axes=3) for layer_type in RECURRENT),
+    *(LayerKind(layer_type, axes=3, weights=_recurrent_weights) for layer_type in RECURRENT),
 )
 KINDS = {kind.type.__name__: kind for kind in _ALL}
 # the types whose rate --dropout sets
 DROPOUT = tuple(kind.type for kind in _ALL if kind.random_attribute == _RATE)
-CONVOLUTIONS = tuple(kind.type for kind in _ALL if kind.kernel_attribute == _KERNEL)  # of images
-POOLINGS = tuple(kind.type for kind in _ALL if kind.kernel_attribute == _POOL)
+CONVOLUTIONS = tuple(kind.type for kind in _ALL if kind.kernel is _convolution)  # of images
+POOLINGS = tuple(kind.type for kind in _ALL if kind.kernel is _pooling)
 
 
 # ---- by the names in files
@@ -196,17 +249,7 @@ def learned_weights(layer: keras.Layer, channels: int) -> int:
 
     channels: number of channels of its input
     """
-    kernel = math.prod(getattr(layer, "kernel_size", ()))
-    filters = getattr(layer, "filters", 0)
-    multiplier = getattr(layer, "depth_multiplier", 0)
-    units = getattr(layer, "units", 0)
-    if multiplier:  # kernels of one channel, and in a SeparableConv2D, filters of one pixel
-        return int(channels * multiplier * (kernel + filters))
-    if units and isinstance(layer, RECURRENT):
-        return int(units * 4 * (channels + units))  # the weights of an LSTM; others have fewer
-    if units:
-        return int(units * channels)
-    return int(kernel * channels * filters // getattr(layer, "groups", 1))
+    return layer_kind(layer).weights(layer, channels)
 
 
 # ---- of networks

@@ -213,8 +213,11 @@ def _back_through_layer(layer: keras.Layer, mask: Any, extents: tuple[int, int])
 
     # A transposed convolution with a kernel of ones scales the mask up. A dilation is written into
     # the kernel as zeros, because TensorFlow cannot transpose dilated convolutions with strides.
-    down, across = getattr(layer, "dilation_rate", (1, 1))  # poolings have none
-    kernel_rows, kernel_columns = getattr(layer, layer_kind(layer).kernel_attribute)
+    kernel_of = layer_kind(layer).kernel
+    assert kernel_of is not None  # all other types of _SPATIAL have a kernel
+    moved = kernel_of(layer)
+    kernel_rows, kernel_columns = moved.size
+    down, across = moved.dilation
     height = (kernel_rows - 1) * down + 1
     width = (kernel_columns - 1) * across + 1
     kernel = np.zeros((height, width, 1, 1), np.float32)

@@ -13,9 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bcclone.feed.order import ALL, BatchPart
-from bcclone.training.all_sum import AllSum, alone
 from bcclone.training.training_state import TrainingState
+from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
 
 
 class Clock:
@@ -23,21 +22,18 @@ class Clock:
 
     begin: time.monotonic() now, less the seconds that the training ran before it was resumed
     interrupted: set when this process is asked to stop
-    part: the part of each batch that this worker trains on; the worker of part 0 measures
-    all_sum: takes the sums of this worker, and returns the sums over all workers
+    group: the workers that train together; the one that writes measures
     """
 
     def __init__(
         self,
         begin: float,
         interrupted: threading.Event,
-        part: BatchPart = ALL,
-        all_sum: AllSum = alone,
+        group: WorkerGroup = ONE_WORKER,
     ) -> None:
         self._begin = begin
         self._interrupted = interrupted
-        self._measures = part.index == 0
-        self._all_sum = all_sum
+        self._group = group
         self.must_stop = False  # whether any worker was asked to stop, at the last now()
         # the state after this process's first call of the step, which compiled it; None before
         self.compiled: TrainingState | None = None
@@ -55,8 +51,8 @@ class Clock:
 
     def now(self, state: TrainingState) -> TrainingState:
         """Return the state with the present elapsed time; all workers must call this together."""
-        seconds = self.seconds() if self._measures else 0.0
-        sums = self._all_sum(np.array([seconds, self.is_interrupted]))
+        seconds = self.seconds() if self._group.writes else 0.0
+        sums = self._group.all_sum(np.array([seconds, self.is_interrupted]))
         elapsed, interrupted = sums.tolist()
         self.must_stop = bool(interrupted)
         return replace(state, elapsed=elapsed)

@@ -33,8 +33,9 @@ from bcclone.training.training_state import ValidationScore
 def start_model(training: Training) -> bytes:
     """Return a model file with the start weights of a fine-tuning.
 
-    It is empty without --from, and without validation samples, by which models are compared. Call
-    this before a checkpoint is loaded, while the trainer has the start weights.
+    It is empty without --from, and without validation samples, by which models are compared.
+
+    training: before a checkpoint is loaded, while its trainer has the start weights
     """
     if not (training.settings.start and training.validates):
         return b""
@@ -51,7 +52,7 @@ def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[Train
     data = training.samples.data
     settings = training.settings
     folder = training.folder
-    batch_size = validation_batch_size(settings, training.part.count)
+    batch_size = validation_batch_size(settings, training.group.size)
     test = select(data, TEST, settings.seq_length)
     counts = SampleCounts(len(training.feeds.training), len(training.feeds.validation), len(test))
     # TrainResult.of() compares these drivers' scores with that of the trained model, and names the

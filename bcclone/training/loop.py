@@ -14,13 +14,11 @@ from itertools import islice
 from typing import NamedTuple
 
 from bcclone.dataset.store import common_framing
-from bcclone.feed.order import ALL, BatchPart
 from bcclone.feed.source import Batch
 from bcclone.model.model_file import model_content
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import noting_interrupts
 from bcclone.system.progress import Notify, ProgressBar
-from bcclone.training.all_sum import AllSum, alone
 from bcclone.training.clock import Clock
 from bcclone.training.samples import Feeds, TrainingSamples
 from bcclone.training.saving import EventLog, Saver
@@ -30,6 +28,7 @@ from bcclone.training.train_settings import DECIDE_WEIGHTS, TrainSettings, value
 from bcclone.training.trainer import STEPS_A_CALL, Trainer
 from bcclone.training.training_folder import RunFolder
 from bcclone.training.training_state import Epoch, TrainingState, epoch_summary
+from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,7 @@ class Training:
     folder: RunFolder
     events: EventLog
     notify: Notify
-    part: BatchPart = ALL  # the part of each batch that this worker trains on
-    # adds up sums over all workers; it waits for them, so all must call it equally often
-    all_sum: AllSum = alone
+    group: WorkerGroup = ONE_WORKER
 
     @cached_property
     def schedule(self) -> TrainingSchedule:
@@ -79,7 +76,7 @@ def train_epochs(training: Training, state: TrainingState, model: bytes) -> Trai
     begin = time.monotonic() - state.elapsed
     feeds = training.feeds
     with feeds.training, feeds.validation, noting_interrupts() as interrupted:
-        clock = Clock(begin, interrupted, training.part, training.all_sum)
+        clock = Clock(begin, interrupted, training.group)
         saver.save(state, training.notify)
         _await_feed(training, clock, state)
         # a resumed training may have reached a limit before it was resumed
@@ -138,7 +135,7 @@ def _train_epoch(
             progress.advance(sum(batch.global_size for batch in group), figures)
             # several workers must exchange messages to agree on the time, so they do it only every
             # STEPS_A_CALL steps, when _take_steps() waits for the device anyway
-            if training.part.count == 1 or state.step % STEPS_A_CALL == 0:
+            if training.group.size == 1 or state.step % STEPS_A_CALL == 0:
                 state = clock.after_call(state)
             if _is_time_up(training, clock, state):
                 return state, True
@@ -217,7 +214,7 @@ def _end_epoch(
             training.trainer,
             training.feeds.validation,
             training.samples.validation,
-            training.all_sum,
+            training.group,
         )
     seconds = max(state.seconds, 1e-9)
     epoch = Epoch(

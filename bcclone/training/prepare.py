@@ -22,14 +22,14 @@ from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import PATH
 from bcclone.feed.selection import TrainingData
 from bcclone.model.architectures import ARCHITECTURES
-from bcclone.model.layer_kinds import DROPOUT
+from bcclone.model.layer_kinds import DROPOUT, RECURRENT, layers_within
 from bcclone.model.loaded_model import ModelFile
 from bcclone.model.model_file import load_own_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.progress import Notify
-from bcclone.training.train_settings import LearningSettings, TrainSettings
+from bcclone.training.train_settings import ON, LearningSettings, TrainSettings
 from bcclone.training.trainer import Trainer
 
 
@@ -66,9 +66,18 @@ def make_trainer(
             keras.config.set_dtype_policy("mixed_float16")
         with strategy.scope() if strategy else nullcontext():
             model = _first_network(data, settings, labels)
+            if settings.jit_compile == ON:
+                do_without_cudnn(model)
             devices = strategy.num_replicas_in_sync if strategy else 1
             optimizer = make_optimizer(model, settings, devices)
             return kind(model, optimizer, settings, saved, augmenter)
+
+
+def do_without_cudnn(model: keras.Model) -> None:
+    """Let recurrent layers compute without operations of cuDNN, which XLA cannot compile."""
+    for layer in layers_within(model):
+        if isinstance(layer, RECURRENT):
+            layer.use_cudnn = False
 
 
 @contextmanager

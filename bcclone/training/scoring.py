@@ -16,19 +16,19 @@ from bcclone.model.model_file import load_model
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes
 from bcclone.system.statistics import correlation, right_side
-from bcclone.training.all_sum import AllSum, alone
 from bcclone.training.samples import TrainingSamples
 from bcclone.training.trainer import Trainer, losses_of
 from bcclone.training.training_state import ValidationScore
+from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
 
 
 def score_weights(
-    trainer: Trainer, feed: Feed, validation: Selection, all_sum: AllSum = alone
+    trainer: Trainer, feed: Feed, validation: Selection, group: WorkerGroup = ONE_WORKER
 ) -> ValidationScore:
     """Score the current weights on the validation samples; all workers must call this together."""
     # epoch 1: validation samples have the same order in every epoch
     with feed.epoch(1) as batches:
-        loss, mae, steering = trainer.evaluate(batches, all_sum)
+        loss, mae, steering = trainer.evaluate(batches, group)
     return score_of(validation, loss, mae, steering)
 
 

@@ -15,10 +15,10 @@ from keras.layers import BatchNormalization
 
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.source import Batch, Gather
-from bcclone.model.layer_kinds import RECURRENT, layers_within
+from bcclone.model.layer_kinds import layers_within
 from bcclone.system.arrays import FloatArray
-from bcclone.training.all_sum import AllSum, alone
 from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, LOSSES, ON, LearningSettings
+from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
 
 # most steps in one call of an XLA program that gathers its batches on the device; the loss is read,
 # and progress is shown, at every step whose number is a multiple of it
@@ -29,7 +29,8 @@ class Trainer:
     """A network and its optimizer, with the steps of training and of validation compiled.
 
     With settings.jit_compile "on", XLA compiles whole steps into one program, for batches of one
-    size: smaller ones are padded with samples that do not count.
+    size: smaller ones are padded with samples that do not count. Recurrent layers must then do
+    without cuDNN, as those of prepare.make_trainer() do.
 
     exported: the network that takes the weights to be saved, when the trained one computes in 16
         bits or has outputs that only help in training
@@ -56,12 +57,8 @@ class Trainer:
         self._batch_size = settings.batch_size
         # batch normalization would count padding as samples, so its batches are not padded: for the
         # shorter last batch of an epoch, XLA compiles a second program
-        layers = list(layers_within(model))
-        normalizes = any(isinstance(layer, BatchNormalization) for layer in layers)
+        normalizes = any(isinstance(layer, BatchNormalization) for layer in layers_within(model))
         self._pads = self.is_one_program and not normalizes
-        for layer in layers:
-            if self.is_one_program and isinstance(layer, RECURRENT):
-                layer.use_cudnn = False  # XLA cannot compile its operations
         self._compile()
 
     def _compile(self) -> None:
@@ -224,14 +221,14 @@ class Trainer:
     def evaluate(
         self,
         batches: Iterable[Batch],
-        all_sum: AllSum = alone,
+        group: WorkerGroup = ONE_WORKER,
         model: keras.Model | None = None,
     ) -> tuple[float, float, FloatArray]:
         """Return mean loss, mean absolute error and the steering, (samples,), over all batches.
 
         Dropout is off. The totals are reset, and hold the sums of the evaluation afterwards.
 
-        all_sum: adds up sums over all workers, each of which evaluates a part of every batch
+        group: the workers that evaluate together, each a part of every batch
         model: the network to evaluate; None for the one that is trained
         """
         self.totals.reset()
@@ -256,8 +253,8 @@ class Trainer:
             first = batch.span.first if batch.span else 0
             steering[first : first + count] = answers[:count]
             self.totals.add(sums)
-        self.totals.write(all_sum(self.totals.read()))
-        return *self.totals.means(), all_sum(np.concatenate(parts))
+        self.totals.write(group.all_sum(self.totals.read()))
+        return *self.totals.means(), group.all_sum(np.concatenate(parts))
 
     def _score(
         self, model: keras.Model, images: Any, labels: Any, size: Any, gather: Gather | None = None

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.feed.order import ALL, BatchPart
 from bcclone.feed.selection import TrainingData
 from bcclone.system.progress import Notify
-from bcclone.training.all_sum import AllSum, alone
 from bcclone.training.decisions import Device, load_device
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_state import TrainingState
+from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.training.trainer import Trainer
@@ -43,9 +42,7 @@ class Worker:
     The defaults are those of a worker that trains alone, on one device.
     """
 
-    part: BatchPart = ALL  # the part of each batch that this worker trains on
-    # adds up sums over all workers; it waits for them, so all must call it equally often
-    all_sum: AllSum = alone
+    group: WorkerGroup = ONE_WORKER
     load_device: Callable[[TrainSettings], Device] = load_device  # loads TensorFlow, too
     # data, settings, number of labels of a sample -> the trainer
     make_trainer: Callable[[TrainingData, TrainSettings, int], "Trainer"] = _make_trainer
@@ -53,11 +50,6 @@ class Worker:
     load_checkpoint: Callable[[Path, "Trainer", Notify], tuple[TrainingState, bytes]] = (
         _load_checkpoint
     )
-
-    @property
-    def writes(self) -> bool:
-        """Return whether this worker writes the run folder and the model that the user gets."""
-        return self.part.index == 0
 
 
 ALONE = Worker()

@@ -17,13 +17,13 @@ from bcclone.camera.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
+from bcclone.drive.page.drive_page import DrivePage
 from bcclone.drive.page.page_state import ControlChanges, SaliencyThread
 from bcclone.drive.page.routes import OpenPages, make_app
+from bcclone.drive.page_hands import DriveHands
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.run_folder import run_recorder
-from bcclone.drive.service import DrivePage
 from bcclone.drive.stats import DriveStats
-from bcclone.drive.wheel import PageHands
 from bcclone.web import threading_host
 from bcclone.web.access import Access
 from tests.drive.drive_server import FRAME as DRIVEN
@@ -50,7 +50,7 @@ def make_page(clock=time.monotonic):
     """Return the page of a drive, whose car speaks as the Unity simulator, and whose network has no
     saliency.
     """
-    hands = PageHands()
+    hands = DriveHands()
     arbiter = ConnectionArbiter(Driver(Constant(), SpeedSettings(25.0), hands))
     stats = DriveStats(arbiter, clock=clock)
     service = SimpleNamespace(

@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from bcclone.drive.hand_input import HandInput
 from bcclone.drive.page.page_state import ControlChanges
 from bcclone.drive.page.routes import OpenPages
-from bcclone.drive.wheel import HandInput, PageHands
+from bcclone.drive.page_hands import PlayHands
+from bcclone.recording.run_tables import BY_MODEL
 from bcclone.web import threading_host
 
 
@@ -17,7 +19,7 @@ class Session:
     controls = ("recording", "set_speed_mph", "paused")
 
     def __init__(self):
-        self.hands = PageHands(shared=False)
+        self.hands = PlayHands(BY_MODEL)
         self.changes = []
         self.inputs = []
 

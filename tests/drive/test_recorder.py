@@ -17,6 +17,7 @@ from bcclone.camera.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver
+from bcclone.drive.late_telemetries import LateTelemetries
 from bcclone.drive.protocol import Control, Telemetry, TelemetryEvent
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.run_folder import RunRow, run_recorder
@@ -328,6 +329,12 @@ def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, m
     assert len(read_log(folder / "driving_log.csv").rows) == 2
 
 
+def car_that(send):
+    """Return a car without a socket, to which replies are sent by a function."""
+    websocket = SimpleNamespace(look_ahead=lambda: ([], False))
+    return SimpleNamespace(sid="a", send=send, websocket=websocket, late=LateTelemetries())
+
+
 def make_service(recorder):
     """Return the service of a drive's cars, without sockets."""
     arbiter = ConnectionArbiter(Driver(Constant(0.1), SpeedSettings(25.0)))
@@ -340,9 +347,7 @@ def test_an_answer_that_cannot_be_sent_is_recorded_without_a_latency(tmp_path):
         raise ConnectionResetError
 
     with run_recorder(tmp_path / "run1") as recorder, pytest.raises(ConnectionResetError):
-        make_service(recorder).answer(
-            SimpleNamespace(sid="a", send=send), TelemetryEvent(TELEMETRY)
-        )
+        make_service(recorder).answer(car_that(send), TelemetryEvent(TELEMETRY))
     assert (recorder.recorded, read_answers(tmp_path / "run1")) == (1, {})
 
 
@@ -351,7 +356,7 @@ def test_a_failing_recorder_costs_the_car_no_answer(caplog):
         raise RuntimeError("no room")
 
     replies = []
-    car = SimpleNamespace(sid="a", send=replies.append)
+    car = car_that(replies.append)
     make_service(SimpleNamespace(record=fail)).answer(car, TelemetryEvent(TELEMETRY))
     assert replies[0].control.steering == 0.1
     assert "no room" in caplog.text

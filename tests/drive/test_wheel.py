@@ -8,17 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcclone.drive.protocol import Control
-from bcclone.drive.wheel import (
+from bcclone.drive.hand_input import RELEASED, HandControls, HandInput
+from bcclone.drive.page_hands import (
     ANSWER_SECONDS,
-    RELEASED,
     SILENT_SECONDS,
-    HandControls,
-    HandInput,
-    PageHands,
-    Wheel,
+    DriveHands,
+    PlayHands,
     WheelView,
 )
+from bcclone.drive.protocol import Control
+from bcclone.drive.wheel import Wheel
 from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenBy
 from tests.drive.drive_server import Clock
 
@@ -123,7 +122,7 @@ def clock():
 
 @pytest.fixture
 def hands(clock):
-    return PageHands(clock=clock)
+    return DriveHands(clock)
 
 
 def steer(hands, clock, frames, model=MODEL_STEERS, hold=None):
@@ -165,7 +164,7 @@ def test_take_overs_are_counted_on_for_another_car(hands, clock):
 @pytest.fixture
 def play(clock):
     """The hands at three pages of a play."""
-    play = PageHands(shared=False, clock=clock)
+    play = PlayHands(BY_MODEL, clock)
     for page in ("first", "second", "third"):
         play.join(page)
     play.move("first", RELEASED)

@@ -169,8 +169,8 @@ def _make_page(folder):
 
 
 def _read_page(folder, out):
+    from bcclone.drive.hand_input import HandInput
     from bcclone.drive.page.page_state import ControlChanges
-    from bcclone.drive.wheel import HandInput
     from bcclone.system.codec import parse_json
     from bcclone.system.errors import UserError
 

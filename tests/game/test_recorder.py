@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import pytest
 
-from bcclone.game.play_session import PlayedRow, PlayedWorld, play_recorder
+from bcclone.game.play_files import PlayedRow, play_recorder
+from bcclone.game.played_world import PlayedWorld
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import HUMAN, MODEL, DrivenBy, read_drivers, read_trace
 from bcclone.simulator.render import Renderer

@@ -9,10 +9,12 @@ import pytest
 from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
+from bcclone.drive.hand_input import RELEASED, HandInput
 from bcclone.drive.page.page_state import ControlChanges, PageContents
 from bcclone.drive.recorder import Recorder
-from bcclone.drive.wheel import RELEASED, HandInput
-from bcclone.game.play_session import PlayedWorld, PlaySession
+from bcclone.game.play_session import PlaySession
+from bcclone.game.played_world import PlayedWorld
+from bcclone.game.world_drive import WorldDrive
 from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -53,8 +55,8 @@ class Played:
         recorder = recorder or Recorder(Rows)
         self.seconds = 0.0
         self.shown = 0
-        self.session = PlaySession(world, recorder, contents, driver, lambda: self.seconds)
-        self.session.on_frame = self.count
+        drive = WorldDrive(world, driver, lambda: self.seconds)
+        self.session = PlaySession(drive, recorder, contents)
         self.session.hands.join(PAGE)
 
     def count(self):
@@ -64,7 +66,7 @@ class Played:
         """Let the page send what the hands do, None for nothing, and step; return the state."""
         if hands is not None:
             self.session.hands.move(PAGE, hands)
-        self.seconds += self.session.step()
+        self.seconds += self.session.step(self.count)
         return SimpleNamespace(**self.session.state())
 
     def until(self, condition, hands=RELEASED, steps=200):

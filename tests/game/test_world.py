@@ -3,8 +3,8 @@
 import pytest
 
 from bcclone.game.play_server import play
-from bcclone.game.play_session import PlayedWorld
 from bcclone.game.play_settings import PlaySettings
+from bcclone.game.played_world import PlayedWorld
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import WorldPace

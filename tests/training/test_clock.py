@@ -8,6 +8,7 @@ import numpy as np
 from bcclone.feed.order import BatchPart
 from bcclone.training.clock import Clock
 from bcclone.training.training_state import TrainingState
+from bcclone.training.worker_group import WorkerGroup
 
 
 def test_the_first_call_compiles_and_the_end_of_an_epoch_is_measured():
@@ -28,7 +29,7 @@ def test_the_first_call_compiles_and_the_end_of_an_epoch_is_measured():
 def test_workers_have_the_time_of_the_first_and_stop_if_one_is_asked_to():
     interrupted = threading.Event()
     of_others = np.array([50.0, 0.0])
-    clock = Clock(0.0, interrupted, BatchPart(1, 2), lambda sums: sums + of_others)
+    clock = Clock(0.0, interrupted, WorkerGroup(BatchPart(1, 2), lambda sums: sums + of_others))
     assert clock.now(TrainingState()).elapsed == 50.0
     assert not clock.must_stop
     interrupted.set()

@@ -19,7 +19,7 @@ from bcclone.feed.source import Batch
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
 from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, fit_to_samples
-from bcclone.training.prepare import make_trainer
+from bcclone.training.prepare import do_without_cudnn, make_trainer
 from bcclone.training.train_settings import LOSSES, TrainSettings
 from bcclone.training.trainer import Trainer, losses_of
 from tests.processes import python
@@ -268,15 +268,26 @@ def test_a_program_takes_positions_or_images_that_the_cpu_augments(augment, step
     assert frames() is None
 
 
+def recurrent_layer(model):
+    (layer,) = [layer for layer in model.layers if isinstance(layer, keras.layers.GRU)]
+    return layer
+
+
 @pytest.mark.parametrize(("jit_compile", "use_cudnn"), [("off", "auto"), ("on", False)])
 def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_compile(
-    jit_compile, use_cudnn
+    jit_compile, use_cudnn, simulated_store
 ):
+    chosen = TrainSettings(network="gru", seq_length=3, learning_rate=1e-3, jit_compile=jit_compile)
+    with Store(simulated_store) as data:
+        trainer = make_trainer(data, chosen)
+    assert recurrent_layer(trainer.model).use_cudnn == use_cudnn
+
+
+def test_a_recurrent_layer_within_a_network_of_networks_does_so_too():
     model = build_network((64, 64, 3), 3, "gru")
     nested = keras.Sequential([keras.Input(model.input_shape[1:], dtype="uint8"), model])
-    Trainer(nested, keras.optimizers.SGD(0.01), TrainSettings(jit_compile=jit_compile))
-    (recurrent,) = [layer for layer in model.layers if isinstance(layer, keras.layers.GRU)]
-    assert recurrent.use_cudnn == use_cudnn
+    do_without_cudnn(nested)
+    assert recurrent_layer(model).use_cudnn is False
 
 
 CPU = Device("CPU", False, "")

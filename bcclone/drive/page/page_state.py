@@ -18,8 +18,8 @@ import numpy as np
 from bcclone.camera.images import BadImage, Image, decode_jpeg
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.driver import Driver, SteeringPolicy
+from bcclone.drive.page_hands import PageHands
 from bcclone.drive.recorder import Recorder
-from bcclone.drive.wheel import PageHands
 from bcclone.model.policy import Policy
 from bcclone.system.arrays import Float32Array
 from bcclone.system.opencv import cv2

@@ -15,8 +15,9 @@ from typing import Any
 import flask
 
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
+from bcclone.drive.hand_input import HandInput
 from bcclone.drive.page.page_state import ControlChanges, PageFrame, PageSession
-from bcclone.drive.wheel import HandInput, WheelView
+from bcclone.drive.page_hands import WheelView
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
 from bcclone.web.guarded_app import guarded_app, plain_text, posted, render, with_pictures

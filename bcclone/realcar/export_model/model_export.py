@@ -34,6 +34,7 @@ from bcclone.system.statistics import evenly
 
 if TYPE_CHECKING:  # these load TensorFlow
     from bcclone.model.loaded_model import ModelFile
+    from bcclone.realcar.export_model.exported_files import Differences
     from bcclone.realcar.export_model.interface import Interface
 
 
@@ -126,47 +127,32 @@ def export_model(
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
-    from bcclone.model.model_file import load_model
-    from bcclone.realcar.export_model.exported_files import check_answers, median_ms, write_exported
+    from bcclone.model.model_file import load_model  # loads Keras, so it comes last
 
     file = load_model(settings.model, settings.preprocess)
     interface = _interface_of(file, settings)
+    pictures = _pictures_for(settings, interface)
+    written = _write(settings, file, interface, pictures, notify)
+    return _result(settings, file, interface, pictures, written)
 
-    # int8 takes its ranges from every second picture, and is compared on the others
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Pictures of the car's camera, uint8 (height, width, 3) each."""
+
+    calibration: list[Image]  # from which int8 takes its ranges; empty without --calibrate
+    comparison: list[Image]  # others, on which the file is compared with the model
+    unreadable: int  # number of pictures of --calibrate that could not be read
+
+
+def _pictures_for(settings: ExportModelSettings, interface: "Interface") -> _Pictures:
+    """Return the pictures of --calibrate, every second of them for each use, or of the lake."""
     pictures: list[Image] = []
     unreadable = 0
     if settings.calibrate:
         pictures, unreadable = read_pictures(settings.calibrate, interface.camera)
-    frames = pictures[1::2] or road_pictures(_ROAD_PICTURES, interface.camera)
-    output = settings.path
-    with atomic.replacing(output, follow=True) as new:
-        preparation = file.preprocessing.describe()
-        notify(f"{settings.model}: writing it as {settings.to}, with {preparation} inside")
-        write_exported(new, settings, file, interface, interface.inputs_of(pictures[::2]))
-        notify(f"comparing its answers with the model's on {len(frames)} frames")
-        apart = check_answers(new, settings, interface, frames)
-        milliseconds = median_ms(new, settings.to, interface, frames[-_ROAD_PICTURES:])
-        content = new.read_bytes()
-    costs = None
-    if settings.to in TFLITE:
-        costs = costs_of(content)
-    return ExportModelResult(
-        model=str(settings.model),
-        output=str(output),
-        to=settings.to,
-        megabytes=round(len(content) / 1e6, 3),
-        inputs=dict(interface.inputs),
-        outputs=dict(interface.outputs),
-        preprocessing=preparation,
-        frames=len(frames),
-        frames_of=str(settings.calibrate or "the simulated lake"),
-        greatest_difference=float(apart.from_model.max()),
-        mean_difference=float(apart.from_model.mean()),
-        unreadable=unreadable,
-        milliseconds=round(milliseconds, 3),
-        throttle=interface.throttle,
-        costs=costs,
-    )
+    comparison = pictures[1::2] or road_pictures(_ROAD_PICTURES, interface.camera)
+    return _Pictures(pictures[::2], comparison, unreadable)
 
 
 def _require_packages(to: str) -> None:
@@ -196,6 +182,65 @@ def _interface_of(file: "ModelFile", settings: ExportModelSettings) -> "Interfac
             "frames; use --quantize float16"
         )
     return interface
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A written file, and what was measured with it."""
+
+    content: bytes
+    apart: "Differences"
+    milliseconds: float  # median time of an answer
+
+
+def _write(
+    settings: ExportModelSettings,
+    file: "ModelFile",
+    interface: "Interface",
+    pictures: _Pictures,
+    notify: Notify,
+) -> _Written:
+    """Write the file; if it computes something else than the model, none is left."""
+    from bcclone.realcar.export_model.exported_files import check_answers, median_ms, write_exported
+
+    frames = pictures.comparison
+    with atomic.replacing(settings.path, follow=True) as new:
+        preparation = file.preprocessing.describe()
+        notify(f"{settings.model}: writing it as {settings.to}, with {preparation} inside")
+        write_exported(new, settings, file, interface, interface.inputs_of(pictures.calibration))
+        notify(f"comparing its answers with the model's on {len(frames)} frames")
+        apart = check_answers(new, settings, interface, frames)
+        milliseconds = median_ms(new, settings.to, interface, frames[-_ROAD_PICTURES:])
+        return _Written(new.read_bytes(), apart, milliseconds)
+
+
+def _result(
+    settings: ExportModelSettings,
+    file: "ModelFile",
+    interface: "Interface",
+    pictures: _Pictures,
+    written: _Written,
+) -> ExportModelResult:
+    costs = None
+    if settings.to in TFLITE:
+        costs = costs_of(written.content)
+    return ExportModelResult(
+        model=str(settings.model),
+        output=str(settings.path),
+        to=settings.to,
+        megabytes=round(len(written.content) / 1e6, 3),
+        inputs=dict(interface.inputs),
+        outputs=dict(interface.outputs),
+        preprocessing=file.preprocessing.describe(),
+        frames=len(pictures.comparison),
+        frames_of=str(settings.calibrate or "the simulated lake"),
+        greatest_difference=float(written.apart.from_model.max()),
+        mean_difference=float(written.apart.from_model.mean()),
+        unreadable=pictures.unreadable,
+        milliseconds=round(written.milliseconds, 3),
+        throttle=interface.throttle,
+        costs=costs,
+    )
 
 
 def road_pictures(count: int, camera: tuple[int, int]) -> list[Image]:
