@@ -4,8 +4,14 @@
 
     bcclone.convert(bcclone.PreprocessSettings(inputs=("laps",), output="laps.h5"))
 
-What a program may use is listed in __init__.pyi, and loaded when it is asked for. Everything
-deeper may move.
+What a program may use is listed in __init__.pyi, and loaded when it is asked for. Everything deeper
+may move.
+
+A listing shows the folders by name. Driving data passes through them in this order: recording ->
+dataset -> feed -> training -> model -> drive -> evaluation. Beside this line are camera, diagnosis,
+simulator, web, game and pictures; cluster, editor, exchange, realcar and research are wings, which
+the line does not need. system serves them all, and commands has a function for each command.
+docs/explanation/design.md is the map.
 """
 
 try:

@@ -22,9 +22,8 @@ def main(command: str | None = None, prog: str = "bcclone") -> int:
     try:
         signal.signal(signal.SIGINT, _end)
         _open_streams()
-        os.environ.setdefault(
-            "PYTHONSAFEPATH", "1"
-        )  # processes that it starts import nothing from the current folder
+        # the processes that it starts import nothing from the current folder
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
         from bcclone.system.own_process import claim_process
 
         claim_process()

@@ -1,5 +1,7 @@
-"""Run a command, for `bcclone SUBCOMMAND` and the four scripts: parse, run, report errors, return
-the exit code.
+"""Run a command: a command line -> output and an exit code.
+
+It serves `bcclone SUBCOMMAND` and the four scripts: parse, run, print the result, as a text or as
+JSON, or one message for an error.
 """
 
 import argparse
@@ -209,8 +211,7 @@ def _describe(error: Exception) -> tuple[str, int]:
         package = error.name.partition(".")[0]
         return (
             f"the package {package} is not installed for {sys.executable}; activate bcclone's "
-            "environment "
-            "(. .venv/bin/activate), or install it: pip install -e ."
+            "environment (. .venv/bin/activate), or install it: pip install -e ."
         ), 1
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         remedy = _REMEDIES[error.errno]

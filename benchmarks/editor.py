@@ -1,7 +1,7 @@
 """Measure the page of a long recording: how soon it shows a picture, and how smoothly it plays.
 
-In: Settings. Out: a Report. The recording has the pictures of a short one again and again, as
-links. Needs selenium, chromium and chromium-driver.
+In: Settings. Out: a Report. The long recording repeats the pictures of a short one, as links. Needs
+selenium, chromium and chromium-driver.
 """
 
 import os

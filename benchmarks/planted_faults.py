@@ -1,6 +1,8 @@
-"""A recording in memory, and the faults that are planted in it to see whether a check names them.
+"""Plant faults in a recording in memory, to see whether a check names them.
 
-Each fault has three strengths, or is planted as a whole; a share counts from the last row back.
+In: a recording, a fault of the table FAULTS and its strength. Out: another recording, which has the
+fault. Most faults have three strengths, the others are planted as a whole; a share counts from the
+last row back.
 """
 
 from collections.abc import Callable, Mapping, Sequence

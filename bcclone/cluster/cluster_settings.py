@@ -1,7 +1,7 @@
 """Settings of a store of many shards, and of training on several machines.
 
-The workers of a training are named by options, or by the environment variable TF_CONFIG. No large
-package is loaded.
+The workers of a training are named by options, or by the environment variable TF_CONFIG, which
+find_workers() reads. No large package is loaded.
 """
 
 from collections.abc import Mapping

@@ -1,5 +1,6 @@
 """Convert recordings to a store of either kind: one file, or a folder of shards.
 
+In: `PreprocessSettings` or `ShardingSettings`. Out: the store, and a `Conversion` that counts it.
 This is bcclone.convert, and the function behind `bcclone preprocess`. It stands in this room, since
 a room of the line, such as dataset, knows nothing of a conversion into shards.
 """

@@ -1,4 +1,8 @@
-"""A trainer for several GPUs or machines: tf.distribute divides each batch among the devices."""
+"""A trainer for several GPUs or machines: tf.distribute divides each batch among the devices.
+
+In: a worker's part of each batch, and the learning rates. Out: the same new weights on all devices;
+losses and errors are added up over the samples of all workers.
+"""
 
 import io
 from collections.abc import Sequence

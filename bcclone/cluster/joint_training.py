@@ -1,9 +1,12 @@
 """Train on several machines by tf.distribute.MultiWorkerMirroredStrategy, or on several GPUs.
 
+In: the workers, a store, and the settings that the user chose. Out: a model file, a run folder and
+a `TrainResult`, on worker 0 alone, which is called the chief.
+
 Each worker, a process on one machine, reads its part of every batch, and all workers apply the sum
-of all gradients. Worker 0, the chief, makes the plan and writes the run folder and the model. The
-other workers get the chief's settings and state, and write into a temporary folder. All of them
-train by bcclone.training.train.train_planned(), each as a Worker that knows its part.
+of all gradients. The chief makes the plan and writes the run folder and the model. The other
+workers get the chief's settings and state, and write into a temporary folder. All of them train by
+bcclone.training.train.train_planned(), each as a Worker that knows its part.
 """
 
 import json

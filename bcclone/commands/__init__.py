@@ -1,7 +1,8 @@
 """The table of all commands, in the groups of `bcclone --help`.
 
-The other modules of this package have the commands. Each is imported only when one of its commands
-runs, so that --help needs no large package.
+The other modules of this package have the commands. A command takes settings, which are made from
+its command line (options.py), and returns a `Result`, which cli.py prints. Its module is imported
+only when the command runs, so that --help needs no large package.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,9 @@
-"""The commands preprocess and edit: convert recordings to a store, check them, and edit one."""
+"""The commands preprocess and edit: convert recordings to a store, check them, and edit one.
+
+- preprocess: recordings -> a store, or with --check their faults;
+- edit: a recording or a tub, and an edit of its rows -> what later commands read of it; without an
+  edit, a page on which a person edits it, or a list of its rows.
+"""
 
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
 """The command demo: run the whole workflow without the simulator, and show the results on a page.
 
 A demo is a list of steps, each a command of bcclone. A step that an earlier demo has completed in
-the same folder is skipped; a step that it did not complete runs again.
+the same folder is skipped; a step that it did not complete runs again. At the end, the folder holds
+recordings, a store, a model, its drive, clips and the page.
 """
 
 import os

@@ -1,4 +1,9 @@
-"""The commands drive and video: let a model drive the simulator's car, and make clips of runs."""
+"""The commands drive and video: let a model drive the simulator's car, and make clips of runs.
+
+- drive: a model file -> a server that answers telemetry with steering and throttle, and may record
+  a run folder;
+- video: a run folder or a recording -> a clip, MP4 or GIF.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

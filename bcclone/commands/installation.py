@@ -1,4 +1,9 @@
-"""The commands doctor, trained-models and completion, for a new installation."""
+"""The commands doctor, trained-models and completion, for a new installation.
+
+- doctor: this machine -> what it lacks, and how to fix that;
+- trained-models: a folder -> the models that come with bcclone, copied into it;
+- completion: the name of a shell -> a script for it.
+"""
 
 import argparse
 from dataclasses import dataclass

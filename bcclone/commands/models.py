@@ -2,6 +2,12 @@
 
 They exchange recordings and models with other programs, fit a model to a car, and train it where it
 goes wrong.
+
+- export: recordings, a store or a model -> a file or folder in another program's format;
+- import: a source of another program -> a recording;
+- import-model: an older Keras model -> a model file;
+- calibrate: a model and a drive of a car -> a copy of the model that is fitted to the car;
+- improve: a model, with take-overs or the expert to learn from -> a better model.
 """
 
 from dataclasses import MISSING, dataclass

@@ -1,4 +1,12 @@
-"""The commands evaluate, suite, margin, replay and predict: how well models drive and steer."""
+"""The commands evaluate, suite, margin, replay and predict: how well models drive and steer.
+
+- evaluate, suite: models -> the scores of one simulated drive, or of many;
+- margin: models and a road -> maps of the places from which they come back to its middle;
+- replay: models and a recording -> their scores along it;
+- predict: a model and frames -> a table of the steering for each frame.
+
+With -o, all but predict also write a report with pictures and figures into a folder.
+"""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace

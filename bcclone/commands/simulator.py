@@ -1,7 +1,9 @@
 """The commands of the built-in simulator: play, and simulate drive, record and roads.
 
-With play, a person drives the car; with simulate drive, a drive server; with simulate record, the
-simulator's expert. simulate roads renders frames of many random roads.
+- play: a person's input on a web page, and perhaps a model -> a drive, and its recording;
+- simulate drive: the address of a drive server -> the score of its drive;
+- simulate record: a track and how the expert drives -> a recording;
+- simulate roads: numbers of roads and frames -> a store of frames of many random roads.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""The commands model and plots: train a network on a store, and draw pictures of it."""
+"""The commands model and plots: train a network on a store, and draw pictures of it.
+
+- model: a store or recordings -> a model file, and a run folder with its history and report;
+- plots: a model and its samples, or one image -> pictures in a folder.
+"""
 
 import os
 from dataclasses import dataclass, replace

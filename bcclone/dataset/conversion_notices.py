@@ -1,4 +1,8 @@
-"""Notices on a new store: recordings with constant steering, likely copies, an uneven split."""
+"""Notices on a new store: recordings with constant steering, likely copies, an uneven split.
+
+In: the store, the checksums of its frames, and the counts of its samples. Out: a line of text for
+each notice.
+"""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,5 +1,8 @@
 """Copy frames from several memory maps into one array.
 
+In: the addresses of the mapped files, and the indices of frames. Out: the bytes of these frames,
+one frame after the other, uint8 (images, bytes of a frame).
+
 Numba compiles the loop over the frames; NumPy would need a call for each frame.
 """
 

@@ -1,6 +1,7 @@
 """Define how a camera frame becomes the network's input: crop, resize and colours.
 
-In: frames. Out: prepared frames. Nothing else defines how they are prepared.
+A `Preprocessing` turns an RGB frame, uint8 (160, 320, 3), into the prepared image, uint8 (height,
+width, channels). Nothing else defines how frames are prepared.
 """
 
 import hashlib

@@ -1,4 +1,8 @@
-"""Convert recorded rows from a data frame to the table that a store holds, and back."""
+"""Convert recorded rows from a data frame to the table that a store holds, and back.
+
+The table is a NumPy array with a field for each column, (rows,). A text is UTF-8 of fixed length in
+the table, and a string in the data frame.
+"""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,7 @@
 """Skips: what a conversion leaves out because it cannot be used, and errors for too many of them.
 
-A skip is a bad row of a log, or an image that is missing or damaged.
+A skip is a bad row of a log, or an image that is missing or damaged. The functions take the skips
+of a conversion, and return a UserError that names some of them and says what to do.
 """
 
 from collections.abc import Sequence

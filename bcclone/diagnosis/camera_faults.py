@@ -1,4 +1,8 @@
-"""Judge the cameras: where they look, and whether their frames are exchanged."""
+"""Judge the cameras: where they look, and whether their frames are exchanged.
+
+In: how the pictures of a recording move, where the camera heads, and where the side cameras see the
+ground. Out: a `Finding` for each fault that is certain.
+"""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,8 @@
-"""Judge the values of the recorded steering and throttle: constant, few, or cut off at a limit."""
+"""Judge the values of the recorded steering and throttle: constant, few, or cut off at a limit.
+
+Each judge takes the recorded rows, and yields a `Finding` if they have its fault. clipped() also
+needs the turns of the camera, and how the steering agrees with them.
+"""
 
 from collections.abc import Iterator
 

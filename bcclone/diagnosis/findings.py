@@ -1,5 +1,8 @@
 """The faults of a recording with their remedies, and the verdict on the whole recording.
 
+Judges yield a `Finding` for each fault. A `Diagnosis` holds those of a recording, and turns them
+into lines of text or JSON values.
+
 A remedy is a sentence, one or more edits, or both. The command line that it recommends is made from
 the edits, and so is the button on the page (bcclone.editor), so that both do the same.
 """

@@ -1,5 +1,8 @@
 """Measure from successive frames how the camera turns, and how far points move.
 
+In: frames, RGB uint8 (160, 320, 3). Out: a `Shift` in pixels for each pair, and `Turns` for a whole
+recording; or points and their places in the next frame, (points, 2) each.
+
 When a car turns, distant objects move sideways by the same angle: the upper part of a frame looks
 like that of the frame before, but shifted. Measuring the shift needs no network and no labels, and
 it follows the steering more closely than any network's answer (benchmarks/lab-log).

@@ -1,4 +1,8 @@
-"""Judge the pictures: those that show nothing, do not change, or belong to another drive."""
+"""Judge the pictures: those that show nothing, do not change, or belong to another drive.
+
+In: the recorded rows, and what was measured in their frames. Out: a `Finding` for each fault, with
+the numbers of its rows and, unless they are too scattered, the edit that deletes them.
+"""
 
 from collections.abc import Iterable, Iterator
 

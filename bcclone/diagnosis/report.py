@@ -1,4 +1,8 @@
-"""What a check says of a log: its content and its faults, as text and as JSON."""
+"""What a check says of a log: its content and its faults, as text and as JSON.
+
+A `RecordingReport` is made of the log, the counts of its faulty images, and its diagnosis. Its
+methods return the report as lines of text or as JSON values.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

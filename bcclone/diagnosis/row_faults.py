@@ -1,4 +1,8 @@
-"""Judge the rows of the log: rows that cannot be used, their order, and the clock."""
+"""Judge the rows of the log: rows that cannot be used, their order, and the clock.
+
+The log and its rows in order of time are all that most of these judges need for a `Finding`. The
+judge of the clock also compares the pictures before and after a pause.
+"""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,8 @@
-"""Judge the recorded steering by how the camera turned: the steering's sign, time and middle."""
+"""Judge the recorded steering by how the camera turned: the steering's sign, time and middle.
+
+In: the recorded steering, the turns of the camera, and how well both agree. Out: a `Finding` for
+each fault, with an edit where one mends it: to mirror or shift the steering, or to delete rows.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Decide which of several connections drives, and the reply to each telemetry message.
 
-The id of a connection and its telemetry go in, a Reply comes out. No sockets, no files; the caller
-gives the clock.
+A `ConnectionArbiter` takes the id of a connection and its telemetry, and returns a `Reply`. It uses
+no sockets and no files, and gets its clock from the caller.
 
 The newest connection that sends valid telemetry drives. An older one is answered `manual`, and
 drives again when the newer one closes: the simulator may leave an old connection open

@@ -1,4 +1,4 @@
-"""Hold a speed: the car's speed and the model's answer go in, the throttle comes out.
+"""Hold a speed: the car's speed in mph and the model's answer -> the throttle, -1 (brake) to 1.
 
 This is the proportional-integral controller of Udacity's drive.py. The speed that it holds can be
 lowered in corners, or follow what the model predicts.

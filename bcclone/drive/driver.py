@@ -1,8 +1,8 @@
-"""Answer each telemetry of one car with a control: the policy's steering and a controller's
-throttle.
+"""Answer the telemetry of one car: a policy gives the steering, a controller the throttle.
 
-A telemetry goes in, a Decision comes out. A picture or an answer that cannot be used gets a safe
-control; persons at the page may take over. No sockets, no files; the caller gives the clock.
+A `Driver` returns a `Decision` for each telemetry. A picture or an answer that cannot be used gets
+a safe control; persons at the page may take over. The driver uses no sockets and no files, and gets
+its clock from the caller.
 """
 
 import logging

@@ -1,7 +1,8 @@
 """Parse the packets that cars send, and format the packets that the server sends.
 
-Texts go in; telemetry, and texts to send, come out. No sockets, no files; the caller gives the
-clock.
+A `SocketIOConnection` takes each text that a client sends, and returns a `Reaction`: the texts to
+send back, and the telemetry, if any. It uses no sockets and no files, and gets its clock from the
+caller.
 
 Today's clients speak Socket.IO 3 to 5 over Engine.IO 4: they send CONNECT (`40`) first, and the
 server pings. The Unity simulator requests Engine.IO 4 too, but speaks Engine.IO 3: it sends events

@@ -1,7 +1,8 @@
 """Write rows in a thread of its own, so that no car waits for the disk.
 
-Rows go in, and the open files of a recording write them. drive/run_folder.py defines the rows and
-files of drives, game/play_files.py those of plays.
+A `Recorder` queues the rows that it is given, and its thread passes them to the open files of a
+recording. drive/run_folder.py defines the rows and files of drives, game/play_files.py those of
+plays.
 """
 
 import itertools

@@ -1,7 +1,6 @@
-"""Record a drive into a run folder, which is a recording like the simulator's, so that a model can
-be trained on it.
+"""Record a drive into a run folder: a recording like the simulator's, to train models on.
 
-Decisions with their latencies go in. Out come driving_log.csv, drivers.csv, answers.csv with the
+In: decisions with their latencies. Out: driving_log.csv, drivers.csv, answers.csv with the
 latencies, and the frames as received. Pictures of another camera become frames as the model saw
 them, with framing.json beside the log, as in an imported recording.
 """

@@ -1,7 +1,8 @@
 """Run a drive server, in this process or another: listen, load the model, serve cars and pages.
 
-Settings go in, a DriveResult comes out; served_drive.py builds the drive. What takes seconds to
-import is imported while the server already answers.
+serve() takes the settings of a drive, and returns its `DriveResult` when it is stopped; the parts
+of the drive are built in served_drive.py. What takes seconds to import is imported while the server
+already answers.
 """
 
 import os

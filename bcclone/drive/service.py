@@ -1,7 +1,7 @@
 """Serve the cars of a drive over websockets.
 
-A car's telemetry goes in; replies come out, and each is recorded and counted once. Silent cars are
-woken.
+Each telemetry of a car is answered with a reply, which is recorded and counted once. Silent cars
+are woken.
 """
 
 import logging

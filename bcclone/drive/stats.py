@@ -1,7 +1,7 @@
 """Count the replies of a drive, their latencies and its warnings.
 
-Each reply goes in with its latency. Out come the fields that a drive adds to the page's state, and
-the points of the plots. No sockets, no files; the caller gives the clock.
+From the replies and their latencies, `DriveStats` computes what a drive adds to the page's state,
+and the points of the plots. It uses no sockets and no files, and gets its clock from the caller.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """Decide who steers, a model or a person.
 
-The input of a person's hands and the model's control go in, the car's control comes out, once a
-frame. Drives and plays share this. No sockets, no files.
+For each frame, the control of the car is chosen from the input of a person's hands and the control
+of the model. Drives and plays share this module, which uses no sockets and no files.
 """
 
 from bcclone.drive.hand_input import HandControls, HandInput

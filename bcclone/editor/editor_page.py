@@ -1,6 +1,8 @@
 """Serve the page that shows a recording and edits it: `bcclone edit RECORDING --page`.
 
-docs/reference/page.md describes the page's URLs and their answers.
+serve_page() takes the recording, or two to compare. A browser gets the page, its state as JSON, and
+pictures and curves as bytes; it sends edits. docs/reference/page.md describes the URLs and their
+answers.
 """
 
 import json

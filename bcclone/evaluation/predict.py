@@ -1,8 +1,10 @@
 """Write a table with a model's steering for each frame; and read such tables.
 
-The frames are those of a folder, or of the centre camera of a recording. A table has a row for each
-frame, with the columns frame_id and steering_angle. A frame_id is the name of the frame's file
-without its ending.
+predict() asks a model for each frame of a folder, or of the centre camera of a recording, and
+writes a table. read_steering() returns the steering in a table by frame_id.
+
+A table has a row for each frame, with the columns frame_id and steering_angle. A frame_id is the
+name of the frame's file without its ending.
 """
 
 import re

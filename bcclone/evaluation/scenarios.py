@@ -1,4 +1,8 @@
-"""The scenarios of each suite, which are the rows of its table."""
+"""The scenarios of each suite, which are the rows of its table.
+
+select_scenarios() takes the settings of a suite, and returns the `Scenario`s to drive, each with
+the settings of its drive.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

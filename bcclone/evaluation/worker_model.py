@@ -1,5 +1,7 @@
 """Load a model in a worker process: check that it is the same file, and compute on one core.
 
+In: the path of a model, and its hash on the machine that gives out the work. Out: a `Policy`.
+
 A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on the number
 of workers. This module also makes the names under which results are kept for a later run, and the
 error of a model without usable steering.

@@ -1,7 +1,7 @@
 """Find steering, throttle, brake and speed among the columns of another program's source.
 
-Columns of numbers go in; out come the ones that hold these controls, and how their values become
-those of a recording.
+In: the source's columns of numbers, each a `Column`, and the settings of the import. Out:
+`Controls`, which name the columns that were found and convert their values to those of a recording.
 """
 
 import math

@@ -1,6 +1,8 @@
-"""The table of a source -> its rows of steering, throttle, brake and speed.
+"""Find the table of a source, and read steering, throttle, brake and speed from it.
 
-Other modules call such a table `labelled`: it holds the steering that belongs to each picture.
+In: the settings of an import, which name the source. Out: a `ControlTable`, which returns these
+numbers for each row, in the units of a recording. Other modules call it `labelled`, because it
+holds the steering that belongs to each picture.
 """
 
 import math

@@ -1,9 +1,10 @@
-"""The format csv: table.csv, one line for each row, and the image files as they were recorded.
+"""The format csv: rows to export -> table.csv, with a line for each row, and their image files.
 
-UTF-8, separated by commas, quoted where needed (RFC 4180), with a header and decimal points; paths
-are relative to the table and have forward slashes. An unknown value is an empty cell. Such a table
-is read as any other in the format frames (frame_folder.py), which also reads the columns that only
-this format has, such as episode and x_m.
+The image files are copied as they were recorded. The table is UTF-8, separated by commas, quoted
+where needed (RFC 4180), with a header and decimal points; paths are relative to the table and have
+forward slashes. An unknown value is an empty cell. Such a table is read as any other in the format
+frames (frame_folder.py), which also reads the columns that only this format has, such as episode
+and x_m.
 """
 
 import csv

@@ -1,7 +1,8 @@
-"""The records of a tub that are marked as deleted: read and written as donkeycar does.
+"""Read and write which records of a tub are marked as deleted, as donkeycar does.
 
-Tubs of donkeycar 4 and later list them in the last line of manifest.json, earlier ones in
-exclude.json.
+read_deleted() takes the folder of a tub and returns the numbers of these records; write_deleted()
+replaces them, and changes nothing else. Tubs of donkeycar 4 and later list them in the last line of
+manifest.json, earlier ones in exclude.json.
 """
 
 import errno

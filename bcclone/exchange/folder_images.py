@@ -1,4 +1,7 @@
-"""The images of a folder, found by whatever a table calls them."""
+"""Find the images of a folder: a cell of a table -> the path of the image that it names.
+
+Programs write a path, a name with or without its ending, or only a number.
+"""
 
 import re
 from collections import defaultdict

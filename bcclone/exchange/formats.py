@@ -1,4 +1,8 @@
-"""What a format is: how its sources are recognized, read into rows, and written."""
+"""What a format is: how its sources are recognized, read into rows, and written.
+
+A `Format` reads the source that `ImportSettings` name and yields its rows (exchanged_row.py). If it
+can also write, it takes `ExportedRows` and fills an empty folder with files.
+"""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace

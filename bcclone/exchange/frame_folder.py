@@ -1,4 +1,8 @@
-"""The format frames: a folder of images, and a table of any form with a row for each of them."""
+"""The format frames: a folder of images, and a table of any form that names them -> rows.
+
+A row whose image is not in the folder is left out. Without a table, for a film whose steering will
+be estimated, each image is a row with a steering of 0.
+"""
 
 import re
 from collections.abc import Generator, Mapping, Sequence

@@ -1,4 +1,8 @@
-"""Rows with the images of a source -> rows with frames; no two rows have the same time."""
+"""Rows with the images of a source -> rows with frames, which are JPEGs of 320x160 pixels.
+
+Frames are named by their times. So if other images have taken a millisecond, a row gets the next
+free one.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress

@@ -1,9 +1,9 @@
-"""The format video: a video, and a table with a row for each frame, or with times. Needs PyAV.
+"""The format video: a video and a table -> a row for each frame that has values. Needs PyAV.
 
 In a table without times, row 1 belongs to frame 1, or a column numbers the frames. In a table with
 times, the values of a frame are interpolated between the rows before and after it; a frame between
-rows that are far apart gets no values. If the times count from 1970, the first row has the time of
-the first frame; other times count from the first frame.
+rows that are far apart gets no values, and no row. If the times count from 1970, the first row has
+the time of the first frame; other times count from the first frame.
 """
 
 import re

@@ -1,4 +1,7 @@
-"""Find and read the files of a LeRobot data set: Parquet files -> records."""
+"""Find and read the files of a LeRobot data set: Parquet files -> records.
+
+A record holds the values of one row of a file, by the names of the columns.
+"""
 
 import re
 from collections.abc import Collection, Iterator, Mapping

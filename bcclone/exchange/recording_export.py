@@ -1,5 +1,6 @@
 """Export recordings or a store in another format; nothing is written after an error.
 
+In: `ExportSettings`. Out: a folder in the format, and an `ExportResult` that counts what it holds.
 The images of recordings stay as they are; the frames of a store become PNGs.
 """
 

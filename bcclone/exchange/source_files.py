@@ -1,4 +1,8 @@
-"""Find and read the files of a source; no file outside of its folder is opened."""
+"""Find and read the files of a source; no file outside of its folder is opened.
+
+In: the source's folder, and a name in it or the endings to look for. Out: the content of a file, or
+paths.
+"""
 
 from pathlib import Path
 

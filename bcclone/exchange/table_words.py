@@ -1,4 +1,8 @@
-"""Understand the words of a table of another program: what its cells hold and its names mean."""
+"""Understand the words of a table of another program.
+
+In: a cell, or the name of a column. Out: what it means, such as a number, an image, the steering, a
+unit, or one of the three cameras.
+"""
 
 import math
 import re

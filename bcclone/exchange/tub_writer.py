@@ -1,10 +1,11 @@
-r"""Write a tub as donkeycar 4 and 5 do; the JPEG files are copied unchanged.
+r"""Write rows to export as a tub of donkeycar 4 and 5; JPEG files are copied unchanged.
 
-manifest.json has five lines: names of the inputs, their types, metadata, metadata of the manifest,
-and the list of catalogs with the indexes of deleted records. Each catalog has one JSON object for
-each record; its .catalog_manifest has the length of each line, so that a record can be found. Lines
-end with \r\n. Source: donkeycar 5.3, parts/tub_v2.py and parts/datastore_v2.py. Inputs that
-donkeycar does not have begin with `bcclone/`.
+A tub is a folder of images, catalogs and a manifest. manifest.json has five lines: names of the
+inputs, their types, metadata, metadata of the manifest, and the list of catalogs with the indexes
+of deleted records. Each catalog has one JSON object for each record; its .catalog_manifest has the
+length of each line, so that a record can be found. Lines end with \r\n. Source: donkeycar 5.3,
+parts/tub_v2.py and parts/datastore_v2.py. Inputs that donkeycar does not have begin with
+`bcclone/`.
 """
 
 import json

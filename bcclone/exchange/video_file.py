@@ -1,4 +1,4 @@
-"""A video file -> its frames, in order. Needs PyAV.
+"""A video file -> its frames, in order, with their times in seconds. Needs PyAV.
 
 A video is decoded once, forwards. Its container is chosen by the file's ending and read through an
 open file, so that a playlist under another name cannot make FFmpeg open further files.

@@ -1,6 +1,7 @@
 """SampleDataset, a Keras PyDataset of samples for model.fit.
 
-In: a store. Out: batches as Keras asks for them.
+In: a store. Out: batches as Keras asks for them: images, uint8 (batch, height, width, channels),
+and their targets, such as the steering.
 """
 
 from contextlib import nullcontext

@@ -1,6 +1,7 @@
 """Run `bcclone play`: build the world, load the model, serve the page until stopped.
 
-Settings go in, a PlayResult comes out; each part of a play is built here, and only here.
+play() takes the settings, and returns a `PlayResult` with the laps and what was recorded. Each part
+of a play is built here, and only here.
 """
 
 import logging

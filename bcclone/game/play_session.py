@@ -1,4 +1,8 @@
-"""A play, for its pages: controls that they set -> frames with their state, 30 times a second."""
+"""Show a play to its pages, 30 times a second.
+
+A `PlaySession` takes the controls that its pages set, lets the world go on, and gives the pages
+frames with their state.
+"""
 
 import copy
 import threading

@@ -1,6 +1,7 @@
 """Convert a Keras model of another program to a bcclone model file, which states its preprocessing.
 
-The preprocessing that the model was trained with is given, or found with a recording.
+In: the settings, with the path of the model. Out: the model file, and an `ImportModelResult` that
+describes it. The preprocessing that the model was trained with is given, or found with a recording.
 """
 
 from collections.abc import Callable

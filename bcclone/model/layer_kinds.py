@@ -1,5 +1,8 @@
 """The types of layers that networks and model files may have, and what each does.
 
+Most functions take a layer, or the name of its class in a file, and return what the table says of
+it: its `LayerKind`, or one property, such as the rate of a dropout.
+
 A new type is a row here: loading, saliency, diagrams and drives frame by frame follow, and for a
 type that draws random numbers in training also --dropout. Saliency follows a type that keeps its
 pixels or has a kernel.

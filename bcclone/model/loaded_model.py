@@ -1,4 +1,7 @@
-"""A model in memory: a network, how its frames are prepared, and how it was trained."""
+"""A model in memory: a network, how its frames are prepared, and how it was trained.
+
+model_file.py reads a file into a `ModelFile`; policy.py makes a policy of it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

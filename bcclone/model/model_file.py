@@ -1,5 +1,7 @@
 """Save and load models: a network and the preprocessing of its input in one .h5 file.
 
+save_model() writes a Keras network and its `Preprocessing`; load_model() returns a `ModelFile`.
+
 The file has Keras's HDF5 format, weights and a JSON configuration, and three attributes of bcclone,
 or five for a car with its own camera and steering: see docs/reference/model-file.md. It contains no
 code. `foreign` rebuilds the network of each file, also those of other programs; Keras never loads

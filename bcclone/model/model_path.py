@@ -1,4 +1,8 @@
-"""Refuse a path that cannot be a model file, before anything large, such as Keras, is loaded."""
+"""Refuse a path that cannot be a model file, before anything large, such as Keras, is loaded.
+
+The checks take a path, and raise a UserError that says why it cannot be one, and what to do.
+read_exported() returns the bytes of an ONNX or LiteRT file.
+"""
 
 from pathlib import Path
 

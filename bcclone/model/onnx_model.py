@@ -1,5 +1,8 @@
 """Drive with an ONNX file, which ONNX Runtime runs without TensorFlow.
 
+An `OnnxModel` takes images or windows, uint8 (drives, ...), and returns what the network predicts,
+float32 (drives, outputs); a recurrent one also takes and returns states.
+
 A file of `bcclone export` prepares the frames itself, so an image here is a whole camera frame.
 Files of other programs can be used, too, if they have the inputs and outputs of a Signature (see
 docs/how-to/models.md).

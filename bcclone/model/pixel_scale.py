@@ -1,6 +1,7 @@
 """The layer of a network that scales its pixels, as Preprocessing.scale says.
 
-A model file stores the scale as this layer alone; Preprocessing.scale is read from the layer.
+with_scale() takes a network and a scale such as "0..1", and returns a network that begins with this
+layer. A model file stores the scale as this layer alone; stated_scale() reads it from the layer.
 """
 
 from typing import Any

@@ -1,6 +1,8 @@
-"""Steer with a trained model: pictures of a drive go in, one after the other; answers come out.
+"""Steer with a trained model, picture by picture.
 
-An ONNX file needs no TensorFlow; a file of Keras or LiteRT loads it.
+A `Policy` is made from a model file. It takes each picture of a drive, RGB uint8 (height, width,
+3), returns an `Answer`, and remembers what the network needs of earlier pictures. An ONNX file
+needs no TensorFlow; a file of Keras or LiteRT loads it.
 """
 
 import copy

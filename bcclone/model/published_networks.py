@@ -1,5 +1,8 @@
 """Published networks that studies on the testing of self-driving cars compare.
 
+build_published() takes an architecture and the size of the images, and returns an untrained network
+of Keras.
+
 DAVE-2: M. Bojarski et al., "End to End Learning for Self-Driving Cars", 2016,
 https://arxiv.org/abs/1604.07316, figure 4. Chauffeur and Epoch: two teams of Udacity's challenge 2.
 Y. Tian et al. compare them in "DeepTest", ICSE 2018, https://arxiv.org/abs/1708.08559, and A.

@@ -1,5 +1,9 @@
 """Compile a network of Keras as a function of one frame, which a drive calls frame after frame.
 
+In: a recurrent network. Out: a function that takes an image, uint8 (1, height, width, channels),
+and the states so far, and returns the outputs, (1, outputs), and the new states. compile_call()
+compiles a network without states, as a function of images or windows.
+
 A recurrent layer has states, numbers that it passes from one frame to the next. In training it
 begins each window of frames with states of zero. In a drive it keeps its states, which then depend
 on all frames of the drive. Each layer runs once per frame: the layers before and between the

@@ -1,5 +1,8 @@
 """Compute how much each pixel of a frame contributes to the steering, by VisualBackProp.
 
+A `Saliency` takes a frame, RGB uint8 (160, 320, 3), and returns a weight of 0 to 1 for each of its
+pixels, float32 (160, 320).
+
 M. Bojarski et al., "VisualBackProp: visualizing CNNs for autonomous driving",
 https://arxiv.org/abs/1611.05418; the authors' code: https://github.com/mbojarski/VisualBackProp
 (vis.lua). The activations of the last convolution are followed back to the pixels by a mask, which

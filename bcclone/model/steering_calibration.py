@@ -1,4 +1,4 @@
-"""From a network's steering to that of another car, and to the curvature that it means."""
+"""Convert a network's steering, -1 to 1, to another car's, or to the curvature that it means."""
 
 import math
 from dataclasses import asdict, dataclass

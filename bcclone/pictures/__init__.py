@@ -1,1 +1,1 @@
-"""Pictures of models, samples and drives (plots), and clips of recorded runs (video)."""
+"""Pictures of models, samples and drives (plots), reports, and clips of recorded runs."""

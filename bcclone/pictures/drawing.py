@@ -1,4 +1,7 @@
-"""Draw shapes and words: colours, boxes, dots, lines and texts -> pixels of an overlay."""
+"""Draw shapes and words: colours, boxes, dots, lines and texts -> pixels of an overlay.
+
+Shapes change a picture, uint8, in place; texts are written on a copy.
+"""
 
 from collections.abc import Iterable
 from functools import cache, lru_cache

@@ -1,4 +1,7 @@
-"""Encode a clip: pictures -> an MP4 or a GIF, by moviepy and ffmpeg."""
+"""Encode a clip: pictures -> an MP4 or a GIF, by moviepy and ffmpeg.
+
+The pictures are RGB uint8 (height, width, 3), all of one size.
+"""
 
 import re
 import sys

@@ -1,7 +1,8 @@
-"""Write a report as one HTML page: sentences, a clip, figures, pictures, and commands to run next.
+"""Write a report as one HTML page: a `Report` -> a file for browsers.
 
-The page contains its pictures and its clip, runs no script and loads nothing: its
-Content-Security-Policy makes browsers refuse both.
+A report has sentences, a clip, figures, pictures, and commands to run next. The page contains its
+pictures and its clip, runs no script and loads nothing: its Content-Security-Policy makes browsers
+refuse both.
 """
 
 import base64

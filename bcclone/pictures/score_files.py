@@ -1,4 +1,8 @@
-"""Write the files of a drive, a suite or a replay: pictures, tables, figures, events, report."""
+"""Write the files of a drive, a suite or a replay: its result -> files in a folder.
+
+The folder gets pictures, figures.json and a report, for a drive and a suite also the events. Each
+function returns the paths of its files, the report's last.
+"""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,8 @@
-"""Draw a map of the track: a dark square with the road, the driven line, and the car."""
+"""Draw a map of the track: a dark square with the road, the driven line, and the car.
+
+In: x and z of the road's centre line and of the car at each frame, in metres. Out: a `TrackMap`,
+which is drawn into a square of each frame's picture.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""A model and a drive of a car -> the framing of its camera, and the gain and bias of its steering.
+"""Settings of a calibration: the model, the drive, and what the user knows of camera and car.
 
-This module has the settings; it loads no large package.
+calibration.py finds the rest. No large package is loaded.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """A drive -> pictures from all over it, and their steering.
 
-The drive is a tub, a recording, or a folder of pictures with a table.
+The drive is a tub, a recording, or a folder of pictures with a table. The pictures are RGB uint8
+(height, width, 3), all of one size; the steering is -1 to 1, right positive.
 """
 
 import math

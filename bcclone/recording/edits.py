@@ -1,5 +1,8 @@
 """The edits of a recording, and the file LOG.edits.json next to its log, which keeps them.
 
+read_edits() returns the `Edits` in the file, which say of each row whether it is deleted, and how
+the steering is corrected; write_edits() writes them.
+
 An `Edit` names rows by their indices, as commands, the page and the findings of a check do. In the
 file, a `StoredEdit` names rows by their images, so that it means the same rows after further rows
 were recorded. The log and its images never change. When no edit is left, the file is removed.

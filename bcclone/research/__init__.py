@@ -1,1 +1,4 @@
-"""For research: improving a model, Gymnasium environments, margins, samples of roads."""
+"""For research: improving a model, Gymnasium environments, margins, samples of roads.
+
+Each folder is one of them; its `__init__.py` has the settings.
+"""

@@ -1,7 +1,11 @@
 """Play the Unity program's part: let a drive server drive the car of a world.
 
+Each frame of the world goes to the server as a telemetry message, and the server's answer sets the
+car's controls, until the drive ends with a `DriveReport`: counts of the messages, and how long the
+answers took.
+
 The client follows the numbered facts in docs/reference/protocol.md, not the server's code, so it
-can test the server. It measures how long the answers take.
+can test the server.
 """
 
 import base64

@@ -1,4 +1,8 @@
-"""Simulate a car on a track: controls in, frames out, until the drive ends with its score."""
+"""Simulate a car on a track: controls in, frames out, until the drive ends with its score.
+
+Controls are steering and throttle, -1 to 1. A frame is a JPEG of the centre camera, normally every
+0.04 s of simulated time, and with it what the car reports: its steering, throttle and speed.
+"""
 
 import math
 import time

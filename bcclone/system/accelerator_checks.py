@@ -1,6 +1,8 @@
 """Check whether TensorFlow and XLA can use the NVIDIA card of this machine.
 
-TensorFlow is loaded only in other processes, and only for `bcclone doctor --full`.
+In: the card, and the versions of its driver and of cuDNN. Out: a `Check` of each, with advice where
+something does not fit. TensorFlow is loaded only in other processes, and only for `bcclone doctor
+--full`.
 
 Which cards are supported is known from these sources. NVIDIA numbers the architecture of a card by
 its compute capability, such as 6.0. TensorFlow's wheels list the cards they are built for in

@@ -1,4 +1,8 @@
-"""Write files atomically: a path holds the complete new file or the old one, never a part."""
+"""Write files atomically: a path holds the complete new file or the old one, never a part.
+
+write_text() and write_bytes() take the content. replacing() and replacing_folder() yield a
+temporary path to write to, which takes the place of the old one when the block succeeds.
+"""
 
 import hashlib
 import os

@@ -1,9 +1,10 @@
 """Compile functions with Numba, and cache the compiled code on disk where that is possible.
 
-Numba caches next to the sources, or in the user's cache folder if it cannot write there; on a full
-disk nothing is cached. It notices only changes of the file that has the function. A function may
-also use functions and constants of other files, which are compiled into its code; then it needs a
-checksum of those files, see `sources` in compiled().
+compiled() is the decorator: a function of numbers and arrays -> a function that runs as machine
+code, without the GIL. Numba caches next to the sources, or in the user's cache folder if it cannot
+write there; on a full disk nothing is cached. It notices only changes of the file that has the
+function. A function may also use functions and constants of other files, which are compiled into
+its code; then it needs a checksum of those files, see `sources` in compiled().
 """
 
 import sys

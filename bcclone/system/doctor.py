@@ -1,6 +1,7 @@
 """Check every requirement of bcclone on this machine, and explain how to fix each fault.
 
-Nothing is changed, downloaded or printed. The checks run even if no package is installed.
+In: `DoctorSettings`. Out: an `Examination` with the result of each check. Nothing is changed,
+downloaded or printed. The checks run even if no package is installed.
 """
 
 import sys

@@ -1,4 +1,8 @@
-"""Errors that the user can fix: what happened, where, what was expected and what to do."""
+"""Errors that the user can fix: what happened, where, what was expected and what to do.
+
+UserError holds such a message. The functions make parts of it: from a value, a command, a number
+and a noun, an unknown name, or another error.
+"""
 
 import shlex
 from collections.abc import Iterable

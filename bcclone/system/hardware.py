@@ -1,7 +1,8 @@
 """What this machine has: usable cores, available memory, NVIDIA cards, a browser.
 
-TensorFlow is not loaded: NVIDIA's program nvidia-smi lists the cards. Where that program is
-missing, as on macOS or without an NVIDIA driver, no cards are found.
+Cores and memory, in bytes, come from the operating system, the cards from NVIDIA's program
+nvidia-smi; TensorFlow is not loaded. Where nvidia-smi is missing, as on macOS or without an NVIDIA
+driver, no cards are found.
 """
 
 import os

@@ -1,6 +1,8 @@
 """Turn Ctrl-C and SIGTERM into an event that a loop checks, or a socket that wakes a server.
 
-Worker processes ignore Ctrl-C, and end when their parent process ends. Nothing large is imported.
+noting_interrupts() yields an event, which the first signal sets; a `StopSocket` has a socket, which
+becomes readable. Afterwards the signals do what they did before. Worker processes ignore Ctrl-C,
+and end when their parent process ends. Nothing large is imported.
 """
 
 import _thread

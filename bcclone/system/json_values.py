@@ -1,6 +1,7 @@
 """Convert dataclasses to JSON values, and back by the types of their fields.
 
 A dataclass becomes an object with a key for each field, a tuple an array, and a path or URL a text.
+On the way back, a value that does not fit raises a ValueError that says where it is.
 docs/explanation/dependencies.md says why no package does this.
 """
 

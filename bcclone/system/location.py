@@ -1,6 +1,8 @@
 """Read and write paths and URLs alike.
 
-A local path is a pathlib.Path, and a URL a upath.UPath, which has the same methods.
+parse_location() makes a `Location` of a text: a local path is a pathlib.Path, and a URL a
+upath.UPath, which has the same methods. Many files at URLs, or ranges of them, are read in
+parallel.
 """
 
 import errno

@@ -1,4 +1,8 @@
-"""Check the machine: system, Python, port, folder, memory, cores and ffmpeg."""
+"""Check the machine: system, Python, port, folder, memory, cores and ffmpeg.
+
+Most functions take what was found, such as a version or a number of bytes, and return a `Check`,
+with advice if it is not enough.
+"""
 
 import os
 import platform

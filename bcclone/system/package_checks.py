@@ -1,7 +1,8 @@
 """Check that bcclone and the packages that it requires are installed, in fitting versions.
 
-No package is imported except packaging, and only when a check runs: the checks also run where no
-package is installed.
+In: requirements in pip's syntax, such as bcclone's own. Out: a `Check` for each. No package is
+imported except packaging, and only when a check runs: the checks also run where no package is
+installed.
 """
 
 from collections.abc import Iterator, Sequence

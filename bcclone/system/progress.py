@@ -1,7 +1,8 @@
 """Show progress on standard error: a bar on a terminal, otherwise a line every 30 seconds.
 
-In the process of a program that imports bcclone, standard error is the program's. There the lines
-are logged, at level INFO.
+The caller gives the total and adds to the count; rate and time left follow from them. In the
+process of a program that imports bcclone, standard error is the program's. There the lines are
+logged, at level INFO.
 """
 
 import logging

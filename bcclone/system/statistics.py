@@ -1,4 +1,8 @@
-"""Statistics of curves and values: runs, correlation, robust lines, tops, the jackknife."""
+"""Statistics of curves and values: runs, correlation, robust lines, tops, the jackknife.
+
+Most functions take arrays with a value for each row or point, and return a number, some indices, or
+an array of the same length.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any

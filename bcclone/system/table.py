@@ -1,4 +1,4 @@
-"""A table of results, which is printed in a terminal or on a page, and written as CSV."""
+"""A table of results: columns and rows -> aligned text for terminals and pages, or CSV."""
 
 import csv
 import io

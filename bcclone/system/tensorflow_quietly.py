@@ -1,7 +1,8 @@
 """Load TensorFlow, describe its devices, and find out whether XLA can compile for them.
 
-XLA is the compiler in TensorFlow. In bcclone's own processes (own_process.py), TensorFlow is loaded
-without its messages.
+In: the number of threads, the limit of a GPU's memory, and other choices that hold for a whole
+process. Out: the devices in words, or why XLA, the compiler in TensorFlow, fails. In bcclone's own
+processes (own_process.py), TensorFlow is loaded without its messages.
 """
 
 import os

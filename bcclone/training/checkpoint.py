@@ -1,9 +1,13 @@
 """Save a training at any step in a checkpoint, and continue it exactly from there.
 
+save_checkpoint() takes a trainer, its training state and the model file to keep so far, and writes
+a .h5 file. load_checkpoint() restores the trainer from the newest intact file, and returns the
+state and the model file.
+
 A checkpoint holds everything that later steps depend on: the weights, the state of the dropout
 layers' random generators, the optimizer's moments, the sums of the epoch's losses, the training
-state, and the model file that is to be kept so far. It need not hold the order of the samples,
-which is computed from the seed and the epoch. The newest two checkpoints are kept.
+state, and the model file. It need not hold the order of the samples, which is computed from the
+seed and the epoch. The newest two checkpoints are kept.
 """
 
 import io

@@ -1,5 +1,7 @@
 """Measure the seconds of a training: since it began, for compiling, and for the last epoch's end.
 
+A `Clock` takes a `TrainingState`, and returns it with the time that has passed until now.
+
 All workers of a training must act on the same time. So only the first worker measures: it adds its
 seconds to a sum over all workers, to which the others add 0. A second sum counts the workers that
 were asked to stop.

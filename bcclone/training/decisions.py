@@ -1,6 +1,9 @@
 """Decide what the settings of a training leave open: in two steps, and nowhere else.
 
-First what depends on the samples and on the memory that is free for them; this loads TensorFlow
+fit_to_samples(), fit_to_device() and fit_to_compiler() take the settings, and return them with some
+values filled in.
+
+The first step depends on the samples and on the memory that is free for them; it loads TensorFlow
 only to ask whether XLA can compile for the GPU. Then TensorFlow is loaded, and the device that
 trains decides the rest. A resumed run keeps its first decisions, and makes again only those of the
 second step that are not kept (jit_compile).

@@ -1,6 +1,7 @@
 """Describe the environment of a training: the machine, the packages and the git commit.
 
-Out: plain values, which are stored in environment.json in a run folder.
+describe_environment() asks the system, and returns JSON values by name. A run folder keeps them in
+environment.json.
 """
 
 import os

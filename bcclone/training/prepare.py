@@ -1,4 +1,8 @@
-"""Build the trainer: a new network or that of a model file, its optimizer and its augmenter."""
+"""Build the trainer: a new network or that of a model file, its optimizer and its augmenter.
+
+make_trainer() takes the samples and the settings, and returns a `Trainer` that has not yet taken a
+step.
+"""
 
 import random
 from collections.abc import Callable, Iterator

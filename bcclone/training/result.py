@@ -1,5 +1,8 @@
 """The result of a training: which model the user gets, and how good it is.
 
+A `TrainResult` is made from the last training state and the scores of the drivers. It can be shown
+as text, or written as JSON.
+
 A driver is anything that answers with a steering. Several are compared on the validation samples:
 the trained model, and one that always steers the mean of the training samples; in a fine-tuning
 also the model that it began with, and the mean of that model's weights and the trained weights.

@@ -1,5 +1,8 @@
 """Write into the run folder during a training: the model to keep, checkpoints, history and events.
 
+A `Saver` gets the training state and the model file to keep, and writes the model, a checkpoint and
+the history. An `EventLog` gets figures by name, and writes them for TensorBoard.
+
 A write that fails, such as on a full disk, is reported, and does not stop the training.
 """
 

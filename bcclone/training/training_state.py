@@ -1,6 +1,7 @@
 """The state of a training between two steps, and the figures of its complete epochs.
 
-history.csv in a run folder has a row with the figures of each epoch.
+history_csv() turns the figures into the text of history.csv in a run folder, with a row for each
+epoch; read_history() reads them back.
 """
 
 from collections.abc import Mapping, Sequence

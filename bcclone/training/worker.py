@@ -1,6 +1,8 @@
 """A worker: one process that trains a network, alone or together with workers on other machines.
 
-Importing this loads no Keras.
+A `Worker` says on which part of each batch the process trains. It also has the functions that
+differ with the number of workers, such as the one that makes the trainer. Importing this loads
+no Keras.
 """
 
 from collections.abc import Callable

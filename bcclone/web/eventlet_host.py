@@ -1,7 +1,8 @@
 """Serve a WSGI app with eventlet: one thread for all connections, with a greenlet for each.
 
-The functions are those of web_server.Host. This is the only module that imports eventlet, and it
-does so without monkey patching (docs/decisions/0007-threads-serve.md).
+run() takes an app and a listening socket, and answers requests until a stop is requested. The
+functions are those of web_server.Host. This is the only module that imports eventlet, and it does
+so without monkey patching (docs/decisions/0007-threads-serve.md).
 """
 
 import contextlib

@@ -1,6 +1,7 @@
 """Serve a WSGI app with the standard library's server: one thread for each connection.
 
-The functions are those of web_server.Host.
+The functions are those of web_server.Host. The main one, run(), passes the requests that arrive at
+a listening socket to the app, until a stop is requested.
 """
 
 import contextlib

@@ -1,7 +1,9 @@
 """Listen on an address, check each request, and serve an app until the server is stopped.
 
-`bcclone drive`, `bcclone play` and `bcclone edit` use this. The app may take seconds to load; until
-it is there, the server answers browsers with a page that says so.
+A `WebServer` is given its address, the rules of access, and later a WSGI app. It answers requests
+with the app's responses, or with the reason for a refusal. The app may take seconds to load; until
+it is there, the server answers browsers with a page that says so. `bcclone drive`, `bcclone play`
+and `bcclone edit` use this.
 """
 
 import errno

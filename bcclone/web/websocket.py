@@ -1,5 +1,8 @@
 """Exchange messages over a socket: the server side of a websocket.
 
+A `Websocket` takes the socket and the headers of a request. It returns the client's messages, one
+after the other, as text or bytes, and sends the server's messages.
+
 It serves both hosts, threading_host and eventlet_host, which docs/decisions/0007-threads-serve.md
 explains. wsproto parses and makes the frames; this module reads and writes the socket.
 """

@@ -1,6 +1,7 @@
 """Measure loaders by their names: our feeds, other loaders, and limits of the machine.
 
-Out: figures, a table and measures.
+In: the name of a loader, and a store to load. Out: its `LoaderFigures`; for the rounds of all
+loaders, a table, JSON values and measures.
 """
 
 import itertools
@@ -37,13 +38,14 @@ from benchmarks.rounds import Rounds, Unavailable, median_ratio
 Results = Rounds[LoaderFigures]
 
 FASTEST = "hdf5-shuffle"
-# as in a default training: its samples are augmented by a thread per core
+# augmented as in a training by default, which leaves half of the cores to the network
 AUGMENTED = f"{FASTEST}-augmented"
+AUGMENTED_ON_ALL = f"{AUGMENTED}-all-cores"  # by a thread for each core
 _WITH_PROCESSES = "workers"
 # feeds that read a store, on a folder of shards: name -> feed
 SHARDED = {f"{feed}-sharded": feed for feed in (FASTEST, "hdf5-chunks", _WITH_PROCESSES, "shards")}
 GROUPS = {
-    "strategies": (*STRATEGIES, AUGMENTED),
+    "strategies": (*STRATEGIES, AUGMENTED, AUGMENTED_ON_ALL),
     "sharded": tuple(SHARDED),
     "alternatives": tuple(OTHER_LOADERS),
     "rooflines": tuple(ROOFLINES),
@@ -55,7 +57,7 @@ def names_in_order(sharded: bool = False) -> list[str]:
 
     sharded: include the feeds on shards
     """
-    names = ["gather", FASTEST, AUGMENTED, _WITH_PROCESSES]
+    names = ["gather", FASTEST, AUGMENTED, AUGMENTED_ON_ALL, _WITH_PROCESSES]
     for group in GROUPS.values():
         names += [name for name in group if name not in names and name not in SHARDED]
     if sharded:
@@ -204,6 +206,8 @@ def _loader_of(name: str) -> Loader:
     if name in ROOFLINES:
         return ROOFLINES[name]
     if name == AUGMENTED:
+        return partial(deliver, FeedSettings(FASTEST), AugmentSettings())
+    if name == AUGMENTED_ON_ALL:
         settings = FeedSettings(FASTEST, feed_workers=os.cpu_count() or 1)
         return partial(deliver, settings, AugmentSettings())
     return partial(deliver, FeedSettings(feed=name), AugmentSettings(augment=False))

@@ -1,6 +1,7 @@
 """Measure a loader while it delivers.
 
-In: the sizes of its batches. Out: samples per second, memory and CPU time.
+In: the size of each of its batches, as it comes. Out: `LoaderFigures`: samples per second, memory
+and CPU time.
 """
 
 import math

@@ -1,5 +1,7 @@
 """Measure the training on each feed: whether it waits for its data, and how busy it keeps a GPU.
 
+In: a store. Out: a `TrainingLoad` for each feed, and a table and measures of all.
+
 Each feed trains in a fresh process, with the network, step and default settings of `model.py`;
 meanwhile nvidia-smi is read. `python-generator` is the simplest loader: one thread decodes each
 batch from disk. `train_on_batch` is Keras's own step, again and again on one batch on the device,

@@ -1,4 +1,4 @@
-"""The comparison of training steps."""
+"""The comparison of training steps measures all of them in one run."""
 
 import pytest
 

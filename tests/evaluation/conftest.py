@@ -1,3 +1,5 @@
+"""A recording of the simulator, made once for all tests of this folder."""
+
 import pytest
 
 from bcclone.simulator.record import record

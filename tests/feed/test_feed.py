@@ -1,4 +1,4 @@
-"""The contract of all feeds."""
+"""The contract of all feeds: each sample once an epoch, in the same order, from any step on."""
 
 from contextlib import suppress
 from dataclasses import dataclass

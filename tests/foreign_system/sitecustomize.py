@@ -1,12 +1,18 @@
-"""Let bcclone's code meet Windows' differences on Linux. Python imports this module when its folder
-is in PYTHONPATH.
+"""Let bcclone's code meet Windows' differences on Linux.
 
-What other packages see is left alone. bcclone's modules, and those of the tests where these are collected, see:
-- `sys.platform` win32 and `os.name` nt, without the functions of `os` and `signal` that Windows lacks
-- no modules `fcntl`, `resource`, `pwd`, `grp`, `pty`, `termios`, but `msvcrt`, whose locks are those of `flock`
-- CRLF in text files that are written without a `newline`, and cp1252 in those opened without an `encoding`
-- PermissionError when a file that this process has open or mapped is removed or replaced, or a folder that holds one
-- FileExistsError when something is renamed to a name that exists, PermissionError when a folder is to replace a folder
+Python imports this module when its folder is in PYTHONPATH. What other packages see is left alone.
+bcclone's modules, and those of the tests where these are collected, see:
+
+- `sys.platform` win32 and `os.name` nt, without the functions of `os` and `signal` that Windows
+  lacks
+- no modules `fcntl`, `resource`, `pwd`, `grp`, `pty`, `termios`, but `msvcrt`, whose locks are
+  those of `flock`
+- CRLF in text files that are written without a `newline`, and cp1252 in those opened without an
+  `encoding`
+- PermissionError when a file that this process has open or mapped is removed or replaced, or a
+  folder that holds one
+- FileExistsError when something is renamed to a name that exists, PermissionError when a folder is
+  to replace a folder
 - OSError for a new file or folder whose name Windows forbids
 
 It does not show: paths with drives and backslashes, case-insensitive names, files that another

@@ -34,6 +34,11 @@ def parser_of(name):
     return make_parser(load_command(name), name)
 
 
+def joined(page):
+    """Return the text of a page with its lines and paragraphs joined."""
+    return " ".join(page.split())
+
+
 def options_of(parser):
     """Return all long options and metavariables, those of sub-subcommands too."""
     options = {option for action in parser._actions for option in action.option_strings}
@@ -103,6 +108,12 @@ def test_the_figures_of_the_readme_are_those_of_the_results():
         r"(\d+) times as many samples.*?answered in\s+([\d.]+) ms", README, re.DOTALL
     ).groups()
     assert int(faster) == int(feeds["hdf5-shuffle to pydataset-jpeg"])
+    augmented = float(
+        re.search(r"default in training, it is still ([\d.]+) times", joined(README))[1]
+    )
+    ours = results("feeds")["strategies"]["hdf5-shuffle-augmented"]["samples_per_second"]
+    usual = results("feeds")["alternatives"]["pydataset-jpeg"]["samples_per_second"]
+    assert augmented == round(ours / usual, 1)
     drive = {one["name"]: one["value"] for one in results("drive")["measures"]}
     assert float(answered) == round(drive["request to steer, threading, p50"], 1)
 
@@ -197,6 +208,32 @@ def test_every_room_of_the_code_is_in_the_design_and_the_other_way_round():
         "cli.py"
     }
     assert set(re.findall(r"`(\w+(?:\.py|/))`", page)) - {"bcclone/"} == rooms
+
+
+def test_the_order_of_the_rooms_on_the_page_is_the_one_that_is_checked():
+    page = (ROOT / "docs" / "explanation" / "design.md").read_text()
+    block = re.search(r"```\n(commands\n.*?)```", page, re.DOTALL)[1]
+    shown = [set(line.split(", ")) for line in block.splitlines()]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(each for each in contracts["contracts"] if each["type"] == "layers")["layers"]
+    checked = [set(layer.split(" | ")) for layer in layers]
+    assert shown == [layer for layer in checked if not layer <= {"__main__", "cli"}]
+
+
+def test_the_functions_and_tables_that_the_pages_name_exist():
+    sources = [
+        path for top in ("bcclone", "benchmarks", "tests") for path in (ROOT / top).rglob("*.py")
+    ]
+    code = "\n".join(path.read_text() for path in [*sources, *(ROOT / "docs").glob("*.py")])
+    defined = set(re.findall(r"^\s*(?:def|class) (\w+)", code, re.MULTILINE))
+    defined |= set(re.findall(r"^([A-Z_]+)(?::[^=]*)? = ", code, re.MULTILINE))
+    of_other_packages = {"get_file"}  # fsspec's, on the page of the dependencies
+    for page in LINKING:
+        text = page.read_text()
+        named = set(re.findall(r"`(?:\w+\.)*(\w+)\(\)`", text))
+        if page.name == "CONTRIBUTING.md":
+            named |= set(re.findall(r"`(_?[A-Z][A-Z_]+)`", text))
+        assert named - of_other_packages <= defined, page
 
 
 LINKING = [

@@ -1,4 +1,4 @@
-"""Roads from control points and from a seed."""
+"""Roads from control points and from a seed: their shape, their ranges, and which are refused."""
 
 import contextlib
 import json

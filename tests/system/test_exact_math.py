@@ -1,3 +1,5 @@
+"""The functions of exact_math agree with the C library, and stay finite beyond its range."""
+
 import math
 
 import numpy as np

@@ -1,7 +1,9 @@
 """What a drive or a play is for its pages: contents, state and frames to show; controls to set.
 
-docs/reference/page.md describes the fields. A thread computes the saliency overlay, only while it
-is switched on.
+A `PageSession` gives the pages its state as JSON values and its newest `PageFrame`, and sets the
+controls in the `ControlChanges` that they send. docs/reference/page.md describes the fields.
+
+A thread makes the saliency overlay of the newest frame, a PNG, only while it is switched on.
 """
 
 import logging

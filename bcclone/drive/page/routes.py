@@ -1,8 +1,8 @@
 """Serve the web page of a drive or a play: its addresses, and the messages of its script.
 
-Frames of the session go out, never faster than a page draws them, with who has the wheel. A
-person's steering (hands), controls to set, and requests for the wheel come in.
-docs/reference/page.md describes addresses and messages.
+The server sends the frames of the session, never faster than a page draws them, and says who has
+the wheel. The page sends the input of a person's hands, controls to set, and requests for the
+wheel. docs/reference/page.md describes addresses and messages.
 """
 
 import contextlib

@@ -1,4 +1,8 @@
-"""Blur some images, with a Gaussian filter."""
+"""Blur some images, with a Gaussian filter.
+
+In: the random numbers of a batch, and its images. The numbers choose the images to blur, and for
+each a standard deviation of 0.4 to 1.5 pixels. Out: all images; the ones not chosen are unchanged.
+"""
 
 from typing import Any
 

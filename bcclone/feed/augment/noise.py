@@ -1,5 +1,8 @@
 """Add the noise of low-quality JPEG files.
 
+The random numbers of a batch choose some of its images, and for each a JPEG quality of 20 to 79.
+These images come back as if they had been saved with this quality and loaded again.
+
 On the device only the rounding is computed, by ITU-T T.81 (1992): colors to luma and chroma, chroma
 at half the size, blocks of 8x8 to frequencies, which are rounded to multiples of its example tables
 (annex K.1), scaled by quality as libjpeg does; then back, chroma smoothly enlarged.

@@ -1,6 +1,8 @@
 """Augment images on the device that trains, with tensor operations on all samples of a batch.
 
-In and out: the same as on_cpu, as tensors.
+In: images, uint8 (samples, height, width, channels), their steering, float32 (samples, 1), and the
+fields of packed `AugmentationInputs`. Out: the changed images, and the steering that they call for,
+as tensors of the same shapes.
 
 The images are those of on_cpu for the same random numbers, which a test compares. XLA compiles the
 operations for a GPU if it can, where hundreds of small ones would take too long.

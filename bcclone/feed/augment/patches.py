@@ -1,4 +1,8 @@
-"""Cover parts of images with patches, like objects in front of the lens."""
+"""Cover parts of images with patches, like objects in front of the lens.
+
+The random numbers of a batch choose some of its images, and up to three rectangles of one color for
+each. The images come back with the rectangles drawn over them.
+"""
 
 from typing import Any, NamedTuple
 

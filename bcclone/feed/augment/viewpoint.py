@@ -1,5 +1,8 @@
 """Random viewpoints: how the camera moves, the steering that goes with it, and what it then sees.
 
+In: the random numbers of a batch, and its images. Out: a move of the camera for each sample, the
+change of its steering, (samples,), and the image as the moved camera would have taken it.
+
 Bojarski and others, "End to End Learning for Self-Driving Cars", 2016, section 2: shifts and
 rotations of the real cameras, with the label of a car that returns. The three cameras give the
 ground truth (docs/explanation/replay.md).

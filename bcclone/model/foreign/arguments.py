@@ -1,5 +1,8 @@
 """Translate the arguments of a stored layer, as Keras 1 to 3 wrote them, to those of today.
 
+In: the layer's class of today, its arguments in the file, and the shape of its input. Out: the
+arguments by name, for a layer whose channels are last.
+
 "Today" means the installed Keras 3. Its class of a layer says which arguments the layer has; this
 module says which values they may have, and what they were called in Keras 1:
 https://github.com/keras-team/keras/blob/2.2.4/keras/legacy/interfaces.py. Wrong and unknown

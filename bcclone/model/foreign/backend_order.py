@@ -1,5 +1,8 @@
 """Tell whether a stored network has its channels first, and whether its kernels are mirrored.
 
+Both questions are answered with True or False: the first from the arguments of the layers,
+the second from the backend that the file states, or that the names of its weights show.
+
 Keras ran on several backends. On Theano, images had their channels before rows and columns, and
 kernels were mirrored: rotated by 180 degrees before they were applied. TensorFlow and all later
 backends have the channels last, and apply kernels as they are.

@@ -1,4 +1,8 @@
-"""Drive with a LiteRT file of another program, such as a pilot of donkeycar, by TensorFlow."""
+"""Drive with a LiteRT file of another program, such as a pilot of donkeycar, by TensorFlow.
+
+A `LiteRtModel` takes a prepared image, uint8 (1, height, width, channels), and returns the
+steering, float32 (1, 1).
+"""
 
 import math
 import warnings

@@ -1,9 +1,10 @@
 """Read a Keras model that may lie in two files: its configuration, and its weights.
 
-model.to_json() and model.save_weights() write such files. They lie in one folder, and the path of
-one is enough. The other is looked for by the same name (NAME.json and NAME.h5 or NAME.weights.h5),
-then by a usual name, such as model.json or weights.h5, then as the folder's only file with such an
-ending.
+model.to_json() and model.save_weights() write such files, which lie in one folder.
+read_with_config() takes the path of either one, or of a whole model, and returns a `StoredModel`
+with both parts. The other file is looked for by the same name (NAME.json and NAME.h5 or
+NAME.weights.h5), then by a usual name, such as model.json or weights.h5, then as the folder's only
+file with such an ending.
 """
 
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """Give the layers of a rebuilt network the arrays of its file.
 
-In: the stored layers, their layers of today, and the arrays by layer (.h5) or folder (.keras). Out:
-nothing; the layers have their weights.
+In: the stored layers, their layers of today, and the arrays by layer (.h5) or folder (.keras).
+Afterwards the layers of today have their weights, and no array is left over.
 """
 
 import itertools

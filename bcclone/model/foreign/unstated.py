@@ -1,8 +1,9 @@
 """Decide what the files of other programs do not state.
 
-They do not state how frames are prepared, nor which of several outputs is the steering. A note
-tells of a guess that is not certain; where no guess is possible, an error names the option with
-which the user states it.
+They do not state how frames are prepared, nor which of several outputs is the steering. From the
+names and shapes in the file, and from what the user has given, declared_preprocessing() makes a
+`Preprocessing`, and pilot_of() recognises a pilot of donkeycar. A note tells of a guess that is not
+certain; where no guess is possible, an error names the option with which the user states it.
 """
 
 import shlex

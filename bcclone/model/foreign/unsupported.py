@@ -1,4 +1,4 @@
-"""Why a model of another program cannot be used here."""
+"""The error for a model of another program that cannot be used here; its text says why."""
 
 from collections.abc import Iterable
 

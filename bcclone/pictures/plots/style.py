@@ -1,4 +1,8 @@
-"""Give all pictures the same style, and save them as small PNGs."""
+"""Give all pictures the same style, and save them as small PNGs.
+
+A module takes an empty figure from new_figure(), draws into its axes, and hands it to save(), which
+writes the file. draw_steering(), show_image() and save_images() draw what several pictures share.
+"""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence

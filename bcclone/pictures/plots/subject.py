@@ -1,4 +1,8 @@
-"""The data behind the pictures of a model: its file, the history of its training, its samples."""
+"""A `Subject`: the model whose pictures are drawn, the history of its training, and its samples.
+
+The functions that draw ask it for what they show: camera frames and the network's inputs as arrays,
+a choice of samples, windows and times. It raises NotDrawn if the model or the samples lack them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,6 +1,9 @@
 """Write a model, with the preparation of its frames, as ONNX or LiteRT, and run such files.
 
-A file holds one function with the interface of the exported network. Its weights are constants,
+In: a model file and its `Interface`. Out: an exported file; how far its answers are from the
+model's, and how long they take.
+
+The file holds one function with the interface of the exported network. Its weights are constants,
 because TensorFlow's converters lose Keras 3's variables. Keras's own model.export() is of no use
 here: it writes neither the preparation nor the states of a recurrent network.
 

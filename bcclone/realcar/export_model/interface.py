@@ -1,7 +1,8 @@
 """The inputs and outputs of an exported file, and two ways to compute the outputs.
 
-TensorFlow computes them for the file; the model itself computes them to compare. Both take inputs
-by name and return outputs by name. There are two interfaces:
+A model file becomes an `Interface`: names and shapes, a function in TensorFlow that is written into
+the file, and the model's own computation, to compare with it. Both functions take inputs by name
+and return outputs by name. There are two interfaces:
 
 - frames: from whole frames of the simulator, and the states of a recurrent network, to the
   network's numbers and the new states;

@@ -1,7 +1,8 @@
 """Export a model: write it in a format of other programs, and compare the file with the model.
 
-A file prepares frames with the operations of its format, so its steering differs a little; the
-result says how much.
+In: `ExportModelSettings`. Out: a .onnx or .tflite file, and an `ExportModelResult`. A file prepares
+frames with the operations of its format, so its steering differs a little; the result says how
+much.
 """
 
 import os

@@ -1,5 +1,8 @@
-"""The simulator as a Gymnasium environment: controls in; frames, reward and figures out, step by
-step.
+"""The simulator as a Gymnasium environment: an action -> observation, reward and figures.
+
+An action is a steering, -1 to 1, or steering and throttle; a step lasts 0.04 s of simulated time.
+An observation is an array, such as a picture, RGB uint8 (height, width, 3), or a dictionary of
+several arrays.
 """
 
 import math

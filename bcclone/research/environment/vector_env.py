@@ -1,4 +1,8 @@
-"""Several simulated cars as one Gymnasium environment: a pool of threads steps and renders."""
+"""Several simulated cars as one Gymnasium environment: a pool of threads steps and renders.
+
+In: an action for each car, (cars, controls). Out: observations, rewards and ends of episodes, whose
+arrays have the cars as their first axis.
+"""
 
 import os
 from collections.abc import Sequence

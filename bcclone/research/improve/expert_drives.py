@@ -1,8 +1,11 @@
 """Let a model drive a track, and record at each row how the expert would steer there.
 
-DAgger: S. Ross, G. Gordon and D. Bagnell, https://arxiv.org/abs/1011.0686. The model drives, so the
-recording shows the states into which the model gets. The expert labels them, and drives the car
-only to take it back to the road when the model has left it.
+In: an `ExpertDriveTask`. Out: a recording in the task's folder, and an `ExpertDrive`, which counts
+its rows, rescues and metres.
+
+This is DAgger: S. Ross, G. Gordon and D. Bagnell, https://arxiv.org/abs/1011.0686. The model
+drives, so the recording shows the states into which the model gets. The expert labels them, and
+drives the car only to take it back to the road when the model has left it.
 """
 
 import shutil

@@ -1,6 +1,8 @@
 """Improve a model by take-overs or an expert, in a work folder that one process uses at a time.
 
-The work folder keeps the complete rounds, so that an interrupted improvement can be continued.
+In: `ImproveSettings`. Out: the model file of the best round, and an `Improvement` that tells how
+each round drove. The work folder keeps the complete rounds, so that an interrupted improvement can
+be continued.
 """
 
 import json

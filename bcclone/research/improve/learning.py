@@ -1,5 +1,8 @@
 """Train a model further: once on a person's take-overs, or on the expert until it drives well.
 
+In: the settings, and a work folder with the model to begin with. Out: a `Round` for each training,
+which says how its model drives; the models are in the work folder.
+
 Take-overs are mixed with earlier recordings and with rows in which the model drove well. With the
 expert, a round is: let the model drive, label its frames with the expert's steering, add the rows
 to those of earlier rounds, train the model further, score it. The model keeps its own

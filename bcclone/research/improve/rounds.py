@@ -1,4 +1,4 @@
-"""The rounds in which a model is improved, and the result: figures, tables and a chart.
+"""The rounds in which a model is improved: their scores -> the best one, and tables and a chart.
 
 A row of the suite is a drive on which a model is scored, such as lake-30.
 """

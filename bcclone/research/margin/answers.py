@@ -1,5 +1,7 @@
-"""Let a model steer in many states, in workers: answer the frame of each state with a steering, or
-drive a car from each state.
+"""Let a model steer in many states, in workers: answer each frame, or drive a car from each state.
+
+In: a `StatesTask`, which names the model, the road and the states. Out: `Answers`, the steering in
+each state; or a `DrivenCheck`, which counts the cars that came back.
 
 If the model's preprocessing only resizes and converts colours, frames are rendered at the network's
 size; otherwise they are rendered whole and compressed, as in a drive. The network gets frames in

@@ -1,4 +1,7 @@
-"""Say what maps of margins show: a table, and a folder with a report, pictures and figures."""
+"""Say what maps of margins show: maps -> a table, or a folder with a report, pictures and figures.
+
+Table and report also say where to record next, with the command that opens the simulator there.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,5 +1,9 @@
 """Choose a camera at random: the rays of its pixels, and the faults that it adds to a picture.
 
+In: random numbers, and the radius of the road's bends. Out: an `AnyCamera`, which gives a unit
+vector for each pixel, float64 (height, width, 3). Then with_effects() turns a painted picture into
+the image that a camera with faults takes, RGB uint8 (height, width, 3).
+
 A camera has any field of view, from a narrow lens to a fisheye, and is tilted and rolled. Exposure,
 colour casts, vignette, gamma, blur, contrast, noise and JPEG are as of cheap cameras.
 

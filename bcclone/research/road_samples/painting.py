@@ -1,5 +1,7 @@
-"""Paint what a camera sees of a road on smooth ground: rays, the road's line and its surroundings
--> RGB; compiled.
+"""Paint what a camera sees of a road on smooth ground; compiled.
+
+In: the rays of the pixels, the road's line and its `Surroundings`. Out: the picture, RGB as float64
+(height, width, 3), in which 255 is white; values may be higher.
 """
 
 import math

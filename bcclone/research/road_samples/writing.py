@@ -1,4 +1,8 @@
-"""Render frames of many random roads in workers, and write them as a store."""
+"""Render frames of many random roads in workers, and write them as a store.
+
+In: `RoadSamplesSettings`. Out: an HDF5 file that model.py trains on, in which each road counts as a
+recording, and a `RoadSamplesResult`.
+"""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,9 @@
-"""Draw trees, bushes and signs: upright cards that face the camera, with a depth test; compiled."""
+"""Draw trees, bushes and signs: upright cards that face the camera; compiled.
+
+In: a camera, a scene's cards with their pictures, and a canvas that has the ground. Out: the same
+canvas, changed in place: colours, depths and labels of the pixels where a card is nearer than what
+was drawn before.
+"""
 
 import math
 from typing import Any, NamedTuple

@@ -1,6 +1,8 @@
 """Colour a designed road, by the bands along it (RoadBands); compiled.
 
-Colours are RGB under full light, before fog and daylight; lengths are metres.
+In: the piece of road that a pixel shows, and the road's `Paint`. Out: its colour and label; the
+label is GROUND beside the road. Colours are RGB under full light, before fog and daylight; lengths
+are metres.
 """
 
 import math

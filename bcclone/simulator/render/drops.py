@@ -1,7 +1,9 @@
 """Draw rain and snow over a finished picture; compiled.
 
-A drop is a streak of rain or a flake of snow. Moments are numbered, and a moment's number decides
-the places of all its drops, so the same moment always shows the same drops.
+The picture, RGB uint8 (height, width, 3), is changed in place. The strengths of rain and snow, 0 to
+1, decide how many drops it gets. A drop is a streak of rain or a flake of snow. Moments are
+numbered, and a moment's number decides the places of all its drops, so the same moment always shows
+the same drops.
 """
 
 from typing import Any

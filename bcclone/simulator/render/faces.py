@@ -1,4 +1,7 @@
-"""Draw walls, decks and houses: parallelograms, with a depth test; compiled.
+"""Draw walls, decks and houses: parallelograms in the world -> pixels of a canvas; compiled.
+
+The canvas has the ground already. Its pixels, depths and labels are changed where a face is nearer
+than what was drawn before.
 
 Frames of reference: the *world* has x to the east, y up, z to the north; the *camera* has right, up
 and ahead. Positions are metres from the camera in both; they differ in the axes.

@@ -1,4 +1,4 @@
-"""Read fields at a point of the world; compiled.
+"""Read fields at a point of the world: a field and a point -> an interpolated value; compiled.
 
 A field has a value for each cell of the scene's grid, which holds at the cell's centre. A point is
 x to the east and z to the north, in metres.

@@ -1,4 +1,8 @@
-"""Prepare the inputs of the compiled code as tuples of arrays: camera, ground and picture."""
+"""Prepare the inputs of the compiled code as tuples of arrays: camera, ground and picture.
+
+A scene becomes a `Surface`, with the `Paint` of its road; a new `Canvas` is the picture to draw on,
+with a depth and a label for each pixel.
+"""
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
-"""Colour the lake's road; compiled.
+"""Colour the lake's road: the piece of it that a pixel shows -> colour and label; compiled.
 
-From its middle outwards it has asphalt, a yellow line, tar, then a kerb, a second line or dirt, and
-a concrete border. The widths were measured on recordings: docs/explanation/simulator.md.
+From its middle outwards the road has asphalt, a yellow line, tar, then a kerb, a second line or
+dirt, and a concrete border. The widths were measured on recordings: docs/explanation/simulator.md.
 
 Colours are RGB under full light, before fog and daylight; lengths are metres.
 """

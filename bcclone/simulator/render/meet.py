@@ -1,4 +1,7 @@
-"""Find where a ray meets the ground or the water; compiled.
+"""Find where a ray meets the ground or the water: a ray -> depth, height and slope there; compiled.
+
+The search also gets the hit of the ray below, and begins near it. The depth is negative if the ray
+meets nothing.
 
 Frame of reference: the world, x to the east, y up, z to the north, in metres. A depth is a distance
 along the camera's axis; a ray's direction has length 1 along that axis, so its position at a depth

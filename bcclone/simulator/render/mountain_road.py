@@ -1,6 +1,7 @@
-"""Colour the mountain's road: asphalt with white edges and a dashed middle; compiled.
+"""Colour the mountain's road: the piece of it that a pixel shows -> colour and label; compiled.
 
-Colours are RGB under full light, before fog and daylight; lengths are metres.
+The road has asphalt with white edges and a dashed middle. Colours are RGB under full light, before
+fog and daylight; lengths are metres.
 """
 
 import math

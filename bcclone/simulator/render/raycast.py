@@ -1,8 +1,12 @@
-"""Draw ground and sky by a ray for each pixel, column by column from the bottom up; compiled.
+"""Draw ground and sky by a ray for each pixel; compiled.
 
-Up a column the ground only gets farther away, so each ray starts just before the depth at which the
-ray below it ended. meet.py finds where a ray ends, which takes about six tenths of a frame's time
-on the lake; ground_color.py colours what the ray meets, which takes three tenths.
+In: a camera, the ground, the air, and an empty canvas. Out: the canvas, filled in place: a colour,
+RGB uint8 (height, width, 3), a depth and a label for each pixel but those of the bonnet.
+
+A column is drawn from the bottom up, where the ground only gets farther away, so each ray starts
+just before the depth at which the ray below it ended. meet.py finds where a ray ends, which takes
+about six tenths of a frame's time on the lake; ground_color.py colours what the ray meets, which
+takes three tenths.
 """
 
 from typing import Any

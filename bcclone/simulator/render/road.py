@@ -1,6 +1,8 @@
 """Colour roads: materials, bands and weather that the roads of all tracks share; compiled.
 
-A pixel's place is relative to the centre line, so lines and kerbs are sharp at any distance.
+The functions take a `RoadPixel`, the piece of road that a pixel shows. They return the grain of a
+material, the fraction of the pixel that a band or a stripe covers, or the colour in rain and snow.
+The piece's place is relative to the centre line, so lines and kerbs are sharp at any distance.
 Colours are RGB under full light, before fog and daylight; lengths are metres.
 """
 

@@ -1,4 +1,8 @@
-"""Build a scene: a track and the sun -> everything that cameras can see, as arrays."""
+"""Build a scene: a track and the sun -> everything that cameras can see, as arrays.
+
+The land, the sunlight on it and the road are grids with a value for each cell of half a metre;
+trees are a table of cards, walls and houses a table of parallelograms.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache

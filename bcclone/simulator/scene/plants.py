@@ -1,4 +1,7 @@
-"""Place trees, bushes and signs: ground and a seed -> upright cards that face the camera."""
+"""Place trees, bushes and signs: ground and a seed -> upright cards that face the camera.
+
+A card is a row of `Cards`: the place of its foot, its height and width, and its kind.
+"""
 
 from dataclasses import dataclass
 

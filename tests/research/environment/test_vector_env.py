@@ -1,3 +1,5 @@
+"""Several cars in one environment: each drives as it would alone, and a wrong action moves none."""
+
 import gymnasium
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Frames of random roads: their weather, the car's place, and the steering that leads back."""
+
 import math
 from dataclasses import replace
 

@@ -1,3 +1,5 @@
+"""Stores of random roads: what they hold, that a network trains on them, and what is refused."""
+
 import numpy as np
 import pytest
 
