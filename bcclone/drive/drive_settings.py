@@ -12,7 +12,6 @@ from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
 from bcclone.system.settings import (
     SIMULATOR_PORT,
-    Checked,
     Milliseconds,
     Port,
     SettingError,
@@ -26,7 +25,7 @@ _server = partial(setting, group="server")
 
 
 @dataclass(frozen=True)
-class DriveSettings(Checked):
+class DriveSettings(SpeedSettings):
     """Which model drives, how fast, where the server listens and who may connect.
 
     Without a run folder nothing is recorded until the page asks for it.
@@ -39,7 +38,6 @@ class DriveSettings(Checked):
         "folder to record the drive into", None, unit="RUN", shown="none"
     )
     append: bool = setting(False, "add to a run folder that already contains a run")
-    speed: SpeedSettings = SpeedSettings()
     max_latency_ms: Milliseconds = _server(
         0.0,
         "count answers that take longer than this as slow, and show a warning",
@@ -70,6 +68,7 @@ class DriveSettings(Checked):
     preprocess: PreprocessingText | None = setting(None)  # its help comes with its type
 
     def validate(self) -> None:
+        super().validate()
         # SettingError puts the names of the settings for {allow_from}, {append} and {run_folder}
         for address in self.allow_from:
             try:

@@ -131,7 +131,7 @@ def _serve(
         server.stop_on_signals()
         # the parts that decide, without sockets
         hands = PageHands()
-        driver = Driver(policy, settings.speed, hands)
+        driver = Driver(policy, settings, hands)
         arbiter = ConnectionArbiter(driver)
         stats = DriveStats(arbiter, settings.max_latency_ms)
         framing = framing_of_policy(policy)

@@ -47,12 +47,12 @@ def play(
     notify(f"loading {what}; on the first start it is compiled, which takes a minute")
     # who drives, and the world
     policy = _load_policy(settings)
-    renderer = Renderer(settings.track, settings.conditions)
+    renderer = Renderer(settings.track, settings)
     world = PlayedWorld(renderer, track, settings.start_m, settings.start_offset_m)
     world.frame()  # the first one may wait for the compiler
     driver: Driver | None = None
     if policy is not None:  # without its framing, because the world's pictures are frames already
-        driver = Driver(policy.without_framing(), settings.speed)
+        driver = Driver(policy.without_framing(), settings)
     contents = _contents(track, policy)
     # serve the page, while a thread drives the world
     access = Access(settings.host, settings.token)

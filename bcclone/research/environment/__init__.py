@@ -10,14 +10,14 @@ It needs Gymnasium: pip install 'bcclone[gym]'.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.errors import require_package
 from bcclone.system.json_values import names_of
-from bcclone.system.settings import Checked, Metres, Mph, SettingError, setting
+from bcclone.system.settings import Metres, Mph, SettingError, setting
 
 require_package("gymnasium", "an environment", "bcclone[gym]")
 from gymnasium.envs.registration import register, registry  # noqa: E402
@@ -37,7 +37,7 @@ for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "rando
 
 
 @dataclass(frozen=True)
-class EnvironmentSettings(Checked):
+class EnvironmentSettings(Conditions):
     """What an environment simulates, which observations it gives and which actions it takes.
 
     With one name in `observations`, an observation is an array; with several, a dictionary of
@@ -64,9 +64,9 @@ class EnvironmentSettings(Checked):
     )
     time_limit: float = setting(300.0, "longest episode, in simulated seconds", 0.04, 1e6)
     random_start: bool = setting(False, "start anywhere on the road, a little off its middle")
-    conditions: Conditions = field(default_factory=Conditions)
 
     def validate(self) -> None:
+        super().validate()
         if not self.observations or len(set(self.observations)) < len(self.observations):
             raise SettingError(
                 "{observations} {value}, expected each at most once, and at least one",
@@ -86,11 +86,11 @@ def values_by_name(what: str, values: Any, names: Sequence[str]) -> Mapping[str,
     return values
 
 
-def changed_conditions(conditions: Conditions, changes: Any) -> Conditions:
-    """Return the conditions with some values changed; raises ValueError.
+def values_of_conditions(changes: Any) -> Mapping[str, Any]:
+    """Return the values of changed conditions by name; raises ValueError.
 
     changes: new values by name, or Conditions that replace all of them
     """
     if isinstance(changes, Conditions):
-        return changes
-    return replace(conditions, **values_by_name("condition", changes, CONDITIONS))
+        return {name: getattr(changes, name) for name in CONDITIONS}
+    return values_by_name("condition", changes, CONDITIONS)

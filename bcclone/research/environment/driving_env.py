@@ -20,8 +20,8 @@ from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.research.environment import (
     CONDITIONS,
     EnvironmentSettings,
-    changed_conditions,
     values_by_name,
+    values_of_conditions,
 )
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import LABELS, Renderer
@@ -32,7 +32,7 @@ from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import require_package
 from bcclone.system.exact_math import cosine, sine
-from bcclone.system.json_values import names_of
+from bcclone.system.json_values import names_of, part_of
 from bcclone.system.settings import Checked, Metres, Mph, setting
 
 FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
@@ -100,18 +100,17 @@ _DRIVE_OPTIONS = tuple(names_of(Start))
 
 
 def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
-    """Return settings from the arguments of gymnasium.make(): fields of EnvironmentSettings and of
-    Conditions.
+    """Return settings from the arguments of gymnasium.make(): fields of EnvironmentSettings, and
+    `conditions` for several values of Conditions together.
 
     Raises ValueError for a value out of range, and for an unknown name.
     """
-    given = dict(values_by_name("argument", values, (*names_of(EnvironmentSettings), *CONDITIONS)))
-    conditions = changed_conditions(Conditions(), given.pop("conditions", {}))
-    changes = {name: given.pop(name) for name in CONDITIONS if name in given}
-    conditions = replace(conditions, **changes)
+    own = [name for name in names_of(EnvironmentSettings) if name not in CONDITIONS]
+    given = dict(values_by_name("argument", values, (*own, "conditions", *CONDITIONS)))
+    conditions = values_of_conditions(given.pop("conditions", {}))
     if isinstance(given.get("observations"), list):
         given["observations"] = tuple(given["observations"])
-    return EnvironmentSettings(**given, conditions=conditions)
+    return EnvironmentSettings(**{**conditions, **given})
 
 
 def _one_or_all(by_name: dict[str, Any], make: Callable[[dict[str, Any]], Any]) -> Any:
@@ -146,8 +145,8 @@ _START_TURN_DEGREES = 4.0
 
 
 class Simulator(gymnasium.Env[Observation, Float32Array]):
-    """A car on a road. The arguments are the fields of EnvironmentSettings and of the simulator's
-    Conditions.
+    """A car on a road. The arguments are the fields of EnvironmentSettings; `conditions` gives
+    several values of Conditions together.
 
     A step lasts 0.04 s of simulated time; nothing runs between two steps. The reward of a step is
     the distance driven along the road in metres, times 1 - |cte| / limit. The step that ends an
@@ -196,10 +195,10 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         """
         super().reset(seed=seed)
         values = values_by_name("option", options or {}, (*_DRIVE_OPTIONS, "road", "conditions"))
-        conditions = changed_conditions(self.settings.conditions, values.get("conditions", {}))
+        conditions = values_of_conditions(values.get("conditions", {}))
         chosen = {name: values[name] for name in _DRIVE_OPTIONS if name in values}
         road = values.get("road", self.settings.road)
-        settings = replace(self.settings, road=road, conditions=conditions)
+        settings = replace(self.settings, road=road, **conditions)
         # the options of the start are checked before anything changes
         chosen_start = Start(**chosen)
         self._load_road(settings, chosen_start.start_m)
@@ -357,7 +356,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
 
         On an error nothing changes.
         """
-        wanted = (settings.road, settings.conditions)
+        wanted = (settings.road, part_of(settings, Conditions))
         if self._loaded == wanted:
             track = self.track
         else:
@@ -381,7 +380,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         self.tracked = TrackedCar(self.track, start.offset_m, along_m, ground_height)
         self.tracked.car.heading += math.radians(start.turn_degrees)
         self.tracked.car.speed = start.speed_mph * MPH
-        self._controller = SpeedController(SpeedSettings(self.settings.speed_mph))
+        self._controller = SpeedController(SpeedSettings(speed_mph=self.settings.speed_mph))
         self._crashed = False
         self._cause = ""
 
