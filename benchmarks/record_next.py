@@ -212,7 +212,7 @@ class Trial:
             store,
             force=True,
             size=(image_px, image_px),
-            samples={"validation": 0.0},
+            validation=0.0,
         )
         samples = convert(conversion).train
         files = RunFiles(data=(str(store),), output=model, force=True, runs=folder / "runs")

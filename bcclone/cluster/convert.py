@@ -6,7 +6,7 @@ a room of the line, such as dataset, knows nothing of a conversion into shards.
 
 from typing import TYPE_CHECKING
 
-from bcclone.cluster.cluster_settings import ShardingSettings
+from bcclone.cluster.cluster_settings import ShardingSettings, is_sharded
 from bcclone.dataset.sample_settings import PreprocessSettings
 
 if TYPE_CHECKING:  # they load pandas and OpenCV
@@ -22,7 +22,7 @@ def convert(settings: PreprocessSettings, notify: "Notify" = lambda line: None) 
 
     notify: called with a line for each log that was read
     """
-    if isinstance(settings, ShardingSettings) and settings.is_sharded:
+    if isinstance(settings, ShardingSettings) and is_sharded(settings.output):
         from bcclone.cluster.sharded_conversion import convert as convert_into_shards
 
         return convert_into_shards(settings, notify)

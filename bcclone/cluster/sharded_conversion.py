@@ -28,7 +28,7 @@ from bcclone.dataset.conversion import NO_CHECKSUMS, Conversion, OneFile, Writte
 from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import NO_FRAME
-from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.sample_settings import SampleSettings, adds_to_store
 from bcclone.dataset.shards import MANIFEST_NAME, Manifest, open_store, read_shards
 from bcclone.dataset.store import Store, StoreContent
 from bcclone.dataset.store_writer import content_hash
@@ -71,7 +71,7 @@ class _Shards(OneFile):
             if not is_url(folder):
                 stack.enter_context(locked(as_local(folder), BUSY))
             old = None
-            if settings.adding:
+            if adds_to_store(settings):
                 old = stack.enter_context(open_store(folder))
             _check_folder(settings)
             # connect to a cluster now: a fault should not show only after hours of reading logs
@@ -101,7 +101,7 @@ class _Shards(OneFile):
             reuse=settings.resume,
         )
         # nothing is left to do where an earlier run has completed the folder
-        resumes_alone = settings.resume and not settings.adding and not settings.force
+        resumes_alone = settings.resume and not adds_to_store(settings) and not settings.force
         if resumes_alone and (folder / MANIFEST_NAME).exists():
             _check_same_store(folder, shards)
             note = f"{folder} is complete already"
@@ -159,7 +159,7 @@ def _unusable_files(shards: ShardPlan, written: Sequence[WrittenShard]) -> dict[
 def _check_folder(settings: ShardingSettings) -> None:
     """Raise UserError if the output is not a folder of shards that may be completed or replaced."""
     folder = settings.output
-    is_replaceable = settings.force or settings.adding or settings.resume
+    is_replaceable = settings.force or adds_to_store(settings) or settings.resume
     if is_url(folder):
         check_writable(folder)
     elif not folder.exists():

@@ -36,7 +36,6 @@ class Recordings:
 
 @command(
     ShardingSettings,
-    SampleSettings,
     after_interrupt="an existing store is unchanged; a folder keeps its finished shards, which the "
     "same command and --resume complete",
 )
@@ -50,8 +49,8 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     # options override the settings file
     values = {}
     if file.settings:
-        values = read_settings_file(file.settings, ShardingSettings, SampleSettings)
-    values |= given.of(ShardingSettings) | given.of(SampleSettings)
+        values = read_settings_file(file.settings, ShardingSettings)
+    values |= given.of(ShardingSettings)
 
     # without a RECORDING, take those in the usual places; except where --add only adds recordings
     # of validation or test to a store
@@ -66,13 +65,13 @@ def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
         notify(f"no RECORDING named; taking {', '.join(inputs)}")
 
     if chosen.check:
-        for kind in (ShardingSettings, SampleSettings):
-            given.refuse(
-                kind, "changes nothing in --check, which takes recordings as they are; leave it out"
-            )
+        given.refuse(
+            ShardingSettings,
+            "changes nothing in --check, which takes recordings as they are; leave it out",
+        )
         return _check(inputs)
-    samples = {name: values.pop(name) for name in names_of(SampleSettings) if name in values}
-    result = convert(ShardingSettings(**values | {"inputs": inputs, "samples": samples}), notify)
+    explicit = tuple(name for name in names_of(SampleSettings) if name in values)
+    result = convert(ShardingSettings(inputs, explicit=explicit, **values), notify)
     notes = [f"note: {notice}" for notice in result.notices]
     notes += [f"skipped: {reason}" for reason in result.skips]
     return Result.of(result, notes=notes)

@@ -24,6 +24,7 @@ from bcclone.dataset.sample_settings import (
     VALIDATION,
     PreprocessSettings,
     SampleSettings,
+    adds_to_store,
 )
 from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
 from bcclone.dataset.shards import open_if_store
@@ -117,7 +118,7 @@ class OneFile:
                 f"{settings.output}: one file is written to a local path; name another -o"
             )
         output = as_local(settings.output)
-        adding = settings.adding
+        adding = adds_to_store(settings)
         remedy = "overwrite it with --force, add to it with --add, or name another -o"
         with (
             writing(output, STORE, settings.force or adding, inputs_of(settings), remedy),
@@ -284,7 +285,7 @@ def _chosen_settings(
     chosen_images = choose_preprocessing(
         settings.preprocess, settings.size, settings.preprocessing or images
     )
-    chosen_samples = replace(samples, **settings.samples)
+    chosen_samples = replace(samples, **settings.chosen_samples)
     if settings.validation_recordings and not old:  # these alone are the validation set
         chosen_samples = replace(chosen_samples, validation=0.0)
     if old and (chosen_images != images or chosen_samples != samples):

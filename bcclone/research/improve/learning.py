@@ -342,7 +342,8 @@ class Learning:
             add=add,
             resume=True,
             preprocessing=self._start.preprocessing,
-            samples=samples,
+            explicit=tuple(samples),
+            **samples,
         )
         return convert(settings, self._notify).rows
 
