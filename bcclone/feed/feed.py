@@ -74,8 +74,8 @@ def open_feed(
         )
 
     # what becomes of a loaded batch
-    augments = sampling.augmentation.augment
-    augments_on_cpu = augments and sampling.augmentation.augment_on != "device"
+    augments = sampling.augment
+    augments_on_cpu = augments and sampling.augment_on != "device"
     if augments_on_cpu:
         delivery = _augmenting_on_cpu(selection, settings, sampling)
     elif augments:
