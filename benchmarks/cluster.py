@@ -277,8 +277,8 @@ def measure_steps(recording: Path, folder: Path, rounds: int) -> tuple[list[floa
     They train in turns, on the centre frames of a recording. Raises UserError.
     """
     store = folder / "center.h5"
-    center = {"cameras": ("center",)}  # a third of the samples: short epochs
-    convert(PreprocessSettings((str(recording),), store, samples=center))
+    # a third of the samples: short epochs
+    convert(PreprocessSettings((str(recording),), store, cameras=("center",)))
     alone = []
     together = []
     for number in range(rounds):

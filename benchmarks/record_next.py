@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,9 +26,7 @@ from bcclone import (
     ExpertSettings,
     PreprocessSettings,
     RunFiles,
-    SpeedSettings,
     TrainSettings,
-    WorldSettings,
     convert,
     evaluate,
 )
@@ -217,7 +215,7 @@ class Trial:
             store,
             force=True,
             size=(image_px, image_px),
-            samples={"validation": 0.0},
+            validation=0.0,
         )
         samples = convert(conversion).train
         files = RunFiles(data=(str(store),), output=model, force=True, runs=folder / "runs")
@@ -236,13 +234,12 @@ class Trial:
 
         A clean drive has 1.0, and one that leaves the road less.
         """
-        pushed = WorldSettings(perturbation_m=2.0, perturbation_every_m=37.0, most_interventions=1)
-        worlds = {"lap": WorldSettings(most_interventions=1), "pushed": pushed}
+        lap = EvaluateSettings(
+            self.road, speed_mph=SPEED_MPH, most_interventions=1, in_process=True
+        )
+        pushed = replace(lap, perturbation_m=2.0, perturbation_every_m=37.0)
         laps: dict[str, float] = {}
-        for name, world in worlds.items():
-            drive = EvaluateSettings(
-                track=self.road, speed=SpeedSettings(SPEED_MPH), world=world, in_process=True
-            )
+        for name, drive in {"lap": lap, "pushed": pushed}.items():
             score = evaluate(model, drive).score
             if not score.complete or score.interventions:
                 laps[name] = min(score.laps, 0.999)

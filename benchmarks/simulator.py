@@ -14,9 +14,7 @@ import numpy as np
 from bcclone import (
     Conditions,
     EvaluateSettings,
-    SpeedSettings,
     SteeringPolicy,
-    WorldSettings,
     evaluate_policy,
 )
 from bcclone.camera.images import encode_jpeg
@@ -108,7 +106,7 @@ def _frame_rates(frames: int) -> Iterator[Measure]:
 
 def _closed_loop(policy: SteeringPolicy) -> Measure:
     """Let a policy drive in the simulator, and compare the time with the drive's own."""
-    settings = EvaluateSettings(world=WorldSettings(laps=0.2), speed=SpeedSettings(20.0))
+    settings = EvaluateSettings(laps=0.2, speed_mph=20.0)
     since = time.perf_counter()
     result = evaluate_policy(policy, settings)
     ratio = result.score.seconds / (time.perf_counter() - since)

@@ -147,7 +147,7 @@ def _convert_to_shards(store: Path, folder: Path, shards: int) -> None:
             allow_skips=True,
             shard_mb=math.ceil(old.frames.nbytes / (shards * 10**6)),
             preprocessing=old.preprocessing,
-            samples=asdict(old.sample_settings),
+            **asdict(old.sample_settings),
         )
         convert_to_shards(settings)
         with open_store(folder) as new:

@@ -126,12 +126,12 @@ def _documented(group: argparse._ArgumentGroup) -> list[argparse.Action]:
 
 def _rare_rows(command: str, group: str) -> Iterator[str]:
     """Yield a row for each setting of a command, or of a group of them, that only --set sets."""
-    for kind, declared_field, declared, default in load_command(command).declared():
+    for kind, declared_field, declared in load_command(command).declared():
         if not declared.rare or not _is_chosen(declared.group, group):
             continue
         option = option_of(kind, declared_field.name)
         unit = _unit(declared, type_of(declared_field))
-        meaning = _in_table(help_of(declared, default))
+        meaning = _in_table(help_of(declared, declared_field.default))
         yield f"| `{option}={unit}` | {meaning} |"
 
 

@@ -69,7 +69,8 @@ def make_store(folder: Path, sequences: int) -> Path:
         validation_recordings=(str(folder / "validation"),),
         output=folder / "sequences.h5",
         preprocess="gray-80x120",
-        samples={"cameras": ("center",), "flip": False},
+        cameras=("center",),
+        flip=False,
     )
     convert(settings)
     return folder / "sequences.h5"

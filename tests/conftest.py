@@ -19,7 +19,7 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # of all workers of 
 from bcclone.model.foreign.stored import reading_by
 from bcclone.model.foreign.stored_reader import read_here
 from bcclone.simulator.record import record
-from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from bcclone.simulator.world_settings import RecordSettings
 from bcclone.system.location import parse_location
 from bcclone.system.output import locked
 from tests.running import ROOT, run_script
@@ -110,7 +110,7 @@ def simulated_recording(tmp_path_factory):
 
 def _record_120_rows(parent):
     folder = parent / "lake"
-    record(folder, RecordSettings(laps=0.085, expert=ExpertSettings(recoveries=0)))
+    record(folder, RecordSettings(laps=0.085, recoveries=0))
     log = folder / "driving_log.csv"
     lines = log.read_text().splitlines(keepends=True)
     assert len(lines) >= 120

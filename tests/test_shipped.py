@@ -5,18 +5,16 @@ from pathlib import Path
 import h5py
 import pytest
 
-from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluation.evaluate import evaluate_policy
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.model.policy import load_policy
 from bcclone.research.improve.start_model import StartModel
-from bcclone.simulator.world_settings import WorldSettings
 
 MODELS = Path(__file__).parents[1] / "models"
 
 
-def drive_of(track, reverse, speed_mph, world=None):
-    return EvaluateSettings(track, reverse, SpeedSettings(speed_mph), world or WorldSettings())
+def drive_of(track, reverse, speed_mph, **world):
+    return EvaluateSettings(track, reverse, speed_mph=speed_mph, **world)
 
 
 @pytest.mark.parametrize("name", ["lake.h5", "any-road.h5", "any-camera.h5"])
@@ -32,9 +30,9 @@ def test_a_shipped_model_is_small_and_contains_weights_only(name):
 @pytest.mark.parametrize(
     "settings",
     [
-        drive_of("lake", False, 30.0, WorldSettings(laps=0.15)),
+        drive_of("lake", False, 30.0, laps=0.15),
         pytest.param(
-            drive_of("lake", True, 20.0, WorldSettings(laps=0.2, latency_ms=200)),
+            drive_of("lake", True, 20.0, laps=0.2, latency_ms=200),
             marks=pytest.mark.long,
         ),
         pytest.param(drive_of("lake", False, 30.0), marks=pytest.mark.long),
@@ -51,11 +49,9 @@ def test_the_model_of_the_lake_drives_without_an_intervention(settings):
 @pytest.mark.parametrize(
     "settings",
     [
-        pytest.param(drive_of("lake", True, 20.0, WorldSettings(laps=0.2)), marks=pytest.mark.slow),
-        pytest.param(
-            drive_of("random:3", False, 25.0, WorldSettings(laps=0.4)), marks=pytest.mark.slow
-        ),
-        drive_of("mountain", False, 15.0, WorldSettings(laps=0.1)),
+        pytest.param(drive_of("lake", True, 20.0, laps=0.2), marks=pytest.mark.slow),
+        pytest.param(drive_of("random:3", False, 25.0, laps=0.4), marks=pytest.mark.slow),
+        drive_of("mountain", False, 15.0, laps=0.1),
     ],
     ids=["the lake", "a random road", "the mountain"],
 )

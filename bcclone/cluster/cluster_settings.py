@@ -43,8 +43,8 @@ class ShardingSettings(PreprocessSettings):
     jobs: Jobs = _shards(0)
     shard_mb: Megabytes = _shards(256, "size of the frames of a shard, about")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def validate(self) -> None:
+        super().validate()
         if is_url(self.output) and self.output.suffix:
             raise SettingError(
                 "{output} {path}: one file is written to a local path; name a folder of shards, "
@@ -53,7 +53,7 @@ class ShardingSettings(PreprocessSettings):
                 suffix=self.output.suffix,
             )
         option = next((name for name in _OF_SHARDS if getattr(self, name)), None)
-        if option and not self.is_sharded:
+        if option and not is_sharded(self.output):
             text = (
                 "{OPTION} writes a folder of shards, and {output} {path} is one file; "
                 "name one without {suffix}"
@@ -64,12 +64,12 @@ class ShardingSettings(PreprocessSettings):
             )
         check_one_pool(self.scheduler, self.jobs)
 
-    @property
-    def is_sharded(self) -> bool:
-        """Return whether the output is a folder of shards, and not one file."""
-        if is_url(self.output) or self.output.is_dir():
-            return True
-        return not self.output.suffix and not self.output.exists()
+
+def is_sharded(output: Location) -> bool:
+    """Return whether an output is, or becomes, a folder of shards, and not one file."""
+    if is_url(output) or output.is_dir():
+        return True
+    return not output.suffix and not output.exists()
 
 
 @dataclass(frozen=True)

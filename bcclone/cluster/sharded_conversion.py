@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.cluster.cluster_settings import ShardingSettings
+from bcclone.cluster.cluster_settings import ShardingSettings, is_sharded
 from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.shard_task import (
     SHARD_FILES,
@@ -28,7 +28,7 @@ from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers
 from bcclone.dataset.conversion_target import NO_CHECKSUMS, Written
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import NO_FRAME
-from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.sample_settings import SampleSettings, adds_to_store
 from bcclone.dataset.shards import MANIFEST_NAME, Manifest, open_store, read_shards
 from bcclone.dataset.store import Store, StoreContent
 from bcclone.dataset.store_writer import content_hash
@@ -58,7 +58,7 @@ def _shard_folder(settings: ShardingSettings, notify: Notify) -> Iterator["Shard
     Raises UserError if the folder may not be written, or the cluster does not answer.
     """
     folder = settings.output
-    if not settings.is_sharded:
+    if not is_sharded(folder):
         raise UserError(
             f"{folder}: the name of one file, expected a folder of shards; "
             "choose a name without an ending such as .h5"
@@ -67,7 +67,7 @@ def _shard_folder(settings: ShardingSettings, notify: Notify) -> Iterator["Shard
         if not is_url(folder):
             stack.enter_context(locked(as_local(folder), BUSY))
         old = None
-        if settings.adding:
+        if adds_to_store(settings):
             old = stack.enter_context(open_store(folder))
         _check_folder(settings)
         # connect to a cluster now: a fault should not show only after hours of reading logs
@@ -107,7 +107,7 @@ class ShardFolder:
             reuse=settings.resume,
         )
         # nothing is left to do where an earlier run has completed the folder
-        resumes_alone = settings.resume and not settings.adding and not settings.force
+        resumes_alone = settings.resume and not adds_to_store(settings) and not settings.force
         if resumes_alone and (folder / MANIFEST_NAME).exists():
             return _complete_already(shards)
 
@@ -168,7 +168,7 @@ def _unusable_files(shards: ShardPlan, written: Sequence[WrittenShard]) -> dict[
 def _check_folder(settings: ShardingSettings) -> None:
     """Raise UserError if the output is not a folder of shards that may be completed or replaced."""
     folder = settings.output
-    is_replaceable = settings.force or settings.adding or settings.resume
+    is_replaceable = settings.force or adds_to_store(settings) or settings.resume
     if is_url(folder):
         check_writable(folder)
     elif not folder.exists():

@@ -33,7 +33,7 @@ class Recordings(Checked):
     )
 
 
-@command(PreprocessSettings, SampleSettings, after_interrupt="an existing store is unchanged")
+@command(PreprocessSettings, after_interrupt="an existing store is unchanged")
 def preprocess(given: Given, chosen: Recordings, file: SettingsFile) -> Result:
     """Turn recordings of the simulator into one HDF5 store for training.
 
@@ -59,14 +59,14 @@ def preprocess_with(
 ) -> Result:
     """Convert or check the recordings that the user chose.
 
-    kind: the settings that the user may give, with those of samples
+    kind: the settings that the user may give
     convert: converts recordings by settings of this kind
     """
     # options override the settings file
     values = {}
     if file.settings:
-        values = read_settings_file(file.settings, kind, SampleSettings)
-    values |= given.of(kind) | given.of(SampleSettings)
+        values = read_settings_file(file.settings, kind)
+    values |= given.of(kind)
 
     # without a RECORDING, take those in the usual places; except where --add only adds recordings
     # of validation or test to a store
@@ -81,13 +81,13 @@ def preprocess_with(
         notify(f"no RECORDING named; taking {', '.join(inputs)}")
 
     if chosen.check:
-        why = "changes nothing in --check, which takes recordings as they are; leave it out"
-        given.refuse(kind, why)
-        given.refuse(SampleSettings, why)
+        given.refuse(
+            kind, "changes nothing in --check, which takes recordings as they are; leave it out"
+        )
         return _check(inputs)
 
-    samples = {name: values.pop(name) for name in names_of(SampleSettings) if name in values}
-    result = convert(kind(**values | {"inputs": inputs, "samples": samples}), notify)
+    explicit = tuple(name for name in names_of(SampleSettings) if name in values)
+    result = convert(kind(inputs, explicit=explicit, **values), notify)
     notes = [f"note: {notice}" for notice in result.notices]
     notes += [f"skipped: {reason}" for reason in result.skips]
     return Result.of(result, notes=notes)

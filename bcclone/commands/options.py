@@ -7,7 +7,7 @@ its parser from them. The function returns a Result, which bcclone.cli prints.
 import argparse
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from dataclasses import Field, dataclass, field
 from inspect import getdoc
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -141,11 +141,10 @@ class Given:
     def make(self, kind: Callable[..., Settings], **others: Any) -> Settings:
         """Return the settings that the user chose, with defaults for the rest.
 
-        kind: settings dataclass; its fields may be settings dataclasses, too
+        kind: settings dataclass
         others: values of fields that have no option
         """
-        parts = {name: replace(part, **self.of(part)) for name, part in _parts(kind)}
-        return kind(**(parts | self.of(kind) | others))
+        return kind(**(self.of(kind) | others))
 
     def refuse(self, kind: Any, why: str) -> None:
         """Raise UserError if the user gave an option of these settings, which has no effect here.
@@ -202,10 +201,14 @@ def _with_model_first(
 class Declared(NamedTuple):
     """A setting of a command."""
 
-    kind: Any  # the settings dataclass, or a value of it
+    kind: type  # the settings dataclass
     field: "Field[Any]"  # field of the dataclass
     setting: Setting
-    default: Any  # MISSING if the user must give a value
+
+    @property
+    def default(self) -> Any:
+        """Return the default of the field, MISSING if the user must give a value."""
+        return self.field.default
 
 
 @dataclass(frozen=True)
@@ -243,22 +246,16 @@ class Command:
         return self.after_interrupt(given)
 
     def declared(self) -> Iterator[Declared]:
-        """Yield all settings of the command, also those of settings dataclasses in others."""
-        for kind in (*self.settings, Common):
-            yield from self._declared_in(kind)
+        """Yield all settings of the command.
 
-    def _declared_in(self, kind: Any) -> Iterator[Declared]:
-        for declared_field, declared in settings_of(kind):
-            if declared_field.name in self.without:
-                continue
-            # a settings dataclass that is a field of another may have other defaults there; `kind`
-            # is then the default value of that field
-            default = declared_field.default
-            if not isinstance(kind, type):
-                default = getattr(kind, declared_field.name)
-            yield Declared(kind, declared_field, declared, default)
-        for _, part in _parts(kind):
-            yield from self._declared_in(part)
+        Those of a settings dataclass are in the order of its parameters: before the values that may
+        only be given by name, which it mostly inherits, are its own.
+        """
+        for kind in (*self.settings, Common):
+            pairs = sorted(settings_of(kind), key=lambda pair: pair[0].kw_only)
+            for declared_field, declared in pairs:
+                if declared_field.name not in self.without:
+                    yield Declared(kind, declared_field, declared)
 
 
 def command(*others: type, **declared: Any) -> Callable[[Callable[..., Any]], Command]:
@@ -281,20 +278,6 @@ def command(*others: type, **declared: Any) -> Callable[[Callable[..., Any]], Co
 def _parameters(function: Callable[..., Any]) -> list[Any]:
     """Return the types of a function's parameters."""
     return [kind for name, kind in function.__annotations__.items() if name != "return"]
-
-
-def _parts(kind: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the fields that are settings dataclasses themselves, with their default values.
-
-    kind: a settings dataclass or a value of it
-    """
-    for part in fields(kind):
-        # a field with metadata is a setting itself, even if its type is a dataclass
-        if not is_dataclass(part.type) or part.metadata:
-            continue
-        make: Any = part.default_factory
-        default = make() if part.default is MISSING else part.default
-        yield part.name, default
 
 
 # ---- texts

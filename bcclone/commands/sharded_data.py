@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING
 
-from bcclone.cluster.cluster_settings import ShardingSettings
+from bcclone.cluster.cluster_settings import ShardingSettings, is_sharded
 from bcclone.commands.data import Recordings, preprocess_with
 from bcclone.commands.options import Command, Given, Result, SettingsFile
 from bcclone.dataset.sample_settings import PreprocessSettings
@@ -34,7 +34,7 @@ def extended(preprocess: Command) -> Command:
 
 def _convert(settings: ShardingSettings, notify: "Notify") -> "Conversion":
     """Convert recordings to a folder of shards or to one file, as the output is named."""
-    if settings.is_sharded:
+    if is_sharded(settings.output):
         from bcclone.cluster.sharded_conversion import convert_to_shards
 
         return convert_to_shards(settings, notify)

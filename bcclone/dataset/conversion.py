@@ -229,7 +229,7 @@ def _chosen_settings(
     chosen_images = choose_preprocessing(
         settings.preprocess, settings.size, settings.preprocessing or images
     )
-    chosen_samples = replace(samples, **settings.samples)
+    chosen_samples = replace(samples, **settings.chosen_samples)
     if settings.validation_recordings and not old:  # these alone are the validation set
         chosen_samples = replace(chosen_samples, validation=0.0)
     if old and (chosen_images != images or chosen_samples != samples):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bcclone.dataset.conversion_plan import ConversionPlan, StorePart
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
+from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings, adds_to_store
 from bcclone.dataset.skips import Skip
 from bcclone.dataset.store import Store, StoreContent
 from bcclone.dataset.store_writer import write_store
@@ -100,7 +100,7 @@ def one_file(settings: PreprocessSettings) -> Iterator[OneFile]:
     if is_url(settings.output):
         raise UserError(f"{settings.output}: one file is written to a local path; name another -o")
     output = as_local(settings.output)
-    adding = settings.adding
+    adding = adds_to_store(settings)
     remedy = "overwrite it with --force, add to it with --add, or name another -o"
     with (
         writing(output, STORE, settings.force or adding, inputs_of(settings), remedy),

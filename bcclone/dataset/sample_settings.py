@@ -5,7 +5,7 @@ Importing this loads no large package, so that --help is fast.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -55,9 +55,13 @@ def parse_correction(text: str) -> float | str:
         raise ValueError(f"{text!r}, expected a number or {AUTO}") from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SampleSettings(Checked):
-    """How rows become samples: which cameras and frames, which steering, and how they are split."""
+    """How rows become samples: which cameras and frames, which steering, and how they are split.
+
+    PreprocessSettings inherits it. Its values are given by name, so that those of a conversion may
+    be given by position.
+    """
 
     cameras: Names = _sample(CAMERAS, "cameras to use, separated by commas")
     correction: float | str = _label(
@@ -185,11 +189,12 @@ class SampleSettings(Checked):
 
 
 @dataclass(frozen=True)
-class PreprocessSettings(Checked):
-    """Which recordings to convert, and into which store.
+class PreprocessSettings(SampleSettings):
+    """Which recordings to convert, how their rows become samples, and into which store.
 
-    With `add`, settings of images and samples that are not set here are those of the existing
-    store.
+    With `add`, the existing store decides the settings of images and samples that have their
+    default here. `explicit` names those of the samples that hold even at their default: the store
+    must then have been made with this value.
     """
 
     inputs: tuple[str, ...]  # recordings: folders, CSV files or patterns, as find_logs() takes them
@@ -228,33 +233,50 @@ class PreprocessSettings(Checked):
         unit="RECORDING",
         option="test-recording",
     )
-    preprocessing: "Preprocessing | None" = None  # for programs, instead of the text `preprocess`
-    # name of a field of SampleSettings -> value; a field that is not named has its default, or with
-    # `add` the value of the existing store
-    samples: Mapping[str, Any] = field(default_factory=dict)
+    # for programs, instead of the text `preprocess`; not a part of these settings but one value,
+    # which the store keeps and model files repeat
+    preprocessing: "Preprocessing | None" = None
+    explicit: tuple[str, ...] = ()  # fields of SampleSettings that were given, if only by default
 
     def __post_init__(self) -> None:
-        if isinstance(self.output, str):
+        if isinstance(self.output, str):  # perhaps a URL, which is no Path
             object.__setattr__(self, "output", parse_location(self.output))
         super().__post_init__()
+
+    def validate(self) -> None:
+        super().validate()
         check_one_size(self.preprocess, self.size)
         if self.preprocess and self.preprocessing:
             raise SettingError(
                 "{preprocess} {name} and {preprocessing} are both set; leave one out",
                 name=self.preprocess,
             )
-        if unknown := set(self.samples) - set(names_of(SampleSettings)):
-            raise ValueError(
-                f"samples have no setting {min(unknown)!r}; expected fields of SampleSettings"
+        if unknown := set(self.explicit) - set(names_of(SampleSettings)):
+            raise SettingError(
+                "{explicit}: samples have no setting {name}; expected fields of SampleSettings",
+                name=repr(min(unknown)),
             )
-        SampleSettings(**self.samples)  # only for the SettingError of a wrong value
-        if self.validation_recordings and "validation" in self.samples:
+        if self.validation_recordings and "validation" in self.chosen_samples:
             raise SettingError(
                 "{validation_recordings} are the validation set, whole; leave out {validation}"
             )
 
     @property
-    def adding(self) -> bool:
-        """Return whether to add to a store: --add was given, and there is one."""
-        with reaching(self.output):
-            return self.add and self.output.exists()
+    def chosen_samples(self) -> dict[str, Any]:
+        """Return the settings of samples that were chosen: name of a field -> value.
+
+        They are the `explicit` ones, and all that differ from their default.
+        """
+        usual = SampleSettings()
+        chosen = {}
+        for name in names_of(SampleSettings):
+            value = getattr(self, name)
+            if name in self.explicit or value != getattr(usual, name):
+                chosen[name] = value
+        return chosen
+
+
+def adds_to_store(settings: PreprocessSettings) -> bool:
+    """Return whether to add to a store: --add was given, and there is one now."""
+    with reaching(settings.output):
+        return settings.add and settings.output.exists()

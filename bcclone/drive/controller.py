@@ -7,21 +7,31 @@ lowered in corners, or follow what the model predicts.
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 from bcclone.dataset.answer import Answer
 from bcclone.system.checked import Checked, SettingError
-from bcclone.system.setting import setting
+from bcclone.system.setting import Setting, setting
 from bcclone.system.setting_types import Mph
 
 HIGHEST_SPEED_MPH = 60.0
 _speed = partial(setting, group="speed")
+# speed_mph has another default in the settings of some drives
+HeldSpeed = Annotated[
+    float,
+    Setting("speed to hold", minimum=0, maximum=HIGHEST_SPEED_MPH, unit="MPH", option="speed"),
+]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SpeedSettings(Checked):
-    """How fast a model drives; the controller of a drive or a play is built from this alone."""
+    """How fast a model drives; the controller is built from this alone.
 
-    speed_mph: Mph = setting(25.0, "speed to hold", 0, HIGHEST_SPEED_MPH, option="speed")
+    The settings of drives and plays inherit it. Its values are given by name, so that those of a
+    drive may be given by position.
+    """
+
+    speed_mph: HeldSpeed = setting(25.0)
     slow_in_corners: bool = _speed(
         False,
         "slow down in corners: from --speed at a tenth of full steering "
@@ -46,6 +56,7 @@ class SpeedSettings(Checked):
             raise SettingError(
                 "{predicted_speed} slows down where the model does; leave out {slow_in_corners}"
             )
+        super().validate()
 
     @property
     def needs(self) -> tuple[str, ...]:

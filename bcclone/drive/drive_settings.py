@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
-from bcclone.system.checked import Checked, SettingError
+from bcclone.system.checked import SettingError
 from bcclone.system.setting import argument, setting
 from bcclone.system.setting_types import SIMULATOR_PORT, Milliseconds, Port
 from bcclone.web.access import check_token
@@ -20,7 +20,7 @@ _server = partial(setting, group="server")
 
 
 @dataclass(frozen=True)
-class DriveSettings(Checked):
+class DriveSettings(SpeedSettings):
     """Which model drives, how fast, where the server listens and who may connect.
 
     Without a run folder nothing is recorded until the page asks for it.
@@ -33,7 +33,6 @@ class DriveSettings(Checked):
         "folder to record the drive into", None, unit="RUN", shown="none"
     )
     append: bool = setting(False, "add to a run folder that already contains a run")
-    speed: SpeedSettings = SpeedSettings()
     max_latency_ms: Milliseconds = _server(
         0.0,
         "count answers that take longer than this as slow, and show a warning",
@@ -64,6 +63,7 @@ class DriveSettings(Checked):
     preprocess: PreprocessingText | None = setting(None)  # its help comes with its type
 
     def validate(self) -> None:
+        super().validate()
         # SettingError puts the names of the settings for {allow_from}, {append} and {run_folder}
         for address in self.allow_from:
             try:

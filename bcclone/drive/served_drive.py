@@ -25,7 +25,7 @@ def serve_drive(policy: SteeringPolicy, settings: DriveSettings, server: WebServ
     """Serve cars and pages until the server is stopped."""
     # the parts that decide, without sockets
     hands = DriveHands()
-    driver = Driver(policy, settings.speed, hands)
+    driver = Driver(policy, settings, hands)
     arbiter = ConnectionArbiter(driver)
     stats = DriveStats(arbiter, settings.max_latency_ms)
     framing = framing_of_policy(policy)

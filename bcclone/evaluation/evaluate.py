@@ -27,7 +27,7 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.world import SimulatedWorld, open_world
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import to_json
+from bcclone.system.json_values import part_of, to_json
 from bcclone.system.setting_words import option_words
 from bcclone.system.table import Table, TableColumn
 
@@ -109,7 +109,7 @@ class Evaluation:
                 f"{score.laps:.2f} laps of the {way}, "
                 f"{score.distance_m:,.0f} m in {score.seconds:.0f} s",
             ),
-            ("speed", f"{score.mean_speed_mph:.1f} mph (to hold: {settings.speed.speed_mph:g})"),
+            ("speed", f"{score.mean_speed_mph:.1f} mph (to hold: {settings.speed_mph:g})"),
             ("change of the steering", f"{score.steering_smoothness:.2f} per second"),
         ]
         if self.latency:
@@ -135,8 +135,8 @@ def evaluate_policy(
 ) -> Evaluation:
     """Score a policy by one simulated drive in this process; raises as drive_policy() does."""
     track = load_track(settings.track, settings.reverse)
-    with open_world(track, settings.world, settings.conditions) as world:
-        return drive_policy(policy, world, settings.speed, name)
+    with open_world(track, settings, settings) as world:
+        return drive_policy(policy, world, settings, name)
 
 
 def drive_policy(
@@ -174,14 +174,15 @@ def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
     if run_folder is not None and run_folder.exists():
         raise UserError(f"{run_folder}: exists already, expected a new folder; name another --run")
     track = load_track(settings.track, settings.reverse)
-    drive = DriveSettings(model, run_folder, speed=settings.speed, preprocess=settings.preprocess)
+    speed = part_of(settings, SpeedSettings)
+    drive = DriveSettings(model, run_folder, preprocess=settings.preprocess, **vars(speed))
     arguments: list[Path | str] = [drive.model]
     if run_folder is not None:
         arguments.append(run_folder)
-    arguments += [*option_words(drive), *option_words(drive.speed)]
+    arguments += option_words(drive)
     with (
         server_process(arguments) as server,
-        open_world(track, settings.world, settings.conditions) as world,
+        open_world(track, settings, settings) as world,
         connected("127.0.0.1", server.port) as connection,
     ):
         report = UnityClient(connection, world).drive()

@@ -1,11 +1,11 @@
 """The checked settings of drives, suites, replays and predictions; nothing large is loaded."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
-from bcclone.drive.controller import SpeedSettings
+from bcclone.drive.controller import HeldSpeed, SpeedSettings
 from bcclone.simulator.world_settings import (
     TOP_SPEED_MPH,
     Conditions,
@@ -30,21 +30,17 @@ _FARTHEST_M = 5.0  # largest limit of a deviation: no useful view can be made fr
 
 
 @dataclass(frozen=True)
-class EvaluateSettings(Checked):
+class EvaluateSettings(Conditions, WorldSettings, SpeedSettings):
     """Settings of a simulated drive: track, direction, speed, disturbances and appearance of the
     world.
 
-    speed, world and conditions are values of their own, since each is passed on as a whole: speed
-    to the driver, world to the simulated world, and conditions to the renderer. Other commands have
-    them, too.
+    The value can be passed where one of its parts is expected: to the driver as SpeedSettings, to
+    the simulated world as WorldSettings, and to the renderer as Conditions.
     """
 
     # a setting without a help has that of its type
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
-    speed: SpeedSettings = SpeedSettings(30.0)
-    world: WorldSettings = field(default_factory=WorldSettings)
-    conditions: Conditions = field(default_factory=Conditions)
     run_folder: Path | None = setting(
         None,
         "new run folder to record the drive into, with the car's position at each frame, for "
@@ -57,11 +53,13 @@ class EvaluateSettings(Checked):
         False, "drive without a server: faster, and with the same result each time"
     )
     preprocess: PreprocessingText | None = setting(None)
+    _: KW_ONLY
+    speed_mph: HeldSpeed = setting(30.0)
 
     def validate(self) -> None:
-        speed_mph = self.speed.speed_mph
-        if not 0 < speed_mph <= TOP_SPEED_MPH:
-            limits = {"speed": f"{speed_mph:g}", "top": f"{TOP_SPEED_MPH:g}"}
+        super().validate()
+        if not 0 < self.speed_mph <= TOP_SPEED_MPH:
+            limits = {"speed": f"{self.speed_mph:g}", "top": f"{TOP_SPEED_MPH:g}"}
             # {speed_mph} becomes the name of the setting's option, see SettingError
             raise SettingError("{speed_mph} {speed}, expected more than 0, up to {top}", **limits)
         if self.in_process and self.run_folder is not None:

@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bcclone.camera.vehicle import MPH
-from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
 from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
-from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.errors import UserError, did_you_mean
 
 # usual speeds on the two tracks
@@ -30,29 +28,21 @@ class Scenario:
 
     @property
     def length_m(self) -> float:
-        return load_track(self.settings.track).goal_m(self.settings.world.laps)
+        return load_track(self.settings.track).goal_m(self.settings.laps)
 
     @property
     def seconds(self) -> float:
         """Return the approximate duration in simulated time."""
-        return self.length_m / (self.settings.speed.speed_mph * MPH)
+        return self.length_m / (self.settings.speed_mph * MPH)
 
 
-def _lake(
-    name: str, changes: str, world: WorldSettings | None = None, **conditions: Any
-) -> Scenario:
+def _lake(name: str, changes: str, **values: Any) -> Scenario:
     """Return a drive of the lake in which something is changed.
 
     changes: what is changed, in words
-    world: the world's settings, None for the usual ones
-    conditions: values of Conditions, by name, that are not the usual ones
+    values: fields of EvaluateSettings, by name, that do not have their defaults
     """
-    settings = EvaluateSettings(
-        "lake",
-        speed=SpeedSettings(_LAKE_MPH),
-        world=world or WorldSettings(),
-        conditions=Conditions(**conditions),
-    )
+    settings = EvaluateSettings("lake", speed_mph=_LAKE_MPH, **values)
     return Scenario(name, f"lake, {_LAKE_MPH:g} mph, {changes}", settings)
 
 
@@ -71,10 +61,9 @@ def _plain(
     if names_speed:
         name += f"-{speed_mph:g}"
     description = f"{way}, {speed_mph:g} mph"
-    return Scenario(name, description, EvaluateSettings(track, reverse, SpeedSettings(speed_mph)))
+    settings = EvaluateSettings(track, reverse, speed_mph=speed_mph)
+    return Scenario(name, description, settings)
 
-
-_PUSHED = WorldSettings(perturbation_m=1.0, perturbation_every_m=100.0)
 
 SCENARIOS = (
     _plain("lake", 15.0),
@@ -82,9 +71,9 @@ SCENARIOS = (
     _plain("lake", 15.0, reverse=True),
     _plain("lake", 30.0, reverse=True),
     _plain("lake", _LAKE_MPH),
-    _lake("latency-100", "100 ms latency", WorldSettings(latency_ms=100)),
-    _lake("latency-200", "200 ms latency", WorldSettings(latency_ms=200)),
-    _lake("latency-300", "300 ms latency", WorldSettings(latency_ms=300)),
+    _lake("latency-100", "100 ms latency", latency_ms=100),
+    _lake("latency-200", "200 ms latency", latency_ms=200),
+    _lake("latency-300", "300 ms latency", latency_ms=300),
     _lake("light-0.5", "half the light", light=0.5),
     _lake("light-1.5", "half as much light again", light=1.5),
     # from this azimuth, the most shadows are on the road
@@ -92,9 +81,14 @@ SCENARIOS = (
     _lake("fog", "fog 5 times as thick", fog=5.0),
     _lake("camera-shift", "camera 0.2 m to the right", camera_shift_m=0.2),
     _lake("camera-pitch", "camera 1 degree up", camera_pitch=1.0),
-    _lake("start-off", "start 1.5 m to the right", WorldSettings(start_offset_m=1.5)),
-    _lake("start-turned", "start turned 10 degrees to the right", WorldSettings(start_turn=10.0)),
-    _lake("perturbations", "pushed 1 m sideways every 100 m", _PUSHED),
+    _lake("start-off", "start 1.5 m to the right", start_offset_m=1.5),
+    _lake("start-turned", "start turned 10 degrees to the right", start_turn=10.0),
+    _lake(
+        "perturbations",
+        "pushed 1 m sideways every 100 m",
+        perturbation_m=1.0,
+        perturbation_every_m=100.0,
+    ),
     _lake("no-lines", "no lines", line_visibility=0.0),
     _plain("mountain", _MOUNTAIN_MPH, names_speed=False),
     _plain("mountain", _MOUNTAIN_MPH, reverse=True, names_speed=False),
@@ -117,17 +111,17 @@ def _testing() -> Iterator[Scenario]:
     night_words = "day and night within 60 s"
     for kind, strongest in _WEATHERS.items():
         weather = {kind: strongest * 0.5}
-        yield _lake(kind, f"{kind}, 50 %", world=None, **weather)
-    yield _lake("day-night", night_words, world=None, **night)
+        yield _lake(kind, f"{kind}, 50 %", **weather)
+    yield _lake("day-night", night_words, **night)
     for kind, strongest in _WEATHERS.items():
         conditions = {kind: strongest * 0.5, **night}
-        yield _lake(f"day-night-{kind}", f"{night_words}, {kind}, 50 %", world=None, **conditions)
+        yield _lake(f"day-night-{kind}", f"{night_words}, {kind}, 50 %", **conditions)
 
     # in ten steps of strength
     for kind, strongest in _WEATHERS.items():
         for percent in range(10, 101, 10):
             weather = {kind: strongest * (percent / 100)}
-            yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", world=None, **weather)
+            yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", **weather)
 
 
 _RANDOM_ROADS = 30  # of the seeds 0 to 29; `simulate roads` records roads of far larger ones
@@ -181,8 +175,9 @@ def _changed(scenario: Scenario, suite: SuiteSettings) -> Scenario:
     after = replace(
         before,
         track=suite.track or before.track,
-        world=replace(before.world, laps=suite.laps, most_interventions=suite.most_interventions),
-        conditions=replace(before.conditions, texture_seed=suite.texture_seed),
+        laps=suite.laps,
+        most_interventions=suite.most_interventions,
+        texture_seed=suite.texture_seed,
     )
     description = scenario.description.replace(before.track, after.track, 1)
     return Scenario(scenario.name, description, after)

@@ -280,9 +280,9 @@ def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
 def _drive(policy: Policy, settings: EvaluateSettings, name: str) -> Evaluation:
     """Drive a scenario; leave out the latency, so that the result is the same on each machine."""
     track = load_track(settings.track, settings.reverse)
-    renderer = Renderer(settings.track, settings.conditions)
-    world = SimulatedWorld(renderer, track, settings.world, report_progress)
-    driven = drive_policy(policy, world, settings.speed, name)
+    renderer = Renderer(settings.track, settings)
+    world = SimulatedWorld(renderer, track, settings, report_progress)
+    driven = drive_policy(policy, world, settings, name)
     return replace(driven, latency=None, views=())
 
 

@@ -52,7 +52,7 @@ class CpuAugmentation:
         self._draws = RandomDraws(selection, sampling.seed)
         self._buffers = buffers
         self._augmenter = CpuAugmenter(
-            sampling.augmentation, selection.data.preprocessing, sampling.whole_images
+            sampling, selection.data.preprocessing, sampling.whole_images
         )
 
     def __call__(self, batch: Batch, place: BatchPlace) -> Batch:

@@ -100,8 +100,8 @@ def _training_delivery(
     selection: Selection, settings: FeedSettings, sampling: SamplingSettings, program_steps: int
 ) -> Delivery:
     """Return what becomes of a loaded batch. program_steps: as open_feed() takes it."""
-    augments = sampling.augmentation.augment
-    augments_on_cpu = augments and sampling.augmentation.augment_on != "device"
+    augments = sampling.augment
+    augments_on_cpu = augments and sampling.augment_on != "device"
     delivery = AS_LOADED
     if augments_on_cpu:
         delivery = _augmenting_on_cpu(selection, settings, sampling)

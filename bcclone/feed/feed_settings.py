@@ -212,13 +212,21 @@ class AugmentSettings(Checked):
 
 
 @dataclass(frozen=True)
-class SamplingSettings(Checked):
-    """How a feed draws from its samples, whichever strategy fetches them."""
+class DrawSettings(Checked):
+    """Which samples a feed draws for its batches."""
 
     batch_size: Count
     seed: Seed = 0  # decides the order and the augmentation
     zero_fraction: Fraction = 1.0  # largest fraction of an epoch with zero steering; 1: no limit
-    # how to augment; with augment_on "device", the feed only adds the random numbers to the batches
-    augmentation: AugmentSettings = AugmentSettings(augment=False)
     # whether to augment all rows of an image; False: only those that bcclone's own networks see
     whole_images: bool = False
+
+
+@dataclass(frozen=True)
+class SamplingSettings(AugmentSettings, DrawSettings):
+    """How a feed draws from its samples and augments them, whichever strategy fetches them.
+
+    With augment_on "device", the feed only adds the random numbers to the batches.
+    """
+
+    augment: bool = False

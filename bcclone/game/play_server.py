@@ -46,7 +46,7 @@ def play(
     what = "the simulator" if settings.model is None else f"{settings.model} and the simulator"
     notify(f"loading {what}; on the first start it is compiled, which takes a minute")
     policy = _load_policy(settings)
-    renderer = Renderer(settings.track, settings.conditions)
+    renderer = Renderer(settings.track, settings)
     drive = _build_drive(settings, track, renderer, policy)
     # serve the page, while a thread drives the world
     access = Access(settings.host, settings.token)
@@ -92,7 +92,7 @@ def _build_drive(
     world.frame()  # the first one may wait for the compiler
     driver: Driver | None = None
     if policy is not None:  # without its framing, because the world's pictures are frames already
-        driver = Driver(policy.without_framing(), settings.speed)
+        driver = Driver(policy.without_framing(), settings)
     return WorldDrive(world, driver)
 
 

@@ -3,14 +3,13 @@
 Loads nothing large, for --help.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
-from bcclone.drive.controller import SpeedSettings
+from bcclone.drive.controller import HeldSpeed, SpeedSettings
 from bcclone.simulator.world_settings import LOST_M, Conditions, Reverse, Track
-from bcclone.system.checked import Checked
 from bcclone.system.errors import number_of, shown_command
 from bcclone.system.setting import argument, setting
 from bcclone.system.setting_types import Metres, Port
@@ -22,7 +21,7 @@ _server = partial(setting, group="server")
 
 
 @dataclass(frozen=True)
-class PlaySettings(Checked):
+class PlaySettings(Conditions, SpeedSettings):
     """Which car drives where, who may drive it, where the page is served, and where R records.
 
     A folder that is in use is never added to.
@@ -46,7 +45,6 @@ class PlaySettings(Checked):
         0.0, "begin so far to the right of the middle", -LOST_M, LOST_M
     )
     browser: bool = setting(True, "open the page in a browser, where this machine has one")
-    speed: SpeedSettings = SpeedSettings(PLAY_SPEED_MPH)
     preprocess: PreprocessingText | None = setting(None)
     host: str = _server(
         "127.0.0.1", "address to listen on; the default is reachable from this machine only"
@@ -55,9 +53,11 @@ class PlaySettings(Checked):
     token: str = _server(
         "", "secret that the page asks for; required when --host is reachable from other machines"
     )
-    conditions: Conditions = field(default_factory=Conditions)
+    _: KW_ONLY
+    speed_mph: HeldSpeed = setting(PLAY_SPEED_MPH)
 
     def validate(self) -> None:
+        super().validate()
         check_token(self.host, self.token)
 
 

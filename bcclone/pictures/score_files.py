@@ -31,10 +31,10 @@ from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import event_lines
 from bcclone.simulator.track import Track, load_track
-from bcclone.simulator.world_settings import WorldSettings
+from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.atomic import write_text
 from bcclone.system.errors import shown_command
-from bcclone.system.json_values import json_text
+from bcclone.system.json_values import json_text, part_of
 from bcclone.system.setting_words import option_words
 
 
@@ -78,7 +78,7 @@ def write_evaluation(
     if settings.reverse:
         way += " reversed"
     scored = f"autonomy {_score_words(evaluation)}"
-    map_title = f"{way}, {settings.speed.speed_mph:g} mph: {scored}"
+    map_title = f"{way}, {settings.speed_mph:g} mph: {scored}"
     plot_drives("", track, {map_title: evaluation}, map_path)
     plot_frames([("", view) for view in evaluation.views], views_path)
     write_text(events_path, event_lines(evaluation.events))
@@ -86,8 +86,8 @@ def write_evaluation(
     # what the report says in words
     sentences = [_describe_takeovers(evaluation), _describe_worst(evaluation, track)]
     # more laps are no disturbance: at its default, option_words() leaves the option out
-    disturbed = replace(settings.world, laps=WorldSettings.laps)
-    changed = [*option_words(disturbed), *option_words(settings.conditions)]
+    disturbed = replace(part_of(settings, WorldSettings), laps=WorldSettings.laps)
+    changed = [*option_words(disturbed), *option_words(part_of(settings, Conditions))]
     if changed:
         sentences.append(f"The simulated world was changed by {' '.join(changed)}")
 
@@ -317,9 +317,9 @@ def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:
     alike: dict[str, list[Scenario]] = {}
     for scenario in scenarios:
         settings = scenario.settings
-        world = settings.world
-        start = (world.start_offset_m, world.start_turn, world.perturbation_m)
-        appearance = repr((settings.track, settings.reverse, settings.conditions, start))
+        start = (settings.start_offset_m, settings.start_turn, settings.perturbation_m)
+        conditions = part_of(settings, Conditions)
+        appearance = repr((settings.track, settings.reverse, conditions, start))
         alike.setdefault(appearance, []).append(scenario)
     return [
         (", ".join(scenario.name for scenario in group), _appearance(group[0].settings))
@@ -329,14 +329,12 @@ def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:
 
 def _appearance(settings: EvaluateSettings) -> Image:
     """Return the frame of a scenario for appearances_of()."""
-    world = settings.world
-    conditions = settings.conditions
     track = load_track(settings.track, settings.reverse)
     along_m = track.length_m - _PICTURE_AT_M if settings.reverse else _PICTURE_AT_M
-    car = start_on(track, world.start_offset_m + world.perturbation_m, along_m)
-    car.heading += math.radians(world.start_turn)
-    darkest = conditions.night_cycle / 2  # seconds; without day and night, the time has no effect
-    return Renderer(settings.track, conditions).frame(car, seconds=darkest)
+    car = start_on(track, settings.start_offset_m + settings.perturbation_m, along_m)
+    car.heading += math.radians(settings.start_turn)
+    darkest = settings.night_cycle / 2  # seconds; without day and night, the time has no effect
+    return Renderer(settings.track, settings).frame(car, seconds=darkest)
 
 
 def _scores(result: SuiteResult, model: str) -> list[tuple[float | None, ...]]:

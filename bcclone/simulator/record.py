@@ -97,9 +97,9 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
     goal_m = track.goal_m(settings.laps)  # raises for a bad length before the folder is made
     with locked(folder, "choose another folder to record into"):
         writer = CarRecording(folder)
-        renderer = Renderer(settings.track, settings.conditions)
+        renderer = Renderer(settings.track, settings)
         tracked = TrackedCar(track)
-        expert = Expert(track, settings.expert, settings.seed)
+        expert = Expert(track, settings, settings.seed)
         try:
             _record_drive(tracked, expert, goal_m, renderer, writer)
         except KeyboardInterrupt:

@@ -34,7 +34,7 @@ def simulate(settings: SimulationSettings, server: ServerSettings) -> Simulation
     folder = settings.run_folder
     with (
         connected(server.host, server.port, server.wait) as connection,
-        open_world(track, settings.world, settings.conditions) as world,
+        open_world(track, settings, settings) as world,
     ):
         # the server makes its run folder when it starts
         if folder is not None and not folder.is_dir():

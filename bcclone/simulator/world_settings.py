@@ -3,7 +3,7 @@
 This module loads neither NumPy nor the renderer, so that --help answers at once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -47,15 +47,17 @@ Track = Annotated[
 Reverse = Annotated[bool, Setting("drive the road in the opposite direction")]
 Limit = Annotated[int, Setting(minimum=0, maximum=1000)]
 
-# a setting has its default and its help, then perhaps its smallest and largest value; a setting
-# without a help has that of its type
+# A setting has its default and its help, then perhaps its smallest and largest value; a setting
+# without a help has that of its type. Conditions, WorldSettings and ExpertSettings are parts that
+# the settings of drives inherit. Their values are given by name, so that those of a drive may be
+# given by position.
 _appearance = partial(setting, group=_APPEARANCE)
 _disturbance = partial(setting, group=DISTURBANCES)
 _expert = partial(setting, group=_EXPERT)
 _server = partial(setting, group=SERVER)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Conditions(Checked):
     """Appearance of the world and mounting of the camera.
 
@@ -98,7 +100,7 @@ class Conditions(Checked):
     camera_pitch: Degrees = _appearance(0.0, "upward pitch of the camera", -20, 20, rare=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WorldSettings(Checked):
     """Length and disturbances of a simulated drive."""
 
@@ -132,7 +134,7 @@ class WorldSettings(Checked):
     real_time: bool = setting(False, "let simulated time run on while the server computes")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExpertSettings(Checked):
     """How the expert drives: its speed, how well it keeps to the line, its recoveries."""
 
@@ -176,26 +178,21 @@ class ExpertSettings(Checked):
 
 
 @dataclass(frozen=True)
-class RecordSettings(Checked):
+class RecordSettings(Conditions, ExpertSettings):
     """What the expert drives while it is recorded; the same seed gives the same bytes."""
 
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
     laps: Laps = setting(1.0)
     seed: Seed = setting(0)
-    expert: ExpertSettings = field(default_factory=ExpertSettings)
-    conditions: Conditions = field(default_factory=Conditions)
 
 
 @dataclass(frozen=True)
-class SimulationSettings(Checked):
+class SimulationSettings(Conditions, WorldSettings):
     """A drive by a drive server, another program: the track and its direction, and the world."""
 
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
-    # as in the Unity simulator, nothing puts a car back that leaves the road
-    world: WorldSettings = field(default_factory=lambda: WorldSettings(set_back=False))
-    conditions: Conditions = field(default_factory=Conditions)
     run_folder: Path | None = setting(
         None,
         "run folder that the drive server records into on this machine; the car's position at each "
@@ -204,6 +201,9 @@ class SimulationSettings(Checked):
         shown="none",
         option="run",
     )
+    _: KW_ONLY
+    # as in the Unity simulator, nothing puts a car back that leaves the road
+    set_back: bool = False
 
 
 @dataclass(frozen=True)

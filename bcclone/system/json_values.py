@@ -61,6 +61,11 @@ def names_of(kind: Any) -> list[str]:
     return [field.name for field in fields(kind)]
 
 
+def part_of(value: Any, kind: type[_T]) -> _T:
+    """Return a dataclass's value from the fields of a value whose class inherits from it."""
+    return kind(**{name: getattr(value, name) for name in names_of(kind)})
+
+
 def from_json(kind: type[_T], stored: Any) -> _T:
     """Return the value of a type from what to_json() returned for it.
 

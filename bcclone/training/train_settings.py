@@ -301,8 +301,8 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     def sampling(self) -> SamplingSettings:
         # published networks see whole images; bcclone's own networks crop the images first
         whole = bool(ARCHITECTURES[self.network].preset)
-        augmentation = AugmentSettings(**values_of(self, names_of(AugmentSettings)))
-        return SamplingSettings(self.batch_size, self.seed, self.zero_fraction, augmentation, whole)
+        names = [name for name in names_of(SamplingSettings) if name != "whole_images"]
+        return SamplingSettings(whole_images=whole, **values_of(self, names))
 
 
 # the values that leave a setting open: the samples or the machine decide it, or in a resume the run

@@ -19,7 +19,7 @@ import numpy as np
 
 from bcclone import open_store
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.selection import TrainingData, select
 from bcclone.feed.source import Batch
 from bcclone.feed.strategies import Feed
@@ -206,21 +206,21 @@ def _loader_of(name: str) -> Loader:
     if name in ROOFLINES:
         return ROOFLINES[name]
     if name == AUGMENTED:
-        return partial(deliver, FeedSettings(FASTEST), AugmentSettings())
+        return partial(deliver, FeedSettings(FASTEST), True)
     if name == AUGMENTED_ON_ALL:
         settings = FeedSettings(FASTEST, feed_workers=os.cpu_count() or 1)
-        return partial(deliver, settings, AugmentSettings())
-    return partial(deliver, FeedSettings(feed=name), AugmentSettings(augment=False))
+        return partial(deliver, settings, True)
+    return partial(deliver, FeedSettings(feed=name), False)
 
 
 def deliver(
     settings: FeedSettings,
-    augmentation: AugmentSettings,
+    augment: bool,
     benchmark: Benchmark,
     on_batch: OnBatch,
 ) -> None:
     """Load batches by a feed, epoch after epoch, until there are enough."""
-    sampling = SamplingSettings(benchmark.batch_size, benchmark.seed, augmentation=augmentation)
+    sampling = SamplingSettings(benchmark.batch_size, benchmark.seed, augment=augment)
     with (
         open_data(settings, benchmark.store) as data,
         open_feed(select(data), settings, sampling) as feed,

@@ -37,7 +37,7 @@ def store(simulated_recording, tmp_path_factory):
     def make(folder):
         convert(
             PreprocessSettings(
-                (str(simulated_recording),), folder / "data.h5", size=(64, 64), samples=samples
+                (str(simulated_recording),), folder / "data.h5", size=(64, 64), **samples
             )
         )
 

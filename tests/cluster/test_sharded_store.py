@@ -232,7 +232,7 @@ def test_a_recording_that_no_worker_can_read_is_an_error_in_one_line(recording, 
         tmp_path / "store",
         size=(64, 64),
         jobs=1,
-        samples={"cameras": ("center",)},
+        cameras=("center",),
     )
     with pytest.raises(
         UserError, match=r"IMG/center.*No such file or directory.*mend the worker"

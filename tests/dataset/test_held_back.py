@@ -10,7 +10,7 @@ import pytest
 from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION
 from bcclone.dataset.shards import open_store
 from bcclone.simulator.record import record
-from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from bcclone.simulator.world_settings import RecordSettings
 from tests.conftest import made_once
 from tests.running import result_of, run_script
 
@@ -23,7 +23,7 @@ def recordings(tmp_path_factory):
         for seed, name in enumerate("abcd"):
             record(
                 parent / name,
-                RecordSettings(laps=0.02, seed=seed, expert=ExpertSettings(recoveries=0)),
+                RecordSettings(laps=0.02, seed=seed, recoveries=0),
             )
 
     return made_once(tmp_path_factory, "four-recordings", make)

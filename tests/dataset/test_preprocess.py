@@ -36,7 +36,8 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     settings = PreprocessSettings(
         (str(simulated_recording),),
         tmp_path / "data.h5",
-        samples={"cameras": ("center",), "block_seconds": 1},
+        cameras=("center",),
+        block_seconds=1,
     )
     made = convert_recordings(settings, lines.append)
     assert (made.rows, made.frames, made.train + made.validation) == (120, 120, 240)
@@ -45,13 +46,18 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     with Store(made.output) as store:
         assert (store.preprocessing, store.sample_settings) == (
             Preprocessing(),
-            SampleSettings(**settings.samples),
+            SampleSettings(cameras=("center",), block_seconds=1),
         )
-    again = convert_recordings(replace(settings, samples={}, add=True))
+    again = convert_recordings(PreprocessSettings(settings.inputs, settings.output, add=True))
     assert "holds all of this already" in again.notices[-1]
     with pytest.raises(UserError, match="cameras: .*center.*, but .*left.* is given"):
-        convert_recordings(replace(settings, samples={"cameras": ("left",)}, add=True))
-    assert convert_recordings(replace(settings, samples={"block_seconds": 1}, add=True)).rows == 120
+        convert_recordings(replace(settings, cameras=("left",), add=True))
+    assert convert_recordings(replace(settings, add=True)).rows == 120
+    # a default changes nothing in an existing store, unless it is meant
+    usual = PreprocessSettings(settings.inputs, settings.output, add=True, block_seconds=10.0)
+    assert convert_recordings(usual).rows == 120
+    with pytest.raises(UserError, match="block seconds: 1.*, but 10.0 is given"):
+        convert_recordings(replace(usual, explicit=("block_seconds",)))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +65,7 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     [
         ({"preprocess": "gray-80x120", "preprocessing": Preprocessing()}, "leave one out"),
         ({"preprocess": "gray-80x120", "size": (64, 64)}, "leave out size"),
-        ({"samples": {"camera": "left"}}, "no setting 'camera'"),
+        ({"explicit": ("camera",)}, "no setting 'camera'"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(wrong, expected):

@@ -40,9 +40,7 @@ def write_drivers(recording, rows):
 def make(recording, output, add=False, **samples):
     values = {} if add else {"block_seconds": 1.0, **samples}
     return convert(
-        PreprocessSettings(
-            (recording,), output, size=None if add else (8, 8), add=add, samples=values
-        )
+        PreprocessSettings((recording,), output, size=None if add else (8, 8), add=add, **values)
     )
 
 

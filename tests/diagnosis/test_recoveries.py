@@ -15,7 +15,7 @@ from bcclone.diagnosis.recoveries import Stretch, measure_correction, measured_c
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.simulator.record import record
-from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from bcclone.simulator.world_settings import RecordSettings
 from tests.conftest import shared
 
 # how far ahead the simulator's expert looks: a distance, and a time at its speed
@@ -58,7 +58,7 @@ def test_what_does_not_tell_the_correction_says_so(stretches, found):
 @pytest.fixture(scope="module")
 def recovering(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recovering") / "lake"
-    return read_log(record(folder, RecordSettings(seed=1, expert=ExpertSettings(recoveries=8))).log)
+    return read_log(record(folder, RecordSettings(seed=1, recoveries=8)).log)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 
 
 def make_arbiter(policy=None, **options):
-    return ConnectionArbiter(Driver(policy or Constant(), SpeedSettings(11.0)), **options)
+    return ConnectionArbiter(Driver(policy or Constant(), SpeedSettings(speed_mph=11.0)), **options)
 
 
 def telemetry(jpeg=FRAME, decimal_comma=False):
@@ -60,7 +60,7 @@ def test_a_frame_that_waited_gets_the_last_steering_once_the_model_is_too_slow()
             clock.seconds += 0.1
             return super().answer(frame)
 
-    driver = Driver(Slow(), SpeedSettings(11.0), clock=clock)
+    driver = Driver(Slow(), SpeedSettings(speed_mph=11.0), clock=clock)
     arbiter = ConnectionArbiter(driver, clock=clock)
     repeated = [
         arbiter.answer("a", telemetry(), late).decision.repeated
@@ -80,7 +80,7 @@ def test_a_car_is_silent_from_its_last_telemetry_and_not_while_it_is_answered():
             silent.append(arbiter.silent_seconds)
             return super().answer(frame)
 
-    arbiter = ConnectionArbiter(Driver(Slow(), SpeedSettings(11.0)), clock=clock)
+    arbiter = ConnectionArbiter(Driver(Slow(), SpeedSettings(speed_mph=11.0)), clock=clock)
     clock.seconds = 2.0
     assert arbiter.silent_seconds == 2.0
     arbiter.answer("a", telemetry())

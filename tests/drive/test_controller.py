@@ -24,16 +24,16 @@ class Law:
 
 
 LAWS = (
-    Law("set speed", SpeedSettings(6.0), Answer(0.0), 6.0),
+    Law("set speed", SpeedSettings(speed_mph=6.0), Answer(0.0), 6.0),
     Law(
         "slower in corners",
-        SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0),
+        SpeedSettings(speed_mph=20.0, slow_in_corners=True, min_speed_mph=4.0),
         Answer(0.5),
         4.0,
     ),
     Law(
         "as predicted",
-        SpeedSettings(20.0, predicted_speed=True, min_speed_mph=2.0),
+        SpeedSettings(speed_mph=20.0, predicted_speed=True, min_speed_mph=2.0),
         Answer(0.0, 6.0),
         6.0,
     ),
@@ -52,13 +52,13 @@ def hold(controller, seconds, mph=0.0, drag=0.1):
 
 
 def test_the_set_speed_is_reached_and_held():
-    speeds = hold(SpeedController(SpeedSettings(25.0)), 60)
+    speeds = hold(SpeedController(SpeedSettings(speed_mph=25.0)), 60)
     assert speeds[-1] == pytest.approx(25.0, abs=0.5)
     assert max(speeds) < 32
 
 
 def test_the_integral_does_not_wind_up_in_an_hour_of_standing():
-    controller = SpeedController(SpeedSettings(25.0))
+    controller = SpeedController(SpeedSettings(speed_mph=25.0))
     for _ in range(60 * 60 * 15):
         controller.throttle(0.0, STRAIGHT)
     speeds = hold(controller, 60)
@@ -67,14 +67,14 @@ def test_the_integral_does_not_wind_up_in_an_hour_of_standing():
 
 @pytest.mark.parametrize(("mph", "limit"), [(0.0, 0.5), (60.0, -0.5)])
 def test_the_integral_gives_at_most_half_throttle(mph, limit):
-    controller = SpeedController(SpeedSettings(25.0))
+    controller = SpeedController(SpeedSettings(speed_mph=25.0))
     for _ in range(1000):
         controller.throttle(mph, STRAIGHT)
     assert controller.throttle(25.0, STRAIGHT) == pytest.approx(limit)
 
 
 def test_the_gains_are_udacitys():
-    controller = SpeedController(SpeedSettings(10.0))
+    controller = SpeedController(SpeedSettings(speed_mph=10.0))
     assert controller.throttle(9.0, STRAIGHT) == pytest.approx(0.1 * 1 + 0.002 * 1)
     assert controller.throttle(9.0, STRAIGHT) == pytest.approx(0.1 * 1 + 0.002 * 2)
 
@@ -84,25 +84,29 @@ def test_the_gains_are_udacitys():
     [(0.0, 25.0), (0.1, 25.0), (0.3, 17.5), (-0.3, 17.5), (0.5, 10.0), (-1.0, 10.0)],
 )
 def test_sharper_corners_are_driven_slower_down_to_the_minimum(steering, mph):
-    controller = SpeedController(SpeedSettings(25.0, min_speed_mph=10.0, slow_in_corners=True))
+    controller = SpeedController(
+        SpeedSettings(speed_mph=25.0, min_speed_mph=10.0, slow_in_corners=True)
+    )
     assert controller.target_mph(Answer(steering)) == pytest.approx(mph)
     assert (
-        SpeedController(SpeedSettings(25.0, min_speed_mph=10.0)).target_mph(Answer(steering))
+        SpeedController(SpeedSettings(speed_mph=25.0, min_speed_mph=10.0)).target_mph(
+            Answer(steering)
+        )
         == 25.0
     )
 
 
 def test_a_set_speed_below_the_minimum_is_not_raised_in_corners():
     assert (
-        SpeedController(SpeedSettings(5.0, min_speed_mph=10.0, slow_in_corners=True)).target_mph(
-            Answer(1.0)
-        )
+        SpeedController(
+            SpeedSettings(speed_mph=5.0, min_speed_mph=10.0, slow_in_corners=True)
+        ).target_mph(Answer(1.0))
         == 5.0
     )
 
 
 def test_another_car_gets_no_integral():
-    controller = SpeedController(SpeedSettings(25.0))
+    controller = SpeedController(SpeedSettings(speed_mph=25.0))
     first = controller.throttle(24.0, STRAIGHT)
     for _ in range(100):
         controller.throttle(0.0, STRAIGHT)
@@ -114,7 +118,9 @@ def test_another_car_gets_no_integral():
     ("predicted", "held"), [(20.0, 20.0), (50.0, 30.0), (3.0, 10.0), (math.nan, 10.0), (None, 10.0)]
 )
 def test_a_predicted_speed_is_held_between_the_lowest_and_the_set_one(predicted, held):
-    controller = SpeedController(SpeedSettings(30.0, min_speed_mph=10.0, predicted_speed=True))
+    controller = SpeedController(
+        SpeedSettings(speed_mph=30.0, min_speed_mph=10.0, predicted_speed=True)
+    )
     assert controller.target_mph(Answer(0.9, predicted)) == held
 
 

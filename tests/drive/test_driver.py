@@ -51,10 +51,10 @@ class Framed(Steering):
 
 def test_a_policy_with_a_framing_gets_the_pictures_as_they_come():
     picture = np.zeros((120, 160, 3), np.uint8)
-    plain = Driver(Steering(), SpeedSettings(25)).decide(telemetry(encode_jpeg(picture)))
+    plain = Driver(Steering(), SpeedSettings(speed_mph=25)).decide(telemetry(encode_jpeg(picture)))
     assert "expected 320x160" in plain.fault
     assert not plain.frame_readable
-    driver = Driver(Framed(0.1, 0.2), SpeedSettings(25))
+    driver = Driver(Framed(0.1, 0.2), SpeedSettings(speed_mph=25))
     assert driver.decide(telemetry(encode_jpeg(picture))).steering == 0.1
     assert driver.decide(telemetry()).steering == 0.2  # it is a frame already
     refused = driver.decide(telemetry(encode_jpeg(picture[:80])))
@@ -64,7 +64,7 @@ def test_a_policy_with_a_framing_gets_the_pictures_as_they_come():
 
 @pytest.mark.parametrize(("steering", "sent"), [(3.0, 1.0), (-1.5, -1.0)])
 def test_steering_is_clipped(steering, sent):
-    decision = Driver(Steering(steering), SpeedSettings(25)).decide(telemetry())
+    decision = Driver(Steering(steering), SpeedSettings(speed_mph=25)).decide(telemetry())
     assert (decision.steering, decision.control.steering) == (steering, sent)
 
 
@@ -72,7 +72,7 @@ def test_steering_is_clipped(steering, sent):
     "jpeg", [b"", b"garbage", FRAME[:500], encode_jpeg(np.zeros((80, 160, 3), np.uint8))]
 )
 def test_a_bad_frame_gets_the_last_steering_decaying_and_a_closed_throttle(jpeg):
-    driver = Driver(Steering(-0.5), SpeedSettings(25))
+    driver = Driver(Steering(-0.5), SpeedSettings(speed_mph=25))
     driver.decide(telemetry())
     decisions = [driver.decide(telemetry(jpeg)) for _ in range(30)]
     controls = [decision.control for decision in decisions]
@@ -87,7 +87,7 @@ def test_a_bad_frame_gets_the_last_steering_decaying_and_a_closed_throttle(jpeg)
 
 @pytest.mark.parametrize("answer", [math.nan, math.inf, RuntimeError("out of memory")])
 def test_failing_inference_gets_a_safe_answer(answer):
-    driver = Driver(Steering(0.5, answer, 0.1), SpeedSettings(25))
+    driver = Driver(Steering(0.5, answer, 0.1), SpeedSettings(speed_mph=25))
     driver.decide(telemetry())
     assert driver.decide(telemetry()).control.steering == pytest.approx(0.4)
     assert driver.decide(telemetry()).control.steering == pytest.approx(0.1)
@@ -101,7 +101,7 @@ def test_the_speed_to_hold_follows_the_policys_answer(law):
 
 def test_another_car_starts_with_straight_wheels_and_no_frames():
     policy = Steering(-0.5)
-    driver = Driver(policy, SpeedSettings(25))
+    driver = Driver(policy, SpeedSettings(speed_mph=25))
     driver.decide(telemetry())
     driver.forget()
     assert policy.forgotten == 1
@@ -126,7 +126,7 @@ class Slow(Constant):
 def slow_driver():
     """Return a policy that is too slow, and its driver."""
     policy = Slow()
-    return policy, Driver(policy, SpeedSettings(25), clock=policy.clock)
+    return policy, Driver(policy, SpeedSettings(speed_mph=25), clock=policy.clock)
 
 
 def test_a_frame_that_waited_for_a_slow_model_gets_the_last_steering_and_it_sees_a_newer_one():
@@ -165,4 +165,6 @@ def test_a_frame_that_is_no_jpeg_is_named_as_what_it_is():
         (png, "bad camera frame: a PNG, expected a JPEG"),
         (b"", "bad camera frame: none, or not base64"),
     ):
-        assert Driver(Steering(), SpeedSettings(25)).decide(telemetry(image)).fault == fault
+        assert (
+            Driver(Steering(), SpeedSettings(speed_mph=25)).decide(telemetry(image)).fault == fault
+        )

@@ -51,7 +51,7 @@ def make_page(clock=time.monotonic):
     saliency.
     """
     hands = DriveHands()
-    arbiter = ConnectionArbiter(Driver(Constant(), SpeedSettings(25.0), hands))
+    arbiter = ConnectionArbiter(Driver(Constant(), SpeedSettings(speed_mph=25.0), hands))
     stats = DriveStats(arbiter, clock=clock)
     service = SimpleNamespace(
         arbiter=arbiter, stats=stats, recorder=run_recorder(), dialect="Unity simulator", clients=1

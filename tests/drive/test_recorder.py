@@ -337,7 +337,7 @@ def car_that(send):
 
 def make_service(recorder):
     """Return the service of a drive's cars, without sockets."""
-    arbiter = ConnectionArbiter(Driver(Constant(0.1), SpeedSettings(25.0)))
+    arbiter = ConnectionArbiter(Driver(Constant(0.1), SpeedSettings(speed_mph=25.0)))
     server = SimpleNamespace(notify=lambda line: None, host=threading_host)
     return DriveService(arbiter, DriveStats(arbiter), recorder, server)
 

@@ -35,7 +35,7 @@ KEY_HELD = Reply(drives=True)
 
 def arbiter_of(*cars):
     """Return the arbiter of these cars, of which the last one drives."""
-    arbiter = ConnectionArbiter(Driver(Constant(0.0), SpeedSettings(25.0)))
+    arbiter = ConnectionArbiter(Driver(Constant(0.0), SpeedSettings(speed_mph=25.0)))
     for sid in cars:
         arbiter.answer(sid, TELEMETRY)
     return arbiter

@@ -5,12 +5,11 @@ import itertools
 import numpy as np
 
 from bcclone.dataset.answer import Answer
-from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluation.evaluate import evaluate_policy
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import Expert
-from bcclone.simulator.world_settings import ExpertSettings, WorldSettings
+from bcclone.simulator.world_settings import ExpertSettings
 
 
 class Blind:
@@ -38,9 +37,7 @@ def metres_on_the_road(track):
         "mean steering": [float(expert.mean())],
         "shuffled steering": shuffled.tolist(),
     }
-    settings = EvaluateSettings(
-        world=WorldSettings(laps=0.14, set_back=False), speed=SpeedSettings(20.0)
-    )
+    settings = EvaluateSettings(laps=0.14, set_back=False, speed_mph=20.0)
     metres = {}
     for name, steering in steerings.items():
         score = evaluate_policy(Blind(steering), settings).score

@@ -3,7 +3,7 @@
 import pytest
 
 from bcclone.simulator.record import record
-from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from bcclone.simulator.world_settings import RecordSettings
 from tests.conftest import made_once
 
 
@@ -12,6 +12,6 @@ def lap(tmp_path_factory):
     """The log of a recording of the simulator: 14 s, up to speed and through the first bends. Not
     to be changed.
     """
-    settings = RecordSettings(laps=0.15, expert=ExpertSettings(recoveries=0))
+    settings = RecordSettings(laps=0.15, recoveries=0)
     folder = made_once(tmp_path_factory, "lap", lambda folder: record(folder / "lake", settings))
     return folder / "lake" / "driving_log.csv"

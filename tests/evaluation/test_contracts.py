@@ -116,15 +116,15 @@ class ShownAgain(Still):
 
 
 def test_drive_play_and_evaluate_send_the_same_controls_for_the_same_frames():
-    speed = SpeedSettings(20.0, slow_in_corners=True, min_speed_mph=4.0)
+    speed = {"speed_mph": 20.0, "slow_in_corners": True, "min_speed_mph": 4.0}
     model = ROOT / "models" / "lake.h5"
     evaluated = simulated(None, LoggedWorld)
-    drive_policy(load_policy(model), evaluated, speed)
+    drive_policy(load_policy(model), evaluated, SpeedSettings(**speed))
     assert len(evaluated.controls) == len(evaluated.states) > 20
     driven = ShownAgain(evaluated.states)
-    with serving_in_a_thread(model, speed=speed) as server:
+    with serving_in_a_thread(model, **speed) as server:
         drive(server.port, driven, loops=1)
-    player = Driver(load_policy(model), PlaySettings(model=model, speed=speed).speed)
+    player = Driver(load_policy(model), PlaySettings(model=model, **speed))
     played = [
         player.decide(
             Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)

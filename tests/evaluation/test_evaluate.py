@@ -9,12 +9,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluation.evaluate import evaluate_policy
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.track import load_track
-from bcclone.simulator.world_settings import WorldSettings
 from bcclone.system.errors import UserError
 from tests.conftest import shared
 from tests.evaluation.blind import Blind, metres_on_the_road
@@ -100,8 +98,9 @@ def test_blind_steering_leaves_the_road_within_150_m():
 def test_latency_and_offset_reach_the_world():
     traces = []
     for latency in (0, 500):
-        world = WorldSettings(laps=0.01, latency_ms=latency, start_offset_m=-2.0)
-        settings = EvaluateSettings(world=world, speed=SpeedSettings(10))
+        settings = EvaluateSettings(
+            laps=0.01, latency_ms=latency, start_offset_m=-2.0, speed_mph=10
+        )
         traces.append(evaluate_policy(Blind([0.0]), settings).trace)
     assert traces[0][0].cross_track_m == pytest.approx(-2.0, abs=0.1)
     # how far the car moves in half a second
@@ -112,7 +111,7 @@ def test_latency_and_offset_reach_the_world():
 @pytest.mark.slow
 def test_a_model_that_never_steers_gets_no_score():
     with pytest.raises(UserError, match="the policy: no usable steering for any of .* trained"):
-        evaluate_policy(Blind([float("nan")]), EvaluateSettings(world=WorldSettings(laps=0.01)))
+        evaluate_policy(Blind([float("nan")]), EvaluateSettings(laps=0.01))
 
 
 class Forgetful(Blind):
@@ -127,9 +126,7 @@ class Forgetful(Blind):
 @pytest.mark.slow
 def test_a_policy_forgets_its_frames_when_the_car_is_set_back():
     policy = Forgetful([0.0])
-    result = evaluate_policy(
-        policy, EvaluateSettings(world=WorldSettings(laps=0.14), speed=SpeedSettings(20))
-    )
+    result = evaluate_policy(policy, EvaluateSettings(laps=0.14, speed_mph=20))
     assert result.interventions
     assert policy.forgotten == 1 + len(result.interventions)  # and once at the start
 

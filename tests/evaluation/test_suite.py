@@ -16,7 +16,9 @@ from bcclone.evaluation.worker_model import InputFile
 from bcclone.pictures.score_files import appearances_of, write_suite
 from bcclone.research.road_samples import FIRST_ROAD
 from bcclone.simulator.score import Intervention, LinePoint, Score
+from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
+from bcclone.system.json_values import part_of
 from bcclone.system.task_pool import open_pool
 from tests.conftest import made_once
 from tests.model.foreign.old_models import keras1_config, write
@@ -61,18 +63,15 @@ def test_the_suites_have_their_rows():
         f"{weather}-{percent}" for weather in ("fog", "rain", "snow") for percent in (10, 50, 100)
     } <= set(names)
     # the single ones are those of 50 %
-    assert len({row.settings.conditions for row in testing}) == 34
+    assert len({part_of(row.settings, Conditions) for row in testing}) == 34
     roads = select_scenarios(SuiteSettings(suite="roads"))
     assert len({row.name for row in roads}) == len(roads) == 68
     assert len({row.settings.track for row in roads}) == 32
     # none is a road from which samples are made
     assert max(int(row.settings.track.removeprefix("random:")) for row in roads[:60]) < FIRST_ROAD
-    assert {row.settings.speed.speed_mph for row in roads[:60]} == {15.0, 25.0}
+    assert {row.settings.speed_mph for row in roads[:60]} == {15.0, 25.0}
     rows = select_scenarios(SuiteSettings(track="random:7", laps=0.5, texture_seed=3))
-    changed = {
-        (row.settings.track, row.settings.world.laps, row.settings.conditions.texture_seed)
-        for row in rows
-    }
+    changed = {(row.settings.track, row.settings.laps, row.settings.texture_seed) for row in rows}
     assert (len(rows), changed, rows[0].description) == (
         18,
         {("random:7", 0.5, 3)},

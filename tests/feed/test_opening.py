@@ -15,14 +15,12 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed, open_validation_feed
-from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from tests.feed.test_feed_workers import feed_threads, loaders
 
-PLAIN, ON_CPU = (
-    SamplingSettings(64, augmentation=settings)
-    for settings in (AugmentSettings(augment=False), AugmentSettings())
-)
+PLAIN = SamplingSettings(64)
+ON_CPU = SamplingSettings(64, augment=True)
 FORMS = {name: (FeedSettings(name, feed_workers=1), PLAIN) for name in STRATEGIES} | {
     "sequence, processes": (
         FeedSettings("sequence", feed_workers=1, multiprocessing=True),

@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed, open_validation_feed
-from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
 from bcclone.feed.order import BatchPart
 from bcclone.feed.selection import select
 
@@ -27,7 +27,7 @@ def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store
     """Of every feed, on the CPU, and with 3 workers that divide neither the batches nor the
     epoch.
     """
-    sampling = SamplingSettings(20, 3, augmentation=AugmentSettings())
+    sampling = SamplingSettings(20, 3, augment=True)
     with Store(simulated_store) as store:
         selection = select(store)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from bcclone.cli import run
 from bcclone.simulator.record import record
-from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from bcclone.simulator.world_settings import RecordSettings
 from tests.exchange.foreign_sources import make_lerobot
 
 _ROWS = 12
@@ -51,7 +51,7 @@ def _command(name, *arguments):
 
 def _make_recording(folder, count=_ROWS):
     whole = folder.with_name(folder.name + "-whole")
-    record(whole, RecordSettings(laps=count / 1000, expert=ExpertSettings(recoveries=0)))
+    record(whole, RecordSettings(laps=count / 1000, recoveries=0))
     lines = (whole / "driving_log.csv").read_text().splitlines(keepends=True)[:count]
     (folder / "IMG").mkdir(parents=True, exist_ok=True)
     for line in lines:

@@ -48,7 +48,7 @@ def renderer():
 class Played:
     """A play with one page, at the pace of a clock that the test's steps move."""
 
-    def __init__(self, renderer, policy=None, speed=SpeedSettings(20.0), recorder=None):  # noqa: B008
+    def __init__(self, renderer, policy=None, speed=SpeedSettings(speed_mph=20.0), recorder=None):  # noqa: B008
         driver = None if policy is None else Driver(policy, speed)
         contents = PageContents("bcclone play", "bcclone play", 0, policy is not None, track="lake")
         world = PlayedWorld(renderer, load_track("lake"))

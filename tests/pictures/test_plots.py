@@ -53,7 +53,7 @@ from bcclone.pictures.plots.sample_pictures import (
 from bcclone.pictures.plots.style import DPI
 from bcclone.pictures.plots.subject import Subject, stretches
 from bcclone.simulator.record import record
-from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from bcclone.simulator.world_settings import RecordSettings
 from bcclone.training.training_state import Epoch, history_csv
 from tests.conftest import shared
 from tests.model.random_layers import random_layers
@@ -116,7 +116,7 @@ def test_a_recovery_begins_off_centre_after_a_pause_and_ends_on_the_centre_line(
 def recoveries(tmp_path_factory):
     """Ten seconds of simulated driving, two recoveries in them, as samples without a store."""
     folder = tmp_path_factory.mktemp("recoveries") / "lake"
-    record(folder, RecordSettings(laps=0.12, expert=ExpertSettings(recoveries=30)))
+    record(folder, RecordSettings(laps=0.12, recoveries=30))
     return folder, open_in_place((str(folder),), Preprocessing(), SampleSettings(block_seconds=2.0))
 
 

@@ -20,7 +20,7 @@ from bcclone.realcar.film import import_film
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import MOTION
 from bcclone.simulator.record import record
-from bcclone.simulator.world_settings import ExpertSettings, RecordSettings
+from bcclone.simulator.world_settings import RecordSettings
 from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
 from tests.conftest import made_once
@@ -42,7 +42,7 @@ def drive(tmp_path_factory):
     """The log of a drive in the simulator: 14 s, up to speed and through the first bends. Not to be
     changed.
     """
-    settings = RecordSettings(laps=0.15, expert=ExpertSettings(recoveries=0))
+    settings = RecordSettings(laps=0.15, recoveries=0)
     return (
         made_once(tmp_path_factory, "lap", lambda folder: record(folder / "lake", settings))
         / "lake"

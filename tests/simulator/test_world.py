@@ -26,7 +26,9 @@ def make_world(track="lake", reverse=False, **settings):
 
 def drive_by_expert(world, speed_mph=30.0):
     """Drive without looking, as fast as this machine can; the frames are not what is tested."""
-    expert = Expert(world.track, ExpertSettings(speed_mph, recoveries=0, wander_m=0.2), seed=0)
+    expert = Expert(
+        world.track, ExpertSettings(speed_mph=speed_mph, recoveries=0, wander_m=0.2), seed=0
+    )
     while not world.ended:
         world.steer(*expert.control(world.tracked.car, world.tracked.position))
         world.advance(0.02)
@@ -138,7 +140,7 @@ def test_the_car_can_be_turned_at_its_start():
 
 def perturbations_of(world):
     """Return the distances at which the car jumped sideways, and how far."""
-    expert = Expert(world.track, ExpertSettings(20.0, recoveries=0, wander_m=0.0), seed=0)
+    expert = Expert(world.track, ExpertSettings(speed_mph=20.0, recoveries=0, wander_m=0.0), seed=0)
     found = []
     while not world.ended:
         before = world.tracked.position.cross_track_m

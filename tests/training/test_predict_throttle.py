@@ -62,7 +62,7 @@ def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augm
     sampling = (
         SamplingSettings(64, 3)
         if augmentation is None
-        else SamplingSettings(64, 3, augmentation=augmentation)
+        else SamplingSettings(64, 3, **vars(augmentation))
     )
     with Store(simulated_store) as store:
         selection = select(store, predict="throttle")

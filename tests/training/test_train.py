@@ -85,7 +85,7 @@ def small_store(simulated_recording, tmp_path_factory):
 
     def make(folder):
         recordings = (str(simulated_recording),)
-        convert(PreprocessSettings(recordings, folder / "data.h5", samples=samples))
+        convert(PreprocessSettings(recordings, folder / "data.h5", **samples))
 
     return made_once(tmp_path_factory, "small_store", make) / "data.h5"
 
@@ -354,7 +354,7 @@ def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
 ):
     store = tmp_path / "data.h5"
     samples = {"block_seconds": 2.0, "cameras": ("center",)}
-    convert(PreprocessSettings((str(simulated_recording),), store, size=(64, 64), samples=samples))
+    convert(PreprocessSettings((str(simulated_recording),), store, size=(64, 64), **samples))
     start = calibrated(ROOT / "models" / "any-road.h5", tmp_path / "start.h5", 0.8, 0.05)
     options = ("--epochs", 1, "--learning-rate", 0.05, "--schedule", "constant")
     done = train(store, tmp_path, "--from", start, *options)
@@ -456,7 +456,7 @@ def test_patience_ends_a_training_without_validation_after_the_first_worse_epoch
     """Without validation, the training loss decides; patience 1 stops at the first worse epoch."""
     store = tmp_path / "data.h5"
     samples = {"validation": 0.0, "frame_offsets": 0, "flip": False, "cameras": ("center",)}
-    convert(PreprocessSettings((str(simulated_recording),), store, samples=samples))
+    convert(PreprocessSettings((str(simulated_recording),), store, **samples))
     wild = ("--learning-rate", 0.05, "--schedule", "constant")
     done = train(store, tmp_path, "--epochs", 60, "--patience", 1, "--keep", "best", *wild)
     result = json.loads(done.stdout)

@@ -13,7 +13,7 @@ from bcclone.cluster.joint_trainer import make_joint_trainer
 from bcclone.dataset.store import Store
 from bcclone.feed.device import GatherOnDevice
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import AugmentSettings, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from bcclone.feed.source import Batch
 from bcclone.model.network import build_network
@@ -239,7 +239,7 @@ def trained_on(feed, data, augment):
     The frames are a weak reference; there are none but for the feed "device".
     """
     trainer = linear_trainer("mse", shape=data.frames.frame_shape, batch_size=7, jit_compile="on")
-    sampling = SamplingSettings(7, augmentation=AugmentSettings(augment))  # on the CPU
+    sampling = SamplingSettings(7, augment=augment)  # on the CPU
     steps = trainer.program_steps
     opened = open_feed(select(data), FeedSettings(feed), sampling, program_steps=steps)
     frames = None

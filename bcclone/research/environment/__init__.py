@@ -9,11 +9,12 @@ Importing this loads neither TensorFlow nor the renderer; the first environment 
 It needs Gymnasium: pip install 'bcclone[gym]'.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
-from bcclone.system.checked import Checked, SettingError
+from bcclone.system.checked import Checked as Checked
+from bcclone.system.checked import SettingError
 from bcclone.system.errors import require_package
 from bcclone.system.json_values import names_of
 from bcclone.system.setting import setting
@@ -37,7 +38,7 @@ for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "rando
 
 
 @dataclass(frozen=True)
-class EnvironmentSettings(Checked):
+class EnvironmentSettings(Conditions):
     """What an environment simulates, which observations it gives and which actions it takes.
 
     With one name in `observations`, an observation is an array; with several, a dictionary of
@@ -64,9 +65,9 @@ class EnvironmentSettings(Checked):
     )
     time_limit: float = setting(300.0, "longest episode, in simulated seconds", 0.04, 1e6)
     random_start: bool = setting(False, "start anywhere on the road, a little off its middle")
-    conditions: Conditions = field(default_factory=Conditions)
 
     def validate(self) -> None:
+        super().validate()
         if not self.observations or len(set(self.observations)) < len(self.observations):
             raise SettingError(
                 "{observations} {value}, expected each at most once, and at least one",

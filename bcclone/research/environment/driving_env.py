@@ -23,9 +23,9 @@ from bcclone.research.environment import EnvironmentSettings
 from bcclone.research.environment.start import (
     START_OPTIONS,
     Start,
-    changed_conditions,
     settings_from,
     values_by_name,
+    values_of_conditions,
 )
 from bcclone.research.environment.window import Window
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
@@ -36,6 +36,7 @@ from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
 from bcclone.system.exact_math import cosine, sine
+from bcclone.system.json_values import part_of
 
 FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
 PENALTY = 10.0  # taken from the reward of the step that ends an episode off the road or in a crash
@@ -75,8 +76,8 @@ _START_TURN_DEGREES = 4.0
 
 
 class Simulator(gymnasium.Env[Observation, Float32Array]):
-    """A car on a road. The arguments are the fields of EnvironmentSettings and of the simulator's
-    Conditions.
+    """A car on a road. The arguments are the fields of EnvironmentSettings; `conditions` gives
+    several values of Conditions together.
 
     A step lasts 0.04 s of simulated time; nothing runs between two steps. The reward of a step is
     the distance driven along the road in metres, times 1 - |cte| / limit. The step that ends an
@@ -127,10 +128,10 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         """
         super().reset(seed=seed)
         values = values_by_name("option", options or {}, (*START_OPTIONS, "road", "conditions"))
-        conditions = changed_conditions(self.settings.conditions, values.get("conditions", {}))
+        conditions = values_of_conditions(values.get("conditions", {}))
         chosen = {name: values[name] for name in START_OPTIONS if name in values}
         road = values.get("road", self.settings.road)
-        settings = replace(self.settings, road=road, conditions=conditions)
+        settings = replace(self.settings, road=road, **conditions)
         # the options of the start are checked before anything changes
         chosen_start = Start(**chosen)
         self._load_road(settings, chosen_start.start_m)
@@ -287,7 +288,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
 
         On an error nothing changes.
         """
-        wanted = (settings.road, settings.conditions)
+        wanted = (settings.road, part_of(settings, Conditions))
         if self._loaded == wanted:
             track = self.track
         else:
@@ -311,7 +312,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         self.tracked = TrackedCar(self.track, start.offset_m, along_m, ground_height)
         self.tracked.car.heading += math.radians(start.turn_degrees)
         self.tracked.car.speed = start.speed_mph * MPH
-        self._controller = SpeedController(SpeedSettings(self.settings.speed_mph))
+        self._controller = SpeedController(SpeedSettings(speed_mph=self.settings.speed_mph))
         self._crashed = False
         self._cause = ""
 

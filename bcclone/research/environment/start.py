@@ -3,7 +3,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bcclone.research.environment import CONDITIONS, EnvironmentSettings
@@ -28,18 +28,17 @@ START_OPTIONS = tuple(names_of(Start))
 
 
 def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
-    """Return settings from the arguments of gymnasium.make(): fields of EnvironmentSettings and of
-    Conditions.
+    """Return settings from the arguments of gymnasium.make(): fields of EnvironmentSettings, and
+    `conditions` for several values of Conditions together.
 
     Raises ValueError for a value out of range, and for an unknown name.
     """
-    given = dict(values_by_name("argument", values, (*names_of(EnvironmentSettings), *CONDITIONS)))
-    conditions = changed_conditions(Conditions(), given.pop("conditions", {}))
-    changes = {name: given.pop(name) for name in CONDITIONS if name in given}
-    conditions = replace(conditions, **changes)
+    own = [name for name in names_of(EnvironmentSettings) if name not in CONDITIONS]
+    given = dict(values_by_name("argument", values, (*own, "conditions", *CONDITIONS)))
+    conditions = values_of_conditions(given.pop("conditions", {}))
     if isinstance(given.get("observations"), list):
         given["observations"] = tuple(given["observations"])
-    return EnvironmentSettings(**given, conditions=conditions)
+    return EnvironmentSettings(**{**conditions, **given})
 
 
 def values_by_name(what: str, values: Any, names: Sequence[str]) -> Mapping[str, Any]:
@@ -54,11 +53,11 @@ def values_by_name(what: str, values: Any, names: Sequence[str]) -> Mapping[str,
     return values
 
 
-def changed_conditions(conditions: Conditions, changes: Any) -> Conditions:
-    """Return the conditions with some values changed; raises ValueError.
+def values_of_conditions(changes: Any) -> Mapping[str, Any]:
+    """Return the values of changed conditions by name; raises ValueError.
 
     changes: new values by name, or Conditions that replace all of them
     """
     if isinstance(changes, Conditions):
-        return changes
-    return replace(conditions, **values_by_name("condition", changes, CONDITIONS))
+        return {name: getattr(changes, name) for name in CONDITIONS}
+    return values_by_name("condition", changes, CONDITIONS)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
@@ -26,12 +25,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, TrackPosition, load_track
 from bcclone.simulator.unity_client import CarState
 from bcclone.simulator.world import Perturbations, SimulatedWorld
-from bcclone.simulator.world_settings import (
-    TOP_SPEED_MPH,
-    Conditions,
-    ExpertSettings,
-    WorldSettings,
-)
+from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, ExpertSettings
 from bcclone.system.arrays import Random
 from bcclone.system.task_pool import report_progress
 
@@ -67,7 +61,7 @@ class ExpertDriveTask:
     @property
     def size(self) -> float:
         """Return the length of the drive in metres, for the progress."""
-        return load_track(self.settings.track).goal_m(self.settings.world.laps)
+        return load_track(self.settings.track).goal_m(self.settings.laps)
 
     def __str__(self) -> str:
         return f"the drive {self.folder} with {self.model.path}"
@@ -98,19 +92,25 @@ def draw_drive(
     latency, light, weather and textures are random.
     """
     random = np.random.default_rng([seed, number])
-    world = WorldSettings(
-        laps=laps,
-        set_back=False,
-        start_offset_m=random.uniform(-_DRIVES.offset_m, _DRIVES.offset_m),
-        start_turn=random.uniform(-_DRIVES.turn_degrees, _DRIVES.turn_degrees),
-        latency_ms=random.choice([0.0, random.uniform(0.0, _DRIVES.latency_ms)]),
-    )
-    speed = SpeedSettings(random.uniform(*_SPEEDS_MPH[track]))
+    # the order in which these are drawn decides which drive a seed gives
+    start_offset_m = random.uniform(-_DRIVES.offset_m, _DRIVES.offset_m)
+    start_turn = random.uniform(-_DRIVES.turn_degrees, _DRIVES.turn_degrees)
+    latency_ms = random.choice([0.0, random.uniform(0.0, _DRIVES.latency_ms)])
+    speed_mph = random.uniform(*_SPEEDS_MPH[track])
     push_m = random.uniform(*_DRIVES.push_m)
     push_every_m = random.uniform(*_DRIVES.push_every_m)
     conditions = _draw_conditions(random)
-    reverse = bool(number % 2)
-    settings = EvaluateSettings(track, reverse, speed, world, conditions)
+    settings = EvaluateSettings(
+        track,
+        reverse=bool(number % 2),
+        speed_mph=speed_mph,
+        laps=laps,
+        set_back=False,
+        start_offset_m=start_offset_m,
+        start_turn=start_turn,
+        latency_ms=latency_ms,
+        **vars(conditions),
+    )
     return settings, push_m, push_every_m
 
 
@@ -171,12 +171,12 @@ def record_drive(
     """
     settings = task.settings
     track = load_track(settings.track, settings.reverse)
-    renderer = Renderer(settings.track, settings.conditions)
-    world = SimulatedWorld(renderer, track, settings.world, on_progress)
+    renderer = Renderer(settings.track, settings)
+    world = SimulatedWorld(renderer, track, settings, on_progress)
     tracked = world.tracked
-    expert = _expert_on(track, settings.speed)
+    expert = _expert_on(track, settings.speed_mph)
     pushes = Perturbations(task.push_m, task.push_every_m)
-    driver = Driver(policy, settings.speed)
+    driver = Driver(policy, settings)
     writer = CarRecording(task.folder)
     rescue = _Rescue()
     clock = task.number * _BETWEEN_DRIVES_SECONDS
@@ -223,10 +223,10 @@ class _Rescue:
         return False
 
 
-def _expert_on(track: Track, speed: SpeedSettings) -> Expert:
+def _expert_on(track: Track, speed_mph: float) -> Expert:
     """Return an expert that keeps to the middle of the road, without wander and recoveries."""
     settings = ExpertSettings(
-        speed.speed_mph, wander_m=0.0, recoveries=0.0, lookahead_seconds=LOOKAHEAD_SECONDS
+        speed_mph=speed_mph, wander_m=0.0, recoveries=0.0, lookahead_seconds=LOOKAHEAD_SECONDS
     )
     return Expert(track, settings, seed=0)
 

@@ -304,7 +304,8 @@ class Learning:
             add=add,
             resume=True,
             preprocessing=self._start.preprocessing,
-            samples=samples,
+            explicit=tuple(samples),
+            **samples,
         )
         return convert_to_shards(settings, self._notify).rows
 

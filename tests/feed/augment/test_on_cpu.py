@@ -216,7 +216,7 @@ def test_images_in_other_colours_change_as_much_as_those_in_rgb():
 
 
 def batches_of(store, strategy="hdf5-shuffle", epoch=1, start=0, seed=3):
-    sampling = SamplingSettings(16, seed, augmentation=AugmentSettings())
+    sampling = SamplingSettings(16, seed, augment=True)
     with (
         open_feed(select(store), FeedSettings(strategy, feed_workers=2), sampling) as feed,
         feed.epoch(epoch, start) as batches,

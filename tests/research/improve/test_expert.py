@@ -5,13 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from bcclone.drive.controller import SpeedSettings
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.evaluation.worker_model import InputFile
 from bcclone.recording.log import read_log
 from bcclone.recording.row import time_of
 from bcclone.research.improve.expert_drives import ExpertDriveTask, draw_drive, record_drive
-from bcclone.simulator.world_settings import WorldSettings
 from tests.conftest import made_once
 from tests.evaluation.blind import Blind
 from tests.processes import started
@@ -42,9 +40,7 @@ def drive(tmp_path_factory):
     it.
     """
     folder = tmp_path_factory.mktemp("drive") / "drive"
-    settings = EvaluateSettings(
-        speed=SpeedSettings(20.0), world=WorldSettings(laps=0.06, set_back=False)
-    )
+    settings = EvaluateSettings(speed_mph=20.0, laps=0.06, set_back=False)
     task = ExpertDriveTask(InputFile(folder, ""), folder, 3, settings, push_m=0.3, push_every_m=8.0)
     return record_drive(Blind([0.2]), task), folder
 
@@ -68,8 +64,8 @@ def test_a_drive_that_leaves_the_road_is_labelled_with_the_way_back_and_rescued(
 def test_drives_are_random_but_for_their_seed_in_both_directions():
     drives = [draw_drive("lake", 1.0, 0, number)[0] for number in range(4)]
     assert [drive.reverse for drive in drives] == [False, True, False, True]
-    assert len({drive.speed.speed_mph for drive in drives}) == 4
-    assert len({drive.conditions.texture_seed for drive in drives}) == 4
+    assert len({drive.speed_mph for drive in drives}) == 4
+    assert len({drive.texture_seed for drive in drives}) == 4
     assert (
         draw_drive("lake", 1.0, 0, 3)
         == draw_drive("lake", 1.0, 0, 3)
