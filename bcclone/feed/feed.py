@@ -59,7 +59,7 @@ def open_feed(
     settings = _with_strategy(selection.data, settings)
     order = _training_order(selection, settings, sampling, part)
     delivery = _training_delivery(selection, settings, sampling, program_steps)
-    return _MAKERS[settings.feed](selection, order, settings, delivery)
+    return MAKERS[settings.feed](selection, order, settings, delivery)
 
 
 def _with_strategy(data: TrainingData, settings: FeedSettings) -> FeedSettings:
@@ -157,7 +157,7 @@ def _device(
     return DeviceFeed(selection, order, settings, delivery)
 
 
-_MAKERS: dict[str, _Maker] = {  # one for each of STRATEGIES
+MAKERS: dict[str, _Maker] = {  # one for each of STRATEGIES
     "files": files,
     "memory": memory,
     "hdf5-chunks": hdf5_chunks,

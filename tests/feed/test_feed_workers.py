@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ import pytest
 
 from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.store import Store
-from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.feed import MAKERS, open_validation_feed
 from bcclone.feed.feed_settings import DEVICE, STRATEGIES, FeedSettings
 from bcclone.feed.loader_processes import LoaderError, ProcessFeed
 from bcclone.feed.order import EpochOrder
@@ -85,8 +84,7 @@ def feed_of(source, form="workers", threads=None):
     own.
     """
     settings = FORMS[form]
-    module, function = STRATEGIES[settings.feed].makes.split(".")
-    make = getattr(import_module(f"bcclone.feed.{module}"), function)
+    make = MAKERS[settings.feed]
     return make(Selected(source), order_of(source), settings, Delivery(threads=threads))
 
 
