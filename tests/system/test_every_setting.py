@@ -79,7 +79,7 @@ def make(settings_class, name, value):
     values = {}
     for field in fields(settings_class):
         if field.default is MISSING and field.default_factory is MISSING:
-            values[field.name] = Path("somewhere")
+            values[field.name] = 1 if type_of(field) is int else Path("somewhere")
     values[name] = value
     return settings_class(**values)
 

@@ -198,7 +198,7 @@ def test_scores_say_what_does_not_fit(oversteering):
         (
             (64, 64, 6),
             "64x64, RGB",
-            "takes 64 x 64 x 6 .* stacked as channels.* are not supported: train it for such pictures$",
+            "takes 64 x 64 x 6 .* stacked as channels.* are not supported: train it",
         ),
         (
             (66, 200, 3),
