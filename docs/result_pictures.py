@@ -74,6 +74,7 @@ def draw_feeds(result: Mapping[str, Any], path: Path) -> None:
     axes.set_axisbelow(True)
     span = (min(rates.values()) / 2, 6e5)  # the longest bar and its number fit in
     axes.set(xscale="log", xlabel="samples a second (logarithmic)", xlim=span)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.legend(fontsize=8, loc="lower right")
     tidy(axes)
     save(figure, path)
