@@ -35,7 +35,7 @@ def connected(
 ) -> Iterator[Any]:
     """Yield the strategy of tf.distribute that connects this worker with all others.
 
-    TensorFlow is loaded. Raises UserError if the workers do not find each other in time, and if
+    Loads TensorFlow. Raises UserError if the workers do not find each other in time, and if
     another worker is lost while the block runs.
 
     gpus: number of GPUs to use on each machine, 0 for all
@@ -52,7 +52,8 @@ def connected(
         "and ends if they do not come; worker 0 writes the model"
     )
     await_others(cluster)
-    # the strategy must be made while TensorFlow is loaded, before it computes anything
+    # the strategy must be made in `initialize`: during the loading, before TensorFlow computes
+    # anything
     strategies: list[Any] = []
     load_tensorflow(
         gpu_memory=gpu_memory,
