@@ -45,7 +45,8 @@ class PageHands(ABC):
         """
         self._clock = clock
         self._lock = threading.Lock()  # held while anything below is read or changed
-        self._pages: list[object] = []  # in the order in which they came
+        # in the order in which they came; in a play, the page that steers is moved to the front
+        self._pages: list[object] = []
         self._wheel = Wheel(by=by)  # all steering of the car goes through it, once a frame
         self._input: tuple[int, HandInput] = (0, RELEASED)
         self._mover: object | None = None  # the page that sent the latest input
@@ -139,7 +140,7 @@ class PageHands(ABC):
 
     @abstractmethod
     def _note_left(self, page: object, steered: bool) -> None:
-        """Change what else depends on a page that has left. steered: whether it did."""
+        """Change what else depends on a page that has left. steered: whether that page steered."""
 
     def _silent_seconds(self) -> float:
         return self._clock() - self._moved_at
@@ -159,7 +160,10 @@ class DriveHands(PageHands):
         self._steered_at = clock()  # when control() was last called
 
     def control(self, model: Control) -> Control:
-        """Return the control of the next frame; `by` says who steers. model: its control."""
+        """Return the control of the next frame; afterwards the property `by` says who steers.
+
+        model: the model's control
+        """
         with self._lock:
             now = self._clock()
             steps = round((now - self._steered_at) / STEP_SECONDS)
@@ -240,7 +244,7 @@ class PlayHands(PageHands):
             self._wheel.kept = value
 
     def turn(self, hands: HandInput, steps: int, model: Control | None) -> Control:
-        """Return the control of the next frame, as Wheel.turn() does; `by` says who steers."""
+        """Return the control of the next frame, as Wheel.turn() does; then `by` says who steers."""
         with self._lock:
             return self._wheel.turn(hands, steps, model)
 
