@@ -4,8 +4,8 @@ In: images, uint8 (samples, height, width, channels), their steering, float32 (s
 fields of packed `AugmentationInputs`. Out: the changed images, and the steering that they call for,
 as tensors of the same shapes.
 
-The images are those of on_cpu for the same random numbers, which a test compares. XLA compiles the
-operations for a GPU if it can, where hundreds of small ones would take too long.
+For the same random numbers, the images are those of on_cpu; a test compares them. On a GPU,
+hundreds of small operations would take too long, so XLA compiles them into few if it can.
 """
 
 from typing import Any
@@ -84,6 +84,8 @@ class DeviceAugmenter:
             ),
         )
 
+        # the images of a flipped sample are mirrored already, and its steering is negated already;
+        # `flipped` only says so
         if settings.moves_camera:
             change = steering_change(move, inputs.lookahead_m, ops)
             steering = tf.clip_by_value(steering + change[:, None], -1.0, 1.0)
@@ -111,7 +113,9 @@ class DeviceAugmenter:
         settings = self._settings
         extent = self._extent
         color = self._preprocessing.color
-        from_rgb, to_rgb = color_matrices(self._preprocessing.color)
+        from_rgb, to_rgb = color_matrices(color)
+        # the matrix of the light also converts to RGB, so other colours need it even if the light
+        # does not change
         if settings.appearance or color != "RGB":
             light = light_of(numbers, settings.appearance, to_rgb, ops)
             views = change_light(views, light, ops)
@@ -123,6 +127,7 @@ class DeviceAugmenter:
             if fraction:
                 parameters = kind.parameters(numbers, fraction, extent, ops)
                 views = kind.on_device(views, parameters, ops)
+        # back to the prepared colours; for grey, three channels become one
         if color != "RGB":
             views = views @ from_rgb[:, :3].T + from_rgb[:, 3]
         return tf.cast(tf.round(tf.clip_by_value(views, 0.0, 255.0)), tf.uint8)
