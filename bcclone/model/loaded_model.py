@@ -54,7 +54,9 @@ class ModelFile:
     """The content of a model file, or of a file of another program with its preprocessing."""
 
     model: keras.Model
-    preprocessing: Preprocessing  # makes the network's input; scale is as stated_scale() returns
+    # makes the network's input; its `scale` is what pixel_scale.stated_scale() returns: "" if
+    # layers of the network's author scale the pixels
+    preprocessing: Preprocessing
     training: TrainingInfo = TrainingInfo()
     # how pictures of the car's camera become frames; None for the simulator's camera
     framing: Framing | None = None
@@ -93,13 +95,14 @@ class ModelFile:
         if scale not in ("", EACH_IMAGE):
             # as a file writes it, so that equal scales are equal texts
             scale = scale_text(scaling_of(scale))
-        # == of two preprocessings does not compare their scales
+        # == of two preprocessings does not compare their scales. A given "" agrees with every
+        # scale; with a file's "", the network gets raw pixels, which its own layers scale.
         if given == stated and scale in ("", stated.scale or RAW):
             return ""
 
         remedy = "leave out --preprocess"
         if self.training.imported:
-            remedy += ", or import its old file again with it"
+            remedy += ", or import its old file again with this --preprocess"
         scaled_by = "" if stated.scale else ", which its own layers scale"
         return (
             f"states its own preprocessing, but a different one is given; {remedy}\n"
