@@ -248,7 +248,7 @@ def test_the_error_in_the_picture_is_the_one_of_the_training_and_both_are_named(
     first, second = describe_errors(subject, figures)
     assert f"{val_mae:.4f}" in first
     assert f"val_mae {val_mae:.4f}" in second
-    assert figures.has_labels == bool(smooth_seconds)
+    assert figures.labels_differ == bool(smooth_seconds)
     if smooth_seconds:
         from_recorded = np.abs(figures.network - figures.recorded).mean()
         assert abs(from_recorded - figures.mae) > 0.1

@@ -47,7 +47,7 @@ class Predictions:
         return float(np.abs(self.network - self.label).mean())
 
     @property
-    def has_labels(self) -> bool:
+    def labels_differ(self) -> bool:
         """Whether the labels differ from the recorded steering by more than their rounding."""
         return not np.allclose(self.label, self.recorded, atol=1e-6)
 
@@ -62,20 +62,20 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     answers = predictions(subject)
 
     # the time between two stretches is shortened: only driving counts
-    pauses = [stretch[0] for stretch in stretches(answers.seconds)[1:]]
+    begins = [stretch[0] for stretch in stretches(answers.seconds)[1:]]
     steps = np.diff(answers.seconds, prepend=answers.seconds[:1])
-    steps[pauses] = _GAP_SECONDS
+    steps[begins] = _GAP_SECONDS
     seconds = np.cumsum(steps)
     lines = min(max(math.ceil(seconds[-1] / _LINE_SECONDS), 1), _MAX_LINES)
 
     title = "\n".join(describe_errors(subject, answers))
     figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), title)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
-    bottom = _draw_over_time(left, answers, seconds, pauses, lines)
+    bottom = _draw_over_time(left, answers, seconds, begins, lines)
     shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
     first = "" if shown == len(seconds) else f", the first {shown:,} samples"
     bottom.set_xlabel(
-        f"seconds of {subject.scored_part} driving{first}; gaps: training blocks and pauses between"
+        f"seconds of {subject.scored_part} driving{first}; gaps: pauses, and blocks of training"
     )
     _draw_against_labels(right.subplots(), answers)
     save(figure, path)
@@ -85,16 +85,19 @@ def _draw_over_time(
     figure: SubFigure,
     answers: Predictions,
     seconds: FloatArray,
-    pauses: list[int],
+    begins: list[int],
     lines: int,
 ) -> Axes:
-    """Draw the curves over the seconds of driving, in lines; return the axes of the last."""
+    """Draw the curves over the seconds of driving, in lines; return the axes of the last.
+
+    begins: index of the first row after each pause
+    """
     curves = {"recorded": answers.recorded, "network": answers.network}
-    if answers.has_labels:
+    if answers.labels_differ:
         curves["label"] = answers.label
     column = figure.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
     ends = [_LINE_SECONDS * number for number in range(lines + 1)]
-    draw_steering(column, seconds, curves, ends, pauses)
+    draw_steering(column, seconds, curves, ends, begins)
     column[0].legend(
         fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False
     )
@@ -113,7 +116,7 @@ def _draw_against_labels(axes: Axes, answers: Predictions) -> None:
     axes.set(
         ylabel="network's steering", aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit)
     )
-    axes.set_xlabel("label" if answers.has_labels else "recorded steering")
+    axes.set_xlabel("label" if answers.labels_differ else "recorded steering")
     r = correlation(answers.network, answers.label)
     title = "correlation not defined" if r is None else f"correlation {r:.3f}"
     axes.set_title(title, fontsize=9)
@@ -125,7 +128,7 @@ def describe_errors(subject: Subject, answers: Predictions) -> list[str]:
     # the error of this picture
     part = subject.scored_part
     errors = f"mean absolute error {answers.mae:.4f}"
-    if answers.has_labels:
+    if answers.labels_differ:
         from_recorded = np.abs(answers.network - answers.recorded).mean()
         errors += (
             f" from the labels that were learned, {from_recorded:.4f} from the recorded steering"
@@ -134,7 +137,7 @@ def describe_errors(subject: Subject, answers: Predictions) -> list[str]:
 
     # what explains why other figures of the same model differ from this error
     notes = []
-    if answers.has_labels:
+    if answers.labels_differ:
         settings = subject.samples.sample_settings
         lead = f" and {settings.lead_seconds:g} s later" if settings.lead_seconds else ""
         notes.append(
@@ -144,7 +147,7 @@ def describe_errors(subject: Subject, answers: Predictions) -> list[str]:
     if val_mae is not None and part == VALIDATION:
         samples = len(subject.samples.split_indices(VALIDATION))
         others = ""
-        if samples > len(answers.network):
+        if samples > len(subject.one_per_row(VALIDATION)):
             others = ", mirrored ones and other cameras included"
         notes.append(f"val_mae {val_mae:.4f} of the training: of all {samples:,} samples{others}")
     if notes:
@@ -235,7 +238,7 @@ def plot_saliency(subject: Subject, path: Path) -> None:
     for index, steering in zip(chosen, predicted, strict=True):
         frame = subject.frame(int(samples[index]))
         frames.append(ShownImage(frame, f"{times[index] - times[chosen[0]]:.1f} s"))
-        text = f"network {steering:+.3f}\nrecorded {labels[index]:+.3f}"
+        text = f"network {steering:+.3f}\nlabel {labels[index]:+.3f}"
         # the square root makes weak pixels visible
         lit = saliency_overlay(frame, np.sqrt(saliency.of_frame(frame)))
         lit_frames.append(ShownImage(lit, below=text))
