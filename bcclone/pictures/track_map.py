@@ -17,7 +17,8 @@ _MARGIN = 8  # pixels between the road and the edge of the map
 _DIMMED = 0.35  # fraction of the frame's brightness that is kept below the map
 _ROAD_WIDTH = 4  # width of the road on the map, in pixels
 _DRIVEN_WIDTH = 2  # width of the driven line, in pixels
-_SET_BACK_M = 4.0  # a car that moves farther between two frames was set back, or not recorded
+# a car that is farther away in the next frame was set back, or was not recorded in between
+_SET_BACK_M = 4.0
 
 
 @dataclass(frozen=True)
