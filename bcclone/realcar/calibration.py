@@ -67,8 +67,8 @@ class CalibrationResult:
         ]
         if self.correlation < self.stretched_correlation:
             lines.append(
-                "the framing agrees no better than stretching; look whether it is right, or give "
-                "--rows or another"
+                "the framing agrees less than stretching; look whether it is right, or give --rows "
+                "or another --framing"
             )
         if self.curvature:
             unit = "m" if self.unit == "1/m" else "camera heights"
@@ -115,13 +115,14 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     labelled = read_labelled(settings)
     notify(f"{len(labelled.pictures)} pictures of {labelled.driven_seconds:.0f} s")
     trial, stretched = _search(settings, labelled)
+    # who gives the gain vouches that the network reads this camera
     if settings.gain is None:
-        _check_read(trial, settings)
+        _check_follows(trial, settings)
     gain, bias = fit_steering(
         trial.answers, labelled.steering, labelled.driven_seconds, settings.gain, settings.bias
     )
     calibration = SteeringCalibration(gain, bias, settings.camera_height_m, settings.steering_ratio)
-    from bcclone.model.model_file import calibrated_content
+    from bcclone.model.model_file import calibrated_content  # loads Keras
 
     write_bytes(settings.output, calibrated_content(settings.model, trial.framing, calibration))
     write_text(framing_file, trial.framing.to_json() + "\n")
@@ -164,14 +165,15 @@ def _search(settings: CalibrateSettings, labelled: LabelledPictures) -> tuple[Tr
         return search.find(settings.known_lens), stretched
 
 
-def _check_read(trial: Trial, settings: CalibrateSettings) -> None:
+def _check_follows(trial: Trial, settings: CalibrateSettings) -> None:
     """Raise UserError if the network's steering does not follow the recorded one."""
     if trial.correlation <= -LEAST_CORRELATION:
         change = "leave out" if settings.left_positive else "give"
         raise UserError(
             f"{settings.labels or settings.frames}: its steering correlates with that of "
             f"{settings.model} by {trial.correlation:.2f}: it is positive to the other side; "
-            f"{change} --left-positive, with a table for this command, else for bcclone import"
+            f"{change} --left-positive: of this command if the steering is that of a table or a "
+            "recording, otherwise of bcclone import"
         )
     if trial.correlation < LEAST_CORRELATION:
         is_given = settings.framing or settings.rows or settings.known_lens
@@ -192,6 +194,7 @@ def _plot(
     steering = {"recorded": labelled.steering, "the model, with gain and bias": fitted}
     picture = labelled.pictures[len(labelled.pictures) // 2]
     height, width = picture.shape[:2]
+    # the pictures are kept reduced, so the framing of the camera's pictures does not fit them
     framing = trial.framing.for_size(width, height)
     plot_framing(framing, picture, labelled.seconds, steering, path)
 
@@ -257,5 +260,6 @@ def _fitted_bias(
     prior = prior_sd**2
     samples = independent_samples(seconds, len(answers))
     error = (labels - slope * answers - bias).var() / samples
+    # labels that are all equal say nothing about the prior's width: the fit alone counts
     share = float(prior / (prior + error)) if prior else 1.0
     return round(bias * share, 6)
