@@ -1,4 +1,7 @@
-"""Draw what a road looks like, and what is around it: random numbers -> `Surroundings`."""
+"""Choose at random what a road looks like, and what is around it: random numbers -> `Surroundings`.
+
+To draw means here to draw lots; painting.py paints the picture.
+"""
 
 import math
 from collections.abc import Sequence
@@ -27,24 +30,28 @@ _LEAST_CONTRAST = 25.0  # between road and ground, so that a network can tell th
 def draw_surroundings(random: Random, road: DrawnRoad, line: FloatArray) -> Surroundings:
     """Return the look of a road. line: the road's middle as the car sees it, as in DrawnPlace."""
     # a road in the colour of the ground beside it could not be seen, so that both are chosen again
-    ground = random_color(random, 15, 235, 0.4)
-    surface = random_color(random, 15, 190, 0.15)
+    ground = random_color(random, 15, 235, tint=0.4)
+    surface = random_color(random, 15, 190, tint=0.15)
     while not road.floor and float(np.abs(ground - surface).max()) < _LEAST_CONTRAST:
-        ground = random_color(random, 15, 235, 0.4)
-        surface = random_color(random, 15, 190, 0.15)
+        ground = random_color(random, 15, 235, tint=0.4)
+        surface = random_color(random, 15, 190, tint=0.15)
 
-    # half of the floors are smooth, as in a room
+    # every floor is in a room; a quarter of the roads have a room's surroundings, too
     indoor = road.floor
     if not road.floor:
         indoor = chance(random, 0.25)
+
+    # half of the floors are smooth
     most_grain = 0.35
     if road.floor and chance(random, 0.5):
         most_grain = 0.06
     grain = random.uniform(0.0, most_grain)
 
-    # each of these takes the next random numbers, so the order decides what a seed means
+    # a road on a floor has the floor's colour; only its lines show it
     if road.floor:
         surface = ground
+
+    # each of these takes the next random numbers, so the order decides what a seed means
     bands = draw_bands(random, road, surface)
     marks = _draw_marks(random, road.floor)
     boxes = _table(draw_boxes(random, line, road.width_m / 2, indoor), Box)
@@ -83,7 +90,7 @@ def _draw_marks(random: Random, floor: bool) -> list[Mark]:
         angle = random.uniform(0.0, 2 * math.pi)
         distance_m = random.uniform(-3.0, 12.0)
         half_m = log_uniform(random, 0.02, 0.15)
-        color = random_color(random, 5, 200, 0.2)
+        color = random_color(random, 5, 200, tint=0.2)
         marks.append(Mark(cosine(angle), sine(angle), distance_m, half_m, *color_tuple(color)))
     return marks
 
@@ -92,16 +99,16 @@ def _draw_scenery(random: Random, ground: FloatArray, grain: float, indoor: bool
     """Return ground, light and sky. grain: strength of the ground's finest texture."""
     # a room has a ceiling; outdoors there is a sky, mostly bluish
     if indoor:
-        haze = random_color(random, 20, 230, 0.25)
-        zenith = random_color(random, 10, 255, 0.2)
+        haze = random_color(random, 20, 230, tint=0.25)
+        zenith = random_color(random, 10, 255, tint=0.2)
     else:
-        haze = random_color(random, 60, 255, 0.2)
+        haze = random_color(random, 60, 255, tint=0.2)
         red = random.uniform(20, 170)
         green = random.uniform(70, 200)
         blue = random.uniform(120, 255)
         zenith = np.array([red, green, blue])
 
-    # shadows, more seldom glare, or neither
+    # factor of the light: below 1 for shadows, more seldom above 1 for glare, and 0 for neither
     light = 0.0
     kind = random.random()
     if kind < 0.4:
