@@ -34,7 +34,7 @@ MODEL = "model"
 CLIP = "clip of bcclone"
 PICTURE = "picture of bcclone"
 SETTINGS = "settings file of a training"
-NEW_FOLDER = "empty folder"
+NEW_FOLDER = "empty folder"  # a folder to make; what exists at its path may only be this
 RESULTS = "folder of results"
 
 # subfolders, in a folder of results, with the results of finished tasks; the same command reuses
@@ -55,8 +55,9 @@ _FILE_MARKS = {
     ".onnx": rb"\x08[\x01-\x1f][\x12\x1a\x3a]",
     ".tflite": rb".{4}TFL3",
 }
-# kind of folder -> names of files or subfolders, one of which a folder of this kind has; only a
-# complete folder has the first
+# kind of folder -> names of files or subfolders by which an earlier output is recognized: it has at
+# least one of them, and the first only if it is complete; without names, no folder with content
+# counts as an earlier output, so none is replaced
 _FOLDER_MARKS: dict[str, tuple[str, ...]] = {
     NEW_FOLDER: (),
     RESULTS: ("figures.json", *UNFINISHED),
@@ -99,6 +100,8 @@ def inputs_of(settings: Any) -> list[Any]:
     """Return the values of a settings dataclass that may name files to read."""
     inputs: list[Any] = []
     for field in fields(settings):
+        # an output of another attribute, as writes() may name it, is a property and no field: it is
+        # `output`, or a default made from the inputs
         if field.name == "output":
             continue
         value = getattr(settings, field.name)
@@ -202,6 +205,7 @@ def _state_of(path: Path, kind: str) -> tuple[bool, bool]:
         is_complete = _is_of(path, kind)
         return is_complete, is_complete
     marks = [path / name for name in _FOLDER_MARKS[kind]]
+    # bcclone makes no links here, so a folder with a link is somebody's
     has_mark = [mark.exists() and not mark.is_symlink() for mark in marks]
     is_complete = any(has_mark[:1])  # False for a kind of folder without marks
     return is_complete, any(has_mark)
@@ -210,7 +214,8 @@ def _state_of(path: Path, kind: str) -> tuple[bool, bool]:
 def _is_of(path: Path, kind: str) -> bool:
     """Return whether a file is of a kind.
 
-    An empty file counts as every kind, because nothing is lost if it is replaced.
+    An empty file counts as every kind, because nothing is lost if it is replaced. A damaged HDF5
+    file counts as a store and as a model, because it cannot be told which of them it was.
     """
     size = path.stat().st_size
     if not size:
@@ -219,7 +224,8 @@ def _is_of(path: Path, kind: str) -> bool:
         from bcclone.system.hdf5_file import kind_of  # loads h5py
 
         return kind_of(path) in (kind, "damaged")
-    with open_file(path, "store") as file:  # of any size, as a store is: little of it is read
+    # only begin and end are read, so any size will do, which open_file() allows for a store
+    with open_file(path, "store") as file:
         begin = file.read(_BEGIN_BYTES)
         file.seek(max(size - _END_BYTES, len(begin)))
         end = file.read()
@@ -248,6 +254,7 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     """
     if path.is_symlink() or path.name in ("", ".."):
         path = Path(os.path.realpath(path))
+    # with the path itself, which the block may make as a folder
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     make_folder(path.parent)
     lock = path.parent / f".{path.name}.bcclone-lock"
@@ -275,7 +282,7 @@ class _Busy(Exception):
 
 
 class _Vanished(Exception):
-    """Another process has just removed the lock, so that it can be tried again at once."""
+    """Another process has just removed the lock, so that another try may succeed."""
 
 
 def _wait_for_lock(lock: Path, path: Path, remedy: str, seconds: float) -> int | None:
