@@ -53,7 +53,7 @@ class Setting:
         return words
 
     def _range(self) -> str:
-        """Return the range in words, "" if there is no lowest value."""
+        """Return the range in words, "" if there is none; no setting has a highest value alone."""
         low = self.minimum if self.above is None else self.above
         high = self.maximum if self.below is None else self.below
         if low is None:
@@ -158,8 +158,9 @@ def settings_of(kind: Any) -> Iterator[tuple[Any, Setting]]:
 def type_of(declared_field: Any) -> Any:
     """Return the plain type of a field: float for Fraction, Path for `Path | None`."""
     kind = declared_field.type
-    # Fraction is Annotated[float, Setting]: its members are float and the Setting, and those of
-    # `Path | None` are Path and NoneType; tuple[str, ...] has two other members, and stays
+    # Fraction is Annotated[float, Setting]: its members are float and the Setting. Those of
+    # `Path | None` are Path and NoneType. Without Setting and NoneType, one member is left, which
+    # is the plain type. tuple[str, ...] keeps both of its members, str and ..., and stays a tuple.
     members = []
     for member in get_args(kind):
         if member is not NoneType and not isinstance(member, Setting):
