@@ -55,8 +55,8 @@ def frame_files(source: Path) -> tuple[NamedFrame, ...]:
         other = by_id.setdefault(path.stem, path)
         if other is not path:
             raise UserError(
-                f"{path} and {other} have one name, which is their frame_id; "
-                "name one folder of them"
+                f"{path} and {other} have one name, so their frame_id would be the same; "
+                "give only one of their folders"
             )
 
     # a pause begins another drive, if the names tell the time
@@ -70,7 +70,10 @@ def frame_files(source: Path) -> tuple[NamedFrame, ...]:
 
 
 def _recorded(log: Path) -> tuple[NamedFrame, ...]:
-    """Return the frames of the centre camera of a recording."""
+    """Return the frames of the centre camera of a recording.
+
+    Raises UserError if two images have one name, as a.jpg and a.jpeg do.
+    """
     reference = read_reference(log)
     files: dict[str, NamedFrame] = {}
     begins = True
@@ -78,9 +81,15 @@ def _recorded(log: Path) -> tuple[NamedFrame, ...]:
         path = images.get("center")
         if path:
             frame_id = Path(path).stem
-            if frame_id not in files:  # rows may share an image, but a table has one row for it
+            if frame_id not in files:
                 files[frame_id] = NamedFrame(frame_id, path, begins)
                 begins = False
+            # rows may share an image, for which a table has one row; two images need two names
+            elif files[frame_id].path != path:
+                raise UserError(
+                    f"{path} and {files[frame_id].path} have one name, so their frame_id would be "
+                    "the same; rename one of them, in the log, too"
+                )
         begins = begins or ends
     return tuple(files.values())
 

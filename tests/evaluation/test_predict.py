@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import struct
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -127,6 +128,17 @@ def test_frames_before_a_pause_are_forgotten_also_if_the_next_image_is_missing(t
     rewrite(folder, lambda rows: rows[:2] + rows[50:])
     (folder / name_of(5000)).unlink()
     assert [file.begins for file in frame_files(folder)] == [True, False, True, False]
+
+
+def test_rows_may_share_an_image_but_two_images_of_a_recording_need_two_names(tmp_path):
+    folder = make_recording(tmp_path / "recording", rows=3)
+    rewrite(folder, lambda rows: [rows[0], [rows[0][0], *rows[1][1:]], rows[2]])
+    first, _ = [Path(file.path) for file in frame_files(folder)]
+    other = first.with_suffix(".jpeg")
+    shutil.copy(first, other)
+    rewrite(folder, lambda rows: [rows[0], [str(other), *rows[1][1:]], rows[2]])
+    with pytest.raises(UserError, match="have one name"):
+        frame_files(folder)
 
 
 def test_images_in_subfolders_are_found_if_there_are_none_in_the_folder(frames, tmp_path):
