@@ -260,6 +260,6 @@ def _fitted_bias(
     prior = prior_sd**2
     samples = independent_samples(seconds, len(answers))
     error = (labels - slope * answers - bias).var() / samples
-    # labels that are all equal say nothing about the prior's width: the fit alone counts
+    # labels that are all equal, which read_labelled() refuses, could make this 0 / 0
     share = float(prior / (prior + error)) if prior else 1.0
     return round(bias * share, 6)
