@@ -109,14 +109,14 @@ class ShardFolder:
         # nothing is left to do where an earlier run has completed the folder
         resumes_alone = settings.resume and not adds_to_store(settings) and not settings.force
         if resumes_alone and (folder / MANIFEST_NAME).exists():
-            return _complete_already(shards)
+            return _already_complete(shards)
 
         if not is_url(folder):
             as_local(folder).mkdir(exist_ok=True)
         with self._pool() as pool:
             written = write_shards(shards, pool)
-        # raises UserError if more images are unusable than allowed, before the manifest is written
         unusable = _unusable_files(shards, written)
+        # raises UserError if more images are unusable than allowed, before the manifest is written
         skips = plan.skips_with(unusable, settings.allow_skips)
 
         content, checksums = _complete(shards, written, unusable, self.old)
@@ -133,7 +133,7 @@ class ShardFolder:
         return open_pool("", self._settings.jobs)
 
 
-def _complete_already(shards: ShardPlan) -> Written:
+def _already_complete(shards: ShardPlan) -> Written:
     """Return what there is to say of a folder that an earlier run has completed.
 
     Raises UserError if its store is of other recordings, or made with other options.
@@ -168,14 +168,14 @@ def _unusable_files(shards: ShardPlan, written: Sequence[WrittenShard]) -> dict[
 def _check_folder(settings: ShardingSettings) -> None:
     """Raise UserError if the output is not a folder of shards that may be completed or replaced."""
     folder = settings.output
-    is_replaceable = settings.force or adds_to_store(settings) or settings.resume
+    may_exist = settings.force or adds_to_store(settings) or settings.resume
     if is_url(folder):
         check_writable(folder)
     elif not folder.exists():
         check_output(as_local(folder), NEW_FOLDER)
         return
     with reaching(folder):
-        if not folder.exists():
+        if not folder.exists():  # at a URL; a local folder exists here
             return
         names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
         shards = {path.name for path in folder.glob(SHARD_FILES)}
@@ -184,12 +184,12 @@ def _check_folder(settings: ShardingSettings) -> None:
         raise UserError(
             f"{folder} holds other files than a store's, such as {min(foreign)}; name another -o"
         )
-    if MANIFEST_NAME in names and not is_replaceable:
+    if MANIFEST_NAME in names and not may_exist:
         raise UserError(
             f"{folder} exists already; overwrite it with --force, add to it with --add, "
             "or name another -o"
         )
-    if names and not is_replaceable:
+    if names and not may_exist:
         raise UserError(
             f"{folder} holds shards of an interrupted run; complete it with --resume, "
             "or begin anew with --force"
@@ -285,7 +285,7 @@ def _manifest_of(
         manifest,
         recordings=(*manifest.recordings, *shards.plan.recordings),
         shards=(*manifest.shards, *added),
-        origin=_joint_origin(written),
+        origin=_joint_origin(written),  # of this conversion alone: --resume recognises it by that
     )
 
 

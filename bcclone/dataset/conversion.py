@@ -224,18 +224,19 @@ def _chosen_settings(
 
     What neither decides has its default. Raises UserError if the old store was made in another way.
     """
-    images = old.preprocessing if old else Preprocessing()
+    earlier_images = old.preprocessing if old else Preprocessing()
     samples = old.sample_settings if old else SampleSettings()
     chosen_images = choose_preprocessing(
-        settings.preprocess, settings.size, settings.preprocessing or images
+        settings.preprocess, settings.size, settings.preprocessing or earlier_images
     )
     chosen_samples = replace(samples, **settings.chosen_samples)
-    if settings.validation_recordings and not old:  # these alone are the validation set
+    # these recordings alone are the validation set of a new store; an old one keeps its fraction
+    if settings.validation_recordings and not old:
         chosen_samples = replace(chosen_samples, validation=0.0)
-    if old and (chosen_images != images or chosen_samples != samples):
+    if old and (chosen_images != earlier_images or chosen_samples != samples):
         raise UserError(
             f"{settings.output} was made with other options; leave them out to add with its own, "
             "or make a new store:"
-            f"{differences(images, chosen_images)}{differences(samples, chosen_samples)}"
+            f"{differences(earlier_images, chosen_images)}{differences(samples, chosen_samples)}"
         )
     return chosen_images, chosen_samples

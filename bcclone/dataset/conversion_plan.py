@@ -206,6 +206,7 @@ def _parts_of_logs(
     for part, recordings in recordings_of_part.items():
         for path in find_logs(recordings):
             _, first_part = logs.setdefault(path.resolve(), (path, part))
+            # an input that is held back, too, stays held back
             if part and part != first_part:
                 raise UserError(
                     f"{path} is named both for {first_part} and for {part}; name it for one of them"
@@ -259,6 +260,8 @@ def _numbered(
     numbered = []
     for recording in new:
         episode_in_log = recording.rows["episode"]
+        # a recording that is split has no part of its own: it counts as TRAINING, and `validation`
+        # says which of its rows are held back
         part = parts[recording.log.path] or TRAINING
         rows = recording.rows.assign(
             recording=number,
@@ -272,7 +275,7 @@ def _numbered(
 
 
 def _notices_of_choice(logs: Sequence[Log], chosen: Sequence[Log], choice: str) -> list[str]:
-    """Return the notice of rows that the choice by driver leaves out, if it leaves out any.
+    """Return the notice of rows that --rows leaves out, by who drove, if it leaves out any.
 
     Raises UserError if it leaves out all rows.
 
@@ -281,6 +284,7 @@ def _notices_of_choice(logs: Sequence[Log], chosen: Sequence[Log], choice: str) 
     """
     chosen_rows = sum(len(log.rows) for log in chosen)
     left_out = sum(len(log.rows) for log in logs) - chosen_rows
+    # if all rows are chosen, there are some: read_log() refuses a log without usable rows
     if not chosen_rows:
         raise UserError(
             f"{logs[0].path}: no row is left, since all {left_out} are rows "

@@ -1,7 +1,8 @@
 """Build a drive, serve it to cars and pages until it is stopped, and make its result.
 
 In: a loaded policy and a server that listens. Out: a `DriveResult`. Each part of a drive is built
-here, and only here. Importing this loads flask, so server.py does it while the server answers.
+here, and only here. Importing this loads flask, so server.py imports it when the server already
+answers, with a page that says that the model is loading.
 """
 
 from pathlib import Path

@@ -79,7 +79,9 @@ class Feed:
         self.steps_a_call = delivery.steps_a_call
         self._transforms = delivery.transforms
         self._threads = min(threads, ahead) if delivery.threads is None else delivery.threads
+        # each thread has a batch in work and one that is ready
         self._ahead = max(ahead, 2 * self._threads)
+        # the training uses one batch, and may still hold the one before
         self._buffers = Buffers(order.batch_size, source.shape, kept=self._ahead + 2)
         self._opened = ExitStack()
 
@@ -208,6 +210,7 @@ class WindowFeed(Feed):
         """Yield the batches. sizes: waits for the next window, and gives its number of samples."""
         for positions in batches:
             parts = windows.parts_of(len(positions), sizes)
+            # read() copies a part before it asks for the next one, which unloads an earlier window
             yield self.source.read(positions, self._buffers, parts)
 
 
@@ -263,7 +266,7 @@ class _LoadedWindows:
 def hdf5_shuffle(
     selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
 ) -> Feed:
-    """Read the memory-mapped store, in any order; the name says the order of the training.
+    """Read the memory-mapped store, in any order. Trainings shuffle, hence the name.
 
     Shuffling costs nothing while the file fits into memory.
     """

@@ -1,4 +1,4 @@
-"""Drive the world of a play for one frame after another: by a person's hands or by a model.
+"""Move the car of a play, frame by frame: by a person's hands or by a model.
 
 Input of the hands goes in; pictures and the model's decisions come out. No pages, no files.
 """
@@ -68,15 +68,18 @@ class WorldDrive:
         """Let no time pass in the world."""
         self.pace.rest()
 
-    def go_on(self, hands: HandInput) -> None:
-        """Let the time pass that has passed since the last frame, with these hands."""
+    def go_on(self, positions: HandInput) -> None:
+        """Let the time pass that has passed since the last frame.
+
+        positions: of the wheel and the pedals
+        """
         steps = self.pace.due()
-        control = self.hands.turn(hands, steps, self._model_control())
+        control = self.hands.turn(positions, steps, self._model_control())
         self.world.drive(control.steering, control.throttle, steps)
 
     def roll_to_a_stop(self) -> None:
         """Go on while pages are silent, and stop the car on its road; a model goes on steering."""
-        steering: float | None = None
+        steering: float | None = None  # the hands are off the wheel, so that a model steers
         if self.driver is None:
             steering = min(max(self.world.steering_home(), -1.0), 1.0)
         rolls = self.hands.silent_seconds < SILENT_SECONDS + _ROLL_SECONDS

@@ -64,10 +64,12 @@ def _read_standard_part(part: Sequence[tuple[int, str]]) -> tuple[pd.DataFrame, 
     found = (
         _STANDARD_LINE.fullmatch(text) if len(text) <= LONGEST_LINE else None for _, text in part
     )
+    # `if match` only tells the type checker what takewhile() does
     matches = [match.groups() for match in takewhile(bool, found) if match]
     if len(matches) < len(part):
         return None
     center, separators, left, right, *numbers = zip(*matches, strict=True)
+    # time_ms gets its place among the columns here, and its values below
     table = pd.DataFrame({"line": [number for number, _ in part], "time_ms": 0})
     table = table.assign(center=center, left=left, right=right)
     for name, texts in zip(NUMBERS, numbers, strict=True):

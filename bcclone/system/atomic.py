@@ -101,9 +101,9 @@ class _TemporaryName:
 
 
 def _processes_namespace() -> str:
-    """Return what is different where the same id may be that of another process."""
+    """Return a name of this computer and container: a process id is unique only within one."""
     namespace = Path()
-    with suppress(OSError):  # containers have namespaces of their own; there are none but on Linux
+    with suppress(OSError):  # containers have namespaces of their own, on Linux
         namespace = Path("/proc/self/ns/pid").readlink()
     return f"{platform.node()}/{namespace}"
 
@@ -140,7 +140,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))
     name = _TemporaryName(path)
-    # a process was killed after it had renamed the old folder, before the new one
+    # if a process was killed between its two renamings, the old folder is put back
     for old in name.leftovers(_OLD):
         if not path.exists():
             old.replace(path)
@@ -162,7 +162,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             _remove(old)
 
 
-_FLUSHED_BYTES = 1 << 25  # 32 MiB; a flush starts when this many bytes are not flushed yet
+_FLUSH_AT_BYTES = 1 << 25  # 32 MiB; a flush starts when this many bytes are not flushed yet
 
 
 class EarlyFlush:
@@ -192,13 +192,13 @@ class EarlyFlush:
     def wrote(self, count: int) -> None:
         """Count bytes written; from 32 MiB on, start a flush unless one is still running."""
         self._unflushed += count
-        if self._unflushed >= _FLUSHED_BYTES and (self._flushing is None or self._flushing.done()):
+        if self._unflushed >= _FLUSH_AT_BYTES and (self._flushing is None or self._flushing.done()):
             self.start()
 
     def start(self) -> None:
         """Start to flush everything written, after waiting for the last flush."""
         self.wait()
-        # fdatasync, which does not write the file's times, is faster, but not on every system
+        # fdatasync, which does not write the file's times, is faster, but some systems lack it
         flush = getattr(os, "fdatasync", os.fsync)
         self._flushing = self._pool.submit(flush, self._file.fileno())
         self._unflushed = 0

@@ -15,7 +15,7 @@ _NUMBERS = {int: Integral, float: Real}  # type of a field -> class of its value
 _NAMES: dict[Any, tuple[str, str]] = {  # type of a field -> name of a value, and of several
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
-    bool: ("true or false", "times true or false"),
+    bool: ("true or false", "times true or false"),  # such as "two times true or false"
     str: ("a text", "texts"),
     Path: ("a path", "paths"),
     Mapping: ("a mapping", "mappings"),

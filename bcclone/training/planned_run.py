@@ -46,9 +46,9 @@ def train_on(
             group=worker.group,
         )
         _report(training, plan, device)
-        start = start_model(training)
+        start_file = start_model(training)  # before a checkpoint is loaded over the start weights
         trained = _train(training, worker)
-        result, model = hand_over(training, trained, start)
+        result, model = hand_over(training, trained, start_file)
         if worker.group.writes:
             _publish(plan, folder, result, model, notify)
     return result
@@ -57,9 +57,10 @@ def train_on(
 def _make_trainer(
     device: Device, settings: TrainSettings, samples: TrainingSamples, worker: Worker
 ) -> Trainer:
-    """Return the trainer; only it knows whether XLA compiles its steps.
+    """Return the trainer.
 
-    The run keeps the settings that leave this open, since another device may resume it.
+    Whether XLA compiles the steps is decided here, for this trainer alone, and is not kept with the
+    run: a resume, perhaps on another device, decides it anew.
     """
     compiled = fit_to_compiler(settings, device, worker.group.size)
     return worker.make_trainer(samples.data, compiled, samples.label_count)

@@ -11,8 +11,10 @@ from bcclone.system.arrays import Float32Array, FloatArray
 
 def with_road(hills: Field, roadmap: RoadMap) -> Field:
     """Return the heights of hills with a level bed for the road."""
-    level = np.clip((LEVEL_M + 2.0 - roadmap.distance_m) / 2.0, 0, 1)
-    return np.asarray(hills * (1 - level) + roadmap.road_height_m * level)
+    slope_m = 2.0  # width of the slope from the bed to the hills
+    # share of the bed in the height: 1 on the bed, 0 beyond the slope
+    bed = np.clip((LEVEL_M + slope_m - roadmap.distance_m) / slope_m, 0, 1)
+    return np.asarray(hills * (1 - bed) + roadmap.road_height_m * bed)
 
 
 def between_roads(line: FloatArray, grid: Grid) -> FloatArray:
