@@ -91,7 +91,7 @@ def try_frame(path: str | None) -> tuple[Image | None, str]:
 
 
 def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> str:
-    """Return a sentence with the command that makes frames of pictures of another size.
+    """Return a sentence with the command that turns pictures of another size into frames.
 
     Returns "" unless more than half of the reasons say that a picture has another size.
 
@@ -104,7 +104,7 @@ def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> st
     if 2 * of_another_size <= len(reasons):
         return ""
     command = shown_command("import", recording, "-o", "recordings/NAME")
-    return f"make frames of pictures of another size: {command}"
+    return f"turn pictures of another size into frames: {command}"
 
 
 def read_file(path: str) -> bytes:

@@ -33,7 +33,7 @@ from bcclone.training.decisions import Device, load_device
 from bcclone.training.plan import Plan, new_plan, resumed_plan
 from bcclone.training.result import TrainResult
 from bcclone.training.train import output_locked, train_planned
-from bcclone.training.train_settings import DECIDE_WEIGHTS, RunFiles, TrainSettings
+from bcclone.training.train_settings import SETTINGS_OF_WEIGHTS, RunFiles, TrainSettings
 from bcclone.training.training_folder import RunIdentity
 from bcclone.training.training_state import TrainingState
 from bcclone.training.worker import Worker
@@ -157,7 +157,7 @@ def _shared_plan(
     if workers.count == 1:
         return make_plan(data, workers.count)
     # the settings on which the weights depend must be the same on all workers
-    names = (*DECIDE_WEIGHTS, *names_of(FeedSettings))
+    names = (*SETTINGS_OF_WEIGHTS, *names_of(FeedSettings))
     joint = {name: chosen[name] for name in names if name in chosen}
     workers.require_agreement({"content of the store": data.content_hash[:16], **joint})
     # the chief sends its plan, and then the start model (empty without --from); the other workers

@@ -54,8 +54,8 @@ class SteeringPolicy(Protocol):
 
 
 def framing_of_policy(policy: SteeringPolicy) -> Framing | None:
-    """Return how a policy makes frames of pictures; None if it takes frames only."""
-    # a policy that takes frames only need not have the attribute
+    """Return how a policy turns pictures into frames; None if it takes only frames."""
+    # the attribute may be missing: such a policy takes only frames
     framing: Framing | None = getattr(policy, "framing", None)
     return framing
 
@@ -79,8 +79,9 @@ class Decision:
 class SlowMachine:
     """When the model counts as too slow: the last `frames` all took longer than `seconds`.
 
-    The simulator sends frames in two loops. If the model is slower than they are, frames wait for
-    each other, and the time until a frame is answered doubles.
+    Two loops of the simulator send frames independently (fact 4 of docs/reference/protocol.md). If
+    an answer takes longer than the simulator needs for its next frame, the frame of one loop waits
+    for the answer to the other's, and the time until a frame is answered doubles.
     """
 
     seconds: float = 0.05  # longest time for a frame that is not too slow
@@ -114,8 +115,10 @@ class Driver:
         self._takes_frames_only = framing_of_policy(policy) is None
         self._hands = hands
         self._clock = clock
-        self._sent = Answer(0.0)  # the last usable answer, with the steering that was sent
-        # the model's answer to the last frame that it was asked about; None if it was not usable
+        # the last usable answer, but its steering is the one that was sent last
+        self._last_usable = Answer(0.0)
+        # the model's answer to the last frame whose picture it could take; None if the answer was
+        # not usable. A bad picture leaves it as it is.
         self._answer: Answer | None = None
         self._answer_seconds: deque[float] = deque(maxlen=_SLOW.frames)
 
@@ -153,25 +156,25 @@ class Driver:
         steering = None
         if answer is None:
             self.count_fault(fault)
-            control = Control(self._sent.steering * _DECAY, 0.0)
+            control = Control(self._last_usable.steering * _DECAY, 0.0)
         else:
             steering = answer.steering
-            self._sent = replace(answer, steering=min(max(steering, -1.0), 1.0))
-            throttle = self.controller.throttle(telemetry.speed_mph, self._sent)
-            control = Control(self._sent.steering, throttle)
+            self._last_usable = replace(answer, steering=min(max(steering, -1.0), 1.0))
+            throttle = self.controller.throttle(telemetry.speed_mph, self._last_usable)
+            control = Control(self._last_usable.steering, throttle)
         # persons at the page may change the control
         by = BY_MODEL
         if self._hands is not None:
             control = self._hands.control(control)
             by = self._hands.by
-        self._sent = replace(self._sent, steering=control.steering)
+        self._last_usable = replace(self._last_usable, steering=control.steering)
         self.answered += 1
         return Decision(
             frame=self.answered,
             telemetry=telemetry,
             control=control,
             steering=steering,
-            target_speed_mph=self.controller.target_mph(self._sent),
+            target_speed_mph=self.controller.target_mph(self._last_usable),
             fault=fault,
             frame_readable=is_readable,
             by=by,
@@ -180,7 +183,7 @@ class Driver:
 
     def forget(self) -> None:
         """Reset steering, controller and frames, for another car."""
-        self._sent = Answer(0.0)
+        self._last_usable = Answer(0.0)
         self.controller.forget()
         if self._hands is not None:
             self._hands.forget()

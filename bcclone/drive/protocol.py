@@ -37,7 +37,7 @@ def packets_of(package: str) -> Any:
 
 
 class RefusedPacket(ValueError):
-    """A packet that the server refuses, and ends the connection; the text is the reason."""
+    """A packet that the server refuses; it then ends the connection. The text is the reason."""
 
 
 class ProtocolError(ValueError):
@@ -48,8 +48,8 @@ class ProtocolError(ValueError):
 class Telemetry:
     """What the car reports.
 
-    A car's bytes become numbers in parse_telemetry(), which checks them; there is no second check
-    here, on the way of each frame.
+    parse_telemetry() has checked the values of a car. They are not checked again here, because that
+    would take time for every frame.
     """
 
     steering_degrees: float  # angle of its wheels, right is positive
@@ -148,11 +148,15 @@ class SocketIOConnection:
             return Reaction(send=(f"3{text[1:]}",))
         if kind == "4":
             return self._receive_message(text)
-        return Reaction(close=kind == "1")  # the other kinds, such as 3 (a pong), need no reaction
+        if kind == "1":  # the client closes the connection
+            return Reaction(close=True)
+        return Reaction()  # the other kinds, such as 3 (a pong), need no reaction
 
     def _receive_event(self, text: str) -> Reaction:
         """Return the reaction to an event; the Unity simulator joins by its first event."""
         joining: tuple[str, ...] = ()
+        # 42/ begins an event of another namespace, which nobody can join: clients name a namespace
+        # only if it is not the main one
         if not self._joined and not text.startswith("42/"):
             self.dialect = "Unity simulator"
             joining = (self._join(),)  # fact 4: an event without a CONNECT before it
@@ -166,18 +170,23 @@ class SocketIOConnection:
         try:
             packet = packets.Packet(encoded_packet=text[1:])
         except (ValueError, RecursionError):
+            # Its JSON is broken, or nested too deeply. It is ignored, because a car can drive all
+            # the same: the server needs none of that data, and the first event joins, too.
             return Reaction()
+        is_main = packet.namespace in (None, "/")
         if packet.packet_type == packets.CONNECT:
-            if packet.namespace in (None, "/"):
+            if is_main:
                 return Reaction((self._join(),))
             refusal = _message_text("CONNECT_ERROR", "Unable to connect", packet.namespace)
             return Reaction((refusal,))
-        if packet.packet_type == packets.DISCONNECT and packet.namespace is None:
+        if packet.packet_type == packets.DISCONNECT and is_main:
             self._left = True
             return Reaction(left=True)
         # leaving another namespace, or acknowledging an event, does not concern this server
         if packet.packet_type in (packets.DISCONNECT, packets.ACK):
             return Reaction()
+        # what is left: binary events and their acknowledgements; and CONNECT_ERROR, which no client
+        # sends
         raise RefusedPacket("binary events are not supported; send the image as base64 text")
 
     def _join(self) -> str:
@@ -278,7 +287,8 @@ def _message_text(
 
 
 _LONGEST_NUMBER = 40  # most characters of a number in a telemetry
-# the format "N4" in any culture: optional marks between thousands, then a decimal mark and decimals
+# The format "N4" in any culture: optional marks between thousands, then a decimal mark and decimals.
+# N4 writes four decimals, so a number has a decimal mark: a single mark is that one (1,234 is 1.234).
 _GROUPING = r"[.,' \u00a0\u202f]"
 _NUMBER = re.compile(
     rf"(?P<whole>[-+]?(?:\d+|\d{{1,3}}(?:{_GROUPING}\d{{3}})+))"

@@ -37,11 +37,12 @@ class Summary:
     empty_images: int
     unreadable_images: int
     broken_lines: int
-    # examples: the first such rows of each kind, with file, row and reason; --json has this name
+    # examples: the first such rows of each kind, with file, row and reason (called left_out because
+    # --json shows the field's name)
     left_out: tuple[str, ...]
     below_min_throttle: int  # number of rows that --min-throttle leaves out
-    # number of rows with a speed of about 0, or without any speed, a throttle of about 0; None if
-    # the source has neither
+    # number of rows with a speed of about 0; if no row has a speed, with a throttle of about 0; None
+    # if the source has neither
     standing: int | None
     columns_left_out: tuple[str, ...]  # columns that were not read
     notes: tuple[str, ...]  # how the source was read, in words
@@ -57,8 +58,9 @@ class Summary:
         steering: -1 to 1, of each row of the recording
         notes: how good it is, in words
         """
-        shares = _shares_of(np.array(steering, np.float64))
-        return replace(self, notes=(*self.notes, *notes), **shares)
+        # the shares and the mean
+        figures = _steering_figures(np.array(steering, np.float64))
+        return replace(self, notes=(*self.notes, *notes), **figures)
 
     def lines(self) -> Iterator[str]:
         """Yield the summary in words, line by line."""
@@ -113,7 +115,9 @@ class Tally:
         self._left_out: Counter[str] = Counter()  # key of KINDS -> number of rows
         self._examples: list[str] = []  # the first rows of each kind, with place and reason
         self._below_throttle = 0
-        self._greatest_throttle = -1.0  # of a usable row, positive if the car drives forwards
+        # of the usable rows; a throttle is positive here if it drives the car forwards, whichever
+        # sign the source gives it
+        self._greatest_throttle = -1.0
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._numbers: list[tuple[float, float, float]] = []  # steering, throttle, speed
         # number of a recording -> times of its rows in milliseconds
@@ -141,6 +145,7 @@ class Tally:
                     self._examples.append(str(item))
             case BelowThrottle():
                 self._below_throttle += 1
+                # this throttle is positive forwards already
                 self._greatest_throttle = max(self._greatest_throttle, item.throttle)
             case SourceFacts():
                 self._notes += item.notes
@@ -151,7 +156,8 @@ class Tally:
     def _add_row(self, framed: FramedRow) -> None:
         row = framed.row
         self.converted += framed.converted
-        self._greatest_throttle = max(self._greatest_throttle, self._rule.forwards * row.throttle)
+        forward_throttle = self._rule.forwards * row.throttle
+        self._greatest_throttle = max(self._greatest_throttle, forward_throttle)
         self._sizes[framed.size] += 1
         self._numbers.append((row.steering, row.throttle, row.speed_mph))
         self._times[row.recording].append(framed.source_ms)
@@ -159,10 +165,12 @@ class Tally:
     def check(self, source: Path) -> None:
         """Raise UserError if too few rows are left.
 
-        These are fewer than a tenth of the rows that are usable, or of the usable rows fewer than a
-        tenth that reach --min-throttle.
+        Too few are left if less than a tenth of all rows are usable, or less than a tenth of the
+        usable rows reach --min-throttle.
         """
         usable = self.rows + self._below_throttle
+        # A frame of a video should have a row, so one without a row is lost. An image file without a
+        # record is not: a person may have taken its record out.
         lost = self._left_out.total() + self._frames_without_row
         if not usable and not lost:
             raise UserError(f"{source}: it has no rows; name a source that has some")
@@ -211,7 +219,7 @@ class Tally:
             standing=_count_standing(throttle, speed_mph),
             columns_left_out=tuple(self._columns_left_out),
             notes=tuple(notes),
-            **_shares_of(steering),
+            **_steering_figures(steering),
             **{kind: self._left_out[kind] for kind in KINDS},
         )
 
@@ -228,7 +236,7 @@ class Tally:
 
 
 def _count_standing(throttle: FloatArray, speed_mph: FloatArray) -> int | None:
-    """Count the rows in which the car stands, by its speed, or without any speed by its throttle.
+    """Count the rows in which the car stands: by its speed; if no row has one, by its throttle.
 
     Returns None if all speeds and throttles are 0.
 
@@ -241,17 +249,18 @@ def _count_standing(throttle: FloatArray, speed_mph: FloatArray) -> int | None:
     return None
 
 
-def _shares_of(steering: FloatArray) -> dict[str, Any]:
+def _steering_figures(steering: FloatArray) -> dict[str, Any]:
     """Return the shares of rows that steer to each side, and the mean steering, as in Summary.
 
     steering: (rows,)
     """
     left = steering < -0.01
     right = steering > 0.01
-    shares = {
+    per_row = {
         "left": left,
         "straight": ~(left | right),
         "right": right,
         "steering_mean": steering,
     }
-    return {name: round(float(share.mean()), 4) for name, share in shares.items()}
+    # the mean of a condition is the share of the rows that meet it
+    return {name: round(float(values.mean()), 4) for name, values in per_row.items()}

@@ -36,7 +36,7 @@ class ProgressBar:
     """Counts to `total` and shows count, rate and time left, followed by figures of the caller.
 
     Rate and time left are measured from the first call of advance() on, so that preparations do not
-    count.
+    count. Only the last line shows the rate of the whole time.
 
     label: what is done, in front of the count
     total: count at the end
@@ -55,7 +55,8 @@ class ProgressBar:
         self._start = (clock(), 0.0)  # time and count when the bar was made
         # time and count from which the rate is measured: those after the first advance()
         self._begin = self._start
-        self._line_at = self._start[0]  # before the first line, the time of the begin
+        # time of the last line; until there is one, the time of _begin
+        self._line_at = self._start[0]
         self._bar: tqdm[Any] | None = None
         if is_own_process() and sys.stderr.isatty():
             self._bar = tqdm(
@@ -69,7 +70,8 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
         elif kind is None:  # the block ended without an error
-            self._begin = self._start  # the last line shows the rate of the whole time
+            # a short task may have called advance() only once, and no rate follows from one call
+            self._begin = self._start
             self._print_line("")
 
     def advance(self, count: float, figures: str = "") -> None:

@@ -24,7 +24,7 @@ from bcclone.training.samples import Feeds, TrainingSamples
 from bcclone.training.saving import EventLog, Saver
 from bcclone.training.schedule import TrainingSchedule
 from bcclone.training.scoring import score_weights
-from bcclone.training.train_settings import DECIDE_WEIGHTS, TrainSettings, values_of
+from bcclone.training.train_settings import SETTINGS_OF_WEIGHTS, TrainSettings, values_of
 from bcclone.training.trainer import STEPS_A_CALL, Trainer
 from bcclone.training.training_folder import RunFolder
 from bcclone.training.training_state import Epoch, TrainingState, epoch_summary
@@ -260,7 +260,7 @@ def current_model(training: Training, epoch: int, val_loss: float | None) -> byt
     """
     data = training.samples.data
     described = {
-        "settings": values_of(training.settings, DECIDE_WEIGHTS),
+        "settings": values_of(training.settings, SETTINGS_OF_WEIGHTS),
         "samples": asdict(data.sample_settings),
         "store_content_hash": data.content_hash,
         "epoch": epoch,

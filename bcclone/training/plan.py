@@ -21,9 +21,9 @@ from bcclone.system.setting_words import differences, option_of
 from bcclone.training.decisions import fit_to_samples
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import (
-    DECIDE_WEIGHTS,
     LEFT_OPEN,
     LIMITS,
+    SETTINGS_OF_WEIGHTS,
     RunFiles,
     TrainSettings,
     values_of,
@@ -137,7 +137,7 @@ def _check_weights_stay(
     stored: the settings of the run
     chosen: the settings that the user gave, name -> value
     """
-    fixed = [name for name in DECIDE_WEIGHTS if name in chosen and name not in LIMITS]
+    fixed = [name for name in SETTINGS_OF_WEIGHTS if name in chosen and name not in LIMITS]
     lines = differences(stored, replace(stored, **{name: chosen[name] for name in fixed}))
     if lines:
         raise UserError(

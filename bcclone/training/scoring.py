@@ -41,6 +41,7 @@ def score_mean(samples: TrainingSamples, loss: str) -> ValidationScore:
     """
     training = samples.training
     arrays = samples.validation.arrays
+    # one sample of each row: the steering as it was recorded, not mirrored
     mean = float(training.arrays.labels[training.first_of_row, 0].mean())
     steering = np.where(arrays.flipped, -mean, mean)
     labels = arrays.labels[:, 0]

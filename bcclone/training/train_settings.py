@@ -311,7 +311,8 @@ LEFT_OPEN: dict[str, Any] = {
     "jit_compile": AUTO,
 }  # fmt: skip
 LIMITS = ("epochs", "time", "patience")  # settings that a resume may change
-DECIDE_WEIGHTS = (*names_of(LearningSettings), *names_of(AugmentSettings))
+# settings that a resume must leave as they are (except LIMITS): on them the weights depend
+SETTINGS_OF_WEIGHTS = (*names_of(LearningSettings), *names_of(AugmentSettings))
 SETTING_NAMES = tuple(name for name in names_of(TrainSettings) if name not in names_of(RunFiles))
 
 

@@ -239,6 +239,23 @@ def test_there_is_no_other_namespace():
     assert connection.receive('42/a,["telemetry"]') == connection.receive("41/a") == Reaction()
 
 
+@pytest.mark.parametrize("namespace", ["", "/", "/,"])
+def test_the_main_namespace_may_be_named_to_join_and_to_leave(namespace):
+    connection = SocketIOConnection()
+    assert re.fullmatch(JOINED, *connection.receive(f"40{namespace}").send)
+    assert connection.receive(f"41{namespace}") == Reaction(left=True)
+    assert connection.receive('42["telemetry",null]') == Reaction()
+
+
+@pytest.mark.parametrize("data", ["{", "[" * 100_000])
+def test_a_client_whose_connect_cannot_be_read_joins_by_its_first_event(data):
+    connection = SocketIOConnection()
+    assert connection.receive(f"40{data}") == Reaction()
+    reaction = connection.receive('42["telemetry",null]')
+    assert re.fullmatch(JOINED, *reaction.send)
+    assert reaction.event == TelemetryEvent(None)
+
+
 NO_PACKET = "^a text that is no packet of Socket.IO, expected one such as"
 NOT_SUPPORTED = "^binary events are not supported; send the image as base64 text$"
 

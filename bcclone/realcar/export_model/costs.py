@@ -21,7 +21,8 @@ class Costs:
     """What one answer of a LiteRT file costs."""
 
     multiply_adds: int  # of convolutions, dense layers and products of matrices
-    other_operations: int  # numbers that all other operations compute
+    # how many numbers all other operations compute; --json has this name
+    other_operations: int
     estimated_ms: Mapping[str, float]  # name of a board -> time of an answer, from these counts
     # the oldest TensorFlow Lite that can run the file, as the converter wrote into the file; "" if
     # it wrote none
@@ -46,9 +47,9 @@ _FREE = {"RESHAPE", "DEQUANTIZE"}
 # board -> multiply-adds a second on one core: a quarter of what the authors of XNNPACK measured on
 # all four cores (README of google/XNNPACK, 2020): 115 and 75 ms for the 569 million of MobileNet v1
 _BOARDS = {"Raspberry Pi 3B+": 569e6 / 0.115 / 4, "Raspberry Pi 4": 569e6 / 0.075 / 4}
-# multiply-adds in the time in which another operation computes one number: 2.1 on x86, here rounded
-# up (benchmarks/lab-log/2026-11.md)
-_OTHER_OPERATION = 3
+# one number of another operation takes as long as this many multiply-adds: 2.1 were measured on x86
+# (benchmarks/lab-log/2026-11.md), here rounded up
+_MULTIPLY_ADDS_PER_NUMBER = 3
 
 
 def costs_of(content: bytes) -> Costs:
@@ -58,7 +59,7 @@ def costs_of(content: bytes) -> Costs:
     others = sum(
         operation.numbers for operation in operations if operation.name not in MULTIPLYING | _FREE
     )
-    work = multiply_adds + _OTHER_OPERATION * others
+    work = multiply_adds + _MULTIPLY_ADDS_PER_NUMBER * others
     return Costs(
         multiply_adds=multiply_adds,
         other_operations=others,
@@ -87,7 +88,8 @@ def operations_of(content: bytes) -> Iterator[Operation]:
     }
     for graph in model.subgraphs:
         for operator in graph.operators:
-            # old files have the operation's number in one field, new files in the other
+            # New files have the operation's number in builtinCode. In old files that is 0, and the
+            # number is in the other field, which has one byte: in new files at most 127.
             code = model.operatorCodes[operator.opcodeIndex]
             name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
             yield _operation(name, operator, graph.tensors)
@@ -118,9 +120,10 @@ def _multiply_adds(name: str, numbers: int, shapes: Sequence[Sequence[int]], opt
     """Return the multiply-adds of an operation.
 
     numbers: how many numbers it computes
-    shapes: shapes of its first three inputs: the image, the weights and the bias; of
-        TRANSPOSE_CONV the shape of the output, the weights and the image; of BATCH_MATMUL the two
-        matrices
+    shapes: shapes of its first three inputs:
+        TRANSPOSE_CONV: a vector that holds the output's size, the weights, the image
+        BATCH_MATMUL, which has only two: the first matrix, the second matrix
+        others: the image, the weights, the bias
     options: its options in the file's format
     """
     if name == _PRODUCT:
@@ -130,11 +133,14 @@ def _multiply_adds(name: str, numbers: int, shapes: Sequence[Sequence[int]], opt
         return numbers * shapes[0][axis]
     weights = shapes[1]
     if name == _TRANSPOSED:
-        # each number of the image is multiplied, whatever the stride; weights: (out, h, w, in)
+        # each number of the image is multiplied, whatever the stride
+        # weights: (out, height, width, in)
         image = shapes[2]
         return math.prod(image) * math.prod(weights[:3])
     if name == _DEPTHWISE:
+        # weights: (1, height, width, out)
         return numbers * math.prod(weights[1:3])
+    # weights of a convolution: (out, height, width, in); of a dense layer: (out, in)
     return numbers * math.prod(weights[1:])
 
 

@@ -43,7 +43,11 @@ from bcclone.system.finished_steps import FinishedSteps, Shown, run_kept
 from bcclone.system.progress import Notify
 from bcclone.system.task_pool import TaskPool
 from bcclone.training.train import resume, train
-from bcclone.training.train_settings import DECIDE_WEIGHTS, FINE_TUNING_LEARNING_RATE, values_of
+from bcclone.training.train_settings import (
+    FINE_TUNING_LEARNING_RATE,
+    SETTINGS_OF_WEIGHTS,
+    values_of,
+)
 
 # names in the work folder
 START = "start.h5"
@@ -55,9 +59,9 @@ MODELS = "models"
 
 
 def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[int, int]:
-    """Return how many images of these cameras recordings have: in take-overs, and in other rows.
+    """Count the images of these cameras in recordings: those in take-overs, and those in other rows.
 
-    Only rows that the training uses count. Raises UserError if no row is of a take-over.
+    Rows that the training leaves out are not counted. Raises UserError if no row is of a take-over.
     """
     corrections = 0
     others = 0
@@ -77,16 +81,16 @@ def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple
 
 
 def _key(number: int) -> str:
-    """Return the name of a round in the work folder."""
+    """Return the name under which a round is kept in the work folder."""
     return f"{number:02d}"
 
 
 def _whole_key(number: int) -> str:
-    """Return the name in the work folder of a round that was scored on its remaining rows later."""
+    """Return the name under which a round is kept again, once its model is scored on all rows."""
     return f"{_key(number)}-all-rows"
 
 
-def _suite_rows(settings: ImproveSettings) -> tuple[str, ...]:
+def _chosen_rows(settings: ImproveSettings) -> tuple[str, ...]:
     """Return the rows of the suite that are driven, without repetitions."""
     if settings.rows:
         return tuple(dict.fromkeys(settings.rows))
@@ -107,7 +111,8 @@ class ExpertTraining:
     learning_rate: float = 5e-4
     rows_seen: int = 40_000  # rows times epochs of a round; 2 epochs of 5,500 rows are too few
     max_epochs: int = 8  # most epochs of a round
-    # a drive of the suite ends at this intervention; a weak model would drive for very long
+    # a drive of the suite ends at this intervention, because a weak model would otherwise drive for
+    # very long
     max_interventions: int = 1
 
     def epochs(self, rows: int) -> int:
@@ -130,7 +135,7 @@ class Learning:
         self._notify = notify
         self._folder = settings.folder
         self._kept = FinishedSteps(self._folder / ROUNDS, Round)
-        self._rows = _suite_rows(settings)
+        self._suite_rows = _chosen_rows(settings)
 
     def learn(self) -> Rounds:
         """Return the rounds; those that are complete already are not done again. Raises UserError.
@@ -142,9 +147,10 @@ class Learning:
         if self._settings.expert:
             while not self._expert_is_done(rounds):
                 rounds.append(self._expert_round(rounds[-1]))
-        elif len(rounds) == 1:
+        elif len(rounds) == 1:  # only round 0, the score of the model to begin with
             begin = time.monotonic()
-            rounds.append(self._add(self._learn_from_corrections(rounds[0]), begin))
+            learned = self._learn_from_corrections(rounds[0])
+            rounds.append(self._score_and_keep(learned, begin))
         rounds[-1] = self._with_all_rows(rounds[-1])
         return tuple(rounds)
 
@@ -160,14 +166,14 @@ class Learning:
         """Learn from the expert, and score the model, first on rows that it has failed before."""
         begin = time.monotonic()
         failed = [row for row, score in last.scores.items() if score.interventions]
-        return self._add(self._learn_from_expert(last), begin, failed)
+        return self._score_and_keep(self._learn_from_expert(last), begin, failed)
 
     def _with_all_rows(self, last: Round) -> Round:
         """Return the last round with the score of all rows of the suite.
 
         A model that failed on the first rows has not been driven on the others yet.
         """
-        if len(last.scores) >= len(self._rows):
+        if len(last.scores) >= len(self._suite_rows):
             return last
         begin = time.monotonic()
         whole = self._scored(last)
@@ -183,7 +189,7 @@ class Learning:
         while (complete := self._find_round(len(rounds))) is not None:
             rounds.append(complete)
         if not rounds:
-            return [self._add(Round(number=0, model=START), time.monotonic())]
+            return [self._score_and_keep(Round(number=0, model=START), time.monotonic())]
         self._notify(f"continuing after round {rounds[-1].number}, which is complete")
         return rounds
 
@@ -194,7 +200,7 @@ class Learning:
             return whole
         return self._kept.find(_key(number))
 
-    def _add(self, step: Round, begin: float, first: Sequence[str] = ()) -> Round:
+    def _score_and_keep(self, step: Round, begin: float, first: Sequence[str] = ()) -> Round:
         """Score the model of a round, and keep the round with its duration.
 
         begin: when the round began, by time.monotonic()
@@ -212,28 +218,28 @@ class Learning:
             others are left out
         """
         scores = dict(step.scores)
-        for rows in (first, self._rows):
-            missing = tuple(row for row in rows if row not in scores)
-            if missing:
-                scores |= self._drive(step, missing)
-            if first and any(score.interventions for score in scores.values()):
-                break
-        in_order = {row: scores[row] for row in self._rows if row in scores}
+        scores |= self._drive(step, [row for row in first if row not in scores])
+        has_failed = any(scores[row].interventions for row in first)
+        if not has_failed:
+            scores |= self._drive(step, [row for row in self._suite_rows if row not in scores])
+        in_order = {row: scores[row] for row in self._suite_rows if row in scores}
         return replace(step, scores=in_order)
 
-    def _drive(self, step: Round, rows: tuple[str, ...]) -> dict[str, Score]:
-        """Return the score of a round's model on rows of the suite."""
+    def _drive(self, step: Round, rows: Sequence[str]) -> dict[str, Score]:
+        """Return the score of a round's model on rows of the suite, which may be none."""
+        if not rows:
+            return {}
         most_interventions = 0  # no limit
         if self._settings.expert:
             most_interventions = _EXPERT.max_interventions
         scenarios = SuiteSettings(
-            rows, laps=self._settings.laps, most_interventions=most_interventions
+            tuple(rows), laps=self._settings.laps, most_interventions=most_interventions
         )
         drives = suite([self._folder / step.model], scenarios, pool=self._pool).drives
         scores = {}
         for row, by_model in drives.items():
-            for drive in by_model.values():
-                scores[row] = drive.score
+            (drive,) = by_model.values()  # of the one model
+            scores[row] = drive.score
         return scores
 
     def _learn_from_corrections(self, last: Round) -> Round:
@@ -247,9 +253,10 @@ class Learning:
             f"{corrections} images of take-overs, each seen {weight} times an epoch, "
             f"and {others} others"
         )
-        rows = self._convert(settings.recordings, weight)
+        all_rows = self._convert(settings.recordings, weight)
         epochs = settings.epochs or _EPOCHS
-        return self._train(last, rows, epochs, FINE_TUNING_LEARNING_RATE, rows=rows)
+        # the round has recorded no rows of its own: its rows are all rows
+        return self._train(last, all_rows, epochs, FINE_TUNING_LEARNING_RATE, rows=all_rows)
 
     def _learn_from_expert(self, last: Round) -> Round:
         """Drive, label the rows as the expert would steer, add them to all earlier ones, train."""
@@ -262,7 +269,8 @@ class Learning:
             self._pool, run_drive, tasks, kept, Shown("recording", unit="m", noun="drives")
         )
 
-        # the user's recordings are in the store from the first round on
+        # The user's recordings are in the store from the first round on. The tasks' folders are
+        # absolute, for the workers; the store gets the path as the user has written it.
         recordings = [str(folder / task.folder.name) for task in tasks]
         if number == 1:
             recordings = [*settings.recordings, *recordings]
@@ -285,10 +293,14 @@ class Learning:
         model = InputFile.of(self._folder / last.model)
         tasks = []
         for index in range(settings.drives):
-            drive = last.number * settings.drives + index
-            drawn = draw_drive(settings.track, settings.drive_laps, settings.seed, drive)
+            number = last.number * settings.drives + index
+            drive_settings, push_m, push_every_m = draw_drive(
+                settings.track, settings.drive_laps, settings.seed, number
+            )
             recording = folder.absolute() / f"{_key(last.number + 1)}-{index}"
-            tasks.append(ExpertDriveTask(model, recording, drive, *drawn))
+            tasks.append(
+                ExpertDriveTask(model, recording, number, drive_settings, push_m, push_every_m)
+            )
         return tasks
 
     def _convert(self, recordings: Sequence[str], correction_weight: int, add: bool = False) -> int:
@@ -304,7 +316,7 @@ class Learning:
             add=add,
             resume=True,
             preprocessing=self._start.preprocessing,
-            explicit=tuple(samples),
+            explicit=tuple(samples),  # they hold even where they are the default
             **samples,
         )
         return convert_to_shards(settings, self._notify).rows
@@ -312,7 +324,7 @@ class Learning:
     def _train(
         self, last: Round, all_rows: int, epochs: int, learning_rate: float, **recorded: Any
     ) -> Round:
-        """Train on from the model of the last round.
+        """Train the model of the last round further.
 
         An interrupted training continues where it stopped.
 
@@ -334,7 +346,9 @@ class Learning:
             seed=self._settings.seed + number,
         )
         if (settings.runs / name).exists():
-            trained = resume(settings, values_of(settings, DECIDE_WEIGHTS), self._notify)
+            # resume() refuses them if they differ from those of the interrupted training
+            fixed = values_of(settings, SETTINGS_OF_WEIGHTS)
+            trained = resume(settings, fixed, self._notify)
         else:
             trained = train(settings, self._notify)
         return Round(

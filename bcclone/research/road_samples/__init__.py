@@ -36,8 +36,8 @@ class RoadSamplesSettings(Checked):
     )
     ranges: str = setting(
         "",
-        "what the roads' seeds choose from; values replace the default's of the same name: "
-        "surface=dirt,hills=0",
+        "what each seed chooses a road from; a value given here, as in surface=dirt,hills=0, "
+        "replaces the default of that name",
         shown=RANGES,
         unit="RANGES",
     )
@@ -47,12 +47,16 @@ class RoadSamplesSettings(Checked):
         rare=True,
     )
     camera_height_m: Metres = setting(
-        0.0, "mount the camera higher by up to this, differently in each weather", 0, 3, rare=True
+        0.0,
+        "mount the camera higher by up to this, drawn anew with the weather, every 50 frames",
+        0,
+        3,
+        rare=True,
     )
     any_camera: Fraction = setting(
         0.0,
-        "fraction of the frames that show other roads to any camera: each frame a road of its own, "
-        "from a narrow lens to a fisheye, low or high, tilted, in any colours",
+        "fraction of the frames that come from any camera, each on a road of its own: with a "
+        "narrow lens or a fisheye, low or high, tilted, in any colours",
     )
     validation: Fraction = setting(
         0.1, "fraction of the roads that are kept for validation", 0, 0.9
@@ -82,14 +86,15 @@ class RoadSamplesSettings(Checked):
         else:
             words = "none"
             smaller_part = self.validation
-        # with `least` roads, the smaller part is at least half a road, which rounds to one
+        # with this many roads, the smaller part is more than half a road, which rounds to one
+        least = int(0.5 / smaller_part) + 1
         raise SettingError(
             "{validation} {fraction} of {number} roads is {words}; make {least} {roads} or more, "
             "or train on all of them with {validation} 0",
             fraction=f"{self.validation:g}",
             number=self.roads,
             words=words,
-            least=int(0.5 / smaller_part) + 1,
+            least=least,
         )
 
     @property
