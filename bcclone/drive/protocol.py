@@ -287,8 +287,8 @@ def _message_text(
 
 
 _LONGEST_NUMBER = 40  # most characters of a number in a telemetry
-# The format "N4" in any culture: optional marks between thousands, then a decimal mark and decimals.
-# N4 writes four decimals, so a number has a decimal mark: a single mark is that one (1,234 is 1.234).
+# The format "N4" in any culture: optional marks between thousands, then a decimal mark and four
+# decimals. So a number has a decimal mark, and a single mark is that one: 1,234 is 1.234.
 _GROUPING = r"[.,' \u00a0\u202f]"
 _NUMBER = re.compile(
     rf"(?P<whole>[-+]?(?:\d+|\d{{1,3}}(?:{_GROUPING}\d{{3}})+))"

@@ -41,8 +41,8 @@ class Summary:
     # --json shows the field's name)
     left_out: tuple[str, ...]
     below_min_throttle: int  # number of rows that --min-throttle leaves out
-    # number of rows with a speed of about 0; if no row has a speed, with a throttle of about 0; None
-    # if the source has neither
+    # number of rows with a speed of about 0; if no row has a speed, with a throttle of about 0;
+    # None if the source has neither
     standing: int | None
     columns_left_out: tuple[str, ...]  # columns that were not read
     notes: tuple[str, ...]  # how the source was read, in words
@@ -169,8 +169,8 @@ class Tally:
         usable rows reach --min-throttle.
         """
         usable = self.rows + self._below_throttle
-        # A frame of a video should have a row, so one without a row is lost. An image file without a
-        # record is not: a person may have taken its record out.
+        # A frame of a video should have a row, so one without a row is lost. An image file without
+        # a record is not: a person may have taken its record out.
         lost = self._left_out.total() + self._frames_without_row
         if not usable and not lost:
             raise UserError(f"{source}: it has no rows; name a source that has some")

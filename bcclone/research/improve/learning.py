@@ -59,7 +59,7 @@ MODELS = "models"
 
 
 def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[int, int]:
-    """Count the images of these cameras in recordings: those in take-overs, and those in other rows.
+    """Count the images of these cameras in recordings: those in take-overs, and the others.
 
     Rows that the training leaves out are not counted. Raises UserError if no row is of a take-over.
     """

@@ -97,8 +97,8 @@ def _road_color(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[R
     return designed_road(pixel, paint, line_visibility)
 
 
-# Neighbouring cells whose distances along the track differ by more than this, in metres, lie on both
-# sides of the place where the lap ends and begins. Elsewhere they differ by about their size.
+# Neighbouring cells whose distances along the track differ by more than this, in metres, lie on
+# both sides of the place where the lap ends and begins. Elsewhere they differ by about their size.
 _LAP_SEAM_M = 6.0
 
 
@@ -132,9 +132,9 @@ def _land_color(surface: Any, x: float, z: float, cell: Cell, footprint_m: float
     low = cell.row
     level = level_of(footprint_m * 20.0)
 
-    # Two textures, fine and broad; on a cliff, the broad one runs along the cliff and up it. `level`
-    # is for 20 texels a metre. Half as many texels need a level that is finer by one: 12 a metre
-    # need one that is finer by about one, 2.5 a metre one that is finer by three.
+    # Two textures, fine and broad; on a cliff, the broad one runs along the cliff and up it.
+    # `level` is for 20 texels a metre. Half as many texels need a level that is finer by one: 12 a
+    # metre need one that is finer by about one, 2.5 a metre one that is finer by three.
     fine = texel(textures, GRAIN, x * 20.0, z * 20.0, level)
     height = surface.heights_m[low, left]
     if abs(surface.heights_m[low + 1, left + 1] - height) > _CLIFF_M:
