@@ -88,8 +88,7 @@ class StoreWriter:
         with ExitStack() as opened:
             self._file = opened.enter_context(self.path.open("r+b", buffering=0))
             self._file.seek(self._offset)
-            self._flush = EarlyFlush(self._file)
-            opened.callback(self._flush.close)
+            self._flush = opened.enter_context(EarlyFlush(self._file))
             self._opened = opened.pop_all()
         return self
 

@@ -169,8 +169,8 @@ class Tally:
         usable rows reach --min-throttle.
         """
         usable = self.rows + self._below_throttle
-        # A frame of a video should have a row, so one without a row is lost. An image file without
-        # a record is not: a person may have taken its record out.
+        # A frame of a video should have a row, so one without a row is lost. An image file that no
+        # record names is not counted: there is no row with which something is wrong.
         lost = self._left_out.total() + self._frames_without_row
         if not usable and not lost:
             raise UserError(f"{source}: it has no rows; name a source that has some")

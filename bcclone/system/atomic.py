@@ -168,7 +168,8 @@ _FLUSH_AT_BYTES = 1 << 25  # 32 MiB; a flush starts when this many bytes are not
 class EarlyFlush:
     """Flushes a file to disk while more is written, so that the last flush is short.
 
-    The end of a `with` block, or close(), waits for the last flush, and ends the thread.
+    Use it in a `with` block within that of the file: its end waits for the last flush, and ends the
+    thread. It raises no error of that flush; wait() does.
 
     If wrote(), start() or wait() raises OSError, the file is incomplete, even if a later flush
     succeeds: the system reports a failed flush only once.
@@ -187,7 +188,7 @@ class EarlyFlush:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._pool.shutdown()
 
     def wrote(self, count: int) -> None:
         """Count bytes written; from 32 MiB on, start a flush unless one is still running."""
@@ -207,13 +208,6 @@ class EarlyFlush:
         """Wait for the flush that was started last."""
         if self._flushing is not None:
             self._flushing.result()
-
-    def close(self) -> None:
-        """Wait for the last flush, and end the thread; call it before the file is closed.
-
-        Raises no error of the flush; wait() does.
-        """
-        self._pool.shutdown()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -36,8 +36,6 @@ def settings_from(values: Mapping[str, Any]) -> EnvironmentSettings:
     own = [name for name in names_of(EnvironmentSettings) if name not in CONDITIONS]
     given = dict(values_by_name("argument", values, (*own, "conditions", *CONDITIONS)))
     conditions = values_of_conditions(given.pop("conditions", {}))
-    if isinstance(given.get("observations"), list):
-        given["observations"] = tuple(given["observations"])
     return EnvironmentSettings(**{**conditions, **given})
 
 
