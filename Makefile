@@ -1,6 +1,8 @@
 # bcclone: `make` shows the commands. Only python3 and make are needed to begin with.
 PYTHON ?= python3
 BIN := .venv/bin
+# the environment with what bcclone needs to run, and with the packages of its tests, too
+RUNS := .venv/runs
 STAMP := .venv/installed
 TESTS ?=
 # processes that run tests
@@ -18,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:            ## show these commands
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+: +##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-demo: $(STAMP)   ## record, train and drive a lap without the simulator, into demo/
+demo: $(RUNS)    ## record, train and drive a lap without the simulator, into demo/
 	$(BIN)/bcclone demo
 
 # types and import contract take one processor for a minute, beside the tests; what they find follows
@@ -45,18 +47,30 @@ lint: $(STAMP)   ## ruff, mypy and import-linter only
 	$(RUFF)
 	$(TYPES)
 
-# Made once; made again only when what is declared changes. The stamp is written last, so a broken
-# installation is never taken for a complete one. Python compiles the modules that are imported; compiling all
-# of them here takes pip as long as half of the rest. The pip that comes with Python takes three times as long.
-# Collected tests and a simulated frame, so that the processes that run tests do not all compile the same modules,
-# TensorFlow's too, and the renderer.
-$(STAMP): pyproject.toml constraints.txt
+# Installs packages into .venv: by uv, which takes a fraction of pip's time, or by pip where uv cannot be had or does not
+# reach what pip reaches. The pip that comes with Python takes three times as long as the newest. Python compiles the
+# modules that are imported; compiling all of them here takes pip as long as half of the rest.
+PIP = $(BIN)/python -m pip install --quiet --constraint constraints.txt
+by_uv = { test -x $(BIN)/uv || $(PIP) uv; } \
+  && $(BIN)/uv pip install --quiet --python .venv --constraint constraints.txt --editable '$(1)'
+by_pip = $(PIP) pip && $(PIP) --no-compile --editable '$(1)'
+
+# Each stamp is made once, and again only when what is declared changes. It is written last, so a broken installation is
+# never taken for a complete one.
+$(RUNS): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "bcclone needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 	  echo "python3 cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	@echo "installing bcclone and its packages into .venv"
+	@$(call by_uv,.) || { $(call by_pip,.); }
+	@touch $(RUNS)
+
+# Collected tests and a simulated frame, so that the processes that run tests do not all compile the same modules,
+# TensorFlow's too, and the renderer.
+$(STAMP): $(RUNS)
+	@echo "installing the packages of the tests into .venv"
+	@$(call by_uv,.[dev]) || { $(call by_pip,.[dev]); }
 	@$(BIN)/python -m pytest --collect-only -q > .venv/collected.log 2>&1 & rm -rf .venv/first && \
 	  $(BIN)/bcclone simulate record .venv/first --laps 0.01 --quiet > .venv/first.log && wait
 	@touch $(STAMP)
@@ -80,7 +94,7 @@ audit: $(STAMP)  ## look whether what constraints.txt installs has known vulnera
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 lock:            ## write constraints.txt anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dev --extra gpu --extra tensorboard --extra cluster --extra s3 --extra audit --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra dev --extra gpu --extra tensorboard --extra cluster --extra s3 --extra audit --group install --universal --python-version 3.11 \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file constraints.txt
 
 clean:           ## remove the environment and the caches
