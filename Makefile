@@ -47,13 +47,13 @@ lint: $(STAMP)   ## ruff, mypy and import-linter only
 	$(RUFF)
 	$(TYPES)
 
-# Installs packages into .venv: by uv, which takes a fraction of pip's time, or by pip where uv cannot be had or does not
+# Install packages into .venv: by uv, which takes a fraction of pip's time; by pip where uv cannot be had, or does not
 # reach what pip reaches. The pip that comes with Python takes three times as long as the newest. Python compiles the
-# modules that are imported; compiling all of them here takes pip as long as half of the rest.
-PIP = $(BIN)/python -m pip install --quiet --constraint constraints.txt
+# modules that are imported; compiling all of them here takes pip as long as half of the rest. -qq leaves out warnings.
+PIP = $(BIN)/python -m pip install -qq --constraint constraints.txt
 by_uv = { test -x $(BIN)/uv || $(PIP) uv; } \
   && $(BIN)/uv pip install --quiet --python .venv --constraint constraints.txt --editable '$(1)'
-by_pip = $(PIP) pip && $(PIP) --no-compile --editable '$(1)'
+by_pip = echo "not by uv, but by pip, which takes a few minutes" && $(PIP) pip && $(PIP) --no-compile --editable '$(1)'
 
 # Each stamp is made once, and again only when what is declared changes. It is written last, so a broken installation is
 # never taken for a complete one.
