@@ -19,6 +19,7 @@ from importlib import import_module
 from bcclone.cli import run_command
 from bcclone.commands.options import Command, Given, Result, list_of, notify
 from bcclone.system.checked import Checked
+from bcclone.system.errors import require_package
 from bcclone.system.hardware import find_cards, visible_cards
 from bcclone.system.own_process import claim_process
 from bcclone.system.setting import setting
@@ -30,12 +31,14 @@ class Entry:
 
     module: str  # name of the module in this package that has the benchmark
     subject: str  # what it measures, for --help
+    needs: tuple[str, ...] = ()  # modules that it cannot do without, and bcclone does not require
 
 
 BENCHMARKS = {
     "drive": Entry(
         "drive",
         "latency of the drive server: both async modes, open dashboards, a busy core",
+        needs=("websocket",),
     ),
     "preprocess": Entry(
         "preprocess",
@@ -48,6 +51,7 @@ BENCHMARKS = {
     "env": Entry(
         "env",
         "steps per second of the Gymnasium environment, compared with another",
+        needs=("gymnasium",),
     ),
     "feeds": Entry(
         "feeds.run",
@@ -60,10 +64,12 @@ BENCHMARKS = {
     "cluster": Entry(
         "cluster",
         "what several workers gain and cost, for preprocessing, feeding and training",
+        needs=("distributed",),
     ),
     "editor": Entry(
         "editor",
         "the page of a recording of 100,000 rows: its first picture, its playhead, its memory",
+        needs=("selenium",),
     ),
     "recording-faults": Entry(
         "recording_faults",
@@ -99,6 +105,8 @@ def make_benchmark(name: str) -> Command:
 
     def run(given: Given, bars: Bars) -> Result:
         """Measure. The exit code is 1 if something failed, or a bar was missed that counts."""
+        for needed in entry.needs:
+            require_package(needed, f"the benchmark {name}", ".[dev]")  # pip's words for a clone
         gpus = [card.describe() for card in visible_cards(find_cards())]
         for gpu in gpus:
             notify(f"GPU of this machine: {gpu}")

@@ -2,6 +2,9 @@
 errors are refused.
 """
 
+from dataclasses import replace
+from importlib.util import find_spec
+
 import pytest
 
 from bcclone.commands.options import Given
@@ -30,3 +33,16 @@ def test_help_lists_the_benchmarks(capsys):
         main(["--help"])
     shown = capsys.readouterr().out
     assert all(name in shown for name in BENCHMARKS)
+
+
+def test_a_benchmark_whose_package_is_missing_says_what_installs_it(monkeypatch, capsys):
+    monkeypatch.setitem(BENCHMARKS, "drive", replace(BENCHMARKS["drive"], needs=("not_there",)))
+    assert main(["drive"]) == 1
+    error = capsys.readouterr().err
+    assert all(word in error for word in ("benchmark drive", "not_there", "pip install '.[dev]'"))
+
+
+def test_development_installs_all_that_the_benchmarks_need():
+    needs = [module for entry in BENCHMARKS.values() for module in entry.needs]
+    assert needs
+    assert all(map(find_spec, needs))
