@@ -5,6 +5,7 @@ process. Out: the devices in words, or why XLA, the compiler in TensorFlow, fail
 processes (own_process.py), TensorFlow is loaded without its messages.
 """
 
+import gc
 import os
 import signal
 import subprocess
@@ -71,7 +72,7 @@ def load_tensorflow(
     # TensorFlow's C++ code writes notices about CPU instructions and absent GPU drivers straight to
     # file descriptor 2, before any log level applies
     with standard_error_captured():
-        with _onednn_chosen(onednn), keeping_interrupts():
+        with _onednn_chosen(onednn), keeping_interrupts(), _collection_paused():
             import tensorflow
         if is_own:
             _choose_threads_and_devices(threads, use_gpus)
@@ -267,6 +268,22 @@ def _onednn_chosen(onednn: str) -> Iterator[None]:
         if onednn:
             os.environ[_ONEDNN] = str(int(onednn == "on"))
         yield
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Pause the collection of garbage in the block.
+
+    An import makes millions of objects that stay; looking through them for garbage again and again
+    takes a fifth of TensorFlow's import.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @contextmanager

@@ -63,6 +63,8 @@ def train_planned(
     samples = select_samples(data, plan.settings, notify)
     if plan.result:
         return _return_complete(plan, plan.result, notify)
+    counts = f"{len(samples.training)} to train on, {len(samples.validation)} to validate with"
+    notify(f"samples: {counts}; loading TensorFlow")
     device = worker.load_device(plan.settings)
     # this loads Keras, which must find TensorFlow as load_device() has configured it
     from bcclone.training.planned_run import train_on
