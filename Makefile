@@ -56,7 +56,8 @@ by_uv = { test -x $(BIN)/uv || $(PIP) uv; } \
 by_pip = echo "not by uv, but by pip, which takes a few minutes" && $(PIP) pip && $(PIP) --no-compile --editable '$(1)'
 
 # Each stamp is made once, and again only when what is declared changes. It is written last, so a broken installation is
-# never taken for a complete one.
+# never taken for a complete one. A simulated frame compiles the renderer, and beside it Python compiles TensorFlow's
+# modules, so that the first steps of the demo do not do this one after the other.
 $(RUNS): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "bcclone needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12 ..."; exit 1; }
@@ -64,15 +65,16 @@ $(RUNS): pyproject.toml constraints.txt
 	  echo "python3 cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "installing bcclone and its packages into .venv"
 	@$(call by_uv,.) || { $(call by_pip,.); }
+	@echo "compiling the simulator"
+	@$(BIN)/python -c 'import tensorflow' > .venv/imported.log 2>&1 & rm -rf .venv/first && \
+	  $(BIN)/bcclone simulate record .venv/first --laps 0.01 --quiet > .venv/first.log && wait
 	@touch $(RUNS)
 
-# Collected tests and a simulated frame, so that the processes that run tests do not all compile the same modules,
-# TensorFlow's too, and the renderer.
+# Collected tests, so that the processes that run tests do not all compile the same modules.
 $(STAMP): $(RUNS)
 	@echo "installing the packages of the tests into .venv"
 	@$(call by_uv,.[dev]) || { $(call by_pip,.[dev]); }
-	@$(BIN)/python -m pytest --collect-only -q > .venv/collected.log 2>&1 & rm -rf .venv/first && \
-	  $(BIN)/bcclone simulate record .venv/first --laps 0.01 --quiet > .venv/first.log && wait
+	@$(BIN)/python -m pytest --collect-only -q > .venv/collected.log 2>&1
 	@touch $(STAMP)
 
 bench: $(STAMP)  ## list the benchmarks; one of them: .venv/bin/python -m benchmarks NAME

@@ -40,7 +40,7 @@ def test_the_demo_runs_every_step_and_skips_complete_ones(tmp_path):
         "record fog",
         "record reverse",
     ]
-    names += ["preprocess", "train", "drive and score", "clip of the lap", "clip for the page"]
+    names += ["preprocess", "train", "drive and score"]
     assert [step["step"] for step in result["steps"]] == names
     seconds = [step["seconds"] for step in result["steps"]]
     assert (
@@ -53,13 +53,13 @@ def test_the_demo_runs_every_step_and_skips_complete_ones(tmp_path):
     kept = result["drive"]["autonomy_percent"] == 100 and result["drive"]["ended"] == "laps driven"
     assert first.returncode == int(not kept)
     logs = [f"{name}/driving_log.csv" for name in ("forward", "fog", "reverse")]
-    made = (*logs, "data.h5", "model.h5", "run1.mp4", "drive/map.png")
+    made = (*logs, "data.h5", "model.h5", "run1.mp4", "drive/map.png", "drive/clip.mp4")
     for name in (*made, "first.mp4"):
         assert (tmp_path / "demo" / name).exists()
     times = {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made}
     (tmp_path / "demo" / "first.mp4").unlink()
     second = demo(tmp_path / "demo")
-    assert second.stderr.count("is complete already") == 9  # only the removed clip is made again
+    assert second.stderr.count("is complete already") == 7  # only the removed clip is made again
     assert json.loads(second.stdout)["drive"] == result["drive"]
     assert json.loads(second.stdout)["seconds_to_trained_lap"] is None
     assert {name: (tmp_path / "demo" / name).stat().st_mtime_ns for name in made} == times

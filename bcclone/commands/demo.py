@@ -104,7 +104,7 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     model = folder / "model.h5"
     runs = folder / "runs"
     drive = folder / "drive"
-    run = folder / "run1"
+    clip_of_lap = folder / "run1.mp4"
 
     # the expert stays near the middle: the side cameras already show how to come back to it
     record = "simulate record --wander-m 0.2 --recoveries 0"
@@ -123,21 +123,16 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     look = f"{record} --laps {min(0.1, settings.record_laps)}"
     # with the usual dropout of 0.5, the training would need more epochs: lab log, 2026-11-25
     train = f"model --epochs {settings.epochs} --dropout 0.15 --name demo -o"
+    # the lap is drawn while it is driven
     evaluate = f"evaluate --laps {settings.laps} --speed {settings.speed_mph} -o"
-    also_driven = (drive / "figures.json", run)
-    clip = "video --overlay -o"
-    clip_for_page = "video --overlay --range 0:20 --set width=480 -o"
+    also_driven = (clip_of_lap, drive / "figures.json")
     return [
         [_step("first look", look, first)],
-        [_step(FIRST_CLIP_STEP, clip, folder / "first.mp4", first)],
+        [_step(FIRST_CLIP_STEP, "video --overlay -o", folder / "first.mp4", first)],
         recordings,
         [_step("preprocess", f"preprocess --size {settings.size} -o", store, *laps)],
         [_step("train", train, model, "--runs", runs, store, also=(runs,))],
-        [_step(DRIVE_STEP, evaluate, drive, "--run", run, model, also=also_driven)],
-        [
-            _step("clip of the lap", clip, folder / "run1.mp4", run),
-            _step("clip for the page", clip_for_page, folder / "page.mp4", run),
-        ],
+        [_step(DRIVE_STEP, evaluate, drive, "--clip", clip_of_lap, model, also=also_driven)],
     ]
 
 

@@ -8,10 +8,11 @@
 With -o, all but predict also write a report with pictures and figures into a folder.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bcclone.commands.options import Browser, Given, Models, Result, ResultsFolder, command, notify
 from bcclone.evaluation.evaluate_settings import (
@@ -20,18 +21,26 @@ from bcclone.evaluation.evaluate_settings import (
     ReplaySettings,
     SuiteSettings,
 )
+from bcclone.pictures.clip_settings import MP4
 from bcclone.research.margin import MarginSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
-from bcclone.system.checked import Checked
+from bcclone.system.checked import Checked, SettingError
 from bcclone.system.errors import number_of
-from bcclone.system.output import UNFINISHED
-from bcclone.system.setting import argument
+from bcclone.system.output import CLIP, UNFINISHED, inputs_of, writing
+from bcclone.system.setting import argument, setting
 
 if TYPE_CHECKING:
+    from bcclone.evaluation.watched_world import Watch
     from bcclone.system.task_pool import TaskPool
 
 # subfolders with finished drives of a suite, and with finished parts of a map of margins
 _DRIVES, _PARTS, _ = UNFINISHED
+
+# clips of a drive: widths in pixels; the report contains its excerpt, which has to be small
+_CLIP_WIDTH = 640
+_EXCERPT = "clip.mp4"
+_EXCERPT_WIDTH = 480
+_EXCERPT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,25 @@ class ScoredModel(Checked):
     """The model to score."""
 
     model: Path = argument("a model file")
+
+
+@dataclass(frozen=True)
+class DrawnDrive(Checked):
+    """The clip of a drive."""
+
+    clip: Path | None = setting(
+        None,
+        "draw the drive into this clip while it is driven, as bcclone video --overlay draws a run; "
+        "with -o, the report shows its first 20 s",
+        unit="MP4",
+        shown="none",
+    )
+
+    def validate(self) -> None:
+        if self.clip and self.clip.suffix != MP4:
+            raise SettingError(
+                f"{{clip}} {{path}}, expected a name that ends in {MP4}", path=self.clip
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +86,9 @@ class ReplayInputs(Checked):
     without=("real_time",),  # a score must not depend on how fast this machine is
     after_interrupt=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
 )
-def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFolder) -> Result:
+def evaluate(
+    scored: ScoredModel, settings: EvaluateSettings, drawn: DrawnDrive, results: ResultsFolder
+) -> Result:
     """Score a model by driving it around a simulated track: autonomy, interventions, distance from
     the centre line.
 
@@ -71,13 +101,38 @@ def evaluate(scored: ScoredModel, settings: EvaluateSettings, results: ResultsFo
     """
     from bcclone.evaluation import evaluate as evaluation
 
-    result = evaluation.evaluate(scored.model, settings)
+    excerpt = results.part(_EXCERPT) if drawn.clip else None
+    with _drawn(drawn.clip, excerpt, results.force, [scored.model, *inputs_of(settings)]) as watch:
+        result = evaluation.evaluate(scored.model, settings, watch)
     wrote = []
+    if drawn.clip:
+        wrote.append(drawn.clip)
     if results.output:
         from bcclone.pictures.score_files import write_evaluation
 
-        wrote = write_evaluation(results.output, result, settings, scored.model)
+        wrote += write_evaluation(results.output, result, settings, scored.model, excerpt)
     return Result(result.figures(), str(result.table(settings)), wrote=wrote)
+
+
+@contextmanager
+def _drawn(
+    clip: Path | None, excerpt: Path | None, force: bool, inputs: list[Any]
+) -> Iterator["Watch | None"]:
+    """Yield a function that draws each frame of a drive into its clips, None if there is no clip.
+
+    clip: the clip of the whole drive
+    excerpt: the clip of its begin, for the report
+    """
+    if clip is None:
+        yield None
+        return
+    from bcclone.pictures.drive_clips import DriveClip, drawn_clips
+
+    clips = [DriveClip(clip, _CLIP_WIDTH)]
+    if excerpt:
+        clips.append(DriveClip(excerpt, _EXCERPT_WIDTH, _EXCERPT_SECONDS))
+    with writing(clip, CLIP, force, inputs), drawn_clips(clip.stem, clips) as watch:
+        yield watch
 
 
 @command(

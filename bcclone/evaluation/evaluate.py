@@ -19,12 +19,13 @@ from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.server import server_process
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
+from bcclone.evaluation.watched_world import Watch, WatchedWorld
 from bcclone.evaluation.worker_model import not_finite
 from bcclone.model.policy import load_policy
 from bcclone.recording.run_tables import write_trace
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
-from bcclone.simulator.unity_client import UnityClient, connected
+from bcclone.simulator.unity_client import UnityClient, World, connected
 from bcclone.simulator.world import SimulatedWorld, open_world
 from bcclone.system.errors import UserError
 from bcclone.system.json_values import part_of, to_json
@@ -120,27 +121,39 @@ class Evaluation:
         return Table([TableColumn("figure"), TableColumn("value")], rows)
 
 
-def evaluate(model: Path | str, settings: EvaluateSettings | None = None) -> Evaluation:
-    """Score a model file by one simulated drive; raises UserError."""
+def evaluate(
+    model: Path | str, settings: EvaluateSettings | None = None, watch: Watch | None = None
+) -> Evaluation:
+    """Score a model file by one simulated drive; raises UserError.
+
+    watch: called with each frame, as soon as it is answered
+    """
     model = Path(model)
     settings = settings or EvaluateSettings()
     if not settings.in_process:
-        return _evaluate_served(model, settings)
+        return _evaluate_served(model, settings, watch)
     policy = load_policy(model, settings.preprocess).without_framing()  # the simulator gives frames
-    return evaluate_policy(policy, settings, str(model))
+    return evaluate_policy(policy, settings, str(model), watch)
 
 
 def evaluate_policy(
-    policy: SteeringPolicy, settings: EvaluateSettings, name: str = "the policy"
+    policy: SteeringPolicy,
+    settings: EvaluateSettings,
+    name: str = "the policy",
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Score a policy by one simulated drive in this process; raises as drive_policy() does."""
     track = load_track(settings.track, settings.reverse)
     with open_world(track, settings, settings) as world:
-        return drive_policy(policy, world, settings, name)
+        return drive_policy(policy, world, settings, name, watch)
 
 
 def drive_policy(
-    policy: SteeringPolicy, world: SimulatedWorld, speed: SpeedSettings, name: str = "the policy"
+    policy: SteeringPolicy,
+    world: SimulatedWorld,
+    speed: SpeedSettings,
+    name: str = "the policy",
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Let a policy drive in a world to the end of the drive.
 
@@ -148,12 +161,16 @@ def drive_policy(
 
     speed: the speed to hold, and how
     name: the policy's name in the error
+    watch: called with each frame, as soon as it is answered
     """
     driver = Driver(policy, speed)
     latencies_ms: list[float] = []
+    car: World = world
+    if watch:
+        car = WatchedWorld(world, watch, lambda: latencies_ms)
     interventions_before = 0
     driver.forget()
-    while (state := world.observe()) is not None:
+    while (state := car.observe()) is not None:
         interventions = len(world.scorer.interventions)
         if interventions > interventions_before:  # the car was set back onto the road
             interventions_before = interventions
@@ -162,13 +179,15 @@ def drive_policy(
         telemetry = Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
         decision = driver.decide(telemetry)
         latencies_ms.append((time.perf_counter() - start) * 1000)
-        world.steer(decision.control.steering, decision.control.throttle)
+        car.steer(decision.control.steering, decision.control.throttle)
     if driver.faults == driver.answered:
         raise not_finite(name, f"for any of {driver.answered} frames")
     return _evaluation(world, latencies_ms)
 
 
-def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
+def _evaluate_served(
+    model: Path, settings: EvaluateSettings, watch: Watch | None = None
+) -> Evaluation:
     """Let a model file drive through a drive server, over the simulator's protocol."""
     run_folder = settings.run_folder
     if run_folder is not None and run_folder.exists():
@@ -185,7 +204,11 @@ def _evaluate_served(model: Path, settings: EvaluateSettings) -> Evaluation:
         open_world(track, settings, settings) as world,
         connected("127.0.0.1", server.port) as connection,
     ):
-        report = UnityClient(connection, world).drive()
+        car: World = world
+        if watch:
+            car = WatchedWorld(world, watch, lambda: client.latencies_ms)
+        client = UnityClient(connection, car)
+        report = client.drive()
     if run_folder is not None:
         write_trace(run_folder, world.shown)
     return _evaluation(world, report.latencies_ms)

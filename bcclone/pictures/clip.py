@@ -6,6 +6,7 @@ encoder.py writes the pictures.
 import math
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.camera.images import Image
-from bcclone.pictures.clip_settings import ClipSettings
+from bcclone.pictures.clip_settings import GIF, ClipSettings
 from bcclone.pictures.drawing import GROUND
 from bcclone.pictures.encoder import encode
 from bcclone.pictures.overlay import make_overlay
@@ -62,6 +63,23 @@ _MP4_END = b"\0\0\0\x0ffree" + MADE_BY
 _GIF_END = b"!\xfe\x07" + MADE_BY + b"\0;"
 
 
+@contextmanager
+def new_clip(path: Path, follow: bool = False) -> Iterator[Path]:
+    """Yield where to write a clip; it replaces an older file only when the block has ended well.
+
+    follow: whether a link at the path is followed
+    """
+    with replacing(path, follow=follow) as temporary:
+        yield temporary
+        with temporary.open("r+b") as file:
+            if path.suffix == GIF:
+                file.seek(-1, os.SEEK_END)  # _GIF_END repeats the last byte, which ends a GIF
+                file.write(_GIF_END)
+            else:
+                file.seek(0, os.SEEK_END)
+                file.write(_MP4_END)
+
+
 @writes(CLIP, "path")
 def make_clip(settings: ClipSettings) -> Clip:
     """Write a clip as H.264 in an MP4, or as a GIF.
@@ -88,19 +106,11 @@ def make_clip(settings: ClipSettings) -> Clip:
             return pictures[0]
         return _side_by_side(tracks, zip(*pictures, strict=True))
 
-    # the clip replaces an older file only when it is complete; a link in its place is followed only
-    # if the user has named it
-    with replacing(settings.path, follow=settings.output is not None) as temporary:
+    # a link in the clip's place is followed only if the user has named it
+    with new_clip(settings.path, follow=settings.output is not None) as temporary:
         count = encode(temporary, draw, len(indices[0]), rate)
         if not count:
             raise runs[0].nothing_to_show()
-        with temporary.open("r+b") as file:
-            if settings.is_gif:
-                file.seek(-1, os.SEEK_END)  # _GIF_END repeats the last byte, which ends a GIF
-                file.write(_GIF_END)
-            else:
-                file.seek(0, os.SEEK_END)
-                file.write(_MP4_END)
 
     skipped = []
     for frames in runs:

@@ -100,7 +100,7 @@ class DemoResult:
         ]
 
     def write_page(self, recorded_laps: float, epochs: int) -> None:
-        """Write the page; the clip page.mp4, drive/ and runs/demo/ have to be in its folder.
+        """Write the page; drive/, with its clip, and runs/demo/ have to be in its folder.
 
         recorded_laps: laps of the recording, in each kind of weather together
         epochs: epochs of the training
@@ -143,5 +143,7 @@ class DemoResult:
         }
         write_report(
             self.page,
-            Report("A network drives", sentences, folder / "page.mp4", drawn, times, commands),
+            Report(
+                "A network drives", sentences, folder / "drive" / "clip.mp4", drawn, times, commands
+            ),
         )

@@ -27,7 +27,7 @@ from bcclone.pictures.drawing import (
     write_texts,
 )
 from bcclone.pictures.run_data import FrameInfo, RunData
-from bcclone.pictures.track_map import TrackMap, make_map
+from bcclone.pictures.track_map import TrackMap
 from bcclone.recording.run_tables import TRACE
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
@@ -63,8 +63,8 @@ def make_overlay(
             ) from None
         road_half_m = track.road.width_m / 2
         map_size = round(size[1] * width / size[0] * _MAP_HEIGHT)
-        positions = np.array([frame.place or (np.nan, np.nan) for frame in data.frames])
-        track_map = make_map(track.line[:, [0, 2]], positions, map_size, track.closed)
+        places = [frame.place for frame in data.frames]
+        track_map = TrackMap(track.line[:, [0, 2]], places, map_size, track.closed)
     driver = data.driver if data.knows("steering") else ""
     return Overlay(
         name=name,
@@ -158,7 +158,7 @@ class Overlay:
         title = self._title(info)
         dim(upper[_PADDING : _PADDING + 22, _PADDING : _PADDING + title.width + 14], _TITLE_DIMMED)
         if self.track_map is not None:
-            size = len(self.track_map.road)
+            size = self.track_map.size
             right = self.width - _PADDING
             area = upper[_PADDING : _PADDING + size, right - size : right]
             self.track_map.draw(area, info.index)

@@ -61,13 +61,18 @@ def _as_sentence(text: str) -> str:
 
 
 def write_evaluation(
-    folder: Path, evaluation: Evaluation, settings: EvaluateSettings, model: Path
+    folder: Path,
+    evaluation: Evaluation,
+    settings: EvaluateSettings,
+    model: Path,
+    clip: Path | None = None,
 ) -> list[Path]:
     """Write the files of a drive: map of the driven line, views, figures, events and a report.
 
     Return the paths of the files; the report is the last.
 
     settings: the settings that the drive had
+    clip: a clip of its begin in the folder, which the report shows; None for none
     """
     # pictures and events
     map_path = folder / "map.png"
@@ -94,8 +99,8 @@ def write_evaluation(
     # what to do next: only a drive that was recorded into a run folder can become a clip
     if settings.run_folder:
         commands = next_commands(model, "drive play suite", settings.preprocess)
-        clip = shown_command("video", settings.run_folder, "--overlay")
-        commands["Make a clip of this drive"] = clip
+        line = shown_command("video", settings.run_folder, "--overlay")
+        commands["Make a clip of this drive"] = line
     else:
         commands = next_commands(model, "drive play suite replay", settings.preprocess)
 
@@ -107,11 +112,15 @@ def write_evaluation(
     report = Report(
         f"{model.name} on {way}: {scored}",
         sentences,
+        clip=clip,
         pictures=pictures,
         figures=cells,
         commands=commands,
     )
-    return _write(folder, [map_path, views_path, events_path], evaluation.figures(), report)
+    files = [map_path, views_path, events_path]
+    if clip:
+        files.append(clip)
+    return _write(folder, files, evaluation.figures(), report)
 
 
 def _score_words(drive: Evaluation) -> str:

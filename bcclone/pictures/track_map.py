@@ -4,14 +4,16 @@ In: x and z of the road's centre line and of the car at each frame, in metres. O
 which is drawn into a square of each frame's picture.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
 
 import numpy as np
 
 from bcclone.camera.images import Image
-from bcclone.pictures.drawing import GROUND, ROAD, SKY, WHITE, draw_dot, draw_line
-from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
+from bcclone.pictures.drawing import GROUND, ROAD, SKY, WHITE, Color, draw_dot, draw_line
+from bcclone.system.arrays import Float32Array, FloatArray
+
+Place = tuple[float, float]  # x and z, in metres
 
 _MARGIN = 8  # pixels between the road and the edge of the map
 _DIMMED = 0.35  # fraction of the frame's brightness that is kept below the map
@@ -21,19 +23,40 @@ _DRIVEN_WIDTH = 2  # width of the driven line, in pixels
 _SET_BACK_M = 4.0
 
 
-@dataclass(frozen=True)
 class TrackMap:
-    """A map of the track with the driven line.
+    """A map of the track with the driven line, which grows from picture to picture.
 
-    Ground and road are the same on each frame, so they are drawn once, into `kept` and `road`.
+    On the map, x points right and z points up.
+
+    places: x and z of the car at each frame, in metres, None where that is unknown; more may be
+        added while the car drives
     """
 
-    kept: Float32Array  # fraction of the frame's brightness that is kept, (size, size, 1)
-    road: Float32Array  # what dark ground and road add to the frame, (size, size, 3)
-    # where the car is in each frame, x and y in pixels, (frames, 2); NaN where that is unknown
-    points: FloatArray
-    # for each line that is driven without a set-back, the numbers of its frames, rising
-    stretches: Sequence[IndexArray]
+    def __init__(
+        self, road: FloatArray, places: Iterable[Place | None], size: int, closed: bool = True
+    ) -> None:
+        """Make a map on which nothing is driven yet.
+
+        road: x and z of the track's centre line, (points, 2), metres
+        size: width and height, in pixels
+        closed: whether the road ends where it begins
+        """
+        self.places = list(places)
+        self.size = size
+        # the longer side of the road's extent fills the map
+        low = road.min(axis=0)
+        high = road.max(axis=0)
+        self._middle = (low + high) / 2
+        self._scale = (size - 2 * _MARGIN) / (high - low).max()
+
+        # ground and road are the same on each picture: the fraction of the frame's brightness that
+        # is kept, (size, size, 1), and what is added to it, (size, size, 3)
+        coverage = np.zeros((size, size), np.uint8)
+        draw_line(coverage, self._pixels_of(road), (255,), _ROAD_WIDTH, closed)
+        ground = np.full((size, size, 3), np.array(GROUND) * (1 - _DIMMED), np.float32)
+        kept = np.full((size, size, 1), _DIMMED, np.float32)
+        self._empty = _covered(kept, ground, coverage, ROAD)
+        self._begin_anew()
 
     def draw(self, area: Image, index: int) -> None:
         """Draw the map, the driven line up to a frame, and the car at that frame.
@@ -41,42 +64,49 @@ class TrackMap:
         area: square of the picture to draw on, of the map's size
         index: number of the frame
         """
-        area[:] = area * self.kept + self.road
-        for frames in self.stretches:
-            count = int(np.searchsorted(frames, index, side="right"))
-            if count > 1:
-                draw_line(area, self.points[frames[:count]], SKY, _DRIVEN_WIDTH)
-        x, y = self.points[index]
-        if np.isfinite(x + y):
+        if index < self._reached:
+            self._begin_anew()
+        self._drive_to(index)
+        kept, added = self._driven
+        area[:] = area * kept + added
+        place = self.places[index]
+        if place is not None:
+            x, y = self._pixels_of(np.array(place))
             draw_dot(area, (x, y), 5.5, GROUND)
             draw_dot(area, (x, y), 4.0, WHITE)
 
+    def _pixels_of(self, places: FloatArray) -> FloatArray:
+        flipped = (self._scale, -self._scale)
+        return np.asarray((places - self._middle) * flipped + self.size / 2)
 
-def make_map(road: FloatArray, positions: FloatArray, size: int, closed: bool = True) -> TrackMap:
-    """Return the map of a track, on which x points right and z points up.
+    def _begin_anew(self) -> None:
+        self._reached = -1  # number of the frame up to which the line is drawn
+        self._last: Place | None = None  # the last known place up to there
+        self._line = np.zeros((self.size, self.size), np.uint8)  # how far it covers each pixel
+        self._driven = self._empty  # the map with the line
 
-    road: x and z of its centre line, (points, 2), metres
-    positions: x and z of the car at each frame, (frames, 2), metres
-    size: width and height, in pixels
-    closed: whether the road ends where it begins
+    def _drive_to(self, index: int) -> None:
+        """Draw the line up to a frame; it does not cross the map where the car was set back."""
+        for place in self.places[self._reached + 1 : index + 1]:
+            if place is None:
+                continue
+            last = self._last
+            if last is not None and math.dist(last, place) <= _SET_BACK_M:
+                way = self._pixels_of(np.array([last, place]))
+                draw_line(self._line, way, (255,), _DRIVEN_WIDTH)
+            self._last = place
+        if index > self._reached:
+            self._driven = _covered(*self._empty, self._line, SKY)
+            self._reached = index
+
+
+def _covered(
+    kept: Float32Array, added: Float32Array, coverage: Image, color: Color
+) -> tuple[Float32Array, Float32Array]:
+    """Return what is kept of a frame, and what is added to it, below a line of a colour.
+
+    coverage: how much of each pixel the line covers, 0 to 255, (size, size)
     """
-    # the longer side of the road's extent fills the map
-    low = road.min(axis=0)
-    high = road.max(axis=0)
-    scale = (size - 2 * _MARGIN) / (high - low).max()
-
-    def pixels_of(places: FloatArray) -> FloatArray:
-        return np.asarray((places - (low + high) / 2) * (scale, -scale) + size / 2)
-
-    # the driven line must not cross the map where the car was set back
-    located = np.flatnonzero(np.isfinite(positions).all(axis=1))
-    moved_m = np.hypot(*np.diff(positions[located], axis=0).T)
-    stretches = np.split(located, np.flatnonzero(moved_m > _SET_BACK_M) + 1)
-
-    # ground and road are blended here, so that a frame costs one multiplication and one addition
-    covered = np.zeros((size, size), np.uint8)
-    draw_line(covered, pixels_of(road), (255,), _ROAD_WIDTH, closed)
-    coverage = covered[..., np.newaxis] / 255
-    added = np.array(GROUND) * (1 - _DIMMED) * (1 - coverage) + np.array(ROAD) * coverage
-    kept = (_DIMMED * (1 - coverage)).astype(np.float32)
-    return TrackMap(kept, added.astype(np.float32), pixels_of(positions), stretches)
+    covered = (coverage / np.float32(255))[..., np.newaxis]
+    bare = 1 - covered
+    return kept * bare, added * bare + np.array(color, np.float32) * covered

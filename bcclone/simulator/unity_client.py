@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -125,6 +125,11 @@ class UnityClient:
             lost_loops=self._counts["lost loop"],
             latencies_ms=tuple(self._latencies_ms),
         )
+
+    @property
+    def latencies_ms(self) -> Sequence[float]:
+        """Return the time from each telemetry to its answer, so far."""
+        return self._latencies_ms
 
     def drive(self) -> DriveReport:
         """Drive to the end of the world's drive.

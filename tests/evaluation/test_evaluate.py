@@ -17,6 +17,7 @@ from bcclone.system.errors import UserError
 from tests.conftest import shared
 from tests.evaluation.blind import Blind, metres_on_the_road
 from tests.evaluation.test_replay import LEGACY
+from tests.pictures.video_runs import read_frames
 from tests.processes import KILL, children_of, wait_for
 from tests.running import command, result_of
 
@@ -39,7 +40,7 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
         "--output",
         tmp_path / "out",
     )
-    result = result_of(*line, "--run", tmp_path / "run1")
+    result = result_of(*line, "--run", tmp_path / "run1", "--clip", tmp_path / "lap.mp4")
     assert set(result) == KEYS
     assert result["laps"] == pytest.approx(0.03, abs=0.005)
     assert 0 < result["request_to_steer_ms"]["p50"] <= result["request_to_steer_ms"]["p99"]
@@ -68,6 +69,17 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
     p50 = np.median(list(answers.values()))
     # the server's clock leaves the wire out
     assert 0 < p50 <= result["request_to_steer_ms"]["p50"] * 1.2
+    # the clip that was drawn on the way shows what the run's clip does
+    result_of("video.py", tmp_path / "run1", "--overlay")
+    _, drawn = read_frames(tmp_path / "lap.mp4")
+    _, of_run = read_frames(tmp_path / "run1.mp4")
+    assert len(drawn) in (len(of_run), len(of_run) - 1)  # without a frame that is not answered
+    upper = np.s_[50:200, :400]  # without title, map and latency
+    for shown, expected in zip(drawn, of_run, strict=False):
+        assert np.abs(shown[upper].astype(int) - expected[upper]).mean() < 6  # lossy
+    _, begin = read_frames(tmp_path / "out" / "clip.mp4")
+    assert len(begin) == len(drawn)
+    assert "<video" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.long
@@ -106,6 +118,20 @@ def test_latency_and_offset_reach_the_world():
     # how far the car moves in half a second
     moved = [abs(trace[5].x - trace[0].x) + abs(trace[5].z - trace[0].z) for trace in traces]
     assert moved[1] < 0.01 < 0.2 < moved[0]
+
+
+@pytest.mark.slow
+def test_a_drive_is_watched_frame_by_frame():
+    frames = []
+    settings = EvaluateSettings(laps=0.01, speed_mph=10)
+    result = evaluate_policy(Blind([0.25]), settings, watch=frames.append)
+    assert len(frames) > 10
+    seconds = [frame.point.seconds for frame in frames]
+    assert np.allclose(np.diff(seconds), 0.04)
+    assert {frame.steering for frame in frames} == {0.25}
+    assert all(frame.jpeg.startswith(b"\xff\xd8") for frame in frames)
+    median_ms = float(np.median([frame.latency_ms for frame in frames]))
+    assert median_ms == pytest.approx(result.latency.p50, abs=0.01)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from bcclone.pictures.drawing import GREEN, ORANGE, SKY, WHITE
 from bcclone.pictures.overlay import Overlay, make_overlay, saliency_overlay
 from bcclone.pictures.run_data import FrameInfo, find_frames, read_run_data
-from bcclone.pictures.track_map import make_map
+from bcclone.pictures.track_map import TrackMap
 from bcclone.recording.run_tables import (
     ANSWERS,
     DRIVERS,
@@ -182,30 +182,42 @@ def test_a_drive_on_another_road_has_a_map_where_the_road_is_known(tmp_path, mon
     assert overlay.draw(FRAME, data.frames[2]).shape[1] == 640
 
 
+def blue_pixels(picture):
+    return int((np.abs(picture.astype(int) - SKY).max(axis=2) < 40).sum())
+
+
+def drawn_map(shown, index):
+    picture = np.zeros((130, 130, 3), np.uint8)
+    shown.draw(picture, index)
+    return picture
+
+
 def test_the_map_shows_the_driven_line_up_to_a_frame_and_the_car_there():
     track = load_track("lake")
-    positions = np.array([track.point(along)[::2][:2] for along in range(0, 900, 2)])
-    shown = make_map(track.line[:, [0, 2]], positions, 130)
-    pictures = []
-    for index in (0, 150, 449):
-        picture = np.zeros((130, 130, 3), np.uint8)
-        shown.draw(picture, index)
-        pictures.append(picture)
-    blue = [(np.abs(picture.astype(int) - SKY).max(axis=2) < 40).sum() for picture in pictures]
+    places = [track.point(along)[::2][:2] for along in range(0, 900, 2)]
+    shown = TrackMap(track.line[:, [0, 2]], places[:200], 130)
+    pictures = [drawn_map(shown, 0), drawn_map(shown, 150)]
+    shown.places += places[200:]  # the car drives on
+    pictures.append(drawn_map(shown, 449))
+    blue = [blue_pixels(picture) for picture in pictures]
     assert blue[0] < blue[1] < blue[2]
-    for picture, index in zip(pictures, (0, 150, 449), strict=True):
-        x, y = shown.points[index]
-        assert picture[round(y), round(x)].tolist() == list(WHITE)
+    # each shows the car, in another place
+    dots = [np.argwhere((picture == WHITE).all(axis=2)).mean(axis=0) for picture in pictures]
+    assert min(np.abs(dots[0] - dots[1]).max(), np.abs(dots[1] - dots[2]).max()) > 10
+    # a picture does not depend on those that were drawn before it
+    assert (drawn_map(shown, 150) == pictures[1]).all()
+    assert (drawn_map(TrackMap(track.line[:, [0, 2]], places, 130), 449) == pictures[2]).all()
 
 
 def test_the_driven_line_breaks_where_the_car_was_set_back():
     track = load_track("lake")
-    there = [track.point(along)[::2][:2] for along in (0, 1, 2, 3, 300, 301, 302)]
-    shown = make_map(track.line[:, [0, 2]], np.array([*there, (np.nan, np.nan)]), 130)
-    assert [frames[0] for frames in shown.stretches] == [0, 4]
-    picture = np.zeros((130, 130, 3), np.uint8)
-    shown.draw(picture, 7)  # where the car is not known: no dot
-    assert not (picture == WHITE).all(axis=2).any()
+    there = [track.point(along)[::2][:2] for along in (*range(0, 100, 2), *range(300, 400, 2))]
+    road = track.line[:, [0, 2]]
+    whole = [track.point(along)[::2][:2] for along in range(0, 400, 2)]
+    broken = drawn_map(TrackMap(road, [*there, None], 130), len(there))
+    assert blue_pixels(broken) < 0.7 * blue_pixels(drawn_map(TrackMap(road, whole, 130), 199))
+    # where the car is not known, there is no dot
+    assert not (broken == WHITE).all(axis=2).any()
 
 
 def test_saliency_glows_and_the_rest_of_the_frame_is_paler():

@@ -1,0 +1,152 @@
+"""Draw a drive while it is driven: its answered frames -> clips with the overlay, MP4s.
+
+A process of its own draws all clips in one pass over the frames, beside the drive. The drive waits
+for it where it is slower, so that no frames gather in memory.
+"""
+
+import math
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bcclone.camera.images import Image, decode_jpeg
+from bcclone.evaluation.watched_world import DrivenFrame, Watch
+from bcclone.pictures.clip import new_clip
+from bcclone.pictures.encoder import ClipWriter
+from bcclone.pictures.overlay import Overlay, make_overlay
+from bcclone.pictures.run_data import FrameInfo, RunData
+from bcclone.simulator.world import FRAME_SECONDS
+from bcclone.system.errors import UserError
+from bcclone.system.task_pool import process_pool
+
+
+@dataclass(frozen=True)
+class DriveClip:
+    """A clip of a drive: where it is written, and what it shows."""
+
+    path: Path  # ends in .mp4
+    width: int  # of a picture, in pixels
+    seconds: float = math.inf  # simulated time that it shows, from the beginning
+
+
+@contextmanager
+def drawn_clips(name: str, clips: Sequence[DriveClip]) -> Iterator[Watch]:
+    """Yield a function that takes each frame of a drive; the clips are complete after the block.
+
+    If the block fails, no clip is written. Raises UserError when ffmpeg fails.
+
+    name: the title on the pictures
+    """
+    with ExitStack() as opened:
+        # a clip is drawn into a folder beside its place, which goes whatever happens
+        unfinished = [
+            replace(clip, path=opened.enter_context(_folder_beside(clip.path)) / clip.path.name)
+            for clip in clips
+        ]
+        with _drawing_process(name, unfinished) as watch:
+            yield watch
+        for clip, drawn in zip(clips, unfinished, strict=True):
+            _put_in_place(drawn.path, clip.path)
+
+
+@contextmanager
+def _folder_beside(path: Path) -> Iterator[Path]:
+    with TemporaryDirectory(
+        prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+def _put_in_place(drawn: Path, path: Path) -> None:
+    if drawn.exists():  # not after a drive without a frame
+        with new_clip(path) as temporary:
+            drawn.replace(temporary)
+
+
+@contextmanager
+def _drawing_process(name: str, clips: Sequence[DriveClip]) -> Iterator[Watch]:
+    """Yield a function that sends a frame to the process that draws; the process ends after it."""
+    receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    with sender, process_pool(1, _keep_frames, (receiver,)) as pool:
+        receiver.close()  # the process has its own
+        drawing = pool.submit(_draw, name, clips)
+
+        def watch(frame: DrivenFrame | None) -> None:
+            try:
+                sender.send(frame)
+            except OSError:  # the process reads no more: the next line raises why
+                drawing.result()
+                raise
+
+        try:
+            yield watch
+            watch(None)  # the end of the drive
+            drawing.result()
+        except BrokenExecutor:
+            raise UserError(
+                "the process that draws the clip ended unexpectedly; see whether memory ran out"
+            ) from None
+
+
+# ---- in the process that draws
+
+_frames: list[Connection] = []  # where this process receives the frames from
+
+
+def _keep_frames(receiver: Connection) -> None:
+    _frames.append(receiver)
+
+
+def _draw(name: str, clips: Sequence[DriveClip]) -> None:
+    """Draw the frames that come, up to a None, into all clips."""
+    with ExitStack() as opened:
+        frames = opened.enter_context(_frames.pop())
+        drawings = []
+        for clip in clips:
+            writer = opened.enter_context(ClipWriter(clip.path, 1 / FRAME_SECONDS))
+            drawings.append(_Drawing(name, clip, writer))
+        for index, driven in enumerate(iter(frames.recv, None)):
+            frame = decode_jpeg(driven.jpeg)
+            info = _info_of(driven, index)
+            for drawing in drawings:
+                drawing.add(frame, info, driven.point.track)
+
+
+def _info_of(driven: DrivenFrame, index: int) -> FrameInfo:
+    point = driven.point
+    return FrameInfo(
+        seconds=index * FRAME_SECONDS,
+        index=index,
+        steering=driven.steering,
+        speed_mph=driven.speed_mph,
+        latency_ms=driven.latency_ms,
+        cross_track_m=point.cross_track_m,
+        place=(point.x_m, point.z_m),
+    )
+
+
+class _Drawing:
+    """A clip while it is drawn."""
+
+    def __init__(self, name: str, clip: DriveClip, writer: ClipWriter) -> None:
+        self._name = name
+        self._clip = clip
+        self._writer = writer
+        self._overlay: Overlay | None = None  # from the first frame on, which says what is known
+
+    def add(self, frame: Image, info: FrameInfo, track: str) -> None:
+        """Draw the next frame of the drive, RGB uint8 (height, width, 3)."""
+        if self._overlay is None:
+            height, width, _ = frame.shape
+            data = RunData((info,), "sent", track)
+            size = (width, height)
+            self._overlay = make_overlay(self._name, self._clip.width, data, size, False)
+        elif self._overlay.track_map is not None:
+            self._overlay.track_map.places.append(info.place)
+        if info.seconds < self._clip.seconds:
+            self._writer.write(self._overlay.draw(frame, info))
