@@ -56,8 +56,8 @@ class DrawnDrive(Checked):
 
     clip: Path | None = setting(
         None,
-        "draw the drive into this clip while it is driven, as bcclone video --overlay draws a run; "
-        "with -o, the report shows its first 20 s",
+        "draw the drive with its overlay into this clip while it is driven; with -o, the report "
+        "shows the first 20 s",
         unit="MP4",
         shown="none",
     )

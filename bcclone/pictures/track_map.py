@@ -107,6 +107,7 @@ def _covered(
 
     coverage: how much of each pixel the line covers, 0 to 255, (size, size)
     """
-    covered = (coverage / np.float32(255))[..., np.newaxis]
+    covered = (coverage.astype(np.float32) / 255)[..., np.newaxis]
     bare = 1 - covered
-    return kept * bare, added * bare + np.array(color, np.float32) * covered
+    mixed = added * bare + np.array(color, np.float32) * covered
+    return np.asarray(kept * bare, np.float32), np.asarray(mixed, np.float32)
