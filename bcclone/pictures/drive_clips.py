@@ -6,6 +6,7 @@ for it where it is slower, so that no frames gather in memory.
 
 import math
 import multiprocessing
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager
@@ -95,11 +96,15 @@ def _drawing_process(name: str, clips: Sequence[DriveClip]) -> Iterator[Watch]:
 
 # ---- in the process that draws
 
+_NICENESS = 5  # as the command nice adds it, of 19
 _frames: list[Connection] = []  # where this process receives the frames from
 
 
 def _keep_frames(receiver: Connection) -> None:
+    """Begin this process; it gives way to the drive, whose latency is measured."""
     _frames.append(receiver)
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(_NICENESS)
 
 
 def _draw(name: str, clips: Sequence[DriveClip]) -> None:
