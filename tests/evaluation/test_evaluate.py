@@ -75,7 +75,7 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
     _, of_run = read_frames(tmp_path / "run1.mp4")
     assert len(drawn) in (len(of_run), len(of_run) - 1)  # without a frame that is not answered
     upper = np.s_[50:200, :400]  # without title, map and latency
-    # two encodings of the same frames differ by up to 6; the frame before, in a drive, by 12 and more
+    # two encodings of the same frames differ by up to 6, those of neighbours by 12 and more
     for shown, expected in zip(drawn, of_run, strict=False):
         assert np.abs(shown[upper].astype(int) - expected[upper]).mean() < 10
     _, begin = read_frames(tmp_path / "out" / "clip.mp4")
