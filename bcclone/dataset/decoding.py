@@ -39,8 +39,10 @@ def decode_files(
         decoding and resizing release the interpreter lock.
     """
     threads = threads or os.cpu_count() or 1
-    files_per_task = 32
-    tasks_ahead = 2 * threads
+    # the caller writes the frames of a few files while they are in the processor's cache; but files
+    # at URLs are read together, which takes as long as one of them
+    files_per_task = 32 if any(map(names_url, files)) else 8
+    tasks_ahead = 4 * threads
     scratch = threading.local()  # each thread decodes into its own camera frame
     # buffers are reused, because the system would clear every new page; one more than the tasks
     # ahead, for the result that the caller uses

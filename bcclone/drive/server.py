@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import IO
@@ -22,7 +22,8 @@ from bcclone.drive.drive_settings import DriveResult, DriveSettings
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.drive.protocol import packets_of
 from bcclone.drive.run_folder import check_run_folder
-from bcclone.model.model_path import check_model_path, is_onnx
+from bcclone.model.foreign.stored import reading_early
+from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
 from bcclone.system.interrupts import keeping_interrupts
@@ -76,14 +77,18 @@ def _load(settings: DriveSettings, server: WebServer) -> Policy:
     )
     # load now everything that takes seconds, so that the first car does not wait for it
     device = "CPU"
-    if not is_onnx(settings.model):
-        from bcclone.system.tensorflow_quietly import load_tensorflow
+    with ExitStack() as meanwhile:
+        if not is_onnx(settings.model):
+            from bcclone.system.tensorflow_quietly import load_tensorflow, packages_left_out
 
-        # one thread is a fifth faster than two for single frames, and leaves a core to the
-        # simulator
-        device = load_tensorflow(threads=1)
-    packets_of("socketio")  # imports the package, which takes half a second
-    policy = load_policy(settings.model, settings.preprocess)
+            if not is_litert(settings.model):
+                meanwhile.enter_context(reading_early(settings.model))
+            # one thread is a fifth faster than two for single frames, and leaves a core to the
+            # simulator
+            with packages_left_out("matplotlib", "pandas"):
+                device = load_tensorflow(threads=1)
+        packets_of("socketio")  # imports the package, which takes half a second
+        policy = load_policy(settings.model, settings.preprocess)
     # what the user needs to know about this drive
     server.notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")
     if policy.framing:

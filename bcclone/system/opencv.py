@@ -114,9 +114,11 @@ def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
         if not content:
             raise BadImage("the file is empty") from None
         raise BadImage(f"not a complete JPEG: {error}") from None
-    scans = content.count(_SCAN)
-    if scans > _MOST_SCANS:
-        raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
+    # most files have one scan, and rfind() finds its marker in half the time of count()
+    if content.rfind(_SCAN) > content.find(_SCAN):
+        scans = content.count(_SCAN)
+        if scans > _MOST_SCANS:
+            raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
     _check_pixels(width, height)
     return width, height
 

@@ -72,7 +72,7 @@ def load_tensorflow(
     # TensorFlow's C++ code writes notices about CPU instructions and absent GPU drivers straight to
     # file descriptor 2, before any log level applies
     with standard_error_captured():
-        with _onednn_chosen(onednn), keeping_interrupts(), _collection_paused():
+        with _onednn_chosen(onednn), keeping_interrupts(), _uncollected():
             import tensorflow
         if is_own:
             _choose_threads_and_devices(threads, use_gpus)
@@ -84,6 +84,44 @@ def load_tensorflow(
             # this initializes the devices, so that their notices are written now and held back
             tensorflow.config.list_logical_devices()
     return describe_devices()
+
+
+@contextmanager
+def packages_left_out(*packages: str) -> Iterator[None]:
+    """Let an import in the block find that these packages are missing.
+
+    Keras imports matplotlib and pandas where they are installed, though few programs let it use
+    them. No other thread may import them meanwhile. Packages that are imported already stay, and so
+    do all in the process of a program that imports bcclone.
+    """
+    absent: list[str] = []
+    if is_own_process():
+        absent = [package for package in packages if package not in sys.modules]
+    for package in absent:
+        sys.modules[package] = None  # type: ignore[assignment] # Python's mark: not to be found
+    try:
+        yield
+    finally:
+        for package in absent:
+            del sys.modules[package]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Import in the block without the collector of cyclic garbage.
+
+    TensorFlow makes a great many objects that stay. The collector would look through them again and
+    again, which takes an eighth of the import. In bcclone's own processes, it never does.
+    """
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_own_process():
+            gc.freeze()  # what is there now stays until the process ends
+        if was_collecting:
+            gc.enable()
 
 
 def _choose_threads_and_devices(threads: int, use_gpus: bool) -> None:
@@ -268,22 +306,6 @@ def _onednn_chosen(onednn: str) -> Iterator[None]:
         if onednn:
             os.environ[_ONEDNN] = str(int(onednn == "on"))
         yield
-
-
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Pause the collection of garbage in the block.
-
-    An import makes millions of objects that stay; looking through them for garbage again and again
-    takes a fifth of TensorFlow's import.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 @contextmanager

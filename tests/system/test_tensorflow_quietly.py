@@ -40,6 +40,25 @@ def test_messages_of_tensorflow_are_shown_when_it_cannot_be_loaded(tmp_path):
     assert "ImportError: gone" in done.stderr
 
 
+def test_packages_left_out_are_missing_to_tensorflow_alone(tmp_path):
+    (tmp_path / "chart.py").write_text("")
+    (tmp_path / "tensorflow.py").write_text(
+        "try:\n    import chart\n"
+        "except ImportError:\n    raise RuntimeError('no chart')\n"
+        "raise RuntimeError('a chart')\n"
+    )
+    code = (
+        "from bcclone.system.tensorflow_quietly import load_tensorflow, packages_left_out\n"
+        "import gc\n"
+        "try:\n    with packages_left_out('chart'):\n        load_tensorflow()\n"
+        "except RuntimeError as error:\n    import chart\n    print(error, gc.isenabled())"
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    assert loaded(f"{OWN}\n{code}", PYTHONPATH=path).stdout.strip() == "no chart True"
+    # a program that imports bcclone keeps its packages
+    assert loaded(code, PYTHONPATH=path).stdout.strip() == "a chart True"
+
+
 @pytest.mark.slow
 def test_without_a_gpu_no_peak_memory_is_described():
     code = (

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,20 @@ def reading_by(reader: Reader) -> Iterator[None]:
         yield
     finally:
         _read = before
+
+
+@contextmanager
+def reading_early(path: Path) -> Iterator[None]:
+    """Start to read a file now; within the block, read_stored() takes the answer for this path.
+
+    So the process that reads it runs beside what the caller does first, such as loading TensorFlow.
+    An error is raised by read_stored().
+    """
+    read = _read
+    with ThreadPoolExecutor(1, "read-model") as pool:
+        answer = pool.submit(read, path)
+        with reading_by(lambda wanted: answer.result() if wanted == path else read(wanted)):
+            yield
 
 
 def _damaged(how: str) -> UnsupportedModel:

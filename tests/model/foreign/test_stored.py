@@ -6,7 +6,12 @@ import zipfile
 
 import pytest
 
-from bcclone.model.foreign.stored import read_in_subprocess, read_stored, reading_by
+from bcclone.model.foreign.stored import (
+    read_in_subprocess,
+    read_stored,
+    reading_by,
+    reading_early,
+)
 from bcclone.model.foreign.unsupported import UnsupportedModel
 from tests.model.foreign.old_models import keras1_config, write
 
@@ -32,6 +37,31 @@ def test_an_archive_that_unpacks_to_too_much_or_lacks_a_part_is_refused(tmp_path
         archive.writestr("metadata.json", "{}")
     with pytest.raises(UnsupportedModel, match="lacks config.json, model.weights.h5"):
         read_stored(tmp_path / "part.keras")
+
+
+def test_a_file_that_is_read_early_is_read_once_and_its_faults_are_raised_where_it_is_asked_for(
+    tmp_path,
+):
+    model = write(tmp_path / "old.h5", keras1_config())
+    other = write(tmp_path / "other.h5", keras1_config())
+    read = []
+
+    def reader(path):
+        read.append(path)
+        return read_in_subprocess(path)
+
+    with reading_by(reader):
+        with reading_early(model):
+            early = read_stored(model)
+            read_stored(other)
+        assert sorted(read) == [model, other]
+        assert early.texts == read_stored(model).texts
+
+    (tmp_path / "text.h5").write_text("no model")
+    for name, reason in (("text.h5", "neither HDF5 nor .keras"), ("missing.h5", "No such file")):
+        path = tmp_path / name
+        with reading_early(path), pytest.raises(UnsupportedModel, match=reason):
+            read_stored(path)
 
 
 def fuzzed(source, target, count):
