@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from bcclone.simulator.render.designed_road import designed_road
 from bcclone.simulator.render.fields import Cell, blend, cell_at
 from bcclone.simulator.render.lake_road import lake_road
-from bcclone.simulator.render.meet import Ray
 from bcclone.simulator.render.mountain_road import mountain_road
 from bcclone.simulator.render.road import RoadPixel, weathered
 from bcclone.simulator.render.surface import (
@@ -25,6 +24,20 @@ from bcclone.simulator.render.surface import (
 )
 from bcclone.simulator.scene.textures import GRAIN, ROCK
 from bcclone.simulator.track import LAKE_STYLE, MOUNTAIN_STYLE
+
+
+class Ray(NamedTuple):
+    """A pixel's line of sight: its origin, and its direction, of length 1 along the camera's axis.
+
+    Its place at a depth, a distance along the axis, is origin + direction * depth.
+    """
+
+    x: float
+    y: float
+    z: float
+    dx: float
+    dy: float
+    dz: float
 
 
 class GroundPixel(NamedTuple):

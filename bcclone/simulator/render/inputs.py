@@ -13,7 +13,7 @@ from bcclone.simulator.render.bands import RoadBands, bands_of
 from bcclone.simulator.render.surface import AMBIENT, CAR, SUNLIGHT
 from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.scene import Scene
-from bcclone.simulator.scene.roadmap import BLOCK_M, CELL_M, Shoulders
+from bcclone.simulator.scene.roadmap import Shoulders
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 
 
@@ -73,8 +73,6 @@ class Surface(NamedTuple):
     x: float  # the grid's corner, in metres
     z: float
     water_m: float  # height of the water
-    top_m: float  # no ground is as high
-    tops_m: Float32Array  # greatest height in each block and its neighbours, (blocks, blocks)
 
 
 _ROADSIDE_M = 9.0  # roadside_m of a road without a neighbor, shoulders included
@@ -108,27 +106,4 @@ def surface_of(scene: Scene) -> Surface:
         x=ground.grid.x,
         z=ground.grid.z,
         water_m=ground.water_m,
-        top_m=float(ground.heights_m.max()) + 0.1,
-        tops_m=_tops(ground.heights_m, ground.water_m),
     )
-
-
-_BLOCK = round(BLOCK_M / CELL_M)  # cells along a side of a block
-
-
-def _tops(heights_m: Float32Array, water_m: float) -> Float32Array:
-    """Return the greatest height of ground or water in each block and its neighbours."""
-    # the highest cell of each block; the number of blocks is rounded up, since blocks at the far
-    # edges may be incomplete
-    blocks = -(-len(heights_m) // _BLOCK)
-    padded = np.pad(heights_m, (0, blocks * _BLOCK - len(heights_m)), mode="edge")
-    highest = padded.reshape(blocks, _BLOCK, blocks, _BLOCK).max((1, 3))
-
-    # the highest cell of a block and the eight blocks around it
-    around = np.pad(highest, 1, mode="edge")
-    shifted = [
-        around[row : row + blocks, column : column + blocks]
-        for row in range(3)
-        for column in range(3)
-    ]
-    return np.maximum(np.max(shifted, axis=0), np.float32(water_m))

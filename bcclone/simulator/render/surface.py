@@ -32,9 +32,9 @@ COMPILED_MODULES = (
     "bcclone.simulator.render.fields",
     "bcclone.simulator.render.ground_color",
     "bcclone.simulator.render.lake_road",
-    "bcclone.simulator.render.meet",
     "bcclone.simulator.render.mountain_road",
-    "bcclone.simulator.render.raycast",
+    "bcclone.simulator.render.profile",
+    "bcclone.simulator.render.ground",
     "bcclone.simulator.render.road",
     "bcclone.simulator.render.surface",
 )
