@@ -15,8 +15,8 @@ from bcclone.simulator.render.cards import draw_cards
 from bcclone.simulator.render.drops import draw_drops
 from bcclone.simulator.render.faces import draw_faces
 from bcclone.simulator.render.ground import color_ground
-from bcclone.simulator.render.inputs import Eye, bonnet_canvas, surface_of
-from bcclone.simulator.render.profile import empty_profiles, find_depths
+from bcclone.simulator.render.inputs import Eye, bonnet_canvas, empty_profiles, surface_of
+from bcclone.simulator.render.profile import find_depths
 from bcclone.simulator.render.surface import COMPILED_MODULES, SOURCES_CHECKSUM
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions

@@ -19,8 +19,15 @@ from bcclone.simulator.render.coloring import color, draw_coloring
 from bcclone.simulator.render.drops import draw_drops
 from bcclone.simulator.render.faces import draw_faces
 from bcclone.simulator.render.ground import color_ground
-from bcclone.simulator.render.inputs import Canvas, Eye, bonnet_canvas, surface_of
-from bcclone.simulator.render.profile import empty_profiles, find_depths
+from bcclone.simulator.render.inputs import (
+    Canvas,
+    Eye,
+    bonnet_canvas,
+    empty_profiles,
+    empty_row,
+    surface_of,
+)
+from bcclone.simulator.render.profile import find_depths
 from bcclone.simulator.render.surface import (
     CAR,
     EDGE,
@@ -123,7 +130,7 @@ class Renderer:
         canvas = bonnet_canvas(self._height, self._width)
 
         find_depths(eye, self._surface, empty_profiles(self._width), canvas.depths_m)
-        color_ground(eye, self._surface, air, canvas)
+        color_ground(eye, self._surface, air, canvas, empty_row(self._width))
         draw_faces(eye, self.scene.faces, self._surface, air, canvas)
         draw_cards(eye, self.scene.cards.placements, self.scene.pictures, air, canvas)
         # the canvas began with the bonnet's depth and label, so that only its colours are left

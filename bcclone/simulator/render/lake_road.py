@@ -93,6 +93,8 @@ def _lake_border(pixel: RoadPixel, shoulder: int) -> float:
 def _lake_label(pixel: RoadPixel, shoulder: int, line_visibility: float) -> int:
     """Return the label of a pixel of the lake's asphalt, kerb or border."""
     offset_m = abs(pixel.cross_m)
+    if offset_m <= _LINES_FROM_M:
+        return ROAD
     if covered_by(_YELLOW_LINE, offset_m, pixel.width_m) * line_visibility > 0.5:
         return LINE
     edge_from_m = _KERB.from_m if shoulder == KERB else _BORDER.from_m

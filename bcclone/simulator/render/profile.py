@@ -15,13 +15,12 @@ Numbers have single precision: a rounding error at the far end of a world is a t
 millimetre.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from bcclone.simulator.render.surface import SOURCES_CHECKSUM, drawing
+from bcclone.simulator.render.surface import NEXT, SOURCES_CHECKSUM, drawing
 from bcclone.simulator.scene.roadmap import CELL_M
-from bcclone.system.arrays import Float32Array
 
 NOTHING_M = np.float32(1e9)  # depth of the sky
 
@@ -30,9 +29,6 @@ _FAR_M = 640.0  # depth at which profiles end; what is farther is sky
 _SHORTEST_STEP_M = 0.2  # from a sample to the next one, close to the camera
 _STEP = 0.015  # the same farther away, as a fraction of the depth
 _CAMERA_M = np.float32(1.25)  # usual height of the camera above the road
-
-_LINE_PX = 4  # columns from one profile to the next
-_MIN_LINES = 80  # in a narrow picture the profiles are closer to each other, to have so many
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
@@ -50,38 +46,14 @@ def _sampled_depths() -> list[float]:
 
 _DEPTHS = np.array(_sampled_depths(), np.float32)
 _INVERSES = _1 / _DEPTHS
-
-
-class Profiles(NamedTuple):
-    """Memory for the profiles of one picture; the compiled code cannot take any itself."""
-
-    line_px: float  # columns from one line, along which a profile is sampled, to the next
-    slopes: Float32Array  # of every line's samples, (samples, lines)
-    rises_m: Float32Array  # of every line's last sample, (lines,)
-    # the direction of each line in the middle of the picture: x and z in cells, y in metres for
-    # each metre of depth, (3, lines)
-    lines: Float32Array
-    column: Float32Array  # slopes of the samples along one column, (samples,)
-
-
-def empty_profiles(columns: int) -> Profiles:
-    """Return memory for the profiles of a picture of so many columns."""
-    line_px = max(min(_LINE_PX, columns // _MIN_LINES), 1)
-    lines = -(-columns // line_px) + 1
-    return Profiles(
-        line_px=float(line_px),
-        slopes=np.empty((len(_DEPTHS), lines), np.float32),
-        rises_m=np.empty(lines, np.float32),
-        lines=np.empty((3, lines), np.float32),
-        column=np.empty(len(_DEPTHS), np.float32),
-    )
+SAMPLES = len(_DEPTHS)  # of each profile
 
 
 @drawing(cache=True, sources=SOURCES_CHECKSUM)
 def find_depths(eye: Any, surface: Any, profiles: Any, depths_m: Any) -> None:
     """Set the depths of all pixels that the bonnet leaves free; NOTHING_M for the sky.
 
-    profiles: of empty_profiles(), of any content
+    profiles: memory, of any content
     depths_m: of the canvas, float32 (rows, columns)
     """
     _sample(eye, surface, profiles, depths_m.shape[1])
@@ -99,69 +71,69 @@ def _sample(eye: Any, surface: Any, profiles: Any, columns: int) -> None:
     camera_row = np.float32((eye.position[2] - surface.z) / CELL_M - 0.5)
     camera_m = np.float32(eye.position[1])
     water_m = np.float32(surface.water_m)
-    heights_m = surface.heights_m
-    last_cell = np.float32(heights_m.shape[0] - 1.001)
-
-    # below the picture, the ground is taken to be level
     lines = profiles.lines
     rises_m = profiles.rises_m
-    for line in range(rises_m.size):
-        across = (line * profiles.line_px - columns * 0.5) / eye.focal_across_px
-        for axis in range(3):
-            lines[axis, line] = np.float32(eye.axes[axis, 0] * across + eye.axes[axis, 2])
-        lines[0, line] *= _CELLS_A_METRE
-        lines[2, line] *= _CELLS_A_METRE
-        rises_m[line] = -_CAMERA_M / upright_y
+    _start(eye, profiles, columns)
 
     last_m = _0
     for sample in range(_DEPTHS.size):
         depth_m = _DEPTHS[sample]
         step_up = (depth_m - last_m) / upright_y
+        last_m = depth_m
         for line in range(rises_m.size):
-            # where the ground is sampled: as high as the last sample. The true place is at the
-            # ground's height, but a tilted camera moves it aside by a sixth of a height, and
-            # heights change little from sample to sample
+            # where to look up the ground's height: at the height of the last sample. A tilted
+            # camera's upright leans by a sixth of its length, and heights change little from sample
+            # to sample, so that this is nearly above or below the true place
             rise_m = rises_m[line] - step_up * lines[1, line]
             column = camera_column + depth_m * lines[0, line] + rise_m * upright_x
             row = camera_row + depth_m * lines[2, line] + rise_m * upright_z
-            column = min(max(column, _0), last_cell)
-            row = min(max(row, _0), last_cell)
-
-            # bilinear interpolation between four cells; unsigned indices need no look whether
-            # they are negative
-            left = np.uint32(column)
-            low = np.uint32(row)
-            right = column - np.float32(left)
-            up = row - np.float32(low)
-            here = heights_m[low, left]
-            lower = here + (heights_m[low, left + 1] - here) * right
-            there = heights_m[low + 1, left]
-            upper = there + (heights_m[low + 1, left + 1] - there) * right
-            ground_m = max(lower + (upper - lower) * up, water_m)
+            ground_m = max(_height(surface.heights_m, column, row), water_m)
 
             rise_m = (ground_m - camera_m - depth_m * lines[1, line]) / upright_y
             rises_m[line] = rise_m
             profiles.slopes[sample, line] = rise_m * _INVERSES[sample]
-        last_m = depth_m
+
+
+@drawing()
+def _start(eye: Any, profiles: Any, columns: int) -> None:
+    """Set the direction of each line, and its rise before the first sample."""
+    for line in range(profiles.rises_m.size):
+        across = (line * profiles.line_px - columns * 0.5) / eye.focal_across_px
+        for axis in range(3):
+            slope = eye.axes[axis, 0] * across + eye.axes[axis, 2]
+            profiles.lines[axis, line] = np.float32(slope)
+        profiles.lines[0, line] *= _CELLS_A_METRE
+        profiles.lines[2, line] *= _CELLS_A_METRE
+        # below the picture, the ground is taken to be level
+        profiles.rises_m[line] = -_CAMERA_M / np.float32(eye.axes[1, 1])
+
+
+@drawing(inline="always")
+def _height(heights_m: Any, column: float, row: float) -> float:
+    """Return the ground's height at a place in cells: bilinear interpolation of four cells."""
+    last_cell = np.float32(heights_m.shape[0] - 1.001)
+    column = min(max(column, _0), last_cell)
+    row = min(max(row, _0), last_cell)
+    left = np.uint32(column)
+    low = np.uint32(row)
+    right = column - np.float32(left)
+    up = row - np.float32(low)
+    here = heights_m[low, left]
+    lower = here + (heights_m[low, left + NEXT] - here) * right
+    above = heights_m[low + NEXT, left]
+    upper = above + (heights_m[low + NEXT, left + NEXT] - above) * right
+    return lower + (upper - lower) * up
 
 
 @drawing()
 def _fill(eye: Any, profiles: Any, depths_m: Any) -> None:
     """Set the depths of each column: walk along its profile, and fill the rows that it reaches."""
     rows, columns = depths_m.shape
-    slopes = profiles.slopes
     here = profiles.column
     row_slope = np.float32(1.0 / eye.focal_up_px)
     middle_row = np.float32(rows * 0.5 - 0.5)
     for column in range(columns):
-        # the column's profile, between those of the lines to its left and right
-        place = (np.float32(column) + _HALF) / np.float32(profiles.line_px)
-        left = np.uint32(place)
-        part = place - np.float32(left)
-        for sample in range(here.size):
-            slope = slopes[sample, left]
-            here[sample] = slope + (slopes[sample, left + 1] - slope) * part
-
+        _profile_of(column, profiles)
         row = eye.bottoms[column] - 1
         wanted = (middle_row - np.float32(row)) * row_slope  # slope of the row's line of sight
         # a camera in a hill sees the ground at the first sample
@@ -169,6 +141,7 @@ def _fill(eye: Any, profiles: Any, depths_m: Any) -> None:
             depths_m[row, column] = _DEPTHS[0]
             row -= 1
             wanted = (middle_row - np.float32(row)) * row_slope
+
         for sample in range(1, here.size):
             if row < 0:
                 break
@@ -185,6 +158,17 @@ def _fill(eye: Any, profiles: Any, depths_m: Any) -> None:
                 wanted = (middle_row - np.float32(row)) * row_slope
 
         # what is above the whole profile is sky
-        while row >= 0:
-            depths_m[row, column] = NOTHING_M
-            row -= 1
+        if row >= 0:
+            depths_m[: row + 1, column] = NOTHING_M
+
+
+@drawing()
+def _profile_of(column: int, profiles: Any) -> None:
+    """Set profiles.column: the slopes between those of the lines beside a column."""
+    place = (np.float32(column) + _HALF) / np.float32(profiles.line_px)
+    left = np.uint32(place)
+    part = place - np.float32(left)
+    slopes = profiles.slopes
+    for sample in range(profiles.column.size):
+        slope = slopes[sample, left]
+        profiles.column[sample] = slope + (slopes[sample, left + NEXT] - slope) * part
