@@ -27,7 +27,7 @@ NOTHING_M = np.float32(1e9)  # depth of the sky
 _NEAR_M = 0.8  # depth of the first sample of a profile; the ground in front of it is not seen
 _FAR_M = 640.0  # depth at which profiles end; what is farther is sky
 _SHORTEST_STEP_M = 0.2  # from a sample to the next one, close to the camera
-_STEP = 0.015  # the same farther away, as a fraction of the depth
+_STEP = 0.02  # the same farther away, as a fraction of the depth
 _CAMERA_M = np.float32(1.25)  # usual height of the camera above the road
 
 _0 = np.float32(0.0)

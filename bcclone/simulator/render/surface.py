@@ -124,8 +124,11 @@ def covered(value: float, start: float, end: float, width: float) -> float:
 
     value, width: middle and length of the interval
     """
-    fraction = (min(value + width * 0.5, end) - max(value - width * 0.5, start)) / width
-    return min(max(fraction, 0.0), 1.0)
+    common = min(value + width * 0.5, end) - max(value - width * 0.5, start)
+    # most pixels show no part of a line, and need no division
+    if common <= 0.0:
+        return 0.0
+    return min(common / width, 1.0)
 
 
 # Colours
