@@ -133,37 +133,25 @@ def _covers(scene: Scene, roadside_m: float) -> CoverArray:
 # Memory
 
 
-class Profiles(NamedTuple):
-    """Memory for the profiles of one picture; the compiled code cannot take any itself."""
-
-    line_px: float  # columns from one line, along which a profile is sampled, to the next
-    slopes: Float32Array  # of every line's samples, (samples, lines)
-    rises_m: Float32Array  # of every line's last sample, (lines,)
-    # the direction of each line in the middle of the picture: x and z in cells, y in metres for
-    # each metre of depth, (3, lines)
-    lines: Float32Array
-    column: Float32Array  # slopes of the samples along one column, (samples,)
-
-
-_LINE_PX = 4  # columns from one profile to the next
+_LINE_PX = 4  # columns from one profile of the ground to the next
 _MIN_LINES = 80  # in a narrow picture the profiles are closer to each other, to have so many
 
 
+class Profiles(NamedTuple):
+    """Memory for the ground's profiles in a picture; the compiled code cannot take any itself."""
+
+    slopes: Float32Array  # (lines, samples)
+    column: Float32Array  # between two lines, (samples,)
+
+
 def empty_profiles(columns: int) -> Profiles:
-    """Return memory for the profiles of a picture of so many columns."""
-    line_px = max(min(_LINE_PX, columns // _MIN_LINES), 1)
-    lines = -(-columns // line_px) + 1
-    return Profiles(
-        line_px=float(line_px),
-        slopes=np.empty((SAMPLES, lines), np.float32),
-        rises_m=np.empty(lines, np.float32),
-        lines=np.empty((3, lines), np.float32),
-        column=np.empty(SAMPLES, np.float32),
-    )
+    """Return memory for a picture of so many columns."""
+    lines = max(columns // _LINE_PX, _MIN_LINES) + 2
+    return Profiles(np.empty((lines, SAMPLES), np.float32), np.empty(SAMPLES, np.float32))
 
 
 class RowPixels(NamedTuple):
-    """Memory for what is known of the pixels of one row; the compiled code cannot take any itself.
+    """Memory for what is known of the pixels of one row.
 
     All arrays are (columns,). Those from along_m on have a value for each pixel near the road, one
     after the other.

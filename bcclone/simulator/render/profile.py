@@ -1,21 +1,22 @@
 """Find how far away the ground is that each pixel shows: a camera and a ground -> depths; compiled.
 
-The ground's profile is what a vertical line through the picture would cut out of it. Profiles are
-sampled along every fourth column, at depths that grow step by step; between two of these lines the
-ground is taken to be flat across. A pixel shows the nearest point of its column's profile that
-reaches up to the pixel's row, so that one walk along a profile, from near to far, fills a whole
-column. This is how the first flight simulators drew terrain on slow computers; a search for each
-pixel takes nine times as long, and is not more accurate (lab log, 2026-11-28).
+The ground's profile is what a vertical cut through the land shows. Profiles are sampled on lines
+that leave the camera like the ribs of a fan, at distances that grow step by step; between two lines
+the ground is taken to be straight. A pixel shows the nearest point of a profile that reaches up to
+its line of sight. The pixels of a column look along nearly the same profile, so one walk from near
+to far finds all of them. A search for each pixel took nine times as long, and was not more accurate
+(lab log, 2026-11-28).
 
-Frame of reference: the world, x to the east, y up, z to the north, in metres. A depth is a distance
-along the camera's axis. The rise of a point is its distance from the camera's axis, along the
-camera's upright, and its slope is its rise over its depth: that says in which row it is seen.
+Frame of reference: the world, x to the east, y up, z to the north, in metres. The *heading* is the
+horizontal direction of the camera's axis. A distance is measured along the heading, an aside across
+it; a slope is a rise over a distance, and says how high in the picture a point is seen.
 
-Numbers have single precision: a rounding error at the far end of a world is a tenth of a
-millimetre.
+Numbers have single precision: its rounding errors are a tenth of a millimetre at the far end of a
+world.
 """
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,29 +25,58 @@ from bcclone.simulator.scene.roadmap import CELL_M
 
 NOTHING_M = np.float32(1e9)  # depth of the sky
 
-_NEAR_M = 0.8  # depth of the first sample of a profile; the ground in front of it is not seen
-_FAR_M = 640.0  # depth at which profiles end; what is farther is sky
+_NEAR_M = 0.8  # distance of the first sample of a profile
+_FAR_M = 640.0  # distance at which profiles end; what is farther is sky
 _SHORTEST_STEP_M = 0.2  # from a sample to the next one, close to the camera
-_STEP = 0.02  # the same farther away, as a fraction of the depth
-_CAMERA_M = np.float32(1.25)  # usual height of the camera above the road
+_STEP = 0.02  # the same farther away, as a fraction of the distance
+
+
+def _sampled_distances() -> list[float]:
+    """Return the distances at which profiles are sampled, in metres."""
+    distances = [_NEAR_M]
+    while distances[-1] < _FAR_M:
+        distances.append(distances[-1] + max(_SHORTEST_STEP_M, _STEP * distances[-1]))
+    return distances
+
+
+_DISTANCES = np.array(_sampled_distances(), np.float32)
+_INVERSES = np.float32(1.0) / _DISTANCES
+SAMPLES = len(_DISTANCES)  # of each profile
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
 _HALF = np.float32(0.5)
-_CELLS_A_METRE = np.float32(1 / CELL_M)
 
 
-def _sampled_depths() -> list[float]:
-    """Return the depths at which profiles are sampled, in metres."""
-    depths = [_NEAR_M]
-    while depths[-1] < _FAR_M:
-        depths.append(depths[-1] + max(_SHORTEST_STEP_M, _STEP * depths[-1]))
-    return depths
+class _Fan(NamedTuple):
+    """The lines along which profiles are sampled; places are in cells of the grid."""
+
+    column: float  # where the camera is
+    row: float
+    height_m: float
+    # the heading, and the direction to its right, in cells for each metre
+    ahead: tuple[float, float]
+    right: tuple[float, float]
+    first: float  # aside of the first line, for each metre of distance
+    lines: float  # how many lines there are for each metre aside, at a distance of a metre
 
 
-_DEPTHS = np.array(_sampled_depths(), np.float32)
-_INVERSES = _1 / _DEPTHS
-SAMPLES = len(_DEPTHS)  # of each profile
+class _Column(NamedTuple):
+    """The lines of sight of a column: each value is one at the middle row, and what a slope of 1
+    upwards adds to it.
+    """
+
+    ahead: tuple[float, float]  # along the heading
+    right: tuple[float, float]  # to the right of the heading
+    rise: tuple[float, float]
+
+
+class _Sight(NamedTuple):
+    """A pixel's line of sight, for each metre of distance."""
+
+    slope: float
+    aside: float
+    depth: float  # along the camera's axis
 
 
 @drawing(cache=True, sources=SOURCES_CHECKSUM)
@@ -56,56 +86,57 @@ def find_depths(eye: Any, surface: Any, profiles: Any, depths_m: Any) -> None:
     profiles: memory, of any content
     depths_m: of the canvas, float32 (rows, columns)
     """
-    _sample(eye, surface, profiles, depths_m.shape[1])
-    _fill(eye, profiles, depths_m)
+    fan = _fan_of(eye, surface, profiles.slopes.shape[0], depths_m.shape)
+    _sample(fan, surface.heights_m, surface.water_m, profiles.slopes)
+    _fill(eye, fan, surface.heights_m, surface.water_m, profiles, depths_m)
 
 
 @drawing()
-def _sample(eye: Any, surface: Any, profiles: Any, columns: int) -> None:
-    """Sample the ground along each line: write the slopes of its profile."""
-    upright_x = np.float32(eye.axes[0, 1]) * _CELLS_A_METRE
-    upright_y = np.float32(eye.axes[1, 1])
-    upright_z = np.float32(eye.axes[2, 1]) * _CELLS_A_METRE
-    # the camera's place in the grid, in cells; a field's value holds at the centre of its cell
-    camera_column = np.float32((eye.position[0] - surface.x) / CELL_M - 0.5)
-    camera_row = np.float32((eye.position[2] - surface.z) / CELL_M - 0.5)
-    camera_m = np.float32(eye.position[1])
-    water_m = np.float32(surface.water_m)
-    lines = profiles.lines
-    rises_m = profiles.rises_m
-    _start(eye, profiles, columns)
+def _fan_of(eye: Any, surface: Any, lines: int, size: tuple[int, int]) -> _Fan:
+    """Return so many lines, which cover a picture. size: its rows and columns."""
+    axes = eye.axes
+    length = math.sqrt(axes[0, 2] * axes[0, 2] + axes[2, 2] * axes[2, 2])
+    heading_x = axes[0, 2] / length
+    heading_z = axes[2, 2] / length
 
-    last_m = _0
-    for sample in range(_DEPTHS.size):
-        depth_m = _DEPTHS[sample]
-        step_up = (depth_m - last_m) / upright_y
-        last_m = depth_m
-        for line in range(rises_m.size):
-            # where to look up the ground's height: at the height of the last sample. A tilted
-            # camera's upright leans by a sixth of its length, and heights change little from sample
-            # to sample, so that this is nearly above or below the true place
-            rise_m = rises_m[line] - step_up * lines[1, line]
-            column = camera_column + depth_m * lines[0, line] + rise_m * upright_x
-            row = camera_row + depth_m * lines[2, line] + rise_m * upright_z
-            ground_m = max(_height(surface.heights_m, column, row), water_m)
+    # the outermost lines go through the corners of the picture
+    first = 1e9
+    last = -1e9
+    for corner in range(4):
+        across = (corner % 2 - 0.5) * size[1] / eye.focal_across_px
+        up = (corner // 2 - 0.5) * size[0] / eye.focal_up_px
+        x = axes[0, 0] * across + axes[0, 1] * up + axes[0, 2]
+        z = axes[2, 0] * across + axes[2, 1] * up + axes[2, 2]
+        aside = (x * heading_z - z * heading_x) / (x * heading_x + z * heading_z)
+        first = min(first, aside)
+        last = max(last, aside)
 
-            rise_m = (ground_m - camera_m - depth_m * lines[1, line]) / upright_y
-            rises_m[line] = rise_m
-            profiles.slopes[sample, line] = rise_m * _INVERSES[sample]
+    return _Fan(
+        # a field's value holds at the centre of its cell
+        np.float32((eye.position[0] - surface.x) / CELL_M - 0.5),
+        np.float32((eye.position[2] - surface.z) / CELL_M - 0.5),
+        np.float32(eye.position[1]),
+        (np.float32(heading_x / CELL_M), np.float32(heading_z / CELL_M)),
+        (np.float32(heading_z / CELL_M), np.float32(-heading_x / CELL_M)),
+        np.float32(first),
+        np.float32((lines - 1.001) / (last - first)),
+    )
 
 
 @drawing()
-def _start(eye: Any, profiles: Any, columns: int) -> None:
-    """Set the direction of each line, and its rise before the first sample."""
-    for line in range(profiles.rises_m.size):
-        across = (line * profiles.line_px - columns * 0.5) / eye.focal_across_px
-        for axis in range(3):
-            slope = eye.axes[axis, 0] * across + eye.axes[axis, 2]
-            profiles.lines[axis, line] = np.float32(slope)
-        profiles.lines[0, line] *= _CELLS_A_METRE
-        profiles.lines[2, line] *= _CELLS_A_METRE
-        # below the picture, the ground is taken to be level
-        profiles.rises_m[line] = -_CAMERA_M / np.float32(eye.axes[1, 1])
+def _sample(fan: Any, heights_m: Any, water_m: float, slopes: Any) -> None:
+    """Sample the ground along each line: set the slopes of its profile, (lines, samples)."""
+    water_m = np.float32(water_m)
+    for line in range(slopes.shape[0]):
+        aside = fan.first + np.float32(line) / fan.lines
+        columns = fan.ahead[0] + fan.right[0] * aside
+        rows = fan.ahead[1] + fan.right[1] * aside
+        for sample in range(_DISTANCES.size):
+            distance_m = _DISTANCES[sample]
+            column = fan.column + columns * distance_m
+            row = fan.row + rows * distance_m
+            ground_m = max(_height(heights_m, column, row), water_m)
+            slopes[line, sample] = (ground_m - fan.height_m) * _INVERSES[sample]
 
 
 @drawing(inline="always")
@@ -125,37 +156,39 @@ def _height(heights_m: Any, column: float, row: float) -> float:
     return lower + (upper - lower) * up
 
 
-@drawing()
-def _fill(eye: Any, profiles: Any, depths_m: Any) -> None:
-    """Set the depths of each column: walk along its profile, and fill the rows that it reaches."""
-    rows, columns = depths_m.shape
-    here = profiles.column
-    row_slope = np.float32(1.0 / eye.focal_up_px)
-    middle_row = np.float32(rows * 0.5 - 0.5)
-    for column in range(columns):
-        _profile_of(column, profiles)
-        row = eye.bottoms[column] - 1
-        wanted = (middle_row - np.float32(row)) * row_slope  # slope of the row's line of sight
-        # a camera in a hill sees the ground at the first sample
-        while row >= 0 and wanted <= here[0]:
-            depths_m[row, column] = _DEPTHS[0]
-            row -= 1
-            wanted = (middle_row - np.float32(row)) * row_slope
+# Between two samples farther from each other than _CLIFF_M, a rise by more than _STEEP times this
+# way is looked at more closely
+_CLIFF_M = np.float32(0.5)
+_STEEP = np.float32(0.5)
+# a profile is used for lines of sight that differ by less than this part of the way to the next
+# line of the fan, which is the width of a pixel
+_NEAR_ENOUGH = np.float32(0.25)
 
-        for sample in range(1, here.size):
-            if row < 0:
-                break
-            if here[sample] < wanted:
-                continue
-            # between two samples the ground is straight, and its inverse depth is a linear
-            # function of the slope
-            rate = _INVERSES[sample] - _INVERSES[sample - 1]
-            rate /= here[sample] - here[sample - 1]
-            while row >= 0 and wanted <= here[sample]:
-                inverse = _INVERSES[sample] + (wanted - here[sample]) * rate
-                depths_m[row, column] = _1 / inverse
+
+@drawing()
+def _fill(eye: Any, fan: Any, heights_m: Any, water_m: float, profiles: Any, depths_m: Any) -> None:
+    """Set the depths of each column: walk along its profile, and fill the rows that it reaches."""
+    middle_row = np.float32(depths_m.shape[0] * 0.5 - 0.5)
+    row_up = np.float32(1.0 / eye.focal_up_px)
+    too_far = _NEAR_ENOUGH / fan.lines
+    here = profiles.column
+    for column in range(depths_m.shape[1]):
+        across = (column + 0.5 - depths_m.shape[1] * 0.5) / eye.focal_across_px
+        sights = _column_of(eye.axes, fan, across)
+        row = eye.bottoms[column] - 1
+        sight = _sight_of(sights, (middle_row - np.float32(row)) * row_up)
+        aside = sight.aside  # of the profile in `here`
+        _cut(fan, profiles, aside)
+        for far in range(1, _DISTANCES.size):
+            while row >= 0 and sight.slope <= here[far]:
+                distance_m = _between(fan, heights_m, water_m, here, sight, far)
+                depths_m[row, column] = distance_m * sight.depth
                 row -= 1
-                wanted = (middle_row - np.float32(row)) * row_slope
+                sight = _sight_of(sights, (middle_row - np.float32(row)) * row_up)
+                # in a tilted camera the columns lean
+                if abs(sight.aside - aside) > too_far:
+                    aside = sight.aside
+                    _cut(fan, profiles, aside)
 
         # what is above the whole profile is sky
         if row >= 0:
@@ -163,12 +196,90 @@ def _fill(eye: Any, profiles: Any, depths_m: Any) -> None:
 
 
 @drawing()
-def _profile_of(column: int, profiles: Any) -> None:
-    """Set profiles.column: the slopes between those of the lines beside a column."""
-    place = (np.float32(column) + _HALF) / np.float32(profiles.line_px)
+def _column_of(axes: Any, fan: Any, across: float) -> _Column:
+    """Return the lines of sight of a column. across: their slope to the right in the picture."""
+    x = axes[0, 0] * across + axes[0, 2]
+    z = axes[2, 0] * across + axes[2, 2]
+    # the fan's directions are unit vectors divided by the side of a cell
+    return _Column(
+        (
+            np.float32((x * fan.ahead[0] + z * fan.ahead[1]) * CELL_M),
+            np.float32((axes[0, 1] * fan.ahead[0] + axes[2, 1] * fan.ahead[1]) * CELL_M),
+        ),
+        (
+            np.float32((x * fan.right[0] + z * fan.right[1]) * CELL_M),
+            np.float32((axes[0, 1] * fan.right[0] + axes[2, 1] * fan.right[1]) * CELL_M),
+        ),
+        (np.float32(axes[1, 0] * across + axes[1, 2]), np.float32(axes[1, 1])),
+    )
+
+
+@drawing(inline="always")
+def _sight_of(sights: Any, up: float) -> _Sight:
+    """Return the line of sight of a row of a column. up: its slope upwards in the picture."""
+    depth = _1 / (sights.ahead[0] + sights.ahead[1] * up)
+    slope = (sights.rise[0] + sights.rise[1] * up) * depth
+    aside = (sights.right[0] + sights.right[1] * up) * depth
+    return _Sight(slope, aside, depth)
+
+
+@drawing()
+def _cut(fan: Any, profiles: Any, aside: float) -> None:
+    """Set profiles.column: the slopes between those of two lines.
+
+    aside: for each metre of distance
+    """
+    place = max((aside - fan.first) * fan.lines, _0)
     left = np.uint32(place)
     part = place - np.float32(left)
-    slopes = profiles.slopes
-    for sample in range(profiles.column.size):
-        slope = slopes[sample, left]
-        profiles.column[sample] = slope + (slopes[sample, left + NEXT] - slope) * part
+    at_left = profiles.slopes[left]
+    at_right = profiles.slopes[left + NEXT]
+    for sample in range(_DISTANCES.size):
+        slope = at_left[sample]
+        profiles.column[sample] = slope + (at_right[sample] - slope) * part
+
+
+@drawing(inline="always")
+def _between(fan: Any, heights_m: Any, water_m: float, here: Any, sight: Any, far: int) -> float:
+    """Return the distance at which a line of sight meets the ground before a sample.
+
+    here: the slopes of the profile, (samples,)
+    far: number of the sample; the line of sight is above the ground at the one before
+    """
+    near = far - 1
+    slope_near = min(here[near], sight.slope)
+    step_m = _DISTANCES[far] - _DISTANCES[near]
+    rise_m = here[far] * _DISTANCES[far] - slope_near * _DISTANCES[near]
+    if step_m > _CLIFF_M and rise_m > _STEEP * step_m:
+        return _on_cliff(fan, heights_m, np.float32(water_m), sight, far)
+    # the ground is straight, and the inverse of its distance is a linear function of the slope
+    part = _0
+    if slope_near < here[far]:
+        part = (sight.slope - slope_near) / (here[far] - slope_near)
+    return _1 / (_INVERSES[near] + (_INVERSES[far] - _INVERSES[near]) * part)
+
+
+_ROUNDS = 3  # of bisection; at 100 m, a cliff is then found to 0.1 m
+
+
+@drawing()
+def _on_cliff(fan: Any, heights_m: Any, water_m: float, sight: Any, far: int) -> float:
+    """Return the distance at which a line of sight meets steep ground before a sample.
+
+    A cliff is as long as a cell, which is less than the way between two distant samples: a straight
+    line between them would show the grass above the cliff instead of its stone.
+
+    far: number of the sample; the line of sight is above the ground at the one before
+    """
+    columns = fan.ahead[0] + fan.right[0] * sight.aside
+    rows = fan.ahead[1] + fan.right[1] * sight.aside
+    above_m = _DISTANCES[far - 1]  # the line of sight is above the ground here
+    below_m = _DISTANCES[far]  # and below it here
+    for _ in range(_ROUNDS):
+        middle_m = (above_m + below_m) * _HALF
+        ground_m = _height(heights_m, fan.column + columns * middle_m, fan.row + rows * middle_m)
+        if fan.height_m + sight.slope * middle_m > max(ground_m, water_m):
+            above_m = middle_m
+        else:
+            below_m = middle_m
+    return (above_m + below_m) * _HALF
