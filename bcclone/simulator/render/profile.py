@@ -51,14 +51,14 @@ _HALF = np.float32(0.5)
 class _Fan(NamedTuple):
     """The lines along which profiles are sampled; places are in cells of the grid."""
 
-    column: float  # where the camera is
-    row: float
-    height_m: float
+    column: np.float32  # where the camera is
+    row: np.float32
+    height_m: np.float32
     # the heading, and the direction to its right, in cells for each metre
-    ahead: tuple[float, float]
-    right: tuple[float, float]
-    first: float  # aside of the first line, for each metre of distance
-    lines: float  # how many lines there are for each metre aside, at a distance of a metre
+    ahead: tuple[np.float32, np.float32]
+    right: tuple[np.float32, np.float32]
+    first: np.float32  # aside of the first line, for each metre of distance
+    lines: np.float32  # how many lines there are for each metre aside, at a distance of a metre
 
 
 class _Column(NamedTuple):
@@ -66,17 +66,17 @@ class _Column(NamedTuple):
     upwards adds to it.
     """
 
-    ahead: tuple[float, float]  # along the heading
-    right: tuple[float, float]  # to the right of the heading
-    rise: tuple[float, float]
+    ahead: tuple[np.float32, np.float32]  # along the heading
+    right: tuple[np.float32, np.float32]  # to the right of the heading
+    rise: tuple[np.float32, np.float32]
 
 
 class _Sight(NamedTuple):
     """A pixel's line of sight, for each metre of distance."""
 
-    slope: float
-    aside: float
-    depth: float  # along the camera's axis
+    slope: np.float32
+    aside: np.float32
+    depth: np.float32  # along the camera's axis
 
 
 @drawing(cache=True, sources=SOURCES_CHECKSUM)
@@ -124,7 +124,7 @@ def _fan_of(eye: Any, surface: Any, lines: int, size: tuple[int, int]) -> _Fan:
 
 
 @drawing()
-def _sample(fan: Any, heights_m: Any, water_m: float, slopes: Any) -> None:
+def _sample(fan: Any, heights_m: Any, water_m: np.float32, slopes: Any) -> None:
     """Sample the ground along each line: set the slopes of its profile, (lines, samples)."""
     water_m = np.float32(water_m)
     for line in range(slopes.shape[0]):
@@ -140,7 +140,7 @@ def _sample(fan: Any, heights_m: Any, water_m: float, slopes: Any) -> None:
 
 
 @drawing(inline="always")
-def _height(heights_m: Any, column: float, row: float) -> float:
+def _height(heights_m: Any, column: np.float32, row: np.float32) -> np.float32:
     """Return the ground's height at a place in cells: bilinear interpolation of four cells."""
     last_cell = np.float32(heights_m.shape[0] - 1.001)
     column = min(max(column, _0), last_cell)
@@ -166,7 +166,9 @@ _NEAR_ENOUGH = np.float32(0.25)
 
 
 @drawing()
-def _fill(eye: Any, fan: Any, heights_m: Any, water_m: float, profiles: Any, depths_m: Any) -> None:
+def _fill(
+    eye: Any, fan: Any, heights_m: Any, water_m: np.float32, profiles: Any, depths_m: Any
+) -> None:
     """Set the depths of each column: walk along its profile, and fill the rows that it reaches."""
     middle_row = np.float32(depths_m.shape[0] * 0.5 - 0.5)
     row_up = np.float32(1.0 / eye.focal_up_px)
@@ -196,7 +198,7 @@ def _fill(eye: Any, fan: Any, heights_m: Any, water_m: float, profiles: Any, dep
 
 
 @drawing()
-def _column_of(axes: Any, fan: Any, across: float) -> _Column:
+def _column_of(axes: Any, fan: Any, across: np.float32) -> _Column:
     """Return the lines of sight of a column. across: their slope to the right in the picture."""
     x = axes[0, 0] * across + axes[0, 2]
     z = axes[2, 0] * across + axes[2, 2]
@@ -215,7 +217,7 @@ def _column_of(axes: Any, fan: Any, across: float) -> _Column:
 
 
 @drawing(inline="always")
-def _sight_of(sights: Any, up: float) -> _Sight:
+def _sight_of(sights: Any, up: np.float32) -> _Sight:
     """Return the line of sight of a row of a column. up: its slope upwards in the picture."""
     depth = _1 / (sights.ahead[0] + sights.ahead[1] * up)
     slope = (sights.rise[0] + sights.rise[1] * up) * depth
@@ -224,7 +226,7 @@ def _sight_of(sights: Any, up: float) -> _Sight:
 
 
 @drawing()
-def _cut(fan: Any, profiles: Any, aside: float) -> None:
+def _cut(fan: Any, profiles: Any, aside: np.float32) -> None:
     """Set profiles.column: the slopes between those of two lines.
 
     aside: for each metre of distance
@@ -240,7 +242,9 @@ def _cut(fan: Any, profiles: Any, aside: float) -> None:
 
 
 @drawing(inline="always")
-def _between(fan: Any, heights_m: Any, water_m: float, here: Any, sight: Any, far: int) -> float:
+def _between(
+    fan: Any, heights_m: Any, water_m: np.float32, here: Any, sight: Any, far: int
+) -> np.float32:
     """Return the distance at which a line of sight meets the ground before a sample.
 
     here: the slopes of the profile, (samples,)
@@ -263,7 +267,7 @@ _ROUNDS = 3  # of bisection; at 100 m, a cliff is then found to 0.1 m
 
 
 @drawing()
-def _on_cliff(fan: Any, heights_m: Any, water_m: float, sight: Any, far: int) -> float:
+def _on_cliff(fan: Any, heights_m: Any, water_m: np.float32, sight: Any, far: int) -> np.float32:
     """Return the distance at which a line of sight meets steep ground before a sample.
 
     A cliff is as long as a cell, which is less than the way between two distant samples: a straight

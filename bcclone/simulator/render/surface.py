@@ -90,7 +90,7 @@ def exponent(value: float) -> int:
 
     It is in the bits of the number, which takes less time than a loop.
     """
-    return (np.float32(value).view(np.int32) >> 23) - 127
+    return int(np.float32(value).view(np.int32) >> 23) - 127
 
 
 # for each level of a texture: texels along a side, the bits of a place in it, its scale relative to
@@ -110,12 +110,12 @@ def texel(textures: Any, texture: int, u: float, v: float, level: int) -> float:
     texture: number of the texture
     u, v: column and row of the point, in texels of level 0
     """
-    level = np.uint32(min(max(level, 0), LEVELS - 1))
-    scale = _SCALES[level]
+    number = np.uint32(min(max(level, 0), LEVELS - 1))
+    scale = _SCALES[number]
     # a side is a power of two, so a bit mask is the remainder, also of negative numbers
-    row = int(math.floor(v * scale)) & _MASKS[level]
-    column = int(math.floor(u * scale)) & _MASKS[level]
-    return textures[np.uint32(texture), np.uint64(_BEGINS[level] + row * _SIDES[level] + column)]
+    row = int(math.floor(v * scale)) & _MASKS[number]
+    column = int(math.floor(u * scale)) & _MASKS[number]
+    return textures[np.uint32(texture), np.uint64(_BEGINS[number] + row * _SIDES[number] + column)]
 
 
 @drawing()
