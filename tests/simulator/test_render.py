@@ -14,8 +14,9 @@ from bcclone.simulator.render.air import air_of
 from bcclone.simulator.render.cards import draw_cards
 from bcclone.simulator.render.drops import draw_drops
 from bcclone.simulator.render.faces import draw_faces
-from bcclone.simulator.render.inputs import Eye, bonnet_canvas, surface_of
-from bcclone.simulator.render.raycast import cast
+from bcclone.simulator.render.ground import color_ground
+from bcclone.simulator.render.inputs import Eye, bonnet_canvas, empty_profiles, surface_of
+from bcclone.simulator.render.profile import find_depths
 from bcclone.simulator.render.surface import COMPILED_MODULES, SOURCES_CHECKSUM
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
@@ -37,7 +38,7 @@ def at(renderer, along_m, cross_track_m=0.0):
 
 
 def test_compiled_code_is_not_reused_after_a_source_changed():
-    for drawing in (cast, draw_cards, draw_drops, draw_faces):
+    for drawing in (color_ground, draw_cards, draw_drops, draw_faces, find_depths):
         assert drawing._cache.sources == SOURCES_CHECKSUM
     for path in (ROOT / "bcclone" / "simulator" / "render").glob("*.py"):
         source = path.read_text(encoding="utf-8")
@@ -164,11 +165,11 @@ def test_rays_do_not_jump_over_crests(name, request):
     renderer = request.getfixturevalue(name)
     view = pose_of(at(renderer, 0), "center")
     canvas = bonnet_canvas(160, 320)
-    cast(
+    find_depths(
         Eye(view.position, view.axes, FOCAL_PX, FOCAL_PX, np.full(320, 160)),
         surface_of(renderer.scene),
-        air_of(Conditions()),
-        canvas,
+        empty_profiles(320),
+        canvas.depths_m,
     )
     ground = renderer.scene.ground
     missed = 0

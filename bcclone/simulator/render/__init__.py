@@ -18,8 +18,16 @@ from bcclone.simulator.render.cards import draw_cards
 from bcclone.simulator.render.coloring import color, draw_coloring
 from bcclone.simulator.render.drops import draw_drops
 from bcclone.simulator.render.faces import draw_faces
-from bcclone.simulator.render.inputs import Canvas, Eye, bonnet_canvas, surface_of
-from bcclone.simulator.render.raycast import cast
+from bcclone.simulator.render.ground import color_ground
+from bcclone.simulator.render.inputs import (
+    Canvas,
+    Eye,
+    bonnet_canvas,
+    empty_profiles,
+    empty_row,
+    surface_of,
+)
+from bcclone.simulator.render.profile import find_depths
 from bcclone.simulator.render.surface import (
     CAR,
     EDGE,
@@ -113,9 +121,7 @@ class Renderer:
             return dict(zip(MOUNTS, pool.map(frame_of, MOUNTS), strict=True))
 
     def _draw(self, car: Car, camera: str, seconds: float) -> Canvas:
-        """Draw a frame, layer by layer; cast(), which draws ground and sky, takes nine tenths of
-        the time.
-        """
+        """Draw a frame, layer by layer; color_ground() takes most of the time."""
         bonnet_pixels = self._bonnets[camera]
         eye = self._eye(car, camera, bonnet_pixels.bottoms)
         air = self._air
@@ -123,7 +129,8 @@ class Renderer:
             air = air_of(self.conditions, seconds)
         canvas = bonnet_canvas(self._height, self._width)
 
-        cast(eye, self._surface, air, canvas)
+        find_depths(eye, self._surface, empty_profiles(self._width), canvas.depths_m)
+        color_ground(eye, self._surface, air, canvas, empty_row(self._width))
         draw_faces(eye, self.scene.faces, self._surface, air, canvas)
         draw_cards(eye, self.scene.cards.placements, self.scene.pictures, air, canvas)
         # the canvas began with the bonnet's depth and label, so that only its colours are left

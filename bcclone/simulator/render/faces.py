@@ -239,7 +239,7 @@ def _deck_color(
     width_m: width of a pixel on the deck
     """
     # the deck is seen at a flat angle, so a pixel is taken to be six times as long as wide
-    pixel = RoadPixel(along_m, cross_m, 1.0, width_m, width_m * 6.0)
+    pixel = RoadPixel(along_m, cross_m, 1.0, width_m, width_m * 6.0, width_m * math.sqrt(6.0))
     color, label = mountain_road(pixel, surface.paint, air.line_visibility)
     if label == GROUND or air.road_visibility < 0.5:
         return lit(_CONCRETE, 1.0, 1.0), EDGE

@@ -7,14 +7,18 @@ with a depth and a label for each pixel.
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.camera.images import Image
 from bcclone.simulator.render.bands import RoadBands, bands_of
-from bcclone.simulator.render.surface import AMBIENT, CAR, SUNLIGHT
+from bcclone.simulator.render.profile import SAMPLES
+from bcclone.simulator.render.surface import AMBIENT, CAR, CLIFF, NEAR_ROAD, SUNLIGHT, UNDER_WATER
 from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.scene import Scene
-from bcclone.simulator.scene.roadmap import BLOCK_M, CELL_M, Shoulders
+from bcclone.simulator.scene.roadmap import Shoulders
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
+
+CoverArray = npt.NDArray[np.uint32]
 
 
 class Eye(NamedTuple):
@@ -57,34 +61,33 @@ class Paint(NamedTuple):
     style: int  # the track's style: LAKE_STYLE, MOUNTAIN_STYLE or DESIGNED_STYLE
     half_widths_m: Float32Array  # half the width of the asphalt, (metres,)
     neighbor_m: Float32Array  # offset to the right of a second road's middle, 0 for none, (metres,)
-    roadside_m: float  # nothing of the road or its neighbor is farther from the centre line
     bands: RoadBands  # used on a designed road only
 
 
 class Surface(NamedTuple):
-    """The ground and the road on it: fields with a value for each cell, (side, side)."""
+    """The ground and the road on it: fields with a value for each cell of the scene's grid."""
 
-    heights_m: Float32Array
-    cross_m: Float32Array  # to the right of the centre line
-    along_m: Float32Array  # along the centre line
-    light: Float32Array  # sunlight, relative to level ground
-    colors: Image  # colours of the land under this sunlight, RGB uint8 (side, side, 3)
+    heights_m: Float32Array  # (side, side)
+    # what is read together lies together, float32 (side, side, 4): metres along the centre line and
+    # to the right of it, sunlight relative to level ground, and the height
+    cells: Float32Array
+    # colours of the land under this sunlight, red in the lowest bits, and above them NEAR_ROAD,
+    # UNDER_WATER and CLIFF, uint32 (side, side)
+    covers: CoverArray
     paint: Paint
     x: float  # the grid's corner, in metres
     z: float
     water_m: float  # height of the water
-    top_m: float  # no ground is as high
-    tops_m: Float32Array  # greatest height in each block and its neighbours, (blocks, blocks)
 
 
-_ROADSIDE_M = 9.0  # roadside_m of a road without a neighbor, shoulders included
+# nothing of a road without a neighbor is farther from the centre line, shoulders included
+_ROADSIDE_M = 9.0
 
 
 def surface_of(scene: Scene) -> Surface:
     """Return the ground and the road of a scene."""
     ground = scene.ground
     road = scene.track.road
-    sunlight = np.array(AMBIENT) + np.array(SUNLIGHT) * scene.light[..., None]
     roadside_m = _ROADSIDE_M
     if road.look.neighbor_m:
         roadside_m = REACH_M
@@ -95,40 +98,86 @@ def surface_of(scene: Scene) -> Surface:
         style=road.style,
         half_widths_m=scene.track.half_widths_m,
         neighbor_m=ground.roadmap.neighbor_m,
-        roadside_m=roadside_m,
         bands=bands_of(road.look),
     )
     return Surface(
         heights_m=ground.heights_m,
-        cross_m=ground.roadmap.cross_track_m,
-        along_m=ground.roadmap.along_m,
-        light=scene.light,
-        colors=np.clip(ground.cover * sunlight, 0, 255).astype(np.uint8),
+        cells=np.stack(
+            [ground.roadmap.along_m, ground.roadmap.cross_track_m, scene.light, ground.heights_m],
+            axis=-1,
+        ),
+        covers=_covers(scene, roadside_m),
         paint=paint,
         x=ground.grid.x,
         z=ground.grid.z,
         water_m=ground.water_m,
-        top_m=float(ground.heights_m.max()) + 0.1,
-        tops_m=_tops(ground.heights_m, ground.water_m),
     )
 
 
-_BLOCK = round(BLOCK_M / CELL_M)  # cells along a side of a block
+_CLIFF_M = 0.6  # land is a cliff where the next cell is higher or lower by more than this
 
 
-def _tops(heights_m: Float32Array, water_m: float) -> Float32Array:
-    """Return the greatest height of ground or water in each block and its neighbours."""
-    # the highest cell of each block; the number of blocks is rounded up, since blocks at the far
-    # edges may be incomplete
-    blocks = -(-len(heights_m) // _BLOCK)
-    padded = np.pad(heights_m, (0, blocks * _BLOCK - len(heights_m)), mode="edge")
-    highest = padded.reshape(blocks, _BLOCK, blocks, _BLOCK).max((1, 3))
+def _covers(scene: Scene, roadside_m: float) -> CoverArray:
+    """Return the covers of a scene's cells, as in Surface."""
+    heights_m = scene.ground.heights_m
+    sunlight = np.array(AMBIENT) + np.array(SUNLIGHT) * scene.light[..., None]
+    colors = np.clip(scene.ground.cover * sunlight, 0, 255).astype(np.uint32)
+    covers = colors[..., 0] | colors[..., 1] << 8 | colors[..., 2] << 16
+    covers[np.abs(scene.ground.roadmap.cross_track_m) < roadside_m] |= NEAR_ROAD
+    covers[heights_m < scene.ground.water_m] |= UNDER_WATER
+    steps_m = np.abs(heights_m[1:, 1:] - heights_m[:-1, :-1])
+    covers[:-1, :-1][steps_m > _CLIFF_M] |= CLIFF
+    return covers
 
-    # the highest cell of a block and the eight blocks around it
-    around = np.pad(highest, 1, mode="edge")
-    shifted = [
-        around[row : row + blocks, column : column + blocks]
-        for row in range(3)
-        for column in range(3)
-    ]
-    return np.maximum(np.max(shifted, axis=0), np.float32(water_m))
+
+# Memory
+
+
+_LINE_PX = 4  # columns from one profile of the ground to the next
+_MIN_LINES = 80  # in a narrow picture the profiles are closer to each other, to have so many
+
+
+class Profiles(NamedTuple):
+    """Memory for the ground's profiles in a picture; the compiled code cannot take any itself."""
+
+    slopes: Float32Array  # (lines, samples)
+    column: Float32Array  # between two lines, (samples,)
+
+
+def empty_profiles(columns: int) -> Profiles:
+    """Return memory for a picture of so many columns."""
+    lines = max(columns // _LINE_PX, _MIN_LINES) + 2
+    return Profiles(np.empty((lines, SAMPLES), np.float32), np.empty(SAMPLES, np.float32))
+
+
+class RowPixels(NamedTuple):
+    """Memory for what is known of the pixels of one row.
+
+    All arrays are (columns,). Those from along_m on have a value for each pixel near the road, one
+    after the other.
+    """
+
+    # where a pixel is: the cell to its lower left, and the way from there, in cells
+    lefts: IndexArray
+    lows: IndexArray
+    rights: Float32Array
+    ups: Float32Array
+    x: Float32Array  # in metres
+    y: Float32Array
+    z: Float32Array
+    widths_m: Float32Array  # the size of a pixel on the ground, across the line of sight
+    lengths_m: Float32Array  # the same along the line of sight
+    sizes_m: Float32Array  # the geometric mean of both
+    # columns of pixels, as many as ground.py says
+    near_road: IndexArray
+    elsewhere: IndexArray
+    along_m: Float32Array
+    cross_m: Float32Array
+    light: Float32Array
+
+
+def empty_row(columns: int) -> RowPixels:
+    """Return memory for a row of so many columns."""
+    indices = np.empty((4, columns), np.uint32)
+    floats = np.empty((11, columns), np.float32)
+    return RowPixels(*indices[:2], *floats[:8], *indices[2:], *floats[8:])

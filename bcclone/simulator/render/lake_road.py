@@ -93,6 +93,8 @@ def _lake_border(pixel: RoadPixel, shoulder: int) -> float:
 def _lake_label(pixel: RoadPixel, shoulder: int, line_visibility: float) -> int:
     """Return the label of a pixel of the lake's asphalt, kerb or border."""
     offset_m = abs(pixel.cross_m)
+    if offset_m <= _LINES_FROM_M:
+        return ROAD
     if covered_by(_YELLOW_LINE, offset_m, pixel.width_m) * line_visibility > 0.5:
         return LINE
     edge_from_m = _KERB.from_m if shoulder == KERB else _BORDER.from_m
@@ -112,18 +114,24 @@ def _lake_lines(
     """
     offset_m = abs(pixel.cross_m)
 
-    yellow = lit(_YELLOW, 1.0 + 0.06 * fine, pixel.sunlight)
+    # most pixels show none of the lines, and need no mixing
     line = covered_by(_YELLOW_LINE, offset_m, pixel.width_m) * line_visibility
-    color = mixed(color, yellow, line)
-
-    black = lit(_TAR_COLOR, 1.0 + 0.10 * fine, pixel.sunlight)
+    if line > 0.0:
+        yellow = lit(_YELLOW, 1.0 + 0.06 * fine, pixel.sunlight)
+        color = mixed(color, yellow, line)
     tar = covered_by(_TAR, offset_m, pixel.width_m) * line_visibility
-    color = mixed(color, black, tar)
+    if tar > 0.0:
+        black = lit(_TAR_COLOR, 1.0 + 0.10 * fine, pixel.sunlight)
+        color = mixed(color, black, tar)
 
     if shoulder == KERB:
-        kerb = mixed(_KERB_WHITE, _KERB_LIGHT_RED, striped(pixel, _KERB_STRIPE_M))
-        in_light = lit(kerb, 1.0, pixel.sunlight)
-        return mixed(color, in_light, covered_by(_KERB, offset_m, pixel.width_m))
+        covers = covered_by(_KERB, offset_m, pixel.width_m)
+        if covers > 0.0:
+            kerb = mixed(_KERB_WHITE, _KERB_LIGHT_RED, striped(pixel, _KERB_STRIPE_M))
+            color = mixed(color, lit(kerb, 1.0, pixel.sunlight), covers)
+        return color
     # the second line is faded
     second = covered_by(_SECOND_LINE, offset_m, pixel.width_m) * line_visibility * 0.6
-    return mixed(color, lit(_PALE_YELLOW, 1.0, pixel.sunlight), second)
+    if second > 0.0:
+        color = mixed(color, lit(_PALE_YELLOW, 1.0, pixel.sunlight), second)
+    return color

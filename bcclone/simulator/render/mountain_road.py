@@ -43,11 +43,13 @@ def mountain_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple
     along_period_m = pixel.along_m - _PERIOD_M * math.floor(pixel.along_m / _PERIOD_M)
     if offset_m < _NEAR_MIDDLE_M and along_period_m < _DASH_M:
         line = covered_by(_WHITE_MIDDLE, offset_m, pixel.width_m) * line_visibility
-    white = lit(_MOUNTAIN_WHITE, 1.0 + 0.08 * fine, pixel.sunlight)
+    if line > 0.0:
+        white = lit(_MOUNTAIN_WHITE, 1.0 + 0.08 * fine, pixel.sunlight)
+        surface = mixed(surface, white, line)
 
     label = ROAD
     if line > 0.5:
         label = LINE
     elif offset_m > _WHITE_EDGE.to_m:
         label = EDGE
-    return mixed(surface, white, line), label
+    return surface, label

@@ -14,6 +14,7 @@ from bcclone.simulator.render.surface import (
     SNOW_COLOR,
     covered,
     drawing,
+    exponent,
     level_of,
     lit,
     mixed,
@@ -32,6 +33,7 @@ class RoadPixel(NamedTuple):
     sunlight: float  # 0 in the shade, 1 on level ground in the sun, more on slopes that face it
     width_m: float  # the pixel's size on the road, across the line of sight
     length_m: float  # the pixel's size on the road, along the line of sight
+    size_m: float  # the geometric mean of both
 
 
 class Band(NamedTuple):
@@ -50,18 +52,15 @@ _TEXELS_A_METRE = 32.0  # of the asphalt's texture, at its finest level
 @drawing()
 def texture_level(pixel: RoadPixel) -> int:
     """Return the level of the asphalt's texture for a pixel's mean size on the road."""
-    return level_of(math.sqrt(pixel.width_m * pixel.length_m) * _TEXELS_A_METRE)
+    return level_of(pixel.size_m * _TEXELS_A_METRE)
 
 
 @drawing(inline="always")
 def asphalt(pixel: RoadPixel, textures: Any) -> float:
     """Return the grain of asphalt, mean 0; it is stretched where a pixel is long on the ground."""
     # stretched by whole powers of two, so that the grain changes in few places
-    ratio = pixel.length_m / pixel.width_m
-    texels_along = _TEXELS_A_METRE
-    while ratio > 1.6:
-        ratio *= 0.5
-        texels_along *= 0.5
+    halvings = max(exponent(pixel.length_m * (1 / 1.6) / pixel.width_m) + 1, 0)
+    texels_along = _TEXELS_A_METRE / (1 << halvings)
     level = level_of(pixel.width_m * _TEXELS_A_METRE)
     u = pixel.cross_m * _TEXELS_A_METRE
     v = pixel.along_m * texels_along

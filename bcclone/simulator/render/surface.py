@@ -12,6 +12,8 @@ import math
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from bcclone.simulator.scene.textures import LEVELS, SIZE
 from bcclone.system.compiled import FINITE, compiled, source_checksum
 
@@ -29,12 +31,11 @@ COMPILED_MODULES = (
     "bcclone.simulator.render.designed_road",
     "bcclone.simulator.render.drops",
     "bcclone.simulator.render.faces",
-    "bcclone.simulator.render.fields",
     "bcclone.simulator.render.ground_color",
     "bcclone.simulator.render.lake_road",
-    "bcclone.simulator.render.meet",
     "bcclone.simulator.render.mountain_road",
-    "bcclone.simulator.render.raycast",
+    "bcclone.simulator.render.profile",
+    "bcclone.simulator.render.ground",
     "bcclone.simulator.render.road",
     "bcclone.simulator.render.surface",
 )
@@ -45,6 +46,9 @@ SOURCES_CHECKSUM = source_checksum(COMPILED_MODULES)
 # divided by 0, so divisions need no check ("numpy")
 drawing = partial(compiled, fastmath=FINITE, error_model="numpy")
 
+# added to an unsigned index, leaves it unsigned; Numba looks whether a signed one is negative
+NEXT = np.uint32(1)
+
 # Labels: what a pixel can show
 SKY = 0
 GROUND = 1  # land off the road
@@ -54,6 +58,11 @@ LINE = 4  # painted on the road
 EDGE = 5  # kerbs, shoulders and borders along the road
 OBJECT = 6  # trees, signs, walls, houses
 CAR = 7  # the car's own bonnet
+
+# Bits of a cell's cover; its lowest 24 bits are a colour, red lowest
+NEAR_ROAD = np.uint32(1 << 24)  # the road may be seen in this cell
+UNDER_WATER = np.uint32(1 << 25)
+CLIFF = np.uint32(1 << 26)  # the next cell is much higher or lower
 
 # Light on a surface: factors of its RGB
 AMBIENT = (0.30, 0.36, 0.44)  # in the shade
@@ -71,11 +80,26 @@ def level_of(footprint: float) -> int:
 
     footprint: width of the pixel in texels of level 0, the finest one
     """
-    level = 0
-    while footprint > 1.5 and level < LEVELS - 1:
-        footprint *= 0.5
-        level += 1
-    return level
+    level = exponent(footprint * (2 / 3)) + 1
+    return min(max(level, 0), LEVELS - 1)
+
+
+@drawing()
+def exponent(value: float) -> int:
+    """Return the exponent of the greatest power of two that is not more than a positive value.
+
+    It is in the bits of the number, which takes less time than a loop.
+    """
+    return int(np.float32(value).view(np.int32) >> 23) - 127
+
+
+# for each level of a texture: texels along a side, the bits of a place in it, its scale relative to
+# level 0, and its first texel: the finer levels come first, and each has four times as many texels
+# as the next one, so this is the sum of their texels
+_SIDES = SIZE >> np.arange(LEVELS)
+_MASKS = _SIDES - 1
+_SCALES = _SIDES / SIZE
+_BEGINS = 4 * (SIZE * SIZE - _SIDES * _SIDES) // 3
 
 
 @drawing()
@@ -86,16 +110,12 @@ def texel(textures: Any, texture: int, u: float, v: float, level: int) -> float:
     texture: number of the texture
     u, v: column and row of the point, in texels of level 0
     """
-    level = min(max(level, 0), LEVELS - 1)
-    side = SIZE >> level
-    # the finer levels come first; each has four times as many texels as the next one, so this is
-    # the sum of their texels
-    begin = 4 * (SIZE * SIZE - side * side) // 3
-    scale = 1.0 / (1 << level)
+    number = np.uint32(min(max(level, 0), LEVELS - 1))
+    scale = _SCALES[number]
     # a side is a power of two, so a bit mask is the remainder, also of negative numbers
-    row = int(math.floor(v * scale)) & (side - 1)
-    column = int(math.floor(u * scale)) & (side - 1)
-    return textures[texture, begin + row * side + column]
+    row = int(math.floor(v * scale)) & _MASKS[number]
+    column = int(math.floor(u * scale)) & _MASKS[number]
+    return textures[np.uint32(texture), np.uint64(_BEGINS[number] + row * _SIDES[number] + column)]
 
 
 @drawing()
@@ -104,8 +124,11 @@ def covered(value: float, start: float, end: float, width: float) -> float:
 
     value, width: middle and length of the interval
     """
-    fraction = (min(value + width * 0.5, end) - max(value - width * 0.5, start)) / width
-    return min(max(fraction, 0.0), 1.0)
+    common = min(value + width * 0.5, end) - max(value - width * 0.5, start)
+    # most pixels show no part of a line, and need no division
+    if common <= 0.0:
+        return 0.0
+    return min(common / width, 1.0)
 
 
 # Colours
@@ -178,6 +201,8 @@ _BEAM_SLOPE = 0.42  # half the width of the headlights' beam, as a slope to the 
 @drawing(inline="always")
 def headlight_beam(air: Any, across: float) -> float:
     """Return the headlights' light in a direction. across: its slope to the right."""
+    if air.headlights == 0.0:
+        return 0.0
     aside = across / _BEAM_SLOPE
     return air.headlights / ((1.0 + aside * aside) * (1.0 + aside * aside))
 
@@ -191,4 +216,6 @@ def light_at(air: Any, depth_m: float, beam: float) -> float:
 
     beam: of headlight_beam(), for the direction of the pixel
     """
+    if beam == 0.0:
+        return air.daylight
     return air.daylight + beam / (1.0 + (depth_m / _BEAM_M) * (depth_m / _BEAM_M))

@@ -13,7 +13,6 @@ from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArra
 from bcclone.system.opencv import cv2
 
 CELL_M = 0.5  # side of a cell
-BLOCK_M = 32.0  # side of a block of cells
 _UNMAPPED = 99.0  # stands for the cross_track_m of the cells that are not near the road
 MOST_LIGHT = 1.6  # greatest sunlight, on a slope that faces the sun; level ground has 1
 
