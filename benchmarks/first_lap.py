@@ -32,7 +32,6 @@ Figures = dict[str, Any]  # name -> value, as JSON has it
 class Recipe:
     """A way from nothing to a model, as options of commands."""
 
-    title: str
     recordings: tuple[str, ...]  # options of `simulate record`, without --laps, of each
     passes: int  # over the training samples
     training: str  # further options of model.py
@@ -43,8 +42,8 @@ class Recipe:
 # the expert of all recipes stays near the middle: the side cameras already show how to come back
 _EXPERT = "--wander-m 0.2 --recoveries 0"
 RECIPES = {
+    # of the demo until 2026-11-28
     "november": Recipe(
-        "the demo's until 2026-11-28",
         (
             f"{_EXPERT} --seed 1 --texture-seed 1",
             f"{_EXPERT} --seed 2 --texture-seed 2 --light 1.2 --fog 2 --set sun-azimuth=200",
@@ -52,6 +51,24 @@ RECIPES = {
         ),
         passes=12,
         training="--dropout 0.15",
+    ),
+    # of the demo: fewer rows of more laps, each in another look (lab log, 2026-11-28)
+    "demo": Recipe(
+        tuple(
+            f"{_EXPERT} --rows-per-second 3 {look}"
+            for look in (
+                "--seed 1 --texture-seed 1",
+                "--seed 2 --texture-seed 2 --light 1.2 --fog 2 --set sun-azimuth=200",
+                "--seed 3 --texture-seed 3 --light 0.8 --sun-elevation 30 --reverse",
+                "--seed 4 --texture-seed 4 --sun-elevation 20 --set sun-azimuth=300 --reverse",
+                "--seed 5 --texture-seed 5 --light 0.7 --sun-elevation 20 --set sun-azimuth=30",
+                "--seed 6 --texture-seed 6 --light 1.3 --fog 3 --set sun-azimuth=150 --reverse",
+            )
+        ),
+        passes=6,
+        training="--network cnn-norm --dropout 0.15 --batch-size 64 --learning-rate 0.002 "
+        "--appearance 1 --set patches=0.4",
+        store="--size 64 --validation 0.1",
     ),
 }
 

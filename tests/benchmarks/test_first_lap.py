@@ -78,7 +78,7 @@ def test_wrong_passes_are_refused(passes, capsys):
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_recipe_is_recorded_trained_and_driven_and_is_kept(tmp_path, monkeypatch):
-    small = Recipe("small", ("--seed 1", "--seed 2 --reverse"), 2, "--dropout 0.15", 0.05)
+    small = Recipe(("--seed 1", "--seed 2 --reverse"), 2, "--dropout 0.15", 0.05)
     monkeypatch.setitem(RECIPES, "small", small)
     settings = Settings(("small",), seeds=1, passes=(1, 2), laps=0.02, folder=tmp_path)
     report = measure(settings, print)
