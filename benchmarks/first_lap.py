@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -176,10 +177,7 @@ def _trained(
     for passes in settings.passes or (RECIPES[recipe].passes,):
         trial = Trial(recipe, seed, passes, folder)
         path = folder / f"{trial.name}.json"
-
-        def figures(trial: Trial = trial) -> Figures:
-            return trial.figures(settings)
-
+        figures = partial(trial.figures, settings)
         trainings.append(once(path, figures, f"training and driving: {trial.name}", notify))
         if trainings[-1]["clean"]:
             break
@@ -202,8 +200,9 @@ class Trial:
     def figures(self, settings: Settings) -> Figures:
         """Train, and drive both ways; return the figures. Raises UserError."""
         model = self.folder / f"{self.name}.h5"
-        line = ("model", Store(self.recipe, self.folder).path, "-o", model, "--force", "--no-plots")
-        line += ("--runs", self.folder / "runs", "--seed", self.seed, "--epochs", self.passes)
+        store = Store(self.recipe, self.folder).path
+        line: list[object] = ["model", store, "-o", model, "--force", "--no-plots"]
+        line += ["--runs", self.folder / "runs", "--seed", self.seed, "--epochs", self.passes]
         start = time.monotonic()
         trained, _ = run_bcclone(*line, *RECIPES[self.recipe].training.split())
         seconds = time.monotonic() - start
@@ -217,7 +216,7 @@ class Trial:
                 in_process=True,
             )
             drives[way] = in_fresh_process(drive_model, model, drive)
-        clean = all(drive["interventions"] == 0 for drive in drives.values())
+        clean = all(drive["complete"] and not drive["interventions"] for drive in drives.values())
         return {
             "recipe": self.recipe,
             "seed": self.seed,
@@ -232,9 +231,13 @@ class Trial:
 
 def drive_model(model: Path, settings: EvaluateSettings) -> Figures:
     """Drive a lap; return its figures. Loads TensorFlow."""
-    figures = evaluate(model, settings).figures()
-    keys = ("interventions", "mean_abs_cross_track_m", "max_abs_cross_track_m")
-    return {key: figures[key] for key in keys}
+    score = evaluate(model, settings).score
+    return {
+        "complete": score.complete,
+        "interventions": score.interventions,
+        "mean_abs_cross_track_m": score.mean_abs_cross_track_m,
+        "max_abs_cross_track_m": score.max_abs_cross_track_m,
+    }
 
 
 # ---- the report
@@ -295,8 +298,10 @@ def _measures(stores: Mapping[str, Figures], trainings: Sequence[Figures]) -> li
         ends = [figures for (recipe, _), figures in last_trainings.items() if recipe == name]
         unclean = sum(not figures["clean"] for figures in ends)
         measures.append(Measure(f"{name}: seeds without clean laps", unclean, "", 0, least=False))
-    first, *_, last = stores if len(stores) > 1 else (*stores, *stores)
-    if first == last:
+    names = list(stores)
+    first = names[0]
+    last = names[-1]
+    if first == last:  # there is one recipe only
         return measures
 
     training_ratios = []
