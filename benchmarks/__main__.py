@@ -80,6 +80,11 @@ BENCHMARKS = {
         "the seconds of driving that a model needs: recorded all along the road, or where its map "
         "of margins names",
     ),
+    "first-lap": Entry(
+        "first_lap",
+        "the seconds and passes that recipes need from nothing to a model that drives a lap in "
+        "both directions",
+    ),
     "networks": Entry(
         "networks",
         "how well each network learns from a recording and drives, with variants of cnn",

@@ -92,6 +92,12 @@ _ALL = (
         image_norm=True,
     ),
     Architecture(
+        "cnn-norm",
+        "cnn-image-norm with batch normalization; learns in the fewest passes",
+        batch_norm=True,
+        image_norm=True,
+    ),
+    Architecture(
         "gru",
         "the convolutions of cnn for each frame of a window, then a GRU; drive.py keeps its state "
         "between frames",

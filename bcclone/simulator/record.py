@@ -16,12 +16,13 @@ from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
-from bcclone.simulator.world_settings import RecordSettings
+from bcclone.simulator.world_settings import UNITY_ROWS_PER_SECOND, RecordSettings
 from bcclone.system.errors import UserError
 from bcclone.system.output import locked
 from bcclone.system.progress import ProgressBar
 
-BETWEEN_ROWS_SECONDS = 1 / 15  # simulated time between two rows
+# simulated time between two rows, as in the Unity program
+BETWEEN_ROWS_SECONDS = 1 / UNITY_ROWS_PER_SECOND
 # time at which each recording begins; fixed, so that the same seed gives the same bytes
 _START = datetime.datetime(2026, 1, 1)
 
@@ -94,14 +95,14 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
     Raises UserError.
     """
     track = load_track(settings.track, settings.reverse)
-    goal_m = track.goal_m(settings.laps)  # raises for a bad length before the folder is made
+    track.goal_m(settings.laps)  # raises for a bad length before the folder is made
     with locked(folder, "choose another folder to record into"):
         writer = CarRecording(folder)
         renderer = Renderer(settings.track, settings)
         tracked = TrackedCar(track)
         expert = Expert(track, settings, settings.seed)
         try:
-            _record_drive(tracked, expert, goal_m, renderer, writer)
+            _record_drive(tracked, expert, settings, renderer, writer)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"{folder} keeps the {writer.rows} rows recorded so far"
@@ -115,17 +116,23 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
 
 
 def _record_drive(
-    tracked: TrackedCar, expert: Expert, goal_m: float, renderer: Renderer, writer: CarRecording
+    tracked: TrackedCar,
+    expert: Expert,
+    settings: RecordSettings,
+    renderer: Renderer,
+    writer: CarRecording,
 ) -> None:
+    """Record until the car has driven to its goal."""
+    goal_m = tracked.track.goal_m(settings.laps)
     next_row_seconds = 0.0
     with ProgressBar("recording", round(goal_m), "m") as progress:
         while tracked.progress_m < goal_m:
             steering, throttle = expert.control(tracked.car, tracked.position)
             tracked.car.control(steering, throttle)
-            # rows stay due every 1/15 s while the recording is paused, so that it resumes in time
+            # rows stay due at fixed times while the recording is paused, so that it resumes in time
             is_due = tracked.seconds >= next_row_seconds
             if is_due:
-                next_row_seconds += BETWEEN_ROWS_SECONDS
+                next_row_seconds += 1 / settings.rows_per_second
             if is_due and expert.recording:
                 frames = renderer.frames(tracked.car, tracked.seconds)
                 writer.record(tracked.seconds, tracked.car, frames, tracked.trace_point)

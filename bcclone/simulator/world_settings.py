@@ -26,6 +26,7 @@ from bcclone.system.setting_types import (
 TRACKS = ("lake", "mountain")
 STEERINGS = ("smooth", "keyboard")
 TOP_SPEED_MPH = 30.0  # of the simulator's car
+UNITY_ROWS_PER_SECOND = 15.0  # that the Unity program records
 LOST_M = 15.0  # a drive ends when the car is farther from the centre line
 
 # Groups of options, as --help shows them
@@ -185,6 +186,14 @@ class RecordSettings(Conditions, ExpertSettings):
     reverse: Reverse = setting(False)
     laps: Laps = setting(1.0)
     seed: Seed = setting(0)
+    rows_per_second: float = setting(
+        UNITY_ROWS_PER_SECOND,
+        "rows to record in a second; the Unity program records 15, of which neighbours are nearly "
+        "the same, so that fewer rows of more laps teach as much",
+        2,  # a longer gap would begin a new episode
+        UNITY_ROWS_PER_SECOND,
+        unit="N",
+    )
 
 
 @dataclass(frozen=True)

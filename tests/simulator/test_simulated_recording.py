@@ -59,6 +59,16 @@ def test_the_trace_is_written_beside_the_log(simulated_recording):
         assert position.cross_track_m == pytest.approx(point.cross_track_m, abs=0.05)
 
 
+def test_fewer_rows_a_second_are_rows_of_the_same_drive(tmp_path):
+    """Five rows a second are every third row of the usual fifteen, of one drive without a pause."""
+    record(tmp_path / "all", RecordSettings(laps=0.02, recoveries=0))
+    record(tmp_path / "some", RecordSettings(laps=0.02, recoveries=0, rows_per_second=5))
+    every, some = (read_log(tmp_path / name / "driving_log.csv").rows for name in ("all", "some"))
+    assert len(some) == len(every[::3])
+    assert np.abs(some["speed_mph"].to_numpy() - every["speed_mph"].to_numpy()[::3]).max() < 0.3
+    assert some["episode"].max() == 0
+
+
 def quick_record(folder, seed):
     record(folder, RecordSettings(laps=0.01, seed=seed))
     rows = [row[3:] for row in csv.reader((folder / "driving_log.csv").read_text().splitlines())]
