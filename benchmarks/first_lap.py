@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 from bcclone import UserError
+from bcclone.commands.demo import EXPERT, LOOKS, ROWS, STORE, TRAINING, DemoSettings
 from bcclone.evaluation.evaluate import evaluate
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.system.checked import Checked, SettingError
@@ -40,36 +41,22 @@ class Recipe:
     store: str = "--size 64"  # options of preprocess.py
 
 
-# the expert of all recipes stays near the middle: the side cameras already show how to come back
-_EXPERT = "--wander-m 0.2 --recoveries 0"
 RECIPES = {
     # of the demo until 2026-11-28
     "november": Recipe(
         (
-            f"{_EXPERT} --seed 1 --texture-seed 1",
-            f"{_EXPERT} --seed 2 --texture-seed 2 --light 1.2 --fog 2 --set sun-azimuth=200",
-            f"{_EXPERT} --seed 3 --texture-seed 3 --light 0.8 --sun-elevation 30 --reverse",
+            f"{EXPERT} --seed 1 --texture-seed 1",
+            f"{EXPERT} --seed 2 --texture-seed 2 --light 1.2 --fog 2 --set sun-azimuth=200",
+            f"{EXPERT} --seed 3 --texture-seed 3 --light 0.8 --sun-elevation 30 --reverse",
         ),
         passes=12,
         training="--dropout 0.15",
     ),
-    # of the demo: fewer rows of more laps, each in another look (lab log, 2026-11-28)
     "demo": Recipe(
-        tuple(
-            f"{_EXPERT} --rows-per-second 3 {look}"
-            for look in (
-                "--seed 1 --texture-seed 1",
-                "--seed 2 --texture-seed 2 --light 1.2 --fog 2 --set sun-azimuth=200",
-                "--seed 3 --texture-seed 3 --light 0.8 --sun-elevation 30 --reverse",
-                "--seed 4 --texture-seed 4 --sun-elevation 20 --set sun-azimuth=300 --reverse",
-                "--seed 5 --texture-seed 5 --light 0.7 --sun-elevation 20 --set sun-azimuth=30",
-                "--seed 6 --texture-seed 6 --light 1.3 --fog 3 --set sun-azimuth=150 --reverse",
-            )
-        ),
-        passes=6,
-        training="--network cnn-norm --dropout 0.15 --batch-size 64 --learning-rate 0.002 "
-        "--appearance 1 --set patches=0.4",
-        store="--size 64 --validation 0.1",
+        tuple(f"{EXPERT} {ROWS} {look}" for look in LOOKS),
+        passes=DemoSettings().epochs,
+        training=TRAINING,
+        store=f"--size 64 {STORE}",
     ),
 }
 

@@ -102,11 +102,11 @@ class DemoResult:
     def write_page(self, recorded_laps: float, epochs: int) -> None:
         """Write the page; drive/, with its clip, and runs/demo/ have to be in its folder.
 
-        recorded_laps: laps of the recording, in each kind of weather together
+        recorded_laps: laps of all recordings together
         epochs: epochs of the training
         """
         sentences = [
-            f"An expert drove {recorded_laps:g} laps of a simulated lake in three kinds of "
+            f"An expert drove {recorded_laps:g} laps of a simulated lake in six kinds of light and "
             "weather, and three cameras recorded what it saw and how it steered.",
             f"A network that knew nothing was trained on these frames {epochs} times over, "
             "on this machine.",
