@@ -113,6 +113,16 @@ class DriveEvidence:
         """Return the rows, (rows,), of parts in which the steering does not follow the turns."""
         return disagreeing_rows(self.rows, self.compared)
 
+    @cached_property
+    def compared_by_size(self) -> Compared:
+        """Return `compared`, with the steering turned round if all of it is mirrored.
+
+        A mirrored steering is a fault of its own, and says nothing about whose pictures they are.
+        """
+        if self.agreement is None or not self.agreement.is_mirrored:
+            return self.compared
+        return replace(self.compared, steering=-self.compared.steering)
+
     @property
     def is_upside_down(self) -> bool:
         """Return whether the car drives towards the lower half of the frames.

@@ -8,7 +8,12 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from bcclone.diagnosis.agreement import MISSED_SECONDS, Compared, follows_turns
+from bcclone.diagnosis.agreement import (
+    MISSED_SECONDS,
+    Compared,
+    disagreeing_rows,
+    follows_turns,
+)
 from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import RecordingFigures
 from bcclone.diagnosis.frame_pairs import FramePairs
@@ -91,10 +96,7 @@ def _unusable(figures: RecordingFigures) -> tuple[BoolArray, BoolArray, BoolArra
 
 
 def foreign_pictures(
-    rows: RecordedRows,
-    pieces: Iterable[IndexArray],
-    compared: Compared,
-    disagreeing: BoolArray,
+    rows: RecordedRows, pieces: Iterable[IndexArray], compared: Compared
 ) -> Iterator[Finding]:
     """Yield a fault for pictures of another drive among the pictures of this drive.
 
@@ -104,8 +106,9 @@ def foreign_pictures(
     both ends and the steering cannot be seen to agree.
 
     pieces: as connected_pieces() yields them
-    disagreeing: (rows,), True where the steering does not follow the turns
+    compared: the turns and the steering, whose sign is right for most of the drive
     """
+    disagreeing = disagreeing_rows(rows, compared)
     foreign = np.ones(len(rows), np.bool_)  # rows in no piece are; the loop decides the others
     usual_seconds = float(np.median(np.diff(rows.seconds)))
     # index i: the step before row i
@@ -146,8 +149,11 @@ def connected_pieces(
     shown = ~(unreadable | dark | bright)
 
     # the recording is split at pauses, and where a picture does not continue the one before
-    is_doubtful_step = rows.follows & (turns.match < clear_match) & shown[1:] & shown[:-1]
-    doubtful_rows = np.flatnonzero(is_doubtful_step).tolist()
+    is_unclear = rows.follows & (turns.match < clear_match)
+    # a foreign picture may match the one before it by chance, but hardly the one after it, too
+    beside_unclear = np.append(is_unclear[1:], False) | np.append(False, is_unclear[:-1])
+    is_step_shown = rows.follows & shown[1:] & shown[:-1]
+    doubtful_rows = np.flatnonzero((is_unclear | beside_unclear) & is_step_shown).tolist()
     cuts = [row for row in doubtful_rows if not pairs.goes_on(row, row + 1)]
     pauses = np.flatnonzero(~rows.follows)
     begins = np.unique(np.append(pauses, np.array(cuts, int)) + 1)
