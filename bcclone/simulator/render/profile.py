@@ -4,7 +4,7 @@ The ground's profile is what a vertical cut through the land shows. Profiles are
 that leave the camera like the ribs of a fan, at distances that grow step by step; between two lines
 the ground is taken to be straight. A pixel shows the nearest point of a profile that reaches up to
 its line of sight. The pixels of a column look along nearly the same profile, so one walk from near
-to far finds all of them. A search for each pixel took nine times as long, and was not more accurate
+to far finds all of them. A search for each pixel took four times as long, and was not more accurate
 (lab log, 2026-11-28).
 
 Frame of reference: the world, x to the east, y up, z to the north, in metres. The *heading* is the
