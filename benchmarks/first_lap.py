@@ -19,13 +19,13 @@ from bcclone import UserError
 from bcclone.commands.demo import EXPERT, LOOKS, ROWS, STORE, TRAINING, DemoSettings
 from bcclone.evaluation.evaluate import evaluate
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
-from bcclone.system.checked import Checked, SettingError
+from bcclone.system.checked import Checked
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Laps, Mph, Names, Seed
 from benchmarks.measures import Measure, Report, aligned
-from benchmarks.rounds import folder_of, in_fresh_process, once, run_bcclone
+from benchmarks.rounds import check_names, folder_of, in_fresh_process, once, run_bcclone
 
 Figures = dict[str, Any]  # name -> value, as JSON has it
 
@@ -92,13 +92,7 @@ class Settings(Checked):
     )
 
     def validate(self) -> None:
-        unknown = [name for name in self.only if name not in RECIPES]
-        if unknown:
-            raise SettingError(
-                "{only} {names}, expected some of {all}",
-                names=", ".join(unknown),
-                all=", ".join(RECIPES),
-            )
+        check_names(self.only, RECIPES)
 
 
 def measure(settings: Settings, notify: Notify) -> Report:

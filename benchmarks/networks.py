@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone import Store, UserError
-from bcclone.system.checked import Checked, SettingError
+from bcclone.system.checked import Checked
 from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import Notify
 from bcclone.system.setting import setting
@@ -22,7 +22,7 @@ from bcclone.system.setting_types import Count, Names, Seed
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.training.train_settings import LEARNING_RATE
 from benchmarks.measures import Report, aligned
-from benchmarks.rounds import folder_of, in_fresh_process, once, run_bcclone
+from benchmarks.rounds import check_names, folder_of, in_fresh_process, once, run_bcclone
 
 Figures = dict[str, Any]  # name -> value, as JSON has it
 
@@ -77,13 +77,7 @@ class Settings(Checked):
     )
 
     def validate(self) -> None:
-        unknown = [name for name in self.only if name not in NETWORKS]
-        if unknown:
-            raise SettingError(
-                "{only} {names}, expected some of {all}",
-                names=", ".join(unknown),
-                all=", ".join(NETWORKS),
-            )
+        check_names(self.only, NETWORKS)
 
 
 def measure(settings: Settings, notify: Notify) -> Report:

@@ -9,7 +9,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,12 +20,24 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from bcclone import UserError
 from bcclone.system.atomic import write_text
+from bcclone.system.checked import SettingError
 from bcclone.system.progress import Notify
 from bcclone.system.setting import setting
 from bcclone.system.task_pool import process_pool
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+
+def check_names(only: Sequence[str], known: Collection[str]) -> None:
+    """Raise SettingError if the setting `only` names something unknown."""
+    unknown = [name for name in only if name not in known]
+    if unknown:
+        raise SettingError(
+            "{only} {names}, expected some of {all}",
+            names=", ".join(unknown),
+            all=", ".join(known),
+        )
 
 
 def rounds_setting(default: int = 3, figures: str = "medians") -> Any:

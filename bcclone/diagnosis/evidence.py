@@ -114,7 +114,7 @@ class DriveEvidence:
         return disagreeing_rows(self.rows, self.compared)
 
     @cached_property
-    def compared_by_size(self) -> Compared:
+    def compared_unmirrored(self) -> Compared:
         """Return `compared`, with the steering turned round if all of it is mirrored.
 
         A mirrored steering is a fault of its own, and says nothing about whose pictures they are.

@@ -42,7 +42,7 @@ Judge = Callable[[Evidence], Iterator[Finding]]
 _JUDGES: tuple[Judge, ...] = (
     lambda e: unusable_rows(e.log),
     lambda e: foreign_pictures(
-        e.rows, connected_pieces(e.rows, e.figures, e.turns, e.pairs), e.compared_by_size
+        e.rows, connected_pieces(e.rows, e.figures, e.turns, e.pairs), e.compared_unmirrored
     ),
     lambda e: unusable_pictures(e.rows, e.figures),
     lambda e: rows_of_the_log(e.log, e.rows),

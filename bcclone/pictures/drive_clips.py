@@ -44,7 +44,8 @@ def drawn_clips(name: str, clips: Sequence[DriveClip]) -> Iterator[Watch]:
     name: the title on the pictures
     """
     with ExitStack() as opened:
-        # a clip is drawn into a folder beside its place, which goes whatever happens
+        # a clip is drawn into a folder beside its place: when the drive fails, ffmpeg may still
+        # write its file for a moment, which goes with the folder
         unfinished = [
             replace(clip, path=opened.enter_context(_folder_beside(clip.path)) / clip.path.name)
             for clip in clips

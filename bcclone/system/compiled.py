@@ -7,13 +7,14 @@ function. A function may also use functions and constants of other files, which 
 its code; then it needs a checksum of those files, see `sources` in compiled().
 """
 
-import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, cast
+
+from bcclone.system.hidden_packages import hidden
 
 
 @contextmanager
@@ -28,14 +29,8 @@ def _settings_file_unread() -> Iterator[None]:
     if not Path(".numba_config.yaml").is_file():
         yield
         return
-    yaml = sys.modules.get("yaml")
-    sys.modules["yaml"] = None  # type: ignore[assignment]
-    try:
+    with hidden("yaml"):
         yield
-    finally:
-        del sys.modules["yaml"]
-        if yaml is not None:
-            sys.modules["yaml"] = yaml
 
 
 with _settings_file_unread():

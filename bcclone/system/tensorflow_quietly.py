@@ -21,6 +21,7 @@ from typing import Any
 from bcclone.system.atomic import make_folder, write_text
 from bcclone.system.codec import from_text
 from bcclone.system.hardware import Card, driver_version, find_cards, visible_cards
+from bcclone.system.hidden_packages import hidden
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.json_values import json_text
 from bcclone.system.own_process import is_own_process
@@ -97,13 +98,8 @@ def packages_left_out(*packages: str) -> Iterator[None]:
     absent: list[str] = []
     if is_own_process():
         absent = [package for package in packages if package not in sys.modules]
-    for package in absent:
-        sys.modules[package] = None  # type: ignore[assignment] # Python's mark: not to be found
-    try:
+    with hidden(*absent):
         yield
-    finally:
-        for package in absent:
-            del sys.modules[package]
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from bcclone.simulator.render.surface import (
     drawing,
     headlight_beam,
     light_at,
+    mean_of_four,
     mixed,
     set_pixel,
     through_fog,
@@ -177,41 +178,20 @@ def _locate(cells: Any, near: int, pixels: Any) -> None:
         column = pixels.near_road[number]
         left = pixels.lefts[column]
         low = pixels.lows[column]
-        next_left = left + NEXT
-        next_low = low + NEXT
         right = pixels.rights[column]
         up = pixels.ups[column]
+        weights = ((_1 - right) * (_1 - up), right * (_1 - up), (_1 - right) * up, right * up)
 
-        # weights of the four cells around the pixel
-        at_left = (_1 - right) * (_1 - up)
-        at_right = right * (_1 - up)
-        at_upper_left = (_1 - right) * up
-        at_upper_right = right * up
-
-        here = cells[low, left, 0]
-        beside = cells[low, next_left, 0]
-        above = cells[next_low, left, 0]
-        across = cells[next_low, next_left, 0]
         # where the lap ends and begins, a mean of the track's length and 0 would be a place half a
         # lap away
-        along_m = (
-            here * at_left + beside * at_right + above * at_upper_left + across * at_upper_right
-        )
+        here = cells[low, left, 0]
+        beside = cells[low, left + NEXT, 0]
+        across = cells[low + NEXT, left + NEXT, 0]
         on_seam = abs(across - here) + abs(beside - here) > _LAP_SEAM_M
+        along_m = mean_of_four(cells, low, left, 0, weights)
         pixels.along_m[number] = here if on_seam else along_m
-
-        pixels.cross_m[number] = (
-            cells[low, left, 1] * at_left
-            + cells[low, next_left, 1] * at_right
-            + cells[next_low, left, 1] * at_upper_left
-            + cells[next_low, next_left, 1] * at_upper_right
-        )
-        pixels.light[number] = (
-            cells[low, left, 2] * at_left
-            + cells[low, next_left, 2] * at_right
-            + cells[next_low, left, 2] * at_upper_left
-            + cells[next_low, next_left, 2] * at_upper_right
-        )
+        pixels.cross_m[number] = mean_of_four(cells, low, left, 1, weights)
+        pixels.light[number] = mean_of_four(cells, low, left, 2, weights)
 
 
 @drawing()

@@ -20,6 +20,7 @@ from bcclone.simulator.render.surface import (
     drawing,
     level_of,
     lit,
+    mean_of_four,
     mixed,
     texel,
 )
@@ -121,14 +122,8 @@ def _weighted(colors: Any, weights: Any, shift: int) -> float:
 @drawing(inline="always")
 def snowed(color: RGB, surface: Any, pixels: Any, column: int, snow: float) -> RGB:
     """Return the colour of land with snow on it. snow: how much, 0 to 1."""
-    left = pixels.lefts[column]
-    low = pixels.lows[column]
     right = pixels.rights[column]
     up = pixels.ups[column]
-    light = (
-        surface.cells[low, left, 2] * (1 - right) * (1 - up)
-        + surface.cells[low, left + NEXT, 2] * right * (1 - up)
-        + surface.cells[low + NEXT, left, 2] * (1 - right) * up
-        + surface.cells[low + NEXT, left + NEXT, 2] * right * up
-    )
+    weights = ((1 - right) * (1 - up), right * (1 - up), (1 - right) * up, right * up)
+    light = mean_of_four(surface.cells, pixels.lows[column], pixels.lefts[column], 2, weights)
     return mixed(color, lit(SNOW_COLOR, 1.0, light), min(1.3 * snow, 0.95))

@@ -131,6 +131,23 @@ def covered(value: float, start: float, end: float, width: float) -> float:
     return min(common / width, 1.0)
 
 
+@drawing(inline="always")
+def mean_of_four(cells: Any, low: int, left: int, number: int, weights: Any) -> float:
+    """Return a field's weighted mean of four cells.
+
+    cells: fields, (side, side, fields)
+    low, left: row and column of the lower left cell
+    number: of the field
+    weights: of the lower left, lower right, upper left and upper right cell
+    """
+    return (
+        cells[low, left, number] * weights[0]
+        + cells[low, left + NEXT, number] * weights[1]
+        + cells[low + NEXT, left, number] * weights[2]
+        + cells[low + NEXT, left + NEXT, number] * weights[3]
+    )
+
+
 # Colours
 
 
