@@ -56,8 +56,8 @@ class DrawnDrive(Checked):
 
     clip: Path | None = setting(
         None,
-        "draw the drive with its overlay into this clip while it is driven; with -o, the report "
-        "shows the first 20 s",
+        "draw every second frame, with its overlay, into this clip while the model drives; "
+        "with -o, the report shows the first 20 s",
         unit="MP4",
         shown="none",
     )

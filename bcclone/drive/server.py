@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import IO
 
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
@@ -147,12 +147,22 @@ def _note_how_long_supported(async_mode: str, notify: Notify) -> None:
     tell_parent(NOTE, line)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ServerProcess:
-    """A running drive server."""
+    """A drive server that has been started."""
 
-    port: int  # on this machine
-    pid: int  # of the process
+    process: subprocess.Popen[bytes]
+    output: IO[str]  # what it prints
+    start_seconds: float  # how long to wait until it listens
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @cached_property
+    def port(self) -> int:
+        """The port on this machine; waits until the server listens, and raises UserError."""
+        return _port(self.process, self.output, self.start_seconds)
 
 
 # arguments of Python that start a server; -P: no module of the current folder
@@ -169,8 +179,9 @@ def server_process(
     """Run `bcclone drive` on a free port of this machine, and end it with the block.
 
     It also ends when this process is killed. Its notes, and what it prints after a car has
-    connected, go to standard error. Raises UserError with its error when it ends before it listens,
-    or does not listen in time.
+    connected, go to standard error. While it starts, the block can do other things: who asks for
+    its port waits until it listens. That raises UserError with its error when it ends before, or
+    does not listen in time.
 
     python_arguments: what starts the server; another program must take the same options, and tell
         the same events
@@ -187,7 +198,7 @@ def server_process(
             env=os.environ | ASKING,
         )
         try:
-            yield ServerProcess(_port(process, output, start_seconds), process.pid)
+            yield ServerProcess(process, output, start_seconds)
         finally:
             try:
                 process.communicate(timeout=_END_SECONDS)  # closes its standard input

@@ -67,8 +67,8 @@ def connect(*chunks):
 
 
 def start(code, seconds=120.0):
-    with server_process([], ("-c", code), seconds):
-        pass
+    with server_process([], ("-c", code), seconds) as server:
+        assert server.port
 
 
 def asked_to_record_where_nobody_may():

@@ -90,15 +90,17 @@ def _with_rocks(
     hills: Field, grid: Grid, distance_m: Float32Array, seed: int
 ) -> tuple[Field, BoolArray]:
     """Return the hills with domes of rock on them, and which cells are rock."""
-    stony = np.zeros((grid.side, grid.side), bool)
+    hills = np.array(hills, np.float64)
+    stony = np.zeros(hills.shape, bool)
     lumps = 1 + 0.12 * noise(grid, seed + 7, 16)
     east, north = grid.centres()
     for kind, rock in _ROCKS.items():
         for x, y, z in read_figures("lake_props.csv", (kind,)):
             # a dome that is sunk by 4 m; outside, and near the road, it is far below all hills
-            inside = 1 - ((east - x) ** 2 + (north - z) ** 2) / rock.radius_m**2
-            dome = np.sqrt(np.clip(inside, 0, 1)) * rock.height_m * lumps + y - 4.0
-            dome = np.where((inside > 0) & (distance_m > 14), dome, -1e3)
-            stony |= dome > hills
-            hills = np.maximum(hills, dome)
+            box = grid.around(x, z, rock.radius_m)
+            inside = 1 - ((east[box] - x) ** 2 + (north[box] - z) ** 2) / rock.radius_m**2
+            dome = np.sqrt(np.clip(inside, 0, 1)) * rock.height_m * lumps[box] + y - 4.0
+            dome = np.where((inside > 0) & (distance_m[box] > 14), dome, -1e3)
+            stony[box] |= dome > hills[box]
+            hills[box] = np.maximum(hills[box], dome)
     return hills, stony

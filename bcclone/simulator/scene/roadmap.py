@@ -37,6 +37,12 @@ class Grid:
         column = int((x - self.x) / CELL_M)
         return min(max(row, 0), self.side - 1), min(max(column, 0), self.side - 1)
 
+    def around(self, x: float, z: float, reach_m: float) -> tuple[slice, slice]:
+        """Return rows and columns with all cells that are no farther than reach_m from x, z."""
+        first_row, first_column = self.cell(x - reach_m, z - reach_m)
+        last_row, last_column = self.cell(x + reach_m, z + reach_m)
+        return slice(first_row, last_row + 1), slice(first_column, last_column + 1)
+
 
 @dataclass(frozen=True)
 class RoadMap:
