@@ -52,22 +52,27 @@ lint: $(STAMP)   ## ruff, mypy and import-linter only
 # modules that are imported; compiling all of them here takes pip as long as half of the rest. -qq leaves out warnings.
 PIP = $(BIN)/python -m pip install -qq --constraint constraints.txt
 by_uv = { test -x $(BIN)/uv || $(PIP) uv; } \
-  && $(BIN)/uv pip install --quiet --python .venv --constraint constraints.txt --editable '$(1)'
+  && $(BIN)/uv pip install --quiet --python .venv --constraint constraints.txt --editable '$(1)' $(2)
 by_pip = echo "not by uv, but by pip, which takes a few minutes" && $(PIP) pip && $(PIP) --no-compile --editable '$(1)'
 
 # Each stamp is made once, and again only when what is declared changes. It is written last, so a broken installation is
-# never taken for a complete one. A simulated frame compiles the renderer, and beside it Python compiles TensorFlow's
-# modules, so that the first steps of the demo do not do this one after the other.
+# never taken for a complete one.
+#
+# TensorFlow is two thirds of what is fetched. It comes last: meanwhile a simulated frame compiles the renderer. Then
+# TensorFlow is imported once, which compiles its modules, so that the demo does not begin with that.
+WITHOUT_TENSORFLOW := .venv/without-tensorflow.txt
 $(RUNS): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "bcclone needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 	  echo "python3 cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "installing bcclone and its packages into .venv"
-	@$(call by_uv,.) || { $(call by_pip,.); }
-	@echo "compiling the simulator"
-	@$(BIN)/python -c 'import tensorflow' > .venv/imported.log 2>&1 & rm -rf .venv/first && \
-	  $(BIN)/bcclone simulate record .venv/first --laps 0.01 --quiet > .venv/first.log && wait
+	@echo 'tensorflow; sys_platform == "none"' > $(WITHOUT_TENSORFLOW)
+	@$(call by_uv,.,--overrides $(WITHOUT_TENSORFLOW)) || { $(call by_pip,.); }
+	@echo "installing TensorFlow, and compiling the simulator"
+	@{ { $(call by_uv,.) || { $(call by_pip,.); }; } && $(BIN)/python -c 'import tensorflow'; } > .venv/tensorflow.log 2>&1 & \
+	  rm -rf .venv/first && $(BIN)/bcclone simulate record .venv/first --laps 0.01 --quiet > .venv/first.log \
+	  && wait $$! || { cat .venv/tensorflow.log; exit 1; }
 	@touch $(RUNS)
 
 # Tests are collected, so that the processes that run them do not all compile the same modules; faults show later.
