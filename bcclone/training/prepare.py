@@ -180,7 +180,7 @@ def _note_unusual_images(data: TrainingData, network: str, notify: Notify) -> No
     if convolutions != architecture.convolutions:
         notify(
             f"note: images of {images.width}x{images.height} are too small for conv3; "
-            "using the convolutions of cnn-64"
+            "leaving it out, as in cnn-64"
         )
 
 
