@@ -86,8 +86,8 @@ def demo(settings: DemoSettings) -> Result:
     return Result.of(result, wrote=[result.page], code=int(not result.on_the_road))
 
 
-# The recipe is that of the lab log, 2026-11-28 ("half of the training again"): the least that teaches
-# as much as three whole laps and twelve passes had taught.
+# The recipe is that of the lab log, 2026-11-28: the least that teaches as much as three whole laps
+# and twelve passes had taught.
 # The expert stays near the middle: the side cameras already show how to come back to it.
 EXPERT = "--wander-m 0.2 --recoveries 0"
 # Neighbouring rows are nearly the same, so a fifth of them is enough. Each lap has a weather, a
@@ -102,7 +102,7 @@ LOOKS = (
     "--seed 6 --texture-seed 6 --light 1.3 --fog 3 --set sun-azimuth=150 --reverse",
 )
 STORE = "--validation 0.1"
-# with the usual optimizer, it would need twice as many epochs, and more with the usual dropout of 0.5
+# with the usual optimizer or the usual dropout of 0.5, it would need more epochs
 TRAINING = (
     "--network cnn-small --optimizer muon --learning-rate 0.005 --batch-size 64 --dropout 0.15 "
     "--appearance 1 --set patches=0.4"
