@@ -56,7 +56,7 @@ class DemoSettings(Checked):
         "usual input",
         choices=(64, 128),
     )
-    epochs: Count = setting(6, "epochs to train")
+    epochs: Count = setting(3, "epochs to train")
     laps: Laps = setting(1.0)
     speed_mph: Mph = setting(
         25.0, "speed that the model holds", above=0, maximum=TOP_SPEED_MPH, option="speed"
@@ -102,10 +102,10 @@ LOOKS = (
     "--seed 6 --texture-seed 6 --light 1.3 --fog 3 --set sun-azimuth=150 --reverse",
 )
 STORE = "--validation 0.1"
-# with the usual dropout of 0.5, the training would need more epochs
+# with the usual optimizer or the usual dropout of 0.5, it would need more epochs
 TRAINING = (
-    "--network cnn-norm --dropout 0.15 --batch-size 64 --learning-rate 0.002 --appearance 1 "
-    "--set patches=0.4"
+    "--network cnn-small --optimizer muon --learning-rate 0.005 --batch-size 64 --dropout 0.15 "
+    "--appearance 1 --set patches=0.4"
 )
 
 

@@ -43,6 +43,22 @@ CNN_64 = (
     Convolution(64, 3),
     Convolution(64, 3),
 )
+# a third to a half fewer filters: a step takes half as long
+SMALL = (
+    Convolution(16, 5, 2),
+    Convolution(24, 5, 2),
+    Convolution(32, 5, 2),
+    Convolution(32, 3),
+    Convolution(32, 3),
+)
+SMALL_64 = (
+    Convolution(16, 5, 2),
+    Convolution(24, 5, 2),
+    Convolution(32, 3),
+    Convolution(32, 3),
+)
+# what takes the place of convolutions for which an image is too small
+FOR_SMALL_IMAGES = {CNN: CNN_64, SMALL: SMALL_64}
 
 
 @dataclass(frozen=True)
@@ -94,6 +110,13 @@ _ALL = (
     Architecture(
         "cnn-norm",
         "cnn-image-norm with batch normalization; learns in the fewest passes",
+        batch_norm=True,
+        image_norm=True,
+    ),
+    Architecture(
+        "cnn-small",
+        "cnn-norm with fewer filters; a pass takes half as long",
+        SMALL,
         batch_norm=True,
         image_norm=True,
     ),

@@ -15,7 +15,12 @@ import keras
 from keras import layers
 
 from bcclone.dataset.preprocessing import seen_rows
-from bcclone.model.architectures import ARCHITECTURES, CNN, CNN_64, Architecture, Convolution
+from bcclone.model.architectures import (
+    ARCHITECTURES,
+    FOR_SMALL_IMAGES,
+    Architecture,
+    Convolution,
+)
 from bcclone.model.published_networks import build_published
 from bcclone.system.errors import UserError
 
@@ -196,8 +201,8 @@ def convolutions_for(
 ) -> tuple[Convolution, ...]:
     """Return the convolutions of an architecture for images of this size.
 
-    For images that are too small for the convolutions of CNN, those of CNN_64 take their place.
-    Raises UserError for images that are too small even for the returned convolutions.
+    For images that are too small for the architecture's own, those of FOR_SMALL_IMAGES take their
+    place. Raises UserError for images that are too small even for the returned convolutions.
 
     architecture: none of the published ones
     """
@@ -205,13 +210,14 @@ def convolutions_for(
     least_extent = min(seen.stop - seen.start, width)
     convolutions = architecture.convolutions
     name = architecture.name
-    if convolutions == CNN and least_extent < _least_extent_of(CNN):
-        convolutions = CNN_64
-        name = "cnn-64"
     needed = _least_extent_of(convolutions)
+    if least_extent < needed and convolutions in FOR_SMALL_IMAGES:
+        convolutions = FOR_SMALL_IMAGES[convolutions]
+        needed = _least_extent_of(convolutions)
+        name = "cnn-64"  # all of FOR_SMALL_IMAGES need images of this network's size
     if least_extent < needed:
         remedy = "make the store with a larger preprocess.py --size"
-        if convolutions != CNN_64:
+        if name != "cnn-64":
             remedy += ", or train --network cnn-64"
         raise UserError(
             f"images of {width}x{height} are too small for the convolutions of {name}: these need "

@@ -29,7 +29,8 @@ from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.progress import Notify
-from bcclone.training.train_settings import ON, LearningSettings, TrainSettings
+from bcclone.training.muon import Muon
+from bcclone.training.train_settings import MUON, ON, LearningSettings, TrainSettings
 from bcclone.training.trainer import Trainer
 
 
@@ -108,20 +109,38 @@ def _dtype_policy_kept() -> Iterator[None]:
 def make_optimizer(
     model: keras.Model, settings: LearningSettings, devices: int = 1
 ) -> keras.optimizers.Optimizer:
-    """Return AdamW for the network.
+    """Return the optimizer for the network, as settings.optimizer names it.
 
     devices: number of devices that train. Keras clips the gradients of each device before it adds
         them up, and each is 1/devices of the whole; so the clipping norm is divided, too.
     """
-    adam = keras.optimizers.AdamW(
-        settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        global_clipnorm=settings.clip_norm / devices or None,  # a norm of 0: no clipping
-    )
-    adam.exclude_from_weight_decay(var_names=["bias"])
-    optimizer = keras.optimizers.LossScaleOptimizer(adam) if settings.mixed_precision else adam
+    arguments = {
+        "learning_rate": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        "global_clipnorm": settings.clip_norm / devices or None,  # a norm of 0: no clipping
+    }
+    if settings.optimizer == MUON:
+        optimizer = Muon(_matrices_of(model), **arguments)
+    else:
+        optimizer = keras.optimizers.AdamW(**arguments)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    if settings.mixed_precision:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
+
+
+def _matrices_of(model: keras.Model) -> list[str]:
+    """Return the paths of the variables that Muon takes for matrices.
+
+    These are the kernels of all layers but the last one, as the method advises.
+    """
+    last = {variable.path for variable in model.layers[-1].trainable_variables}
+    return [
+        variable.path
+        for variable in model.trainable_variables
+        if variable.name.endswith("kernel") and variable.path not in last
+    ]
 
 
 def report_network(
@@ -161,7 +180,7 @@ def _note_unusual_images(data: TrainingData, network: str, notify: Notify) -> No
     if convolutions != architecture.convolutions:
         notify(
             f"note: images of {images.width}x{images.height} are too small for conv3; "
-            "using the convolutions of cnn-64"
+            "leaving it out, as in cnn-64"
         )
 
 

@@ -99,6 +99,15 @@ def test_a_network_with_image_norm_answers_alike_in_any_light():
     assert differences[0] < 0.1 * differences[1]
 
 
+@pytest.mark.parametrize(("size", "maps"), [(128, [16, 24, 32, 32, 32]), (64, [16, 24, 32, 32])])
+def test_a_small_network_leaves_out_its_third_convolution_for_small_images(size, maps):
+    network = build_network((size, size, 3), network="cnn-small")
+    convolutions = [layer for layer in network.layers if layer.name.startswith("conv")]
+    filters = [layer.filters for layer in convolutions if hasattr(layer, "filters")]
+    assert filters == maps
+    assert convolutions[-1].output.shape[1:] == (2, 9, 32)
+
+
 def test_images_that_are_too_small_are_refused():
     with pytest.raises(
         UserError, match="too small for the convolutions of cnn-64: these need 29 columns"

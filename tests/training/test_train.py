@@ -493,11 +493,15 @@ def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_s
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("network", "frames"), [("gru", 3), *((name, 1) for name in BATCH_NORM)])
+@pytest.mark.parametrize(
+    ("network", "frames", "optimizer"),
+    [("gru", 3, "adamw"), ("gru", 3, "muon"), *((name, 1, "muon") for name in BATCH_NORM)],
+)
 def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(
-    simulated_store, tmp_path, network, frames
+    simulated_store, tmp_path, network, frames, optimizer
 ):
-    options = ("--network", network, "--seq-length", frames, "--epochs", 1, "--batch-size", 32)
+    options = ("--network", network, "--seq-length", frames, "--optimizer", optimizer)
+    options += ("--epochs", 1, "--batch-size", 32)
     whole = tmp_path / "whole"
     killed = tmp_path / "killed"
     whole.mkdir()

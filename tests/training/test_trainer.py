@@ -20,7 +20,7 @@ from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
 from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, fit_to_samples
 from bcclone.training.prepare import do_without_cudnn, make_trainer
-from bcclone.training.train_settings import LOSSES, TrainSettings
+from bcclone.training.train_settings import LOSSES, OPTIMIZERS, TrainSettings
 from bcclone.training.trainer import Trainer, losses_of
 from tests.processes import python
 from tests.running import ROOT
@@ -45,11 +45,15 @@ from bcclone.training.train_settings import TrainSettings
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
-def train(strategy, clip_norm, augment_on):
+def train(strategy, clip_norm, augment_on, optimizer):
     keras.utils.set_random_seed(0)
     data = SimpleNamespace(preprocessing=Preprocessing(width=64, height=112))
     settings = TrainSettings(
-        seq_length=1, learning_rate=1e-3, clip_norm=clip_norm, augment_on=augment_on
+        seq_length=1,
+        learning_rate=1e-3,
+        clip_norm=clip_norm,
+        augment_on=augment_on,
+        optimizer=optimizer,
     )
     if strategy:
         trainer = make_joint_trainer(data, settings, 1, strategy)
@@ -72,9 +76,11 @@ def train(strategy, clip_norm, augment_on):
     moments = [np.array(variable).ravel() for variable in variables if "momentum" in variable.path]
     return np.concatenate(moments), trainer.totals.means()
 
-for clip_norm, augment_on in ((0.0, "cpu"), (0.1, "cpu"), (0.0, "device")):
-    single, single_means = train(None, clip_norm, augment_on)
-    together, means = train(strategy, clip_norm, augment_on)
+for chosen in (
+    (0.0, "cpu", "adamw"), (0.1, "cpu", "adamw"), (0.0, "device", "adamw"), (0.1, "cpu", "muon")
+):
+    single, single_means = train(None, *chosen)
+    together, means = train(strategy, *chosen)
     apart = abs(single - together).max()
     assert np.allclose(single, together, rtol=1e-2, atol=1e-4 * abs(single).max()), apart
     assert np.allclose(single_means, means, rtol=1e-3), (single_means, means)
@@ -86,7 +92,7 @@ for clip_norm, augment_on in ((0.0, "cpu"), (0.1, "cpu"), (0.0, "device")):
 def test_two_devices_train_like_one():
     """Also batches of odd size, and of a single sample, of which one device gets none."""
     # the gradient is longer without a limit than with it
-    assert python(TOGETHER, cwd=ROOT) == "True\nFalse\nTrue\n"
+    assert python(TOGETHER, cwd=ROOT) == "True\nFalse\nTrue\nTrue\n"
 
 
 @pytest.mark.parametrize(
@@ -331,10 +337,12 @@ def trainer_of(store, **settings):
 
 
 @pytest.mark.slow
-def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(simulated_store):
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(simulated_store, optimizer):
     weights = {}
+    chosen = {"dropout": 0.0, "optimizer": optimizer}
     for jit_compile in ("off", "on"):
-        trainer, frames = trainer_of(simulated_store, dropout=0.0, jit_compile=jit_compile)
+        trainer, frames = trainer_of(simulated_store, jit_compile=jit_compile, **chosen)
         trainer.train([Batch(frames, np.full((4, 1), 0.2, np.float32))], [1e-3])
         weights[jit_compile] = trainer.model.get_weights()
     for plain, compiled in zip(weights["off"], weights["on"], strict=True):
@@ -343,8 +351,9 @@ def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(simulated_store)
 
 
 @pytest.mark.slow
-def test_a_network_trained_in_16_bits_is_saved_in_32(simulated_store):
-    trainer, frames = trainer_of(simulated_store, mixed_precision=True)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_network_trained_in_16_bits_is_saved_in_32(simulated_store, optimizer):
+    trainer, frames = trainer_of(simulated_store, mixed_precision=True, optimizer=optimizer)
     *inner, last = [layer.compute_dtype for layer in trainer.model.layers if layer.weights]
     assert set(inner) == {"float16"}
     assert last == "float32"
@@ -360,8 +369,9 @@ def test_a_network_trained_in_16_bits_is_saved_in_32(simulated_store):
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_weight_decay_excludes_biases(simulated_store):
-    trainer, _ = trainer_of(simulated_store, weight_decay=0.2)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_weight_decay_excludes_biases(simulated_store, optimizer):
+    trainer, _ = trainer_of(simulated_store, weight_decay=0.2, optimizer=optimizer)
     variables = trainer.model.trainable_variables
     for variable in variables:
         variable.assign(np.ones(variable.shape))

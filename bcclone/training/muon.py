@@ -1,0 +1,102 @@
+"""The optimizer Muon, which learns in fewer passes than AdamW: gradients -> changed weights.
+
+A dense layer or a convolution is a matrix: from its inputs to its outputs. Muon makes the step of
+such a matrix orthogonal, so that all directions change alike, and not only those few in which the
+gradient is large. All other weights take the steps of AdamW. The method is that of K. Jordan,
+https://kellerjordan.github.io/posts/muon/; the size of the steps is that of J. Liu and others,
+https://arxiv.org/abs/2502.16982, with which learning rate and weight decay of AdamW suit it.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class Muon(keras.optimizers.Optimizer):
+    """Steps of Muon for some matrices, and of AdamW for all other weights.
+
+    Keras has an optimizer of this name, which takes no convolution for a matrix.
+
+    matrices: paths of the variables that are matrices; the last axis is that of a layer's outputs,
+        all others together are that of its inputs
+    arguments: those of all optimizers of Keras
+    """
+
+    def __init__(self, matrices: Collection[str], **arguments: Any) -> None:
+        super().__init__(name="muon", **arguments)
+        self._matrices = frozenset(matrices)
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Make the moments, which a checkpoint keeps: a mean gradient, and for AdamW its square."""
+        if self.built:
+            return
+        super().build(variables)
+        self._momentums = self.add_optimizer_variables(variables, "momentum")
+        self._velocities = [
+            None
+            if variable.path in self._matrices
+            else self.add_variable_from_reference(variable, "velocity")
+            for variable in variables
+        ]
+
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
+        """Change one variable; Keras has clipped its gradient and decayed its weights before."""
+        index = self._get_variable_index(variable)
+        momentum = self._momentums[index]
+        velocity = self._velocities[index]
+        rate = ops.cast(learning_rate, variable.dtype)
+        gradient = ops.cast(gradient, variable.dtype)
+        if velocity is None:
+            step = self._orthogonal_step(gradient, momentum)
+        else:
+            step = self._adam_step(gradient, momentum, velocity)
+        self.assign_sub(variable, rate * step)
+
+    def _orthogonal_step(self, gradient: Any, momentum: keras.Variable) -> Any:
+        """Return the step of a matrix at a learning rate of 1, and update its momentum."""
+        # fraction of the momentum that a step keeps; the usual 0.95 is for more steps than hundreds
+        kept = 0.9
+        size = 0.2  # root mean square of a step's numbers: about that of AdamW's
+        self.assign(momentum, kept * momentum + gradient)
+        ahead = gradient + kept * momentum  # Nesterov's momentum
+        matrix = ops.reshape(ahead, (-1, gradient.shape[-1]))
+        # a matrix of n orthogonal rows of length 1, each of m numbers, has a mean square of 1 / m
+        scale = size * max(matrix.shape) ** 0.5
+        return ops.reshape(scale * orthogonal(matrix), gradient.shape)
+
+    def _adam_step(self, gradient: Any, momentum: keras.Variable, velocity: keras.Variable) -> Any:
+        """Return the step of Adam at a learning rate of 1, and update its two moments."""
+        kept = 0.9
+        kept_square = 0.999
+        epsilon = 1e-7  # the numbers are Keras's defaults
+        self.assign(momentum, kept * momentum + (1 - kept) * gradient)
+        self.assign(velocity, kept_square * velocity + (1 - kept_square) * ops.square(gradient))
+        # both moments began with 0, so the first ones are too small
+        number = ops.cast(self.iterations + 1, gradient.dtype)
+        growth = ops.sqrt(1 - kept_square**number) / (1 - kept**number)
+        return growth * momentum / (ops.sqrt(velocity) + epsilon)
+
+
+def orthogonal(matrix: Any) -> Any:
+    """Return about the orthogonal matrix nearest to a matrix: all its singular values become 1.
+
+    Five steps of a Newton-Schulz iteration bring them to 0.7 to 1.2, which is near enough.
+
+    matrix: of rank 2, an array or a tensor
+    """
+    steps = 5
+    # of the polynomial a x + b x^3 + c x^5 that raises small singular values fastest
+    a = 3.4445
+    b = -4.7750
+    c = 2.0315
+    rows, columns = matrix.shape
+    # the product with its transpose is smaller for a wide matrix than for a tall one
+    wide = ops.transpose(matrix) if rows > columns else matrix
+    smallest_norm = 1e-7  # instead of 0
+    wide = wide / (ops.norm(wide) + smallest_norm)  # the iteration needs singular values up to 1
+    for _ in range(steps):
+        square = wide @ ops.transpose(wide)
+        wide = a * wide + (b * square + c * square @ square) @ wide
+    return ops.transpose(wide) if rows > columns else wide
