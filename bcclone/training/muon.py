@@ -14,7 +14,7 @@ import keras
 from keras import ops
 
 
-class Muon(keras.optimizers.Optimizer):
+class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
     """Steps of Muon for some matrices, and of AdamW for all other weights.
 
     Keras has an optimizer of this name, which takes no convolution for a matrix.
