@@ -42,9 +42,9 @@ COMPILED_MODULES = (
 # changes with these modules, so that Numba compiles them anew (bcclone/system/compiled.py)
 SOURCES_CHECKSUM = source_checksum(COMPILED_MODULES)
 
-# How functions of the renderer are compiled: no number in them is infinite (FINITE), and nothing is
-# divided by 0, so divisions need no check ("numpy")
-drawing = partial(compiled, fastmath=FINITE, error_model="numpy")
+# How functions of the renderer are compiled: no number in them is infinite (FINITE), nothing is
+# divided by 0, so divisions need no check ("numpy"), and no two of their arrays share memory
+drawing = partial(compiled, fastmath=FINITE, error_model="numpy", noalias=True)
 
 # added to an unsigned index, leaves it unsigned; Numba looks whether a signed one is negative
 NEXT = np.uint32(1)
