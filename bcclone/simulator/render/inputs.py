@@ -19,6 +19,7 @@ from bcclone.simulator.scene.roadmap import Shoulders
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 
 CoverArray = npt.NDArray[np.uint32]
+CellArray = npt.NDArray[np.int32]
 
 
 class Eye(NamedTuple):
@@ -133,21 +134,48 @@ def _covers(scene: Scene, roadside_m: float) -> CoverArray:
 # Memory
 
 
-_LINE_PX = 4  # columns from one profile of the ground to the next
-_MIN_LINES = 80  # in a narrow picture the profiles are closer to each other, to have so many
+_RIB_PX = 4  # columns from one rib to the next
+_MIN_RIBS = 80  # in a narrow picture ribs are closer to each other, to have so many
+# At its upper edge, the camera's usual picture is an eighth narrower than what the outermost ribs
+# enclose; so even there, there is a cut for each column
+_CUTS_A_COLUMN = 9 / 8
 
 
 class Profiles(NamedTuple):
-    """Memory for the ground's profiles in a picture; the compiled code cannot take any itself."""
+    """Memory for the ground's profiles; profile.py says what ribs and cuts are.
 
-    slopes: Float32Array  # (lines, samples)
-    column: Float32Array  # between two lines, (samples,)
+    The compiled code cannot take any memory itself.
+    """
+
+    slopes: Float32Array  # (ribs, samples)
+    # the inverse of the distance that a row of the picture shows in a cut, 0 for the sky
+    inverses: Float32Array  # (rows, cuts)
+    # row, cut and sample of each place where the ground is steep, int32 (3, places)
+    cliffs: CellArray
+    # of a single cut
+    cut: Float32Array  # slopes, (samples,)
+    tops: CellArray  # highest row in which a sample is seen, int32 (samples,)
+    steep: Image  # 1 where the ground is steep before a sample, uint8 (samples + 1,)
+    lasts: CellArray  # int32 (rows + 1,)
+    samples: CellArray  # the sample that a row shows, int32 (rows,)
+    column: Float32Array  # inverse distances, (rows,)
 
 
-def empty_profiles(columns: int) -> Profiles:
-    """Return memory for a picture of so many columns."""
-    lines = max(columns // _LINE_PX, _MIN_LINES) + 2
-    return Profiles(np.empty((lines, SAMPLES), np.float32), np.empty(SAMPLES, np.float32))
+def empty_profiles(rows: int, columns: int) -> Profiles:
+    """Return memory for a picture."""
+    ribs = max(columns // _RIB_PX, _MIN_RIBS) + 2
+    cuts = int(columns * _CUTS_A_COLUMN) + 2
+    return Profiles(
+        slopes=np.empty((ribs, SAMPLES), np.float32),
+        inverses=np.empty((rows, cuts), np.float32),
+        cliffs=np.empty((3, rows * cuts + 1), np.int32),
+        cut=np.empty(SAMPLES, np.float32),
+        tops=np.empty(SAMPLES, np.int32),
+        steep=np.empty(SAMPLES + 1, np.uint8),
+        lasts=np.empty(rows + 1, np.int32),
+        samples=np.empty(rows, np.int32),
+        column=np.empty(rows, np.float32),
+    )
 
 
 class RowPixels(NamedTuple):
