@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from bcclone.camera.images import Image
 from bcclone.simulator.render.bands import RoadBands, bands_of
+from bcclone.simulator.render.mountain_road import STAINS_A_METRE
 from bcclone.simulator.render.profile import SAMPLES
 from bcclone.simulator.render.surface import AMBIENT, CAR, CLIFF, NEAR_ROAD, SUNLIGHT, UNDER_WATER
 from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.roadmap import Shoulders
+from bcclone.simulator.track import MOUNTAIN_STYLE
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 
 CoverArray = npt.NDArray[np.uint32]
@@ -56,7 +58,8 @@ def bonnet_canvas(height: int, width: int) -> Canvas:
 class Paint(NamedTuple):
     """What the road looks like. Arrays of (metres,) have a value for each metre along the track."""
 
-    textures: Float32Array  # as make_textures() returns them, (4, texels)
+    textures: Float32Array  # as make_textures() returns them, one after the other, (4 * texels,)
+    stains_a_metre: np.float32  # texels of the road's stains for each metre along it
     shoulders: Shoulders  # used on the lake only
     bridge: tuple[float, float]  # start and end in metres along the track; used on the lake only
     style: int  # the track's style: LAKE_STYLE, MOUNTAIN_STYLE or DESIGNED_STYLE
@@ -69,11 +72,11 @@ class Surface(NamedTuple):
     """The ground and the road on it: fields with a value for each cell of the scene's grid."""
 
     heights_m: Float32Array  # (side, side)
-    # what is read together lies together, float32 (side, side, 4): metres along the centre line and
-    # to the right of it, sunlight relative to level ground, and the height
+    # what is read together lies together, float32 (cells, 4): metres along the centre line and to the
+    # right of it, sunlight relative to level ground, and the height; cells are row after row
     cells: Float32Array
     # colours of the land under this sunlight, red in the lowest bits, and above them NEAR_ROAD,
-    # UNDER_WATER and CLIFF, uint32 (side, side)
+    # UNDER_WATER and CLIFF, uint32 (cells,)
     covers: CoverArray
     paint: Paint
     x: float  # the grid's corner, in metres
@@ -83,6 +86,7 @@ class Surface(NamedTuple):
 
 # nothing of a road without a neighbor is farther from the centre line, shoulders included
 _ROADSIDE_M = 9.0
+_STAINS_A_METRE = np.float32(4.0)  # texels of stains for each metre along all other roads
 
 
 def surface_of(scene: Scene) -> Surface:
@@ -92,8 +96,12 @@ def surface_of(scene: Scene) -> Surface:
     roadside_m = _ROADSIDE_M
     if road.look.neighbor_m:
         roadside_m = REACH_M
+    stains_a_metre = _STAINS_A_METRE
+    if road.style == MOUNTAIN_STYLE:
+        stains_a_metre = STAINS_A_METRE
     paint = Paint(
-        textures=scene.textures,
+        textures=scene.textures.ravel(),
+        stains_a_metre=stains_a_metre,
         shoulders=scene.shoulders,
         bridge=road.bridge,
         style=road.style,
@@ -106,8 +114,8 @@ def surface_of(scene: Scene) -> Surface:
         cells=np.stack(
             [ground.roadmap.along_m, ground.roadmap.cross_track_m, scene.light, ground.heights_m],
             axis=-1,
-        ),
-        covers=_covers(scene, roadside_m),
+        ).reshape(-1, 4),
+        covers=_covers(scene, roadside_m).ravel(),
         paint=paint,
         x=ground.grid.x,
         z=ground.grid.z,
@@ -186,8 +194,7 @@ class RowPixels(NamedTuple):
     """
 
     # where a pixel is: the cell to its lower left, and the way from there, in cells
-    lefts: IndexArray
-    lows: IndexArray
+    cells: CellArray
     rights: Float32Array
     ups: Float32Array
     x: Float32Array  # in metres
@@ -196,16 +203,22 @@ class RowPixels(NamedTuple):
     widths_m: Float32Array  # the size of a pixel on the ground, across the line of sight
     lengths_m: Float32Array  # the same along the line of sight
     sizes_m: Float32Array  # the geometric mean of both
+    red: Float32Array  # the pixel's colour under full light, before fog and daylight
+    green: Float32Array
+    blue: Float32Array
     # columns of pixels, as many as ground.py says
-    near_road: IndexArray
-    elsewhere: IndexArray
+    near_road: CellArray
+    elsewhere: CellArray
     along_m: Float32Array
     cross_m: Float32Array
     light: Float32Array
+    fine: Float32Array  # of asphalt()
+    broad: Float32Array  # of stains()
 
 
 def empty_row(columns: int) -> RowPixels:
     """Return memory for a row of so many columns."""
-    indices = np.empty((4, columns), np.uint32)
-    floats = np.empty((11, columns), np.float32)
-    return RowPixels(*indices[:2], *floats[:8], *indices[2:], *floats[8:])
+    # zeros, because the bonnet's pixels have no colour, and what is in any memory may be no number
+    whole = np.zeros((3, columns), np.int32)
+    floats = np.zeros((16, columns), np.float32)
+    return RowPixels(whole[0], *floats[:11], *whole[1:], *floats[11:])

@@ -48,6 +48,7 @@ drawing = partial(compiled, fastmath=FINITE, error_model="numpy", noalias=True)
 
 # added to an unsigned index, leaves it unsigned; Numba looks whether a signed one is negative
 NEXT = np.uint32(1)
+NEXT_CELL = np.uint64(1)  # the same for the number of a cell
 
 # Labels: what a pixel can show
 SKY = 0
@@ -74,48 +75,53 @@ SNOW_COLOR = (236.0, 238.0, 244.0)
 # Textures
 
 
-@drawing()
-def level_of(footprint: float) -> int:
+_TWO_THIRDS = np.float32(2 / 3)
+
+
+@drawing(forceinline=True)
+def level_of(footprint: np.float32) -> np.int32:
     """Return the texture level at which a pixel is about one texel wide.
 
     footprint: width of the pixel in texels of level 0, the finest one
     """
-    level = exponent(footprint * (2 / 3)) + 1
-    return min(max(level, 0), LEVELS - 1)
+    level = exponent(footprint * _TWO_THIRDS) + 1
+    return np.int32(min(max(level, 0), LEVELS - 1))
 
 
-@drawing()
-def exponent(value: float) -> int:
+@drawing(forceinline=True)
+def exponent(value: np.float32) -> np.int32:
     """Return the exponent of the greatest power of two that is not more than a positive value.
 
     It is in the bits of the number, which takes less time than a loop.
     """
-    return int(np.float32(value).view(np.int32) >> 23) - 127
+    return np.int32((np.float32(value).view(np.int32) >> 23) - 127)
 
 
 # for each level of a texture: texels along a side, the bits of a place in it, its scale relative to
 # level 0, and its first texel: the finer levels come first, and each has four times as many texels
 # as the next one, so this is the sum of their texels
-_SIDES = SIZE >> np.arange(LEVELS)
-_MASKS = _SIDES - 1
-_SCALES = _SIDES / SIZE
-_BEGINS = 4 * (SIZE * SIZE - _SIDES * _SIDES) // 3
+_SIDES = (SIZE >> np.arange(LEVELS)).astype(np.int32)
+_MASKS = _SIDES - np.int32(1)
+_SCALES = (_SIDES / SIZE).astype(np.float32)
+_BEGINS = (4 * (SIZE * SIZE - _SIDES * _SIDES) // 3).astype(np.int32)
+_TEXELS = int(np.sum(_SIDES * _SIDES))  # of a texture
 
 
-@drawing()
-def texel(textures: Any, texture: int, u: float, v: float, level: int) -> float:
+@drawing(forceinline=True)
+def texel(textures: Any, texture: int, u: np.float32, v: np.float32, level: np.int32) -> np.float32:
     """Return the value of a texture at a point; textures repeat in both directions.
 
-    textures: as make_textures() returns them, (4, texels)
+    textures: as make_textures() returns them, one after the other, (4 * texels,)
     texture: number of the texture
     u, v: column and row of the point, in texels of level 0
     """
     number = np.uint32(min(max(level, 0), LEVELS - 1))
     scale = _SCALES[number]
     # a side is a power of two, so a bit mask is the remainder, also of negative numbers
-    row = int(math.floor(v * scale)) & _MASKS[number]
-    column = int(math.floor(u * scale)) & _MASKS[number]
-    return textures[np.uint32(texture), np.uint64(_BEGINS[number] + row * _SIDES[number] + column)]
+    row = np.int32(np.floor(v * scale)) & _MASKS[number]
+    column = np.int32(np.floor(u * scale)) & _MASKS[number]
+    place = np.int32(texture * _TEXELS + _BEGINS[number] + row * _SIDES[number] + column)
+    return textures[np.uint64(place)]
 
 
 @drawing()
@@ -131,20 +137,25 @@ def covered(value: float, start: float, end: float, width: float) -> float:
     return min(common / width, 1.0)
 
 
-@drawing(inline="always")
-def mean_of_four(cells: Any, low: int, left: int, number: int, weights: Any) -> float:
+@drawing(forceinline=True)
+def mean_of_four(
+    cells: Any, cell: np.int32, side: np.int32, number: int, weights: Any
+) -> np.float32:
     """Return a field's weighted mean of four cells.
 
-    cells: fields, (side, side, fields)
-    low, left: row and column of the lower left cell
+    cells: fields, (cells, fields)
+    cell: the lower left one
+    side: cells in a row of the grid
     number: of the field
     weights: of the lower left, lower right, upper left and upper right cell
     """
+    below = np.uint64(cell)
+    above = np.uint64(np.int32(cell + side))
     return (
-        cells[low, left, number] * weights[0]
-        + cells[low, left + NEXT, number] * weights[1]
-        + cells[low + NEXT, left, number] * weights[2]
-        + cells[low + NEXT, left + NEXT, number] * weights[3]
+        cells[below, number] * weights[0]
+        + cells[below + NEXT_CELL, number] * weights[1]
+        + cells[above, number] * weights[2]
+        + cells[above + NEXT_CELL, number] * weights[3]
     )
 
 
@@ -175,7 +186,7 @@ def lit(color: RGB, brightness: float, sunlight: float) -> RGB:
     )
 
 
-_FOG_COLOR = (158.0, 182.0, 210.0)
+FOG_COLOR = (158.0, 182.0, 210.0)
 
 
 @drawing()
@@ -184,7 +195,7 @@ def through_fog(color: RGB, depth_m: float, air: Any) -> RGB:
     if depth_m <= air.fog_from_m:
         return color
     thickness = min((depth_m - air.fog_from_m) / air.fog_over_m, 1.0)
-    return mixed(color, _FOG_COLOR, thickness)
+    return mixed(color, FOG_COLOR, thickness)
 
 
 @drawing(inline="always")
@@ -212,7 +223,7 @@ def line_of_sight(axes: Any, across: float, up: float) -> tuple[float, float, fl
     )
 
 
-_BEAM_SLOPE = 0.42  # half the width of the headlights' beam, as a slope to the side
+BEAM_SLOPE = 0.42  # half the width of the headlights' beam, as a slope to the side
 
 
 @drawing(inline="always")
@@ -220,11 +231,11 @@ def headlight_beam(air: Any, across: float) -> float:
     """Return the headlights' light in a direction. across: its slope to the right."""
     if air.headlights == 0.0:
         return 0.0
-    aside = across / _BEAM_SLOPE
+    aside = across / BEAM_SLOPE
     return air.headlights / ((1.0 + aside * aside) * (1.0 + aside * aside))
 
 
-_BEAM_M = 14.0  # depth at which the headlights' light has fallen to a half
+BEAM_M = 14.0  # depth at which the headlights' light has fallen to a half
 
 
 @drawing(inline="always")
@@ -235,4 +246,4 @@ def light_at(air: Any, depth_m: float, beam: float) -> float:
     """
     if beam == 0.0:
         return air.daylight
-    return air.daylight + beam / (1.0 + (depth_m / _BEAM_M) * (depth_m / _BEAM_M))
+    return air.daylight + beam / (1.0 + (depth_m / BEAM_M) * (depth_m / BEAM_M))
