@@ -69,7 +69,8 @@ def color_ground(eye: Any, surface: Any, air: Any, canvas: Any, pixels: Any) -> 
         if others > 0:
             color_land(surface, pixels.elsewhere, others, pixels)
             _draw_water_and_snow(surface, air, others, labels, pixels)
-        _show(eye, air, depths_m, pixels, canvas.picture[row])
+        _see_through_air(eye, air, depths_m, pixels)
+        _write(pixels, canvas.picture[row])
 
 
 _0 = np.float32(0.0)
@@ -78,7 +79,7 @@ _CELLS_A_METRE = np.float32(1 / CELL_M)
 _HALF = np.float32(0.5)
 
 
-@drawing()
+@drawing(inline="always")
 def _place(eye: Any, surface: Any, depths_m: Any, up: np.float32, pixels: Any) -> None:
     """Find where each pixel of a row is on the ground.
 
@@ -126,7 +127,7 @@ _LEAST_ABOVE_M = np.float32(0.5)  # a camera is taken to be at least so high abo
 _MAX_STRETCH = np.float32(40.0)  # largest length of a pixel on the ground, over its width
 
 
-@drawing()
+@drawing(inline="always")
 def _measure(eye: Any, depths_m: Any, pixels: Any) -> None:
     """Find how large each pixel of a row is on the ground. depths_m: of the row, (columns,)."""
     camera_m = np.float32(eye.position[1])
@@ -143,7 +144,7 @@ def _measure(eye: Any, depths_m: Any, pixels: Any) -> None:
         pixels.sizes_m[column] = width_m * np.sqrt(stretch)
 
 
-@drawing()
+@drawing(inline="always")
 def _sort(
     eye: Any, surface: Any, air: Any, row: int, depths_m: Any, labels: Any, pixels: Any
 ) -> tuple[int, int, int]:
@@ -183,7 +184,7 @@ _NO_COVER = np.uint32(0)
 _LAP_SEAM_M = np.float32(6.0)
 
 
-@drawing()
+@drawing(inline="always")
 def _locate(surface: Any, near: int, pixels: Any) -> None:
     """Find where on the road the pixels near it are, and the sunlight there."""
     cells = surface.cells
@@ -207,7 +208,7 @@ def _locate(surface: Any, near: int, pixels: Any) -> None:
         pixels.light[number] = mean_of_four(cells, cell, side, 2, weights)
 
 
-@drawing()
+@drawing(inline="always")
 def _find_grain(paint: Any, near: int, pixels: Any) -> None:
     """Find the brightness of asphalt and its stains in the pixels near the road."""
     stains_a_metre = np.float32(paint.stains_a_metre)
@@ -222,7 +223,7 @@ def _find_grain(paint: Any, near: int, pixels: Any) -> None:
         pixels.broad[number] = stains(along_m, cross_m, size_m, stains_a_metre, paint.textures)
 
 
-@drawing()
+@drawing(inline="always")
 def _draw_road(
     surface: Any, air: Any, near: int, others: int, labels: Any, pixels: Any
 ) -> int:
@@ -256,7 +257,7 @@ def _draw_road(
 _WAVE_M = np.float32(0.02)  # what is at most so high above the water's level is its surface
 
 
-@drawing()
+@drawing(inline="always")
 def _draw_water_and_snow(surface: Any, air: Any, others: int, labels: Any, pixels: Any) -> None:
     """Colour water, and the snow on land, and label both."""
     highest_m = np.float32(surface.water_m) + _WAVE_M
@@ -288,12 +289,9 @@ _BEAM_SLOPE = np.float32(BEAM_SLOPE)
 _BEAM_M = np.float32(BEAM_M)
 
 
-@drawing()
-def _show(eye: Any, air: Any, depths_m: Any, pixels: Any, picture: Any) -> None:
-    """Write the colours of a row as fog and light leave them, as through_fog() and light_at() say.
-
-    picture: of the row, (columns, 3)
-    """
+@drawing(inline="always")
+def _see_through_air(eye: Any, air: Any, depths_m: Any, pixels: Any) -> None:
+    """Change the colours of a row as fog and light do; through_fog() and light_at() say how."""
     daylight = np.float32(air.daylight)
     headlights = np.float32(air.headlights)
     fog_from_m = np.float32(air.fog_from_m)
@@ -303,18 +301,23 @@ def _show(eye: Any, air: Any, depths_m: Any, pixels: Any, picture: Any) -> None:
     for column in range(depths_m.size):
         depth_m = depths_m[column]
         aside = (np.float32(column) - middle) * slope / _BEAM_SLOPE
-        nearness = _1 / (_1 + (depth_m / _BEAM_M) * (depth_m / _BEAM_M))
-        light = daylight + headlights * nearness / ((_1 + aside * aside) * (_1 + aside * aside))
+        far = depth_m / _BEAM_M
+        beam = headlights / ((_1 + aside * aside) * (_1 + aside * aside) * (_1 + far * far))
+        light = daylight + beam
         fog = min(max((depth_m - fog_from_m) / fog_over_m, _0), _1)
         fog = _0 if depth_m == NOTHING_M else fog
         red = pixels.red[column]
         green = pixels.green[column]
         blue = pixels.blue[column]
-        picture[column, 0] = _byte((red + (_FOG_RED - red) * fog) * light)
-        picture[column, 1] = _byte((green + (_FOG_GREEN - green) * fog) * light)
-        picture[column, 2] = _byte((blue + (_FOG_BLUE - blue) * fog) * light)
+        pixels.red[column] = min(max((red + (_FOG_RED - red) * fog) * light, _0), _WHITE)
+        pixels.green[column] = min(max((green + (_FOG_GREEN - green) * fog) * light, _0), _WHITE)
+        pixels.blue[column] = min(max((blue + (_FOG_BLUE - blue) * fog) * light, _0), _WHITE)
 
 
-@drawing(forceinline=True)
-def _byte(value: np.float32) -> np.uint8:
-    return np.uint8(np.int32(min(max(value, _0), _WHITE)))
+@drawing(inline="always")
+def _write(pixels: Any, picture: Any) -> None:
+    """Write the colours of a row into the picture, (columns, 3)."""
+    for column in range(picture.shape[0]):
+        picture[column, 0] = np.int32(pixels.red[column])
+        picture[column, 1] = np.int32(pixels.green[column])
+        picture[column, 2] = np.int32(pixels.blue[column])

@@ -33,7 +33,7 @@ _0 = np.float32(0.0)
 _1 = np.float32(1.0)
 
 
-@drawing()
+@drawing(inline="always")
 def color_sky(eye: Any, sky: Any, up: np.float32, pixels: Any) -> None:
     """Colour a whole row like the sky behind it.
 
@@ -137,7 +137,7 @@ def _weighted(colors: Any, weights: Any, shift: int) -> np.float32:
 _WATER_COLOR = (138.0, 164.0, 196.0)
 
 
-@drawing()
+@drawing(inline="always")
 def water_color(surface: Any, pixels: Any, column: int) -> RGB:
     """Return the colour of water, with waves that run from east to west."""
     level = level_of(np.float32(pixels.sizes_m[column] * 9.0))
@@ -147,7 +147,7 @@ def water_color(surface: Any, pixels: Any, column: int) -> RGB:
     return lit(_WATER_COLOR, 1.0 + 0.05 * waves, 1.0)
 
 
-@drawing()
+@drawing(inline="always")
 def snowed(surface: Any, pixels: Any, column: int, snow: float) -> RGB:
     """Return the colour of land with snow on it. snow: how much, 0 to 1."""
     color = (pixels.red[column], pixels.green[column], pixels.blue[column])

@@ -109,7 +109,7 @@ def find_depths(eye: Any, surface: Any, profiles: Any, depths_m: Any) -> None:
         _set_depths(fan, up, row, eye.bottoms, profiles.inverses[row], depths_m[row])
 
 
-@drawing()
+@drawing(inline="always")
 def _fan_of(eye: Any, surface: Any, profiles: Any, size: tuple[int, int]) -> _Fan:
     """Return the ribs and cuts that cover a picture. size: its rows and columns."""
     axes = eye.axes
@@ -149,7 +149,7 @@ def _fan_of(eye: Any, surface: Any, profiles: Any, size: tuple[int, int]) -> _Fa
     )
 
 
-@drawing()
+@drawing(inline="always")
 def _along_heading(axes: Any, axis: int, x: float, z: float) -> _Axis:
     """Return an axis of the camera in parts along the heading, aside and upwards.
 
@@ -162,7 +162,7 @@ def _along_heading(axes: Any, axis: int, x: float, z: float) -> _Axis:
     )
 
 
-@drawing()
+@drawing(inline="always")
 def _sample(fan: Any, heights_m: Any, water_m: np.float32, slopes: Any) -> None:
     """Sample the ground along each rib: set the slopes of its profile, (ribs, samples)."""
     water_m = np.float32(water_m)
@@ -198,7 +198,7 @@ def _height(heights_m: Any, column: np.float32, row: np.float32) -> np.float32:
 # A cut
 
 
-@drawing()
+@drawing(inline="always")
 def _cut(fan: Any, aside: np.float32, slopes: Any, cut: Any) -> None:
     """Set the slopes of a cut, (samples,), between those of two ribs."""
     place = max((aside - fan.first) * fan.ribs, _0)
@@ -214,7 +214,7 @@ def _cut(fan: Any, aside: np.float32, slopes: Any, cut: Any) -> None:
 _LEAST_AHEAD = np.float32(1e-3)  # what is beside the camera is taken to be so far ahead of it
 
 
-@drawing()
+@drawing(inline="always")
 def _project(
     fan: Any, aside: np.float32, middle_row: np.float32, bottom: int, cut: Any, tops: Any
 ) -> None:
@@ -230,7 +230,7 @@ def _project(
         tops[sample] = np.int32(min(max(row + _1, _0), last))
 
 
-@drawing()
+@drawing(inline="always")
 def _find_samples(tops: Any, bottom: int, lasts: Any, samples: Any) -> None:
     """Find in each row the nearest sample that is seen there or higher up, SAMPLES for the sky.
 
@@ -249,7 +249,7 @@ def _find_samples(tops: Any, bottom: int, lasts: Any, samples: Any) -> None:
         samples[row] = last + 1
 
 
-@drawing()
+@drawing(inline="always")
 def _find_distances(
     fan: Any, aside: np.float32, middle_row: np.float32, bottom: int, profiles: Any
 ) -> None:
@@ -280,7 +280,7 @@ def _slope(fan: Any, aside: np.float32, up: np.float32) -> np.float32:
     return (ahead * up - fan.up[0] - fan.up[1] * aside) / (fan.up[2] - fan.ahead[2] * up)
 
 
-@drawing()
+@drawing(inline="always")
 def _copy(column: Any, bottom: int, cut: int, inverses: Any) -> None:
     """Copy the inverse distances of a cut into those of all cuts, (rows, cuts)."""
     for row in range(bottom):
@@ -296,7 +296,7 @@ _STEEP = np.float32(0.5)
 _ROUNDS = 3  # of bisection; at 100 m, a cliff is then found to 0.1 m
 
 
-@drawing()
+@drawing(inline="always")
 def _find_steep(cut: Any, steep: Any) -> None:
     """Say before which samples of a cut the ground is steep: set `steep`, uint8 (SAMPLES + 1,)."""
     steep[0] = 0
@@ -308,7 +308,7 @@ def _find_steep(cut: Any, steep: Any) -> None:
         steep[far] = (step_m > _CLIFF_M) & (rise_m > _STEEP * step_m)
 
 
-@drawing()
+@drawing(inline="always")
 def _list_cliffs(cut: int, bottom: int, profiles: Any, count: int) -> int:
     """Add the rows of a cut where the ground is steep to a list of so many; return how many."""
     cliffs = profiles.cliffs
@@ -322,7 +322,7 @@ def _list_cliffs(cut: int, bottom: int, profiles: Any, count: int) -> int:
     return count
 
 
-@drawing()
+@drawing(inline="always")
 def _find_cliffs(
     fan: Any, heights_m: Any, water_m: np.float32, middle_row: np.float32, count: int, profiles: Any
 ) -> None:
@@ -353,7 +353,7 @@ def _find_cliffs(
         profiles.inverses[cliffs[0, number], cliffs[1, number]] = _2 / (above_m + below_m)
 
 
-@drawing()
+@drawing(inline="always")
 def _set_depths(
     fan: Any, up: np.float32, row: int, bottoms: Any, inverses: Any, depths_m: Any
 ) -> None:
