@@ -249,9 +249,7 @@ def _deck_color(
     size_m = np.float32(width_m * math.sqrt(6.0))
     fine = asphalt(along_m, cross_m, width_m, length_m, textures)
     broad = stains(along_m, cross_m, size_m, STAINS_A_METRE, textures)
-    pixel = RoadPixel(
-        along_m, cross_m, np.float32(1.0), width_m, length_m, size_m, fine, broad
-    )
+    pixel = RoadPixel(along_m, cross_m, np.float32(1.0), width_m, length_m, size_m, fine, broad)
     color, label = mountain_road(pixel, air.line_visibility)
     if label == GROUND or air.road_visibility < 0.5:
         return lit(_CONCRETE, 1.0, 1.0), EDGE

@@ -97,8 +97,6 @@ def _place(eye: Any, surface: Any, depths_m: Any, up: np.float32, pixels: Any) -
     camera_x = np.float32(eye.position[0])
     camera_y = np.float32(eye.position[1])
     camera_z = np.float32(eye.position[2])
-    grid_x = np.float32(surface.x)
-    grid_z = np.float32(surface.z)
     side = np.int32(surface.heights_m.shape[0])
     last_cell = np.float32(side - 1.001)
     first = np.float32(0.5 - depths_m.size * 0.5)
@@ -114,8 +112,8 @@ def _place(eye: Any, surface: Any, depths_m: Any, up: np.float32, pixels: Any) -
         pixels.z[column] = z
 
         # a field's value holds at the centre of its cell
-        right = min(max((x - grid_x) * _CELLS_A_METRE - _HALF, _0), last_cell)
-        up = min(max((z - grid_z) * _CELLS_A_METRE - _HALF, _0), last_cell)
+        right = min(max((x - np.float32(surface.x)) * _CELLS_A_METRE - _HALF, _0), last_cell)
+        up = min(max((z - np.float32(surface.z)) * _CELLS_A_METRE - _HALF, _0), last_cell)
         left = np.int32(right)
         low = np.int32(up)
         pixels.cells[column] = low * side + left
@@ -224,9 +222,7 @@ def _find_grain(paint: Any, near: int, pixels: Any) -> None:
 
 
 @drawing(inline="always")
-def _draw_road(
-    surface: Any, air: Any, near: int, others: int, labels: Any, pixels: Any
-) -> int:
+def _draw_road(surface: Any, air: Any, near: int, others: int, labels: Any, pixels: Any) -> int:
     """Colour the road in the pixels near it; add those beside it to the others, and count them."""
     paint = surface.paint
     for number in range(near):

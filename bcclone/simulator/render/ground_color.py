@@ -1,8 +1,8 @@
 """Colour what a pixel shows: ground, water, road or sky -> colour; compiled.
 
 Colours are RGB under full light, before fog and daylight. Functions of land, water and sky take the
-pixels of a row (RowPixels, inputs.py). color_sky() and color_land() colour many at a time, in single
-precision; the others return the colour of a single one.
+pixels of a row (RowPixels, inputs.py). color_sky() and color_land() colour many at a time, in
+single precision; the others return the colour of a single one.
 """
 
 from typing import Any
@@ -27,7 +27,6 @@ from bcclone.simulator.render.surface import (
 )
 from bcclone.simulator.scene.textures import GRAIN, ROCK
 from bcclone.simulator.track import LAKE_STYLE, MOUNTAIN_STYLE
-
 
 _0 = np.float32(0.0)
 _1 = np.float32(1.0)
@@ -76,30 +75,15 @@ _ON_CLIFF = np.float32(0.12 * 1.6)
 @drawing()
 def color_land(surface: Any, columns: Any, count: int, pixels: Any) -> None:
     """Colour the land in the first `count` of some columns; covers are in sunlight already."""
-    textures = surface.paint.textures
     side = np.int32(surface.heights_m.shape[0])
     for number in range(count):
         column = np.uint64(columns[number])
         cell = pixels.cells[column]
         below = np.uint64(cell)
         above = np.uint64(np.int32(cell + side))
-        x = pixels.x[column]
-        z = pixels.z[column]
         here = surface.covers[below]
-
-        # Two textures, fine and broad; on a cliff, the broad one runs along the cliff and up it.
-        # `level` is for 20 texels a metre. Half as many texels need a level that is finer by one:
-        # 12 a metre need one that is finer by about one, 2.5 a metre one that is finer by three.
-        level = level_of(pixels.sizes_m[column] * _LAND_TEXELS)
-        fine = texel(textures, GRAIN, x * _LAND_TEXELS, z * _LAND_TEXELS, level)
-        is_cliff = here & CLIFF != 0
-        texture = ROCK if is_cliff else GRAIN
-        u = (x + z) * _CLIFF_TEXELS if is_cliff else x * _BROAD_TEXELS
-        v = surface.cells[below, 3] * _CLIFF_TEXELS if is_cliff else z * _BROAD_TEXELS
-        finer = 1 if is_cliff else 3
-        contrast = _ON_CLIFF if is_cliff else _BROAD
-        broad = texel(textures, texture, u, v, np.int32(level - finer))
-        brightness = _1 + _FINE * fine + contrast * broad
+        height_m = surface.cells[below, 3]
+        brightness = _land_grain(surface.paint.textures, pixels, column, here, height_m)
 
         # the colours of the four nearest cells, interpolated, times the textures' brightness
         right = pixels.rights[column]
@@ -114,6 +98,28 @@ def color_land(surface: Any, columns: Any, count: int, pixels: Any) -> None:
         pixels.red[column] = _weighted(colors, weights, 0)
         pixels.green[column] = _weighted(colors, weights, 8)
         pixels.blue[column] = _weighted(colors, weights, 16)
+
+
+@drawing(inline="always")
+def _land_grain(
+    textures: Any, pixels: Any, column: int, cover: np.uint32, height_m: np.float32
+) -> np.float32:
+    """Return the brightness of land, mean 1. cover, height_m: of its cell."""
+    # Two textures, fine and broad; on a cliff, the broad one runs along the cliff and up it.
+    # `level` is for 20 texels a metre. Half as many texels need a level that is finer by one: 12 a
+    # metre need one that is finer by about one, 2.5 a metre one that is finer by three.
+    x = pixels.x[column]
+    z = pixels.z[column]
+    level = level_of(pixels.sizes_m[column] * _LAND_TEXELS)
+    fine = texel(textures, GRAIN, x * _LAND_TEXELS, z * _LAND_TEXELS, level)
+    is_cliff = cover & CLIFF != 0
+    texture = ROCK if is_cliff else GRAIN
+    u = (x + z) * _CLIFF_TEXELS if is_cliff else x * _BROAD_TEXELS
+    v = height_m * _CLIFF_TEXELS if is_cliff else z * _BROAD_TEXELS
+    finer = 1 if is_cliff else 3
+    contrast = _ON_CLIFF if is_cliff else _BROAD
+    broad = texel(textures, texture, u, v, np.int32(level - finer))
+    return _1 + _FINE * fine + contrast * broad
 
 
 _BYTE = np.uint32(255)

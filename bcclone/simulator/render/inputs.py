@@ -72,8 +72,8 @@ class Surface(NamedTuple):
     """The ground and the road on it: fields with a value for each cell of the scene's grid."""
 
     heights_m: Float32Array  # (side, side)
-    # what is read together lies together, float32 (cells, 4): metres along the centre line and to the
-    # right of it, sunlight relative to level ground, and the height; cells are row after row
+    # what is read together lies together, row after row, float32 (cells, 4): metres along the
+    # centre line and to the right of it, sunlight relative to level ground, and the height
     cells: Float32Array
     # colours of the land under this sunlight, red in the lowest bits, and above them NEAR_ROAD,
     # UNDER_WATER and CLIFF, uint32 (cells,)

@@ -5,6 +5,7 @@ fog and daylight; lengths are metres.
 """
 
 import math
+
 import numpy as np
 
 from bcclone.simulator.render.road import (

@@ -32,7 +32,9 @@ class RoadPixel(NamedTuple):
 
     along_m: np.float32  # along the centre line
     cross_m: np.float32  # to the right of the centre line
-    sunlight: np.float32  # 0 in the shade, 1 on level ground in the sun, more on slopes that face it
+    sunlight: (
+        np.float32
+    )  # 0 in the shade, 1 on level ground in the sun, more on slopes that face it
     width_m: np.float32  # the pixel's size on the road, across the line of sight
     length_m: np.float32  # the pixel's size on the road, along the line of sight
     size_m: np.float32  # the geometric mean of both
@@ -56,7 +58,11 @@ _LONG = np.float32(1 / 1.6)  # asphalt is stretched in pixels longer than 1.6 ti
 
 @drawing(forceinline=True)
 def asphalt(
-    along_m: np.float32, cross_m: np.float32, width_m: np.float32, length_m: np.float32, textures: Any
+    along_m: np.float32,
+    cross_m: np.float32,
+    width_m: np.float32,
+    length_m: np.float32,
+    textures: Any,
 ) -> np.float32:
     """Return the fine grain of asphalt, mean 0; it is stretched where a pixel is long."""
     # stretched by whole powers of two, so that the grain changes in few places

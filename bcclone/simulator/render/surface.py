@@ -8,7 +8,6 @@ Functions of the renderer that take a Surface or a Canvas (inputs.py) for each r
 too.
 """
 
-import math
 from functools import partial
 from typing import Any
 
