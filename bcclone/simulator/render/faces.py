@@ -20,6 +20,7 @@ from bcclone.simulator.render.surface import (
     OBJECT,
     RGB,
     SOURCES_CHECKSUM,
+    Number,
     drawing,
     headlight_beam,
     level_of,
@@ -233,7 +234,7 @@ _CONCRETE = (132.0, 126.0, 112.0)  # colour of the deck beside the road on it
 
 @drawing()
 def _deck_color(
-    along_m: float, cross_m: float, width_m: float, surface: Any, air: Any
+    along_m: Number, cross_m: Number, width_m: Number, surface: Any, air: Any
 ) -> tuple[RGB, int]:
     """Return the colour and the label of the mountain's bridge: road, and concrete beside it.
 

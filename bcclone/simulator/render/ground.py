@@ -271,7 +271,7 @@ def _draw_water_and_snow(surface: Any, air: Any, others: int, labels: Any, pixel
 
 
 @drawing(forceinline=True)
-def _set_color(pixels: Any, column: int, color: RGB) -> None:
+def _set_color(pixels: Any, column: Any, color: RGB) -> None:
     pixels.red[column] = color[0]
     pixels.green[column] = color[1]
     pixels.blue[column] = color[2]

@@ -102,7 +102,7 @@ def color_land(surface: Any, columns: Any, count: int, pixels: Any) -> None:
 
 @drawing(inline="always")
 def _land_grain(
-    textures: Any, pixels: Any, column: int, cover: np.uint32, height_m: np.float32
+    textures: Any, pixels: Any, column: Any, cover: np.uint32, height_m: np.float32
 ) -> np.float32:
     """Return the brightness of land, mean 1. cover, height_m: of its cell."""
     # Two textures, fine and broad; on a cliff, the broad one runs along the cliff and up it.
@@ -144,7 +144,7 @@ _WATER_COLOR = (138.0, 164.0, 196.0)
 
 
 @drawing(inline="always")
-def water_color(surface: Any, pixels: Any, column: int) -> RGB:
+def water_color(surface: Any, pixels: Any, column: Any) -> RGB:
     """Return the colour of water, with waves that run from east to west."""
     level = level_of(np.float32(pixels.sizes_m[column] * 9.0))
     u = np.float32(pixels.x[column] * 3.0)
@@ -154,7 +154,7 @@ def water_color(surface: Any, pixels: Any, column: int) -> RGB:
 
 
 @drawing(inline="always")
-def snowed(surface: Any, pixels: Any, column: int, snow: float) -> RGB:
+def snowed(surface: Any, pixels: Any, column: Any, snow: float) -> RGB:
     """Return the colour of land with snow on it. snow: how much, 0 to 1."""
     color = (pixels.red[column], pixels.green[column], pixels.blue[column])
     right = pixels.rights[column]

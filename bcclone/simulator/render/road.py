@@ -14,6 +14,7 @@ import numpy as np
 from bcclone.simulator.render.surface import (
     RGB,
     SNOW_COLOR,
+    Number,
     covered,
     drawing,
     exponent,
@@ -30,16 +31,16 @@ NO_COLOR = (0.0, 0.0, 0.0)  # goes with the label GROUND, where there is no road
 class RoadPixel(NamedTuple):
     """The piece of road that a pixel shows; numbers have single precision."""
 
-    along_m: np.float32  # along the centre line
-    cross_m: np.float32  # to the right of the centre line
+    along_m: Number  # along the centre line
+    cross_m: Number  # to the right of the centre line
     sunlight: (
         np.float32
     )  # 0 in the shade, 1 on level ground in the sun, more on slopes that face it
-    width_m: np.float32  # the pixel's size on the road, across the line of sight
-    length_m: np.float32  # the pixel's size on the road, along the line of sight
-    size_m: np.float32  # the geometric mean of both
-    fine: np.float32  # of asphalt()
-    broad: np.float32  # of stains()
+    width_m: Number  # the pixel's size on the road, across the line of sight
+    length_m: Number  # the pixel's size on the road, along the line of sight
+    size_m: Number  # the geometric mean of both
+    fine: Number  # of asphalt()
+    broad: Number  # of stains()
 
 
 class Band(NamedTuple):
@@ -58,12 +59,12 @@ _LONG = np.float32(1 / 1.6)  # asphalt is stretched in pixels longer than 1.6 ti
 
 @drawing(forceinline=True)
 def asphalt(
-    along_m: np.float32,
-    cross_m: np.float32,
-    width_m: np.float32,
-    length_m: np.float32,
+    along_m: Number,
+    cross_m: Number,
+    width_m: Number,
+    length_m: Number,
     textures: Any,
-) -> np.float32:
+) -> Number:
     """Return the fine grain of asphalt, mean 0; it is stretched where a pixel is long."""
     # stretched by whole powers of two, so that the grain changes in few places
     halvings = np.int32(max(exponent(length_m * _LONG / width_m) + 1, 0))
@@ -75,12 +76,12 @@ def asphalt(
 
 @drawing(forceinline=True)
 def stains(
-    along_m: np.float32,
-    cross_m: np.float32,
-    size_m: np.float32,
-    texels_a_metre: np.float32,
+    along_m: Number,
+    cross_m: Number,
+    size_m: Number,
+    texels_a_metre: Number,
     textures: Any,
-) -> np.float32:
+) -> Number:
     """Return the broad unevenness of a road's brightness, mean 0.
 
     texels_a_metre: texels of the texture for each metre along the road
@@ -95,7 +96,7 @@ _STAINS = np.float32(9.0)  # texels for each metre across the road
 
 
 @drawing()
-def cobbles(pixel: RoadPixel, textures: Any) -> np.float32:
+def cobbles(pixel: RoadPixel, textures: Any) -> Number:
     """Return the brightness of paving stones and their joints, mean 0."""
     level = level_of(pixel.size_m * _TEXELS_A_METRE)
     u = np.float32(pixel.cross_m * 64.0)

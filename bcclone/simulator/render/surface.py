@@ -17,6 +17,7 @@ from bcclone.simulator.scene.textures import LEVELS, SIZE
 from bcclone.system.compiled import FINITE, compiled, source_checksum
 
 RGB = tuple[float, float, float]
+Number = Any  # a number of single or double precision, or an integer: mypy mixes none of them
 
 # All modules whose functions or constants are compiled into the renderer
 COMPILED_MODULES = (
@@ -78,7 +79,7 @@ _TWO_THIRDS = np.float32(2 / 3)
 
 
 @drawing(forceinline=True)
-def level_of(footprint: np.float32) -> np.int32:
+def level_of(footprint: Number) -> Number:
     """Return the texture level at which a pixel is about one texel wide.
 
     footprint: width of the pixel in texels of level 0, the finest one
@@ -88,7 +89,7 @@ def level_of(footprint: np.float32) -> np.int32:
 
 
 @drawing(forceinline=True)
-def exponent(value: np.float32) -> np.int32:
+def exponent(value: Number) -> Number:
     """Return the exponent of the greatest power of two that is not more than a positive value.
 
     It is in the bits of the number, which takes less time than a loop.
@@ -107,7 +108,7 @@ _TEXELS = int(np.sum(_SIDES * _SIDES))  # of a texture
 
 
 @drawing(forceinline=True)
-def texel(textures: Any, texture: int, u: np.float32, v: np.float32, level: np.int32) -> np.float32:
+def texel(textures: Any, texture: int, u: Number, v: Number, level: Number) -> Number:
     """Return the value of a texture at a point; textures repeat in both directions.
 
     textures: as make_textures() returns them, one after the other, (4 * texels,)
@@ -137,9 +138,7 @@ def covered(value: float, start: float, end: float, width: float) -> float:
 
 
 @drawing(forceinline=True)
-def mean_of_four(
-    cells: Any, cell: np.int32, side: np.int32, number: int, weights: Any
-) -> np.float32:
+def mean_of_four(cells: Any, cell: Number, side: Number, number: int, weights: Any) -> Number:
     """Return a field's weighted mean of four cells.
 
     cells: fields, (cells, fields)
