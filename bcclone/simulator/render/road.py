@@ -33,9 +33,7 @@ class RoadPixel(NamedTuple):
 
     along_m: Number  # along the centre line
     cross_m: Number  # to the right of the centre line
-    sunlight: (
-        np.float32
-    )  # 0 in the shade, 1 on level ground in the sun, more on slopes that face it
+    sunlight: Number  # 0 in the shade, 1 on level ground in the sun, more on slopes that face it
     width_m: Number  # the pixel's size on the road, across the line of sight
     length_m: Number  # the pixel's size on the road, along the line of sight
     size_m: Number  # the geometric mean of both
