@@ -7,8 +7,8 @@ column of pixels, are interpolated. A cut shows in each row of the picture the n
 profile that is seen there or higher up. A pixel shows what the nearest cut shows in its row.
 
 The work is done in passes. A pass does one thing for all samples, rows or pixels, which a processor
-does for several at a time. A search for each pixel took eight times as long, a walk along the
-profile of each column twice as long; neither was more accurate (lab log, 2026-11-28).
+does for several at a time. A search for each pixel took six times as long, a walk along the
+profile of each column nearly twice; neither was more accurate (lab log, 2026-11-28).
 
 Frame of reference: the world, x to the east, y up, z to the north, in metres. The *heading* is the
 horizontal direction of the camera's axis. A distance is measured along the heading, an aside across

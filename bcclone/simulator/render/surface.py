@@ -3,9 +3,10 @@
 The other compiled modules of the renderer call these functions. Colours are RGB, 0 to 255. Depths
 are metres along the camera's axis.
 
-Functions of the renderer that take a Surface or a Canvas (inputs.py) for each ray are inlined
-(inline="always"): a call would copy every field of these tuples. Some short functions are inlined,
-too.
+Functions of the renderer that take a Surface or a Canvas (inputs.py) for each pixel are inlined by
+Numba (inline="always"): a call would copy every field of these tuples. So are passes that are
+called once, which are then compiled once instead of twice. Short functions of passes are inlined by
+LLVM (forceinline=True), because a loop with a call is not done for several steps at a time.
 """
 
 from functools import partial
