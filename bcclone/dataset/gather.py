@@ -41,7 +41,7 @@ def _copy_bytes(context: Any, target: Any, source: Any, count: Any) -> Any:
     return types.void(types.uint64, types.uint64, types.int64), generate
 
 
-@compiled()
+@compiled(no_cpython_wrapper=False)  # Python calls it, and Numba cannot cache _copy_bytes()
 def gather(origins: Any, ends: Any, indices: Any, begin: int, into: Any) -> int:
     """Copy frames, from indices[begin] on, into the rows of `into`.
 

@@ -36,6 +36,11 @@ def _settings_file_unread() -> Iterator[None]:
 with _settings_file_unread():
     from numba import njit
     from numba.core.caching import FunctionCache
+    from numba.core.cpu import CPUTargetOptions
+    from numba.core.options import TargetOptions
+
+# Numba knows this flag of a function, but has no option for it: see `noalias` in compiled()
+CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -76,13 +81,24 @@ def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]
     The function may not create arrays. In return, its code does not count references to arrays:
     for each pixel, counting would take longer than the work itself.
 
+    Without the option `cache` only compiled functions can call it. The code with which Python and
+    C call a function takes as long to compile as the function itself.
+
     sources: source_checksum() of the modules whose code or constants the function uses; 0 if it
         uses only its own module
-    options: options of njit
+    options: options of njit, and `noalias`: True promises that no array which the function changes
+        shares memory with another of its arrays. The processor can then do a loop's steps several
+        at a time, also where each step reads from anywhere in an array
     """
+    called_from_python = bool(options.get("cache"))
 
     def compile_function(function: Function) -> Function:
-        all_options = {"nogil": True, "_nrt": False} | options
+        all_options = {
+            "nogil": True,
+            "_nrt": False,
+            "no_cfunc_wrapper": True,
+            "no_cpython_wrapper": not called_from_python,
+        } | options
         try:
             dispatcher: Any = njit(**all_options)(function)
             if all_options.get("cache"):

@@ -168,7 +168,7 @@ def test_rays_do_not_jump_over_crests(name, request):
     find_depths(
         Eye(view.position, view.axes, FOCAL_PX, FOCAL_PX, np.full(320, 160)),
         surface_of(renderer.scene),
-        empty_profiles(320),
+        empty_profiles(160, 320),
         canvas.depths_m,
     )
     ground = renderer.scene.ground

@@ -129,7 +129,7 @@ class Renderer:
             air = air_of(self.conditions, seconds)
         canvas = bonnet_canvas(self._height, self._width)
 
-        find_depths(eye, self._surface, empty_profiles(self._width), canvas.depths_m)
+        find_depths(eye, self._surface, empty_profiles(self._height, self._width), canvas.depths_m)
         color_ground(eye, self._surface, air, canvas, empty_row(self._width))
         draw_faces(eye, self.scene.faces, self._surface, air, canvas)
         draw_cards(eye, self.scene.cards.placements, self.scene.pictures, air, canvas)

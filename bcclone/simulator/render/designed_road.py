@@ -11,11 +11,8 @@ from typing import Any
 from bcclone.simulator.render.road import (
     NO_COLOR,
     RoadPixel,
-    asphalt,
     cobbles,
-    stains,
     striped,
-    texture_level,
 )
 from bcclone.simulator.render.surface import (
     EDGE,
@@ -50,14 +47,12 @@ def designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple
     if offset_m >= reach_m:
         return NO_COLOR, GROUND
 
-    level = texture_level(pixel)
-    broad = stains(pixel, paint.textures, 4.0, level)
     if offset_m > half_m:
-        return _shoulder(pixel, bands, broad), EDGE
+        return _shoulder(pixel, bands), EDGE
 
     paved = bands.texture == COBBLE
-    fine = cobbles(pixel, paint.textures, level) if paved else asphalt(pixel, paint.textures)
-    color = lit(bands.surface, 1.0 + bands.grain * fine + 0.06 * broad, pixel.sunlight)
+    fine = cobbles(pixel, paint.textures) if paved else pixel.fine
+    color = lit(bands.surface, 1.0 + bands.grain * fine + 0.06 * pixel.broad, pixel.sunlight)
 
     # most pixels show no line, and need no mixing
     line, middle = _designed_lines(pixel, bands, offset_m, half_m)
@@ -89,12 +84,9 @@ def _designed_lines(
 
 
 @drawing()
-def _shoulder(pixel: RoadPixel, bands: Any, broad: float) -> RGB:
-    """Return the colour of the band along the edge of a designed road.
-
-    broad: of stains(), broad unevenness of the brightness, mean 0
-    """
-    color = lit(bands.shoulder, 1.0 + 0.10 * broad, pixel.sunlight)
+def _shoulder(pixel: RoadPixel, bands: Any) -> RGB:
+    """Return the colour of the band along the edge of a designed road."""
+    color = lit(bands.shoulder, 1.0 + 0.10 * pixel.broad, pixel.sunlight)
     if bands.stripe_m > 0.0:  # a kerb
         red = lit(_KERB_RED, 1.0, pixel.sunlight)
         color = mixed(color, red, striped(pixel, bands.stripe_m))

@@ -10,14 +10,17 @@ and ahead. Positions are metres from the camera in both; they differ in the axes
 import math
 from typing import Any, NamedTuple
 
-from bcclone.simulator.render.mountain_road import mountain_road
-from bcclone.simulator.render.road import RoadPixel, weathered
+import numpy as np
+
+from bcclone.simulator.render.mountain_road import STAINS_A_METRE, mountain_road
+from bcclone.simulator.render.road import RoadPixel, asphalt, stains, weathered
 from bcclone.simulator.render.surface import (
     EDGE,
     GROUND,
     OBJECT,
     RGB,
     SOURCES_CHECKSUM,
+    Number,
     drawing,
     headlight_beam,
     level_of,
@@ -231,19 +234,27 @@ _CONCRETE = (132.0, 126.0, 112.0)  # colour of the deck beside the road on it
 
 @drawing()
 def _deck_color(
-    along_m: float, cross_m: float, width_m: float, surface: Any, air: Any
+    along_m: Number, cross_m: Number, width_m: Number, surface: Any, air: Any
 ) -> tuple[RGB, int]:
     """Return the colour and the label of the mountain's bridge: road, and concrete beside it.
 
     along_m, cross_m: metres along the track, and to the right of its middle
     width_m: width of a pixel on the deck
     """
+    textures = surface.paint.textures
+    along_m = np.float32(along_m)
+    cross_m = np.float32(cross_m)
+    width_m = np.float32(width_m)
     # the deck is seen at a flat angle, so a pixel is taken to be six times as long as wide
-    pixel = RoadPixel(along_m, cross_m, 1.0, width_m, width_m * 6.0, width_m * math.sqrt(6.0))
-    color, label = mountain_road(pixel, surface.paint, air.line_visibility)
+    length_m = np.float32(width_m * 6.0)
+    size_m = np.float32(width_m * math.sqrt(6.0))
+    fine = asphalt(along_m, cross_m, width_m, length_m, textures)
+    broad = stains(along_m, cross_m, size_m, STAINS_A_METRE, textures)
+    pixel = RoadPixel(along_m, cross_m, np.float32(1.0), width_m, length_m, size_m, fine, broad)
+    color, label = mountain_road(pixel, air.line_visibility)
     if label == GROUND or air.road_visibility < 0.5:
         return lit(_CONCRETE, 1.0, 1.0), EDGE
-    return weathered(color, pixel, surface.paint.textures, air), label
+    return weathered(color, pixel, textures, air), label
 
 
 _STONE_COLOR = (138.0, 132.0, 116.0)
@@ -268,7 +279,8 @@ def _wall_color(
     width_m: width of a pixel on the wall
     """
     # every material has a fixed sunlight, the last value of lit(): walls have no shadows
-    grain = texel(textures, GRAIN, (u + 7.3) * 20.0, v * 20.0, level_of(width_m * 20.0))
+    level = level_of(np.float32(width_m * 20.0))
+    grain = texel(textures, GRAIN, np.float32((u + 7.3) * 20.0), np.float32(v * 20.0), level)
     if material == STONE:
         cap = 1.25 if height > 0.8 else 1.0
         return lit(_STONE_COLOR, (1.0 + 0.16 * grain) * cap, 0.6)

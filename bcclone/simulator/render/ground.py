@@ -5,40 +5,39 @@ canvas, filled in place: a colour, RGB uint8 (height, width, 3), and a label for
 those of the bonnet.
 
 A picture is drawn row by row, and a row in passes: where its pixels are on the ground, which of
-them show sky, road or land, and what colour each has. A pass does one thing for many pixels, which
-a processor does for several at a time. Numbers of the first passes have single precision.
+them show sky, road or land, what colour each has, and how it looks through the air. A pass does one
+thing for many pixels, which a processor does for several at a time; so it has no branches, and its
+numbers have single precision. Only the markings of a road, water and snow are drawn pixel by pixel.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
 from bcclone.simulator.render.ground_color import (
-    land_color,
+    color_land,
+    color_sky,
     road_color,
-    sky_color,
     snowed,
     water_color,
 )
 from bcclone.simulator.render.profile import NOTHING_M
-from bcclone.simulator.render.road import RoadPixel, weathered
+from bcclone.simulator.render.road import RoadPixel, asphalt, stains, weathered
 from bcclone.simulator.render.surface import (
+    BEAM_M,
+    BEAM_SLOPE,
+    FOG_COLOR,
     GROUND,
     NEAR_ROAD,
-    NEXT,
+    NEXT_CELL,
     RGB,
     SKY,
     SOURCES_CHECKSUM,
     UNDER_WATER,
     WATER,
     drawing,
-    headlight_beam,
-    light_at,
     mean_of_four,
     mixed,
-    set_pixel,
-    through_fog,
 )
 from bcclone.simulator.scene.roadmap import CELL_M
 
@@ -47,31 +46,31 @@ from bcclone.simulator.scene.roadmap import CELL_M
 def color_ground(eye: Any, surface: Any, air: Any, canvas: Any, pixels: Any) -> None:
     """Draw ground and sky, and set the label of each pixel but the bonnet's.
 
-    pixels: memory for a row, of any content
+    pixels: memory for a row, as empty_row() returns it
     """
-    for row in range(canvas.depths_m.shape[0]):
-        _draw_sky(eye, air, canvas, row)
-        _place(eye, surface, canvas.depths_m[row], row, canvas.depths_m.shape[0], pixels)
-        _measure(eye, canvas.depths_m[row], pixels)
-        near, others = _sort(eye, surface, air, canvas.depths_m[row], row, pixels)
-        _locate(surface.cells, near, pixels)
-        others = _draw_road(eye, surface, air, canvas, row, near, others, pixels)
-        _draw_land(eye, surface, air, canvas, row, others, pixels)
+    rows = canvas.depths_m.shape[0]
+    for row in range(rows):
+        depths_m = canvas.depths_m[row]
+        labels = canvas.labels[row]
+        up = np.float32((rows * 0.5 - row - 0.5) / eye.focal_up_px)
 
-
-@drawing()
-def _draw_sky(eye: Any, air: Any, canvas: Any, row: int) -> None:
-    """Draw the pixels of a row that show sky."""
-    rows, columns = canvas.depths_m.shape
-    axes = eye.axes
-    up = (rows * 0.5 - row - 0.5) / eye.focal_up_px
-    for column in range(columns):
-        if canvas.depths_m[row, column] == NOTHING_M:
-            across = (column + 0.5 - columns * 0.5) / eye.focal_across_px
-            rise = axes[1, 0] * across + axes[1, 1] * up + axes[1, 2]
-            length = math.sqrt(1.0 + across * across + up * up)
-            canvas.labels[row, column] = SKY
-            set_pixel(canvas, row, column, sky_color(air.sky, rise / length), air.daylight)
+        _place(eye, surface, depths_m, up, pixels)
+        _measure(eye, depths_m, pixels)
+        sky, near, others = _sort(eye, surface, air, row, depths_m, labels, pixels)
+        if sky > 0:
+            color_sky(eye, air.sky, up, pixels)
+        if near > 0:
+            _locate(surface, near, pixels)
+            _find_grain(surface.paint, near, pixels)
+            if air.road_visibility < 1.0:
+                # what shows through the paint on the road
+                color_land(surface, pixels.near_road, near, pixels)
+            others = _draw_road(surface, air, near, others, labels, pixels)
+        if others > 0:
+            color_land(surface, pixels.elsewhere, others, pixels)
+            _draw_water_and_snow(surface, air, others, labels, pixels)
+        _see_through_air(eye, air, depths_m, pixels)
+        _write(pixels, canvas.picture[row])
 
 
 _0 = np.float32(0.0)
@@ -80,15 +79,15 @@ _CELLS_A_METRE = np.float32(1 / CELL_M)
 _HALF = np.float32(0.5)
 
 
-@drawing()
-def _place(eye: Any, surface: Any, depths_m: Any, row: int, rows: int, pixels: Any) -> None:
+@drawing(inline="always")
+def _place(eye: Any, surface: Any, depths_m: Any, up: np.float32, pixels: Any) -> None:
     """Find where each pixel of a row is on the ground.
 
     depths_m: of the row, (columns,)
+    up: slope of the row's lines of sight in the camera's frame
     """
     # this row's lines of sight: that in the middle, and what a step to the right adds
     axes = eye.axes
-    up = (rows * 0.5 - row - 0.5) / eye.focal_up_px
     middle_x = np.float32(axes[0, 1] * up + axes[0, 2])
     middle_y = np.float32(axes[1, 1] * up + axes[1, 2])
     middle_z = np.float32(axes[2, 1] * up + axes[2, 2])
@@ -98,9 +97,8 @@ def _place(eye: Any, surface: Any, depths_m: Any, row: int, rows: int, pixels: A
     camera_x = np.float32(eye.position[0])
     camera_y = np.float32(eye.position[1])
     camera_z = np.float32(eye.position[2])
-    grid_x = np.float32(surface.x)
-    grid_z = np.float32(surface.z)
-    last_cell = np.float32(surface.heights_m.shape[0] - 1.001)
+    side = np.int32(surface.heights_m.shape[0])
+    last_cell = np.float32(side - 1.001)
     first = np.float32(0.5 - depths_m.size * 0.5)
     slope = np.float32(1.0 / eye.focal_across_px)  # of a line of sight one column beside the middle
 
@@ -114,19 +112,20 @@ def _place(eye: Any, surface: Any, depths_m: Any, row: int, rows: int, pixels: A
         pixels.z[column] = z
 
         # a field's value holds at the centre of its cell
-        place = min(max((x - grid_x) * _CELLS_A_METRE - _HALF, _0), last_cell)
-        pixels.lefts[column] = np.uint32(place)
-        pixels.rights[column] = place - np.float32(np.uint32(place))
-        place = min(max((z - grid_z) * _CELLS_A_METRE - _HALF, _0), last_cell)
-        pixels.lows[column] = np.uint32(place)
-        pixels.ups[column] = place - np.float32(np.uint32(place))
+        right = min(max((x - np.float32(surface.x)) * _CELLS_A_METRE - _HALF, _0), last_cell)
+        up = min(max((z - np.float32(surface.z)) * _CELLS_A_METRE - _HALF, _0), last_cell)
+        left = np.int32(right)
+        low = np.int32(up)
+        pixels.cells[column] = low * side + left
+        pixels.rights[column] = right - np.float32(left)
+        pixels.ups[column] = up - np.float32(low)
 
 
 _LEAST_ABOVE_M = np.float32(0.5)  # a camera is taken to be at least so high above what it sees
 _MAX_STRETCH = np.float32(40.0)  # largest length of a pixel on the ground, over its width
 
 
-@drawing()
+@drawing(inline="always")
 def _measure(eye: Any, depths_m: Any, pixels: Any) -> None:
     """Find how large each pixel of a row is on the ground. depths_m: of the row, (columns,)."""
     camera_m = np.float32(eye.position[1])
@@ -140,68 +139,94 @@ def _measure(eye: Any, depths_m: Any, pixels: Any) -> None:
         width_m = depths_m[column] * slope
         pixels.widths_m[column] = width_m
         pixels.lengths_m[column] = width_m * stretch
-        pixels.sizes_m[column] = width_m * math.sqrt(stretch)
+        pixels.sizes_m[column] = width_m * np.sqrt(stretch)
 
 
-@drawing()
+@drawing(inline="always")
 def _sort(
-    eye: Any, surface: Any, air: Any, depths_m: Any, row: int, pixels: Any
-) -> tuple[int, int]:
-    """List the pixels of a row near the road, and all others of the ground; return how many.
+    eye: Any, surface: Any, air: Any, row: int, depths_m: Any, labels: Any, pixels: Any
+) -> tuple[int, int, int]:
+    """List the pixels of a row near the road, and all others of the ground; label the sky.
 
-    depths_m: of the row, (columns,)
+    Return how many pixels show sky, how many are near the road, and how many elsewhere.
+
+    depths_m, labels: of the row, (columns,)
     """
+    sky = 0
     near = 0
     others = 0
+    near_road = _NO_COVER
+    if air.road_visibility > 0.0:
+        near_road = NEAR_ROAD
     for column in range(depths_m.size):
-        if row >= eye.bottoms[column] or depths_m[column] == NOTHING_M:
+        if row >= eye.bottoms[column]:
             continue
-        cover = surface.covers[pixels.lows[column], pixels.lefts[column]]
-        if cover & NEAR_ROAD and air.road_visibility > 0.0:
-            pixels.near_road[near] = column
-            near += 1
-        else:
-            pixels.elsewhere[others] = column
-            others += 1
-    return near, others
+        if depths_m[column] == NOTHING_M:
+            labels[column] = SKY
+            sky += 1
+            continue
+        # a column is written to both lists, but only one of them becomes longer: this takes less
+        # time than a branch
+        pixels.near_road[near] = column
+        pixels.elsewhere[others] = column
+        is_near = surface.covers[np.uint64(pixels.cells[column])] & near_road != 0
+        near += is_near
+        others += not is_near
+    return sky, near, others
 
+
+_NO_COVER = np.uint32(0)
 
 # Neighbouring cells whose distances along the track differ by more than this, in metres, lie on
 # both sides of the place where the lap ends and begins. Elsewhere they differ by about their size.
 _LAP_SEAM_M = np.float32(6.0)
 
 
-@drawing()
-def _locate(cells: Any, near: int, pixels: Any) -> None:
+@drawing(inline="always")
+def _locate(surface: Any, near: int, pixels: Any) -> None:
     """Find where on the road the pixels near it are, and the sunlight there."""
+    cells = surface.cells
+    side = np.int32(surface.heights_m.shape[0])
     for number in range(near):
-        column = pixels.near_road[number]
-        left = pixels.lefts[column]
-        low = pixels.lows[column]
+        column = np.uint64(pixels.near_road[number])
+        cell = pixels.cells[column]
         right = pixels.rights[column]
         up = pixels.ups[column]
         weights = ((_1 - right) * (_1 - up), right * (_1 - up), (_1 - right) * up, right * up)
 
         # where the lap ends and begins, a mean of the track's length and 0 would be a place half a
         # lap away
-        here = cells[low, left, 0]
-        beside = cells[low, left + NEXT, 0]
-        across = cells[low + NEXT, left + NEXT, 0]
+        here = cells[np.uint64(cell), 0]
+        beside = cells[np.uint64(cell) + NEXT_CELL, 0]
+        across = cells[np.uint64(np.int32(cell + side)) + NEXT_CELL, 0]
         on_seam = abs(across - here) + abs(beside - here) > _LAP_SEAM_M
-        along_m = mean_of_four(cells, low, left, 0, weights)
+        along_m = mean_of_four(cells, cell, side, 0, weights)
         pixels.along_m[number] = here if on_seam else along_m
-        pixels.cross_m[number] = mean_of_four(cells, low, left, 1, weights)
-        pixels.light[number] = mean_of_four(cells, low, left, 2, weights)
+        pixels.cross_m[number] = mean_of_four(cells, cell, side, 1, weights)
+        pixels.light[number] = mean_of_four(cells, cell, side, 2, weights)
 
 
-@drawing()
-def _draw_road(
-    eye: Any, surface: Any, air: Any, canvas: Any, row: int, near: int, others: int, pixels: Any
-) -> int:
-    """Draw the road in the pixels near it; add those beside it to the others, and count them."""
+@drawing(inline="always")
+def _find_grain(paint: Any, near: int, pixels: Any) -> None:
+    """Find the brightness of asphalt and its stains in the pixels near the road."""
+    stains_a_metre = np.float32(paint.stains_a_metre)
+    for number in range(near):
+        column = np.uint64(pixels.near_road[number])
+        along_m = pixels.along_m[number]
+        cross_m = pixels.cross_m[number]
+        width_m = pixels.widths_m[column]
+        length_m = pixels.lengths_m[column]
+        size_m = pixels.sizes_m[column]
+        pixels.fine[number] = asphalt(along_m, cross_m, width_m, length_m, paint.textures)
+        pixels.broad[number] = stains(along_m, cross_m, size_m, stains_a_metre, paint.textures)
+
+
+@drawing(inline="always")
+def _draw_road(surface: Any, air: Any, near: int, others: int, labels: Any, pixels: Any) -> int:
+    """Colour the road in the pixels near it; add those beside it to the others, and count them."""
     paint = surface.paint
     for number in range(near):
-        column = pixels.near_road[number]
+        column = np.uint64(pixels.near_road[number])
         pixel = RoadPixel(
             pixels.along_m[number],
             pixels.cross_m[number],
@@ -209,6 +234,8 @@ def _draw_road(
             pixels.widths_m[column],
             pixels.lengths_m[column],
             pixels.sizes_m[column],
+            pixels.fine[number],
+            pixels.broad[number],
         )
         color, label = road_color(pixel, paint, air.line_visibility)
         if label == GROUND:
@@ -216,41 +243,77 @@ def _draw_road(
             others += 1
             continue
         if air.road_visibility < 1.0:
-            land = land_color(surface, pixels, column)
+            land = (pixels.red[column], pixels.green[column], pixels.blue[column])
             color = mixed(land, color, air.road_visibility)
-        color = weathered(color, pixel, paint.textures, air)
-        canvas.labels[row, column] = label
-        _finish(eye, air, canvas, row, column, color)
+        labels[column] = label
+        _set_color(pixels, column, weathered(color, pixel, paint.textures, air))
     return others
 
 
-_WAVE_M = 0.02  # what is at most so high above the water's level is its surface
-
-
-@drawing()
-def _draw_land(
-    eye: Any, surface: Any, air: Any, canvas: Any, row: int, others: int, pixels: Any
-) -> None:
-    """Draw land and water."""
-    for number in range(others):
-        column = pixels.elsewhere[number]
-        cover = surface.covers[pixels.lows[column], pixels.lefts[column]]
-        # water: where the pixel shows the water's surface, and this is higher than the ground
-        if cover & UNDER_WATER and pixels.y[column] <= surface.water_m + _WAVE_M:
-            color = water_color(surface, pixels, column)
-            canvas.labels[row, column] = WATER
-        else:
-            color = land_color(surface, pixels, column)
-            if air.snow > 0.0:
-                color = snowed(color, surface, pixels, column, air.snow)
-            canvas.labels[row, column] = GROUND
-        _finish(eye, air, canvas, row, column, color)
+_WAVE_M = np.float32(0.02)  # what is at most so high above the water's level is its surface
 
 
 @drawing(inline="always")
-def _finish(eye: Any, air: Any, canvas: Any, row: int, column: int, color: RGB) -> None:
-    """Write a pixel's colour, as fog and light leave it."""
-    depth_m = canvas.depths_m[row, column]
-    across = (column + 0.5 - canvas.depths_m.shape[1] * 0.5) / eye.focal_across_px
-    light = light_at(air, depth_m, headlight_beam(air, across))
-    set_pixel(canvas, row, column, through_fog(color, depth_m, air), light)
+def _draw_water_and_snow(surface: Any, air: Any, others: int, labels: Any, pixels: Any) -> None:
+    """Colour water, and the snow on land, and label both."""
+    highest_m = np.float32(surface.water_m) + _WAVE_M
+    for number in range(others):
+        column = np.uint64(pixels.elsewhere[number])
+        cover = surface.covers[np.uint64(pixels.cells[column])]
+        # water: where the pixel shows the water's surface, and this is higher than the ground
+        if cover & UNDER_WATER and pixels.y[column] <= highest_m:
+            labels[column] = WATER
+            _set_color(pixels, column, water_color(surface, pixels, column))
+        else:
+            labels[column] = GROUND
+            if air.snow > 0.0:
+                _set_color(pixels, column, snowed(surface, pixels, column, air.snow))
+
+
+@drawing(forceinline=True)
+def _set_color(pixels: Any, column: Any, color: RGB) -> None:
+    pixels.red[column] = color[0]
+    pixels.green[column] = color[1]
+    pixels.blue[column] = color[2]
+
+
+_WHITE = np.float32(255.0)
+_FOG_RED = np.float32(FOG_COLOR[0])
+_FOG_GREEN = np.float32(FOG_COLOR[1])
+_FOG_BLUE = np.float32(FOG_COLOR[2])
+_BEAM_SLOPE = np.float32(BEAM_SLOPE)
+_BEAM_M = np.float32(BEAM_M)
+
+
+@drawing(inline="always")
+def _see_through_air(eye: Any, air: Any, depths_m: Any, pixels: Any) -> None:
+    """Change the colours of a row as fog and light do; through_fog() and light_at() say how."""
+    daylight = np.float32(air.daylight)
+    headlights = np.float32(air.headlights)
+    fog_from_m = np.float32(air.fog_from_m)
+    fog_over_m = np.float32(air.fog_over_m)
+    slope = np.float32(1.0 / eye.focal_across_px)
+    middle = np.float32(depths_m.size * 0.5 - 0.5)
+    for column in range(depths_m.size):
+        depth_m = depths_m[column]
+        aside = (np.float32(column) - middle) * slope / _BEAM_SLOPE
+        far = depth_m / _BEAM_M
+        beam = headlights / ((_1 + aside * aside) * (_1 + aside * aside) * (_1 + far * far))
+        light = daylight + beam
+        fog = min(max((depth_m - fog_from_m) / fog_over_m, _0), _1)
+        fog = _0 if depth_m == NOTHING_M else fog
+        red = pixels.red[column]
+        green = pixels.green[column]
+        blue = pixels.blue[column]
+        pixels.red[column] = min(max((red + (_FOG_RED - red) * fog) * light, _0), _WHITE)
+        pixels.green[column] = min(max((green + (_FOG_GREEN - green) * fog) * light, _0), _WHITE)
+        pixels.blue[column] = min(max((blue + (_FOG_BLUE - blue) * fog) * light, _0), _WHITE)
+
+
+@drawing(inline="always")
+def _write(pixels: Any, picture: Any) -> None:
+    """Write the colours of a row into the picture, (columns, 3)."""
+    for column in range(picture.shape[0]):
+        picture[column, 0] = np.int32(pixels.red[column])
+        picture[column, 1] = np.int32(pixels.green[column])
+        picture[column, 2] = np.int32(pixels.blue[column])

@@ -11,14 +11,17 @@ import numpy.typing as npt
 
 from bcclone.camera.images import Image
 from bcclone.simulator.render.bands import RoadBands, bands_of
+from bcclone.simulator.render.mountain_road import STAINS_A_METRE
 from bcclone.simulator.render.profile import SAMPLES
 from bcclone.simulator.render.surface import AMBIENT, CAR, CLIFF, NEAR_ROAD, SUNLIGHT, UNDER_WATER
 from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.roadmap import Shoulders
+from bcclone.simulator.track import MOUNTAIN_STYLE
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 
 CoverArray = npt.NDArray[np.uint32]
+CellArray = npt.NDArray[np.int32]
 
 
 class Eye(NamedTuple):
@@ -55,7 +58,8 @@ def bonnet_canvas(height: int, width: int) -> Canvas:
 class Paint(NamedTuple):
     """What the road looks like. Arrays of (metres,) have a value for each metre along the track."""
 
-    textures: Float32Array  # as make_textures() returns them, (4, texels)
+    textures: Float32Array  # as make_textures() returns them, one after the other, (4 * texels,)
+    stains_a_metre: np.float32  # texels of the road's stains for each metre along it
     shoulders: Shoulders  # used on the lake only
     bridge: tuple[float, float]  # start and end in metres along the track; used on the lake only
     style: int  # the track's style: LAKE_STYLE, MOUNTAIN_STYLE or DESIGNED_STYLE
@@ -68,11 +72,11 @@ class Surface(NamedTuple):
     """The ground and the road on it: fields with a value for each cell of the scene's grid."""
 
     heights_m: Float32Array  # (side, side)
-    # what is read together lies together, float32 (side, side, 4): metres along the centre line and
-    # to the right of it, sunlight relative to level ground, and the height
+    # what is read together lies together, row after row, float32 (cells, 4): metres along the
+    # centre line and to the right of it, sunlight relative to level ground, and the height
     cells: Float32Array
     # colours of the land under this sunlight, red in the lowest bits, and above them NEAR_ROAD,
-    # UNDER_WATER and CLIFF, uint32 (side, side)
+    # UNDER_WATER and CLIFF, uint32 (cells,)
     covers: CoverArray
     paint: Paint
     x: float  # the grid's corner, in metres
@@ -82,6 +86,7 @@ class Surface(NamedTuple):
 
 # nothing of a road without a neighbor is farther from the centre line, shoulders included
 _ROADSIDE_M = 9.0
+_STAINS_A_METRE = np.float32(4.0)  # texels of stains for each metre along all other roads
 
 
 def surface_of(scene: Scene) -> Surface:
@@ -91,8 +96,12 @@ def surface_of(scene: Scene) -> Surface:
     roadside_m = _ROADSIDE_M
     if road.look.neighbor_m:
         roadside_m = REACH_M
+    stains_a_metre = _STAINS_A_METRE
+    if road.style == MOUNTAIN_STYLE:
+        stains_a_metre = STAINS_A_METRE
     paint = Paint(
-        textures=scene.textures,
+        textures=scene.textures.ravel(),
+        stains_a_metre=stains_a_metre,
         shoulders=scene.shoulders,
         bridge=road.bridge,
         style=road.style,
@@ -105,8 +114,8 @@ def surface_of(scene: Scene) -> Surface:
         cells=np.stack(
             [ground.roadmap.along_m, ground.roadmap.cross_track_m, scene.light, ground.heights_m],
             axis=-1,
-        ),
-        covers=_covers(scene, roadside_m),
+        ).reshape(-1, 4),
+        covers=_covers(scene, roadside_m).ravel(),
         paint=paint,
         x=ground.grid.x,
         z=ground.grid.z,
@@ -133,21 +142,48 @@ def _covers(scene: Scene, roadside_m: float) -> CoverArray:
 # Memory
 
 
-_LINE_PX = 4  # columns from one profile of the ground to the next
-_MIN_LINES = 80  # in a narrow picture the profiles are closer to each other, to have so many
+_RIB_PX = 4  # columns from one rib to the next
+_MIN_RIBS = 80  # in a narrow picture ribs are closer to each other, to have so many
+# At its upper edge, the camera's usual picture is an eighth narrower than what the outermost ribs
+# enclose; so even there, there is a cut for each column
+_CUTS_A_COLUMN = 9 / 8
 
 
 class Profiles(NamedTuple):
-    """Memory for the ground's profiles in a picture; the compiled code cannot take any itself."""
+    """Memory for the ground's profiles; profile.py says what ribs and cuts are.
 
-    slopes: Float32Array  # (lines, samples)
-    column: Float32Array  # between two lines, (samples,)
+    The compiled code cannot take any memory itself.
+    """
+
+    slopes: Float32Array  # (ribs, samples)
+    # the inverse of the distance that a row of the picture shows in a cut, 0 for the sky
+    inverses: Float32Array  # (rows, cuts)
+    # row, cut and sample of each place where the ground is steep, int32 (3, places)
+    cliffs: CellArray
+    # of a single cut
+    cut: Float32Array  # slopes, (samples,)
+    tops: CellArray  # highest row in which a sample is seen, int32 (samples,)
+    steep: Image  # 1 where the ground is steep before a sample, uint8 (samples + 1,)
+    lasts: CellArray  # int32 (rows + 1,)
+    samples: CellArray  # the sample that a row shows, int32 (rows,)
+    column: Float32Array  # inverse distances, (rows,)
 
 
-def empty_profiles(columns: int) -> Profiles:
-    """Return memory for a picture of so many columns."""
-    lines = max(columns // _LINE_PX, _MIN_LINES) + 2
-    return Profiles(np.empty((lines, SAMPLES), np.float32), np.empty(SAMPLES, np.float32))
+def empty_profiles(rows: int, columns: int) -> Profiles:
+    """Return memory for a picture."""
+    ribs = max(columns // _RIB_PX, _MIN_RIBS) + 2
+    cuts = int(columns * _CUTS_A_COLUMN) + 2
+    return Profiles(
+        slopes=np.empty((ribs, SAMPLES), np.float32),
+        inverses=np.empty((rows, cuts), np.float32),
+        cliffs=np.empty((3, rows * cuts + 1), np.int32),
+        cut=np.empty(SAMPLES, np.float32),
+        tops=np.empty(SAMPLES, np.int32),
+        steep=np.empty(SAMPLES + 1, np.uint8),
+        lasts=np.empty(rows + 1, np.int32),
+        samples=np.empty(rows, np.int32),
+        column=np.empty(rows, np.float32),
+    )
 
 
 class RowPixels(NamedTuple):
@@ -158,8 +194,7 @@ class RowPixels(NamedTuple):
     """
 
     # where a pixel is: the cell to its lower left, and the way from there, in cells
-    lefts: IndexArray
-    lows: IndexArray
+    cells: CellArray
     rights: Float32Array
     ups: Float32Array
     x: Float32Array  # in metres
@@ -168,16 +203,22 @@ class RowPixels(NamedTuple):
     widths_m: Float32Array  # the size of a pixel on the ground, across the line of sight
     lengths_m: Float32Array  # the same along the line of sight
     sizes_m: Float32Array  # the geometric mean of both
+    red: Float32Array  # the pixel's colour under full light, before fog and daylight
+    green: Float32Array
+    blue: Float32Array
     # columns of pixels, as many as ground.py says
-    near_road: IndexArray
-    elsewhere: IndexArray
+    near_road: CellArray
+    elsewhere: CellArray
     along_m: Float32Array
     cross_m: Float32Array
     light: Float32Array
+    fine: Float32Array  # of asphalt()
+    broad: Float32Array  # of stains()
 
 
 def empty_row(columns: int) -> RowPixels:
     """Return memory for a row of so many columns."""
-    indices = np.empty((4, columns), np.uint32)
-    floats = np.empty((11, columns), np.float32)
-    return RowPixels(*indices[:2], *floats[:8], *indices[2:], *floats[8:])
+    # zeros, because the bonnet's pixels have no colour, and what is in any memory may be no number
+    whole = np.zeros((3, columns), np.int32)
+    floats = np.zeros((16, columns), np.float32)
+    return RowPixels(whole[0], *floats[:11], *whole[1:], *floats[11:])

@@ -12,12 +12,9 @@ from bcclone.simulator.render.road import (
     NO_COLOR,
     Band,
     RoadPixel,
-    asphalt,
     cobbles,
     covered_by,
-    stains,
     striped,
-    texture_level,
 )
 from bcclone.simulator.render.surface import EDGE, GROUND, LINE, RGB, ROAD, drawing, lit, mixed
 from bcclone.simulator.scene.roadmap import DIRT, KERB
@@ -50,11 +47,10 @@ _KERB_STRIPE_M = 0.5
 def lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
     """Return the lake road's colour and its label."""
     offset_m = abs(pixel.cross_m)
-    level = texture_level(pixel)
 
     # the bridge is paved from wall to wall
     if paint.bridge[0] < pixel.along_m < paint.bridge[1] and offset_m < _DECK_HALF_M:
-        stones = cobbles(pixel, paint.textures, level)
+        stones = cobbles(pixel, paint.textures)
         return lit(_LAKE_COBBLES, 1.0 + 0.19 * stones, pixel.sunlight), ROAD
     if offset_m >= _BORDER.to_m:
         return NO_COLOR, GROUND
@@ -64,8 +60,8 @@ def lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB
     side = 1 if pixel.cross_m > 0 else 0
     shoulder = paint.shoulders.kinds[side, metre]
 
-    fine = asphalt(pixel, paint.textures)
-    broad = stains(pixel, paint.textures, 4.0, level)
+    fine = pixel.fine
+    broad = pixel.broad
     if shoulder == DIRT and offset_m > _DIRT_FROM_M:
         return lit(_LAKE_DIRT, 1.0 + 0.07 * fine + 0.06 * broad, pixel.sunlight), EDGE
 
@@ -73,7 +69,7 @@ def lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB
     gloss = 1.0 + 0.22 * min(pixel.length_m / 1.2, 1.0)
     color = lit(_LAKE_ASPHALT, (1.0 + 0.24 * fine + 0.05 * broad) * gloss, pixel.sunlight)
     if offset_m > _LINES_FROM_M:
-        color = _lake_lines(color, pixel, fine, shoulder, line_visibility)
+        color = _lake_lines(color, pixel, shoulder, line_visibility)
     if offset_m > _NEAR_BORDER_M:
         # the border slopes, so its sunlight differs from the road's
         border_light = paint.shoulders.border_light[side, metre] * min(pixel.sunlight, 1.0)
@@ -104,24 +100,21 @@ def _lake_label(pixel: RoadPixel, shoulder: int, line_visibility: float) -> int:
 
 
 @drawing()
-def _lake_lines(
-    color: RGB, pixel: RoadPixel, fine: float, shoulder: int, line_visibility: float
-) -> RGB:
+def _lake_lines(color: RGB, pixel: RoadPixel, shoulder: int, line_visibility: float) -> RGB:
     """Add the lines to the asphalt's colour: yellow, tar, and a kerb or a second line.
 
     color: of the asphalt
-    fine: fine grain of the asphalt, mean 0
     """
     offset_m = abs(pixel.cross_m)
 
     # most pixels show none of the lines, and need no mixing
     line = covered_by(_YELLOW_LINE, offset_m, pixel.width_m) * line_visibility
     if line > 0.0:
-        yellow = lit(_YELLOW, 1.0 + 0.06 * fine, pixel.sunlight)
+        yellow = lit(_YELLOW, 1.0 + 0.06 * pixel.fine, pixel.sunlight)
         color = mixed(color, yellow, line)
     tar = covered_by(_TAR, offset_m, pixel.width_m) * line_visibility
     if tar > 0.0:
-        black = lit(_TAR_COLOR, 1.0 + 0.10 * fine, pixel.sunlight)
+        black = lit(_TAR_COLOR, 1.0 + 0.10 * pixel.fine, pixel.sunlight)
         color = mixed(color, black, tar)
 
     if shoulder == KERB:

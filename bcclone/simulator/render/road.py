@@ -9,9 +9,12 @@ Colours are RGB under full light, before fog and daylight; lengths are metres.
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from bcclone.simulator.render.surface import (
     RGB,
     SNOW_COLOR,
+    Number,
     covered,
     drawing,
     exponent,
@@ -26,14 +29,16 @@ NO_COLOR = (0.0, 0.0, 0.0)  # goes with the label GROUND, where there is no road
 
 
 class RoadPixel(NamedTuple):
-    """The piece of road that a pixel shows."""
+    """The piece of road that a pixel shows; numbers have single precision."""
 
-    along_m: float  # along the centre line
-    cross_m: float  # to the right of the centre line
-    sunlight: float  # 0 in the shade, 1 on level ground in the sun, more on slopes that face it
-    width_m: float  # the pixel's size on the road, across the line of sight
-    length_m: float  # the pixel's size on the road, along the line of sight
-    size_m: float  # the geometric mean of both
+    along_m: Number  # along the centre line
+    cross_m: Number  # to the right of the centre line
+    sunlight: Number  # 0 in the shade, 1 on level ground in the sun, more on slopes that face it
+    width_m: Number  # the pixel's size on the road, across the line of sight
+    length_m: Number  # the pixel's size on the road, along the line of sight
+    size_m: Number  # the geometric mean of both
+    fine: Number  # of asphalt()
+    broad: Number  # of stains()
 
 
 class Band(NamedTuple):
@@ -46,48 +51,55 @@ class Band(NamedTuple):
     to_m: float
 
 
-_TEXELS_A_METRE = 32.0  # of the asphalt's texture, at its finest level
+_TEXELS_A_METRE = np.float32(32.0)  # of the asphalt's texture, at its finest level
+_LONG = np.float32(1 / 1.6)  # asphalt is stretched in pixels longer than 1.6 times their width
 
 
-@drawing()
-def texture_level(pixel: RoadPixel) -> int:
-    """Return the level of the asphalt's texture for a pixel's mean size on the road."""
-    return level_of(pixel.size_m * _TEXELS_A_METRE)
-
-
-@drawing(inline="always")
-def asphalt(pixel: RoadPixel, textures: Any) -> float:
-    """Return the grain of asphalt, mean 0; it is stretched where a pixel is long on the ground."""
+@drawing(forceinline=True)
+def asphalt(
+    along_m: Number,
+    cross_m: Number,
+    width_m: Number,
+    length_m: Number,
+    textures: Any,
+) -> Number:
+    """Return the fine grain of asphalt, mean 0; it is stretched where a pixel is long."""
     # stretched by whole powers of two, so that the grain changes in few places
-    halvings = max(exponent(pixel.length_m * (1 / 1.6) / pixel.width_m) + 1, 0)
-    texels_along = _TEXELS_A_METRE / (1 << halvings)
-    level = level_of(pixel.width_m * _TEXELS_A_METRE)
-    u = pixel.cross_m * _TEXELS_A_METRE
-    v = pixel.along_m * texels_along
+    halvings = np.int32(max(exponent(length_m * _LONG / width_m) + 1, 0))
+    level = level_of(width_m * _TEXELS_A_METRE)
+    u = cross_m * _TEXELS_A_METRE
+    v = along_m * _TEXELS_A_METRE / np.float32(np.int32(1 << halvings))
     return texel(textures, ASPHALT, u, v, level)
 
 
-@drawing(inline="always")
-def cobbles(pixel: RoadPixel, textures: Any, level: int) -> float:
-    """Return the brightness of paving stones and their joints, mean 0.
-
-    level: of texture_level()
-    """
-    return texel(textures, COBBLE, pixel.cross_m * 64.0, pixel.along_m * 32.0, level)
-
-
-@drawing(inline="always")
-def stains(pixel: RoadPixel, textures: Any, texels_along: float, level: int) -> float:
+@drawing(forceinline=True)
+def stains(
+    along_m: Number,
+    cross_m: Number,
+    size_m: Number,
+    texels_a_metre: Number,
+    textures: Any,
+) -> Number:
     """Return the broad unevenness of a road's brightness, mean 0.
 
-    texels_along: texels of the texture for each metre along the road
-    level: of texture_level()
+    texels_a_metre: texels of the texture for each metre along the road
     """
     # across the road there are 9 texels a metre, a quarter of the asphalt's, so a level is enough
     # that is finer by two
-    u = pixel.cross_m * 9.0
-    v = pixel.along_m * texels_along
-    return texel(textures, GRAIN, u, v, level - 2)
+    level = np.int32(level_of(size_m * _TEXELS_A_METRE) - 2)
+    return texel(textures, GRAIN, cross_m * _STAINS, along_m * texels_a_metre, level)
+
+
+_STAINS = np.float32(9.0)  # texels for each metre across the road
+
+
+@drawing()
+def cobbles(pixel: RoadPixel, textures: Any) -> Number:
+    """Return the brightness of paving stones and their joints, mean 0."""
+    level = level_of(pixel.size_m * _TEXELS_A_METRE)
+    u = np.float32(pixel.cross_m * 64.0)
+    v = np.float32(pixel.along_m * 32.0)
+    return texel(textures, COBBLE, u, v, level)
 
 
 @drawing()
@@ -124,8 +136,9 @@ def weathered(color: RGB, pixel: RoadPixel, textures: Any, air: Any) -> RGB:
         color = mixed(color, _WET_SKY, 0.45 * air.wet * flat)
     if air.snow > 0.0:
         # drifts are thinner where wheels run, a metre to both sides of the middle
-        level = level_of(pixel.width_m * 14.0)
-        drift = texel(textures, GRAIN, pixel.cross_m * 14.0, pixel.along_m * 6.0, level)
+        level = level_of(np.float32(pixel.width_m * 14.0))
+        u = np.float32(pixel.cross_m * 14.0)
+        drift = texel(textures, GRAIN, u, np.float32(pixel.along_m * 6.0), level)
         thinning = 0.45 if abs(abs(pixel.cross_m) - 1.0) < 0.5 else 0.2
         cover = min(max(air.snow * (1.1 + 0.35 * drift) - thinning, 0.0), 0.85)
         color = mixed(color, lit(SNOW_COLOR, 1.0, pixel.sunlight), cover)

@@ -3,12 +3,12 @@
 The other compiled modules of the renderer call these functions. Colours are RGB, 0 to 255. Depths
 are metres along the camera's axis.
 
-Functions of the renderer that take a Surface or a Canvas (inputs.py) for each ray are inlined
-(inline="always"): a call would copy every field of these tuples. Some short functions are inlined,
-too.
+Functions of the renderer that take a Surface or a Canvas (inputs.py) for each pixel are inlined by
+Numba (inline="always"): a call would copy every field of these tuples. So are passes that are
+called once, which are then compiled once instead of twice. Short functions of passes are inlined by
+LLVM (forceinline=True), because a loop with a call is not done for several steps at a time.
 """
 
-import math
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from bcclone.simulator.scene.textures import LEVELS, SIZE
 from bcclone.system.compiled import FINITE, compiled, source_checksum
 
 RGB = tuple[float, float, float]
+Number = Any  # a number of single or double precision, or an integer: mypy mixes none of them
 
 # All modules whose functions or constants are compiled into the renderer
 COMPILED_MODULES = (
@@ -42,12 +43,13 @@ COMPILED_MODULES = (
 # changes with these modules, so that Numba compiles them anew (bcclone/system/compiled.py)
 SOURCES_CHECKSUM = source_checksum(COMPILED_MODULES)
 
-# How functions of the renderer are compiled: no number in them is infinite (FINITE), and nothing is
-# divided by 0, so divisions need no check ("numpy")
-drawing = partial(compiled, fastmath=FINITE, error_model="numpy")
+# How functions of the renderer are compiled: no number in them is infinite (FINITE), nothing is
+# divided by 0, so divisions need no check ("numpy"), and no two of their arrays share memory
+drawing = partial(compiled, fastmath=FINITE, error_model="numpy", noalias=True)
 
 # added to an unsigned index, leaves it unsigned; Numba looks whether a signed one is negative
 NEXT = np.uint32(1)
+NEXT_CELL = np.uint64(1)  # the same for the number of a cell
 
 # Labels: what a pixel can show
 SKY = 0
@@ -74,48 +76,53 @@ SNOW_COLOR = (236.0, 238.0, 244.0)
 # Textures
 
 
-@drawing()
-def level_of(footprint: float) -> int:
+_TWO_THIRDS = np.float32(2 / 3)
+
+
+@drawing(forceinline=True)
+def level_of(footprint: Number) -> Number:
     """Return the texture level at which a pixel is about one texel wide.
 
     footprint: width of the pixel in texels of level 0, the finest one
     """
-    level = exponent(footprint * (2 / 3)) + 1
-    return min(max(level, 0), LEVELS - 1)
+    level = exponent(footprint * _TWO_THIRDS) + 1
+    return np.int32(min(max(level, 0), LEVELS - 1))
 
 
-@drawing()
-def exponent(value: float) -> int:
+@drawing(forceinline=True)
+def exponent(value: Number) -> Number:
     """Return the exponent of the greatest power of two that is not more than a positive value.
 
     It is in the bits of the number, which takes less time than a loop.
     """
-    return int(np.float32(value).view(np.int32) >> 23) - 127
+    return np.int32((np.float32(value).view(np.int32) >> 23) - 127)
 
 
 # for each level of a texture: texels along a side, the bits of a place in it, its scale relative to
 # level 0, and its first texel: the finer levels come first, and each has four times as many texels
 # as the next one, so this is the sum of their texels
-_SIDES = SIZE >> np.arange(LEVELS)
-_MASKS = _SIDES - 1
-_SCALES = _SIDES / SIZE
-_BEGINS = 4 * (SIZE * SIZE - _SIDES * _SIDES) // 3
+_SIDES = (SIZE >> np.arange(LEVELS)).astype(np.int32)
+_MASKS = _SIDES - np.int32(1)
+_SCALES = (_SIDES / SIZE).astype(np.float32)
+_BEGINS = (4 * (SIZE * SIZE - _SIDES * _SIDES) // 3).astype(np.int32)
+_TEXELS = int(np.sum(_SIDES * _SIDES))  # of a texture
 
 
-@drawing()
-def texel(textures: Any, texture: int, u: float, v: float, level: int) -> float:
+@drawing(forceinline=True)
+def texel(textures: Any, texture: int, u: Number, v: Number, level: Number) -> Number:
     """Return the value of a texture at a point; textures repeat in both directions.
 
-    textures: as make_textures() returns them, (4, texels)
+    textures: as make_textures() returns them, one after the other, (4 * texels,)
     texture: number of the texture
     u, v: column and row of the point, in texels of level 0
     """
     number = np.uint32(min(max(level, 0), LEVELS - 1))
     scale = _SCALES[number]
     # a side is a power of two, so a bit mask is the remainder, also of negative numbers
-    row = int(math.floor(v * scale)) & _MASKS[number]
-    column = int(math.floor(u * scale)) & _MASKS[number]
-    return textures[np.uint32(texture), np.uint64(_BEGINS[number] + row * _SIDES[number] + column)]
+    row = np.int32(np.floor(v * scale)) & _MASKS[number]
+    column = np.int32(np.floor(u * scale)) & _MASKS[number]
+    place = np.int32(texture * _TEXELS + _BEGINS[number] + row * _SIDES[number] + column)
+    return textures[np.uint64(place)]
 
 
 @drawing()
@@ -131,20 +138,23 @@ def covered(value: float, start: float, end: float, width: float) -> float:
     return min(common / width, 1.0)
 
 
-@drawing(inline="always")
-def mean_of_four(cells: Any, low: int, left: int, number: int, weights: Any) -> float:
+@drawing(forceinline=True)
+def mean_of_four(cells: Any, cell: Number, side: Number, number: int, weights: Any) -> Number:
     """Return a field's weighted mean of four cells.
 
-    cells: fields, (side, side, fields)
-    low, left: row and column of the lower left cell
+    cells: fields, (cells, fields)
+    cell: the lower left one
+    side: cells in a row of the grid
     number: of the field
     weights: of the lower left, lower right, upper left and upper right cell
     """
+    below = np.uint64(cell)
+    above = np.uint64(np.int32(cell + side))
     return (
-        cells[low, left, number] * weights[0]
-        + cells[low, left + NEXT, number] * weights[1]
-        + cells[low + NEXT, left, number] * weights[2]
-        + cells[low + NEXT, left + NEXT, number] * weights[3]
+        cells[below, number] * weights[0]
+        + cells[below + NEXT_CELL, number] * weights[1]
+        + cells[above, number] * weights[2]
+        + cells[above + NEXT_CELL, number] * weights[3]
     )
 
 
@@ -175,7 +185,7 @@ def lit(color: RGB, brightness: float, sunlight: float) -> RGB:
     )
 
 
-_FOG_COLOR = (158.0, 182.0, 210.0)
+FOG_COLOR = (158.0, 182.0, 210.0)
 
 
 @drawing()
@@ -184,7 +194,7 @@ def through_fog(color: RGB, depth_m: float, air: Any) -> RGB:
     if depth_m <= air.fog_from_m:
         return color
     thickness = min((depth_m - air.fog_from_m) / air.fog_over_m, 1.0)
-    return mixed(color, _FOG_COLOR, thickness)
+    return mixed(color, FOG_COLOR, thickness)
 
 
 @drawing(inline="always")
@@ -212,7 +222,7 @@ def line_of_sight(axes: Any, across: float, up: float) -> tuple[float, float, fl
     )
 
 
-_BEAM_SLOPE = 0.42  # half the width of the headlights' beam, as a slope to the side
+BEAM_SLOPE = 0.42  # half the width of the headlights' beam, as a slope to the side
 
 
 @drawing(inline="always")
@@ -220,11 +230,11 @@ def headlight_beam(air: Any, across: float) -> float:
     """Return the headlights' light in a direction. across: its slope to the right."""
     if air.headlights == 0.0:
         return 0.0
-    aside = across / _BEAM_SLOPE
+    aside = across / BEAM_SLOPE
     return air.headlights / ((1.0 + aside * aside) * (1.0 + aside * aside))
 
 
-_BEAM_M = 14.0  # depth at which the headlights' light has fallen to a half
+BEAM_M = 14.0  # depth at which the headlights' light has fallen to a half
 
 
 @drawing(inline="always")
@@ -235,4 +245,4 @@ def light_at(air: Any, depth_m: float, beam: float) -> float:
     """
     if beam == 0.0:
         return air.daylight
-    return air.daylight + beam / (1.0 + (depth_m / _BEAM_M) * (depth_m / _BEAM_M))
+    return air.daylight + beam / (1.0 + (depth_m / BEAM_M) * (depth_m / BEAM_M))
