@@ -1,6 +1,6 @@
 """Draw shapes and words: colours, boxes, dots, lines and texts -> pixels of an overlay.
 
-Shapes change a picture, uint8, in place; texts are written on a copy.
+A picture is uint8 and is changed in place.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from bcclone.camera.images import Image
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.opencv import cv2
 
 Color = tuple[int, ...]
@@ -53,12 +53,12 @@ class Text(NamedTuple):
 
     @property
     def width(self) -> int:
-        return _coverage_of(self.words, self.size).width
+        return int(_coverage_of(self.words, self.size).shape[1])
 
 
 @lru_cache(4096)  # a clip repeats the same words and numbers
-def _coverage_of(words: str, size: int) -> PIL.Image.Image:
-    """Return how much of each pixel a text covers, 0 to 255."""
+def _coverage_of(words: str, size: int) -> Float32Array:
+    """Return how much of each pixel a text covers, 0 to 1, (height, width, 1)."""
     font = _font(size)
     # the baseline stands size * _ASCENT below the top, as write_texts() expects
     width = max(round(font.getlength(words)), 1) + 2
@@ -66,18 +66,18 @@ def _coverage_of(words: str, size: int) -> PIL.Image.Image:
     coverage = PIL.Image.new("L", (width, baseline + round(size * _DESCENT)))
     anchor = "ls"  # the text begins at the left end of its baseline
     PIL.ImageDraw.Draw(coverage).text((0, baseline), words, 255, font, anchor)
-    return coverage
+    return np.asarray(coverage, np.float32)[..., np.newaxis] / np.float32(255)
 
 
-def write_texts(picture: Image, texts: Iterable[Text]) -> Image:
-    """Return a copy of a picture with texts on it."""
-    canvas = PIL.Image.fromarray(picture)
-    pen = PIL.ImageDraw.Draw(canvas)
+def write_texts(picture: Image, texts: Iterable[Text]) -> None:
+    """Write texts on a picture; what would stand outside of it is left out."""
     for text in texts:
         left = text.x - text.width if text.to_left else text.x
         top = text.y - round(text.size * _ASCENT)
-        pen.bitmap((left, top), _coverage_of(text.words, text.size), text.color)
-    return np.asarray(canvas)
+        coverage = _coverage_of(text.words, text.size)[max(-top, 0) :, max(-left, 0) :]
+        area = picture[max(top, 0) :, max(left, 0) :][: len(coverage), : coverage.shape[1]]
+        coverage = coverage[: len(area), : area.shape[1]]
+        area[:] = area + (np.array(text.color, np.float32) - area) * coverage + np.float32(0.5)
 
 
 def draw_box(picture: Image, begin: Point, end: Point, color: Color) -> None:

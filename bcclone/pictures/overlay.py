@@ -163,8 +163,8 @@ class Overlay:
             area = upper[_PADDING : _PADDING + size, right - size : right]
             self.track_map.draw(area, info.index)
 
-        # texts come last: they are drawn by another library, on a copy
-        return write_texts(picture, [title, *self._draw_panel(picture, height, info)])
+        write_texts(picture, [title, *self._draw_panel(picture, height, info)])
+        return picture
 
     def _title(self, info: FrameInfo) -> Text:
         state = ""

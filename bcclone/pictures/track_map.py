@@ -83,7 +83,8 @@ class TrackMap:
         self._reached = -1  # number of the frame up to which the line is drawn
         self._last: Place | None = None  # the last known place up to there
         self._line = np.zeros((self.size, self.size), np.uint8)  # how far it covers each pixel
-        self._driven = self._empty  # the map with the line
+        kept, added = self._empty
+        self._driven = (kept.copy(), added.copy())  # the map with the line
 
     def _drive_to(self, index: int) -> None:
         """Draw the line up to a frame; it does not cross the map where the car was set back."""
@@ -92,12 +93,23 @@ class TrackMap:
                 continue
             last = self._last
             if last is not None and math.dist(last, place) <= _SET_BACK_M:
-                way = self._pixels_of(np.array([last, place]))
-                draw_line(self._line, way, (255,), _DRIVEN_WIDTH)
+                self._draw_way(self._pixels_of(np.array([last, place])))
             self._last = place
-        if index > self._reached:
-            self._driven = _covered(*self._empty, self._line, SKY)
-            self._reached = index
+        self._reached = max(index, self._reached)
+
+    def _draw_way(self, way: FloatArray) -> None:
+        """Draw a part of the line between two pixels, (2, 2): x and y of each."""
+        draw_line(self._line, way, (255,), _DRIVEN_WIDTH)
+        # nothing farther from it changes, smooth edges included
+        reach = _DRIVEN_WIDTH + 2
+        left, top = np.maximum(way.min(axis=0) - reach, 0).astype(int)
+        right, bottom = (way.max(axis=0) + reach).astype(int)
+        part = np.s_[top : bottom + 1, left : right + 1]
+        empty_kept, empty_added = self._empty
+        kept, added = self._driven
+        kept[part], added[part] = _covered(
+            empty_kept[part], empty_added[part], self._line[part], SKY
+        )
 
 
 def _covered(
