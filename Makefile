@@ -58,8 +58,8 @@ by_pip = echo "not by uv, but by pip, which takes a few minutes" && $(PIP) pip &
 # Each stamp is made once, and again only when what is declared changes. It is written last, so a broken installation is
 # never taken for a complete one.
 #
-# TensorFlow is two thirds of what is fetched. It comes last: meanwhile a simulated frame compiles the renderer. Then
-# TensorFlow is imported once, which compiles its modules, so that the demo does not begin with that.
+# TensorFlow is two thirds of what is fetched. With uv, it comes last: meanwhile a simulated frame compiles the renderer.
+# Then TensorFlow is imported once, which compiles its modules, so that the demo does not begin with that.
 WITHOUT_TENSORFLOW := .venv/without-tensorflow.txt
 $(RUNS): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -71,8 +71,8 @@ $(RUNS): pyproject.toml constraints.txt
 	@$(call by_uv,.,--overrides $(WITHOUT_TENSORFLOW)) || { $(call by_pip,.); }
 	@echo "installing TensorFlow, and compiling the simulator"
 	@{ { $(call by_uv,.) || { $(call by_pip,.); }; } && $(BIN)/python -c 'import tensorflow'; } > .venv/tensorflow.log 2>&1 & \
-	  rm -rf .venv/first && $(BIN)/bcclone simulate record .venv/first --laps 0.01 --quiet > .venv/first.log \
-	  && wait $$! || { cat .venv/tensorflow.log; exit 1; }
+	  rm -rf .venv/first; $(BIN)/bcclone simulate record .venv/first --laps 0.01 --quiet > .venv/first.log; recorded=$$?; \
+	  wait $$! || { cat .venv/tensorflow.log; exit 1; }; exit $$recorded
 	@touch $(RUNS)
 
 # Tests are collected, so that the processes that run them do not all compile the same modules; faults show later.

@@ -88,7 +88,7 @@ def draw_box(picture: Image, begin: Point, end: Point, color: Color) -> None:
 
 
 def dim(picture: Image, fraction: float) -> None:
-    """Darken a picture to a fraction of its brightness, towards the background of the overlay."""
+    """Mix a picture with the overlay's background. fraction: how much of the picture is left."""
     cv2.addWeighted(picture, fraction, np.full_like(picture, GROUND), 1 - fraction, 0, dst=picture)
 
 

@@ -1,7 +1,7 @@
 """Draw a drive while it is driven: every second answered frame -> clips with the overlay, MP4s.
 
-A process of its own draws all clips in one pass over the frames, beside the drive. The drive waits
-for it where it is slower, so that no frames gather in memory.
+A process of its own draws all clips in one pass over the frames, beside the drive. If drawing is
+slower than driving, the drive waits, so that no frames gather in memory.
 """
 
 import math
@@ -75,7 +75,7 @@ def _put_in_place(drawn: Path, path: Path) -> None:
 def _drawing_process(name: str, clips: Sequence[DriveClip]) -> Iterator[Watch]:
     """Yield a function that sends a frame to the process that draws; the process ends after it."""
     receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
-    with sender, process_pool(1, _keep_frames, (receiver,)) as pool:
+    with sender, process_pool(1, _begin_process, (receiver,)) as pool:
         receiver.close()  # the process has its own
         drawing = pool.submit(_draw, name, clips)
 
@@ -99,15 +99,15 @@ def _drawing_process(name: str, clips: Sequence[DriveClip]) -> Iterator[Watch]:
 # ---- in the process that draws
 
 _NICENESS = 19  # as the command nice adds it: the most
-# Every second frame is drawn, 12.5 pictures for each second: as smooth as the simulator's own
-# recordings, and the drawing keeps up with the drive, which it otherwise holds back.
+# Every second frame is drawn, 12.5 pictures for each second: as smooth as recordings of the Unity
+# program, and the drawing keeps up with the drive, which it otherwise holds back.
 _FRAMES_PER_PICTURE = 2
 _PICTURES_PER_SECOND = 1 / (_FRAMES_PER_PICTURE * FRAME_SECONDS)
 _frames: list[Connection] = []  # where this process receives the frames from
 
 
-def _keep_frames(receiver: Connection) -> None:
-    """Begin this process; it gives way to the drive, whose latency is measured."""
+def _begin_process(receiver: Connection) -> None:
+    """Begin this process, which gives way to the drive, whose latency is measured."""
     _frames.append(receiver)
     if hasattr(os, "nice"):  # not on Windows
         os.nice(_NICENESS)

@@ -52,7 +52,7 @@ FINITE = {"nnan", "ninf", "nsz"}
 class _Cache(FunctionCache):  # type: ignore[misc]
     """Numba's cache of a function, with a checksum of its sources.
 
-    A full disk, or files that an older bcclone has cached, raise no errors.
+    A full disk, or files that an older bcclone has cached, cause no errors.
     """
 
     def __init__(self, function: Any, sources: int) -> None:
@@ -81,8 +81,8 @@ def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]
     The function may not create arrays. In return, its code does not count references to arrays:
     for each pixel, counting would take longer than the work itself.
 
-    Without the option `cache` only compiled functions can call it. The code with which Python and
-    C call a function takes as long to compile as the function itself.
+    Without the option `cache`, only compiled functions can call it: the code with which Python
+    calls a function takes as long to compile as the function itself. C can call none.
 
     sources: source_checksum() of the modules whose code or constants the function uses; 0 if it
         uses only its own module

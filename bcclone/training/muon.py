@@ -2,9 +2,9 @@
 
 A dense layer or a convolution is a matrix: from its inputs to its outputs. Muon makes the step of
 such a matrix orthogonal, so that all directions change alike, and not only those few in which the
-gradient is large. All other weights take the steps of AdamW. The method is that of K. Jordan,
-https://kellerjordan.github.io/posts/muon/; the size of the steps is that of J. Liu and others,
-https://arxiv.org/abs/2502.16982, with which learning rate and weight decay of AdamW suit it.
+gradient is large. All other weights, those of the last layer too, take the steps of AdamW. The
+method is that of K. Jordan, https://kellerjordan.github.io/posts/muon/; the size of the steps is
+that of J. Liu and others, https://arxiv.org/abs/2502.16982: about that of AdamW's.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ from keras import ops
 class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
     """Steps of Muon for some matrices, and of AdamW for all other weights.
 
-    Keras has an optimizer of this name, which takes no convolution for a matrix.
+    Keras has an optimizer of this name, which does not treat a convolution as a matrix.
 
     matrices: paths of the variables that are matrices; the last axis is that of a layer's outputs,
         all others together are that of its inputs
@@ -29,7 +29,11 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         self._matrices = frozenset(matrices)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Make the moments, which a checkpoint keeps: a mean gradient, and for AdamW its square."""
+        """Make the moments, which a checkpoint keeps.
+
+        Of a matrix, this is the decayed sum of its gradients; of all else their mean, and that of
+        their squares.
+        """
         if self.built:
             return
         super().build(variables)
@@ -42,7 +46,7 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         ]
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
-        """Change one variable; Keras has clipped its gradient and decayed its weights before."""
+        """Change one variable; Keras has already clipped its gradient and decayed its weights."""
         index = self._get_variable_index(variable)
         momentum = self._momentums[index]
         velocity = self._velocities[index]
@@ -56,7 +60,8 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def _orthogonal_step(self, gradient: Any, momentum: keras.Variable) -> Any:
         """Return the step of a matrix at a learning rate of 1, and update its momentum."""
-        # fraction of the momentum that a step keeps; the usual 0.95 is for more steps than hundreds
+        # fraction of the momentum that a step keeps; the usual 0.95 is for thousands of steps, and
+        # our shortest trainings have hundreds
         kept = 0.9
         size = 0.2  # root mean square of a step's numbers: about that of AdamW's
         self.assign(momentum, kept * momentum + gradient)
@@ -80,9 +85,10 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
 
 
 def orthogonal(matrix: Any) -> Any:
-    """Return about the orthogonal matrix nearest to a matrix: all its singular values become 1.
+    """Return a matrix with the same singular vectors, and singular values near 1.
 
-    Five steps of a Newton-Schulz iteration bring them to 0.7 to 1.2, which is near enough.
+    Five steps of a Newton-Schulz iteration bring those above 1/500 of the matrix's norm to 0.7 to
+    1.2, which is near enough; smaller ones stay smaller.
 
     matrix: of rank 2, an array or a tensor
     """
@@ -94,7 +100,7 @@ def orthogonal(matrix: Any) -> Any:
     rows, columns = matrix.shape
     # the product with its transpose is smaller for a wide matrix than for a tall one
     wide = ops.transpose(matrix) if rows > columns else matrix
-    smallest_norm = 1e-7  # instead of 0
+    smallest_norm = 1e-7  # so that nothing is divided by 0
     wide = wide / (ops.norm(wide) + smallest_norm)  # the iteration needs singular values up to 1
     for _ in range(steps):
         square = wide @ ops.transpose(wide)

@@ -98,7 +98,7 @@ def _place(eye: Any, surface: Any, depths_m: Any, up: np.float32, pixels: Any) -
     camera_y = np.float32(eye.position[1])
     camera_z = np.float32(eye.position[2])
     side = np.int32(surface.heights_m.shape[0])
-    last_cell = np.float32(side - 1.001)
+    last_cell = np.float32(side - 1.001)  # so that there is a cell to its right
     first = np.float32(0.5 - depths_m.size * 0.5)
     slope = np.float32(1.0 / eye.focal_across_px)  # of a line of sight one column beside the middle
 
@@ -112,13 +112,13 @@ def _place(eye: Any, surface: Any, depths_m: Any, up: np.float32, pixels: Any) -
         pixels.z[column] = z
 
         # a field's value holds at the centre of its cell
-        right = min(max((x - np.float32(surface.x)) * _CELLS_A_METRE - _HALF, _0), last_cell)
-        up = min(max((z - np.float32(surface.z)) * _CELLS_A_METRE - _HALF, _0), last_cell)
-        left = np.int32(right)
-        low = np.int32(up)
+        across_grid = min(max((x - np.float32(surface.x)) * _CELLS_A_METRE - _HALF, _0), last_cell)
+        up_grid = min(max((z - np.float32(surface.z)) * _CELLS_A_METRE - _HALF, _0), last_cell)
+        left = np.int32(across_grid)
+        low = np.int32(up_grid)
         pixels.cells[column] = low * side + left
-        pixels.rights[column] = right - np.float32(left)
-        pixels.ups[column] = up - np.float32(low)
+        pixels.rights[column] = across_grid - np.float32(left)
+        pixels.ups[column] = up_grid - np.float32(low)
 
 
 _LEAST_ABOVE_M = np.float32(0.5)  # a camera is taken to be at least so high above what it sees
@@ -178,7 +178,7 @@ def _sort(
 _NO_COVER = np.uint32(0)
 
 # Neighbouring cells whose distances along the track differ by more than this, in metres, lie on
-# both sides of the place where the lap ends and begins. Elsewhere they differ by about their size.
+# either side of the place where the lap ends and begins. Elsewhere they differ by about their size.
 _LAP_SEAM_M = np.float32(6.0)
 
 
@@ -198,8 +198,8 @@ def _locate(surface: Any, near: int, pixels: Any) -> None:
         # lap away
         here = cells[np.uint64(cell), 0]
         beside = cells[np.uint64(cell) + NEXT_CELL, 0]
-        across = cells[np.uint64(np.int32(cell + side)) + NEXT_CELL, 0]
-        on_seam = abs(across - here) + abs(beside - here) > _LAP_SEAM_M
+        diagonal = cells[np.uint64(np.int32(cell + side)) + NEXT_CELL, 0]
+        on_seam = abs(diagonal - here) + abs(beside - here) > _LAP_SEAM_M
         along_m = mean_of_four(cells, cell, side, 0, weights)
         pixels.along_m[number] = here if on_seam else along_m
         pixels.cross_m[number] = mean_of_four(cells, cell, side, 1, weights)
@@ -223,7 +223,10 @@ def _find_grain(paint: Any, near: int, pixels: Any) -> None:
 
 @drawing(inline="always")
 def _draw_road(surface: Any, air: Any, near: int, others: int, labels: Any, pixels: Any) -> int:
-    """Colour the road in the pixels near it; add those beside it to the others, and count them."""
+    """Colour the road in the pixels near it; those beside it join the others.
+
+    Return how many others there are then.
+    """
     paint = surface.paint
     for number in range(near):
         column = np.uint64(pixels.near_road[number])

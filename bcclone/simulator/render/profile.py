@@ -86,7 +86,7 @@ def find_depths(eye: Any, surface: Any, profiles: Any, depths_m: Any) -> None:
     fan = _fan_of(eye, surface, profiles, depths_m.shape)
     _sample(fan, surface.heights_m, surface.water_m, profiles.slopes)
 
-    # below this row, the bonnet hides everything
+    # from this row on, the bonnet hides everything
     bottom = 0
     for column in range(depths_m.shape[1]):
         bottom = max(bottom, eye.bottoms[column])
@@ -237,7 +237,7 @@ def _find_samples(tops: Any, bottom: int, lasts: Any, samples: Any) -> None:
     lasts: memory for a number for each row, and one more
     samples: is set, int32 (rows,)
     """
-    # the last sample before those that are seen above a row
+    # of each row, the last sample with which the ground reached up to it
     lasts[: bottom + 1] = 0
     highest = np.int32(bottom)
     for sample in range(_DISTANCES.size):
@@ -289,8 +289,8 @@ def _copy(column: Any, bottom: int, cut: int, inverses: Any) -> None:
 
 # Cliffs
 
-# Between two samples farther from each other than _CLIFF_M, a rise by more than _STEEP times this
-# way is looked at more closely
+# Between two samples farther from each other than _CLIFF_M, a rise of more than _STEEP times their
+# distance is looked at more closely
 _CLIFF_M = np.float32(0.5)
 _STEEP = np.float32(0.5)
 _ROUNDS = 3  # of bisection; at 100 m, a cliff is then found to 0.1 m
@@ -310,7 +310,10 @@ def _find_steep(cut: Any, steep: Any) -> None:
 
 @drawing(inline="always")
 def _list_cliffs(cut: int, bottom: int, profiles: Any, count: int) -> int:
-    """Add the rows of a cut where the ground is steep to a list of so many; return how many."""
+    """Add the rows of a cut where the ground is steep to the list; return how many it then has.
+
+    count: how many it has so far
+    """
     cliffs = profiles.cliffs
     for row in range(bottom):
         # what is not steep is overwritten by the next row, which takes less time than a branch
