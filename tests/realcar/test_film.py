@@ -44,7 +44,7 @@ def drive(tmp_path_factory):
     """
     settings = RecordSettings(laps=0.2, recoveries=0)
     return (
-        made_once(tmp_path_factory, "lap", lambda folder: record(folder / "lake", settings))
+        made_once(tmp_path_factory, "filmed_lap", lambda folder: record(folder / "lake", settings))
         / "lake"
         / "driving_log.csv"
     )
