@@ -162,7 +162,26 @@ class ServerProcess:
     @cached_property
     def port(self) -> int:
         """The port on this machine; waits until the server listens, and raises UserError."""
-        return _port(self.process, self.output, self.start_seconds)
+        until = time.monotonic() + self.start_seconds
+        while time.monotonic() < until:
+            # ask this first: if the process has ended, the output read next is complete
+            has_ended = self.process.poll() is not None
+            told = {event.name: event.value for event in read_events(_read(self.output))}
+            port = told.get(LISTENING)
+            if port is not None:
+                return int(port)
+            if has_ended:
+                if ERROR in told:
+                    raise UserError(str(told[ERROR]))
+                raise UserError(
+                    f"the drive server ended with exit code {self.process.returncode}; "
+                    "start it by itself to see why: bcclone drive MODEL"
+                )
+            time.sleep(_POLL_SECONDS)
+        raise UserError(
+            f"the drive server does not listen after {self.start_seconds:g} s; "
+            "close other programs and try again"
+        )
 
 
 # arguments of Python that start a server; -P: no module of the current folder
@@ -240,29 +259,6 @@ def exit_when_stdin_closes() -> None:
 
 
 _POLL_SECONDS = 0.05
-
-
-def _port(process: subprocess.Popen[bytes], output: IO[str], seconds: float) -> int:
-    """Wait until the server listens and return its port; raises UserError."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        # ask this first: if the process has ended, the output read next is complete
-        has_ended = process.poll() is not None
-        told = {event.name: event.value for event in read_events(_read(output))}
-        port = told.get(LISTENING)
-        if port is not None:
-            return int(port)
-        if has_ended:
-            if ERROR in told:
-                raise UserError(str(told[ERROR]))
-            raise UserError(
-                f"the drive server ended with exit code {process.returncode}; "
-                "start it by itself to see why: bcclone drive MODEL"
-            )
-        time.sleep(_POLL_SECONDS)
-    raise UserError(
-        f"the drive server does not listen after {seconds:g} s; close other programs and try again"
-    )
 
 
 def _read(output: IO[str]) -> str:

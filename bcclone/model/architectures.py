@@ -35,14 +35,6 @@ CNN = (
     Convolution(64, 3),
     Convolution(64, 3),
 )
-# for small images: the network crops sky and bonnet; then an image of 64x64 ends as maps of 2x9
-# here, as an image of 128x128 does in CNN
-CNN_64 = (
-    Convolution(24, 5, 2),
-    Convolution(36, 5, 2),
-    Convolution(64, 3),
-    Convolution(64, 3),
-)
 # a third to a half fewer filters: a step takes half as long
 SMALL = (
     Convolution(16, 5, 2),
@@ -51,14 +43,20 @@ SMALL = (
     Convolution(32, 3),
     Convolution(32, 3),
 )
-SMALL_64 = (
-    Convolution(16, 5, 2),
-    Convolution(24, 5, 2),
-    Convolution(32, 3),
-    Convolution(32, 3),
-)
+
+
+def _without_third(convolutions: tuple[Convolution, ...]) -> tuple[Convolution, ...]:
+    """Return convolutions for small images.
+
+    The network crops sky and bonnet; then an image of 64x64 ends as maps of 2x9 here, as an image
+    of 128x128 does with the third convolution.
+    """
+    return (*convolutions[:2], *convolutions[3:])
+
+
+CNN_64 = _without_third(CNN)
 # what takes the place of convolutions for which an image is too small
-FOR_SMALL_IMAGES = {CNN: CNN_64, SMALL: SMALL_64}
+FOR_SMALL_IMAGES = {CNN: CNN_64, SMALL: _without_third(SMALL)}
 
 
 @dataclass(frozen=True)

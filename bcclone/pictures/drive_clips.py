@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -71,24 +71,39 @@ def _put_in_place(drawn: Path, path: Path) -> None:
             drawn.replace(temporary)
 
 
+# Every second frame is drawn, 12.5 pictures for each second: as smooth as recordings of the Unity
+# program, and the drawing keeps up with the drive, which it otherwise holds back.
+_FRAMES_PER_PICTURE = 2
+_PICTURES_PER_SECOND = 1 / (_FRAMES_PER_PICTURE * FRAME_SECONDS)
+
+
 @contextmanager
 def _drawing_process(name: str, clips: Sequence[DriveClip]) -> Iterator[Watch]:
-    """Yield a function that sends a frame to the process that draws; the process ends after it."""
+    """Yield a function that takes each frame and sends those to draw to a process of their own.
+
+    The process ends with the block.
+    """
     receiver, sender = multiprocessing.get_context("spawn").Pipe(duplex=False)
     with sender, process_pool(1, _begin_process, (receiver,)) as pool:
         receiver.close()  # the process has its own
         drawing = pool.submit(_draw, name, clips)
 
-        def watch(frame: DrivenFrame | None) -> None:
+        def send(frame: DrivenFrame | None) -> None:
             try:
                 sender.send(frame)
             except OSError:  # the process reads no more: the next line raises why
                 drawing.result()
                 raise
 
+        numbers = count()
+
+        def watch(frame: DrivenFrame) -> None:
+            if next(numbers) % _FRAMES_PER_PICTURE == 0:
+                send(frame)
+
         try:
             yield watch
-            watch(None)  # the end of the drive
+            send(None)  # the end of the drive
             drawing.result()
         except BrokenExecutor:
             raise UserError(
@@ -99,10 +114,6 @@ def _drawing_process(name: str, clips: Sequence[DriveClip]) -> Iterator[Watch]:
 # ---- in the process that draws
 
 _NICENESS = 19  # as the command nice adds it: the most
-# Every second frame is drawn, 12.5 pictures for each second: as smooth as recordings of the Unity
-# program, and the drawing keeps up with the drive, which it otherwise holds back.
-_FRAMES_PER_PICTURE = 2
-_PICTURES_PER_SECOND = 1 / (_FRAMES_PER_PICTURE * FRAME_SECONDS)
 _frames: list[Connection] = []  # where this process receives the frames from
 
 
@@ -122,8 +133,7 @@ def _draw(name: str, clips: Sequence[DriveClip]) -> None:
             clip_writer = ClipWriter(clip.path, _PICTURES_PER_SECOND, H264_BESIDE)
             writer = opened.enter_context(clip_writer)
             drawings.append(_Drawing(name, clip, writer))
-        shown = islice(iter(frames.recv, None), 0, None, _FRAMES_PER_PICTURE)
-        for index, driven in enumerate(shown):
+        for index, driven in enumerate(iter(frames.recv, None)):
             frame = decode_jpeg(driven.jpeg)
             info = _info_of(driven, index)
             for drawing in drawings:
@@ -154,7 +164,9 @@ class _Drawing:
         self._overlay: Overlay | None = None  # from the first frame on, which says what is known
 
     def add(self, frame: Image, info: FrameInfo, track: str) -> None:
-        """Draw the next frame of the drive, RGB uint8 (height, width, 3)."""
+        """Draw the next frame of the drive, RGB uint8 (height, width, 3), up to the clip's end."""
+        if info.seconds >= self._clip.seconds:
+            return
         if self._overlay is None:
             height, width, _ = frame.shape
             data = RunData((info,), "sent", track)
@@ -162,5 +174,4 @@ class _Drawing:
             self._overlay = make_overlay(self._name, self._clip.width, data, size, False)
         elif self._overlay.track_map is not None:
             self._overlay.track_map.places.append(info.place)
-        if info.seconds < self._clip.seconds:
-            self._writer.write(self._overlay.draw(frame, info))
+        self._writer.write(self._overlay.draw(frame, info))

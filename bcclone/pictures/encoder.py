@@ -30,7 +30,8 @@ _H264 = "libx264", "-crf", "21", "-movflags", "+faststart"
 # two thirds longer for a file that is 1 % smaller (lab log, 2026-11-28)
 _PRESET = "superfast"
 # for pictures that are drawn while something else needs the processor: half of the work, for files
-# that are a tenth larger, and a little less sharp (lab log, 2026-11-28)
+# that are a tenth larger, and a little less sharp (lab log, 2026-11-28). This preset is named after
+# the usual one, and so takes its place
 H264_BESIDE = "libx264", "-preset", "ultrafast", "-crf", "24", "-movflags", "+faststart"
 _PALETTE = "png", "-vf", "palettegen=max_colors=64"
 # a filter of ffmpeg that draws pictures in the colours of a palette: without dithering, whose

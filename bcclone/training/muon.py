@@ -14,14 +14,14 @@ import keras
 from keras import ops
 
 
-class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
+class Muon(keras.optimizers.AdamW):  # type: ignore[misc]
     """Steps of Muon for some matrices, and of AdamW for all other weights.
 
     Keras has an optimizer of this name, which does not treat a convolution as a matrix.
 
     matrices: paths of the variables that are matrices; the last axis is that of a layer's outputs,
         all others together are that of its inputs
-    arguments: those of all optimizers of Keras
+    arguments: those of AdamW
     """
 
     def __init__(self, matrices: Collection[str], **arguments: Any) -> None:
@@ -29,37 +29,29 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         self._matrices = frozenset(matrices)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Make the moments, which a checkpoint keeps.
-
-        Of a matrix, this is the decayed sum of its gradients; of all else their mean, and that of
-        their squares.
-        """
-        if self.built:
-            return
+        """Make the moments, which a checkpoint keeps."""
         super().build(variables)
-        self._momentums = self.add_optimizer_variables(variables, "momentum")
-        self._velocities = [
-            None
-            if variable.path in self._matrices
-            else self.add_variable_from_reference(variable, "velocity")
-            for variable in variables
-        ]
+        self._is_matrix = [variable.path in self._matrices for variable in variables]
 
-    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
-        """Change one variable; Keras has already clipped its gradient and decayed its weights."""
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Change one variable; Keras has already clipped its gradient and decayed its weights.
+
+        variable: a variable of Keras, or that of TensorFlow in it
+        """
         index = self._get_variable_index(variable)
-        momentum = self._momentums[index]
-        velocity = self._velocities[index]
+        if not self._is_matrix[index]:
+            super().update_step(gradient, variable, learning_rate)
+            return
         rate = ops.cast(learning_rate, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype)
-        if velocity is None:
-            step = self._orthogonal_step(gradient, momentum)
-        else:
-            step = self._adam_step(gradient, momentum, velocity)
+        step = self._orthogonal_step(gradient, self._momentums[index])
         self.assign_sub(variable, rate * step)
 
     def _orthogonal_step(self, gradient: Any, momentum: keras.Variable) -> Any:
-        """Return the step of a matrix at a learning rate of 1, and update its momentum."""
+        """Return the step of a matrix at a learning rate of 1, and update its momentum.
+
+        momentum: the decayed sum of its gradients, where AdamW keeps their mean
+        """
         # fraction of the momentum that a step keeps; the usual 0.95 is for thousands of steps, and
         # our shortest trainings have hundreds
         kept = 0.9
@@ -70,18 +62,6 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         # a matrix of n orthogonal rows of length 1, each of m numbers, has a mean square of 1 / m
         scale = size * max(matrix.shape) ** 0.5
         return ops.reshape(scale * orthogonal(matrix), gradient.shape)
-
-    def _adam_step(self, gradient: Any, momentum: keras.Variable, velocity: keras.Variable) -> Any:
-        """Return the step of Adam at a learning rate of 1, and update its two moments."""
-        kept = 0.9
-        kept_square = 0.999
-        epsilon = 1e-7  # the numbers are Keras's defaults
-        self.assign(momentum, kept * momentum + (1 - kept) * gradient)
-        self.assign(velocity, kept_square * velocity + (1 - kept_square) * ops.square(gradient))
-        # both moments began with 0, so the first ones are too small
-        number = ops.cast(self.iterations + 1, gradient.dtype)
-        growth = ops.sqrt(1 - kept_square**number) / (1 - kept**number)
-        return growth * momentum / (ops.sqrt(velocity) + epsilon)
 
 
 def orthogonal(matrix: Any) -> Any:
