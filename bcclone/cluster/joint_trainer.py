@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from bcclone.cluster.collective import Collective
 from bcclone.feed.selection import TrainingData
 from bcclone.feed.source import Batch
-from bcclone.model.architectures import ARCHITECTURES
+from bcclone.model.layer_kinds import layers_within
 from bcclone.system.errors import UserError
 from bcclone.system.progress import Notify
 from bcclone.training.checkpoint import checkpoint_content, load_checkpoint, load_content
@@ -113,20 +114,26 @@ def make_joint_trainer(
 ) -> Trainer:
     """Return the trainer of the network on several devices.
 
-    Raises UserError if the samples do not suit the network, and if the network, or --set
-    jit-compile=on, needs a single device.
+    Raises UserError if the samples do not suit the network, and for --set jit-compile=on, which
+    needs a single device.
 
     labels: number of labels of a sample
     strategy: the strategy of tf.distribute that has the devices; None for the GPUs of this machine
     """
-    remedy = "trains on one device; use --gpus 1, and one worker"
-    if ARCHITECTURES[settings.network].batch_norm:
-        raise UserError(f"--network {settings.network} {remedy}")
     if settings.jit_compile == ON:
-        raise UserError(f"--set jit-compile=on {remedy}")
+        raise UserError("--set jit-compile=on trains on one device; use --gpus 1, and one worker")
     if strategy is None:
         strategy = _strategy_of_gpus(settings.gpus)
-    return make_trainer(data, settings, labels, partial(JointTrainer, strategy), strategy)
+    trainer = make_trainer(data, settings, labels, partial(JointTrainer, strategy), strategy)
+    _share_statistics(trainer.model)
+    return trainer
+
+
+def _share_statistics(model: keras.Model) -> None:
+    """Let batch normalization use the statistics of the whole batch, not of a device's part."""
+    for layer in layers_within(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
 
 
 def _strategy_of_gpus(count: int) -> Any:

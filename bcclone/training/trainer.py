@@ -11,11 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.layers import BatchNormalization
 
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.source import Batch, Gather
-from bcclone.model.layer_kinds import layers_within
 from bcclone.system.arrays import FloatArray
 from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, LOSSES, ON, LearningSettings
 from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
@@ -55,10 +53,6 @@ class Trainer:
         self._exported = exported
         self._augmenter = augmenter
         self._batch_size = settings.batch_size
-        # batch normalization would count padding as samples, so its batches are not padded: for the
-        # shorter last batch of an epoch, XLA compiles a second program
-        normalizes = any(isinstance(layer, BatchNormalization) for layer in layers_within(model))
-        self._pads = self.is_one_program and not normalizes
         self._compile()
 
     def _compile(self) -> None:
@@ -127,11 +121,6 @@ class Trainer:
             for batch, rate in zip(batches, rates, strict=True):
                 self._step(batch.inputs, np.float32(rate))
             return
-        # without padding, the shorter last batch of an epoch cannot be in a call with the others
-        if not self._pads and len(batches[-1]) < len(batches[0]):
-            self.train(batches[:-1], rates[:-1])
-            batches = batches[-1:]
-            rates = rates[-1:]
         self._program(*self._inputs_of(batches, rates))
 
     def _inputs_of(self, batches: Sequence[Batch], rates: Sequence[float]) -> tuple[Any, ...]:
@@ -144,9 +133,8 @@ class Trainer:
         count = len(batches)
         gather = batches[0].gather
         steps = STEPS_A_CALL if gather else 1
-        size = self._batch_size if self._pads else len(batches[0])
         filled = [*batches, *[batches[-1]] * (steps - count)]
-        padded = [_padded(batch, size) for batch in filled]
+        padded = [_padded(batch, self._batch_size) for batch in filled]
         samples = tuple(_stacked(values) for values in zip(*padded, strict=True))
         sizes = np.array([len(batch) for batch in filled], np.int32)
         all_rates = np.resize(np.array(rates, np.float32), steps)
@@ -246,7 +234,6 @@ class Trainer:
             if not count:
                 continue
             size = size or len(batch)
-            # also with batch normalization, whose statistics validation does not change
             images, labels, *_ = _padded(batch, size) if self.is_one_program else batch.inputs
             gather = [batch.gather] if batch.gather else []
             sums, answers = score(images, labels, np.int32(count), *gather)
@@ -284,11 +271,14 @@ class Trainer:
 
 
 def _padded(batch: Batch, size: int) -> tuple[Any, ...]:
-    """Return the inputs of a batch, filled up to `size` samples with copies of its first one."""
-    missing = size - len(batch)
-    if not missing:
+    """Return the inputs of a batch, filled up to `size` samples by its own samples in turn.
+
+    The statistics of batch normalization are those of all these samples. So they hardly differ from
+    those of the batch, where copies of one sample would change them.
+    """
+    if len(batch) == size:
         return batch.inputs
-    return tuple(np.append(values, np.repeat(values[:1], missing, 0), 0) for values in batch.inputs)
+    return tuple(np.resize(values, (size, *values.shape[1:])) for values in batch.inputs)
 
 
 def _stacked(values: Sequence[Any]) -> Any:
