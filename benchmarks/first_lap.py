@@ -50,7 +50,7 @@ RECIPES = {
             f"{EXPERT} --seed 3 --texture-seed 3 --light 0.8 --sun-elevation 30 --reverse",
         ),
         passes=12,
-        training="--dropout 0.15",
+        training="--network cnn --dropout 0.15",
     ),
     "demo": Recipe(
         tuple(f"{EXPERT} {ROWS} {look}" for look in LOOKS),

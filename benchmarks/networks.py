@@ -20,7 +20,7 @@ from bcclone.system.progress import Notify
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Count, Names, Seed
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from bcclone.training.train_settings import LEARNING_RATE
+from bcclone.training.train_settings import ADAMW, USUAL
 from benchmarks.measures import Report, aligned
 from benchmarks.rounds import check_names, folder_of, in_fresh_process, once, run_bcclone
 
@@ -40,18 +40,21 @@ class Network:
 
 _PADDED = {"padding": "same"}
 NETWORKS = {
-    "single": Network("single frames"),
-    "stacked3": Network("3 frames stacked", "--seq-length 3"),
+    "small": Network("the usual one", "--network cnn-small"),
+    "single": Network("single frames", "--network cnn"),
+    "stacked3": Network("3 frames stacked", "--network cnn --seq-length 3"),
     "gru3": Network("GRU, 3 frames", "--network gru --seq-length 3"),
     "lstm3": Network("LSTM, 3 frames", "--network lstm --seq-length 3"),
     "no-conv4-5": Network("no conv4, conv5", changes={"conv4": None, "conv5": None}),
     "padded": Network("conv4, conv5 padded", changes={"conv4": _PADDED, "conv5": _PADDED}),
     "fewer-strides": Network("conv3 with stride 1", changes={"conv3": {"strides": (1, 1)}}),
-    "64x64": Network("64x64 input", store="--size 64"),
+    "64x64": Network("64x64 input", "--network cnn", store="--size 64"),
     "dave-2": Network("DAVE-2", "--network dave-2", "--preprocess nvidia-66x200-yuv"),
     "chauffeur": Network("Chauffeur", "--network chauffeur", "--preprocess chauffeur-120x320-yuv"),
     "epoch": Network("Epoch", "--network epoch", "--preprocess epoch-128x128-rgb"),
-    "gray20": Network("20 gray frames, 80x120", store="--preprocess gray-80x120 --seq-length 20"),
+    "gray20": Network(
+        "20 gray frames, 80x120", "--network cnn", "--preprocess gray-80x120 --seq-length 20"
+    ),
 }
 
 
@@ -176,7 +179,7 @@ class Trial:
         if network.changes:
             start = self._folder / f"{self.name}.untrained.h5"
             in_fresh_process(write_variant, start, self._network, self._seed, store)
-            options = ["--from", start, "--learning-rate", LEARNING_RATE]
+            options = ["--from", start, "--learning-rate", USUAL[ADAMW].learning_rate]
         line: list[object] = ["model", store, "-o", self._model, "--force", "--seed", self._seed]
         line += ["--epochs", self._settings.epochs, "--no-plots"]
         line += ["--runs", self._folder / "runs"]

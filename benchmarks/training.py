@@ -35,8 +35,15 @@ from bcclone.system.progress import Notify
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Count
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from bcclone.training.train_settings import LEARNING_RATE, OFF, ON
-from benchmarks.feeds.training import Step, Wait, take_steps, trainer_step
+from bcclone.training.train_settings import ADAMW, OFF, ON
+from benchmarks.feeds.training import (
+    LEARNING_RATE,
+    NETWORK,
+    Step,
+    Wait,
+    take_steps,
+    trainer_step,
+)
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import (
     Rounds,
@@ -139,7 +146,7 @@ def convolutions_of(size: int) -> tuple[Convolution, ...]:
     load_tensorflow(use_gpus=False)
     from bcclone.model.network import convolutions_for
 
-    return convolutions_for(size, size, ARCHITECTURES["cnn"])
+    return convolutions_for(size, size, ARCHITECTURES[NETWORK])
 
 
 def samples_per_second(name: str, settings: Settings, convolutions: Sequence[Convolution]) -> float:
@@ -165,8 +172,8 @@ def keras_step(size: int, onednn: str) -> tuple[Step, Wait]:
     from bcclone.training.prepare import make_optimizer
     from bcclone.training.trainer import Trainer
 
-    settings = TrainSettings(learning_rate=LEARNING_RATE)
-    model = build_network((size, size, 3))
+    settings = TrainSettings(optimizer=ADAMW, learning_rate=LEARNING_RATE)
+    model = build_network((size, size, 3), network=NETWORK)
     trainer = Trainer(model, make_optimizer(model, settings), settings)
     return trainer_step(trainer), trainer.totals.means
 
@@ -368,7 +375,9 @@ def _way_trainer(way: WayChoice, settings: Settings) -> "Trainer":
     store = cast("Store", SimpleNamespace(preprocessing=preprocessing))
     jit_compile = ON if way.is_program else OFF
     train_settings = TrainSettings(
+        network=NETWORK,
         seq_length=1,
+        optimizer=ADAMW,
         learning_rate=LEARNING_RATE,
         augment=way.augments,
         augment_on="device",

@@ -102,11 +102,8 @@ LOOKS = (
     "--seed 6 --texture-seed 6 --light 1.3 --fog 3 --set sun-azimuth=150 --reverse",
 )
 STORE = "--validation 0.1"
-# with the usual optimizer or the usual dropout of 0.5, it would need more epochs
-TRAINING = (
-    "--network cnn-small --optimizer muon --learning-rate 0.005 --batch-size 64 --dropout 0.15 "
-    "--appearance 1 --set patches=0.4"
-)
+# with the usual dropout of 0.5, it would need more epochs
+TRAINING = "--batch-size 64 --dropout 0.15 --appearance 1 --set patches=0.4"
 
 
 @dataclass(frozen=True)

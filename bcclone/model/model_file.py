@@ -28,11 +28,12 @@ from bcclone.model.foreign.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.foreign.separate_files import read_with_config
 from bcclone.model.foreign.tree import Size
 from bcclone.model.foreign.unsupported import UnsupportedModel
-from bcclone.model.loaded_model import ModelFile, TrainingInfo
+from bcclone.model.loaded_model import ModelFile
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.onnx_model import FRAMING
 from bcclone.model.pixel_scale import stated_scale
 from bcclone.model.steering_calibration import SteeringCalibration
+from bcclone.model.training_info import TRAINING, TrainingInfo
 from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, from_text, read_bytes
 from bcclone.system.errors import UserError, shown_command
@@ -41,7 +42,6 @@ from bcclone.system.json_values import to_json
 # names of attributes of the file; the attribute of the framing is FRAMING, in onnx_model.py
 _PREPROCESSING = "bcclone_preprocessing"
 _PREPROCESSING_HASH = "bcclone_preprocessing_hash"
-_TRAINING = "bcclone_training"
 _CALIBRATION = "bcclone_calibration"
 
 
@@ -87,7 +87,7 @@ def model_content(
         legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
         file.attrs[_PREPROCESSING] = preprocessing.to_json()
         file.attrs[_PREPROCESSING_HASH] = preprocessing.digest
-        file.attrs[_TRAINING] = json.dumps(training)
+        file.attrs[TRAINING] = json.dumps(training)
         if framing:
             file.attrs[FRAMING] = framing.to_json()
     return content.getvalue()
@@ -128,7 +128,7 @@ def mean_content(before: bytes, after: bytes, training: Mapping[str, Any]) -> by
                 item[...] = (item[()] + first["model_weights"][name][()]) / 2
 
         file["model_weights"].visititems(average)
-        file.attrs[_TRAINING] = json.dumps(json.loads(file.attrs[_TRAINING]) | dict(training))
+        file.attrs[TRAINING] = json.dumps(json.loads(file.attrs[TRAINING]) | dict(training))
     return content.getvalue()
 
 
@@ -228,7 +228,7 @@ def _with_attributes(
 
     texts: the attributes of the file that are texts, by name
     """
-    training = TrainingInfo.from_json(texts.get(_TRAINING, "{}"))
+    training = TrainingInfo.from_json(texts.get(TRAINING, "{}"))
     framing = from_text(Framing, texts[FRAMING]) if FRAMING in texts else None
     calibration = None
     if _CALIBRATION in texts:

@@ -16,7 +16,7 @@ from typing import Any
 from bcclone.feed.feed import choose_feed
 from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, AugmentSettings
 from bcclone.feed.selection import TrainingData
-from bcclone.model.architectures import ARCHITECTURES
+from bcclone.model.training_info import stated_network
 from bcclone.system.hardware import free_gpu_memory
 from bcclone.system.progress import Notify
 from bcclone.system.setting_words import option_of
@@ -28,11 +28,14 @@ from bcclone.system.tensorflow_quietly import (
     used_gpus,
 )
 from bcclone.training.train_settings import (
+    ADAMW,
     FINE_TUNING_LEARNING_RATE,
-    LEARNING_RATE,
+    MUON,
     OFF,
     ON,
     RECURRENT_SEQ_LENGTH,
+    USUAL,
+    USUAL_NETWORK,
     TrainSettings,
 )
 
@@ -47,27 +50,51 @@ def fit_to_samples(
 ) -> TrainSettings:
     """Return the settings with all decided that does not depend on the device that trains.
 
-    These are the window length, the learning rate, the feed and its streams, the moves of the
-    camera, and oneDNN.
+    These are the network, the window length, the optimizer with its learning rate and epochs, the
+    feed and its streams, the moves of the camera, and oneDNN.
     """
     feed = settings.feed
     if feed == AUTO:
         feed = _feed_for(settings, data, notify, workers)
     settings = _without_usual_camera_moves(settings, data, notify)
-    rate = FINE_TUNING_LEARNING_RATE if settings.start else LEARNING_RATE
+    settings = _with_optimizer(_with_network(settings))
     return replace(
         settings,
         seq_length=settings.seq_length or _window_length(settings, data),
-        learning_rate=settings.learning_rate or rate,
         feed=feed,
         window_streams=settings.window_streams or workers,
         onednn=onednn_for_batches(settings.onednn),
     )
 
 
+def _with_network(settings: TrainSettings) -> TrainSettings:
+    """Return settings with the network decided: that of the start model, or the usual one."""
+    network = settings.network
+    if network is None and settings.start:
+        network = stated_network(settings.start)
+    return replace(settings, network=network or USUAL_NETWORK)
+
+
+def _with_optimizer(settings: TrainSettings) -> TrainSettings:
+    """Return settings with the optimizer decided, and the learning rate and epochs that suit it."""
+    optimizer = settings.optimizer
+    if optimizer == AUTO:
+        is_new = settings.start is None
+        normalizes = settings.architecture.batch_norm
+        optimizer = MUON if is_new and normalizes else ADAMW
+    usual = USUAL[optimizer]
+    rate = FINE_TUNING_LEARNING_RATE if settings.start else usual.learning_rate
+    return replace(
+        settings,
+        optimizer=optimizer,
+        learning_rate=settings.learning_rate or rate,
+        epochs=usual.epochs if settings.epochs is None else settings.epochs,
+    )
+
+
 def _window_length(settings: TrainSettings, data: TrainingData) -> int:
     stored = data.sample_settings.seq_length
-    is_recurrent = ARCHITECTURES[settings.network].recurrent
+    is_recurrent = settings.architecture.recurrent
     return RECURRENT_SEQ_LENGTH if stored == 1 and is_recurrent else stored
 
 

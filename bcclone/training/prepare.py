@@ -21,7 +21,7 @@ from bcclone.dataset.store import common_framing
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import PATH
 from bcclone.feed.selection import TrainingData
-from bcclone.model.architectures import ARCHITECTURES
+from bcclone.model.architectures import Architecture
 from bcclone.model.layer_kinds import DROPOUT, RECURRENT, layers_within
 from bcclone.model.loaded_model import ModelFile
 from bcclone.model.model_file import load_own_model
@@ -153,7 +153,7 @@ def report_network(
     """
     start = settings.start
     if not start:
-        _note_unusual_images(data, settings.network, notify)
+        _note_unusual_images(data, settings.architecture, notify)
     notify(layer_table(model))
     if len({recording.framing for recording in data.recordings}) > 1:
         notify(
@@ -166,13 +166,12 @@ def report_network(
         )
 
 
-def _note_unusual_images(data: TrainingData, network: str, notify: Notify) -> None:
-    architecture = ARCHITECTURES[network]
+def _note_unusual_images(data: TrainingData, architecture: Architecture, notify: Notify) -> None:
     images = data.preprocessing
     if architecture.preset:
         if images != PRESETS[architecture.preset]:
             notify(
-                f"note: {network} was published for images like those of "
+                f"note: {architecture.name} was published for images like those of "
                 f"--preprocess {architecture.preset}"
             )
         return
@@ -198,7 +197,7 @@ def _first_network(data: TrainingData, settings: TrainSettings, outputs: int) ->
         model = _loaded_network(data, settings, settings.start, outputs)
     else:
         model = build_network(
-            data.preprocessing.shape, settings.seq_length, settings.network, outputs
+            data.preprocessing.shape, settings.seq_length, settings.architecture, outputs
         )
     return model if settings.dropout is None else with_dropout_rate(model, settings.dropout)
 
@@ -290,24 +289,22 @@ def _check_start(file: ModelFile, data: TrainingData, settings: TrainSettings, s
 def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
     """Return the network of a model file, rebuilt as settings.network if its weights fit that.
 
-    Raises UserError if they do not fit, and if settings.network is the default: perhaps the user
-    has not chosen it, and a model rebuilt as the default network would lose its input layers.
+    Raises UserError if they do not fit.
     """
-    trained_as = file.training.network or settings.network
-    if trained_as == settings.network:
+    chosen = settings.architecture
+    trained_as = file.training.network or chosen.name
+    if trained_as == chosen.name:
         return file.model
     weights = file.model.get_weights()
-    if settings.network != TrainSettings().network and not ARCHITECTURES[settings.network].preset:
-        model = build_network(
-            file.preprocessing.shape, file.seq_length, settings.network, len(file.outputs)
-        )
+    if not chosen.is_published:
+        model = build_network(file.preprocessing.shape, file.seq_length, chosen, len(file.outputs))
         shapes = [values.shape for values in model.get_weights()]
         if shapes == [values.shape for values in weights]:
             model.set_weights(weights)
             return model
     raise UserError(
-        f"{settings.start} is a network {trained_as}, whose weights {settings.network} "
-        f"cannot take; fine-tune it with --network {trained_as}"
+        f"{settings.start} is a network {trained_as}, whose weights {chosen.name} cannot take; "
+        "leave out --network to fine-tune it as it is"
     )
 
 

@@ -19,14 +19,13 @@ from bcclone.feed.feed_settings import (
     FeedSettings,
     SamplingSettings,
 )
-from bcclone.model.architectures import ARCHITECTURES
+from bcclone.model.architectures import ARCHITECTURES, Architecture
 from bcclone.system.checked import Checked, SettingError
 from bcclone.system.json_values import names_of
 from bcclone.system.setting import argument, setting
 from bcclone.system.setting_types import Count, Force, Fraction, Megabytes, Minutes, Seed
 
-LEARNING_RATE = 1e-3
-# at LEARNING_RATE a model forgets what it knew (benchmarks/lab-log/2026-11.md, 2026-11-23)
+# at the usual rate a model forgets what it knew (benchmarks/lab-log/2026-11.md, 2026-11-23)
 FINE_TUNING_LEARNING_RATE = 1e-4
 # frames in the input of gru and lstm, if neither the user nor the store sets a number
 RECURRENT_SEQ_LENGTH = 5
@@ -42,10 +41,23 @@ ON = "on"
 OFF = "off"
 ADAMW = "adamw"
 MUON = "muon"
-OPTIMIZERS = (ADAMW, MUON)
+OPTIMIZERS = (AUTO, ADAMW, MUON)
 SCHEDULES = ("cosine", "linear", "constant")
 KEPT = ("last", "best")
+USUAL_NETWORK = "cnn-small"
 NETWORKS = {name: network.description for name, network in ARCHITECTURES.items()}
+
+
+@dataclass(frozen=True)
+class Usual:
+    """The settings of an optimizer that are used where the user chooses none."""
+
+    learning_rate: float
+    epochs: int
+
+
+# benchmarks/lab-log/2026-11.md, 2026-11-28: what drives best for the least training
+USUAL = {ADAMW: Usual(1e-3, 40), MUON: Usual(5e-3, 10)}
 
 _checkpoint = partial(setting, group="checkpoints and logs")
 _run = partial(setting, group="run folder")
@@ -136,8 +148,11 @@ class LearningSettings(Checked):
     """The settings on which the weights depend, besides the samples and their augmentation."""
 
     batch_size: Count = setting(32, "number of samples in each step", minimum=1, maximum=1 << 20)
-    epochs: Count = setting(
-        40, "number of passes over the training samples", zero="as many as --time allows"
+    epochs: Count | None = setting(
+        None,
+        "number of passes over the training samples",
+        zero="as many as --time allows",
+        shown=f"{USUAL[MUON].epochs} by muon, {USUAL[ADAMW].epochs} by adamw",
     )
     time: float = setting(
         0.0,
@@ -154,13 +169,14 @@ class LearningSettings(Checked):
         "highest learning rate of the optimizer",
         above=0,
         below=1,
-        zero=f"{LEARNING_RATE}, and {FINE_TUNING_LEARNING_RATE} with --from",
+        zero=f"{USUAL[MUON].learning_rate} by muon, {USUAL[ADAMW].learning_rate} by adamw, and "
+        f"{FINE_TUNING_LEARNING_RATE} with --from",
     )
     optimizer: str = _optimizer(
-        ADAMW,
+        AUTO,
         "how gradients change the weights; muon: by orthogonal steps of each convolution and dense "
-        "layer, learns in half as many passes, with batch normalization and a --learning-rate of "
-        "0.005",
+        "layer, learns in a quarter of the passes; auto: muon for a new network with batch "
+        "normalization, which it needs, else adamw",
         choices=OPTIMIZERS,
     )
     schedule: str = _optimizer(
@@ -217,8 +233,12 @@ class LearningSettings(Checked):
         above=0,
         maximum=1,
     )
-    network: str = _network(
-        "cnn", "network to train; the names are listed above", unit="NAME", choices=tuple(NETWORKS)
+    network: str | None = _network(
+        None,
+        "network to train; the names are listed above",
+        unit="NAME",
+        choices=tuple(NETWORKS),
+        shown=f"{USUAL_NETWORK}, or with --from that of the model",
     )
     seq_length: Count = _network(
         0,
@@ -304,21 +324,26 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
 
     def validate(self) -> None:
         super().validate()
-        if not self.epochs and not self.time:
+        if self.epochs == 0 and not self.time:
             raise SettingError("{epochs} 0 means as many as {time} allows; set {time}")
+
+    @property
+    def architecture(self) -> Architecture:
+        """Return the network to train, as far as it is decided; else the usual one."""
+        return ARCHITECTURES[self.network or USUAL_NETWORK]
 
     @property
     def sampling(self) -> SamplingSettings:
         # published networks see whole images; bcclone's own networks crop the images first
-        whole = bool(ARCHITECTURES[self.network].preset)
+        whole = self.architecture.is_published
         names = [name for name in names_of(SamplingSettings) if name != "whole_images"]
         return SamplingSettings(whole_images=whole, **values_of(self, names))
 
 
 # the values that leave a setting open: the samples or the machine decide it, or in a resume the run
 LEFT_OPEN: dict[str, Any] = {
-    "seq_length": 0, "learning_rate": 0.0, "feed": AUTO, "augment_on": AUTO, "onednn": AUTO,
-    "jit_compile": AUTO,
+    "network": None, "seq_length": 0, "epochs": None, "learning_rate": 0.0, "optimizer": AUTO,
+    "feed": AUTO, "augment_on": AUTO, "onednn": AUTO, "jit_compile": AUTO,
 }  # fmt: skip
 LIMITS = ("epochs", "time", "patience")  # settings that a resume may change
 # settings that a resume must leave as they are (except LIMITS): on them the weights depend

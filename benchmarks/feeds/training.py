@@ -41,7 +41,7 @@ from bcclone.system.hardware import (
 )
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
-from bcclone.training.train_settings import LEARNING_RATE
+from bcclone.training.train_settings import ADAMW, USUAL
 from benchmarks.feeds.loaders import endless_batches, open_data
 from benchmarks.feeds.meter import Use
 from benchmarks.feeds.other_loaders import generate, jpeg_samples
@@ -55,6 +55,9 @@ Step = Callable[[Sequence[Batch]], object]  # takes a step with each batch
 Wait = Callable[[], object]  # waits until the device has taken all steps
 Groups = Iterator[Sequence[Batch]]  # the batches of one call of a Step each
 
+# the trainings that are timed have this network and optimizer: the network of the source design
+NETWORK = "cnn"
+LEARNING_RATE = USUAL[ADAMW].learning_rate
 # names of trainings
 BEFORE = "python-generator"
 AFTER = "hdf5-shuffle"
@@ -339,7 +342,12 @@ def _prepare(name: str, store: Path, batch_size: int) -> _Training:
 
     augment = name not in (BEFORE, REPEATED) and not name.endswith(_UNAUGMENTED)
     usual = TrainSettings(
-        batch_size=batch_size, seq_length=1, learning_rate=LEARNING_RATE, augment=augment
+        network=NETWORK,
+        batch_size=batch_size,
+        seq_length=1,
+        optimizer=ADAMW,
+        learning_rate=LEARNING_RATE,
+        augment=augment,
     )
     device = Device("", has_gpu=bool(used_gpus()))
     settings = fit_to_device(usual, device)

@@ -14,6 +14,7 @@ from bcclone.model.layer_kinds import DROPOUT, random_strength
 from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
+from bcclone.training.decisions import fit_to_samples
 from bcclone.training.prepare import make_trainer, with_dropout_rate
 from bcclone.training.train_settings import TrainSettings
 from tests.conftest import calibrated
@@ -73,7 +74,7 @@ def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(
     save_model(start, begun, Preprocessing(), {"settings": {"network": "cnn"}})
     with Store(simulated_store) as store:
         trainer = trainer_of(store, start, network="cnn-image-norm")
-        with pytest.raises(UserError, match="cnn-64 cannot take; fine-tune it with --network cnn"):
+        with pytest.raises(UserError, match="weights cnn-64 cannot take; leave out --network"):
             trainer_of(store, start, network="cnn-64")
     assert "image_norm" in [layer.name for layer in trainer.model.layers]
     for weights, before in zip(trainer.model.get_weights(), begun.get_weights(), strict=True):
@@ -121,15 +122,15 @@ def test_a_training_from_a_calibrated_model_begins_with_the_cars_steering(
     assert after[:, 0] == pytest.approx(0.5 * before[:, 0] + 0.1, abs=1e-5)
 
 
-def test_a_variant_is_not_turned_into_the_default_network_without_being_asked(
-    simulated_store, tmp_path
-):
+def test_a_model_is_fine_tuned_as_it_is_unless_another_network_is_asked(simulated_store, tmp_path):
+    path = tmp_path / "norm.h5"
+    named = {"settings": {"network": "cnn-image-norm"}}
     with Store(simulated_store) as store:
         variant = trainer_of(store, network="cnn-image-norm")
-        path = tmp_path / "norm.h5"
-        save_model(
-            path, variant.model, store.preprocessing, {"settings": {"network": "cnn-image-norm"}}
-        )
-        with pytest.raises(UserError, match="--network cnn-image-norm"):
-            trainer_of(store, path)
-        trainer_of(store, path, network="cnn-image-norm")
+        save_model(path, variant.model, store.preprocessing, named)
+        settings = fit_to_samples(TrainSettings(start=path), store)
+        asked = fit_to_samples(TrainSettings(start=path, network="cnn"), store)
+        new = fit_to_samples(TrainSettings(), store)
+    assert (settings.network, settings.optimizer) == ("cnn-image-norm", "adamw")
+    assert asked.network == "cnn"
+    assert (new.network, new.optimizer, new.epochs) == ("cnn-small", "muon", 10)

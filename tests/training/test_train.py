@@ -137,8 +137,8 @@ def test_the_layers_are_printed_before_the_training_and_the_samples_at_its_end(
         sides = [store.split_indices(part).size for part in ("training", "validation", "test")]
     assert list(result["samples"].values()) == sides
     table = [line.split() for line in notices[: notices.index("epoch 1")].splitlines()]
-    assert ["conv1", "Conv2D", "35", "x", "62", "x", "24", "1,824"] in table
-    assert ["total", "252,219"] in table
+    assert ["conv1", "Conv2D", "35", "x", "62", "x", "16", "1,200"] in table
+    assert ["total", "112,247"] in table
 
 
 def test_the_run_folder_holds_everything(trained):

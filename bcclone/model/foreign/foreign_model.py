@@ -16,8 +16,9 @@ from bcclone.dataset.preprocessing_text import RAW
 from bcclone.model.foreign.rebuild import RebuiltModel
 from bcclone.model.foreign.unstated import declared_preprocessing, guess_of_output
 from bcclone.model.layer_kinds import scaling_layer
-from bcclone.model.loaded_model import ModelFile, TrainingInfo
+from bcclone.model.loaded_model import ModelFile
 from bcclone.model.pixel_scale import stated_scale, with_scale
+from bcclone.model.training_info import TrainingInfo
 from bcclone.system.progress import note
 
 
