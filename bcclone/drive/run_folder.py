@@ -8,6 +8,8 @@ them, with framing.json beside the log, as in an imported recording.
 import datetime
 import re
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,12 +27,21 @@ from bcclone.recording.writer import RecordingWriter, is_free, refuse_links
 from bcclone.system import atomic
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
+from bcclone.system.output import locked
 from bcclone.system.progress import Notify
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 _NO_FRAME = datetime.datetime.min  # the time of the last frame of a folder without frames
 # begin of each row in a run's log: the name of the frame, and no images of side cameras
 _BEGIN_OF_RUN = re.compile(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,")
+
+
+def locked_run(folder: Path) -> AbstractContextManager[None]:
+    """Lock a run folder within the block, so that no other process records into it.
+
+    Raises UserError while another one does.
+    """
+    return locked(folder, "wait until it ends, or record into another folder")
 
 
 @dataclass(frozen=True)
@@ -42,16 +53,17 @@ class RunRow:
     taken: float = field(default_factory=time.monotonic)  # time of the row, names the frame
 
 
+@contextmanager
 def run_recorder(
     folder: Path | None = None,
     append: bool = False,
     on_failure: Notify = lambda why: None,
     framing: Framing | None = None,
-) -> Recorder[RunRow]:
-    """Return the recorder of a drive; with a folder, it is on from the start.
+) -> Iterator[Recorder[RunRow]]:
+    """Yield the recorder of a drive; with a folder, which the caller locks, it is on from the start.
 
-    Without a folder, recording begins when the page asks for it, in a new folder run-DATE_TIME.
-    Each later start of the recording adds to the same folder.
+    Without a folder, recording begins when the page asks for it, in a new folder run-DATE_TIME,
+    which is locked until the block ends. Each later start of the recording adds to the same folder.
 
     append: whether the folder may contain a run, to which the drive is added
     on_failure: called with the reason when the recording ends by itself
@@ -64,14 +76,22 @@ def run_recorder(
         nonlocal opened
         if opened is not None:
             return RunTables(opened, append=True, names=names, framing=framing)
-        first = folder
-        if first is None:
-            first = free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
-        files = RunTables(first, append, names, framing)
+        if folder is not None:
+            files = RunTables(folder, append, names, framing)
+        else:
+            new = free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
+            with ExitStack() as locks:
+                locks.enter_context(locked_run(new))
+                files = RunTables(new, append, names, framing)
+                held.push(locks.pop_all())
         opened = files.folder
         return files
 
-    return Recorder(open_files, on_failure, from_start=folder is not None)
+    with (
+        ExitStack() as held,
+        Recorder(open_files, on_failure, from_start=folder is not None) as recorder,
+    ):
+        yield recorder
 
 
 class _FrameNames:

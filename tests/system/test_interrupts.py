@@ -17,7 +17,13 @@ import time
 import psutil
 import pytest
 
-from bcclone.system.interrupts import StopSocket, keeping_interrupts, noting_interrupts
+from bcclone.system.interrupts import (
+    StopSocket,
+    keeping_interrupts,
+    noting_interrupts,
+    raise_if_interrupted,
+)
+from bcclone.system.progress import ProgressBar
 from tests.processes import wait_for
 from tests.running import ROOT
 
@@ -117,6 +123,48 @@ def test_a_signal_that_comes_while_a_package_is_imported_interrupts_what_follows
 
     with pytest.raises(KeyboardInterrupt), keeping_interrupts():
         command()
+
+
+def _drop_an_interrupt():
+    """Do what a destructor does with the exception of a Ctrl-C that arrives in it."""
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_what_begins_after_a_dropped_interrupt_ends_at_once():
+    done = []
+    with pytest.raises(KeyboardInterrupt), keeping_interrupts():
+        raise_if_interrupted()
+        with contextlib.suppress(KeyboardInterrupt), keeping_interrupts():
+            _drop_an_interrupt()
+        with noting_interrupts() as requested:
+            done.append(requested.is_set())
+            raise_if_interrupted()  # the loop itself looks at the event
+        with StopSocket() as stop:
+            stop.take_signals()
+            done.append(is_readable(stop.socket, 0.0))
+        with pytest.raises(KeyboardInterrupt), ProgressBar("rows", 3, "rows"):
+            done.append("not reached")
+        raise_if_interrupted()
+        done.append("not reached")
+    assert done == [True, True]
+
+
+def test_a_loop_that_shows_its_progress_ends_after_an_interrupt_dropped_within_it():
+    with pytest.raises(KeyboardInterrupt), keeping_interrupts():
+        with ProgressBar("rows", 3, "rows") as progress:
+            for row in range(3):
+                progress.advance(1)
+                _drop_an_interrupt()
+                assert row == 0
+
+
+def test_an_interrupt_concerns_one_command_only():
+    with pytest.raises(KeyboardInterrupt), keeping_interrupts():
+        _drop_an_interrupt()
+    raise_if_interrupted()
+    with keeping_interrupts(), noting_interrupts() as requested:
+        assert not requested.is_set()
 
 
 PARENT = """
