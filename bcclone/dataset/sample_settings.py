@@ -14,6 +14,7 @@ from bcclone.dataset.image_size import Size, check_one_size
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.recording.row import CAMERAS
 from bcclone.system.checked import Checked, SettingError
+from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, names_of
 from bcclone.system.location import Location, parse_location, reaching
 from bcclone.system.setting import setting
@@ -277,6 +278,17 @@ class PreprocessSettings(SampleSettings):
 
 
 def adds_to_store(settings: PreprocessSettings) -> bool:
-    """Return whether to add to a store: --add was given, and there is one now."""
+    """Return whether to add to a store; raises UserError if there is none to add to."""
+    if not settings.add:
+        return False
     with reaching(settings.output):
-        return settings.add and settings.output.exists()
+        exists = settings.output.exists()
+    if not exists:
+        from bcclone.dataset.store import similar_store  # loads h5py
+
+        remedy = "leave out --add to make a new store"
+        similar = similar_store(settings.output)
+        if similar:
+            remedy = f"{similar} Or {remedy}"
+        raise UserError(f"{settings.output}: no such store to add to; {remedy}")
+    return True

@@ -60,38 +60,38 @@ def run_recorder(
     on_failure: Notify = lambda why: None,
     framing: Framing | None = None,
 ) -> Iterator[Recorder[RunRow]]:
-    """Yield the recorder of a drive; with a folder, which the caller locks, it is on from the start.
+    """Yield the recorder of a drive.
 
-    Without a folder, recording begins when the page asks for it, in a new folder run-DATE_TIME,
-    which is locked until the block ends. Each later start of the recording adds to the same folder.
+    With a folder, which the caller locks, it is on from the start. Without a folder, recording
+    begins when the page asks for it, in a new folder run-DATE_TIME, which is locked until the block
+    ends. Each later start of the recording adds to the same folder.
 
     append: whether the folder may contain a run, to which the drive is added
     on_failure: called with the reason when the recording ends by itself
     framing: how the camera's pictures become frames, None if they are frames
     """
     names = _FrameNames()
-    opened: Path | None = None
+    opened: RunTables | None = None
 
     def open_files() -> RunTables:
         nonlocal opened
         if opened is not None:
-            return RunTables(opened, append=True, names=names, framing=framing)
-        if folder is not None:
-            files = RunTables(folder, append, names, framing)
+            opened = RunTables(opened.folder, append=True, names=names, framing=framing)
+        elif folder is not None:
+            opened = RunTables(folder, append, names, framing)
         else:
             new = free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
             with ExitStack() as locks:
                 locks.enter_context(locked_run(new))
-                files = RunTables(new, append, names, framing)
+                opened = RunTables(new, append, names, framing)
                 held.push(locks.pop_all())
-        opened = files.folder
-        return files
+        return opened
 
-    with (
-        ExitStack() as held,
-        Recorder(open_files, on_failure, from_start=folder is not None) as recorder,
-    ):
-        yield recorder
+    with ExitStack() as held:
+        with Recorder(open_files, on_failure, from_start=folder is not None) as recorder:
+            yield recorder
+        if opened is not None:
+            opened.finish()
 
 
 class _FrameNames:
@@ -135,6 +135,10 @@ class RunTables:
 
     def close(self) -> None:
         """Do nothing: no file stays open, and the next recording uses the same folder."""
+
+    def finish(self) -> None:
+        """Mark the run as complete: nothing more is recorded into it."""
+        self._writer.finish()
 
     def write(self, row: RunRow) -> None:
         """Write a frame, its row of the log, and its rows of the other tables."""

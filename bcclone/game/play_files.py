@@ -106,6 +106,7 @@ class PlayFiles:
     def close(self) -> None:
         """Remove a recording without rows, and unlock the folder."""
         with self._lock, self._resources:
+            self._writer.finish()
             self._writer.remove_if_void()
 
     def write(self, row: PlayedRow) -> None:

@@ -570,7 +570,7 @@ def test_steps_of_one_program_give_the_weights_of_single_ones_also_after_a_resum
 @pytest.mark.slow
 def test_ctrl_c_that_is_dropped_before_the_training_begins_stops_it(small_store, tmp_path):
     def drop_an_interrupt(line):
-        if line.startswith("samples: "):
+        if line.startswith("training on "):
             with contextlib.suppress(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
 
