@@ -14,9 +14,8 @@ from bcclone.dataset.image_size import Size, check_one_size
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.recording.row import CAMERAS
 from bcclone.system.checked import Checked, SettingError
-from bcclone.system.errors import UserError
 from bcclone.system.json_values import from_json, names_of
-from bcclone.system.location import Location, parse_location, reaching
+from bcclone.system.location import Location, parse_location
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Count, Fraction, Names, Seconds, Seed
 
@@ -275,20 +274,3 @@ class PreprocessSettings(SampleSettings):
             if name in self.explicit or value != getattr(usual, name):
                 chosen[name] = value
         return chosen
-
-
-def adds_to_store(settings: PreprocessSettings) -> bool:
-    """Return whether to add to a store; raises UserError if there is none to add to."""
-    if not settings.add:
-        return False
-    with reaching(settings.output):
-        exists = settings.output.exists()
-    if not exists:
-        from bcclone.dataset.store import similar_store  # loads h5py
-
-        remedy = "leave out --add to make a new store"
-        similar = similar_store(settings.output)
-        if similar:
-            remedy = f"{similar} Or {remedy}"
-        raise UserError(f"{settings.output}: no such store to add to; {remedy}")
-    return True
