@@ -22,13 +22,14 @@ from bcclone.commands.options import Browser, Command, Common, Given, Result, no
 from bcclone.commands.parser import make_parser
 from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError, printable
-from bcclone.system.interrupts import keeping_interrupts
+from bcclone.system.interrupts import keeping_interrupts, raise_if_interrupted
 from bcclone.system.json_values import to_json
 from bcclone.system.parent_process import ERROR, INTERRUPTED, tell_parent
 from bcclone.system.settings_file import key_of
 from bcclone.system.version import __version__
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
+_FINISHED = "the command had finished; what it wrote is complete"  # printed after a late Ctrl-C
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; make room or choose another place",
     errno.EDQUOT: "the disk quota is used up; make room or choose another place",
@@ -153,9 +154,13 @@ def perform(command: Command, given: Given) -> int:
     common = given.make(Common)
     with settings_as_typed(given.parser):
         result = command.run(given)
-    _print(result, common)
-    if Browser in command.settings and given.make(Browser).browser:
-        _show_report(result, common)
+    try:
+        _print(result, common)
+        if Browser in command.settings and given.make(Browser).browser:
+            _show_report(result, common)
+        raise_if_interrupted()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_FINISHED) from None
     return result.code
 
 

@@ -25,10 +25,10 @@ from bcclone.cluster.shard_task import (
 )
 from bcclone.dataset.conversion import Conversion, convert_into
 from bcclone.dataset.conversion_plan import ConversionPlan, frame_numbers
-from bcclone.dataset.conversion_target import NO_CHECKSUMS, Written
+from bcclone.dataset.conversion_target import NO_CHECKSUMS, Written, adds_to_store
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import NO_FRAME
-from bcclone.dataset.sample_settings import SampleSettings, adds_to_store
+from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.shards import MANIFEST_NAME, Manifest, open_store, read_shards
 from bcclone.dataset.store import Store, StoreContent
 from bcclone.dataset.store_writer import content_hash

@@ -20,11 +20,11 @@ from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.research.improve import ImproveSettings
 from bcclone.system.checked import Checked
+from bcclone.system.codec import MODEL_ENDINGS
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.setting import argument, setting
 
 _SHOWN_SKIPS = 10  # how many rows that were left out are named
-_MODEL_SUFFIXES = (".keras", ".onnx", ".tflite")  # endings of models that are not HDF5 files
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def export(given: Given, chosen: Exported) -> Result:
             f"{source}: a folder, expected a model file; recordings go --to "
             f"{next(iter(EXPORT_FORMATS))}"
         )
-    if not is_model and (source.suffix in _MODEL_SUFFIXES or kind_of(source) == "model"):
+    if not is_model and (source.suffix in MODEL_ENDINGS or kind_of(source) == "model"):
         raise UserError(
             f"{source}: a model, expected a recording or a store; a model goes --to "
             f"{' or '.join(FORMATS)}"

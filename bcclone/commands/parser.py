@@ -19,11 +19,25 @@ _VALUES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors, which repeat what the user typed, contain no control characters."""
+    """A parser whose errors contain no control characters of what the user typed, and show
+    examples.
+    """
 
     def error(self, message: str) -> NoReturn:
         tell_parent(ERROR, printable(message))
         super().error(printable(message))
+
+    def _match_argument(self, action: argparse.Action, pattern: str) -> int:
+        """Return how many words an option takes; an error shows an example of them."""
+        try:
+            return super()._match_argument(action, pattern)
+        except argparse.ArgumentError as error:
+            example = getattr(action, "example", "")
+            if not example:
+                raise
+            option = action.option_strings[-1]
+            message = f"{error.message}, such as: {option} {example}"
+            raise argparse.ArgumentError(action, message) from None
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -100,7 +114,8 @@ def _add(declared: Declared, group: argparse._ActionsContainer) -> None:
         return
     option = _name_of(declared)
     options = ["-o", option] if option == "--output" else [option]
-    group.add_argument(*options, dest=name, help=text, **how)
+    action = group.add_argument(*options, dest=name, help=text, **how)
+    action.example = declared.setting.example  # type: ignore[attr-defined]
 
 
 def _how(declared: Declared) -> dict[str, Any]:

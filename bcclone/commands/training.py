@@ -12,6 +12,8 @@ from bcclone.commands.options import Browser, Given, Result, SettingsFile, comma
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.system.checked import Checked
+from bcclone.system.errors import shown_command
+from bcclone.system.interrupts import raise_if_interrupted
 from bcclone.system.setting import setting
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
@@ -64,11 +66,26 @@ def result_of(result: TrainResult, files: RunFiles, options: RunOptions) -> Resu
 
     report = None
     if not options.no_plots:
-        from bcclone.pictures.plots.all_pictures import draw_training
-
-        report = draw_training(result, files.data, notify)
+        report = _draw(result, files)
     wrote = [report] if report else []
     return Result(result.as_json(), result.as_text(), wrote=wrote)
+
+
+def _draw(result: TrainResult, files: RunFiles) -> Path | None:
+    """Draw the pictures of a training, and return its report.
+
+    A KeyboardInterrupt says that the model is written.
+    """
+    try:
+        raise_if_interrupted()
+        from bcclone.pictures.plots.all_pictures import draw_training
+
+        return draw_training(result, files.data, notify)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{files.output} is written; not all of its pictures are drawn, which "
+            f"{shown_command('plots', files.output, *files.data)} does"
+        ) from None
 
 
 def chosen_settings(given: Given) -> dict[str, Any]:

@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from bcclone.dataset.conversion_plan import ConversionPlan, StorePart
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings, adds_to_store
+from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.dataset.skips import Skip
-from bcclone.dataset.store import Store, StoreContent
+from bcclone.dataset.store import Store, StoreContent, similar_store
 from bcclone.dataset.store_writer import write_store
 from bcclone.system import atomic
 from bcclone.system.errors import UserError
-from bcclone.system.location import as_local, is_url
+from bcclone.system.location import as_local, is_url, reaching
 from bcclone.system.output import STORE, inputs_of, writing
 from bcclone.system.progress import ProgressBar
 
@@ -107,3 +107,18 @@ def one_file(settings: PreprocessSettings) -> Iterator[OneFile]:
         Store(output) if adding else nullcontext() as old,
     ):
         yield OneFile(settings, old)
+
+
+def adds_to_store(settings: PreprocessSettings) -> bool:
+    """Return whether to add to a store; raises UserError if there is none to add to."""
+    if not settings.add:
+        return False
+    with reaching(settings.output):
+        exists = settings.output.exists()
+    if not exists:
+        remedy = "leave out --add to make a new store"
+        similar = similar_store(settings.output)
+        if similar:
+            remedy = f"{similar} Or {remedy}"
+        raise UserError(f"{settings.output}: no such store to add to; {remedy}")
+    return True

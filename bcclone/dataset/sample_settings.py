@@ -15,7 +15,7 @@ from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.recording.row import CAMERAS
 from bcclone.system.checked import Checked, SettingError
 from bcclone.system.json_values import from_json, names_of
-from bcclone.system.location import Location, parse_location, reaching
+from bcclone.system.location import Location, parse_location
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Count, Fraction, Names, Seconds, Seed
 
@@ -274,9 +274,3 @@ class PreprocessSettings(SampleSettings):
             if name in self.explicit or value != getattr(usual, name):
                 chosen[name] = value
         return chosen
-
-
-def adds_to_store(settings: PreprocessSettings) -> bool:
-    """Return whether to add to a store: --add was given, and there is one now."""
-    with reaching(settings.output):
-        return settings.add and settings.output.exists()

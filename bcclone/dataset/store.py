@@ -27,7 +27,7 @@ from bcclone.system.codec import explained, from_text, parse_json
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
 from bcclone.system.json_values import to_json
-from bcclone.system.location import Location, as_local, parse_location
+from bcclone.system.location import Location, as_local, did_you_mean_beside, parse_location
 
 SCHEMA_VERSION = 2
 _SCHEMA = {
@@ -218,8 +218,15 @@ def _read_file(path: Location) -> StoreContent:
 
 def missing_store(path: Location) -> UserError:
     """Return the error for a path where nothing is."""
-    make = shown_command("preprocess", "RECORDING...", "-o", path)
-    return UserError(f"{path}: no such store; make one with: {make}")
+    remedy = similar_store(path)
+    if not remedy:
+        remedy = f"make one with: {shown_command('preprocess', 'RECORDING...', '-o', path)}"
+    return UserError(f"{path}: no such store; {remedy}")
+
+
+def similar_store(path: Location) -> str:
+    """Return a question for a store that is missing; "" if none beside it has a similar name."""
+    return did_you_mean_beside(path, lambda beside: kind_of(beside) == "store")
 
 
 def read_store(

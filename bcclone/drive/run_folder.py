@@ -8,6 +8,8 @@ them, with framing.json beside the log, as in an imported recording.
 import datetime
 import re
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,12 +27,21 @@ from bcclone.recording.writer import RecordingWriter, is_free, refuse_links
 from bcclone.system import atomic
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
+from bcclone.system.output import locked
 from bcclone.system.progress import Notify
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 _NO_FRAME = datetime.datetime.min  # the time of the last frame of a folder without frames
 # begin of each row in a run's log: the name of the frame, and no images of side cameras
 _BEGIN_OF_RUN = re.compile(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,")
+
+
+def locked_run(folder: Path) -> AbstractContextManager[None]:
+    """Lock a run folder within the block, so that no other process records into it.
+
+    Raises UserError while another one does.
+    """
+    return locked(folder, "wait until it ends, or record into another folder")
 
 
 @dataclass(frozen=True)
@@ -42,36 +53,45 @@ class RunRow:
     taken: float = field(default_factory=time.monotonic)  # time of the row, names the frame
 
 
+@contextmanager
 def run_recorder(
     folder: Path | None = None,
     append: bool = False,
     on_failure: Notify = lambda why: None,
     framing: Framing | None = None,
-) -> Recorder[RunRow]:
-    """Return the recorder of a drive; with a folder, it is on from the start.
+) -> Iterator[Recorder[RunRow]]:
+    """Yield the recorder of a drive.
 
-    Without a folder, recording begins when the page asks for it, in a new folder run-DATE_TIME.
-    Each later start of the recording adds to the same folder.
+    With a folder, which the caller locks, it is on from the start. Without a folder, recording
+    begins when the page asks for it, in a new folder run-DATE_TIME, which is locked until the block
+    ends. Each later start of the recording adds to the same folder.
 
     append: whether the folder may contain a run, to which the drive is added
     on_failure: called with the reason when the recording ends by itself
     framing: how the camera's pictures become frames, None if they are frames
     """
     names = _FrameNames()
-    opened: Path | None = None
+    opened: RunTables | None = None
 
     def open_files() -> RunTables:
         nonlocal opened
         if opened is not None:
-            return RunTables(opened, append=True, names=names, framing=framing)
-        first = folder
-        if first is None:
-            first = free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
-        files = RunTables(first, append, names, framing)
-        opened = files.folder
-        return files
+            opened = RunTables(opened.folder, append=True, names=names, framing=framing)
+        elif folder is not None:
+            opened = RunTables(folder, append, names, framing)
+        else:
+            new = free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
+            with ExitStack() as locks:
+                locks.enter_context(locked_run(new))
+                opened = RunTables(new, append, names, framing)
+                held.push(locks.pop_all())
+        return opened
 
-    return Recorder(open_files, on_failure, from_start=folder is not None)
+    with ExitStack() as held:
+        with Recorder(open_files, on_failure, from_start=folder is not None) as recorder:
+            yield recorder
+        if opened is not None:
+            opened.finish()
 
 
 class _FrameNames:
@@ -115,6 +135,10 @@ class RunTables:
 
     def close(self) -> None:
         """Do nothing: no file stays open, and the next recording uses the same folder."""
+
+    def finish(self) -> None:
+        """Mark the run as complete: nothing more is recorded into it."""
+        self._writer.finish()
 
     def write(self, row: RunRow) -> None:
         """Write a frame, its row of the log, and its rows of the other tables."""

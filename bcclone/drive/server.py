@@ -21,7 +21,7 @@ from typing import IO
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.drive.protocol import packets_of
-from bcclone.drive.run_folder import check_run_folder
+from bcclone.drive.run_folder import check_run_folder, locked_run
 from bcclone.model.foreign.stored import reading_early
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.model.policy import Policy, load_policy
@@ -110,13 +110,16 @@ def _serve(
     stop: threading.Event | None,
 ) -> DriveResult:
     """Serve as serve() does. open_policy: called once the server listens."""
-    # what the user can mend is said before anything large is loaded
-    if settings.run_folder is not None:
-        check_run_folder(settings.run_folder, settings.append)
-    host = load_host(settings.async_mode)
-    access = Access(settings.host, settings.token, settings.allow_from)
-    _note_how_long_supported(settings.async_mode, notify)
-    with WebServer(host, (settings.host, settings.port), access, notify, stop) as server:
+    with ExitStack() as resources:
+        # what the user can mend is said before anything large is loaded
+        if settings.run_folder is not None:
+            resources.enter_context(locked_run(settings.run_folder))
+            check_run_folder(settings.run_folder, settings.append)
+        host = load_host(settings.async_mode)
+        access = Access(settings.host, settings.token, settings.allow_from)
+        _note_how_long_supported(settings.async_mode, notify)
+        address = (settings.host, settings.port)
+        server = resources.enter_context(WebServer(host, address, access, notify, stop))
         # a Ctrl-C here is not lost, even where an import or TensorFlow swallows it
         with keeping_interrupts():
             policy = open_policy(server)

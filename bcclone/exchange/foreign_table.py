@@ -110,6 +110,8 @@ def find_table(settings: ImportSettings) -> Path:
     if source.suffix.lower() in TABLE_ENDINGS:
         return source
     paths = files_inside(source if source.is_dir() else source.parent, TABLE_ENDINGS)
+    # a .csv or .tsv says that it is a table, a .txt may be anything
+    paths = [path for path in paths if path.suffix.lower() != ".txt" or _has_numbers(path)]
     if not source.is_dir():
         # the table of a video often has its name
         paths = [path for path in paths if path.stem == source.stem] or paths
@@ -119,9 +121,12 @@ def find_table(settings: ImportSettings) -> Path:
     if len(fitting) == 1:
         return fitting[0]
     if not paths:
+        remedy = "name one with --table"
+        if not source.is_dir():  # a film
+            remedy += ", or estimate the steering from the film with --steering from-motion"
         raise UserError(
             f"{source}: no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the "
-            "pictures; name one with --table",
+            f"pictures; {remedy}",
             exit_code=2,
         )
     listed = ", ".join(path.name for path in (fitting or paths)[:20])
@@ -129,6 +134,14 @@ def find_table(settings: ImportSettings) -> Path:
         f"{source}: which table has the steering? Name it with --table; there are: {listed}",
         exit_code=2,
     )
+
+
+def _has_numbers(path: Path) -> bool:
+    """Return whether a file is a table with a column of numbers."""
+    with suppress(UserError):
+        table = read_foreign(path)
+        return any(map(table.is_numeric, table.cells))
+    return False
 
 
 def _has_steering(path: Path, asked: str | None) -> bool:

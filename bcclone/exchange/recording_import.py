@@ -260,7 +260,9 @@ class ImportedRecording(RecordingWriter):
             self._framings[framed.framing] += 1
 
     def finish(self) -> None:
-        """Write which rows are deleted, and the framing that made the frames of most rows."""
+        """Write which rows are deleted, and the framing that made the frames of most rows; mark the
+        recording as complete.
+        """
         runs = [
             (deleted, [name for name, _ in run])
             for deleted, run in groupby(sorted(self._marks), key=itemgetter(1))
@@ -270,6 +272,7 @@ class ImportedRecording(RecordingWriter):
             write_edits(self.log, Edits((StoredEdit(DELETE, spans),)))
         for framing, _ in self._framings.most_common(1):  # none if no picture was converted
             atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
+        super().finish()
 
 
 def result_of(

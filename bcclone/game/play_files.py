@@ -6,6 +6,7 @@ The files are driving_log.csv, the images of three cameras, trace.csv and driver
 import datetime
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bcclone.recording.run_tables import DrivenBy, TracePoint
 from bcclone.simulator.car import Car
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
+from bcclone.system.output import locked
 from bcclone.system.progress import Notify
 
 
@@ -94,11 +96,17 @@ class PlayFiles:
         self._renderer = renderer
         self._lock = lock
         self._began = time.monotonic()
-        self._writer = CarRecording(folder, datetime.datetime.now())
+        with ExitStack() as resources:
+            # until close(), no other process records into this folder
+            remedy = "wait until it ends, or record into another folder"
+            resources.enter_context(locked(folder, remedy))
+            self._writer = CarRecording(folder, datetime.datetime.now())
+            self._resources = resources.pop_all()
 
     def close(self) -> None:
-        """Remove a recording without rows."""
-        with self._lock:
+        """Remove a recording without rows, and unlock the folder."""
+        with self._lock, self._resources:
+            self._writer.finish()
             self._writer.remove_if_void()
 
     def write(self, row: PlayedRow) -> None:

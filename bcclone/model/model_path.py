@@ -7,9 +7,10 @@ read_exported() returns the bytes of an ONNX or LiteRT file.
 from pathlib import Path
 
 from bcclone.model.shipped_models import SHIPPED_NAMES
-from bcclone.recording.files import LOG_NAME
-from bcclone.system.codec import kind_of_content, read_bytes
+from bcclone.recording.files import LOG_NAME, is_recording
+from bcclone.system.codec import MODEL_ENDINGS, kind_of_content, read_bytes
 from bcclone.system.errors import UserError, shown_command
+from bcclone.system.location import did_you_mean_beside
 
 
 def is_onnx(path: Path) -> bool:
@@ -27,15 +28,17 @@ def check_model_path(path: Path) -> None:
     elif not path.is_file():
         kind = "onnx" if is_onnx(path) else "litert"
         write = shown_command("export", "model.h5", "--to", kind, "-o", path)
-        raise UserError(f"{path}: no such model; write one with: {write}")
+        remedy = did_you_mean_beside(path, _may_be_model) or f"write one with: {write}"
+        raise UserError(f"{path}: no such model; {remedy}")
 
 
 def check_keras_path(path: Path) -> None:
     """Raise UserError for a path that cannot be a model file of Keras, .h5 or .keras."""
-    if (path / LOG_NAME).is_file():
+    has_log = (path / LOG_NAME).is_file()
+    if has_log or ((path.is_dir() or path.suffix.lower() == ".csv") and is_recording(path)):
         raise UserError(
-            f"{path}: is a recording, expected a model file; to score a model on it: bcclone "
-            "replay MODEL RECORDING"
+            f"{path}: is a recording, expected a model file; the model comes before the "
+            "recordings, as in: bcclone replay MODEL RECORDING"
         )
     if (path / "saved_model.pb").is_file():
         raise UserError(
@@ -57,6 +60,15 @@ def check_keras_path(path: Path) -> None:
         raise _no_such_model(path)
 
 
+def _may_be_model(path: Path) -> bool:
+    """Return whether a file may be a model, by its name, and that it is no store."""
+    if path.suffix.lower() not in (".h5", *MODEL_ENDINGS) or not path.is_file():
+        return False
+    from bcclone.system.hdf5_file import kind_of  # loads h5py
+
+    return kind_of(path) != "store"
+
+
 def _no_such_model(path: Path) -> UserError:
     """Return the error of a missing file, which names the models that come with bcclone."""
     if path.name in SHIPPED_NAMES:
@@ -64,6 +76,9 @@ def _no_such_model(path: Path) -> UserError:
             f"{path}: no such model; it lies in the folder models/ of bcclone's clone: give its "
             "path"
         )
+    similar = did_you_mean_beside(path, _may_be_model)
+    if similar:
+        return UserError(f"{path}: no such model; {similar}")
     train = shown_command("model", "data.h5", "-o", path)
     message = f"{path}: no such model; train one with: {train}"
     # they lie in models/ of a clone's main folder, and where copy_trained_models() has written them

@@ -18,7 +18,8 @@ MAX_ADVANCE = 10.0  # seconds by which the steering can be shifted, to either si
 _POSITION = re.compile(r"start|end|\d+|\d+(?:\.\d*)?s|\.\d+s")
 _EDITS = ("delete", "restore", "trim", "mirror_steering", "advance_steering", "undo")
 
-Positions = Annotated[tuple[str, str], Setting(unit="FROM TO")]
+_EXAMPLE = "120 8.5s"
+Positions = Annotated[tuple[str, str], Setting(unit="FROM TO", example=_EXAMPLE)]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class EditSettings(Checked):
         "leave out the rows from FROM to TO: row numbers, or seconds such as 8.5s, or start, or "
         "end; repeatable",
         unit="FROM TO",
+        example=_EXAMPLE,
         shown="none",
     )
     restore: Positions | None = setting(

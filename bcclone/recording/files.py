@@ -16,10 +16,19 @@ from bcclone.recording.row import RowError, time_of
 from bcclone.recording.run_tables import SIDECARS
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.location import Location, as_local, is_url, parse_location, reaching
+from bcclone.system.location import (
+    Location,
+    as_local,
+    did_you_mean_beside,
+    is_url,
+    parse_location,
+    reaching,
+)
 
 LOG_NAME = "driving_log.csv"
 IMAGES = "IMG"
+# an empty file in a recording's folder while it is being recorded; a killed program leaves it
+UNFINISHED = "recording.unfinished"
 _DEFAULT_FOLDERS = ("recordings", "data")
 # the ** of a pattern, which stands for folders at any depth
 _ANY_DEPTH = re.compile(r"(?:(?<=[/\\])|^)\*\*(?:[/\\]|$)")
@@ -189,9 +198,10 @@ def _expand(name: str) -> list[Location]:
     if location.exists():
         return [location]
     if not glob.has_magic(name):
-        raise UserError(
-            f"{name}: no such file or folder; name a folder with a {LOG_NAME}, or a CSV file"
-        )
+        remedy = did_you_mean_beside(location, is_recording)
+        if not remedy:
+            remedy = f"name a folder with a {LOG_NAME}, or a CSV file"
+        raise UserError(f"{name}: no such file or folder; {remedy}")
     found: list[Location]
     if is_url(location):
         found = [

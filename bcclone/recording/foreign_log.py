@@ -6,20 +6,23 @@ import math
 import re
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 from bcclone.recording.dialect import NUMBER, Fields, with_decimal_point
 from bcclone.recording.row import ROUNDING
-from bcclone.system.codec import kind_of_content
+from bcclone.system.codec import MODEL_ENDINGS, kind_of_content
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
-# answer of kind_of_content() -> remedy for a user who names such a file as a log
+# what a file is, as kind_of_content() says or a store or model -> remedy for a user who names such
+# a file as a log
 _IMPORT = "make a recording of its tub or data set: bcclone import FOLDER -o recordings/NAME"
 _REMEDIES = {
     "a file of JSON": _IMPORT,
     "a Parquet file": _IMPORT,
-    "an HDF5 file": "expected a recording; training takes recordings alone, or one store: "
-    "bcclone model {path}; a model drives: bcclone drive {path}",
+    "a store": "expected a recording; train on the store: bcclone model {path}",
+    "a model": "expected a recording; let the model drive: bcclone drive {path}",
+    "an HDF5 file": "expected a recording",
     "a picture": "name the folder of its recording, or make one of pictures and a table: "
     "bcclone import {folder} -o recordings/NAME",
     "a video": "make a recording of it and a table with its steering: "
@@ -52,11 +55,23 @@ def other_file(path: Location, begin: bytes) -> str:
 
     begin: the first bytes of the file
     """
-    what = kind_of_content(begin)
+    what = _kind_of_own_file(path) or kind_of_content(begin)
     if what in _REMEDIES:
         what += "; " + _REMEDIES[what]
     folder = shlex.quote(str(path.parent))
     return what.format(path=shlex.quote(str(path)), folder=folder)
+
+
+def _kind_of_own_file(path: Location) -> str:
+    """Return "a store" or "a model" for a file of bcclone or Keras; "" for all others."""
+    if not isinstance(path, Path) or not path.is_file():
+        return ""
+    from bcclone.system.hdf5_file import kind_of  # loads h5py
+
+    kind = kind_of(path)
+    if kind in ("store", "model"):
+        return f"a {kind}"
+    return "a model" if path.suffix.lower() in MODEL_ENDINGS else ""
 
 
 _STATED_UNIT = re.compile(r"steer[^,;\t|]*(?:deg|rad|°)", re.IGNORECASE)

@@ -8,18 +8,21 @@ Standard logs are parsed by one regular expression (standard_log.py); the others
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
 from bcclone.recording.dialect import COLUMNS, Dialect, text_of
 from bcclone.recording.edited_rows import edited_rows
 from bcclone.recording.edits import Edits, read_edits
+from bcclone.recording.files import UNFINISHED
 from bcclone.recording.foreign_log import ForeignLog, other_file
 from bcclone.recording.log_lines import BadRow, read_line_by_line
 from bcclone.recording.standard_log import read_standard
 from bcclone.system.codec import explained, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
+from bcclone.system.progress import note
 
 _MOST_LINES = 10_000_000
 
@@ -57,6 +60,7 @@ def read_log(path: Location, edited: bool = True) -> Log:
 
     edited: False to return all rows as recorded, as if there were no edits
     """
+    _note_early_end(path)
     lines = _read_text(path).split("\n")
     bad_rows: tuple[BadRow, ...] = ()
     if standard := read_standard(lines):
@@ -67,6 +71,15 @@ def read_log(path: Location, edited: bool = True) -> Log:
     as_recorded = Log(path, dialect, table, bad_rows, table[:0])
     edits = read_edits(path) if edited else Edits()
     return with_edits(as_recorded, edits)
+
+
+def _note_early_end(path: Location) -> None:
+    """Tell the user of a recording whose program was killed, so that it is not taken for whole."""
+    if isinstance(path, Path) and (path.parent / UNFINISHED).exists():
+        note(
+            f"{path.parent} ended early: what recorded it was interrupted or killed, or still "
+            f"records; the rows until then are complete (remove {UNFINISHED} to drop this note)"
+        )
 
 
 def with_edits(as_recorded: Log, edits: Edits) -> Log:

@@ -2,15 +2,17 @@
 
 In: for each row, its images, its cells in the log, and its rows in the tables next to the log. Out:
 a folder that is whole before and after each row, also if the program is killed or the disk is full.
-The simulator, `drive`, `play` and `import` write through this module.
+Then an empty file stays in it, by which readers know that the recording ended early. The simulator,
+`drive`, `play` and `import` write through this module.
 """
 
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
-from bcclone.recording.files import IMAGES, LOG_NAME
+from bcclone.recording.files import IMAGES, LOG_NAME, UNFINISHED
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.recording.run_tables import SIDECARS, Sidecar
 from bcclone.system.errors import UserError
@@ -21,7 +23,8 @@ _FILES = (LOG_NAME, *(table.name for table in SIDECARS))
 class RecordingWriter:
     """Appends rows to the recording in a folder, which it makes.
 
-    No file stays open between two rows. Raises UserError for a folder that cannot be used.
+    No file stays open between two rows. The end of a `with` block without an error marks the
+    recording as complete, and so does finish(). Raises UserError for a folder that cannot be used.
 
     images: name of the subfolder for the images, "" for the folder itself
     prefix: what stands before an image's name in the log; None for the absolute path of its folder
@@ -42,10 +45,18 @@ class RecordingWriter:
             for name in _FILES:
                 _remove_incomplete_row(folder / name)
             self.log.touch()
+            (folder / UNFINISHED).touch()
         except OSError as error:
             raise UserError(
                 f"{folder}: cannot record there: {error.strerror}; choose another folder"
             ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.finish()
 
     def write(
         self, images: Mapping[str, bytes], numbers: Iterable[str], tables: Mapping[Sidecar, str]
@@ -73,6 +84,11 @@ class RecordingWriter:
             raise
         self.rows += 1
 
+    def finish(self) -> None:
+        """Mark the recording as complete."""
+        with suppress(OSError):
+            (self.folder / UNFINISHED).unlink(missing_ok=True)
+
     def remove_if_void(self) -> None:
         """If no row was written, remove the log, the tables next to it, and the empty folders.
 
@@ -82,7 +98,7 @@ class RecordingWriter:
         if self.rows:
             return
         with suppress(OSError):
-            for name in _FILES:
+            for name in (*_FILES, UNFINISHED):
                 (self.folder / name).unlink(missing_ok=True)
             self._images.rmdir()
             if self._is_new:
@@ -96,7 +112,7 @@ def is_free(folder: Path) -> bool:
     """
     if not folder.is_dir():
         return not folder.exists()
-    names = {path.name for path in folder.iterdir()}
+    names = {path.name for path in folder.iterdir()} - {UNFINISHED}
     if not names <= {*_FILES, IMAGES}:
         return False
     images = folder / IMAGES

@@ -96,8 +96,8 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
     """
     track = load_track(settings.track, settings.reverse)
     track.goal_m(settings.laps)  # raises for a bad length before the folder is made
-    with locked(folder, "choose another folder to record into"):
-        writer = CarRecording(folder)
+    remedy = "choose another folder to record into"
+    with locked(folder, remedy), CarRecording(folder) as writer:
         renderer = Renderer(settings.track, settings)
         tracked = TrackedCar(track)
         expert = Expert(track, settings, settings.seed)

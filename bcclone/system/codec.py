@@ -32,6 +32,8 @@ from bcclone.system.location import Location, parse_location, reaching
 FileKind = Literal["settings", "json", "image", "cells", "model", "table", "video", "store"]
 
 HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
+# endings of models that are not HDF5 files; not all of their formats can be told by the content
+MODEL_ENDINGS = (".keras", ".onnx", ".tflite")
 # pattern of a file's first bytes -> what the file is, for messages; the first that matches counts
 _FORMATS = {
     rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; "

@@ -99,10 +99,15 @@ def did_you_mean(name: str, names: Iterable[str], most: int = 1, quote: str = ""
     most: how many names the question may have
     quote: quotation mark around each name
     """
-    import difflib
-
-    near = difflib.get_close_matches(name, list(names), most)
+    near = similar_names(name, names, most)
     if not near:
         return ""
     quoted = [f"{quote}{nearest}{quote}" for nearest in near]
     return f"did you mean {' or '.join(quoted)}?"
+
+
+def similar_names(name: str, names: Iterable[str], most: int = 3) -> list[str]:
+    """Return the known names that are similar to an unknown one, the most similar first."""
+    import difflib
+
+    return difflib.get_close_matches(name, list(names), most)

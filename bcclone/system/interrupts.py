@@ -1,8 +1,10 @@
 """Turn Ctrl-C and SIGTERM into an event that a loop checks, or a socket that wakes a server.
 
 noting_interrupts() yields an event, which the first signal sets; a `StopSocket` has a socket, which
-becomes readable. Afterwards the signals do what they did before. Worker processes ignore Ctrl-C,
-and end when their parent process ends. Nothing large is imported.
+becomes readable. Afterwards the signals do what they did before. A command has one event, from its
+begin in keeping_interrupts() to its end: a signal whose exception was dropped on the way is met
+again where the next loop or server begins. Worker processes ignore Ctrl-C, and end when their
+parent process ends. Nothing large is imported.
 """
 
 import _thread
@@ -17,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any, Self
 
@@ -28,21 +31,28 @@ _IMPORT_CHECK_SECONDS = 0.002  # time between two checks whether an import has e
 _CLOSED_CHECK_SECONDS = 0.1
 
 
+# the event of the present command, which its first Ctrl-C or SIGTERM sets; None outside of
+# keeping_interrupts(), within noting_interrupts(), and in threads other than the main one
+_interrupted: ContextVar[threading.Event | None] = ContextVar("interrupted", default=None)
+
+
 @contextmanager
 def noting_interrupts() -> Iterator[threading.Event]:
     """Yield an event; the first Ctrl-C or SIGTERM within the block only sets it.
 
-    The second signal raises KeyboardInterrupt. In a thread other than the main one, signals do what
-    they did before, and never set the event.
+    In a block of keeping_interrupts(), it is the event of that block, so an earlier signal may have
+    set it already. The second signal raises KeyboardInterrupt. In a thread other than the main one,
+    signals do what they did before, and never set the event.
     """
-    requested = threading.Event()
+    requested = _interrupted.get() or threading.Event()
 
     def request(number: int, frame: FrameType | None) -> None:
         if requested.is_set():
             raise KeyboardInterrupt
         requested.set()
 
-    with _handled_by(request):
+    # None: the caller looks at the event, so raise_if_interrupted() does nothing in the block
+    with _handled_by(request), _event_of_block(None):
         yield requested
 
 
@@ -50,16 +60,17 @@ def noting_interrupts() -> Iterator[threading.Event]:
 def keeping_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt on Ctrl-C or SIGTERM, even if code in the block catches and drops it.
 
-    In that case, and if the code raises another exception instead, KeyboardInterrupt is raised
-    again after the block. A package that is being imported may drop it in a callback, or take it
-    for a failure of what it tries; so the first signal takes effect only when the import has ended.
+    In that case it is raised again by the next raise_if_interrupted(), and at the latest after the
+    block; also if the code raises another exception instead. A package that is being imported may
+    drop it in a callback, or take it for a failure of what it tries; so the first signal takes
+    effect only when the import has ended. A block within another one has the same event.
     """
-    requested = False
+    requested = _interrupted.get() or threading.Event()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal requested
-        waits = not requested and _imports(frame)  # a second signal interrupts even an import
-        requested = True
+        # a second signal interrupts even an import
+        waits = not requested.is_set() and _imports(frame)
+        requested.set()
         if not waits:
             raise KeyboardInterrupt
         # not threading.Thread: the interrupted code may hold locks of the module threading
@@ -71,13 +82,34 @@ def keeping_interrupts() -> Iterator[None]:
         _thread.interrupt_main(signal.Signals(number))
 
     try:
-        with _handled_by(interrupt):
+        with _handled_by(interrupt), _event_of_block(requested):
             yield
     except Exception:
-        if not requested:
+        if not requested.is_set():
             raise
-    if requested:
+    if requested.is_set():
         raise KeyboardInterrupt
+
+
+def raise_if_interrupted() -> None:
+    """Raise KeyboardInterrupt if Ctrl-C or SIGTERM has come, and its exception was dropped.
+
+    Call it where a loop begins. A destructor or another callback may have dropped the exception:
+    Python ignores what those raise. Within noting_interrupts(), this does nothing.
+    """
+    requested = _interrupted.get()
+    if requested is not None and requested.is_set():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _event_of_block(event: threading.Event | None) -> Iterator[None]:
+    """Make an event that of the present command within the block."""
+    before = _interrupted.set(event)
+    try:
+        yield
+    finally:
+        _interrupted.reset(before)
 
 
 def _imports(frame: FrameType | None) -> bool:
@@ -130,12 +162,18 @@ class StopSocket:
             self._sender.send(b"0")
 
     def take_signals(self) -> None:
-        """From now on, make the socket readable on Ctrl-C and SIGTERM, too."""
+        """From now on, make the socket readable on Ctrl-C and SIGTERM, too.
+
+        It is readable at once if the command was interrupted before, and the exception dropped.
+        """
         if threading.current_thread() is threading.main_thread():
             before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
             self._signals.callback(signal.set_wakeup_fd, before)
             # without a handler in Python, the signal would still raise KeyboardInterrupt
             self._signals.enter_context(_handled_by(lambda *_: None))
+            interrupted = _interrupted.get()
+            if interrupted is not None and interrupted.is_set():
+                self.request()
 
     def wait(self) -> None:
         """Wait until the socket is readable; after that, signals do what they did before.

@@ -8,14 +8,14 @@ parallel.
 import errno
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
 
 from bcclone.system import atomic
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.errors import UserError, first_line, similar_names
 
 if TYPE_CHECKING:  # it loads fsspec, which local paths do not need
     from upath import UPath
@@ -81,6 +81,23 @@ def as_local(location: Location | str) -> Path:
             f"{location} is a URL, expected a local path; copy it to this machine first"
         )
     return location
+
+
+def did_you_mean_beside(missing: Location, is_one: Callable[[Path], bool]) -> str:
+    """Return a question for a missing path, such as "did you mean runs/model.h5?".
+
+    Returns "" if nothing of this kind beside it has a similar name, and for a URL.
+
+    is_one: returns whether a path is of the kind that is expected
+    """
+    if is_url(missing) or not missing.parent.is_dir():
+        return ""
+    names = [path.name for path in as_local(missing).parent.iterdir()]
+    for name in similar_names(missing.name, names):
+        path = as_local(missing.with_name(name))
+        if is_one(path):
+            return f"did you mean {path}?"
+    return ""
 
 
 @contextmanager

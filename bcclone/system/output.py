@@ -20,7 +20,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from bcclone.system.atomic import make_folder
+from bcclone.system.atomic import file_version, make_folder
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 
@@ -122,7 +122,8 @@ def writing(
 ) -> Iterator[None]:
     """Lock and check an output before long work; a folder of results is made.
 
-    Raises UserError as locked() and check_output() do.
+    Raises UserError as locked() and check_output() do. A KeyboardInterrupt from the block that says
+    nothing says that the output is written, if it is.
 
     path: the output; None if the command writes none
     kind, force, inputs, remedy: as check_output() takes them
@@ -134,7 +135,18 @@ def writing(
         check_output(path, kind, force, inputs, remedy)
         if kind == RESULTS:
             make_folder(path)
-        yield
+        before = _version_of(path)
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            if str(interrupt) or _version_of(path) == before:
+                raise
+            raise KeyboardInterrupt(f"{path} is written") from None
+
+
+def _version_of(path: Path) -> tuple[int, int] | None:
+    """Return the version of a file, None for a folder and for what does not exist."""
+    return file_version(path) if path.is_file() else None
 
 
 def check_output(

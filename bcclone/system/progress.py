@@ -1,6 +1,7 @@
 """Show progress on standard error: a bar on a terminal, otherwise a line every 30 seconds.
 
-The caller gives the total and adds to the count; rate and time left follow from them. In the
+The caller gives the total and adds to the count; rate and time left follow from them. A loop that
+shows its progress ends, too, after a Ctrl-C whose exception was dropped (interrupts.py). In the
 process of a program that imports bcclone, standard error is the program's. There the lines are
 logged, at level INFO.
 """
@@ -15,6 +16,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from bcclone.system.errors import printable
+from bcclone.system.interrupts import raise_if_interrupted
 from bcclone.system.own_process import is_own_process
 from bcclone.system.parent_process import NOTE, tell_parent
 
@@ -64,6 +66,7 @@ class ProgressBar:
             )
 
     def __enter__(self) -> Self:
+        raise_if_interrupted()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -75,10 +78,11 @@ class ProgressBar:
             self._print_line("")
 
     def advance(self, count: float, figures: str = "") -> None:
-        """Add to the count, and perhaps show it.
+        """Add to the count, and perhaps show it; raises KeyboardInterrupt after a dropped Ctrl-C.
 
         figures: text that is shown after the rate, such as the loss of a training
         """
+        raise_if_interrupted()
         self.done += count
         if self._begin is self._start:  # the first call
             self._begin = (self._clock(), self.done)

@@ -87,7 +87,7 @@ def train_epochs(training: Training, state: TrainingState, model: bytes) -> Trai
         state = clock.now(state)
         limit = _reached_limit(training, clock, state)
         while not limit:
-            _stop_if_asked(training, clock)
+            _stop_if_asked(clock)
             state, is_cut = _train_epoch(training, clock, saver, state)
             state = clock.now(state)
             state = _end_epoch(training, clock, saver, state)
@@ -141,7 +141,7 @@ def _train_epoch(
                 return state, True
             if clock.must_stop or _is_checkpoint_due(training.settings, saver, state):
                 saver.save(state, training.notify)
-            _stop_if_asked(training, clock)
+            _stop_if_asked(clock)
             asked = time.perf_counter()
     return state, False
 
@@ -288,13 +288,10 @@ def _is_time_up(training: Training, clock: Clock, state: TrainingState) -> bool:
     return training.schedule.is_time_up(state, clock.ending_seconds, clock.compiled)
 
 
-def _stop_if_asked(training: Training, clock: Clock) -> None:
+def _stop_if_asked(clock: Clock) -> None:
     """Raise KeyboardInterrupt if any worker was asked to stop; call it after saving the state."""
-    if not clock.must_stop:
-        return
-    model = training.folder.model
-    kept = f"the model so far is {model}; " if model.exists() else ""
-    raise KeyboardInterrupt(f"{kept}continue with the same command and --resume")
+    if clock.must_stop:
+        raise KeyboardInterrupt
 
 
 def _check_finite(training: Training, loss: float, epoch: int) -> None:

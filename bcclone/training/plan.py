@@ -73,10 +73,14 @@ def resumed_plan(
     file_settings = {name: getattr(files, name) for name in names_of(RunFiles)}
     if folder is None:
         _check_no_other_run(files, identity)
-        notify(
+        text = (
             f"note: {files.runs} has no run of {identity.store} with its present content "
             f"for {files.output}; beginning a new one"
         )
+        other = RunFolder.find(files.runs, identity, any_output=True)
+        if other:
+            text += f" ({other.path} is a run of it for {other.output}; -o continues that)"
+        notify(text)
         return new_plan(TrainSettings(**file_settings | dict(changes)), data, notify, workers)
     start = folder.find_start()  # the copy in the run folder; the original may be gone
     _check_start(files, folder, start)

@@ -25,6 +25,7 @@ from bcclone.training.train_settings import TrainSettings
 from bcclone.training.trainer import Trainer
 from bcclone.training.training_folder import RunFolder
 from bcclone.training.worker import Worker
+from bcclone.training.worker_group import WorkerGroup
 
 
 def train_on(
@@ -34,7 +35,11 @@ def train_on(
     settings = fit_to_device(plan.settings, device)
     plan = replace(plan, settings=settings)
     trainer = _make_trainer(device, settings, samples, worker)
-    with _open_run(plan) as folder, EventLog(folder, settings.tensorboard) as events:
+    with (
+        _open_run(plan) as folder,
+        _saying_what_is_kept(folder, worker.group),
+        EventLog(folder, settings.tensorboard) as events,
+    ):
         training = Training(
             trainer=trainer,
             samples=samples,
@@ -77,6 +82,20 @@ def _open_run(plan: Plan) -> Iterator[RunFolder]:
     with folder.locked():
         folder.record(settings, describe_environment())
         yield folder
+
+
+@contextmanager
+def _saying_what_is_kept(folder: RunFolder, group: WorkerGroup) -> Iterator[None]:
+    """Let a KeyboardInterrupt from the block say what the run folder keeps, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"the run so far is {folder.path}; "
+        if folder.model.exists():
+            kept = f"the model so far is {folder.model}; "
+        if not group.writes:  # its folder is temporary
+            kept = ""
+        raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
 
 
 def _train(training: Training, worker: Worker) -> Trained:

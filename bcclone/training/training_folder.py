@@ -94,23 +94,38 @@ class RunFolder:
         return folder
 
     @classmethod
-    def find(cls, runs: Path, identity: RunIdentity, name: str | None = None) -> "RunFolder | None":
+    def find(
+        cls,
+        runs: Path,
+        identity: RunIdentity,
+        name: str | None = None,
+        any_output: bool = False,
+    ) -> "RunFolder | None":
         """Return the newest run of this identity, or None.
 
         Folders that are not runs are ignored.
 
         runs: the folder that holds the run folders
         name: name of a run folder, to consider this one only
+        any_output: consider the runs for other outputs, too
         """
         newest = None
         newest_time = ""
         folders = glob.escape(name) if name else "*"
         for path in runs.glob(f"{folders}/{_SETTINGS}"):
             record = read_record(path.parent)
-            if record and record.identity == identity and record.started > newest_time:
+            if record is None:
+                continue
+            wanted = replace(identity, output=record.identity.output) if any_output else identity
+            if record.identity == wanted and record.started > newest_time:
                 newest = cls(path.parent, record)
                 newest_time = record.started
         return newest
+
+    @property
+    def output(self) -> str:
+        """Return the absolute path of the model file that the run writes."""
+        return self._record.identity.output
 
     @property
     def settings(self) -> TrainSettings:

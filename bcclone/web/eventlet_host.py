@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.system.interrupts import StopSocket
-from bcclone.web.web_server import WSGIApp
+from bcclone.web.web_server import FULL_SECONDS, PASSING_ERRORS, WSGIApp, most_connections
 from bcclone.web.websocket import REQUEST_SECONDS
 
 # eventlet warns that it is in maintenance mode; docs/decisions/0019-eventlet-until-april-2027.md
@@ -56,12 +56,13 @@ def start(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
 
 def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
     """Serve the listening socket until a stop is requested."""
-    requests = eventlet.GreenPool()
+    # when it is full, no connection is accepted
+    requests = eventlet.GreenPool(most_connections())
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         # the server runs in a greenlet of its own, until it fails or is killed below
         server = eventlet.spawn(
             eventlet.wsgi.server,
-            eventlet.greenio.GreenSocket(listener),
+            _Listener(listener),
             app,
             protocol=_Protocol,
             custom_pool=requests,
@@ -80,6 +81,19 @@ def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
             request.kill()
         with contextlib.suppress(GreenletExit):
             server.wait()  # raises the error that ended the server, if any
+
+
+class _Listener(eventlet.greenio.GreenSocket):  # type: ignore[misc]
+    """A listening socket that goes on after errors that pass, which would end eventlet's server."""
+
+    def accept(self) -> Any:
+        while True:
+            try:
+                return super().accept()
+            except OSError as error:
+                if error.errno not in PASSING_ERRORS:
+                    raise
+                sleep(FULL_SECONDS)
 
 
 class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]

@@ -17,7 +17,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from bcclone.system.interrupts import StopSocket
-from bcclone.web.web_server import WSGIApp
+from bcclone.web.web_server import FULL_SECONDS, WSGIApp, most_connections
 from bcclone.web.websocket import REQUEST_SECONDS
 
 _SOCKET = "bcclone.socket"  # key of the connection's socket in a request's environ
@@ -57,7 +57,7 @@ def run(app: WSGIApp, listener: Any, stop: StopSocket) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         with _ThreadingServer(app, listener) as server:
-            while stop.socket not in select.select([listener, stop.socket], [], [])[0]:
+            while not server.is_stopped(stop):
                 server.handle_request()
             server.shut_down_connections()
     finally:
@@ -103,11 +103,27 @@ class _ThreadingServer(socketserver.ThreadingMixIn, WSGIServer):
         self.server_name = host
         self.server_port = port
         self._connections: set[socket.socket] = set()
+        self._most_connections = most_connections()
         self.setup_environ()
         self.set_app(app)
 
+    def is_stopped(self, stop: StopSocket) -> bool:
+        """Wait for a connection or the stop; return whether it is the stop.
+
+        Accepts no connection while as many as may be open are being served.
+        """
+        while len(self._connections) >= self._most_connections:
+            if select.select([stop.socket], [], [], FULL_SECONDS)[0]:
+                return True
+        return stop.socket in select.select([self.socket, stop.socket], [], [])[0]
+
     def get_request(self) -> tuple[Any, Any]:
-        connection, address = super().get_request()
+        """Accept a connection; raises OSError, after a pause: the next try may come at once."""
+        try:
+            connection, address = super().get_request()
+        except OSError:
+            time.sleep(FULL_SECONDS)
+            raise
         self._connections.add(connection)
         return connection, address
 

@@ -9,6 +9,7 @@ and `bcclone edit` use this.
 import errno
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -265,6 +266,38 @@ class WebServer:
 
 
 _BACKLOG = 128  # most connections that may wait until they are accepted
+_MOST_CONNECTIONS = 256  # where the system sets no limit on open files
+# share of the files that a process may have open, for connections: the recording, the model and the
+# pages need files, too, and a connection may have two for a moment
+_CONNECTIONS_SHARE = 1 / 4
+# errors of accept() that pass: the client has gone again, or no file or memory is free just now
+PASSING_ERRORS = frozenset(
+    (
+        errno.ECONNABORTED,
+        errno.ECONNRESET,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.ENOTCONN,
+        errno.EPIPE,
+        errno.EPROTO,
+        errno.ESHUTDOWN,
+    )
+)
+FULL_SECONDS = 0.05  # how long a server that can accept no connection waits until it tries again
+
+
+def most_connections() -> int:
+    """Return how many connections a server serves at a time; further ones wait for their turn."""
+    if sys.platform == "win32":
+        return _MOST_CONNECTIONS
+    import resource
+
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return max(1, min(_MOST_CONNECTIONS, round(files * _CONNECTIONS_SHARE)))
 
 
 def listen(host: str, port: int) -> socket.socket:

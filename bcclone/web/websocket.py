@@ -29,6 +29,8 @@ MESSAGES_AHEAD = 8
 # longest time without data, after which a websocket is ended; clients send a ping every 25 s
 _SILENT_SECONDS = 85.0
 _CLOSING_SECONDS = 0.05  # longest wait to send a close frame to a client that does not read
+# longest wait to send a message to a client that does not read; then its connection is ended
+_SENDING_SECONDS = 1.0
 _READ_BYTES = 65_536  # most bytes of one read
 
 
@@ -68,7 +70,7 @@ class Websocket:
         self._message = bytearray()
         self._protocol = WSConnection(ConnectionType.SERVER)
         self._accept(headers)
-        sock.settimeout(_SILENT_SECONDS)
+        sock.settimeout(_SENDING_SECONDS)  # _read() waits longer, by several tries
         # without this option, the system holds an answer back until the client has acknowledged the
         # answer before it, which takes 40 ms
         with contextlib.suppress(OSError):  # closed meanwhile
@@ -105,7 +107,11 @@ class Websocket:
         return [message for message, _ in self._messages], bool(self._message)
 
     def send(self, message: str | bytes) -> None:
-        """Send a message; raises OSError if the connection has ended."""
+        """Send a message; raises OSError if the connection has ended.
+
+        It is ended here if the client does not read, so that the message cannot be sent in a
+        second.
+        """
         try:
             self._send(Message(data=message))
         except LocalProtocolError:
@@ -117,6 +123,10 @@ class Websocket:
             if self._protocol.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
                 self._socket.settimeout(_CLOSING_SECONDS)
                 self._send(CloseConnection(code=reason))
+        self._shut_down()
+
+    def _shut_down(self) -> None:
+        """Shut the traffic down both ways."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -188,17 +198,40 @@ class Websocket:
         return False
 
     def _read(self) -> bool:
-        """Read data, after waiting for some; return False if the connection has ended."""
-        data: bytes = self._socket.recv(_READ_BYTES)
+        """Read data, after waiting for some; return False if the connection has ended.
+
+        Raises TimeoutError if the client is silent for too long.
+        """
+        data = self._receive()
         self._acknowledge_at_once()
         if data:
             self._protocol.receive_data(data)
         return bool(data)
 
+    def _receive(self) -> bytes:
+        """Return the next data of the client; raises TimeoutError after 85 s without any."""
+        until = time.monotonic() + _SILENT_SECONDS
+        while True:
+            try:
+                data: bytes = self._socket.recv(_READ_BYTES)
+            except TimeoutError:
+                if time.monotonic() > until:
+                    raise
+            else:
+                return data
+
     def _send(self, event: Any) -> None:
-        """Send a frame; event: wsproto's description of it."""
+        """Send a frame; event: wsproto's description of it.
+
+        Raises OSError if it cannot be sent, and shuts the traffic down: a part of the frame may
+        have been sent.
+        """
         with self._lock:
-            self._socket.sendall(self._protocol.send(event))
+            try:
+                self._socket.sendall(self._protocol.send(event))
+            except OSError:
+                self._shut_down()
+                raise
         self._acknowledge_at_once()
 
     def _acknowledge_at_once(self) -> None:

@@ -22,7 +22,7 @@ from bcclone.drive.page.page_state import ControlChanges, SaliencyThread
 from bcclone.drive.page.routes import OpenPages, make_app
 from bcclone.drive.page_hands import DriveHands
 from bcclone.drive.protocol import Telemetry
-from bcclone.drive.run_folder import run_recorder
+from bcclone.drive.recorder import Recorder
 from bcclone.drive.stats import DriveStats
 from bcclone.web import threading_host
 from bcclone.web.access import Access
@@ -54,7 +54,7 @@ def make_page(clock=time.monotonic):
     arbiter = ConnectionArbiter(Driver(Constant(), SpeedSettings(speed_mph=25.0), hands))
     stats = DriveStats(arbiter, clock=clock)
     service = SimpleNamespace(
-        arbiter=arbiter, stats=stats, recorder=run_recorder(), dialect="Unity simulator", clients=1
+        arbiter=arbiter, stats=stats, recorder=Recorder(None), dialect="Unity simulator", clients=1
     )
     saliency = SaliencyThread(lambda: stats.last_frame, None, "it has no convolution")
     return DrivePage(service, hands, saliency, Constant(), clock)

@@ -16,11 +16,13 @@ from bcclone.camera.framing_files import FRAMING_NAME, read_framing
 from bcclone.camera.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
+from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.late_telemetries import LateTelemetries
 from bcclone.drive.protocol import Control, Telemetry, TelemetryEvent
 from bcclone.drive.recorder import Recorder
-from bcclone.drive.run_folder import RunRow, run_recorder
+from bcclone.drive.run_folder import RunRow, locked_run, run_recorder
+from bcclone.drive.server import serve_policy
 from bcclone.drive.service import DriveService
 from bcclone.drive.stats import DriveStats
 from bcclone.recording.log import read_log
@@ -54,6 +56,24 @@ def record(folder, append=False, frames=FRAMES):
             control = Control(number / 100, throttle)
             recorder.record(row(telemetry=Telemetry(-2.5, 0.7, 12.25, frame), control=control))
     return recorder.state()
+
+
+def test_two_drives_never_record_into_one_folder_at_the_same_time(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "run1"
+    settings = DriveSettings(tmp_path / "model.h5", folder, append=True)
+    with locked_run(folder), run_recorder(folder, append=True) as recorder:
+        recorder.record(row())
+        with pytest.raises(UserError, match=r"run1: process \d+ .*another folder"):
+            serve_policy(Constant(), settings)
+    with run_recorder() as recorder:
+        recorder.turn(True)
+        begun = recorder.folders[0]
+        with pytest.raises(UserError, match=begun.name), locked_run(begun):
+            pass
+    with locked_run(begun):  # free again
+        pass
+    assert len(read_log(folder / "driving_log.csv").rows) == 1
 
 
 def test_a_run_is_a_recording_of_one_camera(tmp_path):

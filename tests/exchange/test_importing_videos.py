@@ -6,6 +6,8 @@ import pytest
 
 from bcclone.camera.framing import Framing
 from bcclone.camera.images import decode_jpeg, encode_jpeg
+from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.foreign_table import find_table
 from bcclone.exchange.labelled_video import open_video
 from bcclone.system.errors import UserError
 from tests.exchange.foreign_sources import (
@@ -299,3 +301,15 @@ def check_set(result, count):
     steering_of_records = [0.05 * n for n in (*range(first), *range(second))]
     assert rows["steering"].tolist() == pytest.approx(steering_of_records[:count])
     assert set(rows["throttle"]) == {0.5}
+
+
+def test_a_text_beside_a_film_is_no_table_unless_it_has_numbers(tmp_path):
+    film = tmp_path / "drive.mp4"
+    film.touch()
+    (tmp_path / "notes.txt").write_text("A drive, on Sunday.\nThe sun was low, and it rained.\n")
+    settings = ImportSettings(film, tmp_path / "recording")
+    with pytest.raises(UserError, match=r"no table .*--steering from-motion"):
+        find_table(settings)
+    table = tmp_path / "values.txt"
+    table.write_text("frame,steering\n0,0.1\n1,0.2\n")
+    assert find_table(settings) == table

@@ -91,3 +91,15 @@ def test_a_recording_that_gets_no_row_on_a_full_disk_leaves_no_folder(
         record(recorder, world, 1)
     assert recorder.recorded == 1
     assert len(read_log(tmp_path / "run" / "driving_log.csv").rows) == 1
+
+
+def test_two_plays_never_record_into_one_folder_at_the_same_time(world, renderer, tmp_path):
+    with play_recorder(renderer, tmp_path / "run") as recorder:
+        recorder.turn(True)  # without a row, the folder still counts as free
+        with (
+            play_recorder(renderer, tmp_path / "run") as other,
+            pytest.raises(UserError, match=r"run: process \d+ .*another folder"),
+        ):
+            other.turn(True)
+        record(recorder, world, 1)
+    assert len(read_log(tmp_path / "run" / "driving_log.csv").rows) == 1

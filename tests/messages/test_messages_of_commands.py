@@ -6,6 +6,7 @@ import pytest
 
 from bcclone.system.output import locked
 from tests.messages.refusals import refusal, run_command
+from tests.messages.small_recording import make_recording
 
 
 def demo_whose_first_step_fails():
@@ -33,7 +34,23 @@ def explore_a_text(*words):
     return run_command("plots", "m.h5", *words)
 
 
+def improve_in_the_wrong_order():
+    make_recording("rec")
+    Path("model.h5").touch()
+    return run_command("improve", "rec", "model.h5", "-o", "new.h5")
+
+
 REFUSALS = [
+    refusal(
+        lambda: run_command("edit", "rec", "--delete", "10-20"),
+        "argument --delete: expected 2 arguments, such as: --delete 120 8.5s",
+        code=2,
+    ),
+    refusal(
+        improve_in_the_wrong_order,
+        "rec: is a recording, expected a model",
+        "the model comes before the recordings",
+    ),
     refusal(lambda: run_command("drive", "m.h5", "--append"), "--append", "RUN"),
     refusal(lambda: suite("--suite", "testng"), "testng", "standard", "testing", "roads", code=2),
     refusal(

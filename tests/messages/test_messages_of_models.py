@@ -10,7 +10,9 @@ from bcclone.camera.images import BadImage, decode_jpeg, encode_jpeg
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.model_file import load_model, model_content
 from bcclone.model.network import build_network
+from bcclone.model.policy import load_policy
 from bcclone.model.saliency import Saliency
+from tests.dataset.test_store import some_frames, write_store
 from tests.messages.refusals import refusal
 from tests.model.foreign import old_models
 
@@ -29,6 +31,14 @@ def foreign():
 def of_other_images():
     Path("model.h5").write_bytes(model_content(build_network((128, 64, 3)), Preprocessing(), {}))
     return load("model.h5")
+
+
+def mistyped(name):
+    """Open a model whose name is mistyped, beside the model, a store and a file of text."""
+    write_store(Path("data.h5"), some_frames(10))
+    Path("models.txt").touch()
+    Path("model.h5").write_bytes(model_content(build_network((128, 128, 3)), Preprocessing(), {}))
+    return load_policy(Path(name))
 
 
 def branched():
@@ -57,6 +67,9 @@ REFUSALS = [
         "bcclone replay MODEL RECORDING",
     ),
     refusal(lambda: load("m.h5"), "m.h5", "no such model", "bcclone model data.h5 -o m.h5"),
+    refusal(lambda: mistyped("modle.h5"), "modle.h5", "no such model; did you mean model.h5?"),
+    refusal(lambda: mistyped("model.onnx"), "no such model; did you mean model.h5?"),
+    refusal(lambda: mistyped("dtaa.h5"), "no such model; train one with: bcclone model"),
     refusal(of_other_images, "model.h5", "(None, 128, 64, 3)", "(None, 128, 128, 3)"),
     refusal(
         lambda untrained_model: load(untrained_model, NAMED),

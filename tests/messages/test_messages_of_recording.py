@@ -8,6 +8,7 @@ from bcclone.recording.files import default_inputs, find_log
 from bcclone.recording.log import read_log
 from bcclone.recording.row import RowError, time_of
 from bcclone.recording.run_tables import read_answers
+from tests.dataset.test_store import some_frames, write_store
 from tests.messages.refusals import refusal
 
 ROW = "center_2019_03_07_20_01_33_184.jpg,left.jpg,right.jpg,0,1,0,30\n"
@@ -19,6 +20,18 @@ IMPORT = "bcclone import driving_log.csv -o recordings/"
 def log(text):
     Path("driving_log.csv").write_text(text)
     return read_log(Path("driving_log.csv"))
+
+
+def of_a_store():
+    write_store(Path("data.h5"), some_frames(10))
+    return read_log(Path("data.h5"))
+
+
+def mistyped():
+    Path("laps").mkdir()
+    Path("laps", "driving_log.csv").write_text(ROW)
+    Path("lapse").mkdir()  # no recording
+    return find_log("lap")
 
 
 def several_recordings():
@@ -74,6 +87,21 @@ REFUSALS = [
         "--steering-column 4",
         code=2,
     ),
+    refusal(of_a_store, "it is a store", "bcclone model data.h5", code=2),
+    refusal(
+        lambda untrained_model: read_log(untrained_model),
+        "it is a model",
+        "bcclone drive",
+        "untrained.h5",
+        code=2,
+    ),
+    refusal(
+        lambda: Path("m.keras").write_text("PK\3\4") and read_log(Path("m.keras")),
+        "it is a model",
+        "bcclone drive m.keras",
+        code=2,
+    ),
+    refusal(mistyped, "lap: no such file or folder; did you mean laps?"),
     refusal(lambda: log("PK\3\4"), "driving_log.csv", "archive", "unpack", code=2),
     refusal(lambda: log('{"records": []}'), "bcclone import FOLDER -o", code=2),
     refusal(lambda: log("\0\0\0 ftypisom"), "video", IMPORT, code=2),

@@ -39,6 +39,16 @@ def existing():
     return preprocess("rec")
 
 
+def add_to_a_mistyped_name():
+    write_store(PLACE, some_frames(10))
+    return preprocess(make_recording("rec"), "-o", "dtaa.h5", "--add")
+
+
+def of_a_mistyped_name():
+    write_store(PLACE, some_frames(10))
+    return Store(Path("dtaa.h5"))
+
+
 def over_a_recording():
     make_recording("rec")
     return preprocess("rec", "-o", "rec/driving_log.csv", "--force")
@@ -56,6 +66,17 @@ def of_many_bad_rows():
 
 REFUSALS = [
     refusal(existing, "data.h5", "--force", "--add", "-o"),
+    refusal(
+        add_to_a_mistyped_name,
+        "dtaa.h5: no such store to add to",
+        "did you mean data.h5?",
+        "leave out --add",
+    ),
+    refusal(
+        lambda: preprocess(make_recording("rec"), "-o", "laps", "--add"),
+        "laps: no such store to add to; leave out --add",
+    ),
+    refusal(of_a_mistyped_name, "dtaa.h5: no such store; did you mean data.h5?"),
     refusal(over_a_recording, "rec/driving_log.csv", "is no store", "another name"),
     refusal(
         of_no_images,

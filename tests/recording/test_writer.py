@@ -36,6 +36,25 @@ def test_a_row_has_its_images_and_its_rows_in_the_tables(tmp_path):
     assert [path.name for path in sorted((writer.folder / "IMG").iterdir())] == names
 
 
+def test_a_recording_that_was_killed_says_that_it_ended_early(tmp_path, caplog):
+    whole = RecordingWriter(tmp_path / "whole", prefix="IMG/")
+    with whole:
+        write(whole)
+    read_log(whole.log)
+    assert not caplog.messages
+    killed = RecordingWriter(tmp_path / "killed", prefix="IMG/")
+    assert is_free(killed.folder)
+    write(killed)
+    assert len(read_log(killed.log).rows) == 1
+    (note,) = caplog.messages
+    assert f"{killed.folder} ended early" in note
+    with pytest.raises(KeyboardInterrupt), RecordingWriter(tmp_path / "stopped") as stopped:
+        raise KeyboardInterrupt
+    write(stopped)
+    read_log(stopped.log)
+    assert f"{stopped.folder} ended early" in caplog.messages[-1]
+
+
 # the disk is full within the image, within the table, before and within the log
 @pytest.mark.parametrize("size", [0, 50, 90, 130, 200])
 def test_a_row_that_does_not_fit_the_disk_leaves_nothing(tmp_path, size):

@@ -17,7 +17,13 @@ import time
 import psutil
 import pytest
 
-from bcclone.system.interrupts import StopSocket, keeping_interrupts, noting_interrupts
+from bcclone.system.interrupts import (
+    StopSocket,
+    keeping_interrupts,
+    noting_interrupts,
+    raise_if_interrupted,
+)
+from bcclone.system.progress import ProgressBar
 from tests.processes import wait_for
 from tests.running import ROOT
 
@@ -117,6 +123,57 @@ def test_a_signal_that_comes_while_a_package_is_imported_interrupts_what_follows
 
     with pytest.raises(KeyboardInterrupt), keeping_interrupts():
         command()
+
+
+def _drop_an_interrupt():
+    """Do what a destructor does with the exception of a Ctrl-C that arrives in it."""
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def _show_progress():
+    """Run a loop of three rows that shows its progress; the first row drops an interrupt."""
+    with ProgressBar("rows", 3, "rows") as progress:
+        for row in range(3):
+            assert row < 2
+            progress.advance(1)
+            _drop_an_interrupt()
+
+
+@pytest.mark.parametrize(
+    "work", [raise_if_interrupted, lambda: ProgressBar("rows", 3, "rows").__enter__()]
+)
+def test_what_begins_after_a_dropped_interrupt_ends_at_once(work):
+    with contextlib.suppress(KeyboardInterrupt), keeping_interrupts():
+        work()
+        with contextlib.suppress(KeyboardInterrupt), keeping_interrupts():
+            _drop_an_interrupt()
+        with pytest.raises(KeyboardInterrupt):
+            work()
+
+
+def test_a_loop_that_shows_its_progress_ends_after_an_interrupt_dropped_within_it():
+    with pytest.raises(KeyboardInterrupt), keeping_interrupts():
+        _show_progress()
+
+
+def test_a_loop_and_a_server_that_begin_later_learn_of_a_dropped_interrupt():
+    with contextlib.suppress(KeyboardInterrupt), keeping_interrupts():
+        _drop_an_interrupt()
+        with noting_interrupts() as requested:
+            assert requested.is_set()
+            raise_if_interrupted()  # the loop itself looks at the event
+        with StopSocket() as stop:
+            stop.take_signals()
+            assert is_readable(stop.socket, 0.0)
+
+
+def test_an_interrupt_concerns_one_command_only():
+    with contextlib.suppress(KeyboardInterrupt), keeping_interrupts():
+        _drop_an_interrupt()
+    raise_if_interrupted()
+    with keeping_interrupts(), noting_interrupts() as requested:
+        assert not requested.is_set()
 
 
 PARENT = """

@@ -42,6 +42,16 @@ def begin(path, settings=SETTINGS):
     return RunFolder.create(path, RunIdentity("data.h5", "hash", "model.h5"), settings)
 
 
+def test_a_run_of_the_same_store_for_another_output_is_found_only_when_asked_for(tmp_path):
+    run = begin(tmp_path / "a")
+    mistyped = RunIdentity("data.h5", "hash", "modle.h5")
+    assert RunFolder.find(tmp_path, mistyped) is None
+    other = RunFolder.find(tmp_path, mistyped, any_output=True)
+    assert (other.path, other.output) == (run.path, "model.h5")
+    of_another_store = RunIdentity("other.h5", "hash", "model.h5")
+    assert RunFolder.find(tmp_path, of_another_store, any_output=True) is None
+
+
 def test_force_permits_overwriting_only_once(tmp_path):
     run = begin(tmp_path / "a", replace(SETTINGS, force=True))
     run.model.write_text("best")

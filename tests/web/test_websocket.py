@@ -220,3 +220,18 @@ def test_a_close_frame_waits_until_the_messages_before_it_have_been_returned():
         assert [websocket.wait(), websocket.wait(), websocket.wait()] == ["one", "two", None]
         assert close_code(client.recv(100)) == 1000
         assert websocket.look_ahead() == ([], False)
+
+
+def test_a_client_that_does_not_read_is_given_up_after_a_second_and_a_silent_one_is_not():
+    with connected() as (websocket, client, _):
+        websocket.send("2")
+        threading.Timer(1.5, client.sendall, [frame(1, b"3")]).start()
+        assert websocket.wait() == "3"
+        began = time.monotonic()
+        with pytest.raises(OSError, match="timed out"):
+            websocket.send("x" * 10_000_000)
+        assert time.monotonic() - began < 5
+        with pytest.raises(OSError, match=r"(?i)closed|pipe|reset"):  # at once, from now on
+            websocket.send("2")
+        assert websocket.wait() is None
+        assert time.monotonic() - began < 5

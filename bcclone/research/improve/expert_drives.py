@@ -177,30 +177,30 @@ def record_drive(
     expert = _expert_on(track, settings.speed_mph)
     pushes = Perturbations(task.push_m, task.push_every_m)
     driver = Driver(policy, settings)
-    writer = CarRecording(task.folder)
     rescue = _Rescue()
     clock = task.number * _BETWEEN_DRIVES_SECONDS
     next_row = 0.0
-    while (state := world.observe()) is not None:
-        # the model drives, or the expert until it has taken a lost car back
-        steering, throttle = expert.control(tracked.car, tracked.position)
-        if rescue.update(tracked.position):
-            driver.forget()  # the rescue has ended: what the model saw before does not count
-        if rescue.active:
-            world.steer(steering, throttle)
-        else:
-            control = driver.decide(_telemetry(state)).control
-            world.steer(control.steering, control.throttle)
+    with CarRecording(task.folder) as writer:
+        while (state := world.observe()) is not None:
+            # the model drives, or the expert until it has taken a lost car back
+            steering, throttle = expert.control(tracked.car, tracked.position)
+            if rescue.update(tracked.position):
+                driver.forget()  # the rescue has ended: what the model saw before does not count
+            if rescue.active:
+                world.steer(steering, throttle)
+            else:
+                control = driver.decide(_telemetry(state)).control
+                world.steer(control.steering, control.throttle)
 
-        # a row has the expert's steering, whoever drives
-        if tracked.seconds >= next_row:
-            next_row += BETWEEN_ROWS_SECONDS
-            labelled = replace(tracked.car, steering=steering)
-            frames = renderer.frames(labelled, tracked.seconds)
-            writer.record(clock + tracked.seconds, labelled, frames)
-        if right_m := pushes.due(tracked.progress_m, tracked.position):
-            tracked.push(right_m)
-            clock += _BETWEEN_EPISODES_SECONDS
+            # a row has the expert's steering, whoever drives
+            if tracked.seconds >= next_row:
+                next_row += BETWEEN_ROWS_SECONDS
+                labelled = replace(tracked.car, steering=steering)
+                frames = renderer.frames(labelled, tracked.seconds)
+                writer.record(clock + tracked.seconds, labelled, frames)
+            if right_m := pushes.due(tracked.progress_m, tracked.position):
+                tracked.push(right_m)
+                clock += _BETWEEN_EPISODES_SECONDS
     return ExpertDrive(writer.rows, rescue.count, round(tracked.distance_m, 1))
 
 

@@ -64,6 +64,8 @@ def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Im
     """
     # these raise UserError, before any work, for rows or recordings that cannot be used
     select_scenarios(SuiteSettings(settings.rows))
+    if not settings.resume:  # then work_folder() checks the model
+        check_keras_path(settings.model)
     if not settings.expert:
         count_images(settings.recordings, CAMERAS)
     elif settings.recordings:
