@@ -323,6 +323,18 @@ def layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:
         yield from layers_within(part)
 
 
+def has_operations(model: keras.Model) -> bool:
+    """Return whether a network has an operation that is no layer, such as keras.ops.arctan(x).
+
+    It stands in a network of its own: foreign/operations.py.
+    """
+    for layer in model.layers:
+        for part in layers_within(layer):
+            if isinstance(part, keras.Model) and not isinstance(part, keras.Sequential):
+                return True
+    return False
+
+
 def frame_layers(model: keras.Model) -> list[keras.Layer]:
     """Return the first layers that process single frames of a window, as layers of one frame.
 

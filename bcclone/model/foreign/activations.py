@@ -67,6 +67,7 @@ def is_elementwise(name: str) -> bool:
 def _is_activation(name: str) -> bool:
     try:
         function = keras.activations.get(name)  # knows Keras's own functions alone
-    except ValueError:
+        answers = function(_VALUES)
+    except (ValueError, TypeError):  # unknown, or it takes something else than one tensor
         return False
-    return bool(np.shape(function(_VALUES)) == _VALUES.shape)
+    return bool(np.shape(answers) == _VALUES.shape)

@@ -117,7 +117,7 @@ def translate(
     # the file's axes may count from the end, or with the channels first
     if "shared_axes" in arguments:
         arguments["shared_axes"] = _axes("shared_axes", arguments["shared_axes"], len(shape))
-    if "axis" in arguments:
+    if "axis" in arguments and has_row:
         axes = _axes("axis", arguments["axis"], len(shape))
         if kind.__name__ == "LayerNormalization":
             arguments["axis"] = axes

@@ -20,6 +20,7 @@ from bcclone.model.foreign.activations import activation_of_class, options_of
 from bcclone.model.foreign.arguments import Shape
 from bcclone.model.foreign.calls import Call, Tensor, plain_value
 from bcclone.model.foreign.unsupported import UnsupportedModel
+from bcclone.model.layer_kinds import is_random, stored_kind
 from bcclone.system.errors import first_line, shown
 
 _REMEDY = (
@@ -32,7 +33,8 @@ _REMEDY = (
 class Operation:
     """A function of Keras in a stored graph, with its arguments."""
 
-    module: str  # "activations", or the module of keras.ops with the function, such as "image"
+    # "activations", or the module of keras.ops with the function, such as "image"; "" if not known
+    module: str
     name: str  # of the function, lower case and without underscores
     arguments: tuple[Any, ...]  # a Tensor, or a list with it, and plain values
     keywords: Mapping[str, Any]
@@ -49,13 +51,26 @@ def operation_of(item: Mapping[str, Any], call: Call, output: int) -> Operation 
     kind = str(item["class_name"])
     if kind in ("TFOpLambda", "SlicingOpLambda"):
         return _operation_of_tensorflow(str(item["config"]["function"]), call, output)
-    library, *modules = str(item.get("module") or "").split(".")
-    is_operation = "ops" in modules or "activations" in modules
-    if library != "keras" or "layers" in modules or not is_operation:
+    module = _module_of_operation(item)
+    if module is None or not call.tensors:
         return None
     # arguments that are the same in each call stand in the configuration
     fixed = {name: plain_value(value) for name, value in item["config"].items() if name != "name"}
-    return Operation(modules[-1], kind.lower(), call.arguments, {**fixed, **call.keywords}, output)
+    return Operation(module, kind.lower(), call.arguments, {**fixed, **call.keywords}, output)
+
+
+def _module_of_operation(item: Mapping[str, Any]) -> str | None:
+    """Return the module of an operation's function, "" if it is not stored; None for a layer."""
+    stored = item.get("module")
+    if not stored:  # in a .h5 file
+        kind = str(item["class_name"])
+        is_layer = stored_kind(kind) or is_random(kind)
+        return None if is_layer else ""
+    library, *modules = str(stored).split(".")
+    is_operation = "ops" in modules or "activations" in modules
+    if library != "keras" or "layers" in modules or not is_operation:
+        return None
+    return modules[-1]
 
 
 # a function of TensorFlow that tf.keras stores -> the function of Keras that takes the same
@@ -148,39 +163,40 @@ def _scaling(sign: str, number: float, begins_with_number: bool) -> Scaling:
 
 def _cropping(operation: Operation, shape: Shape) -> tuple[str, dict[str, Any]] | None:
     """Return the Cropping2D for a slice of rows and columns of an image."""
-    match operation.arguments:
-        case [Tensor(), key] if len(shape) == 4:
-            parts = _slices(key, len(shape))
-        case _:
-            return None
-    if parts is None or any(part.step not in (None, 1) for part in parts):
+    if len(shape) != 4 or len(operation.arguments) != 2:
         return None
-    kept = []  # the first number of each axis, and the number after the last one
-    for part, extent in zip(parts[1:], shape[1:], strict=True):
+    index = _index(operation.arguments[1], len(shape))
+    if len(index) != 4 or not all(_is_simple_slice(part) for part in index):
+        return None
+    cut = []  # how many numbers are cut off at the begin and at the end of each axis
+    for part, extent in zip(index[1:], shape[1:], strict=True):
         assert extent  # only the batch has no fixed size
         first, end, _ = part.indices(extent)
-        kept.append((first, extent - end))
-    rows, columns, channels = kept
-    if parts[0] != slice(None) or channels != (0, 0):
+        cut.append([first, extent - end])
+    rows, columns, channels = cut
+    if index[0] != slice(None) or channels != [0, 0]:
         return None
-    return "Cropping2D", {"cropping": [list(rows), list(columns)]}
+    return "Cropping2D", {"cropping": [rows, columns]}
 
 
-def _slices(key: Any, count: int) -> list[slice] | None:
-    """Return the slice of each axis, None if the key has anything else than slices and an ellipsis.
+def _is_simple_slice(part: Any) -> bool:
+    return isinstance(part, slice) and part.step in (None, 1)
 
-    key: an index as Python takes it
-    count: how many axes there are
+
+def _index(key: Any, count: int) -> tuple[Any, ...]:
+    """Return an index with a part for each axis, without an ellipsis, which Keras cannot load.
+
+    key: an index of a tensor: a part, or a list of them
+    count: how many axes the tensor has
     """
     parts = list(key) if isinstance(key, list | tuple) else [key]
-    if parts.count(...) == 0:
+    if ... not in parts:
         parts.append(...)
     place = parts.index(...)
-    missing = count - (len(parts) - 1)
-    parts[place : place + 1] = [slice(None)] * missing
-    if len(parts) != count or not all(isinstance(part, slice) for part in parts):
-        return None
-    return parts
+    # None adds an axis; each of the others takes one
+    stated = sum(part is not None and part is not ... for part in parts)
+    parts[place : place + 1] = [slice(None)] * (count - stated)
+    return tuple(parts)
 
 
 def _activation(operation: Operation) -> tuple[str, dict[str, Any]] | None:
@@ -206,10 +222,12 @@ def network_of(operation: Operation, shape: Shape, dtype: str, name: str) -> ker
     """
     function = _function_of(operation)
     image = keras.Input(shape[1:], dtype=dtype, name="x")
+    arguments = _with_tensor(operation.arguments, image)
+    if operation.name == "getitem":
+        key = operation.arguments[1]
+        arguments = (image, _index(key, len(shape)))
     try:
-        results = function(
-            *_with_tensor(operation.arguments, image), **_with_tensor(operation.keywords, image)
-        )
+        results = function(*arguments, **_with_tensor(operation.keywords, image))
         if isinstance(results, list | tuple):
             results = results[operation.output]
         return keras.Model(image, results, name=name)
@@ -221,21 +239,20 @@ def network_of(operation: Operation, shape: Shape, dtype: str, name: str) -> ker
 
 def _function_of(operation: Operation) -> Any:
     """Return the function of Keras that has the name of an operation; raises UnsupportedModel."""
-    functions = keras.activations
-    if operation.module != "activations":
-        functions = getattr(keras.ops, operation.module, keras.ops)
-    for name in dir(functions):
-        found = getattr(functions, name)
-        if name.replace("_", "") == operation.name and inspect.isfunction(found):
-            return found
+    if operation.module == "activations":
+        modules = [keras.activations]
+    else:
+        modules = [getattr(keras.ops, operation.module, keras.ops), keras.ops.image]
+    for module in modules:
+        for name in dir(module):
+            function = getattr(module, name)
+            if name.replace("_", "") == operation.name and inspect.isfunction(function):
+                return function
     raise UnsupportedModel(f"Keras has no operation of this name; {_REMEDY}")
 
 
 def _with_tensor(value: Any, tensor: Any) -> Any:
-    """Return a value, with the tensor of Keras in the place of a `Tensor`.
-
-    An index is a tuple, as Python takes it.
-    """
+    """Return a value, with the tensor of Keras in the place of a `Tensor`."""
     if isinstance(value, Tensor):
         return tensor
     if isinstance(value, Mapping):
