@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bcclone.recording.dialect import NUMBER, Fields, with_decimal_point
 from bcclone.recording.row import ROUNDING
 from bcclone.system.codec import kind_of_content
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location
 
 # answer of kind_of_content() -> remedy for a user who names such a file as a log
@@ -19,7 +19,7 @@ _REMEDIES = {
     "a file of JSON": _IMPORT,
     "a Parquet file": _IMPORT,
     "an HDF5 file": "expected a recording; training takes recordings alone, or one store: "
-    "bcclone model {path}; a model drives: bcclone drive {path}",
+    "{model} {path}; a model drives: {drive} {path}",
     "a picture": "name the folder of its recording, or make one of pictures and a table: "
     "bcclone import {folder} -o recordings/NAME",
     "a video": "make a recording of it and a table with its steering: "
@@ -56,7 +56,12 @@ def other_file(path: Location, begin: bytes) -> str:
     if what in _REMEDIES:
         what += "; " + _REMEDIES[what]
     folder = shlex.quote(str(path.parent))
-    return what.format(path=shlex.quote(str(path)), folder=folder)
+    return what.format(
+        path=shlex.quote(str(path)),
+        folder=folder,
+        model=shown_command("model"),
+        drive=shown_command("drive"),
+    )
 
 
 _STATED_UNIT = re.compile(r"steer[^,;\t|]*(?:deg|rad|°)", re.IGNORECASE)
