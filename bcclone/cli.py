@@ -21,7 +21,7 @@ from bcclone.commands import COMMANDS, FAMILIES, GROUPS, load_command, split_lin
 from bcclone.commands.options import Browser, Command, Common, Given, Result, notify
 from bcclone.commands.parser import make_parser
 from bcclone.system.checked import SettingError
-from bcclone.system.errors import UserError, printable
+from bcclone.system.errors import UserError, commands_shown_as_in, printable
 from bcclone.system.interrupts import keeping_interrupts, raise_if_interrupted
 from bcclone.system.json_values import to_json
 from bcclone.system.parent_process import ERROR, INTERRUPTED, tell_parent
@@ -128,7 +128,7 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
             stream.reconfigure(errors="backslashreplace")
     silence = _only_errors() if common.quiet else nullcontext()
     try:
-        with keeping_interrupts(), silence:
+        with keeping_interrupts(), silence, commands_shown_as_in(prog):
             code = perform(command, given)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:

@@ -71,9 +71,11 @@ def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
     quiet = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet")
     assert loud.stderr
     assert not quiet.stderr
-    assert (
-        quiet.stdout.splitlines()[-1] == f"next: bcclone model {tmp_path / 'quiet.h5'} -o model.h5"
-    )
+    # the next command is named as this one was typed
+    store = tmp_path / "quiet.h5"
+    assert quiet.stdout.splitlines()[-1] == f"next: python model.py {store} -o model.h5"
+    again = run_script("preprocess", simulated_recording, "-o", store, "--force")
+    assert again.stdout.splitlines()[-1] == f"next: bcclone model {store} -o model.h5"
     refused = run_script(
         "preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet", code=1
     )

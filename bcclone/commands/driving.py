@@ -64,7 +64,7 @@ def video(given: Given, shown: Run) -> Result:
     if shown.run is None:
         from bcclone.pictures.run_data import find_runs
 
-        remedy = "record one with: bcclone drive model.h5 run1"
+        remedy = f"record one with: {shown_command('drive', 'model.h5', 'run1')}"
         runs = find_runs(Path())[:_SHOWN_RUNS]
         if runs:
             remedy = f"in this folder, the newest first: {', '.join(map(str, runs))}"

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from bcclone.system.errors import shown_command
+
 
 @dataclass(frozen=True)
 class Output:
@@ -30,7 +32,7 @@ class Output:
         """Return the text of the error for a model that lacks this output."""
         return (
             f"this model has no output {self.name}; leave out {self.used_by}, or train one with: "
-            f"bcclone model data.h5 --predict {self.predict}"
+            f"{shown_command('model', 'data.h5', '--predict', self.predict)}"
         )
 
 

@@ -242,7 +242,8 @@ def read_store(
     opened: for a file at a URL, the open file and its version, as of file_version(); None to open
         `path`
     """
-    remedy = "make one with: bcclone preprocess RECORDING... -o data.h5"
+    make = shown_command("preprocess", "RECORDING...", "-o", "data.h5")
+    remedy = f"make one with: {make}"
     with explained(path, "a complete store", remedy):
         try:
             if isinstance(path, Path) and kind_of(path) == "model":

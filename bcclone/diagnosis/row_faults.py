@@ -53,7 +53,7 @@ def rows_of_the_log(log: Log, rows: RecordedRows) -> Iterator[Finding]:
             value=float(repeated),
             unit="rows",
             usable=True,
-            advice="none is needed: bcclone preprocess leaves them out, and so does this check",
+            advice="none is needed: preprocess leaves them out, and so does this check",
         )
     # the rows are in order of time: where their line numbers fall, the log goes back in time
     back = np.flatnonzero(np.diff(rows.line) < 0)

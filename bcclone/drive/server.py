@@ -25,7 +25,7 @@ from bcclone.drive.run_folder import check_run_folder, locked_run
 from bcclone.model.foreign.stored import reading_early
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.model.policy import Policy, load_policy
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.parent_process import (
     ASKING,
@@ -96,7 +96,7 @@ def _load(settings: DriveSettings, server: WebServer) -> Policy:
     if settings.run_folder is None:
         server.notify(
             "nothing is recorded; name a folder to record into: "
-            f"bcclone drive {settings.model} run1"
+            f"{shown_command('drive', settings.model, 'run1')}"
         )
     if device != "CPU":
         server.notify(f"driving on {device}")
@@ -178,7 +178,7 @@ class ServerProcess:
                     raise UserError(str(told[ERROR]))
                 raise UserError(
                     f"the drive server ended with exit code {self.process.returncode}; "
-                    "start it by itself to see why: bcclone drive MODEL"
+                    f"start it by itself to see why: {shown_command('drive', 'MODEL')}"
                 )
             time.sleep(_POLL_SECONDS)
         raise UserError(

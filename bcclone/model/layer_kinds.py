@@ -3,9 +3,10 @@
 Most functions take a layer, or the name of its class in a file, and return what the table says of
 it: its `LayerKind`, or one property, such as the rate of a dropout.
 
-A new type is a row here: loading, saliency, diagrams and drives frame by frame follow, and for a
-type that draws random numbers in training also --dropout. Saliency follows a type that keeps its
-pixels or has a kernel.
+A row here is needed by a type of which saliency, diagrams, --dropout or drives frame by frame have
+to know something, and by a type that learns a kernel. Saliency follows a type that keeps its pixels
+or has a kernel. Files may have all other layers of Keras for tensors without a row, by a rule:
+`stored_kind`.
 """
 
 import math
@@ -206,24 +207,38 @@ def stored_kind(name: str) -> LayerKind | None:
         "SeparableConvolution2D": "SeparableConv2D",
         "BatchNormalizationV1": "BatchNormalization",
     }
-    return KINDS.get(names_now.get(name, name))
+    name_now = names_now.get(name, name)
+    return KINDS.get(name_now) or _kind_without_row(name_now)
 
 
-def is_for_training(name: str) -> bool:
-    """Return whether a class of Keras that is no kind of ours acts in training only."""
-    if name.startswith("Random"):
-        return name != "RandomCrop"  # outside of training, it crops the middle
-    return name in {
-        "ActivityRegularization",
-        "AugMix",
-        "CutMix",
-        "Equalization",
-        "MixUp",
-        "RandAugment",
-        "Solarization",
-        "SpatialDropout1D",
-        "SpatialDropout3D",
-    }
+# the packages of Keras whose layers compute with tensors alone and learn no kernel: they read no
+# file and call no function that is given to them
+_PACKAGES_OF_PLAIN_LAYERS = (
+    "layers.activations",
+    "layers.core.identity",
+    "layers.normalization",
+    "layers.pooling",
+    "layers.preprocessing.image_preprocessing",
+    "layers.regularization",
+    "layers.reshaping",
+)
+
+
+def _kind_without_row(name: str) -> LayerKind | None:
+    """Return the type of a class of keras.layers that needs no row, None for other names."""
+    layer_type = getattr(layers, name, None)
+    if not isinstance(layer_type, type) or not issubclass(layer_type, keras.Layer):
+        return None
+    place = layer_type.__module__.removeprefix("keras.src.")
+    if not place.startswith(_PACKAGES_OF_PLAIN_LAYERS):
+        return None
+    return LayerKind(layer_type)
+
+
+def is_random(name: str) -> bool:
+    """Return whether a class of Keras changes images at random, which it does in training only."""
+    # outside of training, RandomCrop changes the size in some versions
+    return name.startswith("Random") and name != "RandomCrop"
 
 
 # ---- of layers
@@ -306,6 +321,18 @@ def layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:
         parts.append(layer.layer)
     for part in parts:
         yield from layers_within(part)
+
+
+def has_operations(model: keras.Model) -> bool:
+    """Return whether a network has an operation that is no layer, such as keras.ops.arctan(x).
+
+    It stands in a network of its own: foreign/operations.py.
+    """
+    for layer in model.layers:
+        for part in layers_within(layer):
+            if isinstance(part, keras.Model) and not isinstance(part, keras.Sequential):
+                return True
+    return False
 
 
 def frame_layers(model: keras.Model) -> list[keras.Layer]:

@@ -28,6 +28,7 @@ from bcclone.model.foreign.rebuild import RebuiltModel, rebuild_model
 from bcclone.model.foreign.separate_files import read_with_config
 from bcclone.model.foreign.tree import Size
 from bcclone.model.foreign.unsupported import UnsupportedModel
+from bcclone.model.layer_kinds import has_operations
 from bcclone.model.loaded_model import ModelFile
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.onnx_model import FRAMING
@@ -85,6 +86,9 @@ def model_content(
     with h5py.File(content, "w") as file:
         # the function behind model.save(), which itself accepts only a path
         legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
+        if has_operations(model):
+            # plain Keras finds operations only if the configuration names their modules
+            file.attrs["model_config"] = model.to_json()
         file.attrs[_PREPROCESSING] = preprocessing.to_json()
         file.attrs[_PREPROCESSING_HASH] = preprocessing.digest
         file.attrs[TRAINING] = json.dumps(training)

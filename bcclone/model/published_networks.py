@@ -16,7 +16,7 @@ from keras import layers
 
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.architectures import Architecture
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 
 
 def build_published(
@@ -32,7 +32,7 @@ def build_published(
         raise UserError(
             f"--network {architecture.name} was published for images of "
             f"{preset.width}x{preset.height}, and these have {width}x{height}; make the store "
-            f"with: bcclone preprocess --preprocess {architecture.preset}"
+            f"with: {shown_command('preprocess', '--preprocess', architecture.preset)}"
         )
     build = {"dave-2": _dave_2, "chauffeur": _chauffeur, "epoch": _epoch}[architecture.name]
     return build()

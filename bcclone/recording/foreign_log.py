@@ -11,7 +11,7 @@ from pathlib import Path
 from bcclone.recording.dialect import NUMBER, Fields, with_decimal_point
 from bcclone.recording.row import ROUNDING
 from bcclone.system.codec import MODEL_ENDINGS, kind_of_content
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location
 
 # what a file is, as kind_of_content() says or a store or model -> remedy for a user who names such
@@ -20,8 +20,8 @@ _IMPORT = "make a recording of its tub or data set: bcclone import FOLDER -o rec
 _REMEDIES = {
     "a file of JSON": _IMPORT,
     "a Parquet file": _IMPORT,
-    "a store": "expected a recording; train on the store: bcclone model {path}",
-    "a model": "expected a recording; let the model drive: bcclone drive {path}",
+    "a store": "expected a recording; train on the store: {model} {path}",
+    "a model": "expected a recording; let the model drive: {drive} {path}",
     "an HDF5 file": "expected a recording",
     "a picture": "name the folder of its recording, or make one of pictures and a table: "
     "bcclone import {folder} -o recordings/NAME",
@@ -59,7 +59,12 @@ def other_file(path: Location, begin: bytes) -> str:
     if what in _REMEDIES:
         what += "; " + _REMEDIES[what]
     folder = shlex.quote(str(path.parent))
-    return what.format(path=shlex.quote(str(path)), folder=folder)
+    return what.format(
+        path=shlex.quote(str(path)),
+        folder=folder,
+        model=shown_command("model"),
+        drive=shown_command("drive"),
+    )
 
 
 def _kind_of_own_file(path: Location) -> str:

@@ -84,6 +84,7 @@ def load_tensorflow(
         if is_own:
             # this initializes the devices, so that their notices are written now and held back
             tensorflow.config.list_logical_devices()
+            _turn_bytes()
     return describe_devices()
 
 
@@ -130,6 +131,17 @@ def _choose_threads_and_devices(threads: int, use_gpus: bool) -> None:
     if not use_gpus:
         with suppress(RuntimeError):  # after that, it cannot change its devices either
             config.set_visible_devices([], "GPU")
+
+
+def _turn_bytes() -> None:
+    """Transpose numbers of one byte, as networks of several frames do with their input.
+
+    The first time in a process, oneDNN writes a notice about processors without AVX-512.
+    """
+    import tensorflow
+
+    with tensorflow.device("CPU"):
+        tensorflow.transpose(tensorflow.zeros((2, 2), tensorflow.uint8))
 
 
 def _choose_memory(gpu: Any, limit_mb: int) -> None:

@@ -60,6 +60,7 @@ class TrainResult:
     test_loss: float | None = None  # loss of the model on the test samples; None without them
     test_mae: float | None = None
     onednn: str = ""  # "on" or "off"
+    batch_size: int | None = None  # samples of a step; None in a result that does not state it
     # driver -> its scores on the validation samples, empty without them; START and HALFWAY are
     # there only in a fine-tuning
     drivers: Mapping[str, ValidationScore] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class TrainResult:
             samples=samples,
             feed=settings.feed,
             onednn=settings.onednn,
+            batch_size=settings.batch_size,
             drivers=drivers,
             handed_over=handed_over,
             note=_note_of(drivers, handed_over, settings.output, run),

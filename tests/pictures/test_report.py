@@ -203,8 +203,10 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
         model="model.h5", epochs=8, epoch=7, best_epoch=7, loss=0.02, val_loss=0.0123, val_mae=0.04,
         samples_per_second=1234.0, data_wait_share=0.01, seconds=60.0,
         samples=SampleCounts(4000, 1000), feed="memory", ended="all epochs",
+        batch_size=48,
     )  # fmt: skip
     report = training_report(result, ["data.h5"], pictures)
+    assert dict(report.figures)["batch size"] == "48 samples"
     assert [*report.pictures] == [
         plot.caption for plot in PLOTS if plot.name in ("history", "saliency")
     ]

@@ -123,7 +123,7 @@ def test_standard_output_holds_only_the_result(trained):
     assert set(result) == {
         "model", "epochs", "epoch", "best_epoch", "loss", "val_loss", "val_mae",
         "samples_per_second", "data_wait_share", "seconds", "samples", "feed", "ended",
-        "test_loss", "test_mae", "onednn", "drivers", "handed_over", "note",
+        "test_loss", "test_mae", "onednn", "batch_size", "drivers", "handed_over", "note",
     }  # fmt: skip
     assert result["ended"] == "--epochs 3"
     assert result["model"] == str(folder / "model.h5")

@@ -25,6 +25,7 @@ from bcclone.drive.page_hands import PageHands
 from bcclone.drive.service import DriveService
 from bcclone.drive.stats import HistoryPoint
 from bcclone.model.policy import Policy
+from bcclone.system.errors import shown_command
 
 # shortest time between two frames for the pages; a little less than the 0.1 s between two looks for
 # a new frame (routes.py), so that each look finds one
@@ -46,7 +47,7 @@ class DrivePage(PageSession):
     ) -> None:
         contents = PageContents(
             program="drive.py",
-            command="bcclone drive model.h5",
+            command=shown_command("drive", "model.h5"),
             default_port=DriveSettings.port,
             has_model=True,
         )

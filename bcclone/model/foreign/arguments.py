@@ -12,8 +12,10 @@ plain values reach Keras. Importing this loads no large package.
 
 import inspect
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bcclone.model.foreign.calls import plain_value
 from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.system.errors import shown
 
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     import keras
 
 Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What the arguments of a file's layers depend on."""
+
+    channels_first: bool  # whether the channels stand before the rows
+    is_keras_3: bool  # whether Keras 3 wrote the file
+
 
 # ---- which arguments there are
 
@@ -39,7 +50,7 @@ _EXPECTED = {"function_type": "lambda", "arguments": {}, "groups": 1, "mode": 0}
 # arguments that have to be False or absent, even where the class of today would take True
 _EXPECTED_FALSE = {
     "renorm", "rms_scaling", "go_backwards", "stateful", "return_state", "time_major",
-    "zero_output_for_mask", "crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias", "invert",
+    "zero_output_for_mask", "invert",
 }  # fmt: skip
 # arguments that are skipped: they matter only for training or speed, repeat the shape of the input
 # or output, or are read elsewhere, as `data_format` is in backend_order.py
@@ -50,23 +61,12 @@ _NO_MATTER = {
     "renorm_clipping", "renorm_momentum", "virtual_batch_size", "output_shape",
     "output_shape_type", "output_shape_module", "sparse", "ragged", "optional", "implementation",
     "consume_less", "quantization_config", "lora_rank", "lora_alpha", "autocast", "unroll",
-    "dim_ordering", "data_format", "fill_mode", "fill_value",
+    "dim_ordering", "data_format",
 }  # fmt: skip
 _NO_MATTER_ENDINGS = ("_regularizer", "_constraint", "_initializer")
 
 # ---- which values they may have
 
-# activations with the same meaning in every version; hard_sigmoid, for example, changed in Keras 3
-_ACTIVATIONS = (
-    "elu", "exponential", "gelu", "linear", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
-    "softplus", "softsign", "swish", "tanh",
-)  # fmt: skip
-_WORDS = {  # argument -> the words that it may be
-    "activation": _ACTIVATIONS,
-    "recurrent_activation": _ACTIVATIONS,
-    "padding": ("valid", "same"),
-    "interpolation": ("bilinear", "nearest"),
-}
 _SCALES = {"scale", "offset", "mean", "variance"}  # a number, or a list of one for each channel
 # arguments that are numbers, although their default of today is None or missing
 _NUMBERS = _SCALES | {"rate", "stddev", "max_value"}
@@ -81,14 +81,20 @@ _LEAST = {  # argument -> its smallest whole number; 1 for arguments that are no
 
 
 def translate(
-    kind: "type[keras.layers.Layer]", config: Mapping[str, Any], shape: Shape, channels_first: bool
+    kind: "type[keras.layers.Layer]",
+    config: Mapping[str, Any],
+    shape: Shape,
+    dialect: Dialect,
+    has_row: bool = True,
 ) -> dict[str, Any]:
     """Return the arguments of a layer for its class of today, with the channels last.
 
     kind: the class of today
     config: the arguments as stored
     shape: shape of the layer's input, with the batch, channels last
-    channels_first: whether the file has the channels before the rows
+    dialect: what the arguments depend on
+    has_row: whether layer_kinds.KINDS has a row for the class; for other classes, any plain values
+        are passed to Keras, which checks them
     """
     parameters = inspect.signature(kind.__init__).parameters
     arguments: dict[str, Any] = {}
@@ -97,22 +103,26 @@ def translate(
             continue
         if name not in parameters or name == "dtype" or name in _EXPECTED_FALSE:
             _check_unread(name, value)
-        # None means the default of today; only an activation of None is a word, "linear"
-        elif value is not None or name in _WORDS:
+            continue
+        # None means the default of today, but for an activation "linear"
+        if name.endswith("activation"):
+            arguments[name] = _activation(name, value, dialect)
+        elif value is None:
+            continue
+        elif has_row:
             arguments[name] = _read(name, _plain(name, value), parameters[name].default)
-
-    if channels_first and "softmax" in arguments.values():
-        raise UnsupportedModel("softmax over columns, with channels first, is not supported")
+        else:
+            arguments[name] = plain_value(value)
 
     # the file's axes may count from the end, or with the channels first
     if "shared_axes" in arguments:
         arguments["shared_axes"] = _axes("shared_axes", arguments["shared_axes"], len(shape))
-    if "axis" in arguments:
+    if "axis" in arguments and has_row:
         axes = _axes("axis", arguments["axis"], len(shape))
         if kind.__name__ == "LayerNormalization":
             arguments["axis"] = axes
         else:
-            arguments["axis"] = _axis_of_channels_last(axes, len(shape), channels_first)
+            arguments["axis"] = _axis_of_channels_last(axes, len(shape), dialect.channels_first)
     return arguments
 
 
@@ -161,10 +171,7 @@ def dtype_of(value: Any) -> str:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Return a value without the dict in which some versions of Keras wrap it.
-
-    None becomes "linear": only a layer without an activation has it here.
-    """
+    """Return a value without the dict in which some versions of Keras wrap it."""
     if name in ("padding", "cropping"):
         if isinstance(value, dict):  # Keras 1 named the sides
             value = [value.get(f"{side}_pad", 0) for side in ("top", "bottom", "left", "right")]
@@ -175,7 +182,7 @@ def _plain(name: str, value: Any) -> Any:
         # {"value": x}, {"config": x} or {"config": {"value": x}}
         inner = value.get("value", value.get("config"))
         return inner.get("value") if isinstance(inner, dict) else inner
-    return "linear" if value is None else value
+    return value
 
 
 def _read(name: str, value: Any, default: Any) -> Any:
@@ -187,11 +194,10 @@ def _read(name: str, value: Any, default: Any) -> Any:
         if not isinstance(value, bool):
             raise UnsupportedModel(f"{name} is {shown(value)}, expected True or False")
         return value
-    if name.endswith("activation") or isinstance(default, str):
-        words = _WORDS.get(name, ())
-        if value not in words:
-            raise UnsupportedModel(f"{name} is {shown(value)}; expected one of {', '.join(words)}")
-        return value
+    if isinstance(default, str):
+        if not isinstance(value, str) or not value.isidentifier():
+            raise UnsupportedModel(f"{name} is {shown(value)}, expected a word")
+        return value  # Keras checks which one it is
     if isinstance(value, list) and name in _SCALES:
         return [_read(name, number, default) for number in value]
     if isinstance(default, float) or name in _NUMBERS:
@@ -211,6 +217,22 @@ def _whole(name: str, value: Any) -> Any:
             f"{name} is {shown(value)}, expected a whole number from {least} to {_LARGEST}"
         )
     return value
+
+
+def _activation(name: str, value: Any, dialect: Dialect) -> str:
+    """Return the name of an activation, "linear" for None; raises UnsupportedModel."""
+    from bcclone.model.foreign.activations import (  # loads Keras
+        check_activation,
+        is_elementwise,
+    )
+
+    plain = _plain(name, value)
+    if plain is None:
+        return "linear"
+    activation = check_activation(name, plain, dialect.is_keras_3)
+    if dialect.channels_first and not is_elementwise(activation):
+        raise UnsupportedModel(f"{activation} over columns, with channels first, is not supported")
+    return activation
 
 
 # ---- axes

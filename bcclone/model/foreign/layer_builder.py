@@ -4,22 +4,30 @@ In: the layers, one after the other, and the shape of the network's input. Out: 
 channels last. Sizes are checked before anything is allocated.
 """
 
+import inspect
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from bcclone.dataset.preprocessing_text import Scaling
-from bcclone.model.foreign.arguments import Shape, dtype_of, translate
+from bcclone.model.foreign.arguments import Dialect, Shape, dtype_of, translate
 from bcclone.model.foreign.lambda_code import RESCALE_COMMAND, computed_by, remedy_of
+from bcclone.model.foreign.operations import (
+    Operation,
+    check_pictures_apart,
+    layer_of,
+    network_of,
+)
 from bcclone.model.foreign.tree import Leaf, Nest
 from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.model.layer_kinds import (
     KINDS,
     LayerKind,
-    is_for_training,
+    is_random,
     learned_weights,
     normalize,
     stored_kind,
@@ -36,7 +44,7 @@ class LayerBuilder:
         self,
         shape: Shape,
         dtype: str,
-        channels_first: bool,
+        dialect: Dialect,
         budget: int,
         rescale: Scaling | None,
     ) -> None:
@@ -44,13 +52,13 @@ class LayerBuilder:
 
         shape: shape of its input, with the batch, channels last
         dtype: dtype of its input
-        channels_first: whether the file has the channels before the rows
+        dialect: what the arguments of the layers depend on
         budget: most weights that the network may have
         rescale: what a Lambda layer of unrecognised code computes; None if not known
         """
         self._input_shape = shape
         self._input_dtype = dtype
-        self._channels_first = channels_first
+        self._dialect = dialect
         self._budget = budget
         self._rescale = rescale
 
@@ -97,7 +105,10 @@ class LayerBuilder:
     def _add(self, leaf: Leaf) -> None:
         """Build one layer; raises UnsupportedModel with its name."""
         try:
-            layer = self._append_for(leaf)
+            if leaf.operation:
+                layer = self._append_operation(leaf.operation, leaf.name)
+            else:
+                layer = self._append_for(leaf)
         # UnsupportedModel, which the methods below raise, is a ValueError: its text gets the
         # layer's name here, as the errors of Keras do
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
@@ -110,7 +121,7 @@ class LayerBuilder:
                 f"{leaf} computes x * {layer.scale:.6g} {layer.offset:+.6g}: a Rescaling layer"
             )
         dtype = dtype_of(leaf.config.get("dtype"))
-        if dtype != "float32":
+        if dtype != "float32" and not leaf.operation:
             self.notes.append(f"{leaf} computed in {dtype}, and now computes in float32")
 
     def _append_for(self, leaf: Leaf) -> keras.Layer:
@@ -123,18 +134,21 @@ class LayerBuilder:
         # channels are last here, so a Permute restores that order
         is_in_file_order = leaf.config.get("data_format") != "channels_first"
         is_image = len(self._shape) == 4
-        if leaf.kind == "Flatten" and self._channels_first and is_in_file_order and is_image:
+        if (
+            leaf.kind == "Flatten"
+            and self._dialect.channels_first
+            and is_in_file_order
+            and is_image
+        ):
             name = self._free_name(f"{leaf.name}_order", "order")
             self._append(keras.layers.Permute((3, 1, 2), name=name))
 
         # an activation that is a layer in the file becomes a layer of its own
         config = leaf.config
         activation: Any = config.get("activation")
-        is_layer = isinstance(activation, dict) and activation.get("class_name") in {
-            "ELU",
-            "LeakyReLU",
-            "ReLU",
-        }
+        is_layer = isinstance(activation, dict) and bool(
+            stored_kind(str(activation.get("class_name")))
+        )
         if is_layer:
             config = {**config, "activation": "linear"}
         name = self._free_name(leaf.name, leaf.kind.lower())
@@ -188,6 +202,20 @@ class LayerBuilder:
         self._names.add(free_name)
         return free_name
 
+    def _append_operation(self, operation: Operation, stored_name: str) -> keras.Layer:
+        """Append the layer or the network that computes an operation, and return it."""
+        # tf.keras calls an operation tf.math.multiply, for example; layers have names without dots
+        name = self._free_name(stored_name.replace(".", "_"), "operation")
+        found = layer_of(operation, self._shape)
+        if found and (found[0] != "Cropping2D" or not self._dialect.channels_first):
+            return self._append_kind(*found, name)
+        self._check_input(LayerKind(keras.Model))
+        dtype = "float32" if self._layers else self._input_dtype
+        network = network_of(operation, self._shape, dtype, name)
+        self._append(network)
+        check_pictures_apart(network)
+        return network
+
     def _append_kind(self, stored_as: str, config: Mapping[str, Any], name: str) -> keras.Layer:
         """Append a layer and return it; raises the errors that _add() explains.
 
@@ -196,36 +224,66 @@ class LayerBuilder:
         name: its name in the network
         """
         kind = stored_kind(stored_as)
-        if is_for_training(stored_as):
-            self.notes.append(
-                f"layer {shown(name)} ({stored_as}) acts in training only: it changes nothing here"
-            )
-            kind = KINDS["Activation"]
-            config = {"activation": "linear"}
+        if is_random(stored_as):
+            return self._append_without_effect(stored_as, name)
         if kind is None:
             raise UnsupportedModel(
-                f"layers of this type are not supported; known are {', '.join(KINDS)}"
+                f"layers of this type are not supported; known are {', '.join(KINDS)}, and layers "
+                "of Keras that learn no kernel; train it with these"
             )
         self._check_input(kind)
 
         if kind.type is keras.layers.Lambda:
             layer = self._lambda_layer(config, name)
+        elif kind.type.__name__ not in KINDS:
+            layer = kind.type(**self._arguments(kind, config), name=name)
+            if self._changes_nothing(layer):
+                return self._append_without_effect(stored_as, name)
         elif stored_as == "Normalization" and config.get("axis", -1) in (None, [], ()):
             # no axis, stored as None or as an empty list, means the whole input; translate() would
             # leave out an argument of None, and the default is another axis
             stored = {key: value for key, value in config.items() if key != "axis"}
-            arguments = translate(kind.type, stored, self._shape, self._channels_first)
-            layer = kind.type(**arguments, axis=None, name=name)
+            layer = kind.type(**self._arguments(kind, stored), axis=None, name=name)
         else:
-            arguments = translate(kind.type, config, self._shape, self._channels_first)
-            layer = kind.type(**arguments, name=name)
+            layer = kind.type(**self._arguments(kind, config), name=name)
         layer.trainable = config.get("trainable", True) is not False
         self._append(layer)
         return layer
 
+    def _arguments(self, kind: LayerKind, config: Mapping[str, Any]) -> dict[str, Any]:
+        has_row = kind.type.__name__ in KINDS
+        return translate(kind.type, config, self._shape, self._dialect, has_row)
+
+    def _append_without_effect(self, stored_as: str, name: str) -> keras.Layer:
+        """Append a layer that returns its input, in the place of one that acts in training only."""
+        self.notes.append(
+            f"layer {shown(name)} ({stored_as}) acts in training only: it changes nothing here"
+        )
+        return self._append_kind("Activation", {"activation": "linear"}, name)
+
+    def _changes_nothing(self, layer: keras.Layer) -> bool:
+        """Return whether a layer returns its input, apart from training.
+
+        Raises UnsupportedModel for a layer whose output has another shape than it declares.
+        """
+        declared: Shape = tuple(layer.compute_output_shape(self._shape))[1:]
+        self._check_size(declared)
+        # few grey levels, so that layers that spread them are seen to do something
+        random = np.random.default_rng(0)
+        shape = [extent or 0 for extent in self._shape[1:]]
+        pictures = random.uniform(80.0, 160.0, (2, *shape)).astype(np.float32)
+        keywords = {"training": False} if "training" in _parameters(layer.call) else {}
+        answers = np.asarray(layer(pictures, **keywords))
+        if answers.shape[1:] != declared:
+            raise UnsupportedModel(
+                f"makes {answers.shape[1:]} when it predicts, and declares {declared}; leave it out"
+                " in the author's script, copy the weights and save again"
+            )
+        return np.array_equal(answers, pictures)
+
     def _check_input(self, kind: LayerKind) -> None:
         """Raise UnsupportedModel for an input that a layer of this type cannot take here."""
-        if self._channels_first and len(self._shape) == 4 and not kind.channels_first:
+        if self._dialect.channels_first and len(self._shape) == 4 and not kind.channels_first:
             raise UnsupportedModel(
                 "has its channels first, which is not supported for this type; expected them last"
             )
@@ -262,18 +320,12 @@ class LayerBuilder:
         stored = {name: value for name, value in config.items() if name != "function"}
         # only for its errors: the class Layer has none of these arguments, so translate() refuses
         # each that would change the result
-        translate(keras.layers.Layer, stored, self._shape, channels_first=False)
+        translate(keras.layers.Layer, stored, self._shape, self._dialect)
 
     def _append(self, layer: keras.Layer) -> None:
         """Append a layer, after checking the sizes of its output and its weights."""
-        numbers_at_most = 1 << 24  # in the output of a layer
         output: Shape = tuple(layer.compute_output_shape(self._shape))
-        extents = [extent or 0 for extent in output[1:]]
-        numbers = math.prod(extents) * self._frames
-        if not extents or min(extents) < 1 or numbers > numbers_at_most:
-            raise UnsupportedModel(
-                f"makes {output[1:]} of {self._shape[1:]}, expected 1 to {numbers_at_most} numbers"
-            )
+        self._check_size(output[1:])
         self._weight_count += learned_weights(layer, self._shape[-1] or 0)
         if self._weight_count > self._budget:
             raise UnsupportedModel(
@@ -281,6 +333,23 @@ class LayerBuilder:
             )
         self._layers.append(layer)
         self._shape = output
+
+    def _check_size(self, output: Shape) -> None:
+        """Raise UnsupportedModel for a layer whose output is empty or too large.
+
+        output: shape of its output, without the batch
+        """
+        numbers_at_most = 1 << 24  # in the output of a layer
+        extents = [extent or 0 for extent in output]
+        numbers = math.prod(extents) * self._frames
+        if not extents or min(extents) < 1 or numbers > numbers_at_most:
+            raise UnsupportedModel(
+                f"makes {output} of {self._shape[1:]}, expected 1 to {numbers_at_most} numbers"
+            )
+
+
+def _parameters(function: Callable[..., Any]) -> Collection[str]:
+    return inspect.signature(function).parameters
 
 
 # ---- the function of a Lambda

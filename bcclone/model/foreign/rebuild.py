@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from bcclone.dataset.preprocessing_text import Scaling
-from bcclone.model.foreign.arguments import Shape
+from bcclone.model.foreign.arguments import Dialect, Shape
 from bcclone.model.foreign.backend_order import check_mirrored, has_channels_first, is_mirrored
 from bcclone.model.foreign.layer_builder import LayerBuilder
 from bcclone.model.foreign.stored import StoredModel
@@ -72,7 +72,7 @@ def rebuild_model(
     builder = LayerBuilder(
         shape=_input_shape(shape, channels_first),
         dtype=dtype,
-        channels_first=channels_first,
+        dialect=Dialect(channels_first, stored.texts.get("keras_version", "1").startswith("3")),
         budget=_weights_at_most(stored),
         rescale=rescale,
     )

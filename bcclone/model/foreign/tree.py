@@ -14,6 +14,7 @@ from typing import Any
 
 from bcclone.model.foreign.arguments import dtype_of
 from bcclone.model.foreign.graph import branches, layers_in_order
+from bcclone.model.foreign.operations import Operation
 from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.system.errors import shown
 
@@ -32,6 +33,7 @@ class Leaf:
     name: str
     config: Mapping[str, Any]  # its arguments
     over_time: str = ""  # name of the TimeDistributed around it, "" if there is none
+    operation: Operation | None = None  # what it computes, if it is no layer but an operation
 
     def __str__(self) -> str:
         return f"layer {shown(self.name)} ({self.kind[:40]})"
@@ -136,7 +138,10 @@ def _node(item: Mapping[str, Any], over_time: str = "") -> Leaf | Nest:
     if kind in _CHAINS | _GRAPHS:
         return _nest(item, over_time)
     name = str(config.get("name") or item.get("name") or "")
-    leaf = Leaf(str(kind), name, config, over_time)
+    operation = item.get("operation")
+    if not isinstance(operation, Operation):  # graph.py makes it; no file can have one
+        operation = None
+    leaf = Leaf(str(kind), name, config, over_time, operation)
     if kind == _TIME_DISTRIBUTED:
         if over_time:
             raise UnsupportedModel(

@@ -223,7 +223,10 @@ def _figures_of(result: TrainResult) -> list[tuple[str, str]]:
     speed = (
         f"{result.samples_per_second:,.0f} samples/s, {result.data_wait_share:.1%} waiting for data"
     )
-    figures += [("samples", counts), ("speed", speed), ("time", f"{result.seconds:,.0f} s")]
+    figures.append(("samples", counts))
+    if result.batch_size:
+        figures.append(("batch size", f"{result.batch_size:,} samples"))
+    figures += [("speed", speed), ("time", f"{result.seconds:,.0f} s")]
     return figures
 
 

@@ -76,27 +76,41 @@ def branching():
     return graph(dense("left", "input"), dense("right", "input"), both, end="add")
 
 
-def number_first():
-    minus = layer("Subtract", "minus") | {
-        "inbound_nodes": [{"args": [1.0, tensor("input")], "kwargs": {}}]
+def operation(*arguments, kind="GetItem", module="keras.src.ops.numpy", **config):
+    """Return a network of one operation, which is called with these arguments."""
+    item = layer(kind, "part", **config) | {
+        "module": module,
+        "inbound_nodes": [{"args": list(arguments), "kwargs": {}}],
     }
-    return graph(minus, end="minus")
+    return graph(item, end="part")
 
 
-def number_first_in_tf_keras():
-    minus = layer("TFOpLambda", "minus", function="math.subtract")
-    return graph(
-        minus | {"inbound_nodes": [["_CONSTANT_VALUE", -1, 1.0, {"y": ["input", 0, 0]}]]},
-        end="minus",
-    )
+def slice_of_the_batch():
+    part = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": -1}}
+    return operation(tensor("input"), [part])
 
 
-def slice_of_input():
-    part = {"class_name": "__slice__", "config": {"start": 60, "stop": 135, "step": None}}
-    taken = layer("GetItem", "part") | {
-        "inbound_nodes": [{"args": [tensor("input"), [part]], "kwargs": {}}]
-    }
-    return graph(taken, end="part")
+def operation_with_code():
+    code = {"class_name": "__lambda__", "config": {"code": "4wEA", "defaults": None}}
+    return operation(tensor("input"), code, kind="Map", module="keras.src.ops.core")
+
+
+def operation_with_a_path():
+    return operation(tensor("input"), "/etc/passwd", kind="Cast", module="keras.src.ops.core")
+
+
+def operation_of_another_program():
+    return operation(tensor("input"), kind="Arctan", module="mine.src.ops.numpy")
+
+
+def operation_of_many_numbers():
+    return operation(tensor("input"), kind="Repeat", repeats=1 << 30, axis=1)
+
+
+def layer_that_reads_a_file():
+    config = keras2_config()
+    config["config"]["layers"].insert(2, layer("TFSMLayer", "saved", filepath="model"))
+    return config
 
 
 def two_inputs():
@@ -135,9 +149,14 @@ def mixed():
             mixed(),
             r"layer 'convolution2d_1' \(Convolution2D\) has its channels first and layer 'pool'",
         ),
-        (number_first(), "'minus' computes with a number before its input"),
-        (number_first_in_tf_keras(), "'minus' computes with a number before its input"),
-        (slice_of_input(), r"'part' \(GetItem\) is called with .*which is not supported"),
+        (slice_of_the_batch(), r"'part' \(GetItem\): the operation .*batch; .*rows 60-140"),
+        (operation_with_code(), r"'part' \(Map\) is called with .*which is not supported"),
+        (operation_with_a_path(), r"'part' \(Cast\) is called with '/etc/passwd'"),
+        (operation_of_another_program(), r"'part' \(Arctan\): layers of this type"),
+        (operation_of_many_numbers(), r"'part' \(Repeat\): makes .*expected 1 to 16777216"),
+        (layer_that_reads_a_file(), r"'saved' \(TFSMLayer\): layers of this type"),
+        (changed(1, activation="glu"), "activation is 'glu'; expected a function of keras.activ"),
+        (changed(1, activation="mine>relu"), "activation is 'mine>relu'; expected"),
         (two_inputs(), r"takes the inputs \['input', 'speed'\], expected pictures alone"),
         (own_class(), r"layer 'conv2d' \(Conv2D\): a custom class, 'mine>Conv2D'"),
         (normalization_of_the_batch(), "axis is 0, expected the numbers of axes"),
