@@ -58,6 +58,8 @@ class Policy:
         # how pictures of the camera become frames; None: the pictures are frames already, as those
         # of the simulator's camera
         self.framing = file.framing
+        # whether the network takes the camera's pictures, and frames them itself
+        self.frames_itself = isinstance(file, OnnxModel) and file.framing is not None
         self.preprocessing = file.preprocessing
         self._calibration = file.calibration
         # the network in Keras; None for one in an ONNX or LiteRT file
@@ -81,19 +83,33 @@ class Policy:
         picture: what the camera of the model's car took, RGB uint8 (height, width, 3); for a policy
             without a framing it is a frame, (160, 320, 3)
         """
-        frame = picture
-        if self.framing is not None:
-            frame = self.framing.apply(picture)
-        answer, self._memory = self.next_answer(self.preprocessing.apply(frame), self._memory)
+        answer, self._memory = self.next_answer(self._input_of(picture), self._memory)
         self._judge(answer.steering)
         return answer
+
+    def _input_of(self, picture: Image) -> Image:
+        """Return the network's input for a picture; raises BadImage as answer() does."""
+        if self.framing is None:
+            return self.preprocessing.apply(picture)
+        if self.frames_itself:
+            return self.framing.fitted(picture)
+        return self.preprocessing.apply(self.framing.apply(picture))
 
     def forget(self) -> None:
         """Forget the frames so far; the next picture begins another drive."""
         self._memory = ()
 
     def without_framing(self) -> Self:
-        """Return this policy for pictures that are frames already, such as the simulator's."""
+        """Return this policy for pictures that are frames already, such as the simulator's.
+
+        Raises UserError for a network that frames pictures itself.
+        """
+        if self.framing is not None and self.frames_itself:
+            raise UserError(
+                f"{self._path or 'the model'}: it frames pictures of its camera itself, "
+                f"{self.framing.width}x{self.framing.height} pixels, so it cannot take frames of "
+                "the simulator or of a recording; name the .h5 that it was made from"
+            )
         policy = copy.copy(self)
         policy.framing = None
         return policy
@@ -138,8 +154,10 @@ class Policy:
         The first call compiles the network, which takes long; no car should wait for that.
         """
         size = self.preprocessing.frame_height, self.preprocessing.frame_width
-        frame = np.zeros((*size, 3), np.uint8)
-        self.next_answer(self.preprocessing.apply(frame), memory=())
+        if self.framing is not None and self.frames_itself:
+            size = self.framing.height, self.framing.width
+        picture = np.zeros((*size, 3), np.uint8)
+        self.next_answer(self._input_of(picture), memory=())
 
     def _judge(self, steering: float) -> None:
         """Count an answer; warn once if most of the first _JUDGED_ANSWERS lie beyond -1 to 1."""
