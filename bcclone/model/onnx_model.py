@@ -27,7 +27,8 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, whole_number
 from bcclone.system.errors import UserError, first_line, require_package
 
-# names in the metadata of a file; FRAMING is the name of an attribute of model files, too
+# names in the metadata of a file of bcclone export; FRAMING is an attribute of model files, too
+PICTURE = "bcclone_picture"  # JSON of what the file takes
 SEQ_LENGTH = "bcclone_seq_length"  # frames of a window in the training of a recurrent network
 FRAMING = "bcclone_framing"  # JSON of the framing
 # names of the input with the picture or window, and of the output with the prediction

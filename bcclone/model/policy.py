@@ -58,12 +58,12 @@ class Policy:
         # how pictures of the camera become frames; None: the pictures are frames already, as those
         # of the simulator's camera
         self.framing = file.framing
-        # whether the network takes the camera's pictures, and frames them itself
-        self.frames_itself = isinstance(file, OnnxModel) and file.framing is not None
         self.preprocessing = file.preprocessing
         self._calibration = file.calibration
         # the network in Keras; None for one in an ONNX or LiteRT file
         self.model: Any = None if isinstance(file, OnnxModel | LiteRtModel) else file.model
+        # whether the network takes the camera's pictures, and frames them itself
+        self.frames_itself = self.model is None and self.framing is not None
         self._network = _network_of(file)
         self.seq_length = self._network.seq_length
         # whether an answer depends on all frames since the drive began
@@ -221,7 +221,7 @@ class _Recurrent:
 def _network_of(file: "ModelFile | OnnxModel | LiteRtModel") -> _Windows | _Recurrent:
     """Return how to call the network in a file."""
     if isinstance(file, LiteRtModel):
-        return _Windows(1, file.preprocessing.shape, file.predict)
+        return _Windows(1, file.shape, file.predict)
     if isinstance(file, OnnxModel):
         signature = file.signature
         if signature.state_sizes:
@@ -279,14 +279,15 @@ def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Po
     # an ONNX file contains its preprocessing, and needs no TensorFlow
     if is_onnx(path):
         if given is not None and is_for_all:
-            raise UserError(
-                f"{path}: an ONNX file prepares the frames itself; leave out --preprocess"
-            )
+            raise _prepares_itself(path)
         return Policy(OnnxModel(path), path)
     if "tensorflow" not in sys.modules:
         load_tensorflow()
     if is_litert(path):
-        return Policy(LiteRtModel(path, given), path)
+        network = LiteRtModel(path, given)
+        if network.prepares_itself and given is not None and is_for_all:
+            raise _prepares_itself(path)
+        return Policy(network, path)
     from bcclone.model.loaded_model import ModelFile
     from bcclone.model.model_file import open_model
 
@@ -298,3 +299,7 @@ def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Po
         if contradiction:
             note(f"{path}: {contradiction}")
     return Policy(loaded, path)
+
+
+def _prepares_itself(path: Path) -> UserError:
+    return UserError(f"{path}: this file prepares the frames itself; leave out --preprocess")

@@ -12,9 +12,9 @@ from bcclone.realcar.export_model.interface import Interface
 _PROGRAM = Template('''\
 """Print the steering for pictures of the camera, from -1 (left) to 1 (right).
 
-Written by bcclone export, for the file beside it that has its name without .py. Run it with the
-paths of the pictures, in the order of the drive. They have $width x $height pixels, and the file
-takes them in RGB, with numbers from 0 to 255. Install: $packages
+Written by bcclone export, for the file beside it that has this name without .py. Give it the paths
+of the pictures, in the order of the drive. The file takes ${width}x$height pixels, RGB, $type,
+with numbers from 0 to 255. Needs: pip install $packages
 """
 
 import sys
@@ -26,6 +26,8 @@ from PIL import Image
 
 file = str(Path(__file__).with_suffix(""))
 $open$before
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 for path in sys.argv[1:]:
     picture = np.asarray(Image.open(path).convert("RGB"), np.$type)
     if picture.shape != ($height, $width, 3):
@@ -35,21 +37,20 @@ $answer
 ''')
 
 _LITERT = {
-    "packages": "ai-edge-litert, numpy, pillow",
+    "packages": "ai-edge-litert numpy pillow",
     "runtime": "from ai_edge_litert.interpreter import Interpreter",
     "open": "answer = Interpreter(file).get_signature_runner()\n",
 }
 _ONNX = {
-    "packages": "onnxruntime, numpy, pillow",
+    "packages": "onnxruntime numpy pillow",
     "runtime": "import onnxruntime",
     "open": """\
-session = onnxruntime.InferenceSession(file)
+session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 names = [output.name for output in session.get_outputs()]
 
 
 def answer(**inputs):
     return dict(zip(names, session.run(names, inputs)))
-
 
 """,
 }

@@ -7,11 +7,10 @@ format.
 import json
 
 from bcclone.model.loaded_model import ModelFile
-from bcclone.model.onnx_model import FRAMING, SEQ_LENGTH, STEERING
+from bcclone.model.onnx_model import FRAMING, PICTURE, SEQ_LENGTH, STEERING
 from bcclone.realcar.export_model.interface import Interface
 
 DESCRIPTION = "description"
-PICTURE_OF_CAMERA = "bcclone_picture"
 
 
 def metadata_of(file: ModelFile, interface: Interface) -> dict[str, str]:
@@ -19,7 +18,7 @@ def metadata_of(file: ModelFile, interface: Interface) -> dict[str, str]:
     training = {key: value for key, value in vars(file.training).items() if value}
     metadata = {
         DESCRIPTION: _description(file, interface),
-        PICTURE_OF_CAMERA: json.dumps(_picture(interface)),
+        PICTURE: json.dumps(_picture(interface)),
         "bcclone_preprocessing": file.preprocessing.to_json(),
         "bcclone_training": json.dumps(training),
         SEQ_LENGTH: str(interface.seq_length),
@@ -40,7 +39,7 @@ def described_picture(interface: Interface) -> str:
 
 def _description(file: ModelFile, interface: Interface) -> str:
     """Return what the file takes, what it answers, and what it does with the picture."""
-    answers = f"{', '.join(interface.outputs)}"
+    answers = ", ".join(interface.outputs)
     if STEERING in interface.outputs:
         # the columns after the steering are divided by a unit: speed / 30
         columns = [f"{output.name} / {output.unit:g}" for output in file.outputs[1:]]

@@ -141,9 +141,9 @@ def test_the_onnx_file_states_its_preprocessing_and_training(untrained_model, on
     assert isinstance(json.loads(stored["bcclone_training"]), dict)
 
 
-def test_an_onnx_file_has_the_gain_and_names_the_framing(untrained_model, onnx, tmp_path):
+def test_an_onnx_file_has_the_gain_and_the_framing(untrained_model, onnx, tmp_path):
     framing = Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
-    frame = np.full((160, 320, 3), 90, np.uint8)
+    picture = np.full((120, 160, 3), 90, np.uint8)
     car = calibrated(untrained_model, tmp_path / "car.h5", 0.5, 0.05, framing)
     result = result_of("export", car, "-o", tmp_path / "car.onnx", "--to", "onnx")
     assert (tmp_path / "car.onnx").stat().st_size == pytest.approx(
@@ -151,15 +151,15 @@ def test_an_onnx_file_has_the_gain_and_names_the_framing(untrained_model, onnx, 
     )
     assert (result["to"], result["inputs"], result["outputs"]) == (
         "onnx",
-        {"frame": [160, 320, 3]},
+        {"frame": [120, 160, 3]},
         {"steering": [1]},
     )
     assert result["greatest_difference"] <= MOST
     own = load_policy(untrained_model)
     exported = load_policy(tmp_path / "car.onnx")
     assert (own.framing, exported.framing) == (None, framing)
-    assert exported.answer(frame).steering == pytest.approx(
-        0.5 * own.answer(frame).steering + 0.05, abs=1e-6
+    assert exported.answer(picture).steering == pytest.approx(
+        0.5 * own.answer(framing.apply(picture)).steering + 0.05, abs=1e-6
     )
 
 
