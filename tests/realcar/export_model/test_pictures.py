@@ -276,6 +276,7 @@ def test_a_program_of_the_users_is_kept(untrained_model, tmp_path):
 # ---- in bcclone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_bcclone_takes_pictures_with_an_exported_file_and_no_frames(
     kind, car, exported, simulated_recording, tmp_path
@@ -287,11 +288,11 @@ def test_bcclone_takes_pictures_with_an_exported_file_and_no_frames(
     tables = []
     for number, model in enumerate((car, path)):
         output = tmp_path / f"{number}.csv"
-        predict(PredictSettings(model, folder, output=output))
+        predict(PredictSettings(model, folder, output))
         tables.append(read_steering(output))
     assert tables[1] == pytest.approx(tables[0], abs=4 * MOST)
     with pytest.raises(UserError, match="leave out --rows and --framing"):
-        predict(PredictSettings(path, folder, output=output, rows=(0, 80)))
+        predict(PredictSettings(path, folder, tmp_path / "rows.csv", rows=(0, 80)))
     for score in (evaluate, lambda model: replay([model], simulated_recording)):
         with pytest.raises(UserError, match=r"160x120 pixels, so it cannot .* name the \.h5"):
             score(path)
