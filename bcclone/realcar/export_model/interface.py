@@ -275,11 +275,12 @@ def _in_255ths(pictures: Any) -> Any:
     """Return pictures of 0 to 1, as donkeycar gives them, or of 0 to 255, as pictures of 0 to 255.
 
     A number above 1 shows which of them a picture is; without one, a picture of 0 to 255 is black.
+    Every fourth row and column is enough to find one.
 
     pictures: float32 (pictures, rows, columns, 3)
     """
     # not the maximum, whose range --quantize int8 would limit to that of donkeycar's pictures
-    is_above_1 = tf.reduce_any(pictures > 1.0, axis=(1, 2, 3), keepdims=True)
+    is_above_1 = tf.reduce_any(pictures[:, ::4, ::4] > 1.0, axis=(1, 2, 3), keepdims=True)
     return pictures * (255.0 - 254.0 * tf.cast(is_above_1, tf.float32))
 
 
