@@ -154,6 +154,17 @@ class Framing:
             return kept
         return resized(kept, (FRAME_WIDTH, FRAME_HEIGHT))
 
+    def fitted(self, picture: Image) -> Image:
+        """Return a picture in the framing's size, RGB uint8 (height, width, 3).
+
+        Raises BadImage as for_size().
+        """
+        height, width = picture.shape[:2]
+        self.for_size(width, height)  # refuses pictures of another shape
+        if (width, height) == (self.width, self.height):
+            return picture
+        return resized(picture, (self.width, self.height))
+
     @property
     def cuts(self) -> bool:
         """Return whether the framing does more than stretch the whole picture."""

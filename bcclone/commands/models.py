@@ -49,8 +49,8 @@ def export(given: Given, chosen: Exported) -> Result:
 
     Recordings and stores become a CSV table, or a tub of donkeycar; rows that `bcclone edit` has
     deleted are left out. A model becomes a file for ONNX Runtime, LiteRT or donkeycar that takes
-    whole camera frames; the result says how far its steering differs from the model's. A failed
-    export writes nothing.
+    the camera's own pictures, with a short program beside it that steers with it; the result says
+    how far its steering differs from the model's. A failed export writes nothing.
     """
     from bcclone.system.hdf5_file import kind_of
 

@@ -7,6 +7,7 @@ from bcclone.system.setting import Setting
 
 SMALLEST_IMAGE = 8  # smallest width or height of an image that a network is given, in pixels
 LARGEST_IMAGE = 1024  # largest width or height
+LARGEST_PICTURE = 4096  # largest width or height of a picture that an exported file takes
 
 
 def parse_size(text: str) -> tuple[int, int]:

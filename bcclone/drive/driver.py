@@ -230,8 +230,11 @@ def _check_outputs(policy: SteeringPolicy, speed: SpeedSettings) -> None:
     """Raise UserError for a policy without an output that the speed settings need."""
     if not speed.needs:
         return
-    # a black frame, since only an answer shows which outputs a policy has
-    answer = policy.answer(np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8))
+    # a black picture, since only an answer shows which outputs a policy has
+    size = (FRAME_HEIGHT, FRAME_WIDTH)
+    if framing := framing_of_policy(policy):
+        size = (framing.height, framing.width)
+    answer = policy.answer(np.zeros((*size, 3), np.uint8))
     policy.forget()
     for output in OUTPUTS:
         if output.name in speed.needs and getattr(answer, output.name) is None:

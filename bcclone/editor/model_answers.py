@@ -71,7 +71,7 @@ class ModelAnswers:
         recorded = self._recorded
         is_framed = recorded.log is not None and framing_of(recorded.log.path) is not None
         framing = None if is_framed else policy.framing
-        inputs = PictureInputs(policy.preprocessing, framing, rows=None)
+        inputs = PictureInputs.of(policy, framing)
 
         # the model remembers frames (see Memory) only until the next pause of the recording
         pauses = np.diff(recorded.times, prepend=recorded.times[0]) > EPISODE_GAP_MS

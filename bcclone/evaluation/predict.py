@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from bcclone.evaluation.evaluate_settings import PredictSettings
 from bcclone.evaluation.frame_files import NamedFrame, frame_files
 from bcclone.evaluation.steering_table import write_steering
 from bcclone.evaluation.worker_model import not_finite
-from bcclone.model.policy import load_policy
+from bcclone.model.policy import Policy, load_policy
 from bcclone.recording.files import find_log, is_recording
 from bcclone.system.arrays import Memory
 from bcclone.system.errors import UserError
@@ -52,7 +53,7 @@ def predict(settings: PredictSettings) -> Predicted:
     # what predicts, and from which inputs
     files = frame_files(settings.frames)
     policy = load_policy(settings.model, settings.preprocess)
-    inputs = PictureInputs(policy.preprocessing, _framing(settings, policy.framing), settings.rows)
+    inputs = PictureInputs.of(policy, _framing(settings, policy), settings.rows)
 
     # one frame after the other, since a network of several frames remembers the frames before
     steering: dict[str, float] = {}
@@ -102,6 +103,21 @@ class PictureInputs:
     prepared: Preprocessing  # from a frame to the network's input
     framing: Framing | None  # cuts a picture into a frame; if None, the picture is stretched
     rows: tuple[int, int] | None  # first row and end of what is stretched; None for all rows
+    frames_itself: bool = False  # whether the network takes pictures, and frames them itself
+
+    @classmethod
+    def of(
+        cls, policy: Policy, framing: Framing | None, rows: tuple[int, int] | None = None
+    ) -> Self:
+        """Return what reads pictures for a policy.
+
+        Raises UserError for a policy that frames pictures itself, if these are frames already.
+
+        framing: how the pictures become frames; None if they are frames, or are stretched
+        """
+        if framing is None:
+            policy = policy.without_framing()
+        return cls(policy.preprocessing, framing, rows, policy.frames_itself)
 
     @property
     def untouched_size(self) -> str:
@@ -123,19 +139,26 @@ class PictureInputs:
                 as_it_is = replace(self.prepared, frame_width=width, frame_height=height)
                 return as_it_is.apply(pixels), size
             framing = self.framing or Framing.of(pixels, self.rows)
+            if self.frames_itself:
+                return framing.fitted(pixels), size
             return self.prepared.apply(framing.apply(pixels)), size
         except BadImage as error:
             return str(error)
 
 
-def _framing(settings: PredictSettings, model_framing: Framing | None) -> Framing | None:
-    """Return the framing to apply to the pictures.
+def _framing(settings: PredictSettings, policy: Policy) -> Framing | None:
+    """Return the framing to apply to the pictures; raises UserError.
 
     None if they are stretched, and for a recording whose pictures were framed at its import.
     """
+    if policy.frames_itself and (settings.rows or settings.framing):
+        raise UserError(
+            f"{settings.model}: it frames its camera's pictures itself; leave out --rows and "
+            "--framing, or name the .h5 that it was made from"
+        )
     if settings.rows:
         return None
-    framing = read_framing(settings.framing) if settings.framing else model_framing
+    framing = read_framing(settings.framing) if settings.framing else policy.framing
     if not is_recording(settings.frames):
         return framing
     log = find_log(str(settings.frames))

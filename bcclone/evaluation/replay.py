@@ -62,9 +62,11 @@ def replay(
         return _replay_served(log, settings, server)
     load = load_policy if len(models) == 1 else load_one_of_several
     policies = {str(path): load(Path(path), settings.preprocess) for path in models}
+    of_frames = {}
     for name, policy in policies.items():
         check_framed(log, name, policy.framing)
-    return Replayed(replay_policies(policies, log, settings))
+        of_frames[name] = policy.without_framing()  # the recording has frames
+    return Replayed(replay_policies(of_frames, log, settings))
 
 
 def replay_policies(

@@ -3,9 +3,10 @@
 An `OnnxModel` takes images or windows, uint8 (drives, ...), and returns what the network predicts,
 float32 (drives, outputs); a recurrent one also takes and returns states.
 
-A file of `bcclone export` prepares the frames itself, so an image here is a whole camera frame.
-Files of other programs can be used, too, if they have the inputs and outputs of a Signature (see
-docs/how-to/models.md).
+A file of `bcclone export` prepares the frames itself, so an image here is a whole frame of the
+simulator. If its metadata has a framing, the file also frames the pictures itself, and an image is
+a picture of that camera. Files of other programs can be used, too, if they have the inputs and
+outputs of a Signature (see docs/how-to/models.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 from bcclone.camera.framing import Framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.answer import OUTPUTS
+from bcclone.dataset.image_size import LARGEST_PICTURE
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.model.model_path import read_exported
 from bcclone.model.onnx_content import check_onnx
@@ -25,10 +27,11 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, whole_number
 from bcclone.system.errors import UserError, first_line, require_package
 
-# names in the metadata of a file; FRAMING is the name of an attribute of model files, too
+# names in the metadata of a file of bcclone export; FRAMING is an attribute of model files, too
+PICTURE = "bcclone_picture"  # JSON of what the file takes
 SEQ_LENGTH = "bcclone_seq_length"  # frames of a window in the training of a recurrent network
 FRAMING = "bcclone_framing"  # JSON of the framing
-# names of the input with the frame or window, and of the output with the prediction
+# names of the input with the picture or window, and of the output with the prediction
 FRAME = "frame"
 STEERING = "steering"
 
@@ -44,7 +47,8 @@ class Signature:
 
     seq_length: int = 1  # frames of a window; for a recurrent network, of a window in its training
     state_sizes: tuple[int, ...] = ()  # numbers in each state; () if it is not recurrent
-    frame: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)  # height and width of a frame, in pixels
+    # height and width of a frame, or of a picture of another camera, in pixels
+    frame: tuple[int, int] = (FRAME_HEIGHT, FRAME_WIDTH)
     predicts: int = 1  # columns of the output STEERING: the first ones of OUTPUTS
 
     @property
@@ -84,9 +88,9 @@ class OnnxModel:
         self._path = path
         self._session = _session_of(path)
         with explained(path, "a network that drives", "export it again"):
-            self.signature = _signature_of(self._session, path)
-            framing = self._session.get_modelmeta().custom_metadata_map.get(FRAMING)
-            self.framing = from_text(Framing, framing) if framing else None
+            # how the network frames the pictures of its camera; None if it takes frames
+            self.framing = _framing_of(self._session)
+            self.signature = _signature_of(self._session, self.framing, path)
 
     def run(self, inputs: Mapping[str, Any]) -> list[Float32Array]:
         """Return the outputs of the signature for its inputs, arrays of (drives, ...) by name.
@@ -152,10 +156,20 @@ def _session_of(path: Path) -> Any:
         ) from None
 
 
-def _signature_of(session: Any, path: Path) -> Signature:
+def _framing_of(session: Any) -> Framing | None:
+    """Return the framing in a file's metadata, if any; raises ValueError for one that is wrong."""
+    framing = session.get_modelmeta().custom_metadata_map.get(FRAMING)
+    if not framing:
+        return None
+    return from_text(Framing, framing)
+
+
+def _signature_of(session: Any, framing: Framing | None, path: Path) -> Signature:
     """Return the signature of a file.
 
     Raises UserError for a network that cannot drive, and ValueError for metadata that is wrong.
+
+    framing: the framing in the file's metadata
     """
     tensors = [*session.get_inputs(), *session.get_outputs()]
     inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in session.get_inputs()}
@@ -168,7 +182,10 @@ def _signature_of(session: Any, path: Path) -> Signature:
         shape[0] for name, shape in inputs.items() if name != FRAME and len(shape) == 1
     )
     seq_length = frame[0] if len(frame) == 4 else 1
-    signature = Signature(seq_length, state_sizes, predicts=columns[0])
+    size = (FRAME_HEIGHT, FRAME_WIDTH)
+    if framing:
+        size = (framing.height, framing.width)
+    signature = Signature(seq_length, state_sizes, size, predicts=columns[0])
 
     has_right_types = all(tensor.type == _type_of(tensor.name) for tensor in tensors)
     if (
@@ -179,7 +196,7 @@ def _signature_of(session: Any, path: Path) -> Signature:
     ):
         raise UserError(
             f"{path}: a network from {_described(inputs)} to {_described(outputs)}; expected "
-            f"camera frames, uint8 {FRAME} {(FRAME_HEIGHT, FRAME_WIDTH, 3)}, to {STEERING} (1,), "
+            f"camera frames, uint8 {FRAME} {(*size, 3)}, to {STEERING} (1,), "
             "as bcclone export writes it; of other programs, name the .h5 or .keras file"
         )
     if not state_sizes:
@@ -193,6 +210,7 @@ def _are_sane(signature: Signature) -> bool:
     """Return whether all sizes are whole numbers, and small enough to allocate such arrays."""
     largest_state = 1 << 20
     limits = [(signature.seq_length, _LONGEST_WINDOW), (signature.predicts, len(OUTPUTS))]
+    limits += [(extent, LARGEST_PICTURE) for extent in signature.frame]
     limits += [(size, largest_state) for size in signature.state_sizes]
     return all(isinstance(extent, int) and 0 < extent <= most for extent, most in limits)
 

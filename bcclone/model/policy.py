@@ -62,6 +62,8 @@ class Policy:
         self._calibration = file.calibration
         # the network in Keras; None for one in an ONNX or LiteRT file
         self.model: Any = None if isinstance(file, OnnxModel | LiteRtModel) else file.model
+        # whether the network takes the camera's pictures, and frames them itself
+        self.frames_itself = self.model is None and self.framing is not None
         self._network = _network_of(file)
         self.seq_length = self._network.seq_length
         # whether an answer depends on all frames since the drive began
@@ -81,19 +83,33 @@ class Policy:
         picture: what the camera of the model's car took, RGB uint8 (height, width, 3); for a policy
             without a framing it is a frame, (160, 320, 3)
         """
-        frame = picture
-        if self.framing is not None:
-            frame = self.framing.apply(picture)
-        answer, self._memory = self.next_answer(self.preprocessing.apply(frame), self._memory)
+        answer, self._memory = self.next_answer(self._input_of(picture), self._memory)
         self._judge(answer.steering)
         return answer
+
+    def _input_of(self, picture: Image) -> Image:
+        """Return the network's input for a picture; raises BadImage as answer() does."""
+        if self.framing is None:
+            return self.preprocessing.apply(picture)
+        if self.frames_itself:
+            return self.framing.fitted(picture)
+        return self.preprocessing.apply(self.framing.apply(picture))
 
     def forget(self) -> None:
         """Forget the frames so far; the next picture begins another drive."""
         self._memory = ()
 
     def without_framing(self) -> Self:
-        """Return this policy for pictures that are frames already, such as the simulator's."""
+        """Return this policy for pictures that are frames already, such as the simulator's.
+
+        Raises UserError for a network that frames pictures itself.
+        """
+        if self.framing is not None and self.frames_itself:
+            raise UserError(
+                f"{self._path or 'the model'}: it frames pictures of its camera itself, "
+                f"{self.framing.width}x{self.framing.height} pixels, so it cannot take frames of "
+                "the simulator or of a recording; name the .h5 that it was made from"
+            )
         policy = copy.copy(self)
         policy.framing = None
         return policy
@@ -138,8 +154,10 @@ class Policy:
         The first call compiles the network, which takes long; no car should wait for that.
         """
         size = self.preprocessing.frame_height, self.preprocessing.frame_width
-        frame = np.zeros((*size, 3), np.uint8)
-        self.next_answer(self.preprocessing.apply(frame), memory=())
+        if self.framing is not None and self.frames_itself:
+            size = self.framing.height, self.framing.width
+        picture = np.zeros((*size, 3), np.uint8)
+        self.next_answer(self._input_of(picture), memory=())
 
     def _judge(self, steering: float) -> None:
         """Count an answer; warn once if most of the first _JUDGED_ANSWERS lie beyond -1 to 1."""
@@ -203,7 +221,7 @@ class _Recurrent:
 def _network_of(file: "ModelFile | OnnxModel | LiteRtModel") -> _Windows | _Recurrent:
     """Return how to call the network in a file."""
     if isinstance(file, LiteRtModel):
-        return _Windows(1, file.preprocessing.shape, file.predict)
+        return _Windows(1, file.shape, file.predict)
     if isinstance(file, OnnxModel):
         signature = file.signature
         if signature.state_sizes:
@@ -261,14 +279,15 @@ def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Po
     # an ONNX file contains its preprocessing, and needs no TensorFlow
     if is_onnx(path):
         if given is not None and is_for_all:
-            raise UserError(
-                f"{path}: an ONNX file prepares the frames itself; leave out --preprocess"
-            )
+            raise _prepares_itself(path)
         return Policy(OnnxModel(path), path)
     if "tensorflow" not in sys.modules:
         load_tensorflow()
     if is_litert(path):
-        return Policy(LiteRtModel(path, given), path)
+        network = LiteRtModel(path, given)
+        if network.prepares_itself and given is not None and is_for_all:
+            raise _prepares_itself(path)
+        return Policy(network, path)
     from bcclone.model.loaded_model import ModelFile
     from bcclone.model.model_file import open_model
 
@@ -280,3 +299,7 @@ def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Po
         if contradiction:
             note(f"{path}: {contradiction}")
     return Policy(loaded, path)
+
+
+def _prepares_itself(path: Path) -> UserError:
+    return UserError(f"{path}: this file prepares the frames itself; leave out --preprocess")

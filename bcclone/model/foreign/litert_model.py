@@ -1,25 +1,29 @@
-"""Drive with a LiteRT file of another program, such as a pilot of donkeycar, by TensorFlow.
+"""Drive with a LiteRT file, such as a pilot of donkeycar, by TensorFlow.
 
 A `LiteRtModel` takes a prepared image, uint8 (1, height, width, channels), and returns the
-steering, float32 (1, 1).
+steering, float32 (1, 1). A file of `bcclone export` prepares frames itself, as an ONNX file does.
 """
 
 import math
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.camera.images import Image
+from bcclone.camera.framing import Framing
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.answer import steering_output
-from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
 from bcclone.model.foreign.unstated import BINS, declared_preprocessing, guess_of_output, pilot_of
 from bcclone.model.foreign.unsupported import several_inputs
 from bcclone.model.model_path import read_exported
+from bcclone.model.onnx_model import FRAMING, PICTURE
 from bcclone.system.arrays import Float32Array
+from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.progress import note
 
@@ -35,7 +39,6 @@ class LiteRtModel:
     numbers, whose unit and zero the file states.
     """
 
-    framing = None  # the pictures are frames already, as of the simulator's camera
     calibration = None  # the network's steering is the car's
 
     def __init__(self, path: Path, how: Preprocessing | str | None = None) -> None:
@@ -45,11 +48,19 @@ class LiteRtModel:
         how: as declared_preprocessing() takes it
         """
         try:
-            self._interpreter = _interpreter_of(path)
+            content = read_exported(path)
+            self._interpreter = _interpreter_of(content, path)
+            stated = _metadata_of(content)
             self._input = _only_input(self._interpreter, path)
-            _, *shape = map(int, self._input["shape"])
-            rows, columns, channels = shape
+            _, rows, columns, channels = map(int, self._input["shape"])
+            self.shape = (rows, columns, channels)  # of an image
             outputs = _named_outputs(self._interpreter)
+            # how the network frames the pictures of its camera; None if it takes frames
+            self.framing = _framing_in(stated)
+            # a file of bcclone export takes pixels of 0 to 255 and prepares them itself
+            self.prepares_itself = PICTURE in stated
+            if self.prepares_itself:
+                _check_size(self.shape, self.framing)
         except (ValueError, RuntimeError, KeyError) as error:
             raise UserError(
                 f"{path}: not a LiteRT file of one picture that can be run: {first_line(error)}; "
@@ -64,14 +75,17 @@ class LiteRtModel:
         if not (is_named or pilot):
             note(guess_of_output(path, steering))
 
+        if self.prepares_itself:
+            self.preprocessing = PRESETS["carnd-160x320-rgb"]  # whole frames
+            return
+
         # how pictures are prepared. The unit of a quantized input tells the range of its pixels: if
         # 255 units exceed 2, the pixels are 0 to 255, not 0 to 1 or -1 to 1. Other inputs have a
         # unit of 0
         unit, _ = self._input["quantization"]
         takes_pixels_as_they_are = unit * 255 > 2
         likely_scale = "" if takes_pixels_as_they_are else "0..1"
-        image_shape = (rows, columns, channels)
-        self.preprocessing = declared_preprocessing(path, how, image_shape, pilot, likely_scale)
+        self.preprocessing = declared_preprocessing(path, how, self.shape, pilot, likely_scale)
 
     def predict(self, images: Image) -> Float32Array:
         """Return the steering, (1, 1), for a prepared image, uint8 (1, height, width, channels)."""
@@ -109,9 +123,8 @@ class LiteRtModel:
         return values.astype(dtype)
 
 
-def _interpreter_of(path: Path) -> Any:
+def _interpreter_of(content: bytes, path: Path) -> Any:
     """Return the interpreter of a file; raises UserError, ValueError or RuntimeError."""
-    content = read_exported(path)
     if b"Flex" in content:  # operators of TensorFlow, which could read and write files
         raise UserError(
             f"{path}: has operators of TensorFlow itself, expected those of LiteRT; use the .h5 "
@@ -123,6 +136,43 @@ def _interpreter_of(path: Path) -> Any:
         interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     return interpreter
+
+
+def _metadata_of(content: bytes) -> dict[str, bytes]:
+    """Return the metadata of a file of bcclone export, by name; {} for any other file.
+
+    Raises ValueError for metadata that cannot be read.
+    """
+    if PICTURE.encode() not in content:
+        return {}
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    metadata = {}
+    try:
+        model = schema.Model.GetRootAs(content)
+        for number in range(model.MetadataLength()):
+            entry = model.Metadata(number)
+            text = model.Buffers(entry.Buffer()).DataAsNumpy()
+            metadata[entry.Name().decode()] = bytes(text)
+    except Exception as error:  # a damaged file makes the reader of the format raise anything
+        raise ValueError(f"its metadata cannot be read: {first_line(error)}") from None
+    return metadata
+
+
+def _framing_in(metadata: Mapping[str, bytes]) -> Framing | None:
+    """Return the framing that a file of bcclone export states, if any; raises ValueError."""
+    if not {PICTURE, FRAMING} <= metadata.keys():
+        return None
+    return from_text(Framing, metadata[FRAMING].decode())
+
+
+def _check_size(shape: tuple[int, int, int], framing: Framing | None) -> None:
+    """Raise ValueError if a network takes another size than the pictures that its file states."""
+    size = (FRAME_HEIGHT, FRAME_WIDTH)
+    if framing:
+        size = (framing.height, framing.width)
+    if shape != (*size, 3):
+        raise ValueError(f"it takes {shape}, and its metadata state {(*size, 3)}")
 
 
 def _only_input(interpreter: Any, path: Path) -> _Tensor:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-from bcclone.dataset.image_size import Size
+from bcclone.dataset.image_size import LARGEST_PICTURE, SMALLEST_IMAGE, parse_size
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.system.checked import Checked, SettingError
 from bcclone.system.errors import UserError
@@ -19,16 +19,21 @@ FORMATS = {  # name: (ending of the file, description)
     LITERT: (".tflite", "a file for LiteRT (TensorFlow Lite) on phones and small computers"),
     DONKEYCAR: (".tflite", "a file that donkeycar 5 drives as its own type tflite_linear"),
 }
+DONKEYCAR_CAMERA = (160, 120)  # width and height of the pictures of a donkeycar as it is delivered
 TFLITE = (LITERT, DONKEYCAR)
 FLOAT16 = "float16"
 INT8 = "int8"
 _THROTTLE = 0.2  # throttle of a donkeycar that drives slowly
 # settings that only some formats have
 _TFLITE_SETTINGS = ("quantize",)
-_DONKEYCAR_SETTINGS = ("camera", "throttle", "throttle_in_bends", "throttle_speed_mph")
+_DONKEYCAR_SETTINGS = ("throttle", "throttle_in_bends", "throttle_speed_mph")
 
 
 ModelFormat = Annotated[str, Setting(choices=tuple(FORMATS))]
+CameraSize = Annotated[
+    tuple[int, int],
+    Setting(minimum=SMALLEST_IMAGE, maximum=LARGEST_PICTURE, unit="SIZE", parse=parse_size),
+]
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,11 @@ class ExportModelSettings(Checked):
         "the model; --quantize int8 takes its ranges from others of them",
         unit="FOLDER",
     )
-    camera: Size = setting(
-        (160, 120),
-        "size of donkeycar's camera pictures, IMAGE_W and IMAGE_H of its configuration",
-        shown="160x120",
+    camera: CameraSize | None = setting(
+        None,
+        "size of the camera's pictures, which the file takes; for donkeycar IMAGE_W and IMAGE_H of "
+        "its configuration",
+        shown="that of the model's framing; without one, 160x120 for donkeycar, else 320x160",
     )
     throttle: float | None = setting(
         None,
@@ -119,6 +125,11 @@ class ExportModelSettings(Checked):
     def path(self) -> Path:
         """Return the file to write."""
         return self.output or self.model.with_suffix(FORMATS[self.to][0])
+
+    @property
+    def example(self) -> Path:
+        """Return the example program to write beside it."""
+        return self.path.with_name(f"{self.path.name}.py")
 
 
 def _formats_with(name: str) -> tuple[str, ...]:

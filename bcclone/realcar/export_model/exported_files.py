@@ -12,21 +12,22 @@ else stays float32: the preparation of the frames, and small dense layers. Round
 the most accuracy and save the least memory.
 """
 
-import json
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.python.convert import mlir_quantize
+from tensorflow.lite.tools import flatbuffer_utils
 
 from bcclone.camera.images import Image
 from bcclone.model.loaded_model import ModelFile
-from bcclone.model.onnx_model import FRAME, FRAMING, SEQ_LENGTH, STEERING, OnnxModel
+from bcclone.model.onnx_model import OnnxModel
 from bcclone.realcar.export_model.costs import DENSE, MULTIPLYING, operations_of
 from bcclone.realcar.export_model.export_settings import (
     DONKEYCAR,
@@ -35,6 +36,7 @@ from bcclone.realcar.export_model.export_settings import (
     ONNX,
     ExportModelSettings,
 )
+from bcclone.realcar.export_model.file_metadata import DESCRIPTION, metadata_of
 from bcclone.realcar.export_model.interface import Inputs, Interface, Outputs, Run
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, first_line
@@ -55,16 +57,18 @@ def write_exported(
 
     calibration: the inputs from which --quantize int8 takes the ranges of numbers
     """
+    metadata = metadata_of(file, interface)
     if settings.to == ONNX:
-        path.write_bytes(_onnx_content(file, interface))
+        path.write_bytes(_onnx_content(interface, metadata))
     else:
-        path.write_bytes(_litert_content(interface, settings.quantize, calibration))
+        content = _litert_content(interface, settings.quantize, calibration)
+        path.write_bytes(_with_metadata(content, metadata))
 
 
 _DRIVES = "drives"  # name of the first axis of each input and output, which may have any size
 
 
-def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
+def _onnx_content(interface: Interface, metadata: Mapping[str, str]) -> bytes:
     """Return the content of an ONNX file; raises UserError for layers that ONNX lacks."""
     import onnx
 
@@ -91,28 +95,9 @@ def _onnx_content(file: ModelFile, interface: Interface) -> bytes:
         ) from None
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = _DRIVES
-    onnx.helper.set_model_props(model, _onnx_metadata(file))
+    onnx.helper.set_model_props(model, dict(metadata))
     content: bytes = model.SerializeToString()
     return content
-
-
-def _onnx_metadata(file: ModelFile) -> dict[str, str]:
-    """Return what an ONNX file says of its model, for this program and for people."""
-    training = {key: value for key, value in vars(file.training).items() if value}
-    # the columns of the prediction; those after the steering are divided by a unit: speed / 30
-    columns = [f"{STEERING}: -1 (left) to 1 (right)"]
-    columns += [f"{output.name} / {output.unit:g}" for output in file.outputs[1:]]
-    metadata = {
-        "bcclone_preprocessing": file.preprocessing.to_json(),
-        "bcclone_training": json.dumps(training),
-        SEQ_LENGTH: str(file.seq_length),
-    }
-    if file.framing:
-        metadata[FRAMING] = file.framing.to_json()
-    metadata["description"] = (
-        f"{FRAME}: camera frames, RGB; {', '.join(columns)}; {file.preprocessing.describe()}"
-    )
-    return metadata
 
 
 def _litert_content(
@@ -143,6 +128,23 @@ def _litert_content(
         raise UserError(
             f"this network cannot be written for LiteRT: {first_line(error)}; {remedy}"
         ) from None
+
+
+def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Return a LiteRT file with metadata; its description is the format's own field for one."""
+    model = flatbuffer_utils.convert_bytearray_to_object(content)
+    model.description = metadata[DESCRIPTION]
+    for name, text in metadata.items():
+        if name == DESCRIPTION:
+            continue
+        entry = schema.MetadataT()
+        entry.name = name
+        entry.buffer = len(model.buffers)
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(text.encode(), np.uint8)
+        model.buffers.append(buffer)
+        model.metadata = [*(model.metadata or ()), entry]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 _SMALL_DENSE = 1 << 14  # a dense layer with fewer weights stays float32

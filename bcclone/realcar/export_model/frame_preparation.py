@@ -45,7 +45,7 @@ def prepare(pictures: Any, preprocessing: Preprocessing, framing: Framing | None
     pictures: RGB, 0 to 255 (pictures, rows, columns, 3), of the framing's size; without a framing,
         frames of the simulator
     """
-    images = tf.cast(pictures, tf.float32)
+    images = _of_fixed_size(pictures)
     if framing:
         images = _framed(images, framing, preprocessing)
     else:
@@ -61,6 +61,19 @@ def prepare(pictures: Any, preprocessing: Preprocessing, framing: Framing | None
         else:
             images = _recolored(images, preprocessing)
     return tf.round(images)
+
+
+def _of_fixed_size(pictures: Any) -> Any:
+    """Return pictures as float32, through a shape that LiteRT cannot change.
+
+    LiteRT adapts an input to the size of any picture, and would answer pictures of another size
+    with a wrong steering. It raises an error where a number of pixels is fixed.
+    """
+    count, rows, columns, channels = pictures.shape
+    if count is None:
+        count = -1
+    flat = tf.reshape(pictures, (count, rows * columns * channels))
+    return tf.reshape(tf.cast(flat, tf.float32), (count, rows, columns, channels))
 
 
 def _resized(images: Any, width: int, height: int, interpolation: str) -> Any:

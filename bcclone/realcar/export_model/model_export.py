@@ -1,8 +1,8 @@
 """Export a model: write it in a format of other programs, and compare the file with the model.
 
-In: `ExportModelSettings`. Out: a .onnx or .tflite file, and an `ExportModelResult`. A file prepares
-frames with the operations of its format, so its steering differs a little; the result says how
-much.
+In: `ExportModelSettings`. Out: a .onnx or .tflite file, beside it an example program that steers
+with it, and an `ExportModelResult`. A file prepares frames with the operations of its format, so
+its steering differs a little; the result says how much.
 """
 
 import os
@@ -28,7 +28,7 @@ from bcclone.system import atomic
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, require_package
 from bcclone.system.opencv import resized
-from bcclone.system.output import writes
+from bcclone.system.output import EXAMPLE, check_output, inputs_of, writes
 from bcclone.system.progress import Notify
 from bcclone.system.statistics import evenly
 
@@ -44,10 +44,13 @@ class ExportModelResult:
 
     model: str  # path of the model
     output: str  # path of the file written
+    example: str  # path of the program written beside it, which steers with it
     to: str  # format of the file, of FORMATS
     megabytes: float  # size of the file
     inputs: dict[str, tuple[int, ...]]  # name -> shape, without the number of drives
     outputs: dict[str, tuple[int, ...]]  # name -> shape, without the number of drives
+    picture: str  # what the file takes, in words
+    framing: str  # description of how the file frames the picture; "" if it is a frame already
     preprocessing: str  # description of how the file prepares the frames
     frames: int  # number of frames on which the file was compared with the model
     frames_of: str  # where these frames are from, in words
@@ -62,6 +65,9 @@ class ExportModelResult:
     def as_text(self) -> str:
         """Return the file's shapes, how it answers, what that costs, and where it can run."""
         lines = [*_shape_lines("input", self.inputs), *_shape_lines("output", self.outputs)]
+        lines.append(f"it takes {self.picture}")
+        if self.framing:
+            lines.append(f"it frames the picture itself: {self.framing}")
         if self.throttle:
             lines.append(f"throttle: {self.throttle}")
         unread = ""
@@ -72,6 +78,7 @@ class ExportModelResult:
             runtime = ", without XNNPACK, as donkeycar runs it"
         lines += [
             f"{self.output}: written, {self.megabytes:g} MB",
+            f"{self.example}: written, a short program that steers with it, without bcclone",
             f"its steering differs from that of {self.model} by {self.mean_difference:.1e} on "
             f"average and {self.greatest_difference:.1e} at most, on {self.frames} frames of "
             f"{self.frames_of}{unread}; it prepares them with the operations of its format, the "
@@ -129,10 +136,14 @@ def export_model(
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in
     from bcclone.model.model_file import load_model  # loads Keras, so it comes last
 
+    check_output(settings.example, EXAMPLE, settings.force, inputs_of(settings))
     file = load_model(settings.model, settings.preprocess)
     interface = _interface_of(file, settings)
     pictures = _pictures_for(settings, interface)
     written = _write(settings, file, interface, pictures, notify)
+    from bcclone.realcar.export_model.example_program import example_program
+
+    atomic.write_text(settings.example, example_program(settings.to, interface))
     return _result(settings, file, interface, pictures, written)
 
 
@@ -150,8 +161,8 @@ def _pictures_for(settings: ExportModelSettings, interface: "Interface") -> _Pic
     pictures: list[Image] = []
     unreadable = 0
     if settings.calibrate:
-        pictures, unreadable = read_pictures(settings.calibrate, interface.camera)
-    comparison = pictures[1::2] or road_pictures(_ROAD_PICTURES, interface.camera)
+        pictures, unreadable = read_pictures(settings.calibrate, interface.camera.size)
+    comparison = pictures[1::2] or road_pictures(_ROAD_PICTURES, interface.camera.size)
     return _Pictures(pictures[::2], comparison, unreadable)
 
 
@@ -168,15 +179,19 @@ def _require_packages(to: str) -> None:
 def _interface_of(file: "ModelFile", settings: ExportModelSettings) -> "Interface":
     """Return the interface of the exported file; raises UserError for what cannot be exported."""
     from bcclone.realcar.export_model.frame_preparation import check_preparation
-    from bcclone.realcar.export_model.interface import donkeycar_interface, frame_interface
+    from bcclone.realcar.export_model.interface import (
+        donkeycar_interface,
+        exported_camera,
+        picture_interface,
+    )
 
     check_preparation(settings.model, file.preprocessing)
+    camera = exported_camera(file, settings)
     if settings.to == DONKEYCAR:
-        interface = donkeycar_interface(file, settings)
+        interface = donkeycar_interface(file, settings, camera)
     else:
-        interface = frame_interface(file)
-    single_frame = (*interface.camera[::-1], 3)
-    if settings.quantize == INT8 and list(interface.inputs.values()) != [single_frame]:
+        interface = picture_interface(file, camera)
+    if settings.quantize == INT8 and list(interface.inputs.values()) != [camera.shape]:
         raise UserError(
             f"{settings.model}: it sees several frames; --quantize int8 takes networks of single "
             "frames; use --quantize float16"
@@ -221,16 +236,22 @@ def _result(
     pictures: _Pictures,
     written: _Written,
 ) -> ExportModelResult:
+    from bcclone.realcar.export_model.file_metadata import described_picture
+
+    framing = interface.camera.framing
     costs = None
     if settings.to in TFLITE:
         costs = costs_of(written.content)
     return ExportModelResult(
         model=str(settings.model),
         output=str(settings.path),
+        example=str(settings.example),
         to=settings.to,
         megabytes=round(len(written.content) / 1e6, 3),
         inputs=dict(interface.inputs),
         outputs=dict(interface.outputs),
+        picture=described_picture(interface),
+        framing=framing.describe() if framing else "",
         preprocessing=file.preprocessing.describe(),
         frames=len(pictures.comparison),
         frames_of=str(settings.calibrate or "the simulated lake"),

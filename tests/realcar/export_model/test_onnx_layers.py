@@ -10,7 +10,7 @@ from bcclone.model.loaded_model import ModelFile
 from bcclone.model.model_file import save_model
 from bcclone.realcar.export_model.export_settings import ExportModelSettings
 from bcclone.realcar.export_model.exported_files import differences, open_exported, write_exported
-from bcclone.realcar.export_model.interface import frame_interface
+from bcclone.realcar.export_model.interface import exported_camera, picture_interface
 from bcclone.realcar.export_model.model_export import export_model, road_pictures
 from bcclone.system.errors import UserError
 
@@ -23,9 +23,10 @@ def difference(model, tmp_path):
     """Write the network for the preset of its input, and return how far its answers are apart."""
     file = ModelFile(model, YUV)
     path = tmp_path / "model.onnx"
-    interface = frame_interface(file)
-    write_exported(path, ExportModelSettings(path, "onnx"), file, interface)
-    frames = road_pictures(4, interface.camera)
+    settings = ExportModelSettings(path, "onnx")
+    interface = picture_interface(file, exported_camera(file, settings))
+    write_exported(path, settings, file, interface)
+    frames = road_pictures(4, interface.camera.size)
     return differences(interface, open_exported(path, "onnx"), frames).from_graph.max()
 
 
