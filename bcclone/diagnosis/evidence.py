@@ -26,7 +26,7 @@ from bcclone.diagnosis.frame_pairs import FramePairs
 from bcclone.diagnosis.heading import (
     Heading,
     drives_backwards,
-    is_upside_down,
+    ground_below,
     measure_heading,
     share_that_grows,
 )
@@ -123,14 +123,24 @@ class DriveEvidence:
             return self.compared
         return replace(self.compared, steering=-self.compared.steering)
 
-    @property
+    @cached_property
     def is_upside_down(self) -> bool:
-        """Return whether the car drives towards the lower half of the frames.
+        """Return whether near things are in the upper part of the frames, as the ground never is.
 
-        It does not count as upside down if the steering clearly agrees with the turns.
+        The frames are also looked at turned by 180 degrees: that way, more points of near ground
+        are found if they are upside down. Frames do not count as upside down if the steering
+        clearly agrees with the turns.
         """
-        is_clear = self.agreement is not None and self.agreement.is_clear
-        return is_upside_down(self.heading) and not is_clear
+        clearly_below = 0.35
+        clearly_above = -0.2  # difference of both ways; of upright frames it is greater
+        below = ground_below(self.pairs.straight_on, self.heading)
+        if below is None or below > clearly_below:
+            return False
+        turned_round = self.pairs.straight_on_turned_round
+        below_turned = ground_below(turned_round, measure_heading(turned_round))
+        is_above = below - (below_turned or 0.0) < clearly_above
+        steering_agrees = self.agreement is not None and self.agreement.is_clear
+        return is_above and not steering_agrees
 
     @property
     def drives_backwards(self) -> bool:
