@@ -132,15 +132,18 @@ class DriveEvidence:
         clearly agrees with the turns.
         """
         clearly_below = 0.35
-        clearly_above = -0.2  # difference of both ways; of upright frames it is greater
+        clearly_above = -0.08  # difference of both ways; upright frames had 0.1 to 1.2
+        highest_row = 30.0  # a focus farther up leaves no room for ground above it
         below = ground_below(self.pairs.straight_on, self.heading)
-        if below is None or below > clearly_below:
+        if self.heading is None or below is None or self.heading.row < highest_row:
+            return False
+        if below > clearly_below:
             return False
         turned_round = self.pairs.straight_on_turned_round
         below_turned = ground_below(turned_round, measure_heading(turned_round))
-        is_above = below - (below_turned or 0.0) < clearly_above
-        steering_agrees = self.agreement is not None and self.agreement.is_clear
-        return is_above and not steering_agrees
+        if below_turned is None or below - below_turned >= clearly_above:
+            return False
+        return self.agreement is None or not self.agreement.is_clear
 
     @property
     def drives_backwards(self) -> bool:

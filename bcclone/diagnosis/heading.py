@@ -53,6 +53,7 @@ def ground_below(followed: FollowedFrames, heading: Heading | None) -> float | N
     near_focus_px = 8.0  # the direction of movements is uncertain so near to the focus
     most_across = 0.25  # a point that moves by more across than away from the focus is mistaken
     fewest_points = 5  # a frame with fewer points tells nothing
+    fewest_in_all = 150
     least_agreeing = 0.05
     if heading is None or heading.agreeing < least_agreeing:
         return None
@@ -71,7 +72,7 @@ def ground_below(followed: FollowedFrames, heading: Heading | None) -> float | N
         speed = radial[good] / distance[good]
         speeds.append(speed / np.median(speed))
         rows.append(away[good, 1])
-    if sum(map(len, speeds)) < _FEWEST_MOVES:
+    if sum(map(len, speeds)) < fewest_in_all:
         return None
     return correlation(_ranks(np.concatenate(speeds)), _ranks(np.concatenate(rows)))
 
