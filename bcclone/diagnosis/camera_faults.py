@@ -30,7 +30,7 @@ def camera_pose(evidence: DriveEvidence) -> Iterator[Finding]:
     if evidence.is_upside_down:
         yield Finding(
             "upside-down",
-            "the frames are upside down: the car drives towards the lower half of them",
+            "the frames are upside down: what is near, the ground, is in the upper part of them",
             value=180.0,
             unit="degrees",
             advice="turn the frames by 180 degrees (donkeycar: IMAGE_ROTATION, or flip both axes), "

@@ -26,7 +26,7 @@ from bcclone.diagnosis.frame_pairs import FramePairs
 from bcclone.diagnosis.heading import (
     Heading,
     drives_backwards,
-    is_upside_down,
+    ground_below,
     measure_heading,
     share_that_grows,
 )
@@ -123,14 +123,27 @@ class DriveEvidence:
             return self.compared
         return replace(self.compared, steering=-self.compared.steering)
 
-    @property
+    @cached_property
     def is_upside_down(self) -> bool:
-        """Return whether the car drives towards the lower half of the frames.
+        """Return whether near things are in the upper part of the frames, as the ground never is.
 
-        It does not count as upside down if the steering clearly agrees with the turns.
+        The frames are also looked at turned by 180 degrees: that way, more points of near ground
+        are found if they are upside down. Frames do not count as upside down if the steering
+        clearly agrees with the turns.
         """
-        is_clear = self.agreement is not None and self.agreement.is_clear
-        return is_upside_down(self.heading) and not is_clear
+        clearly_below = 0.35
+        clearly_above = -0.08  # difference of both ways; upright frames had 0.1 to 1.2
+        highest_row = 30.0  # a focus farther up leaves no room for ground above it
+        below = ground_below(self.pairs.straight_on, self.heading)
+        if self.heading is None or below is None or self.heading.row < highest_row:
+            return False
+        if below > clearly_below:
+            return False
+        turned_round = self.pairs.straight_on_turned_round
+        below_turned = ground_below(turned_round, measure_heading(turned_round))
+        if below_turned is None or below - below_turned >= clearly_above:
+            return False
+        return self.agreement is None or not self.agreement.is_clear
 
     @property
     def drives_backwards(self) -> bool:

@@ -28,12 +28,18 @@ class FramePairs:
         self._turns = turns
         self._follows = follows
 
-    def moved(self, row: int, to: int) -> PointsMoved:
-        """Return points of a row's frame and how they move to another row's; none if unreadable."""
+    def moved(self, row: int, to: int, is_turned: bool = False) -> PointsMoved:
+        """Return points of a row's frame and how they move to another row's; none if unreadable.
+
+        is_turned: whether the frames are turned by 180 degrees first
+        """
         before = self._read_frame(row)
         after = self._read_frame(to)
         if before is None or after is None:
             return _NO_POINTS
+        if is_turned:
+            before = np.ascontiguousarray(before[::-1, ::-1])
+            after = np.ascontiguousarray(after[::-1, ::-1])
         return follow_points(before, after)
 
     def followed(self, row: int, to: int) -> Followed:
@@ -55,11 +61,21 @@ class FramePairs:
     @cached_property
     def straight_on(self) -> Sequence[PointsMoved]:
         """Return points followed to the next row, for rows after which the camera hardly turns."""
+        return [self.moved(row, row + 1) for row in self._straight_rows()]
+
+    @cached_property
+    def straight_on_turned_round(self) -> Sequence[PointsMoved]:
+        """Return what `straight_on` would be if the frames were turned by 180 degrees."""
+        return [self.moved(row, row + 1, is_turned=True) for row in self._straight_rows()]
+
+    def _straight_rows(self) -> list[int]:
+        """Return some rows, spread over the recording, after which the camera hardly turns."""
         straight = np.flatnonzero(self._turns.straight)
         if not len(straight):
             return []
         places = np.linspace(0, len(straight) - 1, _MAX_PAIRS).astype(int)
-        return [self.moved(row, row + 1) for row in np.unique(straight[places]).tolist()]
+        rows: list[int] = np.unique(straight[places]).tolist()
+        return rows
 
     @cached_property
     def usual(self) -> Followed:

@@ -12,6 +12,7 @@ import numpy as np
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.diagnosis.motion import is_clear_move
 from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.statistics import correlation
 
 PARTS = 6  # parts of the recording, one after the other, whose headings are compared
 # if in a smaller share of the frames the picture grows towards the next one, the car surely drives
@@ -41,13 +42,43 @@ def is_trusted(heading: Heading) -> bool:
     return heading.agreeing > least_agreeing and heading.column_error < most_column_error
 
 
-def is_upside_down(heading: Heading | None) -> bool:
-    """Return whether the car drives towards the lower half of the frames."""
-    lowest_row = 0.55 * FRAME_HEIGHT  # a level camera heads for 0.5 of the height
+def ground_below(followed: FollowedFrames, heading: Heading | None) -> float | None:
+    """Return how clearly near things are in the lower part of the frames, -1 to 1; None if unknown.
+
+    When the car drives, near things move away from the focus faster than distant ones, in
+    proportion to how far from the focus they are. On upright frames near things are the ground,
+    below. This is the rank correlation of that speed with the row, over the points of all frames.
+    """
+    edge_rows = 23  # rows at the upper and lower edge, which may show the car itself
+    near_focus_px = 8.0  # the direction of movements is uncertain so near to the focus
+    most_across = 0.25  # a point that moves by more across than away from the focus is mistaken
+    fewest_points = 5  # a frame with fewer points tells nothing
+    fewest_in_all = 150
     least_agreeing = 0.05
-    if heading is None:
-        return False
-    return heading.row > lowest_row and heading.agreeing > least_agreeing
+    if heading is None or heading.agreeing < least_agreeing:
+        return None
+    speeds = [np.zeros(0)]  # of the points of each frame; 1 is usual in the frame
+    rows = [np.zeros(0)]
+    for points, moved in followed:
+        away = points - (heading.column, heading.row)
+        distance = np.maximum(np.hypot(away[:, 0], away[:, 1]), near_focus_px)
+        radial = np.abs(np.sum(away * moved, axis=1)) / distance
+        across = np.abs(away[:, 0] * moved[:, 1] - away[:, 1] * moved[:, 0]) / distance
+        good = is_clear_move(np.hypot(moved[:, 0], moved[:, 1]))
+        good &= (distance > near_focus_px) & (across < most_across * radial)
+        good &= (points[:, 1] > edge_rows) & (points[:, 1] < FRAME_HEIGHT - edge_rows)
+        if good.sum() < fewest_points:
+            continue
+        speed = radial[good] / distance[good]
+        speeds.append(speed / np.median(speed))
+        rows.append(away[good, 1])
+    if sum(map(len, speeds)) < fewest_in_all:
+        return None
+    return correlation(_ranks(np.concatenate(speeds)), _ranks(np.concatenate(rows)))
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    return np.argsort(np.argsort(values)).astype(np.float64)
 
 
 def drives_backwards(growing_share: float | None) -> bool:

@@ -23,6 +23,11 @@ IMPORT_FORMATS = {  # a source is read in the first format that fits its files
     "frames": "frame_folder",
 }
 FROM_MOTION = "from-motion"  # value of --steering: estimate the steering from the frames
+# values of --film-times: by what a frame of a film finds its row in a table of times
+BY_FILM = "film"  # by the film's own times
+BY_ROWS = "rows"  # by its number: row N is of frame N
+SPREAD = "spread"  # as BY_FILM, with the frames spread evenly over the times of the table
+FILM_TIMES = (BY_FILM, BY_ROWS, SPREAD)
 # units of a steering in a table; a ratio is -1 to 1
 RADIANS = "rad"
 DEGREES = "deg"
@@ -182,8 +187,27 @@ class ImportSettings(Checked):
         1000,
         shown="by the times; 20 a second without any",
     )
+    film_times: str | None = _table(
+        None,
+        "where a table has times, by what a frame of a film finds its row: film: by the film's own "
+        "times; rows: row N is of frame N; spread: the frames are spread evenly over the table",
+        choices=FILM_TIMES,
+        shown="rows if there are as many, else what the pictures show",
+    )
+    film_offset: float | None = _table(
+        None,
+        "how much later a film begins than its table, by the film's own times",
+        -1e9,
+        1e9,
+        unit="SECONDS",
+        shown="0",
+    )
 
     def validate(self) -> None:
+        if self.film_offset is not None and self.film_times not in (None, BY_FILM):
+            raise SettingError(
+                "{film_offset} is for the film's own times; leave it out, or say {film_times} film"
+            )
         if not self.steering:
             for name in ("fov", "camera_height_m"):
                 if getattr(self, name) is not None:

@@ -75,17 +75,24 @@ class FolderImages:
             reason = f"image {cell[:60]!r} is not in the folder"
         raise UnusableImage(MISSING, reason)
 
-    def share_named(self, cells: Sequence[str]) -> float:
-        """Return the share of the cells that name at least one image."""
-        missing = 0
+    def named(self, cells: Sequence[str]) -> list[str]:
+        """Return for each cell the path of the image that it names, "" for none.
+
+        For a cell that names several images, this is the cell itself.
+        """
+        paths = []
         for cell in cells:
             try:
-                self.find(cell)
+                paths.append(self.find(cell))
             except UnusableImage:
-                missing += 1
+                paths.append("")
             except RowError:  # it names several images
-                continue
-        return 1 - missing / len(cells)
+                paths.append(cell)
+        return paths
+
+    def share_named(self, cells: Sequence[str]) -> float:
+        """Return the share of the cells that name at least one image."""
+        return sum(map(bool, self.named(cells))) / len(cells)
 
 
 def _only_one(paths: Sequence[str], name: str, camera: str, cell: str) -> str:

@@ -16,18 +16,17 @@ from bcclone.exchange.control_table import ControlTable, read_controls
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.exchange.exchanged_row import FIELDS, LeftOut, SourceFacts, SourceItem, row_of
 from bcclone.exchange.folder_images import FolderImages, last_number
-from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable, no_column
+from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable
 from bcclone.exchange.formats import Format
+from bcclone.exchange.image_columns import find_image_columns
 from bcclone.exchange.several_cameras import images_by_instant
 from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image
 from bcclone.exchange.table_times import check_rate, counted, find_times, times_in_names
-from bcclone.exchange.table_words import by_camera_in, camera_in, is_ours
+from bcclone.exchange.table_words import camera_in, is_ours
 from bcclone.exchange.written_times import Times
 from bcclone.recording.row import CAMERAS, NUMBERS
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError
 
-_OPTION = "--image-column"
 _CENTER = CAMERAS[0]
 
 
@@ -137,7 +136,7 @@ class _Frames:
 def _frames_of(labelled: ControlTable, images: FolderImages, settings: ImportSettings) -> _Frames:
     """Return the frames of a table."""
     table = labelled.table
-    columns, rows = _image_columns(table, images, settings.image_column)
+    columns, rows = find_image_columns(labelled, images, settings.image_column)
     further: list[str] = []
     if is_ours(table.cells):
         of_export = set(FIELDS) - set(NUMBERS)
@@ -209,72 +208,6 @@ def _paths_of(cells: Mapping[str, str], images: FolderImages) -> dict[str, str]:
     # a side camera whose cell names the centre camera's image has no image of its own
     center = paths[_CENTER]
     return {camera: path for camera, path in paths.items() if camera == _CENTER or path != center}
-
-
-# ---- the columns that name images
-
-
-def _image_columns(
-    table: ForeignTable, images: FolderImages, asked: str | None
-) -> tuple[Mapping[str, str], Sequence[int]]:
-    """Return camera -> column with the names of its images, and the rows to read.
-
-    Raises UserError if no column names images, or it is not clear which column.
-
-    asked: --image-column: a column; or COLUMN=VALUE, to read only the rows with VALUE in COLUMN,
-        where # in VALUE stands for any number; None to find the columns by their values
-    """
-    rows: Sequence[int] = range(len(table.lines))
-    if asked is not None:
-        name, equals, value = asked.partition("=")
-        if asked in table.cells or not equals:
-            return {_CENTER: table.find_column(asked, "the images", _OPTION)}, rows
-        rows = _rows_with(table, name, value)
-    shares = {name: images.share_named(table.first_cells(name)) for name in table.cells}
-    naming = [name for name, share in shares.items() if share >= 0.5]
-    # a column that counts the rows seems to name images that are numbered; prefer one with text
-    of_text = [
-        name for name in naming if not all(cell.isdecimal() for cell in table.first_cells(name))
-    ]
-    naming = of_text or naming
-    if len(naming) > 1:
-        return _columns_of_cameras(table, naming), rows
-    if naming:
-        return {_CENTER: naming[0]}, rows
-    best = max(shares, key=lambda name: shares[name])
-    example = table.first_cells(best)[0]
-    raise UserError(
-        f"{table.path}: no column names images of the folder, which has {len(images)}; expected "
-        f"names with or without ending, such as those in column {best[:60]!r}: {example[:60]!r}; "
-        "name the folder that holds both",
-        exit_code=2,
-    )
-
-
-def _rows_with(table: ForeignTable, name: str, value: str) -> list[int]:
-    """Return the rows with a value in a column; raises UserError if no row has it.
-
-    value: the text of a cell, in which # stands for any number
-    """
-    cells = table.cells[table.find_column(name, "the cameras", _OPTION)]
-    form = re.compile(re.escape(value).replace(r"\#", r"\d+"))
-    rows = [row for row, cell in enumerate(cells) if cell == value or form.fullmatch(cell)]
-    if not rows:
-        option = f"{_OPTION} {name}=VALUE"
-        values = list(dict.fromkeys(cells))
-        raise no_column(table.path, "the cameras", option, values, f"{value[:60]!r} has no row")
-    return rows
-
-
-def _columns_of_cameras(table: ForeignTable, names: Sequence[str]) -> Mapping[str, str]:
-    """Return camera -> column, by the names of columns or of their images; raises UserError."""
-    examples = {name: next(filter(None, table.first_cells(name)), "") for name in names}
-    for texts in ({name: name for name in names}, examples):
-        cameras = by_camera_in(texts)
-        if _CENTER in cameras:
-            return cameras
-    listed = table.examples(names)
-    raise no_column(table.path, "the images", _OPTION, listed, "several columns name images")
 
 
 def _has_frames(path: Path) -> bool:

@@ -1,21 +1,19 @@
 """The format video: a video and a table -> a row for each frame that has values. Needs PyAV.
 
 In a table without times, row 1 belongs to frame 1, or a column numbers the frames. In a table with
-times, the values of a frame are interpolated between the rows before and after it; a frame between
-rows that are far apart gets no values, and no row. If the times count from 1970, the first row has
-the time of the first frame; other times count from the first frame.
+times, film_times.py tells whether this is so, too, or the film's own times are right. Then the
+values of a frame are interpolated between the rows before and after it; a frame between rows that
+are far apart gets no values, and no row. If the times count from 1970, the first row has the time
+of the first frame; other times count from the first frame.
 """
 
-import re
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
 
 from bcclone.exchange.control_table import ControlTable, read_controls
-from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
+from bcclone.exchange.exchange_settings import BY_FILM, BY_ROWS, OF_TABLES, SPREAD, ImportSettings
 from bcclone.exchange.exchanged_row import (
     MISSING,
     UNREADABLE,
@@ -24,11 +22,14 @@ from bcclone.exchange.exchanged_row import (
     SourceItem,
     row_of,
 )
+from bcclone.exchange.film_fit import LONGEST_GAP_SECONDS
+from bcclone.exchange.film_times import FilmTimes, TimedTable, choose_film_times
 from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable
 from bcclone.exchange.formats import Format
+from bcclone.exchange.frame_numbers import frame_numbers
 from bcclone.exchange.source_files import files_inside
 from bcclone.exchange.table_times import find_times
-from bcclone.exchange.table_words import number_of_cell, plain
+from bcclone.exchange.timed_rows import FARTHEST_SECONDS, TimedRows, timed_rows
 from bcclone.exchange.video_file import VIDEO_ENDINGS, Video, open_video
 from bcclone.exchange.written_times import Times
 from bcclone.system.arrays import FloatArray
@@ -43,19 +44,11 @@ def _read(settings: ImportSettings) -> _Items:
     Raises UserError for a video or a table that cannot be read.
     """
     path = _only_video(settings.source)
-    labelled = None  # the table with its steering
-    times = None
-    if not settings.steering:
-        labelled = read_controls(settings)
-        yield from labelled.table.left_out()
-        times = find_times(labelled.table, settings)
     with open_video(path) as video:
-        if labelled is None:
+        if settings.steering:
             yield from _rows_without_table(path, video, settings.frame_rate)
-        elif times:
-            yield from _rows_by_time(path, video, labelled, times)
         else:
-            yield from _rows_by_number(video, labelled)
+            yield from _rows_of_table(path, video, settings)
         for number in range(1, video.broken + 1):
             place = f"{path}: packet {number} of {video.broken}"
             yield LeftOut(place, "it cannot be decoded", UNREADABLE)
@@ -117,13 +110,53 @@ def _rows_without_table(path: Path, video: Video, frame_rate: float | None) -> _
     yield SourceFacts(notes=[f"times: {words}"])
 
 
+# ---- with a table
+
+
+def _rows_of_table(path: Path, video: Video, settings: ImportSettings) -> _Items:
+    """Yield a row for each frame for which the table has values."""
+    labelled = read_controls(settings)  # the table with its steering
+    yield from labelled.table.left_out()
+    times = find_times(labelled.table, settings)
+    if not times:
+        _check_no_film_times(labelled.table, settings)
+        yield from _rows_by_number(video, labelled)
+        return
+    timed = timed_rows(labelled, times)
+    with open_video(path) as other:
+        of_frames = timed.seconds_of_frames(labelled.table)
+        table = TimedTable(labelled.table.path, timed.steered, of_frames)
+        chosen = choose_film_times(path, other, table, settings)
+    if chosen.name == BY_ROWS:
+        yield from _rows_by_number(video, labelled, times, chosen.words)
+    else:
+        yield from _rows_by_time(path, video, labelled, timed, chosen)
+
+
+def _check_no_film_times(table: ForeignTable, settings: ImportSettings) -> None:
+    """Raise UserError for settings of a table with times."""
+    if settings.film_times in (None, BY_ROWS) and settings.film_offset is None:
+        return
+    raise UserError(
+        f"{table.path}: it has no times, so that row N is of frame N; leave out --film-times and "
+        "--film-offset, or name its times with --time-column",
+        exit_code=2,
+    )
+
+
 # ---- with a row for each frame
 
 
-def _rows_by_number(video: Video, labelled: ControlTable) -> _Items:
-    """Yield the row of each frame's number; a packet that cannot be decoded is a frame, too."""
+def _rows_by_number(
+    video: Video, labelled: ControlTable, times: Times | None = None, why: str = ""
+) -> _Items:
+    """Yield the row of each frame's number; a packet that cannot be decoded is a frame, too.
+
+    times: the times of the rows; None for those of the film
+    why: why each frame has the row of its number, for messages
+    """
     table = labelled.table
-    column, numbers = _frame_numbers(table)
+    column, numbers = frame_numbers(table, times)
     rows = {number: row for row, number in enumerate(numbers)}
     without_row = 0
     index = 0
@@ -133,10 +166,12 @@ def _rows_by_number(video: Video, labelled: ControlTable) -> _Items:
             without_row += 1
             continue
         place = table.place(rows[index])
+        time_ms: int | None = round(1000 * frame.seconds)
+        if times:
+            time_ms = times.milliseconds[rows[index]]
         try:
-            values = labelled.numbers(rows[index])
-            values["time_ms"] = round(1000 * frame.seconds)
-            labelled_frame = row_of(values, {"center": frame}, place)
+            values = {**labelled.numbers(rows[index]), "time_ms": time_ms}
+            labelled_frame = row_of(values, {"center": frame}, place, called={"time_ms": "time"})
         except ValueError as error:
             yield LeftOut.of(place, error)
             continue
@@ -145,92 +180,46 @@ def _rows_by_number(video: Video, labelled: ControlTable) -> _Items:
         if not numbered <= index:  # unlike numbered > index, this is also True for NaN
             yield LeftOut(table.place(row), "the video has ended before it", MISSING)
     by_column = f", by {column}" if column else ""
-    times = f"times: of the video; a row of the table for each frame{by_column}"
+    whence = times.words if times else "of the video"
+    words = f"times: {whence}; a row of the table for each frame{by_column}"
+    if why:
+        words += f": {why}"
+    read = times.columns if times else ()
     yield SourceFacts(
-        notes=[*labelled.notes, times],
-        columns_left_out=labelled.others(column),
+        notes=[*labelled.notes, words],
+        columns_left_out=labelled.others(column, *read),
         frames_without_row=without_row,
-    )
-
-
-def _frame_numbers(table: ForeignTable) -> tuple[str, Sequence[float]]:
-    """Return the column that numbers the frames, "" for none, and the frame of each row, from 0.
-
-    Raises UserError for a column that may skip frames and does not begin with the first one.
-    """
-    # a line that could not be read belongs to a frame, too, so the frames after it count it
-    rows = [row + int(np.searchsorted(table.broken, line)) for row, line in enumerate(table.lines)]
-    named = re.compile(r"(video_)?frame(_(index|idx|id|number|num|no|nr))?")
-    column = ""
-    for name in table.cells:
-        if named.fullmatch(plain(name)) and table.is_numeric(name):
-            column = name
-            break
-    if not column:
-        return "", rows
-    numbers = [number_of_cell(cell) for cell in table.cells[column]]
-    if numbers == [row + 1 for row in rows]:
-        return column, rows
-    if 0 in numbers and len(set(numbers)) == len(numbers):
-        return column, numbers
-    raise UserError(
-        f"{table.path}: column {column[:60]!r} numbers the frames from {min(numbers):g}, expected "
-        "each number once, from 0, or all from 1; correct it, or rename it if row 1 is of the "
-        "video's first frame, and so on",
-        exit_code=2,
     )
 
 
 # ---- with times
 
-# largest distance from a frame to the nearest row whose values it takes, where it is not between
-# two rows that are close to each other
-_FARTHEST_SECONDS = 0.12
-_LONGEST_GAP_SECONDS = 1.5  # longest gap to interpolate in; some tables have one row a second
 
+def _rows_by_time(
+    path: Path,
+    video: Video,
+    labelled: ControlTable,
+    timed: TimedRows,
+    chosen: FilmTimes,
+) -> _Items:
+    """Yield a row for each frame, with the values at its time; frames without any are counted.
 
-@dataclass(frozen=True)
-class _TimedRows:
-    """The rows of a table, in order of time."""
-
-    start_ms: int  # time of the video's first frame
-    seconds: FloatArray  # time of each row since the first frame, (rows,), rising
-    rows: Sequence[int]  # index of each row in the table
-    values: Mapping[str, Sequence[float]]  # name in NUMBERS -> value of each row
-    left_out: Sequence[LeftOut]  # the rows without a time or a number
-
-    def values_at(self, seconds: float) -> dict[str, float] | None:
-        """Return the values at a time.
-
-        Returns None in a gap between two rows, before the first row and after the last one; but
-        near a row, its values are returned.
-        """
-        after = int(np.searchsorted(self.seconds, seconds))
-        around = self.seconds[max(after - 1, 0) : after + 1]
-        is_between = len(around) > 1 and np.ptp(around) <= _LONGEST_GAP_SECONDS
-        if not is_between and np.abs(around - seconds).min() > _FARTHEST_SECONDS:
-            return None
-        return {
-            name: float(np.interp(seconds, self.seconds, values))
-            for name, values in self.values.items()
-        }
-
-
-def _rows_by_time(path: Path, video: Video, labelled: ControlTable, times: Times) -> _Items:
-    """Yield a row for each frame, with the values at its time; frames without any are counted."""
+    chosen: what tells the time of a frame
+    """
     table = labelled.table
-    timed = _timed_rows(labelled, times)
+    times = timed.times
     yield from timed.left_out
     without_row = 0
-    last = 0.0  # seconds of the last frame
+    last = chosen.offset  # the table's time of the last frame, in seconds
     for frame in video.frames():
-        last = max(last, frame.seconds)
+        seconds = chosen.at(frame.seconds)
+        last = max(last, seconds)
         place = f"{path}: {frame.seconds:.3f} s"
-        values = timed.values_at(frame.seconds)
+        values = timed.values_at(seconds)
         if values is None:
             without_row += 1
             continue
-        time_ms = timed.start_ms + round(1000 * frame.seconds)
+        time_ms = timed.start_ms + round(1000 * seconds)
         try:
             row = row_of({**values, "time_ms": time_ms}, {"center": frame}, place)
         except ValueError as error:
@@ -238,43 +227,28 @@ def _rows_by_time(path: Path, video: Video, labelled: ControlTable, times: Times
             continue
         yield row
 
-    if not times.is_since_1970:
+    if not times.is_since_1970 and chosen == FilmTimes(BY_FILM):
         _check_begin(table, timed.seconds, last, times)
     for second, number in zip(timed.seconds, timed.rows, strict=True):
-        if not -_FARTHEST_SECONDS <= second <= last + _FARTHEST_SECONDS:
+        if not chosen.offset - FARTHEST_SECONDS <= second <= last + FARTHEST_SECONDS:
             yield LeftOut(table.place(number), "the video has no frame at its time", MISSING)
-    start = "the first row's time" if times.is_since_1970 else "0"
     yield SourceFacts(
-        notes=[*labelled.notes, f"times: {times.words}; the first frame is at {start}"],
+        notes=[*labelled.notes, f"times: {times.words}; {_start_words(times, chosen)}"],
         columns_left_out=labelled.others(*times.columns),
         frames_without_row=without_row,
     )
 
 
-def _timed_rows(labelled: ControlTable, times: Times) -> _TimedRows:
-    """Return the rows of a table with their times; raises UserError if no row has one."""
-    table = labelled.table
-    timed: list[tuple[int, int, dict[str, float]]] = []  # time, row, numbers
-    left_out: list[LeftOut] = []
-    for row, time_ms in enumerate(times.milliseconds):
-        if time_ms is None:
-            left_out.append(LeftOut(table.place(row), "it has no time"))
-            continue
-        try:
-            timed.append((time_ms, row, labelled.numbers(row)))
-        except ValueError as error:
-            left_out.append(LeftOut.of(table.place(row), error))
-    if not timed:
-        raise UserError(f"{table.path}: no row has a time and a steering; correct the table")
-    timed.sort(key=itemgetter(0, 1))
-    start_ms = timed[0][0] if times.is_since_1970 else 0
-    return _TimedRows(
-        start_ms=start_ms,
-        seconds=np.array([time_ms - start_ms for time_ms, _, _ in timed], float) / 1000,
-        rows=[row for _, row, _ in timed],
-        values={name: [numbers[name] for _, _, numbers in timed] for name in labelled.values},
-        left_out=left_out,
-    )
+def _start_words(times: Times, chosen: FilmTimes) -> str:
+    """Return which time of the table the film's frames have, in words."""
+    if chosen.name == SPREAD:
+        words = "the frames are spread evenly over the table"
+        return f"{words}: {chosen.words}" if chosen.words else words
+    start = "the first row's time" if times.is_since_1970 else "0"
+    if not chosen.offset:
+        return f"the first frame is at {start}"
+    side = "after" if chosen.offset > 0 else "before"
+    return f"the first frame is {abs(chosen.offset):g} s {side} {start}"
 
 
 def _check_begin(table: ForeignTable, seconds: FloatArray, last: float, times: Times) -> None:
@@ -284,13 +258,14 @@ def _check_begin(table: ForeignTable, seconds: FloatArray, last: float, times: T
     last: time of the last frame in seconds
     """
     late = seconds[-1] - last
-    if seconds[0] <= _LONGEST_GAP_SECONDS or late <= _LONGEST_GAP_SECONDS:
+    if seconds[0] <= LONGEST_GAP_SECONDS or late <= LONGEST_GAP_SECONDS:
         return
     rate = (len(seconds) - 1) / max(float(np.ptp(seconds)), 0.001)
     raise UserError(
         f"{table.path}: {times.words}: they begin at {seconds[0]:g} s and end {late:.3g} s after "
         "the video; if row 1 is of the first frame, count the rows with --frame-rate "
-        f"{rate:.4g}, about their rate; else leave out the rows after the video",
+        f"{rate:.4g}, about their rate; else say at which of these times the video begins, with "
+        "--film-offset SECONDS",
         exit_code=2,
     )
 
@@ -300,6 +275,6 @@ FORMAT = Format(
     _is_source,
     _read,
     needs=("av", "bcclone[video]"),
-    options=OF_TABLES | {"table", "time_column", "frame_rate"},
+    options=OF_TABLES | {"table", "time_column", "frame_rate", "film_times", "film_offset"},
     expected=f"a table beside a video ({', '.join(VIDEO_ENDINGS)})",
 )

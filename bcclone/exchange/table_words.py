@@ -76,6 +76,26 @@ def is_steering(name: str) -> bool:
     return ("steer" in name or name in _ANGLES) and not _NO_ANGLE.search(name)
 
 
+# words for what a car does or how it is driven, in a plain() name; such a value numbers no picture
+_QUANTITIES = re.compile(
+    "steer|angle|throttle|accel|brake|pedal|clutch|speed|velocity|torque"
+    "|(?:^|_)(?:gas|break|gear|rpm|yaw|pitch|roll|heading|course|mph|kmh|kph|mps)(?:_|$)"
+)
+_PICTURES = re.compile(
+    "frame|image|img|picture|photo|file|(?:^|_)(?:pics?|jpe?g|png|cam|camera)(?:_|$)"
+)
+
+
+def is_quantity(name: str) -> bool:
+    """Return whether a column of this plain name holds a control, or what a sensor measured."""
+    return _QUANTITIES.search(name) is not None
+
+
+def is_of_pictures(name: str) -> bool:
+    """Return whether a column of this plain name is about pictures."""
+    return _PICTURES.search(name) is not None
+
+
 def unit_in_name(name: str, endings: Mapping[str, str]) -> str | None:
     """Return the unit that is the last word of a column's name, or the whole name; None for none.
 

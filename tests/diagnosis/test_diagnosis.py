@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from bcclone.diagnosis.advice import Coverage, advise
 from bcclone.diagnosis.agreement import Agreement
 from bcclone.diagnosis.check import check
 from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.frame_figures import RecordingFigures
 from bcclone.diagnosis.heading import focus_of_expansion
 from bcclone.diagnosis.recoveries import MeasuredCorrection
 from benchmarks.planted_faults import FAULTS
@@ -67,6 +69,27 @@ def test_a_fault_is_named(fault, loaded_recording):
     found = faults_of(planted.inject(loaded_recording, planted.strengths[-1]))
     assert found & planted.names
     assert "mirrored" in planted.names or "mirrored" not in found
+
+
+@pytest.mark.parametrize("down_px", [-20, 40])
+def test_frames_are_upside_down_if_the_ground_is_above_wherever_the_horizon_is(
+    down_px, loaded_recording
+):
+    lower = np.float32([[1, 0, 0], [0, 1, down_px]])  # moves the horizon, which is at row 60
+
+    def evidence_of(*turned):
+        figures = RecordingFigures(len(frames))
+        for frame in turned:
+            figures.add({"center": frame})
+        # without a steering to judge by, as of a film
+        return Evidence(loaded_recording.log, figures, lambda row: turned[row], is_estimated=True)
+
+    frames = [
+        cv2.warpAffine(frame, lower, (320, 160), borderMode=cv2.BORDER_REPLICATE)
+        for frame in loaded_recording.frames.of["center"]
+    ]
+    assert not evidence_of(*frames).is_upside_down
+    assert evidence_of(*(frame[::-1, ::-1].copy() for frame in frames)).is_upside_down
 
 
 @pytest.mark.parametrize("fault", ["foreign frames, share", "scattered foreign frames, share"])

@@ -153,3 +153,76 @@ def test_what_is_broken_missing_or_nobodys_is_counted(tmp_path):
         re.search(r"labels\.csv: line 3: steering is 'left', expected a number", line)
         for line in seen.left_out
     )
+
+
+COUNT = 24
+STEERING = [0.0 if n % 4 else round(0.02 * (n - 12), 2) for n in range(COUNT)]
+
+
+def numbered(tmp_path, header, columns):
+    """Write images that are called by a number, and a table of columns of numbers."""
+    rows = [[f"{value:g}" for value in row] for row in zip(*columns, strict=True)]
+    names = [f"{n:06d}.jpg" for n in range(COUNT)]
+    return make_frames(tmp_path / "set", names, [*([header] if header else []), *rows])
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "settings"),
+    [
+        (("frame", "steer"), (range(COUNT), STEERING), {}),
+        # brake, gear and a switch come back to a value that they had
+        (
+            ("frame", "steering", "brake", "g", "auto"),
+            (
+                range(COUNT),
+                STEERING,
+                [n % 2 for n in range(COUNT)],
+                [1 + n % 5 for n in range(COUNT)],
+                [int(3 < n < 9) for n in range(COUNT)],
+            ),
+            {},
+        ),
+        # they rise as numbers of pictures do
+        (
+            ("speed_kmh", "steering", "n", "wheel_angle_left"),
+            (range(1, COUNT + 1), STEERING, range(COUNT), range(COUNT)),
+            {},
+        ),
+        (("steering", "id", "frame"), (STEERING, range(1, COUNT + 1), range(COUNT)), {}),
+        # they name the same images
+        (("", "number", "steering"), (range(COUNT), range(COUNT), STEERING), {}),
+        (
+            (),
+            (STEERING, [n % 2 for n in range(COUNT)], range(COUNT)),
+            {"steering_column": "1"},
+        ),
+    ],
+    ids=["steering", "brake", "speed", "id", "index", "no names"],
+)
+def test_whole_numbers_of_a_control_name_no_pictures(tmp_path, header, columns, settings):
+    result = imported(numbered(tmp_path, header, columns), unit="ratio", **settings)
+    assert result.rows == COUNT
+    assert rows_of(result)["steering"].tolist() == STEERING
+    shown = [color_shown(result.output, n) for n in (0, 7, COUNT - 1)]
+    assert shown == [pytest.approx(color_of(n), abs=6) for n in (0, 7, COUNT - 1)]
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "words"),
+    [
+        (
+            ("lap", "steering", "brake"),
+            ([n // 12 for n in range(COUNT)], STEERING, [0] * COUNT),
+            "no column names images",
+        ),
+        (
+            ("a", "b", "steering"),
+            (range(COUNT), reversed(range(COUNT)), STEERING),
+            "several columns name images; name it with --image-column; there are: a .*, b ",
+        ),
+    ],
+    ids=["none", "several"],
+)
+def test_numbers_that_may_not_be_those_of_pictures_are_asked_for(tmp_path, header, columns, words):
+    with pytest.raises(UserError, match=words):
+        imported(numbered(tmp_path, header, columns))

@@ -144,7 +144,7 @@ def test_a_column_of_times_that_cannot_be_read_is_asked_for_or_counted(tmp_path)
 
 def test_times_with_another_start_than_the_video_are_refused_with_the_rate_that_fits(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
-    rows = [(round(37.2 + 0.05 * n, 2), steering(n)) for n in range(20)]
+    rows = [(round(37.2 + 0.05 * n, 2), steering(n % 20)) for n in range(24)]
     write_table(tmp_path / "set", rows, "t,steering")
     message = "t, in s: they begin at 37.2 s and .*--frame-rate 20, about their rate"
     with pytest.raises(UserError, match=message):
