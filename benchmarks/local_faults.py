@@ -90,7 +90,8 @@ class Drive:
         time_ms[row + 1 : row + 1 + times] += step_ms * np.arange(1, times + 1)
         time_ms[row + 1 + times :] += step_ms * times
         rows = self.rows.iloc[source].reset_index(drop=True)
-        rows = rows.assign(time_ms=time_ms, line=np.arange(len(rows)) + 1)
+        names = rows["center"] + np.where(np.diff(source, prepend=-1) > 0, "", "-repeated")
+        rows = rows.assign(time_ms=time_ms, line=np.arange(len(rows)) + 1, center=names)
         places = np.searchsorted(source, np.arange(len(self.rows)))
         figures = RecordingFigures(len(rows))
         figures.frames = [self.figures.frames[of] for of in source.tolist()]

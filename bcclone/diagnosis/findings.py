@@ -7,7 +7,6 @@ A remedy is a sentence, one or more edits, or both. The command line that it rec
 the edits, and so is the button on the page (bcclone.editor), so that both do the same.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -37,6 +36,7 @@ class Finding:
     usable: bool = False  # whether the faulty rows can be trained on as they are
     advice: str = ""  # how to mend the fault, or what to try before the edits
     edits: tuple[Edit, ...] = ()  # the edits that mend the fault, one after the other
+    good_rows: float = 0.0  # how many rows that `edits` delete are probably without the fault
     recording: str = "RECORDING"  # name of the recording in the commands of the remedy
 
     @property
@@ -51,10 +51,11 @@ class Finding:
         sentences = [self.advice, "; then: ".join(commands)]
         return " ".join(sentence for sentence in sentences if sentence)
 
-    def with_rows(self, rows: Sequence[Span]) -> Self:
-        """Return a finding that deletes further rows, too; this one must delete its rows."""
-        spans = tuple(runs(numbers_in((*self.rows, *rows))))
-        return replace(self, rows=spans, edits=(delete_numbers(spans),))
+    def and_also(self, other: Self) -> Self:
+        """Return a finding that deletes the rows of another one, too; both delete their rows."""
+        spans = tuple(runs(numbers_in((*self.rows, *other.rows))))
+        good_rows = self.good_rows + other.good_rows
+        return replace(self, rows=spans, edits=(delete_numbers(spans),), good_rows=good_rows)
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -21,7 +21,12 @@ from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.findings import Diagnosis, Finding, recording_name
 from bcclone.diagnosis.frame_figures import ReadFrame, RecordingFigures
 from bcclone.diagnosis.heading import BACKWARDS, is_trusted
-from bcclone.diagnosis.picture_faults import connected_pieces, foreign_pictures, unusable_pictures
+from bcclone.diagnosis.picture_faults import (
+    connected_pieces,
+    foreign_pictures,
+    standing,
+    unusable_pictures,
+)
 from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.diagnosis.row_faults import clock_jumps, rows_of_the_log, unusable_rows
 from bcclone.diagnosis.turn_faults import (
@@ -29,6 +34,7 @@ from bcclone.diagnosis.turn_faults import (
     biased,
     late_steering,
     steering_and_turns,
+    steering_of_stretches,
 )
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import MOTION
@@ -41,10 +47,11 @@ Judge = Callable[[Evidence], Iterator[Finding]]
 # the evidence e. A value of the evidence is measured when a judge first asks for it.
 _JUDGES: tuple[Judge, ...] = (
     lambda e: unusable_rows(e.log),
-    lambda e: foreign_pictures(
-        e.rows, connected_pieces(e.rows, e.figures, e.turns, e.pairs), e.compared_unmirrored
-    ),
     lambda e: unusable_pictures(e.rows, e.figures),
+    lambda e: standing(e.rows, e.figures),
+    lambda e: foreign_pictures(
+        e.rows, connected_pieces(e.rows, e.figures, e.turns, e.pairs), e.segmentation
+    ),
     lambda e: rows_of_the_log(e.log, e.rows),
     lambda e: clock_jumps(e.rows, e.pairs),
     lambda e: exchanged_cameras(e.rows.numbers, e.figures.sides),
@@ -53,6 +60,7 @@ _JUDGES: tuple[Judge, ...] = (
     lambda e: constant_steering(e.rows),
     lambda e: constant_throttle(e.rows, e.has_simulator_lens),
     lambda e: few_steps(e.rows),
+    steering_of_stretches,
     lambda e: clipped(e.rows, e.turns, e.agreement),
     steering_and_turns,
     lambda e: late_steering(e.log.rows, e.rows, e.turns, e.forwards_agreement),
@@ -159,7 +167,7 @@ def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[
         if not finding.deletes:
             continue
         if fault in new:
-            merged[fault] = finding.with_rows(new[fault].rows)
+            merged[fault] = finding.and_also(new[fault])
         else:
             merged[fault] = finding
     return merged

@@ -89,6 +89,11 @@ class RecordedRows:
         return (self.seconds[1:] + self.seconds[:-1]) / 2
 
     @property
+    def step_seconds(self) -> FloatArray:
+        """Return how long each row lasts: from the row before it, in `seconds`, (rows,)."""
+        return np.diff(self.seconds, prepend=0.0)
+
+    @property
     def has_speed(self) -> bool:
         """Return whether the log has the car's speeds.
 
