@@ -7,14 +7,13 @@ In: a recording and a seed. Out: the recording with two to five faults of 5 to 2
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bcclone.camera.images import Image
-from bcclone.diagnosis.findings import Diagnosis, Finding
+from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import (
     FrameFigures,
     ReadFrame,
@@ -25,6 +24,7 @@ from bcclone.diagnosis.frame_figures import (
 )
 from bcclone.diagnosis.judging import diagnose
 from bcclone.diagnosis.motion import TurnMeter
+from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.edited_rows import corrected_steering
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, Edits, StoredEdit
 from bcclone.recording.files import ImageIndex, find_log
@@ -369,7 +369,9 @@ def score(planted: Planted) -> LocalScore:
     for kind, rows in planted.faults:
         of_kind = by_kind.get(kind, (0, 0))
         by_kind[kind] = (of_kind[0] + int(named[rows].sum()), of_kind[1] + len(rows))
-    planted_words = ", ".join(f"{kind} {rows[0] + 1}-{rows[-1] + 1}" for kind, rows in planted.faults)
+    planted_words = ", ".join(
+        f"{kind} {rows[0] + 1}-{rows[-1] + 1}" for kind, rows in planted.faults
+    )
     found_words = ", ".join(
         f"{finding.fault} {' '.join(f'{first}-{last}' for first, last in finding.rows) or 'all'}"
         for finding in findings

@@ -17,7 +17,6 @@ from bcclone.system.statistics import (
     block_jackknife,
     correlation,
     mean_around,
-    robust_line,
     top_of,
 )
 

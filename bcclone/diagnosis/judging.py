@@ -3,7 +3,7 @@
 A judge is a function that looks for one fault, or for a few related ones.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 
@@ -18,7 +18,7 @@ from bcclone.diagnosis.control_faults import (
     few_steps,
 )
 from bcclone.diagnosis.evidence import Evidence
-from bcclone.diagnosis.findings import Diagnosis, Finding, recording_name
+from bcclone.diagnosis.findings import Cost, Finding, recording_name
 from bcclone.diagnosis.frame_figures import ReadFrame, RecordingFigures
 from bcclone.diagnosis.heading import BACKWARDS, is_trusted
 from bcclone.diagnosis.picture_faults import (
@@ -27,6 +27,7 @@ from bcclone.diagnosis.picture_faults import (
     standing,
     unusable_pictures,
 )
+from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.diagnosis.row_faults import clock_jumps, rows_of_the_log, unusable_rows
 from bcclone.diagnosis.turn_faults import (
@@ -36,6 +37,8 @@ from bcclone.diagnosis.turn_faults import (
     steering_and_turns,
     steering_of_stretches,
 )
+from bcclone.diagnosis.usable_seconds import Use, parts_of, seconds_of
+from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import MOTION
 from bcclone.system.errors import shown_command
@@ -104,26 +107,29 @@ def diagnose(
     why_too_few = evidence.rows.why_too_few
     if why_too_few:
         few = chain.from_iterable(judge(evidence) for judge in _JUDGES_OF_FEW_ROWS)
-        return Diagnosis(findings=_named(few, log), unknown=(why_too_few,))
+        return Diagnosis(findings=_completed(few, evidence), unknown=(why_too_few,))
 
     # The coverage describes the drive as it was recorded: its bends and its brightness are of all
     # rows, only its usable seconds leave out the faulty ones. What is measured is measured on the
     # rest, the rows that are not to be deleted, if they are enough.
-    findings, rest = _judged(evidence)
+    judged, rest = _judged(evidence)
+    findings = _completed(judged, evidence)
+    parts = parts_of(evidence.rows, findings)
     coverage = Coverage(
         bends=evidence.seconds_of_bends(),
         brightness=np.array([frame.mean for frame in figures.frames]),
-        usable_seconds=_usable_seconds(evidence, findings),
+        usable_seconds=seconds_of(parts, Use.NOW),
         correction=correction,
         road=road,
     )
     measured = evidence if rest.rows.why_too_few else rest
     return Diagnosis(
-        findings=_named(findings, log),
+        findings=findings,
         unknown=tuple(_unknown(rest, correction)),
         figures=_figures(measured, seconds=float(evidence.rows.seconds[-1])),
         evidence=evidence,
         coverage=coverage,
+        parts=parts,
     )
 
 
@@ -173,19 +179,26 @@ def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[
     return merged
 
 
-def _named(findings: Sequence[Finding] | Iterator[Finding], log: Log) -> tuple[Finding, ...]:
-    """Return the findings with the name of the log's recording in their remedies."""
-    name = recording_name(log.path)
-    return tuple(replace(finding, recording=name) for finding in findings)
+def _completed(findings: Iterable[Finding], evidence: Evidence) -> tuple[Finding, ...]:
+    """Return the findings with the name of the recording in their remedies, and their costs."""
+    name = recording_name(evidence.log.path)
+    return tuple(
+        replace(finding, recording=name, cost=_cost(finding, evidence.rows)) for finding in findings
+    )
 
 
-def _usable_seconds(evidence: Evidence, findings: Sequence[Finding]) -> float:
-    """Return the seconds of driving in rows without a fault that makes them unusable."""
-    rows = evidence.rows
-    all_rows = ((1, int(rows.numbers[-1])),)
-    lost = [finding.rows or all_rows for finding in findings if not finding.usable]
-    usable = ~np.isin(rows.numbers, numbers_in(chain.from_iterable(lost)))
-    return float(np.diff(rows.seconds, prepend=0.0)[usable].sum())
+def _cost(finding: Finding, rows: RecordedRows) -> Cost | None:
+    """Return what the edits of a finding delete, None for nothing."""
+    deleted = np.isin(rows.numbers, numbers_in(finding.deleted))
+    if not deleted.any():
+        return None
+    seconds = rows.step_seconds
+    return Cost(
+        rows=int(deleted.sum()),
+        seconds=float(seconds[deleted].sum()),
+        of_seconds=float(seconds.sum()),
+        good_rows=finding.good_rows,
+    )
 
 
 def _figures(evidence: Evidence, seconds: float) -> dict[str, float | None]:
