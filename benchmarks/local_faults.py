@@ -310,7 +310,9 @@ class Planted(NamedTuple):
         return bad
 
 
-def plant_some(drive: Drive, other: Drive, seed: int, kinds: Sequence[str]) -> Planted:
+def plant_some(
+    drive: Drive, other: Drive, seed: int | Sequence[int], kinds: Sequence[str]
+) -> Planted:
     """Return a drive with two to five faults of 5 to 20 s, between which it is as it was.
 
     kinds: names of LOCAL_FAULTS to choose from
@@ -356,6 +358,16 @@ class LocalScore:
     @property
     def precision(self) -> float:
         return self.named_bad / max(self.named, 1)
+
+
+def rows_named_by_kind(scores: Sequence[LocalScore]) -> list[tuple[str, tuple[int, int]]]:
+    """Return for each kind of fault how many of its rows are named, and how many were planted."""
+    counts: dict[str, tuple[int, int]] = {}
+    for scored in scores:
+        for kind, (named, planted) in scored.by_kind.items():
+            before = counts.get(kind, (0, 0))
+            counts[kind] = (before[0] + named, before[1] + planted)
+    return sorted(counts.items())
 
 
 def score(planted: Planted) -> LocalScore:

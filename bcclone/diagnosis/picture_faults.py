@@ -13,11 +13,10 @@ from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import RecordingFigures
 from bcclone.diagnosis.frame_pairs import FramePairs
 from bcclone.diagnosis.motion import Turns
-from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.diagnosis.recorded_rows import STANDING_SECONDS, RecordedRows
 from bcclone.diagnosis.stretches import Segmentation
 from bcclone.recording.edits import Edit, delete_numbers
 from bcclone.system.arrays import BoolArray, IndexArray
-from bcclone.system.statistics import runs
 
 _MAX_SHARE = 0.01  # tolerated share of rows with dark, white or blurred pictures
 
@@ -40,7 +39,7 @@ def unusable_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator
         ("blurred", blurred, _MAX_SHARE, "are blurred"),
         ("frozen", frozen, max_frozen, repeated),
     ):
-        lasting = _lasting(rows, concerned, lasting_seconds)
+        lasting = rows.lasting(concerned, lasting_seconds)
         # the others may be too few to be a fault
         named = concerned if np.mean(concerned & ~lasting) > max_share else lasting
         if named.any():
@@ -51,11 +50,10 @@ def unusable_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator
 
 def standing(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
     """Yield a fault if the car stands for a while: its steering then has no effect."""
-    least_seconds = 4.0  # a shorter halt, as at the beginning of a recording, does no harm
     stands = rows.stands
     if not rows.has_speed:
         stands = stands & _still(rows, figures)
-    stands = _lasting(rows, stands, least_seconds)
+    stands = rows.lasting(stands, STANDING_SECONDS)
     if not stands.any():
         return
     spans = rows.spans(stands)
@@ -82,17 +80,6 @@ def _still(rows: RecordedRows, figures: RecordingFigures) -> BoolArray:
     moved = np.array([max(abs(shift.right), abs(shift.down)) for shift in figures.turns.shifts])
     still = figures.frozen | ((brighter < most_brighter) & (moved < most_moved))
     return np.asarray(median_filter(still.astype(np.uint8), window) > 0)
-
-
-def _lasting(rows: RecordedRows, concerned: BoolArray, least_seconds: float) -> BoolArray:
-    """Return which of the concerned rows lie in runs that last so long, (rows,)."""
-    lasting = np.zeros(len(rows), np.bool_)
-    for first, last in runs(np.flatnonzero(concerned)):
-        # a row lasts until the next one
-        until = min(last + 1, len(rows) - 1)
-        if rows.seconds[until] - rows.seconds[first] >= least_seconds:
-            lasting[first : last + 1] = True
-    return lasting
 
 
 def _of_pictures(
@@ -161,6 +148,7 @@ def foreign_pictures(
     segmentation: how the steering of each part of the drive follows the turns, None if unknown
     """
     longest_seconds = 20.0  # of a piece of which nothing but its two ends speaks against it
+    most_unusual = 0.5  # share of the steps of a piece of this drive
     follows_from = 3.0  # of Segmentation.support(): from here on, the steering follows
     foreign = np.ones(len(rows), np.bool_)  # rows in no piece are; the loop decides the others
     no_pause = np.pad(rows.follows, 1)  # index i: the step before row i
@@ -172,7 +160,7 @@ def foreign_pictures(
         is_suspect = no_pause[ends].all() and seconds <= longest_seconds
         follows = False
         if segmentation is not None:
-            is_suspect = is_suspect or segmentation.unusual_share(piece) > 0.5
+            is_suspect = is_suspect or segmentation.unusual_share(piece) > most_unusual
             follows = segmentation.support(piece) > follows_from
         foreign[piece] = adjoins_others and is_minor and is_suspect and not follows
     if foreign.any():

@@ -9,7 +9,7 @@ algorithm (L. Rabiner, Proceedings of the IEEE 77, 1989).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -23,6 +23,7 @@ from bcclone.diagnosis.agreement import (
     at_steps,
     can_be_compared,
     likely_lags,
+    measure_agreement,
     smooth_steering,
 )
 from bcclone.diagnosis.bends import SMOOTH_SECONDS, turn_rate
@@ -106,14 +107,14 @@ class _Signals:
     """The recorded steering and the turns of the camera, of which models are made."""
 
     rows: RecordedRows
+    turns: Turns
     rate: FloatArray  # how sharply the camera turns, (steps,)
     smooth: FloatArray  # smoothed steering, (rows,)
-    usable: BoolArray  # whether a step can be used, (steps,)
 
     @classmethod
     def of(cls, rows: RecordedRows, turns: Turns) -> "_Signals":
         smooth = smooth_steering(rows, SMOOTH_SECONDS)
-        return cls(rows, turn_rate(rows, turns), smooth, turns.usable)
+        return cls(rows, turns, turn_rate(rows, turns), smooth)
 
     def model(self, lags: FloatArray, trusted: BoolArray | None = None) -> SteeringModel | None:
         """Return the model that explains the steering best, at the best of some delays.
@@ -142,7 +143,7 @@ class _Signals:
     ) -> tuple[FloatArray, FloatArray] | None:
         """Return the turn rate and the steering of the steps that can be compared."""
         steering = at_steps(self.rows, self.smooth, lag)
-        usable = self.usable & np.isfinite(steering)
+        usable = self.turns.usable & np.isfinite(steering)
         if trusted is not None:
             usable &= trusted
         if usable.sum() < FEWEST_STEPS:
@@ -196,6 +197,7 @@ class Segmentation:
     """
 
     rows: RecordedRows
+    turns: Turns
     model: SteeringModel
     hypotheses: tuple[_Hypothesis, ...]
     steps: IndexArray  # indices of the compared steps
@@ -223,8 +225,22 @@ class Segmentation:
 
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:
-        """Return the stretches that are not as usual."""
-        return tuple(self._unusual())
+        """Return the stretches that are surely not as usual.
+
+        There is none unless the rest is most of the drive, and its steering clearly agrees with its
+        turns.
+        """
+        most_unusual = 0.6  # share of the rows
+        unusual = tuple(self._unusual())
+        rows = rows_of(unusual)
+        if not len(rows) or len(rows) > most_unusual * len(self.rows):
+            return ()
+        usual_steps = np.ones(len(self.rows) - 1, np.bool_)
+        usual_steps[np.minimum(rows, len(usual_steps) - 1)] = False
+        rest = measure_agreement(self.rows, self.turns.where(usual_steps))
+        if rest is None or not (rest.is_clear or rest.is_mirrored):
+            return ()
+        return unusual
 
     def _unusual(self) -> Iterator[Stretch]:
         kinds = np.array([hypothesis.kind for hypothesis in self.hypotheses])[self.path]
@@ -270,7 +286,9 @@ class Segmentation:
         return float((usual - unrelated).sum())
 
     def unusual_share(self, rows: IndexArray) -> float:
-        """Return the share of the compared steps of some rows that are not as usual."""
+        """Return the share of the compared steps of some rows that are surely not as usual."""
+        if not self.stretches:
+            return 0.0
         part = np.isin(self.steps, rows[:-1])
         if not part.any():
             return 0.0
@@ -306,39 +324,68 @@ def _explained(signals: _Signals, model: SteeringModel) -> Segmentation:
     """Return how well each hypothesis explains each step, if the rest is as the model says."""
     independent_seconds = 0.8  # the errors of steps that are closer together are alike
     longest_step = 0.5  # seconds that a step counts at most
-    wild = 0.03  # share of the steps of good driving that no model explains
     rows = signals.rows
-    now = at_steps(rows, signals.smooth, model.lag)
-    steps = np.flatnonzero(signals.usable & np.isfinite(now))
-    steering = now[steps]
-    rate = signals.rate[steps]
-    lowest = float(rows.steering.min())
-    highest = float(rows.steering.max())
-    any_steering = _density_of_any(steering - model.offset, max(rows.steering.std(), model.error))
-    rough_usual, rough_unrelated = _log_roughness(rows, steps, model.lag)
+    steering = at_steps(rows, signals.smooth, model.lag)
+    steps = np.flatnonzero(signals.turns.usable & np.isfinite(steering))
     hypotheses = _HYPOTHESES
     if not rows.has_speed:
         hypotheses += _OTHER_SPEEDS
-    logs = np.zeros((len(steps), len(hypotheses)))
-    for place, hypothesis in enumerate(hypotheses):
-        if hypothesis.is_stuck:
-            logs[:, place] = _log_stuck(rows, steps, model)
-            continue
-        if hypothesis == _UNRELATED:
-            logs[:, place] = np.log(any_steering) + rough_unrelated
-            continue
-        observed = steering
-        if hypothesis.late_seconds:
-            later = at_steps(rows, signals.smooth, model.lag + hypothesis.late_seconds)[steps]
-            observed = np.where(np.isfinite(later), later, steering)
-        if hypothesis.kind is Kind.MIRRORED:
-            observed = -observed
-        predicted = np.clip(model.predicted(rate, hypothesis.gain), lowest, highest)
-        fitting = _normal_density(observed - predicted, model.errors(predicted))
-        logs[:, place] = np.log((1 - wild) * fitting + wild * any_steering) + rough_usual
+    fit = _Fit.of(signals, model, steps, steering[steps])
+    logs = np.stack([fit.log_likelihood(hypothesis) for hypothesis in hypotheses], axis=1)
     seconds = np.minimum(np.diff(rows.seconds)[steps], longest_step)
-    weights = seconds / independent_seconds
-    return Segmentation(rows, model, hypotheses, steps, logs * weights[:, np.newaxis])
+    logs *= (seconds / independent_seconds)[:, np.newaxis]
+    return Segmentation(rows, signals.turns, model, hypotheses, steps, logs)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What a hypothesis is compared with at some steps. Arrays are (compared,)."""
+
+    signals: _Signals
+    model: SteeringModel
+    steps: IndexArray  # indices of the steps
+    steering: FloatArray  # that belongs to them
+    any_steering: FloatArray  # density of this steering if it does not depend on the turns
+    rough_usual: FloatArray  # logarithm of how probable its roughness is if it is as usual
+    rough_unrelated: FloatArray  # the same if it is unrelated to the turns
+
+    @classmethod
+    def of(
+        cls, signals: _Signals, model: SteeringModel, steps: IndexArray, steering: FloatArray
+    ) -> "_Fit":
+        rows = signals.rows
+        deviation = max(float(rows.steering.std()), model.error)
+        any_steering = _density_of_any(steering - model.offset, deviation)
+        roughness = _log_roughness(rows, steps, model.lag)
+        return cls(signals, model, steps, steering, any_steering, *roughness)
+
+    def log_likelihood(self, hypothesis: _Hypothesis) -> FloatArray:
+        """Return the logarithm of the likelihood of each step, (compared,)."""
+        wild = 0.03  # share of the steps of good driving that no model explains
+        rows = self.signals.rows
+        if hypothesis.is_stuck:
+            return _log_stuck(rows, self.steps, self.model)
+        if hypothesis == _UNRELATED:
+            return np.asarray(np.log(self.any_steering) + self.rough_unrelated)
+        steering = self._steering(hypothesis)
+        predicted = np.clip(
+            self.model.predicted(self.signals.rate[self.steps], hypothesis.gain),
+            rows.steering.min(),
+            rows.steering.max(),
+        )
+        fitting = _normal_density(steering - predicted, self.model.errors(predicted))
+        density = (1 - wild) * fitting + wild * self.any_steering
+        return np.asarray(np.log(density) + self.rough_usual)
+
+    def _steering(self, hypothesis: _Hypothesis) -> FloatArray:
+        """Return what the steering would be without the fault of a hypothesis."""
+        if hypothesis.kind is Kind.MIRRORED:
+            return -self.steering
+        if not hypothesis.late_seconds:
+            return self.steering
+        lag = self.model.lag + hypothesis.late_seconds
+        later = at_steps(self.signals.rows, self.signals.smooth, lag)[self.steps]
+        return np.where(np.isfinite(later), later, self.steering)
 
 
 def _normal_density(errors: FloatArray, deviations: FloatArray | float) -> FloatArray:
@@ -449,3 +496,9 @@ def _probabilities(logs: FloatArray, penalties: FloatArray) -> FloatArray:
         backward[step] = np.logaddexp(after, np.logaddexp.reduce(after + change))
     both = forward + backward
     return np.asarray(np.exp(both - np.logaddexp.reduce(both, axis=1, keepdims=True)))
+
+
+def rows_of(stretches: Sequence[Stretch]) -> IndexArray:
+    """Return the indices of the rows of some stretches, rising."""
+    rows = [np.arange(stretch.first, stretch.last + 1) for stretch in stretches]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *rows]))

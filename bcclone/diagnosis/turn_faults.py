@@ -4,7 +4,7 @@ In: the recorded steering, the turns of the camera, and how well both agree. Out
 each fault, with an edit where one mends it: to mirror or shift the steering, or to delete rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.diagnosis.stretches import Kind, Stretch, segmented
+from bcclone.diagnosis.stretches import Kind, rows_of, segmented
 from bcclone.recording.edit_settings import MAX_ADVANCE
 from bcclone.recording.edited_rows import corrected_steering
 from bcclone.recording.edits import ADVANCE, MIRROR, Edit, Edits, StoredEdit, delete_numbers
@@ -52,27 +52,17 @@ _FAULTS_OF_STRETCHES = {
 
 
 def steering_of_stretches(evidence: Evidence) -> Iterator[Finding]:
-    """Yield a fault for each way in which the steering of some stretches is unlike that of the rest.
-
-    The rest must be most of the drive, and its steering must clearly agree with its turns.
-    """
-    most_unusual = 0.6  # share of the rows
+    """Yield a fault for each way in which the steering of some stretches is unlike the rest's."""
     segmentation = evidence.segmentation
     if segmentation is None or not segmentation.stretches:
         return
-    unusual = _rows_of(segmentation.stretches)
-    if len(unusual) > most_unusual * len(evidence.rows):
-        return
     if evidence.is_upside_down or evidence.drives_backwards:
-        return
-    rest = evidence.without(evidence.rows.spans(unusual)).agreement
-    if rest is None or not (rest.is_clear or rest.is_mirrored):
         return
     for kind, (fault, text) in _FAULTS_OF_STRETCHES.items():
         stretches = [stretch for stretch in segmentation.stretches if stretch.kind is kind]
         if not stretches:
             continue
-        spans = evidence.rows.spans(_rows_of(stretches))
+        spans = evidence.rows.spans(rows_of(stretches))
         yield Finding(
             fault,
             text,
@@ -80,12 +70,6 @@ def steering_of_stretches(evidence: Evidence) -> Iterator[Finding]:
             edits=(delete_numbers(spans),),
             good_rows=sum(stretch.good_rows for stretch in stretches),
         )
-
-
-def _rows_of(stretches: Sequence[Stretch]) -> IndexArray:
-    """Return the indices of the rows of some stretches, rising."""
-    rows = [np.arange(stretch.first, stretch.last + 1) for stretch in stretches]
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *rows]))
 
 
 def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
@@ -178,7 +162,7 @@ def _shifted_back(
     segmentation = segmented(mended, turns, agreement)
     if segmentation is None or not segmentation.stretches:
         return "", (shift,)
-    parts = mended.spans(_rows_of(segmentation.stretches))
+    parts = mended.spans(rows_of(segmentation.stretches))
     return "", (shift, delete_numbers(parts))
 
 
