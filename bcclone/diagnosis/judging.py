@@ -24,6 +24,7 @@ from bcclone.diagnosis.heading import BACKWARDS, is_trusted
 from bcclone.diagnosis.picture_faults import (
     connected_pieces,
     foreign_pictures,
+    frozen_pictures,
     standing,
     unusable_pictures,
 )
@@ -50,11 +51,12 @@ Judge = Callable[[Evidence], Iterator[Finding]]
 # the evidence e. A value of the evidence is measured when a judge first asks for it.
 _JUDGES: tuple[Judge, ...] = (
     lambda e: unusable_rows(e.log),
-    lambda e: unusable_pictures(e.rows, e.figures),
+    lambda e: frozen_pictures(e.rows, e.figures),
     lambda e: standing(e.rows, e.figures),
     lambda e: foreign_pictures(
         e.rows, connected_pieces(e.rows, e.figures, e.turns, e.pairs), e.segmentation
     ),
+    lambda e: unusable_pictures(e.rows, e.figures),
     lambda e: rows_of_the_log(e.log, e.rows),
     lambda e: clock_jumps(e.rows, e.pairs),
     lambda e: exchanged_cameras(e.rows.numbers, e.figures.sides),
@@ -238,11 +240,11 @@ def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Itera
     if growing_share is None or BACKWARDS < growing_share < 1 - BACKWARDS:
         yield ("whether the car drives forwards: it is hard to tell whether the pictures grow")
     same_throttle = constant(evidence.rows.throttle)
+    why_throttle = "the pictures do not show it"
     if same_throttle:
         _, words = same_throttle
-        yield (
-            f"whether the throttle is right: it is {words}, so that nothing can be learned from it"
-        )
+        why_throttle = f"it is {words}, so that nothing can be learned from it"
+    yield f"whether the throttle is right: {why_throttle}"
     if correction is None:
         yield "how many recoveries there are: that takes the frames of three cameras"
 

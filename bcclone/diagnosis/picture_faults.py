@@ -22,30 +22,22 @@ _MAX_SHARE = 0.01  # tolerated share of rows with dark, white or blurred picture
 
 
 def unusable_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
-    """Yield the faults of single pictures, and of those that repeat the one before.
-
-    A fault is named if it lasts, or if it is frequent. With too few rows, frozen pictures are not
-    reported.
-    """
-    lasting_seconds = 1.0
-    max_frozen = 0.03  # share of the rows; a slow camera repeats some
+    """Yield the faults of single pictures."""
     unreadable, dark, bright, blurred = _unusable(figures)
-    frozen = figures.frozen & ~rows.stands & (not rows.why_too_few)
-    repeated = "repeat the picture of the row before, although the car moves"
     for fault, concerned, max_share, words in (
         ("unreadable", unreadable, 0.0, "cannot be read"),
         ("dark", dark, _MAX_SHARE, "are black, or nearly so"),
         ("over-exposed", bright, _MAX_SHARE, "are white, or nearly so"),
         ("blurred", blurred, _MAX_SHARE, "are blurred"),
-        ("frozen", frozen, max_frozen, repeated),
     ):
-        lasting = rows.lasting(concerned, lasting_seconds)
-        # the others may be too few to be a fault
-        named = concerned if np.mean(concerned & ~lasting) > max_share else lasting
-        if named.any():
-            share = float(named.mean())
-            text = f"the pictures of {int(named.sum())} rows ({share:.0%}) {words}"
-            yield _of_pictures(fault, text, rows, named, share)
+        yield from _of_pictures(fault, words, rows, concerned, max_share)
+
+
+def frozen_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
+    """Yield a fault for pictures that repeat the one before, although the car moves."""
+    max_frozen = 0.03  # share of the rows; a slow camera repeats some
+    words = "repeat the picture of the row before, although the car moves"
+    yield from _of_pictures("frozen", words, rows, figures.frozen & ~rows.stands, max_frozen)
 
 
 def standing(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
@@ -83,27 +75,36 @@ def _still(rows: RecordedRows, figures: RecordingFigures) -> BoolArray:
 
 
 def _of_pictures(
-    fault: str, text: str, rows: RecordedRows, concerned: BoolArray, share: float
-) -> Finding:
-    """Return the finding about the pictures of some rows, and what mends it.
+    fault: str, words: str, rows: RecordedRows, concerned: BoolArray, max_share: float
+) -> Iterator[Finding]:
+    """Yield a finding about the pictures of some rows, if they are frequent, or if they last.
 
-    concerned: whether the finding is about a row, (rows,)
-    share: share of these rows among all rows
+    words: what is wrong with them
+    concerned: whether the pictures of a row have the fault, (rows,)
+    max_share: tolerated share of such rows, apart from those that last
     """
+    lasting_seconds = 1.0
     max_short = 10  # spans of few rows that are worth deleting
     rows_of_short = 10.0  # mean number of rows of a span; longer spans are always worth it
-    spans = rows.spans(concerned)
+    lasting = rows.lasting(concerned, lasting_seconds)
+    named = lasting
+    if np.mean(concerned & ~lasting) > max_share:
+        named = concerned
+    if not named.any():
+        return
+    spans = rows.spans(named)
+    share = float(named.mean())
     advice = ""
     edits: tuple[Edit, ...] = (delete_numbers(spans),)
     if fault == "unreadable":
         # the edits are printed below it
         advice = "copy the missing pictures into the folder IMG next to the log; or:"
-    elif len(spans) > max_short and concerned.sum() < rows_of_short * len(spans):
+    elif len(spans) > max_short and named.sum() < rows_of_short * len(spans):
         advice = "record with a camera that gives each row a new, clear picture"
         edits = ()
-    return Finding(
+    yield Finding(
         fault,
-        text,
+        f"the pictures of {int(named.sum())} rows ({share:.0%}) {words}",
         rows=spans,
         value=share,
         unit="share of the rows",

@@ -61,6 +61,7 @@ class _Hypothesis:
     penalty: float = 4.0  # natural logarithm of how many times less probable a change to it is
     late_seconds: float = 0.0  # later than usual; below 0: earlier
     gain: float = 1.0  # how much more than usual the camera turns for the same steering
+    handicap: float = 0.0  # logarithm of how many times less probable it is at a moment
     is_stuck: bool = False  # the steering does not change at all
 
 
@@ -80,7 +81,9 @@ _HYPOTHESES = (
     *(_delayed(seconds) for seconds in (-1.5, -1.1, -0.8, -0.5, 0.5, 0.8, 1.1, 1.5)),
 )
 # without speeds, the car may drive faster or slower than usual, and turns accordingly
-_OTHER_SPEEDS = tuple(_Hypothesis(Kind.USUAL, gain=gain) for gain in (0.35, 0.6, 1.6))
+_OTHER_SPEEDS = tuple(
+    _Hypothesis(Kind.USUAL, gain=gain, handicap=0.35) for gain in (0.35, 0.6, 1.6)
+)
 
 
 @dataclass(frozen=True)
@@ -375,7 +378,7 @@ class _Fit:
         )
         fitting = _normal_density(steering - predicted, self.model.errors(predicted))
         density = (1 - wild) * fitting + wild * self.any_steering
-        return np.asarray(np.log(density) + self.rough_usual)
+        return np.asarray(np.log(density) + self.rough_usual - hypothesis.handicap)
 
     def _steering(self, hypothesis: _Hypothesis) -> FloatArray:
         """Return what the steering would be without the fault of a hypothesis."""
@@ -410,7 +413,7 @@ def _log_roughness(
     any driving: the steering changes to and fro from row to row.
     """
     window_seconds = 1.0
-    rougher = 1.4  # than in a fifth of the drive: this is still usual
+    rougher = 1.8  # than in a third of the drive: this is still usual
     least = 0.02  # of full steering
     spread = 0.25  # of the logarithm of the roughness, above what is usual
     by_chance = 0.02  # share of usual driving that is as rough as noise
@@ -420,7 +423,7 @@ def _log_roughness(
     window = max(3, round(window_seconds / seconds_a_row))
     to_and_fro = np.abs(np.convolve(rows.steering, [1, -2, 1], "same"))
     roughness = median_filter(to_and_fro, window)
-    usual = rougher * np.quantile(roughness, 0.8) + least
+    usual = rougher * np.quantile(roughness, 0.65) + least
     beyond = np.log(np.maximum(at_steps(rows, roughness, lag)[steps], 1e-6) / usual)
     smooth_enough = np.exp(-0.5 * (np.maximum(beyond, 0.0) / spread) ** 2)
     return (
