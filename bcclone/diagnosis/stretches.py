@@ -30,7 +30,6 @@ from bcclone.diagnosis.bends import SMOOTH_SECONDS, turn_rate
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.statistics import robust_line
 
 
 class Kind(StrEnum):
@@ -164,7 +163,7 @@ class _Signals:
             return None
         rate, steering = compared
         variance = float(self.rows.steering.var())
-        slope, offset, _ = robust_line(rate, steering)
+        slope, offset = _line_of_most(rate, steering, variance)
         missed = np.minimum((steering - slope * rate - offset) ** 2 / variance, 1.0).mean()
         without_turns = (steering - np.median(steering)) ** 2 / variance
         return float(missed / (np.minimum(without_turns, 1.0).mean() + 1e-9))
@@ -176,7 +175,7 @@ class _Signals:
         if compared is None:
             return None
         rate, steering = compared
-        slope, offset, _ = robust_line(rate, steering)
+        slope, offset = _line_of_most(rate, steering, float(self.rows.steering.var()))
         size = np.abs(slope * rate)
         errors = np.abs(steering - slope * rate - offset)
         # Quantiles of a normal distribution's absolute values give its standard deviation. As long
@@ -190,6 +189,41 @@ class _Signals:
         return SteeringModel(
             lag, slope, offset, max(error, least_error), float(np.clip(relative, *relative_errors))
         )
+
+
+def _line_of_most(rate: FloatArray, steering: FloatArray, variance: float) -> tuple[float, float]:
+    """Return slope and intercept of the line that explains most steps, whatever the others are.
+
+    Each part of the drive proposes a slope. The one that misses least is fitted to the steps that
+    it explains; a step that is missed clearly counts the same, however far off it is.
+
+    rate, steering: (compared,) each
+    variance: of the steering
+    """
+    steps_of_part = 60
+    proposals = 9
+    explained = 0.25  # of the variance: the greatest squared error of a step that is explained
+    parts = np.array_split(np.arange(len(rate)), max(1, len(rate) // steps_of_part))
+    slopes = [_slope(rate[part], steering[part]) for part in parts]
+    slopes.append(_slope(rate, steering))
+    best = (math.inf, 0.0, 0.0)
+    for slope in np.quantile(slopes, np.linspace(0, 1, proposals)).tolist():
+        intercept = float(np.median(steering - slope * rate))
+        squares = (steering - slope * rate - intercept) ** 2
+        missed = float(np.minimum(squares, variance).mean())
+        best = min(best, (missed, slope, intercept))
+    _, slope, intercept = best
+    inliers = (steering - slope * rate - intercept) ** 2 < explained * variance
+    if inliers.sum() < FEWEST_STEPS:
+        return slope, intercept
+    slope = _slope(rate[inliers], steering[inliers])
+    return slope, float(np.mean(steering[inliers] - slope * rate[inliers]))
+
+
+def _slope(rate: FloatArray, steering: FloatArray) -> float:
+    """Return the slope of a line by least squares, 0 if the rate is constant."""
+    away = rate - rate.mean()
+    return float(away @ (steering - steering.mean()) / max(float(away @ away), 1e-12))
 
 
 @dataclass(frozen=True)
