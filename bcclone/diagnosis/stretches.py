@@ -264,13 +264,16 @@ class Segmentation:
     def stretches(self) -> tuple[Stretch, ...]:
         """Return the stretches that are surely not as usual.
 
-        There is none unless the rest is most of the drive, and its steering clearly agrees with its
-        turns.
+        There is none unless the steering of the rest clearly agrees with its turns, and the rest is
+        long: a few seconds agree by chance.
         """
-        most_unusual = 0.6  # share of the rows
+        least_share = 0.4  # of the rows: the rest is long if it has more
+        least_seconds = 30.0  # or if it lasts longer
         unusual = tuple(self._unusual())
         rows = rows_of(unusual)
-        if not len(rows) or len(rows) > most_unusual * len(self.rows):
+        share = 1 - len(rows) / len(self.rows)
+        seconds = self.rows.step_seconds.sum() - self.rows.step_seconds[rows].sum()
+        if not unusual or (share < least_share and seconds < least_seconds):
             return ()
         usual_steps = np.ones(len(self.rows) - 1, np.bool_)
         usual_steps[np.minimum(rows, len(usual_steps) - 1)] = False

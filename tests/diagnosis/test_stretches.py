@@ -142,3 +142,13 @@ def test_steering_that_never_follows_the_turns_has_no_stretches():
     """No rest follows them, with which a stretch could be compared."""
     rows, turns = driven(steering_of_a_road())
     assert found(rows.with_steering(steering_of_a_road(9)), turns) == ()
+
+
+def test_a_minute_of_good_driving_is_not_lost_among_two_of_another_log():
+    good = steering_of_a_road()
+    rows, turns = driven(good)
+    steering = np.roll(good, 700)
+    steering[1200:2200] = good[1200:2200]
+    named = rows_of(found(rows.with_steering(steering), turns))
+    assert len(np.setdiff1d(named, np.arange(1200, 2200))) > 0.8 * 2000
+    assert len(np.intersect1d(named, np.arange(1200, 2200))) < 0.1 * 1000
