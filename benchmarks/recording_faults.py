@@ -1,11 +1,13 @@
 """Plant faults in recordings and count which of them `preprocess.py --check` names -> a Report.
 
-An untouched recording must have no finding, and a fault must be named, whatever else is found.
+An untouched recording must have no finding, and a fault must be named, whatever else is found. A
+fault is planted in the whole recording or from a row to its end; then two to five faults of 5 to
+20 s are planted at once, and the rows that are named are scored.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 
 from bcclone import UserError, check
 from bcclone.camera.images import read_frame
-from bcclone.diagnosis.findings import Diagnosis
+from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
@@ -23,8 +25,16 @@ from bcclone.system.arrays import IndexArray
 from bcclone.system.checked import Checked
 from bcclone.system.progress import Notify
 from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count, Names
+from bcclone.system.setting_types import Count, Minutes, Names, Seed
 from bcclone.system.statistics import numbers_in
+from benchmarks.local_faults import (
+    LOCAL_FAULTS,
+    LocalScore,
+    load_drive,
+    plant_some,
+    rows_named_by_kind,
+    score,
+)
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.planted_faults import FAULTS, PlantedFault, Recorded, load_recording
 from benchmarks.rounds import measure_in_rounds
@@ -37,6 +47,13 @@ class Settings(Checked):
     recordings: Names = setting((), "recordings without faults, separated by commas", shown="none")
     only: Names = setting((), "inject only these faults, separated by commas", shown="all")
     rows: Count = setting(600, "take so many rows of each recording")
+    drives: int = setting(
+        4, "plant several local faults so many times in each recording", minimum=0, unit="N"
+    )
+    seed: Seed = 0
+    minutes: Minutes = setting(
+        0.0, "repeat a recording until it is so long before local faults are planted", shown="as is"
+    )
 
 
 class Outcome(NamedTuple):
@@ -73,7 +90,23 @@ def measure(settings: Settings, notify: Notify) -> Report:
         outcomes += _plant_all(recorded, settings.only)
         named = sum(outcome.is_named for outcome in outcomes)
         notify(f"{recorded.path.name}: {named} named so far")
-    return _report(settings, outcomes, alarms)
+    scores = list(_local_scores(settings, notify))
+    return _report(settings, outcomes, alarms, scores)
+
+
+def _local_scores(settings: Settings, notify: Notify) -> Iterator[LocalScore]:
+    """Plant several local faults at once in each recording, and score the rows that are named."""
+    paths = settings.recordings if settings.drives else ()
+    drives = [load_drive(path) for path in paths]
+    for number, (path, drive) in enumerate(zip(paths, drives, strict=True)):
+        other = drives[(number + 1) % len(drives)]
+        if settings.minutes:
+            drive = drive.tiled(60 * settings.minutes)
+        for turn in range(settings.drives):
+            seed = (settings.seed, number, turn)
+            scored = score(plant_some(drive, other, seed, tuple(LOCAL_FAULTS)))
+            notify(f"{Path(path).name}: {scored.said}")
+            yield scored
 
 
 def _name_of(fault: str) -> str:
@@ -123,7 +156,10 @@ def _share_left(foreign: IndexArray, diagnosis: Diagnosis) -> float | None:
 
 
 def _report(
-    settings: Settings, outcomes: Sequence[Outcome], alarms: Mapping[str, list[str]]
+    settings: Settings,
+    outcomes: Sequence[Outcome],
+    alarms: Mapping[str, list[str]],
+    scores: Sequence[LocalScore],
 ) -> Report:
     counts: dict[str, list[int]] = {}  # of each fault: how often it is named, and planted
     for outcome in outcomes:
@@ -133,13 +169,16 @@ def _report(
     missed = [outcome.said for outcome in outcomes if not outcome.is_named]
     rows = [["injected", "named", "of"]]
     rows += [[fault, str(named), str(planted)] for fault, (named, planted) in counts.items()]
+    shares = rows_named_by_kind(scores)
+    rows += [[f"local: {kind}", str(named), str(planted)] for kind, (named, planted) in shares]
     values: dict[str, Any] = {
         "recordings": [Path(path).name for path in settings.recordings],
         "named": counts,
         "alarms": dict(alarms),
         "missed": missed,
+        "local": [asdict(scored) for scored in scores],
     }
-    measures = _measures(settings, outcomes, len(alarms))
+    measures = [*_measures(settings, outcomes, len(alarms)), *_local_measures(scores)]
     return Report(measures, [*aligned(rows), *(f"missed: {line}" for line in missed)], values)
 
 
@@ -164,6 +203,24 @@ def _measures(settings: Settings, outcomes: Sequence[Outcome], alarms: int) -> l
         remain = 100 * float(np.mean(left))
         measures.append(Measure("foreign frames that remain", remain, "%", 5, least=False))
     return measures
+
+
+def _local_measures(scores: Sequence[LocalScore]) -> list[Measure]:
+    """Return how well the rows of local faults are named, over all drives."""
+    if not scores:
+        return []
+    bad = sum(scored.bad for scored in scores)
+    named = sum(scored.named for scored in scores)
+    named_bad = sum(scored.named_bad for scored in scores)
+    good = sum(scored.good for scored in scores)
+    good_lost = sum(scored.good_lost for scored in scores)
+    bad_left = sum(scored.bad_left for scored in scores)
+    return [
+        Measure("rows of local faults that are named", 100 * named_bad / bad, "%", 90),
+        Measure("named rows that have a fault", 100 * named_bad / max(named, 1), "%", 90),
+        Measure("good rows lost by all remedies", 100 * good_lost / good, "%", 3, least=False),
+        Measure("faulty rows left by all remedies", 100 * bad_left / bad, "%"),
+    ]
 
 
 def _check_to_decoding(path: str) -> float:

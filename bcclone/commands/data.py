@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.commands.options import Given, Result, SettingsFile, command, notify
@@ -88,9 +89,22 @@ def preprocess_with(
 
     explicit = tuple(name for name in names_of(SampleSettings) if name in values)
     result = convert(kind(inputs, explicit=explicit, **values), notify)
-    notes = [f"note: {notice}" for notice in result.notices]
+    notices = [*result.notices, *_unusable_driving(result)]
+    notes = [f"note: {notice}" for notice in notices]
     notes += [f"skipped: {reason}" for reason in result.skips]
     return Result.of(result, notes=notes)
+
+
+def _unusable_driving(conversion: "Conversion") -> list[str]:
+    """Return a notice for each recording that was read of which a check would not use all."""
+    from bcclone.dataset.shards import open_store
+    from bcclone.diagnosis.stored_drive import unusable_driving
+
+    if not isinstance(conversion.output, Path):  # at a URL, frames are read slowly
+        return []
+    read = {str(Path(log.path).resolve()) for log in conversion.logs}
+    with open_store(conversion.output) as store:
+        return list(unusable_driving(store, read))
 
 
 def _check(inputs: Sequence[str]) -> Result:

@@ -1,4 +1,4 @@
-"""The steering and the turns of the camera -> how they agree, at which delay, and in which rows.
+"""The steering and the turns of the camera -> how they agree over all, and at which delay.
 
 They agree if the car's curvature, measured by the turns, is proportional to the steering. The lag
 is the delay between both, in seconds: above 0 if the steering is recorded after the car turns.
@@ -16,18 +16,12 @@ from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.statistics import (
     block_jackknife,
     correlation,
-    highest_run,
     mean_around,
-    robust_line,
     top_of,
 )
 
 CLEAR = 0.6  # recordings without a fault have a greater correlation, at the usual delays
-_FEWEST_STEPS = 50  # fewer steps do not give a correlation
-# least sum of seconds x (squared error / variance of the steering, beyond the usual one) over a
-# part of the recording in which the steering does not follow the turns
-MISSED_SECONDS = 1.5
-_FOLLOWS = 0.5  # above this correlation, the steering of a part follows the turns
+FEWEST_STEPS = 50  # fewer steps do not give a correlation
 # smallest absolute value of a sure correlation after two standard errors are taken off
 _LEAST_BOUND = 0.3
 
@@ -98,6 +92,17 @@ class LagSearch:
 _SEARCH = LagSearch()
 
 
+def likely_lags(agreement: Agreement | None) -> FloatArray:
+    """Return the delays at which parts of a drive may agree: near ones, or the clear far one.
+
+    agreement: of the whole drive
+    """
+    near = _SEARCH.near_seconds
+    if agreement is not None and agreement.is_clear and abs(agreement.lag) > near:
+        return np.array([agreement.lag])
+    return np.arange(-near, near + _SEARCH.step_seconds / 2, _SEARCH.step_seconds)
+
+
 @dataclass(frozen=True)
 class Compared:
     """The turns and the steering at one delay. Arrays are (compared,): of the usable steps."""
@@ -121,18 +126,18 @@ def compare(
     rows: RecordedRows, turns: Turns, lag: float, smooth_seconds: float = SMOOTH_SECONDS
 ) -> Compared:
     """Return the steps that can be used, and the steering `lag` seconds after them."""
-    steering = _at_steps(rows, _smooth_steering(rows, smooth_seconds), lag)
+    steering = at_steps(rows, smooth_steering(rows, smooth_seconds), lag)
     steps = np.flatnonzero(turns.usable & np.isfinite(steering))
     return Compared(steps, turn_rate(rows, turns, smooth_seconds)[steps], steering[steps])
 
 
-def _smooth_steering(rows: RecordedRows, smooth_seconds: float) -> FloatArray:
+def smooth_steering(rows: RecordedRows, smooth_seconds: float) -> FloatArray:
     """Return the mean steering around each row, (rows,)."""
     weights = np.ones(len(rows.steering))
     return mean_around(rows.seconds, rows.steering, smooth_seconds, weights, rows.stretch)
 
 
-def _at_steps(rows: RecordedRows, steering: FloatArray, lag: float) -> FloatArray:
+def at_steps(rows: RecordedRows, steering: FloatArray, lag: float) -> FloatArray:
     """Return the steering `lag` seconds after each step, (steps,).
 
     It is NaN if a pause lies between the step and that time, and outside of the recording.
@@ -153,16 +158,16 @@ def measure_agreement(rows: RecordedRows, turns: Turns) -> Agreement | None:
     None if either hardly changes, or if the pictures do not match.
     """
     rate = turn_rate(rows, turns)
-    if not _can_be_compared(rows, turns, rate):
+    if not can_be_compared(rows, turns, rate):
         return None
 
     # a coarse search over all delays that are tried
-    smooth = _smooth_steering(rows, SMOOTH_SECONDS)
+    smooth = smooth_steering(rows, SMOOTH_SECONDS)
     lags = _SEARCH.lags(float(rows.seconds[-1]))
     correlations = np.zeros(len(lags))
-    fewest = max(_FEWEST_STEPS, _SEARCH.min_overlap * turns.usable.sum())
+    fewest = max(FEWEST_STEPS, _SEARCH.min_overlap * turns.usable.sum())
     for place, lag in enumerate(lags):
-        steering = _at_steps(rows, smooth, lag)
+        steering = at_steps(rows, smooth, lag)
         steps = turns.usable & np.isfinite(steering)
         if steps.sum() >= fewest:
             correlations[place] = correlation(rate[steps], steering[steps]) or 0.0
@@ -179,7 +184,7 @@ def measure_agreement(rows: RecordedRows, turns: Turns) -> Agreement | None:
     return Agreement(best, lag, error, spread, rival)
 
 
-def _can_be_compared(rows: RecordedRows, turns: Turns, rate: FloatArray) -> bool:
+def can_be_compared(rows: RecordedRows, turns: Turns, rate: FloatArray) -> bool:
     """Return whether the pictures match, and turns and steering change.
 
     rate: as turn_rate() returns it
@@ -188,7 +193,7 @@ def _can_be_compared(rows: RecordedRows, turns: Turns, rate: FloatArray) -> bool
     least_rate = 1e-6  # least standard deviation of `rate`
     least_steering = 1e-3  # least standard deviation of the steering
     usable = turns.usable
-    if usable.sum() < _FEWEST_STEPS or np.median(turns.match[usable]) < least_match:
+    if usable.sum() < FEWEST_STEPS or np.median(turns.match[usable]) < least_match:
         return False
     return bool(rate.std() >= least_rate and rows.steering.std() >= least_steering)
 
@@ -229,11 +234,11 @@ def _fine_lag(rows: RecordedRows, turns: Turns, about: float, sign: float) -> tu
     sign: sign of the correlation, 1 or -1
     """
     lags = _SEARCH.fine_lags(about)
-    smooth = _smooth_steering(rows, FINE_SECONDS)
-    after = np.array([_at_steps(rows, smooth, lag) for lag in lags])
+    smooth = smooth_steering(rows, FINE_SECONDS)
+    after = np.array([at_steps(rows, smooth, lag) for lag in lags])
     # only steps that have steering at every delay, so that all delays compare the same steps
     steps = np.flatnonzero(turns.usable & np.isfinite(after).all(axis=0))
-    if len(steps) < _FEWEST_STEPS:
+    if len(steps) < FEWEST_STEPS:
         return about, _SEARCH.fine_seconds
     rate = turn_rate(rows, turns, FINE_SECONDS)[steps]
     after = after[:, steps]
@@ -244,48 +249,6 @@ def _fine_lag(rows: RecordedRows, turns: Turns, about: float, sign: float) -> tu
 
     error = block_jackknife(len(steps), lag_of)
     return lag_of(np.arange(len(steps))), error
-
-
-def follows_turns(compared: Compared, rows: IndexArray) -> bool:
-    """Return whether the steering clearly follows the turns in some rows.
-
-    rows: indices of successive rows
-    """
-    part = np.isin(compared.steps, rows[:-1])  # the step after the last row leads out of them
-    if part.sum() < _FEWEST_STEPS:
-        return False
-    return (compared.correlation(part) or 0.0) > _FOLLOWS
-
-
-def disagreeing_rows(rows: RecordedRows, compared: Compared) -> BoolArray:
-    """Return which rows, (rows,), lie in parts in which the steering does not follow the turns.
-
-    In such a part, the steering differs from what the turns predict by clearly more than in good
-    recordings, see MISSED_SECONDS.
-    """
-    # squared errors of a step, in variances of the steering
-    usually_missed = 0.3  # usual in good recordings
-    most_missed = 2.0  # a greater error counts as this
-    most_parts = 20
-    disagreeing = np.zeros(len(rows), np.bool_)
-    steps = compared.steps
-    if len(steps) < _FEWEST_STEPS:
-        return disagreeing
-    slope, offset, _ = robust_line(compared.curvature, compared.steering)
-    errors = (compared.steering - slope * compared.curvature - offset) / rows.steering.std()
-    missed = np.minimum(errors**2, most_missed) - usually_missed
-    missed = missed * np.diff(rows.seconds)[steps]
-    # find the parts one by one, beginning with the worst
-    for _ in range(most_parts):
-        first, last, total = highest_run(missed)
-        if total < MISSED_SECONDS:
-            break
-        part = slice(first, last + 1)
-        if (compared.correlation(part) or 0.0) < _FOLLOWS:
-            # the last step ends at the row after it
-            disagreeing[steps[first] : steps[last] + 2] = True
-        missed[part] = np.minimum(missed[part], 0.0)  # so that the part is not found again
-    return disagreeing
 
 
 def _transformed(r: float | None) -> float:

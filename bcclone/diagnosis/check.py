@@ -13,11 +13,12 @@ from itertools import chain
 import pandas as pd
 
 from bcclone.camera.images import MISSING, import_remedy
-from bcclone.diagnosis.findings import Diagnosis, Finding
+from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import FramesSeen, look_at, read_center
 from bcclone.diagnosis.judging import diagnose
 from bcclone.diagnosis.recoveries import measure_correction
 from bcclone.diagnosis.report import ImageFaults, RecordingReport
+from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.foreign_log import ForeignLog
 from bcclone.recording.log import Log, read_log

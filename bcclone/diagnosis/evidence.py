@@ -17,7 +17,6 @@ from bcclone.diagnosis.agreement import (
     Agreement,
     Compared,
     compare,
-    disagreeing_rows,
     measure_agreement,
 )
 from bcclone.diagnosis.bends import curvature_per_m, seconds_of_bends
@@ -32,9 +31,10 @@ from bcclone.diagnosis.heading import (
 )
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.diagnosis.stretches import Segmentation, segmented
 from bcclone.recording.edits import Span
 from bcclone.recording.log import Log
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
+from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.statistics import numbers_in
 
 
@@ -109,19 +109,11 @@ class DriveEvidence:
         return compare(self.rows, self.turns, self.agreement.lag)
 
     @cached_property
-    def disagreeing(self) -> BoolArray:
-        """Return the rows, (rows,), of parts in which the steering does not follow the turns."""
-        return disagreeing_rows(self.rows, self.compared)
-
-    @cached_property
-    def compared_unmirrored(self) -> Compared:
-        """Return `compared`, with the steering turned round if all of it is mirrored.
-
-        A mirrored steering is a fault of its own, and says nothing about whose pictures they are.
-        """
-        if self.agreement is None or not self.agreement.is_mirrored:
-            return self.compared
-        return replace(self.compared, steering=-self.compared.steering)
+    def segmentation(self) -> Segmentation | None:
+        """Return the stretches in which steering and turns agree alike; None as for `agreement`."""
+        if self.is_estimated:
+            return None
+        return segmented(self.rows, self.turns, self.agreement)
 
     @cached_property
     def is_upside_down(self) -> bool:

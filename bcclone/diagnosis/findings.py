@@ -1,26 +1,39 @@
-"""The faults of a recording with their remedies, and the verdict on the whole recording.
+"""The faults of a recording with their remedies, and what each remedy costs.
 
-Judges yield a `Finding` for each fault. A `Diagnosis` holds those of a recording, and turns them
-into lines of text or JSON values.
+Judges yield a `Finding` for each fault.
 
 A remedy is a sentence, one or more edits, or both. The command line that it recommends is made from
 the edits, and so is the button on the page (bcclone.editor), so that both do the same.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from bcclone.diagnosis.advice import Coverage
-from bcclone.diagnosis.evidence import Evidence
 from bcclone.recording.edits import DELETE, Edit, Span, delete_numbers
 from bcclone.recording.files import LOG_NAME
-from bcclone.system.errors import shown_command
+from bcclone.system.errors import number_of, shown_command
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
 from bcclone.system.statistics import numbers_in, runs
 
 _MAX_SPANS = 5  # most spans of rows that a line of text lists
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the edits of a finding delete."""
+
+    rows: int
+    seconds: float
+    of_seconds: float  # length of the recording
+    good_rows: float  # estimate of how many of the rows are without the fault
+
+    def as_text(self) -> str:
+        text = f"takes {self.seconds:.1f} s of {self.of_seconds:.0f} s"
+        good_rows = round(self.good_rows)
+        if good_rows:
+            text += f", about {good_rows} of the {number_of(self.rows, 'row')} without the fault"
+        return text
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,8 @@ class Finding:
     usable: bool = False  # whether the faulty rows can be trained on as they are
     advice: str = ""  # how to mend the fault, or what to try before the edits
     edits: tuple[Edit, ...] = ()  # the edits that mend the fault, one after the other
+    good_rows: float = 0.0  # how many rows that `edits` delete are probably without the fault
+    cost: Cost | None = None  # of the edits; None if they delete nothing, and before it is known
     recording: str = "RECORDING"  # name of the recording in the commands of the remedy
 
     @property
@@ -45,16 +60,23 @@ class Finding:
         return len(self.edits) == 1 and self.edits[0].kind == DELETE
 
     @property
+    def deleted(self) -> tuple[Span, ...]:
+        """Return the spans of row numbers, from 1, that the edits delete."""
+        spans = [span for edit in self.edits if edit.kind == DELETE for span in edit.spans]
+        return tuple((first + 1, last + 1) for first, last in spans)
+
+    @property
     def remedy(self) -> str:
         """Return how to mend the fault: the advice, then the commands that make the edits."""
         commands = [shown_command("edit", self.recording, *edit.options()) for edit in self.edits]
         sentences = [self.advice, "; then: ".join(commands)]
         return " ".join(sentence for sentence in sentences if sentence)
 
-    def with_rows(self, rows: Sequence[Span]) -> Self:
-        """Return a finding that deletes further rows, too; this one must delete its rows."""
-        spans = tuple(runs(numbers_in((*self.rows, *rows))))
-        return replace(self, rows=spans, edits=(delete_numbers(spans),))
+    def and_also(self, other: Self) -> Self:
+        """Return a finding that deletes the rows of another one, too; both delete their rows."""
+        spans = tuple(runs(numbers_in((*self.rows, *other.rows))))
+        good_rows = self.good_rows + other.good_rows
+        return replace(self, rows=spans, edits=(delete_numbers(spans),), good_rows=good_rows)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -66,10 +88,14 @@ class Finding:
             "uncertainty": self.uncertainty,
             "unit": self.unit,
             "usable": self.usable,
+            "cost": to_json(self.cost),
         }
 
     def as_text(self) -> str:
-        return f"{self.fault}: {self.text}{self._rows_text()}\n            remedy: {self.remedy}"
+        text = f"{self.fault}: {self.text}{self._rows_text()}\n            remedy: {self.remedy}"
+        if self.cost:
+            text += f"\n            cost: {self.cost.as_text()}"
+        return text
 
     def _rows_text(self) -> str:
         if not self.rows:
@@ -93,46 +119,3 @@ def recording_name(log: Location) -> str:
     if log.name == LOG_NAME:
         return str(log.parent)
     return str(log)
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What a recording shows."""
-
-    findings: tuple[Finding, ...] = ()  # the faults of the recording
-    unknown: tuple[str, ...] = ()  # a line "topic: reason" for each thing that could not be judged
-    figures: dict[str, float | None] = field(default_factory=dict)  # measurements by name
-    evidence: Evidence | None = None  # what was judged; None for too few rows
-    coverage: Coverage | None = None  # what there is to learn from; None for too few rows
-
-    @property
-    def usable_seconds(self) -> float:
-        return self.coverage.usable_seconds if self.coverage else 0.0
-
-    @property
-    def verdict(self) -> str:
-        names = ", ".join(finding.fault for finding in self.findings)
-        if not self.coverage:
-            return names or "not judged"
-        can_be_used = f"{self.usable_seconds:.0f} s of driving can be used"
-        if names:
-            return f"{names}; {can_be_used} as they are"
-        verdict = f"no fault found; {can_be_used}"
-        if self.unknown:
-            topics = ", ".join(line.partition(":")[0] for line in self.unknown)
-            verdict += f"; not judged: {topics}"
-        return verdict
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "verdict": self.verdict,
-            "findings": [finding.as_json() for finding in self.findings],
-            "unknown": list(self.unknown),
-            "figures": dict(self.figures),
-            "usable_seconds": self.usable_seconds,
-        }
-
-    def as_lines(self) -> list[str]:
-        lines = [f"  verdict   {self.verdict}"]
-        lines += [f"  fault     {finding.as_text()}" for finding in self.findings]
-        return lines + [f"  unknown   {line}" for line in self.unknown]

@@ -3,7 +3,7 @@
 A judge is a function that looks for one fault, or for a few related ones.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 
@@ -18,10 +18,17 @@ from bcclone.diagnosis.control_faults import (
     few_steps,
 )
 from bcclone.diagnosis.evidence import Evidence
-from bcclone.diagnosis.findings import Diagnosis, Finding, recording_name
+from bcclone.diagnosis.findings import Cost, Finding, recording_name
 from bcclone.diagnosis.frame_figures import ReadFrame, RecordingFigures
 from bcclone.diagnosis.heading import BACKWARDS, is_trusted
-from bcclone.diagnosis.picture_faults import connected_pieces, foreign_pictures, unusable_pictures
+from bcclone.diagnosis.picture_faults import (
+    connected_pieces,
+    foreign_pictures,
+    frozen_pictures,
+    standing,
+    unusable_pictures,
+)
+from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.diagnosis.row_faults import clock_jumps, rows_of_the_log, unusable_rows
 from bcclone.diagnosis.turn_faults import (
@@ -29,7 +36,10 @@ from bcclone.diagnosis.turn_faults import (
     biased,
     late_steering,
     steering_and_turns,
+    steering_of_stretches,
 )
+from bcclone.diagnosis.usable_seconds import Use, parts_of, seconds_of
+from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import MOTION
 from bcclone.system.errors import shown_command
@@ -41,8 +51,10 @@ Judge = Callable[[Evidence], Iterator[Finding]]
 # the evidence e. A value of the evidence is measured when a judge first asks for it.
 _JUDGES: tuple[Judge, ...] = (
     lambda e: unusable_rows(e.log),
+    lambda e: frozen_pictures(e.rows, e.figures),
+    lambda e: standing(e.rows, e.figures),
     lambda e: foreign_pictures(
-        e.rows, connected_pieces(e.rows, e.figures, e.turns, e.pairs), e.compared_unmirrored
+        e.rows, connected_pieces(e.rows, e.figures, e.turns, e.pairs), e.segmentation
     ),
     lambda e: unusable_pictures(e.rows, e.figures),
     lambda e: rows_of_the_log(e.log, e.rows),
@@ -53,6 +65,7 @@ _JUDGES: tuple[Judge, ...] = (
     lambda e: constant_steering(e.rows),
     lambda e: constant_throttle(e.rows, e.has_simulator_lens),
     lambda e: few_steps(e.rows),
+    steering_of_stretches,
     lambda e: clipped(e.rows, e.turns, e.agreement),
     steering_and_turns,
     lambda e: late_steering(e.log.rows, e.rows, e.turns, e.forwards_agreement),
@@ -96,26 +109,29 @@ def diagnose(
     why_too_few = evidence.rows.why_too_few
     if why_too_few:
         few = chain.from_iterable(judge(evidence) for judge in _JUDGES_OF_FEW_ROWS)
-        return Diagnosis(findings=_named(few, log), unknown=(why_too_few,))
+        return Diagnosis(findings=_completed(few, evidence), unknown=(why_too_few,))
 
     # The coverage describes the drive as it was recorded: its bends and its brightness are of all
     # rows, only its usable seconds leave out the faulty ones. What is measured is measured on the
     # rest, the rows that are not to be deleted, if they are enough.
-    findings, rest = _judged(evidence)
+    judged, rest = _judged(evidence)
+    findings = _completed(judged, evidence)
+    parts = parts_of(evidence.rows, findings)
     coverage = Coverage(
         bends=evidence.seconds_of_bends(),
         brightness=np.array([frame.mean for frame in figures.frames]),
-        usable_seconds=_usable_seconds(evidence, findings),
+        usable_seconds=seconds_of(parts, Use.NOW),
         correction=correction,
         road=road,
     )
     measured = evidence if rest.rows.why_too_few else rest
     return Diagnosis(
-        findings=_named(findings, log),
+        findings=findings,
         unknown=tuple(_unknown(rest, correction)),
         figures=_figures(measured, seconds=float(evidence.rows.seconds[-1])),
         evidence=evidence,
         coverage=coverage,
+        parts=parts,
     )
 
 
@@ -159,25 +175,32 @@ def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[
         if not finding.deletes:
             continue
         if fault in new:
-            merged[fault] = finding.with_rows(new[fault].rows)
+            merged[fault] = finding.and_also(new[fault])
         else:
             merged[fault] = finding
     return merged
 
 
-def _named(findings: Sequence[Finding] | Iterator[Finding], log: Log) -> tuple[Finding, ...]:
-    """Return the findings with the name of the log's recording in their remedies."""
-    name = recording_name(log.path)
-    return tuple(replace(finding, recording=name) for finding in findings)
+def _completed(findings: Iterable[Finding], evidence: Evidence) -> tuple[Finding, ...]:
+    """Return the findings with the name of the recording in their remedies, and their costs."""
+    name = recording_name(evidence.log.path)
+    return tuple(
+        replace(finding, recording=name, cost=_cost(finding, evidence.rows)) for finding in findings
+    )
 
 
-def _usable_seconds(evidence: Evidence, findings: Sequence[Finding]) -> float:
-    """Return the seconds of driving in rows without a fault that makes them unusable."""
-    rows = evidence.rows
-    all_rows = ((1, int(rows.numbers[-1])),)
-    lost = [finding.rows or all_rows for finding in findings if not finding.usable]
-    usable = ~np.isin(rows.numbers, numbers_in(chain.from_iterable(lost)))
-    return float(np.diff(rows.seconds, prepend=0.0)[usable].sum())
+def _cost(finding: Finding, rows: RecordedRows) -> Cost | None:
+    """Return what the edits of a finding delete, None for nothing."""
+    deleted = np.isin(rows.numbers, numbers_in(finding.deleted))
+    if not deleted.any():
+        return None
+    seconds = rows.step_seconds
+    return Cost(
+        rows=int(deleted.sum()),
+        seconds=float(seconds[deleted].sum()),
+        of_seconds=float(seconds.sum()),
+        good_rows=finding.good_rows,
+    )
 
 
 def _figures(evidence: Evidence, seconds: float) -> dict[str, float | None]:
@@ -217,11 +240,11 @@ def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Itera
     if growing_share is None or BACKWARDS < growing_share < 1 - BACKWARDS:
         yield ("whether the car drives forwards: it is hard to tell whether the pictures grow")
     same_throttle = constant(evidence.rows.throttle)
+    why_throttle = "the pictures do not show it"
     if same_throttle:
         _, words = same_throttle
-        yield (
-            f"whether the throttle is right: it is {words}, so that nothing can be learned from it"
-        )
+        why_throttle = f"it is {words}, so that nothing can be learned from it"
+    yield f"whether the throttle is right: {why_throttle}"
     if correction is None:
         yield "how many recoveries there are: that takes the frames of three cameras"
 

@@ -7,18 +7,14 @@ the numbers of its rows and, unless they are too scattered, the edit that delete
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from scipy.ndimage import median_filter
 
-from bcclone.diagnosis.agreement import (
-    MISSED_SECONDS,
-    Compared,
-    disagreeing_rows,
-    follows_turns,
-)
 from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import RecordingFigures
 from bcclone.diagnosis.frame_pairs import FramePairs
 from bcclone.diagnosis.motion import Turns
-from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.diagnosis.recorded_rows import STANDING_SECONDS, RecordedRows
+from bcclone.diagnosis.stretches import Segmentation
 from bcclone.recording.edits import Edit, delete_numbers
 from bcclone.system.arrays import BoolArray, IndexArray
 
@@ -26,45 +22,89 @@ _MAX_SHARE = 0.01  # tolerated share of rows with dark, white or blurred picture
 
 
 def unusable_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
-    """Yield the faults of single pictures. With too few rows, frozen frames are not reported."""
-    max_frozen = 0.03  # share of the rows; a slow camera repeats some
+    """Yield the faults of single pictures."""
     unreadable, dark, bright, blurred = _unusable(figures)
-    frozen = figures.frozen & ~rows.stands & (not rows.why_too_few)
-    repeated = "repeat the picture of the row before, although the car moves"
     for fault, concerned, max_share, words in (
         ("unreadable", unreadable, 0.0, "cannot be read"),
         ("dark", dark, _MAX_SHARE, "are black, or nearly so"),
         ("over-exposed", bright, _MAX_SHARE, "are white, or nearly so"),
         ("blurred", blurred, _MAX_SHARE, "are blurred"),
-        ("frozen", frozen, max_frozen, repeated),
     ):
-        share = float(concerned.mean())
-        if share > max_share:
-            text = f"the pictures of {int(concerned.sum())} rows ({share:.0%}) {words}"
-            yield _of_pictures(fault, text, rows, concerned, share)
+        yield from _of_pictures(fault, words, rows, concerned, max_share)
+
+
+def frozen_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
+    """Yield a fault for pictures that repeat the one before, although the car moves."""
+    max_frozen = 0.03  # share of the rows; a slow camera repeats some
+    words = "repeat the picture of the row before, although the car moves"
+    yield from _of_pictures("frozen", words, rows, figures.frozen & ~rows.stands, max_frozen)
+
+
+def standing(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
+    """Yield a fault if the car stands for a while: its steering then has no effect."""
+    stands = rows.stands
+    if not rows.has_speed:
+        stands = stands & _still(rows, figures)
+    stands = rows.lasting(stands, STANDING_SECONDS)
+    if not stands.any():
+        return
+    spans = rows.spans(stands)
+    seconds = rows.step_seconds[stands].sum()
+    yield Finding(
+        "standing",
+        f"the car stands for {seconds:.0f} s, so that its steering has no effect",
+        rows=spans,
+        value=float(seconds),
+        unit="seconds",
+        edits=(delete_numbers(spans),),
+    )
+
+
+def _still(rows: RecordedRows, figures: RecordingFigures) -> BoolArray:
+    """Return which pictures hardly differ from the one before, (rows,), apart from noise."""
+    most_moved = 0.3  # pixels
+    most_brighter = 0.3  # of 255
+    window_seconds = 1.0
+    seconds_a_row = max(float(np.median(np.diff(rows.seconds))), 1e-3)
+    window = max(3, round(window_seconds / seconds_a_row))
+    mean = np.array([frame.mean for frame in figures.frames])
+    brighter = np.abs(np.diff(mean, prepend=np.nan))
+    moved = np.array([max(abs(shift.right), abs(shift.down)) for shift in figures.turns.shifts])
+    still = figures.frozen | ((brighter < most_brighter) & (moved < most_moved))
+    return np.asarray(median_filter(still.astype(np.uint8), window) > 0)
 
 
 def _of_pictures(
-    fault: str, text: str, rows: RecordedRows, concerned: BoolArray, share: float
-) -> Finding:
-    """Return the finding about the pictures of some rows, and what mends it.
+    fault: str, words: str, rows: RecordedRows, concerned: BoolArray, max_share: float
+) -> Iterator[Finding]:
+    """Yield a finding about the pictures of some rows, if they are frequent, or if they last.
 
-    concerned: whether the finding is about a row, (rows,)
-    share: share of these rows among all rows
+    words: what is wrong with them
+    concerned: whether the pictures of a row have the fault, (rows,)
+    max_share: tolerated share of such rows, apart from those that last
     """
-    max_deleted = 10  # spans that are worth deleting
-    spans = rows.spans(concerned)
+    lasting_seconds = 1.0
+    max_short = 10  # spans of few rows that are worth deleting
+    rows_of_short = 10.0  # mean number of rows of a span; longer spans are always worth it
+    lasting = rows.lasting(concerned, lasting_seconds)
+    named = lasting
+    if np.mean(concerned & ~lasting) > max_share:
+        named = concerned
+    if not named.any():
+        return
+    spans = rows.spans(named)
+    share = float(named.mean())
     advice = ""
     edits: tuple[Edit, ...] = (delete_numbers(spans),)
     if fault == "unreadable":
         # the edits are printed below it
         advice = "copy the missing pictures into the folder IMG next to the log; or:"
-    elif len(spans) > max_deleted:
+    elif len(spans) > max_short and named.sum() < rows_of_short * len(spans):
         advice = "record with a camera that gives each row a new, clear picture"
         edits = ()
-    return Finding(
+    yield Finding(
         fault,
-        text,
+        f"the pictures of {int(named.sum())} rows ({share:.0%}) {words}",
         rows=spans,
         value=share,
         unit="share of the rows",
@@ -96,33 +136,34 @@ def _unusable(figures: RecordingFigures) -> tuple[BoolArray, BoolArray, BoolArra
 
 
 def foreign_pictures(
-    rows: RecordedRows, pieces: Iterable[IndexArray], compared: Compared
+    rows: RecordedRows, pieces: Iterable[IndexArray], segmentation: Segmentation | None
 ) -> Iterator[Finding]:
     """Yield a fault for pictures of another drive among the pictures of this drive.
 
     They do not continue the picture of the row before, although there is no pause between the rows.
     If a picture continues the one of a few rows earlier, the rows between are foreign. A longer
-    piece is foreign, too, if (a) the steering disagrees with its turns, or (b) it is cut off at
-    both ends and the steering cannot be seen to agree.
+    piece is foreign, too, if (a) its steering does not follow its turns as in the rest of the
+    drive, or (b) it is short, cut off at both ends, and its steering cannot be seen to follow.
 
     pieces: as connected_pieces() yields them
-    compared: the turns and the steering, whose sign is right for most of the drive
+    segmentation: how the steering of each part of the drive follows the turns, None if unknown
     """
-    disagreeing = disagreeing_rows(rows, compared)
+    longest_seconds = 20.0  # of a piece of which nothing but its two ends speaks against it
+    most_unusual = 0.5  # share of the steps of a piece of this drive
+    follows_from = 3.0  # of Segmentation.support(): from here on, the steering follows
     foreign = np.ones(len(rows), np.bool_)  # rows in no piece are; the loop decides the others
-    usual_seconds = float(np.median(np.diff(rows.seconds)))
-    # index i: the step before row i
-    no_pause = np.pad(rows.follows, 1)
-    deleted_between = np.pad(rows.cut, 1)
+    no_pause = np.pad(rows.follows, 1)  # index i: the step before row i
     for piece in pieces:
         ends = piece[[0, -1]] + [0, 1]  # the steps before its first row and after its last one
-        is_cut_off = (no_pause | deleted_between)[ends].all()
-        missed_seconds = disagreeing[piece].sum() * usual_seconds
-        is_wrong = is_cut_off or missed_seconds > MISSED_SECONDS
         adjoins_others = no_pause[ends].any()
         is_minor = len(piece) < len(foreign) / 2
-        is_suspect = adjoins_others and is_minor and is_wrong
-        foreign[piece] = is_suspect and not follows_turns(compared, piece)
+        seconds = rows.seconds[piece[-1]] - rows.seconds[piece[0]]
+        is_suspect = no_pause[ends].all() and seconds <= longest_seconds
+        follows = False
+        if segmentation is not None:
+            is_suspect = is_suspect or segmentation.unusual_share(piece) > most_unusual
+            follows = segmentation.support(piece) > follows_from
+        foreign[piece] = adjoins_others and is_minor and is_suspect and not follows
     if foreign.any():
         spans = rows.spans(foreign)
         yield Finding(

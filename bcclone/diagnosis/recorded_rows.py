@@ -12,6 +12,8 @@ from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.statistics import runs
 
 LEAST_MPH = 2.0  # a car that is not faster counts as standing
+# a car that stands for a shorter time, as at the beginning of a recording, does no harm
+STANDING_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ class RecordedRows:
         return (self.seconds[1:] + self.seconds[:-1]) / 2
 
     @property
+    def step_seconds(self) -> FloatArray:
+        """Return how long each row lasts: from the row before it, in `seconds`, (rows,)."""
+        return np.diff(self.seconds, prepend=0.0)
+
+    @property
     def has_speed(self) -> bool:
         """Return whether the log has the car's speeds.
 
@@ -109,6 +116,16 @@ class RecordedRows:
         still = np.abs(self.throttle) <= least_throttle
         # if the throttle is 0 in all rows, it was not recorded and tells nothing
         return np.asarray(still & (not still.all()))
+
+    def lasting(self, concerned: BoolArray, least_seconds: float) -> BoolArray:
+        """Return which of the concerned rows lie in runs that last so long, (rows,)."""
+        lasting = np.zeros(len(self), np.bool_)
+        for first, last in runs(np.flatnonzero(concerned)):
+            # a row lasts until the next one
+            until = min(last + 1, len(self) - 1)
+            if self.seconds[until] - self.seconds[first] >= least_seconds:
+                lasting[first : last + 1] = True
+        return lasting
 
     def spans(self, rows: BoolArray | IndexArray) -> tuple[Span, ...]:
         """Return the spans of row numbers (see `numbers`) that cover the given rows.

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.diagnosis.findings import Diagnosis
 from bcclone.diagnosis.recoveries import MeasuredCorrection
+from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.log import Log
 from bcclone.system.arrays import FloatArray

@@ -14,14 +14,13 @@ from bcclone.diagnosis.agreement import (
     CLEAR,
     Agreement,
     Compared,
-    compare,
-    disagreeing_rows,
     measure_agreement,
 )
 from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.diagnosis.stretches import Kind, rows_of, segmented
 from bcclone.recording.edit_settings import MAX_ADVANCE
 from bcclone.recording.edited_rows import corrected_steering
 from bcclone.recording.edits import ADVANCE, MIRROR, Edit, Edits, StoredEdit, delete_numbers
@@ -31,11 +30,50 @@ from bcclone.system.statistics import block_jackknife, robust_line
 MAX_LAG_ERROR = 0.2  # seconds; with a greater error, the delay is not judged
 
 
-def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
-    """Yield a fault if the steering does not agree with the camera's turns.
+# how the steering of a stretch follows the turns -> name of the fault, and what is wrong
+_FAULTS_OF_STRETCHES = {
+    Kind.MIRRORED: (
+        "partly-mirrored",
+        "in parts the car turns to the other side than it is steered, unlike in the rest",
+    ),
+    Kind.LATE: (
+        "partly-late",
+        "in parts the steering is recorded later after the turns of the camera than in the rest",
+    ),
+    Kind.EARLY: (
+        "partly-early",
+        "in parts the steering is recorded earlier before the turns of the camera than in the rest",
+    ),
+    Kind.UNRELATED: (
+        "partly-unrelated",
+        "in parts the steering does not follow the turns of the camera, as it does in the rest",
+    ),
+}
 
-    If it does not agree in parts only, the remedy is to delete these rows.
-    """
+
+def steering_of_stretches(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault for each way in which the steering of some stretches is unlike the rest's."""
+    segmentation = evidence.segmentation
+    if segmentation is None or not segmentation.stretches:
+        return
+    if evidence.is_upside_down or evidence.drives_backwards:
+        return
+    for kind, (fault, text) in _FAULTS_OF_STRETCHES.items():
+        stretches = [stretch for stretch in segmentation.stretches if stretch.kind is kind]
+        if not stretches:
+            continue
+        spans = evidence.rows.spans(rows_of(stretches))
+        yield Finding(
+            fault,
+            text,
+            rows=spans,
+            edits=(delete_numbers(spans),),
+            good_rows=sum(stretch.good_rows for stretch in stretches),
+        )
+
+
+def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault if the steering does not agree with the camera's turns over all."""
     agreement = evidence.agreement
     if agreement is None or evidence.is_upside_down or evidence.drives_backwards:
         return
@@ -56,27 +94,6 @@ def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
             value=r,
             advice="look whether the log belongs to these frames, and whether rows and frames are "
             "counted alike",
-        )
-    else:
-        yield from _partly_unrelated(evidence, r)
-
-
-def _partly_unrelated(evidence: Evidence, r: float) -> Iterator[Finding]:
-    """Yield a fault for parts that do not agree, if steering and turns agree clearly without them.
-
-    r: correlation over the whole recording
-    """
-    parts = evidence.rows.spans(evidence.disagreeing)
-    if not parts:
-        return
-    rest = evidence.without(parts).agreement
-    if rest is not None and rest.is_clear:
-        yield Finding(
-            "partly-unrelated",
-            "in parts the steering does not follow the turns of the camera; over all, the "
-            f"correlation is {r:.2f}",
-            rows=parts,
-            edits=(delete_numbers(parts),),
         )
 
 
@@ -142,9 +159,10 @@ def _shifted_back(
     if agreement is None or agreement.is_unrelated:
         no_shift = "no shift mends it"
         return f"{no_shift}; look whether log and frames begin together, and record again", ()
-    parts = mended.spans(disagreeing_rows(mended, compare(mended, turns, agreement.lag)))
-    if not parts:
+    segmentation = segmented(mended, turns, agreement)
+    if segmentation is None or not segmentation.stretches:
         return "", (shift,)
+    parts = mended.spans(rows_of(segmentation.stretches))
     return "", (shift, delete_numbers(parts))
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from bcclone.diagnosis.check import check_log
-from bcclone.diagnosis.findings import Diagnosis, Finding
+from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import FramesSeen, look_at
+from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.editing import EditedRows
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
 from bcclone.recording.files import ImageIndex

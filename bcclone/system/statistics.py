@@ -45,15 +45,6 @@ def numbers_in(spans: Iterable[tuple[int, int]]) -> IndexArray:
     return np.concatenate([np.zeros(0, np.int64), *numbers])  # without spans, an empty array
 
 
-def highest_run(values: FloatArray) -> tuple[int, int, float]:
-    """Return first and last index of the successive values with the greatest sum, and the sum."""
-    # a sum of successive values is a difference of two cumulative sums
-    sums = np.append(0.0, np.cumsum(values))
-    above = sums - np.minimum.accumulate(sums)
-    after = int(np.argmax(above))
-    return int(np.argmin(sums[: after + 1])), after - 1, float(above[after])
-
-
 def constant(values: npt.NDArray[Any]) -> tuple[float, str] | None:
     """Return the value that more than 99 % of the rows have, and words such as "0.5 in every row".
 

@@ -1,0 +1,544 @@
+"""The steering and the turns of the camera -> the stretches of a drive in which both agree alike.
+
+A fault of the steering has a beginning and an end. Each moment of a drive is explained by one of a
+few hypotheses: the steering follows the turns as it mostly does, or it is mirrored, late, stuck, or
+unrelated to them. The sequence of hypotheses that explains the whole drive best, where each change
+costs a penalty, is found by dynamic programming (A. Viterbi, IEEE Transactions on Information
+Theory 13, 1967). How probable each hypothesis is at a moment is found by the forward-backward
+algorithm (L. Rabiner, Proceedings of the IEEE 77, 1989).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+from scipy.ndimage import median_filter
+
+from bcclone.diagnosis.agreement import (
+    FEWEST_STEPS,
+    Agreement,
+    at_steps,
+    can_be_compared,
+    likely_lags,
+    measure_agreement,
+    smooth_steering,
+)
+from bcclone.diagnosis.bends import SMOOTH_SECONDS, turn_rate
+from bcclone.diagnosis.motion import Turns
+from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
+
+
+class Kind(StrEnum):
+    """How the steering of a stretch follows the turns of the camera."""
+
+    USUAL = "usual"  # as in most of the drive
+    MIRRORED = "mirrored"  # to the other side than in most of the drive
+    LATE = "late"
+    EARLY = "early"
+    UNRELATED = "unrelated"
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Successive rows whose steering follows the turns of the camera alike."""
+
+    kind: Kind
+    first: int  # index of the first row
+    last: int  # index of the last row
+    good_rows: float  # how many of its rows are probably as usual
+
+
+@dataclass(frozen=True)
+class _Hypothesis:
+    """One way in which the steering may follow the turns at a moment."""
+
+    kind: Kind
+    penalty: float = 4.0  # natural logarithm of how many times less probable a change to it is
+    late_seconds: float = 0.0  # later than usual; below 0: earlier
+    gain: float = 1.0  # how much more than usual the camera turns for the same steering
+    handicap: float = 0.0  # logarithm of how many times less probable it is at a moment
+    is_stuck: bool = False  # the steering does not change at all
+
+
+def _delayed(seconds: float) -> _Hypothesis:
+    kind = Kind.LATE if seconds > 0 else Kind.EARLY
+    # there are many delays to choose from, one of which may fit by chance
+    return _Hypothesis(kind, penalty=7.0, late_seconds=seconds)
+
+
+_USUAL = _Hypothesis(Kind.USUAL)
+_UNRELATED = _Hypothesis(Kind.UNRELATED)
+_HYPOTHESES = (
+    _USUAL,
+    _UNRELATED,
+    _Hypothesis(Kind.UNRELATED, is_stuck=True),
+    _Hypothesis(Kind.MIRRORED),
+    *(_delayed(seconds) for seconds in (-1.5, -1.1, -0.8, -0.5, 0.5, 0.8, 1.1, 1.5)),
+)
+# without speeds, the car may drive faster or slower than usual, and turns accordingly
+_OTHER_SPEEDS = tuple(
+    _Hypothesis(Kind.USUAL, gain=gain, handicap=0.35) for gain in (0.35, 0.6, 1.6)
+)
+
+
+@dataclass(frozen=True)
+class SteeringModel:
+    """How the steering of most of a drive follows the turns. Steering is -1 to 1."""
+
+    lag: float  # seconds, see Agreement.lag
+    slope: float  # steering for a turn rate of 1; below 0 if most of the drive is mirrored
+    offset: float  # steering of a car that drives straight on
+    error: float  # standard deviation from what the turns predict, straight on
+    relative_error: float  # standard deviation in bends, as a share of the predicted steering
+
+    def predicted(self, rate: FloatArray, gain: float = 1.0) -> FloatArray:
+        """Return the steering that turns mean. rate: as bends.turn_rate() measures them."""
+        return self.slope / gain * rate + self.offset
+
+    def errors(self, predicted: FloatArray) -> FloatArray:
+        """Return the standard deviation of the steering from what is predicted."""
+        return np.hypot(self.error, self.relative_error * np.abs(predicted - self.offset))
+
+
+@dataclass(frozen=True)
+class _Signals:
+    """The recorded steering and the turns of the camera, of which models are made."""
+
+    rows: RecordedRows
+    turns: Turns
+    rate: FloatArray  # how sharply the camera turns, (steps,)
+    smooth: FloatArray  # smoothed steering, (rows,)
+
+    @classmethod
+    def of(cls, rows: RecordedRows, turns: Turns) -> "_Signals":
+        smooth = smooth_steering(rows, SMOOTH_SECONDS)
+        return cls(rows, turns, turn_rate(rows, turns), smooth)
+
+    def model(self, lags: FloatArray, trusted: BoolArray | None = None) -> SteeringModel | None:
+        """Return the model that explains the steering best, at the best of some delays.
+
+        None for too few steps.
+
+        trusted: the steps without a fault, (steps,), if they are known already
+        """
+        usual_lags = (-0.35, 0.05)  # seconds, from to
+        other_lag = 1.15  # how much less another delay must miss
+        best: tuple[float, float] | None = None
+        for lag in lags.tolist():
+            missed = self._missed(lag, trusted)
+            if missed is None:
+                continue
+            if not usual_lags[0] <= lag <= usual_lags[1]:
+                missed *= other_lag
+            if best is None or missed < best[0]:
+                best = missed, lag
+        if best is None:
+            return None
+        return self._model_at(best[1], trusted)
+
+    def _compared(
+        self, lag: float, trusted: BoolArray | None
+    ) -> tuple[FloatArray, FloatArray] | None:
+        """Return the turn rate and the steering of the steps that can be compared."""
+        steering = at_steps(self.rows, self.smooth, lag)
+        usable = self.turns.usable & np.isfinite(steering)
+        if trusted is not None:
+            usable &= trusted
+        if usable.sum() < FEWEST_STEPS:
+            return None
+        return self.rate[usable], steering[usable]
+
+    def _missed(self, lag: float, trusted: BoolArray | None) -> float | None:
+        """Return the share of the steering that the turns do not explain at a delay.
+
+        A step that is missed by more than the steering's standard deviation counts as this, so that
+        faults in a part of the drive do not decide.
+        """
+        compared = self._compared(lag, trusted)
+        if compared is None:
+            return None
+        rate, steering = compared
+        variance = float(self.rows.steering.var())
+        slope, offset = _line_of_most(rate, steering, variance)
+        missed = np.minimum((steering - slope * rate - offset) ** 2 / variance, 1.0).mean()
+        without_turns = (steering - np.median(steering)) ** 2 / variance
+        return float(missed / (np.minimum(without_turns, 1.0).mean() + 1e-9))
+
+    def _model_at(self, lag: float, trusted: BoolArray | None) -> SteeringModel | None:
+        least_error = 0.02  # of full steering
+        relative_errors = (0.2, 0.6)  # least and greatest one
+        compared = self._compared(lag, trusted)
+        if compared is None:
+            return None
+        rate, steering = compared
+        slope, offset = _line_of_most(rate, steering, float(self.rows.steering.var()))
+        size = np.abs(slope * rate)
+        errors = np.abs(steering - slope * rate - offset)
+        # Quantiles of a normal distribution's absolute values give its standard deviation. As long
+        # as faults are not known, the errors of a part of the rows are theirs, so that a smaller
+        # quantile is taken.
+        quantile, of_normal = (0.3, 0.385) if trusted is None else (0.5, 0.6745)
+        straight = size <= np.median(size)
+        bends = size >= np.quantile(size, 0.7)
+        error = float(np.quantile(errors[straight], quantile)) / of_normal
+        relative = np.quantile(errors[bends] / np.maximum(size[bends], 1e-3), quantile) / of_normal
+        return SteeringModel(
+            lag, slope, offset, max(error, least_error), float(np.clip(relative, *relative_errors))
+        )
+
+
+def _line_of_most(rate: FloatArray, steering: FloatArray, variance: float) -> tuple[float, float]:
+    """Return slope and intercept of the line that explains most steps, whatever the others are.
+
+    Each part of the drive proposes a slope. The one that misses least is fitted to the steps that
+    it explains; a step that is missed clearly counts the same, however far off it is.
+
+    rate, steering: (compared,) each
+    variance: of the steering
+    """
+    steps_of_part = 60
+    proposals = 9
+    explained = 0.25  # of the variance: the greatest squared error of a step that is explained
+    parts = np.array_split(np.arange(len(rate)), max(1, len(rate) // steps_of_part))
+    slopes = [_slope(rate[part], steering[part]) for part in parts]
+    slopes.append(_slope(rate, steering))
+    best = (math.inf, 0.0, 0.0)
+    for slope in np.quantile(slopes, np.linspace(0, 1, proposals)).tolist():
+        intercept = float(np.median(steering - slope * rate))
+        squares = (steering - slope * rate - intercept) ** 2
+        missed = float(np.minimum(squares, variance).mean())
+        best = min(best, (missed, slope, intercept))
+    _, slope, intercept = best
+    inliers = (steering - slope * rate - intercept) ** 2 < explained * variance
+    if inliers.sum() < FEWEST_STEPS:
+        return slope, intercept
+    slope = _slope(rate[inliers], steering[inliers])
+    return slope, float(np.mean(steering[inliers] - slope * rate[inliers]))
+
+
+def _slope(rate: FloatArray, steering: FloatArray) -> float:
+    """Return the slope of a line by least squares, 0 if the rate is constant."""
+    away = rate - rate.mean()
+    return float(away @ (steering - steering.mean()) / max(float(away @ away), 1e-12))
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The stretches of a drive, and how well each hypothesis explains its steps.
+
+    Arrays are (compared,): of the steps whose turns and steering are known.
+    """
+
+    rows: RecordedRows
+    turns: Turns
+    model: SteeringModel
+    hypotheses: tuple[_Hypothesis, ...]
+    steps: IndexArray  # indices of the compared steps
+    logs: FloatArray  # logarithm of the likelihood of each step, (compared, hypotheses)
+
+    @cached_property
+    def path(self) -> IndexArray:
+        """Return for each compared step the index of its hypothesis."""
+        return _most_probable(self.logs, self._penalties, self._is_usual)
+
+    @property
+    def _penalties(self) -> FloatArray:
+        return np.array([hypothesis.penalty for hypothesis in self.hypotheses])
+
+    @property
+    def _is_usual(self) -> BoolArray:
+        return np.array([hypothesis.kind is Kind.USUAL for hypothesis in self.hypotheses])
+
+    @property
+    def usual_steps(self) -> BoolArray:
+        """Return which of all steps lie in stretches as usual, (steps,)."""
+        usual = np.zeros(len(self.rows) - 1, np.bool_)
+        usual[self.steps[self._is_usual[self.path]]] = True
+        return usual
+
+    @cached_property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Return the stretches that are surely not as usual.
+
+        There is none unless the steering of the rest clearly agrees with its turns, and the rest is
+        long: a few seconds agree by chance.
+        """
+        least_share = 0.4  # of the rows: the rest is long if it has more
+        least_seconds = 30.0  # or if it lasts longer
+        unusual = tuple(self._unusual())
+        rows = rows_of(unusual)
+        share = 1 - len(rows) / len(self.rows)
+        seconds = self.rows.step_seconds.sum() - self.rows.step_seconds[rows].sum()
+        if not unusual or (share < least_share and seconds < least_seconds):
+            return ()
+        usual_steps = np.ones(len(self.rows) - 1, np.bool_)
+        usual_steps[np.minimum(rows, len(usual_steps) - 1)] = False
+        rest = measure_agreement(self.rows, self.turns.where(usual_steps))
+        if rest is None or not (rest.is_clear or rest.is_mirrored):
+            return ()
+        return unusual
+
+    def _unusual(self) -> Iterator[Stretch]:
+        kinds = np.array([hypothesis.kind for hypothesis in self.hypotheses])[self.path]
+        changes = np.flatnonzero(kinds[1:] != kinds[:-1]) + 1
+        for part in np.split(np.arange(len(kinds)), changes):
+            kind = Kind(kinds[part[0]])
+            if kind is Kind.USUAL:
+                continue
+            first, last = self._rows_of(int(part[0]), int(part[-1]))
+            share = float(self._usual_share[part].mean())
+            yield Stretch(kind, first, last, share * (last - first + 1))
+
+    def _rows_of(self, first: int, last: int) -> tuple[int, int]:
+        """Return the first and the last row of some compared steps.
+
+        A row belongs to the step with which its steering was compared.
+        """
+        times = self.rows.middles[self.steps[[first, last]]] + self.model.lag
+        begin, end = np.searchsorted(self.rows.seconds, times)
+        # nothing is known of the rows before the first step and after the last one
+        if first == 0:
+            begin = 0
+        if last == len(self.steps) - 1:
+            end = len(self.rows) - 1
+        return int(begin), int(min(end, len(self.rows) - 1))
+
+    @cached_property
+    def _usual_share(self) -> FloatArray:
+        """Return how probable it is that a step is as usual, 0 to 1."""
+        probable = _probabilities(self.logs, self._penalties)
+        return np.asarray(probable[:, self._is_usual].sum(axis=1))
+
+    def support(self, rows: IndexArray) -> float:
+        """Return how much more probable it is that the steering of some rows follows the turns.
+
+        It is the natural logarithm of that ratio, against steering that is unrelated to the turns.
+
+        rows: indices of successive rows
+        """
+        part = np.isin(self.steps, rows[:-1])  # the step after the last row leads out of them
+        usual = self.logs[part][:, self._is_usual].max(axis=1)
+        unrelated = self.logs[part][:, self.hypotheses.index(_UNRELATED)]
+        return float((usual - unrelated).sum())
+
+    def unusual_share(self, rows: IndexArray) -> float:
+        """Return the share of the compared steps of some rows that are surely not as usual."""
+        if not self.stretches:
+            return 0.0
+        part = np.isin(self.steps, rows[:-1])
+        if not part.any():
+            return 0.0
+        return float(np.mean(~self._is_usual[self.path[part]]))
+
+
+def segmented(
+    rows: RecordedRows, turns: Turns, agreement: Agreement | None = None
+) -> Segmentation | None:
+    """Return the stretches of a drive; None if its steering cannot be compared with its turns.
+
+    agreement: of the whole drive; if it agrees at a far delay, the stretches are found at that one
+    """
+    rounds = 2  # in each, the model is fitted again to the stretches that are as usual
+    if len(rows) < 2:
+        return None
+    signals = _Signals.of(rows, turns)
+    if not can_be_compared(rows, turns, signals.rate):
+        return None
+    model = signals.model(likely_lags(agreement))
+    if model is None:
+        return None
+    found = _explained(signals, model)
+    for _ in range(rounds):
+        model = signals.model(np.array([found.model.lag]), found.usual_steps)
+        if model is None:
+            break
+        found = _explained(signals, model)
+    return found
+
+
+def _explained(signals: _Signals, model: SteeringModel) -> Segmentation:
+    """Return how well each hypothesis explains each step, if the rest is as the model says."""
+    independent_seconds = 0.8  # the errors of steps that are closer together are alike
+    longest_step = 0.5  # seconds that a step counts at most
+    rows = signals.rows
+    steering = at_steps(rows, signals.smooth, model.lag)
+    steps = np.flatnonzero(signals.turns.usable & np.isfinite(steering))
+    hypotheses = _HYPOTHESES
+    if not rows.has_speed:
+        hypotheses += _OTHER_SPEEDS
+    fit = _Fit.of(signals, model, steps, steering[steps])
+    logs = np.stack([fit.log_likelihood(hypothesis) for hypothesis in hypotheses], axis=1)
+    seconds = np.minimum(np.diff(rows.seconds)[steps], longest_step)
+    logs *= (seconds / independent_seconds)[:, np.newaxis]
+    return Segmentation(rows, signals.turns, model, hypotheses, steps, logs)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What a hypothesis is compared with at some steps. Arrays are (compared,)."""
+
+    signals: _Signals
+    model: SteeringModel
+    steps: IndexArray  # indices of the steps
+    steering: FloatArray  # that belongs to them
+    any_steering: FloatArray  # density of this steering if it does not depend on the turns
+    rough_usual: FloatArray  # logarithm of how probable its roughness is if it is as usual
+    rough_unrelated: FloatArray  # the same if it is unrelated to the turns
+
+    @classmethod
+    def of(
+        cls, signals: _Signals, model: SteeringModel, steps: IndexArray, steering: FloatArray
+    ) -> "_Fit":
+        rows = signals.rows
+        deviation = max(float(rows.steering.std()), model.error)
+        any_steering = _density_of_any(steering - model.offset, deviation)
+        roughness = _log_roughness(rows, steps, model.lag)
+        return cls(signals, model, steps, steering, any_steering, *roughness)
+
+    def log_likelihood(self, hypothesis: _Hypothesis) -> FloatArray:
+        """Return the logarithm of the likelihood of each step, (compared,)."""
+        wild = 0.03  # share of the steps of good driving that no model explains
+        rows = self.signals.rows
+        if hypothesis.is_stuck:
+            return _log_stuck(rows, self.steps, self.model)
+        if hypothesis == _UNRELATED:
+            return np.asarray(np.log(self.any_steering) + self.rough_unrelated)
+        steering = self._steering(hypothesis)
+        predicted = np.clip(
+            self.model.predicted(self.signals.rate[self.steps], hypothesis.gain),
+            rows.steering.min(),
+            rows.steering.max(),
+        )
+        fitting = _normal_density(steering - predicted, self.model.errors(predicted))
+        density = (1 - wild) * fitting + wild * self.any_steering
+        return np.asarray(np.log(density) + self.rough_usual - hypothesis.handicap)
+
+    def _steering(self, hypothesis: _Hypothesis) -> FloatArray:
+        """Return what the steering would be without the fault of a hypothesis."""
+        if hypothesis.kind is Kind.MIRRORED:
+            return -self.steering
+        if not hypothesis.late_seconds:
+            return self.steering
+        lag = self.model.lag + hypothesis.late_seconds
+        later = at_steps(self.signals.rows, self.signals.smooth, lag)[self.steps]
+        return np.where(np.isfinite(later), later, self.steering)
+
+
+def _normal_density(errors: FloatArray, deviations: FloatArray | float) -> FloatArray:
+    return np.asarray(
+        np.exp(-0.5 * (errors / deviations) ** 2) / (math.sqrt(2 * math.pi) * deviations)
+    )
+
+
+def _density_of_any(steering: FloatArray, deviation: float) -> FloatArray:
+    """Return the density of steering that does not depend on the turns: as usual, or wilder."""
+    wilder = 2.5
+    usual = _normal_density(steering, deviation)
+    return np.asarray((usual + _normal_density(steering, wilder * deviation)) / 2)
+
+
+def _log_roughness(
+    rows: RecordedRows, steps: IndexArray, lag: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the logarithms of how probable the roughness of the steering is at some steps.
+
+    Both are (steps,): if the steering is as usual, and if it is unrelated. Noise is rougher than
+    any driving: the steering changes to and fro from row to row.
+    """
+    window_seconds = 1.0
+    rougher = 1.8  # than in a third of the drive: this is still usual
+    least = 0.02  # of full steering
+    spread = 0.25  # of the logarithm of the roughness, above what is usual
+    by_chance = 0.02  # share of usual driving that is as rough as noise
+    noisy = 0.3  # share of unrelated steering that is noise
+    density = 0.15  # of the logarithm of the roughness of noise
+    seconds_a_row = max(float(np.median(np.diff(rows.seconds))), 1e-3)
+    window = max(3, round(window_seconds / seconds_a_row))
+    to_and_fro = np.abs(np.convolve(rows.steering, [1, -2, 1], "same"))
+    roughness = median_filter(to_and_fro, window)
+    usual = rougher * np.quantile(roughness, 0.65) + least
+    beyond = np.log(np.maximum(at_steps(rows, roughness, lag)[steps], 1e-6) / usual)
+    smooth_enough = np.exp(-0.5 * (np.maximum(beyond, 0.0) / spread) ** 2)
+    return (
+        np.log((1 - by_chance) * smooth_enough + by_chance * density),
+        np.log((1 - noisy) * smooth_enough + noisy * density),
+    )
+
+
+def _log_stuck(rows: RecordedRows, steps: IndexArray, model: SteeringModel) -> FloatArray:
+    """Return the logarithm of the likelihood that the steering does not change at all, (steps,).
+
+    Keys and sticks keep their value for a while, too. Only if no other steering lasts nearly as
+    long, the same value is by itself a sign of a fault; otherwise, only bends show it.
+    """
+    least_seconds = 3.0
+    longest_usual = 1.0  # seconds
+    never = -10.0
+    changes = (np.diff(rows.steering) != 0) | ~rows.follows
+    begins = np.append(0, np.flatnonzero(changes) + 1)
+    lengths = np.diff(np.append(begins, len(rows)))
+    run_seconds = rows.seconds[begins + lengths - 1] - rows.seconds[begins]
+    is_long = run_seconds > least_seconds
+    others = run_seconds[~is_long]
+    is_a_sign = len(others) > 0 and others.max() < longest_usual
+    deviation = (0.5 if is_a_sign else 2.0) * model.error
+    likelihood = float(np.log(_normal_density(np.zeros(1), deviation))[0])
+    of_steps = np.searchsorted(rows.seconds, rows.middles[steps] + model.lag)
+    stuck = np.repeat(is_long, lengths)[np.minimum(of_steps, len(rows) - 1)]
+    return np.where(stuck, likelihood, never)
+
+
+def _most_probable(logs: FloatArray, penalties: FloatArray, may_end: BoolArray) -> IndexArray:
+    """Return the most probable sequence of hypotheses, (steps,), by dynamic programming.
+
+    logs: logarithm of the likelihood of each step, (steps, hypotheses)
+    penalties: of a change to each hypothesis, (hypotheses,)
+    may_end: in which hypotheses a drive begins and ends without a penalty, (hypotheses,)
+    """
+    steps, count = logs.shape
+    path = np.zeros(steps, np.int64)
+    if not steps:
+        return path
+    own = np.arange(count)
+    came_from = np.zeros((steps, count), np.int64)
+    outside = np.where(may_end, 0.0, penalties)
+    total = logs[0] - outside
+    for step in range(1, steps):
+        best = int(np.argmax(total))
+        changed = total[best] - penalties
+        stays = total >= changed
+        came_from[step] = np.where(stays, own, best)
+        total = np.where(stays, total, changed) + logs[step]
+    path[-1] = int(np.argmax(total - outside))
+    for step in range(steps - 1, 0, -1):
+        path[step - 1] = came_from[step, path[step]]
+    return path
+
+
+def _probabilities(logs: FloatArray, penalties: FloatArray) -> FloatArray:
+    """Return how probable each hypothesis is at each step, (steps, hypotheses).
+
+    By the forward-backward algorithm; arguments as for _most_probable().
+    """
+    change = -penalties
+    forward = np.zeros_like(logs)
+    backward = np.zeros_like(logs)
+    forward[0] = logs[0]
+    for step in range(1, len(logs)):
+        before = forward[step - 1]
+        forward[step] = np.logaddexp(before, np.logaddexp.reduce(before) + change) + logs[step]
+    for step in range(len(logs) - 2, -1, -1):
+        after = backward[step + 1] + logs[step + 1]
+        backward[step] = np.logaddexp(after, np.logaddexp.reduce(after + change))
+    both = forward + backward
+    return np.asarray(np.exp(both - np.logaddexp.reduce(both, axis=1, keepdims=True)))
+
+
+def rows_of(stretches: Sequence[Stretch]) -> IndexArray:
+    """Return the indices of the rows of some stretches, rising."""
+    rows = [np.arange(stretch.first, stretch.last + 1) for stretch in stretches]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *rows]))
