@@ -14,7 +14,7 @@ import numpy as np
 import simplejpeg
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, MOST_PIXELS, BadImage, Image
-from bcclone.system.codec import open_file
+from bcclone.system.codec import UnfetchedFile, open_file
 from bcclone.system.errors import UserError, first_line, require_package
 
 _CONTAINERS = {  # ending of a file -> its format for FFmpeg
@@ -166,6 +166,8 @@ def open_video(path: Path) -> Iterator[Video]:
                 )
             container = stack.enter_context(av.open(file, format=container_format))
             reason = _unfit(container)
+        except UnfetchedFile:
+            raise
         except _errors() as error:
             reason = first_line(error)
             if isinstance(error, OSError) and error.strerror:

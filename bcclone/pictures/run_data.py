@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
-from bcclone.camera.images import BadImage, Image, jpeg_size, read_file
+from bcclone.camera.images import (
+    BadImage,
+    Image,
+    decode_image,
+    is_upright,
+    jpeg_size,
+    read_file,
+)
 from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME, find_log
 from bcclone.recording.row import CAMERAS, time_of
@@ -39,9 +46,10 @@ class RunFrames:
         """
         name = self.names[index]
         try:
-            frame: Image = simplejpeg.decode_jpeg(
-                read_file(str(self.folder / name)), colorspace="RGB"
-            )
+            content = read_file(str(self.folder / name))
+            if not is_upright(content):
+                return decode_image(content)
+            frame: Image = simplejpeg.decode_jpeg(content, colorspace="RGB")
         except (ValueError, OSError) as error:
             self.skipped[name] = f"incomplete JPEG: {error}"
             return None
