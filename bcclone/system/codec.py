@@ -43,9 +43,11 @@ _FORMATS = {
     "unpack it, and name the folder that it holds",
     rb"\x1f\x8b|BZh|\xfd7zXZ": "a compressed file; unpack it, and name what it holds",
     rb"\xff\xd8\xff|\x89PNG": "a picture",
-    # MP4, Matroska, AVI, an MPEG transport stream, and H.264 or H.265 without a container
-    rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF|G.{187}G|\x00?\x00\x00\x01[\x06\x09\x27\x40\x67]": "a video",
-    rb"GIF8": "a video",
+    rb"RIFF.{4}WEBP": "a picture",
+    # MP4, Matroska, AVI, and an MPEG transport stream
+    rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF|G.{187}G|.{4}G.{191}G": "a video",
+    # an animated picture; Windows Media; Flash; MPEG; H.264 or H.265 without a container
+    rb"GIF8|\x30\x26\xb2\x75|FLV|\x00?\x00\x00\x01[\x06\x09\x27\x40\x67\xb3\xba]": "a video",
     rb"PAR1": "a Parquet file",
     rb"\s*[\[{]": "a file of JSON",
     rb"\s*<": "a page of a web site; download the file itself",
