@@ -26,6 +26,7 @@ from bcclone.exchange.written_times import Times
 from bcclone.recording.row import CAMERAS, NUMBERS
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.location import is_hidden
 
 _OPTION = "--image-column"
 _CENTER = CAMERAS[0]
@@ -280,7 +281,8 @@ def _columns_of_cameras(table: ForeignTable, names: Sequence[str]) -> Mapping[st
 def _has_frames(path: Path) -> bool:
     if path.is_dir():
         endings = TABLE_ENDINGS + IMAGE_ENDINGS
-        return any(file.name.lower().endswith(endings) for file in path.iterdir())
+        names = [file.name for file in path.iterdir() if not is_hidden(file.name)]
+        return any(name.lower().endswith(endings) for name in names)
     return path.is_file() and path.name.lower().endswith(TABLE_ENDINGS)
 
 

@@ -35,6 +35,7 @@ from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.system.codec import explained, number, one_line, parse_json, whole_number
 from bcclone.system.errors import UserError, first_line
+from bcclone.system.location import is_hidden
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _check_unit(folder: Path, beyond: Sequence[bool]) -> None:
 
 
 def _images_in(folder: Path) -> set[str]:
-    names = {path.name for path in folder.glob("*")}
+    names = {path.name for path in folder.glob("*") if not is_hidden(path.name)}
     return {name for name in names if name.lower().endswith(IMAGE_ENDINGS)}
 
 

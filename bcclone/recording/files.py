@@ -9,14 +9,22 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line, text_of
 from bcclone.recording.row import RowError, time_of
 from bcclone.recording.run_tables import SIDECARS
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.location import Location, as_local, is_url, parse_location, reaching
+from bcclone.system.location import (
+    Location,
+    as_local,
+    is_hidden,
+    is_url,
+    normal_name,
+    parse_location,
+    reaching,
+)
 
 LOG_NAME = "driving_log.csv"
 IMAGES = "IMG"
@@ -116,7 +124,7 @@ class ImageIndex:
     """Finds the JPEG files of a log by base name, in all folders where logs have their images.
 
     Each folder is listed only once, when the index is made. Upper and lower case do not matter, as
-    on Windows and macOS.
+    on Windows and macOS; nor do the bytes in which a name is written, see normal_name().
     """
 
     def __init__(self, log_path: Location) -> None:
@@ -136,10 +144,9 @@ class ImageIndex:
                     resolved = f"{os.path.realpath(as_local(folder))}{os.sep}"
                 with reaching(folder):
                     names = [path.name for path in folder.iterdir()]
-                self._folder_of |= {
-                    name: resolved for name in names if name.lower().endswith((".jpg", ".jpeg"))
-                }
-        self._by_lower: dict[str, str] | None = None  # made when a name is not found as it is
+                self._folder_of |= {name: resolved for name in names if _is_image(name)}
+        # _image_key() of a file -> its name; made when a name is not found as it is
+        self._by_key: dict[str, str] | None = None
 
     def find(self, name: str) -> str | None:
         """Return the path of the image with this base name, or None.
@@ -159,15 +166,24 @@ class ImageIndex:
     def _file_of(self, name: str) -> str | None:
         """Return the name of an image's file as the disk has it, or None if there is no such file.
 
-        It may differ from `name` in upper and lower case.
+        It may differ from `name` in upper and lower case, and in its bytes.
         """
         if name in self._folder_of:
             return name
         if not name:
             return None
-        if self._by_lower is None:
-            self._by_lower = {known.lower(): known for known in sorted(self._folder_of)}
-        return self._by_lower.get(name.lower())
+        if self._by_key is None:
+            self._by_key = {_image_key(known): known for known in sorted(self._folder_of)}
+        return self._by_key.get(_image_key(name))
+
+
+def _image_key(name: str) -> str:
+    """Return the key by which the name of an image is found, whatever its case and its bytes."""
+    return normal_name(name).lower()
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith((".jpg", ".jpeg")) and not is_hidden(name)
 
 
 def _images_folder(home: Location) -> Location:
@@ -197,6 +213,7 @@ def _expand(name: str) -> list[Location]:
         found = [
             parse_location(location.fs.unstrip_protocol(match))
             for match in sorted(location.fs.glob(location.path))
+            if not is_hidden(PurePosixPath(match).name)
         ]
     else:
         found = sorted({Path(match) for match in _matches(name.removeprefix("file://"))})
@@ -223,7 +240,8 @@ def _matches(pattern: str) -> Iterator[str]:
 def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield each folder at any depth, and the names of its files.
 
-    Links are followed, but each folder is entered once. Hidden folders are not entered.
+    Links are followed, but each folder is entered once. Hidden folders are not entered, and hidden
+    files are left out.
 
     tops: the folders to begin with
     """
@@ -233,9 +251,9 @@ def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
             real_folder = os.path.realpath(folder)
             is_new = real_folder not in entered
             entered.add(real_folder)
-            folders[:] = sorted(name for name in folders if is_new and not name.startswith("."))
+            folders[:] = sorted(name for name in folders if is_new and not is_hidden(name))
             if is_new:
-                yield folder, files
+                yield folder, [name for name in files if not is_hidden(name)]
 
 
 def _logs_of(path: Location) -> list[Location]:
@@ -254,11 +272,12 @@ def _logs_of(path: Location) -> list[Location]:
         return logs
     # a user may name the folder of the images instead of the folder of the recording
     real_path = path.resolve()
-    log_above = real_path.parent / LOG_NAME
-    if real_path.name.lower() == IMAGES.lower() and log_above.is_file():
+    if real_path.name.lower() == IMAGES.lower() and (log_above := _usual_log(real_path.parent)):
         return [log_above]
     deeper = min(map(str, path.glob(f"*/*/{LOG_NAME}")), default="")
-    if deeper:
+    if likely := _likely_log(path):
+        remedy = f"{likely.name} seems to be a log; name it itself: {likely}"
+    elif deeper:
         remedy = f"name one, such as {deeper}"
     else:
         make = shown_command("import", path, "-o", "recordings/NAME")
@@ -272,18 +291,54 @@ def _logs_of(path: Location) -> list[Location]:
 def _subfolders(outer: Location) -> list[Location]:
     """Return the folders in a folder, without hidden ones, in the order of their names."""
     return sorted(
-        (path for path in outer.iterdir() if path.is_dir() and not path.name.startswith(".")),
+        (path for path in outer.iterdir() if path.is_dir() and not is_hidden(path.name)),
         key=str,
     )
 
 
 def _logs_in_folder(folder: Location) -> list[Location]:
-    """Return driving_log.csv, or else all CSV files except empty ones and sidecars."""
-    for candidate in (folder / LOG_NAME, _images_folder(folder) / LOG_NAME):
-        if candidate.is_file():
-            return [candidate]
+    """Return driving_log.csv, or else all CSV files except empty ones and sidecars.
+
+    Upper and lower case of the names do not matter.
+    """
+    usual = _usual_log(folder) or _usual_log(_images_folder(folder))
+    if usual:
+        return [usual]
     others = {table.name for table in SIDECARS}
-    tables = (
-        table for table in folder.glob("*.csv") if table.is_file() and table.name not in others
-    )
+    tables = [
+        path
+        for path in _visible_files(folder)
+        if path.name.lower().endswith(".csv") and path.name not in others
+    ]
     return sorted((table for table in tables if table.stat().st_size), key=str)
+
+
+def _usual_log(folder: Location) -> Location | None:
+    """Return the driving_log.csv of a folder, which may be written in upper case."""
+    usual = folder / LOG_NAME
+    if usual.is_file():
+        return usual
+    if is_url(folder) or not folder.is_dir():
+        return None
+    names = [path.name for path in folder.iterdir() if path.name.lower() == LOG_NAME]
+    named = [folder / name for name in sorted(names)]
+    return next((path for path in named if path.is_file()), None)
+
+
+def _visible_files(folder: Location) -> list[Location]:
+    """Return the files in a folder, without hidden ones, in any order."""
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if not is_hidden(path.name) and path.is_file()]
+
+
+_MOST_LIKELY_LOGS = 100  # files whose first lines are looked at
+
+
+def _likely_log(folder: Location) -> Location | None:
+    """Return a file that begins as a log under another name, such as driving_log.csv.txt."""
+    if is_url(folder):
+        return None
+    names = sorted(path.name for path in _visible_files(folder) if not _is_image(path.name))
+    paths = [folder / name for name in names[:_MOST_LIKELY_LOGS]]
+    return next(filter(_begins_as_log, paths), None)
