@@ -141,7 +141,7 @@ class ImportSettings(Checked):
         choices=UNITS,
         shown="by its name",
     )
-    left_positive: bool = _table(False, "the steering is positive to the left")
+    left_positive: bool = _table(False, "the steering is positive to the left; also of a tub")
     steering_ratio: float = _table(
         1.0,
         "degrees of the steering wheel for one of the front wheels; 1 if the table has the angle "

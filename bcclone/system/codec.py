@@ -17,7 +17,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import BufferedReader, StringIO
@@ -391,6 +391,34 @@ def from_text(kind: type[_T], text: str | bytes) -> _T:
     Raises ValueError as parse_json() and from_json().
     """
     return from_json(kind, parse_json(text))
+
+
+def parse_record(text: str | bytes) -> Any:
+    """Return the value of a JSON text of which the caller reads some values, and checks these.
+
+    What parse_json() refuses does no harm here in a value that nobody reads, such as NaN of a
+    sensor: a number that is none, or has more than 64 bits, becomes its text, which number()
+    refuses; bytes that are not UTF-8 become halves of characters, which one_line() refuses. Raises
+    ValueError for a text that is not JSON or nested too deeply.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig", errors="surrogateescape")
+    read_float = partial(_number_or_text, number)
+    read_int = partial(_number_or_text, whole_number)
+    try:
+        return json.loads(
+            text, parse_int=read_int, parse_float=read_float, parse_constant=read_float
+        )
+    except RecursionError:
+        raise ValueError("JSON of too many levels") from None
+
+
+def _number_or_text(check: Callable[[str, str], float], text: str) -> float | str:
+    """Return the number that a check makes of a text, or the text if it is refused."""
+    try:
+        return check("a number", text)
+    except ValueError:
+        return text
 
 
 def parse_json(text: str | bytes) -> Any:
