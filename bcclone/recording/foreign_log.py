@@ -6,20 +6,29 @@ import math
 import re
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 from bcclone.recording.dialect import NUMBER, Fields, with_decimal_point
 from bcclone.recording.row import ROUNDING
-from bcclone.system.codec import kind_of_content
+from bcclone.system.codec import HDF5, kind_of_content
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 
 # answer of kind_of_content() -> remedy for a user who names such a file as a log
 _IMPORT = "make a recording of its tub or data set: bcclone import FOLDER -o recordings/NAME"
+_UNPACK = (
+    "write its pictures as image files, with a table of their steering, as in docs/how-to/"
+    "exchange.md (Arrays of another program), and import their folder: "
+    "bcclone import FOLDER -o recordings/NAME"
+)
 _REMEDIES = {
     "a file of JSON": _IMPORT,
     "a Parquet file": _IMPORT,
-    "an HDF5 file": "expected a recording; training takes recordings alone, or one store: "
-    "bcclone model {path}; a model drives: bcclone drive {path}",
+    "an archive of NumPy (.npz)": _UNPACK,
+    "an array of NumPy": _UNPACK,
+    "a store of bcclone": "train on it: bcclone model {path}",
+    "a model": "let it drive: bcclone drive {path}",
+    "a damaged HDF5 file": "copy it again",
     "a picture": "name the folder of its recording, or make one of pictures and a table: "
     "bcclone import {folder} -o recordings/NAME",
     "a video": "make a recording of it and a table with its steering: "
@@ -53,10 +62,28 @@ def other_file(path: Location, begin: bytes) -> str:
     begin: the first bytes of the file
     """
     what = kind_of_content(begin)
+    if begin.startswith(HDF5) and isinstance(path, Path):
+        return _other_hdf5(path)
     if what in _REMEDIES:
-        what += "; " + _REMEDIES[what]
+        return f"{what}; {_remedy(what, path)}"
+    return what
+
+
+def _remedy(what: str, path: Location) -> str:
     folder = shlex.quote(str(path.parent))
-    return what.format(path=shlex.quote(str(path)), folder=folder)
+    return _REMEDIES[what].format(path=shlex.quote(str(path)), folder=folder)
+
+
+def _other_hdf5(path: Path) -> str:
+    """Return what an HDF5 file is: a store, a model, or one of another program; with the remedy."""
+    from bcclone.system.hdf5_file import kind_of, listed_arrays  # loads h5py
+
+    kind = kind_of(path)
+    what = {"store": "a store of bcclone", "model": "a model", "damaged": "a damaged HDF5 file"}
+    if kind is not None:
+        return f"{what[kind]}; {_remedy(what[kind], path)}"
+    arrays = listed_arrays(path) or "no array"
+    return f"an HDF5 file of another program, with {arrays}; {_UNPACK}"
 
 
 _STATED_UNIT = re.compile(r"steer[^,;\t|]*(?:deg|rad|°)", re.IGNORECASE)
