@@ -7,7 +7,7 @@ The drive is a tub, a recording, or a folder of pictures with a table. The pictu
 import math
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -192,11 +192,8 @@ def _labelled_rows(settings: CalibrateSettings) -> Iterator[_Labelled]:
             f"{source}: no such file or folder, expected a recording, a tub or a folder of "
             "pictures; check the name"
         )
-    # pictures in a folder, the format "frames", hold no steering; what has no known format is
-    # refused with the same words
-    detected = "frames"
-    with suppress(UserError):
-        detected = format_of(source)
+    # pictures in a folder, the format "frames", hold no steering
+    detected = format_of(source)
     if detected == "frames":
         command = shown_command("calibrate", "MODEL", source, "LABELS")
         raise UserError(

@@ -108,7 +108,7 @@ def default_inputs() -> list[str]:
     if Path(LOG_NAME).is_file():
         return [LOG_NAME]
     for outer in filter(Path.is_dir, map(Path, _DEFAULT_FOLDERS)):
-        folders = [outer, *_subfolders(outer)]
+        folders = [outer, *subfolders(outer)]
         found = [str(folder) for folder in folders if _logs_in_folder(folder)]
         if found:
             return found
@@ -267,7 +267,7 @@ def _logs_of(path: Location) -> list[Location]:
         return [path]
     logs = _logs_in_folder(path)
     if not logs:
-        logs = [log for folder in _subfolders(path) for log in _logs_in_folder(folder)]
+        logs = [log for folder in subfolders(path) for log in _logs_in_folder(folder)]
     if logs:
         return logs
     # a user may name the folder of the images instead of the folder of the recording
@@ -288,7 +288,7 @@ def _logs_of(path: Location) -> list[Location]:
     raise UserError(f"{path}: no {LOG_NAME} in this folder or its subfolders; {remedy}")
 
 
-def _subfolders(outer: Location) -> list[Location]:
+def subfolders(outer: Location) -> list[Location]:
     """Return the folders in a folder, without hidden ones, in the order of their names."""
     return sorted(
         (path for path in outer.iterdir() if path.is_dir() and not is_hidden(path.name)),
