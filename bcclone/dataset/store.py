@@ -278,7 +278,7 @@ def _check_kind(path: Location) -> None:
         with open_file(path, "store") as file:
             other = other_file(path, file.read(512))
         if other:
-            raise UserError(f"{path}: not a store: it is {other}", exit_code=2)
+            raise UserError(f"{path}: not a complete store: it is {other}", exit_code=2)
 
 
 def _frame_file(

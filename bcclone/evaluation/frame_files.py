@@ -104,9 +104,7 @@ def _images(paths: Iterator[Path]) -> list[Path]:
         return parts
 
     images = [
-        path
-        for path in paths
-        if path.suffix.lower() in IMAGE_ENDINGS and not is_hidden(path.name)
+        path for path in paths if path.suffix.lower() in IMAGE_ENDINGS and not is_hidden(path.name)
     ]
     return sorted(images, key=sort_key)
 

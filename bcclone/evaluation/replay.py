@@ -14,7 +14,7 @@ import numpy as np
 
 from bcclone.camera.framing_files import check_framed, framing_of
 from bcclone.camera.geometry import HEIGHT_M
-from bcclone.camera.images import Image, encode_jpeg, common_remedy, read_file, try_frame
+from bcclone.camera.images import Image, common_remedy, encode_jpeg, read_file, try_frame
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import PRESETS

@@ -97,8 +97,8 @@ class Controls:
         if settings.straight is None and self._is_of_servo(steering, settings):
             raise UserError(
                 f"{place}: the steering is to one side in all rows, and mostly sharper than front "
-                f"wheels turn ({self.words}); {self._remedy_of_middle(steering, settings)}; if 0 is "
-                "straight ahead: --straight 0",
+                f"wheels turn ({self.words}); {self._remedy_of_middle(steering, settings)}; if 0 "
+                "is straight ahead: --straight 0",
                 exit_code=2,
             )
 

@@ -24,8 +24,8 @@ from bcclone.exchange.exchanged_row import (
     SourceItem,
     row_of,
 )
-from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable
 from bcclone.exchange.folder_images import FolderImages
+from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable
 from bcclone.exchange.formats import Format
 from bcclone.exchange.source_files import files_inside
 from bcclone.exchange.table_times import find_times

@@ -95,19 +95,15 @@ def read_tub(
         except ValueError as error:
             yield LeftOut.of(place, error)
             continue
-        if settings.left_positive:
-            row = replace(row, steering=0.0 - row.steering)
-        yield replace(row, record_number=index)
+        steering = 0.0 - row.steering if settings.left_positive else row.steering
+        yield replace(row, record_number=index, steering=steering)
         # a tub that bcclone wrote may hold several recordings, whose times may overlap
         if INPUTS["recording"] not in record:
             times_ms.append(row.time_ms)
     check_rate(np.array(times_ms, float), f"{folder}: {tub.time_input}")
     _check_unit(folder, beyond)
-    notes = [*tub.notes]
-    if settings.left_positive:
-        notes.append("steering: positive to the left")
     yield SourceFacts(
-        notes=notes,
+        notes=tub.notes,
         columns_left_out=sorted(inputs - _READ),
         images_without_record=len(_images_in(folder / tub.images) - images),
     )
@@ -150,8 +146,12 @@ def _open_tub(settings: ImportSettings) -> _Tub:
     folder = settings.source
     files = _record_files(folder)
     if files and not (folder / MANIFEST).is_file():
-        return _tub_of_files(settings, files)
-    return _tub_of_catalogs(folder)
+        tub = _tub_of_files(settings, files)
+    else:
+        tub = _tub_of_catalogs(folder)
+    if settings.left_positive:
+        tub = replace(tub, notes=[*tub.notes, "steering: positive to the left"])
+    return tub
 
 
 # ---- donkeycar 4 and 5

@@ -305,12 +305,9 @@ def _logs_in_folder(folder: Location) -> list[Location]:
     if usual:
         return [usual]
     others = {table.name for table in SIDECARS}
-    tables = [
-        path
-        for path in _visible_files(folder)
-        if path.name.lower().endswith(".csv") and path.name not in others
-    ]
-    return sorted((table for table in tables if table.stat().st_size), key=str)
+    names = [name for name in _visible_names(folder) if name.lower().endswith(".csv")]
+    paths = [folder / name for name in names if name not in others]
+    return [path for path in paths if path.is_file() and path.stat().st_size]
 
 
 def _usual_log(folder: Location) -> Location | None:
@@ -318,18 +315,17 @@ def _usual_log(folder: Location) -> Location | None:
     usual = folder / LOG_NAME
     if usual.is_file():
         return usual
-    if is_url(folder) or not folder.is_dir():
+    if is_url(folder):
         return None
-    names = [path.name for path in folder.iterdir() if path.name.lower() == LOG_NAME]
-    named = [folder / name for name in sorted(names)]
+    named = [folder / name for name in _visible_names(folder) if name.lower() == LOG_NAME]
     return next((path for path in named if path.is_file()), None)
 
 
-def _visible_files(folder: Location) -> list[Location]:
-    """Return the files in a folder, without hidden ones, in any order."""
+def _visible_names(folder: Location) -> list[str]:
+    """Return the names in a folder, without hidden ones, sorted; [] if there is no folder."""
     if not folder.is_dir():
         return []
-    return [path for path in folder.iterdir() if not is_hidden(path.name) and path.is_file()]
+    return sorted(path.name for path in folder.iterdir() if not is_hidden(path.name))
 
 
 _MOST_LIKELY_LOGS = 100  # files whose first lines are looked at
@@ -339,6 +335,6 @@ def _likely_log(folder: Location) -> Location | None:
     """Return a file that begins as a log under another name, such as driving_log.csv.txt."""
     if is_url(folder):
         return None
-    names = sorted(path.name for path in _visible_files(folder) if not _is_image(path.name))
+    names = [name for name in _visible_names(folder) if not _is_image(name)]
     paths = [folder / name for name in names[:_MOST_LIKELY_LOGS]]
-    return next(filter(_begins_as_log, paths), None)
+    return next((path for path in paths if path.is_file() and _begins_as_log(path)), None)

@@ -5,6 +5,7 @@ steering in another unit.
 import math
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,11 @@ def _other_hdf5(path: Path) -> str:
     what = {"store": "a store of bcclone", "model": "a model", "damaged": "a damaged HDF5 file"}
     if kind is not None:
         return f"{what[kind]}; {_remedy(what[kind], path)}"
-    arrays = listed_arrays(path) or "no array"
+    arrays = ""
+    # of a damaged file, h5py raises any of these
+    with suppress(OSError, RuntimeError, LookupError, TypeError, ValueError):
+        arrays = listed_arrays(path)
+    arrays = arrays or "no array that can be read"
     return f"an HDF5 file of another program, with {arrays}; {_UNPACK}"
 
 

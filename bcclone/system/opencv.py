@@ -114,8 +114,10 @@ def jpeg_orientation(data: bytes) -> int:
     Source: EXIF 2.32, section 4.6.4; the data are a TIFF file.
     """
     tiff = _exif_of(data)
+    if not tiff:
+        return UPRIGHT
     order = ">" if tiff.startswith(b"MM") else "<"
-    with suppress(struct.error):  # no EXIF data, or such that end too early
+    with suppress(struct.error):  # raised for data that end too early
         (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
         (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
         for entry in range(entries):
@@ -141,8 +143,8 @@ def _exif_of(data: bytes) -> bytes:
 def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
     """Return width and height in pixels of a JPEG, from its header; nothing is decoded.
 
-    They are those of the upright picture. Raises BadImage for bytes that are no JPEG, for more than 16 million pixels, and for more than
-    100 scans, which would take too long to decode.
+    They are those of the upright picture. Raises BadImage for bytes that are no JPEG, for more than
+    16 million pixels, and for more than 100 scans, which would take too long to decode.
     """
     content = bytes(data)
     try:

@@ -266,7 +266,7 @@ def test_options_of_a_table_are_refused_where_there_is_none(tmp_path):
     (tub / "manifest.json").write_text("{}")
     for source, option in (
         (make_recording(tmp_path / "recording"), "--rate=5"),
-        (tub, "--left-positive"),
+        (tub, "--rate=5"),
     ):
         with pytest.raises(
             UserError,

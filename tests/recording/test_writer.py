@@ -2,8 +2,11 @@
 way.
 """
 
+import os
+
 import pytest
 
+from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenBy, read_drivers
 from bcclone.recording.writer import RecordingWriter, is_free
@@ -34,6 +37,14 @@ def test_a_row_has_its_images_and_its_rows_in_the_tables(tmp_path):
     assert writer.log.read_text().startswith(f"IMG/{names[0]},,,0.5,0.3,0,20\n")
     assert read_drivers(writer.folder) == dict.fromkeys(names, BY_HAND)
     assert [path.name for path in sorted((writer.folder / "IMG").iterdir())] == names
+
+
+def test_the_name_of_the_folder_may_be_bytes_that_are_no_utf_8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    writer = RecordingWriter(folder)
+    name = write(writer)
+    log = read_log(writer.log)
+    assert ImageIndex(writer.log).find(log.rows["center"][0]) == str(folder / "IMG" / name)
 
 
 # the disk is full within the image, within the table, before and within the log

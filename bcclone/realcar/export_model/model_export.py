@@ -27,8 +27,8 @@ from bcclone.realcar.export_model.export_settings import (
 from bcclone.system import atomic
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, require_package
-from bcclone.system.opencv import resized
 from bcclone.system.location import is_hidden
+from bcclone.system.opencv import resized
 from bcclone.system.output import writes
 from bcclone.system.progress import Notify
 from bcclone.system.statistics import evenly
