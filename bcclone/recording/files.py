@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line, text_of
 from bcclone.recording.row import RowError, time_of
 from bcclone.recording.run_tables import SIDECARS
-from bcclone.system.codec import open_file
+from bcclone.system.codec import UnfetchedFile, open_file
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import (
     Location,
@@ -79,7 +79,7 @@ def find_log(name: str) -> Path:
 def is_recording(source: Path) -> bool:
     """Return whether a local folder holds a log of the simulator, or a file is one.
 
-    The first lines of the file decide.
+    The first lines of the file decide. Raises UserError for a pointer of Git LFS.
     """
     logs: list[Location] = [source]
     if source.is_dir():
@@ -88,10 +88,17 @@ def is_recording(source: Path) -> bool:
 
 
 def _begins_as_log(path: Location) -> bool:
-    """Return whether a header or a row of a log is among the first lines of a file."""
-    begin = b""
-    with suppress(OSError), open_file(as_local(path), "table") as file:
-        begin = file.read(LONGEST_LINE)
+    """Return whether a header or a row of a log is among the first lines of a file.
+
+    Raises UnfetchedFile.
+    """
+    try:
+        with open_file(as_local(path), "table") as file:
+            begin = file.read(LONGEST_LINE)
+    except UnfetchedFile:
+        raise
+    except OSError:
+        return False
     for line in text_of(begin).split("\n"):
         with suppress(RowError):
             if is_known_header(line) or time_of(split_line(1, line).images[0]):
@@ -337,4 +344,8 @@ def _likely_log(folder: Location) -> Location | None:
         return None
     names = [name for name in _visible_names(folder) if not _is_image(name)]
     paths = [folder / name for name in names[:_MOST_LIKELY_LOGS]]
-    return next((path for path in paths if path.is_file() and _begins_as_log(path)), None)
+    for path in paths:
+        with suppress(UnfetchedFile):
+            if path.is_file() and _begins_as_log(path):
+                return path
+    return None

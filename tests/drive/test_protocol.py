@@ -172,7 +172,7 @@ def test_telemetry_events_are_read_and_others_are_ignored(text, event):
         ('2["telemetry",{"speed":}]', "^unreadable JSON: "),
         ('2["telemetry",' + '{"a":' * 100_000, "^unreadable JSON: "),
         ('2["telemetry",' + "9" * 5000 + "]", "^unreadable JSON: "),
-        ('2["telemetry",{"speed":"1"}]', "^steering_angle is 'None'"),
+        ('2["telemetry",{"speed":"1","image":""}]', "^steering_angle is 'None'"),
     ],
 )
 def test_unreadable_telemetry_is_an_event_with_the_reason(text, reason):
