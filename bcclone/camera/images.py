@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from bcclone.system.codec import read_bytes
+from bcclone.system.codec import UnfetchedFile, read_bytes
 from bcclone.system.errors import shown_command
 from bcclone.system.location import names_url, read_urls
 from bcclone.system.opencv import MOST_PIXELS as MOST_PIXELS
+from bcclone.system.opencv import UPRIGHT, jpeg_orientation
 from bcclone.system.opencv import BadImage as BadImage
 from bcclone.system.opencv import decode_image as decode_image
 from bcclone.system.opencv import jpeg_size as jpeg_size
@@ -27,17 +28,37 @@ MISSING = " is missing"  # what try_frame() says of a frame without a path
 def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
     """Decode a camera frame to RGB uint8 (160, 320, 3), written into `into` if that is given.
 
-    Raises BadImage for anything except a complete JPEG of that size.
+    A frame that its EXIF data turn or mirror becomes upright. Raises BadImage for anything except a
+    complete JPEG of that size.
     """
     # check the size before any memory is reserved, because a small file can declare a huge image
     width, height = jpeg_size(data)
     if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
         raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
+    if not is_upright(data):
+        upright = decode_image(bytes(data))
+        if into is None:
+            return upright
+        into[:] = upright
+        return into
     try:
         frame = simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=into)
     except ValueError as error:
         raise BadImage(f"not a complete JPEG: {error}") from None
     return np.asarray(frame, dtype=np.uint8)
+
+
+def is_upright(data: bytes | memoryview) -> bool:
+    """Return whether a JPEG is shown as it is stored: no EXIF data turn or mirror it."""
+    return jpeg_orientation(bytes(data)) == UPRIGHT
+
+
+def upright_jpeg(content: bytes) -> bytes:
+    """Return a camera frame as a JPEG that is shown as it is stored.
+
+    Most frames are that already, and are returned as they are. Raises BadImage as decode_jpeg().
+    """
+    return content if is_upright(content) else encode_jpeg(decode_jpeg(content))
 
 
 def encode_jpeg(frame: Image) -> bytes:
@@ -90,21 +111,26 @@ def try_frame(path: str | None) -> tuple[Image | None, str]:
         return None, f": {error}"
 
 
-def import_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> str:
-    """Return a sentence with the command that turns pictures of another size into frames.
+def common_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> str:
+    """Return what to do about pictures that cannot be used, if most of them have one reason.
 
-    Returns "" unless more than half of the reasons say that a picture has another size.
+    The reasons with a remedy are another size, and pointers of Git LFS. Returns "" for others.
 
     reasons: why images of a recording cannot be used, a text for each
     recording: name of the recording in the command
     """
-    # the texts of BadImage.wrong_size() end like this
-    ending = f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"
-    of_another_size = sum(reason.endswith(ending) for reason in reasons)
-    if 2 * of_another_size <= len(reasons):
-        return ""
     command = shown_command("import", recording, "-o", "recordings/NAME")
-    return f"turn pictures of another size into frames: {command}"
+    remedies = {  # how a reason ends -> its remedy
+        # as the texts of BadImage.wrong_size()
+        f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}": "turn pictures of another size into "
+        f"frames: {command}",
+        UnfetchedFile.REASON: f"fetch the pictures with: {UnfetchedFile.REMEDY}",
+    }
+    for ending, remedy in remedies.items():
+        count = sum(reason.endswith(ending) for reason in reasons)
+        if 2 * count > len(reasons):
+            return remedy
+    return ""
 
 
 def read_file(path: str) -> bytes:

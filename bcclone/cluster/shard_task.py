@@ -160,7 +160,7 @@ class ShardPlan:
                 f"{self.preprocessing.digest} {self.samples} {info.sha256}".encode()
             )
             digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
-            digest.update("\n".join(paths).encode())
+            digest.update("\n".join(paths).encode(errors="surrogateescape"))
             yield ShardTask(
                 path=self.folder / f"{number:05d}.h5",
                 recording=recording,

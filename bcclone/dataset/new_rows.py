@@ -82,7 +82,12 @@ def new_rows(
     notices: list[str] = []
 
     # a path identifies an image; if there is no file, the name together with the log does
-    centers = rows["center"].map(lambda name: index.find(name) or f"{log.path}: no file {name}")
+    # paths are objects: a text of pandas cannot hold a name whose bytes are no UTF-8
+    centers = pd.Series(
+        [index.find(name) or f"{log.path}: no file {name}" for name in rows["center"]],
+        rows.index,
+        dtype=object,
+    )
     is_repeated = centers.duplicated() | centers.isin(list(earlier_centers))
     if is_repeated.any():
         notices.append(f"{log.path}: {int(is_repeated.sum())} repeated rows left out")
@@ -99,10 +104,16 @@ def new_rows(
     return NewRecording(
         log=log,
         rows=new,
-        paths=new[used].map(index.find),
+        paths=_paths_of(new[used], index),
         centers=centers,
         notices=notices,
     )
+
+
+def _paths_of(names: pd.DataFrame, index: ImageIndex) -> pd.DataFrame:
+    """Return the paths of the images with these names, as objects; None for no file."""
+    paths = {camera: list(map(index.find, names[camera])) for camera in names}
+    return pd.DataFrame(paths, names.index, dtype=object)
 
 
 def _centers_of_same_folder(log: Log, old: Store) -> list[str]:

@@ -7,7 +7,7 @@ of a conversion, and return a UserError that names some of them and says what to
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bcclone.camera.images import import_remedy
+from bcclone.camera.images import common_remedy
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
@@ -37,7 +37,7 @@ def no_usable_image(log: Location, skips: Sequence[Skip], images: int) -> UserEr
     """
     folders = ", ".join(map(str, ImageIndex(log).folders))
     last = skips[-1]
-    remedy = _import_remedy(skips) or "copy the images into one of these folders"
+    remedy = _common_remedy(skips) or "copy the images into one of these folders"
     return UserError(
         f"{log}: none of the {images} images can be used; looked in {folders}; "
         f"the last: line {last.row}, {last.reason}; {remedy}"
@@ -50,7 +50,7 @@ def too_many_skips(skips: Sequence[Skip], bad_rows: int) -> UserError:
     bad_rows: number of the skips that are rows; the others are images
     """
     bad_images = len(skips) - bad_rows
-    remedy = _import_remedy(skips)
+    remedy = _common_remedy(skips)
     lacks_center = any(skip.camera == CAMERAS[0] for skip in skips)
     if not remedy and not bad_rows and not lacks_center:
         remedy = "take the centre camera alone: --cameras center"
@@ -68,5 +68,5 @@ def too_many_skips(skips: Sequence[Skip], bad_rows: int) -> UserError:
     )
 
 
-def _import_remedy(skips: Sequence[Skip]) -> str:
-    return import_remedy([skip.reason for skip in skips], skips[-1].file)
+def _common_remedy(skips: Sequence[Skip]) -> str:
+    return common_remedy([skip.reason for skip in skips], skips[-1].file)

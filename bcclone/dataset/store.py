@@ -21,9 +21,10 @@ from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, indices_of
 from bcclone.recording.dialect import Dialect
+from bcclone.recording.foreign_log import other_file
 from bcclone.system.arrays import IndexArray
 from bcclone.system.atomic import file_version
-from bcclone.system.codec import explained, from_text, parse_json
+from bcclone.system.codec import explained, from_text, open_file, parse_json
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
 from bcclone.system.json_values import to_json
@@ -246,8 +247,7 @@ def read_store(
     remedy = f"make one with: {make}"
     with explained(path, "a complete store", remedy):
         try:
-            if isinstance(path, Path) and kind_of(path) == "model":
-                raise ValueError("it is a model")
+            _check_kind(path)
             source, version = opened or (as_local(path), file_version(as_local(path)))
             (schema_version,) = read_hdf5(source, {"@schema_version": int}).values()
             if schema_version != SCHEMA_VERSION:
@@ -270,6 +270,23 @@ def read_store(
             frames=Frames([frame_file], preprocessing.shape),
         )
         return content, [stored[name] for name in others]
+
+
+def _check_kind(path: Location) -> None:
+    """Raise UserError for a local file of another program; a store may be damaged, though.
+
+    Raises ValueError for a model, and OSError for a file that cannot be opened.
+    """
+    if not isinstance(path, Path):
+        return
+    kind = kind_of(path)
+    if kind == "model":
+        raise ValueError("it is a model")
+    if kind is None:
+        with open_file(path, "store") as file:
+            other = other_file(path, file.read(512))
+        if other:
+            raise UserError(f"{path}: not a complete store: it is {other}", exit_code=2)
 
 
 def _frame_file(

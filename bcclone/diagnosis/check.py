@@ -12,7 +12,7 @@ from itertools import chain
 
 import pandas as pd
 
-from bcclone.camera.images import MISSING, import_remedy
+from bcclone.camera.images import MISSING, common_remedy
 from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import FramesSeen, look_at, read_center
 from bcclone.diagnosis.judging import diagnose
@@ -73,11 +73,11 @@ def check_log(log: Log, index: ImageIndex, look: Look) -> RecordingReport:
     seen = look(judged.rows)
     images = _image_faults(seen, log, index, named, int(repeated.sum()))
 
-    # If most pictures have another size, the whole recording has to be imported: that is reported
-    # as one fault, and nothing else is judged.
+    # If most pictures cannot be used for one reason, such as another size, the whole recording has
+    # to be mended: that is reported as one fault, and nothing else is judged.
     remedy = ""
     if 2 * len(images.reasons) > len(named):
-        remedy = import_remedy(images.reasons, path)
+        remedy = common_remedy(images.reasons, path)
     if remedy:
         text = f"{len(images.reasons)} of the {len(named)} pictures cannot be used"
         diagnosis = Diagnosis((Finding("unreadable", text, advice=remedy),))

@@ -241,6 +241,13 @@ def parse_telemetry(payload: Any) -> Telemetry | None:
         return None
     if not isinstance(payload, dict):
         raise ProtocolError(f"telemetry is a {type(payload).__name__}, expected an object")
+    if "image" not in payload:
+        fields = ", ".join(repr(str(name)[:20]) for name in list(payload)[:6])
+        raise ProtocolError(
+            f"telemetry without an image, but with {fields}: this is not the simulator that sends "
+            "pictures; those of Udacity's term 2 and 3 send cte, ptsx and the like; end it, and "
+            "start the simulator of term 1 (Behavioral Cloning), in autonomous mode"
+        )
     speed, speed_comma = _parse_number(payload, "speed")
     steering, steering_comma = _parse_number(payload, "steering_angle")
     throttle, throttle_comma = _parse_number(payload, "throttle")

@@ -16,6 +16,7 @@ from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import EPISODE_GAP_MS, RowError, time_of
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.location import is_hidden
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,7 @@ def _images(paths: Iterator[Path]) -> list[Path]:
         return parts
 
     images = [
-        path
-        for path in paths
-        if path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+        path for path in paths if path.suffix.lower() in IMAGE_ENDINGS and not is_hidden(path.name)
     ]
     return sorted(images, key=sort_key)
 

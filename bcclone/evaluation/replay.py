@@ -14,7 +14,7 @@ import numpy as np
 
 from bcclone.camera.framing_files import check_framed, framing_of
 from bcclone.camera.geometry import HEIGHT_M
-from bcclone.camera.images import Image, encode_jpeg, import_remedy, read_file, try_frame
+from bcclone.camera.images import Image, common_remedy, encode_jpeg, read_file, try_frame
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import PRESETS
@@ -96,7 +96,7 @@ def replay_policies(
                 driver.drive_row(frames)
     if not readable:
         reasons = [try_frame(paths.get("center"))[1] for paths in reference.images]
-        remedy = import_remedy(reasons, recording) or "copy its images again"
+        remedy = common_remedy(reasons, recording) or "copy its images again"
         # a reason continues the sentence: " is missing" or ": reason"
         raise UserError(
             f"{recording}: no row has a centre image that can be read{reasons[0]}; {remedy}"

@@ -18,10 +18,17 @@ from bcclone.exchange.exchanged_row import ACCIDENTS_SHARE
 from bcclone.exchange.foreign_table import no_column
 from bcclone.exchange.table_words import is_steering, plain, unit_in_name
 from bcclone.recording.row import RANGES, ROUNDING, RowError
+from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import number
 from bcclone.system.errors import UserError
 
 _FULL = RANGES["steering"][1]  # the sharpest steering of a recording
+# no front wheels stand at a sharper angle for half of a drive
+_GREATEST_USUAL_DEGREES = 45.0
+# a smaller steering, as a share of the greatest, is nearly straight ahead; and the smallest share
+# of the rows that drive so, if 0 is straight ahead
+_NEARLY_STRAIGHT = 0.05
+_LEAST_STRAIGHT = 0.05
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class Controls:
     words: str  # column, unit and positive side of the steering, for messages
     speed_unit: str  # one of MPH_OF
     notes: Sequence[str] = ()  # which columns were chosen, and why some controls have none
+    straight: float = 0.0  # value of the steering straight ahead, in the source's unit
 
     def converted(self, values: Mapping[str, Any]) -> dict[str, float]:
         """Return the numbers of a row, by the names of recording.row.NUMBERS; raises ValueError.
@@ -56,8 +64,8 @@ class Controls:
         """
         numbers = {name: number(self.columns[name].full, value) for name, value in values.items()}
         # factor 1 leaves the value exactly as it is, unclipped
-        if self.factor != 1:
-            steering = numbers["steering"] * self.factor
+        if self.factor != 1 or self.straight:
+            steering = (numbers["steering"] - self.straight) * self.factor
             if not abs(steering) <= _FULL + ROUNDING:  # also true for nan
                 raise RowError(
                     f"steering {numbers['steering']:g} is {steering:g} of full steering, expected "
@@ -73,40 +81,91 @@ class Controls:
     ) -> None:
         """Raise UserError if more than one in a hundred values is beyond full steering.
 
-        That shows a wrong unit.
+        That shows a wrong unit. So does an angle that no front wheels have, always to one side: it
+        is that of a servo, whose middle is straight ahead.
         """
-        steering = np.abs(np.asarray(values, float) * self.factor)
-        beyond = int(np.sum(steering > _FULL + ROUNDING))
-        if beyond <= ACCIDENTS_SHARE * len(steering):
-            return
-        most = float(np.nanmax(steering))
-        least = float(np.nanmin(steering))
-        raise UserError(
-            f"{place}: {beyond} of {len(steering)} values of the steering are beyond full "
-            f"steering, the greatest is {most:.3g} of it ({self.words}); "
-            f"{self._remedy(least, most, settings)}",
-            exit_code=2,
-        )
+        steering: FloatArray = (np.asarray(values, float) - self.straight) * self.factor
+        beyond = int(np.sum(np.abs(steering) > _FULL + ROUNDING))
+        most = float(np.max(np.abs(steering), initial=0.0))
+        if beyond > ACCIDENTS_SHARE * len(steering):
+            raise UserError(
+                f"{place}: {beyond} of {len(steering)} values of the steering are beyond full "
+                f"steering, the greatest is {most:.3g} of it ({self.words}); "
+                f"{self._remedy(steering, most, settings)}",
+                exit_code=2,
+            )
+        if settings.straight is None and self._is_of_servo(steering, settings):
+            raise UserError(
+                f"{place}: the steering is to one side in all rows, and mostly sharper than front "
+                f"wheels turn ({self.words}); {self._remedy_of_middle(steering, settings)}; if 0 "
+                "is straight ahead: --straight 0",
+                exit_code=2,
+            )
 
-    def _remedy(self, least: float, most: float, settings: ImportSettings) -> str:
+    @property
+    def _is_angle(self) -> bool:
+        """Return whether the source has an angle; a steering of -1 to 1 has factor 1 or -1."""
+        return abs(self.factor) != 1
+
+    def _is_of_servo(self, steering: FloatArray, settings: ImportSettings) -> bool:
+        """Return whether a steering, (values,), is always to one side, and mostly too sharp."""
+        usual_degrees = np.median(np.abs(steering)) * settings.max_degrees
+        is_too_sharp = self._is_angle and usual_degrees > _GREATEST_USUAL_DEGREES
+        return bool(is_too_sharp) and _is_of_one_side(steering)
+
+    def _remedy(self, steering: FloatArray, most: float, settings: ImportSettings) -> str:
         """Return what to do about a steering that is too large.
 
-        least, most: smallest and greatest size of the steering, 1 = full
+        steering: 1 = full, (values,)
+        most: its greatest size
         """
-        # no value near 0: probably the angle of a servo, e.g. 90 for straight ahead
-        if most > least > 0.25 * most:
-            return (
-                "none is near 0, as with the middle of a servo: subtract the value of straight "
-                "ahead from that column of the table"
-            )
-        # an angle; a steering of -1 to 1 has factor 1 or -1
-        if abs(self.factor) != 1:
+        is_straight = np.abs(steering) < _NEARLY_STRAIGHT * most
+        is_off_middle = settings.straight is None and _is_of_one_side(steering)
+        has_straight = is_straight.mean() >= _LEAST_STRAIGHT
+        if is_off_middle and (self._is_of_servo(steering, settings) or not has_straight):
+            return self._remedy_of_middle(steering, settings)
+        remedy = self._remedy_of_unit(most, settings)
+        if is_off_middle:
+            remedy += f"; or, if 0 is not straight ahead, {self._middle(steering, settings)}"
+        return remedy
+
+    def _remedy_of_middle(self, steering: FloatArray, settings: ImportSettings) -> str:
+        """Return what to do about a steering to one side, whose middle is straight ahead."""
+        options = self._middle(steering, settings)
+        return (
+            "none is to the other side, as of a servo, whose middle is straight ahead: say the "
+            f"value of straight ahead and the angle of full steering, such as {options}"
+        )
+
+    def _middle(self, steering: FloatArray, settings: ImportSettings) -> str:
+        """Return options that take the middle of the steering for straight ahead."""
+        middle = (steering.min() + steering.max()) / 2
+        straight = self.straight + float(middle) / self.factor
+        # a steering of 1 has max_degrees; without an angle, the source's own numbers are degrees
+        degrees_of_full = settings.max_degrees if self._is_angle else 1.0
+        full = math.ceil(round(float(steering.max() - middle) * degrees_of_full, 3))
+        unit = "" if self._is_angle else "--unit deg "
+        return f"{unit}--straight {straight:.4g} --max-degrees {max(full, 1)}"
+
+    def _remedy_of_unit(self, most: float, settings: ImportSettings) -> str:
+        """Return which options to give for a steering that is too large.
+
+        most: its greatest size, 1 = full
+        """
+        if self._is_angle:
             full = math.ceil(most * settings.max_degrees)
             return f"--max-degrees {full} or more, --steering-ratio, or another --unit"
         remedy = "say its unit with --unit rad or deg"
         if 25 < most <= 100:  # as a percentage
             remedy += ", or --unit deg --max-degrees 100 for -100 to 100"
         return remedy
+
+
+def _is_of_one_side(steering: FloatArray) -> bool:
+    """Return whether a steering, (values,), changes and is never to both sides."""
+    if not len(steering) or np.ptp(steering) == 0:
+        return False
+    return bool((steering >= 0).all() or (steering <= 0).all())
 
 
 # ---- which columns
@@ -165,6 +224,8 @@ def find_controls(
             )
 
     factor, words = _steering_scale(settings, chosen["steering"].name)
+    if settings.straight:
+        words += f"; straight ahead is {settings.straight:g}"
     notes.append(words)
     speed = chosen.get("speed_mph")
     speed_unit = settings.speed_unit
@@ -179,7 +240,8 @@ def find_controls(
     absent = [short_name(name) for name in _FITS if name not in chosen]
     if absent:
         notes.append(f"not in the source: {', '.join(absent)}; 0 in each row of the recording")
-    return Controls(chosen, factor, words, speed_unit or "mph", notes)
+    straight = settings.straight or 0.0
+    return Controls(chosen, factor, words, speed_unit or "mph", notes, straight)
 
 
 def short_name(name: str) -> str:

@@ -8,17 +8,25 @@ manifest.json, earlier ones in exclude.json.
 import errno
 import json
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 from bcclone.exchange.source_files import read_inside
 from bcclone.system.atomic import write_bytes
 from bcclone.system.codec import explained, parse_json, whole_number
+from bcclone.system.errors import shown_command
 
 MANIFEST = "manifest.json"  # file of donkeycar 4 and later
 _EXCLUDED = "exclude.json"  # file of donkeycar 2 and 3
-# what messages tell the user to do about a tub that cannot be read
-WHOLE_TUB = "name a folder that holds a whole tub, with its catalogs"
+_CATALOG = re.compile(r"catalog_(\d{1,9})\.catalog")
+
+
+def catalogs_of(folder: Path) -> list[str]:
+    """Return the names of the catalogs in the folder of a tub, in the order of their records."""
+    found = (_CATALOG.fullmatch(path.name) for path in folder.glob("catalog_*.catalog"))
+    by_number = sorted((int(match[1]), match[0]) for match in found if match)
+    return [name for _, name in by_number]
 
 
 def deleted_file(folder: Path) -> Path:
@@ -27,7 +35,7 @@ def deleted_file(folder: Path) -> Path:
     In tubs of donkeycar 2 and 3, the file is missing if no record is deleted.
     """
     manifest = folder / MANIFEST
-    if manifest.is_file():
+    if manifest.is_file() or catalogs_of(folder):
         return manifest
     return folder / _EXCLUDED
 
@@ -36,7 +44,9 @@ def read_deleted(folder: Path) -> set[int]:
     """Return the numbers of a tub's deleted records; raises UserError if they cannot be read."""
     path = deleted_file(folder)
     if path.name == MANIFEST:
-        with explained(path, "the manifest of a tub", WHOLE_TUB):
+        command = shown_command("import", folder, "-o", "recordings/NAME")
+        remedy = f"copy the tub again, or import the records that it has: {command}"
+        with explained(path, "the manifest of a tub", remedy):
             last_line = read_inside(folder, MANIFEST, "json").splitlines()[-1]
             return _whole_numbers(parse_json(last_line)["deleted_indexes"])
     if not path.exists():

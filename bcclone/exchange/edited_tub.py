@@ -17,13 +17,13 @@ from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_row import ExchangedRow, LeftOut, rows_among
 from bcclone.exchange.tub import FORMAT, read_tub
 from bcclone.recording.editing import EditedRecording, EditedRows
-from bcclone.recording.edits import DELETE, UNDO, Edit, Edits, StoredEdit
+from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit, Edits, StoredEdit
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import image_stamp
 from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.arrays import BoolArray, IndexArray
 from bcclone.system.codec import path_inside
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.statistics import runs
 
 _EPOCH = datetime(1970, 1, 1)
@@ -108,9 +108,16 @@ class EditedTub(EditedRows):
         return self._edits_of(deleted)
 
     def with_correction(self, edit: Edit) -> Edits:
+        target = "recordings/NAME"
+        imported: list[object] = ["import", self.path, "-o", target]
+        if edit.kind == MIRROR:
+            commands = shown_command(*imported, "--left-positive")
+        else:
+            advance = ("--advance-steering", f"{edit.seconds:g}")
+            commands = f"{shown_command(*imported)} && {shown_command('edit', target, *advance)}"
         raise UserError(
-            f"{self.path}: the steering of a tub cannot be corrected in place; "
-            "import the tub and correct the recording: bcclone import"
+            f"{self.path}: of a tub, only the list of deleted records is edited; make a "
+            f"recording of it, with its steering corrected: {commands}"
         )
 
     @property

@@ -44,6 +44,7 @@ OF_TABLES = frozenset(  # settings of the formats whose columns are found by the
         "steering_column",
         "unit",
         "left_positive",
+        "straight",
         "steering_ratio",
         "max_degrees",
         "throttle_column",
@@ -146,7 +147,15 @@ class ImportSettings(Checked):
         choices=UNITS,
         shown="by its name",
     )
-    left_positive: bool = _table(False, "the steering is positive to the left")
+    left_positive: bool = _table(False, "the steering is positive to the left; also of a tub")
+    straight: float | None = _table(
+        None,
+        "value of the steering straight ahead, such as 90 of a servo",
+        -1e6,
+        1e6,
+        unit="X",
+        shown="0",
+    )
     steering_ratio: float = _table(
         1.0,
         "degrees of the steering wheel for one of the front wheels; 1 if the table has the angle "

@@ -1,7 +1,7 @@
 """The row that every export writes and every import reads; and what else a reader yields.
 
 A reader of a source yields each row as an `ExchangedRow`, or as a `LeftOut` that says why it cannot
-be used; and once `SourceFacts`, after the last row. row_of() makes a checked row from the values of
+be used; and `SourceFacts`, after the last row. row_of() makes a checked row from the values of
 a record, recorded_row() from a row of a log or of a store.
 """
 

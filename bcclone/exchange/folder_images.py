@@ -13,6 +13,7 @@ from bcclone.exchange.source_files import IMAGE_ENDINGS
 from bcclone.exchange.table_words import camera_in
 from bcclone.recording.files import walk_once
 from bcclone.recording.row import RowError
+from bcclone.system.location import normal_name
 
 # a time in nanoseconds has 19 digits; of a longer number, only the last 19 digits are read
 _MOST_DIGITS = 19
@@ -41,8 +42,8 @@ class FolderImages:
         for path in self._paths:
             name = PurePosixPath(path)
             number = last_number(name.stem)
-            self._named["name", name.name].append(path)
-            self._named["stem", name.stem].append(path)
+            self._named["name", normal_name(name.name)].append(path)
+            self._named["stem", normal_name(name.stem)].append(path)
             if number is not None:
                 self._named["number", str(number)].append(path)
 
@@ -62,7 +63,7 @@ class FolderImages:
         name = cell.replace("\\", "/").removeprefix("./")
         if name in self._paths:
             return name
-        last = PurePosixPath(name).name
+        last = normal_name(PurePosixPath(name).name)
         keys = [("name", last), ("stem", last)]
         if last.isdecimal() and len(last) <= _MOST_DIGITS:
             keys.append(("number", str(int(last))))
@@ -103,8 +104,12 @@ def _only_one(paths: Sequence[str], name: str, camera: str, cell: str) -> str:
     cell: the cell as the table has it, for the message
     """
     # the cell may have more leading folders than the path in our folder, or fewer
+    wanted = normal_name(name)
+    normal_names = {path: normal_name(path) for path in paths}
     agreeing = [
-        path for path in paths if f"/{name}".endswith(f"/{path}") or path.endswith(f"/{name}")
+        path
+        for path, normal in normal_names.items()
+        if f"/{wanted}".endswith(f"/{normal}") or normal.endswith(f"/{wanted}")
     ]
     if len(agreeing) == 1:
         return agreeing[0]

@@ -26,6 +26,7 @@ from bcclone.exchange.table_words import camera_in, is_ours
 from bcclone.exchange.written_times import Times
 from bcclone.recording.row import CAMERAS, NUMBERS
 from bcclone.system.arrays import FloatArray
+from bcclone.system.location import is_hidden
 
 _CENTER = CAMERAS[0]
 
@@ -213,7 +214,8 @@ def _paths_of(cells: Mapping[str, str], images: FolderImages) -> dict[str, str]:
 def _has_frames(path: Path) -> bool:
     if path.is_dir():
         endings = TABLE_ENDINGS + IMAGE_ENDINGS
-        return any(file.name.lower().endswith(endings) for file in path.iterdir())
+        names = [file.name for file in path.iterdir() if not is_hidden(file.name)]
+        return any(name.lower().endswith(endings) for name in names)
     return path.is_file() and path.name.lower().endswith(TABLE_ENDINGS)
 
 

@@ -20,6 +20,7 @@ from bcclone.camera.images import (
     decode_image,
     decode_jpeg,
     encode_jpeg,
+    upright_jpeg,
 )
 from bcclone.exchange.exchanged_row import (
     EMPTY,
@@ -188,7 +189,8 @@ def _check(row: ExchangedRow) -> None:
 def frame_of(image: bytes | VideoFrame, framing: Framing | None) -> Frame:
     """Return the frame of an image, by a framing or stretched; raises UnusableImage.
 
-    A JPEG of the simulator's size stays as it is, unless there is a framing.
+    A JPEG of the simulator's size stays as it is, unless there is a framing, or its EXIF data turn
+    it.
     """
     try:
         if framing is None and isinstance(image, VideoFrame):
@@ -196,7 +198,7 @@ def frame_of(image: bytes | VideoFrame, framing: Framing | None) -> Frame:
         if framing is None and isinstance(image, bytes):
             with suppress(BadImage):
                 decode_jpeg(image)
-                return Frame(image, _FRAME_SIZE)
+                return Frame(upright_jpeg(image), _FRAME_SIZE)
         picture = _pixels_of(image)
         frame = (framing or Framing.of(picture)).apply(picture)
         return Frame(encode_jpeg(frame), (picture.shape[1], picture.shape[0]))

@@ -24,16 +24,24 @@ from bcclone.exchange.exchanged_row import (
 )
 from bcclone.exchange.film_fit import LONGEST_GAP_SECONDS
 from bcclone.exchange.film_times import FilmTimes, TimedTable, choose_film_times
+from bcclone.exchange.folder_images import FolderImages
 from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable
 from bcclone.exchange.formats import Format
 from bcclone.exchange.frame_numbers import frame_numbers
 from bcclone.exchange.source_files import files_inside
 from bcclone.exchange.table_times import find_times
 from bcclone.exchange.timed_rows import FARTHEST_SECONDS, TimedRows, timed_rows
-from bcclone.exchange.video_file import VIDEO_ENDINGS, Video, open_video
+from bcclone.exchange.video_file import (
+    FILM_ENDINGS,
+    VIDEO_ENDINGS,
+    Video,
+    check_container,
+    is_video,
+    open_video,
+)
 from bcclone.exchange.written_times import Times
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 
 _Items = Generator[SourceItem, None, None]  # what a reader yields
 
@@ -44,6 +52,7 @@ def _read(settings: ImportSettings) -> _Items:
     Raises UserError for a video or a table that cannot be read.
     """
     path = _only_video(settings.source)
+    check_container(path)
     with open_video(path) as video:
         if settings.steering:
             yield from _rows_without_table(path, video, settings.frame_rate)
@@ -52,6 +61,8 @@ def _read(settings: ImportSettings) -> _Items:
         for number in range(1, video.broken + 1):
             place = f"{path}: packet {number} of {video.broken}"
             yield LeftOut(place, "it cannot be decoded", UNREADABLE)
+        if video.notes:
+            yield SourceFacts(notes=video.notes)
 
 
 def _only_video(source: Path) -> Path:
@@ -59,28 +70,42 @@ def _only_video(source: Path) -> Path:
     paths = _videos(source)
     if len(paths) == 1:
         return paths[0]
-    listed = ", ".join(path.name for path in paths[:20]) or "none"
+    if not paths:
+        raise UserError(f"{source}: no video in it; name one itself", exit_code=2)
+    listed = ", ".join(path.name for path in paths[:20])
+    command = shown_command("import", paths[0], "-o", f"recordings/{paths[0].stem}")
     raise UserError(
-        f"{source}: expected one video; name it itself; there are: {listed}", exit_code=2
+        f"{source}: {len(paths)} videos, expected one; import each by itself, the first with: "
+        f"{command}; there are: {listed}",
+        exit_code=2,
     )
 
 
 def _videos(source: Path) -> list[Path]:
     """Return the file that was named, or the videos in the folder or beside the table.
 
-    Raises UserError for a link that leads out of the folder.
+    Films in a form that is not read count only where there is no other. Raises UserError for a link
+    that leads out of the folder.
     """
-    folder = source
-    if source.suffix.lower() in TABLE_ENDINGS and source.is_file():
-        folder = source.parent
-    return files_inside(folder, VIDEO_ENDINGS) if folder.is_dir() else [source]
+    is_table = source.suffix.lower() in TABLE_ENDINGS and source.is_file()
+    folder = source.parent if is_table else source
+    if not folder.is_dir():
+        return [source]
+    paths = files_inside(folder, VIDEO_ENDINGS) or files_inside(folder, FILM_ENDINGS)
+    if is_table:
+        # the table of a video often has its name
+        return [path for path in paths if path.stem == source.stem] or paths
+    return paths
 
 
 def _is_source(path: Path) -> bool:
+    """Return whether a path is a video, or has one beside it; or only films and no pictures."""
     videos = _videos(path)
-    if len(videos) != 1:
-        return False
-    return videos[0].suffix.lower() in VIDEO_ENDINGS and videos[0].exists()
+    if not path.is_dir() and videos == [path]:
+        return is_video(path)
+    if len(videos) == 1 and videos[0].suffix.lower() in VIDEO_ENDINGS:
+        return True
+    return bool(videos) and path.is_dir() and not len(FolderImages(path))
 
 
 def stated_focal_mm(source: Path) -> float | None:

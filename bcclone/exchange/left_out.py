@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.camera.images import common_remedy
 from bcclone.exchange.driving_direction import ThrottleRule
 from bcclone.exchange.exchanged_row import KINDS, BelowThrottle, LeftOut, SourceFacts
 from bcclone.exchange.framed_rows import FramedItem, FramedRow
@@ -184,9 +185,10 @@ class Tally:
         if self._frames_without_row:
             reasons.append(f"{self._frames_without_row} frames without a row")
         first = f"; the first: {self._examples[0]}" if self._examples else ""
+        remedy = common_remedy(self._examples) or "correct the source, or copy it again"
         return UserError(
             f"{source}: {usable} of {usable + lost} rows can be used, expected a tenth or more "
-            f"({', '.join(reasons)}){first}; correct the source, or copy it again"
+            f"({', '.join(reasons)}){first}; {remedy}"
         )
 
     def _too_few_drive(self, source: Path, usable: int, min_throttle: float) -> UserError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bcclone.system.codec import explained, one_line, open_file, path_inside, whole_number
+from bcclone.system.location import is_hidden
 
 INFO = "meta/info.json"
 REMEDY = "download the data set again; copy a data set of links with cp -rL first"
@@ -76,7 +77,8 @@ def files_of(folder: Path, pattern: str) -> list[Path]:
     Raises UserError.
     """
     with explained(folder / INFO, "the description of a LeRobot data set", REMEDY):
-        names = [str(path.relative_to(folder)) for path in folder.glob(pattern)]
+        paths = [path for path in folder.glob(pattern) if not is_hidden(path.name)]
+        names = [str(path.relative_to(folder)) for path in paths]
         return [path_inside(folder, name) for name in sorted(names, key=_by_numbers)]
 
 

@@ -27,7 +27,7 @@ from bcclone.exchange.lerobot_videos import EpisodeVideo
 from bcclone.exchange.source_files import read_inside
 from bcclone.exchange.table_words import by_camera_in
 from bcclone.recording.row import CAMERAS, RowError
-from bcclone.system.codec import explained, number, parse_json, whole_number
+from bcclone.system.codec import explained, number, parse_record, whole_number
 from bcclone.system.errors import UserError
 
 # features that every data set has, none of which is a control
@@ -162,7 +162,7 @@ def _read_description(folder: Path) -> _Description:
     path = folder / INFO
     expected = f"expected `features` and `fps`; {REMEDY}"
     with explained(path, "the description of a LeRobot data set", expected):
-        info = parse_json(read_inside(folder, INFO, "json"))
+        info = parse_record(read_inside(folder, INFO, "json"))
         fps = number("fps", info["fps"], 0.001, 10_000)
         paths = SetPaths.of(info)
         features = {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, import_remedy, read_file
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, common_remedy, read_file, upright_jpeg
 from bcclone.dataset.decoding import decode_files
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
@@ -113,14 +113,19 @@ def _recorded_rows(settings: ExportSettings) -> ExportedRows:
     too_many = len(skipped) > _TOLERATED * (len(rows) + len(skipped))
     if not rows or (too_many and not settings.allow_skips):
         raise _too_many_skipped(settings.source, len(rows), skipped)
-    return ExportedRows(cameras, (FRAME_HEIGHT, FRAME_WIDTH), rows, read_file, skipped)
+    return ExportedRows(cameras, (FRAME_HEIGHT, FRAME_WIDTH), rows, _read_upright, skipped)
+
+
+def _read_upright(path: str) -> bytes:
+    """Return the content of an image file, which other programs show as it is stored."""
+    return upright_jpeg(read_file(path))
 
 
 def _too_many_skipped(source: str, usable: int, skipped: Sequence[str]) -> UserError:
     listed = [f"  {line}" for line in skipped[:_LISTED]]
     if len(skipped) > _LISTED:
         listed.append(f"  ... and {len(skipped) - _LISTED} more")
-    remedy = import_remedy(skipped, source) or "choose other cameras with --cameras"
+    remedy = common_remedy(skipped, source) or "choose other cameras with --cameras"
     if usable:
         remedy = (
             f"more than {_TOLERATED:.0%}; repair the recording, {remedy}, or leave them out with "

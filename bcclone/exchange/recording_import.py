@@ -28,7 +28,7 @@ from bcclone.exchange.formats import Format, format_named
 from bcclone.exchange.framed_rows import EPOCH, FramedItem, FramedRow, framed_rows
 from bcclone.exchange.left_out import Summary, Tally
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
-from bcclone.recording.files import IMAGES
+from bcclone.recording.files import IMAGES, subfolders
 from bcclone.recording.foreign_log import other_file
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import DRIVERS, MOTION, TRACE, Sidecar
@@ -37,6 +37,7 @@ from bcclone.system import atomic
 from bcclone.system.checked import SettingError
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError, number_of, shown_command
+from bcclone.system.location import as_local
 from bcclone.system.output import NEW_FOLDER, writes
 from bcclone.system.setting import settings_of
 
@@ -139,6 +140,11 @@ def format_of(source: Path, given: Collection[str] = ()) -> str:
         detected.append(format_named("frames"))
     if not detected:
         raise _unknown(source, formats)
+    # a text file beside folders of tubs is no table of their pictures
+    if [format.name for format in detected] == ["frames"] and not given:
+        inside = _sources_in(source, [format_named(name) for name in ("tub", "lerobot")])
+        if inside:
+            raise _several(source, inside)
     if not detected[0].options:
         for format in detected:
             if format.options.issuperset(given):
@@ -152,11 +158,40 @@ def _unknown(source: Path, formats: Sequence[Format]) -> UserError:
         other = other_file(source, file.read(512))
         if other and not other.startswith("a video"):
             return UserError(f"{source}: {other}", exit_code=2)
+    if inside := _sources_in(source, formats):
+        return _several(source, inside)
     what = "no such file or folder"
     if source.exists():
         what = f"none of the formats {', '.join(IMPORT_FORMATS)}"
     expected = ", ".join(f"{format.expected} ({format.name})" for format in formats)
     return UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)
+
+
+def _sources_in(folder: Path, formats: Sequence[Format], depth: int = 2) -> list[Path]:
+    """Return the folders in a folder that are sources in one of the formats.
+
+    depth: how many folders deep to look
+    """
+    found: list[Path] = []
+    if not depth or not folder.is_dir():
+        return found
+    for path in map(as_local, subfolders(folder)):
+        if any(format.detect(path) for format in formats):
+            found.append(path)
+        else:
+            found += _sources_in(path, formats, depth - 1)
+    return found
+
+
+def _several(source: Path, inside: Sequence[Path]) -> UserError:
+    """Return the error for a folder that only holds folders of sources."""
+    names = ", ".join(str(path.relative_to(source)) for path in inside[:20])
+    command = shown_command("import", inside[0], "-o", f"recordings/{inside[0].name}")
+    return UserError(
+        f"{source}: its folders are sources, {len(inside)} of them: {names}; import each by "
+        f"itself, the first with: {command}",
+        exit_code=2,
+    )
 
 
 def throttles_of(format: Format, settings: ImportSettings) -> SeenThrottles | None:

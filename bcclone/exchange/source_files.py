@@ -9,6 +9,7 @@ from pathlib import Path
 from bcclone.exchange.exchanged_row import MISSING, UNREADABLE, UnusableImage
 from bcclone.system.codec import FileKind, UnfitFile, explained, path_inside, read_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.location import is_hidden
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 _LONGEST_SHOWN = 200  # characters of a name in a message
@@ -56,12 +57,16 @@ def file_of(source: Path, name: str) -> Path:
 
 
 def files_inside(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    """Return a folder's files with one of the endings.
+    """Return a folder's files with one of the endings, without hidden ones.
 
     Raises UserError for a link that leads out of the folder.
     """
     with explained(folder, "", "name the folder of the source"):
-        paths = sorted(path for path in folder.iterdir() if path.name.lower().endswith(endings))
+        paths = sorted(
+            path
+            for path in folder.iterdir()
+            if path.name.lower().endswith(endings) and not is_hidden(path.name)
+        )
     return [file_of(folder, path.name) for path in paths]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.exchange.deleted_records import MANIFEST, WHOLE_TUB, read_deleted
+from bcclone.exchange.deleted_records import MANIFEST, catalogs_of, read_deleted
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_row import (
     ACCIDENTS_SHARE,
@@ -33,8 +33,16 @@ from bcclone.exchange.tub_writer import IMAGE_INPUTS, IMAGES, INPUTS, MODE, writ
 from bcclone.exchange.written_times import Times, times_of
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
-from bcclone.system.codec import explained, number, one_line, parse_json, whole_number
+from bcclone.system.codec import (
+    UnfetchedFile,
+    explained,
+    number,
+    one_line,
+    parse_record,
+    whole_number,
+)
 from bcclone.system.errors import UserError, first_line
+from bcclone.system.location import is_hidden
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ class _Tub:
     # bcclone wrote the tub: user/angle is the steering of every row, also where a model drove
     is_ours: bool = False
     time_input: str = INPUTS["time_ms"]  # name of the input that holds the time, for messages
-    notes: Sequence[str] = ()  # how the times were found, where they are not the records' own
+    # how the times were found, where they are not the records' own; what a damaged manifest hides
+    notes: Sequence[str] = ()
 
 
 def read_tub(
@@ -86,7 +95,8 @@ def read_tub(
         except ValueError as error:
             yield LeftOut.of(place, error)
             continue
-        yield replace(row, record_number=index)
+        steering = 0.0 - row.steering if settings.left_positive else row.steering
+        yield replace(row, record_number=index, steering=steering)
         # a tub that bcclone wrote may hold several recordings, whose times may overlap
         if INPUTS["recording"] not in record:
             times_ms.append(row.time_ms)
@@ -113,7 +123,7 @@ def _check_unit(folder: Path, beyond: Sequence[bool]) -> None:
 
 
 def _images_in(folder: Path) -> set[str]:
-    names = {path.name for path in folder.glob("*")}
+    names = {path.name for path in folder.glob("*") if not is_hidden(path.name)}
     return {name for name in names if name.lower().endswith(IMAGE_ENDINGS)}
 
 
@@ -136,8 +146,12 @@ def _open_tub(settings: ImportSettings) -> _Tub:
     folder = settings.source
     files = _record_files(folder)
     if files and not (folder / MANIFEST).is_file():
-        return _tub_of_files(settings, files)
-    return _tub_of_catalogs(folder)
+        tub = _tub_of_files(settings, files)
+    else:
+        tub = _tub_of_catalogs(folder)
+    if settings.left_positive:
+        tub = replace(tub, notes=[*tub.notes, "steering: positive to the left"])
+    return tub
 
 
 # ---- donkeycar 4 and 5
@@ -146,20 +160,58 @@ def _open_tub(settings: ImportSettings) -> _Tub:
 _OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
 
 
+@dataclass(frozen=True)
+class _Manifest:
+    """What the manifest of a tub says of it."""
+
+    inputs: Collection[str]  # names of the values that each record should have
+    metadata: Any
+    catalogs: Sequence[str]  # names of the files with the records
+    deleted: Collection[int]  # numbers of the deleted records
+    notes: Sequence[str] = ()
+
+
+def _read_manifest(folder: Path) -> _Manifest:
+    """Return the manifest of a tub; where it is damaged, what its catalogs alone tell.
+
+    The manifest is written anew with each record, so a power failure may leave it empty, while the
+    catalogs are whole. Raises UserError if there is no catalog, either.
+    """
+    manifest = folder / MANIFEST
+    present = catalogs_of(folder)
+    remedy = "copy the whole tub again, with its catalogs"
+    try:
+        with explained(manifest, "the manifest of a tub", remedy):
+            content = read_inside(folder, MANIFEST, "json")
+            lines = [parse_record(line) for line in content.splitlines()]
+            catalogs = [one_line("a catalog", name) for name in lines[-1]["paths"]]
+            stated = _Manifest(set(lines[0]), lines[2], catalogs, read_deleted(folder))
+    except UnfetchedFile:
+        raise
+    except UserError:
+        if not present:
+            raise
+        note = (
+            f"{MANIFEST} is damaged: all records of the {len(present)} catalogs in the folder are "
+            "read, also those that were deleted"
+        )
+        return _Manifest(set(), {}, present, set(), [note])
+    further = [name for name in present if name not in stated.catalogs]
+    if not further:
+        return stated
+    note = f"{MANIFEST} does not name, so that they are not read: {', '.join(further[:10])}"
+    return replace(stated, notes=[note])
+
+
 def _tub_of_catalogs(folder: Path) -> _Tub:
     """Return a tub of donkeycar 4 or later.
 
     Raises UserError for a manifest or catalog that cannot be read.
     """
-    manifest = folder / MANIFEST
-    with explained(manifest, "the manifest of a tub", WHOLE_TUB):
-        lines = [parse_json(line) for line in read_inside(folder, MANIFEST, "json").splitlines()]
-        inputs = set(lines[0])
-        metadata = lines[2]
-        names = [one_line("a catalog", name) for name in lines[-1]["paths"]]
+    manifest = _read_manifest(folder)
     catalogs: dict[Path, bytes] = {}  # by path, so that a catalog that is named twice is read once
-    for name in names:
-        remedy = f"{manifest} names it; copy the whole tub again"
+    for name in manifest.catalogs:
+        remedy = f"{folder / MANIFEST} names it; copy the whole tub again"
         with explained(folder / name, "a catalog", remedy):
             catalogs[folder / name] = read_inside(folder, name, "json")
     records = (
@@ -167,15 +219,24 @@ def _tub_of_catalogs(folder: Path) -> _Tub:
         for catalog, content in catalogs.items()
         for index, line in enumerate(content.splitlines(), start=1)
     )
+    metadata = manifest.metadata
     is_ours = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
     has_drivers = is_ours or any(map(_OTHER_MODE.search, catalogs.values()))
-    return _Tub(f"{IMAGES}/", inputs, read_deleted(folder), records, has_drivers, is_ours)
+    return _Tub(
+        images=f"{IMAGES}/",
+        inputs=manifest.inputs,
+        deleted=manifest.deleted,
+        records=records,
+        has_drivers=has_drivers,
+        is_ours=is_ours,
+        notes=manifest.notes,
+    )
 
 
 def _parsed(line: bytes) -> dict[str, Any] | RowError:
     """Return the values of a record, or why they cannot be read."""
     try:
-        record = parse_json(line)
+        record = parse_record(line)
     except ValueError as error:
         reason = first_line(error)[:100]
         if not line.strip(b"\0 "):  # a power failure leaves a line of zero bytes
@@ -206,7 +267,7 @@ def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]]) -
     folder = settings.source
     about = folder / "meta.json"
     with explained(about, "the description of a tub", "correct it, or remove it"):
-        meta = parse_json(read_inside(folder, about.name, "json")) if about.exists() else {}
+        meta = parse_record(read_inside(folder, about.name, "json")) if about.exists() else {}
         inputs = set(meta.get("inputs", ()))
         start_ms = round(1000 * number("start", meta.get("start", 0)))
     records: list[tuple[str, dict[str, Any] | RowError]] = []
@@ -342,9 +403,9 @@ def _values_of(
 
 FORMAT = Format(
     "tub",
-    lambda path: (path / MANIFEST).is_file() or bool(_record_files(path)),
+    lambda path: (path / MANIFEST).is_file() or bool(catalogs_of(path) or _record_files(path)),
     read_tub,
     write_tub,
-    options=frozenset(("frame_rate",)),
+    options=frozenset(("frame_rate", "left_positive")),
     expected=f"{MANIFEST} or record_N.json",
 )

@@ -1,10 +1,13 @@
 """A video file -> its frames, in order, with their times in seconds. Needs PyAV.
 
-A video is decoded once, forwards. Its container is chosen by the file's ending and read through an
-open file, so that a playlist under another name cannot make FFmpeg open further files.
+A video is decoded once, forwards. Its container is chosen by the file's first bytes, whatever its
+name, and read through an open file, so that a playlist cannot make FFmpeg open further files. A
+film in another form is refused with the command that converts it.
 """
 
-from collections.abc import Callable, Iterator
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +17,27 @@ import numpy as np
 import simplejpeg
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, MOST_PIXELS, BadImage, Image
-from bcclone.system.codec import open_file
+from bcclone.system.codec import UnfetchedFile, kind_of_content, open_file
 from bcclone.system.errors import UserError, first_line, require_package
 
-_CONTAINERS = {  # ending of a file -> its format for FFmpeg
-    ".mp4": "mov",
-    ".m4v": "mov",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "matroska",
-    ".avi": "avi",
+# pattern of a file's first bytes -> its format for FFmpeg; the last one is of transport streams,
+# whose packets have 188 bytes, or 192 with a time before each
+_CONTAINERS = {
+    rb".{4}(ftyp|moov|mdat|wide|free|skip)": "mov",
+    rb"\x1a\x45\xdf\xa3": "matroska",
+    rb"RIFF.{4}AVI ": "avi",
+    rb"G.{187}G.{187}G|.{4}G.{191}G": "mpegts",
 }
-VIDEO_ENDINGS = tuple(_CONTAINERS)
+_FIRST_BYTES = 512  # how many of them the patterns need
+VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".3gp")
+# endings of streams without a container, which know no times
+_RAW_ENDINGS = (".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg")
+# endings of all films: those that are read; those that have to be converted; and other names
+FILM_ENDINGS = (
+    *VIDEO_ENDINGS,
+    *_RAW_ENDINGS,
+    *(".gif", ".wmv", ".asf", ".flv", ".mpg", ".mpeg", ".vob", ".ogv", ".y4m", ".3g2", ".lrv"),
+)
 _CODECS = {  # names of the codecs that cameras write, and of their decoders
     "av1",
     "h264",
@@ -111,12 +123,28 @@ class Video:
         self.broken = 0  # packets that could not be decoded; each is a missing frame
         self._path = path
         self._container = container
+        self._stream = _main_stream(path, container.streams.video)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Return which of several streams is read, in words."""
+        streams = self._container.streams.video
+        if len(streams) == 1:
+            return []
+        width, height = _size_of(self._stream)
+        number = list(streams).index(self._stream) + 1
+        return [f"video: stream {number} of {len(streams)}, {width}x{height} pixels"]
+
+    @property
+    def codec_context(self) -> Any:
+        """Return the decoder of the stream that is read, an av.VideoCodecContext."""
+        return self._stream.codec_context
 
     @property
     def focal_mm(self) -> float | None:
         """Return the focal length that the file states, for film of 36x24 mm; None for none."""
         tag = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
-        for tags in (self._container.streams.video[0].metadata, self._container.metadata):
+        for tags in (self._stream.metadata, self._container.metadata):
             with suppress(KeyError, ValueError):
                 focal_mm = float(tags[tag])
                 if focal_mm > 0:
@@ -145,7 +173,7 @@ class Video:
 
         Raises UserError for a video without a rate.
         """
-        stream = self._container.streams.video[0]
+        stream = self._stream
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
             raise UserError(
@@ -181,36 +209,115 @@ def open_video(path: Path) -> Iterator[Video]:
     require_package("av", "a video", "bcclone[video]")
     import av
 
-    container_format = _CONTAINERS.get(path.suffix.lower())
+    check_container(path)
     with ExitStack() as stack:
         try:
             file = stack.enter_context(open_file(path, "video"))
-            if container_format is None:
-                raise UserError(
-                    f"{path}: not a video; expected a file that ends in {', '.join(VIDEO_ENDINGS)}"
-                )
+            container_format = _container_of(file.peek(_FIRST_BYTES))
             container = stack.enter_context(av.open(file, format=container_format))
-            reason = _unfit(container)
         except _errors() as error:
-            reason = first_line(error)
-            if isinstance(error, OSError) and error.strerror:
-                reason = error.strerror
-        if reason:
-            raise UserError(
-                f"{path}: cannot be read as a video: {reason}; copy it again, or convert it with "
-                "ffmpeg"
-            )
-        context = container.streams.video[0].codec_context
-        context.options = {"max_pixels": str(MOST_PIXELS)}
-        context.thread_type = "AUTO"
-        yield Video(path, container)
+            raise _unreadable(path, _reason_of(error)) from None
+        if not container.streams.video:
+            raise _unreadable(path, "it has no video, only other streams")
+        video = Video(path, container)
+        if reason := _unfit(video.codec_context):
+            raise _unreadable(path, reason)
+        video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+        video.codec_context.thread_type = "AUTO"
+        yield video
 
 
-def _unfit(container: Any) -> str:
-    """Return why the video in a container is not decoded, "" if it is."""
-    if not container.streams.video:
-        return "it has no video, only other streams"
-    context = container.streams.video[0].codec_context
+def is_video(path: Path) -> bool:
+    """Return whether a file is a video that is read, by its first bytes, or a film by its name."""
+    if not path.is_file():
+        return False
+    if path.suffix.lower() in FILM_ENDINGS:
+        return True
+    with suppress(OSError), open_file(path, "video") as file:
+        return _container_of(file.peek(_FIRST_BYTES)) is not None
+    return False
+
+
+def check_container(path: Path) -> None:
+    """Raise UserError for a file that is no video, or a film in a form that is not read."""
+    try:
+        with open_file(path, "video") as file:
+            begin = file.peek(_FIRST_BYTES)
+    except UnfetchedFile:
+        raise
+    except OSError as error:
+        raise _unreadable(path, _reason_of(error)) from None
+    if _container_of(begin) is None:
+        what = kind_of_content(begin)
+        if not what or what == "a video":
+            raise _unreadable(path, "it is a film in a form that is not read, or damaged")
+        raise UserError(f"{path}: cannot be read as a video: it is {what}", exit_code=2)
+
+
+def _container_of(begin: bytes) -> str | None:
+    """Return FFmpeg's name for the container with these first bytes, None for no known one."""
+    for pattern, name in _CONTAINERS.items():
+        if re.match(pattern, begin, re.DOTALL):
+            return name
+    return None
+
+
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return first_line(error)
+
+
+def _unreadable(path: Path, reason: str) -> UserError:
+    """Return the error for a film that cannot be read, with the command that converts it."""
+    converted = path.with_suffix(".mp4")
+    if converted == path:
+        converted = path.with_name(f"{path.stem}-converted.mp4")
+    # A stream without a container does not say how many frames a second there are. It is encoded
+    # again, since a copy (-c copy) of frames without times may get them in a wrong order.
+    rate = "-r RATE " if path.suffix.lower() in _RAW_ENDINGS else ""
+    command = f"ffmpeg {rate}-i {shlex.quote(str(path))} {shlex.quote(str(converted))}"
+    return UserError(
+        f"{path}: cannot be read as a video: {reason}; copy it again, or convert it: {command}"
+    )
+
+
+def _size_of(stream: Any) -> tuple[int, int]:
+    """Return width and height of a stream in pixels; 0, 0 if its codec is unknown."""
+    context = stream.codec_context
+    return (context.width, context.height) if context else (0, 0)
+
+
+def _main_stream(path: Path, streams: Sequence[Any]) -> Any:
+    """Return the video stream of a camera: of several, the one with the largest pictures.
+
+    The others are usually previews, or the picture on a cover. Raises UserError where two streams
+    have the largest pictures, as those of a front and a rear camera.
+    """
+    from av.stream import Disposition
+
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+    films = [stream for stream in streams if not stream.disposition & pictures]
+    # a stream of one frame is a picture, too, even if its file does not say so
+    films = [stream for stream in films if stream.frames != 1] or films or list(streams)
+    pixels = [width * height for width, height in map(_size_of, films)]
+    largest = [film for film, count in zip(films, pixels, strict=True) if count == max(pixels)]
+    if len(largest) == 1:
+        return largest[0]
+    numbers = [list(streams).index(film) for film in largest]
+    width, height = _size_of(largest[0])
+    one = shlex.quote(str(path.with_name(f"{path.stem}-{numbers[0] + 1}{path.suffix}")))
+    command = f"ffmpeg -i {shlex.quote(str(path))} -map 0:v:{numbers[0]} -c copy {one}"
+    raise UserError(
+        f"{path}: {len(largest)} videos of {width}x{height} pixels in one file, as of several "
+        f"cameras; copy the one of the front camera into a file of its own, 0:v:{numbers[0]} to "
+        f"0:v:{numbers[-1]}: {command}",
+        exit_code=2,
+    )
+
+
+def _unfit(context: Any) -> str:
+    """Return why a video of this codec context is not decoded, "" if it is."""
     name = context.name[:40] if context else "unknown"
     if name not in _CODECS:
         return f"its codec is {name}, expected one of {', '.join(sorted(_CODECS))}"

@@ -97,7 +97,12 @@ class Batches:
         return np.concatenate([self.order[:0], *self])
 
     def _whole(self, number: int) -> Order:
-        return self.order[number * self.size : (number + 1) * self.size]
+        """Return a whole batch; a negative number counts from the end, as in a list.
+
+        Raises IndexError for a number beyond the batches.
+        """
+        first = range(0, len(self.order), self.size)[number]
+        return self.order[first : first + self.size]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
-from bcclone.camera.images import BadImage, Image, import_remedy, read_frame
+from bcclone.camera.images import BadImage, Image, common_remedy, read_frame
 from bcclone.dataset.frames import Frames, FramesInMemory
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.order import BatchSpan, Order
@@ -169,8 +169,7 @@ class FileSource(SampleSource):
         try:
             return self.preprocessing.apply(read_frame(file))
         except BadImage as error:
-            # only a picture of another size has this remedy, the command import
-            remedy = import_remedy([str(error)])
+            remedy = common_remedy([str(error)])
             remedy = remedy or "preprocess.py makes a store without such images"
             raise UserError(f"{file}: the image cannot be used: {error}; {remedy}") from None
 

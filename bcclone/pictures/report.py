@@ -129,7 +129,7 @@ def write_report(path: Path, report: Report) -> None:
 </body>
 </html>
 """
-    write_bytes(path, page.encode())
+    write_bytes(path, page.encode(errors="backslashreplace"))
 
 
 def next_commands(model: Path | str, names: str, preprocess: str | None = None) -> dict[str, str]:

@@ -10,13 +10,21 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
-from bcclone.camera.images import BadImage, Image, jpeg_size, read_file
+from bcclone.camera.images import (
+    BadImage,
+    Image,
+    decode_image,
+    is_upright,
+    jpeg_size,
+    read_file,
+)
 from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME, find_log
 from bcclone.recording.row import CAMERAS, time_of
 from bcclone.recording.run_tables import MODEL, TracePoint, read_answers, read_drivers, read_trace
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError, shown_command
+from bcclone.system.location import is_hidden
 
 # a longer time between two frames is a pause: another drive begins after it
 GAP_SECONDS = 1.0
@@ -39,9 +47,10 @@ class RunFrames:
         """
         name = self.names[index]
         try:
-            frame: Image = simplejpeg.decode_jpeg(
-                read_file(str(self.folder / name)), colorspace="RGB"
-            )
+            content = read_file(str(self.folder / name))
+            if not is_upright(content):
+                return decode_image(content)
+            frame: Image = simplejpeg.decode_jpeg(content, colorspace="RGB")
         except (ValueError, OSError) as error:
             self.skipped[name] = f"incomplete JPEG: {error}"
             return None
@@ -100,12 +109,16 @@ def find_runs(folder: Path) -> list[Path]:
     """
     runs = []
     for path in filter(Path.is_dir, folder.iterdir()):
-        first = next(path.glob("*.jpg"), None) or next(path.glob("IMG/*.jpg"), None)
-        if first:
+        images = _images(path, "*.jpg") or _images(path, "IMG/*.jpg")
+        if images:
             with suppress(ValueError):
-                time_of(first.name)  # only for the ValueError of a name without a time
+                time_of(images[0].name)  # only for the ValueError of a name without a time
                 runs.append(path)
     return sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _images(folder: Path, pattern: str) -> list[Path]:
+    return [path for path in folder.glob(pattern) if not is_hidden(path.name)]
 
 
 def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -122,7 +135,7 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
             f"{folder}: no such run folder; "
             f"record one with: {shown_command('drive', 'model.h5', folder)}"
         )
-    images = list(folder.glob("*.jpg")) or list(folder.glob("IMG/*.jpg"))
+    images = _images(folder, "*.jpg") or _images(folder, "IMG/*.jpg")
     side_cameras = CAMERAS[1:]
     names = [
         str(path.relative_to(folder)) for path in images if not path.name.startswith(side_cameras)

@@ -39,7 +39,7 @@ class CalibrateSettings(Checked):
         unit="NAME",
         shown="steering_angle, steering or angle, or the only other one",
     )
-    left_positive: bool = setting(False, "the labels are positive to the left")
+    left_positive: bool = setting(False, "the recorded steering is positive to the left")
     rate: Hertz = setting(20.0, "frames a second, where frame_id holds no time")
     framing: Path | None = setting(None, "framing.json to use", unit="FILE", shown="found")
     rows: Rows | None = setting(

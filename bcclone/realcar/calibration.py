@@ -86,12 +86,12 @@ class CalibrationResult:
             return f"import the source of {settings.frames} again: {again}"
         output = f"recordings/{settings.frames.resolve().name}"
         words: list[object] = ["import", settings.frames, "-o", output, *framed]
+        if settings.left_positive:
+            words.append("--left-positive")
         if settings.labels:
             words += ["--table", settings.labels]
             if settings.steering_column:
                 words += ["--steering-column", settings.steering_column]
-            if settings.left_positive:
-                words.append("--left-positive")
             if settings.rate != CalibrateSettings.rate:
                 words += ["--frame-rate", f"{settings.rate:g}"]
         return shown_command(*words)
@@ -172,8 +172,7 @@ def _check_follows(trial: Trial, settings: CalibrateSettings) -> None:
         raise UserError(
             f"{settings.labels or settings.frames}: its steering correlates with that of "
             f"{settings.model} by {trial.correlation:.2f}: it is positive to the other side; "
-            f"{change} --left-positive: of this command if the steering is that of a table or a "
-            "recording, otherwise of bcclone import"
+            f"{change} --left-positive"
         )
     if trial.correlation < LEAST_CORRELATION:
         is_given = settings.framing or settings.rows or settings.known_lens

@@ -7,7 +7,7 @@ The drive is a tub, a recording, or a folder of pictures with a table. The pictu
 import math
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -92,7 +92,6 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
         )
     labels = settings.labels or source
     if is_recording(labels):
-        # left_positive is not refused: it turns the steering of a log, too
         _check_unused(settings, labels, "steering_column", "rate")
 
     # decode pictures from all over the drive, and take those of the most frequent size
@@ -187,17 +186,14 @@ def _labelled(settings: CalibrateSettings, is_recorded: bool) -> Generator[_Labe
 def _labelled_rows(settings: CalibrateSettings) -> Iterator[_Labelled]:
     """Yield the pictures of a tub or another source that holds its steering."""
     source = settings.frames
-    _check_unused(settings, source, "steering_column", "left_positive", "rate")
+    _check_unused(settings, source, "steering_column", "rate")
     if not source.exists():
         raise UserError(
             f"{source}: no such file or folder, expected a recording, a tub or a folder of "
             "pictures; check the name"
         )
-    # pictures in a folder, the format "frames", hold no steering; what has no known format is
-    # refused with the same words
-    detected = "frames"
-    with suppress(UserError):
-        detected = format_of(source)
+    # pictures in a folder, the format "frames", hold no steering
+    detected = format_of(source)
     if detected == "frames":
         command = shown_command("calibrate", "MODEL", source, "LABELS")
         raise UserError(
@@ -208,7 +204,12 @@ def _labelled_rows(settings: CalibrateSettings) -> Iterator[_Labelled]:
         for row in rows_among(items):
             picture = row.images.get("center")
             if picture is not None and not row.deleted:
-                yield _Labelled(picture, row.steering, row.time_ms / 1000)
+                yield _Labelled(picture, _side(settings) * row.steering, row.time_ms / 1000)
+
+
+def _side(settings: CalibrateSettings) -> float:
+    """Return the factor that makes the recorded steering positive to the right."""
+    return -1.0 if settings.left_positive else 1.0
 
 
 def _check_unused(settings: CalibrateSettings, labels: Path, *names: str) -> None:
@@ -241,7 +242,7 @@ def _labelled_files(settings: CalibrateSettings) -> list[_Labelled]:
     seconds = seconds_of([file.frame_id for file in both])
     if seconds is None:
         seconds = np.arange(len(both)) / settings.rate
-    side = -1.0 if settings.left_positive else 1.0
+    side = _side(settings)
     return [
         _Labelled(file.path, side * labels[file.frame_id], float(at))
         for file, at in zip(both, seconds, strict=True)

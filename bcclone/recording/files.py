@@ -9,18 +9,20 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line, text_of
 from bcclone.recording.row import RowError, time_of
 from bcclone.recording.run_tables import SIDECARS
-from bcclone.system.codec import open_file
+from bcclone.system.codec import UnfetchedFile, open_file
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import (
     Location,
     as_local,
     did_you_mean_beside,
+    is_hidden,
     is_url,
+    normal_name,
     parse_location,
     reaching,
 )
@@ -80,7 +82,7 @@ def find_log(name: str) -> Path:
 def is_recording(source: Path) -> bool:
     """Return whether a local folder holds a log of the simulator, or a file is one.
 
-    The first lines of the file decide.
+    The first lines of the file decide. Raises UserError for a pointer of Git LFS.
     """
     logs: list[Location] = [source]
     if source.is_dir():
@@ -89,10 +91,17 @@ def is_recording(source: Path) -> bool:
 
 
 def _begins_as_log(path: Location) -> bool:
-    """Return whether a header or a row of a log is among the first lines of a file."""
-    begin = b""
-    with suppress(OSError), open_file(as_local(path), "table") as file:
-        begin = file.read(LONGEST_LINE)
+    """Return whether a header or a row of a log is among the first lines of a file.
+
+    Raises UnfetchedFile.
+    """
+    try:
+        with open_file(as_local(path), "table") as file:
+            begin = file.read(LONGEST_LINE)
+    except UnfetchedFile:
+        raise
+    except OSError:
+        return False
     for line in text_of(begin).split("\n"):
         with suppress(RowError):
             if is_known_header(line) or time_of(split_line(1, line).images[0]):
@@ -109,7 +118,7 @@ def default_inputs() -> list[str]:
     if Path(LOG_NAME).is_file():
         return [LOG_NAME]
     for outer in filter(Path.is_dir, map(Path, _DEFAULT_FOLDERS)):
-        folders = [outer, *_subfolders(outer)]
+        folders = [outer, *subfolders(outer)]
         found = [str(folder) for folder in folders if _logs_in_folder(folder)]
         if found:
             return found
@@ -125,7 +134,7 @@ class ImageIndex:
     """Finds the JPEG files of a log by base name, in all folders where logs have their images.
 
     Each folder is listed only once, when the index is made. Upper and lower case do not matter, as
-    on Windows and macOS.
+    on Windows and macOS; nor do the bytes in which a name is written, see normal_name().
     """
 
     def __init__(self, log_path: Location) -> None:
@@ -145,10 +154,9 @@ class ImageIndex:
                     resolved = f"{os.path.realpath(as_local(folder))}{os.sep}"
                 with reaching(folder):
                     names = [path.name for path in folder.iterdir()]
-                self._folder_of |= {
-                    name: resolved for name in names if name.lower().endswith((".jpg", ".jpeg"))
-                }
-        self._by_lower: dict[str, str] | None = None  # made when a name is not found as it is
+                self._folder_of |= {name: resolved for name in names if _is_image(name)}
+        # _image_key() of a file -> its name; made when a name is not found as it is
+        self._by_key: dict[str, str] | None = None
 
     def find(self, name: str) -> str | None:
         """Return the path of the image with this base name, or None.
@@ -168,15 +176,24 @@ class ImageIndex:
     def _file_of(self, name: str) -> str | None:
         """Return the name of an image's file as the disk has it, or None if there is no such file.
 
-        It may differ from `name` in upper and lower case.
+        It may differ from `name` in upper and lower case, and in its bytes.
         """
         if name in self._folder_of:
             return name
         if not name:
             return None
-        if self._by_lower is None:
-            self._by_lower = {known.lower(): known for known in sorted(self._folder_of)}
-        return self._by_lower.get(name.lower())
+        if self._by_key is None:
+            self._by_key = {_image_key(known): known for known in sorted(self._folder_of)}
+        return self._by_key.get(_image_key(name))
+
+
+def _image_key(name: str) -> str:
+    """Return the key by which the name of an image is found, whatever its case and its bytes."""
+    return normal_name(name).lower()
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith((".jpg", ".jpeg")) and not is_hidden(name)
 
 
 def _images_folder(home: Location) -> Location:
@@ -207,6 +224,7 @@ def _expand(name: str) -> list[Location]:
         found = [
             parse_location(location.fs.unstrip_protocol(match))
             for match in sorted(location.fs.glob(location.path))
+            if not is_hidden(PurePosixPath(match).name)
         ]
     else:
         found = sorted({Path(match) for match in _matches(name.removeprefix("file://"))})
@@ -233,7 +251,8 @@ def _matches(pattern: str) -> Iterator[str]:
 def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield each folder at any depth, and the names of its files.
 
-    Links are followed, but each folder is entered once. Hidden folders are not entered.
+    Links are followed, but each folder is entered once. Hidden folders are not entered, and hidden
+    files are left out.
 
     tops: the folders to begin with
     """
@@ -243,9 +262,9 @@ def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
             real_folder = os.path.realpath(folder)
             is_new = real_folder not in entered
             entered.add(real_folder)
-            folders[:] = sorted(name for name in folders if is_new and not name.startswith("."))
+            folders[:] = sorted(name for name in folders if is_new and not is_hidden(name))
             if is_new:
-                yield folder, files
+                yield folder, [name for name in files if not is_hidden(name)]
 
 
 def _logs_of(path: Location) -> list[Location]:
@@ -259,16 +278,17 @@ def _logs_of(path: Location) -> list[Location]:
         return [path]
     logs = _logs_in_folder(path)
     if not logs:
-        logs = [log for folder in _subfolders(path) for log in _logs_in_folder(folder)]
+        logs = [log for folder in subfolders(path) for log in _logs_in_folder(folder)]
     if logs:
         return logs
     # a user may name the folder of the images instead of the folder of the recording
     real_path = path.resolve()
-    log_above = real_path.parent / LOG_NAME
-    if real_path.name.lower() == IMAGES.lower() and log_above.is_file():
+    if real_path.name.lower() == IMAGES.lower() and (log_above := _usual_log(real_path.parent)):
         return [log_above]
     deeper = min(map(str, path.glob(f"*/*/{LOG_NAME}")), default="")
-    if deeper:
+    if likely := _likely_log(path):
+        remedy = f"{likely.name} seems to be a log; name it itself: {likely}"
+    elif deeper:
         remedy = f"name one, such as {deeper}"
     else:
         make = shown_command("import", path, "-o", "recordings/NAME")
@@ -279,21 +299,57 @@ def _logs_of(path: Location) -> list[Location]:
     raise UserError(f"{path}: no {LOG_NAME} in this folder or its subfolders; {remedy}")
 
 
-def _subfolders(outer: Location) -> list[Location]:
+def subfolders(outer: Location) -> list[Location]:
     """Return the folders in a folder, without hidden ones, in the order of their names."""
     return sorted(
-        (path for path in outer.iterdir() if path.is_dir() and not path.name.startswith(".")),
+        (path for path in outer.iterdir() if path.is_dir() and not is_hidden(path.name)),
         key=str,
     )
 
 
 def _logs_in_folder(folder: Location) -> list[Location]:
-    """Return driving_log.csv, or else all CSV files except empty ones and sidecars."""
-    for candidate in (folder / LOG_NAME, _images_folder(folder) / LOG_NAME):
-        if candidate.is_file():
-            return [candidate]
+    """Return driving_log.csv, or else all CSV files except empty ones and sidecars.
+
+    Upper and lower case of the names do not matter.
+    """
+    usual = _usual_log(folder) or _usual_log(_images_folder(folder))
+    if usual:
+        return [usual]
     others = {table.name for table in SIDECARS}
-    tables = (
-        table for table in folder.glob("*.csv") if table.is_file() and table.name not in others
-    )
-    return sorted((table for table in tables if table.stat().st_size), key=str)
+    names = [name for name in _visible_names(folder) if name.lower().endswith(".csv")]
+    paths = [folder / name for name in names if name not in others]
+    return [path for path in paths if path.is_file() and path.stat().st_size]
+
+
+def _usual_log(folder: Location) -> Location | None:
+    """Return the driving_log.csv of a folder, which may be written in upper case."""
+    usual = folder / LOG_NAME
+    if usual.is_file():
+        return usual
+    if is_url(folder):
+        return None
+    named = [folder / name for name in _visible_names(folder) if name.lower() == LOG_NAME]
+    return next((path for path in named if path.is_file()), None)
+
+
+def _visible_names(folder: Location) -> list[str]:
+    """Return the names in a folder, without hidden ones, sorted; [] if there is no folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if not is_hidden(path.name))
+
+
+_MOST_LIKELY_LOGS = 100  # files whose first lines are looked at
+
+
+def _likely_log(folder: Location) -> Location | None:
+    """Return a file that begins as a log under another name, such as driving_log.csv.txt."""
+    if is_url(folder):
+        return None
+    names = [name for name in _visible_names(folder) if not _is_image(name)]
+    paths = [folder / name for name in names[:_MOST_LIKELY_LOGS]]
+    for path in paths:
+        with suppress(UnfetchedFile):
+            if path.is_file() and _begins_as_log(path):
+                return path
+    return None

@@ -5,24 +5,32 @@ steering in another unit.
 import math
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.recording.dialect import NUMBER, Fields, with_decimal_point
 from bcclone.recording.row import ROUNDING
-from bcclone.system.codec import MODEL_ENDINGS, kind_of_content
+from bcclone.system.codec import HDF5, MODEL_ENDINGS, kind_of_content
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location
 
 # what a file is, as kind_of_content() says or a store or model -> remedy for a user who names such
 # a file as a log
 _IMPORT = "make a recording of its tub or data set: bcclone import FOLDER -o recordings/NAME"
+_UNPACK = (
+    "write its pictures as image files, with a table of their steering, as in docs/how-to/"
+    "exchange.md (Arrays of another program), and import their folder: "
+    "bcclone import FOLDER -o recordings/NAME"
+)
 _REMEDIES = {
     "a file of JSON": _IMPORT,
     "a Parquet file": _IMPORT,
+    "an archive of NumPy (.npz)": _UNPACK,
+    "an array of NumPy": _UNPACK,
     "a store": "expected a recording; train on the store: {model} {path}",
     "a model": "expected a recording; let the model drive: {drive} {path}",
-    "an HDF5 file": "expected a recording",
+    "a damaged HDF5 file": "copy it again",
     "a picture": "name the folder of its recording, or make one of pictures and a table: "
     "bcclone import {folder} -o recordings/NAME",
     "a video": "make a recording of it and a table with its steering: "
@@ -55,11 +63,20 @@ def other_file(path: Location, begin: bytes) -> str:
 
     begin: the first bytes of the file
     """
-    what = _kind_of_own_file(path) or kind_of_content(begin)
+    what = kind_of_content(begin)
+    if isinstance(path, Path):
+        if begin.startswith(HDF5):
+            return _other_hdf5(path)
+        if path.suffix.lower() in MODEL_ENDINGS:
+            what = "a model"
     if what in _REMEDIES:
-        what += "; " + _REMEDIES[what]
+        return f"{what}; {_remedy(what, path)}"
+    return what
+
+
+def _remedy(what: str, path: Location) -> str:
     folder = shlex.quote(str(path.parent))
-    return what.format(
+    return _REMEDIES[what].format(
         path=shlex.quote(str(path)),
         folder=folder,
         model=shown_command("model"),
@@ -67,16 +84,20 @@ def other_file(path: Location, begin: bytes) -> str:
     )
 
 
-def _kind_of_own_file(path: Location) -> str:
-    """Return "a store" or "a model" for a file of bcclone or Keras; "" for all others."""
-    if not isinstance(path, Path) or not path.is_file():
-        return ""
-    from bcclone.system.hdf5_file import kind_of  # loads h5py
+def _other_hdf5(path: Path) -> str:
+    """Return what an HDF5 file is: a store, a model, or one of another program; with the remedy."""
+    from bcclone.system.hdf5_file import kind_of, listed_arrays  # loads h5py
 
     kind = kind_of(path)
-    if kind in ("store", "model"):
-        return f"a {kind}"
-    return "a model" if path.suffix.lower() in MODEL_ENDINGS else ""
+    what = {"store": "a store", "model": "a model", "damaged": "a damaged HDF5 file"}
+    if kind is not None:
+        return f"{what[kind]}; {_remedy(what[kind], path)}"
+    arrays = ""
+    # of a damaged file, h5py raises any of these
+    with suppress(OSError, RuntimeError, LookupError, TypeError, ValueError):
+        arrays = listed_arrays(path)
+    arrays = arrays or "no array that can be read"
+    return f"an HDF5 file of another program, with {arrays}; {_UNPACK}"
 
 
 _STATED_UNIT = re.compile(r"steer[^,;\t|]*(?:deg|rad|°)", re.IGNORECASE)

@@ -147,7 +147,7 @@ def append_row(path: Path, row: str, header: str = "") -> None:
         text = f"{row}\n"
         if not end:
             text = header + text
-        rest = text.encode()
+        rest = text.encode(errors="surrogateescape")  # a path keeps bytes that are no UTF-8
         try:
             # a full disk may take a part of the row; the next write then raises with the reason
             while rest:

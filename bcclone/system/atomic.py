@@ -211,9 +211,12 @@ class EarlyFlush:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8; a reader sees the old content or the new, never a part."""
+    """Write `text` as UTF-8; a reader sees the old content or the new, never a part.
+
+    Bytes of a path that are no UTF-8 become escapes, such as \\udce9.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_bytes(path: Path, content: bytes | memoryview, follow: bool = False) -> None:

@@ -17,7 +17,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import BufferedReader, StringIO
@@ -36,16 +36,20 @@ HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
 MODEL_ENDINGS = (".keras", ".onnx", ".tflite")
 # pattern of a file's first bytes -> what the file is, for messages; the first that matches counts
 _FORMATS = {
-    rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; "
-    "fetch it with: git lfs pull",
     HDF5: "an HDF5 file",
+    rb"\0\x05\x16[\0\x07]": "what macOS keeps beside a file of this name without ._; name that",
     rb"PK\x03\x04.{26}(\[Content|_rels/|docProps/|xl/|mimetype.*\.oasis)": "a workbook; "
     "save its sheet as CSV",
+    rb"PK\x03\x04.{26}[^/]{1,200}?\.npy": "an archive of NumPy (.npz)",
     rb"PK\x03\x04|Rar!|7z\xbc\xaf|.{257}ustar": "an archive; "
     "unpack it, and name the folder that it holds",
     rb"\x1f\x8b|BZh|\xfd7zXZ": "a compressed file; unpack it, and name what it holds",
     rb"\xff\xd8\xff|\x89PNG": "a picture",
-    rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF": "a video",
+    rb"RIFF.{4}WEBP": "a picture",
+    # MP4, Matroska, AVI, and an MPEG transport stream
+    rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF|G.{187}G|.{4}G.{191}G": "a video",
+    # an animated picture; Windows Media; Flash; MPEG; H.264 or H.265 without a container
+    rb"GIF8|\x30\x26\xb2\x75|FLV|\x00?\x00\x00\x01[\x06\x09\x27\x40\x67\xb3\xba]": "a video",
     rb"PAR1": "a Parquet file",
     rb"\s*[\[{]": "a file of JSON",
     rb"\s*<": "a page of a web site; download the file itself",
@@ -90,6 +94,21 @@ class UnfitFile(UserError, OSError):
         return str(self.args[0])  # OSError would return "[Errno None] REASON: 'PATH'"
 
 
+class UnfetchedFile(UnfitFile):
+    """A pointer of Git LFS, which stands for a file that was not downloaded."""
+
+    # the first bytes of each pointer; a pointer has less than 1024 bytes, by its specification
+    BEGIN = b"version https://git-lfs"
+    MOST_BYTES = 1024
+    REASON = "a pointer of Git LFS, not the file itself"
+    REMEDY = "git lfs pull"
+
+    def __init__(self, path: Location | str) -> None:
+        super().__init__(path, f"{self.REASON}; fetch it with: {self.REMEDY}")
+        self.strerror = self.REASON
+        self.exit_code = 2  # a file of another kind than expected
+
+
 def kind_of_content(begin: bytes) -> str:
     """Return what a file is, such as "an HDF5 file"; "" for a format that is not known here.
 
@@ -123,7 +142,8 @@ _READING_ERRORS = (
 def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
     """Turn any error of reading a file into a UserError: "PATH: not WHAT: REASON; REMEDY".
 
-    A UserError within the block stays as it is, except UnfitFile, which is an OSError, too.
+    A UserError within the block stays as it is, except UnfitFile, which is an OSError, too. Of
+    those, UnfetchedFile stays, because it has a remedy of its own.
 
         what: what is expected at the path, with its article, such as "the history of a run"; "" to
             write only "PATH: REASON; REMEDY"
@@ -132,6 +152,8 @@ def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
     try:
         with reaching(path):
             yield
+    except UnfetchedFile:
+        raise
     except _READING_ERRORS as error:
         raise UserError(f"{path}: {_reason_of(error, what)}; {remedy}") from error
 
@@ -209,7 +231,8 @@ def read_bytes(source: Location | str, file_kind: FileKind) -> bytes:
     """Return the content of a regular file at a path or a URL.
 
     Raises UnfitFile for a pipe, a device, more bytes than such a file may have, and a table with a
-    line of megabytes; OSError for a path that cannot be opened, and Unreachable for a URL.
+    line of megabytes; UnfetchedFile for a pointer of Git LFS; OSError for a path that cannot be
+    opened, and Unreachable for a URL.
 
     file_kind: limits the size
     """
@@ -241,6 +264,8 @@ def _read_url(location: Any, most: int) -> bytes:
             content += part
     if len(content) > most:
         raise UnfitFile(location, _TOO_LARGE.format(most))
+    if content.startswith(UnfetchedFile.BEGIN):
+        raise UnfetchedFile(location)
     return content
 
 
@@ -275,7 +300,13 @@ def open_file(path: Path, file_kind: FileKind) -> BufferedReader:
     status = os.fstat(handle)
     is_regular = stat.S_ISREG(status.st_mode)
     if is_regular and status.st_size <= most:
-        return os.fdopen(handle, "rb")
+        file = os.fdopen(handle, "rb")
+        is_small = status.st_size < UnfetchedFile.MOST_BYTES
+        # peek() reads the bytes into the file's buffer, from which the caller gets them
+        if is_small and file.peek().startswith(UnfetchedFile.BEGIN):
+            file.close()
+            raise UnfetchedFile(path)
+        return file
     os.close(handle)
     if is_regular:
         raise UnfitFile(path, _TOO_LARGE.format(most))
@@ -362,6 +393,34 @@ def from_text(kind: type[_T], text: str | bytes) -> _T:
     Raises ValueError as parse_json() and from_json().
     """
     return from_json(kind, parse_json(text))
+
+
+def parse_record(text: str | bytes) -> Any:
+    """Return the value of a JSON text of which the caller reads some values, and checks these.
+
+    What parse_json() refuses does no harm here in a value that nobody reads, such as NaN of a
+    sensor: a number that is none, or has more than 64 bits, becomes its text, which number()
+    refuses; bytes that are not UTF-8 become halves of characters, which one_line() refuses. Raises
+    ValueError for a text that is not JSON or nested too deeply.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig", errors="surrogateescape")
+    read_float = partial(_number_or_text, number)
+    read_int = partial(_number_or_text, whole_number)
+    try:
+        return json.loads(
+            text, parse_int=read_int, parse_float=read_float, parse_constant=read_float
+        )
+    except RecursionError:
+        raise ValueError("JSON of too many levels") from None
+
+
+def _number_or_text(check: Callable[[str, str], float], text: str) -> float | str:
+    """Return the number that a check makes of a text, or the text if it is refused."""
+    try:
+        return check("a number", text)
+    except ValueError:
+        return text
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -6,7 +6,9 @@ parallel.
 """
 
 import errno
+import os
 import tempfile
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +72,28 @@ def is_url(location: Location) -> "TypeGuard[UPath]":
 def names_url(text: str) -> bool:
     """Return whether a text is a URL and not a local path."""
     return _MARK in text
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder of this name is hidden, so that a listing does not count it.
+
+    Hidden are the files `._NAME`, which macOS keeps beside others on foreign disks and in archives.
+    """
+    return name.startswith(".")
+
+
+def normal_name(name: str) -> str:
+    """Return the name of a file as people read it, by which two spellings of it are compared.
+
+    Python keeps bytes that are no UTF-8 in a name as halves of characters: they are read as
+    Windows-1252, as old programs on Windows wrote them. macOS writes an accent as a character of
+    its own: it is put together with its letter.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        name = os.fsencode(name).decode("cp1252", errors="replace")
+    return unicodedata.normalize("NFC", name)
 
 
 def as_local(location: Location | str) -> Path:

@@ -7,7 +7,8 @@ limit of pixels, and silences the messages about images that cannot be decoded; 
 program that imports bcclone, both stay.
 
 The size in an image's header is checked before the image is decoded, because a file of a few bytes
-can declare a huge image.
+can declare a huge image. Where the EXIF data of a JPEG say how the camera was turned, its size and
+pixels are those of the upright picture.
 """
 
 import os
@@ -99,11 +100,51 @@ class BadImage(ValueError):
         return cls(f"{width}x{height} pixels, expected {expected_width}x{expected_height}")
 
 
+_APPLICATION_MARKERS = range(0xE0, 0xF0)  # of the segments of a JPEG that hold what programs add
+_EXIF = b"Exif\0\0"  # the first bytes of a segment with EXIF data
+_ORIENTATION = 0x0112  # number of the value that says how to turn the picture
+UPRIGHT = 1  # the orientation of a picture that is shown as it is stored
+_SIDEWAYS = range(5, 9)  # the orientations of pictures whose stored rows are columns
+_ORIENTATIONS = range(1, 9)
+
+
+def jpeg_orientation(data: bytes) -> int:
+    """Return how EXIF data say a JPEG has to be turned or mirrored, 1 to 8; UPRIGHT without any.
+
+    Source: EXIF 2.32, section 4.6.4; the data are a TIFF file.
+    """
+    tiff = _exif_of(data)
+    if not tiff:
+        return UPRIGHT
+    order = ">" if tiff.startswith(b"MM") else "<"
+    with suppress(struct.error):  # raised for data that end too early
+        (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
+        for entry in range(entries):
+            # the number of the value, its type, its count, and the value itself
+            fields = struct.unpack_from(f"{order}HHIH", tiff, directory + 2 + 12 * entry)
+            if fields[0] == _ORIENTATION and fields[-1] in _ORIENTATIONS:
+                return int(fields[-1])
+    return UPRIGHT
+
+
+def _exif_of(data: bytes) -> bytes:
+    """Return the EXIF data of a JPEG, b"" for none: they stand before the picture."""
+    at = 2  # behind the marker with which a JPEG begins
+    while len(data) > at + 4 and data[at] == 0xFF and data[at + 1] in _APPLICATION_MARKERS:
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        content = data[at + 4 : end]
+        if content.startswith(_EXIF):
+            return content[len(_EXIF) :]
+        at = end
+    return b""
+
+
 def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
     """Return width and height in pixels of a JPEG, from its header; nothing is decoded.
 
-    Raises BadImage for bytes that are no JPEG, for more than 16 million pixels, and for more than
-    100 scans, which would take too long to decode.
+    They are those of the upright picture. Raises BadImage for bytes that are no JPEG, for more than
+    16 million pixels, and for more than 100 scans, which would take too long to decode.
     """
     content = bytes(data)
     try:
@@ -120,6 +161,8 @@ def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
         if scans > _MOST_SCANS:
             raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
     _check_pixels(width, height)
+    if jpeg_orientation(content) in _SIDEWAYS:
+        return height, width
     return width, height
 
 
@@ -129,7 +172,7 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def decode_image(content: bytes, others: bool = False) -> npt.NDArray[np.uint8]:
-    """Return the pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3).
+    """Return the upright pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3).
 
     Raises BadImage as jpeg_size().
 

@@ -14,7 +14,16 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.camera.images import BadImage, decode_jpeg, encode_jpeg, read_frame
+from bcclone.camera.images import (
+    BadImage,
+    common_remedy,
+    decode_jpeg,
+    encode_jpeg,
+    is_upright,
+    jpeg_size,
+    read_frame,
+    upright_jpeg,
+)
 from bcclone.dataset.decoding import decode_files
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
 
@@ -22,6 +31,63 @@ from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingM
 def a_frame(seed=0):
     coarse = np.random.default_rng(seed).integers(0, 256, (16, 32, 3), dtype=np.uint8)
     return cv2.resize(coarse, (320, 160))
+
+
+def stored_with(orientation, frame, endian="<"):
+    """Return a JPEG whose EXIF data say how to turn it, so that it is shown as the frame."""
+    turned = {
+        1: frame, 2: frame[:, ::-1], 3: frame[::-1, ::-1], 4: frame[::-1],
+        5: frame.transpose(1, 0, 2), 6: np.rot90(frame), 8: np.rot90(frame, -1),
+        7: frame[::-1, ::-1].transpose(1, 0, 2),
+    }[orientation]  # fmt: skip
+    exif = PIL.Image.Exif()
+    exif.endian = endian
+    exif[0x010F] = "a camera"
+    exif[0x0112] = orientation
+    encoded = io.BytesIO()
+    picture = PIL.Image.fromarray(np.ascontiguousarray(turned))
+    picture.save(encoded, "JPEG", exif=exif, quality=95)
+    return encoded.getvalue()
+
+
+@pytest.mark.parametrize("endian", ["<", ">"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_frame_that_exif_data_turn_is_upright(orientation, endian):
+    frame = a_frame()
+    data = stored_with(orientation, frame, endian)
+    assert jpeg_size(data) == (320, 160)
+    assert is_upright(data) == (orientation == 1)
+    memory = np.zeros((160, 320, 3), np.uint8)
+    for decoded in (decode_jpeg(data), decode_jpeg(data, into=memory)):
+        assert np.abs(decoded.astype(int) - frame).mean() < 4
+    assert np.array_equal(memory, decoded)
+    upright = upright_jpeg(data)
+    assert is_upright(upright)
+    assert (upright is data) == (orientation == 1)
+
+
+def test_exif_data_that_are_cut_or_wrong_turn_nothing():
+    data = stored_with(3, a_frame())
+    begin = data.index(b"Exif")
+    for spoiled in (
+        data[: begin + 12] + b"\xff" * 8 + data[begin + 20 :],
+        data.replace(
+            b"\x12\x01\x03\x00\x01\x00\x00\x00\x03", b"\x12\x01\x03\x00\x01\x00\x00\x00\x63"
+        ),
+    ):
+        assert spoiled != data
+        assert is_upright(spoiled)
+        decode_jpeg(spoiled)
+
+
+def test_most_pictures_that_are_pointers_of_git_lfs_are_to_be_fetched(tmp_path):
+    path = tmp_path / "center.jpg"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n")
+    with pytest.raises(BadImage, match="a pointer of Git LFS, not the file itself$") as refused:
+        read_frame(str(path))
+    reasons = [str(refused.value)] * 2 + [" is missing"]
+    assert common_remedy(reasons) == "fetch the pictures with: git lfs pull"
+    assert common_remedy([*reasons, " is missing"]) == ""
 
 
 def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded_and_a_progressive_one_is_not():

@@ -31,6 +31,17 @@ def convert(*arguments, code=0):
     return json.loads(done.stdout) if code == 0 else done.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names of folders are bytes on Linux alone")
+def test_the_name_of_a_folder_may_be_bytes_that_are_no_utf_8(simulated_recording, tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(simulated_recording, folder)
+    settings = PreprocessSettings((str(folder),), folder / "data.h5", cameras=("center",))
+    converted = convert_recordings(settings)
+    assert converted.frames > 0
+    with open_store(folder / "data.h5") as store:
+        assert store.recordings[0].path.parent == folder.resolve()
+
+
 def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     lines = []
     settings = PreprocessSettings(

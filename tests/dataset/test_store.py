@@ -17,6 +17,7 @@ from bcclone.dataset.shards import open_if_store
 from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.store_writer import StoreWriter
 from bcclone.recording.dialect import Dialect
+from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.recordings import remove_column
 
@@ -154,3 +155,30 @@ def test_a_store_does_not_change_once_it_is_open(tmp_path):
             store.content.samples = store.samples[:0]
         with pytest.raises(ValueError, match="read-only"):
             store.rows["steering"] = 0.0
+
+
+def test_an_hdf5_file_or_an_archive_of_another_program_is_named_with_the_way_to_import_it(tmp_path):
+    with h5py.File(tmp_path / "images.h5", "w") as file:
+        file["images"] = np.zeros((2, 66, 200, 3), np.uint8)
+    np.savez(tmp_path / "images.npz", images=np.zeros((2, 66, 200, 3), np.uint8))
+    np.savez_compressed(tmp_path / "packed.npz", images=np.zeros((2, 66, 200, 3), np.uint8))
+    np.save(tmp_path / "images.npy", np.zeros((2, 66, 200, 3), np.uint8))
+    for name, what in (
+        ("images.h5", r"an HDF5 file of another program, with 'images' \(uint8, 2x66x200x3\)"),
+        ("images.npz", r"an archive of NumPy \(.npz\)"),
+        ("packed.npz", r"an archive of NumPy \(.npz\)"),
+        ("images.npy", "an array of NumPy"),
+    ):
+        message = (
+            f"{name}: .*it is {what}; write its pictures as image files.*bcclone import FOLDER"
+        )
+        for read in (Store, read_log):
+            with pytest.raises(UserError, match=message):
+                read(tmp_path / name)
+
+
+def test_a_store_that_is_a_pointer_of_git_lfs_is_to_be_fetched(tmp_path):
+    path = tmp_path / "data.h5"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n")
+    with pytest.raises(UserError, match=r"pointer of Git LFS.* git lfs pull$"):
+        Store(path)

@@ -86,6 +86,12 @@ BAD = {
         telemetry(speed="9" * 99_999),
         "speed has 99999 characters, expected a number of at most 40",
     ),
+    "another simulator": (
+        {"cte": "0.4", "speed": "0.2", "steering_angle": "0.0"},
+        "telemetry without an image, but with 'cte', 'speed', 'steering_angle': this is not the "
+        "simulator that sends pictures; those of Udacity's term 2 and 3 send cte, ptsx and the "
+        "like; end it, and start the simulator of term 1 (Behavioral Cloning), in autonomous mode",
+    ),
     "no image": (telemetry(image=None), "telemetry without an image, expected base64 text"),
 }
 
@@ -166,7 +172,7 @@ def test_telemetry_events_are_read_and_others_are_ignored(text, event):
         ('2["telemetry",{"speed":}]', "^unreadable JSON: "),
         ('2["telemetry",' + '{"a":' * 100_000, "^unreadable JSON: "),
         ('2["telemetry",' + "9" * 5000 + "]", "^unreadable JSON: "),
-        ('2["telemetry",{"speed":"1"}]', "^steering_angle is 'None'"),
+        ('2["telemetry",{"speed":"1","image":""}]', "^steering_angle is 'None'"),
     ],
 )
 def test_unreadable_telemetry_is_an_event_with_the_reason(text, reason):

@@ -1,5 +1,7 @@
 """The columns of a table and their units are found by names and values, or asked for."""
 
+import math
+
 import pytest
 
 from bcclone.system.errors import UserError
@@ -241,10 +243,47 @@ def test_what_is_ambiguous_or_wrong_is_refused_with_the_remedy(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_steering_about_the_middle_of_a_servo_is_refused(tmp_path):
-    rows = [(name, 90 + 10 * n) for n, name in enumerate(NAMES)]
-    with pytest.raises(UserError, match="none is near 0, as with the middle of a servo: subtract"):
-        imported(make_frames(tmp_path / "set", NAMES, [("image", "angle"), *rows]), unit="deg")
+@pytest.mark.parametrize(
+    ("angles", "given", "options"),
+    [
+        ((30, 90, 150), {"unit": "deg"}, "--straight 90 --max-degrees 60"),
+        # as a message once proposed
+        ((30, 90, 150), {"unit": "deg", "max_degrees": 150.0}, "--straight 90 --max-degrees 60"),
+        ((0, 90, 180), {"unit": "deg"}, "--straight 90 --max-degrees 90"),
+        ((1000, 1500, 2000), {"unit": "ratio"}, "--unit deg --straight 1500 --max-degrees 500"),
+        ((-20, -70, -120), {"unit": "deg"}, "--straight -70 --max-degrees 50"),
+    ],
+)
+def test_a_steering_about_the_middle_of_a_servo_is_refused_with_options_that_import_it(
+    tmp_path, angles, given, options
+):
+    rows = list(zip(NAMES, angles, strict=True))
+    folder = make_frames(tmp_path / "set", NAMES, [("image", "angle"), *rows])
+    with pytest.raises(UserError, match=f"as of a servo, .*such as {options}"):
+        imported(folder, **given)
+    words = options.split()
+    typed = dict(zip(words[::2], words[1::2], strict=True))
+    result = imported(
+        folder,
+        unit=typed.get("--unit", given["unit"]),
+        straight=float(typed["--straight"]),
+        max_degrees=float(typed["--max-degrees"]),
+    )
+    first = math.copysign(1, angles[0] - angles[1])
+    assert rows_of(result)["steering"].tolist() == pytest.approx([first, 0, -first])
+
+
+def test_a_drive_that_bends_to_one_side_alone_is_no_servo(tmp_path):
+    rows = list(zip(NAMES, (0, 5, 20), strict=True))
+    folder = make_frames(tmp_path / "set", NAMES, [("image", "angle"), *rows])
+    assert rows_of(imported(folder, unit="deg"))["steering"].tolist() == [0, 0.2, 0.8]
+
+
+def test_who_says_that_0_is_straight_ahead_is_believed(tmp_path):
+    rows = list(zip(NAMES, (60, 90, 150), strict=True))
+    folder = make_frames(tmp_path / "set", NAMES, [("image", "angle"), *rows])
+    result = imported(folder, unit="deg", straight=0.0, max_degrees=150.0)
+    assert rows_of(result)["steering"].tolist() == pytest.approx([0.4, 0.6, 1])
 
 
 @pytest.mark.parametrize("form", ["[{}]", "tensor({})", "np.float32({})", "array([{}])", "{}°"])

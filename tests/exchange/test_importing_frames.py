@@ -3,8 +3,12 @@ for.
 """
 
 import math
+import os
 import re
 
+import cv2
+import numpy as np
+import PIL.Image
 import pytest
 
 from bcclone.exchange.exchange_settings import ImportSettings
@@ -16,6 +20,7 @@ from tests.exchange.foreign_sources import (
     color_shown,
     make_car,
     make_frames,
+    make_tub,
     write_image,
 )
 from tests.exchange.imported_frames import NAMES, imported, rows_of
@@ -226,3 +231,50 @@ def test_whole_numbers_of_a_control_name_no_pictures(tmp_path, header, columns, 
 def test_numbers_that_may_not_be_those_of_pictures_are_asked_for(tmp_path, header, columns, words):
     with pytest.raises(UserError, match=words):
         imported(numbered(tmp_path, header, columns))
+
+
+def test_a_frame_that_its_exif_data_turn_is_upright_in_the_recording(tmp_path):
+    folder = make_frames(tmp_path / "set", ["a.jpg"], [("image", "steering"), ("a.jpg", 0.1)])
+    frame = np.zeros((160, 320, 3), np.uint8)
+    frame[80:] = 255  # white below
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 3  # the picture is stored upside down
+    turned = PIL.Image.fromarray(np.ascontiguousarray(frame[::-1]))
+    turned.save(folder / "a.jpg", exif=exif)
+    result = imported(folder)
+    assert (result.rows, result.converted) == (1, 1)
+    written = (result.output / "IMG" / rows_of(result)["center"][0]).read_bytes()
+    # as programs show it that do not read EXIF data
+    shown = cv2.imdecode(np.frombuffer(written, np.uint8), cv2.IMREAD_IGNORE_ORIENTATION)
+    assert shown[40].mean() < 10
+    assert shown[120].mean() > 245
+
+
+def test_what_macos_keeps_beside_files_is_no_input(tmp_path):
+    table = [("image", "steering"), *((name, 0.1) for name in NAMES)]
+    folder = make_frames(tmp_path / "set", NAMES, table)
+    for name in (*NAMES, "labels.csv"):
+        (folder / f"._{name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
+    result = imported(folder)
+    assert (result.rows, result.seen.images_without_record) == (3, 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are bytes on Linux alone")
+def test_images_are_found_whatever_the_bytes_of_their_names(tmp_path):
+    table = [("image", "steering"), *((f"é/{name}", 0.1) for name in NAMES)]
+    folder = make_frames(tmp_path / "set", NAMES, table)
+    inner = folder / os.fsdecode(b"\xe9")
+    inner.mkdir()
+    for name in NAMES:
+        (folder / name).rename(inner / name)
+    assert imported(folder).rows == 3
+
+
+def test_a_folder_of_sources_names_them(tmp_path):
+    make_tub(tmp_path / "mycar" / "tub_1")
+    make_tub(tmp_path / "mycar" / "data" / "tub_2")
+    for extra in ("", "notes.txt"):
+        if extra:
+            (tmp_path / "mycar" / extra).write_text("two laps, and then the battery was empty")
+        with pytest.raises(UserError, match=r"2 of them: data/tub_2, tub_1; .*bcclone import "):
+            imported(tmp_path / "mycar")

@@ -14,7 +14,9 @@ from bcclone.camera.framing_files import read_framing
 from bcclone.camera.images import decode_jpeg
 from bcclone.camera.lens import Lens
 from bcclone.dataset.store import Store
+from bcclone.exchange.edited_tub import open_edited
 from bcclone.model.model_file import load_model
+from bcclone.recording.edits import ADVANCE, MIRROR, Edit
 from bcclone.recording.run_tables import read_drivers
 from bcclone.system.errors import UserError
 from tests.exchange.foreign_sources import (
@@ -354,3 +356,61 @@ def test_a_car_that_drives_forwards_with_a_negative_throttle_keeps_its_rows(
         ):
             imported(folder, tmp_path / "out", min_throttle=0.05)
         assert not (tmp_path / "out").exists()
+
+
+def test_a_number_of_a_sensor_that_nobody_reads_may_be_none(tmp_path):
+    tub = make_tub(tmp_path / "tub", **{"imu/acl_x": float("nan"), "gps": float("inf")})
+    result = imported(tub, tmp_path / "out")
+    assert (result.rows, result.seen.broken_lines) == (4, 0)
+    assert {"imu/acl_x", "gps"} <= set(result.seen.columns_left_out)
+
+
+def test_a_steering_that_is_none_leaves_its_record_out(tmp_path):
+    angles = (0.1, float("nan"), 0.2, 0.3)
+    tub = make_tub(tmp_path / "tub", **{"user/angle": lambda index: angles[index]})
+    result = imported(tub, tmp_path / "out")
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.1, 0.2, 0.3]
+    assert "user/angle is 'NaN', expected a number" in result.seen.left_out[0]
+
+
+@pytest.mark.parametrize("content", ["", "\0" * 100, '["cam/image_array"]\n["ima', None])
+def test_a_tub_whose_manifest_a_power_failure_damaged_is_read_by_its_catalogs(tmp_path, content):
+    tub = make_tub(tmp_path / "tub", deleted=(1,))
+    (tub / "catalog_0.catalog").rename(tub / "catalog_10.catalog")
+    lines = (tub / "catalog_10.catalog").read_text().splitlines(keepends=True)
+    (tub / "catalog_9.catalog").write_text(lines[0])
+    (tub / "catalog_10.catalog").write_text("".join(lines[1:]))
+    manifest = tub / "manifest.json"
+    manifest.unlink() if content is None else manifest.write_text(content)
+    result = imported(tub, tmp_path / "out")
+    assert (result.rows, result.deleted) == (4, 0)
+    assert any(
+        "manifest.json is damaged: all records of the 2 catalogs" in note
+        for note in result.seen.notes
+    )
+    with pytest.raises(UserError, match=r"manifest.json.*bcclone import .*tub -o recordings/NAME"):
+        open_edited(str(tub))
+    assert not (tub / "exclude.json").exists()
+
+
+def test_catalogs_that_the_manifest_does_not_name_are_told_of(tmp_path):
+    tub = make_tub(tmp_path / "tub")
+    (tub / "catalog_1.catalog").write_text("")
+    result = imported(tub, tmp_path / "out")
+    assert result.seen.notes == (
+        "manifest.json does not name, so that they are not read: catalog_1.catalog",
+    )
+
+
+def test_the_steering_of_a_tub_may_be_positive_to_the_left(tmp_path):
+    tub = make_tub(tmp_path / "tub")
+    result = imported(tub, tmp_path / "out", left_positive=True)
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, -0.1, -0.2, -0.1 * 3]
+    assert "steering: positive to the left" in result.seen.notes
+    recorded = open_edited(str(tub))
+    with pytest.raises(
+        UserError, match=r"bcclone import .*/tub -o recordings/NAME --left-positive$"
+    ):
+        recorded.edit([Edit(MIRROR)])
+    with pytest.raises(UserError, match=r"bcclone edit recordings/NAME --advance-steering 0.2$"):
+        recorded.edit([Edit(ADVANCE, seconds=0.2)])

@@ -9,6 +9,7 @@ from bcclone.camera.images import decode_jpeg, encode_jpeg
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.foreign_table import find_table
 from bcclone.exchange.labelled_video import open_video
+from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.exchange.foreign_sources import (
     color_of,
@@ -16,10 +17,11 @@ from tests.exchange.foreign_sources import (
     imported,
     make_lerobot,
     make_video,
+    picture,
     rows_of,
 )
 
-pytest.importorskip("av", reason="pip install 'bcclone[video]'")
+av = pytest.importorskip("av", reason="pip install 'bcclone[video]'")
 
 
 def number_shown(result, index):
@@ -313,3 +315,96 @@ def test_a_text_beside_a_film_is_no_table_unless_it_has_numbers(tmp_path):
     table = tmp_path / "values.txt"
     table.write_text("frame,steering\n0,0.1\n1,0.2\n")
     assert find_table(settings) == table
+
+
+def add_frames(container, stream, count, size):
+    for index in range(count):
+        frame = av.VideoFrame.from_ndarray(picture(index, size), format="rgb24")
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+
+
+def make_streams(path, *streams):
+    """Write a film of several streams, each of which is a number of frames and their size."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        added = []
+        for _, size in streams:
+            stream = container.add_stream("libx264", rate=20)
+            stream.width, stream.height = size
+            stream.pix_fmt = "yuv420p"
+            added.append(stream)
+        for stream, (count, size) in zip(added, streams, strict=True):
+            add_frames(container, stream, count, size)
+
+
+@pytest.mark.parametrize("first", [(20, (48, 32)), (1, (192, 128))])
+def test_of_several_streams_the_film_of_the_camera_is_read(tmp_path, first):
+    write_table(tmp_path / "set", [(steering(n), 0) for n in range(20)])
+    make_streams(tmp_path / "set" / "drive.mp4", first, (20, (96, 64)))
+    result = imported(tmp_path / "set", tmp_path / "out")
+    assert (result.rows, result.seen.size) == (20, (96, 64))
+    assert "video: stream 2 of 2, 96x64 pixels" in result.seen.notes
+
+
+def test_the_films_of_two_cameras_in_one_file_are_asked_about(tmp_path):
+    write_table(tmp_path / "set", [(0.1, 0)])
+    make_streams(tmp_path / "set" / "drive.mp4", (5, (96, 64)), (5, (96, 64)))
+    with pytest.raises(UserError, match=r"2 videos of 96x64 .*ffmpeg -i .* -map 0:v:0 -c copy "):
+        imported(tmp_path / "set", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["drive.ts", "drive.m2ts", "drive.3gp", "drive.MP4", "drive.film"])
+def test_a_film_is_known_by_its_content_whatever_its_name(tmp_path, name):
+    folder = write_table(tmp_path / "set", [(steering(n), 0) for n in range(20)])
+    written = make_video(folder / name.lower().replace("film", "mov"))
+    written.rename(folder / name)
+    result = imported(folder / name, tmp_path / "out")
+    assert numbers_shown(result) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "command"),
+    [
+        ("drive.h264", "libx264", "ffmpeg -r RATE -i {0}.h264 {0}.mp4"),
+        ("drive.gif", "gif", "ffmpeg -i {0}.gif {0}.mp4"),
+        ("drive.mpg", "mpeg2video", "ffmpeg -i {0}.mpg {0}.mp4"),
+    ],
+)
+def test_a_film_in_a_form_that_is_not_read_is_refused_with_the_command_that_converts_it(
+    tmp_path, name, codec, command
+):
+    folder = write_table(tmp_path / "set", [(steering(n), 0) for n in range(20)])
+    with av.open(str(folder / name), "w") as container:
+        stream = container.add_stream(codec, rate=20)
+        stream.width, stream.height = 96, 64
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        for index in range(20):
+            frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode())
+    for source in (folder, folder / name):
+        with pytest.raises(UserError, match="in a form that is not read") as refused:
+            imported(source, tmp_path / "out")
+        assert command.format(folder / "drive") in str(refused.value)
+    with pytest.raises(UserError, match="it is a video"):
+        read_log(folder / name)
+
+
+def test_a_folder_of_films_names_them_and_a_table_belongs_to_the_film_of_its_name(tmp_path):
+    folder = write_table(tmp_path / "set", [(steering(n), 0) for n in range(20)])
+    for name in ("drive.mp4", "lap2.mp4"):
+        make_video(folder / name)
+    with pytest.raises(
+        UserError, match=r"2 videos, expected one; .*there are: drive.mp4, lap2.mp4"
+    ):
+        imported(folder, tmp_path / "out")
+    assert imported(folder / "drive.csv", tmp_path / "out").rows == 20
+
+
+def test_a_film_that_is_a_pointer_of_git_lfs_is_to_be_fetched(tmp_path):
+    folder = write_table(tmp_path / "set", [(0.1, 0)])
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
+    (folder / "drive.mp4").write_text(pointer)
+    with pytest.raises(UserError, match="pointer of Git LFS.*git lfs pull$"):
+        imported(folder, tmp_path / "out")

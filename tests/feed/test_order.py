@@ -117,6 +117,14 @@ def test_batches_cover_the_order_and_the_last_may_be_short():
     assert list(Batches(sequential(0), 3)) == []
 
 
+def test_a_batch_is_found_by_its_number_as_in_a_list():
+    batches = Batches(sequential(7), 3)
+    assert [batches[number].tolist() for number in (-1, -3, np.int64(2))] == [[6], [0, 1, 2], [6]]
+    for number in (3, -4):
+        with pytest.raises(IndexError):
+            batches[number]
+
+
 @given(
     shards_of_samples.filter(len),
     st.integers(1, 5),

@@ -99,6 +99,9 @@ def test_validation_samples_and_windows_come_in_order(simulated_store):
     with Store(simulated_store) as store:
         images, steering = plain(store, store.samples[store.samples["validation"]])
     with SampleDataset.from_store(simulated_store, batch_size=BATCH, part="validation") as samples:
+        assert np.array_equal(samples[-1][0], samples[len(samples) - 1][0])
+        with pytest.raises(IndexError):
+            samples[len(samples)]
         for _ in range(2):
             came = list(samples)
             assert (np.concatenate([batch[0] for batch in came]) == images).all()

@@ -24,7 +24,7 @@ from bcclone.realcar.labelled_pictures import LabelledPictures, read_labelled
 from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
 from tests.conftest import made_once
-from tests.exchange.foreign_sources import make_video
+from tests.exchange.foreign_sources import make_tub, make_video
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.other_camera import road_frames, seen_by
@@ -187,6 +187,20 @@ def test_the_frames_of_a_video_with_a_table_are_pictures(tmp_path):
     assert labelled.steering == pytest.approx(np.arange(60) / 100)
 
 
+def test_the_steering_of_a_tub_may_be_positive_to_the_left(tmp_path):
+    tub = make_tub(tmp_path / "tub", rows=60, **{"user/angle": lambda index: index / 100})
+    labelled = read_labelled(CalibrateSettings(MODEL, tub, left_positive=True))
+    assert labelled.steering == pytest.approx(-np.arange(60) / 100)
+
+
+def test_a_log_that_is_a_pointer_of_git_lfs_is_to_be_fetched(tmp_path):
+    folder = make_recording(tmp_path / "recording")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
+    (folder / "driving_log.csv").write_text(pointer)
+    with pytest.raises(UserError, match=r"pointer of Git LFS.*git lfs pull$"):
+        read_labelled(CalibrateSettings(MODEL, folder))
+
+
 def test_steering_to_the_other_side_is_named_as_such(car, tmp_path):
     words = ("--rows", "0:120", "--left-positive", "-o", tmp_path / "car.h5")
     with pytest.raises(
@@ -266,7 +280,7 @@ def test_options_of_a_table_are_refused_where_there_is_none(tmp_path):
     (tub / "manifest.json").write_text("{}")
     for source, option in (
         (make_recording(tmp_path / "recording"), "--rate=5"),
-        (tub, "--left-positive"),
+        (tub, "--rate=5"),
     ):
         with pytest.raises(
             UserError,

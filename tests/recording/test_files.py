@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bcclone.recording.files import ImageIndex, default_inputs, find_log, find_logs
+from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.recording.written_logs import log_lines, write
 
@@ -110,3 +111,49 @@ def test_the_default_inputs_are_the_recordings_in_the_current_folder(tmp_path, m
     assert default_inputs() == [str(Path("recordings", name)) for name in ("a", "b")]
     write(tmp_path, log_lines())
     assert default_inputs() == ["driving_log.csv"]
+
+
+def test_what_macos_keeps_beside_files_is_no_input(tmp_path):
+    images = tmp_path / "IMG"
+    images.mkdir()
+    for folder, name in ((tmp_path, "lap1.csv"), (images, "center_x.jpg")):
+        (folder / name).write_text("x")
+        (folder / f"._{name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "._lap1.csv").write_bytes(b"\0\5\x16\7")
+    assert find_logs([str(tmp_path)]) == [tmp_path / "lap1.csv"]
+    assert find_logs([f"{tmp_path}/**/*.csv"]) == [tmp_path / "lap1.csv"]
+    index = ImageIndex(tmp_path / "lap1.csv")
+    assert index.orphans([]) == ["center_x.jpg"]
+    with pytest.raises(UserError, match="what macOS keeps beside a file of this name without"):
+        read_log(tmp_path / "._lap1.csv")
+
+
+@pytest.mark.parametrize("name", ["Driving_Log.CSV", "lap1.CSV"])
+def test_a_log_is_found_whatever_the_case_of_its_name(tmp_path, name):
+    (tmp_path / name).write_text("x")
+    (tmp_path / "empty.csv").write_text("")
+    assert find_logs([str(tmp_path)]) == [tmp_path / name]
+
+
+@pytest.mark.parametrize("name", ["driving_log.csv.txt", "driving_log", "log.csv.bak"])
+def test_a_log_under_another_name_is_named_and_can_be_read(tmp_path, name):
+    (tmp_path / "notes.txt").write_text("a sunny day")
+    write(tmp_path, log_lines()).rename(tmp_path / name)
+    with pytest.raises(UserError, match=f"{name} seems to be a log; name it itself: ") as refused:
+        find_logs([str(tmp_path)])
+    named = str(refused.value).rpartition(": ")[2]
+    assert len(read_log(find_log(named)).rows) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are bytes on Linux alone")
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9_1.jpg", "café_1.jpg".encode(), "cafe\u0301_1.jpg".encode()]
+)
+def test_an_image_is_found_whatever_the_bytes_of_its_name(tmp_path, name):
+    image = tmp_path / "IMG" / os.fsdecode(name)
+    image.parent.mkdir()
+    image.write_bytes(b"")
+    index = ImageIndex(tmp_path / "driving_log.csv")
+    assert index.find("café_1.jpg") == str(image)
+    assert index.orphans(["café_1.jpg"]) == []

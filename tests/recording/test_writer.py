@@ -2,8 +2,11 @@
 way.
 """
 
+import os
+
 import pytest
 
+from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenBy, read_drivers
 from bcclone.recording.writer import RecordingWriter, is_free
@@ -53,6 +56,14 @@ def test_a_recording_that_was_killed_says_that_it_ended_early(tmp_path, caplog):
     write(stopped)
     read_log(stopped.log)
     assert f"{stopped.folder} ended early" in caplog.messages[-1]
+
+
+def test_the_name_of_the_folder_may_be_bytes_that_are_no_utf_8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    writer = RecordingWriter(folder)
+    name = write(writer)
+    log = read_log(writer.log)
+    assert ImageIndex(writer.log).find(log.rows["center"][0]) == str(folder / "IMG" / name)
 
 
 # the disk is full within the image, within the table, before and within the log

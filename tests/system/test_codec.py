@@ -10,12 +10,14 @@ import pytest
 
 from bcclone.system import codec
 from bcclone.system.codec import (
+    UnfetchedFile,
     UnfitFile,
     check_regular,
     number,
     one_line,
     open_file,
     parse_json,
+    parse_record,
     path_inside,
     read_bytes,
     read_json,
@@ -217,3 +219,42 @@ def test_names_stay_inside_their_folder(tmp_path: Path) -> None:
     for name in (*leads_out, "a\0b"):
         with pytest.raises(ValueError, match="leads out of|not the name"):
             path_inside(folder, name)
+
+
+def test_a_pointer_of_git_lfs_is_named_wherever_a_file_is_read(tmp_path):
+    path = tmp_path / "lap.json"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n")
+    message = f"{path}: a pointer of Git LFS, not the file itself; fetch it with: git lfs pull"
+    for read in (
+        lambda: read_bytes(path, "image"),
+        lambda: open_file(path, "video"),
+        lambda: read_json(path, Lap, "a lap", "drive another"),
+        lambda: list(read_table(path, ["a"], "a table", "name another")),
+        lambda: read_toml(path, "a road", "correct it"),
+    ):
+        with pytest.raises(UnfetchedFile) as refused:
+            read()
+        assert (str(refused.value), refused.value.exit_code) == (message, 2)
+    # the bytes that were looked at are read all the same
+    path.write_text("version 1")
+    assert read_bytes(path, "image") == b"version 1"
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999", "9" * 5000, str(1 << 64)])
+def test_a_record_may_hold_a_number_that_nobody_reads(text):
+    record = parse_record(f'{{"read": 0.5, "count": 3, "other": {text}}}'.encode())
+    assert (record["read"], record["count"]) == (0.5, 3)
+    with pytest.raises(ValueError, match="other is"):
+        number("other", record["other"], -1e9, 1e9)
+    with pytest.raises(ValueError, match=r"a number is|expected"):
+        parse_json(f"[{text}]")
+
+
+def test_a_record_may_hold_a_text_that_nobody_reads():
+    record = parse_record(b'{"read": "a.jpg", "note": "caf\xe9", "half": "\\ud800"}')
+    assert one_line("read", record["read"]) == "a.jpg"
+    for name in ("note", "half"):
+        with pytest.raises(ValueError, match=f"{name} is"):
+            one_line(name, record[name])
+    with pytest.raises(ValueError, match="JSON of too many levels"):
+        parse_record("[" * 100_000)

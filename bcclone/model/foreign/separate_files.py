@@ -13,6 +13,7 @@ from pathlib import Path
 from bcclone.model.foreign.stored import StoredModel, read_stored
 from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.system.codec import parse_json, read_bytes
+from bcclone.system.location import is_hidden
 from bcclone.system.progress import note
 
 _CONFIG_ENDINGS = (".json",)
@@ -57,7 +58,8 @@ def _beside(path: Path, endings: tuple[str, ...]) -> Path | None:
 
     It has the same name, or a usual name, or is the only file with one of these endings.
     """
-    present = sorted({file for ending in endings for file in path.parent.glob(f"*{ending}")})
+    ended = {file for ending in endings for file in path.parent.glob(f"*{ending}")}
+    present = sorted(file for file in ended if not is_hidden(file.name))
     for name in (_name_of(path), *_USUAL_NAMES):
         for ending in endings:
             candidate = path.parent / f"{name}{ending}"

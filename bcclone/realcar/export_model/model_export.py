@@ -27,6 +27,7 @@ from bcclone.realcar.export_model.export_settings import (
 from bcclone.system import atomic
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, require_package
+from bcclone.system.location import is_hidden
 from bcclone.system.opencv import resized
 from bcclone.system.output import EXAMPLE, check_output, inputs_of, writes
 from bcclone.system.progress import Notify
@@ -322,7 +323,7 @@ def _picture_paths(folder: Path) -> list[Path]:
     paths = []
     for parent, _, names in os.walk(folder):
         for name in names:
-            is_picture = name.lower().endswith(IMAGE_ENDINGS)
+            is_picture = name.lower().endswith(IMAGE_ENDINGS) and not is_hidden(name)
             if is_picture and not _SIDE_CAMERA.match(name):
                 paths.append(Path(parent, name))
     return sorted(paths)
