@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -26,8 +27,9 @@ from bcclone.diagnosis.bends import turn_rate
 from bcclone.diagnosis.camera_faults import camera_pose
 from bcclone.diagnosis.evidence import DriveEvidence
 from bcclone.diagnosis.findings import Finding
-from bcclone.diagnosis.frame_figures import RecordingFigures
+from bcclone.diagnosis.frame_figures import ReadFrame, RecordingFigures
 from bcclone.diagnosis.heading import is_trusted
+from bcclone.diagnosis.overlay import find_overlay, without_overlay
 from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.exchange.driving_direction import SeenThrottles, throttle_rule
 from bcclone.exchange.exchange_settings import ImportSettings
@@ -121,8 +123,12 @@ class _FirstDrive:
     # the framing by which most pictures became frames; None if all had the size of frames already
     stretched: Framing | None
 
-    def read(self, row: int) -> Image:
-        """Return the frame of a row, by its index."""
+    @cached_property
+    def read(self) -> ReadFrame:
+        """Return a function that reads the frame of a row, by its index, without writing in it."""
+        return without_overlay(self._read_frame, find_overlay(self._read_frame, len(self.rows)))
+
+    def _read_frame(self, row: int) -> Image:
         return decode_jpeg(self.rows[row].images[CAMERAS[0]])
 
     def evidence(self) -> DriveEvidence:

@@ -5,6 +5,7 @@ shows in the whole drive. So the frames are kept until the last one is read: in 
 those of a long film do not fit into memory.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -116,7 +117,7 @@ def _measure(drive: Drive, camera: FilmCamera) -> ShownPaths:
         camera.framing,
         camera.height_m,
     )
-    shown.hidden["it is deleted"] = len(in_time) - len(kept)
+    shown.hidden.update(dict.fromkeys(deleted, "it is deleted"))
     return shown
 
 
@@ -150,7 +151,8 @@ def _steered(
 
 def _notes(shown: ShownPaths) -> Iterator[str]:
     """Yield what is to be said of the paths of a drive."""
-    hidden = [f"{count} where {reason}" for reason, count in shown.hidden.items() if count]
+    counts = Counter(shown.hidden.values())
+    hidden = [f"{count} where {reason}" for reason, count in counts.most_common()]
     left_out = f"; left out: {', '.join(hidden)}" if hidden else ""
     yield f"steering: shown in {len(shown.paths)} rows{left_out}"
     yield from shown.remarks
