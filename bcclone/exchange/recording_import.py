@@ -6,13 +6,14 @@ The recording has driving_log.csv and IMG/, and the tables next to the log. The 
 
 import time
 from collections import Counter
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 
 from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import FRAMING_NAME, read_framing
@@ -31,7 +32,7 @@ from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import IMAGES
 from bcclone.recording.foreign_log import other_file
 from bcclone.recording.row import CAMERAS, image_stamp
-from bcclone.recording.run_tables import DRIVERS, MOTION, TRACE, Sidecar
+from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
 from bcclone.recording.writer import RecordingWriter
 from bcclone.system import atomic
 from bcclone.system.checked import SettingError
@@ -212,11 +213,17 @@ def _driven_rows(
 # ---- the recording
 
 
-def write_recordings(rows: Iterable[FramedRow], folder: Path) -> list["ImportedRecording"]:
+def write_recordings(
+    rows: Iterable[FramedRow],
+    folder: Path,
+    left_out: Mapping[int, Mapping[int, str]] = MappingProxyType({}),
+) -> list["ImportedRecording"]:
     """Write a recording into the folder, or several into folders 1, 2 and so on in it.
 
     Whether there are several is known after the last row. Until then each has a folder; a single
     one is moved up at the end, which renames a few files and IMG/.
+
+    left_out: number of a recording -> time in milliseconds of pictures that became no row -> why
     """
     recordings: dict[int, ImportedRecording] = {}
     for framed in rows:
@@ -224,8 +231,8 @@ def write_recordings(rows: Iterable[FramedRow], folder: Path) -> list["ImportedR
         if number not in recordings:
             recordings[number] = ImportedRecording(folder / str(len(recordings) + 1))
         recordings[number].add(framed)
-    for recording in recordings.values():
-        recording.finish()
+    for number, recording in recordings.items():
+        recording.finish(left_out.get(number, {}))
     if len(recordings) == 1:
         for path in (folder / "1").iterdir():
             path.rename(folder / path.name)
@@ -246,9 +253,8 @@ class ImportedRecording(RecordingWriter):
     def add(self, framed: FramedRow) -> None:
         """Append a row with its frames; raises OSError."""
         row = framed.row
-        stamp = image_stamp(EPOCH + timedelta(milliseconds=row.time_ms))
-        images = {f"{camera}_{stamp}.jpg": jpeg for camera, jpeg in row.images.items()}
-        center = f"{CAMERAS[0]}_{stamp}.jpg"
+        images = {_name_of(camera, row.time_ms): jpeg for camera, jpeg in row.images.items()}
+        center = _name_of(CAMERAS[0], row.time_ms)
         tables: dict[Sidecar, str] = {}
         for table, value in ((DRIVERS, row.driven), (TRACE, row.point), (MOTION, framed.path)):
             if value:
@@ -259,8 +265,16 @@ class ImportedRecording(RecordingWriter):
         if framed.framing:
             self._framings[framed.framing] += 1
 
-    def finish(self) -> None:
-        """Write which rows are deleted, and the framing that made the frames of most rows."""
+    def finish(self, left_out: Mapping[int, str]) -> None:
+        """Write which rows are deleted, which pictures were left out, and the usual framing.
+
+        That is the framing that made the frames of most rows.
+
+        left_out: time in milliseconds of pictures that became no row -> why
+        """
+        if left_out:
+            lines = [f"{_name_of(CAMERAS[0], time_ms)},{left_out[time_ms]}\n" for time_ms in sorted(left_out)]
+            atomic.write_text(self.folder / LEFT_OUT.name, LEFT_OUT.header + "".join(lines))
         runs = [
             (deleted, [name for name, _ in run])
             for deleted, run in groupby(sorted(self._marks), key=itemgetter(1))
@@ -270,6 +284,11 @@ class ImportedRecording(RecordingWriter):
             write_edits(self.log, Edits((StoredEdit(DELETE, spans),)))
         for framing, _ in self._framings.most_common(1):  # none if no picture was converted
             atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
+
+
+def _name_of(camera: str, time_ms: int) -> str:
+    """Return the base name of a camera's image at a time, in milliseconds since 1970."""
+    return f"{camera}_{image_stamp(EPOCH + timedelta(milliseconds=time_ms))}.jpg"
 
 
 def result_of(

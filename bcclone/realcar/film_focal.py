@@ -22,7 +22,7 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.camera.lens import Lens
 from bcclone.diagnosis.evidence import DriveEvidence
 from bcclone.diagnosis.frame_figures import ReadFrame
-from bcclone.diagnosis.heading import Heading
+from bcclone.diagnosis.heading import Heading, is_trusted
 from bcclone.diagnosis.motion import is_shift, moved_points, shift_between
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.statistics import block_jackknife
@@ -87,12 +87,24 @@ def estimate_focal(
     width, height: size of the pictures that were stretched to frames
     """
     heading = evidence.heading
-    if heading is None:
+    if heading is None or not is_trusted(heading):
         return None
     pairs = _turning_pairs(evidence, read)
     if len(pairs) < _FEWEST_PAIRS:
         return None
-    points = _Points.of(pairs, heading, height / width)
+    return fit_focal(pairs, heading, height / width)
+
+
+def fit_focal(
+    pairs: Sequence[tuple[FloatArray, FloatArray]], heading: Heading, shape: float
+) -> FocalEstimate:
+    """Return the focal length with which the points of some pairs of frames move as they do.
+
+    pairs: points of a frame, and their places in another one, (points, 2) each, in order of time
+    heading: where the car heads on straight road
+    shape: height / width of the pictures that were stretched to frames
+    """
+    points = _Points.of(pairs, heading, shape)
     of_kinds = [_estimate(_costs(points, fisheye), fisheye) for fisheye in (False, True)]
     best, other = sorted(of_kinds, key=lambda of_kind: of_kind.cost)
     error = best.error

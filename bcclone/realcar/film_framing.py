@@ -2,8 +2,8 @@
 
 The focus of expansion shows where the camera looks: it is the point away from which all points of
 the picture move when the car drives straight on. The focal length is the user's, or that of the
-file. Otherwise a network that knows many cameras finds it: that network, the witness, reads the
-road best through the right lens.
+file; otherwise the bends of the film show it (film_focal.py), or the user is asked. A network that
+knows many cameras, the witness, is asked how well it reads the road through that lens.
 """
 
 import math
@@ -40,6 +40,7 @@ from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.left_out import Tally
 from bcclone.exchange.recording_import import open_source
 from bcclone.model.shipped_models import shipped_model
+from bcclone.realcar.film_focal import FocalEstimate, estimate_focal
 from bcclone.realcar.framing_search import (
     LEAST_CORRELATION,
     MAX_TRIALS,
@@ -92,8 +93,8 @@ def find_camera(
 def _find_framing(drive: "_FirstDrive", settings: ImportSettings) -> tuple[Framing | None, str]:
     """Return the framing of a film's camera, None for the simulator's, and how it was found.
 
-    Raises UserError for a film that shows no drive, or the wrong way round, and where the network
-    does not tell the focal length.
+    Raises UserError for a film that shows no drive, or the wrong way round, and where nothing tells
+    the focal length.
     """
     evidence = drive.evidence()
     pose = list(camera_pose(evidence))
@@ -204,11 +205,15 @@ def _lens_of(
     pose: what camera_pose() finds in it
     stretched: the framing that stretches the film's pictures to frames; it has their size
     """
-    known, words = _known_lens(evidence, stretched, settings)
+    looks, words = _known_direction(evidence, stretched)
+    focal, focal_words = _known_focal(drive, evidence, stretched, settings)
+    known = looks | focal
+    words += focal_words
     for finding in pose:
         words += f"; careful: {finding.text}"
-    # if one of these two is unknown, many lenses are tried; otherwise one, to see how it agrees
-    search_all = not {"focal_px", "horizon_row"} <= known.keys()
+    # where the camera looks is searched for if the film does not show it; otherwise one lens is
+    # tried, to see how it agrees
+    search_all = "horizon_row" not in known
     trials = MAX_TRIALS if search_all else 1
     with ProgressBar("comparing it with a network", trials, "framings") as progress:
         witness = witness_of(shipped_model(_WITNESS))
@@ -216,19 +221,19 @@ def _lens_of(
         search = FramingSearch(witness, pictures, progress.advance)
         trial = _trial(search, known, stretched)
     agrees = f"{_WITNESS} steers as the camera turns (r {trial.correlation:.2f})"
-    if trial.correlation < LEAST_CORRELATION and search_all:
-        hint = "" if "focal_px" in known else ", or say what the camera sees with --fov DEGREES"
+    is_read = trial.correlation >= LEAST_CORRELATION
+    if search_all and not is_read:
         raise UserError(
             f"{settings.source}: through no lens {agrees}, expected {LEAST_CORRELATION} or more: "
-            f"film some minutes, with bends to both sides{hint}; or give a known --framing FILE"
+            "film some minutes, with bends to both sides; or give a known --framing FILE"
         )
-    if "focal_px" not in known:
-        agrees = (
-            f"the lens is a guess, with which {agrees}, and as good is the steering's scale: say "
-            "--fov DEGREES"
-        )
-    elif search_all:
+    if search_all:
         agrees = f"where it looks is a guess, with which {agrees}"
+    elif not is_read:
+        agrees = (
+            f"careful: {agrees}, expected {LEAST_CORRELATION} or more: the angle of view may be "
+            "wrong, or the road unlike those that the network knows"
+        )
     return trial.framing, f"{trial.framing.describe()}{words}; {agrees}"
 
 
@@ -243,38 +248,86 @@ def _trial(search: FramingSearch, known: Mapping[str, Any], stretched: Framing) 
     return search.find(known)
 
 
-def _known_lens(
-    evidence: DriveEvidence, stretched: Framing, settings: ImportSettings
-) -> tuple[dict[str, Any], str]:
-    """Return what is known of a camera's lens, values of Lens by name, and words that say whence.
+def _known_direction(
+    evidence: DriveEvidence, stretched: Framing
+) -> tuple[dict[str, float], str]:
+    """Return where a camera looks, values of Lens by name, and words that say whence it is known.
 
     stretched: as in _lens_of()
     """
-    known: dict[str, Any] = {}
-    words = ""
     heading = evidence.heading
-    if heading and is_trusted(heading):
-        # from pixels of a frame to pixels of a picture; + 0.5: a pixel's number is its middle
-        known["vanishing_column"] = (heading.column + 0.5) * stretched.width / FRAME_WIDTH - 0.5
-        known["horizon_row"] = (heading.row + 0.5) * stretched.height / FRAME_HEIGHT - 0.5
-        words = "; it looks where all points that it passes come from"
+    if heading is None or not is_trusted(heading):
+        return {}, ""
+    # from pixels of a frame to pixels of a picture; + 0.5: a pixel's number is its middle
+    looks = {
+        "vanishing_column": (heading.column + 0.5) * stretched.width / FRAME_WIDTH - 0.5,
+        "horizon_row": (heading.row + 0.5) * stretched.height / FRAME_HEIGHT - 0.5,
+    }
+    return looks, "; it looks where all points that it passes come from"
+
+
+def _known_focal(
+    drive: _FirstDrive, evidence: DriveEvidence, stretched: Framing, settings: ImportSettings
+) -> tuple[dict[str, Any], str]:
+    """Return a camera's focal length, values of Lens by name, and words that say whence it is known.
+
+    The user's counts most, then that of the file, then what the bends show. Raises UserError, which
+    asks the user, if the bends show it too inexactly.
+
+    stretched: as in _lens_of()
+    """
+    width = stretched.width
+    with ProgressBar("finding the angle of view", 1, "film") as progress:
+        shown = estimate_focal(evidence, drive.read, width, stretched.height)
+        progress.advance(1)
     fov = settings.fov
+    words = ""
     focal_mm = None if fov else stated_focal_mm(settings.source)
     if focal_mm:
         # a stated focal length is for a film of 36 mm; a picture that is higher than wide shows
         # less of its width
-        half_mm = 18 * min(1.0, stretched.width / stretched.height)
+        half_mm = 18 * min(1.0, width / stretched.height)
         fov = math.degrees(2 * math.atan(half_mm / focal_mm))
-        words += (
+        words = (
             f"; its angle of view, {fov:.0f} degrees, is the file's, and less if the picture is "
             "cropped"
         )
-    if fov:
-        half = math.radians(fov / 2)
-        known["fisheye"] = fov > _FISHEYE_DEGREES
-        distance = half if known["fisheye"] else math.tan(half)
-        known["focal_px"] = stretched.width / 2 / distance
-    return known, words
+    if not fov:
+        if shown is None or not shown.is_sure:
+            raise _angle_is_unknown(shown, settings)
+        words = f"; its angle of view is what its bends show: {_degrees_shown(shown)}"
+        return {"focal_px": shown.focal_px(width), "fisheye": shown.fisheye}, words
+    half = math.radians(fov / 2)
+    fisheye = fov > _FISHEYE_DEGREES
+    focal_px = width / 2 / (half if fisheye else math.tan(half))
+    if shown and shown.contradicts(focal_px, width):
+        factor = (width / 2 / focal_px) ** 2 / shown.scale
+        words += (
+            f"; careful: its bends show {_degrees_shown(shown)}, with which the steering would be "
+            f"{1 / factor:.2g} times as strong"
+        )
+    return {"focal_px": focal_px, "fisheye": fisheye}, words
+
+
+def _degrees_shown(shown: FocalEstimate) -> str:
+    """Return the angle of view that the bends show, and its range, in words."""
+    low, high = shown.range_degrees
+    lens = " of a fisheye lens" if shown.fisheye else ""
+    return f"{shown.degrees:.0f} degrees{lens} ({low:.0f} to {high:.0f})"
+
+
+def _angle_is_unknown(shown: FocalEstimate | None, settings: ImportSettings) -> UserError:
+    """Return the error that asks for the angle of view."""
+    what = "too few bends show the camera's angle of view"
+    if shown:
+        what = f"its bends show the angle of view too inexactly: {_degrees_shown(shown)}"
+    return UserError(
+        f"{settings.source}: {what}; the scale of the steering depends on it, so say how many "
+        "degrees the camera sees from left to right with --fov DEGREES. Usual are: a phone 69 "
+        "(26 mm) or 74 (24 mm), its wide lens 108; an action camera 118, its linear mode 86; a "
+        "dashcam 0.87 times the diagonal of its data sheet, such as 122 of 140; a Raspberry Pi "
+        "camera 54 (1), 62 (2), 66 (3)"
+    )
 
 
 def _turning_pictures(
