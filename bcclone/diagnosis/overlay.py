@@ -12,7 +12,7 @@ import numpy as np
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.diagnosis.frame_figures import ReadFrame
-from bcclone.system.arrays import BoolArray, Float32Array
+from bcclone.system.arrays import BoolArray, Float32Array, IndexArray
 from bcclone.system.opencv import cv2, recolored, resized
 from bcclone.system.statistics import evenly
 
@@ -87,7 +87,7 @@ def describe_overlay(overlay: BoolArray) -> str:
     return f"{overlay.mean():.0%} of the picture, most of it {high} {across}"
 
 
-def _third(pixels: np.ndarray, size: int, names: tuple[str, str, str]) -> str:
+def _third(pixels: IndexArray, size: int, names: tuple[str, str, str]) -> str:
     """Return the name of the third of the picture that has most of some pixels.
 
     pixels: their rows, or their columns
@@ -137,7 +137,10 @@ def _gradients_that_stay(frames: list[Image]) -> tuple[BoolArray, BoolArray]:
 
 
 def _gradient(gray: Image) -> Float32Array:
-    """Return the gradient of a grey frame in grey levels a pixel: across and down, (2, 160, 320)."""
+    """Return the gradient of a grey frame, in grey levels a pixel: across and down.
+
+    The result has the shape (2, 160, 320).
+    """
     across = cv2.Sobel(gray, cv2.CV_32F, 1, 0, scale=0.25)
     down = cv2.Sobel(gray, cv2.CV_32F, 0, 1, scale=0.25)
     return np.stack([across, down])

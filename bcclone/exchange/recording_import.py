@@ -273,8 +273,10 @@ class ImportedRecording(RecordingWriter):
         left_out: time in milliseconds of pictures that became no row -> why
         """
         if left_out:
-            lines = [f"{_name_of(CAMERAS[0], time_ms)},{left_out[time_ms]}\n" for time_ms in sorted(left_out)]
-            atomic.write_text(self.folder / LEFT_OUT.name, LEFT_OUT.header + "".join(lines))
+            text = LEFT_OUT.header
+            for time_ms, reason in sorted(left_out.items()):
+                text += f"{_name_of(CAMERAS[0], time_ms)},{reason}\n"
+            atomic.write_text(self.folder / LEFT_OUT.name, text)
         runs = [
             (deleted, [name for name, _ in run])
             for deleted, run in groupby(sorted(self._marks), key=itemgetter(1))

@@ -117,9 +117,7 @@ def fit_focal(
 # ---- the pairs of frames
 
 
-def _turning_pairs(
-    evidence: DriveEvidence, read: ReadFrame
-) -> list[tuple[FloatArray, FloatArray]]:
+def _turning_pairs(evidence: DriveEvidence, read: ReadFrame) -> list[tuple[FloatArray, FloatArray]]:
     """Return points of frames in bends, and their places a moment later, (points, 2) each.
 
     The pairs of frames are those with the greatest turns, in order of time.

@@ -248,9 +248,7 @@ def _trial(search: FramingSearch, known: Mapping[str, Any], stretched: Framing) 
     return search.find(known)
 
 
-def _known_direction(
-    evidence: DriveEvidence, stretched: Framing
-) -> tuple[dict[str, float], str]:
+def _known_direction(evidence: DriveEvidence, stretched: Framing) -> tuple[dict[str, float], str]:
     """Return where a camera looks, values of Lens by name, and words that say whence it is known.
 
     stretched: as in _lens_of()
@@ -269,7 +267,7 @@ def _known_direction(
 def _known_focal(
     drive: _FirstDrive, evidence: DriveEvidence, stretched: Framing, settings: ImportSettings
 ) -> tuple[dict[str, Any], str]:
-    """Return a camera's focal length, values of Lens by name, and words that say whence it is known.
+    """Return a camera's focal length, as values of Lens by name, and words that say its source.
 
     The user's counts most, then that of the file, then what the bends show. Raises UserError, which
     asks the user, if the bends show it too inexactly.

@@ -15,8 +15,8 @@ from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import Image, try_frame
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS, steering_of
 from bcclone.diagnosis.motion import new_pictures
-from bcclone.diagnosis.overlay import describe_overlay, find_overlay, without_overlay
 from bcclone.diagnosis.odometry import CameraMotion, measure_motion
+from bcclone.diagnosis.overlay import describe_overlay, find_overlay, without_overlay
 from bcclone.exchange.framed_rows import CameraPath
 from bcclone.realcar.film_faults import film_faults
 from bcclone.recording.row import EPISODE_GAP_MS

@@ -12,7 +12,7 @@ HEIGHT = 240  # of the pictures; frames have 160 rows
 
 
 def pairs_of(focal_px, turn_rad, fisheye=False, count=60):
-    """Return points that a driving camera sees twice, in pixels of a frame: pairs of (points, 2)."""
+    """Return points that a driving camera sees twice, in pixels of frames: pairs of (60, 2)."""
     random = np.random.default_rng(0)
     lens = Lens(focal_px, (HEIGHT - 1) / 2, (WIDTH - 1) / 2, fisheye=fisheye)
     half = np.tan(np.radians(min(lens.degrees_across(WIDTH), 140) / 2))
