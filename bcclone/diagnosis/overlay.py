@@ -53,27 +53,20 @@ def find_overlay(read: ReadFrame, rows: int) -> BoolArray:
     return np.asarray(cv2.dilate(overlay, around) > 0)
 
 
-def without_overlay(read: ReadFrame, overlay: BoolArray) -> ReadFrame:
-    """Return a function that reads frames, in which the mean colours around an overlay cover it.
+def covered(frame: Image, overlay: BoolArray) -> Image:
+    """Return a frame in which the mean colours around an overlay cover it.
 
+    frame: RGB uint8 (160, 320, 3)
     overlay: as find_overlay() returns it
     """
     around = (41, 41)  # pixels; columns and rows whose mean is taken
     if not overlay.any():
-        return read
+        return frame
+    # the mean of the pixels that are seen: their sum, divided by their number
     seen = (~overlay).astype(np.float32)
-    seen_around = cv2.blur(seen, around)
-
-    def covered(row: int) -> Image | None:
-        frame = read(row)
-        if frame is None:
-            return None
-        # the mean of the seen pixels: their sum, divided by their number
-        sums = cv2.blur(frame * seen[:, :, np.newaxis], around)
-        means = sums / np.maximum(seen_around, 0.01)[:, :, np.newaxis]
-        return np.where(overlay[:, :, np.newaxis], means, frame).astype(np.uint8)
-
-    return covered
+    sums = cv2.blur(frame * seen[:, :, np.newaxis], around)
+    means = sums / np.maximum(cv2.blur(seen, around), 0.01)[:, :, np.newaxis]
+    return np.where(overlay[:, :, np.newaxis], means, frame).astype(np.uint8)
 
 
 def describe_overlay(overlay: BoolArray) -> str:

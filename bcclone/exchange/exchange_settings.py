@@ -110,7 +110,7 @@ class ImportSettings(Checked):
         5,
         200,
         unit="DEGREES",
-        shown="stated in the video, or shown by its bends",
+        shown="stated in the video",
     )
     camera_height_m: float | None = setting(
         None,

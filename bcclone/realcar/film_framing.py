@@ -1,9 +1,10 @@
 """The first pictures of a film -> the framing of its camera.
 
 The focus of expansion shows where the camera looks: it is the point away from which all points of
-the picture move when the car drives straight on. The focal length is the user's, or that of the
-file; otherwise the bends of the film show it (film_focal.py), or the user is asked. A network that
-knows many cameras, the witness, is asked how well it reads the road through that lens.
+the picture move when the car drives straight on. The focal length f is the user's, or that of the
+file; otherwise the user is asked. The film itself hardly shows it. In a turn, points x columns from
+the middle move by x^2 / f more, but away from the middle, and so do points that the car passes. A
+network that knows many cameras, the witness, tells how well it reads the road through that lens.
 """
 
 import math
@@ -26,10 +27,9 @@ from bcclone.camera.vehicle import STEERING_LAG_SECONDS
 from bcclone.diagnosis.bends import turn_rate
 from bcclone.diagnosis.camera_faults import camera_pose
 from bcclone.diagnosis.evidence import DriveEvidence
-from bcclone.diagnosis.findings import Finding
-from bcclone.diagnosis.frame_figures import ReadFrame, RecordingFigures
+from bcclone.diagnosis.frame_figures import RecordingFigures
 from bcclone.diagnosis.heading import is_trusted
-from bcclone.diagnosis.overlay import find_overlay, without_overlay
+from bcclone.diagnosis.overlay import covered, find_overlay
 from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.exchange.driving_direction import SeenThrottles, throttle_rule
 from bcclone.exchange.exchange_settings import ImportSettings
@@ -40,16 +40,15 @@ from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.left_out import Tally
 from bcclone.exchange.recording_import import open_source
 from bcclone.model.shipped_models import shipped_model
-from bcclone.realcar.film_focal import FocalEstimate, estimate_focal
 from bcclone.realcar.framing_search import (
     LEAST_CORRELATION,
     MAX_TRIALS,
     FramingSearch,
-    Trial,
     witness_of,
 )
 from bcclone.realcar.labelled_pictures import LabelledPictures
 from bcclone.recording.row import CAMERAS, NUMBERS
+from bcclone.system.arrays import BoolArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import resized
 from bcclone.system.progress import ProgressBar
@@ -96,20 +95,31 @@ def _find_framing(drive: "_FirstDrive", settings: ImportSettings) -> tuple[Frami
     Raises UserError for a film that shows no drive, or the wrong way round, and where nothing tells
     the focal length.
     """
+    # pictures of the size of frames are taken for the simulator's, unless the user says otherwise
+    is_simulator = drive.stretched is None and not settings.fov
+    stretched = drive.stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT)
+    # before the frames are measured, which takes long
+    focal: dict[str, Any] = {}
+    focal_words = ""
+    if not is_simulator:
+        focal, focal_words = _known_focal(stretched, settings)
     evidence = drive.evidence()
     pose = list(camera_pose(evidence))
     for finding in pose:
         if not finding.usable:
             raise UserError(f"{settings.source}: {finding.text}; {finding.remedy}")
-    # pictures of the size of frames are taken for the simulator's, unless the user says otherwise
-    if drive.stretched is None and not settings.fov:
+    if is_simulator:
         return (
             None,
             "the simulator's, whose pictures have 320x160 pixels, too; for another one say "
             "--fov DEGREES",
         )
-    stretched = drive.stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT)
-    return _lens_of(drive, evidence, pose, stretched, settings)
+    looks, look_words = _known_direction(evidence, stretched)
+    words = look_words + focal_words
+    for finding in pose:
+        words += f"; careful: {finding.text}"
+    framing, agreement = _lens_of(drive, evidence, stretched, looks | focal, settings)
+    return framing, f"{framing.describe()}{words}; {agreement}"
 
 
 # ---- the first pictures
@@ -124,10 +134,13 @@ class _FirstDrive:
     # the framing by which most pictures became frames; None if all had the size of frames already
     stretched: Framing | None
 
+    def read(self, row: int) -> Image:
+        """Return the frame of a row, by its index; what stands still in the film is covered."""
+        return covered(self._read_frame(row), self._overlay)
+
     @cached_property
-    def read(self) -> ReadFrame:
-        """Return a function that reads the frame of a row, by its index, without writing in it."""
-        return without_overlay(self._read_frame, find_overlay(self._read_frame, len(self.rows)))
+    def _overlay(self) -> BoolArray:
+        return find_overlay(self._read_frame, len(self.rows))
 
     def _read_frame(self, row: int) -> Image:
         return decode_jpeg(self.rows[row].images[CAMERAS[0]])
@@ -195,22 +208,16 @@ def _drive_of(rows: Sequence[FramedRow]) -> _FirstDrive:
 def _lens_of(
     drive: _FirstDrive,
     evidence: DriveEvidence,
-    pose: Sequence[Finding],
     stretched: Framing,
+    known: Mapping[str, Any],
     settings: ImportSettings,
 ) -> tuple[Framing, str]:
-    """Return the framing of a film, and how it was found; raises UserError.
+    """Return the framing of a film, and how a network agrees with it; raises UserError.
 
     evidence: what the frames of the drive show
-    pose: what camera_pose() finds in it
     stretched: the framing that stretches the film's pictures to frames; it has their size
+    known: values of Lens by name, among them the focal length
     """
-    looks, words = _known_direction(evidence, stretched)
-    focal, focal_words = _known_focal(drive, evidence, stretched, settings)
-    known = looks | focal
-    words += focal_words
-    for finding in pose:
-        words += f"; careful: {finding.text}"
     # where the camera looks is searched for if the film does not show it; otherwise one lens is
     # tried, to see how it agrees
     search_all = "horizon_row" not in known
@@ -219,7 +226,11 @@ def _lens_of(
         witness = witness_of(shipped_model(_WITNESS))
         pictures = _turning_pictures(drive, evidence, stretched)
         search = FramingSearch(witness, pictures, progress.advance)
-        trial = _trial(search, known, stretched)
+        if search_all:
+            trial = search.find(known)
+        else:
+            size = (stretched.width, stretched.height)
+            trial = search.attempt(Framing(*size, lens=Lens(**known)))
     agrees = f"{_WITNESS} steers as the camera turns (r {trial.correlation:.2f})"
     is_read = trial.correlation >= LEAST_CORRELATION
     if search_all and not is_read:
@@ -234,18 +245,7 @@ def _lens_of(
             f"careful: {agrees}, expected {LEAST_CORRELATION} or more: the angle of view may be "
             "wrong, or the road unlike those that the network knows"
         )
-    return trial.framing, f"{trial.framing.describe()}{words}; {agrees}"
-
-
-def _trial(search: FramingSearch, known: Mapping[str, Any], stretched: Framing) -> Trial:
-    """Return the trial of the known lens, or of the best lens if not all of it is known.
-
-    known: values of Lens that stay as they are, by name
-    stretched: as in _lens_of()
-    """
-    if {"focal_px", "horizon_row"} <= known.keys():
-        return search.attempt(Framing(stretched.width, stretched.height, lens=Lens(**known)))
-    return search.find(known)
+    return trial.framing, agrees
 
 
 def _known_direction(evidence: DriveEvidence, stretched: Framing) -> tuple[dict[str, float], str]:
@@ -264,68 +264,65 @@ def _known_direction(evidence: DriveEvidence, stretched: Framing) -> tuple[dict[
     return looks, "; it looks where all points that it passes come from"
 
 
-def _known_focal(
-    drive: _FirstDrive, evidence: DriveEvidence, stretched: Framing, settings: ImportSettings
-) -> tuple[dict[str, Any], str]:
+def _known_focal(stretched: Framing, settings: ImportSettings) -> tuple[dict[str, Any], str]:
     """Return a camera's focal length, as values of Lens by name, and words that say its source.
 
-    The user's counts most, then that of the file, then what the bends show. Raises UserError, which
-    asks the user, if the bends show it too inexactly.
+    The user's counts more than that of the file. Raises UserError, which asks for it, without both.
 
     stretched: as in _lens_of()
     """
-    width = stretched.width
-    with ProgressBar("finding the angle of view", 1, "film") as progress:
-        shown = estimate_focal(evidence, drive.read, width, stretched.height)
-        progress.advance(1)
-    fov = settings.fov
+    greatest_factor = 1.3  # of the steering's scale, up to which two sources agree
     words = ""
-    focal_mm = None if fov else stated_focal_mm(settings.source)
-    if focal_mm:
-        # a stated focal length is for a film of 36 mm; a picture that is higher than wide shows
-        # less of its width
-        half_mm = 18 * min(1.0, width / stretched.height)
-        fov = math.degrees(2 * math.atan(half_mm / focal_mm))
+    stated_fov = _stated_fov(stretched, settings)
+    fov = settings.fov or stated_fov
+    if not fov:
+        raise UserError(
+            f"{settings.source}: the film does not state its angle of view, on which the scale of "
+            "the steering depends; say how many degrees the camera sees from left to right with "
+            "--fov DEGREES. Usual are: a phone 69 (26 mm) or 74 (24 mm), its wide lens 108; an "
+            "action camera 118, its linear mode 86; a dashcam 0.87 times the diagonal angle of its "
+            "data sheet, such as 122 for 140; a Raspberry Pi camera 54 (1), 62 (2), 66 (3)"
+        )
+    lens = _lens_values(fov, stretched)
+    if not settings.fov:
         words = (
             f"; its angle of view, {fov:.0f} degrees, is the file's, and less if the picture is "
             "cropped"
         )
-    if not fov:
-        if shown is None or not shown.is_sure:
-            raise _angle_is_unknown(shown, settings)
-        words = f"; its angle of view is what its bends show: {_degrees_shown(shown)}"
-        return {"focal_px": shown.focal_px(width), "fisheye": shown.fisheye}, words
+    elif stated_fov:
+        # the scale goes with the square of the focal length
+        factor = (lens["focal_px"] / _lens_values(stated_fov, stretched)["focal_px"]) ** 2
+        if not 1 / greatest_factor < factor < greatest_factor:
+            words = (
+                f"; careful: the file states {stated_fov:.0f} degrees, with which the steering "
+                f"would be {factor:.2g} times as strong"
+            )
+    return lens, words
+
+
+def _lens_values(fov: float, stretched: Framing) -> dict[str, Any]:
+    """Return the values of Lens, by name, that follow from an angle of view in degrees.
+
+    stretched: as in _lens_of()
+    """
     half = math.radians(fov / 2)
     fisheye = fov > _FISHEYE_DEGREES
-    focal_px = width / 2 / (half if fisheye else math.tan(half))
-    if shown and shown.contradicts(focal_px, width):
-        factor = (width / 2 / focal_px) ** 2 / shown.scale
-        words += (
-            f"; careful: its bends show {_degrees_shown(shown)}, with which the steering would be "
-            f"{1 / factor:.2g} times as strong"
-        )
-    return {"focal_px": focal_px, "fisheye": fisheye}, words
+    distance = half if fisheye else math.tan(half)
+    return {"focal_px": stretched.width / 2 / distance, "fisheye": fisheye}
 
 
-def _degrees_shown(shown: FocalEstimate) -> str:
-    """Return the angle of view that the bends show, and its range, in words."""
-    low, high = shown.range_degrees
-    lens = " of a fisheye lens" if shown.fisheye else ""
-    return f"{shown.degrees:.0f} degrees{lens} ({low:.0f} to {high:.0f})"
+def _stated_fov(stretched: Framing, settings: ImportSettings) -> float | None:
+    """Return the angle of view in degrees that the file states, None if it states none.
 
-
-def _angle_is_unknown(shown: FocalEstimate | None, settings: ImportSettings) -> UserError:
-    """Return the error that asks for the angle of view."""
-    what = "too few bends show the camera's angle of view"
-    if shown:
-        what = f"its bends show the angle of view too inexactly: {_degrees_shown(shown)}"
-    return UserError(
-        f"{settings.source}: {what}; the scale of the steering depends on it, so say how many "
-        "degrees the camera sees from left to right with --fov DEGREES. Usual are: a phone 69 "
-        "(26 mm) or 74 (24 mm), its wide lens 108; an action camera 118, its linear mode 86; a "
-        "dashcam 0.87 times the diagonal of its data sheet, such as 122 of 140; a Raspberry Pi "
-        "camera 54 (1), 62 (2), 66 (3)"
-    )
+    stretched: as in _lens_of()
+    """
+    focal_mm = stated_focal_mm(settings.source)
+    if focal_mm is None:
+        return None
+    # a stated focal length is for a film of 36 mm; a picture that is higher than wide shows less of
+    # its width
+    half_mm = 18 * min(1.0, stretched.width / stretched.height)
+    return math.degrees(2 * math.atan(half_mm / focal_mm))
 
 
 def _turning_pictures(

@@ -16,7 +16,7 @@ from bcclone.camera.images import Image, try_frame
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS, steering_of
 from bcclone.diagnosis.motion import new_pictures
 from bcclone.diagnosis.odometry import CameraMotion, measure_motion
-from bcclone.diagnosis.overlay import describe_overlay, find_overlay, without_overlay
+from bcclone.diagnosis.overlay import covered, describe_overlay, find_overlay
 from bcclone.exchange.framed_rows import CameraPath
 from bcclone.realcar.film_faults import film_faults
 from bcclone.recording.row import EPISODE_GAP_MS
@@ -78,7 +78,11 @@ def measure_paths(
 
     # writing in the picture and the bonnet show no motion either
     overlay = find_overlay(read_frame, len(new))
-    read = without_overlay(read_frame, overlay)
+
+    def read(row: int) -> Image | None:
+        frame = read_frame(row)
+        return None if frame is None else covered(frame, overlay)
+
     motion = measure_motion(read, passed.tolist(), ends.tolist(), framing)
 
     # sort the rows into those that show a path and those that do not
