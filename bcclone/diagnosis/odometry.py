@@ -21,8 +21,8 @@ from bcclone.camera.framing import Framing, sampling_of
 from bcclone.camera.geometry import simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.diagnosis.heading import robust_weights
-from bcclone.diagnosis.motion import is_shift, moved_points, shift_between
-from bcclone.diagnosis.plane_sweep import NO_MATCHES, SpeedPath, matches_of_speeds
+from bcclone.diagnosis.motion import is_clear_move, is_shift, moved_points, shift_between
+from bcclone.diagnosis.plane_sweep import NO_MATCH, NO_MATCHES, SpeedPath, matches_of_speeds
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.statistics import block_jackknife
@@ -156,7 +156,12 @@ def _measured_pair(
     pair = fit_rotation(points[shown], places[shown])
     if not pair.is_known:
         return pair
-    return pair._replace(matches=matches_of_speeds(before, after, pair.yaw, seconds, seen))
+    matches = matches_of_speeds(before, after, pair.yaw, seconds, seen)
+    moved = places[shown] - points[shown]
+    if is_clear_move(np.hypot(moved[:, 0], moved[:, 1])).mean() > 0.5:
+        # the car does not stand, although the ground may hardly show how fast it drives
+        matches[:, 0] = NO_MATCH
+    return pair._replace(matches=matches)
 
 
 # added to the normal equations of pitch, yaw and roll: keeps small what the points hardly show

@@ -24,6 +24,7 @@ from bcclone.system.statistics import top_of
 _STEP = 1.08  # each speed that is tried is 8 % more than the speed before
 _SLOWEST = 0.6  # camera heights a second; the smallest speed that is tried, beside 0
 _SPEEDS = np.concatenate([[0.0], _SLOWEST * _STEP ** np.arange(62)])
+NO_MATCH = -1.0  # match of a speed that is excluded; no other match is less
 # what matches_of_speeds() would return, for two frames that are not compared
 NO_MATCHES = np.zeros((2, len(_SPEEDS)), np.float32)
 

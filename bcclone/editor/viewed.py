@@ -15,16 +15,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bcclone.camera.geometry import HEIGHT_M, simulated_camera
-from bcclone.camera.images import read_file
+from bcclone.camera.framing_files import FRAMING_NAME, read_framing
+from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, simulated_camera
+from bcclone.camera.images import FRAME_WIDTH, read_file
+from bcclone.camera.lens import Lens
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
 from bcclone.editor.fault_search import FaultSearch
 from bcclone.editor.model_answers import ModelAnswers
 from bcclone.exchange.edited_tub import open_edited
 from bcclone.model.policy import Policy
 from bcclone.recording.edits import DELETE, RESTORE, UNDO, Edit, Span
-from bcclone.recording.row import CAMERAS
-from bcclone.recording.run_tables import HUMAN, MOTION, DrivenBy
+from bcclone.recording.row import CAMERAS, time_of
+from bcclone.recording.run_tables import HUMAN, LEFT_OUT, MOTION, DrivenBy
 from bcclone.system.atomic import file_version
 from bcclone.system.codec import whole_number
 from bcclone.system.errors import UserError
@@ -50,6 +52,7 @@ class Viewed:
         # cannot edit; so a page from before a restart cannot, nor one of another log.
         self._session_id = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"
         self._curvatures = self._read_curvatures()
+        self._stretches_left_out = self._read_stretches_left_out()
         self._listed_version = self._version()  # version of the edits of the list below
         self._listed = self.recorded.edit()  # edit() without an edit only lists the rows
         self._edits_error = ""  # why the edits cannot be read, "" if they can
@@ -88,6 +91,8 @@ class Viewed:
             "camera": to_pixel.tolist(),
             # distance from the rear axle to the camera, in heights of the camera above the road
             "ahead": CAMERA_AHEAD_M / HEIGHT_M,
+            "film_lens": self._film_lens(),
+            "left_out": self._stretches_left_out,
         }
 
     @cached_property
@@ -116,6 +121,46 @@ class Viewed:
         if self.recorded.log is None:
             return {}
         return MOTION.read(self.recorded.path.parent, lambda cells: float(cells["curvature"]))
+
+    def _film_lens(self) -> dict[str, Any] | None:
+        """Return the lens through which a film's steering was estimated; None without such a film.
+
+        Its angle of view, from the left to the right edge of the film, is in degrees.
+        """
+        if not self._curvatures:
+            return None
+        framing_file = self.recorded.path.parent / FRAMING_NAME
+        if not framing_file.exists():
+            return {"degrees": Lens(FOCAL_PX, 0, 0).degrees_across(FRAME_WIDTH), "fisheye": False}
+        framing = read_framing(framing_file)
+        if framing.lens is None:
+            return None
+        degrees = framing.lens.degrees_across(framing.width)
+        return {"degrees": degrees, "fisheye": framing.lens.fisheye}
+
+    def _read_stretches_left_out(self) -> list[dict[str, Any]]:
+        """Return the stretches of a film that became no rows, in order of time, each with why.
+
+        `first` and `last` are seconds since the first row; `pictures` is their number. Stretches
+        with the same reason that are less than a second apart are one.
+        """
+        apart_seconds = 1.0
+        if self.recorded.log is None:
+            return []
+        reasons = LEFT_OUT.read(self.recorded.path.parent, lambda cells: cells["reason"])
+        start_ms = int(self.rows["time_ms"].iloc[0])
+        stretches: list[dict[str, Any]] = []
+        latest: dict[str, dict[str, Any]] = {}  # reason -> its last stretch
+        for name, reason in sorted(reasons.items()):
+            seconds = (time_of(name) - start_ms) / 1000
+            stretch = latest.get(reason)
+            if stretch is None or seconds - stretch["last"] > apart_seconds:
+                stretch = {"first": seconds, "last": seconds, "pictures": 0, "reason": reason}
+                latest[reason] = stretch
+                stretches.append(stretch)
+            stretch["last"] = seconds
+            stretch["pictures"] += 1
+        return stretches
 
     # ---- what changes
 

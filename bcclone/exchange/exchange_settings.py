@@ -116,7 +116,7 @@ class ImportSettings(Checked):
         5,
         200,
         unit="DEGREES",
-        shown="stated in the video, or found in it",
+        shown="stated in the video",
     )
     camera_height_m: float | None = setting(
         None,

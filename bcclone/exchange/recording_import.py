@@ -6,13 +6,14 @@ The recording has driving_log.csv and IMG/, and the tables next to the log. The 
 
 import time
 from collections import Counter
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 
 from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import FRAMING_NAME, read_framing
@@ -31,7 +32,7 @@ from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import IMAGES, subfolders
 from bcclone.recording.foreign_log import other_file
 from bcclone.recording.row import CAMERAS, image_stamp
-from bcclone.recording.run_tables import DRIVERS, MOTION, TRACE, Sidecar
+from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
 from bcclone.recording.writer import RecordingWriter
 from bcclone.system import atomic
 from bcclone.system.checked import SettingError
@@ -247,11 +248,17 @@ def _driven_rows(
 # ---- the recording
 
 
-def write_recordings(rows: Iterable[FramedRow], folder: Path) -> list["ImportedRecording"]:
+def write_recordings(
+    rows: Iterable[FramedRow],
+    folder: Path,
+    left_out: Mapping[int, Mapping[int, str]] = MappingProxyType({}),
+) -> list["ImportedRecording"]:
     """Write a recording into the folder, or several into folders 1, 2 and so on in it.
 
     Whether there are several is known after the last row. Until then each has a folder; a single
     one is moved up at the end, which renames a few files and IMG/.
+
+    left_out: number of a recording -> time in milliseconds of pictures that became no row -> why
     """
     recordings: dict[int, ImportedRecording] = {}
     for framed in rows:
@@ -259,7 +266,8 @@ def write_recordings(rows: Iterable[FramedRow], folder: Path) -> list["ImportedR
         if number not in recordings:
             recordings[number] = ImportedRecording(folder / str(len(recordings) + 1))
         recordings[number].add(framed)
-    for recording in recordings.values():
+    for number, recording in recordings.items():
+        recording.write_left_out(left_out.get(number, {}))
         recording.finish()
     if len(recordings) == 1:
         for path in (folder / "1").iterdir():
@@ -281,9 +289,8 @@ class ImportedRecording(RecordingWriter):
     def add(self, framed: FramedRow) -> None:
         """Append a row with its frames; raises OSError."""
         row = framed.row
-        stamp = image_stamp(EPOCH + timedelta(milliseconds=row.time_ms))
-        images = {f"{camera}_{stamp}.jpg": jpeg for camera, jpeg in row.images.items()}
-        center = f"{CAMERAS[0]}_{stamp}.jpg"
+        images = {_name_of(camera, row.time_ms): jpeg for camera, jpeg in row.images.items()}
+        center = _name_of(CAMERAS[0], row.time_ms)
         tables: dict[Sidecar, str] = {}
         for table, value in ((DRIVERS, row.driven), (TRACE, row.point), (MOTION, framed.path)):
             if value:
@@ -293,6 +300,18 @@ class ImportedRecording(RecordingWriter):
         self.deleted += row.deleted
         if framed.framing:
             self._framings[framed.framing] += 1
+
+    def write_left_out(self, left_out: Mapping[int, str]) -> None:
+        """Write which pictures were left out.
+
+        left_out: time in milliseconds of pictures that became no row -> why
+        """
+        if not left_out:
+            return
+        text = LEFT_OUT.header
+        for time_ms, reason in sorted(left_out.items()):
+            text += f"{_name_of(CAMERAS[0], time_ms)},{reason}\n"
+        atomic.write_text(self.folder / LEFT_OUT.name, text)
 
     def finish(self) -> None:
         """Write which rows are deleted, and the framing that made the frames of most rows; mark the
@@ -308,6 +327,11 @@ class ImportedRecording(RecordingWriter):
         for framing, _ in self._framings.most_common(1):  # none if no picture was converted
             atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
         super().finish()
+
+
+def _name_of(camera: str, time_ms: int) -> str:
+    """Return the base name of a camera's image at a time, in milliseconds since 1970."""
+    return f"{camera}_{image_stamp(EPOCH + timedelta(milliseconds=time_ms))}.jpg"
 
 
 def result_of(

@@ -47,7 +47,7 @@ def import_film(settings: ImportSettings) -> ImportResult:
         steered = estimate_steering(drives, camera, settings.source)
         for row in steered.left_out:
             tally.add(row)
-        recordings = write_recordings(with_frames(steered.rows), folder)
+        recordings = write_recordings(with_frames(steered.rows), folder, steered.hidden)
         shutil.rmtree(waiting)
     result = result_of(settings, format, recordings, tally, start)
     seen = result.seen.with_steering(steered.steering, steered.notes)

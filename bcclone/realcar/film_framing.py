@@ -1,15 +1,17 @@
 """The first pictures of a film -> the framing of its camera.
 
 The focus of expansion shows where the camera looks: it is the point away from which all points of
-the picture move when the car drives straight on. The focal length is the user's, or that of the
-file. Otherwise a network that knows many cameras finds it: that network, the witness, reads the
-road best through the right lens.
+the picture move when the car drives straight on. The focal length f is the user's, or that of the
+file; otherwise the user is asked. The film itself hardly shows it. In a turn, points x columns from
+the middle move by x^2 / f more, but away from the middle, and so do points that the car passes. A
+network that knows many cameras, the witness, tells how well it reads the road through that lens.
 """
 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -25,9 +27,9 @@ from bcclone.camera.vehicle import STEERING_LAG_SECONDS
 from bcclone.diagnosis.bends import turn_rate
 from bcclone.diagnosis.camera_faults import camera_pose
 from bcclone.diagnosis.evidence import DriveEvidence
-from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import RecordingFigures
 from bcclone.diagnosis.heading import is_trusted
+from bcclone.diagnosis.overlay import covered, find_overlay
 from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.exchange.driving_direction import SeenThrottles, throttle_rule
 from bcclone.exchange.exchange_settings import ImportSettings
@@ -42,11 +44,11 @@ from bcclone.realcar.framing_search import (
     LEAST_CORRELATION,
     MAX_TRIALS,
     FramingSearch,
-    Trial,
     witness_of,
 )
 from bcclone.realcar.labelled_pictures import LabelledPictures
 from bcclone.recording.row import CAMERAS, NUMBERS
+from bcclone.system.arrays import BoolArray
 from bcclone.system.errors import UserError
 from bcclone.system.opencv import resized
 from bcclone.system.progress import ProgressBar
@@ -90,23 +92,34 @@ def find_camera(
 def _find_framing(drive: "_FirstDrive", settings: ImportSettings) -> tuple[Framing | None, str]:
     """Return the framing of a film's camera, None for the simulator's, and how it was found.
 
-    Raises UserError for a film that shows no drive, or the wrong way round, and where the network
-    does not tell the focal length.
+    Raises UserError for a film that shows no drive, or the wrong way round, and where nothing tells
+    the focal length.
     """
+    # pictures of the size of frames are taken for the simulator's, unless the user says otherwise
+    is_simulator = drive.stretched is None and not settings.fov
+    stretched = drive.stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT)
+    # before the frames are measured, which takes long
+    focal: dict[str, Any] = {}
+    focal_words = ""
+    if not is_simulator:
+        focal, focal_words = _known_focal(stretched, settings)
     evidence = drive.evidence()
     pose = list(camera_pose(evidence))
     for finding in pose:
         if not finding.usable:
             raise UserError(f"{settings.source}: {finding.text}; {finding.remedy}")
-    # pictures of the size of frames are taken for the simulator's, unless the user says otherwise
-    if drive.stretched is None and not settings.fov:
+    if is_simulator:
         return (
             None,
             "the simulator's, whose pictures have 320x160 pixels, too; for another one say "
             "--fov DEGREES",
         )
-    stretched = drive.stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT)
-    return _lens_of(drive, evidence, pose, stretched, settings)
+    looks, look_words = _known_direction(evidence, stretched)
+    words = look_words + focal_words
+    for finding in pose:
+        words += f"; careful: {finding.text}"
+    framing, agreement = _lens_of(drive, evidence, stretched, looks | focal, settings)
+    return framing, f"{framing.describe()}{words}; {agreement}"
 
 
 # ---- the first pictures
@@ -122,7 +135,14 @@ class _FirstDrive:
     stretched: Framing | None
 
     def read(self, row: int) -> Image:
-        """Return the frame of a row, by its index."""
+        """Return the frame of a row, by its index; what stands still in the film is covered."""
+        return covered(self._read_frame(row), self._overlay)
+
+    @cached_property
+    def _overlay(self) -> BoolArray:
+        return find_overlay(self._read_frame, len(self.rows))
+
+    def _read_frame(self, row: int) -> Image:
         return decode_jpeg(self.rows[row].images[CAMERAS[0]])
 
     def evidence(self) -> DriveEvidence:
@@ -188,87 +208,121 @@ def _drive_of(rows: Sequence[FramedRow]) -> _FirstDrive:
 def _lens_of(
     drive: _FirstDrive,
     evidence: DriveEvidence,
-    pose: Sequence[Finding],
     stretched: Framing,
+    known: Mapping[str, Any],
     settings: ImportSettings,
 ) -> tuple[Framing, str]:
-    """Return the framing of a film, and how it was found; raises UserError.
+    """Return the framing of a film, and how a network agrees with it; raises UserError.
 
     evidence: what the frames of the drive show
-    pose: what camera_pose() finds in it
     stretched: the framing that stretches the film's pictures to frames; it has their size
+    known: values of Lens by name, among them the focal length
     """
-    known, words = _known_lens(evidence, stretched, settings)
-    for finding in pose:
-        words += f"; careful: {finding.text}"
-    # if one of these two is unknown, many lenses are tried; otherwise one, to see how it agrees
-    search_all = not {"focal_px", "horizon_row"} <= known.keys()
+    # where the camera looks is searched for if the film does not show it; otherwise one lens is
+    # tried, to see how it agrees
+    search_all = "horizon_row" not in known
     trials = MAX_TRIALS if search_all else 1
     with ProgressBar("comparing it with a network", trials, "framings") as progress:
         witness = witness_of(shipped_model(_WITNESS))
         pictures = _turning_pictures(drive, evidence, stretched)
         search = FramingSearch(witness, pictures, progress.advance)
-        trial = _trial(search, known, stretched)
+        if search_all:
+            trial = search.find(known)
+        else:
+            size = (stretched.width, stretched.height)
+            trial = search.attempt(Framing(*size, lens=Lens(**known)))
     agrees = f"{_WITNESS} steers as the camera turns (r {trial.correlation:.2f})"
-    if trial.correlation < LEAST_CORRELATION and search_all:
-        hint = "" if "focal_px" in known else ", or say what the camera sees with --fov DEGREES"
+    is_read = trial.correlation >= LEAST_CORRELATION
+    if search_all and not is_read:
         raise UserError(
             f"{settings.source}: through no lens {agrees}, expected {LEAST_CORRELATION} or more: "
-            f"film some minutes, with bends to both sides{hint}; or give a known --framing FILE"
+            "film some minutes, with bends to both sides; or give a known --framing FILE"
         )
-    if "focal_px" not in known:
-        agrees = (
-            f"the lens is a guess, with which {agrees}, and as good is the steering's scale: say "
-            "--fov DEGREES"
-        )
-    elif search_all:
+    if search_all:
         agrees = f"where it looks is a guess, with which {agrees}"
-    return trial.framing, f"{trial.framing.describe()}{words}; {agrees}"
+    elif not is_read:
+        agrees = (
+            f"careful: {agrees}, expected {LEAST_CORRELATION} or more: the angle of view may be "
+            "wrong, or the road unlike those that the network knows"
+        )
+    return trial.framing, agrees
 
 
-def _trial(search: FramingSearch, known: Mapping[str, Any], stretched: Framing) -> Trial:
-    """Return the trial of the known lens, or of the best lens if not all of it is known.
-
-    known: values of Lens that stay as they are, by name
-    stretched: as in _lens_of()
-    """
-    if {"focal_px", "horizon_row"} <= known.keys():
-        return search.attempt(Framing(stretched.width, stretched.height, lens=Lens(**known)))
-    return search.find(known)
-
-
-def _known_lens(
-    evidence: DriveEvidence, stretched: Framing, settings: ImportSettings
-) -> tuple[dict[str, Any], str]:
-    """Return what is known of a camera's lens, values of Lens by name, and words that say whence.
+def _known_direction(evidence: DriveEvidence, stretched: Framing) -> tuple[dict[str, float], str]:
+    """Return where a camera looks, values of Lens by name, and words that say whence it is known.
 
     stretched: as in _lens_of()
     """
-    known: dict[str, Any] = {}
-    words = ""
     heading = evidence.heading
-    if heading and is_trusted(heading):
-        # from pixels of a frame to pixels of a picture; + 0.5: a pixel's number is its middle
-        known["vanishing_column"] = (heading.column + 0.5) * stretched.width / FRAME_WIDTH - 0.5
-        known["horizon_row"] = (heading.row + 0.5) * stretched.height / FRAME_HEIGHT - 0.5
-        words = "; it looks where all points that it passes come from"
-    fov = settings.fov
-    focal_mm = None if fov else stated_focal_mm(settings.source)
-    if focal_mm:
-        # a stated focal length is for a film of 36 mm; a picture that is higher than wide shows
-        # less of its width
-        half_mm = 18 * min(1.0, stretched.width / stretched.height)
-        fov = math.degrees(2 * math.atan(half_mm / focal_mm))
-        words += (
+    if heading is None or not is_trusted(heading):
+        return {}, ""
+    # from pixels of a frame to pixels of a picture; + 0.5: a pixel's number is its middle
+    looks = {
+        "vanishing_column": (heading.column + 0.5) * stretched.width / FRAME_WIDTH - 0.5,
+        "horizon_row": (heading.row + 0.5) * stretched.height / FRAME_HEIGHT - 0.5,
+    }
+    return looks, "; it looks where all points that it passes come from"
+
+
+def _known_focal(stretched: Framing, settings: ImportSettings) -> tuple[dict[str, Any], str]:
+    """Return a camera's focal length, as values of Lens by name, and words that say its source.
+
+    The user's counts more than that of the file. Raises UserError, which asks for it, without both.
+
+    stretched: as in _lens_of()
+    """
+    greatest_factor = 1.3  # of the steering's scale, up to which two sources agree
+    words = ""
+    stated_fov = _stated_fov(stretched, settings)
+    fov = settings.fov or stated_fov
+    if not fov:
+        raise UserError(
+            f"{settings.source}: the film does not state its angle of view, on which the scale of "
+            "the steering depends; say how many degrees the camera sees from left to right with "
+            "--fov DEGREES. Usual are: a phone 69 (26 mm) or 74 (24 mm), its wide lens 108; an "
+            "action camera 118, its linear mode 86; a dashcam 0.87 times the diagonal angle of its "
+            "data sheet, such as 122 for 140; a Raspberry Pi camera 54 (1), 62 (2), 66 (3)"
+        )
+    lens = _lens_values(fov, stretched)
+    if not settings.fov:
+        words = (
             f"; its angle of view, {fov:.0f} degrees, is the file's, and less if the picture is "
             "cropped"
         )
-    if fov:
-        half = math.radians(fov / 2)
-        known["fisheye"] = fov > _FISHEYE_DEGREES
-        distance = half if known["fisheye"] else math.tan(half)
-        known["focal_px"] = stretched.width / 2 / distance
-    return known, words
+    elif stated_fov:
+        # the scale goes with the square of the focal length
+        factor = (lens["focal_px"] / _lens_values(stated_fov, stretched)["focal_px"]) ** 2
+        if not 1 / greatest_factor < factor < greatest_factor:
+            words = (
+                f"; careful: the file states {stated_fov:.0f} degrees, with which the steering "
+                f"would be {factor:.2g} times as strong"
+            )
+    return lens, words
+
+
+def _lens_values(fov: float, stretched: Framing) -> dict[str, Any]:
+    """Return the values of Lens, by name, that follow from an angle of view in degrees.
+
+    stretched: as in _lens_of()
+    """
+    half = math.radians(fov / 2)
+    fisheye = fov > _FISHEYE_DEGREES
+    distance = half if fisheye else math.tan(half)
+    return {"focal_px": stretched.width / 2 / distance, "fisheye": fisheye}
+
+
+def _stated_fov(stretched: Framing, settings: ImportSettings) -> float | None:
+    """Return the angle of view in degrees that the file states, None if it states none.
+
+    stretched: as in _lens_of()
+    """
+    focal_mm = stated_focal_mm(settings.source)
+    if focal_mm is None:
+        return None
+    # a stated focal length is for a film of 36 mm; a picture that is higher than wide shows less of
+    # its width
+    half_mm = 18 * min(1.0, stretched.width / stretched.height)
+    return math.degrees(2 * math.atan(half_mm / focal_mm))
 
 
 def _turning_pictures(

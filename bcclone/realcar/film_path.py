@@ -5,7 +5,6 @@ the car answers the steering of this row. Its curvature is its turn divided by i
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from bcclone.camera.images import Image, try_frame
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS, steering_of
 from bcclone.diagnosis.motion import new_pictures
 from bcclone.diagnosis.odometry import CameraMotion, measure_motion
+from bcclone.diagnosis.overlay import covered, describe_overlay, find_overlay
 from bcclone.exchange.framed_rows import CameraPath
 from bcclone.realcar.film_faults import film_faults
 from bcclone.recording.row import EPISODE_GAP_MS
@@ -33,7 +33,7 @@ class ShownPaths:
     """What the frames of a drive show."""
 
     paths: dict[int, CameraPath]  # by the row's time in milliseconds, in order of time
-    hidden: Counter[str]  # why other rows show no path -> number of these rows
+    hidden: dict[int, str]  # time of each other row -> why it shows no path, after "where"
     remarks: tuple[str, ...]  # sentences on how good the paths are
 
 
@@ -64,7 +64,7 @@ def measure_paths(
     height_m: height of the camera in metres; None if it is unknown
     """
     if len(pictures) < 2:
-        return ShownPaths({}, Counter({_NOTHING_FOLLOWED: len(pictures)}), ())
+        return ShownPaths({}, dict.fromkeys(times_ms, _NOTHING_FOLLOWED), ())
 
     # a picture that is repeated shows no motion
     new = new_pictures(pictures)
@@ -73,22 +73,34 @@ def measure_paths(
     has_repeats = len(new) < _MOSTLY_NEW * len(pictures)
     passed, ends = _seconds_passed(seconds, has_repeats)
 
-    def read(row: int) -> Image | None:
+    def read_frame(row: int) -> Image | None:
         return try_frame(pictures[new[row]])[0]
+
+    # writing in the picture and the bonnet show no motion either
+    overlay = find_overlay(read_frame, len(new))
+
+    def read(row: int) -> Image | None:
+        frame = read_frame(row)
+        return None if frame is None else covered(frame, overlay)
 
     motion = measure_motion(read, passed.tolist(), ends.tolist(), framing)
 
     # sort the rows into those that show a path and those that do not
     paths: dict[int, CameraPath] = {}
-    hidden: Counter[str] = Counter()
+    repeated = np.setdiff1d(np.arange(len(pictures)), new)
+    hidden = {times_ms[row]: "the picture is the one before" for row in repeated.tolist()}
     measured = _paths(motion, seconds, passed, height_m)
     for time_ms, path in zip(new_times_ms.tolist(), measured, strict=True):
         if isinstance(path, CameraPath):
             paths[time_ms] = path
         else:
-            hidden[path] += 1
-    hidden["the picture is the one before"] = len(pictures) - len(new)
+            hidden[time_ms] = path
     remarks: list[str] = []
+    if overlay.any():
+        remarks.append(
+            f"masked: {describe_overlay(overlay)}; it stands still or changes by itself while the "
+            "rest moves, as writing, a logo or the bonnet"
+        )
     if paths:
         errors = [path.error for path in paths.values()]
         error = _steering(float(np.median(errors)), height_m)

@@ -5,6 +5,7 @@ shows in the whole drive. So the frames are kept until the last one is read: in 
 those of a long film do not fit into memory.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -14,7 +15,7 @@ import numpy as np
 
 from bcclone.camera.vehicle import MPH
 from bcclone.exchange.exchanged_row import LeftOut
-from bcclone.exchange.framed_rows import CameraPath, FramedRow
+from bcclone.exchange.framed_rows import FramedRow
 from bcclone.realcar.film_framing import FilmCamera
 from bcclone.realcar.film_path import ShownPaths, measure_paths, path_steering
 from bcclone.recording.row import CAMERAS, RowError
@@ -22,7 +23,7 @@ from bcclone.system.errors import UserError
 
 _LEAST_KEPT = 0.5  # smallest share of rows that show a steering; of a good film, most do
 # largest share of rows with full steering; few bends are as sharp as the simulator's car can drive
-_GREATEST_FULL = 0.05
+_GREATEST_FULL = 0.01
 
 # the rows of a recording, in the order of the source; their images are camera -> path of the frame
 Drive = Sequence[FramedRow]
@@ -73,6 +74,8 @@ class SteeredRows:
 
     rows: Sequence[FramedRow]  # with that steering; their images are paths of frames
     left_out: Sequence[LeftOut]  # rows with a steering whose speed is beyond that of any car
+    # number of a recording -> time of each row that shows no steering, in milliseconds -> why
+    hidden: Mapping[int, Mapping[int, str]]
     notes: Sequence[str]  # how good the steering is, and why other rows show none
 
     @property
@@ -88,11 +91,13 @@ def estimate_steering(drives: Sequence[Drive], camera: FilmCamera, source: Path)
     notes = [camera.note] if camera.note else []
     steering: list[float] = []  # of all rows that show one
     items: list[FramedRow | LeftOut] = []
+    hidden: dict[int, Mapping[int, str]] = {}
     for drive in drives:
         shown = _measure(drive, camera)
         notes += _notes(shown)
         steering += [path_steering(path, camera.height_m) for path in shown.paths.values()]
-        items += _steered(drive, shown.paths, camera.height_m)
+        hidden[drive[0].row.recording] = shown.hidden
+        items += _steered(drive, shown, camera.height_m)
     rows = [item for item in items if isinstance(item, FramedRow)]
     left_out = [item for item in items if isinstance(item, LeftOut)]
     if not steering:
@@ -102,7 +107,7 @@ def estimate_steering(drives: Sequence[Drive], camera: FilmCamera, source: Path)
     if not rows:
         raise UserError(f"{left_out[0]}; correct --set camera-height, from which the speed follows")
     notes += _warnings(steering, sum(map(len, drives)))
-    return SteeredRows(rows, left_out, notes)
+    return SteeredRows(rows, left_out, hidden, notes)
 
 
 def _measure(drive: Drive, camera: FilmCamera) -> ShownPaths:
@@ -116,21 +121,20 @@ def _measure(drive: Drive, camera: FilmCamera) -> ShownPaths:
         camera.framing,
         camera.height_m,
     )
-    shown.hidden["it is deleted"] = len(in_time) - len(kept)
+    shown.hidden.update(dict.fromkeys(deleted, "it is deleted"))
     return shown
 
 
 def _steered(
-    drive: Drive, paths: Mapping[int, CameraPath], height_m: float | None
+    drive: Drive, shown: ShownPaths, height_m: float | None
 ) -> Iterator[FramedRow | LeftOut]:
     """Yield the rows of a drive that have a path, with its steering.
 
-    A row is left out if its speed is beyond that of any car.
-
-    paths: time of a row in milliseconds -> its path
+    A row is left out if its speed is beyond that of any car; it is then among those that `shown`
+    hides.
     """
     # a row takes its path, so that a second row of the same time gets none
-    remaining = dict(paths)
+    remaining = dict(shown.paths)
     for framed in drive:
         row = framed.row
         path = remaining.pop(row.time_ms, None)
@@ -143,6 +147,7 @@ def _steered(
         try:
             steered = replace(row, steering=steering, speed_mph=speed_mph)
         except RowError as error:
+            shown.hidden[row.time_ms] = "the speed is beyond that of any car"
             yield LeftOut.of(row.place, error)
             continue
         yield replace(framed, row=steered, path=path)
@@ -150,7 +155,8 @@ def _steered(
 
 def _notes(shown: ShownPaths) -> Iterator[str]:
     """Yield what is to be said of the paths of a drive."""
-    hidden = [f"{count} where {reason}" for reason, count in shown.hidden.items() if count]
+    counts = Counter(shown.hidden.values())
+    hidden = [f"{count} where {reason}" for reason, count in counts.most_common()]
     left_out = f"; left out: {', '.join(hidden)}" if hidden else ""
     yield f"steering: shown in {len(shown.paths)} rows{left_out}"
     yield from shown.remarks

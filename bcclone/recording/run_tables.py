@@ -9,10 +9,11 @@ become rows of the file.
     motion.csv: the path of a camera whose steering is estimated: its curvature, positive to the
         right, and the curvature's standard error, both in 1 / camera height; and the speed in
         camera heights a second
+    left_out.csv: why a picture of a film became no row of the log, which lacks its image
 
 A row is written together with its row of the log, so that a killed program leaves both, complete
-up to the last line. Only the trace of a drive through the drive server is written after the drive,
-by write_trace().
+up to the last line. Two are written afterwards: the trace of a drive through the drive server, by
+write_trace(), and left_out.csv.
 """
 
 import hashlib
@@ -78,7 +79,8 @@ DRIVERS = Sidecar("drivers.csv", ("driver", "take_over"), "who drove")
 TRACE = Sidecar("trace.csv", ("seconds", "track", "x_m", "z_m", "cross_track_m"), "the map")
 ANSWERS = Sidecar("answers.csv", ("request_to_steer_ms",), "the latency")
 MOTION = Sidecar("motion.csv", ("curvature", "error", "speed"), "the path of a film")
-SIDECARS = (DRIVERS, TRACE, ANSWERS, MOTION)
+LEFT_OUT = Sidecar("left_out.csv", ("reason",), "what was left out of a film")
+SIDECARS = (DRIVERS, TRACE, ANSWERS, MOTION, LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)

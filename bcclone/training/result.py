@@ -110,7 +110,7 @@ class TrainResult:
             batch_size=settings.batch_size,
             drivers=drivers,
             handed_over=handed_over,
-            note=_note_of(drivers, handed_over, settings.output, run),
+            note=_note_of(drivers, handed_over, settings, run),
             run=run,
         )
 
@@ -170,12 +170,13 @@ def _handed_over(drivers: Mapping[str, ValidationScore]) -> str:
 
 
 def _note_of(
-    drivers: Mapping[str, ValidationScore], handed_over: str, output: Path, run: Path
+    drivers: Mapping[str, ValidationScore], handed_over: str, settings: TrainSettings, run: Path
 ) -> str | None:
     """Return what is wrong with the trained model, in words for the user; None if nothing is.
 
     handed_over: the driver that is handed over
     """
+    output = settings.output
     if handed_over != TRAINED:
         return (
             f"on the validation samples {_MODELS[handed_over]} is better than the trained model, "
@@ -190,4 +191,21 @@ def _note_of(
             f"on the validation samples {output} is worse than always steering the mean; "
             "record more driving, with more bends, or train longer"
         )
+    start = drivers.get(START)
+    if start and _adds_nothing(trained, start):
+        return (
+            f"on the validation samples {output} follows the driver no better than the model it "
+            f"began with (r {trained.correlation or 0.0:.3f}, {start.correlation or 0.0:.3f}), so "
+            f"keep {settings.start}; only the scale of the steering may fit better"
+        )
     return None
+
+
+def _adds_nothing(trained: ValidationScore, start: ValidationScore) -> bool:
+    """Return whether a training has not made its start model better.
+
+    A lower loss alone may come from the scale of the steering, as after a start model for other
+    cameras.
+    """
+    has_higher_correlation = (trained.correlation or 0.0) > (start.correlation or 0.0)
+    return not (has_higher_correlation and trained.is_better_than(start))

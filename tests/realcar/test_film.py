@@ -13,12 +13,13 @@ from bcclone.camera.geometry import FOCAL_PX, rotation, simulated_camera
 from bcclone.camera.images import encode_jpeg
 from bcclone.camera.lens import Lens
 from bcclone.diagnosis.check import check
+from bcclone.editor.viewed import Viewed
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.recording_import import import_recording
 from bcclone.realcar.film import import_film
 from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import MOTION
+from bcclone.recording.run_tables import LEFT_OUT, MOTION
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import RecordSettings
 from bcclone.system.checked import SettingError
@@ -98,7 +99,8 @@ def test_a_film_shows_how_it_was_steered_and_what_cannot_be_told_is_left_out(dri
     log = read_log(tmp_path / "out" / "driving_log.csv")
     assert len(log.rows) == result.rows == len(list((tmp_path / "out" / "IMG").iterdir()))
     files = {path.name for path in (tmp_path / "out").iterdir()}
-    assert files == {"driving_log.csv", "IMG", MOTION.name}  # and no frames that wait
+    # and no frames that wait
+    assert files == {"driving_log.csv", "IMG", MOTION.name, LEFT_OUT.name}
     r, slope = agreement(tmp_path / "out", np.concatenate([np.zeros(still), steering]))
     assert r > 0.97
     assert slope == pytest.approx(1, abs=0.15)
@@ -117,6 +119,56 @@ def test_a_film_shows_how_it_was_steered_and_what_cannot_be_told_is_left_out(dri
     (report,) = check([str(tmp_path / "out")])
     assert "whether the steering is right" in " ".join(report.diagnosis.unknown)
     assert report.diagnosis.figures["turn_correlation"] is None
+
+
+def test_the_page_of_a_film_shows_its_lens_and_the_stretches_that_were_left_out(drive, tmp_path):
+    film_of(drive, tmp_path / "film")
+    pictures = sorted((tmp_path / "film").iterdir())
+    for row in range(30):
+        # the car stands before it drives
+        shutil.copy(pictures[0], tmp_path / "film" / f"0000_{row:02d}.png")
+    for path in pictures[120:]:
+        path.unlink()
+    filmed(tmp_path / "film", tmp_path / "out")
+    rows = read_log(tmp_path / "out" / "driving_log.csv").rows
+    reasons = LEFT_OUT.read(tmp_path / "out", lambda cells: cells["reason"])
+    assert len(reasons) + len(rows) == 150
+    assert not {*reasons} & {*rows["center"]}
+    shown = Viewed(str(tmp_path / "out")).about()
+    standing = shown["left_out"][0]
+    assert standing["reason"] == "the car stands"
+    assert standing["pictures"] > 25
+    assert standing["first"] < standing["last"] < 0
+    assert sum(stretch["pictures"] for stretch in shown["left_out"]) == len(reasons)
+    assert shown["film_lens"] == {"degrees": pytest.approx(98.2, abs=0.1), "fisheye": False}
+
+
+@pytest.mark.slow
+def test_a_clock_in_the_picture_does_not_make_the_car_stand(drive, tmp_path):
+    def with_clock(frame, row):
+        text = f"2026-11-28 10:00:{row // RATE:02d}"
+        for color, width in ((0, 3), (255, 1)):
+            place = (10, 128)  # on the near ground
+            cv2.putText(frame, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (color,) * 3, width)
+        return frame
+
+    steering = film_of(drive, tmp_path / "film", with_clock)
+    result = filmed(tmp_path / "film", tmp_path / "out")
+    assert result.rows > 0.9 * len(steering)
+    notes = " ".join(result.seen.notes)
+    assert "masked" in notes
+    assert "the car stands" not in notes
+    r, slope = agreement(tmp_path / "out", steering)
+    assert r > 0.97
+    assert slope == pytest.approx(1, abs=0.15)
+
+
+def test_a_film_that_does_not_state_its_angle_of_view_asks_for_it(drive, tmp_path):
+    camera = Framing(240, 160, lens=Lens(150.0, 66.0, 119.5))
+    film_of(drive, tmp_path / "film", lambda frame, row: seen_by(camera, frame))
+    with pytest.raises(UserError, match="with --fov DEGREES. Usual are: a phone 69"):
+        filmed(tmp_path / "film", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_film_of_a_standing_car_is_refused_with_the_reason(drive, tmp_path):

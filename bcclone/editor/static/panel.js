@@ -56,10 +56,59 @@ class Panel {
     this.parts.name.textContent = info.name;
     this.parts.slider.setAttribute("aria-label", `playhead of ${info.name}`);
     this.parts.slider.setAttribute("aria-valuemax", info.rows);
+    this.buildFilm();
     element("panels").append(this.root);
     for (const type of ["pointerdown", "focusin"]) {
       this.root.addEventListener(type, () => activate(this));
     }
+  }
+
+  // Shows what only a film has: the angle of view, and the stretches that became no rows.
+  buildFilm() {
+    const { left_out: leftOut, film_lens: lens } = this.info;
+    const items = leftOut.map((stretch) => {
+      const from = stretch.first < 0 ? "before the first row" : `from ${clock(stretch.first)}`;
+      const pictures = count(stretch.pictures, "picture");
+      const item = make("li");
+      const sentence = make("button", `${from}: ${pictures} left out, where ${stretch.reason}`, () => {
+        activate(this);
+        moveTo(Math.max(stretch.first, 0));
+      });
+      sentence.className = "sentence";
+      item.append(sentence);
+      return item;
+    });
+    this.parts.leftout.replaceChildren(...items);
+    this.parts.leftoutBox.hidden = !items.length;
+    const stretches = items.length === 1 ? "1 stretch" : `${items.length} stretches`;
+    this.parts.leftoutTitle.textContent = `${stretches} of the film left out`;
+    this.parts.lens.hidden = !lens;
+    if (!lens) return;
+    this.parts.fov.value = lens.degrees;
+    this.parts.fov.addEventListener("input", () => this.showLens());
+    this.showLens();
+  }
+
+  // Says what the angle of view of the slider means, and draws the path with it.
+  showLens() {
+    const times = this.focalFactor() ** -2;
+    const degrees = fixed(Number(this.parts.fov.value), 0);
+    const isImported = Math.abs(times - 1) < 0.01;
+    const other = `steering ${fixed(times, 2)} times as strong; import with --fov ${degrees}`;
+    const change = isImported ? "as imported" : other;
+    this.parts.fovWords.textContent = `${degrees} degrees: ${change}`;
+    this.drawn = null;
+    wake();
+  }
+
+  // Returns the focal length of the slider, divided by that of the import.
+  focalFactor() {
+    const lens = this.info.film_lens;
+    const distance = (degrees) => {
+      const half = degrees * Math.PI / 360;
+      return lens.fisheye ? half : Math.tan(half);
+    };
+    return distance(lens.degrees) / distance(Number(this.parts.fov.value));
   }
 
   // -- the server
@@ -289,19 +338,26 @@ class Panel {
     });
   }
 
-  // Draws the path of a film whose steering is estimated.
+  // Draws the path of a film whose steering is estimated, with the angle of view of the slider.
   drawPath(canvas, context, row) {
-    const curvature = this.columns?.path?.[row];
-    if (!Number.isFinite(curvature)) return;
+    const estimated = this.columns?.path?.[row];
+    if (!Number.isFinite(estimated)) return;
+    const factor = this.info.film_lens ? this.focalFactor() : 1;
+    const curvature = estimated / factor ** 2; // a longer lens shows less of a turn, and more way
+    const { camera } = this.info;
+    // the pixel of the end of the road stays where it is
+    const ends = camera.map(([, , ofAhead]) => ofAhead);
     context.strokeStyle = colors.sent;
     context.lineWidth = 2;
     context.scale(canvas.width / 320, canvas.height / 160);
-    for (let ahead = PATH_FROM; ahead <= PATH_TO; ahead += PATH_STEP) {
+    for (let shown = PATH_FROM; shown <= PATH_TO; shown += PATH_STEP) {
+      const ahead = shown * factor; // a longer lens shows the same pixels of a more distant road
       const right = curvature * (ahead * ahead / 2 + this.info.ahead * ahead);
-      const [column, line, depth] = this.info.camera.map(
+      const [column, line, depth] = camera.map(
         ([ofRight, ofDown, ofAhead]) => ofRight * right + ofDown + ofAhead * ahead,
       );
-      context.lineTo(column / depth, line / depth);
+      const away = [column / depth - ends[0] / ends[2], line / depth - ends[1] / ends[2]];
+      context.lineTo(ends[0] / ends[2] + factor * away[0], ends[1] / ends[2] + factor * away[1]);
     }
     context.stroke();
   }

@@ -1,0 +1,139 @@
+"""Frames of a drive -> the pixels that do not show what the car passes, such as a clock's.
+
+While a car drives, every detail of the picture moves, except what belongs to the camera or to the
+car: writing in the picture, a logo, the bonnet, the edge of the windscreen. In frames of different
+places, such a detail has the same gradient, while those of the road cancel each other out. The
+median of the gradients is how T. Dekel et al. find watermarks ("On the Effectiveness of Visible
+Watermarks", CVPR 2017). The figures of a clock change; but they have gradients in the same small
+place, next to those that stay.
+"""
+
+import numpy as np
+
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.diagnosis.frame_figures import ReadFrame
+from bcclone.system.arrays import BoolArray, Float32Array, IndexArray
+from bcclone.system.opencv import cv2, recolored, resized
+from bcclone.system.statistics import evenly
+
+_FRAMES = 80  # most frames that are compared
+_FEWEST_FRAMES = 20  # fewer frames of different places do not show what stands still
+_NOTHING = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.bool_)
+
+
+def find_overlay(read: ReadFrame, rows: int) -> BoolArray:
+    """Return the pixels of frames that show something which stands still while the car drives.
+
+    The result has the shape (160, 320). Nothing is found in a film of a standing car.
+
+    read: index of a row -> its frame
+    rows: number of the rows
+    """
+    least_px = 12  # number of pixels of a patch; a smaller one is noise
+    joined_px = 9  # gaps in a patch up to this width belong to it, as those between two letters
+    line_px = 25  # distance, in a line of writing, from letters that stay to figures that change
+    margin_px = 3  # around a patch: JPEG and the lens have blurred its edge
+    frames = _frames_of_places(read, rows)
+    if len(frames) < _FEWEST_FRAMES:
+        return _NOTHING
+    stays, is_strong = _gradients_that_stay(frames)
+
+    # patches of pixels that stay
+    joined = np.ones((5, joined_px), np.uint8)
+    patches = cv2.morphologyEx(stays.astype(np.uint8), cv2.MORPH_CLOSE, joined)
+    _, numbers = cv2.connectedComponents(patches)
+    sizes = np.bincount(numbers[stays], minlength=numbers.max() + 1)
+    sizes[0] = 0  # pixels of no patch
+    overlay = (sizes >= least_px)[numbers].astype(np.uint8)
+
+    # figures that change, in the same lines
+    lines = cv2.dilate(overlay, np.ones((3, 2 * line_px + 1), np.uint8))
+    overlay |= cv2.morphologyEx(lines & is_strong.astype(np.uint8), cv2.MORPH_CLOSE, joined)
+    around = np.ones((2 * margin_px + 1, 2 * margin_px + 1), np.uint8)
+    return np.asarray(cv2.dilate(overlay, around) > 0)
+
+
+def covered(frame: Image, overlay: BoolArray) -> Image:
+    """Return a frame in which the mean colours around an overlay cover it.
+
+    frame: RGB uint8 (160, 320, 3)
+    overlay: as find_overlay() returns it
+    """
+    around = (41, 41)  # pixels; columns and rows whose mean is taken
+    if not overlay.any():
+        return frame
+    # the mean of the pixels that are seen: their sum, divided by their number
+    seen = (~overlay).astype(np.float32)
+    sums = cv2.blur(frame * seen[:, :, np.newaxis], around)
+    means = sums / np.maximum(cv2.blur(seen, around), 0.01)[:, :, np.newaxis]
+    return np.where(overlay[:, :, np.newaxis], means, frame).astype(np.uint8)
+
+
+def describe_overlay(overlay: BoolArray) -> str:
+    """Return how large an overlay is, and where, such as "3 % of the picture, at the top left".
+
+    overlay: as find_overlay() returns it, with at least one pixel
+    """
+    rows, columns = np.nonzero(overlay)
+    high = _third(rows, FRAME_HEIGHT, ("at the top", "in the middle", "at the bottom"))
+    across = _third(columns, FRAME_WIDTH, ("left", "centre", "right"))
+    return f"{overlay.mean():.0%} of the picture, most of it {high} {across}"
+
+
+def _third(pixels: IndexArray, size: int, names: tuple[str, str, str]) -> str:
+    """Return the name of the third of the picture that has most of some pixels.
+
+    pixels: their rows, or their columns
+    size: height or width of the picture
+    """
+    thirds = np.bincount(pixels * 3 // size, minlength=3)
+    return names[int(np.argmax(thirds))]
+
+
+def _frames_of_places(read: ReadFrame, rows: int) -> list[Image]:
+    """Return grey frames, evenly spread over the rows, without those in which the car stands."""
+    least_change = 4.0  # mean difference of two reduced frames from which they show two places
+    reduced = (40, 20)
+    frames: list[Image] = []
+    last: Float32Array | None = None
+    for row in evenly(rows, _FRAMES).tolist():
+        frame = read(row)
+        if frame is None:
+            continue
+        gray = recolored(frame, cv2.COLOR_RGB2GRAY)
+        small = resized(gray, reduced).astype(np.float32)
+        if last is None or np.abs(small - last).mean() > least_change:
+            frames.append(gray)
+            last = small
+    return frames
+
+
+def _gradients_that_stay(frames: list[Image]) -> tuple[BoolArray, BoolArray]:
+    """Return where the gradient is the same in nearly all frames, and where its median is strong.
+
+    Both are (160, 320).
+
+    frames: of different places, uint8 (160, 320)
+    """
+    least_strength = 8.0  # grey levels a pixel
+    least_share = 0.85  # of the frames, that have at least half of the median gradient
+    most_spread = 0.5  # of the gradients, as a share of the median
+    gradients = np.array([_gradient(frame) for frame in frames])
+    median = np.median(gradients, axis=0)
+    strength = np.hypot(median[0], median[1])
+    along = (gradients * median).sum(axis=1)  # each gradient's part along the median x the median
+    share = (along > 0.5 * strength**2).mean(axis=0)
+    away = gradients - median
+    spread = np.median(np.hypot(away[:, 0], away[:, 1]), axis=0)
+    is_strong = (strength > least_strength) & (spread < strength)
+    return is_strong & (share > least_share) & (spread < most_spread * strength), is_strong
+
+
+def _gradient(gray: Image) -> Float32Array:
+    """Return the gradient of a grey frame, in grey levels a pixel: across and down.
+
+    The result has the shape (2, 160, 320).
+    """
+    across = cv2.Sobel(gray, cv2.CV_32F, 1, 0, scale=0.25)
+    down = cv2.Sobel(gray, cv2.CV_32F, 0, 1, scale=0.25)
+    return np.stack([across, down])

@@ -1,0 +1,73 @@
+"""What stands still in the pictures of a driving car is found, and covered."""
+
+import cv2
+import numpy as np
+import pytest
+
+from bcclone.diagnosis.overlay import covered, describe_overlay, find_overlay
+
+ROWS = 60
+
+
+def passed_places():
+    """Return frames that each show another place of a landscape."""
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 256, (60, 600, 3), np.uint8)
+    landscape = cv2.GaussianBlur(cv2.resize(coarse, (320 + 40 * ROWS, 160)), (0, 0), 1.5)
+    return [landscape[:, 40 * row : 40 * row + 320].copy() for row in range(ROWS)]
+
+
+def clock(frame, row, corner, seconds=1):
+    text = f"2026-11-28 10:{row * seconds // 60:02d}:{row * seconds % 60:02d}"
+    for color, width in ((0, 3), (255, 1)):
+        cv2.putText(frame, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (color,) * 3, width)
+
+
+def logo(frame, row):
+    pattern = np.random.default_rng(1).integers(0, 256, (30, 50, 3), np.uint8)
+    place = frame[10:40, 250:300]
+    place[:] = cv2.addWeighted(place, 0.3, pattern, 0.7, 0)
+
+
+def bonnet(frame, row):
+    cv2.ellipse(frame, (160, 170), (150, 40), 0, 0, 360, (30, 30, 30), -1)
+
+
+@pytest.mark.parametrize(
+    ("draw", "pixel", "words"),
+    [
+        (lambda frame, row: clock(frame, row, (5, 150)), (146, 20), "at the bottom left"),
+        (lambda frame, row: clock(frame, row, (120, 15)), (11, 140), "at the top"),
+        # the last figures change from picture to picture
+        (lambda frame, row: clock(frame, row, (5, 150), seconds=7), (146, 118), "at the bottom"),
+        (logo, (25, 270), "at the top right"),
+        (bonnet, (131, 160), "at the bottom"),
+    ],
+    ids=["date", "top", "seconds", "half transparent", "bonnet"],
+)
+def test_what_stands_still_is_found_and_covered(draw, pixel, words):
+    plain = passed_places()
+    frames = [frame.copy() for frame in plain]
+    for row, frame in enumerate(frames):
+        draw(frame, row)
+    overlay = find_overlay(frames.__getitem__, ROWS)
+    assert overlay[pixel]
+    assert overlay.mean() < 0.2
+    assert words in describe_overlay(overlay)
+    # all that was drawn and has sharp edges is covered, and nothing else has changed
+    result = covered(frames[30], overlay)
+    assert (result[~overlay] == frames[30][~overlay]).all()
+    edges = [
+        cv2.Laplacian(frame[overlay.any(axis=1)], cv2.CV_32F) for frame in (result, frames[30])
+    ]
+    assert np.abs(edges[0]).mean() < np.abs(edges[1]).mean()
+
+
+def test_nothing_is_found_where_nothing_stands_still_or_everything_does():
+    frames = passed_places()
+    read = frames.__getitem__
+    assert not find_overlay(read, ROWS).any()
+    assert covered(frames[0], find_overlay(read, ROWS)) is frames[0]
+    clock(frames[0], 0, (5, 150))
+    assert not find_overlay(lambda row: frames[0], ROWS).any()
+    assert not find_overlay(lambda row: None, ROWS).any()
