@@ -60,8 +60,8 @@ def test_a_recording_that_was_killed_says_that_it_ended_early(tmp_path, caplog):
 
 def test_the_name_of_the_folder_may_be_bytes_that_are_no_utf_8(tmp_path):
     folder = tmp_path / os.fsdecode(b"caf\xe9")
-    writer = RecordingWriter(folder)
-    name = write(writer)
+    with RecordingWriter(folder) as writer:
+        name = write(writer)
     log = read_log(writer.log)
     assert ImageIndex(writer.log).find(log.rows["center"][0]) == str(folder / "IMG" / name)
 
