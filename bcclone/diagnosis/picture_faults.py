@@ -34,10 +34,15 @@ def unusable_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator
 
 
 def frozen_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
-    """Yield a fault for pictures that repeat the one before, although the car moves."""
+    """Yield a fault for pictures that repeat the one before, although the car moves.
+
+    Black and white pictures are alike, too, but have a fault of their own.
+    """
     max_frozen = 0.03  # share of the rows; a slow camera repeats some
     words = "repeat the picture of the row before, although the car moves"
-    yield from _of_pictures("frozen", words, rows, figures.frozen & ~rows.stands, max_frozen)
+    _, dark, bright, _ = _unusable(figures)
+    frozen = figures.frozen & ~(dark | bright) & ~rows.stands
+    yield from _of_pictures("frozen", words, rows, frozen, max_frozen)
 
 
 def standing(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:

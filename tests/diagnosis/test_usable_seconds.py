@@ -59,6 +59,13 @@ def test_dark_seconds_are_named_in_a_long_recording():
     assert names_of(unusable_pictures(recorded(), figures)) == {"dark": ((101, 120),)}
 
 
+def test_black_pictures_that_are_all_alike_are_dark_not_frozen():
+    figures = pictures()
+    figures.frames[100:120] = [FrameFigures(3.0, 0.0, 1.0, -1.0)] * 20
+    assert names_of(frozen_pictures(recorded(), figures)) == {}
+    assert names_of(unusable_pictures(recorded(), figures)) == {"dark": ((101, 120),)}
+
+
 def test_standing_is_named_by_the_speed_and_a_short_halt_is_not():
     speed = np.full(ROWS, 15.0)
     speed[:30] = 0
