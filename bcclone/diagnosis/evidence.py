@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from bcclone.camera.images import FRAME_HEIGHT
 from bcclone.diagnosis.agreement import (
     NOTHING_COMPARED,
     Agreement,
@@ -119,21 +120,23 @@ class DriveEvidence:
     def is_upside_down(self) -> bool:
         """Return whether near things are in the upper part of the frames, as the ground never is.
 
-        The frames are also looked at turned by 180 degrees: that way, more points of near ground
-        are found if they are upside down. Frames do not count as upside down if the steering
-        clearly agrees with the turns.
+        Frames do not count as upside down if the steering clearly agrees with the turns.
         """
-        clearly_below = 0.35
-        clearly_above = -0.08  # difference of both ways; upright frames had 0.1 to 1.2
-        highest_row = 30.0  # a focus farther up leaves no room for ground above it
+        clear = 0.35  # of upright frames; those that are turned by 180 degrees had 0.25 at most
+        least_difference = 0.08  # between both ways to look at frames that are upside down
+        lowest_row = FRAME_HEIGHT - 30.0  # a focus below it leaves no room for ground
         below = ground_below(self.pairs.straight_on, self.heading)
-        if self.heading is None or below is None or self.heading.row < highest_row:
+        if below is not None and below > clear:
             return False
-        if below > clearly_below:
-            return False
+
+        # turned by 180 degrees, frames that are upside down show more points of the ground
         turned_round = self.pairs.straight_on_turned_round
-        below_turned = ground_below(turned_round, measure_heading(turned_round))
-        if below_turned is None or below - below_turned >= clearly_above:
+        heading = measure_heading(turned_round)
+        below_turned = ground_below(turned_round, heading)
+        if heading is None or below_turned is None or heading.row > lowest_row:
+            return False
+        least = clear if below is None else below + least_difference
+        if below_turned < least:
             return False
         return self.agreement is None or not self.agreement.is_clear
 
