@@ -19,7 +19,7 @@ from bcclone.recording.files import UNFINISHED
 from bcclone.recording.foreign_log import ForeignLog, other_file
 from bcclone.recording.log_lines import BadRow, read_line_by_line
 from bcclone.recording.standard_log import read_standard
-from bcclone.system.codec import explained, read_bytes
+from bcclone.system.codec import UnfetchedFile, explained, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 from bcclone.system.progress import note
@@ -92,8 +92,11 @@ def with_edits(as_recorded: Log, edits: Edits) -> Log:
 
 
 def _read_text(path: Location) -> str:
-    with explained(path, "", "check the file and its permissions, or name another"):
-        data = read_bytes(path, "table")
+    try:
+        with explained(path, "", "check the file and its permissions, or name another"):
+            data = read_bytes(path, "table")
+    except UnfetchedFile as error:
+        raise ForeignLog(path, f"it is {error.what}") from None
     if what := other_file(path, data[:512]):
         raise ForeignLog(path, f"it is {what}")
     text = text_of(data)

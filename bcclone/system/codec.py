@@ -104,7 +104,8 @@ class UnfetchedFile(UnfitFile):
     REMEDY = "git lfs pull"
 
     def __init__(self, path: Location | str) -> None:
-        super().__init__(path, f"{self.REASON}; fetch it with: {self.REMEDY}")
+        self.what = f"{self.REASON}; fetch it with: {self.REMEDY}"
+        super().__init__(path, self.what)
         self.strerror = self.REASON
         self.exit_code = 2  # a file of another kind than expected
 
