@@ -21,6 +21,7 @@ from bcclone.drive.server import server_process
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.evaluation.watched_world import Watch, WatchedWorld
 from bcclone.evaluation.worker_model import not_finite
+from bcclone.model.model_path import is_litert, is_onnx
 from bcclone.model.policy import load_policy
 from bcclone.recording.run_tables import write_trace
 from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
@@ -131,9 +132,19 @@ def evaluate(
     model = Path(model)
     settings = settings or EvaluateSettings()
     if not settings.in_process:
+        _check_takes_frames(model, settings.preprocess)
         return _evaluate_served(model, settings, watch)
     policy = load_policy(model, settings.preprocess).without_framing()  # the simulator gives frames
     return evaluate_policy(policy, settings, str(model), watch)
+
+
+def _check_takes_frames(model: Path, preprocess: str | None) -> None:
+    """Raise UserError for an exported file that frames pictures of another camera itself.
+
+    preprocess: as load_policy() takes it
+    """
+    if is_onnx(model) or is_litert(model):
+        load_policy(model, preprocess).without_framing()
 
 
 def evaluate_policy(

@@ -96,7 +96,7 @@ def test_a_donkeycar_file_takes_0_to_255_and_0_to_1(exported):
 
 @pytest.mark.slow
 def test_a_donkeycar_file_of_whole_numbers_takes_0_to_255_and_0_to_1(car, tmp_path):
-    for number, picture in enumerate(road_pictures(20, (160, 120))):
+    for number, picture in enumerate(road_pictures(60, (160, 120))):
         cv2.imwrite(str(tmp_path / f"{number}.png"), picture[..., ::-1])
     path = tmp_path / "car.tflite"
     export_model(ExportModelSettings(car, "donkeycar", path, quantize="int8", calibrate=tmp_path))
