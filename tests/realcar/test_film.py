@@ -137,7 +137,7 @@ def test_the_page_of_a_film_shows_its_lens_and_the_stretches_that_were_left_out(
     shown = Viewed(str(tmp_path / "out")).about()
     standing = shown["left_out"][0]
     assert standing["reason"] == "the car stands"
-    assert standing["pictures"] > 25
+    assert standing["pictures"] > 20  # the last ones answer when the car drives already
     assert standing["first"] < standing["last"] < 0
     assert sum(stretch["pictures"] for stretch in shown["left_out"]) == len(reasons)
     assert shown["film_lens"] == {"degrees": pytest.approx(98.2, abs=0.1), "fisheye": False}
