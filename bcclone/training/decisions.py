@@ -3,10 +3,10 @@
 fit_to_samples(), fit_to_device() and fit_to_compiler() take the settings, and return them with some
 values filled in.
 
-The first step depends on the samples and on the memory that is free for them; it loads TensorFlow
-only to ask whether XLA can compile for the GPU. Then TensorFlow is loaded, and the device that
-trains decides the rest. A resumed run keeps its first decisions, and makes again only those of the
-second step that are not kept (jit_compile).
+The first step depends on the samples, on the memory that is free for them and on the start model;
+it loads TensorFlow only to ask whether XLA can compile for the GPU. Then TensorFlow is loaded, and
+the device that trains decides the rest, in two functions. A resumed run keeps its first decisions,
+and makes again only those of the second step that are not kept (jit_compile).
 """
 
 import math
@@ -68,11 +68,15 @@ def fit_to_samples(
 
 
 def _with_network(settings: TrainSettings) -> TrainSettings:
-    """Return settings with the network decided: that of the start model, or the usual one."""
-    network = settings.network
-    if network is None and settings.start:
-        network = stated_network(settings.start)
-    return replace(settings, network=network or USUAL_NETWORK)
+    """Return settings with the network decided: the usual one, or that of the start model.
+
+    It stays None for a start model that does not state its network, such as an imported one.
+    """
+    if settings.network:
+        return settings
+    if settings.start:
+        return replace(settings, network=stated_network(settings.start))
+    return replace(settings, network=USUAL_NETWORK)
 
 
 def _with_optimizer(settings: TrainSettings) -> TrainSettings:

@@ -2,9 +2,10 @@
 
 A dense layer or a convolution is a matrix: from its inputs to its outputs. Muon makes the step of
 such a matrix orthogonal, so that all directions change alike, and not only those few in which the
-gradient is large. All other weights, those of the last layer too, take the steps of AdamW. The
-method is that of K. Jordan, https://kellerjordan.github.io/posts/muon/; the size of the steps is
-that of J. Liu and others, https://arxiv.org/abs/2502.16982: about that of AdamW's.
+gradient is large. Biases, the numbers of batch normalization and the last layer take the steps of
+AdamW; prepare.py chooses the matrices. The method is that of K. Jordan,
+https://kellerjordan.github.io/posts/muon/; the size of the steps is that of J. Liu and others,
+https://arxiv.org/abs/2502.16982: about that of AdamW's.
 """
 
 from collections.abc import Collection, Sequence

@@ -130,9 +130,12 @@ def _report_run(training: Training, plan: Plan, device: Device) -> None:
         return
     augmentation = _describe_augmentation(settings)
     training.notify(f"training on {trains_on}{augmentation}; the run is in {run}")
-    if settings.start:
-        rate = settings.learning_rate
-        training.notify(f"beginning with {settings.start} at a learning rate of {rate:g}")
+    begin = f"from {settings.start}" if settings.start else f"a new {settings.network}"
+    length = f"{settings.epochs} epochs" if settings.epochs else "as many epochs as --time allows"
+    training.notify(
+        f"{begin}, by {settings.optimizer} at a learning rate of {settings.learning_rate:g}, for "
+        f"{length}"
+    )
 
 
 def _describe_trainer(device: Device, settings: TrainSettings, is_one_program: bool) -> str:

@@ -291,10 +291,10 @@ def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
 
     Raises UserError if they do not fit.
     """
-    chosen = settings.architecture
-    trained_as = file.training.network or chosen.name
-    if trained_as == chosen.name:
+    trained_as = file.training.network
+    if trained_as is None or settings.network in (None, trained_as):
         return file.model
+    chosen = settings.architecture
     weights = file.model.get_weights()
     if not chosen.is_published:
         model = build_network(file.preprocessing.shape, file.seq_length, chosen, len(file.outputs))

@@ -49,15 +49,15 @@ NETWORKS = {name: network.description for name, network in ARCHITECTURES.items()
 
 
 @dataclass(frozen=True)
-class Usual:
-    """The settings of an optimizer that are used where the user chooses none."""
+class UsualTraining:
+    """How long and at which rate an optimizer trains where the user chooses neither."""
 
     learning_rate: float
     epochs: int
 
 
 # benchmarks/lab-log/2026-11.md, 2026-11-28: what drives best for the least training
-USUAL = {ADAMW: Usual(1e-3, 40), MUON: Usual(5e-3, 10)}
+USUAL = {ADAMW: UsualTraining(1e-3, 40), MUON: UsualTraining(5e-3, 10)}
 
 _checkpoint = partial(setting, group="checkpoints and logs")
 _run = partial(setting, group="run folder")
@@ -340,7 +340,8 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
         return SamplingSettings(whole_images=whole, **values_of(self, names))
 
 
-# the values that leave a setting open: the samples or the machine decide it, or in a resume the run
+# the values that leave a setting open: other settings, the samples, the start model or the machine
+# decide it, or in a resume the run
 LEFT_OPEN: dict[str, Any] = {
     "network": None, "seq_length": 0, "epochs": None, "learning_rate": 0.0, "optimizer": AUTO,
     "feed": AUTO, "augment_on": AUTO, "onednn": AUTO, "jit_compile": AUTO,

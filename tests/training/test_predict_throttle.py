@@ -138,7 +138,7 @@ def test_a_network_that_knows_the_steering_learns_the_speed(
     line = ("-o", tmp_path / "m.h5", "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1)
     line = (*line, "--from", untrained_model, "--predict", "throttle", "--learning-rate", 1e-9)
     printed = run_script("model.py", simulated_store, *line).stderr
-    assert f"beginning with {untrained_model} at a learning rate of 1e-09" in printed
+    assert f"from {untrained_model}, by adamw at a learning rate of 1e-09, for " in printed
     policy = load_policy(tmp_path / "m.h5")
     answer = policy.answer(frame)
     assert answer.steering == pytest.approx(knew, abs=1e-3)
