@@ -34,7 +34,6 @@ from bcclone.exchange.written_times import Times, times_of
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.system.codec import (
-    UnfetchedFile,
     explained,
     number,
     one_line,
@@ -180,14 +179,15 @@ def _read_manifest(folder: Path) -> _Manifest:
     manifest = folder / MANIFEST
     present = catalogs_of(folder)
     remedy = "copy the whole tub again, with its catalogs"
-    try:
+    content = b""
+    if manifest.exists():
         with explained(manifest, "the manifest of a tub", remedy):
             content = read_inside(folder, MANIFEST, "json")
+    try:
+        with explained(manifest, "the manifest of a tub", remedy):
             lines = [parse_record(line) for line in content.splitlines()]
             catalogs = [one_line("a catalog", name) for name in lines[-1]["paths"]]
             stated = _Manifest(set(lines[0]), lines[2], catalogs, read_deleted(folder))
-    except UnfetchedFile:
-        raise
     except UserError:
         if not present:
             raise

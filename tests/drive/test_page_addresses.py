@@ -46,15 +46,21 @@ FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 
 
-def make_page(clock=time.monotonic):
+def make_page(clock=time.monotonic, recorder=None):
     """Return the page of a drive, whose car speaks as the Unity simulator, and whose network has no
     saliency.
+
+    recorder: None for one that never records
     """
     hands = DriveHands()
     arbiter = ConnectionArbiter(Driver(Constant(), SpeedSettings(speed_mph=25.0), hands))
     stats = DriveStats(arbiter, clock=clock)
     service = SimpleNamespace(
-        arbiter=arbiter, stats=stats, recorder=Recorder(None), dialect="Unity simulator", clients=1
+        arbiter=arbiter,
+        stats=stats,
+        recorder=recorder or Recorder(None),
+        dialect="Unity simulator",
+        clients=1,
     )
     saliency = SaliencyThread(lambda: stats.last_frame, None, "it has no convolution")
     return DrivePage(service, hands, saliency, Constant(), clock)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bcclone.drive.page.page_state import ControlChanges
+from bcclone.drive.run_folder import run_recorder
 from bcclone.drive.server import server_process
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
@@ -73,14 +74,15 @@ def start(code, seconds=120.0):
 
 def asked_to_record_where_nobody_may():
     # before the block without privileges, because imports may need them
-    page = make_page()
     changes = ControlChanges(recording=True)
-    Path().chmod(0o555)
-    try:
-        with without_privileges():
-            page.set(changes)
-    finally:
-        Path().chmod(0o755)
+    with run_recorder() as recorder:
+        page = make_page(recorder=recorder)
+        Path().chmod(0o555)
+        try:
+            with without_privileges():
+                page.set(changes)
+        finally:
+            Path().chmod(0o755)
 
 
 REFUSALS = [

@@ -48,7 +48,7 @@ def car(tmp_path_factory):
     def make(folder):
         calibrated(ROOT / "models" / "lake.h5", folder / "car.h5", 0.5, 0.05, FRAMING)
 
-    return made_once(tmp_path_factory, "calibrated-car", make) / "car.h5"
+    return made_once(tmp_path_factory, "trained-car", make) / "car.h5"
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +61,7 @@ def exported(car, tmp_path_factory):
         def make(folder):
             export_model(ExportModelSettings(car, kind, folder / name))
 
-        return made_once(tmp_path_factory, f"calibrated-car-as-{kind}", make) / name
+        return made_once(tmp_path_factory, f"trained-car-as-{kind}", make) / name
 
     return export
 
