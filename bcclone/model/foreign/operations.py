@@ -64,7 +64,8 @@ def _module_of_operation(item: Mapping[str, Any]) -> str | None:
     stored = item.get("module")
     if not stored:  # in a .h5 file
         kind = str(item["class_name"])
-        is_layer = stored_kind(kind) or is_random(kind)
+        # only layers are trainable or not
+        is_layer = stored_kind(kind) or is_random(kind) or "trainable" in item["config"]
         return None if is_layer else ""
     library, *modules = str(stored).split(".")
     is_operation = "ops" in modules or "activations" in modules

@@ -155,7 +155,7 @@ def _node(item: Mapping[str, Any], over_time: str = "") -> Leaf | Nest:
     module = str(item.get("module") or "keras")
     if ">" in registered_name or "keras" not in module:
         raise UnsupportedModel(
-            f"{leaf}: a custom class, {shown(item['registered_name'])}, which is not in the file"
+            f"{leaf}: a custom class, {shown(registered_name or module)}, which is not in the file"
         )
     return leaf
 

@@ -78,8 +78,11 @@ def branching():
 
 def operation(*arguments, kind="GetItem", module="keras.src.ops.numpy", **config):
     """Return a network of one operation, which is called with these arguments."""
-    item = layer(kind, "part", **config) | {
+    item = {
+        "class_name": kind,
         "module": module,
+        "config": {"name": "part", **config},
+        "name": "part",
         "inbound_nodes": [{"args": list(arguments), "kwargs": {}}],
     }
     return graph(item, end="part")
@@ -100,7 +103,7 @@ def operation_with_a_path():
 
 
 def operation_of_another_program():
-    return operation(tensor("input"), kind="Arctan", module="mine.src.ops.numpy")
+    return operation(tensor("input"), kind="Arctan", module="mine")
 
 
 def operation_of_many_numbers():
@@ -152,7 +155,7 @@ def mixed():
         (slice_of_the_batch(), r"'part' \(GetItem\): the operation .*batch; .*rows 60-140"),
         (operation_with_code(), r"'part' \(Map\) is called with .*which is not supported"),
         (operation_with_a_path(), r"'part' \(Cast\) is called with '/etc/passwd'"),
-        (operation_of_another_program(), r"'part' \(Arctan\): layers of this type"),
+        (operation_of_another_program(), r"'part' \(Arctan\): a custom class, 'mine'"),
         (operation_of_many_numbers(), r"'part' \(Repeat\): makes .*expected 1 to 16777216"),
         (layer_that_reads_a_file(), r"'saved' \(TFSMLayer\): layers of this type"),
         (changed(1, activation="glu"), "activation is 'glu'; expected a function of keras.activ"),
