@@ -17,11 +17,19 @@ from bcclone.system.location import normal_name
 
 # a time in nanoseconds has 19 digits; of a longer number, only the last 19 digits are read
 _MOST_DIGITS = 19
+# a whole number in a cell; pandas writes 12.0 in a column that lacks a number somewhere
+_WHOLE_NUMBER = re.compile(rf"(\d{{1,{_MOST_DIGITS}}})(?:\.0+)?")
 
 
 def last_number(name: str) -> int | None:
     """Return the last number in a name, None for none."""
     found = re.search(rf"(\d{{1,{_MOST_DIGITS}}})\D*$", name)
+    return int(found[1]) if found else None
+
+
+def whole_number_in(cell: str) -> int | None:
+    """Return the whole number that a cell is, such as 7, 007 or 7.0; None for any other text."""
+    found = _WHOLE_NUMBER.fullmatch(cell)
     return int(found[1]) if found else None
 
 
@@ -65,8 +73,9 @@ class FolderImages:
             return name
         last = normal_name(PurePosixPath(name).name)
         keys = [("name", last), ("stem", last)]
-        if last.isdecimal() and len(last) <= _MOST_DIGITS:
-            keys.append(("number", str(int(last))))
+        number = whole_number_in(last)
+        if number is not None:
+            keys.append(("number", str(number)))
         for key in keys:
             paths = self._named.get(key)
             if paths:

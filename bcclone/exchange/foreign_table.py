@@ -16,11 +16,12 @@ from pathlib import Path, PureWindowsPath
 
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_row import LeftOut
-from bcclone.exchange.source_files import IMAGE_ENDINGS, files_inside
+from bcclone.exchange.source_files import IMAGE_ENDINGS, files_inside, other_file_in
 from bcclone.exchange.table_words import is_number, is_steering, kind_of_cell, plain
 from bcclone.recording.dialect import COLUMNS, text_of
+from bcclone.recording.foreign_log import other_file
 from bcclone.recording.row import CAMERAS, camera_of
-from bcclone.system.codec import explained, kind_of_content, read_bytes
+from bcclone.system.codec import explained, read_bytes
 from bcclone.system.errors import UserError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
@@ -121,9 +122,10 @@ def find_table(settings: ImportSettings) -> Path:
     if len(fitting) == 1:
         return fitting[0]
     if not paths:
-        remedy = "name one with --table"
-        if not source.is_dir():  # a film
-            remedy += ", or estimate the steering from the film with --steering from-motion"
+        remedy = "name one with --table, or estimate the steering from the pictures with "
+        remedy += "--steering from-motion"
+        if source.is_dir() and (other := other_file_in(source)):
+            remedy += f"; {other}"
         raise UserError(
             f"{source}: no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the "
             f"pictures; {remedy}",
@@ -166,6 +168,7 @@ def read_foreign(path: Path) -> ForeignTable:
     # the table is as wide as most of its lines below the first
     widths = Counter(len(cells) for _, cells in lines[1:] or lines)
     width = widths.most_common(1)[0][0] if widths else 0
+    lines = _from_header(lines, width)
     has_names = bool(lines) and _is_header(lines[0][1], [cells for _, cells in lines[1:]])
     rows = lines[1:] if has_names else lines
     complete = [(line, cells) for line, cells in rows if len(cells) == width]
@@ -186,6 +189,17 @@ def read_foreign(path: Path) -> ForeignTable:
     columns = zip(*(cells for _, cells in complete), strict=True)
     by_name = dict(zip(names, map(list, columns), strict=True))
     return ForeignTable(path, [line for line, _ in complete], by_name, as_in_log, broken)
+
+
+def _from_header(lines: list[_Line], width: int) -> list[_Line]:
+    """Return the lines without those above the header, such as a title or remarks.
+
+    width: number of cells in most lines
+    """
+    first = next((index for index, (_, cells) in enumerate(lines) if len(cells) == width), 0)
+    if first and _is_header(lines[first][1], [cells for _, cells in lines[first + 1 :]]):
+        return lines[first:]
+    return lines
 
 
 def _with_missing_name(header: list[str], rows: Sequence[list[str]]) -> list[str]:
@@ -256,6 +270,7 @@ def _names_cameras(cells: Sequence[str]) -> bool:
 
 # ---- text -> lines of cells
 
+_EXCEL_SEPARATOR = re.compile(r'"?sep=."?')  # a first line that tells Excel the separator
 _SEPARATORS = ";\t, "  # in the order in which they are tried: a comma may be a decimal mark
 # matches a text such as `a.jpg, 0,25, 1`, in which ", " separates and "," is the decimal mark; a
 # text that also has a decimal point does not match
@@ -266,13 +281,16 @@ def _read_lines(path: Path) -> list[_Line]:
     """Return the lines of a table, divided into cells, without blank lines; raises UserError."""
     with explained(path, "a table", "expected one of text, such as CSV"):
         content = read_bytes(path, "cells")
-        if kind := kind_of_content(content[:512]):  # an image, an archive and so on, but no text
-            raise ValueError(kind)
+    if other := other_file(path, content[:512]):  # an image, an archive and so on
+        raise UserError(f"{path}: not a table: {other}", exit_code=2)
+    with explained(path, "a table", "expected one of text, such as CSV"):
         text = text_of(content)
         if _DECIMAL_COMMAS.match(text[:10_000]):
             text = re.sub(r", +", ";", text)
         lines = text.split("\n")
-        separator = _separator_of(lines[:20])
+        if _EXCEL_SEPARATOR.fullmatch(lines[0]):
+            lines[0] = ""
+        separator = _separator_of(lines[:_LOOKED_AT])
         rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
         filled = _without_blank([(rows.line_num, [cell.strip() for cell in row]) for row in rows])
     if any(len(cells) > _MOST_COLUMNS for _, cells in filled):

@@ -18,7 +18,7 @@ from bcclone.exchange.exchanged_row import FIELDS, LeftOut, SourceFacts, SourceI
 from bcclone.exchange.folder_images import FolderImages, last_number
 from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable
 from bcclone.exchange.formats import Format
-from bcclone.exchange.image_columns import find_image_columns
+from bcclone.exchange.image_columns import find_image_columns, with_numbers_of_images
 from bcclone.exchange.several_cameras import images_by_instant
 from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image
 from bcclone.exchange.table_times import check_rate, counted, find_times, times_in_names
@@ -138,6 +138,10 @@ def _frames_of(labelled: ControlTable, images: FolderImages, settings: ImportSet
     """Return the frames of a table."""
     table = labelled.table
     columns, rows = find_image_columns(labelled, images, settings.image_column)
+    shifted = ""
+    if len(columns) == 1:
+        may_shift = settings.image_column is None
+        table, shifted = with_numbers_of_images(table, images, columns[_CENTER], may_shift)
     further: list[str] = []
     if is_ours(table.cells):
         of_export = set(FIELDS) - set(NUMBERS)
@@ -162,13 +166,12 @@ def _frames_of(labelled: ControlTable, images: FolderImages, settings: ImportSet
         remedy = "name another column with --time-column, or "
         check_rate(at[list(cells)], f"{table.path}: {stated.words}", remedy)
     times = stated or counted(range(len(cells)), settings)
-    times_of_rows: dict[int, int | None] = {}
-    for number, row in enumerate(cells):
-        # stated times are of all rows of the table, counted times of the frames alone
-        index = row if stated else number
-        times_of_rows[row] = times.milliseconds[index]
+    # stated times are of all rows of the table, counted times of the frames alone
+    indices = cells if stated else range(len(cells))
+    milliseconds = [times.milliseconds[index] for index in indices]
+    times_of_rows = dict(zip(cells, milliseconds, strict=True))
 
-    notes = [f"times: {times.words}", f"images: by {', '.join(columns.values())}"]
+    notes = [f"times: {times.words}", f"images: by {', '.join(columns.values())}{shifted}"]
     if camera_column:
         notes.append(f"cameras: by {camera_column}")
     others = labelled.others(*columns.values(), *times.columns, camera_column, *further)

@@ -2,15 +2,18 @@
 
 A column of text names images if most of its cells do. With a column of numbers this may be chance:
 a steering of 0 would name picture 0. So a column of numbers counts only if it can number pictures,
-which no control can, and no value that comes back after it has changed.
+which no control can, and no value that comes back after it has changed, or that leaves most of the
+pictures without a row.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import PurePosixPath
 
 from bcclone.exchange.control_table import ControlTable
-from bcclone.exchange.folder_images import FolderImages
+from bcclone.exchange.folder_images import FolderImages, last_number, whole_number_in
 from bcclone.exchange.foreign_table import ForeignTable, no_column
 from bcclone.exchange.table_words import by_camera_in, is_of_pictures, is_quantity, plain
 from bcclone.recording.row import CAMERAS
@@ -39,7 +42,7 @@ def find_image_columns(
         rows = _rows_with(table, name, value)
 
     possible = _possible_columns(labelled)
-    naming = [name for name in possible if images.share_named(table.first_cells(name)) >= 0.5]
+    naming = [name for name in possible if _names_images(table, images, name)]
     of_text = [name for name in naming if not table.is_numeric(name)]
     if len(of_text) > 1:
         return _columns_of_cameras(table, of_text), rows
@@ -75,7 +78,8 @@ def _no_images(table: ForeignTable, images: FolderImages, possible: Sequence[str
     return UserError(
         f"{table.path}: no column names images of the folder, which has {len(images)}; expected "
         f"names with or without ending, such as those in column {best[:60]!r}: {example[:60]!r}; "
-        f"name the folder that holds both, or a column of such names with {_OPTION}",
+        f"name the folder that holds both, or a column of such names with {_OPTION}; if the table "
+        "has none, add one with the name of each row's image",
         exit_code=2,
     )
 
@@ -112,6 +116,61 @@ def _can_number_pictures(cells: Sequence[str]) -> bool:
         return False
     runs = 1 + sum(cell != before for before, cell in pairwise(cells))
     return runs <= most_runs * different
+
+
+def _names_images(table: ForeignTable, images: FolderImages, name: str) -> bool:
+    """Return whether a column names images of the folder.
+
+    Rows that share numbers, such as those of a lap or of a part of the road, name no images if
+    these are only a part of the images, and the column is not called like pictures.
+    """
+    if images.share_named(table.first_cells(name)) < 0.5:
+        return False
+    cells = table.cells[name]
+    are_shared = len(set(cells)) < len(cells)
+    if not are_shared or not table.is_numeric(name) or is_of_pictures(plain(name)):
+        return True
+    named = set(images.named(cells))
+    names_several = not named.isdisjoint(cells)  # images of several cameras have the same number
+    return names_several or 2 * len(named - {""}) >= len(images)
+
+
+# ---- numbers that are written, or counted, in another way than those of the images
+
+
+def with_numbers_of_images(
+    table: ForeignTable, images: FolderImages, column: str, may_shift: bool
+) -> tuple[ForeignTable, str]:
+    """Return a table whose column has the numbers of the images, and a note, or "" for none.
+
+    12.0 becomes 12, or it would be read as a time. If rows count from 1 and as many images from 0,
+    or the reverse, nearly all rows would name an image, but that of their neighbour.
+
+    may_shift: whether the numbers may be changed
+    """
+    cells = [
+        cell.partition(".")[0] if whole_number_in(cell) is not None else cell
+        for cell in table.cells[column]
+    ]
+    shift = _shift_to_images(cells, images) if may_shift else 0
+    note = ""
+    if shift:
+        first = min(map(int, cells))
+        cells = [str(int(cell) + shift) for cell in cells]
+        note = f", which counts from {first}, the images from {first + shift}"
+    return replace(table, cells={**table.cells, column: cells}), note
+
+
+def _shift_to_images(cells: Sequence[str], images: FolderImages) -> int:
+    """Return 1 or -1 if numbers that count the rows plus this are those of the images; else 0."""
+    of_rows = {whole_number_in(cell) for cell in cells}
+    of_images = {last_number(PurePosixPath(path).stem) for path in images}
+    if None in of_rows or len(of_images) < len(images):
+        return 0
+    for shift in (1, -1):
+        if of_images == {number + shift for number in of_rows if number is not None}:
+            return shift
+    return 0
 
 
 # ---- which of several columns

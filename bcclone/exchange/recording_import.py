@@ -7,7 +7,7 @@ The recording has driving_log.csv and IMG/, and the tables next to the log. The 
 import time
 from collections import Counter
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -28,15 +28,15 @@ from bcclone.exchange.exchanged_row import ExchangedRow, Passed, rows_among
 from bcclone.exchange.formats import Format, format_named
 from bcclone.exchange.framed_rows import EPOCH, FramedItem, FramedRow, framed_rows
 from bcclone.exchange.left_out import Summary, Tally
+from bcclone.exchange.source_files import other_file_in
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import IMAGES, subfolders
-from bcclone.recording.foreign_log import other_file
+from bcclone.recording.foreign_log import other_file_at
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
 from bcclone.recording.writer import RecordingWriter
 from bcclone.system import atomic
 from bcclone.system.checked import SettingError
-from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.location import as_local
 from bcclone.system.output import NEW_FOLDER, writes
@@ -155,15 +155,19 @@ def format_of(source: Path, given: Collection[str] = ()) -> str:
 
 def _unknown(source: Path, formats: Sequence[Format]) -> UserError:
     """Return the error for a source in none of the formats."""
-    with suppress(OSError), open_file(source, "store") as file:
-        other = other_file(source, file.read(512))
-        if other and not other.startswith("a video"):
-            return UserError(f"{source}: {other}", exit_code=2)
+    other = other_file_at(source)
+    if other and not other.startswith("a video"):
+        return UserError(f"{source}: {other}", exit_code=2)
     if inside := _sources_in(source, formats):
         return _several(source, inside)
     what = "no such file or folder"
-    if source.exists():
+    if source.is_dir():
         what = f"none of the formats {', '.join(IMPORT_FORMATS)}"
+        if other := other_file_in(source):
+            return UserError(f"{source}: no recording in it; {other}", exit_code=2)
+    elif source.exists():
+        what = f"none of the formats {', '.join(IMPORT_FORMATS)}"
+        what += f"; if it is a table, name the folder of its pictures, and --table {source.name}"
     expected = ", ".join(f"{format.expected} ({format.name})" for format in formats)
     return UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)
 

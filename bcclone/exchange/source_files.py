@@ -7,6 +7,7 @@ paths.
 from pathlib import Path
 
 from bcclone.exchange.exchanged_row import MISSING, UNREADABLE, UnusableImage
+from bcclone.recording.foreign_log import other_file_at
 from bcclone.system.codec import FileKind, UnfitFile, explained, path_inside, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import is_hidden
@@ -68,6 +69,20 @@ def files_inside(folder: Path, endings: tuple[str, ...]) -> list[Path]:
             if path.name.lower().endswith(endings) and not is_hidden(path.name)
         )
     return [file_of(folder, path.name) for path in paths]
+
+
+def other_file_in(folder: Path) -> str:
+    """Return the name of the first file in a folder that is no table or picture, and what it is.
+
+    Returns "" if there is none.
+    """
+    most_files = 100  # that are looked at
+    names = sorted(path.name for path in folder.iterdir() if not is_hidden(path.name))
+    others = [name for name in names if not name.lower().endswith(IMAGE_ENDINGS)]
+    for name in others[:most_files]:
+        if what := other_file_at(folder / name):
+            return f"{name} is {what}"
+    return ""
 
 
 def suffix_of(image: bytes) -> str:

@@ -11,23 +11,37 @@ from pathlib import Path
 
 from bcclone.recording.dialect import NUMBER, Fields, with_decimal_point
 from bcclone.recording.row import ROUNDING
-from bcclone.system.codec import HDF5, MODEL_ENDINGS, kind_of_content
+from bcclone.system.codec import (
+    HDF5,
+    MODEL_ENDINGS,
+    PICKLE,
+    UnfetchedFile,
+    kind_of_content,
+    open_file,
+)
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location
 
 # what a file is, as kind_of_content() says or a store or model -> remedy for a user who names such
 # a file as a log
-_IMPORT = "make a recording of its tub or data set: bcclone import FOLDER -o recordings/NAME"
+_IMPORT = (
+    "of a tub or data set, make a recording of its folder: bcclone import FOLDER -o "
+    "recordings/NAME; of another program, write it as a table beside its pictures first, such as "
+    "with pandas: pandas.{read}.to_csv('labels.csv', index=False)"
+)
 _UNPACK = (
     "write its pictures as image files, with a table of their steering, as in docs/how-to/"
     "exchange.md (Arrays of another program), and import their folder: "
     "bcclone import FOLDER -o recordings/NAME"
 )
 _REMEDIES = {
-    "a file of JSON": _IMPORT,
-    "a Parquet file": _IMPORT,
+    "a file of JSON": _IMPORT.replace("{read}", "read_json({name}{lines})"),
+    "a Parquet file": _IMPORT.replace("{read}", "read_parquet({name})"),
     "an archive of NumPy (.npz)": _UNPACK,
     "an array of NumPy": _UNPACK,
+    "a file of MATLAB": _UNPACK,
+    "a bag of ROS, or a database": _UNPACK,
+    PICKLE: f"with the program that wrote it, {_UNPACK}",
     "a store": "expected a recording; train on the store: {model} {path}",
     "a model": "expected a recording; let the model drive: {drive} {path}",
     "a damaged HDF5 file": "copy it again",
@@ -74,9 +88,25 @@ def other_file(path: Location, begin: bytes) -> str:
     return what
 
 
+def other_file_at(path: Path) -> str:
+    """Return what a file or a pointer of Git LFS is instead of a table, as other_file() does.
+
+    Returns "" for a path that is no file, or cannot be read.
+    """
+    try:
+        with open_file(path, "store") as file:
+            return other_file(path, file.read(512))
+    except UnfetchedFile as error:
+        return error.what
+    except OSError:
+        return ""
+
+
 def _remedy(what: str, path: Location) -> str:
     folder = shlex.quote(str(path.parent))
     return _REMEDIES[what].format(
+        name=repr(path.name),
+        lines=", lines=True" if path.suffix.lower() in (".jsonl", ".ndjson") else "",
         path=shlex.quote(str(path)),
         folder=folder,
         model=shown_command("model"),

@@ -34,6 +34,7 @@ FileKind = Literal["settings", "json", "image", "cells", "model", "table", "vide
 HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
 # endings of models that are not HDF5 files; not all of their formats can be told by the content
 MODEL_ENDINGS = (".keras", ".onnx", ".tflite")
+PICKLE = "a pickle, as PyTorch and scikit-learn write it, whose reading could run any program"
 # pattern of a file's first bytes -> what the file is, for messages; the first that matches counts
 _FORMATS = {
     HDF5: "an HDF5 file",
@@ -54,9 +55,10 @@ _FORMATS = {
     rb"\s*[\[{]": "a file of JSON",
     rb"\s*<": "a page of a web site; download the file itself",
     rb".{4}TFL3": "a LiteRT file (TensorFlow Lite)",
-    rb"\x80[\x02-\x05]": "a pickle, as PyTorch and scikit-learn write it, "
-    "whose reading could run any program",
+    rb"\x80[\x02-\x05]": PICKLE,
     rb"\x93NUMPY": "an array of NumPy",
+    rb"#ROSBAG|\x89MCAP|SQLite format 3": "a bag of ROS, or a database",
+    rb"MATLAB 5": "a file of MATLAB",
     rb"\x08.{1,40}(onnx|pytorch|tf2onnx|keras2onnx|skl2onnx)": "an ONNX file; call it .onnx",
 }
 

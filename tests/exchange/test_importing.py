@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 
+import pandas as pd
 import pytest
 
 from bcclone.camera.images import encode_jpeg
@@ -107,12 +108,41 @@ def test_what_preprocess_refuses_is_imported_by_the_command_that_it_names(
         (b"\0" * 257 + b"ustar", "an archive; unpack it, and name the folder"),
         (b"PK\3\4" + b"\0" * 26 + b"[Content_Types].xml", "a workbook; save its sheet as CSV"),
         (b'["cam/image_array"]', "bcclone import FOLDER"),
+        (b'[{"image": "1.jpg"}]', r"pandas\.read_json"),
+        (b"PAR1", r"pandas\.read_parquet"),
+        (b"\x80\4", "a pickle.*write its pictures as image files"),
+        (b"#ROSBAG V2.0\n", "a bag of ROS.*write its pictures as image files"),
     ],
 )
 def test_a_file_that_is_no_source_is_named_as_what_it_is(tmp_path, begin, words):
     (tmp_path / "tub.1").write_bytes(begin)
     with pytest.raises(UserError, match=f"tub.1: .*{words}"):
         imported(tmp_path / "tub.1", tmp_path / "out")
+    with pytest.raises(UserError, match=f"tub.1 is .*{words}"):
+        imported(tmp_path, tmp_path / "out")
+    write_image(tmp_path / "1.jpg", 1)
+    with pytest.raises(UserError, match=f"no table .*tub.1 is .*{words}"):
+        imported(tmp_path, tmp_path / "out")
+    with pytest.raises(UserError, match=f"tub.1: not a table: .*{words}"):
+        imported(tmp_path, tmp_path / "out", table=tmp_path / "tub.1")
+
+
+@pytest.mark.parametrize("name", ["labels.json", "labels.parquet"])
+def test_the_shown_program_makes_a_table_of_a_foreign_file(tmp_path, monkeypatch, name):
+    table = pd.DataFrame({"image": ["1.jpg", "2.jpg"], "steering": [0.25, -0.5]})
+    monkeypatch.chdir(tmp_path)
+    if name.endswith("json"):
+        table.to_json(name, orient="records")
+    else:
+        pytest.importorskip("pyarrow", reason="pip install 'bcclone[lerobot]'")
+        table.to_parquet(name)
+    for index in (1, 2):
+        write_image(tmp_path / f"{index}.jpg", index)
+    with pytest.raises(UserError) as refused:
+        imported(tmp_path, tmp_path / "out")
+    shown = re.search(r"pandas\.(read_\w+)\('(\S+)'\)\.to_csv\('(\S+)'", str(refused.value))
+    getattr(pd, shown[1])(shown[2]).to_csv(shown[3], index=False)
+    assert rows_of(imported(tmp_path, tmp_path / "out").output)["steering"].tolist() == [0.25, -0.5]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,17 @@ def test_a_table_is_divided_by_what_its_cells_hold_and_the_first_row_may_be_data
     ]
 
 
+@pytest.mark.parametrize("above", ["sep=;\n", "# a car\n# 3 rows\n", "A drive\n\nversion;2\n"])
+def test_lines_above_the_header_are_no_rows(tmp_path, above):
+    names = [f"{n}.jpg" for n in range(20)]
+    folder = make_frames(tmp_path / "set", names)
+    rows = [f"{name};{n / 20};0.5" for n, name in enumerate(names)]
+    (folder / "data.csv").write_text(above + "\n".join(["image;steering;throttle", *rows]))
+    result = rows_of(imported(folder))
+    assert result["steering"].tolist() == [n / 20 for n in range(20)]
+    assert result["time_ms"].tolist() == [50 * n for n in range(20)]
+
+
 @pytest.mark.parametrize(
     ("column", "mph"),
     [

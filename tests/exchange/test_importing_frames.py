@@ -194,6 +194,8 @@ def numbered(tmp_path, header, columns):
             {},
         ),
         (("steering", "id", "frame"), (STEERING, range(1, COUNT + 1), range(COUNT)), {}),
+        # it counts from 1, the images from 0
+        (("id", "steering"), (range(1, COUNT + 1), STEERING), {}),
         # they name the same images
         (("", "number", "steering"), (range(COUNT), range(COUNT), STEERING), {}),
         (
@@ -202,7 +204,7 @@ def numbered(tmp_path, header, columns):
             {"steering_column": "1"},
         ),
     ],
-    ids=["steering", "brake", "speed", "id", "index", "no names"],
+    ids=["steering", "brake", "speed", "id", "id from 1", "index", "no names"],
 )
 def test_whole_numbers_of_a_control_name_no_pictures(tmp_path, header, columns, settings):
     result = imported(numbered(tmp_path, header, columns), unit="ratio", **settings)
@@ -220,17 +222,29 @@ def test_whole_numbers_of_a_control_name_no_pictures(tmp_path, header, columns, 
             ([n // 12 for n in range(COUNT)], STEERING, [0] * COUNT),
             "no column names images",
         ),
+        # parts of the road, whose numbers are those of a few images
+        (("sector", "steering"), ([n // 4 for n in range(COUNT)], STEERING), "no column names"),
         (
             ("a", "b", "steering"),
             (range(COUNT), reversed(range(COUNT)), STEERING),
             "several columns name images; name it with --image-column; there are: a .*, b ",
         ),
     ],
-    ids=["none", "several"],
+    ids=["lap", "sector", "several"],
 )
 def test_numbers_that_may_not_be_those_of_pictures_are_asked_for(tmp_path, header, columns, words):
     with pytest.raises(UserError, match=words):
         imported(numbered(tmp_path, header, columns))
+
+
+def test_a_number_of_an_image_may_have_a_decimal_point(tmp_path):
+    rows = [[f"{n}.0", value] for n, value in enumerate(STEERING)]
+    names = [f"{n:06d}.jpg" for n in range(COUNT)]
+    rows[3][0] = ""  # so that pandas writes the others as 0.0, 1.0 and so on
+    result = imported(make_frames(tmp_path / "set", names, [("frame", "steering"), *rows]))
+    table = rows_of(result)
+    assert table["steering"].tolist() == STEERING[:3] + STEERING[4:]
+    assert set(table["time_ms"].diff()[1:]) == {50, 100}  # they are no times in seconds
 
 
 def test_a_frame_that_its_exif_data_turn_is_upright_in_the_recording(tmp_path):
