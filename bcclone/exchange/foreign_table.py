@@ -291,7 +291,9 @@ def _read_lines(path: Path) -> list[_Line]:
         if _EXCEL_SEPARATOR.fullmatch(lines[0]):
             lines[0] = ""
         separator = _separator_of(lines[:_LOOKED_AT])
-        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+        # with their ends, since a cell in quotes may have several lines
+        ended = (f"{line}\n" for line in lines)
+        rows = csv.reader(ended, delimiter=separator, skipinitialspace=True)
         filled = _without_blank([(rows.line_num, [cell.strip() for cell in row]) for row in rows])
     if any(len(cells) > _MOST_COLUMNS for _, cells in filled):
         raise UserError(
@@ -303,14 +305,25 @@ def _read_lines(path: Path) -> list[_Line]:
 def _separator_of(start: Sequence[str]) -> str:
     """Return the separator that divides the first lines into the same number of cells.
 
+    The first line is one of them if any separator divides it; else it may be a title.
+    """
+    titled = start[1:]
+    return _dividing(start, divides_first=True) or _dividing(titled, divides_first=False) or ","
+
+
+def _dividing(start: Sequence[str], divides_first: bool) -> str:
+    """Return the separator that divides lines into the same number of cells; "" for none.
+
     A separator whose cells contain decimal commas wins at once. Otherwise it is the first that
     fits, or the comma if that makes more cells.
+
+    divides_first: whether it has to divide the first line, too
     """
     widths: dict[str, int] = {}
     for separator in _SEPARATORS:
         reader = csv.reader(start, delimiter=separator, skipinitialspace=True)
         rows = [cells for cells in reader if cells]
-        if not rows or len(rows[0]) == 1:
+        if not rows or (divides_first and len(rows[0]) == 1):
             continue
         width, count = Counter(map(len, rows)).most_common(1)[0]
         if width == 1 or count <= 0.8 * len(rows):
@@ -318,7 +331,7 @@ def _separator_of(start: Sequence[str]) -> str:
         if any(_has_decimal_comma(cell) for cells in rows for cell in cells):
             return separator
         widths[separator] = width
-    first = next(iter(widths), ",")
+    first = next(iter(widths), "")
     if widths.get(",", 0) > widths.get(first, 0):
         return ","
     return first

@@ -30,7 +30,7 @@ from bcclone.exchange.framed_rows import EPOCH, FramedItem, FramedRow, framed_ro
 from bcclone.exchange.left_out import Summary, Tally
 from bcclone.exchange.source_files import other_file_in
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
-from bcclone.recording.files import IMAGES, subfolders
+from bcclone.recording.files import IMAGES, is_recording, subfolders
 from bcclone.recording.foreign_log import other_file_at
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
@@ -191,7 +191,19 @@ def _sources_in(folder: Path, formats: Sequence[Format], depth: int = 2) -> list
 def _several(source: Path, inside: Sequence[Path]) -> UserError:
     """Return the error for a folder that only holds folders of sources."""
     names = ", ".join(str(path.relative_to(source)) for path in inside[:20])
-    command = shown_command("import", inside[0], "-o", f"recordings/{inside[0].name}")
+    recordings = [path for path in inside if is_recording(path)]
+    others = [path for path in inside if path not in recordings]
+    if not others:
+        command = shown_command("preprocess", *recordings)
+        return UserError(
+            f"{source}: its folders are recordings already, which need no import: {names}; next: "
+            f"{command}",
+            exit_code=2,
+        )
+    first = others[0]
+    command = shown_command("import", first, "-o", f"recordings/{first.name}")
+    if recordings:
+        names += f"; recordings already, which need no import: {len(recordings)} of them"
     return UserError(
         f"{source}: its folders are sources, {len(inside)} of them: {names}; import each by "
         f"itself, the first with: {command}",

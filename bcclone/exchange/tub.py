@@ -188,12 +188,14 @@ def _read_manifest(folder: Path) -> _Manifest:
             lines = [parse_record(line) for line in content.splitlines()]
             catalogs = [one_line("a catalog", name) for name in lines[-1]["paths"]]
             stated = _Manifest(set(lines[0]), lines[2], catalogs, read_deleted(folder))
+        if present and not catalogs:
+            raise UserError(f"{manifest}: it names no catalog")
     except UserError:
         if not present:
             raise
         note = (
-            f"{MANIFEST} is damaged: all records of the {len(present)} catalogs in the folder are "
-            "read, also those that were deleted"
+            f"{MANIFEST} is missing or damaged: all records of the {len(present)} catalogs in the "
+            "folder are read, also those that were deleted"
         )
         return _Manifest(set(), {}, present, set(), [note])
     further = [name for name in present if name not in stated.catalogs]
@@ -211,7 +213,10 @@ def _tub_of_catalogs(folder: Path) -> _Tub:
     manifest = _read_manifest(folder)
     catalogs: dict[Path, bytes] = {}  # by path, so that a catalog that is named twice is read once
     for name in manifest.catalogs:
-        remedy = f"{folder / MANIFEST} names it; copy the whole tub again"
+        remedy = (
+            f"{folder / MANIFEST} names it; copy the whole tub again, or remove this file: all "
+            "records of the other catalogs are then read, also those that were deleted"
+        )
         with explained(folder / name, "a catalog", remedy):
             catalogs[folder / name] = read_inside(folder, name, "json")
     records = (

@@ -14,6 +14,7 @@ import pytest
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.recording_import import import_recording
 from bcclone.system.errors import UserError
+from tests.exchange.driven_recordings import make_driven
 from tests.exchange.foreign_sources import (
     FIRST_NS,
     color_of,
@@ -292,3 +293,20 @@ def test_a_folder_of_sources_names_them(tmp_path):
             (tmp_path / "mycar" / extra).write_text("two laps, and then the battery was empty")
         with pytest.raises(UserError, match=r"2 of them: data/tub_2, tub_1; .*bcclone import "):
             imported(tmp_path / "mycar")
+
+
+def test_among_sources_a_recording_needs_no_import(tmp_path):
+    make_driven(tmp_path / "car" / "a")
+    with pytest.raises(UserError, match="recordings already, .*bcclone preprocess .*car/a$"):
+        imported(tmp_path / "car")
+    make_tub(tmp_path / "car" / "tub")
+    with pytest.raises(UserError, match="the first with: bcclone import .*car/tub -o"):
+        imported(tmp_path / "car")
+
+
+def test_the_name_of_an_image_may_have_two_lines(tmp_path):
+    names = [f"a\n{n}.jpg" for n in range(4)]
+    folder = make_frames(tmp_path / "set", names)
+    rows = [f'"{name}",{n / 10}' for n, name in enumerate(names)]
+    (folder / "labels.csv").write_text("\n".join(["image,steering", *rows]))
+    assert rows_of(imported(folder))["steering"].tolist() == [0.0, 0.1, 0.2, 0.3]

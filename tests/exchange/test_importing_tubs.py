@@ -373,7 +373,10 @@ def test_a_steering_that_is_none_leaves_its_record_out(tmp_path):
     assert "user/angle is 'NaN', expected a number" in result.seen.left_out[0]
 
 
-@pytest.mark.parametrize("content", ["", "\0" * 100, '["cam/image_array"]\n["ima', None])
+@pytest.mark.parametrize(
+    "content",
+    ["", "\0" * 100, '["cam/image_array"]\n["ima', None, '[]\n[]\n{}\n{}\n{"paths": []}'],
+)
 def test_a_tub_whose_manifest_a_power_failure_damaged_is_read_by_its_catalogs(tmp_path, content):
     tub = make_tub(tmp_path / "tub", deleted=(1,))
     (tub / "catalog_0.catalog").rename(tub / "catalog_10.catalog")
@@ -385,7 +388,7 @@ def test_a_tub_whose_manifest_a_power_failure_damaged_is_read_by_its_catalogs(tm
     result = imported(tub, tmp_path / "out")
     assert (result.rows, result.deleted) == (4, 0)
     assert any(
-        "manifest.json is damaged: all records of the 2 catalogs" in note
+        "manifest.json is missing or damaged: all records of the 2 catalogs" in note
         for note in result.seen.notes
     )
     with pytest.raises(UserError, match=r"manifest.json.*bcclone import .*tub -o recordings/NAME"):
