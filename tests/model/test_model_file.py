@@ -123,6 +123,6 @@ def test_a_truncated_file_is_refused(model_copy):
 
 def test_a_store_is_no_model(simulated_store):
     with pytest.raises(
-        UserError, match=r"a store, expected a model; train one with: bcclone model"
+        UserError, match=r"a store, expected a model; train one on it with model.py"
     ):
         load_model(simulated_store)

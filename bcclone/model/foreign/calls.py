@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.model.foreign.unsupported import UnsupportedModel
+from bcclone.model.foreign.unsupported import CONVERT, UnsupportedModel, not_a_chain
 from bcclone.system.errors import shown
 
 
@@ -65,7 +65,7 @@ def call_of(nodes: Sequence[Any]) -> Call:
     nodes: the layer's `inbound_nodes`
     """
     if len(nodes) > 1:
-        raise UnsupportedModel(f"is used {len(nodes)} times; only chains of layers are supported")
+        raise not_a_chain(f"is used {len(nodes)} times")
     if not nodes:
         return Call()
     (node,) = nodes
@@ -142,7 +142,7 @@ def plain_value(value: Any) -> Any:
             return [plain_value(part) for part in value]
     if isinstance(value, dict):
         return _value_in_dict(value)
-    raise UnsupportedModel(f"is called with {shown(value)}, which is not supported")
+    raise UnsupportedModel(f"is called with {shown(value)}, which is not read; {CONVERT}")
 
 
 def _value_in_dict(value: Mapping[str, Any]) -> Any:
@@ -165,4 +165,4 @@ def _value_in_dict(value: Mapping[str, Any]) -> Any:
         numbers = np.asarray(config["value"])
         if numbers.dtype.kind in "iuf" and np.isfinite(numbers).all():
             return numbers.astype(np.float32)
-    raise UnsupportedModel(f"is called with {shown(value)}, which is not supported")
+    raise UnsupportedModel(f"is called with {shown(value)}, which is not read; {CONVERT}")

@@ -12,7 +12,7 @@ from typing import Any
 from bcclone.dataset.answer import steering_output
 from bcclone.model.foreign.calls import Call, Tensor, call_of
 from bcclone.model.foreign.operations import operation_of
-from bcclone.model.foreign.unsupported import UnsupportedModel, several_inputs
+from bcclone.model.foreign.unsupported import CONVERT, UnsupportedModel, not_a_chain, several_inputs
 from bcclone.model.layer_kinds import is_random
 from bcclone.system.errors import shown
 
@@ -88,9 +88,7 @@ def _end(stored: Sequence[Any]) -> Tensor:
 
 def branches(into: Collection[str]) -> UnsupportedModel:
     """Return the error for a network that branches into the layers of these names."""
-    return UnsupportedModel(
-        f"the network branches into {shown(sorted(into))}; only chains of layers are supported"
-    )
+    return not_a_chain(f"the network branches into {shown(sorted(into))}")
 
 
 def _chain_to(
@@ -111,9 +109,7 @@ def _chain_to(
             if len(inputs) > 1:
                 raise UnsupportedModel(several_inputs(inputs))
         if len(tensors) != 1 or len(chain) > len(named):  # a longer chain is a circle
-            raise UnsupportedModel(
-                f"{_shown(config)} takes {len(tensors)} inputs; only chains of layers are supported"
-            )
+            raise not_a_chain(f"{_shown(config)} takes {len(tensors)} inputs")
         chain.insert(0, tensors[0])
     return chain
 
@@ -146,12 +142,10 @@ def _as_called(config: LayerConfig, output: int) -> LayerConfig:
     # a random layer of Keras 2 may have `training`; it is left out
     if call.others and not is_random(config["class_name"]):
         raise UnsupportedModel(
-            f"{_shown(config)} is called with {shown(call.others)}, which is not supported"
+            f"{_shown(config)} is called with {shown(call.others)}, which is not read; {CONVERT}"
         )
     if output:
-        raise UnsupportedModel(
-            f"{_shown(config)} has several outputs; only chains of layers are supported"
-        )
+        raise not_a_chain(f"{_shown(config)} has several outputs")
     return config
 
 

@@ -23,7 +23,7 @@ from bcclone.model.foreign.operations import (
     network_of,
 )
 from bcclone.model.foreign.tree import Leaf, Nest
-from bcclone.model.foreign.unsupported import UnsupportedModel
+from bcclone.model.foreign.unsupported import CONVERT, UnsupportedModel
 from bcclone.model.layer_kinds import (
     KINDS,
     LayerKind,
@@ -229,7 +229,7 @@ class LayerBuilder:
         if kind is None:
             raise UnsupportedModel(
                 f"layers of this type are not supported; known are {', '.join(KINDS)}, and layers "
-                "of Keras that learn no kernel; train it with these"
+                f"of Keras that learn no kernel; train it with these, or {CONVERT}"
             )
         self._check_input(kind)
 

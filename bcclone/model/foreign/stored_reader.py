@@ -103,7 +103,7 @@ def _read(path: Path) -> tuple[dict[str, str], Weights]:
             return texts, read_layers(stored)
         if "schema_version" in stored.attrs:
             raise UnsupportedModel(
-                "a store, expected a model; train one with: bcclone model STORE -o model.h5"
+                "a store, expected a model; train one on it with model.py (bcclone model)"
             )
         if "layers" in stored or "_layer_checkpoint_dependencies" in stored:
             # save_weights() of Keras 3 wrote it, without a configuration and a version

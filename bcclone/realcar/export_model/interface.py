@@ -240,8 +240,7 @@ def donkeycar_interface(
 
     def answer(images: Any) -> Mapping[str, Any]:
         numbers = file.model(images, training=False)
-        steering = _calibrated(numbers, file.calibration)[:, :1]
-        angle = keras.ops.clip(steering, -1.0, 1.0)
+        angle = _calibrated(numbers, file.calibration)[:, :1]
         return {ANGLE: angle, THROTTLE: law(angle, numbers)}
 
     def graph(**inputs: Any) -> Mapping[str, Any]:
@@ -355,7 +354,8 @@ def _calibrated(numbers: Any, calibration: SteeringCalibration | None) -> Any:
 
     numbers: (drives, outputs); the first column is the steering
     """
-    if calibration is None:
-        return numbers
-    steering = keras.ops.clip(numbers[:, :1] * calibration.gain + calibration.bias, -1.0, 1.0)
+    steering = numbers[:, :1]
+    if calibration:
+        steering = steering * calibration.gain + calibration.bias
+    steering = keras.ops.clip(steering, -1.0, 1.0)
     return keras.ops.concatenate([steering, numbers[:, 1:]], axis=1)

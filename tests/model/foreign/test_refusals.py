@@ -153,7 +153,7 @@ def mixed():
             r"layer 'convolution2d_1' \(Convolution2D\) has its channels first and layer 'pool'",
         ),
         (slice_of_the_batch(), r"'part' \(GetItem\): the operation .*batch; .*rows 60-140"),
-        (operation_with_code(), r"'part' \(Map\) is called with .*which is not supported"),
+        (operation_with_code(), r"'part' \(Map\) is called with .*which is not read; convert it"),
         (operation_with_a_path(), r"'part' \(Cast\) is called with '/etc/passwd'"),
         (operation_of_another_program(), r"'part' \(Arctan\): a custom class, 'mine'"),
         (operation_of_many_numbers(), r"'part' \(Repeat\): makes .*expected 1 to 16777216"),

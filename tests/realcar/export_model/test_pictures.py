@@ -23,6 +23,7 @@ from bcclone.evaluation.predict import predict
 from bcclone.evaluation.replay import replay
 from bcclone.evaluation.steering_table import read_steering
 from bcclone.model.foreign.litert_model import LiteRtModel
+from bcclone.model.model_file import load_model, save_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.realcar.export_model.exported_files import open_exported
@@ -108,11 +109,27 @@ def test_a_donkeycar_file_of_whole_numbers_takes_0_to_255_and_0_to_1(car, tmp_pa
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("size", [(160, 320), (240, 320), (60, 80), (120, 161)])
+@pytest.mark.parametrize(
+    "size", [(160, 120), (160, 320), (240, 320), (60, 80), (120, 161), (60, 320)]
+)
 def test_pictures_of_another_size_are_refused(kind, size, exported):
     run = open_exported(exported(kind), kind)
     with pytest.raises((RuntimeError, ValueError, UserError)):
         run(given(np.zeros((*size, 3), np.uint8), kind))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["onnx", "litert"])
+def test_the_steering_of_a_file_is_from_minus_1_to_1(kind, untrained_model, tmp_path):
+    file = load_model(untrained_model)
+    *_, last = file.model.layers
+    kernel, bias = last.get_weights()
+    last.set_weights([1000 * kernel, bias])  # it answers far beyond full steering
+    save_model(tmp_path / "sharp.h5", file.model, file.preprocessing, {})
+    exported = tmp_path / f"sharp{FORMATS[kind][0]}"
+    export_model(ExportModelSettings(tmp_path / "sharp.h5", kind, exported))
+    answers = steering_of(exported, kind, road_pictures(3, (320, 160)))
+    assert set(map(abs, answers)) == {1.0}
 
 
 @pytest.mark.parametrize("kind", ["onnx", "litert"])
