@@ -33,8 +33,8 @@ def camera_pose(evidence: DriveEvidence) -> Iterator[Finding]:
             "the frames are upside down: what is near, the ground, is in the upper part of them",
             value=180.0,
             unit="degrees",
-            advice="turn the frames by 180 degrees (donkeycar: IMAGE_ROTATION, or flip both axes), "
-            "and import them again",
+            advice="turn the frames by 180 degrees (a film: ffmpeg -i FILM -vf hflip,vflip "
+            "TURNED.mp4; donkeycar: IMAGE_ROTATION, or flip both axes), and import them again",
         )
         return
     yield from _backwards(evidence.growing_share)

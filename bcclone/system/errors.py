@@ -4,6 +4,7 @@ UserError holds such a message. The functions make parts of it: from a value, a 
 and a noun, an unknown name, or another error.
 """
 
+import os
 import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -94,7 +95,18 @@ def shown_command(*words: object) -> str:
     """
     name, *others = map(typed, words)
     program = f"python {name}.py" if _are_scripts_shown and name in _SCRIPTS else f"bcclone {name}"
-    return " ".join([program, *map(shlex.quote, others)])
+    return " ".join([program, *map(_quoted, others)])
+
+
+def _quoted(word: str) -> str:
+    """Return a word as a shell takes it; bytes that are no UTF-8 are written as bash reads them."""
+    if word.isprintable():
+        return shlex.quote(word)
+    letters = []
+    for byte in os.fsencode(word):
+        is_plain = 0x20 <= byte < 0x7F and byte not in b"'\\"
+        letters.append(chr(byte) if is_plain else f"\\x{byte:02x}")
+    return f"$'{''.join(letters)}'"
 
 
 def number_of(number: int, noun: str) -> str:

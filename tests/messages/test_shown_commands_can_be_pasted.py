@@ -1,13 +1,17 @@
 """Commands in messages: a shell splits them into the words that are meant, spaces in paths kept."""
 
+import os
 import re
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from bcclone import UserError, open_store
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
+from bcclone.system.errors import shown_command
 from tests.running import run_script
 
 
@@ -53,3 +57,13 @@ def test_the_import_that_a_picture_needs_can_be_pasted(tmp_path):
     with pytest.raises(UserError) as error:
         read_log(picture)
     assert words_of(str(error.value))[:3] == ["bcclone", "import", str(picture.parent)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are bytes on Linux alone")
+@pytest.mark.parametrize("name", [b"caf\xe9", b"it's \xe9\\x", b"two\nlines", "é 🚗 #%".encode()])
+def test_a_name_in_any_bytes_can_be_pasted_into_bash(name):
+    words = shown_command("edit", Path(os.fsdecode(name)), "--undo").removeprefix("bcclone ")
+    assert words.isprintable()
+    pasted = ["bash", "-c", f"printf '%s|' {words}"]
+    printed = subprocess.run(pasted, capture_output=True, check=True).stdout
+    assert printed == b"edit|" + name + b"|--undo|"

@@ -64,20 +64,20 @@ def prepare(pictures: Any, preprocessing: Preprocessing, framing: Framing | None
 
 
 def _of_fixed_size(pictures: Any) -> Any:
-    """Return pictures as float32, through shapes that LiteRT cannot change.
+    """Return pictures as float32, by operations that refuse pictures of another size in LiteRT.
 
     LiteRT adapts an input to the size of any picture, and would answer pictures of another size
-    with a wrong steering. It raises an error where a column of another height is added, and where a
-    number of pixels is fixed. ONNX fixes the sizes itself.
+    with a wrong steering. It raises an error where a row of another length, or a column of another
+    height, is added to them; so both are added, and taken away. ONNX fixes the sizes itself.
     """
-    count, rows, columns, channels = pictures.shape
+    images = tf.cast(pictures, tf.float32)
+    count, rows, columns, channels = images.shape
     if count is None:
-        return tf.cast(pictures, tf.float32)
-    column = tf.zeros((count, rows, 1, channels), pictures.dtype)
-    wider = tf.concat([pictures, column], axis=2)
-    flat = tf.reshape(wider, (count, rows * (columns + 1) * channels))
-    images = tf.reshape(tf.cast(flat, tf.float32), (count, rows, columns + 1, channels))
-    return images[:, :, :columns]
+        return images
+    row = tf.zeros((count, 1, columns, channels))
+    column = tf.zeros((count, rows + 1, 1, channels))
+    larger = tf.concat([tf.concat([images, row], axis=1), column], axis=2)
+    return larger[:, :rows, :columns]
 
 
 def _resized(images: Any, width: int, height: int, interpolation: str) -> Any:
