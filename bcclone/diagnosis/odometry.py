@@ -94,6 +94,7 @@ def measure_motion(
     seconds: Sequence[float],
     ends: Sequence[bool],
     framing: Framing | None,
+    overlay: BoolArray | None = None,
 ) -> CameraMotion:
     """Return how the camera moved in a drive.
 
@@ -101,12 +102,16 @@ def measure_motion(
     seconds: seconds from each row to the next, (rows,)
     ends: whether a gap follows the row, (rows,)
     framing: how pictures became the frames; None for the simulator's frames
+    overlay: pixels that do not show what the car passes, see overlay.find_overlay(), (160, 320);
+        None for none
     """
     # pixels of the frames that show the road and what is around it
     if framing is None or framing.lens is None:
         seen = np.full((FRAME_HEIGHT, FRAME_WIDTH), True)
     else:
         seen = sampling_of(framing).shows
+    if overlay is not None:
+        seen = seen & ~overlay
 
     def measured(row: int) -> FramePair:
         if ends[row] or seconds[row] <= 0:

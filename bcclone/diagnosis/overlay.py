@@ -6,6 +6,9 @@ places, such a detail has the same gradient, while those of the road cancel each
 median of the gradients is how T. Dekel et al. find watermarks ("On the Effectiveness of Visible
 Watermarks", CVPR 2017). The figures of a clock change; but they have gradients in the same small
 place, next to those that stay.
+
+The edge of something plain, such as a black border, has a gradient that depends on the road beside
+it, which is dark in some frames. But the area itself keeps its level.
 """
 
 import numpy as np
@@ -36,7 +39,9 @@ def find_overlay(read: ReadFrame, rows: int) -> BoolArray:
     frames = _frames_of_places(read, rows)
     if len(frames) < _FEWEST_FRAMES:
         return _NOTHING
-    stays, is_strong = _gradients_that_stay(frames)
+    gradients = np.array([_gradient(frame) for frame in frames])
+    edges, is_strong = _edges_that_stay(gradients)
+    stays = edges | _areas_that_stay(frames, gradients)
 
     # patches of pixels that stay
     joined = np.ones((5, joined_px), np.uint8)
@@ -59,13 +64,18 @@ def covered(frame: Image, overlay: BoolArray) -> Image:
     frame: RGB uint8 (160, 320, 3)
     overlay: as find_overlay() returns it
     """
-    around = (41, 41)  # pixels; columns and rows whose mean is taken
+    reduced = (FRAME_WIDTH // 4, FRAME_HEIGHT // 4)
+    around_px = 8.0  # standard deviation of the distances over which the mean is taken, reduced
     if not overlay.any():
         return frame
     # the mean of the pixels that are seen: their sum, divided by their number
     seen = (~overlay).astype(np.float32)
-    sums = cv2.blur(frame * seen[:, :, np.newaxis], around)
-    means = sums / np.maximum(cv2.blur(seen, around), 0.01)[:, :, np.newaxis]
+    parts = cv2.resize(frame * seen[:, :, np.newaxis], reduced, interpolation=cv2.INTER_AREA)
+    shares = cv2.resize(seen, reduced, interpolation=cv2.INTER_AREA)
+    sums = cv2.GaussianBlur(parts, (0, 0), around_px)
+    counts = cv2.GaussianBlur(shares, (0, 0), around_px)
+    means = sums / np.maximum(counts, 1e-6)[:, :, np.newaxis]
+    means = cv2.resize(means, (FRAME_WIDTH, FRAME_HEIGHT))
     return np.where(overlay[:, :, np.newaxis], means, frame).astype(np.uint8)
 
 
@@ -108,25 +118,55 @@ def _frames_of_places(read: ReadFrame, rows: int) -> list[Image]:
     return frames
 
 
-def _gradients_that_stay(frames: list[Image]) -> tuple[BoolArray, BoolArray]:
+def _edges_that_stay(gradients: Float32Array) -> tuple[BoolArray, BoolArray]:
     """Return where the gradient is the same in nearly all frames, and where its median is strong.
 
     Both are (160, 320).
 
-    frames: of different places, uint8 (160, 320)
+    gradients: of the frames, as _gradient() returns them, (frames, 2, 160, 320)
     """
     least_strength = 8.0  # grey levels a pixel
-    least_share = 0.85  # of the frames, that have at least half of the median gradient
-    most_spread = 0.5  # of the gradients, as a share of the median
-    gradients = np.array([_gradient(frame) for frame in frames])
+    # an edge between something dark and the road is stronger on a light road; a frame has the edge
+    # if its gradient has this part of the median's strength, in the median's direction
+    least_part = 0.25
+    least_share = 0.8  # of the frames that have it
+    most_spread = 0.7  # of the gradients, as a share of the median
     median = np.median(gradients, axis=0)
-    strength = np.hypot(median[0], median[1])
+    strength = _strength(median)
     along = (gradients * median).sum(axis=1)  # each gradient's part along the median x the median
-    share = (along > 0.5 * strength**2).mean(axis=0)
-    away = gradients - median
-    spread = np.median(np.hypot(away[:, 0], away[:, 1]), axis=0)
+    share = (along > least_part * strength**2).mean(axis=0)
+    spread = np.median(_strength(gradients - median), axis=0)
     is_strong = (strength > least_strength) & (spread < strength)
     return is_strong & (share > least_share) & (spread < most_spread * strength), is_strong
+
+
+def _areas_that_stay(frames: list[Image], gradients: Float32Array) -> BoolArray:
+    """Return the plain areas that have the same level in nearly all frames, (160, 320).
+
+    An overcast sky keeps its level, too. But where the sky ends is not the same in two frames, so
+    the median gradient around it is weak.
+
+    frames: of different places, uint8 (160, 320)
+    gradients: as in _edges_that_stay()
+    """
+    most_change = 0.125  # of the level, as a share of the usual change of a pixel
+    at_quantile = 0.9  # the change that this share of the frames does not exceed
+    least_px = 40  # of an area
+    least_strength = 8.0  # median strength of the gradient around the area, grey levels a pixel
+    levels = np.array(frames, np.float32)
+    changes = np.abs(levels - np.median(levels, axis=0))
+    change = np.quantile(changes, at_quantile, axis=0)
+    keeps = change < most_change * np.median(change)
+    strength = np.median(_strength(gradients), axis=0)
+    _, numbers = cv2.connectedComponents(keeps.astype(np.uint8))
+    sizes = np.bincount(numbers[keeps], minlength=numbers.max() + 1)
+    areas: BoolArray = np.zeros_like(keeps)
+    for number in np.flatnonzero(sizes >= least_px).tolist():
+        area = numbers == number
+        around = (cv2.dilate(area.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~area
+        if np.median(strength[around]) > least_strength:
+            areas |= area
+    return areas
 
 
 def _gradient(gray: Image) -> Float32Array:
@@ -137,3 +177,8 @@ def _gradient(gray: Image) -> Float32Array:
     across = cv2.Sobel(gray, cv2.CV_32F, 1, 0, scale=0.25)
     down = cv2.Sobel(gray, cv2.CV_32F, 0, 1, scale=0.25)
     return np.stack([across, down])
+
+
+def _strength(gradients: Float32Array) -> Float32Array:
+    """Return how strong gradients are: (..., 2, 160, 320) -> (..., 160, 320)."""
+    return np.hypot(gradients[..., 0, :, :], gradients[..., 1, :, :])

@@ -83,7 +83,7 @@ def measure_paths(
         frame = read_frame(row)
         return None if frame is None else covered(frame, overlay)
 
-    motion = measure_motion(read, passed.tolist(), ends.tolist(), framing)
+    motion = measure_motion(read, passed.tolist(), ends.tolist(), framing, overlay)
 
     # sort the rows into those that show a path and those that do not
     paths: dict[int, CameraPath] = {}
