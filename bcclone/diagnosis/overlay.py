@@ -79,42 +79,63 @@ def covered(frame: Image, overlay: BoolArray) -> Image:
     return np.where(overlay[:, :, np.newaxis], means, frame).astype(np.uint8)
 
 
-def describe_overlay(overlay: BoolArray) -> str:
+def without_overlay(read: ReadFrame, overlay: BoolArray) -> ReadFrame:
+    """Return a function that reads frames as `read` does, in which an overlay is covered.
+
+    overlay: as find_overlay() returns it
+    """
+
+    def read_covered(row: int) -> Image | None:
+        frame = read(row)
+        return None if frame is None else covered(frame, overlay)
+
+    return read_covered
+
+
+def describe_overlay(overlay: BoolArray, shown: BoolArray) -> str:
     """Return how large an overlay is, and where, such as "3 % of the picture, at the top left".
 
-    overlay: as find_overlay() returns it, with at least one pixel
+    overlay: as find_overlay() returns it
+    shown: pixels of the frames that the picture reaches, (160, 320); the overlay has one of them
     """
-    rows, columns = np.nonzero(overlay)
-    high = _third(rows, FRAME_HEIGHT, ("at the top", "in the middle", "at the bottom"))
-    across = _third(columns, FRAME_WIDTH, ("left", "centre", "right"))
-    return f"{overlay.mean():.0%} of the picture, most of it {high} {across}"
+    rows, columns = np.nonzero(overlay & shown)
+    all_rows, all_columns = np.nonzero(shown)
+    high = _third(rows, all_rows, ("top", "middle", "bottom"))
+    across = _third(columns, all_columns, ("left", "centre", "right"))
+    place = "in several places"
+    if high or across:
+        place = "at the " + f"{high} {across}".strip()
+    return f"{len(rows) / len(all_rows):.0%} of the picture, {place}"
 
 
-def _third(pixels: IndexArray, size: int, names: tuple[str, str, str]) -> str:
-    """Return the name of the third of the picture that has most of some pixels.
+def _third(pixels: IndexArray, all_pixels: IndexArray, names: tuple[str, str, str]) -> str:
+    """Return the name of the third of the picture that has most of some pixels, "" for none.
 
     pixels: their rows, or their columns
-    size: height or width of the picture
+    all_pixels: those of all pixels of the picture
     """
-    thirds = np.bincount(pixels * 3 // size, minlength=3)
-    return names[int(np.argmax(thirds))]
+    first = int(all_pixels.min())
+    size = int(all_pixels.max()) + 1 - first
+    thirds = np.bincount((pixels - first) * 3 // size, minlength=3)
+    most = int(np.argmax(thirds))
+    return names[most] if thirds[most] > len(pixels) / 2 else ""
 
 
 def _frames_of_places(read: ReadFrame, rows: int) -> list[Image]:
-    """Return grey frames, evenly spread over the rows, without those in which the car stands."""
+    """Return grey frames, evenly spread over the rows, that each show another place."""
     least_change = 4.0  # mean difference of two reduced frames from which they show two places
     reduced = (40, 20)
     frames: list[Image] = []
-    last: Float32Array | None = None
+    seen: list[Float32Array] = []  # the same frames, reduced
     for row in evenly(rows, _FRAMES).tolist():
         frame = read(row)
         if frame is None:
             continue
         gray = recolored(frame, cv2.COLOR_RGB2GRAY)
         small = resized(gray, reduced).astype(np.float32)
-        if last is None or np.abs(small - last).mean() > least_change:
+        if all(np.abs(small - other).mean() > least_change for other in seen):
             frames.append(gray)
-            last = small
+            seen.append(small)
     return frames
 
 
@@ -149,14 +170,16 @@ def _areas_that_stay(frames: list[Image], gradients: Float32Array) -> BoolArray:
     frames: of different places, uint8 (160, 320)
     gradients: as in _edges_that_stay()
     """
-    most_change = 0.125  # of the level, as a share of the usual change of a pixel
+    noise_levels = 2.0  # change of a pixel that shows nothing, as in a black border
+    most_change = 0.125  # of the level, as a share of the usual change of other pixels
     at_quantile = 0.9  # the change that this share of the frames does not exceed
     least_px = 40  # of an area
     least_strength = 8.0  # median strength of the gradient around the area, grey levels a pixel
     levels = np.array(frames, np.float32)
     changes = np.abs(levels - np.median(levels, axis=0))
     change = np.quantile(changes, at_quantile, axis=0)
-    keeps = change < most_change * np.median(change)
+    usual = np.median(change[change > noise_levels])
+    keeps = change < most_change * usual
     strength = np.median(_strength(gradients), axis=0)
     _, numbers = cv2.connectedComponents(keeps.astype(np.uint8))
     sizes = np.bincount(numbers[keeps], minlength=numbers.max() + 1)
