@@ -121,12 +121,10 @@ def find_table(settings: ImportSettings) -> Path:
     if len(fitting) == 1:
         return fitting[0]
     if not paths:
-        remedy = "name one with --table"
-        if not source.is_dir():  # a film
-            remedy += ", or estimate the steering from the film with --steering from-motion"
         raise UserError(
             f"{source}: no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the "
-            f"pictures; {remedy}",
+            "pictures; name one with --table, or estimate the steering from how the camera moves "
+            "with --steering from-motion",
             exit_code=2,
         )
     listed = ", ".join(path.name for path in (fitting or paths)[:20])

@@ -90,7 +90,7 @@ def test_a_black_border_is_covered_though_the_film_fills_less_than_half_of_the_f
     # the black beyond the picture is no part of it
     picture = np.zeros((160, 320), np.bool_)
     picture[25:135, 65:225] = True
-    assert "26% of the picture, in several places" == describe_overlay(overlay, picture)
+    assert describe_overlay(overlay, picture) == "26% of the picture, in several places"
 
 
 def test_a_sky_that_keeps_its_level_is_no_overlay():
