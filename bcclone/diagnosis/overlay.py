@@ -147,15 +147,12 @@ def _edges_that_stay(gradients: Float32Array) -> tuple[BoolArray, BoolArray]:
     gradients: of the frames, as _gradient() returns them, (frames, 2, 160, 320)
     """
     least_strength = 8.0  # grey levels a pixel
-    # an edge between something dark and the road is stronger on a light road; a frame has the edge
-    # if its gradient has this part of the median's strength, in the median's direction
-    least_part = 0.25
-    least_share = 0.8  # of the frames that have it
-    most_spread = 0.7  # of the gradients, as a share of the median
+    least_share = 0.85  # of the frames, that have at least half of the median gradient
+    most_spread = 0.5  # of the gradients, as a share of the median
     median = np.median(gradients, axis=0)
     strength = _strength(median)
     along = (gradients * median).sum(axis=1)  # each gradient's part along the median x the median
-    share = (along > least_part * strength**2).mean(axis=0)
+    share = (along > 0.5 * strength**2).mean(axis=0)
     spread = np.median(_strength(gradients - median), axis=0)
     is_strong = (strength > least_strength) & (spread < strength)
     return is_strong & (share > least_share) & (spread < most_spread * strength), is_strong
