@@ -75,8 +75,8 @@ def covered(frame: Image, overlay: BoolArray) -> Image:
     sums = cv2.GaussianBlur(parts, (0, 0), around_px)
     counts = cv2.GaussianBlur(shares, (0, 0), around_px)
     means = sums / np.maximum(counts, 1e-6)[:, :, np.newaxis]
-    means = cv2.resize(means, (FRAME_WIDTH, FRAME_HEIGHT))
-    return np.where(overlay[:, :, np.newaxis], means, frame).astype(np.uint8)
+    cover = cv2.resize(means, (FRAME_WIDTH, FRAME_HEIGHT))
+    return np.where(overlay[:, :, np.newaxis], cover, frame).astype(np.uint8)
 
 
 def without_overlay(read: ReadFrame, overlay: BoolArray) -> ReadFrame:
