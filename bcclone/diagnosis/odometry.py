@@ -22,8 +22,10 @@ from bcclone.camera.geometry import simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.diagnosis.heading import robust_weights
 from bcclone.diagnosis.motion import is_clear_move, is_shift, moved_points, shift_between
+from bcclone.diagnosis.overlay import find_overlay, without_overlay
 from bcclone.diagnosis.plane_sweep import NO_MATCH, NO_MATCHES, SpeedPath, matches_of_speeds
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
+from bcclone.system.opencv import cv2
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.statistics import block_jackknife
 
@@ -45,6 +47,7 @@ class CameraMotion:
     usable: BoolArray  # whether the frames show the yaw, and the speed is not too great to measure
     near_to_far: float  # speed that the near ground shows / speed that the far ground shows
     shear: FloatArray  # `weighted_shear` and `shear_weight` of each FramePair, (rows, 2)
+    overlay: BoolArray  # pixels of the frames that were not used, see overlay.py, (160, 320)
 
     def readout(self) -> tuple[float, float]:
         """Return the seconds from the first to the last row of a frame, and the standard error.
@@ -89,6 +92,16 @@ class FramePair(NamedTuple):
         return math.isfinite(self.error)
 
 
+def shown_pixels(framing: Framing | None) -> BoolArray:
+    """Return the pixels of frames that the camera's picture reaches, (160, 320).
+
+    framing: how pictures became the frames; None for the simulator's frames
+    """
+    if framing is None or framing.lens is None:
+        return np.full((FRAME_HEIGHT, FRAME_WIDTH), True)
+    return sampling_of(framing).shows
+
+
 def measure_motion(
     read: Callable[[int], Image | None],
     seconds: Sequence[float],
@@ -102,16 +115,17 @@ def measure_motion(
     ends: whether a gap follows the row, (rows,)
     framing: how pictures became the frames; None for the simulator's frames
     """
-    # pixels of the frames that show the road and what is around it
-    if framing is None or framing.lens is None:
-        seen = np.full((FRAME_HEIGHT, FRAME_WIDTH), True)
-    else:
-        seen = sampling_of(framing).shows
+    # what stands still in the picture, such as a clock, shows no motion
+    overlay = find_overlay(read, len(seconds))
+    # the detail of a pixel depends on those around it, see plane_sweep.py
+    around = np.ones((13, 13), np.uint8)
+    seen = shown_pixels(framing) & (cv2.dilate(overlay.astype(np.uint8), around) == 0)
+    read_road = without_overlay(read, overlay)
 
     def measured(row: int) -> FramePair:
         if ends[row] or seconds[row] <= 0:
             return FramePair()
-        return _measured_pair(read(row), read(row + 1), seconds[row], seen)
+        return _measured_pair(read_road(row), read_road(row + 1), seconds[row], seen)
 
     # pairs of frames are measured in several threads, and their matches dropped part by part
     turns: list[tuple[float, ...]] = []  # the fields of each pair without its matches
@@ -133,6 +147,7 @@ def measure_motion(
         usable=usable,
         near_to_far=path.near_to_far,
         shear=np.stack(shear, 1),
+        overlay=overlay,
     )
 
 

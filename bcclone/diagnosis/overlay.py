@@ -6,6 +6,9 @@ places, such a detail has the same gradient, while those of the road cancel each
 median of the gradients is how T. Dekel et al. find watermarks ("On the Effectiveness of Visible
 Watermarks", CVPR 2017). The figures of a clock change; but they have gradients in the same small
 place, next to those that stay.
+
+The edge of something plain, such as a black border, has a gradient that depends on the road beside
+it, which is dark in some frames. But the area itself keeps its level.
 """
 
 import numpy as np
@@ -36,7 +39,9 @@ def find_overlay(read: ReadFrame, rows: int) -> BoolArray:
     frames = _frames_of_places(read, rows)
     if len(frames) < _FEWEST_FRAMES:
         return _NOTHING
-    stays, is_strong = _gradients_that_stay(frames)
+    gradients = np.array([_gradient(frame) for frame in frames])
+    edges, is_strong = _edges_that_stay(gradients)
+    stays = edges | _areas_that_stay(frames, gradients)
 
     # patches of pixels that stay
     joined = np.ones((5, joined_px), np.uint8)
@@ -59,74 +64,129 @@ def covered(frame: Image, overlay: BoolArray) -> Image:
     frame: RGB uint8 (160, 320, 3)
     overlay: as find_overlay() returns it
     """
-    around = (41, 41)  # pixels; columns and rows whose mean is taken
+    reduced = (FRAME_WIDTH // 4, FRAME_HEIGHT // 4)
+    around_px = 8.0  # standard deviation of the distances over which the mean is taken, reduced
     if not overlay.any():
         return frame
     # the mean of the pixels that are seen: their sum, divided by their number
     seen = (~overlay).astype(np.float32)
-    sums = cv2.blur(frame * seen[:, :, np.newaxis], around)
-    means = sums / np.maximum(cv2.blur(seen, around), 0.01)[:, :, np.newaxis]
-    return np.where(overlay[:, :, np.newaxis], means, frame).astype(np.uint8)
+    parts = cv2.resize(frame * seen[:, :, np.newaxis], reduced, interpolation=cv2.INTER_AREA)
+    shares = cv2.resize(seen, reduced, interpolation=cv2.INTER_AREA)
+    sums = cv2.GaussianBlur(parts, (0, 0), around_px)
+    counts = cv2.GaussianBlur(shares, (0, 0), around_px)
+    means = sums / np.maximum(counts, 1e-6)[:, :, np.newaxis]
+    cover = cv2.resize(means, (FRAME_WIDTH, FRAME_HEIGHT))
+    return np.where(overlay[:, :, np.newaxis], cover, frame).astype(np.uint8)
 
 
-def describe_overlay(overlay: BoolArray) -> str:
+def without_overlay(read: ReadFrame, overlay: BoolArray) -> ReadFrame:
+    """Return a function that reads frames as `read` does, in which an overlay is covered.
+
+    overlay: as find_overlay() returns it
+    """
+
+    def read_covered(row: int) -> Image | None:
+        frame = read(row)
+        return None if frame is None else covered(frame, overlay)
+
+    return read_covered
+
+
+def describe_overlay(overlay: BoolArray, shown: BoolArray) -> str:
     """Return how large an overlay is, and where, such as "3 % of the picture, at the top left".
 
-    overlay: as find_overlay() returns it, with at least one pixel
+    overlay: as find_overlay() returns it
+    shown: pixels of the frames that the picture reaches, (160, 320); the overlay has one of them
     """
-    rows, columns = np.nonzero(overlay)
-    high = _third(rows, FRAME_HEIGHT, ("at the top", "in the middle", "at the bottom"))
-    across = _third(columns, FRAME_WIDTH, ("left", "centre", "right"))
-    return f"{overlay.mean():.0%} of the picture, most of it {high} {across}"
+    rows, columns = np.nonzero(overlay & shown)
+    all_rows, all_columns = np.nonzero(shown)
+    high = _third(rows, all_rows, ("top", "middle", "bottom"))
+    across = _third(columns, all_columns, ("left", "centre", "right"))
+    place = "in several places"
+    if high or across:
+        place = "at the " + f"{high} {across}".strip()
+    return f"{len(rows) / len(all_rows):.0%} of the picture, {place}"
 
 
-def _third(pixels: IndexArray, size: int, names: tuple[str, str, str]) -> str:
-    """Return the name of the third of the picture that has most of some pixels.
+def _third(pixels: IndexArray, all_pixels: IndexArray, names: tuple[str, str, str]) -> str:
+    """Return the name of the third of the picture that has most of some pixels, "" for none.
 
     pixels: their rows, or their columns
-    size: height or width of the picture
+    all_pixels: those of all pixels of the picture
     """
-    thirds = np.bincount(pixels * 3 // size, minlength=3)
-    return names[int(np.argmax(thirds))]
+    first = int(all_pixels.min())
+    size = int(all_pixels.max()) + 1 - first
+    thirds = np.bincount((pixels - first) * 3 // size, minlength=3)
+    most = int(np.argmax(thirds))
+    return names[most] if thirds[most] > len(pixels) / 2 else ""
 
 
 def _frames_of_places(read: ReadFrame, rows: int) -> list[Image]:
-    """Return grey frames, evenly spread over the rows, without those in which the car stands."""
+    """Return grey frames, evenly spread over the rows, that each show another place."""
     least_change = 4.0  # mean difference of two reduced frames from which they show two places
     reduced = (40, 20)
     frames: list[Image] = []
-    last: Float32Array | None = None
+    seen: list[Float32Array] = []  # the same frames, reduced
     for row in evenly(rows, _FRAMES).tolist():
         frame = read(row)
         if frame is None:
             continue
         gray = recolored(frame, cv2.COLOR_RGB2GRAY)
         small = resized(gray, reduced).astype(np.float32)
-        if last is None or np.abs(small - last).mean() > least_change:
+        if all(np.abs(small - other).mean() > least_change for other in seen):
             frames.append(gray)
-            last = small
+            seen.append(small)
     return frames
 
 
-def _gradients_that_stay(frames: list[Image]) -> tuple[BoolArray, BoolArray]:
+def _edges_that_stay(gradients: Float32Array) -> tuple[BoolArray, BoolArray]:
     """Return where the gradient is the same in nearly all frames, and where its median is strong.
 
     Both are (160, 320).
 
-    frames: of different places, uint8 (160, 320)
+    gradients: of the frames, as _gradient() returns them, (frames, 2, 160, 320)
     """
     least_strength = 8.0  # grey levels a pixel
     least_share = 0.85  # of the frames, that have at least half of the median gradient
     most_spread = 0.5  # of the gradients, as a share of the median
-    gradients = np.array([_gradient(frame) for frame in frames])
     median = np.median(gradients, axis=0)
-    strength = np.hypot(median[0], median[1])
+    strength = _strength(median)
     along = (gradients * median).sum(axis=1)  # each gradient's part along the median x the median
     share = (along > 0.5 * strength**2).mean(axis=0)
-    away = gradients - median
-    spread = np.median(np.hypot(away[:, 0], away[:, 1]), axis=0)
+    spread = np.median(_strength(gradients - median), axis=0)
     is_strong = (strength > least_strength) & (spread < strength)
     return is_strong & (share > least_share) & (spread < most_spread * strength), is_strong
+
+
+def _areas_that_stay(frames: list[Image], gradients: Float32Array) -> BoolArray:
+    """Return the plain areas that have the same level in nearly all frames, (160, 320).
+
+    An overcast sky keeps its level, too. But where the sky ends is not the same in two frames, so
+    the median gradient around it is weak.
+
+    frames: of different places, uint8 (160, 320)
+    gradients: as in _edges_that_stay()
+    """
+    noise_levels = 2.0  # change of a pixel that shows nothing, as in a black border
+    most_change = 0.125  # of the level, as a share of the usual change of other pixels
+    at_quantile = 0.9  # the change that this share of the frames does not exceed
+    least_px = 40  # of an area
+    least_strength = 8.0  # median strength of the gradient around the area, grey levels a pixel
+    levels = np.array(frames, np.float32)
+    changes = np.abs(levels - np.median(levels, axis=0))
+    change = np.quantile(changes, at_quantile, axis=0)
+    usual = np.median(change[change > noise_levels])
+    keeps = change < most_change * usual
+    strength = np.median(_strength(gradients), axis=0)
+    _, numbers = cv2.connectedComponents(keeps.astype(np.uint8))
+    sizes = np.bincount(numbers[keeps], minlength=numbers.max() + 1)
+    areas: BoolArray = np.zeros_like(keeps)
+    for number in np.flatnonzero(sizes >= least_px).tolist():
+        area = numbers == number
+        around = (cv2.dilate(area.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~area
+        if np.median(strength[around]) > least_strength:
+            areas |= area
+    return areas
 
 
 def _gradient(gray: Image) -> Float32Array:
@@ -137,3 +197,8 @@ def _gradient(gray: Image) -> Float32Array:
     across = cv2.Sobel(gray, cv2.CV_32F, 1, 0, scale=0.25)
     down = cv2.Sobel(gray, cv2.CV_32F, 0, 1, scale=0.25)
     return np.stack([across, down])
+
+
+def _strength(gradients: Float32Array) -> Float32Array:
+    """Return how strong gradients are: (..., 2, 160, 320) -> (..., 160, 320)."""
+    return np.hypot(gradients[..., 0, :, :], gradients[..., 1, :, :])

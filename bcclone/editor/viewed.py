@@ -147,12 +147,14 @@ class Viewed:
         apart_seconds = 1.0
         if self.recorded.log is None:
             return []
-        reasons = LEFT_OUT.read(self.recorded.path.parent, lambda cells: cells["reason"])
+        left_out = LEFT_OUT.read(
+            self.recorded.path.parent, lambda cells: (time_of(cells["image"]), cells["reason"])
+        )
         start_ms = int(self.rows["time_ms"].iloc[0])
         stretches: list[dict[str, Any]] = []
         latest: dict[str, dict[str, Any]] = {}  # reason -> its last stretch
-        for name, reason in sorted(reasons.items()):
-            seconds = (time_of(name) - start_ms) / 1000
+        for time_ms, reason in sorted(left_out.values()):
+            seconds = (time_ms - start_ms) / 1000
             stretch = latest.get(reason)
             if stretch is None or seconds - stretch["last"] > apart_seconds:
                 stretch = {"first": seconds, "last": seconds, "pictures": 0, "reason": reason}

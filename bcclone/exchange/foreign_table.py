@@ -122,7 +122,7 @@ def find_table(settings: ImportSettings) -> Path:
     if len(fitting) == 1:
         return fitting[0]
     if not paths:
-        remedy = "name one with --table, or estimate the steering from the pictures with "
+        remedy = "name one with --table, or estimate the steering from how the camera moves with "
         remedy += "--steering from-motion"
         if source.is_dir() and (other := other_file_in(source)):
             remedy += f"; {other}"

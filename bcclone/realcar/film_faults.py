@@ -12,6 +12,7 @@ from bcclone.diagnosis.frame_figures import ReadFrame
 from bcclone.diagnosis.heading import PARTS, Heading, measure_heading
 from bcclone.diagnosis.motion import follow_points
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent
+from bcclone.diagnosis.overlay import without_overlay
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.statistics import evenly
 
@@ -31,7 +32,7 @@ def film_faults(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> It
             "near and far ground show different speeds: the angle of view or the horizon is wrong, "
             "or the ground shows too little; say --fov DEGREES, or correct it"
         )
-    yield from _turning_picture(motion, passed, read)
+    yield from _turning_picture(motion, passed, without_overlay(read, motion.overlay))
 
 
 def _rolling_shutter(motion: CameraMotion) -> Iterator[str]:

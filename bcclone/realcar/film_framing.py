@@ -1,13 +1,11 @@
 """The first pictures of a film -> the framing of its camera.
 
 The focus of expansion shows where the camera looks: it is the point away from which all points of
-the picture move when the car drives straight on. The focal length f is the user's, or that of the
-file; otherwise the user is asked. The film itself hardly shows it. In a turn, points x columns from
-the middle move by x^2 / f more, but away from the middle, and so do points that the car passes. A
-network that knows many cameras, the witness, tells how well it reads the road through that lens.
+the picture move when the car drives straight on. The focal length is what the user or the file
+states, see film_angle.py. A network that knows many cameras, the witness, tells how well it reads
+the road through that lens.
 """
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,10 +34,10 @@ from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_row import ExchangedRow
 from bcclone.exchange.formats import Format
 from bcclone.exchange.framed_rows import FramedRow
-from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.left_out import Tally
 from bcclone.exchange.recording_import import open_source
 from bcclone.model.shipped_models import shipped_model
+from bcclone.realcar.film_angle import angle_of_view, known_focal
 from bcclone.realcar.framing_search import (
     LEAST_CORRELATION,
     MAX_TRIALS,
@@ -58,7 +56,6 @@ _FIRST_ROWS = 3000  # rows from the start of a film that are read; their frames 
 _FEWEST_ROWS = 10  # a drive with fewer pictures is an error
 _WITNESS = "any-camera.h5"  # file of the network that knows many cameras
 _WITNESS_PICTURES = 160  # most pictures of the film that this network answers
-_FISHEYE_DEGREES = 110.0  # a lens with a wider angle of view counts as a fisheye
 
 
 @dataclass(frozen=True)
@@ -98,11 +95,6 @@ def _find_framing(drive: "_FirstDrive", settings: ImportSettings) -> tuple[Frami
     # pictures of the size of frames are taken for the simulator's, unless the user says otherwise
     is_simulator = drive.stretched is None and not settings.fov
     stretched = drive.stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT)
-    # before the frames are measured, which takes long
-    focal: dict[str, Any] = {}
-    focal_words = ""
-    if not is_simulator:
-        focal, focal_words = _known_focal(stretched, settings)
     evidence = drive.evidence()
     pose = list(camera_pose(evidence))
     for finding in pose:
@@ -114,11 +106,13 @@ def _find_framing(drive: "_FirstDrive", settings: ImportSettings) -> tuple[Frami
             "the simulator's, whose pictures have 320x160 pixels, too; for another one say "
             "--fov DEGREES",
         )
-    looks, look_words = _known_direction(evidence, stretched)
-    words = look_words + focal_words
+    looks, words = _known_direction(evidence, stretched)
+    focal = known_focal(stretched, settings)
+    words += focal.words
     for finding in pose:
         words += f"; careful: {finding.text}"
-    framing, agreement = _lens_of(drive, evidence, stretched, looks | focal, settings)
+    known = {**looks, "focal_px": focal.focal_px, "fisheye": focal.fisheye}
+    framing, agreement = _lens_of(drive, evidence, stretched, known, settings)
     return framing, f"{framing.describe()}{words}; {agreement}"
 
 
@@ -168,12 +162,18 @@ def _table(rows: Sequence[ExchangedRow]) -> pd.DataFrame:
 def _first_drive(
     format: Format, settings: ImportSettings, throttles: SeenThrottles | None
 ) -> _FirstDrive:
-    """Return the longest drive in the first rows of a film; raises UserError if it is too short."""
+    """Return the longest drive in the first rows of a film.
+
+    Raises UserError if it is too short, and if nothing states the camera's angle of view.
+    """
     rule = throttle_rule(settings.min_throttle, throttles, framing=None)
     tally = Tally(rule)
     drives: dict[int, list[FramedRow]] = {}
     with open_source(format, settings, rule, first=_FIRST_ROWS) as items:
         for framed in tally.counted(items):
+            if framed.framing and not drives:
+                # the user is asked at the first picture, before thousands are read and measured
+                angle_of_view(framed.framing, settings)
             drives.setdefault(framed.row.recording, []).append(framed)
     tally.check(settings.source)
     longest = max(map(_drive_of, drives.values()), key=lambda drive: len(drive.rows))
@@ -262,67 +262,6 @@ def _known_direction(evidence: DriveEvidence, stretched: Framing) -> tuple[dict[
         "horizon_row": (heading.row + 0.5) * stretched.height / FRAME_HEIGHT - 0.5,
     }
     return looks, "; it looks where all points that it passes come from"
-
-
-def _known_focal(stretched: Framing, settings: ImportSettings) -> tuple[dict[str, Any], str]:
-    """Return a camera's focal length, as values of Lens by name, and words that say its source.
-
-    The user's counts more than that of the file. Raises UserError, which asks for it, without both.
-
-    stretched: as in _lens_of()
-    """
-    greatest_factor = 1.3  # of the steering's scale, up to which two sources agree
-    words = ""
-    stated_fov = _stated_fov(stretched, settings)
-    fov = settings.fov or stated_fov
-    if not fov:
-        raise UserError(
-            f"{settings.source}: the film does not state its angle of view, on which the scale of "
-            "the steering depends; say how many degrees the camera sees from left to right with "
-            "--fov DEGREES. Usual are: a phone 69 (26 mm) or 74 (24 mm), its wide lens 108; an "
-            "action camera 118, its linear mode 86; a dashcam 0.87 times the diagonal angle of its "
-            "data sheet, such as 122 for 140; a Raspberry Pi camera 54 (1), 62 (2), 66 (3)"
-        )
-    lens = _lens_values(fov, stretched)
-    if not settings.fov:
-        words = (
-            f"; its angle of view, {fov:.0f} degrees, is the file's, and less if the picture is "
-            "cropped"
-        )
-    elif stated_fov:
-        # the scale goes with the square of the focal length
-        factor = (lens["focal_px"] / _lens_values(stated_fov, stretched)["focal_px"]) ** 2
-        if not 1 / greatest_factor < factor < greatest_factor:
-            words = (
-                f"; careful: the file states {stated_fov:.0f} degrees, with which the steering "
-                f"would be {factor:.2g} times as strong"
-            )
-    return lens, words
-
-
-def _lens_values(fov: float, stretched: Framing) -> dict[str, Any]:
-    """Return the values of Lens, by name, that follow from an angle of view in degrees.
-
-    stretched: as in _lens_of()
-    """
-    half = math.radians(fov / 2)
-    fisheye = fov > _FISHEYE_DEGREES
-    distance = half if fisheye else math.tan(half)
-    return {"focal_px": stretched.width / 2 / distance, "fisheye": fisheye}
-
-
-def _stated_fov(stretched: Framing, settings: ImportSettings) -> float | None:
-    """Return the angle of view in degrees that the file states, None if it states none.
-
-    stretched: as in _lens_of()
-    """
-    focal_mm = stated_focal_mm(settings.source)
-    if focal_mm is None:
-        return None
-    # a stated focal length is for a film of 36 mm; a picture that is higher than wide shows less of
-    # its width
-    half_mm = 18 * min(1.0, stretched.width / stretched.height)
-    return math.degrees(2 * math.atan(half_mm / focal_mm))
 
 
 def _turning_pictures(

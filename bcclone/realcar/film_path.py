@@ -15,8 +15,8 @@ from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import Image, try_frame
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS, steering_of
 from bcclone.diagnosis.motion import new_pictures
-from bcclone.diagnosis.odometry import CameraMotion, measure_motion
-from bcclone.diagnosis.overlay import covered, describe_overlay, find_overlay
+from bcclone.diagnosis.odometry import CameraMotion, measure_motion, shown_pixels
+from bcclone.diagnosis.overlay import describe_overlay
 from bcclone.exchange.framed_rows import CameraPath
 from bcclone.realcar.film_faults import film_faults
 from bcclone.recording.row import EPISODE_GAP_MS
@@ -73,15 +73,8 @@ def measure_paths(
     has_repeats = len(new) < _MOSTLY_NEW * len(pictures)
     passed, ends = _seconds_passed(seconds, has_repeats)
 
-    def read_frame(row: int) -> Image | None:
-        return try_frame(pictures[new[row]])[0]
-
-    # writing in the picture and the bonnet show no motion either
-    overlay = find_overlay(read_frame, len(new))
-
     def read(row: int) -> Image | None:
-        frame = read_frame(row)
-        return None if frame is None else covered(frame, overlay)
+        return try_frame(pictures[new[row]])[0]
 
     motion = measure_motion(read, passed.tolist(), ends.tolist(), framing)
 
@@ -96,10 +89,11 @@ def measure_paths(
         else:
             hidden[time_ms] = path
     remarks: list[str] = []
-    if overlay.any():
+    shown = shown_pixels(framing)
+    if (motion.overlay & shown).any():
         remarks.append(
-            f"masked: {describe_overlay(overlay)}; it stands still or changes by itself while the "
-            "rest moves, as writing, a logo or the bonnet"
+            f"masked: {describe_overlay(motion.overlay, shown)}; it stands still or changes by "
+            "itself while the rest moves, as writing, a logo or the bonnet"
         )
     if paths:
         errors = [path.error for path in paths.values()]

@@ -48,7 +48,7 @@ _REMEDIES = {
     "a picture": "name the folder of its recording, or make one of pictures and a table: "
     "bcclone import {folder} -o recordings/NAME",
     "a video": "make a recording of it and a table with its steering: "
-    "bcclone import {path} -o recordings/NAME",
+    "bcclone import {path} -o recordings/NAME; without a table, add --steering from-motion",
 }
 
 

@@ -7,6 +7,7 @@ import pytest
 from bcclone.diagnosis.overlay import covered, describe_overlay, find_overlay
 
 ROWS = 60
+EVERYWHERE = np.full((160, 320), True)
 
 
 def passed_places():
@@ -33,6 +34,18 @@ def bonnet(frame, row):
     cv2.ellipse(frame, (160, 170), (150, 40), 0, 0, 360, (30, 30, 30), -1)
 
 
+def dark_bar(frame, row):
+    frame[140:] = 0
+
+
+def dial(frame, row):
+    """A needle moves in it."""
+    middle = (280, 130)
+    cv2.circle(frame, middle, 20, (0, 0, 0), -1)
+    tip = (280 + round(15 * np.cos(row / 9)), 130 + round(15 * np.sin(row / 9)))
+    cv2.line(frame, middle, tip, (255, 255, 255), 1)
+
+
 @pytest.mark.parametrize(
     ("draw", "pixel", "words"),
     [
@@ -42,8 +55,10 @@ def bonnet(frame, row):
         (lambda frame, row: clock(frame, row, (5, 150), seconds=7), (146, 118), "at the bottom"),
         (logo, (25, 270), "at the top right"),
         (bonnet, (131, 160), "at the bottom"),
+        (dark_bar, (150, 20), "at the bottom"),
+        (dial, (115, 280), "at the bottom right"),
     ],
-    ids=["date", "top", "seconds", "half transparent", "bonnet"],
+    ids=["date", "top", "seconds", "half transparent", "bonnet", "bar", "dial"],
 )
 def test_what_stands_still_is_found_and_covered(draw, pixel, words):
     plain = passed_places()
@@ -53,7 +68,7 @@ def test_what_stands_still_is_found_and_covered(draw, pixel, words):
     overlay = find_overlay(frames.__getitem__, ROWS)
     assert overlay[pixel]
     assert overlay.mean() < 0.2
-    assert words in describe_overlay(overlay)
+    assert words in describe_overlay(overlay, EVERYWHERE)
     # all that was drawn and has sharp edges is covered, and nothing else has changed
     result = covered(frames[30], overlay)
     assert (result[~overlay] == frames[30][~overlay]).all()
@@ -61,6 +76,31 @@ def test_what_stands_still_is_found_and_covered(draw, pixel, words):
         cv2.Laplacian(frame[overlay.any(axis=1)], cv2.CV_32F) for frame in (result, frames[30])
     ]
     assert np.abs(edges[0]).mean() < np.abs(edges[1]).mean()
+
+
+def test_a_black_border_is_covered_though_the_film_fills_less_than_half_of_the_frame():
+    frames = [np.zeros((160, 320, 3), np.uint8) for _ in range(ROWS)]
+    shown = np.zeros((160, 320), np.bool_)
+    shown[30:130, 70:220] = True
+    for frame, place in zip(frames, passed_places(), strict=True):
+        frame[shown] = place[shown]
+    overlay = find_overlay(frames.__getitem__, ROWS)
+    assert overlay[~shown].all()
+    assert (overlay & shown).sum() < 0.15 * shown.sum()
+    # the black beyond the picture is no part of it
+    picture = np.zeros((160, 320), np.bool_)
+    picture[25:135, 65:225] = True
+    assert describe_overlay(overlay, picture) == "26% of the picture, in several places"
+
+
+def test_a_sky_that_keeps_its_level_is_no_overlay():
+    """Where it ends is not the same in two frames."""
+    frames = passed_places()
+    columns = np.arange(320)
+    for row, frame in enumerate(frames):
+        ends = 40 + 15 * np.sin(columns / 30 + row)
+        frame[np.arange(160)[:, np.newaxis] < ends] = 255
+    assert not find_overlay(frames.__getitem__, ROWS).any()
 
 
 def test_nothing_is_found_where_nothing_stands_still_or_everything_does():

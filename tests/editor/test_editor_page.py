@@ -1,10 +1,13 @@
 """The page of a recording in headless Chromium, as a person uses it."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from bcclone.recording.edits import read_edits
+from bcclone.recording.log import read_log
+from bcclone.recording.run_tables import LEFT_OUT, MOTION
 from tests.editor.recording_page import edited_by_commands, looking_at, store_of
 from tests.exchange.foreign_sources import make_tub
 from tests.pages import BrowserPage, chromium, errors_of, named_controls, needs_browser, window_of
@@ -185,3 +188,30 @@ def test_a_drive_of_100000_rows_is_shown_smoothly(recording, browser):
         assert (least, most) == (pytest.approx(-1, abs=1e-3), pytest.approx(1, abs=1e-3))
         page.script("moveTo(5000)")
         wait_for(lambda: page.part("slider").get_attribute("aria-valuenow") == "75001")
+
+
+def test_the_page_of_a_film_redraws_the_path_for_another_angle_of_view(recording, browser):
+    rows = read_log(recording / "driving_log.csv").rows
+    paths = [f"{Path(name).name},0.02,0.001,5.0\n" for name in rows["center"]]
+    (recording / MOTION.name).write_text(MOTION.header + "".join(paths))
+    before = "center_2017_01_01_00_00_00_000.jpg"
+    (recording / LEFT_OUT.name).write_text(f"{LEFT_OUT.header}{before},the car stands\n")
+    with looking_at(recording) as server:
+        page = ShownPage(browser, server)
+        page.at(0)
+        assert page.part("fovWords").text == "98 degrees: as imported"
+        pixels = "return active.parts.center.toDataURL()"
+        as_imported = page.script(pixels)
+        page.script("""
+            const { fov } = active.parts;
+            fov.value = 150;
+            fov.dispatchEvent(new Event("input"));""")
+        wait_for(lambda: page.script(pixels) != as_imported)
+        words = page.part("fovWords").text
+        assert "150 degrees: steering 10.4" in words
+        assert "careful: full in" in words
+        assert "import with --fov 150" in words
+        assert "1 stretch of the film left out, 1 picture" in page.part("leftoutTitle").text
+        page.script("active.parts.leftoutBox.open = true")
+        assert "where the car stands" in page.part("leftout").text
+        assert errors_of(browser) == []

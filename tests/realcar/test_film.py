@@ -18,6 +18,7 @@ from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.recording_import import import_recording
 from bcclone.realcar.film import import_film
+from bcclone.realcar.film_angle import USUAL_ANGLES
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import LEFT_OUT, MOTION
 from bcclone.simulator.record import record
@@ -35,6 +36,7 @@ from tests.exchange.foreign_sources import (
 )
 from tests.other_camera import seen_by
 
+FILM_PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "film.md"
 RATE = 15  # rows a second of the recorder
 
 
@@ -166,9 +168,17 @@ def test_a_clock_in_the_picture_does_not_make_the_car_stand(drive, tmp_path):
 def test_a_film_that_does_not_state_its_angle_of_view_asks_for_it(drive, tmp_path):
     camera = Framing(240, 160, lens=Lens(150.0, 66.0, 119.5))
     film_of(drive, tmp_path / "film", lambda frame, row: seen_by(camera, frame))
-    with pytest.raises(UserError, match="with --fov DEGREES. Usual are: a phone 69"):
+    with pytest.raises(UserError, match="say with --fov how many degrees") as refusal:
         filmed(tmp_path / "film", tmp_path / "out")
+    assert str(USUAL_ANGLES) in str(refusal.value)
+    assert str(refusal.value).endswith("--steering from-motion --fov 69")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_page_on_films_has_the_angles_of_the_table_that_asks():
+    lines = FILM_PAGE.read_text().splitlines()
+    for camera, degrees in USUAL_ANGLES.rows:
+        assert f"| {camera} | {degrees} |" in lines
 
 
 def test_a_film_of_a_standing_car_is_refused_with_the_reason(drive, tmp_path):

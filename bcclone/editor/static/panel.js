@@ -15,6 +15,7 @@ const DRIVERS = ["", "a person drives", "the model drives"];
 const PATH_FROM = 1.6; // camera heights ahead, of an estimated path that is drawn
 const PATH_TO = 16;
 const PATH_STEP = 0.4;
+const GREATEST_FULL = 0.01; // share of the rows of a film that may have full steering
 
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 const list = (...texts) => texts.filter(Boolean).join("; ");
@@ -81,12 +82,13 @@ class Panel {
     this.parts.leftout.replaceChildren(...items);
     this.parts.leftoutBox.hidden = !items.length;
     const stretches = items.length === 1 ? "1 stretch" : `${items.length} stretches`;
-    this.parts.leftoutTitle.textContent = `${stretches} of the film left out`;
+    const pictures = leftOut.reduce((sum, stretch) => sum + stretch.pictures, 0);
+    const title = `${stretches} of the film left out, ${count(pictures, "picture")}`;
+    this.parts.leftoutTitle.textContent = title;
     this.parts.lens.hidden = !lens;
     if (!lens) return;
     this.parts.fov.value = lens.degrees;
     this.parts.fov.addEventListener("input", () => this.showLens());
-    this.showLens();
   }
 
   // Says what the angle of view of the slider means, and draws the path with it.
@@ -94,11 +96,22 @@ class Panel {
     const times = this.focalFactor() ** -2;
     const degrees = fixed(Number(this.parts.fov.value), 0);
     const isImported = Math.abs(times - 1) < 0.01;
-    const other = `steering ${fixed(times, 2)} times as strong; import with --fov ${degrees}`;
-    const change = isImported ? "as imported" : other;
-    this.parts.fovWords.textContent = `${degrees} degrees: ${change}`;
+    const change = isImported ? "as imported" : `steering ${fixed(times, 2)} times as strong`;
+    const full = this.fullShare(times);
+    this.parts.fovWords.textContent = list(
+      `${degrees} degrees: ${change}`,
+      full > GREATEST_FULL && `careful: full in ${fixed(100 * full, 0)} % of the rows`,
+      !isImported && `import with --fov ${degrees}`,
+    );
     this.drawn = null;
     wake();
+  }
+
+  // Returns the share of the rows whose steering, some times as strong, is full.
+  fullShare(times) {
+    const steering = this.columns?.steering ?? [];
+    const full = steering.filter((value) => Math.abs(value) * times >= 1);
+    return full.length / Math.max(steering.length, 1);
   }
 
   // Returns the focal length of the slider, divided by that of the import.
@@ -160,6 +173,7 @@ class Panel {
       view.to = Infinity;
     }
     this.shownCurves = curves;
+    if (this.info.film_lens) this.showLens();
     pan(0);
   }
 
