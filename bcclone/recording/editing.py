@@ -158,39 +158,45 @@ class EditedRows(ABC):
         return self._result(before)
 
     def _after(self, edit: Edit) -> Edits:
-        """Return all edits after a further one; no edits if together they change nothing."""
+        """Return all edits after a further one; no edits if together they change nothing.
+
+        Raises UserError for rows that do not exist, and for an edit that is refused.
+        """
+        for row in np.ravel(edit.spans).tolist():
+            self.positions.check(row)
         if edit.kind == UNDO:
             after = self.without_last()
         elif edit.kind in (MIRROR, ADVANCE):
             after = self.with_correction(edit)
         else:
             after = self._with_rows(edit)
-        if after.deleted(self.times).any() or after.steering_words():
+        if after.deleted(self.times).any() or after.steering_words(self.times):
             return after
         return Edits()
 
     def _with_rows(self, edit: Edit) -> Edits:
         """Return the edits followed by one that deletes or restores rows.
 
-        Raises UserError for rows that do not exist, and for an edit that would change nothing.
+        Raises UserError for an edit that would change nothing.
         """
-        for row in np.ravel(edit.spans).tolist():
-            self.positions.check(row)
         spans = edit.spans
         if edit.kind == TRIM:
             (kept,) = spans
             spans = _spans_around(kept, len(self.rows))
         after = self.edits
         if spans:
-            images = self.rows["center"].tolist()
-            named = tuple((images[first], images[last]) for first, last in spans)
-            after = self.edits.and_then(StoredEdit(edit.kind, named))
+            after = self.edits.and_then(StoredEdit(edit.kind, self.named(spans)))
         if (after.deleted(self.times) == self.deleted).all():
             raise UserError(
                 f"{self.path}: nothing to {edit.kind}: these rows {_why_unchanged(edit, spans)}; "
                 f"list them with: {shown_command('edit', self.path)}"
             )
         return after
+
+    def named(self, spans: Sequence[Span]) -> tuple[tuple[str, str], ...]:
+        """Return spans of rows by the names of their images, as a StoredEdit has them."""
+        images = self.rows["center"].tolist()
+        return tuple((images[first], images[last]) for first, last in spans)
 
     def _write(self, edit: Edit, after: Edits) -> None:
         """Write the edits; raises UserError if they delete every row, or cannot be written."""
@@ -223,7 +229,7 @@ class EditedRows(ABC):
             changed=int(changed.sum()),
             edits=self.undoable,
             spans=tuple(row_spans(self.times, self.seconds, deleted, self.driven)),
-            steering=self.edits.steering_words(),
+            steering=self.edits.steering_words(self.times),
         )
 
 
@@ -273,7 +279,8 @@ class EditedRecording(EditedRows):
         return Edits(self.edits.edits[:-1])
 
     def with_correction(self, edit: Edit) -> Edits:
-        after = self.edits.and_then(StoredEdit(edit.kind, seconds=edit.seconds))
+        stored = StoredEdit(edit.kind, self.named(edit.spans), edit.seconds)
+        after = self.edits.and_then(stored)
         shift = abs(after.advance_seconds)
         if shift > MAX_ADVANCE:
             raise UserError(

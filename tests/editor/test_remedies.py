@@ -147,7 +147,7 @@ def test_a_remedy_that_is_no_edit_has_no_button():
     [
         ("paint",),
         (DELETE,),
-        (MIRROR, ((0, 1),)),
+        (MIRROR, ((4, 3),)),
         (DELETE, ((4, 3),)),
         (ADVANCE,),
         (ADVANCE, (), 10.01),
