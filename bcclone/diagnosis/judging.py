@@ -78,6 +78,17 @@ _JUDGES_OF_FEW_ROWS: tuple[Judge, ...] = (
     lambda e: unusable_pictures(e.rows, e.figures),
     lambda e: constant_steering(e.rows),
 )
+# the judges that need no picture, and those that need no other picture than the rows' own; their
+# findings are shown while the rest of a long recording is still read
+_JUDGES_OF_THE_LOG: tuple[Judge, ...] = (
+    lambda e: unusable_rows(e.log),
+    lambda e: rows_of_the_log(e.log, e.rows),
+    lambda e: constant_steering(e.rows),
+)
+_JUDGES_OF_SINGLE_PICTURES: tuple[Judge, ...] = (
+    lambda e: frozen_pictures(e.rows, e.figures),
+    lambda e: unusable_pictures(e.rows, e.figures),
+)
 _FIGURES = (
     "turn_correlation",
     "steering_after_turn_seconds",
@@ -133,6 +144,23 @@ def diagnose(
         coverage=coverage,
         parts=parts,
     )
+
+
+def first_findings(log: Log, figures: RecordingFigures) -> tuple[Finding, ...]:
+    """Return the findings that can be told before all frames have been read.
+
+    log: its rows are as for diagnose()
+    figures: what was measured in the frames of the first rows, as many as were read
+    """
+    evidence = Evidence(log, figures, lambda row: None)
+    findings = [finding for judge in _JUDGES_OF_THE_LOG for finding in judge(evidence)]
+    if evidence.rows.has_speed:
+        findings += standing(evidence.rows, figures)
+    read = len(figures.frames)
+    if read:
+        begin = evidence.of_rows(np.arange(read))
+        findings += chain.from_iterable(judge(begin) for judge in _JUDGES_OF_SINGLE_PICTURES)
+    return _completed(findings, evidence)
 
 
 def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:

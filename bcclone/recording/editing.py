@@ -30,7 +30,7 @@ from bcclone.recording.edits import (
     seconds_since_first,
     write_edits,
 )
-from bcclone.recording.files import ImageIndex, find_log
+from bcclone.recording.files import ImageIndex, Images, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.positions import RowPositions
 from bcclone.recording.run_tables import BY_MODEL, DrivenBy, read_drivers
@@ -60,7 +60,9 @@ class EditedRows(ABC):
 
     kind: str  # "recording" or "tub"
     keeps_history: bool  # whether a later command can undo edits that this process makes
-    log: Log | None = None  # the log as recorded, without edits; None for a tub
+    folder: Path  # where its other files are
+    log: Log  # the log as recorded, without edits; that of a tub exists in memory alone
+    images: Images  # finds the images of the log
     # for each row, the number of its record in the tub, (rows,); None for a recording
     record_numbers: IndexArray | None = None
     unusable: str = ""  # which records of a tub have no row, and why; "" if all have one
@@ -105,11 +107,6 @@ class EditedRows(ABC):
     @abstractmethod
     def driven(self) -> Sequence[DrivenBy | None]:
         """Return who drove in each row; None for a row of which nothing says it."""
-
-    @property
-    def images(self) -> ImageIndex | None:
-        """Return the images of the log, None without a log."""
-        return None
 
     @property
     def undoable(self) -> int:
@@ -259,7 +256,9 @@ class EditedRecording(EditedRows):
     keeps_history = True
 
     def __init__(self, path: Path) -> None:
-        self.log: Log = read_log(path, edited=False)
+        self.log = read_log(path, edited=False)
+        self.folder = path.parent
+        self.images = ImageIndex(path)
         super().__init__(path, self.log.rows)
 
     @property
@@ -292,10 +291,6 @@ class EditedRecording(EditedRows):
 
     def image_path(self, row: int, camera: str) -> str | None:
         return self.images.find(str(self.rows[camera].iat[row]))
-
-    @cached_property
-    def images(self) -> ImageIndex:
-        return ImageIndex(self.path)
 
     @cached_property
     def driven(self) -> Sequence[DrivenBy | None]:
