@@ -57,11 +57,11 @@ class Diagnosis:
         if now == total:
             faultless = "no fault was found" if not self.findings else "with what is said below"
             return f"All {total} s of driving can be used: {faultless}."
-        words = [f"{now} s of {total} s can be used as they are"]
+        words = [f"{now} of {total} s can be used"]
         if after_edits:
-            words.append(f"{after_edits} s once they are mended")
+            words.append(f"{after_edits} s more once mended")
         if lost:
-            words.append(f"{lost} s not at all")
+            words.append(f"{lost} s not")
         return f"{', '.join(words)}."
 
     @property

@@ -118,7 +118,7 @@ class FaultSearch:
         again = 0.5  # seconds until the exception is raised again, since a callback may drop it
         self._thread.join(soon)
         while self._thread.is_alive():
-            _raise_in(self._thread)
+            _end(self._thread)
             self._thread.join(again)
 
     def look_again(self) -> None:
@@ -137,13 +137,12 @@ class FaultSearch:
     def shown(self, taken: Collection[str]) -> dict[str, Any]:
         """Return the judgement as JSON.
 
-        taken: faults whose remedies were taken since; they are left out
+        taken: faults whose remedies were taken since
         """
         judgement = self.judgement
         findings = [
-            _shown(finding, has_button=bool(judgement.verdict))
+            _shown(finding, bool(judgement.verdict), finding.fault in taken)
             for finding in judgement.findings
-            if finding.fault not in taken
         ]
         return {
             "verdict": judgement.verdict,
@@ -241,20 +240,26 @@ class FaultSearch:
         self.judgement = Judgement(findings=first_findings(log, figures))
 
 
-def _shown(finding: Finding, has_button: bool) -> dict[str, Any]:
-    """Return a finding as the page gets it; the page counts rows from 0, a finding from 1."""
+def _shown(finding: Finding, is_final: bool, is_taken: bool) -> dict[str, Any]:
+    """Return a finding as the page gets it; the page counts rows from 0, a finding from 1.
+
+    is_final: whether all pictures have been looked at; before, there is no button
+    is_taken: whether its remedy was taken; then there is no button either
+    """
     cost = ""
     if finding.cost and round(finding.cost.good_rows):
-        rows = number_of(finding.cost.rows, "row")
-        cost = f"about {round(finding.cost.good_rows)} of these {rows} are good"
+        cost = f"with about {number_of(round(finding.cost.good_rows), 'good row')}"
     return {
         "fault": finding.fault,
         "text": finding.text,
         "remedy": finding.remedy,
         "advice": finding.advice,
-        "button": button_of(finding) if has_button else "",
+        "button": button_of(finding) if is_final and not is_taken else "",
+        "taken": is_taken,
         "cost": cost,
         "rows": [[first - 1, last - 1] for first, last in finding.rows],
+        # the rows that the edits delete or mirror; [] for all rows
+        "takes": [list(span) for edit in finding.edits for span in edit.spans],
     }
 
 
@@ -269,12 +274,8 @@ def _try_stretched(path: str | None) -> tuple[Image | None, str]:
         return None, f": {error}"
 
 
-class _Closed(SystemExit):
-    """The block has ended. No handler of Exception takes it for a fault; the thread ends quietly."""
-
-
-def _raise_in(thread: threading.Thread) -> None:
-    """Raise _Closed in a thread, before its next step in Python."""
+def _end(thread: threading.Thread) -> None:
+    """Raise SystemExit in a thread, before its next step in Python; it then ends quietly."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_Closed)
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
     )

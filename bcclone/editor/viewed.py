@@ -89,6 +89,7 @@ class Viewed:
             "name": self.name,
             "rows": len(self.rows),
             "seconds": float(self.recorded.seconds[-1]),
+            "has_speed": self._has_speed,
             "cameras": self.cameras,
             "model": model,
             "kind": self.recorded.kind,
@@ -98,6 +99,10 @@ class Viewed:
             "film_lens": self._film_lens(),
             "left_out": self._stretches_left_out,
         }
+
+    @cached_property
+    def _has_speed(self) -> bool:
+        return bool(self.rows["speed_mph"].any())
 
     @cached_property
     def cameras(self) -> list[str]:
@@ -177,7 +182,7 @@ class Viewed:
             "steering": steering,
             "throttle": rows["throttle"] - rows["brake"],
         }
-        if rows["speed_mph"].any():
+        if self._has_speed:
             curves["speed"] = rows["speed_mph"]
         if self._answers.rows_to_ask:
             curves["model"] = self._answers.steering.copy()
