@@ -7,7 +7,7 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bcclone.camera.framing_files import FRAMING_NAME, read_framing
 from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, simulated_camera
-from bcclone.camera.images import FRAME_WIDTH, read_file
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, read_file, read_picture
 from bcclone.camera.lens import Lens
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
 from bcclone.editor.fault_search import FaultSearch
@@ -90,6 +90,7 @@ class Viewed:
             "rows": len(self.rows),
             "seconds": float(self.recorded.seconds[-1]),
             "has_speed": self._has_speed,
+            "aspect": self._aspect(),
             "cameras": self.cameras,
             "model": model,
             "kind": self.recorded.kind,
@@ -121,6 +122,15 @@ class Viewed:
     def pictures(self, row: int) -> list[bytes]:
         """Return the content of a row's image file for each camera, b"" if it cannot be read."""
         return [_content_of(self.recorded.image_path(row, camera)) for camera in self.cameras]
+
+    def _aspect(self) -> float:
+        """Return the width of the pictures of the centre camera, divided by their height."""
+        path = self.recorded.image_path(len(self.rows) // 2, "center")
+        if path:
+            with suppress(BadImage):
+                height, width = read_picture(path).shape[:2]
+                return round(width / height, 4)
+        return FRAME_WIDTH / FRAME_HEIGHT
 
     def _read_curvatures(self) -> dict[str, float]:
         """Return name of the centre image -> curvature of the path that was estimated from film.

@@ -70,11 +70,15 @@ class Panel {
     for (const camera of info.cameras) this.parts[camera].hidden = false;
     this.parts.cameras.classList.toggle("several", info.cameras.length > 1);
     this.parts.name.textContent = info.name;
+    this.root.style.setProperty("--aspect", info.aspect);
     const isLow = panels.length > 1 || innerHeight < LOW_WINDOW || innerWidth < NARROW_WINDOW;
     this.curveHeight = isLow ? LOW_CURVE_HEIGHT : CURVE_HEIGHT;
     const lanes = info.has_speed ? [1, 0.5, 0.5] : [1, 0.5];
     const lanesHeight = lanes.reduce((sum, part) => sum + part * this.curveHeight + GAP, GAP / 2);
-    this.parts.curvesBox.style.minHeight = `${lanesHeight + STRIP + AXIS}px`; // nothing moves later
+    const { under, curves, slider } = this.parts;
+    for (const canvas of [under, curves, slider]) { // nothing moves when the curves are there
+      canvas.style.height = `${lanesHeight + STRIP + AXIS}px`;
+    }
     this.parts.slider.setAttribute("aria-label", `playhead of ${info.name}`);
     this.parts.slider.setAttribute("aria-valuemax", info.rows);
     this.buildFilm();
@@ -226,6 +230,7 @@ class Panel {
       edits && count(edits, "edit"),
     );
     parts.verdict.textContent = unbroken(check.verdict || "Looking for faults");
+    parts.verdict.classList.toggle("usable", check.parts.some(([, , use]) => use === USABLE));
     parts.verdict.classList.toggle("stale", Boolean(check.verdict) && this.isChecking());
     this.showProgress();
     const key = document.activeElement?.dataset.key;
@@ -341,8 +346,9 @@ class Panel {
   showModel() {
     const { model } = this.state;
     const { parts, info } = this;
-    const steers = model.apart.length ? "steers differently from" : "steers alike";
-    const words = model.error || percent(model) || steers;
+    const steers = model.apart.length ? "steers differently in these parts:" : "steers alike";
+    const asked = percent(model) && `has answered ${percent(model)}`;
+    const words = model.error || asked || steers;
     parts.apartBox.hidden = !info.model;
     parts.model.textContent = `${info.model} ${words}`;
     const value = [model.apart, Boolean(this.columns)];
