@@ -50,9 +50,7 @@ def _check_file(path: Location) -> RecordingReport:
     return check_log(log, index, look)
 
 
-def check_log(
-    log: Log, index: Images, look: Look, read: ReadImage = try_frame
-) -> RecordingReport:
+def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) -> RecordingReport:
     """Return the report of a log.
 
     index: finds the log's images

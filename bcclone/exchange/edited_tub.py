@@ -203,9 +203,7 @@ def _table_of(records: Sequence[ExchangedRow]) -> pd.DataFrame:
     )
 
 
-def _image_names(
-    camera: str, records: Sequence[ExchangedRow], times: Sequence[int]
-) -> list[str]:
+def _image_names(camera: str, records: Sequence[ExchangedRow], times: Sequence[int]) -> list[str]:
     """Return the names that the simulator would give to the images of a camera, "" for no image.
 
     times: milliseconds since 1970 of each record
