@@ -129,7 +129,7 @@ class Viewed:
         if path:
             with suppress(BadImage):
                 height, width = read_picture(path).shape[:2]
-                return round(width / height, 4)
+                return float(round(width / height, 4))
         return FRAME_WIDTH / FRAME_HEIGHT
 
     def _read_curvatures(self) -> dict[str, float]:

@@ -127,7 +127,7 @@ class StoredEdit:
     """
 
     edit: str  # kind of the edit, see Edit; never UNDO, which only takes an edit out of the file
-    # spans of rows to leave out, to take back, or whose steering is mirrored. A span is the names of
+    # spans of rows to leave out, to take back or to mirror. A span is the names of
     # two centre images: all rows from the time in the first name to the time in the second belong
     # to it. MIRROR without a span is for all rows
     rows: tuple[tuple[str, str], ...] = ()
