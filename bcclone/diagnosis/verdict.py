@@ -48,7 +48,7 @@ class Diagnosis:
         """Return in a sentence, without the names of the faults, how much can be used."""
         if not self.coverage:
             if self.findings:
-                return "Nothing of it can be used as it is."
+                return "Nothing can be used as it is."
             return "It cannot be judged."
         total = round(sum(part.seconds for part in self.parts))
         now = round(self.usable_seconds)

@@ -220,9 +220,12 @@ const isStraight = (steering) => steering === 0;
 const isTakenOver = (number) => number > 0;
 
 function selectSlow() {
+  if (!active.columns.speed) { // as in a tub
+    selectWhere("throttle", hasNoThrottle);
+    return;
+  }
   const mph = limitIn("slow");
-  if (active.columns.speed) selectWhere("speed", (speed) => speed < mph);
-  else selectWhere("throttle", hasNoThrottle); // as in a tub
+  selectWhere("speed", (speed) => speed < mph);
 }
 
 const selectStraight = () => selectWhere("steering", isStraight, limitIn("straight"));

@@ -237,8 +237,13 @@ class Panel {
     this.showFindings();
     this.showUnknown();
     this.showModel();
-    const again = key && this.root.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    const again = key && (this.keyed(key) ?? this.keyed(key.replace("remedy", "sentence")));
     if (again && !this.root.contains(document.activeElement)) again.focus();
+  }
+
+  // Returns the button with this key, if it is there.
+  keyed(key) {
+    return this.root.querySelector(`[data-key="${CSS.escape(key)}"]`);
   }
 
   // Shows how far the check has come, and in the same place what it did not judge.
