@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -159,14 +160,15 @@ class FaultSearch:
 
         log_version: version of the log's file, or of the tub's folder, see file_version()
         """
-        while not self._closed.is_set():
-            self._changed.clear()
-            version = self._version_of_edits()
-            judgement = self._judged(version, log_version)
-            # edits that have changed meanwhile are judged at once
-            if not self._changed.is_set():
-                self.judgement = judgement
-                self._changed.wait()
+        with suppress(SystemExit):  # raised by __exit__()
+            while not self._closed.is_set():
+                self._changed.clear()
+                version = self._version_of_edits()
+                judgement = self._judged(version, log_version)
+                # edits that have changed meanwhile are judged at once
+                if not self._changed.is_set():
+                    self.judgement = judgement
+                    self._changed.wait()
 
     def _judged(self, version: str, log_version: tuple[int, int]) -> Judgement:
         """Return the judgement of the edits as they are now, or why it fails."""
@@ -275,7 +277,7 @@ def _try_stretched(path: str | None) -> tuple[Image | None, str]:
 
 
 def _end(thread: threading.Thread) -> None:
-    """Raise SystemExit in a thread, before its next step in Python; it then ends quietly."""
+    """Raise SystemExit in a thread, before its next step in Python."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
     )
