@@ -140,7 +140,8 @@ class Drive:
             if edit.kind == DELETE:
                 kept &= ~np.isin(numbers, numbers_in(edit.spans))
             elif edit.kind == MIRROR:
-                steering = -steering
+                mirrored = np.isin(numbers, numbers_in(edit.spans)) | (not edit.spans)
+                steering = np.where(mirrored, -steering, steering)
             elif edit.kind == ADVANCE:
                 shift = Edits((StoredEdit(ADVANCE, seconds=edit.seconds),))
                 steering = corrected_steering(self.rows.assign(steering=steering), shift)

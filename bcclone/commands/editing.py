@@ -3,6 +3,7 @@
 Without an edit, it opens a page on which a person edits the recording, or lists its rows.
 """
 
+import gc
 import sys
 from dataclasses import replace
 
@@ -43,6 +44,9 @@ def edit(given: Given, settings: EditSettings, page: PageSettings, opening: Brow
         from bcclone.editor.editor_page import serve_page
 
         serve_page(settings.recording, page, opening.browser, given.say)
+        # Python ends by looking through all objects for garbage, for seconds on a loaded machine;
+        # frozen objects are left out, so that Ctrl-C ends the command at once
+        gc.freeze()
         return Result({"recording": settings.recording}, text=None)
 
     from bcclone.exchange.edited_tub import open_edited

@@ -12,14 +12,14 @@ from itertools import chain
 
 import pandas as pd
 
-from bcclone.camera.images import MISSING, common_remedy
+from bcclone.camera.images import MISSING, common_remedy, try_frame
 from bcclone.diagnosis.findings import Finding
-from bcclone.diagnosis.frame_figures import FramesSeen, look_at, read_center
+from bcclone.diagnosis.frame_figures import FramesSeen, ReadImage, look_at, read_center
 from bcclone.diagnosis.judging import diagnose
 from bcclone.diagnosis.recoveries import measure_correction
 from bcclone.diagnosis.report import ImageFaults, RecordingReport
 from bcclone.diagnosis.verdict import Diagnosis
-from bcclone.recording.files import ImageIndex, find_logs
+from bcclone.recording.files import ImageIndex, Images, find_logs
 from bcclone.recording.foreign_log import ForeignLog
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
@@ -50,11 +50,12 @@ def _check_file(path: Location) -> RecordingReport:
     return check_log(log, index, look)
 
 
-def check_log(log: Log, index: ImageIndex, look: Look) -> RecordingReport:
+def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) -> RecordingReport:
     """Return the report of a log.
 
     index: finds the log's images
     look: reads the frames of the rows that are judged, and returns what they show
+    read: reads a frame that is looked at again
     """
     path = log.path
     suspects = tuple(_suspects(log.rows))
@@ -63,15 +64,9 @@ def check_log(log: Log, index: ImageIndex, look: Look) -> RecordingReport:
         nothing = Diagnosis((_no_images(len(named)),))
         return RecordingReport(path, log, suspects=suspects, diagnosis=nothing)
 
-    # if several rows name the same picture, only the first of them is judged
-    repeated = log.rows["center"].duplicated()
-    judged = replace(
-        log,
-        rows=log.rows[~repeated].reset_index(drop=True),
-        deleted=pd.concat([log.deleted, log.rows[repeated]]),
-    )
+    judged = without_repeated(log)
     seen = look(judged.rows)
-    images = _image_faults(seen, log, index, named, int(repeated.sum()))
+    images = _image_faults(seen, log, index, named, len(log.rows) - len(judged.rows))
 
     # If most pictures cannot be used for one reason, such as another size, the whole recording has
     # to be mended: that is reported as one fault, and nothing else is judged.
@@ -87,7 +82,7 @@ def check_log(log: Log, index: ImageIndex, look: Look) -> RecordingReport:
     diagnosis = diagnose(
         judged,
         seen.figures,
-        lambda row: read_center(judged, row, index),
+        lambda row: read_center(judged, row, index, read),
         correction,
         _road_of(log),
     )
@@ -98,6 +93,20 @@ def check_log(log: Log, index: ImageIndex, look: Look) -> RecordingReport:
         suspects=suspects,
         correction=correction,
         diagnosis=diagnosis,
+    )
+
+
+def without_repeated(log: Log) -> Log:
+    """Return a log in which each row has its own picture.
+
+    If several rows name the same picture, only the first of them stays; the others become deleted
+    rows.
+    """
+    repeated = log.rows["center"].duplicated()
+    return replace(
+        log,
+        rows=log.rows[~repeated].reset_index(drop=True),
+        deleted=pd.concat([log.deleted, log.rows[repeated]]),
     )
 
 
@@ -117,7 +126,7 @@ def _images_of(rows: pd.DataFrame) -> set[str]:
 
 
 def _image_faults(
-    seen: FramesSeen, log: Log, index: ImageIndex, named: set[str], repeated: int
+    seen: FramesSeen, log: Log, index: Images, named: set[str], repeated: int
 ) -> ImageFaults:
     """Return the counts of faulty images.
 

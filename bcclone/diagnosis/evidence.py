@@ -35,7 +35,7 @@ from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.diagnosis.stretches import Segmentation, segmented
 from bcclone.recording.edits import Span
 from bcclone.recording.log import Log
-from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.statistics import numbers_in
 
 
@@ -158,13 +158,22 @@ class Evidence(DriveEvidence):
     """What the rows and frames of a recording show, or those of a part of it.
 
     log: the rows that are judged; other rows are among its deleted ones
+    are_mirrored: which of them mirrored() has mirrored, (rows,); None for none
     """
 
     def __init__(
-        self, log: Log, figures: RecordingFigures, read_frame: ReadFrame, is_estimated: bool = False
+        self,
+        log: Log,
+        figures: RecordingFigures,
+        read_frame: ReadFrame,
+        is_estimated: bool = False,
+        are_mirrored: BoolArray | None = None,
     ) -> None:
         super().__init__(RecordedRows.of(log), figures, read_frame, is_estimated)
         self.log = log
+        self.are_mirrored = np.zeros(len(log.rows), np.bool_)
+        if are_mirrored is not None:
+            self.are_mirrored = are_mirrored
 
     def of_rows(self, kept: IndexArray) -> "Evidence":
         """Return the evidence of the kept rows; the others become deleted rows of the log.
@@ -184,6 +193,23 @@ class Evidence(DriveEvidence):
             self.figures.of_rows(kept),
             lambda row: self.read_frame(int(kept[row])),
             self.is_estimated,
+            self.are_mirrored[kept],
+        )
+
+    def mirrored(self, spans: Sequence[Span]) -> "Evidence":
+        """Return the evidence with the steering of some rows mirrored.
+
+        spans: spans of row numbers, as in Finding.rows
+        """
+        concerned = np.isin(self.rows.numbers, numbers_in(spans))
+        steering = np.where(concerned, 0.0 - self.rows.steering, self.rows.steering)
+        log = replace(self.log, rows=self.log.rows.assign(steering=steering))
+        return Evidence(
+            log,
+            self.figures,
+            self.read_frame,
+            self.is_estimated,
+            self.are_mirrored | concerned,
         )
 
     def without(self, spans: Sequence[Span]) -> "Evidence":

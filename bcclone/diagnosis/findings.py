@@ -9,7 +9,7 @@ the edits, and so is the button on the page (bcclone.editor), so that both do th
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from bcclone.recording.edits import DELETE, Edit, Span, delete_numbers
+from bcclone.recording.edits import DELETE, MIRROR, Edit, Span, delete_numbers, mirror_numbers
 from bcclone.recording.files import LOG_NAME
 from bcclone.system.errors import number_of, shown_command
 from bcclone.system.json_values import to_json
@@ -21,15 +21,17 @@ _MAX_SPANS = 5  # most spans of rows that a line of text lists
 
 @dataclass(frozen=True)
 class Cost:
-    """What the edits of a finding delete."""
+    """What the edits of a finding delete or, if they delete nothing, which rows they mirror."""
 
     rows: int
     seconds: float
     of_seconds: float  # length of the recording
     good_rows: float  # estimate of how many of the rows are without the fault
+    deletes: bool = True  # False if the rows stay, with mirrored steering
 
     def as_text(self) -> str:
-        text = f"takes {self.seconds:.1f} s of {self.of_seconds:.0f} s"
+        verb = "takes" if self.deletes else "mirrors"
+        text = f"{verb} {self.seconds:.1f} s of {self.of_seconds:.0f} s"
         good_rows = round(self.good_rows)
         if good_rows:
             text += f", about {good_rows} of the {number_of(self.rows, 'row')} without the fault"
@@ -50,8 +52,8 @@ class Finding:
     usable: bool = False  # whether the faulty rows can be trained on as they are
     advice: str = ""  # how to mend the fault, or what to try before the edits
     edits: tuple[Edit, ...] = ()  # the edits that mend the fault, one after the other
-    good_rows: float = 0.0  # how many rows that `edits` delete are probably without the fault
-    cost: Cost | None = None  # of the edits; None if they delete nothing, and before it is known
+    good_rows: float = 0.0  # how many rows of `edits` are probably without the fault
+    cost: Cost | None = None  # of the edits; None if they are for all rows, and before it is known
     recording: str = "RECORDING"  # name of the recording in the commands of the remedy
 
     @property
@@ -62,7 +64,15 @@ class Finding:
     @property
     def deleted(self) -> tuple[Span, ...]:
         """Return the spans of row numbers, from 1, that the edits delete."""
-        spans = [span for edit in self.edits if edit.kind == DELETE for span in edit.spans]
+        return self._numbers_of(DELETE)
+
+    @property
+    def mirrored(self) -> tuple[Span, ...]:
+        """Return the spans of row numbers, from 1, whose steering the edits mirror."""
+        return self._numbers_of(MIRROR)
+
+    def _numbers_of(self, kind: str) -> tuple[Span, ...]:
+        spans = [span for edit in self.edits if edit.kind == kind for span in edit.spans]
         return tuple((first + 1, last + 1) for first, last in spans)
 
     @property
@@ -73,10 +83,11 @@ class Finding:
         return " ".join(sentence for sentence in sentences if sentence)
 
     def and_also(self, other: Self) -> Self:
-        """Return a finding that deletes the rows of another one, too; both delete their rows."""
+        """Return a finding of the rows of another one, too; both delete or both mirror theirs."""
         spans = tuple(runs(numbers_in((*self.rows, *other.rows))))
         good_rows = self.good_rows + other.good_rows
-        return replace(self, rows=spans, edits=(delete_numbers(spans),), good_rows=good_rows)
+        edit = delete_numbers(spans) if self.deletes else mirror_numbers(spans)
+        return replace(self, rows=spans, edits=(edit,), good_rows=good_rows)
 
     def as_json(self) -> dict[str, Any]:
         return {

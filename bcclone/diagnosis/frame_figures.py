@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -10,13 +10,15 @@ import pandas as pd
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, try_frame
 from bcclone.diagnosis.motion import Shift, TurnMeter, side_shift
-from bcclone.recording.files import ImageIndex
+from bcclone.recording.files import ImageIndex, Images
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import BoolArray, IndexArray
 from bcclone.system.opencv import cv2, recolored, resized
 
 ReadFrame = Callable[[int], Image | None]  # index of a row -> its centre frame; None: unreadable
+# path of an image, or None -> its frame and "", or None and what is wrong, as try_frame() says it
+ReadImage = Callable[[str | None], tuple[Image | None, str]]
 
 
 class FrameFigures(NamedTuple):
@@ -114,32 +116,49 @@ class FramesSeen(NamedTuple):
     faults: Mapping[int, list[str]]  # line of the log -> for each unusable image, the reason
 
 
-def look_at(rows: pd.DataFrame, index: ImageIndex, advance: Callable[[int], None]) -> FramesSeen:
+def look_at(rows: pd.DataFrame, index: Images, advance: Callable[[int], None]) -> FramesSeen:
     """Read the frames of a log's rows, each once.
 
     index: finds the log's images
     advance: called with 1 after each row
     """
+    seen = FramesSeen(RecordingFigures(len(rows)), {})
+    for seen in frames_seen(rows, index):  # noqa: B007 the last one is of all rows
+        advance(1)
+    return seen
+
+
+def frames_seen(
+    rows: pd.DataFrame, index: Images, read: ReadImage = try_frame
+) -> Iterator[FramesSeen]:
+    """Yield what the frames show after each row of a log, whose frames are read once.
+
+    It is the same object each time, which grows.
+
+    index: finds the log's images
+    """
     figures = RecordingFigures(len(rows))
     faults = dict[int, list[str]]()
+    seen = FramesSeen(figures, faults)
     for line, *names in rows[["line", *CAMERAS]].itertuples(index=False):
         frames = dict[str, Image | None]()
         faults[line] = []
         for camera, name in zip(CAMERAS, names, strict=True):
             if not name:
                 continue
-            frames[camera], fault = try_frame(index.find(name))
+            frames[camera], fault = read(index.find(name))
             if fault:
                 # a fault continues after the name: " is missing" or ": reason"
                 faults[line].append(f"line {line}: image {name}{fault}")
         figures.add(frames)
-        advance(1)
-    return FramesSeen(figures, faults)
+        yield seen
 
 
-def read_center(log: Log, row: int, index: ImageIndex | None = None) -> Image | None:
+def read_center(
+    log: Log, row: int, index: Images | None = None, read: ReadImage = try_frame
+) -> Image | None:
     """Return the centre frame of a row, by its index, RGB uint8 (160, 320, 3); None: unreadable."""
     if index is None:
         index = ImageIndex(log.path)
-    frame, _ = try_frame(index.find(log.rows["center"].iloc[row]))
+    frame, _ = read(index.find(log.rows["center"].iloc[row]))
     return frame

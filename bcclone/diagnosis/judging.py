@@ -78,6 +78,17 @@ _JUDGES_OF_FEW_ROWS: tuple[Judge, ...] = (
     lambda e: unusable_pictures(e.rows, e.figures),
     lambda e: constant_steering(e.rows),
 )
+# the judges that need no picture, and those that need no other picture than the rows' own; their
+# findings are shown while the rest of a long recording is still read
+_JUDGES_OF_THE_LOG: tuple[Judge, ...] = (
+    lambda e: unusable_rows(e.log),
+    lambda e: rows_of_the_log(e.log, e.rows),
+    lambda e: constant_steering(e.rows),
+)
+_JUDGES_OF_SINGLE_PICTURES: tuple[Judge, ...] = (
+    lambda e: frozen_pictures(e.rows, e.figures),
+    lambda e: unusable_pictures(e.rows, e.figures),
+)
 _FIGURES = (
     "turn_correlation",
     "steering_after_turn_seconds",
@@ -135,12 +146,29 @@ def diagnose(
     )
 
 
+def first_findings(log: Log, figures: RecordingFigures) -> tuple[Finding, ...]:
+    """Return the findings that can be told before all frames have been read.
+
+    log: its rows are as for diagnose()
+    figures: what was measured in the frames of the first rows, as many as were read
+    """
+    evidence = Evidence(log, figures, lambda row: None)
+    findings = [finding for judge in _JUDGES_OF_THE_LOG for finding in judge(evidence)]
+    if evidence.rows.has_speed:
+        findings += standing(evidence.rows, figures)
+    read = len(figures.frames)
+    if read:
+        begin = evidence.of_rows(np.arange(read))
+        findings += chain.from_iterable(judge(begin) for judge in _JUDGES_OF_SINGLE_PICTURES)
+    return _completed(findings, evidence)
+
+
 def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
     """Return the findings of all judges, and the evidence without the rows that are to be deleted.
 
-    When a judge finds rows to delete, they are left out of the evidence. Then the same judge judges
-    the remaining rows again, until it finds no more rows to delete; the next judge judges only the
-    rows that are left.
+    When a judge finds rows to delete, they are left out of the evidence; rows whose steering is to
+    be mirrored are mirrored in it. Then the same judge judges again, until it finds no more such
+    rows; the next judge judges only the rows that are left.
     """
     most_rounds = 5  # most times that a judge judges
     findings: list[Finding] = []
@@ -152,10 +180,14 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
             if not evidence.rows.why_too_few:
                 new = {finding.fault: finding for finding in judge(evidence)}
             by_fault = _merged(by_fault, new)
-            spans = [span for finding in new.values() if finding.deletes for span in finding.rows]
-            if not spans:
+            mirrored = [span for finding in new.values() for span in finding.mirrored]
+            deleted = [span for finding in new.values() if finding.deletes for span in finding.rows]
+            if mirrored:
+                evidence = evidence.mirrored(mirrored)
+            if deleted:
+                evidence = evidence.without(deleted)
+            if not mirrored and not deleted:
                 break
-            evidence = evidence.without(spans)
         findings += by_fault.values()
     return findings, evidence
 
@@ -163,16 +195,16 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
 def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[str, Finding]:
     """Return all findings of a judge after another round, by fault.
 
-    An earlier finding that deletes rows stays, and also deletes the rows of a new finding of the
-    same fault. Other earlier findings are replaced by the new ones, since they were measured on
-    rows that are now deleted.
+    An earlier finding that deletes or mirrors rows stays, and does so with the rows of a new
+    finding of the same fault, too. Other earlier findings are replaced by the new ones, since they
+    were measured on rows that are now deleted.
 
     earlier: the findings of the rounds before
     new: the findings of the last round
     """
     merged = dict(new)
     for fault, finding in earlier.items():
-        if not finding.deletes:
+        if not finding.deletes and not finding.mirrored:
             continue
         if fault in new:
             merged[fault] = finding.and_also(new[fault])
@@ -190,16 +222,17 @@ def _completed(findings: Iterable[Finding], evidence: Evidence) -> tuple[Finding
 
 
 def _cost(finding: Finding, rows: RecordedRows) -> Cost | None:
-    """Return what the edits of a finding delete, None for nothing."""
-    deleted = np.isin(rows.numbers, numbers_in(finding.deleted))
-    if not deleted.any():
+    """Return what the edits of a finding delete or mirror, None if they are for no or all rows."""
+    concerned = np.isin(rows.numbers, numbers_in(finding.deleted or finding.mirrored))
+    if not concerned.any():
         return None
     seconds = rows.step_seconds
     return Cost(
-        rows=int(deleted.sum()),
-        seconds=float(seconds[deleted].sum()),
+        rows=int(concerned.sum()),
+        seconds=float(seconds[concerned].sum()),
         of_seconds=float(seconds.sum()),
         good_rows=finding.good_rows,
+        deletes=bool(finding.deleted),
     )
 
 

@@ -20,7 +20,7 @@ from bcclone.camera.images import try_frame
 from bcclone.camera.vehicle import MOUNTS, SIDE_CAMERA_M
 from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.recording.files import ImageIndex
+from bcclone.recording.files import ImageIndex, Images
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
@@ -64,7 +64,7 @@ class Stretch:
     against: float  # steering in the middle, minus the steering at the end
 
 
-def measure_correction(log: Log, index: ImageIndex | None = None) -> MeasuredCorrection | None:
+def measure_correction(log: Log, index: Images | None = None) -> MeasuredCorrection | None:
     """Measure the correction from the recoveries of a recording.
 
     Returns None if it lacks images of the side cameras, or rows of driving.

@@ -20,10 +20,18 @@ from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.diagnosis.stretches import Kind, rows_of, segmented
+from bcclone.diagnosis.stretches import Kind, Stretch, rows_of, segmented
 from bcclone.recording.edit_settings import MAX_ADVANCE
 from bcclone.recording.edited_rows import corrected_steering
-from bcclone.recording.edits import ADVANCE, MIRROR, Edit, Edits, StoredEdit, delete_numbers
+from bcclone.recording.edits import (
+    ADVANCE,
+    MIRROR,
+    Edit,
+    Edits,
+    StoredEdit,
+    delete_numbers,
+    mirror_numbers,
+)
 from bcclone.system.arrays import IndexArray
 from bcclone.system.statistics import block_jackknife, robust_line
 
@@ -59,17 +67,28 @@ def steering_of_stretches(evidence: Evidence) -> Iterator[Finding]:
     if evidence.is_upside_down or evidence.drives_backwards:
         return
     for kind, (fault, text) in _FAULTS_OF_STRETCHES.items():
-        stretches = [stretch for stretch in segmentation.stretches if stretch.kind is kind]
+        stretches = [
+            stretch for stretch in segmentation.stretches if _kind_of(stretch, evidence) is kind
+        ]
         if not stretches:
             continue
         spans = evidence.rows.spans(rows_of(stretches))
+        edit = mirror_numbers(spans) if kind is Kind.MIRRORED else delete_numbers(spans)
         yield Finding(
             fault,
             text,
             rows=spans,
-            edits=(delete_numbers(spans),),
+            edits=(edit,),
             good_rows=sum(stretch.good_rows for stretch in stretches),
         )
+
+
+def _kind_of(stretch: Stretch, evidence: Evidence) -> Kind:
+    """Return the kind of a stretch; one that is mirrored on both sides follows no turns."""
+    rows = slice(stretch.first, stretch.last + 1)
+    if stretch.kind is Kind.MIRRORED and evidence.are_mirrored[rows].any():
+        return Kind.UNRELATED
+    return stretch.kind
 
 
 def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:

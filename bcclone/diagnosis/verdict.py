@@ -43,6 +43,35 @@ class Diagnosis:
             verdict += f"; not judged: {topics}"
         return verdict
 
+    @property
+    def headline(self) -> str:
+        """Return in a sentence, without the names of the faults, how much can be used."""
+        if not self.coverage:
+            if self.findings:
+                return "Nothing can be used as it is."
+            return "It cannot be judged."
+        total = round(sum(part.seconds for part in self.parts))
+        now = round(self.usable_seconds)
+        after_edits = round(seconds_of(self.parts, Use.AFTER_EDITS))
+        lost = max(total - now - after_edits, 0)
+        if now == total:
+            faultless = "no fault was found" if not self.findings else "with what is said below"
+            return f"All {total} s of driving can be used: {faultless}."
+        words = [f"{now} of {total} s can be used"]
+        if after_edits:
+            words.append(f"{after_edits} s more once mended")
+        if lost:
+            words.append(f"{lost} s not")
+        return f"{', '.join(words)}."
+
+    @property
+    def not_judged(self) -> str:
+        """Return in a sentence what was not judged, "" if everything was."""
+        if not self.unknown:
+            return ""
+        topics = [line.partition(":")[0] for line in self.unknown]
+        return f"Not judged: {', '.join(topics)}."
+
     def _seconds_text(self) -> str:
         """Return how many seconds can be used, now and after the edits, and how many cannot."""
         words = [f"{self.usable_seconds:.0f} s of driving can be used as they are"]

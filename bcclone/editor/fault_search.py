@@ -1,95 +1,96 @@
 """Look for the faults of a recording on a page, in a thread, again after each edit.
 
-In: the recording with its edits. Out: a Judgement.
+In: the recording with its edits. Out: a Judgement; while frames are still read, one with the faults
+that are known so far.
 """
 
+import ctypes
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from bcclone.diagnosis.check import check_log
+from bcclone.camera.framing import Framing
+from bcclone.camera.images import MISSING, BadImage, Image, read_picture, try_frame
+from bcclone.diagnosis.check import check_log, without_repeated
 from bcclone.diagnosis.findings import Finding
-from bcclone.diagnosis.frame_figures import FramesSeen, look_at
+from bcclone.diagnosis.frame_figures import (
+    FramesSeen,
+    ReadImage,
+    RecordingFigures,
+    frames_seen,
+)
+from bcclone.diagnosis.judging import first_findings
+from bcclone.diagnosis.usable_seconds import Part
 from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.editing import EditedRows
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
-from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import Log, with_edits
 from bcclone.system.atomic import file_version
-from bcclone.system.errors import UserError, first_line, number_of
+from bcclone.system.errors import UserError, first_line, number_of, shown_command
 
 logger = logging.getLogger(__name__)
-
-_NOT_LOOKED_FOR = "faults are not looked for in a tub: import it to check it"
 
 
 @dataclass(frozen=True)
 class Judgement:
     """The faults that a recording has with the edits of one moment."""
 
-    version: str = ""  # version of these edits; "" before the first judgement, and for a tub
-    verdict: str = ""  # summary in a sentence, or why faults cannot be found; "" before the first
+    version: str = ""  # version of these edits; "" before the first judgement is complete
+    verdict: str = ""  # what can be used, or why faults cannot be found; "" before it is known
+    not_judged: str = ""  # what was not judged, in a sentence
     findings: tuple[Finding, ...] = ()  # the faults that were found
     unknown: tuple[str, ...] = ()  # a line "topic: reason" for each thing that could not be judged
+    parts: tuple[Part, ...] = ()  # of the recording, in order of time
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "verdict": self.verdict,
-            "findings": [_shown(finding) for finding in self.findings],
-            "unknown": list(self.unknown),
-        }
-
-    def edits_of(self, fault: str) -> tuple[Edit, ...]:
-        """Return the edits that mend a fault, () if it was not found or edits do not mend it."""
-        for finding in self.findings:
-            if finding.fault == fault:
-                return finding.edits
-        return ()
+    @classmethod
+    def of(cls, version: str, diagnosis: Diagnosis) -> Self:
+        return cls(
+            version,
+            diagnosis.headline,
+            diagnosis.not_judged,
+            diagnosis.findings,
+            diagnosis.unknown,
+            diagnosis.parts,
+        )
 
 
-def _shown(finding: Finding) -> dict[str, Any]:
-    """Return a finding as the page gets it; the page counts rows from 0, a finding from 1."""
-    return {
-        "fault": finding.fault,
-        "text": finding.text,
-        "remedy": finding.remedy,
-        "button": button_of(finding.edits),
-        "rows": [[first - 1, last - 1] for first, last in finding.rows],
-    }
+def button_of(finding: Finding) -> str:
+    """Return the text of a button that makes the edits of a finding; "" if there are none.
 
-
-def button_of(edits: Sequence[Edit]) -> str:
-    """Return the text of a button that makes these edits; "" if there are no edits."""
-    if not edits:
+    It says what the edits take: "Delete 4.9 s of 122 s".
+    """
+    if not finding.edits:
         return ""
-    if len(edits) == 1 and edits[0].kind == DELETE:
-        return "Delete these rows"
-    words = "; then ".join(_words_of(edit) for edit in edits)
+    cost = finding.cost
+    if len(finding.edits) == 1 and cost:
+        verb = "Delete" if cost.deletes else "Mirror"
+        return f"{verb} {cost.seconds:.1f} s of {cost.of_seconds:.0f} s"
+    words = "; then ".join(_words_of(edit) for edit in finding.edits)
     return words[0].upper() + words[1:]
 
 
 def _words_of(edit: Edit) -> str:
-    if edit.kind == MIRROR:
+    if edit.kind == MIRROR and not edit.spans:
         return "mirror the steering"
     if edit.kind == ADVANCE:
         return f"shift the steering by {seconds_text(edit.seconds)} s"
     count = sum(last - first + 1 for first, last in edit.spans)
-    return f"{edit.kind} {number_of(count, 'row')}"
+    verb = "mirror" if edit.kind == MIRROR else edit.kind
+    return f"{verb} {number_of(count, 'row')}"
 
 
 class FaultSearch:
-    """Looks for the faults of a recording, and again after each edit, in a thread.
+    """Looks for the faults of a recording or tub, and again after each edit, in a thread.
 
     The thread runs within the `with` block.
 
-    In a donkeycar tub, faults are not looked for.
-
-    recorded: the recording or tub
     version_of_edits: returns a text that is another one after each edit; called in the thread
     """
 
@@ -98,80 +99,185 @@ class FaultSearch:
         self.rows_seen = 0  # how many rows' frames have been read so far
         self._recorded = recorded
         self._version_of_edits = version_of_edits
+        self._is_tub = recorded.kind == "tub"
+        self._read: ReadImage = _try_stretched if self._is_tub else try_frame
         self._seen: FramesSeen | None = None  # what the frames of all rows show, once read
         self._closed = threading.Event()
         self._changed = threading.Event()  # set after an edit, and to wake the thread at the end
-        self._thread: threading.Thread | None = None
-        if recorded.log is None:  # a tub
-            self.rows_seen = len(recorded.rows)
-            unknown = (recorded.unusable,) if recorded.unusable else ()
-            self.judgement = Judgement(verdict=_NOT_LOOKED_FOR, unknown=unknown)
-        else:
-            work = (recorded.log, file_version(recorded.path))
-            self._thread = threading.Thread(target=self._judge, args=work, daemon=True)
+        work = (file_version(recorded.path),)
+        self._thread = threading.Thread(target=self._run, args=work, daemon=True)
 
     def __enter__(self) -> Self:
-        if self._thread is not None:
-            self._thread.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End the thread, also in the middle of a computation of many seconds."""
         self._closed.set()
         self._changed.set()
-        if self._thread is not None:
-            self._thread.join()
+        soon = 0.1  # seconds in which it ends by itself, unless it computes
+        again = 0.5  # seconds until the exception is raised again, since a callback may drop it
+        self._thread.join(soon)
+        while self._thread.is_alive():
+            _end(self._thread)
+            self._thread.join(again)
 
     def look_again(self) -> None:
         """Judge the recording again, because its edits have changed."""
         self._changed.set()
 
-    def _judge(self, log: Log, log_version: tuple[int, int]) -> None:
-        """Judge a log with its edits, now and after each change of the edits.
+    # ---- what a page shows of it
 
-        log_version: version of the log's file, see file_version()
+    def edits_of(self, fault: str) -> tuple[Edit, ...]:
+        """Return the edits that mend a fault, () if it was not found or edits do not mend it."""
+        for finding in self.judgement.findings:
+            if finding.fault == fault and self.judgement.verdict:
+                return finding.edits
+        return ()
+
+    def shown(self, taken: Collection[str]) -> dict[str, Any]:
+        """Return the judgement as JSON.
+
+        taken: faults whose remedies were taken since
         """
-        index = self._recorded.images or ImageIndex(log.path)
-        while not self._closed.is_set():
-            self._changed.clear()
-            version = self._version_of_edits()
-            try:
-                if file_version(self._recorded.path) != log_version:
-                    raise UserError(
-                        "the log has changed since this page was opened: start bcclone edit again"
-                    )
-                edited = with_edits(log, self._recorded.read_edits())
-                report = check_log(edited, index, lambda rows: self._look(rows, index))
-            except (UserError, OSError) as error:  # all rows are deleted, or the log is gone
-                self.judgement = Judgement(version, verdict=str(error))
-            except _Closed:
-                return
-            except Exception as error:  # the page would show a search that never ends
-                logger.exception("the search for faults failed")
-                verdict = f"the search for faults failed: {first_line(error)}"
-                self.judgement = Judgement(version, verdict=verdict)
-            else:
-                diagnosis = report.diagnosis or Diagnosis()
-                self.judgement = Judgement(
-                    version, diagnosis.verdict, diagnosis.findings, diagnosis.unknown
-                )
-            self._changed.wait()
+        judgement = self.judgement
+        findings = [
+            _shown(finding, bool(judgement.verdict), finding.fault in taken)
+            for finding in judgement.findings
+        ]
+        return {
+            "verdict": judgement.verdict,
+            "not_judged": judgement.not_judged,
+            "findings": findings,
+            "unknown": list(judgement.unknown),
+            "parts": [[part.first - 1, part.last - 1, part.use.value] for part in judgement.parts],
+        }
 
-    def _look(self, rows: pd.DataFrame, index: ImageIndex) -> FramesSeen:
+    # ---- the thread
+
+    def _run(self, log_version: tuple[int, int]) -> None:
+        """Judge the recording with its edits, now and after each change of the edits.
+
+        log_version: version of the log's file, or of the tub's folder, see file_version()
+        """
+        with suppress(SystemExit):  # raised by __exit__()
+            while not self._closed.is_set():
+                self._changed.clear()
+                version = self._version_of_edits()
+                judgement = self._judged(version, log_version)
+                # edits that have changed meanwhile are judged at once
+                if not self._changed.is_set():
+                    self.judgement = judgement
+                    self._changed.wait()
+
+    def _judged(self, version: str, log_version: tuple[int, int]) -> Judgement:
+        """Return the judgement of the edits as they are now, or why it fails."""
+        recorded = self._recorded
+        try:
+            if not self._is_tub and file_version(recorded.path) != log_version:
+                raise UserError(
+                    "the log has changed since this page was opened: start bcclone edit again"
+                )
+            log = with_edits(recorded.log, recorded.read_edits())
+            report = check_log(log, recorded.images, lambda rows: self._look(log, rows), self._read)
+        except (UserError, OSError) as error:  # all rows are deleted, or the log is gone
+            return Judgement(version, verdict=str(error))
+        except Exception as error:  # the page would show a search that never ends
+            logger.exception("the search for faults failed")
+            return Judgement(version, verdict=f"the search for faults failed: {first_line(error)}")
+        diagnosis = report.diagnosis or Diagnosis()
+        findings = tuple(map(self._as_can_be_done, diagnosis.findings))
+        unknown = diagnosis.unknown
+        if recorded.unusable:
+            unknown += (f"some records: {recorded.unusable}",)
+        return Judgement.of(version, replace(diagnosis, findings=findings, unknown=unknown))
+
+    def _as_can_be_done(self, finding: Finding) -> Finding:
+        """Return a finding with a remedy that this kind of recording allows.
+
+        Of a tub, only the list of deleted records is edited.
+        """
+        if not self._is_tub or all(edit.kind == DELETE for edit in finding.edits):
+            return finding
+        if finding.mirrored:
+            spans = tuple(span for edit in finding.edits for span in edit.spans)
+            cost = replace(finding.cost, deletes=True) if finding.cost else None
+            return replace(finding, edits=(Edit(DELETE, spans),), cost=cost)
+        target = "recordings/NAME"
+        commands = [shown_command("import", self._recorded.path, "-o", target)]
+        commands += [shown_command("edit", target, *edit.options()) for edit in finding.edits]
+        advice = "; then: ".join(("make a recording of the tub, and mend that", *commands))
+        return replace(finding, edits=(), cost=None, advice=f"{finding.advice} {advice}".strip())
+
+    def _look(self, log: Log, rows: pd.DataFrame) -> FramesSeen:
         """Return what the frames of some rows show; the first call reads and keeps all rows'."""
         all_rows = self._recorded.rows
         if self._seen is None:
-            self._seen = look_at(all_rows, index, self._advance)
+            self._seen = self._look_at_all(without_repeated(log))
         lines = set(rows["line"])
         kept = np.flatnonzero(all_rows["line"].isin(lines))
         faults = {line: why for line, why in self._seen.faults.items() if line in lines}
         return FramesSeen(self._seen.figures.of_rows(kept), faults)
 
-    def _advance(self, count: int) -> None:
-        """Count rows whose frames were read; raises _Closed to end the thread."""
-        if self._closed.is_set():
-            raise _Closed
-        self.rows_seen += count
+    def _look_at_all(self, log: Log) -> FramesSeen:
+        """Read the frames of all rows; meanwhile, publish the faults that are known already.
+
+        log: the rows that are judged, of which findings are
+        """
+        pause_seconds = 2.0  # between two searches, which are short, but not for nothing
+        all_rows = self._recorded.rows
+        is_kept = all_rows["line"].isin(set(log.rows["line"])).to_numpy()
+        seen = FramesSeen(RecordingFigures(0), {})
+        self._publish_first(log, seen.figures)
+        published_at = time.monotonic()
+        for seen in frames_seen(all_rows, self._recorded.images, self._read):  # noqa: B007
+            self.rows_seen += 1
+            if time.monotonic() - published_at > pause_seconds:
+                kept = np.flatnonzero(is_kept[: self.rows_seen])
+                self._publish_first(log, seen.figures.of_rows(kept))
+                published_at = time.monotonic()
+        return seen
+
+    def _publish_first(self, log: Log, figures: RecordingFigures) -> None:
+        self.judgement = Judgement(findings=first_findings(log, figures))
 
 
-class _Closed(Exception):
-    """The block has ended while frames are read."""
+def _shown(finding: Finding, is_final: bool, is_taken: bool) -> dict[str, Any]:
+    """Return a finding as the page gets it; the page counts rows from 0, a finding from 1.
+
+    is_final: whether all pictures have been looked at; before, there is no button
+    is_taken: whether its remedy was taken; then there is no button either
+    """
+    cost = ""
+    if finding.cost and round(finding.cost.good_rows):
+        cost = f"with about {number_of(round(finding.cost.good_rows), 'good row')}"
+    return {
+        "fault": finding.fault,
+        "text": finding.text,
+        "remedy": finding.remedy,
+        "advice": finding.advice,
+        "button": button_of(finding) if is_final and not is_taken else "",
+        "taken": is_taken,
+        "cost": cost,
+        "rows": [[first - 1, last - 1] for first, last in finding.rows],
+        # the rows that the edits delete or mirror; [] for all rows
+        "takes": [list(span) for edit in finding.edits for span in edit.spans],
+    }
+
+
+def _try_stretched(path: str | None) -> tuple[Image | None, str]:
+    """Return the picture in a file, stretched to a frame as by an import, as try_frame() does."""
+    if not path:
+        return None, MISSING
+    try:
+        picture = read_picture(path)
+        return Framing.of(picture).apply(picture), ""
+    except BadImage as error:
+        return None, f": {error}"
+
+
+def _end(thread: threading.Thread) -> None:
+    """Raise SystemExit in a thread, before its next step in Python."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
+    )

@@ -69,7 +69,7 @@ class ModelAnswers:
 
         # a recording may have been framed when it was imported; the model's framing is then not due
         recorded = self._recorded
-        is_framed = recorded.log is not None and framing_of(recorded.log.path) is not None
+        is_framed = framing_of(recorded.log.path) is not None
         framing = None if is_framed else policy.framing
         inputs = PictureInputs.of(policy, framing)
 
@@ -91,12 +91,14 @@ class ModelAnswers:
             self.rows_asked = row + 1
 
     def most_apart(self) -> list[dict[str, Any]]:
-        """Return the parts of the recording in which model and driver differ most.
+        """Return the stretches of the recording in which model and driver differ most.
 
-        A part is a second; its mean difference of steering counts. The greatest comes first.
+        The mean difference of the steering in a second counts; seconds that follow one another are
+        one stretch. The stretch of which most steering differs for longest comes first.
         """
         part_seconds = 1.0
-        most_parts = 12  # how many are returned
+        longest_break = 2  # parts between two of a stretch that may differ less
+        most_stretches = 12  # how many are returned
         least_difference = 0.1  # smallest mean difference that is returned; full steering is 1
         recorded = self._recorded
         differences = np.abs(self.steering - recorded.steering)
@@ -109,14 +111,19 @@ class ModelAnswers:
 
         # part N has the rows from begins[N] up to begins[N + 1], without that
         begins = np.searchsorted(parts, np.arange(len(means) + 1))
-        farthest = np.argsort(-means, kind="stable")[:most_parts].tolist()
-        return [
-            {
-                "first": int(begins[part]),
-                "last": int(begins[part + 1]) - 1,
-                "seconds": part * part_seconds,
-                "difference": round(means[part], 3),
-            }
-            for part in farthest
-            if means[part] > least_difference
-        ]
+        apart = np.flatnonzero(means > least_difference)
+        breaks = np.flatnonzero(np.diff(apart) > longest_break) + 1
+        stretches = [stretch for stretch in np.split(apart, breaks) if len(stretch)]
+        stretches.sort(key=lambda stretch: -float(means[stretch].sum()))
+        listed = []
+        for stretch in stretches[:most_stretches]:
+            first = int(begins[stretch[0]])
+            last = int(begins[stretch[-1] + 1]) - 1
+            listed.append(
+                {
+                    "first": first,
+                    "last": last,
+                    "difference": round(float(np.nanmean(differences[first : last + 1])), 3),
+                }
+            )
+        return listed

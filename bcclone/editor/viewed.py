@@ -7,7 +7,7 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bcclone.camera.framing_files import FRAMING_NAME, read_framing
 from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, simulated_camera
-from bcclone.camera.images import FRAME_WIDTH, read_file
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, read_file, read_picture
 from bcclone.camera.lens import Lens
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
 from bcclone.editor.fault_search import FaultSearch
@@ -48,6 +48,10 @@ class Viewed:
         self.rows = self.recorded.rows
         self._model = model
         self._lock = threading.Lock()  # held while the edits are changed or read
+        # the version of the edits that was judged, and the one after the last of the remedies that
+        # were taken since
+        self._remedied = ("", "")
+        self._remedies_taken: set[str] = set()  # faults whose remedies these were
         # Part of every version of the edits, see _version(). A page that shows another version
         # cannot edit; so a page from before a restart cannot, nor one of another log.
         self._session_id = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"
@@ -85,6 +89,8 @@ class Viewed:
             "name": self.name,
             "rows": len(self.rows),
             "seconds": float(self.recorded.seconds[-1]),
+            "has_speed": self._has_speed,
+            "aspect": self._aspect(),
             "cameras": self.cameras,
             "model": model,
             "kind": self.recorded.kind,
@@ -94,6 +100,10 @@ class Viewed:
             "film_lens": self._film_lens(),
             "left_out": self._stretches_left_out,
         }
+
+    @cached_property
+    def _has_speed(self) -> bool:
+        return bool(self.rows["speed_mph"].any())
 
     @cached_property
     def cameras(self) -> list[str]:
@@ -113,14 +123,21 @@ class Viewed:
         """Return the content of a row's image file for each camera, b"" if it cannot be read."""
         return [_content_of(self.recorded.image_path(row, camera)) for camera in self.cameras]
 
+    def _aspect(self) -> float:
+        """Return the width of the pictures of the centre camera, divided by their height."""
+        path = self.recorded.image_path(len(self.rows) // 2, "center")
+        if path:
+            with suppress(BadImage):
+                height, width = read_picture(path).shape[:2]
+                return float(round(width / height, 4))
+        return FRAME_WIDTH / FRAME_HEIGHT
+
     def _read_curvatures(self) -> dict[str, float]:
         """Return name of the centre image -> curvature of the path that was estimated from film.
 
         Returns {} if the steering was recorded and not estimated.
         """
-        if self.recorded.log is None:
-            return {}
-        return MOTION.read(self.recorded.path.parent, lambda cells: float(cells["curvature"]))
+        return MOTION.read(self.recorded.folder, lambda cells: float(cells["curvature"]))
 
     def _film_lens(self) -> dict[str, Any] | None:
         """Return the lens through which a film's steering was estimated; None without such a film.
@@ -129,7 +146,7 @@ class Viewed:
         """
         if not self._curvatures:
             return None
-        framing_file = self.recorded.path.parent / FRAMING_NAME
+        framing_file = self.recorded.folder / FRAMING_NAME
         if not framing_file.exists():
             return {"degrees": Lens(FOCAL_PX, 0, 0).degrees_across(FRAME_WIDTH), "fisheye": False}
         framing = read_framing(framing_file)
@@ -145,10 +162,8 @@ class Viewed:
         with the same reason that are less than a second apart are one.
         """
         apart_seconds = 1.0
-        if self.recorded.log is None:
-            return []
         left_out = LEFT_OUT.read(
-            self.recorded.path.parent, lambda cells: (time_of(cells["image"]), cells["reason"])
+            self.recorded.folder, lambda cells: (time_of(cells["image"]), cells["reason"])
         )
         start_ms = int(self.rows["time_ms"].iloc[0])
         stretches: list[dict[str, Any]] = []
@@ -179,7 +194,7 @@ class Viewed:
             "steering": steering,
             "throttle": rows["throttle"] - rows["brake"],
         }
-        if rows["speed_mph"].any():
+        if self._has_speed:
             curves["speed"] = rows["speed_mph"]
         if self._answers.rows_to_ask:
             curves["model"] = self._answers.steering.copy()
@@ -238,12 +253,17 @@ class Viewed:
         check = {
             "done": self._faults.rows_seen,
             "of": len(self.rows),
-            **judgement.as_json(),
+            **self._faults.shown(self._taken(version)),
             "stale": judgement.version not in (version, ""),
         }
         if self._edits_error:
-            check |= {"verdict": self._edits_error, "findings": []}
+            check |= {"verdict": self._edits_error, "findings": [], "parts": []}
         return check
+
+    def _taken(self, version: str) -> set[str]:
+        """Return the faults of the judgement whose remedies were taken already."""
+        judged = self._faults.judgement.version
+        return self._remedies_taken if (judged, version) == self._remedied else set()
 
     def _model_state(self, version: str) -> dict[str, Any]:
         """Return for how many rows the model has answered, and where it differs from the driver."""
@@ -289,10 +309,24 @@ class Viewed:
                         "again"
                     )
                     return {"error": reason, "state": self._state()}, 409
+                before = self._version()
                 self.recorded.edit(edits)
             except (ValueError, UserError) as error:
                 return {"error": str(error)}, 400
+            if "remedy" in wish:
+                self._note_remedy(wish["remedy"], before)
             return self._state(), 200
+
+    def _note_remedy(self, fault: str, before: str) -> None:
+        """Note that the remedy of a fault was taken, so that those beside it can be taken, too.
+
+        before: the version of the edits before it
+        """
+        judged = self._faults.judgement.version
+        if judged == before:
+            self._remedies_taken = set()
+        self._remedies_taken.add(fault)
+        self._remedied = (judged, self._version())
 
     def _edits_of(self, wish: Any) -> Sequence[Edit]:
         """Return the edits that a page asks for; raises ValueError for a wrong request.
@@ -307,7 +341,7 @@ class Viewed:
             case {"undo": True}:
                 return [Edit(UNDO)]
             case {"remedy": str(fault)}:
-                edits = self._faults.judgement.edits_of(fault)
+                edits = self._faults.edits_of(fault)
                 # the page has a button only for a finding that edits mend; so if there are no
                 # edits, the fault is unknown or no longer found, and the request is refused
                 if edits:
@@ -322,7 +356,17 @@ class Viewed:
         version = self._version()
         if wish.get("version") != version:
             return True
-        return "remedy" in wish and self._faults.judgement.version != version
+        return "remedy" in wish and not self._can_be_taken(wish["remedy"], version)
+
+    def _can_be_taken(self, fault: str, version: str) -> bool:
+        """Return whether the remedy of a fault can be taken, with edits of this version.
+
+        It can if nothing but remedies of other faults of the same judgement was taken since.
+        """
+        judged = self._faults.judgement.version
+        if version == judged:
+            return True
+        return (judged, version) == self._remedied and fault not in self._remedies_taken
 
 
 def _spans_of(spans: Any) -> tuple[Span, ...]:

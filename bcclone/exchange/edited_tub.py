@@ -3,7 +3,7 @@
 In: a tub's folder. Out: an `EditedTub`, which is edited as a recording is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -16,10 +16,12 @@ from bcclone.exchange.deleted_records import deleted_file, read_deleted, write_d
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_row import ExchangedRow, LeftOut, rows_among
 from bcclone.exchange.tub import FORMAT, read_tub
+from bcclone.recording.dialect import Dialect
 from bcclone.recording.editing import EditedRecording, EditedRows
 from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit, Edits, StoredEdit
-from bcclone.recording.files import find_log, is_recording
-from bcclone.recording.row import image_stamp
+from bcclone.recording.files import LOG_NAME, find_log, is_recording
+from bcclone.recording.log import Log
+from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.arrays import BoolArray, IndexArray
 from bcclone.system.codec import path_inside
@@ -76,7 +78,11 @@ class EditedTub(EditedRows):
             )
         # of this object's edits that are not undone yet, oldest first
         self._changes: list[_Change] = []
-        super().__init__(folder, _table_of(self._records))
+        rows = _table_of(self._records)
+        self.folder = folder
+        self.images = _TubImages(rows, self._records)
+        self.log = _log_of(folder, rows)
+        super().__init__(folder, rows)
 
     @property
     def edits_file(self) -> Path:
@@ -148,6 +154,31 @@ class EditedTub(EditedRows):
         return names
 
 
+class _TubImages:
+    """Finds the images of records by the names that _table_of() gives them."""
+
+    def __init__(self, rows: pd.DataFrame, records: Sequence[ExchangedRow]) -> None:
+        self._paths: dict[str, str] = {}
+        for camera in CAMERAS:
+            for name, record in zip(rows[camera], records, strict=True):
+                if name:
+                    self._paths[name] = record.images[camera]
+
+    def find(self, name: str) -> str | None:
+        return self._paths.get(name)
+
+    def orphans(self, named: Iterable[str]) -> list[str]:
+        return sorted(self._paths.keys() - set(named))
+
+
+def _log_of(folder: Path, rows: pd.DataFrame) -> Log:
+    """Return the log that an import of a tub would write, without a bad or a deleted row."""
+    dialect = Dialect(
+        spaced=False, decimal_comma=False, header=False, cameras=("center",), extra_columns=0
+    )
+    return Log(folder / LOG_NAME, dialect, rows, bad_rows=(), deleted=rows[:0])
+
+
 def _path_of(folder: Path, name: str) -> str:
     """Return an image's path instead of reading it; the image is read when it is shown."""
     return str(path_inside(folder, name))
@@ -161,8 +192,9 @@ def _table_of(records: Sequence[ExchangedRow]) -> pd.DataFrame:
         times.append(max(record.time_ms, earliest))
     return pd.DataFrame(
         {
+            "line": [record.record_number for record in records],
             "time_ms": times,
-            "center": [_image_name(time_ms) for time_ms in times],
+            **{camera: _image_names(camera, records, times) for camera in CAMERAS},
             "steering": [record.steering for record in records],
             "throttle": [record.throttle for record in records],
             "brake": [record.brake for record in records],
@@ -171,6 +203,13 @@ def _table_of(records: Sequence[ExchangedRow]) -> pd.DataFrame:
     )
 
 
-def _image_name(time_ms: int) -> str:
-    """Return the name that the simulator would give to an image of this time."""
-    return f"center_{image_stamp(_EPOCH + timedelta(milliseconds=time_ms))}.jpg"
+def _image_names(camera: str, records: Sequence[ExchangedRow], times: Sequence[int]) -> list[str]:
+    """Return the names that the simulator would give to the images of a camera, "" for no image.
+
+    times: milliseconds since 1970 of each record
+    """
+    names = []
+    for record, time_ms in zip(records, times, strict=True):
+        stamp = image_stamp(_EPOCH + timedelta(milliseconds=time_ms))
+        names.append(f"{camera}_{stamp}.jpg" if camera in record.images else "")
+    return names

@@ -68,7 +68,7 @@ class EditResult:
             counts += f" by {number_of(self.edits, 'edit')}"
         lines = [counts]
         if self.steering:
-            lines.append(f"  steering of all rows, against the log: {self.steering}")
+            lines.append(f"  steering, against the log: {self.steering}")
         lines += map(str, self.spans)
         if self.changed:
             changed = f"{number_of(self.changed, 'row')} changed"

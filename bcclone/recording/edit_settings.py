@@ -47,6 +47,13 @@ class EditSettings(Checked):
         None, "leave out the rows before FROM and after TO", shown="none"
     )
     mirror_steering: bool = setting(False, "change the sign of the recorded steering")
+    rows: tuple[str, ...] = setting(  # pairs of positions, as of delete
+        (),
+        "with --mirror-steering: change it only in the rows from FROM to TO; repeatable",
+        unit="FROM TO",
+        example=_EXAMPLE,
+        shown="all rows",
+    )
     advance_steering: Seconds = setting(
         0.0,
         "give each row the steering that was recorded so much later, or with a minus, earlier",
@@ -66,11 +73,16 @@ class EditSettings(Checked):
             raise SettingError(
                 f"{together} together, expected one edit at a time; run one after the other"
             )
-        if len(self.delete) % 2:
-            raise SettingError(
-                "{delete} {last} without a second position, expected pairs", last=self.delete[-1]
-            )
-        for name in ("delete", "restore", "trim"):
+        if self.rows and not self.mirror_steering:
+            raise SettingError("{rows} without {mirror_steering}, which alone takes {rows}")
+        for name in ("delete", "rows"):
+            positions = getattr(self, name)
+            if len(positions) % 2:
+                raise SettingError(
+                    f"{{{name}}} {{last}} without a second position, expected pairs",
+                    last=positions[-1],
+                )
+        for name in ("delete", "rows", "restore", "trim"):
             for position in getattr(self, name) or ():
                 if not _POSITION.fullmatch(position):
                     raise SettingError(

@@ -5,7 +5,7 @@ deleted ones.
 import numpy as np
 import pandas as pd
 
-from bcclone.recording.edits import Edits
+from bcclone.recording.edits import MIRROR, Edits
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, shown_command
@@ -43,14 +43,25 @@ def corrected_steering(rows: pd.DataFrame, edits: Edits) -> FloatArray:
     rows: all rows as recorded, in order of time
     """
     steering = rows["steering"].to_numpy(np.float64)
-    if edits.mirrors:
-        steering = 0.0 - steering  # unlike -steering, this never gives -0.0
-    if not edits.advance_seconds:
-        return steering
-    times = rows["time_ms"].to_numpy(np.float64)
+    time_ms = rows["time_ms"].to_numpy(np.int64)
+    for correction in edits.corrections:
+        if correction.edit == MIRROR:
+            # unlike -steering, 0.0 - steering is never -0.0
+            steering = np.where(correction.concerned(time_ms), 0.0 - steering, steering)
+        else:
+            steering = _advanced(steering, time_ms.astype(np.float64), correction.seconds)
+    return steering
+
+
+def _advanced(steering: FloatArray, times: FloatArray, seconds: float) -> FloatArray:
+    """Return for each row the steering of a later row, (rows,).
+
+    times: of the rows, in milliseconds, (rows,)
+    seconds: how much later; below 0: earlier
+    """
     # the steering is taken from the same stretch between two pauses
     pauses = np.flatnonzero(np.diff(times) > EPISODE_GAP_MS) + 1
     stretches = zip(np.split(times, pauses), np.split(steering, pauses), strict=True)
-    advance_ms = 1000 * edits.advance_seconds
+    advance_ms = 1000 * seconds
     corrected = [np.interp(at + advance_ms, at, values) for at, values in stretches]
     return np.concatenate(corrected)

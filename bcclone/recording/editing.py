@@ -30,7 +30,7 @@ from bcclone.recording.edits import (
     seconds_since_first,
     write_edits,
 )
-from bcclone.recording.files import ImageIndex, find_log
+from bcclone.recording.files import ImageIndex, Images, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.positions import RowPositions
 from bcclone.recording.run_tables import BY_MODEL, DrivenBy, read_drivers
@@ -60,7 +60,9 @@ class EditedRows(ABC):
 
     kind: str  # "recording" or "tub"
     keeps_history: bool  # whether a later command can undo edits that this process makes
-    log: Log | None = None  # the log as recorded, without edits; None for a tub
+    folder: Path  # where its other files are
+    log: Log  # the log as recorded, without edits; that of a tub exists in memory alone
+    images: Images  # finds the images of the log
     # for each row, the number of its record in the tub, (rows,); None for a recording
     record_numbers: IndexArray | None = None
     unusable: str = ""  # which records of a tub have no row, and why; "" if all have one
@@ -105,11 +107,6 @@ class EditedRows(ABC):
     @abstractmethod
     def driven(self) -> Sequence[DrivenBy | None]:
         """Return who drove in each row; None for a row of which nothing says it."""
-
-    @property
-    def images(self) -> ImageIndex | None:
-        """Return the images of the log, None without a log."""
-        return None
 
     @property
     def undoable(self) -> int:
@@ -158,39 +155,45 @@ class EditedRows(ABC):
         return self._result(before)
 
     def _after(self, edit: Edit) -> Edits:
-        """Return all edits after a further one; no edits if together they change nothing."""
+        """Return all edits after a further one; no edits if together they change nothing.
+
+        Raises UserError for rows that do not exist, and for an edit that is refused.
+        """
+        for row in np.ravel(edit.spans).tolist():
+            self.positions.check(row)
         if edit.kind == UNDO:
             after = self.without_last()
         elif edit.kind in (MIRROR, ADVANCE):
             after = self.with_correction(edit)
         else:
             after = self._with_rows(edit)
-        if after.deleted(self.times).any() or after.steering_words():
+        if after.deleted(self.times).any() or after.steering_words(self.times):
             return after
         return Edits()
 
     def _with_rows(self, edit: Edit) -> Edits:
         """Return the edits followed by one that deletes or restores rows.
 
-        Raises UserError for rows that do not exist, and for an edit that would change nothing.
+        Raises UserError for an edit that would change nothing.
         """
-        for row in np.ravel(edit.spans).tolist():
-            self.positions.check(row)
         spans = edit.spans
         if edit.kind == TRIM:
             (kept,) = spans
             spans = _spans_around(kept, len(self.rows))
         after = self.edits
         if spans:
-            images = self.rows["center"].tolist()
-            named = tuple((images[first], images[last]) for first, last in spans)
-            after = self.edits.and_then(StoredEdit(edit.kind, named))
+            after = self.edits.and_then(StoredEdit(edit.kind, self.named(spans)))
         if (after.deleted(self.times) == self.deleted).all():
             raise UserError(
                 f"{self.path}: nothing to {edit.kind}: these rows {_why_unchanged(edit, spans)}; "
                 f"list them with: {shown_command('edit', self.path)}"
             )
         return after
+
+    def named(self, spans: Sequence[Span]) -> tuple[tuple[str, str], ...]:
+        """Return spans of rows by the names of their images, as a StoredEdit has them."""
+        images = self.rows["center"].tolist()
+        return tuple((images[first], images[last]) for first, last in spans)
 
     def _write(self, edit: Edit, after: Edits) -> None:
         """Write the edits; raises UserError if they delete every row, or cannot be written."""
@@ -223,7 +226,7 @@ class EditedRows(ABC):
             changed=int(changed.sum()),
             edits=self.undoable,
             spans=tuple(row_spans(self.times, self.seconds, deleted, self.driven)),
-            steering=self.edits.steering_words(),
+            steering=self.edits.steering_words(self.times),
         )
 
 
@@ -253,7 +256,9 @@ class EditedRecording(EditedRows):
     keeps_history = True
 
     def __init__(self, path: Path) -> None:
-        self.log: Log = read_log(path, edited=False)
+        self.log = read_log(path, edited=False)
+        self.folder = path.parent
+        self.images = ImageIndex(path)
         super().__init__(path, self.log.rows)
 
     @property
@@ -273,7 +278,8 @@ class EditedRecording(EditedRows):
         return Edits(self.edits.edits[:-1])
 
     def with_correction(self, edit: Edit) -> Edits:
-        after = self.edits.and_then(StoredEdit(edit.kind, seconds=edit.seconds))
+        stored = StoredEdit(edit.kind, self.named(edit.spans), edit.seconds)
+        after = self.edits.and_then(stored)
         shift = abs(after.advance_seconds)
         if shift > MAX_ADVANCE:
             raise UserError(
@@ -285,10 +291,6 @@ class EditedRecording(EditedRows):
 
     def image_path(self, row: int, camera: str) -> str | None:
         return self.images.find(str(self.rows[camera].iat[row]))
-
-    @cached_property
-    def images(self) -> ImageIndex:
-        return ImageIndex(self.path)
 
     @cached_property
     def driven(self) -> Sequence[DrivenBy | None]:

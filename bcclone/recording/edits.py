@@ -8,7 +8,7 @@ file, a `StoredEdit` names rows by their images, so that it means the same rows 
 were recorded. The log and its images never change. When no edit is left, the file is removed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,11 +27,12 @@ from bcclone.system.location import Location, as_local
 TRIM = "trim"  # leaves out the rows before and after a span
 DELETE = "delete"  # leaves out spans of rows
 RESTORE = "restore"  # takes spans of rows back
-MIRROR = "mirror-steering"  # changes the sign of the steering of all rows
+MIRROR = "mirror-steering"  # changes the sign of the steering of spans of rows, or of all rows
 ADVANCE = "advance-steering"  # gives all rows the steering that was recorded later
 UNDO = "undo"  # takes the last edit back
 OF_ROWS = (TRIM, DELETE, RESTORE)
 OF_STEERING = (MIRROR, ADVANCE)
+_WITHOUT_ROWS = (ADVANCE, UNDO)  # these are for all rows
 
 Span = tuple[int, int]  # the first and the last of successive rows
 
@@ -48,13 +49,12 @@ class Edit:
     seconds: float = 0.0  # for ADVANCE: each row gets the steering recorded this much later
 
     def __post_init__(self) -> None:
-        of_all_rows = (*OF_STEERING, UNDO)
-        if self.kind not in (*OF_ROWS, *of_all_rows):
-            known = ", ".join((*OF_ROWS, *of_all_rows))
-            raise ValueError(f"edit {self.kind!r}, expected one of {known}")
+        kinds = (*OF_ROWS, *OF_STEERING, UNDO)
+        if self.kind not in kinds:
+            raise ValueError(f"edit {self.kind!r}, expected one of {', '.join(kinds)}")
         if self.kind in OF_ROWS and not self.spans:
             raise ValueError(f"edit {self.kind!r} of no rows, expected one span of rows or more")
-        if self.kind in of_all_rows and self.spans:
+        if self.kind in _WITHOUT_ROWS and self.spans:
             raise ValueError(
                 f"edit {self.kind!r} of {number_of(len(self.spans), 'span')} of rows, expected "
                 "none: it is for all rows"
@@ -72,17 +72,34 @@ class Edit:
         option = f"--{self.kind}"
         if self.kind == ADVANCE:
             return [option, seconds_text(self.seconds)]
-        if self.kind not in OF_ROWS:
-            return [option]
-        words = []
-        for first, last in self.spans:
-            words += [option, str(first + 1), str(last + 1)]
-        return words
+        if self.kind == MIRROR:
+            return [option, *_words_of_spans("--rows", self.spans)]
+        if self.kind in OF_ROWS:
+            return _words_of_spans(option, self.spans)
+        return [option]
+
+
+def _words_of_spans(option: str, spans: Sequence[Span]) -> list[str]:
+    """Return spans of rows as an option of `bcclone edit`, again for each span."""
+    words = []
+    for first, last in spans:
+        words += [option, str(first + 1), str(last + 1)]
+    return words
 
 
 def delete_numbers(spans: Sequence[Span]) -> Edit:
     """Return the edit that deletes spans of rows, which are numbered from 1."""
-    return Edit(DELETE, tuple((first - 1, last - 1) for first, last in spans))
+    return Edit(DELETE, _indices(spans))
+
+
+def mirror_numbers(spans: Sequence[Span]) -> Edit:
+    """Return the edit that mirrors the steering of spans of rows, which are numbered from 1."""
+    return Edit(MIRROR, _indices(spans))
+
+
+def _indices(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """Return spans of row numbers, from 1, as spans of indices."""
+    return tuple((first - 1, last - 1) for first, last in spans)
 
 
 def seconds_text(seconds: float) -> str:
@@ -110,8 +127,9 @@ class StoredEdit:
     """
 
     edit: str  # kind of the edit, see Edit; never UNDO, which only takes an edit out of the file
-    # spans of rows to leave out or take back. A span is the names of two centre images: all rows
-    # from the time in the first name to the time in the second belong to it
+    # spans of rows to leave out, to take back or to mirror. A span is the names of
+    # two centre images: all rows from the time in the first name to the time in the second belong
+    # to it. MIRROR without a span is for all rows
     rows: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0  # see Edit.seconds
 
@@ -122,12 +140,22 @@ class StoredEdit:
                     f"rows from {first} back to {last}, expected the earlier image first"
                 )
         is_known = self.edit in OF_ROWS or self.edit in OF_STEERING
-        if not is_known or bool(self.rows) != (self.edit in OF_ROWS):
+        needs_rows = self.edit in OF_ROWS
+        if not is_known or (needs_rows and not self.rows) or (self.edit == ADVANCE and self.rows):
             kinds = ", ".join(OF_ROWS + OF_STEERING)
             raise ValueError(
                 f"edit {self.edit!r} of {len(self.rows)} spans, expected one of {kinds}"
             )
         _check_seconds(self.edit, self.seconds)
+
+    def concerned(self, time_ms: IndexArray) -> BoolArray:
+        """Return which rows the edit is for, (rows,): those of its spans; all without a span."""
+        if not self.rows:
+            return np.ones(len(time_ms), np.bool_)
+        concerned = np.zeros(len(time_ms), np.bool_)
+        for first, last in self.rows:
+            concerned |= (time_ms >= time_of(first)) & (time_ms <= time_of(last))
+        return concerned
 
 
 @dataclass(frozen=True)
@@ -148,26 +176,49 @@ class Edits:
         """
         deleted = np.zeros(len(time_ms), np.bool_)
         for edit in self.edits:
-            for first, last in edit.rows:
-                in_span = (time_ms >= time_of(first)) & (time_ms <= time_of(last))
-                deleted[in_span] = edit.edit != RESTORE
+            if edit.edit in OF_ROWS:
+                deleted[edit.concerned(time_ms)] = edit.edit != RESTORE
         return deleted
 
     @property
-    def mirrors(self) -> bool:
-        """Return whether the sign of the steering changes."""
-        return sum(edit.edit == MIRROR for edit in self.edits) % 2 == 1
+    def corrections(self) -> Iterator[StoredEdit]:
+        """Yield the corrections of the steering, one after the other.
+
+        Shifts without a mirrored stretch between them are one, so that shifts to and fro leave
+        nothing: each shift by itself interpolates.
+        """
+        seconds = 0.0
+        for edit in self.edits:
+            if edit.edit == MIRROR and edit.rows and seconds:
+                yield StoredEdit(ADVANCE, seconds=seconds)
+                seconds = 0.0
+            if edit.edit == MIRROR:
+                yield edit
+            seconds = round(seconds + edit.seconds, 6)
+        if seconds:
+            yield StoredEdit(ADVANCE, seconds=seconds)
+
+    def mirrored(self, time_ms: IndexArray) -> BoolArray:
+        """Return whether the sign of the steering of each row changes, (rows,)."""
+        mirrored = np.zeros(len(time_ms), np.bool_)
+        for edit in self.edits:
+            if edit.edit == MIRROR:
+                mirrored ^= edit.concerned(time_ms)
+        return mirrored
 
     @property
     def advance_seconds(self) -> float:
         """Return by how much the steering of a row was recorded later than it; below 0: earlier."""
         return round(sum(edit.seconds for edit in self.edits), 6)
 
-    def steering_words(self) -> str:
+    def steering_words(self, time_ms: IndexArray) -> str:
         """Return in words how the steering is corrected; "" if it is as recorded."""
         words = []
-        if self.mirrors:
+        mirrored = self.mirrored(time_ms)
+        if mirrored.all():
             words.append("mirrored")
+        elif mirrored.any():
+            words.append(f"mirrored in {number_of(int(mirrored.sum()), 'row')}")
         if self.advance_seconds > 0:
             words.append(f"{self.advance_seconds:g} s later")
         if self.advance_seconds < 0:

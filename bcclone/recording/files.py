@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from bcclone.recording.dialect import LONGEST_LINE, is_known_header, split_line, text_of
 from bcclone.recording.row import RowError, time_of
@@ -130,6 +131,16 @@ def default_inputs() -> list[str]:
         "bcclone simulate record recordings/lake",
         exit_code=2,
     )
+
+
+class Images(Protocol):
+    """Finds the images of a recording by the names that its rows have."""
+
+    def find(self, name: str) -> str | None:
+        """Return the path of an image, or None."""
+
+    def orphans(self, named: Iterable[str]) -> list[str]:
+        """Return the names of the images that are not among the named ones."""
 
 
 class ImageIndex:

@@ -31,7 +31,7 @@ class RowPositions:
         if settings.trim:
             return [Edit(TRIM, self._spans(settings.trim))]
         if settings.mirror_steering:
-            return [Edit(MIRROR)]
+            return [Edit(MIRROR, self._spans(settings.rows))]
         if settings.advance_steering:
             return [Edit(ADVANCE, seconds=settings.advance_steering)]
         if settings.undo:

@@ -23,6 +23,7 @@ from tests.editor.recording_page import edited_by_commands, looking_at, store_of
 from tests.exchange.foreign_sources import make_tub, make_tub_of_files
 from tests.messages.small_recording import make_recording
 from tests.processes import wait_for
+from tests.recordings import rewrite
 from tests.running import command, result_of, run_script
 
 
@@ -58,8 +59,8 @@ def test_the_page_mends_what_check_finds_as_the_command_does(faulty):
         first, last = findings["frozen"]["rows"][0]
         assert first == pytest.approx(100, abs=1)
 
+        # one after the other, without waiting for the next check
         for fault in ("frozen", "mirrored"):
-            page.checked()
             state, status = page.edit(remedy=fault)
             assert status == 200
         assert "mirrored" in state["steering"]
@@ -222,6 +223,42 @@ def test_a_tub_keeps_its_own_list_of_deleted_records(tmp_path):
         EditedTub(tub).edit([Edit(UNDO)])
     with pytest.raises(UserError, match="of a tub, only the list of deleted records is edited"):
         EditedTub(tub).edit([Edit(MIRROR)])
+
+
+def test_a_tub_is_checked_as_a_recording_is(faulty, tmp_path):
+    run_script("export", faulty, "-o", tmp_path / "tub", "--to", "tub")
+    with looking_at(faulty) as page:
+        of_recording = {item["fault"]: item["rows"] for item in page.checked()["findings"]}
+    with looking_at(tmp_path / "tub") as page:
+        check = page.checked()
+        findings = {item["fault"]: item for item in check["findings"]}
+        assert {fault: item["rows"] for fault, item in findings.items()} == of_recording
+        # a tub keeps no correction of its steering
+        assert not findings["mirrored"]["button"]
+        assert "import" in findings["mirrored"]["advice"]
+        state, status = page.edit(remedy="frozen")
+        assert status == 200
+        assert state["deleted"] == of_recording["frozen"]
+
+
+def standing(rows):
+    """Let the car stand for some seconds, which the log alone tells."""
+    for row in rows[20:110]:
+        row[6] = "0"
+
+
+def test_first_findings_are_there_while_the_pictures_are_read(faulty):
+    log = faulty / "driving_log.csv"
+    rewrite(faulty, standing)
+    recorded = EditedRecording(log)
+    with FaultSearch(recorded, lambda: "1") as search:
+        wait_for(lambda: search.judgement.findings)
+        first = search.judgement
+        assert [finding.fault for finding in first.findings] == ["standing"]
+        assert (first.verdict, first.version) == ("", "")
+        assert search.shown(())["findings"][0]["button"] == ""
+        wait_for(lambda: search.judgement.verdict)
+        assert "standing" in {finding.fault for finding in search.judgement.findings}
 
 
 def test_what_was_deleted_of_a_tub_is_taken_back_while_it_is_open(tmp_path):

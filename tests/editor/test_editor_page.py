@@ -43,9 +43,14 @@ class ShownPage(BrowserPage):
         return self.browser.find_element("css selector", f"[data-part={name}]")
 
     def click(self, words):
+        """Click on the only button that begins with some words."""
         buttons = self.browser.find_elements("tag name", "button")
-        (button,) = [button for button in buttons if button.text == words]
+        (button,) = [button for button in buttons if button.text.startswith(words)]
         button.click()
+
+    def checked(self):
+        """Wait until the edits that are shown have been judged."""
+        wait_for(lambda: self.script("return !active.isChecking()"))
 
     def said(self, words):
         wait_for(lambda: words in self.text("message"))
@@ -75,18 +80,18 @@ class ShownPage(BrowserPage):
 def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):
     with looking_at(faulty) as server:
         page = ShownPage(browser, server)
-        assert "mirrored" in page.part("verdict").text
-        assert "frozen" in page.part("verdict").text
+        assert "once mended" in page.part("verdict").text
         page.press("n")
+        page.said("the pictures of")
         findings = page.script("return active.state.check.findings")
         (frozen,) = [item["rows"][0] for item in findings if item["fault"] == "frozen"]
         page.at(frozen[0])
-        assert "the pictures of" in page.part("findings").text
-        for words in ("Delete these rows", "Mirror the steering"):
+        assert "The pictures of" in page.part("findings").text
+        for words in ("Delete 2.7 s", "Mirror the steering"):  # one after the other, without a wait
             page.click(words)
-            page.said(words)
-            wait_for(lambda: "checking" not in page.part("verdict").text)
-        assert "no fault found" in page.part("verdict").text
+            page.said(f"done: {words}")
+        page.checked()
+        assert "no fault was found" in page.part("verdict").text
         first, last = page.drag(20, 60)
         assert (first, last) == (pytest.approx(20, abs=6), pytest.approx(60, abs=6))
         page.press("x")
@@ -128,6 +133,7 @@ def test_what_drives_slowly_is_selected_at_once(recording, browser):
     with looking_at(recording) as server:
         page = ShownPage(browser, server)
         page.script("element('slow').value = 10")
+        page.click("…")
         page.click("Select slow rows")
         speeds, spans = page.script("return [[...active.columns.speed], active.selection]")
         chosen = {row for first, last in spans for row in range(first, last + 1)}
@@ -141,9 +147,57 @@ def test_a_tub_without_speeds_is_searched_for_rows_without_throttle(browser, tmp
     }
     with looking_at(make_tub(tmp_path / "tub", rows=12, **throttle)) as server:
         page = ShownPage(browser, server)
+        page.click("…")
+        assert not page.element("row-taken").is_displayed()  # nobody took over
         page.click("Select slow rows")
         assert page.script("return active.selection") == [[3, 4], [9, 9]]
         wait_for(lambda: "record 3" in page.part("figures").text)
+
+
+SHIFTS = """
+    window.shifts = [];
+    new PerformanceObserver((list) => {
+      const unasked = list.getEntries().filter((entry) => !entry.hadRecentInput);
+      const named = ({ node }) => node?.dataset?.part || node?.className || node?.nodeName;
+      window.shifts.push(...unasked.map(({ value, sources }) => [value, sources.map(named)]));
+    }).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_nothing_moves_while_a_recording_is_checked(faulty, browser, width):
+    script = {"source": SHIFTS}
+    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", script)
+    try:
+        with looking_at(faulty) as server, window_of(browser, width):
+            page = ShownPage(browser, server)
+            page.checked()
+            assert page.script("return active.state.check.findings.length") >= 2
+            assert page.script("return shifts") == []
+            buttons = page.script(
+                "return [...document.querySelectorAll('.bar button, .bar select')]"
+                ".map((button) => button.getBoundingClientRect())"
+                ".map(({ top, height }) => [top, height])"
+            )
+            if width == 400:
+                assert len({round(top) for top, _ in buttons}) == 2
+                assert min(height for _, height in buttons) >= 44
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+def test_what_a_remedy_takes_is_shown_before_it_is_taken(faulty, browser):
+    with looking_at(faulty) as server:
+        page = ShownPage(browser, server)
+        findings = page.script("return active.state.check.findings")
+        (takes,) = [item["takes"] for item in findings if item["fault"] == "frozen"]
+        button = browser.find_element("css selector", "[data-key='remedy frozen']")
+        assert button.text.startswith("Delete 2")
+        webdriver.ActionChains(browser).move_to_element(button).perform()
+        wait_for(lambda: page.script("return active.preview") == takes)
+        assert read_edits(faulty / "driving_log.csv").edits == ()
+        webdriver.ActionChains(browser).move_to_element(page.part("verdict")).perform()
+        wait_for(lambda: page.script("return active.preview") == [])
 
 
 def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(

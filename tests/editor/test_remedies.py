@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bcclone.camera.images import encode_jpeg
-from bcclone.diagnosis.findings import Finding
+from bcclone.diagnosis.findings import Cost, Finding
 from bcclone.editor.fault_search import button_of
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import EditedRecording
@@ -97,7 +97,7 @@ def test_a_remedy_of_two_edits_is_two_commands_and_one_button(tmp_path):
         f"bcclone edit {folder} --advance-steering 0.50; then: "
         f"bcclone edit {folder} --delete 2 3 --delete 6 6"
     )
-    assert button_of(edits) == "Shift the steering by 0.50 s; then delete 3 rows"
+    assert button_of(finding) == "Shift the steering by 0.50 s; then delete 3 rows"
     assert not finding.deletes  # the rows of the finding are all rows
     recording = EditedRecording(folder / "driving_log.csv")
     advance = EditSettings(str(folder), advance_steering=0.5)
@@ -137,9 +137,19 @@ def test_if_a_remedy_of_two_edits_cannot_be_written_neither_is_made(loaded_recor
 def test_a_remedy_that_is_no_edit_has_no_button():
     finding = Finding("rolled", "the camera leans", advice="mount the camera again")
     assert finding.remedy == "mount the camera again"
-    assert button_of(finding.edits) == ""
-    assert button_of((Edit(MIRROR),)) == "Mirror the steering"
-    assert button_of((Edit(DELETE, ((3, 4),)),)) == "Delete these rows"
+    assert button_of(finding) == ""
+
+
+@pytest.mark.parametrize(
+    ("edit", "cost", "words"),
+    [
+        (Edit(MIRROR), None, "Mirror the steering"),
+        (Edit(DELETE, ((3, 52),)), Cost(50, 5.0, 300.0, 2.6), "Delete 5.0 s of 300 s"),
+        (Edit(MIRROR, ((3, 52),)), Cost(50, 5.0, 300.0, 0, False), "Mirror 5.0 s of 300 s"),
+    ],
+)
+def test_the_button_of_a_remedy_says_what_it_takes(edit, cost, words):
+    assert button_of(Finding("any", "what was measured", edits=(edit,), cost=cost)) == words
 
 
 @pytest.mark.parametrize(
@@ -147,7 +157,7 @@ def test_a_remedy_that_is_no_edit_has_no_button():
     [
         ("paint",),
         (DELETE,),
-        (MIRROR, ((0, 1),)),
+        (MIRROR, ((4, 3),)),
         (DELETE, ((4, 3),)),
         (ADVANCE,),
         (ADVANCE, (), 10.01),

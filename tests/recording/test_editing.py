@@ -103,6 +103,23 @@ def test_the_steering_is_corrected_for_every_reader_and_taken_back(tmp_path):
         do(tmp_path, advance_steering=6.0)
 
 
+def test_a_stretch_is_mirrored_by_its_rows_and_mirrored_back(tmp_path):
+    make_recording(tmp_path, rows=10)
+    before = content(tmp_path)
+    recorded = read_log(tmp_path / "driving_log.csv").rows["steering"]
+    result = do(tmp_path, mirror_steering=True, rows=("3", "5", "0.8s", "end"))
+    assert (result.steering, result.edits) == ("mirrored in 5 rows", 1)
+    signs = read_log(tmp_path / "driving_log.csv").rows["steering"] / recorded
+    assert signs.tolist() == [1, 1, -1, -1, -1, 1, 1, 1, -1, -1]
+    assert do(tmp_path, mirror_steering=True, rows=("5", "5")).steering == "mirrored in 4 rows"
+    assert do(tmp_path, mirror_steering=True).steering == "mirrored in 6 rows"
+    do(tmp_path, mirror_steering=True)
+    assert do(tmp_path, mirror_steering=True, rows=("5", "5")).steering == "mirrored in 5 rows"
+    for _ in range(5):
+        do(tmp_path, undo=True)
+    assert content(tmp_path) == before
+
+
 def test_the_list_tells_what_is_kept_and_who_drove(tmp_path):
     make_recording(tmp_path, rows=6)
     for row, by in enumerate(
@@ -137,6 +154,9 @@ def test_the_list_tells_what_is_kept_and_who_drove(tmp_path):
         ({"restore": ("1", "2")}, "these rows are not deleted"),
         ({"trim": ("start", "end")}, "are all of the recording"),
         ({"undo": True}, "no edit to undo"),
+        ({"mirror_steering": True, "rows": ("2", "5")}, "no row 5, expected 1 to 4"),
+        ({"mirror_steering": True, "rows": ("2",)}, "2 without a second position"),
+        ({"rows": ("2", "3")}, "without .*mirror"),
         ({"delete": ("1", "2"), "undo": True}, "one edit at a time"),
         ({"trim": ("first", "2")}, "expected a row such as 120"),
     ],

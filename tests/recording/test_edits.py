@@ -63,7 +63,7 @@ def test_edits_are_read_as_they_were_written(tmp_path):
             "edit 'delete' of 0 spans, expected one of trim, delete, restore, mirror-steering, "
             "advance-ste",
         ),
-        ((MIRROR, ((name_of(0), name_of(100)),)), "edit 'mirror-steering' of 1 spans"),
+        ((ADVANCE, ((name_of(0), name_of(100)),), 0.5), "edit 'advance-steering' of 1 spans"),
         (("paint",), "edit 'paint' of 0 spans"),
         (
             (ADVANCE, (), 10.01),
@@ -83,7 +83,7 @@ def test_an_edit_that_says_nothing_cannot_be_made(values, reason):
     [
         (("paint",), "edit 'paint', expected one of trim, delete, .*undo"),
         ((DELETE,), "edit 'delete' of no rows, expected one span"),
-        ((MIRROR, ((0, 4),)), "edit 'mirror-steering' of 1 span of rows, expected none"),
+        ((ADVANCE, ((0, 4),), 1.0), "edit 'advance-steering' of 1 span of rows, expected none"),
         ((DELETE, ((4, 2),)), "no row from 5 to 3; expected FROM before TO"),
     ],
 )
@@ -122,6 +122,28 @@ def test_the_steering_is_mirrored_and_taken_from_later_within_a_stretch(tmp_path
     assert read_log(log, edited=False).rows["steering"].tolist() == recorded
     write_edits(log, Edits((*edits.edits, StoredEdit(MIRROR), StoredEdit(ADVANCE, seconds=-0.15))))
     assert read_log(log).rows["steering"].tolist() == recorded
+
+
+def test_a_stretch_is_mirrored_and_the_rest_stays_as_it_is(tmp_path):
+    log = make_recording(tmp_path, rows=5) / "driving_log.csv"
+    recorded = [0.0, 0.1, 0.3, -0.4, 0.9]
+    rewrite(
+        tmp_path,
+        lambda rows: [
+            [*row[:3], str(one), *row[4:]] for row, one in zip(rows, recorded, strict=True)
+        ],
+    )
+    stretch = StoredEdit(MIRROR, ((name_of(100), name_of(200)), (name_of(400), name_of(400))))
+    write_edits(log, Edits((stretch,)))
+    assert read_edits(log).edits == (stretch,)
+    assert read_log(log).rows["steering"].tolist() == [0.0, -0.1, -0.3, -0.4, -0.9]
+    # a stretch that is found after a shift is a stretch of the shifted steering
+    write_edits(log, Edits((StoredEdit(ADVANCE, seconds=0.1), stretch)))
+    np.testing.assert_allclose(read_log(log).rows["steering"], [0.1, -0.3, 0.4, 0.9, -0.9])
+    write_edits(log, Edits((stretch, StoredEdit(ADVANCE, seconds=0.1))))
+    np.testing.assert_allclose(read_log(log).rows["steering"], [-0.1, -0.3, -0.4, -0.9, -0.9])
+    write_edits(log, Edits((stretch, StoredEdit(MIRROR), stretch)))
+    assert read_log(log).rows["steering"].tolist() == [0.0, -0.1, -0.3, 0.4, -0.9]
 
 
 def test_a_recording_without_a_kept_row_is_refused_with_the_remedy(tmp_path):

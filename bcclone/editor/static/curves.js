@@ -1,17 +1,20 @@
 "use strict";
 
-// Draws the curves of a recording, and a row of marks for each finding, on a canvas that is drawn
-// when the view or what they show changes; the playhead and the selection on another one above it.
+// Draws the curves of a recording, and below them a strip that shows which parts can be used and
+// where the findings are, on a canvas that is drawn when the view or what they show changes; the
+// selection on another one under it, the playhead on a third one above it.
 
 const LEFT = 34; // px left of the curves
 const AXIS = 22; // px below them
-const MARK = 14; // px of a row of marks
+const STRIP = 22; // px of the strip of parts and findings
+const HATCH = 7; // px between the lines of a hatching
 const GAP = 16; // px between curves
 const PAUSE_SECONDS = 1.5; // that break a line
 const ROW_SECONDS = 0.1; // that a row takes at most, where a pause follows it
 const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600]; // seconds
 const TICK_WIDTH = 64; // px between ticks, at least
-const MARK_COLORS = ["bad", "wait", "model", "good", "sent"];
+const MARK_COLORS = ["bad", "wait", "violet", "teal", "sent"];
+const USABLE = "as it is"; // of a part, as the server says it
 const LINES = {
   steering: { color: "sent", width: 2 },
   model: { color: "model", width: 1.2, dash: [5, 3] },
@@ -20,9 +23,12 @@ const LINES = {
 };
 
 const letterOf = (index) => String.fromCharCode(65 + index % 26);
+const markOf = (index) => MARK_COLORS[index % MARK_COLORS.length];
+const lengthOf = (spans) => spans.reduce((rows, [first, last]) => rows + last - first + 1, 0);
 
 class Curves {
-  constructor(canvas, over) {
+  constructor(under, canvas, over) {
+    this.under = under;
     this.canvas = canvas;
     this.over = over;
   }
@@ -63,11 +69,11 @@ class Curves {
     this.lanes = lanes.filter((lane) => columns[lane.names[0]]);
   }
 
-  // view: from and to in seconds; marks: spans of rows for each finding; deleted: spans of rows.
-  draw(view, marks, deleted) {
+  // view: from and to in seconds; check: the state of the check; deleted: spans of rows.
+  draw(view, check, deleted) {
     const lanesHeight = this.lanes.reduce((sum, lane) => sum + lane.height + GAP, GAP / 2);
-    this.axisAt = lanesHeight + marks.length * MARK;
-    for (const canvas of [this.canvas, this.over]) {
+    this.axisAt = lanesHeight + STRIP;
+    for (const canvas of [this.under, this.canvas, this.over]) {
       canvas.style.height = `${this.axisAt + AXIS}px`;
     }
     const { context, width } = wipe(this.canvas);
@@ -79,8 +85,8 @@ class Curves {
       this.drawLane(context, top, lane);
       top += lane.height + GAP;
     }
-    marks.forEach((spans, index) => this.drawMarks(context, lanesHeight, spans, index));
-    this.drawDeleted(context, lanesHeight, deleted);
+    this.drawStrip(context, lanesHeight, check);
+    this.drawDeleted(context, this.axisAt, deleted);
   }
 
   drawAxis(context) {
@@ -149,28 +155,54 @@ class Curves {
     context.stroke();
   }
 
-  // Draws the row of marks of a finding.
-  drawMarks(context, lanesHeight, spans, index) {
-    const top = lanesHeight + index * MARK;
-    const color = MARK_COLORS[index % MARK_COLORS.length];
-    const style = getComputedStyle(this.canvas).getPropertyValue(`--${color}`);
-    this.fillSpans(context, spans, top, MARK - 3, style);
-    context.fillStyle = colors.text;
-    context.fillText(letterOf(index), LEFT - 16, top + 10);
+  // Draws how far the check has come, then which parts can be used, and the findings with their
+  // letters; of findings of the same rows, the shorter one lies above.
+  drawStrip(context, top, { done, of, verdict, parts, findings }) {
+    const height = STRIP - 4;
+    const style = getComputedStyle(this.canvas);
+    const color = (name) => style.getPropertyValue(`--${name}`);
+    const all = [[0, this.seconds.length - 1]];
+    if (!verdict && done) this.fillSpans(context, [[0, Math.min(done, of) - 1]], top, height, colors.line);
+    const usable = parts.filter(([, , use]) => use === USABLE);
+    this.fillSpans(context, usable, top + height - 4, 4, color("good"));
+    const spansOf = ({ rows }) => (rows.length ? rows : all);
+    const open = findings.filter(({ taken }) => !taken);
+    const order = open.map((finding) => ({ spans: spansOf(finding), place: finding.place }));
+    order.sort((one, other) => lengthOf(other.spans) - lengthOf(one.spans));
+    for (const { spans, place } of order) {
+      this.fillSpans(context, spans, top, height, color(markOf(place)));
+      this.writeLetter(context, top, letterOf(place), spans, color("ground"));
+    }
+  }
+
+  // Writes the letter of a finding at its first span that is shown and wide enough.
+  writeLetter(context, top, letter, spans, style) {
+    const widthOfLetter = 12; // px
+    for (const [first, last] of spans) {
+      const from = Math.max(this.xOf(this.seconds[first]), LEFT);
+      const to = Math.min(this.xOf(this.endOf(last)), this.width);
+      if (to - from < widthOfLetter) continue;
+      context.fillStyle = style;
+      context.fillText(letter, from + 3, top + STRIP - 8);
+      return;
+    }
   }
 
   // Hatches the deleted rows.
   drawDeleted(context, height, deleted) {
-    const apart = 7; // px between the lines
+    this.hatchSpans(context, deleted, height, "rgba(128, 128, 128, .4)", colors.quiet);
+  }
+
+  hatchSpans(context, spans, height, ground, lines) {
     context.save();
-    this.fillSpans(context, deleted, 0, height, "rgba(128, 128, 128, .4)");
+    this.fillSpans(context, spans, 0, height, ground);
     context.clip();
     context.beginPath();
-    for (let x = LEFT - height; x < this.width; x += apart) {
+    for (let x = LEFT - height; x < this.width; x += HATCH) {
       context.moveTo(x, height);
       context.lineTo(x + height, 0);
     }
-    context.strokeStyle = colors.quiet;
+    context.strokeStyle = lines;
     context.stroke();
     context.restore();
   }
@@ -191,12 +223,17 @@ class Curves {
     context.fill();
   }
 
-  // Draws the playhead and the selection.
-  drawOver(seconds, selection) {
-    const { context } = wipe(this.over);
-    context.globalAlpha = 0.3;
+  // Draws the selection, and the rows that the remedy under the pointer takes.
+  drawUnder(selection, preview) {
+    const { context } = wipe(this.under);
+    context.globalAlpha = 0.35;
     this.fillSpans(context, selection, 0, this.axisAt + 5, colors.model);
-    context.globalAlpha = 1;
+    this.hatchSpans(context, preview, this.axisAt, "rgba(255, 112, 112, .5)", colors.text);
+  }
+
+  // Draws the playhead.
+  drawOver(seconds) {
+    const { context } = wipe(this.over);
     context.fillStyle = colors.text;
     const x = Math.round(this.xOf(seconds));
     if (x >= LEFT) context.fillRect(x - 1, 0, 2, this.axisAt + 5);

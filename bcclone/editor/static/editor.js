@@ -136,7 +136,9 @@ function activate(panel) {
 
 function select(spans) {
   active.selection = spans;
+  if (spans.length) announce("");
   write("selected", spans.length ? wordsOfSpans(spans) : "nothing is selected");
+  element("selected").classList.toggle("nothing", !spans.length);
   wake();
 }
 
@@ -193,28 +195,56 @@ function deletedAtPlayhead() {
   return active.state.deleted.filter(([first, last]) => first <= active.row && active.row <= last);
 }
 
+// Goes to the next part of a finding, if need be of the other recording, and says what was found.
 function nextFinding() {
-  const spans = active.marks().flat().sort(([first], [other]) => first - other);
-  if (!spans.length) {
-    announce("there is no finding");
+  const others = panels.filter((panel) => panel !== active);
+  const panel = [active, ...others].find((one) => one.state && one.openFindings().length);
+  if (!panel) {
+    const isChecking = panels.some((one) => !one.state || one.isChecking());
+    announce(isChecking ? "nothing is found so far; the check goes on" : "there is no finding");
     return;
   }
-  const next = spans.find(([first]) => first > active.row) ?? spans[0];
-  goToSpans(active, [next]);
+  const marks = panel.marks();
+  const isActive = panel === active;
+  const next = marks.find(({ span }) => isActive && span[0] > active.row) ?? marks[0];
+  goToSpans(panel, [next.span]);
+  announce(`${letterOf(next.finding.place)}: ${next.finding.text}`);
 }
 
 // -- selecting at once
 
 const limitIn = (id) => Number(element(id).value);
 
+const hasNoThrottle = (throttle) => Math.abs(throttle) < LEAST_THROTTLE;
+const isStraight = (steering) => steering === 0;
+const isTakenOver = (number) => number > 0;
+
 function selectSlow() {
+  if (!active.columns.speed) { // as in a tub
+    selectWhere("throttle", hasNoThrottle);
+    return;
+  }
   const mph = limitIn("slow");
-  if (active.columns.speed) selectWhere("speed", (speed) => speed < mph);
-  else selectWhere("throttle", (throttle) => Math.abs(throttle) < LEAST_THROTTLE); // as in a tub
+  selectWhere("speed", (speed) => speed < mph);
 }
 
-const selectStraight = () => selectWhere("steering", (value) => value === 0, limitIn("straight"));
-const selectTakeOvers = () => selectWhere("take_over", (number) => number > 0);
+const selectStraight = () => selectWhere("steering", isStraight, limitIn("straight"));
+const selectTakeOvers = () => selectWhere("take_over", isTakenOver);
+
+// Shows the controls that have something to select in one of the recordings.
+function showSelecting() {
+  const shown = panels.map(({ columns }) => columns).filter(Boolean);
+  const has = (name, condition) => shown.some((columns) => columns[name]?.some(condition));
+  const hasSpeeds = shown.some(({ speed }) => speed);
+  const rows = {
+    "row-slow": hasSpeeds || has("throttle", hasNoThrottle),
+    "row-straight": has("steering", isStraight),
+    "row-taken": has("take_over", isTakenOver),
+  };
+  for (const [id, isShown] of Object.entries(rows)) element(id).hidden = !isShown;
+  element("selecting").hidden = !Object.values(rows).some(Boolean);
+  if (!hasSpeeds) write("slow-words", "without throttle");
+}
 
 // -- keys and mouse
 
@@ -252,13 +282,14 @@ const ACTIONS = { // by key, or by what a button has as its data-do
 function act(name, event) {
   if (!ACTIONS[name] || !active?.columns || !element("lost").hidden) return;
   announce("");
+  if (element("more").matches(":popover-open") && event.type === "click") element("more").hidePopover();
   ACTIONS[name](event.shiftKey);
   event.preventDefault();
 }
 
 function onKey(event) {
   const key = event.key.toLowerCase();
-  const native = key === " " ? "button, input" : "select, [type=number], [type=range]";
+  const native = key === " " ? "button, input, summary" : "select, [type=number], [type=range]";
   if (event.repeat && "xuz".includes(key)) return; // an edit for each press
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches(native)) return;
   act(key, event);

@@ -7,11 +7,14 @@ const POLL_MS = 1000;
 const BUSY_POLL_MS = 300; // while faults are looked for, or a model is asked
 const WORDS_MS = 100; // between two texts of a row: nobody reads figures sixty times a second
 const AHEAD = 4; // rows that are fetched before they are played
-const LOW_WINDOW = 800; // px of a window in which curves are lower
+const LOW_WINDOW = 800; // px of the height of a window in which curves are lower
+const NARROW_WINDOW = 760; // px of its width
 const CURVE_HEIGHT = 104; // px of the steering
 const LOW_CURVE_HEIGHT = 72;
+const NO_SPANS = [];
 const FIGURES = { steering: 2, model: 2, speed: 1, throttle: 2 }; // digits
 const DRIVERS = ["", "a person drives", "the model drives"];
+const PLACES_SHOWN = 3; // spans of a finding whose times are listed
 const PATH_FROM = 1.6; // camera heights ahead, of an estimated path that is drawn
 const PATH_TO = 16;
 const PATH_STEP = 0.4;
@@ -24,6 +27,15 @@ function make(tag, text, onclick) {
   return Object.assign(document.createElement(tag), { textContent: text, onclick });
 }
 
+// Returns a paragraph of less important text.
+function note(text) {
+  return Object.assign(make("p", text), { className: "note" });
+}
+
+// Keeps a number and its unit on one line.
+const unbroken = (text) => text.replace(/(\d) s\b/g, "$1\u00a0s");
+const asSentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;
+
 class Panel {
   constructor(number, info) {
     this.number = number;
@@ -31,15 +43,19 @@ class Panel {
     this.deleted = new Uint8Array(info.rows); // 1: the row is
     this.row = 0; // where the playhead is
     this.selection = []; // spans of rows
+    this.places = new Map(); // fault -> its place among those that were found, which stays
+    this.preview = NO_SPANS; // spans of rows that the remedy under the pointer takes
+    this.shown = {}; // what each part of the page was built from, as text
     this.editsBegun = 0;
     this.wordsAt = 0; // ms
     this.lastEdit = Promise.resolve();
     this.build();
-    this.curves = new Curves(this.parts.curves, this.parts.slider);
+    const { under, curves, slider } = this.parts;
+    this.curves = new Curves(under, curves, slider);
     this.frames = new Frames(`frames/${number}`, (row, pictures) => {
       this.showPictures(row, pictures);
     });
-    new ResizeObserver(() => pan(0)).observe(this.parts.slider.parentElement);
+    new ResizeObserver(() => pan(0)).observe(this.parts.curvesBox);
     this.frames.want([0]);
     this.poll();
   }
@@ -55,6 +71,15 @@ class Panel {
     for (const camera of info.cameras) this.parts[camera].hidden = false;
     this.parts.cameras.classList.toggle("several", info.cameras.length > 1);
     this.parts.name.textContent = info.name;
+    this.root.style.setProperty("--aspect", info.aspect);
+    const isLow = panels.length > 1 || innerHeight < LOW_WINDOW || innerWidth < NARROW_WINDOW;
+    this.curveHeight = isLow ? LOW_CURVE_HEIGHT : CURVE_HEIGHT;
+    const lanes = info.has_speed ? [1, 0.5, 0.5] : [1, 0.5];
+    const lanesHeight = lanes.reduce((sum, part) => sum + part * this.curveHeight + GAP, GAP / 2);
+    const { under, curves, slider } = this.parts;
+    for (const canvas of [under, curves, slider]) { // nothing moves when the curves are there
+      canvas.style.height = `${lanesHeight + STRIP + AXIS}px`;
+    }
     this.parts.slider.setAttribute("aria-label", `playhead of ${info.name}`);
     this.parts.slider.setAttribute("aria-valuemax", info.rows);
     this.buildFilm();
@@ -144,12 +169,17 @@ class Panel {
 
   isBusy() {
     if (!this.state) return false;
-    const { check, model } = this.state;
-    return !check.verdict || check.stale || model.done < model.of;
+    const { model } = this.state;
+    return this.isChecking() || model.done < model.of;
   }
 
   // news: what is announced if it has other edits.
   take(state, news) {
+    for (const finding of state.check.findings) {
+      if (!this.places.has(finding.fault)) this.places.set(finding.fault, this.places.size);
+      finding.place = this.places.get(finding.fault);
+    }
+    state.check.findings.sort((one, other) => one.place - other.place);
     if (this.state && this.state.version !== state.version) announce(news);
     this.state = state;
     this.deleted.fill(0);
@@ -166,8 +196,9 @@ class Panel {
       const numbers = take(4 * rows);
       this.columns[name] = type === "u4" ? new Uint32Array(numbers) : new Float32Array(numbers);
     }
-    const isLow = panels.length > 1 || innerHeight < LOW_WINDOW;
-    this.curves.take(this.columns, isLow ? LOW_CURVE_HEIGHT : CURVE_HEIGHT);
+    this.curves.take(this.columns, this.curveHeight);
+    this.showState();
+    showSelecting();
     if (!this.shownCurves) { // they are the first
       watchCurves(this);
       view.to = Infinity;
@@ -196,7 +227,7 @@ class Panel {
     const answer = await response?.json().catch(failed);
     this.editsBegun += 1;
     this.isAsking = false;
-    if (response?.ok) this.take(answer, `${words}; ${count(answer.kept, "row")} kept`);
+    if (response?.ok) this.take(answer, words);
     if (answer?.state) this.take(answer.state, "");
     if (answer?.error) announce(answer.error, true);
   }
@@ -212,59 +243,162 @@ class Panel {
       steering && `steering ${steering}`,
       edits && count(edits, "edit"),
     );
-    const isChecking = !check.verdict || check.stale;
-    parts.verdict.textContent = list(check.verdict, isChecking && `checking ${percent(check)}`);
-    const focused = this.buttons().indexOf(document.activeElement);
+    parts.verdict.textContent = unbroken(check.verdict || "Looking for faults");
+    parts.verdict.classList.toggle("usable", check.parts.some(([, , use]) => use === USABLE));
+    parts.verdict.classList.toggle("stale", Boolean(check.verdict) && this.isChecking());
+    this.showProgress();
+    const key = document.activeElement?.dataset.key;
     this.showFindings();
+    this.showUnknown();
     this.showModel();
-    this.buttons()[focused]?.focus();
+    const again = key && (this.keyed(key) ?? this.keyed(key.replace("remedy", "sentence")));
+    if (again && !this.root.contains(document.activeElement)) again.focus();
   }
 
-  buttons() {
-    return [...this.root.querySelectorAll("button")];
+  // Returns the button with this key, if it is there.
+  keyed(key) {
+    return this.root.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  }
+
+  // Shows how far the check has come, and in the same place what it did not judge.
+  showProgress() {
+    const { check } = this.state;
+    const { bar, percent: words, progress } = this.parts;
+    const isReading = check.done < check.of;
+    progress.hidden = !this.isChecking();
+    if (isReading) bar.value = check.done / check.of;
+    else bar.removeAttribute("value"); // it goes on, nobody knows how long
+    words.textContent = isReading ? `looked at ${percent(check)} of the pictures` : "judging";
+  }
+
+  isChecking() {
+    const { check } = this.state;
+    return !check.verdict || check.stale;
+  }
+
+  // Builds a part of the page again if what it shows has changed; so that what the pointer is on
+  // stays while the check goes on.
+  rebuild(part, value, build) {
+    const text = JSON.stringify(value);
+    if (this.shown[part] === text) return;
+    this.shown[part] = text;
+    this.parts[part].replaceChildren(...build());
   }
 
   showFindings() {
-    const { findings, unknown } = this.state.check;
-    const items = findings.map((finding, index) => this.findingItem(finding, index));
-    const notKnown = unknown.map((text) => make("li", `not known: ${text}`));
-    this.parts.findings.replaceChildren(...items, ...notKnown);
+    const { findings } = this.state.check;
+    const value = [findings, Boolean(this.columns)];
+    this.rebuild("findings", value, () => {
+      this.showPreview(NO_SPANS);
+      return findings.map((finding) => this.findingItem(finding));
+    });
   }
 
-  findingItem({ fault, text, rows, remedy, button }, index) {
+  findingItem(finding) {
+    const { fault, place, text, rows, advice, button, taken } = finding;
     const item = make("li");
-    const sentence = make("button", text, () => goToSpans(this, rows));
+    item.classList.toggle("taken", taken);
+    const badge = make("b", letterOf(place));
+    badge.className = `badge mark-${markOf(place)}`;
+    const body = make("div");
+    const sentence = make("button", asSentence(text), () => goToSpans(this, rows));
     sentence.className = "sentence";
-    sentence.title = remedy;
-    item.append(make("b", letterOf(index)), sentence);
-    if (button) {
-      item.append(make("button", button, () => this.edit({ remedy: fault }, `done: ${button}`)));
-    }
+    sentence.dataset.key = `sentence ${fault}`;
+    body.append(sentence, note(this.wordsOfPlaces(rows)));
+    if (advice) body.append(note(asSentence(advice)));
+    if (taken) body.append(note("done; z takes it back"));
+    else if (button) body.append(this.remedyOf(finding));
+    item.append(badge, body);
     return item;
+  }
+
+  // Returns the button of a remedy; while the pointer is on it, the curves show what it takes.
+  remedyOf({ fault, remedy, button, cost, takes }) {
+    const remedied = make("button", unbroken(button), () => {
+      this.edit({ remedy: fault }, `done: ${button}`);
+    });
+    remedied.title = remedy;
+    remedied.dataset.key = `remedy ${fault}`;
+    const spans = takes.length ? takes : this.allRows();
+    for (const type of ["pointerenter", "focus"]) {
+      remedied.addEventListener(type, () => this.showPreview(spans));
+    }
+    for (const type of ["pointerleave", "blur"]) {
+      remedied.addEventListener(type, () => this.showPreview(NO_SPANS));
+    }
+    const line = make("div");
+    line.className = "remedy";
+    line.append(remedied, note(cost));
+    return line;
+  }
+
+  showPreview(spans) {
+    this.preview = spans;
+    wake();
+  }
+
+  // Returns where the rows are: "0:38.5 to 0:43.4, and 3 more parts".
+  wordsOfPlaces(spans) {
+    if (!spans.length) return "in all rows";
+    if (!this.columns) return "";
+    const shown = spans.slice(0, PLACES_SHOWN).map(([first, last]) => this.wordsOfSpan(first, last));
+    const more = spans.length - shown.length;
+    return shown.join(", ") + (more > 0 ? ` and ${count(more, "more part")}` : "");
+  }
+
+  wordsOfSpan(first, last) {
+    const { seconds } = this.columns;
+    return `${clock(seconds[first])} to ${clock(this.curves.endOf(last))}`;
+  }
+
+  allRows() {
+    return [[0, this.info.rows - 1]];
+  }
+
+  showUnknown() {
+    const { unknown, not_judged: notJudged } = this.state.check;
+    this.parts.unknownBox.hidden = this.isChecking() || !unknown.length;
+    this.parts.unknownTitle.textContent = notJudged;
+    this.rebuild("unknown", unknown, () => unknown.map((text) => make("li", text)));
   }
 
   showModel() {
     const { model } = this.state;
     const { parts, info } = this;
-    const steers = model.apart.length ? "steers most differently at" : "steers alike";
-    const words = model.error || percent(model) || steers;
-    parts.model.textContent = info.model && `${info.model}: ${words}`;
-    const buttons = model.apart.map(({ first, last, seconds, difference }) => {
-      const text = `${clock(seconds)} by ${fixed(difference, 2)}`;
-      return make("button", text, () => goToSpans(this, [[first, last]]));
-    });
-    parts.apart.replaceChildren(...buttons);
+    const steers = model.apart.length ? "steers differently in these parts:" : "steers alike";
+    const asked = percent(model) && `has answered ${percent(model)}`;
+    const words = model.error || asked || steers;
+    parts.apartBox.hidden = !info.model;
+    parts.model.textContent = `${info.model} ${words}`;
+    const value = [model.apart, Boolean(this.columns)];
+    this.rebuild("apart", value, () => (this.columns ? model.apart.map((part) => this.apartButton(part)) : []));
   }
 
-  // Returns the spans of rows of each finding.
+  // Returns the button of a stretch in which the model steers differently.
+  apartButton({ first, last, difference }) {
+    const text = `${this.wordsOfSpan(first, last)}, by ${fixed(difference, 2)}`;
+    const button = make("button", text, () => goToSpans(this, [[first, last]]));
+    button.dataset.key = `apart ${first}`;
+    return button;
+  }
+
+  // Returns the findings whose remedies have not been taken.
+  openFindings() {
+    return this.state.check.findings.filter(({ taken }) => !taken);
+  }
+
+  // Returns each span of rows of these findings, with its finding, in order of time.
   marks() {
-    const all = [[0, this.info.rows - 1]];
-    return this.state.check.findings.map(({ rows }) => (rows.length ? rows : all));
+    const marks = this.openFindings().flatMap((finding) => {
+      const spans = finding.rows.length ? finding.rows : this.allRows();
+      return spans.map((span) => ({ span, finding }));
+    });
+    return marks.sort((one, other) => one.span[0] - other.span[0]);
   }
 
   drawCurves() {
     if (!this.columns) return;
-    this.curves.draw(view, this.marks(), this.state.deleted);
+    this.curves.draw(view, this.state.check, this.state.deleted);
     this.drawn = null;
     wake();
   }
@@ -285,7 +419,8 @@ class Panel {
   show(now) {
     if (!this.columns) return;
     const { columns, row } = this;
-    this.curves.drawOver(columns.seconds[row], this.selection);
+    this.curves.drawUnder(this.selection, this.preview);
+    this.curves.drawOver(columns.seconds[row]);
     if (row !== this.drawn) {
       this.frames.want(this.rowsToFetch());
       const model = this.isKnown("model") ? columns.model[row] : null;
@@ -299,9 +434,9 @@ class Panel {
     }
     this.wordsAt = now;
     const words = this.wordsOfRow();
-    this.parts.figures.textContent = words;
+    this.parts.figures.replaceChildren(...words.map((text) => make("span", text)));
     this.parts.slider.setAttribute("aria-valuenow", row + 1);
-    this.parts.slider.setAttribute("aria-valuetext", words);
+    this.parts.slider.setAttribute("aria-valuetext", list(...words));
   }
 
   // Returns the row of the playhead, and while playing, those after it.
@@ -326,7 +461,7 @@ class Panel {
       const unit = name === "speed" ? " mph" : "";
       return `${name} ${fixed(columns[name][row], FIGURES[name])}${unit}`;
     });
-    return list(
+    const words = [
       `row ${row + 1}`,
       columns.record && `record ${columns.record[row]}`,
       clock(columns.seconds[row]),
@@ -334,7 +469,8 @@ class Panel {
       ...figures,
       columns.take_over[row] && `take-over ${columns.take_over[row]}`,
       DRIVERS[columns.driver[row]],
-    );
+    ];
+    return words.filter(Boolean);
   }
 
   showPictures(row, pictures) {

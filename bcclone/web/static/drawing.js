@@ -57,7 +57,7 @@ function wipe(canvas) {
   const context = canvas.getContext("2d");
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, width, height);
-  context.font = "11px system-ui, sans-serif";
+  context.font = `${getComputedStyle(canvas).fontSize} system-ui, sans-serif`;
   return { context, width, height };
 }
 
