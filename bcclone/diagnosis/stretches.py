@@ -169,7 +169,7 @@ class _Signals:
         return float(missed / (np.minimum(without_turns, 1.0).mean() + 1e-9))
 
     def _model_at(self, lag: float, trusted: BoolArray | None) -> SteeringModel | None:
-        least_error = 0.02  # of full steering
+        least_error = 0.15 * float(self.rows.steering.std())
         relative_errors = (0.2, 0.6)  # least and greatest one
         compared = self._compared(lag, trusted)
         if compared is None:
