@@ -181,6 +181,24 @@ def test_a_model_with_a_greater_loss_than_the_mean_is_noted_whatever_its_correla
     )
 
 
+@pytest.mark.parametrize(("start_r", "adds"), [(0.591, True), (0.605, False)])
+def test_a_training_that_adds_nothing_to_its_start_model_says_which_to_keep(start_r, adds):
+    epochs = tuple(replace(epoch, val_correlation=0.6, val_right_side=0.9) for epoch in BY_EPOCH)
+    # a start model for other cameras has a greater loss, because of the scale of its steering
+    others = {
+        "mean_steering": ValidationScore(0.5, 0.1, None, None),
+        "start": ValidationScore(0.4, 0.1, start_r, 0.9),
+    }
+    settings = replace(SETTINGS, start=Path("any-camera.h5"))
+    state = TrainingState(epochs, samples=4, elapsed=9.0)
+    result = TrainResult.of(state, settings, SampleCounts(8, 2), Path(), others)
+    assert result.handed_over == "trained"
+    if adds:
+        assert result.note is None
+    else:
+        assert "(r 0.600, 0.605), so keep any-camera.h5" in result.note
+
+
 def test_a_history_file_may_lack_validation_errors(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text(
