@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import median_filter
@@ -104,6 +105,68 @@ class SteeringModel:
         return np.hypot(self.error, self.relative_error * np.abs(predicted - self.offset))
 
 
+class _Line(NamedTuple):
+    """Steering that is proportional to the turn rate."""
+
+    slope: float  # steering for a turn rate of 1
+    intercept: float  # steering of a car that drives straight on
+
+
+@dataclass(frozen=True)
+class _Points:
+    """The turn rate and the steering of the steps that are compared, (compared,) each."""
+
+    rate: FloatArray
+    steering: FloatArray
+    variance: float  # of the steering of the whole drive
+
+    def errors(self, line: _Line) -> FloatArray:
+        """Return by how much a line misses the steering of each step, (compared,)."""
+        return self.steering - line.slope * self.rate - line.intercept
+
+    def missed(self, line: _Line) -> float:
+        """Return the mean squared error of a line, as a share of the steering's variance.
+
+        A step that is missed by more than the steering's standard deviation counts as this, so that
+        faults in a part of the drive do not decide.
+        """
+        return float(np.minimum(self.errors(line) ** 2 / self.variance, 1.0).mean())
+
+    def lines(self) -> list[_Line]:
+        """Return lines that may explain most steps, whatever the others are, the best one first.
+
+        Each part of the drive proposes a slope, and so does the whole.
+        """
+        steps_of_part = 60
+        proposals = 9
+        parts = np.array_split(np.arange(len(self.rate)), max(1, len(self.rate) // steps_of_part))
+        slopes = [_slope(self.rate[part], self.steering[part]) for part in parts]
+        slopes.append(_slope(self.rate, self.steering))
+        lines = []
+        for slope in np.quantile(slopes, np.linspace(0, 1, proposals)).tolist():
+            intercept = float(np.median(self.steering - slope * self.rate))
+            lines.append(_Line(slope, intercept))
+        return sorted(lines, key=self.missed)
+
+    def fitted(self, line: _Line) -> _Line:
+        """Return the line through the steps that a line explains.
+
+        A step that is missed clearly counts the same, however far off it is.
+        """
+        explained = 0.25  # of the variance: the greatest squared error of a step that is explained
+        inliers = self.errors(line) ** 2 < explained * self.variance
+        if inliers.sum() < FEWEST_STEPS:
+            return line
+        slope = _slope(self.rate[inliers], self.steering[inliers])
+        return _Line(slope, float(np.mean(self.steering[inliers] - slope * self.rate[inliers])))
+
+
+def _slope(rate: FloatArray, steering: FloatArray) -> float:
+    """Return the slope of a line by least squares, 0 if the rate is constant."""
+    away = rate - rate.mean()
+    return float(away @ (steering - steering.mean()) / max(float(away @ away), 1e-12))
+
+
 @dataclass(frozen=True)
 class _Signals:
     """The recorded steering and the turns of the camera, of which models are made."""
@@ -118,112 +181,87 @@ class _Signals:
         smooth = smooth_steering(rows, SMOOTH_SECONDS)
         return cls(rows, turns, turn_rate(rows, turns), smooth)
 
-    def model(self, lags: FloatArray, trusted: BoolArray | None = None) -> SteeringModel | None:
-        """Return the model that explains the steering best, at the best of some delays.
+    def models(self, lags: FloatArray) -> list[SteeringModel]:
+        """Return models that may explain the steering, all at the best of some delays.
 
-        None for too few steps.
-
-        trusted: the steps without a fault, (steps,), if they are known already
+        There is none for too few steps.
         """
         usual_lags = (-0.35, 0.05)  # seconds, from to
         other_lag = 1.15  # how much less another delay must miss
-        best: tuple[float, float] | None = None
+        best_lag = None
+        least_missed = math.inf
         for lag in lags.tolist():
-            missed = self._missed(lag, trusted)
-            if missed is None:
-                continue
+            missed = self._missed(lag)
             if not usual_lags[0] <= lag <= usual_lags[1]:
                 missed *= other_lag
-            if best is None or missed < best[0]:
-                best = missed, lag
-        if best is None:
-            return None
-        return self._model_at(best[1], trusted)
+            if missed < least_missed:
+                least_missed = missed
+                best_lag = lag
+        if best_lag is None:
+            return []
+        points = self._points(best_lag)
+        assert points is not None  # these were compared
+        lines = dict.fromkeys(points.fitted(line) for line in points.lines())
+        return [self._model(best_lag, points, line) for line in lines]
 
-    def _compared(
-        self, lag: float, trusted: BoolArray | None
-    ) -> tuple[FloatArray, FloatArray] | None:
-        """Return the turn rate and the steering of the steps that can be compared."""
+    def refitted(self, model: SteeringModel, trusted: BoolArray) -> SteeringModel | None:
+        """Return a model that is fitted again to the steps without a fault.
+
+        None for too few of them.
+
+        trusted: which steps have none, (steps,)
+        """
+        points = self._points(model.lag, trusted)
+        if points is None:
+            return None
+        line = points.fitted(_Line(model.slope, model.offset))
+        return self._model(model.lag, points, line, are_trusted=True)
+
+    def _points(self, lag: float, trusted: BoolArray | None = None) -> _Points | None:
+        """Return what is compared at a delay, None for too few steps."""
         steering = at_steps(self.rows, self.smooth, lag)
         usable = self.turns.usable & np.isfinite(steering)
         if trusted is not None:
             usable &= trusted
         if usable.sum() < FEWEST_STEPS:
             return None
-        return self.rate[usable], steering[usable]
+        return _Points(self.rate[usable], steering[usable], float(self.rows.steering.var()))
 
-    def _missed(self, lag: float, trusted: BoolArray | None) -> float | None:
-        """Return the share of the steering that the turns do not explain at a delay.
+    def _missed(self, lag: float) -> float:
+        """Return the share of the steering that the turns do not explain at a delay."""
+        points = self._points(lag)
+        if points is None:
+            return math.inf
+        line = points.fitted(points.lines()[0])
+        without_turns = _Line(0.0, float(np.median(points.steering)))
+        return points.missed(line) / (points.missed(without_turns) + 1e-9)
 
-        A step that is missed by more than the steering's standard deviation counts as this, so that
-        faults in a part of the drive do not decide.
+    def _model(
+        self, lag: float, points: _Points, line: _Line, are_trusted: bool = False
+    ) -> SteeringModel:
+        """Return the model of a line.
+
+        are_trusted: whether no fault is known among the points
         """
-        compared = self._compared(lag, trusted)
-        if compared is None:
-            return None
-        rate, steering = compared
-        variance = float(self.rows.steering.var())
-        slope, offset = _line_of_most(rate, steering, variance)
-        missed = np.minimum((steering - slope * rate - offset) ** 2 / variance, 1.0).mean()
-        without_turns = (steering - np.median(steering)) ** 2 / variance
-        return float(missed / (np.minimum(without_turns, 1.0).mean() + 1e-9))
-
-    def _model_at(self, lag: float, trusted: BoolArray | None) -> SteeringModel | None:
-        least_error = 0.15 * float(self.rows.steering.std())
+        least_error = 0.15 * math.sqrt(points.variance)
         relative_errors = (0.2, 0.6)  # least and greatest one
-        compared = self._compared(lag, trusted)
-        if compared is None:
-            return None
-        rate, steering = compared
-        slope, offset = _line_of_most(rate, steering, float(self.rows.steering.var()))
-        size = np.abs(slope * rate)
-        errors = np.abs(steering - slope * rate - offset)
         # Quantiles of a normal distribution's absolute values give its standard deviation. As long
         # as faults are not known, the errors of a part of the rows are theirs, so that a smaller
         # quantile is taken.
-        quantile, of_normal = (0.3, 0.385) if trusted is None else (0.5, 0.6745)
+        quantile, of_normal = (0.5, 0.6745) if are_trusted else (0.3, 0.385)
+        errors = np.abs(points.errors(line))
+        size = np.abs(line.slope * points.rate)
         straight = size <= np.median(size)
         bends = size >= np.quantile(size, 0.7)
         error = float(np.quantile(errors[straight], quantile)) / of_normal
         relative = np.quantile(errors[bends] / np.maximum(size[bends], 1e-3), quantile) / of_normal
         return SteeringModel(
-            lag, slope, offset, max(error, least_error), float(np.clip(relative, *relative_errors))
+            lag=lag,
+            slope=line.slope,
+            offset=line.intercept,
+            error=max(error, least_error),
+            relative_error=float(np.clip(relative, *relative_errors)),
         )
-
-
-def _line_of_most(rate: FloatArray, steering: FloatArray, variance: float) -> tuple[float, float]:
-    """Return slope and intercept of the line that explains most steps, whatever the others are.
-
-    Each part of the drive proposes a slope. The one that misses least is fitted to the steps that
-    it explains; a step that is missed clearly counts the same, however far off it is.
-
-    rate, steering: (compared,) each
-    variance: of the steering
-    """
-    steps_of_part = 60
-    proposals = 9
-    explained = 0.25  # of the variance: the greatest squared error of a step that is explained
-    parts = np.array_split(np.arange(len(rate)), max(1, len(rate) // steps_of_part))
-    slopes = [_slope(rate[part], steering[part]) for part in parts]
-    slopes.append(_slope(rate, steering))
-    best = (math.inf, 0.0, 0.0)
-    for slope in np.quantile(slopes, np.linspace(0, 1, proposals)).tolist():
-        intercept = float(np.median(steering - slope * rate))
-        squares = (steering - slope * rate - intercept) ** 2
-        missed = float(np.minimum(squares, variance).mean())
-        best = min(best, (missed, slope, intercept))
-    _, slope, intercept = best
-    inliers = (steering - slope * rate - intercept) ** 2 < explained * variance
-    if inliers.sum() < FEWEST_STEPS:
-        return slope, intercept
-    slope = _slope(rate[inliers], steering[inliers])
-    return slope, float(np.mean(steering[inliers] - slope * rate[inliers]))
-
-
-def _slope(rate: FloatArray, steering: FloatArray) -> float:
-    """Return the slope of a line by least squares, 0 if the rate is constant."""
-    away = rate - rate.mean()
-    return float(away @ (steering - steering.mean()) / max(float(away @ away), 1e-12))
 
 
 @dataclass(frozen=True)
@@ -244,6 +282,13 @@ class Segmentation:
     def path(self) -> IndexArray:
         """Return for each compared step the index of its hypothesis."""
         return _most_probable(self.logs, self._penalties, self._is_usual)
+
+    @property
+    def log_probability(self) -> float:
+        """Return the logarithm of how probable the steering is, if the path is right."""
+        changes_to = self.path[1:][self.path[1:] != self.path[:-1]]
+        of_steps = self.logs[np.arange(len(self.path)), self.path]
+        return float(of_steps.sum() - self._penalties[changes_to].sum())
 
     @property
     def _penalties(self) -> FloatArray:
@@ -348,12 +393,12 @@ def segmented(
     signals = _Signals.of(rows, turns)
     if not can_be_compared(rows, turns, signals.rate):
         return None
-    model = signals.model(likely_lags(agreement))
-    if model is None:
+    tried = [_explained(signals, model) for model in signals.models(likely_lags(agreement))]
+    if not tried:
         return None
-    found = _explained(signals, model)
+    found = max(tried, key=lambda segmentation: segmentation.log_probability)
     for _ in range(rounds):
-        model = signals.model(np.array([found.model.lag]), found.usual_steps)
+        model = signals.refitted(found.model, found.usual_steps)
         if model is None:
             break
         found = _explained(signals, model)
@@ -408,11 +453,9 @@ class _Fit:
         if hypothesis == _UNRELATED:
             return np.asarray(np.log(self.any_steering) + self.rough_unrelated)
         steering = self._steering(hypothesis)
-        predicted = np.clip(
-            self.model.predicted(self.signals.rate[self.steps], hypothesis.gain),
-            rows.steering.min(),
-            rows.steering.max(),
-        )
+        full_lock = float(np.abs(rows.steering).max())
+        predicted = self.model.predicted(self.signals.rate[self.steps], hypothesis.gain)
+        predicted = predicted.clip(-full_lock, full_lock)
         fitting = _normal_density(steering - predicted, self.model.errors(predicted))
         density = (1 - wild) * fitting + wild * self.any_steering
         return np.asarray(np.log(density) + self.rough_usual - hypothesis.handicap)
