@@ -145,30 +145,16 @@ def foreign_pictures(
 ) -> Iterator[Finding]:
     """Yield a fault for pictures of another drive among the pictures of this drive.
 
-    They do not continue the picture of the row before, although there is no pause between the rows.
-    If a picture continues the one of a few rows earlier, the rows between are foreign. A longer
-    piece is foreign, too, if (a) its steering does not follow its turns as in the rest of the
-    drive, or (b) it is short, cut off at both ends, and its steering cannot be seen to follow.
+    They do not continue the picture of the row before, although there is no pause between the rows:
+    the recording is cut there. If a picture continues the one of a few rows earlier, the rows
+    between are foreign. See _is_foreign() for longer parts.
 
     pieces: as connected_pieces() yields them
     segmentation: how the steering of each part of the drive follows the turns, None if unknown
     """
-    longest_seconds = 20.0  # of a piece of which nothing but its two ends speaks against it
-    most_unusual = 0.5  # share of the steps of a piece of this drive
-    follows_from = 3.0  # of Segmentation.support(): from here on, the steering follows
     foreign = np.ones(len(rows), np.bool_)  # rows in no piece are; the loop decides the others
-    no_pause = np.pad(rows.follows, 1)  # index i: the step before row i
-    for piece in pieces:
-        ends = piece[[0, -1]] + [0, 1]  # the steps before its first row and after its last one
-        adjoins_others = no_pause[ends].any()
-        is_minor = len(piece) < len(foreign) / 2
-        seconds = rows.seconds[piece[-1]] - rows.seconds[piece[0]]
-        is_suspect = no_pause[ends].all() and seconds <= longest_seconds
-        follows = False
-        if segmentation is not None:
-            is_suspect = is_suspect or segmentation.unusual_share(piece) > most_unusual
-            follows = segmentation.support(piece) > follows_from
-        foreign[piece] = adjoins_others and is_minor and is_suspect and not follows
+    for part in _parts_between_cuts(rows, pieces):
+        foreign[part] = _is_foreign(part, rows, segmentation)
     if foreign.any():
         spans = rows.spans(foreign)
         yield Finding(
@@ -180,6 +166,47 @@ def foreign_pictures(
             unit="rows",
             edits=(delete_numbers(spans),),
         )
+
+
+def _parts_between_cuts(rows: RecordedRows, pieces: Iterable[IndexArray]) -> Iterator[IndexArray]:
+    """Yield the rows of all successive pieces between which there is a pause, not a cut."""
+    part: list[IndexArray] = []
+    for piece in pieces:
+        if part and _no_pause_before(rows, piece[0]):
+            yield np.concatenate(part)
+            part = []
+        part.append(piece)
+    yield np.concatenate([np.zeros(0, np.int64), *part])
+
+
+def _no_pause_before(rows: RecordedRows, row: int) -> bool:
+    return 0 < row < len(rows) and bool(rows.follows[row - 1])
+
+
+def _is_foreign(part: IndexArray, rows: RecordedRows, segmentation: Segmentation | None) -> bool:
+    """Return whether the pictures of a part between two cuts are of another drive.
+
+    Of two parts with a cut between, either may be foreign. This one is if it is not most of the
+    recording, and (a) its steering does not follow its turns as in the rest of the drive, or (b) it
+    is short, cut off at both ends, and its steering cannot be seen to follow.
+
+    part: indices of its rows, rising; there may be pauses between them
+    """
+    longest_seconds = 20.0  # of a part of which nothing but its two ends speaks against it
+    most_unusual = 0.5  # share of the steps of a part of this drive
+    follows_from = 3.0  # of Segmentation.support(): from here on, the steering follows
+    is_minor = len(part) < len(rows) / 2
+    begins_with_cut = _no_pause_before(rows, part[0])
+    ends_with_cut = _no_pause_before(rows, part[-1] + 1)
+    if not is_minor or not (begins_with_cut or ends_with_cut):
+        return False
+    if segmentation is not None:
+        if segmentation.support(part) > follows_from:
+            return False
+        if segmentation.unusual_share(part) > most_unusual:
+            return True
+    seconds = rows.step_seconds[part].sum()
+    return bool(begins_with_cut and ends_with_cut and seconds <= longest_seconds)
 
 
 def connected_pieces(
