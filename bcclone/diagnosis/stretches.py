@@ -277,22 +277,20 @@ class Segmentation:
     hypotheses: tuple[_Hypothesis, ...]
     steps: IndexArray  # indices of the compared steps
     logs: FloatArray  # logarithm of the likelihood of each step, (compared, hypotheses)
+    penalties: FloatArray  # of a change to each hypothesis before each step, likewise
 
     @cached_property
     def path(self) -> IndexArray:
         """Return for each compared step the index of its hypothesis."""
-        return _most_probable(self.logs, self._penalties, self._is_usual)
+        return _most_probable(self.logs, self.penalties, self._is_usual)
 
     @property
     def log_probability(self) -> float:
         """Return the logarithm of how probable the steering is, if the path is right."""
-        changes_to = self.path[1:][self.path[1:] != self.path[:-1]]
-        of_steps = self.logs[np.arange(len(self.path)), self.path]
-        return float(of_steps.sum() - self._penalties[changes_to].sum())
-
-    @property
-    def _penalties(self) -> FloatArray:
-        return np.array([hypothesis.penalty for hypothesis in self.hypotheses])
+        steps = np.arange(len(self.path))
+        changes = np.flatnonzero(self.path[1:] != self.path[:-1]) + 1
+        penalties = self.penalties[changes, self.path[changes]]
+        return float(self.logs[steps, self.path].sum() - penalties.sum())
 
     @property
     def _is_usual(self) -> BoolArray:
@@ -355,7 +353,7 @@ class Segmentation:
     @cached_property
     def _usual_share(self) -> FloatArray:
         """Return how probable it is that a step is as usual, 0 to 1."""
-        probable = _probabilities(self.logs, self._penalties)
+        probable = _probabilities(self.logs, self.penalties)
         return np.asarray(probable[:, self._is_usual].sum(axis=1))
 
     def support(self, rows: IndexArray) -> float:
@@ -419,7 +417,29 @@ def _explained(signals: _Signals, model: SteeringModel) -> Segmentation:
     logs = np.stack([fit.log_likelihood(hypothesis) for hypothesis in hypotheses], axis=1)
     seconds = np.minimum(np.diff(rows.seconds)[steps], longest_step)
     logs *= (seconds / independent_seconds)[:, np.newaxis]
-    return Segmentation(rows, signals.turns, model, hypotheses, steps, logs)
+    penalties = _penalties(hypotheses, rows, signals.turns, steps)
+    return Segmentation(rows, signals.turns, model, hypotheses, steps, logs, penalties)
+
+
+def _penalties(
+    hypotheses: Sequence[_Hypothesis], rows: RecordedRows, turns: Turns, steps: IndexArray
+) -> FloatArray:
+    """Return the penalty of a change to each hypothesis before each step, (steps, hypotheses).
+
+    It is small where the picture does not go on from the one before, although no time passes: there
+    pictures of another drive, or mirrored ones, may begin or end.
+
+    steps: indices of the compared steps
+    """
+    clear_match = 0.4  # a picture that matches the one before better than this goes on from it
+    at_cut = 1.0
+    of_hypotheses = np.array([hypothesis.penalty for hypothesis in hypotheses])
+    penalties = np.tile(of_hypotheses, (len(steps), 1))
+    cuts = np.flatnonzero(rows.follows & (turns.match < clear_match))
+    after_cuts = np.searchsorted(steps, cuts)
+    after_cuts = after_cuts[after_cuts < len(steps)]
+    penalties[after_cuts] = np.minimum(penalties[after_cuts], at_cut)
+    return penalties
 
 
 @dataclass(frozen=True)
@@ -430,7 +450,6 @@ class _Fit:
     model: SteeringModel
     steps: IndexArray  # indices of the steps
     steering: FloatArray  # that belongs to them
-    any_steering: FloatArray  # density of this steering if it does not depend on the turns
     rough_usual: FloatArray  # logarithm of how probable its roughness is if it is as usual
     rough_unrelated: FloatArray  # the same if it is unrelated to the turns
 
@@ -438,27 +457,43 @@ class _Fit:
     def of(
         cls, signals: _Signals, model: SteeringModel, steps: IndexArray, steering: FloatArray
     ) -> "_Fit":
-        rows = signals.rows
-        deviation = max(float(rows.steering.std()), model.error)
-        any_steering = _density_of_any(steering - model.offset, deviation)
-        roughness = _log_roughness(rows, steps, model.lag)
-        return cls(signals, model, steps, steering, any_steering, *roughness)
+        roughness = _log_roughness(signals.rows, steps, model.lag)
+        return cls(signals, model, steps, steering, *roughness)
 
     def log_likelihood(self, hypothesis: _Hypothesis) -> FloatArray:
         """Return the logarithm of the likelihood of each step, (compared,)."""
-        wild = 0.03  # share of the steps of good driving that no model explains
         rows = self.signals.rows
         if hypothesis.is_stuck:
             return _log_stuck(rows, self.steps, self.model)
+        unrelated = np.log(self._density_of_any(self.steering))
         if hypothesis == _UNRELATED:
-            return np.asarray(np.log(self.any_steering) + self.rough_unrelated)
-        steering = self._steering(hypothesis)
-        full_lock = float(np.abs(rows.steering).max())
-        predicted = self.model.predicted(self.signals.rate[self.steps], hypothesis.gain)
+            return np.asarray(unrelated + self.rough_unrelated)
+        # A delayed steering is another value than the recorded one, and may be a more usual one. So
+        # what counts is how much better it fits than if it did not depend on the turns.
+        gain = self._log_gain(self._steering(hypothesis), hypothesis.gain)
+        return np.asarray(unrelated + gain + self.rough_usual - hypothesis.handicap)
+
+    def _log_gain(self, steering: FloatArray, gain: float) -> FloatArray:
+        """Return how much more probable steering is if it follows the turns, (compared,).
+
+        It is the logarithm of that ratio, against steering that does not depend on the turns.
+
+        gain: see _Hypothesis
+        """
+        wild = 0.03  # share of the steps of good driving that no model explains
+        full_lock = float(np.abs(self.signals.rows.steering).max())
+        predicted = self.model.predicted(self.signals.rate[self.steps], gain)
         predicted = predicted.clip(-full_lock, full_lock)
         fitting = _normal_density(steering - predicted, self.model.errors(predicted))
-        density = (1 - wild) * fitting + wild * self.any_steering
-        return np.asarray(np.log(density) + self.rough_usual - hypothesis.handicap)
+        return np.log((1 - wild) * fitting / self._density_of_any(steering) + wild)
+
+    def _density_of_any(self, steering: FloatArray) -> FloatArray:
+        """Return the density of steering that does not depend on the turns: as usual, or wilder."""
+        wilder = 2.5
+        deviation = max(float(self.signals.rows.steering.std()), self.model.error)
+        away = steering - self.model.offset
+        usual = _normal_density(away, deviation)
+        return np.asarray((usual + _normal_density(away, wilder * deviation)) / 2)
 
     def _steering(self, hypothesis: _Hypothesis) -> FloatArray:
         """Return what the steering would be without the fault of a hypothesis."""
@@ -475,13 +510,6 @@ def _normal_density(errors: FloatArray, deviations: FloatArray | float) -> Float
     return np.asarray(
         np.exp(-0.5 * (errors / deviations) ** 2) / (math.sqrt(2 * math.pi) * deviations)
     )
-
-
-def _density_of_any(steering: FloatArray, deviation: float) -> FloatArray:
-    """Return the density of steering that does not depend on the turns: as usual, or wilder."""
-    wilder = 2.5
-    usual = _normal_density(steering, deviation)
-    return np.asarray((usual + _normal_density(steering, wilder * deviation)) / 2)
 
 
 def _log_roughness(
@@ -539,7 +567,7 @@ def _most_probable(logs: FloatArray, penalties: FloatArray, may_end: BoolArray) 
     """Return the most probable sequence of hypotheses, (steps,), by dynamic programming.
 
     logs: logarithm of the likelihood of each step, (steps, hypotheses)
-    penalties: of a change to each hypothesis, (hypotheses,)
+    penalties: of a change to each hypothesis before each step, (steps, hypotheses)
     may_end: in which hypotheses a drive begins and ends without a penalty, (hypotheses,)
     """
     steps, count = logs.shape
@@ -548,15 +576,14 @@ def _most_probable(logs: FloatArray, penalties: FloatArray, may_end: BoolArray) 
         return path
     own = np.arange(count)
     came_from = np.zeros((steps, count), np.int64)
-    outside = np.where(may_end, 0.0, penalties)
-    total = logs[0] - outside
+    total = logs[0] - np.where(may_end, 0.0, penalties[0])
     for step in range(1, steps):
         best = int(np.argmax(total))
-        changed = total[best] - penalties
+        changed = total[best] - penalties[step]
         stays = total >= changed
         came_from[step] = np.where(stays, own, best)
         total = np.where(stays, total, changed) + logs[step]
-    path[-1] = int(np.argmax(total - outside))
+    path[-1] = int(np.argmax(total - np.where(may_end, 0.0, penalties[-1])))
     for step in range(steps - 1, 0, -1):
         path[step - 1] = came_from[step, path[step]]
     return path
@@ -567,16 +594,17 @@ def _probabilities(logs: FloatArray, penalties: FloatArray) -> FloatArray:
 
     By the forward-backward algorithm; arguments as for _most_probable().
     """
-    change = -penalties
     forward = np.zeros_like(logs)
     backward = np.zeros_like(logs)
     forward[0] = logs[0]
     for step in range(1, len(logs)):
         before = forward[step - 1]
-        forward[step] = np.logaddexp(before, np.logaddexp.reduce(before) + change) + logs[step]
+        changed = np.logaddexp.reduce(before) - penalties[step]
+        forward[step] = np.logaddexp(before, changed) + logs[step]
     for step in range(len(logs) - 2, -1, -1):
         after = backward[step + 1] + logs[step + 1]
-        backward[step] = np.logaddexp(after, np.logaddexp.reduce(after + change))
+        changed = np.logaddexp.reduce(after - penalties[step + 1])
+        backward[step] = np.logaddexp(after, changed)
     both = forward + backward
     return np.asarray(np.exp(both - np.logaddexp.reduce(both, axis=1, keepdims=True)))
 
