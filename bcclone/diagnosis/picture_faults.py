@@ -147,14 +147,21 @@ def foreign_pictures(
 
     They do not continue the picture of the row before, although there is no pause between the rows:
     the recording is cut there. If a picture continues the one of a few rows earlier, the rows
-    between are foreign. See _is_foreign() for longer parts.
+    between are foreign. Of the longer parts between cuts, those are foreign whose steering does not
+    follow their turns as in the rest of the drive. A short part whose steering does not tell is
+    foreign if nothing else explains the cuts at both of its ends: not both of its neighbours are.
 
     pieces: as connected_pieces() yields them
     segmentation: how the steering of each part of the drive follows the turns, None if unknown
     """
-    foreign = np.ones(len(rows), np.bool_)  # rows in no piece are; the loop decides the others
-    for part in _parts_between_cuts(rows, pieces):
-        foreign[part] = _is_foreign(part, rows, segmentation)
+    parts = list(_parts_between_cuts(rows, pieces))
+    surely_foreign = [_is_unusual(part, rows, segmentation) for part in parts]
+    foreign = np.ones(len(rows), np.bool_)  # rows in no part are; the loop decides the others
+    for number, part in enumerate(parts):
+        neighbours = surely_foreign[max(number - 1, 0) : number + 2]
+        is_explained = sum(neighbours) - surely_foreign[number] == 2
+        may_be = _may_be_foreign(part, rows, segmentation)
+        foreign[part] = surely_foreign[number] or (may_be and not is_explained)
     if foreign.any():
         spans = rows.spans(foreign)
         yield Finding(
@@ -183,30 +190,29 @@ def _no_pause_before(rows: RecordedRows, row: int) -> bool:
     return 0 < row < len(rows) and bool(rows.follows[row - 1])
 
 
-def _is_foreign(part: IndexArray, rows: RecordedRows, segmentation: Segmentation | None) -> bool:
-    """Return whether the pictures of a part between two cuts are of another drive.
-
-    Of two parts with a cut between, either may be foreign. This one is if it is not most of the
-    recording, and (a) its steering does not follow its turns as in the rest of the drive, or (b) it
-    is short, cut off at both ends, and its steering cannot be seen to follow.
+def _is_unusual(part: IndexArray, rows: RecordedRows, segmentation: Segmentation | None) -> bool:
+    """Return whether the steering of a part with a cut at an end follows the turns unlike the rest.
 
     part: indices of its rows, rising; there may be pauses between them
     """
-    longest_seconds = 20.0  # of a part of which nothing but its two ends speaks against it
-    most_unusual = 0.5  # share of the steps of a part of this drive
-    follows_from = 3.0  # of Segmentation.support(): from here on, the steering follows
-    is_minor = len(part) < len(rows) / 2
-    begins_with_cut = _no_pause_before(rows, part[0])
-    ends_with_cut = _no_pause_before(rows, part[-1] + 1)
-    if not is_minor or not (begins_with_cut or ends_with_cut):
+    most_unusual = 0.8  # share of the steps of a part of this drive
+    has_cut = _no_pause_before(rows, part[0]) or _no_pause_before(rows, part[-1] + 1)
+    if segmentation is None or not has_cut or len(part) > len(rows) / 2:
         return False
-    if segmentation is not None:
-        if segmentation.support(part) > follows_from:
-            return False
-        if segmentation.unusual_share(part) > most_unusual:
-            return True
-    seconds = rows.step_seconds[part].sum()
-    return bool(begins_with_cut and ends_with_cut and seconds <= longest_seconds)
+    return segmentation.unusual_share(part) > most_unusual
+
+
+def _may_be_foreign(
+    part: IndexArray, rows: RecordedRows, segmentation: Segmentation | None
+) -> bool:
+    """Return whether a part is short, cut off at both ends, and its steering does not tell."""
+    longest_seconds = 20.0  # of a part of which nothing but its two ends speaks against it
+    follows_from = 3.0  # of Segmentation.support(): from here on, the steering follows
+    if segmentation is not None and segmentation.support(part) > follows_from:
+        return False
+    is_cut_off = _no_pause_before(rows, part[0]) and _no_pause_before(rows, part[-1] + 1)
+    is_short = len(part) < len(rows) / 2 and rows.step_seconds[part].sum() <= longest_seconds
+    return bool(is_cut_off and is_short)
 
 
 def connected_pieces(

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import median_filter
+from scipy.ndimage import gaussian_filter1d, median_filter
 
 from bcclone.diagnosis.agreement import (
     FEWEST_STEPS,
@@ -490,10 +490,22 @@ class _Fit:
     def _density_of_any(self, steering: FloatArray) -> FloatArray:
         """Return the density of steering that does not depend on the turns: as usual, or wilder."""
         wilder = 2.5
+        wild = 0.3  # share of such steering that is wilder than usual
         deviation = max(float(self.signals.rows.steering.std()), self.model.error)
-        away = steering - self.model.offset
-        usual = _normal_density(away, deviation)
-        return np.asarray((usual + _normal_density(away, wilder * deviation)) / 2)
+        wilder_density = _normal_density(steering - self.model.offset, wilder * deviation)
+        usual_density = self._density_of_usual(steering)
+        return (1 - wild) * usual_density + wild * wilder_density
+
+    def _density_of_usual(self, steering: FloatArray) -> FloatArray:
+        """Return how dense the steering of all rows is around some steering."""
+        smoothness = 0.1  # of the steering's standard deviation
+        rows = self.signals.smooth
+        width = smoothness * max(float(rows.std()), self.model.error)
+        edges = np.arange(rows.min() - 4 * width, rows.max() + 5 * width, width)
+        counts, _ = np.histogram(rows, edges)
+        density = gaussian_filter1d(counts / (len(rows) * width), 1.5)
+        middles = edges[:-1] + width / 2
+        return np.asarray(np.interp(steering, middles, density))
 
     def _steering(self, hypothesis: _Hypothesis) -> FloatArray:
         """Return what the steering would be without the fault of a hypothesis."""
