@@ -145,30 +145,23 @@ def foreign_pictures(
 ) -> Iterator[Finding]:
     """Yield a fault for pictures of another drive among the pictures of this drive.
 
-    They do not continue the picture of the row before, although there is no pause between the rows.
-    If a picture continues the one of a few rows earlier, the rows between are foreign. A longer
-    piece is foreign, too, if (a) its steering does not follow its turns as in the rest of the
-    drive, or (b) it is short, cut off at both ends, and its steering cannot be seen to follow.
+    They do not continue the picture of the row before, although there is no pause between the rows:
+    the recording is cut there. If a picture continues the one of a few rows earlier, the rows
+    between are foreign. Of the longer parts between cuts, those are foreign whose steering does not
+    follow their turns as in the rest of the drive. A short part whose steering does not tell is
+    foreign if nothing else explains the cuts at both of its ends: not both of its neighbours are.
 
     pieces: as connected_pieces() yields them
     segmentation: how the steering of each part of the drive follows the turns, None if unknown
     """
-    longest_seconds = 20.0  # of a piece of which nothing but its two ends speaks against it
-    most_unusual = 0.5  # share of the steps of a piece of this drive
-    follows_from = 3.0  # of Segmentation.support(): from here on, the steering follows
-    foreign = np.ones(len(rows), np.bool_)  # rows in no piece are; the loop decides the others
-    no_pause = np.pad(rows.follows, 1)  # index i: the step before row i
-    for piece in pieces:
-        ends = piece[[0, -1]] + [0, 1]  # the steps before its first row and after its last one
-        adjoins_others = no_pause[ends].any()
-        is_minor = len(piece) < len(foreign) / 2
-        seconds = rows.seconds[piece[-1]] - rows.seconds[piece[0]]
-        is_suspect = no_pause[ends].all() and seconds <= longest_seconds
-        follows = False
-        if segmentation is not None:
-            is_suspect = is_suspect or segmentation.unusual_share(piece) > most_unusual
-            follows = segmentation.support(piece) > follows_from
-        foreign[piece] = adjoins_others and is_minor and is_suspect and not follows
+    parts = list(_parts_between_cuts(rows, pieces))
+    surely_foreign = [_is_unusual(part, rows, segmentation) for part in parts]
+    foreign = np.ones(len(rows), np.bool_)  # rows in no part are; the loop decides the others
+    for number, part in enumerate(parts):
+        neighbours = surely_foreign[max(number - 1, 0) : number + 2]
+        is_explained = sum(neighbours) - surely_foreign[number] == 2
+        may_be = _may_be_foreign(part, rows, segmentation)
+        foreign[part] = surely_foreign[number] or (may_be and not is_explained)
     if foreign.any():
         spans = rows.spans(foreign)
         yield Finding(
@@ -180,6 +173,46 @@ def foreign_pictures(
             unit="rows",
             edits=(delete_numbers(spans),),
         )
+
+
+def _parts_between_cuts(rows: RecordedRows, pieces: Iterable[IndexArray]) -> Iterator[IndexArray]:
+    """Yield the rows of all successive pieces between which there is a pause, not a cut."""
+    part: list[IndexArray] = []
+    for piece in pieces:
+        if part and _no_pause_before(rows, piece[0]):
+            yield np.concatenate(part)
+            part = []
+        part.append(piece)
+    yield np.concatenate([np.zeros(0, np.int64), *part])
+
+
+def _no_pause_before(rows: RecordedRows, row: int) -> bool:
+    return 0 < row < len(rows) and bool(rows.follows[row - 1])
+
+
+def _is_unusual(part: IndexArray, rows: RecordedRows, segmentation: Segmentation | None) -> bool:
+    """Return whether the steering of a part with a cut at an end follows the turns unlike the rest.
+
+    part: indices of its rows, rising; there may be pauses between them
+    """
+    most_unusual = 0.8  # share of the steps of a part of this drive
+    has_cut = _no_pause_before(rows, part[0]) or _no_pause_before(rows, part[-1] + 1)
+    if segmentation is None or not has_cut or len(part) > len(rows) / 2:
+        return False
+    return segmentation.unusual_share(part) > most_unusual
+
+
+def _may_be_foreign(
+    part: IndexArray, rows: RecordedRows, segmentation: Segmentation | None
+) -> bool:
+    """Return whether a part is short, cut off at both ends, and its steering does not tell."""
+    longest_seconds = 20.0  # of a part of which nothing but its two ends speaks against it
+    follows_from = 3.0  # of Segmentation.support(): from here on, the steering follows
+    if segmentation is not None and segmentation.support(part) > follows_from:
+        return False
+    is_cut_off = _no_pause_before(rows, part[0]) and _no_pause_before(rows, part[-1] + 1)
+    is_short = len(part) < len(rows) / 2 and rows.step_seconds[part].sum() <= longest_seconds
+    return bool(is_cut_off and is_short)
 
 
 def connected_pieces(

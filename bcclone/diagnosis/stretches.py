@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import median_filter
+from scipy.ndimage import gaussian_filter1d, median_filter
 
 from bcclone.diagnosis.agreement import (
     FEWEST_STEPS,
@@ -23,7 +24,6 @@ from bcclone.diagnosis.agreement import (
     at_steps,
     can_be_compared,
     likely_lags,
-    measure_agreement,
     smooth_steering,
 )
 from bcclone.diagnosis.bends import SMOOTH_SECONDS, turn_rate
@@ -104,6 +104,68 @@ class SteeringModel:
         return np.hypot(self.error, self.relative_error * np.abs(predicted - self.offset))
 
 
+class _Line(NamedTuple):
+    """Steering that is proportional to the turn rate."""
+
+    slope: float  # steering for a turn rate of 1
+    intercept: float  # steering of a car that drives straight on
+
+
+@dataclass(frozen=True)
+class _Points:
+    """The turn rate and the steering of the steps that are compared, (compared,) each."""
+
+    rate: FloatArray
+    steering: FloatArray
+    variance: float  # of the steering of the whole drive
+
+    def errors(self, line: _Line) -> FloatArray:
+        """Return by how much a line misses the steering of each step, (compared,)."""
+        return self.steering - line.slope * self.rate - line.intercept
+
+    def missed(self, line: _Line) -> float:
+        """Return the mean squared error of a line, as a share of the steering's variance.
+
+        A step that is missed by more than the steering's standard deviation counts as this, so that
+        faults in a part of the drive do not decide.
+        """
+        return float(np.minimum(self.errors(line) ** 2 / self.variance, 1.0).mean())
+
+    def lines(self) -> list[_Line]:
+        """Return lines that may explain most steps, whatever the others are, the best one first.
+
+        Each part of the drive proposes a slope, and so does the whole.
+        """
+        steps_of_part = 60
+        proposals = 9
+        parts = np.array_split(np.arange(len(self.rate)), max(1, len(self.rate) // steps_of_part))
+        slopes = [_slope(self.rate[part], self.steering[part]) for part in parts]
+        slopes.append(_slope(self.rate, self.steering))
+        lines = []
+        for slope in np.quantile(slopes, np.linspace(0, 1, proposals)).tolist():
+            intercept = float(np.median(self.steering - slope * self.rate))
+            lines.append(_Line(slope, intercept))
+        return sorted(lines, key=self.missed)
+
+    def fitted(self, line: _Line) -> _Line:
+        """Return the line through the steps that a line explains.
+
+        A step that is missed clearly counts the same, however far off it is.
+        """
+        explained = 0.25  # of the variance: the greatest squared error of a step that is explained
+        inliers = self.errors(line) ** 2 < explained * self.variance
+        if inliers.sum() < FEWEST_STEPS:
+            return line
+        slope = _slope(self.rate[inliers], self.steering[inliers])
+        return _Line(slope, float(np.mean(self.steering[inliers] - slope * self.rate[inliers])))
+
+
+def _slope(rate: FloatArray, steering: FloatArray) -> float:
+    """Return the slope of a line by least squares, 0 if the rate is constant."""
+    away = rate - rate.mean()
+    return float(away @ (steering - steering.mean()) / max(float(away @ away), 1e-12))
+
+
 @dataclass(frozen=True)
 class _Signals:
     """The recorded steering and the turns of the camera, of which models are made."""
@@ -118,112 +180,87 @@ class _Signals:
         smooth = smooth_steering(rows, SMOOTH_SECONDS)
         return cls(rows, turns, turn_rate(rows, turns), smooth)
 
-    def model(self, lags: FloatArray, trusted: BoolArray | None = None) -> SteeringModel | None:
-        """Return the model that explains the steering best, at the best of some delays.
+    def models(self, lags: FloatArray) -> list[SteeringModel]:
+        """Return models that may explain the steering, all at the best of some delays.
 
-        None for too few steps.
-
-        trusted: the steps without a fault, (steps,), if they are known already
+        There is none for too few steps.
         """
         usual_lags = (-0.35, 0.05)  # seconds, from to
         other_lag = 1.15  # how much less another delay must miss
-        best: tuple[float, float] | None = None
+        best_lag = None
+        least_missed = math.inf
         for lag in lags.tolist():
-            missed = self._missed(lag, trusted)
-            if missed is None:
-                continue
+            missed = self._missed(lag)
             if not usual_lags[0] <= lag <= usual_lags[1]:
                 missed *= other_lag
-            if best is None or missed < best[0]:
-                best = missed, lag
-        if best is None:
-            return None
-        return self._model_at(best[1], trusted)
+            if missed < least_missed:
+                least_missed = missed
+                best_lag = lag
+        if best_lag is None:
+            return []
+        points = self._points(best_lag)
+        assert points is not None  # these were compared
+        lines = dict.fromkeys(points.fitted(line) for line in points.lines())
+        return [self._model(best_lag, points, line) for line in lines]
 
-    def _compared(
-        self, lag: float, trusted: BoolArray | None
-    ) -> tuple[FloatArray, FloatArray] | None:
-        """Return the turn rate and the steering of the steps that can be compared."""
+    def refitted(self, model: SteeringModel, trusted: BoolArray) -> SteeringModel | None:
+        """Return a model that is fitted again to the steps without a fault.
+
+        None for too few of them.
+
+        trusted: which steps have none, (steps,)
+        """
+        points = self._points(model.lag, trusted)
+        if points is None:
+            return None
+        line = points.fitted(_Line(model.slope, model.offset))
+        return self._model(model.lag, points, line, are_trusted=True)
+
+    def _points(self, lag: float, trusted: BoolArray | None = None) -> _Points | None:
+        """Return what is compared at a delay, None for too few steps."""
         steering = at_steps(self.rows, self.smooth, lag)
         usable = self.turns.usable & np.isfinite(steering)
         if trusted is not None:
             usable &= trusted
         if usable.sum() < FEWEST_STEPS:
             return None
-        return self.rate[usable], steering[usable]
+        return _Points(self.rate[usable], steering[usable], float(self.rows.steering.var()))
 
-    def _missed(self, lag: float, trusted: BoolArray | None) -> float | None:
-        """Return the share of the steering that the turns do not explain at a delay.
+    def _missed(self, lag: float) -> float:
+        """Return the share of the steering that the turns do not explain at a delay."""
+        points = self._points(lag)
+        if points is None:
+            return math.inf
+        line = points.fitted(points.lines()[0])
+        without_turns = _Line(0.0, float(np.median(points.steering)))
+        return points.missed(line) / (points.missed(without_turns) + 1e-9)
 
-        A step that is missed by more than the steering's standard deviation counts as this, so that
-        faults in a part of the drive do not decide.
+    def _model(
+        self, lag: float, points: _Points, line: _Line, are_trusted: bool = False
+    ) -> SteeringModel:
+        """Return the model of a line.
+
+        are_trusted: whether no fault is known among the points
         """
-        compared = self._compared(lag, trusted)
-        if compared is None:
-            return None
-        rate, steering = compared
-        variance = float(self.rows.steering.var())
-        slope, offset = _line_of_most(rate, steering, variance)
-        missed = np.minimum((steering - slope * rate - offset) ** 2 / variance, 1.0).mean()
-        without_turns = (steering - np.median(steering)) ** 2 / variance
-        return float(missed / (np.minimum(without_turns, 1.0).mean() + 1e-9))
-
-    def _model_at(self, lag: float, trusted: BoolArray | None) -> SteeringModel | None:
-        least_error = 0.02  # of full steering
+        least_error = 0.15 * math.sqrt(points.variance)
         relative_errors = (0.2, 0.6)  # least and greatest one
-        compared = self._compared(lag, trusted)
-        if compared is None:
-            return None
-        rate, steering = compared
-        slope, offset = _line_of_most(rate, steering, float(self.rows.steering.var()))
-        size = np.abs(slope * rate)
-        errors = np.abs(steering - slope * rate - offset)
         # Quantiles of a normal distribution's absolute values give its standard deviation. As long
         # as faults are not known, the errors of a part of the rows are theirs, so that a smaller
         # quantile is taken.
-        quantile, of_normal = (0.3, 0.385) if trusted is None else (0.5, 0.6745)
+        quantile, of_normal = (0.5, 0.6745) if are_trusted else (0.3, 0.385)
+        errors = np.abs(points.errors(line))
+        size = np.abs(line.slope * points.rate)
         straight = size <= np.median(size)
         bends = size >= np.quantile(size, 0.7)
         error = float(np.quantile(errors[straight], quantile)) / of_normal
         relative = np.quantile(errors[bends] / np.maximum(size[bends], 1e-3), quantile) / of_normal
         return SteeringModel(
-            lag, slope, offset, max(error, least_error), float(np.clip(relative, *relative_errors))
+            lag=lag,
+            slope=line.slope,
+            offset=line.intercept,
+            error=max(error, least_error),
+            relative_error=float(np.clip(relative, *relative_errors)),
         )
-
-
-def _line_of_most(rate: FloatArray, steering: FloatArray, variance: float) -> tuple[float, float]:
-    """Return slope and intercept of the line that explains most steps, whatever the others are.
-
-    Each part of the drive proposes a slope. The one that misses least is fitted to the steps that
-    it explains; a step that is missed clearly counts the same, however far off it is.
-
-    rate, steering: (compared,) each
-    variance: of the steering
-    """
-    steps_of_part = 60
-    proposals = 9
-    explained = 0.25  # of the variance: the greatest squared error of a step that is explained
-    parts = np.array_split(np.arange(len(rate)), max(1, len(rate) // steps_of_part))
-    slopes = [_slope(rate[part], steering[part]) for part in parts]
-    slopes.append(_slope(rate, steering))
-    best = (math.inf, 0.0, 0.0)
-    for slope in np.quantile(slopes, np.linspace(0, 1, proposals)).tolist():
-        intercept = float(np.median(steering - slope * rate))
-        squares = (steering - slope * rate - intercept) ** 2
-        missed = float(np.minimum(squares, variance).mean())
-        best = min(best, (missed, slope, intercept))
-    _, slope, intercept = best
-    inliers = (steering - slope * rate - intercept) ** 2 < explained * variance
-    if inliers.sum() < FEWEST_STEPS:
-        return slope, intercept
-    slope = _slope(rate[inliers], steering[inliers])
-    return slope, float(np.mean(steering[inliers] - slope * rate[inliers]))
-
-
-def _slope(rate: FloatArray, steering: FloatArray) -> float:
-    """Return the slope of a line by least squares, 0 if the rate is constant."""
-    away = rate - rate.mean()
-    return float(away @ (steering - steering.mean()) / max(float(away @ away), 1e-12))
 
 
 @dataclass(frozen=True)
@@ -239,15 +276,20 @@ class Segmentation:
     hypotheses: tuple[_Hypothesis, ...]
     steps: IndexArray  # indices of the compared steps
     logs: FloatArray  # logarithm of the likelihood of each step, (compared, hypotheses)
+    penalties: FloatArray  # of a change to each hypothesis before each step, likewise
 
     @cached_property
     def path(self) -> IndexArray:
         """Return for each compared step the index of its hypothesis."""
-        return _most_probable(self.logs, self._penalties, self._is_usual)
+        return _most_probable(self.logs, self.penalties, self._is_usual)
 
     @property
-    def _penalties(self) -> FloatArray:
-        return np.array([hypothesis.penalty for hypothesis in self.hypotheses])
+    def log_probability(self) -> float:
+        """Return the logarithm of how probable the steering is, if the path is right."""
+        steps = np.arange(len(self.path))
+        changes = np.flatnonzero(self.path[1:] != self.path[:-1]) + 1
+        penalties = self.penalties[changes, self.path[changes]]
+        return float(self.logs[steps, self.path].sum() - penalties.sum())
 
     @property
     def _is_usual(self) -> BoolArray:
@@ -264,23 +306,37 @@ class Segmentation:
     def stretches(self) -> tuple[Stretch, ...]:
         """Return the stretches that are surely not as usual.
 
-        There is none unless the steering of the rest clearly agrees with its turns, and the rest is
-        long: a few seconds agree by chance.
+        There is none unless the rest is long and its steering clearly follows its turns: a few
+        seconds agree by chance.
         """
         least_share = 0.4  # of the rows: the rest is long if it has more
         least_seconds = 30.0  # or if it lasts longer
+        # Of usual_gain for each second. In 14 recordings without a fault it was 1.1 to 2.4, with
+        # the steering of another recording up to 0.8.
+        least_gain = 0.9
         unusual = tuple(self._unusual())
         rows = rows_of(unusual)
         share = 1 - len(rows) / len(self.rows)
         seconds = self.rows.step_seconds.sum() - self.rows.step_seconds[rows].sum()
-        if not unusual or (share < least_share and seconds < least_seconds):
-            return ()
-        usual_steps = np.ones(len(self.rows) - 1, np.bool_)
-        usual_steps[np.minimum(rows, len(usual_steps) - 1)] = False
-        rest = measure_agreement(self.rows, self.turns.where(usual_steps))
-        if rest is None or not (rest.is_clear or rest.is_mirrored):
+        is_long = share >= least_share or seconds >= least_seconds
+        if not is_long or self.usual_gain < least_gain * seconds:
             return ()
         return unusual
+
+    @property
+    def usual_gain(self) -> float:
+        """Return how much more probable the usual steps are than if they did not follow the turns.
+
+        It is the natural logarithm of that ratio.
+        """
+        usual = self._is_usual[self.path]
+        unrelated = self.logs[:, self.hypotheses.index(_UNRELATED)]
+        followed = self.logs[np.arange(len(self.path)), self.path]
+        return float((followed - unrelated)[usual].sum())
+
+    @property
+    def is_mostly_usual(self) -> bool:
+        return bool(self._is_usual[self.path].mean() > 0.5)
 
     def _unusual(self) -> Iterator[Stretch]:
         kinds = np.array([hypothesis.kind for hypothesis in self.hypotheses])[self.path]
@@ -310,7 +366,7 @@ class Segmentation:
     @cached_property
     def _usual_share(self) -> FloatArray:
         """Return how probable it is that a step is as usual, 0 to 1."""
-        probable = _probabilities(self.logs, self._penalties)
+        probable = _probabilities(self.logs, self.penalties)
         return np.asarray(probable[:, self._is_usual].sum(axis=1))
 
     def support(self, rows: IndexArray) -> float:
@@ -348,12 +404,13 @@ def segmented(
     signals = _Signals.of(rows, turns)
     if not can_be_compared(rows, turns, signals.rate):
         return None
-    model = signals.model(likely_lags(agreement))
-    if model is None:
+    tried = [_explained(signals, model) for model in signals.models(likely_lags(agreement))]
+    if not tried:
         return None
-    found = _explained(signals, model)
+    # what most of a drive is like is usual, also if all of its steering is mirrored
+    found = max(tried, key=lambda tried: (tried.is_mostly_usual, tried.log_probability))
     for _ in range(rounds):
-        model = signals.model(np.array([found.model.lag]), found.usual_steps)
+        model = signals.refitted(found.model, found.usual_steps)
         if model is None:
             break
         found = _explained(signals, model)
@@ -374,7 +431,29 @@ def _explained(signals: _Signals, model: SteeringModel) -> Segmentation:
     logs = np.stack([fit.log_likelihood(hypothesis) for hypothesis in hypotheses], axis=1)
     seconds = np.minimum(np.diff(rows.seconds)[steps], longest_step)
     logs *= (seconds / independent_seconds)[:, np.newaxis]
-    return Segmentation(rows, signals.turns, model, hypotheses, steps, logs)
+    penalties = _penalties(hypotheses, rows, signals.turns, steps)
+    return Segmentation(rows, signals.turns, model, hypotheses, steps, logs, penalties)
+
+
+def _penalties(
+    hypotheses: Sequence[_Hypothesis], rows: RecordedRows, turns: Turns, steps: IndexArray
+) -> FloatArray:
+    """Return the penalty of a change to each hypothesis before each step, (steps, hypotheses).
+
+    It is small where the picture does not go on from the one before, although no time passes: there
+    pictures of another drive, or mirrored ones, may begin or end.
+
+    steps: indices of the compared steps
+    """
+    least_match = 0.12  # of a picture that goes on from the one before, also in a sharp bend
+    at_cut = 1.0
+    of_hypotheses = np.array([hypothesis.penalty for hypothesis in hypotheses])
+    penalties = np.tile(of_hypotheses, (len(steps), 1))
+    cuts = np.flatnonzero(rows.follows & (turns.match < least_match))
+    after_cuts = np.searchsorted(steps, cuts)
+    after_cuts = after_cuts[after_cuts < len(steps)]
+    penalties[after_cuts] = np.minimum(penalties[after_cuts], at_cut)
+    return penalties
 
 
 @dataclass(frozen=True)
@@ -385,7 +464,6 @@ class _Fit:
     model: SteeringModel
     steps: IndexArray  # indices of the steps
     steering: FloatArray  # that belongs to them
-    any_steering: FloatArray  # density of this steering if it does not depend on the turns
     rough_usual: FloatArray  # logarithm of how probable its roughness is if it is as usual
     rough_unrelated: FloatArray  # the same if it is unrelated to the turns
 
@@ -393,29 +471,57 @@ class _Fit:
     def of(
         cls, signals: _Signals, model: SteeringModel, steps: IndexArray, steering: FloatArray
     ) -> "_Fit":
-        rows = signals.rows
-        deviation = max(float(rows.steering.std()), model.error)
-        any_steering = _density_of_any(steering - model.offset, deviation)
-        roughness = _log_roughness(rows, steps, model.lag)
-        return cls(signals, model, steps, steering, any_steering, *roughness)
+        roughness = _log_roughness(signals.rows, steps, model.lag)
+        return cls(signals, model, steps, steering, *roughness)
 
     def log_likelihood(self, hypothesis: _Hypothesis) -> FloatArray:
         """Return the logarithm of the likelihood of each step, (compared,)."""
-        wild = 0.03  # share of the steps of good driving that no model explains
         rows = self.signals.rows
+        unrelated = np.log(self._density_of_any(self.steering))
         if hypothesis.is_stuck:
-            return _log_stuck(rows, self.steps, self.model)
+            return np.asarray(unrelated + _log_gain_of_stuck(rows, self.steps, self.model.lag))
         if hypothesis == _UNRELATED:
-            return np.asarray(np.log(self.any_steering) + self.rough_unrelated)
-        steering = self._steering(hypothesis)
-        predicted = np.clip(
-            self.model.predicted(self.signals.rate[self.steps], hypothesis.gain),
-            rows.steering.min(),
-            rows.steering.max(),
-        )
+            return np.asarray(unrelated + self.rough_unrelated)
+        # A delayed steering is another value than the recorded one, and may be a more usual one. So
+        # what counts is how much better it fits than if it did not depend on the turns.
+        gain = self._log_gain(self._steering(hypothesis), hypothesis.gain)
+        return np.asarray(unrelated + gain + self.rough_usual - hypothesis.handicap)
+
+    def _log_gain(self, steering: FloatArray, gain: float) -> FloatArray:
+        """Return how much more probable steering is if it follows the turns, (compared,).
+
+        It is the logarithm of that ratio, against steering that does not depend on the turns.
+
+        gain: see _Hypothesis
+        """
+        wild = 0.03  # share of the steps of good driving that no model explains
+        greatest_ratio = 20.0  # rare steering that fits by chance is no better evidence than this
+        full_lock = float(np.abs(self.signals.rows.steering).max())
+        predicted = self.model.predicted(self.signals.rate[self.steps], gain)
+        predicted = predicted.clip(-full_lock, full_lock)
         fitting = _normal_density(steering - predicted, self.model.errors(predicted))
-        density = (1 - wild) * fitting + wild * self.any_steering
-        return np.asarray(np.log(density) + self.rough_usual - hypothesis.handicap)
+        ratio = np.minimum(fitting / self._density_of_any(steering), greatest_ratio)
+        return np.log((1 - wild) * ratio + wild)
+
+    def _density_of_any(self, steering: FloatArray) -> FloatArray:
+        """Return the density of steering that does not depend on the turns: as usual, or wilder."""
+        wilder = 2.5
+        wild = 0.3  # share of such steering that is wilder than usual
+        deviation = max(float(self.signals.rows.steering.std()), self.model.error)
+        wilder_density = _normal_density(steering - self.model.offset, wilder * deviation)
+        usual_density = self._density_of_usual(steering)
+        return (1 - wild) * usual_density + wild * wilder_density
+
+    def _density_of_usual(self, steering: FloatArray) -> FloatArray:
+        """Return how dense the steering of all rows is around some steering."""
+        smoothness = 0.1  # of the steering's standard deviation
+        rows = self.signals.smooth
+        width = smoothness * max(float(rows.std()), self.model.error)
+        edges = np.arange(rows.min() - 4 * width, rows.max() + 5 * width, width)
+        counts, _ = np.histogram(rows, edges)
+        density = gaussian_filter1d(counts / (len(rows) * width), 1.5)
+        middles = edges[:-1] + width / 2
+        return np.asarray(np.interp(steering, middles, density))
 
     def _steering(self, hypothesis: _Hypothesis) -> FloatArray:
         """Return what the steering would be without the fault of a hypothesis."""
@@ -432,13 +538,6 @@ def _normal_density(errors: FloatArray, deviations: FloatArray | float) -> Float
     return np.asarray(
         np.exp(-0.5 * (errors / deviations) ** 2) / (math.sqrt(2 * math.pi) * deviations)
     )
-
-
-def _density_of_any(steering: FloatArray, deviation: float) -> FloatArray:
-    """Return the density of steering that does not depend on the turns: as usual, or wilder."""
-    wilder = 2.5
-    usual = _normal_density(steering, deviation)
-    return np.asarray((usual + _normal_density(steering, wilder * deviation)) / 2)
 
 
 def _log_roughness(
@@ -469,11 +568,12 @@ def _log_roughness(
     )
 
 
-def _log_stuck(rows: RecordedRows, steps: IndexArray, model: SteeringModel) -> FloatArray:
-    """Return the logarithm of the likelihood that the steering does not change at all, (steps,).
+def _log_gain_of_stuck(rows: RecordedRows, steps: IndexArray, lag: float) -> FloatArray:
+    """Return how much more probable some steering is if it is stuck, not just unrelated, (steps,).
 
-    Keys and sticks keep their value for a while, too. Only if no other steering lasts nearly as
-    long, the same value is by itself a sign of a fault; otherwise, only bends show it.
+    It is the logarithm of that ratio. Keys and sticks keep their value for a while, too. Only if no
+    other steering lasts nearly as long, the same value is by itself a sign of a fault; otherwise,
+    only bends show it.
     """
     least_seconds = 3.0
     longest_usual = 1.0  # seconds
@@ -485,18 +585,17 @@ def _log_stuck(rows: RecordedRows, steps: IndexArray, model: SteeringModel) -> F
     is_long = run_seconds > least_seconds
     others = run_seconds[~is_long]
     is_a_sign = len(others) > 0 and others.max() < longest_usual
-    deviation = (0.5 if is_a_sign else 2.0) * model.error
-    likelihood = float(np.log(_normal_density(np.zeros(1), deviation))[0])
-    of_steps = np.searchsorted(rows.seconds, rows.middles[steps] + model.lag)
+    gain = 2.5 if is_a_sign else 1.0
+    of_steps = np.searchsorted(rows.seconds, rows.middles[steps] + lag)
     stuck = np.repeat(is_long, lengths)[np.minimum(of_steps, len(rows) - 1)]
-    return np.where(stuck, likelihood, never)
+    return np.where(stuck, gain, never)
 
 
 def _most_probable(logs: FloatArray, penalties: FloatArray, may_end: BoolArray) -> IndexArray:
     """Return the most probable sequence of hypotheses, (steps,), by dynamic programming.
 
     logs: logarithm of the likelihood of each step, (steps, hypotheses)
-    penalties: of a change to each hypothesis, (hypotheses,)
+    penalties: of a change to each hypothesis before each step, (steps, hypotheses)
     may_end: in which hypotheses a drive begins and ends without a penalty, (hypotheses,)
     """
     steps, count = logs.shape
@@ -505,15 +604,14 @@ def _most_probable(logs: FloatArray, penalties: FloatArray, may_end: BoolArray) 
         return path
     own = np.arange(count)
     came_from = np.zeros((steps, count), np.int64)
-    outside = np.where(may_end, 0.0, penalties)
-    total = logs[0] - outside
+    total = logs[0] - np.where(may_end, 0.0, penalties[0])
     for step in range(1, steps):
         best = int(np.argmax(total))
-        changed = total[best] - penalties
+        changed = total[best] - penalties[step]
         stays = total >= changed
         came_from[step] = np.where(stays, own, best)
         total = np.where(stays, total, changed) + logs[step]
-    path[-1] = int(np.argmax(total - outside))
+    path[-1] = int(np.argmax(total - np.where(may_end, 0.0, penalties[-1])))
     for step in range(steps - 1, 0, -1):
         path[step - 1] = came_from[step, path[step]]
     return path
@@ -524,16 +622,17 @@ def _probabilities(logs: FloatArray, penalties: FloatArray) -> FloatArray:
 
     By the forward-backward algorithm; arguments as for _most_probable().
     """
-    change = -penalties
     forward = np.zeros_like(logs)
     backward = np.zeros_like(logs)
     forward[0] = logs[0]
     for step in range(1, len(logs)):
         before = forward[step - 1]
-        forward[step] = np.logaddexp(before, np.logaddexp.reduce(before) + change) + logs[step]
+        changed = np.logaddexp.reduce(before) - penalties[step]
+        forward[step] = np.logaddexp(before, changed) + logs[step]
     for step in range(len(logs) - 2, -1, -1):
         after = backward[step + 1] + logs[step + 1]
-        backward[step] = np.logaddexp(after, np.logaddexp.reduce(after + change))
+        changed = np.logaddexp.reduce(after - penalties[step + 1])
+        backward[step] = np.logaddexp(after, changed)
     both = forward + backward
     return np.asarray(np.exp(both - np.logaddexp.reduce(both, axis=1, keepdims=True)))
 
