@@ -4,7 +4,7 @@ In: the recorded rows, and what was measured in their frames. Out: a `Finding` f
 the numbers of its rows and, unless they are too scattered, the edit that deletes them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from scipy.ndimage import median_filter
@@ -147,21 +147,17 @@ def foreign_pictures(
 
     They do not continue the picture of the row before, although there is no pause between the rows:
     the recording is cut there. If a picture continues the one of a few rows earlier, the rows
-    between are foreign. Of the longer parts between cuts, those are foreign whose steering does not
-    follow their turns as in the rest of the drive. A short part whose steering does not tell is
-    foreign if nothing else explains the cuts at both of its ends: not both of its neighbours are.
+    between are foreign. Of the longer parts between cuts, those are foreign that explain the cuts
+    best, see _fewest_foreign().
 
     pieces: as connected_pieces() yields them
     segmentation: how the steering of each part of the drive follows the turns, None if unknown
     """
     parts = list(_parts_between_cuts(rows, pieces))
-    surely_foreign = [_is_unusual(part, rows, segmentation) for part in parts]
+    costs = [_cost_of_foreign(part, rows, segmentation) for part in parts]
     foreign = np.ones(len(rows), np.bool_)  # rows in no part are; the loop decides the others
-    for number, part in enumerate(parts):
-        neighbours = surely_foreign[max(number - 1, 0) : number + 2]
-        is_explained = sum(neighbours) - surely_foreign[number] == 2
-        may_be = _may_be_foreign(part, rows, segmentation)
-        foreign[part] = surely_foreign[number] or (may_be and not is_explained)
+    for part, is_foreign in zip(parts, _fewest_foreign(costs), strict=True):
+        foreign[part] = is_foreign
     if foreign.any():
         spans = rows.spans(foreign)
         yield Finding(
@@ -190,29 +186,53 @@ def _no_pause_before(rows: RecordedRows, row: int) -> bool:
     return 0 < row < len(rows) and bool(rows.follows[row - 1])
 
 
-def _is_unusual(part: IndexArray, rows: RecordedRows, segmentation: Segmentation | None) -> bool:
-    """Return whether the steering of a part with a cut at an end follows the turns unlike the rest.
+_COST_OF_CUT = 5.0  # of a cut between two parts of this drive
+
+
+def _cost_of_foreign(
+    part: IndexArray, rows: RecordedRows, segmentation: Segmentation | None
+) -> float:
+    """Return what speaks against a part being foreign: below 0 if more speaks for it.
+
+    It is a natural logarithm of how many times less probable that is.
 
     part: indices of its rows, rising; there may be pauses between them
     """
-    most_unusual = 0.8  # share of the steps of a part of this drive
-    has_cut = _no_pause_before(rows, part[0]) or _no_pause_before(rows, part[-1] + 1)
-    if segmentation is None or not has_cut or len(part) > len(rows) / 2:
-        return False
-    return segmentation.unusual_share(part) > most_unusual
+    a_second = 0.25  # of a long part, most would have to be lost
+    cost = a_second * float(rows.step_seconds[part].sum())
+    if len(part) > len(rows) / 2:
+        return np.inf
+    if segmentation is not None and segmentation.is_trusted:
+        cost += segmentation.support(part)
+    # a part at the begin or the end of the recording has one cut only, which may be a jerk
+    cuts = int(_no_pause_before(rows, part[0])) + int(_no_pause_before(rows, part[-1] + 1))
+    if cuts == 1:
+        cost += _COST_OF_CUT
+    return cost
 
 
-def _may_be_foreign(
-    part: IndexArray, rows: RecordedRows, segmentation: Segmentation | None
-) -> bool:
-    """Return whether a part is short, cut off at both ends, and its steering does not tell."""
-    longest_seconds = 20.0  # of a part of which nothing but its two ends speaks against it
-    follows_from = 3.0  # of Segmentation.support(): from here on, the steering follows
-    if segmentation is not None and segmentation.support(part) > follows_from:
-        return False
-    is_cut_off = _no_pause_before(rows, part[0]) and _no_pause_before(rows, part[-1] + 1)
-    is_short = len(part) < len(rows) / 2 and rows.step_seconds[part].sum() <= longest_seconds
-    return bool(is_cut_off and is_short)
+def _fewest_foreign(costs: Sequence[float]) -> list[bool]:
+    """Return which of successive parts are foreign, so that the sum of all costs is the least.
+
+    Each cut between two parts of this drive costs, too. Found by dynamic programming.
+
+    costs: of each part, if it is foreign
+    """
+    own_sum = 0.0  # least costs up to a part of this drive
+    foreign_sum = np.inf  # and up to a foreign one
+    came_from: list[tuple[bool, bool]] = []  # is the part before foreign: if this is not, if it is
+    for number, cost in enumerate(costs):
+        after_own = own_sum + (_COST_OF_CUT if number else 0.0)
+        came_from.append((foreign_sum < after_own, foreign_sum < own_sum))
+        least_sum = min(own_sum, foreign_sum)
+        own_sum = min(after_own, foreign_sum)
+        foreign_sum = least_sum + cost
+    is_foreign = foreign_sum < own_sum
+    found = []
+    for before in reversed(came_from):
+        found.append(is_foreign)
+        is_foreign = before[is_foreign]
+    return found[::-1]
 
 
 def connected_pieces(

@@ -9,7 +9,7 @@ algorithm (L. Rabiner, Proceedings of the IEEE 77, 1989).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -304,24 +304,26 @@ class Segmentation:
 
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:
-        """Return the stretches that are surely not as usual.
+        """Return the stretches that are surely not as usual; none unless `is_trusted`."""
+        return self._unusual if self.is_trusted else ()
 
-        There is none unless the rest is long and its steering clearly follows its turns: a few
-        seconds agree by chance.
+    @cached_property
+    def is_trusted(self) -> bool:
+        """Return whether the usual part of the drive tells what is usual.
+
+        It must be long, and its steering must clearly follow its turns: a few seconds agree by
+        chance.
         """
-        least_share = 0.4  # of the rows: the rest is long if it has more
+        least_share = 0.4  # of the rows: the usual part is long if it has more
         least_seconds = 30.0  # or if it lasts longer
         # Of usual_gain for each second. In 14 recordings without a fault it was 1.1 to 2.4, with
         # the steering of another recording up to 0.8.
         least_gain = 0.9
-        unusual = tuple(self._unusual())
-        rows = rows_of(unusual)
+        rows = rows_of(self._unusual)
         share = 1 - len(rows) / len(self.rows)
         seconds = self.rows.step_seconds.sum() - self.rows.step_seconds[rows].sum()
         is_long = share >= least_share or seconds >= least_seconds
-        if not is_long or self.usual_gain < least_gain * seconds:
-            return ()
-        return unusual
+        return bool(is_long and self.usual_gain >= least_gain * seconds)
 
     @property
     def usual_gain(self) -> float:
@@ -338,16 +340,18 @@ class Segmentation:
     def is_mostly_usual(self) -> bool:
         return bool(self._is_usual[self.path].mean() > 0.5)
 
-    def _unusual(self) -> Iterator[Stretch]:
+    @cached_property
+    def _unusual(self) -> tuple[Stretch, ...]:
         kinds = np.array([hypothesis.kind for hypothesis in self.hypotheses])[self.path]
         changes = np.flatnonzero(kinds[1:] != kinds[:-1]) + 1
+        stretches = []
         for part in np.split(np.arange(len(kinds)), changes):
             kind = Kind(kinds[part[0]])
-            if kind is Kind.USUAL:
-                continue
-            first, last = self._rows_of(int(part[0]), int(part[-1]))
-            share = float(self._usual_share[part].mean())
-            yield Stretch(kind, first, last, share * (last - first + 1))
+            if kind is not Kind.USUAL:
+                first, last = self._rows_of(int(part[0]), int(part[-1]))
+                share = float(self._usual_share[part].mean())
+                stretches.append(Stretch(kind, first, last, share * (last - first + 1)))
+        return tuple(stretches)
 
     def _rows_of(self, first: int, last: int) -> tuple[int, int]:
         """Return the first and the last row of some compared steps.
@@ -380,15 +384,6 @@ class Segmentation:
         usual = self.logs[part][:, self._is_usual].max(axis=1)
         unrelated = self.logs[part][:, self.hypotheses.index(_UNRELATED)]
         return float((usual - unrelated).sum())
-
-    def unusual_share(self, rows: IndexArray) -> float:
-        """Return the share of the compared steps of some rows that are surely not as usual."""
-        if not self.stretches:
-            return 0.0
-        part = np.isin(self.steps, rows[:-1])
-        if not part.any():
-            return 0.0
-        return float(np.mean(~self._is_usual[self.path[part]]))
 
 
 def segmented(
