@@ -293,6 +293,7 @@ LOCAL_FAULTS: Mapping[str, Plant] = {
     "blurred": _frames(lambda frame: cv2.GaussianBlur(frame, (0, 0), 4)),
     "foreign frames": _foreign,
 }
+_MENDED_BY_MIRRORING = ("mirrored steering", "mirrored frames")
 _INSERTED = ("standing",)  # faults that add their rows; the others change rows of the drive
 
 
@@ -347,8 +348,8 @@ class LocalScore:
     named: int  # rows that a finding names
     named_bad: int  # of these, rows of a fault
     good: int  # rows of no fault
-    good_lost: int  # of these, rows that cannot be used in the end
-    bad_left: int  # rows of a fault that count as usable in the end
+    good_lost: int  # of these, rows that cannot be used in the end, or are mirrored
+    bad_left: int  # rows of a fault that count as usable in the end, and are not mended
     by_kind: Mapping[str, tuple[int, int]]  # rows of each kind of fault: named, and planted
     said: str  # what was planted and what was said, in a line
 
@@ -377,7 +378,12 @@ def score(planted: Planted) -> LocalScore:
     bad = planted.bad
     findings = drive.diagnosis.findings
     named = named_rows(findings, len(bad))
-    usable = usable_in_the_end(drive)
+    end = follow_remedies(drive)
+    # mirrored frames with mirrored steering are right, too
+    mended = np.zeros(len(bad), np.bool_)
+    for kind, rows in planted.faults:
+        if kind in _MENDED_BY_MIRRORING:
+            mended[rows] = end.mirrored[rows]
     by_kind: dict[str, tuple[int, int]] = {}
     for kind, rows in planted.faults:
         of_kind = by_kind.get(kind, (0, 0))
@@ -394,8 +400,8 @@ def score(planted: Planted) -> LocalScore:
         named=int(named.sum()),
         named_bad=int((named & bad).sum()),
         good=int((~bad).sum()),
-        good_lost=int((~usable & ~bad).sum()),
-        bad_left=int((usable & bad).sum()),
+        good_lost=int((~bad & (~end.usable | end.mirrored)).sum()),
+        bad_left=int((bad & end.usable & ~mended).sum()),
         by_kind=by_kind,
         said=f"planted {planted_words}; found {found_words or 'nothing'}",
     )
@@ -412,14 +418,22 @@ def named_rows(findings: Sequence[Finding], count: int) -> BoolArray:
     return named
 
 
-def usable_in_the_end(drive: Drive) -> BoolArray:
-    """Return which rows of a drive can be used once all remedies were followed, (rows,).
+class End(NamedTuple):
+    """What has become of the rows of a drive, (rows,) each."""
+
+    usable: BoolArray  # whether they can be used
+    mirrored: BoolArray  # whether their steering is mirrored
+
+
+def follow_remedies(drive: Drive) -> End:
+    """Return what becomes of the rows of a drive once all remedies were followed.
 
     As a user does, the remedies of all findings are applied, and the drive is checked again, until
     no finding has an edit.
     """
     most_rounds = 5
     all_times = drive.column("time_ms")
+    recorded = drive.column("steering")
     for _ in range(most_rounds):
         edits = [edit for finding in drive.diagnosis.findings for edit in finding.edits]
         if not edits:
@@ -427,14 +441,26 @@ def usable_in_the_end(drive: Drive) -> BoolArray:
         drive = drive.after(edits)
         if not len(drive.rows):
             break
-    usable = np.isin(all_times, drive.column("time_ms"))
+    kept = np.isin(all_times, drive.column("time_ms"))
+    mirrored = np.zeros(len(kept), np.bool_)
+    steering = drive.column("steering")
+    mirrored[kept] = (steering == -recorded[kept]) & (steering != 0)
+    return End(kept & _usable(drive, all_times), mirrored)
+
+
+def _usable(drive: Drive, all_times: IndexArray) -> BoolArray:
+    """Return which rows no finding of a drive condemns, of all rows before any edit, (rows,).
+
+    all_times: times of these rows
+    """
+    usable = np.ones(len(all_times), np.bool_)
+    if not len(drive.rows) or not drive.diagnosis.usable_seconds:
+        return ~usable
     places = np.searchsorted(all_times, np.sort(all_times))
-    for finding in drive.diagnosis.findings if len(drive.rows) else ():
+    for finding in drive.diagnosis.findings:
         if finding.usable:
             continue
         if not finding.rows:
-            return np.zeros(len(usable), np.bool_)
+            return ~usable
         usable[places[numbers_in(finding.rows) - 1]] = False
-    if not drive.diagnosis.usable_seconds:
-        usable[:] = False
     return usable
