@@ -331,10 +331,13 @@ class Segmentation:
 
         It is the natural logarithm of that ratio.
         """
-        usual = self._is_usual[self.path]
+        return float(self._gains[self._is_usual[self.path]].sum())
+
+    @cached_property
+    def _gains(self) -> FloatArray:
+        """Return for each compared step by how much its hypothesis beats unrelated steering."""
         unrelated = self.logs[:, self.hypotheses.index(_UNRELATED)]
-        followed = self.logs[np.arange(len(self.path)), self.path]
-        return float((followed - unrelated)[usual].sum())
+        return np.asarray(self.logs[np.arange(len(self.path)), self.path] - unrelated)
 
     @property
     def is_mostly_usual(self) -> bool:
@@ -374,16 +377,19 @@ class Segmentation:
         return np.asarray(probable[:, self._is_usual].sum(axis=1))
 
     def support(self, rows: IndexArray) -> float:
-        """Return how much more probable it is that the steering of some rows follows the turns.
+        """Return how much speaks for some rows being of this drive, as usual_gain does.
 
-        It is the natural logarithm of that ratio, against steering that is unrelated to the turns.
+        It is below 0 if nearly all of them are surely not as usual.
 
-        rows: indices of successive rows
+        rows: indices of the rows, rising
         """
+        nearly_all = 0.8  # share of their steps
+        not_at_all = -5.0
         part = np.isin(self.steps, rows[:-1])  # the step after the last row leads out of them
-        usual = self.logs[part][:, self._is_usual].max(axis=1)
-        unrelated = self.logs[part][:, self.hypotheses.index(_UNRELATED)]
-        return float((usual - unrelated).sum())
+        usual = self._is_usual[self.path[part]]
+        if len(usual) and 1 - usual.mean() > nearly_all:
+            return not_at_all
+        return float(self._gains[part][usual].sum())
 
 
 def segmented(
