@@ -125,11 +125,12 @@ def test_in_a_mirrored_drive_the_stretch_is_named_that_is_not_mirrored():
     good = steering_of_a_road()
     rows, turns = driven(good)
     steering = -good
-    steering[1000:1200] = good[1000:1200]
+    # both ends lie in bends: on a straight, mirrored steering is as good as the other
+    steering[1000:1240] = good[1000:1240]
     (stretch,) = found(rows.with_steering(steering), turns)
     assert stretch.kind is Kind.MIRRORED
     assert abs(stretch.first - 1000) < 15
-    assert abs(stretch.last - 1199) < 15
+    assert abs(stretch.last - 1239) < 15
 
 
 def test_without_speeds_a_slower_car_is_no_fault():

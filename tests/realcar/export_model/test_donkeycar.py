@@ -111,7 +111,8 @@ def test_a_picture_gives_the_models_steering_and_a_throttle_at_the_costs_of_its_
             places = math.prod(layer.output.shape[1:-1]) if is_convolution else 1
             expected += math.prod(kernel) * places
     assert costs.multiply_adds == expected > 1e6
-    assert 0 < costs.other_operations < 1e6
+    # a sixth of them refuse a picture that is turned
+    assert 0 < costs.other_operations < 1.2e6
     # one core's multiply-adds a second
     assert costs.estimated_ms["Raspberry Pi 4"] > 1000 * expected / 1.9e9
     assert costs.oldest_runtime == "1.14.0"

@@ -167,11 +167,12 @@ def test_an_onnx_file_has_the_gain_and_the_framing(onnx, tmp_path):
 
 def test_the_difference_of_the_steering_is_measured_and_said(untrained_model, tmp_path):
     pytest.importorskip("ai_edge_litert")
-    model = steeper(untrained_model, tmp_path / "steep.h5", 100)
-    done = run_script("export", model, "-o", tmp_path / "steep.tflite", "--to", "litert", "--json")
+    # its answers are small; beyond full steering, the file would answer otherwise
+    model = untrained_model
+    done = run_script("export", model, "-o", tmp_path / "model.tflite", "--to", "litert", "--json")
     result = json.loads(done.stdout)
     own = load_policy(model)
-    run = open_exported(tmp_path / "steep.tflite", "litert")
+    run = open_exported(tmp_path / "model.tflite", "litert")
     frames = road_pictures(result["frames"], (320, 160))
     apart = [
         abs(own.answer(frame).steering - run({"frame": frame[np.newaxis]})["steering"][0, 0])
@@ -180,7 +181,7 @@ def test_the_difference_of_the_steering_is_measured_and_said(untrained_model, tm
     assert 0 < result["mean_difference"] == pytest.approx(np.mean(apart), rel=1e-3)
     assert result["greatest_difference"] == pytest.approx(np.max(apart), rel=1e-3)
     said = run_script(
-        "export", model, "-o", tmp_path / "steep.tflite", "--to", "litert", "--force"
+        "export", model, "-o", tmp_path / "model.tflite", "--to", "litert", "--force"
     ).stdout
     assert (
         f"by {np.mean(apart):.1e} on average and {np.max(apart):.1e} at most, on 20 frames of the "
