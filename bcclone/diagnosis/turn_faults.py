@@ -20,7 +20,8 @@ from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.diagnosis.stretches import Kind, Stretch, rows_of, segmented
+from bcclone.diagnosis.steering_hypotheses import Kind
+from bcclone.diagnosis.stretches import Stretch, rows_of, segmented
 from bcclone.recording.edit_settings import MAX_ADVANCE
 from bcclone.recording.edited_rows import corrected_steering
 from bcclone.recording.edits import (

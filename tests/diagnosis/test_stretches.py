@@ -7,7 +7,8 @@ import pytest
 from bcclone.diagnosis.agreement import measure_agreement
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.diagnosis.stretches import Kind, rows_of, segmented
+from bcclone.diagnosis.steering_hypotheses import Kind
+from bcclone.diagnosis.stretches import rows_of, segmented
 
 ROWS = 3000  # at 15 rows a second: 200 s
 SECONDS_A_ROW = 1 / 15
