@@ -50,9 +50,10 @@ def parts_of(rows: RecordedRows, findings: Sequence[Finding]) -> tuple[Part, ...
     concerned = np.array([_numbers_of(rows, finding.rows) for finding in findings], np.bool_)
     concerned = concerned.reshape(len(findings), len(rows))
     mended, lost = _mended_and_lost(rows, findings, concerned)
-    # a part ends where the set of faults changes, or what becomes of its rows
+    # a part ends where the set of faults changes, or what becomes of its rows, or at deleted rows
     labels = np.vstack([concerned, mended, lost])
-    changes = np.flatnonzero((labels[:, 1:] != labels[:, :-1]).any(axis=0)) + 1
+    is_change = (labels[:, 1:] != labels[:, :-1]).any(axis=0) | (np.diff(rows.numbers) > 1)
+    changes = np.flatnonzero(is_change) + 1
     parts = []
     for part in np.split(np.arange(len(rows)), changes):
         first, last = int(part[0]), int(part[-1])

@@ -8,7 +8,7 @@ import ctypes
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -135,15 +135,14 @@ class FaultSearch:
                 return finding.edits
         return ()
 
-    def shown(self, taken: Collection[str]) -> dict[str, Any]:
+    def shown(self, taken: Sequence[str]) -> dict[str, Any]:
         """Return the judgement as JSON.
 
-        taken: faults whose remedies were taken since
+        taken: faults whose remedies were taken since, in this order
         """
         judgement = self.judgement
         findings = [
-            _shown(finding, bool(judgement.verdict), finding.fault in taken)
-            for finding in judgement.findings
+            _shown(finding, bool(judgement.verdict), taken) for finding in judgement.findings
         ]
         return {
             "verdict": judgement.verdict,
@@ -242,12 +241,13 @@ class FaultSearch:
         self.judgement = Judgement(findings=first_findings(log, figures))
 
 
-def _shown(finding: Finding, is_final: bool, is_taken: bool) -> dict[str, Any]:
+def _shown(finding: Finding, is_final: bool, taken: Sequence[str]) -> dict[str, Any]:
     """Return a finding as the page gets it; the page counts rows from 0, a finding from 1.
 
     is_final: whether all pictures have been looked at; before, there is no button
-    is_taken: whether its remedy was taken; then there is no button either
+    taken: faults whose remedies were taken; these have no button either
     """
+    is_taken = finding.fault in taken
     cost = ""
     if finding.cost and round(finding.cost.good_rows):
         cost = f"with about {number_of(round(finding.cost.good_rows), 'good row')}"
@@ -258,6 +258,7 @@ def _shown(finding: Finding, is_final: bool, is_taken: bool) -> dict[str, Any]:
         "advice": finding.advice,
         "button": button_of(finding) if is_final and not is_taken else "",
         "taken": is_taken,
+        "taken_last": is_taken and finding.fault == taken[-1],
         "cost": cost,
         "rows": [[first - 1, last - 1] for first, last in finding.rows],
         # the rows that the edits delete or mirror; [] for all rows

@@ -51,7 +51,7 @@ class Viewed:
         # the version of the edits that was judged, and the one after the last of the remedies that
         # were taken since
         self._remedied = ("", "")
-        self._remedies_taken: set[str] = set()  # faults whose remedies these were
+        self._remedies_taken: list[str] = []  # faults whose remedies these were, in this order
         # Part of every version of the edits, see _version(). A page that shows another version
         # cannot edit; so a page from before a restart cannot, nor one of another log.
         self._session_id = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"
@@ -230,6 +230,7 @@ class Viewed:
             "deleted": deleted,
             "kept": listed.rows - listed.deleted,
             "edits": listed.edits,
+            "undoable": self.recorded.undoable,
             "steering": listed.steering,
             "check": self._check_state(version),
             "model": self._model_state(version),
@@ -260,10 +261,10 @@ class Viewed:
             check |= {"verdict": self._edits_error, "findings": [], "parts": []}
         return check
 
-    def _taken(self, version: str) -> set[str]:
-        """Return the faults of the judgement whose remedies were taken already."""
+    def _taken(self, version: str) -> Sequence[str]:
+        """Return the faults of the judgement whose remedies were taken already, in this order."""
         judged = self._faults.judgement.version
-        return self._remedies_taken if (judged, version) == self._remedied else set()
+        return self._remedies_taken if (judged, version) == self._remedied else ()
 
     def _model_state(self, version: str) -> dict[str, Any]:
         """Return for how many rows the model has answered, and where it differs from the driver."""
@@ -315,6 +316,8 @@ class Viewed:
                 return {"error": str(error)}, 400
             if "remedy" in wish:
                 self._note_remedy(wish["remedy"], before)
+            elif "undo" in wish:
+                self._note_undo(before)
             return self._state(), 200
 
     def _note_remedy(self, fault: str, before: str) -> None:
@@ -324,9 +327,22 @@ class Viewed:
         """
         judged = self._faults.judgement.version
         if judged == before:
-            self._remedies_taken = set()
-        self._remedies_taken.add(fault)
+            self._remedies_taken = []
+        self._remedies_taken.append(fault)
         self._remedied = (judged, self._version())
+
+    def _note_undo(self, before: str) -> None:
+        """Note that an edit was undone; if it was the last remedy, that can be taken again.
+
+        before: the version of the edits before
+        """
+        judged = self._faults.judgement.version
+        if (judged, before) != self._remedied or not self._remedies_taken:
+            return
+        is_single = len(self._faults.edits_of(self._remedies_taken[-1])) == 1
+        if is_single:
+            self._remedies_taken.pop()
+            self._remedied = (judged, self._version())
 
     def _edits_of(self, wish: Any) -> Sequence[Edit]:
         """Return the edits that a page asks for; raises ValueError for a wrong request.

@@ -246,6 +246,11 @@ function showSelecting() {
   if (!hasSpeeds) write("slow-words", "without throttle");
 }
 
+function undo() {
+  if (active.state.undoable) active.edit({ undo: true }, "the last edit is undone");
+  else announce("there is no edit to undo");
+}
+
 // -- keys and mouse
 
 const focusOn = (panel) => panel.parts.slider.focus();
@@ -272,7 +277,7 @@ const ACTIONS = { // by key, or by what a button has as its data-do
   o: () => selectTo(active.selection[0]?.[0]),
   x: () => editSelection("delete", "deleted"),
   u: () => editSelection("restore", "restored"),
-  z: () => active.edit({ undo: true }, "the last edit is undone"),
+  z: undo,
   escape: () => select([]),
   slow: selectSlow,
   straight: selectStraight,
@@ -282,10 +287,15 @@ const ACTIONS = { // by key, or by what a button has as its data-do
 function act(name, event) {
   if (!ACTIONS[name] || !active?.columns || !element("lost").hidden) return;
   announce("");
-  if (element("more").matches(":popover-open") && event.type === "click") element("more").hidePopover();
+  if (isMoreOpen()) {
+    if (name === "escape" || event.type === "click") element("more").hidePopover();
+    if (event.type === "keydown") return; // what is behind the menu does not change unseen
+  }
   ACTIONS[name](event.shiftKey);
   event.preventDefault();
 }
+
+const isMoreOpen = () => element("more").matches(":popover-open");
 
 function onKey(event) {
   const key = event.key.toLowerCase();
