@@ -177,11 +177,13 @@ def _note_of(
     handed_over: the driver that is handed over
     """
     output = settings.output
+    keep_start = _why_keep_start(drivers, handed_over, settings)
     if handed_over != TRAINED:
-        return (
+        better = (
             f"on the validation samples {_MODELS[handed_over]} is better than the trained model, "
             f"so {output} is that, and the trained model is {run / TRAINED_NAME}"
         )
+        return "; ".join(filter(None, (better, keep_start)))
     if not drivers:
         return None
     mean = drivers[MEAN_STEERING]
@@ -191,14 +193,24 @@ def _note_of(
             f"on the validation samples {output} is worse than always steering the mean; "
             "record more driving, with more bends, or train longer"
         )
+    return keep_start or None
+
+
+def _why_keep_start(
+    drivers: Mapping[str, ValidationScore], handed_over: str, settings: TrainSettings
+) -> str:
+    """Return why the start model of a fine-tuning is as good as the new one; "" if it is not."""
     start = drivers.get(START)
-    if start and _adds_nothing(trained, start):
-        return (
-            f"on the validation samples {output} follows the driver no better than the model it "
-            f"began with (r {trained.correlation or 0.0:.3f}, {start.correlation or 0.0:.3f}), so "
-            f"keep {settings.start}; only the scale of the steering may fit better"
-        )
-    return None
+    if not start or handed_over == START:
+        return ""
+    given = drivers[handed_over]
+    if not _adds_nothing(given, start):
+        return ""
+    return (
+        f"on the validation samples {settings.output} follows the driver no better than the model "
+        f"it began with (r {given.correlation or 0.0:.3f}, {start.correlation or 0.0:.3f}), so "
+        f"keep {settings.start}; only the scale of the steering may fit better"
+    )
 
 
 def _adds_nothing(trained: ValidationScore, start: ValidationScore) -> bool:

@@ -199,6 +199,21 @@ def test_a_training_that_adds_nothing_to_its_start_model_says_which_to_keep(star
         assert "(r 0.600, 0.605), so keep any-camera.h5" in result.note
 
 
+def test_a_mean_with_the_start_model_that_adds_nothing_says_so_too():
+    epochs = tuple(replace(epoch, val_correlation=0.6, val_right_side=0.9) for epoch in BY_EPOCH)
+    others = {
+        "mean_steering": ValidationScore(0.5, 0.1, None, None),
+        "start": ValidationScore(0.1605, 0.1, 0.837, 0.9),
+        "halfway": ValidationScore(0.1610, 0.1, 0.799, 0.9),
+    }
+    settings = replace(SETTINGS, start=Path("any-camera.h5"))
+    state = TrainingState(epochs, samples=4, elapsed=9.0)
+    result = TrainResult.of(state, settings, SampleCounts(8, 2), Path(), others)
+    assert result.handed_over == "halfway"
+    assert "is better than the trained model" in result.note
+    assert "(r 0.799, 0.837), so keep any-camera.h5" in result.note
+
+
 def test_a_history_file_may_lack_validation_errors(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text(
