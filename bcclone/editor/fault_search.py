@@ -29,11 +29,12 @@ from bcclone.diagnosis.frame_figures import (
 from bcclone.diagnosis.judging import first_findings
 from bcclone.diagnosis.usable_seconds import Part
 from bcclone.diagnosis.verdict import Diagnosis
+from bcclone.exchange.edited_tub import correcting_import
 from bcclone.recording.editing import EditedRows
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
 from bcclone.recording.log import Log, with_edits
 from bcclone.system.atomic import file_version
-from bcclone.system.errors import UserError, first_line, number_of, shown_command
+from bcclone.system.errors import UserError, first_line, number_of
 
 logger = logging.getLogger(__name__)
 
@@ -202,10 +203,8 @@ class FaultSearch:
             spans = tuple(span for edit in finding.edits for span in edit.spans)
             cost = replace(finding.cost, deletes=True) if finding.cost else None
             return replace(finding, edits=(Edit(DELETE, spans),), cost=cost)
-        target = "recordings/NAME"
-        commands = [shown_command("import", self._recorded.path, "-o", target)]
-        commands += [shown_command("edit", target, *edit.options()) for edit in finding.edits]
-        advice = "; then: ".join(("make a recording of the tub, and mend that", *commands))
+        commands = correcting_import(self._recorded.path, finding.edits)
+        advice = f"make a recording of the tub, with its steering corrected: {commands}"
         return replace(finding, edits=(), cost=None, advice=f"{finding.advice} {advice}".strip())
 
     def _look(self, log: Log, rows: pd.DataFrame) -> FramesSeen:

@@ -114,16 +114,9 @@ class EditedTub(EditedRows):
         return self._edits_of(deleted)
 
     def with_correction(self, edit: Edit) -> Edits:
-        target = "recordings/NAME"
-        imported: list[object] = ["import", self.path, "-o", target]
-        if edit.kind == MIRROR:
-            commands = shown_command(*imported, "--left-positive")
-        else:
-            advance = ("--advance-steering", f"{edit.seconds:g}")
-            commands = f"{shown_command(*imported)} && {shown_command('edit', target, *advance)}"
         raise UserError(
             f"{self.path}: of a tub, only the list of deleted records is edited; make a "
-            f"recording of it, with its steering corrected: {commands}"
+            f"recording of it, with its steering corrected: {correcting_import(self.path, [edit])}"
         )
 
     @property
@@ -152,6 +145,19 @@ class EditedTub(EditedRows):
     def _names(self) -> list[str]:
         names: list[str] = self.rows["center"].tolist()
         return names
+
+
+def correcting_import(tub: Path, edits: Iterable[Edit]) -> str:
+    """Return the commands that make a recording of a tub and correct its steering."""
+    target = "recordings/NAME"
+    importing: list[object] = ["import", tub, "-o", target]
+    corrections = []
+    for edit in edits:
+        if edit == Edit(MIRROR):
+            importing.append("--left-positive")
+        else:
+            corrections.append(shown_command("edit", target, *edit.options()))
+    return " && ".join([shown_command(*importing), *corrections])
 
 
 class _TubImages:

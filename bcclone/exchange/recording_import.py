@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import FRAMING_NAME, read_framing
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, read_picture
 from bcclone.exchange.driving_direction import (
     SeenThrottles,
     ThrottleRule,
@@ -30,8 +31,9 @@ from bcclone.exchange.framed_rows import EPOCH, FramedItem, FramedRow, framed_ro
 from bcclone.exchange.left_out import Summary, Tally
 from bcclone.exchange.source_files import other_file_in
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
-from bcclone.recording.files import IMAGES, is_recording, subfolders
+from bcclone.recording.files import IMAGES, ImageIndex, find_log, is_recording, subfolders
 from bcclone.recording.foreign_log import other_file_at
+from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
 from bcclone.recording.writer import RecordingWriter
@@ -82,6 +84,8 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     start = time.monotonic()
     format = chosen_format(settings)
     framing = read_framing(settings.framing) if settings.framing else None
+    if framing and format.name == "recording":
+        _check_unframed(settings)
     with atomic.replacing_folder(settings.output) as folder:
         throttles = throttles_of(format, settings)
         rule = throttle_rule(settings.min_throttle, throttles, framing)
@@ -95,6 +99,19 @@ def import_recording(settings: ImportSettings) -> ImportResult:
                 "bcclone preprocess"
             )
     return result_of(settings, format, recordings, tally, start)
+
+
+def _check_unframed(settings: ImportSettings) -> None:
+    """Raise UserError for a recording whose pictures are frames, which no framing can change."""
+    log = find_log(str(settings.source))
+    name = read_log(log).rows["center"].iloc[0]
+    path = ImageIndex(log).find(name)
+    if path and read_picture(path).shape[:2] == (FRAME_HEIGHT, FRAME_WIDTH):
+        raise UserError(
+            f"{settings.source}: its pictures have {FRAME_WIDTH}x{FRAME_HEIGHT} pixels, so they "
+            "are frames already, to which no framing can be applied; import the source of this "
+            "recording, such as a tub or a film, with --framing"
+        )
 
 
 # ---- the source

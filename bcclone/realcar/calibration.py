@@ -25,7 +25,8 @@ from bcclone.realcar.framing_search import (
     witness_of,
 )
 from bcclone.realcar.labelled_pictures import LabelledPictures, read_labelled
-from bcclone.recording.files import is_recording
+from bcclone.recording.edits import MIRROR, read_edits
+from bcclone.recording.files import find_log, is_recording
 from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes, write_text
 from bcclone.system.errors import UserError, shown_command
@@ -82,8 +83,14 @@ class CalibrationResult:
         """Return the command that imports the frames with this framing."""
         framed: list[object] = ["--framing", self.framing_file]
         if is_recording(settings.frames):
+            # the edits of a recording are not those of its source
+            if settings.left_positive != _is_mirrored(settings.frames):
+                framed.append("--left-positive")
             again = shown_command("import", "SOURCE", "-o", "NEW", *framed)
-            return f"import the source of {settings.frames} again: {again}"
+            return (
+                f"import the source of {settings.frames} again, with the options of its first "
+                f"import: {again}"
+            )
         output = f"recordings/{settings.frames.resolve().name}"
         words: list[object] = ["import", settings.frames, "-o", output, *framed]
         if settings.left_positive:
@@ -95,6 +102,13 @@ class CalibrationResult:
             if settings.rate != CalibrateSettings.rate:
                 words += ["--frame-rate", f"{settings.rate:g}"]
         return shown_command(*words)
+
+
+def _is_mirrored(recording: Path) -> bool:
+    """Return whether the edits of a recording mirror the steering of all of its rows."""
+    edits = read_edits(find_log(str(recording))).edits
+    mirrors = [edit for edit in edits if edit.edit == MIRROR and not edit.rows]
+    return len(mirrors) % 2 == 1
 
 
 @writes(MODEL)

@@ -116,6 +116,15 @@ def test_what_a_correction_of_the_steering_mends_can_be_used_after_the_edits():
     assert part.use is Use.NOT
 
 
+def test_deleted_rows_belong_to_no_part():
+    kept = np.r_[0:300, 400:ROWS]
+    table = pd.DataFrame({"time_ms": 100 * np.arange(ROWS), "line": np.arange(ROWS) + 1})
+    table = table.assign(steering=0.0, throttle=0.3, speed_mph=15.0)
+    rows = RecordedRows.of_tables(table.iloc[kept].reset_index(drop=True), table[300:400])
+    parts = parts_of(rows, ())
+    assert [(part.first, part.last) for part in parts] == [(1, 300), (401, ROWS)]
+
+
 def test_a_scrap_between_two_faults_is_too_short_to_tell():
     deleted = ((101, 200), (206, 300))
     findings = [Finding("dark", "black", rows=deleted, edits=(delete_numbers(deleted),))]

@@ -144,6 +144,21 @@ def test_a_remedy_is_taken_once(faulty):
         assert page.state()["steering"] == "mirrored"
 
 
+def test_a_remedy_that_was_undone_can_be_taken_again_before_the_next_check(faulty):
+    with looking_at(faulty) as page:
+        page.checked()
+        for fault in ("frozen", "mirrored"):
+            _, status = page.edit(remedy=fault)
+            assert status == 200
+        state, _ = page.edit(undo=True)
+        taken = {finding["fault"]: finding["taken"] for finding in state["check"]["findings"]}
+        if state["check"]["stale"]:  # the check has not judged these edits yet, as nearly always
+            assert taken["frozen"]
+            assert not taken["mirrored"]
+            _, again = page.edit(remedy="mirrored")
+            assert again == 200
+
+
 def test_what_breaks_while_the_page_is_open_is_said(recording, untrained_model):
     log = recording / "driving_log.csv"
     with looking_at(recording, model=untrained_model) as page:

@@ -415,5 +415,8 @@ def test_the_steering_of_a_tub_may_be_positive_to_the_left(tmp_path):
         UserError, match=r"bcclone import .*/tub -o recordings/NAME --left-positive$"
     ):
         recorded.edit([Edit(MIRROR)])
-    with pytest.raises(UserError, match=r"bcclone edit recordings/NAME --advance-steering 0.2$"):
+    with pytest.raises(UserError, match=r"bcclone edit recordings/NAME --advance-steering 0.20$"):
         recorded.edit([Edit(ADVANCE, seconds=0.2)])
+    # --left-positive would mirror the other rows, too
+    with pytest.raises(UserError, match=r"NAME && .* --mirror-steering --rows 2 3$"):
+        recorded.edit([Edit(MIRROR, ((1, 2),))])
