@@ -42,6 +42,9 @@ class _Line(NamedTuple):
     slope: float  # steering for a turn rate of 1
     intercept: float  # steering of a car that drives straight on
 
+    def is_like(self, other: "_Line") -> bool:
+        return math.isclose(self.slope, other.slope, rel_tol=0.1)
+
 
 @dataclass(frozen=True)
 class _Points:
@@ -132,7 +135,11 @@ class Signals:
             return []
         points = self._points(best_lag)
         assert points is not None  # these were compared
-        lines = dict.fromkeys(points.fitted(line) for line in points.lines())
+        lines: list[_Line] = []
+        for proposed in points.lines():
+            line = points.fitted(proposed)
+            if not any(line.is_like(other) for other in lines):
+                lines.append(line)
         return [self._model(best_lag, points, line) for line in lines]
 
     def refitted(self, model: SteeringModel, trusted: BoolArray) -> SteeringModel | None:
