@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import FRAMING_NAME, read_framing
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, read_picture
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, read_picture
 from bcclone.exchange.driving_direction import (
     SeenThrottles,
     ThrottleRule,
@@ -85,7 +85,7 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     format = chosen_format(settings)
     framing = read_framing(settings.framing) if settings.framing else None
     if framing and format.name == "recording":
-        _check_unframed(settings)
+        _check_size(settings, framing)
     with atomic.replacing_folder(settings.output) as folder:
         throttles = throttles_of(format, settings)
         rule = throttle_rule(settings.min_throttle, throttles, framing)
@@ -101,16 +101,25 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     return result_of(settings, format, recordings, tally, start)
 
 
-def _check_unframed(settings: ImportSettings) -> None:
-    """Raise UserError for a recording whose pictures are frames, which no framing can change."""
+def _check_size(settings: ImportSettings, framing: Framing) -> None:
+    """Raise UserError if a recording has frames, and the framing is for pictures of another size.
+
+    It is then the framing of the pictures from which the frames were made.
+    """
+    frame = (FRAME_WIDTH, FRAME_HEIGHT)
     log = find_log(str(settings.source))
-    name = read_log(log).rows["center"].iloc[0]
-    path = ImageIndex(log).find(name)
-    if path and read_picture(path).shape[:2] == (FRAME_HEIGHT, FRAME_WIDTH):
+    path = ImageIndex(log).find(read_log(log).rows["center"].iloc[0])
+    if not path or (framing.width, framing.height) == frame:
+        return
+    try:
+        height, width, _ = read_picture(path).shape
+    except BadImage:  # the import counts pictures that cannot be read
+        return
+    if (width, height) == frame:
         raise UserError(
-            f"{settings.source}: its pictures have {FRAME_WIDTH}x{FRAME_HEIGHT} pixels, so they "
-            "are frames already, to which no framing can be applied; import the source of this "
-            "recording, such as a tub or a film, with --framing"
+            f"{settings.source}: its pictures have {width}x{height} pixels, so they are frames "
+            f"already, but {settings.framing} is for pictures of {framing.width}x{framing.height}; "
+            "import the source of this recording, such as a tub or a film, with --framing"
         )
 
 

@@ -405,6 +405,15 @@ def test_catalogs_that_the_manifest_does_not_name_are_told_of(tmp_path):
     )
 
 
+def test_the_framing_of_a_tub_is_refused_for_the_recording_of_it(tmp_path):
+    imported(make_tub(tmp_path / "tub"), tmp_path / "rec")
+    framing = tmp_path / "car.framing.json"
+    framing.write_text(Framing(160, 120).to_json())
+    with pytest.raises(UserError, match=r"frames already, but .* is for pictures of 160x120"):
+        imported(tmp_path / "rec", tmp_path / "again", framing=framing)
+    assert not (tmp_path / "again").exists()
+
+
 def test_the_steering_of_a_tub_may_be_positive_to_the_left(tmp_path):
     tub = make_tub(tmp_path / "tub")
     result = imported(tub, tmp_path / "out", left_positive=True)
