@@ -253,7 +253,8 @@ def test_the_page_of_a_film_redraws_the_path_for_another_angle_of_view(recording
     with looking_at(recording) as server:
         page = ShownPage(browser, server)
         page.at(0)
-        assert page.part("fovWords").text == "98 degrees: as imported"
+        # it is said once the curves are there
+        wait_for(lambda: page.part("fovWords").text == "98 degrees: as imported")
         pixels = "return active.parts.center.toDataURL()"
         as_imported = page.script(pixels)
         page.script("""
