@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
@@ -100,16 +101,20 @@ class _Fit:
 
     def log_likelihood(self, hypothesis: Hypothesis) -> FloatArray:
         """Return the logarithm of the likelihood of each step, (compared,)."""
-        rows = self.signals.rows
-        unrelated = np.log(self._density_of_any(self.steering))
         if hypothesis.is_stuck:
-            return np.asarray(unrelated + _log_gain_of_stuck(rows, self.steps, self.model.lag))
+            rows = self.signals.rows
+            return self._log_unrelated + _log_gain_of_stuck(rows, self.steps, self.model.lag)
         if hypothesis == UNRELATED:
-            return np.asarray(unrelated + self.rough_unrelated)
+            return self._log_unrelated + self.rough_unrelated
         # A delayed steering is another value than the recorded one, and may be a more usual one. So
         # what counts is how much better it fits than if it did not depend on the turns.
         gain = self._log_gain(self._steering(hypothesis), hypothesis.gain)
-        return np.asarray(unrelated + gain + self.rough_usual - hypothesis.handicap)
+        return self._log_unrelated + gain + self.rough_usual - hypothesis.handicap
+
+    @cached_property
+    def _log_unrelated(self) -> FloatArray:
+        """Return the logarithm of the density of steering that does not depend on the turns."""
+        return np.asarray(np.log(self._density_of_any(self.steering)))
 
     def _log_gain(self, steering: FloatArray, gain: float) -> FloatArray:
         """Return how much more probable steering is if it follows the turns, (compared,).
@@ -139,14 +144,19 @@ class _Fit:
 
     def _density_of_usual(self, steering: FloatArray) -> FloatArray:
         """Return how dense the steering of all rows is around some steering."""
+        middles, densities = self._histogram
+        return np.asarray(np.interp(steering, middles, densities))
+
+    @cached_property
+    def _histogram(self) -> tuple[FloatArray, FloatArray]:
+        """Return values of the steering, and how dense the steering of all rows is around them."""
         smoothness = 0.1  # of the steering's standard deviation
         rows = self.signals.smooth
         width = smoothness * max(float(rows.std()), self.model.error)
         edges = np.arange(rows.min() - 4 * width, rows.max() + 5 * width, width)
         counts, _ = np.histogram(rows, edges)
-        density = gaussian_filter1d(counts / (len(rows) * width), 1.5)
-        middles = edges[:-1] + width / 2
-        return np.asarray(np.interp(steering, middles, density))
+        densities = gaussian_filter1d(counts / (len(rows) * width), 1.5)
+        return edges[:-1] + width / 2, densities
 
     def _steering(self, hypothesis: Hypothesis) -> FloatArray:
         """Return what the steering would be without the fault of a hypothesis."""

@@ -68,11 +68,16 @@ class Segmentation:
     def _is_usual(self) -> BoolArray:
         return np.array([hypothesis.kind is Kind.USUAL for hypothesis in self.hypotheses])
 
+    @cached_property
+    def _are_usual(self) -> BoolArray:
+        """Return which of the compared steps are as usual, (compared,)."""
+        return self._is_usual[self.path]
+
     @property
     def usual_steps(self) -> BoolArray:
         """Return which of all steps lie in stretches as usual, (steps,)."""
         usual = np.zeros(len(self.rows) - 1, np.bool_)
-        usual[self.steps[self._is_usual[self.path]]] = True
+        usual[self.steps[self._are_usual]] = True
         return usual
 
     @cached_property
@@ -104,7 +109,7 @@ class Segmentation:
 
         It is the natural logarithm of that ratio.
         """
-        return float(self._gains[self._is_usual[self.path]].sum())
+        return float(self._gains[self._are_usual].sum())
 
     @cached_property
     def _gains(self) -> FloatArray:
@@ -114,7 +119,7 @@ class Segmentation:
 
     @property
     def is_mostly_usual(self) -> bool:
-        return bool(self._is_usual[self.path].mean() > 0.5)
+        return bool(self._are_usual.mean() > 0.5)
 
     @cached_property
     def _unusual(self) -> tuple[Stretch, ...]:
@@ -159,7 +164,7 @@ class Segmentation:
         nearly_all = 0.8  # share of their steps
         not_at_all = -5.0
         part = np.isin(self.steps, rows[:-1])  # the step after the last row leads out of them
-        usual = self._is_usual[self.path[part]]
+        usual = self._are_usual[part]
         if len(usual) and 1 - usual.mean() > nearly_all:
             return not_at_all
         return float(self._gains[part][usual].sum())
