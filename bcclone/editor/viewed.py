@@ -22,6 +22,7 @@ from bcclone.camera.lens import Lens
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
 from bcclone.editor.fault_search import FaultSearch
 from bcclone.editor.model_answers import ModelAnswers
+from bcclone.editor.taken_remedies import TakenRemedies
 from bcclone.exchange.edited_tub import open_edited
 from bcclone.model.policy import Policy
 from bcclone.recording.edits import DELETE, RESTORE, UNDO, Edit, Span
@@ -48,10 +49,7 @@ class Viewed:
         self.rows = self.recorded.rows
         self._model = model
         self._lock = threading.Lock()  # held while the edits are changed or read
-        # the version of the edits that was judged, and the one after the last of the remedies that
-        # were taken since
-        self._remedied = ("", "")
-        self._remedies_taken: list[str] = []  # faults whose remedies these were, in this order
+        self._taken = TakenRemedies()
         # Part of every version of the edits, see _version(). A page that shows another version
         # cannot edit; so a page from before a restart cannot, nor one of another log.
         self._session_id = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"
@@ -251,20 +249,16 @@ class Viewed:
     def _check_state(self, version: str) -> dict[str, Any]:
         """Return the faults; "stale" says that they are those of earlier edits."""
         judgement = self._faults.judgement
+        taken = self._taken.of(judgement.version, version)
         check = {
             "done": self._faults.rows_seen,
             "of": len(self.rows),
-            **self._faults.shown(self._taken(version)),
+            **self._faults.shown(taken),
             "stale": judgement.version not in (version, ""),
         }
         if self._edits_error:
             check |= {"verdict": self._edits_error, "findings": [], "parts": []}
         return check
-
-    def _taken(self, version: str) -> Sequence[str]:
-        """Return the faults of the judgement whose remedies were taken already, in this order."""
-        judged = self._faults.judgement.version
-        return self._remedies_taken if (judged, version) == self._remedied else ()
 
     def _model_state(self, version: str) -> dict[str, Any]:
         """Return for how many rows the model has answered, and where it differs from the driver."""
@@ -314,35 +308,26 @@ class Viewed:
                 self.recorded.edit(edits)
             except (ValueError, UserError) as error:
                 return {"error": str(error)}, 400
-            if "remedy" in wish:
-                self._note_remedy(wish["remedy"], before)
-            elif "undo" in wish:
-                self._note_undo(before)
+            self._note_taken(wish, before)
             return self._state(), 200
 
-    def _note_remedy(self, fault: str, before: str) -> None:
-        """Note that the remedy of a fault was taken, so that those beside it can be taken, too.
+    def _note_taken(self, wish: Any, before: str) -> None:
+        """Note whether an edit took the remedy of a fault, or took it back.
 
+        wish: the request of the edit
         before: the version of the edits before it
         """
         judged = self._faults.judgement.version
-        if judged == before:
-            self._remedies_taken = []
-        self._remedies_taken.append(fault)
-        self._remedied = (judged, self._version())
+        match wish:
+            case {"remedy": fault}:
+                self._taken.take(fault, judged, before, self._version())
+            # a remedy of several edits is undone one by one
+            case {"undo": True} if self._last_remedy_is_one_edit(judged, before):
+                self._taken.take_back(judged, before, self._version())
 
-    def _note_undo(self, before: str) -> None:
-        """Note that an edit was undone; if it was the last remedy, that can be taken again.
-
-        before: the version of the edits before
-        """
-        judged = self._faults.judgement.version
-        if (judged, before) != self._remedied or not self._remedies_taken:
-            return
-        is_single = len(self._faults.edits_of(self._remedies_taken[-1])) == 1
-        if is_single:
-            self._remedies_taken.pop()
-            self._remedied = (judged, self._version())
+    def _last_remedy_is_one_edit(self, judged: str, version: str) -> bool:
+        taken = self._taken.of(judged, version)
+        return bool(taken) and len(self._faults.edits_of(taken[-1])) == 1
 
     def _edits_of(self, wish: Any) -> Sequence[Edit]:
         """Return the edits that a page asks for; raises ValueError for a wrong request.
@@ -372,17 +357,9 @@ class Viewed:
         version = self._version()
         if wish.get("version") != version:
             return True
-        return "remedy" in wish and not self._can_be_taken(wish["remedy"], version)
-
-    def _can_be_taken(self, fault: str, version: str) -> bool:
-        """Return whether the remedy of a fault can be taken, with edits of this version.
-
-        It can if nothing but remedies of other faults of the same judgement was taken since.
-        """
-        judged = self._faults.judgement.version
-        if version == judged:
-            return True
-        return (judged, version) == self._remedied and fault not in self._remedies_taken
+        if "remedy" not in wish:
+            return False
+        return not self._taken.allow(wish["remedy"], self._faults.judgement.version, version)
 
 
 def _spans_of(spans: Any) -> tuple[Span, ...]:
