@@ -45,6 +45,8 @@ class BrowserPage:
     def __init__(self, browser, port):
         self.browser = browser
         self.url = f"http://127.0.0.1:{port}/"
+        browser.get("about:blank")
+        errors_of(browser)  # those of an earlier page, whose server has ended
         browser.get(self.url)
 
     def element(self, name):

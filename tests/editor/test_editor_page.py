@@ -126,7 +126,6 @@ def test_a_change_by_a_command_is_seen_and_a_server_that_ends_is_said(recording,
         wait_for(lambda: page.part("slider").get_attribute("aria-valuenow") == "6")
         assert "deleted" in page.part("slider").get_attribute("aria-valuetext")
     wait_for(lambda: page.element("lost").is_displayed())
-    errors_of(browser)
 
 
 def test_what_drives_slowly_is_selected_at_once(recording, browser):
@@ -253,8 +252,7 @@ def test_the_page_of_a_film_redraws_the_path_for_another_angle_of_view(recording
     with looking_at(recording) as server:
         page = ShownPage(browser, server)
         page.at(0)
-        # it is said once the curves are there
-        wait_for(lambda: page.part("fovWords").text == "98 degrees: as imported")
+        assert page.part("fovWords").text == "98 degrees: as imported"
         pixels = "return active.parts.center.toDataURL()"
         as_imported = page.script(pixels)
         page.script("""
