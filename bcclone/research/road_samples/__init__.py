@@ -58,6 +58,12 @@ class RoadSamplesSettings(Checked):
         "fraction of the frames that come from any camera, each on a road of its own: with a "
         "narrow lens or a fisheye, low or high, tilted, in any colours",
     )
+    any_lens: Fraction = setting(
+        0.0,
+        "fraction of the simulator's frames that are seen through another lens, tilted, and with a "
+        "cheap camera's faults",
+        rare=True,
+    )
     validation: Fraction = setting(
         0.1, "fraction of the roads that are kept for validation", 0, 0.9
     )

@@ -94,38 +94,40 @@ class CameraChoice:
 _CAMERAS = CameraChoice()
 
 
-def draw_camera(random: Random, radius_m: float, floor: bool) -> AnyCamera:
+def draw_camera(
+    random: Random, radius_m: float, floor: bool, choice: CameraChoice = _CAMERAS
+) -> AnyCamera:
     """Return a random camera for a road.
 
     radius_m: radius of the road's sharpest bends
     floor: the road is only lines on a floor
     """
     # a field of view that shows enough of this road to steer by
-    narrowest = _CAMERAS.narrowest_degrees
+    narrowest = choice.narrowest_degrees
     if floor:
-        narrowest = _CAMERAS.narrowest_floor_degrees
-    widest = _CAMERAS.widest_gentle_degrees
-    if radius_m < _CAMERAS.gentle_m:
-        widest = _CAMERAS.widest_degrees
+        narrowest = choice.narrowest_floor_degrees
+    widest = choice.widest_gentle_degrees
+    if radius_m < choice.gentle_m:
+        widest = choice.widest_degrees
     field = log_uniform(random, narrowest, widest)
 
     # the wider the field, the more a lens must distort
-    if field < _CAMERAS.pinhole_degrees:
+    if field < choice.pinhole_degrees:
         xi = 0.0
         if chance(random, 0.5):
             xi = random.uniform(0.0, 0.5)
     else:
-        least_xi = min((field - _CAMERAS.pinhole_degrees) / 80.0, 0.6)
+        least_xi = min((field - choice.pinhole_degrees) / 80.0, 0.6)
         xi = random.uniform(least_xi, 1.1)
     half_field = math.radians(field / 2)
     focal = 0.5 * (cosine(half_field) + xi) / sine(half_field)
-    aspect = log_uniform(random, *_CAMERAS.aspects)
+    aspect = log_uniform(random, *choice.aspects)
 
     # the camera is tilted so that the horizon is in the upper half of the image: `horizon` is its
     # height on the image plane, and the tilt turns the ray there level
-    horizon = (0.5 - random.uniform(*_CAMERAS.horizons)) / (focal * aspect)
+    horizon = (0.5 - random.uniform(*choice.horizons)) / (focal * aspect)
     stretch = float(_stretch(horizon * horizon, xi))
     pitch = -arctangent(stretch * horizon / max(stretch - xi, 0.05))
-    roll = math.radians(random.normal(0.0, _CAMERAS.roll_degrees))
-    yaw = math.radians(random.normal(0.0, _CAMERAS.yaw_degrees))
+    roll = math.radians(random.normal(0.0, choice.roll_degrees))
+    yaw = math.radians(random.normal(0.0, choice.yaw_degrees))
     return AnyCamera(focal, xi, aspect, pitch, roll, yaw)

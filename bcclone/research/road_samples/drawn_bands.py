@@ -1,8 +1,11 @@
 """Draw the strips along a road: random numbers -> its surface, shoulders, kerbs and lines."""
 
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 
-from bcclone.research.road_samples.drawn_road import DrawnRoad, chance, log_uniform
+from bcclone.research.road_samples.drawn_road import DrawnRoad, chance, log_uniform, random_side
 from bcclone.research.road_samples.surroundings import Band, color_tuple, random_color
 from bcclone.system.arrays import FloatArray, Random
 
@@ -16,7 +19,7 @@ def _yellow(random: Random) -> FloatArray:
     return np.array([red, green, blue])
 
 
-def _paint(random: Random) -> FloatArray:
+def random_paint(random: Random) -> FloatArray:
     """Return a random colour of lines: mostly white or yellow."""
     kind = random.random()
     if kind < 0.6:
@@ -29,7 +32,7 @@ def _paint(random: Random) -> FloatArray:
 def _visible_paint(random: Random, floor: FloatArray) -> FloatArray:
     """Return a random colour of lines that differs enough from the floor's."""
     while True:
-        paint = _paint(random)
+        paint = random_paint(random)
         if float(np.abs(paint - floor).max()) >= _LEAST_FLOOR_CONTRAST:
             return paint
 
@@ -41,10 +44,21 @@ def _band(
     *,
     dash_m: float = 0.0,
     grain: float = 0.05,
+    ragged_m: float = 0.0,
+    worn: float = 0.0,
 ) -> Band:
     """Return a band whose dashes begin anywhere. span_m: its left and right side."""
     phase_m = 50 * random.random()
-    return Band(*span_m, *color_tuple(color), dash_m, phase_m, grain)
+    return Band(*span_m, *color_tuple(color), dash_m, phase_m, grain, ragged_m, worn)
+
+
+@dataclass(frozen=True)
+class _Paint:
+    """How the lines of a road are painted."""
+
+    color: FloatArray
+    width_m: float
+    worn: float  # as in Band
 
 
 def draw_bands(random: Random, road: DrawnRoad, surface: FloatArray) -> list[Band]:
@@ -52,37 +66,64 @@ def draw_bands(random: Random, road: DrawnRoad, surface: FloatArray) -> list[Ban
     bands = []
     if not road.floor:
         bands += _draw_surface(random, road.width_m / 2, surface)
+    bands += _draw_lines(random, road, _draw_paint(random, road, surface))
+    # the other carriageway of a motorway, or another road beside this one
+    if not road.floor and chance(random, 0.1):
+        bands = _beside(random, bands, road.width_m) + bands
+    return bands
 
-    # lines are wide enough to be seen, and narrow enough to leave a road between them
+
+def _draw_paint(random: Random, road: DrawnRoad, surface: FloatArray) -> _Paint:
+    """Return how the lines are painted: so wide that they are seen, and narrower than a lane."""
     narrowest_m = 0.08
     if road.floor:
         narrowest_m = 0.2
-    line_m = min(log_uniform(random, narrowest_m, 0.6), 0.1 * road.width_m)
+    width_m = min(log_uniform(random, narrowest_m, 0.6), 0.1 * road.lane_width_m)
     if road.floor:
-        paint = _visible_paint(random, surface)
-    else:
-        paint = _paint(random)
+        return _Paint(_visible_paint(random, surface), width_m, worn=0.0)
+    color = random_paint(random)
+    worn = 0.0
+    if chance(random, 0.3):
+        worn = random.uniform(0.0, 0.8)
+    return _Paint(color, width_m, worn)
 
+
+def _draw_lines(random: Random, road: DrawnRoad, paint: _Paint) -> list[Band]:
+    """Return the lines at the edges and between the lanes."""
     # the lines at the edges may lie a little inside the edges
     edge_m = road.width_m / 2
     if chance(random, 0.7):
-        edge_m -= random.uniform(0.0, 0.08) * road.width_m
+        edge_m -= random.uniform(0.0, 0.08) * road.lane_width_m
 
-    # two lanes mostly have a line between them, and a floor always has lines
+    # two lanes mostly have a line between them, more lanes always, and a floor always has lines
     has_edges = chance(random, 0.75)
     middle_share = 0.45
     if road.lanes == 2:
         middle_share = 0.93
-    has_middle = chance(random, middle_share)
+    has_middle = road.lanes > 2 or chance(random, middle_share)
+    bands = []
     if has_edges or (road.floor and not has_middle):
-        bands += _draw_edge_lines(random, edge_m, line_m, paint)
+        bands += _draw_edge_lines(random, edge_m, paint)
     if has_middle:
-        bands += _draw_middle_line(random, line_m, paint)
+        bands += _draw_middle_line(random, paint)
+    if road.lanes > 2:
+        bands += _draw_lane_lines(random, road, paint)
     return bands
+
+
+def _beside(random: Random, bands: list[Band], width_m: float) -> list[Band]:
+    """Return a road's bands once more, to its left or right."""
+    shift_m = random_side(random) * (width_m + log_uniform(random, 1.0, 12.0))
+    return [
+        band._replace(start_m=band.start_m + shift_m, end_m=band.end_m + shift_m) for band in bands
+    ]
 
 
 def _draw_surface(random: Random, half_m: float, surface: FloatArray) -> list[Band]:
     """Return the surface of a road, and shoulders or dashed kerbs beside it."""
+    ragged_m = 0.0
+    if chance(random, 0.35):
+        ragged_m = log_uniform(random, 0.03, 0.3) * min(half_m, 3.0)
     bands = []
     if chance(random, 0.6):
         beyond_m = half_m + log_uniform(random, 0.15, 2.5)
@@ -90,30 +131,31 @@ def _draw_surface(random: Random, half_m: float, surface: FloatArray) -> list[Ba
         dash_m = 0.0
         if chance(random, 0.15):
             dash_m = random.uniform(0.5, 3.0)
-        bands.append(_band(random, (-beyond_m, -half_m), color, dash_m=dash_m))
-        bands.append(_band(random, (half_m, beyond_m), color, dash_m=dash_m))
+        for span_m in ((-beyond_m, -half_m), (half_m, beyond_m)):
+            bands.append(_band(random, span_m, color, dash_m=dash_m, ragged_m=ragged_m))
     grain = random.uniform(0.0, 0.25)
-    bands.append(_band(random, (-half_m, half_m), surface, grain=grain))
+    bands.append(_band(random, (-half_m, half_m), surface, grain=grain, ragged_m=ragged_m))
     return bands
 
 
-def _draw_edge_lines(random: Random, edge_m: float, line_m: float, paint: FloatArray) -> list[Band]:
+def _draw_edge_lines(random: Random, edge_m: float, paint: _Paint) -> list[Band]:
     """Return the lines at the road's edges; sometimes only one of the two."""
     bands = []
     dash_m = 0.0
     if chance(random, 0.1):
         dash_m = random.uniform(2.0, 8.0)
+    line = partial(_band, random, color=paint.color, dash_m=dash_m, worn=paint.worn)
     only = random.random()  # below 0.12 only the right line, from 0.88 on only the left one
     if only > 0.12:
-        bands.append(_band(random, (-edge_m, -edge_m + line_m), paint, dash_m=dash_m))
+        bands.append(line(span_m=(-edge_m, -edge_m + paint.width_m)))
     if only < 0.88:
-        bands.append(_band(random, (edge_m - line_m, edge_m), paint, dash_m=dash_m))
+        bands.append(line(span_m=(edge_m - paint.width_m, edge_m)))
     return bands
 
 
-def _draw_middle_line(random: Random, line_m: float, paint: FloatArray) -> list[Band]:
+def _draw_middle_line(random: Random, paint: _Paint) -> list[Band]:
     """Return the line in the middle: single or double, in the edges' colour or in yellow."""
-    color = paint
+    color = paint.color
     if not chance(random, 0.5):
         color = _yellow(random)
     dash_m = 0.0
@@ -121,9 +163,21 @@ def _draw_middle_line(random: Random, line_m: float, paint: FloatArray) -> list[
         dash_m = random.uniform(2.0, 14.0)
     middles_m = [0.0]
     if chance(random, 0.25):
-        middles_m = [-line_m, line_m]
+        middles_m = [-paint.width_m, paint.width_m]
     bands = []
     for middle_m in middles_m:
-        span_m = (middle_m - line_m / 2, middle_m + line_m / 2)
-        bands.append(_band(random, span_m, color, dash_m=dash_m))
+        span_m = (middle_m - paint.width_m / 2, middle_m + paint.width_m / 2)
+        bands.append(_band(random, span_m, color, dash_m=dash_m, worn=paint.worn))
+    return bands
+
+
+def _draw_lane_lines(random: Random, road: DrawnRoad, paint: _Paint) -> list[Band]:
+    """Return the dashed lines between the lanes of a motorway; the middle has its own line."""
+    dash_m = random.uniform(4.0, 18.0)
+    bands = []
+    for lane in range(1, road.lanes):
+        middle_m = lane * road.lane_width_m - road.width_m / 2
+        if abs(middle_m) > 0.1:
+            span_m = (middle_m - paint.width_m / 2, middle_m + paint.width_m / 2)
+            bands.append(_band(random, span_m, paint.color, dash_m=dash_m, worn=paint.worn))
     return bands

@@ -15,7 +15,7 @@ import numpy as np
 from bcclone.camera.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M, steering_of
 from bcclone.dataset.labels import PATH_ENDS_M
 from bcclone.system.arrays import FloatArray, Random
-from bcclone.system.exact_math import cosine, exponential, sine
+from bcclone.system.exact_math import cosine, exponential, sine, sines_and_cosines
 
 REFERENCE_M = MOUNTS["center"][1] + ORIGIN_ABOVE_ROAD_M
 
@@ -75,7 +75,7 @@ class DrawnRoad:
 
     radius_m: float  # radius of the sharpest bends
     width_m: float  # from edge to edge
-    lanes: int  # 1, or 2; then the car keeps to one of them
+    lanes: int  # in both directions; the car keeps to one of them
     lane_m: float  # middle of the car's lane, to the right of the road's middle
     floor: bool  # the road is only lines on a floor
     # 1/m, at every _STEP_M along the road from _BEHIND_M behind the car, (steps,)
@@ -118,6 +118,9 @@ class RoadChoice:
     least_floor_radius_m: float = 4.0
     two_lanes_share: float = 0.55  # share of two lanes among the roads that are wide enough
     least_two_lanes_m: float = 5.0  # a road wider than this is wide enough
+    motorway_share: float = 0.15  # share of roads with gentle bends that have three or four lanes
+    motorway_radius_m: float = 60.0  # their bends are wider than this
+    motorway_lane_m: tuple[float, float] = (2.7, 4.2)
     right_hand_share: float = 0.8  # share of roads with traffic on the right
 
 
@@ -143,14 +146,17 @@ def draw_road(random: Random) -> DrawnRoad:
     if wide_enough and chance(random, _ROADS.two_lanes_share):
         lanes = 2
 
-    # a random number is used for a single lane, too: without it, a seed would give other numbers to
-    # what follows
     side = -1.0
     if chance(random, _ROADS.right_hand_share):
         side = 1.0
     lane_m = 0.0
     if lanes == 2:
         lane_m = side * width_m / 4
+    if not floor and radius_m > _ROADS.motorway_radius_m and chance(random, _ROADS.motorway_share):
+        lanes = int(random.integers(3, 5))
+        lane_width_m = random.uniform(*_ROADS.motorway_lane_m)
+        width_m = lanes * lane_width_m
+        lane_m = (int(random.integers(lanes)) + 0.5) * lane_width_m - width_m / 2
 
     curvatures = _draw_curvatures(random, radius_m, floor)
     return DrawnRoad(radius_m, width_m, lanes, lane_m, floor, curvatures)
@@ -313,7 +319,7 @@ def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
     # from a point to the next one, the road has the heading of the step halfway between them
     between = [(step + following) // 2 for step, following in pairwise(_LINE_STEPS)]
     lengths_m = np.diff(_LINE_STEPS) * _STEP_M
-    to_right, to_front = _directions(headings[between])
+    to_right, to_front = sines_and_cosines(headings[between])
     right_m = np.concatenate([[0.0], np.cumsum(lengths_m * to_right)])
     ahead_m = np.concatenate([[0.0], np.cumsum(lengths_m * to_front)])
 
@@ -322,14 +328,4 @@ def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
     right_m = right_m - right_m[car] - offset_m * cosine(turn)
     ahead_m = ahead_m - ahead_m[car] - offset_m * sine(turn)
     along_m = (np.array(_LINE_STEPS) - _CAR_STEP) * _STEP_M
-    return np.stack([right_m, ahead_m, *_directions(headings[_LINE_STEPS]), along_m], axis=1)
-
-
-def _directions(headings: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the unit vectors of headings: their parts to the right and ahead, (headings,) each.
-
-    One by one, because NumPy's own sines differ between processors.
-    """
-    right = [sine(heading) for heading in headings.tolist()]
-    ahead = [cosine(heading) for heading in headings.tolist()]
-    return np.array(right), np.array(ahead)
+    return np.stack([right_m, ahead_m, *sines_and_cosines(headings[_LINE_STEPS]), along_m], axis=1)

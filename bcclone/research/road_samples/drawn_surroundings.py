@@ -3,25 +3,25 @@
 To draw means here to draw lots; painting.py paints the picture.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from bcclone.research.road_samples.drawn_bands import draw_bands
+from bcclone.research.road_samples.drawn_bands import draw_bands, random_paint
 from bcclone.research.road_samples.drawn_boxes import draw_boxes
+from bcclone.research.road_samples.drawn_ground import draw_patches, draw_rings, draw_side_roads
 from bcclone.research.road_samples.drawn_road import REFERENCE_M, DrawnRoad, chance, log_uniform
 from bcclone.research.road_samples.surroundings import (
     Band,
     Box,
-    Mark,
+    Patch,
+    Ring,
     Scenery,
     Surroundings,
     color_tuple,
     random_color,
 )
 from bcclone.system.arrays import FloatArray, Random
-from bcclone.system.exact_math import cosine, sine
 
 # Smallest contrasts: differences in at least one colour channel
 _LEAST_CONTRAST = 25.0  # between road and ground, so that a network can tell them apart
@@ -30,10 +30,10 @@ _LEAST_CONTRAST = 25.0  # between road and ground, so that a network can tell th
 def draw_surroundings(random: Random, road: DrawnRoad, line: FloatArray) -> Surroundings:
     """Return the look of a road. line: the road's middle as the car sees it, as in DrawnPlace."""
     # a road in the colour of the ground beside it could not be seen, so that both are chosen again
-    ground = random_color(random, 15, 235, tint=0.4)
+    ground = _ground_color(random)
     surface = random_color(random, 15, 190, tint=0.15)
     while not road.floor and float(np.abs(ground - surface).max()) < _LEAST_CONTRAST:
-        ground = random_color(random, 15, 235, tint=0.4)
+        ground = _ground_color(random)
         surface = random_color(random, 15, 190, tint=0.15)
 
     # every floor is in a room; a quarter of the roads have a room's surroundings, too
@@ -41,11 +41,11 @@ def draw_surroundings(random: Random, road: DrawnRoad, line: FloatArray) -> Surr
     if not road.floor:
         indoor = chance(random, 0.25)
 
-    # half of the floors are smooth
+    # most ground is rather smooth, and floors are smoother
     most_grain = 0.35
-    if road.floor and chance(random, 0.5):
-        most_grain = 0.06
-    grain = random.uniform(0.0, most_grain)
+    if road.floor:
+        most_grain = 0.2
+    grain = most_grain * random.random() ** 2
 
     # a road on a floor has the floor's colour; only its lines show it
     if road.floor:
@@ -53,19 +53,40 @@ def draw_surroundings(random: Random, road: DrawnRoad, line: FloatArray) -> Surr
 
     # each of these takes the next random numbers, so the order decides what a seed means
     bands = draw_bands(random, road, surface)
-    marks = _draw_marks(random, road.floor)
-    boxes = _table(draw_boxes(random, line, road.width_m / 2, indoor), Box)
+    below: list[Patch] = []
+    if not road.floor:
+        below = draw_side_roads(random, line, surface)
+    above = draw_patches(random, line, road, color_tuple(random_paint(random)), surface)
+    rings = draw_rings(random, road.floor)
+    boxes = _table(draw_boxes(random, line, road, indoor), Box)
     scenery = _draw_scenery(random, ground, grain, indoor)
     return Surroundings(
         bands=_table(bands, Band),
-        marks=_table(marks, Mark),
+        below=_table(below, Patch),
+        above=_table(above, Patch),
+        rings=_table(rings, Ring),
         boxes=_far_ones_first(boxes),
         scenery=scenery,
         seed=int(random.integers(1 << 30)),
     )
 
 
-def _table(rows: Sequence[tuple[float, ...]], kind: type[Band | Mark | Box]) -> FloatArray:
+def _ground_color(random: Random) -> FloatArray:
+    """Return the colour of grass, sand, earth, carpet or wood; a third has any colour."""
+    kind = random.random()
+    if kind < 0.33:
+        return random_color(random, 15, 235, tint=0.4)
+    grey = random_color(random, 15, 235, tint=0.08)
+    if kind < 0.55:
+        return grey
+    if kind < 0.78:  # green or yellow
+        tint = (random.uniform(0.6, 1.1), 1.0, random.uniform(0.3, 0.8))
+    else:  # brown
+        tint = (1.0, random.uniform(0.7, 0.95), random.uniform(0.4, 0.85))
+    return np.asarray(grey * np.array(tint))
+
+
+def _table(rows: Sequence[tuple[float, ...]], kind: type[Band | Patch | Ring | Box]) -> FloatArray:
     """Return rows as an array with the right number of columns, also if there are none."""
     return np.array(rows, float).reshape(-1, len(kind._fields))
 
@@ -76,23 +97,6 @@ def _far_ones_first(boxes: FloatArray) -> FloatArray:
     boxes = boxes[ahead_m > 1.0]
     ahead_m = ahead_m[ahead_m > 1.0]
     return boxes[np.argsort(-ahead_m, kind="stable")]
-
-
-def _draw_marks(random: Random, floor: bool) -> list[Mark]:
-    """Return the joints, tape and cables on the ground; most floors have some, most roads none."""
-    share = 0.15
-    if floor:
-        share = 0.6
-    if not chance(random, share):
-        return []
-    marks = []
-    for _ in range(int(random.integers(1, 5))):
-        angle = random.uniform(0.0, 2 * math.pi)
-        distance_m = random.uniform(-3.0, 12.0)
-        half_m = log_uniform(random, 0.02, 0.15)
-        color = random_color(random, 5, 200, tint=0.2)
-        marks.append(Mark(cosine(angle), sine(angle), distance_m, half_m, *color_tuple(color)))
-    return marks
 
 
 def _draw_scenery(random: Random, ground: FloatArray, grain: float, indoor: bool) -> Scenery:
@@ -107,6 +111,11 @@ def _draw_scenery(random: Random, ground: FloatArray, grain: float, indoor: bool
         green = random.uniform(70, 200)
         blue = random.uniform(120, 255)
         zenith = np.array([red, green, blue])
+        # a sky is often much brighter than the ground
+        if chance(random, 0.5):
+            brighter = log_uniform(random, 0.7, 4.0)
+            haze = haze * brighter
+            zenith = zenith * brighter
 
     # factor of the light: below 1 for shadows, more seldom above 1 for glare, and 0 for neither
     light = 0.0
@@ -120,6 +129,14 @@ def _draw_scenery(random: Random, ground: FloatArray, grain: float, indoor: bool
     ground_curvature = 0.0
     if not indoor and not chance(random, 0.4):
         ground_curvature = float(np.clip(random.normal(0.0, 0.0012), -0.004, 0.004))
+
+    # a polished floor, or a wet road
+    mirror = 0.0
+    share = 0.12
+    if indoor:
+        share = 0.4
+    if chance(random, share):
+        mirror = 0.9 * random.random() ** 2
 
     return Scenery(
         camera_m=REFERENCE_M,
@@ -137,4 +154,6 @@ def _draw_scenery(random: Random, ground: FloatArray, grain: float, indoor: bool
         zenith=color_tuple(zenith),
         haze_m=log_uniform(random, 60.0, 400.0),
         haze_most=random.uniform(0.0, 0.8),
+        mirror=mirror,
+        ripple=log_uniform(random, 0.003, 0.1),
     )

@@ -6,7 +6,7 @@ Some of the frames are sketches: pictures that painting.py makes, each of anothe
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from bcclone.research.road_samples.any_camera import draw_camera
 from bcclone.research.road_samples.camera_faults import with_effects
 from bcclone.research.road_samples.drawn_road import BEND_GAIN, chance, draw_road, path_of, place_on
 from bcclone.research.road_samples.drawn_surroundings import draw_surroundings
+from bcclone.research.road_samples.other_lens import through_other_lens
 from bcclone.research.road_samples.painting import paint
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
@@ -164,7 +165,7 @@ def _frames_of(task: RoadTask) -> Iterator[RoadFrame]:
         yield _prepared_sketch(task.preprocessing, random)
 
 
-_FRAMES_OF_A_WEATHER = 50  # frames that are rendered before light and weather change
+_FRAMES_OF_A_WEATHER = 100  # frames that are rendered before light and weather change
 _CLOCK_SECONDS = 1e4  # largest time of a frame; the places of drops of rain follow from the time
 
 
@@ -183,8 +184,11 @@ def _scene_frames(task: RoadTask, frames: int, random: Random) -> Iterator[RoadF
         pose = draw_pose(track, random)
         seconds = random.uniform(0.0, _CLOCK_SECONDS)
         frame = renderer.frame(start_on(track, *pose), seconds=seconds)
-        # in a drive, the pictures are JPEG files, too
-        image = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
+        if task.settings.any_lens and chance(random, task.settings.any_lens):
+            image = _seen_by_another(frame, task.preprocessing, random)
+        else:
+            # in a drive, the pictures are JPEG files, too
+            image = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
         # takes two distances ahead of this car
         mean_curvature = partial(_mean_curvature, track, pose.along_m)
         path = path_of(mean_curvature, pose.offset_m, pose.turn)
@@ -196,18 +200,41 @@ def _draw_sun(random: Random) -> float:
     return 10.0 + 60.0 * random.random() ** 2
 
 
+def _seen_by_another(frame: Image, preprocessing: Preprocessing, random: Random) -> Image:
+    """Return the frame as another camera sees it, prepared as the network gets it."""
+
+    def seen(height: int, width: int) -> Image:
+        view = through_other_lens(frame, random, height, width)
+        return with_effects(view.astype(np.float64), random)
+
+    return _prepared(seen, preprocessing)
+
+
 def _prepared_sketch(preprocessing: Preprocessing, random: Random) -> RoadFrame:
     """Return a sketch that is prepared as the network gets it."""
-    # if the preprocessing only crops, shrinks and converts colours (is_plain), the sketch is made
+    sketches = []
+
+    def sketched(height: int, width: int) -> Image:
+        sketches.append(draw_sketch(random, height, width))
+        return sketches[-1].image
+
+    image = _prepared(sketched, preprocessing)
+    return sketches[-1]._replace(image=image)
+
+
+def _prepared(made: Callable[[int, int], Image], preprocessing: Preprocessing) -> Image:
+    """Return an image that is prepared as the network gets it.
+
+    made: height and width -> the image that a camera takes, RGB
+    """
+    # if the preprocessing only crops, shrinks and converts colours (is_plain), the image is made
     # as the cropped part of a frame at its final size, and only the colours are still to convert
     if preprocessing.is_plain:
-        sketch = draw_sketch(random, preprocessing.height, preprocessing.width)
-        return sketch._replace(image=preprocessing.convert_colors(sketch.image))
-    # other steps, such as blur, need an image of a frame's size; the sketch fills all of it, and
-    # nothing is cropped, since the cropped part would be sketched for nothing
+        return preprocessing.convert_colors(made(preprocessing.height, preprocessing.width))
+    # other steps, such as blur, need an image of a frame's size; the image fills all of it, and
+    # nothing is cropped, since the cropped part would be made for nothing
     uncropped = replace(preprocessing, crop_top=0, crop_bottom=None, crop_left=0, crop_right=None)
-    sketch = draw_sketch(random, preprocessing.frame_height, preprocessing.frame_width)
-    return sketch._replace(image=uncropped.apply(sketch.image))
+    return uncropped.apply(made(preprocessing.frame_height, preprocessing.frame_width))
 
 
 # Range of the width that a pixel of a sketch shows, in pixels; the larger, the blurrier

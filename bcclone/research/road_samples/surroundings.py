@@ -23,15 +23,33 @@ class Band(NamedTuple):
     dash_m: float  # length of a dash and a gap together; 0 for no dashes
     phase_m: float  # shift of the dashes along the road
     grain: float  # strength of the band's finest texture
+    ragged_m: float  # how far its edges stray to either side
+    worn: float  # fraction of it that is worn off, 0 to 1
 
 
-class Mark(NamedTuple):
-    """A straight line on the ground: a joint, tape or a cable."""
+class Ring(NamedTuple):
+    """A circle on the ground: a cable or tape; a straight line is a very large one."""
 
-    normal_right: float  # the line's unit normal, to the right and ahead
-    normal_ahead: float
-    distance_m: float  # from the camera, along the normal
+    right_m: float  # the circle's middle, to the right and ahead
+    ahead_m: float
+    radius_m: float
     half_m: float  # half of the line's width
+    red: float
+    green: float
+    blue: float
+
+
+class Patch(NamedTuple):
+    """A rectangle or an ellipse on the ground: an arrow, a mended spot, a crossing road."""
+
+    right_m: float  # its middle, to the right and ahead
+    ahead_m: float
+    direction_right: float  # the direction of its length, a unit vector
+    direction_ahead: float
+    half_length_m: float
+    half_width_m: float
+    oval: float  # 1 for an ellipse, 0 for a rectangle
+    opaque: float  # how much of the ground it hides, 0 to 1
     red: float
     green: float
     blue: float
@@ -70,13 +88,17 @@ class Scenery(NamedTuple):
     zenith: Color  # colour of the sky or the ceiling overhead
     haze_m: float  # the distance from which the ground is haziest
     haze_most: float  # the fraction of haze in the ground's colour there
+    mirror: float  # how much of the sky and of what stands there the ground reflects, 0 to 1
+    ripple: float  # how much the ground's texture distorts what it reflects
 
 
 class Surroundings(NamedTuple):
     """What is painted. The arrays have a row for each thing, with the fields of its class."""
 
     bands: FloatArray  # rows of Band; later ones lie over earlier ones
-    marks: FloatArray  # rows of Mark
+    below: FloatArray  # rows of Patch, which lie under the road
+    above: FloatArray  # rows of Patch, which lie on the road
+    rings: FloatArray  # rows of Ring
     boxes: FloatArray  # rows of Box, far ones first
     scenery: Scenery
     seed: int  # seed of the textures
@@ -87,9 +109,10 @@ def random_color(random: Random, low: float, high: float, tint: float) -> FloatA
 
     tint: largest change of a channel, as a fraction of the grey
     """
-    grey = random.uniform(low, high)
-    channels = 1.0 + tint * (random.random(3) * 2 - 1)
-    return np.clip(grey * channels, 0.0, 255.0)
+    share, *changes = random.random(4).tolist()
+    grey = low + (high - low) * share
+    channels = [grey * (1.0 + tint * (2.0 * change - 1.0)) for change in changes]
+    return np.array([min(max(channel, 0.0), 255.0) for channel in channels])
 
 
 def color_tuple(color: FloatArray) -> Color:

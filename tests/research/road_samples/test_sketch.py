@@ -14,6 +14,7 @@ from bcclone.research.road_samples.drawn_road import REFERENCE_M, draw_road, pla
 from bcclone.research.road_samples.drawn_surroundings import draw_surroundings
 from bcclone.research.road_samples.painting import paint
 from bcclone.research.road_samples.rendering import RoadTask, draw_sketch, render_road
+from bcclone.research.road_samples.surroundings import Band, Box, Patch, Ring
 
 PINHOLE = AnyCamera(focal=0.5, xi=0.0, aspect=1.0, pitch=0.0, roll=0.0, yaw=0.0)  # 90 degrees
 
@@ -32,11 +33,19 @@ def picture_of(road, place, camera=PINHOLE, seed=0, size=(48, 64)):
     """Return a picture of the road alone, without textures and things around it."""
     look = draw_surroundings(random(seed), road, place.line)
     scenery = look.scenery._replace(
-        grain=0.0, patch=0.0, light=0.0, ground_curvature=0.0, haze_most=0.0
+        grain=0.0, patch=0.0, light=0.0, ground_curvature=0.0, haze_most=0.0, mirror=0.0
     )
     bands = look.bands.copy()
-    bands[:, 7] = 0.0
-    bare = look._replace(scenery=scenery, bands=bands, boxes=look.boxes[:0], marks=look.marks[:0])
+    for field in ("grain", "ragged_m", "worn"):
+        bands[:, Band._fields.index(field)] = 0.0
+    bare = look._replace(
+        scenery=scenery,
+        bands=bands,
+        below=look.below[:0],
+        above=look.above[:0],
+        rings=look.rings[:0],
+        boxes=look.boxes[:0],
+    )
     return paint(bare, place.line, camera.rays(*size), camera.pixel(size[1]))
 
 
@@ -118,6 +127,68 @@ def test_the_road_is_where_a_pinhole_sees_it():
     for edge_m in (-3.5, 1.5):  # of the road, from a car that is a metre to the right of its middle
         assert np.abs(right_m - edge_m).min() < 2 * ahead_m / 100
     assert np.ptp(picture[row, 100:104], axis=0) == pytest.approx(0.0, abs=1e-6)
+
+
+def picture_with(rows, kind, **scenery):
+    """Return a picture of black ground under a black sky, and of white things on it.
+
+    rows: a list of values of `kind`
+    """
+    road = road_of(0.0)
+    place = place_at(road, 0.0, 0.0)
+    look = draw_surroundings(random(0), road, place.line)
+    black = (0.0, 0.0, 0.0)
+    bare = look.scenery._replace(
+        ground=black, haze=black, zenith=black, light=0.0, ground_curvature=0.0, **scenery
+    )
+    tables = {"bands": Band, "below": Patch, "above": Patch, "rings": Ring, "boxes": Box}
+    empty = {name: getattr(look, name)[:0] for name in tables}
+    name = {Patch: "above", Ring: "rings", Box: "boxes"}[kind]
+    look = look._replace(scenery=bare, **(empty | {name: np.array(rows, float)}))
+    return paint(look, place.line, PINHOLE.rays(201, 201), PINHOLE.pixel(201))[..., 0]
+
+
+def middle_of(light):
+    """Return the mean slopes, to the right and up, at which a picture is light."""
+    rows, columns = np.nonzero(light > 100)
+    return (columns.mean() - 100) * 2 / 201, (100 - rows.mean()) * 2 / 201
+
+
+WHITE = (255.0, 255.0, 255.0)
+
+
+def test_patches_and_rings_lie_where_they_are_put():
+    patch = Patch(1.0, 5.0, 0.0, 1.0, 0.2, 0.2, 1.0, 1.0, *WHITE)
+    right, up = middle_of(picture_with([patch], Patch, mirror=0.0))
+    assert right == pytest.approx(1.0 / 5.0, abs=0.01)
+    assert up == pytest.approx(-REFERENCE_M / 5.0, abs=0.01)
+
+    ring = Ring(0.0, 6.0, 1.0, 0.05, *WHITE)
+    light = picture_with([ring], Ring, mirror=0.0)
+    right, up = middle_of(light)
+    assert right == pytest.approx(0.0, abs=0.01)
+    for ahead_m in (5.0, 7.0):
+        row = round(100 + REFERENCE_M / ahead_m * 201 / 2)
+        assert light[row - 1 : row + 2, 100].max() > 60
+    assert light[round(100 + REFERENCE_M / 6.0 * 201 / 2), 100] == 0
+
+
+def test_a_polished_floor_reflects_what_stands_on_it():
+    box = Box(0.0, 8.0, 0.3, 3.0, *WHITE, 2.0, 1.0, 0.0)
+    plain = picture_with([box], Box, mirror=0.0, grain=0.0)
+    polished = picture_with([box], Box, mirror=1.0, ripple=0.0, grain=0.0)
+    assert middle_of(plain)[1] == pytest.approx((2.5 - REFERENCE_M) / 8.0, abs=0.01)
+    assert (polished[:101] == plain[:101]).all()  # above the horizon
+    rows = np.flatnonzero(polished[101:, 100]) + 101
+    assert (100 - rows.mean()) * 2 / 201 == pytest.approx((-2.5 - REFERENCE_M) / 8.0, abs=0.01)
+
+
+def test_roads_have_one_to_four_lanes_and_the_car_is_in_the_middle_of_one():
+    roads = [draw_road(random(seed)) for seed in range(400)]
+    assert {road.lanes for road in roads} == {1, 2, 3, 4}
+    for road in roads:
+        middles_m = (np.arange(road.lanes) + 0.5) * road.lane_width_m - road.width_m / 2
+        assert np.abs(middles_m - road.lane_m).min() == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.mark.parametrize("xi", [0.0, 0.5, 1.0])
