@@ -20,7 +20,7 @@ from bcclone.system.opencv import cv2
 class EffectChoice:
     """The ranges from which a camera's faults are chosen; 1 is full light."""
 
-    dark_share: float = 0.2  # fraction of the pictures that are dark
+    dark_share: float = 0.14  # fraction of the pictures that are dark
     brightness: tuple[float, float] = (0.2, 0.6)  # mean of a picture that is not dark
     darkness: tuple[float, float] = (0.03, 0.2)  # mean of a dark picture
     darkest_ground: float = 0.5  # least mean of the lower half, over that of the picture

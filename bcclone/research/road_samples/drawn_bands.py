@@ -1,7 +1,6 @@
 """Draw the strips along a road: random numbers -> its surface, shoulders, kerbs and lines."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -38,18 +37,15 @@ def _visible_paint(random: Random, floor: FloatArray) -> FloatArray:
 
 
 def _band(
-    random: Random,
-    span_m: tuple[float, float],
-    color: FloatArray,
-    *,
-    dash_m: float = 0.0,
-    grain: float = 0.05,
-    ragged_m: float = 0.0,
-    worn: float = 0.0,
+    random: Random, span_m: tuple[float, float], color: FloatArray, dash_m: float = 0.0
 ) -> Band:
-    """Return a band whose dashes begin anywhere. span_m: its left and right side."""
+    """Return a band whose dashes begin anywhere, with straight edges and nothing worn off.
+
+    span_m: its left and right side
+    """
     phase_m = 50 * random.random()
-    return Band(*span_m, *color_tuple(color), dash_m, phase_m, grain, ragged_m, worn)
+    grain = 0.05
+    return Band(*span_m, *color_tuple(color), dash_m, phase_m, grain, ragged_m=0.0, worn=0.0)
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ def _draw_lines(random: Random, road: DrawnRoad, paint: _Paint) -> list[Band]:
         bands += _draw_middle_line(random, paint)
     if road.lanes > 2:
         bands += _draw_lane_lines(random, road, paint)
-    return bands
+    return [band._replace(worn=paint.worn) for band in bands]
 
 
 def _beside(random: Random, bands: list[Band], width_m: float) -> list[Band]:
@@ -132,10 +128,10 @@ def _draw_surface(random: Random, half_m: float, surface: FloatArray) -> list[Ba
         if chance(random, 0.15):
             dash_m = random.uniform(0.5, 3.0)
         for span_m in ((-beyond_m, -half_m), (half_m, beyond_m)):
-            bands.append(_band(random, span_m, color, dash_m=dash_m, ragged_m=ragged_m))
-    grain = random.uniform(0.0, 0.25)
-    bands.append(_band(random, (-half_m, half_m), surface, grain=grain, ragged_m=ragged_m))
-    return bands
+            bands.append(_band(random, span_m, color, dash_m))
+    road = _band(random, (-half_m, half_m), surface)
+    bands.append(road._replace(grain=random.uniform(0.0, 0.25)))
+    return [band._replace(ragged_m=ragged_m) for band in bands]
 
 
 def _draw_edge_lines(random: Random, edge_m: float, paint: _Paint) -> list[Band]:
@@ -144,12 +140,13 @@ def _draw_edge_lines(random: Random, edge_m: float, paint: _Paint) -> list[Band]
     dash_m = 0.0
     if chance(random, 0.1):
         dash_m = random.uniform(2.0, 8.0)
-    line = partial(_band, random, color=paint.color, dash_m=dash_m, worn=paint.worn)
     only = random.random()  # below 0.12 only the right line, from 0.88 on only the left one
     if only > 0.12:
-        bands.append(line(span_m=(-edge_m, -edge_m + paint.width_m)))
+        span_m = (-edge_m, -edge_m + paint.width_m)
+        bands.append(_band(random, span_m, paint.color, dash_m))
     if only < 0.88:
-        bands.append(line(span_m=(edge_m - paint.width_m, edge_m)))
+        span_m = (edge_m - paint.width_m, edge_m)
+        bands.append(_band(random, span_m, paint.color, dash_m))
     return bands
 
 
@@ -167,7 +164,7 @@ def _draw_middle_line(random: Random, paint: _Paint) -> list[Band]:
     bands = []
     for middle_m in middles_m:
         span_m = (middle_m - paint.width_m / 2, middle_m + paint.width_m / 2)
-        bands.append(_band(random, span_m, color, dash_m=dash_m, worn=paint.worn))
+        bands.append(_band(random, span_m, color, dash_m))
     return bands
 
 
@@ -179,5 +176,5 @@ def _draw_lane_lines(random: Random, road: DrawnRoad, paint: _Paint) -> list[Ban
         middle_m = lane * road.lane_width_m - road.width_m / 2
         if abs(middle_m) > 0.1:
             span_m = (middle_m - paint.width_m / 2, middle_m + paint.width_m / 2)
-            bands.append(_band(random, span_m, paint.color, dash_m=dash_m, worn=paint.worn))
+            bands.append(_band(random, span_m, paint.color, dash_m))
     return bands
