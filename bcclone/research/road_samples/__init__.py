@@ -48,7 +48,7 @@ class RoadSamplesSettings(Checked):
     )
     camera_height_m: Metres = setting(
         0.0,
-        "mount the camera higher by up to this, drawn anew with the weather, every 50 frames",
+        "mount the camera higher by up to this, drawn anew with the weather, every 100 frames",
         0,
         3,
         rare=True,

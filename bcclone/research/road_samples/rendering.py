@@ -165,12 +165,14 @@ def _frames_of(task: RoadTask) -> Iterator[RoadFrame]:
         yield _prepared_sketch(task.preprocessing, random)
 
 
-_FRAMES_OF_A_WEATHER = 100  # frames that are rendered before light and weather change
+# frames that are rendered before light and weather change; building the new scene takes as long as
+# some 300 frames
+_FRAMES_OF_A_WEATHER = 100
 _CLOCK_SECONDS = 1e4  # largest time of a frame; the places of drops of rain follow from the time
 
 
 def _scene_frames(task: RoadTask, frames: int, random: Random) -> Iterator[RoadFrame]:
-    """Yield frames of one road; light and weather change every 50 frames."""
+    """Yield frames of one road; light and weather change every 100 frames."""
     road = task.settings.road(task.number)
     track = load_track(road, bool(task.number % 2))  # every second road is driven in reverse
     conditions = Conditions(
