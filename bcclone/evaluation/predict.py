@@ -3,7 +3,7 @@ camera.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -14,6 +14,7 @@ from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import check_framed, framing_of, read_framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_picture
 from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.evaluation.delayed_answers import delayed
 from bcclone.evaluation.evaluate_settings import PredictSettings
 from bcclone.evaluation.frame_files import NamedFrame, frame_files
 from bcclone.evaluation.steering_table import write_steering
@@ -39,6 +40,9 @@ class Predicted:
     input_size: str  # "WIDTHxHEIGHT" of pictures that the network takes as they are, "" for none
     clipped: int  # answers beyond -1 to 1; the table has -1 or 1 instead
     advice: str  # what may be wrong if most answers were clipped, else ""
+    delay_seconds: (
+        float  # by which the answers were delayed; 0 where the frames' names tell no time
+    )
 
 
 @writes("table of predictions")
@@ -72,15 +76,12 @@ def predict(settings: PredictSettings) -> Predicted:
             answer, memory = policy.next_answer(pixels, memory)
             steering[file.frame_id] = answer.steering
 
-    if not steering:
-        raise UserError(
-            f"{unreadable[0]}; none of the {len(files)} frames can be used: correct that, or name "
-            "another folder"
-        )
+    _check_any(steering, unreadable, files)
     # fail for an answer that is not finite, rather than write a table that looks complete
     broken = [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]
     if broken:
         raise not_finite(settings.model, f"at {broken[0]}")
+    steering, delay_seconds = _as_the_driver(policy, steering, files)
     limited = {name: min(max(answer, -1.0), 1.0) for name, answer in steering.items()}
     beyond = sum(abs(answer) > 1 for answer in steering.values())
     write_steering(settings.output, limited)
@@ -93,7 +94,30 @@ def predict(settings: PredictSettings) -> Predicted:
         input_size=inputs.untouched_size,
         clipped=beyond,
         advice=policy.advice(beyond, len(steering)),
+        delay_seconds=delay_seconds,
     )
+
+
+def _check_any(
+    steering: Mapping[str, float], unreadable: Sequence[str], files: Sequence[NamedFrame]
+) -> None:
+    """Raise UserError if no frame could be read."""
+    if not steering:
+        raise UserError(
+            f"{unreadable[0]}; none of the {len(files)} frames can be used: correct that, or name "
+            "another folder"
+        )
+
+
+def _as_the_driver(
+    policy: Policy, steering: dict[str, float], files: Sequence[NamedFrame]
+) -> tuple[dict[str, float], float]:
+    """Return the answers, delayed as the driver of the calibration steers, and by how much."""
+    if policy.delay_seconds:
+        later = delayed(steering, files, policy.delay_seconds)
+        if later:
+            return later, policy.delay_seconds
+    return steering, 0.0
 
 
 @dataclass(frozen=True)
@@ -173,6 +197,11 @@ def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str
         how = _how_framed(predicted, rows, size)
         if how:
             notes.append(f"{frames} frames of {size} pixels: {how}")
+    if predicted.delay_seconds:
+        notes.append(
+            f"the answers are {predicted.delay_seconds:.2f} s late, as the steering of the driver "
+            "on whom the model was calibrated"
+        )
     if predicted.clipped:
         notes.append(
             f"{predicted.clipped} of {predicted.frames} answers are beyond -1 to 1, "

@@ -124,6 +124,11 @@ class Policy:
         answer = Answer.of(outputs)
         return replace(answer, steering=self.calibrated(answer.steering)), after
 
+    @property
+    def delay_seconds(self) -> float:
+        """Return how much later the driver of the calibration steers; answer() does not wait."""
+        return self._calibration.delay_seconds if self._calibration else 0.0
+
     def calibrated(self, steering: float) -> float:
         """Return the steering of the model's car that does what the network's steering means."""
         return self._calibration.apply(steering) if self._calibration else steering

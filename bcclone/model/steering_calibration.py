@@ -13,6 +13,9 @@ class SteeringCalibration:
 
     gain: float
     bias: float = 0.0
+    # how much later than the network the driver steered, or than the pictures were taken; `predict`
+    # delays its answers by it, a drive does not
+    delay_seconds: float = 0.0
     # facts about the car, None where unknown; apply() does not use them
     camera_height_m: float | None = None  # height of the car's camera above the road
     steering_ratio: float | None = None  # angle of the steering wheel / angle of the road wheels

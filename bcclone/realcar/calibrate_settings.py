@@ -82,6 +82,16 @@ class CalibrateSettings(Checked):
         shown="fitted",
         rare=True,
     )
+    delay_seconds: float | None = setting(
+        None,
+        "how much later than the network the driver steers",
+        -2,
+        2,
+        option="delay",
+        unit="SECONDS",
+        shown="fitted",
+        rare=True,
+    )
     camera_height_m: Metres | None = setting(
         None,
         "height of the camera above the road, for curvatures in 1/m",

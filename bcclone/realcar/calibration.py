@@ -1,11 +1,13 @@
 """A model and a drive of a car -> a copy of the model that knows the car's camera and steering.
 
-framing_search.py finds how the camera's pictures become frames. On these frames, gain and bias from
-the network's steering to the recorded one are fitted.
+framing_search.py finds how the camera's pictures become frames. On these frames, the side to which
+the recorded steering is positive, its delay, and its gain and bias are fitted.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +34,7 @@ from bcclone.system.atomic import write_bytes, write_text
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.output import MODEL, PICTURE, check_output, inputs_of, writes
 from bcclone.system.progress import Notify, ProgressBar
+from bcclone.system.statistics import correlation
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class CalibrationResult:
     stretched_correlation: float  # the same, if whole pictures are stretched to frames
     gain: float  # recorded steering = gain x the network's steering + bias
     bias: float
+    delay_seconds: float  # how much later than the network the driver steered
+    mirrored: bool  # whether the recorded steering turned out to be positive to the other side
     pictures: int  # number of pictures that were used
     seconds: float  # time of driving from the first picture to the last
     unreadable: int  # number of pictures that cannot be read or have another size
@@ -66,6 +71,12 @@ class CalibrationResult:
             f"stretched: {self.stretched_correlation:.3f}",
             f"steering of the car = {self.gain:.4g} x the network's {sign} {abs(self.bias):.4g}",
         ]
+        if self.mirrored:
+            lines.append(
+                "the recorded steering is positive to the other side than you said; it was mirrored"
+            )
+        if self.delay_seconds:
+            lines.append(self._delay())
         if self.correlation < self.stretched_correlation:
             lines.append(
                 "the framing agrees less than stretching; look whether it is right, or give --rows "
@@ -79,12 +90,25 @@ class CalibrationResult:
         lines.append(f"next: {self._next(settings)}")
         return "\n".join(lines)
 
+    def _delay(self) -> str:
+        """Return what the delay means, in words."""
+        if self.delay_seconds < 0:
+            return (
+                f"the recorded steering is {-self.delay_seconds:.2f} s earlier than the network's: "
+                "the pictures are late; look whether their times are right"
+            )
+        return (
+            f"the driver steers {self.delay_seconds:.2f} s later than the network: `bcclone "
+            "predict` delays its answers by that, a drive does not"
+        )
+
     def _next(self, settings: CalibrateSettings) -> str:
         """Return the command that imports the frames with this framing."""
         framed: list[object] = ["--framing", self.framing_file]
+        left_positive = settings.left_positive != self.mirrored
         if is_recording(settings.frames):
             # the edits of a recording are not those of its source
-            if settings.left_positive != _is_mirrored(settings.frames):
+            if left_positive != _is_mirrored(settings.frames):
                 framed.append("--left-positive")
             again = shown_command("import", "SOURCE", "-o", "NEW", *framed)
             return (
@@ -93,7 +117,7 @@ class CalibrationResult:
             )
         output = f"recordings/{settings.frames.resolve().name}"
         words: list[object] = ["import", settings.frames, "-o", output, *framed]
-        if settings.left_positive:
+        if left_positive:
             words.append("--left-positive")
         if settings.labels:
             words += ["--table", settings.labels]
@@ -128,14 +152,21 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
         check_output(path, kind, settings.force, inputs_of(settings))
     labelled = read_labelled(settings)
     notify(f"{len(labelled.pictures)} pictures of {labelled.driven_seconds:.0f} s")
-    trial, stretched = _search(settings, labelled)
+    found = _search(settings, labelled)
+    trial, labelled = found.trial, found.labelled
     # who gives the gain vouches that the network reads this camera
     if settings.gain is None:
         _check_follows(trial, settings)
+    delay_seconds = settings.delay_seconds
+    if delay_seconds is None:
+        delay_seconds = fit_delay(trial.answers, labelled)
+    steering = labelled.recorded.at(labelled.seconds + delay_seconds)
     gain, bias = fit_steering(
-        trial.answers, labelled.steering, labelled.driven_seconds, settings.gain, settings.bias
+        trial.answers, steering, labelled.driven_seconds, settings.gain, settings.bias
     )
-    calibration = SteeringCalibration(gain, bias, settings.camera_height_m, settings.steering_ratio)
+    calibration = SteeringCalibration(
+        gain, bias, delay_seconds, settings.camera_height_m, settings.steering_ratio
+    )
     from bcclone.model.model_file import calibrated_content  # loads Keras
 
     write_bytes(settings.output, calibrated_content(settings.model, trial.framing, calibration))
@@ -148,9 +179,11 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
         framing=trial.framing,
         described=trial.framing.describe(),
         correlation=round(trial.correlation, 4),
-        stretched_correlation=round(stretched.correlation, 4),
+        stretched_correlation=round(found.stretched.correlation, 4),
         gain=gain,
         bias=bias,
+        delay_seconds=delay_seconds,
+        mirrored=found.mirrored,
         pictures=len(labelled.pictures),
         seconds=round(labelled.driven_seconds, 2),
         unreadable=labelled.left_out,
@@ -159,24 +192,48 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     )
 
 
-def _search(settings: CalibrateSettings, labelled: LabelledPictures) -> tuple[Trial, Trial]:
-    """Return two trials: of the user's framing or the best one, and of stretched pictures."""
+class _Found(NamedTuple):
+    """What the search for a framing found."""
+
+    trial: Trial  # of the user's framing or the best one
+    stretched: Trial  # of whole pictures, stretched to frames
+    labelled: LabelledPictures  # with the steering to the side to which it turned out to be
+    mirrored: bool  # whether that is the other side than the user said
+
+
+def _search(settings: CalibrateSettings, labelled: LabelledPictures) -> _Found:
+    """Find the framing, and to which side the recorded steering is positive."""
     width, height = labelled.size
     trials = MAX_TRIALS + 1  # one more, of stretched pictures
+    mirrored = False
     with ProgressBar("finding the framing", trials, "framings") as progress:
         search = FramingSearch(witness_of(settings.model), labelled, progress.advance)
         stretched = search.attempt(Framing(width, height))
-        try:
-            if settings.framing:
-                framing = read_framing(settings.framing).for_size(width, height)
-                return search.attempt(framing), stretched
-            if settings.rows:
-                return search.attempt(Framing(width, height, settings.rows)), stretched
-        except BadImage as error:
-            raise UserError(
-                f"{settings.framing or settings.frames}: {error}; correct the framing"
-            ) from None
-        return search.find(settings.known_lens), stretched
+        # who gives the gain says to which side the steering is positive
+        if settings.gain is None and stretched.correlation <= -LEAST_CORRELATION:
+            mirrored = True
+            labelled = labelled.mirrored()
+            search = search.with_labels(labelled)
+            stretched = stretched.mirrored()
+        return _Found(_framed(settings, search, labelled), stretched, labelled, mirrored)
+
+
+def _framed(
+    settings: CalibrateSettings, search: FramingSearch, labelled: LabelledPictures
+) -> Trial:
+    """Return the trial of the user's framing, or of the best one."""
+    width, height = labelled.size
+    try:
+        if settings.framing:
+            framing = read_framing(settings.framing).for_size(width, height)
+            return search.attempt(framing)
+        if settings.rows:
+            return search.attempt(Framing(width, height, settings.rows))
+    except BadImage as error:
+        raise UserError(
+            f"{settings.framing or settings.frames}: {error}; correct the framing"
+        ) from None
+    return search.find(settings.known_lens)
 
 
 def _check_follows(trial: Trial, settings: CalibrateSettings) -> None:
@@ -204,7 +261,8 @@ def _plot(
 ) -> None:
     """Draw a picture of the drive, its frame, and the steering of the driver and the model."""
     fitted = np.array([calibration.apply(answer) for answer in trial.answers])
-    steering = {"recorded": labelled.steering, "the model, with gain and bias": fitted}
+    recorded = labelled.recorded.at(labelled.seconds + calibration.delay_seconds)
+    steering = {"recorded": recorded, "the model, with gain and bias": fitted}
     picture = labelled.pictures[len(labelled.pictures) // 2]
     height, width = picture.shape[:2]
     # the pictures are kept reduced, so the framing of the camera's pictures does not fit them
@@ -225,6 +283,29 @@ def _curvature_of(calibration: SteeringCalibration) -> tuple[float | None, str]:
     if height_m:
         return round(curvature / height_m, 5), "1/m"
     return round(curvature, 5), "1/camera height"
+
+
+_DELAYS = np.linspace(-1.0, 1.5, 51)  # seconds that are tried
+_USUAL_DELAY = 0.25  # seconds; a prior has fallen to half at a delay of this much
+_LEAST_DELAY = 0.05  # seconds; a shorter delay cannot be told from none
+
+
+def fit_delay(answers: FloatArray, labelled: LabelledPictures) -> float:
+    """Return how much later than the network's answers the recorded steering is, in seconds.
+
+    It is the mean over delays from -1 to 1.5 s, each as likely as in framing_search.py, with a
+    prior that it is near 0.
+
+    answers: the network's steering on the pictures, (pictures,)
+    """
+    samples = independent_samples(labelled.driven_seconds, len(answers))
+    scores = -np.log1p((_DELAYS / _USUAL_DELAY) ** 2)
+    for number, delay in enumerate(_DELAYS):
+        r = correlation(answers, labelled.recorded.at(labelled.seconds + delay)) or 0.0
+        scores[number] -= 0.5 * samples * math.log(max(1 - max(r, 0.0) ** 2, 1e-6))
+    weights = np.exp(scores - scores.max())
+    delay = round(float(weights @ _DELAYS / weights.sum()), 2)
+    return delay if abs(delay) >= _LEAST_DELAY else 0.0
 
 
 def fit_steering(

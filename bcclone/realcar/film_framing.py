@@ -13,7 +13,6 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bcclone.camera.framing import Framing
@@ -44,7 +43,7 @@ from bcclone.realcar.framing_search import (
     FramingSearch,
     witness_of,
 )
-from bcclone.realcar.labelled_pictures import LabelledPictures
+from bcclone.realcar.labelled_pictures import LabelledPictures, RecordedSteering
 from bcclone.recording.row import CAMERAS, NUMBERS
 from bcclone.system.arrays import BoolArray
 from bcclone.system.errors import UserError
@@ -276,12 +275,13 @@ def _turning_pictures(
     rows = evenly(len(drive.rows), _WITNESS_PICTURES).tolist()
     unstretched = (FRAME_WIDTH, round(FRAME_WIDTH * stretched.height / stretched.width))
     seconds = evidence.rows.seconds[rows]
-    answered = seconds + STEERING_LAG_SECONDS
     bends = turn_rate(evidence.rows, evidence.turns)
+    recorded = RecordedSteering(evidence.rows.middles - STEERING_LAG_SECONDS, bends)
     return LabelledPictures(
         pictures=[resized(drive.read(row), unstretched) for row in rows],
         size=(stretched.width, stretched.height),
-        steering=np.interp(answered, evidence.rows.middles, bends),
+        steering=recorded.at(seconds),
         seconds=seconds,
         left_out=0,
+        recorded=recorded,
     )

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -141,6 +142,10 @@ class Trial:
     answers: FloatArray  # the witness's steering on the frames of the pictures, (pictures,)
     correlation: float  # correlation of the answers with the recorded steering
 
+    def mirrored(self) -> Self:
+        """Return the trial with the recorded steering to the other side."""
+        return replace(self, correlation=-self.correlation)
+
 
 class FramingSearch:
     """Finds the lens of a camera.
@@ -161,6 +166,10 @@ class FramingSearch:
         self._advance = advance
         self._width, self._height = labelled.size
         self._samples = independent_samples(labelled.driven_seconds, len(labelled.pictures))
+
+    def with_labels(self, labelled: LabelledPictures) -> Self:
+        """Return a search by the same witness with other labels."""
+        return type(self)(self._witness, labelled, self._advance)
 
     def attempt(self, framing: Framing, every: int = 1) -> Trial:
         """Let the witness answer the pictures, turned into frames by a framing.

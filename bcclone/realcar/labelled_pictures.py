@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -40,6 +41,18 @@ _MAX_PICTURES = 160  # most pictures that are kept, spread evenly over the drive
 
 
 @dataclass(frozen=True)
+class RecordedSteering:
+    """The recorded steering of a whole drive, also where no picture is used."""
+
+    seconds: FloatArray  # seconds of driving, without pauses, (rows,)
+    steering: FloatArray  # right positive, (rows,)
+
+    def at(self, seconds: FloatArray) -> FloatArray:
+        """Return the steering at other times, (times,)."""
+        return np.interp(seconds, self.seconds, self.steering)
+
+
+@dataclass(frozen=True)
 class LabelledPictures:
     """Pictures of one size, and the recorded steering."""
 
@@ -50,6 +63,12 @@ class LabelledPictures:
     steering: FloatArray  # (pictures,), right positive
     seconds: FloatArray  # seconds of driving, without pauses, until each picture, (pictures,)
     left_out: int  # number of pictures that cannot be read or have another size
+    recorded: RecordedSteering  # of the whole drive
+
+    def mirrored(self) -> Self:
+        """Return the same pictures, with the steering to the other side."""
+        recorded = replace(self.recorded, steering=-self.recorded.steering)
+        return replace(self, steering=-self.steering, recorded=recorded)
 
     @property
     def driven_seconds(self) -> float:
@@ -96,7 +115,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
 
     # decode pictures from all over the drive, and take those of the most frequent size
     with closing(_labelled(settings, is_recorded)) as labelled:
-        chosen = _spread(labelled, settings.seconds or math.inf)
+        chosen, recorded = _spread(labelled, settings.seconds or math.inf)
     decoded = list(_decoded(chosen, imported))
     usual: list[_Decoded] = []
     if decoded:
@@ -116,6 +135,7 @@ def read_labelled(settings: CalibrateSettings) -> LabelledPictures:
         steering=steering,
         seconds=np.array([picture.labelled.seconds for picture in usual]),
         left_out=len(chosen) - len(usual),
+        recorded=recorded,
     )
 
 
@@ -252,8 +272,10 @@ def _labelled_files(settings: CalibrateSettings) -> list[_Labelled]:
 # ---- the choice
 
 
-def _spread(labelled: Iterable[_Labelled], most_seconds: float) -> list[_Labelled]:
-    """Return pictures from all over the first seconds of driving.
+def _spread(
+    labelled: Iterable[_Labelled], most_seconds: float
+) -> tuple[list[_Labelled], RecordedSteering]:
+    """Return pictures from all over the first seconds of driving, and all of their steering.
 
     Their `seconds` become seconds of driving since the first picture. Pauses do not count: a pause
     is a step from picture to picture of more than a second, and of more than three usual steps.
@@ -269,6 +291,7 @@ def _spread(labelled: Iterable[_Labelled], most_seconds: float) -> list[_Labelle
     longest_step = max(1.0, 3 * usual_step)
 
     spread: list[_Labelled] = []
+    recorded: list[tuple[float, float]] = []  # seconds of driving and steering of every picture
     every = 1  # N, to take every Nth picture
     driven = 0.0  # seconds of driving until the picture
     before: float | None = None
@@ -279,6 +302,7 @@ def _spread(labelled: Iterable[_Labelled], most_seconds: float) -> list[_Labelle
         before = picture.seconds
         if driven > most_seconds:
             break
+        recorded.append((driven, picture.steering))
         if number % every == 0:
             spread.append(replace(picture, seconds=driven))
         # if there are too many, keep every second one: all pictures of a long tub do not fit into
@@ -286,4 +310,6 @@ def _spread(labelled: Iterable[_Labelled], most_seconds: float) -> list[_Labelle
         if len(spread) == 2 * _MAX_PICTURES:
             spread = spread[::2]
             every *= 2
-    return [spread[index] for index in evenly(len(spread), _MAX_PICTURES)]
+    seconds, steering = np.array(recorded).reshape(-1, 2).T
+    kept = [spread[index] for index in evenly(len(spread), _MAX_PICTURES)]
+    return kept, RecordedSteering(seconds, steering)

@@ -18,9 +18,9 @@ from bcclone.evaluation.steering_table import read_labels, read_steering
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.realcar.calibration import calibrate, fit_steering
+from bcclone.realcar.calibration import calibrate, fit_delay, fit_steering
 from bcclone.realcar.framing_search import FramingSearch, Trial
-from bcclone.realcar.labelled_pictures import LabelledPictures, read_labelled
+from bcclone.realcar.labelled_pictures import LabelledPictures, RecordedSteering, read_labelled
 from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
 from tests.conftest import made_once
@@ -131,7 +131,8 @@ def test_the_search_finds_the_lens_that_the_witness_reads():
             return Trial(framing, trial, float(np.corrcoef(trial, labels)[0, 1]))
 
     pictures = [np.zeros((120, 160, 3), np.uint8)] * 60
-    labelled = LabelledPictures(pictures, (160, 120), labels, np.arange(60.0), 0)
+    recorded = RecordedSteering(np.arange(60.0), labels)
+    labelled = LabelledPictures(pictures, (160, 120), labels, np.arange(60.0), 0, recorded)
     lens = Search(lambda frames: np.zeros(len(frames)), labelled).find({}).framing.lens
     assert not lens.fisheye
     assert lens.horizon_row == pytest.approx(horizon, abs=5)
@@ -201,12 +202,37 @@ def test_a_log_that_is_a_pointer_of_git_lfs_is_to_be_fetched(tmp_path):
         read_labelled(CalibrateSettings(MODEL, folder))
 
 
-def test_steering_to_the_other_side_is_named_as_such(car, tmp_path):
-    words = ("--rows", "0:120", "--left-positive", "-o", tmp_path / "car.h5")
-    with pytest.raises(
-        UserError, match=r"labels.csv: .* by -0.*the other side; leave out --left-positive"
-    ):
-        run_command("calibrate", MODEL, car / "frames", car / "labels.csv", *words)
+def test_steering_to_the_other_side_is_found_and_mirrored(car, tmp_path, capsys):
+    options = ("--rows", "0:120", "--rate", RATE, "-o", tmp_path / "car.h5")
+    command = ("calibrate", MODEL, car / "frames", car / "labels.csv", *options)
+    run_command(*command)
+    plain = load_model(tmp_path / "car.h5").calibration
+    assert "other side" not in capsys.readouterr().out
+    run_command(*command, "--left-positive", "--force")
+    assert load_model(tmp_path / "car.h5").calibration == plain
+    out = capsys.readouterr().out
+    assert "positive to the other side than you said; it was mirrored" in out
+    assert "--left-positive" not in out
+    lines = (car / "labels.csv").read_text().splitlines()
+    other = [lines[0], *(line.replace(",", ",-").replace("--", "") for line in lines[1:])]
+    (tmp_path / "left.csv").write_text("\n".join(other) + "\n")
+    run_command(*command[:3], tmp_path / "left.csv", *options, "--force")
+    assert load_model(tmp_path / "car.h5").calibration == plain
+    assert "--left-positive" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("late", [-0.5, 0.0, 0.4])
+def test_a_driver_who_steers_late_and_a_late_camera_are_found(late):
+    seconds = np.arange(0, 120, 0.05)
+    steering = np.sin(seconds / 1.3) + np.sin(seconds / 0.7)
+    pictures = np.arange(0, len(seconds), 15)[2:-2]
+    at = seconds[pictures]
+    recorded = RecordedSteering(seconds + late, steering)
+    labelled = LabelledPictures([], (160, 120), recorded.at(at), at, 0, recorded)
+    noise = np.random.default_rng(0).normal(0, 0.3, len(at))
+    assert fit_delay(np.interp(at, seconds, steering) + noise, labelled) == pytest.approx(
+        late, abs=0.08
+    )
 
 
 def test_the_most_frequent_size_counts_and_seconds_at_less_than_a_frame_a_second(car, tmp_path):
