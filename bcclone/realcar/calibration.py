@@ -286,7 +286,8 @@ def _curvature_of(calibration: SteeringCalibration) -> tuple[float | None, str]:
 
 
 _DELAYS = np.linspace(-1.0, 1.5, 51)  # seconds that are tried
-_USUAL_DELAY = 0.25  # seconds; a prior has fallen to half at a delay of this much
+_USUAL_DELAY = 0.2  # seconds, the middle of a prior; people in five recordings: 0 to 0.6
+_HALF_WIDTH = 0.25  # seconds from that middle at which the prior has fallen to half
 _LEAST_DELAY = 0.05  # seconds; a shorter delay cannot be told from none
 
 
@@ -294,12 +295,12 @@ def fit_delay(answers: FloatArray, labelled: LabelledPictures) -> float:
     """Return how much later than the network's answers the recorded steering is, in seconds.
 
     It is the mean over delays from -1 to 1.5 s, each as likely as in framing_search.py, with a
-    prior that it is near 0.
+    prior of usual delays.
 
     answers: the network's steering on the pictures, (pictures,)
     """
     samples = independent_samples(labelled.driven_seconds, len(answers))
-    scores = -np.log1p((_DELAYS / _USUAL_DELAY) ** 2)
+    scores = -np.log1p(((_DELAYS - _USUAL_DELAY) / _HALF_WIDTH) ** 2)
     for number, delay in enumerate(_DELAYS):
         r = correlation(answers, labelled.recorded.at(labelled.seconds + delay)) or 0.0
         scores[number] -= 0.5 * samples * math.log(max(1 - max(r, 0.0) ** 2, 1e-6))
