@@ -1,10 +1,9 @@
 """A model and a drive of a car -> a copy of the model that knows the car's camera and steering.
 
-framing_search.py finds how the camera's pictures become frames. On these frames, the side to which
-the recorded steering is positive, its delay, and its gain and bias are fitted.
+framing_search.py finds how the camera's pictures become frames, and steering_fit.py what the
+recorded steering is to the network's.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,18 +22,16 @@ from bcclone.realcar.framing_search import (
     MAX_TRIALS,
     FramingSearch,
     Trial,
-    independent_samples,
     witness_of,
 )
 from bcclone.realcar.labelled_pictures import LabelledPictures, read_labelled
+from bcclone.realcar.steering_fit import fit_delay, fit_steering
 from bcclone.recording.edits import MIRROR, read_edits
 from bcclone.recording.files import find_log, is_recording
-from bcclone.system.arrays import FloatArray
 from bcclone.system.atomic import write_bytes, write_text
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.output import MODEL, PICTURE, check_output, inputs_of, writes
 from bcclone.system.progress import Notify, ProgressBar
-from bcclone.system.statistics import correlation
 
 
 @dataclass(frozen=True)
@@ -283,78 +280,3 @@ def _curvature_of(calibration: SteeringCalibration) -> tuple[float | None, str]:
     if height_m:
         return round(curvature / height_m, 5), "1/m"
     return round(curvature, 5), "1/camera height"
-
-
-_DELAYS = np.linspace(-1.0, 1.5, 51)  # seconds that are tried
-_USUAL_DELAY = 0.2  # seconds, the middle of a prior; people in five recordings: 0 to 0.6
-_HALF_WIDTH = 0.25  # seconds from that middle at which the prior has fallen to half
-_LEAST_DELAY = 0.05  # seconds; a shorter delay cannot be told from none
-
-
-def fit_delay(answers: FloatArray, labelled: LabelledPictures) -> float:
-    """Return how much later than the network's answers the recorded steering is, in seconds.
-
-    It is the mean over delays from -1 to 1.5 s, each as likely as in framing_search.py, with a
-    prior of usual delays.
-
-    answers: the network's steering on the pictures, (pictures,)
-    """
-    samples = independent_samples(labelled.driven_seconds, len(answers))
-    scores = -np.log1p(((_DELAYS - _USUAL_DELAY) / _HALF_WIDTH) ** 2)
-    for number, delay in enumerate(_DELAYS):
-        r = correlation(answers, labelled.recorded.at(labelled.seconds + delay)) or 0.0
-        scores[number] -= 0.5 * samples * math.log(max(1 - max(r, 0.0) ** 2, 1e-6))
-    weights = np.exp(scores - scores.max())
-    delay = round(float(weights @ _DELAYS / weights.sum()), 2)
-    return delay if abs(delay) >= _LEAST_DELAY else 0.0
-
-
-def fit_steering(
-    answers: FloatArray,
-    labels: FloatArray,
-    seconds: float,
-    gain: float | None = None,
-    bias: float | None = None,
-) -> tuple[float, float]:
-    """Return gain and bias from a network's answers to labels, (frames,) each.
-
-    They are fitted by least squares, with a prior that the bias is near 0: in a drive with few
-    bends, most of them to one side, the bias would otherwise tell where the road went, and not how
-    the car's wheels stand.
-
-    answers, labels: the network's and the recorded steering
-    seconds: time of driving that the frames cover
-    gain, bias: values that are known; None for one that is fitted
-    """
-    if bias is None:
-        bias = _fitted_bias(answers, labels, seconds, gain)
-    if gain is None:
-        square = float((answers**2).sum())
-        gain = 0.0
-        if square:
-            gain = round(float(((labels - bias) * answers).sum()) / square, 6)
-    return gain, bias
-
-
-def _fitted_bias(
-    answers: FloatArray, labels: FloatArray, seconds: float, gain: float | None
-) -> float:
-    """Return the bias, as fit_steering() describes it."""
-    # least squares alone
-    spread = answers.var()
-    slope = gain
-    if slope is None and spread:
-        # NumPy's argument `bias` makes it divide by N, as var() does
-        covariance = np.cov(answers, labels, bias=True)[0, 1]
-        slope = float(covariance / spread)
-    elif slope is None:
-        slope = 0.0
-    bias = float(labels.mean() - slope * answers.mean())
-    # the variances of the prior and of the fit say how much of the bias to believe
-    prior_sd = 0.2 * labels.std()
-    prior = prior_sd**2
-    samples = independent_samples(seconds, len(answers))
-    error = (labels - slope * answers - bias).var() / samples
-    # labels that are all equal, which read_labelled() refuses, could make this 0 / 0
-    share = float(prior / (prior + error)) if prior else 1.0
-    return round(bias * share, 6)

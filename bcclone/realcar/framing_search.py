@@ -2,12 +2,10 @@
 
 The lens is the one with which that network, the witness, reads the pictures best. To try a lens,
 the pictures are turned into frames with it, and the witness predicts their steering; r is the
-correlation of its answers with the recorded steering. A lens has the likelihood (1 - r^2)^(-n / 2)
-of n independent samples, and neighbouring frames are not independent: n is the drive's length in
-units of SAMPLE_SECONDS, or the number of pictures if that is smaller. With a prior of usual
-cameras, whose tails are wide, this gives a posterior over a grid; the result is its mean and not
-its best point, because a short drive has few bends. benchmarks/lab-log/2026-11.md has the figures
-by which this method was chosen.
+correlation of its answers with the recorded steering. The likelihood of a lens follows from r
+(posterior.py). With a prior of usual cameras, whose tails are wide, this gives a posterior over a
+grid; the result is its mean and not its best point, because a short drive has few bends.
+benchmarks/lab-log/2026-11.md has the figures by which this method was chosen.
 """
 
 import math
@@ -23,20 +21,15 @@ from bcclone.camera.framing import Framing
 from bcclone.camera.images import Image
 from bcclone.camera.lens import Lens
 from bcclone.realcar.labelled_pictures import FEWEST_PICTURES, SHORTEST_FOCAL, LabelledPictures
+from bcclone.realcar.posterior import FINE_POINTS, Axis, independent_samples, log_likelihood
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.statistics import correlation
 
 LEAST_CORRELATION = 0.4  # a witness reads the camera's pictures only if r is this much or more
-SAMPLE_SECONDS = 4.0  # driving time that gives one independent sample
 _BATCH = 256  # frames that the witness answers at once
 
 Witness = Callable[[Sequence[Image]], FloatArray]  # frames, 320x160 -> steering, (frames,)
-
-
-def independent_samples(seconds: float, pictures: int) -> float:
-    """Return how many independent samples the pictures of a drive are."""
-    return max(min(seconds / SAMPLE_SECONDS, pictures), 1.0)
 
 
 def witness_of(path: Path) -> Witness:
@@ -69,63 +62,21 @@ def witness_of(path: Path) -> Witness:
 
 # ---- the grid
 
-
-@dataclass(frozen=True)
-class _Axis:
-    """One axis of the grid: a number of the lens, with a Cauchy prior of usual cameras."""
-
-    points: FloatArray  # values to try, (points,); a single value if the number is known
-    middle: float  # most likely value by the prior
-    half_width: float  # distance from `middle` at which the prior has fallen to half
-
-    @property
-    def log_prior(self) -> FloatArray:
-        return -np.log1p(((self.points - self.middle) / self.half_width) ** 2)
-
-    def mean_and_deviation(self, scores: FloatArray) -> tuple[float, float]:
-        """Return the mean and the standard deviation of the posterior.
-
-        scores: log of the posterior, (points,) or (points, others), summed over the others
-        """
-        weights = np.exp(scores - scores.max())
-        if weights.ndim > 1:
-            weights = weights.sum(axis=1)
-        weights /= weights.sum()
-        mean = float(weights @ self.points)
-        return mean, math.sqrt(float(weights @ (self.points - mean) ** 2))
-
-    def finer(self, scores: FloatArray) -> "_Axis":
-        """Return a finer grid around the mean of the posterior; a number that is known stays.
-
-        scores: as in mean_and_deviation()
-        """
-        if len(self.points) == 1:
-            return self
-        mean, deviation = self.mean_and_deviation(scores)
-        reach = max(deviation, _LEAST_DEVIATION)
-        points = mean + reach * np.linspace(-_FINE_REACH, _FINE_REACH, _FINE_POINTS)
-        return replace(self, points=points)
-
-
-_FINE_POINTS = 4  # how many points a finer grid has
-_FINE_REACH = 1.5  # how far it reaches to either side, in standard deviations of the posterior
-_LEAST_DEVIATION = 0.02  # smallest standard deviation that is assumed for a finer grid
-
 # the first grids, in the units of the search
-_FOCAL = _Axis(  # log of the focal length as a share of the width
+_FOCAL = Axis(  # log of the focal length as a share of the width
     np.log(np.geomspace(SHORTEST_FOCAL, 1.4, 6)), middle=math.log(0.75), half_width=0.25
 )
-_HORIZON = _Axis(  # row of the vanishing point as a share of the height
+_HORIZON = Axis(  # row of the vanishing point as a share of the height
     np.linspace(0.16, 0.61, 6), middle=0.42, half_width=0.06
 )
-_COLUMN = _Axis(  # column of the vanishing point as a share of the width
+_COLUMN = Axis(  # column of the vanishing point as a share of the width
     np.linspace(0.45, 0.55, 5), middle=0.5, half_width=0.02
 )
 _KINDS = (False, True)  # whether the lens is a fisheye
 # the first grid with each kind of lens, the finer grid, the columns, and the best lens
 MAX_TRIALS = (
     len(_KINDS) * len(_FOCAL.points) * len(_HORIZON.points)
-    + _FINE_POINTS**2
+    + FINE_POINTS**2
     + len(_COLUMN.points)
     + 1
 )
@@ -262,8 +213,8 @@ class FramingSearch:
 
     def _log_posterior(
         self,
-        focal: _Axis,
-        horizon: _Axis,
+        focal: Axis,
+        horizon: Axis,
         make_framing: Callable[[float, float], Framing],
         every: int = 1,
     ) -> FloatArray:
@@ -279,9 +230,5 @@ class FramingSearch:
         return np.array(log_likelihoods) + focal.log_prior[:, np.newaxis] + horizon.log_prior
 
     def _log_likelihood(self, framing: Framing, every: int = 1) -> float:
-        """Return the log of the likelihood of a framing.
-
-        A negative correlation counts as none.
-        """
-        r = max(self.attempt(framing, every).correlation, 0.0)
-        return -0.5 * self._samples * math.log(max(1 - r**2, 1e-6))
+        """Return the log of the likelihood of a framing."""
+        return log_likelihood(self.attempt(framing, every).correlation, self._samples)

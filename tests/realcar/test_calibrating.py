@@ -18,9 +18,10 @@ from bcclone.evaluation.steering_table import read_labels, read_steering
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.realcar.calibration import calibrate, fit_delay, fit_steering
+from bcclone.realcar.calibration import calibrate
 from bcclone.realcar.framing_search import FramingSearch, Trial
 from bcclone.realcar.labelled_pictures import LabelledPictures, RecordedSteering, read_labelled
+from bcclone.realcar.steering_fit import fit_delay, fit_steering
 from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
 from tests.conftest import made_once
