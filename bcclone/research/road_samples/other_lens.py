@@ -2,14 +2,12 @@
 same place, RGB uint8 (height, width, 3).
 """
 
-import math
-
 import numpy as np
 
-from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
+from bcclone.camera.geometry import simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.research.road_samples.any_camera import AnyCamera, CameraChoice, draw_camera
-from bcclone.system.arrays import Float32Array, Random
+from bcclone.system.arrays import Float32Array, FloatArray, Random
 from bcclone.system.opencv import cv2
 
 _ROAD_RADIUS_M = 10.0  # of bends for which a lens is chosen: the random roads wind
@@ -41,17 +39,20 @@ def through_other_lens(frame: Image, random: Random, height: int, width: int) ->
 
 def _places(camera: AnyCamera, height: int, width: int) -> tuple[Float32Array, Float32Array]:
     """Return which column and row of a frame each pixel shows, (height, width) each."""
-    rays = camera.rays(height, width)
-    right, up, ahead = rays[..., 0], rays[..., 1], rays[..., 2]
-    # the simulator's camera is tilted downwards, so that the horizon is above the middle
-    middle_row = (FRAME_HEIGHT - 1) / 2
-    slope = (middle_row - VANISHING_ROW) / FOCAL_PX
-    cosine = 1.0 / math.sqrt(1.0 + slope * slope)
-    sine = slope * cosine
-    depth = np.maximum(ahead * cosine - up * sine, 0.05)
-    columns = (FRAME_WIDTH - 1) / 2 + FOCAL_PX * right / depth
-    rows = middle_row - FOCAL_PX * (up * cosine + ahead * sine) / depth
+    _, to_pixel = simulated_camera()
+    # rounded, so that the places are the same on every processor
+    across, along, depth = np.round(to_pixel, 9)
+    rays = camera.rays(height, width) * (1.0, -1.0, 1.0)  # to the right, down and ahead
+    ahead = np.maximum(_product(rays, depth), 0.05)
     # far outside, the remapping needs no exact places
-    columns = np.clip(columns, -10.0, FRAME_WIDTH + 10.0)
-    rows = np.clip(rows, -10.0, FRAME_HEIGHT + 10.0)
+    columns = np.clip(_product(rays, across) / ahead, -10.0, FRAME_WIDTH + 10.0)
+    rows = np.clip(_product(rays, along) / ahead, -10.0, FRAME_HEIGHT + 10.0)
     return columns.astype(np.float32), rows.astype(np.float32)
+
+
+def _product(rays: FloatArray, row: FloatArray) -> FloatArray:
+    """Return the products of rays, (height, width, 3), and a row of a matrix, (height, width).
+
+    NumPy's matrix product rounds differently on different processors.
+    """
+    return np.asarray(rays[..., 0] * row[0] + rays[..., 1] * row[1] + rays[..., 2] * row[2])

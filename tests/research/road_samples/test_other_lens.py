@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
+from bcclone.camera.geometry import FOCAL_PX, ROLL_DEGREES, VANISHING_ROW, YAW_DEGREES
 from bcclone.research.road_samples import other_lens
 from bcclone.research.road_samples.any_camera import AnyCamera
 
@@ -13,8 +13,9 @@ TILT = -math.atan((79.5 - VANISHING_ROW) / FOCAL_PX)  # of the simulator's camer
 
 
 def lens(focal_px=FOCAL_PX, pitch=TILT):
-    """Return a camera of 320x160 without distortion."""
-    return AnyCamera(focal_px / 320, 0.0, 2.0, pitch, 0.0, 0.0)
+    """Return a camera of 320x160 without distortion, turned and rolled as the simulator's."""
+    roll = math.radians(-ROLL_DEGREES)
+    return AnyCamera(focal_px / 320, 0.0, 2.0, pitch, roll, math.radians(YAW_DEGREES))
 
 
 def test_the_simulators_own_lens_sees_the_frame_as_it_is():
@@ -25,8 +26,10 @@ def test_the_simulators_own_lens_sees_the_frame_as_it_is():
 
 def test_a_level_camera_has_the_horizon_in_its_middle_and_a_longer_lens_sees_less():
     columns, rows = other_lens._places(lens(2 * FOCAL_PX, 0.0), 161, 321)
-    assert rows[80, 160] == pytest.approx(VANISHING_ROW, abs=0.01)
-    assert columns[80, 160] == pytest.approx(159.5, abs=0.01)
+    above_px = 79.5 - VANISHING_ROW  # of the middle, along the rolled camera's upright
+    roll = math.radians(ROLL_DEGREES)
+    assert rows[80, 160] == pytest.approx(79.5 - above_px * math.cos(roll), abs=0.01)
+    assert columns[80, 160] == pytest.approx(159.5 - above_px * math.sin(roll), abs=0.01)
     assert 150 < np.ptp(columns[80]) < 165
 
 
