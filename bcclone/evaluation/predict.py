@@ -40,9 +40,8 @@ class Predicted:
     input_size: str  # "WIDTHxHEIGHT" of pictures that the network takes as they are, "" for none
     clipped: int  # answers beyond -1 to 1; the table has -1 or 1 instead
     advice: str  # what may be wrong if most answers were clipped, else ""
-    delay_seconds: (
-        float  # by which the answers were delayed; 0 where the frames' names tell no time
-    )
+    # by which the answers were delayed; 0 where the names of the frames tell no time
+    delay_seconds: float
 
 
 @writes("table of predictions")

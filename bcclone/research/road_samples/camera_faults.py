@@ -28,6 +28,8 @@ class EffectChoice:
     gamma: tuple[float, float] = (0.5, 1.6)  # exponent of the light
     gamma_steps: int = 1024  # rows of the gamma's table, for light from 0 to 1
     root_of_noise: float = 0.15  # square root of the strongest noise; weak noise is more frequent
+    bonnet_share: float = 0.12  # fraction of the pictures that show a part of the own car
+    glare_share: float = 0.1  # fraction of the pictures that show the sun or a lamp
     full_noise_from: float = 40.0  # mean of 0 to 255 below which a picture has less noise
     jpeg_quality: tuple[int, int] = (25, 90)
 
@@ -45,9 +47,9 @@ def with_effects(picture: FloatArray, random: Random) -> Image:
     picture: RGB of 0 to 255 and above, of any exposure, (height, width, 3)
     """
     light = (picture / 255).astype(np.float32)
-    if chance(random, 0.12):
+    if chance(random, _EFFECTS.bonnet_share):
         light = _with_bonnet(light, random)
-    if chance(random, 0.1):
+    if chance(random, _EFFECTS.glare_share):
         light = _with_glare(light, random)
     image = _exposed(light, random)
 
@@ -63,11 +65,12 @@ def with_effects(picture: FloatArray, random: Random) -> Image:
 
     # the sensor adds noise, and the camera's program changes the contrast: black becomes `low`, and
     # full light `high`
+    mean = float(image.mean())
     strength = 255 * random.uniform(0.0, _EFFECTS.root_of_noise) ** 2
-    strength *= min(float(image.mean()) / _EFFECTS.full_noise_from, 1.0)
+    strength *= min(mean / _EFFECTS.full_noise_from, 1.0)
     noise = strength * random.standard_normal(image.shape, np.float32)
     low = random.uniform(-0.1, 0.15)
-    low = max(low, -0.3 * float(image.mean()) / 255)  # dark pictures keep their contrasts
+    low = max(low, -0.3 * mean / 255)  # dark pictures keep their contrasts
     high = random.uniform(0.75, 1.1)
     image = np.clip(255 * low + (high - low) * (image + noise), 0, 255).astype(np.uint8)
 

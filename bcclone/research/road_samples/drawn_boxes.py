@@ -69,7 +69,7 @@ def _draw_traffic(random: Random, ahead: FloatArray, road: DrawnRoad) -> list[Bo
         if road.lanes == 1:
             offset_m = random_side(random) * road.width_m / 4
         else:
-            offset_m = (lane + 0.5) * road.lane_width_m - road.width_m / 2
+            offset_m = road.lane_middle_m(lane)
         boxes += _draw_car(random, _beside(point, offset_m))
     return boxes
 

@@ -108,8 +108,7 @@ def _draw_arrows(random: Random, line: FloatArray, road: DrawnRoad, paint: Color
     patches = []
     for _ in range(int(random.integers(1, 3))):
         point = _point_ahead(random, line, 4.0, 50.0)
-        lane = int(random.integers(road.lanes))
-        middle_m = (lane + 0.5) * road.lane_width_m - road.width_m / 2
+        middle_m = road.lane_middle_m(int(random.integers(road.lanes)))
         for _ in range(int(random.integers(1, 5))):
             offset_m = middle_m + random.uniform(-0.2, 0.2) * road.lane_width_m
             angle = random.normal(0.0, 0.4)

@@ -85,6 +85,13 @@ class DrawnRoad:
     def lane_width_m(self) -> float:
         return self.width_m / self.lanes
 
+    def lane_middle_m(self, lane: int) -> float:
+        """Return the middle of a lane, to the right of the road's middle.
+
+        lane: 0 is the leftmost one
+        """
+        return (lane + 0.5) * self.lane_width_m - self.width_m / 2
+
     @property
     def aim_m(self) -> float:
         """Return how far ahead people aim on this road."""
