@@ -230,12 +230,13 @@ def _save(path, seq_length, network):
     save_model(path, build_network(seq_length=seq_length, network=network), Preprocessing(), {})
 
 
-def calibrated(model, path, gain=1.0, bias=0.0, framing=None):
-    """Write a copy of a model for a car of this steering and camera; return its path."""
+def calibrated(model, path, gain=1.0, bias=0.0, framing=None, delay_seconds=0.0):
+    """Write a copy of a model for a car of this steering, camera and driver; return its path."""
     from bcclone.model.model_file import calibrated_content
     from bcclone.model.steering_calibration import SteeringCalibration
 
-    path.write_bytes(calibrated_content(model, framing, SteeringCalibration(gain, bias)))
+    calibration = SteeringCalibration(gain, bias, delay_seconds)
+    path.write_bytes(calibrated_content(model, framing, calibration))
     return path
 
 

@@ -40,6 +40,7 @@ class Predicted:
     input_size: str  # "WIDTHxHEIGHT" of pictures that the network takes as they are, "" for none
     clipped: int  # answers beyond -1 to 1; the table has -1 or 1 instead
     advice: str  # what may be wrong if most answers were clipped, else ""
+    calibrated_delay_seconds: float  # how much later the driver of the calibration steers
     # by which the answers were delayed; 0 where the names of the frames tell no time
     delay_seconds: float
 
@@ -93,6 +94,7 @@ def predict(settings: PredictSettings) -> Predicted:
         input_size=inputs.untouched_size,
         clipped=beyond,
         advice=policy.advice(beyond, len(steering)),
+        calibrated_delay_seconds=policy.delay_seconds,
         delay_seconds=delay_seconds,
     )
 
@@ -200,6 +202,12 @@ def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str
         notes.append(
             f"the answers are {predicted.delay_seconds:.2f} s late, as the steering of the driver "
             "on whom the model was calibrated"
+        )
+    elif predicted.calibrated_delay_seconds:
+        notes.append(
+            "the driver on whom the model was calibrated steers "
+            f"{predicted.calibrated_delay_seconds:.2f} s later than the model; the answers are not "
+            "delayed by that, because the names of the frames tell no time"
         )
     if predicted.clipped:
         notes.append(

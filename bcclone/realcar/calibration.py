@@ -259,7 +259,10 @@ def _plot(
     """Draw a picture of the drive, its frame, and the steering of the driver and the model."""
     fitted = np.array([calibration.apply(answer) for answer in trial.answers])
     recorded = labelled.recorded.at(labelled.seconds + calibration.delay_seconds)
-    steering = {"recorded": recorded, "the model, with gain and bias": fitted}
+    name = "recorded"
+    if calibration.delay_seconds:
+        name += f", {calibration.delay_seconds:.2f} s later"
+    steering = {name: recorded, "the model, with gain and bias": fitted}
     picture = labelled.pictures[len(labelled.pictures) // 2]
     height, width = picture.shape[:2]
     # the pictures are kept reduced, so the framing of the camera's pictures does not fit them

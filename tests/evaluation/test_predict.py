@@ -68,6 +68,23 @@ def test_the_frames_of_a_folder_are_predicted_in_the_order_of_their_numbers(
         assert steering[f"{number}_cam"] == policy.answer(np.asarray(frame(number))).steering
 
 
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("147942544118287{}", "the answers are 0.30 s late"),
+        ("frame {}", "0.30 s later than the model; the answers are not delayed"),
+    ],
+)
+def test_a_note_says_whether_the_answers_are_delayed(untrained_model, tmp_path, capsys, name, note):
+    model = calibrated(untrained_model, tmp_path / "car.h5", delay_seconds=0.3)
+    (tmp_path / "frames").mkdir()
+    for number in range(2):
+        frame(number).save(tmp_path / "frames" / f"{name.format(number)}000.png")
+    run_command("predict", model, tmp_path / "frames", "-o", tmp_path / "p.csv")
+    printed = capsys.readouterr()
+    assert note in " ".join((printed.out + printed.err).split())
+
+
 @pytest.mark.slow
 def test_frames_of_another_size_are_cut_to_rows_and_stretched(untrained_model, tmp_path):
     big = frame(0, 640, 480)
