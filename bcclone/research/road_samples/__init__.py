@@ -58,6 +58,12 @@ class RoadSamplesSettings(Checked):
         "fraction of the frames that come from any camera, each on a road of its own: with a "
         "narrow lens or a fisheye, low or high, tilted, in any colours",
     )
+    own_camera: Fraction = setting(
+        0.0,
+        "fraction of the frames of --any-camera that the simulator's camera sees instead, near the "
+        "middle of the road",
+        rare=True,
+    )
     any_lens: Fraction = setting(
         0.0,
         "fraction of the simulator's frames that are seen through another lens, tilted, and with a "

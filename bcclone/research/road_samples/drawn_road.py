@@ -97,6 +97,12 @@ class DrawnRoad:
         """Return how far ahead people aim on this road."""
         return _AIM.metres(self.radius_m, self.lane_width_m)
 
+    def mean_curvature(self, start_m: float, end_m: float) -> float:
+        """Return the mean curvature between two distances ahead of the car, in 1/m."""
+        first = _CAR_STEP + round(start_m / _STEP_M)
+        end = _CAR_STEP + round(end_m / _STEP_M)
+        return float(self.curvatures[first:end].mean())
+
 
 @dataclass(frozen=True)
 class DrawnPlace:
@@ -210,21 +216,15 @@ def place_at(road: DrawnRoad, offset_m: float, turn: float) -> DrawnPlace:
     offset_m: to the right of its lane's middle
     turn: radians to the right of the road
     """
-
-    def mean_curvature(start_m: float, end_m: float) -> float:
-        first = _CAR_STEP + round(start_m / _STEP_M)
-        end = _CAR_STEP + round(end_m / _STEP_M)
-        return float(road.curvatures[first:end].mean())
-
     # the steering follows the road's bend less `back`: the curvature of a circle that leads from
     # the car's offset and turn to the point that it aims at
     aim_m = road.aim_m
     back = 2.0 / aim_m * sine(turn) + 2.0 / (aim_m * aim_m) * offset_m
-    bend = BEND_GAIN * mean_curvature(0.0, _BEND_PART * aim_m)
+    bend = BEND_GAIN * road.mean_curvature(0.0, _BEND_PART * aim_m)
     return DrawnPlace(
         line=_line(road.curvatures, road.lane_m + offset_m, turn),
         steering=float(steering_of(bend - back)),
-        path=path_of(mean_curvature, offset_m, turn),
+        path=path_of(road.mean_curvature, offset_m, turn),
     )
 
 

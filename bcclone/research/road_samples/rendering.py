@@ -5,7 +5,6 @@ labelled with the steering that brings the car back to the middle, and with wher
 Some of the frames are sketches: pictures that painting.py makes, each of another road and camera.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,103 +13,36 @@ from typing import NamedTuple
 import numpy as np
 
 from bcclone.camera.images import Image, decode_jpeg, encode_jpeg
-from bcclone.camera.vehicle import steering_of
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.research.road_samples.any_camera import draw_camera
 from bcclone.research.road_samples.camera_faults import with_effects
-from bcclone.research.road_samples.drawn_road import BEND_GAIN, chance, draw_road, path_of, place_on
+from bcclone.research.road_samples.drawn_road import (
+    chance,
+    draw_road,
+    path_of,
+    place_at,
+    place_on,
+)
 from bcclone.research.road_samples.drawn_surroundings import draw_surroundings
 from bcclone.research.road_samples.other_lens import through_other_lens
+from bcclone.research.road_samples.own_camera import draw_own_camera, draw_own_road
 from bcclone.research.road_samples.painting import paint
+from bcclone.research.road_samples.poses import (
+    TEACHER,
+    draw_pose,
+    draw_pose_at,
+    mean_curvature,
+    steering_at,
+    steering_in,
+)
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import Track, load_track
+from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array, Random
-from bcclone.system.exact_math import sine
 from bcclone.system.opencv import opencv_on_one_thread
 from bcclone.system.task_pool import report_progress
-
-
-class Pose(NamedTuple):
-    """How a car stands on a road; the fields are in the order of start_on()."""
-
-    offset_m: float  # to the right of the road's middle
-    along_m: float
-    turn: float  # radians to the right of the road
-    rise: float  # radians by which the car's nose is up
-
-
-@dataclass(frozen=True)
-class PoseChoice:
-    """Where cars stand on a road, and how they are turned."""
-
-    near_share: float = 0.45  # share of cars near the middle of the road
-    near_m: float = 0.4  # standard deviation of their offset
-    near_degrees: float = 3.0  # standard deviation of their turn
-    far_degrees: float = 7.0  # standard deviation of the turn of the other cars
-    beyond_m: float = 0.3  # how far a wheel of the other cars may be off the asphalt
-    half_car_m: float = 1.0  # from the car's middle to the outside of its wheels
-    rise_degrees: float = 0.6  # mean of how far the throttle raises the nose; a brake lowers it
-    rise_deviation: float = 0.8  # standard deviation of the rise, in degrees
-
-
-_CHOICE = PoseChoice()
-
-
-def draw_pose(track: Track, random: Random) -> Pose:
-    """Return the pose of a car anywhere on a road, nearly half of them near its middle."""
-    along_m = track.start_m + track.lap_m * random.random()
-    half_m = float(track.widths_m[track.index(along_m)]) / 2
-    limit_m = half_m + _CHOICE.beyond_m - _CHOICE.half_car_m
-    if chance(random, _CHOICE.near_share):
-        offset_m = random.normal(0.0, _CHOICE.near_m)
-        turn = random.normal(0.0, _CHOICE.near_degrees)
-    else:
-        offset_m = random.uniform(-limit_m, limit_m)
-        turn = random.normal(0.0, _CHOICE.far_degrees)
-    rise = random.normal(_CHOICE.rise_degrees, _CHOICE.rise_deviation)
-    return Pose(offset_m, along_m, math.radians(turn), math.radians(rise))
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """How the steering of a frame follows from the pose of its car."""
-
-    bend_m: float = 6.0  # the steering follows the mean curvature of this length of road ahead
-    # curvature, 1/m, for each unit of the sine of the turn, which is positive to the right
-    by_turn: float = -0.25
-    by_offset: float = -0.0139  # curvature, 1/m, for each metre to the right of the road's middle
-
-
-_TEACHER = Teacher()
-
-
-def steering_at(track: Track, pose: Pose) -> float:
-    """Return the steering, -1 to 1: along the bend ahead, and back to the middle.
-
-    The steering turns a car firmly into the road's direction and gently towards the middle, as
-    people do when they are off the middle.
-    """
-    bend = _mean_curvature(track, pose.along_m, 0.0, _TEACHER.bend_m)
-    curvature = BEND_GAIN * bend
-    curvature += _TEACHER.by_turn * sine(pose.turn)
-    curvature += _TEACHER.by_offset * pose.offset_m
-    return float(steering_of(curvature))
-
-
-_CURVATURE_STEP_M = 0.5  # distance between the places whose curvatures are averaged
-
-
-def _mean_curvature(track: Track, along_m: float, start_m: float, end_m: float) -> float:
-    """Return the mean curvature of the road between two distances ahead.
-
-    In 1/m, positive to the right.
-    """
-    ahead_m = np.arange(start_m, end_m + _CURVATURE_STEP_M / 2, _CURVATURE_STEP_M)
-    places = [track.index(along_m + metres) for metres in ahead_m.tolist()]
-    return float(np.mean([track.curvature[place] for place in places]))
 
 
 @dataclass(frozen=True)
@@ -162,7 +94,11 @@ def _frames_of(task: RoadTask) -> Iterator[RoadFrame]:
         yield from _scene_frames(task, frames, np.random.default_rng(seed))
     random = np.random.default_rng((*seed, _SKETCH_STREAM))
     for _ in range(sketches):
-        yield _prepared_sketch(task.preprocessing, random)
+        # where the setting is 0, no random number is used, as for camera_height_m
+        if settings.own_camera and chance(random, settings.own_camera):
+            yield _prepared_own_sketch(task.preprocessing, random)
+        else:
+            yield _prepared_sketch(task.preprocessing, random)
 
 
 # frames that are rendered before light and weather change; building the new scene takes as long as
@@ -192,8 +128,8 @@ def _scene_frames(task: RoadTask, frames: int, random: Random) -> Iterator[RoadF
             # in a drive, the pictures are JPEG files, too
             image = task.preprocessing.apply(decode_jpeg(encode_jpeg(frame)))
         # takes two distances ahead of this car
-        mean_curvature = partial(_mean_curvature, track, pose.along_m)
-        path = path_of(mean_curvature, pose.offset_m, pose.turn)
+        curvature_ahead = partial(mean_curvature, track, pose.along_m)
+        path = path_of(curvature_ahead, pose.offset_m, pose.turn)
         yield RoadFrame(image, steering_at(track, pose), path)
 
 
@@ -222,6 +158,16 @@ def _prepared_sketch(preprocessing: Preprocessing, random: Random) -> RoadFrame:
 
     image = _prepared(sketched, preprocessing)
     return sketches[-1]._replace(image=image)
+
+
+def _prepared_own_sketch(preprocessing: Preprocessing, random: Random) -> RoadFrame:
+    """Return a sketch that the simulator's camera takes, prepared as the network gets it."""
+    if preprocessing.is_plain and not preprocessing.crops:
+        sketch = draw_own_sketch(random, preprocessing.height, preprocessing.width)
+        return sketch._replace(image=preprocessing.convert_colors(sketch.image))
+    # unlike any camera's, its frame has rows that are cropped
+    sketch = draw_own_sketch(random, preprocessing.frame_height, preprocessing.frame_width)
+    return sketch._replace(image=preprocessing.apply(sketch.image))
 
 
 def _prepared(made: Callable[[int, int], Image], preprocessing: Preprocessing) -> Image:
@@ -261,6 +207,27 @@ def draw_sketch(random: Random, height: int, width: int) -> RoadFrame:
     pixel = camera.pixel(width) * random.uniform(*_SHOWN_WIDTHS)
     picture = paint(surroundings, place.line, camera.rays(height, width), pixel)
     return RoadFrame(with_effects(picture, random), place.steering, place.path)
+
+
+_BONNET_LIGHT = (0.3, 1.2)  # range of the light on the bonnet
+
+
+def draw_own_sketch(random: Random, height: int, width: int) -> RoadFrame:
+    """Sketch a road for one frame: what the simulator's camera sees of it, RGB.
+
+    The steering is that of the simulator's own frames.
+    """
+    road = draw_own_road(random)
+    pose = draw_pose_at(0.0, road.width_m, random)
+    camera = draw_own_camera(pose, random)
+    place = place_at(road, pose.offset_m, pose.turn)
+    line = camera.line(place.line)
+    surroundings = draw_surroundings(random, road, line)
+    pixel = camera.pixel(width) * random.uniform(*_SHOWN_WIDTHS)
+    picture = paint(surroundings, line, camera.rays(height, width), pixel)
+    picture = camera.with_bonnet(picture, random.uniform(*_BONNET_LIGHT))
+    steering = steering_in(road.mean_curvature(0.0, TEACHER.bend_m), pose)
+    return RoadFrame(with_effects(picture, random), steering, place.path)
 
 
 def draw_weather(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bcclone.research.road_samples import RoadSamplesSettings
-from bcclone.research.road_samples.rendering import Pose, draw_pose, draw_weather, steering_at
+from bcclone.research.road_samples.poses import Pose, draw_pose, steering_at
+from bcclone.research.road_samples.rendering import draw_weather
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
