@@ -1,5 +1,6 @@
 """Scenes and frames: what must be seen, where, and that the same inputs give the same bytes."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -242,3 +243,11 @@ def test_seeds_are_other_colours_of_the_same_shapes():
     road = plain.labels == LABELS["road"]
     means = [view.picture[road].mean(axis=0) for view in (plain, one, other)]
     assert min(np.abs(means[a] - means[b]).max() for a, b in ((0, 1), (0, 2), (1, 2))) > 5
+
+
+@pytest.mark.parametrize("degrees", [50, 60, 80])
+def test_a_camera_that_looks_steeply_down_sees_the_ground(lake, degrees):
+    car = start_on(lake.scene.track, rise=-math.radians(degrees))
+    frame = lake.frame(car)
+    assert frame[:100].std() > 1
+    assert lake.frame(car).tobytes() == frame.tobytes()  # nothing is from beyond the arrays

@@ -52,6 +52,11 @@ _1 = np.float32(1.0)
 _2 = np.float32(2.0)
 _HALF = np.float32(0.5)
 
+# A pixel's distance along the heading, for each metre of its depth, is taken to be at least this.
+# Only a camera that looks steeply down, as on a hill of 60 degrees, has pixels that show the ground
+# beneath it or behind it.
+_LEAST_DISTANCE = np.float32(0.1)
+
 _Axis = tuple[np.float32, np.float32, np.float32]
 
 
@@ -126,7 +131,7 @@ def _fan_of(eye: Any, surface: Any, profiles: Any, size: tuple[int, int]) -> _Fa
     for corner in range(4):
         across = np.float32((corner % 2 - 0.5) * size[1] / eye.focal_across_px)
         rise = np.float32((corner // 2 - 0.5) * size[0] / eye.focal_up_px)
-        distance = right[0] * across + up[0] * rise + ahead[0]
+        distance = max(right[0] * across + up[0] * rise + ahead[0], _LEAST_DISTANCE)
         aside = (right[1] * across + up[1] * rise + ahead[1]) / distance
         first = min(first, aside)
         last = max(last, aside)
@@ -367,11 +372,13 @@ def _set_depths(
     depths_m: of this row, (columns,)
     """
     middle = np.float32(depths_m.size * 0.5 - 0.5)
+    last = np.float32(inverses.size - 1)
     for column in range(depths_m.size):
         across = (np.float32(column) - middle) / fan.focal_across_px
-        distance = fan.right[0] * across + fan.up[0] * up + fan.ahead[0]
+        distance = max(fan.right[0] * across + fan.up[0] * up + fan.ahead[0], _LEAST_DISTANCE)
         aside = (fan.right[1] * across + fan.up[1] * up + fan.ahead[1]) / distance
-        cut = np.uint32((aside - fan.first) * fan.cuts + _HALF)
+        place = (aside - fan.first) * fan.cuts + _HALF
+        cut = np.uint32(min(max(place, _0), last))
         inverse = inverses[cut] * distance  # `distance` belongs to a depth of a metre
         depth_m = _1 / inverse if inverse > _0 else NOTHING_M
         depths_m[column] = depth_m if row < bottoms[column] else _0
