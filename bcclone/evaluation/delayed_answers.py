@@ -1,21 +1,28 @@
-"""Delay a model's answers as the driver of its calibration steers later: answers -> answers."""
+"""Delay a model's answers as the driver of its calibration follows them: answers -> answers.
 
+A person who is late turns the wheel gradually towards where the network would have it. An
+exponential mean, a lag of first order, comes closer to that than the same answers later, and it
+takes away noise of the network: benchmarks/lab-log/2026-11.md has the figures.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from bcclone.evaluation.frame_files import NamedFrame, seconds_of
+from bcclone.system.arrays import FloatArray
 
 
 def delayed(
     steering: Mapping[str, float], files: Sequence[NamedFrame], seconds: float
 ) -> dict[str, float] | None:
-    """Return the answers of some seconds earlier, within each drive; None if no frame has a time.
+    """Return the answers, later by some seconds, within each drive; None if no frame has a time.
 
-    Before the first and after the last frame of a drive, its steering is taken as constant.
+    They are the exponential mean of the answers until then, whose mean delay is `seconds`. Where
+    the pictures are late, so that `seconds` is below 0, they are the answers of that much later.
 
     steering: frame_id -> steering, for those of the files that could be read
-    seconds: how much earlier; below 0, later
     """
     read = [file for file in files if file.frame_id in steering]
     times = seconds_of([file.frame_id for file in read])
@@ -26,5 +33,23 @@ def delayed(
     begins[0] = True
     moved = np.empty(len(values))
     for drive in np.split(np.arange(len(values)), np.flatnonzero(begins)[1:]):
-        moved[drive] = np.interp(times[drive] - seconds, times[drive], values[drive])
+        if seconds > 0:
+            moved[drive] = _exponential_mean(values[drive], times[drive], seconds)
+        else:
+            moved[drive] = np.interp(times[drive] - seconds, times[drive], values[drive])
     return {file.frame_id: float(value) for file, value in zip(read, moved, strict=True)}
+
+
+def _exponential_mean(values: FloatArray, times: FloatArray, seconds: float) -> FloatArray:
+    """Return the exponential mean of values until each of their times, (times,).
+
+    Before the first time, its value is taken as constant.
+
+    seconds: time constant, in which the weight of a value falls to 1 / e
+    """
+    means = values.copy()
+    for index in range(1, len(values)):
+        step = times[index] - times[index - 1]
+        kept = math.exp(-step / seconds)
+        means[index] = kept * means[index - 1] + (1 - kept) * values[index]
+    return means

@@ -1,5 +1,8 @@
 """Answers that are delayed as a driver steers late."""
 
+import math
+
+import numpy as np
 import pytest
 
 from bcclone.evaluation.delayed_answers import delayed
@@ -8,22 +11,37 @@ from bcclone.evaluation.frame_files import NamedFrame
 START_MS = 1_700_000_000_000
 
 
-def test_answers_are_those_of_earlier_in_the_same_drive():
+def test_answers_follow_gradually_within_a_drive():
     names = [str(START_MS + 100 * number) for number in (0, 1, 2, 3, 50, 51)]
     begins = (True, False, False, False, True, False)
     files = [NamedFrame(name, name, first) for name, first in zip(names, begins, strict=True)]
     steering = dict(zip(names, (0.0, 0.1, 0.4, 0.2, 0.5, 0.7), strict=True))
-    later = delayed(steering, files, 0.15)
+    # after ln 2 time constants, half of the way is done
+    later = delayed(steering, files, 0.1 / math.log(2))
     assert list(later) == names
-    assert list(later.values()) == pytest.approx([0.0, 0.0, 0.05, 0.25, 0.5, 0.5])
+    assert list(later.values()) == pytest.approx([0.0, 0.05, 0.225, 0.2125, 0.5, 0.6])
+    # pictures that are late
     earlier = delayed(steering, files, -0.1)
     assert list(earlier.values()) == pytest.approx([0.1, 0.4, 0.2, 0.2, 0.7, 0.7])
+
+
+@pytest.mark.parametrize("frame_seconds", [0.02, 0.05])
+def test_answers_are_late_by_the_delay_in_the_mean_at_any_frame_rate(frame_seconds):
+    times = np.arange(0, 20, frame_seconds)
+    names = [str(START_MS + round(1000 * time)) for time in times]
+    files = [NamedFrame(name, name, name == names[0]) for name in names]
+    ramp = dict(zip(names, 0.1 * times, strict=True))
+    later = delayed(ramp, files, 0.4)
+    assert later is not None
+    late = (ramp[names[-1]] - later[names[-1]]) / 0.1
+    assert late == pytest.approx(0.4, abs=frame_seconds)
 
 
 def test_frames_that_cannot_be_read_are_left_out_and_names_without_times_are_not_delayed():
     names = [str(START_MS + 100 * number) for number in range(3)]
     files = [NamedFrame(name, name, number == 0) for number, name in enumerate(names)]
-    assert list(delayed({names[0]: 0.0, names[2]: 0.2}, files, 0.1).values()) == pytest.approx(
-        [0.0, 0.1]
+    half_of_the_way = 0.2 / math.log(2)
+    assert delayed({names[0]: 0.0, names[2]: 0.2}, files, half_of_the_way) == pytest.approx(
+        {names[0]: 0.0, names[2]: 0.1}
     )
     assert delayed({"a": 0.0}, [NamedFrame("a", "a", True)], 0.1) is None
