@@ -95,8 +95,8 @@ class CalibrationResult:
                 "the pictures are late; look whether their times are right"
             )
         return (
-            f"the driver steers {self.delay_seconds:.2f} s later than the network: `bcclone "
-            "predict` delays its answers by that, a drive does not"
+            f"the driver steers {self.delay_seconds:.2f} s later than the network: the answers of "
+            "`bcclone predict` follow as late, those of a drive do not"
         )
 
     def _next(self, settings: CalibrateSettings) -> str:
