@@ -1,10 +1,10 @@
 """Results of models/any-camera.h5 beside those of models/any-road.h5, and how that model was mixed.
 
-    python docs/any_camera.py mix FIRST SECOND FRACTION BIAS OUTPUT
+    python docs/any_camera.py mix FIRST SECOND FRACTION STORE OUTPUT
     python docs/any_camera.py collect FOLDER
 
 mix writes the weighted mean of two models as a model. FRACTION is that of SECOND, one that was
-trained beginning with FIRST; BIAS is added to its steering.
+trained beginning with FIRST; images of STORE renew what batch normalization knows of them.
 
 collect writes the results in a folder to docs/results/any-camera.json. FOLDER holds, for each SET
 of ../shared/real, its labels as SET.csv or its imported recording as SET, and for each MODEL of
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.dataset.store import Store
 from bcclone.evaluation.frame_files import seconds_of
 from bcclone.evaluation.steering_table import read_labels, read_steering
 from bcclone.system.arrays import FloatArray
@@ -56,7 +57,7 @@ def main() -> None:
     mixing.add_argument("first", type=Path)
     mixing.add_argument("second", type=Path)
     mixing.add_argument("fraction", type=float, help="weight of the second model")
-    mixing.add_argument("bias", type=float, help="what is added to the steering")
+    mixing.add_argument("store", type=Path, help="store of the training of the second")
     mixing.add_argument("output", type=Path)
     collecting = commands.add_parser("collect", help=f"write docs/results/{RESULTS.name}")
     collecting.add_argument("folder", type=Path, help="folder of results")
@@ -66,7 +67,7 @@ def main() -> None:
             arguments.first,
             arguments.second,
             arguments.fraction,
-            arguments.bias,
+            arguments.store,
             arguments.output,
         )
     else:
@@ -77,11 +78,17 @@ def main() -> None:
 # ---- mixing
 
 
-def mix(first: Path, second: Path, fraction: float, bias: float, output: Path) -> None:
+# images that renew the statistics, and how many of them are answered at once
+_RENEWING_IMAGES = 7680
+_BATCH = 128
+
+
+def mix(first: Path, second: Path, fraction: float, store: Path, output: Path) -> None:
     """Write a model whose weights lie between those of two models.
 
     It remembers more of the first than the second does. M. Wortsman and others, "Robust fine-tuning
-    of zero-shot models", CVPR 2022. Raises UserError.
+    of zero-shot models", CVPR 2022. The mean and the variance by which batch normalization divides
+    are not means of those of two networks, so images of a store renew them. Raises UserError.
     """
     from bcclone.model.model_file import load_model, save_model
 
@@ -91,9 +98,24 @@ def mix(first: Path, second: Path, fraction: float, bias: float, output: Path) -
     mixed = []
     for first_weight, second_weight in zip(first_weights, second_weights, strict=True):
         mixed.append((1 - fraction) * first_weight + fraction * second_weight)
-    mixed[-1] = mixed[-1] + bias  # the bias of the last layer, which gives the steering
     trained.model.set_weights(mixed)
+    _renew_statistics(trained.model, store)
     save_model(output, trained.model, trained.preprocessing, asdict(trained.training))
+
+
+def _renew_statistics(model: Any, path: Path) -> None:
+    """Let a network's batch normalizations measure images from all over a store."""
+    from keras.layers import BatchNormalization
+
+    normalizations = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
+    with Store(path) as store:
+        every = max(1, len(store.frames) // _RENEWING_IMAGES)
+        images = store.frames[np.arange(0, len(store.frames), every)]
+    images = np.random.default_rng(0).permutation(images)
+    for number, start in enumerate(range(0, len(images), _BATCH)):
+        for layer in normalizations:
+            layer.momentum = number / (number + 1)  # which gives the mean of all batches
+        model(images[start : start + _BATCH], training=True)
 
 
 # ---- collecting

@@ -70,6 +70,11 @@ class RoadSamplesSettings(Checked):
         "cheap camera's faults",
         rare=True,
     )
+    flip: bool = setting(
+        True,
+        "add the mirror image of each frame, with the opposite steering; the simulator's camera "
+        "looks a little to the right, so a network of many roads learns it better without",
+    )
     validation: Fraction = setting(
         0.1, "fraction of the roads that are kept for validation", 0, 0.9
     )

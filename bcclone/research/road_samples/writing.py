@@ -71,7 +71,12 @@ def make_road_samples(
     tasks = [RoadTask(settings, preprocessing, number) for number in range(settings.roads)]
     count = settings.roads * settings.frames
     space = count * _BYTES_A_ROW + settings.roads * _BYTES_A_ROAD
-    samples = SampleSettings(cameras=_CAMERAS, smooth_seconds=0.0, validation=settings.validation)
+    samples = SampleSettings(
+        cameras=_CAMERAS,
+        smooth_seconds=0.0,
+        flip=settings.flip,
+        validation=settings.validation,
+    )
     with (
         atomic.replacing(settings.output, follow=True) as temporary,
         StoreWriter(temporary, preprocessing, count, space) as writer,

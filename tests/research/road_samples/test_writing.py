@@ -34,6 +34,24 @@ def test_the_store_has_every_roads_frames_and_is_the_same_with_any_number_of_pro
         assert len({one.frames[number].tobytes() for number in range(12)}) == 12
 
 
+def test_mirror_images_can_be_left_out(tmp_path):
+    settings = RoadSamplesSettings(
+        tmp_path / "roads.h5",
+        roads=2,
+        frames=3,
+        size=(32, 24),
+        ranges=RANGES,
+        any_camera=1.0,
+        flip=False,
+        validation=0.5,
+        jobs=1,
+    )
+    result = make_road_samples(settings)
+    assert (result.train, result.validation) == (3, 3)
+    with Store(settings.output) as store:
+        assert not store.samples["flipped"].any()
+
+
 @pytest.mark.slow
 def test_a_network_trains_on_what_the_command_writes(tmp_path):
     store = tmp_path / "roads.h5"
