@@ -4,7 +4,8 @@
     python docs/any_camera.py collect FOLDER
 
 mix writes the weighted mean of two models as a model. FRACTION is that of SECOND, one that was
-trained beginning with FIRST; images of STORE renew what batch normalization knows of them.
+trained beginning with FIRST; images of STORE, of all kinds, renew the statistics of batch
+normalization.
 
 collect writes the results in a folder to docs/results/any-camera.json. FOLDER holds, for each SET
 of ../shared/real, its labels as SET.csv or its imported recording as SET, and for each MODEL of
@@ -57,7 +58,7 @@ def main() -> None:
     mixing.add_argument("first", type=Path)
     mixing.add_argument("second", type=Path)
     mixing.add_argument("fraction", type=float, help="weight of the second model")
-    mixing.add_argument("store", type=Path, help="store of the training of the second")
+    mixing.add_argument("store", type=Path, help="store with images of all kinds")
     mixing.add_argument("output", type=Path)
     collecting = commands.add_parser("collect", help=f"write docs/results/{RESULTS.name}")
     collecting.add_argument("folder", type=Path, help="folder of results")
@@ -112,10 +113,13 @@ def _renew_statistics(model: Any, path: Path) -> None:
         every = max(1, len(store.frames) // _RENEWING_IMAGES)
         images = store.frames[np.arange(0, len(store.frames), every)]
     images = np.random.default_rng(0).permutation(images)
-    for number, start in enumerate(range(0, len(images), _BATCH)):
+    momenta = [layer.momentum for layer in normalizations]
+    for number in range(len(images) // _BATCH):
         for layer in normalizations:
             layer.momentum = number / (number + 1)  # which gives the mean of all batches
-        model(images[start : start + _BATCH], training=True)
+        model(images[number * _BATCH : (number + 1) * _BATCH], training=True)
+    for layer, momentum in zip(normalizations, momenta, strict=True):
+        layer.momentum = momentum
 
 
 # ---- collecting

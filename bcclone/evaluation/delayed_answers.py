@@ -7,6 +7,7 @@ takes away noise of the network: benchmarks/lab-log/2026-11.md has the figures.
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -17,10 +18,10 @@ from bcclone.system.arrays import FloatArray
 def delayed(
     steering: Mapping[str, float], files: Sequence[NamedFrame], seconds: float
 ) -> dict[str, float] | None:
-    """Return the answers, later by some seconds, within each drive; None if no frame has a time.
+    """Return the answers, later by some seconds, within each drive; None if a name is no time.
 
-    They are the exponential mean of the answers until then, whose mean delay is `seconds`. Where
-    the pictures are late, so that `seconds` is below 0, they are the answers of that much later.
+    Each becomes the exponential mean of the answers until then, whose mean delay is `seconds`. If
+    `seconds` is below 0, the pictures are late, and each becomes the answer of that much later.
 
     steering: frame_id -> steering, for those of the files that could be read
     """
@@ -29,10 +30,12 @@ def delayed(
     if times is None:
         return None
     values = np.array([steering[file.frame_id] for file in read])
-    begins = np.array([file.begins for file in read])
-    begins[0] = True
+    # the first frame of a drive may be one that could not be read
+    drive_of = dict(zip(files, accumulate(file.begins for file in files), strict=True))
+    drives = np.array([drive_of[file] for file in read])
+    begins = (np.diff(drives) != 0) | (np.diff(times) < 0)
     moved = np.empty(len(values))
-    for drive in np.split(np.arange(len(values)), np.flatnonzero(begins)[1:]):
+    for drive in np.split(np.arange(len(values)), np.flatnonzero(begins) + 1):
         if seconds > 0:
             moved[drive] = _exponential_mean(values[drive], times[drive], seconds)
         else:
@@ -43,7 +46,7 @@ def delayed(
 def _exponential_mean(values: FloatArray, times: FloatArray, seconds: float) -> FloatArray:
     """Return the exponential mean of values until each of their times, (times,).
 
-    Before the first time, its value is taken as constant.
+    Before the first time, its value is taken as constant; between two times, their mean.
 
     seconds: time constant, in which the weight of a value falls to 1 / e
     """
@@ -51,5 +54,6 @@ def _exponential_mean(values: FloatArray, times: FloatArray, seconds: float) -> 
     for index in range(1, len(values)):
         step = times[index] - times[index - 1]
         kept = math.exp(-step / seconds)
-        means[index] = kept * means[index - 1] + (1 - kept) * values[index]
+        between = (values[index - 1] + values[index]) / 2
+        means[index] = kept * means[index - 1] + (1 - kept) * between
     return means
