@@ -1,4 +1,4 @@
-"""Results of models/any-camera.h5 beside those of models/any-road.h5, and how that model was mixed.
+"""Results of models/any-camera.h5 beside those of models/any-road.h5, and means of two models.
 
     python docs/any_camera.py mix FIRST SECOND FRACTION STORE OUTPUT
     python docs/any_camera.py collect FOLDER
@@ -87,9 +87,10 @@ _BATCH = 128
 def mix(first: Path, second: Path, fraction: float, store: Path, output: Path) -> None:
     """Write a model whose weights lie between those of two models.
 
-    It remembers more of the first than the second does. M. Wortsman and others, "Robust fine-tuning
-    of zero-shot models", CVPR 2022. The mean and the variance by which batch normalization divides
-    are not means of those of two networks, so images of a store renew them. Raises UserError.
+    The mean remembers more of the first model than the second one does. M. Wortsman and others,
+    "Robust fine-tuning of zero-shot models", CVPR 2022. The means and variances that batch
+    normalization knows of images are those of two other networks, so images of a store renew them.
+    Raises UserError.
     """
     from bcclone.model.model_file import load_model, save_model
 

@@ -2,7 +2,7 @@
 
 A person who is late turns the wheel gradually towards where the network would have it. An
 exponential mean, a lag of first order, comes closer to that than the same answers later, and it
-takes away noise of the network: benchmarks/lab-log/2026-11.md has the figures.
+smooths the noise of the network: benchmarks/lab-log/2026-11.md has the figures.
 """
 
 import math
@@ -25,22 +25,23 @@ def delayed(
 
     steering: frame_id -> steering, for those of the files that could be read
     """
-    read = [file for file in files if file.frame_id in steering]
-    times = seconds_of([file.frame_id for file in read])
+    names = [file.frame_id for file in files if file.frame_id in steering]
+    times = seconds_of(names)
     if times is None:
         return None
-    values = np.array([steering[file.frame_id] for file in read])
-    # the first frame of a drive may be one that could not be read
-    drive_of = dict(zip(files, accumulate(file.begins for file in files), strict=True))
-    drives = np.array([drive_of[file] for file in read])
-    begins = (np.diff(drives) != 0) | (np.diff(times) < 0)
-    moved = np.empty(len(values))
-    for drive in np.split(np.arange(len(values)), np.flatnonzero(begins) + 1):
+    values = np.array([steering[name] for name in names])
+    # drives are numbered among all files, because the first frame of one may be unreadable
+    numbers = accumulate(file.begins for file in files)
+    number_of = {file.frame_id: number for file, number in zip(files, numbers, strict=True)}
+    another = np.diff([number_of[name] for name in names]) != 0
+    back = np.diff(times) < 0
+    later = np.empty(len(values))
+    for drive in np.split(np.arange(len(values)), np.flatnonzero(another | back) + 1):
         if seconds > 0:
-            moved[drive] = _exponential_mean(values[drive], times[drive], seconds)
+            later[drive] = _exponential_mean(values[drive], times[drive], seconds)
         else:
-            moved[drive] = np.interp(times[drive] - seconds, times[drive], values[drive])
-    return {file.frame_id: float(value) for file, value in zip(read, moved, strict=True)}
+            later[drive] = np.interp(times[drive] - seconds, times[drive], values[drive])
+    return dict(zip(names, later.tolist(), strict=True))
 
 
 def _exponential_mean(values: FloatArray, times: FloatArray, seconds: float) -> FloatArray:

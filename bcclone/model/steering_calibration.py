@@ -13,8 +13,8 @@ class SteeringCalibration:
 
     gain: float
     bias: float = 0.0
-    # how much later than the network the driver steered, or than the pictures were taken; `predict`
-    # delays its answers by it, a drive does not
+    # how much later than the network the driver steered; below 0 if the pictures were late. The
+    # answers of `predict` follow as late, those of a drive do not
     delay_seconds: float = 0.0
     # facts about the car, None where unknown; apply() does not use them
     camera_height_m: float | None = None  # height of the car's camera above the road

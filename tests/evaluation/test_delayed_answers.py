@@ -40,8 +40,8 @@ def test_answers_are_late_by_the_delay_in_the_mean_at_any_frame_rate(frame_secon
 def test_frames_that_cannot_be_read_are_left_out_and_names_without_times_are_not_delayed():
     names = [str(START_MS + 100 * number) for number in range(3)]
     files = [NamedFrame(name, name, number == 0) for number, name in enumerate(names)]
-    half_of_the_way = 0.2 / math.log(2)
-    assert delayed({names[0]: 0.0, names[2]: 0.2}, files, half_of_the_way) == pytest.approx(
+    seconds = 0.2 / math.log(2)  # half of the way is done after 0.2 s
+    assert delayed({names[0]: 0.0, names[2]: 0.2}, files, seconds) == pytest.approx(
         {names[0]: 0.0, names[2]: 0.05}
     )
     assert delayed({"a": 0.0}, [NamedFrame("a", "a", True)], 0.1) is None

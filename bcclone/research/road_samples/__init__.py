@@ -72,8 +72,8 @@ class RoadSamplesSettings(Checked):
     )
     flip: bool = setting(
         True,
-        "add the mirror image of each frame, with the opposite steering; it hides that the "
-        "simulator's camera looks a little to the right",
+        "add the mirror image of each frame, with the opposite steering; mirror images hide that "
+        "the simulator's camera looks a little to the right",
     )
     validation: Fraction = setting(
         0.1, "fraction of the roads that are kept for validation", 0, 0.9
