@@ -1,14 +1,9 @@
-"""Results of models/any-camera.h5 beside those of models/any-road.h5, and means of two models.
+"""Results of models/any-camera.h5 beside those of models/any-road.h5.
 
-    python docs/any_camera.py mix FIRST SECOND FRACTION STORE OUTPUT
-    python docs/any_camera.py collect FOLDER
+    python docs/any_camera.py FOLDER
 
-mix writes the weighted mean of two models as a model. FRACTION is that of SECOND, one that was
-trained beginning with FIRST; images of STORE, of all kinds, renew the statistics of batch
-normalization.
-
-collect writes the results in a folder to docs/results/any-camera.json. FOLDER holds, for each SET
-of ../shared/real, its labels as SET.csv or its imported recording as SET, and for each MODEL of
+writes the results in a folder to docs/results/any-camera.json. FOLDER holds, for each SET of
+../shared/real, its labels as SET.csv or its imported recording as SET, and for each MODEL of
 any-road and any-camera the table of `bcclone predict` as MODEL.SET.csv, and the --json of `bcclone
 evaluate --road` as MODEL.ROAD.drive.json. docs/result_tables.py writes the table.
 """
@@ -16,20 +11,21 @@ evaluate --road` as MODEL.ROAD.drive.json. docs/result_tables.py writes the tabl
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bcclone.dataset.store import Store
 from bcclone.evaluation.frame_files import seconds_of
 from bcclone.evaluation.steering_table import read_labels, read_steering
 from bcclone.system.arrays import FloatArray
-from bcclone.system.statistics import correlation, right_side
+from bcclone.system.statistics import correlation, exponential_mean, right_side
 
 RESULTS = Path(__file__).parent / "results" / "any-camera.json"
 MODELS = ("any-road", "any-camera")
+
+_SMOOTHED_OVER = 0.35  # seconds
 
 
 @dataclass(frozen=True)
@@ -49,78 +45,13 @@ SETS = {
 
 
 def main() -> None:
-    """Run the command that the line names."""
+    """Write the results in the folder that the command line names."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    mixing = commands.add_parser("mix", help="write the weighted mean of two models")
-    mixing.add_argument("first", type=Path)
-    mixing.add_argument("second", type=Path)
-    mixing.add_argument("fraction", type=float, help="weight of the second model")
-    mixing.add_argument("store", type=Path, help="store with images of all kinds")
-    mixing.add_argument("output", type=Path)
-    collecting = commands.add_parser("collect", help=f"write docs/results/{RESULTS.name}")
-    collecting.add_argument("folder", type=Path, help="folder of results")
-    arguments = parser.parse_args()
-    if arguments.command == "mix":
-        mix(
-            arguments.first,
-            arguments.second,
-            arguments.fraction,
-            arguments.store,
-            arguments.output,
-        )
-    else:
-        results = collect(arguments.folder)
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-
-
-# ---- mixing
-
-
-# images that renew the statistics, and how many of them are answered at once
-_RENEWING_IMAGES = 7680
-_BATCH = 128
-
-
-def mix(first: Path, second: Path, fraction: float, store: Path, output: Path) -> None:
-    """Write a model whose weights lie between those of two models.
-
-    The mean remembers more of the first model than the second one does. M. Wortsman and others,
-    "Robust fine-tuning of zero-shot models", CVPR 2022. The means and variances that batch
-    normalization knows of images are those of two other networks, so images of a store renew them.
-    Raises UserError.
-    """
-    from bcclone.model.model_file import load_model, save_model
-
-    first_weights = load_model(first).model.get_weights()
-    trained = load_model(second)
-    second_weights = trained.model.get_weights()
-    mixed = []
-    for first_weight, second_weight in zip(first_weights, second_weights, strict=True):
-        mixed.append((1 - fraction) * first_weight + fraction * second_weight)
-    trained.model.set_weights(mixed)
-    _renew_statistics(trained.model, store)
-    save_model(output, trained.model, trained.preprocessing, asdict(trained.training))
-
-
-def _renew_statistics(model: Any, path: Path) -> None:
-    """Let a network's batch normalizations measure images from all over a store."""
-    from keras.layers import BatchNormalization
-
-    normalizations = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
-    with Store(path) as store:
-        every = max(1, len(store.frames) // _RENEWING_IMAGES)
-        images = store.frames[np.arange(0, len(store.frames), every)]
-    images = np.random.default_rng(0).permutation(images)
-    momenta = [layer.momentum for layer in normalizations]
-    for number in range(len(images) // _BATCH):
-        for layer in normalizations:
-            layer.momentum = number / (number + 1)  # which gives the mean of all batches
-        model(images[number * _BATCH : (number + 1) * _BATCH], training=True)
-    for layer, momentum in zip(normalizations, momenta, strict=True):
-        layer.momentum = momentum
+    parser.add_argument("folder", type=Path, help="folder of results")
+    results = collect(parser.parse_args().folder)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 # ---- collecting
@@ -159,11 +90,12 @@ def _score(folder: Path, model: str, name: str) -> dict[str, Any]:
     steering = answers.steering
     labels = answers.labels
     scored = answers.seconds >= drive.fit_seconds
+    smoothed = exponential_mean(steering, answers.seconds, _SMOOTHED_OVER)
     gain, bias = np.polyfit(steering[~scored], labels[~scored], 1)
     drivers = {
         "predictions": steering,
         "fitted": gain * steering + bias,
-        "fitted_smoothed": gain * _smoothed(steering, answers.seconds) + bias,
+        "fitted_smoothed": gain * smoothed + bias,
     }
     figures: dict[str, Any] = {}
     for driver, driver_steering in drivers.items():
@@ -197,16 +129,6 @@ def _read_answers(folder: Path, model: str, name: str) -> Steering:
     return Steering(
         seconds=seconds[order] - seconds.min(), steering=steering[order], labels=labels[order]
     )
-
-
-def _smoothed(steering: FloatArray, seconds: FloatArray) -> FloatArray:
-    """Return the exponential mean of a steering, (frames,)."""
-    time_constant = 0.35  # seconds
-    smoothed = [float(steering[0])]
-    for value, step in zip(steering[1:], np.diff(seconds), strict=True):
-        share = 1 - np.exp(-step / time_constant)
-        smoothed.append(smoothed[-1] + share * (value - smoothed[-1]))
-    return np.array(smoothed)
 
 
 def _agreement(steering: FloatArray, labels: FloatArray) -> dict[str, float | None]:

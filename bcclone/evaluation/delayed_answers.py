@@ -5,14 +5,13 @@ exponential mean, a lag of first order, comes closer to that than the same answe
 smooths the noise of the network: benchmarks/lab-log/2026-11.md has the figures.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
 
 from bcclone.evaluation.frame_files import NamedFrame, seconds_of
-from bcclone.system.arrays import FloatArray
+from bcclone.system.statistics import exponential_mean
 
 
 def delayed(
@@ -38,23 +37,7 @@ def delayed(
     later = np.empty(len(values))
     for drive in np.split(np.arange(len(values)), np.flatnonzero(another | back) + 1):
         if seconds > 0:
-            later[drive] = _exponential_mean(values[drive], times[drive], seconds)
+            later[drive] = exponential_mean(values[drive], times[drive], seconds)
         else:
             later[drive] = np.interp(times[drive] - seconds, times[drive], values[drive])
     return dict(zip(names, later.tolist(), strict=True))
-
-
-def _exponential_mean(values: FloatArray, times: FloatArray, seconds: float) -> FloatArray:
-    """Return the exponential mean of values until each of their times, (times,).
-
-    Before the first time, its value is taken as constant; between two times, their mean.
-
-    seconds: time constant, in which the weight of a value falls to 1 / e
-    """
-    means = values.copy()
-    for index in range(1, len(values)):
-        step = times[index] - times[index - 1]
-        kept = math.exp(-step / seconds)
-        between = (values[index - 1] + values[index]) / 2
-        means[index] = kept * means[index - 1] + (1 - kept) * between
-    return means

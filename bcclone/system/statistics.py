@@ -1,9 +1,10 @@
-"""Statistics of curves and values: runs, correlation, robust lines, tops, the jackknife.
+"""Statistics of curves and values: runs, means, correlation, robust lines, tops, the jackknife.
 
 Most functions take arrays with a value for each row or point, and return a number, some indices, or
 an array of the same length.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -43,6 +44,22 @@ def numbers_in(spans: Iterable[tuple[int, int]]) -> IndexArray:
     """Return all whole numbers of spans; a span is its first and last number, as in runs()."""
     numbers = [np.arange(first, last + 1) for first, last in spans]
     return np.concatenate([np.zeros(0, np.int64), *numbers])  # without spans, an empty array
+
+
+def exponential_mean(values: FloatArray, times: FloatArray, seconds: float) -> FloatArray:
+    """Return the exponential mean of values until each of their times, (times,).
+
+    Before the first time, its value is taken as constant; between two times, their mean.
+
+    seconds: time constant, in which the weight of a value falls to 1 / e
+    """
+    means = values.copy()
+    for index in range(1, len(values)):
+        step = times[index] - times[index - 1]
+        kept = math.exp(-step / seconds)
+        between = (values[index - 1] + values[index]) / 2
+        means[index] = kept * means[index - 1] + (1 - kept) * between
+    return means
 
 
 def constant(values: npt.NDArray[Any]) -> tuple[float, str] | None:
