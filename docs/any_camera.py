@@ -2,7 +2,7 @@
 
     python docs/any_camera.py FOLDER
 
-writes the results in a folder to docs/results/any-camera.json. FOLDER holds, for each SET of
+collects the results in FOLDER in docs/results/any-camera.json. FOLDER holds, for each SET of
 ../shared/real, its labels as SET.csv or its imported recording as SET, and for each MODEL of
 any-road and any-camera the table of `bcclone predict` as MODEL.SET.csv, and the --json of `bcclone
 evaluate --road` as MODEL.ROAD.drive.json. docs/result_tables.py writes the table.
@@ -45,7 +45,7 @@ SETS = {
 
 
 def main() -> None:
-    """Write the results in the folder that the command line names."""
+    """Collect the results in a folder."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
