@@ -15,12 +15,14 @@ The lab log of 2026-11-29 says how long both take, and what the networks reach.
 import argparse
 import subprocess
 import sys
+import zlib
 from collections.abc import Sequence
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
 
-from bcclone.dataset.shards import Manifest, Shard
+from bcclone.dataset.shards import Manifest, Shard, read_shards
 from bcclone.dataset.store import RecordingInfo, Store
+from bcclone.dataset.store_writer import content_hash
 from bcclone.system.atomic import sha256_of
 
 # options of `bcclone simulate roads` for each kind of frames. A mirror image shows what a camera
@@ -94,16 +96,13 @@ def list_stores(paths: Sequence[Path], folder: Path) -> None:
             recordings.extend(store.recordings)
             preprocessing = store.preprocessing
             sample_settings = store.sample_settings
-    hashes = " ".join(shard.content_hash for shard in shards)
     folder.mkdir(exist_ok=True)
-    manifest = Manifest(
-        preprocessing,
-        sample_settings,
-        tuple(recordings),
-        tuple(shards),
-        content_hash=sha256(hashes.encode()).hexdigest(),
-    )
-    manifest.write(folder)
+    manifest = Manifest(preprocessing, sample_settings, tuple(recordings), tuple(shards))
+    content, _ = read_shards(folder, manifest)
+    digest = content_hash(preprocessing, [zlib.crc32(frame.data) for frame in content.frames])
+    digest.update(content.rows.tobytes())
+    digest.update(content.samples.tobytes())
+    replace(manifest, content_hash=digest.hexdigest()).write(folder)
 
 
 def _shard(store: Store, path: Path, first_recording: int) -> Shard:

@@ -9,6 +9,7 @@ import signal
 
 import numpy as np
 import pytest
+from train_any_camera import list_stores
 
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.sharded_conversion import convert_to_shards
@@ -119,6 +120,23 @@ def test_a_folder_has_that_content_with_all_options(two_recordings, tmp_path, ki
     skips = [line for line in said.splitlines() if line.startswith("skipped")]
     assert [line for line in of_shards.splitlines() if line.startswith("skipped")] == skips
     assert len(shards_of(folder)) >= 3
+
+
+@pytest.mark.slow
+def test_stores_of_one_file_are_listed_as_a_folder(two_recordings, tmp_path):
+    stores = [tmp_path / "first.h5", tmp_path / "second.h5"]
+    for recording, store in zip(two_recordings, stores, strict=True):
+        preprocess(recording, "-o", store, *OF_ONE_FILE, "--allow-skips")
+    list_stores(stores[:1], tmp_path / "one")
+    assert content_of(tmp_path / "one") == content_of(stores[0])
+    list_stores(stores, tmp_path / "both")
+    both, first, second = (open_store(path) for path in (tmp_path / "both", *stores))
+    with both, first, second:
+        frames = np.concatenate([np.asarray(first.frames), np.asarray(second.frames)])
+        assert np.array_equal(np.asarray(both.frames), frames)
+        samples = np.concatenate([first.samples, second.samples])
+        assert np.array_equal(both.samples["steering"], samples["steering"])
+        assert both.recordings == [*first.recordings, *second.recordings]
 
 
 @pytest.mark.slow
