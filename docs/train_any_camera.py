@@ -99,7 +99,9 @@ def list_stores(paths: Sequence[Path], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     manifest = Manifest(preprocessing, sample_settings, tuple(recordings), tuple(shards))
     content, _ = read_shards(folder, manifest)
-    digest = content_hash(preprocessing, [zlib.crc32(frame.data) for frame in content.frames])
+    frames = content.frames
+    checksums = [zlib.crc32(frames[number].data) for number in range(len(frames))]
+    digest = content_hash(preprocessing, checksums)
     digest.update(content.rows.tobytes())
     digest.update(content.samples.tobytes())
     replace(manifest, content_hash=digest.hexdigest()).write(folder)

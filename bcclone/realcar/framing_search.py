@@ -1,10 +1,12 @@
 """Find the lens of a camera: labelled pictures and a network that already drives -> the lens.
 
 The lens is the one with which that network, the witness, reads the pictures best. To try a lens,
-the pictures are turned into frames with it, and the witness predicts their steering; r is the
-correlation of its answers with the recorded steering. The likelihood of a lens follows from r
-(posterior.py). With a prior of usual cameras, whose tails are wide, this gives a posterior over a
-grid; the result is its mean and not its best point, because a short drive has few bends.
+the pictures are turned into frames with it, and the witness predicts their steering. The likelihood
+of the lens follows from the correlation of these answers with the recorded steering (posterior.py),
+for a driver who steers as late as any (steering_fit.py). On a grid of usual lenses this gives a
+posterior; the result is its mean and not its best point, because a short drive has few bends.
+
+A lens that is found so is not always the camera's own: it is the one that suits the network.
 benchmarks/lab-log/2026-11.md has the figures by which this method was chosen.
 """
 
@@ -21,7 +23,8 @@ from bcclone.camera.framing import Framing
 from bcclone.camera.images import Image
 from bcclone.camera.lens import Lens
 from bcclone.realcar.labelled_pictures import FEWEST_PICTURES, SHORTEST_FOCAL, LabelledPictures
-from bcclone.realcar.posterior import FINE_POINTS, Axis, independent_samples, log_likelihood
+from bcclone.realcar.posterior import FINE_POINTS, Axis
+from bcclone.realcar.steering_fit import delay_scores
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.statistics import correlation
@@ -63,12 +66,8 @@ def witness_of(path: Path) -> Witness:
 # ---- the grid
 
 # the first grids, in the units of the search
-_FOCAL = Axis(  # log of the focal length as a share of the width
-    np.log(np.geomspace(SHORTEST_FOCAL, 1.4, 6)), middle=math.log(0.75), half_width=0.25
-)
-_HORIZON = Axis(  # row of the vanishing point as a share of the height
-    np.linspace(0.16, 0.61, 6), middle=0.42, half_width=0.06
-)
+_FOCAL = Axis(np.log(np.geomspace(SHORTEST_FOCAL, 1.4, 6)))  # log of widths of the picture
+_HORIZON = Axis(np.linspace(0.12, 0.66, 7))  # row of the vanishing point as a share of the height
 _COLUMN = Axis(  # column of the vanishing point as a share of the width
     np.linspace(0.45, 0.55, 5), middle=0.5, half_width=0.02
 )
@@ -116,24 +115,18 @@ class FramingSearch:
         self._labelled = labelled
         self._advance = advance
         self._width, self._height = labelled.size
-        self._samples = independent_samples(labelled.driven_seconds, len(labelled.pictures))
 
     def with_labels(self, labelled: LabelledPictures) -> Self:
         """Return a search by the same witness with other labels."""
         return type(self)(self._witness, labelled, self._advance)
 
-    def attempt(self, framing: Framing, every: int = 1) -> Trial:
-        """Let the witness answer the pictures, turned into frames by a framing.
-
-        every: N, to use every Nth picture only
-        """
-        pictures = self._labelled.pictures[::every]
-        answers = self._witness([framing.apply(picture) for picture in pictures])
+    def attempt(self, framing: Framing) -> Trial:
+        """Let the witness answer the pictures, turned into frames by a framing."""
+        answers = self._witness([framing.apply(picture) for picture in self._labelled.pictures])
         self._advance(1)
-        agreement = None
-        if np.isfinite(answers).all():
-            agreement = correlation(answers, self._labelled.steering[::every])
-        return Trial(framing, answers, agreement or 0.0)
+        if not np.isfinite(answers).all():  # of a network with broken weights
+            answers = np.zeros_like(answers)
+        return Trial(framing, answers, correlation(answers, self._labelled.steering) or 0.0)
 
     def find(self, known: Mapping[str, float]) -> Trial:
         """Return the trial of the best lens.
@@ -156,12 +149,13 @@ class FramingSearch:
 
         # every Nth picture is enough to show the kind of the lens, and about where its numbers are
         every = max(1, len(self._labelled.pictures) // FEWEST_PICTURES)
+        rough = self.with_labels(self._labelled.thinned(every))
         framing_makers = {
             kind: partial(self._framing_of_lens, column=column, roll=roll, fisheye=kind)
             for kind in kinds
         }
         scores_of = {
-            kind: self._log_posterior(focal, horizon, make_framing, every)
+            kind: rough._log_posterior(focal, horizon, make_framing)
             for kind, make_framing in framing_makers.items()
         }
         evidence_of = {
@@ -216,19 +210,18 @@ class FramingSearch:
         focal: Axis,
         horizon: Axis,
         make_framing: Callable[[float, float], Framing],
-        every: int = 1,
     ) -> FloatArray:
         """Return the log of likelihood x prior, (focal lengths, horizons).
 
         make_framing: takes a focal length and a horizon
-        every: N, to use every Nth picture only
         """
         log_likelihoods = [
-            [self._log_likelihood(make_framing(point, row), every) for row in horizon.points]
+            [self._log_likelihood(make_framing(point, row)) for row in horizon.points]
             for point in focal.points
         ]
         return np.array(log_likelihoods) + focal.log_prior[:, np.newaxis] + horizon.log_prior
 
-    def _log_likelihood(self, framing: Framing, every: int = 1) -> float:
-        """Return the log of the likelihood of a framing."""
-        return log_likelihood(self.attempt(framing, every).correlation, self._samples)
+    def _log_likelihood(self, framing: Framing) -> float:
+        """Return the log of the likelihood of a framing, whatever the driver's delay is."""
+        scores = delay_scores(self.attempt(framing).answers, self._labelled)
+        return float(np.logaddexp.reduce(scores))

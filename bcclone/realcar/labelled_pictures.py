@@ -70,6 +70,15 @@ class LabelledPictures:
         recorded = replace(self.recorded, steering=-self.recorded.steering)
         return replace(self, steering=-self.steering, recorded=recorded)
 
+    def thinned(self, every: int) -> Self:
+        """Return every Nth of the pictures, with the recorded steering of the whole drive."""
+        return replace(
+            self,
+            pictures=self.pictures[::every],
+            steering=self.steering[::every],
+            seconds=self.seconds[::every],
+        )
+
     @property
     def driven_seconds(self) -> float:
         """Return how many seconds of driving the pictures cover, without pauses."""

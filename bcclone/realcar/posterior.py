@@ -35,11 +35,11 @@ def log_likelihood(correlation: float, samples: float) -> float:
 
 @dataclass(frozen=True)
 class Axis:
-    """Values of a number that is sought, with a Cauchy prior of usual ones."""
+    """Values of a number that is sought, each as likely as others, or with a Cauchy prior."""
 
     points: FloatArray  # values to try, (points,); a single value if the number is known
-    middle: float  # most likely value by the prior
-    half_width: float  # distance from `middle` at which the prior has fallen to half
+    middle: float = 0.0  # most likely value by the prior
+    half_width: float = math.inf  # distance from `middle` at which the prior has fallen to half
 
     @property
     def log_prior(self) -> FloatArray:

@@ -12,10 +12,8 @@ _DELAY = Axis(np.linspace(-1.0, 1.5, 51), middle=0.2, half_width=0.25)
 _LEAST_DELAY = 0.05  # seconds; a shorter delay cannot be told from none
 
 
-def fit_delay(answers: FloatArray, labelled: LabelledPictures) -> float:
-    """Return how much later than the network's answers the recorded steering is, in seconds.
-
-    It is the mean of delays from -1 to 1.5 s, under a prior of usual ones.
+def delay_scores(answers: FloatArray, labelled: LabelledPictures) -> FloatArray:
+    """Return the log of likelihood x prior of each delay that is tried, (delays,).
 
     answers: the network's steering on the pictures, (pictures,)
     """
@@ -24,7 +22,17 @@ def fit_delay(answers: FloatArray, labelled: LabelledPictures) -> float:
     for delay in _DELAY.points:
         later = labelled.recorded.at(labelled.seconds + delay)
         log_likelihoods.append(log_likelihood(correlation(answers, later) or 0.0, samples))
-    mean, _ = _DELAY.mean_and_deviation(np.array(log_likelihoods) + _DELAY.log_prior)
+    return np.array(log_likelihoods) + _DELAY.log_prior
+
+
+def fit_delay(answers: FloatArray, labelled: LabelledPictures) -> float:
+    """Return how much later than the network's answers the recorded steering is, in seconds.
+
+    It is the mean of delays from -1 to 1.5 s, under a prior of usual ones.
+
+    answers: the network's steering on the pictures, (pictures,)
+    """
+    mean, _ = _DELAY.mean_and_deviation(delay_scores(answers, labelled))
     return round(mean, 2) if abs(mean) >= _LEAST_DELAY else 0.0
 
 

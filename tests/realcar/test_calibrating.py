@@ -124,7 +124,7 @@ def test_the_search_finds_the_lens_that_the_witness_reads():
     labels = np.sin(np.arange(60) / 3)
 
     class Search(FramingSearch):
-        def attempt(self, framing, every=1):
+        def attempt(self, framing):
             lens = framing.lens
             away = (lens.horizon_row - horizon) / 12, np.log(lens.focal_px / focal) / 0.3
             off = np.hypot(np.hypot(*away), (lens.vanishing_column - column) / 10) + lens.fisheye
