@@ -1,4 +1,4 @@
-"""Train successors of models/any-camera.h5 and models/any-road.h5, from samples made here.
+"""Train models/any-camera.h5 and models/any-road.h5, from samples made here.
 
     python docs/train_any_camera.py samples FOLDER
     python docs/train_any_camera.py networks FOLDER --seed 0
@@ -6,8 +6,10 @@
 samples renders four kinds of frames into FOLDER, and lists them as two stores: FOLDER/any for any
 camera, and FOLDER/simulator for the simulator's. A kind that is there is not rendered again.
 
-networks trains a network on the first store, FOLDER/any_camera_SEED.h5, and goes on with it on the
-second one, which gives FOLDER/any_road_SEED.h5.
+networks trains a network on the first store, FOLDER/first_SEED.h5, and goes on with it on the
+second one, which gives FOLDER/any_road_SEED.h5. FOLDER/any_camera_SEED.h5 has the mean weights of
+both: the first network reads other cameras best once they are calibrated, and the second one before
+that. models/any-camera.h5 has seed 1, and models/any-road.h5 seed 2.
 
 The lab log of 2026-11-29 says how long both take, and what the networks reach.
 """
@@ -23,7 +25,8 @@ from pathlib import Path
 from bcclone.dataset.shards import Manifest, Shard, read_shards
 from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.store_writer import content_hash
-from bcclone.system.atomic import sha256_of
+from bcclone.model.model_file import mean_content
+from bcclone.system.atomic import sha256_of, write_bytes
 
 # options of `bcclone simulate roads` for each kind of frames. A mirror image shows what a camera
 # sees that looks to the other side, so only frames of any camera have one.
@@ -49,7 +52,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     sampling = commands.add_parser("samples", help="render the frames, and list them as stores")
     sampling.add_argument("folder", type=Path)
-    training = commands.add_parser("networks", help="train both networks of a seed")
+    training = commands.add_parser("networks", help="train the networks of a seed")
     training.add_argument("folder", type=Path, help="folder of the samples")
     training.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -126,19 +129,21 @@ def _shard(store: Store, path: Path, first_recording: int) -> Shard:
 
 
 def train_networks(folder: Path, seed: int) -> None:
-    """Train both networks of a seed."""
-    any_camera = folder / f"any_camera_{seed}.h5"
+    """Train both networks of a seed, and write their mean, too."""
+    first = folder / f"first_{seed}.h5"
     any_road = folder / f"any_road_{seed}.h5"
     training = f"{TRAINING} --seed {seed} --no-plots"
-    _bcclone(f"model {training} --epochs {FIRST_EPOCHS}", folder / "any", "-o", any_camera)
+    _bcclone(f"model {training} --epochs {FIRST_EPOCHS}", folder / "any", "-o", first)
     _bcclone(
         f"model {training} {SECOND_TRAINING}",
         folder / "simulator",
         "--from",
-        any_camera,
+        first,
         "-o",
         any_road,
     )
+    mean = mean_content(first.read_bytes(), any_road.read_bytes(), training={})
+    write_bytes(folder / f"any_camera_{seed}.h5", mean)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
 
 @keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
 def normalize(images: Any) -> Any:
-    """Return uint8 images as float32 in -1..1: the Lambda of lake.h5 and any-road.h5 in models/."""
+    """Return uint8 images as float32 in -1..1: the Lambda of models/lake.h5."""
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 
