@@ -16,6 +16,7 @@ from bcclone.camera.framing_files import framing_of
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, SteeringLaw
+from bcclone.diagnosis.level import level_frames
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent, measure_motion
 from bcclone.evaluation.rollout import RecordedDrive, Rollout, read_reference
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
@@ -45,9 +46,9 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
 
     # how the camera moved; only rows whose frames show it are used
     paths = [row.get("center") for row in recorded.images]
-    motion = measure_motion(
-        lambda row: try_frame(paths[row])[0], recorded.seconds, recorded.ends, framing
-    )
+    follows = ~np.array(recorded.ends[:-1])
+    frames = level_frames(lambda row: try_frame(paths[row])[0], follows, framing)
+    motion = measure_motion(frames.read, recorded.seconds, recorded.ends, frames.framing)
     moving = motion.usable & (motion.speed > 0)
     if moving.sum() < _MIN_ROWS:
         return _refused(
@@ -77,7 +78,7 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         "in heights of its camera.",
         "Assumed: flat ground; a camera that is fixed, "
         f"{CAMERA_AHEAD_M / HEIGHT_M:.1f} of its heights ahead of the rear axle, "
-        f"and framed as it is: {framing.describe()}.",
+        f"and this lens: {frames.framing.describe()}.",
     )
     return replace(drive, notes=(*recorded.notes, *assumed, *measured), estimates=figures)
 
