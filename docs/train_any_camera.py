@@ -11,7 +11,8 @@ second one, which gives FOLDER/any_road_SEED.h5. FOLDER/any_camera_SEED.h5 has t
 both: the first network reads other cameras best once they are calibrated, and the second one before
 that. models/any-camera.h5 has seed 1, and models/any-road.h5 seed 2.
 
-The lab log of 2026-11-29 says how long both take, and what the networks reach.
+benchmarks/lab-log/2026-11.md says how long both take ("three seeds by one command"), and what the
+networks reach ("calibrate without a prior of lenses, and new networks").
 """
 
 import argparse
@@ -29,7 +30,7 @@ from bcclone.model.model_file import mean_content
 from bcclone.system.atomic import sha256_of, write_bytes
 
 # options of `bcclone simulate roads` for each kind of frames. A mirror image shows what a camera
-# sees that looks to the other side, so only frames of any camera have one.
+# sees that looks to the other side, so frames of the simulator's own camera have none.
 KINDS = {
     "own": "--roads 250 --frames 400 --first-road 1300000 "
     "--any-camera 1 --set own-camera=1 --no-flip",

@@ -3,8 +3,8 @@
 The lens is the one with which that network, the witness, reads the pictures best. To try a lens,
 the pictures are turned into frames with it, and the witness predicts their steering. The likelihood
 of the lens follows from the correlation of these answers with the recorded steering (posterior.py),
-for a driver who steers as late as any (steering_fit.py). On a grid of usual lenses this gives a
-posterior; the result is its mean and not its best point, because a short drive has few bends.
+summed over the delays that the driver may have (steering_fit.py). On a grid of usual lenses this
+gives a posterior; its mean is taken and not its best point, because a short drive has few bends.
 
 A lens that is found so is not always the camera's own: it is the one that suits the network.
 benchmarks/lab-log/2026-11.md has the figures by which this method was chosen.
@@ -72,7 +72,7 @@ _COLUMN = Axis(  # column of the vanishing point as a share of the width
     np.linspace(0.45, 0.55, 5), middle=0.5, half_width=0.02
 )
 _KINDS = (False, True)  # whether the lens is a fisheye
-# the first grid with each kind of lens, the finer grid, the columns, and the best lens
+# the first grid with each kind of lens, the finer grid, the columns, and the lens that is found
 MAX_TRIALS = (
     len(_KINDS) * len(_FOCAL.points) * len(_HORIZON.points)
     + FINE_POINTS**2
@@ -129,7 +129,7 @@ class FramingSearch:
         return Trial(framing, answers, correlation(answers, self._labelled.steering) or 0.0)
 
     def find(self, known: Mapping[str, float]) -> Trial:
-        """Return the trial of the best lens.
+        """Return the trial of the lens that is found.
 
         known: values of Lens that stay as they are, by name
         """
@@ -222,6 +222,6 @@ class FramingSearch:
         return np.array(log_likelihoods) + focal.log_prior[:, np.newaxis] + horizon.log_prior
 
     def _log_likelihood(self, framing: Framing) -> float:
-        """Return the log of the likelihood of a framing, whatever the driver's delay is."""
+        """Return the log of the likelihood of a framing, summed over the driver's delays."""
         scores = delay_scores(self.attempt(framing).answers, self._labelled)
         return float(np.logaddexp.reduce(scores))

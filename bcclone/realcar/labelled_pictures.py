@@ -35,7 +35,7 @@ from bcclone.system.errors import UserError, shown_command
 from bcclone.system.opencv import resized
 from bcclone.system.statistics import evenly
 
-SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
+SHORTEST_FOCAL = 0.34  # focal length of the widest lens of the first grid, in widths of a picture
 FEWEST_PICTURES = 50
 _MAX_PICTURES = 160  # most pictures that are kept, spread evenly over the drive
 
@@ -71,7 +71,10 @@ class LabelledPictures:
         return replace(self, steering=-self.steering, recorded=recorded)
 
     def thinned(self, every: int) -> Self:
-        """Return every Nth of the pictures, with the recorded steering of the whole drive."""
+        """Return every Nth of the pictures, with the recorded steering of the whole drive.
+
+        every: N
+        """
         return replace(
             self,
             pictures=self.pictures[::every],

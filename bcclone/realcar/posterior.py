@@ -37,7 +37,7 @@ def log_likelihood(correlation: float, samples: float) -> float:
 
 @dataclass(frozen=True)
 class Axis:
-    """Values of a number that is sought, each as likely as others, or with a Cauchy prior."""
+    """Values of a number that is sought, with a Cauchy prior; with none by default."""
 
     points: FloatArray  # values to try, (points,); a single value if the number is known
     middle: float = 0.0  # most likely value by the prior
