@@ -1,8 +1,9 @@
 """A recording of another car -> a drive in camera heights, estimated from its frames.
 
 A camera height is the unknown height of the camera above the road, here the unit of all lengths.
-diagnosis/level.py finds the true horizon, and diagnosis/odometry.py how the camera moved. The steering law, how far a steering turns the
-car and how late, is fitted so that the recorded steering explains the measured turns.
+diagnosis/level.py finds the true horizon, and diagnosis/odometry.py how the camera moved. The
+steering law, how far a steering turns the car and how late, is fitted so that the recorded steering
+explains the measured turns.
 """
 
 from dataclasses import asdict, dataclass, replace
