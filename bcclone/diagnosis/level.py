@@ -26,6 +26,7 @@ class LevelFrames(NamedTuple):
 
     read: ReadFrame  # index of a row -> its frame, RGB uint8 (160, 320, 3), None if unreadable
     framing: Framing  # how pictures of the camera would become these frames
+    pitch_rad: float = 0.0  # by which the recorded frames were turned down for them
 
 
 def level_frames(read: ReadFrame, follows: BoolArray, framing: Framing) -> LevelFrames:
@@ -44,7 +45,8 @@ def level_frames(read: ReadFrame, follows: BoolArray, framing: Framing) -> Level
     if abs(below_px) < _LEAST_OFF + 2 * heading.row_error:
         return LevelFrames(read, framing)
 
-    warp = warp_to(CameraMove(0.0, 0.0, pitch_rad=_angle_down(heading.row)))
+    pitch_rad = _angle_down(heading.row)
+    warp = warp_to(CameraMove(0.0, 0.0, pitch_rad=pitch_rad))
 
     def read_level(row: int) -> Image | None:
         frame = read(row)
@@ -54,7 +56,8 @@ def level_frames(read: ReadFrame, follows: BoolArray, framing: Framing) -> Level
 
     lens = framing.lens
     horizon_row = round(lens.horizon_row + below_px * lens.focal_px / FOCAL_PX, 3)
-    return LevelFrames(read_level, replace(framing, lens=replace(lens, horizon_row=horizon_row)))
+    true_lens = replace(lens, horizon_row=horizon_row)
+    return LevelFrames(read_level, replace(framing, lens=true_lens), pitch_rad)
 
 
 def _heading_of(read: ReadFrame, follows: BoolArray) -> Heading | None:

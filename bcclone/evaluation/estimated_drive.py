@@ -66,6 +66,7 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         curvature=law.curvatures(recorded.steering, recorded.seconds, recorded.ends),
         law=law,
         unit="camera heights",
+        pitch_rad=frames.pitch_rad,
     )
 
     # a drive whose estimates fail their checks gets no speeds

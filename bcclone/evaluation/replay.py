@@ -126,7 +126,7 @@ class _Driver:
         self._name = name
         self._policy = policy
         self._reference = reference
-        self._views = Views(policy.preprocessing, reference.in_heights)
+        self._views = Views(policy.preprocessing, reference.in_heights, reference.pitch_rad)
         self.rollouts = rollouts_of(reference, settings.all_limits_m)
         # the steering on the recording's own frames, row by row; NaN for a row without a frame, at
         # which the cars of the rollouts keep their last steering
@@ -231,7 +231,8 @@ class RolloutWorld:
         self._reference = reference
         self._settings = settings
         self._on_row = on_row
-        self._views = Views(PRESETS["carnd-160x320-rgb"], reference.in_heights)
+        frame = PRESETS["carnd-160x320-rgb"]
+        self._views = Views(frame, reference.in_heights, reference.pitch_rad)
         self._steering = self._reference.steering[0]
         self._answers = np.full(len(reference), np.nan)
 

@@ -38,6 +38,8 @@ class RecordedDrive:
     law: SteeringLaw = SteeringLaw()  # how the car turns for a steering
     # the unit of all lengths: camera heights if speed and law are estimated (estimated_drive.py)
     unit: Literal["m", "camera heights"] = "m"
+    # by how much the frames have to be turned down, so that their horizon is where it belongs
+    pitch_rad: float = 0.0
     notes: tuple[str, ...] = ()  # sentences: what is assumed, and how well it holds
     estimates: Mapping[str, float] = field(default_factory=dict)  # figures of the estimates
 

@@ -77,10 +77,18 @@ class Views:
     preprocessing: makes the network's input; PRESETS["carnd-160x320-rgb"] gives the frame itself
     in_heights: True if poses are in camera heights; then the camera is on another car, and its
         frames do not show the simulator's bonnet
+    pitch_rad: by how much the frames have to be turned down, so that their horizon is where a
+        frame's belongs; the views are turned back up
     """
 
-    def __init__(self, preprocessing: Preprocessing, in_heights: bool = False) -> None:
+    def __init__(
+        self, preprocessing: Preprocessing, in_heights: bool = False, pitch_rad: float = 0.0
+    ) -> None:
         self._preprocessing = preprocessing
+        # matrix (3, 3) from pixels of a frame with the right horizon to those of the frame as it is
+        self._to_frame = np.eye(3)
+        if pitch_rad:
+            self._to_frame = warp_to(CameraMove(0.0, 0.0, pitch_rad=pitch_rad)).sky
         self._unit_m = HEIGHT_M if in_heights else 1.0
         # for a plain preprocessing its input is drawn directly; for any other one, a whole frame,
         # which is then prepared
@@ -150,7 +158,8 @@ class Views:
         ahead_m = MOUNTS["center"][2] - ahead - CAMERA_AHEAD_M * (1 - math.cos(pose.yaw_rad))
         corner = np.array([[1.0, 0.0, -box.left], [0.0, 1.0, -box.top], [0.0, 0.0, 1.0]])
         move = CameraMove(offset_m, pose.yaw_rad, ahead_m=ahead_m)
-        warp = warp_to(move).between_images(corner @ self._drawn.frame_to_prepared, np.eye(3))
+        to_region = corner @ self._drawn.frame_to_prepared @ self._to_frame
+        warp = warp_to(move).between_images(to_region, self._to_frame)
         return warp.apply(frames.cameras[camera], box.width, box.height)
 
 
