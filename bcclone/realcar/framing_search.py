@@ -211,7 +211,9 @@ class FramingSearch:
         horizon: Axis,
         make_framing: Callable[[float, float], Framing],
     ) -> FloatArray:
-        """Return the log of likelihood x prior, (focal lengths, horizons).
+        """Return the log of the posterior, (focal lengths, horizons).
+
+        It is that of the likelihood: no lens of the grid is more likely than another beforehand.
 
         make_framing: takes a focal length and a horizon
         """
@@ -219,7 +221,7 @@ class FramingSearch:
             [self._log_likelihood(make_framing(point, row)) for row in horizon.points]
             for point in focal.points
         ]
-        return np.array(log_likelihoods) + focal.log_prior[:, np.newaxis] + horizon.log_prior
+        return np.array(log_likelihoods)
 
     def _log_likelihood(self, framing: Framing) -> float:
         """Return the log of the likelihood of a framing, summed over the driver's delays."""
