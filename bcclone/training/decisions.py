@@ -30,6 +30,8 @@ from bcclone.system.tensorflow_quietly import (
 from bcclone.training.train_settings import (
     ADAMW,
     FINE_TUNING_LEARNING_RATE,
+    FIXED,
+    LEARNED,
     MUON,
     OFF,
     ON,
@@ -50,16 +52,20 @@ def fit_to_samples(
 ) -> TrainSettings:
     """Return the settings with all decided that does not depend on the device that trains.
 
-    These are the network, the window length, the optimizer with its learning rate and epochs, the
-    feed and its streams, the moves of the camera, and oneDNN.
+    These are the network, the window length, the optimizer with its learning rate and epochs, what
+    batch normalization learns, the feed and its streams, the moves of the camera, and oneDNN.
     """
     feed = settings.feed
     if feed == AUTO:
         feed = _feed_for(settings, data, notify, workers)
     settings = _without_usual_camera_moves(settings, data, notify)
     settings = _with_optimizer(_with_network(settings))
+    batch_norm = settings.batch_norm
+    if batch_norm == AUTO:
+        batch_norm = FIXED if settings.start else LEARNED
     return replace(
         settings,
+        batch_norm=batch_norm,
         seq_length=settings.seq_length or _window_length(settings, data),
         feed=feed,
         window_streams=settings.window_streams or workers,

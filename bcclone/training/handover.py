@@ -9,17 +9,16 @@ samples. "Driver" is explained in result.py.
 from dataclasses import replace
 from functools import partial
 
+from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.sample_settings import TEST, VALIDATION
 from bcclone.feed.feed_settings import STEERING
 from bcclone.feed.selection import select
-from bcclone.model.model_file import mean_content
+from bcclone.model.model_file import load_own_model, mean_content
 from bcclone.system.atomic import write_bytes
 from bcclone.training.loop import Trained, Training, current_model
 from bcclone.training.result import (
-    HALFWAY,
     MEAN_STEERING,
     START,
-    TRAINED,
     TRAINED_NAME,
     SampleCounts,
     TrainResult,
@@ -27,17 +26,22 @@ from bcclone.training.result import (
 from bcclone.training.samples import validation_batch_size
 from bcclone.training.saving import try_to_write
 from bcclone.training.scoring import evaluate_file, score_mean, score_of
+from bcclone.training.train_settings import HALFWAY, TRAINED
 from bcclone.training.training_state import ValidationScore
 
 
 def start_model(training: Training) -> bytes:
-    """Return a model file with the start weights of a fine-tuning.
+    """Return a model file with the start weights of a fine-tuning, which may be handed over.
 
-    It is empty without --from, and without validation samples, by which models are compared.
+    It is empty without --from, and where the training adds an output, of which the start weights
+    know nothing.
 
     training: before a checkpoint is loaded, while its trainer has the start weights
     """
-    if not (training.settings.start and training.validates):
+    settings = training.settings
+    if not settings.start:
+        return b""
+    if load_own_model(settings.start).outputs != outputs_of(settings.predict):
         return b""
     return current_model(training, epoch=0, val_loss=None)
 
@@ -45,7 +49,8 @@ def start_model(training: Training) -> bytes:
 def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[TrainResult, bytes]:
     """Return the result, and the model file for the output.
 
-    That is the trained model, unless another one is clearly better on the validation samples.
+    That is the trained model, unless another one is asked for, or is clearly better on the
+    validation samples, or there are none of them.
 
     start: the file that start_model() returned
     """
@@ -58,6 +63,8 @@ def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[Train
     # TrainResult.of() compares these drivers' scores with that of the trained model, and names the
     # best model as result.handed_over
     others = _other_drivers(training, trained.model, start, batch_size)
+    if settings.start and not start:
+        settings = replace(settings, hand_over=TRAINED)
     result = TrainResult.of(trained.state, settings, counts, folder.path, others)
     model = trained.model
     if start and result.handed_over != TRAINED:

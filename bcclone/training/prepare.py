@@ -30,7 +30,14 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.progress import Notify
 from bcclone.training.muon import Muon
-from bcclone.training.train_settings import MUON, ON, LearningSettings, TrainSettings
+from bcclone.training.train_settings import (
+    FIXED,
+    HALFWAY,
+    MUON,
+    ON,
+    LearningSettings,
+    TrainSettings,
+)
 from bcclone.training.trainer import Trainer
 
 
@@ -58,15 +65,19 @@ def make_trainer(
     if settings.augment and settings.augment_on == "device":
         augmenter = DeviceAugmenter(settings, data.preprocessing, settings.sampling.whole_images)
     with _layers_drawn_from(settings.seed), _dtype_policy_kept():
-        # the network to save is another one only if it differs from the trained one
+        # the network to save is another one only if it differs from the trained one: in the types
+        # of its numbers, its outputs, or in what its layers learn, which a model file states, too
         saved = None
-        if settings.mixed_precision or has_helping_outputs:
+        fixes_norms = settings.batch_norm == FIXED
+        if settings.mixed_precision or has_helping_outputs or fixes_norms:
             saved_outputs = 1 if has_helping_outputs else labels
             saved = _first_network(data, settings, saved_outputs)
         if settings.mixed_precision:
             keras.config.set_dtype_policy("mixed_float16")
         with strategy.scope() if strategy else nullcontext():
             model = _first_network(data, settings, labels)
+            if fixes_norms:
+                _fix_batch_norm(model)
             if settings.jit_compile == ON:
                 do_without_cudnn(model)
             devices = strategy.num_replicas_in_sync if strategy else 1
@@ -79,6 +90,13 @@ def do_without_cudnn(model: keras.Model) -> None:
     for layer in layers_within(model):
         if isinstance(layer, RECURRENT):
             layer.use_cudnn = False
+
+
+def _fix_batch_norm(model: keras.Model) -> None:
+    """Let batch normalization compute in training as in a drive, and learn nothing."""
+    for layer in layers_within(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
 
 
 @contextmanager
@@ -266,6 +284,11 @@ def _check_start(file: ModelFile, data: TrainingData, settings: TrainSettings, s
         last = file.outputs[-1]
         raise UserError(
             f"{start} predicts {last.column}, too; fine-tune it with --predict {last.predict}"
+        )
+    if settings.hand_over == HALFWAY and len(file.outputs) < len(outputs_of(settings.predict)):
+        raise UserError(
+            f"{start} lacks an output that --predict {settings.predict} adds, so halfway between "
+            "both models that output is half of what it learns; leave out --set hand-over=halfway"
         )
     images = file.preprocessing
     if images != data.preprocessing:

@@ -13,17 +13,16 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from bcclone.feed.feed_settings import AUTO
 from bcclone.system.errors import shown_command
 from bcclone.system.json_values import to_json
 from bcclone.system.table import Table, TableColumn
-from bcclone.training.train_settings import TrainSettings
+from bcclone.training.train_settings import HALFWAY, TRAINED, TrainSettings
 from bcclone.training.training_state import TrainingState, ValidationScore
 
 # names of the drivers in result.json
 MEAN_STEERING = "mean_steering"
 START = "start"
-HALFWAY = "halfway"
-TRAINED = "trained"
 _MODELS = {START: "the start model", HALFWAY: "the mean of start and trained weights"}
 
 # file in a run folder that keeps the trained model if START or HALFWAY is handed over instead
@@ -87,7 +86,7 @@ class TrainResult:
         drivers: dict[str, ValidationScore] = {}
         if kept.validation:
             drivers = {**others, TRAINED: kept.validation}
-        handed_over = _handed_over(drivers)
+        handed_over = _handed_over(drivers, settings)
         score = drivers.get(handed_over)
         # speed and waiting of the whole training: sums over the epochs, divided by its seconds
         seconds = sum(epoch.seconds for epoch in state.history)
@@ -157,11 +156,17 @@ _SCORE_COLUMNS = (
 )
 
 
-def _handed_over(drivers: Mapping[str, ValidationScore]) -> str:
-    """Return the driver that is handed over: TRAINED, unless another model is clearly better.
+def _handed_over(drivers: Mapping[str, ValidationScore], settings: TrainSettings) -> str:
+    """Return the driver that is handed over: TRAINED, unless another is asked for or better.
 
     MEAN_STEERING is not considered, since it is no model.
     """
+    if not settings.start:
+        return TRAINED
+    if settings.hand_over != AUTO:
+        return settings.hand_over
+    if not drivers:  # nothing tells what the training has forgotten, and HALFWAY forgets least
+        return HALFWAY
     best = TRAINED
     for name in (HALFWAY, START):
         if name in drivers and drivers[name].is_better_than(drivers[best]):
@@ -179,11 +184,17 @@ def _note_of(
     output = settings.output
     keep_start = _why_keep_start(drivers, handed_over, settings)
     if handed_over != TRAINED:
-        better = (
-            f"on the validation samples {_MODELS[handed_over]} is better than the trained model, "
-            f"so {output} is that, and the trained model is {run / TRAINED_NAME}"
+        if settings.hand_over != AUTO:
+            reason = "as asked"
+        elif drivers:
+            reason = "which is better on the validation samples"
+        else:
+            reason = "since no validation samples tell what the training has forgotten"
+        chosen = (
+            f"{output} is {_MODELS[handed_over]}, {reason}; "
+            f"the trained model is {run / TRAINED_NAME}"
         )
-        return "; ".join(filter(None, (better, keep_start)))
+        return "; ".join(filter(None, (chosen, keep_start)))
     if not drivers:
         return None
     mean = drivers[MEAN_STEERING]

@@ -42,8 +42,13 @@ OFF = "off"
 ADAMW = "adamw"
 MUON = "muon"
 OPTIMIZERS = (AUTO, ADAMW, MUON)
+FIXED = "fixed"
+LEARNED = "learned"
 SCHEDULES = ("cosine", "linear", "constant")
 KEPT = ("last", "best")
+TRAINED = "trained"
+HALFWAY = "halfway"
+HANDED_OVER = (AUTO, TRAINED, HALFWAY)
 USUAL_NETWORK = "cnn-small"
 NETWORKS = {name: network.description for name, network in ARCHITECTURES.items()}
 
@@ -207,6 +212,14 @@ class LearningSettings(Checked):
         maximum=1,
         rare=True,
     )
+    batch_norm: str = _optimizer(
+        AUTO,
+        "means, variances, scales and offsets of batch normalization; fixed: the training leaves "
+        "them as they are, so that a model forgets less of other roads; auto: fixed with --from, "
+        "else learned",
+        choices=(AUTO, FIXED, LEARNED),
+        rare=True,
+    )
     loss: str = _optimizer(
         "mse",
         "loss function: mean squared error, mean absolute error, Huber loss (linear beyond 0.1), "
@@ -321,11 +334,24 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     tensorboard: bool = _checkpoint(
         False, "also log the training for TensorBoard in the run folder"
     )
+    hand_over: str = _length(
+        AUTO,
+        "with --from, the model to write; halfway: the mean of the start's and the trained "
+        "weights, which forgets less; auto: the one that is best on the validation samples, or "
+        "halfway without such samples",
+        choices=HANDED_OVER,
+        rare=True,
+    )
 
     def validate(self) -> None:
         super().validate()
         if self.epochs == 0 and not self.time:
             raise SettingError("{epochs} 0 means as many as {time} allows; set {time}")
+        if self.hand_over != AUTO and not self.start:
+            raise SettingError(
+                "{hand_over} {choice} is for fine-tuning; give a model by {start}",
+                choice=self.hand_over,
+            )
 
     @property
     def architecture(self) -> Architecture:
@@ -344,7 +370,7 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
 # decide it, or in a resume the run
 LEFT_OPEN: dict[str, Any] = {
     "network": None, "seq_length": 0, "epochs": None, "learning_rate": 0.0, "optimizer": AUTO,
-    "feed": AUTO, "augment_on": AUTO, "onednn": AUTO, "jit_compile": AUTO,
+    "batch_norm": AUTO, "feed": AUTO, "augment_on": AUTO, "onednn": AUTO, "jit_compile": AUTO,
 }  # fmt: skip
 LIMITS = ("epochs", "time", "patience")  # settings that a resume may change
 # settings that a resume must leave as they are (except LIMITS): on them the weights depend

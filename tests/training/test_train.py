@@ -373,7 +373,7 @@ def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
     assert result["loss"] is None
     assert result["val_loss"] == drivers["start"]["loss"]
     assert result["val_mae"] == drivers["start"]["mae"]
-    assert "start model is better" in result["note"]
+    assert "the start model, which is better on the validation samples" in result["note"]
     assert json.loads((run / "result.json").read_text()) == result
     assert (run / "model.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
 
@@ -392,6 +392,42 @@ def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
     assert more["drivers"]["start"] == drivers["start"]
     first, _ = history_of(run)
     assert float(first["val_loss"]) == drivers["trained"]["loss"]
+
+
+def test_without_validation_samples_a_fine_tuned_model_is_halfway_unless_asked_otherwise(
+    simulated_recording, tmp_path
+):
+    store = tmp_path / "data.h5"
+    samples = {"validation": 0.0, "cameras": ("center",), "size": (64, 64)}
+    convert(PreprocessSettings((str(simulated_recording),), store, **samples))
+    start = ROOT / "models" / "any-road.h5"
+    options = ("--from", start, "--epochs", 1)
+    halfway = json.loads(train(store, tmp_path, *options, "--name", "one").stdout)
+    assert halfway["handed_over"] == "halfway"
+    assert halfway["drivers"] == {}
+    assert "no validation samples tell what the training has forgotten" in halfway["note"]
+    before, trained, written = (
+        weights(path)
+        for path in (start, tmp_path / "runs" / "one" / "trained.h5", tmp_path / "model.h5")
+    )
+    assert any((trained[name] != before[name]).any() for name in before)
+    for name, values in written.items():
+        np.testing.assert_allclose(values, (before[name] + trained[name]) / 2, atol=1e-6)
+
+    asked = ("--set", "hand-over=trained", "--name", "two", "--force")
+    whole = json.loads(train(store, tmp_path, *options, *asked).stdout)
+    assert whole["handed_over"] == "trained"
+    assert whole["note"] is None
+    for name, values in weights(tmp_path / "model.h5").items():
+        np.testing.assert_array_equal(values, trained[name])
+
+    speeds = ("--predict", "speed", "--set", "hand-over=halfway", "--force")
+    refused = train(store, tmp_path, *options, *speeds, code=1)
+    assert "lacks an output that --predict speed adds" in refused.stderr
+    speed = json.loads(train(store, tmp_path, *options, *speeds[:2], "--force").stdout)
+    assert speed["handed_over"] == "trained"
+    new = train(store, tmp_path, "--set", "hand-over=halfway", "--force", code=1)
+    assert "give a model by --from" in new.stderr
 
 
 @pytest.mark.slow

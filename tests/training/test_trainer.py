@@ -16,6 +16,7 @@ from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
 from bcclone.feed.selection import select
 from bcclone.feed.source import Batch
+from bcclone.model.model_file import save_model
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
 from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, fit_to_samples
@@ -373,6 +374,30 @@ def test_weight_decay_excludes_biases(simulated_store, optimizer):
     for variable in variables:
         expected = 1.0 if variable.name == "bias" else 0.9
         assert np.allclose(variable.numpy(), expected), variable.path
+
+
+@pytest.mark.parametrize(("batch_norm", "is_learned"), [("auto", False), ("learned", True)])
+def test_fine_tuning_leaves_batch_normalization_as_it_is_unless_asked(
+    simulated_store, tmp_path, batch_norm, is_learned
+):
+    start = tmp_path / "start.h5"
+    new, frames = trainer_of(simulated_store)
+    before = {layer.name: layer.get_weights() for layer in new.model.layers if layer.weights}
+    with Store(simulated_store) as data:
+        save_model(start, new.model, data.preprocessing, {})
+        asked = TrainSettings(start=start, batch_norm=batch_norm)
+        trainer = make_trainer(data, fit_to_samples(asked, data))
+    trainer.train([Batch(frames, np.full((4, 1), 0.2, np.float32))], [1e-3])
+
+    exported = trainer.export()
+    assert all(layer.trainable for layer in exported.layers)
+    is_changed = {
+        name: not all(map(np.array_equal, weights, exported.get_layer(name).get_weights()))
+        for name, weights in before.items()
+    }
+    norms = {name: changed for name, changed in is_changed.items() if name.startswith("norm")}
+    assert norms == {f"norm{number}": is_learned for number in range(1, 6)}
+    assert all(is_changed[name] for name in before.keys() - norms.keys())
 
 
 def test_an_unknown_loss_is_refused():

@@ -46,6 +46,7 @@ from bcclone.training.train import resume, train
 from bcclone.training.train_settings import (
     FINE_TUNING_LEARNING_RATE,
     SETTINGS_OF_WEIGHTS,
+    TRAINED,
     values_of,
 )
 
@@ -344,6 +345,7 @@ class Learning:
             epochs=epochs,
             learning_rate=self._settings.learning_rate or learning_rate,
             seed=self._settings.seed + number,
+            hand_over=TRAINED,  # the drives of the suite judge the model
         )
         if (settings.runs / name).exists():
             # resume() refuses them if they differ from those of the interrupted training
