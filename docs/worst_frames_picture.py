@@ -20,7 +20,7 @@ from bcclone.dataset.store import Store
 from bcclone.model.policy import Policy, load_policy
 from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.research.road_samples.writing import make_road_samples
-from bcclone.system.arrays import BoolArray, FloatArray
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.atomic import replacing
 
 ROOT = Path(__file__).parent.parent
@@ -70,7 +70,7 @@ def answers_of(policy: Policy, frames: list[Image]) -> FloatArray:
     return np.array(answers)
 
 
-def report(frames: list[Image], labels: FloatArray, answers: FloatArray, worst: FloatArray) -> None:
+def report(frames: list[Image], labels: FloatArray, answers: FloatArray, worst: IndexArray) -> None:
     """Print in how many of the worst frames, and of all, each of some properties is found."""
     squared_errors = (answers - labels) ** 2
     share = squared_errors[worst].sum() / squared_errors.sum()
