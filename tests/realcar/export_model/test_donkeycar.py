@@ -202,11 +202,11 @@ def test_a_smaller_file_answers_nearly_alike_and_says_how_nearly(
 
 
 @pytest.mark.slow
-def test_a_smaller_file_that_answers_otherwise_is_not_kept(untrained_model, tmp_path):
+def test_a_smaller_file_that_answers_otherwise_is_not_kept(tmp_path):
     (pictures := tmp_path / "pictures").mkdir()
     for index in range(20):
         cv2.imwrite(str(pictures / f"{index}.png"), PICTURES[index % 4])
-    model = steeper(untrained_model, tmp_path / "millions.h5")
+    model = steeper(LAKE, tmp_path / "millions.h5")
     settings = ExportModelSettings(model, "litert", quantize="int8", calibrate=pictures)
     with pytest.raises(
         UserError,
