@@ -42,7 +42,10 @@ STORES = {"any": ("own", "scenes", "sketches"), "simulator": ("own", "scenes", "
 
 TRAINING = "--predict path --dropout 0.3 --batch-size 128 --no-augment"
 FIRST_EPOCHS = 4
-SECOND_TRAINING = "--optimizer muon --learning-rate 0.003 --epochs 3 --set batch-norm=learned"
+SECOND_TRAINING = (
+    "--optimizer muon --learning-rate 0.003 --epochs 3 "
+    "--set batch-norm=learned --set hand-over=trained"
+)
 
 
 def main() -> None:

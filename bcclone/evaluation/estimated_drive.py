@@ -152,8 +152,8 @@ _CHECK_LIMIT = 2.0  # camera heights: deviation at which the car of the check is
 _MIN_CORRELATION = 0.55
 _MAX_ERROR = 0.25  # standard error of the gain / the gain
 
-# camera heights: no car turns in a smaller radius. A donkeycar needs about 4, a car 3 to 5; a lens
-# that suits a network, but is not the camera's, has made 1.1 of them.
+# camera heights: no car turns in a smaller radius. A donkeycar needs about 4, and a car 3 to 5;
+# through a lens that suits a network, but is not the camera's, a donkeycar seemed to need 1.1.
 _MIN_RADIUS = 0.75
 
 

@@ -26,24 +26,27 @@ from bcclone.training.result import (
 from bcclone.training.samples import validation_batch_size
 from bcclone.training.saving import try_to_write
 from bcclone.training.scoring import evaluate_file, score_mean, score_of
-from bcclone.training.train_settings import HALFWAY, TRAINED
+from bcclone.training.train_settings import HALFWAY, TRAINED, TrainSettings
 from bcclone.training.training_state import ValidationScore
 
 
 def start_model(training: Training) -> bytes:
     """Return a model file with the start weights of a fine-tuning, which may be handed over.
 
-    It is empty without --from, and where the training adds an output, of which the start weights
-    know nothing.
+    It is empty without --from.
 
     training: before a checkpoint is loaded, while its trainer has the start weights
     """
-    settings = training.settings
-    if not settings.start:
-        return b""
-    if load_own_model(settings.start).outputs != outputs_of(settings.predict):
+    if not training.settings.start:
         return b""
     return current_model(training, epoch=0, val_loss=None)
+
+
+def _adds_outputs(settings: TrainSettings) -> bool:
+    """Return whether a fine-tuning adds outputs to those of its start model."""
+    if not settings.start:
+        return False
+    return load_own_model(settings.start).outputs != outputs_of(settings.predict)
 
 
 def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[TrainResult, bytes]:
@@ -63,7 +66,7 @@ def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[Train
     # TrainResult.of() compares these drivers' scores with that of the trained model, and names the
     # best model as result.handed_over
     others = _other_drivers(training, trained.model, start, batch_size)
-    if settings.start and not start:
+    if _adds_outputs(settings):  # no other model has learned them; prepare.py refuses HALFWAY
         settings = replace(settings, hand_over=TRAINED)
     result = TrainResult.of(trained.state, settings, counts, folder.path, others)
     model = trained.model
@@ -77,6 +80,8 @@ def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[Train
         write_trained = partial(write_bytes, folder.path / TRAINED_NAME, trained.model)
         try_to_write(write_trained, folder, training.notify)
         try_to_write(partial(write_bytes, folder.model, model), folder, training.notify)
+    else:  # there is one if the run was complete before, and handed over another model
+        (folder.path / TRAINED_NAME).unlink(missing_ok=True)
     # the test samples score only the model that was chosen, and have no part in the choice
     if len(test):
         loss, mae, _ = evaluate_file(training.trainer, model, test, batch_size)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bcclone.feed.feed_settings import ORDERS, FeedSettings
+from bcclone.feed.feed_settings import AUTO, ORDERS, FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
@@ -21,6 +21,7 @@ from bcclone.system.setting_words import differences, option_of
 from bcclone.training.decisions import fit_to_samples
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import (
+    FIXED,
     LEFT_OPEN,
     LIMITS,
     SETTINGS_OF_WEIGHTS,
@@ -48,10 +49,30 @@ class Plan:
 
 
 def new_plan(settings: TrainSettings, data: TrainingData, notify: Notify, workers: int = 1) -> Plan:
-    """Return the plan of a new run; raises UserError when its output may not be written."""
+    """Return the plan of a new run.
+
+    Raises UserError when its output may not be written, and for settings that need a start model.
+    """
+    _check_fine_tuning(settings)
     plan = Plan(fit_to_samples(settings, data, notify, workers), identity_of(settings, data))
     _check_output(plan)
     return plan
+
+
+def _check_fine_tuning(settings: TrainSettings) -> None:
+    """Raise UserError for settings of a fine-tuning without a model to begin with."""
+    if settings.start:
+        return
+    asked = []
+    if settings.batch_norm == FIXED:
+        asked.append(f"{option_of(settings, 'batch_norm')}={FIXED}")
+    if settings.hand_over != AUTO:
+        asked.append(f"{option_of(settings, 'hand_over')}={settings.hand_over}")
+    if asked:
+        raise UserError(
+            f"{' and '.join(asked)} is for fine-tuning; give the model to begin with by --from, "
+            "or leave it out"
+        )
 
 
 def resumed_plan(
@@ -91,9 +112,10 @@ def resumed_plan(
     settings = TrainSettings(**values_of(stored) | file_settings | {"start": start} | chosen)
     _check_order_stays(folder, stored, settings)
     # with other limits, a complete run counts as unfinished; the training finds whether one is
-    # reached
-    has_other_limits = values_of(settings, LIMITS) != values_of(stored, LIMITS)
-    result = None if has_other_limits else folder.read_result()
+    # reached, and then which model is handed over
+    ending = (*LIMITS, "hand_over")
+    ends_otherwise = values_of(settings, ending) != values_of(stored, ending)
+    result = None if ends_otherwise else folder.read_result()
     plan = Plan(settings, identity, folder, result)
     _check_output(plan)
     return plan

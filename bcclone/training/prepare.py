@@ -66,7 +66,7 @@ def make_trainer(
         augmenter = DeviceAugmenter(settings, data.preprocessing, settings.sampling.whole_images)
     with _layers_drawn_from(settings.seed), _dtype_policy_kept():
         # the network to save is another one only if it differs from the trained one: in the types
-        # of its numbers, its outputs, or in what its layers learn, which a model file states, too
+        # of its numbers, in its outputs, or in whether its layers learn, which a model file states
         saved = None
         fixes_norms = settings.batch_norm == FIXED
         if settings.mixed_precision or has_helping_outputs or fixes_norms:
@@ -94,9 +94,13 @@ def do_without_cudnn(model: keras.Model) -> None:
 
 def _fix_batch_norm(model: keras.Model) -> None:
     """Let batch normalization compute in training as in a drive, and learn nothing."""
-    for layer in layers_within(model):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
+    for layer in _batch_norms_of(model):
+        layer.trainable = False
+
+
+def _batch_norms_of(model: keras.Model) -> list[keras.layers.Layer]:
+    layers = layers_within(model)
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 @contextmanager
@@ -173,6 +177,8 @@ def report_network(
     if not start:
         _note_unusual_images(data, settings.architecture, notify)
     notify(layer_table(model))
+    if settings.batch_norm == FIXED and _batch_norms_of(model):
+        notify("batch normalization stays as it is; --set batch-norm=learned trains it, too")
     if len({recording.framing for recording in data.recordings}) > 1:
         notify(
             "note: the recordings are of several cameras, so the model keeps the framing of none"
@@ -265,6 +271,12 @@ def _loaded_network(
     known = len(file.outputs)
     if known == outputs:
         return model
+    if not _can_be_scaled(last):
+        raise UserError(
+            f"the last layer of {start} cannot get the outputs that --predict {settings.predict} "
+            "adds: it is no dense layer with a bias and without an activation; fine-tune it "
+            "without --predict, or train a new network without --from"
+        )
     # so that a new output does not begin with a large error, its bias is the mean of its labels
     first_answers = np.zeros(outputs - known)
     if settings.predict != PATH:

@@ -23,7 +23,10 @@ from bcclone.training.training_state import TrainingState, ValidationScore
 # names of the drivers in result.json
 MEAN_STEERING = "mean_steering"
 START = "start"
-_MODELS = {START: "the start model", HALFWAY: "the mean of start and trained weights"}
+_MODELS = {
+    START: "the start model, unchanged",
+    HALFWAY: "halfway, the mean of start and trained weights",
+}
 
 # file in a run folder that keeps the trained model if START or HALFWAY is handed over instead
 TRAINED_NAME = "trained.h5"
@@ -182,29 +185,38 @@ def _note_of(
     handed_over: the driver that is handed over
     """
     output = settings.output
-    keep_start = _why_keep_start(drivers, handed_over, settings)
+    notes = []
     if handed_over != TRAINED:
-        if settings.hand_over != AUTO:
-            reason = "as asked"
-        elif drivers:
-            reason = "which is better on the validation samples"
-        else:
-            reason = "since no validation samples tell what the training has forgotten"
-        chosen = (
-            f"{output} is {_MODELS[handed_over]}, {reason}; "
+        reason = _why_handed_over(drivers, handed_over, settings)
+        notes.append(
+            f"the output, {output}, is {_MODELS[handed_over]}: {reason}; "
             f"the trained model is {run / TRAINED_NAME}"
         )
-        return "; ".join(filter(None, (chosen, keep_start)))
+    if drivers:
+        mean = drivers[MEAN_STEERING]
+        given = drivers[handed_over]
+        if mean.loss < given.loss or mean.is_better_than(given):
+            notes.append(
+                f"on the validation samples {output} is worse than always steering the mean; "
+                "record more driving, with more bends, or train longer"
+            )
+        elif keep_start := _why_keep_start(drivers, handed_over, settings):
+            notes.append(keep_start)
+    return "; ".join(notes) or None
+
+
+def _why_handed_over(
+    drivers: Mapping[str, ValidationScore], handed_over: str, settings: TrainSettings
+) -> str:
+    """Return why another driver than TRAINED is handed over."""
+    if settings.hand_over != AUTO:
+        return "as asked"
     if not drivers:
-        return None
-    mean = drivers[MEAN_STEERING]
-    trained = drivers[TRAINED]
-    if mean.loss < trained.loss or mean.is_better_than(trained):
-        return (
-            f"on the validation samples {output} is worse than always steering the mean; "
-            "record more driving, with more bends, or train longer"
-        )
-    return keep_start or None
+        return "no validation samples tell what the training has forgotten"
+    figure = "loss is lower"
+    if drivers[handed_over].has_other_correlation_than(drivers[TRAINED]):
+        figure = "r is higher"
+    return f"on the validation samples its {figure} than that of the trained model"
 
 
 def _why_keep_start(

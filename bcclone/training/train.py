@@ -95,8 +95,8 @@ def _return_complete(plan: Plan, result: TrainResult, notify: Notify) -> TrainRe
         if not folder.has_published(output):
             folder.publish(output, read_bytes(folder.model, "model"))
     notify(
-        f"{folder.path} is complete already: {result.epochs} epochs, epoch {result.epoch} is in "
-        f"{output}; it was ended by {result.ended}: increase that to train on, "
+        f"{folder.path} is complete already, after {result.epochs} epochs; {output} is "
+        f"{result.origin}; it was ended by {result.ended}: increase that to train on, "
         "or train again without --resume"
     )
     return replace(result, was_complete=True)

@@ -347,11 +347,6 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
         super().validate()
         if self.epochs == 0 and not self.time:
             raise SettingError("{epochs} 0 means as many as {time} allows; set {time}")
-        if self.hand_over != AUTO and not self.start:
-            raise SettingError(
-                "{hand_over} {choice} is for fine-tuning; give a model by {start}",
-                choice=self.hand_over,
-            )
 
     @property
     def architecture(self) -> Architecture:

@@ -31,7 +31,7 @@ class Trainer:
     without cuDNN, as those of prepare.make_trainer() do.
 
     exported: the network that takes the weights to be saved, when the trained one computes in 16
-        bits or has outputs that only help in training
+        bits, has outputs that only help in training, or has layers that do not learn
     augmenter: augments each batch as the first part of a step; None when the feed does, or when
         samples are not augmented
     """
@@ -257,7 +257,8 @@ class Trainer:
     def export(self) -> keras.Model:
         """Return the network to save, with the current weights.
 
-        It computes in 32 bits, and lacks the outputs that only help in training.
+        It computes in 32 bits, all its layers can learn, and it lacks the outputs that only help in
+        training.
         """
         if self._exported is None:
             return self.model

@@ -32,12 +32,14 @@ class ValidationScore:
         The loss alone can mislead: on a nearly straight road, a network that stops reacting to
         bends has a lower loss. So the loss decides only when the correlations are about equal.
         """
-        equal_correlation = 0.05  # a smaller difference is noise
-        more = (self.correlation or 0.0) - (other.correlation or 0.0)
-        if abs(more) > equal_correlation:
-            return more > 0
+        if self.has_other_correlation_than(other):
+            return (self.correlation or 0.0) > (other.correlation or 0.0)
         equal_loss = 0.01  # as a fraction of the other loss; a smaller gain is noise
         return self.loss < (1 - equal_loss) * other.loss
+
+    def has_other_correlation_than(self, other: "ValidationScore") -> bool:
+        """Return whether the correlations of two drivers differ by more than noise."""
+        return abs((self.correlation or 0.0) - (other.correlation or 0.0)) > 0.05
 
 
 @dataclass(frozen=True)

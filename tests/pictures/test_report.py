@@ -211,10 +211,11 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
         plot.caption for plot in PLOTS if plot.name in ("history", "saliency")
     ]
     assert all(words in " ".join(report.sentences) for words in ("0.0123", "1.0 degrees"))
-    assert (
-        training_report(replace(result, val_loss=None, val_mae=None), ["data.h5"], {}).pictures
-        == {}
-    )
+    unjudged = replace(result, val_loss=None, val_mae=None)
+    assert training_report(unjudged, ["data.h5"], {}).pictures == {}
+    halfway = training_report(replace(unjudged, loss=None, handed_over="halfway"), ["data.h5"], {})
+    assert "halfway" in halfway.sentences[1]
+    assert "there were no validation samples" in halfway.sentences[1]
     drivers = {
         "start": ValidationScore(0.0123, 0.04, 0.571, None),
         "trained": ValidationScore(0.01, 0.03, -0.13, 0.5),

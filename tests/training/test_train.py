@@ -354,11 +354,11 @@ def test_a_fine_tuned_model_begins_as_its_start_and_keeps_what_the_options_chose
 
 @pytest.mark.slow
 def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
-    simulated_recording, tmp_path
+    winding_recording, tmp_path
 ):
     store = tmp_path / "data.h5"
     samples = {"block_seconds": 2.0, "cameras": ("center",)}
-    convert(PreprocessSettings((str(simulated_recording),), store, size=(64, 64), **samples))
+    convert(PreprocessSettings((str(winding_recording),), store, size=(64, 64), **samples))
     start = calibrated(ROOT / "models" / "any-road.h5", tmp_path / "start.h5", 0.8, 0.05)
     options = ("--epochs", 1, "--learning-rate", 0.05, "--schedule", "constant")
     done = train(store, tmp_path, "--from", start, *options)
@@ -373,7 +373,10 @@ def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
     assert result["loss"] is None
     assert result["val_loss"] == drivers["start"]["loss"]
     assert result["val_mae"] == drivers["start"]["mae"]
-    assert "the start model, which is better on the validation samples" in result["note"]
+    assert (
+        "is the start model, unchanged: on the validation samples its r is higher"
+        in (result["note"])
+    )
     assert json.loads((run / "result.json").read_text()) == result
     assert (run / "model.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
 
@@ -421,13 +424,38 @@ def test_without_validation_samples_a_fine_tuned_model_is_halfway_unless_asked_o
     for name, values in weights(tmp_path / "model.h5").items():
         np.testing.assert_array_equal(values, trained[name])
 
-    speeds = ("--predict", "speed", "--set", "hand-over=halfway", "--force")
-    refused = train(store, tmp_path, *options, *speeds, code=1)
-    assert "lacks an output that --predict speed adds" in refused.stderr
-    speed = json.loads(train(store, tmp_path, *options, *speeds[:2], "--force").stdout)
-    assert speed["handed_over"] == "trained"
-    new = train(store, tmp_path, "--set", "hand-over=halfway", "--force", code=1)
-    assert "give a model by --from" in new.stderr
+    # a complete run hands over another model if asked, and trains no more
+    again = ("--resume", "--name", "two", "--set")
+    resumed = json.loads(train(store, tmp_path, *options, *again, "hand-over=halfway").stdout)
+    assert (resumed["handed_over"], resumed["epochs"]) == ("halfway", 1)
+    for name, values in weights(tmp_path / "model.h5").items():
+        np.testing.assert_array_equal(values, written[name])
+    train(store, tmp_path, *options, *again, "hand-over=trained")
+    assert not (tmp_path / "runs" / "two" / "trained.h5").exists()
+    longer = train(store, tmp_path, *options, "--resume", "--name", "two", "--epochs", 2)
+    assert "resuming" in longer.stderr
+    assert json.loads(longer.stdout)["handed_over"] == "trained"
+
+
+def test_settings_of_a_fine_tuning_are_refused_where_they_mean_nothing(simulated_store, tmp_path):
+    for asked in ("hand-over=halfway", "batch-norm=fixed"):
+        done = train(simulated_store, tmp_path, "--set", asked, code=1)
+        assert f"--set {asked} is for fine-tuning" in done.stderr
+    start = tmp_path / "start.h5"
+    with Store(simulated_store) as data:
+        network = build_network(data.preprocessing.shape)
+        save_model(start, network, data.preprocessing, {})
+        network.layers[-1].activation = keras.activations.tanh
+        save_model(tmp_path / "tanh.h5", network, data.preprocessing, {})
+    speed = ("--predict", "speed", "--epochs", 1)
+    halfway = ("--set", "hand-over=halfway")
+    done = train(simulated_store, tmp_path, "--from", start, *speed, *halfway, code=1)
+    assert "lacks an output that --predict speed adds" in done.stderr
+    done = train(simulated_store, tmp_path, "--from", tmp_path / "tanh.h5", *speed, code=1)
+    assert "cannot get the outputs that --predict speed adds" in done.stderr
+    learned = json.loads(train(simulated_store, tmp_path, "--from", start, *speed).stdout)
+    assert learned["handed_over"] == "trained"
+    assert "start" in learned["drivers"]
 
 
 @pytest.mark.slow

@@ -210,7 +210,7 @@ def test_a_mean_with_the_start_model_that_adds_nothing_says_so_too():
     state = TrainingState(epochs, samples=4, elapsed=9.0)
     result = TrainResult.of(state, settings, SampleCounts(8, 2), Path(), others)
     assert result.handed_over == "halfway"
-    assert "the mean of start and trained weights, which is better on the" in result.note
+    assert "halfway, the mean of start and trained weights: on the validation" in result.note
     assert "(r 0.799, 0.837), so keep any-camera.h5" in result.note
 
 

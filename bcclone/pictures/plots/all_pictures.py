@@ -187,7 +187,10 @@ def training_report(
 
 def _describe_error(result: TrainResult) -> str:
     if result.val_loss is None or result.val_mae is None:
-        return f"its training loss is {result.loss:.4f}; there were no validation samples"
+        unknown = "there were no validation samples"
+        if result.loss is None:  # the model is not the trained one
+            return unknown
+        return f"its training loss is {result.loss:.4f}; {unknown}"
     more = f" of {result.epochs}"
     if result.best_epoch == result.epochs:
         more = ", the last one: more epochs may help"
