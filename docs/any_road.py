@@ -24,7 +24,7 @@ from bcclone.pictures.plots.style import BLUE, RED, new_figure, save, tidy
 
 RESULTS = Path(__file__).parent / "results" / "any-road.json"
 RECORDINGS = {"lake_linux": 109.7, "mountain_windows": 110.4}  # seconds, by the times of their rows
-STARTS = {"scratch": "from scratch", "any": "from `models/any-road.h5`"}
+STARTS = {"scratch": "from scratch", "any": "from `models/any-road.h5`, halfway"}
 
 
 def main() -> None:
