@@ -24,7 +24,7 @@ from bcclone.pictures.plots.style import BLUE, RED, new_figure, save, tidy
 
 RESULTS = Path(__file__).parent / "results" / "any-road.json"
 RECORDINGS = {"lake_linux": 109.7, "mountain_windows": 110.4}  # seconds, by the times of their rows
-STARTS = {"scratch": "from scratch", "any": "from `models/any-road.h5`, halfway"}
+STARTS = {"scratch": "from scratch", "any": "from `models/any-road.h5`"}
 
 
 def main() -> None:
@@ -134,7 +134,7 @@ def draw(stored: Mapping[str, Any], path: Path) -> None:
 
     A line is for models from scratch, and one for those that begin with models/any-road.h5.
     """
-    title = "What a recording is worth, from scratch and from models/any-road.h5"
+    title = "What a recording is worth: from scratch, and halfway from models/any-road.h5"
     figure = new_figure(10, 4.2, title)
     panels = figure.subplots(1, 4)
     for number, recording in enumerate(RECORDINGS):
