@@ -24,6 +24,7 @@ DEFAULT = TrainSettings(
     network="cnn-small",
     seq_length=1,
     optimizer="muon",
+    batch_norm="learned",
     learning_rate=5e-3,
     epochs=10,
     feed="hdf5-shuffle",
