@@ -205,8 +205,8 @@ def test_a_preparation_that_the_formats_do_not_express_is_refused(text, tmp_path
 
 
 @pytest.mark.slow
-def test_a_file_that_answers_otherwise_is_not_kept(onnx, untrained_model, tmp_path):
-    model = steeper(untrained_model, tmp_path / "millions.h5")
+def test_a_file_that_answers_otherwise_is_not_kept(onnx, tmp_path):
+    model = steeper(LAKE, tmp_path / "millions.h5")
     with pytest.raises(
         UserError, match="not written, because its answers.*magnifies rounding: train it"
     ):
