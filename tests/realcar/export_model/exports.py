@@ -18,12 +18,15 @@ def exported_once(tmp_path_factory, model, kind):
     return made_once(tmp_path_factory, f"{model.stem}-as-{kind}", export) / name
 
 
-def steeper(model, path, factor=1e7):
+def steeper(model, path, straight_at=0.0, factor=1e7):
     """Write a model that steers so many times as much; by millions, the last digits are more than
     any tolerance.
+
+    straight_at: the steering of the given model where the written one steers straight on; elsewhere
+        it steers fully, to one of both sides
     """
     file = load_model(model)
     *others, kernel, bias = file.model.get_weights()
-    file.model.set_weights([*others, kernel * factor, bias])
+    file.model.set_weights([*others, kernel * factor, (bias - straight_at) * factor])
     save_model(path, file.model, file.preprocessing)
     return path
