@@ -3,11 +3,12 @@
 In: a training at its end. Out: a `TrainResult`, and the file of the chosen model. Usually this is
 the trained model. A fine-tuning may have made the start model worse; so the start model, and the
 model with the mean of both models' weights, are compared with the trained model on the validation
-samples. "Driver" is explained in result.py.
+samples; without such samples, the mean is chosen. "Driver" is explained in result.py.
 """
 
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.sample_settings import TEST, VALIDATION
@@ -26,36 +27,37 @@ from bcclone.training.result import (
 from bcclone.training.samples import validation_batch_size
 from bcclone.training.saving import try_to_write
 from bcclone.training.scoring import evaluate_file, score_mean, score_of
-from bcclone.training.train_settings import HALFWAY, TRAINED, TrainSettings
+from bcclone.training.train_settings import HALFWAY, TRAINED
 from bcclone.training.training_state import ValidationScore
 
 
-def start_model(training: Training) -> bytes:
-    """Return a model file with the start weights of a fine-tuning, which may be handed over.
+class Start(NamedTuple):
+    """The model that a fine-tuning begins with."""
 
-    It is empty without --from.
+    file: bytes  # the model file; empty without --from
+    lacks_outputs: bool = False  # whether the training adds outputs, of which it knows nothing
+
+
+def start_model(training: Training) -> Start:
+    """Return the model with the start weights.
 
     training: before a checkpoint is loaded, while its trainer has the start weights
     """
-    if not training.settings.start:
-        return b""
-    return current_model(training, epoch=0, val_loss=None)
-
-
-def _adds_outputs(settings: TrainSettings) -> bool:
-    """Return whether a fine-tuning adds outputs to those of its start model."""
+    settings = training.settings
     if not settings.start:
-        return False
-    return load_own_model(settings.start).outputs != outputs_of(settings.predict)
+        return Start(b"")
+    file = current_model(training, epoch=0, val_loss=None)
+    known = load_own_model(settings.start).outputs
+    return Start(file, lacks_outputs=known != outputs_of(settings.predict))
 
 
-def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[TrainResult, bytes]:
+def hand_over(training: Training, trained: Trained, start: Start) -> tuple[TrainResult, bytes]:
     """Return the result, and the model file for the output.
 
     That is the trained model, unless another one is asked for, or is clearly better on the
     validation samples, or there are none of them.
 
-    start: the file that start_model() returned
+    start: what start_model() returned
     """
     data = training.samples.data
     settings = training.settings
@@ -65,17 +67,17 @@ def hand_over(training: Training, trained: Trained, start: bytes) -> tuple[Train
     counts = SampleCounts(len(training.feeds.training), len(training.feeds.validation), len(test))
     # TrainResult.of() compares these drivers' scores with that of the trained model, and names the
     # best model as result.handed_over
-    others = _other_drivers(training, trained.model, start, batch_size)
-    if _adds_outputs(settings):  # no other model has learned them; prepare.py refuses HALFWAY
+    others = _other_drivers(training, trained.model, start.file, batch_size)
+    if start.lacks_outputs:  # then prepare.py refuses HALFWAY, too
         settings = replace(settings, hand_over=TRAINED)
     result = TrainResult.of(trained.state, settings, counts, folder.path, others)
     model = trained.model
-    if start and result.handed_over != TRAINED:
+    if start.file and result.handed_over != TRAINED:
         # HALFWAY is the mean of the start model and the trained one. The mean of the start model
         # with itself is the start model, but with these values in its description
         described = {"epoch": result.epoch, "val_loss": result.val_loss}
-        second = start if result.handed_over == START else trained.model
-        model = mean_content(start, second, described)
+        second = start.file if result.handed_over == START else trained.model
+        model = mean_content(start.file, second, described)
         # the trained model stays in the run folder, under another name
         write_trained = partial(write_bytes, folder.path / TRAINED_NAME, trained.model)
         try_to_write(write_trained, folder, training.notify)

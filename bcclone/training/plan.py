@@ -63,16 +63,16 @@ def _check_fine_tuning(settings: TrainSettings) -> None:
     """Raise UserError for settings of a fine-tuning without a model to begin with."""
     if settings.start:
         return
-    asked = []
     if settings.batch_norm == FIXED:
-        asked.append(f"{option_of(settings, 'batch_norm')}={FIXED}")
-    if settings.hand_over != AUTO:
-        asked.append(f"{option_of(settings, 'hand_over')}={settings.hand_over}")
-    if asked:
-        raise UserError(
-            f"{' and '.join(asked)} is for fine-tuning; give the model to begin with by --from, "
-            "or leave it out"
-        )
+        name = "batch_norm"
+    elif settings.hand_over != AUTO:
+        name = "hand_over"
+    else:
+        return
+    raise UserError(
+        f"{option_of(settings, name)}={getattr(settings, name)} is for fine-tuning; "
+        "give the model to begin with by --from, or leave it out"
+    )
 
 
 def resumed_plan(

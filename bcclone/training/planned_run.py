@@ -51,9 +51,9 @@ def train_on(
             group=worker.group,
         )
         _report(training, plan, device)
-        start_file = start_model(training)  # before a checkpoint is loaded over the start weights
+        start = start_model(training)  # before a checkpoint is loaded over the start weights
         trained = _train(training, worker)
-        result, model = hand_over(training, trained, start_file)
+        result, model = hand_over(training, trained, start)
         if worker.group.writes:
             _publish(plan, folder, result, model, notify)
     return result
