@@ -9,7 +9,6 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import cv2
 import numpy as np
 import PIL.Image
 
@@ -18,6 +17,7 @@ from bcclone.dataset.store import Store
 from bcclone.research.road_samples import FIRST_ROAD, RoadSamplesSettings
 from bcclone.research.road_samples.writing import make_road_samples
 from bcclone.system.atomic import replacing
+from bcclone.system.opencv import resized
 
 PICTURE = Path(__file__).parent.parent / "writeup_images" / "random-roads.png"
 _ROADS = 6  # in their own colours, and as many in random ones
@@ -33,15 +33,19 @@ def main() -> None:
 
 
 def draw(path: Path) -> None:
-    """Draw the frames in lines of four, as a PNG of 256 colours."""
-    frames_a_line = 4
+    """Draw the frames in lines of four."""
     size = (240, 120)  # width and height of a frame in pixels
     frames = frames_of_roads(FIRST_ROAD, recolored=0)
     frames += frames_of_roads(FIRST_ROAD + _ROADS, recolored=1)
-    small = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames]
+    small = [resized(frame, size) for frame in frames]
+    save_in_lines(small, 4, path)
+
+
+def save_in_lines(images: list[Image], images_a_line: int, path: Path) -> None:
+    """Write images of one size side by side, as a PNG of 256 colours."""
     lines = []
-    for start in range(0, len(small), frames_a_line):
-        lines.append(np.hstack(small[start : start + frames_a_line]))
+    for start in range(0, len(images), images_a_line):
+        lines.append(np.hstack(images[start : start + images_a_line]))
     picture = PIL.Image.fromarray(np.vstack(lines)).quantize(256)
     with replacing(path) as temporary:
         picture.save(temporary, "png", optimize=True)

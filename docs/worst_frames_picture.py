@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
-import PIL.Image
+from random_roads_picture import save_in_lines
 
 from bcclone.camera.images import Image
 from bcclone.dataset.store import Store
@@ -21,7 +21,8 @@ from bcclone.model.policy import Policy, load_policy
 from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.research.road_samples.writing import make_road_samples
 from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.atomic import replacing
+from bcclone.system.opencv import resized
+from bcclone.system.statistics import correlation
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "writeup_images" / "worst-frames.png"
@@ -74,7 +75,7 @@ def report(frames: list[Image], labels: FloatArray, answers: FloatArray, worst: 
     """Print in how many of the worst frames, and of all, each of some properties is found."""
     squared_errors = (answers - labels) ** 2
     share = squared_errors[worst].sum() / squared_errors.sum()
-    print(f"correlation {np.corrcoef(answers, labels)[0, 1]:.3f} of {len(labels)} frames")
+    print(f"correlation {correlation(answers, labels):.3f} of {len(labels)} frames")
     print(f"the {len(worst)} worst have {share:.0%} of the squared error")
     properties: dict[str, BoolArray] = {
         "steered to the wrong side": np.sign(answers) != np.sign(labels),
@@ -87,23 +88,16 @@ def report(frames: list[Image], labels: FloatArray, answers: FloatArray, worst: 
 
 
 def draw(frames: list[Image], labels: FloatArray, answers: FloatArray, path: Path) -> None:
-    """Draw frames in lines of six, as a PNG of 256 colours, with both steerings above each."""
-    frames_a_line = 6
+    """Draw frames in lines of six, with both steerings above each."""
     size = (200, 100)  # width and height of a frame in pixels
-    white = (255, 255, 255)
     tiles = []
     for frame, label, answer in zip(frames, labels, answers, strict=True):
-        small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        tile = cv2.copyMakeBorder(small, 20, 2, 2, 2, cv2.BORDER_CONSTANT, value=white)
+        tile = np.full((size[1] + 22, size[0] + 4, 3), 255, np.uint8)
+        tile[20:-2, 2:-2] = resized(frame, size)
         text = f"{label:+.2f}, answered {answer:+.2f}"
         cv2.putText(tile, text, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
         tiles.append(tile)
-    lines = []
-    for start in range(0, len(tiles), frames_a_line):
-        lines.append(np.hstack(tiles[start : start + frames_a_line]))
-    picture = PIL.Image.fromarray(np.vstack(lines)).quantize(256)
-    with replacing(path) as temporary:
-        picture.save(temporary, "png", optimize=True)
+    save_in_lines(tiles, 6, path)
 
 
 if __name__ == "__main__":
