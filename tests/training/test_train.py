@@ -432,6 +432,8 @@ def test_without_validation_samples_a_fine_tuned_model_is_halfway_unless_asked_o
         np.testing.assert_array_equal(values, written[name])
     train(store, tmp_path, *options, *again, "hand-over=trained")
     assert not (tmp_path / "runs" / "two" / "trained.h5").exists()
+    kept = (tmp_path / "runs" / "two" / "model.h5").read_bytes()
+    assert kept == (tmp_path / "model.h5").read_bytes()
     longer = train(store, tmp_path, *options, "--resume", "--name", "two", "--epochs", 2)
     assert "resuming" in longer.stderr
     assert json.loads(longer.stdout)["handed_over"] == "trained"
