@@ -67,7 +67,7 @@ class TrainResult:
     # there only in a fine-tuning
     drivers: Mapping[str, ValidationScore] = field(default_factory=dict)
     handed_over: str = TRAINED  # which of the drivers the model file is
-    note: str | None = None  # what is wrong with the trained model, if anything
+    note: str | None = None  # why it is not TRAINED, and what is wrong with it, if anything
     # the next two are not stored
     run: Path = Path()  # the run folder
     was_complete: bool = False  # a resume found the run complete and trained nothing
@@ -180,7 +180,9 @@ def _handed_over(drivers: Mapping[str, ValidationScore], settings: TrainSettings
 def _note_of(
     drivers: Mapping[str, ValidationScore], handed_over: str, settings: TrainSettings, run: Path
 ) -> str | None:
-    """Return what is wrong with the trained model, in words for the user; None if nothing is.
+    """Return why another model than TRAINED is handed over, and what is wrong with the given one.
+
+    In words for the user; None if there is nothing to say.
 
     handed_over: the driver that is handed over
     """
