@@ -24,7 +24,7 @@ def main(command: str | None = None, prog: str = "bcclone") -> int:
         _open_streams()
         # the processes that it starts import nothing from the current folder
         os.environ.setdefault("PYTHONSAFEPATH", "1")
-        from bcclone.system.own_process import claim_process
+        from bcclone.system.process import claim_process
 
         claim_process()
         from bcclone import cli

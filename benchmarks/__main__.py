@@ -21,7 +21,7 @@ from bcclone.commands.options import Command, Given, Result, list_of, notify
 from bcclone.system.checked import Checked
 from bcclone.system.errors import require_package
 from bcclone.system.hardware import find_cards, visible_cards
-from bcclone.system.own_process import claim_process
+from bcclone.system.process import claim_process
 from bcclone.system.setting import setting
 
 

@@ -27,7 +27,7 @@ from bcclone.drive.server import server_process
 from bcclone.realcar.export_model.export_settings import ONNX, ExportModelSettings
 from bcclone.realcar.export_model.model_export import export_model
 from bcclone.system.checked import Checked
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.setting import setting
 from benchmarks.driving import (
     FRAMES_PER_SECOND,

@@ -21,7 +21,7 @@ from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import RecordSettings
 from bcclone.system.checked import Checked
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Count, Seconds
 from benchmarks.measures import Measure, Report

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from bcclone.system.checked import Checked
-from bcclone.system.progress import Notify
+from bcclone.system.pool import process_pool
+from bcclone.system.process import Notify
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Count
-from bcclone.system.task_pool import process_pool
 from benchmarks.measures import Measure, Report
 from benchmarks.rounds import measure_in_rounds, rounds_setting
 

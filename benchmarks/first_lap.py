@@ -21,7 +21,7 @@ from bcclone.evaluation.evaluate import evaluate
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.system.checked import Checked
 from bcclone.system.hardware import usable_cores
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Laps, Mph, Names, Seed
 from benchmarks.measures import Measure, Report, aligned

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bcclone.camera.images import Image
+from bcclone.camera.images import Image, cv2
 from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import (
     FrameFigures,
@@ -29,9 +29,7 @@ from bcclone.recording.edited_rows import corrected_steering
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, Edits, StoredEdit
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.opencv import cv2
-from bcclone.system.statistics import numbers_in
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, numbers_in
 
 _SHORTEST_SECONDS = 5.0  # of a fault
 _LONGEST_SECONDS = 20.0

@@ -16,7 +16,7 @@ from typing import Any
 from bcclone import Store, UserError
 from bcclone.system.checked import Checked
 from bcclone.system.hardware import usable_cores
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Count, Names, Seed
 from bcclone.system.tensorflow_quietly import load_tensorflow

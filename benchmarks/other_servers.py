@@ -21,9 +21,9 @@ from bcclone.drive.protocol import Control, event_text, format_steer
 from bcclone.drive.server import exit_when_stdin_closes, serve_policy
 from bcclone.model.policy import Policy, window_after
 from bcclone.simulator.unity_websocket import text_frames
-from bcclone.system.arrays import Memory
-from bcclone.system.own_process import claim_process
+from bcclone.system.numbers import Memory
 from bcclone.system.parent_process import LISTENING, tell_parent
+from bcclone.system.process import claim_process
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.web.web_server import listen
 from bcclone.web.websocket import Websocket

@@ -16,15 +16,14 @@ import pandas as pd
 
 from bcclone import UserError
 from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_frame
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, read_frame
 from bcclone.diagnosis.frame_figures import RecordingFigures
 from bcclone.diagnosis.judging import diagnose
 from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.system.opencv import cv2
+from bcclone.system.numbers import FloatArray, IndexArray
 
 Change = Callable[[Image], Any]  # a frame -> the changed one
 Inject = Callable[["Recorded", float], "Recorded"]  # a recording, a strength -> the faulty one

@@ -23,7 +23,7 @@ from bcclone.simulator.car import Car, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.system.checked import Checked
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Count
 from benchmarks.driving import model_or_untrained

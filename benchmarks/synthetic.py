@@ -33,7 +33,7 @@ from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
-from bcclone.system.progress import ProgressBar
+from bcclone.system.process import ProgressBar
 
 SYNTHETIC_FRAMES = 40_000  # of a synthetic store
 SYNTHETIC_IMAGES = 12_000  # of a synthetic recording

@@ -28,10 +28,10 @@ from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES, Convolution
-from bcclone.system.arrays import Float32Array
 from bcclone.system.checked import Checked
 from bcclone.system.hardware import usable_cores
-from bcclone.system.progress import Notify
+from bcclone.system.numbers import Float32Array
+from bcclone.system.process import Notify
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Count
 from bcclone.system.tensorflow_quietly import load_tensorflow

@@ -19,8 +19,7 @@ import numpy as np
 
 from bcclone.evaluation.frame_files import seconds_of
 from bcclone.evaluation.steering_table import read_labels, read_steering
-from bcclone.system.arrays import FloatArray
-from bcclone.system.statistics import correlation, exponential_mean, right_side
+from bcclone.system.numbers import FloatArray, correlation, exponential_mean, right_side
 
 RESULTS = Path(__file__).parent / "results" / "any-camera.json"
 MODELS = ("any-road", "any-camera")

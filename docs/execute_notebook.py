@@ -15,7 +15,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-from bcclone.system.atomic import write_text
+from bcclone.system.files import write_text
 
 NOTEBOOK = Path(__file__).parent.parent / "examples" / "first_lap.ipynb"
 

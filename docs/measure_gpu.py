@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.system.atomic import write_text
+from bcclone.system.files import write_text
 from bcclone.system.hardware import find_cards
 from bcclone.training.training_state import read_history
 

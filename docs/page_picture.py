@@ -25,7 +25,7 @@ from urllib.request import Request, urlopen
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from bcclone.system.atomic import replacing
+from bcclone.system.files import replacing
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "writeup_images"

@@ -12,12 +12,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import PIL.Image
 
-from bcclone.camera.images import Image
+from bcclone.camera.images import Image, resized
 from bcclone.dataset.store import Store
 from bcclone.research.road_samples import FIRST_ROAD, RoadSamplesSettings
 from bcclone.research.road_samples.writing import make_road_samples
-from bcclone.system.atomic import replacing
-from bcclone.system.opencv import resized
+from bcclone.system.files import replacing
 
 PICTURE = Path(__file__).parent.parent / "writeup_images" / "random-roads.png"
 _ROADS = 6  # in their own colours, and as many in random ones

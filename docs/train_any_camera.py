@@ -27,7 +27,7 @@ from bcclone.dataset.shards import Manifest, Shard, read_shards
 from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.store_writer import content_hash
 from bcclone.model.model_file import mean_content
-from bcclone.system.atomic import sha256_of, write_bytes
+from bcclone.system.files import sha256_of, write_bytes
 
 # options of `bcclone simulate roads` for each kind of frames. A mirror image shows what a camera
 # sees that looks to the other side, so frames of the simulator's own camera have none.

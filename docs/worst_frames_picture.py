@@ -15,14 +15,12 @@ import cv2
 import numpy as np
 from random_roads_picture import save_in_lines
 
-from bcclone.camera.images import Image
+from bcclone.camera.images import Image, resized
 from bcclone.dataset.store import Store
 from bcclone.model.policy import Policy, load_policy
 from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.research.road_samples.writing import make_road_samples
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.opencv import resized
-from bcclone.system.statistics import correlation
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, correlation
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "writeup_images" / "worst-frames.png"

@@ -20,8 +20,8 @@ from bcclone.model.foreign.stored import reading_by
 from bcclone.model.foreign.stored_reader import read_here
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import RecordSettings
+from bcclone.system.files import locked
 from bcclone.system.location import parse_location
-from bcclone.system.output import locked
 from tests.running import ROOT, run_script
 
 SHARED = ROOT.parent / "shared"

@@ -1,6 +1,6 @@
 """A task for workers that loads OpenCV with its module, as most tasks do."""
 
-from bcclone.system.opencv import cv2
+from bcclone.camera.images import cv2
 
 
 def is_silent(task):

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from bcclone.system.errors import UserError
-from bcclone.system.task_pool import WorkerFault, report_progress
+from bcclone.system.pool import WorkerFault, report_progress
 
 
 def square(number):

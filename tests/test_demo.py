@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bcclone.system.output import locked
+from bcclone.system.files import locked
 from tests.processes import said
 from tests.running import command, result_of, run_process, run_script
 

@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.camera.geometry import FOCAL_PX, simulated_camera
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, cv2, resized
 from bcclone.camera.lens import Lens
-from bcclone.system.arrays import BoolArray
 from bcclone.system.json_values import to_json
-from bcclone.system.opencv import cv2, resized
+from bcclone.system.numbers import BoolArray
 
 STEPS_PER_PIXEL = 32  # positions in a picture are in 32nds of a pixel, as cv2.remap() interpolates
 

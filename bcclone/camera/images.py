@@ -1,6 +1,22 @@
-"""Read, decode and encode camera frames: bytes or a path -> RGB pixels, and back."""
+"""Read, decode and encode camera frames: bytes or a path -> RGB pixels, and back.
 
-from collections.abc import Sequence
+OpenCV adds an empty entry to the environment variable LD_LIBRARY_PATH. An empty entry means the
+current folder: a process that is started later, such as ffmpeg, would load shared libraries from
+there. So this module restores the variable. In bcclone's own processes it also lowers OpenCV's
+limit of pixels, and silences the messages about images that cannot be decoded; in the process of a
+program that imports bcclone, both stay.
+
+The size in an image's header is checked before the image is decoded, because a file of a few bytes
+can declare a huge image. Where the EXIF data of a JPEG say how the camera was turned, its size and
+pixels are those of the upright picture.
+"""
+
+import os
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +25,194 @@ import simplejpeg
 from bcclone.system.codec import UnfetchedFile, read_bytes
 from bcclone.system.errors import shown_command
 from bcclone.system.location import names_url, read_urls
-from bcclone.system.opencv import MOST_PIXELS as MOST_PIXELS
-from bcclone.system.opencv import UPRIGHT, jpeg_orientation
-from bcclone.system.opencv import BadImage as BadImage
-from bcclone.system.opencv import decode_image as decode_image
-from bcclone.system.opencv import jpeg_size as jpeg_size
+from bcclone.system.process import is_own_process
+
+MOST_PIXELS = 1 << 24  # of one image: its width times its height
+_SEARCH_PATH = "LD_LIBRARY_PATH"  # environment variable with the folders of shared libraries
+
+_folders_before = os.environ.get(_SEARCH_PATH, "")  # value of the variable before OpenCV is loaded
+if is_own_process():
+    # OpenCV reads its limit of pixels when it is loaded
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
+    # whoever started this process may have left empty entries, too
+    _folders_before = os.pathsep.join(filter(None, _folders_before.split(os.pathsep)))
+import cv2 as cv2  # noqa: E402 `as cv2` tells the type checker that others import it from here
+
+if is_own_process():
+    # OpenCV would print a message for each image that it cannot decode
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+os.environ[_SEARCH_PATH] = _folders_before
+if not _folders_before:
+    del os.environ[_SEARCH_PATH]
+
+_SCAN = b"\xff\xda"  # the marker of a scan, a pass over the whole image, in a JPEG
+_MOST_SCANS = 100  # to decode a scan takes as long as a plain image; most files have at most 10
+_END = b"\xff\xd9"  # the marker at the end of a JPEG
+_PNG = b"\x89PNG\r\n\x1a\n"
+# first bytes of files of other formats
+_BMP = b"BM"
+_WEBP = b"RIFF"
+_TIFF = (b"II*\0", b"MM\0*")
+_PNM = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+_OTHERS = (_BMP, _WEBP, *_TIFF, *_PNM)
+
+
+class _OneThread:
+    """Lets OpenCV compute in the calling thread alone, within blocks of any thread.
+
+    Blocks may overlap. When the last of them ends, OpenCV has as many threads as before. It is for
+    callers that compute on all cores already: OpenCV's threads would only take turns with theirs.
+
+    OpenCV has one setting for all threads of a process. So a block changes nothing in the process
+    of a program that imports bcclone, whose other threads may use OpenCV, too.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0  # how many blocks are open
+        self._threads_before = 0  # threads of OpenCV before the first block
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        if not is_own_process():
+            yield
+            return
+        with self._lock:
+            if not self._blocks:
+                self._threads_before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._blocks += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._blocks -= 1
+                if not self._blocks:
+                    cv2.setNumThreads(self._threads_before)
+
+
+opencv_on_one_thread = _OneThread().block  # use it as: with opencv_on_one_thread():
+
+
+class BadImage(ValueError):
+    """Bytes that are not a usable camera frame; the text is the reason."""
+
+    @classmethod
+    def wrong_size(cls, width: int, height: int, expected_width: int, expected_height: int) -> Self:
+        """Return the error for an image of an unexpected size."""
+        return cls(f"{width}x{height} pixels, expected {expected_width}x{expected_height}")
+
+
+_APPLICATION_MARKERS = range(0xE0, 0xF0)  # of the segments of a JPEG that hold what programs add
+_EXIF = b"Exif\0\0"  # the first bytes of a segment with EXIF data
+_ORIENTATION = 0x0112  # number of the value that says how to turn the picture
+UPRIGHT = 1  # the orientation of a picture that is shown as it is stored
+_SIDEWAYS = range(5, 9)  # the orientations of pictures whose stored rows are columns
+_ORIENTATIONS = range(1, 9)
+
+
+def jpeg_orientation(data: bytes) -> int:
+    """Return how EXIF data say a JPEG has to be turned or mirrored, 1 to 8; UPRIGHT without any.
+
+    Source: EXIF 2.32, section 4.6.4; the data are a TIFF file.
+    """
+    tiff = _exif_of(data)
+    if not tiff:
+        return UPRIGHT
+    order = ">" if tiff.startswith(b"MM") else "<"
+    with suppress(struct.error):  # raised for data that end too early
+        (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
+        for entry in range(entries):
+            # the number of the value, its type, its count, and the value itself
+            fields = struct.unpack_from(f"{order}HHIH", tiff, directory + 2 + 12 * entry)
+            if fields[0] == _ORIENTATION and fields[-1] in _ORIENTATIONS:
+                return int(fields[-1])
+    return UPRIGHT
+
+
+def _exif_of(data: bytes) -> bytes:
+    """Return the EXIF data of a JPEG, b"" for none: they stand before the picture."""
+    at = 2  # behind the marker with which a JPEG begins
+    while len(data) > at + 4 and data[at] == 0xFF and data[at + 1] in _APPLICATION_MARKERS:
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        content = data[at + 4 : end]
+        if content.startswith(_EXIF):
+            return content[len(_EXIF) :]
+        at = end
+    return b""
+
+
+def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
+    """Return width and height in pixels of a JPEG, from its header; nothing is decoded.
+
+    They are those of the upright picture. Raises BadImage for bytes that are no JPEG, for more than
+    16 million pixels, and for more than 100 scans, which would take too long to decode.
+    """
+    content = bytes(data)
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError as error:
+        if content.startswith(_PNG):
+            raise BadImage("a PNG, expected a JPEG") from None
+        if not content:
+            raise BadImage("the file is empty") from None
+        raise BadImage(f"not a complete JPEG: {error}") from None
+    # most files have one scan, and rfind() finds its marker in half the time of count()
+    if content.rfind(_SCAN) > content.find(_SCAN):
+        scans = content.count(_SCAN)
+        if scans > _MOST_SCANS:
+            raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
+    _check_pixels(width, height)
+    if jpeg_orientation(content) in _SIDEWAYS:
+        return height, width
+    return width, height
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
+
+
+def decode_image(content: bytes, others: bool = False) -> npt.NDArray[np.uint8]:
+    """Return the upright pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3).
+
+    Raises BadImage as jpeg_size().
+
+    others: decode also a BMP, WebP, TIFF or PNM, whose size only OpenCV checks
+    """
+    if content.startswith(_PNG):
+        # the first chunk is the header, IHDR, of 13 bytes
+        if content[8:16] != b"\0\0\0\rIHDR" or len(content) < 24:
+            raise BadImage("not a complete PNG")
+        _check_pixels(*struct.unpack(">II", content[16:24]))  # width and height
+    elif not (others and content.startswith(_OTHERS)):
+        jpeg_size(content)
+        # OpenCV would fill the missing part of a truncated image with grey
+        if content.rfind(_END) < content.rfind(_SCAN):
+            raise BadImage("not a complete JPEG: it ends too early")
+    pixels: Any = None
+    with suppress(cv2.error):  # raised for too many pixels; for other faults, the result is None
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise BadImage("not a complete image, or one of too many pixels")
+    return recolored(pixels, cv2.COLOR_BGR2RGB)
+
+
+def recolored(image: npt.NDArray[np.uint8], conversion: int) -> npt.NDArray[np.uint8]:
+    """Return an image, uint8 (height, width, ...), in other colours.
+
+    conversion: as cv2.cvtColor() takes it
+    """
+    return np.asarray(cv2.cvtColor(image, conversion), np.uint8)
+
+
+def resized(
+    image: npt.NDArray[np.uint8], size: tuple[int, int], interpolation: int = cv2.INTER_AREA
+) -> npt.NDArray[np.uint8]:
+    """Return an image, uint8 (height, width, ...), of another size, (width, height)."""
+    return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)
+
 
 Image = npt.NDArray[np.uint8]
 

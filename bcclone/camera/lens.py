@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from bcclone.camera.geometry import rotation
-from bcclone.system.arrays import FloatArray
+from bcclone.system.numbers import FloatArray
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 
 from bcclone.cluster.cluster_settings import WorkerSettings
 from bcclone.feed.order import BatchPart
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.numbers import FloatArray
 
 _WORD_BYTES = 4  # values are exchanged as int32 words
 

@@ -19,8 +19,7 @@ from typing import Any
 
 from bcclone.cluster.cluster_settings import WorkerSettings
 from bcclone.system.errors import UserError
-from bcclone.system.own_process import is_own_process
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify, is_own_process
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.web.access import is_this_machine
 

@@ -18,13 +18,15 @@ from multiprocessing import resource_tracker
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from bcclone.system import task_pool
+from bcclone.system import pool as pools
 from bcclone.system.errors import UserError, require_package
-from bcclone.system.interrupts import interrupts_kept_from_children
-from bcclone.system.logger_levels import loggers_silent
-from bcclone.system.own_process import claim_process
-from bcclone.system.progress import Notify
-from bcclone.system.task_pool import Result, Task, TaskPool, run_task, source_digest
+from bcclone.system.pool import Result, Task, TaskPool, run_task, source_digest
+from bcclone.system.process import (
+    Notify,
+    claim_process,
+    interrupts_kept_from_children,
+    loggers_silent,
+)
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -227,7 +229,7 @@ def open_pool(
     notify: called with the address of Dask's dashboard, and when a worker was lost
     """
     if not scheduler:
-        with task_pool.open_pool(jobs) as pool:
+        with pools.open_pool(jobs) as pool:
             yield pool
         return
     with _open_dask_pool(scheduler, notify) as pool:

@@ -19,7 +19,7 @@ from bcclone.feed.selection import TrainingData
 from bcclone.feed.source import Batch
 from bcclone.model.layer_kinds import layers_within
 from bcclone.system.errors import UserError
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.training.checkpoint import checkpoint_content, load_checkpoint, load_content
 from bcclone.training.prepare import make_trainer
 from bcclone.training.train_settings import ON, TrainSettings

@@ -27,10 +27,9 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.shards import Shard
 from bcclone.dataset.store import read_store
 from bcclone.dataset.store_writer import write_store
-from bcclone.system.arrays import IndexArray
-from bcclone.system.atomic import sha256_of
 from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError
+from bcclone.system.files import replacing, sha256_of
 from bcclone.system.json_values import json_text
 from bcclone.system.location import (
     Location,
@@ -39,9 +38,9 @@ from bcclone.system.location import (
     is_url,
     names_url,
     reaching,
-    replacing,
 )
-from bcclone.system.task_pool import WorkerFault, report_progress
+from bcclone.system.numbers import IndexArray
+from bcclone.system.pool import WorkerFault, report_progress
 
 SHARD_FILES = "[0-9]*.h5"  # pattern of the names of shards in their folder
 # images that are read again if no image of a shard could be used, to see whether this worker can

@@ -32,12 +32,12 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.shards import MANIFEST_NAME, Manifest, open_store, read_shards
 from bcclone.dataset.store import Store, StoreContent
 from bcclone.dataset.store_writer import content_hash
-from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
+from bcclone.system.files import BUSY, NEW_FOLDER, check_output, locked
 from bcclone.system.location import Location, as_local, check_writable, is_url, reaching
-from bcclone.system.output import BUSY, NEW_FOLDER, check_output, locked
-from bcclone.system.progress import Notify, ProgressBar
-from bcclone.system.task_pool import TaskPool
+from bcclone.system.numbers import IndexArray
+from bcclone.system.pool import TaskPool
+from bcclone.system.process import Notify, ProgressBar
 
 
 def convert_to_shards(settings: ShardingSettings, notify: Notify = lambda line: None) -> Conversion:

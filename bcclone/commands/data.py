@@ -14,7 +14,7 @@ from bcclone.system.settings_file import read_settings_file
 
 if TYPE_CHECKING:  # they load pandas, OpenCV and tqdm
     from bcclone.dataset.conversion import Conversion
-    from bcclone.system.progress import Notify
+    from bcclone.system.process import Notify
 
 
 @dataclass(frozen=True)

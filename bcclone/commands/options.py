@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from bcclone.system.checked import Checked
 from bcclone.system.errors import UserError, printable
+from bcclone.system.files import RESULTS, writing
 from bcclone.system.json_values import names_of
-from bcclone.system.output import RESULTS, writing
 from bcclone.system.setting import Setting, argument, setting, settings_of
 from bcclone.system.setting_types import Force
 from bcclone.system.setting_words import option_of

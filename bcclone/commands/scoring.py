@@ -26,12 +26,12 @@ from bcclone.research.margin import MarginSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
 from bcclone.system.checked import Checked, SettingError
 from bcclone.system.errors import number_of
-from bcclone.system.output import CLIP, UNFINISHED, inputs_of, writing
+from bcclone.system.files import CLIP, UNFINISHED, inputs_of, writing
 from bcclone.system.setting import argument, setting
 
 if TYPE_CHECKING:
     from bcclone.evaluation.watched_world import Watch
-    from bcclone.system.task_pool import TaskPool
+    from bcclone.system.pool import TaskPool
 
 # subfolders with finished drives of a suite, and with finished parts of a map of margins
 _DRIVES, _PARTS, _ = UNFINISHED

@@ -11,7 +11,7 @@ from bcclone.dataset.sample_settings import PreprocessSettings
 
 if TYPE_CHECKING:  # they load pandas, OpenCV and tqdm
     from bcclone.dataset.conversion import Conversion
-    from bcclone.system.progress import Notify
+    from bcclone.system.process import Notify
 
 
 def extended(preprocess: Command) -> Command:

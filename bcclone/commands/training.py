@@ -13,7 +13,7 @@ from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.system.checked import Checked
 from bcclone.system.errors import shown_command
-from bcclone.system.interrupts import raise_if_interrupted
+from bcclone.system.process import raise_if_interrupted
 from bcclone.system.setting import setting
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.camera.images import Image
-from bcclone.system.arrays import Float32Array
+from bcclone.camera.images import Image, cv2
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2
+from bcclone.system.numbers import Float32Array
 
 # OpenCV's conversions from RGB as matrices, (channels, 4), which map (red, green, blue, 1), each 0
 # to 255

@@ -32,7 +32,7 @@ from bcclone.dataset.skips import Skip
 from bcclone.dataset.store import ImageSamples, Store
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.location import Location, parse_location
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.setting_words import differences
 
 

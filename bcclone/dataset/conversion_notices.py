@@ -13,8 +13,7 @@ from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION, SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.system.arrays import BoolArray
-from bcclone.system.statistics import constant
+from bcclone.system.numbers import BoolArray, constant
 
 
 def recording_notices(store: Store, checksums: npt.NDArray[np.uint32]) -> Iterator[str]:

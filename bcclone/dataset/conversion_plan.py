@@ -26,10 +26,10 @@ from bcclone.dataset.take_overs import LEFT_OUT, choose_rows
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
-from bcclone.system.progress import Notify
+from bcclone.system.numbers import IndexArray
+from bcclone.system.process import Notify
 
 
 @dataclass(frozen=True)

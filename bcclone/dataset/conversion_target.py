@@ -17,11 +17,10 @@ from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.dataset.skips import Skip
 from bcclone.dataset.store import Store, StoreContent, similar_store
 from bcclone.dataset.store_writer import write_store
-from bcclone.system import atomic
 from bcclone.system.errors import UserError
+from bcclone.system.files import STORE, inputs_of, replacing, writing
 from bcclone.system.location import as_local, is_url, reaching
-from bcclone.system.output import STORE, inputs_of, writing
-from bcclone.system.progress import ProgressBar
+from bcclone.system.process import ProgressBar
 
 NO_CHECKSUMS = np.zeros(0, np.uint32)
 
@@ -75,7 +74,7 @@ class OneFile:
         files = len(plan.files)
         part = StorePart(preprocessing, samples, plan.rows, plan.files, plan.recordings)
         with (
-            atomic.replacing(as_local(self._settings.output), follow=True) as temporary,
+            replacing(as_local(self._settings.output), follow=True) as temporary,
             ProgressBar("decoding", files, "images") as progress,
         ):
 

@@ -10,11 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_frame
+from bcclone.camera.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    BadImage,
+    Image,
+    opencv_on_one_thread,
+    read_frame,
+)
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.location import names_url, read_urls
-from bcclone.system.opencv import opencv_on_one_thread
-from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.pool import prefetch_ordered
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ import numpy as np
 
 from bcclone.camera.images import Image
 from bcclone.dataset.frames import FrameFile, Frames, Indices
-from bcclone.system.atomic import make_folder, sha256_of
 from bcclone.system.errors import UserError
+from bcclone.system.files import make_folder, sha256_of
 from bcclone.system.location import Location, reaching, read_ranges, versions_of
-from bcclone.system.statistics import runs
+from bcclone.system.numbers import runs
 
 _MEGABYTE = 10**6
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from bcclone.camera.images import Image
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, as_local, version_of
-from bcclone.system.statistics import runs
+from bcclone.system.numbers import runs
 
 Indices = npt.NDArray[np.integer[Any]]
 

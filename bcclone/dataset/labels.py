@@ -17,7 +17,7 @@ from bcclone.camera.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, lookahead_of, ste
 from bcclone.dataset.answer import Output
 from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
+from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
 
 # metres ahead where the stretches of a path end
 PATH_ENDS_M = (2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 25.0)

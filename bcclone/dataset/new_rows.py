@@ -17,8 +17,8 @@ from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import BoolArray
 from bcclone.system.location import reaching
+from bcclone.system.numbers import BoolArray
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, cv2
 from bcclone.dataset.colors import channels_of, in_colors
 from bcclone.dataset.image_size import LARGEST_IMAGE, SMALLEST_IMAGE
 from bcclone.dataset.preprocessing_text import (
@@ -24,10 +24,9 @@ from bcclone.dataset.preprocessing_text import (
     fields_of,
     scale_named,
 )
-from bcclone.system.arrays import FloatArray
 from bcclone.system.checked import Checked, SettingError
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2
+from bcclone.system.numbers import FloatArray
 from bcclone.system.setting import setting
 
 

@@ -20,7 +20,7 @@ from bcclone.dataset.labels import camera_correction, steering_labels
 from bcclone.dataset.rows import NO_FRAME, RowTable
 from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, PARTS, TEST, TRAINING, SampleSettings
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import BoolArray, IndexArray
+from bcclone.system.numbers import BoolArray, IndexArray
 
 SampleTable = npt.NDArray[np.void]  # (samples,), of SAMPLE
 

@@ -28,9 +28,9 @@ from bcclone.dataset.store import (
     missing_store,
     read_store,
 )
-from bcclone.system.arrays import IndexArray
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError, shown_command
+from bcclone.system.files import replacing
 from bcclone.system.hdf5_file import Table
 from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import (
@@ -40,9 +40,9 @@ from bcclone.system.location import (
     parse_location,
     reaching,
     read_ranges,
-    replacing,
     versions_of,
 )
+from bcclone.system.numbers import IndexArray
 
 MANIFEST_NAME = "store.json"
 

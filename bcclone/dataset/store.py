@@ -22,13 +22,13 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, indices_of
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.foreign_log import other_file
-from bcclone.system.arrays import IndexArray
-from bcclone.system.atomic import file_version
 from bcclone.system.codec import explained, from_text, open_file, parse_json
 from bcclone.system.errors import UserError, shown_command
+from bcclone.system.files import file_version
 from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, did_you_mean_beside, parse_location
+from bcclone.system.numbers import IndexArray
 
 SCHEMA_VERSION = 2
 _SCHEMA = {

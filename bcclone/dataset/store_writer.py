@@ -33,9 +33,9 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, sample_chunks
 from bcclone.dataset.store import SCHEMA_VERSION, RecordingInfo, Store
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import IndexArray
-from bcclone.system.atomic import EarlyFlush
 from bcclone.system.errors import UserError
+from bcclone.system.files import EarlyFlush
+from bcclone.system.numbers import IndexArray
 
 _SAMPLES_PER_CHUNK = 1 << 12
 
@@ -57,7 +57,7 @@ class StoreWriter:
     Where its `with` block begins, space for `capacity` frames and `table_bytes` of tables is
     reserved on disk, so that a full disk raises an OSError before the work, and not an error of
     HDF5 when it closes the file. The frames do not pass through HDF5, which would keep them in
-    memory. `path` should be a temporary name (bcclone.system.atomic).
+    memory. `path` should be a temporary name (bcclone.system.files).
     """
 
     _offset: int  # byte at which the first frame begins

@@ -14,7 +14,7 @@ import numpy as np
 from bcclone.dataset.sample_settings import CORRECTIONS, GOOD_ROWS
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import BY_MODEL, MODEL, read_drivers
-from bcclone.system.arrays import BoolArray, IndexArray
+from bcclone.system.numbers import BoolArray, IndexArray
 
 WENT_WRONG_SECONDS = 5  # seconds before a take-over in which the model's driving counts as wrong
 LEFT_OUT = {  # choice -> which rows it leaves out, in words that follow "rows" in a message

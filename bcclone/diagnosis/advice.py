@@ -9,8 +9,7 @@ import numpy as np
 
 from bcclone.diagnosis.bends import RADII_M
 from bcclone.diagnosis.recoveries import MeasuredCorrection
-from bcclone.system.arrays import FloatArray
-from bcclone.system.statistics import runs
+from bcclone.system.numbers import FloatArray, runs
 
 _LEAST_SECONDS = 120.0  # from less driving, a model has too little to learn
 

@@ -12,8 +12,10 @@ import numpy as np
 from bcclone.diagnosis.bends import FINE_SECONDS, SMOOTH_SECONDS, turn_rate
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.statistics import (
+from bcclone.system.numbers import (
+    BoolArray,
+    FloatArray,
+    IndexArray,
     block_jackknife,
     correlation,
     mean_around,

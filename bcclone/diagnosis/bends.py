@@ -6,8 +6,7 @@ from bcclone.camera.geometry import FOCAL_PX
 from bcclone.camera.vehicle import MPH
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import LEAST_MPH, RecordedRows
-from bcclone.system.arrays import FloatArray
-from bcclone.system.statistics import mean_around
+from bcclone.system.numbers import FloatArray, mean_around
 
 # radii that separate the kinds of bends; a larger radius than the last counts as straight
 RADII_M = (15, 25, 40, 70, 150)

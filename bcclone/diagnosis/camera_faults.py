@@ -16,8 +16,7 @@ from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.frame_figures import SideShifts
 from bcclone.diagnosis.heading import Heading, drives_backwards, is_trusted
 from bcclone.diagnosis.motion import Shift
-from bcclone.system.arrays import BoolArray, IndexArray
-from bcclone.system.statistics import runs
+from bcclone.system.numbers import BoolArray, IndexArray, runs
 
 _REMOUNT = (
     "mount the camera again, and record again; or turn the frames back by this angle before you "

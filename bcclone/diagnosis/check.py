@@ -26,7 +26,7 @@ from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import read_trace
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
-from bcclone.system.progress import ProgressBar
+from bcclone.system.process import ProgressBar
 
 Look = Callable[[pd.DataFrame], FramesSeen]  # reads the frames of some rows -> what they show
 

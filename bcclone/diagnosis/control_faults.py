@@ -14,8 +14,7 @@ from bcclone.diagnosis.bends import FINE_SECONDS
 from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.system.arrays import FloatArray
-from bcclone.system.statistics import constant
+from bcclone.system.numbers import FloatArray, constant
 
 _FULL = 0.98  # from here on, steering or throttle counts as full; a log can hold 1 at most
 _LEAST_STEERING = 0.02  # a smaller steering counts as straight on

@@ -35,8 +35,7 @@ from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.diagnosis.stretches import Segmentation, segmented
 from bcclone.recording.edits import Span
 from bcclone.recording.log import Log
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.statistics import numbers_in
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, numbers_in
 
 
 class DriveEvidence:

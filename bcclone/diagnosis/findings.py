@@ -14,7 +14,7 @@ from bcclone.recording.files import LOG_NAME
 from bcclone.system.errors import number_of, shown_command
 from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
-from bcclone.system.statistics import numbers_in, runs
+from bcclone.system.numbers import numbers_in, runs
 
 _MAX_SPANS = 5  # most spans of rows that a line of text lists
 

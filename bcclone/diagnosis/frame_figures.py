@@ -8,13 +8,20 @@ from typing import NamedTuple, Self
 import numpy as np
 import pandas as pd
 
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, try_frame
+from bcclone.camera.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    Image,
+    cv2,
+    recolored,
+    resized,
+    try_frame,
+)
 from bcclone.diagnosis.motion import Shift, TurnMeter, side_shift
 from bcclone.recording.files import ImageIndex, Images
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import BoolArray, IndexArray
-from bcclone.system.opencv import cv2, recolored, resized
+from bcclone.system.numbers import BoolArray, IndexArray
 
 ReadFrame = Callable[[int], Image | None]  # index of a row -> its centre frame; None: unreadable
 # path of an image, or None -> its frame and "", or None and what is wrong, as try_frame() says it

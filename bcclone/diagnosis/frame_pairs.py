@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
+from bcclone.camera.images import resized
 from bcclone.diagnosis.frame_figures import ReadFrame
 from bcclone.diagnosis.motion import Followed, Turns, follow_points
-from bcclone.system.arrays import BoolArray, FloatArray
-from bcclone.system.opencv import resized
+from bcclone.system.numbers import BoolArray, FloatArray
 
 _MAX_PAIRS = 60  # pairs, spread over the recording, that show what is usual
 # points of a frame, and how they move, (points, 2) each

@@ -11,8 +11,7 @@ import numpy as np
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.diagnosis.motion import is_clear_move
-from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.system.statistics import correlation
+from bcclone.system.numbers import FloatArray, IndexArray, correlation
 
 PARTS = 6  # parts of the recording, one after the other, whose headings are compared
 # if in a smaller share of the frames the picture grows towards the next one, the car surely drives

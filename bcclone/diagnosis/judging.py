@@ -43,7 +43,7 @@ from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import MOTION
 from bcclone.system.errors import shown_command
-from bcclone.system.statistics import constant, numbers_in
+from bcclone.system.numbers import constant, numbers_in
 
 Judge = Callable[[Evidence], Iterator[Finding]]
 

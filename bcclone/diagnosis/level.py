@@ -15,8 +15,8 @@ from bcclone.diagnosis.frame_figures import ReadFrame
 from bcclone.diagnosis.frame_pairs import FramePairs
 from bcclone.diagnosis.heading import Heading, is_trusted, measure_heading
 from bcclone.diagnosis.motion import TurnMeter, Turns
-from bcclone.system.arrays import BoolArray
-from bcclone.system.progress import ProgressBar
+from bcclone.system.numbers import BoolArray
+from bcclone.system.process import ProgressBar
 
 _LEAST_OFF = 3.0  # rows by which a horizon is surely wrong, beside twice the standard error
 

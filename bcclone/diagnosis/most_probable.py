@@ -7,7 +7,7 @@ step is found by the forward-backward algorithm (L. Rabiner, Proceedings of the 
 
 import numpy as np
 
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 
 
 def most_probable_path(logs: FloatArray, penalties: FloatArray, may_end: BoolArray) -> IndexArray:

@@ -17,11 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from bcclone.camera.images import FRAME_WIDTH, Image, try_frame
-from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
-from bcclone.system.opencv import cv2, recolored, resized
-from bcclone.system.prefetch import read_ahead
-from bcclone.system.statistics import robust_line
+from bcclone.camera.images import FRAME_WIDTH, Image, cv2, recolored, resized, try_frame
+from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray, robust_line
+from bcclone.system.pool import read_ahead
 
 _FAR = slice(16, 72)  # rows of a frame around the horizon, with little sky
 _NEAR = slice(64, 128)  # rows of a frame that show the ground, without the bonnet

@@ -19,15 +19,13 @@ import numpy as np
 
 from bcclone.camera.framing import Framing, sampling_of
 from bcclone.camera.geometry import simulated_camera
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2
 from bcclone.diagnosis.heading import robust_weights
 from bcclone.diagnosis.motion import is_clear_move, is_shift, moved_points, shift_between
 from bcclone.diagnosis.overlay import find_overlay, without_overlay
 from bcclone.diagnosis.plane_sweep import NO_MATCH, NO_MATCHES, SpeedPath, matches_of_speeds
-from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
-from bcclone.system.opencv import cv2
-from bcclone.system.prefetch import read_ahead
-from bcclone.system.statistics import block_jackknife
+from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray, block_jackknife
+from bcclone.system.pool import read_ahead
 
 # most pairs of frames whose matches are kept in memory, so that a long drive takes no more memory
 # than a short one

@@ -13,11 +13,9 @@ it, which is dark in some frames. But the area itself keeps its level.
 
 import numpy as np
 
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, recolored, resized
 from bcclone.diagnosis.frame_figures import ReadFrame
-from bcclone.system.arrays import BoolArray, Float32Array, IndexArray
-from bcclone.system.opencv import cv2, recolored, resized
-from bcclone.system.statistics import evenly
+from bcclone.system.numbers import BoolArray, Float32Array, IndexArray, evenly
 
 _FRAMES = 80  # most frames that are compared
 _FEWEST_FRAMES = 20  # fewer frames of different places do not show what stands still

@@ -16,7 +16,7 @@ from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import STANDING_SECONDS, RecordedRows
 from bcclone.diagnosis.stretches import Segmentation
 from bcclone.recording.edits import Edit, delete_numbers
-from bcclone.system.arrays import BoolArray, IndexArray
+from bcclone.system.numbers import BoolArray, IndexArray
 
 _MAX_SHARE = 0.01  # tolerated share of rows with dark, white or blurred pictures
 

@@ -16,10 +16,8 @@ import math
 import numpy as np
 
 from bcclone.camera.geometry import HEIGHT_M, CameraMove, warp_to
-from bcclone.camera.images import Image
-from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
-from bcclone.system.opencv import cv2
-from bcclone.system.statistics import top_of
+from bcclone.camera.images import Image, cv2
+from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray, top_of
 
 _STEP = 1.08  # each speed that is tried is 8 % more than the speed before
 _SLOWEST = 0.6  # camera heights a second; the smallest speed that is tried, beside 0

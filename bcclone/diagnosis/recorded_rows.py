@@ -8,8 +8,7 @@ import pandas as pd
 
 from bcclone.recording.edits import Span
 from bcclone.recording.log import Log
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.statistics import runs
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, runs
 
 LEAST_MPH = 2.0  # a car that is not faster counts as standing
 # a car that stands for a shorter time, as at the beginning of a recording, does no harm

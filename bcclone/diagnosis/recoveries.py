@@ -16,16 +16,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.camera.images import try_frame
+from bcclone.camera.images import cv2, recolored, resized, try_frame
 from bcclone.camera.vehicle import MOUNTS, SIDE_CAMERA_M
 from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.recording.files import ImageIndex, Images
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
-from bcclone.system.opencv import cv2, recolored, resized
-from bcclone.system.statistics import jackknife_error
+from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray, jackknife_error
 
 _FEWEST = 4  # fewer recoveries do not give a correction
 _SIDES = ("left", "right")

@@ -15,8 +15,8 @@ from bcclone.diagnosis.motion import Followed
 from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.recording.edits import delete_numbers
 from bcclone.recording.log import Log
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import number_of, shown_command
+from bcclone.system.numbers import FloatArray
 
 
 def repeated_rows(log: Log) -> int:

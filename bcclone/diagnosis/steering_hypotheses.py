@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 from bcclone.diagnosis.agreement import at_steps
 from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.diagnosis.steering_model import Signals, SteeringModel
-from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.numbers import FloatArray, IndexArray
 
 
 class Kind(StrEnum):

@@ -14,7 +14,7 @@ from bcclone.diagnosis.agreement import FEWEST_STEPS, at_steps, smooth_steering
 from bcclone.diagnosis.bends import SMOOTH_SECONDS, turn_rate
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.system.arrays import BoolArray, FloatArray
+from bcclone.system.numbers import BoolArray, FloatArray
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from bcclone.diagnosis.motion import Shift, Turns, prepared_turns
 from bcclone.diagnosis.recorded_rows import STANDING_SECONDS, RecordedRows
 from bcclone.diagnosis.stretches import rows_of, segmented
 from bcclone.recording.run_tables import MOTION
-from bcclone.system.arrays import BoolArray
 from bcclone.system.errors import shown_command
+from bcclone.system.numbers import BoolArray
 
 _MOST_ROWS = 5000  # of a recording that are looked at, from its beginning
 

@@ -23,7 +23,7 @@ from bcclone.diagnosis.steering_hypotheses import (
     log_likelihoods,
 )
 from bcclone.diagnosis.steering_model import Signals, SteeringModel
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,7 @@ from bcclone.recording.edits import (
     delete_numbers,
     mirror_numbers,
 )
-from bcclone.system.arrays import IndexArray
-from bcclone.system.statistics import block_jackknife, robust_line
+from bcclone.system.numbers import IndexArray, block_jackknife, robust_line
 
 MAX_LAG_ERROR = 0.2  # seconds; with a greater error, the delay is not judged
 

@@ -13,8 +13,7 @@ import numpy as np
 
 from bcclone.diagnosis.findings import Finding
 from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.system.arrays import BoolArray
-from bcclone.system.statistics import numbers_in
+from bcclone.system.numbers import BoolArray, numbers_in
 
 
 class Use(StrEnum):

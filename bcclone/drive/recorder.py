@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from bcclone.recording.writer import is_free
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 
 logger = logging.getLogger(__name__)
 

@@ -24,11 +24,10 @@ from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp
 from bcclone.recording.run_tables import ANSWERS, DRIVERS, answer_row
 from bcclone.recording.writer import RecordingWriter, is_free, refuse_links
-from bcclone.system import atomic
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
-from bcclone.system.output import locked
-from bcclone.system.progress import Notify
+from bcclone.system.files import locked, write_text
+from bcclone.system.process import Notify
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 _NO_FRAME = datetime.datetime.min  # the time of the last frame of a folder without frames
@@ -196,7 +195,7 @@ class RunTables:
                 f"{self.folder}: its frames are of the simulator's camera, and these pictures are "
                 f"framed: {framing.describe()}; record into another folder"
             )
-        atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
+        write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
         self._is_framed = True
 
     def _has_framing(self) -> bool:

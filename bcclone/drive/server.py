@@ -26,7 +26,6 @@ from bcclone.model.foreign.stored import reading_early
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.interrupts import keeping_interrupts
 from bcclone.system.parent_process import (
     ASKING,
     CAR_CONNECTED,
@@ -37,7 +36,7 @@ from bcclone.system.parent_process import (
     read_events,
     tell_parent,
 )
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify, keeping_interrupts
 from bcclone.web.access import Access, is_this_machine
 from bcclone.web.web_server import WebServer, load_host
 

@@ -17,7 +17,7 @@ from bcclone.editor.viewed import Viewed
 from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import open_in_browser
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.web import threading_host
 from bcclone.web.access import Access
 from bcclone.web.guarded_app import guarded_app, posted, render, with_pictures

@@ -33,8 +33,8 @@ from bcclone.exchange.edited_tub import correcting_import
 from bcclone.recording.editing import EditedRows
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
 from bcclone.recording.log import Log, with_edits
-from bcclone.system.atomic import file_version
 from bcclone.system.errors import UserError, first_line, number_of
+from bcclone.system.files import file_version
 
 logger = logging.getLogger(__name__)
 

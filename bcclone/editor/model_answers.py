@@ -9,8 +9,8 @@ from bcclone.camera.framing_files import framing_of
 from bcclone.model.policy import Policy
 from bcclone.recording.editing import EditedRows
 from bcclone.recording.row import EPISODE_GAP_MS
-from bcclone.system.arrays import Float32Array, Memory
 from bcclone.system.errors import first_line
+from bcclone.system.numbers import Float32Array, Memory
 
 
 class ModelAnswers:

@@ -28,9 +28,9 @@ from bcclone.model.policy import Policy
 from bcclone.recording.edits import DELETE, RESTORE, UNDO, Edit, Span
 from bcclone.recording.row import CAMERAS, time_of
 from bcclone.recording.run_tables import HUMAN, LEFT_OUT, MOTION, DrivenBy
-from bcclone.system.atomic import file_version
 from bcclone.system.codec import whole_number
 from bcclone.system.errors import UserError
+from bcclone.system.files import file_version
 
 
 class Viewed:

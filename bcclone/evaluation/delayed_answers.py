@@ -11,7 +11,7 @@ from itertools import accumulate
 import numpy as np
 
 from bcclone.evaluation.frame_files import NamedFrame, seconds_of
-from bcclone.system.statistics import exponential_mean
+from bcclone.system.numbers import exponential_mean
 
 
 def delayed(

@@ -20,8 +20,7 @@ from bcclone.camera.vehicle import CAMERA_AHEAD_M, SteeringLaw
 from bcclone.diagnosis.level import level_frames
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent, measure_motion
 from bcclone.evaluation.rollout import RecordedDrive, Rollout, read_reference
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.statistics import block_jackknife, correlation
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, block_jackknife, correlation
 
 _MIN_ROWS = 100  # fewest rows that an estimate is made from
 

@@ -14,9 +14,9 @@ from bcclone.camera.images import IMAGE_ENDINGS
 from bcclone.evaluation.rollout import read_reference
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import EPISODE_GAP_MS, RowError, time_of
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import is_hidden
+from bcclone.system.numbers import FloatArray
 
 
 @dataclass(frozen=True)

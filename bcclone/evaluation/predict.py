@@ -21,10 +21,10 @@ from bcclone.evaluation.steering_table import write_steering
 from bcclone.evaluation.worker_model import not_finite
 from bcclone.model.policy import Policy, load_policy
 from bcclone.recording.files import find_log, is_recording
-from bcclone.system.arrays import Memory
 from bcclone.system.errors import UserError
-from bcclone.system.output import writes
-from bcclone.system.prefetch import read_ahead
+from bcclone.system.files import writes
+from bcclone.system.numbers import Memory
+from bcclone.system.pool import read_ahead
 
 
 @dataclass(frozen=True)

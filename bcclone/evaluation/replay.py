@@ -28,10 +28,10 @@ from bcclone.model.policy import Policy, load_one_of_several, load_policy
 from bcclone.recording.files import find_log
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from bcclone.simulator.world_settings import ServerSettings
-from bcclone.system.arrays import Memory
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.prefetch import read_ahead
-from bcclone.system.progress import ProgressBar
+from bcclone.system.numbers import Memory
+from bcclone.system.pool import read_ahead
+from bcclone.system.process import ProgressBar
 
 
 def replay(

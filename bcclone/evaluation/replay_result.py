@@ -9,10 +9,9 @@ import numpy as np
 from bcclone.evaluation.evaluate_settings import ReplaySettings
 from bcclone.evaluation.rollout import RecordedDrive, Rollout, RolloutScore, rollouts_of
 from bcclone.simulator.unity_client import DriveReport
-from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import Table, TableColumn
 from bcclone.system.json_values import names_of, to_json
-from bcclone.system.statistics import correlation
-from bcclone.system.table import Table, TableColumn
+from bcclone.system.numbers import FloatArray, correlation
 
 # drivers that need no model, to compare models with: key in JSON -> name in a table
 CONTROLS = {

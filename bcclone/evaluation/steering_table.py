@@ -9,10 +9,9 @@ from pathlib import Path, PurePath
 
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.log import read_log
-from bcclone.system.atomic import replacing
 from bcclone.system.codec import number, read_table
-from bcclone.system.errors import UserError, shown
-from bcclone.system.table import Table, TableColumn
+from bcclone.system.errors import Table, TableColumn, UserError, shown
+from bcclone.system.files import replacing
 
 # names of the columns of a table
 ID = "frame_id"

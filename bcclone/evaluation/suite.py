@@ -22,11 +22,9 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import FAILURE_LIMITS_M, Score
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
-from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps, Shown, run_kept
-from bcclone.system.progress import Notify
-from bcclone.system.table import Table, TableColumn
-from bcclone.system.task_pool import TaskPool, report_progress
+from bcclone.system.errors import Table, TableColumn, UserError
+from bcclone.system.pool import FinishedSteps, Shown, TaskPool, report_progress, run_kept
+from bcclone.system.process import Notify
 
 _BEST = "*"  # mark behind the figures of the best model in a row
 

@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.camera.geometry import HEIGHT_M, CameraMove, warp_to
-from bcclone.camera.images import Image, try_frame
+from bcclone.camera.images import Image, cv2, recolored, try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, MOUNTS
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.evaluation.rollout import RelativePose
 from bcclone.simulator.camera import bonnet
-from bcclone.system.opencv import cv2, recolored
 
 
 @dataclass(frozen=True)

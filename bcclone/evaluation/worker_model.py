@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from bcclone.camera.images import cv2
 from bcclone.model.policy import Policy, load_one_of_several
 from bcclone.simulator.road_plan import read_road_file
-from bcclone.system.atomic import sha256_of
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2
-from bcclone.system.own_process import is_own_process
-from bcclone.system.task_pool import WorkerFault, source_digest
+from bcclone.system.files import sha256_of
+from bcclone.system.pool import WorkerFault, source_digest
+from bcclone.system.process import is_own_process
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 # held while a task computes: a worker of a cluster may run tasks in several threads, but TensorFlow

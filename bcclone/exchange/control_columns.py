@@ -18,9 +18,9 @@ from bcclone.exchange.exchanged_row import ACCIDENTS_SHARE
 from bcclone.exchange.foreign_table import no_column
 from bcclone.exchange.table_words import is_steering, plain, unit_in_name
 from bcclone.recording.row import RANGES, ROUNDING, RowError
-from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import number
 from bcclone.system.errors import UserError
+from bcclone.system.numbers import FloatArray
 
 _FULL = RANGES["steering"][1]  # the sharpest steering of a recording
 # no front wheels stand at a sharper angle for half of a drive

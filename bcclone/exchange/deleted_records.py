@@ -13,9 +13,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from bcclone.exchange.source_files import read_inside
-from bcclone.system.atomic import write_bytes
 from bcclone.system.codec import explained, parse_json, whole_number
 from bcclone.system.errors import shown_command
+from bcclone.system.files import write_bytes
 
 MANIFEST = "manifest.json"  # file of donkeycar 4 and later
 _EXCLUDED = "exclude.json"  # file of donkeycar 2 and 3

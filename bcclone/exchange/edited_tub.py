@@ -23,10 +23,9 @@ from bcclone.recording.files import LOG_NAME, find_log, is_recording
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import DrivenBy
-from bcclone.system.arrays import BoolArray, IndexArray
 from bcclone.system.codec import path_inside
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.statistics import runs
+from bcclone.system.numbers import BoolArray, IndexArray, runs
 
 _EPOCH = datetime(1970, 1, 1)
 

@@ -17,9 +17,8 @@ from bcclone.diagnosis.bends import SMOOTH_SECONDS, turn_rate
 from bcclone.diagnosis.motion import TurnMeter, Turns
 from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.exchange.video_file import Video, VideoFrame
-from bcclone.system.arrays import BoolArray, FloatArray
-from bcclone.system.progress import ProgressBar
-from bcclone.system.statistics import correlation, mean_around
+from bcclone.system.numbers import BoolArray, FloatArray, correlation, mean_around
+from bcclone.system.process import ProgressBar
 
 LONGEST_GAP_SECONDS = 1.5  # longest gap to interpolate in; some tables have one row a second
 _MOST_FRAMES = 3000  # frames from the start of a film whose turns are measured

@@ -22,8 +22,8 @@ from bcclone.exchange.film_fit import (
     measure_turns,
 )
 from bcclone.exchange.video_file import Extent, Video
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.numbers import FloatArray
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import BY_MODEL, read_drivers, read_trace
 from bcclone.system.errors import require_package
-from bcclone.system.progress import ProgressBar
+from bcclone.system.process import ProgressBar
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from bcclone.exchange.table_times import check_rate, counted, find_times, times_
 from bcclone.exchange.table_words import camera_in, is_ours
 from bcclone.exchange.written_times import Times
 from bcclone.recording.row import CAMERAS, NUMBERS
-from bcclone.system.arrays import FloatArray
 from bcclone.system.location import is_hidden
+from bcclone.system.numbers import FloatArray
 
 _CENTER = CAMERAS[0]
 

@@ -20,6 +20,7 @@ from bcclone.camera.images import (
     decode_image,
     decode_jpeg,
     encode_jpeg,
+    opencv_on_one_thread,
     upright_jpeg,
 )
 from bcclone.exchange.exchanged_row import (
@@ -34,8 +35,7 @@ from bcclone.exchange.exchanged_row import (
 from bcclone.exchange.video_file import VideoFrame
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.hardware import usable_cores
-from bcclone.system.opencv import opencv_on_one_thread
-from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.pool import prefetch_ordered
 
 EPOCH = datetime(1970, 1, 1)
 _LAST = datetime(9999, 1, 1)  # a later time does not fit into the name of an image

@@ -40,8 +40,8 @@ from bcclone.exchange.video_file import (
     open_video,
 )
 from bcclone.exchange.written_times import Times
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, shown_command
+from bcclone.system.numbers import FloatArray
 
 _Items = Generator[SourceItem, None, None]  # what a reader yields
 

@@ -16,8 +16,8 @@ from bcclone.exchange.driving_direction import ThrottleRule
 from bcclone.exchange.exchanged_row import KINDS, BelowThrottle, LeftOut, SourceFacts
 from bcclone.exchange.framed_rows import FramedItem, FramedRow
 from bcclone.recording.row import EPISODE_GAP_MS
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of
+from bcclone.system.numbers import FloatArray
 
 _LEAST_SHARE = 0.1  # smallest share of the rows that must be usable
 _EXAMPLES = 3  # most examples that are listed for each of KINDS

@@ -12,7 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, common_remedy, read_file, upright_jpeg
+from bcclone.camera.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    common_remedy,
+    cv2,
+    read_file,
+    upright_jpeg,
+)
 from bcclone.dataset.decoding import decode_files
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
@@ -23,12 +30,10 @@ from bcclone.exchange.formats import ExportedRows, format_named, rows_of_log
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system import atomic
 from bcclone.system.errors import UserError
+from bcclone.system.files import NEW_FOLDER, replacing_folder, writes
 from bcclone.system.location import Location, is_url, parse_location
-from bcclone.system.opencv import cv2
-from bcclone.system.output import NEW_FOLDER, writes
-from bcclone.system.progress import ProgressBar
+from bcclone.system.process import ProgressBar
 
 _TOLERATED = 0.05  # largest fraction of rows without usable images, unless --allow-skips is given
 _LISTED = 10  # most left-out rows that an error lists
@@ -69,7 +74,7 @@ def export(settings: ExportSettings) -> ExportResult:
             source = _stored_rows(stack.enter_context(open_store(location)), settings)
         else:
             source = _recorded_rows(settings)
-        folder = stack.enter_context(atomic.replacing_folder(settings.output))
+        folder = stack.enter_context(replacing_folder(settings.output))
         format.write(source, folder)
     return ExportResult(
         output=settings.output,

@@ -37,11 +37,10 @@ from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
 from bcclone.recording.writer import RecordingWriter
-from bcclone.system import atomic
 from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError, number_of, shown_command
+from bcclone.system.files import NEW_FOLDER, replacing_folder, write_text, writes
 from bcclone.system.location import as_local
-from bcclone.system.output import NEW_FOLDER, writes
 from bcclone.system.setting import settings_of
 
 
@@ -86,7 +85,7 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     framing = read_framing(settings.framing) if settings.framing else None
     if framing and format.name == "recording":
         _check_size(settings, framing)
-    with atomic.replacing_folder(settings.output) as folder:
+    with replacing_folder(settings.output) as folder:
         throttles = throttles_of(format, settings)
         rule = throttle_rule(settings.min_throttle, throttles, framing)
         tally = Tally(rule)
@@ -353,7 +352,7 @@ class ImportedRecording(RecordingWriter):
         text = LEFT_OUT.header
         for time_ms, reason in sorted(left_out.items()):
             text += f"{_name_of(CAMERAS[0], time_ms)},{reason}\n"
-        atomic.write_text(self.folder / LEFT_OUT.name, text)
+        write_text(self.folder / LEFT_OUT.name, text)
 
     def finish(self) -> None:
         """Write which rows are deleted, and the framing that made the frames of most rows; mark the
@@ -367,7 +366,7 @@ class ImportedRecording(RecordingWriter):
         if spans:
             write_edits(self.log, Edits((StoredEdit(DELETE, spans),)))
         for framing, _ in self._framings.most_common(1):  # none if no picture was converted
-            atomic.write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
+            write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
         super().finish()
 
 

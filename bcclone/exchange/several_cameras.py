@@ -18,8 +18,8 @@ from bcclone.exchange.table_times import is_too_fast
 from bcclone.exchange.table_words import by_camera_in, camera_in, plain
 from bcclone.exchange.written_times import Times
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.numbers import FloatArray
 
 _CENTER = CAMERAS[0]
 _FEW_VALUES = 12  # a column with more different values does not tell the camera

@@ -13,8 +13,8 @@ from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.foreign_table import ForeignTable
 from bcclone.exchange.table_words import number_of_cell, plain
 from bcclone.exchange.written_times import UNIT_ENDINGS, Times, times_of
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.numbers import FloatArray
 
 _USUAL_RATE = 20.0  # frames a second that are assumed where nothing tells the times
 # no camera gives more frames a second; the sensor of most small cars, Sony's IMX219, gives 120 on a

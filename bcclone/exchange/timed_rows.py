@@ -12,8 +12,8 @@ from bcclone.exchange.film_fit import LONGEST_GAP_SECONDS, SteeredTimes
 from bcclone.exchange.foreign_table import ForeignTable
 from bcclone.exchange.frame_numbers import frame_numbers
 from bcclone.exchange.written_times import Times
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.numbers import FloatArray
 
 # largest distance from a frame to the nearest row whose values it takes, where it is not between
 # two rows that are close to each other

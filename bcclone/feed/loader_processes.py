@@ -25,7 +25,7 @@ from bcclone.feed.selection import Selection
 from bcclone.feed.source import PAGE, Batch, SampleSource, lend, to_middle_of_page
 from bcclone.feed.strategies import AS_LOADED, Delivery, Feed
 from bcclone.system.errors import UserError
-from bcclone.system.interrupts import become_worker, interrupts_kept_from_children
+from bcclone.system.process import become_worker, interrupts_kept_from_children
 
 
 def workers(

@@ -21,8 +21,8 @@ from bcclone.dataset.store import ImageSamples, Store
 from bcclone.feed.feed_settings import PATH, STEERING
 from bcclone.feed.order import has_zero_steering
 from bcclone.feed.source import FileSource, FrameSource, MemorySource, SampleArrays
-from bcclone.system.arrays import BoolArray, Float32Array, IndexArray, Uint32Array
 from bcclone.system.errors import UserError
+from bcclone.system.numbers import BoolArray, Float32Array, IndexArray, Uint32Array
 
 TrainingData = Store | ImageSamples
 # samples and their rows -> what a network should answer to each: numbers, (samples,) or

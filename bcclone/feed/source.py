@@ -16,13 +16,12 @@ from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
-from bcclone.camera.images import BadImage, Image, common_remedy, read_frame
+from bcclone.camera.images import BadImage, Image, common_remedy, cv2, read_frame
 from bcclone.dataset.frames import Frames, FramesInMemory
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.order import BatchSpan, Order
-from bcclone.system.arrays import BoolArray, Float32Array, Uint32Array
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2
+from bcclone.system.numbers import BoolArray, Float32Array, Uint32Array
 
 Tensor: TypeAlias = Any  # a tf.Tensor; this module does not load TensorFlow to name the type
 

@@ -17,7 +17,7 @@ from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import Batches, BatchSpan, EpochOrder, Order, split_into_windows
 from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch, Buffers, FrameSource, SampleSource
-from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.pool import prefetch_ordered
 
 _AHEAD = 4  # batches that most strategies load ahead when max_queue_size does not say
 _CORES = os.cpu_count() or 1

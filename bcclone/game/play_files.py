@@ -17,8 +17,8 @@ from bcclone.recording.run_tables import DrivenBy, TracePoint
 from bcclone.simulator.car import Car
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
-from bcclone.system.output import locked
-from bcclone.system.progress import Notify
+from bcclone.system.files import locked
+from bcclone.system.process import Notify
 
 
 @dataclass(frozen=True)

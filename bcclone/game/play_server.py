@@ -23,7 +23,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import open_in_browser
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.web import threading_host
 from bcclone.web.access import Access, is_this_machine
 from bcclone.web.web_server import WebServer, WSGIApp

@@ -17,7 +17,7 @@ from bcclone.model.foreign.find_preprocessing import (
 )
 from bcclone.model.import_settings import ImportModelSettings
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.output import MODEL, inputs_of, writing
+from bcclone.system.files import MODEL, inputs_of, writing
 
 if TYPE_CHECKING:
     from bcclone.model.foreign.foreign_model import ForeignModel

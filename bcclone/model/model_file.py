@@ -35,9 +35,9 @@ from bcclone.model.onnx_model import FRAMING
 from bcclone.model.pixel_scale import stated_scale
 from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.model.training_info import TRAINING, TrainingInfo
-from bcclone.system.atomic import replacing
 from bcclone.system.codec import explained, from_text, read_bytes
 from bcclone.system.errors import UserError, shown_command
+from bcclone.system.files import replacing
 from bcclone.system.json_values import to_json
 
 # names of attributes of the file; the attribute of the framing is FRAMING, in onnx_model.py

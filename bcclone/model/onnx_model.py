@@ -23,9 +23,9 @@ from bcclone.dataset.image_size import LARGEST_PICTURE
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.model.model_path import read_exported
 from bcclone.model.onnx_content import check_onnx
-from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, whole_number
 from bcclone.system.errors import UserError, first_line, require_package
+from bcclone.system.numbers import Float32Array
 
 # names in the metadata of a file of bcclone export; FRAMING is an attribute of model files, too
 PICTURE = "bcclone_picture"  # JSON of what the file takes

@@ -21,7 +21,7 @@ from keras import layers
 
 from bcclone.camera.images import Image
 from bcclone.model.layer_kinds import RECURRENT, keeps_frames
-from bcclone.system.arrays import Float32Array
+from bcclone.system.numbers import Float32Array
 
 # one step of a drive: an image, uint8 (1, height, width, channels), and states, (1, size) each ->
 # the outputs, (1, outputs), and the new states, (1, size) each

@@ -25,8 +25,8 @@ from keras import layers
 from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.layer_kinds import CONVOLUTIONS, POOLINGS, frame_layers, layer_kind
-from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
+from bcclone.system.numbers import Float32Array
 
 # layers that change rows and columns, and through which a mask can be followed back
 _SPATIAL = (*CONVOLUTIONS, *POOLINGS, layers.Cropping2D, layers.ZeroPadding2D)

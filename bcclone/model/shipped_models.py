@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.system.atomic import make_folder, sha256_of, write_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.files import make_folder, sha256_of, write_bytes
 
 SHIPPED_NAMES = ("lake.h5", "any-road.h5", "any-camera.h5")
 _PACKAGE = Path(__file__).parents[1]

@@ -14,18 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.camera.images import Image
+from bcclone.camera.images import Image, cv2, resized
 from bcclone.pictures.clip_settings import GIF, ClipSettings
 from bcclone.pictures.drawing import GROUND
 from bcclone.pictures.encoder import encode
 from bcclone.pictures.overlay import make_overlay
 from bcclone.pictures.reference_model import ReferenceDrive, ReferenceModel
 from bcclone.pictures.run_data import FrameInfo, RunFrames, find_frames, read_run_data
-from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.system.atomic import replacing
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2, resized
-from bcclone.system.output import CLIP, MADE_BY, writes
+from bcclone.system.files import CLIP, MADE_BY, replacing, writes
+from bcclone.system.numbers import FloatArray, IndexArray
 
 
 @dataclass(frozen=True)

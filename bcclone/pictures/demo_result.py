@@ -7,8 +7,7 @@ from typing import Any
 
 from bcclone.pictures.report import Report, write_report
 from bcclone.simulator.score import LAPS_DRIVEN
-from bcclone.system.errors import shown_command
-from bcclone.system.table import Table, TableColumn
+from bcclone.system.errors import Table, TableColumn, shown_command
 
 # names of the steps up to which the demo's time is told
 FIRST_CLIP_STEP = "clip of the recording"

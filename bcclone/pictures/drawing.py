@@ -12,9 +12,8 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from bcclone.camera.images import Image
-from bcclone.system.arrays import Float32Array, FloatArray
-from bcclone.system.opencv import cv2
+from bcclone.camera.images import Image, cv2
+from bcclone.system.numbers import Float32Array, FloatArray
 
 Color = tuple[int, ...]
 Point = tuple[float, float]

@@ -24,7 +24,7 @@ from bcclone.pictures.overlay import Overlay, make_overlay
 from bcclone.pictures.run_data import FrameInfo, RunData
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.system.errors import UserError
-from bcclone.system.task_pool import process_pool
+from bcclone.system.pool import process_pool
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import Any, Self
 from bcclone.camera.images import Image
 from bcclone.pictures.clip_settings import GIF
 from bcclone.system.errors import UserError
-from bcclone.system.progress import ProgressBar
-from bcclone.system.statistics import evenly
+from bcclone.system.numbers import evenly
+from bcclone.system.process import ProgressBar
 
 # numbers of some pictures of a clip, from 0 -> these pictures; None for a picture that is left out
 DrawPictures = Callable[[Sequence[int]], Iterator[Image | None]]

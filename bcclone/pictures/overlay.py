@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.camera.images import Image
+from bcclone.camera.images import Image, cv2
 from bcclone.pictures.drawing import (
     FAINT,
     GREEN,
@@ -29,9 +29,8 @@ from bcclone.pictures.drawing import (
 from bcclone.pictures.run_data import FrameInfo, RunData
 from bcclone.pictures.track_map import TrackMap
 from bcclone.recording.run_tables import TRACE
-from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2
+from bcclone.system.numbers import Float32Array
 
 _MAP_HEIGHT = 0.42  # height and width of the map, as a fraction of the frame's height
 

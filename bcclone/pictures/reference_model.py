@@ -13,8 +13,8 @@ import numpy as np
 from bcclone.camera.images import BadImage, Image
 from bcclone.model.policy import Policy, load_policy
 from bcclone.pictures.run_data import GAP_SECONDS, RunFrames
-from bcclone.system.arrays import Float32Array, FloatArray, Memory
 from bcclone.system.errors import UserError
+from bcclone.system.numbers import Float32Array, FloatArray, Memory
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:  # it loads TensorFlow

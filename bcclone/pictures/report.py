@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import shown_command
+from bcclone.system.files import write_bytes
 
 REPORT_NAME = "report.html"
 _STYLE = """

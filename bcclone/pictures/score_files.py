@@ -32,8 +32,8 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import event_lines
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
-from bcclone.system.atomic import write_text
 from bcclone.system.errors import shown_command
+from bcclone.system.files import write_text
 from bcclone.system.json_values import json_text, part_of
 from bcclone.system.setting_words import option_words
 

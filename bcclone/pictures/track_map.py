@@ -11,7 +11,7 @@ import numpy as np
 
 from bcclone.camera.images import Image
 from bcclone.pictures.drawing import GROUND, ROAD, SKY, WHITE, Color, draw_dot, draw_line
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.numbers import Float32Array, FloatArray
 
 Place = tuple[float, float]  # x and z, in metres
 

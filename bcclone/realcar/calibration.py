@@ -28,10 +28,17 @@ from bcclone.realcar.labelled_pictures import LabelledPictures, read_labelled
 from bcclone.realcar.steering_fit import fit_delay, fit_steering
 from bcclone.recording.edits import MIRROR, read_edits
 from bcclone.recording.files import find_log, is_recording
-from bcclone.system.atomic import write_bytes, write_text
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.output import MODEL, PICTURE, check_output, inputs_of, writes
-from bcclone.system.progress import Notify, ProgressBar
+from bcclone.system.files import (
+    MODEL,
+    PICTURE,
+    check_output,
+    inputs_of,
+    write_bytes,
+    write_text,
+    writes,
+)
+from bcclone.system.process import Notify, ProgressBar
 
 
 @dataclass(frozen=True)

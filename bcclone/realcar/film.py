@@ -21,8 +21,7 @@ from bcclone.exchange.recording_import import (
 )
 from bcclone.realcar.film_framing import find_camera
 from bcclone.realcar.film_steering import estimate_steering, keep_frames, with_frames
-from bcclone.system.atomic import replacing_folder
-from bcclone.system.output import NEW_FOLDER, writes
+from bcclone.system.files import NEW_FOLDER, replacing_folder, writes
 
 
 @writes(NEW_FOLDER)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from bcclone.camera.framing import Framing
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.labelled_video import stated_focal_mm
-from bcclone.system.errors import UserError, shown_command
-from bcclone.system.table import Table, TableColumn
+from bcclone.system.errors import Table, TableColumn, UserError, shown_command
 
 _FISHEYE_DEGREES = 110.0  # a lens with a wider angle of view counts as a fisheye
 

@@ -13,8 +13,7 @@ from bcclone.diagnosis.heading import PARTS, Heading, measure_heading
 from bcclone.diagnosis.motion import follow_points
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent
 from bcclone.diagnosis.overlay import without_overlay
-from bcclone.system.arrays import BoolArray, FloatArray
-from bcclone.system.statistics import evenly
+from bcclone.system.numbers import BoolArray, FloatArray, evenly
 
 _PAIRS = 60  # most pairs of neighbouring frames by which a heading is measured
 

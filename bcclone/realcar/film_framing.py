@@ -18,7 +18,7 @@ import pandas as pd
 from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import read_framing
 from bcclone.camera.geometry import HEIGHT_M
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg, resized
 from bcclone.camera.lens import Lens
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS
 from bcclone.diagnosis.bends import turn_rate
@@ -45,11 +45,9 @@ from bcclone.realcar.framing_search import (
 )
 from bcclone.realcar.labelled_pictures import LabelledPictures, RecordedSteering
 from bcclone.recording.row import CAMERAS, NUMBERS
-from bcclone.system.arrays import BoolArray
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import resized
-from bcclone.system.progress import ProgressBar
-from bcclone.system.statistics import evenly
+from bcclone.system.numbers import BoolArray, evenly
+from bcclone.system.process import ProgressBar
 
 _FIRST_ROWS = 3000  # rows from the start of a film that are read; their frames fit into memory
 _FEWEST_ROWS = 10  # a drive with fewer pictures is an error

@@ -20,7 +20,7 @@ from bcclone.diagnosis.overlay import describe_overlay
 from bcclone.exchange.framed_rows import CameraPath
 from bcclone.realcar.film_faults import film_faults
 from bcclone.recording.row import EPISODE_GAP_MS
-from bcclone.system.arrays import BoolArray, FloatArray
+from bcclone.system.numbers import BoolArray, FloatArray
 
 # smallest share of rows with a new picture in an ordinary film; with fewer, pictures were repeated
 # to give a slower film more frames a second

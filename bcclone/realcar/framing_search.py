@@ -25,9 +25,8 @@ from bcclone.camera.lens import Lens
 from bcclone.realcar.labelled_pictures import FEWEST_PICTURES, SHORTEST_FOCAL, LabelledPictures
 from bcclone.realcar.posterior import FINE_POINTS, Axis
 from bcclone.realcar.steering_fit import delay_scores
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.statistics import correlation
+from bcclone.system.numbers import FloatArray, correlation
 
 LEAST_CORRELATION = 0.4  # a witness reads the camera's pictures only if r is this much or more
 _BATCH = 256  # frames that the witness answers at once

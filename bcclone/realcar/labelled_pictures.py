@@ -18,7 +18,7 @@ import numpy as np
 from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import framing_of
 from bcclone.camera.geometry import FOCAL_PX
-from bcclone.camera.images import BadImage, Image, decode_image, read_file
+from bcclone.camera.images import BadImage, Image, decode_image, read_file, resized
 from bcclone.evaluation.frame_files import frame_files, seconds_of
 from bcclone.evaluation.steering_table import read_labels
 from bcclone.exchange.exchange_settings import ImportSettings
@@ -29,11 +29,9 @@ from bcclone.exchange.video_file import VideoFrame
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import ROUNDING
-from bcclone.system.arrays import FloatArray
 from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.opencv import resized
-from bcclone.system.statistics import evenly
+from bcclone.system.numbers import FloatArray, evenly
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens of the first grid, in widths of a picture
 FEWEST_PICTURES = 50

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bcclone.system.arrays import FloatArray
+from bcclone.system.numbers import FloatArray
 
 # driving time that gives one independent sample: by their autocorrelation, a network's answers and
 # the steering of three real cars give one every 0.9 to 2.8 s

@@ -4,8 +4,7 @@ import numpy as np
 
 from bcclone.realcar.labelled_pictures import LabelledPictures
 from bcclone.realcar.posterior import Axis, independent_samples, log_likelihood
-from bcclone.system.arrays import FloatArray
-from bcclone.system.statistics import correlation
+from bcclone.system.numbers import FloatArray, correlation
 
 # seconds that are tried; people in five recordings were 0 to 0.6 s late
 _DELAY = Axis(np.linspace(-1.0, 1.5, 51), middle=0.2, half_width=0.25)

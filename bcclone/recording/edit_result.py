@@ -9,8 +9,8 @@ import numpy as np
 
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.recording.run_tables import DrivenBy
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.errors import number_of, shown_command
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 
 
 @dataclass(frozen=True)

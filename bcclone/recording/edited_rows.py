@@ -7,9 +7,9 @@ import pandas as pd
 
 from bcclone.recording.edits import MIRROR, Edits
 from bcclone.recording.row import EPISODE_GAP_MS
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location
+from bcclone.system.numbers import FloatArray
 
 
 def edited_rows(

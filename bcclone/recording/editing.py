@@ -34,10 +34,10 @@ from bcclone.recording.files import ImageIndex, Images, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.positions import RowPositions
 from bcclone.recording.run_tables import BY_MODEL, DrivenBy, read_drivers
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.errors import UserError, shown_command
+from bcclone.system.files import locked
 from bcclone.system.location import as_local
-from bcclone.system.output import locked
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 
 _WAIT_SECONDS = 60.0  # longest wait for another process that edits the same recording
 

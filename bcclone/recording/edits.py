@@ -17,12 +17,12 @@ import numpy as np
 
 from bcclone.recording.edit_settings import MAX_ADVANCE
 from bcclone.recording.row import time_of
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
-from bcclone.system.atomic import write_text
 from bcclone.system.codec import explained, fits, from_text, read_bytes
 from bcclone.system.errors import UserError, number_of
+from bcclone.system.files import write_text
 from bcclone.system.json_values import json_text, to_json
 from bcclone.system.location import Location, as_local
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 
 TRIM = "trim"  # leaves out the rows before and after a span
 DELETE = "delete"  # leaves out spans of rows

@@ -27,7 +27,7 @@ from bcclone.system.location import (
     parse_location,
     reaching,
 )
-from bcclone.system.progress import note
+from bcclone.system.process import note
 
 LOG_NAME = "driving_log.csv"
 IMAGES = "IMG"

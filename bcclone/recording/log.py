@@ -22,7 +22,7 @@ from bcclone.recording.standard_log import read_standard
 from bcclone.system.codec import UnfetchedFile, explained, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
-from bcclone.system.progress import note
+from bcclone.system.process import note
 
 _MOST_LINES = 10_000_000
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from bcclone.recording.edit_settings import END, START, EditSettings
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, RESTORE, TRIM, UNDO, Edit, Span
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
+from bcclone.system.numbers import FloatArray
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from bcclone.system.atomic import write_text
 from bcclone.system.codec import explained, number, one_line, read_bytes, read_table, whole_number
 from bcclone.system.errors import UserError
+from bcclone.system.files import write_text
 from bcclone.system.location import Location
 
 MODEL = "model"

@@ -23,8 +23,8 @@ from bcclone.simulator.road_plan import (
     RoadPlan,
 )
 from bcclone.simulator.road_rules import RoadRules, faults_of_line
-from bcclone.system.arrays import Random
 from bcclone.system.errors import UserError, did_you_mean
+from bcclone.system.numbers import Random
 
 RANDOM_PREFIX = "random:"
 

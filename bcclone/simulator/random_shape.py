@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from bcclone.system.arrays import Random
 from bcclone.system.exact_math import cosine, exponential, sine
+from bcclone.system.numbers import Random
 
 Points = list[tuple[float, float, float]]  # x, height, z in metres
 

@@ -18,8 +18,8 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import UNITY_ROWS_PER_SECOND, RecordSettings
 from bcclone.system.errors import UserError
-from bcclone.system.output import locked
-from bcclone.system.progress import ProgressBar
+from bcclone.system.files import locked
+from bcclone.system.process import ProgressBar
 
 # simulated time between two rows, as in the Unity program
 BETWEEN_ROWS_SECONDS = 1 / UNITY_ROWS_PER_SECOND

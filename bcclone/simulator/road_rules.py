@@ -14,8 +14,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from bcclone.simulator.road_line import STEP_M, interpolate, lengths
-from bcclone.system.arrays import FloatArray
 from bcclone.system.checked import Checked, SettingError
+from bcclone.system.numbers import FloatArray
 from bcclone.system.setting_types import Metres
 
 COMPETITION_WIDTH_M = 8.0  # of the competitions' roads

@@ -24,9 +24,9 @@ from bcclone.simulator.road_line import (
 )
 from bcclone.simulator.road_plan import RoadLook, RoadPlan, read_points
 from bcclone.simulator.road_rules import RoadRules, faults_of_line
-from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent2, cosine, sine
+from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
 
 # Styles: which of three ways to draw the surface of a road
 LAKE_STYLE = 0

@@ -20,7 +20,7 @@ from bcclone.simulator.score import LAPS_DRIVEN, Score, Scorer
 from bcclone.simulator.track import Track, TrackPosition
 from bcclone.simulator.unity_client import CarState
 from bcclone.simulator.world_settings import LOST_M, Conditions, WorldSettings
-from bcclone.system.progress import ProgressBar
+from bcclone.system.process import ProgressBar
 
 FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
 _VIEWS = 12  # frames of a drive that are kept, evenly spaced along the road

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from bcclone.system.hidden_packages import hidden
+from bcclone.system.process import hidden
 
 
 @contextmanager

@@ -1,30 +1,500 @@
 """Check every requirement of bcclone on this machine, and explain how to fix each fault.
 
 In: `DoctorSettings`. Out: an `Examination` with the result of each check. Nothing is changed,
-downloaded or printed. The checks run even if no package is installed.
+downloaded or printed. The checks run even if no package is installed, and load TensorFlow only in
+other processes, and only for `bcclone doctor --full`.
+
+Which cards are supported is known from these sources. NVIDIA numbers the architecture of a card by
+its compute capability, such as 6.0. TensorFlow's wheels list the cards they are built for in
+`tensorflow.sysconfig.get_build_info()["cuda_compute_capabilities"]`: the lists of 2.17.1 to 2.21.0
+begin with sm_60, which means 6.0. cuDNN up to 9.10.2 supports cards from 5.0 on, and the next
+version, 9.11.0, from 7.5 on. That is what NVIDIA's support matrices of the two versions say, and
+what the kernels in libcudnn_ops.so of the wheels 9.10.2.21 and 9.28.0.42 show.
 """
 
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
+from typing import Any, Literal
 
-from bcclone.system.accelerator_checks import check_accelerator, check_cards, check_compilers
 from bcclone.system.checked import Checked
-from bcclone.system.examination import Check, Examination
-from bcclone.system.hardware import available_memory, read_text, usable_cores
-from bcclone.system.machine_checks import (
-    check_cores,
-    check_ffmpeg,
-    check_folder,
-    check_memory,
-    check_port,
-    check_python,
-    check_system,
+from bcclone.system.errors import number_of
+from bcclone.system.hardware import (
+    Card,
+    available_memory,
+    driver_version,
+    find_cards,
+    output_of,
+    read_text,
+    usable_cores,
 )
-from bcclone.system.package_checks import check_declared_packages
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import SIMULATOR_PORT, Port
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of a check."""
+
+    name: str  # what was checked, such as "python" or the name of a package
+    state: Literal["ok", "warning", "failed"]
+    found: str  # what is there, such as a version
+    advice: str = ""  # how to fix a fault, or a hint; always given unless the state is "ok"
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The results of all checks."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Return whether no check failed; warnings are allowed."""
+        return all(check.state != "failed" for check in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {"checks": [asdict(check) for check in self.checks], "ok": self.ok}
+
+    def as_text(self) -> str:
+        """Return a line for each check, its advice on the next line, and the counts at the end."""
+        width = max(len(check.name) for check in self.checks) + 2
+        lines = []
+        for check in self.checks:
+            state = check.state.upper() if check.state == "failed" else check.state
+            lines.append(f"{check.name:<{width}}{state:<9}{check.found}")
+            if check.advice:
+                lines.append(f"{'':<{width + 9}}-> {check.advice}")
+        failed = sum(check.state == "failed" for check in self.checks)
+        warnings = sum(check.state == "warning" for check in self.checks)
+        lines.append("")
+        lines.append(f"{failed or 'nothing'} failed, {number_of(warnings, 'warning')}")
+        return "\n".join(lines)
+
+
+PYTHONS = ((3, 11), (3, 13))  # lowest and highest version; a test compares with pyproject.toml
+
+
+def check_system(proc_version: str) -> Check:
+    """Name the operating system; the check never fails.
+
+    proc_version: content of /proc/version, by which WSL2 is recognized; "" if there is none
+    """
+    name = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    if "microsoft-standard" not in proc_version and "WSL2" not in proc_version:
+        return Check("system", "ok", name)
+    advice = (
+        "the simulator on the Windows side reaches a server in WSL2 at "
+        f"127.0.0.1:{SIMULATOR_PORT}; if it does not, "
+        "start drive.py with --host 0.0.0.0 --token TEXT --allow-from ADDRESS"
+    )
+    return Check("system", "ok", f"{name}, in WSL2", advice)
+
+
+def check_python(version: tuple[int, int]) -> Check:
+    """Compare the version of Python with the supported ones."""
+    lowest = ".".join(map(str, PYTHONS[0]))
+    highest = ".".join(map(str, PYTHONS[1]))
+    found = f"{platform.python_version()} ({sys.executable})"
+    if PYTHONS[0] <= version <= PYTHONS[1]:
+        return Check("python", "ok", found)
+    advice = (
+        "install bcclone into a virtual environment with one of them: "
+        f"python{highest} -m venv .venv"
+    )
+    return Check("python", "failed", f"{found}, needs {lowest} to {highest}", advice)
+
+
+def check_port(port: int) -> Check:
+    """Check that a drive server can listen on a port of this machine."""
+    address = f"127.0.0.1:{port}"
+    reason = f"the simulator always connects to {SIMULATOR_PORT}"
+    with socket.socket() as listener:
+        # a port that was in use a minute ago counts as free; but on Windows, this option would
+        # let two programs share a port
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        except OSError:
+            advice = f"stop the program that listens there, perhaps an older drive.py; {reason}"
+            return Check("port", "failed", f"{address} is in use", advice)
+    if port != SIMULATOR_PORT:
+        return Check(
+            "port", "warning", f"{address} is free", f"also check {SIMULATOR_PORT}: {reason}"
+        )
+    return Check("port", "ok", f"{address} is free")
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Limits of a check of a size, in GB."""
+
+    least: float  # with less, the check fails
+    enough: float  # with less, the check warns
+
+
+_DISK = _Sizes(least=0.5, enough=5.0)  # a store of 10,000 rows of three cameras takes 1.5 GB
+_MEMORY = _Sizes(least=1.0, enough=2.0)  # training uses 0.9 GB, besides the memory of the frames
+
+
+def check_folder(folder: Path) -> Iterator[Check]:
+    """Check that a folder can be written, and then that its disk has enough free space."""
+    try:
+        folder = folder.absolute()
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".bcclone-doctor-") as file:
+            file.write(b"written by bcclone doctor")
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        found = f"{folder}: cannot write there: {error.strerror or error}"
+        yield Check("folder", "failed", found, "change into a folder where you may write")
+        return
+    yield Check("folder", "ok", f"{folder}: can be written")
+    advice = (
+        "free some space, or work on another disk: "
+        "a store of 10,000 rows of three cameras takes 1.5 GB"
+    )
+    yield _check_size("disk space", free, _DISK, "free", advice)
+
+
+def check_memory(available: float) -> Check:
+    """Check the available memory, in bytes."""
+    advice = (
+        "close other programs, or give the container more memory: "
+        f"training needs {_MEMORY.enough:.0f} GB"
+    )
+    return _check_size("memory", available, _MEMORY, "available", advice)
+
+
+def _check_size(name: str, size: float, sizes: _Sizes, word: str, advice: str) -> Check:
+    """Compare a size, in bytes, with its limits; word: what the size is, such as "free"."""
+    size_gb = size / 1e9
+    found = f"{size_gb:.1f} GB {word}"
+    if size_gb >= sizes.enough:
+        return Check(name, "ok", found)
+    if size_gb >= sizes.least:
+        return Check(name, "warning", found, advice)
+    return Check(name, "failed", found, advice)
+
+
+def check_cores(cores: int) -> Check:
+    """Check the number of cores that this process may use."""
+    if cores > 1:
+        return Check("cores", "ok", str(cores))
+    return Check(
+        "cores", "warning", str(cores), "everything works, but slowly; give it two cores or more"
+    )
+
+
+_FFMPEG_SECONDS = 1.0  # longest time that ffmpeg may take to print its version
+
+
+def check_ffmpeg() -> Check:
+    """Check that the ffmpeg that moviepy uses runs; the package imageio-ffmpeg chooses it."""
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        program = get_ffmpeg_exe()
+    except (ImportError, RuntimeError):
+        advice = 'python -m pip install --force-reinstall "imageio-ffmpeg"'
+        return Check("ffmpeg", "failed", "imageio-ffmpeg finds no ffmpeg", advice)
+    if version := output_of([program, "-version"], _FFMPEG_SECONDS):
+        number = version.split()[2]  # its output begins with: ffmpeg version NUMBER
+        return Check("ffmpeg", "ok", f"{number} ({program})")
+    advice = "unset the environment variable IMAGEIO_FFMPEG_EXE, or set it to an ffmpeg that runs"
+    return Check("ffmpeg", "failed", f"{program} does not run", advice)
+
+
+REINSTALL = "reinstall bcclone, in its folder: python -m pip install -c constraints.txt -e ."
+_INSTALL = f"activate the virtual environment in which it is installed, or {REINSTALL}"
+_FOLDER = Path(__file__).parents[2]  # the folder that contains the package bcclone
+
+
+def check_declared_packages() -> Iterator[Check]:
+    """Yield a check of bcclone's own installation, then a check of each package that it requires.
+
+    In a checkout, pyproject.toml says what is required, because the metadata that pip has installed
+    may be older.
+    """
+    try:
+        import packaging.requirements  # noqa: F401
+    except ImportError:
+        yield Check("packaging", "failed", "missing, so versions cannot be compared", _INSTALL)
+        return
+    import tomllib  # not at the top, because doctor also names a Python that is too old to have it
+
+    if installed := version_of("bcclone"):
+        yield Check("bcclone", "ok", f"{installed} ({_FOLDER})")
+    else:
+        yield Check("bcclone", "warning", f"runs from {_FOLDER}, but is not installed", _INSTALL)
+    project = tomllib.loads(read_text(_FOLDER / "pyproject.toml")).get("project", {})
+    if project.get("name") == "bcclone":
+        requirements = project["dependencies"]
+    else:
+        requirements = metadata.requires("bcclone") or []
+    yield from check_packages(requirements)
+
+
+def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
+    """Compare the installed packages with requirements; none is imported.
+
+    requirements: in pip's syntax, with markers and extras
+    extra: an extra of the package that has these requirements; then only the requirements that the
+        extra adds are checked
+    """
+    from packaging.requirements import Requirement
+
+    checks = []
+    for requirement in map(Requirement, requirements):
+        marker = requirement.marker
+        is_required = marker is None or marker.evaluate({"extra": extra})
+        is_required_anyway = marker is None or marker.evaluate({"extra": ""})
+        if not is_required or (extra and is_required_anyway):
+            continue
+        name = requirement.name
+        found = version_of(name)
+        if found and requirement.specifier.contains(found, prereleases=True):
+            checks.append(Check(name, "ok", found))
+            # then the packages that an extra adds, such as those of tensorflow[and-cuda]
+            for added in sorted(requirement.extras):
+                checks.extend(check_packages(metadata.requires(name) or [], added))
+            continue
+        extras = ""
+        if requirement.extras:
+            extras = f"[{','.join(sorted(requirement.extras))}]"
+        advice = f'python -m pip install "{name}{extras}{requirement.specifier}"'
+        fault = f"{found or 'missing'}, needs {requirement.specifier or 'any'}"
+        checks.append(Check(name, "failed", fault, advice))
+    return checks
+
+
+def version_of(package: str) -> str | None:
+    """Return the installed version of a package, None if it is missing."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+# lowest compute capability of a card that the required version of TensorFlow supports
+OLDEST_FOR_TENSORFLOW = (6, 0)
+_CUDNN = "nvidia-cudnn-cu12"  # the package of cuDNN, NVIDIA's library for convolutions
+
+
+def check_accelerator(full: bool) -> Check:
+    """Check whether TensorFlow can use a GPU.
+
+    full: load TensorFlow in another process, and compute on each device
+    """
+    if full:
+        return check_devices(driver_version())
+    return check_driver(driver_version(), sys.platform)
+
+
+def check_compilers(full: bool) -> list[Check]:
+    """Check whether XLA can compile for the first card; no check without `full` or a card.
+
+    XLA is TensorFlow's compiler. Only on Linux does TensorFlow use a GPU.
+    """
+    if not full or sys.platform != "linux":
+        return []
+    return [check_compiler(card) for card in find_cards()[:1]]
+
+
+def check_driver(driver: str | None, system: str) -> Check:
+    """Check, without loading TensorFlow, whether it can use a GPU.
+
+    driver: version of the NVIDIA driver, None without one
+    system: as sys.platform
+    """
+    if driver is None:
+        return Check(
+            "accelerator", "ok", "no NVIDIA driver was found: TensorFlow computes on the CPU"
+        )
+    found = f"NVIDIA driver {driver}"
+    if system == "win32":
+        return Check("accelerator", "warning", f"{found}, on Windows", _how_to_get_gpu(system))
+    if all(check.state == "ok" for check in check_packages(["tensorflow[and-cuda]"])):
+        return Check("accelerator", "ok", f"{found}; --full also tests TensorFlow on it")
+    missing = f"{found}, but some of the CUDA libraries that TensorFlow needs are not installed"
+    return Check("accelerator", "warning", missing, _how_to_get_gpu(system))
+
+
+_TENSORFLOW_SECONDS = 180.0  # longest time that TensorFlow may take to load and compute
+
+
+def check_devices(driver: str | None) -> Check:
+    """Load TensorFlow, and check on which devices it computes.
+
+    It runs in another process, because it crashes on a processor without AVX.
+
+    driver: version of the NVIDIA driver, None without one
+    """
+    code = (
+        "import json; from bcclone.system.doctor import compute_on_devices as f; "
+        "print(json.dumps(f()))"
+    )
+    line = [sys.executable, "-P", "-c", code]
+    try:
+        done = subprocess.run(
+            line,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TENSORFLOW_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        found = f"TensorFlow did not answer within {_TENSORFLOW_SECONDS:.0f} s"
+        return Check(
+            "accelerator", "failed", found, f"try again when the machine is idle, or {REINSTALL}"
+        )
+    if done.returncode == 0:
+        return check_computed(json.loads(done.stdout.splitlines()[-1]), driver, sys.platform)
+    errors = done.stderr.decode(errors="replace").strip().splitlines()
+    why = errors[-1] if errors else f"exit code {done.returncode}"
+    if hasattr(signal, "SIGILL") and done.returncode == -signal.SIGILL:
+        why = "the processor lacks instructions that its builds use (AVX)"
+    return Check("accelerator", "failed", f"TensorFlow cannot be loaded: {why}", REINSTALL)
+
+
+def compute_on_devices() -> dict[str, str]:
+    """Load TensorFlow, and compute a product of matrices and a convolution on each device.
+
+    The convolution needs cuDNN on a GPU. Returns device -> error, "" for none.
+    """
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow()
+    import tensorflow
+
+    faults = {}
+    for device in tensorflow.config.list_logical_devices():
+        try:
+            with tensorflow.device(device.name):
+                ones = tensorflow.ones((8, 8))
+                image = tensorflow.matmul(ones, ones)[None, ..., None]
+                kernel = tensorflow.ones((3, 3, 1, 1))
+                convolved = tensorflow.nn.conv2d(image, kernel, 1, "VALID")
+                total = float(tensorflow.reduce_sum(convolved))
+            fault = ""
+            # each of the 6 x 6 results sums 3 x 3 values of the product of matrices, all 8
+            if total != 6 * 6 * 9 * 8:
+                fault = f"a product of ones, convolved with ones, sums to {total:g}"
+        except Exception as error:  # the class of the error depends on the device and the driver
+            fault = f"{type(error).__name__}: {error}"
+        faults[device.name.removeprefix("/device:")] = fault
+    return faults
+
+
+def check_computed(faults: Mapping[str, str], driver: str | None, system: str) -> Check:
+    """Check what compute_on_devices() returned.
+
+    driver: version of the NVIDIA driver, None without one
+    system: as sys.platform
+    """
+    bad = [f"{device}: {fault}" for device, fault in faults.items() if fault]
+    if bad:
+        advice = (
+            "update the driver, or hide the GPU from TensorFlow: set CUDA_VISIBLE_DEVICES to -1"
+        )
+        return Check(
+            "accelerator", "failed", f"TensorFlow cannot compute on {'; '.join(bad)}", advice
+        )
+    found = f"TensorFlow computes on {', '.join(faults)}"
+    if driver is not None and not any(device.startswith("GPU") for device in faults):
+        found += f" and does not find the GPU of NVIDIA driver {driver}"
+        return Check("accelerator", "warning", found, _how_to_get_gpu(system))
+    return Check("accelerator", "ok", found)
+
+
+def check_compiler(card: Card) -> Check:
+    """Check whether XLA can compile for a card, in another process, which XLA may crash."""
+    from bcclone.system.tensorflow_quietly import compiler_fault, compiler_result_key
+
+    # anew: what a training has remembered may be mended by now
+    fault = compiler_fault(compiler_result_key(card.name), anew=True)
+    if fault:
+        advice = (
+            "training goes on without compiled steps, which is slower; "
+            "a newer TensorFlow or driver may help"
+        )
+        return Check("XLA", "warning", f"cannot compile for {card.name}: {fault}", advice)
+    return Check("XLA", "ok", f"compiles for {card.name}")
+
+
+def _how_to_get_gpu(system: str) -> str:
+    """Return the advice for a machine whose GPU TensorFlow does not use."""
+    if system == "win32":
+        return (
+            "TensorFlow computes on the GPU of a Windows machine only in WSL2; "
+            "install bcclone there"
+        )
+    return (
+        'install the CUDA libraries for TensorFlow: python -m pip install -e ".[gpu]" '
+        "(on Windows, in WSL2)"
+    )
+
+
+def check_cards() -> list[Check]:
+    """Check each NVIDIA card of this machine."""
+    return [check_card(card, version_of(_CUDNN)) for card in find_cards()]
+
+
+_OLDEST_FOR_CUDNN = (7, 5)  # lowest compute capability of a card that today's cuDNN supports
+_CUDNN_WITHOUT_OLDER = (9, 11)  # first version of cuDNN that supports no older cards
+_CUDNN_FOR_OLDER = "9.10.2.21"  # last version of cuDNN that supports older cards
+
+
+def check_card(card: Card, cudnn: str | None) -> Check:
+    """Check whether TensorFlow and cuDNN support a card; the advice names versions that do.
+
+    cudnn: version of the installed cuDNN, None if it is not installed
+    """
+    capability = card.compute_capability
+    found = card.describe()
+    if capability is None:  # nvidia-smi of an old driver does not tell it
+        advice = (
+            "update the driver; docs/how-to/install.md names the last TensorFlow for cards that no "
+            "newer one supports"
+        )
+        return Check(
+            "GPU",
+            "warning",
+            f"{found}: its driver {card.driver} is too old for TensorFlow 2.21",
+            advice,
+        )
+    if capability < OLDEST_FOR_TENSORFLOW:
+        advice = (
+            "bcclone trains on the CPU; docs/how-to/install.md names the last TensorFlow for older "
+            "cards"
+        )
+        return Check("GPU", "warning", f"{found}: too old for TensorFlow 2.21", advice)
+    if capability >= _OLDEST_FOR_CUDNN:
+        return Check("GPU", "ok", found)
+    since = ".".join(map(str, _CUDNN_WITHOUT_OLDER))
+    if cudnn and tuple(map(int, cudnn.split(".")[:2])) < _CUDNN_WITHOUT_OLDER:
+        return Check("GPU", "ok", f"{found}, with cuDNN {cudnn}")
+    advice = (
+        'with ".[gpu]", install an older cuDNN: '
+        f'python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
+    )
+    found = f"{found}: too old for cuDNN {since} and later"
+    # a cuDNN that is installed is too new, and fails now; without one, a later installation would
+    if cudnn:
+        return Check("GPU", "failed", found, advice)
+    return Check("GPU", "warning", found, advice)
 
 
 @dataclass(frozen=True)

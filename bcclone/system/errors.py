@@ -1,15 +1,20 @@
-"""Errors that the user can fix: what happened, where, what was expected and what to do.
+"""Errors that the user can fix, and text for the user: parts of messages, and tables.
 
-UserError holds such a message. The functions make parts of it: from a value, a command, a number
-and a noun, an unknown name, or another error.
+UserError says what happened, where, what was expected and what to do. The functions make parts of
+such a message: from a value, a command, a number and a noun, an unknown name, or another error.
 """
 
+import csv
+import io
 import os
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 _LONGEST_REASON = 200  # characters that a message repeats of another package's error
 _LONGEST_SHOWN = 60  # characters that a message repeats of a wrong value
@@ -145,3 +150,69 @@ def similar_names(name: str, names: Iterable[str], most: int = 3) -> list[str]:
     import difflib
 
     return difflib.get_close_matches(name, list(names), most)
+
+
+_APART = "  "  # between two printed columns
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column of a table; the value None is printed as "-"."""
+
+    key: str  # the column's name in CSV
+    words: Callable[[Any], str] = str  # value -> text of the printed cell; not called for None
+    heading: str | None = None  # heading in the printed table; None for the key
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of values, a value for each column.
+
+    A column whose values are all texts is aligned to the left, any other to the right.
+    """
+
+    columns: Sequence[TableColumn]
+    rows: Sequence[Sequence[Any]]
+
+    def cells(self) -> list[list[str]]:
+        """Return the printed cells, the headings first."""
+        return [list(map(_heading, self.columns)), *map(self._printed, self.rows)]
+
+    def _printed(self, row: Sequence[Any]) -> list[str]:
+        cells = []
+        for column, value in zip(self.columns, row, strict=True):
+            if value is None:
+                cells.append("-")
+            else:
+                cells.append(column.words(value))
+        return cells
+
+    def __str__(self) -> str:
+        cells = self.cells()
+        aligned = []
+        for number, texts in enumerate(zip(*cells, strict=True)):
+            width = max(map(len, texts))
+            is_text = all(isinstance(row[number], str) for row in self.rows)
+            align = str.ljust if is_text else str.rjust
+            aligned.append([align(text, width) for text in texts])
+        return "\n".join(_APART.join(line).rstrip() for line in zip(*aligned, strict=True))
+
+    def csv(self) -> str:
+        """Return the text of a CSV file; numbers are exact, and None is an empty cell."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([column.key for column in self.columns])
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+
+def _heading(column: TableColumn) -> str:
+    if column.heading is None:
+        return column.key
+    return column.heading
+
+
+try:
+    __version__ = version("bcclone")
+except PackageNotFoundError:  # a checkout that was not installed; `bcclone doctor` reports it
+    __version__ = "not installed"

@@ -7,7 +7,6 @@ parallel.
 
 import errno
 import os
-import tempfile
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
 
-from bcclone.system import atomic
 from bcclone.system.errors import UserError, first_line, similar_names
 
 if TYPE_CHECKING:  # it loads fsspec, which local paths do not need
@@ -181,8 +179,9 @@ def version_of(location: Location) -> tuple[int, int]:
     The first is the size in bytes. The second is the modification time in ns; at a URL, it is a
     checksum of all that the server says of the file, such as its ETag.
     """
-    if not is_url(location):
-        return atomic.file_version(as_local(location))
+    if isinstance(location, Path):
+        status = location.stat()
+        return status.st_size, status.st_mtime_ns
     info = location.fs.info(location.path)
     described = repr(sorted((str(name), str(value)) for name, value in info.items()))
     return int(info["size"] or 0), zlib.crc32(described.encode())
@@ -245,18 +244,3 @@ def check_writable(folder: Location) -> None:
                 f"{folder}: URLs of this kind cannot be written; "
                 "choose a path or s3://BUCKET/FOLDER"
             ) from None
-
-
-@contextmanager
-def replacing(location: Location) -> Iterator[Path]:
-    """Yield a local temporary path, whose file replaces `location` unless the block fails."""
-    if not is_url(location):
-        with atomic.replacing(as_local(location)) as temporary:
-            yield temporary
-        return
-    with tempfile.TemporaryDirectory(prefix="bcclone-") as folder:
-        temporary = Path(folder) / location.name
-        yield temporary
-        with reaching(location):
-            # an object store shows the file to other processes only when it is complete
-            location.fs.put_file(str(temporary), location.path)

@@ -18,7 +18,7 @@ from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, AugmentSettin
 from bcclone.feed.selection import TrainingData
 from bcclone.model.training_info import stated_network
 from bcclone.system.hardware import free_gpu_memory
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.setting_words import option_of
 from bcclone.system.tensorflow_quietly import (
     compiles_for_gpu,

@@ -15,7 +15,7 @@ from bcclone.dataset.sample_settings import TEST, VALIDATION
 from bcclone.feed.feed_settings import STEERING
 from bcclone.feed.selection import select
 from bcclone.model.model_file import load_own_model, mean_content
-from bcclone.system.atomic import write_bytes
+from bcclone.system.files import write_bytes
 from bcclone.training.loop import Trained, Training, current_model
 from bcclone.training.result import (
     MEAN_STEERING,

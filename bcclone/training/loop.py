@@ -17,8 +17,7 @@ from bcclone.dataset.store import common_framing
 from bcclone.feed.source import Batch
 from bcclone.model.model_file import model_content
 from bcclone.system.errors import UserError
-from bcclone.system.interrupts import noting_interrupts
-from bcclone.system.progress import Notify, ProgressBar
+from bcclone.system.process import Notify, ProgressBar, noting_interrupts
 from bcclone.training.clock import Clock
 from bcclone.training.samples import Feeds, TrainingSamples
 from bcclone.training.saving import EventLog, Saver

@@ -14,9 +14,9 @@ from bcclone.feed.feed_settings import AUTO, ORDERS, FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.files import MODEL, SETTINGS, check_output, inputs_of
 from bcclone.system.json_values import names_of
-from bcclone.system.output import MODEL, SETTINGS, check_output, inputs_of
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.setting_words import differences, option_of
 from bcclone.training.decisions import fit_to_samples
 from bcclone.training.result import TrainResult

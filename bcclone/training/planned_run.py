@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from bcclone.system.errors import UserError
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory
 from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, report_compiler
 from bcclone.training.environment import describe_environment

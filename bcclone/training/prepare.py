@@ -26,9 +26,9 @@ from bcclone.model.layer_kinds import DROPOUT, RECURRENT, layers_within
 from bcclone.model.loaded_model import ModelFile
 from bcclone.model.model_file import load_own_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of, shown_command
-from bcclone.system.progress import Notify
+from bcclone.system.numbers import FloatArray
+from bcclone.system.process import Notify
 from bcclone.training.muon import Muon
 from bcclone.training.train_settings import (
     FIXED,

@@ -10,8 +10,8 @@ from bcclone.feed.order import ALL, BatchPart
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.feed.strategies import Feed
 from bcclone.system.errors import UserError
-from bcclone.system.progress import Notify
-from bcclone.system.statistics import constant
+from bcclone.system.numbers import constant
+from bcclone.system.process import Notify
 from bcclone.training.train_settings import TrainSettings
 
 

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 import tensorflow as tf
 
-from bcclone.system.atomic import write_bytes
 from bcclone.system.errors import first_line, require_package
-from bcclone.system.progress import Notify
+from bcclone.system.files import write_bytes
+from bcclone.system.process import Notify
 from bcclone.training.checkpoint import save_checkpoint
 from bcclone.training.trainer import Trainer
 from bcclone.training.training_folder import RunFolder

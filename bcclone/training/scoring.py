@@ -13,9 +13,8 @@ from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.selection import Selection
 from bcclone.feed.strategies import Feed
 from bcclone.model.model_file import load_model
-from bcclone.system.arrays import FloatArray
-from bcclone.system.atomic import write_bytes
-from bcclone.system.statistics import correlation, right_side
+from bcclone.system.files import write_bytes
+from bcclone.system.numbers import FloatArray, correlation, right_side
 from bcclone.training.samples import TrainingSamples
 from bcclone.training.trainer import Trainer, losses_of
 from bcclone.training.training_state import ValidationScore

@@ -12,8 +12,8 @@ from bcclone.dataset.conversion import open_samples
 from bcclone.feed.selection import TrainingData
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import read_bytes
-from bcclone.system.output import BUSY, locked
-from bcclone.system.progress import Notify
+from bcclone.system.files import BUSY, locked
+from bcclone.system.process import Notify
 from bcclone.training.plan import Plan, new_plan, resumed_plan
 from bcclone.training.result import TrainResult
 from bcclone.training.samples import select_samples

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.source import Batch, Gather
-from bcclone.system.arrays import FloatArray
+from bcclone.system.numbers import FloatArray
 from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, LOSSES, ON, LearningSettings
 from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
 

@@ -16,12 +16,11 @@ from typing import Any
 
 import tomli_w
 
-from bcclone.system import atomic
 from bcclone.system.checked import SettingError
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
+from bcclone.system.files import locked, make_folder, write_bytes, write_text
 from bcclone.system.json_values import names_of, to_json
-from bcclone.system.output import locked
 from bcclone.system.settings_file import key_of, read_settings_file
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import RunFiles, TrainSettings, values_of
@@ -84,12 +83,12 @@ class RunFolder:
                 f"{path}: this run exists already; choose another --name, "
                 "or continue it with --resume and the same store and output"
             )
-        atomic.make_folder(path, "other --runs")
+        make_folder(path, "other --runs")
         started = datetime.datetime.now().isoformat()
         record = RunRecord(identity, started, settings, settings.force)
         folder = cls(path, record)
         if settings.start:  # a copy, since a resume needs the model even if the original is gone
-            atomic.write_bytes(folder._start, read_bytes(settings.start, "model"))
+            write_bytes(folder._start, read_bytes(settings.start, "model"))
         folder._write_record(record)
         return folder
 
@@ -150,7 +149,7 @@ class RunFolder:
     def _write_record(self, record: RunRecord) -> None:
         # values_of() leaves out the fields of RunFiles, which a resume gets from its own options
         content = to_json(record) | {"settings": values_of(record.settings)}
-        atomic.write_text(self.path / _SETTINGS, json.dumps(content, indent=2))
+        write_text(self.path / _SETTINGS, json.dumps(content, indent=2))
         self._record = record
 
     def read_result(self) -> TrainResult | None:
@@ -170,7 +169,7 @@ class RunFolder:
         """
         (self.path / _RESULT).unlink(missing_ok=True)
         self._write_record(replace(self._record, settings=settings))
-        atomic.write_text(self.settings_file, settings_as_text(settings))
+        write_text(self.settings_file, settings_as_text(settings))
         path = self.path / "environment.json"
         earlier: list[dict[str, Any]] = []
         if path.exists():
@@ -178,13 +177,13 @@ class RunFolder:
             earlier = read_json(path, list[dict[str, Any]], "the environment of a run", remedy)
         any_command = {"command": None}
         if dict(environment) | any_command not in [noted | any_command for noted in earlier]:
-            atomic.write_text(path, json.dumps([*earlier, dict(environment)], indent=2))
+            write_text(path, json.dumps([*earlier, dict(environment)], indent=2))
 
     def publish(self, output: Path, model: bytes) -> None:
         """Write the model to the output with a settings file, and record that this run wrote it."""
-        atomic.write_bytes(output, model, follow=True)
+        write_bytes(output, model, follow=True)
         # "json" only limits the size of the file
-        atomic.write_bytes(settings_path(output), read_bytes(self.settings_file, "json"))
+        write_bytes(settings_path(output), read_bytes(self.settings_file, "json"))
         self._write_record(replace(self._record, published=hashlib.sha256(model).hexdigest()))
 
     def has_published(self, output: Path) -> bool:
@@ -200,10 +199,10 @@ class RunFolder:
 
     def write_result(self, result: TrainResult) -> None:
         """Write result.json, which marks the run as complete."""
-        atomic.write_text(self.path / _RESULT, json.dumps(result.as_json(), indent=2))
+        write_text(self.path / _RESULT, json.dumps(result.as_json(), indent=2))
 
     def write_history(self, history: Sequence[Epoch]) -> None:
-        atomic.write_text(self.path / "history.csv", history_csv(history))
+        write_text(self.path / "history.csv", history_csv(history))
 
 
 # ---- the settings, as a TOML file with the names of the options

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.system.codec import explained, read_table, whole_number
+from bcclone.system.errors import Table, TableColumn
 from bcclone.system.json_values import names_of
-from bcclone.system.table import Table, TableColumn
 
 
 @dataclass(frozen=True)

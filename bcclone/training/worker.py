@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.feed.selection import TrainingData
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.training.decisions import Device, load_device
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_state import TrainingState

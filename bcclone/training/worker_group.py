@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bcclone.feed.order import ALL, BatchPart
-from bcclone.system.arrays import FloatArray
+from bcclone.system.numbers import FloatArray
 
 
 def _unchanged(sums: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bcclone.system.interrupts import StopSocket
+from bcclone.system.process import StopSocket
 from bcclone.web.web_server import FULL_SECONDS, PASSING_ERRORS, WSGIApp, most_connections
 from bcclone.web.websocket import REQUEST_SECONDS
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from bcclone.system.interrupts import StopSocket
+from bcclone.system.process import StopSocket
 from bcclone.web.web_server import FULL_SECONDS, WSGIApp, most_connections
 from bcclone.web.websocket import REQUEST_SECONDS
 

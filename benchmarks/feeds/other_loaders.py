@@ -25,8 +25,8 @@ from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.order import Batches, shuffled
 from bcclone.feed.selection import select
 from bcclone.feed.source import Batch, Buffers
-from bcclone.system.arrays import Float32Array
-from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.numbers import Float32Array
+from bcclone.system.pool import prefetch_ordered
 from benchmarks.feeds.meter import Benchmark, OnBatch
 from benchmarks.rounds import Unavailable
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bcclone import TrainSettings, UserError, open_store
 from bcclone.system.checked import Checked
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.setting import setting
 from bcclone.system.setting_types import Count, Names
 from benchmarks.feeds import training

@@ -39,7 +39,7 @@ from bcclone.system.hardware import (
     parse_number,
     visible_cards,
 )
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
 from bcclone.training.train_settings import ADAMW, USUAL
 from benchmarks.feeds.loaders import endless_batches, open_data

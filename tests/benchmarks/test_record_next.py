@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bcclone.recording.log import read_log
-from bcclone.system.task_pool import open_pool
+from bcclone.system.pool import open_pool
 from benchmarks.record_next import Camera, Settings, Trial, make_report
 
 ROAD = {"points": [[0, 0, 8], [0, 30, 8], [4, 60, 8]]}

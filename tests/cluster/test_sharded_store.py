@@ -15,7 +15,7 @@ from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.sharded_conversion import convert_to_shards
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
-from bcclone.system.output import locked
+from bcclone.system.files import locked
 from tests.processes import started
 from tests.recordings import images_of, rewrite, spoil
 from tests.running import command, run_script

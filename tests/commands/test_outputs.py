@@ -19,7 +19,7 @@ from bcclone.commands.parser import make_parser
 from bcclone.dataset.store import Store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
-from bcclone.system.output import locked
+from bcclone.system.files import locked
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_folder import settings_as_text
 from tests.messages.refusals import run_command

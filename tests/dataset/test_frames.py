@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bcclone.dataset.frames import FrameFile, Frames, FramesInMemory
-from bcclone.system.atomic import file_version
 from bcclone.system.errors import UserError
+from bcclone.system.files import file_version
 
 SHAPE = (4, 5, 3)
 COUNTS = (7, 0, 12, 1)

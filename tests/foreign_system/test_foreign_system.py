@@ -11,7 +11,7 @@ import pytest
 
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from bcclone.system.output import locked
+from bcclone.system.files import locked
 from tests.processes import said
 from tests.running import run_process
 from tests.system.test_output import held

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from bcclone.system.atomic import write_text
+from bcclone.system.files import write_text
 from tests.fuzz.fuzzing import fuzz
 from tests.fuzz.readers import READERS
 

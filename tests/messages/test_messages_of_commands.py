@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.system.output import locked
+from bcclone.system.files import locked
 from tests.messages.refusals import refusal, run_command
 from tests.messages.small_recording import make_recording
 

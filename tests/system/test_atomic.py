@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from bcclone.system.atomic import EarlyFlush, replacing, replacing_folder, write_bytes, write_text
+from bcclone.system.files import EarlyFlush, replacing, replacing_folder, write_bytes, write_text
 
 
 def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
@@ -43,7 +43,7 @@ def test_an_error_leaves_only_what_was_there(tmp_path):
 
 KILLED_WHILE_WRITING = """
 import os, pathlib, platform, sys
-from bcclone.system.atomic import replacing
+from bcclone.system.files import replacing
 path, computer = sys.argv[1:]
 platform.node = lambda: computer
 with replacing(pathlib.Path(path)) as temporary:
@@ -52,7 +52,7 @@ with replacing(pathlib.Path(path)) as temporary:
 """
 KILLED_WHILE_RENAMING = """
 import os, pathlib, sys
-from bcclone.system.atomic import replacing_folder
+from bcclone.system.files import replacing_folder
 with replacing_folder(pathlib.Path(sys.argv[1])):
     pathlib.Path.replace = lambda old, new: (os.rename(old, new), os._exit(1))
 """

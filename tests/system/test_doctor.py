@@ -8,23 +8,21 @@ import tomllib
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from bcclone.system.accelerator_checks import (
+from bcclone.system.doctor import (
     OLDEST_FOR_TENSORFLOW,
+    PYTHONS,
     check_card,
     check_computed,
+    check_cores,
     check_devices,
     check_driver,
-)
-from bcclone.system.hardware import Card
-from bcclone.system.machine_checks import (
-    PYTHONS,
-    check_cores,
     check_folder,
     check_memory,
+    check_packages,
     check_python,
     check_system,
 )
-from bcclone.system.package_checks import check_packages
+from bcclone.system.hardware import Card
 from tests.processes import imported_by, python, said
 from tests.running import ROOT, command, result_of, run_script
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bcclone.system.finished_steps import FinishedSteps
+from bcclone.system.pool import FinishedSteps
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ import time
 import psutil
 import pytest
 
-from bcclone.system.interrupts import (
+from bcclone.system.process import (
+    ProgressBar,
     StopSocket,
     keeping_interrupts,
     noting_interrupts,
     raise_if_interrupted,
 )
-from bcclone.system.progress import ProgressBar
 from tests.processes import wait_for
 from tests.running import ROOT
 
@@ -178,7 +178,7 @@ def test_an_interrupt_concerns_one_command_only():
 
 PARENT = """
 import multiprocessing, time
-from bcclone.system.interrupts import become_worker, interrupts_kept_from_children
+from bcclone.system.process import become_worker, interrupts_kept_from_children
 
 def work(ready):
     become_worker()

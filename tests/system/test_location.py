@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bcclone.system.errors import UserError
+from bcclone.system.files import replacing
 from bcclone.system.location import (
     Unreachable,
     as_local,
@@ -14,7 +15,6 @@ from bcclone.system.location import (
     reaching,
     read_ranges,
     read_urls,
-    replacing,
 )
 from tests.s3 import forget_connections
 

@@ -11,7 +11,7 @@ import pytest
 from tests.processes import python
 
 PRINT = "import os, bcclone.camera.images; print(os.environ.get('LD_LIBRARY_PATH', ''))"
-OWN = "from bcclone.system.own_process import claim_process; claim_process(); "
+OWN = "from bcclone.system.process import claim_process; claim_process(); "
 
 
 @pytest.mark.parametrize(

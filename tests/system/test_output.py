@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bcclone.system.errors import UserError
-from bcclone.system.output import (
+from bcclone.system.files import (
     CLIP,
     MODEL,
     NEW_FOLDER,
@@ -31,7 +31,7 @@ from tests.system.test_hdf5_file import write_kinds
 HOLD = """
 import sys
 from pathlib import Path
-from bcclone.system.output import locked
+from bcclone.system.files import locked
 with locked(Path(sys.argv[1]), "wait"):
     print("locked", flush=True)
     sys.stdin.read()

@@ -208,9 +208,9 @@ def test_standard_error_of_other_threads_is_kept_while_tensorflow_is_loaded(run)
 
 OVERLAPPING = """
 import threading
-from bcclone.system.own_process import claim_process
+from bcclone.system.process import claim_process
 claim_process()
-from bcclone.system.opencv import cv2, opencv_on_one_thread
+from bcclone.camera.images import cv2, opencv_on_one_thread
 cv2.setNumThreads(3)
 entered, leaves = threading.Event(), threading.Event()
 def other():

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from bcclone.system.progress import ProgressBar
+from bcclone.system.process import ProgressBar
 from tests.processes import said
 from tests.running import ROOT
 
 IN_OUR_OWN = """
-from bcclone.system.own_process import claim_process
-from bcclone.system.progress import ProgressBar
+from bcclone.system.process import claim_process
+from bcclone.system.process import ProgressBar
 claim_process()
 """
 COUNT = """
@@ -89,4 +89,4 @@ def test_a_name_on_a_bar_changes_nothing_on_the_terminal():
 
 
 def test_a_program_at_a_terminal_gets_no_bar():
-    assert shown_on_a_terminal("from bcclone.system.progress import ProgressBar" + COUNT) == ""
+    assert shown_on_a_terminal("from bcclone.system.process import ProgressBar" + COUNT) == ""

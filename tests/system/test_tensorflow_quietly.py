@@ -11,7 +11,7 @@ import pytest
 from bcclone.system.tensorflow_quietly import compiler_fault
 from tests.processes import said
 
-OWN = "from bcclone.system.own_process import claim_process; claim_process(); "
+OWN = "from bcclone.system.process import claim_process; claim_process(); "
 LOAD = (
     OWN
     + "from bcclone.system.tensorflow_quietly import load_tensorflow; "

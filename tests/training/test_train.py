@@ -26,7 +26,7 @@ from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.model.policy import load_policy
-from bcclone.system.interrupts import keeping_interrupts
+from bcclone.system.process import keeping_interrupts
 from bcclone.training.train import train as train_here
 from bcclone.training.train_settings import TrainSettings
 from tests.conftest import calibrated, made_once

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.system.interrupts import StopSocket
+from bcclone.system.process import StopSocket
 from bcclone.web import threading_host
 from bcclone.web.access import Access
 from bcclone.web.web_server import WebServer, load_host

@@ -15,14 +15,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.camera.images import BadImage, Image, decode_jpeg
+from bcclone.camera.images import BadImage, Image, cv2, decode_jpeg
 from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.page_hands import PageHands
 from bcclone.drive.recorder import Recorder
 from bcclone.model.policy import Policy
-from bcclone.system.arrays import Float32Array
-from bcclone.system.opencv import cv2
+from bcclone.system.numbers import Float32Array
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from bcclone.camera.images import Image
 from bcclone.feed.augment import Extent, LensChange, Numbers
-from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled
+from bcclone.system.numbers import Float32Array
 
 _INT = np.int32
 _FLOAT = np.float32

@@ -11,8 +11,8 @@ import numpy as np
 
 from bcclone.feed.augment import Extent, Numbers
 from bcclone.feed.augment.blur import filtered, mirrored
-from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled
+from bcclone.system.numbers import Float32Array
 
 SHAPES = 4  # the most shadows of one image
 

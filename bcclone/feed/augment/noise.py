@@ -16,7 +16,7 @@ import simplejpeg
 
 from bcclone.camera.images import Image
 from bcclone.feed.augment import Extent, LensChange, Numbers
-from bcclone.system.arrays import Float32Array
+from bcclone.system.numbers import Float32Array
 
 _STEPS = np.arange(8)
 # (frequency, position): the discrete cosine transform of 8 numbers, orthonormal

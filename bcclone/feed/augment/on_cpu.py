@@ -39,8 +39,8 @@ from bcclone.feed.augment.viewpoint import (
     warp_row,
 )
 from bcclone.feed.feed_settings import AugmentSettings
-from bcclone.system.arrays import Float32Array
 from bcclone.system.compiled import compiled, source_checksum
+from bcclone.system.numbers import Float32Array
 
 
 class Parameters(NamedTuple):

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bcclone.camera.images import Image
+from bcclone.camera.images import Image, cv2
 from bcclone.feed.augment import Extent, LensChange, Numbers
-from bcclone.system.opencv import cv2
 
 _MOST = 3  # patches of one image
 _UNIFORMS = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from bcclone.feed.augment import LensChange, Numbers, lighting, viewpoint
 from bcclone.feed.feed_settings import LENS_SETTINGS
-from bcclone.system.arrays import Float32Array
+from bcclone.system.numbers import Float32Array
 
 # the kind of a setting is the KIND of the module with its name
 LENS: tuple[LensChange, ...] = tuple(

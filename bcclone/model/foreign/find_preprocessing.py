@@ -17,11 +17,9 @@ from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
-from bcclone.system.arrays import Float32Array, FloatArray
-from bcclone.system.errors import UserError, number_of
-from bcclone.system.progress import ProgressBar
-from bcclone.system.statistics import correlation, evenly, varies
-from bcclone.system.table import Table, TableColumn
+from bcclone.system.errors import Table, TableColumn, UserError, number_of
+from bcclone.system.numbers import Float32Array, FloatArray, correlation, evenly, varies
+from bcclone.system.process import ProgressBar
 
 if TYPE_CHECKING:
     from bcclone.model.foreign.foreign_model import ForeignModel

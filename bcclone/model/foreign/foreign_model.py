@@ -19,7 +19,7 @@ from bcclone.model.layer_kinds import scaling_layer
 from bcclone.model.loaded_model import ModelFile
 from bcclone.model.pixel_scale import stated_scale, with_scale
 from bcclone.model.training_info import TrainingInfo
-from bcclone.system.progress import note
+from bcclone.system.process import note
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from bcclone.model.foreign.unstated import BINS, declared_preprocessing, guess_o
 from bcclone.model.foreign.unsupported import several_inputs
 from bcclone.model.model_path import read_exported
 from bcclone.model.onnx_model import FRAMING, PICTURE
-from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.progress import note
+from bcclone.system.numbers import Float32Array
+from bcclone.system.process import note
 
 _Tensor = dict[str, Any]  # what the interpreter tells about an input or an output: name, shape ...
 

@@ -14,7 +14,7 @@ from bcclone.model.foreign.stored import StoredModel, read_stored
 from bcclone.model.foreign.unsupported import UnsupportedModel
 from bcclone.system.codec import parse_json, read_bytes
 from bcclone.system.location import is_hidden
-from bcclone.system.progress import note
+from bcclone.system.process import note
 
 _CONFIG_ENDINGS = (".json",)
 _WEIGHTS_ENDINGS = (".h5", ".weights.h5", ".hdf5")

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.model.foreign.unsupported import UnsupportedModel
-from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import check_regular, parse_json
 from bcclone.system.errors import first_line
-from bcclone.system.interrupts import interrupts_kept_from_children
+from bcclone.system.numbers import Float32Array
+from bcclone.system.process import interrupts_kept_from_children
 
 # name of the array that holds the JSON of an answer; arrays of weights are called "0", "1", ...
 HEAD = "head"

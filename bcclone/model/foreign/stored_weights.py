@@ -15,8 +15,8 @@ from bcclone.model.foreign.backend_order import CONVOLUTIONS
 from bcclone.model.foreign.stored import NamedArray, StoredModel, Weights
 from bcclone.model.foreign.tree import Leaf, Nest
 from bcclone.model.foreign.unsupported import UnsupportedModel
-from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import shown
+from bcclone.system.numbers import Float32Array
 
 Layers = Mapping[Leaf, keras.Layer]  # stored layer -> its layer of today
 _Arrays = Iterator[tuple[Leaf, Sequence[NamedArray]]]  # the arrays of each stored layer

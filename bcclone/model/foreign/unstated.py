@@ -13,7 +13,7 @@ from pathlib import Path
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, preprocessing_of
 from bcclone.model.model_path import is_litert
 from bcclone.system.errors import UserError, shown, shown_command
-from bcclone.system.progress import note
+from bcclone.system.process import note
 
 # into how many bins a categorical pilot of donkeycar divides the steering from -1 to 1; its output
 # is the probability of each bin

@@ -4,7 +4,7 @@ import sys
 from contextlib import chdir, nullcontext
 from pathlib import Path
 
-from bcclone.system.own_process import is_own_process
+from bcclone.system.process import is_own_process
 
 # if a program has loaded matplotlib before, it may have chosen a style, which stays
 if "matplotlib" not in sys.modules:

@@ -11,7 +11,7 @@ from bcclone.camera.images import Image
 from bcclone.model.layer_kinds import CONVOLUTIONS, frame_layers
 from bcclone.pictures.plots.style import new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn, Subject
-from bcclone.system.arrays import Float32Array
+from bcclone.system.numbers import Float32Array
 
 SHEET_WIDTH = 10  # inches
 _AXES_WIDTH = 9.4  # inches that the margins leave of it

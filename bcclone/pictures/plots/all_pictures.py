@@ -19,11 +19,10 @@ from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.pictures.plot_settings import PLOTS, PlotSettings
 from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.pictures.report import REPORT_NAME, Report, next_commands, write_report
-from bcclone.system.atomic import make_folder
 from bcclone.system.errors import UserError, first_line, shown_command
+from bcclone.system.files import PICTURE, check_output, make_folder
 from bcclone.system.json_values import names_of
-from bcclone.system.output import PICTURE, check_output
-from bcclone.system.progress import Notify
+from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.training.result import TrainResult
 from bcclone.training.training_folder import START_NAME

@@ -26,8 +26,7 @@ from bcclone.pictures.plots.style import (
     tidy,
 )
 from bcclone.pictures.plots.subject import NotDrawn, Subject, stretches
-from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.system.statistics import correlation, evenly
+from bcclone.system.numbers import FloatArray, IndexArray, correlation, evenly
 from bcclone.training.training_state import best_epoch
 
 

@@ -35,7 +35,7 @@ from bcclone.pictures.plots.style import (
 from bcclone.pictures.plots.subject import NotDrawn, Subject, stretches
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import read_trace
-from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.numbers import FloatArray, IndexArray
 from bcclone.training.training_state import Epoch, best_epoch
 
 

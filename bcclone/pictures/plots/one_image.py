@@ -34,9 +34,9 @@ from bcclone.pictures.plots.style import new_figure, save, show_image
 from bcclone.pictures.plots.subject import NotDrawn
 from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import read_log
-from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
-from bcclone.system.output import PICTURE, check_output
+from bcclone.system.files import PICTURE, check_output
+from bcclone.system.numbers import Float32Array
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from bcclone.pictures.plots.answer_pictures import predict
 from bcclone.pictures.plots.style import ShownImage, save_images
 from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.recording.row import CAMERAS
-from bcclone.system.arrays import IndexArray
-from bcclone.system.statistics import evenly
+from bcclone.system.numbers import IndexArray, evenly
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,8 @@ from matplotlib.text import Text
 from PIL.PngImagePlugin import PngInfo
 
 from bcclone.camera.images import Image
-from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.system.atomic import write_bytes
-from bcclone.system.output import MADE_BY
+from bcclone.system.files import MADE_BY, write_bytes
+from bcclone.system.numbers import FloatArray, IndexArray
 
 DPI = 100
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcclone.camera.images import BadImage, Image, read_frame
+from bcclone.camera.images import BadImage, Image, cv2, read_frame, resized
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION, SampleSettings
 from bcclone.dataset.samples import SampleTable
@@ -19,8 +19,7 @@ from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.row import CAMERAS, EPISODE_GAP_MS
-from bcclone.system.arrays import FloatArray, IndexArray
-from bcclone.system.opencv import cv2, resized
+from bcclone.system.numbers import FloatArray, IndexArray
 from bcclone.training.training_state import Epoch
 
 if TYPE_CHECKING:  # it loads TensorFlow

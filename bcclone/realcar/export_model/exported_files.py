@@ -38,9 +38,9 @@ from bcclone.realcar.export_model.export_settings import (
 )
 from bcclone.realcar.export_model.file_metadata import DESCRIPTION, metadata_of
 from bcclone.realcar.export_model.interface import Inputs, Interface, Outputs, Run
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.logger_levels import levels_kept, loggers_silent
+from bcclone.system.numbers import FloatArray
+from bcclone.system.process import levels_kept, loggers_silent
 from bcclone.system.tensorflow_quietly import LEAST_LEVEL, standard_error_captured, variable_kept
 
 OPSET = 17  # understood since ONNX Runtime 1.12, of 2022

@@ -13,12 +13,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from bcclone.camera.framing import STEPS_PER_PIXEL, Framing, sampling_of
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, cv2
 from bcclone.dataset.colors import LINEAR_COLORS, color_matrices
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.opencv import cv2
+from bcclone.system.numbers import FloatArray
 
 Pixels = npt.NDArray[np.int32]
 _INTERPOLATIONS = ("linear", "area")  # for these, TensorFlow samples at the same places as OpenCV

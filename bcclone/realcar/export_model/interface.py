@@ -37,8 +37,8 @@ from bcclone.realcar.export_model.export_settings import (
     ExportModelSettings,
 )
 from bcclone.realcar.export_model.frame_preparation import prepare
-from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
+from bcclone.system.numbers import Float32Array
 
 Inputs = Mapping[str, Any]
 Outputs = dict[str, Float32Array]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.camera.images import IMAGE_ENDINGS, BadImage, Image, decode_image
+from bcclone.camera.images import IMAGE_ENDINGS, BadImage, Image, decode_image, resized
 from bcclone.model.onnx_model import load_onnxruntime
 from bcclone.realcar.export_model.costs import Costs, costs_of
 from bcclone.realcar.export_model.export_settings import (
@@ -24,14 +24,12 @@ from bcclone.realcar.export_model.export_settings import (
     TFLITE,
     ExportModelSettings,
 )
-from bcclone.system import atomic
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, require_package
+from bcclone.system.files import EXAMPLE, check_output, inputs_of, replacing, write_text, writes
 from bcclone.system.location import is_hidden
-from bcclone.system.opencv import resized
-from bcclone.system.output import EXAMPLE, check_output, inputs_of, writes
-from bcclone.system.progress import Notify
-from bcclone.system.statistics import evenly
+from bcclone.system.numbers import evenly
+from bcclone.system.process import Notify
 
 if TYPE_CHECKING:  # these load TensorFlow
     from bcclone.model.loaded_model import ModelFile
@@ -144,7 +142,7 @@ def export_model(
     written = _write(settings, file, interface, pictures, notify)
     from bcclone.realcar.export_model.example_program import example_program
 
-    atomic.write_text(settings.example, example_program(settings.to, interface))
+    write_text(settings.example, example_program(settings.to, interface))
     return _result(settings, file, interface, pictures, written)
 
 
@@ -220,7 +218,7 @@ def _write(
     from bcclone.realcar.export_model.exported_files import check_answers, median_ms, write_exported
 
     frames = pictures.comparison
-    with atomic.replacing(settings.path, follow=True) as new:
+    with replacing(settings.path, follow=True) as new:
         preparation = file.preprocessing.describe()
         notify(f"{settings.model}: writing it as {settings.to}, with {preparation} inside")
         write_exported(new, settings, file, interface, interface.inputs_of(pictures.calibration))

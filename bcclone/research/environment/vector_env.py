@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 
 from bcclone.research.environment.driving_env import Observation, Simulator
-from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
+from bcclone.system.numbers import BoolArray, Float32Array, FloatArray
 
 # observations, rewards, terminated, truncated, infos
 _Batch = tuple[Observation, FloatArray, BoolArray, BoolArray, dict[str, Any]]

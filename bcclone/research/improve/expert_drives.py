@@ -26,8 +26,8 @@ from bcclone.simulator.track import Track, TrackPosition, load_track
 from bcclone.simulator.unity_client import CarState
 from bcclone.simulator.world import Perturbations, SimulatedWorld
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, ExpertSettings
-from bcclone.system.arrays import Random
-from bcclone.system.task_pool import report_progress
+from bcclone.system.numbers import Random
+from bcclone.system.pool import report_progress
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,20 @@ from bcclone.research.improve.learning import (
 )
 from bcclone.research.improve.rounds import Improvement, chosen_round, plot_rounds
 from bcclone.research.improve.start_model import StartModel
-from bcclone.system import atomic
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
-from bcclone.system.output import MODEL, inputs_of, locked, writing
-from bcclone.system.progress import Notify
-from bcclone.system.task_pool import open_pool
+from bcclone.system.files import (
+    MODEL,
+    inputs_of,
+    locked,
+    make_folder,
+    sha256_of,
+    write_bytes,
+    write_text,
+    writing,
+)
+from bcclone.system.pool import open_pool
+from bcclone.system.process import Notify
 
 OPTIONS = "options.json"
 # the settings that must be the same in a resumed command as in the interrupted one
@@ -75,7 +83,7 @@ def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Im
         rounds = Learning(settings, StartModel.read(folder / START), pool, notify).learn()
         plot_rounds(rounds, folder / "rounds.png")
         model = read_bytes(folder / chosen_round(rounds).model, "model")
-        atomic.write_bytes(settings.output, model, follow=True)
+        write_bytes(settings.output, model, follow=True)
         return Improvement(rounds, settings.model, settings.output, folder)
 
 
@@ -95,7 +103,7 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
         check_keras_path(model)
     # on a resume, the model may be missing, or replaced by a result; only another model is refused
     if model.is_file() and not _is_result(model, path):
-        options["model"] = atomic.sha256_of(model)
+        options["model"] = sha256_of(model)
     if options_file.exists() and not (settings.resume or settings.force):
         raise UserError(
             f"{path} holds an earlier improvement; continue it with --resume, begin anew with "
@@ -106,7 +114,7 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
         writing(settings.output, MODEL, may_replace, inputs_of(settings)),
         locked(path, "wait until it ends, or name another --work"),
     ):
-        atomic.make_folder(path / MODELS, "another --work")
+        make_folder(path / MODELS, "another --work")
         # options.json is deleted first: if the process is killed here, what is left in the folder
         # is not taken for an improvement that can be resumed
         if options_file.exists() and not settings.resume:
@@ -117,8 +125,8 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
         if options_file.exists():
             _check_options(path, options)
         else:
-            atomic.write_bytes(path / START, read_bytes(model, "model"))
-            atomic.write_text(options_file, json.dumps(options, indent=1) + "\n")
+            write_bytes(path / START, read_bytes(model, "model"))
+            write_text(options_file, json.dumps(options, indent=1) + "\n")
         yield path
 
 
@@ -143,4 +151,4 @@ def _check_options(path: Path, options: dict[str, Any]) -> None:
 def _is_result(file: Path, work: Path) -> bool:
     """Return whether a file has the content of a model in the work folder."""
     models = [model for model in (work / START, *(work / MODELS).glob("*.h5")) if model.is_file()]
-    return file.is_file() and atomic.sha256_of(file) in map(atomic.sha256_of, models)
+    return file.is_file() and sha256_of(file) in map(sha256_of, models)

@@ -39,9 +39,8 @@ from bcclone.research.improve.rounds import Round, Rounds
 from bcclone.research.improve.start_model import StartModel
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps, Shown, run_kept
-from bcclone.system.progress import Notify
-from bcclone.system.task_pool import TaskPool
+from bcclone.system.pool import FinishedSteps, Shown, TaskPool, run_kept
+from bcclone.system.process import Notify
 from bcclone.training.train import resume, train
 from bcclone.training.train_settings import (
     FINE_TUNING_LEARNING_RATE,

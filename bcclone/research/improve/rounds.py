@@ -14,10 +14,9 @@ from matplotlib.axes import Axes
 from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.pictures.plots.style import BLUE, new_figure, save, tidy
 from bcclone.simulator.score import Score
-from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import number_of
+from bcclone.system.errors import Table, TableColumn, number_of
 from bcclone.system.json_values import to_json
-from bcclone.system.table import Table, TableColumn
+from bcclone.system.numbers import FloatArray
 
 _DESCRIPTIONS = {scenario.name: scenario.description for scenario in SCENARIOS}
 

@@ -35,9 +35,9 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
-from bcclone.system.task_pool import report_progress
+from bcclone.system.numbers import Float32Array
+from bcclone.system.pool import report_progress
 
 # place (metres along the track), offset (metres to the right), turn (radians to the right)
 State = tuple[float, float, float]

@@ -13,8 +13,8 @@ import numpy as np
 from bcclone.simulator.car import LAW_MODULES, STEP_SECONDS, next_yaw_rate
 from bcclone.simulator.track import Track
 from bcclone.simulator.world import FRAME_SECONDS
-from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.compiled import compiled, source_checksum
+from bcclone.system.numbers import Float32Array, FloatArray
 
 # A car is lost when it has left the road, is turned away from it, or hardly gets ahead along it.
 LOST = math.nan  # offset of a lost car

@@ -19,11 +19,10 @@ from bcclone.research.margin.margins import MarginMap, NarrowPlace
 from bcclone.simulator.car import holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.atomic import write_text
-from bcclone.system.errors import shown_command
+from bcclone.system.errors import Table, TableColumn, shown_command
+from bcclone.system.files import write_text
 from bcclone.system.json_values import json_text
 from bcclone.system.setting_words import option_words
-from bcclone.system.table import Table, TableColumn
 
 _SMALL_M = 0.5  # a margin below this is drawn in red
 

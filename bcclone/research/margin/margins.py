@@ -39,12 +39,11 @@ from bcclone.research.margin.following import (
 from bcclone.research.margin.record_next import RECORD, LostStates, RecordNext, bend_ahead
 from bcclone.research.margin.returning import ReturningSet, returning_set
 from bcclone.simulator.track import Track, load_track
-from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.finished_steps import FinishedSteps, Shown, run_kept
 from bcclone.system.json_values import to_json
-from bcclone.system.progress import Notify
-from bcclone.system.task_pool import TaskPool, open_pool
+from bcclone.system.numbers import BoolArray, Float32Array, FloatArray
+from bcclone.system.pool import FinishedSteps, Shown, TaskPool, open_pool, run_kept
+from bcclone.system.process import Notify
 
 _STRAIGHT_M = 150.0  # a narrow place in a bend of a larger radius is said to be on a straight
 

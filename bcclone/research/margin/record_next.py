@@ -9,8 +9,8 @@ import numpy as np
 
 from bcclone.diagnosis.bends import RADII_M
 from bcclone.simulator.track import Track
-from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.errors import shown_command
+from bcclone.system.numbers import FloatArray, IndexArray
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from bcclone.research.margin.following import (
     cars_at,
     follow,
 )
-from bcclone.system.arrays import BoolArray, FloatArray
+from bcclone.system.numbers import BoolArray, FloatArray
 
 NEAR_M = 0.5  # largest distance from the middle at which a car has come back
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from bcclone.research.road_samples.drawn_road import chance, log_uniform
-from bcclone.system.arrays import FloatArray, Random
 from bcclone.system.exact_math import arctangent, cosine, sine
+from bcclone.system.numbers import FloatArray, Random
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.camera.images import Image, decode_image
+from bcclone.camera.images import Image, cv2, decode_image
 from bcclone.research.road_samples.drawn_road import chance, log_uniform
-from bcclone.system.arrays import Float32Array, FloatArray, Random
 from bcclone.system.exact_math import exponentials
-from bcclone.system.opencv import cv2
+from bcclone.system.numbers import Float32Array, FloatArray, Random
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from bcclone.research.road_samples.drawn_road import DrawnRoad, chance, log_uniform, random_side
 from bcclone.research.road_samples.surroundings import Band, color_tuple, random_color
-from bcclone.system.arrays import FloatArray, Random
+from bcclone.system.numbers import FloatArray, Random
 
 _LEAST_FLOOR_CONTRAST = 50.0  # between lines and floor, where only the lines show the road
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from bcclone.research.road_samples.drawn_road import DrawnRoad, chance, log_uniform, random_side
 from bcclone.research.road_samples.surroundings import Box, color_tuple, random_color
-from bcclone.system.arrays import FloatArray, Random
+from bcclone.system.numbers import FloatArray, Random
 
 
 def draw_boxes(random: Random, line: FloatArray, road: DrawnRoad, indoor: bool) -> list[Box]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from bcclone.research.road_samples.drawn_road import DrawnRoad, chance, log_uniform, random_side
 from bcclone.research.road_samples.surroundings import Color, Patch, Ring, color_tuple, random_color
-from bcclone.system.arrays import FloatArray, Random
 from bcclone.system.exact_math import cosine, sine
+from bcclone.system.numbers import FloatArray, Random
 
 _STRAIGHT_M = 2000.0  # radius of a circle that is as good as a straight line
 

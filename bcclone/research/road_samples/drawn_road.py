@@ -14,8 +14,8 @@ import numpy as np
 
 from bcclone.camera.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M, steering_of
 from bcclone.dataset.labels import PATH_ENDS_M
-from bcclone.system.arrays import FloatArray, Random
 from bcclone.system.exact_math import cosine, exponential, sine, sines_and_cosines
+from bcclone.system.numbers import FloatArray, Random
 
 REFERENCE_M = MOUNTS["center"][1] + ORIGIN_ABOVE_ROAD_M
 

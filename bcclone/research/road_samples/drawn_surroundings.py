@@ -21,7 +21,7 @@ from bcclone.research.road_samples.surroundings import (
     color_tuple,
     random_color,
 )
-from bcclone.system.arrays import FloatArray, Random
+from bcclone.system.numbers import FloatArray, Random
 
 # Smallest contrasts: differences in at least one colour channel
 _LEAST_CONTRAST = 25.0  # between road and ground, so that a network can tell them apart

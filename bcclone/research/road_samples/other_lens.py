@@ -5,10 +5,9 @@ same place, RGB uint8 (height, width, 3).
 import numpy as np
 
 from bcclone.camera.geometry import simulated_camera
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2
 from bcclone.research.road_samples.any_camera import AnyCamera, CameraChoice, draw_camera
-from bcclone.system.arrays import Float32Array, FloatArray, Random
-from bcclone.system.opencv import cv2
+from bcclone.system.numbers import Float32Array, FloatArray, Random
 
 _ROAD_RADIUS_M = 10.0  # of bends for which a lens is chosen: the random roads wind
 # the simulator's lens shows 98 degrees from left to right, and the horizon in the upper half

@@ -15,7 +15,7 @@ from bcclone.research.road_samples.poses import Pose
 from bcclone.simulator.camera import CameraPose, bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.arrays import FloatArray, Random
+from bcclone.system.numbers import FloatArray, Random
 
 
 @dataclass(frozen=True)

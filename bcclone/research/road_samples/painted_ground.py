@@ -10,8 +10,8 @@ import numpy as np
 
 from bcclone.research.road_samples.noise import WIDEST_M, mix, noise, resolved, width_across
 from bcclone.simulator.render.surface import covered
-from bcclone.system.arrays import FloatArray
 from bcclone.system.compiled import compiled
+from bcclone.system.numbers import FloatArray
 
 # Plain numbers of this module, since compiled functions cannot read the fields of a dataclass.
 _GRAIN_M = 0.12  # half a wavelength of the finest noise

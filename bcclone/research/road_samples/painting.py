@@ -13,8 +13,8 @@ from bcclone.research.road_samples.noise import mix, noise
 from bcclone.research.road_samples.painted_ground import paint_ground, parts_of
 from bcclone.research.road_samples.surroundings import Surroundings
 from bcclone.simulator.render.surface import COMPILED_MODULES, covered
-from bcclone.system.arrays import FloatArray
 from bcclone.system.compiled import FINITE, compiled, source_checksum
+from bcclone.system.numbers import FloatArray
 
 _COMPILED_MODULES = ("noise", "painted_ground", "painting")  # here; the painting depends on them
 # a plain number of this module, since compiled functions cannot read the fields of a dataclass

@@ -11,8 +11,8 @@ import numpy as np
 from bcclone.camera.vehicle import steering_of
 from bcclone.research.road_samples.drawn_road import BEND_GAIN, chance
 from bcclone.simulator.track import Track
-from bcclone.system.arrays import Random
 from bcclone.system.exact_math import sine
+from bcclone.system.numbers import Random
 
 
 class Pose(NamedTuple):

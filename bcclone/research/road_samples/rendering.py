@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.camera.images import Image, decode_jpeg, encode_jpeg
+from bcclone.camera.images import Image, decode_jpeg, encode_jpeg, opencv_on_one_thread
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.research.road_samples.any_camera import draw_camera
@@ -40,9 +40,8 @@ from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.arrays import Float32Array, Random
-from bcclone.system.opencv import opencv_on_one_thread
-from bcclone.system.task_pool import report_progress
+from bcclone.system.numbers import Float32Array, Random
+from bcclone.system.pool import report_progress
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.system.arrays import FloatArray, Random
+from bcclone.system.numbers import FloatArray, Random
 
 Color = tuple[float, float, float]
 

@@ -25,12 +25,11 @@ from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.research.road_samples.rendering import RoadFrame, RoadTask, render_road
 from bcclone.simulator.random_road import parse_name
 from bcclone.simulator.track import load_track
-from bcclone.system import atomic
-from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
+from bcclone.system.files import STORE, replacing, writes
 from bcclone.system.hardware import usable_cores
-from bcclone.system.output import STORE, writes
-from bcclone.system.progress import Notify, ProgressBar
+from bcclone.system.numbers import Float32Array
+from bcclone.system.process import Notify, ProgressBar
 
 SPEED_MPH = 20.0  # speed that all samples state; a frame does not show its car's speed
 
@@ -78,7 +77,7 @@ def make_road_samples(
         validation=settings.validation,
     )
     with (
-        atomic.replacing(settings.output, follow=True) as temporary,
+        replacing(settings.output, follow=True) as temporary,
         StoreWriter(temporary, preprocessing, count, space) as writer,
     ):
         # images go to the store at once; labels are small enough to be kept in memory

@@ -40,7 +40,7 @@ from bcclone.simulator.render.surface import (
 )
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.arrays import Float32Array, IndexArray
+from bcclone.system.numbers import Float32Array, IndexArray
 
 # what a pixel can show -> its number in View.labels
 LABELS = {

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.arrays import Float32Array
 from bcclone.system.exact_math import cosine, exponentials
+from bcclone.system.numbers import Float32Array
 
 
 class Air(NamedTuple):

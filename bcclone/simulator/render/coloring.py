@@ -13,8 +13,8 @@ import numpy as np
 
 from bcclone.camera.images import Image
 from bcclone.simulator.render.surface import CAR, EDGE, GROUND, LINE, OBJECT, ROAD, SKY, WATER
-from bcclone.system.arrays import Float32Array, Random
 from bcclone.system.exact_math import exponentials, normals
+from bcclone.system.numbers import Float32Array, Random
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.scene import Scene
 from bcclone.simulator.scene.roadmap import Shoulders
 from bcclone.simulator.track import MOUNTAIN_STYLE
-from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
+from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
 
 CoverArray = npt.NDArray[np.uint32]
 CellArray = npt.NDArray[np.int32]

@@ -8,10 +8,9 @@ import math
 
 import numpy as np
 
-from bcclone.camera.images import Image
-from bcclone.system.arrays import Random
+from bcclone.camera.images import Image, cv2
 from bcclone.system.exact_math import cosine, normals, sine
-from bcclone.system.opencv import cv2
+from bcclone.system.numbers import Random
 
 # size of a picture in texels
 CARD_HEIGHT = 128

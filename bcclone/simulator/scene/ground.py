@@ -6,7 +6,7 @@ import numpy as np
 
 from bcclone.simulator.scene.roadmap import Grid, RoadMap
 from bcclone.simulator.scene.textures import Field
-from bcclone.system.arrays import Float32Array
+from bcclone.system.numbers import Float32Array
 
 NO_WATER_M = -1000.0  # height of the water on a track without water: below all ground
 

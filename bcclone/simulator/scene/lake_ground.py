@@ -21,7 +21,7 @@ from bcclone.simulator.scene.land import (
 from bcclone.simulator.scene.roadmap import Grid, map_road
 from bcclone.simulator.scene.textures import Field, resize
 from bcclone.simulator.track import LEVEL_M, Track, read_figures
-from bcclone.system.arrays import BoolArray, Float32Array
+from bcclone.system.numbers import BoolArray, Float32Array
 
 _LAKE_GRID = Grid(-342.0, -368.0, 1400)
 _LAKE_WATER_M = -0.5

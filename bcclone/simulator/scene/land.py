@@ -6,8 +6,8 @@ import numpy as np
 
 from bcclone.simulator.scene.roadmap import CELL_M, Grid
 from bcclone.simulator.scene.textures import Field, resize, tiling_noise
-from bcclone.system.arrays import Float32Array
 from bcclone.system.exact_math import exponentials
+from bcclone.system.numbers import Float32Array
 
 Color = tuple[int, int, int]  # RGB under full light
 Colors = tuple[Color, ...]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bcclone.camera.images import cv2
 from bcclone.simulator.road_plan import REACH_M
 from bcclone.simulator.scene.card_pictures import BUSHES, PALMS, PINES, SIGN, TIRE, TOWER
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.scene.roadmap import CELL_M
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track, read_figures
-from bcclone.system.arrays import Float32Array, Random
 from bcclone.system.exact_math import normals
-from bcclone.system.opencv import cv2
+from bcclone.system.numbers import Float32Array, Random
 
 _Place = tuple[float, float]  # x and z in metres
 _Card = tuple[float, float, float, float, float, int]  # a row of Cards.placements

@@ -6,7 +6,7 @@ from scipy.ndimage import distance_transform_edt
 from bcclone.simulator.scene.roadmap import CELL_M, Grid, RoadMap
 from bcclone.simulator.scene.textures import Field, resize
 from bcclone.simulator.track import LEVEL_M
-from bcclone.system.arrays import Float32Array, FloatArray
+from bcclone.system.numbers import Float32Array, FloatArray
 
 
 def with_road(hills: Field, roadmap: RoadMap) -> Field:

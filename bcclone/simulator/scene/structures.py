@@ -7,7 +7,7 @@ import numpy as np
 
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Road, Track
-from bcclone.system.arrays import FloatArray
+from bcclone.system.numbers import FloatArray
 
 # Materials
 BLACK_WALL = 0

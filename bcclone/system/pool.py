@@ -1,12 +1,17 @@
-"""Run a function over tasks in processes of this machine, or on a cluster.
+"""Run a function over tasks in processes or threads; keep the results of earlier runs.
 
-In: a function and its tasks. Out: the result of each task. A task whose worker has a fault is run
-again.
+open_pool() has processes of this machine, and a cluster has its own. prefetch_ordered() computes
+results ahead of time in threads. run_kept() runs only the tasks whose results no earlier run has
+kept in a folder, so that a killed command continues where it stopped.
 """
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
+import queue
+import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -16,18 +21,21 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from bcclone.system.codec import from_text, read_bytes
 from bcclone.system.errors import UserError
+from bcclone.system.files import write_text
 from bcclone.system.hardware import usable_cores
-from bcclone.system.interrupts import become_worker, interrupts_kept_from_children
+from bcclone.system.json_values import json_text
+from bcclone.system.process import Notify, ProgressBar, become_worker, interrupts_kept_from_children
 
 _RETRIES = 3  # how often a task is run again after a fault of its worker
 _TASKS_PER_WORKER = 3  # one that runs, and two that wait for it to end
@@ -36,6 +44,7 @@ _LONGEST_NAME = 200  # characters of a task that an error repeats
 _PACKAGE = Path(__file__).parents[1]  # the folder bcclone
 _SOURCES = (".py", ".csv")  # endings of the files that source_digest() covers
 
+Item = TypeVar("Item")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -283,3 +292,221 @@ def process_pool(
 def _initialize_worker(initializer: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     become_worker()
     initializer(*arguments)
+
+
+@contextlib.contextmanager
+def prefetch_ordered(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int
+) -> Iterator[Iterator[Result]]:
+    """Yield an iterator of the results of function(item), in the order of the items.
+
+    An idle thread takes the next item. An error of the function, or of the iterator of the items,
+    is raised when its result is asked for, after all results before it. The threads end when the
+    block or the process ends; calls that have begun are finished first.
+
+        threads: how many; 0 to call the function in the caller's thread when a result is asked for
+        ahead: how many results, 1 or more, may be in work or ready, besides the one that the caller
+            got last
+    """
+    if not threads:
+        yield map(function, items)
+        return
+    # an entry makes one thread do something: True: take one more item; False: end
+    permits: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    # for each item, in the order of the items, a queue that will get its result
+    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for _ in range(ahead):
+        permits.put(True)
+    work = (function, iter(items), threading.Lock(), permits, results)
+    workers = [
+        threading.Thread(target=_work, args=work, name="bcclone-prefetch", daemon=True)
+        for _ in range(threads)
+    ]
+    # end the threads also when the process ends: a daemon thread that is inside OpenCV while Python
+    # shuts down would abort the process
+    end = weakref.finalize(workers[0], _end, workers, permits)
+    try:
+        for worker in workers:
+            worker.start()
+        yield _collected(permits, results)
+    finally:
+        end()
+
+
+@contextlib.contextmanager
+def read_ahead(
+    label: str,
+    unit: str,
+    read: Callable[[Item], Result],
+    items: Sequence[Item],
+    shows_progress: bool = True,
+) -> Iterator[Iterator[Result]]:
+    """Yield an iterator of the results of read(item), in the order of the items.
+
+    Up to 32 results are read ahead, on all cores. A progress bar shows them.
+
+    label: what is done, in front of the count in the bar
+    unit: what an item is called in the bar, such as "images"
+    """
+
+    def counted(results: Iterator[Result], progress: ProgressBar) -> Iterator[Result]:
+        for result in results:
+            yield result
+            progress.advance(1)
+
+    with prefetch_ordered(read, items, threads=os.cpu_count() or 1, ahead=32) as results:
+        if not shows_progress:
+            yield results
+            return
+        with ProgressBar(label, len(items), unit) as progress:
+            yield counted(results, progress)
+
+
+class _Failed(NamedTuple):
+    """Stands for the result of an item whose computation raised an error."""
+
+    error: Exception
+
+
+def _work(
+    function: Callable[[Item], Result],
+    items: Iterator[Item],
+    taking: threading.Lock,
+    permits: "queue.SimpleQueue[bool]",
+    results: "queue.SimpleQueue[Any]",
+) -> None:
+    """Compute results in a thread of prefetch_ordered(), until a permit says to end.
+
+    taking: held while an item is taken, so that `results` has the order of the items
+    """
+    while permits.get():
+        result: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        try:
+            with taking:
+                results.put(result)
+                item = next(items)
+            result.put(function(item))
+            del item  # so that its memory can be used again
+        # _collected() raises the error; StopIteration of next() marks the end of the items
+        except Exception as error:
+            result.put(_Failed(error))
+
+
+def _collected(
+    permits: "queue.SimpleQueue[bool]", results: "queue.SimpleQueue[Any]"
+) -> Iterator[Any]:
+    """Yield the results in order, until the last one or an error."""
+    while True:
+        result = results.get().get()
+        if not isinstance(result, _Failed):
+            permits.put(True)
+            yield result
+        elif isinstance(result.error, StopIteration):
+            return
+        else:
+            raise result.error
+
+
+def _end(workers: Sequence[threading.Thread], permits: "queue.SimpleQueue[bool]") -> None:
+    """Take back the permits that no thread has used, and end all threads that have started."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            permits.get_nowait()
+    for _ in workers:
+        permits.put(False)
+    for worker in workers:
+        if worker.ident is not None:
+            worker.join()
+
+
+@dataclass(frozen=True)
+class FinishedSteps(Generic[Result]):
+    """Keeps the result of each finished step, so that a killed command need not repeat the step.
+
+    A step has a key, a text that differs wherever its result could differ. The result is in the
+    file KEY.json, which is written whole or not at all.
+    """
+
+    folder: Path | None  # folder of the files; None to keep nothing
+    kind: type[Result]  # dataclass of the results
+
+    def find(self, key: str) -> Result | None:
+        """Return the result that was kept for a key, None if there is no readable one."""
+        if self.folder is None:
+            return None
+        try:
+            return from_text(self.kind, read_bytes(self.folder / f"{key}.json", "json"))
+        except (OSError, ValueError):
+            return None
+
+    def keep(self, key: str, result: Result) -> Result:
+        """Write the result of a step, and return it."""
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_text(self.folder / f"{key}.json", json_text(result))
+        return result
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How the progress of a run is shown to the user."""
+
+    label: str  # what is done; in front of the count in the progress bar
+    unit: str  # what the progress bar counts, such as "rows"
+    noun: str  # what the tasks are called, in the plural, such as "drives"
+    notify: Notify = lambda line: None  # called with other lines for the user
+
+
+def run_kept(
+    pool: TaskPool | int,
+    function: Callable[[Any], Result],
+    tasks: Sequence[Any],
+    kept: FinishedSteps[Any],
+    shown: Shown,
+) -> list[Result]:
+    """Return the result of each task, in the order of the tasks; keep the results of new ones.
+
+    A task whose result is kept already is not run. Raises as TaskPool.run() does.
+
+        pool: the workers, or how many processes to start at most, 0 for one per usable core
+        tasks: each has a `key` as FinishedSteps describes it, or "" if its result is not kept; and
+            a `size`, the progress that it will report, in the unit of the progress bar
+        kept: has the earlier results, and gets each new one as soon as it is there
+    """
+    results: dict[int, Result] = {}
+    for index, task in enumerate(tasks):
+        if task.key and (result := kept.find(task.key)):
+            results[index] = result
+    left = [index for index in range(len(tasks)) if index not in results]
+    if results:
+        shown.notify(
+            f"{len(results)} of {len(tasks)} {shown.noun} are finished already, in {kept.folder}"
+        )
+    if not left:
+        return [results[index] for index in range(len(tasks))]
+
+    total = round(sum(tasks[index].size for index in left))
+    with (
+        _workers_for(pool, len(left)) as workers,
+        ProgressBar(shown.label, total, shown.unit) as progress,
+    ):
+
+        def advance(amount: float) -> None:
+            progress.advance(amount, f"{len(results)} of {len(tasks)} {shown.noun} done")
+
+        for number, result in workers.run(function, [tasks[index] for index in left], advance):
+            index = left[number]
+            if tasks[index].key:
+                kept.keep(tasks[index].key, result)
+            results[index] = result
+        advance(max(total - progress.done, 0.0))  # a task may end early, and report less progress
+    return [results[index] for index in range(len(tasks))]
+
+
+def _workers_for(pool: TaskPool | int, tasks: int) -> AbstractContextManager[TaskPool]:
+    """Return a context manager of the workers: the given pool, which stays open afterwards, or new
+    processes, no more than there are tasks.
+    """
+    if isinstance(pool, int):
+        return open_pool(min(pool or usable_cores(), tasks))
+    return nullcontext(pool)

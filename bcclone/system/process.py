@@ -1,14 +1,24 @@
-"""Turn Ctrl-C and SIGTERM into an event that a loop checks, or a socket that wakes a server.
+"""What a process does beside its work: whose it is, Ctrl-C, progress, hidden packages.
 
-noting_interrupts() yields an event, which the first signal sets; a `StopSocket` has a socket, which
-becomes readable. Afterwards the signals do what they did before. A command has one event, from its
-begin in keeping_interrupts() to its end: a signal whose exception was dropped on the way is met
-again where the next loop or server begins. Worker processes ignore Ctrl-C, and end when their
-parent process ends. Nothing large is imported.
+A process is bcclone's own if it runs a command or is a worker; the process of a program that
+imports bcclone is not. Some settings hold for a whole process: how much TensorFlow and OpenCV
+print, on how many threads they compute, where standard error goes, the style of matplotlib. bcclone
+sets them in its own processes only. The few things that change in a program's process, and why, are
+on the page docs/how-to/as-a-library.md.
+
+noting_interrupts() yields an event, which the first Ctrl-C or SIGTERM sets; a `StopSocket` has a
+socket, which becomes readable. Afterwards the signals do what they did before. A command has one
+event, from its begin in keeping_interrupts() to its end: a signal whose exception was dropped on
+the way is met again where the next loop or server begins. Worker processes ignore Ctrl-C, and end
+when their parent process ends.
+
+Progress is a bar on a terminal, otherwise a line every 30 seconds. In the process of a program that
+imports bcclone, standard error is the program's. There the lines are logged, at level INFO.
 """
 
 import _thread
 import contextlib
+import logging
 import multiprocessing
 import os
 import select
@@ -17,13 +27,72 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from functools import cache
 from types import FrameType
 from typing import Any, Self
 
-from bcclone.system.own_process import claim_process
+from bcclone.system.errors import printable
+from bcclone.system.parent_process import NOTE, tell_parent
+
+_claimed = threading.Event()
+
+
+def claim_process() -> None:
+    """Make this process bcclone's own, from now on, before large packages are loaded.
+
+    __main__.py calls it for commands, become_worker() for workers, and so do the programs in
+    benchmarks/.
+    """
+    _claimed.set()
+
+
+def is_own_process() -> bool:
+    return _claimed.is_set()
+
+
+@contextmanager
+def hidden(*packages: str) -> Iterator[None]:
+    """Let an import in the block find that these packages are missing.
+
+    No other thread may import them meanwhile. What was imported before is there again afterwards.
+    """
+    before = {package: sys.modules[package] for package in packages if package in sys.modules}
+    for package in packages:
+        sys.modules[package] = None  # type: ignore[assignment] # Python's mark: not to be found
+    try:
+        yield
+    finally:
+        for package in packages:
+            del sys.modules[package]
+        sys.modules.update(before)
+
+
+@contextmanager
+def levels_kept(*names: str) -> Iterator[Sequence[logging.Logger]]:
+    """Yield loggers; after the block they have their levels again."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        yield loggers
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def loggers_silent(*names: str) -> Iterator[None]:
+    """Let loggers log nothing within the block.
+
+    It is for packages that log an error before they raise it.
+    """
+    with levels_kept(*names) as loggers:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        yield
+
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IMPORT_CHECK_SECONDS = 0.002  # time between two checks whether an import has ended
@@ -249,3 +318,96 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+Notify = Callable[[str], None]  # takes a line of text for the user
+logger = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_LINES = 30.0
+_LEAST_FRACTION = 0.001  # share of the total that must be done before the time left is shown
+
+
+@cache
+def note(text: str) -> None:
+    """Log a text as a warning; @cache lets the same text through only once in a process."""
+    logger.warning("note: %s", text)
+    tell_parent(NOTE, f"note: {text}")
+
+
+class ProgressBar:
+    """Counts to `total` and shows count, rate and time left, followed by figures of the caller.
+
+    Rate and time left are measured from the first call of advance() on, so that preparations do not
+    count. Only the last line shows the rate of the whole time.
+
+    label: what is done, in front of the count
+    total: count at the end
+    unit: what is counted, such as "rows"
+    clock: returns a time in seconds
+    """
+
+    def __init__(
+        self, label: str, total: int, unit: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.label = printable(label)
+        self.total = total
+        self.unit = unit
+        self.done = 0.0
+        self._clock = clock
+        self._start = (clock(), 0.0)  # time and count when the bar was made
+        # time and count from which the rate is measured: those after the first advance()
+        self._begin = self._start
+        # time of the last line; until there is one, the time of _begin
+        self._line_at = self._start[0]
+        self._bar: Any = None
+        if is_own_process() and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=total, desc=self.label, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True
+            )
+
+    def __enter__(self) -> Self:
+        raise_if_interrupted()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        elif kind is None:  # the block ended without an error
+            # a short task may have called advance() only once, and no rate follows from one call
+            self._begin = self._start
+            self._print_line("")
+
+    def advance(self, count: float, figures: str = "") -> None:
+        """Add to the count, and perhaps show it; raises KeyboardInterrupt after a dropped Ctrl-C.
+
+        figures: text that is shown after the rate, such as the loss of a training
+        """
+        raise_if_interrupted()
+        self.done += count
+        if self._begin is self._start:  # the first call
+            self._begin = (self._clock(), self.done)
+            self._line_at = self._begin[0]
+            if self._bar is not None:
+                self._bar.unpause()  # tqdm, too, then measures from here
+        if self._bar is not None:
+            self._bar.set_postfix_str(printable(figures), refresh=False)
+            self._bar.update(round(self.done) - self._bar.n)
+        elif self.done < self.total and self._clock() - self._line_at >= _SECONDS_BETWEEN_LINES:
+            self._line_at = self._clock()
+            self._print_line(figures)
+
+    def _print_line(self, figures: str) -> None:
+        since, before = self._begin
+        rate = (self.done - before) / max(self._clock() - since, 1e-9)
+        line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s"
+        is_measured = self.done - before >= _LEAST_FRACTION * self.total
+        if is_measured and round(self.done) < self.total:
+            line += f", {(self.total - self.done) / rate:.0f} s left"
+        if figures:
+            line += f", {figures}"
+        if is_own_process():
+            print(printable(line), file=sys.stderr, flush=True)
+        else:
+            logger.info("%s", printable(line))

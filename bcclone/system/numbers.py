@@ -1,7 +1,8 @@
-"""Statistics of curves and values: runs, means, correlation, robust lines, tops, the jackknife.
+"""Short names for types of arrays, and statistics of curves and values.
 
-Most functions take arrays with a value for each row or point, and return a number, some indices, or
-an array of the same length.
+Docstrings state the shapes of arrays. In the modules that use these types, np.asarray() around an
+expression that is an array already is for the type checker, which does not know the types of some
+of NumPy's results.
 """
 
 import math
@@ -11,7 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.system.arrays import FloatArray, IndexArray
+FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
+Uint32Array = npt.NDArray[np.uint32]
+IndexArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+Random = np.random.Generator
+
+# What a policy remembers of a drive between two frames: the last images, newest last, or the states
+# of a recurrent network. It is () at the begin of a drive, and always for a policy that sees only
+# one frame.
+Memory = tuple[npt.NDArray[Any], ...]
+
 
 _ROUNDING = 1e-9  # values that differ by less count as equal: the difference comes from rounding
 _NEARLY_ALL = 0.99  # a value counts as constant if a larger share of the rows has it
