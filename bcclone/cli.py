@@ -20,12 +20,11 @@ from pathlib import Path
 from bcclone.commands import COMMANDS, FAMILIES, GROUPS, load_command, split_line
 from bcclone.commands.options import Browser, Command, Common, Given, Result, notify
 from bcclone.commands.parser import make_parser
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError, __version__, commands_shown_as_in, printable
-from bcclone.system.json_values import to_json
 from bcclone.system.parent_process import ERROR, INTERRUPTED, tell_parent
 from bcclone.system.process import keeping_interrupts, raise_if_interrupted
-from bcclone.system.settings_file import key_of
+from bcclone.system.settings import SettingError, key_of
+from bcclone.system.values import to_json
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 _FINISHED = "the command had finished; what it wrote is complete"  # printed after a late Ctrl-C

@@ -18,11 +18,10 @@ from importlib import import_module
 
 from bcclone.cli import run_command
 from bcclone.commands.options import Command, Given, Result, list_of, notify
-from bcclone.system.checked import Checked
 from bcclone.system.errors import require_package
 from bcclone.system.hardware import find_cards, visible_cards
 from bcclone.system.process import claim_process
-from bcclone.system.setting import setting
+from bcclone.system.settings import Checked, setting
 
 
 @dataclass(frozen=True)

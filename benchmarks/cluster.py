@@ -20,11 +20,10 @@ from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.shard_task import ShardPlan
 from bcclone.cluster.sharded_conversion import write_shards
 from bcclone.dataset.conversion_plan import ConversionPlan, make_plan
-from bcclone.system.checked import Checked
 from bcclone.system.hardware import usable_cores
 from bcclone.system.pool import TaskPool
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
+from bcclone.system.settings import Checked, setting
 from bcclone.training.training_state import read_history
 from benchmarks.feeds.loaders import Results, loader_measures, measure_loader, results_as_json
 from benchmarks.feeds.meter import Benchmark, Timing, Use

@@ -26,9 +26,8 @@ from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.drive.server import server_process
 from bcclone.realcar.export_model.export_settings import ONNX, ExportModelSettings
 from bcclone.realcar.export_model.model_export import export_model
-from bcclone.system.checked import Checked
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
+from bcclone.system.settings import Checked, setting
 from benchmarks.driving import (
     FRAMES_PER_SECOND,
     measure_round_trips,

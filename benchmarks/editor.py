@@ -20,10 +20,8 @@ from typing import IO, Any
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import RecordSettings
-from bcclone.system.checked import Checked
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count, Seconds
+from bcclone.system.settings import Checked, Count, Seconds, setting
 from benchmarks.measures import Measure, Report
 
 _ROWS_A_SECOND = 15  # as the simulator records

@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.system.checked import Checked
 from bcclone.system.pool import process_pool
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count
+from bcclone.system.settings import Checked, Count, setting
 from benchmarks.measures import Measure, Report
 from benchmarks.rounds import measure_in_rounds, rounds_setting
 

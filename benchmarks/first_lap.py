@@ -19,11 +19,9 @@ from bcclone import UserError
 from bcclone.commands.demo import EXPERT, LOOKS, ROWS, STORE, TRAINING, DemoSettings
 from bcclone.evaluation.evaluate import evaluate
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
-from bcclone.system.checked import Checked
 from bcclone.system.hardware import usable_cores
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Laps, Mph, Names, Seed
+from bcclone.system.settings import Checked, Laps, Mph, Names, Seed, setting
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import check_names, folder_of, in_fresh_process, once, run_bcclone
 

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from bcclone import Store, UserError
-from bcclone.system.checked import Checked
 from bcclone.system.hardware import usable_cores
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count, Names, Seed
+from bcclone.system.settings import Checked, Count, Names, Seed, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.training.train_settings import ADAMW, USUAL
 from benchmarks.measures import Report, aligned

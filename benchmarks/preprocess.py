@@ -25,9 +25,8 @@ from bcclone import PreprocessSettings, SampleSettings, UserError, convert
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.conversion_plan import ConversionPlan, make_plan
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
-from bcclone.system.checked import Checked
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
+from bcclone.system.settings import Checked, setting
 from benchmarks.measures import Measure, Report
 from benchmarks.rounds import measure_in_rounds, median_ratio, rounds_setting
 from benchmarks.synthetic import SYNTHETIC_IMAGES, draw_recording

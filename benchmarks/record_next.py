@@ -39,11 +39,9 @@ from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
-from bcclone.system.checked import Checked
 from bcclone.system.pool import TaskPool, open_pool
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Seed
+from bcclone.system.settings import Checked, Seed, setting
 from bcclone.training.train import train
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import folder_of, once

@@ -21,11 +21,9 @@ from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.checked import Checked
 from bcclone.system.numbers import IndexArray, numbers_in
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count, Minutes, Names, Seed
+from bcclone.system.settings import Checked, Count, Minutes, Names, Seed, setting
 from benchmarks.local_faults import (
     LOCAL_FAULTS,
     LocalScore,

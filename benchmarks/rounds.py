@@ -19,11 +19,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from bcclone import UserError
-from bcclone.system.checked import SettingError
 from bcclone.system.files import write_text
 from bcclone.system.pool import process_pool
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
+from bcclone.system.settings import SettingError, setting
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -22,10 +22,8 @@ from bcclone.camera.vehicle import MOUNTS
 from bcclone.simulator.car import Car, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
-from bcclone.system.checked import Checked
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count
+from bcclone.system.settings import Checked, Count, setting
 from benchmarks.driving import model_or_untrained
 from benchmarks.measures import Measure, Report
 

@@ -28,12 +28,10 @@ from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES, Convolution
-from bcclone.system.checked import Checked
 from bcclone.system.hardware import usable_cores
 from bcclone.system.numbers import Float32Array
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count
+from bcclone.system.settings import Checked, Count, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.training.train_settings import ADAMW, OFF, ON
 from benchmarks.feeds.training import (

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from bcclone.commands import COMMANDS, GROUPS, load_command
 from bcclone.commands.parser import help_of, make_parser
-from bcclone.system.setting import Setting, type_of
-from bcclone.system.setting_words import option_of
+from bcclone.system.settings import Setting
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 EVERYWHERE = {"help", "json", "quiet", "debug", "assigned"}
@@ -126,13 +125,11 @@ def _documented(group: argparse._ArgumentGroup) -> list[argparse.Action]:
 
 def _rare_rows(command: str, group: str) -> Iterator[str]:
     """Yield a row for each setting of a command, or of a group of them, that only --set sets."""
-    for kind, declared_field, declared in load_command(command).declared():
-        if not declared.rare or not _is_chosen(declared.group, group):
-            continue
-        option = option_of(kind, declared_field.name)
-        unit = _unit(declared, type_of(declared_field))
-        meaning = _in_table(help_of(declared, declared_field.default))
-        yield f"| `{option}={unit}` | {meaning} |"
+    for declared in load_command(command).declared():
+        rule = declared.setting
+        if rule.rare and _is_chosen(rule.group, group):
+            meaning = _in_table(help_of(rule, declared.field.default))
+            yield f"| `{declared.option}={_unit(rule, declared.kind)}` | {meaning} |"
 
 
 def _unit(declared: Setting, kind: type) -> str:

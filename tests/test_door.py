@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 import pytest
 
 import bcclone
-from bcclone.system.setting import declared_in
+from bcclone.system.settings import declared_in
 from tests.processes import python
 from tests.running import ROOT
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from bcclone.camera.geometry import FOCAL_PX, simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, cv2, resized
 from bcclone.camera.lens import Lens
-from bcclone.system.json_values import to_json
 from bcclone.system.numbers import BoolArray
+from bcclone.system.values import to_json
 
 STEPS_PER_PIXEL = 32  # positions in a picture are in 32nds of a pixel, as cv2.remap() interpolates
 

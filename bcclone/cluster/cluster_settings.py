@@ -10,12 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from bcclone.dataset.sample_settings import PreprocessSettings
-from bcclone.system.checked import Checked, SettingError
 from bcclone.system.codec import explained, parse_json
 from bcclone.system.location import Location, is_url, parse_location
 from bcclone.system.pool_settings import Jobs, Scheduler, check_one_pool
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Megabytes, Names
+from bcclone.system.settings import Checked, Megabytes, Names, SettingError, setting
 
 _OF_SHARDS = ("scheduler", "resume", "jobs")  # options with which the output must be a folder
 _EXAMPLE = "host1:2345,host2:2345"

@@ -25,10 +25,10 @@ from bcclone.dataset.conversion import open_samples
 from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.selection import TrainingData
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import from_json, json_text, names_of
 from bcclone.system.pool import source_digest
 from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import describe_devices, onednn_for_batches
+from bcclone.system.values import from_json, json_text, names_of
 from bcclone.training.decisions import Device, load_device
 from bcclone.training.plan import Plan, new_plan, resumed_plan
 from bcclone.training.result import TrainResult

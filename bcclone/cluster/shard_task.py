@@ -30,7 +30,6 @@ from bcclone.dataset.store_writer import write_store
 from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError
 from bcclone.system.files import replacing, sha256_of
-from bcclone.system.json_values import json_text
 from bcclone.system.location import (
     Location,
     Unreachable,
@@ -41,6 +40,7 @@ from bcclone.system.location import (
 )
 from bcclone.system.numbers import IndexArray
 from bcclone.system.pool import WorkerFault, report_progress
+from bcclone.system.values import json_text
 
 SHARD_FILES = "[0-9]*.h5"  # pattern of the names of shards in their folder
 # images that are read again if no image of a shard could be used, to see whether this worker can

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bcclone.commands.options import Given, Result, SettingsFile, command, notify
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
-from bcclone.system.checked import Checked
-from bcclone.system.json_values import names_of
-from bcclone.system.setting import argument, setting
-from bcclone.system.settings_file import read_settings_file
+from bcclone.system.settings import Checked, argument, read_settings_file, setting
+from bcclone.system.values import names_of
 
 if TYPE_CHECKING:  # they load pandas, OpenCV and tqdm
     from bcclone.dataset.conversion import Conversion

@@ -21,14 +21,12 @@ from bcclone.commands.options import Browser, Given, Result, command, notify
 from bcclone.commands.parser import make_parser
 from bcclone.pictures.demo_result import DRIVE_STEP, FIRST_CLIP_STEP, DemoResult, TimedStep
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
-from bcclone.system.checked import Checked
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError, shown_command, typed
 from bcclone.system.files import RESULTS, writing
 from bcclone.system.hardware import usable_cores
 from bcclone.system.pool import FinishedSteps, process_pool
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count, Laps, Mph
+from bcclone.system.settings import Checked, Count, Laps, Mph, setting
 
 # What earlier demos have done: name of a step -> its command line once it was complete, () if it
 # was begun and not completed, None if it was not begun.

@@ -11,9 +11,8 @@ from pathlib import Path
 from bcclone.commands.options import Given, Result, ServerEnding, command, notify
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.pictures.clip_settings import ClipSettings
-from bcclone.system.checked import Checked
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.setting import argument
+from bcclone.system.settings import Checked, argument
 
 _SHOWN_RUNS = 5  # how many runs a message names
 

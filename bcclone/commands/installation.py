@@ -12,10 +12,9 @@ from pathlib import Path
 from bcclone.commands import COMMANDS, FAMILIES, load_command
 from bcclone.commands.options import Result, command
 from bcclone.commands.parser import declare
-from bcclone.system.checked import Checked
 from bcclone.system.doctor import DoctorSettings, examine
 from bcclone.system.errors import shown_command
-from bcclone.system.setting import argument
+from bcclone.system.settings import Checked, argument
 
 
 @dataclass(frozen=True)

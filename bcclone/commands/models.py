@@ -19,10 +19,9 @@ from bcclone.model.import_settings import ImportModelSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.research.improve import ImproveSettings
-from bcclone.system.checked import Checked
 from bcclone.system.codec import MODEL_ENDINGS
 from bcclone.system.errors import UserError, number_of, shown_command
-from bcclone.system.setting import argument, setting
+from bcclone.system.settings import Checked, argument, setting
 
 _SHOWN_SKIPS = 10  # how many rows that were left out are named
 

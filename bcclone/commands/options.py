@@ -7,18 +7,22 @@ its parser from them. The function returns a Result, which bcclone.cli prints.
 import argparse
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import Field, dataclass, field
+from dataclasses import dataclass, field
 from inspect import getdoc
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from bcclone.system.checked import Checked
 from bcclone.system.errors import UserError, printable
 from bcclone.system.files import RESULTS, writing
-from bcclone.system.json_values import names_of
-from bcclone.system.setting import Setting, argument, setting, settings_of
-from bcclone.system.setting_types import Force
-from bcclone.system.setting_words import option_of
+from bcclone.system.settings import (
+    Checked,
+    Declared,
+    Force,
+    argument,
+    setting,
+    settings_of,
+)
+from bcclone.system.values import names_of
 
 Settings = TypeVar("Settings")
 _NOTHING = "nothing was written; an older output is unchanged"  # printed after Ctrl-C
@@ -151,9 +155,9 @@ class Given:
 
         why: rest of the sentence that begins with the option; with the remedy
         """
-        for declared_field, _ in settings_of(kind):
-            if declared_field.name in self._values:
-                raise UserError(f"{option_of(kind, declared_field.name)} {why}")
+        for declared in settings_of(kind):
+            if declared.name in self._values:
+                raise UserError(f"{declared.option} {why}")
 
     def kept(self, name: str, text: str, part: str = "", otherwise: str = _NOTHING) -> str:
         """Return the sentence that says what an interrupted command has left in a folder.
@@ -198,19 +202,6 @@ def _with_model_first(
 # ---- commands
 
 
-class Declared(NamedTuple):
-    """A setting of a command."""
-
-    kind: type  # the settings dataclass
-    field: "Field[Any]"  # field of the dataclass
-    setting: Setting
-
-    @property
-    def default(self) -> Any:
-        """Return the default of the field, MISSING if the user must give a value."""
-        return self.field.default
-
-
 @dataclass(frozen=True)
 class Command:
     """A function, the settings that make its arguments and options, and what --help says."""
@@ -252,10 +243,9 @@ class Command:
         only be given by name, which it mostly inherits, are its own.
         """
         for kind in (*self.settings, Common):
-            pairs = sorted(settings_of(kind), key=lambda pair: pair[0].kw_only)
-            for declared_field, declared in pairs:
-                if declared_field.name not in self.without:
-                    yield Declared(kind, declared_field, declared)
+            for declared in sorted(settings_of(kind), key=lambda each: each.field.kw_only):
+                if declared.name not in self.without:
+                    yield declared
 
 
 def command(*others: type, **declared: Any) -> Callable[[Callable[..., Any]], Command]:

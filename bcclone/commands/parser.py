@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
 
-from bcclone.commands.options import Command, Declared
+from bcclone.commands.options import Command
 from bcclone.system.errors import printable
 from bcclone.system.location import as_local
 from bcclone.system.parent_process import ERROR, tell_parent
-from bcclone.system.setting import Setting, type_of
-from bcclone.system.setting_words import option_of
+from bcclone.system.settings import Declared, Setting
 
 # type of a value without a unit -> its placeholder in --help
 _VALUES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
@@ -70,7 +69,7 @@ def declare(command: Command, parser: argparse.ArgumentParser) -> None:
     rare: dict[str, Declared] = {}
     for declared in command.declared():
         if declared.setting.rare:
-            rare[_name_of(declared).removeprefix("--set ")] = declared
+            rare[declared.option.removeprefix("--set ")] = declared
         else:
             _add(declared, _group(declared.setting.group, command, parser))
     if rare:
@@ -82,11 +81,6 @@ def declare(command: Command, parser: argparse.ArgumentParser) -> None:
             type=_converter(tuple, partial(_assign, rare)),
             help=f"set one of {', '.join(rare)}; repeatable; docs/reference/cli.md explains them",
         )
-
-
-def _name_of(declared: Declared) -> str:
-    """Return what the user types for a setting, such as "--seed" or "--set port"."""
-    return option_of(declared.kind, declared.field.name)
 
 
 def _group(
@@ -107,12 +101,12 @@ def _group(
 def _add(declared: Declared, group: argparse._ActionsContainer) -> None:
     """Declare one argument or option."""
     how = _how(declared)
-    text = help_of(declared.setting, declared.default)
+    text = help_of(declared.setting, declared.field.default)
     name = declared.field.name
     if declared.setting.positional:
         group.add_argument(name, help=text, **how)
         return
-    option = _name_of(declared)
+    option = declared.option
     options = ["-o", option] if option == "--output" else [option]
     action = group.add_argument(*options, dest=name, help=text, **how)
     action.example = declared.setting.example  # type: ignore[attr-defined]
@@ -120,11 +114,11 @@ def _add(declared: Declared, group: argparse._ActionsContainer) -> None:
 
 def _how(declared: Declared) -> dict[str, Any]:
     """Return how argparse reads the values of a setting: parameters of add_argument()."""
-    kind = type_of(declared.field)
+    kind = declared.kind
     setting = declared.setting
     if kind is bool:
         # an option that is on by default also has the form --no-NAME
-        action = argparse.BooleanOptionalAction if declared.default else "store_true"
+        action = argparse.BooleanOptionalAction if declared.field.default else "store_true"
         return {"action": action, "default": None}
 
     # a tuple takes a list of values, unless its parser reads all of it from one text; the list is
@@ -139,9 +133,9 @@ def _how(declared: Declared) -> dict[str, Any]:
     if setting.choices and not setting.parse:
         how["choices"] = setting.choices
     if setting.positional:
-        how["nargs"] = _number_of_words(is_open, declared.default is not MISSING)
+        how["nargs"] = _number_of_words(is_open, declared.field.default is not MISSING)
         return how
-    if declared.default is MISSING:
+    if declared.field.default is MISSING:
         how["required"] = True
 
     # A list of a fixed length is one option with a word for each member. An open list is an option
@@ -164,7 +158,7 @@ def _metavar(declared: Declared, member: Any) -> str | None:
     if declared.setting.unit:
         return declared.setting.unit
     if declared.setting.positional:
-        return declared.field.name.upper()
+        return declared.name.upper()
     if declared.setting.choices:
         return None
     return _VALUES.get(member, "TEXT")
@@ -189,7 +183,7 @@ def _assign(rare: Mapping[str, Declared], text: str) -> tuple[str, Any]:
     declared = rare.get(name.strip())
     if declared is None:
         raise ValueError(f"{text!r}, expected NAME=VALUE with one of {', '.join(rare)}")
-    kind = type_of(declared.field)
+    kind = declared.kind
     if kind is bool:
         if value not in ("true", "false"):
             raise ValueError(f"{text!r}, expected true or false")

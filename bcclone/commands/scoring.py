@@ -24,10 +24,9 @@ from bcclone.evaluation.evaluate_settings import (
 from bcclone.pictures.clip_settings import MP4
 from bcclone.research.margin import MarginSettings
 from bcclone.simulator.world_settings import SERVER, ServerSettings
-from bcclone.system.checked import Checked, SettingError
 from bcclone.system.errors import number_of
 from bcclone.system.files import CLIP, UNFINISHED, inputs_of, writing
-from bcclone.system.setting import argument, setting
+from bcclone.system.settings import Checked, SettingError, argument, setting
 
 if TYPE_CHECKING:
     from bcclone.evaluation.watched_world import Watch

@@ -13,9 +13,8 @@ from bcclone.commands.options import Given, Result, ServerEnding, command, notif
 from bcclone.game.play_settings import PlaySettings
 from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
-from bcclone.system.checked import Checked
 from bcclone.system.errors import shown_command
-from bcclone.system.setting import argument
+from bcclone.system.settings import Checked, argument
 
 
 @command(after_interrupt="nothing was recorded")

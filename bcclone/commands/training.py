@@ -11,10 +11,9 @@ from typing import Any
 from bcclone.commands.options import Browser, Given, Result, SettingsFile, command, list_of, notify
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.pictures.plot_settings import PlotSettings
-from bcclone.system.checked import Checked
 from bcclone.system.errors import shown_command
 from bcclone.system.process import raise_if_interrupted
-from bcclone.system.setting import setting
+from bcclone.system.settings import Checked, setting
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
 from bcclone.training.training_folder import read_settings

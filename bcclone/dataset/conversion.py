@@ -33,7 +33,7 @@ from bcclone.dataset.store import ImageSamples, Store
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.location import Location, parse_location
 from bcclone.system.process import Notify
-from bcclone.system.setting_words import differences
+from bcclone.system.settings import differences
 
 
 @dataclass(frozen=True)

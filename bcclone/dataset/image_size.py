@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from bcclone.system.checked import SettingError
-from bcclone.system.setting import Setting
+from bcclone.system.settings import Setting, SettingError
 
 SMALLEST_IMAGE = 8  # smallest width or height of an image that a network is given, in pixels
 LARGEST_IMAGE = 1024  # largest width or height

@@ -24,10 +24,9 @@ from bcclone.dataset.preprocessing_text import (
     fields_of,
     scale_named,
 )
-from bcclone.system.checked import Checked, SettingError
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import FloatArray
-from bcclone.system.setting import setting
+from bcclone.system.settings import Checked, SettingError, setting
 
 
 class PreprocessingMismatch(ValueError):

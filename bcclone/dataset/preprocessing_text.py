@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from bcclone.system.errors import did_you_mean, shown
-from bcclone.system.setting import Setting
+from bcclone.system.settings import Setting
 
 PRESET_TEXTS = {
     "carnd-128-rgb": "128x128",

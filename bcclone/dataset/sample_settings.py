@@ -13,11 +13,18 @@ from typing import TYPE_CHECKING, Any, Self
 from bcclone.dataset.image_size import Size, check_one_size
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.recording.row import CAMERAS
-from bcclone.system.checked import Checked, SettingError
-from bcclone.system.json_values import from_json, names_of
 from bcclone.system.location import Location, parse_location
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count, Fraction, Names, Seconds, Seed
+from bcclone.system.settings import (
+    Checked,
+    Count,
+    Fraction,
+    Names,
+    Seconds,
+    Seed,
+    SettingError,
+    setting,
+)
+from bcclone.system.values import from_json, names_of
 
 if TYPE_CHECKING:
     from bcclone.dataset.preprocessing import Preprocessing

@@ -32,7 +32,6 @@ from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import replacing
 from bcclone.system.hdf5_file import Table
-from bcclone.system.json_values import from_json, json_text
 from bcclone.system.location import (
     Location,
     as_local,
@@ -43,6 +42,7 @@ from bcclone.system.location import (
     versions_of,
 )
 from bcclone.system.numbers import IndexArray
+from bcclone.system.values import from_json, json_text
 
 MANIFEST_NAME = "store.json"
 

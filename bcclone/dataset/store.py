@@ -26,9 +26,9 @@ from bcclone.system.codec import explained, from_text, open_file, parse_json
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import file_version
 from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
-from bcclone.system.json_values import to_json
 from bcclone.system.location import Location, as_local, did_you_mean_beside, parse_location
 from bcclone.system.numbers import IndexArray
+from bcclone.system.values import to_json
 
 SCHEMA_VERSION = 2
 _SCHEMA = {

@@ -12,9 +12,9 @@ from typing import Any, Self
 from bcclone.recording.edits import DELETE, MIRROR, Edit, Span, delete_numbers, mirror_numbers
 from bcclone.recording.files import LOG_NAME
 from bcclone.system.errors import number_of, shown_command
-from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
 from bcclone.system.numbers import numbers_in, runs
+from bcclone.system.values import to_json
 
 _MAX_SPANS = 5  # most spans of rows that a line of text lists
 

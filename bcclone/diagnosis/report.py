@@ -14,9 +14,9 @@ from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.log import Log
-from bcclone.system.json_values import to_json
 from bcclone.system.location import Location
 from bcclone.system.numbers import FloatArray
+from bcclone.system.values import to_json
 
 _MAX_LINES = 10  # most bad rows, and most faulty images, of which the text gives the reason
 # ranges of the steering; a thousandth beyond 1 is rounding, and exactly 0 has a range of its own

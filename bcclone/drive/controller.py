@@ -10,9 +10,7 @@ from functools import partial
 from typing import Annotated
 
 from bcclone.dataset.answer import Answer
-from bcclone.system.checked import Checked, SettingError
-from bcclone.system.setting import Setting, setting
-from bcclone.system.setting_types import Mph
+from bcclone.system.settings import Checked, Mph, Setting, SettingError, setting
 
 HIGHEST_SPEED_MPH = 60.0
 _speed = partial(setting, group="speed")

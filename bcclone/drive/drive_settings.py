@@ -10,9 +10,14 @@ from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
-from bcclone.system.checked import SettingError
-from bcclone.system.setting import argument, setting
-from bcclone.system.setting_types import SIMULATOR_PORT, Milliseconds, Port
+from bcclone.system.settings import (
+    SIMULATOR_PORT,
+    Milliseconds,
+    Port,
+    SettingError,
+    argument,
+    setting,
+)
 from bcclone.web.access import check_token
 
 ASYNC_MODES = ("threading", "eventlet")

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.system.checked import Checked
-from bcclone.system.setting import argument, setting
+from bcclone.system.settings import Checked, argument, setting
 
 
 @dataclass(frozen=True)

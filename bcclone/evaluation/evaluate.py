@@ -29,8 +29,8 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.unity_client import UnityClient, World, connected
 from bcclone.simulator.world import SimulatedWorld, open_world
 from bcclone.system.errors import Table, TableColumn, UserError
-from bcclone.system.json_values import part_of, to_json
-from bcclone.system.setting_words import option_words
+from bcclone.system.settings import option_words
+from bcclone.system.values import part_of, to_json
 
 
 @dataclass(frozen=True)

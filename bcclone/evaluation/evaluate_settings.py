@@ -14,10 +14,20 @@ from bcclone.simulator.world_settings import (
     Track,
     WorldSettings,
 )
-from bcclone.system.checked import Checked, SettingError
 from bcclone.system.pool_settings import Jobs, Scheduler, check_one_pool
-from bcclone.system.setting import Setting, argument, setting
-from bcclone.system.setting_types import Force, Laps, Metres, Names, Seed, span_parser
+from bcclone.system.settings import (
+    Checked,
+    Force,
+    Laps,
+    Metres,
+    Names,
+    Seed,
+    Setting,
+    SettingError,
+    argument,
+    setting,
+    span_parser,
+)
 
 SUITES = {  # name of a suite: what it drives
     "standard": "20 scenarios",

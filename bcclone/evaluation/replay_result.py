@@ -10,8 +10,8 @@ from bcclone.evaluation.evaluate_settings import ReplaySettings
 from bcclone.evaluation.rollout import RecordedDrive, Rollout, RolloutScore, rollouts_of
 from bcclone.simulator.unity_client import DriveReport
 from bcclone.system.errors import Table, TableColumn
-from bcclone.system.json_values import names_of, to_json
 from bcclone.system.numbers import FloatArray, correlation
+from bcclone.system.values import names_of, to_json
 
 # drivers that need no model, to compare models with: key in JSON -> name in a table
 CONTROLS = {

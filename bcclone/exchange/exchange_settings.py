@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Annotated
 
 from bcclone.recording.row import CAMERAS
-from bcclone.system.checked import Checked, SettingError
-from bcclone.system.setting import Setting, argument, setting, settings_of
-from bcclone.system.setting_types import Names
+from bcclone.system.settings import (
+    Checked,
+    Names,
+    Setting,
+    SettingError,
+    argument,
+    setting,
+    settings_of,
+)
 
 # name of a format -> module of bcclone.exchange that defines its FORMAT
 EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub"}

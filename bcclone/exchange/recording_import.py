@@ -37,11 +37,10 @@ from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
 from bcclone.recording.writer import RecordingWriter
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import NEW_FOLDER, replacing_folder, write_text, writes
 from bcclone.system.location import as_local
-from bcclone.system.setting import settings_of
+from bcclone.system.settings import SettingError, settings_of
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
-from bcclone.system.checked import Checked
-from bcclone.system.setting import Setting, setting
-from bcclone.system.setting_types import Count, Degrees, Fraction, Megabytes, Metres, Seed
+from bcclone.system.settings import (
+    Checked,
+    Count,
+    Degrees,
+    Fraction,
+    Megabytes,
+    Metres,
+    Seed,
+    Setting,
+    setting,
+)
 
 # two choices of --feed
 AUTO = "auto"  # choose the strategy that suits the samples and the machine

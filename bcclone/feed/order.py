@@ -13,9 +13,8 @@ import numpy as np
 
 from bcclone.dataset.rows import RowTable
 from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, WINDOWS, Ordering
-from bcclone.system.checked import Checked, SettingError
 from bcclone.system.numbers import BoolArray, IndexArray, Uint32Array
-from bcclone.system.setting_types import Count, Fraction, Seed
+from bcclone.system.settings import Checked, Count, Fraction, Seed, SettingError
 
 Order = Uint32Array
 

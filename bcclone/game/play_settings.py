@@ -11,8 +11,7 @@ from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import HeldSpeed, SpeedSettings
 from bcclone.simulator.world_settings import LOST_M, Conditions, Reverse, Track
 from bcclone.system.errors import number_of, shown_command
-from bcclone.system.setting import argument, setting
-from bcclone.system.setting_types import Metres, Port
+from bcclone.system.settings import Metres, Port, argument, setting
 from bcclone.web.access import check_token
 
 PLAY_SPEED_MPH = 20.0

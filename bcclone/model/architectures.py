@@ -6,8 +6,7 @@ option --network lists it.
 
 from dataclasses import dataclass
 
-from bcclone.system.checked import Checked, SettingError
-from bcclone.system.setting_types import Count
+from bcclone.system.settings import Checked, Count, SettingError
 
 RECURRENT_LAYERS = ("GRU", "LSTM")  # of Keras: they keep a state from frame to frame
 # name of a published network -> key in preprocessing.PRESETS: the preprocessing that its authors

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText, scaling_of_text
-from bcclone.system.checked import Checked, SettingError
-from bcclone.system.setting import argument, setting
-from bcclone.system.setting_types import Force
+from bcclone.system.settings import Checked, Force, SettingError, argument, setting
 
 
 @dataclass(frozen=True)

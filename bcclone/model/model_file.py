@@ -38,7 +38,7 @@ from bcclone.model.training_info import TRAINING, TrainingInfo
 from bcclone.system.codec import explained, from_text, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import replacing
-from bcclone.system.json_values import to_json
+from bcclone.system.values import to_json
 
 # names of attributes of the file; the attribute of the framing is FRAMING, in onnx_model.py
 _PREPROCESSING = "bcclone_preprocessing"

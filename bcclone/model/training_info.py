@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from bcclone.system.codec import parse_json
 from bcclone.system.hdf5_file import open_hdf5, read_attribute
-from bcclone.system.json_values import from_json, names_of
+from bcclone.system.values import from_json, names_of
 
 TRAINING = "bcclone_training"  # name of the attribute of a model file
 # model files of older versions, such as models/lake.h5, name some settings otherwise: the name in

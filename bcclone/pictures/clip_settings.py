@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
-from bcclone.system.checked import Checked, SettingError
-from bcclone.system.setting import Setting, setting
-from bcclone.system.setting_types import span_parser
+from bcclone.system.settings import Checked, Setting, SettingError, setting, span_parser
 
 MP4 = ".mp4"
 GIF = ".gif"

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
-from bcclone.system.checked import Checked, SettingError
-from bcclone.system.setting import argument, setting
-from bcclone.system.setting_types import Fraction, Names, Seed
+from bcclone.system.settings import Checked, Fraction, Names, Seed, SettingError, argument, setting
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 _HISTOGRAM = "histogram of the steering"

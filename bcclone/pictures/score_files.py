@@ -34,8 +34,8 @@ from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.errors import shown_command
 from bcclone.system.files import write_text
-from bcclone.system.json_values import json_text, part_of
-from bcclone.system.setting_words import option_words
+from bcclone.system.settings import option_words
+from bcclone.system.values import json_text, part_of
 
 
 def _write(

@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.evaluation.evaluate_settings import Rows
-from bcclone.system.checked import Checked, SettingError
-from bcclone.system.setting import argument, setting
-from bcclone.system.setting_types import Degrees, Force, Hertz, Metres, Seconds
+from bcclone.system.settings import (
+    Checked,
+    Degrees,
+    Force,
+    Hertz,
+    Metres,
+    Seconds,
+    SettingError,
+    argument,
+    setting,
+)
 
 FISHEYE = "fisheye"
 LENSES = ("pinhole", FISHEYE)

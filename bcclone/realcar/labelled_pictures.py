@@ -29,9 +29,9 @@ from bcclone.exchange.video_file import VideoFrame
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.recording.files import find_log, is_recording
 from bcclone.recording.row import ROUNDING
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.numbers import FloatArray, evenly
+from bcclone.system.settings import SettingError
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens of the first grid, in widths of a picture
 FEWEST_PICTURES = 50

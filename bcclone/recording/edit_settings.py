@@ -7,9 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from bcclone.system.checked import Checked, SettingError
-from bcclone.system.setting import Setting, argument, setting
-from bcclone.system.setting_types import Seconds
+from bcclone.system.settings import Checked, Seconds, Setting, SettingError, argument, setting
 
 START = "start"  # the first row
 END = "end"  # the last row

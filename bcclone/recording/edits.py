@@ -20,9 +20,9 @@ from bcclone.recording.row import time_of
 from bcclone.system.codec import explained, fits, from_text, read_bytes
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.files import write_text
-from bcclone.system.json_values import json_text, to_json
 from bcclone.system.location import Location, as_local
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
+from bcclone.system.values import json_text, to_json
 
 TRIM = "trim"  # leaves out the rows before and after a span
 DELETE = "delete"  # leaves out spans of rows

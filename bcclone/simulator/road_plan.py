@@ -12,13 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from bcclone.simulator.road_line import lengths
-from bcclone.system.checked import Checked
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import from_json
 from bcclone.system.numbers import FloatArray
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Seed
+from bcclone.system.settings import Checked, Seed, setting
+from bcclone.system.values import from_json
 
 REACH_M = 16.0  # a scene shows other roads up to this distance from the middle of a road
 

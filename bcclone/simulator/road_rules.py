@@ -14,9 +14,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from bcclone.simulator.road_line import STEP_M, interpolate, lengths
-from bcclone.system.checked import Checked, SettingError
 from bcclone.system.numbers import FloatArray
-from bcclone.system.setting_types import Metres
+from bcclone.system.settings import Checked, Metres, SettingError
 
 COMPETITION_WIDTH_M = 8.0  # of the competitions' roads
 

@@ -9,7 +9,7 @@ import numpy as np
 from bcclone.camera.vehicle import MPH
 from bcclone.simulator.car import STEP_SECONDS
 from bcclone.simulator.track import TrackPosition
-from bcclone.system.json_values import to_json
+from bcclone.system.values import to_json
 
 # Distances from the centre line beyond which published studies count a failure; an intervention is
 # counted only when the car leaves the road

@@ -12,7 +12,7 @@ from bcclone.simulator.unity_client import DriveReport, UnityClient, connected
 from bcclone.simulator.world import SimulatedWorld, open_world
 from bcclone.simulator.world_settings import ServerSettings, SimulationSettings
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import to_json
+from bcclone.system.values import to_json
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from bcclone.system.checked import Checked
-from bcclone.system.setting import Setting, setting
-from bcclone.system.setting_types import (
+from bcclone.system.settings import (
     SIMULATOR_PORT,
+    Checked,
     Degrees,
     Fraction,
     Laps,
@@ -21,6 +20,8 @@ from bcclone.system.setting_types import (
     Port,
     Seconds,
     Seed,
+    Setting,
+    setting,
 )
 
 TRACKS = ("lake", "mountain")

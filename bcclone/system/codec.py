@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, TypeVar
 
 from bcclone.system.errors import UserError, first_line, shown
-from bcclone.system.json_values import from_json
 from bcclone.system.location import Location, parse_location, reaching
+from bcclone.system.values import from_json
 
 # kinds of files, each with a largest size
 FileKind = Literal["settings", "json", "image", "cells", "model", "table", "video", "store"]

@@ -27,7 +27,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from bcclone.system.checked import Checked
 from bcclone.system.errors import number_of
 from bcclone.system.hardware import (
     Card,
@@ -38,8 +37,7 @@ from bcclone.system.hardware import (
     read_text,
     usable_cores,
 )
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import SIMULATOR_PORT, Port
+from bcclone.system.settings import SIMULATOR_PORT, Checked, Port, setting
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ from bcclone.system.codec import from_text, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.files import write_text
 from bcclone.system.hardware import usable_cores
-from bcclone.system.json_values import json_text
 from bcclone.system.process import Notify, ProgressBar, become_worker, interrupts_kept_from_children
+from bcclone.system.values import json_text
 
 _RETRIES = 3  # how often a task is run again after a fault of its worker
 _TASKS_PER_WORKER = 3  # one that runs, and two that wait for it to end

@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from bcclone.system.checked import SettingError
-from bcclone.system.setting import Setting
+from bcclone.system.settings import Setting, SettingError
 
 Jobs = Annotated[
     int,

@@ -21,8 +21,8 @@ from typing import Any
 from bcclone.system.codec import from_text
 from bcclone.system.files import make_folder, write_text
 from bcclone.system.hardware import Card, driver_version, find_cards, visible_cards
-from bcclone.system.json_values import json_text
 from bcclone.system.process import hidden, is_own_process, keeping_interrupts
+from bcclone.system.values import json_text
 
 # Program that compiles a convolution and its gradient by XLA. It runs in a process of its own: XLA
 # may crash the process if it does not know the card.

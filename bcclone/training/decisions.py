@@ -19,7 +19,7 @@ from bcclone.feed.selection import TrainingData
 from bcclone.model.training_info import stated_network
 from bcclone.system.hardware import free_gpu_memory
 from bcclone.system.process import Notify
-from bcclone.system.setting_words import option_of
+from bcclone.system.settings import option_of
 from bcclone.system.tensorflow_quietly import (
     compiles_for_gpu,
     gpu_compiler_fault,

@@ -15,9 +15,9 @@ from bcclone.feed.selection import TrainingData
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.files import MODEL, SETTINGS, check_output, inputs_of
-from bcclone.system.json_values import names_of
 from bcclone.system.process import Notify
-from bcclone.system.setting_words import differences, option_of
+from bcclone.system.settings import differences, option_of
+from bcclone.system.values import names_of
 from bcclone.training.decisions import fit_to_samples
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import (

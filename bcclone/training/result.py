@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from bcclone.feed.feed_settings import AUTO
 from bcclone.system.errors import Table, TableColumn, shown_command
-from bcclone.system.json_values import to_json
+from bcclone.system.values import to_json
 from bcclone.training.train_settings import HALFWAY, TRAINED, TrainSettings
 from bcclone.training.training_state import TrainingState, ValidationScore
 

@@ -20,10 +20,19 @@ from bcclone.feed.feed_settings import (
     SamplingSettings,
 )
 from bcclone.model.architectures import ARCHITECTURES, Architecture
-from bcclone.system.checked import Checked, SettingError
-from bcclone.system.json_values import names_of
-from bcclone.system.setting import argument, setting
-from bcclone.system.setting_types import Count, Force, Fraction, Megabytes, Minutes, Seed
+from bcclone.system.settings import (
+    Checked,
+    Count,
+    Force,
+    Fraction,
+    Megabytes,
+    Minutes,
+    Seed,
+    SettingError,
+    argument,
+    setting,
+)
+from bcclone.system.values import names_of
 
 # at the usual rate a model forgets what it knew (benchmarks/lab-log/2026-11.md, 2026-11-23)
 FINE_TUNING_LEARNING_RATE = 1e-4

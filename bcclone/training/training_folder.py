@@ -16,12 +16,11 @@ from typing import Any
 
 import tomli_w
 
-from bcclone.system.checked import SettingError
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
 from bcclone.system.files import locked, make_folder, write_bytes, write_text
-from bcclone.system.json_values import names_of, to_json
-from bcclone.system.settings_file import key_of, read_settings_file
+from bcclone.system.settings import SettingError, key_of, read_settings_file
+from bcclone.system.values import names_of, to_json
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import RunFiles, TrainSettings, values_of
 from bcclone.training.training_state import Epoch, history_csv

@@ -11,7 +11,7 @@ from typing import Any
 
 from bcclone.system.codec import explained, read_table, whole_number
 from bcclone.system.errors import Table, TableColumn
-from bcclone.system.json_values import names_of
+from bcclone.system.values import names_of
 
 
 @dataclass(frozen=True)

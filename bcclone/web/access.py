@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-from bcclone.system.checked import SettingError
+from bcclone.system.settings import SettingError
 
 logger = logging.getLogger(__name__)
 

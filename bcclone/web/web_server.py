@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self
 
 from bcclone.system.errors import UserError
 from bcclone.system.process import Notify, StopSocket
-from bcclone.system.setting_types import SIMULATOR_PORT
+from bcclone.system.settings import SIMULATOR_PORT
 from bcclone.web.access import SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access
 from bcclone.web.websocket import Websocket
 

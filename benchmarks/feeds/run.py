@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bcclone import TrainSettings, UserError, open_store
-from bcclone.system.checked import Checked
 from bcclone.system.process import Notify
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count, Names
+from bcclone.system.settings import Checked, Count, Names, setting
 from benchmarks.feeds import training
 from benchmarks.feeds.loaders import (
     Results,

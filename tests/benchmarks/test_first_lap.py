@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcclone.system.checked import SettingError
+from bcclone.system.settings import SettingError
 from benchmarks.__main__ import main
 from benchmarks.first_lap import RECIPES, Recipe, Settings, make_report, measure
 

@@ -16,8 +16,8 @@ from bcclone.dataset.preprocessing import (
     preprocessing_of,
 )
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
 
 FRAME = np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8)
 COLORS = [

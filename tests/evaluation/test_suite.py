@@ -18,8 +18,8 @@ from bcclone.research.road_samples import FIRST_ROAD
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import part_of
 from bcclone.system.pool import open_pool
+from bcclone.system.values import part_of
 from tests.conftest import made_once
 from tests.model.foreign.old_models import keras1_config, write
 from tests.running import result_of, run_script

@@ -12,8 +12,8 @@ import pytest
 
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.recording_import import import_recording
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
 from tests.exchange.foreign_sources import imported, make_video, rows_of
 
 av = pytest.importorskip("av", reason="pip install 'bcclone[video]'")

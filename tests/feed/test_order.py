@@ -30,8 +30,8 @@ from bcclone.feed.order import (
     windowed,
 )
 from bcclone.feed.selection import select
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
 
 
 @pytest.mark.parametrize("kind", ORDERS)

@@ -10,8 +10,8 @@ from bcclone.dataset.preprocessing import PRESETS
 from bcclone.model.architectures import ARCHITECTURES, Architecture, Convolution
 from bcclone.model.layer_kinds import frame_layers
 from bcclone.model.network import build_network, layer_table
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
 
 
 def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_design():

@@ -15,8 +15,8 @@ import pytest
 from bcclone.camera.images import encode_jpeg
 from bcclone.pictures.clip import make_clip
 from bcclone.pictures.clip_settings import ClipSettings, Pace
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
 from tests.pictures.video_runs import make_known_run, make_run, name_of, read_frames, read_gif
 from tests.processes import imported_by
 from tests.running import command, result_of, run_script

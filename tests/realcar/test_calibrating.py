@@ -22,8 +22,8 @@ from bcclone.realcar.calibration import calibrate
 from bcclone.realcar.framing_search import FramingSearch, Trial
 from bcclone.realcar.labelled_pictures import LabelledPictures, RecordedSteering, read_labelled
 from bcclone.realcar.steering_fit import fit_delay, fit_steering
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
 from tests.conftest import made_once
 from tests.exchange.foreign_sources import make_tub, make_video
 from tests.messages.refusals import run_command

@@ -23,8 +23,8 @@ from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import LEFT_OUT, MOTION
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import RecordSettings
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
 from tests.conftest import made_once
 from tests.exchange.foreign_sources import (
     color_shown,

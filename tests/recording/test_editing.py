@@ -11,8 +11,8 @@ from bcclone.recording.edits import DELETE, MIRROR, Edit
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, DrivenBy
 from bcclone.recording.writer import append_row
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
 from tests.running import result_of, run_script

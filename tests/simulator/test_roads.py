@@ -19,8 +19,8 @@ from bcclone.simulator.scene import build_scene
 from bcclone.simulator.scene.roadmap import neighbor_of
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
 from tests.hostile import with_wrong_values
 
 BEND = [

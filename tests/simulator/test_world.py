@@ -15,7 +15,7 @@ from bcclone.simulator.score import Scorer, event_lines
 from bcclone.simulator.track import TrackPosition, load_track
 from bcclone.simulator.world import Perturbations, SimulatedWorld, WorldSettings
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
-from bcclone.system.json_values import to_json
+from bcclone.system.values import to_json
 
 
 def make_world(track="lake", reverse=False, **settings):

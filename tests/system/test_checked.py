@@ -10,8 +10,7 @@ import pytest
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.evaluation.evaluate_settings import EvaluateSettings, ReplaySettings
-from bcclone.system.checked import Checked, SettingError
-from bcclone.system.setting import Setting, setting
+from bcclone.system.settings import Checked, Setting, SettingError, setting
 from bcclone.training.train_settings import TrainSettings
 
 
@@ -49,13 +48,13 @@ class Example(Checked):
         ("flag", 1, "1, expected true or false"),
         ("text", 5, "5, expected a text"),
         ("path", 5, "5, expected a path"),
-        ("pair", [64, 64.5], "[64, 64.5], expected two whole numbers"),
+        ("pair", [64, 64.5], "[1] 64.5, expected a whole number"),
         ("pair", (64,), "(64,), expected two whole numbers"),
         ("pair", "64x64", "'64x64', expected two whole numbers"),
-        ("mixed", ("a", 1), "('a', 1), expected a whole number and a text"),
-        ("numbers", ("x",), "('x',), expected numbers"),
+        ("mixed", (1,), "(1,), expected a whole number and a text"),
+        ("numbers", ("x",), "[0] 'x', expected a number"),
         ("texts", 3, "3, expected texts"),
-        ("texts", (3,), "(3,), expected texts"),
+        ("texts", (3,), "[0] 3, expected a text"),
         ("maybe", "1", "'1', expected a number"),
         ("either", [], "[], expected a number or a text"),
         ("inner", 5, "5, expected Inner"),
@@ -67,7 +66,7 @@ class Example(Checked):
 def test_a_value_of_another_type_is_refused_with_what_is_expected(name, value, expected):
     with pytest.raises(SettingError) as refused:
         Example(**{name: value})
-    assert str(refused.value) == f"{name} {expected}"
+    assert str(refused.value) in (f"{name} {expected}", f"{name}{expected}")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_a_list_stands_for_a_tuple_and_texts_and_paths_for_each_other(name, give
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda: PreprocessSettings("a", size=[64, 64.5]), "size .*, expected two whole numbers"),
+        (lambda: PreprocessSettings("a", size=[64, 64.5]), "size.* 64.5, expected a whole number"),
         (lambda: PreprocessSettings("a", size="64x64"), "size '64x64', expected two whole numbers"),
         (lambda: PreprocessSettings("a", output=5), "output 5, expected a path"),
         (lambda: PreprocessSettings("a", preprocessing=5), "5, expected Preprocessing"),
@@ -104,7 +103,7 @@ def test_a_list_stands_for_a_tuple_and_texts_and_paths_for_each_other(name, give
         (lambda: EvaluateSettings(track=5), "track 5, expected a text"),
         (lambda: EvaluateSettings(speed_mph="fast"), "speed_mph 'fast', expected a number"),
         (lambda: ReplaySettings(fraction=(0.8,)), "fraction .*, expected two numbers"),
-        (lambda: ReplaySettings(limits_m=("x",)), "limits_m .*, expected numbers"),
+        (lambda: ReplaySettings(limits_m=("x",)), "limits_m.* 'x', expected a number"),
     ],
 )
 def test_the_settings_of_commands_refuse_values_of_another_type(make, expected):

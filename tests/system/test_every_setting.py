@@ -2,14 +2,13 @@
 
 import math
 import re
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, is_dataclass
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from bcclone.system.checked import Checked
-from bcclone.system.setting import declared_in, settings_of, type_of
+from bcclone.system.settings import Checked, declared_in, settings_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,18 +34,18 @@ def settings_classes():
     return classes
 
 
-def wrong_values(field, declared):
+def wrong_values(declared):
     """Return values of another type, and values just out of the range of a setting.
 
     For a setting of several values, each is repeated in a tuple.
     """
-    kind = type_of(field)
+    kind, rule = declared.kind, declared.setting
     values = []
     if kind in (int, float):
         values += ["1", True]
-    if declared.choices:
+    if rule.choices:
         values.append("no-such-choice")
-    values += numbers_out_of_range(kind, declared)
+    values += numbers_out_of_range(kind, rule)
     if "tuple" in str(kind):
         return [(value, value) for value in values]
     return values
@@ -77,9 +76,10 @@ def numbers_out_of_range(kind, declared):
 def make(settings_class, name, value):
     """Make settings of a class, of which one has this value."""
     values = {}
-    for field in fields(settings_class):
+    for declared in declared_in(settings_class):
+        field = declared.field
         if field.default is MISSING and field.default_factory is MISSING:
-            values[field.name] = 1 if type_of(field) is int else Path("somewhere")
+            values[field.name] = 1 if declared.kind is int else Path("somewhere")
     values[name] = value
     return settings_class(**values)
 
@@ -98,15 +98,16 @@ def test_every_settings_dataclass_is_frozen_and_checked():
     "settings_class", CLASSES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}"
 )
 def test_a_value_out_of_its_range_is_refused_with_name_value_and_range(settings_class):
-    for field, declared in declared_in(settings_class):
-        for value in wrong_values(field, declared):
-            with pytest.raises(ValueError, match=f"^{field.name} .*, expected ") as refused:
-                make(settings_class, field.name, value)
+    for declared in declared_in(settings_class):
+        for value in wrong_values(declared):
+            match = rf"^{declared.name}(\[0\])? .*, expected "
+            with pytest.raises(ValueError, match=match) as refused:
+                make(settings_class, declared.name, value)
             text = str(refused.value)
             assert shown(value) in text
-            is_of_another_type = type_of(field) in (int, float) and type(value) not in (int, float)
-            if not is_of_another_type:
-                assert text.endswith(declared.expected.removeprefix("one of "))
+            is_number = declared.kind in (int, float)
+            if not is_number or type(value) in (int, float):
+                assert text.endswith(declared.setting.expected.removeprefix("one of "))
 
 
 def shown(value):

@@ -14,11 +14,16 @@ from bcclone.commands.parser import declare
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
-from bcclone.system.checked import Checked, SettingError
 from bcclone.system.errors import UserError
-from bcclone.system.setting import Setting, setting
-from bcclone.system.setting_types import Mph, Names
-from bcclone.system.setting_words import option_words
+from bcclone.system.settings import (
+    Checked,
+    Mph,
+    Names,
+    Setting,
+    SettingError,
+    option_words,
+    setting,
+)
 from bcclone.training.train_settings import TrainSettings
 
 

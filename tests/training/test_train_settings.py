@@ -12,7 +12,7 @@ from bcclone.commands.parser import make_parser
 from bcclone.commands.training import chosen_settings, model
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
-from bcclone.system.settings_file import read_settings_file
+from bcclone.system.settings import read_settings_file
 from bcclone.training.decisions import fit_to_samples
 from bcclone.training.plan import resumed_plan
 from bcclone.training.schedule import TrainingSchedule, learning_rate
@@ -148,7 +148,7 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     [
         ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean 'learning-rate'"),
         ("zzz = 1", "the settings are batch-size, epochs"),
-        ('epochs = "ten"', "epochs: 'ten', expected a whole number"),
+        ('epochs = "ten"', "epochs 'ten', expected a whole number"),
         ('time = "soon"', "expected one such as 90s, 10m"),
         ("[train]\nepochs = 1", "no setting is called 'train'"),
         ("epochs: 3", "not a settings file"),

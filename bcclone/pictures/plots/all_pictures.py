@@ -21,9 +21,9 @@ from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.pictures.report import REPORT_NAME, Report, next_commands, write_report
 from bcclone.system.errors import UserError, first_line, shown_command
 from bcclone.system.files import PICTURE, check_output, make_folder
-from bcclone.system.json_values import names_of
 from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
+from bcclone.system.values import names_of
 from bcclone.training.result import TrainResult
 from bcclone.training.training_folder import START_NAME
 from bcclone.training.training_state import read_history

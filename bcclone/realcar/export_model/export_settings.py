@@ -6,10 +6,8 @@ from typing import Annotated
 
 from bcclone.dataset.image_size import LARGEST_PICTURE, SMALLEST_IMAGE, parse_size
 from bcclone.dataset.preprocessing_text import PreprocessingText
-from bcclone.system.checked import Checked, SettingError
 from bcclone.system.errors import UserError
-from bcclone.system.setting import Setting, setting
-from bcclone.system.setting_types import Force, Mph
+from bcclone.system.settings import Checked, Force, Mph, Setting, SettingError, setting
 
 ONNX = "onnx"
 LITERT = "litert"

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
-from bcclone.system.checked import Checked as Checked
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import require_package
-from bcclone.system.json_values import names_of
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Metres, Mph
+from bcclone.system.settings import Checked as Checked
+from bcclone.system.settings import Metres, Mph, SettingError, setting
+from bcclone.system.values import names_of
 
 require_package("gymnasium", "an environment", "bcclone[gym]")
 from gymnasium.envs.registration import register, registry  # noqa: E402

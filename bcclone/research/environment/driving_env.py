@@ -35,8 +35,8 @@ from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.exact_math import cosine, sine
-from bcclone.system.json_values import part_of
 from bcclone.system.numbers import Float32Array
+from bcclone.system.values import part_of
 
 FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
 PENALTY = 10.0  # taken from the reward of the step that ends an episode off the road or in a crash

@@ -8,10 +8,8 @@ from typing import Any
 
 from bcclone.research.environment import CONDITIONS, EnvironmentSettings
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
-from bcclone.system.checked import Checked
-from bcclone.system.json_values import names_of
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Metres, Mph
+from bcclone.system.settings import Checked, Metres, Mph, setting
+from bcclone.system.values import names_of
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,18 @@ from pathlib import Path
 
 from bcclone.dataset.sample_settings import MAX_CORRECTION_WEIGHT
 from bcclone.simulator.world_settings import TRACKS
-from bcclone.system.checked import Checked, SettingError
 from bcclone.system.pool_settings import Jobs
-from bcclone.system.setting import argument, setting
-from bcclone.system.setting_types import Count, Laps, Minutes, Names, Seed
+from bcclone.system.settings import (
+    Checked,
+    Count,
+    Laps,
+    Minutes,
+    Names,
+    Seed,
+    SettingError,
+    argument,
+    setting,
+)
 from bcclone.training.train_settings import FINE_TUNING_LEARNING_RATE
 
 _SCORE = "scoring, before and after"

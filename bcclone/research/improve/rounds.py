@@ -15,8 +15,8 @@ from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.pictures.plots.style import BLUE, new_figure, save, tidy
 from bcclone.simulator.score import Score
 from bcclone.system.errors import Table, TableColumn, number_of
-from bcclone.system.json_values import to_json
 from bcclone.system.numbers import FloatArray
+from bcclone.system.values import to_json
 
 _DESCRIPTIONS = {scenario.name: scenario.description for scenario in SCENARIOS}
 

@@ -8,8 +8,8 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import names_of
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
+from bcclone.system.values import names_of
 from bcclone.training.train_settings import TrainSettings
 
 # names of the settings that a training takes over from the training before it

@@ -11,10 +11,8 @@ from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Reverse, Track
-from bcclone.system.checked import Checked
 from bcclone.system.pool_settings import Jobs, Scheduler, check_one_pool
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count, Mph, Seed
+from bcclone.system.settings import Checked, Count, Mph, Seed, setting
 
 
 @dataclass(frozen=True)

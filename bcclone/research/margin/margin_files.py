@@ -21,8 +21,8 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import Table, TableColumn, shown_command
 from bcclone.system.files import write_text
-from bcclone.system.json_values import json_text
-from bcclone.system.setting_words import option_words
+from bcclone.system.settings import option_words
+from bcclone.system.values import json_text
 
 _SMALL_M = 0.5  # a margin below this is drawn in red
 

@@ -40,10 +40,10 @@ from bcclone.research.margin.record_next import RECORD, LostStates, RecordNext, 
 from bcclone.research.margin.returning import ReturningSet, returning_set
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import to_json
 from bcclone.system.numbers import BoolArray, Float32Array, FloatArray
 from bcclone.system.pool import FinishedSteps, Shown, TaskPool, open_pool, run_kept
 from bcclone.system.process import Notify
+from bcclone.system.values import to_json
 
 _STRAIGHT_M = 150.0  # a narrow place in a bend of a larger radius is said to be on a straight
 

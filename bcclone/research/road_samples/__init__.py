@@ -12,10 +12,17 @@ from pathlib import Path
 
 from bcclone.dataset.image_size import Size, check_one_size
 from bcclone.dataset.preprocessing_text import PreprocessingText
-from bcclone.system.checked import Checked, SettingError
 from bcclone.system.pool_settings import Jobs, Scheduler, check_one_pool
-from bcclone.system.setting import setting
-from bcclone.system.setting_types import Count, Force, Fraction, Metres, Seed
+from bcclone.system.settings import (
+    Checked,
+    Count,
+    Force,
+    Fraction,
+    Metres,
+    Seed,
+    SettingError,
+    setting,
+)
 
 FIRST_ROAD = 100_000  # seeds below this one are left for roads to score models on
 # what random_road.py may choose from for each seed, by default

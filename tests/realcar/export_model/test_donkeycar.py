@@ -27,8 +27,8 @@ from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.checked import SettingError
 from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
 from tests.conftest import calibrated, made_once
 from tests.exchange.driven_recordings import make_driven
 from tests.processes import said

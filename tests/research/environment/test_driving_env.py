@@ -12,7 +12,7 @@ import bcclone.research.environment  # noqa: F401
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
 from bcclone.system.errors import UserError
-from bcclone.system.json_values import part_of
+from bcclone.system.values import part_of
 from tests.processes import python
 
 SMALL = {"height": 40, "width": 60}

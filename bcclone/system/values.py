@@ -1,0 +1,269 @@
+"""Values by the annotation of their field: checked, read from JSON or TOML, and written as JSON.
+
+One walk over the annotation serves settings, which programs make, and values that files store. A
+list may stand for a tuple, a text for a path, a path for a text, a single text for a tuple of
+texts, and an object for a dataclass. Anything else of another type is refused with its place.
+docs/explanation/dependencies.md says why no package does this.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from numbers import Integral, Real
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
+from typing import get_type_hints as hints_of
+
+from bcclone.system.errors import UserError, shown
+from bcclone.system.location import parse_location
+
+_T = TypeVar("_T")
+
+_KINDS: dict[Any, tuple[Any, str, str]] = {
+    # type of a field -> class of its values, also of NumPy's; name of a value, and of several
+    bool: (bool, "true or false", "times true or false"),  # such as "two times true or false"
+    int: (Integral, "a whole number", "whole numbers"),
+    float: (Real, "a number", "numbers"),
+    str: (str, "a text", "texts"),
+    Path: (Path, "a path", "paths"),
+    NoneType: (NoneType, "null", "nulls"),
+}
+_COUNTS = {1: "one", 2: "two", 3: "three", 4: "four"}
+
+
+class Unfit(ValueError):
+    """A value that does not fit its annotation.
+
+    place: of the fault in the whole value, such as "score.laps" or "rows[3]"; "" for all of it
+    """
+
+    def __init__(self, reason: str, place: str = "") -> None:
+        super().__init__(f"{place}: {reason}" if place else reason)
+        self.reason = reason
+        self.place = place
+
+
+# ---- read
+
+
+def from_json(kind: type[_T], stored: Any) -> _T:
+    """Return the value of a type from what to_json() returned for it.
+
+    For a missing key, the field gets its default. Raises Unfit, a ValueError, for a value of
+    another type, an unknown key, or a missing key whose field has no default; the message begins
+    with the place of the fault, as in "score.laps: 'x', expected a number".
+
+    kind: the type: a dataclass, or anything that may be the type of a dataclass's field
+    """
+    value: _T = read(kind, stored)
+    return value
+
+
+def read(kind: Any, value: Any, place: str = "") -> Any:
+    """Return a value as a field with this annotation stores it; raises Unfit.
+
+    kind: the annotation; a class that only the type checker imports may be a text
+    place: see Unfit
+    """
+    origin = get_origin(kind)
+    members = get_args(kind)
+    if kind is Any:
+        return value
+    if origin is Annotated:  # such as Fraction, which is Annotated[float, Setting]
+        return read(members[0], value, place)
+    if origin in (Union, UnionType):
+        return _read_union(kind, value, place)
+    if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping):
+        return _read_object(kind, value, place)
+    if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, Mapping):
+        return {
+            _read_key(members[0], key, place): read(members[1], member, _in(place, key))
+            for key, member in value.items()
+        }
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        return _read_sequence(kind, value, place)
+    return _read_plain(kind, value, place)
+
+
+def _read_union(kind: Any, value: Any, place: str) -> Any:
+    """Return the value by the first member that it fits."""
+    errors = []
+    for member in get_args(kind):
+        try:
+            return read(member, value, place)
+        except Unfit as error:
+            if member is not NoneType:
+                errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
+
+
+def _read_sequence(kind: Any, value: Any, place: str) -> Any:
+    """Return a list if the type is a list, or else a tuple."""
+    origin: Any = get_origin(kind)
+    members = get_args(kind)
+    if members[0] is str and (isinstance(value, str | Path) or hasattr(value, "protocol")):
+        value = (value,)
+    if not isinstance(value, list | tuple):
+        raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
+    # one type for each member: those of a tuple of a fixed length, or always the first one
+    kinds = members[:1] * len(value)
+    if issubclass(origin, tuple) and Ellipsis not in members:
+        if len(members) != len(value):
+            raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
+        kinds = members
+    parts = [
+        read(member_kind, member, _in(place, index))
+        for index, (member_kind, member) in enumerate(zip(kinds, value, strict=True))
+    ]
+    return parts if issubclass(origin, list) else tuple(parts)
+
+
+def _read_plain(kind: Any, value: Any, place: str) -> Any:
+    # a URL is a UPath; its class is not imported, because local paths do not need its package
+    if kind is str and (isinstance(value, Path) or hasattr(value, "protocol")):
+        return str(value)
+    try:
+        if kind is Path and isinstance(value, str):
+            return parse_location(value)
+        if _is_of(kind, value):
+            return kind(value) if kind in (int, float) else value  # numbers of NumPy become ours
+    except (UserError, OverflowError) as error:  # a URL of an unknown kind; too large a number
+        raise Unfit(str(error), place) from None
+    raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
+
+
+def _read_object(kind: Any, value: Mapping[str, Any], place: str) -> Any:
+    types, needed = _fields_of(kind)
+    for name in value:
+        if name not in types:
+            raise Unfit(f"unknown, expected {', '.join(types)}", _in(place, name))
+    for name in needed:
+        if name not in value:
+            raise Unfit(f"{_in(place, name)} is missing")
+    values = {name: read(types[name], member, _in(place, name)) for name, member in value.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:  # raised by the check in the dataclass's __post_init__
+        raise Unfit(str(error), place) from None
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """Return the type of each field, by its name, and the names of the fields without a default."""
+    # a Location, a Path or a UPath, counts as a Path, which read() makes of a text in either case
+    hints = hints_of(kind, localns={"UPath": Path})
+    types = {}
+    needed = []
+    for field in fields(kind):
+        if not field.init:
+            continue
+        types[field.name] = hints[field.name]
+        if field.default is MISSING and field.default_factory is MISSING:
+            needed.append(field.name)
+    return types, needed
+
+
+def _read_key(kind: Any, key: Any, place: str) -> Any:
+    """Return the key of a mapping, a text or a number; in JSON, every key is a text."""
+    try:
+        return kind(key) if kind in (int, float) else key
+    except ValueError:
+        raise Unfit(f"{shown(key)}, expected {words(kind)} as key", place) from None
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    """Return whether a value is of a class, of one that a text names, or one of some literals."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if isinstance(kind, str | ForwardRef):  # such as "Preprocessing | None"
+        names = {parent.__name__ for parent in type(value).__mro__}
+        return not names.isdisjoint(_names(kind)) or (value is None and "None" in _names(kind))
+    if isinstance(value, bool):  # True is an int in Python
+        return kind is bool
+    expected = _KINDS[kind][0] if kind in _KINDS else get_origin(kind) or kind
+    return isinstance(value, expected)
+
+
+def _in(place: str, key: Any) -> str:
+    """Return the place of a member; key: index in an array, or key in an object."""
+    if isinstance(key, int):
+        return f"{place}[{key}]"
+    return f"{place}.{key}" if place else str(key)
+
+
+def _names(kind: str | ForwardRef) -> list[str]:
+    text = kind if isinstance(kind, str) else kind.__forward_arg__
+    return text.split(" | ")
+
+
+def words(kind: Any) -> str:
+    """Return what values an annotation allows, such as "a number", "two whole numbers" or "texts".
+
+    None is left out.
+    """
+    origin = get_origin(kind)
+    members = [member for member in get_args(kind) if member is not NoneType]
+    if origin is Annotated:
+        return words(members[0])
+    if origin in (Union, UnionType):
+        return " or ".join(map(words, members))
+    if origin is Literal:
+        return f"one of {', '.join(map(str, members))}"
+    if isinstance(kind, str | ForwardRef):
+        return " or ".join(name for name in _names(kind) if name != "None")
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return "a mapping"
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        if len(set(members)) > 1 and Ellipsis not in members:
+            return " and ".join(map(words, members))
+        member = members[0]
+        several = _KINDS[member][2] if member in _KINDS else f"values of {words(member)}"
+        is_fixed = origin is tuple and Ellipsis not in members
+        return f"{_COUNTS.get(len(members), len(members))} {several}" if is_fixed else several
+    return _KINDS[kind][1] if kind in _KINDS else str(kind.__name__)
+
+
+# ---- write
+
+
+def to_json(value: Any) -> Any:
+    """Return a value as JSON values; a dataclass is an object with keys in the order of its fields.
+
+    Raises TypeError for a value that JSON cannot hold, such as an array of NumPy.
+    """
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(to_json(key)): to_json(member) for key, member in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return [to_json(member) for member in value]
+    if isinstance(value, Path) or hasattr(value, "protocol"):
+        return str(value)
+    raise TypeError(f"{value!r} is no JSON value")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return a value, as to_json() takes it, as the text of a JSON file with a newline at its end.
+
+    indent: spaces of each level; None for a file of one line
+    """
+    return json.dumps(to_json(value), indent=indent) + "\n"
+
+
+# ---- fields
+
+
+def names_of(kind: Any) -> list[str]:
+    """Return the names of a dataclass's fields, in their order."""
+    return [field.name for field in fields(kind)]
+
+
+def part_of(value: Any, kind: type[_T]) -> _T:
+    """Return a dataclass's value from the fields of a value whose class inherits from it."""
+    return kind(**{name: getattr(value, name) for name in names_of(kind)})
