@@ -49,7 +49,6 @@ COMMANDS = {
         "preprocess.py {copy} -o {here}/data.h5 --add --size 16x16",
         "preprocess.py {recording} -o {here}/data.h5 --size 16x16",
     ),
-    "simulate roads": Writing("simulate roads -o {here}/roads.h5 --roads 6 --frames 2"),
     "export csv": Writing("export {recording} --to csv -o {here}/exported"),
     "export tub": Writing("export {recording} --to tub -o {here}/exported"),
     "model": Writing(

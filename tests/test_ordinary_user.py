@@ -52,7 +52,6 @@ WRITING = {
     "import": "import {csv} -o {here}/imported",
     "edit": "edit {copy} --delete 3 5",
     "video": "video.py {recording} -o {here}/clip.mp4",
-    "simulate roads": "simulate roads -o {here}/roads.h5 --roads 6 --frames 2",
     "model": "model.py {store} -o {here}/model.h5 --runs {runs} --epochs 1",
     "a run folder": "model.py {store} -o {runs}/model.h5 --runs {here}/runs --epochs 1",
     "evaluate": "evaluate {model} --laps 0.01 -o {here}/scores",

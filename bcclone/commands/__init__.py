@@ -70,9 +70,6 @@ GROUPS = {
         "simulate drive": Entry(
             "simulator", "simulate_drive", "let a drive server drive the simulated car"
         ),
-        "simulate roads": Entry(
-            "simulator", "simulate_roads", "write a store of frames of many random roads"
-        ),
     },
     "a new installation": {
         "demo": Entry("demo", "demo", "record, train and drive, without the simulator"),

@@ -1,9 +1,8 @@
-"""The commands of the built-in simulator: play, and simulate drive, record and roads.
+"""The commands of the built-in simulator: play, and simulate drive and record.
 
 - play: a person's input on a web page, and perhaps a model -> a drive, and its recording;
 - simulate drive: the address of a drive server -> the score of its drive;
-- simulate record: a track and how the expert drives -> a recording;
-- simulate roads: numbers of roads and frames -> a store of frames of many random roads.
+- simulate record: a track and how the expert drives -> a recording.
 """
 
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from pathlib import Path
 
 from bcclone.commands.options import Given, Result, ServerEnding, command, notify
 from bcclone.game.play_settings import PlaySettings
-from bcclone.research.road_samples import RoadSamplesSettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
 from bcclone.system.errors import shown_command
 from bcclone.system.settings import Checked, argument
@@ -79,21 +77,4 @@ def simulate_record(target: Folder, settings: RecordSettings) -> Result:
         f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m "
         f"in {recorded.seconds:.0f} s\n"
         f"next: {shown_command('preprocess', target.folder, '-o', 'data.h5')}",
-    )
-
-
-@command()
-def simulate_roads(settings: RoadSamplesSettings) -> Result:
-    """Render frames all over many random roads, with the steering of an expert, and write them as a
-    store.
-    """
-    from bcclone.research.road_samples.writing import make_road_samples
-
-    result = make_road_samples(settings, notify)
-    return Result(
-        result,
-        f"{result.output}: {result.frames} frames of {result.roads} roads, "
-        f"{result.train} training and {result.validation} validation samples, "
-        f"{result.seconds:.0f} s\n"
-        f"next: {shown_command('model', result.output, '-o', 'model.h5', '--predict', 'path')}",
     )

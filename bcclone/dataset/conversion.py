@@ -153,13 +153,13 @@ def convert_into(
 
 
 def _check_keeps_road(old: Store, output: Location) -> None:
-    """Raise UserError if the old store is of `simulate roads`: a recording must not be added to it.
+    """Raise UserError if the old store is of random roads: a recording must not be added to it.
 
     Its rows know the path of the road, which rows of recordings lack.
     """
     if knows_road(old.rows):
         raise UserError(
-            f"{output}: a store of simulate roads; with a recording in it, model.py could no "
+            f"{output}: a store of random roads; with a recording in it, model.py could no "
             "longer learn the path from it (--predict path) nor take windows of frames "
             "(--seq-length). Make a store of the recording alone, with another -o, or add it all "
             "the same with --force"

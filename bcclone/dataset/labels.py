@@ -21,7 +21,7 @@ from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
 
 # metres ahead where the stretches of a path end
 PATH_ENDS_M = (2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 25.0)
-# columns of the rows that have the path, in stores of `simulate roads`
+# columns of the rows that have the path, in stores of random roads
 PATH_COLUMNS = (*(f"path_{end:g}m" for end in PATH_ENDS_M), "path_offset", "path_turn")
 
 FEWEST_STEERED = 50  # rows; in fewer, constant steering may just be a straight road
@@ -118,7 +118,7 @@ def output_labels(rows: RowTable, outputs: Sequence[Output]) -> Float32Array:
 
 
 def knows_road(rows: RowTable) -> bool:
-    """Return whether some of the rows are of `simulate roads`, and so have the path ahead."""
+    """Return whether some of the rows are of random roads, and so have the path ahead."""
     column = PATH_COLUMNS[0]
     if column not in (rows.dtype.names or ()):
         return False
@@ -129,7 +129,7 @@ def path_labels(rows: RowTable, settings: SampleSettings) -> Float32Array:
     """Return the labels of the path ahead of each row, float32 (rows, labels).
 
     A label is the mean steering over a stretch of the road ahead; the stretches end at PATH_ENDS_M,
-    or where the episode ends. For rows of `simulate roads` there are two more labels: the car's
+    or where the episode ends. For rows of random roads there are two more labels: the car's
     offset from the middle of the road, and its turn against the road. Each label is scaled to the
     standard deviation of the steering, so that all count alike in a loss. Raises ValueError if only
     some of the rows have a path.

@@ -124,7 +124,7 @@ def _testing() -> Iterator[Scenario]:
             yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", **weather)
 
 
-_RANDOM_ROADS = 30  # of the seeds 0 to 29; `simulate roads` records roads of far larger ones
+_RANDOM_ROADS = 30  # of the seeds 0 to 29; models/making makes samples of far larger ones
 
 
 def _roads() -> Iterator[Scenario]:

@@ -156,7 +156,7 @@ def _path_labels(data: TrainingData, samples: SampleTable) -> Float32Array:
         of_rows = path_labels(data.rows, data.sample_settings)
     except ValueError as error:
         raise UserError(
-            f"{data.path}: {error}; train on a store of simulate roads alone, "
+            f"{data.path}: {error}; train on a store of random roads alone, "
             "or without --predict path"
         ) from None
     sides = np.where(samples["flipped"], np.float32(-1), np.float32(1))

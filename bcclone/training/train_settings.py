@@ -273,7 +273,7 @@ class LearningSettings(Checked):
     predict: str = _network(
         STEERING,
         f"outputs of the network; {_OUTPUTS_LISTED}; {PATH}: also the road ahead, which improves "
-        "training on stores of `simulate roads` and is not in the written model",
+        "training on stores of random roads and is not in the written model",
         choices=(*(output.predict for output in OUTPUTS), PATH),
     )
     dropout: Fraction | None = _network(

@@ -9,13 +9,13 @@ import signal
 
 import numpy as np
 import pytest
-from train_any_camera import list_stores
 
 from bcclone.cluster.cluster_settings import ShardingSettings
 from bcclone.cluster.sharded_conversion import convert_to_shards
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from bcclone.system.files import locked
+from models.making.__main__ import list_stores
 from tests.processes import started
 from tests.recordings import images_of, rewrite, spoil
 from tests.running import command, run_script

@@ -38,7 +38,6 @@ FILES = {
     "import-model": ("{model} --preprocess gray-80x120", ".h5"),
     "improve": ("{model} --expert", ".h5"),
     "predict": ("{model} {recording}", ".csv"),
-    "simulate roads": ("", ".h5"),
 }
 FOLDERS = {"import", "plots"}  # new ones; one for pictures, which are drawn again
 

@@ -14,12 +14,12 @@ from bcclone.evaluation.scenarios import SCENARIOS, select_scenarios
 from bcclone.evaluation.suite import SuiteResult, SuiteTask, best_of, name_models, run_task
 from bcclone.evaluation.worker_model import InputFile
 from bcclone.pictures.score_files import appearances_of, write_suite
-from bcclone.research.road_samples import FIRST_ROAD
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
 from bcclone.system.pool import open_pool
 from bcclone.system.values import part_of
+from models.making.samples import FIRST_ROAD
 from tests.conftest import made_once
 from tests.model.foreign.old_models import keras1_config, write
 from tests.running import result_of, run_script

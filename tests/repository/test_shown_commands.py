@@ -24,7 +24,7 @@ RECORDS = {
 }
 # without what it works on: a name, and no command
 ONLY_NAMED = {f"bcclone {name}" for name in COMMANDS} - {"bcclone doctor"}
-ONLY_NAMED |= {"bcclone simulate record DIR", "bcclone simulate roads"}
+ONLY_NAMED |= {"bcclone simulate record DIR"}
 MINUTES = ("python -m benchmarks ", "bcclone demo")  # tests of their own run them smaller
 SMALLER = {
     "simulate record": ("--laps", "0.02"),

@@ -1,21 +1,26 @@
-"""Choose the course of a road for one frame: random numbers -> the road's bends, the car's place on
-it, and the labels that follow from them.
+"""Choose the course of a road and the car's place on it: random numbers -> the road's bends, the
+pose of the car, and the labels that follow from them.
 
-A picture does not show its scale, so distances are in metres as if the camera were REFERENCE_M
-above the road. Offsets, turns and curvatures are positive to the right.
+For a sketch, a picture does not show its scale, so distances are in metres as if the camera were
+REFERENCE_M above the road. Offsets, turns and curvatures are positive to the right.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from bcclone.camera.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M, steering_of
 from bcclone.dataset.labels import PATH_ENDS_M
+from bcclone.simulator.track import Track
 from bcclone.system.exact_math import cosine, exponential, sine, sines_and_cosines
 from bcclone.system.numbers import FloatArray, Random
+
+# ---- roads of sketches
+
 
 REFERENCE_M = MOUNTS["center"][1] + ORIGIN_ABOVE_ROAD_M
 
@@ -336,3 +341,90 @@ def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
     ahead_m = ahead_m - ahead_m[car] - offset_m * sine(turn)
     along_m = (np.array(_LINE_STEPS) - _CAR_STEP) * _STEP_M
     return np.stack([right_m, ahead_m, *sines_and_cosines(headings[_LINE_STEPS]), along_m], axis=1)
+
+
+# ---- poses of the simulator's cars
+
+
+class Pose(NamedTuple):
+    """How a car stands on a road; the fields are in the order of start_on()."""
+
+    offset_m: float  # to the right of the road's middle
+    along_m: float
+    turn: float  # radians to the right of the road
+    rise: float  # radians by which the car's nose is up
+
+
+# where cars stand on a road, and how they are turned
+_NEAR_SHARE = 0.45  # share of cars near the middle of the road
+_NEAR_M = 0.4  # standard deviation of their offset
+_NEAR_DEGREES = 3.0  # standard deviation of their turn
+_FAR_DEGREES = 7.0  # standard deviation of the turn of the other cars
+_BEYOND_M = 0.3  # how far a wheel of the other cars may be off the asphalt
+_HALF_CAR_M = 1.0  # from the car's middle to the outside of its wheels
+_RISE_DEGREES = 0.6  # mean of how far the throttle raises the nose; a brake lowers it
+_RISE_DEVIATION = 0.8  # standard deviation of the rise, in degrees
+
+
+def draw_pose(track: Track, random: Random) -> Pose:
+    """Return the pose of a car anywhere on a road, nearly half of them near its middle."""
+    along_m = track.start_m + track.lap_m * random.random()
+    return draw_pose_at(along_m, float(track.widths_m[track.index(along_m)]), random)
+
+
+def draw_pose_at(along_m: float, width_m: float, random: Random) -> Pose:
+    """Return the pose of a car at a place of a road. width_m: of the road there"""
+    limit_m = width_m / 2 + _BEYOND_M - _HALF_CAR_M
+    if chance(random, _NEAR_SHARE):
+        offset_m = random.normal(0.0, _NEAR_M)
+        turn = random.normal(0.0, _NEAR_DEGREES)
+    else:
+        offset_m = random.uniform(-limit_m, limit_m)
+        turn = random.normal(0.0, _FAR_DEGREES)
+    rise = random.normal(_RISE_DEGREES, _RISE_DEVIATION)
+    return Pose(offset_m, along_m, math.radians(turn), math.radians(rise))
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """How the steering of a frame follows from the pose of its car."""
+
+    bend_m: float = 6.0  # the steering follows the mean curvature of this length of road ahead
+    # curvature, 1/m, for each unit of the sine of the turn, which is positive to the right
+    by_turn: float = -0.25
+    by_offset: float = -0.0139  # curvature, 1/m, for each metre to the right of the road's middle
+
+
+TEACHER = Teacher()
+
+
+def steering_at(track: Track, pose: Pose) -> float:
+    """Return the steering, -1 to 1, that a pose on a track calls for."""
+    return steering_in(mean_curvature(track, pose.along_m, 0.0, TEACHER.bend_m), pose)
+
+
+def steering_in(bend: float, pose: Pose) -> float:
+    """Return the steering, -1 to 1: along the bend ahead, and back to the middle.
+
+    The steering turns a car firmly into the road's direction and gently towards the middle, as
+    people do when they are off the middle.
+
+    bend: mean curvature of TEACHER.bend_m of road ahead, in 1/m, positive to the right
+    """
+    curvature = BEND_GAIN * bend
+    curvature += TEACHER.by_turn * sine(pose.turn)
+    curvature += TEACHER.by_offset * pose.offset_m
+    return float(steering_of(curvature))
+
+
+_CURVATURE_STEP_M = 0.5  # distance between the places whose curvatures are averaged
+
+
+def mean_curvature(track: Track, along_m: float, start_m: float, end_m: float) -> float:
+    """Return the mean curvature of the road between two distances ahead.
+
+    In 1/m, positive to the right.
+    """
+    ahead_m = np.arange(start_m, end_m + _CURVATURE_STEP_M / 2, _CURVATURE_STEP_M)
+    places = [track.index(along_m + metres) for metres in ahead_m.tolist()]
+    return float(np.mean([track.curvature[place] for place in places]))

@@ -1,6 +1,7 @@
-"""Paint the ground of a road and what lies on it: one place's colour; compiled.
+"""Paint what a camera sees of a road on smooth ground, and of what stands on it; compiled.
 
-In: a place on the ground, the road's line and its `Surroundings`. Out: the colour there.
+In: the rays of the pixels, the road's line and its `Surroundings`. Out: the picture, RGB as float64
+(height, width, 3), in which 255 is white; values may be higher.
 """
 
 import math
@@ -8,10 +9,74 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.research.road_samples.noise import WIDEST_M, mix, noise, resolved, width_across
-from bcclone.simulator.render.surface import covered
-from bcclone.system.compiled import compiled
+from bcclone.simulator.render.surface import COMPILED_MODULES, covered
+from bcclone.system.compiled import FINITE, compiled, source_checksum
 from bcclone.system.numbers import FloatArray
+from models.making.looks import Surroundings
+
+# ---- noise, the width of a pixel on the ground, mixed colours
+
+
+WIDEST_M = 20.0  # wider pixels on the ground are treated as this wide
+
+
+@compiled(error_model="numpy")
+def _lattice(column: int, row: int, seed: int) -> float:
+    """Return a random number, -1 to 1, for a point of a lattice; always the same one for a seed."""
+    mixed = (column * 374761393 + row * 668265263 + seed * 1274126177) & 0xFFFFFFFF
+    mixed = ((mixed ^ (mixed >> 13)) * 1103515245) & 0xFFFFFFFF
+    mixed = ((mixed ^ (mixed >> 16)) * 668265263) & 0xFFFFFFFF
+    return float((mixed ^ (mixed >> 15)) & 0xFFFF) / 32767.5 - 1.0
+
+
+@compiled(error_model="numpy")
+def noise(x: float, z: float, seed: int) -> float:
+    """Return smooth noise of -1 to 1 with a wavelength of about 2."""
+    column = int(math.floor(x))
+    row = int(math.floor(z))
+    across = x - column
+    up = z - row
+    # the noise has no edges at the lattice's lines: a cubic curve begins and ends level
+    across = across * across * (3.0 - 2.0 * across)
+    up = up * up * (3.0 - 2.0 * up)
+    low_left = _lattice(column, row, seed)
+    low_right = _lattice(column + 1, row, seed)
+    high_left = _lattice(column, row + 1, seed)
+    high_right = _lattice(column + 1, row + 1, seed)
+    low = low_left * (1.0 - across) + low_right * across
+    high = high_left * (1.0 - across) + high_right * across
+    return low * (1.0 - up) + high * up
+
+
+@compiled(error_model="numpy")
+def resolved(wavelength_m: float, pixel_m: float) -> float:
+    """Return half a wavelength, doubled until it spans two pixels: finer noise would flicker."""
+    while wavelength_m < 2.0 * pixel_m:
+        wavelength_m *= 2.0
+    return wavelength_m
+
+
+@compiled(error_model="numpy")
+def mix(color: Any, other: Any, brightness: float, fraction: float) -> None:
+    """Mix another colour, times a brightness, into a colour. fraction: of the other colour."""
+    for channel in range(3):
+        color[channel] += (other[channel] * brightness - color[channel]) * fraction
+
+
+@compiled(error_model="numpy")
+def width_across(pixel_m: float, long_m: float, sine: float) -> float:
+    """Return the width of a pixel across a line on the ground.
+
+    pixel_m: width of the pixel on the ground
+    long_m: length of the pixel on the ground, along the line of sight
+    sine: sine of the angle between the line and the line of sight
+    """
+    squared = pixel_m * pixel_m * (1.0 - sine * sine) + long_m * long_m * sine * sine
+    return min(math.sqrt(max(squared, 1e-12)), WIDEST_M)
+
+
+# ---- the ground
+
 
 # Plain numbers of this module, since compiled functions cannot read the fields of a dataclass.
 _GRAIN_M = 0.12  # half a wavelength of the finest noise
@@ -272,3 +337,164 @@ def _shade(x: float, z: float, long_m: float, scenery: Any, seed: int, color: An
         if scenery.light < 1.0:
             light = scenery.light * _SKY_LIGHT[channel]
         color[channel] *= 1.0 + (light - 1.0) * shadow
+
+
+# ---- a picture
+
+
+# a plain number of this module, since compiled functions cannot read the fields of a dataclass
+_FAR_M = 400.0  # ground that is farther away is painted as the horizon's haze
+
+
+# columns of surroundings.Box, and of what _with_edges() adds: the slopes of its edges
+_BOX_RIGHT_M = 0
+_BOX_AHEAD_M = 1
+_BOX_HALF_M = 2
+_BOX_TOP_M = 3
+_BOX_RED = 4  # then green and blue
+_BOX_BOTTOM_M = 7
+_BOX_TEXTURE_SCALE = 8
+_BOX_TEXTURE = 9
+_BOX_LEFT_EDGE = 10
+_BOX_RIGHT_EDGE = 11
+_BOX_LOWER_EDGE = 12
+_BOX_UPPER_EDGE = 13
+
+
+def _with_edges(boxes: FloatArray, camera_m: float) -> FloatArray:
+    """Return boxes with the slopes at which the camera sees their edges."""
+    ahead_m = boxes[:, _BOX_AHEAD_M]
+    edges_m = (
+        boxes[:, _BOX_RIGHT_M] - boxes[:, _BOX_HALF_M],
+        boxes[:, _BOX_RIGHT_M] + boxes[:, _BOX_HALF_M],
+        boxes[:, _BOX_BOTTOM_M] - camera_m,
+        boxes[:, _BOX_TOP_M] - camera_m,
+    )
+    return np.column_stack([boxes, *(edge_m / ahead_m for edge_m in edges_m)])
+
+
+@compiled(error_model="numpy")
+def _paint_boxes(ray: Any, span_m: Any, boxes: Any, scenery: Any, seed: int, color: Any) -> None:
+    """Paint the boxes whose distance is in a span, as they are or as the ground reflects them.
+
+    ray: slopes to the right and up; width of a pixel on a plane one metre ahead; and whether the
+        ground reflects the boxes
+    span_m: smallest and greatest distance ahead
+    """
+    u, v, wide, mirrored = ray
+    nearest_m, farthest_m = span_m
+    for number in range(boxes.shape[0]):
+        part = covered(u, boxes[number, _BOX_LEFT_EDGE], boxes[number, _BOX_RIGHT_EDGE], wide)
+        ahead_m = boxes[number, _BOX_AHEAD_M]
+        if part <= 0.0 or ahead_m > farthest_m or ahead_m < nearest_m:
+            continue
+        slope = v
+        if mirrored:
+            slope = -v - 2.0 * scenery.camera_m / ahead_m
+        part *= covered(slope, boxes[number, _BOX_LOWER_EDGE], boxes[number, _BOX_UPPER_EDGE], wide)
+        if part > 0.0:
+            scale = boxes[number, _BOX_TEXTURE_SCALE] * ahead_m
+            texture = noise(u * scale, slope * scale, seed + 20 + number)
+            brightness = max(1.0 + boxes[number, _BOX_TEXTURE] * texture, 0.05)
+            mix(color, boxes[number, _BOX_RED : _BOX_RED + 3], brightness, part)
+
+
+@compiled(error_model="numpy")
+def _paint_sky(up: float, scenery: Any, color: Any) -> None:
+    """Set the colour of the sky. up: sine of the angle above the horizon"""
+    mix(color, scenery.haze, 1.0, 1.0)
+    mix(color, scenery.zenith, 1.0, min(max(up, 0.0) * 1.6, 1.0))
+
+
+@compiled(error_model="numpy")
+def _reflect(
+    ray: Any, depth_ahead_m: float, grain: float, surroundings: Any, mirrored: Any, color: Any
+) -> None:
+    """Mix what the ground reflects into its colour: the flatter the view, the more of it.
+
+    ray: the ray's parts to the right, up and ahead, and the angle of a pixel
+    depth_ahead_m: how far ahead the ray meets the ground
+    grain: the ground's fine texture there
+    mirrored: is overwritten by the reflected colour, (3,)
+    """
+    _, _, _, _, boxes, scenery, seed = surroundings
+    right, up, ahead, pixel = ray
+    up = min(up + scenery.ripple * grain, -1e-3)
+    flat = 1.0 + up
+    part = scenery.mirror * flat * flat * flat
+    _paint_sky(-up, scenery, mirrored)
+    if ahead > 0.05:
+        slopes = (right / ahead, up / ahead, pixel / (ahead * ahead), True)
+        _paint_boxes(slopes, (depth_ahead_m, 1e9), boxes, scenery, seed, mirrored)
+    mix(color, mirrored, 1.0, part)
+
+
+@compiled(
+    cache=True,
+    sources=source_checksum((*COMPILED_MODULES, __name__)),
+    error_model="numpy",
+    fastmath=FINITE,
+)
+def _paint_pixels(
+    rays: Any, pixel: float, road: Any, surroundings: Any, mirrored: Any, picture: Any
+) -> None:
+    """Paint every pixel of a picture, which begins black.
+
+    rays, pixel, surroundings: as of paint(), but boxes with their edges
+    road: the road's line, and its parts as of parts_of()
+    mirrored: is overwritten by the colours that the ground reflects, (3,)
+    """
+    _, _, _, _, boxes, scenery, seed = surroundings
+    nearest = 0
+    for row in range(rays.shape[0]):
+        for column in range(rays.shape[1]):
+            right = rays[row, column, 0]
+            up = rays[row, column, 1]
+            ahead = rays[row, column, 2]
+            color = picture[row, column]
+
+            # The ground is a parabola: camera_m + depth up = ground_curvature (depth ahead)^2 / 2.
+            # This equation is solved for depth as 2 camera_m / (sqrt(radicand) - up), which also
+            # holds at ground_curvature = 0.
+            radicand = up * up + 2.0 * scenery.ground_curvature * ahead * ahead * scenery.camera_m
+            downward = 0.0
+            if radicand >= 0.0:
+                downward = math.sqrt(radicand) - up
+
+            # ground fades into the horizon's haze, above which the sky begins; the condition means
+            # depth < _FAR_M, without dividing by a `downward` of 0
+            depth_m = _FAR_M
+            if downward * _FAR_M > 2.0 * scenery.camera_m:
+                depth_m = 2.0 * scenery.camera_m / downward
+                x = depth_m * right
+                z = depth_m * ahead
+                place = (x, z, depth_m * pixel, depth_m)
+                grain, nearest = paint_ground(place, nearest, road, surroundings, color)
+                if scenery.mirror > 0.0:
+                    ray = (right, up, ahead, pixel)
+                    _reflect(ray, z, grain, surroundings, mirrored, color)
+                haze = min(depth_m / scenery.haze_m, 1.0) * scenery.haze_most
+                mix(color, scenery.haze, 1.0, haze)
+            else:
+                _paint_sky(up, scenery, color)
+
+            # a fisheye sees to its sides and behind, where slopes have no meaning
+            if ahead > 0.05:
+                slopes = (right / ahead, up / ahead, pixel / (ahead * ahead), False)
+                _paint_boxes(slopes, (0.0, depth_m * ahead), boxes, scenery, seed, color)
+
+
+def paint(
+    surroundings: Surroundings, line: FloatArray, rays: FloatArray, pixel: float
+) -> FloatArray:
+    """Return the picture, float64 (height, width, 3): RGB, 255 is white, not clipped.
+
+    line: the road's middle, as in DrawnPlace
+    rays: the pixels' unit vectors, of AnyCamera.rays(), float64 (height, width, 3)
+    pixel: the angle that a pixel shows, in radians
+    """
+    picture = np.zeros(rays.shape)
+    boxes = _with_edges(surroundings.boxes, surroundings.scenery.camera_m)
+    road = (line, parts_of(line))
+    _paint_pixels(rays, pixel, road, surroundings._replace(boxes=boxes), np.zeros(3), picture)
+    return picture

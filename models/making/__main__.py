@@ -1,7 +1,7 @@
-"""Train models/any-camera.h5 and models/any-road.h5, from samples made here.
+"""Make models/any-camera.h5 and models/any-road.h5 again, from samples that are made here.
 
-    python docs/train_any_camera.py samples FOLDER
-    python docs/train_any_camera.py networks FOLDER --seed 0
+    python -m models.making samples FOLDER
+    python -m models.making networks FOLDER --seed 0
 
 samples renders four kinds of frames into FOLDER, and lists them as two stores: FOLDER/any for any
 camera, and FOLDER/simulator for the simulator's. A kind that is there is not rendered again.
@@ -11,8 +11,7 @@ second one, which gives FOLDER/any_road_SEED.h5. FOLDER/any_camera_SEED.h5 has t
 both: the first network reads other cameras best once they are calibrated, and the second one before
 that. models/any-camera.h5 has seed 1, and models/any-road.h5 seed 2.
 
-benchmarks/lab-log/2026-11.md says how long both take ("three seeds by one command"), and what the
-networks reach ("calibrate without a prior of lenses, and new networks").
+README.md beside this file says how long both take and what the networks reach.
 """
 
 import argparse
@@ -23,22 +22,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bcclone.dataset.preprocessing import choose_preprocessing
 from bcclone.dataset.shards import Manifest, Shard, read_shards
 from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.store_writer import content_hash
 from bcclone.model.model_file import mean_content
 from bcclone.system.files import sha256_of, write_bytes
+from models.making.samples import Roads, make_samples
 
-# options of `bcclone simulate roads` for each kind of frames. A mirror image shows what a camera
-# sees that looks to the other side, so frames of the simulator's own camera have none.
+# Mirror images of frames of the simulator's own camera would be those of a camera that looks to
+# the other side; only sketches have them.
 KINDS = {
-    "own": "--roads 250 --frames 400 --first-road 1300000 "
-    "--any-camera 1 --set own-camera=1 --no-flip",
-    "scenes": "--roads 600 --frames 200 --first-road 700000 --set any-lens=0.6 --no-flip",
-    "plain": "--roads 600 --frames 200 --first-road 1500000 --no-flip",
-    "sketches": "--roads 540 --frames 400 --first-road 2500000 --any-camera 1",
+    "own": Roads(250, 400, first_road=1_300_000, any_camera=1.0, own_camera=1.0),
+    "scenes": Roads(600, 200, first_road=700_000, any_lens=0.6),
+    "plain": Roads(600, 200, first_road=1_500_000),
+    "sketches": Roads(540, 400, first_road=2_500_000, any_camera=1.0, flip=True),
 }
 STORES = {"any": ("own", "scenes", "sketches"), "simulator": ("own", "scenes", "plain")}
+SIZE = (64, 64)
 
 TRAINING = "--predict path --dropout 0.3 --batch-size 128 --no-augment"
 FIRST_EPOCHS = 4
@@ -51,43 +52,43 @@ SECOND_TRAINING = (
 def main() -> None:
     """Run the command that the line names."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m models.making",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
     sampling = commands.add_parser("samples", help="render the frames, and list them as stores")
     sampling.add_argument("folder", type=Path)
+    sampling.add_argument(
+        "--share", type=float, default=1.0, help="of the roads, to try it (default: all)"
+    )
     training = commands.add_parser("networks", help="train the networks of a seed")
     training.add_argument("folder", type=Path, help="folder of the samples")
     training.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.command == "samples":
-        make_samples(arguments.folder)
+        render_kinds(arguments.folder, arguments.share)
     else:
         train_networks(arguments.folder, arguments.seed)
-
-
-def _bcclone(command: str, *words: str | Path) -> None:
-    """Run a command of bcclone; raises CalledProcessError if it fails."""
-    line = [sys.executable, "-m", "bcclone", *command.split(), *map(str, words)]
-    subprocess.run(line, check=True)
 
 
 # ---- samples
 
 
-def make_samples(folder: Path) -> None:
-    """Render the kinds that are missing, and list them as stores."""
+def render_kinds(folder: Path, share: float = 1.0) -> None:
+    """Render the kinds that are missing, and list them as stores.
+
+    share: of the roads of each kind
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for kind, options in KINDS.items():
-        store = _store_of(folder, kind)
+    preprocessing = choose_preprocessing(None, SIZE)
+    for kind, roads in KINDS.items():
+        store = folder / f"{kind}.h5"
         if not store.exists():
-            _bcclone(f"simulate roads --size 64 --validation 0.04 {options}", "-o", store)
+            fewer = replace(roads, roads=max(round(share * roads.roads), 2))
+            make_samples(store, fewer, preprocessing)
     for name, kinds in STORES.items():
-        list_stores([_store_of(folder, kind) for kind in kinds], folder / name)
-
-
-def _store_of(folder: Path, kind: str) -> Path:
-    return folder / f"{kind}.h5"
+        list_stores([folder / f"{kind}.h5" for kind in kinds], folder / name)
 
 
 def list_stores(paths: Sequence[Path], folder: Path) -> None:
@@ -136,18 +137,17 @@ def train_networks(folder: Path, seed: int) -> None:
     """Train both networks of a seed, and write their mean, too."""
     first = folder / f"first_{seed}.h5"
     any_road = folder / f"any_road_{seed}.h5"
-    training = f"{TRAINING} --seed {seed} --no-plots"
-    _bcclone(f"model {training} --epochs {FIRST_EPOCHS}", folder / "any", "-o", first)
-    _bcclone(
-        f"model {training} {SECOND_TRAINING}",
-        folder / "simulator",
-        "--from",
-        first,
-        "-o",
-        any_road,
-    )
+    training = f"model {TRAINING} --seed {seed} --no-plots"
+    _bcclone(f"{training} --epochs {FIRST_EPOCHS}", folder / "any", "-o", first)
+    _bcclone(f"{training} {SECOND_TRAINING}", folder / "simulator", "--from", first, "-o", any_road)
     mean = mean_content(first.read_bytes(), any_road.read_bytes(), training={})
     write_bytes(folder / f"any_camera_{seed}.h5", mean)
+
+
+def _bcclone(command: str, *words: str | Path) -> None:
+    """Run a command of bcclone; raises CalledProcessError if it fails."""
+    line = [sys.executable, "-m", "bcclone", *command.split(), *map(str, words)]
+    subprocess.run(line, check=True)
 
 
 if __name__ == "__main__":
