@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from bcclone.system.opencv import cv2
 
 from bcclone.camera.geometry import FOCAL_PX, simulated_camera
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_image
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, decode_image
 from bcclone.simulator.camera import CameraPose, bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.world_settings import Conditions

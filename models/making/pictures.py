@@ -14,9 +14,8 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 import PIL.Image
-from bcclone.system.opencv import resized
 
-from bcclone.camera.images import Image
+from bcclone.camera.images import Image, resized
 from bcclone.dataset.preprocessing import choose_preprocessing
 from bcclone.dataset.store import Store
 from bcclone.model.policy import load_policy

@@ -16,10 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from bcclone.system.opencv import opencv_on_one_thread
 from tqdm import tqdm
 
-from bcclone.camera.images import Image, decode_jpeg, encode_jpeg
+from bcclone.camera.images import Image, decode_jpeg, encode_jpeg, opencv_on_one_thread
 from bcclone.dataset.labels import PATH_COLUMNS
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import NO_FRAME, row_table
