@@ -22,7 +22,7 @@ from bcclone.commands.options import Browser, Command, Common, Given, Result, no
 from bcclone.commands.parser import make_parser
 from bcclone.system.errors import UserError, __version__, commands_shown_as_in, printable
 from bcclone.system.parent_process import ERROR, INTERRUPTED, tell_parent
-from bcclone.system.process import keeping_interrupts, raise_if_interrupted
+from bcclone.system.process import raising_interrupts
 from bcclone.system.settings import SettingError, key_of
 from bcclone.system.values import to_json
 
@@ -126,7 +126,7 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
             stream.reconfigure(errors="backslashreplace")
     silence = _only_errors() if common.quiet else nullcontext()
     try:
-        with keeping_interrupts(), silence, commands_shown_as_in(prog):
+        with raising_interrupts(), silence, commands_shown_as_in(prog):
             code = perform(command, given)
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
@@ -156,7 +156,6 @@ def perform(command: Command, given: Given) -> int:
         _print(result, common)
         if Browser in command.settings and given.make(Browser).browser:
             _show_report(result, common)
-        raise_if_interrupted()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_FINISHED) from None
     return result.code

@@ -4,7 +4,6 @@ import faulthandler
 import gc
 import locale
 import logging
-import multiprocessing
 import os
 import signal
 import socket
@@ -128,7 +127,6 @@ def _of_python():
         "hooks": (sys.excepthook, threading.excepthook, sys.displayhook),
         "collector": (gc.isenabled(), gc.get_threshold()),
         "fault handler": faulthandler.is_enabled(),
-        "start of processes": multiprocessing.get_start_method(allow_none=True),
         "time of sockets": socket.getdefaulttimeout(),
         "locale": locale.setlocale(locale.LC_ALL),
         "yaml": id(sys.modules.get("yaml")),

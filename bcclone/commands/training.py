@@ -12,7 +12,6 @@ from bcclone.commands.options import Browser, Given, Result, SettingsFile, comma
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.system.errors import shown_command
-from bcclone.system.process import raise_if_interrupted
 from bcclone.system.settings import Checked, setting
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
@@ -76,7 +75,6 @@ def _draw(result: TrainResult, files: RunFiles) -> Path | None:
     A KeyboardInterrupt says that the model is written.
     """
     try:
-        raise_if_interrupted()
         from bcclone.pictures.plots.all_pictures import draw_training
 
         return draw_training(result, files.data, notify)

@@ -36,7 +36,7 @@ from bcclone.system.parent_process import (
     read_events,
     tell_parent,
 )
-from bcclone.system.process import Notify, keeping_interrupts
+from bcclone.system.process import Notify
 from bcclone.web.access import Access, is_this_machine
 from bcclone.web.web_server import WebServer, load_host
 
@@ -119,9 +119,7 @@ def _serve(
         _note_how_long_supported(settings.async_mode, notify)
         address = (settings.host, settings.port)
         server = resources.enter_context(WebServer(host, address, access, notify, stop))
-        # a Ctrl-C here is not lost, even where an import or TensorFlow swallows it
-        with keeping_interrupts():
-            policy = open_policy(server)
+        policy = open_policy(server)
         _warn_of_other_machines(settings.host, server)
         # flask and the page load now, while the server already answers
         from bcclone.drive.served_drive import serve_drive

@@ -4,12 +4,10 @@ In: the recording with its edits. Out: a Judgement; while frames are still read,
 that are known so far.
 """
 
-import ctypes
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -101,7 +99,7 @@ class FaultSearch:
         self._recorded = recorded
         self._version_of_edits = version_of_edits
         self._is_tub = recorded.kind == "tub"
-        self._read: ReadImage = _try_stretched if self._is_tub else try_frame
+        self._read_image: ReadImage = _try_stretched if self._is_tub else try_frame
         self._seen: FramesSeen | None = None  # what the frames of all rows show, once read
         self._closed = threading.Event()
         self._changed = threading.Event()  # set after an edit, and to wake the thread at the end
@@ -113,19 +111,19 @@ class FaultSearch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the thread, also in the middle of a computation of many seconds."""
+        """End the thread, at the latest when it has judged the figures of all frames."""
         self._closed.set()
         self._changed.set()
-        soon = 0.1  # seconds in which it ends by itself, unless it computes
-        again = 0.5  # seconds until the exception is raised again, since a callback may drop it
-        self._thread.join(soon)
-        while self._thread.is_alive():
-            _end(self._thread)
-            self._thread.join(again)
+        self._thread.join()
 
     def look_again(self) -> None:
         """Judge the recording again, because its edits have changed."""
         self._changed.set()
+
+    def _read(self, path: str | None) -> tuple[Image | None, str]:
+        if self._closed.is_set():
+            raise UserError("the page was closed")
+        return self._read_image(path)
 
     # ---- what a page shows of it
 
@@ -160,15 +158,16 @@ class FaultSearch:
 
         log_version: version of the log's file, or of the tub's folder, see file_version()
         """
-        with suppress(SystemExit):  # raised by __exit__()
-            while not self._closed.is_set():
-                self._changed.clear()
-                version = self._version_of_edits()
-                judgement = self._judged(version, log_version)
-                # edits that have changed meanwhile are judged at once
-                if not self._changed.is_set():
-                    self.judgement = judgement
-                    self._changed.wait()
+        while not self._closed.is_set():
+            self._changed.clear()
+            version = self._version_of_edits()
+            judgement = self._judged(version, log_version)
+            if self._closed.is_set():
+                return
+            # edits that have changed meanwhile are judged at once
+            if not self._changed.is_set():
+                self.judgement = judgement
+                self._changed.wait()
 
     def _judged(self, version: str, log_version: tuple[int, int]) -> Judgement:
         """Return the judgement of the edits as they are now, or why it fails."""
@@ -274,10 +273,3 @@ def _try_stretched(path: str | None) -> tuple[Image | None, str]:
         return Framing.of(picture).apply(picture), ""
     except BadImage as error:
         return None, f": {error}"
-
-
-def _end(thread: threading.Thread) -> None:
-    """Raise SystemExit in a thread, before its next step in Python."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)
-    )

@@ -6,17 +6,10 @@ print, on how many threads they compute, where standard error goes, the style of
 sets them in its own processes only. The few things that change in a program's process, and why, are
 on the page docs/how-to/as-a-library.md.
 
-noting_interrupts() yields an event, which the first Ctrl-C or SIGTERM sets; a `StopSocket` has a
-socket, which becomes readable. Afterwards the signals do what they did before. A command has one
-event, from its begin in keeping_interrupts() to its end: a signal whose exception was dropped on
-the way is met again where the next loop or server begins. Worker processes ignore Ctrl-C, and end
-when their parent process ends.
-
-Progress is a bar on a terminal, otherwise a line every 30 seconds. In the process of a program that
-imports bcclone, standard error is the program's. There the lines are logged, at level INFO.
+Ctrl-C raises KeyboardInterrupt, as Python does by itself; a loop that has to end a step first looks
+at the event of noting_interrupts(). Workers ignore Ctrl-C, and end when their parent process ends.
 """
 
-import _thread
 import contextlib
 import logging
 import multiprocessing
@@ -29,13 +22,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
 from functools import cache
 from types import FrameType
 from typing import Any, Self
 
 from bcclone.system.errors import printable
 from bcclone.system.parent_process import NOTE, tell_parent
+
+logger = logging.getLogger(__name__)
 
 _claimed = threading.Event()
 
@@ -84,108 +78,66 @@ def levels_kept(*names: str) -> Iterator[Sequence[logging.Logger]]:
 
 @contextmanager
 def loggers_silent(*names: str) -> Iterator[None]:
-    """Let loggers log nothing within the block.
-
-    It is for packages that log an error before they raise it.
-    """
+    """Let the loggers of packages that log an error before they raise it log nothing."""
     with levels_kept(*names) as loggers:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL + 1)
         yield
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_IMPORT_CHECK_SECONDS = 0.002  # time between two checks whether an import has ended
-# time between two checks whether a StopSocket was closed, by its thread that waits for the event
-_CLOSED_CHECK_SECONDS = 0.1
+# ---- Ctrl-C
 
 
-# the event of the present command, which its first Ctrl-C or SIGTERM sets; None outside of
-# keeping_interrupts(), within noting_interrupts(), and in threads other than the main one
-_interrupted: ContextVar[threading.Event | None] = ContextVar("interrupted", default=None)
+@contextmanager
+def raising_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt on Ctrl-C and SIGTERM within the block, in the main thread."""
+    with _handled_by(signal.default_int_handler):
+        yield
 
 
 @contextmanager
 def noting_interrupts() -> Iterator[threading.Event]:
     """Yield an event; the first Ctrl-C or SIGTERM within the block only sets it.
 
-    In a block of keeping_interrupts(), it is the event of that block, so an earlier signal may have
-    set it already. The second signal raises KeyboardInterrupt. In a thread other than the main one,
-    signals do what they did before, and never set the event.
+    The second one raises KeyboardInterrupt. In a thread other than the main one, signals do what
+    they did before, and never set the event.
     """
-    requested = _interrupted.get() or threading.Event()
+    requested = threading.Event()
 
     def request(number: int, frame: FrameType | None) -> None:
         if requested.is_set():
             raise KeyboardInterrupt
         requested.set()
 
-    # None: the caller looks at the event, so raise_if_interrupted() does nothing in the block
-    with _handled_by(request), _event_of_block(None):
+    with _handled_by(request):
         yield requested
 
 
 @contextmanager
-def keeping_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on Ctrl-C or SIGTERM, even if code in the block catches and drops it.
+def interrupts_delayed() -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM raise KeyboardInterrupt only when the block has ended.
 
-    In that case it is raised again by the next raise_if_interrupted(), and at the latest after the
-    block; also if the code raises another exception instead. A package that is being imported may
-    drop it in a callback, or take it for a failure of what it tries; so the first signal takes
-    effect only when the import has ended. A block within another one has the same event.
+    It is for imports of packages that drop the exception, or take it for a fault of what they try.
     """
-    requested = _interrupted.get() or threading.Event()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        # a second signal interrupts even an import
-        waits = not requested.is_set() and _imports(frame)
-        requested.set()
-        if not waits:
-            raise KeyboardInterrupt
-        # not threading.Thread: the interrupted code may hold locks of the module threading
-        _thread.start_new_thread(repeat, (number,))
-
-    def repeat(number: int) -> None:
-        while _imports(sys._current_frames().get(threading.main_thread().ident or 0)):
-            time.sleep(_IMPORT_CHECK_SECONDS)
-        _thread.interrupt_main(signal.Signals(number))
-
-    try:
-        with _handled_by(interrupt), _event_of_block(requested):
-            yield
-    except Exception:
-        if not requested.is_set():
-            raise
+    with noting_interrupts() as requested:
+        yield
     if requested.is_set():
         raise KeyboardInterrupt
 
 
-def raise_if_interrupted() -> None:
-    """Raise KeyboardInterrupt if Ctrl-C or SIGTERM has come, and its exception was dropped.
-
-    Call it where a loop begins. A destructor or another callback may have dropped the exception:
-    Python ignores what those raise. Within noting_interrupts(), this does nothing.
-    """
-    requested = _interrupted.get()
-    if requested is not None and requested.is_set():
-        raise KeyboardInterrupt
-
-
 @contextmanager
-def _event_of_block(event: threading.Event | None) -> Iterator[None]:
-    """Make an event that of the present command within the block."""
-    before = _interrupted.set(event)
+def _handled_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Handle SIGINT and SIGTERM with a function within the block; only in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        _interrupted.reset(before)
-
-
-def _imports(frame: FrameType | None) -> bool:
-    """Return whether this frame, or one that called it, is an import of a module."""
-    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
-        frame = frame.f_back
-    return frame is not None
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 class StopSocket:
@@ -231,18 +183,12 @@ class StopSocket:
             self._sender.send(b"0")
 
     def take_signals(self) -> None:
-        """From now on, make the socket readable on Ctrl-C and SIGTERM, too.
-
-        It is readable at once if the command was interrupted before, and the exception dropped.
-        """
+        """From now on, make the socket readable on Ctrl-C and SIGTERM, too."""
         if threading.current_thread() is threading.main_thread():
             before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
             self._signals.callback(signal.set_wakeup_fd, before)
             # without a handler in Python, the signal would still raise KeyboardInterrupt
             self._signals.enter_context(_handled_by(lambda *_: None))
-            interrupted = _interrupted.get()
-            if interrupted is not None and interrupted.is_set():
-                self.request()
 
     def wait(self) -> None:
         """Wait until the socket is readable; after that, signals do what they did before.
@@ -254,23 +200,9 @@ class StopSocket:
 
     def _await(self, event: threading.Event) -> None:
         while not self._closed.is_set():
-            if event.wait(_CLOSED_CHECK_SECONDS):
+            if event.wait(0.1):
                 self.request()
                 return
-
-
-@contextmanager
-def _handled_by(handler: Any) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM with a function within the block; only in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
 
 
 @contextmanager
@@ -279,29 +211,14 @@ def interrupts_kept_from_children() -> Iterator[None]:
 
     A child inherits that SIGINT is blocked; become_worker() then makes it ignore the signal.
     """
-    with _start_method_kept():
-        if sys.platform == "win32":
-            yield
-            return
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _start_method_kept() -> Iterator[None]:
-    """Let a program that imports bcclone still choose the start method of its own processes.
-
-    The choice is possible once; without this, a process that is started in the block would make it.
-    """
-    before = multiprocessing.get_start_method(allow_none=True)
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        if before is None:
-            multiprocessing.set_start_method(None, force=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def become_worker() -> None:
@@ -320,11 +237,11 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+# ---- progress
+
 Notify = Callable[[str], None]  # takes a line of text for the user
-logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 30.0
-_LEAST_FRACTION = 0.001  # share of the total that must be done before the time left is shown
 
 
 @cache
@@ -335,10 +252,12 @@ def note(text: str) -> None:
 
 
 class ProgressBar:
-    """Counts to `total` and shows count, rate and time left, followed by figures of the caller.
+    """Counts to `total` and shows count, rate, time left, and figures of the caller.
 
-    Rate and time left are measured from the first call of advance() on, so that preparations do not
-    count. Only the last line shows the rate of the whole time.
+    It is a bar on standard error if that is a terminal, otherwise a line every 30 seconds and one
+    at the end. In the process of a program that imports bcclone, standard error is the program's:
+    there the lines are logged, at level INFO. The rate is measured from the first call of advance()
+    on, so that preparations do not count; that of the last line, from the beginning.
 
     label: what is done, in front of the count
     total: count at the end
@@ -354,11 +273,9 @@ class ProgressBar:
         self.unit = unit
         self.done = 0.0
         self._clock = clock
-        self._start = (clock(), 0.0)  # time and count when the bar was made
-        # time and count from which the rate is measured: those after the first advance()
-        self._begin = self._start
-        # time of the last line; until there is one, the time of _begin
-        self._line_at = self._start[0]
+        self._made = clock()
+        self._first: tuple[float, float] | None = None  # time and count after the first advance()
+        self._line_at = self._made  # time of the last line, or of the first advance()
         self._bar: Any = None
         if is_own_process() and sys.stderr.isatty():
             from tqdm import tqdm
@@ -368,27 +285,23 @@ class ProgressBar:
             )
 
     def __enter__(self) -> Self:
-        raise_if_interrupted()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
         elif kind is None:  # the block ended without an error
-            # a short task may have called advance() only once, and no rate follows from one call
-            self._begin = self._start
-            self._print_line("")
+            self._write_line(self.done / max(self._clock() - self._made, 1e-9))
 
     def advance(self, count: float, figures: str = "") -> None:
-        """Add to the count, and perhaps show it; raises KeyboardInterrupt after a dropped Ctrl-C.
+        """Add to the count, and perhaps show it.
 
         figures: text that is shown after the rate, such as the loss of a training
         """
-        raise_if_interrupted()
         self.done += count
-        if self._begin is self._start:  # the first call
-            self._begin = (self._clock(), self.done)
-            self._line_at = self._begin[0]
+        if self._first is None:
+            self._line_at = self._clock()
+            self._first = (self._line_at, self.done)
             if self._bar is not None:
                 self._bar.unpause()  # tqdm, too, then measures from here
         if self._bar is not None:
@@ -396,17 +309,15 @@ class ProgressBar:
             self._bar.update(round(self.done) - self._bar.n)
         elif self.done < self.total and self._clock() - self._line_at >= _SECONDS_BETWEEN_LINES:
             self._line_at = self._clock()
-            self._print_line(figures)
+            since, before = self._first
+            rate = (self.done - before) / (self._line_at - since)
+            more = f", {(self.total - self.done) / rate:.0f} s left" if rate else ""
+            if figures:
+                more += f", {figures}"
+            self._write_line(rate, more)
 
-    def _print_line(self, figures: str) -> None:
-        since, before = self._begin
-        rate = (self.done - before) / max(self._clock() - since, 1e-9)
-        line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s"
-        is_measured = self.done - before >= _LEAST_FRACTION * self.total
-        if is_measured and round(self.done) < self.total:
-            line += f", {(self.total - self.done) / rate:.0f} s left"
-        if figures:
-            line += f", {figures}"
+    def _write_line(self, rate: float, more: str = "") -> None:
+        line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s{more}"
         if is_own_process():
             print(printable(line), file=sys.stderr, flush=True)
         else:

@@ -21,7 +21,7 @@ from typing import Any
 from bcclone.system.codec import from_text
 from bcclone.system.files import make_folder, write_text
 from bcclone.system.hardware import Card, driver_version, find_cards, visible_cards
-from bcclone.system.process import hidden, is_own_process, keeping_interrupts
+from bcclone.system.process import hidden, interrupts_delayed, is_own_process
 from bcclone.system.values import json_text
 
 # Program that compiles a convolution and its gradient by XLA. It runs in a process of its own: XLA
@@ -71,7 +71,7 @@ def load_tensorflow(
     # TensorFlow's C++ code writes notices about CPU instructions and absent GPU drivers straight to
     # file descriptor 2, before any log level applies
     with standard_error_captured():
-        with _onednn_chosen(onednn), keeping_interrupts(), _uncollected():
+        with _onednn_chosen(onednn), interrupts_delayed(), _uncollected():
             import tensorflow
         if is_own:
             _choose_threads_and_devices(threads, use_gpus)

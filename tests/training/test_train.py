@@ -1,6 +1,5 @@
 """model.py as a user runs it: its files, resuming, and refused options."""
 
-import contextlib
 import csv
 import json
 import shutil
@@ -26,9 +25,6 @@ from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.model.policy import load_policy
-from bcclone.system.process import keeping_interrupts
-from bcclone.training.train import train as train_here
-from bcclone.training.train_settings import TrainSettings
 from tests.conftest import calibrated, made_once
 from tests.processes import started, wait_for
 from tests.running import ROOT, command, run_process, run_script
@@ -631,21 +627,6 @@ def test_steps_of_one_program_give_the_weights_of_single_ones_also_after_a_resum
         arrays = weights(folder / "model.h5")
         for name, array in expected.items():
             np.testing.assert_allclose(arrays[name], array, atol=1e-5, err_msg=name)
-
-
-@pytest.mark.slow
-def test_ctrl_c_that_is_dropped_before_the_training_begins_stops_it(small_store, tmp_path):
-    def drop_an_interrupt(line):
-        if line.startswith("training on "):
-            with contextlib.suppress(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
-
-    settings = TrainSettings((str(small_store),), tmp_path / "model.h5", runs=tmp_path / "runs")
-    with pytest.raises(KeyboardInterrupt, match="--resume") as stopped, keeping_interrupts():
-        train_here(settings, drop_an_interrupt)
-    (run,) = tmp_path.glob("runs/*")
-    assert str(run) in str(stopped.value)
-    assert not (tmp_path / "model.h5").exists()
 
 
 @pytest.mark.long
