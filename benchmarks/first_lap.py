@@ -192,7 +192,6 @@ class Trial:
                 reverse=way == "reverse",
                 laps=settings.laps,
                 speed_mph=settings.speed_mph,
-                in_process=True,
             )
             drives[way] = in_fresh_process(drive_model, model, drive)
         clean = all(drive["complete"] and not drive["interventions"] for drive in drives.values())

@@ -232,9 +232,7 @@ class Trial:
 
         A clean drive has 1.0, and one that leaves the road less.
         """
-        lap = EvaluateSettings(
-            self.road, speed_mph=SPEED_MPH, most_interventions=1, in_process=True
-        )
+        lap = EvaluateSettings(self.road, speed_mph=SPEED_MPH, most_interventions=1)
         pushed = replace(lap, perturbation_m=2.0, perturbation_every_m=37.0)
         laps: dict[str, float] = {}
         for name, drive in {"lap": lap, "pushed": pushed}.items():

@@ -61,7 +61,7 @@ def test_a_new_network_learns_to_drive_from_a_third_of_a_lap(tmp_path, untrained
     )
 
     def driven(by):
-        return result_of("evaluate", by, "--in-process", "--laps", 0.1, "--speed", 20)
+        return result_of("evaluate", by, "--laps", 0.1, "--speed", 20)
 
     trained = driven(model)
     assert trained["interventions"] == 0

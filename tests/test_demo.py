@@ -89,7 +89,6 @@ def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
     line = (
         "evaluate",
         tmp_path / "demo" / "model.h5",
-        "--in-process",
         "--laps",
         0.2,
         "--set",

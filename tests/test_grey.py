@@ -38,7 +38,7 @@ def test_a_grey_model_trains_and_drives(grey_store, tmp_path, options):
     model = tmp_path / "model.h5"
     line = ("-o", model, "--runs", tmp_path / "runs", "--no-plots", "--epochs", 1, *options)
     assert np.isfinite(result_of("model.py", grey_store, *line)["val_loss"])
-    assert result_of("evaluate", model, "--laps", 0.02, "--in-process")["distance_m"] > 10
+    assert result_of("evaluate", model, "--laps", 0.02)["distance_m"] > 10
 
 
 def test_a_grey_model_is_replayed_explained_and_exported(grey_store, simulated_recording, tmp_path):

@@ -8,11 +8,10 @@
 With -o, all but predict also write a report with pictures and figures into a folder.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bcclone.commands.options import Browser, Given, Models, Result, ResultsFolder, command, notify
 from bcclone.evaluation.evaluate_settings import (
@@ -29,17 +28,10 @@ from bcclone.system.files import CLIP, UNFINISHED, inputs_of, writing
 from bcclone.system.settings import Checked, SettingError, argument, setting
 
 if TYPE_CHECKING:
-    from bcclone.evaluation.watched_world import Watch
     from bcclone.system.pool import TaskPool
 
 # subfolders with finished drives of a suite, and with finished parts of a map of margins
 _DRIVES, _PARTS, _ = UNFINISHED
-
-# clips of a drive: widths in pixels; the report contains its excerpt, which has to be small
-_CLIP_WIDTH = 640
-_EXCERPT = "clip.mp4"
-_EXCERPT_WIDTH = 480
-_EXCERPT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ class DrawnDrive(Checked):
     clip: Path | None = setting(
         None,
         "draw every second frame, with its overlay, into this clip while the model drives; "
-        "with -o, the report shows the first 20 s",
+        "with -o, the report shows the first 15 s",
         unit="MP4",
         shown="none",
     )
@@ -92,46 +84,29 @@ def evaluate(
     the centre line.
 
     The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention happens when
-    a wheel leaves the asphalt; the car is then set back on the centre line. The model drives
-    through a drive server of its own, over the simulator's protocol; with --in-process it drives
-    without one. The exit code is 0 whatever the score is.
+    a wheel leaves the asphalt; the car is then set back on the centre line. The exit
+    code is 0 whatever the score is.
 
-    `bcclone suite` drives many scenarios with several models.
+    `bcclone suite` drives many scenarios with several models; `bcclone simulate drive` drives over
+    the simulator's protocol.
     """
     from bcclone.evaluation import evaluate as evaluation
 
-    excerpt = results.part(_EXCERPT) if drawn.clip else None
-    with _drawn(drawn.clip, excerpt, results.force, [scored.model, *inputs_of(settings)]) as watch:
+    with ExitStack() as opened:
+        watch = None
+        if drawn.clip:
+            from bcclone.pictures.drive_clips import drawn_clip
+
+            inputs = [scored.model, *inputs_of(settings)]
+            opened.enter_context(writing(drawn.clip, CLIP, results.force, inputs))
+            watch = opened.enter_context(drawn_clip(drawn.clip))
         result = evaluation.evaluate(scored.model, settings, watch)
-    wrote = []
-    if drawn.clip:
-        wrote.append(drawn.clip)
+    wrote = [drawn.clip] if drawn.clip else []
     if results.output:
         from bcclone.pictures.score_files import write_evaluation
 
-        wrote += write_evaluation(results.output, result, settings, scored.model, excerpt)
+        wrote += write_evaluation(results.output, result, settings, scored.model, drawn.clip)
     return Result(result.figures(), str(result.table(settings)), wrote=wrote)
-
-
-@contextmanager
-def _drawn(
-    clip: Path | None, excerpt: Path | None, force: bool, inputs: list[Any]
-) -> Iterator["Watch | None"]:
-    """Yield a function that draws each frame of a drive into its clips, None if there is no clip.
-
-    clip: the clip of the whole drive
-    excerpt: the clip of its begin, for the report
-    """
-    if clip is None:
-        yield None
-        return
-    from bcclone.pictures.drive_clips import DriveClip, drawn_clips
-
-    clips = [DriveClip(clip, _CLIP_WIDTH)]
-    if excerpt:
-        clips.append(DriveClip(excerpt, _EXCERPT_WIDTH, _EXCERPT_SECONDS))
-    with writing(clip, CLIP, force, inputs), drawn_clips(clip.stem, clips) as watch:
-        yield watch
 
 
 @command(

@@ -59,9 +59,6 @@ class EvaluateSettings(Conditions, WorldSettings, SpeedSettings):
         shown="none",
         option="run",
     )
-    in_process: bool = setting(
-        False, "drive without a server: faster, and with the same result each time"
-    )
     preprocess: PreprocessingText | None = setting(None)
     _: KW_ONLY
     speed_mph: HeldSpeed = setting(30.0)
@@ -72,12 +69,6 @@ class EvaluateSettings(Conditions, WorldSettings, SpeedSettings):
             limits = {"speed": f"{self.speed_mph:g}", "top": f"{TOP_SPEED_MPH:g}"}
             # {speed_mph} becomes the name of the setting's option, see SettingError
             raise SettingError("{speed_mph} {speed}, expected more than 0, up to {top}", **limits)
-        if self.in_process and self.run_folder is not None:
-            raise SettingError(
-                "{run_folder} {run}: the drive server records a run, and {in_process} has none; "
-                "leave one of them out",
-                run=self.run_folder,
-            )
 
 
 @dataclass(frozen=True)

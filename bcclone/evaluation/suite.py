@@ -281,7 +281,7 @@ def _drive(policy: Policy, settings: EvaluateSettings, name: str) -> Evaluation:
     renderer = Renderer(settings.track, settings)
     world = SimulatedWorld(renderer, track, settings, report_progress)
     driven = drive_policy(policy, world, settings, name)
-    return replace(driven, latency=None, views=())
+    return replace(driven, latency_ms=None, views=())
 
 
 def _replay(policy: Policy, row: RecordedRow) -> ReplayFigures:

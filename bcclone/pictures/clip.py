@@ -17,7 +17,7 @@ import numpy as np
 from bcclone.camera.images import Image, cv2, resized
 from bcclone.pictures.clip_settings import GIF, ClipSettings
 from bcclone.pictures.drawing import GROUND
-from bcclone.pictures.encoder import encode
+from bcclone.pictures.encoder import cut_clip, encode
 from bcclone.pictures.overlay import make_overlay
 from bcclone.pictures.reference_model import ReferenceDrive, ReferenceModel
 from bcclone.pictures.run_data import FrameInfo, RunFrames, find_frames, read_run_data
@@ -76,6 +76,12 @@ def new_clip(path: Path, follow: bool = False) -> Iterator[Path]:
             else:
                 file.seek(0, os.SEEK_END)
                 file.write(_MP4_END)
+
+
+def write_begin(clip: Path, path: Path, seconds: float) -> None:
+    """Write the first seconds of a clip as a clip of its own, without encoding it anew."""
+    with new_clip(path) as temporary:
+        cut_clip(clip, temporary, seconds)
 
 
 @writes(CLIP, "path")

@@ -89,9 +89,8 @@ class DemoResult:
         """Return the figures of the drive in sentences."""
         drive = self.drive
         return [
-            f"Its score over the simulator's protocol: autonomy {drive['autonomy_percent']:.1f} %, "
-            f"{drive['interventions']} interventions in {drive['laps']:.2f} laps "
-            f"at {drive['mean_speed_mph']:.1f} mph.",
+            f"Its score: autonomy {drive['autonomy_percent']:.1f} %, {drive['interventions']} "
+            f"interventions in {drive['laps']:.2f} laps at {drive['mean_speed_mph']:.1f} mph.",
             f"It was {drive['mean_abs_cross_track_m']:.2f} m from the middle of the road on "
             f"average, and {drive['max_abs_cross_track_m']:.2f} m at most; half of its answers "
             "took less than "

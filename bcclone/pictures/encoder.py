@@ -6,9 +6,7 @@ The pictures are RGB uint8 (height, width, 3), all of one size.
 import re
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -149,7 +147,10 @@ def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence
     # yuv420p, which players know
     options = ["-hide_banner", *codec[1:]]
     try:
-        return _load_writer()(
+        _load_moviepy()
+        from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+
+        return FFMPEG_VideoWriter(
             str(path), size, rate, codec=codec[0], preset=_PRESET, ffmpeg_params=options
         )
     except (OSError, RuntimeError) as error:  # imageio-ffmpeg raises a RuntimeError
@@ -159,50 +160,31 @@ def _open_writer(path: Path, size: tuple[int, int], rate: float, codec: Sequence
         ) from None
 
 
-_loading = threading.Lock()  # held while a thread loads the writer; see _load_writer()
-_CONFIGURATION = "moviepy.config"  # the module that moviepy's other modules take ffmpeg from
+def _load_moviepy() -> None:
+    """Let moviepy run the ffmpeg of imageio-ffmpeg.
 
-
-def _load_writer() -> Callable[..., Any]:
-    """Return moviepy's class of writers, which runs the ffmpeg of imageio-ffmpeg.
-
-    moviepy's own configuration is not run. It would read a file .env in the current folder or
-    above, and run the programs that the file names.
-
-    The modules of moviepy that are loaded with our configuration are known here alone: a program
-    that imports moviepy later gets modules of its own, with its own configuration. If a program has
-    imported moviepy before, its modules and its ffmpeg are used.
+    moviepy's own configuration would read a file .env in the current folder or above, and run the
+    programs that the file names.
     """
+    if "moviepy.config" in sys.modules:
+        return
     from imageio_ffmpeg import get_ffmpeg_exe
 
-    ffmpeg = get_ffmpeg_exe()
-    with _loading:
-        if _CONFIGURATION in sys.modules:
-            return _import_writer()
-        return _load_own_writer(ffmpeg)
-
-
-@cache
-def _load_own_writer(ffmpeg: str) -> Callable[..., Any]:
-    """Load moviepy with our configuration, and take its modules out of sys.modules again."""
-    config: Any = ModuleType(_CONFIGURATION)
-    config.FFMPEG_BINARY = ffmpeg
+    config: Any = ModuleType("moviepy.config")
+    config.FFMPEG_BINARY = get_ffmpeg_exe()
     config.FFPLAY_BINARY = "ffplay"
-    before = set(sys.modules)
-    sys.modules[_CONFIGURATION] = config
+    sys.modules["moviepy.config"] = config
+
+
+def cut_clip(clip: Path, path: Path, seconds: float) -> None:
+    """Write the first seconds of an MP4 into another one; raises UserError when ffmpeg fails."""
+    _load_moviepy()
+    from moviepy.video.io.ffmpeg_tools import ffmpeg_extract_subclip
+
     try:
-        return _import_writer()
-    finally:
-        for name in set(sys.modules) - before:
-            if name.partition(".")[0] == "moviepy":
-                del sys.modules[name]
-
-
-def _import_writer() -> Callable[..., Any]:
-    from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
-
-    writer: Callable[..., Any] = FFMPEG_VideoWriter
-    return writer
+        ffmpeg_extract_subclip(str(clip), 0, seconds, str(path), logger=None)
+    except OSError as error:
+        raise _failure(path, str(error)) from None
 
 
 def _failure(path: Path, errors: str) -> UserError:

@@ -18,6 +18,7 @@ from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.evaluation.replay_result import CONTROLS, Replayed
 from bcclone.evaluation.scenarios import Scenario
 from bcclone.evaluation.suite import SuiteResult
+from bcclone.pictures.clip import write_begin
 from bcclone.pictures.plots.drive_pictures import (
     plot_curves,
     plot_deviations,
@@ -60,6 +61,9 @@ def _as_sentence(text: str) -> str:
     return sentence if sentence.endswith(".") else f"{sentence}."
 
 
+_EXCERPT_SECONDS = 15.0  # of a drive's clip, in its report, which has to be small
+
+
 def write_evaluation(
     folder: Path,
     evaluation: Evaluation,
@@ -72,7 +76,7 @@ def write_evaluation(
     Return the paths of the files; the report is the last.
 
     settings: the settings that the drive had
-    clip: a clip of its begin in the folder, which the report shows; None for none
+    clip: a clip of the drive, whose begin the report shows; None for none
     """
     # pictures and events
     map_path = folder / "map.png"
@@ -87,6 +91,12 @@ def write_evaluation(
     plot_drives("", track, {map_title: evaluation}, map_path)
     plot_frames([("", view) for view in evaluation.views], views_path)
     write_text(events_path, event_lines(evaluation.events))
+    files = [map_path, views_path, events_path]
+    excerpt = None
+    if clip:
+        excerpt = folder / "clip.mp4"
+        write_begin(clip, excerpt, _EXCERPT_SECONDS)
+        files.append(excerpt)
 
     # what the report says in words
     sentences = [_describe_takeovers(evaluation), _describe_worst(evaluation, track)]
@@ -112,14 +122,11 @@ def write_evaluation(
     report = Report(
         f"{model.name} on {way}: {scored}",
         sentences,
-        clip=clip,
+        clip=excerpt,
         pictures=pictures,
         figures=cells,
         commands=commands,
     )
-    files = [map_path, views_path, events_path]
-    if clip:
-        files.append(clip)
     return _write(folder, files, evaluation.figures(), report)
 
 

@@ -18,7 +18,7 @@ def test_each_shell_completes_every_command(shell):
 def test_bash_takes_the_completion_and_completes_with_it(tmp_path):
     script = tmp_path / "bcclone"
     script.write_text(run_script("completion", "bash").stdout)
-    typed = "COMP_WORDS=(bcclone evaluate --in-pr); COMP_CWORD=2"
+    typed = "COMP_WORDS=(bcclone evaluate --rever); COMP_CWORD=2"
     ask = f"source {script}; {typed}; _shtab_bcclone; echo ${{COMPREPLY[@]}}"
     done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["--in-process"]
+    assert done.stdout.split() == ["--reverse"]

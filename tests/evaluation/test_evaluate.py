@@ -1,9 +1,6 @@
 """Scores of simulated drives: their figures, and that blind policies do not score well."""
 
 import json
-import signal
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -18,8 +15,7 @@ from tests.conftest import shared
 from tests.evaluation.blind import Blind, metres_on_the_road
 from tests.evaluation.test_replay import LEGACY
 from tests.pictures.video_runs import read_frames
-from tests.processes import KILL, children_of, wait_for
-from tests.running import command, result_of
+from tests.running import result_of
 
 KEYS = {
     "autonomy_percent", "interventions", "laps", "distance_m", "mean_abs_cross_track_m",
@@ -29,17 +25,8 @@ KEYS = {
 
 
 @pytest.mark.slow
-def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path):
-    line = (
-        "evaluate",
-        untrained_model,
-        "--laps",
-        0.03,
-        "--speed",
-        20,
-        "--output",
-        tmp_path / "out",
-    )
+def test_a_drive_gives_a_score_pictures_a_run_folder_and_a_clip(untrained_model, tmp_path):
+    line = ("evaluate", untrained_model, "--laps", 0.03, "--speed", 20, "-o", tmp_path / "out")
     result = result_of(*line, "--run", tmp_path / "run1", "--clip", tmp_path / "lap.mp4")
     assert set(result) == KEYS
     assert result["laps"] == pytest.approx(0.03, abs=0.005)
@@ -52,51 +39,27 @@ def test_a_model_is_scored_over_the_wire_with_pictures(untrained_model, tmp_path
             assert picture.width > 600
     check = result_of("preprocess.py", tmp_path / "run1", "--check")["recordings"]
     assert check[0]["rows"] > 30
+    # each frame has its place and its latency
     trace = read_trace(tmp_path / "run1")
     answers = read_answers(tmp_path / "run1")
     names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
-    assert list(trace) == names
-    # the drive may end before its last frame is answered
-    assert list(answers) in (
-        names,
-        names[:-1],
-    )
+    assert list(trace) == list(answers) == names
     assert np.allclose(np.diff([point.seconds for point in trace.values()]), 0.04)
-    assert (
-        max(abs(point.cross_track_m) for point in trace.values())
-        <= result["max_abs_cross_track_m"] + 0.001
-    )
+    farthest = max(abs(point.cross_track_m) for point in trace.values())
+    assert farthest <= result["max_abs_cross_track_m"] + 0.001
     p50 = np.median(list(answers.values()))
-    # the server's clock leaves the wire out
-    assert 0 < p50 <= result["request_to_steer_ms"]["p50"] * 1.2
+    assert p50 == pytest.approx(result["request_to_steer_ms"]["p50"], abs=0.001)
     # the clip that was drawn on the way shows every second frame of the run's clip
     result_of("video.py", tmp_path / "run1", "--overlay")
     _, drawn = read_frames(tmp_path / "lap.mp4")
     of_run = read_frames(tmp_path / "run1.mp4")[1][::2]
-    assert len(drawn) in (len(of_run), len(of_run) - 1)  # without a frame that is not answered
+    assert len(drawn) == len(of_run)
     upper = np.s_[50:200, :400]  # without title, map and latency
     # two encodings of the same frames differ by up to 6, those of neighbours by 12 and more
-    for shown, expected in zip(drawn, of_run, strict=False):
+    for shown, expected in zip(drawn, of_run, strict=True):
         assert np.abs(shown[upper].astype(int) - expected[upper]).mean() < 10
-    _, begin = read_frames(tmp_path / "out" / "clip.mp4")
-    assert len(begin) == len(drawn)
+    assert len(read_frames(tmp_path / "out" / "clip.mp4")[1]) == len(drawn)
     assert "<video" in (tmp_path / "out" / "report.html").read_text()
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("how", [KILL, signal.SIGTERM])
-def test_an_evaluation_that_is_killed_leaves_no_server_behind(untrained_model, how):
-    line = command("evaluate", untrained_model, "--laps", 3)
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as evaluation:
-        wait_for(lambda: children_of(evaluation.pid))
-        (server,) = children_of(evaluation.pid)
-        assert "driving" in evaluation.stderr.readline()
-        evaluation.send_signal(how)
-        stderr = evaluation.communicate(timeout=300)[1]
-    code = -9 if how == KILL else 130
-    assert evaluation.returncode == code
-    assert "Traceback" not in stderr
-    wait_for(lambda: not Path(f"/proc/{server}/exe").exists())
 
 
 @pytest.mark.slow
@@ -125,14 +88,14 @@ def test_latency_and_offset_reach_the_world():
 def test_a_drive_is_watched_frame_by_frame():
     frames = []
     settings = EvaluateSettings(laps=0.01, speed_mph=10)
-    result = evaluate_policy(Blind([0.25]), settings, watch=frames.append)
+    result = evaluate_policy(Blind([0.25]), settings, watch=lambda *frame: frames.append(frame))
     assert len(frames) > 10
-    seconds = [frame.point.seconds for frame in frames]
-    assert np.allclose(np.diff(seconds), 0.04)
-    assert {frame.steering for frame in frames} == {0.25}
-    assert all(frame.jpeg.startswith(b"\xff\xd8") for frame in frames)
-    median_ms = float(np.median([frame.latency_ms for frame in frames]))
-    assert median_ms == pytest.approx(result.latency.p50, abs=0.01)
+    decisions, seconds, points = zip(*frames, strict=True)
+    assert np.allclose(np.diff([point.seconds for point in points]), 0.04)
+    assert {decision.control.steering for decision in decisions} == {0.25}
+    assert all(decision.telemetry.jpeg.startswith(b"\xff\xd8") for decision in decisions)
+    median_ms = 1000 * float(np.median(seconds))
+    assert median_ms == pytest.approx(result.latency_ms["p50"], abs=0.01)
 
 
 @pytest.mark.slow
@@ -163,18 +126,7 @@ def test_a_policy_forgets_its_frames_when_the_car_is_set_back():
 def test_models_that_others_trained_on_the_unity_program_drive_the_lake(laps):
     folder = shared("legacy_models")
     for name, preset in LEGACY.items():
-        way = ("--in-process",) if "1.2.1" in name else ()  # one of them over the wire
-        line = (
-            "evaluate",
-            folder / name,
-            "--preprocess",
-            preset,
-            "--speed",
-            20,
-            "--laps",
-            laps,
-            *way,
-        )
+        line = ("evaluate", folder / name, "--preprocess", preset, "--speed", 20, "--laps", laps)
         result = result_of(*line)
         assert (result["autonomy_percent"], result["interventions"], result["ended"]) == (
             100.0,

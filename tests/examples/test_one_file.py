@@ -39,8 +39,6 @@ def test_one_recorded_lap_is_enough_for_a_lap_of_the_lake(tmp_path):
     run_script("simulate", "record", tmp_path / "lap", "--laps", 1)
     model = trained_on(tmp_path / "lap", tmp_path / "one.h5", 6)
     driven = json.loads(
-        run_script(
-            "evaluate", model, *AS_IT_PREPARES, "--in-process", "--speed", 15, "--json"
-        ).stdout
+        run_script("evaluate", model, *AS_IT_PREPARES, "--speed", 15, "--json").stdout
     )
     assert (driven["autonomy_percent"], driven["interventions"]) == (100.0, 0)

@@ -39,9 +39,7 @@ def test_a_network_of_classes_drives_like_one_of_a_number(simulated_store, tmp_p
     model = tmp_path / "model.h5"
     out = run("steering_classes.py", simulated_store, model, "--head", head, "--epochs", 1)
     assert str(model) in out
-    driven = json.loads(
-        run_script("evaluate", model, "--laps", 0.01, "--in-process", "--json").stdout
-    )
+    driven = json.loads(run_script("evaluate", model, "--laps", 0.01, "--json").stdout)
     assert driven["distance_m"] > 5
 
 

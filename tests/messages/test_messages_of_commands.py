@@ -77,10 +77,7 @@ REFUSALS = [
     ),
     refusal(lambda: explore_a_text("a.jpg"), "a.jpg", "not a complete JPEG", "320x160", "IMG"),
     refusal(
-        lambda: evaluate("--in-process", "--run", "run1"),
-        "--in-process",
-        "--run",
-        "leave one of them out",
+        lambda: Path("run1").mkdir() or evaluate("--run", "run1"), "run1: exists already", "--run"
     ),
     refusal(
         lambda: suite("--jobs", 2, "--scheduler", "local:2"), "--scheduler", "leave --jobs out"

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from bcclone.camera.images import BadImage, encode_jpeg
-from bcclone.evaluation.watched_world import DrivenFrame
-from bcclone.pictures.drive_clips import DriveClip, drawn_clips
+from bcclone.drive.driver import Decision
+from bcclone.drive.protocol import Control, Telemetry
+from bcclone.pictures.clip import write_begin
+from bcclone.pictures.drive_clips import drawn_clip
 from bcclone.recording.run_tables import TracePoint
 from bcclone.simulator.track import load_track
+from bcclone.system.errors import UserError
 from tests.pictures.video_runs import read_frames
 
 TRACK = load_track("lake")
@@ -17,47 +20,42 @@ def driven(number, jpeg=None):
     x_m, _, z_m, _ = TRACK.point(float(number))
     if jpeg is None:
         jpeg = encode_jpeg(np.full((160, 320, 3), 90 + number, np.uint8))
-    return DrivenFrame(jpeg, TracePoint(0.04 * number, "lake", x_m, z_m, 0.1), 25.0, -0.2, 3.4)
+    decision = Decision(number + 1, Telemetry(0.0, 0.3, 25.0, jpeg), Control(-0.2, 0.3), -0.2, 25.0)
+    return decision, 0.0034, TracePoint(0.04 * number, "lake", x_m, z_m, 0.1)
 
 
-def test_one_pass_over_a_drive_draws_every_second_frame_into_all_of_its_clips(tmp_path):
-    whole = DriveClip(tmp_path / "whole.mp4", 640)
-    begin = DriveClip(tmp_path / "begin.mp4", 480, 1.0)
-    with drawn_clips("run1", [whole, begin]) as watch:
+def test_a_clip_has_every_second_frame_of_a_drive(tmp_path):
+    path = tmp_path / "run1.mp4"
+    with drawn_clip(path) as watch:
         for number in range(40):
-            watch(driven(number))
-        assert not whole.path.exists()  # a clip appears when it is complete
-    rate, frames = read_frames(whole.path)
+            watch(*driven(number))
+        assert not path.exists()  # a clip appears when it is complete
+    rate, frames = read_frames(path)
     assert rate == 12.5
     assert len(frames) == 20
     assert frames[0].shape == (394, 640, 3)
     assert abs(float(frames[-1][200:300, :100].mean()) - 128) < 4  # the frame before the last
-    _, frames = read_frames(begin.path)
-    assert len(frames) == 13  # a second
-    assert frames[0].shape[1] == 480
-    assert sorted(tmp_path.iterdir()) == [begin.path, whole.path]
+    write_begin(path, tmp_path / "begin.mp4", 1.0)
+    assert len(read_frames(tmp_path / "begin.mp4")[1]) == 13
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "begin.mp4", path]
 
 
 def test_a_drive_that_fails_leaves_no_clip(tmp_path):
-    clips = [DriveClip(tmp_path / "run1.mp4", 640)]
-
     def fail():
-        with drawn_clips("run1", clips) as watch:
-            watch(driven(0))
-            raise ConnectionError("the server is gone")
+        with drawn_clip(tmp_path / "run1.mp4") as watch:
+            watch(*driven(0))
+            raise UserError("the drive fails")
 
-    with pytest.raises(ConnectionError, match="the server is gone"):
+    with pytest.raises(UserError, match="the drive fails"):
         fail()
     assert not list(tmp_path.iterdir())
 
 
 def test_a_fault_while_drawing_ends_the_drive_instead_of_holding_it_up(tmp_path):
-    clips = [DriveClip(tmp_path / "run1.mp4", 640)]
-
     def drive():
-        with drawn_clips("run1", clips) as watch:
+        with drawn_clip(tmp_path / "run1.mp4") as watch:
             for number in range(2000):
-                watch(driven(0, b"no JPEG" if number == 4 else None))
+                watch(*driven(number, b"no JPEG" if number == 4 else None))
 
     with pytest.raises(BadImage):
         drive()

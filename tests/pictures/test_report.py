@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.evaluation.evaluate import Evaluation, Latency
+from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.pictures.plot_settings import PLOTS
 from bcclone.pictures.plots.all_pictures import training_report
@@ -174,7 +174,7 @@ def drive(interventions=0):
     trace = tuple(LinePoint(float(x), 0.0, x / 10) for x in range(5))
     view = np.zeros((160, 320, 3), np.uint8)
     places = (Intervention(3.0, 0.0, 512.0),) * interventions
-    return Evaluation(score, Latency(2.61, 4.2), trace, places, views=(view,))
+    return Evaluation(score, {"p50": 2.61, "p99": 4.2}, trace, places, views=(view,))
 
 
 def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):

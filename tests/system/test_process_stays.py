@@ -78,7 +78,7 @@ CALLS_OF_TENSORFLOW = {
     "numbers = [samples[index] for index in range(len(samples))]; samples.close()",
     "predict": "bcclone.predict(bcclone.PredictSettings(lake, recording, folder / 'x.csv'))",
     "replay": "bcclone.replay([lake], recording)",
-    "evaluate": "bcclone.evaluate(lake, bcclone.EvaluateSettings(laps=0.005, in_process=True))",
+    "evaluate": "bcclone.evaluate(lake, bcclone.EvaluateSettings(laps=0.005))",
     "suite": "bcclone.suite([lake], bcclone.SuiteSettings(rows=('lake-30',), laps=0.005, jobs=1))",
     "plot": "bcclone.plot(bcclone.PlotSettings(lake, (str(store),), output=folder / 'x'))",
     "serve": UNTIL.format(5)

@@ -118,7 +118,7 @@ def test_the_model_has_further_outputs_that_near_the_recorded_speed_and_throttle
 @pytest.mark.slow
 def test_it_drives_as_fast_as_it_has_learned_and_no_faster_than_asked(trained):
     path, _ = trained
-    line = ("evaluate", path, "--in-process", "--predicted-speed", "--laps", 0.05)
+    line = ("evaluate", path, "--predicted-speed", "--laps", 0.05)
     slow, fast = (result_of(*line, "--speed", mph)["mean_speed_mph"] for mph in (12, 30))
     assert slow < 12.5
     assert fast > slow

@@ -169,9 +169,8 @@ def oversteering(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [(), ("--in-process",)], ids=["served", "in process"])
-def test_a_drive_says_what_does_not_fit(options, oversteering):
-    line = (oversteering, "--preprocess", "nvidia-66x200-yuv", "--laps", "0.04", *options)
+def test_a_drive_says_what_does_not_fit(oversteering):
+    line = (oversteering, "--preprocess", "nvidia-66x200-yuv", "--laps", "0.04")
     done = run_script("evaluate", *line)
     assert re.search(r"full steering in \d+ % of the answers", done.stdout)
     assert SCALED_BY_NOTHING in done.stderr
@@ -181,7 +180,7 @@ def test_a_drive_says_what_does_not_fit(options, oversteering):
 @pytest.mark.slow
 def test_scores_say_what_does_not_fit(oversteering):
     line = (oversteering, "--preprocess", "nvidia-66x200-yuv")
-    scores = result_of("evaluate", *line, "--laps", "0.04", "--in-process", "--quiet")
+    scores = result_of("evaluate", *line, "--laps", "0.04", "--quiet")
     assert "full steering in" in scores["notes"][0]
     row = ("--laps", "0.01", "--rows", "lake-30", "--jobs", "1")
     assert "old in lake-30: full steering" in run_script("suite", *line, *row).stdout
