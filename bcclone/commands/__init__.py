@@ -30,9 +30,7 @@ GROUPS = {
         "preprocess": Entry(
             "data", "preprocess", "turn recordings into a store", extended_by="sharded_data"
         ),
-        "model": Entry(
-            "training", "model", "train a network on a store", extended_by="joint_training"
-        ),
+        "model": Entry("training", "model", "train a network on a store"),
         "drive": Entry("driving", "drive", "drive the simulator's car with a model"),
         "video": Entry("driving", "video", "make a clip of a run"),
     },

@@ -14,7 +14,14 @@ from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.system.errors import shown_command
 from bcclone.system.settings import Checked, setting
 from bcclone.training.result import TrainResult
-from bcclone.training.train_settings import NETWORKS, SETTING_NAMES, RunFiles, TrainSettings
+from bcclone.training.train_settings import (
+    NETWORKS,
+    SETTING_NAMES,
+    RunFiles,
+    TrainSettings,
+    WorkerSettings,
+    are_several,
+)
 from bcclone.training.training_folder import read_settings
 
 _STORE = "data.h5"  # usual name of a store
@@ -40,7 +47,7 @@ class RunOptions(Checked):
         + list_of({name: strategy.text for name, strategy in STRATEGIES.items()}),
     },
 )
-def model(given: Given, options: RunOptions) -> Result:
+def model(given: Given, options: RunOptions, workers: WorkerSettings) -> Result:
     """Train the network on a store, or directly on recordings.
 
     Each training writes settings, history, checkpoints, model, pictures and a report into its own
@@ -48,17 +55,18 @@ def model(given: Given, options: RunOptions) -> Result:
     """
     files = given.make(RunFiles)
     chosen = chosen_settings(given)
+    from bcclone.training.several import train_together
     from bcclone.training.train import resume, train
 
-    if options.resume:
+    result: TrainResult | None
+    if are_several(workers) or chosen.get("gpus", 1) != 1:
+        result = train_together(workers, files, chosen, options.resume, notify)
+    elif options.resume:
         result = resume(files, chosen, notify)
     else:
         result = train(TrainSettings(**given.of(RunFiles), **chosen), notify)
-    return result_of(result, files, options)
-
-
-def result_of(result: TrainResult, files: RunFiles, options: RunOptions) -> Result:
-    """Draw the pictures of a training, unless options say otherwise, and return what is printed."""
+    if result is None:  # another machine writes the results
+        return Result(None, text=None)
     if result.was_complete:  # a notice has described its result, and its pictures are drawn
         return Result(result.as_json(), text=None)
 

@@ -5,7 +5,7 @@ step.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,6 @@ def make_trainer(
     data: TrainingData,
     settings: TrainSettings,
     labels: int = 1,
-    kind: Callable[..., Trainer] = Trainer,
     strategy: Any = None,
 ) -> Trainer:
     """Return the trainer of an untrained network, or of the network in `settings.start`.
@@ -53,9 +52,10 @@ def make_trainer(
     Raises UserError when the samples do not suit the network.
 
     labels: number of labels of a sample
-    kind: class of the trainer, or a function that makes one from the arguments of Trainer()
     strategy: a strategy of tf.distribute, to train on several devices
     """
+    if strategy and settings.jit_compile == ON:
+        raise UserError("--set jit-compile=on trains on one device; use --gpus 1, and one worker")
     if settings.deterministic:
         # this holds for the rest of the process, since TensorFlow cannot switch it off again
         tf.config.experimental.enable_op_determinism()
@@ -80,9 +80,14 @@ def make_trainer(
                 _fix_batch_norm(model)
             if settings.jit_compile == ON:
                 do_without_cudnn(model)
-            devices = strategy.num_replicas_in_sync if strategy else 1
+            devices = 1
+            if strategy:
+                devices = strategy.num_replicas_in_sync
+                # with the statistics of the whole batch, not of a device's part
+                for layer in _batch_norms_of(model):
+                    layer.synchronized = True
             optimizer = make_optimizer(model, settings, devices)
-            return kind(model, optimizer, settings, saved, augmenter)
+            return Trainer(model, optimizer, settings, saved, augmenter, strategy)
 
 
 def do_without_cudnn(model: keras.Model) -> None:

@@ -3,6 +3,7 @@
 Importing this loads no large package.
 """
 
+import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from bcclone.system.settings import (
     Fraction,
     Megabytes,
     Minutes,
+    Names,
     Seed,
     SettingError,
     argument,
@@ -385,3 +387,61 @@ SETTING_NAMES = tuple(name for name in names_of(TrainSettings) if name not in na
 def values_of(settings: TrainSettings, names: Collection[str] = SETTING_NAMES) -> dict[str, Any]:
     """Return the named settings by name; by default all but the fields of RunFiles."""
     return {name: getattr(settings, name) for name in names}
+
+
+# ---- several machines
+
+_ADDRESSES = "host1:2345,host2:2345"  # example for messages
+
+
+@dataclass(frozen=True)
+class WorkerSettings(Checked):
+    """The workers of a training on several machines. Worker 0 is the chief."""
+
+    workers: Names = setting(
+        (),
+        "train on several machines, one worker on each: the addresses of all workers, the same on "
+        "every one; worker 0 writes the model",
+        unit="HOST:PORT,...",
+        shown="those of TF_CONFIG, else one machine alone",
+        group="several machines",
+    )
+    worker_index: int | None = setting(
+        None,
+        "number of this worker in --workers, from 0",
+        shown="that of TF_CONFIG",
+        group="several machines",
+    )
+
+    def validate(self) -> None:
+        for address in self.workers:
+            host, _, port = address.rpartition(":")
+            if not host or not port.isdecimal():
+                # whoever gives a number, such as --workers 4, means the threads of --feed-workers
+                raise SettingError(
+                    "{workers} {address}, expected HOST:PORT of each worker, such as {example}; "
+                    "the threads that load samples are --feed-workers",
+                    address=repr(address),
+                    example=_ADDRESSES,
+                )
+        count = len(self.workers)
+        if len(set(self.workers)) < count:
+            raise SettingError(
+                "{workers} {all}, expected different addresses", all=",".join(self.workers)
+            )
+        if bool(self.workers) != (self.worker_index is not None):
+            raise SettingError(
+                "give both, such as {workers} {example} and {worker_index} 0", example=_ADDRESSES
+            )
+        if self.workers and not 0 <= (self.worker_index or 0) < count:
+            raise SettingError(
+                "{worker_index} {index}, expected 0 to {last}, as {workers} names {count}",
+                index=self.worker_index,
+                last=count - 1,
+                count=count,
+            )
+
+
+def are_several(workers: WorkerSettings) -> bool:
+    """Return whether options, or else the environment variable TF_CONFIG, name the workers."""
+    return bool(workers.workers or os.environ.get("TF_CONFIG"))

@@ -34,6 +34,8 @@ class Trainer:
         bits, has outputs that only help in training, or has layers that do not learn
     augmenter: augments each batch as the first part of a step; None when the feed does, or when
         samples are not augmented
+    strategy: the strategy of tf.distribute that has the devices, if there are several; in its
+        words, the devices of all workers are replicas, and each runs the same function
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Trainer:
         settings: LearningSettings,
         exported: keras.Model | None = None,
         augmenter: DeviceAugmenter | None = None,
+        strategy: Any = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -53,6 +56,7 @@ class Trainer:
         self._exported = exported
         self._augmenter = augmenter
         self._batch_size = settings.batch_size
+        self._strategy = strategy
         self._compile()
 
     def _compile(self) -> None:
@@ -65,6 +69,9 @@ class Trainer:
         self.samples_signature = images_and_labels + augmentation
         step = [self.samples_signature, tf.TensorSpec((), tf.float32)]
         self._step = tf.function(self._train_step, input_signature=step, autograph=False)
+        counts = (tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.int32))
+        joint = [self.samples_signature, counts, tf.TensorSpec((), tf.float32)]
+        self._joint_step = tf.function(self._train_part, input_signature=joint, autograph=False)
         self._program = tf.function(self._train_steps, jit_compile=True, autograph=False)
         # an XLA program is compiled for fixed shapes; a graph takes batches of any size
         options: dict[str, Any] = {"jit_compile": True}
@@ -96,7 +103,7 @@ class Trainer:
 
         More than two mean that batches came in several shapes; each new shape waits for a compiler.
         """
-        functions = (self._step, self._program, self._validate)
+        functions = (self._step, self._joint_step, self._program, self._validate)
         return sum(function.experimental_get_tracing_count() for function in functions)
 
     def step_graph(self) -> Any:
@@ -117,6 +124,12 @@ class Trainer:
             STEPS_A_CALL at most, all from one feed
         rates: the learning rate of each step
         """
+        if self._strategy:
+            # the losses and errors of all workers' batches are added to the totals
+            for batch, rate in zip(batches, rates, strict=True):
+                counts = (np.int32(batch.samples), np.int32(batch.global_size))
+                self._joint_step(batch.inputs, counts, np.float32(rate))
+            return
         if not self.is_one_program:
             for batch, rate in zip(batches, rates, strict=True):
                 self._step(batch.inputs, np.float32(rate))
@@ -203,6 +216,53 @@ class Trainer:
             loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(loss, self.model.trainable_variables)
         return gradients, sums_of(losses, errors, weights)
+
+    # ---- several devices
+
+    def _train_part(
+        self, samples: tuple[Any, ...], counts: tuple[Any, Any], learning_rate: Any
+    ) -> None:
+        """Take a step; each device of this machine gets an equal part of these samples.
+
+        Samples that cannot be divided equally are padded with samples of weight 0.
+
+        samples: this worker's part of the batch: images, labels and the other inputs of the
+            augmenter
+        counts: how many of these samples count, the first ones; and how many samples the batch of
+            all workers has
+        """
+        self.optimizer.learning_rate.assign(learning_rate)
+        devices = len(self._strategy.extended.worker_devices)
+        size = tf.shape(samples[1])[0]
+        part_size = -(-size // devices)  # divided and rounded up
+
+        def part_of(context: Any) -> Any:
+            """Return samples and weights of one device; replicas are numbered over all workers."""
+            first = context.replica_id_in_sync_group % devices * part_size
+            indices = tf.range(first, first + part_size)
+            weights = tf.cast(indices[:, tf.newaxis] < counts[0], tf.float32)
+            # padding repeats samples from the begin (% size); they have weight 0
+            return tuple(tf.gather(values, indices % size) for values in samples), weights
+
+        parts = self._strategy.experimental_distribute_values_from_function(part_of)
+        sums = self._strategy.run(self._descend, (*parts, counts[1]))
+        self.totals.add(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None))
+
+    def _descend(self, samples: tuple[Any, ...], weights: Any, size: Any) -> Any:
+        """Take a step on one device; return the sums over its samples that are added to the totals.
+
+        weights: float32 (samples, 1): 1 for a sample that counts, 0 for padding
+        size: number of samples in the batch of all workers
+        """
+        gradients, sums = self.gradients(samples, size, weights)
+        context = tf.distribute.get_replica_context()
+        summed = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        # Keras clips the gradients of each device, and then adds up those of all devices. So each
+        # device passes an equal fraction of the summed gradients, which adds up to them again; for
+        # the clipping, make_optimizer() has divided the norm by the number of devices, too.
+        fractions = [gradient / self._strategy.num_replicas_in_sync for gradient in summed]
+        self.optimizer.apply(fractions, self.model.trainable_variables)
+        return sums
 
     # ---- validation, and the model to save
 

@@ -7,9 +7,9 @@ import h5py
 import pytest
 
 from bcclone.camera.framing import Framing
-from bcclone.cluster.joint_trainer import make_joint_trainer
 from bcclone.dataset.store import Store
 from bcclone.training.prepare import make_trainer
+from bcclone.training.several import strategy_of_gpus
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.training_state import read_history
 from tests.conftest import calibrated
@@ -83,7 +83,7 @@ REFUSALS = [
         "bcclone import SOURCE --framing",
     ),
     refusal(
-        lambda: make_joint_trainer(None, TrainSettings(gpus=64), 1),
+        lambda: strategy_of_gpus(64),
         "--gpus 64",
         "0",
         "bcclone doctor",

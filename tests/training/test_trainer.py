@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bcclone.cluster.joint_trainer import make_joint_trainer
 from bcclone.dataset.store import Store
 from bcclone.feed.device import GatherOnDevice
 from bcclone.feed.feed import open_feed
@@ -40,7 +39,6 @@ from bcclone.feed.augment import AugmentationInputs
 from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.source import Batch
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.cluster.joint_trainer import make_joint_trainer
 from bcclone.training.prepare import make_trainer
 from bcclone.training.train_settings import TrainSettings
 
@@ -57,10 +55,7 @@ def train(strategy, clip_norm, augment_on, optimizer, network="cnn", sizes=(8, 7
         optimizer=optimizer,
         network=network,
     )
-    if strategy:
-        trainer = make_joint_trainer(data, settings, 1, strategy)
-    else:
-        trainer = make_trainer(data, settings)
+    trainer = make_trainer(data, settings, 1, strategy)
     # two devices would draw other random numbers than one
     for layer in trainer.model.layers:
         if isinstance(layer, keras.layers.Dropout):
@@ -104,7 +99,7 @@ def test_two_devices_train_like_one():
 
 def test_a_compiled_step_is_refused_on_several_devices():
     with pytest.raises(UserError, match="jit-compile=on trains on one device; use --gpus 1"):
-        make_joint_trainer(None, TrainSettings(jit_compile="on"), 1)
+        make_trainer(None, TrainSettings(jit_compile="on"), 1, object())
 
 
 def linear_trainer(loss, clip_norm=None, rate=0.1, shape=(1, 1, 1), **settings):
