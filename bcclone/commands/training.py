@@ -109,8 +109,7 @@ def plots(settings: PlotSettings) -> Result:
 
     The pictures are written to plots/ in the run folder of the model or, if it has none, to
     MODEL-plots. Pictures for which the model or the samples lack the data are skipped, with the
-    reason. With an image (a JPEG) instead of samples, one picture is drawn of what the model sees
-    and answers in it.
+    reason.
     """
     if not settings.data and Path(_STORE).is_file():
         settings = replace(settings, data=(_STORE,))
@@ -118,10 +117,8 @@ def plots(settings: PlotSettings) -> Result:
             f"samples: those of {_STORE} in this folder; "
             "name another store or recordings after the model"
         )
-    from bcclone.pictures.plots.all_pictures import explore_image, plot
+    from bcclone.pictures.plots.all_pictures import plot
 
-    if settings.image:
-        return Result.of(explore_image(settings))
     result = plot(settings, notify)
     lines = {}
     for name, place in result.pictures.items():

@@ -29,11 +29,6 @@ def suite(*line):
     return run_command("suite", "m.h5", *line)
 
 
-def explore_a_text(*words):
-    Path(words[0]).write_text("no image")
-    return run_command("plots", "m.h5", *words)
-
-
 def improve_in_the_wrong_order():
     make_recording("rec")
     Path("model.h5").touch()
@@ -75,7 +70,6 @@ REFUSALS = [
         "/dev/null: cannot make that folder",
         "choose another",
     ),
-    refusal(lambda: explore_a_text("a.jpg"), "a.jpg", "not a complete JPEG", "320x160", "IMG"),
     refusal(
         lambda: Path("run1").mkdir() or evaluate("--run", "run1"), "run1: exists already", "--run"
     ),

@@ -1,16 +1,13 @@
 """The numbers behind the pictures, and which pictures can be drawn of a model and its samples."""
 
-import math
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import PIL.Image
 import pytest
-from keras import Input, Sequential, layers
-from matplotlib.figure import Figure
+from keras import Input, Sequential
 
-from bcclone.camera.images import read_frame
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
@@ -23,41 +20,36 @@ from bcclone.feed.selection import select
 from bcclone.model.layer_kinds import DROPOUT, frame_layers
 from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
-from bcclone.model.policy import Policy, load_policy
 from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
-from bcclone.pictures.plots.activation_pictures import activations, mosaic
 from bcclone.pictures.plots.all_pictures import PlotResult, draw_pictures, plot
-from bcclone.pictures.plots.answer_pictures import (
+from bcclone.pictures.plots.drive_pictures import plot_curves
+from bcclone.pictures.plots.model_pictures import (
+    activations,
     describe_errors,
+    draw_crop,
+    mosaic,
     plot_predictions,
     predictions,
     spread_evenly,
 )
-from bcclone.pictures.plots.charts import (
-    EDGES,
-    find_recoveries,
-    find_ways_back,
-    located_samples,
-    steering_counts,
-    typical_speeds,
-)
-from bcclone.pictures.plots.crop_pictures import draw_crop
-from bcclone.pictures.plots.drive_pictures import plot_curves
 from bcclone.pictures.plots.network_diagram import stages_of
-from bcclone.pictures.plots.one_image import draw_image, read_image
-from bcclone.pictures.plots.sample_pictures import (
-    augmented_samples,
-    samples_of_row,
-    spread_by_steering,
-)
 from bcclone.pictures.plots.style import DPI
 from bcclone.pictures.plots.subject import Subject, stretches
+from bcclone.pictures.plots.training_pictures import (
+    EDGES,
+    augmented_samples,
+    find_recoveries,
+    located_samples,
+    samples_of_row,
+    spread_by_steering,
+    steering_counts,
+)
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import RecordSettings
 from bcclone.training.training_state import Epoch, history_csv
 from tests.conftest import shared
 from tests.model.random_layers import random_layers
-from tests.recordings import images_of, rewrite
+from tests.recordings import rewrite
 from tests.running import result_of, run_script
 
 ERRORS = [(1, 0.5, 0.4, 0.3, 0.2), (2, 0.2, 0.2, 0.1, 0.1), (3, 0.1, 0.1, 0.1, 0.2)]
@@ -78,26 +70,6 @@ def model_file(untrained_model):
 @pytest.fixture(scope="module")
 def subject(model_file, store):
     return Subject(model_file, store, BY_EPOCH)
-
-
-def test_a_fixed_correction_takes_longer_at_a_lower_speed():
-    (_, _, slow), (_, _, fast) = find_ways_back(SampleSettings(correction=0.1), [10, 30])
-    assert slow > 2 * fast
-    # the lag of the yaw is longer where it is faster
-    assert 10 * slow < 30 * fast < 1.5 * 10 * slow
-
-
-def test_a_correction_by_geometry_is_stronger_at_a_lower_speed_and_takes_as_long():
-    (_, weak, slow), (_, strong, fast) = find_ways_back(
-        SampleSettings(lookahead_seconds=0.8), [20, 30]
-    )
-    assert weak > 1.5 * strong
-    assert slow == pytest.approx(fast, rel=0.1)
-
-
-def test_the_typical_speeds_are_those_of_the_drive_and_of_any_drive_if_the_car_stood():
-    assert typical_speeds(np.array([0.0, 28.0, 29.0, 29.2])) == [10.0, 20.0, 29.0]
-    assert typical_speeds(np.zeros(5)) == [10.0, 20.0, 30.0]
 
 
 def test_a_recovery_begins_off_centre_after_a_pause_and_ends_on_the_centre_line():
@@ -160,30 +132,15 @@ def test_steering_is_counted_by_camera_and_flipped_samples_count_with_the_record
     }  # fmt: skip
 
 
-def test_the_shown_crop_is_the_output_of_the_networks_cropping_layer(model_file):
+def test_the_shown_crop_is_the_output_of_the_networks_cropping_layer(model_file, tmp_path):
     frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
-    axes = Figure().subplots(1, 3)
-    draw_crop(axes, model_file, frame)
+    axes = draw_crop(Subject(model_file), frame, tmp_path / "crop.png").axes
     prepared, kept = (np.asarray(each.images[0].get_array()) for each in axes[1:])
     assert np.array_equal(prepared, model_file.preprocessing.apply(frame))
     assert np.array_equal(
         kept, np.asarray(model_file.model.get_layer("crop")(prepared[np.newaxis]))[0]
     )
     assert "rows 43 to 115" in axes[2].get_title()
-
-
-def test_frames_come_from_the_recording_or_if_it_is_gone_from_the_store(subject, store, tmp_path):
-    position = int(
-        np.flatnonzero((store.samples["frame_offset"] == 1) & store.samples["flipped"])[0]
-    )
-    own = store.frames[store.samples["frame"][position]][:, ::-1]
-    assert np.array_equal(store.preprocessing.apply(subject.frame(position)[:, ::-1])[:, ::-1], own)
-    gone = tmp_path / "gone" / "driving_log.csv"
-    recordings = [replace(recording, path=gone) for recording in store.recordings]
-    without = Store(store.path, replace(store.content, recordings=recordings))
-    frame = replace(subject, data=without, _images={}).frame(position)
-    assert frame.shape == (160, 320, 3)
-    assert np.abs(store.preprocessing.apply(frame).astype(int) - own).mean() < 10
 
 
 def test_the_samples_of_a_row_have_the_steering_that_training_uses(subject, store):
@@ -193,29 +150,28 @@ def test_the_samples_of_a_row_have_the_steering_that_training_uses(subject, stor
     shown = samples_of_row(subject, chosen[1])
     speed = store.rows["speed_mph"][store.samples["row"][chosen[1]]]
     titles = ["center", "left", "right", "center,\n1 frame earlier", "center, mirrored"]
-    assert [sample.title for sample in shown] == titles
-    for sample in shown[:-1]:
-        corrected = (
-            recorded[1]
-            + camera_correction(SampleSettings(), sample.title.split(",")[0], np.array([speed]))[0]
-        )
-        assert sample.steering == pytest.approx(corrected, abs=1e-6)
-    assert shown[-1].steering == pytest.approx(-recorded[1])
-    assert np.array_equal(shown[-1].image, shown[0].image[:, ::-1])
+    assert [title for title, _, _ in shown] == titles
+    for title, _, steering in shown[:-1]:
+        camera = title.split(",")[0]
+        correction = camera_correction(SampleSettings(), camera, np.array([speed]))[0]
+        assert steering == pytest.approx(recorded[1] + correction, abs=1e-6)
+    _, mirrored, steering = shown[-1]
+    assert steering == pytest.approx(-recorded[1])
+    assert np.array_equal(mirrored, shown[0][1][:, ::-1])
 
 
 def test_augmented_samples_are_shown_with_their_own_steering(model_file, store):
     subject = Subject(model_file, store, augment=AugmentSettings(shift_m=1.0))
     position = int(subject.one_per_row("training")[0])
     shown = augmented_samples(subject, position)
-    assert len({sample.steering for sample in shown}) == len(shown) == 3
+    assert len({steering for _, _, steering in shown}) == len(shown) == 3
     assert (
         augmented_samples(replace(subject, augment=AugmentSettings(augment=False)), position) == []
     )
     seen = seen_rows(store.preprocessing.height)
     plain = subject.images(np.array([position]), store.preprocessing)
-    for sample in shown:  # as in training, which leaves the other rows alone
-        changed = (sample.image != plain[0]).any(axis=(1, 2))
+    for _, image, _ in shown:  # as in training, which leaves the other rows alone
+        changed = (image != plain[0]).any(axis=(1, 2))
         assert changed[seen].all()
         assert changed.sum() == seen.stop - seen.start
 
@@ -315,9 +271,7 @@ def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_
 
 
 @pytest.mark.slow
-def test_a_network_of_windows_gets_those_of_its_feed_and_explores_an_image_as_a_drives_first(
-    subject, store, simulated_recording, tmp_path
-):
+def test_a_network_of_windows_gets_those_of_its_feed(subject, store, tmp_path):
     windows = replace(subject, file=replace(subject.file, model=build_network(seq_length=3)))
     figures = predictions(windows)
     with (
@@ -330,10 +284,6 @@ def test_a_network_of_windows_gets_those_of_its_feed_and_explores_an_image_as_a_
     assert all(np.abs(fed - steering).min() < 1e-5 for steering in figures.network)
     pictures = draw_pictures(windows, tmp_path)
     assert [name for name, path in pictures.items() if isinstance(path, str)] == ["recovery-frames"]
-    image = images_of(simulated_recording)[60]
-    result = draw_image(windows.file, image, read_image(image), tmp_path / "windows.png")
-    assert result.steering == pytest.approx(Policy(windows.file).answer(read_image(image)).steering)
-    assert not result.left_out
 
 
 def test_an_imported_network_is_drawn_with_its_own_preprocessing(store, tmp_path):
@@ -388,55 +338,6 @@ def test_a_store_in_the_folder_is_used_and_named(untrained_model, simulated_stor
     )
     assert "those of data.h5 in this folder" in done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["history", "steering"]
-
-
-def explored(model, image, folder):
-    result = result_of("plots", model, image, "--output", folder, "--runs", folder)
-    with PIL.Image.open(result["output"]) as picture:
-        assert picture.width >= 10 * DPI
-    return result
-
-
-def test_an_image_is_explored_with_its_side_images_or_alone_with_computed_views(
-    untrained_model, simulated_recording, tmp_path
-):
-    image = images_of(simulated_recording)[60]
-    result = explored(untrained_model, image, tmp_path)
-    assert (result["output"], result["skipped"]) == (str(tmp_path / f"{image.stem}.png"), {})
-    policy = load_policy(untrained_model)
-    sides = result["sides"]
-    steering = {
-        "center": result["steering"],
-        **{side: sides[side]["steering"] for side in ("left", "right")},
-    }
-    for camera, answered in steering.items():
-        frame = read_frame(str(image).replace("center_", f"{camera}_"))
-        assert answered == pytest.approx(policy.answer(frame).steering, abs=1e-6)
-    assert all(view["recorded"] for view in sides.values())
-    line = (simulated_recording / "driving_log.csv").read_text().splitlines()[60]
-    assert result["recorded_steering"] == pytest.approx(float(line.split(",")[3]))
-
-    alone = explored(untrained_model, shutil.copy(image, tmp_path / "alone.jpg"), tmp_path)
-    assert (alone["steering"], alone["recorded_steering"]) == (result["steering"], None)
-    assert not any(view["recorded"] for view in alone["sides"].values())
-    for side, view in alone["sides"].items():  # the computed view resembles the recorded one
-        apart = abs(steering[side] - result["steering"])
-        assert abs(view["steering"] - steering[side]) < max(apart, 0.02)
-
-
-def test_a_network_without_convolutions_is_explored_without_their_parts(
-    model_file, simulated_recording, tmp_path
-):
-    dense = Sequential(
-        [Input((128, 128, 3)), layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(1)]
-    )
-    image = images_of(simulated_recording)[60]
-    result = draw_image(
-        replace(model_file, model=dense), image, read_image(image), tmp_path / "dense.png"
-    )
-    assert set(result.left_out) == {"activations", "saliency"}
-    assert math.isfinite(result.steering)
-    assert (tmp_path / "dense.png").is_file()
 
 
 @pytest.mark.slow

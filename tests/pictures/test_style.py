@@ -13,7 +13,6 @@ from tests.running import ROOT
 
 DRAW = """
 from pathlib import Path
-import bcclone.pictures.plots.charts
 from bcclone.pictures.plots.style import new_figure, save
 save(new_figure(1, 1, "$x$"), Path("out.png"))
 """
@@ -44,7 +43,7 @@ def test_settings_of_matplotlib_in_the_current_folder_are_not_read_and_start_no_
 def test_a_program_keeps_the_style_that_it_has_chosen_for_its_own_figures():
     code = (
         "import matplotlib; matplotlib.rcParams['figure.facecolor'] = 'red'; import "
-        "bcclone.pictures.plots.charts; "
+        "bcclone.pictures.plots.style; "
         "print(matplotlib.rcParams['figure.facecolor'])"
     )
     assert python(code).strip() == "red"

@@ -1,22 +1,19 @@
-"""Draw all pictures of a model: a model file, with its samples or an image -> PNGs in a folder.
+"""Draw all pictures of a model: a model file, with its samples -> PNGs in a folder.
 
 After a training, also write a report: what the network was trained on, how well it answers, what it
 sees, and what to run next.
-
-Functions import what needs Keras only after load_tensorflow(), which chooses TensorFlow's settings.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.dataset.conversion import open_samples
 from bcclone.feed.feed_settings import AugmentSettings
-from bcclone.pictures.plot_settings import PLOTS, PlotSettings
+from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.pictures.report import REPORT_NAME, Report, next_commands, write_report
 from bcclone.system.errors import UserError, first_line, shown_command
@@ -28,8 +25,35 @@ from bcclone.training.result import TrainResult
 from bcclone.training.training_folder import START_NAME
 from bcclone.training.training_state import read_history
 
-if TYPE_CHECKING:
-    from bcclone.pictures.plots.one_image import ExploredImage
+# name of a picture -> its caption in the report of a training, which leaves out the others
+_CAPTIONS = {
+    "history": "The losses and errors of each epoch",
+    "crop": "What the network sees of a frame",
+    "steering": "The steering of the training samples",
+    "samples": "Samples as they are fed, before and after augmentation",
+    "saliency": "Where the network looks: the pixels that its steering depends on most",
+    "predictions": "The network's steering beside the recorded steering and the labels",
+}
+
+
+def _plots() -> dict[str, Callable[[Subject, Path], None]]:
+    """Return the function that draws each picture."""
+    # they load Keras, whose settings load_tensorflow() chooses
+    from bcclone.pictures.plots import model_pictures, training_pictures
+    from bcclone.pictures.plots.network_diagram import plot_network
+
+    return {
+        "history": training_pictures.plot_history,
+        "crop": model_pictures.plot_crop,
+        "recovery": training_pictures.plot_recovery,
+        "recovery-frames": training_pictures.plot_recovery_frames,
+        "steering": training_pictures.plot_steering,
+        "samples": training_pictures.plot_samples,
+        "activations": model_pictures.plot_activations,
+        "saliency": model_pictures.plot_saliency,
+        "predictions": model_pictures.plot_predictions,
+        "network": plot_network,
+    }
 
 
 @dataclass(frozen=True)
@@ -58,18 +82,16 @@ def draw_pictures(
     Return name of a picture -> its path, or why it was not drawn.
     """
     pictures: dict[str, Path | str] = {}
-    for picture in PLOTS:
-        if only and picture.name not in only:
+    for name, draw in _plots().items():
+        if only and name not in only:
             continue
-        module = import_module(f"bcclone.pictures.plots.{picture.module}")
-        draw = getattr(module, f"plot_{picture.name.replace('-', '_')}")
-        path = folder / f"{picture.name}.png"
+        path = folder / f"{name}.png"
         try:
             check_output(path, PICTURE, force=True)
             draw(subject, path)
-            pictures[picture.name] = path
+            pictures[name] = path
         except (NotDrawn, UserError) as error:
-            pictures[picture.name] = str(error)
+            pictures[name] = str(error)
     return pictures
 
 
@@ -88,7 +110,11 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
     with open_samples(settings.data, notify) if settings.data else nullcontext() as data:
         file = load_model(settings.model, settings.preprocess)
         run = _find_run(settings.model, settings.runs)
-        folder = _make_folder(settings, run)
+        folder = settings.output
+        if folder is None:
+            beside_model = settings.model.with_name(f"{settings.model.stem}-plots")
+            folder = run / "plots" if run else beside_model
+        make_folder(folder, "another --output")
         history = read_history(run / "history.csv") if run else []
 
         # the samples are shown as the training took them, as far as the model file states it
@@ -98,7 +124,7 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
         zero_fraction = settings.zero_fraction
         if zero_fraction is None:
             zero_fraction = stated.get("zero_fraction", 1.0)
-        subject = Subject(file, data, history, settings.seed, float(zero_fraction), augment)
+        subject = Subject(file, data, history, float(zero_fraction), augment)
         pictures = draw_pictures(subject, folder, settings.only)
 
         notes = []
@@ -106,26 +132,6 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
         if data and trained_on and data.content_hash != trained_on:
             notes.append(f"{data.path} is not what the model was trained on, or has changed since")
         return PlotResult(folder, pictures, tuple(notes))
-
-
-def explore_image(settings: PlotSettings) -> "ExploredImage":
-    """Draw what a model sees and answers in the image of the settings.
-
-    The picture is written into the folder of the model's pictures. Raises UserError for a file that
-    is no model, for an image that is no camera frame, and for a folder that cannot be created;
-    ValueError if the settings name no image.
-    """
-    image = settings.image
-    if image is None:
-        raise ValueError(f"{settings.data} names no image, expected a JPEG")
-    load_tensorflow()
-    from bcclone.model.model_file import load_model
-    from bcclone.pictures.plots.one_image import draw_image, read_image
-
-    frame = read_image(image)
-    file = load_model(settings.model, settings.preprocess)
-    folder = _make_folder(settings, _find_run(settings.model, settings.runs))
-    return draw_image(file, image, frame, folder / f"{image.stem}.png")
 
 
 def draw_training(
@@ -173,11 +179,7 @@ def training_report(
         "These errors do not tell whether the car stays on the road; a drive does, "
         "so score it next."
     )
-    shown = {
-        picture.caption: pictures[picture.name]
-        for picture in PLOTS
-        if picture.caption and picture.name in pictures
-    }
+    shown = {caption: pictures[name] for name, caption in _CAPTIONS.items() if name in pictures}
     commands = next_commands(result.model, "evaluate drive play")
     commands["Make a clip of the drive"] = shown_command("video", "run1", "--overlay")
     title = f"Training of {result.model}"
@@ -251,12 +253,3 @@ def _find_run(model: Path, runs: Path) -> Path | None:
     if not with_history:
         return None
     return max(with_history, key=lambda saved: saved.stat().st_mtime).parent
-
-
-def _make_folder(settings: PlotSettings, run: Path | None) -> Path:
-    folder = settings.output
-    if folder is None:
-        beside_model = settings.model.with_name(f"{settings.model.stem}-plots")
-        folder = run / "plots" if run else beside_model
-    make_folder(folder, "another --output")
-    return folder

@@ -6,13 +6,13 @@ a choice of samples, windows and times. It raises NotDrawn if the model or the s
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bcclone.camera.images import BadImage, Image, cv2, read_frame, resized
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION, SampleSettings
+from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION
 from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import AugmentSettings
@@ -41,7 +41,6 @@ class Subject:
     file: "ModelFile"
     data: TrainingData | None = None
     history: Sequence[Epoch] = ()  # of the training, the first epoch first
-    seed: int = 0  # for the random choices of balancing and augmentation
     # largest fraction of samples with zero steering in an epoch, 1 for all
     zero_fraction: float = 1.0
     # how the samples were augmented
@@ -62,19 +61,6 @@ class Subject:
     @property
     def table(self) -> SampleTable:
         return self.samples.samples
-
-    @property
-    def correction_settings(self) -> SampleSettings:
-        """The settings of the samples, which say how the steering of side cameras is corrected.
-
-        Raises NotDrawn if no sample is of a side camera.
-        """
-        if not self.table["camera"].any():
-            raise NotDrawn(
-                "all samples are of the centre camera, whose steering is not corrected; "
-                "name one with side cameras"
-            )
-        return self.samples.sample_settings
 
     def one_per_row(self, part: str) -> IndexArray:
         """Return one sample for each log row, in the order of the rows, (rows,).
@@ -195,3 +181,15 @@ def stretches(seconds: FloatArray) -> list[IndexArray]:
     steps = np.diff(seconds)
     begins = np.flatnonzero((steps > EPISODE_GAP_MS / 1000) | (steps < 0)) + 1
     return np.split(np.arange(len(seconds)), begins)
+
+
+def predict(model: Any, images: Image) -> FloatArray:
+    """Return the network's steering, (images,), for prepared images, or windows of them, uint8.
+
+    The model is not compiled, which would take longer than a few batches do.
+    """
+    import keras  # after load_tensorflow()
+
+    outputs = model(keras.ops.cast(images, model.inputs[0].dtype), training=False)
+    steering = keras.ops.convert_to_numpy(outputs)[:, 0]  # a throttle may be the second number
+    return np.asarray(steering, np.float64)

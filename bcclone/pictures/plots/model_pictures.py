@@ -1,5 +1,9 @@
-"""Draw what a network answers: a Subject -> PNGs of its steering over time, and of the pixels that
-decided it.
+"""Draw what a network is, sees and answers: a Subject -> PNGs.
+
+- crop: a frame, the network's input, and what its cropping layer leaves of it;
+- activations: what its convolutions find in a frame;
+- saliency: the pixels that decide its steering;
+- predictions: its steering over time, and against the labels.
 """
 
 import math
@@ -8,26 +12,177 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from bcclone.camera.images import Image
 from bcclone.dataset.sample_settings import VALIDATION
-from bcclone.model.saliency import Saliency
+from bcclone.model.layer_kinds import CONVOLUTIONS, frame_layers
+from bcclone.model.saliency import Saliency, region_after_crops, seen_region
 from bcclone.pictures.overlay import saliency_overlay
 from bcclone.pictures.plots.style import (
     BLUE,
     GRAY,
+    RED,
     ShownImage,
     draw_steering,
     new_figure,
     save,
     save_images,
+    show_image,
     tidy,
 )
-from bcclone.pictures.plots.subject import NotDrawn, Subject, stretches
-from bcclone.system.numbers import FloatArray, IndexArray, correlation, evenly
+from bcclone.pictures.plots.subject import NotDrawn, Subject, predict, stretches
+from bcclone.system.numbers import Float32Array, FloatArray, IndexArray, correlation, evenly
 from bcclone.training.training_state import best_epoch
+
+# ---- what it sees of a frame
+
+
+def plot_crop(subject: Subject, path: Path) -> None:
+    """Draw a frame, the network's input, and what its cropping layer leaves of it, into a PNG."""
+    samples = subject.shown_samples()
+    draw_crop(subject, subject.frame(int(samples[len(samples) // 2])), path)
+
+
+def draw_crop(subject: Subject, frame: Image, path: Path) -> Figure:
+    """Draw a frame as plot_crop() does, and return the figure."""
+    file = subject.file
+    prepared = file.preprocessing.apply(frame)
+    figure = new_figure(10, 3.0, "What the crop leaves of a frame")
+    # a frame is twice as wide as high
+    frame_axes, input_axes, cropped_axes = figure.subplots(1, 3, width_ratios=(2, 1, 1))
+
+    # the frame, with a box around the part that the network sees
+    height, width = frame.shape[:2]
+    show_image(frame_axes, frame, f"camera: {width} x {height}")
+    left, top, right, bottom = seen_region(file.model, file.preprocessing)  # fractions
+    corner = (left * width - 0.5, top * height - 0.5)
+    seen_width = (right - left) * width
+    seen_height = (bottom - top) * height
+    outline = Rectangle(
+        corner, seen_width, seen_height, fill=False, edgecolor=RED, linewidth=2, linestyle="--"
+    )
+    frame_axes.add_patch(outline)
+    frame_axes.set_yticks([0, round(top * height), round(bottom * height) - 1, height - 1])
+    frame_axes.set_ylabel("row")
+
+    # the network's input, with lines where its cropping layer cuts
+    height, width = prepared.shape[:2]
+    name = f"each of {file.seq_length} frames" if file.seq_length > 1 else "network's input"
+    show_image(input_axes, prepared, f"{name}: {width} x {height}, {file.preprocessing.color}")
+    region = region_after_crops(file.model, file.preprocessing)
+    first_column, first_row, end_column, end_row = region
+    for row in (first_row, end_row):
+        if 0 < row < height:
+            input_axes.axhline(row - 0.5, color=RED, linewidth=2, linestyle="--")
+    input_axes.set_yticks(sorted({0, first_row, end_row - 1, height - 1}))
+
+    # what is left
+    cropped = prepared[first_row:end_row, first_column:end_column]
+    rows, columns = cropped.shape[:2]
+    title = f"after the crop: {columns} x {rows},\nrows {first_row} to {end_row - 1}"
+    show_image(cropped_axes, cropped, title)
+    cropped_axes.set_yticks([0, rows - 1], [str(first_row), str(end_row - 1)])
+    save(figure, path)
+    return figure
+
+
+# ---- its convolutions
+
+
+_MAX_MAPS = 64  # most maps that are drawn of a convolution
+_MAPS_ACROSS = 16  # maps in a row
+_GAP = 0.12  # between two maps, as a fraction of their width
+_AXES_WIDTH = 9.4  # inches that the margins leave of a figure of 10
+_SHEET_TITLE = 0.3  # inches
+
+
+def plot_activations(subject: Subject, path: Path) -> None:
+    """Draw the frame of the strongest steering, and every convolution's maps for it, into a PNG."""
+    windows = subject.shown_windows()
+    strongest = np.argmax(np.abs(subject.table["steering"][windows[:, -1]]))
+    image = subject.inputs(windows[[strongest]])[0]
+
+    # a sheet for each convolution, as high as its maps need
+    sheets = {}
+    for name, maps in activations(subject.file.model, image).items():
+        rows, columns, channels = maps.shape
+        title = f"{name}: {channels} maps of {columns} x {rows}"
+        if channels > _MAX_MAPS:
+            title += f", the first {_MAX_MAPS} of them"
+        sheets[title] = mosaic(maps)
+    heights = [
+        _AXES_WIDTH * len(sheet) / sheet.shape[1] + _SHEET_TITLE for sheet in sheets.values()
+    ]
+    # the input's axes and the figure's title need 2.4 inches more
+    heading = "Activations of each convolution, each map in its own range (bright: high)"
+    figure = new_figure(10, sum(heights) + 2.4, heading)
+    first_axes, *all_axes = figure.subplots(len(sheets) + 1, 1, height_ratios=[1.6, *heights])
+
+    preprocessing = subject.file.preprocessing
+    title = f"network's input, {preprocessing.width} x {preprocessing.height}"
+    shown = image
+    if image.ndim > 3:  # a window of frames
+        title += f", the newest of {len(image)} frames"
+        shown = image[-1]
+    show_image(first_axes, shown, title)
+    for axes, (title, sheet) in zip(all_axes, sheets.items(), strict=True):
+        axes.imshow(sheet, cmap="viridis", interpolation="nearest")
+        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_axis_off()
+    save(figure, path)
+
+
+def activations(model: keras.Model, image: Image) -> dict[str, Float32Array]:
+    """Return the output of every convolution, float32 (rows, columns, channels), by its name.
+
+    Raises NotDrawn without a convolution.
+
+    image: the input, uint8 (height, width, channels), or a window of such frames; a network that
+        processes frames one by one is given the newest frame of the window alone
+    """
+    layers_of_frame = frame_layers(model)  # none if the network takes the image as a whole
+    batch = image[-1:] if layers_of_frame else image[np.newaxis]
+    values = keras.ops.cast(batch, model.inputs[0].dtype)
+    outputs = {}
+    for layer in layers_of_frame or model.layers:
+        values = layer(values, training=False)
+        if isinstance(layer, CONVOLUTIONS):
+            outputs[layer.name] = np.asarray(keras.ops.convert_to_numpy(values)[0], np.float32)
+    if not outputs:
+        raise NotDrawn(
+            "the network has no convolution, whose maps could be drawn; "
+            "leave this picture out with --only"
+        )
+    return outputs
+
+
+def mosaic(maps: Float32Array) -> Float32Array:
+    """Put maps, (rows, columns, channels), next to each other, with NaN between them.
+
+    Each map is scaled to 0..1; a constant map becomes 0.
+    """
+    # a map in its own range shows its pattern, however weak it is
+    maps = maps[..., :_MAX_MAPS]
+    least = maps.min(axis=(0, 1))
+    most = maps.max(axis=(0, 1))
+    scaled = np.divide(maps - least, most - least, out=np.zeros_like(maps), where=most > least)
+
+    # each map gets its gap to the right and below; empty maps fill the last line
+    gap = max(1, round(_GAP * maps.shape[1]))
+    missing_maps = -maps.shape[2] % _MAPS_ACROSS  # up to the next multiple
+    padding = ((0, gap), (0, gap), (0, missing_maps))
+    padded = np.pad(scaled, padding, constant_values=np.nan)
+
+    # (rows, columns, lines, maps) -> (lines, rows, maps, columns): a line of maps, row by row
+    rows, columns, _ = padded.shape
+    grid = padded.reshape(rows, columns, -1, _MAPS_ACROSS).transpose(2, 0, 3, 1)
+    sheet = grid.reshape(-1, columns * _MAPS_ACROSS)
+    return np.asarray(sheet[:-gap, :-gap], np.float32)
+
+
+# ---- its answers
 
 
 @dataclass(frozen=True)
@@ -57,7 +212,7 @@ _GAP_SECONDS = 1.0  # width of the gap that is drawn between two stretches of dr
 
 
 def plot_predictions(subject: Subject, path: Path) -> None:
-    """Draw predicted and recorded steering over time, and against each other, into a PNG."""
+    """Draw predicted and recorded steering over time, and against the labels, into a PNG."""
     answers = predictions(subject)
 
     # the time between two stretches is shortened: only driving counts
@@ -67,45 +222,27 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     seconds = np.cumsum(steps)
     lines = min(max(math.ceil(seconds[-1] / _LINE_SECONDS), 1), _MAX_LINES)
 
+    # the curves over the seconds of driving, in lines
     title = "\n".join(describe_errors(subject, answers))
     figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), title)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
-    bottom = _draw_over_time(left, answers, seconds, begins, lines)
-    shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
-    first = "" if shown == len(seconds) else f", the first {shown:,} samples"
-    bottom.set_xlabel(
-        f"seconds of {subject.scored_part} driving{first}; gaps: pauses, and blocks of training"
-    )
-    _draw_against_labels(right.subplots(), answers)
-    save(figure, path)
-
-
-def _draw_over_time(
-    figure: SubFigure,
-    answers: Predictions,
-    seconds: FloatArray,
-    begins: list[int],
-    lines: int,
-) -> Axes:
-    """Draw the curves over the seconds of driving, in lines; return the axes of the last.
-
-    begins: index of the first row after each pause
-    """
     curves = {"recorded": answers.recorded, "network": answers.network}
     if answers.labels_differ:
         curves["label"] = answers.label
-    column = figure.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
+    column = left.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
     ends = [_LINE_SECONDS * number for number in range(lines + 1)]
     draw_steering(column, seconds, curves, ends, begins)
     column[0].legend(
         fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False
     )
-    bottom: Axes = column[-1]
-    return bottom
+    shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
+    first = "" if shown == len(seconds) else f", the first {shown:,} samples"
+    column[-1].set_xlabel(
+        f"seconds of {subject.scored_part} driving{first}; gaps: pauses, and blocks of training"
+    )
 
-
-def _draw_against_labels(axes: Axes, answers: Predictions) -> None:
-    """Draw a point for each row; where the network is right, it lies on the diagonal."""
+    # a point for each row; where the network is right, it lies on the diagonal
+    axes = right.subplots()
     largest = float(np.abs([answers.label, answers.network]).max())
     limit = max(largest, 0.05) * 1.05
     axes.plot([-limit, limit], [-limit, limit], color=GRAY, linewidth=1)
@@ -117,9 +254,9 @@ def _draw_against_labels(axes: Axes, answers: Predictions) -> None:
     )
     axes.set_xlabel("label" if answers.labels_differ else "recorded steering")
     r = correlation(answers.network, answers.label)
-    title = "correlation not defined" if r is None else f"correlation {r:.3f}"
-    axes.set_title(title, fontsize=9)
+    axes.set_title("correlation not defined" if r is None else f"correlation {r:.3f}", fontsize=9)
     tidy(axes)
+    save(figure, path)
 
 
 def describe_errors(subject: Subject, answers: Predictions) -> list[str]:
@@ -191,16 +328,6 @@ def predictions(subject: Subject) -> Predictions:
     return Predictions(
         subject.seconds(windows[:, -1]), recorded, newest["steering"].astype(float), network
     )
-
-
-def predict(model: keras.Model, images: Image) -> FloatArray:
-    """Return the network's steering, (images,), for prepared images, or windows of them, uint8.
-
-    The model is not compiled, which would take longer than a few batches do.
-    """
-    outputs = model(keras.ops.cast(images, model.inputs[0].dtype), training=False)
-    steering = keras.ops.convert_to_numpy(outputs)[:, 0]  # a throttle may be the second number
-    return np.asarray(steering, np.float64)
 
 
 def spread_evenly(parts: list[IndexArray], most: int) -> IndexArray:

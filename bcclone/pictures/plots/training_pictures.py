@@ -1,0 +1,454 @@
+"""Draw a training and its samples: a Subject -> PNGs.
+
+- history: the losses and errors over the epochs;
+- steering: how often each steering occurs, before and after balancing;
+- recovery: the steering that brings a car back to its line, and the corrections of the samples;
+- recovery-frames: frames of recoveries from the left and from the right;
+- samples: the samples of some log rows, or windows of frames, as the network takes them.
+"""
+
+import math
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from bcclone.camera.images import Image
+from bcclone.camera.vehicle import (
+    FULL_LOCK_DEGREES,
+    MPH,
+    SIDE_CAMERA_M,
+    seconds_back,
+    steering_back,
+)
+from bcclone.dataset.labels import camera_correction
+from bcclone.dataset.sample_settings import PARTS, TRAINING
+from bcclone.dataset.samples import SampleTable
+from bcclone.feed.augment import AugmentationInputs
+from bcclone.feed.augment.on_cpu import CpuAugmenter
+from bcclone.feed.augment.random_numbers import draw
+from bcclone.feed.order import balanced, has_zero_steering
+from bcclone.feed.selection import sample_lookaheads
+from bcclone.model.architectures import ARCHITECTURES
+from bcclone.pictures.drawing import SKY
+from bcclone.pictures.plots.style import (
+    BLUE,
+    GRAY,
+    GREEN,
+    ORANGE,
+    RED,
+    ShownImage,
+    new_figure,
+    save,
+    save_images,
+    tidy,
+)
+from bcclone.pictures.plots.subject import NotDrawn, Subject, predict, stretches
+from bcclone.recording.row import CAMERAS
+from bcclone.recording.run_tables import read_trace
+from bcclone.system.numbers import FloatArray, IndexArray, evenly
+from bcclone.training.training_state import best_epoch
+
+
+def plot_history(subject: Subject, path: Path) -> None:
+    """Draw the errors over the epochs into a PNG, and the learning rate if it changes.
+
+    Raises NotDrawn without a history.
+    """
+    history = subject.history
+    if not history:
+        raise NotDrawn(
+            "there is no history: no run folder holds this model; name their folder with --runs"
+        )
+    epochs = [epoch.epoch for epoch in history]
+    rates = [epoch.learning_rate for epoch in history]
+    count = 3 if len(set(rates)) > 1 else 2
+    figure = new_figure(7, 2.6 * count)
+    all_axes = figure.subplots(count, sharex=True)
+
+    best = best_epoch(history).epoch
+    labels = {"loss": "loss", "mae": "mean absolute error"}
+    for axes, (name, label) in zip(all_axes[:2], labels.items(), strict=True):
+        for key, style, color, part in (
+            (name, "o-", BLUE, "training (with dropout)"),
+            (f"val_{name}", "s-", RED, "validation"),
+        ):
+            errors = np.array([getattr(epoch, key) for epoch in history], np.float64)  # NaN: None
+            if np.isfinite(errors).any():
+                axes.plot(epochs, errors, style, color=color, label=part)
+        axes.axvline(best, color=GRAY, linestyle=":", label=f"best: epoch {best}")
+        axes.set(ylabel=f"{label}\nof the steering", ylim=(0, None))
+    for axes in all_axes[2:]:
+        axes.step(epochs, rates, where="mid", color=GRAY)
+        axes.set(ylabel="learning rate", yscale="log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")  # powers of ten need fonts that may be missing
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+    tidy(*all_axes)
+    all_axes[0].legend(fontsize=9)
+    all_axes[-1].set_xlabel("epoch")
+    all_axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    save(figure, path)
+
+
+EDGES = (np.arange(42) - 20.5) / 20  # edges of bins of 0.05; the middle of one is 0
+_SEED = 0  # for the random choices of balancing and augmentation
+_FIRST_EPOCH = 1  # the epoch whose samples are drawn: each epoch leaves out others
+_CAMERA_STYLES = {"center": (BLUE, "-"), "left": (GREEN, "--"), "right": (RED, "-.")}
+
+
+def plot_steering(subject: Subject, path: Path) -> None:
+    """Draw the histogram of the training samples into a PNG.
+
+    A second histogram, of the samples in an epoch, is drawn if balancing leaves some out. Raises
+    NotDrawn if there are no training samples.
+    """
+    data = subject.samples
+    samples = data.samples[data.split_indices(TRAINING)]
+    if not len(samples):
+        raise NotDrawn("there are no training samples; make the store with a smaller --validation")
+
+    # the samples of an epoch, if a part of those that go straight on is left out
+    most = subject.zero_fraction
+    is_straight = has_zero_steering(samples["row"], data.rows)
+    before = np.arange(len(samples), dtype=np.uint32)
+    after = balanced(before, is_straight, most, _SEED, _FIRST_EPOCH)
+    drawn = {"as recorded": before}
+    if len(after) < len(before):
+        drawn[f"an epoch, balanced to {most:.0%} straight on"] = after
+
+    # a curve for each camera
+    width = 7 if len(drawn) == 1 else 11
+    figure = new_figure(width, 4.6, "Steering of the training samples, corrections in it")
+    all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    for axes, (title, chosen) in zip(all_axes, drawn.items(), strict=True):
+        share = is_straight[chosen].mean()
+        numbers = f"{len(chosen):,} samples, {share:.1%} of them recorded with steering 0"
+        axes.set_title(f"{title}\n{numbers}", fontsize=9)
+        for camera, counts in steering_counts(samples[chosen]).items():
+            color, style = _CAMERA_STYLES[camera]
+            label = f"{camera} camera: {counts.sum():,}"
+            axes.stairs(
+                counts,
+                EDGES,
+                color=color,
+                linestyle=style,
+                linewidth=1.8,
+                label=label,
+                baseline=0.5,
+            )
+        axes.set(yscale="log", xlabel="steering, left is negative", xlim=(-1.03, 1.03))
+        axes.set_ylim(bottom=0.5)
+        axes.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten need fonts that may be missing
+        axes.legend(fontsize=9, loc="upper right")
+    tidy(*all_axes)
+    all_axes[0].set_ylabel("samples in a bin of 0.05 (logarithmic)")
+    save(figure, path)
+
+
+def steering_counts(samples: SampleTable) -> dict[str, IndexArray]:
+    """Count each camera's samples by steering, corrections included, in the bins of EDGES, (bins,).
+
+    A flipped sample counts with the sign of the recorded steering.
+    """
+    recorded = np.where(samples["flipped"], -samples["steering"], samples["steering"])
+    counts = {}
+    for number, camera in enumerate(CAMERAS):
+        steering = recorded[samples["camera"] == number]
+        if len(steering):
+            counts[camera], _ = np.histogram(steering, EDGES)
+    return counts
+
+
+_SECONDS_SHOWN = np.linspace(0.3, 3.0, 200)  # times to return to the line, along the curves
+_SPEEDS_MPH = (10.0, 20.0, 30.0)
+_SPEED_STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."))
+
+
+def plot_recovery(subject: Subject, path: Path) -> None:
+    """Draw which steering brings a car back to its line in how much time, and the corrections.
+
+    Raises NotDrawn if no sample is of a side camera.
+    """
+    if not subject.table["camera"].any():
+        raise NotDrawn(
+            "all samples are of the centre camera, whose steering is not corrected; "
+            "name one with side cameras"
+        )
+    settings = subject.samples.sample_settings
+    title = (
+        "Steering that brings the car back from a side camera's place, "
+        f"{SIDE_CAMERA_M:.2f} m off its line"
+    )
+    figure = new_figure(8, 4.8, title)
+    axes = figure.subplots()
+
+    # a curve for each speed, and on it the point that the samples' correction reaches
+    corrections = camera_correction(settings, "left", np.array(_SPEEDS_MPH)).tolist()
+    for speed_mph, steering, (color, style) in zip(
+        _SPEEDS_MPH, corrections, _SPEED_STYLES, strict=True
+    ):
+        speed = speed_mph * MPH
+        needed = [steering_back(SIDE_CAMERA_M, speed, after) for after in _SECONDS_SHOWN]
+        seconds = seconds_back(SIDE_CAMERA_M, speed, steering)
+        label = f"{speed_mph:g} mph"
+        if math.isfinite(seconds):
+            label += f": {steering:.3g} takes {seconds:.1f} s, {seconds * speed:.0f} m"
+            axes.plot([seconds], [steering], "o", color=color, zorder=4)
+        axes.plot(_SECONDS_SHOWN, needed, style, color=color, linewidth=2, label=label)
+
+    # the correction itself: a line, or words on how it is computed
+    if isinstance(settings.correction, float):
+        label = f"correction that the samples carry: {settings.correction:g}"
+        axes.axhline(settings.correction, color=GRAY, linestyle=":", label=label)
+    else:
+        label = f"correction: auto, aiming {settings.lookahead_seconds:g} s ahead"
+        axes.plot([], [], " ", label=label)
+    axes.set(
+        xlabel="seconds until it is back on its line, "
+        "beginning parallel to it and holding the steering",
+        ylabel=f"steering (1 is full lock, {FULL_LOCK_DEGREES:g} degrees)",
+        xlim=(0, _SECONDS_SHOWN[-1]),
+        ylim=(0, max(0.5, 1.6 * max(corrections))),
+    )
+    tidy(axes)
+    axes.legend(fontsize=9)
+    save(figure, path)
+
+
+# a recovery is a short drive from beside the centre line back onto it
+_START_M = 1.0  # smallest distance from the centre line at its start
+_END_M = 0.1  # largest distance from the centre line at its end
+_MAX_SECONDS = 4.0  # longest time from start to end
+
+
+def find_recoveries(seconds: FloatArray, offset_m: FloatArray) -> list[IndexArray]:
+    """Return three indices of each recovery, (3,).
+
+    They are its first frame, the first half-way back, and the first on the centre line. A recovery
+    begins after a pause of the recording.
+
+    seconds: when each sample was recorded, (samples,)
+    offset_m: as located_samples() returns them, (samples,)
+    """
+    recoveries = []
+    for stretch in stretches(seconds):
+        distance_m = np.abs(offset_m[stretch])
+        soon = seconds[stretch] - seconds[stretch[0]] <= _MAX_SECONDS
+        half = np.flatnonzero(soon & (distance_m <= distance_m[0] / 2))
+        middle = np.flatnonzero(soon & (distance_m <= _END_M))
+        if distance_m[0] >= _START_M and len(middle):
+            recoveries.append(stretch[[0, half[0], middle[0]]])
+    return recoveries
+
+
+def located_samples(subject: Subject) -> tuple[IndexArray, FloatArray]:
+    """Return samples of the centre camera, in the order of time, and their offsets.
+
+    An offset is in metres, to the right of the centre line. Raises NotDrawn if no recording has a
+    trace.csv, and UserError for one that cannot be read.
+    """
+    samples = np.concatenate([subject.one_per_row(part) for part in PARTS])
+    samples = samples[np.argsort(subject.table["row"][samples], kind="stable")]
+    trace_of = cache(read_trace)
+    offset_m = np.full(len(samples), np.nan)
+    for number, sample in enumerate(samples.tolist()):
+        path = subject.image_path(sample)
+        if path:
+            folder = Path(path).parent
+            recording = folder.parent if folder.name == "IMG" else folder
+            point = trace_of(recording).get(Path(path).name)
+            if point:
+                offset_m[number] = point.cross_track_m
+    located = np.isfinite(offset_m)
+    if not located.any():
+        raise NotDrawn(
+            "the positions of the car are unknown: "
+            "only `bcclone simulate record` writes a trace.csv"
+        )
+    return samples[located], offset_m[located]
+
+
+def plot_recovery_frames(subject: Subject, path: Path) -> None:
+    """Draw the recovery from farthest to the left, and that from farthest to the right, into a PNG.
+
+    Raises NotDrawn if there are no recoveries.
+    """
+    samples, offset_m = located_samples(subject)
+    seconds = subject.seconds(samples)
+    steering = subject.samples.rows["steering"][subject.table["row"][samples]]
+
+    # sorted from left to right: the ends are the farthest, if they are on their side at all
+    recoveries = sorted(
+        find_recoveries(seconds, offset_m), key=lambda recovery: float(offset_m[recovery[0]])
+    )
+    chosen = [recovery for recovery in recoveries[:1] if offset_m[recovery[0]] < 0]
+    chosen += [recovery for recovery in recoveries[-1:] if offset_m[recovery[0]] > 0]
+    if not chosen:
+        raise NotDrawn(
+            f"there is no recovery from {_START_M:g} m or more off the centre line; "
+            "record some, such as with: bcclone simulate record DIR --recoveries 8"
+        )
+
+    def shown(number: int, first: int) -> ShownImage:
+        side = "right" if offset_m[number] > 0 else "left"
+        place = f"{abs(offset_m[number]):.2f} m {side} of the middle"
+        text = f"{place}\nsteering {steering[number]:+.2f}"
+        title = f"{seconds[number] - seconds[first]:.1f} s"
+        return ShownImage(subject.frame(int(samples[number])), title, text)
+
+    rows = [[shown(number, recovery[0]) for number in recovery.tolist()] for recovery in chosen]
+    title = "Recoveries: the recording begins when the car is off the middle, on its way back"
+    save_images(path, rows, inches=(3.3, 2.3), title=title)
+
+
+# ---- samples
+
+
+# title, image as the network takes it, RGB uint8 (height, width, 3), and steering
+Sample = tuple[str, Image, float]
+
+
+def plot_samples(subject: Subject, path: Path) -> None:
+    """Draw the samples of some log rows, with their steering, or windows of frames, into a PNG."""
+    if subject.file.seq_length > 1:
+        _plot_windows(subject, path)
+        return
+    training_samples = subject.one_per_row(TRAINING)
+    if not len(training_samples):
+        raise NotDrawn("there are no training samples; make the store with a smaller --validation")
+    rows: list[list[ShownImage]] = []
+    titles_above: list[str] = []
+    for index in spread_by_steering(subject, training_samples):
+        samples = samples_of_row(subject, index) + augmented_samples(subject, index)
+        titles = [title for title, _, _ in samples]
+        is_repeated = titles == titles_above  # titles that stand above already are left out
+        titles_above = titles
+        rows.append(
+            [
+                ShownImage(
+                    _with_bar(image, steering),
+                    "" if is_repeated else title,
+                    f"{steering + 0.0:+.3f}",  # the 0.0 avoids "-0.000"
+                )
+                for title, image, steering in samples
+            ]
+        )
+    title = "Samples of one log row in each row, with their steering"
+    save_images(path, rows, inches=(1.6, 2.1), title=title)
+
+
+def _with_bar(image: Image, steering: float) -> Image:
+    """Return the image with a bar below it, from the middle to the left or right."""
+    height, width, channels = image.shape
+    bar = np.full((height // 10, width, channels), 255, np.uint8)
+    middle = width // 2
+    left, right = sorted((middle, middle + round(steering * middle)))
+    # white stays above and below
+    bar[2:-2, left : right + 1] = SKY[:channels]
+    return np.vstack([image, bar])
+
+
+def spread_by_steering(subject: Subject, samples: IndexArray) -> IndexArray:
+    """Return a few of the samples, ordered from left steering to right steering."""
+    # these quantiles of the steering are a left bend, two nearly straight roads, and a right bend
+    quantiles = np.array([0.02, 0.35, 0.65, 0.98])
+    ordered = samples[np.argsort(subject.table["steering"][samples], kind="stable")]
+    places = np.round(quantiles * (len(ordered) - 1)).astype(int)
+    return np.asarray(ordered[np.unique(places)])
+
+
+def samples_of_row(subject: Subject, index: int) -> list[Sample]:
+    """Return the samples of one log row: of each camera, with an earlier frame, and mirrored.
+
+    Samples that do not exist are left out.
+
+    index: one of the row's samples
+    """
+    table = subject.table
+    in_row = np.flatnonzero(table["row"] == table["row"][index])
+    sample_by_kind: dict[tuple[int, ...], int] = {}
+    for sample in in_row.tolist():
+        kind = tuple(table[sample][["camera", "frame_offset", "flipped"]])
+        sample_by_kind.setdefault(kind, sample)
+
+    # the samples that a row may have, title -> (camera, how many frames earlier, mirrored)
+    camera = int(table["camera"][index])
+    kinds = {name: (number, 0, False) for number, name in enumerate(CAMERAS)}
+    for offset in sorted({1, int(table["frame_offset"].max())} - {0}):
+        earlier = "1 frame" if offset == 1 else f"{offset} frames"
+        kinds[f"{CAMERAS[camera]},\n{earlier} earlier"] = (camera, offset, False)
+    kinds[f"{CAMERAS[camera]}, mirrored"] = (camera, 0, True)
+
+    titles = [title for title, kind in kinds.items() if kind in sample_by_kind]
+    samples = np.array([sample_by_kind[kinds[title]] for title in titles])
+    images = subject.images(samples, subject.samples.preprocessing)
+    steering = table["steering"][samples].tolist()
+    return list(zip(titles, images, steering, strict=True))
+
+
+_AUGMENTATIONS = 3  # number of augmentations that are shown of a sample
+
+
+def augmented_samples(subject: Subject, index: int) -> list[Sample]:
+    """Return a few augmentations of a sample; none if the training did not augment.
+
+    As in training, only the rows that the network sees are changed.
+    """
+    if not subject.augment.augment:
+        return []
+    data = subject.samples
+    sample = subject.table[[index] * _AUGMENTATIONS]
+    images = subject.images(np.full(_AUGMENTATIONS, index), data.preprocessing)
+    architecture = ARCHITECTURES.get(subject.file.training.network or "")
+    # a published network sees whole images, and one of ours crops them first
+    sees_whole_images = architecture is not None and architecture.is_published
+    augmenter = CpuAugmenter(subject.augment, data.preprocessing, sees_whole_images)
+    random_numbers = draw(_AUGMENTATIONS, (_SEED, index))
+    inputs = AugmentationInputs(
+        sample["flipped"], sample_lookaheads(data, sample["row"]), *random_numbers
+    )
+    augmented = np.empty_like(images)
+    steering = augmenter.augment(images, sample["steering"][:, np.newaxis], inputs, augmented)
+    return [
+        ("augmented", image, value)
+        for image, value in zip(augmented, steering[:, 0].tolist(), strict=True)
+    ]
+
+
+_MAX_FRAMES = 6  # most frames that are shown of a window
+
+
+def _plot_windows(subject: Subject, path: Path) -> None:
+    """Draw windows into a PNG, from a left bend to a right bend, one in each row.
+
+    A row shows frames of the window, oldest first, and the change from its first to its last frame.
+    """
+    # a window's steering is that of its newest frame
+    windows = subject.shown_windows()
+    newest = windows[:, -1]
+    chosen = [windows[newest == index] for index in spread_by_steering(subject, newest)]
+    windows = np.concatenate(chosen)
+    images = subject.inputs(windows)
+    predicted = predict(subject.file.model, images)
+
+    length = subject.file.seq_length
+    shown = evenly(length, _MAX_FRAMES).tolist()
+    headings = [f"{length - 1 - number} before" for number in shown[:-1]]
+    headings += ["newest frame", "change, first to last"]
+    rows = []
+    for window, frames, steering in zip(windows, images, predicted, strict=True):
+        # the frames of a window look nearly the same: their difference shows what a network of
+        # windows knows more than a network of single frames
+        change = np.abs(frames[-1].astype(np.int16) - frames[0]).mean(axis=2)
+        heat = colormaps["inferno"](change / max(change.max(), 1.0), bytes=True)[..., :3]
+        recorded = float(subject.table["steering"][window[-1]])
+        texts = [""] * len(headings)  # only the newest frame, the last but one image, has a text
+        texts[-2] = f"sample {recorded:+.3f}\nnetwork {steering:+.3f}"
+        rows.append(list(map(ShownImage, [*frames[shown], heat], headings, texts)))
+        headings = [""] * len(headings)  # they stand above the first row alone
+    title = "Windows: each row is one input of the network"
+    save_images(path, rows, inches=(1.9, 2.3), title=title)
