@@ -48,7 +48,6 @@ _DEFAULT = ASYNC_MODES[0]
 _WATCHED = f"{_PAGES} pages"
 _TWO_LOOPS = "two loops"
 _PREDICT = "model.predict"
-_LEAST = "the least server"
 _DECISION = "a decision without a server"
 _BUSY = "one core busy"
 
@@ -143,17 +142,14 @@ def _times(model: Path, jpegs: Sequence[bytes], requests: int) -> dict[str, np.n
 
 @contextmanager
 def _servers(model: Path) -> Iterator[dict[str, int]]:
-    """Start the drive server in each async mode, and the others; yield their ports by name."""
-    others = {_PREDICT: "predict", _LEAST: "least"}  # name -> kind in other_servers.py
+    """Start the drive server in each async mode, and one with predict(); yield ports by name."""
     ports = {}
     with ExitStack() as stack:
         for mode in ASYNC_MODES:
             server = stack.enter_context(server_process([model, "--async-mode", mode]))
             ports[mode] = server.port
-        for name, kind in others.items():
-            program = ("-m", "benchmarks.other_servers", kind)
-            server = stack.enter_context(server_process([model], program))
-            ports[name] = server.port
+        program = ("-m", "benchmarks.predicting_server")
+        ports[_PREDICT] = stack.enter_context(server_process([model], program)).port
         yield ports
 
 
@@ -184,10 +180,9 @@ def _drives(
         measure_round_trips, default_port, texts, few, rate=FRAMES_PER_SECOND
     )
 
-    # other servers, and no server at all
+    # another server, and no server at all
     fewer = max(count // 20, 1)  # model.predict takes that much longer
     drives[_PREDICT] = partial(measure_round_trips, ports[_PREDICT], texts, fewer)
-    drives[_LEAST] = partial(measure_round_trips, ports[_LEAST], texts[:1], count)
     drives[_DECISION] = partial(_decide, policy, jpegs, count)
 
     for name in (_DEFAULT, _DECISION):
@@ -261,7 +256,6 @@ def _ratio_measures(times: Mapping[str, np.ndarray]) -> list[Measure]:
         f"{_WATCHED} to none, p99": (p99[_WATCHED] / p99[_DEFAULT], most_to_unwatched),
         f"{_DEFAULT} to a decision, p50": (p50[_DEFAULT] / decision, most_to_decision),
         f"{_TWO_LOOPS} to a decision, p50": (two_loops / decision, most_to_decision),
-        f"{_LEAST} to a decision, p50": (p50[_LEAST] / decision, None),
         f"{_DEFAULT} to a decision, {_BUSY}, p99": (busy / busy_decision, most_to_busy_decision),
     }
     faster = p50[_PREDICT] / p50[_DEFAULT]

@@ -19,7 +19,7 @@ from bcclone.drive.run_folder import RunRow, run_recorder
 from bcclone.drive.service import DriveService
 from bcclone.drive.stats import DriveStats
 from bcclone.system.parent_process import LISTENING, tell_parent
-from bcclone.web.web_server import WebServer, WSGIApp
+from bcclone.web.server import WebServer, WSGIApp
 
 
 def serve_drive(policy: SteeringPolicy, settings: DriveSettings, server: WebServer) -> DriveResult:
@@ -37,7 +37,7 @@ def serve_drive(policy: SteeringPolicy, settings: DriveSettings, server: WebServ
         # the parts that speak with cars and pages
         service = DriveService(arbiter, stats, recorder, server)
         page = DrivePage(service, hands, saliency, policy)
-        app = service.with_page(make_app(page, OpenPages(page, server.host), server))
+        app = service.with_page(make_app(page, OpenPages(page, server), server))
         _serve_until_stopped(app, service, server)
     return _result(driver, recorder)
 

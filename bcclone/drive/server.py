@@ -38,7 +38,7 @@ from bcclone.system.parent_process import (
 )
 from bcclone.system.process import Notify
 from bcclone.web.access import Access, is_this_machine
-from bcclone.web.web_server import WebServer, load_host
+from bcclone.web.server import WebServer
 
 
 def serve(
@@ -114,17 +114,17 @@ def _serve(
         if settings.run_folder is not None:
             resources.enter_context(locked_run(settings.run_folder))
             check_run_folder(settings.run_folder, settings.append)
-        host = load_host(settings.async_mode)
         access = Access(settings.host, settings.token, settings.allow_from)
         _note_how_long_supported(settings.async_mode, notify)
         address = (settings.host, settings.port)
-        server = resources.enter_context(WebServer(host, address, access, notify, stop))
+        server = resources.enter_context(
+            WebServer(address, access, notify, stop, settings.async_mode)
+        )
         policy = open_policy(server)
         _warn_of_other_machines(settings.host, server)
         # flask and the page load now, while the server already answers
         from bcclone.drive.served_drive import serve_drive
 
-        server.stop_on_signals()
         return serve_drive(policy, settings, server)
 
 

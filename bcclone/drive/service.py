@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from bcclone.drive.arbiter import MANUAL, SILENT_SECONDS, ConnectionArbiter, Reply
-from bcclone.drive.late_telemetries import LateTelemetries
 from bcclone.drive.protocol import (
     RefusedPacket,
     SocketIOConnection,
@@ -24,11 +23,13 @@ from bcclone.drive.run_folder import RunRow
 from bcclone.drive.stats import DriveStats
 from bcclone.system.parent_process import CAR_CONNECTED, tell_parent
 from bcclone.web.access import SOCKETIO_PATH
-from bcclone.web.web_server import WebServer, WSGIApp
-from bcclone.web.websocket import BadHandshake, Websocket
+from bcclone.web.server import BadHandshake, WebServer, Websocket, WSGIApp
 
 logger = logging.getLogger(__name__)
 
+# how long messages that have arrived are read after a slow model was asked: with eventlet, nothing
+# is read meanwhile
+_READING_SECONDS = 0.002
 _LAST_ANSWER_SECONDS = 1.0  # longest wait at the end of a drive for a client that does not read
 
 
@@ -39,7 +40,9 @@ class CarConnection:
         self.sid = secrets.token_urlsafe(15)
         self.websocket = websocket
         self.protocol = protocol
-        self.late = LateTelemetries()
+        # messages that waited, when the model had been asked, of those that will be read next: they
+        # are late on a machine where the model is too slow
+        self.late = 0
 
     def send(self, reply: Reply) -> float:
         """Send a reply; return the seconds since the telemetry that it answers had been read."""
@@ -62,7 +65,6 @@ class DriveService:
         self.recorder = recorder
         self._server = server
         self._notify = server.notify
-        self._sleep = server.host.sleep
         self._cars: dict[str, CarConnection] = {}
         self._answering: set[str] = set()  # the sids whose telemetry is being answered
 
@@ -110,8 +112,10 @@ class DriveService:
         try:
             before = self.arbiter.driving_sid
             reply = self.arbiter.answer(car.sid, event.telemetry, late)
-            too_slow = self.arbiter.driver.too_slow
-            car.late.note_answer(reply, too_slow, car.websocket.look_ahead)
+            was_asked = reply.decision is not None and not reply.decision.repeated
+            if was_asked and self.arbiter.driver.too_slow:
+                self._server.sleep(_READING_SECONDS)
+                car.late = car.websocket.waiting
             if self.arbiter.driving_sid != before:
                 if before is None:
                     self._notify("a car is connected")
@@ -119,7 +123,7 @@ class DriveService:
                 else:
                     self._notify("another car is connected, and drives")
             if reply.delay_seconds:
-                self._sleep(reply.delay_seconds)
+                self._server.sleep(reply.delay_seconds)
             # a reply is recorded and counted also if it cannot be sent because its client has gone
             seconds = None
             try:
@@ -134,7 +138,7 @@ class DriveService:
         self.arbiter.end()
         until = time.monotonic() + _LAST_ANSWER_SECONDS
         while self._answering and time.monotonic() < until:
-            self._sleep(0.005)
+            self._server.sleep(0.005)
 
     def _report(self, sid: str, reply: Reply, seconds: float | None) -> None:
         """Record and count a reply.
@@ -180,7 +184,6 @@ class DriveService:
         finally:
             del self._cars[car.sid]
             self._leave(car.sid)
-            websocket.close()
         return []
 
     def _converse(self, car: CarConnection) -> None:
@@ -192,18 +195,20 @@ class DriveService:
         while (text := websocket.wait()) is not None:
             if not isinstance(text, str):  # no packet of Socket.IO is binary
                 return
+            is_late = car.late > 0
+            car.late -= is_late
             reaction = protocol.receive(text)
             for packet in reaction.send:
                 websocket.send(packet)
             if reaction.event is not None:
-                self.answer(car, reaction.event, car.late.take())
+                self.answer(car, reaction.event, is_late)
                 if reaction.event.ack:
                     websocket.send(reaction.event.ack)
             if reaction.left:
                 self._leave(car.sid)
             if reaction.close:
                 return
-            self._sleep(0)  # lets the others go on: this client may send without pause
+            self._server.sleep(0)  # lets the others go on: this client may send without pause
 
     def _leave(self, sid: str) -> None:
         """Let a car go, and tell the user if it drove."""

@@ -18,10 +18,9 @@ from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.process import Notify
-from bcclone.web import threading_host
 from bcclone.web.access import Access
-from bcclone.web.guarded_app import guarded_app, posted, render, with_pictures
-from bcclone.web.web_server import WebServer, listen
+from bcclone.web.page import guarded_app, posted, render, with_pictures
+from bcclone.web.server import WebServer, listen
 
 _PORT = 4569  # the page's usual port
 _MAX_BODY_BYTES = 1_000_000  # largest request that asks for an edit; it may have thousands of spans
@@ -47,14 +46,13 @@ def serve_page(
     port = page.port or _usual_port()
     names = [name for name in (recording, page.other) if name]
     with (
-        WebServer(threading_host, ("127.0.0.1", port), Access(), notify, stop) as server,
+        WebServer(("127.0.0.1", port), Access(), notify, stop) as server,
         ExitStack() as stack,
     ):
         policy = load_policy(page.model) if page.model else None
         recordings: list[Viewed] = []
         for name in names:
             recordings.append(stack.enter_context(Viewed(name, page.model, policy)))
-        server.stop_on_signals()
         server.show(_app(server, recordings))
         notify(f"look at the recording here: {server.url}; Ctrl-C ends")
         if browser:

@@ -24,9 +24,8 @@ from bcclone.simulator.track import Track, load_track
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.process import Notify
-from bcclone.web import threading_host
 from bcclone.web.access import Access, is_this_machine
-from bcclone.web.web_server import WebServer, WSGIApp
+from bcclone.web.server import WebServer, WSGIApp
 
 logger = logging.getLogger(__name__)
 
@@ -51,14 +50,13 @@ def play(
     # serve the page, while a thread drives the world
     access = Access(settings.host, settings.token)
     with (
-        WebServer(threading_host, (settings.host, settings.port), access, notify, stop) as server,
+        WebServer((settings.host, settings.port), access, notify, stop) as server,
         play_recorder(renderer, settings.folder, server.notify) as recorder,
         _saliency_of(policy, drive) as saliency,
     ):
         session = PlaySession(drive, recorder, _contents(track, policy), saliency)
-        pages = OpenPages(session, server.host)
+        pages = OpenPages(session, server)
         with _driven(session, pages, server):
-            server.stop_on_signals()
             _serve_until_stopped(make_app(session, pages, server), settings, server)
     return _result(drive, recorder)
 

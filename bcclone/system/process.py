@@ -10,18 +10,15 @@ Ctrl-C raises KeyboardInterrupt, as Python does by itself; a loop that has to en
 at the event of noting_interrupts(). Workers ignore Ctrl-C, and end when their parent process ends.
 """
 
-import contextlib
 import logging
 import multiprocessing
 import os
-import select
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from types import FrameType
 from typing import Any, Self
@@ -138,71 +135,6 @@ def _handled_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
-
-
-class StopSocket:
-    """A context manager whose `socket` becomes readable when a server should stop.
-
-    request() makes it readable, and so do a set `event`, Ctrl-C and SIGTERM. The signals have this
-    effect between take_signals() and the end of wait(), and only in the main thread. Then they
-    raise no KeyboardInterrupt, which could interrupt the server at any line: when a signal arrives,
-    Python itself writes to the socket (signal.set_wakeup_fd), which wakes the waiting thread on
-    every system.
-
-    event: another way to stop the server, for example from a program's thread
-    """
-
-    def __init__(self, event: threading.Event | None = None) -> None:
-        self._event = event
-        self._closed = threading.Event()
-        self._waiter: threading.Thread | None = None
-        self._signals = ExitStack()
-
-    def __enter__(self) -> Self:
-        self.socket, self._sender = socket.socketpair()
-        self.socket.setblocking(False)
-        self._sender.setblocking(False)
-        if self._event is not None:
-            self._waiter = threading.Thread(
-                target=self._await, args=(self._event,), name="bcclone-stop", daemon=True
-            )
-            self._waiter.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._closed.set()
-        self._signals.close()
-        if self._waiter is not None:
-            self._waiter.join()
-        self.socket.close()
-        self._sender.close()
-
-    def request(self) -> None:
-        """Make the socket readable; may be called from any thread."""
-        with contextlib.suppress(OSError):  # closed already, or full of earlier requests
-            self._sender.send(b"0")
-
-    def take_signals(self) -> None:
-        """From now on, make the socket readable on Ctrl-C and SIGTERM, too."""
-        if threading.current_thread() is threading.main_thread():
-            before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
-            self._signals.callback(signal.set_wakeup_fd, before)
-            # without a handler in Python, the signal would still raise KeyboardInterrupt
-            self._signals.enter_context(_handled_by(lambda *_: None))
-
-    def wait(self) -> None:
-        """Wait until the socket is readable; after that, signals do what they did before.
-
-        So a second Ctrl-C ends a process that takes long to stop.
-        """
-        select.select([self.socket], [], [])
-        self._signals.close()
-
-    def _await(self, event: threading.Event) -> None:
-        while not self._closed.is_set():
-            if event.wait(0.1):
-                self.request()
-                return
 
 
 @contextmanager

@@ -89,7 +89,7 @@ class Access:
         """Return the HTTP status and the reason for refusing a request, or None to accept it.
 
         The token is checked here only for cars. A browser cannot send a token with its first
-        request, so the page asks for it (web/guarded_app.py).
+        request, so the page asks for it (web/page.py).
 
         environ: the request, as WSGI describes it
         """

@@ -109,15 +109,14 @@ def test_an_idle_simulator_keeps_its_connection_for_110_seconds(mode):
 def test_threads_print_nothing_after_the_drive_has_ended():
     program = """
 import threading, time
-from bcclone.web import threading_host
 from bcclone.web.access import Access
-from bcclone.web.web_server import WebServer
+from bcclone.web.server import WebServer
 def repeat(server):
     while True:
         server.notify("the car has left")
 def show(text):
     print(text, flush=True)
-with WebServer(threading_host, ("127.0.0.1", 0), Access(), show) as server:
+with WebServer(("127.0.0.1", 0), Access(), show) as server:
     for _ in range(4):
         threading.Thread(target=repeat, args=(server,), daemon=True).start()
     time.sleep(0.2)

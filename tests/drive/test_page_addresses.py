@@ -4,6 +4,7 @@ The page in a browser is tested in test_drive_page.py.
 """
 
 import contextlib
+import threading
 import time
 from functools import partial
 from types import SimpleNamespace
@@ -24,7 +25,6 @@ from bcclone.drive.page_hands import DriveHands
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.stats import DriveStats
-from bcclone.web import threading_host
 from bcclone.web.access import Access
 from tests.drive.drive_server import FRAME as DRIVEN
 from tests.drive.drive_server import (
@@ -69,11 +69,10 @@ def make_page(clock=time.monotonic, recorder=None):
 def make_client(page=None, token="", waits=None):
     """Return a client of the page's addresses."""
     waits = [] if waits is None else waits
-    host = SimpleNamespace(sleep=waits.append)
     access = Access(token=token, clock=lambda: sum(waits))
     page = page or make_page()
-    server = SimpleNamespace(access=access, host=host)
-    app = make_app(page, OpenPages(page, host), server)
+    server = SimpleNamespace(access=access, sleep=waits.append)
+    app = make_app(page, OpenPages(page, server), server)
     inner = app.wsgi_app
 
     def checked(environ, start_response):  # as WebServer does
@@ -148,8 +147,10 @@ def test_of_pages_that_open_at_the_same_time_only_eight_do():
             client.get("/socket", headers=UPGRADE)  # another page asks before this one is open
         return socket
 
-    server = SimpleNamespace(access=Access(), accept_websocket=accept_websocket)
-    client = make_app(page, OpenPages(page, threading_host), server).test_client()
+    server = SimpleNamespace(
+        access=Access(), accept_websocket=accept_websocket, threads=threading, sleep=time.sleep
+    )
+    client = make_app(page, OpenPages(page, server), server).test_client()
     for _ in range(2):  # those that have closed make room
         accepted.clear()
         client.get("/socket", headers=UPGRADE)

@@ -1,6 +1,8 @@
 """What a page sends is done or refused with a reason; what it gets can be taken apart again."""
 
 import json
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +12,6 @@ from bcclone.drive.page.page_state import ControlChanges
 from bcclone.drive.page.routes import OpenPages
 from bcclone.drive.page_hands import PlayHands
 from bcclone.recording.run_tables import BY_MODEL
-from bcclone.web import threading_host
 
 
 class Session:
@@ -36,7 +37,8 @@ def say(*texts, session=None):
     received = []
     queue = [*texts, None]
     socket = SimpleNamespace(wait=lambda: queue.pop(0), send=received.append, close=lambda: None)
-    OpenPages(session or Session(), threading_host).serve(socket)
+    server = SimpleNamespace(threads=threading, sleep=time.sleep)
+    OpenPages(session or Session(), server).serve(socket)
     return [unpacked(message)[0]["error"] for message in received]
 
 

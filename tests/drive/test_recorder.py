@@ -18,7 +18,6 @@ from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.late_telemetries import LateTelemetries
 from bcclone.drive.protocol import Control, Telemetry, TelemetryEvent
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.run_folder import RunRow, locked_run, run_recorder
@@ -35,7 +34,6 @@ from bcclone.recording.run_tables import (
     read_drivers,
 )
 from bcclone.system.errors import UserError
-from bcclone.web import threading_host
 from tests.drive.drive_server import Constant
 from tests.processes import full_disk, wait_for
 
@@ -351,14 +349,13 @@ def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, m
 
 def car_that(send):
     """Return a car without a socket, to which replies are sent by a function."""
-    websocket = SimpleNamespace(look_ahead=lambda: ([], False))
-    return SimpleNamespace(sid="a", send=send, websocket=websocket, late=LateTelemetries())
+    return SimpleNamespace(sid="a", send=send, websocket=SimpleNamespace(waiting=0), late=0)
 
 
 def make_service(recorder):
     """Return the service of a drive's cars, without sockets."""
     arbiter = ConnectionArbiter(Driver(Constant(0.1), SpeedSettings(speed_mph=25.0)))
-    server = SimpleNamespace(notify=lambda line: None, host=threading_host)
+    server = SimpleNamespace(notify=lambda line: None)
     return DriveService(arbiter, DriveStats(arbiter), recorder, server)
 
 

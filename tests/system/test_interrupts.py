@@ -1,29 +1,22 @@
-"""Ctrl-C, SIGTERM, an event or a call requests a stop; after the block, signals have their former
-handlers.
+"""Ctrl-C and SIGTERM set a flag; after the block, signals have their former handlers.
 
 A worker process ignores Ctrl-C and ends with its parent, however that ends.
 """
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import psutil
 import pytest
 
-from bcclone.system.process import StopSocket, interrupts_delayed, noting_interrupts
+from bcclone.system.process import interrupts_delayed, noting_interrupts
 from tests.running import ROOT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
-
-
-def is_readable(sock, seconds=60.0):
-    return bool(select.select([sock], [], [], seconds)[0])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -36,42 +29,6 @@ def test_the_first_signal_sets_the_flag_and_the_second_interrupts(number):
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
     assert signal.getsignal(number) == before
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_makes_the_stop_socket_readable(number):
-    before = signal.getsignal(number)
-    with StopSocket() as stop:
-        assert signal.getsignal(number) == before
-        stop.take_signals()
-        assert not is_readable(stop.socket, 0.0)
-        signal.raise_signal(number)
-        assert is_readable(stop.socket)
-        stop.wait()
-        assert signal.getsignal(number) == before
-    assert signal.set_wakeup_fd(-1) == -1
-
-
-def test_any_thread_requests_a_stop_by_a_call_or_by_the_event_and_takes_no_signals():
-    before = signal.getsignal(signal.SIGINT)
-    seen = []
-
-    def work():
-        with noting_interrupts():
-            stop.take_signals()
-            seen.append(signal.getsignal(signal.SIGINT))
-            stop.request()
-
-    with StopSocket() as stop:
-        threading.Thread(target=work).start()
-        assert is_readable(stop.socket)
-    assert seen == [before]
-    stop.request()  # too late, and harmless
-    event = threading.Event()
-    with StopSocket(event) as stop:
-        assert not is_readable(stop.socket, 0.0)
-        event.set()
-        assert is_readable(stop.socket)
 
 
 def test_an_import_is_interrupted_when_it_has_ended_even_if_it_drops_exceptions():

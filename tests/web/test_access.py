@@ -1,7 +1,6 @@
 """Which requests are allowed, by their headers, with a clock that the tests set."""
 
 import re
-import sys
 
 import pytest
 
@@ -9,7 +8,7 @@ from bcclone.drive.drive_settings import DriveSettings
 from bcclone.game.play_settings import PlaySettings
 from bcclone.system.errors import UserError
 from bcclone.web.access import WRONG_TOKEN_SECONDS, Access, is_this_machine
-from bcclone.web.web_server import listen, load_host
+from bcclone.web.server import listen
 from tests.drive.drive_server import Clock
 
 TOKEN = "let me in, please"
@@ -158,10 +157,3 @@ def test_a_loopback_host_needs_no_token(host):
 def test_what_is_no_name_of_a_machine_is_refused(host):
     with pytest.raises(UserError, match="choose another --host"):
         listen(host, 0)
-
-
-def test_the_mode_of_a_package_that_is_not_installed_is_refused_with_advice(monkeypatch):
-    monkeypatch.setitem(sys.modules, "eventlet", None)
-    monkeypatch.delitem(sys.modules, "bcclone.web.eventlet_host", raising=False)
-    with pytest.raises(UserError, match="pip install eventlet"):
-        load_host("eventlet")

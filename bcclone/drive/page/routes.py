@@ -20,9 +20,8 @@ from bcclone.drive.page.page_state import ControlChanges, PageFrame, PageSession
 from bcclone.drive.page_hands import WheelView
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
-from bcclone.web.guarded_app import guarded_app, plain_text, posted, render, with_pictures
-from bcclone.web.web_server import Host, WebServer
-from bcclone.web.websocket import BadHandshake, Websocket
+from bcclone.web.page import guarded_app, plain_text, posted, render, with_pictures
+from bcclone.web.server import BadHandshake, WebServer, Websocket
 
 logger = logging.getLogger(__name__)
 
@@ -113,10 +112,9 @@ _LOOK_SECONDS = 0.1  # between two looks for a new frame, if wake() is not calle
 class OpenPages:
     """The open pages of a session, at most 8."""
 
-    def __init__(self, session: PageSession, host: Host) -> None:
-        """host: serves the pages, in threads or in greenlets."""
+    def __init__(self, session: PageSession, server: WebServer) -> None:
         self._session = session
-        self._host = host
+        self._server = server
         self._pages: list[_Page] = []
         self._lock = threading.Lock()  # held while places are counted
         self._taken = 0  # number of pages that are open, or about to open
@@ -140,7 +138,7 @@ class OpenPages:
 
     def serve(self, socket: Websocket) -> None:
         """Serve a page until its websocket closes."""
-        page = _Page(socket, self._host)
+        page = _Page(socket, self._server)
         self._session.hands.join(page)
         self._pages.append(page)
         try:
@@ -148,7 +146,7 @@ class OpenPages:
                 while (text := socket.wait()) is not None:
                     self._receive(page, text)
                     # a page that sends without pause must not block the others
-                    self._host.sleep(0)
+                    self._server.sleep(0)
         finally:
             self._pages.remove(page)
             self._session.hands.leave(page)
@@ -156,12 +154,13 @@ class OpenPages:
     @contextlib.contextmanager
     def _sending_frames(self, page: "_Page") -> Iterator[None]:
         """Send frames to a page beside the block, at whose end the page is closed."""
-        end_of_frames = self._host.start(self._send_frames, page)
+        thread = self._server.threads.Thread(target=self._send_frames, args=(page,), daemon=True)
+        thread.start()
         try:
             yield
         finally:
             page.close()
-            end_of_frames()
+            thread.join()
 
     def wake(self) -> None:
         """Send the newest frame to the pages that are ready for it; any thread may call this."""
@@ -226,9 +225,9 @@ _UNDRAWN_FRAMES = 2  # most frames on their way to a page; more would only be la
 class _Page:
     """One page: its websocket, and the frames that it has not drawn yet."""
 
-    def __init__(self, socket: Websocket, host: Host) -> None:
+    def __init__(self, socket: Websocket, server: WebServer) -> None:
         self.open = True
-        self.changed = host.make_event()  # set when there may be something to send
+        self.changed = server.threads.Event()  # set when there may be something to send
         self._socket = socket
         # numbers of the last messages with a frame, from 1
         self._sent = 0

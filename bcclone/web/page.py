@@ -13,7 +13,7 @@ import flask
 
 from bcclone.system.codec import parse_json
 from bcclone.web.access import WRONG_TOKEN_SECONDS
-from bcclone.web.web_server import WebServer
+from bcclone.web.server import WebServer
 
 _HEADERS = {  # headers of every response, which limit what a browser does with it
     "Content-Security-Policy": (
@@ -48,11 +48,44 @@ def guarded_app(
             static_url_path="/page",
         )
     )
-    guard = _Guard(server, program)
-    app.before_request(guard.require_token)
-    app.after_request(guard.add_headers)
+    secret = secrets.token_urlsafe(32)  # the cookie of browsers that have sent the token
+
+    def cookie_name() -> str:
+        """Return a name with the port: browsers send a cookie to all ports of a machine."""
+        return f"bcclone-{flask.request.environ['SERVER_PORT']}"
+
+    def form(wrong: bool) -> Any:
+        return render("login.html", wrong=wrong, program=program), 401
+
+    @app.before_request
+    def require_token() -> Any:
+        """Return a response that asks for the token, or None to let the app answer the request."""
+        cookie = flask.request.cookies.get(cookie_name(), "").encode("utf-8", "surrogatepass")
+        needs_none = not server.access.token
+        if needs_none or hmac.compare_digest(cookie, secret.encode()):
+            return None
+        if flask.request.endpoint in _OPEN_ENDPOINTS:
+            return None
+        if flask.request.endpoint == "index":
+            return form(wrong=False)
+        return plain_text("log in on the page first", 401)
+
+    @app.after_request
+    def add_headers(response: flask.Response) -> flask.Response:
+        response.headers.update(_HEADERS)
+        return response
+
+    @app.post("/login")
+    def login() -> Any:
+        """Return the cookie to a browser that has sent the token, or else the login form again."""
+        if not server.access.accepts(flask.request.form.get("token", "")):
+            server.sleep(WRONG_TOKEN_SECONDS)
+            return form(wrong=True)
+        response = flask.redirect("/")
+        response.set_cookie(cookie_name(), secret, httponly=True, samesite="Strict")
+        return response
+
     app.add_url_rule("/", "index", index)
-    app.add_url_rule("/login", view_func=guard.login, methods=["POST"])
     return app
 
 
@@ -94,48 +127,3 @@ def with_pictures(state: dict[str, Any], *pictures: bytes) -> bytes:
     lengths = [len(picture) for picture in pictures]
     text = json.dumps(state | {"pictures": lengths}, allow_nan=False).encode()
     return b"".join([len(text).to_bytes(4, "big"), text, *pictures])
-
-
-class _Guard:
-    """Asks a browser for the token; a cookie shows later that the browser has sent it."""
-
-    def __init__(self, server: WebServer, program: str) -> None:
-        self._server = server
-        self._program = program
-        self._cookie = secrets.token_urlsafe(32)  # given to browsers that have sent the token
-
-    def require_token(self) -> Any:
-        """Return a response that asks for the token, or None to let the app answer the request."""
-        request = flask.request
-        cookie = request.cookies.get(_cookie_name(), "").encode("utf-8", "surrogatepass")
-        needs_none = not self._server.access.token
-        logged_in = needs_none or hmac.compare_digest(cookie, self._cookie.encode())
-        if logged_in or request.endpoint in _OPEN_ENDPOINTS:
-            return None
-        if request.endpoint == "index":
-            return self._form(wrong=False)
-        return plain_text("log in on the page first", 401)
-
-    def add_headers(self, response: flask.Response) -> flask.Response:
-        response.headers.update(_HEADERS)
-        return response
-
-    def login(self) -> Any:
-        """Return the cookie to a browser that has sent the token, or else the login form again."""
-        if not self._server.access.accepts(flask.request.form.get("token", "")):
-            self._server.host.sleep(WRONG_TOKEN_SECONDS)
-            return self._form(wrong=True)
-        response = flask.redirect("/")
-        response.set_cookie(_cookie_name(), self._cookie, httponly=True, samesite="Strict")
-        return response
-
-    def _form(self, wrong: bool) -> Any:
-        return render("login.html", wrong=wrong, program=self._program), 401
-
-
-def _cookie_name() -> str:
-    """Return the name of the cookie, which includes the port.
-
-    Browsers send a cookie to all ports of a machine, so two servers need different names.
-    """
-    return f"bcclone-{flask.request.environ['SERVER_PORT']}"

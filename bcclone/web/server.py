@@ -1,0 +1,507 @@
+"""Listen on an address, check each request, and serve an app and its websockets until stopped.
+
+A `WebServer` is given its address, the rules of access, and later a WSGI app, which may take
+seconds to load; until it is there, browsers are told so, and cars wait. werkzeug serves, with a
+thread for each connection, or eventlet, with all connections in one thread. `bcclone drive`,
+`bcclone play` and `bcclone edit` use this.
+
+A `Websocket` is simple-websocket's, on a socket that answers at once.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+
+import simple_websocket
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from bcclone.system.errors import UserError
+from bcclone.system.process import Notify, noting_interrupts
+from bcclone.system.settings import SIMULATOR_PORT
+from bcclone.web.access import MESSAGE_BYTES, SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access
+
+logger = logging.getLogger(__name__)
+
+WSGIApp = Callable[[dict[str, Any], Any], Any]
+
+_REQUEST_SECONDS = 10.0  # longest time without data, after which a request is ended
+_MOST_GREENLETS = 256  # most connections at a time with eventlet; further ones wait for their turn
+_CHECK_SECONDS = 0.5  # time between two calls of the app's check, see show()
+_STOP_SECONDS = 0.1  # time between two looks whether the server is to stop
+_ENDING_SECONDS = 10.0  # longest wait for the server's thread at the end
+_LOADING_SECONDS = 0.05  # how often a waiting car's request checks whether the app is there
+# longest time for which a thread that serves a page or writes a frame keeps the driving thread from
+# running; Python's default is 5 ms
+_SWITCH_SECONDS = 0.0005
+_LOADING = b"""<!doctype html>
+<html lang="en"><title>bcclone: loading</title><meta name="viewport" content="width=device-width">
+<p>bcclone is loading its model. This page shows the drive as soon as it is there.
+"""
+# key in a request's environ of the websocket that its socket became, so that no response follows
+_UPGRADED = "bcclone.websocket"
+
+
+class WebServer:
+    """A context manager that answers requests on an address, in a thread of its own, until stopped.
+
+    Until show() gives it an app, browsers are told that the app is being loaded, and cars that
+    connect wait for an answer. Entering the block raises UserError if the address cannot be used.
+
+    sleep() and the classes of `threads`, those of the module threading, let other requests be
+    answered meanwhile, in each of the modes; use no others in a request.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        access: Access,
+        notify: Notify,
+        stop: threading.Event | None = None,
+        async_mode: str = "threading",
+    ) -> None:
+        """Make a server, which serves within its `with` block.
+
+        address: host name or IP address, and port; 0 for any free port
+        notify: called with lines for the user, never by two threads at a time, and not after the
+            block
+        stop: an event that any thread may set to end the server
+        async_mode: "threading", or "eventlet", which raises UserError where it is not installed
+        """
+        if async_mode == "eventlet" and find_spec("eventlet") is None:
+            raise UserError(
+                "--async-mode eventlet needs a package that is not installed: pip install "
+                "eventlet; or leave the option out, to serve with threads"
+            )
+        self.access = access
+        self.threads: Any = threading
+        self.sleep: Callable[[float], Any] = time.sleep
+        self._async_mode = async_mode
+        self._address = address
+        self._notify = notify
+        self._lock = threading.Lock()  # held while notify runs
+        self._ended = False  # from the end of the block on, no line is passed on
+        self._stop = stop or threading.Event()
+        self._closing = threading.Event()  # set at the end of the block
+        self._app: WSGIApp | None = None
+        self._check: Callable[[], None] = lambda: None
+        self._served: Future[None] = Future()  # done when the server has ended; has its error
+
+    def __enter__(self) -> Self:
+        self._listener = listen(*self._address)
+        self._address = self._listener.getsockname()[:2]  # port 0 has become a real port
+        # it is never joined: the thread that imports eventlet ends without a word to those that
+        # join it, because eventlet makes another module threading
+        threading.Thread(target=self._serve, name="bcclone-server", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # wait until a line that is being printed is complete, and drop later lines: if the process
+        # ends while a daemon thread prints, Python may abort
+        with self._lock:
+            self._ended = True
+        self._closing.set()
+        with suppress(Exception):  # wait() has raised it
+            self._served.result(_ENDING_SECONDS)
+        self._listener.close()
+
+    @property
+    def address(self) -> str:
+        """Return host and port as they stand in a URL."""
+        host, port = self._address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def port(self) -> int:
+        return self._address[1]
+
+    @property
+    def url(self) -> str:
+        """Return the URL of the page, for a browser on this machine."""
+        host, _ = self._address
+        if host == "0.0.0.0":  # every address of this machine
+            return f"http://127.0.0.1:{self.port}/"
+        return f"http://{self.address}/"
+
+    def notify(self, text: str) -> None:
+        """Pass a line on to the user; any thread may call this."""
+        # an OSError, such as that of a closed pipe, must not end the request of a car
+        with self._lock, suppress(OSError):
+            if not self._ended:
+                self._notify(text)
+
+    def stop(self) -> None:
+        """Let wait() return; any thread may call this."""
+        self._stop.set()
+
+    def show(self, app: WSGIApp, check: Callable[[], None] = lambda: None) -> None:
+        """Serve an app from now on.
+
+        check: called every half second, so that the app can check its connections
+        """
+        self._check = check
+        self._app = app
+
+    def wait(self) -> None:
+        """Wait for stop(), the program's event, or, in the main thread, Ctrl-C or SIGTERM.
+
+        Raises the error that ended the server, if any.
+        """
+        with noting_interrupts() as interrupted:
+            while not interrupted.is_set() and not self._served.done():
+                # not interrupted.wait(): the signal that sets it might come while that holds a lock
+                if self._stop.wait(_STOP_SECONDS):
+                    return
+        if self._served.done():
+            self._served.result()
+
+    def accept_websocket(self, environ: dict[str, Any]) -> "Websocket":
+        """Return the websocket that a request opens, and whose end closes it.
+
+        Raises BadHandshake or OSError.
+        """
+        websocket = Websocket(environ, self.threads, self.sleep)
+        environ[_UPGRADED] = websocket
+        return websocket
+
+    def _serve(self) -> None:
+        """Answer requests until the end of the block; runs in the server's thread."""
+        serve = self._serve_with_threads
+        if self._async_mode == "eventlet":
+            serve = self._serve_with_eventlet
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        try:
+            serve()
+            self._served.set_result(None)
+        except BaseException as error:
+            self._served.set_exception(error)
+        finally:
+            sys.setswitchinterval(before)
+
+    def _serve_with_threads(self) -> None:
+        server = _ThreadedServer(*self._address, self._checked, self._listener)
+        with server, self._checking():
+            forever = partial(server.serve_forever, _STOP_SECONDS)
+            threading.Thread(target=forever, name="bcclone-requests", daemon=True).start()
+            self._closing.wait()
+            server.shutdown()
+            server.shut_down_connections()
+
+    def _serve_with_eventlet(self) -> None:
+        """Serve in this thread alone, without monkey patching."""
+        with warnings.catch_warnings():
+            # that it is in maintenance mode: docs/decisions/0019-eventlet-until-april-2027.md
+            warnings.simplefilter("ignore")
+            import eventlet.green.threading
+            import eventlet.wsgi
+        self.threads = eventlet.green.threading
+        self.sleep = eventlet.sleep
+
+        def app(environ: dict[str, Any], start_response: Any) -> Any:
+            try:
+                return self._checked(environ, start_response)
+            except ConnectionAbortedError:
+                eventlet.wsgi.WSGI_LOCAL.already_handled = True
+                return []
+
+        requests = eventlet.GreenPool(_MOST_GREENLETS)
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere, self._checking():
+            server = eventlet.spawn(
+                eventlet.wsgi.server,
+                eventlet.greenio.GreenSocket(self._listener),
+                app,
+                nowhere,
+                {"wsgi.errors": nowhere},
+                custom_pool=requests,
+                debug=False,
+                keepalive=False,
+                socket_timeout=_REQUEST_SECONDS,
+            )
+            while not self._closing.is_set() and not server.dead:
+                eventlet.sleep(_STOP_SECONDS)
+            server.kill()
+            # it still waits for its requests, and those of websockets do not end by themselves
+            for request in list(requests.coroutines_running):
+                request.kill()
+            with suppress(eventlet.greenlet.GreenletExit):
+                server.wait()  # raises the error that ended it, if any
+
+    @contextlib.contextmanager
+    def _checking(self) -> Any:
+        """Call the app's check every half second within the block."""
+        ended = self.threads.Event()
+
+        def watch() -> None:
+            while not ended.wait(_CHECK_SECONDS):
+                try:
+                    self._check()
+                except Exception:  # a fault must not prevent the next check
+                    logger.exception("a check of the connections failed; it goes on")
+
+        thread = self.threads.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _checked(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer a request, or refuse it. Errors of the app are logged, since hosts print none."""
+        try:
+            refusal = self.access.refusal(environ)
+            if refusal is not None:
+                return self._refuse(refusal, start_response)
+            return self._answer(environ, start_response)
+        except OSError:  # the client has gone
+            raise
+        except Exception:
+            logger.exception("the server failed on a request")
+            raise
+
+    def _refuse(self, refusal: tuple[str, str], start_response: Any) -> list[bytes]:
+        """Return the response to a refused request; refusal: as Access.refusal() returns it."""
+        status, reason = refusal
+        if status.startswith("401"):  # the token is wrong: let whoever guesses wait
+            self.sleep(WRONG_TOKEN_SECONDS)
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{reason}\n".encode()]
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Return the app's response; while the app loads, cars wait, and browsers ask again."""
+        is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
+        while is_car and self._app is None and not self._closing.is_set():
+            self.sleep(_LOADING_SECONDS)
+        if self._app is None:
+            headers = [("Content-Type", "text/html"), ("Retry-After", "1"), ("Refresh", "1")]
+            start_response("503 Service Unavailable", headers)
+            return [_LOADING]
+        try:
+            response = self._app(environ, start_response)
+        finally:
+            if _UPGRADED in environ:
+                environ[_UPGRADED].close()
+        if _UPGRADED in environ:
+            raise ConnectionAbortedError  # then nothing is sent, as if the client had gone
+        return response
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises UserError if the address is not one of this machine, or its port is in use.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=128)
+    except (OSError, TypeError) as error:  # TypeError: no machine can have that name
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise UserError(
+                f"port {port} of {host} is in use, perhaps by another drive.py or bcclone play; "
+                "end that, or choose another --port "
+                f"(the simulator itself always connects to {SIMULATOR_PORT})"
+            ) from None
+        text = str(getattr(error, "strerror", None) or error)
+        reason, _, _ = text.partition(" (while")  # Python may add "(while attempting to bind ...)"
+        raise UserError(
+            f"cannot listen on {host}:{port}: {reason}; choose another --host or --port"
+        ) from None
+
+
+class _Handler(WSGIRequestHandler):
+    """Ends silent requests, and prints nothing about clients."""
+
+    timeout = _REQUEST_SECONDS
+    protocol_version = "HTTP/1.0"  # one request for each connection
+
+    def log(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+class _ThreadedServer(ThreadedWSGIServer):
+    """werkzeug's server, which knows its connections, and prints nothing about clients."""
+
+    def __init__(self, host: str, port: int, app: WSGIApp, listener: socket.socket) -> None:
+        super().__init__(host, port, app, _Handler, fd=listener.fileno())
+        self._connections: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[Any, Any]:
+        try:
+            connection, address = super().get_request()
+        except OSError:  # such as: no file is free; the next try would come at once
+            time.sleep(_STOP_SECONDS)
+            raise
+        self._connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def shut_down_connections(self) -> None:
+        """Shut all connections down, so that their threads end."""
+        for connection in list(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def log(self, *_: Any) -> None:
+        """Print nothing; WebServer logs the faults of the app."""
+
+    def handle_error(self, *_: Any) -> None:
+        """Print nothing about a client that has gone, is too slow or does not speak HTTP."""
+
+
+class BadHandshake(Exception):
+    """A request that is not a valid websocket handshake; the text is the reason."""
+
+
+# most messages that wait until wait() returns them, before no more are read; of the simulator, at
+# most one message is usually waiting
+_MESSAGES_AHEAD = 8
+_FULL_SECONDS = 0.005  # how often a websocket with as many looks whether they are fewer
+_READ_BYTES = 65_536  # most bytes of one read
+
+
+class Websocket(simple_websocket.Server):  # type: ignore[misc]
+    """The server side of a websocket: wait() for messages, send() them, and close() it.
+
+    A thread of its own reads them. There are no extensions, such as compression: the simulator
+    rejects them, and a small compressed message may expand to gigabytes.
+    """
+
+    def __init__(
+        self, environ: dict[str, Any], threads: Any = threading, sleep: Any = time.sleep
+    ) -> None:
+        """Answer the handshake of a request; raises BadHandshake. Arguments as in WebServer."""
+        sock = environ.get("werkzeug.socket") or environ["eventlet.input"].get_socket()
+        self._sending = threads.Lock()
+        headers = {name: text for name, text in environ.items() if name.startswith("HTTP_")}
+        headers.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+        try:
+            super().__init__(
+                headers | {"werkzeug.socket": _QuickSocket(sock, self, threads.Lock(), sleep)},
+                receive_bytes=_READ_BYTES,
+                max_message_size=MESSAGE_BYTES,
+                thread_class=threads.Thread,
+                event_class=threads.Event,
+            )
+        except (RemoteProtocolError, LocalProtocolError, simple_websocket.ConnectionError) as error:
+            raise BadHandshake(str(error)) from None
+
+    @property
+    def arrived(self) -> float:
+        """Return time.perf_counter() when data was read last."""
+        arrived: float = self.sock.arrived
+        return arrived
+
+    @property
+    def waiting(self) -> int:
+        """Return how many messages have arrived that wait() has not returned."""
+        return len(self.input_buffer)
+
+    def wait(self) -> str | bytes | None:
+        """Return the next message, after waiting for it; None if the connection has ended."""
+        try:
+            message: str | bytes = self.receive()
+        except simple_websocket.ConnectionClosed:
+            self.thread.join(_SENDING_SECONDS)  # it may still send its part of the goodbye
+            return None
+        return message
+
+    def send(self, message: str | bytes) -> None:
+        """Send a message; raises OSError if the connection has ended.
+
+        It is ended here if the client does not read, so that the message cannot be sent in a
+        second.
+        """
+        try:
+            with self._sending:  # wsproto makes one frame at a time
+                super().send(message)
+        except (simple_websocket.ConnectionClosed, LocalProtocolError):
+            raise ConnectionResetError("the websocket is closed") from None
+
+    def close(self, reason: int | None = None, message: str | None = None) -> None:
+        """Send a close frame, and end the traffic both ways, so that wait() returns."""
+        with suppress(OSError, simple_websocket.ConnectionClosed, LocalProtocolError):
+            super().close(reason, message)
+        self.sock.close()
+
+
+# longest time without data, after which a websocket is ended; clients send a ping every 25 s
+_SILENT_SECONDS = 85.0
+# longest wait to send a message to a client that does not read; then its connection is ended
+_SENDING_SECONDS = 1.0
+
+
+class _QuickSocket:
+    """A request's socket, as simple-websocket uses it: it sends all data, and acknowledges at once.
+
+    The simulator sends a message by many small writes, and waits 44 ms for an acknowledgement
+    unless it comes at once (fact 2 of docs/reference/protocol.md).
+    """
+
+    def __init__(self, sock: socket.socket, websocket: Websocket, lock: Any, sleep: Any) -> None:
+        """lock: held while anything is sent, pongs included"""
+        self.arrived = 0.0
+        self._socket = sock
+        self._websocket = websocket
+        self._lock = lock
+        self._sleep = sleep
+        sock.settimeout(_SENDING_SECONDS)  # recv() waits longer, by several tries
+        # without this option, the system holds an answer back until the client has acknowledged the
+        # answer before it, which takes 40 ms
+        with suppress(OSError):  # closed meanwhile
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def recv(self, count: int) -> bytes:
+        """Return the next data; raises TimeoutError after 85 s without any."""
+        websocket = self._websocket
+        while websocket.connected and websocket.waiting >= _MESSAGES_AHEAD:
+            self._sleep(_FULL_SECONDS)
+        until = time.monotonic() + _SILENT_SECONDS
+        while True:
+            try:
+                data = self._socket.recv(count)
+                break
+            except TimeoutError:
+                if time.monotonic() > until:
+                    raise
+        self.arrived = time.perf_counter()
+        self._acknowledge_at_once()
+        return data
+
+    def send(self, data: bytes) -> None:
+        with self._lock:
+            try:
+                self._socket.sendall(data)
+            except OSError:  # a part may have been sent
+                self.close()
+                raise
+        self._acknowledge_at_once()
+
+    def close(self) -> None:
+        """End the traffic both ways; the server of the request closes its socket."""
+        self._websocket.connected = False
+        self._websocket.event.set()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _acknowledge_at_once(self) -> None:
+        """Ask the system to acknowledge the next data at once; it forgets this after each call."""
+        if hasattr(socket, "TCP_QUICKACK"):  # Linux
+            with suppress(OSError):  # closed meanwhile
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
