@@ -44,7 +44,7 @@ RECIPES = {
     "november": Recipe(
         (
             f"{EXPERT} --seed 1 --texture-seed 1",
-            f"{EXPERT} --seed 2 --texture-seed 2 --light 1.2 --fog 2 --set sun-azimuth=200",
+            f"{EXPERT} --seed 2 --texture-seed 2 --light 1.2 --fog 2 --sun-azimuth 200",
             f"{EXPERT} --seed 3 --texture-seed 3 --light 0.8 --sun-elevation 30 --reverse",
         ),
         passes=12,

@@ -17,11 +17,10 @@ from functools import cache
 from pathlib import Path
 
 from bcclone.commands import COMMANDS, GROUPS, load_command
-from bcclone.commands.parser import help_of, make_parser
-from bcclone.system.settings import Setting
+from bcclone.commands.parser import make_parser
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
-EVERYWHERE = {"help", "json", "quiet", "debug", "assigned"}
+EVERYWHERE = {"help", "json", "quiet", "debug"}
 SHARED = {"appearance of the world", "disturbances"}
 SEVERAL = "several commands"
 OVERVIEW = "commands"
@@ -105,7 +104,6 @@ def _rows_of(command: str, group: str) -> list[str]:
     if not rows and not names_elsewhere:
         titles = ", ".join(str(parser_group.title) for parser_group in parser_groups)
         raise ValueError(f"{command} / {group}: no options; the groups are {titles}")
-    rows += _rare_rows(command, group)
     if names_elsewhere:
         names = ", ".join(names_elsewhere)
         rows.append(f"| {names} | as in [several commands](#options-of-several-commands) |")
@@ -121,24 +119,6 @@ def _is_chosen(title: str | None, group: str) -> bool:
 
 def _documented(group: argparse._ArgumentGroup) -> list[argparse.Action]:
     return [action for action in group._group_actions if action.dest not in EVERYWHERE]
-
-
-def _rare_rows(command: str, group: str) -> Iterator[str]:
-    """Yield a row for each setting of a command, or of a group of them, that only --set sets."""
-    for declared in load_command(command).declared():
-        rule = declared.setting
-        if rule.rare and _is_chosen(rule.group, group):
-            meaning = _in_table(help_of(rule, declared.field.default))
-            yield f"| `{declared.option}={_unit(rule, declared.kind)}` | {meaning} |"
-
-
-def _unit(declared: Setting, kind: type) -> str:
-    """Return what stands for the value of a setting."""
-    if declared.choices:
-        return " or ".join(declared.choices)
-    if declared.unit:
-        return declared.unit
-    return {int: "N", bool: "true"}.get(kind, "X")
 
 
 # ---- options of several commands

@@ -91,8 +91,8 @@ def test_the_demo_ends_with_a_lap_without_an_intervention(tmp_path):
         tmp_path / "demo" / "model.h5",
         "--laps",
         0.2,
-        "--set",
-        "road-visibility=0",
+        "--road-visibility",
+        "0",
     )
     assert result_of(*line)["first_off_road_m"] < 150  # it looked at the road
 

@@ -92,15 +92,15 @@ EXPERT = "--wander-m 0.2 --recoveries 0"
 ROWS = "--rows-per-second 3"
 LOOKS = (
     "--seed 1 --texture-seed 1",
-    "--seed 2 --texture-seed 2 --light 1.2 --fog 2 --set sun-azimuth=200",
+    "--seed 2 --texture-seed 2 --light 1.2 --fog 2 --sun-azimuth 200",
     "--seed 3 --texture-seed 3 --light 0.8 --sun-elevation 30 --reverse",
-    "--seed 4 --texture-seed 4 --sun-elevation 20 --set sun-azimuth=300 --reverse",
-    "--seed 5 --texture-seed 5 --light 0.7 --sun-elevation 20 --set sun-azimuth=30",
-    "--seed 6 --texture-seed 6 --light 1.3 --fog 3 --set sun-azimuth=150 --reverse",
+    "--seed 4 --texture-seed 4 --sun-elevation 20 --sun-azimuth 300 --reverse",
+    "--seed 5 --texture-seed 5 --light 0.7 --sun-elevation 20 --sun-azimuth 30",
+    "--seed 6 --texture-seed 6 --light 1.3 --fog 3 --sun-azimuth 150 --reverse",
 )
 STORE = "--validation 0.1"
 # with the usual dropout of 0.5, it would need more epochs
-TRAINING = "--batch-size 64 --dropout 0.15 --appearance 1 --set patches=0.4"
+TRAINING = "--batch-size 64 --dropout 0.15 --appearance 1 --patches 0.4"
 
 
 @dataclass(frozen=True)

@@ -134,9 +134,6 @@ class Given:
             if value in (None, []):  # an option or an argument that was left out
                 continue
             self._values[name] = tuple(value) if isinstance(value, list) else value
-        # each --set NAME=VALUE has become a pair: name of the field, value
-        assigned = self._values.pop("assigned", ())
-        self._values |= dict(assigned)
 
     def of(self, kind: Any) -> dict[str, Any]:
         """Return the values that the user gave for fields of a settings dataclass, by name."""

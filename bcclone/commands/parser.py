@@ -1,9 +1,8 @@
 """A command -> its argparse parser, with an argument or an option for each of its settings."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import MISSING
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
 
@@ -13,6 +12,7 @@ from bcclone.system.location import as_local
 from bcclone.system.parent_process import ERROR, tell_parent
 from bcclone.system.settings import Declared, Setting
 
+RARE = "rarely needed"  # title of the last group of options in --help
 # type of a value without a unit -> its placeholder in --help
 _VALUES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
@@ -66,21 +66,9 @@ def declare(command: Command, parser: argparse.ArgumentParser) -> None:
 
     The value of those that the user leaves out is None; see Given.
     """
-    rare: dict[str, Declared] = {}
-    for declared in command.declared():
-        if declared.setting.rare:
-            rare[declared.option.removeprefix("--set ")] = declared
-        else:
-            _add(declared, _group(declared.setting.group, command, parser))
-    if rare:
-        parser.add_argument(
-            "--set",
-            dest="assigned",
-            action="append",
-            metavar="NAME=VALUE",
-            type=_converter(tuple, partial(_assign, rare)),
-            help=f"set one of {', '.join(rare)}; repeatable; docs/reference/cli.md explains them",
-        )
+    for declared in sorted(command.declared(), key=lambda each: each.setting.rare):
+        title = RARE if declared.setting.rare else declared.setting.group
+        _add(declared, _group(title, command, parser))
 
 
 def _group(
@@ -172,27 +160,6 @@ def _number_of_words(is_open: bool, has_default: bool) -> str | None:
     if is_open:
         return "*" if has_default else "+"
     return "?" if has_default else None
-
-
-def _assign(rare: Mapping[str, Declared], text: str) -> tuple[str, Any]:
-    """Return the name of the field and the value that "NAME=VALUE" gives; raises ValueError.
-
-    rare: the settings that --set can set, by name
-    """
-    name, _, value = text.partition("=")
-    declared = rare.get(name.strip())
-    if declared is None:
-        raise ValueError(f"{text!r}, expected NAME=VALUE with one of {', '.join(rare)}")
-    kind = declared.kind
-    if kind is bool:
-        if value not in ("true", "false"):
-            raise ValueError(f"{text!r}, expected true or false")
-        return declared.field.name, value == "true"
-    parse = declared.setting.parse or kind
-    try:
-        return declared.field.name, parse(value)
-    except ValueError:
-        raise ValueError(f"{text!r}, expected a value") from None
 
 
 def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str], Any]:

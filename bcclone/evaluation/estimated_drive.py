@@ -204,7 +204,7 @@ class Estimates:
             return (
                 "near and far ground move at different speeds: "
                 "the ground shows too little, or the horizon is wrong; "
-                "if you know its row, calibrate again with --set horizon-row=ROW"
+                "if you know its row, calibrate again with --horizon-row ROW"
             )
         check = "see whether they belong together: bcclone preprocess RECORDING --check"
         is_correlated = self.yaw_rate_correlation > _MIN_CORRELATION

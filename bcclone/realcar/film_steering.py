@@ -105,7 +105,7 @@ def estimate_steering(drives: Sequence[Drive], camera: FilmCamera, source: Path)
             f"{source}: {notes[-1]}; film a car that drives, in daylight, on a road with texture"
         )
     if not rows:
-        raise UserError(f"{left_out[0]}; correct --set camera-height, from which the speed follows")
+        raise UserError(f"{left_out[0]}; correct --camera-height, from which the speed follows")
     notes += _warnings(steering, sum(map(len, drives)))
     return SteeredRows(rows, left_out, hidden, notes)
 

@@ -47,7 +47,7 @@ class Setting:
     shown: str = ""  # words for the default in --help, instead of its value
     group: str = ""  # heading in --help under which the option stands
     positional: bool = False
-    rare: bool = False  # has no option of its own, and is set by --set NAME=VALUE
+    rare: bool = False  # its option stands last in --help
 
     @property
     def expected(self) -> str:
@@ -118,8 +118,7 @@ class Declared(NamedTuple):
 
     @property
     def option(self) -> str:
-        """Return its option, such as "--seed" or "--set port"."""
-        return f"--set {self.key}" if self.setting.rare else f"--{self.key}"
+        return f"--{self.key}"
 
     @property
     def kind(self) -> Any:
@@ -319,12 +318,10 @@ def option_words(settings: Any) -> list[str]:
     words: list[str] = []
     for declared in settings_of(settings):
         value = getattr(settings, declared.name)
-        option = f"--{declared.key}"
+        option = declared.option
         if declared.setting.positional or value == declared.field.default:
             continue
-        if declared.setting.rare:
-            words += ["--set", f"{declared.key}={value}"]
-        elif isinstance(value, bool):
+        if isinstance(value, bool):
             words.append(option if value else f"--no-{declared.key}")
         elif declared.setting.parse is parse_names:
             words += [option, ",".join(value)]

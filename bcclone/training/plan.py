@@ -70,7 +70,7 @@ def _check_fine_tuning(settings: TrainSettings) -> None:
     else:
         return
     raise UserError(
-        f"{option_of(settings, name)}={getattr(settings, name)} is for fine-tuning; "
+        f"{option_of(settings, name)} {getattr(settings, name)} is for fine-tuning; "
         "give the model to begin with by --from, or leave it out"
     )
 

@@ -55,7 +55,7 @@ def make_trainer(
     strategy: a strategy of tf.distribute, to train on several devices
     """
     if strategy and settings.jit_compile == ON:
-        raise UserError("--set jit-compile=on trains on one device; use --gpus 1, and one worker")
+        raise UserError("--jit-compile on trains on one device; use --gpus 1, and one worker")
     if settings.deterministic:
         # this holds for the rest of the process, since TensorFlow cannot switch it off again
         tf.config.experimental.enable_op_determinism()
@@ -183,7 +183,7 @@ def report_network(
         _note_unusual_images(data, settings.architecture, notify)
     notify(layer_table(model))
     if settings.batch_norm == FIXED and _batch_norms_of(model):
-        notify("batch normalization stays as it is; --set batch-norm=learned trains it, too")
+        notify("batch normalization stays as it is; --batch-norm learned trains it, too")
     if len({recording.framing for recording in data.recordings}) > 1:
         notify(
             "note: the recordings are of several cameras, so the model keeps the framing of none"
@@ -305,7 +305,7 @@ def _check_start(file: ModelFile, data: TrainingData, settings: TrainSettings, s
     if settings.hand_over == HALFWAY and len(file.outputs) < len(outputs_of(settings.predict)):
         raise UserError(
             f"{start} lacks an output that --predict {settings.predict} adds, so halfway between "
-            "both models that output is half of what it learns; leave out --set hand-over=halfway"
+            "both models that output is half of what it learns; leave out --hand-over halfway"
         )
     images = file.preprocessing
     if images != data.preprocessing:

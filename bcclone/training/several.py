@@ -197,7 +197,7 @@ class Group:
             if settings.onednn != loaded:
                 raise UserError(
                     f"the run computes with onednn={settings.onednn}, and this worker with "
-                    f"{loaded}; give all workers --set onednn={settings.onednn}"
+                    f"{loaded}; give all workers --onednn {settings.onednn}"
                 )
             return Device.loaded(describe_devices())
 

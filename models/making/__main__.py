@@ -44,8 +44,7 @@ SIZE = (64, 64)
 TRAINING = "--predict path --dropout 0.3 --batch-size 128 --no-augment"
 FIRST_EPOCHS = 4
 SECOND_TRAINING = (
-    "--optimizer muon --learning-rate 0.003 --epochs 3 "
-    "--set batch-norm=learned --set hand-over=trained"
+    "--optimizer muon --learning-rate 0.003 --epochs 3 --batch-norm learned --hand-over trained"
 )
 
 

@@ -25,7 +25,7 @@ OF_ONE_FILE = SMALL[:4]
 OPTIONS = {
     "plain": (),
     "earlier frames, random split": ("--frame-offsets", 3, "--split", "random"),
-    "one camera, no flips": ("--cameras", "left", "--no-flip", "--set", "lead-seconds=0.1"),
+    "one camera, no flips": ("--cameras", "left", "--no-flip", "--lead-seconds", "0.1"),
 }
 
 

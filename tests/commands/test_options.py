@@ -9,7 +9,6 @@ from bcclone.cli import main
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.options import Given
 from bcclone.commands.parser import make_parser
-from bcclone.commands.training import chosen_settings
 
 SPECIAL = {
     "time": ("90s", 90.0), "sun_elevation": ("20", 20.0),
@@ -19,7 +18,7 @@ SPECIAL = {
     "preprocess": ("64x64, 0..1", "64x64, 0..1"),
 }  # fmt: skip
 
-SKIPPED = ("help", "assigned", "only", "quantize")  # their values are checked elsewhere
+SKIPPED = ("help", "only", "quantize")  # their values are checked elsewhere
 
 
 def words_for(action):
@@ -74,12 +73,6 @@ def test_errors_of_the_command_line_print_no_control_characters(line, capsys):
     assert "\x1b" not in printed
 
 
-def test_a_setting_without_an_option_is_set_by_its_key():
-    words = ["--set", "warmup=0.1", "--set", "multiprocessing=true", "--set", "onednn=off"]
-    values = chosen_settings(Given(make_parser(load_command("model"), "model"), words))
-    assert values == {"warmup": 0.1, "multiprocessing": True, "onednn": "off"}
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -101,13 +94,3 @@ def test_several_models_may_be_named_by_options_and_what_follows_another_option_
     assert Given(make_parser(load_command("video"), "video"), ["run1", "--model", "m.h5"])._values[
         "run"
     ] == Path("run1")
-
-
-@pytest.mark.parametrize(
-    "word", ["warmup", "warmup=soon", "nothing=1", "epochs=3", "multiprocessing=perhaps"]
-)
-def test_what_set_cannot_set_is_refused_with_exit_code_2(word, capsys):
-    with pytest.raises(SystemExit) as ended:
-        Given(make_parser(load_command("model"), "model"), ["--set", word])
-    assert ended.value.code == 2
-    assert word in capsys.readouterr().err

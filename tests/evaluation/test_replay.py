@@ -330,7 +330,7 @@ def test_a_drive_server_is_scored_over_the_wire(lap):
     model = ROOT / "models" / "lake.h5"
     line = (lap, "--fraction", "0.3:0.5")
     with serving(model) as server:
-        options = ("--port", server.port, "--set", "decimal-comma=true", "--wait", 1)
+        options = ("--port", server.port, "--decimal-comma", "--wait", 1)
         result = result_of("replay", *line, *options)
     alone = result_of("replay", model, *line)
     assert set(result) >= KEYS | {"controls", "request_to_steer_ms"}

@@ -21,7 +21,7 @@ REFUSALS = [
     command("model --epochs 0", "--epochs 0", "--time"),
     command("model -o model.txt", "--output model.txt", ".h5"),
     command("evaluate m.h5 --speed 40", "--speed 40", "up to 30"),
-    command("simulate record rec --set lookahead=9", "lookahead-seconds 9", "0 to 3"),
+    command("simulate record rec --lookahead 9", "--lookahead 9", "0 to 3"),
     command("drive --allow-from home", "--allow-from home", "172.17.0.1"),
     command("video run --range 40:10", "--range 40:10", "A:B"),
     command("video run --fps 60 -o clip.gif", "--fps 60", "1 to 50", ".gif"),

@@ -312,7 +312,7 @@ def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(
     untrained_model, simulated_store, tmp_path
 ):
     model = shutil.copy(untrained_model, tmp_path / "mine.h5")
-    only = ("--only", "history,steering", "--set", "zero-fraction=0", "--runs", tmp_path)
+    only = ("--only", "history,steering", "--zero-fraction", "0", "--runs", tmp_path)
     assert (
         "left out: there is no history" in run_script("plots", model, simulated_store, *only).stdout
     )

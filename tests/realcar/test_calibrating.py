@@ -272,7 +272,7 @@ def test_the_next_command_is_one_that_the_shell_takes(car, tmp_path, capsys):
     frames = shutil.copytree(car / "frames", tmp_path / "my frames")
     labels = tmp_path / "labels of it.csv"
     labels.write_text((car / "labels.csv").read_text().replace("steering_angle", "wheel"))
-    words = (frames, labels, "--rows", "0:120", "--gain", 1, "--set", "bias=0")
+    words = (frames, labels, "--rows", "0:120", "--gain", 1, "--bias", "0")
     options = (
         "--steering-column",
         "wheel",
@@ -331,7 +331,7 @@ def test_a_mistake_is_named(car, tmp_path):
     kept = "which have no rows 30 to 130, expected numbers from 0 to 120,.*correct the framing"
     refused(kept, "--rows", "30:130")
     refused("no such file or folder, expected a recording", frames=car / "none", labels=())
-    refused("--framing and horizon-row both say", "--framing", "x.json", "--set", "horizon-row=3")
+    refused("--framing and horizon-row both say", "--framing", "x.json", "--horizon-row", "3")
     refused("no such|cannot be read|not a complete", model=tmp_path / "none.h5")
     flat = "".join(f"{number},0\n" for number in range(FRAMES))
     (tmp_path / "flat.csv").write_text(f"frame_id,steering_angle\n{flat}")

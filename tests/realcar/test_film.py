@@ -323,7 +323,7 @@ def test_rows_that_are_faster_than_any_car_count_as_left_out_and_not_as_steered(
     assert result.seen.steering_mean == pytest.approx(rows["steering"].mean(), abs=1e-4)
     for path in sorted((tmp_path / "film").iterdir())[:90]:
         path.unlink()
-    with pytest.raises(UserError, match="speed_mph is .*; correct --set camera-height"):
+    with pytest.raises(UserError, match="speed_mph is .*; correct --camera-height"):
         filmed(tmp_path / "film", tmp_path / "none", camera_height_m=100.0)
 
 

@@ -133,8 +133,8 @@ def test_the_command_records_and_prints_the_next_step(tmp_path):
         "--laps",
         0.02,
         "--reverse",
-        "--set",
-        "steering=keyboard",
+        "--steering",
+        "keyboard",
     )
     result = result_of(*line)
     assert (

@@ -257,7 +257,7 @@ def state_of(run):
 def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weights(
     trained, simulated_store, tmp_path
 ):
-    options = (*QUICK, "--set", "checkpoint-steps=7")
+    options = (*QUICK, "--checkpoint-steps", "7")
     run = killed_training(simulated_store, tmp_path, *options, after=70)
     assert not (tmp_path / "model.h5").exists()
     epochs_done = len((run / "history.csv").read_text().splitlines()) - 1
@@ -413,7 +413,7 @@ def test_without_validation_samples_a_fine_tuned_model_is_halfway_unless_asked_o
     for name, values in written.items():
         np.testing.assert_allclose(values, (before[name] + trained[name]) / 2, atol=1e-6)
 
-    asked = ("--set", "hand-over=trained", "--name", "two", "--force")
+    asked = ("--hand-over", "trained", "--name", "two", "--force")
     whole = json.loads(train(store, tmp_path, *options, *asked).stdout)
     assert whole["handed_over"] == "trained"
     assert whole["note"] is None
@@ -421,12 +421,12 @@ def test_without_validation_samples_a_fine_tuned_model_is_halfway_unless_asked_o
         np.testing.assert_array_equal(values, trained[name])
 
     # a complete run hands over another model if asked, and trains no more
-    again = ("--resume", "--name", "two", "--set")
-    resumed = json.loads(train(store, tmp_path, *options, *again, "hand-over=halfway").stdout)
+    again = ("--resume", "--name", "two", "--hand-over")
+    resumed = json.loads(train(store, tmp_path, *options, *again, "halfway").stdout)
     assert (resumed["handed_over"], resumed["epochs"]) == ("halfway", 1)
     for name, values in weights(tmp_path / "model.h5").items():
         np.testing.assert_array_equal(values, written[name])
-    train(store, tmp_path, *options, *again, "hand-over=trained")
+    train(store, tmp_path, *options, *again, "trained")
     assert not (tmp_path / "runs" / "two" / "trained.h5").exists()
     kept = (tmp_path / "runs" / "two" / "model.h5").read_bytes()
     assert kept == (tmp_path / "model.h5").read_bytes()
@@ -436,9 +436,9 @@ def test_without_validation_samples_a_fine_tuned_model_is_halfway_unless_asked_o
 
 
 def test_settings_of_a_fine_tuning_are_refused_where_they_mean_nothing(simulated_store, tmp_path):
-    for asked in ("hand-over=halfway", "batch-norm=fixed"):
-        done = train(simulated_store, tmp_path, "--set", asked, code=1)
-        assert f"--set {asked} is for fine-tuning" in done.stderr
+    for asked in (("--hand-over", "halfway"), ("--batch-norm", "fixed")):
+        done = train(simulated_store, tmp_path, *asked, code=1)
+        assert f"{' '.join(asked)} is for fine-tuning" in done.stderr
     start = tmp_path / "start.h5"
     with Store(simulated_store) as data:
         network = build_network(data.preprocessing.shape)
@@ -446,7 +446,7 @@ def test_settings_of_a_fine_tuning_are_refused_where_they_mean_nothing(simulated
         network.layers[-1].activation = keras.activations.tanh
         save_model(tmp_path / "tanh.h5", network, data.preprocessing, {})
     speed = ("--predict", "speed", "--epochs", 1)
-    halfway = ("--set", "hand-over=halfway")
+    halfway = ("--hand-over", "halfway")
     done = train(simulated_store, tmp_path, "--from", start, *speed, *halfway, code=1)
     assert "lacks an output that --predict speed adds" in done.stderr
     done = train(simulated_store, tmp_path, "--from", tmp_path / "tanh.h5", *speed, code=1)
@@ -479,7 +479,7 @@ def test_ctrl_c_saves_the_state_and_reports_the_model_and_how_to_resume(
     simulated_store, tmp_path, how
 ):
     options = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", 500)
-    line = command("model.py", simulated_store, *options, "--set", "checkpoint-minutes=0")
+    line = command("model.py", simulated_store, *options, "--checkpoint-minutes", "0")
     with started(line, "epoch 1: loss") as run:
         time.sleep(0.3)  # into the next epoch
         run.send_signal(how)
@@ -573,7 +573,7 @@ def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(
     whole.mkdir()
     killed.mkdir()
     done = train_apart(simulated_store, whole, *options)
-    killed_training(simulated_store, killed, *options, "--set", "checkpoint-steps=3", after=6)
+    killed_training(simulated_store, killed, *options, "--checkpoint-steps", "3", after=6)
     resumed = train_apart(simulated_store, killed, *options, "--resume")
     assert "resuming" in resumed.stderr
     assert_same_weights(whole / "model.h5", killed / "model.h5")
@@ -610,8 +610,8 @@ def test_steps_of_one_program_give_the_weights_of_single_ones_also_after_a_resum
     small_store, tmp_path
 ):
     """Augmented and with dropout: the same samples in the same order, the same random numbers."""
-    options = ("--batch-size", 7, "--augment-on", "device", "--set", "jit-compile=on")
-    options += ("--schedule", "constant", "--set", "warmup=0")
+    options = ("--batch-size", 7, "--augment-on", "device", "--jit-compile", "on")
+    options += ("--schedule", "constant", "--warmup", "0")
     single = tmp_path / "single"
     program = tmp_path / "program"
     resumed = tmp_path / "resumed"
