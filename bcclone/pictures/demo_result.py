@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bcclone.pictures.report import Report, write_report
+from bcclone.pictures.report import write_report
 from bcclone.simulator.score import LAPS_DRIVEN
 from bcclone.system.errors import Table, TableColumn, shown_command
 
@@ -141,7 +141,10 @@ class DemoResult:
         }
         write_report(
             self.page,
-            Report(
-                "A network drives", sentences, folder / "drive" / "clip.mp4", drawn, times, commands
-            ),
+            "A network drives",
+            sentences,
+            folder / "drive" / "clip.mp4",
+            drawn,
+            times,
+            commands,
         )

@@ -26,7 +26,7 @@ from bcclone.pictures.plots.drive_pictures import (
     plot_frames,
     plot_scores,
 )
-from bcclone.pictures.report import REPORT_NAME, Report, next_commands, write_report
+from bcclone.pictures.report import REPORT_NAME, next_commands, write_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
@@ -40,25 +40,27 @@ from bcclone.system.values import json_text, part_of
 
 
 def _write(
-    folder: Path, pictures: Sequence[Path], figures: dict[str, Any], report: Report
+    folder: Path,
+    files: Sequence[Path],
+    values: dict[str, Any],
+    title: str,
+    sentences: Iterable[str],
+    **shown: Any,
 ) -> list[Path]:
     """Write the figures and the report, whose sentences get a capital and a full stop.
 
-    Return the paths of the pictures, of the figures, and of the report.
+    Return the paths of all files, the report's last.
 
-    pictures: paths of pictures and other files that were written before
-    figures: values of figures.json
+    files: files that were written before
+    values: those of figures.json
+    shown: what write_report() takes besides
     """
     figures_path = folder / "figures.json"
-    write_text(figures_path, json_text(figures, indent=2))
-    sentences = [_as_sentence(text) for text in report.sentences]
-    write_report(folder / REPORT_NAME, replace(report, sentences=sentences))
-    return [*pictures, figures_path, folder / REPORT_NAME]
-
-
-def _as_sentence(text: str) -> str:
-    sentence = text[0].upper() + text[1:]
-    return sentence if sentence.endswith(".") else f"{sentence}."
+    report = folder / REPORT_NAME
+    write_text(figures_path, json_text(values, indent=2))
+    whole = [f"{text[0].upper()}{text[1:].removesuffix('.')}." for text in sentences]
+    write_report(report, title, whole, **shown)
+    return [*files, figures_path, report]
 
 
 _EXCERPT_SECONDS = 15.0  # of a drive's clip, in its report, which has to be small
@@ -118,16 +120,17 @@ def write_evaluation(
         "The driven line, coloured by its distance from the centre line": map_path,
         "What the camera saw on the way": views_path,
     }
-    cells = evaluation.table(settings).cells()
-    report = Report(
+    return _write(
+        folder,
+        files,
+        evaluation.figures(),
         f"{model.name} on {way}: {scored}",
         sentences,
         clip=excerpt,
         pictures=pictures,
-        figures=cells,
+        figures=evaluation.table(settings).cells(),
         commands=commands,
     )
-    return _write(folder, files, evaluation.figures(), report)
 
 
 def _score_words(drive: Evaluation) -> str:
@@ -184,17 +187,16 @@ def write_replay(
     if best and not replayed.client:
         commands = next_commands(best, "evaluate drive", preprocess)
 
-    title = f"{' and '.join(replayed.results)} on the recording {name}"
-    sentences = [*replayed.explanations(), *replayed.notices]
-    pictures = {caption.capitalize(): picture}
-    report = Report(
-        title,
-        sentences,
-        pictures=pictures,
+    return _write(
+        folder,
+        [picture],
+        replayed.figures(),
+        f"{' and '.join(replayed.results)} on the recording {name}",
+        [*replayed.explanations(), *replayed.notices],
+        pictures={caption.capitalize(): picture},
         figures=replayed.table().cells(),
         commands=commands,
     )
-    return _write(folder, [picture], replayed.figures(), report)
 
 
 def _draw_replay(folder: Path, name: str, replayed: Replayed) -> tuple[str, Path]:
@@ -283,16 +285,16 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
         result.models, key=lambda model: (-result.clean_rows(model), result.interventions(model))
     )
     commands = next_commands(result.models[best], "evaluate drive", preprocess)
-    title = f"{', '.join(result.models)} in the suite"
-    report = Report(
-        title,
+    return _write(
+        folder,
+        [table_path, appearances_path, scores_path, events_path, maps],
+        result.figures(),
+        f"{', '.join(result.models)} in the suite",
         sentences,
         pictures=pictures,
         figures=result.table().cells(),
         commands=commands,
     )
-    written = [table_path, appearances_path, scores_path, events_path, maps]
-    return _write(folder, written, result.figures(), report)
 
 
 def _describe(scenario: Scenario) -> str:

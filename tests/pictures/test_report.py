@@ -16,9 +16,9 @@ import pytest
 
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
-from bcclone.pictures.plots.all_pictures import training_report
+from bcclone.pictures.plots.all_pictures import write_training_report
 from bcclone.pictures.plots.drive_pictures import plot_drives, plot_scores
-from bcclone.pictures.report import Report, write_report
+from bcclone.pictures.report import write_report
 from bcclone.pictures.score_files import write_evaluation
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
@@ -50,12 +50,12 @@ def png(path, width=40, height=30):
     return path
 
 
-REPORT = Report(
-    "A title",
-    ["One sentence.", "Another one."],
-    figures=[("figure", "value"), ("autonomy", "100 %")],
-    commands={"Drive": "bcclone drive model.h5"},
-)
+REPORT = {
+    "title": "A title",
+    "sentences": ["One sentence.", "Another one."],
+    "figures": [("figure", "value"), ("autonomy", "100 %")],
+    "commands": {"Drive": "bcclone drive model.h5"},
+}
 
 
 class Page(HTMLParser):
@@ -90,7 +90,7 @@ class Page(HTMLParser):
 
 def written(tmp_path, **changes):
     path = tmp_path / "report.html"
-    write_report(path, replace(REPORT, **changes))
+    write_report(path, **REPORT | changes)
     return Page(path)
 
 
@@ -197,39 +197,38 @@ def test_names_of_files_are_drawn_as_they_are(tmp_path):
 
 
 def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
-    pictures = {name: tmp_path / f"{name}.png" for name in ("saliency", "history", "network")}
+    pictures = {name: png(tmp_path / f"{name}.png") for name in ("saliency", "history", "network")}
     result = TrainResult(
         model="model.h5", epochs=8, epoch=7, best_epoch=7, loss=0.02, val_loss=0.0123, val_mae=0.04,
         samples_per_second=1234.0, data_wait_share=0.01, seconds=60.0,
         samples=SampleCounts(4000, 1000), feed="memory", ended="all epochs",
         batch_size=48,
     )  # fmt: skip
-    report = training_report(result, ["data.h5"], pictures)
-    assert dict(report.figures)["batch size"] == "48 samples"
-    assert [*report.pictures.values()] == [pictures["history"], pictures["saliency"]]
-    assert all(words in " ".join(report.sentences) for words in ("0.0123", "1.0 degrees"))
-    unjudged = replace(result, val_loss=None, val_mae=None)
-    assert training_report(unjudged, ["data.h5"], {}).pictures == {}
-    halfway = training_report(replace(unjudged, loss=None, handed_over="halfway"), ["data.h5"], {})
-    assert "halfway" in halfway.sentences[1]
-    assert "there were no validation samples" in halfway.sentences[1]
+
+    def shown(drawn=(), **changes):
+        path = tmp_path / "report.html"
+        write_training_report(path, replace(result, **changes), ["data.h5"], dict(drawn))
+        page = Page(path)
+        return page, " ".join(page.texts["p"]), " ".join(page.texts["th"] + page.texts["td"])
+
+    page, words, figures = shown(pictures)
+    assert "48 samples" in figures
+    assert len(page.all("img")) == 2  # that of the network says little about the training
+    assert "losses" in page.all("img")[0]["alt"]
+    assert all(part in words for part in ("0.0123", "1.0 degrees"))
+    page, words, _ = shown(val_loss=None, val_mae=None, loss=None, handed_over="halfway")
+    assert not page.all("img")
+    assert "halfway" in words
+    assert "there were no validation samples" in words
     drivers = {
         "start": ValidationScore(0.0123, 0.04, 0.571, None),
         "trained": ValidationScore(0.01, 0.03, -0.13, 0.5),
     }
-    begun = training_report(
-        replace(result, epoch=0, loss=None, drivers=drivers, handed_over="start", note="the start"),
-        ["data.h5"],
-        {},
-    )
-    figures = dict(begun.figures)
-    words = " ".join(begun.sentences)
-    assert "start model" in figures["epochs"]
-    assert (
-        figures["validation: start"]
-        == "loss 0.01230, mean absolute error 0.0400, r 0.571, right side -"
-    )
-    assert "r -0.130, right side 50.0%" in figures["validation: trained"]
+    begun = {"epoch": 0, "loss": None, "drivers": drivers, "handed_over": "start"}
+    _, words, figures = shown(**begun, note="the start")
+    assert "start model" in figures
+    assert "loss 0.01230, mean absolute error 0.0400, r 0.571, right side -" in figures
+    assert "r -0.130, right side 50.0%" in figures
     assert "The start." in words
     assert "epoch 0" not in words
 
@@ -245,7 +244,7 @@ def test_a_report_fits_into_a_browsers_window_which_runs_and_loads_nothing_that_
         (long, *(["100.0 %, 0, 0.12 m"] * 12)),
     ]
     pictures = {long: png(tmp_path / "picture.png", 900, 500)}
-    write_report(tmp_path / "report.html", Report(long, [long], None, pictures, wide, {long: long}))
+    write_report(tmp_path / "report.html", long, [long], None, pictures, wide, {long: long})
     added = (
         "<script>document.title = 'ran'</script><p id=p style='color: red' onclick=alert(1)>x</p>"
     )

@@ -15,7 +15,7 @@ from bcclone.dataset.conversion import open_samples
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.pictures.plots.subject import NotDrawn, Subject
-from bcclone.pictures.report import REPORT_NAME, Report, next_commands, write_report
+from bcclone.pictures.report import REPORT_NAME, next_commands, write_report
 from bcclone.system.errors import UserError, first_line, shown_command
 from bcclone.system.files import PICTURE, check_output, make_folder
 from bcclone.system.process import Notify
@@ -150,7 +150,7 @@ def draw_training(
     report = result.run / REPORT_NAME
     try:
         drawn = plot(PlotSettings(model, tuple(data), result.run / "plots")).drawn
-        write_report(report, training_report(result, data, drawn))
+        write_training_report(report, result, data, drawn)
     except Exception as error:
         again = shown_command("plots", model, *data)
         notify(f"note: not all pictures could be drawn: {first_line(error)}; try: {again}")
@@ -158,10 +158,10 @@ def draw_training(
     return report
 
 
-def training_report(
-    result: TrainResult, data: Sequence[str], pictures: Mapping[str, Path]
-) -> Report:
-    """Return the report of a training.
+def write_training_report(
+    path: Path, result: TrainResult, data: Sequence[str], pictures: Mapping[str, Path]
+) -> None:
+    """Write the report of a training.
 
     data: what the model was trained on, a store or recordings
     pictures: name -> path, for the pictures that were drawn
@@ -182,8 +182,14 @@ def training_report(
     shown = {caption: pictures[name] for name, caption in _CAPTIONS.items() if name in pictures}
     commands = next_commands(result.model, "evaluate drive play")
     commands["Make a clip of the drive"] = shown_command("video", "run1", "--overlay")
-    title = f"Training of {result.model}"
-    return Report(title, sentences, pictures=shown, figures=_figures_of(result), commands=commands)
+    write_report(
+        path,
+        f"Training of {result.model}",
+        sentences,
+        pictures=shown,
+        figures=_figures_of(result),
+        commands=commands,
+    )
 
 
 def _describe_error(result: TrainResult) -> str:

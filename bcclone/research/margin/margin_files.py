@@ -12,7 +12,7 @@ from bcclone.camera.images import Image
 from bcclone.camera.vehicle import MPH
 from bcclone.pictures.plots.drive_pictures import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
-from bcclone.pictures.report import REPORT_NAME, Report, write_report
+from bcclone.pictures.report import REPORT_NAME, write_report
 from bcclone.research.margin import MarginSettings
 from bcclone.research.margin.answers import DrivenCheck
 from bcclone.research.margin.margins import MarginMap, NarrowPlace
@@ -134,10 +134,14 @@ def write_margins(
         plural = "s"
     title = f"Margins of the model{plural} {', '.join(maps)} on {way}"
     report = folder / REPORT_NAME
-    shown = Report(
-        title, sentences, pictures=pictures, figures=_places_table(maps), commands=commands
+    write_report(
+        report,
+        title,
+        sentences,
+        pictures=pictures,
+        figures=_places_table(maps),
+        commands=commands,
     )
-    write_report(report, shown)
     return [figures, *pictures.values(), report]
 
 
