@@ -24,8 +24,7 @@ from bcclone import Store, TrainSettings, UserError
 from bcclone.camera.images import Image
 from bcclone.dataset.image_size import LARGEST_IMAGE, SMALLEST_IMAGE
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
-from bcclone.feed.augment import AugmentationInputs
-from bcclone.feed.augment.random_numbers import draw
+from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES, Convolution
 from bcclone.system.hardware import usable_cores
@@ -346,7 +345,7 @@ def _way_batch(way: WayChoice, settings: Settings) -> Batch:
         flipped = np.zeros(count, bool)
         lookahead_m = np.full(count, 12, np.float32)
         normal, uniform = draw(count, (1,))
-        augmentation = AugmentationInputs(flipped, lookahead_m, normal, uniform).packed()
+        augmentation = AugmentationInputs(flipped, lookahead_m, normal, uniform)
     if not way.is_resident:
         return Batch(images, labels, augmentation)
 

@@ -183,7 +183,7 @@ def _benchmark_steps(store: Path, driver: Path, quick: bool) -> Iterator["Step"]
     feed_seconds = 1 if quick else 5
     feeds = ("feeds", "--store", store, "--rounds", 1, "--seconds", feed_seconds)
     yield Step("feed training", (*feeds, "--only", "training"), program="benchmarks")
-    alone = "gather,hdf5-shuffle,workers,tf-data,device,sequence"
+    alone = "gather,hdf5-shuffle,tf-data,device,sequence"
     yield Step("feeds alone", (*feeds, "--only", alone), program="benchmarks")
 
     drive: list[Any] = ["drive", "--model", driver]

@@ -265,8 +265,6 @@ def test_no_module_of_the_current_folder_is_run(tmp_path, simulated_recording, s
             tmp_path / "m.h5",
             "--epochs",
             1,
-            "--feed",
-            "workers",
             "--no-plots",
         ),
     ):

@@ -2,38 +2,37 @@
 
 To gather is to pick the frames of a batch, and to mirror those of mirror images. In: the positions
 of each batch. Out: batches with tensors of images; or with the positions, if the training step
-itself gathers the images. `CopyToDevice` is for the other feeds, which load images.
+itself gathers the images.
 """
 
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from bcclone.feed.feed_settings import FeedSettings
-from bcclone.feed.order import EpochOrder, Order
+from bcclone.feed.loading import BatchPlace, Feed, Transform
+from bcclone.feed.order import Order, Positions
 from bcclone.feed.selection import Selection
-from bcclone.feed.source import Batch, FrameSource
-from bcclone.feed.strategies import AS_LOADED, BatchPlace, Delivery, Feed
+from bcclone.feed.source import Batch
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import compiles_for_gpu
 
 
-@dataclass(frozen=True)
-class CopyToDevice:
-    """Copies the images of full batches to the device, ahead of their step; a `Transform`.
+def copying_to_device(batch_size: int) -> Transform:
+    """Return what copies the images of full batches to the device, ahead of their step.
 
     Smaller batches are not copied, since the trainer first pads them to the full size.
     """
 
-    batch_size: int  # number of samples in a full batch
-
-    def __call__(self, batch: Batch, place: BatchPlace) -> Batch:
-        if len(batch) < self.batch_size:
+    def transform(batch: Batch, place: BatchPlace) -> Batch:
+        if len(batch) < batch_size:
             return batch
         return replace(batch, images=tf.convert_to_tensor(batch.images))
+
+    return transform
 
 
 class DeviceFeed(Feed):
@@ -43,27 +42,24 @@ class DeviceFeed(Feed):
     and raises UserError when they do not fit; leaving it frees them.
     """
 
-    source: FrameSource
-
     def __init__(
         self,
         selection: Selection,
-        order: EpochOrder,
-        settings: FeedSettings,
-        delivery: Delivery = AS_LOADED,
+        order: Order,
+        transforms: Sequence[Transform],
+        threads: int,
+        steps_a_call: int,
     ) -> None:
         # loading only looks up labels, so one batch ahead is enough; for a program that takes
         # several batches in a call, those of the next call are loaded meanwhile
-        ahead = 1
-        if delivery.steps_a_call > 1:
-            ahead = 2 * delivery.steps_a_call
-        super().__init__(selection.memory_source(), order, delivery, ahead, threads=1)
+        ahead = 2 * steps_a_call if steps_a_call > 1 else 1
+        source = selection.source(in_memory=True)
+        super().__init__(source, order, transforms, threads, ahead, steps_a_call)
         self._path = selection.data.path
 
     def _open(self, opened: ExitStack) -> None:
         super()._open(opened)
         frames = self.source.frames
-        arrays = self.source.arrays
         on_gpu = compiles_for_gpu()
         by_xla = on_gpu or self.steps_a_call > 1
         # uncompiled, TensorFlow gathers uint8 on the CPU alone
@@ -72,8 +68,8 @@ class DeviceFeed(Feed):
             with tf.device(self._device):
                 self._gather = GatherOnDevice(
                     frames=tf.constant(np.asarray(frames)),
-                    frame=tf.constant(arrays.frame.astype("int64")),
-                    flipped=tf.constant(arrays.flipped),
+                    frame=tf.constant(self.source.frame.astype("int64")),
+                    flipped=tf.constant(self.source.flipped),
                     by_xla=by_xla,
                 )
         # InternalError is what copying to a full GPU raises
@@ -88,13 +84,13 @@ class DeviceFeed(Feed):
             GatherOnDevice.__call__, jit_compile=by_xla, reduce_retracing=True, autograph=False
         )
 
-    def load(self, positions: Order) -> Batch:
-        labels = self.source.arrays.labels[positions]
-        positions = positions.astype(np.int32)
+    def load(self, positions: Positions) -> Batch:
+        labels = self.source.labels[positions]
+        indices = positions.astype(np.int32)
         if self.steps_a_call > 1:  # the compiled program gathers the images
-            return Batch(positions, labels, gather=self._gather)
+            return Batch(indices, labels, gather=self._gather)
         with tf.device(self._device):
-            return Batch(self._compiled(self._gather, tf.constant(positions)), labels)
+            return Batch(self._compiled(self._gather, tf.constant(indices)), labels)
 
 
 class GatherOnDevice(NamedTuple):

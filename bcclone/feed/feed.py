@@ -1,116 +1,110 @@
-"""Choose and put together the feed for a selection of samples.
+"""Choose and put together the feed that gives a network its batches.
 
-In: a `Selection` and settings, which name a strategy or leave the choice to this module. Out: a
-`Feed`, which opens files and starts threads only when its `with` block is entered.
+In: a `Selection`, and settings which name a strategy or leave the choice to choose_feed(). Out: a
+`Feed`, which opens files and starts threads only when its `with` block is entered:
+
+    with open_feed(select(store), FeedSettings("hdf5-shuffle"), batch_size=32) as feed:
+        for number in range(1, epochs + 1):
+            with feed.epoch(number) as batches:
+                for batch in batches: ...
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 
 from bcclone.dataset.store import Store
-from bcclone.feed.augmenting import CpuAugmentation, RandomDraws
+from bcclone.feed.augment.changes import AugmentationInputs, draw
+from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.feed_settings import (
     AUTO,
     DEVICE,
     STRATEGIES,
     WINDOWS,
+    AugmentSettings,
     FeedSettings,
-    SamplingSettings,
 )
-from bcclone.feed.loader_processes import queue, sequence, workers
-from bcclone.feed.order import ALL, BatchPart, EpochOrder
-from bcclone.feed.selection import Selection, TrainingData
-from bcclone.feed.source import Buffers
-from bcclone.feed.strategies import (
-    AS_LOADED,
-    Delivery,
-    Feed,
-    files,
-    hdf5_chunks,
-    hdf5_shuffle,
-    memory,
-    shards,
-    windows,
-)
+from bcclone.feed.loading import AHEAD, THREADS, BatchPlace, Feed, Transform
+from bcclone.feed.order import ALL, BatchPart, Order, Positions, split_into_windows
+from bcclone.feed.selection import Selection, TrainingData, sample_lookaheads
+from bcclone.feed.source import Batch, Buffers
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.hardware import available_memory
+
+_CORES = os.cpu_count() or 1
 
 
 def open_feed(
     selection: Selection,
     settings: FeedSettings,
-    sampling: SamplingSettings,
+    batch_size: int,
+    seed: int = 0,
+    zero_fraction: float = 1.0,
+    augment: AugmentSettings | None = None,
+    whole_images: bool = False,
     part: BatchPart = ALL,
     program_steps: int = 0,
 ) -> Feed:
     """Return the feed of the training samples, to be used in a `with` block.
 
     Every strategy gives each sample once per epoch, and all strategies that shuffle the whole
-    selection give the same batches. If more than sampling.zero_fraction of an epoch's samples had
-    zero steering, some of these are left out. With augmentation on the CPU, the feed augments the
-    batches; on the device, it adds the random numbers with which the training step does so. Raises
-    UserError when the strategy cannot read these samples, or they do not fit into memory.
+    selection give the same batches. With augmentation on the CPU, the feed augments the batches; on
+    the device, it adds the random numbers with which the training step does so. Raises UserError
+    when the strategy cannot read these samples, or they do not fit into memory.
 
+    seed: decides the order and the augmentation
+    zero_fraction: if more of an epoch's samples had zero steering, some of these are left out
+    augment: how to augment the samples; None if they are not augmented
+    whole_images: augment all rows of an image, not only those that bcclone's own networks see
     part: the part of each batch that this worker trains on
     program_steps: the most steps that the trainer takes in one call of an XLA program; 0 if XLA
         does not compile its steps
     """
-    settings = _with_strategy(selection.data, settings)
-    order = _training_order(selection, settings, sampling, part)
-    delivery = _training_delivery(selection, settings, sampling, program_steps)
-    return MAKERS[settings.feed](selection, order, settings, delivery)
-
-
-def _with_strategy(data: TrainingData, settings: FeedSettings) -> FeedSettings:
-    """Return the settings with a strategy that can read the samples; raises UserError."""
+    data = selection.data
     if settings.feed == AUTO:
         # never DEVICE, since the GPU's free memory is not given here; a training has found out how
-        # much there is, and has chosen before (training/decisions.py)
+        # much there is, and has chosen before
         name, _ = choose_feed(data)
         settings = replace(settings, feed=name)
     check_feed(data, settings)
-    return settings
-
-
-def _training_order(
-    selection: Selection, settings: FeedSettings, sampling: SamplingSettings, part: BatchPart
-) -> EpochOrder:
-    """Return which sample comes next; raises UserError when none is left."""
-    leaves_out = sampling.zero_fraction < 1
-    order = EpochOrder(
-        size=len(selection),
-        ordering=settings.ordering,
-        seed=sampling.seed,
-        zero_steering=selection.zero_steering if leaves_out else None,
-        zero_fraction=sampling.zero_fraction,
-        batch_size=sampling.batch_size,
-        shard_of_sample=selection.shard if settings.ordering.kind == WINDOWS else None,
-        part=part,
+    leaves_out = zero_fraction < 1
+    order = Order(
+        len(selection),
+        settings.ordering,
+        seed,
+        selection.zero_steering if leaves_out else None,
+        zero_fraction,
+        batch_size,
+        selection.shard if settings.ordering.kind == WINDOWS else None,
+        part,
     )
     if leaves_out and not len(order):
         raise UserError(
-            f"{selection.data.path}: all steering is 0, so --zero-fraction leaves no sample; "
+            f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; "
             "train without that option"
         )
-    return order
-
-
-def _training_delivery(
-    selection: Selection, settings: FeedSettings, sampling: SamplingSettings, program_steps: int
-) -> Delivery:
-    """Return what becomes of a loaded batch. program_steps: as open_feed() takes it."""
-    augments = sampling.augment
-    augments_on_cpu = augments and sampling.augment_on != "device"
-    delivery = AS_LOADED
-    if augments_on_cpu:
-        delivery = _augmenting_on_cpu(selection, settings, sampling)
-    elif augments:
-        delivery = Delivery((RandomDraws(selection, sampling.seed),))
-    if not program_steps:
-        return delivery
-    program_gathers = settings.feed == DEVICE and not augments_on_cpu
-    return _for_program(delivery, program_gathers, program_steps, sampling.batch_size)
+    if settings.feed == "shards":
+        frames = selection.store.frames
+        frames.check_cache(settings.cache_bytes, settings.window_shards * order.streams)
+        folder = Path(settings.cache) if settings.cache else None
+        frames.set_cache(folder, settings.cache_bytes)
+    threads = 0  # as many as suit the strategy
+    transforms: list[Transform] = []
+    augments_on_cpu = augment is not None and augment.augment_on != "device"
+    if augment and augments_on_cpu:
+        of_files = STRATEGIES[settings.feed].of_files
+        # a network that trains on the processor needs the other half: with a thread per core it is
+        # slower (decision 0016)
+        threads = settings.feed_workers or (_CORES if of_files else max(_CORES // 2, 1))
+        augmenter = CpuAugmenter(augment, data.preprocessing, whole_images)
+        transforms.append(_augmenting_on_cpu(selection, seed, augmenter, batch_size, threads))
+    elif augment:
+        transforms.append(_drawing(selection, seed))
+    gathers = settings.feed == DEVICE and not augments_on_cpu
+    return _make_feed(selection, settings, order, transforms, threads, program_steps, gathers)
 
 
 def open_validation_feed(
@@ -128,93 +122,110 @@ def open_validation_feed(
     program_steps: as open_feed() takes it
     """
     data = selection.data
-    order = EpochOrder(len(selection), batch_size=batch_size, part=part)
-    on_device = feed == DEVICE and isinstance(data, Store) and len(selection) > 0
-    make: _Maker = hdf5_shuffle  # in spite of its name, it reads in the order that it is given
-    if on_device:
-        make = _device
-    elif not isinstance(data, Store):
-        make = files
+    order = Order(len(selection), batch_size=batch_size, part=part)
+    name = "hdf5-shuffle"  # in spite of its name, it reads in the order that it is given
+    if not isinstance(data, Store):
+        name = "files"
+    elif feed == DEVICE and len(selection):
+        name = DEVICE
     elif data.frames.is_far:
-        make = windows
-    delivery = AS_LOADED
-    if program_steps:
-        delivery = _for_program(
-            delivery, program_gathers=on_device, steps=program_steps, batch_size=batch_size
-        )
-    return make(selection, order, FeedSettings(), delivery)
+        name = "shards"
+    settings = FeedSettings(name)
+    return _make_feed(selection, settings, order, (), 0, program_steps, name == DEVICE)
 
 
-# samples, their order, settings and what becomes of a loaded batch -> a feed
-_Maker = Callable[[Selection, EpochOrder, FeedSettings, Delivery], Feed]
-
-
-def _device(
-    selection: Selection, order: EpochOrder, settings: FeedSettings, delivery: Delivery
+def _make_feed(
+    selection: Selection,
+    settings: FeedSettings,
+    order: Order,
+    transforms: Sequence[Transform],
+    threads: int,
+    program_steps: int,
+    gathers: bool,
 ) -> Feed:
-    from bcclone.feed.device import DeviceFeed  # loads TensorFlow
+    """Put together the feed of a strategy.
 
-    return DeviceFeed(selection, order, settings, delivery)
+    threads: 0 for as many as suit the strategy
+    gathers: whether an XLA program gathers the images from frames on the device, and then takes
+        several batches in one call; else they are copied to the device ahead of their step
+    """
+    name = settings.feed
+    steps_a_call = 1
+    if program_steps and gathers:
+        steps_a_call = program_steps
+    elif program_steps:
+        from bcclone.feed.device import copying_to_device  # loads TensorFlow
+
+        transforms = (*transforms, copying_to_device(order.batch_size))
+    if name == DEVICE:
+        from bcclone.feed.device import DeviceFeed
+
+        return DeviceFeed(selection, order, transforms, threads or 1, steps_a_call)
+    source = selection.source(in_memory=name == "memory")
+    if name == "hdf5-chunks":
+        size = settings.chunk_size
+
+        def chunks(positions: Positions) -> list[slice]:
+            return [slice(start, start + size) for start in range(0, len(positions), size)]
+
+        return Feed(source, order, transforms, threads or 1, split=chunks)
+    if name == "shards":
+
+        def windows(positions: Positions) -> list[slice]:
+            return split_into_windows(selection.shard[positions])
+
+        return Feed(source, order, transforms, threads or 1, split=windows)
+    if name == "files":  # each thread decodes images
+        threads = threads or settings.feed_workers or _CORES
+        return Feed(source, order, transforms, threads, max(AHEAD, threads))
+    return Feed(source, order, transforms, threads or THREADS)
 
 
-MAKERS: dict[str, _Maker] = {  # one for each of STRATEGIES
-    "files": files,
-    "memory": memory,
-    "hdf5-chunks": hdf5_chunks,
-    "shards": shards,
-    "hdf5-shuffle": hdf5_shuffle,
-    "queue": queue,
-    "workers": workers,
-    "sequence": sequence,
-    DEVICE: _device,
-}
+# ---- augmentation
 
 
-_MOST_AHEAD = 32  # batches; most that a strategy loads ahead when max_queue_size does not say
+def _drawing(selection: Selection, seed: int) -> Transform:
+    """Return what adds the random numbers of a batch, for a device that augments with them."""
+    lookahead_m = sample_lookaheads(selection.data, selection.row)
+
+    def transform(batch: Batch, place: BatchPlace) -> Batch:
+        draws = draw(batch.global_size, (seed, place.epoch, place.first))
+        # numbers are drawn for the batch of all workers, and this worker takes those of its part;
+        # so a sample is augmented alike for any number of workers
+        begin = batch.span.first if batch.span else 0
+        normal, uniform = (numbers[begin : begin + len(batch)] for numbers in draws)
+        flipped = selection.flipped[place.positions]
+        inputs = AugmentationInputs(flipped, lookahead_m[place.positions], normal, uniform)
+        return replace(batch, augmentation=inputs)
+
+    return transform
 
 
 def _augmenting_on_cpu(
-    selection: Selection, settings: FeedSettings, sampling: SamplingSettings
-) -> Delivery:
-    """Return the delivery of augmented batches: what augments them, in how many threads."""
-    cores = os.cpu_count() or 1
-    threads = settings.feed_workers or None
-    if threads is None and not STRATEGIES[settings.feed].of_files:
-        # a network that trains on the processor needs the other half: with a thread per core it is
-        # slower (decision 0016)
-        threads = max(cores // 2, 1)
-    # one buffer for each batch that waits, is being augmented (one in each thread), or is used by
-    # the training. At most as many wait as the strategy loads ahead, or two for each thread, see
-    # Feed; the sum of both is surely enough.
-    most_threads = threads or cores
-    waiting = max(settings.max_queue_size, _MOST_AHEAD) + 2 * most_threads
-    in_training = 2
-    kept = waiting + most_threads + in_training
-    # (height, width, channels); before them, the number of frames if a sample is a window
-    shape = (*selection.arrays.frame.shape[1:], *selection.data.preprocessing.shape)
-    buffers = Buffers(sampling.batch_size, shape, kept)
-    return Delivery((CpuAugmentation(selection, sampling, buffers),), threads)
+    selection: Selection, seed: int, augmenter: CpuAugmenter, batch_size: int, threads: int
+) -> Transform:
+    """Return what augments the images and the steering of a batch."""
+    draws = _drawing(selection, seed)
+    # a buffer for each batch that waits, is being augmented (one in each thread), or is used by the
+    # training
+    shape = (*selection.frame.shape[1:], *selection.data.preprocessing.shape)
+    buffers = Buffers(batch_size, shape, kept=max(AHEAD, 2 * threads) + threads + 2)
+
+    def transform(batch: Batch, place: BatchPlace) -> Batch:
+        inputs = AugmentationInputs(*draws(batch, place).augmentation)
+        labels = np.array(batch.labels)
+        changed = buffers.take(len(batch))
+        # augmentation changes the steering, which is the first label, and no other label
+        labels[:, :1] = augmenter.augment(np.asarray(batch.images), labels[:, :1], inputs, changed)
+        return replace(batch, images=changed, labels=labels)
+
+    return transform
 
 
-def _for_program(
-    delivery: Delivery, program_gathers: bool, steps: int, batch_size: int
-) -> Delivery:
-    """Return how a program of XLA gets its batches.
-
-    Either the feed copies the images to the device ahead of their step; or the program gathers them
-    from frames on the device, and then takes several batches in one call.
-
-    program_gathers: whether the program gathers the images
-    steps: most steps in one call of the program
-    """
-    if program_gathers:
-        return replace(delivery, steps_a_call=steps)
-    from bcclone.feed.device import CopyToDevice  # loads TensorFlow
-
-    return replace(delivery, transforms=(*delivery.transforms, CopyToDevice(batch_size)))
-
+# ---- which strategy
 
 _USABLE_MEMORY = 0.8  # fraction of the available memory for frames; the network needs the rest
+_USABLE_GPU_MEMORY = 0.6  # the same of the free GPU memory
 
 
 def check_feed(data: TrainingData, settings: FeedSettings) -> None:
@@ -236,7 +247,7 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
             f"{data.path}: --feed {settings.feed} reads images; "
             "give it the recording that the store was made of"
         )
-    if data.frames.is_far and not strategy.at_url:
+    if data.frames.is_far and settings.feed != "shards":
         raise UserError(
             f"{data.path}: --feed {settings.feed} reads local stores; "
             "use --feed shards, or copy the store here"
@@ -249,9 +260,6 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
             f"{data.path}: loading its frames takes {needed_gb:.1f} GB of memory, "
             f"and {available_gb:.1f} GB are available; use --feed hdf5-chunks, which needs little"
         )
-
-
-_USABLE_GPU_MEMORY = 0.6  # fraction of the free GPU memory for frames; the network needs the rest
 
 
 def choose_feed(data: TrainingData, gpu_memory: float = 0.0) -> tuple[str, str]:

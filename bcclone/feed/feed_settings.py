@@ -2,19 +2,9 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import NamedTuple
 
-from bcclone.system.settings import (
-    Checked,
-    Count,
-    Degrees,
-    Fraction,
-    Megabytes,
-    Metres,
-    Seed,
-    Setting,
-    setting,
-)
+from bcclone.system.settings import Checked, Count, Degrees, Fraction, Megabytes, Metres, setting
 
 # two choices of --feed
 AUTO = "auto"  # choose the strategy that suits the samples and the machine
@@ -33,15 +23,13 @@ ORDERS = {  # order -> names of the settings on which it depends
 }
 
 
-@dataclass(frozen=True)
-class Strategy:
-    """A way to load samples; each has its row in STRATEGIES, and what makes its feed in feed.py."""
+class Strategy(NamedTuple):
+    """A way to load samples."""
 
     text: str  # description for --help
     order: str = SHUFFLED  # one of ORDERS
     copies: int = 0  # how many copies of all frames it keeps in memory; 0: it reads from disk
     of_files: bool = False  # whether it reads the image files of a recording instead of a store
-    at_url: bool = False  # whether it can read a store at a URL
 
 
 STRATEGIES = {
@@ -59,18 +47,8 @@ STRATEGIES = {
         "reads windows of a store's shards ahead, in random order, shuffled within; "
         "for stores at a URL, too",
         order=WINDOWS,
-        at_url=True,
     ),
     "hdf5-shuffle": Strategy("reads from the memory-mapped store; shuffled"),
-    "queue": Strategy(
-        "a loader process reads chunks of the store, each shuffled, into a bounded queue",
-        order=CHUNKS,
-    ),
-    "workers": Strategy("loader processes write into shared memory; shuffled"),
-    "sequence": Strategy(
-        "threads or processes, as many as a Keras PyDataset has workers; "
-        "shuffled at the end of each epoch",
-    ),
     DEVICE: Strategy(  # two copies: one that is read from the store, and TensorFlow's
         "keeps all frames on the device that trains, and gathers batches there; shuffled",
         copies=2,
@@ -81,21 +59,17 @@ STRATEGIES = {
 STEERING = "steering"  # the network learns the steering alone
 PATH = "path"  # the network also learns the path ahead, with outputs that are not saved
 
-_MAX_WORKERS = 60  # most loader processes: Windows can wait for at most 63 objects at once
+_MAX_THREADS = 60
 _feed = partial(setting, group="feed")
 _rare = partial(_feed, rare=True)
 
 
-OrderName = Annotated[str, Setting(choices=tuple(ORDERS))]
-
-
-@dataclass(frozen=True)
-class Ordering(Checked):
+class Ordering(NamedTuple):
     """How samples are ordered."""
 
-    kind: OrderName = IN_ORDER
-    size: Count = 1  # number of samples in a chunk, or of shards in a window
-    streams: Count = 1  # with WINDOWS: number of windows that each batch is drawn from
+    kind: str  # one of ORDERS
+    size: int = 1  # number of samples in a chunk, or of shards in a window
+    streams: int = 1  # with WINDOWS: number of windows that each batch is drawn from
 
 
 @dataclass(frozen=True)
@@ -109,9 +83,7 @@ class FeedSettings(Checked):
         unit="NAME",
         choices=(AUTO, *STRATEGIES),
     )
-    chunk_size: Count = _rare(
-        16_384, "number of samples that hdf5-chunks and queue shuffle together"
-    )
+    chunk_size: Count = _rare(16_384, "number of samples that hdf5-chunks shuffles together")
     window_shards: Count = _rare(4, "number of shards that the feed shards shuffles together")
     window_streams: Count = _rare(
         0,
@@ -132,16 +104,11 @@ class FeedSettings(Checked):
     )
     feed_workers: Count = _feed(
         0,
-        "number of threads that augment on the CPU; for the feeds files, queue, workers and "
-        "sequence also the number of processes or threads that load samples",
+        "number of threads that augment on the CPU; with --feed files, that also decode images",
         minimum=1,
-        maximum=_MAX_WORKERS,
-        zero="chosen for the feed, and one augmenting thread for every two cores",
+        maximum=_MAX_THREADS,
+        zero="one for every two cores; with --feed files, one for each core",
     )
-    max_queue_size: Count = _rare(
-        0, "number of batches to load ahead", minimum=1, maximum=4096, zero="chosen for the feed"
-    )
-    multiprocessing: bool = _rare(False, "with --feed sequence, use processes instead of threads")
 
     @property
     def cache_bytes(self) -> int:
@@ -159,8 +126,6 @@ class FeedSettings(Checked):
 
 AUGMENT_ON = ("auto", "cpu", "device")
 CAMERA_MOVES = ("shift_m", "turn_degrees", "pitch_degrees")
-# changes of finished views, in the order in which they are applied
-LENS_SETTINGS = ("blur", "patches", "noise")
 _augment = partial(setting, group="augmentation")
 
 
@@ -217,24 +182,3 @@ class AugmentSettings(Checked):
     @property
     def moves_camera(self) -> bool:
         return any(getattr(self, name) for name in CAMERA_MOVES)
-
-
-@dataclass(frozen=True)
-class DrawSettings(Checked):
-    """Which samples a feed draws for its batches."""
-
-    batch_size: Count
-    seed: Seed = 0  # decides the order and the augmentation
-    zero_fraction: Fraction = 1.0  # largest fraction of an epoch with zero steering; 1: no limit
-    # whether to augment all rows of an image; False: only those that bcclone's own networks see
-    whole_images: bool = False
-
-
-@dataclass(frozen=True)
-class SamplingSettings(AugmentSettings, DrawSettings):
-    """How a feed draws from its samples and augments them, whichever strategy fetches them.
-
-    With augment_on "device", the feed only adds the random numbers to the batches.
-    """
-
-    augment: bool = False

@@ -14,9 +14,9 @@ from bcclone.dataset.sample_settings import TEST, TRAINING
 from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import IN_ORDER, SHUFFLED, STEERING, Ordering
-from bcclone.feed.order import EpochOrder
+from bcclone.feed.order import Order
 from bcclone.feed.selection import TargetFunction, describe_windows, select
-from bcclone.feed.source import Buffers, SampleSource
+from bcclone.feed.source import Buffers, Source
 from bcclone.system.errors import UserError, shown_command
 
 NEXT_FRAME = "next frame"  # a choice of `targets` that --predict does not have
@@ -34,7 +34,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
     """
 
     def __init__(
-        self, source: SampleSource, order: EpochOrder, gives_next: bool = False, **options: int
+        self, source: Source, order: Order, gives_next: bool = False, **options: int
     ) -> None:
         super().__init__(**options)
         self.source = source
@@ -47,7 +47,7 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self._buffers = Buffers(order.batch_size, source.shape, kept)
 
     @classmethod
-    def from_store(  # noqa: PLR0913 each is a choice of the user, most with a default
+    def from_store(
         cls,
         store: Store | Path | str,
         batch_size: int = 32,
@@ -90,8 +90,8 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
                     f"{store.path}: it has no {part} samples; make a store with some: {make}"
                 )
             ordering = Ordering(SHUFFLED if part == TRAINING else IN_ORDER)
-            order = EpochOrder(len(selection), ordering, seed, batch_size=batch_size)
-            return cls(selection.mapped_source(), order, gives_next, **options)
+            order = Order(len(selection), ordering, seed, batch_size=batch_size)
+            return cls(selection.source(), order, gives_next, **options)
 
     def __len__(self) -> int:
         return len(self.batches)

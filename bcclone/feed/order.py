@@ -6,17 +6,16 @@ In: number of samples, seed and epoch. Out: positions, uint32, in the order of t
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction as ExactFraction
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
 from bcclone.dataset.rows import RowTable
-from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, WINDOWS, Ordering
+from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, SHUFFLED, WINDOWS, Ordering
 from bcclone.system.numbers import BoolArray, IndexArray, Uint32Array
-from bcclone.system.settings import Checked, Count, Fraction, Seed, SettingError
 
-Order = Uint32Array
+Positions = Uint32Array
 
 
 class BatchSpan(NamedTuple):
@@ -28,7 +27,7 @@ class BatchSpan(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BatchPart(Checked):
+class BatchPart:
     """The part of each batch that one worker trains on.
 
     The parts of all workers make up the batch, in the order of their indices; their lengths differ
@@ -36,16 +35,7 @@ class BatchPart(Checked):
     """
 
     index: int = 0  # number of the worker, from 0
-    count: Count = 1  # number of workers
-
-    def validate(self) -> None:
-        if not 0 <= self.index < self.count:
-            raise SettingError(
-                "{index} {value}, expected 0 to {last}, the last of {count} workers",
-                value=self.index,
-                last=self.count - 1,
-                count=self.count,
-            )
+    count: int = 1  # number of workers
 
     def span(self, size: int) -> BatchSpan:
         """Return this worker's part of a batch of `size` samples; an empty one begins at 0."""
@@ -53,9 +43,7 @@ class BatchPart(Checked):
         first = self.index * samples + min(self.index, extra)
         if self.index < extra:  # each of the first workers gets one of the extra samples
             samples += 1
-        if not samples:
-            first = 0
-        return BatchSpan(first, samples, size)
+        return BatchSpan(first if samples else 0, samples, size)
 
 
 ALL = BatchPart()
@@ -69,17 +57,17 @@ class Batches:
     so it can take part in the step.
     """
 
-    order: Order
+    order: Positions
     size: int  # number of samples in a batch
     part: BatchPart = ALL
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.size)  # divided and rounded up
 
-    def __iter__(self) -> Iterator[Order]:
+    def __iter__(self) -> Iterator[Positions]:
         return (self[number] for number in range(len(self)))
 
-    def __getitem__(self, number: int) -> Order:
+    def __getitem__(self, number: int) -> Positions:
         batch = self._whole(number)
         span = self.part.span(len(batch))
         return batch[span.first : span.first + max(span.samples, 1)]
@@ -89,13 +77,13 @@ class Batches:
         return self.part.span(len(self._whole(number)))
 
     @property
-    def positions(self) -> Order:
+    def positions(self) -> Positions:
         if self.part.count == 1:
             return self.order
         # an empty order comes first, because concatenate() fails without any array
         return np.concatenate([self.order[:0], *self])
 
-    def _whole(self, number: int) -> Order:
+    def _whole(self, number: int) -> Positions:
         """Return a whole batch; a negative number counts from the end, as in a list.
 
         Raises IndexError for a number beyond the batches.
@@ -105,28 +93,18 @@ class Batches:
 
 
 @dataclass(frozen=True)
-class EpochOrder(Checked):
+class Order:
     """The order of the samples in every epoch."""
 
     size: int  # number of samples
-    ordering: Ordering = Ordering()
-    seed: Seed = 0
+    ordering: Ordering = Ordering(IN_ORDER)
+    seed: int = 0
     # (samples,), True where the steering is 0; None: keep all samples
     zero_steering: BoolArray | None = None
-    zero_fraction: Fraction = 1.0  # largest fraction of an epoch that may have zero steering
-    batch_size: Count = 1
-    # number of each sample's shard, (samples,); needed for WINDOWS
-    shard_of_sample: Uint32Array | None = None
+    zero_fraction: float = 1.0  # largest fraction of an epoch that may have zero steering
+    batch_size: int = 1
+    shard_of_sample: Uint32Array | None = None  # number of each sample's shard, for WINDOWS
     part: BatchPart = ALL  # the part of each batch that this worker fetches
-
-    def validate(self) -> None:
-        if self.size < 0:
-            raise SettingError("{size} {value}, expected 0 or more", value=self.size)
-        if self.ordering.kind == WINDOWS and self.shard_of_sample is None:
-            raise SettingError(
-                "{ordering} {kind} without {shard_of_sample}, expected the shard of each sample",
-                kind=WINDOWS,
-            )
 
     @property
     def streams(self) -> int:
@@ -147,25 +125,26 @@ class EpochOrder(Checked):
 
         start: sample of the epoch to begin at, the first of a batch
         """
-        return Batches(self.order(epoch)[start:], self.batch_size, self.part)
+        return Batches(self.positions(epoch)[start:], self.batch_size, self.part)
 
-    def order(self, epoch: int) -> Order:
+    def positions(self, epoch: int) -> Positions:
         """Return the positions of the samples in the order of an epoch. epoch: counted from 1."""
         kind = self.ordering.kind
-        if self.shard_of_sample is not None and kind == WINDOWS:
+        if kind == WINDOWS:
             # balance before making windows: removing samples afterwards would shift the rest into
             # another worker's part
             kept = self._balanced(sequential(self.size), epoch)
+            assert self.shard_of_sample is not None
             return kept[self._windows(self.shard_of_sample[kept], epoch)]
         if kind == CHUNKS:
             order = chunked(self.size, self.ordering.size, self.seed, epoch)
-        elif kind == IN_ORDER:
-            order = sequential(self.size)
-        else:  # SHUFFLED: Ordering refuses all other names
+        elif kind == SHUFFLED:
             order = shuffled(self.size, self.seed, epoch)
+        else:
+            order = sequential(self.size)
         return self._balanced(order, epoch)
 
-    def _windows(self, shard_of_sample: Uint32Array, epoch: int) -> Order:
+    def _windows(self, shard_of_sample: Uint32Array, epoch: int) -> Positions:
         window_shards = self.ordering.size
         # each stream has a shard at least, and gives each batch a sample at least
         shard_count = len(np.unique(shard_of_sample))
@@ -175,24 +154,24 @@ class EpochOrder(Checked):
         random = np.random.default_rng([self.seed, epoch])
         return streamed(shard_of_sample, window_shards, streams, self.batch_size, random)
 
-    def _balanced(self, order: Order, epoch: int) -> Order:
+    def _balanced(self, order: Positions, epoch: int) -> Positions:
         if self.zero_steering is None:
             return order
         return balanced(order, self.zero_steering, self.zero_fraction, self.seed, epoch)
 
 
-def sequential(size: int) -> Order:
+def sequential(size: int) -> Positions:
     return np.arange(size, dtype=np.uint32)
 
 
-def shuffled(size: int, seed: int, epoch: int) -> Order:
+def shuffled(size: int, seed: int, epoch: int) -> Positions:
     """Return a permutation of 0 ... size - 1 that depends on size, seed and epoch alone."""
     order = sequential(size)
     np.random.default_rng([seed, epoch]).shuffle(order)
     return order
 
 
-def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Order:
+def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Positions:
     """Return a permutation: chunks of neighbouring samples in random order, each chunk shuffled."""
     order = sequential(size)
     chunks = [order[start : start + chunk_size] for start in range(0, size, chunk_size)]
@@ -204,7 +183,7 @@ def chunked(size: int, chunk_size: int, seed: int, epoch: int) -> Order:
     return np.concatenate([order[:0], *shuffled_chunks])
 
 
-def windowed(shard_of_sample: Uint32Array, window_shards: int, seed: int, epoch: int) -> Order:
+def windowed(shard_of_sample: Uint32Array, window_shards: int, seed: int, epoch: int) -> Positions:
     """Return a permutation: windows of random shards, and the samples of each window shuffled.
 
     Each epoch groups the shards differently.
@@ -218,7 +197,7 @@ def windowed(shard_of_sample: Uint32Array, window_shards: int, seed: int, epoch:
     return _shuffled_windows(window_of_shard[index], random)
 
 
-def _shuffled_windows(window_of_sample: IndexArray, random: np.random.Generator) -> Order:
+def _shuffled_windows(window_of_sample: IndexArray, random: np.random.Generator) -> Positions:
     """Return the samples window by window, each window shuffled.
 
     window_of_sample: number of each sample's window, (samples,)
@@ -236,7 +215,7 @@ def streamed(
     streams: int,
     batch_size: int,
     random: np.random.Generator,
-) -> Order:
+) -> Positions:
     """Return a permutation whose batches take an equal part from each of several streams of
     windows.
 
@@ -267,7 +246,7 @@ def streamed(
     return interleaved(parts, batch_size)
 
 
-def interleaved(streams: Sequence[Order], batch_size: int) -> Order:
+def interleaved(streams: Sequence[Positions], batch_size: int) -> Positions:
     """Return batches that join a part of each stream, then the rest of longer streams."""
     # how many samples each stream gives to a batch, as equal as possible
     lengths = map(len, np.array_split(np.arange(batch_size), len(streams)))
@@ -313,8 +292,8 @@ def has_zero_steering(row: Uint32Array, rows: RowTable) -> BoolArray:
 
 
 def balanced(
-    order: Order, zero_steering: BoolArray, zero_fraction: float, seed: int, epoch: int
-) -> Order:
+    order: Positions, zero_steering: BoolArray, zero_fraction: float, seed: int, epoch: int
+) -> Positions:
     """Leave out samples of zero steering, until they are at most zero_fraction of the order.
 
     Each epoch leaves out different samples, but the same number of them.
@@ -337,5 +316,5 @@ def allowed_zeros(others: int, zeros: int, zero_fraction: float) -> int:
     if zero_fraction >= 1:
         return zeros
     # exact, since 0.7 * 3 / (1 - 0.7) is a little less than 7 in floats
-    fraction = ExactFraction(str(zero_fraction))
+    fraction = Fraction(str(zero_fraction))
     return min(zeros, int(fraction * others / (1 - fraction)))

@@ -1,13 +1,13 @@
 """Select the training, validation or test samples, as single frames or as windows of frames.
 
 In: a store or the images of a recording. Out: a `Selection`: which frame each sample has, whether
-it is mirrored, and its labels. The sources, which load the images, are made from it.
+it is mirrored, and its labels. Its source() loads the images.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from bcclone.dataset.samples import SampleTable, windows
 from bcclone.dataset.store import ImageSamples, Store
 from bcclone.feed.feed_settings import PATH, STEERING
 from bcclone.feed.order import has_zero_steering
-from bcclone.feed.source import FileSource, FrameSource, MemorySource, SampleArrays
+from bcclone.feed.source import ImageFiles, Source
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import BoolArray, Float32Array, IndexArray, Uint32Array
 
@@ -35,7 +35,11 @@ class Selection:
     """The samples that a feed gives, in the order of the store."""
 
     data: TrainingData  # the store or recording that holds the frames
-    arrays: SampleArrays  # frame, flip and labels of each sample
+    # uint32 (samples,), index into the frames; (samples, seq_length) for windows, oldest first
+    frame: Uint32Array
+    flipped: BoolArray  # (samples,), whether the sample's image or images are mirrored
+    # float32 (samples, labels): first the steering, then the other labels, such as the speed
+    labels: Float32Array
     row: Uint32Array  # (samples,), index into data.rows
     # how many samples have no window, by the reason; explained at samples.Windows
     paired: int = 0
@@ -46,7 +50,7 @@ class Selection:
 
     @property
     def seq_length(self) -> int:
-        return self.arrays.frame.shape[1] if self.arrays.frame.ndim > 1 else 1
+        return self.frame.shape[1] if self.frame.ndim > 1 else 1
 
     @property
     def store(self) -> Store:
@@ -56,15 +60,16 @@ class Selection:
         """
         return cast("Store", self.data)
 
-    def mapped_source(self) -> FrameSource:
-        return FrameSource(self.arrays, self.store.frames.reopened())
+    def source(self, in_memory: bool = False) -> Source:
+        """Return what loads the images: from the store, or from image files.
 
-    def memory_source(self) -> MemorySource:
-        return MemorySource(self.arrays, self.store.frames.reopened())
-
-    def file_source(self) -> FileSource:
-        data = cast("ImageSamples", self.data)
-        return FileSource(self.arrays, data.files, data.preprocessing)
+        in_memory: read the frames of a store into memory first
+        """
+        if isinstance(self.data, Store):
+            frames: Any = self.data.frames.reopened()
+        else:
+            frames = ImageFiles(self.data.files, self.data.preprocessing)
+        return Source(frames, self.frame, self.flipped, self.labels, in_memory)
 
     @cached_property
     def first_of_row(self) -> IndexArray:
@@ -87,8 +92,7 @@ class Selection:
 
         A window of frames counts by its newest frame.
         """
-        frame = self.arrays.frame
-        newest = frame if frame.ndim == 1 else frame[:, -1]
+        newest = self.frame if self.frame.ndim == 1 else self.frame[:, -1]
         return self.store.frames.file_of(newest).astype(np.uint32)
 
 
@@ -109,30 +113,26 @@ def select(
     predict: what the network learns: a choice of --predict, or a function that computes the labels
     """
     samples = data.samples[data.split_indices(part)]
-    if seq_length == 1:
-        arrays = _arrays_of(data, samples, samples["frame"].copy(), predict)
-        return Selection(data, arrays, samples["row"].copy())
-    if knows_road(data.rows):
-        raise UserError(
-            f"{data.path}: its rows are single places of random roads, "
-            "which do not follow each other; train with --seq-length 1"
-        )
-    found = windows(samples, seq_length)
-    arrays = _arrays_of(data, found.samples, found.frames, predict)
-    return Selection(data, arrays, found.samples["row"].copy(), found.paired, found.incomplete)
-
-
-def _arrays_of(
-    data: TrainingData,
-    samples: SampleTable,
-    frame: Uint32Array,
-    predict: str | TargetFunction,
-) -> SampleArrays:
+    frame = samples["frame"].copy()
+    paired = 0
+    incomplete = 0
+    if seq_length > 1:
+        if knows_road(data.rows):
+            raise UserError(
+                f"{data.path}: its rows are single places of random roads, "
+                "which do not follow each other; train with --seq-length 1"
+            )
+        found = windows(samples, seq_length)
+        samples = found.samples
+        frame = found.frames
+        paired = found.paired
+        incomplete = found.incomplete
     if isinstance(predict, str):
         labels = _labels(data, samples, predict)
     else:
         labels = _labels_by_function(data, samples, predict)
-    return SampleArrays(frame, samples["flipped"].copy(), labels)
+    flipped = samples["flipped"].copy()
+    return Selection(data, frame, flipped, labels, samples["row"].copy(), paired, incomplete)
 
 
 def _labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Array:

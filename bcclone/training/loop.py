@@ -63,9 +63,9 @@ class Trained(NamedTuple):
 def train_epochs(training: Training, state: TrainingState, model: bytes) -> Trained:
     """Train until the first of the limits (epochs, time, patience) is reached.
 
-    Raises UserError when the loss is not finite, a loader process has died, or --time is over
-    before the loaders have started, and KeyboardInterrupt, after saving the state, when the process
-    is asked to stop. Files that cannot be written are reported and do not stop the training.
+    Raises UserError when the loss is not finite, and KeyboardInterrupt, after saving the state,
+    when the process is asked to stop. Files that cannot be written are reported and do not stop the
+    training.
 
     state: of the checkpoint that was loaded into the trainer, or TrainingState() in a new training
     model: the model file in that checkpoint, or b"" in a new training
@@ -77,7 +77,6 @@ def train_epochs(training: Training, state: TrainingState, model: bytes) -> Trai
     with feeds.training, feeds.validation, noting_interrupts() as interrupted:
         clock = Clock(begin, interrupted, training.group)
         saver.save(state, training.notify)
-        _await_feed(training, clock, state)
         # a resumed training may have reached a limit before it was resumed
         limit = _reached_limit(training, clock, state)
         if limit:
@@ -92,20 +91,6 @@ def train_epochs(training: Training, state: TrainingState, model: bytes) -> Trai
             state = _end_epoch(training, clock, saver, state)
             limit = _reached_limit(training, clock, state, is_cut)
     return Trained(state, saver.model, limit)
-
-
-def _await_feed(training: Training, clock: Clock, state: TrainingState) -> None:
-    """Wait until the feed's loader processes have started, or the user has asked to stop."""
-    settings = training.settings
-    poll_seconds = 0.05  # too short to be noticed, long enough to leave the processor alone
-    while not training.feeds.training.has_started and not clock.is_interrupted:
-        # no error if --time was over before the resume (state.elapsed): train_epochs() reports that
-        if state.elapsed < settings.time <= clock.seconds():
-            raise UserError(
-                f"--time {settings.time:g}s was over before the processes of "
-                f"--feed {settings.feed} had started; give more time, or fewer --feed-workers"
-            )
-        time.sleep(poll_seconds)
 
 
 def _train_epoch(

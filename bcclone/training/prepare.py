@@ -63,7 +63,7 @@ def make_trainer(
     has_helping_outputs = settings.predict == PATH
     augmenter = None
     if settings.augment and settings.augment_on == "device":
-        augmenter = DeviceAugmenter(settings, data.preprocessing, settings.sampling.whole_images)
+        augmenter = DeviceAugmenter(settings, data.preprocessing, settings.sees_whole_images)
     with _layers_drawn_from(settings.seed), _dtype_policy_kept():
         # the network to save is another one only if it differs from the trained one: in the types
         # of its numbers, in its outputs, or in whether its layers learn, which a model file states

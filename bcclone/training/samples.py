@@ -6,9 +6,9 @@ from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.labels import LOST_STEERING
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
 from bcclone.feed.feed import check_feed, open_feed, open_validation_feed
+from bcclone.feed.loading import Feed
 from bcclone.feed.order import ALL, BatchPart
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
-from bcclone.feed.strategies import Feed
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import constant
 from bcclone.system.process import Notify
@@ -29,7 +29,7 @@ class TrainingSamples:
     @property
     def label_count(self) -> int:
         """Return how many labels a sample has."""
-        return int(self.training.arrays.labels.shape[1])
+        return int(self.training.labels.shape[1])
 
     def report(self, notify: Notify) -> None:
         """Tell the user if there are no validation samples."""
@@ -97,7 +97,17 @@ def open_feeds(
     """
     batch_size = validation_batch_size(settings, part.count)
     return Feeds(
-        open_feed(samples.training, settings, settings.sampling, part, program_steps),
+        open_feed(
+            samples.training,
+            settings,
+            settings.batch_size,
+            settings.seed,
+            settings.zero_fraction,
+            settings if settings.augment else None,
+            settings.sees_whole_images,
+            part,
+            program_steps,
+        ),
         open_validation_feed(samples.validation, batch_size, part, settings.feed, program_steps),
     )
 

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.loading import Feed
 from bcclone.feed.selection import Selection
-from bcclone.feed.strategies import Feed
 from bcclone.model.model_file import load_model
 from bcclone.system.files import write_bytes
 from bcclone.system.numbers import FloatArray, correlation, right_side
@@ -39,11 +39,11 @@ def score_mean(samples: TrainingSamples, loss: str) -> ValidationScore:
     loss: one of train_settings.LOSSES
     """
     training = samples.training
-    arrays = samples.validation.arrays
+    validation = samples.validation
     # one sample of each row: the steering as it was recorded, not mirrored
-    mean = float(training.arrays.labels[training.first_of_row, 0].mean())
-    steering = np.where(arrays.flipped, -mean, mean)
-    labels = arrays.labels[:, 0]
+    mean = float(training.labels[training.first_of_row, 0].mean())
+    steering = np.where(validation.flipped, -mean, mean)
+    labels = validation.labels[:, 0]
     losses = losses_of(loss, steering - labels, labels)
     mae = float(np.abs(steering - labels).mean())
     return score_of(samples.validation, float(np.mean(losses)), mae, steering)
@@ -61,7 +61,7 @@ def score_of(
         return ValidationScore(loss, mae, None, None)
     # one sample of each row: what the driver steers, and its label
     driven = steering[validation.first_of_row]
-    labels = validation.arrays.labels[validation.first_of_row, 0]
+    labels = validation.labels[validation.first_of_row, 0]
     # if a label is about straight ahead, neither side is the correct one; so small labels do not
     # count: those up to 0.05, or on straighter roads the smaller half
     small = min(0.05, float(np.median(np.abs(labels))))

@@ -18,7 +18,6 @@ from bcclone.feed.feed_settings import (
     STEERING,
     AugmentSettings,
     FeedSettings,
-    SamplingSettings,
 )
 from bcclone.model.architectures import ARCHITECTURES, Architecture
 from bcclone.system.settings import (
@@ -365,11 +364,9 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
         return ARCHITECTURES[self.network or USUAL_NETWORK]
 
     @property
-    def sampling(self) -> SamplingSettings:
-        # published networks see whole images; bcclone's own networks crop the images first
-        whole = self.architecture.is_published
-        names = [name for name in names_of(SamplingSettings) if name != "whole_images"]
-        return SamplingSettings(whole_images=whole, **values_of(self, names))
+    def sees_whole_images(self) -> bool:
+        """Return whether the network sees whole images; bcclone's own networks crop them first."""
+        return self.architecture.is_published
 
 
 # the values that leave a setting open: other settings, the samples, the start model or the machine

@@ -19,10 +19,10 @@ import numpy as np
 
 from bcclone import open_store
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
+from bcclone.feed.loading import Feed
 from bcclone.feed.selection import TrainingData, select
 from bcclone.feed.source import Batch
-from bcclone.feed.strategies import Feed
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing
 from benchmarks.feeds.other_loaders import (
@@ -41,9 +41,16 @@ FASTEST = "hdf5-shuffle"
 # augmented as in a training by default, which leaves half of the cores to the network
 AUGMENTED = f"{FASTEST}-augmented"
 AUGMENTED_ON_ALL = f"{AUGMENTED}-all-cores"  # by a thread for each core
-_WITH_PROCESSES = "workers"
+_OF_TENSORFLOW = (
+    "pydataset-jpeg",
+    "tf-data-jpeg",
+    "sequence",
+    "sequence-processes",
+    "tf-data",
+    "device",
+)
 # feeds that read a store, on a folder of shards: name -> feed
-SHARDED = {f"{feed}-sharded": feed for feed in (FASTEST, "hdf5-chunks", _WITH_PROCESSES, "shards")}
+SHARDED = {f"{feed}-sharded": feed for feed in (FASTEST, "hdf5-chunks", "shards")}
 GROUPS = {
     "strategies": (*STRATEGIES, AUGMENTED, AUGMENTED_ON_ALL),
     "sharded": tuple(SHARDED),
@@ -57,7 +64,7 @@ def names_in_order(sharded: bool = False) -> list[str]:
 
     sharded: include the feeds on shards
     """
-    names = ["gather", FASTEST, AUGMENTED, AUGMENTED_ON_ALL, _WITH_PROCESSES]
+    names = ["gather", FASTEST, AUGMENTED, AUGMENTED_ON_ALL]
     for group in GROUPS.values():
         names += [name for name in group if name not in names and name not in SHARDED]
     if sharded:
@@ -143,7 +150,6 @@ def loader_measures(results: Results) -> Iterator[Measure]:
     """Yield the measures of the loaders that were measured."""
     least_of_gather_percent = 70.0
     bars = {  # for pairs of loaders: how many times as fast the first is to be
-        (_WITH_PROCESSES, FASTEST): 1.0,
         (f"{FASTEST}-sharded", FASTEST): 0.9,
     }
     rates: dict[str, list[float]] = {}
@@ -154,7 +160,7 @@ def loader_measures(results: Results) -> Iterator[Measure]:
         percent = 100 * median_ratio(rates[FASTEST], rates["gather"])
         yield Measure(f"{FASTEST} to one thread's gather", percent, "%", least_of_gather_percent)
 
-    pairs = [(_WITH_PROCESSES, FASTEST), *SHARDED.items()]
+    pairs = [*SHARDED.items()]
     # our default, and the fastest of the loaders that decode images
     jpeg_loaders = [name for name in JPEG_LOADERS if name in rates]
     if jpeg_loaders:
@@ -190,7 +196,7 @@ def measure_loader(name: str, benchmark: Benchmark, timing: Timing) -> LoaderFig
 
 def _load_packages(name: str) -> None:
     """Load the packages of a loader, so that their loading is not measured; raises Unavailable."""
-    if name in ("pydataset-jpeg", "tf-data-jpeg", "sequence", "tf-data", "device"):
+    if name in _OF_TENSORFLOW:
         load_tensorflow()
     if name == "torch-jpeg":
         try:
@@ -220,10 +226,12 @@ def deliver(
     on_batch: OnBatch,
 ) -> None:
     """Load batches by a feed, epoch after epoch, until there are enough."""
-    sampling = SamplingSettings(benchmark.batch_size, benchmark.seed, augment=augment)
+    changes = AugmentSettings() if augment else None
     with (
         open_data(settings, benchmark.store) as data,
-        open_feed(select(data), settings, sampling) as feed,
+        open_feed(
+            select(data), settings, benchmark.batch_size, benchmark.seed, augment=changes
+        ) as feed,
         closing(endless_batches(feed)) as batches,
     ):
         for batch in batches:

@@ -114,8 +114,6 @@ def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """
     import keras
 
-    endless = 1_000_000  # epochs; the counter below ends them
-
     class JpegBatches(keras.utils.PyDataset):  # type: ignore[misc]
         """Batches of decoded images, shuffled again after each epoch."""
 
@@ -136,6 +134,16 @@ def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
             order = shuffled(len(self._samples), benchmark.seed, self._epoch)
             self._batches = Batches(order, benchmark.batch_size)
 
+    samples = jpeg_samples(benchmark.store)
+    _fit(JpegBatches(samples, workers=benchmark.workers, max_queue_size=10), on_batch)
+
+
+def _fit(dataset: Any, on_batch: OnBatch) -> None:
+    """Let Keras's fit() load the batches of a PyDataset for a model that learns nothing."""
+    import keras
+
+    endless = 1_000_000  # epochs; the counter below ends them
+
     class Idle(keras.Model):  # type: ignore[misc]
         """A model that takes its batches and learns nothing."""
 
@@ -151,10 +159,7 @@ def pydataset_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
 
     model = Idle()
     model.compile()
-    batches = JpegBatches(
-        jpeg_samples(benchmark.store), workers=benchmark.workers, max_queue_size=10
-    )
-    model.fit(batches, epochs=endless, callbacks=[Counter()], verbose=0)
+    model.fit(dataset, epochs=endless, callbacks=[Counter()], verbose=0)
 
 
 def tf_data_jpeg(benchmark: Benchmark, on_batch: OnBatch) -> None:
@@ -246,6 +251,31 @@ def hdf5(benchmark: Benchmark, on_batch: OnBatch) -> None:
         _deliver(epoch, on_batch)
 
 
+def sequence(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Read the memory-mapped store by Keras's PyDataset with workers, fed to a model by fit()."""
+    _load_by_keras(benchmark, on_batch, use_multiprocessing=False)
+
+
+def sequence_of_processes(benchmark: Benchmark, on_batch: OnBatch) -> None:
+    """Do the same with processes, as the source design did."""
+    _load_by_keras(benchmark, on_batch, use_multiprocessing=True)
+
+
+def _load_by_keras(benchmark: Benchmark, on_batch: OnBatch, use_multiprocessing: bool) -> None:
+    from bcclone.feed.keras_sequence import SampleDataset
+
+    dataset = SampleDataset.from_store(
+        benchmark.store,
+        benchmark.batch_size,
+        benchmark.seed,
+        workers=6,  # as many as the source design had
+        use_multiprocessing=use_multiprocessing,
+        max_queue_size=32,
+    )
+    with dataset:
+        _fit(dataset, on_batch)
+
+
 def tf_data(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Read the memory-mapped store by tf.data, a batch per core at once, shuffled.
 
@@ -255,7 +285,7 @@ def tf_data(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """
     import tensorflow as tf
 
-    with open_store(benchmark.store) as store, select(store).mapped_source() as source:
+    with open_store(benchmark.store) as store, select(store).source() as source:
         buffers = Buffers(benchmark.batch_size, source.shape, kept=16)
         options = tf.data.Options()
         options.autotune.enabled = False
@@ -266,7 +296,7 @@ def tf_data(benchmark: Benchmark, on_batch: OnBatch) -> None:
         def read(positions: Any) -> Any:
             return tf.numpy_function(images_at, [positions], tf.uint8)
 
-        order = shuffled(len(source.arrays.frame), benchmark.seed, 1)
+        order = shuffled(len(source.frame), benchmark.seed, 1)
         with tf.device("CPU:0"):
             positions = tf.data.Dataset.from_tensor_slices(order).batch(benchmark.batch_size)
             images = positions.map(read, num_parallel_calls=benchmark.workers)
@@ -335,5 +365,10 @@ JPEG_LOADERS: dict[str, Loader] = {
     "tf-data-jpeg": tf_data_jpeg,
     "torch-jpeg": torch_jpeg,
 }
-OTHER_LOADERS = {"hdf5": hdf5, "tf-data": tf_data} | JPEG_LOADERS
+OTHER_LOADERS = {
+    "hdf5": hdf5,
+    "sequence": sequence,
+    "sequence-processes": sequence_of_processes,
+    "tf-data": tf_data,
+} | JPEG_LOADERS
 ROOFLINES: dict[str, Loader] = {"gather": gather, "decode": decode}

@@ -424,7 +424,11 @@ def _feed_batches(
     with (
         open_data(feed_settings, store) as data,
         open_feed(
-            select(data), feed_settings, settings.sampling, program_steps=program_steps
+            select(data),
+            feed_settings,
+            settings.batch_size,
+            augment=settings if settings.augment else None,
+            program_steps=program_steps,
         ) as feed,
         closing(endless_batches(feed)) as batches,
     ):

@@ -8,14 +8,13 @@ import pytest
 
 from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import check_feed, choose_feed, open_feed
-from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location
 from tests.feed.test_feed import drain
 
 SETTINGS = FeedSettings("shards", window_shards=2, cache_mb=5)  # a shard has 1 MB
-SAMPLING = SamplingSettings(50, 3)
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def assert_same(batches, expected):
 @pytest.mark.parametrize("seq_length", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_the_batches_are_those_of_the_local_store(stores, seq_length):
     far, near = (select(store, seq_length=seq_length) for store in stores)
-    with open_feed(far, SETTINGS, SAMPLING) as one, open_feed(near, SETTINGS, SAMPLING) as other:
+    with open_feed(far, SETTINGS, 50, 3) as one, open_feed(near, SETTINGS, 50, 3) as other:
         for epoch, start in ((1, 0), (2, 100)):
             assert_same(drain(one, epoch, start), drain(other, epoch, start))
 
@@ -48,7 +47,7 @@ def test_a_shard_that_was_damaged_since_is_named_when_it_is_fetched(sharded_stor
     url.fs.put(str(folder), url.path, recursive=True)
     with (
         open_store(url) as far,
-        open_feed(select(far), SETTINGS, SAMPLING) as feed,
+        open_feed(select(far), SETTINGS, 50, 3) as feed,
         pytest.raises(UserError, match="00003.h5: the shard is damaged"),
     ):
         drain(feed, 1)

@@ -1,7 +1,6 @@
 """The contract of all feeds: each sample once an epoch, in the same order, from any step on."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,16 +12,15 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
 from bcclone.feed.device import flip_by_selection, flip_by_stitching
 from bcclone.feed.feed import open_feed, open_validation_feed
-from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
-from bcclone.feed.order import EpochOrder
+from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
+from bcclone.feed.order import Order
 from bcclone.feed.selection import describe_windows, select
-from bcclone.feed.source import SampleArrays
+from bcclone.feed.source import Source
 from bcclone.system.errors import UserError
 
 BATCH = 64  # samples
 SEED = 3
 FORMS = {name: FeedSettings(name, chunk_size=100) for name in STRATEGIES}
-FORMS["sequence, processes"] = FeedSettings("sequence", feed_workers=2, multiprocessing=True)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +45,7 @@ def form(request):
 def feed(form, store, files):
     settings = FORMS[form]
     data = files if settings.feed == "files" else store
-    with open_feed(select(data), settings, SamplingSettings(BATCH, SEED)) as feed:
+    with open_feed(select(data), settings, BATCH, SEED) as feed:
         yield feed
 
 
@@ -60,7 +58,7 @@ def expected(form, store):
 
 def order_of(settings, size, epoch):
     one_file = np.zeros(size, np.uint32)
-    return EpochOrder(size, settings.ordering, SEED, shard_of_sample=one_file).order(epoch)
+    return Order(size, settings.ordering, SEED, shard_of_sample=one_file).positions(epoch)
 
 
 def plain(store, samples):
@@ -118,19 +116,6 @@ def test_validation_samples_come_in_order_and_apart(store, files):
             assert_same(drain(feed, 1), plain(store, validation))
 
 
-def test_the_order_does_not_depend_on_how_samples_are_loaded():
-    """A run may be resumed with another feed when the order stays."""
-    orderings_of_order = {}
-    for settings in FORMS.values():
-        order = STRATEGIES[settings.feed].order
-        orderings_of_order.setdefault(order, set()).add(settings.ordering)
-    assert all(len(orderings) == 1 for orderings in orderings_of_order.values())
-    # another order has another ordering, and so has another size of its chunks
-    assert len(set.union(*orderings_of_order.values())) == len(orderings_of_order)
-    of_chunk_sizes = {FeedSettings("hdf5-chunks", chunk_size=size).ordering for size in (1, 2)}
-    assert len(of_chunk_sizes) == 2
-
-
 SEQ_LENGTH = 3
 
 
@@ -162,7 +147,7 @@ def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_th
     images, steering = plain_windows(store, validation=False)
     data = files if name == "files" else store
     selection = select(data, seq_length=SEQ_LENGTH)
-    with open_feed(selection, FORMS[name], SamplingSettings(BATCH, SEED)) as feed:
+    with open_feed(selection, FORMS[name], BATCH, SEED) as feed:
         assert len(feed) == len(images)
         for epoch, start in ((1, 0), (2, 100)):
             order = order_of(FORMS[name], len(images), epoch)[start:]
@@ -176,11 +161,11 @@ def test_validation_windows_come_in_order(store, files):
 
 
 def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
-    arrays = select(store, "training", SEQ_LENGTH).arrays
-    some = np.arange(0, len(arrays.frame), 7)
+    selection = select(store, "training", SEQ_LENGTH)
+    some = np.arange(0, len(selection), 7)
     frames = tf.constant(np.asarray(store.frames))
-    frame = tf.constant(arrays.frame[some].astype("int64"))
-    flipped = arrays.flipped[some]
+    frame = tf.constant(selection.frame[some].astype("int64"))
+    flipped = selection.flipped[some]
     selected = flip_by_selection(frames, frame, flipped)
     stitched = flip_by_stitching(frames, frame, flipped)
     assert (selected.numpy() == stitched.numpy()).all()
@@ -190,33 +175,27 @@ class FramesOfTenGigabytes:
     """Frames that TensorFlow cannot copy."""
 
     nbytes = 10**10
+    frame_shape = (128, 128, 3)
 
     def __init__(self, error):
         self._error = error
+
+    def __enter__(self):
+        return self
+
+    def close(self):
+        pass
 
     def __array__(self, *_, **__):
         raise self._error(None, None, "Dst tensor is not initialized.")
 
 
-@dataclass
-class SourceInMemory:
-    """A source whose frames are in memory already."""
-
-    frames: FramesOfTenGigabytes
-    arrays: SampleArrays
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-
 @pytest.mark.parametrize("error", [tf.errors.ResourceExhaustedError, tf.errors.InternalError])
 def test_frames_that_do_not_fit_on_the_device_are_refused_with_a_remedy(error, store):
     """TensorFlow raises the first on a CPU, and the second when it copies to a GPU."""
-    feed = open_feed(select(store), FORMS["device"], SamplingSettings(BATCH))
-    feed.source = SourceInMemory(FramesOfTenGigabytes(error), select(store).arrays)
+    feed = open_feed(select(store), FORMS["device"], BATCH)
+    sample = feed.source
+    feed.source = Source(FramesOfTenGigabytes(error), sample.frame, sample.flipped, sample.labels)
     message = "10.0 GB of frames do not fit on CPU:0; use --feed hdf5-shuffle"
     with pytest.raises(UserError, match=message), feed:
         pass

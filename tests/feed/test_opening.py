@@ -15,19 +15,12 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed, open_validation_feed
-from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.selection import select
-from tests.feed.test_feed_workers import feed_threads, loaders
+from tests.feed.test_feed_threads import feed_threads
 
-PLAIN = SamplingSettings(64)
-ON_CPU = SamplingSettings(64, augment=True)
-FORMS = {name: (FeedSettings(name, feed_workers=1), PLAIN) for name in STRATEGIES} | {
-    "sequence, processes": (
-        FeedSettings("sequence", feed_workers=1, multiprocessing=True),
-        PLAIN,
-    ),
-    "augmented on the CPU": (FeedSettings("hdf5-shuffle", feed_workers=1), ON_CPU),
-}
+FORMS = {name: (FeedSettings(name, feed_workers=1), None) for name in STRATEGIES}
+FORMS["augmented on the CPU"] = (FeedSettings("hdf5-shuffle", feed_workers=1), AugmentSettings())
 OF_FILES = [name for name, strategy in STRATEGIES.items() if strategy.of_files]
 
 
@@ -64,21 +57,20 @@ def built(form, folder):
         if form == "validation":
             feed = open_validation_feed(selection, 64)
         else:
-            feed = open_feed(selection, *FORMS[form])
+            settings, augment = FORMS[form]
+            feed = open_feed(selection, settings, 64, augment=augment)
         away.rename(folder)
         yield feed
 
 
 def opened(folder):
-    """Return what this process has open: files of a folder, mapped ones too, threads of feeds, and
-    processes.
-    """
+    """Return the files of a folder that this process has open, mapped ones too, and its threads."""
     process = psutil.Process()
     paths = {one.path for one in process.open_files()} | {one.path for one in process.memory_maps()}
-    return [path for path in paths if Path(path).is_relative_to(folder)], feed_threads(), loaders()
+    return [path for path in paths if Path(path).is_relative_to(folder)], feed_threads()
 
 
-NOTHING = ([], [], [])
+NOTHING = ([], [])
 
 
 def test_building_a_feed_opens_nothing_and_leaving_its_block_closes_all(form, folder):
@@ -98,7 +90,7 @@ def test_the_copies_of_far_shards_are_open_only_within_the_blocks_of_their_feeds
 ):
     cache = tmp_path / "cache"
     with open_store(far_store) as store:
-        training = open_feed(select(store), far_settings(cache), PLAIN)
+        training = open_feed(select(store), far_settings(cache), 64)
         validation = open_validation_feed(select(store, "validation"), 64)
         assert (cache.exists(), opened(tmp_path)) == (False, NOTHING)
         with training, validation:

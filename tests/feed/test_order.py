@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import ORDERS, WINDOWS, FeedSettings, Ordering, SamplingSettings
+from bcclone.feed.feed_settings import ORDERS, WINDOWS, FeedSettings, Ordering
 from bcclone.feed.order import (
     Batches,
     BatchPart,
     BatchSpan,
-    EpochOrder,
+    Order,
     allowed_zeros,
     balanced,
     chunked,
@@ -31,16 +31,13 @@ from bcclone.feed.order import (
 )
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
-from bcclone.system.settings import SettingError
 
 
 @pytest.mark.parametrize("kind", ORDERS)
 def test_every_order_is_a_permutation_that_depends_on_seed_and_epoch_alone(kind):
     def order(seed, epoch):
         shard = np.arange(1000, dtype=np.uint32) // 10
-        return (
-            EpochOrder(1000, Ordering(kind, 8), seed, shard_of_sample=shard).order(epoch).tolist()
-        )
+        return Order(1000, Ordering(kind, 8), seed, shard_of_sample=shard).positions(epoch).tolist()
 
     first = order(seed=1, epoch=1)
     assert sorted(first) == list(range(1000))
@@ -112,11 +109,6 @@ def test_an_order_is_split_where_a_shard_begins_after_others_have_ended():
     assert split_into_windows(np.array([], np.uint32)) == []
 
 
-def test_batches_cover_the_order_and_the_last_may_be_short():
-    assert [batch.tolist() for batch in Batches(sequential(7), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
-    assert list(Batches(sequential(0), 3)) == []
-
-
 def test_a_batch_is_found_by_its_number_as_in_a_list():
     batches = Batches(sequential(7), 3)
     assert [batches[number].tolist() for number in (-1, -3, np.int64(2))] == [[6], [0, 1, 2], [6]]
@@ -170,26 +162,13 @@ def test_a_stream_is_read_in_windows_of_so_many_shards():
     assert [len(set(shard[order[part]].tolist())) for part in parts] == [4] * 6
 
 
-def test_there_are_at_most_as_many_streams_as_samples_in_a_batch():
-    shard = np.arange(240, dtype=np.uint32) // 10
-
-    def order(streams):
-        ordering = Ordering("windows", 4, streams)
-        return (
-            EpochOrder(240, ordering, seed=3, batch_size=8, shard_of_sample=shard).order(2).tolist()
-        )
-
-    assert order(20) == order(8)
-    assert sorted(order(20)) == list(range(240))
-
-
 def test_an_order_by_windows_is_that_of_one_stream_or_of_several():
     shard = np.arange(240, dtype=np.uint32) // 10
 
     def order(streams):
         ordering = Ordering("windows", 4, streams)
         return (
-            EpochOrder(240, ordering, seed=3, batch_size=8, shard_of_sample=shard).order(2).tolist()
+            Order(240, ordering, seed=3, batch_size=8, shard_of_sample=shard).positions(2).tolist()
         )
 
     assert order(1) == windowed(shard, 4, seed=3, epoch=2).tolist()
@@ -197,30 +176,6 @@ def test_an_order_by_windows_is_that_of_one_stream_or_of_several():
         assert (
             order(streams) == streamed(shard, 4, streams, 8, np.random.default_rng([3, 2])).tolist()
         )
-
-
-def test_an_epoch_is_ordered_as_its_feed_asks():
-    assert (EpochOrder(100).order(2) == np.arange(100)).all()
-    assert (EpochOrder(100, Ordering("shuffled"), seed=3).order(2) == shuffled(100, 3, 2)).all()
-    assert (EpochOrder(100, Ordering("chunks", 8), seed=3).order(2) == chunked(100, 8, 3, 2)).all()
-
-
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (lambda: Ordering("in-order"), "kind in-order, expected one of in order, shuffled"),
-        (lambda: Ordering("chunks", 0), "size 0, expected 1 or more"),
-        (lambda: EpochOrder(6, batch_size=0), "batch_size 0, expected 1 or more"),
-        (lambda: EpochOrder(-1), "size -1, expected 0 or more"),
-        (lambda: EpochOrder(6, Ordering("windows")), "expected the shard of each sample"),
-        (lambda: SamplingSettings(batch_size=0), "batch_size 0, expected 1 or more"),
-        (lambda: BatchPart(3, 3), "index 3, expected 0 to 2"),
-        (lambda: BatchPart(0, 0), "count 0, expected 1 or more"),
-    ],
-)
-def test_an_order_that_is_none_is_refused(make, reason):
-    with pytest.raises(SettingError, match=reason):
-        make()
 
 
 @given(st.integers(0, 200), st.integers(1, 9))
@@ -237,12 +192,12 @@ def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, cou
     count = min(count, batch_size)
     start = min(skipped, size // batch_size) * batch_size
     parts = [
-        EpochOrder(
+        Order(
             size, Ordering("shuffled"), 4, batch_size=batch_size, part=BatchPart(index, count)
         ).batches(2, start)
         for index in range(count)
     ]
-    whole = EpochOrder(size, Ordering("shuffled"), 4, batch_size=batch_size).batches(2, start)
+    whole = Order(size, Ordering("shuffled"), 4, batch_size=batch_size).batches(2, start)
     assert {len(part) for part in parts} == {len(whole)}
     for number, batch in enumerate(whole):
         given_positions = [part[number][: part.span(number).samples].tolist() for part in parts]
@@ -254,7 +209,7 @@ def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, cou
 
 def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning_and_reads_one_sample():
     assert BatchPart(2, 3).span(2) == BatchSpan(0, 0, 2)
-    batches = EpochOrder(5, batch_size=3, part=BatchPart(2, 3)).batches(1)
+    batches = Order(5, batch_size=3, part=BatchPart(2, 3)).batches(1)
     assert [batches.span(number) for number in range(2)] == [BatchSpan(2, 1, 3), BatchSpan(0, 0, 2)]
     assert [batch.tolist() for batch in batches] == [[2], [3]]
 
@@ -263,14 +218,14 @@ def test_a_worker_reads_only_the_shards_of_its_stream():
     shard = np.arange(9000, dtype=np.uint32) // 100
     zeros = np.arange(9000) % 3 == 0
     ordering = Ordering("windows", 4, streams=3)
-    whole = EpochOrder(9000, ordering, 5, zeros, 0.1, batch_size=30, shard_of_sample=shard)
+    whole = Order(9000, ordering, 5, zeros, 0.1, batch_size=30, shard_of_sample=shard)
     read = [
         set(shard[replace(whole, part=BatchPart(worker, 3)).batches(1).positions].tolist())
         for worker in range(3)
     ]
     assert len(set().union(*read)) == 90
     assert sum(map(len, read)) - 90 <= 6  # of the last batches
-    order = whole.order(1)
+    order = whole.positions(1)
     assert len(set(order.tolist())) == len(order) == 6000 + allowed_zeros(6000, 3000, 0.1)
 
 
@@ -325,21 +280,21 @@ def test_samples_of_zero_steering_are_limited_to_their_fraction(others, zeros, f
 @pytest.mark.parametrize("kind", [kind for kind in ORDERS if kind != WINDOWS])
 def test_every_epoch_has_the_declared_length_and_depends_on_the_settings_alone(kind):
     zeros = np.arange(1000) % 3 == 0
-    complete = EpochOrder(1000, Ordering(kind, 64), 7)
-    assert len(complete) == len(complete.order(1)) == 1000
-    thinned = EpochOrder(1000, Ordering(kind, 64), 7, zeros, 0.1)
+    complete = Order(1000, Ordering(kind, 64), 7)
+    assert len(complete) == len(complete.positions(1)) == 1000
+    thinned = Order(1000, Ordering(kind, 64), 7, zeros, 0.1)
     for epoch in (1, 2):
-        order = thinned.order(epoch)
+        order = thinned.positions(epoch)
         assert (
             len(order)
             == len(thinned)
             == 667 - 1 + allowed_zeros(666, 334, 0.1)
             == len(set(order.tolist()))
         )
-        assert (order == thinned.order(epoch)).all()
+        assert (order == thinned.positions(epoch)).all()
         assert [
             position
-            for position in complete.order(epoch).tolist()
+            for position in complete.positions(epoch).tolist()
             if position in set(order.tolist())
         ] == order.tolist()
 
@@ -359,17 +314,11 @@ def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
         zeros = int((training["row"] % 2).sum())
         others = len(training) - zeros
         with (
-            open_feed(
-                select(store), FeedSettings(strategy), SamplingSettings(16, zero_fraction=0.2)
-            ) as feed,
+            open_feed(select(store), FeedSettings(strategy), 16, zero_fraction=0.2) as feed,
             feed.epoch(1) as batches,
         ):
             given = sum(len(batch) for batch in batches)
         assert zeros > allowed_zeros(others, zeros, 0.2) > 0
         assert given == len(feed) == others + allowed_zeros(others, zeros, 0.2)
         with pytest.raises(UserError, match="without that option"):
-            open_feed(
-                select(steered(opened, 0.0)),
-                FeedSettings(strategy),
-                SamplingSettings(16, zero_fraction=0.2),
-            )
+            open_feed(select(steered(opened, 0.0)), FeedSettings(strategy), 16, zero_fraction=0.2)

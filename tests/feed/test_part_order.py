@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed, open_validation_feed
-from bcclone.feed.feed_settings import STRATEGIES, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.order import BatchPart
 from bcclone.feed.selection import select
 
@@ -27,14 +27,18 @@ def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store
     """Of every feed, on the CPU, and with 3 workers that divide neither the batches nor the
     epoch.
     """
-    sampling = SamplingSettings(20, 3, augment=True)
     with Store(simulated_store) as store:
         selection = select(store)
 
         def batches(part, start=0):
             with (
                 open_feed(
-                    selection, FeedSettings(strategy, feed_workers=1), sampling, part
+                    selection,
+                    FeedSettings(strategy, feed_workers=1),
+                    20,
+                    seed=3,
+                    augment=AugmentSettings(),
+                    part=part,
                 ) as feed,
                 feed.epoch(1, start) as given_batches,
             ):
@@ -70,4 +74,4 @@ def test_validation_samples_are_divided_too(simulated_store):
                 steering.append(
                     np.concatenate([batch.labels[: batch.samples] for batch in batches])
                 )
-    assert sorted(np.concatenate(steering).ravel()) == sorted(selection.arrays.labels[:, 0])
+    assert sorted(np.concatenate(steering).ravel()) == sorted(selection.labels[:, 0])

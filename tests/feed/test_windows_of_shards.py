@@ -9,7 +9,7 @@ from bcclone.dataset.frames import FrameFile, Frames
 from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import choose_feed, open_feed
-from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import windowed
 from bcclone.feed.selection import select
 from tests.feed.test_feed import drain
@@ -26,13 +26,12 @@ def store(sharded_store):
 
 def assert_samples(batches, store, selection, order):
     images = np.concatenate([batch.images for batch in batches])
-    flipped = selection.arrays.flipped[order]
-    expected = store.frames[selection.arrays.frame[order]]
+    flipped = selection.flipped[order]
+    expected = store.frames[selection.frame[order]]
     expected[flipped] = expected[flipped][..., ::-1, :]
     assert (images == expected).all()
     assert (
-        np.concatenate([batch.labels for batch in batches])[:, 0]
-        == selection.arrays.labels[order, 0]
+        np.concatenate([batch.labels for batch in batches])[:, 0] == selection.labels[order, 0]
     ).all()
 
 
@@ -44,9 +43,7 @@ def test_an_epoch_has_the_samples_of_each_window_of_shards_and_can_continue_in_t
 ):
     selection = select(store, seq_length=seq_length)
     assert len(np.unique(selection.shard)) > 5
-    with open_feed(
-        selection, FeedSettings("shards", window_shards=window), SamplingSettings(BATCH, SEED)
-    ) as feed:
+    with open_feed(selection, FeedSettings("shards", window_shards=window), BATCH, SEED) as feed:
         for epoch, start in ((1, 0), (2, BATCH), (2, 77)):
             order = windowed(selection.shard, window, SEED, epoch)
             assert_samples(drain(feed, epoch, start), store, selection, order[start:])

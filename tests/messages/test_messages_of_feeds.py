@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import check_feed, open_feed
-from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.feed.selection import describe_windows, select
 from tests.dataset.test_store import some_frames, write_store
@@ -44,8 +44,7 @@ def all_for_training():
 
 
 def without_any_steering():
-    settings = SamplingSettings(1, zero_fraction=0.1)
-    return open_feed(select(store("0,0.3,0,12")), FeedSettings(), settings)
+    return open_feed(select(store("0,0.3,0,12")), FeedSettings(), 1, zero_fraction=0.1)
 
 
 def shorter_than_a_window():

@@ -23,7 +23,7 @@ from tests.model.random_layers import random_layers
 
 def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
     with Store(simulated_store) as store:
-        arrays = select(store, predict="path").arrays
+        arrays = select(store, predict="path")
         assert arrays.labels.shape[1] == 1 + len(PATH_ENDS_M)
         path = arrays.labels[:, 1:]
         assert path[arrays.flipped].any(axis=0).all()
@@ -36,7 +36,7 @@ def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
 
 
 def trainer_of(store, start=None, **settings):
-    learned = select(store, predict=settings.get("predict", "steering")).arrays.labels.shape[1]
+    learned = select(store, predict=settings.get("predict", "steering")).labels.shape[1]
     return make_trainer(
         store, TrainSettings(seq_length=1, learning_rate=1e-3, start=start, **settings), learned
     )

@@ -12,7 +12,7 @@ from bcclone.dataset.store import Store
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.selection import select
 from bcclone.model.model_file import load_model
 from bcclone.model.network import build_network
@@ -59,22 +59,15 @@ def trained(simulated_store, tmp_path_factory):
 )
 @pytest.mark.parametrize("augmentation", [pytest.param(None, marks=pytest.mark.slow), STRENGTHS])
 def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augmentation):
-    sampling = (
-        SamplingSettings(64, 3)
-        if augmentation is None
-        else SamplingSettings(64, 3, **vars(augmentation))
-    )
     with Store(simulated_store) as store:
         selection = select(store, predict="throttle")
         with (
-            open_feed(selection, FeedSettings(feed), sampling) as opened,
+            open_feed(selection, FeedSettings(feed), 64, 3, augment=augmentation) as opened,
             opened.epoch(1) as batches,
         ):
             labels = np.concatenate([np.array(batch.labels) for batch in batches])
     assert labels.shape == (len(selection), 3)
-    assert np.sort(labels[:, 1:], axis=0) == pytest.approx(
-        np.sort(selection.arrays.labels[:, 1:], axis=0)
-    )
+    assert np.sort(labels[:, 1:], axis=0) == pytest.approx(np.sort(selection.labels[:, 1:], axis=0))
 
 
 def test_what_cannot_be_learned_since_it_never_changes_is_told(simulated_store):
@@ -105,9 +98,9 @@ def test_the_model_has_further_outputs_that_near_the_recorded_speed_and_throttle
     assert file.training.settings["predict"] == "throttle"
     with Store(simulated_store) as store:
         selection = select(store, "validation", predict="throttle")
-        images = np.stack([store.frames[frame] for frame in selection.arrays.frame[::4]])
-        labels = selection.arrays.labels[::4]
-        every = selection.arrays.labels[:, 0]
+        images = np.stack([store.frames[frame] for frame in selection.frame[::4]])
+        labels = selection.labels[::4]
+        every = selection.labels[:, 0]
     predicted = file.model.predict(images, verbose=0)
     errors = np.abs(predicted - labels)
     assert errors[:, 1].mean() < 0.5 * np.abs(labels[:, 1]).mean()  # than of a network that says 0

@@ -306,7 +306,7 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
     other_order = ("--resume", "--epochs", 4, "--feed", "hdf5-chunks")
     refused = train(simulated_store, folder, *other_order, code=1)
     assert "orders the samples differently" in refused.stderr
-    same_order = train(simulated_store, folder, "--resume", "--feed", "workers")
+    same_order = train(simulated_store, folder, "--resume", "--feed", "memory")
     assert "complete already" in same_order.stderr
 
 

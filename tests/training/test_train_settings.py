@@ -131,7 +131,7 @@ def test_a_program_may_name_the_files_of_a_run_by_texts():
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     settings = replace(
-        DEFAULT, epochs=4, time=90.0, loss="huber", clip_norm=0.5, dropout=0.15, feed="workers",
+        DEFAULT, epochs=4, time=90.0, loss="huber", clip_norm=0.5, dropout=0.15, feed="memory",
         feed_workers=3, tensorboard=True,
     )  # fmt: skip
     folder = begin(tmp_path / "run", settings)

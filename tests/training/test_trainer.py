@@ -12,7 +12,7 @@ import tensorflow as tf
 from bcclone.dataset.store import Store
 from bcclone.feed.device import GatherOnDevice
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import FeedSettings, SamplingSettings
+from bcclone.feed.feed_settings import AugmentSettings, FeedSettings
 from bcclone.feed.selection import select
 from bcclone.feed.source import Batch
 from bcclone.model.model_file import save_model
@@ -35,8 +35,7 @@ from types import SimpleNamespace
 import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from bcclone.feed.augment import AugmentationInputs
-from bcclone.feed.augment.random_numbers import draw
+from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.source import Batch
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.training.prepare import make_trainer
@@ -67,7 +66,7 @@ def train(strategy, clip_norm, augment_on, optimizer, network="cnn", sizes=(8, 7
         if augment_on == "device":
             flipped = random.random(size) < 0.5
             lookahead_m = np.full(size, 12, np.float32)
-            augmentation = AugmentationInputs(flipped, lookahead_m, *draw(size, (size,))).packed()
+            augmentation = AugmentationInputs(flipped, lookahead_m, *draw(size, (size,)))
         trainer.train([Batch(images, random.random((size, 1), np.float32), augmentation)], [0.001])
     variables = trainer.optimizer.variables
     moments = [np.array(variable).ravel() for variable in variables if "momentum" in variable.path]
@@ -233,9 +232,9 @@ def trained_on(feed, data, augment):
     The frames are a weak reference; there are none but for the feed "device".
     """
     trainer = linear_trainer("mse", shape=data.frames.frame_shape, batch_size=7, jit_compile="on")
-    sampling = SamplingSettings(7, augment=augment)  # on the CPU
+    changes = AugmentSettings() if augment else None  # on the CPU
     steps = trainer.program_steps
-    opened = open_feed(select(data), FeedSettings(feed), sampling, program_steps=steps)
+    opened = open_feed(select(data), FeedSettings(feed), 7, augment=changes, program_steps=steps)
     frames = None
     with opened, opened.epoch(1) as batches:
         for _ in range(40 // opened.steps_a_call):

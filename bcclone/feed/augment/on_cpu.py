@@ -1,154 +1,48 @@
-"""Augment images on the processor.
+"""Augment images on the processor, image by image with OpenCV.
 
 In: images, steering and `AugmentationInputs`. Out: changed images, and the steering that they call
 for.
-
-Numba compiles warp, light and shadows into one loop over rows, since they meet in one look-up. The
-compiled code allocates nothing and releases the interpreter lock, so that threads do not wait for
-each other.
 """
 
-import threading
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import simplejpeg
 
 from bcclone.camera.geometry import CameraMove
-from bcclone.camera.images import Image
+from bcclone.camera.images import Image, cv2
 from bcclone.dataset.colors import color_matrices
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.feed.augment import AugmentationInputs, Extent, Numbers
-from bcclone.feed.augment.lighting import (
-    FULL_SHADE,
+from bcclone.feed.augment.changes import (
+    AugmentationInputs,
+    Extent,
+    Light,
+    Numbers,
     Shadows,
     band_rows,
-    cast_shadows,
-    fill_tables,
-    levels_of,
-    light_of,
-    light_row,
-    shadows_of,
-)
-from bcclone.feed.augment.random_numbers import LENS, draw, numbers_of
-from bcclone.feed.augment.viewpoint import (
-    Cameras,
+    blur_taps,
     camera_moves,
-    spread_channels,
+    extent_of,
+    jpeg_quality,
+    light_of,
+    numbers_of,
+    patches_of,
+    shadows_of,
     steering_change,
-    warp_row,
+    view_warps,
 )
 from bcclone.feed.feed_settings import AugmentSettings
-from bcclone.system.compiled import compiled, source_checksum
 from bcclone.system.numbers import Float32Array
 
-
-class Parameters(NamedTuple):
-    """The changes of each image of a batch."""
-
-    # float32 (samples, 3, 3), from pixels (column, row, 1) of the view to those of the image:
-    sky: Any  # above the horizon
-    ground: Any  # from the horizon on
-    horizon: Any  # float32 (samples,), a row of the view
-    moved: Any  # bool (samples,), whether to apply sky and ground
-    matrix: Any  # float32 (samples, 3, 4), from the image's colors to those in another light
-    levels: Any  # float32 (samples, 256), the new value of each level
-    shadows: Shadows
-    band_rows: tuple[float, float]  # of lighting.band_rows()
-
-
-class Scratch(NamedTuple):
-    """Working arrays for images of (height, width) of which `rows` are changed."""
-
-    spread: Any  # uint64 (height x width,): one number per pixel, 16 bits per channel
-    indices: Any  # int32 (width,)
-    weights: Any  # int32 (4, width)
-    mixed: Any  # uint64 (width,)
-    planes: Any  # int32 (3, width), in 256ths of a level
-    levels: Any  # int32 (3, width)
-    shade: Any  # int32 (rows, width): 0, outside of any shadow, to FULL_SHADE
-    sums: Any  # int32 (rows, width)
-    tables: Any  # uint8 (FULL_SHADE + 1, 256)
-
-    @classmethod
-    def of(cls, height: int, width: int, rows: int) -> "Scratch":
-        return cls(
-            spread=np.empty(height * width, np.uint64),
-            indices=np.empty(width, np.int32),
-            weights=np.empty((4, width), np.int32),
-            mixed=np.empty(width, np.uint64),
-            planes=np.empty((3, width), np.int32),
-            levels=np.empty((3, width), np.int32),
-            shade=np.empty((rows, width), np.int32),
-            sums=np.empty((rows, width), np.int32),
-            tables=np.empty((FULL_SHADE + 1, 256), np.uint8),
-        )
-
-
-def _make_draw_views(sources: int) -> Callable[..., None]:
-    """Return draw_views(); `sources` makes Numba compile it again when a source has changed."""
-
-    @compiled(error_model="numpy", cache=True)
-    def draw_views(
-        images: Any, into: Any, top: int, parameters: Parameters, scratch: Scratch
-    ) -> None:
-        """Write the changed rows of views into `into`; all frames of a sample change alike.
-
-        images, into: uint8 (samples, frames, height, width, 3).
-        top: the first changed row; the scratch determines their number.
-        """
-        _ = sources
-        rows = scratch.shade.shape[0]
-        for sample in range(images.shape[0]):
-            is_shaded = cast_shadows(sample, parameters, scratch)
-            fill_tables(sample, is_shaded, parameters, scratch)
-            for frame in range(images.shape[1]):
-                view = into[sample, frame, top : top + rows]
-                _draw_view(sample, images[sample, frame], view, top, is_shaded, parameters, scratch)
-
-    return draw_views
-
-
-@compiled(error_model="numpy")
-def _draw_view(
-    sample: Any, image: Any, view: Any, top: Any, is_shaded: Any, parameters: Any, scratch: Any
-) -> None:
-    """Write the view of an image in another light, with shadows."""
-    moved = parameters.moved[sample]
-    horizon = parameters.horizon[sample]
-    if moved:
-        spread_channels(image, scratch.spread)
-    if not is_shaded:
-        scratch.shade[0] = 0  # this row without shade serves all rows of the view
-    for row in range(view.shape[0]):
-        if moved:
-            pixels = parameters.sky[sample] if row < horizon else parameters.ground[sample]
-            warp_row(image.shape[0], pixels, np.float32(row), scratch)
-        else:
-            _copy_row(image[top + row], scratch.planes)
-        shade_row = row if is_shaded else 0
-        light_row(parameters.matrix[sample], scratch.shade[shade_row], scratch, view[row])
-
-
-@compiled(error_model="numpy")
-def _copy_row(pixels: Any, planes: Any) -> None:
-    """Write a row, uint8 (width, 3), into the planes, in 256ths of a level."""
-    for x in range(pixels.shape[0]):
-        for channel in range(3):
-            planes[channel, x] = np.int32(pixels[x, channel]) << 8
-
-
-# the modules whose functions are compiled into draw_views()
-_COMPILED_MODULES = ("blur", "lighting", "on_cpu", "viewpoint")
-draw_views = _make_draw_views(
-    source_checksum(f"{__package__}.{module}" for module in _COMPILED_MODULES)
-)
+_LEVELS = np.arange(256, dtype=np.float32)
 
 
 class CpuAugmenter:
-    """Augments samples of one preprocessing; may be used by several threads.
+    """Augments samples of one preprocessing; several threads may use it.
 
-    whole_images: change all rows, not only those that the networks of bcclone see.
+    Raises UserError for images in colours that cannot be turned back into RGB.
+
+    whole_images: change all rows, not only those that the networks of bcclone see
     """
 
     def __init__(
@@ -156,26 +50,8 @@ class CpuAugmenter:
     ) -> None:
         self._settings = settings
         self._preprocessing = preprocessing
-        self._extent = Extent.of(preprocessing, whole_images)
-        self._cameras = Cameras(preprocessing, self._extent.top)
-        self._of_thread = threading.local()  # each thread has a scratch of its own
-        self._compile()
-
-    def _compile(self) -> None:
-        """Compile now, by augmenting no images: in the first batch, the network would wait for it.
-
-        Compiling takes seconds the first time.
-        """
-        no_images = np.empty((0, *self._preprocessing.shape), np.uint8)
-        no_steering = np.empty((0, 1), np.float32)
-        normal, uniform = draw(samples=0, seed=(0,))
-        no_inputs = AugmentationInputs(
-            flipped=np.empty(0, np.bool_),
-            lookahead_m=np.empty(0, np.float32),
-            normal=normal,
-            uniform=uniform,
-        )
-        self.augment(no_images, no_steering, no_inputs, no_images)
+        self._extent = extent_of(preprocessing, whole_images)
+        _, self._to_rgb = color_matrices(preprocessing.color)
 
     def augment(
         self, images: Image, steering: Float32Array, inputs: AugmentationInputs, into: Image
@@ -183,18 +59,16 @@ class CpuAugmenter:
         """Write augmented images into `into` and return the steering that they call for.
 
         images, into: uint8 (samples, height, width, channels) or windows of them, whose frames
-            change alike.
-        steering: float32 (samples, 1), -1 to 1, like the result.
+            change alike
+        steering: float32 (samples, 1), -1 to 1, like the result
         """
         settings = self._settings
         numbers = numbers_of(inputs.normal, inputs.uniform)
         move = camera_moves(numbers, settings)
-
         # a single image is a window of one frame
         frame_count = images.shape[1] if images.ndim == 5 else 1
         shape = (len(steering), frame_count, *images.shape[-3:])
         self._change(images.reshape(shape), into.reshape(shape), numbers, move, inputs.flipped)
-
         if not settings.moves_camera:
             return steering
         change = steering_change(move, inputs.lookahead_m)
@@ -205,57 +79,138 @@ class CpuAugmenter:
     ) -> None:
         """Write the changed images, uint8 (samples, frames, height, width, channels)."""
         extent = self._extent
-        below = extent.top + extent.rows
-        # rows that the network does not see
-        views[:, :, : extent.top] = images[:, :, : extent.top]
-        views[:, :, below:] = images[:, :, below:]
-
+        changed = slice(extent.top, extent.top + extent.rows)
+        views[:, :, : changed.start] = images[:, :, : changed.start]
+        views[:, :, changed.stop :] = images[:, :, changed.stop :]
         # a grey image is changed as one of three equal channels
         rgb = views
         if self._preprocessing.channels == 1:
             images = images.repeat(3, axis=-1)
             rgb = np.empty_like(images)
-
-        parameters = self._parameters(numbers, move, flipped)
-        draw_views(images, rgb, extent.top, parameters, self._scratch())
-        for kind in LENS:
-            fraction = getattr(self._settings, kind.setting)
-            if fraction:
-                kind.on_cpu(rgb, extent, kind.parameters(numbers, fraction, extent, np))
-
+        self._draw_views(images, rgb[:, :, changed], numbers, move, flipped)
+        self._change_lens(rgb[:, :, changed], numbers)
         # views are drawn in RGB, whatever the colours of the images
         if self._preprocessing.color != "RGB":
-            for rgb_frames, view_frames in zip(rgb, views, strict=True):
-                for rgb_frame, view in zip(rgb_frames, view_frames, strict=True):
-                    changed = rgb_frame[extent.top : below]
-                    view[extent.top : below] = self._preprocessing.convert_colors(changed)
+            for sample, frame in np.ndindex(*views.shape[:2]):
+                view = self._preprocessing.convert_colors(rgb[sample, frame, changed])
+                views[sample, frame, changed] = view
 
-    def _scratch(self) -> Scratch:
-        """Return the working arrays of this thread."""
-        if not hasattr(self._of_thread, "scratch"):
-            extent = self._extent
-            self._of_thread.scratch = Scratch.of(extent.height, extent.width, extent.rows)
-        scratch: Scratch = self._of_thread.scratch
-        return scratch
+    def _draw_views(
+        self, images: Image, views: Image, numbers: Numbers, move: CameraMove, flipped: Any
+    ) -> None:
+        """Write what the moved cameras see, in another light, with shadows.
 
-    def _parameters(self, numbers: Numbers, move: CameraMove, flipped: Any) -> Parameters:
-        """Return the parameters of the views.
-
-        Kinds that are turned off have values that change nothing.
+        images: uint8 (samples, frames, height, width, 3)
+        views: uint8 (samples, frames, rows, width, 3), RGB
         """
         settings = self._settings
         extent = self._extent
-        warp = self._cameras.warps(move, flipped)
-        _, to_rgb = color_matrices(self._preprocessing.color)
-        light = light_of(numbers, settings.appearance, to_rgb)
-        return Parameters(
-            sky=warp.sky,
-            ground=warp.ground,
-            horizon=warp.horizon_row(extent.width, extent.rows),
-            # a mirror image is always warped: into the view of the real camera, see Cameras.warps()
-            moved=flipped | settings.moves_camera,
-            matrix=np.concatenate([light.colors, light.offset[:, :, np.newaxis]], axis=2),
-            levels=levels_of(light),
-            shadows=shadows_of(numbers, settings.shadows, extent),
-            band_rows=band_rows(extent),
-        )
+        warp = view_warps(self._preprocessing, extent.top, move, flipped)
+        horizon = warp.horizon_row(extent.width, extent.rows).astype(int)
+        # from pixels below the horizon, whose rows are counted from there
+        ground = warp.ground.copy()
+        ground[:, :, 2] += horizon[:, np.newaxis] * ground[:, :, 1]
+        # a mirror image is always warped: into the view of the real camera
+        moved = flipped | settings.moves_camera
+
+        light = light_of(numbers, settings.appearance, self._to_rgb)
+        colors = np.concatenate([light.colors, light.offset[:, :, np.newaxis]], axis=2)
+        shadows = shadows_of(numbers, settings.shadows, extent)
+        lit = _levels_of(light)
+        shaded = lit * shadows.factor[:, np.newaxis]
+        lit_tables = np.rint(lit).astype(np.uint8)
+        shaded_tables = np.rint(np.minimum(shaded, 255)).astype(np.uint8)
+
+        for sample in range(len(images)):
+            shade = _shade_of(shadows, sample, extent)
+            for image, view in zip(images[sample], views[sample], strict=True):
+                seen = image[extent.top : extent.top + extent.rows]
+                if moved[sample]:
+                    seen = _warped(image, view, warp.sky[sample], ground[sample], horizon[sample])
+                cv2.transform(seen, colors[sample], dst=view)
+                if shade is None:
+                    cv2.LUT(view, lit_tables[sample], dst=view)
+                elif shadows.soft[sample]:
+                    gains = 1 + (shadows.factor[sample] - 1) * _LEVELS / 255
+                    gain = cv2.merge([cv2.LUT(shade, gains)] * 3)
+                    cv2.LUT(view, lit_tables[sample], dst=view)
+                    cv2.multiply(view, gain, dst=view, dtype=cv2.CV_8U)
+                else:
+                    in_shade = cv2.LUT(view, shaded_tables[sample])
+                    cv2.LUT(view, lit_tables[sample], dst=view)
+                    cv2.copyTo(in_shade, shade, view)
+
+    def _change_lens(self, views: Image, numbers: Numbers) -> None:
+        """Blur some views, cover some with patches, and add the noise of low-quality JPEG files.
+
+        views: uint8 (samples, frames, rows, width, 3), RGB, changed in place
+        """
+        settings = self._settings
+        taps = blur_taps(numbers, settings.blur)
+        kernels = taps[:, [2, 1, 0, 1, 2]]
+        is_blurred = (taps[:, 1] > 0).tolist()
+        patches = patches_of(numbers, settings.patches, self._extent)
+        counts = patches.count.astype(int).tolist()
+        corners = patches.corners.astype(int).tolist()
+        colors = patches.colors.tolist()
+        quality = jpeg_quality(numbers, settings.noise).astype(int).tolist()
+        for sample, frames in enumerate(views):
+            kernel = kernels[sample]
+            for view in frames:
+                if is_blurred[sample]:
+                    cv2.sepFilter2D(view, -1, kernel, kernel, dst=view)
+                for patch in range(counts[sample]):  # later ones cover earlier ones
+                    left, top, right, bottom = corners[sample][patch]
+                    color = colors[sample][patch]
+                    cv2.rectangle(view, (left, top), (right, bottom), color, cv2.FILLED)
+                if quality[sample]:
+                    data = simplejpeg.encode_jpeg(
+                        view, quality=quality[sample], colorsubsampling="420"
+                    )
+                    simplejpeg.decode_jpeg(data, buffer=view)
+
+
+def _warped(image: Image, view: Image, sky: Any, ground: Any, horizon: int) -> Image:
+    """Return the view of a moved camera, uint8, of the shape of `view`; edges are repeated.
+
+    sky, ground: float32 (3, 3), from pixels above and below the horizon to those of the image
+    """
+    rows, width = view.shape[:2]
+    # OpenCV warps four channels in half the time of three
+    source = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+    seen = np.empty((rows, width, 4), np.uint8)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    for part, matrix in ((seen[:horizon], sky), (seen[horizon:], ground)):
+        if len(part):
+            size = (width, len(part))
+            cv2.warpPerspective(source, matrix, size, part, flags, cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), np.uint8)
+
+
+def _levels_of(light: Light) -> Float32Array:
+    """Return the gamma tables: a new value for each level from 0 to 255, float32 (samples, 256)."""
+    # level 0 has no logarithm; a millionth of a level becomes 0, too
+    levels = np.log(np.maximum(_LEVELS, 1e-6) / 255)
+    return np.asarray(255 * np.exp(light.gamma[:, np.newaxis] * levels))
+
+
+def _shade_of(shadows: Shadows, sample: int, extent: Extent) -> Image | None:
+    """Return how much of each pixel is in a shadow: 0 to 255, uint8 (rows, width), or None."""
+    shapes = np.flatnonzero(shadows.present[sample]).tolist()
+    if not shapes:
+        return None
+    shade = np.zeros((extent.rows, extent.width), np.uint8)
+    for shape in shapes:
+        if shadows.band[sample, shape]:
+            bits = 4  # of a pixel's fraction, as OpenCV takes corners
+            far, near = band_rows(extent)
+            left_far, right_far, left_near, right_near = shadows.edges[sample, shape].tolist()
+            corners = [(left_far, far), (right_far, far), (right_near, near), (left_near, near)]
+            points = np.rint(np.array(corners) * (1 << bits)).astype(np.int32)
+            cv2.fillConvexPoly(shade, points, 255, shift=bits)
+        else:
+            x, y, width, height, angle = shadows.ellipse[sample, shape].tolist()
+            cv2.ellipse(shade, ((x, y), (width, height), angle), 255, cv2.FILLED)
+    if shadows.soft[sample]:
+        cv2.blur(shade, (5, 5), dst=shade)
+    return shade

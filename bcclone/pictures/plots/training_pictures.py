@@ -26,9 +26,8 @@ from bcclone.camera.vehicle import (
 from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.sample_settings import PARTS, TRAINING
 from bcclone.dataset.samples import SampleTable
-from bcclone.feed.augment import AugmentationInputs
+from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
-from bcclone.feed.augment.random_numbers import draw
 from bcclone.feed.order import balanced, has_zero_steering
 from bcclone.feed.selection import sample_lookaheads
 from bcclone.model.architectures import ARCHITECTURES

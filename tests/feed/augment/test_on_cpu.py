@@ -15,17 +15,14 @@ from bcclone.dataset.labels import camera_correction, lookahead_m
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.feed.augment import AugmentationInputs, blur
+from bcclone.feed.augment.changes import AugmentationInputs, draw, steering_change, view_warps
 from bcclone.feed.augment.on_cpu import CpuAugmenter
-from bcclone.feed.augment.random_numbers import draw
-from bcclone.feed.augment.viewpoint import Cameras, steering_change
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import (
     SHUFFLED,
     STRATEGIES,
     AugmentSettings,
     FeedSettings,
-    SamplingSettings,
 )
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
@@ -68,7 +65,7 @@ def change_of(offset_m=0.0, yaw_rad=0.0, pitch_rad=0.0, lookahead_m=12.0):
 
 
 def view_of(preprocessing, image, flipped=False, **moved):
-    warps = Cameras(preprocessing).warps(one_move(**moved), np.array([flipped]))
+    warps = view_warps(preprocessing, 0, one_move(**moved), np.array([flipped]))
     return warps[0].apply(image, preprocessing.width, preprocessing.height)
 
 
@@ -216,9 +213,9 @@ def test_images_in_other_colours_change_as_much_as_those_in_rgb():
 
 
 def batches_of(store, strategy="hdf5-shuffle", epoch=1, start=0, seed=3):
-    sampling = SamplingSettings(16, seed, augment=True)
+    settings = FeedSettings(strategy, feed_workers=2)
     with (
-        open_feed(select(store), FeedSettings(strategy, feed_workers=2), sampling) as feed,
+        open_feed(select(store), settings, 16, seed, augment=AugmentSettings()) as feed,
         feed.epoch(epoch, start) as batches,
     ):
         return [(np.array(batch.images), np.array(batch.labels)) for batch in batches]
@@ -270,15 +267,3 @@ def test_each_epoch_and_each_seed_augments_differently(simulated_store, first_ep
         first = appearances(first_epoch)
         assert not np.array_equal(first, appearances(batches_of(store, epoch=2)))
         assert not np.array_equal(first, appearances(batches_of(store, seed=4)))
-
-
-def test_a_later_kind_of_augmentation_leaves_the_random_numbers_of_the_others_as_they_are():
-    first, second = (
-        replace(blur.KIND, setting=name, uniforms={name: 2}) for name in ("rain", "dust")
-    )
-    before, one, both = (draw(5, (0, 1, 32), alone) for alone in ((), (first,), (first, second)))
-    width = before[1].shape[1]
-    assert [(draws[0] == before[0]).all() for draws in (one, both)] == [True, True]
-    np.testing.assert_array_equal(one[1][:, :width], before[1])
-    np.testing.assert_array_equal(both[1][:, : width + 2], one[1])
-    assert not np.isin(both[1][:, width + 2 :], one[1]).any()

@@ -1,0 +1,171 @@
+"""Load the batches of an epoch ahead, by threads: an order and a source -> batches."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from threading import Event
+from typing import Any, NamedTuple, Self
+
+from bcclone.feed.order import Batches, BatchSpan, Order, Positions
+from bcclone.feed.source import Batch, Buffers, Source
+from bcclone.system.pool import prefetch_ordered
+
+AHEAD = 4  # batches that are loaded ahead
+# two: a thread also flips frames and looks up labels, so it copies at only half a core's speed
+THREADS = min(2, os.cpu_count() or 1)
+
+
+class BatchPlace(NamedTuple):
+    """Where in the training a batch comes.
+
+    With the seed, this alone decides the random augmentation of the batch.
+    """
+
+    positions: Positions  # of the batch's samples
+    epoch: int
+    # index in the epoch of the first sample of the whole batch, not of this worker's part
+    first: int
+
+
+# changes a loaded batch, in several threads at once
+Transform = Callable[[Batch, BatchPlace], Batch]
+
+
+class Feed:
+    """The batches of the training or of the validation samples, epoch by epoch.
+
+    A context manager, which opens and closes what it needs. The order decides alone which sample
+    comes next, so that every feed gives the same batches.
+
+    transforms: applied to each loaded batch, one after the other
+    threads: number of threads that load and transform batches
+    ahead: number of batches that are loaded before they are asked for
+    steps_a_call: batches that one call of the training step takes; more than 1 only where batches
+        are positions, and the compiled program gathers the frames itself
+    split: divides the positions of an epoch into windows. A thread reads the next window ahead, for
+        stores larger than memory; a window is a chunk of the store, or some of its files, which may
+        be at a URL.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        order: Order,
+        transforms: Sequence[Transform] = (),
+        threads: int = THREADS,
+        ahead: int = AHEAD,
+        steps_a_call: int = 1,
+        split: Callable[[Positions], list[slice]] | None = None,
+    ) -> None:
+        self.source = source
+        self.order = order
+        self.steps_a_call = steps_a_call
+        self._transforms = transforms
+        self._threads = threads
+        # each thread has a batch in work and one that is ready
+        self._ahead = max(ahead, 2 * threads)
+        self._split = split
+        # the training uses one batch, and may still hold the one before
+        self._buffers = Buffers(order.batch_size, source.shape, kept=self._ahead + 2)
+        self._opened = ExitStack()
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            self._open(opening)
+            self._opened = opening.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._opened.__exit__(*error)
+
+    def _open(self, opened: ExitStack) -> None:
+        opened.enter_context(self.source)
+
+    def load(self, positions: Positions) -> Batch:
+        """Return the batch of these positions; several threads load at once."""
+        return self.source.read(positions, self._buffers)
+
+    @contextmanager
+    def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
+        """Give the batches of an epoch; each sample comes once.
+
+        The last batch may be smaller. An error in a thread is raised when the batch is asked for.
+
+        start: number of samples of the epoch to skip, which were used before a resume
+        """
+        batches = self.order.batches(number, start)
+        is_part = batches.part.count > 1
+        stop = Event()
+
+        def deliver(numbered: tuple[Batch | Positions, Positions, BatchSpan, int]) -> Batch:
+            piece, positions, span, first = numbered
+            batch = piece if isinstance(piece, Batch) else self.load(piece)
+            if is_part:
+                batch = replace(batch, span=span)
+            for transform in self._transforms:
+                batch = transform(batch, BatchPlace(positions, number, first))
+            return batch
+
+        with ExitStack() as opened:
+            pieces: Iterator[Batch | Positions] = iter(batches)
+            if self._split:
+                pieces = opened.enter_context(self._filled_from_windows(batches, stop))
+            spans = map(batches.span, range(len(batches)))
+            firsts = range(start, start + len(batches.order), batches.size)
+            # map, not zip: zip keeps a reference to its last tuple, and hence to a batch
+            numbered = map(lambda *values: values, pieces, batches, spans, firsts)
+            delivered = prefetch_ordered(deliver, numbered, self._threads, self._ahead)
+            try:
+                yield opened.enter_context(delivered)
+            finally:
+                stop.set()  # first, since a thread may wait for a window of samples
+
+    @contextmanager
+    def _filled_from_windows(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
+        """Give the batches, which one thread at a time fills; a used window is unloaded at once.
+
+        stop: set to end a wait for frames
+        """
+        order = batches.positions
+        frames = self.source.frames
+        handles: deque[Any] = deque()  # for frames.unload(), one for each loaded window
+
+        def load(window: slice) -> int:
+            """Load the frames of a window, and return its number of samples."""
+            positions = order[window]
+            handles.append(frames.load(self.source.frame[positions], stop))
+            return len(positions)
+
+        def filled(sizes: Iterator[int]) -> Iterator[Batch]:
+            left = 0  # samples of the first loaded window that no batch has used yet
+
+            def parts_of(samples: int) -> Iterator[slice]:
+                """Yield the parts of a batch that lie in one window each, and unload used ones."""
+                nonlocal left
+                start = 0
+                while start < samples:
+                    if not left:
+                        left = next(sizes)  # waits for the next window
+                    end = min(start + left, samples)
+                    yield slice(start, end)
+                    left -= end - start
+                    start = end
+                    if not left:
+                        frames.unload(handles.popleft())
+
+            for positions in batches:
+                # read() copies a part before it asks for the next one, which unloads a window
+                yield self.source.read(positions, self._buffers, parts_of(len(positions)))
+
+        assert self._split is not None
+        try:
+            with prefetch_ordered(load, self._split(order), threads=1, ahead=1) as sizes:
+                yield filled(sizes)
+        finally:
+            for handle in handles:  # also when an epoch ends early
+                frames.unload(handle)

@@ -1,0 +1,118 @@
+"""Threads of feeds end with an error, an epoch or the training, and leave nothing behind."""
+
+import gc
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bcclone.dataset.frames import FramesInMemory
+from bcclone.dataset.store import Store
+from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.loading import Feed
+from bcclone.feed.order import Order
+from bcclone.feed.selection import select
+from bcclone.feed.source import Buffers, Source
+from bcclone.system.errors import UserError
+
+SHAPE = (8, 8, 3)
+SIZE = 200
+
+
+class FaultyFrames(FramesInMemory):
+    """Frames of which number 150 is spoilt, or cannot be brought near, as a far file that is gone.
+
+    loaded: how many windows are near
+    """
+
+    loaded = 0
+
+    def __init__(self, is_far=False):
+        super().__init__(np.zeros((SIZE, *SHAPE), np.uint8))
+        self.is_far = is_far
+
+    def take(self, indices, into):
+        if 150 in indices:
+            raise ValueError("frame 150 is spoilt")
+        super().take(indices, into)
+
+    def load(self, indices, stop=None):
+        if self.is_far and 150 in indices:
+            raise UserError("frame 150 is gone")
+        self.loaded += 1
+        return indices
+
+    def unload(self, loaded):
+        self.loaded -= 1
+
+
+def by_forty(positions):
+    return [slice(start, start + 40) for start in range(0, len(positions), 40)]
+
+
+def feed_of(frames, threads=2, split=None):
+    labels = np.zeros((SIZE, 1), np.float32)
+    source = Source(frames, np.arange(SIZE, dtype=np.uint32), np.zeros(SIZE, bool), labels)
+    return Feed(source, Order(SIZE, batch_size=10), threads=threads, split=split)
+
+
+def count_epoch(feed):
+    """Read an epoch to its end; return the number of samples, and the error that ended it."""
+    count = 0
+    try:
+        with feed.epoch(1) as batches:
+            for batch in batches:
+                count += len(batch)
+    except Exception as error:
+        return count, error
+    return count, None
+
+
+def feed_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("bcclone-")]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    yield
+    assert not feed_threads()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("split", [None, by_forty])
+def test_an_error_in_a_thread_is_raised_in_the_trainer_and_does_not_end_the_feed(threads, split):
+    with feed_of(FaultyFrames(), threads, split) as feed:
+        for _ in range(2):
+            count, error = count_epoch(feed)
+            assert (count, type(error), str(error)) == (150, ValueError, "frame 150 is spoilt")
+
+
+def test_an_error_while_reading_ahead_is_raised_at_its_window_and_no_window_stays_near():
+    frames = FaultyFrames(is_far=True)
+    with feed_of(frames, split=by_forty) as feed:
+        for _ in range(2):
+            count, error = count_epoch(feed)
+            assert (count, str(error)) == (120, "frame 150 is gone")
+            with feed.epoch(1) as batches:
+                next(batches)
+            assert frames.loaded == 0
+
+
+def test_a_buffer_is_reused_only_when_no_reference_to_it_is_left():
+    buffers = Buffers(2, SHAPE, kept=4)
+    first = buffers.take(2)
+    address = first.__array_interface__["data"][0]
+    view = first[1]
+    del first
+    gc.collect()
+    assert buffers.take(2).__array_interface__["data"][0] != address
+    del view
+    assert any(buffers.take(1).__array_interface__["data"][0] == address for _ in range(3))
+
+
+def test_a_feed_without_samples_is_empty(simulated_store):
+    with Store(simulated_store) as store:
+        empty = Store(store.path, replace(store.content, samples=store.samples[:0]))
+        with open_validation_feed(select(empty, "validation"), 8) as feed, feed.epoch(1) as batches:
+            assert list(batches) == []
