@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bcclone.exchange.deleted_records import deleted_file, read_deleted, write_deleted
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.exchanged_row import ExchangedRow, LeftOut, rows_among
-from bcclone.exchange.tub import FORMAT, read_tub
+from bcclone.exchange.rows import LeftOut, Row
+from bcclone.exchange.seen import Seen
+from bcclone.exchange.tub import deleted_file, is_tub, read_deleted, read_tub, write_deleted
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.editing import EditedRecording, EditedRows
 from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit, Edits, StoredEdit
@@ -33,7 +33,7 @@ _EPOCH = datetime(1970, 1, 1)
 def open_edited(name: str) -> EditedRows:
     """Return a recording, or a tub, to be edited; raises UserError for neither."""
     folder = Path(name)
-    if FORMAT.detect(folder) and not is_recording(folder):
+    if is_tub(folder) and not is_recording(folder):
         return EditedTub(folder)
     return EditedRecording(find_log(name))
 
@@ -57,9 +57,10 @@ class EditedTub(EditedRows):
     keeps_history = False
 
     def __init__(self, folder: Path) -> None:
-        items = list(read_tub(ImportSettings(folder), read=_path_of))
-        self._records = sorted(rows_among(items), key=lambda record: record.time_ms)
-        left_out = [item for item in items if isinstance(item, LeftOut)]
+        items = list(read_tub(ImportSettings(folder), Seen(), read=_path_of))
+        records = [item for item in items if isinstance(item, Row)]
+        self._records = sorted(records, key=lambda record: record.time_ms)
+        left_out = [item.shown for item in items if isinstance(item, LeftOut)]
         if not self._records:
             first = ""
             if left_out:
@@ -162,7 +163,7 @@ def correcting_import(tub: Path, edits: Iterable[Edit]) -> str:
 class _TubImages:
     """Finds the images of records by the names that _table_of() gives them."""
 
-    def __init__(self, rows: pd.DataFrame, records: Sequence[ExchangedRow]) -> None:
+    def __init__(self, rows: pd.DataFrame, records: Sequence[Row]) -> None:
         self._paths: dict[str, str] = {}
         for camera in CAMERAS:
             for name, record in zip(rows[camera], records, strict=True):
@@ -189,7 +190,7 @@ def _path_of(folder: Path, name: str) -> str:
     return str(path_inside(folder, name))
 
 
-def _table_of(records: Sequence[ExchangedRow]) -> pd.DataFrame:
+def _table_of(records: Sequence[Row]) -> pd.DataFrame:
     """Return records, in order of time, as the rows of a log."""
     times: list[int] = []
     for record in records:  # rows are edited by their times, so each gets one of its own
@@ -208,7 +209,7 @@ def _table_of(records: Sequence[ExchangedRow]) -> pd.DataFrame:
     )
 
 
-def _image_names(camera: str, records: Sequence[ExchangedRow], times: Sequence[int]) -> list[str]:
+def _image_names(camera: str, records: Sequence[Row], times: Sequence[int]) -> list[str]:
     """Return the names that the simulator would give to the images of a camera, "" for no image.
 
     times: milliseconds since 1970 of each record

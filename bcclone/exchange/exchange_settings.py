@@ -19,21 +19,9 @@ from bcclone.system.settings import (
     settings_of,
 )
 
-# name of a format -> module of bcclone.exchange that defines its FORMAT
-EXPORT_FORMATS = {"csv": "csv_table", "tub": "tub"}
-IMPORT_FORMATS = {  # a source is read in the first format that fits its files
-    **EXPORT_FORMATS,
-    "lerobot": "lerobot_set",
-    "recording": "simulator_log",
-    "video": "labelled_video",
-    "frames": "frame_folder",
-}
+EXPORT_FORMATS = ("csv", "tub")
+IMPORT_FORMATS = ("csv", "tub", "lerobot", "recording", "video", "frames")  # see formats.py
 FROM_MOTION = "from-motion"  # value of --steering: estimate the steering from the frames
-# values of --film-times: by what a frame of a film finds its row in a table of times
-BY_FILM = "film"  # by the film's own times
-BY_ROWS = "rows"  # by its number: row N is of frame N
-SPREAD = "spread"  # as BY_FILM, with the frames spread evenly over the times of the table
-FILM_TIMES = (BY_FILM, BY_ROWS, SPREAD)
 # units of a steering in a table; a ratio is -1 to 1
 RADIANS = "rad"
 DEGREES = "deg"
@@ -60,7 +48,7 @@ OF_TABLES = frozenset(  # settings of the formats whose columns are found by the
 )
 
 _table = partial(setting, group="tables of others, and LeRobot")
-ExportFormat = Annotated[str, Setting(choices=tuple(EXPORT_FORMATS))]
+ExportFormat = Annotated[str, Setting(choices=EXPORT_FORMATS)]
 
 
 @dataclass(frozen=True)
@@ -100,7 +88,7 @@ class ImportSettings(Checked):
         None,
         "format of the source",
         option="from",
-        choices=tuple(IMPORT_FORMATS),
+        choices=IMPORT_FORMATS,
         shown="detected by its files",
     )
     framing: Path | None = setting(
@@ -136,7 +124,11 @@ class ImportSettings(Checked):
         rare=True,
     )
     min_throttle: float | None = setting(
-        None, "leave out rows with less throttle, such as 0.05 for a car that stands still", -1, 1
+        None,
+        "leave out rows with less throttle, such as 0.05 for a car that stands still; -0.05 where "
+        "a negative throttle drives forwards",
+        -1,
+        1,
     )
     table: Path | None = _table(
         None, "table with the steering of the frames or of the video", shown="the one beside them"
@@ -174,10 +166,9 @@ class ImportSettings(Checked):
     )
     image_column: str | None = _table(
         None,
-        "column of the image names, or COLUMN=VALUE: only rows with this value, such as those of a "
-        "camera",
+        "column of the image names; of a tub or data set, the camera that looks forward",
         unit="NAME",
-        shown="by its values",
+        shown="by its name",
     )
     time_column: str | None = _table(
         None,
@@ -200,29 +191,19 @@ class ImportSettings(Checked):
         "count the rows, so many a second",
         0.1,
         1000,
-        shown="by the times; 20 a second without any",
-    )
-    film_times: str | None = _table(
-        None,
-        "where a table has times, by what a frame of a film finds its row: film: by the film's own "
-        "times; rows: row N is of frame N; spread: the frames are spread evenly over the table",
-        choices=FILM_TIMES,
-        shown="rows if there are as many, else what the pictures show",
+        shown="by the times",
     )
     film_offset: float | None = _table(
         None,
-        "how much later a film begins than its table, by the film's own times",
+        "how much later a film begins than the first row of its table, where these are not one for "
+        "each frame",
         -1e9,
         1e9,
         unit="SECONDS",
-        shown="0",
+        shown="a row for each frame",
     )
 
     def validate(self) -> None:
-        if self.film_offset is not None and self.film_times not in (None, BY_FILM):
-            raise SettingError(
-                "{film_offset} is for the film's own times; leave it out, or say {film_times} film"
-            )
         if not self.steering:
             for name in ("fov", "camera_height_m"):
                 if getattr(self, name) is not None:

@@ -1,111 +1,183 @@
-"""What a format is: how its sources are recognized, read into rows, and written.
+"""The formats of other programs, and the format of a source."""
 
-A `Format` reads the source that `ImportSettings` name and yields its rows (exchanged_row.py). If it
-can also write, it takes `ExportedRows` and fills an empty folder with files.
-"""
-
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
-from importlib import import_module
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
-from bcclone.exchange.exchanged_row import ExchangedRow, SourceItem, recorded_row
-from bcclone.recording.files import ImageIndex
-from bcclone.recording.log import Log
-from bcclone.recording.row import CAMERAS
-from bcclone.recording.run_tables import BY_MODEL, read_drivers, read_trace
-from bcclone.system.errors import require_package
-from bcclone.system.process import ProgressBar
-
-
-@dataclass(frozen=True)
-class ExportedRows:
-    """Rows to export, each recording in order of time.
-
-    Iterating reads their images, and shows the progress.
-    """
-
-    cameras: tuple[str, ...]  # cameras that every row has an image of
-    size: tuple[int, int]  # height and width of the images
-    rows: Sequence[ExchangedRow]  # images are camera -> path, or index of the frame in a store
-    read: Callable[[Any], bytes]  # path or index -> content of the image file
-    skipped: Sequence[str]  # a message for each row that is left out
-
-    @property
-    def has_drivers(self) -> bool:
-        return any(row.driven for row in self.rows)
-
-    @property
-    def has_trace(self) -> bool:
-        return any(row.point for row in self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[ExchangedRow]:
-        with ProgressBar("writing", len(self), "rows") as progress:
-            for row in self.rows:
-                images = {camera: self.read(image) for camera, image in row.images.items()}
-                yield replace(row, images=images)
-                progress.advance(1)
+from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
+from bcclone.exchange.frames import TABLE, is_export, is_frames, read_frames, write_csv
+from bcclone.exchange.labelled_video import is_labelled_video, read_video
+from bcclone.exchange.lerobot import INFO, is_lerobot, read_lerobot
+from bcclone.exchange.rows import ExportedRows, Items
+from bcclone.exchange.seen import Seen
+from bcclone.exchange.simulator_log import is_log, read_simulator_log
+from bcclone.exchange.source_files import other_file_in
+from bcclone.exchange.table import TABLE_ENDINGS
+from bcclone.exchange.tub import is_tub, read_tub
+from bcclone.exchange.tub_writer import MANIFEST, write_tub
+from bcclone.exchange.video_file import VIDEO_ENDINGS
+from bcclone.recording.files import LOG_NAME, is_recording, subfolders
+from bcclone.recording.foreign_log import other_file_at
+from bcclone.system.errors import UserError, require_package, shown_command
+from bcclone.system.location import as_local
+from bcclone.system.settings import SettingError, settings_of
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format, which one module defines as FORMAT."""
+    """How the sources of a format are recognized, read into rows, and written."""
 
-    name: str  # key of IMPORT_FORMATS in exchange_settings
     detect: Callable[[Path], bool]  # whether a path looks like a source in this format
-    # yields the rows of the source, and what is to be said of it; closing it closes the source
-    read: Callable[[ImportSettings], Generator[SourceItem, None, None]]
+    # yields the rows of the source; closing it closes the source
+    read: Callable[[ImportSettings, Seen], Items]
+    expected: str  # what a folder in this format holds, for messages
+    options: Collection[str] = ()  # names of the settings of tables that the format reads
     # writes rows into an empty folder; None for a format that is only imported
     write: Callable[[ExportedRows, Path], None] | None = None
-    # the package that the format needs, and the extra of bcclone that installs it; None for none
+    # the package that the format needs, and the extra of bcclone that installs it
     needs: tuple[str, str] | None = None
-    options: frozenset[str] = frozenset()  # names of the settings of tables that the format reads
-    expected: str = ""  # what a folder in this format holds, for messages
-
-    def check_package(self) -> None:
-        """Raise UserError if the package that the format needs is missing."""
-        if self.needs:
-            package, extra = self.needs
-            require_package(package, f"the format {self.name}", extra)
 
 
-def format_named(name: str) -> Format:
-    module = import_module(f"bcclone.exchange.{IMPORT_FORMATS[name]}")
-    format: Format = module.FORMAT
-    return format
+_OF_FRAMES = OF_TABLES | {"table", "image_column", "time_column", "frame_rate"}
+_OF_VIDEOS = OF_TABLES | {"table", "time_column", "frame_rate", "film_offset"}
+FORMATS: Mapping[str, Format] = {  # a source is read in the first format that fits its files
+    "csv": Format(is_export, read_frames, TABLE, _OF_FRAMES, write_csv),
+    "tub": Format(
+        is_tub,
+        read_tub,
+        f"{MANIFEST} or record_N.json",
+        {"frame_rate", "left_positive", "image_column"},
+        write_tub,
+    ),
+    "lerobot": Format(
+        is_lerobot,
+        read_lerobot,
+        INFO,
+        OF_TABLES | {"image_column"},
+        needs=("pyarrow", "bcclone[lerobot]"),
+    ),
+    "recording": Format(is_log, read_simulator_log, f"a {LOG_NAME} of the simulator"),
+    "video": Format(
+        is_labelled_video,
+        read_video,
+        f"a table beside a video ({', '.join(VIDEO_ENDINGS)})",
+        _OF_VIDEOS,
+        needs=("av", "bcclone[video]"),
+    ),
+    "frames": Format(
+        is_frames, read_frames, f"a table ({', '.join(TABLE_ENDINGS)}) beside frames", _OF_FRAMES
+    ),
+}
 
 
-def rows_of_log(
-    log: Log,
-    index: ImageIndex,
-    cameras: Sequence[str] = CAMERAS,
-    recording: int = 0,
-    first_episode: int = 0,
-) -> Iterator[ExchangedRow]:
-    """Yield the rows of a log, without those that edits leave out.
+def chosen_format(settings: ImportSettings) -> str:
+    """Return the format that the settings name, or else the one that the source's files show.
 
-    The images of a row are camera -> (name in the log, path or None for a missing file).
-
-    recording: number of the recording among all that are exported, from 0
-    first_episode: number that the recording's first episode gets
+    Raises UserError for a source in none of the formats, and for a missing package; SettingError
+    for a setting of tables that the format does not read.
     """
-    drivers = read_drivers(log.path.parent)
-    # a row that drivers.csv does not name was driven by the model
-    others = BY_MODEL if drivers else None
-    trace = read_trace(log.path.parent)
-    for row in log.rows.to_dict("records"):
-        images = {camera: (row[camera], index.find(row[camera])) for camera in cameras}
-        yield recorded_row(
-            row,
-            recording,
-            images,
-            first_episode,
-            driven=drivers.get(row["center"], others),
-            point=trace.get(row["center"]),
-            place=f"{log.path}: line {row['line']}",
+    # the settings of tables that the user changed
+    given = [
+        field.name
+        for field, declared in settings_of(ImportSettings)
+        if declared.group and getattr(settings, field.name) != field.default
+    ]
+    name = settings.format or format_of(settings.source, given)
+    format = FORMATS[name]
+    for option in given:
+        if option not in format.options:
+            fitting = [other for other, format in FORMATS.items() if option in format.options]
+            # a setting's name in braces, such as {unit}, becomes its option; the others are facts
+            text = "{NAME} is only for {fitting}, but {source} is {format}; leave it out"
+            raise SettingError(
+                text.replace("NAME", option),
+                fitting=", ".join(fitting),
+                source=settings.source,
+                format=name,
+            )
+    if format.needs:
+        package, extra = format.needs
+        require_package(package, f"the format {name}", extra)
+    return name
+
+
+def format_of(source: Path, given: Collection[str] = ()) -> str:
+    """Return the name of a source's format, found by its files; raises UserError for none.
+
+    given: names of the settings of tables that the user changed. If the first format that fits the
+        files reads no such settings (a recording of the simulator), the first one that fits and
+        reads all of them is taken: driving_log.csv is then read as any other table.
+    """
+    detected = [name for name, format in FORMATS.items() if format.detect(source)]
+    if "table" in given and source.is_dir():
+        detected.append("frames")
+    if not detected:
+        raise _unknown(source)
+    # a text file beside folders of tubs is no table of their pictures
+    if detected == ["frames"] and not given:
+        inside = _sources_in(source, ("tub", "lerobot"))
+        if inside:
+            raise _several(source, inside)
+    if not FORMATS[detected[0]].options:
+        for name in detected:
+            if set(FORMATS[name].options).issuperset(given):
+                return name
+    return detected[0]
+
+
+def _unknown(source: Path) -> UserError:
+    """Return the error for a source in none of the formats."""
+    other = other_file_at(source)
+    if other and not other.startswith("a video"):
+        return UserError(f"{source}: {other}", exit_code=2)
+    if inside := _sources_in(source, FORMATS):
+        return _several(source, inside)
+    what = "no such file or folder"
+    if source.is_dir():
+        what = f"none of the formats {', '.join(FORMATS)}"
+        if other := other_file_in(source):
+            return UserError(f"{source}: no recording in it; {other}", exit_code=2)
+    elif source.exists():
+        what = f"none of the formats {', '.join(FORMATS)}"
+        what += f"; if it is a table, name the folder of its pictures, and --table {source.name}"
+    expected = ", ".join(f"{format.expected} ({name})" for name, format in FORMATS.items())
+    return UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)
+
+
+def _sources_in(folder: Path, names: Collection[str], depth: int = 2) -> list[Path]:
+    """Return the folders in a folder that are sources in one of the formats.
+
+    depth: how many folders deep to look
+    """
+    found: list[Path] = []
+    if not depth or not folder.is_dir():
+        return found
+    for path in map(as_local, subfolders(folder)):
+        if any(FORMATS[name].detect(path) for name in names):
+            found.append(path)
+        else:
+            found += _sources_in(path, names, depth - 1)
+    return found
+
+
+def _several(source: Path, inside: Sequence[Path]) -> UserError:
+    """Return the error for a folder that only holds folders of sources."""
+    names = ", ".join(str(path.relative_to(source)) for path in inside[:20])
+    recordings = [path for path in inside if is_recording(path)]
+    others = [path for path in inside if path not in recordings]
+    if not others:
+        command = shown_command("preprocess", *recordings)
+        return UserError(
+            f"{source}: its folders are recordings already, which need no import: {names}; next: "
+            f"{command}",
+            exit_code=2,
         )
+    first = others[0]
+    command = shown_command("import", first, "-o", f"recordings/{first.name}")
+    if recordings:
+        names += f"; recordings already, which need no import: {len(recordings)} of them"
+    return UserError(
+        f"{source}: its folders are sources, {len(inside)} of them: {names}; import each by "
+        f"itself, the first with: {command}",
+        exit_code=2,
+    )

@@ -6,7 +6,7 @@ free one.
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, islice
@@ -23,15 +23,7 @@ from bcclone.camera.images import (
     opencv_on_one_thread,
     upright_jpeg,
 )
-from bcclone.exchange.exchanged_row import (
-    EMPTY,
-    MISSING,
-    UNREADABLE,
-    ExchangedRow,
-    LeftOut,
-    Passed,
-    UnusableImage,
-)
+from bcclone.exchange.rows import EMPTY, MISSING, UNREADABLE, LeftOut, Row
 from bcclone.exchange.video_file import VideoFrame
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.hardware import usable_cores
@@ -44,46 +36,10 @@ _FRAME_SIZE = FRAME_WIDTH, FRAME_HEIGHT
 _ROWS_AT_ONCE = 8  # rows that a thread converts together
 
 
-@dataclass(frozen=True, slots=True)
-class CameraPath:
-    """How a camera moved around the time of a row, as motion.csv states it."""
-
-    curvature: float  # positive to the right, in 1 / camera height
-    error: float  # standard error of the curvature
-    speed: float  # camera heights a second
-
-    def row(self, image: str) -> str:
-        """Return the row of motion.csv for an image's base name."""
-        return f"{image},{self.curvature:.6f},{self.error:.6f},{self.speed:.4f}"
-
-
-@dataclass(frozen=True, slots=True)
-class FramedRow:
-    """A row whose images are frames, JPEGs of 320x160, and whose time no other images have."""
-
-    row: ExchangedRow
-    framing: Framing | None  # framing that made the frames; None if the images were frames already
-    source_ms: int  # time of the row in the source, which other images may have, too
-    size: tuple[int, int]  # width and height of the centre image in the source
-    converted: int  # how many of the images were no frames already
-    path: CameraPath | None = None  # path from which the steering is estimated, in a film
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A frame, 320x160."""
-
-    jpeg: bytes
-    size: tuple[int, int]  # width and height of the image that it was made from
-
-
-FramedItem = FramedRow | Passed  # what comes out of framed_rows()
-
-
 @contextmanager
 def framed_rows(
-    items: Iterable[ExchangedRow | Passed], framing: Framing | None = None
-) -> Iterator[Iterator[FramedItem]]:
+    items: Iterable[Row | LeftOut], framing: Framing | None = None
+) -> Iterator[Iterator[Row | LeftOut]]:
     """Yield an iterator of the items, whose rows have frames instead of their images.
 
     A row without a usable image becomes LeftOut. Threads on all cores read the source, decode a
@@ -94,10 +50,10 @@ def framed_rows(
     items = iter(items)
     parts = iter(lambda: list(islice(items, _ROWS_AT_ONCE)), [])
     cores = usable_cores()
-    convert = partial(_converted, framing)
+    convert = partial(_framed, framing)
     # OpenCV needs no threads of its own, since images are converted on all cores already
-    with opencv_on_one_thread(), prefetch_ordered(convert, parts, cores, 2 * cores) as converted:
-        yield _framed(chain.from_iterable(converted), framing)
+    with opencv_on_one_thread(), prefetch_ordered(convert, parts, cores, 2 * cores) as framed:
+        yield _at_distinct_times(chain.from_iterable(framed))
 
 
 class _DistinctTimes:
@@ -113,8 +69,8 @@ class _DistinctTimes:
         # next, and skips the times that earlier rows of the same millisecond took
         self._later: dict[int, int] = {}
 
-    def time_of(self, row: ExchangedRow, images: Mapping[str, bytes]) -> int:
-        key = (row.time_ms, hash(tuple(images.items())))
+    def time_of(self, row: Row) -> int:
+        key = (row.time_ms, hash(tuple(row.images.items())))
         if key not in self._given:
             time_ms = row.time_ms
             while time_ms in self._later:
@@ -125,86 +81,78 @@ class _DistinctTimes:
         return self._given[key]
 
 
-@dataclass(frozen=True, slots=True)
-class _ConvertedRow:
-    """A row with its images and the frames that they became."""
-
-    row: ExchangedRow
-    frames: Mapping[str, Frame]  # camera -> frame
-
-
-def _framed(
-    items: Iterable[_ConvertedRow | Passed], framing: Framing | None
-) -> Iterator[FramedItem]:
-    """Yield the items, whose rows have frames and a time of their own."""
+def _at_distinct_times(items: Iterable[Row | LeftOut]) -> Iterator[Row | LeftOut]:
+    """Yield the items, whose rows have a time of their own."""
     times: dict[int, _DistinctTimes] = {}  # number of a recording -> its times
     for item in items:
-        if not isinstance(item, _ConvertedRow):
+        if isinstance(item, Row):
+            given = times.setdefault(item.recording, _DistinctTimes())
+            yield replace(item, source_ms=item.time_ms, time_ms=given.time_of(item))
+        else:
             yield item
-            continue
-        row = item.row
-        images = {camera: frame.jpeg for camera, frame in item.frames.items()}
-        size = item.frames[CAMERAS[0]].size
-        converted = sum(image is not row.images[camera] for camera, image in images.items())
-        time_ms = times.setdefault(row.recording, _DistinctTimes()).time_of(row, images)
-        made_by = None
-        if converted and (framing or size != _FRAME_SIZE):
-            made_by = framing or Framing(*size)
-        yield FramedRow(
-            row=replace(row, images=images, time_ms=time_ms),
-            framing=made_by,
-            source_ms=row.time_ms,
-            size=size,
-            converted=converted,
-        )
 
 
-def _converted(
-    framing: Framing | None, items: Iterable[ExchangedRow | Passed]
-) -> list[_ConvertedRow | Passed]:
+def _framed(framing: Framing | None, items: Iterable[Row | LeftOut]) -> list[Row | LeftOut]:
     """Return the items, each row with its frames; without a usable image it is left out."""
-    converted: list[_ConvertedRow | Passed] = []
+    framed: list[Row | LeftOut] = []
     for item in items:
-        if not isinstance(item, ExchangedRow):
-            converted.append(item)
+        if not isinstance(item, Row):
+            framed.append(item)
             continue
         try:
             _check(item)
-            frames = {camera: frame_of(image, framing) for camera, image in item.images.items()}
-            converted.append(_ConvertedRow(item, frames))
+            frames = {camera: _frame_of(image, framing) for camera, image in item.images.items()}
         except RowError as error:
-            converted.append(LeftOut.of(item.place, error))
-    return converted
+            framed.append(LeftOut.of(item.place, error))
+            continue
+        framed.append(_with_frames(item, frames, framing))
+    return framed
 
 
-def _check(row: ExchangedRow) -> None:
+def _check(row: Row) -> None:
     """Raise RowError for a row that has no image, or a time that no name of an image can hold."""
     if CAMERAS[0] not in row.images:
-        raise UnusableImage(MISSING, "it has no image of the center camera")
+        raise LeftOut("it has no image of the center camera", MISSING)
     if not 0 <= row.time_ms < _LAST_MS:
         expected = f"expected milliseconds since 1970, before the year {_LAST.year}"
         raise RowError(f"its time is {row.time_ms} ms, {expected}")
 
 
-def frame_of(image: bytes | VideoFrame, framing: Framing | None) -> Frame:
-    """Return the frame of an image, by a framing or stretched; raises UnusableImage.
+def _with_frames(
+    row: Row, frames: Mapping[str, tuple[bytes, tuple[int, int]]], framing: Framing | None
+) -> Row:
+    """Return a row with frames.
+
+    frames: camera -> what _frame_of() returned
+    """
+    images = {camera: jpeg for camera, (jpeg, _) in frames.items()}
+    _, size = frames[CAMERAS[0]]
+    converted = sum(jpeg is not row.images[camera] for camera, jpeg in images.items())
+    made_by = None
+    if converted and (framing or size != _FRAME_SIZE):
+        made_by = framing or Framing(*size)
+    return replace(row, images=images, framing=made_by, size=size, converted=converted)
+
+
+def _frame_of(image: bytes | VideoFrame, framing: Framing | None) -> tuple[bytes, tuple[int, int]]:
+    """Return the frame of an image, and the image's width and height; raises LeftOut.
 
     A JPEG of the simulator's size stays as it is, unless there is a framing, or its EXIF data turn
     it.
     """
     try:
         if framing is None and isinstance(image, VideoFrame):
-            return Frame(image.stretched_jpeg(), image.size)
+            return image.stretched_jpeg(), image.size
         if framing is None and isinstance(image, bytes):
             with suppress(BadImage):
                 decode_jpeg(image)
-                return Frame(upright_jpeg(image), _FRAME_SIZE)
+                return upright_jpeg(image), _FRAME_SIZE
         picture = _pixels_of(image)
         frame = (framing or Framing.of(picture)).apply(picture)
-        return Frame(encode_jpeg(frame), (picture.shape[1], picture.shape[0]))
+        return encode_jpeg(frame), (picture.shape[1], picture.shape[0])
     except BadImage as error:
         kind = UNREADABLE if image else EMPTY
-        raise UnusableImage(kind, f"its image cannot be read: {error}") from None
+        raise LeftOut(f"its image cannot be read: {error}", kind) from None
 
 
 def _pixels_of(image: bytes | VideoFrame) -> Image:

@@ -1,36 +1,35 @@
 """The format video: a video and a table -> a row for each frame that has values. Needs PyAV.
 
-In a table without times, row 1 belongs to frame 1, or a column numbers the frames. In a table with
-times, film_times.py tells whether this is so, too, or the film's own times are right. Then the
-values of a frame are interpolated between the rows before and after it; a frame between rows that
-are far apart gets no values, and no row. If the times count from 1970, the first row has the time
-of the first frame; other times count from the first frame.
+In a table without times, row 1 belongs to frame 1, or a column numbers the frames. So it is in a
+table of times with as many rows as the film has frames; each frame then has the time of its row. In
+any other table of times, the user says with --film-offset when the film begins: the values of a
+frame are interpolated between the rows before and after it, by the film's own times. A frame
+between rows that are far apart gets no values, and no row.
 """
 
-from collections.abc import Generator
+import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from bcclone.exchange.control_table import ControlTable, read_controls
-from bcclone.exchange.exchange_settings import BY_FILM, BY_ROWS, OF_TABLES, SPREAD, ImportSettings
-from bcclone.exchange.exchanged_row import (
-    MISSING,
-    UNREADABLE,
-    LeftOut,
-    SourceFacts,
-    SourceItem,
-    row_of,
-)
-from bcclone.exchange.film_fit import LONGEST_GAP_SECONDS
-from bcclone.exchange.film_times import FilmTimes, TimedTable, choose_film_times
-from bcclone.exchange.folder_images import FolderImages
-from bcclone.exchange.foreign_table import TABLE_ENDINGS, ForeignTable
-from bcclone.exchange.formats import Format
-from bcclone.exchange.frame_numbers import frame_numbers
+from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.frames import FolderImages
+from bcclone.exchange.rows import MISSING, UNREADABLE, Items, LeftOut, row_of
+from bcclone.exchange.seen import Seen
 from bcclone.exchange.source_files import files_inside
-from bcclone.exchange.table_times import find_times
-from bcclone.exchange.timed_rows import FARTHEST_SECONDS, TimedRows, timed_rows
+from bcclone.exchange.table import (
+    TABLE_ENDINGS,
+    Table,
+    find_table,
+    number_of,
+    numbers_at,
+    plain,
+    read_controls,
+    read_table,
+)
+from bcclone.exchange.times import read_times
 from bcclone.exchange.video_file import (
     FILM_ENDINGS,
     VIDEO_ENDINGS,
@@ -39,30 +38,54 @@ from bcclone.exchange.video_file import (
     is_video,
     open_video,
 )
-from bcclone.exchange.written_times import Times
+from bcclone.recording.row import RowError
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.numbers import FloatArray
 
-_Items = Generator[SourceItem, None, None]  # what a reader yields
+_LONGEST_GAP_SECONDS = 1.5  # longest gap to interpolate in; some tables have one row a second
+# largest distance from a frame to the nearest row whose values it takes, where it is not between
+# two rows that are close to each other
+_FARTHEST_SECONDS = 0.12
 
 
-def _read(settings: ImportSettings) -> _Items:
+def read_video(settings: ImportSettings, seen: Seen) -> Items:
     """Yield a row for each frame for which the table has values, and count the other frames.
 
-    Raises UserError for a video or a table that cannot be read.
+    Raises UserError for a video or a table that cannot be read, and where nothing says which row
+    is of which frame.
     """
     path = _only_video(settings.source)
     check_container(path)
     with open_video(path) as video:
         if settings.steering:
-            yield from _rows_without_table(path, video, settings.frame_rate)
+            yield from _rows_without_table(path, video, settings.frame_rate, seen)
         else:
-            yield from _rows_of_table(path, video, settings)
+            yield from _rows_of_table(path, video, settings, seen)
         for number in range(1, video.broken + 1):
             place = f"{path}: packet {number} of {video.broken}"
-            yield LeftOut(place, "it cannot be decoded", UNREADABLE)
-        if video.notes:
-            yield SourceFacts(notes=video.notes)
+            yield LeftOut("it cannot be decoded", UNREADABLE, place)
+        seen.notes += video.notes
+
+
+def is_labelled_video(path: Path) -> bool:
+    """Return whether a path is a video, or has one beside it; or only films and no pictures."""
+    videos = _videos(path)
+    if not path.is_dir() and videos == [path]:
+        return is_video(path)
+    if len(videos) == 1 and videos[0].suffix.lower() in VIDEO_ENDINGS:
+        return True
+    return bool(videos) and path.is_dir() and not FolderImages(path).paths
+
+
+def stated_focal_mm(source: Path) -> float | None:
+    """Return the focal length that a source states, for film of 36x24 mm.
+
+    Returns None if the source is no video, or states no focal length.
+    """
+    if not is_labelled_video(source):
+        return None
+    with open_video(_only_video(source)) as video:
+        return video.focal_mm
 
 
 def _only_video(source: Path) -> Path:
@@ -98,208 +121,181 @@ def _videos(source: Path) -> list[Path]:
     return paths
 
 
-def _is_source(path: Path) -> bool:
-    """Return whether a path is a video, or has one beside it; or only films and no pictures."""
-    videos = _videos(path)
-    if not path.is_dir() and videos == [path]:
-        return is_video(path)
-    if len(videos) == 1 and videos[0].suffix.lower() in VIDEO_ENDINGS:
-        return True
-    return bool(videos) and path.is_dir() and not len(FolderImages(path))
-
-
-def stated_focal_mm(source: Path) -> float | None:
-    """Return the focal length that a source states, for film of 36x24 mm.
-
-    Returns None if the source is no video, or states no focal length.
-    """
-    if not _is_source(source):
-        return None
-    with open_video(_only_video(source)) as video:
-        return video.focal_mm
-
-
-# ---- without a table
-
-
-def _rows_without_table(path: Path, video: Video, frame_rate: float | None) -> _Items:
+def _rows_without_table(path: Path, video: Video, frame_rate: float | None, seen: Seen) -> Items:
     """Yield a row for each frame, with a steering of 0.
 
     frame_rate: frames a second, from which the times are counted; None for the video's own times
     """
-    words = f"counted, {frame_rate:g} a second" if frame_rate else "of the video"
+    seen.notes.append(f"times: counted, {frame_rate:g} a second" if frame_rate else "times: video")
     for number, frame in enumerate(video.frames()):
         seconds = number / frame_rate if frame_rate else frame.seconds
         values = {"time_ms": round(1000 * seconds), "steering": 0.0}
         yield row_of(values, {"center": frame}, f"{path}: {frame.seconds:.3f} s")
-    yield SourceFacts(notes=[f"times: {words}"])
 
 
-# ---- with a table
-
-
-def _rows_of_table(path: Path, video: Video, settings: ImportSettings) -> _Items:
+def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: Seen) -> Items:
     """Yield a row for each frame for which the table has values."""
-    labelled = read_controls(settings)  # the table with its steering
-    yield from labelled.table.left_out()
-    times = find_times(labelled.table, settings)
-    if not times:
-        _check_no_film_times(labelled.table, settings)
-        yield from _rows_by_number(video, labelled)
+    table = read_table(find_table(settings))
+    yield from table.broken
+    controls, read = read_controls(table, settings, seen)
+    times = read_times(table, settings)
+    number_column, numbers = _frame_numbers(table, is_timed=times is not None)
+    used = {*read.values(), number_column}
+    milliseconds = None
+    if times is not None:
+        milliseconds, time_column, words = times
+        used.add(time_column)
+        seen.notes.append(words)
+    seen.columns_left_out = [name for name in table.columns if name not in used]
+    offset = settings.film_offset
+    if offset is None and milliseconds is not None and not _is_paired(path, table, milliseconds):
+        if not settings.frame_rate:
+            raise UserError(
+                f"{table.path}: its rows are not one for each frame of {path}, in order of time; "
+                "say by how many seconds the film begins later than the table with --film-offset, "
+                "0 if both begin together",
+                exit_code=2,
+            )
+        offset = 0.0  # rows that are counted begin with the film
+    if offset is not None:
+        if milliseconds is None:
+            raise UserError(
+                f"{table.path}: it has no times, so that row N is of frame N; leave out "
+                "--film-offset, or name its times with --time-column",
+                exit_code=2,
+            )
+        yield from _rows_by_time(path, video, table, controls, milliseconds, offset, seen)
         return
-    timed = timed_rows(labelled, times)
-    with open_video(path) as other:
-        of_frames = timed.seconds_of_frames(labelled.table)
-        table = TimedTable(labelled.table.path, timed.steered, of_frames)
-        chosen = choose_film_times(path, other, table, settings)
-    if chosen.name == BY_ROWS:
-        yield from _rows_by_number(video, labelled, times, chosen.words)
-    else:
-        yield from _rows_by_time(path, video, labelled, timed, chosen)
+    by_number = f", by {number_column}" if number_column else ""
+    seen.notes.append(f"film: a row of the table for each frame{by_number}")
+    yield from _rows_by_number(video, table, controls, milliseconds, numbers, seen)
 
 
-def _check_no_film_times(table: ForeignTable, settings: ImportSettings) -> None:
-    """Raise UserError for settings of a table with times."""
-    if settings.film_times in (None, BY_ROWS) and settings.film_offset is None:
-        return
-    raise UserError(
-        f"{table.path}: it has no times, so that row N is of frame N; leave out --film-times and "
-        "--film-offset, or name its times with --time-column",
-        exit_code=2,
-    )
+def _is_paired(path: Path, table: Table, milliseconds: FloatArray) -> bool:
+    """Return whether a table has as many rows, in order of time, as a film has frames.
+
+    Rows that cannot be read count, too.
+    """
+    with open_video(path) as video:
+        frames = video.count_packets()
+    known = milliseconds[np.isfinite(milliseconds)]
+    in_order = bool((np.diff(known) >= 0).all())
+    return in_order and len(table.lines) + len(table.broken) == frames
 
 
-# ---- with a row for each frame
+def _frame_numbers(table: Table, is_timed: bool) -> tuple[str, list[int]]:
+    """Return the column that numbers the frames, "" for none, and the frame of each row, from 0.
+
+    Rows with times count in the order of the table. Raises UserError for numbers that are not those
+    of frames.
+    """
+    named = re.compile("(?:video_)?frame(?:_(?:index|idx|id|number|num|no))?")
+    column = next((name for name in table.columns if named.fullmatch(plain(name))), "")
+    if is_timed or not column:
+        # a line that could not be read belongs to a frame, too, so the frames after it count it
+        broken = [int(left_out.place.rpartition(" ")[2]) for left_out in table.broken]
+        return "", [
+            row + int(np.searchsorted(broken, line)) for row, line in enumerate(table.lines)
+        ]
+    numbers = [number_of(cell) for cell in table.columns[column]]
+    if 0 not in numbers or len(set(numbers)) < len(numbers):
+        raise UserError(
+            f"{table.path}: column {column[:60]!r} numbers the frames from {min(numbers):g}, "
+            "expected each number once, from 0; correct it, or rename it if row 1 is of the "
+            "video's first frame, and so on",
+            exit_code=2,
+        )
+    return column, [int(number) if number >= 0 else -1 for number in numbers]
 
 
 def _rows_by_number(
-    video: Video, labelled: ControlTable, times: Times | None = None, why: str = ""
-) -> _Items:
+    video: Video,
+    table: Table,
+    controls: Mapping[str, FloatArray],
+    milliseconds: FloatArray | None,
+    numbers: list[int],
+    seen: Seen,
+) -> Items:
     """Yield the row of each frame's number; a packet that cannot be decoded is a frame, too.
 
-    times: the times of the rows; None for those of the film
-    why: why each frame has the row of its number, for messages
+    milliseconds: time of each row; None for those of the film
+    numbers: frame of each row, from 0
     """
-    table = labelled.table
-    column, numbers = frame_numbers(table, times)
     rows = {number: row for row, number in enumerate(numbers)}
-    without_row = 0
-    index = 0
+    index = -1
     for number, frame in enumerate(video.frames()):
         index = number + video.broken
         if index not in rows:
-            without_row += 1
+            seen.frames_without_row += 1
             continue
-        place = table.place(rows[index])
-        time_ms: int | None = round(1000 * frame.seconds)
-        if times:
-            time_ms = times.milliseconds[rows[index]]
+        row = rows[index]
+        place = table.place(row)
+        time_ms = 1000 * frame.seconds if milliseconds is None else milliseconds[row]
         try:
-            values = {**labelled.numbers(rows[index]), "time_ms": time_ms}
-            labelled_frame = row_of(values, {"center": frame}, place, called={"time_ms": "time"})
+            known = None if np.isnan(time_ms) else round(time_ms)
+            values = {**numbers_at(controls, row), "time_ms": known}
+            yield row_of(values, {"center": frame}, place, called={"time_ms": "time"})
         except ValueError as error:
             yield LeftOut.of(place, error)
-            continue
-        yield labelled_frame
-    for numbered, row in rows.items():
-        if not numbered <= index:  # unlike numbered > index, this is also True for NaN
-            yield LeftOut(table.place(row), "the video has ended before it", MISSING)
-    by_column = f", by {column}" if column else ""
-    whence = times.words if times else "of the video"
-    words = f"times: {whence}; a row of the table for each frame{by_column}"
-    if why:
-        words += f": {why}"
-    read = times.columns if times else ()
-    yield SourceFacts(
-        notes=[*labelled.notes, words],
-        columns_left_out=labelled.others(column, *read),
-        frames_without_row=without_row,
-    )
-
-
-# ---- with times
+    for number, row in rows.items():
+        if number > index:
+            yield LeftOut("the video has ended before it", MISSING, table.place(row))
 
 
 def _rows_by_time(
     path: Path,
     video: Video,
-    labelled: ControlTable,
-    timed: TimedRows,
-    chosen: FilmTimes,
-) -> _Items:
+    table: Table,
+    controls: Mapping[str, FloatArray],
+    milliseconds: FloatArray,
+    offset: float,
+    seen: Seen,
+) -> Items:
     """Yield a row for each frame, with the values at its time; frames without any are counted.
 
-    chosen: what tells the time of a frame
+    milliseconds: time of each row of the table, NaN for none
+    offset: seconds from the table's first row to the film's first frame
     """
-    table = labelled.table
-    times = timed.times
-    yield from timed.left_out
-    without_row = 0
-    last = chosen.offset  # the table's time of the last frame, in seconds
-    for frame in video.frames():
-        seconds = chosen.at(frame.seconds)
-        last = max(last, seconds)
-        place = f"{path}: {frame.seconds:.3f} s"
-        values = timed.values_at(seconds)
-        if values is None:
-            without_row += 1
-            continue
-        time_ms = timed.start_ms + round(1000 * seconds)
+    rows = []
+    for row, time_ms in enumerate(milliseconds.tolist()):
         try:
-            row = row_of({**values, "time_ms": time_ms}, {"center": frame}, place)
+            if math.isnan(time_ms):
+                raise RowError("it has no time")
+            numbers_at(controls, row)
+            rows.append(row)
+        except RowError as error:
+            yield LeftOut.of(table.place(row), error)
+    if not rows:
+        raise UserError(f"{table.path}: no row has a time and a steering; correct the table")
+    in_time = sorted(rows, key=milliseconds.tolist().__getitem__)
+    start_ms = float(milliseconds[in_time[0]])
+    at = (milliseconds[in_time] - start_ms) / 1000  # seconds since the table's first row
+    ordered = {name: values[in_time] for name, values in controls.items()}
+    seen.notes.append(f"film: it begins {offset:g} s after the table")
+    last = offset
+    for frame in video.frames():
+        last = offset + frame.seconds
+        if not _has_values(at, last):
+            seen.frames_without_row += 1
+            continue
+        place = f"{path}: {frame.seconds:.3f} s"
+        values = {name: float(np.interp(last, at, numbers)) for name, numbers in ordered.items()}
+        try:
+            time_ms = round(start_ms) + round(1000 * last)
+            yield row_of({**values, "time_ms": time_ms}, {"center": frame}, place)
         except ValueError as error:
             yield LeftOut.of(place, error)
-            continue
-        yield row
-
-    if not times.is_since_1970 and chosen == FilmTimes(BY_FILM):
-        _check_begin(table, timed.seconds, last, times)
-    for second, number in zip(timed.seconds, timed.rows, strict=True):
-        if not chosen.offset - FARTHEST_SECONDS <= second <= last + FARTHEST_SECONDS:
-            yield LeftOut(table.place(number), "the video has no frame at its time", MISSING)
-    yield SourceFacts(
-        notes=[*labelled.notes, f"times: {times.words}; {_start_words(times, chosen)}"],
-        columns_left_out=labelled.others(*times.columns),
-        frames_without_row=without_row,
-    )
+    for second, row in zip(at, in_time, strict=True):
+        if not offset - _FARTHEST_SECONDS <= second <= last + _FARTHEST_SECONDS:
+            yield LeftOut("the video has no frame at its time", MISSING, table.place(row))
 
 
-def _start_words(times: Times, chosen: FilmTimes) -> str:
-    """Return which time of the table the film's frames have, in words."""
-    if chosen.name == SPREAD:
-        words = "the frames are spread evenly over the table"
-        return f"{words}: {chosen.words}" if chosen.words else words
-    start = "the first row's time" if times.is_since_1970 else "0"
-    if not chosen.offset:
-        return f"the first frame is at {start}"
-    side = "after" if chosen.offset > 0 else "before"
-    return f"the first frame is {abs(chosen.offset):g} s {side} {start}"
+def _has_values(at: FloatArray, seconds: float) -> bool:
+    """Return whether a time is near a row, or between two that are close to each other.
 
-
-def _check_begin(table: ForeignTable, seconds: FloatArray, last: float, times: Times) -> None:
-    """Raise UserError for times of a clock that started long before the video.
-
-    seconds: times of the rows, rising, (rows,)
-    last: time of the last frame in seconds
+    at: times of the rows in seconds, rising
     """
-    late = seconds[-1] - last
-    if seconds[0] <= LONGEST_GAP_SECONDS or late <= LONGEST_GAP_SECONDS:
-        return
-    rate = (len(seconds) - 1) / max(float(np.ptp(seconds)), 0.001)
-    raise UserError(
-        f"{table.path}: {times.words}: they begin at {seconds[0]:g} s and end {late:.3g} s after "
-        "the video; if row 1 is of the first frame, count the rows with --frame-rate "
-        f"{rate:.4g}, about their rate; else say at which of these times the video begins, with "
-        "--film-offset SECONDS",
-        exit_code=2,
-    )
-
-
-FORMAT = Format(
-    "video",
-    _is_source,
-    _read,
-    needs=("av", "bcclone[video]"),
-    options=OF_TABLES | {"table", "time_column", "frame_rate", "film_times", "film_offset"},
-    expected=f"a table beside a video ({', '.join(VIDEO_ENDINGS)})",
-)
+    after = int(np.searchsorted(at, seconds))
+    around = at[max(after - 1, 0) : after + 1]
+    is_between = len(around) > 1 and np.ptp(around) <= _LONGEST_GAP_SECONDS
+    return bool(is_between or np.abs(around - seconds).min() <= _FARTHEST_SECONDS)

@@ -25,8 +25,9 @@ from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.dataset.store import Store
 from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
-from bcclone.exchange.exchanged_row import ExchangedRow, recorded_row
-from bcclone.exchange.formats import ExportedRows, format_named, rows_of_log
+from bcclone.exchange.formats import FORMATS
+from bcclone.exchange.rows import ExportedRows, Row, recorded_row
+from bcclone.exchange.simulator_log import rows_of_log
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
@@ -62,8 +63,8 @@ def export(settings: ExportSettings) -> ExportResult:
     target that exists, and a disk that refuses.
     """
     start = time.monotonic()
-    format = format_named(settings.to)
-    if format.write is None:
+    write = FORMATS[settings.to].write
+    if write is None:
         formats = ", ".join(EXPORT_FORMATS)
         raise UserError(
             f"{settings.to}: recordings are not exported in this format, expected one of {formats}"
@@ -75,7 +76,7 @@ def export(settings: ExportSettings) -> ExportResult:
         else:
             source = _recorded_rows(settings)
         folder = stack.enter_context(replacing_folder(settings.output))
-        format.write(source, folder)
+        write(source, folder)
     return ExportResult(
         output=settings.output,
         format=settings.to,
@@ -107,7 +108,7 @@ def _recorded_rows(settings: ExportSettings) -> ExportedRows:
     named = {camera for log in logs for camera in log.dialect.cameras}
     wanted = settings.cameras or named
     cameras = tuple(camera for camera in CAMERAS if camera in wanted)
-    rows: list[ExchangedRow] = []
+    rows: list[Row] = []
     skipped: list[str] = []
     episodes = 0
     for number, log in enumerate(logs):
@@ -141,7 +142,7 @@ def _too_many_skipped(source: str, usable: int, skipped: Sequence[str]) -> UserE
     return UserError(f"{source}: {counts}; {remedy}; the first:\n{lines}")
 
 
-def _usable(rows: Sequence[ExchangedRow], skipped: list[str]) -> Iterator[ExchangedRow]:
+def _usable(rows: Sequence[Row], skipped: list[str]) -> Iterator[Row]:
     """Yield the rows of a log whose images can all be decoded, with their paths.
 
     rows: rows whose images are camera -> (name in the log, path or None for a missing file); the
@@ -162,7 +163,7 @@ def _usable(rows: Sequence[ExchangedRow], skipped: list[str]) -> Iterator[Exchan
             yield replace(row, images={camera: file for camera, (_, file) in row.images.items()})
 
 
-def _undecodable(rows: Sequence[ExchangedRow]) -> dict[str | None, str]:
+def _undecodable(rows: Sequence[Row]) -> dict[str | None, str]:
     """Return path -> why its image cannot be decoded; the path None stands for a missing image.
 
     The reason is the end of a sentence, after the image's name: " is missing" or ": " and more.

@@ -1,29 +1,33 @@
-"""The format recording: a log of the simulator -> rows.
+"""The format recording: a log of the simulator -> rows, to be imported or exported.
 
-It is for recordings whose images have another size than 320x160 pixels: preprocess refuses them.
+It is imported for recordings whose images have another size than 320x160 pixels, which preprocess
+refuses.
 """
 
-from collections.abc import Generator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.exchanged_row import (
-    MISSING,
-    LeftOut,
-    SourceFacts,
-    SourceItem,
-    UnusableImage,
-)
-from bcclone.exchange.formats import Format, rows_of_log
+from bcclone.exchange.rows import MISSING, Items, LeftOut, Row, recorded_row
+from bcclone.exchange.seen import Seen
 from bcclone.exchange.source_files import file_of, read_image
 from bcclone.recording.files import LOG_NAME, ImageIndex
-from bcclone.recording.log import read_log
-from bcclone.recording.run_tables import SIDECARS
+from bcclone.recording.log import Log, read_log
+from bcclone.recording.row import CAMERAS
+from bcclone.recording.run_tables import BY_MODEL, SIDECARS, read_drivers, read_trace
 from bcclone.system.errors import UserError
 
 
-def _read(settings: ImportSettings) -> Generator[SourceItem, None, None]:
+def is_log(source: Path) -> bool:
+    try:
+        path = file_of(source, LOG_NAME)
+        return path.suffix.lower() == ".csv" and path.is_file() and bool(read_log(path).row_count)
+    except UserError:
+        return False
+
+
+def read_simulator_log(settings: ImportSettings, seen: Seen) -> Items:
     """Yield the rows of a log; those without usable images are left out."""
     path = file_of(settings.source, LOG_NAME)
     log = read_log(path)
@@ -31,7 +35,7 @@ def _read(settings: ImportSettings) -> Generator[SourceItem, None, None]:
         file_of(settings.source, table.name)  # raises UserError for a link out of the folder
     index = ImageIndex(path)
     for bad in log.bad_rows:
-        yield LeftOut(f"{path}: line {bad.row}", bad.reason)
+        yield LeftOut(bad.reason, place=f"{path}: line {bad.row}")
     named: list[str] = []  # names of the images that rows name
     for row in rows_of_log(log, index):
         named += [name for name, _ in row.images.values()]
@@ -43,23 +47,43 @@ def _read(settings: ImportSettings) -> Generator[SourceItem, None, None]:
             yield LeftOut.of(row.place, error)
             continue
         yield replace(row, images=images)
-    yield SourceFacts(images_without_record=len(index.orphans(named)))
+    seen.images_without_record = len(index.orphans(named))
 
 
 def _content(name: str, file: str | None) -> bytes:
-    """Return the content of an image; raises RowError. A link is followed, as in preprocess."""
+    """Return the content of an image; raises LeftOut. A link is followed, as in preprocess."""
     if file is None:
-        raise UnusableImage(MISSING, f"image {name} is missing")
+        raise LeftOut(f"image {name} is missing", MISSING)
     path = Path(file).resolve()
     return read_image(path.parent, path.name)
 
 
-def _is_log(source: Path) -> bool:
-    try:
-        path = file_of(source, LOG_NAME)
-        return path.suffix.lower() == ".csv" and path.is_file() and bool(read_log(path).row_count)
-    except UserError:
-        return False
+def rows_of_log(
+    log: Log,
+    index: ImageIndex,
+    cameras: Sequence[str] = CAMERAS,
+    recording: int = 0,
+    first_episode: int = 0,
+) -> Iterator[Row]:
+    """Yield the rows of a log, without those that edits leave out.
 
+    The images of a row are camera -> (name in the log, path or None for a missing file).
 
-FORMAT = Format("recording", _is_log, _read, expected=f"a {LOG_NAME} of the simulator")
+    recording: number of the recording among all that are exported, from 0
+    first_episode: number that the recording's first episode gets
+    """
+    drivers = read_drivers(log.path.parent)
+    # a row that drivers.csv does not name was driven by the model
+    others = BY_MODEL if drivers else None
+    trace = read_trace(log.path.parent)
+    for row in log.rows.to_dict("records"):
+        images = {camera: (row[camera], index.find(row[camera])) for camera in cameras}
+        yield recorded_row(
+            row,
+            recording,
+            images,
+            first_episode,
+            driven=drivers.get(row["center"], others),
+            point=trace.get(row["center"]),
+            place=f"{log.path}: line {row['line']}",
+        )

@@ -6,7 +6,7 @@ paths.
 
 from pathlib import Path
 
-from bcclone.exchange.exchanged_row import MISSING, UNREADABLE, UnusableImage
+from bcclone.exchange.rows import MISSING, UNREADABLE, LeftOut
 from bcclone.recording.foreign_log import other_file_at
 from bcclone.system.codec import FileKind, UnfitFile, explained, path_inside, read_bytes
 from bcclone.system.errors import UserError
@@ -26,7 +26,7 @@ def read_image(folder: Path, name: str) -> bytes:
     except OSError as error:
         kind = MISSING if isinstance(error, FileNotFoundError) else UNREADABLE
         shown = repr(name[:_LONGEST_SHOWN])
-        raise UnusableImage(kind, f"image {shown} cannot be read: {error.strerror}") from None
+        raise LeftOut(f"image {shown} cannot be read: {error.strerror}", kind) from None
 
 
 def read_inside(folder: Path, name: str, file_kind: FileKind) -> bytes:

@@ -1,4 +1,4 @@
-"""The format tub: a tub of donkeycar -> rows.
+"""The format tub: a tub of donkeycar -> rows; and which of its records are deleted.
 
 A tub is donkeycar's folder of recorded images and values. tub_writer.py writes tubs, and describes
 the files of donkeycar 4 and 5.
@@ -9,83 +9,118 @@ the inputs and the time of the start, and exclude.json the numbers of deleted re
 parts/datastore.py.
 """
 
+import errno
+import json
+import os
 import re
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bcclone.exchange.deleted_records import MANIFEST, catalogs_of, read_deleted
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.exchanged_row import (
-    ACCIDENTS_SHARE,
-    LeftOut,
-    SourceFacts,
-    SourceItem,
-    row_of,
-)
-from bcclone.exchange.formats import Format
+from bcclone.exchange.rows import ACCIDENTS_SHARE, Items, LeftOut, row_of
+from bcclone.exchange.seen import Seen
 from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image, read_inside
-from bcclone.exchange.table_times import check_rate, counted
-from bcclone.exchange.tub_writer import IMAGE_INPUTS, IMAGES, INPUTS, MODE, write_tub
-from bcclone.exchange.written_times import Times, times_of
+from bcclone.exchange.table import is_image
+from bcclone.exchange.times import check_rate, counted, no_times, times_of
+from bcclone.exchange.tub_writer import IMAGE_INPUTS, IMAGES, INPUTS, MANIFEST, MODE
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.system.codec import (
     explained,
     number,
     one_line,
+    parse_json,
     parse_record,
     whole_number,
 )
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.errors import UserError, first_line, shown_command
+from bcclone.system.files import write_bytes
 from bcclone.system.location import is_hidden
+
+_EXCLUDED = "exclude.json"  # file of donkeycar 2 and 3
+_CATALOG = re.compile(r"catalog_(\d{1,9})\.catalog")
+_RECORD_FILE = re.compile(r"record_(\d{1,18})\.json")  # of donkeycar 2 and 3
+# names of the input that holds the steering; one version of donkeycar 5 has the second name
+_BY_USER = ("user/angle", "user/steering")
+_BY_PILOT = ("pilot/angle", "pilot/steering")
+_PILOT_THROTTLE = "pilot/throttle"
+_TIMES_OF_FILES = ("milliseconds", "_timestamp_ms", "timestamp")  # inputs that may hold the time
+_READ = {  # inputs that the import reads; all others are listed as left out
+    "_index",
+    "_session_id",
+    MODE,
+    *IMAGE_INPUTS.values(),
+    *INPUTS.values(),
+    *_BY_USER,
+    *_BY_PILOT,
+    _PILOT_THROTTLE,
+    *_TIMES_OF_FILES,
+}
+_AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
+
+
+def is_tub(path: Path) -> bool:
+    return (path / MANIFEST).is_file() or bool(_catalogs_of(path) or _record_files(path))
 
 
 @dataclass(frozen=True)
 class _Tub:
-    """A tub that was opened; its records are read while they are iterated."""
+    """A tub that was opened."""
 
     images: str  # path of the image folder in the tub: "images/", or "" in donkeycar 2 and 3
     inputs: Collection[str]  # names of the values that each record should have
     deleted: Collection[Any]  # numbers of the deleted records
     # for each record: file and record for messages, and its values or why they cannot be read
-    records: Iterable[tuple[str, dict[str, Any] | RowError]]
+    records: Sequence[tuple[str, dict[str, Any] | RowError]]
     has_drivers: bool  # rows get a driver: a model drove some, or bcclone wrote who drove
     # bcclone wrote the tub: user/angle is the steering of every row, also where a model drove
     is_ours: bool = False
     time_input: str = INPUTS["time_ms"]  # name of the input that holds the time, for messages
-    # how the times were found, where they are not the records' own; what a damaged manifest hides
-    notes: Sequence[str] = ()
 
 
 def read_tub(
-    settings: ImportSettings, read: Callable[[Path, str], Any] = read_image
-) -> Generator[SourceItem, None, None]:
+    settings: ImportSettings, seen: Seen, read: Callable[[Path, str], Any] = read_image
+) -> Items:
     """Yield the records of a tub, also deleted ones.
 
-    Raises UserError for a manifest or catalog that cannot be read or is outside the folder.
+    Raises UserError for a manifest or catalog that cannot be read or is outside the folder, and for
+    a steering or times that a tub does not have.
 
     read: folder and image name in it -> the image that the row holds, by default the file's content
     """
     folder = settings.source
-    tub = _open_tub(settings)
+    files = _record_files(folder)
+    if files and not (folder / MANIFEST).is_file():
+        tub = _open_files(settings, files, seen)
+    else:
+        tub = _open_catalogs(folder, seen)
+    if settings.left_positive:
+        seen.notes.append("steering: positive to the left")
+    image_inputs = dict(IMAGE_INPUTS)
+    if settings.image_column:
+        image_inputs = {"center": settings.image_column}
+    _check_cameras(folder, tub, image_inputs["center"])
     inputs: set[str] = set()  # names of the values that any record has
     images: set[str] = set()  # names of the images that records name
     times_ms: list[int] = []
-    # of each record whose values can be read, whether its steering is beyond -1 to 1
-    beyond: list[bool] = []
+    beyond: list[bool] = []  # of each record with values, whether its steering is beyond -1 to 1
     for place, record in tub.records:
         if isinstance(record, RowError):
             yield LeftOut.of(place, record)
             continue
         inputs.update(record)
         try:
-            names = _image_names(record)
+            names = {
+                camera: one_line(key, record[key])
+                for camera, key in image_inputs.items()
+                if key in record
+            }
             images.update(names.values())
-            values, called = _values_of(record, tub, settings.steering)
+            values, called = _values_of(record, tub, settings)
             beyond.append(_is_beyond(values.get("steering")))
             index = whole_number("_index", record.get("_index", -1))
             values["time_ms"] = _time_of(record, values, index, tub, settings)
@@ -100,37 +135,35 @@ def read_tub(
         if INPUTS["recording"] not in record:
             times_ms.append(row.time_ms)
     check_rate(np.array(times_ms, float), f"{folder}: {tub.time_input}")
-    _check_unit(folder, beyond)
-    yield SourceFacts(
-        notes=tub.notes,
-        columns_left_out=sorted(inputs - _READ),
-        images_without_record=len(_images_in(folder / tub.images) - images),
-    )
-
-
-def _check_unit(folder: Path, beyond: Sequence[bool]) -> None:
-    """Raise UserError if the steering of many records is beyond -1 to 1.
-
-    beyond: of each record, whether its steering is
-    """
     if sum(beyond) > ACCIDENTS_SHARE * len(beyond):
         raise UserError(
             f"{folder}: the steering of {sum(beyond)} of {len(beyond)} records is beyond -1 to 1, "
             "as in degrees; a tub has the fraction of full steering; make a table of image and "
             "steering, and import that with --unit deg"
         )
+    present = (folder / tub.images).glob("*")
+    found = {path.name for path in present if is_image(path.name) and not is_hidden(path.name)}
+    seen.columns_left_out = sorted(inputs - _READ - set(image_inputs.values()))
+    seen.images_without_record = len(found - images)
 
 
-def _images_in(folder: Path) -> set[str]:
-    names = {path.name for path in folder.glob("*") if not is_hidden(path.name)}
-    return {name for name in names if name.lower().endswith(IMAGE_ENDINGS)}
-
-
-def _image_names(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return camera -> name of its image, for the images of a record; raises ValueError."""
-    return {
-        camera: one_line(key, record[key]) for camera, key in IMAGE_INPUTS.items() if key in record
+def _check_cameras(folder: Path, tub: _Tub, center: str) -> None:
+    """Raise UserError if no record has an image of the centre camera, but of others."""
+    records = [record for _, record in tub.records if isinstance(record, dict)]
+    if not records or any(center in record for record in records):
+        return
+    others = {
+        key
+        for record in records
+        for key, value in record.items()
+        if isinstance(value, str) and value.lower().endswith(IMAGE_ENDINGS)
     }
+    if others:
+        raise UserError(
+            f"{folder}: no record has an image {center!r}; name the camera that looks forward with "
+            f"--image-column; there are: {', '.join(sorted(others))[:500]}",
+            exit_code=2,
+        )
 
 
 def _is_beyond(steering: Any) -> bool:
@@ -140,44 +173,28 @@ def _is_beyond(steering: Any) -> bool:
         return False
 
 
-def _open_tub(settings: ImportSettings) -> _Tub:
-    """Return the tub of a source; raises UserError for one whose files cannot be read."""
-    folder = settings.source
-    files = _record_files(folder)
-    if files and not (folder / MANIFEST).is_file():
-        tub = _tub_of_files(settings, files)
-    else:
-        tub = _tub_of_catalogs(folder)
-    if settings.left_positive:
-        tub = replace(tub, notes=[*tub.notes, "steering: positive to the left"])
-    return tub
-
-
 # ---- donkeycar 4 and 5
 
 # matches a record whose mode is not "user": a model drove
 _OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
 
 
-@dataclass(frozen=True)
-class _Manifest:
-    """What the manifest of a tub says of it."""
-
-    inputs: Collection[str]  # names of the values that each record should have
-    metadata: Any
-    catalogs: Sequence[str]  # names of the files with the records
-    deleted: Collection[int]  # numbers of the deleted records
-    notes: Sequence[str] = ()
+def _catalogs_of(folder: Path) -> list[str]:
+    """Return the names of the catalogs in the folder of a tub, in the order of their records."""
+    found = (_CATALOG.fullmatch(path.name) for path in folder.glob("catalog_*.catalog"))
+    by_number = sorted((int(match[1]), match[0]) for match in found if match)
+    return [name for _, name in by_number]
 
 
-def _read_manifest(folder: Path) -> _Manifest:
-    """Return the manifest of a tub; where it is damaged, what its catalogs alone tell.
+def _open_catalogs(folder: Path, seen: Seen) -> _Tub:
+    """Return a tub of donkeycar 4 or later.
 
     The manifest is written anew with each record, so a power failure may leave it empty, while the
-    catalogs are whole. Raises UserError if there is no catalog, either.
+    catalogs are whole: then these alone are read. Raises UserError for a manifest or catalog that
+    cannot be read.
     """
     manifest = folder / MANIFEST
-    present = catalogs_of(folder)
+    present = _catalogs_of(folder)
     remedy = "copy the whole tub again, with its catalogs"
     content = b""
     if manifest.exists():
@@ -186,55 +203,42 @@ def _read_manifest(folder: Path) -> _Manifest:
     try:
         with explained(manifest, "the manifest of a tub", remedy):
             lines = [parse_record(line) for line in content.splitlines()]
-            catalogs = [one_line("a catalog", name) for name in lines[-1]["paths"]]
-            stated = _Manifest(set(lines[0]), lines[2], catalogs, read_deleted(folder))
-        if present and not catalogs:
+            names = [one_line("a catalog", name) for name in lines[-1]["paths"]]
+            inputs, metadata = set(lines[0]), lines[2]
+            deleted = read_deleted(folder)
+        if present and not names:
             raise UserError(f"{manifest}: it names no catalog")
+        if further := [name for name in present if name not in names]:
+            shown = ", ".join(further[:10])
+            seen.notes.append(f"{MANIFEST} does not name, so that they are not read: {shown}")
     except UserError:
         if not present:
             raise
-        note = (
+        names, inputs, metadata, deleted = present, set(), {}, set()
+        seen.notes.append(
             f"{MANIFEST} is missing or damaged: all records of the {len(present)} catalogs in the "
             "folder are read, also those that were deleted"
         )
-        return _Manifest(set(), {}, present, set(), [note])
-    further = [name for name in present if name not in stated.catalogs]
-    if not further:
-        return stated
-    note = f"{MANIFEST} does not name, so that they are not read: {', '.join(further[:10])}"
-    return replace(stated, notes=[note])
-
-
-def _tub_of_catalogs(folder: Path) -> _Tub:
-    """Return a tub of donkeycar 4 or later.
-
-    Raises UserError for a manifest or catalog that cannot be read.
-    """
-    manifest = _read_manifest(folder)
-    catalogs: dict[Path, bytes] = {}  # by path, so that a catalog that is named twice is read once
-    for name in manifest.catalogs:
+    contents: dict[Path, bytes] = {}  # by path, so that a catalog that is named twice is read once
+    for name in names:
         remedy = (
-            f"{folder / MANIFEST} names it; copy the whole tub again, or remove this file: all "
-            "records of the other catalogs are then read, also those that were deleted"
+            f"{manifest} names it; copy the whole tub again, or remove this file: all records of "
+            "the other catalogs are then read, also those that were deleted"
         )
         with explained(folder / name, "a catalog", remedy):
-            catalogs[folder / name] = read_inside(folder, name, "json")
-    records = (
-        (f"{catalog}: record {index}", _parsed(line))
-        for catalog, content in catalogs.items()
-        for index, line in enumerate(content.splitlines(), start=1)
-    )
-    metadata = manifest.metadata
+            contents[folder / name] = read_inside(folder, name, "json")
     is_ours = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
-    has_drivers = is_ours or any(map(_OTHER_MODE.search, catalogs.values()))
     return _Tub(
         images=f"{IMAGES}/",
-        inputs=manifest.inputs,
-        deleted=manifest.deleted,
-        records=records,
-        has_drivers=has_drivers,
+        inputs=inputs,
+        deleted=deleted,
+        records=[
+            (f"{path}: record {index}", _parsed(line))
+            for path, content in contents.items()
+            for index, line in enumerate(content.splitlines(), start=1)
+        ],
+        has_drivers=is_ours or any(map(_OTHER_MODE.search, contents.values())),
         is_ours=is_ours,
-        notes=manifest.notes,
     )
 
 
@@ -254,9 +258,6 @@ def _parsed(line: bytes) -> dict[str, Any] | RowError:
 
 # ---- donkeycar 2 and 3
 
-_RECORD_FILE = re.compile(r"record_(\d{1,18})\.json")
-_TIMES_OF_FILES = ("milliseconds", "_timestamp_ms", "timestamp")  # inputs that may hold the time
-
 
 def _record_files(folder: Path) -> list[tuple[int, Path]]:
     """Return the number and the path of each record of a tub of donkeycar 2 or 3, in order."""
@@ -264,10 +265,11 @@ def _record_files(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]]) -> _Tub:
+def _open_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], seen: Seen) -> _Tub:
     """Return a tub of donkeycar 2 or 3.
 
-    Raises UserError for a meta.json or exclude.json that cannot be read.
+    Raises UserError for a meta.json or exclude.json that cannot be read, and for records without
+    times.
     """
     folder = settings.source
     about = folder / "meta.json"
@@ -289,65 +291,33 @@ def _tub_of_files(settings: ImportSettings, files: Sequence[tuple[int, Path]]) -
     # the unit of the times is found from all records together
     stated = [record if isinstance(record, dict) else {} for _, record in records]
     numbers = [index for index, _ in files]
-    times = _times_of_files(settings, stated, numbers)
-    notes = [] if times.unit else [f"times: {times.words}"]
-    if times.is_since_1970:
+    key = next((key for key in _TIMES_OF_FILES if any(key in each for each in stated)), "")
+    if settings.frame_rate:
+        milliseconds, _, words = counted(numbers, settings.frame_rate)
+        key = ""
+    else:
+        found = times_of([each.get(key, "") for each in stated], key or "time")
+        if found is None:
+            raise no_times(f"{folder}: its records" + (f", {key!r}" if key else ""))
+        milliseconds, words = found
+    if key != "milliseconds":  # the others do not count from the start
         start_ms = 0
+    seen.notes.append(words)
     # these are the dicts in `records`, which get their number and time here
-    for index, record, time_ms in zip(numbers, stated, times.milliseconds, strict=True):
-        record["_index"] = index
-        record[INPUTS["time_ms"]] = None if time_ms is None else time_ms + start_ms
+    for index, each, time_ms in zip(numbers, stated, milliseconds, strict=True):
+        each["_index"] = index
+        each[INPUTS["time_ms"]] = None if np.isnan(time_ms) else round(time_ms) + start_ms
     return _Tub(
         images="",
         inputs=inputs,
         deleted=read_deleted(folder),
         records=records,
         has_drivers=has_drivers,
-        time_input=times.source,
-        notes=notes,
+        time_input=key or INPUTS["time_ms"],
     )
 
 
-def _times_of_files(
-    settings: ImportSettings, records: Sequence[Mapping[str, Any]], numbers: Sequence[int]
-) -> Times:
-    """Return the times that records state, or else times counted by --frame-rate.
-
-    numbers: numbers of the records in their file names, from which times are counted
-
-    Raises UserError for times that cannot be understood.
-    """
-    keys = [key for key in _TIMES_OF_FILES if any(key in record for record in records)]
-    for key in keys:
-        times = times_of([str(record.get(key, ""))[:100] for record in records], key)
-        if times:
-            return times
-    if keys and settings.frame_rate is None:
-        raise UserError(
-            f"{settings.source}: {keys[0]!r} of its records holds no times; count them with "
-            "--frame-rate 20"
-        )
-    return counted(numbers, settings)
-
-
 # ---- a record
-
-# names of the input that holds the steering; one version of donkeycar 5 has the second name
-_BY_USER = ("user/angle", "user/steering")
-_BY_PILOT = ("pilot/angle", "pilot/steering")
-_PILOT_THROTTLE = "pilot/throttle"
-_READ = {  # inputs that the import reads; all others are listed as left out
-    "_index",
-    "_session_id",
-    MODE,
-    *IMAGE_INPUTS.values(),
-    *INPUTS.values(),
-    *_BY_USER,
-    *_BY_PILOT,
-    _PILOT_THROTTLE,
-    *_TIMES_OF_FILES,
-}
-_AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
 
 
 def _time_of(
@@ -362,10 +332,10 @@ def _time_of(
     Raises RowError for a record of donkeycar 4 or later without a time. The type and range of the
     time are checked later, by row_of().
     """
-    if settings.frame_rate:
-        return counted([index], settings).milliseconds[0]
     time_ms = values.get("time_ms")
     has_catalogs = bool(tub.images)
+    if settings.frame_rate and has_catalogs:
+        return round(1000 * index / settings.frame_rate)
     if has_catalogs and not time_ms and INPUTS["recording"] not in record:
         raise RowError(
             f"no {tub.time_input!r}; if no record has one, count them with --frame-rate 20"
@@ -374,13 +344,11 @@ def _time_of(
 
 
 def _values_of(
-    record: Mapping[str, Any], tub: _Tub, estimated: str | None
+    record: Mapping[str, Any], tub: _Tub, settings: ImportSettings
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the values of a record by the names in FIELDS, and which inputs hold them.
 
     Raises ValueError.
-
-    estimated: --steering, such as from-motion; the record's steering is then not read
     """
     mode = one_line(MODE, record.get(MODE, "user"))
     is_by_user = mode == "user"
@@ -396,7 +364,8 @@ def _values_of(
         name: record.get(key) for name, key in called.items() if key in record or key in tub.inputs
     }
     steering = values.get("steering")
-    if estimated or (isinstance(steering, float) and abs(steering) < _AT_REST):
+    # a steering that will be estimated is not read
+    if settings.steering or (isinstance(steering, float) and abs(steering) < _AT_REST):
         values["steering"] = 0.0
     session = str(record.get("_session_id", "0")).rpartition("_")[2]
     values["episode"] = session if session.isdecimal() else 0
@@ -406,11 +375,57 @@ def _values_of(
     return values, {**called, "time_ms": tub.time_input}
 
 
-FORMAT = Format(
-    "tub",
-    lambda path: (path / MANIFEST).is_file() or bool(catalogs_of(path) or _record_files(path)),
-    read_tub,
-    write_tub,
-    options=frozenset(("frame_rate", "left_positive")),
-    expected=f"{MANIFEST} or record_N.json",
-)
+# ---- the deleted records
+
+
+def deleted_file(folder: Path) -> Path:
+    """Return the file that lists the deleted records of a tub.
+
+    In tubs of donkeycar 2 and 3, the file is missing if no record is deleted.
+    """
+    manifest = folder / MANIFEST
+    if manifest.is_file() or _catalogs_of(folder):
+        return manifest
+    return folder / _EXCLUDED
+
+
+def read_deleted(folder: Path) -> set[int]:
+    """Return the numbers of a tub's deleted records; raises UserError if they cannot be read."""
+    path = deleted_file(folder)
+    if path.name == MANIFEST:
+        command = shown_command("import", folder, "-o", "recordings/NAME")
+        remedy = f"copy the tub again, or import the records that it has: {command}"
+        with explained(path, "the manifest of a tub", remedy):
+            last_line = read_inside(folder, MANIFEST, "json").splitlines()[-1]
+            return _whole_numbers(parse_json(last_line)["deleted_indexes"])
+    if not path.exists():
+        return set()
+    with explained(path, "a list of numbers", "correct it, or remove it"):
+        return _whole_numbers(parse_json(read_inside(folder, _EXCLUDED, "json")))
+
+
+def _whole_numbers(indexes: Collection[object]) -> set[int]:
+    return {whole_number("a deleted index", index) for index in indexes}
+
+
+def write_deleted(folder: Path, deleted: Collection[int]) -> None:
+    """Write which records of a tub are deleted, and change nothing else; raises OSError.
+
+    The file keeps its permissions; PermissionError is raised for one that is read-only.
+    """
+    path = deleted_file(folder)
+    content = json.dumps(sorted(deleted)).encode()
+    if path.name == MANIFEST:
+        *lines, last_line = read_inside(folder, MANIFEST, "json").splitlines(keepends=True)
+        line_end = last_line[len(last_line.rstrip()) :]
+        changed = parse_json(last_line) | {"deleted_indexes": sorted(deleted)}
+        content = b"".join([*lines, json.dumps(changed).encode(), line_end])
+    mode = None
+    if path.exists():
+        # replacing a file needs no permission to write it, but its owner has said that it stays
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "it may not be changed", str(path))
+        mode = path.stat().st_mode
+    write_bytes(path, content)
+    if mode is not None:
+        path.chmod(mode)

@@ -15,12 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bcclone.exchange.deleted_records import MANIFEST
-from bcclone.exchange.exchanged_row import POINT, ExchangedRow
-from bcclone.exchange.formats import ExportedRows
+from bcclone.exchange.rows import POINT, ExportedRows, Row
 from bcclone.exchange.source_files import suffix_of
 from bcclone.recording.run_tables import HUMAN, MODEL
 
+MANIFEST = "manifest.json"
 IMAGES = "images"  # the folder in a tub
 MODE = "user/mode"  # the input that says who drove
 IMAGE_INPUTS = {  # camera -> the input with the name of its image's file
@@ -28,7 +27,7 @@ IMAGE_INPUTS = {  # camera -> the input with the name of its image's file
     "left": "cam/image_array_left",
     "right": "cam/image_array_right",
 }
-INPUTS = {  # name in FIELDS of exchanged_row.py -> the input that holds the value
+INPUTS = {  # name in FIELDS of rows.py -> the input that holds the value
     "time_ms": "_timestamp_ms",
     "steering": "user/angle",
     "throttle": "user/throttle",
@@ -39,7 +38,7 @@ INPUTS = {  # name in FIELDS of exchanged_row.py -> the input that holds the val
     "track": "bcclone/track",
     **{name: f"bcclone/{name}" for name in POINT},
 }
-# name in FIELDS of exchanged_row.py -> type of the input; float for all others
+# name in FIELDS of rows.py -> type of the input; float for all others
 _TYPES = {"recording": "int", "take_over": "int", "track": "str"}
 _MODE_OF = {HUMAN: "user", MODEL: "local"}
 _RECORDS_PER_CATALOG = 1000
@@ -95,7 +94,7 @@ def _inputs_of(rows: ExportedRows) -> dict[str, str]:
     return inputs
 
 
-def _write_row(row: ExchangedRow, index: int, folder: Path) -> dict[str, Any]:
+def _write_row(row: Row, index: int, folder: Path) -> dict[str, Any]:
     """Write the images of a row, and return its record, which names them."""
     day = time.strftime("%y-%m-%d", time.gmtime(row.time_ms / 1000))
     values = row.values()

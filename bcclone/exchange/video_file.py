@@ -108,14 +108,6 @@ class VideoFrame:
         return round((self.decoded.rotation or 0) / 90) % 4
 
 
-@dataclass(frozen=True)
-class Extent:
-    """How long a video is, by its packets: there is one for each frame, usually."""
-
-    frames: int
-    seconds: float  # from the first frame to the last one
-
-
 class Video:
     """An open video."""
 
@@ -151,22 +143,13 @@ class Video:
                     return focal_mm
         return None
 
-    def extent(self) -> Extent:
-        """Return how many frames the video has, and how long it is, without decoding it.
-
-        Its frames can be read afterwards.
-        """
-        stream = self._container.streams.video[0]
+    def count_packets(self) -> int:
+        """Return how many frames the video has, by its packets, without decoding it."""
         packets = 0
-        at = [0]  # times of the packets, in the unit of the stream
         with suppress(*_errors()):
-            for packet in self._container.demux(stream):
+            for packet in self._container.demux(self._stream):
                 packets += packet.size > 0
-                if packet.pts is not None:
-                    at.append(packet.pts)
-        self._container.seek(0)
-        known = at[1:] or at
-        return Extent(packets, float((max(known) - min(known)) * stream.time_base))
+        return packets
 
     def frames(self) -> Iterator[VideoFrame]:
         """Yield the frames in their order; a file that breaks off ends with its last whole frame.

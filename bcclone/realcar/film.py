@@ -8,17 +8,15 @@ import shutil
 import time
 from dataclasses import replace
 
-from bcclone.exchange.driving_direction import throttle_rule
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.left_out import Tally
+from bcclone.exchange.formats import chosen_format
 from bcclone.exchange.recording_import import (
     ImportResult,
-    chosen_format,
     open_source,
     result_of,
-    throttles_of,
     write_recordings,
 )
+from bcclone.exchange.seen import Seen
 from bcclone.realcar.film_framing import find_camera
 from bcclone.realcar.film_steering import estimate_steering, keep_frames, with_frames
 from bcclone.system.files import NEW_FOLDER, replacing_folder, writes
@@ -33,21 +31,19 @@ def import_film(settings: ImportSettings) -> ImportResult:
     """
     start = time.monotonic()
     format = chosen_format(settings)
-    throttles = throttles_of(format, settings)
     # the start of the film is read twice: the framing that makes its frames is found in them
-    camera = find_camera(format, settings, throttles)
-    rule = throttle_rule(settings.min_throttle, throttles, camera.framing)
-    tally = Tally(rule)
+    camera = find_camera(format, settings)
+    seen = Seen(settings.min_throttle)
     with replacing_folder(settings.output) as folder:
         waiting = folder / "waiting"
-        with open_source(format, settings, rule, camera.framing) as items:
-            drives = keep_frames(tally.counted(items), waiting)
-        tally.check(settings.source)
+        with open_source(format, settings, seen, camera.framing) as rows:
+            drives = keep_frames(rows, waiting)
+        seen.check(settings.source)
         steered = estimate_steering(drives, camera, settings.source)
         for row in steered.left_out:
-            tally.add(row)
+            seen.add(row)
         recordings = write_recordings(with_frames(steered.rows), folder, steered.hidden)
         shutil.rmtree(waiting)
-    result = result_of(settings, format, recordings, tally, start)
-    seen = result.seen.with_steering(steered.steering, steered.notes)
-    return replace(result, seen=seen, has_estimates=True)
+    result = result_of(format, settings, recordings, seen, start)
+    summary = result.seen.with_steering(steered.steering, steered.notes)
+    return replace(result, seen=summary, has_estimates=True)

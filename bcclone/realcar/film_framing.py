@@ -28,13 +28,10 @@ from bcclone.diagnosis.frame_figures import RecordingFigures
 from bcclone.diagnosis.heading import is_trusted
 from bcclone.diagnosis.overlay import covered, find_overlay
 from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.exchange.driving_direction import SeenThrottles, throttle_rule
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.exchanged_row import ExchangedRow
-from bcclone.exchange.formats import Format
-from bcclone.exchange.framed_rows import FramedRow
-from bcclone.exchange.left_out import Tally
 from bcclone.exchange.recording_import import open_source
+from bcclone.exchange.rows import Row
+from bcclone.exchange.seen import Seen
 from bcclone.model.shipped_models import shipped_model
 from bcclone.realcar.film_angle import angle_of_view, known_focal
 from bcclone.realcar.framing_search import (
@@ -64,18 +61,14 @@ class FilmCamera:
     note: str  # how the framing was found; "" if the user gave it
 
 
-def find_camera(
-    format: Format, settings: ImportSettings, throttles: SeenThrottles | None
-) -> FilmCamera:
+def find_camera(format: str, settings: ImportSettings) -> FilmCamera:
     """Return the camera of a film: by the user's settings, else by what the film shows.
 
     Raises UserError as _find_framing() does.
-
-    throttles: as in throttle_rule()
     """
     if settings.framing:
         return FilmCamera(read_framing(settings.framing), settings.camera_height_m, "")
-    drive = _first_drive(format, settings, throttles)
+    drive = _first_drive(format, settings)
     framing, words = _find_framing(drive, settings)
     height_m = settings.camera_height_m
     if framing is None and height_m is None:
@@ -120,8 +113,8 @@ def _find_framing(drive: "_FirstDrive", settings: ImportSettings) -> tuple[Frami
 class _FirstDrive:
     """The first rows of a film, in order of time; their pictures are stretched to frames."""
 
-    rows: list[ExchangedRow]  # rows that count
-    deleted: list[ExchangedRow]  # rows that the source marks as deleted
+    rows: list[Row]  # rows that count
+    deleted: list[Row]  # rows that the source marks as deleted
     # the framing by which most pictures became frames; None if all had the size of frames already
     stretched: Framing | None
 
@@ -148,7 +141,7 @@ class _FirstDrive:
         return DriveEvidence(rows, figures, self.read)
 
 
-def _table(rows: Sequence[ExchangedRow]) -> pd.DataFrame:
+def _table(rows: Sequence[Row]) -> pd.DataFrame:
     """Return rows as the table of a log."""
     table = pd.DataFrame({"line": range(1, len(rows) + 1)})
     for name in ("time_ms", *NUMBERS):
@@ -156,23 +149,20 @@ def _table(rows: Sequence[ExchangedRow]) -> pd.DataFrame:
     return table
 
 
-def _first_drive(
-    format: Format, settings: ImportSettings, throttles: SeenThrottles | None
-) -> _FirstDrive:
+def _first_drive(format: str, settings: ImportSettings) -> _FirstDrive:
     """Return the longest drive in the first rows of a film.
 
     Raises UserError if it is too short, and if nothing states the camera's angle of view.
     """
-    rule = throttle_rule(settings.min_throttle, throttles, framing=None)
-    tally = Tally(rule)
-    drives: dict[int, list[FramedRow]] = {}
-    with open_source(format, settings, rule, first=_FIRST_ROWS) as items:
-        for framed in tally.counted(items):
-            if framed.framing and not drives:
+    seen = Seen(settings.min_throttle)
+    drives: dict[int, list[Row]] = {}
+    with open_source(format, settings, seen, first=_FIRST_ROWS) as rows:
+        for row in rows:
+            if row.framing and not drives:
                 # the user is asked at the first picture, before thousands are read and measured
-                angle_of_view(framed.framing, settings)
-            drives.setdefault(framed.row.recording, []).append(framed)
-    tally.check(settings.source)
+                angle_of_view(row.framing, settings)
+            drives.setdefault(row.recording, []).append(row)
+    seen.check(settings.source)
     longest = max(map(_drive_of, drives.values()), key=lambda drive: len(drive.rows))
     if len(longest.rows) < _FEWEST_ROWS:
         raise UserError(
@@ -182,15 +172,15 @@ def _first_drive(
     return longest
 
 
-def _drive_of(rows: Sequence[FramedRow]) -> _FirstDrive:
+def _drive_of(rows: Sequence[Row]) -> _FirstDrive:
     """Return the drive of one recording of the film.
 
     A row with the time of a deleted row counts as deleted, too.
     """
-    framings = Counter(framed.framing for framed in rows if framed.framing)
+    framings = Counter(row.framing for row in rows if row.framing)
     most = framings.most_common(1)
     stretched = most[0][0] if most else None
-    in_time = sorted((framed.row for framed in rows), key=attrgetter("time_ms"))
+    in_time = sorted(rows, key=attrgetter("time_ms"))
     deleted_ms = {row.time_ms for row in in_time if row.deleted}
     return _FirstDrive(
         rows=[row for row in in_time if row.time_ms not in deleted_ms],

@@ -17,7 +17,7 @@ from bcclone.camera.vehicle import STEERING_LAG_SECONDS, steering_of
 from bcclone.diagnosis.motion import new_pictures
 from bcclone.diagnosis.odometry import CameraMotion, measure_motion, shown_pixels
 from bcclone.diagnosis.overlay import describe_overlay
-from bcclone.exchange.framed_rows import CameraPath
+from bcclone.exchange.rows import CameraPath
 from bcclone.realcar.film_faults import film_faults
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.numbers import BoolArray, FloatArray

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bcclone.camera.vehicle import MPH
-from bcclone.exchange.exchanged_row import LeftOut
-from bcclone.exchange.framed_rows import FramedRow
+from bcclone.exchange.rows import LeftOut, Row
 from bcclone.realcar.film_framing import FilmCamera
 from bcclone.realcar.film_path import ShownPaths, measure_paths, path_steering
 from bcclone.recording.row import CAMERAS, RowError
@@ -26,18 +25,17 @@ _LEAST_KEPT = 0.5  # smallest share of rows that show a steering; of a good film
 _GREATEST_FULL = 0.01
 
 # the rows of a recording, in the order of the source; their images are camera -> path of the frame
-Drive = Sequence[FramedRow]
+Drive = Sequence[Row]
 
 
 # ---- the frames
 
 
-def keep_frames(rows: Iterable[FramedRow], folder: Path) -> list[Drive]:
+def keep_frames(rows: Iterable[Row], folder: Path) -> list[Drive]:
     """Write the frames of rows into a new folder; return the rows of each recording."""
     folder.mkdir()
-    drives: dict[int, list[FramedRow]] = {}
-    for framed in rows:
-        row = framed.row
+    drives: dict[int, list[Row]] = {}
+    for row in rows:
         folder_of_drive = folder / str(row.recording)
         if row.recording not in drives:
             drives[row.recording] = []
@@ -47,22 +45,22 @@ def keep_frames(rows: Iterable[FramedRow], folder: Path) -> list[Drive]:
             path = folder_of_drive / f"{camera}_{row.time_ms}.jpg"
             path.write_bytes(jpeg)
             paths[camera] = str(path)
-        drives[row.recording].append(replace(framed, row=replace(row, images=paths)))
+        drives[row.recording].append(replace(row, images=paths))
     return list(drives.values())
 
 
-def with_frames(rows: Iterable[FramedRow]) -> Iterator[FramedRow]:
+def with_frames(rows: Iterable[Row]) -> Iterator[Row]:
     """Yield rows with their frames in place of the paths.
 
     The files are removed, so that the disk need not hold all frames twice.
     """
-    for framed in rows:
+    for row in rows:
         images: dict[str, bytes] = {}
-        for camera, name in framed.row.images.items():
+        for camera, name in row.images.items():
             path = Path(name)
             images[camera] = path.read_bytes()
             path.unlink()
-        yield replace(framed, row=replace(framed.row, images=images))
+        yield replace(row, images=images)
 
 
 # ---- the steering
@@ -72,7 +70,7 @@ def with_frames(rows: Iterable[FramedRow]) -> Iterator[FramedRow]:
 class SteeredRows:
     """The rows of a film in which the frames show how the car was steered."""
 
-    rows: Sequence[FramedRow]  # with that steering; their images are paths of frames
+    rows: Sequence[Row]  # with that steering; their images are paths of frames
     left_out: Sequence[LeftOut]  # rows with a steering whose speed is beyond that of any car
     # number of a recording -> time of each row that shows no steering, in milliseconds -> why
     hidden: Mapping[int, Mapping[int, str]]
@@ -80,7 +78,7 @@ class SteeredRows:
 
     @property
     def steering(self) -> list[float]:
-        return [framed.row.steering for framed in self.rows]
+        return [row.steering for row in self.rows]
 
 
 def estimate_steering(drives: Sequence[Drive], camera: FilmCamera, source: Path) -> SteeredRows:
@@ -90,30 +88,32 @@ def estimate_steering(drives: Sequence[Drive], camera: FilmCamera, source: Path)
     """
     notes = [camera.note] if camera.note else []
     steering: list[float] = []  # of all rows that show one
-    items: list[FramedRow | LeftOut] = []
+    items: list[Row | LeftOut] = []
     hidden: dict[int, Mapping[int, str]] = {}
     for drive in drives:
         shown = _measure(drive, camera)
         notes += _notes(shown)
         steering += [path_steering(path, camera.height_m) for path in shown.paths.values()]
-        hidden[drive[0].row.recording] = shown.hidden
+        hidden[drive[0].recording] = shown.hidden
         items += _steered(drive, shown, camera.height_m)
-    rows = [item for item in items if isinstance(item, FramedRow)]
+    rows = [item for item in items if isinstance(item, Row)]
     left_out = [item for item in items if isinstance(item, LeftOut)]
     if not steering:
         raise UserError(
             f"{source}: {notes[-1]}; film a car that drives, in daylight, on a road with texture"
         )
     if not rows:
-        raise UserError(f"{left_out[0]}; correct --camera-height, from which the speed follows")
+        raise UserError(
+            f"{left_out[0].shown}; correct --camera-height, from which the speed follows"
+        )
     notes += _warnings(steering, sum(map(len, drives)))
     return SteeredRows(rows, left_out, hidden, notes)
 
 
 def _measure(drive: Drive, camera: FilmCamera) -> ShownPaths:
     """Return the paths that a drive shows, without rows that the source marks as deleted."""
-    deleted = {framed.row.time_ms for framed in drive if framed.row.deleted}
-    in_time = sorted((framed.row for framed in drive), key=attrgetter("time_ms"))
+    deleted = {row.time_ms for row in drive if row.deleted}
+    in_time = sorted(drive, key=attrgetter("time_ms"))
     kept = [row for row in in_time if row.time_ms not in deleted]
     shown = measure_paths(
         [row.time_ms for row in kept],
@@ -125,9 +125,7 @@ def _measure(drive: Drive, camera: FilmCamera) -> ShownPaths:
     return shown
 
 
-def _steered(
-    drive: Drive, shown: ShownPaths, height_m: float | None
-) -> Iterator[FramedRow | LeftOut]:
+def _steered(drive: Drive, shown: ShownPaths, height_m: float | None) -> Iterator[Row | LeftOut]:
     """Yield the rows of a drive that have a path, with its steering.
 
     A row is left out if its speed is beyond that of any car; it is then among those that `shown`
@@ -135,8 +133,7 @@ def _steered(
     """
     # a row takes its path, so that a second row of the same time gets none
     remaining = dict(shown.paths)
-    for framed in drive:
-        row = framed.row
+    for row in drive:
         path = remaining.pop(row.time_ms, None)
         if path is None:
             continue
@@ -145,12 +142,12 @@ def _steered(
             speed_mph = path.speed * height_m / MPH
         steering = path_steering(path, height_m)
         try:
-            steered = replace(row, steering=steering, speed_mph=speed_mph)
+            steered = replace(row, steering=steering, speed_mph=speed_mph, path=path)
         except RowError as error:
             shown.hidden[row.time_ms] = "the speed is beyond that of any car"
             yield LeftOut.of(row.place, error)
             continue
-        yield replace(framed, row=steered, path=path)
+        yield steered
 
 
 def _notes(shown: ShownPaths) -> Iterator[str]:

@@ -22,9 +22,9 @@ from bcclone.camera.images import BadImage, Image, decode_image, read_file, resi
 from bcclone.evaluation.frame_files import frame_files, seconds_of
 from bcclone.evaluation.steering_table import read_labels
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.exchanged_row import rows_among
-from bcclone.exchange.formats import format_named
-from bcclone.exchange.recording_import import format_of
+from bcclone.exchange.formats import FORMATS, format_of
+from bcclone.exchange.rows import Row
+from bcclone.exchange.seen import Seen
 from bcclone.exchange.video_file import VideoFrame
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.recording.files import find_log, is_recording
@@ -230,8 +230,8 @@ def _labelled_rows(settings: CalibrateSettings) -> Iterator[_Labelled]:
             f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of "
             f"their steering, too: {command}"
         )
-    with closing(format_named(detected).read(ImportSettings(source))) as items:
-        for row in rows_among(items):
+    with closing(FORMATS[detected].read(ImportSettings(source), Seen())) as items:
+        for row in (item for item in items if isinstance(item, Row)):
             picture = row.images.get("center")
             if picture is not None and not row.deleted:
                 yield _Labelled(picture, _side(settings) * row.steering, row.time_ms / 1000)

@@ -20,11 +20,12 @@ from bcclone.exchange.exchange_settings import (
     ExportSettings,
     ImportSettings,
 )
-from bcclone.exchange.exchanged_row import ExchangedRow, LeftOut, row_of
-from bcclone.exchange.formats import format_named
-from bcclone.exchange.framed_rows import FramedRow, framed_rows
+from bcclone.exchange.formats import FORMATS, format_of
+from bcclone.exchange.framed_rows import framed_rows
 from bcclone.exchange.recording_export import export
-from bcclone.exchange.recording_import import format_of, import_recording, write_recordings
+from bcclone.exchange.recording_import import import_recording, write_recordings
+from bcclone.exchange.rows import LeftOut, Row, row_of
+from bcclone.exchange.seen import Seen
 from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.errors import UserError
 from tests.exchange.driven_recordings import make_driven
@@ -71,9 +72,9 @@ def exported(tmp_path, format):
     return tmp_path / "set"
 
 
-def unit_for(format):
-    """Return the unit in which an import of the format needs the steering of our sources."""
-    return "ratio" if "table" in format_named(format).options else None
+def settings_for(format):
+    """Return what an import of the format needs to know of the steering of our sources."""
+    return {"unit": "ratio", "straight": 0.0} if "straight" in FORMATS[format].options else {}
 
 
 def refused(folder, words=""):
@@ -85,8 +86,8 @@ def refused(folder, words=""):
     with tempfile.TemporaryDirectory(dir=folder.parent) as target:
         try:
             format = format_of(folder)
-            settings = ImportSettings(folder, unit=unit_for(format))
-            write(format_named(format).read(settings), Path(target), reasons)
+            settings = ImportSettings(folder, **settings_for(format))
+            write(FORMATS[format].read(settings, Seen()), Path(target), reasons)
         except UserError as error:
             reasons.append(str(error))
     assert all(map(str.isprintable, reasons))
@@ -99,10 +100,10 @@ def write(items, folder, reasons):
 
     def usable(framed):
         for item in framed:
-            if isinstance(item, FramedRow):
+            if isinstance(item, LeftOut):
+                reasons.append(item.shown)
+            else:
                 yield item
-            elif isinstance(item, LeftOut):
-                reasons.append(str(item))
 
     with framed_rows(items) as framed:
         return write_recordings(usable(framed), folder)
@@ -377,10 +378,7 @@ def test_a_codec_that_no_camera_writes_is_refused(tmp_path):
 
 def test_a_source_may_have_more_recordings_than_files_can_be_open(tmp_path):
     resource = pytest.importorskip("resource")
-    rows = (
-        ExchangedRow(number, 0, 0, {"center": FRAME}, 0, 0, 0, 0, place="tub")
-        for number in range(200)
-    )
+    rows = (Row(number, 0, 0, {"center": FRAME}, 0, 0, 0, 0, place="tub") for number in range(200))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files_open = len(list(Path("/dev/fd").iterdir()))
     resource.setrlimit(resource.RLIMIT_NOFILE, (files_open + 50, hard))
@@ -392,9 +390,7 @@ def test_a_source_may_have_more_recordings_than_files_can_be_open(tmp_path):
 
 def test_rows_of_the_same_millisecond_get_names_in_a_time_that_grows_with_their_number(tmp_path):
     contents = (FRAME + number.to_bytes(2, "big") for number in range(1000))
-    rows = (
-        ExchangedRow(0, 0, 5, {"center": content}, 0, 0, 0, 0, place="tub") for content in contents
-    )
+    rows = (Row(0, 0, 5, {"center": content}, 0, 0, 0, 0, place="tub") for content in contents)
     with cpu_limit(60):
         write(rows, tmp_path, [])
     assert len(list((tmp_path / "IMG").iterdir())) == 1000
@@ -427,5 +423,5 @@ def test_a_name_that_is_not_utf_8_is_a_name(tmp_path, format):
     home.mkdir()
     folder = exported(home, format)
     back = folder.with_name(f"{folder.name}-back")
-    import_recording(ImportSettings(folder, back, unit=unit_for(format)))
+    import_recording(ImportSettings(folder, back, **settings_for(format)))
     assert len(files_of(back / "IMG")) == 6

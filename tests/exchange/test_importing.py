@@ -7,13 +7,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from bcclone.camera.images import encode_jpeg
-from bcclone.exchange.driving_direction import ThrottleRule
-from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ExportSettings, ImportSettings
-from bcclone.exchange.exchanged_row import row_of
-from bcclone.exchange.formats import Format
+from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ExportSettings
 from bcclone.exchange.recording_export import export
-from bcclone.exchange.recording_import import open_source
 from bcclone.system.errors import UserError
 from tests.exchange.driven_recordings import make_driven
 from tests.exchange.foreign_sources import (
@@ -22,7 +17,6 @@ from tests.exchange.foreign_sources import (
     make_frames,
     make_lerobot,
     make_tub,
-    picture,
     rows_of,
     spoil,
     write_image,
@@ -51,7 +45,7 @@ def test_a_log_of_another_form_under_the_name_of_the_simulators_is_imported(tmp_
     names = [f"central-{number}.jpg" for number in range(3)]
     table = [("image_path", "steering_angle"), *((name, 0.1) for name in names)]
     folder = make_frames(tmp_path / "set", names, table, "driving_log.csv")
-    assert imported(folder, tmp_path / "out", unit="ratio").rows == 3
+    assert imported(folder, tmp_path / "out", unit="ratio", frame_rate=20).rows == 3
 
 
 @pytest.mark.parametrize(
@@ -142,7 +136,8 @@ def test_the_shown_program_makes_a_table_of_a_foreign_file(tmp_path, monkeypatch
         imported(tmp_path, tmp_path / "out")
     shown = re.search(r"pandas\.(read_\w+)\('(\S+)'\)\.to_csv\('(\S+)'", str(refused.value))
     getattr(pd, shown[1])(shown[2]).to_csv(shown[3], index=False)
-    assert rows_of(imported(tmp_path, tmp_path / "out").output)["steering"].tolist() == [0.25, -0.5]
+    result = imported(tmp_path, tmp_path / "out", frame_rate=20)
+    assert rows_of(result.output)["steering"].tolist() == [0.25, -0.5]
 
 
 @pytest.mark.parametrize(
@@ -188,29 +183,11 @@ def test_a_source_without_a_file_that_describes_it_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-@pytest.mark.parametrize("first", [2, None])
-def test_a_source_is_closed_when_the_rows_that_are_needed_were_read(first, tmp_path):
-    closed = []
-
-    def read(settings):
-        try:
-            for index in range(100):
-                values = {"time_ms": 50 * index, "steering": 0.0}
-                yield row_of(values, {"center": encode_jpeg(picture(index))}, "here")
-        finally:
-            closed.append(index)
-
-    format = Format("made", lambda path: True, read)
-    with open_source(format, ImportSettings(tmp_path), ThrottleRule(), first=first) as items:
-        assert len(list(items)) == (first or 100)
-    assert closed == [(first or 100) - 1]
-
-
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (",lake,0.35,7.5,-2.125,0.3125", ",lak", "line 7: not 17 cells, as in most lines"),
-        ("1.0000001", "left", r"table\.csv: line 6: steering is 'left', expected a number"),
+        (",lake,0.35,7.5,-2.125,0.3125", ",lak", "line 7: 13 cells, expected 17 as in the first"),
+        ("1.0000001", "left", r"table\.csv: line 6: no number for the steering"),
         (
             "0000002_center",
             "0000009_center",

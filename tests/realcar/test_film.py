@@ -347,7 +347,9 @@ def test_sources_of_other_programs_need_no_steering(kind, tmp_path):
             [f"{name}.jpg" for name in names],
             [("image", "steering"), ("frame0.jpg", "wrong")],
         )
-    result = import_recording(ImportSettings(source, tmp_path / "out", steering=FROM_MOTION))
+    rate = 20 if kind == "frames" else None
+    settings = ImportSettings(source, tmp_path / "out", steering=FROM_MOTION, frame_rate=rate)
+    result = import_recording(settings)
     rows = read_log(tmp_path / "out" / "driving_log.csv").rows
     assert result.rows == len(rows) >= 8
     assert not rows["steering"].any()

@@ -15,6 +15,9 @@ from tests.exchange.foreign_sources import (
     spoil,
 )
 
+pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[lerobot]'")
+from pyarrow import parquet  # noqa: E402
+
 
 def test_of_several_cameras_of_a_data_set_the_one_that_looks_forward_is_asked_for(tmp_path):
     folder = make_lerobot(tmp_path / "set", camera=PICTURE)
@@ -32,10 +35,8 @@ def test_of_several_cameras_of_a_data_set_the_one_that_looks_forward_is_asked_fo
 
 
 def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
-    result = imported(
-        make_lerobot(tmp_path / "set", camera=PICTURE, step=0.01, episodes=(3, 102)),
-        tmp_path / "out",
-    )
+    folder = make_lerobot(tmp_path / "set", camera=PICTURE, step=0.01, episodes=(3, 102))
+    result = imported(folder, tmp_path / "out", straight=0.0)
     assert (result.format, result.rows, result.converted) == ("lerobot", 104, 104)
     rows = rows_of(tmp_path / "out")
     assert rows["steering"].tolist()[:4] == pytest.approx([0.0, 0.01, 0.02, 0.0])
@@ -49,11 +50,13 @@ def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
 def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
     folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=("shoulder", "elbow"))
     with pytest.raises(
-        UserError, match="the steering: .*--steering-column; there are: action.shoulder, action.elb"
+        UserError,
+        match="the steering: .*--steering-column; there are: action.shoulder .*, action.elb",
     ):
         imported(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    imported(folder, tmp_path / "out", steering_column="shoulder", unit="ratio", left_positive=True)
+    named = {"steering_column": "shoulder", "unit": "ratio", "left_positive": True}
+    imported(folder, tmp_path / "out", straight=0.0, **named)
     assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, -0.25, -0.5] * 2
 
 
@@ -62,7 +65,7 @@ def test_of_two_features_with_a_steering_the_action_is_taken(tmp_path):
     folder = make_lerobot(
         tmp_path / "set", camera=PICTURE, names=[*names, "throttle"], **{"observation.state": names}
     )
-    imported(folder, tmp_path / "out")
+    imported(folder, tmp_path / "out", straight=0.0)
     assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, 0.25, 0.5] * 2
     folder = make_lerobot(
         tmp_path / "two",
@@ -71,8 +74,21 @@ def test_of_two_features_with_a_steering_the_action_is_taken(tmp_path):
         **{"observation.state": names, "other": names},
     )
     with pytest.raises(
-        UserError, match=r"there are: observation\.state\.steering_norm, other\.steering_norm"
+        UserError, match=r"there are: observation\.state\.steering_norm .*, other\.steering_norm"
     ):
         imported(folder, tmp_path / "out2")
     imported(folder, tmp_path / "out2", steering_column="other.steering_norm")
     assert rows_of(tmp_path / "out2")["steering"].tolist() == pytest.approx([0.1] * 6)
+
+
+def test_a_throttle_in_percent_is_left_out_with_a_note(tmp_path):
+    names = ("steering.pos", "throttle.pos")
+    folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=names)
+    for path in folder.rglob("*.parquet"):
+        table = parquet.read_table(path)
+        actions = pyarrow.array([[row[0].as_py(), 30.0] for row in table["action"]])
+        place = table.schema.get_field_index("action")
+        parquet.write_table(table.set_column(place, "action", actions), path)
+    result = imported(folder, tmp_path / "out", unit="ratio", straight=0.0)
+    assert set(rows_of(tmp_path / "out")["throttle"]) == {0.0}
+    assert any("throttle.pos is left out: it has 30" in note for note in result.seen.notes)

@@ -6,8 +6,6 @@ import pytest
 
 from bcclone.camera.framing import Framing
 from bcclone.camera.images import decode_jpeg, encode_jpeg
-from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.foreign_table import find_table
 from bcclone.exchange.labelled_video import open_video
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
@@ -85,25 +83,16 @@ KEPT = [n for n in range(20) if n % 5 != 3]
     ("header", "rows"),
     [
         ("frame_index,steering", [(n, steering(n)) for n in KEPT]),
-        ("steering", [(steering(n),) if n in KEPT else () for n in range(20)]),
+        ("steering", [(steering(n) if n in KEPT else "nan",) for n in range(20)]),
     ],
-    ids=["deleted", "empty"],
+    ids=["deleted", "nan"],
 )
-def test_a_row_that_is_deleted_or_empty_does_not_shift_those_after_it(tmp_path, header, rows):
+def test_a_row_that_is_deleted_or_no_number_does_not_shift_those_after_it(tmp_path, header, rows):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
     write_table(tmp_path / "set", rows, header)
     result = imported(tmp_path / "set", tmp_path / "out")
     assert rows_of(result.output)["steering"].tolist() == [steering(n) for n in KEPT]
     assert numbers_shown(result) == KEPT
-
-
-def test_a_blank_line_after_each_line_is_no_row(tmp_path):
-    make_video(tmp_path / "set" / "drive.mp4", count=20)
-    rows = []
-    for n in range(20):
-        rows += [(), (steering(n),)]
-    write_table(tmp_path / "set", rows, "steering")
-    assert imported(tmp_path / "set", tmp_path / "out").rows == 20
 
 
 def test_frame_numbers_that_may_begin_after_the_first_frame_are_refused(tmp_path):
@@ -114,70 +103,76 @@ def test_frame_numbers_that_may_begin_after_the_first_frame_are_refused(tmp_path
         imported(tmp_path / "set", tmp_path / "out")
 
 
-@pytest.mark.parametrize(("start", "factor"), [(0.0, 1), (1_700_000_000.0, 1000)])
-def test_a_table_of_times_gives_each_frame_the_values_at_its_time(tmp_path, start, factor):
+@pytest.mark.parametrize(
+    ("start", "factor", "offset"),
+    [(0.0, 1, 0.0), (0.0, 1, 0.2), (1_700_000_000.0, 1000, 0.0), (1_700_000_000.0, 1000, -0.1)],
+)
+def test_a_table_of_times_gives_each_frame_the_values_at_its_time(tmp_path, start, factor, offset):
     make_video(tmp_path / "set" / "drive.mp4", count=20)  # 0 to 0.95 s
     rows = []
     for n in range(8):  # 0 to 0.7 s
         time = round((start + 0.1 * n) * factor, 3)
-        rows.append((time, round(0.1 * n, 2), 0.5))
+        rows.append((time, round(0.1 * n - 0.1, 2), 0.5))
     write_table(tmp_path / "set", rows, "time,steering,throttle")
-    result = imported(tmp_path / "set", tmp_path / "out")
-    assert result.rows == 17  # up to 0.1 s after the last row
-    assert result.seen.images_without_record == 3
-    assert number_shown(result, 16) == 16
+    with pytest.raises(UserError, match="not one for each frame .*--film-offset"):
+        imported(tmp_path / "set", tmp_path / "out")
+    result = imported(tmp_path / "set", tmp_path / "out", film_offset=offset)
+    seconds = [0.05 * n + offset for n in range(20)]
+    seconds = [second for second in seconds if -0.11 < second < 0.81]  # 0.1 s around the rows
+    assert result.rows == len(seconds)
+    assert result.seen.images_without_record == 20 - len(seconds)
     table = rows_of(result.output)
-    expected = [min(0.05 * n, 0.7) for n in range(17)]
+    expected = [min(max(second, 0), 0.7) - 0.1 for second in seconds]
     assert table["steering"].tolist() == pytest.approx(expected, abs=1e-6)
-    assert table["time_ms"][0] == round(start * 1000)
+    assert table["time_ms"][0] == round(1000 * (start + seconds[0]))
 
 
-def test_a_column_of_times_that_cannot_be_read_is_asked_for_or_counted(tmp_path):
+def test_as_many_rows_as_frames_are_paired_at_the_times_of_the_table(tmp_path):
+    make_video(tmp_path / "set" / "drive.mp4", count=20, rate=30)
+    lines = [f"{n / 10:.1f},{steering(n)}" for n in range(20)]
+    lines[4] = "0.4"  # a row that cannot be read, and one without a time, have frames, too
+    lines[9] = ",0.09"
+    (tmp_path / "set" / "drive.csv").write_text("\n".join(["time,steering", *lines]))
+    result = imported(tmp_path / "set", tmp_path / "out")
+    rows = rows_of(result.output)
+    expected = [n for n in range(20) if n not in (4, 9)]
+    assert rows["time_ms"].tolist() == [100 * n for n in expected]
+    assert rows["steering"].tolist() == [steering(n) for n in expected]
+    assert numbers_shown(result) == expected
+    # not in the order of time
+    (tmp_path / "set" / "drive.csv").write_text("\n".join(["time,steering", *reversed(lines)]))
+    with pytest.raises(UserError, match="in order of time; .*--film-offset"):
+        imported(tmp_path / "set", tmp_path / "again")
+
+
+def test_rows_may_be_counted_from_the_first_frame(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
     rows = [(f"tick {n}", steering(2 * n)) for n in range(10)]
     write_table(tmp_path / "set", rows, "time,steering")
-    message = "column 'time' holds no times that can be read, .* --frame-rate 20"
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match="column 'time' holds no times .* --frame-rate"):
         imported(tmp_path / "set", tmp_path / "out")
     result = imported(tmp_path / "set", tmp_path / "out", frame_rate=10)
     expected = [steering(n) for n in range(19)] + [steering(18)]
     assert rows_of(result.output)["steering"].tolist() == pytest.approx(expected)
-
-
-def test_times_with_another_start_than_the_video_are_refused_with_the_rate_that_fits(tmp_path):
-    make_video(tmp_path / "set" / "drive.mp4", count=20)
-    rows = [(round(37.2 + 0.05 * n, 2), steering(n % 20)) for n in range(24)]
-    write_table(tmp_path / "set", rows, "t,steering")
-    message = "t, in s: they begin at 37.2 s and .*--frame-rate 20, about their rate"
-    with pytest.raises(UserError, match=message):
-        imported(tmp_path / "set", tmp_path / "out")
-    result = imported(tmp_path / "set", tmp_path / "out", frame_rate=20)
-    expected = [steering(n) for n in range(20)]
-    assert rows_of(result.output)["steering"].tolist() == pytest.approx(expected)
+    (tmp_path / "set" / "drive.csv").write_text("steering\n" + "0.1\n" * 20)
+    with pytest.raises(UserError, match="it has no times, .*leave out --film-offset"):
+        imported(tmp_path / "set", tmp_path / "again", film_offset=1.0)
 
 
 def test_a_frame_between_rows_that_are_far_apart_gets_no_label(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=100)  # 5 s
     times = (0.0, 0.5, 1.0, 4.0, 4.5, 4.95, 6.0)
     write_table(tmp_path / "set", [(time, 0.1) for time in times], "time,steering")
-    result = imported(tmp_path / "set", tmp_path / "out")
+    result = imported(tmp_path / "set", tmp_path / "out", film_offset=0.0)
     # 1.15 to 3.85 s are without
     assert result.rows == 45
     assert result.seen.images_without_record == 55
     assert result.seen.records_without_image == 1
 
 
-@pytest.mark.parametrize(
-    ("header", "rows"),
-    [
-        ("steering", [(0.1,)] * 3),
-        ("time,steering", [(0.001 * n, 0.1) for n in range(3)]),
-    ],
-    ids=["steering", "time,steering"],
-)
-def test_a_video_of_which_nearly_all_is_without_label_is_refused(tmp_path, header, rows):
+def test_a_video_of_which_nearly_all_is_without_label_is_refused(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=60)
-    write_table(tmp_path / "set", rows, header)
+    write_table(tmp_path / "set", [(0.1,)] * 3, "steering")
     message = "3 of 60 rows can be used, expected a tenth or more .57 frames without a row"
     with pytest.raises(UserError, match=message):
         imported(tmp_path / "set", tmp_path / "out")
@@ -275,7 +270,7 @@ def make_set_with_one_video(folder, missing=0):
 
 def test_the_cameras_of_a_lerobot_set_may_be_a_video_for_each_episode(tmp_path):
     folder = make_set_with_a_video_for_each_episode(tmp_path / "set")
-    result = imported(folder, tmp_path / "out")
+    result = imported(folder, tmp_path / "out", straight=0.0)
     check_set(result, count=20)
     assert result.seen.records_without_image == 0
     assert numbers_shown(result) == [*range(12), *range(8)]
@@ -286,7 +281,7 @@ def test_the_cameras_of_a_lerobot_set_may_be_one_video_and_frames_it_lacks_are_c
     tmp_path, missing
 ):
     folder = make_set_with_one_video(tmp_path / "set", missing)
-    result = imported(folder, tmp_path / "out")
+    result = imported(folder, tmp_path / "out", straight=0.0)
     check_set(result, count=20 - missing)
     assert result.seen.records_without_image == missing
     assert numbers_shown(result) == list(range(20 - missing))
@@ -303,18 +298,6 @@ def check_set(result, count):
     steering_of_records = [0.05 * n for n in (*range(first), *range(second))]
     assert rows["steering"].tolist() == pytest.approx(steering_of_records[:count])
     assert set(rows["throttle"]) == {0.5}
-
-
-def test_a_text_beside_a_film_is_no_table_unless_it_has_numbers(tmp_path):
-    film = tmp_path / "drive.mp4"
-    film.touch()
-    (tmp_path / "notes.txt").write_text("A drive, on Sunday.\nThe sun was low, and it rained.\n")
-    settings = ImportSettings(film, tmp_path / "recording")
-    with pytest.raises(UserError, match=r"no table .*--steering from-motion"):
-        find_table(settings)
-    table = tmp_path / "values.txt"
-    table.write_text("frame,steering\n0,0.1\n1,0.2\n")
-    assert find_table(settings) == table
 
 
 def add_frames(container, stream, count, size):

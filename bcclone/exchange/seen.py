@@ -1,10 +1,10 @@
 """Count what an import takes and what it leaves out, and check that enough is left.
 
-In: the items that come out of the stages of an import. Out: a `Summary`.
+In: the rows of a source, and what its reader says of it. Out: a `Summary`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.camera.images import common_remedy
-from bcclone.exchange.driving_direction import ThrottleRule
-from bcclone.exchange.exchanged_row import KINDS, BelowThrottle, LeftOut, SourceFacts
-from bcclone.exchange.framed_rows import FramedItem, FramedRow
+from bcclone.exchange.rows import KINDS, LeftOut, Row
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.numbers import FloatArray
@@ -38,8 +36,7 @@ class Summary:
     empty_images: int
     unreadable_images: int
     broken_lines: int
-    # examples: the first such rows of each kind, with file, row and reason (called left_out because
-    # --json shows the field's name)
+    # the first such rows of each kind, with file, row and reason
     left_out: tuple[str, ...]
     below_min_throttle: int  # number of rows that --min-throttle leaves out
     # number of rows with a speed of about 0; if no row has a speed, with a throttle of about 0;
@@ -59,7 +56,6 @@ class Summary:
         steering: -1 to 1, of each row of the recording
         notes: how good it is, in words
         """
-        # the shares and the mean
         figures = _steering_figures(np.array(steering, np.float64))
         return replace(self, notes=(*self.notes, *notes), **figures)
 
@@ -100,127 +96,103 @@ def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
     return described
 
 
-class Tally:
-    """Counts the items that come out of the stages of an import; it alone adds them up.
+class Seen:
+    """Counts the rows of an import.
 
-    rule: which rows --min-throttle leaves out
+    A reader sets the public fields in the thread that reads; add() is called where the rows arrive.
+
+    min_throttle: rows with less throttle are left out; below 0, those with more, since the car
+        drives forwards with a negative throttle; None to leave out none
     """
 
-    def __init__(self, rule: ThrottleRule) -> None:
-        self.converted = 0  # number of images that were not frames already
-        self._rule = rule
-        self._notes: list[str] = []
-        self._columns_left_out: list[str] = []
-        self._images_without_record = 0
-        self._frames_without_row = 0
+    def __init__(self, min_throttle: float | None = None) -> None:
+        self.notes: list[str] = []  # how the source was read, in words
+        self.columns_left_out: Sequence[str] = ()
+        self.images_without_record = 0  # image files that no row names
+        self.frames_without_row = 0  # of a video; they count as rows that are left out
+        self.converted = 0  # images that were not frames already
+        self._min_throttle = min_throttle
+        self._below_throttle = 0
+        self._against_throttle = 0  # of these, with as much throttle to the other side
         self._left_out: Counter[str] = Counter()  # key of KINDS -> number of rows
         self._examples: list[str] = []  # the first rows of each kind, with place and reason
-        self._below_throttle = 0
-        # of the usable rows; a throttle is positive here if it drives the car forwards, whichever
-        # sign the source gives it
-        self._greatest_throttle = -1.0
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._numbers: list[tuple[float, float, float]] = []  # steering, throttle, speed
         # number of a recording -> times of its rows in milliseconds
         self._times: defaultdict[int, list[int]] = defaultdict(list)
 
-    @property
-    def rows(self) -> int:
-        """Return how many rows were counted that can be used."""
-        return len(self._numbers)
+    def drives(self, row: Row) -> bool:
+        """Return whether a row has the least throttle; count it if it has not."""
+        least = self._min_throttle
+        if least is None:
+            return True
+        side = -1.0 if least < 0 else 1.0
+        if side * row.throttle >= abs(least):
+            return True
+        self._below_throttle += 1
+        self._against_throttle += side * row.throttle <= -max(abs(least), 0.01)
+        return False
 
-    def counted(self, items: Iterable[FramedItem]) -> Iterator[FramedRow]:
-        """Count the items, and yield the rows among them."""
-        for item in items:
-            self.add(item)
-            if isinstance(item, FramedRow):
-                yield item
-
-    def add(self, item: FramedItem) -> None:
-        match item:
-            case FramedRow():
-                self._add_row(item)
-            case LeftOut():
-                self._left_out[item.kind] += 1
-                if self._left_out[item.kind] <= _EXAMPLES:
-                    self._examples.append(str(item))
-            case BelowThrottle():
-                self._below_throttle += 1
-                # this throttle is positive forwards already
-                self._greatest_throttle = max(self._greatest_throttle, item.throttle)
-            case SourceFacts():
-                self._notes += item.notes
-                self._columns_left_out += item.columns_left_out
-                self._images_without_record += item.images_without_record
-                self._frames_without_row += item.frames_without_row
-
-    def _add_row(self, framed: FramedRow) -> None:
-        row = framed.row
-        self.converted += framed.converted
-        forward_throttle = self._rule.forwards * row.throttle
-        self._greatest_throttle = max(self._greatest_throttle, forward_throttle)
-        self._sizes[framed.size] += 1
-        self._numbers.append((row.steering, row.throttle, row.speed_mph))
-        self._times[row.recording].append(framed.source_ms)
+    def add(self, item: Row | LeftOut) -> None:
+        """Count a row with frames, or one that is left out."""
+        if isinstance(item, LeftOut):
+            self._left_out[item.kind] += 1
+            if self._left_out[item.kind] <= _EXAMPLES:
+                self._examples.append(item.shown)
+            return
+        self.converted += item.converted
+        self._sizes[item.size] += 1
+        self._numbers.append((item.steering, item.throttle, item.speed_mph))
+        self._times[item.recording].append(item.source_ms)
 
     def check(self, source: Path) -> None:
         """Raise UserError if too few rows are left.
 
         Too few are left if less than a tenth of all rows are usable, or less than a tenth of the
-        usable rows reach --min-throttle.
+        usable rows reach --min-throttle, or more rows have as much throttle to the other side.
         """
-        usable = self.rows + self._below_throttle
+        rows = len(self._numbers)
+        usable = rows + self._below_throttle
         # A frame of a video should have a row, so one without a row is lost. An image file that no
         # record names is not counted: there is no row with which something is wrong.
-        lost = self._left_out.total() + self._frames_without_row
+        lost = self._left_out.total() + self.frames_without_row
         if not usable and not lost:
             raise UserError(f"{source}: it has no rows; name a source that has some")
         if usable < max(_LEAST_SHARE * (usable + lost), 1):
-            raise self._too_few_usable(source, usable, lost)
-        if self._rule.min_throttle is not None and self.rows < max(_LEAST_SHARE * usable, 1):
-            raise self._too_few_drive(source, usable, self._rule.min_throttle)
-
-    def _too_few_usable(self, source: Path, usable: int, lost: int) -> UserError:
-        reasons = _describe_left_out(self._left_out)
-        if self._frames_without_row:
-            reasons.append(f"{self._frames_without_row} frames without a row")
-        first = f"; the first: {self._examples[0]}" if self._examples else ""
-        remedy = common_remedy(self._examples) or "correct the source, or copy it again"
-        return UserError(
-            f"{source}: {usable} of {usable + lost} rows can be used, expected a tenth or more "
-            f"({', '.join(reasons)}){first}; {remedy}"
-        )
-
-    def _too_few_drive(self, source: Path, usable: int, min_throttle: float) -> UserError:
-        # the throttles as the source has them
-        least = self._rule.forwards * min_throttle
-        strongest = self._rule.forwards * self._greatest_throttle
-        side = "more" if self._rule.forwards > 0 else "less"
-        direction = f"; {self._rule.words}" if self._rule.words else ""
-        return UserError(
-            f"{source}: {self.rows} of {usable} rows have a throttle of {least:g} or {side}, "
-            f"expected a tenth of them; the strongest is {strongest:g}{direction}; choose a "
-            "smaller --min-throttle, or leave it out"
-        )
+            reasons = _describe_left_out(self._left_out)
+            if self.frames_without_row:
+                reasons.append(f"{self.frames_without_row} frames without a row")
+            first = f"; the first: {self._examples[0]}" if self._examples else ""
+            remedy = common_remedy(self._examples) or "correct the source, or copy it again"
+            raise UserError(
+                f"{source}: {usable} of {usable + lost} rows can be used, expected a tenth or more "
+                f"({', '.join(reasons)}){first}; {remedy}"
+            )
+        least = self._min_throttle
+        if least is None:
+            return
+        if rows < max(_LEAST_SHARE * usable, 1) or rows < self._against_throttle:
+            raise UserError(
+                f"{source}: {rows} of {usable} rows have the throttle of --min-throttle {least:g}, "
+                f"and {self._against_throttle} as much to the other side; choose one nearer to 0, "
+                f"or --min-throttle {-least or 0:g} if that side drives forwards, or leave it out"
+            )
 
     def summary(self) -> Summary:
         """Return what was counted; at least one row was."""
         steering, throttle, speed_mph = np.array(self._numbers, np.float64).T
-        notes = [*self._notes]
-        if self._rule.words:
-            notes.append(self._rule.words)
         width, height = self._sizes.most_common(1)[0][0]
         return Summary(
             size=(width, height),
             sizes={f"{size[0]}x{size[1]}": count for size, count in self._sizes.most_common()},
             aspect=round(width / height, 3),
             frame_rate=self._frame_rate(),
-            images_without_record=self._images_without_record + self._frames_without_row,
+            images_without_record=self.images_without_record + self.frames_without_row,
             left_out=tuple(self._examples),
             below_min_throttle=self._below_throttle,
             standing=_count_standing(throttle, speed_mph),
-            columns_left_out=tuple(self._columns_left_out),
-            notes=tuple(notes),
+            columns_left_out=tuple(self.columns_left_out),
+            notes=tuple(self.notes),
             **_steering_figures(steering),
             **{kind: self._left_out[kind] for kind in KINDS},
         )

@@ -1,17 +1,19 @@
-"""The row that every export writes and every import reads; and what else a reader yields.
+"""The row that every import reads and every export writes.
 
-A reader of a source yields each row as an `ExchangedRow`, or as a `LeftOut` that says why it cannot
-be used; and `SourceFacts`, after the last row. row_of() makes a checked row from the values of
-a record, recorded_row() from a row of a log or of a store.
+A reader of a source yields each row as a `Row`, or as a `LeftOut` that says why it cannot be used.
+row_of() makes a checked row from the values of a record, recorded_row() from a row of a log or of a
+store. framed_rows.py replaces a row's images by frames.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from bcclone.camera.framing import Framing
 from bcclone.recording.row import NUMBERS, RowError, check_numbers
 from bcclone.recording.run_tables import DrivenBy, TracePoint
 from bcclone.system.codec import number, one_line, whole_number
+from bcclone.system.process import ProgressBar
 
 WHOLE_NUMBERS = ("recording", "episode", "time_ms")  # the whole numbers that every row has
 # values of a TracePoint, except its track
@@ -34,19 +36,44 @@ KINDS = {  # kind -> words for one such row
 ACCIDENTS_SHARE = 0.01
 
 
-class UnusableImage(RowError):
-    """A row without an image that can be used.
+class LeftOut(RowError):
+    """A row of a source that cannot be used, which a reader yields in its place.
 
-    kind: key of KINDS
+    The text is the reason; `kind` is a key of KINDS, `place` the file and row.
     """
 
-    def __init__(self, kind: str, reason: str) -> None:
+    def __init__(self, reason: str, kind: str = BROKEN, place: str = "") -> None:
         super().__init__(reason)
         self.kind = kind
+        self.place = place
+
+    @classmethod
+    def of(cls, place: str, error: ValueError) -> "LeftOut":
+        """Return the row at a place, which an error makes unusable."""
+        kind = error.kind if isinstance(error, LeftOut) else BROKEN
+        return cls(str(error), kind, place)
+
+    @property
+    def shown(self) -> str:
+        """Return place and reason."""
+        return f"{self.place}: {self}"
 
 
 @dataclass(frozen=True, slots=True)
-class ExchangedRow:
+class CameraPath:
+    """How the camera of a film moved around the time of a row, as motion.csv states it."""
+
+    curvature: float  # positive to the right, in 1 / camera height
+    error: float  # standard error of the curvature
+    speed: float  # camera heights a second
+
+    def row(self, image: str) -> str:
+        """Return the row of motion.csv for an image's base name."""
+        return f"{image},{self.curvature:.6f},{self.error:.6f},{self.speed:.4f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
     """A row with all of its values; the numbers of a log are kept exactly.
 
     Raises RowError for numbers out of range.
@@ -65,6 +92,12 @@ class ExchangedRow:
     deleted: bool = False  # the source marks the row as deleted
     place: str = ""  # file and row of an imported row, for messages
     record_number: int = -1  # number of the record, if the row is from a tub
+    # what framed_rows() adds, when the images have become frames
+    framing: Framing | None = None  # made the frames; None if the images were frames already
+    source_ms: int = 0  # time of the row in the source, which other images may have, too
+    size: tuple[int, int] = (0, 0)  # width and height of the centre image in the source
+    converted: int = 0  # how many of the images were no frames already
+    path: CameraPath | None = None  # path from which the steering of a film is estimated
 
     def __post_init__(self) -> None:
         if min(self.recording, self.episode) < 0:
@@ -92,50 +125,7 @@ class ExchangedRow:
         return values
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A row of a source that cannot be used."""
-
-    place: str  # file and row
-    reason: str
-    kind: str = BROKEN  # key of KINDS
-
-    @classmethod
-    def of(cls, place: str, error: ValueError) -> "LeftOut":
-        """Return the row at a place, which an error makes unusable."""
-        kind = error.kind if isinstance(error, UnusableImage) else BROKEN
-        return cls(place, str(error), kind)
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFacts:
-    """What a reader says of a source besides its rows."""
-
-    notes: Sequence[str] = ()  # how the source was read, in words
-    columns_left_out: Sequence[str] = ()  # columns that were not read
-    images_without_record: int = 0  # image files that no row names
-    # frames of a video that the table has no row for; they count as rows that are left out
-    frames_without_row: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class BelowThrottle:
-    """A row that --min-throttle leaves out."""
-
-    throttle: float  # positive if the car drives forwards
-
-
-SourceItem = ExchangedRow | LeftOut | SourceFacts  # what a reader yields
-# what the stages after the reader pass on as it is, until left_out.Tally counts it
-Passed = LeftOut | BelowThrottle | SourceFacts
-
-
-def rows_among(items: Iterable[SourceItem]) -> Iterator[ExchangedRow]:
-    """Yield the rows that a reader yields, and nothing else."""
-    return (item for item in items if isinstance(item, ExchangedRow))
+Items = Generator[Row | LeftOut, None, None]  # what a reader yields; closing it closes the source
 
 
 def row_of(
@@ -144,7 +134,7 @@ def row_of(
     place: str,
     deleted: bool = False,
     called: Mapping[str, str] | None = None,
-) -> ExchangedRow:
+) -> Row:
     """Return the checked row of a record; raises ValueError for wrong values.
 
     values: name in FIELDS -> value. Only time_ms and steering are needed; but where a source has a
@@ -163,42 +153,27 @@ def row_of(
         checked[name] = whole_number(names[name], filled.get(name, 0))
     for name in NUMBERS:
         checked[name] = number(names[name], filled.get(name, 0.0))
-    return ExchangedRow(
-        **checked,
-        images=images,
-        driven=_driven_of(filled, names),
-        point=_point_of(filled, names),
-        deleted=deleted,
-        place=place,
-    )
-
-
-def _driven_of(values: Mapping[str, Any], names: Mapping[str, str]) -> DrivenBy | None:
-    driver = values.get("driver")
-    if not driver:
-        return None
-    take_over = whole_number(names["take_over"], values.get("take_over", 0))
-    return DrivenBy(driver, take_over or None)
-
-
-def _point_of(values: Mapping[str, Any], names: Mapping[str, str]) -> TracePoint | None:
-    track = values.get("track")
-    if not track:
-        return None
-    seconds, *metres = [number(names[name], values.get(name)) for name in POINT]
-    return TracePoint(seconds, one_line(names["track"], track), *metres)
+    driven = None
+    if driver := filled.get("driver"):
+        take_over = whole_number(names["take_over"], filled.get("take_over", 0))
+        driven = DrivenBy(driver, take_over or None)
+    point = None
+    if track := filled.get("track"):
+        seconds, *metres = [number(names[name], filled.get(name)) for name in POINT]
+        point = TracePoint(seconds, one_line(names["track"], track), *metres)
+    return Row(**checked, images=images, driven=driven, point=point, deleted=deleted, place=place)
 
 
 def recorded_row(
     row: Any, recording: int, images: Mapping[str, Any], first_episode: int = 0, **more: Any
-) -> ExchangedRow:
+) -> Row:
     """Return a row of a log or of a store.
 
     row: name of a column -> value
     first_episode: number that the recording's first episode gets
     more: driven, point and place, where they are known
     """
-    return ExchangedRow(
+    return Row(
         recording=recording,
         episode=first_episode + int(row["episode"]),
         time_ms=int(row["time_ms"]),
@@ -209,3 +184,35 @@ def recorded_row(
         speed_mph=float(row["speed_mph"]),
         **more,
     )
+
+
+@dataclass(frozen=True)
+class ExportedRows:
+    """Rows to export, each recording in order of time.
+
+    Iterating reads their images, and shows the progress.
+    """
+
+    cameras: tuple[str, ...]  # cameras that every row has an image of
+    size: tuple[int, int]  # height and width of the images
+    rows: Sequence[Row]  # images are camera -> path, or index of the frame in a store
+    read: Callable[[Any], bytes]  # path or index -> content of the image file
+    skipped: Sequence[str]  # a message for each row that is left out
+
+    @property
+    def has_drivers(self) -> bool:
+        return any(row.driven for row in self.rows)
+
+    @property
+    def has_trace(self) -> bool:
+        return any(row.point for row in self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        with ProgressBar("writing", len(self), "rows") as progress:
+            for row in self.rows:
+                images = {camera: self.read(image) for camera, image in row.images.items()}
+                yield replace(row, images=images)
+                progress.advance(1)

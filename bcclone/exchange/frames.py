@@ -1,0 +1,321 @@
+"""The formats frames and csv: a folder of images, and a table that names them -> rows, and back.
+
+A row whose image is not in the folder is left out. Without a table, for a film whose steering will
+be estimated, each image is a row with a steering of 0.
+
+An export has a table.csv, with a line for each row, and the image files as they were recorded. It
+is UTF-8, separated by commas, quoted where needed (RFC 4180), with a header and decimal points;
+paths are relative to the table and have forward slashes. An unknown value is an empty cell.
+"""
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+
+from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.rows import (
+    FIELDS,
+    MISSING,
+    WHOLE_NUMBERS,
+    ExportedRows,
+    Items,
+    LeftOut,
+    row_of,
+)
+from bcclone.exchange.seen import Seen
+from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image, suffix_of
+from bcclone.exchange.table import (
+    TABLE_ENDINGS,
+    Table,
+    camera_of_name,
+    find_table,
+    is_image,
+    is_ours,
+    numbers_at,
+    plain,
+    read_controls,
+    read_table,
+)
+from bcclone.exchange.times import check_rate, counted, no_times, read_times, times_in_names
+from bcclone.recording.files import walk_once
+from bcclone.recording.row import CAMERAS, NUMBERS, RowError, camera_of
+from bcclone.system.errors import UserError
+from bcclone.system.location import is_hidden, normal_name
+
+TABLE = "table.csv"  # of an export
+# its columns: the whole numbers, with which FIELDS begins; the path of each camera's image; all
+# other values
+COLUMNS = (*WHOLE_NUMBERS, *CAMERAS, *FIELDS[len(WHOLE_NUMBERS) :])
+_CENTER = CAMERAS[0]
+
+
+def is_frames(path: Path) -> bool:
+    """Return whether a path is a table, or a folder with a table or with images."""
+    if path.is_dir():
+        endings = TABLE_ENDINGS + IMAGE_ENDINGS
+        names = [file.name for file in path.iterdir() if not is_hidden(file.name)]
+        return any(name.lower().endswith(endings) for name in names)
+    return path.is_file() and path.name.lower().endswith(TABLE_ENDINGS)
+
+
+def is_export(path: Path) -> bool:
+    """Return whether a path is a table that write_csv() wrote, or a folder with such a table."""
+    table = path / TABLE if path.is_dir() else path
+    if table.suffix.lower() not in TABLE_ENDINGS or not table.exists():
+        return False
+    with suppress(UserError):
+        return is_ours(read_table(table).columns)
+    return False
+
+
+def read_frames(settings: ImportSettings, seen: Seen) -> Items:
+    """Return the rows of a folder of images, with its table, or without if one is estimated."""
+    if settings.steering:
+        return _rows_without_table(settings, seen)
+    return _rows_of_table(settings, seen)
+
+
+# ---- without a table
+
+
+def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
+    """Yield a row for each image of a folder, in the order of times, with a steering of 0."""
+    folder = settings.source
+    if not folder.is_dir():
+        folder = folder.parent
+    paths = sorted(FolderImages(folder).paths, key=_by_numbers)
+    found = None
+    if settings.frame_rate:
+        milliseconds, _, words = counted(range(len(paths)), settings.frame_rate)
+    else:
+        found = times_in_names([PurePosixPath(path).stem for path in paths])
+        if found is None:
+            raise no_times(folder)
+        milliseconds, words = found
+    seen.notes.append(words)
+    for index in np.argsort(milliseconds, kind="stable"):
+        place = str(folder / paths[index])
+        try:
+            image = _read_linked(folder / paths[index])
+            values = {"time_ms": _whole(milliseconds[index]), "steering": 0.0}
+            row = row_of(values, {_CENTER: image}, place)
+        except ValueError as error:
+            yield LeftOut.of(place, error)
+            continue
+        yield row
+
+
+def _by_numbers(path: str) -> list[str]:
+    """Return the sort key of a path, in which frame2 comes before frame10."""
+    return [part.zfill(20) for part in re.split(r"(\d+)", path)]
+
+
+def _read_linked(path: Path) -> bytes:
+    """Return the content of an image, whose folder may be a link; raises LeftOut."""
+    return read_image(path.parent.resolve(), path.name)
+
+
+def _whole(milliseconds: float) -> int | None:
+    """Return a time in whole milliseconds, None for an unknown one."""
+    return None if np.isnan(milliseconds) else round(milliseconds)
+
+
+# ---- with a table
+
+
+def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
+    """Yield the rows of a table; those whose image is not in the folder are left out.
+
+    Raises UserError for a table without steering, image names or times.
+    """
+    table = read_table(find_table(settings))
+    yield from table.broken
+    controls, read = read_controls(table, settings, seen)
+    columns = _image_columns(table, settings)
+    _refuse_several_cameras(table, columns[_CENTER])
+    stems = [_stem_of(cell) for cell in table.columns[columns[_CENTER]]]
+    times = read_times(table, settings, stems)
+    if times is None:
+        raise no_times(table.path)
+    milliseconds, time_column, words = times
+    seen.notes += [words, f"images: by {', '.join(columns.values())}"]
+    further: list[str] = []  # columns that only our own export has, such as episode and x_m
+    if is_ours(table.columns):
+        further = [name for name in table.columns if name in set(FIELDS) - set(NUMBERS)]
+    else:
+        check_rate(milliseconds, f"{table.path}: {words}")
+    used = {*read.values(), *columns.values(), time_column, *further}
+    seen.columns_left_out = [name for name in table.columns if name not in used]
+
+    folder = settings.source
+    if folder.is_file():
+        folder = table.path.parent
+    images = FolderImages(folder)
+    named: set[str] = set()  # images that rows name
+    for row in range(len(table.lines)):
+        place = table.place(row)
+        try:
+            cells = {camera: table.columns[name][row] for camera, name in columns.items()}
+            paths = images.of_cameras(cells)
+            named.update(paths.values())
+            values: dict[str, Any] = {name: table.columns[name][row] for name in further}
+            values |= {"time_ms": _whole(milliseconds[row]), **numbers_at(controls, row)}
+            contents = {camera: _read_linked(folder / path) for camera, path in paths.items()}
+            frame = row_of(values, contents, place, called={"time_ms": "time"})
+        except ValueError as error:
+            yield LeftOut.of(place, error)
+            continue
+        yield frame
+    seen.images_without_record = len(images.paths) - len(named)
+
+
+def _stem_of(cell: str) -> str:
+    """Return the name of an image without folders and ending."""
+    path = PurePosixPath(cell.replace("\\", "/"))
+    # a name may end with a time such as 12.345, whose point begins no ending of a file
+    return path.stem if is_image(cell) else path.name
+
+
+# usual plain names of a column whose cells name images without their ending
+_IMAGES = re.compile(
+    "(?:image|img|frame|picture|photo|file)(?:_?(?:id|name|file|path|index|number))?|center|name"
+)
+
+
+def _image_columns(table: Table, settings: ImportSettings) -> dict[str, str]:
+    """Return camera -> column of the names of its images; raises UserError for none or several.
+
+    It is the column that --image-column names; those called center, left and right; the only one
+    whose first filled cell names an image file; or the only one with a usual name.
+    """
+    option = "--image-column"
+    if settings.image_column:
+        return {_CENTER: table.find(settings.image_column, "the images", option)}
+    by_camera: dict[str, str] = {}
+    of_files: list[str] = []
+    for name, cells in table.columns.items():
+        first = next(filter(None, cells), "")
+        if is_image(first):
+            of_files.append(name)
+            # a column is called like its camera, or its images are, as those of the simulator
+            for called in (camera_of_name(name), camera_of(PureWindowsPath(first).name)):
+                by_camera.setdefault(called or "", name)
+    if _CENTER in by_camera:
+        return {camera: by_camera[camera] for camera in CAMERAS if camera in by_camera}
+    usual = [name for name in table.columns if _IMAGES.fullmatch(plain(name))]
+    fitting = of_files or usual
+    if len(fitting) > 1:
+        fitting = [name for name in fitting if name in usual] or fitting
+    if len(fitting) == 1:
+        return {_CENTER: fitting[0]}
+    reason = "several columns name images" if fitting else "no column names images"
+    raise table.no_column("the images", option, reason, fitting)
+
+
+def _refuse_several_cameras(table: Table, image_column: str) -> None:
+    """Raise UserError for a row for each image of several cameras, which take turns.
+
+    That is told by the folders and names of the images without their numbers, or by a column that
+    is called like cameras.
+    """
+    of_cameras = re.compile("(?:camera|cam|sensor|topic|frame)(?:_(?:id|name))?")
+    cells = table.columns[image_column]
+    candidates = {image_column: [re.sub(r"\d+", "#", cell) for cell in cells]}
+    # a number that names a camera, such as cam2
+    numbered = [re.search(r"cam(?:era)?_?\d", cell.lower()) for cell in cells]
+    candidates[f"{image_column} "] = [match[0] if match else "" for match in numbered]
+    for name in table.columns:
+        if name != image_column and of_cameras.fullmatch(plain(name)):
+            candidates[name] = list(table.columns[name])
+    for name, all_values in candidates.items():
+        values = [value for value in all_values if value]
+        different = list(dict.fromkeys(values))
+        changes = sum(before != after for before, after in pairwise(values))
+        most_cameras = min(12, len(values) // 2)
+        if 1 < len(different) <= most_cameras and changes > max(3, 0.2 * len(values)):
+            raise UserError(
+                f"{table.path}: column {name.strip()[:60]!r} takes turns, as the rows of several "
+                f"cameras do: {', '.join(map(repr, different))[:200]}; write a table with the rows "
+                "of one camera, and name it with --table",
+                exit_code=2,
+            )
+
+
+class FolderImages:
+    """The images of a folder and the folders in it, found by path, name, or name without ending."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths: set[str] = set()
+        self._named: defaultdict[str, list[str]] = defaultdict(list)
+        for where, names in walk_once([str(folder)]):
+            inner = Path(where).relative_to(folder)
+            self.paths.update((inner / name).as_posix() for name in names if is_image(name))
+        for path in self.paths:
+            name = PurePosixPath(path)
+            self._named[normal_name(name.name)].append(path)
+            self._named[normal_name(name.stem)].append(path)
+
+    def of_cameras(self, cells: Mapping[str, str]) -> dict[str, str]:
+        """Return camera -> path of the image that its cell names; raises LeftOut for no such image.
+
+        A camera at the side may have an empty cell, or that of the centre camera; it is then left
+        out.
+        """
+        center = self.find(cells[_CENTER])
+        paths = {camera: self.find(cell) for camera, cell in cells.items() if cell}
+        return {_CENTER: center} | {
+            camera: path for camera, path in paths.items() if path != center
+        }
+
+    def find(self, cell: str) -> str:
+        """Return the path in the folder of the image that a cell names.
+
+        Raises LeftOut for none, and RowError for several.
+        """
+        name = cell.replace("\\", "/").removeprefix("./")
+        if name in self.paths:
+            return name
+        paths = self._named.get(normal_name(PurePosixPath(name).name), [])
+        if len(paths) == 1:
+            return paths[0]
+        if not paths:
+            reason = "it names no image"
+            if cell:
+                reason = f"image {cell[:60]!r} is not in the folder; a row names its image with or "
+                reason += "without ending, in a column that --image-column chooses"
+            raise LeftOut(reason, MISSING)
+        # the cell may have more leading folders than the path in our folder, or fewer
+        wanted = f"/{normal_name(name)}"
+        ends = {path: f"/{normal_name(path)}" for path in paths}
+        agreeing = [
+            path for path, end in ends.items() if wanted.endswith(end) or end.endswith(wanted)
+        ]
+        if len(agreeing) == 1:
+            return agreeing[0]
+        raise RowError(f"several images are called {cell[:60]!r}")
+
+
+# ---- an export
+
+
+def write_csv(rows: ExportedRows, folder: Path) -> None:
+    """Write the table and the image files into an empty folder."""
+    with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, restval="")
+        table.writeheader()
+        for index, row in enumerate(rows):
+            values = row.values()
+            images = Path("images") / str(row.recording)
+            (folder / images).mkdir(parents=True, exist_ok=True)
+            for camera, image in row.images.items():
+                path = images / f"{index:07d}_{camera}{suffix_of(image)}"
+                (folder / path).write_bytes(image)
+                values[camera] = path.as_posix()
+            table.writerow(values)

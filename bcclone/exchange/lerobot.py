@@ -1,0 +1,421 @@
+"""The format lerobot: a LeRobot data set of version 2 or 3, with images or videos -> rows.
+
+A feature is a column of the data set: an image, a video, a number or a list of numbers.
+meta/info.json declares the features, and where the Parquet files and the videos are, as paths with
+names in braces. Version 2 has a video file for each episode. In version 3, a video file holds
+several episodes, and meta/episodes says at which second of which file an episode begins. Source:
+LeRobot 0.6, datasets/utils.py and video_utils.py.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.rows import MISSING, Items, LeftOut, Row, row_of
+from bcclone.exchange.seen import Seen
+from bcclone.exchange.source_files import read_inside
+from bcclone.exchange.table import Table, camera_of_name, numbers_at, read_controls
+from bcclone.exchange.video_file import VideoFrame, open_video
+from bcclone.recording.row import CAMERAS, RowError
+from bcclone.system.codec import (
+    explained,
+    number,
+    one_line,
+    open_file,
+    parse_record,
+    path_inside,
+    whole_number,
+)
+from bcclone.system.errors import UserError
+from bcclone.system.location import is_hidden
+from bcclone.system.numbers import FloatArray
+
+INFO = "meta/info.json"
+_REMEDY = "download the data set again; copy a data set of links with cp -rL first"
+_EPISODES = "meta/episodes/*/*.parquet"
+# features that every data set has, none of which is a control
+_INDEXES = {"episode_index", "frame_index", "timestamp", "index", "task_index"}
+_PREFERRED = {  # name in NUMBERS -> the feature that holds it, where several columns fit
+    "steering": "action.",
+    "throttle": "action.",
+    "brake": "action.",
+    "speed_mph": "observation.state.",
+}
+# time from the first frame of an episode to the first frame of the next one
+_EPISODE_MS = 3_600_000
+_MOST_NAMES = 1000  # of a feature's numbers that are read; the list is from a stranger
+
+
+def is_lerobot(path: Path) -> bool:
+    return (path / INFO).is_file()
+
+
+def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
+    """Yield the rows of a data set.
+
+    The first episode begins in 1970, each further one an hour later. Raises UserError for a data
+    set of another form, for files outside the folder, for a file that cannot be read, and for a
+    steering of a wrong unit.
+    """
+    folder = settings.source
+    info, fps, features = _read_info(folder)
+    pattern = _NAME_IN_PATH.sub("*", info["data_path"])
+    if not _files_of(folder, pattern):
+        raise UserError(
+            f"{folder}/{pattern}: there are no Parquet files; download the whole data set"
+        )
+    kinds = {name: feature["dtype"] for name, feature in features.items()}
+    pictures = [name for name, kind in kinds.items() if kind in ("image", "video")]
+    cameras = _find_cameras(folder / INFO, pictures, settings.image_column)
+    controls: dict[str, FloatArray] = {}  # none for a steering that will be estimated
+    read: dict[str, str] = {}
+    if not settings.steering:
+        table = _read_numbers(folder, pattern, features)
+        controls, read = read_controls(table, settings, seen, _PREFERRED)
+    used = {*cameras.values(), *_INDEXES}
+    used.update(feature for feature in features for name in read.values() if _is_of(name, feature))
+    seen.columns_left_out = [name for name in features if name not in used]
+
+    images = {camera: name for camera, name in cameras.items() if kinds[name] == "image"}
+    needed = ["episode_index", "frame_index", *images.values()]
+    with ExitStack() as stack:
+        videos = {
+            camera: stack.enter_context(_EpisodeVideo(folder, name, info, fps))
+            for camera, name in cameras.items()
+            if kinds[name] == "video"
+        }
+        records = _read_records(folder, pattern, needed, ["timestamp"])
+        for index, (place, record) in enumerate(records):
+            try:
+                numbers = {"steering": 0.0, **numbers_at(controls, index)}
+                row = _row_of_record(record, numbers, images, videos, fps, place)
+            except ValueError as error:
+                yield LeftOut.of(place, error)
+                continue
+            yield row
+
+
+def _row_of_record(
+    record: Mapping[str, Any],
+    numbers: Mapping[str, float],
+    images: Mapping[str, str],
+    videos: Mapping[str, "_EpisodeVideo"],
+    fps: float,
+    place: str,
+) -> Row:
+    """Return the row of a record; raises ValueError for one that cannot be used.
+
+    numbers: name in NUMBERS -> value
+    images: camera -> feature that holds its image
+    """
+    episode = whole_number("episode_index", record["episode_index"])
+    frame = whole_number("frame_index", record["frame_index"])
+    seconds = frame / fps
+    time_ms = episode * _EPISODE_MS + round(1000 * seconds)
+    contents: dict[str, Any] = {}
+    for camera, feature in images.items():
+        image = record[feature]
+        content = image.get("bytes") if isinstance(image, dict) else None
+        if not isinstance(content, bytes):
+            raise RowError(f"{feature} holds no image file")
+        contents[camera] = content
+    if videos:
+        # the frames of a video are found by the stated time, which may differ from that of the rate
+        seconds = number("timestamp", record.get("timestamp", seconds))
+        contents |= {camera: video.frame_at(episode, seconds) for camera, video in videos.items()}
+    return row_of({**numbers, "episode": episode, "time_ms": time_ms}, contents, place)
+
+
+# ---- what meta/info.json says
+
+
+def _read_info(folder: Path) -> tuple[dict[str, Any], float, Mapping[str, Any]]:
+    """Return the description of a data set, its frames a second, and its features.
+
+    The description has `data_path`, `video_path` and `chunks_size`, also where info.json leaves the
+    usual ones out. A feature is its name -> its declaration, with a `dtype` and perhaps `names`.
+    Raises UserError for a description of another form.
+    """
+    path = folder / INFO
+    expected = f"expected `features` and `fps`; {_REMEDY}"
+    with explained(path, "the description of a LeRobot data set", expected):
+        info = parse_record(read_inside(folder, INFO, "json"))
+        fps = number("fps", info["fps"], 0.001, 10_000)
+        video = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+        if str(info.get("codebase_version")).startswith("v2"):
+            video = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
+        checked = {
+            "chunks_size": whole_number("chunks_size", info.get("chunks_size", 1000), 1),
+            "data_path": one_line("data_path", info.get("data_path") or "data/*/*.parquet"),
+            "video_path": one_line("video_path", info.get("video_path") or video),
+        }
+        features = {
+            name: declared
+            for name, declared in info["features"].items()
+            if isinstance(declared["dtype"], str)
+        }
+    return checked, fps, features
+
+
+def _names_of(declared: Mapping[str, Any]) -> list[str]:
+    """Return the names of a feature's numbers; none if it is a single number, or does not say them.
+
+    Older data sets have groups of names: {"motors": [...]}.
+    """
+    names = declared.get("names")
+    if isinstance(names, Mapping):
+        groups = [group if isinstance(group, list) else [group] for group in names.values()]
+        names = list(chain.from_iterable(groups))
+    return list(map(str, names[:_MOST_NAMES])) if isinstance(names, list) else []
+
+
+def _find_cameras(path: Path, features: Sequence[str], asked: str | None) -> dict[str, str]:
+    """Return camera -> feature; raises UserError where it is not clear which one looks forward.
+
+    features: the features with pictures
+    asked: the feature that --image-column names, None if it is not given
+    """
+    if not features:
+        raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
+    if asked in features:
+        return {"center": str(asked)}
+    by_name = {camera_of_name(name.rpartition(".")[2]): name for name in features}
+    for usual in ("front", "forward"):
+        if usual in by_name:
+            by_name.setdefault("center", by_name[usual])
+    if len(features) == 1:
+        by_name["center"] = features[0]
+    if "center" not in by_name or asked:
+        reason = f"no camera {asked[:60]!r}" if asked else "several may look forward"
+        raise UserError(
+            f"{path}: the camera: {reason}; name it with --image-column; there are: "
+            f"{', '.join(features)}",
+            exit_code=2,
+        )
+    return {camera: by_name[camera] for camera in CAMERAS if camera in by_name}
+
+
+# ---- Parquet files
+
+# a name in braces in a path of info.json, and how many digits it stands for: {episode_index:06d}
+_NAME_IN_PATH = re.compile(r"\{(\w+)(?::0?(\d{1,2})d?)?\}")
+# few rows are read at once: a file may store one large image once, and use it in every row
+_ROWS_AT_ONCE = 16
+
+
+def _read_numbers(folder: Path, pattern: str, features: Mapping[str, Any]) -> Table:
+    """Return the numbers of a data set as a table; its columns are called feature.name."""
+    names = {
+        feature: _names_of(declared)
+        for feature, declared in features.items()
+        if declared["dtype"].startswith(("float", "int")) and feature not in _INDEXES
+    }
+    columns: dict[str, list[Any]] = {}
+    for feature, of_feature in names.items():
+        columns |= {f"{feature}.{name}": [] for name in of_feature} or {feature: []}
+    for _, record in _read_records(folder, pattern, [], list(names)):
+        for feature, of_feature in names.items():
+            value = record.get(feature)
+            if not of_feature:
+                columns[feature].append(value[0] if isinstance(value, list) and value else value)
+            for place, name in enumerate(of_feature):
+                values = value if isinstance(value, list) else [value]
+                columns[f"{feature}.{name}"].append(values[place] if place < len(values) else None)
+    return Table(folder / INFO, columns)
+
+
+def _is_of(name: str, feature: str) -> bool:
+    """Return whether a column of numbers belongs to a feature."""
+    return name == feature or name.startswith(f"{feature}.")
+
+
+def _files_of(folder: Path, pattern: str) -> list[Path]:
+    """Return the files that a pattern finds, in the order of the numbers in their paths.
+
+    Raises UserError.
+    """
+
+    def by_numbers(name: str) -> tuple[list[int], str]:
+        return [int(digits) for digits in re.findall(r"\d{1,18}", name)], name
+
+    with explained(folder / INFO, "the description of a LeRobot data set", _REMEDY):
+        paths = [path for path in folder.glob(pattern) if not is_hidden(path.name)]
+        names = [str(path.relative_to(folder)) for path in paths]
+        return [path_inside(folder, name) for name in sorted(names, key=by_numbers)]
+
+
+def _read_records(
+    folder: Path, pattern: str, needed: Collection[str], optional: Collection[str] = ()
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the file and number of each row, for messages, and its values, by column.
+
+    Raises UserError for files that cannot be read, lack a needed column, or would fill memory.
+
+    pattern: finds the Parquet files
+    needed, optional: columns to read
+    """
+    from pyarrow import parquet
+
+    for path in _files_of(folder, pattern):
+        with explained(path, "a file of this data set", _REMEDY), open_file(path, "table") as file:
+            size = file.seek(0, 2)
+            table = parquet.ParquetFile(file)
+            _check_unpacked(table.metadata, size)
+            names = set(table.schema_arrow.names)
+            missing = sorted(set(needed) - names)
+            if missing:
+                raise KeyError(missing[0])
+            columns = [*needed, *(set(optional) & names)]
+            batches = table.iter_batches(_ROWS_AT_ONCE, columns=columns)
+            rows = chain.from_iterable(batch.to_pylist() for batch in batches)
+            for index, row in enumerate(rows, start=1):
+                yield f"{path}: row {index}", row
+
+
+def _check_unpacked(metadata: Any, size: int) -> None:
+    """Raise ValueError for a column whose unpacked values are much larger than its file.
+
+    metadata: what the Parquet file says of its columns
+    size: bytes of the file
+    """
+    # bytes; a file of images hardly grows, since JPEGs are compressed already
+    most = (1 << 24) + 8 * size
+    for group_number in range(metadata.num_row_groups):
+        group = metadata.row_group(group_number)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            if column.total_uncompressed_size > most:
+                raise ValueError(
+                    f"column {column.path_in_schema} has {column.total_uncompressed_size} bytes "
+                    "unpacked"
+                )
+
+
+# ---- videos
+
+# how far a frame may be from the time that was asked for, as a share of the time between frames
+_TOLERANCE = 0.6
+
+
+class _EpisodeVideo:
+    """The video files of one camera, each decoded once, forwards; a context manager.
+
+    info: as _read_info() returns it
+    """
+
+    def __init__(self, folder: Path, feature: str, info: Mapping[str, Any], fps: float) -> None:
+        self._folder = folder
+        self._feature = feature  # the camera
+        self._info = info
+        self._fps = fps
+        self._has_episode_files = "{episode" in info["video_path"]
+        # episode -> its file, and the second at which it begins there; empty in version 2
+        self._places: dict[int, tuple[str, float]] = {}
+        if not self._has_episode_files:
+            self._places = self._read_places()
+        self._open = ExitStack()  # closing it closes the file that is open
+        self._file = ""  # the file that is open, "" before the first
+        self._begun: set[str] = set()  # all files that were opened; each is opened only once
+        self._frames: Iterator[VideoFrame] = iter(())  # frames of the open file behind _next
+        self._current: VideoFrame | None = None  # the frame that was found last
+        self._next: VideoFrame | None = None  # the frame behind it
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    def frame_at(self, episode: int, seconds: float) -> VideoFrame:
+        """Return the frame at a time of an episode; raises LeftOut if there is none.
+
+        A frame before the last one that was asked for counts as missing, since no file is decoded
+        twice.
+
+        seconds: time since the episode began
+        """
+        file, start = self._place_of(episode)
+        wanted = start + seconds
+        if file not in self._begun:
+            self._begin(file)
+        frame = None
+        if file == self._file:
+            frame = self._nearest(wanted)
+        if frame is None or abs(frame.seconds - wanted) > _TOLERANCE / self._fps:
+            raise LeftOut(f"{file} has no frame at {wanted:.3f} s", MISSING)
+        return frame
+
+    def _place_of(self, episode: int) -> tuple[str, float]:
+        """Return the file that holds an episode, and the second at which it begins."""
+        if self._has_episode_files:
+            chunk = episode // self._info["chunks_size"]
+            return self._path(episode_chunk=chunk, episode_index=episode), 0.0
+        if episode not in self._places:
+            reason = f"meta/episodes has no episode {episode} with videos of {self._feature}"
+            raise LeftOut(reason, MISSING)
+        return self._places[episode]
+
+    def _read_places(self) -> dict[int, tuple[str, float]]:
+        """Return episode -> file and second at which it begins, by meta/episodes.
+
+        Raises UserError.
+        """
+        chunk_name = f"videos/{self._feature}/chunk_index"
+        file_name = f"videos/{self._feature}/file_index"
+        start_name = f"videos/{self._feature}/from_timestamp"
+        names = ("episode_index", chunk_name, file_name, start_name)
+        places: dict[int, tuple[str, float]] = {}
+        for place, row in _read_records(self._folder, _EPISODES, names):
+            with explained(place, "an episode of this data set", _REMEDY):
+                episode = whole_number("episode_index", row["episode_index"])
+                chunk = whole_number(chunk_name, row[chunk_name])
+                file = whole_number(file_name, row[file_name])
+                start = number(start_name, row[start_name])
+            places[episode] = self._path(chunk_index=chunk, file_index=file), start
+        return places
+
+    def _path(self, **numbers: int) -> str:
+        """Return the path of a file of this camera; raises UserError for another name in braces.
+
+        numbers: name in braces -> number
+        """
+        values = {"video_key": self._feature} | {
+            name: str(count) for name, count in numbers.items()
+        }
+        expected = f"expected {{{', '.join(values)}}} in video_path; {_REMEDY}"
+        with explained(self._folder / INFO, "", expected):
+            return _NAME_IN_PATH.sub(
+                lambda place: values[place[1]].zfill(int(place[2] or 0)), self._info["video_path"]
+            )
+
+    def _begin(self, file: str) -> None:
+        """Open a file, and close the file that is open."""
+        self._open.close()
+        self._begun.add(file)
+        self._file = file
+        with explained(self._folder / file, "", _REMEDY):
+            path = path_inside(self._folder, file)
+        self._frames = self._open.enter_context(open_video(path)).frames()
+        self._current = None
+        self._next = next(self._frames, None)
+
+    def _nearest(self, wanted: float) -> VideoFrame | None:
+        """Return the frame of the open file that is nearest to a second; skip those before it."""
+        while self._next:
+            if self._current:
+                missed = abs(self._current.seconds - wanted)
+                if abs(self._next.seconds - wanted) > missed:
+                    break
+            self._current = self._next
+            self._next = next(self._frames, None)
+        return self._current

@@ -1,0 +1,160 @@
+"""Folders of frames with a table: images are found by their names, and those that are broken or
+missing are left out.
+"""
+
+import math
+import os
+import re
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from bcclone.system.errors import UserError
+from tests.exchange.driven_recordings import make_driven
+from tests.exchange.foreign_sources import (
+    FIRST_NS,
+    color_of,
+    color_shown,
+    make_car,
+    make_frames,
+    make_tub,
+    write_image,
+)
+from tests.exchange.test_tables import NAMES, imported, rows_of
+
+
+def test_names_of_nanoseconds_and_angles_of_the_wheel_become_times_and_steering(tmp_path):
+    car = make_car(tmp_path / "car")
+    result = imported(car, unit="rad", left_positive=True, steering_ratio=14.8, frame_rate=None)
+    rows = rows_of(result)
+    expected = [-math.degrees(0.1 * (index - 3)) / 14.8 / 25 for index in range(8)]
+    assert rows["steering"].tolist() == pytest.approx(expected)
+    # times are rounded
+    first_ms = FIRST_NS // 1_000_000 + 1
+    assert rows["time_ms"].tolist() == [first_ms + 50 * index for index in range(8)]
+    shown = [color_shown(result.output, index) for index in (0, 7)]
+    assert shown == [pytest.approx(color_of(index), abs=6) for index in (0, 7)]
+    seen = result.seen
+    assert (seen.size, seen.aspect, seen.frame_rate, seen.standing) == ((96, 64), 1.5, 20.0, None)
+    assert (seen.left, seen.straight, seen.right) == (0.5, 0.125, 0.375)
+    notes = " ".join(seen.notes)
+    assert all(word in notes for word in ("rad", "14.8 to 1", "left positive"))
+
+
+def test_images_of_every_common_format_are_read_and_broken_ones_left_out(tmp_path):
+    endings = ("bmp", "webp", "ppm", "tif", "tiff", "JPG", "bmp", "ppm")
+    names = [f"{n}.{ending}" for n, ending in enumerate(endings)]
+    table = [("image", "steering"), *((name, 0.1) for name in names)]
+    folder = make_frames(tmp_path / "set", names, table)
+    (folder / names[6]).write_bytes((folder / names[6]).read_bytes()[:-200])
+    (folder / names[7]).write_bytes(b"P6\n6000 6000\n255\n" + bytes(6000 * 6000 * 3))
+    result = imported(folder)
+    assert (result.rows, result.seen.unreadable_images) == (6, 2)
+    shown = [color_shown(result.output, n) for n in range(6)]
+    assert shown == [pytest.approx(color_of(n), abs=6) for n in range(6)]
+
+
+def test_the_end_of_a_path_tells_images_of_the_same_name_apart(tmp_path):
+    names = [f"run{n // 3}/{n % 3}.png" for n in range(6)]
+    rows = [("image", "steering"), *((f"/data/{name}", 0.1) for name in names)]
+    result = imported(make_frames(tmp_path / "set", names, rows))
+    shown = [color_shown(result.output, n) for n in range(6)]
+    assert shown == [pytest.approx(color_of(n), abs=6) for n in range(6)]
+
+
+@pytest.mark.parametrize("cells", [("a.png", "b.png"), ("0", "1")])
+def test_a_table_that_names_no_image_of_the_folder_is_refused(tmp_path, cells):
+    table = [("image", "steering"), *((cell, 0.1) for cell in cells)]
+    folder = make_frames(tmp_path / "set", NAMES, table)
+    with pytest.raises(UserError, match=r"line 2: image .* not in the folder; .*--image-column"):
+        imported(folder)
+
+
+def test_what_is_broken_missing_or_nobodys_is_counted(tmp_path):
+    names = [*(f"{n}.jpg" for n in range(1, 9)), "other_77.jpg"]
+    rows = [(name, 0.1) for name in names[:-1]]
+    rows[1] = (names[1], "left")
+    rows[2] = ("077.jpg", 0.1)
+    folder = make_frames(tmp_path / "set", names, [("image", "steering"), *rows, ("8.jpg",)])
+    (folder / names[4]).write_bytes(b"")
+    write_image(folder / "deeper" / "90.jpg", 0)
+    result = imported(folder)
+    seen = result.seen
+    counts = (seen.broken_lines, seen.records_without_image, seen.empty_images)
+    assert (result.rows, counts) == (5, (2, 1, 1))
+    assert seen.images_without_record == 3  # 3.jpg, other_77.jpg and deeper/90.jpg
+    assert any(re.search(r"labels\.csv: line 3: no number", line) for line in seen.left_out)
+
+
+def test_a_control_of_whole_numbers_names_no_pictures(tmp_path):
+    names = [f"{n}.jpg" for n in range(24)]
+    rows = [(n % 2, n, name.removesuffix(".jpg")) for n, name in enumerate(names)]
+    folder = make_frames(tmp_path / "set", names, [("steering", "speed_kmh", "frame"), *rows])
+    result = imported(folder, straight=0.0)
+    assert color_shown(result.output, 20) == pytest.approx(color_of(20), abs=6)
+
+
+def test_a_frame_that_its_exif_data_turn_is_upright_in_the_recording(tmp_path):
+    folder = make_frames(tmp_path / "set", ["a.jpg"], [("image", "steering"), ("a.jpg", 0.1)])
+    frame = np.zeros((160, 320, 3), np.uint8)
+    frame[80:] = 255  # white below
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 3  # the picture is stored upside down
+    turned = PIL.Image.fromarray(np.ascontiguousarray(frame[::-1]))
+    turned.save(folder / "a.jpg", exif=exif)
+    result = imported(folder)
+    assert (result.rows, result.converted) == (1, 1)
+    written = (result.output / "IMG" / rows_of(result)["center"][0]).read_bytes()
+    # as programs show it that do not read EXIF data
+    shown = cv2.imdecode(np.frombuffer(written, np.uint8), cv2.IMREAD_IGNORE_ORIENTATION)
+    assert shown[40].mean() < 10
+    assert shown[120].mean() > 245
+
+
+def test_what_macos_keeps_beside_files_is_no_input(tmp_path):
+    table = [("image", "steering"), *((name, 0.1) for name in NAMES)]
+    folder = make_frames(tmp_path / "set", NAMES, table)
+    for name in (*NAMES, "labels.csv"):
+        (folder / f"._{name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
+    result = imported(folder)
+    assert (result.rows, result.seen.images_without_record) == (3, 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are bytes on Linux alone")
+def test_images_are_found_whatever_the_bytes_of_their_names(tmp_path):
+    table = [("image", "steering"), *((f"é/{name}", 0.1) for name in NAMES)]
+    folder = make_frames(tmp_path / "set", NAMES, table)
+    inner = folder / os.fsdecode(b"\xe9")
+    inner.mkdir()
+    for name in NAMES:
+        (folder / name).rename(inner / name)
+    assert imported(folder).rows == 3
+
+
+def test_the_name_of_an_image_may_have_two_lines(tmp_path):
+    names = [f"a\n{n}.jpg" for n in range(4)]
+    folder = make_frames(tmp_path / "set", names)
+    rows = [f'"{name}",{n / 10 - 0.1}' for n, name in enumerate(names)]
+    (folder / "labels.csv").write_text("\n".join(["image,steering", *rows]))
+    assert rows_of(imported(folder))["steering"].tolist() == pytest.approx([-0.1, 0.0, 0.1, 0.2])
+
+
+def test_a_folder_of_sources_names_them(tmp_path):
+    make_tub(tmp_path / "mycar" / "tub_1")
+    make_tub(tmp_path / "mycar" / "data" / "tub_2")
+    for extra in ("", "notes.txt"):
+        if extra:
+            (tmp_path / "mycar" / extra).write_text("two laps, and then the battery was empty")
+        with pytest.raises(UserError, match=r"2 of them: data/tub_2, tub_1; .*bcclone import "):
+            imported(tmp_path / "mycar", frame_rate=None)
+
+
+def test_among_sources_a_recording_needs_no_import(tmp_path):
+    make_driven(tmp_path / "car" / "a")
+    with pytest.raises(UserError, match="recordings already, .*bcclone preprocess .*car/a$"):
+        imported(tmp_path / "car", frame_rate=None)
+    make_tub(tmp_path / "car" / "tub")
+    with pytest.raises(UserError, match="the first with: bcclone import .*car/tub -o"):
+        imported(tmp_path / "car", frame_rate=None)

@@ -1,0 +1,270 @@
+"""A table of another program: its columns and units are known by their names, or asked for."""
+
+import shutil
+
+import pytest
+
+from bcclone.system.errors import UserError
+from tests.exchange import foreign_sources
+from tests.exchange.foreign_sources import color_of, color_shown, make_frames
+
+NAMES = ["frame_0001.png", "frame_0002.png", "frame_0003.png"]
+STEERING = [-0.1, 0.2, 0.3]
+
+
+def imported(source, **settings):
+    """Import frames that are 50 ms apart."""
+    target = source.parent / "new" / "out"
+    return foreign_sources.imported(source, target, **({"frame_rate": 20} | settings))
+
+
+def rows_of(result):
+    return foreign_sources.rows_of(result.output)
+
+
+def frames(folder, header, *rows):
+    """Write three frames, and a table with these cells after the name of each."""
+    table = [("image", *header.split(","))]
+    table += [(name, *row.split(",")) for name, row in zip(NAMES, rows, strict=True)]
+    return make_frames(folder / "set", NAMES, table)
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("image,steering\n{}.png,-0.1\n{}.png,0.2\n{}.png,0.3", {}),
+        # names without ending, paths of another system
+        ("steering,frame_id\n-0.1,{}\n0.2,{}\n0.3,{}", {}),
+        ("steering;photo\n-0,1;C:\\a\\{}.png\n0,2;C:\\a\\{}.png\n0,3;C:\\a\\{}.png", {}),
+        ("image, steering\n{}.png, -0,1\n{}.png, 0,2\n{}.png, 0,3", {}),
+        ("image\tsteering\n{}.png\t-0.1\n{}.png\t0.2\n\n{}.png\t0.3", {}),
+        ("{}.png -0.1\n{}.png 0.2\n{}.png 0.3", {"steering_column": "2", "unit": "ratio"}),
+        (",0,1\n0,{}.png,-0.1\n1,{}.png,0.2\n2,{}.png,0.3", {
+            "steering_column": "1", "unit": "ratio"}),
+        ("a,b\n-0.1,{}\n0.2,{}\n0.3,{}", {
+            "steering_column": "a", "image_column": "b", "unit": "ratio"}),
+        ("image,steering\n{}.png,-0.1\n{}.png,0.2\n{}.png", {}),  # the last line is cut short
+    ],
+)  # fmt: skip
+def test_the_first_line_says_the_separator_and_the_names(tmp_path, text, settings):
+    folder = make_frames(tmp_path / "set", NAMES)
+    stems = [name.removesuffix(".png") for name in NAMES]
+    (folder / "data.csv").write_text(text.format(*stems))
+    result = imported(folder, **settings)
+    steering = rows_of(result)["steering"].tolist()
+    assert steering == STEERING[: 2 if text.endswith("\n{}.png") else 3]
+    assert color_shown(result.output, 1) == pytest.approx(color_of(1), abs=6)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_table_may_have_another_encoding(tmp_path, encoding):
+    folder = make_frames(tmp_path / "set", NAMES)
+    rows = "".join(f"{name},0.1,x\n" for name in NAMES)
+    (folder / "labels.csv").write_text(f"image,steering,caf\xe9\n{rows}", encoding)
+    assert imported(folder).rows == 3
+    shutil.rmtree(tmp_path / "new")
+    assert imported(folder / "labels.csv").format == "frames"  # the table, in its folder
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        # numbers with decimal commas between commas
+        ("image,steering\n{0},0,1\n{0},0,2", "line 2: 3 cells, expected 2 as in the first line"),
+        ("image,steering\n{0},0.1,\n{0},0.2,", "without a separator at the end"),
+        ("A drive\nimage,steering\n{0},0.1", "1 cells, expected 2"),
+        ("image,steering\n{0},tensor(0.1)", r"no numbers, such as 'tensor\(0.1\)'"),
+        ("image,steering\n", "it has no rows"),
+        ("steering\n0.1\n\n0.2", "line 3: blank, which may be a row without a number"),
+    ],
+)
+def test_a_table_whose_lines_are_not_divided_as_the_first_is_refused(tmp_path, text, words):
+    folder = make_frames(tmp_path / "set", NAMES)
+    (folder / "data.csv").write_text(text.format(NAMES[0]))
+    with pytest.raises(UserError, match=f"(?s)data.csv.*{words}|{words}"):
+        imported(folder)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "mph"),
+    [
+        ("speed (km/h)", 6.21), ("speedKmh", 6.21), ("velocity_m_s", 22.37), ("speed_mph", 10),
+        ("drive.speed_mph", 10), ("speed [knots]", 11.51), ("speed_limit_kmh", 0),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_speed_says_its_unit(tmp_path, column, mph):
+    folder = frames(tmp_path, f"steering,{column}", "0,10", "0,10", "0,10")
+    assert rows_of(imported(folder))["speed_mph"].tolist() == pytest.approx([mph] * 3, abs=0.01)
+
+
+def test_throttle_brake_and_speed_are_taken_and_the_rest_is_named(tmp_path):
+    header = "steering_deg,throttle,brake,speed_kmh,gear,steering_torque"
+    folder = frames(tmp_path, header, *(f"{n * 5 - 5},{n / 2},0.1,36,2,3" for n in range(3)))
+    result = imported(folder)
+    rows = rows_of(result)
+    assert rows["steering"].tolist() == [-0.2, 0, 0.2]
+    assert rows["throttle"].tolist() == [0.0, 0.5, 1.0]
+    assert rows["brake"].tolist() == [0.1] * 3
+    assert rows["speed_mph"].tolist() == pytest.approx([22.37] * 3, abs=0.01)
+    assert result.seen.columns_left_out == ("gear", "steering_torque")
+
+
+def test_a_speed_without_unit_and_a_throttle_in_percent_are_left_out_with_a_note(tmp_path):
+    result = imported(frames(tmp_path, "steering,throttle,speed", *["0.1,40,10"] * 3))
+    assert {"throttle", "speed"} <= set(result.seen.columns_left_out)
+    notes = "\n".join(result.seen.notes)
+    assert "--speed-unit" in notes
+    assert "throttle is left out: it has 40, expected -1 to 1" in notes
+
+
+def test_a_row_without_a_number_of_a_control_is_left_out(tmp_path):
+    result = imported(frames(tmp_path, "steering,throttle", "0.1,0.3", "0.1,", "left,0.3"))
+    assert (result.rows, result.seen.broken_lines) == (1, 2)
+    assert any("labels.csv: line 4: no number for the steering" in line
+               for line in result.seen.left_out)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "settings", "words"),
+    [
+        ("steering_a,b", "0.1,0.2", {}, "no column is called steering.*--steering-column.*_a"),
+        ("steering,steer", "0.1,0.2", {}, r"several columns may be it.*: steering \(0.1\), steer"),
+        ("steering_angle", "0.1", {}, "'steering_angle': nothing says .*--unit rad, deg or ratio"),
+        ("steering", "0.1", {"steering_ratio": 14.8}, "is read as -1 to 1, .*leave them out, or"),
+        ("steering", "0.4", {"unit": "rad", "max_degrees": 20}, "beyond full .*--max-degrees"),
+        ("steering", "40", {"unit": "ratio"}, "3 of 3 values are beyond full .* --unit rad or deg"),
+        ("steering", "0.1", {"speed_unit": "m/s"}, "the speed: no column .*--speed-column"),
+        ("steering,gas", "0.1,40", {"throttle_column": "gas"}, "it has 40, expected -1 to 1"),
+        ("steering", "0.1", {"image_column": "name"}, "no column 'name'; .*--image-column"),
+        ("steering", "0.1", {"steering_column": "0000000011"}, "no column '0000000011'"),
+        ("steering,copy", "0.1,frame_0001.png", {"image_column": None}, None),
+    ],
+)
+def test_what_is_not_clear_is_asked_for(tmp_path, header, row, settings, words):
+    folder = frames(tmp_path, header, row, row, row)
+    if words is None:
+        # the usual name decides; without it, nothing does
+        assert imported(folder).rows == 3
+        text = (folder / "labels.csv").read_text()
+        (folder / "labels.csv").write_text(text.replace("image", "other"))
+        shutil.rmtree(tmp_path / "new")
+        words = r"several columns name images; .*--image-column; .*: other .*, copy"
+    with pytest.raises(UserError, match=words):
+        imported(folder, **settings)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("angles", "given", "options"),
+    [
+        ((30, 90, 150), {"unit": "deg"}, {"straight": 90.0, "max_degrees": 60.0}),
+        ((0.0, 0.5, 1.0), {"unit": "ratio"}, {"unit": "deg", "straight": 0.5, "max_degrees": 0.5}),
+        ((0, 1, 2), {"unit": "ratio"}, {"unit": "deg", "straight": 1.0, "max_degrees": 1.0}),
+        ((-20, -70, -120), {"unit": "deg"}, {"straight": -70.0, "max_degrees": 50.0}),
+    ],
+)
+def test_a_steering_to_one_side_alone_needs_its_middle(tmp_path, angles, given, options):
+    folder = frames(tmp_path, "angle", *map(str, angles))
+    with pytest.raises(UserError, match=r"--straight"):
+        imported(folder, **given)
+    first = 1.0 if angles[0] > angles[1] else -1.0
+    result = imported(folder, **(given | options))
+    assert rows_of(result)["steering"].tolist() == pytest.approx([first, 0, -first])
+
+
+def test_who_says_that_0_is_straight_ahead_is_believed(tmp_path):
+    folder = frames(tmp_path, "angle", "60", "90", "150")
+    result = imported(folder, unit="deg", straight=0.0, max_degrees=150.0)
+    assert rows_of(result)["steering"].tolist() == pytest.approx([0.4, 0.6, 1])
+
+
+# ---- tables without names
+
+
+def test_columns_without_names_in_another_order_than_in_a_log_are_refused(tmp_path):
+    cameras = ("center", "left", "right")
+    stamps = [f"2019_01_01_10_00_00_{number:03}" for number in range(12)]
+    folder = make_frames(
+        tmp_path / "set", [f"{c}_{stamp}.jpg" for stamp in stamps for c in cameras]
+    )
+    lines = [
+        ",".join([*(f"{camera}_{stamp}.jpg" for camera in cameras), "0.5,0,12.5", f"{n / 20}"])
+        for n, stamp in enumerate(stamps)
+    ]
+    (folder / "labels.csv").write_text("\n".join(lines))
+    with pytest.raises(UserError, match="brake.* 12.5, expected 0 to 1; .*--throttle-column"):
+        imported(folder, unit="ratio")
+    named = {"steering_column": "7", "throttle_column": "4", "speed_column": "6"}
+    rows = rows_of(imported(folder, unit="ratio", speed_unit="mph", straight=0.0, **named))
+    assert rows["steering"].tolist() == [n / 20 for n in range(12)]
+    assert set(rows["throttle"]) == {0.5}
+    assert set(rows["speed_mph"]) == {12.5}
+    assert rows["left"].map(bool).all()
+
+
+# ---- which table
+
+
+def test_of_several_tables_one_is_asked_for_and_it_may_lie_elsewhere(tmp_path):
+    folder = frames(tmp_path, "steering", "0.1", "0.1", "0.1")
+    (folder / "notes.txt").write_text("a drive\n")  # beside a .csv, a text is no table
+    assert imported(folder).rows == 3
+    shutil.rmtree(tmp_path / "new")
+    (folder / "gps.csv").write_text("lat,lon\n1,2\n")
+    with pytest.raises(UserError, match=r"which table .*--table; there are: .*gps.csv, .*labels"):
+        imported(folder)
+    other = make_frames(tmp_path / "other", NAMES)
+    with pytest.raises(UserError, match="no table .* beside the pictures; name one with --table"):
+        imported(other)
+    assert imported(other, table=folder / "labels.csv").rows == 3
+
+
+# ---- several cameras
+
+
+def test_three_cameras_are_three_cameras_and_a_side_camera_may_be_missing(tmp_path):
+    names = [f"{camera}/{n}.jpg" for n in range(4) for camera in ("center", "left", "right")]
+    rows = [(f"center/{n}.jpg", f"left/{n}.jpg", f"right/{n}.jpg", 0.1) for n in range(4)]
+    rows[1] = ("center/1.jpg", "", "right/1.jpg", 0.1)
+    rows[2] = ("", "left/2.jpg", "right/2.jpg", 0.1)
+    rows[3] = ("center/3.jpg", "center/3.jpg", "right/3.jpg", 0.1)  # no image of its own
+    header = ("center", "left", "right_camera", "steering")
+    result = imported(make_frames(tmp_path / "set", names, [header, *rows]))
+    assert (result.rows, result.seen.records_without_image) == (3, 1)
+    assert rows_of(result)["left"].map(bool).tolist() == [True, False, False]
+    assert rows_of(result)["right"].map(bool).all()
+
+
+@pytest.mark.parametrize(
+    ("cameras", "place", "header", "cells"),
+    [
+        ("left center right", "{camera}/{number:04}.jpg", "file,steering", "{image},{steering}"),
+        ("L C R", "{number:04}{camera}.jpg", "file,steering", "{image},{steering}"),
+        ("0 1 2", "{number}_{index}.jpg", "file,camera_id,steering", "{image},{camera},{steering}"),
+        ("cam0 cam1", "{camera}/{number:04}.jpg", "file,steering", "{image},{steering}"),
+        ("a b", "{time}{index}.jpg", "time_ms,file,steering", "{time},{image},{steering}"),
+    ],
+)
+def test_rows_of_several_cameras_in_turns_are_asked_about(tmp_path, cameras, place, header, cells):
+    images, lines = [], []
+    for number in range(12):
+        for index, camera in enumerate(cameras.split()):
+            values = {"camera": camera, "number": number, "index": index}
+            values |= {"time": 1000 + number * 70 + 2 * index, "steering": 0.1}
+            images.append(place.format(**values))
+            lines.append(cells.format(image=images[-1], **values))
+    folder = make_frames(tmp_path / "set", images)
+    (folder / "labels.csv").write_text("\n".join([header, *lines]))
+    rate = None if "time_ms" in header else 20
+    with pytest.raises(UserError, match="several cameras.*--t|several cameras, keep those of one"):
+        imported(folder, frame_rate=rate)
+
+
+def test_a_column_of_commands_is_no_camera(tmp_path):
+    names = [f"{number:02}.jpg" for number in range(30)]
+    commands = ("left", "forward", "right")
+    rows = [(name, 0.1, commands[index // 10]) for index, name in enumerate(names)]
+    table = [("image", "steering", "command"), *rows]
+    result = imported(make_frames(tmp_path / "set", names, table))
+    assert (result.rows, result.seen.columns_left_out) == (30, ("command",))

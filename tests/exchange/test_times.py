@@ -1,0 +1,121 @@
+"""Times of tables and in names: dates, times of day, and numbers whose unit is plain."""
+
+import numpy as np
+import pytest
+
+from bcclone.exchange.times import times_in_names, times_of
+from bcclone.system.errors import UserError
+from tests.exchange.foreign_sources import imported, make_frames, rows_of
+
+NEW_YEAR_MS = 1_672_531_200_000  # 2023-01-01
+
+
+def milliseconds_of(cells, name=""):
+    found = times_of(cells, name)
+    return None if found is None else found[0].tolist()
+
+
+@pytest.mark.parametrize("start", [0, NEW_YEAR_MS])
+@pytest.mark.parametrize("per_ms", [1e-3, 1, 1000, 1_000_000])
+def test_numbers_are_in_the_only_unit_in_which_a_camera_takes_such_frames(start, per_ms):
+    cells = [repr(per_ms * (start + 50 * row)) for row in range(200)]
+    times = milliseconds_of(cells[::2] + cells[1::2])
+    assert times[:2] == [start, start + 100]
+
+
+@pytest.mark.parametrize(("unit", "second"), [("s", 1), ("ns", 10**9)])
+@pytest.mark.parametrize("rate", [0.1, 1000])
+def test_the_name_of_a_column_says_its_unit(unit, second, rate):
+    cells = [str(second / rate * row) for row in range(5)]
+    assert milliseconds_of(cells, f"Timestamp [{unit}]") == [
+        round(1000 / rate * row) for row in range(5)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "milliseconds"),
+    [
+        (["20230101_000000_050", "20230101_000000_100"], [50, 100]),
+        (["20230101000000050", "20230101000000100"], [50, 100]),
+        (["2023-01-01 00:00:00.050", "2023-01-01 00:00:00.100"], [50, 100]),
+        (["center_2023_01_01_00_00_00_050", "center_2023_01_01_00_00_00_100"], [50, 100]),
+        (["20230101_000000_050000", "20230101_000000_999600"], [50, 1000]),  # strftime %f
+        (["2023-01-01 00:00:00:50", "2023-1-1 0:0:0:100"], [50, 100]),  # ms without zeros
+        (["2023-01-01 00:00:00,5", "2023/01/01 00:00:00.25"], [500, 250]),
+        (["2023-01-01T00:00:00.050Z", "2023-01-01T00:00:00.100123456Z"], [50, 100]),
+        (["2023-01-01T02:00:00.05+02:00", "2022-12-31T19:00:01-05:00"], [50, 1000]),
+    ],
+)
+def test_dates_may_be_written_in_several_ways(cells, milliseconds):
+    assert milliseconds_of(cells) == [NEW_YEAR_MS + each for each in milliseconds]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["2023-01-01"] * 3, ["7"] * 3, ["1_000", "2_000"], ["x", "y"], [""],
+        ["20231301_000000", "20230101_250000"],  # a day and an hour that do not exist
+        ["0", "3600", "7200"], ["0", "1e-9"],  # no unit makes them times of a camera
+    ],
+)  # fmt: skip
+def test_what_no_camera_can_have_are_no_times(cells):
+    assert milliseconds_of(cells) is None
+
+
+def test_times_of_day_go_on_after_midnight():
+    times = milliseconds_of(["23:59:59.950", "00:00:00.050", "00:00:00:150"])
+    assert np.diff(times).tolist() == [100, 100]
+
+
+def of_frames(folder, column, cells, names=None, **settings):
+    """Import frames with a column, or several; return their milliseconds since the first one."""
+    names = names or [f"{number}.jpg" for number in range(len(cells))]
+    rows = zip(names, ["0.1"] * len(names), cells, strict=True)
+    table = [("image", "steering", column), *rows]
+    result = imported(make_frames(folder / "set", names, table), folder / "out", **settings)
+    times = rows_of(result.output)["time_ms"]
+    return (times - times[0]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("timestamp", [f"20250620_14102{at}" for at in ("4_000000", "4_333000", "5_999000")]),
+        ("date,time", [f"2018-07-01,17:09:4{at}" for at in ("4.0", "4.333", "5.999")]),
+        ("clock", ["23:59:59.000", "23:59:59.333", "00:00:00.999"]),
+        ("Frame Time [ms]", ["0", "333", "1999"]),
+    ],
+)  # fmt: skip
+def test_a_column_with_a_usual_name_has_the_times(tmp_path, column, cells):
+    assert of_frames(tmp_path, column, cells) == [0, 333, 1999]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2018_7_1_17_9_4_{}", "20250620_141024_{:03}000", "left_1479425441{:03}000000",
+     "frame7-1479425441.{:03}"],
+)  # fmt: skip
+def test_dates_are_found_in_the_names_of_images(tmp_path, name):
+    names = [f"{name.format(at)}.jpg" for at in (0, 333, 999)]
+    assert of_frames(tmp_path, "x", [1, 1, 1], names) == [0, 333, 999]
+    assert times_in_names(["0_0.1", "1_0.3", "frame_12"]) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "words"),
+    [
+        ("time", ["one", "two", "three"], "column 'time' holds no times .* 'one'; .*--frame-rate"),
+        ("time", ["17:09:44"] * 4 + ["17:09:45"], "less than 8 ms apart, as of no camera"),
+        ("time_ms", ["1", "2", "3"], "less than 8 ms apart, as of no camera; .*--time-column"),
+        ("lap_time", ["1.0", "1.1", "1.2"], "nothing says when .*--time-column.*--frame-rate"),
+        ("secs,nsecs", ["1,5", "1,6", "2,7"], "nothing says when .*--time-column.*--frame-rate"),
+    ],
+)
+def test_times_that_are_not_plain_are_asked_for_or_counted(tmp_path, column, cells, words):
+    with pytest.raises(UserError, match=words):
+        of_frames(tmp_path, column, cells)
+    expected = [100 * number for number in range(len(cells))]
+    assert of_frames(tmp_path, column, cells, frame_rate=10) == expected
+    if column == "lap_time":
+        rows = of_frames(tmp_path / "asked", column, cells, time_column=column)
+        assert rows == [0, 100, 200]
