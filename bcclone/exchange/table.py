@@ -327,6 +327,7 @@ def read_controls(
             values[name] = _scaled(table, column, numbers, settings, seen)
             continue
         factor = 1.0
+        words = ""
         problem = _wrong_values(
             numbers, *((-np.inf, np.inf) if name == "speed_mph" else RANGES[name])
         )
@@ -334,6 +335,7 @@ def read_controls(
             unit = settings.speed_unit or _speed_unit(table, column)
             if unit:
                 factor = MPH_OF[unit]
+                words = f", in {unit}"
             else:
                 problem = "nothing says its unit; say it with --speed-unit"
         named = {settings.throttle_column, settings.speed_column} - {None}
@@ -347,7 +349,7 @@ def read_controls(
             seen.notes.append(f"{short_name(name)}: {column} is left out: {problem}")
         else:
             values[name] = numbers * factor
-            seen.notes.append(f"{short_name(name)}: {column}")
+            seen.notes.append(f"{short_name(name)}: {column}{words}")
     absent = [short_name(name) for name in _USUAL if name not in values]
     if absent:
         seen.notes.append(f"not read: {', '.join(absent)}; 0 in each row of the recording")
