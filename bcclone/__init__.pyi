@@ -43,7 +43,6 @@ from .simulator.road_rules import judge_road as judge_road
 from .simulator.world_settings import Conditions as Conditions
 from .simulator.world_settings import ExpertSettings as ExpertSettings
 from .simulator.world_settings import RecordSettings as RecordSettings
-from .simulator.world_settings import ServerSettings as ServerSettings
 from .simulator.world_settings import WorldSettings as WorldSettings
 from .system.errors import UserError as UserError
 from .system.errors import __version__ as __version__

@@ -21,7 +21,6 @@ from bcclone.commands import COMMANDS, FAMILIES, GROUPS, load_command, split_lin
 from bcclone.commands.options import Browser, Command, Common, Given, Result, notify
 from bcclone.commands.parser import make_parser
 from bcclone.system.errors import UserError, __version__, commands_shown_as_in, printable
-from bcclone.system.parent_process import ERROR, INTERRUPTED, tell_parent
 from bcclone.system.process import raising_interrupts
 from bcclone.system.settings import SettingError, key_of
 from bcclone.system.values import to_json
@@ -131,7 +130,6 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         left = str(interrupt) or command.left_behind(given)
-        tell_parent(INTERRUPTED)
         print(printable(f"\ninterrupted: {left}"), file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has closed it
@@ -142,7 +140,6 @@ def run_command(command: Command, prog: str, argv: Sequence[str] | None = None) 
         if common.debug:
             traceback.print_exc()
         text, code = describe(error)
-        tell_parent(ERROR, printable(text))
         print(f"error: {printable(text)}", file=sys.stderr)
     return code
 

@@ -5,6 +5,7 @@ side by side and are measured in rounds, so that a slow moment of the machine af
 """
 
 import itertools
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,6 @@ import numpy as np
 from bcclone import SteeringPolicy, UserError
 from bcclone.camera.images import decode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES
-from bcclone.drive.server import server_process
 from bcclone.realcar.export_model.export_settings import ONNX, ExportModelSettings
 from bcclone.realcar.export_model.model_export import export_model
 from bcclone.system.process import Notify
@@ -143,14 +143,32 @@ def _times(model: Path, jpegs: Sequence[bytes], requests: int) -> dict[str, np.n
 @contextmanager
 def _servers(model: Path) -> Iterator[dict[str, int]]:
     """Start the drive server in each async mode, and one with predict(); yield ports by name."""
-    ports = {}
+    programs: dict[str, tuple[str, ...]] = {_PREDICT: ("benchmarks.predicting_server",)}
+    for mode in ASYNC_MODES:
+        programs[mode] = ("bcclone", "drive", "--async-mode", mode)
     with ExitStack() as stack:
-        for mode in ASYNC_MODES:
-            server = stack.enter_context(server_process([model, "--async-mode", mode]))
-            ports[mode] = server.port
-        program = ("-m", "benchmarks.predicting_server")
-        ports[_PREDICT] = stack.enter_context(server_process([model], program)).port
-        yield ports
+        yield {
+            name: stack.enter_context(_server(*program, str(model)))
+            for name, program in programs.items()
+        }
+
+
+@contextmanager
+def _server(*program: str) -> Iterator[int]:
+    """Run a server within the block; yield its port."""
+    line = [sys.executable, "-m", *program, "--port", "0", "--end-with-stdin"]
+    with subprocess.Popen(
+        line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        printed = ""
+        for text in process.stdout or ():
+            printed += text
+            if listening := re.search(r"listening on \S+:(\d+);", text):
+                yield int(listening[1])
+                break
+        else:
+            raise UserError(f"a server ended before it listened: {printed}")
+        process.communicate()  # closes its standard input, with which it ends
 
 
 def _drives(

@@ -99,7 +99,7 @@ def test_quiet_ends_with_the_command(tmp_path):
     "line",
     [
         ("preprocess.py", "nowhere"),
-        pytest.param(("replay", "nowhere", "--port", 1), marks=pytest.mark.slow),
+        pytest.param(("replay", "m.h5", "nowhere"), marks=pytest.mark.slow),
     ],
 )
 def test_a_users_mistake_is_one_line_to_which_debug_adds_the_traceback(line):

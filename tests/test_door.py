@@ -27,7 +27,7 @@ PARAMETERS = {
     "plot": "settings notify",
     "predict": "settings",
     "record": "folder settings",
-    "replay": "models recording settings server",
+    "replay": "models recording settings",
     "resume": "files changes notify",
     "save_model": "path model preprocessing training framing",
     "serve": "settings notify stop",
@@ -43,7 +43,7 @@ SETTINGS = {
     "ClipSettings", "Conditions", "DriveSettings", "EnvironmentSettings", "EvaluateSettings",
     "ExpertSettings", "Pace", "PlaySettings", "PlotSettings", "PredictSettings",
     "PreprocessSettings", "RecordSettings", "ReplaySettings", "RunFiles", "SampleSettings",
-    "ServerSettings", "ShardingSettings", "SpeedSettings", "SuiteSettings", "TrainSettings",
+    "ShardingSettings", "SpeedSettings", "SuiteSettings", "TrainSettings",
     "WorldSettings",
 }  # fmt: skip
 

@@ -9,7 +9,6 @@ from typing import Any, NoReturn, get_args, get_origin
 from bcclone.commands.options import Command
 from bcclone.system.errors import printable
 from bcclone.system.location import as_local
-from bcclone.system.parent_process import ERROR, tell_parent
 from bcclone.system.settings import Declared, Setting
 
 RARE = "rarely needed"  # title of the last group of options in --help
@@ -23,7 +22,6 @@ class Parser(argparse.ArgumentParser):
     """
 
     def error(self, message: str) -> NoReturn:
-        tell_parent(ERROR, printable(message))
         super().error(printable(message))
 
     def _match_argument(self, action: argparse.Action, pattern: str) -> int:

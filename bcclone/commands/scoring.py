@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.commands.options import Browser, Given, Models, Result, ResultsFolder, command, notify
+from bcclone.commands.options import Browser, Models, Result, ResultsFolder, command, notify
 from bcclone.evaluation.evaluate_settings import (
     EvaluateSettings,
     PredictSettings,
@@ -22,7 +22,6 @@ from bcclone.evaluation.evaluate_settings import (
 )
 from bcclone.pictures.clip_settings import MP4
 from bcclone.research.margin import MarginSettings
-from bcclone.simulator.world_settings import SERVER, ServerSettings
 from bcclone.system.errors import number_of
 from bcclone.system.files import CLIP, UNFINISHED, inputs_of, writing
 from bcclone.system.settings import Checked, SettingError, argument, setting
@@ -64,9 +63,7 @@ class DrawnDrive(Checked):
 class ReplayInputs(Checked):
     """The models to score, and the recording."""
 
-    models: tuple[Path, ...] = argument(
-        "model files to score; leave them out with --port", (), unit="MODEL", shown="none"
-    )
+    models: tuple[Path, ...] = argument("model files to score", (), unit="MODEL", shown="none")
     recording: str = argument(
         "folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing"
     )
@@ -173,13 +170,8 @@ def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
     return open_pool(scheduler, notify=notify) if scheduler else nullcontext()
 
 
-@command(
-    ServerSettings,
-    titles={SERVER: "with --port, the model of a drive server is scored, and none is named"},
-)
-def replay(
-    given: Given, replayed: ReplayInputs, settings: ReplaySettings, results: ResultsFolder
-) -> Result:
+@command()
+def replay(replayed: ReplayInputs, settings: ReplaySettings, results: ResultsFolder) -> Result:
     """Score models by driving them through a recording.
 
     The car drives at the recorded speed. Where the model deviates from the recorded path, its
@@ -188,15 +180,12 @@ def replay(
     seconds) x 100. For comparison, the recorded steering, zero steering and the mean steering are
     scored, too. For a recording without speeds, such as an imported tub, or of another camera, they
     are estimated from its frames, in heights of its camera, if it was imported with a framing that
-    has a lens; where that fails, only the steering is compared. With --port, a drive server is
-    scored over the simulator's protocol. The exit code is 0 whatever the scores are.
+    has a lens; where that fails, only the steering is compared. The exit code is 0 whatever the
+    scores are.
     """
-    server = None
-    if "port" in given.of(ServerSettings):
-        server = given.make(ServerSettings)
     from bcclone.evaluation import replay as replaying
 
-    result = replaying.replay(replayed.models, replayed.recording, settings, server)
+    result = replaying.replay(replayed.models, replayed.recording, settings)
     wrote = []
     if results.output:
         from bcclone.pictures.score_files import write_replay

@@ -18,7 +18,6 @@ from bcclone.drive.recorder import Recorder
 from bcclone.drive.run_folder import RunRow, run_recorder
 from bcclone.drive.service import DriveService
 from bcclone.drive.stats import DriveStats
-from bcclone.system.parent_process import LISTENING, tell_parent
 from bcclone.web.server import WebServer, WSGIApp
 
 
@@ -49,7 +48,6 @@ def _serve_until_stopped(app: WSGIApp, service: DriveService, server: WebServer)
         "start the simulator, choose a track and AUTONOMOUS MODE\n"
         f"watch it drive: {server.url}"
     )
-    tell_parent(LISTENING, server.port)
     server.wait()
     service.finish()
 

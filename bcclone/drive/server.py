@@ -1,4 +1,4 @@
-"""Run a drive server, in this process or another: listen, load the model, serve cars and pages.
+"""Run a drive server: listen, load the model, serve cars and pages.
 
 serve() takes the settings of a drive, and returns its `DriveResult` when it is stopped;
 served_drive.py builds the drive. What takes seconds to import is imported while the server already
@@ -7,16 +7,10 @@ answers.
 
 import os
 import signal
-import subprocess
-import sys
-import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import IO
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
 from bcclone.drive.driver import SteeringPolicy
@@ -25,17 +19,7 @@ from bcclone.drive.run_folder import check_run_folder, locked_run
 from bcclone.model.foreign.stored import reading_early
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.model.policy import Policy, load_policy
-from bcclone.system.errors import UserError, shown_command
-from bcclone.system.parent_process import (
-    ASKING,
-    CAR_CONNECTED,
-    ERROR,
-    INTERRUPTED,
-    LISTENING,
-    NOTE,
-    read_events,
-    tell_parent,
-)
+from bcclone.system.errors import shown_command
 from bcclone.system.process import Notify
 from bcclone.web.access import Access, is_this_machine
 from bcclone.web.server import WebServer
@@ -139,108 +123,10 @@ def _warn_of_other_machines(host: str, server: WebServer) -> None:
 def _note_how_long_supported(async_mode: str, notify: Notify) -> None:
     if async_mode != "eventlet":
         return
-    line = (
+    notify(
         "note: eventlet and this mode are supported until April 2027; "
         "leave --async-mode out to use threads"
     )
-    notify(line)
-    tell_parent(NOTE, line)
-
-
-@dataclass
-class ServerProcess:
-    """A drive server that has been started."""
-
-    process: subprocess.Popen[bytes]
-    output: IO[str]  # what it prints
-    start_seconds: float  # how long to wait until it listens
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @cached_property
-    def port(self) -> int:
-        """The port on this machine; waits until the server listens, and raises UserError."""
-        until = time.monotonic() + self.start_seconds
-        while time.monotonic() < until:
-            # ask this first: if the process has ended, the output read next is complete
-            has_ended = self.process.poll() is not None
-            told = {event.name: event.value for event in read_events(_read(self.output))}
-            port = told.get(LISTENING)
-            if port is not None:
-                return int(port)
-            if has_ended:
-                if ERROR in told:
-                    raise UserError(str(told[ERROR]))
-                raise UserError(
-                    f"the drive server ended with exit code {self.process.returncode}; "
-                    f"start it by itself to see why: {shown_command('drive', 'MODEL')}"
-                )
-            time.sleep(_POLL_SECONDS)
-        raise UserError(
-            f"the drive server does not listen after {self.start_seconds:g} s; "
-            "close other programs and try again"
-        )
-
-
-# arguments of Python that start a server; -P: no module of the current folder
-_START_ARGUMENTS = ("-P", "-m", "bcclone", "drive")
-_END_SECONDS = 20.0  # how long the server may take to end once its standard input is closed
-
-
-@contextmanager
-def server_process(
-    arguments: Sequence[object],
-    python_arguments: Sequence[str] = _START_ARGUMENTS,
-    start_seconds: float = 120.0,
-) -> Iterator[ServerProcess]:
-    """Run `bcclone drive` on a free port of this machine, and end it with the block.
-
-    It also ends when this process is killed. Its notes, and what it prints after a car has
-    connected, go to standard error. While it starts, the block can do other things: who asks for
-    its port waits until it listens. That raises UserError with its error when it ends before, or
-    does not listen in time.
-
-    python_arguments: what starts the server; another program must take the same options, and tell
-        the same events
-    start_seconds: how long to wait until it listens
-    """
-    options = [*map(str, arguments), "--port", "0", "--end-with-stdin"]
-    command = [sys.executable, *python_arguments, *options]
-    with tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            env=os.environ | ASKING,
-        )
-        try:
-            yield ServerProcess(process, output, start_seconds)
-        finally:
-            try:
-                process.communicate(timeout=_END_SECONDS)  # closes its standard input
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            print(_news_in(_read(output)), file=sys.stderr, flush=True)
-
-
-def _news_in(output: str) -> str:
-    """Return the lines of a server's output that the user needs to see."""
-    notes = ""
-    printed = ""
-    is_connected = False
-    for event in read_events(output):
-        if event.name == INTERRUPTED:  # the caller reports an interrupt itself
-            break
-        is_connected = is_connected or event.name == CAR_CONNECTED
-        if is_connected:
-            printed += event.following
-        elif event.name == NOTE:
-            notes += f"{event.value}\n"
-    return (notes + printed).strip()
 
 
 def exit_when_stdin_closes() -> None:
@@ -256,12 +142,3 @@ def exit_when_stdin_closes() -> None:
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread(target=wait, daemon=True).start()
-
-
-_POLL_SECONDS = 0.05
-
-
-def _read(output: IO[str]) -> str:
-    """Return all that a process has written into a file so far."""
-    output.seek(0)
-    return output.read()

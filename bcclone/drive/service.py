@@ -21,7 +21,6 @@ from bcclone.drive.protocol import (
 from bcclone.drive.recorder import Recorder
 from bcclone.drive.run_folder import RunRow
 from bcclone.drive.stats import DriveStats
-from bcclone.system.parent_process import CAR_CONNECTED, tell_parent
 from bcclone.web.access import SOCKETIO_PATH
 from bcclone.web.server import BadHandshake, WebServer, Websocket, WSGIApp
 
@@ -119,7 +118,6 @@ class DriveService:
             if self.arbiter.driving_sid != before:
                 if before is None:
                     self._notify("a car is connected")
-                    tell_parent(CAR_CONNECTED)
                 else:
                     self._notify("another car is connected, and drives")
             if reply.delay_seconds:

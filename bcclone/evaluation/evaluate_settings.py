@@ -107,8 +107,7 @@ class SuiteSettings(Checked):
 class ReplaySettings(Checked):
     """Which rows of a recording are replayed, and which deviations count as interventions.
 
-    limits_m: further limits, each with a simulated car and interventions of its own; a drive server
-        drives one car only, and ignores them
+    limits_m: further limits, each with a simulated car and interventions of its own
     """
 
     fraction: tuple[float, float] = setting(

@@ -5,6 +5,7 @@ camera.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Self
 
@@ -14,16 +15,15 @@ from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import check_framed, framing_of, read_framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_picture
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.evaluation.delayed_answers import delayed
 from bcclone.evaluation.evaluate_settings import PredictSettings
-from bcclone.evaluation.frame_files import NamedFrame, frame_files
+from bcclone.evaluation.frame_files import NamedFrame, frame_files, seconds_of
 from bcclone.evaluation.steering_table import write_steering
 from bcclone.evaluation.worker_model import not_finite
 from bcclone.model.policy import Policy, load_policy
 from bcclone.recording.files import find_log, is_recording
 from bcclone.system.errors import UserError
 from bcclone.system.files import writes
-from bcclone.system.numbers import Memory
+from bcclone.system.numbers import Memory, exponential_mean
 from bcclone.system.pool import read_ahead
 
 
@@ -76,12 +76,21 @@ def predict(settings: PredictSettings) -> Predicted:
             answer, memory = policy.next_answer(pixels, memory)
             steering[file.frame_id] = answer.steering
 
-    _check_any(steering, unreadable, files)
+    if not steering:
+        raise UserError(
+            f"{unreadable[0]}; none of the {len(files)} frames can be used: correct that, or name "
+            "another folder"
+        )
     # fail for an answer that is not finite, rather than write a table that looks complete
     broken = [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]
     if broken:
         raise not_finite(settings.model, f"at {broken[0]}")
-    steering, delay_seconds = _as_the_driver(policy, steering, files)
+    # answers as the driver of the calibration steers
+    delay_seconds = 0.0
+    later = delayed(steering, files, policy.delay_seconds) if policy.delay_seconds else None
+    if later:
+        steering = later
+        delay_seconds = policy.delay_seconds
     limited = {name: min(max(answer, -1.0), 1.0) for name, answer in steering.items()}
     beyond = sum(abs(answer) > 1 for answer in steering.values())
     write_steering(settings.output, limited)
@@ -99,26 +108,36 @@ def predict(settings: PredictSettings) -> Predicted:
     )
 
 
-def _check_any(
-    steering: Mapping[str, float], unreadable: Sequence[str], files: Sequence[NamedFrame]
-) -> None:
-    """Raise UserError if no frame could be read."""
-    if not steering:
-        raise UserError(
-            f"{unreadable[0]}; none of the {len(files)} frames can be used: correct that, or name "
-            "another folder"
-        )
+def delayed(
+    steering: Mapping[str, float], files: Sequence[NamedFrame], seconds: float
+) -> dict[str, float] | None:
+    """Return the answers, later by some seconds, within each drive; None if a name is no time.
 
+    A person who is late turns the wheel gradually towards where the network would have it. An
+    exponential mean, a lag of first order, comes closer to that than the same answers later, and it
+    smooths the noise of the network: benchmarks/lab-log/2026-11.md has the figures. Its mean delay
+    is `seconds`. If `seconds` is below 0, the pictures are late, and each answer becomes that of so
+    much later.
 
-def _as_the_driver(
-    policy: Policy, steering: dict[str, float], files: Sequence[NamedFrame]
-) -> tuple[dict[str, float], float]:
-    """Return the answers, delayed as the driver of the calibration steers, and by how much."""
-    if policy.delay_seconds:
-        later = delayed(steering, files, policy.delay_seconds)
-        if later:
-            return later, policy.delay_seconds
-    return steering, 0.0
+    steering: frame_id -> steering, for those of the files that could be read
+    """
+    names = [file.frame_id for file in files if file.frame_id in steering]
+    times = seconds_of(names)
+    if times is None:
+        return None
+    values = np.array([steering[name] for name in names])
+    # drives are numbered among all files, because the first frame of one may be unreadable
+    numbers = accumulate(file.begins for file in files)
+    number_of = {file.frame_id: number for file, number in zip(files, numbers, strict=True)}
+    another = np.diff([number_of[name] for name in names]) != 0
+    back = np.diff(times) < 0
+    later = np.empty(len(values))
+    for drive in np.split(np.arange(len(values)), np.flatnonzero(another | back) + 1):
+        if seconds > 0:
+            later[drive] = exponential_mean(values[drive], times[drive], seconds)
+        else:
+            later[drive] = np.interp(times[drive] - seconds, times[drive], values[drive])
+    return dict(zip(names, later.tolist(), strict=True))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Models or a drive server, and a recording -> how well each model drives along the recording.
+"""Models and a recording -> how well each model drives along the recording.
 
 A simulated car drives along the recorded path. A model sees what the camera would have seen from
 the car's place, and steers. Where the car deviates by more than a limit, it is set back onto the
@@ -6,60 +6,56 @@ path (an intervention). All models drive in one pass over the recording, for all
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bcclone.camera.framing_files import check_framed, framing_of
-from bcclone.camera.geometry import HEIGHT_M
-from bcclone.camera.images import Image, common_remedy, encode_jpeg, read_file, try_frame
-from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH
+from bcclone.camera.framing_files import check_framed
+from bcclone.camera.images import Image, common_remedy, try_frame
 from bcclone.dataset.answer import Answer
-from bcclone.dataset.preprocessing import PRESETS
 from bcclone.evaluation.estimated_drive import read_drive
 from bcclone.evaluation.evaluate_settings import ReplaySettings
-from bcclone.evaluation.replay_result import Replayed, ReplayResult, replay_controls
-from bcclone.evaluation.rollout import RecordedDrive, RelativePose, Rollout, rollouts_of
+from bcclone.evaluation.rollout import (
+    RecordedDrive,
+    RelativePose,
+    Rollout,
+    RolloutScore,
+    rollouts_of,
+)
 from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.evaluation.worker_model import not_finite
 from bcclone.model.policy import Policy, load_one_of_several, load_policy
 from bcclone.recording.files import find_log
-from bcclone.simulator.unity_client import CarState, UnityClient, connected
-from bcclone.simulator.world_settings import ServerSettings
-from bcclone.system.errors import UserError, shown_command
-from bcclone.system.numbers import Memory
+from bcclone.system.errors import Table, TableColumn, UserError
+from bcclone.system.numbers import FloatArray, Memory, correlation
 from bcclone.system.pool import read_ahead
-from bcclone.system.process import ProgressBar
+from bcclone.system.values import names_of, to_json
+
+# drivers that need no model, to compare models with: key in JSON -> name in a table
+CONTROLS = {
+    "human": "the human",
+    "zero": "no steering",
+    "mean": "mean steering",
+}
 
 
 def replay(
-    models: Sequence[Path | str],
-    recording: Path | str,
-    settings: ReplaySettings | None = None,
-    server: ServerSettings | None = None,
-) -> Replayed:
-    """Score model files on a recording, or without models a drive server; raises UserError.
+    models: Sequence[Path | str], recording: Path | str, settings: ReplaySettings | None = None
+) -> "Replayed":
+    """Score model files on a recording; raises UserError.
 
-    models: model files; empty to score a drive server
     recording: folder or log of the recording
-    server: the address of the drive server, None to score models
     """
-    if models and server:
-        raise UserError(
-            f"--port {server.port} scores the model of a drive server; "
-            "leave out the models or --port"
-        )
-    if not (models or server):
+    if not models:
         raise UserError(
             f"only {recording} is given, expected models and, last, a recording: "
-            "bcclone replay MODEL RECORDING; or a recording and the --port of a drive server"
+            "bcclone replay MODEL RECORDING"
         )
     settings = settings or ReplaySettings()
     log = find_log(str(recording))
-    if server:
-        return _replay_served(log, settings, server)
     load = load_policy if len(models) == 1 else load_one_of_several
     policies = {str(path): load(Path(path), settings.preprocess) for path in models}
     of_frames = {}
@@ -74,7 +70,7 @@ def replay_policies(
     recording: Path,
     settings: ReplaySettings | None = None,
     shows_progress: bool = True,
-) -> dict[str, ReplayResult]:
+) -> dict[str, "ReplayResult"]:
     """Score policies on a recording; return the result of each policy by its name.
 
     Raises UserError for an unusable recording, and for a policy whose steering is not finite.
@@ -185,106 +181,250 @@ class _Driver:
         self._memories = memories_after
 
 
-def _replay_served(log: Path, settings: ReplaySettings, server: ServerSettings) -> Replayed:
-    """Let a drive server drive through a recording, over the simulator's protocol.
-
-    A server drives one car, so the interventions are counted for one limit only: settings.limit_m.
-    Raises UserError, also for a recording whose frames the server would take for pictures of the
-    model's camera, and cut and stretch a second time.
-    """
-    framing = framing_of(log)
-    if framing and framing.has_shape_of_frames and framing.cuts:
-        raise UserError(
-            f"{log.parent}: its frames were made as {framing.describe()}, and a drive server would "
-            "do the same again, because they have the shape of these pictures; "
-            f"score the model itself: {shown_command('replay', 'MODEL', log)}"
-        )
-    reference = read_drive(log, settings.fraction)
-    with (
-        connected(server.host, server.port, server.wait) as connection,
-        ProgressBar("replaying", len(reference), "rows") as progress,
-    ):
-        world = RolloutWorld(reference, replace(settings, limits_m=()), progress.advance)
-        # one loop: each row needs the answer to the row before
-        report = UnityClient(connection, world, server.decimal_comma, loops=1).drive()
-    return Replayed({f"{server.host}:{server.port}": world.result()}, report)
+# ---- results
 
 
-class RolloutWorld:
-    """A car that a drive server steers through a recording.
+@dataclass(frozen=True)
+class ReplayFigures:
+    """The figures of a driver, rounded.
 
-    It sends the server what the car's centre camera would have seen. The car has the recorded
-    speed. Where the speed is estimated in camera heights, it becomes metres as if the camera were
-    as high as the simulator's. An answer takes effect from the row of its frame to the next row.
-
-    on_row: called with 1, the number of rows done, for each row
+    The score has the figures of the rollout with limit_m (see RolloutScore). For a recording whose
+    speed is unknown they are None, and by_limit is empty.
     """
 
-    def __init__(
-        self,
-        reference: RecordedDrive,
-        settings: ReplaySettings,
-        on_row: Callable[[int], None] = lambda rows: None,
-    ) -> None:
-        self.rollout = Rollout(reference, settings.limit_m)
-        self.frames = 0  # frames sent so far
-        self._reference = reference
-        self._settings = settings
-        self._on_row = on_row
-        frame = PRESETS["carnd-160x320-rgb"]
-        self._views = Views(frame, reference.in_heights, reference.pitch_rad)
-        self._steering = self._reference.steering[0]
-        self._answers = np.full(len(reference), np.nan)
+    unit: str  # of all lengths here: "m", or "camera heights" where the speed is estimated
+    # the score
+    autonomy_percent: float | None
+    interventions: int | None
+    interventions_per_km: float | None
+    rms_cross_track_m: float | None
+    limit_m: float
+    by_limit: Mapping[str, RolloutScore]  # limit, such as "1.5" -> score of its rollout
+    # the recording
+    rows: int
+    frames: int  # rows with a centre image
+    seconds: float
+    distance_m: float
+    # the driver's steering on the recording's own frames against the recorded steering; None where
+    # the figure is not defined, such as a correlation with a constant
+    steering_correlation: float | None  # Pearson's
+    steering_correlation_smoothed: float | None  # Pearson's, with the smoothed recorded steering
+    steering_mae: float | None  # mean absolute difference
+    controls: Mapping[str, "ReplayFigures"] = field(default_factory=dict)  # by the keys of CONTROLS
 
-    def observe(self) -> CarState | None:
-        """Drive to the next row that has a frame; return the car's state, None after the last."""
-        if self.frames and not self.rollout.ended:
-            self.rollout.advance(self._steering)
-        while not self.rollout.ended:
-            row = self.rollout.row
-            self._on_row(1)
-            jpeg = self._jpeg(row)
-            if jpeg is not None:
-                self.frames += 1
-                return self._state(row, jpeg)
-            self.rollout.advance(self._steering)
-        return None
+    @property
+    def driven(self) -> str:
+        if self.unit == "m":
+            return f"{self.distance_m / 1000:.2f} km"
+        return f"{self.distance_m:,.0f} {self.unit}"
 
-    def _state(self, row: int, jpeg: bytes) -> CarState:
-        reference = self._reference
-        unit_m = HEIGHT_M if reference.in_heights else 1.0
-        speed_mph = reference.speed[row] / MPH * unit_m
-        degrees = self._steering * FULL_LOCK_DEGREES
-        return CarState(degrees, reference.throttle[row], speed_mph, jpeg)
+    @property
+    def rank(self) -> tuple[float, ...] | None:
+        """Return a sort key: the best driver has the smallest one; None without a score.
 
-    def steer(self, steering: float, throttle: float) -> None:
-        """Set the steering, -1 to 1, until the next call; the throttle has no effect."""
-        self._steering = steering
-        if self.frames and not self.rollout.ended:
-            self._answers[self.rollout.row] = steering
-
-    def result(self) -> ReplayResult:
-        """Return the result.
-
-        The server does not see the recording's own frames once the car has left the path, so its
-        steering on these frames is unknown. Without speeds the car never leaves the path; then the
-        server saw exactly these frames, and the result has its answers.
+        More autonomy is better; of equal ones the driver nearer to the reference drive.
         """
-        reference = self._reference
-        limit_m = self.rollout.limit_m
-        controls = replay_controls(reference, self._settings)
-        if not reference.distance_m:
-            return ReplayResult(reference, {}, limit_m, self._answers, self.frames, controls)
-        unknown = np.full(len(reference), np.nan)
-        return ReplayResult(
-            reference, {limit_m: self.rollout}, limit_m, unknown, self.frames, controls
+        if self.autonomy_percent is None or self.rms_cross_track_m is None:
+            return None
+        return -self.autonomy_percent, self.rms_cross_track_m
+
+    @property
+    def cell(self) -> str:
+        """The figures as a cell of a suite's table, in columns of fixed widths."""
+        if self.autonomy_percent is None:
+            return f"{'-':>8}{'-':>5}{'-':>6}"
+        return f"{self.autonomy_percent:6.1f} %{self.interventions:5d}{self.rms_cross_track_m:6.2f}"
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures as JSON values; where the unit is not the metre, the keys name it."""
+        unit = self.unit.replace(" ", "_")
+        figures: dict[str, Any] = _with_unit(to_json(self), unit)
+        return figures
+
+
+def _with_unit(figures: Any, unit: str) -> Any:
+    """Return JSON values whose keys name this unit instead of metres; drop empty controls."""
+    if not isinstance(figures, dict):
+        return figures
+    return {
+        _key_with_unit(key, unit): _with_unit(value, unit)
+        for key, value in figures.items()
+        if value or key != "controls"
+    }
+
+
+def _key_with_unit(key: str, unit: str) -> str:
+    if unit == "m":
+        return key
+    if key == "interventions_per_km":
+        return f"interventions_per_1000_{unit}"
+    return f"{key.removesuffix('m')}{unit}" if key.endswith("_m") else key
+
+
+@dataclass(frozen=True)
+class ReplayResult:
+    """The rollouts of one driver."""
+
+    reference: RecordedDrive
+    rollouts: Mapping[float, Rollout]  # limit -> rollout; empty where the speed is unknown
+    limit_m: float  # limit of the rollout that is scored
+    steering: FloatArray  # on the recording's own frames, (rows,); NaN where a row has none
+    frames: int  # rows with a centre image
+    controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)  # by the keys of CONTROLS
+
+    @property
+    def rollout(self) -> Rollout | None:
+        """Return the rollout that is scored; None for a recording without speeds."""
+        return self.rollouts.get(self.limit_m)
+
+    def figures(self) -> ReplayFigures:
+        # compare the steering, in the rows for which the driver's is known
+        known = np.isfinite(self.steering)
+        steering = self.steering[known]
+        recorded = np.array(self.reference.steering)[known]
+        smoothed = self.reference.smoothed_steering[known]
+        mae = None
+        if known.any():
+            mae = round(float(np.abs(recorded - steering).mean()), 4)
+
+        # the score, if the car could be driven
+        score = dict.fromkeys(names_of(RolloutScore))
+        distance_m = 0.0
+        if self.rollout:
+            score = asdict(self.rollout.score)
+            distance_m = self.rollout.distance_m
+        return ReplayFigures(
+            **score,
+            unit=self.reference.unit,
+            limit_m=self.limit_m,
+            by_limit={f"{limit:g}": rollout.score for limit, rollout in self.rollouts.items()},
+            rows=len(self.reference),
+            frames=self.frames,
+            seconds=round(self.reference.total_seconds, 2),
+            distance_m=round(distance_m, 1),
+            steering_correlation=_rounded_correlation(recorded, steering),
+            steering_correlation_smoothed=_rounded_correlation(smoothed, steering),
+            steering_mae=mae,
+            controls={name: control.figures() for name, control in self.controls.items()},
         )
 
-    def _jpeg(self, row: int) -> bytes | None:
-        """Return the view from the car at a row as a JPEG; None without a centre frame."""
-        frames = read_row(self._reference.images[row])
-        if frames.centre is None:
-            return None
-        if self.rollout.pose == RelativePose():
-            return read_file(self._reference.images[row]["center"])
-        return encode_jpeg(self._views.view(frames, self.rollout.pose, frames.centre))
+
+def _rounded_correlation(recorded: FloatArray, steering: FloatArray) -> float | None:
+    r = correlation(recorded, steering)
+    return None if r is None else round(r, 4)
+
+
+def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
+    """Return key of CONTROLS -> its result: the recorded steering, no steering, and the mean."""
+    recorded = np.array(reference.steering)
+    steering_by_control = {
+        "human": recorded,
+        "zero": np.zeros_like(recorded),
+        "mean": np.full_like(recorded, recorded.mean()),
+    }
+    results = {}
+    for name, steering in steering_by_control.items():
+        rollouts = rollouts_of(reference, settings.all_limits_m)
+        for rollout in rollouts.values():
+            rollout.advance_by(steering.tolist())
+        results[name] = ReplayResult(
+            reference, rollouts, settings.limit_m, steering, len(reference)
+        )
+    return results
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """All results of a replay, of one recording."""
+
+    results: Mapping[str, ReplayResult]  # path of the model -> result
+
+    @property
+    def first(self) -> ReplayResult:
+        return next(iter(self.results.values()))
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures as JSON values; several drivers stand in "models"."""
+        by_name = {name: result.figures().figures() for name, result in self.results.items()}
+        if len(by_name) == 1:
+            (figures,) = by_name.values()
+        else:
+            figures = {"models": by_name}
+        estimates = self.first.reference.estimates
+        if estimates:
+            figures["estimates"] = dict(estimates)
+        return figures
+
+    @property
+    def notices(self) -> list[str]:
+        first = self.first
+        notices = []
+        if first.rollout and all(paths.keys() <= {"center"} for paths in first.reference.images):
+            notices.append(
+                "there are no images of the side cameras; "
+                "views are made from the centre camera alone"
+            )
+        lacking = len(first.reference) - first.frames
+        if lacking:
+            outcome = "they are not compared"
+            if first.rollout:
+                outcome = "the steering before them is held"
+            notices.append(f"{lacking} rows have no readable centre image; {outcome}")
+        return notices
+
+    def table(self) -> Table:
+        """Return a table with a row for each driver and control; without speeds it has no score."""
+        drivers = {name: result.figures() for name, result in self.results.items()}
+        first = self.first.figures()
+        for name, control in first.controls.items():
+            drivers[CONTROLS[name]] = control
+
+        # the columns of the score, in metres or in camera heights (h)
+        columns = [TableColumn("driver", heading="")]
+        if self.first.rollout:
+            per_distance = "a km" if first.unit == "m" else "a 1000"
+            unit = "m" if first.unit == "m" else "h"
+            columns += [
+                TableColumn("autonomy_percent", "{:.1f} %".format, "autonomy"),
+                TableColumn("interventions_per_km", "{:.1f}".format, per_distance),
+                TableColumn("rms_cross_track_m", "{:.2f}".format, "rms"),
+            ]
+            for limit in first.by_limit:
+                columns.append(TableColumn(limit, heading=f"{limit} {unit}"))
+
+        # the columns of the steering
+        columns += [
+            TableColumn("steering_correlation", "{:.2f}".format, "r"),
+            TableColumn("steering_correlation_smoothed", "{:.2f}".format, "mean r"),
+            TableColumn("steering_mae", "{:.2f}".format, "off by"),
+        ]
+
+        rows = []
+        for name, figures in drivers.items():
+            values = dict(vars(figures))
+            for limit, score in figures.by_limit.items():
+                values[limit] = score.interventions
+            values["driver"] = name
+            rows.append([values[column.key] for column in columns])
+        return Table(columns, rows)
+
+    def explanations(self) -> list[str]:
+        first = self.first.figures()
+        notes = self.first.reference.notes
+        steered = (
+            "r: correlation of the steering on the recorded frames with the recorded steering; "
+            "mean r: with its mean over 9 rows; off by: mean absolute difference"
+        )
+        if not self.first.rollout:
+            return [f"{first.rows} rows, {first.seconds:.0f} s of driving", *notes, steered]
+        return [
+            f"{first.rows} rows, {first.driven} in {first.seconds:.0f} s; the car is set back at "
+            f"a deviation of {first.limit_m:g} {first.unit}",
+            *notes,
+            "autonomy: share of the time, 6 s less for each intervention; "
+            f"rms: of the deviation, {first.unit}; interventions by limit",
+            steered,
+        ]
+
+    def as_text(self) -> str:
+        return "\n".join([*self.explanations(), "", str(self.table())])

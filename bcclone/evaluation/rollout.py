@@ -28,7 +28,6 @@ class RecordedDrive:
 
     # a value for each row of the log
     steering: tuple[float, ...]  # as recorded
-    throttle: tuple[float, ...]  # as recorded
     speed: tuple[float, ...]  # m/s
     seconds: tuple[float, ...]  # time to the next row; 0 at the end of an episode
     ends: tuple[bool, ...]  # whether it is the last row of an episode
@@ -99,7 +98,6 @@ def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -
         )
     return RecordedDrive(
         steering=steering,
-        throttle=tuple(rows["throttle"].tolist()),
         speed=tuple((rows["speed_mph"] * MPH).tolist()),
         seconds=seconds,
         ends=ends,

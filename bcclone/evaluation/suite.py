@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from bcclone.evaluation.evaluate import Evaluation, drive_policy
 from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
-from bcclone.evaluation.replay_result import ReplayFigures
+from bcclone.evaluation.replay import ReplayFigures, replay_policies
 from bcclone.evaluation.scenarios import Scenario, select_scenarios
 from bcclone.evaluation.worker_model import InputFile, load_on_one_core, one_at_a_time, result_key
 from bcclone.model.model_path import check_model_path
@@ -285,8 +285,6 @@ def _drive(policy: Policy, settings: EvaluateSettings, name: str) -> Evaluation:
 
 
 def _replay(policy: Policy, row: RecordedRow) -> ReplayFigures:
-    from bcclone.evaluation.replay import replay_policies
-
     # its progress bar would disturb the bar of the suite
     results = replay_policies({row.name: policy}, row.log.path, shows_progress=False)
     return results[row.name].figures()

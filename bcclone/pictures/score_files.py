@@ -15,7 +15,7 @@ import numpy as np
 from bcclone.camera.images import Image
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
-from bcclone.evaluation.replay_result import CONTROLS, Replayed
+from bcclone.evaluation.replay import CONTROLS, Replayed
 from bcclone.evaluation.scenarios import Scenario
 from bcclone.evaluation.suite import SuiteResult
 from bcclone.pictures.clip import write_begin
@@ -180,11 +180,9 @@ def write_replay(
     name = find_log(recording).parent.name
     caption, picture = _draw_replay(folder, name, replayed)
 
-    # the commands need a model file, which is the name of each driver, unless a drive server drove:
-    # then the name is its address
     commands: dict[str, str] = {}
     best = _best_driver(replayed)
-    if best and not replayed.client:
+    if best:
         commands = next_commands(best, "evaluate drive", preprocess)
 
     return _write(

@@ -24,7 +24,6 @@ from types import FrameType
 from typing import Any, Self
 
 from bcclone.system.errors import printable
-from bcclone.system.parent_process import NOTE, tell_parent
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +179,6 @@ _SECONDS_BETWEEN_LINES = 30.0
 def note(text: str) -> None:
     """Log a text as a warning; @cache lets the same text through only once in a process."""
     logger.warning("note: %s", text)
-    tell_parent(NOTE, f"note: {text}")
 
 
 class ProgressBar:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from bcclone.drive.drive_settings import ASYNC_MODES
-from bcclone.drive.server import server_process
 from bcclone.recording.log import read_log
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
@@ -201,25 +200,3 @@ def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path,
         assert "Traceback" not in output
     rows = len(read_log(tmp_path / "run1" / "driving_log.csv").rows)
     assert len(world.controls) <= rows <= len(world.controls) + 2
-
-
-SERVER = """
-import sys
-print("loading a model")
-print('\\x1e{"event": "note", "value": "note: its pictures are grey"}')
-print('\\x1e{"event": "listening", "value": 4567}')
-print("a car is there")
-print('\\x1e{"event": "car connected", "value": null}')
-print("run1: 3 frames recorded")
-print('\\x1e{"event": "interrupted", "value": null}')
-print("interrupted: run1 keeps what was recorded", flush=True)
-sys.stdin.read()
-"""
-
-
-def test_notes_and_what_is_printed_after_a_car_has_come_are_shown_but_not_the_interrupt(
-    capfd,
-):
-    with server_process([], ("-c", SERVER)) as server:
-        assert server.port == 4567
-    assert capfd.readouterr().err == "note: its pictures are grey\nrun1: 3 frames recorded\n"

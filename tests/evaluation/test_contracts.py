@@ -11,9 +11,6 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluation.evaluate import drive_policy
-from bcclone.evaluation.evaluate_settings import ReplaySettings
-from bcclone.evaluation.replay import RolloutWorld
-from bcclone.evaluation.rollout import read_reference
 from bcclone.game.play_settings import PlaySettings
 from bcclone.model.policy import load_policy
 from bcclone.simulator.render import Renderer
@@ -25,20 +22,13 @@ from tests.realcar.export_model.exports import exported_once
 from tests.running import ROOT
 
 
-def simulated(recording, kind=SimulatedWorld):
+def simulated(kind=SimulatedWorld):
     return kind(Renderer("lake", Conditions()), load_track("lake"), WorldSettings(laps=0.004))
 
 
-def rollout(recording):
-    return RolloutWorld(
-        read_reference(recording / "driving_log.csv"), ReplaySettings(fraction=(0.0, 0.3))
-    )
-
-
-@pytest.fixture(params=[simulated, rollout])
-def world(request, simulated_recording):
-    """A new world of each kind that a drive server can drive in."""
-    return request.param(simulated_recording)
+@pytest.fixture
+def world():
+    return simulated()
 
 
 def test_a_world_shows_states_that_the_simulator_could_send_until_it_ends(world):
@@ -118,7 +108,7 @@ class ShownAgain(Still):
 def test_drive_play_and_evaluate_send_the_same_controls_for_the_same_frames():
     speed = {"speed_mph": 20.0, "slow_in_corners": True, "min_speed_mph": 4.0}
     model = ROOT / "models" / "lake.h5"
-    evaluated = simulated(None, LoggedWorld)
+    evaluated = simulated(LoggedWorld)
     drive_policy(load_policy(model), evaluated, SpeedSettings(**speed))
     assert len(evaluated.controls) == len(evaluated.states) > 20
     driven = ShownAgain(evaluated.states)

@@ -16,7 +16,7 @@ from bcclone.camera.lens import Lens
 from bcclone.diagnosis.level import level_frames
 from bcclone.evaluation.estimated_drive import read_drive
 from bcclone.evaluation.evaluate_settings import ReplaySettings
-from bcclone.evaluation.replay_result import Replayed, replay_controls
+from bcclone.evaluation.replay import Replayed, replay_controls
 from bcclone.evaluation.rollout import read_reference
 from tests.recordings import rewrite
 

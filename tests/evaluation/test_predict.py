@@ -1,6 +1,7 @@
 """Predictions of a model: for the frames of a folder of any size, and for those of a recording."""
 
 import io
+import math
 import os
 import shutil
 import struct
@@ -13,7 +14,8 @@ import pytest
 from bcclone.camera.framing import Framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.camera.lens import Lens
-from bcclone.evaluation.frame_files import frame_files, seconds_of
+from bcclone.evaluation.frame_files import NamedFrame, frame_files, seconds_of
+from bcclone.evaluation.predict import delayed
 from bcclone.evaluation.steering_table import read_labels, read_steering
 from bcclone.model.policy import load_policy
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
@@ -239,8 +241,6 @@ def test_frames_that_the_import_has_framed_are_not_framed_again(untrained_model,
     result, steered = predicted(car, imported, tmp_path / "calibrated.csv")
     assert steered == own
     assert result["framing"] is None
-    with pytest.raises(UserError, match=r"would do the same again.*bcclone replay MODEL"):
-        run_command("replay", imported, "--port", 1)
 
 
 @pytest.mark.parametrize("place", ["mylog.csv", "IMG/driving_log.csv"])
@@ -336,3 +336,30 @@ def test_a_wrong_table_is_refused_with_its_line(content, message, tmp_path):
     with pytest.raises(UserError, match=message) as error:
         read_steering(path)
     assert str(path) in str(error.value)
+
+
+START_MS = 1_700_000_000_000
+
+
+def test_answers_follow_gradually_within_a_drive():
+    names = [str(START_MS + 100 * number) for number in (0, 1, 2, 3, 50, 51)]
+    begins = (True, False, False, False, True, False)
+    files = [NamedFrame(name, name, first) for name, first in zip(names, begins, strict=True)]
+    steering = dict(zip(names, (0.0, 0.1, 0.4, 0.2, 0.5, 0.7), strict=True))
+    # after ln 2 time constants, half of the way to the mean of both answers is done
+    later = delayed(steering, files, 0.1 / math.log(2))
+    assert list(later) == names
+    assert list(later.values()) == pytest.approx([0.0, 0.025, 0.1375, 0.21875, 0.5, 0.55])
+    # pictures that are late
+    earlier = delayed(steering, files, -0.1)
+    assert list(earlier.values()) == pytest.approx([0.1, 0.4, 0.2, 0.2, 0.7, 0.7])
+
+
+def test_a_drive_begins_where_its_first_frame_cannot_be_read_and_where_the_time_steps_back():
+    times = (0, 1, 30, 31, 5, 6)
+    names = [str(START_MS + 100 * time) for time in times]
+    begins = (True, False, True, False, False, False)
+    files = [NamedFrame(name, name, first) for name, first in zip(names, begins, strict=True)]
+    steering = dict(zip(names, (0.0, 0.0, 0.5, 0.5, -0.5, -0.5), strict=True))
+    del steering[names[2]]
+    assert delayed(steering, files, 0.3) == pytest.approx(steering)

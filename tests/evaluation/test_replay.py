@@ -16,8 +16,7 @@ from bcclone.camera.vehicle import MOUNTS, WHEELBASE_M, YAW_GAIN
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.evaluation.evaluate_settings import ReplaySettings
-from bcclone.evaluation.replay import RolloutWorld, replay_policies
-from bcclone.evaluation.replay_result import Replayed, replay_controls
+from bcclone.evaluation.replay import Replayed, replay_controls, replay_policies
 from bcclone.evaluation.rollout import RecordedDrive, RelativePose, Rollout, read_reference
 from bcclone.evaluation.suite import SuiteResult
 from bcclone.evaluation.views import RowFrames, Views, read_row
@@ -25,9 +24,8 @@ from bcclone.model.policy import load_policy
 from bcclone.pictures.score_files import write_replay
 from bcclone.system.errors import UserError
 from tests.conftest import shared
-from tests.drive.drive_server import serving
 from tests.recordings import rewrite
-from tests.running import ROOT, result_of
+from tests.running import result_of
 
 FULL = PRESETS["carnd-160x320-rgb"]
 ROAD = slice(65, 136)
@@ -72,7 +70,6 @@ def straight():
     rows = 100
     return RecordedDrive(
         steering=(0.0,) * rows,
-        throttle=(0.3,) * rows,
         speed=(10.0,) * rows,
         seconds=(0.02,) * rows,
         ends=(False,) * rows,
@@ -216,25 +213,6 @@ def test_several_models_in_one_pass_score_as_each_does_alone(lap, untrained_mode
         assert f"\n{name} " in table
 
 
-def test_over_the_wire_a_car_gets_the_recorded_frames_and_made_views_once_it_deviates(reference):
-    drive = RolloutWorld(reference, ReplaySettings(limits_m=()))
-    recorded_frames = 0
-    while (state := drive.observe()) is not None:
-        row = drive.rollout.row
-        if state.jpeg == Path(reference.images[row]["center"]).read_bytes():
-            recorded_frames += 1
-        # the first rows are steered as recorded, so the car does not deviate yet
-        assert recorded_frames == row + 1 or row > 40
-        steering = reference.steering[row] if row < 40 else 0.0
-        drive.steer(steering, 0.0)
-    figures = Replayed({"server": drive.result()}).figures()
-    assert figures["frames"] == len(reference)
-    assert recorded_frames < len(reference)
-    assert figures["interventions"] > 0
-    assert figures["steering_mae"] is None
-    json.dumps(figures, allow_nan=False)
-
-
 @pytest.fixture
 def without_speed(lap, tmp_path):
     """The log of the same recording as that of a car that measures no speed: 0 in each row."""
@@ -289,18 +267,6 @@ def test_without_a_speed_a_suite_has_no_best_model(without_speed):
     assert not any(words in line for words in ("*", "100"))
 
 
-def test_without_a_speed_the_answers_over_the_wire_are_the_steering_on_the_recorded_frames(
-    without_speed,
-):
-    reference = read_reference(without_speed, (0.0, 0.2))
-    drive = RolloutWorld(reference, ReplaySettings(limits_m=()))
-    while drive.observe() is not None:
-        drive.steer(reference.steering[drive.rollout.row] + 0.1, 0.0)
-    figures = drive.result().figures()
-    assert figures.autonomy_percent is None
-    assert figures.steering_mae == pytest.approx(0.1)
-
-
 SCORES = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")
 KEYS = {
     *SCORES, "unit", "limit_m", "by_limit", "rows", "frames", "seconds", "distance_m",
@@ -323,22 +289,6 @@ def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tm
     assert (tmp_path / "out" / "report.html").is_file()
     with PIL.Image.open(tmp_path / "out" / "deviation.png") as picture:
         assert picture.width == 900
-
-
-@pytest.mark.slow
-def test_a_drive_server_is_scored_over_the_wire(lap):
-    model = ROOT / "models" / "lake.h5"
-    line = (lap, "--fraction", "0.3:0.5")
-    with serving(model) as server:
-        options = ("--port", server.port, "--decimal-comma", "--wait", 1)
-        result = result_of("replay", *line, *options)
-    alone = result_of("replay", model, *line)
-    assert set(result) >= KEYS | {"controls", "request_to_steer_ms"}
-    assert list(result["by_limit"]) == ["2"]
-    assert result["telemetries"] == result["frames"] == result["rows"]
-    # each answer takes effect at its own row; the frames are encoded once more
-    assert result["rms_cross_track_m"] == pytest.approx(alone["rms_cross_track_m"], rel=0.1)
-    assert result["interventions"] == alone["by_limit"]["2"]["interventions"]
 
 
 def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp_path):

@@ -80,13 +80,13 @@ REFUSALS = [
         lambda: run_command("replay", "rec", "--fraction", "0.5"), "--fraction", "0.8:1", code=2
     ),
     refusal(
-        lambda: run_command("replay", "rec", "--fraction", "1:0.5", "--port", 1), "--fraction 1:0.5"
+        lambda: run_command("replay", "rec", "m.h5", "rec", "--fraction", "1:0.5"),
+        "--fraction 1:0.5",
     ),
     refusal(
         lambda: run_command("replay", "rec"),
         "only rec is given",
         "bcclone replay MODEL RECORDING",
-        "--port",
     ),
     refusal(lambda: demo_beside("notes"), "demo", "no folder of results", "choose another name"),
     refusal(

@@ -12,7 +12,6 @@ import pytest
 
 from bcclone.drive.page.page_state import ControlChanges
 from bcclone.drive.run_folder import run_recorder
-from bcclone.drive.server import server_process
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
 from tests.drive.drive_server import Still
@@ -67,11 +66,6 @@ def connect(*chunks):
         connection.receive(60)
 
 
-def start(code, seconds=120.0):
-    with server_process([], ("-c", code), seconds) as server:
-        assert server.port
-
-
 def asked_to_record_where_nobody_may():
     # before the block without privileges, because imports may need them
     changes = ControlChanges(recording=True)
@@ -95,9 +89,6 @@ REFUSALS = [
     ),
     refusal(
         lambda: connect(b"HTTP/1.1 404 Not Found\r\n\r\n"), "no websocket", "404", by=(ServerGone,)
-    ),
-    refusal(
-        lambda: start("import sys; sys.stdin.read()", seconds=0.3), "0.3 s", "close other programs"
     ),
     refusal(asked_to_record_where_nobody_may, "run-2", "Permission denied", "another folder"),
 ]

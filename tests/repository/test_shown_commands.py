@@ -32,7 +32,7 @@ SMALLER = {
     "evaluate": ("--laps", "0.02"),
     "simulate drive": ("--laps", "0.02"),
 }
-LISTENING = ("bcclone simulate drive", "bcclone replay RECORDING --port")
+LISTENING = ("bcclone simulate drive",)
 JUDGING = ("bcclone doctor",)  # exit code 1 where this machine lacks something
 
 
