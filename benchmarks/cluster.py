@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +16,11 @@ from statistics import mean, median
 from typing import NamedTuple
 
 from bcclone import Preprocessing, PreprocessSettings, SampleSettings, convert, open_store
-from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.shard_task import ShardPlan
 from bcclone.cluster.sharded_conversion import write_shards
 from bcclone.dataset.conversion_plan import ConversionPlan, make_plan
 from bcclone.system.hardware import usable_cores
-from bcclone.system.pool import TaskPool
+from bcclone.system.pool import open_pool, run_tasks
 from bcclone.system.process import Notify
 from bcclone.system.settings import Checked, setting
 from bcclone.training.training_state import read_history
@@ -50,11 +49,11 @@ _PROCESS = "1 process"
 _PROCESSES = "2 processes"
 _DASK = "1 Dask worker"
 _DASKS = "2 Dask workers"
-_POOLS = {  # name -> scheduler and number of processes, as open_pool() takes them
-    _PROCESS: ("", 1),
-    _PROCESSES: ("", 2),
-    _DASK: ("local:1", 0),
-    _DASKS: ("local:2", 0),
+_POOLS = {  # name -> number of processes, and whether they are workers of Dask
+    _PROCESS: (1, False),
+    _PROCESSES: (2, False),
+    _DASK: (1, True),
+    _DASKS: (2, True),
 }
 _EMPTY_TASKS = 500  # in each run
 _BATCH_SIZE = 64  # of the trainings, over all workers
@@ -171,7 +170,7 @@ def _plan_shards(plan: ConversionPlan, folder: Path, images: int) -> ShardPlan:
     return ShardPlan(folder, 0, plan, Preprocessing(), SampleSettings(), shard_mb * 10**6)
 
 
-def _in_pools(work: Callable[[TaskPool], object], rounds: int) -> dict[str, list[Run]]:
+def _in_pools(work: Callable[[Executor], object], rounds: int) -> dict[str, list[Run]]:
     """Do the work in each pool, in rounds. All workers wait, warm, for their turns.
 
     The work of the command itself, which reads the logs before and the shards' tables afterwards,
@@ -179,21 +178,27 @@ def _in_pools(work: Callable[[TaskPool], object], rounds: int) -> dict[str, list
     """
     with ExitStack() as stack:
         functions = {}
-        for name, (scheduler, jobs) in _POOLS.items():
-            pool = stack.enter_context(open_pool(scheduler, jobs))
+        for name, (jobs, is_dask) in _POOLS.items():
+            scheduler = ""
+            if is_dask:
+                from distributed import LocalCluster
+
+                cluster = stack.enter_context(LocalCluster(n_workers=jobs, threads_per_worker=1))
+                scheduler = cluster.scheduler_address
+            pool = stack.enter_context(open_pool(jobs, scheduler))
             functions[name] = partial(_timed, work, pool)
         return measure_in_rounds(functions, rounds)
 
 
-def _timed(work: Callable[[TaskPool], object], pool: TaskPool) -> Run:
+def _timed(work: Callable[[Executor], object], pool: Executor) -> Run:
     begin = Use.now()
     work(pool)
     end = Use.now()
     return Run(end.at - begin.at, end.others_since(begin))
 
 
-def _run_empty_tasks(pool: TaskPool) -> None:
-    list(pool.run(do_nothing, range(_EMPTY_TASKS)))
+def _run_empty_tasks(pool: Executor) -> None:
+    list(run_tasks(pool, do_nothing, range(_EMPTY_TASKS)))
 
 
 def do_nothing(number: int) -> int:

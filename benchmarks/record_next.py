@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,7 @@ from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
-from bcclone.system.pool import TaskPool, open_pool
+from bcclone.system.pool import open_pool
 from bcclone.system.process import Notify
 from bcclone.system.settings import Checked, Seed, setting
 from bcclone.training.train import train
@@ -161,7 +162,7 @@ class Trial:
     seed: int
     way: str
     settings: Settings
-    pool: TaskPool  # renders the maps
+    pool: Executor  # renders the maps
 
     @property
     def key(self) -> str:

@@ -1,22 +1,15 @@
 """Functions for the workers of a task pool."""
 
 import os
-import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.system.errors import UserError
-from bcclone.system.pool import WorkerFault, report_progress
 
 
 def square(number):
-    for _ in range(number):
-        report_progress(1)
     return number * number
-
-
-def module_path(_):
-    return sys.path
 
 
 def refuse_three(number):
@@ -29,18 +22,6 @@ def divide_by(number):
     return 1 / number
 
 
-def fault_twice(file):
-    count = len(file.read_text()) if file.exists() else 0
-    file.write_text("x" * (count + 1))
-    if count < 2:
-        raise WorkerFault("/data: not mounted")
-    return count
-
-
-def fault_always(file):
-    raise WorkerFault(f"{file}: the disk is full")
-
-
 def end_process(number):
     os._exit(1)
 
@@ -49,7 +30,6 @@ def wait_for_file(file):
     """Leave a file named after this process, then wait for another; return the name of that."""
     (Path(file).parent / f"{os.getpid()}.pid").touch()
     while not Path(file).exists():
-        report_progress(0.1)
         time.sleep(0.05)
     return file
 
@@ -64,3 +44,21 @@ def start_a_process(text):
     return subprocess.run(
         ["echo", f"{text} {number}"], capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+@dataclass(frozen=True)
+class Counted:
+    number: int
+    folder: Path  # gets a file for each task that is run; there must be none
+
+    size = 1.0
+
+    @property
+    def key(self):
+        return f"count-{self.number}"
+
+
+def count(task):
+    task.folder.mkdir(exist_ok=True)
+    (task.folder / str(task.number)).touch(exist_ok=False)
+    return task.number

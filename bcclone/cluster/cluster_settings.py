@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.system.location import Location, is_url, parse_location
-from bcclone.system.pool_settings import Jobs, Scheduler, check_one_pool
+from bcclone.system.pool import Jobs, Scheduler, check_one_pool
 from bcclone.system.settings import Megabytes, SettingError, setting
 
 _OF_SHARDS = ("scheduler", "resume", "jobs")  # options with which the output must be a folder

@@ -32,14 +32,12 @@ from bcclone.system.errors import UserError
 from bcclone.system.files import replacing, sha256_of
 from bcclone.system.location import (
     Location,
-    Unreachable,
     as_local,
     is_url,
     names_url,
     reaching,
 )
 from bcclone.system.numbers import IndexArray
-from bcclone.system.pool import WorkerFault, report_progress
 from bcclone.system.values import json_text
 
 SHARD_FILES = "[0-9]*.h5"  # pattern of the names of shards in their folder
@@ -191,7 +189,7 @@ def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
 def write_shard(task: ShardTask) -> WrittenShard:
     """Write a shard, or keep the shard that an interrupted run has left.
 
-    Raises WorkerFault if this worker cannot read or write.
+    Raises UserError if this worker cannot read or write.
     """
     try:
         origin = _origin_with_files(task)
@@ -210,16 +208,14 @@ def write_shard(task: ShardTask) -> WrittenShard:
             _write(task, origin, temporary)
             if written := _described(task, temporary, origin):
                 return written
-            raise WorkerFault(
+            raise UserError(
                 f"{task.path}: cannot be read after it was written, expected a complete shard; "
                 "check the disk, or write the store to another one"
             )
-    except Unreachable as error:
-        raise WorkerFault(str(error)) from None
     except OSError as error:
         path = error.filename or task.path
         reason = error.strerror or str(error)
-        raise WorkerFault(f"{path}: {reason}; check that this machine can write there") from None
+        raise UserError(f"{path}: {reason}; check that this machine can write there") from None
 
 
 def _origin_with_files(task: ShardTask) -> str:
@@ -256,22 +252,12 @@ def _reused(task: ShardTask, origin: str) -> WrittenShard | None:
         kept = _described(task, as_local(path), origin)
     if kept is None:
         return None
-    report_progress(task.own_count)
     return replace(kept, was_kept=True)
 
 
 def _write(task: ShardTask, origin: str, path: Path) -> None:
     """Write the file of a shard: a store, what the shard was made of, and the frames' checksums."""
-    # progress counts each file once, in the shard that holds it first; copies do not count
-    uncounted = task.own_count
-
-    def advance(count: int) -> None:
-        nonlocal uncounted
-        counted = min(count, uncounted)
-        report_progress(counted)
-        uncounted -= counted
-
-    unusable, checksums = write_store(path, task.part, on_progress=advance, threads=1)
+    unusable, checksums = write_store(path, task.part, threads=1)
     # If no file could be used, either all are bad, or this worker cannot read any file. In the
     # second case, reading a few again raises OSError.
     if len(unusable) == len(task.part.files):

@@ -6,6 +6,7 @@ counts it.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.cluster.cluster_settings import ShardingSettings, is_sharded
-from bcclone.cluster.dask_workers import open_pool
 from bcclone.cluster.shard_task import (
     SHARD_FILES,
     Block,
@@ -36,7 +36,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.files import BUSY, NEW_FOLDER, check_output, locked
 from bcclone.system.location import Location, as_local, check_writable, is_url, reaching
 from bcclone.system.numbers import IndexArray
-from bcclone.system.pool import TaskPool
+from bcclone.system.pool import open_pool, run_tasks
 from bcclone.system.process import Notify, ProgressBar
 
 
@@ -73,7 +73,7 @@ def _shard_folder(settings: ShardingSettings, notify: Notify) -> Iterator["Shard
         # connect to a cluster now: a fault should not show only after hours of reading logs
         cluster = None
         if settings.scheduler:
-            cluster = stack.enter_context(open_pool(settings.scheduler, notify=notify))
+            cluster = stack.enter_context(open_pool(scheduler=settings.scheduler))
         yield ShardFolder(settings, old, cluster)
 
 
@@ -85,7 +85,7 @@ class ShardFolder:
     """
 
     def __init__(
-        self, settings: ShardingSettings, old: Store | None, cluster: TaskPool | None
+        self, settings: ShardingSettings, old: Store | None, cluster: Executor | None
     ) -> None:
         self.old = old
         self._settings = settings
@@ -126,11 +126,11 @@ class ShardFolder:
             notices = (f"{kept} of {len(written)} shards were kept from an interrupted run",)
         return Written(skips, checksums, notices, content)
 
-    def _pool(self) -> AbstractContextManager[TaskPool]:
+    def _pool(self) -> AbstractContextManager[Executor]:
         """Return a context manager of the workers: the cluster, which stays open, or processes."""
         if self._cluster:
             return nullcontext(self._cluster)
-        return open_pool("", self._settings.jobs)
+        return open_pool(self._settings.jobs)
 
 
 def _already_complete(shards: ShardPlan) -> Written:
@@ -196,19 +196,18 @@ def _check_folder(settings: ShardingSettings) -> None:
         )
 
 
-def write_shards(shards: ShardPlan, pool: TaskPool) -> list[WrittenShard]:
+def write_shards(shards: ShardPlan, pool: Executor) -> list[WrittenShard]:
     """Write the shards, with a progress bar, and return what describes them, in their order.
 
     Raises UserError if the workers cannot write one.
     """
     written: dict[int, WrittenShard] = {}
     with ProgressBar("decoding", len(shards.plan.files), "images") as bar:
-
-        def advance(count: float) -> None:
-            bar.advance(count, f"{len(written)}/{len(shards.blocks)} shards")
-
-        for number, result in pool.run(write_shard, shards.tasks(), advance):
+        for number, result in run_tasks(pool, write_shard, shards.tasks()):
             written[number] = result
+            # each file counts once, in the shard that holds it first; copies do not count
+            images = shards.blocks[number].own_count
+            bar.advance(images, f"{len(written)}/{len(shards.blocks)} shards")
     return [written[number] for number in range(len(shards.blocks))]
 
 

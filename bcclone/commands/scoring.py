@@ -27,7 +27,7 @@ from bcclone.system.files import CLIP, UNFINISHED, inputs_of, writing
 from bcclone.system.settings import Checked, SettingError, argument, setting
 
 if TYPE_CHECKING:
-    from bcclone.system.pool import TaskPool
+    from concurrent.futures import Executor
 
 # subfolders with finished drives of a suite, and with finished parts of a map of margins
 _DRIVES, _PARTS, _ = UNFINISHED
@@ -163,11 +163,11 @@ def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> 
     return Result(figures, margin_table(maps, settings), wrote=wrote)
 
 
-def _pool(scheduler: str) -> "AbstractContextManager[TaskPool | None]":
+def _pool(scheduler: str) -> "AbstractContextManager[Executor | None]":
     """Return a context manager of a Dask cluster's workers, or of None if `scheduler` is ""."""
-    from bcclone.cluster.dask_workers import open_pool
+    from bcclone.system.pool import open_pool
 
-    return open_pool(scheduler, notify=notify) if scheduler else nullcontext()
+    return open_pool(scheduler=scheduler) if scheduler else nullcontext()
 
 
 @command()

@@ -14,7 +14,7 @@ from bcclone.simulator.world_settings import (
     Track,
     WorldSettings,
 )
-from bcclone.system.pool_settings import Jobs, Scheduler, check_one_pool
+from bcclone.system.pool import Jobs, Scheduler, check_one_pool
 from bcclone.system.settings import (
     Checked,
     Force,

@@ -5,6 +5,7 @@ The drives run side by side, in processes here or on a cluster.
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -23,7 +24,7 @@ from bcclone.simulator.score import FAILURE_LIMITS_M, Score
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.errors import Table, TableColumn, UserError
-from bcclone.system.pool import FinishedSteps, Shown, TaskPool, report_progress, run_kept
+from bcclone.system.pool import FinishedSteps, run_kept
 from bcclone.system.process import Notify
 
 _BEST = "*"  # mark behind the figures of the best model in a row
@@ -219,7 +220,7 @@ def suite(
     models: Sequence[Path | str],
     settings: SuiteSettings | None = None,
     notify: Notify = lambda line: None,
-    pool: TaskPool | None = None,
+    pool: Executor | None = None,
 ) -> SuiteResult:
     """Score models on the scenarios of the suite, and on the recordings; raises UserError.
 
@@ -245,9 +246,8 @@ def suite(
     files = {name: InputFile.of(path) for name, path in paths.items()}
     tasks = [SuiteTask(files[model], settings.preprocess, row) for row, model in pairs]
     kept = FinishedSteps(settings.kept, Evaluation)
-    shown = Shown("driving", unit="m", noun="drives", notify=notify)
     workers = settings.jobs if pool is None else pool
-    results = run_kept(workers, run_task, tasks, kept, shown)
+    results = run_kept(workers, run_task, tasks, kept, "driving", "m", "drives", notify)
 
     # the results come in the order of the tasks; a table shows them in the order of its rows
     drives: dict[str, dict[str, Evaluation]] = {row.name: {} for row in scenarios}
@@ -261,7 +261,7 @@ def suite(
 
 
 def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
-    """Drive or replay; raises UserError, and WorkerFault for a file that this worker does not find.
+    """Drive or replay; raises UserError, also for a file that this worker does not find.
 
     The model is loaded anew for each task: that takes 0.2 s, and a drive takes half a minute.
     """
@@ -279,7 +279,7 @@ def _drive(policy: Policy, settings: EvaluateSettings, name: str) -> Evaluation:
     """Drive a scenario; leave out the latency, so that the result is the same on each machine."""
     track = load_track(settings.track, settings.reverse)
     renderer = Renderer(settings.track, settings)
-    world = SimulatedWorld(renderer, track, settings, report_progress)
+    world = SimulatedWorld(renderer, track, settings)
     driven = drive_policy(policy, world, settings, name)
     return replace(driven, latency_ms=None, views=())
 

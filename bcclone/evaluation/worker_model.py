@@ -18,7 +18,7 @@ from bcclone.model.policy import Policy, load_one_of_several
 from bcclone.simulator.road_plan import read_road_file
 from bcclone.system.errors import UserError
 from bcclone.system.files import sha256_of
-from bcclone.system.pool import WorkerFault, source_digest
+from bcclone.system.pool import source_digest
 from bcclone.system.process import is_own_process
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -40,15 +40,15 @@ class InputFile:
         return cls(path.absolute(), sha256_of(path))
 
     def check(self) -> None:
-        """Raise WorkerFault if this worker does not find the file, or finds other content."""
+        """Raise UserError if this worker does not find the file, or finds other content."""
         try:
             sha256 = sha256_of(self.path)
         except OSError as error:
-            raise WorkerFault(
-                f"{self.path}: cannot be read there ({error.strerror}); share or copy it"
+            raise UserError(
+                f"{self.path}: a worker cannot read it ({error.strerror}); share or copy it"
             ) from None
         if sha256 != self.sha256:
-            raise WorkerFault(f"{self.path}: has other content there; share it, or copy it again")
+            raise UserError(f"{self.path}: has other content on a worker; copy it again")
 
 
 def result_key(name: str, track: str, *parts: object) -> str:

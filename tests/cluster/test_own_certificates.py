@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from bcclone.cluster.dask_workers import open_pool
 from bcclone.system.errors import UserError
+from bcclone.system.pool import open_pool
 from tests.dask_cluster import DaskCluster
 from tests.processes import python, said
 from tests.running import ROOT
@@ -16,11 +16,11 @@ from tests.running import ROOT
 PAGE = (ROOT / "docs/how-to/cluster.md").read_text()
 PROGRAM = """
 import sys
-from bcclone.cluster.dask_workers import open_pool
+from bcclone.system.pool import open_pool, run_tasks
 from tests.pool_tasks import square
 
-with open_pool(sys.argv[1]) as pool:
-    print(list(pool.run(square, [3])))
+with open_pool(scheduler=sys.argv[1]) as pool:
+    print(list(run_tasks(pool, square, [3])))
 """
 
 
@@ -42,7 +42,8 @@ def test_a_cluster_with_certificates_runs_tasks_for_their_holders_only(tmp_path)
         )
         holders.undo()
         for address in (cluster.address, cluster.address.replace("tls", "tcp")):
-            with pytest.raises(UserError, match="no Dask scheduler answers"), open_pool(address):
+            refused = pytest.raises(UserError, match="no Dask cluster answers")
+            with refused, open_pool(scheduler=address):
                 pass
     finally:
         holders.undo()

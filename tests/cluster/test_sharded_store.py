@@ -16,6 +16,7 @@ from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from bcclone.system.files import locked
 from models.making.__main__ import list_stores
+from tests.dask_cluster import dask_cluster
 from tests.processes import started
 from tests.recordings import images_of, rewrite, spoil
 from tests.running import command, run_script
@@ -104,22 +105,24 @@ def test_a_folder_has_the_content_of_one_file(sharded_store, simulated_store):
         *(pytest.param(kind, marks=pytest.mark.long) for kind in list(OPTIONS)[::2]),
     ],
 )
-@pytest.mark.parametrize(
-    "scheduler", ["processes", pytest.param("local:2", marks=pytest.mark.long)]
-)
-def test_a_folder_has_that_content_with_all_options(two_recordings, tmp_path, kind, scheduler):
+def test_a_folder_has_that_content_with_all_options(two_recordings, tmp_path, kind):
     one = tmp_path / "one.h5"
     folder = tmp_path / "store"
     options = (*OPTIONS[kind], "--allow-skips")
-    where = SMALL
-    if scheduler != "processes":
-        where = (*SMALL[:-2], "--scheduler", scheduler)
     said = preprocess(*two_recordings, "-o", one, *OF_ONE_FILE, *options)
-    of_shards = preprocess(*two_recordings, "-o", folder, *where, *options)
+    of_shards = preprocess(*two_recordings, "-o", folder, *SMALL, *options)
     assert content_of(folder) == content_of(one)
     skips = [line for line in said.splitlines() if line.startswith("skipped")]
     assert [line for line in of_shards.splitlines() if line.startswith("skipped")] == skips
     assert len(shards_of(folder)) >= 3
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_writes_the_same(recording, tmp_path):
+    with dask_cluster(tmp_path) as cluster:
+        preprocess(recording, "-o", tmp_path / "dask", *SMALL[:-2], "--scheduler", cluster.address)
+    preprocess(recording, "-o", tmp_path / "here", *SMALL)
+    assert shards_of(tmp_path / "dask") == shards_of(tmp_path / "here")
 
 
 @pytest.mark.slow
@@ -230,10 +233,12 @@ def test_an_output_that_is_no_store_is_refused(recording, tmp_path):
         recording, "-o", recording, *SMALL, "--force", code=1
     )
     folder = tmp_path / "none" / "store"
-    wrong = preprocess(recording, "-o", tmp_path / "data.h5", "--scheduler", "local:2", code=1)
+    wrong = preprocess(
+        recording, "-o", tmp_path / "data.h5", "--scheduler", "tcp://127.0.0.1:1", code=1
+    )
     assert "--scheduler writes a folder of shards" in wrong
     assert "leave --jobs out" in preprocess(
-        recording, "-o", folder, "--jobs", 2, "--scheduler", "local:2", code=1
+        recording, "-o", folder, "--jobs", 2, "--scheduler", "tcp://127.0.0.1:1", code=1
     )
 
 

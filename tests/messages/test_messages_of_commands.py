@@ -74,7 +74,9 @@ REFUSALS = [
         lambda: Path("run1").mkdir() or evaluate("--run", "run1"), "run1: exists already", "--run"
     ),
     refusal(
-        lambda: suite("--jobs", 2, "--scheduler", "local:2"), "--scheduler", "leave --jobs out"
+        lambda: suite("--jobs", 2, "--scheduler", "tcp://127.0.0.1:1"),
+        "--scheduler",
+        "leave --jobs out",
     ),
     refusal(
         lambda: run_command("replay", "rec", "--fraction", "0.5"), "--fraction", "0.8:1", code=2

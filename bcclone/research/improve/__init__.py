@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bcclone.dataset.sample_settings import MAX_CORRECTION_WEIGHT
 from bcclone.simulator.world_settings import TRACKS
-from bcclone.system.pool_settings import Jobs
+from bcclone.system.pool import Jobs
 from bcclone.system.settings import (
     Checked,
     Count,

@@ -9,7 +9,6 @@ drives the car only to take it back to the road when the model has left it.
 """
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from bcclone.simulator.unity_client import CarState
 from bcclone.simulator.world import Perturbations, SimulatedWorld
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, ExpertSettings
 from bcclone.system.numbers import Random
-from bcclone.system.pool import report_progress
 
 
 @dataclass(frozen=True)
@@ -139,12 +137,12 @@ def _draw_sun(random: Random) -> float:
 def run_drive(task: ExpertDriveTask) -> ExpertDrive:
     """Record a drive in a worker; first delete what an interrupted drive has left in the folder.
 
-    Raises UserError, and WorkerFault for a model that this worker does not find.
+    Raises UserError, also for a model that this worker does not find.
     """
     task.model.check()
     policy = load_on_one_core(task.model, None)
     shutil.rmtree(task.folder, ignore_errors=True)
-    return record_drive(policy, task, report_progress)
+    return record_drive(policy, task)
 
 
 # How far ahead the expert aims. With the default of 0.45 s, an expert whose steering takes effect
@@ -157,22 +155,16 @@ _BETWEEN_DRIVES_SECONDS = 100_000.0
 _BETWEEN_EPISODES_SECONDS = 2.0
 
 
-def record_drive(
-    policy: SteeringPolicy,
-    task: ExpertDriveTask,
-    on_progress: Callable[[float], None] | None = None,
-) -> ExpertDrive:
+def record_drive(policy: SteeringPolicy, task: ExpertDriveTask) -> ExpertDrive:
     """Let a policy drive, and record it with the expert's steering.
 
     When the model leaves the road, the expert takes the car back to the road's middle. A new
     episode begins after each push, because a push moves the car at once.
-
-    on_progress: called with the metres that were driven since the last call
     """
     settings = task.settings
     track = load_track(settings.track, settings.reverse)
     renderer = Renderer(settings.track, settings)
-    world = SimulatedWorld(renderer, track, settings, on_progress)
+    world = SimulatedWorld(renderer, track, settings)
     tracked = world.tracked
     expert = _expert_on(track, settings.speed_mph)
     pushes = Perturbations(task.push_m, task.push_every_m)

@@ -13,6 +13,7 @@ the suite: a drive on which a model is scored.
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from bcclone.research.improve.rounds import Round, Rounds
 from bcclone.research.improve.start_model import StartModel
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
-from bcclone.system.pool import FinishedSteps, Shown, TaskPool, run_kept
+from bcclone.system.pool import FinishedSteps, run_kept
 from bcclone.system.process import Notify
 from bcclone.training.train import resume, train
 from bcclone.training.train_settings import (
@@ -127,7 +128,7 @@ class Learning:
     """The rounds of an improvement."""
 
     def __init__(
-        self, settings: ImproveSettings, start: StartModel, pool: TaskPool, notify: Notify
+        self, settings: ImproveSettings, start: StartModel, pool: Executor, notify: Notify
     ) -> None:
         self._settings = settings
         self._start = start  # the model to begin with
@@ -265,9 +266,7 @@ class Learning:
         folder = self._folder / RECORDINGS
         tasks = self._drive_tasks(last, folder)
         kept = FinishedSteps(folder, ExpertDrive)
-        drives = run_kept(
-            self._pool, run_drive, tasks, kept, Shown("recording", unit="m", noun="drives")
-        )
+        drives = run_kept(self._pool, run_drive, tasks, kept, "recording", "m", "drives")
 
         # The user's recordings are in the store from the first round on. The tasks' folders are
         # absolute, for the workers; the store gets the path as the user has written it.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Reverse, Track
-from bcclone.system.pool_settings import Jobs, Scheduler, check_one_pool
+from bcclone.system.pool import Jobs, Scheduler, check_one_pool
 from bcclone.system.settings import Checked, Count, Mph, Seed, setting
 
 

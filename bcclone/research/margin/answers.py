@@ -37,7 +37,6 @@ from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import Float32Array
-from bcclone.system.pool import report_progress
 
 # place (metres along the track), offset (metres to the right), turn (radians to the right)
 State = tuple[float, float, float]
@@ -155,16 +154,14 @@ _model_on_road = lru_cache(maxsize=1)(ModelOnRoad)
 def answer_states(task: StatesTask) -> Answers:
     """Answer the states of a task in a worker.
 
-    In the task, the states of a place come one after the other. Raises UserError, and WorkerFault
-    for a model that the worker does not find.
+    In the task, the states of a place come one after the other. Raises UserError, also for a model
+    that the worker does not find.
     """
     steering: list[float] = []
     with _opened(task) as model_on_road:
-        # a place at a time, so that the progress is reported often
         for _, states in groupby(task.states, key=itemgetter(0)):
             cars = [model_on_road.car(*state) for state in states]
             steering += model_on_road.steering(cars).tolist()
-            report_progress(len(cars))
     return Answers(tuple(steering))
 
 
@@ -308,8 +305,6 @@ def drive_states(task: StatesTask) -> DrivenCheck:
             left_the_road += [state for state, outcome in outcomes.items() if outcome == _LEFT]
             decided = [state for state, outcome in outcomes.items() if outcome != _DRIVING]
             driving = {state: driving[state] for state in driving if state not in decided}
-            report_progress(len(decided))
-    report_progress(len(driving))  # the time is over for these
     return DrivenCheck(task.size, came_back, tuple(left_the_road), tuple(driving), frames)
 
 

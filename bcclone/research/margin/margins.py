@@ -6,6 +6,7 @@ which states the car comes back (returning.py).
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -41,7 +42,7 @@ from bcclone.research.margin.returning import ReturningSet, returning_set
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import BoolArray, Float32Array, FloatArray
-from bcclone.system.pool import FinishedSteps, Shown, TaskPool, open_pool, run_kept
+from bcclone.system.pool import FinishedSteps, open_pool, run_kept
 from bcclone.system.process import Notify
 from bcclone.system.values import to_json
 
@@ -222,7 +223,7 @@ def map_margins(
     models: Sequence[Path],
     settings: MarginSettings | None = None,
     notify: Notify = lambda line: None,
-    pool: TaskPool | None = None,
+    pool: Executor | None = None,
 ) -> dict[str, MarginMap]:
     """Return name of a model -> its map; raises UserError.
 
@@ -235,7 +236,7 @@ def map_margins(
     if not models:
         raise UserError("no model to map; name one, such as: bcclone margin model.h5")
     track = load_track(settings.track, settings.reverse)
-    workers: AbstractContextManager[TaskPool]
+    workers: AbstractContextManager[Executor]
     if pool:
         workers = nullcontext(pool)
     else:
@@ -245,9 +246,8 @@ def map_margins(
         def run(
             function: Callable[[Any], Any], tasks: Sequence[Any], kind: type, unit: str
         ) -> list[Any]:
-            shown = Shown("mapping", unit, noun="parts", notify=notify)
             kept: FinishedSteps[Any] = FinishedSteps(settings.kept, kind)
-            return run_kept(open_workers, function, tasks, kept, shown)
+            return run_kept(open_workers, function, tasks, kept, "mapping", unit, "parts", notify)
 
         return {
             name: _map_model(path, track, settings, run)

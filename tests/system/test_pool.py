@@ -1,0 +1,181 @@
+"""Results of tasks on processes of this machine and on a Dask cluster; kept results of earlier
+runs.
+"""
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+
+import psutil
+import pytest
+
+from bcclone.system.errors import UserError
+from bcclone.system.pool import FinishedSteps, open_pool, run_kept, run_tasks
+from tests import opencv_task, pool_tasks
+from tests.dask_cluster import dask_cluster, kill
+from tests.processes import started, wait_for
+from tests.running import ROOT
+
+
+@pytest.fixture(scope="module", params=["processes", pytest.param("dask", marks=pytest.mark.slow)])
+def pool(request, tmp_path_factory):
+    if request.param == "processes":
+        with open_pool(2) as pool:
+            yield pool
+        return
+    with (
+        dask_cluster(tmp_path_factory.mktemp("dask")) as cluster,
+        open_pool(scheduler=cluster.address) as pool,
+    ):
+        yield pool
+
+
+def test_results_come_with_the_index_of_their_task(pool):
+    results = dict(run_tasks(pool, pool_tasks.square, range(20)))
+    assert results == {number: number**2 for number in range(20)}
+    assert list(run_tasks(pool, pool_tasks.square, [])) == []
+
+
+def test_an_error_arrives_as_it_is_one_for_the_user_with_its_exit_code(pool):
+    with pytest.raises(UserError, match=r"three\.csv: cannot be read") as caught:
+        list(run_tasks(pool, pool_tasks.refuse_three, range(6)))
+    assert caught.value.exit_code == 2
+    with pytest.raises(ZeroDivisionError):
+        list(run_tasks(pool, pool_tasks.divide_by, [1, 0]))
+
+
+def test_a_run_that_is_left_cancels_what_has_not_begun(pool, tmp_path):
+    tasks = [tmp_path / name for name in "abcdefgh"]
+    (tmp_path / "a").touch()
+    results = run_tasks(pool, pool_tasks.wait_for_file, tasks)
+    assert next(results) == (0, tasks[0])
+    results.close()
+    for task in tasks:
+        task.touch()
+    assert dict(run_tasks(pool, pool_tasks.square, [2, 3])) == {0: 4, 1: 9}
+
+
+def test_a_task_may_start_processes(pool):
+    assert list(run_tasks(pool, pool_tasks.start_a_process, ["abc"])) == [(0, "abc 3")]
+
+
+def test_a_worker_is_our_own_process_before_it_loads_what_its_task_needs():
+    with open_pool(1) as pool:
+        assert list(run_tasks(pool, opencv_task.is_silent, [None])) == [(0, True)]
+
+
+def test_a_worker_process_that_ends_is_told():
+    with (
+        pytest.raises(UserError, match="a worker process ended unexpectedly.*--jobs"),
+        open_pool(2) as pool,
+    ):
+        list(run_tasks(pool, pool_tasks.end_process, [1, 2]))
+
+
+def test_a_scheduler_without_a_port_or_without_dask_is_refused(monkeypatch):
+    pytest.importorskip("distributed")
+    with pytest.raises(UserError, match="at tcp://host .*port"), open_pool(scheduler="tcp://host"):
+        pass
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError, match=r"bcclone\[cluster\]"), open_pool(scheduler="tcp://a:1"):
+        pass
+
+
+@pytest.mark.long
+def test_a_cluster_without_workers_and_a_scheduler_that_ends_are_told(tmp_path):
+    with dask_cluster(tmp_path, workers=0) as cluster:
+        words = f"{cluster.address}.*dask worker {cluster.address}"
+        with pytest.raises(UserError, match=words), open_pool(scheduler=cluster.address):
+            pass
+        cluster.start_worker()
+
+        def end(pool):
+            pool.submit(pool_tasks.wait_for_file, tmp_path / "begun")
+            wait_for(lambda: tasks_begun(tmp_path))
+            kill(cluster.scheduler)
+            list(run_tasks(pool, pool_tasks.square, [1]))
+
+        with (
+            pytest.raises(UserError, match=f"the Dask scheduler at {cluster.address} ended"),
+            open_pool(scheduler=cluster.address) as pool,
+        ):
+            end(pool)
+
+
+def tasks_begun(folder):
+    """Return how often pool_tasks.wait_for_file() has begun."""
+    return len(list(folder.glob("*.pid")))
+
+
+PROGRAM = """
+import sys
+from bcclone.system.pool import open_pool, run_tasks
+from tests.pool_tasks import wait_for_file
+
+if __name__ == "__main__":
+    try:
+        with open_pool(2) as pool:
+            list(run_tasks(pool, wait_for_file, sys.argv[1:]))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a group of processes")
+def test_a_pool_that_ctrl_c_ends_leaves_no_process_behind(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    line = [sys.executable, "program.py", *(tmp_path / name for name in "abcd")]
+    options = {
+        "cwd": tmp_path,
+        "env": os.environ | {"PYTHONPATH": str(ROOT)},
+        "start_new_session": True,
+    }
+    with started(line, lambda: tasks_begun(tmp_path) >= 2, **options) as program:
+        children = psutil.Process(program.pid).children(recursive=True)
+        os.killpg(program.pid, signal.SIGINT)  # as Ctrl-C in a terminal
+        stderr = program.communicate(timeout=40)[1]
+    _, alive = psutil.wait_procs(children, timeout=40)
+    assert not alive
+    assert stderr == "interrupted\n"
+
+
+@dataclass(frozen=True)
+class Figures:
+    number: int
+    values: tuple[float, ...] = ()
+
+
+def test_a_result_is_read_as_it_was_kept_and_a_damaged_one_counts_as_unfinished(tmp_path):
+    result = Figures(1, (0.5, 1.5))
+    assert FinishedSteps(None, Figures).keep("one", result) == result
+    assert FinishedSteps(None, Figures).find("one") is None
+    FinishedSteps(tmp_path / "new", Figures).keep("one", result)
+    steps = FinishedSteps(tmp_path / "new", Figures)  # as of another process
+    assert steps.find("one") == result
+    assert steps.find("two") is None
+    (path,) = steps.folder.iterdir()
+    whole = path.read_text()
+    for text in ("", "[]", '{"number": "1"}', whole[:-5], whole.replace("values", "more")):
+        path.write_text(text)
+        assert steps.find("one") is None
+
+
+def test_only_what_no_earlier_run_has_finished_is_run(tmp_path):
+    with open_pool(1) as pool:
+
+        def run(*numbers):
+            tasks = [pool_tasks.Counted(number, tmp_path / "runs") for number in numbers]
+            kept = FinishedSteps(tmp_path / "kept", int)
+            line = []
+            results = run_kept(
+                pool, pool_tasks.count, tasks, kept, "counting", "rows", "counts", line.append
+            )
+            return results, line
+
+        assert run(1, 2) == ([1, 2], [])
+        results, line = run(3, 2, 1)
+    assert results == [3, 2, 1]
+    assert "2 of 3 counts are finished already" in line[0]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["1", "2", "3"]
