@@ -5,8 +5,7 @@ bcclone's modules, and those of the tests where these are collected, see:
 
 - `sys.platform` win32 and `os.name` nt, without the functions of `os` and `signal` that Windows
   lacks
-- no modules `fcntl`, `resource`, `pwd`, `grp`, `pty`, `termios`, but `msvcrt`, whose locks are
-  those of `flock`
+- no modules `fcntl`, `resource`, `pwd`, `grp`, `pty`, `termios`
 - CRLF in text files that are written without a `newline`, and cp1252 in those opened without an
   `encoding`
 - PermissionError when a file that this process has open or mapped is removed or replaced, or a
@@ -22,7 +21,6 @@ process has open, and what the packages do differently.
 import builtins
 import contextlib
 import errno
-import fcntl
 import io
 import os
 import re
@@ -79,15 +77,7 @@ class _Foreign(types.ModuleType):
         return [name for name in dir(real) if name not in missing]
 
 
-def _locking(handle, mode, count):
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise PermissionError(errno.EACCES, "Permission denied") from None
-
-
 _FOREIGN = {
-    "msvcrt": types.SimpleNamespace(LK_NBLCK=2, locking=_locking),
     "os": _Foreign(os, _OF_OS, name="nt", linesep="\r\n"),
     "signal": _Foreign(signal, _OF_SIGNAL),
     "sys": _Foreign(sys, platform="win32"),

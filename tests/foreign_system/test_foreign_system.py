@@ -10,11 +10,8 @@ from pathlib import Path
 import pytest
 
 from bcclone.recording.log import read_log
-from bcclone.system.errors import UserError
-from bcclone.system.files import locked
 from tests.processes import said
 from tests.running import run_process
-from tests.system.test_output import held
 from tests.test_chain import run_chain
 
 pytestmark = pytest.mark.skipif(
@@ -66,16 +63,6 @@ def test_the_differences_are_shown_to_our_code(tmp_path):
         "in use: a.txt",
         "in use: a.txt",
     ], done.stderr
-
-
-def test_an_output_is_locked_and_its_lock_removed(tmp_path):
-    with held(tmp_path / "model.h5") as process:
-        told = pytest.raises(UserError, match=f"model.h5: process {process.pid} .* is writing it")
-        with told, locked(tmp_path / "model.h5", "wait"):
-            pass
-        process.communicate("")
-    assert process.returncode == 0
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.long
