@@ -11,10 +11,10 @@ from .dataset.shards import open_store as open_store
 from .dataset.store import Store as Store
 from .diagnosis.check import check as check
 from .drive.controller import SpeedSettings as SpeedSettings
+from .drive.drive import serve as serve
+from .drive.drive import serve_policy as serve_policy
 from .drive.drive_settings import DriveSettings as DriveSettings
 from .drive.driver import SteeringPolicy as SteeringPolicy
-from .drive.server import serve as serve
-from .drive.server import serve_policy as serve_policy
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.evaluate import evaluate_policy as evaluate_policy
 from .evaluation.evaluate_settings import EvaluateSettings as EvaluateSettings
@@ -25,7 +25,7 @@ from .evaluation.predict import predict as predict
 from .evaluation.replay import replay as replay
 from .evaluation.suite import suite as suite
 from .feed.keras_sequence import SampleDataset as SampleDataset
-from .game.play_server import play as play
+from .game.play import play as play
 from .game.play_settings import PlaySettings as PlaySettings
 from .model.model_file import load_model as load_model
 from .model.model_file import save_model as save_model

@@ -156,9 +156,9 @@ def _servers(model: Path) -> Iterator[dict[str, int]]:
 @contextmanager
 def _server(*program: str) -> Iterator[int]:
     """Run a server within the block; yield its port."""
-    line = [sys.executable, "-m", *program, "--port", "0", "--end-with-stdin"]
+    line = [sys.executable, "-m", *program, "--port", "0"]
     with subprocess.Popen(
-        line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         printed = ""
         for text in process.stdout or ():
@@ -168,7 +168,8 @@ def _server(*program: str) -> Iterator[int]:
                 break
         else:
             raise UserError(f"a server ended before it listened: {printed}")
-        process.communicate()  # closes its standard input, with which it ends
+        process.terminate()
+        process.communicate()
 
 
 def _drives(

@@ -1,6 +1,6 @@
 """Serve a model by `model.predict` for each frame, as most drive servers do, for comparison.
 
-python -m benchmarks.predicting_server MODEL --port 0 --end-with-stdin
+python -m benchmarks.predicting_server MODEL --port 0
 """
 
 import argparse
@@ -10,7 +10,7 @@ import numpy as np
 
 from bcclone import Answer, DriveSettings
 from bcclone.camera.images import Image
-from bcclone.drive.server import exit_when_stdin_closes, serve_policy
+from bcclone.drive.drive import serve_policy
 from bcclone.model.policy import Policy, window_after
 from bcclone.system.numbers import Memory
 from bcclone.system.process import claim_process
@@ -38,12 +38,9 @@ def main() -> None:
     )
     parser.add_argument("model", type=Path)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--end-with-stdin", action="store_true")
     arguments = parser.parse_args()
     claim_process()  # without it, TensorFlow would not compute on one thread
     load_tensorflow(threads=1)  # as drive.py does
-    if arguments.end_with_stdin:
-        exit_when_stdin_closes()
     serve_predictions(arguments.model, arguments.port)
 
 

@@ -78,20 +78,19 @@ def show_drive() -> bytes:
 def _driving(folder: Path) -> Iterator[int]:
     """Start drive.py and a simulated car in the folder; yield the port; end both."""
     model = ROOT / "models" / "lake.h5"
-    serve = [*_BCCLONE, "drive", str(model), "run1", "--port", "0", "--end-with-stdin"]
+    serve = [*_BCCLONE, "drive", str(model), "run1", "--port", "0"]
     with ExitStack() as stack:
         server = stack.enter_context(
             subprocess.Popen(
                 serve,
                 cwd=folder,
                 text=True,
-                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
         )
-        # closes standard input, which ends the server
         stack.callback(server.communicate, timeout=30)
+        stack.callback(server.terminate)
         port = _printed(r"listening on \S+:(\d+);", server.stdout or ())[1]
         simulate = [*_BCCLONE, "simulate", "drive", "--real-time", "--quiet", "--port", port]
         car = stack.enter_context(subprocess.Popen(simulate, cwd=folder, stderr=subprocess.DEVNULL))

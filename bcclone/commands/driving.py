@@ -8,7 +8,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.commands.options import Given, Result, ServerEnding, command, notify
+from bcclone.commands.options import Given, Result, command, notify
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.pictures.clip_settings import ClipSettings
 from bcclone.system.errors import UserError, shown_command
@@ -29,17 +29,15 @@ class Run(Checked):
         "run_folder", "what was recorded", otherwise="nothing was recorded"
     ),
 )
-def drive(given: Given, settings: DriveSettings, ending: ServerEnding) -> Result:
+def drive(given: Given, settings: DriveSettings) -> Result:
     """Serve a trained model to the simulator, which connects to port 4567 in its autonomous mode.
 
     With RUN, frames and controls are recorded into that folder. Without it, nothing is recorded
     until you press "Record" on the web page, which records into a new folder run-DATE_TIME in the
     current folder.
     """
-    from bcclone.drive.server import exit_when_stdin_closes, serve
+    from bcclone.drive.drive import serve
 
-    if ending.end_with_stdin:
-        exit_when_stdin_closes()
     result = serve(settings, given.say)
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:

@@ -102,15 +102,6 @@ class Common(Checked):
     debug: bool = setting(False, "print the traceback of an error, too", group="output")
 
 
-@dataclass(frozen=True)
-class ServerEnding(Checked):
-    """How a server can be ended, besides by signals."""
-
-    end_with_stdin: bool = setting(
-        False, "exit when standard input is closed, for programs that start the server"
-    )
-
-
 # ---- what the user gave
 
 

@@ -8,7 +8,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.commands.options import Given, Result, ServerEnding, command, notify
+from bcclone.commands.options import Given, Result, command, notify
 from bcclone.game.play_settings import PlaySettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
 from bcclone.system.errors import shown_command
@@ -16,19 +16,16 @@ from bcclone.system.settings import Checked, argument
 
 
 @command(after_interrupt="nothing was recorded")
-def play(given: Given, settings: PlaySettings, ending: ServerEnding) -> Result:
+def play(given: Given, settings: PlaySettings) -> Result:
     """Drive the built-in simulator yourself, on a web page: with keys, mouse, gamepad or the thumbs
     of a phone.
 
     A MODEL, if you name one, drives, and you take over whenever you steer. R records in the
     simulator's format.
     """
-    from bcclone.drive.server import exit_when_stdin_closes
-    from bcclone.game import play_server
+    from bcclone.game.play import play as play_game
 
-    if ending.end_with_stdin:
-        exit_when_stdin_closes()
-    result = play_server.play(settings, given.say)
+    result = play_game(settings, given.say)
     # what the person did is a message on stderr; stdout holds the result, and only with --json
     notify(result.as_text())
     return Result(result, text=None)

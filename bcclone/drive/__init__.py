@@ -1,12 +1,12 @@
 """Drive the simulator's car with a trained model, over its socket protocol, with a web page.
 
+    from bcclone.drive.drive import serve
     from bcclone.drive.drive_settings import DriveSettings
-    from bcclone.drive.server import serve
 
 serve(DriveSettings(...)) returns when it is stopped.
 
-A telemetry takes this way: web/server reads its text, protocol parses it, and service hands it
-to the arbiter. If its car drives, the driver decodes the picture, asks the policy for an answer and
-the controller for the throttle, and lets a person at the wheel take over. The reply goes back
-through protocol and web/server; service then passes it to the recorder and to stats.
+A telemetry takes this way: web/server reads its text, protocol parses it, and cars hands it to the
+arbiter. If its car drives, the driver decodes the picture, asks the policy for an answer and the
+controller for the throttle, and lets a person's hands take over. The reply goes back through
+protocol and web/server; cars then passes it to the recorder and to stats.
 """

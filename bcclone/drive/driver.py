@@ -26,7 +26,7 @@ from bcclone.camera.images import (
 )
 from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.drive.controller import SpeedController, SpeedSettings
-from bcclone.drive.page_hands import DriveHands
+from bcclone.drive.hands import Hands
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.recording.run_tables import BY_MODEL, DrivenBy
 from bcclone.system.errors import UserError, first_line
@@ -75,20 +75,12 @@ class Decision:
     repeated: bool = False  # the model was not asked: its steering for an earlier frame is repeated
 
 
-@dataclass(frozen=True)
-class SlowMachine:
-    """When the model counts as too slow: the last `frames` all took longer than `seconds`.
-
-    Two loops of the simulator send frames independently (fact 4 of docs/reference/protocol.md). If
-    an answer takes longer than the simulator needs for its next frame, the frame of one loop waits
-    for the answer to the other's, and the time until a frame is answered doubles.
-    """
-
-    seconds: float = 0.05  # longest time for a frame that is not too slow
-    frames: int = 3  # number of the last frames that are looked at
-
-
-_SLOW = SlowMachine()
+# A model is too slow if the last _SLOW_FRAMES frames all took longer than _SLOW_SECONDS. Two loops
+# of the simulator send frames independently (fact 4 of docs/reference/protocol.md). If an answer
+# takes longer than the simulator needs for its next frame, the frame of one loop waits for the
+# answer to the other's, and the time until a frame is answered doubles.
+_SLOW_SECONDS = 0.05
+_SLOW_FRAMES = 3
 _DECAY = 0.8  # factor on the last steering for each frame without usable steering
 
 
@@ -99,7 +91,7 @@ class Driver:
         self,
         policy: SteeringPolicy,
         speed: SpeedSettings,
-        hands: DriveHands | None = None,
+        hands: Hands | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raises UserError for a policy that does not predict what the settings ask for.
@@ -120,13 +112,13 @@ class Driver:
         # the model's answer to the last frame whose picture it could take; None if the answer was
         # not usable. A bad picture leaves it as it is.
         self._answer: Answer | None = None
-        self._answer_seconds: deque[float] = deque(maxlen=_SLOW.frames)
+        self._answer_seconds: deque[float] = deque(maxlen=_SLOW_FRAMES)
 
     @property
     def too_slow(self) -> bool:
         """Return whether the model is so slow that a frame that had to wait for it is outdated."""
-        is_measured = len(self._answer_seconds) == _SLOW.frames
-        return is_measured and min(self._answer_seconds) > _SLOW.seconds
+        is_measured = len(self._answer_seconds) == _SLOW_FRAMES
+        return is_measured and min(self._answer_seconds) > _SLOW_SECONDS
 
     def decide(self, telemetry: Telemetry, late: bool = False) -> Decision:
         """Return the decision on a telemetry.
@@ -165,7 +157,7 @@ class Driver:
         # persons at the page may change the control
         by = BY_MODEL
         if self._hands is not None:
-            control = self._hands.control(control)
+            control = self._hands.turn(control)
             by = self._hands.by
         self._last_usable = replace(self._last_usable, steering=control.steering)
         self.answered += 1

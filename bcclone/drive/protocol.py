@@ -222,13 +222,6 @@ def read_telemetry(packet: str) -> TelemetryEvent | None:
         return TelemetryEvent(error, ack)
 
 
-def holds_telemetry(text: str | bytes) -> bool:
-    """Return whether a message of a websocket is a telemetry event, which must be answered."""
-    if not isinstance(text, str) or not text.startswith("42"):
-        return False
-    return _TELEMETRY_EVENT.match(text, 1) is not None
-
-
 def parse_telemetry(payload: Any) -> Telemetry | None:
     """Return the telemetry in the object of a telemetry event.
 

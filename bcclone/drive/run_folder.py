@@ -8,9 +8,7 @@ them, with framing.json beside the log, as in an imported recording.
 import datetime
 import re
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +17,16 @@ from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import FRAMING_NAME, framing_of
 from bcclone.camera.images import BadImage, decode_image, encode_jpeg
 from bcclone.drive.driver import Decision
-from bcclone.drive.recorder import Recorder, free_folder
 from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp
+from bcclone.recording.run_folder import (
+    Recorder,
+    RecordingWriter,
+    free_folder,
+    is_free,
+    refuse_links,
+)
 from bcclone.recording.run_tables import ANSWERS, DRIVERS, answer_row
-from bcclone.recording.writer import RecordingWriter, is_free, refuse_links
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 from bcclone.system.files import locked, write_text
@@ -43,105 +46,73 @@ def locked_run(folder: Path) -> AbstractContextManager[None]:
     return locked(folder, "wait until it ends, or record into another folder")
 
 
-@dataclass(frozen=True)
-class RunRow:
-    """A decision whose control was sent, on a frame that can be read."""
-
-    decision: Decision
-    seconds: float | None = None  # latency of the answer, None if the client has disconnected
-    taken: float = field(default_factory=time.monotonic)  # time of the row, names the frame
-
-
-@contextmanager
 def run_recorder(
     folder: Path | None = None,
     append: bool = False,
     on_failure: Notify = lambda why: None,
     framing: Framing | None = None,
-) -> Iterator[Recorder[RunRow]]:
-    """Yield the recorder of a drive.
+) -> "Recorder[RunWriter]":
+    """Return the recorder of a drive.
 
-    With a folder, which the caller locks, it is on from the start. Without a folder, recording
-    begins when the page asks for it, in a new folder run-DATE_TIME, which is locked until the block
-    ends. Each later start of the recording adds to the same folder.
+    With a folder, which the caller locks, it is on from the start. Without one, it records into a
+    new folder run-DATE_TIME once the page asks for it.
 
     append: whether the folder may contain a run, to which the drive is added
-    on_failure: called with the reason when the recording ends by itself
+    on_failure: called with the reason when the recorder goes off by itself
     framing: how the camera's pictures become frames, None if they are frames
     """
-    names = _FrameNames()
-    opened: RunTables | None = None
 
-    def open_files() -> RunTables:
-        nonlocal opened
-        if opened is not None:
-            opened = RunTables(opened.folder, append=True, names=names, framing=framing)
-        elif folder is not None:
-            opened = RunTables(folder, append, names, framing)
-        else:
-            new = free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
-            with ExitStack() as locks:
-                locks.enter_context(locked_run(new))
-                opened = RunTables(new, append, names, framing)
-                held.push(locks.pop_all())
-        return opened
+    def open_writer(held: ExitStack) -> RunWriter:
+        if folder is not None:
+            return RunWriter(folder, append, framing)
+        new = free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
+        with ExitStack() as lock:
+            lock.enter_context(locked_run(new))
+            writer = RunWriter(new, append, framing)
+            held.push(lock.pop_all())
+        return writer
 
-    with ExitStack() as held:
-        with Recorder(open_files, on_failure, from_start=folder is not None) as recorder:
-            yield recorder
-        if opened is not None:
-            opened.finish()
+    return Recorder(open_writer, on_failure, from_start=folder is not None)
 
 
-class _FrameNames:
-    """Names each frame by its time in milliseconds, or by the next millisecond if that is taken.
+def record_decision(
+    recorder: "Recorder[RunWriter]", decision: Decision, seconds: float | None = None
+) -> None:
+    """Record a decision that has just been taken, if the model could take its picture.
 
-    The machine's clock is read only once: if somebody set it during a drive, the time between two
-    rows would be wrong.
+    seconds: latency of the answer, None if the client has disconnected
     """
+    taken = time.monotonic()
+    if decision.frame_readable:
+        recorder.record(lambda writer: writer.record(decision, seconds, taken))
 
-    def __init__(self) -> None:
-        self.last = _NO_FRAME  # the newest time
+
+class RunWriter(RecordingWriter):
+    """Writes a drive into a run folder; raises UserError when it cannot be recorded into."""
+
+    def __init__(self, folder: Path, append: bool = False, framing: Framing | None = None) -> None:
+        self._last = check_run_folder(folder, append)  # the time of the newest frame
+        super().__init__(folder, images="", prefix="")
+        self._framing = framing
+        self._has_frames = self._last > _NO_FRAME
+        recorded = framing_of(self.log)
+        if recorded is not None and recorded != framing:
+            raise UserError(
+                f"{folder}: its frames were made as {recorded.describe()}, and this model "
+                "drives with another camera; record into another folder"
+            )
+        self._is_framed = recorded is not None  # whether framing.json is there
+        # The machine's clock is read only once: if somebody set it during a drive, the time between
+        # two rows would be wrong.
         self._began = datetime.datetime.now()
         self._began_at = time.monotonic()
 
-    def name(self, taken: float) -> str:
-        """Return the name of the next frame. taken: by time.monotonic()."""
-        time_taken = self._began + datetime.timedelta(seconds=taken - self._began_at)
-        whole = time_taken.replace(microsecond=time_taken.microsecond // 1000 * 1000)
-        self.last = max(whole, self.last + _MILLISECOND)
-        return f"{image_stamp(self.last)}.jpg"
+    def record(self, decision: Decision, seconds: float | None, taken: float) -> None:
+        """Write a frame, its row of the log, and its rows of the other tables.
 
-
-class RunTables:
-    """Writes into a run folder; raises UserError when it cannot be recorded into."""
-
-    def __init__(
-        self, folder: Path, append: bool, names: _FrameNames, framing: Framing | None = None
-    ) -> None:
-        """Open a run folder.
-
-        names: gives the names of new frames; here it is told to begin after the folder's frames
+        seconds: latency of the answer, None if the client has disconnected
+        taken: when it was taken, by time.monotonic(); it names the frame
         """
-        last = check_run_folder(folder, append)
-        names.last = max(names.last, last)
-        self.folder = folder
-        self._names = names
-        self._framing = framing
-        self._has_frames = last > _NO_FRAME
-        self._is_framed = self._has_framing()  # whether framing.json is there
-        self._writer = RecordingWriter(folder, images="", prefix="")
-
-    def close(self) -> None:
-        """Do nothing: no file stays open, and the next recording uses the same folder."""
-
-    def finish(self) -> None:
-        """Mark the run as complete: nothing more is recorded into it."""
-        self._writer.finish()
-
-    def write(self, row: RunRow) -> None:
-        """Write a frame, its row of the log, and its rows of the other tables."""
-        decision = row.decision
         telemetry = decision.telemetry
         control = decision.control
         # in the log's order: the control that was sent, the speed that the car reported, and then
@@ -153,19 +124,27 @@ class RunTables:
         numbers = [f"{number:.6f}" for number in fine]
         numbers += [f"{number:.4f}" for number in coarse]
         # the other tables have the same name of the frame
-        name = self._names.name(row.taken)
+        name = self._name(taken)
         tables = {DRIVERS: decision.by.row(name)}
-        if row.seconds is not None:
-            tables[ANSWERS] = answer_row(name, row.seconds)
+        if seconds is not None:
+            tables[ANSWERS] = answer_row(name, seconds)
         frame = self._frame(telemetry.jpeg)
         try:
-            self._writer.write({name: frame}, numbers, tables)
+            self.write({name: frame}, numbers, tables)
         except OSError:
-            # no row was written: leave the folder as is_free() wants it, so that the same command
-            # can be given again; this object is not used after an error
-            if not (self._has_frames or self._writer.rows):
+            # if there is no row, leave the folder as is_free() wants it, so that the same command
+            # can be given again
+            if not (self._has_frames or self.rows):
                 (self.folder / FRAMING_NAME).unlink(missing_ok=True)
+                self._is_framed = False
             raise
+
+    def _name(self, taken: float) -> str:
+        """Return the name of the next frame: its time in milliseconds, or the next one if taken."""
+        time_taken = self._began + datetime.timedelta(seconds=taken - self._began_at)
+        whole = time_taken.replace(microsecond=time_taken.microsecond // 1000 * 1000)
+        self._last = max(whole, self._last + _MILLISECOND)
+        return f"{image_stamp(self._last)}.jpg"
 
     def _frame(self, jpeg: bytes) -> bytes:
         """Return the camera's picture as the frame that the model saw, a JPEG."""
@@ -183,30 +162,15 @@ class RunTables:
             ) from None
         if np.array_equal(frame, picture):  # it is a frame already
             return jpeg
-        self._note_framing(self._framing)
+        if not self._is_framed:
+            if self._has_frames:
+                raise UserError(
+                    f"{self.folder}: its frames are of the simulator's camera, and these pictures "
+                    f"are framed: {self._framing.describe()}; record into another folder"
+                )
+            write_text(self.folder / FRAMING_NAME, self._framing.to_json() + "\n")
+            self._is_framed = True
         return encode_jpeg(frame)
-
-    def _note_framing(self, framing: Framing) -> None:
-        """Write framing.json before the first frame that was made of a picture."""
-        if self._is_framed:
-            return
-        if self._has_frames:
-            raise UserError(
-                f"{self.folder}: its frames are of the simulator's camera, and these pictures are "
-                f"framed: {framing.describe()}; record into another folder"
-            )
-        write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
-        self._is_framed = True
-
-    def _has_framing(self) -> bool:
-        """Return whether the folder has framing.json; raises UserError if another model framed."""
-        recorded = framing_of(self.folder / LOG_NAME)
-        if recorded is not None and recorded != self._framing:
-            raise UserError(
-                f"{self.folder}: its frames were made as {recorded.describe()}, and this model "
-                "drives with another camera; record into another folder"
-            )
-        return recorded is not None
 
 
 def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
@@ -215,7 +179,7 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
     Raises UserError when the folder cannot be recorded into.
     """
     try:
-        names = _names_in(folder)
+        frames = sorted(path.name for path in folder.glob("*.jpg"))
         if not append and not is_free(folder):
             raise UserError(
                 f"{folder} contains a run, which is never overwritten; record into "
@@ -230,7 +194,6 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
         raise UserError(
             f"{folder}: cannot record there: {error.strerror}; choose another folder"
         ) from None
-    frames = [name for name in names if name.endswith(".jpg")]
     if not frames:
         return _NO_FRAME
     newest = frames[-1].removesuffix(".jpg")
@@ -241,13 +204,6 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
         raise UserError(
             f"{folder}: {frames[-1]} is not a frame of a run; record into another folder"
         ) from None
-
-
-def _names_in(folder: Path) -> list[str]:
-    """Return the sorted names in a folder, none if there is no such folder; raises OSError."""
-    if not folder.exists():
-        return []
-    return sorted(path.name for path in folder.iterdir())
 
 
 def _is_no_run(log: Path) -> bool:

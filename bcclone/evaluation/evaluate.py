@@ -18,7 +18,7 @@ from bcclone.camera.images import Image
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
-from bcclone.drive.run_folder import RunRow, locked_run, run_recorder
+from bcclone.drive.run_folder import locked_run, record_decision, run_recorder
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.evaluation.worker_model import not_finite
 from bcclone.model.model_path import is_onnx
@@ -145,10 +145,12 @@ def evaluate_policy(
         if folder is not None:
             opened.enter_context(locked_run(folder))
             recorder = opened.enter_context(run_recorder(folder, on_failure=failures.append))
-            watches.append(lambda decision, seconds, _: recorder.record(RunRow(decision, seconds)))
+            watches.append(
+                lambda decision, seconds, _: record_decision(recorder, decision, seconds)
+            )
         world = opened.enter_context(open_world(track, settings, settings))
         evaluation = drive_policy(policy, world, settings, name, watches)
-    if folder is not None:
+    if folder is not None and recorder.recorded:
         write_trace(folder, world.shown)
     return replace(evaluation, notes=(*evaluation.notes, *failures))
 

@@ -27,8 +27,8 @@ from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import IMAGES, ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS, image_stamp
+from bcclone.recording.run_folder import RecordingWriter
 from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
-from bcclone.recording.writer import RecordingWriter
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import NEW_FOLDER, replacing_folder, write_text, writes
 

@@ -68,7 +68,7 @@ class PlayResult:
     seconds: float  # driven, in simulated time
     laps: float  # driven
     best_lap_seconds: float | None  # None without a whole lap
-    folders: tuple[Path, ...]  # of the recordings
+    folder: Path | None  # of the recording, None when nothing was recorded
     rows: int  # recorded
     dropped: int  # rows that the disk or the machine was too slow for
     failure: str  # why the last recording ended by itself, or ""
@@ -78,10 +78,10 @@ class PlayResult:
         driven = f"ended; {self.laps:.2f} laps driven"
         if self.best_lap_seconds is not None:
             driven += f", the fastest in {self.best_lap_seconds:.1f} s"
-        if not self.folders:
+        if self.folder is None:
             return driven
         recorded = f"{number_of(self.rows, 'row')} recorded"
         if self.dropped:
             recorded += f", {self.dropped} dropped"
-        command = shown_command("preprocess", *self.folders, "-o", "data.h5")
+        command = shown_command("preprocess", self.folder, "-o", "data.h5")
         return f"{driven}\n{recorded}\nnext: {command}"

@@ -10,8 +10,8 @@ import numpy as np
 from bcclone.camera.images import Image, encode_jpeg
 from bcclone.camera.vehicle import MPH
 from bcclone.recording.row import image_stamp
+from bcclone.recording.run_folder import RecordingWriter, is_free
 from bcclone.recording.run_tables import DRIVERS, TRACE, DrivenBy, TracePoint
-from bcclone.recording.writer import RecordingWriter, is_free
 from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer

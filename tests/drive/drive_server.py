@@ -22,9 +22,9 @@ import requests
 
 from bcclone.camera.images import encode_jpeg
 from bcclone.dataset.answer import Answer
+from bcclone.drive.drive import serve, serve_policy
 from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
-from bcclone.drive.server import serve, serve_policy
-from bcclone.game.play_server import play
+from bcclone.game.play import play
 from bcclone.game.play_settings import PlaySettings
 from bcclone.simulator.unity_client import CarState, UnityClient, connected
 from tests.processes import KILL, on_a_full_disk, wait_for

@@ -171,28 +171,24 @@ def test_json_is_the_only_standard_output(untrained_model, tmp_path):
 @pytest.mark.skipif(
     not Path("/proc/net/tcp").exists(), reason="reads Linux's list of listening sockets"
 )
-def test_the_server_listens_on_the_loopback_address_and_ends_with_standard_input(untrained_model):
-    with serving(untrained_model, "--end-with-stdin", stdin=subprocess.PIPE) as server:
+def test_the_server_listens_on_the_loopback_address_alone(untrained_model):
+    with serving(untrained_model) as server:
         listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
         assert re.findall(rf" (\S+):{server.port:04X} \S+ 0A ", listening) == ["0100007F"]
-        server.process.stdin.close()
-        assert server.process.wait(120) == 0
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 @pytest.mark.parametrize("mode", MODES)
 def test_ctrl_c_at_full_speed_loses_no_answered_frame(untrained_model, tmp_path, mode):
-    """Also with standard input open, which must not keep the process from ending."""
-    options = ("--end-with-stdin", "--async-mode", mode)
-    with serving(untrained_model, tmp_path / "run1", *options, stdin=subprocess.PIPE) as server:
+    with serving(untrained_model, tmp_path / "run1", "--async-mode", mode) as server:
         world = Still(100_000)
         with ThreadPoolExecutor() as pool:
             driving = pool.submit(drive, server.port, world)
             while len(world.controls) < 100:
                 time.sleep(0.01)
             server.process.send_signal(signal.SIGINT)
-            code = server.process.wait(120)  # standard input is still open
+            code = server.process.wait(120)
             output = server.process.communicate()[0]
             assert code == 0, output
             with pytest.raises(UserError, match="ended the connection"):

@@ -18,13 +18,12 @@ from bcclone.camera.images import encode_jpeg
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
-from bcclone.drive.page.drive_page import DrivePage
-from bcclone.drive.page.page_state import ControlChanges, SaliencyThread
-from bcclone.drive.page.routes import OpenPages, make_app
-from bcclone.drive.page_hands import DriveHands
+from bcclone.drive.hands import Hands
+from bcclone.drive.overlay import SaliencyThread
+from bcclone.drive.page import DrivePage, Pages
 from bcclone.drive.protocol import Telemetry
-from bcclone.drive.recorder import Recorder
 from bcclone.drive.stats import DriveStats
+from bcclone.recording.run_folder import Recorder
 from bcclone.web.access import Access
 from tests.drive.drive_server import FRAME as DRIVEN
 from tests.drive.drive_server import (
@@ -52,18 +51,18 @@ def make_page(clock=time.monotonic, recorder=None):
 
     recorder: None for one that never records
     """
-    hands = DriveHands()
+    hands = Hands()
     arbiter = ConnectionArbiter(Driver(Constant(), SpeedSettings(speed_mph=25.0), hands))
     stats = DriveStats(arbiter, clock=clock)
-    service = SimpleNamespace(
+    cars = SimpleNamespace(
         arbiter=arbiter,
         stats=stats,
         recorder=recorder or Recorder(None),
         dialect="Unity simulator",
-        clients=1,
+        count=1,
     )
     saliency = SaliencyThread(lambda: stats.last_frame, None, "it has no convolution")
-    return DrivePage(service, hands, saliency, Constant(), clock)
+    return DrivePage(cars, hands, saliency, Constant(), clock)
 
 
 def make_client(page=None, token="", waits=None):
@@ -72,7 +71,7 @@ def make_client(page=None, token="", waits=None):
     access = Access(token=token, clock=lambda: sum(waits))
     page = page or make_page()
     server = SimpleNamespace(access=access, sleep=waits.append)
-    app = make_app(page, OpenPages(page, server), server)
+    app = Pages(page, server).app()
     inner = app.wsgi_app
 
     def checked(environ, start_response):  # as WebServer does
@@ -150,7 +149,7 @@ def test_of_pages_that_open_at_the_same_time_only_eight_do():
     server = SimpleNamespace(
         access=Access(), accept_websocket=accept_websocket, threads=threading, sleep=time.sleep
     )
-    client = make_app(page, OpenPages(page, server), server).test_client()
+    client = Pages(page, server).app().test_client()
     for _ in range(2):  # those that have closed make room
         accepted.clear()
         client.get("/socket", headers=UPGRADE)
@@ -180,12 +179,12 @@ def test_the_history_covers_the_last_60_seconds():
     clock = Clock()
     page = make_page(clock)
     client = make_client(page)
-    service = page.service
+    cars = page.cars
     assert client.get("/history").json == []
     for count in range(1000):
         clock.seconds = 1.0 + count * 0.15
-        service.stats.answered(
-            "car", service.arbiter.answer("car", Telemetry(1.0, 0.2, 12.5, FRAME)), 0.002
+        cars.stats.answered(
+            "car", cars.arbiter.answer("car", Telemetry(1.0, 0.2, 12.5, FRAME)), 0.002
         )
     points = client.get("/history").json
     assert points[-1]["seconds"] == pytest.approx(clock.seconds)
@@ -204,7 +203,7 @@ def test_pages_share_one_frame_which_changes_ten_times_a_second_and_when_a_contr
         assert first is second
         numbers.append(first.number)
     assert numbers == [1 + count // 3 for count in range(90)]
-    page.set(ControlChanges(set_speed_mph=12.0))
+    page.set({"set_speed_mph": 12.0})
     assert page.newest().number == 31
     assert page.newest().state["set_speed_mph"] == 12.0
 

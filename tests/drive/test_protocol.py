@@ -16,7 +16,6 @@ from bcclone.drive.protocol import (
     TelemetryEvent,
     event_text,
     format_steer,
-    holds_telemetry,
     parse_telemetry,
     read_telemetry,
 )
@@ -222,21 +221,6 @@ def test_a_client_of_engine_io_3_is_joined_at_once_and_not_pinged():
     now[0] = 100.0
     assert connection.ping() is None
     assert connection.receive('42["telemetry"]') == Reaction(event=TelemetryEvent(None))
-
-
-@pytest.mark.parametrize(
-    ("text", "holds"),
-    [
-        ('42["telemetry",null]', True),
-        ('427 [ "telemetry" ]', True),
-        ('42["telemetry",', True),  # unreadable, and answered all the same
-        ('42["telemetry2",{}]', False),
-        ('2["telemetry",null]', False),
-        (b'42["telemetry",null]', False),
-    ],
-)
-def test_telemetry_is_recognised_before_it_is_read(text, holds):
-    assert holds_telemetry(text) is holds
 
 
 def test_there_is_no_other_namespace():

@@ -6,7 +6,6 @@ import shutil
 import threading
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,17 +13,13 @@ import pytest
 from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import FRAMING_NAME, read_framing
 from bcclone.camera.images import encode_jpeg
-from bcclone.drive.arbiter import ConnectionArbiter
-from bcclone.drive.controller import SpeedSettings
+from bcclone.drive.drive import serve_policy
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.protocol import Control, Telemetry, TelemetryEvent
-from bcclone.drive.recorder import Recorder
-from bcclone.drive.run_folder import RunRow, locked_run, run_recorder
-from bcclone.drive.server import serve_policy
-from bcclone.drive.service import DriveService
-from bcclone.drive.stats import DriveStats
+from bcclone.drive.driver import Decision
+from bcclone.drive.protocol import Control, Telemetry
+from bcclone.drive.run_folder import locked_run, record_decision, run_recorder
 from bcclone.recording.log import read_log
+from bcclone.recording.run_folder import Recorder, RecordingWriter
 from bcclone.recording.run_tables import (
     BY_MODEL,
     HUMAN,
@@ -42,9 +37,9 @@ TELEMETRY = Telemetry(0.0, 0.0, 1.0, FRAMES[0])
 CONTROL = Control(0.1, 0.0)
 
 
-def row(seconds=None, telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL):
-    """Return a row to record; seconds: the latency of its answer."""
-    return RunRow(Decision(1, telemetry, control, 0.1, 25.0, by=by), seconds)
+def row(telemetry=TELEMETRY, control=CONTROL, by=BY_MODEL):
+    """Return a decision to record."""
+    return Decision(1, telemetry, control, 0.1, 25.0, by=by)
 
 
 def record(folder, append=False, frames=FRAMES):
@@ -52,7 +47,9 @@ def record(folder, append=False, frames=FRAMES):
         for number, frame in enumerate(frames):
             throttle = -0.5 if number % 2 else 0.5
             control = Control(number / 100, throttle)
-            recorder.record(row(telemetry=Telemetry(-2.5, 0.7, 12.25, frame), control=control))
+            record_decision(
+                recorder, row(telemetry=Telemetry(-2.5, 0.7, 12.25, frame), control=control)
+            )
     return recorder.state()
 
 
@@ -61,12 +58,12 @@ def test_two_drives_never_record_into_one_folder_at_the_same_time(tmp_path, monk
     folder = tmp_path / "run1"
     settings = DriveSettings(tmp_path / "model.h5", folder, append=True)
     with locked_run(folder), run_recorder(folder, append=True) as recorder:
-        recorder.record(row())
+        record_decision(recorder, row())
         with pytest.raises(UserError, match=r"run1: process \d+ .*another folder"):
             serve_policy(Constant(), settings)
     with run_recorder() as recorder:
         recorder.turn(True)
-        begun = recorder.folders[0]
+        begun = recorder.folder
         with pytest.raises(UserError, match=begun.name), locked_run(begun):
             pass
     with locked_run(begun):  # free again
@@ -90,8 +87,8 @@ def test_a_run_is_a_recording_of_one_camera(tmp_path):
 
 def test_every_row_of_the_log_says_who_steered(tmp_path):
     with run_recorder(tmp_path / "run1") as recorder:
-        recorder.record(row())
-        recorder.record(row(by=DrivenBy(HUMAN, 1)))
+        record_decision(recorder, row())
+        record_decision(recorder, row(by=DrivenBy(HUMAN, 1)))
     names = read_log(tmp_path / "run1" / "driving_log.csv").rows["center"].tolist()
     drivers = read_drivers(tmp_path / "run1")
     assert [drivers[name] for name in names] == [DrivenBy(MODEL), DrivenBy(HUMAN, 1)]
@@ -122,7 +119,7 @@ def test_a_full_disk_leaves_the_folder_of_a_framed_drive_free(tmp_path, size):
     framing = Framing(160, 120)
     for space in (full_disk(size), nullcontext()):
         with space, run_recorder(tmp_path / "run1", framing=framing) as recorder:
-            recorder.record(OF_THE_CAR)
+            record_decision(recorder, OF_THE_CAR)
         expected = 0 if recorder.failure else 1
         assert recorder.recorded == expected
     assert recorder.recorded == 1
@@ -131,8 +128,8 @@ def test_a_full_disk_leaves_the_folder_of_a_framed_drive_free(tmp_path, size):
 
 def test_a_picture_of_another_size_ends_the_recording_of_a_framed_drive(tmp_path):
     with run_recorder(tmp_path / "run1", framing=Framing(160, 120)) as recorder:
-        recorder.record(OF_THE_CAR)
-        recorder.record(row(telemetry=replace(TELEMETRY, jpeg=FRAMES[0][:100])))
+        record_decision(recorder, OF_THE_CAR)
+        record_decision(recorder, row(telemetry=replace(TELEMETRY, jpeg=FRAMES[0][:100])))
     assert recorder.recorded == 1
     assert "the pictures have changed" in recorder.failure
     assert "record them into another folder" in recorder.failure
@@ -141,7 +138,7 @@ def test_a_picture_of_another_size_ends_the_recording_of_a_framed_drive(tmp_path
 def test_each_latency_is_that_of_its_own_frame(tmp_path):
     with run_recorder(tmp_path / "run1") as recorder:
         for seconds in (1.25, None, 0.25):  # the second client had left
-            recorder.record(row(seconds))
+            record_decision(recorder, row(), seconds)
     names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
     assert len(names) == 3
     assert read_answers(tmp_path / "run1") == {names[0]: 1250.0, names[2]: 250.0}
@@ -157,7 +154,7 @@ def test_appending_continues_after_the_last_row(tmp_path):
         with (tmp_path / "run1" / name).open("a") as file:
             file.write(half)
     with run_recorder(tmp_path / "run1", append=True) as recorder:
-        recorder.record(row(0.5))
+        record_decision(recorder, row(), 0.5)
     assert list(read_answers(tmp_path / "run1").values()) == [500.0]
     record(tmp_path / "run1", append=True, frames=FRAMES[1:])
     log = read_log(tmp_path / "run1" / "driving_log.csv")
@@ -171,7 +168,7 @@ def test_the_time_between_two_rows_is_that_between_their_frames_whatever_the_clo
     """
     with run_recorder(tmp_path / "run1") as recorder:
         for taken in (100.0, 100.5, 100.4, 100.4, 101.0):
-            recorder.record(replace(row(), taken=taken))
+            recorder.record(lambda writer, taken=taken: writer.record(row(), None, taken))
     times = read_log(tmp_path / "run1" / "driving_log.csv").rows.time_ms
     assert np.diff(times).tolist() == pytest.approx([500, 1, 1, 498], abs=1)
 
@@ -185,8 +182,8 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path, monkeypatch)
         (tmp_path / name / "mine").touch()
     with run_recorder() as recorder:
         recorder.turn(True)
-        recorder.record(row())
-    assert str(recorder.folders[0]).endswith("-2")
+        record_decision(recorder, row())
+    assert str(recorder.folder).endswith("-2")
     assert recorder.recorded == 1
 
 
@@ -225,7 +222,7 @@ def test_a_folder_that_disappears_ends_the_recording_with_the_reason(tmp_path):
     with run_recorder(tmp_path / "run1", on_failure=failures.append) as recorder:
         shutil.rmtree(tmp_path / "run1")
         for _ in range(5):
-            recorder.record(row())
+            record_decision(recorder, row())
     state = recorder.state()
     assert (state["recorded"], state["on"]) == (0, False)
     assert state["dropped"] >= 1
@@ -234,107 +231,14 @@ def test_a_folder_that_disappears_ends_the_recording_with_the_reason(tmp_path):
     assert state["failure"] in failure
 
 
-class SlowFiles:
-    """Files on a disk that takes nothing before `free` is set."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.free = threading.Event()
-        self.rows = []
-        self.closed = False
-
-    def write(self, row):
-        self.free.wait(60)
-        self.rows.append(row)
-
-    def close(self):
-        self.closed = True
-
-
-def test_rows_that_the_disk_cannot_take_are_dropped_and_counted(tmp_path):
-    files = SlowFiles(tmp_path)
-    with Recorder(lambda: files, most_waiting=256) as recorder:
-        recorder.turn(True)
-        recorder.record(0)
-        for row in range(1, 300):
-            recorder.record(row)
-        files.free.set()
-    assert recorder.recorded + recorder.dropped == 300
-    assert recorder.dropped in (43, 44)  # one row may be on its way to the disk
-    assert files.rows == list(range(recorder.recorded))
-    assert files.closed
-
-
-class FailingFiles(SlowFiles):
-    """Files that fail at their second row with an error that nobody foresaw."""
-
-    def write(self, row):
-        if row == 1:
-            raise ZeroDivisionError("an odd row")
-        self.rows.append(row)
-
-
-def test_an_unforeseen_error_ends_its_recording_with_the_reason_and_not_the_next_one(tmp_path):
-    recordings = [FailingFiles(tmp_path / "run1"), FailingFiles(tmp_path / "run2")]
-    files = iter(recordings)
-    failures = []
-    with Recorder(lambda: next(files), failures.append) as recorder:
-        recorder.turn(True)
-        recorder.record(0)
-        recorder.record(1)
-        wait_for(lambda: failures)
-        assert not recorder.on
-        assert "an odd row" in recorder.failure
-        recorder.turn(True)
-        recorder.record(2)
-    assert (recorder.recorded, recorder.dropped) == (2, 1)
-    assert "an odd row" in failures[0]
-    assert [written.rows for written in recordings] == [[0], [2]]
-    assert all(written.closed for written in recordings)
-
-
-class MostWaiting(int):
-    """A number of rows that may wait, during whose check something else happens."""
-
-    def __le__(self, waiting):  # Python asks this for `waiting >= self`
-        self.meanwhile()
-        return False
-
-
-class OpenFiles(SlowFiles):
-    """Files that take rows until they are closed."""
-
-    def write(self, row):
-        assert not self.closed
-        self.rows.append(row)
-
-
-def test_a_row_that_comes_while_another_thread_ends_the_recording_is_written_before_the_end(
-    tmp_path,
-):
-    files = OpenFiles(tmp_path)
-    most = MostWaiting(256)
-    with Recorder(lambda: files, most_waiting=most, from_start=True) as recorder:
-        ending = threading.Thread(target=recorder.turn, args=(False,))
-
-        def end_the_recording():
-            ending.start()
-            ending.join(0.5)  # it ends unless it has to wait for the row
-
-        most.meanwhile = end_the_recording
-        recorder.record(1)
-        ending.join()
-    assert (files.rows, files.closed, recorder.failure) == ([1], True, "")
-
-
 def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with run_recorder(None) as switch:
-        switch.record(row())
+        record_decision(switch, row())
         assert (switch.state()["folder"], list(tmp_path.iterdir())) == (None, [])
         for on in (True, False, True):
             switch.turn(on)
-            switch.record(row())
+            record_decision(switch, row())
     (folder,) = tmp_path.iterdir()
     assert folder.name.startswith("run-20")
     assert switch.state() == {
@@ -347,33 +251,49 @@ def test_switching_recording_on_makes_a_run_folder_if_none_was_named(tmp_path, m
     assert len(read_log(folder / "driving_log.csv").rows) == 2
 
 
-def car_that(send):
-    """Return a car without a socket, to which replies are sent by a function."""
-    return SimpleNamespace(sid="a", send=send, websocket=SimpleNamespace(waiting=0), late=0)
-
-
-def make_service(recorder):
-    """Return the service of a drive's cars, without sockets."""
-    arbiter = ConnectionArbiter(Driver(Constant(0.1), SpeedSettings(speed_mph=25.0)))
-    server = SimpleNamespace(notify=lambda line: None)
-    return DriveService(arbiter, DriveStats(arbiter), recorder, server)
-
-
 def test_an_answer_that_cannot_be_sent_is_recorded_without_a_latency(tmp_path):
-    def send(reply):
-        raise ConnectionResetError
-
-    with run_recorder(tmp_path / "run1") as recorder, pytest.raises(ConnectionResetError):
-        make_service(recorder).answer(car_that(send), TelemetryEvent(TELEMETRY))
+    """A car whose frame was answered when it had gone."""
+    with run_recorder(tmp_path / "run1") as recorder:
+        record_decision(recorder, row())
+        record_decision(recorder, replace(row(), frame_readable=False))
     assert (recorder.recorded, read_answers(tmp_path / "run1")) == (1, {})
 
 
-def test_a_failing_recorder_costs_the_car_no_answer(caplog):
-    def fail(row):
-        raise RuntimeError("no room")
+def test_rows_that_the_disk_cannot_take_are_dropped_and_counted(tmp_path):
+    free = threading.Event()
+    written = []
 
-    replies = []
-    car = car_that(replies.append)
-    make_service(SimpleNamespace(record=fail)).answer(car, TelemetryEvent(TELEMETRY))
-    assert replies[0].control.steering == 0.1
-    assert "no room" in caplog.text
+    def writing(number):
+        def write(writer):
+            free.wait(60)
+            written.append(number)
+
+        return write
+
+    with Recorder(lambda held: RecordingWriter(tmp_path), most_waiting=256) as recorder:
+        recorder.record(writing(-1))  # it is off
+        recorder.turn(True)
+        for number in range(300):
+            recorder.record(writing(number))
+        free.set()
+    assert recorder.recorded + recorder.dropped == 300
+    assert recorder.dropped in (43, 44)  # one row may be on its way to the disk
+    assert written == list(range(recorder.recorded))
+
+
+def test_an_unforeseen_error_turns_the_recorder_off_and_it_can_be_turned_on_again(tmp_path):
+    failures = []
+
+    def fail(writer):
+        raise ZeroDivisionError("an odd row")
+
+    with Recorder(lambda held: RecordingWriter(tmp_path), failures.append) as recorder:
+        recorder.turn(True)
+        recorder.record(fail)
+        wait_for(lambda: failures)
+        assert not recorder.on
+        assert "an odd row" in recorder.failure
+        assert "an odd row" in failures[0]
+        recorder.turn(True)
+        recorder.record(lambda writer: None)
+    assert (recorder.recorded, recorder.dropped, recorder.failure) == (1, 1, "")

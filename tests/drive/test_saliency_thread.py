@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bcclone.camera.images import encode_jpeg
-from bcclone.drive.page.page_state import SaliencyThread
+from bcclone.drive.overlay import SaliencyThread
 from tests.processes import wait_for
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))

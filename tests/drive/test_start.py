@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 import pytest
 import requests
 
+from bcclone.drive.drive import serve
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.drive.server import serve
 from bcclone.system.errors import UserError
 from tests.drive.drive_server import MODES, Still, drive, in_a_thread
 from tests.realcar.export_model.exports import exported_once
@@ -25,7 +25,7 @@ IMPORTED = """
 import sys, threading
 from pathlib import Path
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.drive.server import serve
+from bcclone.drive.drive import serve
 LARGE = {
     "tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "moviepy", "numba", "scipy",
 }

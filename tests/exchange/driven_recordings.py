@@ -3,8 +3,8 @@
 import numpy as np
 
 from bcclone.camera.images import encode_jpeg
+from bcclone.recording.run_folder import append_row
 from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, TRACE, DrivenBy, TracePoint
-from bcclone.recording.writer import append_row
 from tests.pictures.video_runs import name_of
 
 CAMERAS = ("center", "left", "right")

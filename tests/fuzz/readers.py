@@ -169,14 +169,14 @@ def _make_page(folder):
 
 
 def _read_page(folder, out):
-    from bcclone.drive.hand_input import HandInput
-    from bcclone.drive.page.page_state import ControlChanges
+    from bcclone.drive.hands import HandInput
+    from bcclone.drive.page import parse_controls
     from bcclone.system.codec import parse_json
     from bcclone.system.errors import UserError
 
     try:
         HandInput.parse(parse_json((folder / "input.json").read_bytes()).get("hands"))
-        ControlChanges.parse(
+        parse_controls(
             parse_json((folder / "set.json").read_bytes())["set"],
             ("set_speed_mph", "recording", "paused"),
         )

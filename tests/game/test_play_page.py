@@ -57,7 +57,7 @@ def server(untrained_model, folder):
 @pytest.fixture
 def page(browser, server):
     page = PlayPage(browser, server.port)
-    page.until("state.wheel.drives")
+    page.until("state.steers")
     page.script("send({set: {kept: false, paused: false, recording: false, put_back: true}})")
     page.until("state.mode === 'driving' && state.driver === 'model'")
     yield page
@@ -147,23 +147,22 @@ def test_escape_pauses_and_the_arrows_move_a_focused_slider_instead_of_the_car(p
     assert state["driver"] == "model"
 
 
-@pytest.mark.parametrize(("key", "drives"), [("k", False), ("g", True)])
-def test_the_keyboard_answers_another_page_that_asks_for_the_wheel(page, server, key, drives):
+def test_a_page_that_takes_the_wheel_steers_and_this_one_watches(page, server):
     with FakePage(server.port) as other:
-        other.until(lambda state: not state["wheel"]["drives"])
+        other.until(lambda state: not state["steers"])
+        assert not page.element("ask").is_displayed()
         other.send(wheel="ask")
-        other.until(lambda state: state["wheel"]["asking"])
-        assert wait_for(lambda: page.element("keep").is_displayed())
-        page.press(key)
-        state = other.until(lambda state: not state["wheel"]["asking"])
-        assert state["wheel"]["drives"] == drives
-    page.until("state.wheel.drives")
+        assert other.until(lambda state: state["steers"])
+        assert wait_for(lambda: page.element("ask").is_displayed())
+        page.element("ask").click()
+        page.until("state.steers")
+        assert not other.until(lambda state: not state["steers"])["steers"]
 
 
 def test_the_page_says_that_the_server_has_gone_and_finds_it_again(browser, tmp_path):
     with playing(folder=tmp_path / "run") as server:
         page = PlayPage(browser, server.port)
-        page.until("state.wheel.drives")
+        page.until("state.steers")
         page.press("r")
         page.until("state.recording.on")
         assert wait_for(lambda: page.element("recording-lamp").is_displayed())

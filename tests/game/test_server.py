@@ -31,7 +31,7 @@ def server():
 @pytest.fixture
 def page(server):
     with FakePage(server.port) as page:
-        page.until(lambda state: state["wheel"]["drives"])
+        page.until(lambda state: state["steers"])
         page.send(set={"put_back": True, "paused": False})
         page.until(
             lambda state: state["mode"] == "driving" and state["speed_mph"] < 1, throttle_key=0
@@ -68,7 +68,7 @@ def test_a_recording_of_a_play_can_be_preprocessed(tmp_path):
         page.send(set={"recording": False})
         page.until(lambda state: not state["recording"]["on"], **FASTER)
     rows = read_log(tmp_path / "run" / "driving_log.csv").rows
-    assert server.result.folders == (tmp_path / "run",)
+    assert server.result.folder == tmp_path / "run"
     assert server.result.rows == len(rows) >= 20
     seconds = np.ptp(rows.time_ms) / 1000
     # 15 a second, fewer while other programs use all cores
@@ -117,11 +117,6 @@ def test_a_full_disk_ends_the_recording_the_drive_goes_on_and_a_kill_leaves_whol
         state = page.until(lambda state: state["recording"]["failure"], **FASTER)
         assert any("the recording has ended" in warning["text"] for warning in state["warnings"])
         page.until(lambda later: later["seconds"] > state["seconds"] + 0.5, **FASTER)
-        page.send(set={"recording": True})
-        page.until(
-            lambda state: state["recording"]["recorded"] > 3 and not state["recording"]["failure"],
-            **FASTER,
-        )
         server.end(signal.SIGKILL)
     assert "Traceback" not in server.output
     rows = read_log(folder / "driving_log.csv").rows
@@ -129,9 +124,6 @@ def test_a_full_disk_ends_the_recording_the_drive_goes_on_and_a_kill_leaves_whol
     assert {*rows.center, *rows.left, *rows.right} == {
         path.name for path in (folder / "IMG").iterdir()
     }
-    second = folder.with_name("run-2")
-    rows = read_log(second / "driving_log.csv").rows
-    assert len(rows) > 3
     for name in (*rows.center, *rows.left, *rows.right):
-        assert decode_jpeg((second / "IMG" / name).read_bytes()).shape == (160, 320, 3)
-    assert set(rows.center) <= read_drivers(second).keys()
+        assert decode_jpeg((folder / "IMG" / name).read_bytes()).shape == (160, 320, 3)
+    assert set(rows.center) <= read_drivers(folder).keys()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.drive.page.page_state import ControlChanges
 from bcclone.drive.run_folder import run_recorder
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.unity_websocket import ServerGone, UnitySocket
@@ -68,13 +67,12 @@ def connect(*chunks):
 
 def asked_to_record_where_nobody_may():
     # before the block without privileges, because imports may need them
-    changes = ControlChanges(recording=True)
     with run_recorder() as recorder:
         page = make_page(recorder=recorder)
         Path().chmod(0o555)
         try:
             with without_privileges():
-                page.set(changes)
+                page.set({"recording": True})
         finally:
             Path().chmod(0o755)
 

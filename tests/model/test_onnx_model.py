@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bcclone.drive.page.page_state import make_saliency_thread, seen_region_of
+from bcclone.drive.overlay import make_saliency_thread, seen_region_of
 from bcclone.model.onnx_model import OnnxModel
 from bcclone.model.policy import load_policy
 from bcclone.pictures.reference_model import ReferenceModel

@@ -9,8 +9,8 @@ from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import EditedRecording, edit
 from bcclone.recording.edits import DELETE, MIRROR, Edit
 from bcclone.recording.log import read_log
+from bcclone.recording.run_folder import append_row
 from bcclone.recording.run_tables import BY_MODEL, DRIVERS, HUMAN, DrivenBy
-from bcclone.recording.writer import append_row
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
 from tests.messages.small_recording import make_recording

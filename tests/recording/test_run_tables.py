@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from bcclone.recording.run_folder import append_row
 from bcclone.recording.run_tables import (
     ANSWERS,
     DRIVERS,
@@ -23,7 +24,6 @@ from bcclone.recording.run_tables import (
     read_trace,
     write_trace,
 )
-from bcclone.recording.writer import append_row
 from bcclone.system.errors import UserError
 from tests.hostile import damaged
 from tests.pictures.video_runs import name_of

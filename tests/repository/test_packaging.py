@@ -158,8 +158,8 @@ class Installation:
         """Run a command that serves within the block; yield its port. It must end with exit
         code 0.
         """
-        line = [self._programs / "bcclone", *arguments, "--port", "0", "--end-with-stdin"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        line = [self._programs / "bcclone", *arguments, "--port", "0"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         with subprocess.Popen(line, **pipes, **self._options()) as process:
             output = ""
             for text in process.stdout:
@@ -170,7 +170,7 @@ class Installation:
             try:
                 yield int(found[1])
             finally:
-                process.stdin.close()
+                process.terminate()
             output += process.stdout.read()
         assert process.returncode == 0, output
 

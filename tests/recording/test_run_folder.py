@@ -8,8 +8,8 @@ import pytest
 
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
+from bcclone.recording.run_folder import RecordingWriter, is_free
 from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenBy, read_drivers
-from bcclone.recording.writer import RecordingWriter, is_free
 from bcclone.system.errors import UserError
 from tests.processes import full_disk
 
@@ -109,14 +109,14 @@ def test_a_recording_without_a_row_is_in_nobodys_way(tmp_path):
     assert is_free(folder)
     writer = RecordingWriter(folder)
     assert is_free(folder)
-    writer.remove_if_void()
+    writer.finish()
     assert not folder.exists()
     folder.mkdir()
-    RecordingWriter(folder).remove_if_void()
+    RecordingWriter(folder).finish()
     assert not list(folder.iterdir())  # a folder that was there stays
     writer = RecordingWriter(folder)
     write(writer)
-    writer.remove_if_void()
+    writer.finish()
     assert not is_free(folder)
     assert writer.log.is_file()
     (tmp_path / "file").touch()

@@ -12,15 +12,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from bcclone.drive.arbiter import MANUAL, SILENT_SECONDS, ConnectionArbiter, Reply
-from bcclone.drive.protocol import (
-    RefusedPacket,
-    SocketIOConnection,
-    TelemetryEvent,
-    event_text,
-)
-from bcclone.drive.recorder import Recorder
-from bcclone.drive.run_folder import RunRow
+from bcclone.drive.protocol import RefusedPacket, SocketIOConnection, TelemetryEvent, event_text
+from bcclone.drive.run_folder import RunWriter, record_decision
 from bcclone.drive.stats import DriveStats
+from bcclone.recording.run_folder import Recorder
 from bcclone.web.access import SOCKETIO_PATH
 from bcclone.web.server import BadHandshake, WebServer, Websocket, WSGIApp
 
@@ -32,7 +27,7 @@ _READING_SECONDS = 0.002
 _LAST_ANSWER_SECONDS = 1.0  # longest wait at the end of a drive for a client that does not read
 
 
-class CarConnection:
+class _Car:
     """One client's websocket and its packets."""
 
     def __init__(self, websocket: Websocket, protocol: SocketIOConnection) -> None:
@@ -49,26 +44,25 @@ class CarConnection:
         return time.perf_counter() - self.websocket.arrived
 
 
-class DriveService:
+class Cars:
     """The cars of a drive, over Socket.IO; the user is told when a car has come or gone."""
 
     def __init__(
         self,
         arbiter: ConnectionArbiter,
         stats: DriveStats,
-        recorder: Recorder[RunRow],
+        recorder: Recorder[RunWriter],
         server: WebServer,
     ) -> None:
         self.arbiter = arbiter
         self.stats = stats
         self.recorder = recorder
         self._server = server
-        self._notify = server.notify
-        self._cars: dict[str, CarConnection] = {}
+        self._cars: dict[str, _Car] = {}
         self._answering: set[str] = set()  # the sids whose telemetry is being answered
 
     @property
-    def clients(self) -> int:
+    def count(self) -> int:
         """Return the number of connections."""
         return len(self._cars)
 
@@ -88,7 +82,7 @@ class DriveService:
 
         return app
 
-    def check_cars(self) -> None:
+    def check(self) -> None:
         """Ping the clients, and wake a silent car; call this about twice a second."""
         for car in list(self._cars.values()):
             if ping := car.protocol.ping():
@@ -105,7 +99,7 @@ class DriveService:
         for sid in self.arbiter.pending_manual():
             self._send_unasked(sid, manual)
 
-    def answer(self, car: CarConnection, event: TelemetryEvent, late: bool = False) -> None:
+    def answer(self, car: _Car, event: TelemetryEvent, late: bool = False) -> None:
         """Answer a telemetry of a car. late: whether it waited for the answer to an earlier one."""
         self._answering.add(car.sid)
         try:
@@ -117,9 +111,9 @@ class DriveService:
                 car.late = car.websocket.waiting
             if self.arbiter.driving_sid != before:
                 if before is None:
-                    self._notify("a car is connected")
+                    self._server.notify("a car is connected")
                 else:
-                    self._notify("another car is connected, and drives")
+                    self._server.notify("another car is connected, and drives")
             if reply.delay_seconds:
                 self._server.sleep(reply.delay_seconds)
             # a reply is recorded and counted also if it cannot be sent because its client has gone
@@ -136,7 +130,7 @@ class DriveService:
         self.arbiter.end()
         until = time.monotonic() + _LAST_ANSWER_SECONDS
         while self._answering and time.monotonic() < until:
-            self._server.sleep(0.005)
+            time.sleep(0.005)
 
     def _report(self, sid: str, reply: Reply, seconds: float | None) -> None:
         """Record and count a reply.
@@ -147,14 +141,14 @@ class DriveService:
         """
         is_first = self.stats.first_answer_seconds is None
         try:
-            if reply.decision is not None and reply.decision.frame_readable:
-                self.recorder.record(RunRow(reply.decision, seconds))
+            if reply.decision is not None:
+                record_decision(self.recorder, reply.decision, seconds)
             self.stats.answered(sid, reply, seconds)
         except Exception:
             logger.exception("an answer could not be recorded or counted")
         first_answer_seconds = self.stats.first_answer_seconds
         if is_first and seconds is not None and first_answer_seconds is not None:
-            self._notify(
+            self._server.notify(
                 f"first frame answered in {seconds * 1000:.1f} ms, "
                 f"{first_answer_seconds:.1f} s after the start"
             )
@@ -172,7 +166,7 @@ class DriveService:
         except (BadHandshake, OSError) as error:
             start_response("400 Bad Request", [("Content-Type", "text/plain")])
             return [f"{error}\n".encode()]
-        car = CarConnection(websocket, SocketIOConnection(eio3=query["EIO"] == ["3"]))
+        car = _Car(websocket, SocketIOConnection(eio3=query["EIO"] == ["3"]))
         self._cars[car.sid] = car
         try:
             with suppress(OSError):  # the client has gone
@@ -184,7 +178,7 @@ class DriveService:
             self._leave(car.sid)
         return []
 
-    def _converse(self, car: CarConnection) -> None:
+    def _converse(self, car: _Car) -> None:
         """Exchange messages until the client leaves, or its connection ends."""
         websocket = car.websocket
         protocol = car.protocol
@@ -214,7 +208,7 @@ class DriveService:
         self.arbiter.leave(sid)
         if was_driving:
             driver = self.arbiter.driver
-            self._notify(
+            self._server.notify(
                 f"the car has left; {driver.answered} frames answered, {driver.faults} faults"
             )
 

@@ -1,6 +1,6 @@
 "use strict";
 
-// Follows a person's hands on keys, mouse, gamepad and touch pads. bcclone/drive/wheel.py turns the
+// Follows a person's hands on keys, mouse, gamepad and touch pads. bcclone/drive/hands.py turns the
 // input that this makes into steering and throttle.
 
 const STEERING_KEYS = { ArrowLeft: -1, KeyA: -1, ArrowRight: 1, KeyD: 1 };

@@ -1,21 +1,22 @@
-"""Run a drive server: listen, load the model, serve cars and pages.
+"""Serve a model to the cars that connect: listen, load the model, serve cars and the page.
 
-serve() takes the settings of a drive, and returns its `DriveResult` when it is stopped;
-served_drive.py builds the drive. What takes seconds to import is imported while the server already
-answers.
+serve() takes the settings of a drive, and returns its `DriveResult` when it is stopped. Each part
+of a drive is built here. What takes seconds to import is imported while the server already answers.
 """
 
-import os
-import signal
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
+from bcclone.drive.arbiter import ConnectionArbiter
+from bcclone.drive.cars import Cars
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
-from bcclone.drive.driver import SteeringPolicy
+from bcclone.drive.driver import Driver, SteeringPolicy, framing_of_policy
+from bcclone.drive.hands import Hands
 from bcclone.drive.protocol import packets_of
-from bcclone.drive.run_folder import check_run_folder, locked_run
+from bcclone.drive.run_folder import check_run_folder, locked_run, run_recorder
+from bcclone.drive.stats import DriveStats
 from bcclone.model.foreign.stored import reading_early
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.model.policy import Policy, load_policy
@@ -99,46 +100,56 @@ def _serve(
             resources.enter_context(locked_run(settings.run_folder))
             check_run_folder(settings.run_folder, settings.append)
         access = Access(settings.host, settings.token, settings.allow_from)
-        _note_how_long_supported(settings.async_mode, notify)
+        if settings.async_mode == "eventlet":
+            notify(
+                "note: eventlet and this mode are supported until April 2027; "
+                "leave --async-mode out to use threads"
+            )
         address = (settings.host, settings.port)
         server = resources.enter_context(
             WebServer(address, access, notify, stop, settings.async_mode)
         )
         policy = open_policy(server)
-        _warn_of_other_machines(settings.host, server)
-        # flask and the page load now, while the server already answers
-        from bcclone.drive.served_drive import serve_drive
+        if not is_this_machine(settings.host):
+            server.notify(
+                f"warning: every machine that knows the token can use {settings.host}; "
+                "the token is sent unencrypted"
+            )
+        return _drive(policy, settings, server)
 
-        return serve_drive(policy, settings, server)
 
+def _drive(policy: SteeringPolicy, settings: DriveSettings, server: WebServer) -> DriveResult:
+    """Serve cars and pages until the server is stopped."""
+    # flask and the page load now, while the server already answers
+    from bcclone.drive.overlay import make_saliency_thread
+    from bcclone.drive.page import DrivePage, Pages
 
-def _warn_of_other_machines(host: str, server: WebServer) -> None:
-    if is_this_machine(host):
-        return
-    server.notify(
-        f"warning: every machine that knows the token can use {host}; the token is sent unencrypted"
+    # the parts that decide, without sockets
+    hands = Hands()
+    driver = Driver(policy, settings, hands)
+    arbiter = ConnectionArbiter(driver)
+    stats = DriveStats(arbiter, settings.max_latency_ms)
+    framing = framing_of_policy(policy)
+    with (
+        run_recorder(settings.run_folder, settings.append, stats.warn, framing) as recorder,
+        make_saliency_thread(policy, lambda: stats.last_frame) as saliency,
+    ):
+        # the parts that speak with cars and pages
+        cars = Cars(arbiter, stats, recorder, server)
+        page = DrivePage(cars, hands, saliency, policy)
+        server.show(cars.with_page(Pages(page, server).app()), cars.check)
+        server.notify(
+            f"listening on {server.address}; "
+            "start the simulator, choose a track and AUTONOMOUS MODE\n"
+            f"watch it drive: {server.url}"
+        )
+        server.wait()
+        cars.finish()
+    return DriveResult(
+        answered=driver.answered,
+        faults=driver.faults,
+        folder=recorder.folder if recorder.recorded else None,
+        recorded=recorder.recorded,
+        dropped=recorder.dropped,
+        failure=recorder.failure,
     )
-
-
-def _note_how_long_supported(async_mode: str, notify: Notify) -> None:
-    if async_mode != "eventlet":
-        return
-    notify(
-        "note: eventlet and this mode are supported until April 2027; "
-        "leave --async-mode out to use threads"
-    )
-
-
-def exit_when_stdin_closes() -> None:
-    """End this process as on Ctrl-C when its standard input ends.
-
-    Then the program that started it has ended.
-    """
-
-    def wait() -> None:
-        # os.read, not sys.stdin: a blocked sys.stdin holds a lock that disturbs the exit
-        while os.read(0, 65536):
-            pass
-        signal.raise_signal(signal.SIGINT)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -31,9 +31,6 @@ const shown = {
   at: -Infinity, // when figures, dial, map and plots were drawn
   warnings: [],
   folder: "", // of the recording that is on
-  asked: false, // another page asks for the wheel
-  asking: false, // this page asks for it
-  refused: false, // this page was refused it
   cutShort: "", // what became of the recording that was on when the server ended
 };
 let settledAt = -Infinity; // when the slider was last moved here
@@ -46,7 +43,7 @@ function show(state, points, track) {
   if (IN_WORLD) showWorld(state, track);
   else showCar(state);
   showControls(state);
-  showWheel(state.wheel);
+  element("wheel").hidden = state.steers;
   showWarnings(state);
   drawDial(element("dial"), state.steering_sent, state.steering_model);
   if (element("plot-speed")) drawPlots(points, state.seconds);
@@ -55,7 +52,7 @@ function show(state, points, track) {
 // Changes that are shown at once; nobody reads figures thirty times a second.
 function isNews(before, state) {
   return !before || statusOf(before) !== statusOf(state)
-    || before.wheel.asked !== state.wheel.asked
+    || before.steers !== state.steers
     || before.warnings.length !== state.warnings.length;
 }
 
@@ -68,7 +65,7 @@ function press(id, on) {
 
 // Returns the key of STATUS for a state.
 function statusOf(state) {
-  if (IN_WORLD && !state.wheel.drives) return "watching";
+  if (IN_WORLD && !state.steers) return "watching";
   const status = IN_WORLD ? state.mode : state.connection;
   return status === "driving" ? state.driver : status;
 }
@@ -229,32 +226,6 @@ function showSetSpeed() {
   slider.setAttribute("aria-valuetext", `${slider.value} mph`);
 }
 
-// -- the wheel
-
-function showWheel(wheel) {
-  element("wheel").hidden = wheel.drives && !wheel.asked;
-  element("ask").hidden = !IN_WORLD || wheel.drives || wheel.asking;
-  element("give").hidden = !wheel.asked;
-  element("keep").hidden = !wheel.asked;
-  // a page that no longer asks has got the wheel, or was refused it
-  if (shown.asking && !wheel.asking) shown.refused = !wheel.drives;
-  if (wheel.asking || wheel.drives) shown.refused = false;
-  shown.asking = wheel.asking;
-  write("wheel-text", wheelText(wheel));
-}
-
-function wheelText(wheel) {
-  if (wheel.asked) {
-    return "Another page asks for the wheel; it gets it in 10 s if you do not answer.";
-  }
-  if (wheel.asking) {
-    return "You have asked for the wheel; you get it within 10 s, unless the other page keeps it.";
-  }
-  if (shown.refused) return "The other page keeps the wheel; this one watches.";
-  if (IN_WORLD) return "Another page drives; this one watches.";
-  return "Another page steers; it has the wheel until its keys are released.";
-}
-
 // -- the warnings
 
 function showWarnings(state) {
@@ -277,19 +248,14 @@ function warningText({ text, count, seconds }, now) {
 function announceNews(state) {
   const warnings = state.warnings.map((warning) => warning.text);
   const folder = state.recording.on ? state.recording.folder : "";
-  const asked = state.wheel.asked;
   const news = warnings
     .filter((text) => !shown.warnings.includes(text))
     .map((text) => `warning: ${text}`);
   if (folder !== shown.folder) {
     news.push(folder ? `recording into ${folder}` : "the recording has ended");
   }
-  if (asked && !shown.asked) {
-    news.push("another page asks for the wheel: G gives it, K keeps it");
-  }
   shown.warnings = warnings;
   shown.folder = folder;
-  shown.asked = asked;
   if (news.length) announce(news.join("; "));
 }
 

@@ -152,7 +152,7 @@ function remember() {
 // -- hands
 
 function sendHands(values, event) {
-  if (!state || !state.wheel.drives) return;
+  if (!state || !state.steers) return;
   inputNumber += 1;
   if (event && event.type === "keydown") pressedAt.set(inputNumber, event.timeStamp);
   inputSentAt = performance.now();
@@ -179,8 +179,6 @@ const BUTTONS = {
   "autonomous": () => send({ set: { autonomous: !state.autonomous } }),
   "saliency": () => send({ set: { saliency: !state.saliency.on } }),
   "ask": () => send({ wheel: "ask" }),
-  "give": () => send({ wheel: "give" }),
-  "keep": () => send({ wheel: "keep" }),
 };
 const KEYS = {
   r: "recording",
@@ -188,8 +186,6 @@ const KEYS = {
   b: "put-back",
   m: IN_WORLD ? "kept" : "autonomous",
   v: "saliency",
-  g: "give",
-  k: "keep",
 };
 const SPEED_KEYS = { "+": 1, "=": 1, "-": -1 };
 

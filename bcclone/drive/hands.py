@@ -1,0 +1,275 @@
+"""A person's hands at the page, and a model -> the control of each frame.
+
+Threads of the pages tell `Hands` what the hands do; the thread of the car asks for the control of
+each frame. Of the open pages, the one that asked last steers. No sockets, no files; the caller
+gives the clock. Drives and plays share this.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from bcclone.camera.vehicle import KEY_STEP
+from bcclone.drive.protocol import Control
+from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenBy
+
+
+@dataclass(frozen=True)
+class HandInput:
+    """The controls that a person uses at a moment.
+
+    A position is None if no mouse, stick or pad is used; then the key counts, 0 if none is held.
+    """
+
+    steering: float | None = None  # -1 (left) to 1 (right)
+    throttle: float | None = None  # -1 (brake) to 1
+    steering_key: int = 0  # -1 (left), 0 or 1 (right)
+    throttle_key: int = 0  # -1 (brake), 0 or 1
+
+    def __post_init__(self) -> None:
+        for name in ("steering", "throttle"):
+            value = getattr(self, name)
+            if value is not None and not _is_position(value):
+                raise ValueError(f"{name} {value!r}, expected -1 to 1, or null")
+        for name in ("steering_key", "throttle_key"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or value not in (-1, 0, 1):
+                raise ValueError(f"{name} {value!r}, expected -1, 0 or 1")
+
+    @classmethod
+    def parse(cls, values: Any) -> "HandInput":
+        """Return the input in a JSON value; raises ValueError with the reason for a bad one."""
+        names = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or not set(values) <= names:
+            raise ValueError(f"expected an object with some of {', '.join(sorted(names))}")
+        return cls(**values)
+
+
+RELEASED = HandInput()
+
+
+def _is_position(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and -1.0 <= value <= 1.0
+
+
+STEP_SECONDS = 0.02  # one step; a held key changes the steering by KEY_STEP in it
+# Change of throttle and brake in a step: 3 a second, like the default axes of the simulator's
+# engine, Unity; recorded logs show it.
+_THROTTLE_STEP = 0.06
+_HAND_OVER_CHANGE = 0.05  # most that the steering changes from frame to frame during a hand-over
+
+
+class Wheel:
+    """Chooses between a model's steering and a person's, and hands the wheel over without a jerk.
+
+    A person's hands on the wheel begin a take-over, and taking them off ends it, unless `kept` is
+    set: then the person steers until it is cleared. At the begin and at the end of a take-over the
+    steering changes by at most 0.05 from frame to frame, until it is what the new driver asks for.
+    """
+
+    def __init__(self, count: int = 0, by: DrivenBy = BY_MODEL) -> None:
+        self.kept = False
+        self.count = count  # number of take-overs so far, also of earlier cars
+        self.by = by  # who steers; at first, who is to steer
+        # positions of wheel and pedal that the keys have reached, in the simulator's way
+        self._key_steering = 0.0
+        self._key_throttle = 0.0
+        self._driver = ""  # MODEL or HUMAN, "" before the first frame
+        self._steering = 0.0  # of the last frame
+        self._handing_over = False  # whether changes of the steering are limited
+
+    def turn(self, hands: HandInput, steps: int, model: Control | None) -> Control:
+        """Return the control of the next frame.
+
+        hands: the controls in use
+        steps: how many steps of 0.02 s they have been in use since the last frame
+        model: the model's control, None if there is no model
+        """
+        for _ in range(steps):
+            self._turn_by_keys(hands)
+        # a person steers, or the model does; the position of a mouse, stick or pad counts more than
+        # a key
+        has_hands_on = hands.steering is not None or hands.steering_key != 0
+        if model is None or has_hands_on or self.kept:
+            self._change_driver(HUMAN, takes_over=model is not None)
+            steering = self._key_steering if hands.steering is None else float(hands.steering)
+        else:
+            self._change_driver(MODEL, takes_over=False)
+            steering = model.steering
+        steering = steering or 0.0  # 0.0 also for -0.0
+        if self._handing_over:
+            lowest = self._steering - _HAND_OVER_CHANGE
+            highest = self._steering + _HAND_OVER_CHANGE
+            limited = min(max(steering, lowest), highest)
+            self._handing_over = limited != steering
+            steering = limited
+        self._steering = steering
+        return Control(steering, self._throttle(hands, model))
+
+    def _turn_by_keys(self, hands: HandInput) -> None:
+        """Turn the wheel and press the pedal as the keys do in a step."""
+        if hands.steering_key:
+            self._key_steering = _pressed(self._key_steering, hands.steering_key, KEY_STEP)
+        else:  # the wheel is straight at once, the pedal comes back in steps
+            self._key_steering = 0.0
+        if hands.throttle_key:
+            self._key_throttle = _pressed(self._key_throttle, hands.throttle_key, _THROTTLE_STEP)
+        else:
+            rest = max(abs(self._key_throttle) - _THROTTLE_STEP, 0.0)
+            self._key_throttle = math.copysign(round(rest, 6), self._key_throttle)
+
+    def _throttle(self, hands: HandInput, model: Control | None) -> float:
+        """Return the person's throttle or brake, else the model's, whoever steers."""
+        if hands.throttle is not None:
+            # a pedal that the keys have pressed is forgotten, or it would come back slowly when the
+            # stick is let go
+            self._key_throttle = 0.0
+            return float(hands.throttle)
+        if hands.throttle_key or self._key_throttle or model is None:
+            return self._key_throttle or 0.0
+        return model.throttle
+
+    def _change_driver(self, driver: str, takes_over: bool) -> None:
+        """Note who steers from now on. takes_over: whether a person takes over from a model."""
+        if driver == self._driver:
+            return
+        self._handing_over = self._driver != ""
+        self._driver = driver
+        if takes_over:
+            self.count += 1
+            self.by = DrivenBy(driver, self.count)
+        else:
+            self.by = DrivenBy(driver)
+
+
+def _pressed(value: float, key: int, step: float) -> float:
+    """Return a value after one step with this key held; the other direction begins at 0."""
+    if value * key < 0:
+        value = 0.0
+    value = min(max(value + key * step, -1.0), 1.0)
+    return round(value, 6)  # so that many steps add up to round numbers
+
+
+SILENT_SECONDS = 1.0  # the hands of a page that sends nothing this long are off the wheel
+_LATE_STEPS = 25  # most steps for one frame, so that held keys do not turn far after a long pause
+
+
+class Hands:
+    """The open pages, and the hands at the page that steers: the last one that asked.
+
+    A page is identified by any object. The first page steers without asking; when the page that
+    steers closes, the one before it does again.
+    """
+
+    def __init__(
+        self, by: DrivenBy = BY_MODEL, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """by: who is to steer, until the first frame"""
+        self._clock = clock
+        self._lock = threading.Lock()  # held while anything below is read or changed
+        self._pages: list[object] = []  # the last one steers
+        self._wheel = Wheel(by=by)  # all steering of the car goes through it, once a frame
+        self._input: tuple[int, HandInput] = (0, RELEASED)
+        self._moved_at = -math.inf  # when the page that steers sent its latest input
+        self._turned_at = clock()  # when turn() was last called
+
+    @property
+    def by(self) -> DrivenBy:
+        """Return who steers."""
+        return self._wheel.by
+
+    @property
+    def kept(self) -> bool:
+        """Return whether the person keeps the wheel also with the hands off; see Wheel."""
+        return self._wheel.kept
+
+    @kept.setter
+    def kept(self, value: bool) -> None:
+        with self._lock:
+            self._wheel.kept = value
+
+    @property
+    def input(self) -> tuple[int, HandInput]:
+        """Return the number of the latest input, and that input."""
+        with self._lock:
+            return self._input
+
+    @property
+    def silent_seconds(self) -> float:
+        """Return the seconds since the page that steers sent anything."""
+        return self._clock() - self._moved_at
+
+    @property
+    def is_watched(self) -> bool:
+        """Return whether a page is open."""
+        return bool(self._pages)
+
+    def join(self, page: object) -> None:
+        """Add a page that has opened."""
+        with self._lock:
+            self._pages.insert(0, page)
+
+    def leave(self, page: object) -> None:
+        """Remove a page that has closed; what its hands did counts no more."""
+        with self._lock:
+            if self._steers(page):
+                self._input = (0, RELEASED)
+            if page in self._pages:
+                self._pages.remove(page)
+
+    def ask(self, page: object) -> None:
+        """Let an open page steer; the input of the page before counts no more."""
+        with self._lock:
+            if page in self._pages and not self._steers(page):
+                self._pages.remove(page)
+                self._pages.append(page)
+                self._input = (0, RELEASED)
+
+    def steers(self, page: object) -> bool:
+        """Return whether a page steers; only that one sets controls."""
+        with self._lock:
+            return self._steers(page)
+
+    def move(self, page: object, hands: HandInput, number: int = 0) -> None:
+        """Take what the hands at a page do; raises ValueError if the page does not steer.
+
+        number: number of this input, which the page has chosen
+        """
+        with self._lock:
+            if not self._steers(page):
+                raise ValueError("another page steers; this one only watches")
+            self._input = (number, hands)
+            self._moved_at = self._clock()
+
+    def turn(
+        self, model: Control | None, steps: int | None = None, hands: HandInput | None = None
+    ) -> Control:
+        """Return the control of the next frame; afterwards the property `by` says who steers.
+
+        model: the model's control, None without a model
+        steps: how many steps of 0.02 s have passed since the last frame; None: by the clock
+        hands: the controls in use; None: those at the page that steers, unless it is silent
+        """
+        with self._lock:
+            now = self._clock()
+            if steps is None:
+                steps = round((now - self._turned_at) / STEP_SECONDS)
+                steps = min(max(steps, 1), _LATE_STEPS)
+            self._turned_at = now
+            if hands is None:
+                _, hands = self._input
+                if now - self._moved_at >= SILENT_SECONDS:
+                    hands = RELEASED
+            return self._wheel.turn(hands, steps, model)
+
+    def forget(self) -> None:
+        """Begin anew with another car; only the count of take-overs goes on."""
+        with self._lock:
+            self._wheel = Wheel(self._wheel.count)
+
+    def _steers(self, page: object) -> bool:
+        return bool(self._pages) and self._pages[-1] is page

@@ -1,0 +1,418 @@
+"""The web page of a drive or a play: what it shows and sets, its addresses and its messages.
+
+A `Session` is a drive or a play for its pages: its state as JSON values, its newest frame, and the
+controls that pages set. `Pages` serves it: frames, never faster than a page draws them, and who has
+the wheel. docs/reference/page.md describes fields, addresses and messages.
+"""
+
+import contextlib
+import logging
+import math
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import flask
+
+from bcclone.drive.cars import Cars
+from bcclone.drive.controller import HIGHEST_SPEED_MPH
+from bcclone.drive.drive_settings import DriveSettings
+from bcclone.drive.driver import Driver, SteeringPolicy
+from bcclone.drive.hands import HandInput, Hands
+from bcclone.drive.overlay import SaliencyThread, seen_region_of
+from bcclone.model.policy import Policy
+from bcclone.recording.run_folder import Recorder
+from bcclone.system.codec import parse_json
+from bcclone.system.errors import UserError, shown_command
+from bcclone.web.page import guarded_app, plain_text, posted, with_pictures
+from bcclone.web.server import BadHandshake, WebServer, Websocket
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PageFrame:
+    """What a page shows at a moment."""
+
+    number: int  # from 1; the same picture may be sent again, with a new number and state
+    jpeg: bytes  # the camera's picture, b"" without a car
+    overlay: bytes  # the newest saliency overlay, a PNG, b"" if off
+    state: dict[str, Any]
+
+
+def parse_controls(values: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return the controls to set in a JSON value; raises ValueError with the reason for a bad one.
+
+    names: names of the controls that the session has
+    """
+    if not isinstance(values, dict) or not values or not set(values) <= set(names):
+        raise ValueError(f"expected an object with some of {', '.join(names)}")
+    for name, value in values.items():
+        if name == "set_speed_mph":
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not 0 <= value <= HIGHEST_SPEED_MPH:
+                raise ValueError(f"set speed {value!r}, expected 0 to {HIGHEST_SPEED_MPH:g} mph")
+        elif not isinstance(value, bool):
+            raise ValueError(f"{name} {value!r}, expected true or false")
+    return values
+
+
+class Session(ABC):
+    """A drive or a play, for its pages."""
+
+    program = ""  # name of the command, such as drive.py
+    command = ""  # the command line that starts the session again, without its port
+    default_port = 0  # of the command
+    track = ""  # name of the built-in world's track, "" for the car of another program
+    # x and z of the track's centre line in metres, and the width of the asphalt
+    track_map: dict[str, Any] | None = None
+    sees = ""  # the preprocessing of the model's input, in words
+    # the part of the frame that the model sees, as fractions of its width and height: left, top,
+    # right, bottom; None if the page does not mark it
+    region: tuple[float, float, float, float] | None = None
+
+    def __init__(
+        self,
+        hands: Hands,
+        recorder: Recorder[Any],
+        driver: Driver | None,
+        saliency: SaliencyThread | None = None,
+    ) -> None:
+        self.hands = hands  # the open pages, which of them has the wheel, and what it does
+        self.recorder = recorder
+        self.driver = driver  # the model and its controller, None if only a person drives
+        self.saliency = saliency  # None without a model
+
+    @property
+    @abstractmethod
+    def controls(self) -> Sequence[str]:
+        """Return the names of the controls that pages set."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return the state, for JSON."""
+
+    @abstractmethod
+    def newest(self) -> PageFrame | None:
+        """Return the newest frame, None before the first."""
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the points of the plots; none without plots."""
+        return []
+
+    def set(self, changes: dict[str, Any]) -> None:
+        """Set controls; raises ValueError or UserError with the reason why it cannot.
+
+        changes: as parse_controls() returns them
+        """
+        if "saliency" in changes and self.saliency is not None:
+            self.saliency.on = changes["saliency"]
+        if "recording" in changes:
+            self.recorder.turn(changes["recording"])
+        if "set_speed_mph" in changes and self.driver is not None:
+            self.driver.controller.set_speed_mph = float(changes["set_speed_mph"])
+
+    def state_with(self, figures: dict[str, Any]) -> dict[str, Any]:
+        """Return the state of any session together with a drive's or play's figures, for JSON."""
+        by = self.hands.by
+        saliency = {"on": False, "unavailable": "no model drives"}
+        if self.saliency is not None:
+            saliency = {"on": self.saliency.on, "unavailable": self.saliency.unavailable}
+        return {
+            "driver": by.driver,
+            "take_over": by.take_over,
+            "set_speed_mph": self.driver and self.driver.controller.set_speed_mph,
+            "recording": self.recorder.state(),
+            "saliency": saliency,
+            "sees": self.sees,
+            "region": self.region,
+            **figures,
+        }
+
+    def overlay(self) -> bytes:
+        """Return the newest saliency overlay, b"" without one."""
+        return self.saliency.png if self.saliency else b""
+
+
+# shortest time between two frames of a drive; a little less than the 0.1 s between two looks for a
+# new frame, so that each look finds one
+_PAGE_SECONDS = 0.09
+
+
+class DrivePage(Session):
+    """What the pages of a drive see and set; any number of pages costs as much as one."""
+
+    program = "drive.py"
+    default_port = DriveSettings.port
+    controls = ("saliency", "recording", "set_speed_mph", "autonomous")
+
+    def __init__(
+        self,
+        cars: Cars,
+        hands: Hands,
+        saliency: SaliencyThread,
+        policy: SteeringPolicy,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(hands, cars.recorder, cars.arbiter.driver, saliency)
+        self.command = shown_command("drive", "model.h5")
+        if isinstance(policy, Policy):
+            self.sees = policy.preprocessing.describe()
+            self.region = seen_region_of(policy)
+        self.cars = cars
+        self._clock = clock  # in seconds
+        self._lock = threading.Lock()
+        self._frame: PageFrame | None = None
+        self._next_at = -math.inf  # when the next frame is made
+
+    def state(self) -> dict[str, Any]:
+        return self.state_with(self.cars.stats.figures(self.cars.dialect, self.cars.count))
+
+    def newest(self) -> PageFrame:
+        """Return the newest frame and state, which all pages share."""
+        with self._lock:
+            now = self._clock()
+            frame = self._frame
+            if frame is None or now >= self._next_at:
+                number = 1 if frame is None else frame.number + 1
+                _, jpeg = self.cars.stats.last_frame
+                frame = PageFrame(number, jpeg, self.overlay(), self.state())
+                self._frame = frame
+                self._next_at = now + _PAGE_SECONDS
+            return frame
+
+    def set(self, changes: dict[str, Any]) -> None:
+        try:
+            super().set(changes)  # may raise, so it comes first: nothing is half done
+            if "autonomous" in changes:
+                self.cars.arbiter.autonomous = changes["autonomous"]
+        finally:
+            self._next_at = -math.inf  # newest() makes a frame at once, which shows the change
+
+    def history(self) -> list[dict[str, Any]]:
+        return self.cars.stats.history()
+
+
+# ---- addresses and messages
+
+_PAGES = 8  # most pages that may be open at once
+_REFUSAL_CHARACTERS = 300  # longest refusal; it repeats a value that the page sent, of any length
+_LOOK_SECONDS = 0.1  # between two looks for a new frame, if wake() is not called
+
+
+class Pages:
+    """The open pages of a session, at most 8, and the app that serves them."""
+
+    def __init__(self, session: Session, server: WebServer) -> None:
+        self._session = session
+        self._server = server
+        self._pages: list[_Page] = []
+        self._lock = threading.Lock()  # held while places are counted
+        self._taken = 0  # number of pages that are open, or about to open
+
+    def app(self) -> flask.Flask:
+        """Return the WSGI app of the page, which asks for the server's token."""
+        session = self._session
+        app = guarded_app(self._server, __name__, session.program, self._index)
+        app.add_url_rule("/socket", view_func=self._socket, websocket=True)
+        app.add_url_rule("/room", view_func=self._room)
+        app.add_url_rule("/history", "history", session.history)
+        app.add_url_rule("/track", view_func=self._track)
+        app.add_url_rule("/state", "state", session.state)
+        app.add_url_rule("/control", view_func=self._control, methods=["POST"])
+        return app
+
+    def wake(self) -> None:
+        """Send the newest frame to the pages that are ready for it; any thread may call this."""
+        for page in list(self._pages):
+            page.changed.set()
+
+    def _index(self) -> str:
+        """Return the page."""
+        session = self._session
+        port = int(flask.request.environ["SERVER_PORT"])
+        # for the commands that the page shows
+        option = "" if port == session.default_port else f" --port {port}"
+        return flask.render_template(
+            "page.html", page=session, option=option, highest_speed=f"{HIGHEST_SPEED_MPH:g}"
+        )
+
+    def _socket(self) -> Any:
+        """Serve a page over its websocket until it closes."""
+        with self._place() as is_free:
+            if not is_free:
+                return self._room()
+            try:
+                websocket = self._server.accept_websocket(flask.request.environ)
+            except (BadHandshake, OSError) as error:
+                return plain_text(str(error), 400)
+            self.serve(websocket)
+            return ""
+
+    def _room(self) -> flask.Response:
+        """Return whether there is room for one more page.
+
+        The page's script asks, since a browser does not tell it why a websocket was refused.
+        """
+        if self._taken >= _PAGES:
+            return plain_text(f"{_PAGES} pages are open already", 503)
+        return plain_text("there is room", 200)
+
+    def _track(self) -> Any:
+        """Return the map of the built-in world's track."""
+        if self._session.track_map is None:
+            return plain_text("this car drives in another program's world", 404)
+        return self._session.track_map
+
+    def _control(self) -> Any:
+        """Set the controls in the request's JSON; return the new state."""
+        try:
+            self._session.set(parse_controls(posted(), self._session.controls))
+        except (ValueError, UserError) as error:
+            return {"error": str(error)}, 400
+        self.wake()
+        return self._session.state()
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[bool]:
+        """Keep a place for a page within the block; yield False if all places are taken."""
+        with self._lock:
+            is_free = self._taken < _PAGES
+            self._taken += is_free
+        try:
+            yield is_free
+        finally:
+            with self._lock:
+                self._taken -= is_free
+
+    def serve(self, socket: Websocket) -> None:
+        """Serve a page until its websocket closes."""
+        page = _Page(socket, self._server)
+        self._session.hands.join(page)
+        self._pages.append(page)
+        # frames are sent beside the messages that are received
+        thread = self._server.threads.Thread(target=self._send_frames, args=(page,), daemon=True)
+        thread.start()
+        try:
+            while (text := socket.wait()) is not None:
+                try:
+                    self._obey(page, _parse_message(text))
+                except (ValueError, UserError) as error:
+                    reason = str(error)[:_REFUSAL_CHARACTERS]
+                    page.send(with_pictures({"kind": "refusal", "error": reason}))
+                # a page that sends without pause must not block the others
+                self._server.sleep(0)
+        finally:
+            page.close()
+            thread.join()
+            self._pages.remove(page)
+            self._session.hands.leave(page)
+
+    def _obey(self, page: "_Page", message: Any) -> None:
+        """Do what a page's message says; raises ValueError or UserError with the reason why not."""
+        session = self._session
+        hands = session.hands
+        match message:
+            case {"drawn": number}:
+                page.note_drawn(_check_number(number))
+            case {"input": number}:
+                values = HandInput.parse(message.get("hands"))
+                hands.move(page, values, _check_number(number))
+            case {"set": changes}:
+                if not hands.steers(page):
+                    raise ValueError("this page only watches; take the wheel first")
+                session.set(parse_controls(changes, session.controls))
+                self.wake()
+            case {"wheel": "ask"}:
+                hands.ask(page)
+                self.wake()
+            case _:
+                raise ValueError("expected an object with drawn, input, set, or wheel: ask")
+
+    def _send_frames(self, page: "_Page") -> None:
+        """Send the newest frames until the page closes; a slow page gets fewer."""
+        number = 0
+        try:
+            while page.open:
+                page.changed.wait(_LOOK_SECONDS)
+                page.changed.clear()
+                if not page.ready:
+                    continue
+                frame = self._session.newest()
+                if frame is not None and frame.number != number:
+                    number = frame.number
+                    page.send_frame(frame, self._session.hands.steers(page))
+        except Exception:
+            logger.exception("frames cannot be sent to a page")
+        finally:
+            page.close()
+
+
+_UNDRAWN_FRAMES = 2  # most frames on their way to a page; more would only be late
+
+
+class _Page:
+    """One page: its websocket, and the frames that it has not drawn yet."""
+
+    def __init__(self, socket: Websocket, server: WebServer) -> None:
+        self.open = True
+        self.changed = server.threads.Event()  # set when there may be something to send
+        self._socket = socket
+        # numbers of the last messages with a frame, from 1
+        self._sent = 0
+        self._drawn = 0
+        # the pictures that were sent last
+        self._jpeg = b""
+        self._overlay = b""
+
+    @property
+    def ready(self) -> bool:
+        """Return whether the page can take another frame."""
+        return self.open and self._sent - self._drawn < _UNDRAWN_FRAMES
+
+    def note_drawn(self, number: int) -> None:
+        """Take note that the page has drawn its frame of this number."""
+        self._drawn = max(self._drawn, min(number, self._sent))
+        self.changed.set()
+
+    def send_frame(self, frame: PageFrame, steers: bool) -> None:
+        """Send a frame, with the pictures that are new. steers: whether this page steers"""
+        self._sent += 1
+        state = frame.state | {"kind": "frame", "number": self._sent, "steers": steers}
+        jpeg = b"" if frame.jpeg is self._jpeg else frame.jpeg
+        overlay = b"" if frame.overlay is self._overlay else frame.overlay
+        self._jpeg = frame.jpeg
+        self._overlay = frame.overlay
+        self.send(with_pictures(state, jpeg, overlay))
+
+    def send(self, message: bytes) -> None:
+        """Send a message; the page is closed when that fails."""
+        try:
+            self._socket.send(message)
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Close the page; both its threads end."""
+        self.open = False
+        self.changed.set()
+        self._socket.close()
+
+
+def _parse_message(text: str | bytes) -> Any:
+    """Return the JSON of a page's message; raises ValueError."""
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        reason = str(error)[:100]
+        raise ValueError(f"{reason}; expected an object, as JSON") from None
+
+
+def _check_number(value: Any) -> int:
+    """Return the number of a frame or an input; raises ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r}, expected a number from 0")
+    return value

@@ -1,0 +1,446 @@
+"""Run `bcclone play`: build the world, load the model, serve the page until stopped.
+
+play() takes the settings, and returns a `PlayResult` with the laps and what was recorded. A `Play`
+joins the car and its pages, 30 times a second: it takes the hands and controls of its pages, and
+gives them frames with their state.
+"""
+
+import copy
+import datetime
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from bcclone.camera.images import Image, encode_jpeg
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MOUNTS, MPH, steering_to_line
+from bcclone.drive.driver import Decision, Driver
+from bcclone.drive.hands import SILENT_SECONDS, HandInput, Hands
+from bcclone.drive.overlay import make_saliency_thread
+from bcclone.drive.page import PageFrame, Pages, Session
+from bcclone.drive.protocol import Control, Telemetry
+from bcclone.game.play_settings import PLAY_PORT, PlayResult, PlaySettings
+from bcclone.model.policy import Policy, load_policy
+from bcclone.recording.run_folder import Recorder, free_folder
+from bcclone.recording.run_tables import HUMAN, MODEL, DrivenBy
+from bcclone.simulator.car import TrackedCar
+from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
+from bcclone.simulator.render import Renderer
+from bcclone.simulator.track import Track, load_track
+from bcclone.simulator.world import WorldPace
+from bcclone.simulator.world_settings import LOST_M
+from bcclone.system.errors import UserError
+from bcclone.system.files import locked
+from bcclone.system.hardware import open_in_browser
+from bcclone.system.process import Notify
+from bcclone.web.access import Access, is_this_machine
+from bcclone.web.server import WebServer
+
+logger = logging.getLogger(__name__)
+
+
+def play(
+    settings: PlaySettings, notify: Notify = print, stop: threading.Event | None = None
+) -> PlayResult:
+    """Serve a page that drives the built-in simulator, until Ctrl-C, SIGTERM or `stop`.
+
+    Signals are handled if this is called in the main thread. Raises UserError when the model, the
+    address or a folder cannot be used.
+
+    notify: called with lines for the user
+    stop: an event that any thread may set to end the play
+    """
+    track = load_track(settings.track, settings.reverse)
+    if settings.start_m > track.lap_m:
+        raise UserError(
+            f"--start-m {settings.start_m:g}: the lap of {settings.track} ends after "
+            f"{track.lap_m:.0f} m; begin before"
+        )
+    what = "the simulator" if settings.model is None else f"{settings.model} and the simulator"
+    notify(f"loading {what}; on the first start it is compiled, which takes a minute")
+    policy = _load_policy(settings)
+    driver: Driver | None = None
+    if policy is not None:  # without its framing, because the world's pictures are frames already
+        driver = Driver(policy.without_framing(), settings)
+    renderer = Renderer(settings.track, settings)
+    # serve the page, while a thread drives the world
+    address = (settings.host, settings.port)
+    access = Access(settings.host, settings.token)
+    with (
+        WebServer(address, access, notify, stop) as server,
+        play_recorder(settings.folder, server.notify) as recorder,
+        ExitStack() as resources,
+    ):
+        game = Play(renderer, track, recorder, driver, settings.start_m, settings.start_offset_m)
+        if policy is not None:
+            game.sees = policy.preprocessing.describe()
+            game.saliency = resources.enter_context(
+                make_saliency_thread(policy, lambda: (game.frames, game.jpeg))
+            )
+        pages = Pages(game, server)
+        resources.enter_context(_driven(game, pages, server))
+        if not is_this_machine(settings.host):
+            server.notify(
+                "warning: every machine that knows the token can drive; "
+                "the token is sent unencrypted"
+            )
+        server.show(pages.app())
+        server.notify(f"listening on {server.address}; drive here: {server.url}")
+        if settings.browser:
+            open_in_browser(server.url, seconds=0)  # 0: does not wait for the browser
+        server.wait()
+    best_lap_seconds = game.best_lap_seconds
+    if best_lap_seconds is not None:
+        best_lap_seconds = round(best_lap_seconds, 2)
+    return PlayResult(
+        frames=game.frames,
+        seconds=round(game.tracked.seconds, 2),
+        laps=round(float(game.tracked.progress_m / track.lap_m), 3),
+        best_lap_seconds=best_lap_seconds,
+        folder=recorder.folder if recorder.recorded else None,
+        rows=recorder.recorded,
+        dropped=recorder.dropped,
+        failure=recorder.failure,
+    )
+
+
+def _load_policy(settings: PlaySettings) -> Policy | None:
+    """Return the policy of the model, None without one."""
+    if settings.model is None:
+        return None
+    from bcclone.system.tensorflow_quietly import load_tensorflow
+
+    load_tensorflow(threads=1)  # as drive.py does; the other cores render
+    return load_policy(settings.model, settings.preprocess)
+
+
+_MAX_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
+
+
+def play_recorder(
+    folder: Path | None, on_failure: Notify = lambda why: None
+) -> Recorder[CarRecording]:
+    """Return the recorder of a play, into `folder` or the first of FOLDER-2 ... that is free."""
+    started = datetime.datetime.now()
+
+    def open_writer(held: ExitStack) -> CarRecording:
+        new = free_folder(folder or Path(f"play-{started:%Y_%m_%d_%H_%M_%S}"))
+        with ExitStack() as lock:
+            # until the end of the play, no other process records into this folder
+            lock.enter_context(locked(new, "wait until it ends, or record into another folder"))
+            writer = CarRecording(new, started)
+            held.push(lock.pop_all())
+        return writer
+
+    return Recorder(open_writer, on_failure, most_waiting=_MAX_WAITING)
+
+
+@contextmanager
+def _driven(game: "Play", pages: Pages, server: WebServer) -> Iterator[None]:
+    """Let a thread drive the world within the block; if that fails, the server is stopped."""
+    over = threading.Event()
+
+    def drive() -> None:
+        next_at = game.clock()
+        try:
+            while not over.is_set():
+                next_at = max(next_at + game.step(pages.wake), game.clock())
+                over.wait(max(next_at - game.clock(), 0.0))
+        except Exception:
+            logger.exception("the world cannot go on")
+            server.stop()
+
+    thread = threading.Thread(target=drive, name="bcclone-world", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+FRAMES_A_SECOND = 30
+_IDLE_SECONDS = 0.1  # between two frames of a world at rest
+_SLOW_FACTOR = 0.9  # below this share of real time, the page says that the world is slow
+_MAP_STEP = 4  # every 4th point of the centre line is on the map: one each 2 m
+_MAX_STEPS = 8  # most steps of the world for one frame: a car that leaps cannot be driven
+# after the car was put back, no row is recorded for this time; by such a gap, readers of the log
+# know that a new episode begins
+_APART_SECONDS = 1.6
+# while no page sends anything, the car first rolls without throttle, then brakes
+_ROLL_SECONDS = 1.0  # how long it rolls
+_BRAKE = -0.5  # throttle while it brakes
+# while nobody drives, the car heads for a point of the road this far ahead
+_LOOKAHEAD_M = 4.0  # at speed 0
+_LOOKAHEAD_SECONDS = 0.5  # the way that the car drives in this time is added
+
+
+class Play(Session):
+    """A car in the built-in world, and its pages; nothing but their absence ends the drive."""
+
+    program = "bcclone play"
+    command = "bcclone play"
+    default_port = PLAY_PORT
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        track: Track,
+        recorder: Recorder[CarRecording],
+        driver: Driver | None = None,
+        start_m: float = 0.0,
+        start_offset_m: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Put a car on the track.
+
+        driver: the model and its controller, None if only a person drives
+        start_m: where the car begins, in metres along the road from the start of the lap
+        start_offset_m: how far to the right of the road's middle it begins, in metres
+        clock: in seconds
+        """
+        by = HUMAN if driver is None else MODEL
+        super().__init__(Hands(DrivenBy(by), clock), recorder, driver)
+        line = track.line[::_MAP_STEP, [0, 2]].round(1).tolist()
+        self.track = track.road.name
+        self.track_map = {"line": line, "width_m": track.road.width_m}
+        self.clock = clock
+        height_at = renderer.scene.ground.height_at
+        self.tracked = TrackedCar(track, start_offset_m, track.start_m + start_m, height_at)
+        self.pace = WorldPace(_MAX_STEPS, clock)
+        self.decision: Decision | None = None  # the model's decision on the last frame
+        self.frames = 0  # shown so far
+        self.jpeg = b""  # the newest picture, b"" before the first and after the car was put back
+        self.best_lap_seconds: float | None = None
+        self._renderer = renderer
+        self._began = clock()  # names of frames count from then
+        self._newest: PageFrame | None = None
+        # controls that pages set
+        self._paused = False
+        self._put_back = False  # whether the next step puts the car back on the road
+        self._next_row_at = 0.0  # when the next row is to be recorded
+        self._apart_until = 0.0  # until when no row is recorded
+        self._laps_done = 0
+        self._lap_began = 0.0  # in seconds of the drive
+        self._last_lap_seconds: float | None = None
+        self._picture()  # the first one may wait for the compiler
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        names = ("recording", "paused", "put_back")
+        if self.driver is None:
+            return names
+        return (*names, "saliency", "set_speed_mph", "kept")
+
+    @property
+    def mode(self) -> str:
+        """Return what the world does: `driving`, `paused`, or `asleep` while pages are silent."""
+        if self._paused:
+            return "paused"
+        return "asleep" if self.hands.silent_seconds > SILENT_SECONDS else "driving"
+
+    def newest(self) -> PageFrame | None:
+        return self._newest
+
+    def set(self, changes: dict[str, Any]) -> None:
+        super().set(changes)
+        if "kept" in changes:
+            self.hands.kept = changes["kept"]
+        if "paused" in changes:
+            self._paused = changes["paused"]
+        if changes.get("put_back"):
+            self._put_back = True
+
+    # ---- the next frame
+
+    def step(self, on_frame: Callable[[], None] = lambda: None) -> float:
+        """Show the world as it is now; return the seconds until the next frame is due.
+
+        on_frame: called when a frame is new
+        """
+        mode = self.mode
+        input_number, _ = self.hands.input
+        is_lost = abs(self.tracked.position.cross_track_m) > LOST_M  # nothing leads back
+        if self._put_back or is_lost:
+            self._put_back = False
+            self._put_car_back()
+        # let the time pass, unless the world is at rest
+        at_rest = mode == "paused" or (mode == "asleep" and self.tracked.car.speed == 0.0)
+        if at_rest:
+            self.pace.rest()
+        elif mode == "asleep":
+            self._roll_to_a_stop()
+        else:
+            self._go_on(None)
+        # at rest, show the same picture again
+        if at_rest and self.jpeg:
+            if self.hands.is_watched:
+                self._show(mode, input_number)
+                on_frame()
+            return _IDLE_SECONDS
+        # otherwise show, record and ask the model about a new picture
+        image = self._picture()
+        self.jpeg = encode_jpeg(image)
+        self._show(mode, input_number)
+        on_frame()
+        if mode == "driving":
+            self._record(image)
+        self._ask_model()
+        return 1 / FRAMES_A_SECOND
+
+    def _put_car_back(self) -> None:
+        """Put the car on the middle of the road, where it stands; a new episode begins."""
+        self.jpeg = b""  # so that a new picture is made also of a world at rest
+        self.tracked.set_back()
+        self.tracked.car.speed = 0.0
+        if self.driver is not None:
+            self.driver.forget_frames()
+        self._apart_until = self.clock() + _APART_SECONDS
+
+    def _go_on(self, positions: HandInput | None) -> None:
+        """Let the time pass that has passed since the last frame.
+
+        positions: of the wheel and the pedals; None: those of the page that steers
+        """
+        steps = self.pace.due()
+        model: Control | None = None
+        if self.decision is not None:
+            model = self.decision.control
+        elif self.driver is not None:
+            model = Control(0.0, 0.0)  # until the model's first decision
+        control = self.hands.turn(model, steps, positions)
+        self.tracked.car.control(control.steering, control.throttle)
+        for _ in range(steps):
+            self.tracked.step()
+            if self.tracked.progress_m >= (self._laps_done + 1) * self.tracked.track.lap_m:
+                self._end_lap()
+
+    def _roll_to_a_stop(self) -> None:
+        """Go on while pages are silent, and stop the car on its road; a model goes on steering."""
+        steering: float | None = None  # the hands are off the wheel, so that a model steers
+        if self.driver is None:
+            position = self.tracked.position
+            car = self.tracked.car
+            yaw = math.remainder(car.heading - position.heading, 2 * math.pi)
+            lookahead_m = _LOOKAHEAD_M + _LOOKAHEAD_SECONDS * car.speed
+            steering = float(steering_to_line(position.cross_track_m, yaw, lookahead_m))
+            steering = min(max(steering, -1.0), 1.0)
+        rolls = self.hands.silent_seconds < SILENT_SECONDS + _ROLL_SECONDS
+        self._go_on(HandInput(steering, 0.0 if rolls else _BRAKE))
+
+    def _end_lap(self) -> None:
+        """Count a lap, and begin the next one."""
+        now = self.tracked.seconds
+        lap_seconds = now - self._lap_began
+        self._laps_done += 1
+        self._lap_began = now
+        self._last_lap_seconds = lap_seconds
+        if self.best_lap_seconds is None or lap_seconds < self.best_lap_seconds:
+            self.best_lap_seconds = lap_seconds
+
+    def _picture(self) -> Image:
+        """Return what the centre camera sees."""
+        return self._renderer.frame(self.tracked.car, seconds=self.tracked.seconds)
+
+    def _ask_model(self) -> None:
+        """Let the model decide on the newest picture.
+
+        It gets every frame, also while a person steers, so that it can go on at any time.
+        """
+        if self.driver is None:
+            return
+        car = self.tracked.car
+        degrees = car.steering * FULL_LOCK_DEGREES
+        telemetry = Telemetry(degrees, car.throttle, car.speed / MPH, self.jpeg)
+        self.decision = self.driver.decide(telemetry)
+
+    # ---- what is recorded and shown of it
+
+    def _record(self, center: Image) -> None:
+        """Record a row, 15 times a second."""
+        now = self.clock()
+        # half a frame early is near enough, since no frame comes exactly on time
+        if now < max(self._next_row_at - 0.5 / FRAMES_A_SECOND, self._apart_until):
+            return
+        self._next_row_at += BETWEEN_ROWS_SECONDS
+        if self._next_row_at < now - BETWEEN_ROWS_SECONDS:  # after a pause
+            self._next_row_at = now + BETWEEN_ROWS_SECONDS
+        car = copy.copy(self.tracked.car)
+        point = self.tracked.trace_point
+        by = self.hands.by
+
+        def write(writer: CarRecording) -> None:
+            frames = {"center": center}
+            for camera in MOUNTS:
+                if camera not in frames:
+                    frames[camera] = self._renderer.frame(car, camera)
+            writer.record(now - self._began, car, frames, point, by)
+
+        self.recorder.record(write)
+
+    def _show(self, mode: str, input_number: int) -> None:
+        """Make the newest frame, perhaps with the same picture again.
+
+        input_number: number of the page's input that has steered the car
+        """
+        self.frames += 1
+        state = self._state(mode, input_number)
+        self._newest = PageFrame(self.frames, self.jpeg, self.overlay(), state)
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of the newest frame."""
+        return self._newest.state if self._newest else self._state(self.mode, 0)
+
+    def _state(self, mode: str, input_number: int) -> dict[str, Any]:
+        tracked = self.tracked
+        car = tracked.car
+        warnings = [{"text": text, "count": 1, "seconds": None} for text in self._warnings(mode)]
+        figures = {
+            "frame": self.frames,
+            "input": input_number,
+            "seconds": tracked.seconds,
+            "mode": mode,
+            "kept": self.hands.kept,
+            "steering_sent": car.steering,
+            "steering_model": None if self.decision is None else self.decision.steering,
+            "throttle": car.throttle - car.brake,
+            "speed_mph": car.speed / MPH,
+            "x_m": car.x,
+            "z_m": car.z,
+            "heading": car.heading,
+            "cross_track_m": tracked.position.cross_track_m,
+            "off_road": tracked.position.off_road,
+            "laps": {
+                "lap": self._laps_done + 1,
+                "seconds": tracked.seconds - self._lap_began,
+                "last": self._last_lap_seconds,
+                "best": self.best_lap_seconds,
+            },
+            "real_time_factor": self.pace.factor,
+            "frames_per_second": self.pace.frames_per_second,
+            "warnings": warnings,
+        }
+        return self.state_with(figures)
+
+    def _warnings(self, mode: str) -> list[str]:
+        """Return what the person needs to know now."""
+        texts = []
+        if mode == "asleep" and self.frames > FRAMES_A_SECOND:
+            texts.append("the page that drives is silent: the car rolls to a stop")
+        if self.tracked.position.off_road:
+            texts.append("off the road")
+        if self.pace.factor < _SLOW_FACTOR:
+            texts.append("the world is slower than real time: close other programs")
+        if self.decision is not None and self.decision.fault:
+            advice = "take over" if self.hands.by.driver == MODEL else "you steer"
+            texts.append(
+                f"the model fails: {self.decision.fault}; "
+                f"its steering fades and it gives no throttle: {advice}"
+            )
+        if self.recorder.failure:
+            texts.append(f"the recording has ended: {self.recorder.failure}")
+        return texts
