@@ -101,7 +101,7 @@ audit: $(STAMP)  ## look whether what constraints.txt installs has known vulnera
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 lock:            ## write constraints.txt anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra dev --extra gpu --extra tensorboard --extra cluster --extra s3 --extra audit --group install --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra dev --extra gpu --extra cluster --extra s3 --extra audit --group install --universal --python-version 3.11 \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file constraints.txt
 
 clean:           ## remove the environment and the caches

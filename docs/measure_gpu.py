@@ -107,7 +107,6 @@ VARIANTS = {  # name of a training -> its options
     DEFAULT: (),
     "batches of 256": ("--batch-size", 256),
     "batches of 1024": ("--batch-size", 1024),
-    "mixed precision": ("--mixed-precision",),
     "step by step": ("--jit-compile", "off"),
     "memory": ("--feed", "memory"),
     "hdf5-shuffle": ("--feed", "hdf5-shuffle"),

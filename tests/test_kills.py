@@ -144,7 +144,7 @@ def remove(path):
 
 def test_a_training_killed_at_any_moment_resumes_to_the_same_weights(simulated_store, tmp_path):
     """One training after the other, each killed up to eight times on its way."""
-    options = ("--epochs", 3, "--batch-size", 16, "--checkpoint-steps", "5", "--no-plots")
+    options = ("--epochs", 3, "--batch-size", 16, "--checkpoint-minutes", "0.001", "--no-plots")
     arguments = (simulated_store, *options, "--runs", tmp_path / "runs")
     longest = seconds_of("model.py", *arguments, "-o", tmp_path / "whole.h5", "--name", "whole")
     killed = trainings = 0

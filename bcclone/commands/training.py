@@ -21,8 +21,8 @@ from bcclone.training.train_settings import (
     TrainSettings,
     WorkerSettings,
     are_several,
+    read_settings,
 )
-from bcclone.training.training_folder import read_settings
 
 _STORE = "data.h5"  # usual name of a store
 

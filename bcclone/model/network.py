@@ -130,7 +130,7 @@ def _features(shape: Shape, architecture: Architecture) -> list[keras.Layer]:
     convolutions = convolutions_for(height, width, architecture)
     chain = [
         layers.Cropping2D(((seen.start, height - seen.stop), (0, 0)), name="crop"),
-        # in float32 also with --mixed-precision: numbers of 0 to 2, before the offset is added,
+        # in float32: numbers of 0 to 2, before the offset is added,
         # have steps of up to 0.001 in float16
         layers.Rescaling(1 / 127.5, offset=-1, dtype="float32", name="normalize"),
     ]

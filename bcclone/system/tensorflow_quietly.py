@@ -46,7 +46,6 @@ _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # whether it computes on the CPU with oneDNN,
 
 def load_tensorflow(
     threads: int = 0,
-    gpu_memory: int = 0,
     initialize: Callable[[], object] | None = None,
     use_gpus: bool = True,
     onednn: str = "",
@@ -57,7 +56,6 @@ def load_tensorflow(
     chosen them; `threads` and `use_gpus` have no effect there.
 
         threads: number of cores that one operation uses, 0 for all
-        gpu_memory: limit of the memory on each GPU, in MB, 0 for none
         initialize: called after the import and before TensorFlow computes anything, for example to
             connect it with other processes
         use_gpus: False to compute on the CPU alone
@@ -76,7 +74,7 @@ def load_tensorflow(
         if is_own:
             _choose_threads_and_devices(threads, use_gpus)
         for gpu in tensorflow.config.get_visible_devices("GPU"):
-            _choose_memory(gpu, gpu_memory)
+            _choose_memory(gpu)
         if initialize:
             initialize()
         if is_own:
@@ -142,22 +140,16 @@ def _turn_bytes() -> None:
         tensorflow.transpose(tensorflow.zeros((2, 2), tensorflow.uint8))
 
 
-def _choose_memory(gpu: Any, limit_mb: int) -> None:
-    """Limit the memory that TensorFlow takes on a GPU, or let it take only what it needs.
+def _choose_memory(gpu: Any) -> None:
+    """Let TensorFlow take only the memory that it needs on a GPU.
 
     Without a choice, TensorFlow would take all of the memory. If the program that imports bcclone
-    has chosen already, its choice stays, unless there is a limit.
+    has chosen already, its choice stays.
 
     gpu: as tensorflow.config lists it
-    limit_mb: limit in MB, 0 for none
     """
     from tensorflow import config
 
-    if limit_mb:
-        config.set_logical_device_configuration(
-            gpu, [config.LogicalDeviceConfiguration(memory_limit=limit_mb)]
-        )
-        return
     is_chosen = (
         config.get_logical_device_configuration(gpu)
         or config.experimental.get_memory_growth(gpu) is not None

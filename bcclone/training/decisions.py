@@ -9,7 +9,6 @@ the device that trains decides the rest, in two functions. A resumed run keeps i
 and makes again only those of the second step that are not kept (jit_compile).
 """
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,13 +112,12 @@ def _feed_for(settings: TrainSettings, data: TrainingData, notify: Notify, worke
     augments_on_cpu = settings.augment and settings.augment_on == "cpu"
     gpu_memory = 0.0
     if workers == settings.gpus == 1 and not augments_on_cpu:
-        limit = settings.gpu_memory * 1e6 or math.inf  # from megabytes; 0: no limit
-        gpu_memory = min(free_gpu_memory(), limit)
+        gpu_memory = free_gpu_memory()
     feed, reason = choose_feed(data, gpu_memory)
     if feed == DEVICE:
         # the device feed gathers its batches with compiled code; without XLA for the GPU, another
         # feed is chosen, as if there were no GPU
-        load_tensorflow(gpu_memory=settings.gpu_memory, onednn=onednn_for_batches(settings.onednn))
+        load_tensorflow(onednn=onednn_for_batches(settings.onednn))
         if not compiles_for_gpu():
             feed, reason = choose_feed(data)
     notify(f"feed: {feed} ({reason}); choose another with --feed")
@@ -170,7 +168,7 @@ class Device:
 
 def load_device(settings: TrainSettings) -> Device:
     """Load TensorFlow, and return what it trains on."""
-    return Device.loaded(load_tensorflow(gpu_memory=settings.gpu_memory, onednn=settings.onednn))
+    return Device.loaded(load_tensorflow(onednn=settings.onednn))
 
 
 def fit_to_device(settings: TrainSettings, device: Device) -> TrainSettings:

@@ -16,7 +16,7 @@ from bcclone.feed.feed_settings import STEERING
 from bcclone.feed.selection import select
 from bcclone.model.model_file import load_own_model, mean_content
 from bcclone.system.files import write_bytes
-from bcclone.training.loop import Trained, Training, current_model
+from bcclone.training.loop import Loop
 from bcclone.training.result import (
     MEAN_STEERING,
     START,
@@ -24,8 +24,6 @@ from bcclone.training.result import (
     SampleCounts,
     TrainResult,
 )
-from bcclone.training.samples import validation_batch_size
-from bcclone.training.saving import try_to_write
 from bcclone.training.scoring import evaluate_file, score_mean, score_of
 from bcclone.training.train_settings import HALFWAY, TRAINED
 from bcclone.training.training_state import ValidationScore
@@ -38,77 +36,75 @@ class Start(NamedTuple):
     lacks_outputs: bool = False  # whether the training adds outputs, of which it knows nothing
 
 
-def start_model(training: Training) -> Start:
+def start_model(loop: Loop) -> Start:
     """Return the model with the start weights.
 
-    training: before a checkpoint is loaded, while its trainer has the start weights
+    loop: before a checkpoint is loaded, while its trainer has the start weights
     """
-    settings = training.settings
+    settings = loop.settings
     if not settings.start:
         return Start(b"")
-    file = current_model(training, epoch=0, val_loss=None)
+    file = loop.current_model(epoch=0, val_loss=None)
     known = load_own_model(settings.start).outputs
     return Start(file, lacks_outputs=known != outputs_of(settings.predict))
 
 
-def hand_over(training: Training, trained: Trained, start: Start) -> tuple[TrainResult, bytes]:
+def hand_over(loop: Loop, start: Start) -> tuple[TrainResult, bytes]:
     """Return the result, and the model file for the output.
 
     That is the trained model, unless another one is asked for, or is clearly better on the
     validation samples, or there are none of them.
 
+    loop: at its end
     start: what start_model() returned
     """
-    data = training.samples.data
-    settings = training.settings
-    folder = training.folder
-    batch_size = validation_batch_size(settings, training.group.size)
+    data = loop.training.data
+    settings = loop.settings
+    run = loop.run
     test = select(data, TEST, settings.seq_length)
-    counts = SampleCounts(len(training.feeds.training), len(training.feeds.validation), len(test))
+    counts = SampleCounts(len(loop.training_feed), len(loop.validation_feed), len(test))
     # TrainResult.of() compares these drivers' scores with that of the trained model, and names the
     # best model as result.handed_over
-    others = _other_drivers(training, trained.model, start.file, batch_size)
+    others = _other_drivers(loop, start.file)
     if start.lacks_outputs:  # then prepare.py refuses HALFWAY, too
         settings = replace(settings, hand_over=TRAINED)
-    result = TrainResult.of(trained.state, settings, counts, folder.path, others)
-    model = trained.model
+    result = TrainResult.of(loop.state, settings, counts, run.path, others)
+    model = loop.model
     if start.file and result.handed_over != TRAINED:
         # HALFWAY is the mean of the start model and the trained one. The mean of the start model
         # with itself is the start model, but with these values in its description
         described = {"epoch": result.epoch, "val_loss": result.val_loss}
-        second = start.file if result.handed_over == START else trained.model
+        second = start.file if result.handed_over == START else loop.model
         model = mean_content(start.file, second, described)
         # the trained model stays in the run folder, under another name
-        write_trained = partial(write_bytes, folder.path / TRAINED_NAME, trained.model)
-        try_to_write(write_trained, folder, training.notify)
-        try_to_write(partial(write_bytes, folder.model, model), folder, training.notify)
+        loop.try_to_write(partial(write_bytes, run.path / TRAINED_NAME, loop.model))
+        loop.try_to_write(partial(write_bytes, run.model, model))
     else:  # there is one if the run was complete before, and handed over another model
-        (folder.path / TRAINED_NAME).unlink(missing_ok=True)
+        (run.path / TRAINED_NAME).unlink(missing_ok=True)
     # the test samples score only the model that was chosen, and have no part in the choice
     if len(test):
-        loss, mae, _ = evaluate_file(training.trainer, model, test, batch_size)
+        loss, mae, _ = evaluate_file(loop.trainer, model, test, loop.validation_batch_size)
         result = replace(result, test_loss=loss, test_mae=mae)
-    return replace(result, ended=trained.limit), model
+    return replace(result, ended=loop.limit), model
 
 
-def _other_drivers(
-    training: Training, trained: bytes, start: bytes, batch_size: int
-) -> dict[str, ValidationScore]:
+def _other_drivers(loop: Loop, start: bytes) -> dict[str, ValidationScore]:
     """Return the validation scores of all drivers except the trained model, by name.
 
-    trained, start: files of the trained model and of the start model; `start` may be empty
+    start: file of the start model; may be empty
     """
-    if not training.validates:
+    validation = loop.validation
+    if not len(validation):
         return {}
     # MEAN_STEERING is only for comparison: it is no model, and is never handed over
-    drivers = {MEAN_STEERING: score_mean(training.samples, training.settings.loss)}
+    drivers = {MEAN_STEERING: score_mean(loop.training, validation, loop.settings.loss)}
     if start:
         # the outputs of a model file may be others than those that this training learns, so only
         # the steering is scored
-        data = training.samples.data
-        samples = select(data, VALIDATION, training.settings.seq_length, predict=STEERING)
-        models = {START: start, HALFWAY: mean_content(start, trained, {})}
+        data = validation.data
+        samples = select(data, VALIDATION, loop.settings.seq_length, predict=STEERING)
+        models = {START: start, HALFWAY: mean_content(start, loop.model, {})}
         for name, model in models.items():
-            figures = evaluate_file(training.trainer, model, samples, batch_size)
-            drivers[name] = score_of(training.samples.validation, *figures)
+            figures = evaluate_file(loop.trainer, model, samples, loop.validation_batch_size)
+            drivers[name] = score_of(validation, *figures)
     return drivers

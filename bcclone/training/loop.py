@@ -1,290 +1,403 @@
 """The training loop: train epoch after epoch until a limit is reached.
 
-In: a trainer, its feeds, a run folder, and the state to begin with (of a new training or of a
-checkpoint). Out: `Trained`. The state is never changed in place: each function takes a
-`TrainingState` and returns a new one.
+In: a trainer, its samples, a run, and the state to begin with (of a new training or of a
+checkpoint). Out: the last state, the model file to keep, and the limit, as attributes of the
+`Loop`. A `TrainingState` is never changed in place: each step makes a new one.
 """
 
 import math
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from itertools import islice
-from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
 
 from bcclone.dataset.store import common_framing
+from bcclone.feed.feed import open_feed, open_validation_feed
+from bcclone.feed.selection import Selection
 from bcclone.feed.source import Batch
 from bcclone.model.model_file import model_content
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
+from bcclone.system.files import write_bytes
 from bcclone.system.process import Notify, ProgressBar, noting_interrupts
-from bcclone.training.clock import Clock
-from bcclone.training.samples import Feeds, TrainingSamples
-from bcclone.training.saving import EventLog, Saver
-from bcclone.training.schedule import TrainingSchedule
+from bcclone.training.checkpoint import save_checkpoint
+from bcclone.training.run import Run
 from bcclone.training.scoring import score_weights
 from bcclone.training.train_settings import SETTINGS_OF_WEIGHTS, TrainSettings, values_of
 from bcclone.training.trainer import STEPS_A_CALL, Trainer
-from bcclone.training.training_folder import RunFolder
 from bcclone.training.training_state import Epoch, TrainingState, epoch_summary
-from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
+from bcclone.training.workers import Workers
 
 
-@dataclass(frozen=True)
-class Training:
-    """The objects that a training uses; they stay the same from its beginning to its end."""
+class Loop:
+    """A training, from the state that it begins with to the limit that ends it.
 
-    trainer: Trainer
-    samples: TrainingSamples
-    feeds: Feeds
-    settings: TrainSettings
-    folder: RunFolder
-    events: EventLog
-    notify: Notify
-    group: WorkerGroup = ONE_WORKER
+    All workers of a training must make the same calls of workers.all_sum() in the same order.
 
-    @cached_property
-    def schedule(self) -> TrainingSchedule:
-        return TrainingSchedule(self.settings, len(self.feeds.training), len(self.feeds.validation))
-
-    @property
-    def validates(self) -> bool:
-        return len(self.samples.validation) > 0
-
-
-class Trained(NamedTuple):
-    """A training at its end."""
-
-    state: TrainingState
-    model: bytes  # model file of the last or the best epoch, as --keep says
-    limit: str  # the option that ended the training, such as "--epochs 5"
-
-
-def train_epochs(training: Training, state: TrainingState, model: bytes) -> Trained:
-    """Train until the first of the limits (epochs, time, patience) is reached.
-
-    Raises UserError when the loss is not finite, and KeyboardInterrupt, after saving the state,
-    when the process is asked to stop. Files that cannot be written are reported and do not stop the
-    training.
-
-    state: of the checkpoint that was loaded into the trainer, or TrainingState() in a new training
-    model: the model file in that checkpoint, or b"" in a new training
+    state: the present one
+    model: model file of the last or the best epoch, as --keep says; empty before the first epoch
+    limit: the option that ended the training, such as "--epochs 5"
     """
-    saver = Saver(training.folder, training.trainer, state, model)
-    # --time counts the seconds before a resume, and from here on also those of opening the feeds
-    begin = time.monotonic() - state.elapsed
-    feeds = training.feeds
-    with feeds.training, feeds.validation, noting_interrupts() as interrupted:
-        clock = Clock(begin, interrupted, training.group)
-        saver.save(state, training.notify)
-        # a resumed training may have reached a limit before it was resumed
-        limit = _reached_limit(training, clock, state)
-        if limit:
-            training.notify(f"note: nothing is left to train: {limit}; increase it to train on")
-        # again with the present time, of which opening the feeds has taken some
-        state = clock.now(state)
-        limit = _reached_limit(training, clock, state)
-        while not limit:
-            _stop_if_asked(clock)
-            state, is_cut = _train_epoch(training, clock, saver, state)
-            state = clock.now(state)
-            state = _end_epoch(training, clock, saver, state)
-            limit = _reached_limit(training, clock, state, is_cut)
-    return Trained(state, saver.model, limit)
 
-
-def _train_epoch(
-    training: Training, clock: Clock, saver: Saver, state: TrainingState
-) -> tuple[TrainingState, bool]:
-    """Train on the rest of the current epoch.
-
-    Return the state, and whether the epoch was ended early because the rest of --time is needed
-    for validation.
-    """
-    # an epoch that is resumed in its middle goes on with the sums that its checkpoint held
-    if not state.samples:
-        training.trainer.totals.reset()
-    feed = training.feeds.training
-    number = state.epoch + 1
-    epochs = training.settings.epochs
-    label = f"epoch {number}/{epochs}" if epochs else f"epoch {number}"
-    left = len(feed) - state.samples
-    with (
-        feed.epoch(number, state.samples) as batches,
-        ProgressBar(label, left, "samples") as progress,
-    ):
-        asked = time.perf_counter()
-        while group := list(islice(batches, _steps_at_once(training, saver, state))):
-            state, figures = _take_steps(training, state, group, asked)
-            progress.advance(sum(batch.global_size for batch in group), figures)
-            # several workers must exchange messages to agree on the time, so they do it only every
-            # STEPS_A_CALL steps, when _take_steps() waits for the device anyway
-            if training.group.size == 1 or state.step % STEPS_A_CALL == 0:
-                state = clock.after_call(state)
-            if _is_time_up(training, clock, state):
-                return state, True
-            if clock.must_stop or _is_checkpoint_due(training.settings, saver, state):
-                saver.save(state, training.notify)
-            _stop_if_asked(clock)
-            asked = time.perf_counter()
-    return state, False
-
-
-def _steps_at_once(training: Training, saver: Saver, state: TrainingState) -> int:
-    """Return how many steps the trainer may take in one call.
-
-    The call ends at the next progress line or the next checkpoint, whichever comes first.
-    """
-    steps_a_call = training.feeds.training.steps_a_call
-    until_progress = steps_a_call - state.step % steps_a_call
-    checkpoint_steps = training.settings.checkpoint_steps
-    if not checkpoint_steps:
-        return until_progress
-    next_checkpoint = saver.saved.step + checkpoint_steps
-    return min(until_progress, max(next_checkpoint - state.step, 1))
-
-
-def _take_steps(
-    training: Training, state: TrainingState, group: Sequence[Batch], asked: float
-) -> tuple[TrainingState, str]:
-    """Train on batches; return the state, and the figures for the progress line.
-
-    The figures are "" except after every STEPS_A_CALL-th step, when the loss is read.
-
-    group: the batches, one for each step
-    asked: time.perf_counter() when the feed was asked for these batches
-    """
-    waited = time.perf_counter() - asked
-    schedule = training.schedule
-    trained = state
-    rates = []
-    for batch in group:
-        rates.append(schedule.rate(trained))
-        samples = trained.samples + batch.global_size
-        trained = replace(trained, step=trained.step + 1, samples=samples)
-    training.trainer.train(group, rates)
-    # the loss waits for the device, so it is read only every few steps
-    loss = None
-    if trained.step % STEPS_A_CALL == 0:
-        loss, _ = training.trainer.totals.means()
-    seconds = state.seconds + time.perf_counter() - asked
-    trained = replace(trained, seconds=seconds, waited=state.waited + waited)
-    if loss is None:
-        return trained, ""
-    _check_finite(training, loss, trained.epoch + 1)
-    figures = {"step/loss": loss, "step/learning_rate": rates[-1]}
-    training.events.write(trained.step, figures, training.notify)
-    wait_share = trained.waited / max(trained.seconds, 1e-9)
-    return trained, f"loss {loss:.4f}, waiting for data {wait_share:.1%}"
-
-
-def _is_checkpoint_due(settings: TrainSettings, saver: Saver, state: TrainingState) -> bool:
-    steps = settings.checkpoint_steps
-    if steps and state.step - saver.saved.step >= steps:
-        return True
-    seconds = settings.checkpoint_minutes * 60
-    return seconds > 0 and state.elapsed - saver.saved.elapsed >= seconds
-
-
-def _end_epoch(
-    training: Training, clock: Clock, saver: Saver, state: TrainingState
-) -> TrainingState:
-    """Validate, keep this epoch's model if settings.keep wants it, and save everything."""
-    # the training loss is read first, since validation resets and reuses the totals
-    loss, mae = training.trainer.totals.means()
-    score = None
-    if training.validates:
-        score = score_weights(
-            training.trainer,
-            training.feeds.validation,
-            training.samples.validation,
-            training.group,
+    def __init__(
+        self,
+        trainer: Trainer,
+        training: Selection,
+        validation: Selection,
+        settings: TrainSettings,
+        run: Run,
+        notify: Notify,
+        workers: Workers,
+    ) -> None:
+        self.trainer = trainer
+        self.training = training
+        self.validation = validation
+        self.settings = settings
+        self.run = run
+        self.notify = notify
+        self.workers = workers
+        self.training_feed = open_feed(
+            training,
+            settings,
+            settings.batch_size,
+            settings.seed,
+            settings.zero_fraction,
+            settings if settings.augment else None,
+            settings.sees_whole_images,
+            workers.part,
+            trainer.program_steps,
         )
-    seconds = max(state.seconds, 1e-9)
-    epoch = Epoch(
-        epoch=state.epoch + 1,
-        loss=loss,
-        mae=mae,
-        val_loss=score.loss if score else None,
-        val_mae=score.mae if score else None,
-        val_correlation=score.correlation if score else None,
-        val_right_side=score.right_side if score else None,
-        learning_rate=training.schedule.rate(state),
-        seconds=seconds,
-        samples_per_second=state.samples / seconds,
-        data_wait_share=state.waited / seconds,
-    )
-    # the sum is finite only if both the training loss and the score are
-    _check_finite(training, epoch.loss + epoch.score, epoch.epoch)
-    # save first, so that the epoch is not lost if the process is killed from here on
-    state = state.after_epoch(epoch)
-    if state.kept(training.settings.keep) is epoch:
-        saver.keep(current_model(training, epoch.epoch, epoch.val_loss))
-    saver.save(state, training.notify)
-    state = clock.after_ending(state)
-    # report the epoch to TensorBoard and on the terminal
-    figures = {
-        "epoch/loss": epoch.loss,
-        "epoch/mae": epoch.mae,
-        "epoch/val_loss": epoch.val_loss,
-        "epoch/val_mae": epoch.val_mae,
-        "epoch/samples_per_second": epoch.samples_per_second,
-        "epoch/data_wait_share": epoch.data_wait_share,
-    }
-    training.events.write(epoch.epoch, figures, training.notify)
-    training.notify(epoch_summary(state))
-    return state
+        self.validation_batch_size = validation_batch_size(settings, workers.count)
+        self.validation_feed = open_validation_feed(
+            validation,
+            self.validation_batch_size,
+            workers.part,
+            settings.feed,
+            trainer.program_steps,
+        )
+        self.state = TrainingState()
+        self.model = b""
+        self.limit = ""
+        self._saved = self.state  # of the newest checkpoint, from which the next one's time follows
+        self._is_model_written = True
+        self._begin = 0.0  # time.monotonic(), less the seconds that it ran before a resume
+        self._interrupted = threading.Event()  # set when this process is asked to stop
+        self._must_stop = False  # whether any worker was asked to stop
+        # the state after this process's first call of the step, which compiled it; None before
+        self._compiled: TrainingState | None = None
+        # how long the end of the last epoch took (validation and saving); 0 before the first end
+        self._ending_seconds = 0.0
+
+    def train(self, state: TrainingState, model: bytes) -> None:
+        """Train until the first of the limits (epochs, time, patience) is reached.
+
+        Raises UserError when the loss is not finite, and KeyboardInterrupt, after saving the state,
+        when the process is asked to stop. Files that cannot be written are reported and do not stop
+        the training.
+
+        state: of the checkpoint that was loaded into the trainer, or TrainingState()
+        model: the model file in that checkpoint, or b""
+        """
+        self.state = state
+        self.model = model
+        # a resumed training writes its model again: the file may be newer than the checkpoint, if
+        # the process was killed between the two writes
+        self._is_model_written = not model
+        # --time counts the seconds before a resume, and from here on also those of opening the
+        # feeds
+        self._begin = time.monotonic() - state.elapsed
+        with self.training_feed, self.validation_feed, noting_interrupts() as interrupted:
+            self._interrupted = interrupted
+            self._save()
+            # a resumed training may have reached a limit before it was resumed
+            limit = self._reached_limit()
+            if limit:
+                self.notify(f"note: nothing is left to train: {limit}; increase it to train on")
+            # again with the present time, of which opening the feeds has taken some
+            self._measure_time()
+            self.limit = self._reached_limit()
+            while not self.limit:
+                self._stop_if_asked()
+                is_cut = self._train_epoch()
+                self._measure_time()
+                self._end_epoch()
+                self.limit = self._reached_limit(is_cut)
+
+    # ---- steps
+
+    def _train_epoch(self) -> bool:
+        """Train on the rest of the current epoch.
+
+        Return whether it was ended early because the rest of --time is needed for validation.
+        """
+        # an epoch that is resumed in its middle goes on with the sums that its checkpoint held
+        if not self.state.samples:
+            self.trainer.totals.reset()
+        feed = self.training_feed
+        number = self.state.epoch + 1
+        epochs = self.settings.epochs
+        label = f"epoch {number}/{epochs}" if epochs else f"epoch {number}"
+        left = len(feed) - self.state.samples
+        with (
+            feed.epoch(number, self.state.samples) as batches,
+            ProgressBar(label, left, "samples") as progress,
+        ):
+            asked = time.perf_counter()
+            # a call ends where the next progress line is due
+            while group := list(
+                islice(batches, feed.steps_a_call - self.state.step % feed.steps_a_call)
+            ):
+                figures = self._take_steps(group, asked)
+                progress.advance(sum(batch.global_size for batch in group), figures)
+                # several workers must exchange messages to agree on the time, so they do it only
+                # every STEPS_A_CALL steps, when _take_steps() waits for the device anyway
+                if self.workers.count == 1 or self.state.step % STEPS_A_CALL == 0:
+                    self._measure_call()
+                if self._is_time_up():
+                    return True
+                seconds = 60 * self.settings.checkpoint_minutes
+                is_due = 0 < seconds <= self.state.elapsed - self._saved.elapsed
+                if self._must_stop or is_due:
+                    self._save()
+                self._stop_if_asked()
+                asked = time.perf_counter()
+        return False
+
+    def _take_steps(self, group: Sequence[Batch], asked: float) -> str:
+        """Train on batches, one for each step; return the figures for the progress line.
+
+        They are "" except after every STEPS_A_CALL-th step, when the loss is read.
+
+        asked: time.perf_counter() when the feed was asked for these batches
+        """
+        waited = time.perf_counter() - asked
+        state = self.state
+        rates = []
+        for batch in group:
+            rates.append(self._rate(state))
+            samples = state.samples + batch.global_size
+            state = replace(state, step=state.step + 1, samples=samples)
+        self.trainer.train(group, rates)
+        # the loss waits for the device, so it is read only every few steps
+        loss = None
+        if state.step % STEPS_A_CALL == 0:
+            loss, _ = self.trainer.totals.means()
+        seconds = state.seconds + time.perf_counter() - asked
+        self.state = state = replace(state, seconds=seconds, waited=state.waited + waited)
+        if loss is None:
+            return ""
+        self._check_finite(loss, state.epoch + 1)
+        return f"loss {loss:.4f}, waiting for data {state.waited / max(seconds, 1e-9):.1%}"
+
+    def _rate(self, state: TrainingState) -> float:
+        done = fraction_done(self.settings, len(self.training_feed), state)
+        return learning_rate(self.settings, done)
+
+    def _end_epoch(self) -> None:
+        """Validate, keep this epoch's model if settings.keep wants it, and save everything."""
+        state = self.state
+        # the training loss is read first, since validation resets and reuses the totals
+        loss, mae = self.trainer.totals.means()
+        score = None
+        if len(self.validation):
+            score = score_weights(self.trainer, self.validation_feed, self.validation, self.workers)
+        seconds = max(state.seconds, 1e-9)
+        epoch = Epoch(
+            epoch=state.epoch + 1,
+            loss=loss,
+            mae=mae,
+            val_loss=score.loss if score else None,
+            val_mae=score.mae if score else None,
+            val_correlation=score.correlation if score else None,
+            val_right_side=score.right_side if score else None,
+            learning_rate=self._rate(state),
+            seconds=seconds,
+            samples_per_second=state.samples / seconds,
+            data_wait_share=state.waited / seconds,
+        )
+        # the sum is finite only if both the training loss and the score are
+        self._check_finite(epoch.loss + epoch.score, epoch.epoch)
+        # save first, so that the epoch is not lost if the process is killed from here on
+        self.state = state.after_epoch(epoch)
+        if self.state.kept(self.settings.keep) is epoch:
+            self.model = self.current_model(epoch.epoch, epoch.val_loss)
+            self._is_model_written = False
+        self._save()
+        self._measure_time()
+        self._ending_seconds = self.state.elapsed - state.elapsed
+        self.notify(epoch_summary(self.state))
+
+    def _check_finite(self, loss: float, epoch: int) -> None:
+        """Raise UserError when the training has diverged."""
+        if math.isfinite(loss):
+            return
+        path = self.run.model
+        kept = f"; the model of the epochs before is {path}" if path.exists() else ""
+        raise UserError(
+            f"training diverged in epoch {epoch}: its loss is not finite; "
+            f"try a --learning-rate smaller than {self.settings.learning_rate:g}{kept}"
+        )
+
+    # ---- files
+
+    def current_model(self, epoch: int, val_loss: float | None) -> bytes:
+        """Return a model file with the current weights.
+
+        epoch: the number of the epoch after which the network has these weights; 0 before training
+        val_loss: the validation loss of that epoch, None if it is not known
+        """
+        data = self.training.data
+        described = {
+            "settings": values_of(self.settings, SETTINGS_OF_WEIGHTS),
+            "samples": asdict(data.sample_settings),
+            "store_content_hash": data.content_hash,
+            "epoch": epoch,
+            "val_loss": val_loss,
+        }
+        framing = common_framing(data.recordings)
+        return model_content(self.trainer.export(), data.preprocessing, described, framing)
+
+    def _save(self) -> None:
+        """Write the model if it is a new one, a checkpoint, and the history."""
+        self._saved = self.state
+        run = self.run
+        if not self._is_model_written:
+            write_model = partial(write_bytes, run.model, self.model)
+            self._is_model_written = self.try_to_write(write_model)
+        self.try_to_write(
+            partial(save_checkpoint, run.checkpoints, self.trainer, self.state, self.model)
+        )
+        self.try_to_write(partial(run.write_history, self.state.history))
+
+    def try_to_write(self, write: Callable[[], object]) -> bool:
+        """Call `write`; return whether it has succeeded, and tell the user why it has not.
+
+        A full disk, for example, does not stop the training.
+        """
+        try:
+            write()
+        except (OSError, tf.errors.OpError) as error:
+            place = getattr(error, "filename", None) or self.run.path
+            reason = getattr(error, "strerror", None) or first_line(error)
+            self.notify(
+                f"note: {place}: cannot be written: {reason}; "
+                "training continues, and the earlier files are unchanged"
+            )
+            return False
+        return True
+
+    # ---- time
+
+    def _measure_time(self) -> None:
+        """Set the elapsed time of the state, and whether to stop.
+
+        All workers must act on the same time. So only the first worker measures: it adds its
+        seconds to a sum over all workers, to which the others add 0. A second sum counts the
+        workers that were asked to stop.
+        """
+        seconds = time.monotonic() - self._begin if self.workers.writes else 0.0
+        sums = self.workers.all_sum(np.array([seconds, self._interrupted.is_set()]))
+        elapsed, interrupted = sums.tolist()
+        self._must_stop = bool(interrupted)
+        self.state = replace(self.state, elapsed=elapsed)
+
+    def _measure_call(self) -> None:
+        """Measure the time after a call of the training step; the first one compiles the step."""
+        before = self.state.elapsed
+        self._measure_time()
+        if self._compiled is None:
+            passed = self.state.elapsed - before
+            self.state = replace(self.state, compiling=self.state.compiling + passed)
+            self._compiled = self.state
+
+    def _is_time_up(self) -> bool:
+        ending = self._ending_seconds
+        if not ending and self._compiled:
+            ending = estimated_ending(self.state, self._compiled, len(self.validation_feed))
+        limit = self.settings.time
+        return bool(limit) and self.state.elapsed + ending >= limit
+
+    def _reached_limit(self, is_cut: bool = False) -> str:
+        """Return the option whose limit is reached; "" if none is.
+
+        is_cut: the last epoch was ended early because the time was up
+        """
+        return reached_limit(self.settings, self.state, is_cut or self._is_time_up())
+
+    def _stop_if_asked(self) -> None:
+        """Raise KeyboardInterrupt if any worker was asked to stop; call it after saving."""
+        if self._must_stop:
+            raise KeyboardInterrupt
 
 
-def current_model(training: Training, epoch: int, val_loss: float | None) -> bytes:
-    """Return a model file with the current weights.
+def validation_batch_size(settings: TrainSettings, workers: int) -> int:
+    """Return the number of samples in a batch of validation, at least one for each worker."""
+    frames = 256  # large batches are fast, and without gradients they fit into memory
+    return max(frames // settings.seq_length, workers)
 
-    epoch: the number of the epoch after which the network has these weights; 0 before training
-    val_loss: the validation loss of that epoch, None if it is not known
+
+# ---- the schedule
+
+
+def fraction_done(settings: TrainSettings, samples: int, state: TrainingState) -> float:
+    """Return the fraction of the training that is done, 0 to 1.
+
+    This is the larger of two fractions: of the steps of --epochs, and of the seconds of --time.
+    Seconds of compiling do not count.
+
+    samples: number of training samples in an epoch
     """
-    data = training.samples.data
-    described = {
-        "settings": values_of(training.settings, SETTINGS_OF_WEIGHTS),
-        "samples": asdict(data.sample_settings),
-        "store_content_hash": data.content_hash,
-        "epoch": epoch,
-        "val_loss": val_loss,
-    }
-    framing = common_framing(data.recordings)
-    return model_content(training.trainer.export(), data.preprocessing, described, framing)
+    steps_an_epoch = -(-samples // settings.batch_size)  # divided and rounded up
+    by_steps = state.step / (settings.epochs * steps_an_epoch) if settings.epochs else 0.0
+    seconds = max(settings.time - state.compiling, 1e-9)
+    by_time = (state.elapsed - state.compiling) / seconds if settings.time else 0.0
+    return min(max(by_steps, by_time), 1.0)
 
 
-# ---- when a training ends
+def learning_rate(settings: TrainSettings, fraction: float) -> float:
+    """Return the learning rate of the next step.
 
+    The rate rises linearly during the warm-up and then falls along a cosine to a hundredth of its
+    highest value (I. Loshchilov and F. Hutter, https://arxiv.org/abs/1608.03983, without restarts).
 
-def _reached_limit(
-    training: Training, clock: Clock, state: TrainingState, is_cut: bool = False
-) -> str:
-    """Return the option whose limit is reached, such as "--epochs 5"; "" if none is.
-
-    is_cut: the last epoch was ended early because the time was up
+    fraction: the fraction of the training that is done, 0 to 1
     """
-    is_time_up = is_cut or _is_time_up(training, clock, state)
-    return training.schedule.reached_limit(state, is_time_up)
+    warmup = 0.02  # fraction of the training
+    begin = 1e-3  # added to the fraction: the first step would change nothing at a rate of 0
+    rise = min((fraction + begin) / warmup, 1.0)
+    fallen = max(fraction - warmup, 0.0) / (1.0 - warmup)
+    left = (1.0 + math.cos(math.pi * fallen)) / 2
+    lowest = 0.01  # the rate at the end, as a fraction of the highest rate
+    return settings.learning_rate * rise * (lowest + (1.0 - lowest) * left)
 
 
-def _is_time_up(training: Training, clock: Clock, state: TrainingState) -> bool:
-    return training.schedule.is_time_up(state, clock.ending_seconds, clock.compiled)
+def estimated_ending(state: TrainingState, compiled: TrainingState, validation: int) -> float:
+    """Estimate how many seconds the end of the first epoch will take, from the speed until now.
+
+    The estimate is 0 during the first steps.
+
+    compiled: the state after the call that compiled the step
+    validation: number of samples that are evaluated
+    """
+    few_steps = 20  # the speed of fewer steps says too little
+    if state.step < compiled.step + few_steps:
+        return 0.0
+    seconds = state.elapsed - compiled.elapsed
+    seconds_a_sample = seconds / max(state.samples - compiled.samples, 1)
+    # a sample takes less than half as long in validation as in training, which has gradients
+    return validation * seconds_a_sample / 2
 
 
-def _stop_if_asked(clock: Clock) -> None:
-    """Raise KeyboardInterrupt if any worker was asked to stop; call it after saving the state."""
-    if clock.must_stop:
-        raise KeyboardInterrupt
-
-
-def _check_finite(training: Training, loss: float, epoch: int) -> None:
-    """Raise UserError when the training has diverged."""
-    if math.isfinite(loss):
-        return
-    path = training.folder.model
-    kept = f"; the model of the epochs before is {path}" if path.exists() else ""
-    raise UserError(
-        f"training diverged in epoch {epoch}: its loss is not finite; "
-        f"try a --learning-rate smaller than {training.settings.learning_rate:g}{kept}"
-    )
+def reached_limit(settings: TrainSettings, state: TrainingState, is_time_up: bool) -> str:
+    """Return the option whose limit is reached, such as "--epochs 5"; "" if none is."""
+    if settings.epochs and state.epoch >= settings.epochs:
+        return f"--epochs {settings.epochs}"
+    if not state.epoch:
+        return ""  # at least one epoch is trained, perhaps cut short, so that there is a model
+    if settings.patience and state.epoch - state.best.epoch >= settings.patience:
+        return f"--patience {settings.patience}"
+    return f"--time {settings.time:g}s" if is_time_up else ""

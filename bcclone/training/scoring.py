@@ -15,38 +15,35 @@ from bcclone.feed.selection import Selection
 from bcclone.model.model_file import load_model
 from bcclone.system.files import write_bytes
 from bcclone.system.numbers import FloatArray, correlation, right_side
-from bcclone.training.samples import TrainingSamples
 from bcclone.training.trainer import Trainer, losses_of
 from bcclone.training.training_state import ValidationScore
-from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
+from bcclone.training.workers import Workers
 
 
 def score_weights(
-    trainer: Trainer, feed: Feed, validation: Selection, group: WorkerGroup = ONE_WORKER
+    trainer: Trainer, feed: Feed, validation: Selection, workers: Workers
 ) -> ValidationScore:
     """Score the current weights on the validation samples; all workers must call this together."""
     # epoch 1: validation samples have the same order in every epoch
     with feed.epoch(1) as batches:
-        loss, mae, steering = trainer.evaluate(batches, group)
+        loss, mae, steering = trainer.evaluate(batches, workers.all_sum)
     return score_of(validation, loss, mae, steering)
 
 
-def score_mean(samples: TrainingSamples, loss: str) -> ValidationScore:
+def score_mean(training: Selection, validation: Selection, loss: str) -> ValidationScore:
     """Score the driver that always steers the mean of the training samples.
 
     For a mirror image it steers the opposite.
 
     loss: one of train_settings.LOSSES
     """
-    training = samples.training
-    validation = samples.validation
     # one sample of each row: the steering as it was recorded, not mirrored
     mean = float(training.labels[training.first_of_row, 0].mean())
     steering = np.where(validation.flipped, -mean, mean)
     labels = validation.labels[:, 0]
     losses = losses_of(loss, steering - labels, labels)
     mae = float(np.abs(steering - labels).mean())
-    return score_of(samples.validation, float(np.mean(losses)), mae, steering)
+    return score_of(validation, float(np.mean(losses)), mae, steering)
 
 
 def score_of(

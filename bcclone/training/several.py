@@ -39,9 +39,9 @@ from bcclone.system.tensorflow_quietly import (
 )
 from bcclone.system.values import from_json, json_text, names_of
 from bcclone.training.decisions import Device, load_device
-from bcclone.training.plan import Plan, new_plan, resumed_plan
 from bcclone.training.result import TrainResult
-from bcclone.training.train import output_locked, train_planned
+from bcclone.training.run import Record, Run, new_run, resumed_run
+from bcclone.training.train import output_locked, train_run
 from bcclone.training.train_settings import (
     SETTINGS_OF_WEIGHTS,
     RunFiles,
@@ -49,10 +49,8 @@ from bcclone.training.train_settings import (
     WorkerSettings,
     are_several,
 )
-from bcclone.training.training_folder import RunIdentity
 from bcclone.training.training_state import TrainingState
-from bcclone.training.worker import Worker
-from bcclone.training.worker_group import WorkerGroup
+from bcclone.training.workers import Workers
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.training.trainer import Trainer
@@ -83,43 +81,42 @@ def train_together(
     resume: continue the chief's newest run as training.resume() does
     """
 
-    def make_plan(data: TrainingData, count: int) -> Plan:
+    def make_run(data: TrainingData, count: int) -> Run:
         if resume:
-            return resumed_plan(files, chosen, data, notify, count)
+            return resumed_run(files, chosen, data, notify, count)
         file_settings = {name: getattr(files, name) for name in names_of(RunFiles)}
-        return new_plan(TrainSettings(**file_settings, **chosen), data, notify, count)
+        return new_run(TrainSettings(**file_settings, **chosen), data, notify, count)
 
     with ExitStack() as stack:
-        group = Group()
+        group = Group(chosen)
         if are_several(workers):
             group = stack.enter_context(_connected(workers, chosen, notify))
         if group.writes:
             stack.enter_context(output_locked(files))
         data = stack.enter_context(open_samples(files.data, notify))
         scratch = Path(stack.enter_context(TemporaryDirectory()))
-        plan = _shared_plan(group, chosen, data, make_plan, scratch)
-        result = train_planned(plan, data, notify, group.as_worker(chosen))
+        run = _shared_run(group, data, make_run, scratch)
+        result = train_run(run, data, notify, group)
     return result if group.writes else None
 
 
-class Group:
+class Group(Workers):
     """All workers that train together, as one of them sees them; by default, it is alone.
 
     Each method waits for the other workers. So all must make the same calls in the same order.
 
+    chosen: settings that were given to this worker
     strategy: the strategy of tf.distribute that connects the workers; None for one worker, whose
         GPUs are connected when the training begins
     index: number of this worker; 0 is the chief
     """
 
-    def __init__(self, strategy: Any = None, index: int = 0, count: int = 1) -> None:
+    def __init__(
+        self, chosen: Mapping[str, Any], strategy: Any = None, index: int = 0, count: int = 1
+    ) -> None:
+        self.chosen = chosen
         self._strategy = strategy
-        self.part = BatchPart(index, count)  # the part of each batch that this worker trains on
-
-    @property
-    def writes(self) -> bool:
-        """Return whether this worker is the chief, which writes the run folder and the model."""
-        return self.part.index == 0
+        self.part = BatchPart(index, count)
 
     def share(self, content: bytes) -> bytes:
         """Return the chief's content on all workers; the content of other workers is ignored."""
@@ -184,48 +181,31 @@ class Group:
 
         return self._strategy.experimental_distribute_values_from_function(value)
 
-    def as_worker(self, chosen: Mapping[str, Any]) -> Worker:
-        """Return this process as a worker, which does some steps together with all workers.
-
-        chosen: settings that were given to this worker
-        """
-
-        def find_device(settings: TrainSettings) -> Device:
-            if self._strategy is None:
-                return load_device(settings)
-            loaded = onednn_for_batches(chosen.get("onednn", AUTO))
-            if settings.onednn != loaded:
-                raise UserError(
-                    f"the run computes with onednn={settings.onednn}, and this worker with "
-                    f"{loaded}; give all workers --onednn {settings.onednn}"
-                )
-            return Device.loaded(describe_devices())
-
-        def make_trainer(data: TrainingData, settings: TrainSettings, labels: int) -> "Trainer":
-            from bcclone.training.prepare import make_trainer
-
-            strategy = self._strategy or strategy_of_gpus(settings.gpus)
-            return make_trainer(data, settings, labels, strategy)
-
-        def load_checkpoint(
-            folder: Path, trainer: "Trainer", notify: Notify
-        ) -> tuple[TrainingState, bytes]:
-            from bcclone.training.checkpoint import (
-                checkpoint_content,
-                load_checkpoint,
-                load_content,
+    def load_device(self, settings: TrainSettings) -> Device:
+        if self._strategy is None:
+            return load_device(settings)
+        loaded = onednn_for_batches(self.chosen.get("onednn", AUTO))
+        if settings.onednn != loaded:
+            raise UserError(
+                f"the run computes with onednn={settings.onednn}, and this worker with "
+                f"{loaded}; give all workers --onednn {settings.onednn}"
             )
+        return Device.loaded(describe_devices())
 
-            # only the chief's folder may have checkpoints; in one without, a new training begins
-            state, model = load_checkpoint(folder, trainer, notify)
-            if self.part.count == 1:
-                return state, model
-            content = checkpoint_content(trainer, state, model) if self.writes else b""
-            return load_content(io.BytesIO(self.share(content)), trainer)
+    def strategy(self, settings: TrainSettings) -> Any:
+        return self._strategy or strategy_of_gpus(settings.gpus)
 
-        return Worker(
-            WorkerGroup(self.part, self.all_sum), find_device, make_trainer, load_checkpoint
-        )
+    def load_checkpoint(
+        self, folder: Path, trainer: "Trainer", notify: Notify
+    ) -> tuple[TrainingState, bytes]:
+        from bcclone.training.checkpoint import checkpoint_content, load_content
+
+        # only the chief's folder may have checkpoints; in one without, a new training begins
+        state, model = super().load_checkpoint(folder, trainer, notify)
+        if self.count == 1:
+            return state, model
+        content = checkpoint_content(trainer, state, model) if self.writes else b""
+        return load_content(io.BytesIO(self.share(content)), trainer)
 
 
 @contextmanager
@@ -243,9 +223,8 @@ def _connected(
     notify("connecting all workers; this waits until every one has been started, Ctrl-C ends it")
     groups: list[Group] = []
     load_tensorflow(
-        gpu_memory=chosen.get("gpu_memory", 0),
         # during the loading, before TensorFlow computes anything
-        initialize=lambda: groups.append(_connect(workers, chosen.get("gpus", 1))),
+        initialize=lambda: groups.append(_connect(workers, chosen)),
         onednn=onednn_for_batches(chosen.get("onednn", AUTO)),
     )
     import tensorflow as tf
@@ -268,9 +247,10 @@ def _connected(
         ) from None
 
 
-def _connect(workers: WorkerSettings, gpus: int) -> Group:
+def _connect(workers: WorkerSettings, chosen: Mapping[str, Any]) -> Group:
     import tensorflow as tf
 
+    gpus = chosen.get("gpus", 1)
     if gpus:
         tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:gpus], "GPU")
     if workers.workers:
@@ -305,7 +285,7 @@ def _connect(workers: WorkerSettings, gpus: int) -> Group:
                 "worker the same --workers and its own --worker-index, and check that the machines "
                 "reach each other at these ports"
             ) from None
-    return Group(strategy, index, sum(map(len, jobs.values())))
+    return Group(chosen, strategy, index, sum(map(len, jobs.values())))
 
 
 def strategy_of_gpus(count: int) -> Any:
@@ -324,51 +304,50 @@ def strategy_of_gpus(count: int) -> Any:
     return tf.distribute.MirroredStrategy(used or None)
 
 
-def _shared_plan(
+def _shared_run(
     group: Group,
-    chosen: Mapping[str, Any],
     data: TrainingData,
-    make_plan: Callable[[TrainingData, int], Plan],
+    make_run: Callable[[TrainingData, int], Run],
     scratch: Path,
-) -> Plan:
-    """Return the chief's plan, on all workers.
+) -> Run:
+    """Return the chief's run, on all workers.
 
-    make_plan: makes the plan of so many workers; called only on the chief
+    make_run: makes the run of so many workers; called only on the chief
     scratch: temporary folder for the files of workers that are not the chief
     """
-    count = group.part.count
+    count = group.count
     if count == 1:
-        return make_plan(data, count)
+        return make_run(data, count)
     # the settings on which the weights depend must be the same on all workers
     names = (*SETTINGS_OF_WEIGHTS, *names_of(FeedSettings))
-    joint = {name: chosen[name] for name in names if name in chosen}
+    joint = {name: group.chosen[name] for name in names if name in group.chosen}
     group.require_agreement({"content of the store": data.content_hash[:16], **joint})
-    # the chief sends its plan and its start model; the others have nothing to send
+    # the chief sends its run and its start model; the others have nothing to send
     described = start = b""
     if group.writes:
-        plan = make_plan(data, count)
-        parts = {"settings": plan.settings, "identity": plan.identity, "result": plan.result}
+        run = make_run(data, count)
+        parts = {"record": replace(run.record, settings=run.settings), "result": run.result}
         described = json_text(parts).encode()
-        start = plan.settings.start.read_bytes() if plan.settings.start else b""
+        start = run.settings.start.read_bytes() if run.settings.start else b""
     described = group.share(described)
     start = group.share(start)
     if not group.writes:
-        plan = _received_plan(json.loads(described), start, scratch)
-    if plan.settings.batch_size < count:
+        run = _received_run(json.loads(described), start, scratch)
+    if run.settings.batch_size < count:
         raise UserError(
-            f"--batch-size {plan.settings.batch_size} for {count} workers, "
+            f"--batch-size {run.settings.batch_size} for {count} workers, "
             "expected a sample for each; train with fewer --workers or a larger --batch-size"
         )
-    return plan
+    return run
 
 
-def _received_plan(stored: Mapping[str, Any], start: bytes, scratch: Path) -> Plan:
-    """Return the plan that the chief has sent, with all files in the folder `scratch`.
+def _received_run(stored: Mapping[str, Any], start: bytes, scratch: Path) -> Run:
+    """Return the run that the chief has sent, with all files in the folder `scratch`.
 
     start: content of the start model's file, b"" if there is none
     """
-    settings = from_json(TrainSettings, stored["settings"])
-    settings = replace(settings, output=scratch / "model.h5", runs=scratch, name="worker")
+    record = from_json(Record, stored["record"])
+    settings = replace(record.settings, output=scratch / "model.h5", runs=scratch, name="worker")
     if start:
         start_file = scratch / "start.h5"
         start_file.write_bytes(start)
@@ -376,4 +355,4 @@ def _received_plan(stored: Mapping[str, Any], start: bytes, scratch: Path) -> Pl
     result = None
     if stored["result"]:
         result = from_json(TrainResult, stored["result"])
-    return Plan(settings, from_json(RunIdentity, stored["identity"]), result=result)
+    return Run(scratch / "worker", record, settings, is_new=True, result=result)

@@ -1,6 +1,7 @@
 """A store or recordings -> a model file and its run folder.
 
-Open the data, decide the settings, and train by them; planned_run.py has the steps of that.
+Open the data, decide the settings, and train by them, from a new network or model, or from the last
+checkpoint of a run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,17 +9,24 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.conversion import open_samples
-from bcclone.feed.selection import TrainingData
+from bcclone.dataset.labels import LOST_STEERING
+from bcclone.dataset.sample_settings import TRAINING, VALIDATION
+from bcclone.feed.feed import check_feed
+from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import read_bytes
+from bcclone.system.errors import UserError
 from bcclone.system.files import BUSY, locked
+from bcclone.system.numbers import constant
 from bcclone.system.process import Notify
-from bcclone.training.plan import Plan, new_plan, resumed_plan
+from bcclone.system.tensorflow_quietly import describe_peak_memory
+from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, report_compiler
 from bcclone.training.result import TrainResult
-from bcclone.training.samples import select_samples
+from bcclone.training.run import Run, describe_environment, new_run, resumed_run
 from bcclone.training.train_settings import RunFiles, TrainSettings
-from bcclone.training.worker import ALONE, Worker
+from bcclone.training.workers import Workers
 
 
 def train(settings: TrainSettings, notify: Notify = lambda line: None) -> TrainResult:
@@ -30,8 +38,7 @@ def train(settings: TrainSettings, notify: Notify = lambda line: None) -> TrainR
     notify: called with each line of progress
     """
     with output_locked(settings), open_samples(settings.data, notify) as data:
-        plan = new_plan(settings, data, notify)
-        return train_planned(plan, data, notify)
+        return train_run(new_run(settings, data, notify), data, notify)
 
 
 def resume(
@@ -47,29 +54,7 @@ def resume(
     notify: called with each line of progress
     """
     with output_locked(files), open_samples(files.data, notify) as data:
-        plan = resumed_plan(files, changes, data, notify)
-        return train_planned(plan, data, notify)
-
-
-def train_planned(
-    plan: Plan, data: TrainingData, notify: Notify, worker: Worker = ALONE
-) -> TrainResult:
-    """Train as a plan says, and return the result; raises what train() raises.
-
-    worker: this process, as one of several workers or as the only one; one that does not write
-        needs a plan whose files are temporary
-    """
-    # mistakes in the settings and the samples are found before TensorFlow takes seconds to load
-    samples = select_samples(data, plan.settings, notify)
-    if plan.result:
-        return _return_complete(plan, plan.result, notify)
-    counts = f"{len(samples.training)} to train on, {len(samples.validation)} to validate with"
-    notify(f"samples: {counts}; loading TensorFlow")
-    device = worker.load_device(plan.settings)
-    # this loads Keras, which must find TensorFlow as load_device() has configured it
-    from bcclone.training.planned_run import train_on
-
-    return train_on(device, plan, samples, worker, notify)
+        return train_run(resumed_run(files, changes, data, notify), data, notify)
 
 
 @contextmanager
@@ -81,21 +66,180 @@ def output_locked(files: RunFiles) -> Iterator[None]:
         yield
 
 
-def _return_complete(plan: Plan, result: TrainResult, notify: Notify) -> TrainResult:
+def train_run(
+    run: Run, data: TrainingData, notify: Notify, workers: Workers | None = None
+) -> TrainResult:
+    """Train a run, and return the result; raises what train() raises.
+
+    workers: those that train together; one that does not write needs a run whose files are
+        temporary; None if this process trains alone
+    """
+    workers = workers or Workers()
+    # mistakes in the settings and the samples are found before TensorFlow takes seconds to load
+    training, validation = select_samples(data, run.settings, notify)
+    if run.result:
+        return _return_complete(run, run.result, notify)
+    counts = f"{len(training)} to train on, {len(validation)} to validate with"
+    notify(f"samples: {counts}; loading TensorFlow")
+    device = workers.load_device(run.settings)
+    # these load Keras, which must find TensorFlow as load_device() has configured it
+    from bcclone.training.handover import hand_over, start_model
+    from bcclone.training.loop import Loop
+    from bcclone.training.prepare import make_trainer, report_network
+
+    settings = fit_to_device(run.settings, device)
+    # Whether XLA compiles the steps is decided for this trainer alone, and is not kept with the
+    # run: a resume, perhaps on another device, decides it anew.
+    compiled = fit_to_compiler(settings, device, workers.count)
+    labels = training.labels.shape[1]
+    trainer = make_trainer(data, compiled, labels, workers.strategy(settings))
+    if run.is_new:
+        run.make_folder()
+    with run.locked(), _saying_what_is_kept(run, workers):
+        run.begin(settings, describe_environment())
+        loop = Loop(trainer, training, validation, settings, run, notify, workers)
+        report_compiler(settings, device, notify, workers.count)
+        report_network(trainer.model, data, settings, notify)
+        # the run folder of a worker that does not write is temporary, so nothing is said about it
+        if workers.writes:
+            for line in _described_run(run, device, trainer.is_one_program):
+                notify(line)
+        if not len(validation):
+            notify(
+                "note: there are no validation samples, so nothing shows whether the model has "
+                "become better; the best epoch is the one with the smallest loss"
+            )
+        start = start_model(loop)  # before a checkpoint is loaded over the start weights
+        loop.train(*workers.load_checkpoint(run.checkpoints, trainer, notify))
+        result, model = hand_over(loop, start)
+        if workers.writes:
+            _publish(run, result, model, notify)
+    return result
+
+
+# ---- the samples
+
+
+def select_samples(
+    data: TrainingData, settings: TrainSettings, notify: Notify
+) -> tuple[Selection, Selection]:
+    """Return the samples to train on, and those to validate with.
+
+    Raises UserError when the feed cannot read them.
+    """
+    check_feed(data, settings)
+    training = select(data, TRAINING, settings.seq_length, settings.predict)
+    validation = select(data, VALIDATION, settings.seq_length, settings.predict)
+    # samples, not windows of them: describe_windows() below reports if there are no windows
+    if not data.split_indices(TRAINING).size:
+        raise UserError(
+            f"{data.path}: no training samples; "
+            "make the store with more driving or a smaller --validation"
+        )
+    _note_constant_outputs(data, settings.predict, notify)
+    if settings.seq_length > 1:
+        notify(f"note: {describe_windows(training, validation)}")
+    return training, validation
+
+
+def _note_constant_outputs(data: TrainingData, predict: str, notify: Notify) -> None:
+    """Tell the user if the steering, or the last other output, is the same in nearly all rows."""
+    steering, *others = outputs_of(predict)
+    # only the last of the others, which --predict names; it also brings the outputs before it
+    for output in (steering, *others[-1:]):
+        same_value = constant(data.rows[output.column])
+        if not same_value:
+            continue
+        _, value_and_rows = same_value
+        remedy = LOST_STEERING
+        if output in others:
+            remedy = f"leave out --predict {predict}, or record again"
+        notify(
+            f"note: the {output.column} is {value_and_rows}, so nothing can be learned from it; "
+            f"{remedy}"
+        )
+
+
+# ---- what the user is told
+
+
+@contextmanager
+def _saying_what_is_kept(run: Run, workers: Workers) -> Iterator[None]:
+    """Let a KeyboardInterrupt from the block say what the run folder keeps, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"the run so far is {run.path}; "
+        if run.model.exists():
+            kept = f"the model so far is {run.model}; "
+        if not workers.writes:  # its folder is temporary
+            kept = ""
+        raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
+
+
+def _described_run(run: Run, device: Device, is_one_program: bool) -> list[str]:
+    """Return lines that say what is trained, on what and how."""
+    settings = run.settings
+    trains_on = device.name
+    if trains_on == "CPU":
+        trains_on = f"CPU (oneDNN {settings.onednn})"
+    if is_one_program:
+        trains_on += ", in programs of XLA"
+    if not run.is_new:
+        return [f"resuming {run.path} on {trains_on}, feed {settings.feed}"]
+    augmentation = ", augmenting on the CPU"
+    if not settings.augment:
+        augmentation = ", without augmentation"
+    elif settings.augment_on == "device":
+        augmentation = ", which augments the samples, too"
+    begin = f"from {settings.start}" if settings.start else f"a new {settings.network}"
+    length = f"{settings.epochs} epochs" if settings.epochs else "as many epochs as --time allows"
+    return [
+        f"training on {trains_on}{augmentation}; the run is in {run.path}",
+        f"{begin}, by {settings.optimizer} at a learning rate of {settings.learning_rate:g}, for "
+        f"{length}",
+    ]
+
+
+# ---- the end
+
+
+def _publish(run: Run, result: TrainResult, model: bytes, notify: Notify) -> None:
+    """Write the model to the output, and mark the run as complete.
+
+    When another program has written the output since the training began, that file stays as it is:
+    the run is still marked as complete, and UserError says where the model is.
+    """
+    output = run.settings.output
+    is_free = not output.exists() or run.may_overwrite()
+    if is_free:
+        run.publish(output, model)
+    peak = describe_peak_memory()
+    if peak:
+        notify(f"TensorFlow used {peak} at most")
+    run.write_result(result)
+    if not is_free:
+        raise UserError(
+            f"{output} was written by another program while the training ran, and is left as it "
+            f"is; the model is {run.model}: copy it from there, or replace {output} by the same "
+            "command with --resume --force"
+        )
+
+
+def _return_complete(run: Run, result: TrainResult, notify: Notify) -> TrainResult:
     """Return the result of a run that is complete already.
 
     The run's model is written to the output again if the file there is not from this run. In a
-    training on several machines, only the chief's plan has a folder; the others write nothing.
+    training on several machines, only the chief has the run's folder; the others write nothing.
     """
-    folder = plan.folder
-    if folder is None:
+    if run.is_new:
         return result
-    output = plan.settings.output
-    with folder.locked():
-        if not folder.has_published(output):
-            folder.publish(output, read_bytes(folder.model, "model"))
+    output = run.settings.output
+    with run.locked():
+        if not run.has_published(output):
+            run.publish(output, read_bytes(run.model, "model"))
     notify(
-        f"{folder.path} is complete already, after {result.epochs} epochs; {output} is "
+        f"{run.path} is complete already, after {result.epochs} epochs; {output} is "
         f"{result.origin}; it was ended by {result.ended}: increase that to train on, "
         "or train again without --resume"
     )

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.feed.feed_settings import (
     AUTO,
@@ -20,17 +22,19 @@ from bcclone.feed.feed_settings import (
     FeedSettings,
 )
 from bcclone.model.architectures import ARCHITECTURES, Architecture
+from bcclone.system.errors import UserError
 from bcclone.system.settings import (
     Checked,
     Count,
     Force,
     Fraction,
-    Megabytes,
     Minutes,
     Names,
     Seed,
     SettingError,
     argument,
+    key_of,
+    read_settings_file,
     setting,
 )
 from bcclone.system.values import names_of
@@ -40,11 +44,8 @@ FINE_TUNING_LEARNING_RATE = 1e-4
 # frames in the input of gru and lstm, if neither the user nor the store sets a number
 RECURRENT_SEQ_LENGTH = 5
 
-LOSSES = ("mse", "mae", "huber", "log")
+LOSSES = ("mse", "log")
 LOG_SCALE = 0.05  # for steering smaller than this, the log loss is about the squared error
-# the Huber loss is quadratic up to this error, and linear beyond; with the usual 1 it would be half
-# the squared error everywhere, since errors of steering are smaller than 1
-HUBER_DELTA = 0.1
 
 # the choices of settings
 ON = "on"
@@ -54,7 +55,6 @@ MUON = "muon"
 OPTIMIZERS = (AUTO, ADAMW, MUON)
 FIXED = "fixed"
 LEARNED = "learned"
-SCHEDULES = ("cosine", "linear", "constant")
 KEPT = ("last", "best")
 TRAINED = "trained"
 HALFWAY = "halfway"
@@ -194,34 +194,6 @@ class LearningSettings(Checked):
         "normalization, which it needs, else adamw",
         choices=OPTIMIZERS,
     )
-    schedule: str = _optimizer(
-        "cosine",
-        "schedule by which the learning rate falls to a hundredth of its highest value; "
-        "constant: it does not fall",
-        choices=SCHEDULES,
-    )
-    warmup: Fraction = _optimizer(
-        0.02,
-        "fraction of the training during which the learning rate rises from 0 to its highest value",
-        minimum=0,
-        maximum=0.5,
-        rare=True,
-    )
-    clip_norm: float = _optimizer(
-        1.0,
-        "clip gradients to this global norm",
-        minimum=0,
-        maximum=1e6,
-        zero="no clipping",
-        rare=True,
-    )
-    weight_decay: float = _optimizer(
-        0.1,
-        "weight decay of the optimizer, for all weights but biases",
-        minimum=0,
-        maximum=1,
-        rare=True,
-    )
     batch_norm: str = _optimizer(
         AUTO,
         "means, variances, scales and offsets of batch normalization; fixed: the training leaves "
@@ -232,8 +204,8 @@ class LearningSettings(Checked):
     )
     loss: str = _optimizer(
         "mse",
-        "loss function: mean squared error, mean absolute error, Huber loss (linear beyond 0.1), "
-        "or log, by which the wide bends of a highway count like the sharp ones of a small track",
+        "loss function: mean squared error, or log, by which the wide bends of a highway count "
+        "like the sharp ones of a small track",
         choices=LOSSES,
     )
     patience: int = _length(
@@ -285,10 +257,6 @@ class LearningSettings(Checked):
         maximum=0.9,
         shown="that of the network, 0.5 for those of bcclone",
     )
-    mixed_precision: bool = _device(
-        False,
-        "compute in float16 where that is safe; faster on GPUs with tensor cores, slower on CPUs",
-    )
     onednn: str = _device(
         AUTO,
         "compute with oneDNN on the CPU, which is up to twice as fast; "
@@ -335,15 +303,6 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
         zero="no checkpoints by time",
         rare=True,
     )
-    checkpoint_steps: Count = _checkpoint(
-        0, "number of steps between checkpoints", zero="no checkpoints by steps", rare=True
-    )
-    gpu_memory: Megabytes = _device(
-        0, "memory limit on each GPU, in MB", zero="as much as needed", rare=True
-    )
-    tensorboard: bool = _checkpoint(
-        False, "also log the training for TensorBoard in the run folder"
-    )
     hand_over: str = _length(
         AUTO,
         "with --from, the model to write; halfway: the mean of the start's and the trained "
@@ -384,6 +343,41 @@ SETTING_NAMES = tuple(name for name in names_of(TrainSettings) if name not in na
 def values_of(settings: TrainSettings, names: Collection[str] = SETTING_NAMES) -> dict[str, Any]:
     """Return the named settings by name; by default all but the fields of RunFiles."""
     return {name: getattr(settings, name) for name in names}
+
+
+# ---- the settings, as a TOML file with the names of the options
+
+
+def settings_path(output: Path) -> Path:
+    """Return the path of the settings file beside a model: model.settings.toml for model.h5."""
+    return output.with_suffix(".settings.toml")
+
+
+def settings_as_text(settings: TrainSettings) -> str:
+    """Return the settings as TOML; those that are None are left out, since TOML has no null."""
+    values = values_of(settings)
+    given = {key_of(name): value for name, value in values.items() if value is not None}
+    return tomli_w.dumps(given)
+
+
+def read_settings(path: Path, output: Path) -> dict[str, Any]:
+    """Return the settings in a TOML file, by field name.
+
+    Raises UserError for a file that is wrong, or that this training would overwrite.
+
+    output: the model file that the training writes; its settings file is beside it
+    """
+    if path.resolve() == settings_path(output).resolve():
+        raise UserError(
+            f"{path} will be overwritten with the settings of this training; "
+            "copy it to another name, or change -o"
+        )
+    values = read_settings_file(path, TrainSettings, without=names_of(RunFiles))
+    try:
+        TrainSettings(**values)
+    except SettingError as error:
+        raise UserError(f"{path}: {error.naming(key_of)}") from None
+    return values
 
 
 # ---- several machines

@@ -15,8 +15,7 @@ import tensorflow as tf
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.source import Batch, Gather
 from bcclone.system.numbers import FloatArray
-from bcclone.training.train_settings import HUBER_DELTA, LOG_SCALE, LOSSES, ON, LearningSettings
-from bcclone.training.worker_group import ONE_WORKER, WorkerGroup
+from bcclone.training.train_settings import LOG_SCALE, ON, LearningSettings
 
 # most steps in one call of an XLA program that gathers its batches on the device; the loss is read,
 # and progress is shown, at every step whose number is a multiple of it
@@ -213,7 +212,6 @@ class Trainer:
                 errors = errors * weights
             losses = losses_of(self._loss, errors, labels)
             loss = tf.reduce_sum(losses * self._label_weights) / tf.cast(size, tf.float32)
-            loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(loss, self.model.trainable_variables)
         return gradients, sums_of(losses, errors, weights)
 
@@ -269,14 +267,14 @@ class Trainer:
     def evaluate(
         self,
         batches: Iterable[Batch],
-        group: WorkerGroup = ONE_WORKER,
+        all_sum: Callable[[FloatArray], FloatArray] = lambda values: values,
         model: keras.Model | None = None,
     ) -> tuple[float, float, FloatArray]:
         """Return mean loss, mean absolute error and the steering, (samples,), over all batches.
 
         Dropout is off. The totals are reset, and hold the sums of the evaluation afterwards.
 
-        group: the workers that evaluate together, each a part of every batch
+        all_sum: adds up arrays of all workers, each of which evaluates a part of every batch
         model: the network to evaluate; None for the one that is trained
         """
         self.totals.reset()
@@ -300,8 +298,8 @@ class Trainer:
             first = batch.span.first if batch.span else 0
             steering[first : first + count] = answers[:count]
             self.totals.add(sums)
-        self.totals.write(group.all_sum(self.totals.read()))
-        return *self.totals.means(), group.all_sum(np.concatenate(parts))
+        self.totals.write(all_sum(self.totals.read()))
+        return *self.totals.means(), all_sum(np.concatenate(parts))
 
     def _score(
         self, model: keras.Model, images: Any, labels: Any, size: Any, gather: Gather | None = None
@@ -372,18 +370,10 @@ def losses_of(kind: str, errors: Any, labels: Any) -> Any:
     """
     if kind == "mse":
         return tf.square(errors)
-    if kind == "log":
-        labels = tf.cast(labels, errors.dtype)  # scoring.py gives float64 errors
-        compressed_answers = tf.asinh((errors + labels) / LOG_SCALE)
-        compressed_labels = tf.asinh(labels / LOG_SCALE)
-        return tf.square(LOG_SCALE * (compressed_answers - compressed_labels))
-    absolute = tf.abs(errors)
-    if kind == "mae":
-        return absolute
-    if kind != "huber":
-        raise ValueError(f"loss {kind!r}, expected one of {', '.join(LOSSES)}")
-    linear = HUBER_DELTA * (absolute - HUBER_DELTA / 2)
-    return tf.where(absolute <= HUBER_DELTA, tf.square(errors) / 2, linear)
+    labels = tf.cast(labels, errors.dtype)  # scoring.py gives float64 errors
+    compressed_answers = tf.asinh((errors + labels) / LOG_SCALE)
+    compressed_labels = tf.asinh(labels / LOG_SCALE)
+    return tf.square(LOG_SCALE * (compressed_answers - compressed_labels))
 
 
 def answers_of(model: Any, images: Any, training: bool) -> Any:

@@ -20,8 +20,7 @@ from bcclone.dataset.store import Store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
 from bcclone.system.files import locked
-from bcclone.training.train_settings import TrainSettings
-from bcclone.training.training_folder import settings_as_text
+from bcclone.training.train_settings import TrainSettings, settings_as_text
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.processes import wait_for

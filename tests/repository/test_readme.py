@@ -302,7 +302,6 @@ MADE = {
     "recordings/",
     "runs/",
     "store/",
-    "tensorboard/",
 }
 NOT_FILES = {  # names within other programs' data sets
     "cam/image_array", "cam/image_array_left", "pilot/", "pilot/throttle",

@@ -23,8 +23,7 @@ from bcclone.system.files import (
     locked,
     writing,
 )
-from bcclone.training.train_settings import TrainSettings
-from bcclone.training.training_folder import settings_as_text
+from bcclone.training.train_settings import TrainSettings, settings_as_text
 from tests.processes import KILL
 from tests.system.test_hdf5_file import write_kinds
 

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from bcclone.model.network import build_network
-from bcclone.training.muon import orthogonal
-from bcclone.training.prepare import make_optimizer
+from bcclone.training.prepare import make_optimizer, orthogonal
 from bcclone.training.train_settings import TrainSettings
 
 
@@ -27,7 +26,7 @@ def weights_after(optimizer, steps):
     """Return the network's variables by path, before and after steps of random gradients."""
     keras.utils.set_random_seed(0)
     network = build_network((64, 64, 3), network="cnn-norm")
-    settings = TrainSettings(optimizer=optimizer, learning_rate=0.01, weight_decay=0.0)
+    settings = TrainSettings(optimizer=optimizer, learning_rate=0.01)
     optimizer = make_optimizer(network, settings)
     variables = network.trainable_variables
     before = {variable.path: variable.numpy() for variable in variables}

@@ -42,16 +42,15 @@ def trainer_of(store, start=None, **settings):
     )
 
 
-@pytest.mark.parametrize("mixed_precision", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_the_exported_network_is_the_trained_one_without_the_path(simulated_store, mixed_precision):
+def test_the_exported_network_is_the_trained_one_without_the_path(simulated_store):
     with Store(simulated_store) as store:
-        trainer = trainer_of(store, predict="path", mixed_precision=mixed_precision)
+        trainer = trainer_of(store, predict="path")
         images = np.stack([store.frames[number] for number in range(4)])
     assert trainer.model.output_shape == (None, 1 + len(PATH_ENDS_M))
     exported = trainer.export()
     assert exported.output_shape == (None, 1)
     steering = np.array(trainer.model(images))[:, :1]
-    tolerance = 0.02 if mixed_precision else 1e-6
+    tolerance = 1e-6
     assert np.array(exported(images)) == pytest.approx(steering, abs=tolerance)
 
 

@@ -18,7 +18,7 @@ from bcclone.model.model_file import load_model
 from bcclone.model.network import build_network
 from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
-from bcclone.training.samples import select_samples
+from bcclone.training.train import select_samples
 from bcclone.training.train_settings import TrainSettings
 from tests.conftest import made_once
 from tests.running import result_of, run_script

@@ -199,7 +199,7 @@ def assert_lost(member):
 def test_a_killed_worker_and_a_killed_chief_end_the_others_and_a_resume_gives_the_same_weights(
     two, store, workers
 ):
-    options = (*QUICK, "--checkpoint-steps", "4")
+    options = (*QUICK, "--checkpoint-minutes", "0.0001")
     for killed, after in ((1, 9), (0, 30)):
         members = workers.start([store] * 2, *options, "--resume")
         folder = members[0].folder
@@ -216,7 +216,7 @@ def test_a_killed_worker_and_a_killed_chief_end_the_others_and_a_resume_gives_th
 
 @pytest.mark.long
 def test_another_number_of_workers_resumes_at_the_same_step(one, store, workers):
-    members = workers.start([store] * 2, *QUICK, "--checkpoint-steps", "4")
+    members = workers.start([store] * 2, *QUICK, "--checkpoint-minutes", "0.0001")
     wait_for(lambda: step_of(members[0].folder) >= 20, seconds=120, every_seconds=0.01)
     members[1].process.send_signal(signal.SIGTERM)  # any worker may be asked to stop
     for member in members:

@@ -3,22 +3,25 @@
 from dataclasses import replace
 from itertools import islice, product
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from bcclone.commands.options import Given
 from bcclone.commands.parser import make_parser
 from bcclone.commands.training import chosen_settings, model
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import read_settings_file
 from bcclone.training.decisions import fit_to_samples
-from bcclone.training.plan import resumed_plan
-from bcclone.training.schedule import TrainingSchedule, learning_rate
-from bcclone.training.train_settings import RunFiles, TrainSettings, parse_duration
-from bcclone.training.training_folder import RunFolder, RunIdentity, settings_as_text
+from bcclone.training.loop import estimated_ending, fraction_done, learning_rate, reached_limit
+from bcclone.training.run import new_run, resumed_run
+from bcclone.training.train_settings import (
+    RunFiles,
+    TrainSettings,
+    parse_duration,
+    settings_as_text,
+)
 from bcclone.training.training_state import Epoch, TrainingState
+from tests.training.test_run_folder import data
 
 DEFAULT = TrainSettings(
     network="cnn-small",
@@ -33,14 +36,6 @@ DEFAULT = TrainSettings(
 )
 
 
-def data(stored_seq_length=1):
-    """Return samples, as far as settings follow from them."""
-    samples = SampleSettings(seq_length=stored_seq_length)
-    return SimpleNamespace(
-        sample_settings=samples, path=Path("data.h5"), content_hash="hash", recordings=[]
-    )
-
-
 def parsed(*options, file=None, text=""):
     if file:
         file.write_text(text)
@@ -51,12 +46,14 @@ def parsed(*options, file=None, text=""):
 def new(*options, stored_seq_length=1, **file):
     """Return the settings of a new run of a command line of model.py."""
     values = chosen_settings(parsed("--feed", "hdf5-shuffle", *options, **file))
-    return fit_to_samples(TrainSettings(**values), data(stored_seq_length))
+    return fit_to_samples(TrainSettings(**values), data(seq_length=stored_seq_length))
 
 
 def begin(path, settings=DEFAULT):
-    identity = RunIdentity(str(data().path.resolve()), "hash", str(settings.output.resolve()))
-    return RunFolder.create(path, identity, settings)
+    run = new_run(replace(settings, runs=path.parent, name=path.name), data(), print)
+    run.make_folder()
+    run.begin(run.settings, {})
+    return run
 
 
 def resume(folder, *options):
@@ -66,7 +63,7 @@ def resume(folder, *options):
 
 def resumed(folder, changes):
     files = RunFiles(runs=folder.path.parent, name=folder.path.name)
-    settings = resumed_plan(files, changes, data(), print).settings
+    settings = resumed_run(files, changes, data(), print).settings
     return replace(settings, runs=DEFAULT.runs, name=None)
 
 
@@ -131,11 +128,9 @@ def test_a_program_may_name_the_files_of_a_run_by_texts():
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     settings = replace(
-        DEFAULT, epochs=4, time=90.0, loss="huber", clip_norm=0.5, dropout=0.15, feed="memory",
-        feed_workers=3, tensorboard=True,
+        DEFAULT, epochs=4, time=90.0, loss="log", dropout=0.15, feed="memory", feed_workers=3,
     )  # fmt: skip
     folder = begin(tmp_path / "run", settings)
-    folder.record(settings, {})
     folder.publish(tmp_path / "model.h5", b"model")
     values = chosen_settings(
         parsed("--settings", tmp_path / "model.settings.toml", "-o", tmp_path / "other.h5")
@@ -237,17 +232,13 @@ def test_what_is_no_duration_is_refused(text):
 
 
 def test_the_learning_rate_rises_and_falls_to_a_hundredth():
-    settings = TrainSettings(learning_rate=0.001, warmup=0.1)
-    assert learning_rate(settings, 0.0) < 0.00002
-    assert learning_rate(settings, 0.1) == pytest.approx(0.001)
-    assert learning_rate(settings, 0.55) == pytest.approx(0.001 * (0.01 + 0.99 / 2))
+    settings = TrainSettings(learning_rate=0.001)
+    assert learning_rate(settings, 0.0) < 0.0001
+    assert learning_rate(settings, 0.02) == pytest.approx(0.001)
+    assert learning_rate(settings, 0.51) == pytest.approx(0.001 * (0.01 + 0.99 / 2))
     assert learning_rate(settings, 1.0) == pytest.approx(0.00001)
-    falling = [learning_rate(settings, percent / 100) for percent in range(10, 101)]
+    falling = [learning_rate(settings, percent / 100) for percent in range(2, 101)]
     assert falling == sorted(falling, reverse=True)
-    linear = TrainSettings(learning_rate=0.001, warmup=0.0, schedule="linear")
-    assert learning_rate(linear, 0.5) == pytest.approx(0.001 * (0.01 + 0.99 / 2))
-    constant = TrainSettings(learning_rate=0.001, warmup=0.0, schedule="constant")
-    assert {learning_rate(constant, done) for done in (0.0, 0.5, 1.0)} == {0.001}
 
 
 def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
@@ -255,35 +246,34 @@ def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
         Epoch(number, 0.1, 0.1, loss, 0.1, 1e-3, 7.0, 100.0, 0.1)
         for number, loss in ((1, 0.2), (2, 0.3))
     ]
-    schedule = TrainingSchedule(
-        TrainSettings(epochs=3, time=60.0, patience=2), samples=640, validation_samples=320
-    )
+    settings = TrainSettings(epochs=3, time=60.0, patience=2)
     begun = TrainingState(step=30, samples=480, elapsed=20.0)
-    assert not schedule.is_time_up(begun, ending_seconds=39.0)
-    assert schedule.is_time_up(begun, ending_seconds=40.0)
-    # since then, half of the validation's took 8.5 s
-    compiled = TrainingState(step=10, samples=160, elapsed=34.0)
-    assert not schedule.is_time_up(replace(begun, elapsed=51.0), 0.0, compiled)
-    assert schedule.is_time_up(replace(begun, elapsed=52.0), 0.0, compiled)
-    assert not schedule.is_time_up(replace(begun, step=29, elapsed=52.0), 0.0, compiled)
     # a model needs an epoch, even if it is cut
-    assert schedule.reached_limit(begun, is_time_up=True) == ""
+    assert reached_limit(settings, begun, is_time_up=True) == ""
     one = begun.after_epoch(figures[0])
-    assert schedule.reached_limit(one, is_time_up=False) == ""
-    assert schedule.reached_limit(one, is_time_up=True) == "--time 60s"
+    assert reached_limit(settings, one, is_time_up=False) == ""
+    assert reached_limit(settings, one, is_time_up=True) == "--time 60s"
     two = one.after_epoch(figures[1])
-    assert schedule.reached_limit(two, is_time_up=False) == ""
+    assert reached_limit(settings, two, is_time_up=False) == ""
     worse = two.after_epoch(replace(figures[1], epoch=3))
-    assert schedule.reached_limit(worse, is_time_up=True) == "--epochs 3"
-    longer = replace(schedule, settings=replace(schedule.settings, epochs=9))
-    assert longer.reached_limit(worse, is_time_up=True) == "--patience 2"
+    assert reached_limit(settings, worse, is_time_up=True) == "--epochs 3"
+    longer = replace(settings, epochs=9)
+    assert reached_limit(longer, worse, is_time_up=True) == "--patience 2"
+
+
+def test_the_first_validation_is_estimated_from_the_speed_after_compiling():
+    compiled = TrainingState(step=10, samples=160, elapsed=34.0)
+    state = TrainingState(step=30, samples=480, elapsed=51.0)
+    assert estimated_ending(state, compiled, validation=320) == 17.0 / 2
+    assert estimated_ending(replace(state, step=29), compiled, validation=320) == 0.0
 
 
 def test_the_fraction_done_follows_steps_or_seconds():
     def done(epochs, time, step, elapsed, compiling=0.0):
         settings = TrainSettings(epochs=epochs, time=time, batch_size=8)
-        state = TrainingState(step=step, elapsed=elapsed, compiling=compiling)
-        return TrainingSchedule(settings, 800, 0).fraction_done(state)
+        return fraction_done(
+            settings, 800, TrainingState((), step, 0, elapsed, 0.0, 0.0, compiling)
+        )
 
     assert done(2, 0.0, 50, 1e9) == 0.25
     assert done(0, 10.0, 50, 4.0) == 0.4

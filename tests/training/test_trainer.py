@@ -1,4 +1,4 @@
-"""A training step: losses, gradients, programs of several steps, several devices, float16."""
+"""A training step: losses, gradients, programs of several steps, several devices."""
 
 import math
 import weakref
@@ -43,13 +43,12 @@ from bcclone.training.train_settings import TrainSettings
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
-def train(strategy, clip_norm, augment_on, optimizer, network="cnn", sizes=(8, 7, 1)):
+def train(strategy, augment_on, optimizer, network="cnn", sizes=(8, 7, 1)):
     keras.utils.set_random_seed(0)
     data = SimpleNamespace(preprocessing=Preprocessing(width=64, height=112))
     settings = TrainSettings(
         seq_length=1,
         learning_rate=1e-3,
-        clip_norm=clip_norm,
         augment_on=augment_on,
         optimizer=optimizer,
         network=network,
@@ -73,31 +72,29 @@ def train(strategy, clip_norm, augment_on, optimizer, network="cnn", sizes=(8, 7
     return np.concatenate(moments), trainer.totals.means()
 
 for chosen in (
-    (0.0, "cpu", "adamw"),
-    (0.1, "cpu", "adamw"),
-    (0.0, "device", "adamw"),
-    (0.1, "cpu", "muon"),
+    ("cpu", "adamw"),
+    ("device", "adamw"),
+    ("cpu", "muon"),
     # a part that is filled up counts a sample twice in the statistics
-    (0.1, "cpu", "muon", "cnn-norm", (8, 6, 1)),
+    ("cpu", "muon", "cnn-norm", (8, 6, 1)),
 ):
     single, single_means = train(None, *chosen)
     together, means = train(strategy, *chosen)
     apart = abs(single - together).max()
     assert np.allclose(single, together, rtol=1e-2, atol=1e-4 * abs(single).max()), apart
     assert np.allclose(single_means, means, rtol=1e-3), (single_means, means)
-    print(round(float(np.linalg.norm(single)), 3) > 0.1)
+print("same")
 """
 
 
 @pytest.mark.long
 def test_two_devices_train_like_one():
     """Also batches of odd size, and of a single sample, of which one device gets none."""
-    # the gradient is longer without a limit than with it
-    assert python(TOGETHER, cwd=ROOT) == "True\nFalse\nTrue\nTrue\nTrue\n"
+    assert python(TOGETHER, cwd=ROOT) == "same\n"
 
 
 def test_a_compiled_step_is_refused_on_several_devices():
-    with pytest.raises(UserError, match="jit-compile=on trains on one device; use --gpus 1"):
+    with pytest.raises(UserError, match="jit-compile on trains on one device; use --gpus 1"):
         make_trainer(None, TrainSettings(jit_compile="on"), 1, object())
 
 
@@ -120,10 +117,8 @@ def linear_trainer(loss, clip_norm=None, rate=0.1, shape=(1, 1, 1), **settings):
     ("loss", "jit_compile", "expected_loss", "gradient"),
     [
         ("mse", "off", (0.25 + 0.0025) / 2, -(2 * 0.5 + 2 * 0.05) / 2),
-        ("mae", "off", (0.5 + 0.05) / 2, -1.0),
         ("log", "off", (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1)),
         ("log", "on", (LOG_10**2 + LOG_1**2) / 2, -(LOG_10 + LOG_1)),
-        ("huber", "off", (0.1 * (0.5 - 0.05) + 0.0025 / 2) / 2, -(0.1 + 0.05) / 2),
     ],
 )
 def test_losses_and_their_gradients_are_those_of_their_formulas(
@@ -337,28 +332,9 @@ def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(simulated_store,
         assert np.isfinite(compiled).all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_network_trained_in_16_bits_is_saved_in_32(simulated_store, optimizer):
-    trainer, frames = trainer_of(simulated_store, mixed_precision=True, optimizer=optimizer)
-    *inner, last = [layer.compute_dtype for layer in trainer.model.layers if layer.weights]
-    assert set(inner) == {"float16"}
-    assert last == "float32"
-    batch = Batch(frames, np.full((4, 1), 0.2, np.float32))
-    before = trainer.export().get_weights()
-    for _ in range(3):
-        trainer.train([batch], [1e-3])
-    exported = trainer.export()
-    assert {layer.compute_dtype for layer in exported.layers if layer.weights} == {"float32"}
-    after = exported.get_weights()
-    assert any((old != new).any() for old, new in zip(before, after, strict=True))
-    assert all(np.isfinite(weight).all() for weight in after)
-    assert keras.config.dtype_policy().name == "float32"
-
-
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_weight_decay_excludes_biases(simulated_store, optimizer):
-    trainer, _ = trainer_of(simulated_store, weight_decay=0.2, optimizer=optimizer)
+    trainer, _ = trainer_of(simulated_store, optimizer=optimizer)
     variables = trainer.model.trainable_variables
     for variable in variables:
         variable.assign(np.ones(variable.shape))
@@ -366,7 +342,7 @@ def test_weight_decay_excludes_biases(simulated_store, optimizer):
     gradients = [np.zeros(variable.shape, np.float32) for variable in variables]
     trainer.optimizer.apply(gradients, variables)
     for variable in variables:
-        expected = 1.0 if variable.name == "bias" else 0.9
+        expected = 1.0 if variable.name == "bias" else 0.95
         assert np.allclose(variable.numpy(), expected), variable.path
 
 
@@ -392,8 +368,3 @@ def test_fine_tuning_leaves_batch_normalization_as_it_is_unless_asked(
     norms = {name: changed for name, changed in is_changed.items() if name.startswith("norm")}
     assert norms == {f"norm{number}": is_learned for number in range(1, 6)}
     assert all(is_changed[name] for name in before.keys() - norms.keys())
-
-
-def test_an_unknown_loss_is_refused():
-    with pytest.raises(ValueError, match="loss 'hubert', expected one of mse, mae, huber, log"):
-        losses_of("hubert", np.zeros((1, 1)), np.zeros((1, 1)))

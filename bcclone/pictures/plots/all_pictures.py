@@ -22,7 +22,7 @@ from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.system.values import names_of
 from bcclone.training.result import TrainResult
-from bcclone.training.training_folder import START_NAME
+from bcclone.training.run import START_NAME
 from bcclone.training.training_state import read_history
 
 # name of a picture -> its caption in the report of a training, which leaves out the others

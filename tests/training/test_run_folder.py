@@ -1,16 +1,18 @@
-"""Run folders are found for a resume, locked, never overwritten."""
+"""Run folders are found for a resume, locked, never overwritten; what a result says."""
 
 import json
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from bcclone.training.result import SampleCounts, TrainResult
-from bcclone.training.train_settings import TrainSettings
-from bcclone.training.training_folder import RunFolder, RunIdentity, settings_as_text
+from bcclone.training.run import new_run, resumed_run
+from bcclone.training.train_settings import RunFiles, TrainSettings, settings_as_text
 from bcclone.training.training_state import (
     Epoch,
     TrainingState,
@@ -38,85 +40,116 @@ RESULT = TrainResult(
 )
 
 
-def begin(path, settings=SETTINGS):
-    return RunFolder.create(path, RunIdentity("data.h5", "hash", "model.h5"), settings)
+def data(name="data.h5", content_hash="hash", seq_length=1):
+    """Return samples, as far as a run follows from them."""
+    return SimpleNamespace(
+        path=Path(name),
+        content_hash=content_hash,
+        sample_settings=SampleSettings(seq_length=seq_length),
+        recordings=[],
+    )
 
 
-def test_a_run_of_the_same_store_for_another_output_is_found_only_when_asked_for(tmp_path):
-    run = begin(tmp_path / "a")
-    mistyped = RunIdentity("data.h5", "hash", "modle.h5")
-    assert RunFolder.find(tmp_path, mistyped) is None
-    other = RunFolder.find(tmp_path, mistyped, any_output=True)
-    assert (other.path, other.output) == (run.path, "model.h5")
-    of_another_store = RunIdentity("other.h5", "hash", "model.h5")
-    assert RunFolder.find(tmp_path, of_another_store, any_output=True) is None
+def begin(folder, name=None, output="model.h5", samples=None, **settings):
+    """Return a new run in a folder of runs, trained from now on."""
+    files = {"runs": folder, "name": name, "output": folder / output}
+    run = new_run(replace(SETTINGS, **files, **settings), samples or data(), print)
+    run.make_folder()
+    run.begin(run.settings, {})
+    return run
+
+
+def resume(folder, output="model.h5", name=None, samples=None, notices=None):
+    files = RunFiles(runs=folder, name=name, output=folder / output)
+    note = print if notices is None else notices.append
+    return resumed_run(files, {"feed": "hdf5-shuffle"}, samples or data(), note)
+
+
+def test_a_run_of_the_same_store_for_another_output_is_told_and_not_resumed(tmp_path):
+    run = begin(tmp_path, "a")
+    notices = []
+    assert resume(tmp_path, "modle.h5", notices=notices).is_new
+    (note,) = notices
+    assert f"({run.path} is a run of it for {tmp_path / 'model.h5'}; -o continues that)" in note
+    notices.clear()
+    assert resume(tmp_path, samples=data("other.h5"), notices=notices).is_new
+    assert "-o continues that" not in notices[0]
+    assert resume(tmp_path, samples=data(content_hash="another")).is_new
+    with pytest.raises(UserError, match=r"a run of another store or output.*\n  content hash"):
+        resume(tmp_path, name="a", samples=data(content_hash="another"))
 
 
 def test_force_permits_overwriting_only_once(tmp_path):
-    run = begin(tmp_path / "a", replace(SETTINGS, force=True))
-    run.model.write_text("best")
-    assert run.forces_first_write
-    (tmp_path / "model.h5").write_text("best")  # copied, and killed before that was noted
-    assert run.has_published(tmp_path / "model.h5")
-    run.record(SETTINGS, {})
+    begin(tmp_path, "a", force=True)
+    run = resume(tmp_path)
+    assert run.may_overwrite()
     run.publish(tmp_path / "model.h5", b"best")
-    assert not run.forces_first_write
-    assert run.has_published(tmp_path / "model.h5")
-    run.model.write_text("better")
-    assert run.has_published(tmp_path / "model.h5")
     (tmp_path / "model.h5").write_text("another's")
-    assert not run.has_published(tmp_path / "model.h5")
+    assert not run.may_overwrite()
+
+
+def test_the_model_that_a_run_has_written_may_be_replaced_by_it_and_no_other(tmp_path):
+    run = begin(tmp_path, "a")
+    output = tmp_path / "model.h5"
+    resumed = resume(tmp_path)
+    resumed.model.write_text("best")
+    output.write_text("best")  # copied, and killed before that was noted
+    assert resumed.has_published(output)
+    assert resumed.may_overwrite()
+    resumed.begin(resumed.settings, {})
+    resumed.publish(output, b"best")
+    resumed.model.write_text("better")
+    assert resumed.may_overwrite()
+    output.write_text("another's")
+    assert not resumed.may_overwrite()
+    assert not run.may_overwrite()
 
 
 def test_the_newest_run_of_the_same_store_and_output_is_resumed(tmp_path):
-    task = RunIdentity("data.h5", "hash", "model.h5")
-    other = RunIdentity("data.h5", "hash", "other.h5")
-    assert RunFolder.find(tmp_path, task) is None
+    assert resume(tmp_path).is_new
     for seed, name in enumerate(("b", "a", "c"), 1):
-        identity = other if name == "c" else task
-        RunFolder.create(tmp_path / name, identity, replace(SETTINGS, seed=seed))
+        begin(tmp_path, name, "other.h5" if name == "c" else "model.h5", seed=seed)
     for name, settings in (
         ("empty", ""),
         ("list", "[]"),
         ("foreign", "{}"),
-        ("new", '{"identity": {}, "settings": {}}'),
+        ("new", '{"store": {}, "settings": {}}'),
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "settings.json").write_text(settings)
-    newest = RunFolder.find(tmp_path, task)
-    assert newest.path.name == "a"
-    assert newest.settings == replace(SETTINGS, seed=2)
+    newest = resume(tmp_path)
+    assert (newest.path.name, newest.settings.seed, newest.result) == ("a", 2, None)
     newest.write_result(RESULT)
-    assert RunFolder.find(tmp_path, task).path.name == "a"
-    assert RunFolder.find(tmp_path, task, "b").path.name == "b"
-    assert RunFolder.find(tmp_path, task, "c") is None
+    assert resume(tmp_path).result.epochs == 10
+    assert resume(tmp_path, name="b").path.name == "b"
     (newest.path / "result.json").write_text("half of")
-    assert newest.read_result() is None
+    assert resume(tmp_path).result is None
 
 
 def test_an_existing_folder_is_not_used(tmp_path):
-    begin(tmp_path / "x")
+    begin(tmp_path, "x")
     with pytest.raises(UserError, match="exists already"):
-        begin(tmp_path / "x")
+        begin(tmp_path, "x")
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
-    folder = begin(tmp_path / "run")
+    run = begin(tmp_path, "run")
     with (
-        folder.locked(),
+        run.locked(),
         pytest.raises(UserError, match="is writing it; wait until it ends, or begin a new run"),
-        folder.locked(),
+        run.locked(),
     ):
         pass
-    with folder.locked():
+    with run.locked():
         pass
 
 
 def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
-    folder = begin(tmp_path / "run")
+    run = begin(tmp_path, "run")
+    (run.path / "environment.json").unlink()
     for system, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
-        folder.record(SETTINGS, {"command": [command], "system": system})
-    noted = json.loads((folder.path / "environment.json").read_text())
+        run.begin(run.settings, {"command": [command], "system": system})
+    noted = json.loads((run.path / "environment.json").read_text())
     assert [(found["system"], found["command"]) for found in noted] == [
         ("a", ["train"]),
         ("b", ["resume"]),
@@ -124,18 +157,15 @@ def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
 
 
 def test_a_run_folder_with_any_wrong_value_is_none_or_is_refused(tmp_path):
-    run = begin(tmp_path / "runs/a")
-    run.record(SETTINGS, {"command": "python model.py"})
+    run = begin(tmp_path, "a")
     run.write_result(RESULT)
-    identity = RunIdentity("data.h5", "hash", "model.h5")
     for name in ("result.json", "settings.json"):
         valid = (run.path / name).read_text()
         for wrong in islice(with_wrong_values(json.loads(valid)), 0, None, 7):
             (run.path / name).write_text(json.dumps(wrong))
-            if found := RunFolder.find(tmp_path / "runs", identity):
-                assert settings_as_text(found.settings).encode()
-                result = found.read_result()
-                assert result is None or result.epochs
+            found = resume(tmp_path)
+            assert settings_as_text(found.settings).encode()
+            assert found.result is None or found.result.epochs
         (run.path / name).write_text(valid)
 
 
