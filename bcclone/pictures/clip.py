@@ -17,13 +17,14 @@ import numpy as np
 from bcclone.camera.images import Image, cv2, resized
 from bcclone.pictures.clip_settings import GIF, ClipSettings
 from bcclone.pictures.drawing import GROUND
-from bcclone.pictures.encoder import cut_clip, encode
+from bcclone.pictures.encoder import cut, encode
 from bcclone.pictures.overlay import make_overlay
-from bcclone.pictures.reference_model import ReferenceDrive, ReferenceModel
+from bcclone.pictures.reference_model import ReferenceDrive, ReferenceModel, load_reference
 from bcclone.pictures.run_data import FrameInfo, RunFrames, find_frames, read_run_data
 from bcclone.system.errors import UserError
 from bcclone.system.files import CLIP, MADE_BY, replacing, writes
 from bcclone.system.numbers import FloatArray, IndexArray
+from bcclone.system.process import ProgressBar
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def new_clip(path: Path, follow: bool = False) -> Iterator[Path]:
 def write_begin(clip: Path, path: Path, seconds: float) -> None:
     """Write the first seconds of a clip as a clip of its own, without encoding it anew."""
     with new_clip(path) as temporary:
-        cut_clip(clip, temporary, seconds)
+        cut(clip, temporary, seconds)
 
 
 @writes(CLIP, "path")
@@ -93,26 +94,24 @@ def make_clip(settings: ClipSettings) -> Clip:
     """
     # read all runs first: a mistake in one of them is found before the encoder starts
     runs = [find_frames(folder) for folder in settings.runs]
-    model = None
-    if settings.model:
-        model = ReferenceModel.open(settings.model, settings.preprocess)
+    model = load_reference(settings.model, settings.preprocess) if settings.model else None
     tracks = [ClipTrack(frames, settings, model) for frames in runs]
     indices = _choose_frames(settings, tracks)
     rate = settings.rate or min(max(tracks[0].data.frame_rate, 1.0), settings.fastest)
 
-    def draw(numbers: Sequence[int]) -> Iterator[Image | None]:
-        """Yield the pictures of the clip with these numbers; None for one that is left out."""
-        pictures = [
-            track.pictures([track_indices[number] for number in numbers])
-            for track, track_indices in zip(tracks, indices, strict=True)
-        ]
-        if len(tracks) == 1:
-            return pictures[0]
-        return _side_by_side(tracks, zip(*pictures, strict=True))
+    pictures: Iterator[Image | None]
+    pictures, *others = [
+        track.pictures(shown) for track, shown in zip(tracks, indices, strict=True)
+    ]
+    if others:
+        pictures = _side_by_side(tracks, zip(pictures, *others, strict=True))
 
     # a link in the clip's place is followed only if the user has named it
-    with new_clip(settings.path, follow=settings.output is not None) as temporary:
-        count = encode(temporary, draw, len(indices[0]), rate)
+    with (
+        new_clip(settings.path, follow=settings.output is not None) as temporary,
+        ProgressBar("encoding", len(indices[0]), "frames") as progress,
+    ):
+        count = encode(temporary, _counted(pictures, progress), rate)
         if not count:
             raise runs[0].nothing_to_show()
 
@@ -123,6 +122,12 @@ def make_clip(settings: ClipSettings) -> Clip:
     for track in tracks:
         notes += [f"{track.frames.folder}: {note}" for note in track.data.notes]
     return Clip(settings.path, count, rate, tuple(skipped), tuple(notes))
+
+
+def _counted(pictures: Iterator[Image | None], progress: ProgressBar) -> Iterator[Image | None]:
+    for picture in pictures:
+        progress.advance(1)
+        yield picture
 
 
 # the frames of a GIF are smoothed by a bilateral filter, which keeps edges: each pixel becomes a
@@ -166,7 +171,7 @@ class ClipTrack:
         """
         reference = None
         if self._model:
-            reference = ReferenceDrive(self._model, self.frames, self.data.seconds)
+            reference = ReferenceDrive(*self._model, self.frames, self.data.seconds)
         picture: Image | None = None
         last: tuple[Image, FrameInfo] | None = None  # the last frame that is not broken
         for index, repeats in groupby(indices):

@@ -4,7 +4,6 @@ The car does not follow its steering; a clip shows it beside the steering of the
 """
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,34 +20,29 @@ if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.model.saliency import Saliency
 
 
-@dataclass(frozen=True)
-class ReferenceModel:
-    """A model that steers on the frames of recorded drives, and its saliency."""
+ReferenceModel = tuple[Policy, "Saliency"]
 
-    policy: Policy
-    saliency: "Saliency"
 
-    @classmethod
-    def open(cls, path: Path, preprocess: str | None = None) -> "ReferenceModel":
-        """Load a model.
+def load_reference(path: Path, preprocess: str | None = None) -> ReferenceModel:
+    """Load a model that steers on the frames of recorded drives, and its saliency.
 
-        Raises UserError for a file that is no model, and for a network whose saliency cannot be
-        computed.
+    Raises UserError for a file that is no model, and for a network whose saliency cannot be
+    computed.
 
-        preprocess: text of a preprocessing, if the file does not state its own; None if it does
-        """
-        # one thread is enough: the model takes one frame at a time, and the clip's encoder uses the
-        # other cores. A program that loaded TensorFlow before has chosen its threads already
-        if "tensorflow" not in sys.modules:
-            load_tensorflow(threads=1)
-        from bcclone.model.saliency import Saliency
+    preprocess: text of a preprocessing, if the file does not state its own; None if it does
+    """
+    # one thread is enough: the model takes one frame at a time, and the clip's encoder uses the
+    # other cores. A program that loaded TensorFlow before has chosen its threads already
+    if "tensorflow" not in sys.modules:
+        load_tensorflow(threads=1)
+    from bcclone.model.saliency import Saliency
 
-        policy = load_policy(path, preprocess)
-        return cls(policy, Saliency(policy.model, policy.preprocessing))
+    policy = load_policy(path, preprocess)
+    return policy, Saliency(policy.model, policy.preprocessing)
 
 
 class ReferenceDrive:
-    """The answers of a model along one run; call answer() in the order of the frames.
+    """The answers of a model along one run; an earlier frame than the last begins anew.
 
     Frames may be left out in these calls: the model is shown those of them that its answer depends
     on. Several runs may share the model: each drive has a memory of its own.
@@ -56,9 +50,11 @@ class ReferenceDrive:
     seconds: seconds of driving from the first frame of the run to each frame, (frames,)
     """
 
-    def __init__(self, model: ReferenceModel, frames: RunFrames, seconds: FloatArray) -> None:
-        self._policy = model.policy
-        self._saliency = model.saliency
+    def __init__(
+        self, policy: Policy, saliency: "Saliency", frames: RunFrames, seconds: FloatArray
+    ) -> None:
+        self._policy = policy
+        self._saliency = saliency
         self._frames = frames
         self._seconds = seconds
         self._memory: Memory = ()
@@ -77,6 +73,9 @@ class ReferenceDrive:
         index: number of the frame in the run, from 0
         frame: RGB uint8 (160, 320, 3)
         """
+        if index < self._next:
+            self._memory = ()
+            self._next = 0
         # show the model the frames that a clip leaves out, as far as the answer depends on them
         first = max(self._next, index - self._length + 1)
         try:

@@ -15,13 +15,8 @@ def video(*line):
     return run_command("video", *line)
 
 
-def frames(numbers):
-    for _ in numbers:
-        yield np.zeros((160, 320, 3), np.uint8)
-
-
 def encoded(name):
-    return encode(Path(name), frames, 5, 60.0)
+    return encode(Path(name), [np.zeros((160, 320, 3), np.uint8)] * 5, 60.0)
 
 
 def without_ffmpeg(monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from bcclone.drive.overlay import make_saliency_thread, seen_region_of
 from bcclone.model.onnx_model import OnnxModel
 from bcclone.model.policy import load_policy
-from bcclone.pictures.reference_model import ReferenceModel
+from bcclone.pictures.reference_model import load_reference
 from bcclone.system.errors import UserError
 from tests.realcar.export_model.exports import exported_once
 from tests.running import result_of
@@ -59,7 +59,7 @@ def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, exported
         assert "ONNX" in saliency.unavailable
     assert seen_region_of(policy) == (0, 0, 1, 1)
     with pytest.raises(UserError, match=r"ONNX or LiteRT file; use the \.h5"):
-        ReferenceModel.open(path)
+        load_reference(path)
     with pytest.raises(UserError, match="leave out --preprocess"):
         load_policy(path, "carnd-128-rgb")
 

@@ -21,14 +21,12 @@ from tests.processes import said
 def test_the_encoder_ends_when_a_picture_cannot_be_drawn(tmp_path):
     path = tmp_path / "clip.mp4"
 
-    def draw(numbers):
-        for number in numbers:
-            if number == 7:
-                raise RuntimeError("no picture")
-            yield np.zeros((160, 320, 3), np.uint8)
+    def pictures():
+        yield from [np.zeros((160, 320, 3), np.uint8)] * 7
+        raise RuntimeError("no picture")
 
     with pytest.raises(RuntimeError, match="no picture"):
-        encode(path, draw, 100, 60.0)
+        encode(path, pictures(), 60.0)
     assert [child.name() for child in psutil.Process().children() if "ffmpeg" in child.name()] == []
 
 
@@ -37,9 +35,9 @@ def test_only_a_few_pictures_are_in_memory_at_a_time(tmp_path, name):
     alive = set()
     most = 0
 
-    def draw(numbers):
+    def pictures():
         nonlocal most
-        for number in numbers:
+        for number in range(500):
             picture = np.full((32, 64, 3), number % 250, np.uint8)
             alive.add(number)
             weakref.finalize(picture, alive.discard, number)
@@ -47,16 +45,13 @@ def test_only_a_few_pictures_are_in_memory_at_a_time(tmp_path, name):
             yield picture
             del picture
 
-    assert encode(tmp_path / name, draw, 500, 12.0) == 500
+    assert encode(tmp_path / name, pictures(), 12.0) == 500
     assert most <= 4
 
 
 def test_an_mp4_is_cropped_to_an_even_size_in_the_format_that_players_know(tmp_path):
     path = tmp_path / "clip.mp4"
-    assert (
-        encode(path, lambda numbers: (np.zeros((81, 161, 3), np.uint8) for _ in numbers), 3, 60.0)
-        == 3
-    )
+    assert encode(path, [np.zeros((81, 161, 3), np.uint8)] * 3, 60.0) == 3
     assert read_frames(path)[1][0].shape == (80, 160, 3)
     clip = cv2.VideoCapture(str(path))
     names = [int(clip.get(what)) for what in (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_CODEC_PIXEL_FORMAT)]
@@ -72,7 +67,7 @@ def test_a_gif_finds_its_palette_in_a_temporary_folder_with_special_characters(
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     path = tmp_path / "clip.gif"
     red = np.full((160, 320, 3), (250, 10, 10), np.uint8)
-    assert encode(path, lambda numbers: (red for _ in numbers), 3, 60.0) == 3
+    assert encode(path, [red] * 3, 60.0) == 3
     assert np.allclose(read_frames(path)[1][0], (250, 10, 10), atol=4)
     assert list(folder.iterdir()) == []
 
@@ -84,7 +79,7 @@ import numpy as np
 from bcclone.pictures.encoder import encode
 path = Path("clip.mp4").absolute()
 frame = np.zeros((16, 32, 3), np.uint8)
-assert encode(path, lambda numbers: (frame for _ in numbers), 3, 60.0) == 3
+assert encode(path, [frame] * 3, 60.0) == 3
 assert not {"SET_BY", "FFMPEG_BINARY", "FFPLAY_BINARY"} & set(os.environ)
 assert "dotenv" not in sys.modules
 """

@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.pictures.reference_model import ReferenceDrive, ReferenceModel
+from bcclone.pictures.reference_model import ReferenceDrive, load_reference
 from bcclone.pictures.run_data import find_frames
 from bcclone.system.errors import UserError
 from tests.pictures.video_runs import make_run
@@ -19,7 +19,7 @@ def drive_of(folder, model, count=10, seconds=None):
     frames = find_frames(make_run(folder, count))
     if seconds is None:
         seconds = np.arange(count) / 10
-    return ReferenceDrive(model, frames, np.array(seconds)), frames
+    return ReferenceDrive(*model, frames, np.array(seconds)), frames
 
 
 def last_answer(drive, numbers):
@@ -30,7 +30,7 @@ def last_answer(drive, numbers):
 def test_the_steering_is_within_the_lock_and_the_mask_has_the_size_of_the_frame(
     untrained_model, tmp_path
 ):
-    drive, _ = drive_of(tmp_path / "run", ReferenceModel.open(untrained_model))
+    drive, _ = drive_of(tmp_path / "run", load_reference(untrained_model))
     for index, frame in enumerate(FRAMES):
         steering, mask = drive.answer(index, frame)
         assert -1 <= steering <= 1
@@ -43,7 +43,7 @@ def test_the_steering_is_within_the_lock_and_the_mask_has_the_size_of_the_frame(
 def test_a_window_depends_on_the_previous_frames_of_its_own_drive_only(
     untrained_window_model, tmp_path
 ):
-    model = ReferenceModel.open(untrained_window_model)
+    model = load_reference(untrained_window_model)
     drives = [drive_of(tmp_path / str(number), model)[0] for number in range(3)]
     first, changed, again = map(last_answer, drives, ([0], [0, 1, 0], [0]))
     assert changed != pytest.approx(first, abs=1e-7)
@@ -53,7 +53,7 @@ def test_a_window_depends_on_the_previous_frames_of_its_own_drive_only(
 def test_the_state_of_a_recurrent_model_depends_on_all_frames_of_the_drive(
     untrained_recurrent_model, tmp_path
 ):
-    model = ReferenceModel.open(untrained_recurrent_model)
+    model = load_reference(untrained_recurrent_model)
     drives = [drive_of(tmp_path / str(number), model)[0] for number in range(2)]
     one, other = map(last_answer, drives, ([0, 2, 3, 2, 3, 2], [1, 2, 3, 2, 3, 2]))
     assert one != other
@@ -67,7 +67,7 @@ def counting():
         preprocessing=PRESETS["carnd-160x320-rgb"],
         next_answer=lambda image, memory: (Answer(len(memory) / 100), (*memory, image)),
     )
-    return ReferenceModel(policy, SimpleNamespace(of_input=lambda image: None))
+    return policy, SimpleNamespace(of_input=lambda image: None)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,7 @@ def counting():
     [
         # at 9: the 4 of before, then 6, 7, 8, which the clip leaves out
         (None, (2, 3, 9), (2, 3, 7)),
+        (None, (9, 3), (3, 3)),  # backwards, it begins anew
         ((0.0, 0.1, 5.0, 5.1), range(4), (0, 1, 0, 1)),  # the memory ends at a gap
     ],
 )
