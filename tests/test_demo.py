@@ -1,9 +1,11 @@
 """The demo: its steps, which are skipped, what it refuses to remove, and the lap at its end."""
 
 import json
+import re
 
 import pytest
 
+from bcclone.commands.demo import outcome
 from bcclone.system.files import locked
 from tests.processes import said
 from tests.running import command, result_of, run_process, run_script
@@ -73,13 +75,16 @@ def test_the_demo_removes_only_what_a_demo_made(tmp_path):
     assert (tmp_path / "demo" / "first" / "mine.txt").read_text() == "mine"
 
 
-@pytest.mark.slow
-def test_a_folder_whose_name_begins_with_a_dash_is_a_folder(tmp_path):
-    (tmp_path / "-x" / "steps").mkdir(parents=True)
-    (tmp_path / "-x" / "first.mp4").write_text("mine")  # ends the demo at its second step
-    done = run_process("demo", "--folder=-x", "--record-laps", 0.08, cwd=tmp_path, code=1)
-    assert (tmp_path / "-x" / "first" / "driving_log.csv").exists()
-    assert "first.mp4 exists, but not from a demo" in done.stderr
+@pytest.mark.parametrize(
+    ("ended", "interventions", "words"),
+    [
+        ("laps driven", 0, "stayed on the road"),
+        ("laps driven", 2, "left the road"),
+        ("the car has stood still for 20 s", 0, "did not complete.*stood still"),
+    ],
+)
+def test_the_last_line_says_whether_the_car_stayed_on_the_road(ended, interventions, words):
+    assert re.search(words, outcome({"ended": ended, "interventions": interventions}))
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ recordings, a store, a model, its drive, clips and the page.
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -19,10 +19,11 @@ from typing import Any
 from bcclone.commands import load_command, split_line
 from bcclone.commands.options import Browser, Given, Result, command, notify
 from bcclone.commands.parser import make_parser
-from bcclone.pictures.demo_result import DRIVE_STEP, FIRST_CLIP_STEP, DemoResult, TimedStep
+from bcclone.pictures.report import write_report
+from bcclone.simulator.score import LAPS_DRIVEN
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
 from bcclone.system.codec import read_json
-from bcclone.system.errors import UserError, shown_command, typed
+from bcclone.system.errors import Table, TableColumn, UserError, shown_command, typed
 from bcclone.system.files import RESULTS, writing
 from bcclone.system.hardware import usable_cores
 from bcclone.system.pool import FinishedSteps, process_pool
@@ -71,16 +72,48 @@ def demo(settings: DemoSettings) -> Result:
     Steps that are complete in the folder are skipped; remove the folder to start again. The exit
     code is 1 when the car needed an intervention.
     """
-    drive = settings.folder / "drive"
-    with writing(settings.folder, RESULTS):
-        steps = tuple(_complete(_steps(settings), settings.folder))
+    folder = settings.folder
+    drive = folder / "drive"
+    page = folder / "index.html"
+    with writing(folder, RESULTS):
+        done = list(_complete(_steps(settings), folder))
         remedy = f"remove {drive}, and begin again"
         figures = read_json(
             drive / "figures.json", dict[str, Any], "the figures of a drive", remedy
         )
-        result = DemoResult(steps, figures, settings.folder / "index.html")
-        result.write_page(settings.record_laps, settings.epochs)
-    return Result.of(result, wrote=[result.page], code=int(not result.on_the_road))
+        _write_page(page, done, figures, settings)
+    # None if an earlier demo had completed some of the steps
+    ended = {step.name: after for step, _, after in done}
+    first_picture = ended[_FIRST_CLIP] if all(ended.values()) else None
+    trained_lap = ended[_DRIVE] if all(ended.values()) else None
+    value = {
+        "steps": [
+            {"step": step.name, "made": step.makes[0], "seconds": round(seconds, 2)}
+            for step, seconds, _ in done
+        ],
+        "seconds_to_first_picture": first_picture,
+        "seconds_to_trained_lap": trained_lap,
+        "page": page,
+        "drive": figures,
+    }
+
+    columns = [
+        TableColumn("step"),
+        TableColumn("seconds", "{:.1f}".format),
+        TableColumn("what it made"),
+    ]
+    rows = [(step.name, seconds, str(step.makes[0])) for step, seconds, _ in done]
+    rows.append(("in all", max(ended.values()), ""))
+    lines = ["", str(Table(columns, rows)), ""]
+    if first_picture is not None:
+        lines += [
+            f"first moving picture after {first_picture:.0f} s, "
+            f"trained and driven after {trained_lap:.0f} s",
+            "",
+        ]
+    lines += [*_sentences(figures), outcome(figures)]
+    stayed = figures["ended"] == LAPS_DRIVEN and not figures["interventions"]
+    return Result(value, "\n".join(lines), wrote=[page], code=int(not stayed))
 
 
 # The recipe is that of the lab log, 2026-11-28: the least that teaches as much as three whole laps
@@ -101,6 +134,10 @@ LOOKS = (
 STORE = "--validation 0.1"
 # with the usual dropout of 0.5, it would need more epochs
 TRAINING = "--batch-size 64 --dropout 0.15 --appearance 1 --patches 0.4"
+
+
+_FIRST_CLIP = "clip of the recording"
+_DRIVE = "drive and score"
 
 
 @dataclass(frozen=True)
@@ -137,11 +174,11 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     also_driven = (clip_of_lap, drive / "figures.json")
     return [
         [_step("first look", look, first)],
-        [_step(FIRST_CLIP_STEP, "video --overlay -o", folder / "first.mp4", first)],
+        [_step(_FIRST_CLIP, "video --overlay -o", folder / "first.mp4", first)],
         recordings,
         [_step("preprocess", preprocess, store, *laps)],
         [_step("train", train, model, "--runs", runs, store, also=(runs,))],
-        [_step(DRIVE_STEP, evaluate, drive, "--clip", clip_of_lap, model, also=also_driven)],
+        [_step(_DRIVE, evaluate, drive, "--clip", clip_of_lap, model, also=also_driven)],
     ]
 
 
@@ -159,10 +196,14 @@ def _step(
     return DemoStep(name, words, (result, *also))
 
 
-def _complete(groups: list[list[DemoStep]], folder: Path) -> Iterator[TimedStep]:
+def _complete(
+    groups: list[list[DemoStep]], folder: Path
+) -> Iterator[tuple[DemoStep, float, float]]:
     """Run the steps that are not complete; yield all steps.
 
-    A step is also run again if it reads what another step has made again.
+    With each come the seconds that it took, and those from the demo's start to its end; both are 0
+    for a step that was complete. A step is also run again if it reads what another one has made
+    again.
     """
     start = time.monotonic()
     states = FinishedSteps(folder / "steps", tuple[str, ...])
@@ -174,7 +215,7 @@ def _complete(groups: list[list[DemoStep]], folder: Path) -> Iterator[TimedStep]
             is_complete = states.find(step.name) == step.words and all(map(Path.exists, step.makes))
             if is_complete and anew.isdisjoint(step.words):
                 notify(f"{step.name}: {step.makes[0]} is complete already")
-                yield TimedStep(step.name, step.makes[0])
+                yield step, 0.0, 0.0
             else:
                 _remove_leftovers(step, states)
                 notify(f"{step.name}: {shown_command(*step.words)}")
@@ -183,7 +224,7 @@ def _complete(groups: list[list[DemoStep]], folder: Path) -> Iterator[TimedStep]
         # run them, and report each as soon as it has ended
         for step, seconds in zip(left, _run_side_by_side(left, states), strict=True):
             notify(f"{step.name}: {step.makes[0]}, {seconds:.0f} s")
-            yield TimedStep(step.name, step.makes[0], seconds, time.monotonic() - start)
+            yield step, seconds, time.monotonic() - start
             anew.update(map(typed, step.makes))
 
 
@@ -239,3 +280,76 @@ def _run(states: States, step: DemoStep) -> float:
         raise KeyboardInterrupt from None
     states.keep(step.name, step.words)
     return time.monotonic() - start
+
+
+# ---- what it says of the drive
+
+
+def _sentences(drive: Mapping[str, Any]) -> list[str]:
+    return [
+        f"Its score: autonomy {drive['autonomy_percent']:.1f} %, {drive['interventions']} "
+        f"interventions in {drive['laps']:.2f} laps at {drive['mean_speed_mph']:.1f} mph.",
+        f"It was {drive['mean_abs_cross_track_m']:.2f} m from the middle of the road on average, "
+        f"and {drive['max_abs_cross_track_m']:.2f} m at most; half of its answers took less than "
+        f"{drive['request_to_steer_ms']['p50']} ms.",
+    ]
+
+
+def outcome(drive: Mapping[str, Any]) -> str:
+    """Return whether the car stayed on the road. drive: the figures of evaluate, as JSON values"""
+    if drive["ended"] != LAPS_DRIVEN:
+        return f"The car did not complete its drive: {drive['ended']}."
+    if drive["interventions"]:
+        return "The car left the road on the way, and was set back."
+    return "The car stayed on the road."
+
+
+def _write_page(
+    page: Path,
+    done: Sequence[tuple[DemoStep, float, float]],
+    drive: Mapping[str, Any],
+    settings: DemoSettings,
+) -> None:
+    sentences = [
+        f"An expert drove {settings.record_laps:g} laps of a simulated lake in six kinds of light "
+        "and weather, and three cameras recorded what it saw and how it steered.",
+        "A network that knew nothing was trained on these frames "
+        f"{settings.epochs} times over, on this machine.",
+        "Then it drove alone.",
+        *_sentences(drive),
+        "The four commands at the end of this page do the same with a recording of your own.",
+    ]
+    folder = settings.folder
+    pictures = {
+        "The road from above, and the line that the network drove": "drive/map.png",
+        "The views from the car along the way": "drive/views.png",
+        "The errors on samples that it learned from, and on others, after each pass": (
+            "runs/demo/plots/history.png"
+        ),
+        "What the network saw: the pixels that its steering depends on most": (
+            "runs/demo/plots/saliency.png"
+        ),
+    }
+    times = [("step", "seconds")]
+    times += [(step.name, f"{seconds:.0f}" if seconds else "earlier") for step, seconds, _ in done]
+    write_report(
+        page,
+        "A network drives",
+        sentences,
+        clip=folder / "drive" / "clip.mp4",
+        # a picture for which the data did not suffice is absent
+        pictures={
+            caption: folder / name
+            for caption, name in pictures.items()
+            if (folder / name).is_file()
+        },
+        figures=times,
+        commands={
+            "Make training data of your recordings": shown_command(
+                "preprocess", "RECORDING", "-o", "data.h5"
+            ),
+            "Train the network": shown_command("model", "data.h5", "-o", "model.h5"),
+            "Let it drive the simulator": shown_command("drive", "model.h5", "run1"),
+            "Make a clip of the drive": shown_command("video", "run1"),
+        },
+    )

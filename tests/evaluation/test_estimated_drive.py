@@ -76,14 +76,6 @@ def test_estimates_that_the_frames_contradict_are_refused_in_words(lap, tmp_path
     assert mirrored.estimates["curvature_of_steering"] < 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("gain", "is_implausible"), [(1.0, False), (0.1, True)])
-def test_a_radius_that_no_car_can_drive_is_called_implausible(lap, tmp_path, gain, is_implausible):
-    drive = read_drive(of_a_car(lap, tmp_path / "car", gain), BENDS)
-    assert drive.unit == "camera heights"
-    assert ("which no car can drive" in drive.notes[-1]) == is_implausible
-
-
 def test_speeds_of_a_car_with_another_camera_are_not_taken_for_the_simulators(lap, tmp_path):
     log = of_a_car(lap, tmp_path / "car", gain=2.0, speed="3")
     assert read_drive(log, BENDS).unit == "camera heights"

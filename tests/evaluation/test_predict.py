@@ -5,7 +5,6 @@ import math
 import os
 import shutil
 import struct
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -25,7 +24,6 @@ from tests.conftest import calibrated
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
-from tests.recordings import rewrite
 from tests.running import result_of
 
 
@@ -121,13 +119,6 @@ def test_a_recording_is_predicted_by_the_names_of_its_centre_images(
     assert all(name.startswith("center_") for name in steering)
 
 
-def test_the_folder_of_the_table_is_made(frames, untrained_model, tmp_path):
-    assert len(predicted(untrained_model, frames, tmp_path / "new" / "folder" / "p.csv")[1]) == 3
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="file: cannot make that folder.*choose another"):
-        run_command("predict", untrained_model, frames, "-o", tmp_path / "file" / "p.csv")
-
-
 def test_a_network_of_windows_forgets_frames_before_a_pause(untrained_window_model, tmp_path):
     times = (1479425441100000000, 1479425441150000000, 1479425443000000000, 1479425443050000000)
     (tmp_path / "frames").mkdir()
@@ -140,24 +131,6 @@ def test_a_network_of_windows_forgets_frames_before_a_pause(untrained_window_mod
         (tmp_path / "frames" / f"{time}.png").unlink()
     _, later = predicted(untrained_window_model, tmp_path / "frames", tmp_path / "later.csv")
     assert dict(list(whole.items())[2:]) == later
-
-
-def test_frames_before_a_pause_are_forgotten_also_if_the_next_image_is_missing(tmp_path):
-    folder = make_recording(tmp_path / "recording", rows=53)
-    rewrite(folder, lambda rows: rows[:2] + rows[50:])
-    (folder / name_of(5000)).unlink()
-    assert [file.begins for file in frame_files(folder)] == [True, False, True, False]
-
-
-def test_rows_may_share_an_image_but_two_images_of_a_recording_need_two_names(tmp_path):
-    folder = make_recording(tmp_path / "recording", rows=3)
-    rewrite(folder, lambda rows: [rows[0], [rows[0][0], *rows[1][1:]], rows[2]])
-    first, _ = [Path(file.path) for file in frame_files(folder)]
-    other = first.with_suffix(".jpeg")
-    shutil.copy(first, other)
-    rewrite(folder, lambda rows: [rows[0], [str(other), *rows[1][1:]], rows[2]])
-    with pytest.raises(UserError, match="have one name"):
-        frame_files(folder)
 
 
 def test_images_in_subfolders_are_found_if_there_are_none_in_the_folder(frames, tmp_path):
@@ -257,29 +230,6 @@ def test_a_log_of_any_name_and_place_is_a_recording_whose_edits_count(place, tmp
         assert is_recording(source)
         assert [file.frame_id for file in frame_files(source)] == kept
         assert list(read_labels(source)) == kept
-
-
-@pytest.mark.parametrize(
-    ("text", "recorded"),
-    [
-        ("frame_id,distance_to_center\n1,0.5\n", False),
-        ("\n\ufeff;center;left;right;steering;throttle;brake;speed\n", True),
-        (f"IMG/{name_of(0)}, , , 0.1, 0.3, 0, 12\n", True),
-        ("", False),
-        (f"garbage\n\nIMG/{name_of(0)}, , , 0.1, 0.3, 0, 12\n", True),
-        ("center,left,right,steering\nc.jpg,l.jpg,r.jpg,0\n", False),
-        ("c.jpg,l.jpg,r.jpg,0,0,0,1\n", False),
-    ],
-)
-def test_a_log_is_told_from_a_table_by_its_first_lines(text, recorded, tmp_path):
-    for name, encoding in (("driving_log.csv", "utf-8"), ("driving_log.csv", "utf-16")):
-        (tmp_path / name).write_text(text, encoding=encoding)
-        assert is_recording(tmp_path / name) == is_recording(tmp_path) == recorded
-    if not recorded:
-        with pytest.raises(
-            UserError, match="log.csv: not a log of the simulator: .*(is empty|bcclone import)"
-        ):
-            frame_files(tmp_path / "driving_log.csv")
 
 
 @pytest.mark.parametrize(

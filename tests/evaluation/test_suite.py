@@ -13,7 +13,6 @@ from bcclone.evaluation.evaluate_settings import SuiteSettings
 from bcclone.evaluation.scenarios import SCENARIOS, select_scenarios
 from bcclone.evaluation.suite import SuiteResult, SuiteTask, best_of, name_models, run_task
 from bcclone.evaluation.worker_model import InputFile
-from bcclone.pictures.score_files import appearances_of, write_suite
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
@@ -226,31 +225,6 @@ def test_models_of_the_same_name_are_named_with_their_folders(tmp_path):
     assert list(name_models([paths[1], paths[3]])) == [str(paths[1]), str(paths[3])]
     with pytest.raises(UserError, match="a.h5.*twice"):
         name_models([paths[0], tmp_path / "x" / ".." / "a.h5"])
-
-
-def test_rows_with_the_same_appearance_share_a_picture():
-    appearances = appearances_of(
-        select_scenarios(
-            SuiteSettings(("lake-15", "lake-30", "latency-100", "fog", "start-turned"))
-        )
-    )
-    assert [names for names, _ in appearances] == [
-        "lake-15, lake-30, latency-100",
-        "fog",
-        "start-turned",
-    ]
-    assert (appearances[0][1] != appearances[2][1]).any()
-
-
-@pytest.mark.slow
-def test_pictures_of_many_models_are_drawn(tmp_path):
-    names = [f"model-{number}" for number in range(7)]
-    drives = {
-        name: drive(autonomy_percent=-10.0 + 15 * number) for number, name in enumerate(names)
-    }
-    paths = write_suite(tmp_path, result(**drives))
-    assert all(path.exists() for path in paths)
-    assert paths[-1].name == "report.html"
 
 
 def test_a_drive_of_anything_else_is_not_taken_nor_one_of_a_road_file_that_has_changed(tmp_path):

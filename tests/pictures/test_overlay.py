@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bcclone.pictures.drawing import GREEN, ORANGE, SKY, WHITE
-from bcclone.pictures.overlay import Overlay, make_overlay, saliency_overlay
+from bcclone.pictures.overlay import Overlay, make_overlay
 from bcclone.pictures.run_data import FrameInfo, find_frames, read_run_data
 from bcclone.pictures.track_map import TrackMap
 from bcclone.recording.run_tables import (
@@ -53,34 +53,6 @@ def test_a_steering_bar_points_to_the_side_of_the_steering(width):
             middle = columns_of(bar[:2, 70:], WHITE)[0]
             assert len(columns) > 10
             assert np.sign(columns.mean() - middle) == np.sign(towards)
-
-
-def test_a_panel_has_room_only_for_its_parts():
-    assert Overlay("", 640).panel_height == 0
-    assert (
-        Overlay("", 640, speed=True).panel_height
-        == Overlay("", 640, driver="sent", speed=True).panel_height
-        == 74
-    )
-    assert Overlay("", 480, driver="sent", speed=True).panel_height == 140
-    road = Overlay("", 640, road_half_m=4.0)
-    left, middle, right = (
-        columns_of(drawn(road, cross_track_m=m)[50:], SKY).mean() for m in (-2.0, 0.0, 2.0)
-    )
-    assert middle - left == pytest.approx(right - middle, abs=2)
-    assert left < middle
-
-
-def test_a_log_without_a_speed_shows_none(tmp_path):
-    run = make_known_run(tmp_path / "run1", 5)
-    log = run / "driving_log.csv"
-    log.write_text(log.read_text().replace("12.500000", "0.000000"))  # as imported from a tub
-    data = run_data_of(run)
-    assert (data.knows("steering"), data.knows("speed_mph"), overlay_of(data).speed) == (
-        True,
-        False,
-        False,
-    )
 
 
 def test_run_data_holds_who_steered_a_run_and_a_simulated_recording(tmp_path, simulated_recording):
@@ -218,15 +190,6 @@ def test_the_driven_line_breaks_where_the_car_was_set_back():
     assert blue_pixels(broken) < 0.7 * blue_pixels(drawn_map(TrackMap(road, whole, 130), 199))
     # where the car is not known, there is no dot
     assert not (broken == WHITE).all(axis=2).any()
-
-
-def test_saliency_glows_and_the_rest_of_the_frame_is_paler():
-    mask = np.zeros((160, 320), np.float32)
-    mask[40:60, 100:120] = 1.0
-    frame = np.full((160, 320, 3), (40, 90, 160), np.uint8)
-    seen = saliency_overlay(frame, mask)
-    assert seen[50, 110, 0] > 180 > seen[50, 110, 2]
-    assert np.ptp(seen[10, 10].astype(int)) < np.ptp(frame[10, 10].astype(int))
 
 
 def test_times_come_from_the_names_unless_the_trace_has_all_frames(tmp_path):

@@ -10,19 +10,16 @@ from keras import Input, Sequential
 
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.labels import camera_correction
-from bcclone.dataset.preprocessing import Preprocessing, seen_rows
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_validation_feed
-from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.feed.selection import select
 from bcclone.model.layer_kinds import DROPOUT, frame_layers
 from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.pictures.plot_settings import PICTURE_NAMES, PlotSettings
 from bcclone.pictures.plots.all_pictures import PlotResult, draw_pictures, plot
-from bcclone.pictures.plots.drive_pictures import plot_curves
 from bcclone.pictures.plots.model_pictures import (
     activations,
     describe_errors,
@@ -36,13 +33,10 @@ from bcclone.pictures.plots.network_diagram import stages_of
 from bcclone.pictures.plots.style import DPI
 from bcclone.pictures.plots.subject import Subject, stretches
 from bcclone.pictures.plots.training_pictures import (
-    EDGES,
-    augmented_samples,
     find_recoveries,
     located_samples,
     samples_of_row,
     spread_by_steering,
-    steering_counts,
 )
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import RecordSettings
@@ -117,21 +111,6 @@ def test_the_three_frames_of_a_recovery_approach_the_centre_line(recoveries, mod
     assert all(words in reason for words in ("bcclone simulate record", "trace.csv"))
 
 
-def test_steering_is_counted_by_camera_and_flipped_samples_count_with_the_recorded_sign():
-    samples = np.zeros(5, SAMPLE)
-    samples["steering"] = (0.0, 0.3, 0.1, -0.1, -0.5)
-    samples["camera"] = (0, 0, 1, 1, 2)
-    samples["flipped"][3] = True
-    places = {
-        name: np.repeat(EDGES[:-1] + 0.025, counts).tolist()
-        for name, counts in steering_counts(samples).items()
-    }
-    assert places == {
-        "center": pytest.approx([0.0, 0.3]), "left": pytest.approx([0.1, 0.1]),
-        "right": pytest.approx([-0.5])
-    }  # fmt: skip
-
-
 def test_the_shown_crop_is_the_output_of_the_networks_cropping_layer(model_file, tmp_path):
     frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), np.uint8)
     axes = draw_crop(Subject(model_file), frame, tmp_path / "crop.png").axes
@@ -158,22 +137,6 @@ def test_the_samples_of_a_row_have_the_steering_that_training_uses(subject, stor
     _, mirrored, steering = shown[-1]
     assert steering == pytest.approx(-recorded[1])
     assert np.array_equal(mirrored, shown[0][1][:, ::-1])
-
-
-def test_augmented_samples_are_shown_with_their_own_steering(model_file, store):
-    subject = Subject(model_file, store, augment=AugmentSettings(shift_m=1.0))
-    position = int(subject.one_per_row("training")[0])
-    shown = augmented_samples(subject, position)
-    assert len({steering for _, _, steering in shown}) == len(shown) == 3
-    assert (
-        augmented_samples(replace(subject, augment=AugmentSettings(augment=False)), position) == []
-    )
-    seen = seen_rows(store.preprocessing.height)
-    plain = subject.images(np.array([position]), store.preprocessing)
-    for _, image, _ in shown:  # as in training, which leaves the other rows alone
-        changed = (image != plain[0]).any(axis=(1, 2))
-        assert changed[seen].all()
-        assert changed.sum() == seen.stop - seen.start
 
 
 @pytest.mark.parametrize("smooth_seconds", [0.2, 0.0])
@@ -329,22 +292,3 @@ def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, t
             model, model_file.model, model_file.preprocessing, {"store_content_hash": trained_on}
         )
         assert len(plot(settings).notes) == notes
-
-
-def test_a_store_in_the_folder_is_used_and_named(untrained_model, simulated_store, tmp_path):
-    shutil.copy(simulated_store, tmp_path / "data.h5")
-    done = run_script(
-        "plots", untrained_model, "--output", "pictures", "--only", "steering,history", cwd=tmp_path
-    )
-    assert "those of data.h5 in this folder" in done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["history", "steering"]
-
-
-@pytest.mark.slow
-def test_curves_of_any_length_and_with_gaps_are_drawn(tmp_path):
-    for frames in (1, 2, 8_000):
-        steering = np.random.default_rng(0).uniform(-1, 1, frames)
-        seconds = np.arange(frames) + 1000.0 * (np.arange(frames) > frames // 2)
-        path = tmp_path / f"{frames}.png"
-        plot_curves("a drive", seconds, {"labels": steering, "none": steering * np.nan}, path)
-        assert path.read_bytes().startswith(b"\x89PNG")
