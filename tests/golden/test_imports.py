@@ -24,18 +24,19 @@ CASES = {
     "film_of_another_rate": "cases/film_of_another_rate/drive.avi",
     "film_of_raspivid": "cases/film_of_raspivid",
     "folder_of_tubs": "cases/folder_of_tubs",
-    "frame_with_orientation": "cases/frame_with_orientation",
+    "frame_with_orientation": "cases/frame_with_orientation --straight 0 --frame-rate 20",
     "hdf5_of_another_program": "cases/hdf5_of_another_program/images.h5",
     "horizon_below_the_middle": "cases/horizon_below_the_middle/drive.mp4 --steering from-motion "
     "--fov 98",
-    "lerobot_throttle_in_percent": "cases/lerobot_throttle_in_percent --unit deg --max-degrees 100",
+    "lerobot_throttle_in_percent": "cases/lerobot_throttle_in_percent --unit deg --max-degrees 100 "
+    "--straight 0",
     "lfs_pointers_of_pictures": "cases/lfs_pointers_of_pictures",
     "mac_double_of_a_log": "cases/mac_double_of_a_log",
     "onnx_of_pytorch": "cases/onnx_of_pytorch",
     "path_without_a_slash": "cases/path_without_a_slash --steering-column 2 --unit ratio",
     "servo_of_0_to_180": "cases/servo_of_0_to_180 --unit deg",
     "servo_of_0_to_180, straight": "cases/servo_of_0_to_180 --unit deg --straight 90 "
-    "--steering-ratio 1 --max-degrees 90",
+    "--steering-ratio 1 --max-degrees 90 --frame-rate 20",
     "steering_0_to_1": "cases/steering_0_to_1",
     "steering_taken_for_images": "cases/steering_taken_for_images --unit ratio",
     "tables_named_by_the_message": "cases/tables_named_by_the_message",
@@ -125,6 +126,6 @@ def test_import_of_a_film_and_a_table(here):
     rows = pd.read_csv(here / "lake" / "driving_log.csv", names=COLUMNS)
     table = pd.DataFrame({"frame": range(len(rows)), "steering": rows["steering"] / 2})
     table.to_csv(here / "film.csv", index=False)
-    result = imported(here / "film.mp4", here, "--unit", "ratio", "--film-times", "rows")
+    result = imported(here / "film.mp4", here, "--unit", "ratio", "--straight", 0)
     result.pop("first picture", None)  # the encoder's
     check("imports", "film", result)
