@@ -9,9 +9,6 @@
 import sys
 
 if __name__ == "__main__":
-    try:
-        from bcclone.__main__ import main
+    from bcclone.cli import main
 
-        sys.exit(main("drive", "python drive.py"))
-    except KeyboardInterrupt:  # before bcclone handles Ctrl-C
-        sys.exit(130)
+    sys.exit(main("drive"))

@@ -10,9 +10,6 @@
 import sys
 
 if __name__ == "__main__":
-    try:
-        from bcclone.__main__ import main
+    from bcclone.cli import main
 
-        sys.exit(main("preprocess", "python preprocess.py"))
-    except KeyboardInterrupt:  # before bcclone handles Ctrl-C
-        sys.exit(130)
+    sys.exit(main("preprocess"))

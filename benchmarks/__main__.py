@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from bcclone.cli import run_command
-from bcclone.commands.options import Command, Given, Result, list_of, notify
+from bcclone.cli import run
+from bcclone.commands.command import Command, Given, Result, list_of, notify
 from bcclone.system.errors import require_package
 from bcclone.system.hardware import find_cards, visible_cards
 from bcclone.system.process import claim_process
-from bcclone.system.settings import Checked, setting
+from bcclone.system.settings import setting
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,6 @@ BENCHMARKS = {
 }
 
 
-@dataclass(frozen=True)
-class Bars(Checked):
-    """Whether missed bars are an error."""
-
-    check_bars: bool = setting(False, "end with exit code 1 when a bar is missed")
-
-
 def make_benchmark(name: str) -> Command:
     """Return a benchmark as bcclone.cli runs a command.
 
@@ -107,7 +100,10 @@ def make_benchmark(name: str) -> Command:
     entry = BENCHMARKS[name]
     module = import_module(f"benchmarks.{entry.module}")
 
-    def run(given: Given, bars: Bars) -> Result:
+    def measure(
+        given: Given,
+        check_bars: bool = setting(False, "end with exit code 1 when a bar is missed"),
+    ) -> Result:
         """Measure. The exit code is 1 if something failed, or a bar was missed that counts."""
         for needed in entry.needs:
             require_package(needed, f"the benchmark {name}", ".[dev]")  # pip's words for a clone
@@ -116,15 +112,15 @@ def make_benchmark(name: str) -> Command:
             notify(f"GPU of this machine: {gpu}")
         report = module.measure(given.make(module.Settings), notify)
         code = 0
-        if report.failed or (bars.check_bars and not report.is_good):
+        if report.failed or (check_bars and not report.is_good):
             code = 1
         value = {"gpus": gpus} | report.as_json()
         return Result(value, "\n".join(report.to_rows()), code=code)
 
     return Command(
-        run,
-        f"Measure {entry.subject}.",
-        (module.Settings, Bars),
+        measure,
+        module.Settings,
+        description=f"Measure {entry.subject}.",
         after_interrupt="nothing was kept of the measurement",
     )
 
@@ -137,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(argv)
     if words and words[0] in BENCHMARKS:
         name = words[0]
-        return run_command(make_benchmark(name), f"python -m benchmarks {name}", words[1:])
+        return run(make_benchmark(name), f"python -m benchmarks {name}", words[1:])
     _parser().parse_args(words)  # shows the help or an error, and exits
     return 2
 

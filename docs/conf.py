@@ -1,7 +1,11 @@
 """How Sphinx builds these pages: make docs."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
+
+from bcclone.commands import COMMANDS, load_command
+from bcclone.commands.command import make_parser
 
 project = "bcclone"
 extensions = ["myst_parser", "sphinxcontrib.mermaid"]
@@ -36,7 +40,19 @@ def _change_page(app: Any, name: str, source: list[str]) -> None:
     text = source[0]
     for path, page in _REPOSITORY.items():
         text = re.sub(rf"\]\((?:\.\./)+{path}\.md(#[\w-]+)?", f"]({page}.md", text)
+    if name == "reference/cli":
+        text += "\n".join(_help_of_commands())
     source[0] = _with_lab_log(text, up="")
+
+
+def _help_of_commands() -> Iterator[str]:
+    """Yield a section with the options of all commands, which the page in the repository leaves to
+    --help.
+    """
+    yield "\n## Options of each command\n"
+    for command in COMMANDS:
+        text = make_parser(load_command(command), f"bcclone {command}").format_help()
+        yield f"### bcclone {command} --help\n\n```text\n{text}```\n"
 
 
 def _change_included_page(app: Any, path: Any, parent: str, source: list[str]) -> None:

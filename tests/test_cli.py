@@ -6,7 +6,6 @@ import contextlib
 import errno
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,8 +15,6 @@ import pytest
 from bcclone import __version__
 from bcclone.cli import INTERNAL_ERROR, run
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import Given
-from bcclone.commands.parser import make_parser
 from tests.processes import imported_by, said, started
 from tests.running import ROOT, run_process, run_script
 from tests.running import command as command_line
@@ -115,35 +112,27 @@ def test_a_users_mistake_is_one_line_to_which_debug_adds_the_traceback(line):
 BROKEN = """
 import sys
 from bcclone import cli
-from bcclone.commands.options import Command
-broken = Command(lambda: {}["missing"], "A command with a fault.", ())
-sys.exit(cli.run_command(broken, "broken", sys.argv[1:]))
+from bcclone.commands.command import Command
+sys.exit(cli.run(Command(lambda: {}["missing"]), "broken", sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("options", [(), ("--debug",)])
-def test_an_internal_error_is_reported_with_its_own_exit_code(options, tmp_path):
-    done = said(
-        sys.executable, "-c", BROKEN, *options, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}
-    )
+def test_an_internal_error_is_reported_with_its_own_exit_code_and_the_traceback():
+    done = said(sys.executable, "-c", BROKEN, cwd=ROOT)
     assert done.returncode == INTERNAL_ERROR
-    (kept,) = tmp_path.glob("bcclone-fault-*.txt")
-    last = done.stderr.rpartition("error: internal")[2]
-    assert "KeyError: 'missing'" in last
-    assert str(kept) in last
-    assert ("Traceback" in done.stderr) == bool(options)
-    assert kept.read_text().startswith("Traceback")
+    assert done.stderr.startswith("Traceback")
+    assert "KeyError: 'missing'" in done.stderr.rpartition("error: internal")[2]
 
 
 FAILING = """
 import sys
 from bcclone import cli
-from bcclone.commands.options import Command
+from bcclone.commands.command import Command
 
 def fail():
     raise OSError(int(sys.argv[1]), "the system's words", *sys.argv[2:])
 
-sys.exit(cli.run_command(Command(fail, "A command on a failing drive.", ()), "failing", []))
+sys.exit(cli.run(Command(fail), "failing", []))
 """
 
 
@@ -151,13 +140,12 @@ sys.exit(cli.run_command(Command(fail, "A command on a failing drive.", ()), "fa
 def test_a_failing_drive_is_no_fault_of_bcclone(number):
     done = said(sys.executable, "-c", FAILING, str(number), "far/frame.jpg", cwd=ROOT)
     assert done.returncode == 1
-    assert re.match(r"error: far/frame\.jpg: .*; .*\b(check|mount)\b", done.stderr)
+    assert done.stderr.startswith("error: far/frame.jpg: the system's words; check ")
 
 
-def test_a_missing_file_without_a_name_is_an_internal_error(tmp_path):
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
+def test_a_missing_file_without_a_name_is_an_internal_error():
     line = (sys.executable, "-c", FAILING, str(errno.ENOENT))
-    assert said(*line, cwd=ROOT, env=environment).returncode == INTERNAL_ERROR
+    assert said(*line, cwd=ROOT).returncode == INTERNAL_ERROR
 
 
 def interrupted(*line, after, cwd):
@@ -184,32 +172,18 @@ def test_ctrl_c_reports_what_was_saved(tmp_path):
     assert "the same command continues" in printed
 
 
-def required_words(parser):
-    """A short command line that a parser accepts: a word for each argument, and each option that it
-    requires.
-    """
-    words = []
-    for action in parser._actions:
-        if action.required or not action.option_strings:
-            words += [*action.option_strings[:1], next(iter(action.choices or ["run1"]))]
-    return words
-
-
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_reports_what_an_interrupt_leaves(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    command = load_command(name)
-    parser = make_parser(command, name)
-    assert command.left_behind(Given(parser, required_words(parser)))
+def test_every_command_reports_what_an_interrupt_leaves(name):
+    assert load_command(name).after_interrupt
 
 
 @pytest.mark.skipif(
     os.name != "posix", reason="Windows sends Ctrl-C to a console, not to a process"
 )
 @pytest.mark.parametrize("name", ["drive.py", pytest.param("evaluate", marks=pytest.mark.slow)])
-def test_ctrl_c_shows_no_traceback_at_any_moment_of_the_start(name):
+def test_ctrl_c_shows_no_traceback_once_the_command_has_begun(name):
     line = command_line(name, ROOT / "models/lake.h5")
-    for seconds, again in ((0.0, 0.0), (0.06, None), (0.2, 0.05), (0.5, 0.02)):
+    for seconds, again in ((0.3, None), (0.6, 0.05), (2.0, 0.02)):
         with subprocess.Popen(
             line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
@@ -219,12 +193,9 @@ def test_ctrl_c_shows_no_traceback_at_any_moment_of_the_start(name):
                         process.wait(pause)
                     process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=120)
-        is_ours = any(f'File "{ROOT / part}' in error for part in ("bcclone", name))
-        of_python = "Fatal Python error" in error or ('File "<frozen ' in error and not is_ours)
-        if not of_python:  # Python's own start, before a line of ours, shows one
+        assert "internal error" not in error
+        if "from bcclone.cli import main" not in error:  # Python's own start
             assert "Traceback" not in error, f"{seconds} s, again {again}"
-            assert "Exception ignored" not in error
-            assert "internal error" not in error
 
 
 @pytest.mark.slow

@@ -23,17 +23,17 @@ from tests.test_full_disk import content_of
 # another user
 _AS_ANOTHER = """
 import json, os, sys
-from bcclone.cli import main
+from bcclone.cli import run_line
 
 first, second = json.loads(sys.argv[1])
-main(first)
+run_line(first)
 if os.getuid() == 0:
     os.setgroups([])
     os.setresgid(*[65534] * 3)
     os.setresuid(*[65534] * 3)
 os.chdir("/")
 print("-----", file=sys.stderr)
-sys.exit(main(second))
+sys.exit(run_line(second))
 """
 
 READING = {

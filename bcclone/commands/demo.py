@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.commands import load_command, split_line
-from bcclone.commands.options import Browser, Given, Result, command, notify
-from bcclone.commands.parser import make_parser
+from bcclone.commands.command import BROWSER, Command, Result, command, notify, parse
 from bcclone.pictures.report import write_report
 from bcclone.simulator.score import LAPS_DRIVEN
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
@@ -62,10 +61,9 @@ class DemoSettings(Checked):
 
 
 @command(
-    Browser,
     after_interrupt="completed steps are kept; the same command continues with the next one",
 )
-def demo(settings: DemoSettings) -> Result:
+def demo(settings: DemoSettings, browser: bool = BROWSER) -> Result:
     """Run the whole workflow without the simulator: record laps, preprocess, train, drive and score
     a lap, make clips.
 
@@ -113,7 +111,13 @@ def demo(settings: DemoSettings) -> Result:
         ]
     lines += [*_sentences(figures), outcome(figures)]
     stayed = figures["ended"] == LAPS_DRIVEN and not figures["interventions"]
-    return Result(value, "\n".join(lines), wrote=[page], code=int(not stayed))
+    return Result(
+        value,
+        "\n".join(lines),
+        wrote=[page],
+        opens=page if browser else None,
+        code=int(not stayed),
+    )
 
 
 # The recipe is that of the lab log, 2026-11-28: the least that teaches as much as three whole laps
@@ -271,7 +275,7 @@ def _run(states: States, step: DemoStep) -> float:
     command = load_command(name)
     try:
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
-            command.run(Given(make_parser(command, f"bcclone {name}"), words))
+            command.run(parse(command, f"bcclone {name}", words))
     except UserError as error:
         remedy = "fix this error, and begin again, which keeps what is complete"
         raise UserError(f"`{shown_command(*step.words)}` failed; {remedy}:\n{error}") from None
@@ -353,3 +357,6 @@ def _write_page(
             "Make a clip of the drive": shown_command("video", "run1"),
         },
     )
+
+
+COMMANDS: dict[str, Command] = {"demo": demo}

@@ -6,29 +6,14 @@
 """
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.commands import COMMANDS, FAMILIES, load_command
-from bcclone.commands.options import Result, command
-from bcclone.commands.parser import declare
+from bcclone.commands import COMMANDS as ALL
+from bcclone.commands import load_command
+from bcclone.commands.command import Command, Result, add_options, command
 from bcclone.system.doctor import DoctorSettings, examine
 from bcclone.system.errors import shown_command
-from bcclone.system.settings import Checked, argument
-
-
-@dataclass(frozen=True)
-class Copies(Checked):
-    """Where the models are copied to."""
-
-    folder: Path = argument("folder to copy them into", Path("models"), unit="DIR")
-
-
-@dataclass(frozen=True)
-class Shell(Checked):
-    """A shell."""
-
-    shell: str = argument("the shell that reads the script", choices=("bash", "zsh", "tcsh"))
+from bcclone.system.settings import argument
 
 
 @command(after_interrupt="nothing was changed")
@@ -39,11 +24,14 @@ def doctor(settings: DoctorSettings) -> Result:
     not a failure.
     """
     examination = examine(settings)
-    return Result.of(examination, code=int(not examination.ok))
+    code = int(not examination.ok)
+    return Result(examination.as_json(), examination.as_text(), code=code)
 
 
 @command(after_interrupt="each model was copied completely, or not at all")
-def trained_models(copies: Copies) -> Result:
+def trained_models(
+    folder: Path = argument("folder to copy them into", Path("models"), unit="DIR"),
+) -> Result:
     """Copy the trained models that come with bcclone into a folder: lake.h5, any-road.h5 and
     any-camera.h5.
 
@@ -52,7 +40,7 @@ def trained_models(copies: Copies) -> Result:
     """
     from bcclone.model.shipped_models import copy_trained_models
 
-    result = copy_trained_models(copies.folder)
+    result = copy_trained_models(folder)
     lines = []
     for path in result.models:
         state = "written" if path in result.written else "there already"
@@ -62,7 +50,9 @@ def trained_models(copies: Copies) -> Result:
 
 
 @command()
-def completion(given: Shell) -> Result:
+def completion(
+    shell: str = argument("the shell that reads the script", choices=("bash", "zsh", "tcsh")),
+) -> Result:
     """Print a completion script for a shell, which completes commands, options and file names of
     `bcclone`.
 
@@ -75,24 +65,31 @@ def completion(given: Shell) -> Result:
     parser = argparse.ArgumentParser(prog="bcclone")
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command")
-    families = {}
-    for family in FAMILIES:
-        of_family = commands.add_parser(family, help=f"commands: {family} ...")
-        families[family] = of_family.add_subparsers(dest="use")
     # The script needs the options of all commands, so all are loaded here; `bcclone` itself loads
-    # only the command that it runs.
-    for name, entry in COMMANDS.items():
+    # only the command that it runs. "simulate drive" is a command of "simulate".
+    families = {"": commands}
+    for name, summary in ALL.items():
         family, _, word = name.rpartition(" ")
-        of_command = families.get(family, commands).add_parser(word, help=entry.summary)
-        declare(load_command(name), of_command)
+        if family not in families:
+            of_family = commands.add_parser(family, help=f"commands: {family} ...")
+            families[family] = of_family.add_subparsers(dest="use")
+        of_command = families[family].add_parser(word, help=summary)
+        add_options(load_command(name), of_command)
         for action in of_command._actions:
             if _may_be_a_file(action):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
-    script = shtab.complete(parser, given.shell)
-    return Result({"shell": given.shell, "script": script}, script)
+    script = shtab.complete(parser, shell)
+    return Result({"shell": shell, "script": script}, script)
 
 
 def _may_be_a_file(action: argparse.Action) -> bool:
     """Return whether a shell should complete the value of an option or argument as a path."""
     is_path = getattr(action.type, "__name__", "") == "path"
     return is_path or not (action.option_strings or action.choices)
+
+
+COMMANDS: dict[str, Command] = {
+    "doctor": doctor,
+    "trained-models": trained_models,
+    "completion": completion,
+}

@@ -1,116 +1,47 @@
-"""The commands export, import, import-model, calibrate and improve.
+"""The commands plots, improve, calibrate and import-model.
 
-They exchange recordings and models with other programs, fit a model to a car, and train it where it
-goes wrong.
-
-- export: recordings, a store or a model -> a file or folder in another program's format;
-- import: a source of another program -> a recording;
-- import-model: an older Keras model -> a model file;
+- plots: a model and its samples -> pictures in a folder;
+- improve: a model, with take-overs or the expert to learn from -> a better model;
 - calibrate: a model and a drive of a car -> a copy of the model that is fitted to the car;
-- improve: a model, with take-overs or the expert to learn from -> a better model.
+- import-model: an older Keras model -> a model file.
 """
 
-from dataclasses import MISSING, dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from bcclone.commands.options import Given, Result, command, notify
-from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
+from bcclone.commands.command import Command, Result, command, list_of, notify
 from bcclone.model.import_settings import ImportModelSettings
+from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.research.improve import ImproveSettings
-from bcclone.system.codec import MODEL_ENDINGS
-from bcclone.system.errors import UserError, number_of, shown_command
-from bcclone.system.settings import Checked, argument, setting
+from bcclone.system.errors import number_of
 
-_SHOWN_SKIPS = 10  # how many rows that were left out are named
+_STORE = "data.h5"  # usual name of a store
 
 
-@dataclass(frozen=True)
-class Exported(Checked):
-    """What is exported, and where to."""
+@command(after_interrupt="the pictures that were finished are kept")
+def plots(settings: PlotSettings) -> Result:
+    """Draw pictures of a trained model, of the samples it was trained on, and of its predictions.
 
-    source: str = argument("folder with recordings, a CSV file, a pattern, a store, or a model")
-    to: str = setting(
-        MISSING,
-        f"format: {', '.join(EXPORT_FORMATS)} for recordings and stores, {', '.join(FORMATS)} for "
-        "models",
-        choices=(*EXPORT_FORMATS, *FORMATS),
-    )
-    output: Path | None = setting(
-        None, "file or folder to write", shown=f"{ExportSettings.output}, or named like the model"
-    )
-
-
-@command(ExportSettings, ExportModelSettings)
-def export(given: Given, chosen: Exported) -> Result:
-    """Write a recording, a store or a model in the format of another program.
-
-    Recordings and stores become a CSV table, or a tub of donkeycar; rows that `bcclone edit` has
-    deleted are left out. A model becomes a file for ONNX Runtime, LiteRT or donkeycar that takes
-    the camera's own pictures, with a short program beside it that steers with it; the result says
-    how far its steering differs from the model's. A failed export writes nothing.
+    The pictures are written to plots/ in the run folder of the model or, if it has none, to
+    MODEL-plots. Pictures for which the model or the samples lack the data are skipped, with the
+    reason.
     """
-    from bcclone.system.hdf5_file import kind_of
-
-    is_model = chosen.to in FORMATS
-    source = Path(chosen.source)
-    without_effect = ExportSettings if is_model else ExportModelSettings
-    given.refuse(without_effect, f"has no effect with --to {chosen.to}; leave it out")
-    if is_model and source.is_dir():
-        raise UserError(
-            f"{source}: a folder, expected a model file; recordings go --to "
-            f"{next(iter(EXPORT_FORMATS))}"
+    if not settings.data and Path(_STORE).is_file():
+        settings = replace(settings, data=(_STORE,))
+        notify(
+            f"samples: those of {_STORE} in this folder; "
+            "name another store or recordings after the model"
         )
-    if not is_model and (source.suffix in MODEL_ENDINGS or kind_of(source) == "model"):
-        raise UserError(
-            f"{source}: a model, expected a recording or a store; a model goes --to "
-            f"{' or '.join(FORMATS)}"
-        )
-    if is_model:
-        from bcclone.realcar.export_model.model_export import export_model
+    from bcclone.pictures.plots.all_pictures import plot
 
-        return Result.of(export_model(given.make(ExportModelSettings, model=source), notify))
-    from bcclone.exchange import recording_export
-
-    result = recording_export.export(given.make(ExportSettings))
-    return Result(
-        result,
-        f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
-        f"{number_of(result.episodes, 'episode')}, cameras {', '.join(result.cameras)}, "
-        f"{len(result.skipped)} left out; it took {result.seconds:.1f} s",
-        notes=[f"left out: {line}" for line in result.skipped[:_SHOWN_SKIPS]],
-    )
-
-
-@command()
-def import_(settings: ImportSettings) -> Result:
-    """Write what another program recorded as a recording, which preprocess.py takes.
-
-    The recording has driving_log.csv and IMG/, as the simulator writes them. SOURCE is a donkeycar
-    tub, a LeRobot data set, a folder of frames with a table, a video with a table, or our own
-    table.csv. Rows that cannot be used are counted and left out. Steering is -1 (left) to 1
-    (right), where 1 is 25 degrees of the front wheels, or --max-degrees.
-    """
-    if settings.steering:
-        from bcclone.realcar.film import import_film as read
-    else:
-        from bcclone.exchange.recording_import import import_recording as read
-
-    result = read(settings)
-    notes = []
-    if result.converted:
-        is_framed = settings.framing or settings.steering
-        how = f"framed by {settings.framing or result.output}" if is_framed else "stretched"
-        notes.append(
-            f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels"
-        )
-    if result.deleted:
-        notes.append(
-            f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
-            f"to change that: {shown_command('edit', result.output)}"
-        )
-    return Result.of(result, notes=notes)
+    result = plot(settings, notify)
+    lines = {}
+    for name, place in result.pictures.items():
+        is_reason = isinstance(place, str)
+        lines[name] = f"left out: {place}" if is_reason else str(place)
+    notes = [f"note: {note}" for note in result.notes]
+    return Result(result.as_json(), list_of(lines), notes=notes)
 
 
 @command()
@@ -123,7 +54,8 @@ def import_model(settings: ImportModelSettings) -> Result:
     """
     from bcclone.model import import_model as importing
 
-    return Result.of(importing.import_model(settings, notify))
+    result = importing.import_model(settings, notify)
+    return Result(result.as_json(), result.as_text())
 
 
 @command()
@@ -167,4 +99,13 @@ def improve(settings: ImproveSettings) -> Result:
     """
     from bcclone.research.improve import improvement
 
-    return Result.of(improvement.improve(settings, notify))
+    result = improvement.improve(settings, notify)
+    return Result(result.as_json(), result.as_text())
+
+
+COMMANDS: dict[str, Command] = {
+    "plots": plots,
+    "improve": improve,
+    "calibrate": calibrate,
+    "import-model": import_model,
+}

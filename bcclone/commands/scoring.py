@@ -9,11 +9,11 @@ With -o, all but predict also write a report with pictures and figures into a fo
 """
 
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.commands.options import Browser, Models, Result, ResultsFolder, command, notify
+from bcclone.commands.command import BROWSER, Command, Result, command, notify
 from bcclone.evaluation.evaluate_settings import (
     EvaluateSettings,
     PredictSettings,
@@ -23,8 +23,8 @@ from bcclone.evaluation.evaluate_settings import (
 from bcclone.pictures.clip_settings import MP4
 from bcclone.research.margin import MarginSettings
 from bcclone.system.errors import number_of
-from bcclone.system.files import CLIP, UNFINISHED, inputs_of, writing
-from bcclone.system.settings import Checked, SettingError, argument, setting
+from bcclone.system.files import CLIP, RESULTS, UNFINISHED, inputs_of, writing
+from bcclone.system.settings import Force, SettingError, argument, setting
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -32,50 +32,30 @@ if TYPE_CHECKING:
 # subfolders with finished drives of a suite, and with finished parts of a map of margins
 _DRIVES, _PARTS, _ = UNFINISHED
 
+_MODELS = argument("a model file, or several", unit="MODEL")
+_OUTPUT = setting(
+    None, "folder to write a report, pictures and figures into", unit="DIR", shown="none"
+)
+_FORCE = setting(False)
 
-@dataclass(frozen=True)
-class ScoredModel(Checked):
-    """The model to score."""
 
-    model: Path = argument("a model file")
-
-
-@dataclass(frozen=True)
-class DrawnDrive(Checked):
-    """The clip of a drive."""
-
+@command(
+    without=("real_time",),  # a score must not depend on how fast this machine is
+    after_interrupt="there is no score; a run folder keeps what was recorded",
+)
+def evaluate(
+    settings: EvaluateSettings,
+    model: Path = argument("a model file"),
     clip: Path | None = setting(
         None,
         "draw every second frame, with its overlay, into this clip while the model drives; "
         "with -o, the report shows the first 15 s",
         unit="MP4",
         shown="none",
-    )
-
-    def validate(self) -> None:
-        if self.clip and self.clip.suffix != MP4:
-            raise SettingError(
-                f"{{clip}} {{path}}, expected a name that ends in {MP4}", path=self.clip
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplayInputs(Checked):
-    """The models to score, and the recording."""
-
-    models: tuple[Path, ...] = argument("model files to score", (), unit="MODEL", shown="none")
-    recording: str = argument(
-        "folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing"
-    )
-
-
-@command(
-    Browser,
-    without=("real_time",),  # a score must not depend on how fast this machine is
-    after_interrupt=lambda given: given.kept("run_folder", "what was recorded; there is no score"),
-)
-def evaluate(
-    scored: ScoredModel, settings: EvaluateSettings, drawn: DrawnDrive, results: ResultsFolder
+    ),
+    output: Path | None = _OUTPUT,
+    force: Force = _FORCE,
+    browser: bool = BROWSER,
 ) -> Result:
     """Score a model by driving it around a simulated track: autonomy, interventions, distance from
     the centre line.
@@ -87,32 +67,43 @@ def evaluate(
     `bcclone suite` drives many scenarios with several models; `bcclone simulate drive` drives over
     the simulator's protocol.
     """
+    if clip and clip.suffix != MP4:
+        raise SettingError(f"{{clip}} {{path}}, expected a name that ends in {MP4}", path=clip)
     from bcclone.evaluation import evaluate as evaluation
 
-    with ExitStack() as opened:
-        watch = None
-        if drawn.clip:
-            from bcclone.pictures.drive_clips import drawn_clip
+    with writing(output, RESULTS, force):
+        with ExitStack() as opened:
+            watch = None
+            if clip:
+                from bcclone.pictures.drive_clips import drawn_clip
 
-            inputs = [scored.model, *inputs_of(settings)]
-            opened.enter_context(writing(drawn.clip, CLIP, results.force, inputs))
-            watch = opened.enter_context(drawn_clip(drawn.clip))
-        result = evaluation.evaluate(scored.model, settings, watch)
-    wrote = [drawn.clip] if drawn.clip else []
-    if results.output:
-        from bcclone.pictures.score_files import write_evaluation
+                inputs = [model, *inputs_of(settings)]
+                opened.enter_context(writing(clip, CLIP, force, inputs))
+                watch = opened.enter_context(drawn_clip(clip))
+            result = evaluation.evaluate(model, settings, watch)
+        wrote = [clip] if clip else []
+        if output:
+            from bcclone.pictures.score_files import write_evaluation
 
-        wrote += write_evaluation(results.output, result, settings, scored.model, drawn.clip)
-    return Result(result.figures(), str(result.table(settings)), wrote=wrote)
+            wrote += write_evaluation(output, result, settings, model, clip)
+    return Result(
+        result.figures(),
+        str(result.table(settings)),
+        wrote=wrote,
+        opens=wrote[-1] if output and browser else None,
+    )
 
 
 @command(
-    Browser,
-    after_interrupt=lambda given: given.kept(
-        "output", "the finished drives; the same command drives the others", _DRIVES
-    ),
+    after_interrupt="the folder of -o keeps the finished drives; the same command drives the others"
 )
-def suite(scored: Models, settings: SuiteSettings, results: ResultsFolder) -> Result:
+def suite(
+    settings: SuiteSettings,
+    models: tuple[Path, ...] = _MODELS,
+    output: Path | None = _OUTPUT,
+    force: Force = _FORCE,
+    browser: bool = BROWSER,
+) -> Result:
     """Score models by a suite: many simulated drives of each, under other speeds, latency, weather,
     cameras and roads.
 
@@ -123,24 +114,33 @@ def suite(scored: Models, settings: SuiteSettings, results: ResultsFolder) -> Re
     """
     from bcclone.evaluation import suite as scenarios
 
-    settings = replace(settings, kept=results.part(_DRIVES))
-    with _pool(settings.scheduler) as pool:
-        result = scenarios.suite(scored.models, settings, notify, pool)
     wrote = []
-    if results.output:
-        from bcclone.pictures.score_files import write_suite
+    with writing(output, RESULTS, force), _pool(settings.scheduler) as pool:
+        settings = replace(settings, kept=output / _DRIVES if output else None)
+        result = scenarios.suite(models, settings, notify, pool)
+        if output:
+            from bcclone.pictures.score_files import write_suite
 
-        wrote = write_suite(results.output, result, settings.preprocess)
-    return Result(result.figures(), result.as_text(), wrote=wrote)
+            wrote = write_suite(output, result, settings.preprocess)
+    return Result(
+        result.figures(),
+        result.as_text(),
+        wrote=wrote,
+        opens=wrote[-1] if wrote and browser else None,
+    )
 
 
 @command(
-    Browser,
-    after_interrupt=lambda given: given.kept(
-        "output", "the finished parts; the same command computes the others", _PARTS
-    ),
+    after_interrupt="the folder of -o keeps the finished parts; the same command computes the "
+    "others"
 )
-def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> Result:
+def margin(
+    settings: MarginSettings,
+    models: tuple[Path, ...] = _MODELS,
+    output: Path | None = _OUTPUT,
+    force: Force = _FORCE,
+    browser: bool = BROWSER,
+) -> Result:
     """Map a model's margins: at each few metres of a road, from which offset and heading does the
     car come back?
 
@@ -153,14 +153,19 @@ def margin(scored: Models, settings: MarginSettings, results: ResultsFolder) -> 
     from bcclone.research.margin.margin_files import margin_table, write_margins
     from bcclone.research.margin.margins import map_margins
 
-    settings = replace(settings, kept=results.part(_PARTS))
-    with _pool(settings.scheduler) as pool:
-        maps = map_margins(scored.models, settings, notify, pool)
     wrote = []
-    if results.output:
-        wrote = write_margins(results.output, maps, settings, scored.models)
+    with writing(output, RESULTS, force), _pool(settings.scheduler) as pool:
+        settings = replace(settings, kept=output / _PARTS if output else None)
+        maps = map_margins(models, settings, notify, pool)
+        if output:
+            wrote = write_margins(output, maps, settings, models)
     figures = {name: mapped.figures() for name, mapped in maps.items()}
-    return Result(figures, margin_table(maps, settings), wrote=wrote)
+    return Result(
+        figures,
+        margin_table(maps, settings),
+        wrote=wrote,
+        opens=wrote[-1] if wrote and browser else None,
+    )
 
 
 def _pool(scheduler: str) -> "AbstractContextManager[Executor | None]":
@@ -171,7 +176,15 @@ def _pool(scheduler: str) -> "AbstractContextManager[Executor | None]":
 
 
 @command()
-def replay(replayed: ReplayInputs, settings: ReplaySettings, results: ResultsFolder) -> Result:
+def replay(
+    settings: ReplaySettings,
+    models: tuple[Path, ...] = argument("model files to score", (), unit="MODEL", shown="none"),
+    recording: str = argument(
+        "folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing"
+    ),
+    output: Path | None = _OUTPUT,
+    force: Force = _FORCE,
+) -> Result:
     """Score models by driving them through a recording.
 
     The car drives at the recorded speed. Where the model deviates from the recorded path, its
@@ -185,12 +198,13 @@ def replay(replayed: ReplayInputs, settings: ReplaySettings, results: ResultsFol
     """
     from bcclone.evaluation import replay as replaying
 
-    result = replaying.replay(replayed.models, replayed.recording, settings)
     wrote = []
-    if results.output:
-        from bcclone.pictures.score_files import write_replay
+    with writing(output, RESULTS, force):
+        result = replaying.replay(models, recording, settings)
+        if output:
+            from bcclone.pictures.score_files import write_replay
 
-        wrote = write_replay(results.output, replayed.recording, result, settings.preprocess)
+            wrote = write_replay(output, recording, result, settings.preprocess)
     return Result(result.figures(), result.as_text(), notes=result.notices, wrote=wrote)
 
 
@@ -210,3 +224,12 @@ def predict(settings: PredictSettings) -> Result:
     notes = [f"note: {note}" for note in prediction.notes_of(result, settings.rows)]
     text = f"{result.output}: {number_of(result.frames, 'frame')}"
     return Result(result, text, notes=notes)
+
+
+COMMANDS: dict[str, Command] = {
+    "evaluate": evaluate,
+    "suite": suite,
+    "replay": replay,
+    "predict": predict,
+    "margin": margin,
+}

@@ -5,14 +5,19 @@
 - simulate record: a track and how the expert drives -> a recording.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.commands.options import Given, Result, command, notify
+from bcclone.commands.command import (
+    Command,
+    Given,
+    Result,
+    command,
+    notify,
+)
 from bcclone.game.play_settings import PlaySettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
 from bcclone.system.errors import shown_command
-from bcclone.system.settings import Checked, argument
+from bcclone.system.settings import argument
 
 
 @command(after_interrupt="nothing was recorded")
@@ -29,13 +34,6 @@ def play(given: Given, settings: PlaySettings) -> Result:
     # what the person did is a message on stderr; stdout holds the result, and only with --json
     notify(result.as_text())
     return Result(result, text=None)
-
-
-@dataclass(frozen=True)
-class Folder(Checked):
-    """The folder to record into."""
-
-    folder: Path = argument("folder to record into; must be new or empty", unit="DIR")
 
 
 @command()
@@ -62,16 +60,26 @@ def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Resu
 
 
 @command()
-def simulate_record(target: Folder, settings: RecordSettings) -> Result:
+def simulate_record(
+    settings: RecordSettings,
+    folder: Path = argument("folder to record into; must be new or empty", unit="DIR"),
+) -> Result:
     """Let an expert driver drive in the built-in simulator, and record it in the format of the
     Unity program.
     """
     from bcclone.simulator.record import record
 
-    recorded = record(target.folder, settings)
+    recorded = record(folder, settings)
     return Result(
         recorded,
         f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m "
         f"in {recorded.seconds:.0f} s\n"
-        f"next: {shown_command('preprocess', target.folder, '-o', 'data.h5')}",
+        f"next: {shown_command('preprocess', folder, '-o', 'data.h5')}",
     )
+
+
+COMMANDS: dict[str, Command] = {
+    "play": play,
+    "simulate record": simulate_record,
+    "simulate drive": simulate_drive,
+}

@@ -7,16 +7,15 @@ from importlib.util import find_spec
 
 import pytest
 
-from bcclone.commands.options import Given
-from bcclone.commands.parser import make_parser
+from bcclone.commands.command import make_parser, parse
 from benchmarks.__main__ import BENCHMARKS, main, make_benchmark
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_has_the_common_options_and_reports_an_interrupt(name):
     benchmark = make_benchmark(name)
-    given = Given(make_parser(benchmark, name), ["--json", "--quiet", "--check-bars"])
-    assert "nothing was kept" in benchmark.left_behind(given)
+    assert parse(benchmark, name, ["--json", "--quiet", "--check-bars"])["check_bars"]
+    assert "nothing was kept" in benchmark.after_interrupt
     assert benchmark.description in make_parser(benchmark, name).format_help()
 
 

@@ -1,14 +1,12 @@
 """Every option sets the setting of its name; folders for results."""
 
 import argparse
-from pathlib import Path
 
 import pytest
 
-from bcclone.cli import main
+from bcclone.cli import run_line
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.options import Given
-from bcclone.commands.parser import make_parser
+from bcclone.commands.command import make_parser, parse
 
 SPECIAL = {
     "time": ("90s", 90.0), "sun_elevation": ("20", 20.0),
@@ -42,8 +40,8 @@ def words_for(action):
 def test_every_option_of_every_command_reaches_its_setting():
     count = 0
     for name in COMMANDS:
-        module = load_command(name)
-        parser = make_parser(module, name)
+        command = load_command(name)
+        parser = make_parser(command, name)
         required = [
             word
             for each in parser._actions
@@ -56,8 +54,8 @@ def test_every_option_of_every_command_reaches_its_setting():
         for action in parser._actions:
             if action.option_strings and action.dest not in SKIPPED:
                 for words, value in words_for(action):
-                    given = Given(parser, [*required, *words])
-                    assert given._values[action.dest] == value, (name, words)
+                    given = parse(command, name, [*required, *words])
+                    assert given[action.dest] == value, (name, words)
                     count += 1
     assert count > 300
 
@@ -67,30 +65,7 @@ def test_every_option_of_every_command_reaches_its_setting():
 )
 def test_errors_of_the_command_line_print_no_control_characters(line, capsys):
     with pytest.raises(SystemExit):
-        main(line)
+        run_line(line)
     printed = capsys.readouterr().err
     assert "\\x1b[" in printed
     assert "\x1b" not in printed
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("play", ["--port", "0", "--model", "m.h5"]),
-        ("play", ["m.h5", "--port", "0"]),
-        ("drive", ["run1", "--model=m.h5"]),
-        ("predict", ["frames", "--model", "m.h5", "-o", "p.csv"]),
-        ("evaluate", ["--speed", "20", "--model", "m.h5"]),
-    ],
-)
-def test_a_model_that_is_the_first_argument_may_be_named_by_an_option(name, words):
-    assert Given(make_parser(load_command(name), name), words)._values["model"] == Path("m.h5")
-
-
-def test_several_models_may_be_named_by_options_and_what_follows_another_option_stays_there():
-    parser = make_parser(load_command("replay"), "replay")
-    values = Given(parser, ["recording", "--model", "a.h5", "--model", "b.h5"])._values
-    assert (values["models"], values["recording"]) == ((Path("a.h5"), Path("b.h5")), "recording")
-    assert Given(make_parser(load_command("video"), "video"), ["run1", "--model", "m.h5"])._values[
-        "run"
-    ] == Path("run1")

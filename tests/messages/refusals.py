@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from bcclone.cli import perform
 from bcclone.commands import load_command
-from bcclone.commands.options import Given
-from bcclone.commands.parser import make_parser
+from bcclone.commands.command import parse
 from bcclone.system.errors import UserError
 
 
@@ -67,9 +65,8 @@ def run_command(name, *line):
     Fail on an error that cli.run() calls a fault.
     """
     command = load_command(name)
-    parser = make_parser(command, f"bcclone {name}")
     try:
-        return perform(command, Given(parser, [str(word) for word in line]))
+        return command.run(parse(command, f"bcclone {name}", [str(word) for word in line]))
     except UserError:
         raise
     except Exception as error:

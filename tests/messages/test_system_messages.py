@@ -16,18 +16,18 @@ from tests.running import command
 
 def to_a_full_disk():
     with suppress(OSError), Path("/dev/full").open("w") as full, redirect_stdout(full):
-        cli.main(["doctor"])
+        cli.run_line(["doctor"])
 
 
 def of_a_locked_folder():
     Path("locked").mkdir(0o000)
     Path().chmod(0o755)
     with without_privileges():
-        cli.main(["preprocess", "locked/rec", "--check"])
+        cli.run_line(["preprocess", "locked/rec", "--check"])
 
 
 def of_too_long_a_name():
-    cli.main(["preprocess", "rec", "-o", "n" * 300 + ".h5"])
+    cli.run_line(["preprocess", "rec", "-o", "n" * 300 + ".h5"])
 
 
 def larger_than_allowed():
@@ -38,34 +38,22 @@ def larger_than_allowed():
 def of_a_link_to_itself():
     make_recording("rec")
     Path("loop").symlink_to("loop")
-    cli.main(["preprocess", "rec", "--shard-mb", "1", "-o", "loop", "--quiet"])
+    cli.run_line(["preprocess", "rec", "--shard-mb", "1", "-o", "loop", "--quiet"])
 
 
 def of_a_folder_in_the_place_of_a_file():
     Path("demo", "steps", "first look.json").mkdir(parents=True)
-    cli.main(["demo", "--quiet", "--record-laps", "0.01"])
+    cli.run_line(["demo", "--quiet", "--record-laps", "0.01"])
 
 
 # error of the system -> what leads to it, and what the user reads
 REPORTED = {
-    errno.ENOSPC: (to_a_full_disk, "error: the disk is full; make room or choose another place\n"),
-    errno.EACCES: (
-        of_a_locked_folder,
-        "error: locked/rec: no permission; change the permissions or choose another",
-    ),
-    errno.ENAMETOOLONG: (
-        of_too_long_a_name,
-        "nn.h5: the name is too long for the file system; choose a shorter one\n",
-    ),
-    errno.EEXIST: (of_a_link_to_itself, "loop: it exists, and is no"),
-    errno.EISDIR: (
-        of_a_folder_in_the_place_of_a_file,
-        "first look.json: it is a folder, expected a file",
-    ),
-    errno.EFBIG: (
-        larger_than_allowed,
-        "the file is larger than the system allows here; choose another place\n",
-    ),
+    errno.ENOSPC: (to_a_full_disk, "error: No space left on device; "),
+    errno.EACCES: (of_a_locked_folder, "error: locked/rec: Permission denied; "),
+    errno.ENAMETOOLONG: (of_too_long_a_name, "nn.h5: File name too long; "),
+    errno.EEXIST: (of_a_link_to_itself, "loop: File exists; "),
+    errno.EISDIR: (of_a_folder_in_the_place_of_a_file, "first look.json: Is a directory; "),
+    errno.EFBIG: (larger_than_allowed, "data.h5: File too large; "),
 }
 
 
@@ -92,5 +80,6 @@ def test_errors_of_the_operating_system_are_reported_with_a_remedy(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert words in printed
+    assert "check the name, its permissions, the room on the disk" in printed
     assert printed.splitlines()[-1].startswith("error: ")
     assert "Traceback" not in printed

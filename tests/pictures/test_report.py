@@ -294,11 +294,12 @@ def test_a_report_opens_by_itself_at_a_terminal_with_a_display(
     tmp_path, terminal, display, option, opened
 ):
     program = (
-        "from pathlib import Path; from bcclone.cli import perform;"
-        "from bcclone.commands.options import Browser, Command, Given, Result;"
-        "from bcclone.commands.parser import make_parser;"
-        "command = Command(lambda: Result(1, None, wrote=[Path('a report.html')]), '', (Browser,));"
-        f"perform(command, Given(make_parser(command, 'one'), {option.split()}))"
+        "from pathlib import Path; from bcclone.cli import run;"
+        "from bcclone.commands.command import BROWSER, Command, Result;"
+        "page = Path('a report.html');"
+        "report = lambda browser=BROWSER: Result(1, None, opens=page if browser else None);"
+        "report.__annotations__ = {'browser': bool};"
+        f"run(Command(report), 'one', {option.split()})"
     )
     browser = tmp_path / "browser"
     browser.write_text('#!/bin/sh\necho "$1" > opened\n')

@@ -13,7 +13,7 @@ from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import read_framing
 from bcclone.camera.lens import Lens
 from bcclone.commands import load_command
-from bcclone.commands.parser import make_parser
+from bcclone.commands.command import make_parser
 from bcclone.evaluation.steering_table import read_labels, read_steering
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy

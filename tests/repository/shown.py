@@ -7,8 +7,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.commands import FAMILIES, load_command, split_line
-from bcclone.commands.parser import make_parser
+from bcclone.commands import COMMANDS, load_command, split_line
+from bcclone.commands.command import make_parser
 from benchmarks.__main__ import make_benchmark
 from tests.running import ROOT
 
@@ -55,10 +55,9 @@ def parse(text):
         if is_benchmark
         else split_line([words[0].removesuffix(".py"), *words[1:]])
     )
-    # an option of bcclone itself, or all commands of a family
-    if not name and words[0] in (
-        "--version",
-        *FAMILIES,
+    # an option of bcclone itself, or the first word of several commands
+    if words[0] in ("--version", "--help") or any(
+        one.startswith(f"{' '.join(words)} ") for one in COMMANDS
     ):
         return
     command = make_benchmark(name) if is_benchmark else load_command(name)

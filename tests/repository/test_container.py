@@ -6,7 +6,7 @@ import json
 import re
 
 from bcclone.commands import load_command
-from bcclone.commands.parser import make_parser
+from bcclone.commands.command import make_parser
 from tests.running import ROOT
 
 FILE = (ROOT / "Containerfile").read_text()

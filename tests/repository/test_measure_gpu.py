@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bcclone.commands import load_command, split_line
-from bcclone.commands.parser import make_parser
+from bcclone.commands.command import make_parser
 from benchmarks.__main__ import make_benchmark
 from tests.processes import said
 from tests.running import ROOT

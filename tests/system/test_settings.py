@@ -1,16 +1,16 @@
 """Settings are declared once: the checks, the options and the help of a field follow from it."""
 
-import argparse
 import pickle
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import pytest
 
-from bcclone.cli import settings_as_typed
-from bcclone.commands.options import Command, Given
-from bcclone.commands.parser import declare
+from bcclone.commands.command import Command, Result, make_parser, parse
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
@@ -47,23 +47,30 @@ class Example(Checked):
     quick: bool = setting(False, "50 % of the work")
     only: Names = setting((), "pictures to draw", choices=("map", "chart"))
     method: Choice = "spawn"
-    spans: tuple[str, str] = setting((), "two positions", unit="FROM TO")
+    spans: tuple[str, str] = setting(("0", "1"), "two positions", unit="FROM TO")
     near: tuple[Path, ...] = setting((), "a file")
 
 
-def parser():
-    made = argparse.ArgumentParser()
-    declare(Command(print, "", (Example,)), made)
-    return made
+def run(example: Example, hold: float = setting(1.0, "a parameter of its own", 0, 2)) -> Result:
+    return Result((example, hold), None)
+
+
+COMMAND = Command(run)
 
 
 def given(*words):
-    return Given(parser(), words).of(Example)
+    return parse(COMMAND, "example", words)
 
 
-def test_an_error_names_the_option_that_the_user_typed():
-    with pytest.raises(UserError, match="^--speed 61, expected "), settings_as_typed(parser()):
-        Example(speed_mph=61.0)
+def test_a_commands_function_gets_its_settings_and_parameters():
+    result = COMMAND.run(given("--speed", "30", "--hold", "2"))
+    assert result.value == (Example(speed_mph=30.0), 2.0)
+
+
+@pytest.mark.parametrize("words", [("--speed", "61"), ("--hold", "3")])
+def test_an_error_names_the_option_that_the_user_typed(words):
+    with pytest.raises(UserError, match=f"^{words[0]} {words[1]}, expected "):
+        COMMAND.run(given(*words))
 
 
 def test_an_error_survives_the_way_from_another_process_with_what_the_user_typed():
@@ -98,13 +105,13 @@ def test_only_the_options_that_were_given_arrive_and_a_text_stands_for_a_path_an
 @pytest.mark.parametrize("words", [("--loss", "other"), ("--time", "2h")])
 def test_values_that_cannot_be_parsed_end_with_exit_code_2(words, capsys):
     with pytest.raises(SystemExit) as ended:
-        parser().parse_args(words)
+        given(*words)
     assert ended.value.code == 2
     assert words[0] in capsys.readouterr().err
 
 
 def test_the_help_names_unit_range_zero_and_default():
-    text = " ".join(parser().format_help().split())
+    text = " ".join(make_parser(COMMAND, "example").format_help().split())
     for words in (
         "--speed MPH speed to hold (0 to 60; default: 25)",
         "--steps N steps between checkpoints (2 or more; 0: none; default: 0)",
@@ -124,3 +131,85 @@ def test_the_words_of_an_option_line_say_what_differs_from_the_defaults():
     drive = DriveSettings(preprocess="carnd-128-rgb", allow_from=("127.0.0.2", "127.0.0.3"))
     addresses = ["--allow-from", "127.0.0.2", "--allow-from", "127.0.0.3"]
     assert option_words(drive) == [*addresses, "--preprocess", "carnd-128-rgb"]
+
+
+@dataclass(frozen=True)
+class Inner(Checked):
+    number: int = 1
+
+
+@dataclass(frozen=True)
+class Typed(Checked):
+    count: int = 1
+    rate: float = 0.5
+    flag: bool = False
+    text: str = "a"
+    path: Path = Path("a")
+    pair: tuple[int, int] = (1, 2)
+    mixed: tuple[int, str] = (1, "a")
+    numbers: tuple[float, ...] = ()
+    texts: tuple[str, ...] = ()
+    maybe: float | None = None
+    either: float | str = "auto"
+    inner: Inner = Inner()
+    choice: Literal["a", "b"] = "a"
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    limited: Annotated[tuple[int, int], Setting(minimum=8)] | None = setting(None, "a size")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("count", 1.5, "1.5, expected a whole number"),
+        ("count", True, "True, expected a whole number"),
+        ("count", None, "None, expected a whole number"),
+        ("rate", "0.5", "'0.5', expected a number"),
+        ("flag", 1, "1, expected true or false"),
+        ("text", 5, "5, expected a text"),
+        ("path", 5, "5, expected a path"),
+        ("pair", [64, 64.5], "[1] 64.5, expected a whole number"),
+        ("pair", (64,), "(64,), expected two whole numbers"),
+        ("pair", "64x64", "'64x64', expected two whole numbers"),
+        ("mixed", (1,), "(1,), expected a whole number and a text"),
+        ("numbers", ("x",), "[0] 'x', expected a number"),
+        ("texts", 3, "3, expected texts"),
+        ("texts", (3,), "[0] 3, expected a text"),
+        ("maybe", "1", "'1', expected a number"),
+        ("either", [], "[], expected a number or a text"),
+        ("inner", 5, "5, expected Inner"),
+        ("choice", "c", "'c', expected one of a, b"),
+        ("mapping", [], "[], expected a mapping"),
+        ("limited", (8, 7), "8, 7, expected 8 or more"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_what_is_expected(name, value, expected):
+    with pytest.raises(SettingError) as refused:
+        Typed(**{name: value})
+    assert str(refused.value) in (f"{name} {expected}", f"{name}{expected}")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "stored"),
+    [
+        ("pair", [3, 4], (3, 4)),
+        ("numbers", [1, 0.5], (1, 0.5)),
+        ("path", "a/b", Path("a/b")),
+        ("text", Path("a/b"), "a/b"),
+        ("texts", "a", ("a",)),
+        ("texts", Path("a"), ("a",)),
+        ("texts", ["a", Path("b")], ("a", "b")),
+        ("maybe", None, None),
+        ("limited", [8, 9], (8, 9)),
+    ],
+)
+def test_a_list_stands_for_a_tuple_and_texts_and_paths_for_each_other(name, given, stored):
+    value = getattr(Typed(**{name: given}), name)
+    assert value == stored
+    assert type(value) is type(stored)
+
+
+def test_a_class_that_only_the_type_checker_imports_is_known_by_its_name():
+    preprocessing = Preprocessing(64, 64)
+    assert PreprocessSettings("a", preprocessing=preprocessing).preprocessing is preprocessing
+    with pytest.raises(SettingError, match="5, expected Preprocessing"):
+        PreprocessSettings("a", preprocessing=5)

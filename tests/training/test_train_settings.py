@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bcclone.commands.options import Given
-from bcclone.commands.parser import make_parser
-from bcclone.commands.training import chosen_settings, model
+from bcclone.commands.command import parse
+from bcclone.commands.main_job import chosen_settings, model
 from bcclone.system.errors import UserError
 from bcclone.system.settings import read_settings_file
 from bcclone.training.decisions import fit_to_samples
@@ -40,12 +39,16 @@ def parsed(*options, file=None, text=""):
     if file:
         file.write_text(text)
         options = (*options, "--settings", str(file))
-    return Given(make_parser(model, "model"), [str(option) for option in options])
+    return parse(model, "model", [str(option) for option in options])
+
+
+def chosen(given):
+    return chosen_settings(given, given.get("file"))
 
 
 def new(*options, stored_seq_length=1, **file):
     """Return the settings of a new run of a command line of model.py."""
-    values = chosen_settings(parsed("--feed", "hdf5-shuffle", *options, **file))
+    values = chosen(parsed("--feed", "hdf5-shuffle", *options, **file))
     return fit_to_samples(TrainSettings(**values), data(seq_length=stored_seq_length))
 
 
@@ -58,7 +61,7 @@ def begin(path, settings=DEFAULT):
 
 def resume(folder, *options):
     """Return the settings with which a command line resumes a run."""
-    return resumed(folder, chosen_settings(parsed("--resume", *options)))
+    return resumed(folder, chosen(parsed("--resume", *options)))
 
 
 def resumed(folder, changes):
@@ -70,9 +73,7 @@ def resumed(folder, changes):
 def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_path):
     text = "epochs = 3\nlearning_rate = 0.01\nbatch-size = 8\n"
     text += 'feed = "memory"\ncheckpoint-minutes = 2\naugment = true\n'
-    values = chosen_settings(
-        parsed("--batch-size", 64, "--no-augment", file=tmp_path / "a.toml", text=text)
-    )
+    values = chosen(parsed("--batch-size", 64, "--no-augment", file=tmp_path / "a.toml", text=text))
     settings = TrainSettings(**values)
     assert (settings.epochs, settings.learning_rate, settings.batch_size, settings.seed) == (
         3,
@@ -82,7 +83,7 @@ def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_pat
     )
     assert not settings.augment
     assert (settings.feed, settings.checkpoint_minutes) == ("memory", 2)
-    assert chosen_settings(parsed()) == {}
+    assert chosen(parsed()) == {}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     )  # fmt: skip
     folder = begin(tmp_path / "run", settings)
     folder.publish(tmp_path / "model.h5", b"model")
-    values = chosen_settings(
+    values = chosen(
         parsed("--settings", tmp_path / "model.settings.toml", "-o", tmp_path / "other.h5")
     )
     assert TrainSettings(**values) == settings
@@ -154,7 +155,7 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
 )
 def test_a_wrong_settings_file_is_refused_with_file_key_and_remedy(tmp_path, text, expected):
     with pytest.raises(UserError) as refusal:
-        chosen_settings(parsed(file=tmp_path / "a.toml", text=text))
+        chosen(parsed(file=tmp_path / "a.toml", text=text))
     assert expected in str(refusal.value)
 
 

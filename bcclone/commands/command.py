@@ -1,0 +1,353 @@
+"""What a command is: a function whose parameters are its arguments and options.
+
+    @command()
+    def simulate_record(
+        settings: RecordSettings, folder: Path = argument("folder to record into", unit="DIR")
+    ) -> Result:
+        \"\"\"Let an expert driver drive, and record it.\"\"\"
+
+A parameter with setting() or argument() is one option or argument. A parameter whose type is a
+settings dataclass stands for all of its fields, and a parameter of the type Given gets what the
+user gave. The docstring is what --help says. In: the words of a command line. Out: a Result, which
+bcclone.cli prints.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, make_dataclass
+from inspect import getdoc, signature
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
+
+from bcclone.system.errors import UserError, printable
+from bcclone.system.location import as_local
+from bcclone.system.settings import (
+    Checked,
+    Declared,
+    SettingError,
+    key_of,
+    setting,
+    settings_of,
+)
+from bcclone.system.values import names_of
+
+Settings = TypeVar("Settings")
+_NOTHING = "nothing was written; an older output is unchanged"
+_RARE = "rarely needed"  # title of the last group of options in --help
+# type of a value without a unit -> its placeholder in --help
+_PLACEHOLDERS = {int: "N", float: "X", Path: "PATH"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command prints on standard output, and its exit code.
+
+    value: printed with --json, as bcclone.system.values.to_json() writes it
+    text: printed without --json; None for nothing
+    notes: lines that are printed before the result, on standard error
+    wrote: files that are named after the result, on standard error
+    opens: a page that is opened in a browser, for a person at a terminal
+    """
+
+    value: Any
+    text: str | None
+    notes: Iterable[str] = ()
+    wrote: Sequence[Path] = ()
+    opens: Path | None = None
+    code: int = 0
+
+
+@dataclass(frozen=True)
+class Common(Checked):
+    """Options that every command has."""
+
+    json: bool = setting(
+        False, "print one JSON value on standard output, and nothing else there", group="output"
+    )
+    quiet: bool = setting(False, "print only the result and errors, no progress", group="output")
+    debug: bool = setting(False, "print the traceback of an error, too", group="output")
+
+
+# parameters of several commands
+BROWSER = setting(True, "at a terminal, open the report in a browser, where this machine has one")
+
+
+class Given(dict[str, Any]):
+    """The values that the user gave, by the names of their fields or parameters.
+
+    A setting that the user left out is not among them, so that its default holds.
+    """
+
+    def of(self, kind: Any) -> dict[str, Any]:
+        """Return the values for the fields of a settings dataclass."""
+        return {name: self[name] for name in names_of(kind) if name in self}
+
+    def make(self, kind: Callable[..., Settings], **others: Any) -> Settings:
+        """Return the settings that the user chose; others: values of fields without an option."""
+        return kind(**(self.of(kind) | others))
+
+    def refuse(self, kind: Any, why: str) -> None:
+        """Raise UserError if the user gave an option of these settings, which has no effect here.
+
+        why: rest of the sentence that begins with the option; with the remedy
+        """
+        for declared in settings_of(kind):
+            if declared.name in self:
+                raise UserError(f"{declared.option} {why}")
+
+    def say(self, text: str) -> None:
+        """Print a line of a server, on standard output unless that is for the result alone."""
+        is_kept_free = self.get("json") or self.get("quiet")
+        print(printable(text), file=sys.stderr if is_kept_free else sys.stdout, flush=True)
+
+
+class Command:
+    """A function as a command.
+
+    others: settings dataclasses that are no parameters, because the function reads them from Given
+    without: names of fields that have no option in this command
+    titles: heading of a group of options in --help -> text below the heading
+    after_interrupt: what the command leaves behind after Ctrl-C
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Result],
+        *others: type,
+        description: str = "",
+        without: Collection[str] = (),
+        titles: Mapping[str, str] | None = None,
+        after_interrupt: str = _NOTHING,
+    ) -> None:
+        self.function = function
+        self.description = description or getdoc(function) or ""
+        self.titles = titles or {}
+        self.after_interrupt = after_interrupt
+        self._without = without
+        self._kinds: dict[str, Any] = {}  # name of a parameter -> its settings dataclass, or Given
+        own: list[Any] = []  # the parameters that are settings themselves
+        for name, parameter in signature(function).parameters.items():
+            if isinstance(parameter.default, Field):
+                declared = parameter.default
+                copied = field(default=declared.default, metadata=declared.metadata)
+                own.append((name, parameter.annotation, copied))
+            else:
+                self._kinds[name] = parameter.annotation
+        self._own: Any = make_dataclass("Own", own, bases=(Checked,), frozen=True, kw_only=True)
+        taken = [kind for kind in self._kinds.values() if kind is not Given]
+        self.settings = (self._own, *taken, *others)
+
+    def declared(self) -> Iterator[Declared]:
+        """Yield all settings of the command, in the order of --help.
+
+        Of a dataclass, those that may only be given by name, which it mostly inherits, are last.
+        """
+        each = [
+            declared
+            for kind in (*self.settings, Common)
+            for declared in sorted(settings_of(kind), key=lambda one: bool(one.field.kw_only))
+            if declared.name not in self._without
+        ]
+        yield from sorted(each, key=lambda declared: declared.setting.rare)
+
+    def run(self, given: Given) -> Result:
+        """Run the function with what the user gave; errors name settings as the user types them."""
+        try:
+            own = given.make(self._own)
+            values = {name: getattr(own, name) for name in names_of(self._own)}
+            for name, kind in self._kinds.items():
+                values[name] = given if kind is Given else given.make(kind)
+            return self.function(**values)
+        except SettingError as error:
+            raise UserError(error.naming(self._as_typed)) from None
+
+    def _as_typed(self, name: str) -> str:
+        for declared in self.declared():
+            if declared.name == name:
+                is_positional = declared.setting.positional
+                return str(_metavar(declared, str)) if is_positional else declared.option
+        return key_of(name)
+
+
+def command(*others: type, **values: Any) -> Callable[[Callable[..., Result]], Command]:
+    """Return a decorator that makes a Command of a function; see there.
+
+    The command also needs a line in the table of bcclone/commands/__init__.py.
+    """
+    return lambda function: Command(function, *others, **values)
+
+
+# ---- a command line
+
+
+class Parser(argparse.ArgumentParser):
+    """Prints no control characters of what the user typed, and an example for too few words."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+    def _match_argument(self, action: argparse.Action, pattern: str) -> int:
+        try:
+            return super()._match_argument(action, pattern)
+        except argparse.ArgumentError as error:
+            example = getattr(action, "example", "")
+            if not example:
+                raise
+            message = f"{error.message}, such as: {action.option_strings[-1]} {example}"
+            raise argparse.ArgumentError(action, message) from None
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Puts `[options]` in the usage line, in place of a list of all options."""
+
+    def _format_usage(
+        self, usage: str | None, actions: Any, groups: Any, prefix: str | None
+    ) -> str:
+        arguments = [action for action in actions if not action.option_strings]
+        text = super()._format_usage(usage, arguments, [], prefix)
+        # parse_intermixed_args() gives `usage`, a text that this function has made before
+        return text if usage else text.replace(self._prog, f"{self._prog} [options]", 1)
+
+
+def make_parser(command: Command, prog: str) -> argparse.ArgumentParser:
+    """Return the parser of a command."""
+    parser = Parser(prog=prog, description=command.description, formatter_class=_HelpFormatter)
+    add_options(command, parser)
+    return parser
+
+
+def parse(command: Command, prog: str, words: Sequence[str]) -> Given:
+    """Return what the user gave; exits with code 2, as argparse does, for a wrong command line."""
+    parsed = make_parser(command, prog).parse_intermixed_args(words)
+    return Given(
+        (name, tuple(value) if isinstance(value, list) else value)
+        for name, value in vars(parsed).items()
+        if value not in (None, [])  # an option or an argument that was left out
+    )
+
+
+def add_options(command: Command, parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments and options of a command; the value of one that is left out is None."""
+    groups: dict[str, Any] = {"": parser}
+    for declared in command.declared():
+        rule = declared.setting
+        title = _RARE if rule.rare else rule.group
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title, command.titles.get(title))
+        how = _how(declared)
+        if rule.positional:
+            groups[title].add_argument(declared.name, help=help_of(declared), **how)
+            continue
+        options = ["-o", declared.option] if declared.option == "--output" else [declared.option]
+        action = groups[title].add_argument(
+            *options, dest=declared.name, help=help_of(declared), **how
+        )
+        action.example = rule.example
+
+
+def _how(declared: Declared) -> dict[str, Any]:
+    """Return how argparse reads the values of a setting: parameters of add_argument()."""
+    kind, rule, default = declared.kind, declared.setting, declared.field.default
+    if kind is bool:
+        # an option that is on by default also has the form --no-NAME
+        return {
+            "action": argparse.BooleanOptionalAction if default else "store_true",
+            "default": None,
+        }
+    # a tuple takes a list of values, unless its parser reads all of it from one text; the list is
+    # open if its length is not fixed, as in tuple[str, ...]
+    is_list = get_origin(kind) is tuple and rule.parse is None
+    is_open = is_list and Ellipsis in get_args(kind)
+    member = get_args(kind)[0] if is_list else kind
+    how: dict[str, Any] = {
+        "type": _converter(member, rule.parse),
+        "metavar": _metavar(declared, member),
+    }
+    if rule.choices and not rule.parse:
+        how["choices"] = rule.choices
+    if rule.positional:
+        several, one = ("+", None) if default is MISSING else ("*", "?")
+        how["nargs"] = several if is_open else one
+        return how
+    if default is MISSING:
+        how["required"] = True
+
+    # A list of a fixed length is one option with a word for each member. An open list is an option
+    # that is repeated; each time it takes one word, or one for each word of the unit.
+    units = tuple(rule.unit.split())
+    if is_list and not is_open:
+        how |= {"nargs": len(get_args(kind)), "metavar": units}
+    elif is_open and len(units) > 1:
+        how |= {"action": "extend", "nargs": len(units), "metavar": units}
+    elif is_open:
+        how["action"] = "append"
+    return how
+
+
+def _metavar(declared: Declared, member: Any) -> str | None:
+    """Return the placeholder of a value in --help; None lets argparse show the choices.
+
+    member: type of the value, or of a member of a list
+    """
+    if declared.setting.unit:
+        return declared.setting.unit
+    if declared.setting.positional:
+        return declared.name.upper()
+    return None if declared.setting.choices else _PLACEHOLDERS.get(member, "TEXT")
+
+
+def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
+    """Return the function that converts a text to a value; argparse prints the errors it raises."""
+    parse = parse or (as_local if kind is Path else kind)
+    if parse in (int, float, str):
+        return parse  # argparse names the type in its own message: invalid int value
+
+    def convert(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    if kind is Path:
+        # by this name, `bcclone completion` recognizes options whose value a shell completes
+        convert.__name__ = "path"
+    return convert
+
+
+def help_of(declared: Declared) -> str:
+    """Return the help of an option: what it sets, the values it takes, and its default."""
+    rule, default = declared.setting, declared.field.default
+    notes = []
+    if rule.expected and not rule.choices:
+        notes.append(rule.expected.partition(", or 0 for")[0])
+    if rule.zero:
+        notes.append(f"0: {rule.zero}")
+    if rule.shown:
+        notes.append(f"default: {rule.shown}")
+    elif default is True:
+        notes.append("default: on")
+    elif isinstance(default, tuple):
+        notes.append(f"default: {','.join(map(str, default)) or 'none'}")
+    elif isinstance(default, float):
+        notes.append(f"default: {default:g}")
+    elif default is not False and default is not None and default is not MISSING:
+        notes.append(f"default: {str(default) or 'none'}")
+    text = f"{rule.help} ({'; '.join(notes)})" if notes else rule.help
+    return text.replace("%", "%%")
+
+
+# ---- texts
+
+
+def list_of(texts: Mapping[str, str]) -> str:
+    """Return lines of a name and its text each; the texts are aligned."""
+    width = max(map(len, texts))
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in texts.items())
+
+
+def notify(text: str) -> None:
+    """Print a line of progress or a note, on standard error."""
+    # the line and its newline in one write, so that lines of several threads do not mix
+    sys.stderr.write(printable(text) + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,162 @@
+"""The commands edit, import and export.
+
+- edit: a recording or a tub, and an edit of its rows -> what later commands read;
+- import: a source of another program -> a recording;
+- export: recordings, a store or a model -> a file or folder in another program's format.
+"""
+
+import gc
+import sys
+from dataclasses import MISSING, replace
+from pathlib import Path
+
+from bcclone.commands.command import Command, Given, Result, command, notify
+from bcclone.editor.page_settings import PageSettings
+from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
+from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
+from bcclone.recording.edit_settings import EditSettings
+from bcclone.system.codec import MODEL_ENDINGS
+from bcclone.system.errors import UserError, number_of, shown_command
+from bcclone.system.hardware import has_browser
+from bcclone.system.settings import argument, setting
+
+_SHOWN_SKIPS = 10  # how many rows that were left out are named
+
+
+@command(
+    after_interrupt="the recording is unchanged; its edits are the old ones or the new ones, see: "
+    "bcclone edit RECORDING",
+)
+def edit(
+    given: Given,
+    settings: EditSettings,
+    page: PageSettings,
+    browser: bool = setting(
+        True, "at a terminal, open the page in a browser, where this machine has one"
+    ),
+) -> Result:
+    """List the rows of a recording; delete or restore some, or correct its steering; its files are
+    not changed.
+
+    Deleted rows are left out by every command, and every command takes the corrected steering. The
+    edits are in a file next to the log, driving_log.edits.json, which is removed when the last one
+    is undone; of a tub of donkeycar, its own list of deleted records is edited. Without an edit, a
+    page opens in a browser, where you see the recording and edit it; without a terminal or a
+    browser, the rows are listed.
+    """
+    # the page opens if an option asks for it, or if a person can see it and asks for nothing else
+    listed = settings.edits or given.get("json")
+    is_seen = browser and sys.stdin.isatty() and sys.stdout.isatty() and has_browser()
+    needs_page = page.model or page.other
+    if needs_page and not (page.page or is_seen):
+        raise UserError(
+            "--model and a second recording are shown on the page; add --page", exit_code=2
+        )
+    if page.page or needs_page or (is_seen and not listed):
+        if listed:
+            raise UserError(
+                "the page edits by itself; leave out the edit and --json, or the page", exit_code=2
+            )
+        from bcclone.editor.editor_page import serve_page
+
+        serve_page(settings.recording, page, browser, given.say)
+        # Python ends by looking through all objects for garbage, for seconds on a loaded machine;
+        # frozen objects are left out, so that Ctrl-C ends the command at once
+        gc.freeze()
+        return Result({"recording": settings.recording}, text=None)
+
+    from bcclone.exchange.edited_tub import open_edited
+
+    recorded = open_edited(settings.recording)
+    result = recorded.edit(recorded.parse(settings))
+    if not recorded.keeps_history:
+        result = replace(result, edits=0)  # another command cannot undo this one
+    notes = [f"note: {recorded.unusable}"] if recorded.unusable else []
+    return Result(result, result.as_text(), notes=notes)
+
+
+@command()
+def import_(settings: ImportSettings) -> Result:
+    """Write what another program recorded as a recording, which preprocess.py takes.
+
+    The recording has driving_log.csv and IMG/, as the simulator writes them. SOURCE is a donkeycar
+    tub, a LeRobot data set, a folder of frames with a table, a video with a table, or our own
+    table.csv. Rows that cannot be used are counted and left out. Steering is -1 (left) to 1
+    (right), where 1 is 25 degrees of the front wheels, or --max-degrees.
+    """
+    if settings.steering:
+        from bcclone.realcar.film import import_film as read
+    else:
+        from bcclone.exchange.recording_import import import_recording as read
+
+    result = read(settings)
+    notes = []
+    if result.converted:
+        is_framed = settings.framing or settings.steering
+        how = f"framed by {settings.framing or result.output}" if is_framed else "stretched"
+        notes.append(
+            f"note: {number_of(result.converted, 'image')} {how} to JPEG of 320x160 pixels"
+        )
+    if result.deleted:
+        notes.append(
+            f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
+            f"to change that: {shown_command('edit', result.output)}"
+        )
+    return Result(result, result.as_text(), notes=notes)
+
+
+@command(ExportSettings, ExportModelSettings)
+def export(
+    given: Given,
+    source: str = argument("folder with recordings, a CSV file, a pattern, a store, or a model"),
+    to: str = setting(
+        MISSING,
+        f"format: {', '.join(EXPORT_FORMATS)} for recordings and stores, {', '.join(FORMATS)} for "
+        "models",
+        choices=(*EXPORT_FORMATS, *FORMATS),
+    ),
+    output: Path | None = setting(
+        None, "file or folder to write", shown=f"{ExportSettings.output}, or named like the model"
+    ),
+) -> Result:
+    """Write a recording, a store or a model in the format of another program.
+
+    Recordings and stores become a CSV table, or a tub of donkeycar; rows that `bcclone edit` has
+    deleted are left out. A model becomes a file for ONNX Runtime, LiteRT or donkeycar that takes
+    the camera's own pictures, with a short program beside it that steers with it; the result says
+    how far its steering differs from the model's. A failed export writes nothing.
+    """
+    from bcclone.system.hdf5_file import kind_of
+
+    is_model = to in FORMATS
+    path = Path(source)
+    without_effect = ExportSettings if is_model else ExportModelSettings
+    given.refuse(without_effect, f"has no effect with --to {to}; leave it out")
+    if is_model and path.is_dir():
+        raise UserError(
+            f"{path}: a folder, expected a model file; recordings go --to "
+            f"{next(iter(EXPORT_FORMATS))}"
+        )
+    if not is_model and (path.suffix in MODEL_ENDINGS or kind_of(path) == "model"):
+        raise UserError(
+            f"{path}: a model, expected a recording or a store; a model goes --to "
+            f"{' or '.join(FORMATS)}"
+        )
+    if is_model:
+        from bcclone.realcar.export_model.model_export import export_model
+
+        exported = export_model(given.make(ExportModelSettings, model=path), notify)
+        return Result(exported, exported.as_text())
+    from bcclone.exchange import recording_export
+
+    result = recording_export.export(given.make(ExportSettings))
+    return Result(
+        result,
+        f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
+        f"{number_of(result.episodes, 'episode')}, cameras {', '.join(result.cameras)}, "
+        f"{len(result.skipped)} left out; it took {result.seconds:.1f} s",
+        notes=[f"left out: {line}" for line in result.skipped[:_SHOWN_SKIPS]],
+    )
+
+
+COMMANDS: dict[str, Command] = {"edit": edit, "import": import_, "export": export}
