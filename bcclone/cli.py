@@ -105,7 +105,7 @@ def run(command: Command | str, prog: str, words: Sequence[str]) -> int:
             with silence, commands_shown_as_in(prog):
                 result = command.run(given)
                 left_behind = "the command had finished; what it wrote is complete"
-                _show(result, given.make(Common))
+                show(result, given.make(Common))
             return result.code
     except KeyboardInterrupt as interrupt:
         print(printable(f"\ninterrupted: {str(interrupt) or left_behind}"), file=sys.stderr)
@@ -122,7 +122,7 @@ def run(command: Command | str, prog: str, words: Sequence[str]) -> int:
         return code
 
 
-def _show(result: Result, common: Common) -> None:
+def show(result: Result, common: Common) -> None:
     """Print a result: notes and names of files on standard error, the rest on standard output."""
     for note in result.notes:
         notify(note)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from bcclone.cli import show
 from bcclone.commands import load_command
-from bcclone.commands.command import parse
+from bcclone.commands.command import Common, parse
 from bcclone.system.errors import UserError
 
 
@@ -66,7 +67,10 @@ def run_command(name, *line):
     """
     command = load_command(name)
     try:
-        return command.run(parse(command, f"bcclone {name}", [str(word) for word in line]))
+        given = parse(command, f"bcclone {name}", [str(word) for word in line])
+        result = command.run(given)
+        show(result, given.make(Common))
+        return result
     except UserError:
         raise
     except Exception as error:
