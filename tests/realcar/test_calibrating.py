@@ -331,7 +331,7 @@ def test_a_mistake_is_named(car, tmp_path):
     kept = "which have no rows 30 to 130, expected numbers from 0 to 120,.*correct the framing"
     refused(kept, "--rows", "30:130")
     refused("no such file or folder, expected a recording", frames=car / "none", labels=())
-    refused("--framing and horizon-row both say", "--framing", "x.json", "--horizon-row", "3")
+    refused("--framing and --horizon-row both say", "--framing", "x.json", "--horizon-row", "3")
     refused("no such|cannot be read|not a complete", model=tmp_path / "none.h5")
     flat = "".join(f"{number},0\n" for number in range(FRAMES))
     (tmp_path / "flat.csv").write_text(f"frame_id,steering_angle\n{flat}")
