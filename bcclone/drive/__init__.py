@@ -5,8 +5,8 @@
 
 serve(DriveSettings(...)) returns when it is stopped.
 
-A telemetry takes this way: web/server reads its text, protocol parses it, and cars hands it to the
-arbiter. If its car drives, the driver decodes the picture, asks the policy for an answer and the
-controller for the throttle, and lets a person's hands take over. The reply goes back through
-protocol and web/server; cars then passes it to the recorder and to stats.
+A telemetry takes this way: web/websocket reads its text, protocol parses it, and cars hands it to
+the arbiter. If its car drives, the driver decodes the picture, asks the policy for an answer and
+the controller for the throttle, and lets a person's hands take over. The reply goes back through
+protocol and web/websocket; cars then passes it to the recorder and to stats.
 """

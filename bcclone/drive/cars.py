@@ -17,13 +17,11 @@ from bcclone.drive.run_folder import RunWriter, record_decision
 from bcclone.drive.stats import DriveStats
 from bcclone.recording.run_folder import Recorder
 from bcclone.web.access import SOCKETIO_PATH
-from bcclone.web.server import BadHandshake, WebServer, Websocket, WSGIApp
+from bcclone.web.server import WebServer, WSGIApp
+from bcclone.web.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
-# how long messages that have arrived are read after a slow model was asked: with eventlet, nothing
-# is read meanwhile
-_READING_SECONDS = 0.002
 _LAST_ANSWER_SECONDS = 1.0  # longest wait at the end of a drive for a client that does not read
 
 
@@ -107,8 +105,7 @@ class Cars:
             reply = self.arbiter.answer(car.sid, event.telemetry, late)
             was_asked = reply.decision is not None and not reply.decision.repeated
             if was_asked and self.arbiter.driver.too_slow:
-                self._server.sleep(_READING_SECONDS)
-                car.late = car.websocket.waiting
+                car.late = car.websocket.read_ahead()
             if self.arbiter.driving_sid != before:
                 if before is None:
                     self._server.notify("a car is connected")

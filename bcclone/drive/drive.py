@@ -128,7 +128,7 @@ def _drive(policy: SteeringPolicy, settings: DriveSettings, server: WebServer) -
     hands = Hands()
     driver = Driver(policy, settings, hands)
     arbiter = ConnectionArbiter(driver)
-    stats = DriveStats(arbiter, settings.max_latency_ms)
+    stats = DriveStats(arbiter)
     framing = framing_of_policy(policy)
     with (
         run_recorder(settings.run_folder, settings.append, stats.warn, framing) as recorder,

@@ -12,7 +12,6 @@ from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
 from bcclone.system.settings import (
     SIMULATOR_PORT,
-    Milliseconds,
     Port,
     SettingError,
     argument,
@@ -38,12 +37,6 @@ class DriveSettings(SpeedSettings):
         "folder to record the drive into", None, unit="RUN", shown="none"
     )
     append: bool = setting(False, "add to a run folder that already contains a run")
-    max_latency_ms: Milliseconds = _server(
-        0.0,
-        "count answers that take longer than this as slow, and show a warning",
-        zero="no limit",
-        rare=True,
-    )
     host: str = _server(
         "127.0.0.1", "address to listen on; the default is reachable from this machine only"
     )

@@ -5,13 +5,12 @@ controls that pages set. `Pages` serves it: frames, never faster than a page dra
 the wheel. docs/reference/page.md describes fields, addresses and messages.
 """
 
-import contextlib
 import logging
 import math
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +27,8 @@ from bcclone.recording.run_folder import Recorder
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError, shown_command
 from bcclone.web.page import guarded_app, plain_text, posted, with_pictures
-from bcclone.web.server import BadHandshake, WebServer, Websocket
+from bcclone.web.server import WebServer
+from bcclone.web.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
@@ -198,27 +198,23 @@ class DrivePage(Session):
 
 # ---- addresses and messages
 
-_PAGES = 8  # most pages that may be open at once
 _REFUSAL_CHARACTERS = 300  # longest refusal; it repeats a value that the page sent, of any length
 _LOOK_SECONDS = 0.1  # between two looks for a new frame, if wake() is not called
 
 
 class Pages:
-    """The open pages of a session, at most 8, and the app that serves them."""
+    """The open pages of a session, and the app that serves them."""
 
     def __init__(self, session: Session, server: WebServer) -> None:
         self._session = session
         self._server = server
         self._pages: list[_Page] = []
-        self._lock = threading.Lock()  # held while places are counted
-        self._taken = 0  # number of pages that are open, or about to open
 
     def app(self) -> flask.Flask:
         """Return the WSGI app of the page, which asks for the server's token."""
         session = self._session
         app = guarded_app(self._server, __name__, session.program, self._index)
         app.add_url_rule("/socket", view_func=self._socket, websocket=True)
-        app.add_url_rule("/room", view_func=self._room)
         app.add_url_rule("/history", "history", session.history)
         app.add_url_rule("/track", view_func=self._track)
         app.add_url_rule("/state", "state", session.state)
@@ -242,24 +238,12 @@ class Pages:
 
     def _socket(self) -> Any:
         """Serve a page over its websocket until it closes."""
-        with self._place() as is_free:
-            if not is_free:
-                return self._room()
-            try:
-                websocket = self._server.accept_websocket(flask.request.environ)
-            except (BadHandshake, OSError) as error:
-                return plain_text(str(error), 400)
-            self.serve(websocket)
-            return ""
-
-    def _room(self) -> flask.Response:
-        """Return whether there is room for one more page.
-
-        The page's script asks, since a browser does not tell it why a websocket was refused.
-        """
-        if self._taken >= _PAGES:
-            return plain_text(f"{_PAGES} pages are open already", 503)
-        return plain_text("there is room", 200)
+        try:
+            websocket = self._server.accept_websocket(flask.request.environ)
+        except (BadHandshake, OSError) as error:
+            return plain_text(str(error), 400)
+        self.serve(websocket)
+        return ""
 
     def _track(self) -> Any:
         """Return the map of the built-in world's track."""
@@ -275,18 +259,6 @@ class Pages:
             return {"error": str(error)}, 400
         self.wake()
         return self._session.state()
-
-    @contextlib.contextmanager
-    def _place(self) -> Iterator[bool]:
-        """Keep a place for a page within the block; yield False if all places are taken."""
-        with self._lock:
-            is_free = self._taken < _PAGES
-            self._taken += is_free
-        try:
-            yield is_free
-        finally:
-            with self._lock:
-                self._taken -= is_free
 
     def serve(self, socket: Websocket) -> None:
         """Serve a page until its websocket closes."""

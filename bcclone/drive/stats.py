@@ -28,26 +28,17 @@ class DriveStats:
     """Collects the figures of a drive; threads may write and read at the same time."""
 
     def __init__(
-        self,
-        arbiter: ConnectionArbiter,
-        max_latency_ms: float = 0.0,
-        clock: Callable[[], float] = time.monotonic,
+        self, arbiter: ConnectionArbiter, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Begin to count.
-
-        arbiter: knows which car drives
-        max_latency_ms: answers that take longer count as slow; 0 for no limit
-        """
+        """arbiter: knows which car drives"""
         self.frames = 0  # received so far
         self.first_answer_seconds: float | None = None  # after the server began
         self._arbiter = arbiter
-        self._max_latency_ms = max_latency_ms
         self._clock = clock
         self._began = clock()
         self._lock = threading.Lock()
         self._answers: deque[float] = deque(maxlen=_ANSWERS)  # when each was sent
         self._latencies: deque[float] = deque(maxlen=_ANSWERS)  # in milliseconds
-        self._slow = 0  # number of slow answers
         # points of the plots, with the time of each
         self._history: deque[tuple[float, dict[str, float | None]]] = deque()
         # text -> how often, and when last; the newest comes last
@@ -104,8 +95,6 @@ class DriveStats:
             )
         if decision is not None and decision.fault:
             self.warn(f"{decision.fault}; steering decays, the throttle is closed")
-        if latency_ms is not None and self._is_slow(latency_ms):
-            self.warn(f"answers that took longer than {self._max_latency_ms:g} ms")
 
     def warn(self, text: str) -> None:
         """Add a warning; the same text again is counted, and becomes the newest."""
@@ -163,8 +152,6 @@ class DriveStats:
                     "last": self._latency_ms if drives else None,
                     "p50": p50,
                     "p99": p99,
-                    "slow": self._slow,
-                    "limit": self._max_latency_ms,
                 },
                 "warnings": [
                     {"text": text, "count": count, "seconds": seconds}
@@ -194,9 +181,6 @@ class DriveStats:
             return "handed over"
         return "key held" if self._key_held and self._drives else "driving"
 
-    def _is_slow(self, latency_ms: float) -> bool:
-        return 0 < self._max_latency_ms < latency_ms
-
     def _count_latency(self, decision: Decision | None, latency_ms: float) -> None:
         """Count an answer that was sent, and add a point to the plots if one is due."""
         now = self.seconds
@@ -205,7 +189,6 @@ class DriveStats:
         self._latency_ms = round(latency_ms, 2)
         self._latencies.append(latency_ms)
         self._answers.append(now)
-        self._slow += self._is_slow(latency_ms)
         is_due = not self._history or now - self._history[-1][0] >= _HISTORY_STEP_SECONDS
         # another connection may drive meanwhile
         if decision is None or not is_due or not self._drives:

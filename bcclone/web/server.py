@@ -4,8 +4,6 @@ A `WebServer` is given its address, the rules of access, and later a WSGI app, w
 seconds to load; until it is there, browsers are told so, and cars wait. werkzeug serves, with a
 thread for each connection, or eventlet, with all connections in one thread. `bcclone drive`,
 `bcclone play` and `bcclone edit` use this.
-
-A `Websocket` is simple-websocket's, on a socket that answers at once.
 """
 
 import contextlib
@@ -25,14 +23,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
-import simple_websocket
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
-from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from bcclone.system.errors import UserError
 from bcclone.system.process import Notify, noting_interrupts
 from bcclone.system.settings import SIMULATOR_PORT
-from bcclone.web.access import MESSAGE_BYTES, SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access
+from bcclone.web.access import SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access
+from bcclone.web.websocket import Websocket
 
 logger = logging.getLogger(__name__)
 
@@ -168,12 +165,12 @@ class WebServer:
         if self._served.done():
             self._served.result()
 
-    def accept_websocket(self, environ: dict[str, Any]) -> "Websocket":
+    def accept_websocket(self, environ: dict[str, Any]) -> Websocket:
         """Return the websocket that a request opens, and whose end closes it.
 
         Raises BadHandshake or OSError.
         """
-        websocket = Websocket(environ, self.threads, self.sleep)
+        websocket = Websocket(environ, self.threads)
         environ[_UPGRADED] = websocket
         return websocket
 
@@ -363,145 +360,3 @@ class _ThreadedServer(ThreadedWSGIServer):
 
     def handle_error(self, *_: Any) -> None:
         """Print nothing about a client that has gone, is too slow or does not speak HTTP."""
-
-
-class BadHandshake(Exception):
-    """A request that is not a valid websocket handshake; the text is the reason."""
-
-
-# most messages that wait until wait() returns them, before no more are read; of the simulator, at
-# most one message is usually waiting
-_MESSAGES_AHEAD = 8
-_FULL_SECONDS = 0.005  # how often a websocket with as many looks whether they are fewer
-_READ_BYTES = 65_536  # most bytes of one read
-
-
-class Websocket(simple_websocket.Server):  # type: ignore[misc]
-    """The server side of a websocket: wait() for messages, send() them, and close() it.
-
-    A thread of its own reads them. There are no extensions, such as compression: the simulator
-    rejects them, and a small compressed message may expand to gigabytes.
-    """
-
-    def __init__(
-        self, environ: dict[str, Any], threads: Any = threading, sleep: Any = time.sleep
-    ) -> None:
-        """Answer the handshake of a request; raises BadHandshake. Arguments as in WebServer."""
-        sock = environ.get("werkzeug.socket") or environ["eventlet.input"].get_socket()
-        self._sending = threads.Lock()
-        headers = {name: text for name, text in environ.items() if name.startswith("HTTP_")}
-        headers.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-        try:
-            super().__init__(
-                headers | {"werkzeug.socket": _QuickSocket(sock, self, threads.Lock(), sleep)},
-                receive_bytes=_READ_BYTES,
-                max_message_size=MESSAGE_BYTES,
-                thread_class=threads.Thread,
-                event_class=threads.Event,
-            )
-        except (RemoteProtocolError, LocalProtocolError, simple_websocket.ConnectionError) as error:
-            raise BadHandshake(str(error)) from None
-
-    @property
-    def arrived(self) -> float:
-        """Return time.perf_counter() when data was read last."""
-        arrived: float = self.sock.arrived
-        return arrived
-
-    @property
-    def waiting(self) -> int:
-        """Return how many messages have arrived that wait() has not returned."""
-        return len(self.input_buffer)
-
-    def wait(self) -> str | bytes | None:
-        """Return the next message, after waiting for it; None if the connection has ended."""
-        try:
-            message: str | bytes = self.receive()
-        except simple_websocket.ConnectionClosed:
-            self.thread.join(_SENDING_SECONDS)  # it may still send its part of the goodbye
-            return None
-        return message
-
-    def send(self, message: str | bytes) -> None:
-        """Send a message; raises OSError if the connection has ended.
-
-        It is ended here if the client does not read, so that the message cannot be sent in a
-        second.
-        """
-        try:
-            with self._sending:  # wsproto makes one frame at a time
-                super().send(message)
-        except (simple_websocket.ConnectionClosed, LocalProtocolError):
-            raise ConnectionResetError("the websocket is closed") from None
-
-    def close(self, reason: int | None = None, message: str | None = None) -> None:
-        """Send a close frame, and end the traffic both ways, so that wait() returns."""
-        with suppress(OSError, simple_websocket.ConnectionClosed, LocalProtocolError):
-            super().close(reason, message)
-        self.sock.close()
-
-
-# longest time without data, after which a websocket is ended; clients send a ping every 25 s
-_SILENT_SECONDS = 85.0
-# longest wait to send a message to a client that does not read; then its connection is ended
-_SENDING_SECONDS = 1.0
-
-
-class _QuickSocket:
-    """A request's socket, as simple-websocket uses it: it sends all data, and acknowledges at once.
-
-    The simulator sends a message by many small writes, and waits 44 ms for an acknowledgement
-    unless it comes at once (fact 2 of docs/reference/protocol.md).
-    """
-
-    def __init__(self, sock: socket.socket, websocket: Websocket, lock: Any, sleep: Any) -> None:
-        """lock: held while anything is sent, pongs included"""
-        self.arrived = 0.0
-        self._socket = sock
-        self._websocket = websocket
-        self._lock = lock
-        self._sleep = sleep
-        sock.settimeout(_SENDING_SECONDS)  # recv() waits longer, by several tries
-        # without this option, the system holds an answer back until the client has acknowledged the
-        # answer before it, which takes 40 ms
-        with suppress(OSError):  # closed meanwhile
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def recv(self, count: int) -> bytes:
-        """Return the next data; raises TimeoutError after 85 s without any."""
-        websocket = self._websocket
-        while websocket.connected and websocket.waiting >= _MESSAGES_AHEAD:
-            self._sleep(_FULL_SECONDS)
-        until = time.monotonic() + _SILENT_SECONDS
-        while True:
-            try:
-                data = self._socket.recv(count)
-                break
-            except TimeoutError:
-                if time.monotonic() > until:
-                    raise
-        self.arrived = time.perf_counter()
-        self._acknowledge_at_once()
-        return data
-
-    def send(self, data: bytes) -> None:
-        with self._lock:
-            try:
-                self._socket.sendall(data)
-            except OSError:  # a part may have been sent
-                self.close()
-                raise
-        self._acknowledge_at_once()
-
-    def close(self) -> None:
-        """End the traffic both ways; the server of the request closes its socket."""
-        self._websocket.connected = False
-        self._websocket.event.set()
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-
-    def _acknowledge_at_once(self) -> None:
-        """Ask the system to acknowledge the next data at once; it forgets this after each call."""
-        if hasattr(socket, "TCP_QUICKACK"):  # Linux
-            with suppress(OSError):  # closed meanwhile
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

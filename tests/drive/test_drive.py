@@ -29,19 +29,15 @@ from tests.drive.drive_server import (
     raw,
     serving,
     serving_in_a_thread,
-    state_of,
     telemetry_text,
 )
 from tests.processes import said
 from tests.running import command
 
 
-def test_the_first_latency_is_printed_and_slow_answers_are_counted():
-    with serving_in_a_thread(Constant(), max_latency_ms=0.001) as server:
+def test_the_first_latency_is_printed():
+    with serving_in_a_thread(Constant()) as server:
         drive(server.port, Still(10))
-        latency = state_of(server.port)["latency_ms"]
-        assert latency["limit"] == 0.001
-        assert latency["slow"] in (9, 10)  # the simulator quits with one on its way
     assert f"watch it drive: http://127.0.0.1:{server.port}/" in "\n".join(server.lines)
     assert re.search(
         r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", "\n".join(server.lines)

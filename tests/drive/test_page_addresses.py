@@ -4,7 +4,6 @@ The page in a browser is tested in test_drive_page.py.
 """
 
 import contextlib
-import threading
 import time
 from functools import partial
 from types import SimpleNamespace
@@ -21,7 +20,6 @@ from bcclone.drive.driver import Driver
 from bcclone.drive.hands import Hands
 from bcclone.drive.overlay import SaliencyThread
 from bcclone.drive.page import DrivePage, Pages
-from bcclone.drive.protocol import Telemetry
 from bcclone.drive.stats import DriveStats
 from bcclone.recording.run_folder import Recorder
 from bcclone.web.access import Access
@@ -38,7 +36,6 @@ from tests.drive.drive_server import (
     telemetry_text,
 )
 from tests.pages import FakePage
-from tests.processes import wait_for
 from tests.running import ROOT
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
@@ -106,7 +103,7 @@ def test_an_invalid_control_is_refused_with_the_reason_and_changes_nothing(body,
 
 def test_every_address_needs_the_token():
     client = make_client(token="sesame")
-    for address in ("/state", "/history", "/track", "/room"):
+    for address in ("/state", "/history", "/track"):
         assert client.get(address).status_code == 401
     assert client.post("/control", json={"autonomous": False}).status_code == 401
     asked = client.get("/")
@@ -135,28 +132,6 @@ def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
     assert other.partition("=")[0] != cookie.partition("=")[0]
 
 
-def test_of_pages_that_open_at_the_same_time_only_eight_do():
-    page = make_page()
-    socket = SimpleNamespace(send=lambda message: None, wait=lambda: None, close=lambda: None)
-    accepted = []
-
-    def accept_websocket(environ):
-        accepted.append(environ)
-        if len(accepted) < 20:
-            client.get("/socket", headers=UPGRADE)  # another page asks before this one is open
-        return socket
-
-    server = SimpleNamespace(
-        access=Access(), accept_websocket=accept_websocket, threads=threading, sleep=time.sleep
-    )
-    client = Pages(page, server).app().test_client()
-    for _ in range(2):  # those that have closed make room
-        accepted.clear()
-        client.get("/socket", headers=UPGRADE)
-        assert len(accepted) == 8
-    assert client.get("/room").status_code == 200
-
-
 @pytest.mark.parametrize("cookie", ["", "é" * 100, "True"])
 def test_a_cookie_of_nobody_opens_nothing(cookie):
     client = make_client(token="sesame")
@@ -173,23 +148,6 @@ def test_every_response_has_security_headers():
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert "unsafe" not in headers["Content-Security-Policy"]
         assert headers["X-Content-Type-Options"] == "nosniff"
-
-
-def test_the_history_covers_the_last_60_seconds():
-    clock = Clock()
-    page = make_page(clock)
-    client = make_client(page)
-    cars = page.cars
-    assert client.get("/history").json == []
-    for count in range(1000):
-        clock.seconds = 1.0 + count * 0.15
-        cars.stats.answered(
-            "car", cars.arbiter.answer("car", Telemetry(1.0, 0.2, 12.5, FRAME)), 0.002
-        )
-    points = client.get("/history").json
-    assert points[-1]["seconds"] == pytest.approx(clock.seconds)
-    assert 59 < points[-1]["seconds"] - points[0]["seconds"] <= 60
-    assert (points[-1]["steering_sent"], points[-1]["speed_mph"]) == (0.25, 12.5)
 
 
 def test_pages_share_one_frame_which_changes_ten_times_a_second_and_when_a_control_is_set():
@@ -266,21 +224,6 @@ def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(mode):
             began = time.monotonic()
         assert time.monotonic() - began < 60
     assert errors == []
-
-
-def test_eight_pages_may_be_open_and_a_ninth_is_refused(port):
-    def status():
-        return requests.get(f"http://127.0.0.1:{port}/room", timeout=60).status_code
-
-    wait_for(lambda: status() == 200)
-    with contextlib.ExitStack() as stack:
-        for _ in range(8):
-            stack.enter_context(FakePage(port)).receive()
-        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
-            FakePage(port)
-        assert refused.value.status_code == 503
-        assert status() == 503
-    wait_for(lambda: status() == 200)
 
 
 @pytest.mark.parametrize(

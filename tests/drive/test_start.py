@@ -74,7 +74,7 @@ def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_m
         )
         assert requests.get(f"{server.url}state", timeout=120).headers["Retry-After"] == "1"
         waiting = [cars.submit(drive, server.address[1], Still(10)) for _ in range(2)]
-        assert requests.get(f"{server.url}room", timeout=120).status_code == 503
+        assert requests.get(f"{server.url}history", timeout=120).status_code == 503
         assert not any(car.done() for car in waiting)
         server.loaded.set()
         assert max(car.result(60).telemetries for car in waiting) == 10

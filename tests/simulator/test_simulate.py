@@ -12,7 +12,7 @@ import pytest
 from bcclone.recording.run_tables import read_trace
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
-from bcclone.web.server import Websocket
+from bcclone.web.websocket import Websocket
 from tests.drive.drive_server import Still, serving
 from tests.running import result_of, run_script
 
@@ -38,7 +38,7 @@ def serve(listener, answers):
             for line in head.decode().split("\r\n")[1:-2]:
                 name, value = line.split(": ", 1)
                 environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
-            websocket = Websocket(environ)
+            websocket = Websocket(environ, threading)
             websocket.send('0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":60000}')
             while (message := websocket.wait()) is not None:
                 answer = answers[0]

@@ -12,7 +12,6 @@ const ANNOUNCED_MS = 10000; // how long a screen reader finds what was announced
 const STATUS = {
   "connecting": "connecting",
   "lost": `${PROGRAM} does not answer`,
-  "full": "too many pages are open: close one",
   "none": "waiting for the simulator",
   "handed over": "handed over: drive with the keys",
   "key held": "a driving key is held",
@@ -24,7 +23,7 @@ const STATUS = {
   "model": "the model drives",
 };
 // why the picture stands still, which is written over it
-const STILL = ["paused", "asleep", "full"];
+const STILL = ["paused", "asleep"];
 
 const shown = {
   status: "connecting", // a key of STATUS
@@ -163,7 +162,6 @@ function showCar(state) {
   write("p99", fixed(isAnswered ? latency.p99 : null, 1));
   write("frames", state.frames.toLocaleString("en"));
   write("faults", String(state.faults));
-  write("slow", latency.limit > 0 ? `${latency.slow} over ${latency.limit} ms` : "");
   write("corners", state.speed_rule);
 }
 

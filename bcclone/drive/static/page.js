@@ -62,15 +62,12 @@ async function begin() {
   points = await fetch("history").then((response) => response.json()).catch(() => []);
 }
 
-// Tells why there is no connection: the server asks for the token, was started again and loads, or
-// has no room.
+// Tells why there is no connection: the server asks for the token, or was started again and loads.
 async function explain() {
-  const answer = await fetch("room").catch(() => null);
+  const answer = await fetch("state").catch(() => null);
   if (!answer) return;
   if (answer.status === 401 || answer.headers.has("Retry-After")) {
     location.reload(); // shows the form, or that it loads
-  } else if (answer.status === 503) {
-    showStatus("full", state);
   }
 }
 
