@@ -55,7 +55,7 @@ def read_steering(path: Path, column: str = "") -> dict[str, float]:
     Other columns are ignored. Raises UserError for a table that cannot be read, with the line.
 
     column: name of the column with the steering; "" for the first of steering_angle, steering and
-        angle that there is, or else the only column beside frame_id
+        angle that there is
     """
     steering: dict[str, float] = {}
     for line, cells in read_table(
@@ -87,10 +87,7 @@ def _steering_column(path: Path, columns: Collection[str], column: str) -> str:
     """
     if column and column in columns:
         return column
-    others = [name for name in columns if name != ID]
-    names = [name for name in (STEERING, "steering", "angle") if name in others]
-    if not names and len(others) == 1:
-        names = others
+    names = [name for name in (STEERING, "steering", "angle") if name in columns]
     if column or not names:  # the column that was asked for is missing, or none can be found
         given = shown(",".join(columns))
         raise UserError(

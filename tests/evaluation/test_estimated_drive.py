@@ -2,7 +2,6 @@
 is with its own.
 """
 
-import math
 import shutil
 
 import numpy as np
@@ -10,10 +9,8 @@ import pytest
 
 from bcclone.camera.framing import Framing
 from bcclone.camera.framing_files import FRAMING_NAME
-from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, VANISHING_ROW, CameraMove, warp_to
-from bcclone.camera.images import try_frame
+from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, VANISHING_ROW
 from bcclone.camera.lens import Lens
-from bcclone.diagnosis.level import level_frames
 from bcclone.evaluation.estimated_drive import read_drive
 from bcclone.evaluation.evaluate_settings import ReplaySettings
 from bcclone.evaluation.replay import Replayed, replay_controls
@@ -85,25 +82,3 @@ def test_speeds_of_a_car_with_another_camera_are_not_taken_for_the_simulators(la
     assert "there are 60 rows, expected 100 or more" in short.notes[-1]
     (log.parent / FRAMING_NAME).write_text(Framing(320, 160).to_json())
     assert read_drive(log, BENDS).distance_m > 0
-
-
-def test_the_true_horizon_is_found_where_the_framing_has_another_one(lap):
-    known = read_reference(lap)
-    paths = [row["center"] for row in known.images]
-    follows = ~np.array(known.ends[:-1])
-    down = warp_to(CameraMove(0.0, 0.0, pitch_rad=math.atan2(12.0, FOCAL_PX)))
-
-    def read(row):
-        return try_frame(paths[row])[0]
-
-    def tilted(row):
-        return down.apply(read(row), 320, 160)
-
-    right = level_frames(read, follows, SIMULATED)
-    assert right.framing == SIMULATED
-    assert np.array_equal(right.read(0), read(0))
-    level = level_frames(tilted, follows, SIMULATED)
-    assert level.framing.lens.horizon_row == pytest.approx(VANISHING_ROW - 12, abs=4)
-    road = slice(70, 120)  # rows that the tilted frames show, too
-    apart = np.abs(level.read(0)[road].astype(float) - read(0)[road])
-    assert apart.mean() < np.abs(tilted(0)[road].astype(float) - read(0)[road]).mean()

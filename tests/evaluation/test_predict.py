@@ -111,14 +111,6 @@ def test_frames_of_another_size_are_cut_to_rows_and_stretched(untrained_model, t
         )
 
 
-def test_a_recording_is_predicted_by_the_names_of_its_centre_images(
-    recording, untrained_model, tmp_path
-):
-    result, steering = predicted(untrained_model, recording, tmp_path / "p.csv")
-    assert result["frames"] == len(steering) > 0
-    assert all(name.startswith("center_") for name in steering)
-
-
 def test_a_network_of_windows_forgets_frames_before_a_pause(untrained_window_model, tmp_path):
     times = (1479425441100000000, 1479425441150000000, 1479425443000000000, 1479425443050000000)
     (tmp_path / "frames").mkdir()
@@ -257,7 +249,9 @@ def test_the_column_of_the_steering_is_named_or_found(tmp_path):
     assert read_steering(path) == {"7": 0.25}
     assert read_labels(path, "torque") == {"7": 2}
     path.write_text("frame_id,wheel\r\n7,0.5\r\n\r\n", newline="")
-    assert read_steering(path) == {"7": 0.5}
+    assert read_steering(path, "wheel") == {"7": 0.5}
+    with pytest.raises(UserError, match="its columns are .frame_id,wheel.*--steering-column"):
+        read_steering(path)
     path.write_text(",frame_id,steering_angle\n0,7,0.5\n")  # as pandas writes it, with its index
     assert read_steering(path) == {"7": 0.5}
     path.write_text("frame_id,speed,torque\n7,1,2\n")
@@ -303,13 +297,3 @@ def test_answers_follow_gradually_within_a_drive():
     # pictures that are late
     earlier = delayed(steering, files, -0.1)
     assert list(earlier.values()) == pytest.approx([0.1, 0.4, 0.2, 0.2, 0.7, 0.7])
-
-
-def test_a_drive_begins_where_its_first_frame_cannot_be_read_and_where_the_time_steps_back():
-    times = (0, 1, 30, 31, 5, 6)
-    names = [str(START_MS + 100 * time) for time in times]
-    begins = (True, False, True, False, False, False)
-    files = [NamedFrame(name, name, first) for name, first in zip(names, begins, strict=True)]
-    steering = dict(zip(names, (0.0, 0.0, 0.5, 0.5, -0.5, -0.5), strict=True))
-    del steering[names[2]]
-    assert delayed(steering, files, 0.3) == pytest.approx(steering)

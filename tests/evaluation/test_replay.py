@@ -303,21 +303,6 @@ def legacy():
     return {name: load_policy(folder / name, preset) for name, preset in LEGACY.items()}
 
 
-def test_networks_steer_the_same_on_made_views_and_real_ones(legacy):
-    policy = legacy["keras-2.11.0_66x200_yuv.h5"]
-    differences = []
-    views = Views(policy.preprocessing)
-    for paths in read_reference(lake()).images[10::40]:
-        frames = read_row({"center": paths["center"]})
-        for camera in ("left", "right"):
-            made = views.view(frames, RelativePose(MOUNTS[camera][0]), views.prepare(frames.centre))
-            real = views.prepare(read_frame(paths[camera]))
-            on_made, _ = policy.next_answer(made, ())
-            on_real, _ = policy.next_answer(real, ())
-            differences.append(abs(on_made.steering - on_real.steering))
-    assert np.mean(differences) < 0.05
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("fraction", "interventions", "old_interventions", "zero_percent"),

@@ -11,7 +11,7 @@ import pytest
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.evaluate_settings import SuiteSettings
 from bcclone.evaluation.scenarios import SCENARIOS, select_scenarios
-from bcclone.evaluation.suite import SuiteResult, SuiteTask, best_of, name_models, run_task
+from bcclone.evaluation.suite import SuiteResult, SuiteTask, best_of, run_task
 from bcclone.evaluation.worker_model import InputFile
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions
@@ -213,18 +213,6 @@ def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_
     text = result(single=drive(interventions=2, autonomy_percent=91.3)).as_text()
     assert "*" not in text  # of a single model
     assert all(words in text for words in ("  91.3 %    2  0.30   1.00", "0 of 1 rows, 2"))
-
-
-def test_models_of_the_same_name_are_named_with_their_folders(tmp_path):
-    paths = [tmp_path / name for name in ("a.h5", "b.h5", "b.keras", "x/b.h5")]
-    paths[3].parent.mkdir()
-    for path in paths:
-        path.touch()
-    assert list(name_models(paths[:2])) == ["a", "b"]
-    assert list(name_models(paths[1:3])) == ["b.h5", "b.keras"]
-    assert list(name_models([paths[1], paths[3]])) == [str(paths[1]), str(paths[3])]
-    with pytest.raises(UserError, match="a.h5.*twice"):
-        name_models([paths[0], tmp_path / "x" / ".." / "a.h5"])
 
 
 def test_a_drive_of_anything_else_is_not_taken_nor_one_of_a_road_file_that_has_changed(tmp_path):

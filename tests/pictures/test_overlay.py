@@ -20,7 +20,7 @@ from bcclone.recording.run_tables import (
 )
 from bcclone.simulator.track import load_track
 from bcclone.system.errors import UserError
-from tests.pictures.video_runs import make_known_run, make_run, name_of
+from tests.pictures.video_runs import make_known_run, name_of
 
 FRAME = np.full((160, 320, 3), 90, np.uint8)
 
@@ -179,20 +179,3 @@ def test_the_map_shows_the_driven_line_up_to_a_frame_and_the_car_there():
     # a picture does not depend on those that were drawn before it
     assert (drawn_map(shown, 150) == pictures[1]).all()
     assert (drawn_map(TrackMap(track.line[:, [0, 2]], places, 130), 449) == pictures[2]).all()
-
-
-def test_the_driven_line_breaks_where_the_car_was_set_back():
-    track = load_track("lake")
-    there = [track.point(along)[::2][:2] for along in (*range(0, 100, 2), *range(300, 400, 2))]
-    road = track.line[:, [0, 2]]
-    whole = [track.point(along)[::2][:2] for along in range(0, 400, 2)]
-    broken = drawn_map(TrackMap(road, [*there, None], 130), len(there))
-    assert blue_pixels(broken) < 0.7 * blue_pixels(drawn_map(TrackMap(road, whole, 130), 199))
-    # where the car is not known, there is no dot
-    assert not (broken == WHITE).all(axis=2).any()
-
-
-def test_times_come_from_the_names_unless_the_trace_has_all_frames(tmp_path):
-    run = make_run(tmp_path / "run1", 3)
-    (run / TRACE.name).write_text(f"{TRACE.header}{name_of(0)},5.00,lake,1,2,3\n")
-    assert run_data_of(run).seconds.tolist() == pytest.approx([0, 0.1, 0.2])

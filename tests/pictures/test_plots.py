@@ -9,7 +9,6 @@ import pytest
 from keras import Input, Sequential
 
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
@@ -27,21 +26,17 @@ from bcclone.pictures.plots.model_pictures import (
     mosaic,
     plot_predictions,
     predictions,
-    spread_evenly,
 )
 from bcclone.pictures.plots.network_diagram import stages_of
 from bcclone.pictures.plots.style import DPI
-from bcclone.pictures.plots.subject import Subject, stretches
+from bcclone.pictures.plots.subject import Subject
 from bcclone.pictures.plots.training_pictures import (
     find_recoveries,
     located_samples,
-    samples_of_row,
-    spread_by_steering,
 )
 from bcclone.simulator.record import record
 from bcclone.simulator.world_settings import RecordSettings
 from bcclone.training.training_state import Epoch, history_csv
-from tests.conftest import shared
 from tests.model.random_layers import random_layers
 from tests.recordings import rewrite
 from tests.running import result_of, run_script
@@ -64,18 +59,6 @@ def model_file(untrained_model):
 @pytest.fixture(scope="module")
 def subject(model_file, store):
     return Subject(model_file, store, BY_EPOCH)
-
-
-def test_a_recovery_begins_off_centre_after_a_pause_and_ends_on_the_centre_line():
-    back = np.array([-2.0, -1.6, -0.9, -0.1, 0.1])
-    offset_m = np.concatenate([[0.1, 1.5, 0.1], back, [1.8, 1.7, 1.6]])
-    seconds = np.concatenate([np.arange(3) * 0.1, 5 + np.arange(5) * 0.5, 20 + np.arange(3) * 0.1])
-    parts = stretches(seconds)
-    assert [len(part) for part in parts] == [3, 5, 3]
-    assert np.array_equal(spread_evenly(parts, 8), np.concatenate([parts[0], parts[2]]))
-    (found,) = find_recoveries(seconds, offset_m)
-    assert offset_m[found].tolist() == [-2.0, -0.9, -0.1]
-    assert find_recoveries(seconds * 3, offset_m) == []  # it takes too long
 
 
 @pytest.fixture(scope="module")
@@ -120,23 +103,6 @@ def test_the_shown_crop_is_the_output_of_the_networks_cropping_layer(model_file,
         kept, np.asarray(model_file.model.get_layer("crop")(prepared[np.newaxis]))[0]
     )
     assert "rows 43 to 115" in axes[2].get_title()
-
-
-def test_the_samples_of_a_row_have_the_steering_that_training_uses(subject, store):
-    chosen = spread_by_steering(subject, subject.one_per_row("training"))
-    recorded = store.samples["steering"][chosen]
-    assert np.all(np.diff(recorded) >= 0)
-    shown = samples_of_row(subject, chosen[1])
-    speed = store.rows["speed_mph"][store.samples["row"][chosen[1]]]
-    titles = ["center", "left", "right", "center,\n1 frame earlier", "center, mirrored"]
-    assert [title for title, _, _ in shown] == titles
-    for title, _, steering in shown[:-1]:
-        camera = title.split(",")[0]
-        correction = camera_correction(SampleSettings(), camera, np.array([speed]))[0]
-        assert steering == pytest.approx(recorded[1] + correction, abs=1e-6)
-    _, mirrored, steering = shown[-1]
-    assert steering == pytest.approx(-recorded[1])
-    assert np.array_equal(mirrored, shown[0][1][:, ::-1])
 
 
 @pytest.mark.parametrize("smooth_seconds", [0.2, 0.0])
@@ -247,14 +213,6 @@ def test_a_network_of_windows_gets_those_of_its_feed(subject, store, tmp_path):
     assert all(np.abs(fed - steering).min() < 1e-5 for steering in figures.network)
     pictures = draw_pictures(windows, tmp_path)
     assert [name for name, path in pictures.items() if isinstance(path, str)] == ["recovery-frames"]
-
-
-def test_an_imported_network_is_drawn_with_its_own_preprocessing(store, tmp_path):
-    file = load_model(
-        shared("legacy_models") / "keras-1.2.1_66x200_yuv.h5", "nvidia-66x200-yuv-bgr"
-    )
-    drawn = draw_pictures(Subject(file, store), tmp_path, only=("crop", "network", "activations"))
-    assert set(drawn.values()) == set(tmp_path.iterdir())
 
 
 def test_pictures_go_into_the_run_folder_of_the_model_whatever_it_is_called(

@@ -50,15 +50,6 @@ def test_a_window_depends_on_the_previous_frames_of_its_own_drive_only(
     assert again == first
 
 
-def test_the_state_of_a_recurrent_model_depends_on_all_frames_of_the_drive(
-    untrained_recurrent_model, tmp_path
-):
-    model = load_reference(untrained_recurrent_model)
-    drives = [drive_of(tmp_path / str(number), model)[0] for number in range(2)]
-    one, other = map(last_answer, drives, ([0, 2, 3, 2, 3, 2], [1, 2, 3, 2, 3, 2]))
-    assert one != other
-
-
 def counting():
     """Return a model that answers with a hundredth of the number of frames that it remembers."""
     policy = SimpleNamespace(

@@ -17,11 +17,9 @@ import pytest
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.pictures.plots.all_pictures import write_training_report
-from bcclone.pictures.plots.drive_pictures import plot_drives, plot_scores
 from bcclone.pictures.report import write_report
 from bcclone.pictures.score_files import write_evaluation
 from bcclone.simulator.score import Intervention, LinePoint, Score
-from bcclone.simulator.track import load_track
 from bcclone.training.result import SampleCounts, TrainResult
 from bcclone.training.training_state import ValidationScore
 from tests.evaluation.test_suite import FIGURES
@@ -187,13 +185,6 @@ def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
         assert any(figure in text for text in page.texts["td"]), figure
     assert "512 m" in " ".join(page.texts["p"])
     assert all(line.startswith("bcclone ") for line in page.texts["code"])
-
-
-def test_names_of_files_are_drawn_as_they_are(tmp_path):
-    name = "a$\\frac$b-not-utf-8-\udcff"
-    plot_drives(name, load_track("lake"), {name: drive(1)}, tmp_path / "map.png")
-    plot_scores([name], {name: [(100.0, 0.1, 0.2)]}, tmp_path / "models.png")
-    assert all((tmp_path / picture).stat().st_size > 1000 for picture in ("map.png", "models.png"))
 
 
 def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
