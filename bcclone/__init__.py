@@ -9,7 +9,7 @@ may move.
 
 A listing shows the folders by name. Driving data passes through them in this order: recording ->
 dataset -> feed -> training -> model -> drive -> evaluation. Beside this line are camera, diagnosis,
-simulator, web, game and pictures; cluster, editor, exchange, realcar and research are wings, which
+simulator, web, game and pictures; editor, exchange, realcar and research are wings, which
 the line does not need. system serves them all, and commands has a function for each command.
 docs/explanation/design.md is the map.
 """

@@ -1,7 +1,5 @@
 """What `import bcclone` offers; __init__.py reads this file, and loads a name when asked for it."""
 
-from .cluster.cluster_settings import ShardingSettings as ShardingSettings
-from .cluster.sharded_conversion import convert_to_shards as convert_to_shards
 from .dataset.answer import Answer as Answer
 from .dataset.conversion import convert as convert
 from .dataset.preprocessing import Preprocessing as Preprocessing

@@ -16,9 +16,8 @@ from statistics import mean, median
 from typing import NamedTuple
 
 from bcclone import Preprocessing, PreprocessSettings, SampleSettings, convert, open_store
-from bcclone.cluster.shard_task import ShardPlan
-from bcclone.cluster.sharded_conversion import write_shards
-from bcclone.dataset.conversion_plan import ConversionPlan, make_plan
+from bcclone.dataset.plan import make_plan
+from bcclone.dataset.shard_writer import ShardTask, shard_tasks, write_shard
 from bcclone.system.hardware import usable_cores
 from bcclone.system.pool import open_pool, run_tasks
 from bcclone.system.process import Notify
@@ -151,23 +150,23 @@ def measure_sharding(recording: Path, folder: Path, settings: Settings) -> Shard
     folder.mkdir()
     since = time.process_time()
     plan = make_plan((str(recording),), SampleSettings(), None)
-    shards = _plan_shards(plan, folder, settings.frames)
-    list(shards.tasks())
+    wanted_shards = 16  # several for each worker, so that all workers end at about the same time
+    frame_mb = 128 * 128 * 3 / 1e6
+    shard_mb = max(round(settings.frames * frame_mb / wanted_shards), 1)
+    chosen = PreprocessSettings((str(recording),), folder, shard_mb=shard_mb)
+    tasks = shard_tasks(folder, chosen, Preprocessing(), SampleSettings(), plan)
     row_ms = 1000 * (time.process_time() - since) / len(plan.rows)
     return Sharding(
         images=len(plan.files),
-        shards=len(shards.blocks),
+        shards=len(tasks),
         row_ms=row_ms,
-        written=_in_pools(partial(write_shards, shards), settings.rounds),
+        written=_in_pools(partial(_write, tasks), settings.rounds),
         empty=_in_pools(_run_empty_tasks, settings.rounds),
     )
 
 
-def _plan_shards(plan: ConversionPlan, folder: Path, images: int) -> ShardPlan:
-    wanted_shards = 16  # several for each worker, so that all workers end at about the same time
-    frame_mb = 128 * 128 * 3 / 1e6
-    shard_mb = max(round(images * frame_mb / wanted_shards), 1)
-    return ShardPlan(folder, 0, plan, Preprocessing(), SampleSettings(), shard_mb * 10**6)
+def _write(tasks: Sequence[ShardTask], pool: Executor) -> None:
+    list(run_tasks(pool, write_shard, tasks))
 
 
 def _in_pools(work: Callable[[Executor], object], rounds: int) -> dict[str, list[Run]]:

@@ -23,7 +23,7 @@ import simplejpeg
 
 from bcclone import PreprocessSettings, SampleSettings, UserError, convert
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
-from bcclone.dataset.conversion_plan import ConversionPlan, make_plan
+from bcclone.dataset.plan import Plan, make_plan
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.system.process import Notify
 from bcclone.system.settings import Checked, setting
@@ -139,7 +139,7 @@ def _decode(files: Sequence[str]) -> None:
 # ---- the usual way: a sample is decoded, and stored as pixels, each time
 
 
-def _complete_rows(plan: ConversionPlan) -> list[list[str]]:
+def _complete_rows(plan: Plan) -> list[list[str]]:
     """Return the files of each row that has images of all cameras."""
     numbers = plan.rows[FRAME_COLUMNS].to_numpy()
     complete = numbers[(numbers != NO_FRAME).all(axis=1)].tolist()

@@ -19,13 +19,11 @@ from bcclone import (
     Conditions,
     ExpertSettings,
     PreprocessSettings,
-    ShardingSettings,
     UserError,
     open_store,
 )
 from bcclone.camera.images import Image
 from bcclone.camera.vehicle import MOUNTS
-from bcclone.cluster.sharded_conversion import convert_to_shards
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.shards import Manifest
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
@@ -141,7 +139,7 @@ def sharded_copy(store: Path, shards: int) -> Iterator[Path]:
 
 def _convert_to_shards(store: Path, folder: Path, shards: int) -> None:
     with open_store(store) as old:
-        settings = ShardingSettings(
+        settings = PreprocessSettings(
             tuple(str(recording.path) for recording in old.recordings),
             folder,
             allow_skips=True,
@@ -149,7 +147,7 @@ def _convert_to_shards(store: Path, folder: Path, shards: int) -> None:
             preprocessing=old.preprocessing,
             **asdict(old.sample_settings),
         )
-        convert_to_shards(settings)
+        convert(settings)
         with open_store(folder) as new:
             if new.content_hash != old.content_hash:
                 raise UserError("its rows or images have changed")

@@ -22,8 +22,8 @@ import numpy as np
 
 from bcclone import Store, TrainSettings, UserError
 from bcclone.camera.images import Image
-from bcclone.dataset.image_size import LARGEST_IMAGE, SMALLEST_IMAGE
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
+from bcclone.dataset.preprocessing_text import LARGEST_IMAGE, SMALLEST_IMAGE
 from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.source import Batch
 from bcclone.model.architectures import ARCHITECTURES, Convolution

@@ -249,7 +249,7 @@ def test_no_settings_of_numba_in_the_current_folder_are_used(tmp_path):
     (tmp_path / ".numba_config.yaml").write_text(
         f"cache_dir: {tmp_path / 'cache'}\ncpu_name: generic\n"
     )
-    code = "import bcclone.dataset.gather, numba.core.config as c; print(c.CPU_NAME)"
+    code = "import bcclone.simulator.render.road, numba.core.config as c; print(c.CPU_NAME)"
     assert said(sys.executable, "-P", "-c", code, cwd=tmp_path, check=True).stdout == "None\n"
     assert not (tmp_path / "cache").exists()
 

@@ -14,8 +14,7 @@ from tests.running import ROOT
 
 PARAMETERS = {
     "check": "inputs",
-    "convert": "settings notify",
-    "convert_to_shards": "settings notify",
+    "convert": "settings notify judge",
     "evaluate": "model settings watch",
     "evaluate_policy": "policy settings name watch",
     "judge_road": "points width_m rules",
@@ -43,7 +42,7 @@ SETTINGS = {
     "ClipSettings", "Conditions", "DriveSettings", "EnvironmentSettings", "EvaluateSettings",
     "ExpertSettings", "Pace", "PlaySettings", "PlotSettings", "PredictSettings",
     "PreprocessSettings", "RecordSettings", "ReplaySettings", "RunFiles", "SampleSettings",
-    "ShardingSettings", "SpeedSettings", "SuiteSettings", "TrainSettings",
+    "SpeedSettings", "SuiteSettings", "TrainSettings",
     "WorldSettings",
 }  # fmt: skip
 

@@ -1,10 +1,9 @@
 """The main job: recordings -> a store -> a trained network -> a drive -> a clip of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bcclone.cluster.cluster_settings import ShardingSettings, is_sharded
 from bcclone.commands.command import (
     BROWSER,
     Command,
@@ -14,7 +13,7 @@ from bcclone.commands.command import (
     list_of,
     notify,
 )
-from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.pictures.clip_settings import ClipSettings
@@ -32,7 +31,7 @@ from bcclone.training.train_settings import (
 )
 
 if TYPE_CHECKING:  # they load pandas, OpenCV and tqdm
-    from bcclone.dataset.conversion import Conversion
+    from bcclone.dataset.store import Store
     from bcclone.training.result import TrainResult
 
 _SETTINGS_FILE = setting(
@@ -49,7 +48,7 @@ _SHOWN_RUNS = 5  # how many runs a message names
 
 
 @command(
-    ShardingSettings,
+    PreprocessSettings,
     after_interrupt="an existing store is unchanged; a folder keeps its finished shards, which the "
     "same command and --resume complete",
 )
@@ -75,8 +74,8 @@ def preprocess(
     the recordings in ./recordings/ or ./data/.
     """
     # options override the settings file
-    values = read_settings_file(file, ShardingSettings) if file else {}
-    values |= given.of(ShardingSettings)
+    values = read_settings_file(file, PreprocessSettings) if file else {}
+    values |= given.of(PreprocessSettings)
 
     # without a RECORDING, take those in the usual places; except where --add only adds recordings
     # of validation or test to a store
@@ -90,37 +89,28 @@ def preprocess(
 
     if check:
         given.refuse(
-            ShardingSettings,
+            PreprocessSettings,
             "changes nothing in --check, which takes recordings as they are; leave it out",
         )
         return _check(recordings)
 
     explicit = tuple(name for name in names_of(SampleSettings) if name in values)
-    settings = ShardingSettings(recordings, explicit=explicit, **values)
-    if is_sharded(settings.output):
-        from bcclone.cluster.sharded_conversion import convert_to_shards
+    settings = PreprocessSettings(recordings, explicit=explicit, **values)
+    from bcclone.dataset.conversion import convert
 
-        result = convert_to_shards(settings, notify)
-    else:
-        from bcclone.dataset.conversion import convert
-
-        result = convert(settings, notify)
-    notices = [*result.notices, *_unusable_driving(result)]
-    notes = [f"note: {notice}" for notice in notices]
+    result = convert(settings, notify, _unusable_driving)
+    notes = [f"note: {notice}" for notice in result.notices]
     notes += [f"skipped: {reason}" for reason in result.skips]
     return Result(result.as_json(), result.as_text(), notes=notes)
 
 
-def _unusable_driving(conversion: "Conversion") -> list[str]:
-    """Return a notice for each recording that was read of which a check would not use all."""
-    from bcclone.dataset.shards import open_store
+def _unusable_driving(store: "Store", logs: Sequence[str]) -> Iterable[str]:
+    """Return a notice for each log that was read of which a check would not use all."""
     from bcclone.diagnosis.stored_drive import unusable_driving
 
-    if not isinstance(conversion.output, Path):  # at a URL, frames are read slowly
+    if not isinstance(store.path, Path):  # at a URL, frames are read slowly
         return []
-    read = {str(Path(log.path).resolve()) for log in conversion.logs}
-    with open_store(conversion.output) as store:
-        return list(unusable_driving(store, read))
+    return unusable_driving(store, {str(Path(log).resolve()) for log in logs})
 
 
 def _check(inputs: Sequence[str]) -> Result:

@@ -1,39 +1,48 @@
 """Convert recordings into a store, or make their samples without one.
 
-In: `PreprocessSettings`. Out: a store and a `Conversion` that counts it; or `ImageSamples`. A
-conversion has three steps: plan, write, count.
+In: `PreprocessSettings`. Out: a store and a `Conversion` that counts it. A conversion has three
+steps: plan, write, count.
 """
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from bcclone.dataset.conversion_notices import recording_notices, split_notices
-from bcclone.dataset.conversion_plan import ConversionPlan, LogRead, make_plan
-from bcclone.dataset.conversion_target import NO_CHECKSUMS, Target, Written, one_file
-from bcclone.dataset.labels import knows_road
+from bcclone.dataset.frames import ImageFiles
+from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING, knows_road
+from bcclone.dataset.plan import Plan, Skip, make_plan
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
-from bcclone.dataset.rows import row_table
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, row_table
 from bcclone.dataset.sample_settings import (
     TEST,
     TRAINING,
     VALIDATION,
     PreprocessSettings,
     SampleSettings,
+    is_sharded,
 )
 from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
-from bcclone.dataset.shards import open_if_store
-from bcclone.dataset.skips import Skip
-from bcclone.dataset.store import ImageSamples, Store
+from bcclone.dataset.shard_writer import check_folder, write_shards
+from bcclone.dataset.shards import open_if_store, open_store
+from bcclone.dataset.store import Store, StoreContent, similar_store
+from bcclone.dataset.writer import write_store
 from bcclone.system.errors import UserError, number_of, shown_command
-from bcclone.system.location import Location, parse_location
-from bcclone.system.process import Notify
+from bcclone.system.files import BUSY, STORE, inputs_of, locked, replacing, writing
+from bcclone.system.location import Location, as_local, is_url, parse_location, reaching
+from bcclone.system.numbers import BoolArray, constant
+from bcclone.system.pool import open_pool
+from bcclone.system.process import Notify, ProgressBar
 from bcclone.system.settings import differences
+
+_NO_CHECKSUMS = np.zeros(0, np.uint32)
+# looks at a new store, given the paths of the logs that were read; returns notices for the user
+Judge = Callable[[Store, Sequence[str]], Iterable[str]]
 
 
 @dataclass(frozen=True)
@@ -53,42 +62,9 @@ class Conversion:
     split_pairs: int
     skips: tuple[Skip, ...]  # rows and images that were left out because they cannot be used
     notices: tuple[str, ...]  # warnings for the user
-    logs: tuple[LogRead, ...]  # the logs that this conversion read
+    logs: Sequence[Mapping[str, Any]]  # as Plan.logs_read
     seconds: float  # duration of the conversion
     output: Location  # the store
-
-    @classmethod
-    def of(
-        cls, store: Store, plan: ConversionPlan, written: Written, output: Location, started: float
-    ) -> Self:
-        """Count what the whole store holds now.
-
-        started: time.monotonic() when the conversion began
-        """
-        samples = store.sample_settings
-        counts = count_samples(store.samples, store.rows)
-        split_pairs = count_split_pairs(store.rows, samples)
-        notices = (
-            *plan.notices,
-            *written.notices,
-            *recording_notices(store, written.checksums),
-            *split_notices(counts, split_pairs, samples),
-        )
-        return cls(
-            recordings=len(np.unique(store.rows["recording"])),
-            rows=len(store.rows),
-            episodes=len(np.unique(store.rows["episode"])),
-            frames=len(store.frames),
-            train=counts[TRAINING],
-            validation=counts[VALIDATION],
-            test=counts[TEST],
-            split_pairs=split_pairs,
-            skips=written.skips,
-            notices=notices,
-            logs=plan.logs_read,
-            seconds=time.monotonic() - started,
-            output=output,
-        )
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -96,7 +72,7 @@ class Conversion:
             "rows": self.rows,
             "episodes": self.episodes,
             "frames": self.frames,
-            "logs": [asdict(log) for log in self.logs],
+            "logs": [dict(log) for log in self.logs],
             "samples": {"train": self.train, "validation": self.validation, "test": self.test},
             "torn": self.split_pairs,  # this key's name is known to users
             "skipped": len(self.skips),
@@ -115,41 +91,114 @@ class Conversion:
         )
 
 
-def convert(settings: PreprocessSettings, notify: Notify = lambda line: None) -> Conversion:
-    """Convert recordings to a store of one file, which appears when it is complete.
+def convert(
+    settings: PreprocessSettings,
+    notify: Notify = lambda line: None,
+    judge: Judge = lambda store, logs: (),
+) -> Conversion:
+    """Convert recordings to a store, a file or a folder of shards, complete or not there at all.
 
     Raises ForeignLog for a file that is not a driving log, and UserError for all other problems
     that the user can fix.
 
     notify: called with a line for each log that was read
-    """
-    return convert_into(settings, one_file(settings), notify)
-
-
-def convert_into(
-    settings: PreprocessSettings, target: AbstractContextManager[Target], notify: Notify
-) -> Conversion:
-    """Convert recordings to the store that a target writes; raises what convert() raises.
-
-    target: locks the output while its `with` block runs; what is at settings.output afterwards is
-        the store
+    judge: gives further notices on the store
     """
     started = time.monotonic()
-    with target as output:
-        old = output.old
+    output = settings.output
+    to_shards = is_sharded(output)
+    with ExitStack() as stack:
+        adding = _adds_to_store(settings)
+        if not to_shards:
+            remedy = "overwrite it with --force, add to it with --add, or name another -o"
+            may_exist = settings.force or adding
+            stack.enter_context(
+                writing(as_local(output), STORE, may_exist, inputs_of(settings), remedy)
+            )
+        elif not is_url(output):
+            stack.enter_context(locked(as_local(output), BUSY))
+        old = stack.enter_context(open_store(output)) if adding else None
+        if to_shards:
+            check_folder(output, settings.force or adding or settings.resume)
+            # connect to a cluster now: a fault should not show only after hours of reading logs
+            pool = stack.enter_context(open_pool(settings.jobs, settings.scheduler))
+
         preprocessing, samples = _chosen_settings(settings, old)
         held_back = {TEST: settings.test_recordings, VALIDATION: settings.validation_recordings}
         plan = make_plan(settings.inputs, samples, old, notify, held_back)
+        notices: list[str] = [*plan.notices]
+        content = None
         if old and plan.rows.empty:  # it has all of the rows already
-            unchanged = Written(plan.skips, NO_CHECKSUMS)
-            return Conversion.of(old, plan, unchanged, settings.output, started)
+            skips = tuple(plan.skips)
+            checksums = _NO_CHECKSUMS
+            content = old.content
+        else:
+            if old and not settings.force:
+                _check_keeps_road(old, output)
+            if to_shards:
+                content, skips, checksums, notice = write_shards(
+                    settings, preprocessing, samples, plan, old, pool
+                )
+                notices += [notice] if notice else []
+            else:
+                skips, checksums = _write_file(settings, preprocessing, samples, plan, old)
+        with Store(output, content) as store:
+            return _counted(store, plan, skips, checksums, notices, judge, output, started)
 
-        if old and not settings.force:
-            _check_keeps_road(old, settings.output)
-        written = output.write(preprocessing, samples, plan)
 
-        with Store(settings.output, written.content) as store:
-            return Conversion.of(store, plan, written, settings.output, started)
+def _adds_to_store(settings: PreprocessSettings) -> bool:
+    """Return whether to add to a store; raises UserError if there is none to add to."""
+    if not settings.add:
+        return False
+    with reaching(settings.output):
+        exists = settings.output.exists()
+    if not exists:
+        remedy = "leave out --add to make a new store"
+        similar = similar_store(settings.output)
+        if similar:
+            remedy = f"{similar} Or {remedy}"
+        raise UserError(f"{settings.output}: no such store to add to; {remedy}")
+    return True
+
+
+def _write_file(
+    settings: PreprocessSettings,
+    preprocessing: Preprocessing,
+    samples: SampleSettings,
+    plan: Plan,
+    old: Store | None,
+) -> tuple[tuple[Skip, ...], npt.NDArray[np.uint32]]:
+    """Write the store of one file: first what the old store has, then what the plan adds.
+
+    An old store is as it was until all is written. Returns the rows and images that were left out,
+    and the CRC-32 of each frame.
+    """
+    rows = len(plan.rows)
+    files = len(plan.files)
+    with (
+        replacing(as_local(settings.output), follow=True) as temporary,
+        ProgressBar("decoding", files, "images") as progress,
+    ):
+
+        def advance(count: int) -> None:
+            # a guess: each row has the same number of files
+            rows_done = rows * (int(progress.done) + count) // files
+            progress.advance(count, f"{rows_done}/{rows} rows")
+
+        unusable, checksums = write_store(
+            temporary,
+            preprocessing,
+            samples,
+            plan.rows,
+            plan.files,
+            plan.recordings,
+            old=old,
+            on_progress=advance,
+        )
+        skips = plan.skips_with(unusable, settings.allow_skips)
+        if old:
+            old.frames.close()  # Windows cannot replace a file that is mapped
+    return skips, checksums
 
 
 def _check_keeps_road(old: Store, output: Location) -> None:
@@ -159,62 +208,11 @@ def _check_keeps_road(old: Store, output: Location) -> None:
     """
     if knows_road(old.rows):
         raise UserError(
-            f"{output}: a store of random roads; with a recording in it, model.py could no "
+            f"{output}: a store of simulate roads; with a recording in it, model.py could no "
             "longer learn the path from it (--predict path) nor take windows of frames "
             "(--seq-length). Make a store of the recording alone, with another -o, or add it all "
             "the same with --force"
         )
-
-
-@contextmanager
-def open_samples(
-    paths: Sequence[str], notify: Notify = lambda line: None
-) -> Iterator[Store | ImageSamples]:
-    """Open the samples of a store, or of recordings (folders or logs), whose images stay files."""
-    store = open_if_store(parse_location(paths[0])) if len(paths) == 1 else None
-    if store:
-        with store:
-            yield store
-    else:
-        yield open_in_place(tuple(paths), Preprocessing(), SampleSettings(), notify)
-
-
-def open_in_place(
-    inputs: tuple[str, ...],
-    preprocessing: Preprocessing,
-    settings: SampleSettings,
-    notify: Notify = lambda line: None,
-) -> ImageSamples:
-    """Make the samples of recordings without a store.
-
-    No image is opened here, so a damaged image is found only when it is used. Raises UserError, and
-    ForeignLog for a file that is not a driving log.
-
-    notify: called with a line for each log, each notice and each skipped row or image.
-    """
-    plan = make_plan(inputs, settings, None, notify)
-    skips = plan.skips_with({}, allowed=False)
-    for notice in plan.notices:
-        notify(f"note: {notice}")
-    for skip in skips:
-        notify(f"skipped: {skip}")
-
-    no_samples = np.zeros(0, SAMPLE)
-    samples = np.concatenate([no_samples, *sample_chunks(plan.rows, settings)])
-    digest = hashlib.sha256(preprocessing.digest.encode())
-    for recording in plan.recordings:
-        digest.update(recording.sha256.encode())
-    digest.update(samples.tobytes())
-    return ImageSamples(
-        path=parse_location(plan.logs[0]).parent,
-        preprocessing=preprocessing,
-        samples=samples,
-        rows=row_table(plan.rows),
-        files=plan.files,
-        sample_settings=settings,
-        content_hash=digest.hexdigest(),
-        recordings=plan.recordings,
-    )
 
 
 def _chosen_settings(
@@ -240,3 +238,182 @@ def _chosen_settings(
             f"{differences(earlier_images, chosen_images)}{differences(samples, chosen_samples)}"
         )
     return chosen_images, chosen_samples
+
+
+# ---- without a store
+
+
+@contextmanager
+def open_samples(paths: Sequence[str], notify: Notify = lambda line: None) -> Iterator[Store]:
+    """Open the samples of a store, or of recordings (folders or logs), whose images stay files."""
+    store = open_if_store(parse_location(paths[0])) if len(paths) == 1 else None
+    if store is None:
+        store = open_in_place(tuple(paths), Preprocessing(), SampleSettings(), notify)
+    with store:
+        yield store
+
+
+def open_in_place(
+    inputs: tuple[str, ...],
+    preprocessing: Preprocessing,
+    settings: SampleSettings,
+    notify: Notify = lambda line: None,
+) -> Store:
+    """Make the samples of recordings without a file: their frames are the image files.
+
+    No image is opened here, so a damaged image is found only when it is used. Raises UserError, and
+    ForeignLog for a file that is not a driving log.
+
+    notify: called with a line for each log, each notice and each skipped row or image.
+    """
+    plan = make_plan(inputs, settings, None, notify)
+    skips = plan.skips_with({}, allowed=False)
+    for notice in plan.notices:
+        notify(f"note: {notice}")
+    for skip in skips:
+        notify(f"skipped: {skip}")
+
+    no_samples = np.zeros(0, SAMPLE)
+    samples = np.concatenate([no_samples, *sample_chunks(plan.rows, settings)])
+    digest = hashlib.sha256(preprocessing.digest.encode())
+    for recording in plan.recordings:
+        digest.update(recording.sha256.encode())
+    digest.update(samples.tobytes())
+    content = StoreContent(
+        preprocessing=preprocessing,
+        sample_settings=settings,
+        content_hash=digest.hexdigest(),
+        samples=samples,
+        rows=row_table(plan.rows),
+        recordings=plan.recordings,
+        extras=(),
+        frames=ImageFiles(plan.files, preprocessing),
+    )
+    return Store(parse_location(plan.logs[0]).parent, content)
+
+
+# ---- what there is to say of a store
+
+
+def _counted(
+    store: Store,
+    plan: Plan,
+    skips: tuple[Skip, ...],
+    checksums: npt.NDArray[np.uint32],
+    notices: list[str],
+    judge: Judge,
+    output: Location,
+    started: float,
+) -> Conversion:
+    """Count what the whole store holds now.
+
+    checksums: CRC-32 of each frame, (frames,); empty if no frame was written
+    started: time.monotonic() when the conversion began
+    """
+    samples = store.sample_settings
+    counts = count_samples(store.samples, store.rows)
+    split_pairs = count_split_pairs(store.rows, samples)
+    notices += _recording_notices(store, checksums)
+    notices += _split_notices(counts, split_pairs, samples)
+    seconds = time.monotonic() - started
+    notices += judge(store, [log["path"] for log in plan.logs_read])
+    return Conversion(
+        recordings=len(np.unique(store.rows["recording"])),
+        rows=len(store.rows),
+        episodes=len(np.unique(store.rows["episode"])),
+        frames=len(store.frames),
+        train=counts[TRAINING],
+        validation=counts[VALIDATION],
+        test=counts[TEST],
+        split_pairs=split_pairs,
+        skips=skips,
+        notices=tuple(notices),
+        logs=plan.logs_read,
+        seconds=seconds,
+        output=output,
+    )
+
+
+def _recording_notices(store: Store, checksums: npt.NDArray[np.uint32]) -> Iterator[str]:
+    """Yield a notice for each recording with nothing to learn from, and for each likely copy.
+
+    checksums: CRC-32 of each frame, (frames,); empty if no frame was written
+    """
+    # share of a recording's rows with a frame of an earlier recording; with more, it may be a copy
+    many_equal = 0.05
+    recording = store.rows["recording"].astype(np.int64)
+    is_equal = _equals_earlier_recording(store.rows, checksums)
+    # indices of the rows of each recording
+    rows_of_recordings = np.split(np.arange(len(recording)), np.flatnonzero(np.diff(recording)) + 1)
+    for rows in rows_of_recordings:
+        path = store.recordings[recording[rows[0]]].path
+        count = len(rows)
+        same_steering = constant(store.rows["steering"][rows])
+        # a few rows may all be of a straight road, but not if they are the whole store
+        if same_steering and (count >= FEWEST_STEERED or count == len(recording)):
+            _, value_and_rows = same_steering
+            yield (
+                f"{path}: the steering is {value_and_rows}, so nothing can be learned from it; "
+                f"{LOST_STEERING}"
+            )
+        equal = int(is_equal[rows].sum())
+        if equal > many_equal * count:
+            yield (
+                f"{path}: {equal} of its {count} frames equal frames of recordings before it; "
+                "if this is a copy, make the store without it, since its samples count twice"
+            )
+
+
+def _equals_earlier_recording(rows: RowTable, checksums: npt.NDArray[np.uint32]) -> BoolArray:
+    """Return which rows have a frame that an earlier recording has, too, bool (rows,).
+
+    checksums: CRC-32 of each frame, (frames,); if it is empty, no row counts
+    """
+    recording = rows["recording"].astype(np.int64)
+    is_equal = np.zeros(len(recording), np.bool_)
+    if not len(checksums):
+        return is_equal
+    # for each row, the frame of one of its cameras; the maximum is NO_FRAME, which is -1, only if
+    # the row has no frame
+    frames = np.max([rows[name] for name in FRAME_COLUMNS], axis=0)
+    with_frame = np.flatnonzero(frames != NO_FRAME)
+    # among the rows with a frame: the first one with each of the different checksums, and for each
+    # row the index of its checksum among the different ones
+    _, first_with_checksum, index = np.unique(
+        checksums[frames[with_frame]], return_index=True, return_inverse=True
+    )
+    recording_with_frame = recording[with_frame]
+    first_recording = recording_with_frame[first_with_checksum[index]]
+    is_equal[with_frame] = recording_with_frame > first_recording
+    return is_equal
+
+
+def _split_notices(
+    counts: Mapping[str, int], split_pairs: int, settings: SampleSettings
+) -> Iterator[str]:
+    """Yield a notice for a split that is far from what was asked for, or costs many samples.
+
+    counts: number of samples of each part, and of copies, see count_samples()
+    split_pairs: number of samples that the split leaves out, see count_split_pairs()
+    """
+    validation = counts[VALIDATION]
+    # the repeated samples of take-overs count only once
+    total = counts[TRAINING] + validation - counts["copies"]
+    wanted = settings.validation * total
+    if wanted and not wanted / 2 <= validation <= 2 * wanted:
+        yield (
+            f"{validation} of {total} samples are for validation, where "
+            f"{settings.validation:.0%} were asked for: the recording has too few blocks of "
+            f"{settings.block_seconds:g} s; record more, choose a smaller --block-seconds, hold "
+            "back its end with --split end, or train on all of it with --validation 0"
+        )
+
+    many_pairs = 0.05  # share of the samples; fewer need no notice
+    all_samples = total + split_pairs
+    if split_pairs > many_pairs * all_samples:
+        remedy = "a longer --block-seconds" if settings.split == "blocks" else "--split blocks"
+        yield (
+            f"{split_pairs} of {all_samples} samples are left out: the split puts their frame on "
+            f"one side and their steering, up to {settings.frame_offsets} rows later, on the "
+            f"other; {remedy} leaves out fewer"
+        )

@@ -1,11 +1,13 @@
-"""Read the frames of a store from one memory-mapped file, or from several.
+"""Read the frames of a store from one memory-mapped file, from several (shards), or from images.
 
 In: indices of frames, numbered from 0 through all files. Out: images, uint8 (images, height, width,
-channels).
+channels). Shards at a URL are copied to this machine first, each as a whole.
 """
 
 import contextlib
+import errno
 import math
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +18,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.camera.images import Image
+from bcclone.camera.images import BadImage, Image, common_remedy, read_frame
+from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.errors import UserError
-from bcclone.system.location import Location, as_local, version_of
+from bcclone.system.files import make_folder, replacing, sha256_of
+from bcclone.system.location import Location, as_local, is_url, reaching, version_of
 from bcclone.system.numbers import runs
 
 Indices = npt.NDArray[np.integer[Any]]
@@ -36,18 +40,6 @@ class FrameFile:
     version: tuple[int, int]
     sha256: str = ""  # SHA-256 of the whole file, "" if unknown
 
-    @property
-    def file_bytes(self) -> int:
-        """Return the size of the file when it was opened."""
-        size, _ = self.version
-        return size
-
-    def changed(self) -> UserError:
-        """Return the error for a file that is no longer the one that was opened."""
-        return UserError(
-            f"{self.path}: the store was rewritten or removed while it was used; start again"
-        )
-
     def read(self, frame_bytes: int, at_once: int) -> Iterator[bytes]:
         """Yield the bytes of all frames, `at_once` frames at a time.
 
@@ -58,12 +50,61 @@ class FrameFile:
             for start in range(0, self.count, at_once):
                 yield source.read(min(at_once, self.count - start) * frame_bytes)
 
-    def map(self, shape: tuple[int, ...]) -> Image:
-        """Map the frames into memory, uint8 (count, *shape), read-only."""
-        if not self.count:
-            return np.empty((0, *shape), np.uint8)
-        mapped = np.memmap(as_local(self.path), np.uint8, "r", self.offset, (self.count, *shape))
-        return mapped.view(np.ndarray)
+
+class Copies:
+    """Copies of shards at a URL, on this machine, which several processes may share.
+
+    A copy is named by the SHA-256 of its content. It gets this name only when it is complete and
+    its SHA-256 has been checked.
+
+    folder: None for a temporary folder, which is made with the first copy and deleted by close()
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._lock = threading.Lock()  # held while a shard is fetched, so that it is fetched once
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._folder,)
+
+    def close(self) -> None:
+        if self._temporary:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    def path_of(self, file: FrameFile) -> Path:
+        """Return the copy of a shard, which is fetched if there is none.
+
+        Raises UserError if the shard cannot be fetched, or is not the one of the store's manifest.
+        """
+        with self._lock:
+            folder = self._folder
+            if folder is None:
+                self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="bcclone-")
+                folder = Path(self._temporary.name)
+            make_folder(folder, "another --cache")
+            copy = folder / f"{file.sha256}.h5"
+            if not copy.is_file():
+                self._fetch(file, copy)
+        return copy
+
+    def _fetch(self, file: FrameFile, copy: Path) -> None:
+        remote: Any = file.path
+        try:
+            with replacing(copy) as partial:
+                with reaching(remote):
+                    remote.fs.get_file(remote.path, str(partial))
+                if sha256_of(partial) != file.sha256:
+                    raise UserError(
+                        f"{remote}: the shard is damaged, its SHA-256 is not that of the manifest; "
+                        "copy it there again, or make the store again"
+                    )
+        except OSError as error:
+            reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+            raise UserError(
+                f"{copy.parent}: cannot keep copies of shards: {reason}; choose another --cache"
+            ) from None
 
 
 class Frames:
@@ -71,26 +112,34 @@ class Frames:
 
     Frames can be indexed like an array. Reading raises UserError if a file has changed since the
     store was opened. A pickled copy maps the files again. The end of a `with` block unmaps them.
-    The subclass FarFrames reads files at a URL.
+
+    copies: where files at a URL are copied to
     """
 
-    is_far = False  # whether the files are at a URL, where single frames are read slowly
+    are_images = False  # whether the frames are image files, which take() decodes
 
-    def __init__(self, files: Sequence[FrameFile], frame_shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        files: Sequence[FrameFile],
+        frame_shape: tuple[int, ...],
+        copies: Copies | None = None,
+    ) -> None:
         self.files = tuple(files)
         self.frame_shape = frame_shape
+        self.copies = copies or Copies()
         counts = [file.count for file in self.files]
         # (files,): the index of each file's first frame (_starts), and of the frame after its last
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._starts = self._ends - counts
-        # (files,): address of each file's first frame, minus the bytes of all frames before it in
-        # the store; so frame i of the store is at origin + i * frame_bytes, with the origin of the
-        # file that holds it. 0 if the file is not mapped.
-        self._origins = np.zeros(len(self.files), np.uint64)
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
         # held while a file is mapped: if two threads mapped the same file, the second map would
         # replace the first, which would be freed while it is still read
         self._mapping = threading.Lock()
+
+    @property
+    def is_far(self) -> bool:
+        """Return whether the files are at a URL."""
+        return any(is_url(file.path) for file in self.files[:1])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -131,17 +180,16 @@ class Frames:
         into: uint8 (images, *frame_shape), contiguous.
         """
         if len(self.files) == 1:
-            # with another mode than "clip", NumPy would write into a copy of `into` first
+            # one call for all frames, since each call waits for the interpreter lock; with another
+            # mode than "clip", NumPy would write into a copy of `into` first
             np.take(self._map_file(0), indices, axis=0, out=into, mode="clip")
-        elif len(indices):
-            from bcclone.dataset.gather import gather  # loads Numba
-
-            # gather() returns early at a frame whose file is not mapped; map it, and continue there
-            rows = into.reshape(len(indices), -1)
-            copied = gather(self._origins, self._ends, indices, 0, rows)
-            while copied < len(indices):
-                self._map_file(int(self.file_of(int(indices[copied]))))
-                copied = gather(self._origins, self._ends, indices, copied, rows)
+            return
+        numbers = self.file_of(indices)
+        if indices.size and (indices.min() < 0 or numbers.max() >= len(self.files)):
+            raise IndexError("a frame beyond the end of the store")
+        places = indices.astype(np.int64) - self._starts[numbers]
+        for image, number, place in zip(into, numbers.tolist(), places.tolist(), strict=True):
+            image[...] = self._map_file(number)[place]
 
     def file_of(self, indices: Indices | int) -> Indices:
         """Return the number, int64, of the file that holds each of these frames.
@@ -150,87 +198,76 @@ class Frames:
         """
         return np.asarray(np.searchsorted(self._ends, indices, "right"))
 
-    def stretches(self, first: int, last: int) -> list[tuple[FrameFile, int, int]]:
-        """Return the stretches of files that hold the frames from `first` to `last`, included.
+    def load(self, indices: Indices, stop: threading.Event) -> None:
+        """Read the frames at these indices, so that they are in the system's cache for take().
+
+        A memory map reads page by page, and a disk is many times faster with long sequential reads.
+        A failed read is ignored here: take() reads the frame again, and fails if it must. Files at
+        a URL are copied to this machine.
+
+        stop: when it is set, loading ends early
+        """
+        if self.is_far:
+            for number in np.unique(self.file_of(indices)).tolist():
+                if not stop.is_set():
+                    self._map_file(number)
+            return
+        gap_frames = 16  # a gap smaller than this is read, too, instead of starting a new read
+        # reads are large (4 MB), since after each one the thread waits for the interpreter lock
+        scratch = memoryview(bytearray(1 << 22))
+        for first, last in runs(indices, gap_frames):
+            for file, offset, size in self._stretches(first, last):
+                if stop.is_set():
+                    return
+                with contextlib.suppress(OSError), FileIO(as_local(file.path)) as source:
+                    source.seek(offset)
+                    # over and over into the same memory: the bytes are not used here
+                    while size and (count := source.readinto(scratch[:size])):
+                        size -= count
+
+    def _stretches(self, first: int, last: int) -> Iterator[tuple[FrameFile, int, int]]:
+        """Yield the stretches of files that hold the frames from `first` to `last`, included.
 
         A stretch is a file, the first byte in that file, and the number of bytes.
         """
-        stretches = []
-        first_file = int(self.file_of(first))
-        last_file = int(self.file_of(last))
-        for number in range(first_file, last_file + 1):
+        for number in range(int(self.file_of(first)), int(self.file_of(last)) + 1):
             file = self.files[number]
             file_start = int(self._starts[number])
             # among the frames of this file: the first one, and the one after the last
             begin = max(first - file_start, 0)
             end = min(last - file_start + 1, file.count)
-            offset = file.offset + begin * self.frame_bytes
-            stretches.append((file, offset, (end - begin) * self.frame_bytes))
-        return stretches
-
-    def load(self, indices: Indices, stop: threading.Event) -> Any:
-        """Read the frames at these indices, so that they are in the system's cache for take().
-
-        A memory map reads page by page, and a disk is many times faster with long sequential reads.
-        A failed read is ignored here: take() reads the frame again, and fails if it must.
-
-        stop: when it is set, loading ends early
-        """
-        gap_frames = 16  # a gap smaller than this is read, too, instead of starting a new read
-        # reads are large (4 MB), since after each one the thread waits for the interpreter lock
-        scratch = memoryview(bytearray(1 << 22))
-        for first, last in runs(indices, gap_frames):
-            for file, offset, size in self.stretches(first, last):
-                if stop.is_set():
-                    return
-                with contextlib.suppress(OSError), FileIO(as_local(file.path)) as source:
-                    source.seek(offset)
-                    _read_all(source, size, scratch)
-
-    def unload(self, loaded: Any) -> None:
-        """Release what load() has loaded; FarFrames needs this.
-
-        For local files there is nothing to do, since the system empties its cache by itself.
-        """
-
-    def check_cache(self, limit: int, window: int) -> None:
-        """Raise UserError if copies of two windows of files may take more than `limit` bytes.
-
-        Only files at a URL are copied.
-
-        window: number of files in a window, which a feed uses at the same time
-        """
-
-    def set_cache(self, folder: Path | None, limit: int) -> None:
-        """Choose the folder for copies of files at a URL. Frames that reopened() returns use it.
-
-        Nothing is opened here.
-
-        folder: None for a temporary one
-        limit: most bytes of all copies together
-        """
+            yield file, file.offset + begin * self.frame_bytes, (end - begin) * self.frame_bytes
 
     def _map_file(self, number: int) -> Image:
         """Return the frames of a file, which is mapped first if it is not; raises UserError."""
-        if number not in self._maps:
-            with self._mapping:
-                file = self.files[number]
-                if not file.path.exists() or version_of(file.path) != file.version:
-                    raise file.changed()
-                # another thread may have mapped it meanwhile
-                if number not in self._maps:
-                    self.use_map(number, file.map(self.frame_shape))
+        if number in self._maps:
+            return self._maps[number]
+        with self._mapping:
+            file = self.files[number]
+            path = file.path
+            if is_url(path):
+                path = self.copies.path_of(file)
+            elif not path.exists() or version_of(path) != file.version:
+                raise UserError(
+                    f"{path}: the store was rewritten or removed while it was used; start again"
+                )
+            # another thread may have mapped it meanwhile
+            if number not in self._maps:
+                shape = (file.count, *self.frame_shape)
+                frames = np.empty(shape, np.uint8)
+                if file.count:
+                    mapped = np.memmap(as_local(path), np.uint8, "r", file.offset, shape)
+                    frames = mapped.view(np.ndarray)
+                self._maps[number] = frames
         return self._maps[number]
 
-    def use_map(self, number: int, frames: Image) -> None:
-        """Let take() copy from the mapped frames of a file."""
-        bytes_before = np.uint64(self._starts[number] * self.frame_bytes)
-        self._origins[number] = np.uint64(frames.ctypes.data) - bytes_before
-        self._maps[number] = frames
+    def set_cache(self, folder: Path) -> None:
+        """Choose the folder for copies of files at a URL, also of later reopened()."""
+        self.copies = Copies(folder)
 
     def reopened(self) -> "Frames":
         """Return the same frames, which are mapped anew."""
-        return type(self)(self.files, self.frame_shape)
+        return Frames(self.files, self.frame_shape, self.copies)
 
     def __enter__(self) -> Self:
         return self
@@ -243,23 +280,10 @@ class Frames:
         self.files = ()
         self._ends = self._ends[:0]
         self._starts = self._starts[:0]
-        self._origins = self._origins[:0]
         self._maps.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.files, self.frame_shape)
-
-
-def _read_all(source: FileIO, size: int, scratch: memoryview) -> None:
-    """Read `size` bytes, or up to the end of the file, over and over into `scratch`.
-
-    The bytes are not used: reading brings them into the system's cache.
-    """
-    while size:
-        read = source.readinto(scratch[:size])
-        if not read:
-            return
-        size -= read
+        return type(self), (self.files, self.frame_shape, self.copies)
 
 
 class FramesInMemory(Frames):
@@ -270,8 +294,40 @@ class FramesInMemory(Frames):
         super().__init__([no_file], frames.shape[1:])
         self._maps[0] = frames
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._maps[0],)
+
+
+class ImageFiles(Frames):
+    """The frames of a recording: image files, which are decoded and preprocessed when taken."""
+
+    are_images = True
+
+    def __init__(self, paths: Sequence[str], preprocessing: Preprocessing) -> None:
+        no_file = FrameFile(Path(), offset=0, count=len(paths), version=(0, 0))
+        super().__init__([no_file], preprocessing.shape)
+        self.paths = paths
+        self._preprocessing = preprocessing
+
+    def take(self, indices: Indices, into: Image) -> None:
+        """Decode the frames at these indices, (images,), into an array; raises UserError."""
+        for index, image in zip(indices.tolist(), into, strict=True):
+            path = self.paths[index]
+            try:
+                self._preprocessing.apply(read_frame(path), image)
+            except BadImage as error:
+                remedy = common_remedy([str(error)])
+                remedy = remedy or "preprocess.py makes a store without such images"
+                raise UserError(f"{path}: the image cannot be used: {error}; {remedy}") from None
+
+    def load(self, indices: Indices, stop: threading.Event) -> None:
+        """Do nothing: take() reads the files."""
+
     def reopened(self) -> Frames:
         return self
 
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._maps[0],)
+        return type(self), (self.paths, self._preprocessing)

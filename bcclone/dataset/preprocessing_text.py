@@ -1,6 +1,6 @@
 """Read and write the text that says how frames are prepared; it is the same in every command.
 
-In: a text. Out: the fields of a `Preprocessing`, or a `Scaling`.
+In: a text. Out: the fields of a `Preprocessing`, a `Scaling`, or a size.
 
     rows 60-135, YUV, blur 3, 200x66, 0..1
 
@@ -10,7 +10,6 @@ such as 0..1 is a scale: what a layer of the network makes of the values 0 to 25
 loads nothing large, so that --help answers at once.
 """
 
-import ast
 import math
 import re
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from bcclone.system.errors import did_you_mean, shown
-from bcclone.system.settings import Setting
+from bcclone.system.settings import Setting, SettingError
 
 PRESET_TEXTS = {
     "carnd-128-rgb": "128x128",
@@ -46,6 +45,11 @@ _PAIR = r"(\d{1,4}) ?(?:%s) ?(\d{1,4})"
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"  # a number, perhaps with a sign and a decimal point
 # one or more such numbers with blanks between them, as one group
 _NUMBERS = rf"({_NUMBER}(?: {_NUMBER})*)"
+
+
+SMALLEST_IMAGE = 8  # smallest width or height of an image that a network is given, in pixels
+LARGEST_IMAGE = 1024  # largest width or height
+LARGEST_PICTURE = 4096  # largest width or height of a picture that an exported file takes
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def fields_of(text: str) -> dict[str, Any]:
 
 def _expectation(part: str) -> str:
     """Return the error for a part that is not known."""
-    colors = ("rgb", "bgr", "bgr-yuv", "greyscale", *map(str.lower, _SPACES))
+    colors = ("rgb", "bgr", "bgr-yuv", "grey", *map(str.lower, _SPACES))
     error = (
         f"{shown(part)}, expected a preset ({', '.join(PRESET_TEXTS)}), "
         "or parts such as rows 60-135, 200x66, YUV, blur 3, area, 0..1"
@@ -108,23 +112,22 @@ def _fields_of_part(part: str) -> dict[str, Any]:
 
     part: in lower case, with single blanks
     """
-    if span := re.fullmatch(rf"(?:crop )?(rows|columns) {_PAIR % '-|:|to'}", part):
+    if span := re.fullmatch(rf"(rows|columns) {_PAIR % '-'}", part):
         first = int(span[2])
         end = int(span[3])
         if span[1] == "rows":
             return {"crop_top": first, "crop_bottom": end}
         return {"crop_left": first, "crop_right": end}
-    if size := re.fullmatch(rf"(frame |size )?{_PAIR % 'x'}", part):
+    if size := re.fullmatch(rf"(frame )?{_PAIR % 'x'}", part):
         width = int(size[2])
         height = int(size[3])
-        if size[1] == "frame ":
+        if size[1]:
             return {"frame_width": width, "frame_height": height}
         return {"width": width, "height": height}
-    # blur 3, or blur 3x3: both numbers are the same
-    if kernel := re.fullmatch(r"(?:gaussian ?)?blur (\d{1,2})(?: ?x ?\1)?", part):
+    if kernel := re.fullmatch(r"blur (\d{1,2})", part):
         return {"blur": int(kernel[1])}
-    if name := re.fullmatch(rf"(?:inter_|bi)?({'|'.join(INTERPOLATIONS)})", part):
-        return {"interpolation": name[1]}
+    if part in INTERPOLATIONS:
+        return {"interpolation": part}
     if color := color_named(part):
         return {"color": color}
     scale = scale_named(part)
@@ -134,38 +137,18 @@ def _fields_of_part(part: str) -> dict[str, Any]:
 def color_named(text: str) -> str | None:
     """Return the colours in the form of Preprocessing.color, None for a text that names none.
 
-    The form is [BGR-]SPACE, or [BGR-]SPACE-CHANNEL for one channel of the space.
-
-    text: such as "YUV", "BGR-YUV", "YUV of BGR", "HSV-S", "S of HSV", "grey". "BGR2YUV" is YUV:
-        programs that name it so read BGR pictures with OpenCV.
+    text: such as "YUV", "BGR-YUV", "HSV-S" or "grey", in letters of any case
     """
-    # "RGB2YUV" becomes " YUV", and "HSV'S S" becomes "HSV  S"
-    text = re.sub(r"^(RGB|BGR)2|'S", " ", text.strip().upper())
-    text = re.sub(r"\bGR[AE]Y(?:SCALE)?\b", "GRAY", text)
-    if re.search(r"[^-A-Z_ ]", text):
+    name = text.strip().upper().replace("GREY", "GRAY")
+    found = re.fullmatch(rf"(BGR-)?(RGB|BGR|{'|'.join(_SPACES)})(?:-([A-Z]))?", name)
+    if not found:
         return None
-
-    # a word is the order of the channels (RGB or BGR), a colour space, or the letter of a channel;
-    # where no other space is named, the order is the space, too
-    words = re.findall(r"[A-Z]+", text.replace(" OF ", " "))
-    orders = [word for word in words if word in ("RGB", "BGR")]
-    spaces = [word for word in words if word in _SPACES]
-    if not spaces:
-        spaces = orders[:1]
-    channels = [word for word in words if word not in (*orders, *spaces)]
-    if len(spaces) != 1 or len(orders) > 1 or len(channels) > 1:
+    swapped, space, channel = found.groups()
+    if swapped and space not in _SPACES:
         return None
-
-    (space,) = spaces
-    parts = [space]
-    if channels:
-        (channel,) = channels
-        if len(channel) > 1 or channel not in space or space == "GRAY":
-            return None
-        parts = [space, channel]
-    if orders == ["BGR"] and space != "BGR":
-        parts = ["BGR", *parts]
-    return "-".join(parts)
+    if channel and (channel not in space or space == "GRAY"):
+        return None
+    return name
 
 
 # ---- scales
@@ -176,27 +159,27 @@ def scale_named(text: str) -> str | None:
 
     The form is such as "raw", "0..1", "mean 120 deviation 60", "mean and deviation".
 
-    text: a scale in this form or a similar one, or a formula such as "x / 127.5 - 1"
+    text: a scale in this form, or a formula such as "/255" or "x / 127.5 - 1"
     """
     if text in (RAW, "0..255"):
         return RAW
-    mean_and_deviation = r"(?:each image'?s? )?mean (?:and|/) (?:standard )?(?:deviation|std)"
-    if re.fullmatch(rf"{mean_and_deviation}|standardi[sz]ed?", text):
+    if text == EACH_IMAGE:
         return EACH_IMAGE
     if stated := re.fullmatch(rf"({_NUMBER}) ?\.\. ?({_NUMBER})", text):
         low, high = map(float, stated.groups())
         return f"{_words(low)}..{_words(high)}" if low != high else None
-    if stated := re.fullmatch(rf"mean {_NUMBERS} (?:deviation|std) {_NUMBERS}", text):
+    if stated := re.fullmatch(rf"mean {_NUMBERS} deviation {_NUMBERS}", text):
         means, deviations = map(_numbers, stated.groups())
         # one number for all channels, or three: one for each channel
         lengths = {len(means), len(deviations)}
         if min(deviations) <= 0 or not lengths <= {1, 3}:
             return None
         return f"mean {_words(*means)} deviation {_words(*deviations)}"
-    try:
-        return scale_text(scaling_of_text(text))
-    except ValueError:
-        return None
+    if formula := re.fullmatch(rf"(?:x ?)?/ ?({_NUMBER})(?: ?- ?({_NUMBER}))?", text):
+        divisor = float(formula[1])
+        subtrahend = float(formula[2] or 0)
+        return scale_text(Scaling(1 / divisor, -subtrahend)) if divisor else None
+    return None
 
 
 def scale_text(scaling: Scaling) -> str:
@@ -238,49 +221,15 @@ def scaling_of(scale: str) -> Scaling:
     return Scaling(scales, offsets)
 
 
-def scaling_of_text(formula: str) -> Scaling:
-    """Return the scaling that a text such as "x / 127.5 - 1" states.
+def scaling_of_text(text: str) -> Scaling:
+    """Return the scaling that a text such as "0..1" or "x / 127.5 - 1" states.
 
     Raises ValueError for any other text.
     """
-    text = formula.strip()
-    if text and "x" not in text:  # only what follows the x, such as "/ 255"
-        text = f"x{text}"
-    try:
-        scale, offset = _scale_and_offset(ast.parse(text, mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"{shown(formula)}, expected a formula such as x / 127.5 - 1") from None
-    # joined_scaling() refuses a scale of 0, and numbers that are not finite
-    return joined_scaling([("*", scale), ("+", offset)])
-
-
-def _scale_and_offset(node: ast.expr) -> tuple[float, float]:
-    """Return scale and offset of a formula of x and numbers, which is scale * x + offset.
-
-    Raises ValueError for another formula, such as x * x.
-
-    node: the formula, as Python parses it; a number in it has scale 0
-    """
-    match node:
-        case ast.Name("x"):
-            return 1.0, 0.0
-        case ast.Constant(int() | float() as number):
-            return 0.0, float(number)
-        case ast.UnaryOp(ast.USub(), operand):
-            scale, offset = _scale_and_offset(operand)
-            return -scale, -offset
-        case ast.BinOp(left, operation, right):
-            scale, offset = _scale_and_offset(left)
-            right_scale, right_offset = _scale_and_offset(right)
-            if isinstance(operation, ast.Add | ast.Sub):
-                sign = 1 if isinstance(operation, ast.Add) else -1
-                return scale + sign * right_scale, offset + sign * right_offset
-            # only one factor of a product may have an x, and a divisor may have none
-            if isinstance(operation, ast.Mult) and not (scale and right_scale):
-                return scale * right_offset + right_scale * offset, offset * right_offset
-            if isinstance(operation, ast.Div) and right_offset and not right_scale:
-                return scale / right_offset, offset / right_offset
-    raise ValueError("no scaling")
+    scale = scale_named(text.strip())
+    if scale in (None, EACH_IMAGE):
+        raise ValueError(f"{shown(text)}, expected one such as -1..1, /255 or x / 127.5 - 1")
+    return scaling_of(str(scale))
 
 
 def joined_scaling(steps: Iterable[tuple[str, float]]) -> Scaling:
@@ -336,3 +285,32 @@ PreprocessingText = Annotated[
         shown="that of the model",
     ),
 ]
+
+
+# ---- sizes
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return width and height of "128" or "320x160"; raises ValueError for anything else."""
+    width, by, height = text.lower().partition("x")
+    if not by:
+        height = width
+    try:
+        return int(width), int(height)
+    except ValueError:
+        raise ValueError(f"{text!r}, expected a number of pixels or WIDTHxHEIGHT") from None
+
+
+Size = Annotated[
+    tuple[int, int],
+    Setting(minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE, unit="SIZE", parse=parse_size),
+]
+
+
+def check_one_size(preset: str | None, size: tuple[int, int] | None) -> None:
+    """Raise SettingError if both a size and a preprocessing, which includes a size, are given.
+
+    preset: name of the preprocessing
+    """
+    if preset and size:
+        raise SettingError("{preprocess} {preset} includes a size; leave out {size}", preset=preset)

@@ -3,21 +3,21 @@
 Importing this loads no large package, so that --help is fast.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from bcclone.dataset.image_size import Size, check_one_size
-from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.dataset.preprocessing_text import PreprocessingText, Size, check_one_size
 from bcclone.recording.row import CAMERAS
-from bcclone.system.location import Location, parse_location
+from bcclone.system.location import Location, is_url, parse_location
+from bcclone.system.pool import Jobs, Scheduler, check_one_pool
 from bcclone.system.settings import (
     Checked,
     Count,
     Fraction,
+    Megabytes,
     Names,
     Seconds,
     Seed,
@@ -50,6 +50,7 @@ MAX_SEQ_LENGTH = 20
 _sample = partial(setting, group="samples")
 _label = partial(setting, group="steering of the samples")
 _split = partial(setting, group="split into training and validation")
+_shards = partial(setting, group="folder of shards")
 
 
 def parse_correction(text: str) -> float | str:
@@ -159,29 +160,6 @@ class SampleSettings(Checked):
                 "{correction} {value}, expected 0 to 1, or {auto}", value=self.correction, auto=AUTO
             )
 
-    @property
-    def validation_rows(self) -> float:
-        """Return the fraction q of the rows to hold back, for the wanted fraction of the samples.
-
-        The wanted fraction is `validation`. With a random split and frame offsets, q is another
-        one: a frame and a later steering make a sample only if both rows are on the same side of
-        the split. For each frame offset, q^2 of such pairs remain for validation and (1 - q)^2 for
-        training, and the pairs without an offset are split as the rows are. So with k frame
-        offsets, q solves
-        (q + k q^2) / (1 + k q^2 + k (1 - q)^2) = validation.
-        """
-        wanted = self.validation
-        offsets = self.frame_offsets
-        if self.split != "random" or not offsets or not wanted:
-            return wanted
-        # the equation as a quadratic one: square q^2 + linear q = constant; the usual formula for
-        # its solution would divide by `square`, which is 0 for validation = 0.5
-        square = offsets * (1 - 2 * wanted)
-        linear = 1 + 2 * wanted * offsets
-        constant = wanted * (1 + offsets)
-        root = math.sqrt(linear**2 + 4 * square * constant)
-        return 2 * constant / (linear + root)
-
     @classmethod
     def stored(cls, stored: Mapping[str, Any]) -> Self:
         """Read the settings in a store or a model.
@@ -199,6 +177,8 @@ class SampleSettings(Checked):
 class PreprocessSettings(SampleSettings):
     """Which recordings to convert, how their rows become samples, and into which store.
 
+    The store is one file, or a folder of shards.
+
     With `add`, the existing store decides the settings of images and samples that have their
     default here. `explicit` names those of the samples that hold even at their default: the store
     must then have been made with this value.
@@ -206,7 +186,11 @@ class PreprocessSettings(SampleSettings):
 
     inputs: tuple[str, ...]  # recordings: folders, CSV files or patterns, as find_logs() takes them
     output: Location = setting(
-        Path("data.h5"), "store to write: one file", unit="PATH", parse=parse_location
+        Path("data.h5"),
+        "store to write: one file, or a folder of shards if the name has no ending such as .h5; "
+        "the folder may be at a URL such as s3://BUCKET/STORE",
+        unit="PATH",
+        parse=parse_location,
     )
     force: bool = setting(
         False,
@@ -218,6 +202,13 @@ class PreprocessSettings(SampleSettings):
     allow_skips: bool = setting(
         False, "continue even if more than 5 % of the rows or images cannot be used"
     )
+    resume: bool = setting(
+        False,
+        "keep the shards that an interrupted run has left in the folder, and write the others",
+    )
+    scheduler: Scheduler = _shards("")
+    jobs: Jobs = _shards(0)
+    shard_mb: Megabytes = _shards(256, "size of the frames of a shard, about")
     size: Size | None = setting(None, "size of the stored images, N or WIDTHxHEIGHT", shown="128")
     preprocess: PreprocessingText | None = setting(
         None,
@@ -267,6 +258,21 @@ class PreprocessSettings(SampleSettings):
             raise SettingError(
                 "{validation_recordings} are the validation set, whole; leave out {validation}"
             )
+        if is_url(self.output) and self.output.suffix:
+            raise SettingError(
+                "{output} {path}: one file is written to a local path; name a folder of shards, "
+                "without {suffix}, or a local path",
+                path=self.output,
+                suffix=self.output.suffix,
+            )
+        if (self.scheduler or self.resume or self.jobs) and not is_sharded(self.output):
+            raise SettingError(
+                "{scheduler}, {resume} and {jobs} write a folder of shards, and {output} {path} is "
+                "one file; name one without {suffix}",
+                path=self.output,
+                suffix=self.output.suffix,
+            )
+        check_one_pool(self.scheduler, self.jobs)
 
     @property
     def chosen_samples(self) -> dict[str, Any]:
@@ -281,3 +287,10 @@ class PreprocessSettings(SampleSettings):
             if name in self.explicit or value != getattr(usual, name):
                 chosen[name] = value
         return chosen
+
+
+def is_sharded(output: Location) -> bool:
+    """Return whether an output is, or becomes, a folder of shards, and not one file."""
+    if is_url(output) or output.is_dir():
+        return True
+    return not output.suffix and not output.exists()

@@ -75,7 +75,7 @@ def assign_validation(
 
     These are the rows whose `part` is not 0, of recordings that are held back whole; and among the
     other rows, random blocks of time. Blocks are chosen until their fraction of the rows is about
-    settings.validation_rows; if there are two blocks or more, at least one is chosen and at least
+    settings.validation; if there are two blocks or more, at least one is chosen and at least
     one is left for training. With settings.split "end", the end of each recording is chosen
     instead. Blocks and ends are of clock time, so that equal rows, such as rows recorded twice into
     the same log, are on the same side.
@@ -121,7 +121,7 @@ def _choose_rows(
     numbers, sizes = np.unique(undecided, return_counts=True)
     if settings.split == "end":
         return validation | (_is_in_end(rows, settings.validation) & np.isin(blocks, numbers))
-    wanted = settings.validation_rows * total_rows - chosen_rows
+    wanted = settings.validation * total_rows - chosen_rows
     random = np.random.default_rng(settings.seed)
     # rows that are added to a store may all go to one side, since the store has both already
     chosen = _choose_blocks(sizes, wanted, random, both_sides=before is None)

@@ -1,19 +1,17 @@
 """Open any store: one file, or a folder of shards, on this machine or at a URL.
 
-In: a path or a URL. Out: a `Store`. A folder of shards is one large store: each shard is a file,
-and a complete store by itself; the `Manifest`, the file store.json, lists the shards. Rows, samples
-and frames are numbered through all shards. bcclone.cluster writes such folders.
+In: a path or URL. Out: a `Store`. A shard is the rows of one recording, or a block of them, as a
+store of its own; the folder's manifest lists the shards. The rows, samples and frames of the whole
+store are numbered through all of them.
 """
 
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Any, Self
+from typing import Self
 
 import numpy as np
 
-from bcclone.dataset.far_frames import FarFrames
 from bcclone.dataset.frames import FrameFile, Frames
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows
@@ -38,8 +36,7 @@ from bcclone.system.location import (
     is_url,
     parse_location,
     reaching,
-    read_ranges,
-    versions_of,
+    version_of,
 )
 from bcclone.system.numbers import IndexArray
 from bcclone.system.values import from_json, json_text
@@ -171,8 +168,8 @@ def read_shards(
     extras: list[str] = []
     first_row = 0
     first_frame = 0
-    for shard, opened in _opened_shards(folder, manifest):
-        content, tables = read_store(folder / shard.name, others, opened)
+    for shard in manifest.shards:
+        content, tables = _read_shard(folder / shard.name, others, _remedy(folder))
         (file,) = content.frames.files
         _check_shard(folder, manifest, shard, content)
         # the shard numbers its rows and frames from 0; the store numbers them through all shards
@@ -186,7 +183,6 @@ def read_shards(
         further.append(tables)
         first_row += shard.rows
         first_frame += shard.frames
-    frames_class = FarFrames if is_url(folder) else Frames
     with explained(folder, "a folder of shards that fit together", _remedy(folder)):
         whole = StoreContent(
             preprocessing=manifest.preprocessing,
@@ -196,7 +192,7 @@ def read_shards(
             rows=join_rows(rows),
             extras=extras if any(extras) else [],
             recordings=list(manifest.recordings),
-            frames=frames_class(files, manifest.preprocessing.shape),
+            frames=Frames(files, manifest.preprocessing.shape),
         )
     return whole, further
 
@@ -205,7 +201,7 @@ def _check_shard(folder: Location, manifest: Manifest, shard: Shard, content: St
     """Raise UserError if a shard's content is not what the manifest says of it."""
     (file,) = content.frames.files
     is_described = (
-        file.file_bytes == shard.bytes
+        file.version[0] == shard.bytes
         and len(content.rows) == shard.rows
         and len(content.samples) == shard.samples
         and file.count == shard.all_frames
@@ -237,65 +233,19 @@ def _renumbered_rows(rows: RowTable, recording: int, frame_numbers: IndexArray) 
     return renumbered
 
 
-# an open file with the tables of a shard at a URL, and its version; None for a local shard
-_OpenedShard = tuple[IO[bytes], tuple[int, int]] | None
-
-
-def _opened_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, _OpenedShard]]:
-    if is_url(folder):
-        yield from _far_shards(folder, manifest)
-        return
-    for shard in manifest.shards:
-        if not as_local(folder / shard.name).is_file():
-            raise UserError(
-                f"{folder / shard.name}: this shard of the store is missing; {_remedy(folder)}"
-            )
-        yield shard, None
-
-
-_FILES_AT_ONCE = 32  # shards at a URL that are read at the same time
-
-
-def _far_shards(folder: Location, manifest: Manifest) -> Iterator[tuple[Shard, _OpenedShard]]:
-    """Yield each shard at a URL, with an open file that has only its tables, and its version."""
-    for start in range(0, len(manifest.shards), _FILES_AT_ONCE):
-        shards = manifest.shards[start : start + _FILES_AT_ONCE]
-        files: list[Any] = [folder / shard.name for shard in shards]
-        parts = [_table_parts(shard, manifest.preprocessing) for shard in shards]
-        # all parts of all files are read in one call; the versions before and after it are compared
-        # to notice a file that changed meanwhile
-        ranges = []
-        for file, file_parts in zip(files, parts, strict=True):
-            ranges += [(file, begin, end) for begin, end in file_parts]
-        versions_before = versions_of(files)
-        blocks = iter(read_ranges(ranges))
-        versions_after = versions_of(files)
-        for shard, file, file_parts, before, after in zip(
-            shards, files, parts, versions_before, versions_after, strict=True
-        ):
-            if before != after:
-                raise UserError(f"{file}: it was written again while it was read; start again")
-            known = {part: next(blocks) for part in file_parts}
-            # strict: bytes outside of the known parts are fetched, and do not count as zeros
-            options = {"data": known, "strict": True}
-            tables = file.fs.open(file.path, cache_type="parts", cache_options=options)
-            yield shard, (tables, after)
-
-
-_HEAD_BYTES = 1 << 14  # more bytes than HDF5 writes before the frames of a store
-
-
-def _table_parts(shard: Shard, preprocessing: Preprocessing) -> list[tuple[int, int]]:
-    """Return the parts of a shard's file that hold its tables: (first byte, byte after the last).
-
-    They may overlap the frames a little, but leave most of their bytes out.
-    """
-    # the frames begin after byte 0, so they end after byte number frame_bytes; what is read from
-    # there on has all tables that are behind the frames
-    frame_bytes = shard.all_frames * math.prod(preprocessing.shape)
-    if frame_bytes <= _HEAD_BYTES:
-        return [(0, shard.bytes)]
-    return [(0, _HEAD_BYTES), (frame_bytes, shard.bytes)]
+def _read_shard(
+    path: Location, others: Sequence[str], remedy: str
+) -> tuple[StoreContent, Sequence[Table]]:
+    if not is_url(path):
+        if not as_local(path).is_file():
+            raise UserError(f"{path}: this shard of the store is missing; {remedy}")
+        return read_store(path, others)
+    # HDF5 reads the tables behind the frames in a few blocks; the frames between are not fetched
+    with (
+        reaching(path),
+        path.fs.open(path.path, cache_type="blockcache", block_size=1 << 20) as file,
+    ):
+        return read_store(path, others, (file, version_of(path)))
 
 
 def _remedy(folder: Location) -> str:

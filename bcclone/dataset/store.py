@@ -1,7 +1,7 @@
 """Open a store of one file: its tables are read, and its frames are memory-mapped.
 
-In: a path. Out: a `Store`, to be used in a `with` block. `ImageSamples` has the same tables for
-recordings whose images stay files.
+In: a path. Out: a `Store`, to be used in a `with` block. The frames of a store that
+conversion.open_in_place() makes are the image files of its recordings.
 """
 
 import json
@@ -21,7 +21,9 @@ from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, indices_of
 from bcclone.recording.dialect import Dialect
+from bcclone.recording.files import ImageIndex
 from bcclone.recording.foreign_log import other_file
+from bcclone.recording.row import CAMERAS
 from bcclone.system.codec import explained, from_text, open_file, parse_json
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import file_version
@@ -128,6 +130,15 @@ class Store:
             path = parse_location(path)
         self.path: Final[Location] = path
         self.content: Final = content or _read_file(path)
+        self.preprocessing: Final = self.content.preprocessing
+        self.sample_settings: Final = self.content.sample_settings
+        self.content_hash: Final = self.content.content_hash
+        self.samples: Final = self.content.samples
+        self.rows: Final = self.content.rows
+        self.recordings: Final = self.content.recordings
+        self.extras: Final = self.content.extras
+        self.frames: Final = self.content.frames
+        self._images: dict[int, ImageIndex] = {}  # number of a recording -> its images
 
     def __enter__(self) -> Self:
         return self
@@ -137,59 +148,20 @@ class Store:
 
     def close(self) -> None:
         self.frames.close()
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        return self.content.preprocessing
-
-    @property
-    def sample_settings(self) -> SampleSettings:
-        return self.content.sample_settings
-
-    @property
-    def content_hash(self) -> str:
-        return self.content.content_hash
-
-    @property
-    def samples(self) -> SampleTable:
-        return self.content.samples
-
-    @property
-    def rows(self) -> RowTable:
-        return self.content.rows
-
-    @property
-    def recordings(self) -> Sequence[RecordingInfo]:
-        return self.content.recordings
-
-    @property
-    def extras(self) -> Sequence[str]:
-        return self.content.extras
-
-    @property
-    def frames(self) -> Frames:
-        return self.content.frames
+        self.frames.copies.close()
 
     def split_indices(self, part: str) -> IndexArray:
         """Return the indices of the samples of one of sample_settings.PARTS, as indices_of()."""
         return indices_of(self.samples, self.rows, part)
 
-
-@dataclass(frozen=True)
-class ImageSamples:
-    """The samples of recordings without a store: the same tables, with image files as frames."""
-
-    path: Location
-    preprocessing: Preprocessing  # how an image becomes a frame
-    samples: SampleTable  # its `frame` is an index into `files`
-    rows: RowTable  # the recorded rows
-    files: Sequence[str]  # paths of the images
-    sample_settings: SampleSettings
-    content_hash: str  # SHA-256 of the preprocessing, the logs and the samples
-    recordings: Sequence[RecordingInfo] = ()
-
-    def split_indices(self, part: str) -> IndexArray:
-        return indices_of(self.samples, self.rows, part)
+    def image_path(self, index: int) -> str | None:
+        """Return the path of the camera image of a sample, in its recording; None if it is gone."""
+        sample = self.samples[index]
+        row = self.rows[int(sample["row"]) - int(sample["frame_offset"])]
+        number = int(row["recording"])
+        if number not in self._images:
+            self._images[number] = ImageIndex(self.recordings[number].path)
+        return self._images[number].find(row[CAMERAS[sample["camera"]]].decode())
 
 
 def cannot_be_store(path: Location) -> bool:

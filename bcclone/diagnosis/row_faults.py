@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bcclone.dataset.skips import MAX_SKIPPED
+from bcclone.dataset.plan import MAX_SKIPPED
 from bcclone.diagnosis.findings import Finding, recording_name
 from bcclone.diagnosis.frame_pairs import FramePairs
 from bcclone.diagnosis.motion import Followed

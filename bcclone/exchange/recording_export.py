@@ -20,10 +20,10 @@ from bcclone.camera.images import (
     read_file,
     upright_jpeg,
 )
-from bcclone.dataset.decoding import decode_files
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.dataset.store import Store
+from bcclone.dataset.writer import decode_files
 from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
 from bcclone.exchange.formats import FORMATS
 from bcclone.exchange.rows import ExportedRows, Row, recorded_row

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.dataset.store import Store
 from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.feed_settings import (
@@ -86,11 +85,8 @@ def open_feed(
             f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; "
             "train without that option"
         )
-    if settings.feed == "shards":
-        frames = selection.store.frames
-        frames.check_cache(settings.cache_bytes, settings.window_shards * order.streams)
-        folder = Path(settings.cache) if settings.cache else None
-        frames.set_cache(folder, settings.cache_bytes)
+    if settings.feed == "shards" and settings.cache:
+        selection.data.frames.set_cache(Path(settings.cache))
     threads = 0  # as many as suit the strategy
     transforms: list[Transform] = []
     augments_on_cpu = augment is not None and augment.augment_on != "device"
@@ -124,7 +120,7 @@ def open_validation_feed(
     data = selection.data
     order = Order(len(selection), batch_size=batch_size, part=part)
     name = "hdf5-shuffle"  # in spite of its name, it reads in the order that it is given
-    if not isinstance(data, Store):
+    if data.frames.are_images:
         name = "files"
     elif feed == DEVICE and len(selection):
         name = DEVICE
@@ -234,7 +230,7 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
     settings: with a strategy, not AUTO
     """
     strategy = STRATEGIES[settings.feed]
-    if not isinstance(data, Store):
+    if data.frames.are_images:
         if not strategy.of_files:
             make = shown_command("preprocess", data.path, "-o", "data.h5")
             raise UserError(
@@ -252,7 +248,6 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
             f"{data.path}: --feed {settings.feed} reads local stores; "
             "use --feed shards, or copy the store here"
         )
-    data.frames.check_cache(settings.cache_bytes, settings.window_shards)
     needed_gb = strategy.copies * data.frames.nbytes / 1e9
     available_gb = available_memory() / 1e9
     if needed_gb > _USABLE_MEMORY * available_gb:
@@ -267,7 +262,7 @@ def choose_feed(data: TrainingData, gpu_memory: float = 0.0) -> tuple[str, str]:
 
     gpu_memory: number of free bytes on the GPU that trains, 0.0 without a GPU
     """
-    if not isinstance(data, Store):
+    if data.frames.are_images:
         return "files", "there is no store; preprocess.py makes one, which is many times faster"
     if data.frames.is_far:
         return "shards", "the store is at a URL"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from bcclone.system.settings import Checked, Count, Degrees, Fraction, Megabytes, Metres, setting
+from bcclone.system.settings import Checked, Count, Degrees, Fraction, Metres, setting
 
 # two choices of --feed
 AUTO = "auto"  # choose the strategy that suits the samples and the machine
@@ -99,9 +99,6 @@ class FeedSettings(Checked):
         unit="FOLDER",
         shown="a temporary one, deleted at the end",
     )
-    cache_mb: Megabytes = _rare(
-        4096, "most that the copies of shards take; it must hold two windows of shards"
-    )
     feed_workers: Count = _feed(
         0,
         "number of threads that augment on the CPU; with --feed files, that also decode images",
@@ -109,10 +106,6 @@ class FeedSettings(Checked):
         maximum=_MAX_THREADS,
         zero="one for every two cores; with --feed files, one for each core",
     )
-
-    @property
-    def cache_bytes(self) -> int:
-        return self.cache_mb * 10**6
 
     @property
     def ordering(self) -> Ordering:

@@ -1,7 +1,6 @@
 """Load the batches of an epoch ahead, by threads: an order and a source -> batches."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -127,25 +126,24 @@ class Feed:
 
     @contextmanager
     def _filled_from_windows(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
-        """Give the batches, which one thread at a time fills; a used window is unloaded at once.
+        """Give the batches, which one thread at a time fills; another loads the next window.
 
         stop: set to end a wait for frames
         """
         order = batches.positions
         frames = self.source.frames
-        handles: deque[Any] = deque()  # for frames.unload(), one for each loaded window
 
         def load(window: slice) -> int:
             """Load the frames of a window, and return its number of samples."""
             positions = order[window]
-            handles.append(frames.load(self.source.frame[positions], stop))
+            frames.load(self.source.frame[positions], stop)
             return len(positions)
 
         def filled(sizes: Iterator[int]) -> Iterator[Batch]:
             left = 0  # samples of the first loaded window that no batch has used yet
 
             def parts_of(samples: int) -> Iterator[slice]:
-                """Yield the parts of a batch that lie in one window each, and unload used ones."""
+                """Yield the parts of a batch that lie in one window each."""
                 nonlocal left
                 start = 0
                 while start < samples:
@@ -155,17 +153,10 @@ class Feed:
                     yield slice(start, end)
                     left -= end - start
                     start = end
-                    if not left:
-                        frames.unload(handles.popleft())
 
             for positions in batches:
-                # read() copies a part before it asks for the next one, which unloads a window
                 yield self.source.read(positions, self._buffers, parts_of(len(positions)))
 
         assert self._split is not None
-        try:
-            with prefetch_ordered(load, self._split(order), threads=1, ahead=1) as sizes:
-                yield filled(sizes)
-        finally:
-            for handle in handles:  # also when an epoch ends early
-                frames.unload(handle)
+        with prefetch_ordered(load, self._split(order), threads=1, ahead=1) as sizes:
+            yield filled(sizes)

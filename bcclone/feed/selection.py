@@ -7,7 +7,6 @@ it is mirrored, and its labels. Its source() loads the images.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +16,14 @@ from bcclone.dataset.labels import knows_road, lookahead_m, output_labels, path_
 from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import TRAINING
 from bcclone.dataset.samples import SampleTable, windows
-from bcclone.dataset.store import ImageSamples, Store
+from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import PATH, STEERING
 from bcclone.feed.order import has_zero_steering
-from bcclone.feed.source import ImageFiles, Source
+from bcclone.feed.source import Source
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import BoolArray, Float32Array, IndexArray, Uint32Array
 
-TrainingData = Store | ImageSamples
+TrainingData = Store
 # samples and their rows -> what a network should answer to each: numbers, (samples,) or
 # (samples, labels)
 TargetFunction = Callable[[SampleTable, RowTable], npt.ArrayLike]
@@ -52,24 +51,12 @@ class Selection:
     def seq_length(self) -> int:
         return self.frame.shape[1] if self.frame.ndim > 1 else 1
 
-    @property
-    def store(self) -> Store:
-        """Return `data` as a store, for feeds that read stores alone.
-
-        It cannot be a recording there, since check_feed() has refused recordings for these feeds.
-        """
-        return cast("Store", self.data)
-
     def source(self, in_memory: bool = False) -> Source:
         """Return what loads the images: from the store, or from image files.
 
         in_memory: read the frames of a store into memory first
         """
-        if isinstance(self.data, Store):
-            frames: Any = self.data.frames.reopened()
-        else:
-            frames = ImageFiles(self.data.files, self.data.preprocessing)
-        return Source(frames, self.frame, self.flipped, self.labels, in_memory)
+        return Source(self.data.frames.reopened(), self.frame, self.flipped, self.labels, in_memory)
 
     @cached_property
     def first_of_row(self) -> IndexArray:
@@ -93,7 +80,7 @@ class Selection:
         A window of frames counts by its newest frame.
         """
         newest = self.frame if self.frame.ndim == 1 else self.frame[:, -1]
-        return self.store.frames.file_of(newest).astype(np.uint32)
+        return self.data.frames.file_of(newest).astype(np.uint32)
 
 
 def select(

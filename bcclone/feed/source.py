@@ -9,17 +9,15 @@ The memory of a batch is reused as soon as no array or tensor refers to it.
 import math
 import weakref
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
-from bcclone.camera.images import BadImage, Image, common_remedy, cv2, read_frame
+from bcclone.camera.images import Image, cv2
 from bcclone.dataset.frames import Frames, FramesInMemory
-from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.feed.order import BatchSpan, Positions
-from bcclone.system.errors import UserError
 from bcclone.system.numbers import BoolArray, Float32Array, Uint32Array
 
 Tensor: TypeAlias = Any  # a tf.Tensor; this module does not load TensorFlow to name the type
@@ -65,33 +63,6 @@ class Batch:
         return len(self) if self.span is None else self.span.size
 
 
-class ImageFiles:
-    """The frames of a recording: image files, which are decoded and preprocessed when taken."""
-
-    def __init__(self, files: Sequence[str], preprocessing: Preprocessing) -> None:
-        self.frame_shape = preprocessing.shape
-        self.frame_bytes = math.prod(preprocessing.shape)
-        self._files = files
-        self._preprocessing = preprocessing
-
-    def __enter__(self) -> Self:
-        return self
-
-    def close(self) -> None:
-        """Do nothing: no file stays open."""
-
-    def take(self, indices: Uint32Array, into: Image) -> None:
-        """Write the frames, uint8 (indices, height, width, channels); raises UserError."""
-        for index, image in zip(indices.tolist(), into, strict=True):
-            file = self._files[index]
-            try:
-                image[:] = self._preprocessing.apply(read_frame(file))
-            except BadImage as error:
-                remedy = common_remedy([str(error)])
-                remedy = remedy or "preprocess.py makes a store without such images"
-                raise UserError(f"{file}: the image cannot be used: {error}; {remedy}") from None
-
-
 _LEFT_TO_RIGHT = 1  # as cv2.flip() calls it
 
 # Bytes of the frames that are copied, and then flipped, in one go. The size matters little: with
@@ -113,13 +84,13 @@ class Source:
 
     def __init__(
         self,
-        frames: Frames | ImageFiles,
+        frames: Frames,
         frame: Uint32Array,
         flipped: BoolArray,
         labels: Float32Array,
         in_memory: bool = False,
     ) -> None:
-        self.frames: Any = frames
+        self.frames = frames
         self.frame = frame
         self.flipped = flipped
         self.labels = labels

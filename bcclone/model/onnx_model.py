@@ -19,8 +19,8 @@ import numpy as np
 from bcclone.camera.framing import Framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.answer import OUTPUTS
-from bcclone.dataset.image_size import LARGEST_PICTURE
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
+from bcclone.dataset.preprocessing_text import LARGEST_PICTURE
 from bcclone.model.model_path import read_exported
 from bcclone.model.onnx_content import check_onnx
 from bcclone.system.codec import explained, from_text, whole_number

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from bcclone import Preprocessing, UserError, open_store
 from bcclone.camera.images import Image, decode_jpeg, read_frame
 from bcclone.dataset.conversion import open_in_place
-from bcclone.dataset.store import ImageSamples
+from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.order import Batches, shuffled
 from bcclone.feed.selection import select
@@ -61,7 +61,7 @@ class JpegSamples:
         return images, self.steering[chosen][:, np.newaxis]
 
 
-def open_recordings(path: Path) -> ImageSamples:
+def open_recordings(path: Path) -> Store:
     """Open the recordings that a store was made of; raises Unavailable."""
     with open_store(path) as store:
         logs = tuple(str(recording.path) for recording in store.recordings)
@@ -76,9 +76,10 @@ def open_recordings(path: Path) -> ImageSamples:
 def jpeg_samples(path: Path) -> JpegSamples:
     """Return a store's training samples by their files; raises Unavailable."""
     data = open_recordings(path)
-    samples = data.samples[data.split_indices("training")]
+    indices = data.split_indices("training")
+    samples = data.samples[indices]
     return JpegSamples(
-        files=np.array(data.files, object)[samples["frame"]],
+        files=np.array([data.image_path(index) for index in indices.tolist()], np.object_),
         steering=samples["steering"].copy(),
         flipped=samples["flipped"].copy(),
         preprocessing=data.preprocessing,

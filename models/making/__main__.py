@@ -25,7 +25,7 @@ from pathlib import Path
 from bcclone.dataset.preprocessing import choose_preprocessing
 from bcclone.dataset.shards import Manifest, Shard, read_shards
 from bcclone.dataset.store import RecordingInfo, Store
-from bcclone.dataset.store_writer import content_hash
+from bcclone.dataset.writer import content_hash
 from bcclone.model.model_file import mean_content
 from bcclone.system.files import sha256_of, write_bytes
 from models.making.samples import Roads, make_samples

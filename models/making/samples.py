@@ -25,7 +25,7 @@ from bcclone.dataset.rows import NO_FRAME, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import sample_chunks
 from bcclone.dataset.store import RecordingInfo
-from bcclone.dataset.store_writer import StoreWriter
+from bcclone.dataset.writer import StoreWriter
 from bcclone.recording.dialect import Dialect
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer

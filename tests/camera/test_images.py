@@ -24,8 +24,8 @@ from bcclone.camera.images import (
     read_frame,
     upright_jpeg,
 )
-from bcclone.dataset.decoding import decode_files
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
+from bcclone.dataset.writer import decode_files
 
 
 def a_frame(seed=0):

@@ -1,6 +1,4 @@
-"""Objects on an S3 server that change between two reads: one version is read, or one error names
-the object.
-"""
+"""Objects on an S3 server that change after the store was opened: one error names the object."""
 
 import numpy as np
 import pytest
@@ -47,32 +45,12 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_frames_of_a_shard_that_changes_after_the_store_was_opened_are_not_read(store, change):
     with open_store(store) as opened:
-        before = opened.frames[np.array([0, 1])]
         other = opened.frames[np.array([len(opened.frames) - 1])]
         CHANGES[change](store / FIRST)
-        with pytest.raises(
-            UserError, match=f"{FIRST}: .*(start again|cannot be reached|ends before)"
-        ):
+        with pytest.raises(UserError, match=f"{FIRST}: .*(the shard is damaged|cannot be reached)"):
             opened.frames[np.array([0, 1])]
         assert (opened.frames[np.array([len(opened.frames) - 1])] == other).all()
-    assert before.any()
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_shard_that_changes_while_its_tables_are_read_is_named(store, change, monkeypatch):
-    read = store.fs.cat_ranges
-    changed = []
-
-    def reading(*arguments, **options):
-        blocks = read(*arguments, **options)
-        if not changed:
-            changed.append(CHANGES[change](store / FIRST))
-        return blocks
-
-    monkeypatch.setattr(store.fs, "cat_ranges", reading)
-    with pytest.raises(UserError, match=f"{FIRST}: .*(start again|cannot be reached)"):
-        open_store(store)
-    assert changed
+    assert other.any()
 
 
 def test_a_store_that_was_written_again_after_its_manifest_was_read_is_refused(store):

@@ -74,14 +74,6 @@ def test_an_array_of_the_frames_is_a_copy_where_one_is_asked_for(frames):
     assert np.asarray(frames, np.float32).dtype == np.float32
 
 
-def test_without_a_copy_an_array_is_the_memory_of_the_frames_or_refused(files, one_file):
-    memory = FRAMES.copy()
-    assert np.shares_memory(np.array(FramesInMemory(memory), copy=False), memory)
-    assert np.array(Frames([one_file], SHAPE), copy=False).shape == FRAMES.shape
-    with pytest.raises(ValueError, match="copy"):
-        np.array(Frames(files, SHAPE), copy=False)
-
-
 @pytest.mark.parametrize("index", [-21, np.array([3, 20])], ids=str)
 def test_a_frame_that_does_not_exist_is_an_error(frames, index):
     with pytest.raises(IndexError, match="size 20"):
@@ -94,20 +86,9 @@ def test_a_pickled_copy_reads_the_same_frames(frames):
     assert (np.asarray(copy) == FRAMES).all()
 
 
-@given(st.integers(0, len(FRAMES) - 1), st.integers(0, len(FRAMES) - 1))
-def test_stretches_are_the_bytes_of_the_frames(files, one_file, some, other):
-    first, last = sorted((some, other))
-    for frames in (Frames([one_file], SHAPE), Frames(files, SHAPE)):
-        stretches = frames.stretches(first, last)
-        read = b"".join(
-            file.path.read_bytes()[start : start + size] for file, start, size in stretches
-        )
-        assert read == FRAMES[first : last + 1].tobytes()
-
-
 def test_loading_reads_what_can_be_taken_afterwards(files, one_file):
     for frames in (Frames([one_file], SHAPE), Frames(files, SHAPE)):
-        frames.unload(frames.load(np.array([[0, 19], [7, 8]]), threading.Event()))
+        frames.load(np.array([[0, 19], [7, 8]]), threading.Event())
         assert (frames[[19, 0]] == FRAMES[[19, 0]]).all()
 
 
@@ -130,14 +111,14 @@ def test_threads_may_read_new_files_at_the_same_time(tmp_path, monkeypatch):
     """Each file is mapped once; with two maps of it, one thread would read memory that is gone."""
     files = []
     mapped = []
-    map_frames = FrameFile.map
+    memmap = np.memmap
 
-    def map_slowly(file, shape):
-        mapped.append(file.path)
+    def map_slowly(path, *arguments):
+        mapped.append(path)
         time.sleep(0.001)  # meanwhile, other threads need it, too
-        return map_frames(file, shape)
+        return memmap(path, *arguments)
 
-    monkeypatch.setattr(FrameFile, "map", map_slowly)
+    monkeypatch.setattr(np, "memmap", map_slowly)
     for number in range(40):
         path = tmp_path / str(number)
         path.write_bytes(FRAMES.tobytes())

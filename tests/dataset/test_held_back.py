@@ -4,7 +4,6 @@ and in training.
 
 import json
 
-import numpy as np
 import pytest
 
 from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION
@@ -61,19 +60,6 @@ def test_a_recording_is_the_validation_set_and_another_one_for_tests(recordings,
         "test": counts[TEST],
     }
     assert sum(counts.values()) == 6 * made["rows"]
-
-
-@pytest.mark.parametrize("name", ["data.h5", pytest.param("data", marks=pytest.mark.slow)])
-def test_the_end_of_each_recording_is_held_back_in_one_option(recordings, tmp_path, name):
-    made = preprocess(
-        recordings / "a", recordings / "c", "--split", "end", "-o", tmp_path / name, "--no-flip"
-    )
-    with open_store(tmp_path / name) as store:
-        ends = [store.rows["validation"][store.rows["recording"] == number] for number in (0, 1)]
-    for end in ends:
-        assert 0.18 < end.mean() < 0.22
-        assert np.flatnonzero(end).tolist() == [*range(int((~end).sum()), len(end))]
-    assert made["samples"]["validation"] == 3 * sum(map(np.sum, ends))
 
 
 @pytest.mark.parametrize("name", ["data.h5", pytest.param("data", marks=pytest.mark.slow)])

@@ -63,11 +63,6 @@ def test_the_auto_correction_steers_back_and_is_stronger_at_lower_speed():
     )
 
 
-def test_the_auto_correction_has_a_shortest_lookahead():
-    standing, slow = camera_correction(SampleSettings(), "left", np.array([0.0, 5.0]))
-    assert standing == slow < 0.5
-
-
 @pytest.mark.parametrize("steering", [0.05, 0.4])
 def test_a_fixed_correction_determines_the_lookahead(steering):
     (ahead,) = lookahead_m(SampleSettings(correction=steering), np.array([30.0]))
@@ -109,28 +104,6 @@ def test_a_path_is_the_steering_over_each_stretch_ahead_within_the_episode():
         assert (seen.min(), seen.max()) == (28 - end, 28 - start)
     assert path[45:, 0] == pytest.approx(path[59, 0])  # held at the end of the episode
     assert not path[29].any()  # nothing of the next one
-
-
-def test_a_path_is_by_distance_and_by_the_labels():
-    rows = np.zeros(
-        200, [("episode", int), ("time_ms", int), ("steering", float), ("speed_mph", float)]
-    )
-    rows["time_ms"] = 50 * np.arange(200)
-    rows["speed_mph"] = np.linspace(5, 20, 200) / MPH
-    speeds = rows["speed_mph"] * MPH
-    driven = np.append(0.0, np.cumsum(0.05 * (speeds[1:] + speeds[:-1]) / 2))
-    rows["steering"] = driven / 200
-    path = path_labels(rows, SampleSettings(smooth_seconds=0.0, lead_seconds=0.0))
-    inside = driven + 2 <= driven[-1]
-    # the mean of 0 to 2 m ahead
-    assert path[inside, 0] / (driven[inside] + 1) == pytest.approx(path[0, 0], rel=1e-4)
-    rows["steering"] = np.sin(driven)
-    settings = SampleSettings(smooth_seconds=0.3, lead_seconds=0.4)
-    of_labels = rows.copy()
-    of_labels["steering"] = steering_labels(pd.DataFrame(rows), 0.3, 0.4)
-    expected = path_labels(of_labels, SampleSettings(smooth_seconds=0.0, lead_seconds=0.0))
-    path = path_labels(rows, settings)
-    assert path / path.std(axis=0) == pytest.approx(expected / expected.std(axis=0), abs=1e-4)
 
 
 def test_a_path_that_the_rows_hold_is_taken_and_has_to_be_known_of_all():

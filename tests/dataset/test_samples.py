@@ -35,23 +35,6 @@ def build_samples(rows, settings):
     return np.concatenate(list(sample_chunks(rows, settings)))
 
 
-def test_four_frame_offsets_three_cameras_and_flips_give_30_samples_of_a_row():
-    samples = build_samples(make_rows(5), SampleSettings(frame_offsets=4))
-    assert (samples["row"] == 4).sum() == 30
-    assert [(samples["row"] == row).sum() for row in range(5)] == [6, 12, 18, 24, 30]
-
-
-def test_earlier_frames_carry_the_current_steering():
-    samples = build_samples(
-        make_rows(5),
-        SampleSettings(flip=False, cameras=("center",), frame_offsets=4, smooth_seconds=0),
-    )
-    latest = samples[samples["row"] == 4]
-    assert latest["frame"].tolist() == [12, 9, 6, 3, 0]
-    assert latest["frame_offset"].tolist() == [0, 1, 2, 3, 4]
-    assert set(latest["steering"].tolist()) == {np.float32(0.9)}
-
-
 @pytest.mark.parametrize("weight", [1, 2, 3])
 def test_a_training_sample_of_a_take_over_is_in_the_table_as_often_as_it_weighs(weight):
     rows = make_rows(6).assign(take_over=[False, True, True, False, True, False])
@@ -89,14 +72,6 @@ def test_samples_are_ordered_by_row_camera_frame_offset_and_flip():
     order = samples[["row", "camera", "frame_offset", "flipped"]].tolist()
     assert order == sorted(order)
     assert samples["frame_offset"].max() == MAX_FRAME_OFFSETS
-
-
-def test_flips_have_the_same_frame_and_the_opposite_steering():
-    samples = build_samples(make_rows(3), SampleSettings())
-    plain = samples[~samples["flipped"]]
-    flipped = samples[samples["flipped"]]
-    assert plain["frame"].tolist() == flipped["frame"].tolist()
-    assert plain["steering"].tolist() == (-flipped["steering"]).tolist()
 
 
 @settings(max_examples=60)
@@ -174,15 +149,6 @@ def test_a_window_holds_consecutive_rows_of_one_camera_episode_and_split(
         assert len(found.samples) + found.paired + found.incomplete == len(part)
 
 
-@pytest.mark.parametrize("rows_per_chunk", [1, 7])
-def test_the_table_does_not_depend_on_the_size_of_the_chunks(rows_per_chunk):
-    rows = make_rows(30, episodes=2)
-    rows["validation"] = assign_validation(rows, SampleSettings(block_seconds=0.5))
-    settings = SampleSettings(frame_offsets=3)
-    chunks = sample_chunks(rows, settings, rows_per_chunk)
-    assert (np.concatenate(list(chunks)) == build_samples(rows, settings)).all()
-
-
 def test_validation_consists_of_complete_blocks_and_is_near_the_requested_fraction():
     rows = make_rows(1000, episodes=2)  # 100 s: 10 blocks of 100 rows
     validation = assign_validation(rows, SampleSettings())
@@ -211,15 +177,6 @@ def test_the_end_of_each_recording_is_for_validation_and_copies_are_on_one_side(
     grown = make_rows(150)  # the rows that are in the store keep their side
     again = assign_validation(grown, wanted, before)
     assert np.flatnonzero(again).tolist() == [*range(78, 100), *range(120, 150)]
-
-
-def test_the_split_depends_only_on_the_seed():
-    rows = make_rows(1000)
-    first = assign_validation(rows, SampleSettings(seed=1))
-    assert (first == assign_validation(rows, SampleSettings(seed=1))).all()
-    assert any(
-        (first != assign_validation(rows, SampleSettings(seed=seed))).any() for seed in (2, 3)
-    )
 
 
 def test_the_smaller_of_two_blocks_moves_when_a_side_would_be_empty():
@@ -253,28 +210,6 @@ def test_added_rows_of_an_earlier_block_join_its_side_and_count_towards_the_frac
     assert validation.sum() == 400  # and 100 before: a fifth of 2500
 
 
-def test_an_added_block_that_does_not_improve_the_fraction_is_for_training():
-    half = SampleSettings(validation=0.5, frame_offsets=0)
-    assert assign_validation(make_rows(100), half, before=make_rows(0)).sum() == 0
-    assert assign_validation(make_rows(2, interval_ms=10_000), half, before=make_rows(0)).sum() == 1
-    assert assign_validation(make_rows(4, interval_ms=10_000), half).sum() == 2
-
-
-@pytest.mark.parametrize("settings", [{"split": "random"}, {"block_seconds": 0.001}])
-def test_rows_a_millisecond_apart_are_split_one_by_one(settings):
-    validation = assign_validation(
-        make_rows(200, interval_ms=1), SampleSettings(**settings, validation=0.5)
-    )
-    assert (validation[::2] != validation[1::2]).any()
-
-
-def test_a_label_that_rows_have_is_their_steering():
-    samples = build_samples(
-        make_rows(3).assign(label=0.25), SampleSettings(cameras=("center",), frame_offsets=0)
-    )
-    assert samples["steering"].tolist() == [0.25, -0.25] * 3
-
-
 def test_rows_of_recordings_held_back_whole_stay_so_and_do_not_count_towards_the_fraction():
     settings = SampleSettings()
     rows = make_rows(1500).assign(part=np.repeat(np.array([0, 1, 2], np.uint8), (1000, 300, 200)))
@@ -296,26 +231,6 @@ def test_rows_of_recordings_held_back_whole_stay_so_and_do_not_count_towards_the
     assert (
         count_samples(samples, table)["test"] == len(indices_of(samples, table, "test")) == 6 * 200
     )
-
-
-@pytest.mark.parametrize("split", ["blocks", "end", "random"])
-def test_nothing_is_held_back_unless_asked(split):
-    assert assign_validation(make_rows(300), SampleSettings(split=split, validation=0)).sum() == 0
-
-
-@pytest.mark.parametrize(("frame_offsets", "validation"), [(1, 0.05), (4, 0.5), (20, 0.9)])
-def test_the_random_split_keeps_the_fraction_of_the_remaining_samples(frame_offsets, validation):
-    wanted = SampleSettings(
-        split="random",
-        frame_offsets=frame_offsets,
-        validation=validation,
-        flip=False,
-        cameras=("center",),
-    )
-    rows = make_rows(5000)
-    rows["validation"] = assign_validation(rows, wanted)
-    samples = build_samples(rows, wanted)
-    assert samples["validation"].mean() == pytest.approx(validation, abs=0.02)
 
 
 @settings(max_examples=40)

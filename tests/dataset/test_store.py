@@ -1,7 +1,6 @@
 """A store returns what was written to it, and refuses a damaged or foreign file with the reason."""
 
 import time
-from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import h5py
@@ -15,7 +14,7 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.shards import open_if_store
 from bcclone.dataset.store import RecordingInfo, Store
-from bcclone.dataset.store_writer import StoreWriter
+from bcclone.dataset.writer import StoreWriter
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
@@ -99,14 +98,6 @@ def test_unused_capacity_leaves_no_trace_in_the_file(tmp_path):
     assert (tmp_path / "fewer.h5").read_bytes() == (tmp_path / "all.h5").read_bytes()
 
 
-def test_frames_are_memory_mapped_and_read_only(tmp_path):
-    write_store(tmp_path / "data.h5", some_frames(10))
-    with Store(str(tmp_path / "data.h5")) as store:  # a text names it as well as a path does
-        mapped = np.asarray(store.frames)
-        assert isinstance(mapped.base, np.memmap)
-        assert not mapped.flags.writeable
-
-
 @pytest.mark.parametrize("keep", [0, 2048, -1])
 def test_a_truncated_store_is_refused(tmp_path, keep):
     path = tmp_path / "data.h5"
@@ -114,20 +105,6 @@ def test_a_truncated_store_is_refused(tmp_path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(UserError, match="not a complete store"):
         Store(path)
-
-
-def test_the_content_hash_does_not_depend_on_how_frames_were_appended(tmp_path):
-    frames = some_frames(10)
-    write_store(tmp_path / "parts.h5", frames)
-    with (
-        Store(tmp_path / "parts.h5") as parts,
-        StoreWriter(tmp_path / "copy.h5", PREPROCESSING, 10) as writer,
-    ):
-        writer.append_from(parts)
-        writer.finish([parts.samples], parts.rows, parts.extras, RECORDINGS, SETTINGS)
-        content_hash = parts.content_hash
-    with Store(tmp_path / "copy.h5") as copy:
-        assert copy.content_hash == content_hash
 
 
 def test_a_file_that_is_no_hdf5_may_be_a_log_but_not_under_the_name_of_a_store(tmp_path):
@@ -144,17 +121,6 @@ def test_a_model_is_not_a_store(tmp_path):
         file.attrs["model_config"] = "{}"
     with pytest.raises(UserError, match=r"model\.h5: not a complete store: it is a model"):
         Store(tmp_path / "model.h5")
-
-
-def test_a_store_does_not_change_once_it_is_open(tmp_path):
-    write_store(tmp_path / "data.h5", some_frames(10))
-    with Store(tmp_path / "data.h5") as store:
-        with pytest.raises(AttributeError):
-            store.samples = store.samples[:0]
-        with pytest.raises(FrozenInstanceError):
-            store.content.samples = store.samples[:0]
-        with pytest.raises(ValueError, match="read-only"):
-            store.rows["steering"] = 0.0
 
 
 def test_an_hdf5_file_or_an_archive_of_another_program_is_named_with_the_way_to_import_it(tmp_path):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.conversion import convert
+from bcclone.dataset.plan import choose_rows
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.samples import windows
 from bcclone.dataset.shards import open_store
-from bcclone.dataset.take_overs import choose_rows
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenBy
 from bcclone.system.errors import UserError
@@ -56,13 +56,6 @@ def test_rows_are_chosen_by_who_drove(driven):
     rows = log.read_text().splitlines(keepends=True)
     log.write_text("".join([*rows[:40], *rows[60:]]))  # the five seconds end at a pause of 1.3 s
     assert chosen(driven, "good")[:41] == [*range(40), 60]
-
-
-@pytest.mark.parametrize(("rows", "drivers"), [("good", None), ("corrections", DrivenBy(HUMAN))])
-def test_a_recording_of_a_person_alone_is_used_as_a_whole(recording, rows, drivers):
-    if drivers:
-        write_drivers(recording, [drivers] * 120)
-    assert chosen(recording, rows) == list(range(120))
 
 
 def test_a_row_without_an_entry_is_never_a_correction_and_entries_without_a_row_are_ignored(driven):

@@ -1,6 +1,4 @@
-"""The feed "shards" of a store at a URL gives the batches of the local store, from copies in a
-bounded cache.
-"""
+"""The feed "shards" of a store at a URL gives the batches of the local store, from copies."""
 
 import shutil
 
@@ -14,7 +12,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import parse_location
 from tests.feed.test_feed import drain
 
-SETTINGS = FeedSettings("shards", window_shards=2, cache_mb=5)  # a shard has 1 MB
+SETTINGS = FeedSettings("shards", window_shards=2)
 
 
 @pytest.fixture
@@ -51,14 +49,6 @@ def test_a_shard_that_was_damaged_since_is_named_when_it_is_fetched(sharded_stor
         pytest.raises(UserError, match="00003.h5: the shard is damaged"),
     ):
         drain(feed, 1)
-
-
-def test_a_cache_too_small_for_two_windows_is_refused(stores):
-    settings = FeedSettings("shards", window_shards=3, cache_mb=5)
-    with pytest.raises(
-        UserError, match=r"memory://stores/lake: two windows of 3 shards have 7 MB.*cache-mb"
-    ):
-        check_feed(stores[0], settings)
 
 
 def test_what_is_not_a_folder_of_shards_at_a_url_is_refused(far_store):

@@ -82,7 +82,7 @@ def test_building_a_feed_opens_nothing_and_leaving_its_block_closes_all(form, fo
 
 
 def far_settings(cache):
-    return FeedSettings("shards", window_shards=1, cache=str(cache), cache_mb=5)
+    return FeedSettings("shards", window_shards=1, cache=str(cache))
 
 
 def test_the_copies_of_far_shards_are_open_only_within_the_blocks_of_their_feeds(

@@ -11,8 +11,7 @@ import simplejpeg
 
 from bcclone.camera.geometry import CameraMove
 from bcclone.camera.images import Image, cv2
-from bcclone.dataset.colors import color_matrices
-from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing, color_matrices
 from bcclone.feed.augment.changes import (
     AugmentationInputs,
     Extent,

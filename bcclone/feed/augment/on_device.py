@@ -21,8 +21,7 @@ import tensorflow as tf
 from keras import ops
 
 from bcclone.camera.geometry import CameraMove, Warp
-from bcclone.dataset.colors import color_matrices
-from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.preprocessing import Preprocessing, color_matrices
 from bcclone.feed.augment.changes import (
     MOST_PATCHES,
     NORMALS,

@@ -5,7 +5,7 @@ a choice of samples, windows and times. It raises NotDrawn if the model or the s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +14,9 @@ from bcclone.camera.images import BadImage, Image, cv2, read_frame, resized
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION
 from bcclone.dataset.samples import SampleTable
-from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.feed.selection import TrainingData
-from bcclone.recording.files import ImageIndex
-from bcclone.recording.row import CAMERAS, EPISODE_GAP_MS
+from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.numbers import FloatArray, IndexArray
 from bcclone.training.training_state import Epoch
 
@@ -45,8 +43,6 @@ class Subject:
     zero_fraction: float = 1.0
     # how the samples were augmented
     augment: AugmentSettings = AugmentSettings(augment=False)
-    # number of a recording -> its images
-    _images: dict[int, ImageIndex] = field(default_factory=dict)
 
     @property
     def samples(self) -> TrainingData:
@@ -121,9 +117,9 @@ class Subject:
     def images(self, indices: IndexArray, preprocessing: Preprocessing) -> Image:
         """Return prepared images of samples, uint8 (samples, height, width, channels)."""
         # a store with this preprocessing has the prepared images already
-        if isinstance(self.data, Store) and self.data.preprocessing == preprocessing:
+        if not self.samples.frames.are_images and self.samples.preprocessing == preprocessing:
             samples = self.table[indices]
-            images = np.asarray(self.data.frames[samples["frame"]])
+            images = np.asarray(self.samples.frames[samples["frame"]])
             flipped = samples["flipped"]
             images[flipped] = images[flipped, :, ::-1]
             return images
@@ -139,7 +135,7 @@ class Subject:
         It comes from the recording. If its image is gone, it is the store's frame, scaled up.
         Raises NotDrawn if there is no such frame either.
         """
-        path = self.image_path(index)
+        path = self.samples.image_path(index)
         try:
             if path is None:
                 raise BadImage("it is not there any more; put it back")
@@ -158,22 +154,10 @@ class Subject:
         fault: why the recording's image is not shown, for the error
         """
         stored = self.samples.preprocessing
-        if not isinstance(self.data, Store) or stored.color != "RGB" or stored.crops:
+        if self.samples.frames.are_images or stored.color != "RGB" or stored.crops:
             raise NotDrawn(f"{fault}; and the store holds no frame to show instead") from None
-        frame = self.data.frames[int(self.table[index]["frame"])]
+        frame = self.samples.frames[int(self.table[index]["frame"])]
         return resized(frame, (stored.frame_width, stored.frame_height), cv2.INTER_LINEAR)
-
-    def image_path(self, index: int) -> str | None:
-        """Return the path of a sample's image, None if the file is gone."""
-        sample = self.table[index]
-        data = self.samples
-        if not isinstance(data, Store):
-            return str(data.files[sample["frame"]])
-        row = data.rows[int(sample["row"]) - int(sample["frame_offset"])]
-        number = int(row["recording"])
-        if number not in self._images:
-            self._images[number] = ImageIndex(data.recordings[number].path)
-        return self._images[number].find(row[CAMERAS[sample["camera"]]].decode())
 
 
 def stretches(seconds: FloatArray) -> list[IndexArray]:

@@ -255,7 +255,7 @@ def located_samples(subject: Subject) -> tuple[IndexArray, FloatArray]:
     trace_of = cache(read_trace)
     offset_m = np.full(len(samples), np.nan)
     for number, sample in enumerate(samples.tolist()):
-        path = subject.image_path(sample)
+        path = subject.samples.image_path(sample)
         if path:
             folder = Path(path).parent
             recording = folder.parent if folder.name == "IMG" else folder

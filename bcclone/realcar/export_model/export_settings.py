@@ -4,8 +4,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-from bcclone.dataset.image_size import LARGEST_PICTURE, SMALLEST_IMAGE, parse_size
-from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.dataset.preprocessing_text import (
+    LARGEST_PICTURE,
+    SMALLEST_IMAGE,
+    PreprocessingText,
+    parse_size,
+)
 from bcclone.system.errors import UserError
 from bcclone.system.settings import Checked, Force, Mph, Setting, SettingError, setting
 

@@ -14,8 +14,7 @@ import tensorflow as tf
 
 from bcclone.camera.framing import STEPS_PER_PIXEL, Framing, sampling_of
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, cv2
-from bcclone.dataset.colors import LINEAR_COLORS, color_matrices
-from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.preprocessing import LINEAR_COLORS, Preprocessing, color_matrices
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import FloatArray
 

@@ -18,11 +18,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bcclone.cluster.cluster_settings import ShardingSettings
-from bcclone.cluster.sharded_conversion import convert_to_shards
-from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.plan import choose_rows
+from bcclone.dataset.sample_settings import GOOD_ROWS, MAX_CORRECTION_WEIGHT, PreprocessSettings
 from bcclone.dataset.shards import MANIFEST_NAME
-from bcclone.dataset.take_overs import choose_rows
 from bcclone.evaluation.evaluate_settings import SuiteSettings
 from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.evaluation.suite import suite
@@ -309,7 +308,7 @@ class Learning:
         """
         samples = asdict(self._start.samples)
         samples |= {"rows": GOOD_ROWS, "correction_weight": correction_weight}
-        settings = ShardingSettings(
+        settings = PreprocessSettings(
             tuple(recordings),
             self._folder / STORE,
             add=add,
@@ -318,7 +317,7 @@ class Learning:
             explicit=tuple(samples),  # they hold even where they are the default
             **samples,
         )
-        return convert_to_shards(settings, self._notify).rows
+        return convert(settings, self._notify).rows
 
     def _train(
         self, last: Round, all_rows: int, epochs: int, learning_rate: float, **recorded: Any

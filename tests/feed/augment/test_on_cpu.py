@@ -71,7 +71,7 @@ def view_of(preprocessing, image, flipped=False, **moved):
 
 def test_colours_without_a_way_back_are_refused_with_the_remedy():
     with pytest.raises(UserError, match="images in HSV-S cannot be augmented.*--no-augment"):
-        CpuAugmenter(NOTHING, Preprocessing.of("S of HSV"))
+        CpuAugmenter(NOTHING, Preprocessing.of("HSV-S"))
 
 
 @pytest.mark.parametrize(("offset_m", "yaw_rad"), [(0.5, 0.0), (0.0, 0.05), (0.4, 0.05)])

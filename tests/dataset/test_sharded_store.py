@@ -10,8 +10,6 @@ import signal
 import numpy as np
 import pytest
 
-from bcclone.cluster.cluster_settings import ShardingSettings
-from bcclone.cluster.sharded_conversion import convert_to_shards
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from bcclone.system.files import locked
@@ -143,20 +141,6 @@ def test_stores_of_one_file_are_listed_as_a_folder(two_recordings, tmp_path):
 
 
 @pytest.mark.slow
-def test_each_shard_is_a_store_of_its_own(two_recordings, tmp_path):
-    folder = tmp_path / "store"
-    preprocess(*two_recordings, "-o", folder, *SMALL, "--frame-offsets", 3, "--allow-skips")
-    samples = 0
-    for name in shards_of(folder):
-        with open_store(folder / name) as shard, open_store(folder) as whole:
-            images = whole.frames[whole.samples["frame"][samples : samples + len(shard.samples)]]
-            assert (shard.frames[shard.samples["frame"]] == images).all()
-            samples += len(shard.samples)
-    with open_store(folder) as whole:
-        assert samples == len(whole.samples)
-
-
-@pytest.mark.slow
 def test_adding_appends_shards_and_gives_the_content_of_one_file(two_recordings, tmp_path):
     one = tmp_path / "one.h5"
     folder = tmp_path / "store"
@@ -236,32 +220,10 @@ def test_an_output_that_is_no_store_is_refused(recording, tmp_path):
     wrong = preprocess(
         recording, "-o", tmp_path / "data.h5", "--scheduler", "tcp://127.0.0.1:1", code=1
     )
-    assert "--scheduler writes a folder of shards" in wrong
+    assert "write a folder of shards" in wrong
     assert "leave --jobs out" in preprocess(
         recording, "-o", folder, "--jobs", 2, "--scheduler", "tcp://127.0.0.1:1", code=1
     )
-
-
-@pytest.mark.slow
-def test_a_recording_that_no_worker_can_read_is_an_error_in_one_line(recording, tmp_path):
-    """As on a machine where the folder of the images is not mounted: the images are listed, but not
-    there.
-    """
-    for image in images_of(recording):
-        image.unlink()
-        image.symlink_to(tmp_path / "elsewhere" / image.name)
-    settings = ShardingSettings(
-        (str(recording),),
-        tmp_path / "store",
-        size=(64, 64),
-        jobs=1,
-        cameras=("center",),
-    )
-    with pytest.raises(
-        UserError, match=r"IMG/center.*No such file or directory.*mend the worker"
-    ) as refused:
-        convert_to_shards(settings)
-    assert "\n" not in str(refused.value)
 
 
 DAMAGE = {

@@ -1,20 +1,22 @@
 """Write a store: the frames of image files one after the other, then the tables.
 
-In: a `StorePart` of a conversion plan, or frames and tables. Out: a complete HDF5 file, or an error
-before the work begins.
+In: rows and the image files that they name, or frames and tables. Out: a complete HDF5 file, or an
+error before the work begins.
 """
 
 import errno
 import hashlib
+import itertools
 import json
 import math
 import os
 import shutil
+import threading
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Self
@@ -24,9 +26,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bcclone.camera.images import Image
-from bcclone.dataset.conversion_plan import StorePart, frame_numbers
-from bcclone.dataset.decoding import decode_files
+from bcclone.camera.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    BadImage,
+    Image,
+    opencv_on_one_thread,
+    read_frame,
+)
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
@@ -35,9 +42,12 @@ from bcclone.dataset.store import SCHEMA_VERSION, RecordingInfo, Store
 from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
 from bcclone.system.files import EarlyFlush
+from bcclone.system.location import names_url, read_urls
 from bcclone.system.numbers import IndexArray
+from bcclone.system.pool import prefetch_ordered
 
 _SAMPLES_PER_CHUNK = 1 << 12
+_BYTES_AT_ONCE = 1 << 24  # of frames that are copied from another file
 
 
 def content_hash(preprocessing: Preprocessing, checksums: npt.ArrayLike) -> "hashlib._Hash":
@@ -119,8 +129,7 @@ class StoreWriter:
 
     def append_from(self, store: Store) -> None:
         """Append all frames of a store of the same preprocessing."""
-        bytes_at_once = 1 << 24
-        frames_at_once = max(1, bytes_at_once // self._frame_bytes)
+        frames_at_once = max(1, _BYTES_AT_ONCE // self._frame_bytes)
         for file in store.frames.files:
             for block in file.read(self._frame_bytes, frames_at_once):
                 frames = np.frombuffer(block, np.uint8)
@@ -141,10 +150,11 @@ class StoreWriter:
         recordings: the recordings that the rows come from
         settings: the settings that made the samples
         """
-        # the frames reach the disk while the tables are made
-        self._flush.start()
-        if self.count < self.capacity:
-            self._remove_unused_space()
+        is_full = self.count == self.capacity
+        if is_full:
+            self._flush.start()  # the frames reach the disk while the tables are made
+        else:
+            self._move_to_smaller_file()
         digest = content_hash(self.preprocessing, self.checksums)
         digest.update(rows.tobytes())
         with h5py.File(self.path, "r+") as file:
@@ -163,33 +173,28 @@ class StoreWriter:
             file.attrs["preprocessing"] = self.preprocessing.to_json()
             file.attrs["preprocessing_hash"] = self.preprocessing.digest
             file.attrs["content_hash"] = digest.hexdigest()
-        self._flush.wait()
+        if is_full:
+            self._flush.wait()
 
-    def _remove_unused_space(self) -> None:
-        """Make the file one that has space only for the frames that were written.
+    def _move_to_smaller_file(self) -> None:
+        """Copy the frames into a file with space only for those that were written.
 
-        HDF5 cannot shrink a contiguous dataset. So it lays out another file, with space for fewer
-        frames; what that file has before and behind its frames replaces the same bytes here. The
-        frames keep their position, unless they fill less than a page, which HDF5 places elsewhere.
+        HDF5 cannot shrink a contiguous dataset.
         """
+        self._flush.wait()
+        self._opened.close()
         smaller = self.path.with_name(f"{self.path.stem}.fewer{self.path.suffix}")
-        kept = self.count * self._frame_bytes
         try:
             offset = _lay_out(smaller, self.preprocessing, self.count)
-            with smaller.open("rb") as source, self.path.open("r+b") as target:
-                if offset != self._offset:
-                    target.seek(self._offset)
-                    frames = target.read(kept)
-                    target.seek(offset)
-                    target.write(frames)
-                # the bytes before the frames
-                target.seek(0)
-                target.write(source.read(offset))
-                # the bytes behind them
-                source.seek(offset + kept)
-                target.seek(offset + kept)
-                target.write(source.read())
-                target.truncate()
+            with self.path.open("rb") as source, smaller.open("r+b") as target:
+                source.seek(self._offset)
+                target.seek(offset)
+                left = self.count * self._frame_bytes
+                while left:
+                    block = source.read(min(left, _BYTES_AT_ONCE))
+                    target.write(block)
+                    left -= len(block)
+            smaller.replace(self.path)
         finally:
             smaller.unlink(missing_ok=True)
 
@@ -248,67 +253,138 @@ def _reserve(path: Path, size: int) -> None:
             file.truncate(size)
 
 
+# ---- from image files
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The result for some consecutive files."""
+
+    frames: Image  # frames of the readable files, uint8 (frames, height, width, channels)
+    checksums: Sequence[int]  # zlib.crc32 of each frame
+    errors: Mapping[int, str]  # index among the files -> reason
+
+
+@contextmanager
+def decode_files(
+    files: Sequence[str], preprocessing: Preprocessing, threads: int = 0
+) -> Iterator[Iterator[Decoded]]:
+    """Yield an iterator of the prepared frames of the files in order, a few files at a time.
+
+    The frames are valid until the next result, which reuses their memory. The threads end with the
+    block.
+
+    threads: number of threads, 0 for one for each core. Processes are not needed, since reading,
+        decoding and resizing release the interpreter lock.
+    """
+    threads = threads or os.cpu_count() or 1
+    # the caller writes the frames of a few files while they are in the processor's cache; but files
+    # at URLs are read together, which takes as long as one of them
+    files_per_task = 32 if any(map(names_url, files)) else 8
+    tasks_ahead = 4 * threads
+    scratch = threading.local()  # each thread decodes into its own camera frame
+    # buffers are reused, because the system would clear every new page; one more than the tasks
+    # ahead, for the result that the caller uses
+    buffers = itertools.cycle(
+        np.empty((tasks_ahead + 1, files_per_task, *preprocessing.shape), np.uint8)
+    )
+
+    def decode(task: tuple[Sequence[str], Image]) -> Decoded:
+        if not hasattr(scratch, "frame"):
+            scratch.frame = np.empty((FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
+        files, frames = task
+        checksums: list[int] = []
+        errors: dict[int, str] = {}
+        # the files of a recording are all at a URL, or none is
+        contents = read_urls(files) if names_url(files[0]) else [None] * len(files)
+        for index, (path, content) in enumerate(zip(files, contents, strict=True)):
+            try:
+                frame = frames[len(checksums)]
+                preprocessing.apply(read_frame(path, scratch.frame, content), frame)
+                # the frame is still in the processor's cache
+                checksums.append(zlib.crc32(frame.data))
+            except BadImage as error:
+                errors[index] = str(error)
+        return Decoded(frames[: len(checksums)], checksums, errors)
+
+    tasks = (
+        (files[start : start + files_per_task], next(buffers))
+        for start in range(0, len(files), files_per_task)
+    )
+    # OpenCV needs no threads of its own, since each core already decodes other images
+    with opencv_on_one_thread(), prefetch_ordered(decode, tasks, threads, tasks_ahead) as results:
+        yield results
+
+
 def write_store(
     path: Path,
-    part: StorePart,
+    preprocessing: Preprocessing,
+    settings: SampleSettings,
+    rows: pd.DataFrame,
+    files: Sequence[str],
+    recordings: Sequence[RecordingInfo],
+    context: int = 0,
     old: Store | None = None,
     on_progress: Callable[[int], None] = lambda count: None,
     threads: int = 0,
 ) -> tuple[dict[int, str], npt.NDArray[np.uint32]]:
-    """Write a part of a conversion as a store; what the old store has, if any, comes first.
+    """Write rows of a plan and their frames as a store, after what the old store has, if any.
 
     Return the index of each unusable file with the reason, and the CRC-32 of each frame.
 
+    rows: with the columns of plan.Plan.rows
+    files: paths of images; the columns `frame_CAMERA` of the rows are indices into them
+    recordings: of the rows
+    context: number of the first rows that are not written, but whose frames some samples need
     on_progress: called with the number of files of each batch
     threads: number of threads that decode files, 0 for one for each core
     """
-    with _writer(path, part, old) as writer:
-        if old:
-            writer.append_from(old)
-        first_frame = writer.count
-        unusable = _write_frames(writer, part, threads, on_progress)
-        numbers = frame_numbers(len(part.files), unusable, first_frame)
-        rows = _with_frame_numbers(part.rows, numbers)
-
-        samples = _samples(rows.drop(columns="extras"), part.context, old, part.samples)
-        # the `context` rows before the part are not written; samples only need their frames
-        table, extras = _row_tables(rows[part.context :], old)
-        recordings = part.recordings
-        if old:
-            recordings = (*old.recordings, *recordings)
-        writer.finish(samples, table, extras, recordings, part.samples)
-        return unusable, np.array(writer.checksums, np.uint32)
-
-
-def _writer(path: Path, part: StorePart, old: Store | None) -> StoreWriter:
-    """Return a writer with space for a part, and for what the old store has, if any."""
-    settings = part.samples
-    capacity = len(part.files)
-    table_bytes = _table_bytes(part.rows, part.recordings, settings)
+    capacity = len(files)
+    table_bytes = _table_bytes(rows, recordings, settings)
     if old:
         capacity += len(old.frames)
         old_rows = row_frame(old.rows).assign(extras=old.extras or "")
         # the space for repeated samples is unknown, since stored rows lack `take_over`; that of all
         # old samples is enough
         table_bytes += _table_bytes(old_rows, old.recordings, settings) + old.samples.nbytes
-    return StoreWriter(path, part.preprocessing, capacity, table_bytes)
+    with StoreWriter(path, preprocessing, capacity, table_bytes) as writer:
+        if old:
+            writer.append_from(old)
+        first_frame = writer.count
+        unusable: dict[int, str] = {}
+        first_file = 0
+        with decode_files(files, preprocessing, threads) as parts:
+            for decoded in parts:
+                writer.append(decoded.frames, decoded.checksums)
+                for index, reason in decoded.errors.items():
+                    unusable[first_file + index] = reason
+                file_count = len(decoded.frames) + len(decoded.errors)
+                first_file += file_count
+                on_progress(file_count)
+        rows = _with_frame_numbers(rows, frame_numbers(len(files), unusable, first_frame))
+
+        samples = _samples(rows.drop(columns="extras"), context, old, settings)
+        # the `context` rows before the others are not written; samples only need their frames
+        table = row_table(rows[context:])
+        extras = rows["extras"][context:].tolist()
+        if old:
+            table = join_rows([old.rows, table])
+            extras = [*(old.extras or [""] * len(old.rows)), *extras]
+            recordings = (*old.recordings, *recordings)
+        writer.finish(samples, table, extras if any(extras) else [], recordings, settings)
+        return unusable, np.array(writer.checksums, np.uint32)
 
 
-def _write_frames(
-    writer: StoreWriter, part: StorePart, threads: int, on_progress: Callable[[int], None]
-) -> dict[int, str]:
-    """Append the frames of the files; return the index of each unusable file with the reason."""
-    unusable: dict[int, str] = {}
-    first_file = 0
-    with decode_files(part.files, part.preprocessing, threads) as parts:
-        for decoded in parts:
-            writer.append(decoded.frames, decoded.checksums)
-            for index, reason in decoded.errors.items():
-                unusable[first_file + index] = reason
-            file_count = len(decoded.frames) + len(decoded.errors)
-            first_file += file_count
-            on_progress(file_count)
-    return unusable
+def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> IndexArray:
+    """Return the number that the frame of each image file has in a store, or NO_FRAME, (files,).
+
+    files: number of the files
+    unusable: indices of the files without a frame
+    first: number of the first frame
+    """
+    is_usable = np.ones(files, np.bool_)
+    is_usable[list(unusable)] = False
+    return np.where(is_usable, first - 1 + np.cumsum(is_usable), NO_FRAME)
 
 
 def _with_frame_numbers(rows: pd.DataFrame, numbers: IndexArray) -> pd.DataFrame:
@@ -320,21 +396,6 @@ def _with_frame_numbers(rows: pd.DataFrame, numbers: IndexArray) -> pd.DataFrame
     numbers_or_none = np.append(numbers, NO_FRAME)
     columns = {name: numbers_or_none[rows[name].to_numpy()] for name in FRAME_COLUMNS}
     return rows.assign(**columns)
-
-
-def _row_tables(rows: pd.DataFrame, old: Store | None) -> tuple[RowTable, Sequence[str]]:
-    """Return the table of the old store's rows and these rows, and the text of their extras.
-
-    The extras are empty if no row has any.
-    """
-    table = row_table(rows)
-    extras = rows["extras"].tolist()
-    if old:
-        table = join_rows([old.rows, table])
-        extras = [*(old.extras or [""] * len(old.rows)), *extras]
-    if not any(extras):
-        extras = []
-    return table, extras
 
 
 def _samples(

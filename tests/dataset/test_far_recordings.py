@@ -4,9 +4,7 @@ import re
 
 import pytest
 
-import bcclone
 from bcclone.dataset.shards import Manifest, open_store
-from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenBy, read_drivers
 from bcclone.system.location import parse_location
 from tests.running import run_script
 from tests.s3 import put_folder, s3_server
@@ -73,21 +71,3 @@ def test_what_is_not_on_the_server_is_told_in_one_line(server, arguments, words)
     done = run_script("preprocess.py", *arguments, code=1)
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert re.search(words, error)
-
-
-def test_who_drove_is_read_from_a_url_as_from_a_folder(server, tmp_path):
-    (tmp_path / DRIVERS.name).write_text(f"{DRIVERS.header}{DrivenBy(HUMAN, 1).row('a.jpg')}\n")
-    put_folder(tmp_path, "s3://bucket/driven")
-    assert read_drivers(parse_location("s3://bucket/driven")) == read_drivers(tmp_path) != {}
-    assert read_drivers(parse_location("s3://bucket/nowhere")) == {}
-
-
-def test_a_program_makes_a_grey_store_on_s3_and_reads_it(server, simulated_recording):
-    url = parse_location("s3://bucket/grey")
-    settings = bcclone.ShardingSettings(
-        (str(simulated_recording),), url, preprocess="gray-80x120", shard_mb=1, jobs=1
-    )
-    assert bcclone.convert_to_shards(settings).rows == 120
-    with bcclone.open_store(url) as far:
-        assert far.frames[:5].shape == (5, 80, 120, 1)
-        assert far.frames[:5].any()

@@ -1,0 +1,406 @@
+"""Plan a conversion: read the logs, and list the rows to convert and each image file they need.
+
+In: recordings, and the store to add to, if any. Out: a `Plan`. No image is opened here.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bcclone.camera.framing_files import framing_of
+from bcclone.camera.images import common_remedy
+from bcclone.dataset.labels import steering_labels
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_frame
+from bcclone.dataset.sample_settings import (
+    ALL_ROWS,
+    CORRECTIONS,
+    GOOD_ROWS,
+    PARTS,
+    TRAINING,
+    SampleSettings,
+)
+from bcclone.dataset.samples import assign_validation
+from bcclone.dataset.store import RecordingInfo, Store
+from bcclone.recording.files import ImageIndex, find_logs
+from bcclone.recording.log import Log, read_log
+from bcclone.recording.row import CAMERAS
+from bcclone.recording.run_tables import BY_MODEL, MODEL, read_drivers
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location, reaching
+from bcclone.system.process import Notify
+
+MAX_SKIPPED = 0.05  # largest share of the rows, and of the images, that may be skipped
+_MOST_LISTED = 10  # skips that an error lists
+
+_WENT_WRONG_SECONDS = 5  # before a take-over, in which the model's driving counts as wrong
+_LEFT_OUT = {  # choice of --rows -> which rows it leaves out, in words that follow "rows"
+    GOOD_ROWS: f"that the model drove in the {_WENT_WRONG_SECONDS} s before a person took over",
+    CORRECTIONS: "in which no person had taken over",
+}
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A bad row of a log, or an image that is missing or damaged: it is left out."""
+
+    file: str  # path of the log
+    row: int  # number of the row's line in the log, from 1
+    reason: str
+    camera: str = ""  # camera of the image; "" for a row
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.row}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows that a store will hold, and the image files that they name.
+
+    The columns of the rows are those of the log, and:
+        recording, episode: numbers in the whole store
+        take_over: whether a person had taken over
+        part: index in PARTS, 0 for rows that are split. The rows have this column only if a
+            recording is held back whole
+        frame_CAMERA: for each camera, the number of the frame of its image, or NO_FRAME
+        validation: whether the row is held back from training
+        label: the steering of its samples, as steering_labels() returns it
+    """
+
+    rows: pd.DataFrame
+    files: Sequence[str]  # path of the image of each frame
+    logs: Sequence[str]  # path of each new recording's log
+    recordings: Sequence[RecordingInfo]  # the new recordings
+    # counts of each log, also of those without a new row: path, rows, bad_rows, deleted_rows, part
+    logs_read: Sequence[Mapping[str, Any]]
+    skips: Sequence[Skip]  # bad rows, and images without a file
+    notices: Sequence[str]  # warnings for the user
+    rows_read: int  # number of rows of the new recordings' logs, with bad ones
+    images_named: int  # number of images that the rows name, with those without a file
+
+    def skips_with(self, unusable: Mapping[int, str], allowed: bool) -> tuple[Skip, ...]:
+        """Return the skips of the plan, and a skip for each file that turned out to be unusable.
+
+        Raises UserError if no image can be used, or, unless allowed, more than 5 % of the rows or
+        images cannot.
+
+        unusable: index of a file in `files` -> reason
+        """
+        if not self.images_named:
+            raise UserError(
+                f"{self.logs[0]}: the log names no image of the chosen cameras; "
+                "choose others with --cameras"
+            )
+        skips = [*self.skips]
+        for file, reason in unusable.items():
+            # the first row that names the file
+            names_it = np.argwhere((self.rows[FRAME_COLUMNS] == file).to_numpy())  # (n, 2)
+            index, camera = names_it[0].tolist()
+            row = self.rows.iloc[index]
+            # recordings are numbered through the whole store, `logs` begins with the first new one
+            log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
+            reason = f"image {Path(self.files[file]).name} cannot be used: {reason}"
+            skips.append(Skip(log, int(row["line"]), reason, CAMERAS[camera]))
+
+        bad_rows = sum(recording.bad_rows for recording in self.recordings)
+        bad_images = len(skips) - bad_rows
+        remedy = common_remedy([skip.reason for skip in skips], skips[-1].file) if skips else ""
+        if bad_images >= self.images_named:
+            log_path = self.recordings[0].path
+            folders = ", ".join(map(str, ImageIndex(log_path).folders))
+            remedy = remedy or "copy the images into one of these folders"
+            raise UserError(
+                f"{log_path}: none of the {self.images_named} images can be used; looked in "
+                f"{folders}; the last: line {skips[-1].row}, {skips[-1].reason}; {remedy}"
+            )
+        skipped = max(bad_rows / self.rows_read, bad_images / self.images_named)
+        if skipped > MAX_SKIPPED and not allowed:
+            lacks_center = any(skip.camera == CAMERAS[0] for skip in skips)
+            if not remedy and not bad_rows and not lacks_center:
+                remedy = "take the centre camera alone: --cameras center"
+            lines = [f"  {skip}" for skip in skips[:_MOST_LISTED]]
+            if len(skips) > _MOST_LISTED:
+                lines.append(f"  ... and {len(skips) - _MOST_LISTED} more")
+            listed = "\n".join(lines)
+            raise UserError(
+                f"{bad_rows} rows and {bad_images} images cannot be used, more than "
+                f"{MAX_SKIPPED:.0%}; {remedy or 'repair the recording'}, or leave them out with "
+                f"--allow-skips:\n{listed}"
+            )
+        return tuple(skips)
+
+
+def make_plan(
+    inputs: tuple[str, ...],
+    samples: SampleSettings,
+    old: Store | None,
+    notify: Notify = lambda line: None,
+    held_back: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> Plan:
+    """Plan the conversion of all logs in the recordings, in order.
+
+    A row that an earlier log or the old store has too is left out, and a notice says so. Raises
+    UserError, or ForeignLog for a file that is not a driving log.
+
+    notify: called with a line for each log that was read
+    held_back: VALIDATION or TEST -> recordings that are held back whole for this part. They are
+        read first, since a row that two recordings have belongs to the one that is read first
+    """
+    parts = _parts_of_logs(inputs, held_back)
+    logs = []
+    logs_read = []
+    for path, part in parts.items():
+        log = read_log(path)
+        counts = {
+            "path": str(path),
+            "rows": len(log.rows),
+            "bad_rows": len(log.bad_rows),
+            "deleted_rows": len(log.deleted),
+            "part": part,
+        }
+        notify(_described(counts))
+        logs_read.append(counts)
+        logs.append(log)
+    chosen = [choose_rows(log, samples.rows) for log in logs]
+    left_out = sum(len(log.rows) for log in logs) - sum(len(log.rows) for log in chosen)
+    # if all rows are chosen, there are some: read_log() refuses a log without usable rows
+    if all(log.rows.empty for log in chosen):
+        raise UserError(
+            f"{logs[0].path}: no row is left, since all {left_out} are rows "
+            f"{_LEFT_OUT[samples.rows]}; name a recording with take-overs, or use "
+            f"--rows {ALL_ROWS}"
+        )
+
+    number = len(old.recordings) if old else 0
+    episode = int(old.rows["episode"].max()) + 1 if old else 0
+    used = [camera for camera in CAMERAS if camera in samples.cameras]
+    centers: set[str] = set()  # what identifies the centre images of the logs before
+    new_logs = []
+    all_rows = []
+    all_paths = []
+    recordings = []
+    skips: list[Skip] = []
+    notices: list[str] = []
+    images_named = 0
+    for log in chosen:
+        if log.rows.empty:
+            continue
+        index = ImageIndex(log.path)
+        rows = _new_rows(log, index, centers, old, notices)
+        if rows.empty:  # it is no recording of the store
+            continue
+        # a recording that is split has no part of its own: it counts as TRAINING, and `validation`
+        # says which of its rows are held back
+        part = parts[log.path] or TRAINING
+        rows = rows.assign(
+            recording=number,
+            episode=rows["episode"] - rows["episode"].min() + episode,
+            part=np.uint8(PARTS.index(part)),
+        )
+        number += 1
+        episode = int(rows["episode"].max()) + 1
+        # as objects: a text of pandas cannot hold a name whose bytes are no UTF-8
+        paths = pd.DataFrame(
+            {camera: list(map(index.find, rows[camera])) for camera in used},
+            rows.index,
+            dtype=object,
+        )
+        named = (rows[used] != "").to_numpy()
+        skips += [Skip(str(log.path), bad.row, bad.reason) for bad in log.bad_rows]
+        for row, camera in np.argwhere(named & paths.isna().to_numpy()).tolist():
+            reason = f"image {rows[used[camera]].iloc[row]} is missing"
+            skips.append(Skip(str(log.path), int(rows["line"].iloc[row]), reason, used[camera]))
+        images_named += int(named.sum())
+        all_rows.append(rows)
+        all_paths.append(paths)
+        new_logs.append(log)
+        recordings.append(_info(log, len(rows)))
+    if left_out:
+        notices.append(
+            f"--rows {samples.rows}: {left_out} rows left out, {_LEFT_OUT[samples.rows]}"
+        )
+    if not new_logs:
+        notices.append("the store holds all of this already; nothing is added")
+    rows, files = _joined(all_rows, all_paths, samples, old)
+    return Plan(
+        rows=rows,
+        files=files,
+        logs=tuple(str(log.path) for log in new_logs),
+        recordings=tuple(recordings),
+        logs_read=tuple(logs_read),
+        skips=tuple(skips),
+        notices=tuple(notices),
+        rows_read=sum(log.row_count for log in new_logs),
+        images_named=images_named,
+    )
+
+
+def _parts_of_logs(
+    inputs: tuple[str, ...], held_back: Mapping[str, tuple[str, ...]]
+) -> dict[Location, str]:
+    """Return log -> its part: VALIDATION or TEST if it is held back whole, "" if it is split.
+
+    Raises UserError for a log that is named for two parts.
+    """
+    recordings_of_part = {part: names for part, names in held_back.items() if names}
+    # if no recording at all is named, find_logs() below raises the error that says so
+    if inputs or not recordings_of_part:
+        recordings_of_part[""] = inputs
+
+    logs: dict[Location, tuple[Location, str]] = {}  # resolved path -> log, part
+    for part, recordings in recordings_of_part.items():
+        for path in find_logs(recordings):
+            _, first_part = logs.setdefault(path.resolve(), (path, part))
+            # an input that is held back, too, stays held back
+            if part and part != first_part:
+                raise UserError(
+                    f"{path} is named both for {first_part} and for {part}; name it for one of them"
+                )
+    return dict(logs.values())
+
+
+def _described(log: Mapping[str, Any]) -> str:
+    """Return the line of a log that was read; log: as Plan.logs_read."""
+    text = f"read {log['path']}: {log['rows']} rows"
+    if log["bad_rows"]:
+        text += f", and {log['bad_rows']} bad ones"
+    if log["part"]:
+        text += f", all of them for {log['part']}"
+    if log["deleted_rows"]:
+        text += f"; {log['deleted_rows']} deleted ones are left out"
+    return text
+
+
+def _new_rows(
+    log: Log, index: ImageIndex, centers: set[str], old: Store | None, notices: list[str]
+) -> pd.DataFrame:
+    """Return the log's rows, except those whose centre image is known already.
+
+    The image may be known from an earlier row or a log that was read before (the row is repeated),
+    or from the old store (the row is stored). Notices for both are added.
+
+    centers: what identifies the centre images of the logs before; those of this log are added
+    """
+    rows = log.rows
+    # a path identifies an image; if there is no file, the name together with the log does
+    own = pd.Series(
+        [index.find(name) or f"{log.path}: no file {name}" for name in rows["center"]],
+        rows.index,
+        dtype=object,
+    )
+    is_repeated = own.duplicated() | own.isin(list(centers))
+    centers.update(own)
+    if is_repeated.any():
+        notices.append(f"{log.path}: {int(is_repeated.sum())} repeated rows left out")
+
+    is_stored = pd.Series(False, rows.index)
+    if old is not None:
+        folder = log.path.resolve().parent  # logs in one folder share its images
+        of_folder = [
+            number for number, info in enumerate(old.recordings) if info.path.parent == folder
+        ]
+        stored = old.rows["center"][np.isin(old.rows["recording"], of_folder)]
+        is_stored = rows["center"].isin([name.decode() for name in stored.tolist()])
+    if is_stored.any():
+        count = int(is_stored.sum())
+        notices.append(f"{log.path}: {count} rows are in the store already; left out")
+    return rows[~is_stored & ~is_repeated].reset_index(drop=True)
+
+
+def _info(log: Log, rows: int) -> RecordingInfo:
+    """Return what a store keeps of a log, of which it has so many rows."""
+    with reaching(log.path):
+        content = log.path.read_bytes()
+    return RecordingInfo(
+        path=log.path.resolve(),
+        sha256=hashlib.sha256(content).hexdigest(),
+        rows=rows,
+        bad_rows=len(log.bad_rows),
+        episodes=log.episodes,
+        dialect=log.dialect,
+        framing=framing_of(log.path),
+    )
+
+
+def _joined(
+    all_rows: Sequence[pd.DataFrame],
+    all_paths: Sequence[pd.DataFrame],
+    samples: SampleSettings,
+    old: Store | None,
+) -> tuple[pd.DataFrame, Sequence[str]]:
+    """Return the rows of all recordings, and the files of their frames.
+
+    The files are in the order of the rows, so that the frames of neighbouring rows are next to each
+    other in the store.
+
+    all_paths: for the rows of each recording, the paths of the images, a column for each camera
+        that is used; None if there is no file
+    """
+    if not all_rows:
+        return pd.DataFrame(), ()
+    rows = pd.concat(all_rows, ignore_index=True)
+    if not rows["part"].any():
+        rows = rows.drop(columns="part")
+
+    # factorize() numbers equal paths alike, and None by -1, which is NO_FRAME
+    paths = pd.concat(all_paths)
+    numbers, files = pd.factorize(paths.to_numpy(object).ravel())
+    numbers_of_camera = dict(zip(paths.columns, numbers.reshape(paths.shape).T, strict=True))
+    for camera in CAMERAS:
+        rows[f"frame_{camera}"] = numbers_of_camera.get(camera, NO_FRAME)
+
+    # computed here for all rows, since each shard lacks the rows before and after it
+    old_rows = row_frame(old.rows) if old else None
+    rows = rows.assign(
+        validation=assign_validation(rows, samples, old_rows),
+        label=steering_labels(rows, samples.smooth_seconds, samples.lead_seconds),
+    )
+    return rows, files.tolist()
+
+
+# ---- who drove
+
+
+def choose_rows(log: Log, choice: str) -> Log:
+    """Return the log with the chosen rows only, and with the column `take_over`, bool.
+
+    A take-over begins where a person takes the wheel from the model, and ends when the model drives
+    again. A row that is not in drivers.csv, such as the last one of a killed program, counts as
+    driven by the model, so that it is never taken for a correction. A new episode begins where rows
+    were left out. A recording in which no model drove keeps all of its rows. Raises UserError for a
+    drivers.csv that is wrong.
+
+    choice: one of sample_settings.ROWS
+    """
+    rows = log.rows
+    drivers = read_drivers(log.path.parent)
+    if not drivers:
+        return replace(log, rows=rows.assign(take_over=False))
+    driven = [drivers.get(image, BY_MODEL) for image in rows["center"]]
+    take_overs = np.array([row.take_over or 0 for row in driven], np.int64)
+    by_model = np.array([row.driver == MODEL for row in driven], np.bool_)
+
+    is_kept = np.ones(len(rows), np.bool_)
+    if choice == CORRECTIONS and by_model.any():
+        is_kept = take_overs > 0
+    elif choice == GOOD_ROWS:
+        # the model's rows of the same episode in the last seconds before each take-over
+        time_ms = rows["time_ms"].to_numpy(np.int64)
+        episode = rows["episode"].to_numpy()
+        previous = np.append(0, take_overs[:-1])
+        for row in np.flatnonzero((take_overs > 0) & (take_overs != previous)).tolist():
+            first = int(np.searchsorted(time_ms, time_ms[row] - _WENT_WRONG_SECONDS * 1000))
+            is_kept[first:row] &= ~(by_model[first:row] & (episode[first:row] == episode[row]))
+    chosen = rows.assign(take_over=take_overs > 0)[is_kept].reset_index(drop=True)
+
+    # steering is smoothed within an episode, so it must not reach over a gap
+    after_gap = np.diff(np.flatnonzero(is_kept)) > 1
+    in_next_episode = np.diff(chosen["episode"]) != 0
+    episode = np.append(0, np.cumsum(after_gap | in_next_episode))
+    # without any row, `episode` still has its first 0
+    return replace(log, rows=chosen.assign(episode=episode[: len(chosen)]))

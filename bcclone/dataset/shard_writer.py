@@ -1,0 +1,402 @@
+"""Convert a plan into a folder of shards, which workers write side by side.
+
+In: a `Plan`. Out: the files of shards, and a manifest, which completes the folder.
+"""
+
+import errno
+import hashlib
+import math
+import os
+import tempfile
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bcclone.dataset.plan import Plan, Skip
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
+from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
+from bcclone.dataset.shards import MANIFEST_NAME, Manifest, Shard, read_shards
+from bcclone.dataset.store import (
+    RecordingInfo,
+    Store,
+    StoreContent,
+    read_store,
+)
+from bcclone.dataset.writer import content_hash, frame_numbers, write_store
+from bcclone.system.codec import parse_json
+from bcclone.system.errors import UserError
+from bcclone.system.files import NEW_FOLDER, check_output, replacing, sha256_of
+from bcclone.system.location import (
+    Location,
+    as_local,
+    check_writable,
+    is_url,
+    names_url,
+    reaching,
+)
+from bcclone.system.numbers import IndexArray
+from bcclone.system.pool import run_tasks
+from bcclone.system.process import ProgressBar
+from bcclone.system.values import from_json, json_text
+
+_SHARD_FILES = "[0-9]*.h5"  # pattern of the names of shards in their folder
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """A shard to write: rows of one recording, and the image files that they need."""
+
+    path: Location
+    recording: int  # number of the recording in the whole store
+    # as write_store() takes them
+    preprocessing: Preprocessing
+    samples: SampleSettings
+    rows: pd.DataFrame
+    files: tuple[str, ...]
+    info: RecordingInfo
+    context: int
+    # indices of the files in the plan's; first come those that no earlier shard holds
+    numbers: IndexArray
+    own_count: int  # number of files that no earlier shard holds
+    origin: str  # digest of the settings, the log, the rows and the paths of the images
+    reuse: bool  # keep the shard of an interrupted run if it is complete and has the same origin
+
+
+# a shard that has been written, whose copied frames have no numbers yet; why files of its task have
+# no frame (index -> reason); and whether an interrupted run had written it
+_Written = tuple[Shard, dict[int, str], bool]
+
+
+def check_folder(folder: Location, may_exist: bool) -> None:
+    """Raise UserError if this is not a folder of shards that may be completed or replaced."""
+    if is_url(folder):
+        check_writable(folder)
+    elif not folder.exists():
+        check_output(as_local(folder), NEW_FOLDER)
+        return
+    with reaching(folder):
+        if not folder.exists():  # at a URL; a local folder exists here
+            return
+        names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        shards = {path.name for path in folder.glob(_SHARD_FILES)}
+    foreign = names - {MANIFEST_NAME} - shards
+    if foreign:
+        raise UserError(
+            f"{folder} holds other files than a store's, such as {min(foreign)}; name another -o"
+        )
+    if MANIFEST_NAME in names and not may_exist:
+        raise UserError(
+            f"{folder} exists already; overwrite it with --force, add to it with --add, "
+            "or name another -o"
+        )
+    if names and not may_exist:
+        raise UserError(
+            f"{folder} holds shards of an interrupted run; complete it with --resume, "
+            "or begin anew with --force"
+        )
+
+
+def write_shards(
+    settings: PreprocessSettings,
+    preprocessing: Preprocessing,
+    samples: SampleSettings,
+    plan: Plan,
+    old: Store | None,
+    pool: Executor,
+) -> tuple[StoreContent, tuple[Skip, ...], npt.NDArray[np.uint32], str]:
+    """Write the shards of the plan, and a manifest that names them after the old ones.
+
+    Returns what the store holds, the rows and images that were left out, the CRC-32 of each frame,
+    and a notice for the user. Raises UserError if a shard cannot be written, or too many images
+    cannot be used; an old store is then as it was.
+    """
+    folder = settings.output.absolute()
+    tasks = shard_tasks(folder, settings, preprocessing, samples, plan)
+    origin = hashlib.sha256("".join(task.origin for task in tasks).encode()).hexdigest()
+    # nothing is left to do where an earlier run has completed the folder
+    resumes_alone = settings.resume and old is None and not settings.force
+    if resumes_alone and (folder / MANIFEST_NAME).exists():
+        manifest = Manifest.read(folder)
+        if manifest.origin != origin:
+            raise UserError(
+                f"{folder} is a complete store, of other recordings or with other options; "
+                "overwrite it with --force, add to it with --add, or name another -o"
+            )
+        content, _ = read_shards(folder, manifest)
+        return content, tuple(plan.skips), np.zeros(0, np.uint32), f"{folder} is complete already"
+
+    if not is_url(folder):
+        as_local(folder).mkdir(exist_ok=True)
+    results: dict[int, _Written] = {}
+    with ProgressBar("decoding", len(plan.files), "images") as bar:
+        for number, result in run_tasks(pool, write_shard, tasks):
+            results[number] = result
+            bar.advance(tasks[number].own_count, f"{len(results)}/{len(tasks)} shards")
+    written = [results[number] for number in range(len(tasks))]
+    unusable: dict[int, str] = {}
+    for task, (_, missing, _) in zip(tasks, written, strict=True):
+        # a file that an earlier shard holds, too, is listed by that shard
+        own = {index: reason for index, reason in missing.items() if index < task.own_count}
+        unusable |= {int(task.numbers[index]): reason for index, reason in own.items()}
+    skips = plan.skips_with(unusable, settings.allow_skips)
+
+    manifest = Manifest(preprocessing, samples, recordings=(), shards=())
+    frames_before = 0
+    if old:
+        manifest = Manifest.read(folder)
+        frames_before = len(old.frames)
+    # the numbers of new frames follow those of the old store
+    frame_of_file = frame_numbers(len(plan.files), unusable, frames_before)
+    added = []
+    for task, (shard, missing, _) in zip(tasks, written, strict=True):
+        indices = range(task.own_count, len(task.files))
+        copied = frame_of_file[task.numbers[[index for index in indices if index not in missing]]]
+        if (copied == NO_FRAME).any():
+            raise UserError(
+                f"{task.path}: images of this shard changed while they were read; "
+                "run the same command with --resume"
+            )
+        added.append(replace(shard, copied=tuple(copied.tolist())))
+    manifest = replace(
+        manifest,
+        recordings=(*manifest.recordings, *plan.recordings),
+        shards=(*manifest.shards, *added),
+        origin=origin,  # of this conversion alone: --resume recognises it by that
+    )
+    content, checksums = _complete(folder, manifest)
+    notice = ""
+    if settings.resume:
+        kept = sum(was_kept for _, _, was_kept in written)
+        notice = f"{kept} of {len(written)} shards were kept from an interrupted run"
+    return content, skips, checksums, notice
+
+
+def shard_tasks(
+    folder: Location,
+    settings: PreprocessSettings,
+    preprocessing: Preprocessing,
+    samples: SampleSettings,
+    plan: Plan,
+) -> list[ShardTask]:
+    """Return the tasks that write the shards; a recording has blocks of about the same length."""
+    frame_bytes = preprocessing.width * preprocessing.height * 3
+    most_rows = max(settings.shard_mb * 10**6 // (frame_bytes * len(samples.cameras)), 1)
+    recording = plan.rows["recording"].to_numpy()
+    next_recordings = np.flatnonzero(np.diff(recording)) + 1
+    recording_edges = [0, *next_recordings.tolist(), len(recording)]
+    named = plan.rows[FRAME_COLUMNS].to_numpy()
+    first = _first_free_number(folder)
+    tasks: list[ShardTask] = []
+    # lower numbers than this are files of earlier shards: the plan numbers files in the order in
+    # which its rows first name them
+    files_before = 0
+    for start, end in pairwise(recording_edges):
+        block_count = math.ceil((end - start) / most_rows)
+        edges = np.linspace(start, end, block_count + 1).round().astype(int).tolist()
+        for begin, block_end in pairwise(edges):
+            context = min(samples.frame_offsets, begin - start)
+            # each shard can be read alone, so it also copies what earlier shards hold
+            files = np.unique(named[begin - context : block_end])
+            files = files[files != NO_FRAME]
+            own = files[files >= files_before]
+            files = np.concatenate([own, files[files < files_before]])
+            files_before = max(files_before, int(files.max(initial=NO_FRAME)) + 1)
+
+            # a shard is an ordinary store of one recording, in which files are numbered from 0
+            rows = plan.rows.iloc[begin - context : block_end]
+            info = replace(
+                plan.recordings[int(recording[begin] - recording[0])], rows=block_end - begin
+            )
+            rows = _with_local_files(rows, files).assign(recording=0)
+            paths = tuple(plan.files[index] for index in files.tolist())
+            digest = hashlib.sha256(f"{preprocessing.digest} {samples} {info.sha256}".encode())
+            digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
+            digest.update("\n".join(paths).encode(errors="surrogateescape"))
+            tasks.append(
+                ShardTask(
+                    path=folder / f"{first + len(tasks):05d}.h5",
+                    recording=int(recording[begin]),
+                    preprocessing=preprocessing,
+                    samples=samples,
+                    rows=rows,
+                    files=paths,
+                    info=info,
+                    context=context,
+                    numbers=files,
+                    own_count=len(own),
+                    origin=digest.hexdigest(),
+                    reuse=settings.resume,
+                )
+            )
+    return tasks
+
+
+def _first_free_number(folder: Location) -> int:
+    """Return the number after the last shard that the folder's manifest names, 0 if none does.
+
+    New shards get other numbers than the old store's, which stays whole until they are complete.
+    """
+    try:
+        shards = Manifest.read(folder).shards
+    except UserError:  # there is no manifest, or it is damaged and may be overwritten
+        return 0
+    return max((int(Path(shard.name).stem) for shard in shards), default=-1) + 1
+
+
+def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
+    """Return the rows, with the columns frame_CAMERA as positions in `files`.
+
+    rows: name the files by their numbers in the plan, NO_FRAME for none
+    files: (files,), numbers of all files that these rows name, in any order
+    """
+    order = np.argsort(files)
+    # for NO_FRAME, searchsorted returns a meaningless place, even the one after the last; the
+    # entry appended here keeps it in range, and local() replaces the result
+    positions = np.append(order, NO_FRAME)
+
+    def local(named: IndexArray) -> IndexArray:
+        places = positions[np.searchsorted(files, named, sorter=order)]
+        return np.where(named == NO_FRAME, NO_FRAME, places)
+
+    return rows.assign(**{column: local(rows[column].to_numpy()) for column in FRAME_COLUMNS})
+
+
+def write_shard(task: ShardTask) -> _Written:
+    """Write a shard in a worker, or keep the shard that an interrupted run has left."""
+    try:
+        origin = _origin_with_files(task)
+        if task.reuse and (kept := _kept(task, origin)):
+            return *kept, True
+        # a worker on another machine may not see the folder, and must not make one of its own
+        folder = task.path.parent
+        if not is_url(folder) and not folder.is_dir():
+            raise FileNotFoundError(
+                errno.ENOENT,
+                "the folder of the store is not there; mount it on this machine, under the same "
+                "path",
+                str(folder),
+            )
+        with replacing(task.path) as temporary:
+            unusable, checksums = write_store(
+                temporary,
+                task.preprocessing,
+                task.samples,
+                task.rows,
+                task.files,
+                [task.info],
+                task.context,
+                threads=1,
+            )
+            with h5py.File(temporary, "r+") as file:
+                stored = json_text({"digest": origin, "unusable": unusable})
+                file.create_dataset("origin", data=stored, dtype=h5py.string_dtype())
+                file.create_dataset("checksums", data=checksums)
+            if written := _described(task, temporary, origin):
+                return *written, False
+            raise UserError(
+                f"{task.path}: cannot be read after it was written, expected a complete shard; "
+                "check the disk, or write the store to another one"
+            )
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or task.path}: {error.strerror or error}; check that each machine "
+            "can write there, and run the same command again with --resume"
+        ) from None
+
+
+def _origin_with_files(task: ShardTask) -> str:
+    """Return a digest of the task's origin, and of sizes and times of its local image files.
+
+    Images at URLs count only by their paths: asking the server for each would take too long.
+    """
+    digest = hashlib.sha256(task.origin.encode())
+    if not any(map(names_url, task.files[:1])):
+        for path in task.files:
+            try:
+                status = os.stat(path)  # noqa: PTH116 called for each image
+                digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
+            except OSError:
+                digest.update(b"- ")  # a missing file
+    return digest.hexdigest()
+
+
+def _kept(task: ShardTask, origin: str) -> tuple[Shard, dict[int, str]] | None:
+    """Return the shard that an interrupted run has left, None if it is missing or not of `origin`.
+
+    origin: digest that _origin_with_files() returns
+    """
+    path = task.path
+    with tempfile.TemporaryDirectory(prefix="bcclone-") as folder, reaching(path):
+        if not path.is_file():
+            return None
+        if is_url(path):
+            copy = Path(folder, path.name)
+            path.fs.get_file(path.path, str(copy))
+            path = copy
+        return _described(task, as_local(path), origin)
+
+
+def _described(task: ShardTask, path: Path, origin: str) -> tuple[Shard, dict[int, str]] | None:
+    """Describe the shard in a file; return None if it is not complete or of another origin.
+
+    path: the file, perhaps under a temporary name
+    origin: digest that the file must have stored
+    """
+    try:
+        content, (origins,) = read_store(path, ["origin"])
+        stored = parse_json(origins[0])
+        unusable = from_json(dict[int, str], stored["unusable"])
+        if stored["digest"] != origin:
+            return None
+    except (UserError, ValueError, TypeError, LookupError):
+        return None
+    unusable_own = sum(index < task.own_count for index in unusable)
+    (frame_file,) = content.frames.files
+    file_bytes, _ = frame_file.version
+    shard = Shard(
+        name=task.path.name,
+        recording=task.recording,
+        rows=len(content.rows),
+        samples=len(content.samples),
+        frames=task.own_count - unusable_own,
+        copied=(),
+        content_hash=content.content_hash,
+        bytes=file_bytes,
+        sha256=sha256_of(path),
+    )
+    return shard, unusable
+
+
+def _complete(folder: Location, manifest: Manifest) -> tuple[StoreContent, npt.NDArray[np.uint32]]:
+    """Write the manifest with its content hash, and delete the shards that it does not name.
+
+    Returns what the store holds, and the CRC-32 of each frame.
+    """
+    content, tables = read_shards(folder, manifest, ["checksums"])
+    # in each shard, its own frames come first; after them come copies of other shards' frames
+    own_checksums = [
+        np.asarray(table)[: shard.frames]
+        for shard, (table,) in zip(manifest.shards, tables, strict=True)
+    ]
+    checksums = np.concatenate(own_checksums)
+
+    # hash the content as a store of one file does, so that the same content has the same hash
+    digest = content_hash(manifest.preprocessing, checksums)
+    digest.update(content.rows.tobytes())
+    digest.update(content.samples.tobytes())
+    content = replace(content, content_hash=digest.hexdigest())
+    replace(manifest, content_hash=content.content_hash).write(folder)
+    named = {shard.name for shard in manifest.shards}
+    with reaching(folder):
+        # other shards, and temporary files of killed workers
+        for path in [*folder.glob(_SHARD_FILES), *folder.glob(".[0-9]*.partial.h5")]:
+            if path.name not in named:
+                path.unlink()
+    return content, checksums
