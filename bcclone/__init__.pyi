@@ -42,8 +42,8 @@ from .simulator.world_settings import Conditions as Conditions
 from .simulator.world_settings import ExpertSettings as ExpertSettings
 from .simulator.world_settings import RecordSettings as RecordSettings
 from .simulator.world_settings import WorldSettings as WorldSettings
+from .system.doctor import __version__ as __version__
 from .system.errors import UserError as UserError
-from .system.errors import __version__ as __version__
 from .training.train import resume as resume
 from .training.train import train as train
 from .training.train_settings import RunFiles as RunFiles

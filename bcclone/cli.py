@@ -20,7 +20,7 @@ from textwrap import indent
 
 from bcclone.commands import COMMANDS, GROUPS, load_command, split_line
 from bcclone.commands.command import Command, Common, Given, Result, list_of, notify, parse
-from bcclone.system.errors import UserError, __version__, commands_shown_as_in, printable
+from bcclone.system.errors import UserError, commands_shown_as_in, printable
 from bcclone.system.process import claim_process, raising_interrupts
 from bcclone.system.values import to_json
 
@@ -58,6 +58,8 @@ def run_line(words: Sequence[str]) -> int:
     name, others = split_line(words)
     if name:
         return run(name, f"bcclone {name}", others)
+    from bcclone.system.doctor import __version__
+
     groups = [f"{heading}:\n{indent(list_of(group), '  ')}" for heading, group in GROUPS.items()]
     parser = argparse.ArgumentParser(
         prog="bcclone",

@@ -20,6 +20,7 @@ linkcheck_ignore = [r"http://127\.0\.0\.1"]
 # pages beside what they are about, shown here, too; what the README says of installing and
 # beginning stays there
 _REPOSITORY = {
+    "models/making/README": "/repository/making",
     "models/README": "/repository/models",
     "writeup_images/README": "/repository/writeup",
     "README": "/index",
@@ -56,7 +57,8 @@ def _help_of_commands() -> Iterator[str]:
 
 
 def _change_included_page(app: Any, path: Any, parent: str, source: list[str]) -> None:
-    source[0] = _with_lab_log(source[0], up="../")  # it is shown a folder deeper
+    # it is shown in docs/repository/, mostly a folder deeper than it lies
+    source[0] = _with_lab_log(source[0], up="" if "making" in str(path) else "../")
 
 
 def _with_lab_log(text: str, up: str) -> str:

@@ -39,6 +39,11 @@ from bcclone.system.hardware import (
 )
 from bcclone.system.settings import SIMULATOR_PORT, Checked, Port, setting
 
+try:
+    __version__ = metadata.version("bcclone")
+except metadata.PackageNotFoundError:  # a checkout that was not installed, which a check reports
+    __version__ = "not installed"
+
 
 @dataclass(frozen=True)
 class Check:

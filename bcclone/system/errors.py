@@ -11,7 +11,6 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -210,9 +209,3 @@ def _heading(column: TableColumn) -> str:
     if column.heading is None:
         return column.key
     return column.heading
-
-
-try:
-    __version__ = version("bcclone")
-except PackageNotFoundError:  # a checkout that was not installed; `bcclone doctor` reports it
-    __version__ = "not installed"
