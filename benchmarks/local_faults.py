@@ -25,8 +25,15 @@ from bcclone.diagnosis.frame_figures import (
 from bcclone.diagnosis.judging import diagnose
 from bcclone.diagnosis.motion import TurnMeter
 from bcclone.diagnosis.verdict import Diagnosis
-from bcclone.recording.edited_rows import corrected_steering
-from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, Edits, StoredEdit
+from bcclone.recording.edits import (
+    ADVANCE,
+    DELETE,
+    MIRROR,
+    Edit,
+    Edits,
+    StoredEdit,
+    corrected_steering,
+)
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, numbers_in

@@ -23,13 +23,13 @@ from bcclone.diagnosis.recorded_rows import RecordedRows
 from bcclone.diagnosis.steering_hypotheses import Kind
 from bcclone.diagnosis.stretches import Stretch, rows_of, segmented
 from bcclone.recording.edit_settings import MAX_ADVANCE
-from bcclone.recording.edited_rows import corrected_steering
 from bcclone.recording.edits import (
     ADVANCE,
     MIRROR,
     Edit,
     Edits,
     StoredEdit,
+    corrected_steering,
     delete_numbers,
     mirror_numbers,
 )

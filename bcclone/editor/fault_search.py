@@ -28,7 +28,7 @@ from bcclone.diagnosis.judging import first_findings
 from bcclone.diagnosis.usable_seconds import Part
 from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.exchange.edited_tub import correcting_import
-from bcclone.recording.editing import EditedRows
+from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
 from bcclone.recording.log import Log, with_edits
 from bcclone.system.errors import UserError, first_line, number_of
@@ -93,7 +93,7 @@ class FaultSearch:
     version_of_edits: returns a text that is another one after each edit; called in the thread
     """
 
-    def __init__(self, recorded: EditedRows, version_of_edits: Callable[[], str]) -> None:
+    def __init__(self, recorded: EditedRecording, version_of_edits: Callable[[], str]) -> None:
         self.judgement = Judgement()  # the newest one
         self.rows_seen = 0  # how many rows' frames have been read so far
         self._recorded = recorded

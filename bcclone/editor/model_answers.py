@@ -7,7 +7,7 @@ import numpy as np
 
 from bcclone.camera.framing_files import framing_of
 from bcclone.model.policy import Policy
-from bcclone.recording.editing import EditedRows
+from bcclone.recording.editing import EditedRecording
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.errors import first_line
 from bcclone.system.numbers import Float32Array, Memory
@@ -19,7 +19,7 @@ class ModelAnswers:
     policy: the model; None for no model, and then no row is asked
     """
 
-    def __init__(self, recorded: EditedRows, policy: Policy | None) -> None:
+    def __init__(self, recorded: EditedRecording, policy: Policy | None) -> None:
         size = len(recorded.rows)
         self.steering: Float32Array = np.full(size, np.nan, np.float32)  # NaN: no answer (yet)
         self.rows_asked = 0  # how many rows the model has been asked for so far

@@ -17,7 +17,7 @@ from bcclone.exchange.rows import LeftOut, Row
 from bcclone.exchange.seen import Seen
 from bcclone.exchange.tub import deleted_file, is_tub, read_deleted, read_tub, write_deleted
 from bcclone.recording.dialect import Dialect
-from bcclone.recording.editing import EditedRecording, EditedRows
+from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit, Edits, StoredEdit
 from bcclone.recording.files import LOG_NAME, find_log, is_recording
 from bcclone.recording.log import Log
@@ -30,7 +30,7 @@ from bcclone.system.numbers import BoolArray, IndexArray, runs
 _EPOCH = datetime(1970, 1, 1)
 
 
-def open_edited(name: str) -> EditedRows:
+def open_edited(name: str) -> EditedRecording:
     """Return a recording, or a tub, to be edited; raises UserError for neither."""
     folder = Path(name)
     if is_tub(folder) and not is_recording(folder):
@@ -46,7 +46,7 @@ class _Change:
     were_deleted: BoolArray  # whether each of these rows was deleted before the edit
 
 
-class EditedTub(EditedRows):
+class EditedTub(EditedRecording):
     """A tub of donkeycar, whose own list of deleted records is edited.
 
     A tub keeps no history. Only edits made through this object can be undone, and an undo does not
@@ -79,10 +79,7 @@ class EditedTub(EditedRows):
         # of this object's edits that are not undone yet, oldest first
         self._changes: list[_Change] = []
         rows = _table_of(self._records)
-        self.folder = folder
-        self.images = _TubImages(rows, self._records)
-        self.log = _log_of(folder, rows)
-        super().__init__(folder, rows)
+        super().__init__(folder, _log_of(folder, rows), _TubImages(rows, self._records))
 
     @property
     def edits_file(self) -> Path:

@@ -1,6 +1,6 @@
 """The settings of an edit: rows to delete or restore, or how to correct the steering.
 
-positions.py makes an `Edit` of these settings.
+editing.py makes an `Edit` of these settings.
 """
 
 import re

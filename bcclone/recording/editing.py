@@ -1,22 +1,21 @@
 """Edit a recording: record an edit, and list what is kept and what is deleted.
 
 In: an `Edit`, or the `EditSettings` that choose one. Out: an `EditResult`, and the file of edits
-next to the log.
+next to the log. A tub of donkeycar is edited in the same way, see exchange/edited_tub.py.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from bcclone.recording.edit_result import EditResult, row_spans
-from bcclone.recording.edit_settings import MAX_ADVANCE, EditSettings
-from bcclone.recording.edited_rows import corrected_steering
+from bcclone.recording.edit_settings import END, MAX_ADVANCE, START, EditSettings
 from bcclone.recording.edits import (
     ADVANCE,
+    DELETE,
     MIRROR,
     RESTORE,
     TRIM,
@@ -25,6 +24,7 @@ from bcclone.recording.edits import (
     Edits,
     Span,
     StoredEdit,
+    corrected_steering,
     edits_path,
     read_edits,
     seconds_since_first,
@@ -32,9 +32,9 @@ from bcclone.recording.edits import (
 )
 from bcclone.recording.files import ImageIndex, Images, find_log
 from bcclone.recording.log import Log, read_log
-from bcclone.recording.positions import RowPositions
+from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.recording.run_tables import BY_MODEL, DrivenBy, read_drivers
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import locked
 from bcclone.system.location import as_local
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
@@ -42,7 +42,7 @@ from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 _WAIT_SECONDS = 60.0  # longest wait for another process that edits the same recording
 
 
-def edit(settings: EditSettings) -> EditResult:
+def edit(settings: EditSettings) -> "EditResult":
     """Delete, restore, correct the steering or undo, as the settings say, and list the rows.
 
     The log never changes. Raises UserError for a recording that cannot be read, rows that it does
@@ -52,61 +52,149 @@ def edit(settings: EditSettings) -> EditResult:
     return recorded.edit(recorded.parse(settings))
 
 
-class EditedRows(ABC):
-    """All rows of a recording or of a tub, deleted ones included, in order of time, and its edits.
+# ---- what an edit results in
 
-    Commands and the page edit recordings and tubs through this interface alone.
+
+@dataclass(frozen=True)
+class RowSpan:
+    """Consecutive rows that are alike: all kept or all deleted, of one driver, without a pause."""
+
+    first: int  # number of the first row, from 1
+    last: int  # number of the last row
+    from_seconds: float  # time of the first row, since the first row of the recording
+    to_seconds: float  # time of the last row, since the first row of the recording
+    kept: bool  # False if the rows are deleted
+    driver: str | None  # "human" or "model", None if nothing says who drove
+    take_over: int | None  # number of the take-over, from 1; None if the rows are not in one
+    after_pause: bool  # whether a pause separates the span from the rows before
+
+    def __str__(self) -> str:
+        state = "kept" if self.kept else "deleted"
+        line = (
+            f"  rows {self.first:>6} to {self.last:<6} "
+            f"{self.from_seconds:>8.1f}s to {self.to_seconds:>7.1f}s   {state:<7}"
+        )
+        if self.driver:
+            line += f"   {self.driver}"
+        if self.driver and self.take_over:
+            line += f", take-over {self.take_over}"
+        line = line.rstrip()
+        if self.after_pause:
+            line += ", after a pause"
+        return line
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """A recording after an edit, or as it is if no edit was made."""
+
+    log: Path  # path of the log; for a tub, its folder
+    rows: int  # number of the rows without faults, both the kept and the deleted ones
+    deleted: int  # number of the deleted rows
+    seconds: float  # time from the first row to the last; a pause counts 10 s at most
+    changed: int  # number of the rows that this edit deleted, restored or corrected
+    edits: int  # number of the edits that can be undone
+    spans: tuple[RowSpan, ...]  # all rows in order of time
+    steering: str = ""  # how the steering is corrected, in words; "" if it is as recorded
+
+    def as_text(self) -> str:
+        """Return the counts and a line for each span; after a change, how to take it back."""
+        kept = self.rows - self.deleted
+        counts = (
+            f"{self.log}: {number_of(self.rows, 'row')}, {self.seconds:.1f} s; "
+            f"{kept} kept, {self.deleted} deleted"
+        )
+        if self.edits:
+            counts += f" by {number_of(self.edits, 'edit')}"
+        lines = [counts]
+        if self.steering:
+            lines.append(f"  steering, against the log: {self.steering}")
+        lines += map(str, self.spans)
+        if self.changed:
+            changed = f"{number_of(self.changed, 'row')} changed"
+            if self.edits:
+                changed += f"; undo the last edit with: {shown_command('edit', self.log, '--undo')}"
+            lines.append(changed)
+        return "\n".join(lines)
+
+
+# ---- the recording
+
+
+class EditedRecording:
+    """All rows of a recording, deleted ones included, in order of time, and its edits.
+
+    The file of edits next to its log holds the edits. A tub of donkeycar is another such object,
+    which holds them in its own list of deleted records.
+
+    path: of the log, or of the tub's folder
+    log, images: of a tub alone; that log exists in memory alone
     """
 
-    kind: str  # "recording" or "tub"
-    keeps_history: bool  # whether a later command can undo edits that this process makes
-    folder: Path  # where its other files are
-    log: Log  # the log as recorded, without edits; that of a tub exists in memory alone
-    images: Images  # finds the images of the log
+    kind = "recording"  # or "tub"
+    keeps_history = True  # whether a later command can undo edits that this process makes
     # for each row, the number of its record in the tub, (rows,); None for a recording
     record_numbers: IndexArray | None = None
-    unusable: str = ""  # which records of a tub have no row, and why; "" if all have one
+    unusable = ""  # which records of a tub have no row, and why; "" if all have one
 
-    def __init__(self, path: Path, rows: pd.DataFrame) -> None:
-        self.path = path  # path of the log, or of the tub's folder
-        self.rows = rows  # table with at least the columns time_ms, center and NUMBERS
-        self.times: IndexArray = rows["time_ms"].to_numpy(np.int64)
+    def __init__(self, path: Path, log: Log | None = None, images: Images | None = None) -> None:
+        self.path = path
+        self.log = log or read_log(path, edited=False)  # as recorded, without edits
+        self.images = images or ImageIndex(path)  # finds the images of the log
+        self.folder = path if path.is_dir() else path.parent  # where its other files are
+        self.rows = self.log.rows
+        self.times: IndexArray = self.rows["time_ms"].to_numpy(np.int64)
         # time of each row since the first one; rounded to milliseconds, so that 0.8s finds the row
         # at 0.8 s
         self.seconds: FloatArray = np.round(seconds_since_first(self.times / 1000), 3)
         self.edits = self.read_edits()
 
-    # ---- what a recording and a tub do differently
+    # ---- what a tub does differently
 
     @property
-    @abstractmethod
     def edits_file(self) -> Path:
         """Return the file that holds the edits."""
+        return as_local(edits_path(self.path))
 
-    @abstractmethod
     def read_edits(self) -> Edits:
         """Return the edits in the file; raises UserError if they cannot be read."""
+        return read_edits(self.path)
 
-    @abstractmethod
     def write_edits(self, edit: Edit, after: Edits) -> None:
         """Replace the edits in the file by those after an edit; raises OSError."""
+        write_edits(self.path, after)
 
-    @abstractmethod
     def without_last(self) -> Edits:
         """Return the edits without the last one; raises UserError if there is none."""
+        if not self.edits.edits:
+            listing = shown_command("edit", self.path)
+            raise UserError(f"{self.path}: there is no edit to undo; list the rows with: {listing}")
+        return Edits(self.edits.edits[:-1])
 
-    @abstractmethod
     def with_correction(self, edit: Edit) -> Edits:
         """Return the edits followed by a MIRROR or ADVANCE; raises UserError if that is refused."""
+        stored = StoredEdit(edit.kind, self._named(edit.spans), edit.seconds)
+        after = self.edits.and_then(stored)
+        shift = abs(after.advance_seconds)
+        if shift > MAX_ADVANCE:
+            raise UserError(
+                f"{self.path}: with the edits before, the steering would be shifted by "
+                f"{shift:g} s, expected at most {MAX_ADVANCE:g} s; take the last edit back with: "
+                f"{shown_command('edit', self.path, '--undo')}"
+            )
+        return after
 
-    @abstractmethod
     def image_path(self, row: int, camera: str) -> str | None:
         """Return the path of a row's image, None if there is none."""
+        return self.images.find(str(self.rows[camera].iat[row]))
 
-    @property
-    @abstractmethod
+    @cached_property
     def driven(self) -> Sequence[DrivenBy | None]:
         """Return who drove in each row; None for a row of which nothing says it."""
+        drivers = read_drivers(self.path.parent)
+        if not drivers:
+            return [None] * len(self.rows)
+        return [drivers.get(image, BY_MODEL) for image in self.rows["center"]]
 
     @property
     def undoable(self) -> int:
@@ -114,14 +202,6 @@ class EditedRows(ABC):
         return len(self.edits.edits)
 
     # ---- what recordings and tubs do alike
-
-    @property
-    def positions(self) -> RowPositions:
-        return RowPositions(self.path, self.seconds)
-
-    def parse(self, settings: EditSettings) -> Sequence[Edit]:
-        """Return the edit that settings choose, if any; raises UserError for wrong rows."""
-        return self.positions.edits_of(settings)
 
     @property
     def deleted(self) -> BoolArray:
@@ -160,7 +240,7 @@ class EditedRows(ABC):
         Raises UserError for rows that do not exist, and for an edit that is refused.
         """
         for row in np.ravel(edit.spans).tolist():
-            self.positions.check(row)
+            self._check(row)
         if edit.kind == UNDO:
             after = self.without_last()
         elif edit.kind in (MIRROR, ADVANCE):
@@ -177,20 +257,26 @@ class EditedRows(ABC):
         Raises UserError for an edit that would change nothing.
         """
         spans = edit.spans
+        why = "are deleted already"
+        if edit.kind == RESTORE:
+            why = "are not deleted"
         if edit.kind == TRIM:
-            (kept,) = spans
-            spans = _spans_around(kept, len(self.rows))
+            ((first, last),) = spans
+            around = ((0, first - 1), (last + 1, len(self.rows) - 1))
+            spans = tuple((begin, end) for begin, end in around if begin <= end)
         after = self.edits
         if spans:
-            after = self.edits.and_then(StoredEdit(edit.kind, self.named(spans)))
+            after = self.edits.and_then(StoredEdit(edit.kind, self._named(spans)))
+        else:
+            why = "are all of the recording"
         if (after.deleted(self.times) == self.deleted).all():
             raise UserError(
-                f"{self.path}: nothing to {edit.kind}: these rows {_why_unchanged(edit, spans)}; "
-                f"list them with: {shown_command('edit', self.path)}"
+                f"{self.path}: nothing to {edit.kind}: these rows {why}; list them with: "
+                f"{shown_command('edit', self.path)}"
             )
         return after
 
-    def named(self, spans: Sequence[Span]) -> tuple[tuple[str, str], ...]:
+    def _named(self, spans: Sequence[Span]) -> tuple[tuple[str, str], ...]:
         """Return spans of rows by the names of their images, as a StoredEdit has them."""
         images = self.rows["center"].tolist()
         return tuple((images[first], images[last]) for first, last in spans)
@@ -225,76 +311,98 @@ class EditedRows(ABC):
             seconds=round(float(self.seconds[-1]), 3),
             changed=int(changed.sum()),
             edits=self.undoable,
-            spans=tuple(row_spans(self.times, self.seconds, deleted, self.driven)),
+            spans=tuple(self._spans_alike(deleted)),
             steering=self.edits.steering_words(self.times),
         )
 
+    def _spans_alike(self, deleted: BoolArray) -> Iterator[RowSpan]:
+        """Yield the spans of consecutive rows that are alike.
 
-def _spans_around(kept: Span, count: int) -> tuple[Span, ...]:
-    """Return the spans of the rows before and after the kept span; without rows, no span.
+        deleted: whether a row is deleted, (rows,)
+        """
+        # number of the stretch without a pause that each row is in
+        stretches = np.cumsum(np.diff(self.times, prepend=self.times[0]) > EPISODE_GAP_MS)
+        driven = self.driven
 
-    count: number of all rows
-    """
-    first, last = kept
-    around = ((0, first - 1), (last + 1, count - 1))
-    return tuple((begin, end) for begin, end in around if begin <= end)
+        def likeness(row: int) -> tuple[object, ...]:
+            return stretches[row], deleted[row], driven[row]
 
-
-def _why_unchanged(edit: Edit, spans: Sequence[Span]) -> str:
-    """Return why an edit of these spans of rows would change nothing."""
-    if edit.kind == RESTORE:
-        return "are not deleted"
-    if not spans:
-        return "are all of the recording"
-    return "are deleted already"
-
-
-class EditedRecording(EditedRows):
-    """The rows of a log; the file of edits next to it holds the edits."""
-
-    kind = "recording"
-    keeps_history = True
-
-    def __init__(self, path: Path) -> None:
-        self.log = read_log(path, edited=False)
-        self.folder = path.parent
-        self.images = ImageIndex(path)
-        super().__init__(path, self.log.rows)
-
-    @property
-    def edits_file(self) -> Path:
-        return as_local(edits_path(self.path))
-
-    def read_edits(self) -> Edits:
-        return read_edits(self.path)
-
-    def write_edits(self, edit: Edit, after: Edits) -> None:
-        write_edits(self.path, after)
-
-    def without_last(self) -> Edits:
-        if not self.edits.edits:
-            listing = shown_command("edit", self.path)
-            raise UserError(f"{self.path}: there is no edit to undo; list the rows with: {listing}")
-        return Edits(self.edits.edits[:-1])
-
-    def with_correction(self, edit: Edit) -> Edits:
-        stored = StoredEdit(edit.kind, self.named(edit.spans), edit.seconds)
-        after = self.edits.and_then(stored)
-        shift = abs(after.advance_seconds)
-        if shift > MAX_ADVANCE:
-            raise UserError(
-                f"{self.path}: with the edits before, the steering would be shifted by "
-                f"{shift:g} s, expected at most {MAX_ADVANCE:g} s; take the last edit back with: "
-                f"{shown_command('edit', self.path, '--undo')}"
+        for _, alike in groupby(range(len(self.times)), key=likeness):
+            rows = list(alike)
+            first = rows[0]
+            by = driven[first]
+            yield RowSpan(
+                first=first + 1,
+                last=rows[-1] + 1,
+                from_seconds=round(float(self.seconds[first]), 3),
+                to_seconds=round(float(self.seconds[rows[-1]]), 3),
+                kept=not deleted[first],
+                driver=by.driver if by else None,
+                take_over=by.take_over if by else None,
+                after_pause=bool(first and stretches[first] > stretches[first - 1]),
             )
-        return after
 
-    def image_path(self, row: int, camera: str) -> str | None:
-        return self.images.find(str(self.rows[camera].iat[row]))
+    # ---- the settings of an edit
 
-    @cached_property
-    def driven(self) -> Sequence[DrivenBy | None]:
-        drivers = read_drivers(self.path.parent)
-        if not drivers:
-            return [None] * len(self.rows)
-        return [drivers.get(image, BY_MODEL) for image in self.rows["center"]]
+    def parse(self, settings: EditSettings) -> Sequence[Edit]:
+        """Return the edit that settings choose, if any; raises UserError for wrong rows."""
+        if settings.delete:
+            return [Edit(DELETE, self._spans_at(settings.delete))]
+        if settings.restore:
+            return [Edit(RESTORE, self._spans_at(settings.restore))]
+        if settings.trim:
+            return [Edit(TRIM, self._spans_at(settings.trim))]
+        if settings.mirror_steering:
+            return [Edit(MIRROR, self._spans_at(settings.rows))]
+        if settings.advance_steering:
+            return [Edit(ADVANCE, seconds=settings.advance_steering)]
+        if settings.undo:
+            return [Edit(UNDO)]
+        return []
+
+    def _check(self, row: int) -> None:
+        """Raise UserError unless there is a row with this index."""
+        count = len(self.rows)
+        if not 0 <= row < count:
+            raise UserError(f"{self.path}: there is no row {row + 1}, expected 1 to {count}")
+
+    def _spans_at(self, positions: Sequence[str]) -> tuple[Span, ...]:
+        """Return the indices of the first and the last row between pairs of positions.
+
+        A position is a number, seconds, "start" or "end", see EditSettings.
+        """
+        spans = []
+        for begin, end in zip(positions[::2], positions[1::2], strict=True):
+            # between two rows, a position is of the row within the span
+            first = self._row_at(begin, "left")
+            last = self._row_at(end, "right")
+            if first > last:
+                raise UserError(
+                    f"{self.path}: no row from {begin} to {end}; expected FROM before TO, with a "
+                    "row between them"
+                )
+            spans.append((first, last))
+        return tuple(spans)
+
+    def _row_at(self, position: str, side: str) -> int:
+        """Return the index of the row at a position; between two rows, that after it on the left
+        side of a span, and that before it on the right.
+        """
+        if position == START:
+            return 0
+        if position == END:
+            return len(self.rows) - 1
+        if not position.endswith("s"):
+            row = int(position) - 1
+            self._check(row)
+            return row
+        seconds = float(position[:-1])
+        if side == "right":
+            return int(np.searchsorted(self.seconds, seconds, "right")) - 1
+        end = self.seconds[-1]
+        if seconds > end:
+            raise UserError(
+                f"{self.path}: it ends after {end:.1f}s, but {position} is asked for; choose 0s to "
+                f"{end:.1f}s"
+            )
+        return int(np.searchsorted(self.seconds, seconds, "left"))

@@ -6,23 +6,27 @@ the steering is corrected; write_edits() writes them.
 An `Edit` names rows by their indices, as commands, the page and the findings of a check do. In the
 file, a `StoredEdit` names rows by their images, so that it means the same rows after further rows
 were recorded. The log and its images never change. When no edit is left, the file is removed.
+edited_rows() applies edits to the rows of a log.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from bcclone.recording.edit_settings import MAX_ADVANCE
-from bcclone.recording.row import time_of
+from bcclone.recording.row import EPISODE_GAP_MS, time_of
 from bcclone.system.codec import explained, fits, from_text, read_bytes
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import write_text
 from bcclone.system.location import Location, as_local
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 from bcclone.system.values import json_text, to_json
+
+if TYPE_CHECKING:  # takes long to load
+    import pandas as pd
 
 TRIM = "trim"  # leaves out the rows before and after a span
 DELETE = "delete"  # leaves out spans of rows
@@ -269,3 +273,61 @@ def write_edits(log: Path, edits: Edits) -> None:
 def _without_zero(stored: dict[str, object]) -> dict[str, object]:
     """Return a stored edit, as JSON, without seconds of 0, which all edits but ADVANCE have."""
     return {name: value for name, value in stored.items() if value != 0.0}
+
+
+# ---- the rows of a log
+
+
+def edited_rows(
+    path: Location, table: "pd.DataFrame", edits: Edits
+) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Return the rows that stay, with the column `episode`, and those that are deleted.
+
+    Raises UserError if every row is deleted.
+
+    path: the log, for the message
+    table: all rows as recorded, in order of time
+    """
+    if "episode" in table:  # episodes are numbered anew below
+        table = table.drop(columns="episode")
+    deleted = edits.deleted(table["time_ms"].to_numpy(np.int64))
+    if deleted.all():
+        undo = shown_command("edit", path, "--undo")
+        raise UserError(f"{path}: all {len(table)} rows are deleted; restore some: {undo}")
+    table = table.assign(steering=corrected_steering(table, edits))
+    after_gap = table["time_ms"].diff().to_numpy() > EPISODE_GAP_MS
+    begins = after_gap | np.concatenate([[False], deleted[:-1]])
+    rows = table.assign(episode=begins.cumsum())[~deleted].reset_index(drop=True)
+    # an episode of which all rows are deleted leaves no gap in the numbers
+    rows["episode"] = rows["episode"].rank(method="dense").astype("int64") - 1
+    return rows, table[deleted].reset_index(drop=True)
+
+
+def corrected_steering(rows: "pd.DataFrame", edits: Edits) -> FloatArray:
+    """Return the steering of all rows, mirrored and advanced as edits ask for, (rows,).
+
+    rows: all rows as recorded, in order of time
+    """
+    steering = rows["steering"].to_numpy(np.float64)
+    time_ms = rows["time_ms"].to_numpy(np.int64)
+    for correction in edits.corrections:
+        if correction.edit == MIRROR:
+            # unlike -steering, 0.0 - steering is never -0.0
+            steering = np.where(correction.concerned(time_ms), 0.0 - steering, steering)
+        else:
+            steering = _advanced(steering, time_ms.astype(np.float64), correction.seconds)
+    return steering
+
+
+def _advanced(steering: FloatArray, times: FloatArray, seconds: float) -> FloatArray:
+    """Return for each row the steering of a later row, (rows,).
+
+    times: of the rows, in milliseconds, (rows,)
+    seconds: how much later; below 0: earlier
+    """
+    # the steering is taken from the same stretch between two pauses
+    pauses = np.flatnonzero(np.diff(times) > EPISODE_GAP_MS) + 1
+    stretches = zip(np.split(times, pauses), np.split(steering, pauses), strict=True)
+    advance_ms = 1000 * seconds
+    corrected = [np.interp(at + advance_ms, at, values) for at, values in stretches]
+    return np.concatenate(corrected)

@@ -3,28 +3,58 @@
 In: the path of a log. Out: a `Log`: its dialect, usable rows, bad rows with reasons, and deleted
 rows.
 
-Standard logs are parsed by one regular expression (standard_log.py); the others line by line
-(log_lines.py), which is several times slower.
+Standard logs are parsed by one regular expression; the others line by line, which takes more than
+three times as long.
 """
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
+from itertools import chain, islice, takewhile
+from operator import itemgetter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from bcclone.recording.dialect import COLUMNS, Dialect, text_of
-from bcclone.recording.edited_rows import edited_rows
-from bcclone.recording.edits import Edits, read_edits
+from bcclone.recording.dialect import (
+    BLANK,
+    COLUMNS,
+    FEWEST_COLUMNS,
+    LONGEST_LINE,
+    LONGEST_NAME,
+    NUMBER,
+    Dialect,
+    Fields,
+    header_error,
+    is_header,
+    is_known_header,
+    numbers_of,
+    resolve_decimal_commas,
+    row_ends,
+    split_line,
+    text_of,
+    with_decimal_point,
+)
+from bcclone.recording.edits import Edits, edited_rows, read_edits
 from bcclone.recording.files import UNFINISHED
-from bcclone.recording.foreign_log import ForeignLog, other_file
-from bcclone.recording.log_lines import BadRow, read_line_by_line
-from bcclone.recording.standard_log import read_standard
+from bcclone.recording.foreign_log import ForeignLog, check_unit, other_file, unit_option
+from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, RowError, time_of
 from bcclone.system.codec import UnfetchedFile, explained, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 from bcclone.system.process import note
 
 _MOST_LINES = 10_000_000
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used."""
+
+    row: int  # number of the line in the file, from 1
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -63,10 +93,10 @@ def read_log(path: Location, edited: bool = True) -> Log:
     _note_early_end(path)
     lines = _read_text(path).split("\n")
     bad_rows: tuple[BadRow, ...] = ()
-    if standard := read_standard(lines):
+    if standard := _read_standard(lines):
         dialect, table = standard
     else:
-        dialect, table, bad_rows = read_line_by_line(path, lines)
+        dialect, table, bad_rows = _read_line_by_line(path, lines)
     # table[:0]: no row is deleted yet, but the columns are there
     as_recorded = Log(path, dialect, table, bad_rows, table[:0])
     edits = read_edits(path) if edited else Edits()
@@ -109,3 +139,201 @@ def _read_text(path: Location) -> str:
     if not text.strip():
         raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}", empty=True)
     return text
+
+
+# ---- a log in the simulator's own dialect
+
+# lines that are parsed at once; if it were all lines, their texts would take 500 bytes a row
+_LINES_AT_ONCE = 10_000
+# the cell of an image: perhaps folders, and the name, which is a group; {} becomes the camera
+_STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
+# \2 is the separator after the first image, so all separators of a line must be alike
+_STANDARD_LINE = re.compile(
+    "(, ?)".join(_STANDARD_IMAGE.format(camera) for camera in CAMERAS[:2])
+    + rf"\2{_STANDARD_IMAGE.format(CAMERAS[2])}"
+    + rf"\2({NUMBER.pattern})" * 4
+)
+
+
+def _read_standard(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
+    """Return the dialect and table of a standard log, in order of time; None for any other log.
+
+    In a standard log every line holds three images named after their cameras and four valid numbers
+    with decimal points; blank lines are ignored.
+    """
+    numbered = (
+        (number, text) for number, text in enumerate(lines, 1) if text and not text.isspace()
+    )
+    tables = []
+    spaced_count = 0
+    while part := list(islice(numbered, _LINES_AT_ONCE)):
+        read = _read_standard_part(part)
+        if read is None:
+            return None
+        table, spaced = read
+        tables.append(table)
+        spaced_count += spaced
+    if not tables:
+        return None
+    whole = pd.concat(tables, ignore_index=True)
+    dialect = Dialect(
+        spaced=spaced_count * 2 > len(whole),
+        decimal_comma=False,
+        header=False,
+        cameras=CAMERAS,
+        extra_columns=0,
+    )
+    return dialect, whole.sort_values("time_ms", kind="stable", ignore_index=True)
+
+
+def _read_standard_part(part: Sequence[tuple[int, str]]) -> tuple[pd.DataFrame, int] | None:
+    """Return the table of some lines, and in how many of them a space follows the separators.
+
+    Returns None if a line is not of a standard log.
+
+    part: (number, text) of each line
+    """
+    # a generator, so that no line is matched after the first one that takewhile() refuses
+    found = (
+        _STANDARD_LINE.fullmatch(text) if len(text) <= LONGEST_LINE else None for _, text in part
+    )
+    # `if match` only tells the type checker what takewhile() does
+    matches = [match.groups() for match in takewhile(bool, found) if match]
+    if len(matches) < len(part):
+        return None
+    center, separators, left, right, *numbers = zip(*matches, strict=True)
+    # time_ms gets its place among the columns here, and its values below
+    table = pd.DataFrame({"line": [number for number, _ in part], "time_ms": 0})
+    table = table.assign(center=center, left=left, right=right)
+    for name, texts in zip(NUMBERS, numbers, strict=True):
+        lowest, highest = RANGES[name]
+        table[name] = np.array([float(text) for text in texts])
+        if not table[name].between(lowest - ROUNDING, highest + ROUNDING).all():
+            return None
+    # for a bad name, None makes read_log() read line by line, which tells the row of the name
+    if max(len(name.encode()) for name in chain(center, left, right)) > LONGEST_NAME:
+        return None
+    try:
+        table["time_ms"] = [time_of(name) for name in center]
+    except RowError:
+        return None
+    return table.assign(extras=""), separators.count(", ")
+
+
+# ---- a log of any dialect
+
+
+def _read_line_by_line(
+    path: Location, lines: list[str]
+) -> tuple[Dialect, pd.DataFrame, tuple[BadRow, ...]]:
+    """Read a log of any dialect. Raises ForeignLog if no row can be used."""
+    first_line = next((text for text in lines if text.strip(BLANK)), "")
+    has_header = is_header(first_line)
+    header = first_line if has_header else ""
+    bad: list[BadRow] = []
+    split = list(_split_lines(path, lines, header, bad))
+    # a first line without images may be a header, too, with a number among its names
+    begins_with_names = has_header or (bad and "image path" in bad[0].reason)
+    if not split and not bad:
+        reason = f"it has a header and no rows, expected rows of {COLUMNS}"
+        raise ForeignLog(path, reason, empty=has_header)
+    check_unit(path, split)
+
+    # commas may be both separators and decimal marks, without spaces that distinguish them
+    dialect, has_bare_commas = _dialect_of(split, has_header)
+    has_spaced_commas = any(
+        fields.separator == ", " and "," in "".join(fields.numbers[:4]) for fields in split
+    )
+    rows = list(_checked_rows(split, has_bare_commas, has_spaced_commas, bad))
+    bad.sort(key=lambda bad_row: bad_row.row)
+
+    # a file without any usable row is a foreign table, whose columns the user has to name
+    if not rows:
+        options = unit_option(first_line)
+        if not begins_with_names:
+            options = " --steering-column 4" + options
+        reason = (
+            f"no row can be used; the first bad one is line {bad[0].row}: {bad[0].reason} "
+            f"(the file begins with {first_line.strip()[:60]!r})"
+        )
+        raise ForeignLog(path, reason, options=options)
+    columns = [column.name for column in dataclass_fields(LogRow)]
+    table = pd.DataFrame({column: [getattr(row, column) for row in rows] for column in columns})
+    return dialect, table, tuple(bad)
+
+
+def _dialect_of(split: Sequence[Fields], has_header: bool) -> tuple[Dialect, bool]:
+    """Return the dialect, and whether bare commas are both its separators and decimal marks."""
+    with_points = sum(fields.has_points and len(fields.numbers) > 4 for fields in split)
+    has_bare_commas = sum(fields.has_bare_commas for fields in split) > with_points
+    decimal_comma = has_bare_commas or any(
+        with_decimal_point(number) != number for fields in split for number in fields.numbers[:4]
+    )
+    cameras = tuple(
+        camera
+        for index, camera in enumerate(CAMERAS)
+        if any(fields.images[index] for fields in split)
+    )
+    extra_columns = 0
+    if not has_bare_commas:
+        extra_columns = max((len(fields.numbers) for fields in split), default=4) - 4
+    dialect = Dialect(
+        spaced=sum(fields.separator == ", " for fields in split) * 2 > len(split),
+        decimal_comma=decimal_comma,
+        header=has_header,
+        cameras=cameras,
+        extra_columns=extra_columns,
+    )
+    return dialect, has_bare_commas
+
+
+def _split_lines(
+    path: Location, lines: list[str], header: str, bad: list[BadRow]
+) -> Iterator[Fields]:
+    """Yield the fields of each line that is no header; add broken lines to `bad`.
+
+    A file of several logs may have several headers. Raises ForeignLog for a header that contradicts
+    the columns of a log.
+    """
+    for number, text in enumerate(lines, 1):
+        if not text.strip(BLANK):
+            continue
+        try:
+            logged = split_line(number, text)
+            time_of(logged.images[0])
+            yield logged
+        except RowError as error:
+            if contradiction := header_error(text):
+                reason = f"line {number}: its header has {contradiction}"
+                raise ForeignLog(path, reason, options=unit_option(text)) from None
+            if text != header and not is_known_header(text):
+                bad.append(BadRow(number, str(error)))
+
+
+def _checked_rows(
+    split: list[Fields], bare_commas: bool, spaced_commas: bool, bad: list[BadRow]
+) -> Iterator[LogRow]:
+    """Yield the usable rows in order of time, because a log may be shuffled; add others to `bad`.
+
+    bare_commas: whether the log has decimal commas, and commas without a space as separators
+    spaced_commas: whether it has decimal commas, and commas with a space as separators
+    """
+    timed = [(time_of(fields.images[0]), fields) for fields in split]
+    speed_mph = 0.0  # speed of the row before
+    for time_ms, fields in sorted(timed, key=itemgetter(0)):
+        try:
+            # a row without its end, whose decimal commas split_line() took for separators
+            if spaced_commas and fields.columns < FEWEST_COLUMNS:
+                raise row_ends(fields.columns)
+            if bare_commas and fields.separator == "," and not fields.has_points:
+                numbers = resolve_decimal_commas(fields.numbers, speed_mph)
+                extras = ""
+            else:
+                numbers = numbers_of(fields.numbers)
+                extras = ",".join(fields.numbers[4:])
+            row = LogRow(fields.line, time_ms, *fields.images, *numbers, extras)
+        except RowError as error:
+            bad.append(BadRow(fields.line, str(error)))
+            continue
+        speed_mph = row.speed_mph
+        yield row
