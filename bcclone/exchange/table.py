@@ -503,7 +503,8 @@ def _check_steering(
             exit_code=2,
         )
     is_one_sided = bool((steering >= 0).all() or (steering <= 0).all())
-    if not has_known_middle and is_one_sided and np.ptp(known) > 0:
+    is_mostly_0 = float(np.mean(known == 0)) >= 0.5  # then 0 is straight ahead
+    if is_one_sided and not (has_known_middle or is_mostly_0) and np.ptp(known) > 0:
         raise UserError(
             f"{where}: it is never to the other side, {extremes}; say with --straight which value "
             "is straight ahead: 0, or another, as of a servo",

@@ -28,8 +28,7 @@ CASES = {
     "hdf5_of_another_program": "cases/hdf5_of_another_program/images.h5",
     "horizon_below_the_middle": "cases/horizon_below_the_middle/drive.mp4 --steering from-motion "
     "--fov 98",
-    "lerobot_throttle_in_percent": "cases/lerobot_throttle_in_percent --unit deg --max-degrees 100 "
-    "--straight 0",
+    "lerobot_throttle_in_percent": "cases/lerobot_throttle_in_percent --unit deg --max-degrees 100",
     "lfs_pointers_of_pictures": "cases/lfs_pointers_of_pictures",
     "mac_double_of_a_log": "cases/mac_double_of_a_log",
     "onnx_of_pytorch": "cases/onnx_of_pytorch",
