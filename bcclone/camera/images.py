@@ -13,7 +13,6 @@ pixels are those of the upright picture.
 
 import os
 import struct
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Self
@@ -45,53 +44,46 @@ os.environ[_SEARCH_PATH] = _folders_before
 if not _folders_before:
     del os.environ[_SEARCH_PATH]
 
+Image = npt.NDArray[np.uint8]
+
+# size of the simulator's frames, in pixels
+FRAME_WIDTH = 320
+FRAME_HEIGHT = 160
+
+_WRONG_SIZE = f"pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"  # as BadImage.wrong_size() says it
+IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
+MISSING = " is missing"  # what try_frame() says of a frame without a path
+
 _SCAN = b"\xff\xda"  # the marker of a scan, a pass over the whole image, in a JPEG
 _MOST_SCANS = 100  # to decode a scan takes as long as a plain image; most files have at most 10
 _END = b"\xff\xd9"  # the marker at the end of a JPEG
 _PNG = b"\x89PNG\r\n\x1a\n"
-# first bytes of files of other formats
-_BMP = b"BM"
-_WEBP = b"RIFF"
-_TIFF = (b"II*\0", b"MM\0*")
-_PNM = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
-_OTHERS = (_BMP, _WEBP, *_TIFF, *_PNM)
+# first bytes of files of BMP, WebP, TIFF and PNM
+_OTHERS = (b"BM", b"RIFF", b"II*\0", b"MM\0*", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
+
+_APPLICATION_MARKERS = range(0xE0, 0xF0)  # of the segments of a JPEG that hold what programs add
+_EXIF = b"Exif\0\0"  # the first bytes of a segment with EXIF data
+_ORIENTATION = 0x0112  # number of the value that says how to turn the picture
+_UPRIGHT = 1  # the orientation of a picture that is shown as it is stored
+_SIDEWAYS = range(5, 9)  # the orientations of pictures whose stored rows are columns
 
 
-class _OneThread:
-    """Lets OpenCV compute in the calling thread alone, within blocks of any thread.
+@contextmanager
+def opencv_on_one_thread() -> Iterator[None]:
+    """Let OpenCV compute in the calling thread alone, for a caller that uses all cores already.
 
-    Blocks may overlap. When the last of them ends, OpenCV has as many threads as before. It is for
-    callers that compute on all cores already: OpenCV's threads would only take turns with theirs.
-
-    OpenCV has one setting for all threads of a process. So a block changes nothing in the process
+    OpenCV has one setting for all threads of a process. So the block changes nothing in the process
     of a program that imports bcclone, whose other threads may use OpenCV, too.
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._blocks = 0  # how many blocks are open
-        self._threads_before = 0  # threads of OpenCV before the first block
-
-    @contextmanager
-    def block(self) -> Iterator[None]:
-        if not is_own_process():
-            yield
-            return
-        with self._lock:
-            if not self._blocks:
-                self._threads_before = cv2.getNumThreads()
-                cv2.setNumThreads(1)
-            self._blocks += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._blocks -= 1
-                if not self._blocks:
-                    cv2.setNumThreads(self._threads_before)
-
-
-opencv_on_one_thread = _OneThread().block  # use it as: with opencv_on_one_thread():
+    if not is_own_process():
+        yield
+        return
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 class BadImage(ValueError):
@@ -103,44 +95,7 @@ class BadImage(ValueError):
         return cls(f"{width}x{height} pixels, expected {expected_width}x{expected_height}")
 
 
-_APPLICATION_MARKERS = range(0xE0, 0xF0)  # of the segments of a JPEG that hold what programs add
-_EXIF = b"Exif\0\0"  # the first bytes of a segment with EXIF data
-_ORIENTATION = 0x0112  # number of the value that says how to turn the picture
-UPRIGHT = 1  # the orientation of a picture that is shown as it is stored
-_SIDEWAYS = range(5, 9)  # the orientations of pictures whose stored rows are columns
-_ORIENTATIONS = range(1, 9)
-
-
-def jpeg_orientation(data: bytes) -> int:
-    """Return how EXIF data say a JPEG has to be turned or mirrored, 1 to 8; UPRIGHT without any.
-
-    Source: EXIF 2.32, section 4.6.4; the data are a TIFF file.
-    """
-    tiff = _exif_of(data)
-    if not tiff:
-        return UPRIGHT
-    order = ">" if tiff.startswith(b"MM") else "<"
-    with suppress(struct.error):  # raised for data that end too early
-        (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
-        for entry in range(entries):
-            # the number of the value, its type, its count, and the value itself
-            fields = struct.unpack_from(f"{order}HHIH", tiff, directory + 2 + 12 * entry)
-            if fields[0] == _ORIENTATION and fields[-1] in _ORIENTATIONS:
-                return int(fields[-1])
-    return UPRIGHT
-
-
-def _exif_of(data: bytes) -> bytes:
-    """Return the EXIF data of a JPEG, b"" for none: they stand before the picture."""
-    at = 2  # behind the marker with which a JPEG begins
-    while len(data) > at + 4 and data[at] == 0xFF and data[at + 1] in _APPLICATION_MARKERS:
-        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        content = data[at + 4 : end]
-        if content.startswith(_EXIF):
-            return content[len(_EXIF) :]
-        at = end
-    return b""
+# ---- headers
 
 
 def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
@@ -149,7 +104,12 @@ def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
     They are those of the upright picture. Raises BadImage for bytes that are no JPEG, for more than
     16 million pixels, and for more than 100 scans, which would take too long to decode.
     """
-    content = bytes(data)
+    width, height, _ = _read_header(bytes(data))
+    return width, height
+
+
+def _read_header(content: bytes) -> tuple[int, int, int]:
+    """Return width and height of the upright picture, and the orientation of the stored one."""
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError as error:
@@ -164,9 +124,43 @@ def jpeg_size(data: bytes | memoryview) -> tuple[int, int]:
         if scans > _MOST_SCANS:
             raise BadImage(f"a JPEG of {scans} scans, expected at most {_MOST_SCANS}")
     _check_pixels(width, height)
-    if jpeg_orientation(content) in _SIDEWAYS:
-        return height, width
-    return width, height
+    orientation = _orientation(content)
+    if orientation in _SIDEWAYS:
+        return height, width, orientation
+    return width, height, orientation
+
+
+def is_upright(content: bytes) -> bool:
+    """Return whether a JPEG is shown as it is stored: no EXIF data turn or mirror it."""
+    return _orientation(content) == _UPRIGHT
+
+
+def _orientation(content: bytes) -> int:
+    """Return how EXIF data say a JPEG has to be turned or mirrored, 1 to 8; 1 without any.
+
+    Source: EXIF 2.32, section 4.6.4; the data are a TIFF file.
+    """
+    # they stand before the picture, behind the marker with which a JPEG begins
+    tiff = b""
+    at = 2
+    while len(content) > at + 4 and content[at] == 0xFF and content[at + 1] in _APPLICATION_MARKERS:
+        end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        if content.startswith(_EXIF, at + 4):
+            tiff = content[at + 4 + len(_EXIF) : end]
+            break
+        at = end
+    if not tiff:
+        return _UPRIGHT
+    order = ">" if tiff.startswith(b"MM") else "<"
+    with suppress(struct.error):  # raised for data that end too early
+        (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
+        for entry in range(entries):
+            # the number of the value, its type, its count, and the value itself
+            fields = struct.unpack_from(f"{order}HHIH", tiff, directory + 2 + 12 * entry)
+            if fields[0] == _ORIENTATION and 1 <= fields[-1] <= 8:
+                return int(fields[-1])
+    return _UPRIGHT
 
 
 def _check_pixels(width: int, height: int) -> None:
@@ -174,7 +168,7 @@ def _check_pixels(width: int, height: int) -> None:
         raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
 
 
-def decode_image(content: bytes, others: bool = False) -> npt.NDArray[np.uint8]:
+def decode_image(content: bytes, others: bool = False) -> Image:
     """Return the upright pixels of a JPEG or PNG of any size, RGB uint8 (height, width, 3).
 
     Raises BadImage as jpeg_size().
@@ -199,7 +193,7 @@ def decode_image(content: bytes, others: bool = False) -> npt.NDArray[np.uint8]:
     return recolored(pixels, cv2.COLOR_BGR2RGB)
 
 
-def recolored(image: npt.NDArray[np.uint8], conversion: int) -> npt.NDArray[np.uint8]:
+def recolored(image: Image, conversion: int) -> Image:
     """Return an image, uint8 (height, width, ...), in other colours.
 
     conversion: as cv2.cvtColor() takes it
@@ -207,21 +201,12 @@ def recolored(image: npt.NDArray[np.uint8], conversion: int) -> npt.NDArray[np.u
     return np.asarray(cv2.cvtColor(image, conversion), np.uint8)
 
 
-def resized(
-    image: npt.NDArray[np.uint8], size: tuple[int, int], interpolation: int = cv2.INTER_AREA
-) -> npt.NDArray[np.uint8]:
+def resized(image: Image, size: tuple[int, int], interpolation: int = cv2.INTER_AREA) -> Image:
     """Return an image, uint8 (height, width, ...), of another size, (width, height)."""
     return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)
 
 
-Image = npt.NDArray[np.uint8]
-
-# size of the simulator's frames, in pixels
-FRAME_WIDTH = 320
-FRAME_HEIGHT = 160
-
-IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
-MISSING = " is missing"  # what try_frame() says of a frame without a path
+# ---- frames
 
 
 def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
@@ -231,25 +216,21 @@ def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
     complete JPEG of that size.
     """
     # check the size before any memory is reserved, because a small file can declare a huge image
-    width, height = jpeg_size(data)
+    content = bytes(data)
+    width, height, orientation = _read_header(content)
     if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
         raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
-    if not is_upright(data):
-        upright = decode_image(bytes(data))
+    if orientation != _UPRIGHT:
+        upright = decode_image(content)
         if into is None:
             return upright
         into[:] = upright
         return into
     try:
-        frame = simplejpeg.decode_jpeg(data, colorspace="RGB", buffer=into)
+        frame = simplejpeg.decode_jpeg(content, colorspace="RGB", buffer=into)
     except ValueError as error:
         raise BadImage(f"not a complete JPEG: {error}") from None
     return np.asarray(frame, dtype=np.uint8)
-
-
-def is_upright(data: bytes | memoryview) -> bool:
-    """Return whether a JPEG is shown as it is stored: no EXIF data turn or mirror it."""
-    return jpeg_orientation(bytes(data)) == UPRIGHT
 
 
 def upright_jpeg(content: bytes) -> bytes:
@@ -319,15 +300,12 @@ def common_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> st
     recording: name of the recording in the command
     """
     command = shown_command("import", recording, "-o", "recordings/NAME")
-    remedies = {  # how a reason ends -> its remedy
-        # as the texts of BadImage.wrong_size()
-        f" pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}": "turn pictures of another size into "
-        f"frames: {command}",
+    remedies = {
+        _WRONG_SIZE: f"turn pictures of another size into frames: {command}",
         UnfetchedFile.REASON: f"fetch the pictures with: {UnfetchedFile.REMEDY}",
     }
-    for ending, remedy in remedies.items():
-        count = sum(reason.endswith(ending) for reason in reasons)
-        if 2 * count > len(reasons):
+    for words, remedy in remedies.items():
+        if 2 * sum(words in reason for reason in reasons) > len(reasons):
             return remedy
     return ""
 

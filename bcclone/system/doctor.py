@@ -3,13 +3,6 @@
 In: `DoctorSettings`. Out: an `Examination` with the result of each check. Nothing is changed,
 downloaded or printed. The checks run even if no package is installed, and load TensorFlow only in
 other processes, and only for `bcclone doctor --full`.
-
-Which cards are supported is known from these sources. NVIDIA numbers the architecture of a card by
-its compute capability, such as 6.0. TensorFlow's wheels list the cards they are built for in
-`tensorflow.sysconfig.get_build_info()["cuda_compute_capabilities"]`: the lists of 2.17.1 to 2.21.0
-begin with sm_60, which means 6.0. cuDNN up to 9.10.2 supports cards from 5.0 on, and the next
-version, 9.11.0, from 7.5 on. That is what NVIDIA's support matrices of the two versions say, and
-what the kernels in libcudnn_ops.so of the wheels 9.10.2.21 and 9.28.0.42 show.
 """
 
 import json
@@ -46,6 +39,15 @@ except metadata.PackageNotFoundError:  # a checkout that was not installed, whic
 
 
 @dataclass(frozen=True)
+class DoctorSettings(Checked):
+    """What to check."""
+
+    folder: Path = Path()  # where files will be written
+    full: bool = setting(False, "also load TensorFlow and compute on each of its devices")
+    port: Port = setting(SIMULATOR_PORT, "port that has to be free for drive.py")
+
+
+@dataclass(frozen=True)
 class Check:
     """The result of a check."""
 
@@ -67,7 +69,6 @@ class Examination:
         return all(check.state != "failed" for check in self.checks)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
         return {"checks": [asdict(check) for check in self.checks], "ok": self.ok}
 
     def as_text(self) -> str:
@@ -86,40 +87,67 @@ class Examination:
         return "\n".join(lines)
 
 
+def examine(settings: DoctorSettings) -> Examination:
+    """Run every check; a check that raises an error is itself reported as failed."""
+    steps: Mapping[str, Callable[[], Iterable[Check]]] = {
+        "system": lambda: check_system(read_text(Path("/proc/version"))),
+        "python": lambda: check_python(sys.version_info[:2]),
+        "packages": check_declared_packages,
+        "port": lambda: check_port(settings.port),
+        "folder": lambda: check_folder(settings.folder),
+        "memory": lambda: check_memory(available_memory()),
+        "cores": lambda: check_cores(usable_cores()),
+        "accelerator": lambda: (check_devices if settings.full else check_driver)(driver_version()),
+        "XLA": lambda: check_compiler(find_cards()[:1]) if settings.full else [],
+        "GPU": lambda: check_cards(find_cards(), version_of(_CUDNN)),
+        "ffmpeg": check_ffmpeg,
+    }
+    checks: list[Check] = []
+    for name, step in steps.items():
+        try:
+            checks.extend(step())
+        except Exception as error:  # one broken check must not hide the results of the others
+            found = f"cannot be checked: {type(error).__name__}: {error}"
+            checks.append(Check(name, "failed", found, "please report this, with the whole output"))
+    return Examination(tuple(checks))
+
+
+# ---- the machine
+
 PYTHONS = ((3, 11), (3, 13))  # lowest and highest version; a test compares with pyproject.toml
 
 
-def check_system(proc_version: str) -> Check:
+def check_system(proc_version: str) -> Iterator[Check]:
     """Name the operating system; the check never fails.
 
     proc_version: content of /proc/version, by which WSL2 is recognized; "" if there is none
     """
     name = f"{platform.system()} {platform.release()}, {platform.machine()}"
-    if "microsoft-standard" not in proc_version and "WSL2" not in proc_version:
-        return Check("system", "ok", name)
-    advice = (
-        "the simulator on the Windows side reaches a server in WSL2 at "
-        f"127.0.0.1:{SIMULATOR_PORT}; if it does not, "
-        "start drive.py with --host 0.0.0.0 --token TEXT --allow-from ADDRESS"
-    )
-    return Check("system", "ok", f"{name}, in WSL2", advice)
+    if "microsoft-standard" in proc_version or "WSL2" in proc_version:
+        advice = (
+            "the simulator on the Windows side reaches a server in WSL2 at "
+            f"127.0.0.1:{SIMULATOR_PORT}; if it does not, "
+            "start drive.py with --host 0.0.0.0 --token TEXT --allow-from ADDRESS"
+        )
+        yield Check("system", "ok", f"{name}, in WSL2", advice)
+    else:
+        yield Check("system", "ok", name)
 
 
-def check_python(version: tuple[int, int]) -> Check:
-    """Compare the version of Python with the supported ones."""
-    lowest = ".".join(map(str, PYTHONS[0]))
-    highest = ".".join(map(str, PYTHONS[1]))
+def check_python(version: tuple[int, int]) -> Iterator[Check]:
+    lowest, highest = (".".join(map(str, each)) for each in PYTHONS)
     found = f"{platform.python_version()} ({sys.executable})"
     if PYTHONS[0] <= version <= PYTHONS[1]:
-        return Check("python", "ok", found)
-    advice = (
-        "install bcclone into a virtual environment with one of them: "
-        f"python{highest} -m venv .venv"
-    )
-    return Check("python", "failed", f"{found}, needs {lowest} to {highest}", advice)
+        yield Check("python", "ok", found)
+    else:
+        advice = (
+            "install bcclone into a virtual environment with one of them: "
+            f"python{highest} -m venv .venv"
+        )
+        yield Check("python", "failed", f"{found}, needs {lowest} to {highest}", advice)
 
 
-def check_port(port: int) -> Check:
+def check_port(port: int) -> Iterator[Check]:
     """Check that a drive server can listen on a port of this machine."""
     address = f"127.0.0.1:{port}"
     reason = f"the simulator always connects to {SIMULATOR_PORT}"
@@ -133,24 +161,13 @@ def check_port(port: int) -> Check:
             listener.listen()
         except OSError:
             advice = f"stop the program that listens there, perhaps an older drive.py; {reason}"
-            return Check("port", "failed", f"{address} is in use", advice)
-    if port != SIMULATOR_PORT:
-        return Check(
-            "port", "warning", f"{address} is free", f"also check {SIMULATOR_PORT}: {reason}"
-        )
-    return Check("port", "ok", f"{address} is free")
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Limits of a check of a size, in GB."""
-
-    least: float  # with less, the check fails
-    enough: float  # with less, the check warns
-
-
-_DISK = _Sizes(least=0.5, enough=5.0)  # a store of 10,000 rows of three cameras takes 1.5 GB
-_MEMORY = _Sizes(least=1.0, enough=2.0)  # training uses 0.9 GB, besides the memory of the frames
+            yield Check("port", "failed", f"{address} is in use", advice)
+            return
+    if port == SIMULATOR_PORT:
+        yield Check("port", "ok", f"{address} is free")
+    else:
+        also = f"also check {SIMULATOR_PORT}: {reason}"
+        yield Check("port", "warning", f"{address} is free", also)
 
 
 def check_folder(folder: Path) -> Iterator[Check]:
@@ -169,42 +186,35 @@ def check_folder(folder: Path) -> Iterator[Check]:
         "free some space, or work on another disk: "
         "a store of 10,000 rows of three cameras takes 1.5 GB"
     )
-    yield _check_size("disk space", free, _DISK, "free", advice)
+    yield _check_size("disk space", free, 0.5, 5.0, "free", advice)
 
 
-def check_memory(available: float) -> Check:
-    """Check the available memory, in bytes."""
-    advice = (
-        "close other programs, or give the container more memory: "
-        f"training needs {_MEMORY.enough:.0f} GB"
-    )
-    return _check_size("memory", available, _MEMORY, "available", advice)
+def check_memory(available: float) -> Iterator[Check]:
+    """Check the available memory, in bytes; training uses 0.9 GB besides that of the frames."""
+    advice = "close other programs, or give the container more memory: training needs 2 GB"
+    yield _check_size("memory", available, 1.0, 2.0, "available", advice)
 
 
-def _check_size(name: str, size: float, sizes: _Sizes, word: str, advice: str) -> Check:
+def _check_size(
+    name: str, size: float, least_gb: float, enough_gb: float, word: str, advice: str
+) -> Check:
     """Compare a size, in bytes, with its limits; word: what the size is, such as "free"."""
     size_gb = size / 1e9
     found = f"{size_gb:.1f} GB {word}"
-    if size_gb >= sizes.enough:
+    if size_gb >= enough_gb:
         return Check(name, "ok", found)
-    if size_gb >= sizes.least:
-        return Check(name, "warning", found, advice)
-    return Check(name, "failed", found, advice)
+    return Check(name, "warning" if size_gb >= least_gb else "failed", found, advice)
 
 
-def check_cores(cores: int) -> Check:
-    """Check the number of cores that this process may use."""
+def check_cores(cores: int) -> Iterator[Check]:
     if cores > 1:
-        return Check("cores", "ok", str(cores))
-    return Check(
-        "cores", "warning", str(cores), "everything works, but slowly; give it two cores or more"
-    )
+        yield Check("cores", "ok", str(cores))
+    else:
+        advice = "everything works, but slowly; give it two cores or more"
+        yield Check("cores", "warning", str(cores), advice)
 
 
-_FFMPEG_SECONDS = 1.0  # longest time that ffmpeg may take to print its version
-
-
-def check_ffmpeg() -> Check:
+def check_ffmpeg() -> Iterator[Check]:
     """Check that the ffmpeg that moviepy uses runs; the package imageio-ffmpeg chooses it."""
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
@@ -212,13 +222,19 @@ def check_ffmpeg() -> Check:
         program = get_ffmpeg_exe()
     except (ImportError, RuntimeError):
         advice = 'python -m pip install --force-reinstall "imageio-ffmpeg"'
-        return Check("ffmpeg", "failed", "imageio-ffmpeg finds no ffmpeg", advice)
-    if version := output_of([program, "-version"], _FFMPEG_SECONDS):
+        yield Check("ffmpeg", "failed", "imageio-ffmpeg finds no ffmpeg", advice)
+        return
+    if version := output_of([program, "-version"], seconds=1.0):
         number = version.split()[2]  # its output begins with: ffmpeg version NUMBER
-        return Check("ffmpeg", "ok", f"{number} ({program})")
-    advice = "unset the environment variable IMAGEIO_FFMPEG_EXE, or set it to an ffmpeg that runs"
-    return Check("ffmpeg", "failed", f"{program} does not run", advice)
+        yield Check("ffmpeg", "ok", f"{number} ({program})")
+    else:
+        advice = (
+            "unset the environment variable IMAGEIO_FFMPEG_EXE, or set it to an ffmpeg that runs"
+        )
+        yield Check("ffmpeg", "failed", f"{program} does not run", advice)
 
+
+# ---- packages
 
 REINSTALL = "reinstall bcclone, in its folder: python -m pip install -c constraints.txt -e ."
 _INSTALL = f"activate the virtual environment in which it is installed, or {REINSTALL}"
@@ -251,9 +267,8 @@ def check_declared_packages() -> Iterator[Check]:
 
 
 def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
-    """Compare the installed packages with requirements; none is imported.
+    """Compare the installed packages with requirements in pip's syntax; none is imported.
 
-    requirements: in pip's syntax, with markers and extras
     extra: an extra of the package that has these requirements; then only the requirements that the
         extra adds are checked
     """
@@ -274,9 +289,7 @@ def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
             for added in sorted(requirement.extras):
                 checks.extend(check_packages(metadata.requires(name) or [], added))
             continue
-        extras = ""
-        if requirement.extras:
-            extras = f"[{','.join(sorted(requirement.extras))}]"
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         advice = f'python -m pip install "{name}{extras}{requirement.specifier}"'
         fault = f"{found or 'missing'}, needs {requirement.specifier or 'any'}"
         checks.append(Check(name, "failed", fault, advice))
@@ -291,60 +304,37 @@ def version_of(package: str) -> str | None:
         return None
 
 
-# lowest compute capability of a card that the required version of TensorFlow supports
-OLDEST_FOR_TENSORFLOW = (6, 0)
-_CUDNN = "nvidia-cudnn-cu12"  # the package of cuDNN, NVIDIA's library for convolutions
+# ---- TensorFlow and NVIDIA's cards
 
 
-def check_accelerator(full: bool) -> Check:
-    """Check whether TensorFlow can use a GPU.
-
-    full: load TensorFlow in another process, and compute on each device
-    """
-    if full:
-        return check_devices(driver_version())
-    return check_driver(driver_version(), sys.platform)
-
-
-def check_compilers(full: bool) -> list[Check]:
-    """Check whether XLA can compile for the first card; no check without `full` or a card.
-
-    XLA is TensorFlow's compiler. Only on Linux does TensorFlow use a GPU.
-    """
-    if not full or sys.platform != "linux":
-        return []
-    return [check_compiler(card) for card in find_cards()[:1]]
-
-
-def check_driver(driver: str | None, system: str) -> Check:
+def check_driver(driver: str | None, system: str = sys.platform) -> Iterator[Check]:
     """Check, without loading TensorFlow, whether it can use a GPU.
 
     driver: version of the NVIDIA driver, None without one
-    system: as sys.platform
     """
     if driver is None:
-        return Check(
+        yield Check(
             "accelerator", "ok", "no NVIDIA driver was found: TensorFlow computes on the CPU"
         )
+        return
     found = f"NVIDIA driver {driver}"
     if system == "win32":
-        return Check("accelerator", "warning", f"{found}, on Windows", _how_to_get_gpu(system))
-    if all(check.state == "ok" for check in check_packages(["tensorflow[and-cuda]"])):
-        return Check("accelerator", "ok", f"{found}; --full also tests TensorFlow on it")
-    missing = f"{found}, but some of the CUDA libraries that TensorFlow needs are not installed"
-    return Check("accelerator", "warning", missing, _how_to_get_gpu(system))
+        yield Check("accelerator", "warning", f"{found}, on Windows", _how_to_get_gpu(system))
+    elif all(check.state == "ok" for check in check_packages(["tensorflow[and-cuda]"])):
+        yield Check("accelerator", "ok", f"{found}; --full also tests TensorFlow on it")
+    else:
+        found += ", but some of the CUDA libraries that TensorFlow needs are not installed"
+        yield Check("accelerator", "warning", found, _how_to_get_gpu(system))
 
 
-_TENSORFLOW_SECONDS = 180.0  # longest time that TensorFlow may take to load and compute
-
-
-def check_devices(driver: str | None) -> Check:
+def check_devices(driver: str | None) -> Iterator[Check]:
     """Load TensorFlow, and check on which devices it computes.
 
     It runs in another process, because it crashes on a processor without AVX.
 
     driver: version of the NVIDIA driver, None without one
     """
+    most_seconds = 180
     code = (
         "import json; from bcclone.system.doctor import compute_on_devices as f; "
         "print(json.dumps(f()))"
@@ -352,24 +342,21 @@ def check_devices(driver: str | None) -> Check:
     line = [sys.executable, "-P", "-c", code]
     try:
         done = subprocess.run(
-            line,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TENSORFLOW_SECONDS,
-            check=False,
+            line, stdin=subprocess.DEVNULL, capture_output=True, timeout=most_seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        found = f"TensorFlow did not answer within {_TENSORFLOW_SECONDS:.0f} s"
-        return Check(
-            "accelerator", "failed", found, f"try again when the machine is idle, or {REINSTALL}"
-        )
+        found = f"TensorFlow did not answer within {most_seconds} s"
+        advice = f"try again when the machine is idle, or {REINSTALL}"
+        yield Check("accelerator", "failed", found, advice)
+        return
     if done.returncode == 0:
-        return check_computed(json.loads(done.stdout.splitlines()[-1]), driver, sys.platform)
+        yield check_computed(json.loads(done.stdout.splitlines()[-1]), driver, sys.platform)
+        return
     errors = done.stderr.decode(errors="replace").strip().splitlines()
     why = errors[-1] if errors else f"exit code {done.returncode}"
     if hasattr(signal, "SIGILL") and done.returncode == -signal.SIGILL:
         why = "the processor lacks instructions that its builds use (AVX)"
-    return Check("accelerator", "failed", f"TensorFlow cannot be loaded: {why}", REINSTALL)
+    yield Check("accelerator", "failed", f"TensorFlow cannot be loaded: {why}", REINSTALL)
 
 
 def compute_on_devices() -> dict[str, str]:
@@ -409,32 +396,16 @@ def check_computed(faults: Mapping[str, str], driver: str | None, system: str) -
     """
     bad = [f"{device}: {fault}" for device, fault in faults.items() if fault]
     if bad:
+        found = f"TensorFlow cannot compute on {'; '.join(bad)}"
         advice = (
             "update the driver, or hide the GPU from TensorFlow: set CUDA_VISIBLE_DEVICES to -1"
         )
-        return Check(
-            "accelerator", "failed", f"TensorFlow cannot compute on {'; '.join(bad)}", advice
-        )
+        return Check("accelerator", "failed", found, advice)
     found = f"TensorFlow computes on {', '.join(faults)}"
     if driver is not None and not any(device.startswith("GPU") for device in faults):
         found += f" and does not find the GPU of NVIDIA driver {driver}"
         return Check("accelerator", "warning", found, _how_to_get_gpu(system))
     return Check("accelerator", "ok", found)
-
-
-def check_compiler(card: Card) -> Check:
-    """Check whether XLA can compile for a card, in another process, which XLA may crash."""
-    from bcclone.system.tensorflow_quietly import compiler_fault, compiler_result_key
-
-    # anew: what a training has remembered may be mended by now
-    fault = compiler_fault(compiler_result_key(card.name), anew=True)
-    if fault:
-        advice = (
-            "training goes on without compiled steps, which is slower; "
-            "a newer TensorFlow or driver may help"
-        )
-        return Check("XLA", "warning", f"cannot compile for {card.name}: {fault}", advice)
-    return Check("XLA", "ok", f"compiles for {card.name}")
 
 
 def _how_to_get_gpu(system: str) -> str:
@@ -450,85 +421,57 @@ def _how_to_get_gpu(system: str) -> str:
     )
 
 
-def check_cards() -> list[Check]:
-    """Check each NVIDIA card of this machine."""
-    return [check_card(card, version_of(_CUDNN)) for card in find_cards()]
+def check_compiler(cards: Sequence[Card]) -> Iterator[Check]:
+    """Check whether XLA, TensorFlow's compiler, works for cards, in a process that it may crash."""
+    from bcclone.system.tensorflow_quietly import compiler_fault, compiler_result_key
+
+    for card in cards if sys.platform == "linux" else ():  # only there TensorFlow uses a GPU
+        # anew: what a training has remembered may be mended by now
+        fault = compiler_fault(compiler_result_key(card.name), anew=True)
+        if fault:
+            advice = (
+                "training goes on without compiled steps, which is slower; "
+                "a newer TensorFlow or driver may help"
+            )
+            yield Check("XLA", "warning", f"cannot compile for {card.name}: {fault}", advice)
+        else:
+            yield Check("XLA", "ok", f"compiles for {card.name}")
 
 
-_OLDEST_FOR_CUDNN = (7, 5)  # lowest compute capability of a card that today's cuDNN supports
+# Which cards are supported. NVIDIA numbers the architecture of a card by its compute capability,
+# such as 6.0. TensorFlow's wheels list theirs in `tensorflow.sysconfig.get_build_info()`: those of
+# 2.17.1 to 2.21.0 begin with sm_60. cuDNN supports 5.0 until 9.10.2 and 7.5 from 9.11.0 on, as
+# NVIDIA's support matrices say, and the kernels in libcudnn_ops.so of 9.10.2.21 and 9.28.0.42.
+OLDEST_FOR_TENSORFLOW = (6, 0)
+_OLDEST_FOR_CUDNN = (7, 5)
+_CUDNN = "nvidia-cudnn-cu12"  # the package of cuDNN, NVIDIA's library for convolutions
 _CUDNN_WITHOUT_OLDER = (9, 11)  # first version of cuDNN that supports no older cards
 _CUDNN_FOR_OLDER = "9.10.2.21"  # last version of cuDNN that supports older cards
 
 
-def check_card(card: Card, cudnn: str | None) -> Check:
-    """Check whether TensorFlow and cuDNN support a card; the advice names versions that do.
+def check_cards(cards: Sequence[Card], cudnn: str | None) -> Iterator[Check]:
+    """Check whether TensorFlow and cuDNN support cards; the advice names versions that do.
 
     cudnn: version of the installed cuDNN, None if it is not installed
     """
-    capability = card.compute_capability
-    found = card.describe()
-    if capability is None:  # nvidia-smi of an old driver does not tell it
-        advice = (
-            "update the driver; docs/how-to/install.md names the last TensorFlow for cards that no "
-            "newer one supports"
-        )
-        return Check(
-            "GPU",
-            "warning",
-            f"{found}: its driver {card.driver} is too old for TensorFlow 2.21",
-            advice,
-        )
-    if capability < OLDEST_FOR_TENSORFLOW:
-        advice = (
-            "bcclone trains on the CPU; docs/how-to/install.md names the last TensorFlow for older "
-            "cards"
-        )
-        return Check("GPU", "warning", f"{found}: too old for TensorFlow 2.21", advice)
-    if capability >= _OLDEST_FOR_CUDNN:
-        return Check("GPU", "ok", found)
-    since = ".".join(map(str, _CUDNN_WITHOUT_OLDER))
-    if cudnn and tuple(map(int, cudnn.split(".")[:2])) < _CUDNN_WITHOUT_OLDER:
-        return Check("GPU", "ok", f"{found}, with cuDNN {cudnn}")
-    advice = (
-        'with ".[gpu]", install an older cuDNN: '
-        f'python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
-    )
-    found = f"{found}: too old for cuDNN {since} and later"
-    # a cuDNN that is installed is too new, and fails now; without one, a later installation would
-    if cudnn:
-        return Check("GPU", "failed", found, advice)
-    return Check("GPU", "warning", found, advice)
-
-
-@dataclass(frozen=True)
-class DoctorSettings(Checked):
-    """What to check."""
-
-    folder: Path = Path()  # where files will be written
-    full: bool = setting(False, "also load TensorFlow and compute on each of its devices")
-    port: Port = setting(SIMULATOR_PORT, "port that has to be free for drive.py")
-
-
-def examine(settings: DoctorSettings) -> Examination:
-    """Run every check; a check that raises an error is itself reported as failed."""
-    steps: Mapping[str, Callable[[], Iterable[Check]]] = {
-        "system": lambda: [check_system(read_text(Path("/proc/version")))],
-        "python": lambda: [check_python(sys.version_info[:2])],
-        "packages": check_declared_packages,
-        "port": lambda: [check_port(settings.port)],
-        "folder": lambda: check_folder(settings.folder),
-        "memory": lambda: [check_memory(available_memory())],
-        "cores": lambda: [check_cores(usable_cores())],
-        "accelerator": lambda: [check_accelerator(settings.full)],
-        "XLA": lambda: check_compilers(settings.full),
-        "GPU": check_cards,
-        "ffmpeg": lambda: [check_ffmpeg()],
-    }
-    checks: list[Check] = []
-    for name, step in steps.items():
-        try:
-            checks.extend(step())
-        except Exception as error:  # one broken check must not hide the results of the others
-            found = f"cannot be checked: {type(error).__name__}: {error}"
-            checks.append(Check(name, "failed", found, "please report this, with the whole output"))
-    return Examination(tuple(checks))
+    page = "docs/how-to/install.md names the last TensorFlow for older cards"
+    for card in cards:
+        found = card.describe()
+        if card.compute_capability is None:  # nvidia-smi of an old driver does not tell it
+            found += f": its driver {card.driver} is too old for TensorFlow 2.21"
+            yield Check("GPU", "warning", found, f"update the driver; {page}")
+        elif card.compute_capability < OLDEST_FOR_TENSORFLOW:
+            found += ": too old for TensorFlow 2.21"
+            yield Check("GPU", "warning", found, f"bcclone trains on the CPU; {page}")
+        elif card.compute_capability >= _OLDEST_FOR_CUDNN:
+            yield Check("GPU", "ok", found)
+        elif cudnn and tuple(map(int, cudnn.split(".")[:2])) < _CUDNN_WITHOUT_OLDER:
+            yield Check("GPU", "ok", f"{found}, with cuDNN {cudnn}")
+        else:
+            advice = (
+                'with ".[gpu]", install an older cuDNN: '
+                f'python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
+            )
+            found += f": too old for cuDNN {'.'.join(map(str, _CUDNN_WITHOUT_OLDER))} and later"
+            # an installed cuDNN is too new, and fails now; without one, an installation would
+            yield Check("GPU", "failed" if cudnn else "warning", found, advice)

@@ -23,14 +23,8 @@ _PROGRAMS = (
     "/usr/lib/wsl/lib/nvidia-smi",
 )
 CSV_FORMAT = "--format=csv,noheader,nounits"
-# fields that nvidia-smi is asked for; old drivers do not know the last one
-_FIELDS = (
-    "driver_version",
-    "memory.used",
-    "memory.total",
-    "name",
-    "compute_cap",
-)
+# what nvidia-smi is asked for
+_FIELDS = ("driver_version", "memory.used", "memory.total", "name", "compute_cap")
 _ANSWER_SECONDS = 3.0  # longest wait for nvidia-smi, which takes a second to wake a card
 _MB_PER_MIB = 1.048576  # nvidia-smi counts in MiB, and Card in MB
 
@@ -110,12 +104,8 @@ def find_cards() -> list[Card]:
     program = find_nvidia_smi()
     if not program:
         return []
-    for names in (_FIELDS, _FIELDS[:-1]):
-        query = f"--query-gpu={','.join(names)}"
-        text = output_of([program, query, CSV_FORMAT], _ANSWER_SECONDS)
-        if text:
-            return parse_cards(text)
-    return []
+    query = f"--query-gpu={','.join(_FIELDS)}"
+    return parse_cards(output_of([program, query, CSV_FORMAT], _ANSWER_SECONDS))
 
 
 def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> list[Card]:
@@ -165,11 +155,10 @@ def parse_cards(text: str) -> list[Card]:
     cards = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) < len(_FIELDS) - 1:
+        if len(cells) != len(_FIELDS):
             continue
-        driver, used, total, name, *capability = cells
-        # the compute capability is missing, a number such as "9.0", or "[N/A]"
-        version = tuple(map(int, re.findall(r"\d+", "".join(capability)))) or None
+        driver, used, total, name, capability = cells
+        version = tuple(map(int, re.findall(r"\d+", capability))) or None  # of "9.0", or "[N/A]"
         cards.append(Card(name, version, parse_megabytes(used), parse_megabytes(total), driver))
     return cards
 

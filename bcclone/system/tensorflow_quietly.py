@@ -160,10 +160,7 @@ def _choose_memory(gpu: Any) -> None:
 
 
 def describe_devices() -> str:
-    """Describe the devices of the loaded TensorFlow: "CPU", or each GPU with its used memory.
-
-    For example "GPU NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)".
-    """
+    """Return "CPU", or such as "GPU NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)"."""
     gpus = used_gpus()
     if not gpus:
         return "CPU"
@@ -294,12 +291,7 @@ def onednn_for_batches(setting: str = "auto") -> str:
 
 @contextmanager
 def _onednn_chosen(onednn: str) -> Iterator[None]:
-    """Set TF_ENABLE_ONEDNN_OPTS within the block, in which TensorFlow is imported.
-
-    The variable is restored, so that processes that are started later choose for themselves.
-
-    onednn: "on" or "off"; "" changes nothing
-    """
+    """Set TF_ENABLE_ONEDNN_OPTS within the block, in which TensorFlow is imported; "" does not."""
     with variable_kept(_ONEDNN):
         if onednn:
             os.environ[_ONEDNN] = str(int(onednn == "on"))

@@ -11,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 from bcclone.system.doctor import (
     OLDEST_FOR_TENSORFLOW,
     PYTHONS,
-    check_card,
+    check_cards,
     check_computed,
     check_cores,
     check_devices,
@@ -100,7 +100,7 @@ def test_full_computes_at_least_on_the_cpu(free_port):
 def test_a_tensorflow_that_crashes_is_reported(code, why, tmp_path, monkeypatch):
     (tmp_path / "tensorflow.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
-    check = check_devices(None)
+    (check,) = check_devices(None)
     assert check.state == "failed"
     assert check.found.startswith("TensorFlow cannot be loaded: ")
     assert why in check.found
@@ -143,15 +143,15 @@ def test_the_supported_pythons_are_those_of_pyproject():
         tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     )
     for minor in range(20):
-        fits = check_python((3, minor)).state == "ok"
+        fits = next(check_python((3, minor))).state == "ok"
         assert fits == (PYTHONS[0] <= (3, minor) <= PYTHONS[1]) == declared.contains(f"3.{minor}.0")
 
 
 @pytest.mark.parametrize(
     ("check", "state", "report"),
     [
-        (check_driver(None, "darwin"), "ok", "computes on the CPU"),
-        (check_driver("570.1", "win32"), "warning", "only in WSL2"),
+        (next(check_driver(None, "darwin")), "ok", "computes on the CPU"),
+        (next(check_driver("570.1", "win32")), "warning", "only in WSL2"),
         (check_computed({"CPU:0": "", "GPU:0": ""}, "570.1", "linux"), "ok", "CPU:0, GPU:0"),
         (check_computed({"CPU:0": ""}, "570.1", "linux"), "warning", 'pip install -e ".[gpu]"'),
         (
@@ -159,11 +159,11 @@ def test_the_supported_pythons_are_those_of_pyproject():
             "failed",
             "GPU:0: no memory",
         ),
-        (check_memory(0.3e9), "failed", "0.3 GB"),
-        (check_memory(1.5e9), "warning", "1.5 GB"),
-        (check_cores(1), "warning", "1"),
+        (next(check_memory(0.3e9)), "failed", "0.3 GB"),
+        (next(check_memory(1.5e9)), "warning", "1.5 GB"),
+        (next(check_cores(1)), "warning", "1"),
         (
-            check_system("Linux version 5.15.90.1-microsoft-standard-WSL2 (gcc)"),
+            next(check_system("Linux version 5.15.90.1-microsoft-standard-WSL2 (gcc)")),
             "ok",
             "at 127.0.0.1:4567",
         ),
@@ -186,7 +186,7 @@ def test_each_finding_is_ok_a_warning_or_a_failure(check, state, report):
     ],
 )
 def test_a_card_is_checked_by_its_compute_capability(name, capability, cudnn, state, report):
-    check = check_card(Card(name, capability), cudnn)
+    (check,) = check_cards([Card(name, capability)], cudnn)
     assert check.state == state
     assert name in check.found
     assert report in check.found + check.advice
@@ -205,5 +205,6 @@ def test_the_oldest_supported_card_fits_the_installed_tensorflow_and_the_pinned_
         if ";" not in line
     )
     cudnn = pinned["nvidia-cudnn-cu12"]
-    assert check_card(Card("NVIDIA GeForce GTX 1060", (6, 1)), cudnn).state == "failed"
+    (check,) = check_cards([Card("NVIDIA GeForce GTX 1060", (6, 1))], cudnn)
+    assert check.state == "failed"
     assert f"`nvidia-cudnn-cu12=={cudnn}`" in (ROOT / "docs/how-to/install.md").read_text()

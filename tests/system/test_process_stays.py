@@ -204,29 +204,3 @@ print(len(written) == (folder / "errors").read_bytes().count(b"mine\\n"))
 @pytest.mark.slow
 def test_standard_error_of_other_threads_is_kept_while_tensorflow_is_loaded(run):
     assert run(WRITES)[-1] == "True"
-
-
-OVERLAPPING = """
-import threading
-from bcclone.system.process import claim_process
-claim_process()
-from bcclone.camera.images import cv2, opencv_on_one_thread
-cv2.setNumThreads(3)
-entered, leaves = threading.Event(), threading.Event()
-def other():
-    with opencv_on_one_thread():
-        entered.set()
-        assert leaves.wait(60)
-thread = threading.Thread(target=other)
-with opencv_on_one_thread():
-    thread.start()
-    assert entered.wait(60)
-print(cv2.getNumThreads())
-leaves.set()
-thread.join()
-print(cv2.getNumThreads())
-"""
-
-
-def test_in_our_own_process_opencv_has_its_threads_again_after_the_last_of_blocks_that_overlap():
-    assert python(OVERLAPPING, cwd=ROOT).split() == ["1", "3"]
