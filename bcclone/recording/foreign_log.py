@@ -5,7 +5,6 @@ steering in another unit.
 import math
 import re
 import shlex
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from bcclone.recording.row import ROUNDING
 from bcclone.system.codec import (
     HDF5,
     MODEL_ENDINGS,
-    PICKLE,
     UnfetchedFile,
     kind_of_content,
     open_file,
@@ -23,28 +21,22 @@ from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location
 
 # what a file is, as kind_of_content() says or a store or model -> remedy for a user who names such
-# a file as a log
-_IMPORT = (
+# a file as a log; of any other file, _ARRAYS
+_TABLE = (
     "of a tub or data set, make a recording of its folder: bcclone import FOLDER -o "
     "recordings/NAME; of another program, write it as a table beside its pictures first, such as "
     "with pandas: pandas.{read}.to_csv('labels.csv', index=False)"
 )
-_UNPACK = (
+_ARRAYS = (
     "write its pictures as image files, with a table of their steering, as in docs/how-to/"
     "exchange.md (Arrays of another program), and import their folder: "
     "bcclone import FOLDER -o recordings/NAME"
 )
 _REMEDIES = {
-    "a file of JSON": _IMPORT.replace("{read}", "read_json({name}{lines})"),
-    "a Parquet file": _IMPORT.replace("{read}", "read_parquet({name})"),
-    "an archive of NumPy (.npz)": _UNPACK,
-    "an array of NumPy": _UNPACK,
-    "a file of MATLAB": _UNPACK,
-    "a bag of ROS, or a database": _UNPACK,
-    PICKLE: f"with the program that wrote it, {_UNPACK}",
+    "a file of JSON": _TABLE.replace("{read}", "read_json({name}{lines})"),
+    "a Parquet file": _TABLE.replace("{read}", "read_parquet({name})"),
     "a store": "expected a recording; train on the store: {model} {path}",
     "a model": "expected a recording; let the model drive: {drive} {path}",
-    "a damaged HDF5 file": "copy it again",
     "a picture": "name the folder of its recording, or make one of pictures and a table: "
     "bcclone import {folder} -o recordings/NAME",
     "a video": "make a recording of it and a table with its steering: "
@@ -80,12 +72,22 @@ def other_file(path: Location, begin: bytes) -> str:
     what = kind_of_content(begin)
     if isinstance(path, Path):
         if begin.startswith(HDF5):
-            return _other_hdf5(path)
-        if path.suffix.lower() in MODEL_ENDINGS:
+            from bcclone.system.hdf5_file import kind_of  # loads h5py
+
+            what = {"store": "a store", "model": "a model"}.get(kind_of(path) or "", what)
+        elif path.suffix.lower() in MODEL_ENDINGS:
             what = "a model"
-    if what in _REMEDIES:
-        return f"{what}; {_remedy(what, path)}"
-    return what
+    if not what or ";" in what:  # which has its remedy
+        return what
+    remedy = _REMEDIES.get(what, _ARRAYS).format(
+        name=repr(path.name),
+        lines=", lines=True" if path.suffix.lower() in (".jsonl", ".ndjson") else "",
+        path=shlex.quote(str(path)),
+        folder=shlex.quote(str(path.parent)),
+        model=shown_command("model"),
+        drive=shown_command("drive"),
+    )
+    return f"{what}; {remedy}"
 
 
 def other_file_at(path: Path) -> str:
@@ -100,34 +102,6 @@ def other_file_at(path: Path) -> str:
         return error.what
     except OSError:
         return ""
-
-
-def _remedy(what: str, path: Location) -> str:
-    folder = shlex.quote(str(path.parent))
-    return _REMEDIES[what].format(
-        name=repr(path.name),
-        lines=", lines=True" if path.suffix.lower() in (".jsonl", ".ndjson") else "",
-        path=shlex.quote(str(path)),
-        folder=folder,
-        model=shown_command("model"),
-        drive=shown_command("drive"),
-    )
-
-
-def _other_hdf5(path: Path) -> str:
-    """Return what an HDF5 file is: a store, a model, or one of another program; with the remedy."""
-    from bcclone.system.hdf5_file import kind_of, listed_arrays  # loads h5py
-
-    kind = kind_of(path)
-    what = {"store": "a store", "model": "a model", "damaged": "a damaged HDF5 file"}
-    if kind is not None:
-        return f"{what[kind]}; {_remedy(what[kind], path)}"
-    arrays = ""
-    # of a damaged file, h5py raises any of these
-    with suppress(OSError, RuntimeError, LookupError, TypeError, ValueError):
-        arrays = listed_arrays(path)
-    arrays = arrays or "no array that can be read"
-    return f"an HDF5 file of another program, with {arrays}; {_UNPACK}"
 
 
 _STATED_UNIT = re.compile(r"steer[^,;\t|]*(?:deg|rad|°)", re.IGNORECASE)

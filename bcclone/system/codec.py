@@ -34,19 +34,13 @@ FileKind = Literal["settings", "json", "image", "cells", "model", "table", "vide
 HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
 # endings of models that are not HDF5 files; not all of their formats can be told by the content
 MODEL_ENDINGS = (".keras", ".onnx", ".tflite")
-PICKLE = "a pickle, as PyTorch and scikit-learn write it, whose reading could run any program"
 # pattern of a file's first bytes -> what the file is, for messages; the first that matches counts
 _FORMATS = {
     HDF5: "an HDF5 file",
-    rb"\0\x05\x16[\0\x07]": "what macOS keeps beside a file of this name without ._; name that",
-    rb"PK\x03\x04.{26}(\[Content|_rels/|docProps/|xl/|mimetype.*\.oasis)": "a workbook; "
-    "save its sheet as CSV",
-    rb"PK\x03\x04.{26}[^/]{1,200}?\.npy": "an archive of NumPy (.npz)",
-    rb"PK\x03\x04|Rar!|7z\xbc\xaf|.{257}ustar": "an archive; "
-    "unpack it, and name the folder that it holds",
-    rb"\x1f\x8b|BZh|\xfd7zXZ": "a compressed file; unpack it, and name what it holds",
-    rb"\xff\xd8\xff|\x89PNG": "a picture",
-    rb"RIFF.{4}WEBP": "a picture",
+    # ZIP, RAR, 7z, tar; gzip, bzip2, xz
+    rb"PK\x03\x04|Rar!|7z\xbc\xaf|.{257}ustar|\x1f\x8b|BZh|\xfd7zXZ": "an archive; "
+    "unpack it, and name what it holds",
+    rb"\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP": "a picture",
     # MP4, Matroska, AVI, and an MPEG transport stream
     rb".{4}ftyp|\x1a\x45\xdf\xa3|RIFF|G.{187}G|.{4}G.{191}G": "a video",
     # an animated picture; Windows Media; Flash; MPEG; H.264 or H.265 without a container
@@ -55,10 +49,8 @@ _FORMATS = {
     rb"\s*[\[{]": "a file of JSON",
     rb"\s*<": "a page of a web site; download the file itself",
     rb".{4}TFL3": "a LiteRT file (TensorFlow Lite)",
-    rb"\x80[\x02-\x05]": PICKLE,
+    rb"\x80[\x02-\x05]": "a pickle, whose reading could run any program",
     rb"\x93NUMPY": "an array of NumPy",
-    rb"#ROSBAG|\x89MCAP|SQLite format 3": "a bag of ROS, or a database",
-    rb"MATLAB 5": "a file of MATLAB",
     rb"\x08.{1,40}(onnx|pytorch|tf2onnx|keras2onnx|skl2onnx)": "an ONNX file; call it .onnx",
 }
 
@@ -87,8 +79,8 @@ class UnfitFile(UserError, OSError):
     that cannot be opened.
     """
 
-    def __init__(self, path: Location | str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+    def __init__(self, path: Location | str, reason: str, remedy: str = "") -> None:
+        super().__init__(f"{path}: {reason}{remedy}")
         self.strerror = reason
         self.filename = str(path)
 
@@ -104,11 +96,10 @@ class UnfetchedFile(UnfitFile):
     MOST_BYTES = 1024
     REASON = "a pointer of Git LFS, not the file itself"
     REMEDY = "git lfs pull"
+    what = f"{REASON}; fetch it with: {REMEDY}"
 
     def __init__(self, path: Location | str) -> None:
-        self.what = f"{self.REASON}; fetch it with: {self.REMEDY}"
-        super().__init__(path, self.what)
-        self.strerror = self.REASON
+        super().__init__(path, self.REASON, f"; fetch it with: {self.REMEDY}")
         self.exit_code = 2  # a file of another kind than expected
 
 
@@ -148,9 +139,8 @@ def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
     A UserError within the block stays as it is, except UnfitFile, which is an OSError, too. Of
     those, UnfetchedFile stays, because it has a remedy of its own.
 
-        what: what is expected at the path, with its article, such as "the history of a run"; "" to
-            write only "PATH: REASON; REMEDY"
-        remedy: what the message tells the user to do
+    what: what is expected at the path, with its article, such as "the history of a run"; "" to
+        write only "PATH: REASON; REMEDY"
     """
     try:
         with reaching(path):
@@ -158,19 +148,14 @@ def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
     except UnfetchedFile:
         raise
     except _READING_ERRORS as error:
-        raise UserError(f"{path}: {_reason_of(error, what)}; {remedy}") from error
-
-
-def _reason_of(error: Exception, what: str) -> str:
-    """Return why a file cannot be read, or why it is not `what`."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror}"
-    reason = first_line(error)
-    if isinstance(error, KeyError):
-        reason += " is missing"  # the text of a KeyError is only the key
-    if what:
-        reason = f"not {what}: {reason}"
-    return reason
+        reason = first_line(error)
+        if what:
+            reason = f"not {what}: {reason}"
+        if isinstance(error, KeyError):
+            reason += " is missing"  # the text of a KeyError is only the key
+        if isinstance(error, OSError) and error.strerror:
+            reason = f"cannot be read: {error.strerror}"
+        raise UserError(f"{path}: {reason}; {remedy}") from error
 
 
 def read_json(path: Location, kind: type[_T], what: str, remedy: str) -> _T:
@@ -398,6 +383,24 @@ def from_text(kind: type[_T], text: str | bytes) -> _T:
     return from_json(kind, parse_json(text))
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text, of UTF-8 if it is given as bytes.
+
+    Raises ValueError for a text that is not JSON or nested too deeply, for NaN, infinity and
+    numbers of more than 64 bits, and for half a character (a lone surrogate), which no file can
+    hold.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig")
+    value = _loads(text, partial(number, "a number"), partial(whole_number, "a number"))
+    # Half a character can only come from an escape such as \ud800; encode() refuses it. Allowed are
+    # the halves \udc80 to \udcff: by them, Python keeps the bytes of a Linux file name that are no
+    # UTF-8.
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
+    return value
+
+
 def parse_record(text: str | bytes) -> Any:
     """Return the value of a JSON text of which the caller reads some values, and checks these.
 
@@ -408,44 +411,20 @@ def parse_record(text: str | bytes) -> Any:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8-sig", errors="surrogateescape")
-    read_float = partial(_number_or_text, number)
-    read_int = partial(_number_or_text, whole_number)
+
+    def number_or_text(check: Callable[[str, str], float], found: str) -> float | str:
+        try:
+            return check("a number", found)
+        except ValueError:
+            return found
+
+    return _loads(text, partial(number_or_text, number), partial(number_or_text, whole_number))
+
+
+def _loads(text: str, read_float: Callable[[str], Any], read_int: Callable[[str], Any]) -> Any:
     try:
         return json.loads(
             text, parse_int=read_int, parse_float=read_float, parse_constant=read_float
         )
     except RecursionError:
         raise ValueError("JSON of too many levels") from None
-
-
-def _number_or_text(check: Callable[[str, str], float], text: str) -> float | str:
-    """Return the number that a check makes of a text, or the text if it is refused."""
-    try:
-        return check("a number", text)
-    except ValueError:
-        return text
-
-
-def parse_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text, of UTF-8 if it is given as bytes.
-
-    Raises ValueError for a text that is not JSON or nested too deeply, for NaN, infinity and
-    numbers of more than 64 bits, and for half a character (a lone surrogate), which no file can
-    hold.
-    """
-    if isinstance(text, bytes):
-        text = text.decode("utf-8-sig")
-    read_float = partial(number, "a number")
-    read_int = partial(whole_number, "a number")
-    try:
-        value = json.loads(
-            text, parse_int=read_int, parse_float=read_float, parse_constant=read_float
-        )
-    except RecursionError:
-        raise ValueError("JSON of too many levels") from None
-    # Half a character can only come from an escape such as \ud800; encode() refuses it. Allowed are
-    # the halves \udc80 to \udcff: by them, Python keeps the bytes of a Linux file name that are no
-    # UTF-8.
-    if "\\u" in text:
-        json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
-    return value

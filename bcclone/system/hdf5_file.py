@@ -175,26 +175,6 @@ def _is_plain(column: Any, texts: bool) -> bool:
     return column.get_class() in _PLAIN_CLASSES
 
 
-_MOST_LISTED = 6  # arrays that a message lists
-
-
-def listed_arrays(path: Path) -> str:
-    """Return the names, types and shapes of the first arrays in an HDF5 file, "" for none.
-
-    No number of an array is read, and no link is followed. Raises OSError as open_hdf5().
-    """
-    arrays: list[str] = []
-
-    def add(name: str, member: Any) -> bool | None:
-        if isinstance(member, h5py.Dataset) and member.shape is not None:
-            arrays.append(f"{shown(name)} ({member.dtype}, {'x'.join(map(str, member.shape))})")
-        return True if len(arrays) == _MOST_LISTED else None  # True ends the visit
-
-    with open_hdf5(path) as file:
-        file.visititems(add)
-    return ", ".join(arrays)
-
-
 def read_attribute(group: h5py.Group, name: str, kind: type, most: int = LONGEST_TEXT) -> Any:
     """Return an attribute of a group; raises UnfitContent if it is missing or of another type.
 

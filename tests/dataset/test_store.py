@@ -126,13 +126,9 @@ def test_a_model_is_not_a_store(tmp_path):
 def test_an_hdf5_file_or_an_archive_of_another_program_is_named_with_the_way_to_import_it(tmp_path):
     with h5py.File(tmp_path / "images.h5", "w") as file:
         file["images"] = np.zeros((2, 66, 200, 3), np.uint8)
-    np.savez(tmp_path / "images.npz", images=np.zeros((2, 66, 200, 3), np.uint8))
-    np.savez_compressed(tmp_path / "packed.npz", images=np.zeros((2, 66, 200, 3), np.uint8))
     np.save(tmp_path / "images.npy", np.zeros((2, 66, 200, 3), np.uint8))
     for name, what in (
-        ("images.h5", r"an HDF5 file of another program, with 'images' \(uint8, 2x66x200x3\)"),
-        ("images.npz", r"an archive of NumPy \(.npz\)"),
-        ("packed.npz", r"an archive of NumPy \(.npz\)"),
+        ("images.h5", "an HDF5 file"),
         ("images.npy", "an array of NumPy"),
     ):
         message = (

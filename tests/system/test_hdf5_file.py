@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.system.hdf5_file import Place, UnfitContent, kind_of, listed_arrays, read_hdf5
+from bcclone.system.hdf5_file import Place, UnfitContent, kind_of, read_hdf5
 from tests.hostile import WRONG_PARTS, in_another_place, put
 
 ROW = np.dtype([("frame", "u4"), ("name", "S3"), ("is_flipped", "?")])
@@ -165,17 +165,3 @@ def test_stores_models_and_damaged_files_are_told_apart(tmp_path):
     kinds = {path.name: kind for path in tmp_path.iterdir() if (kind := kind_of(path))}
     assert kinds == {"store": "store", "model": "model", "weights": "model", "damaged": "damaged"}
     assert kind_of(tmp_path / "missing") is None
-
-
-def test_the_arrays_of_another_program_are_listed_without_reading_them(tmp_path):
-    path = tmp_path / "images.h5"
-    with h5py.File(path, "w") as file:
-        file.create_dataset("images", (6, 66, 200, 3), np.uint8)
-        file["log/steering"] = np.zeros(6)
-        file["elsewhere"] = h5py.ExternalLink("/etc/passwd", "x")
-        file["empty"] = h5py.Empty("f")
-    assert listed_arrays(path) == "'images' (uint8, 6x66x200x3), 'log/steering' (float64, 6)"
-    with h5py.File(path, "w") as file:
-        for number in range(1000):
-            file[f"{number:04}"] = number
-    assert listed_arrays(path).count("int64") == 6
