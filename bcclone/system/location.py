@@ -83,9 +83,8 @@ def is_hidden(name: str) -> bool:
 def normal_name(name: str) -> str:
     """Return the name of a file as people read it, by which two spellings of it are compared.
 
-    Python keeps bytes that are no UTF-8 in a name as halves of characters: they are read as
-    Windows-1252, as old programs on Windows wrote them. macOS writes an accent as a character of
-    its own: it is put together with its letter.
+    Bytes that are no UTF-8 are read as Windows-1252, as old programs on Windows wrote them. An
+    accent, which macOS writes as a character of its own, is put together with its letter.
     """
     try:
         name.encode()
@@ -130,10 +129,7 @@ def reaching(location: Location | str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        if isinstance(location, str):
-            is_far = names_url(location)
-        else:
-            is_far = is_url(location)
+        is_far = names_url(location) if isinstance(location, str) else is_url(location)
         # The package of an error's class shows the cause. An error of one of these packages comes
         # from reading the content, unless it is an OSError. Any other error, such as one of
         # botocore, comes from the connection.

@@ -78,9 +78,11 @@ def load_tensorflow(
         if initialize:
             initialize()
         if is_own:
-            # this initializes the devices, so that their notices are written now and held back
+            # these initialize the devices, and let oneDNN write a notice about processors without
+            # AVX-512 when bytes are transposed: the notices are written now and held back
             tensorflow.config.list_logical_devices()
-            _turn_bytes()
+            with tensorflow.device("CPU"):
+                tensorflow.transpose(tensorflow.zeros((2, 2), tensorflow.uint8))
     return describe_devices()
 
 
@@ -118,26 +120,14 @@ def _uncollected() -> Iterator[None]:
 
 
 def _choose_threads_and_devices(threads: int, use_gpus: bool) -> None:
+    """Choose once; TensorFlow changes neither after it has computed something."""
     from tensorflow import config
 
-    if config.threading.get_intra_op_parallelism_threads() != threads:
-        # TensorFlow cannot change its threads after it has computed something
-        with suppress(RuntimeError):
+    with suppress(RuntimeError):
+        if config.threading.get_intra_op_parallelism_threads() != threads:
             config.threading.set_intra_op_parallelism_threads(threads)
-    if not use_gpus:
-        with suppress(RuntimeError):  # after that, it cannot change its devices either
+        if not use_gpus:
             config.set_visible_devices([], "GPU")
-
-
-def _turn_bytes() -> None:
-    """Transpose numbers of one byte, as networks of several frames do with their input.
-
-    The first time in a process, oneDNN writes a notice about processors without AVX-512.
-    """
-    import tensorflow
-
-    with tensorflow.device("CPU"):
-        tensorflow.transpose(tensorflow.zeros((2, 2), tensorflow.uint8))
 
 
 def _choose_memory(gpu: Any) -> None:
@@ -161,18 +151,13 @@ def _choose_memory(gpu: Any) -> None:
 
 def describe_devices() -> str:
     """Return "CPU", or such as "GPU NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)"."""
-    gpus = used_gpus()
-    if not gpus:
-        return "CPU"
-    cards = dict(enumerate(visible_cards(find_cards())))
-    descriptions = []
-    for number, gpu in enumerate(gpus):
+    cards = visible_cards(find_cards()) if used_gpus() else []
+    described = []
+    for number, gpu in enumerate(used_gpus()):
         # nvidia-smi knows the used memory, but may number cards of different kinds differently
-        card = cards.get(number)
-        if card is None or card.name != gpu.name:
-            card = gpu
-        descriptions.append(f"GPU {card.describe()}")
-    return ", ".join(descriptions)
+        is_listed = number < len(cards) and cards[number].name == gpu.name
+        described.append(f"GPU {(cards[number] if is_listed else gpu).describe()}")
+    return ", ".join(described) or "CPU"
 
 
 def used_gpus() -> list[Card]:
@@ -195,9 +180,7 @@ def gpu_compiler_fault() -> str:
     driver and TensorFlow; the result is remembered in the user's cache folder.
     """
     gpus = used_gpus()
-    if not gpus:
-        return ""
-    return compiler_fault(compiler_result_key(gpus[0].name))
+    return compiler_fault(compiler_result_key(gpus[0].name)) if gpus else ""
 
 
 def compiles_for_gpu() -> bool:
@@ -206,10 +189,7 @@ def compiles_for_gpu() -> bool:
 
 
 def compiler_result_key(card: str) -> str:
-    """Return the key under which the result of compiler_fault() is remembered.
-
-    card: name of the card
-    """
+    """Return the key under which the result of compiler_fault() is remembered."""
     return f"{card}, driver {driver_version()}, TensorFlow {metadata.version('tensorflow')}"
 
 
@@ -218,7 +198,7 @@ def compiler_fault(
 ) -> str:
     """Return why XLA cannot compile a small function, "" if it can; tried in another process.
 
-    key: the result is remembered under this key, which compiler_result_key() returns
+    key: the result is remembered under this key
     folder: folder of the remembered results; None for bcclone's folder in the user's cache
     code: Python program that the process runs
     anew: try even if a result is remembered
@@ -244,24 +224,15 @@ def compiler_fault(
         return f"it could not be tried: {error}"
     fault = ""
     if done.returncode:
-        fault = f"a process that tries it ends with {_how_it_ended(done)}"
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        how = "exit code" if done.returncode > 0 else "signal"
+        fault = f"a process that tries it ends with {how} {abs(done.returncode)}: {lines[-1]}"
     # remember a success or a crash in XLA; any other fault may be gone next time
     if done.returncode in (0, -signal.SIGABRT, -signal.SIGSEGV):
         with suppress(OSError):
             make_folder(folder)
             write_text(path, json_text(results | {key: fault}))
     return fault
-
-
-def _how_it_ended(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return the exit code or signal of a process, and its last message."""
-    message = "no message"
-    lines = done.stderr.decode(errors="replace").strip().splitlines()
-    if lines:
-        message = lines[-1]
-    if done.returncode > 0:
-        return f"exit code {done.returncode}: {message}"
-    return f"signal {-done.returncode}: {message}"
 
 
 def describe_peak_memory() -> str:
