@@ -16,7 +16,6 @@ import pytest
 
 from bcclone.camera.images import (
     BadImage,
-    common_remedy,
     decode_jpeg,
     encode_jpeg,
     is_upright,
@@ -78,16 +77,6 @@ def test_exif_data_that_are_cut_or_wrong_turn_nothing():
         assert spoiled != data
         assert is_upright(spoiled)
         decode_jpeg(spoiled)
-
-
-def test_most_pictures_that_are_pointers_of_git_lfs_are_to_be_fetched(tmp_path):
-    path = tmp_path / "center.jpg"
-    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n")
-    with pytest.raises(BadImage, match="a pointer of Git LFS, not the file itself$") as refused:
-        read_frame(str(path))
-    reasons = [str(refused.value)] * 2 + [" is missing"]
-    assert common_remedy(reasons) == "fetch the pictures with: git lfs pull"
-    assert common_remedy([*reasons, " is missing"]) == ""
 
 
 def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded_and_a_progressive_one_is_not():

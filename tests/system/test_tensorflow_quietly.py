@@ -61,16 +61,6 @@ def test_packages_left_out_are_missing_to_tensorflow_alone(tmp_path):
     assert loaded(code, PYTHONPATH=path).stdout.strip() == "a chart True"
 
 
-@pytest.mark.slow
-def test_without_a_gpu_no_peak_memory_is_described():
-    code = (
-        "from bcclone.system.tensorflow_quietly import *; load_tensorflow(); "
-        "print(describe_devices(), describe_peak_memory())"
-    )
-    assert loaded(code, CUDA_VISIBLE_DEVICES="-1").stdout.strip() == "CPU"
-    assert loaded(LOAD.replace("threads=1", "use_gpus=False")).stdout.strip() == "CPU"
-
-
 def test_a_process_that_xla_ends_is_a_fault_that_is_remembered(tmp_path):
     dies = (
         "import os, sys; sys.stderr.write('no such PTX version\\n'); sys.stderr.flush(); os.abort()"
@@ -87,15 +77,6 @@ def test_a_process_that_xla_ends_is_a_fault_that_is_remembered(tmp_path):
     )
     assert compiler_fault("other card", tmp_path, dies) == fault
     assert compiler_fault("card", tmp_path, dies) == ""
-
-
-def test_a_fault_that_may_pass_is_tried_again(tmp_path):
-    fails = "raise SystemExit('no memory')"
-    assert (
-        compiler_fault("card", tmp_path, fails)
-        == "a process that tries it ends with exit code 1: no memory"
-    )
-    assert compiler_fault("card", tmp_path, "") == ""
 
 
 @pytest.mark.slow
