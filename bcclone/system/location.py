@@ -1,8 +1,7 @@
 """Read and write paths and URLs alike.
 
 parse_location() makes a `Location` of a text: a local path is a pathlib.Path, and a URL a
-upath.UPath, which has the same methods. Many files at URLs, or ranges of them, are read in
-parallel.
+upath.UPath, which has the same methods. Many files at URLs are read in parallel.
 """
 
 import errno
@@ -10,7 +9,6 @@ import os
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
@@ -145,30 +143,6 @@ def reaching(location: Location | str) -> Iterator[None]:
         ) from None
 
 
-def read_ranges(ranges: Sequence[tuple[Location, int, int]]) -> list[bytes]:
-    """Return the bytes of ranges of files, read in parallel; raises Unreachable.
-
-    ranges: for each range, its file, the number of its first byte, and the number of the byte after
-        its last one; all files are at URLs of one protocol
-    """
-    blocks: list[bytes] = []
-    urls = [str(location) for location, _, _ in ranges]
-    starts = [start for _, start, _ in ranges]
-    ends = [end for _, _, end in ranges]
-    parts = read_urls(urls, starts, ends)
-    for (location, start, end), part in zip(ranges, parts, strict=True):
-        with reaching(location):
-            if isinstance(part, OSError):
-                raise part
-        if len(part) < end - start:
-            raise Unreachable(
-                f"{location}: ends before byte {end}; it was replaced or truncated, "
-                "so write it again"
-            )
-        blocks.append(part)
-    return blocks
-
-
 def version_of(location: Location) -> tuple[int, int]:
     """Return two numbers that change when a file is written again; raises OSError.
 
@@ -183,33 +157,10 @@ def version_of(location: Location) -> tuple[int, int]:
     return int(info["size"] or 0), zlib.crc32(described.encode())
 
 
-_ASKED_AT_ONCE = 32  # files whose versions are asked for in parallel
-
-
-def versions_of(locations: Sequence[Location]) -> list[tuple[int, int]]:
-    """Return version_of() of each file, asked for in parallel.
-
-    Raises Unreachable for a file at a URL, also if it is missing, and OSError for a local file.
-    """
-
-    def version(location: Location) -> tuple[int, int]:
-        with reaching(location):
-            return version_of(location)
-
-    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        return list(pool.map(version, locations))
-
-
-def read_urls(
-    urls: Sequence[str], starts: Sequence[int | None] = (), ends: Sequence[int | None] = ()
-) -> list[bytes | OSError]:
-    """Read small files, or a range of each, in parallel; raises Unreachable.
+def read_urls(urls: Sequence[str]) -> list[bytes | OSError]:
+    """Read small files, at URLs of one protocol, in parallel; raises Unreachable.
 
     Returns for each file its bytes, or the error if it is missing or may not be read.
-
-    urls: of one protocol
-    starts: number of the first byte to read of each file, () to read whole files
-    ends: number of the byte after the last one to read of each file, () to read to the end
     """
     if not urls:
         return []
@@ -219,7 +170,7 @@ def read_urls(
     paths = [strip_protocol(url) for url in urls]
     whole = [None] * len(urls)
     with reaching(urls[0]):
-        contents = folder.fs.cat_ranges(paths, starts or whole, ends or whole, on_error="return")
+        contents = folder.fs.cat_ranges(paths, whole, whole, on_error="return")
     for url, content in zip(urls, contents, strict=True):
         with reaching(url):
             is_of_file = isinstance(content, (FileNotFoundError, PermissionError))

@@ -13,7 +13,6 @@ from bcclone.system.location import (
     is_url,
     parse_location,
     reaching,
-    read_ranges,
     read_urls,
 )
 from tests.s3 import forget_connections
@@ -75,18 +74,13 @@ def test_a_folder_is_writable_or_not_and_errors_of_programs_stay_as_they_are(fol
         raise KeyError("a")
 
 
-def test_ranges_and_whole_files_are_read_at_once(folder):
+def test_several_files_are_read_at_once(folder):
     for name in "ab":
         (folder / name).write_bytes(name.encode() * 10)
-    assert read_ranges([(folder / "a", 0, 2), (folder / "b", 8, 10)]) == [b"aa", b"bb"]
-    assert read_ranges([]) == read_urls([]) == []
+    assert read_urls([]) == []
     whole, missing = read_urls([str(folder / "b"), str(folder / "c")])
     assert whole == b"b" * 10
     assert isinstance(missing, FileNotFoundError)
-    with pytest.raises(Unreachable, match="truncated"):
-        read_ranges([(folder / "a", 5, 11)])
-    with pytest.raises(Unreachable, match="memory:.*c: cannot be reached"):
-        read_ranges([(folder / "a", 0, 2), (folder / "c", 0, 1)])
 
 
 @pytest.mark.slow
