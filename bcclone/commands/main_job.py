@@ -258,7 +258,7 @@ def video(
 
     clip = make_clip(settings)
     skipped = [f"skipped: {reason}" for reason in clip.skipped]
-    return Result(clip, clip.as_text(), notes=[*clip.notes, *skipped])
+    return Result(clip.as_json(), clip.as_text(), notes=[*clip.notes, *skipped])
 
 
 COMMANDS: dict[str, Command] = {

@@ -18,8 +18,7 @@ _REAL_TIME_FPS = {MP4: 60.0, GIF: 12.0}  # pictures a second in real time, if no
 # hundredths, which is 50 pictures a second: viewers show a picture of 1 hundredth for 10
 _MAX_FPS = {MP4: 1000.0, GIF: 50.0}
 _REAL = "real"  # the word for real time in --fps
-# width of a run with an overlay, in pixels: of one run alone, and of each of two side by side
-_DEFAULT_WIDTHS = {MP4: (640, 480), GIF: (480, 320)}
+_DEFAULT_WIDTHS = {MP4: 640, GIF: 480}  # of a clip with an overlay, in pixels
 _MIN_WIDTH = 160  # pixels
 _MAX_WIDTH = 1920  # pixels
 _LAYOUT = "size and layout"
@@ -35,7 +34,7 @@ class Pace(Checked):
     fps: pictures a second; 0 for the default, which is 60 (MP4) or 12 (GIF) in real time, and
         otherwise the mean rate at which the run was recorded
     real_time: True to show each frame at its time, False to show each frame once; None counts as
-        True for two runs, and for a GIF without fps, else as False
+        True for a GIF without fps, else as False
     """
 
     fps: Fps = 0.0
@@ -76,7 +75,7 @@ class ClipSettings(Checked):
         f"{_MAX_FPS[GIF]:g}",
         unit="FPS",
         option="fps",
-        shown="the mean rate at which the run was recorded; real for a GIF, and for two runs",
+        shown="the mean rate at which the run was recorded; real for a GIF",
         parse=parse_pace,
     )
     span: tuple[float, float] = setting(
@@ -101,22 +100,14 @@ class ClipSettings(Checked):
         shown="none",
     )
     preprocess: PreprocessingText | None = setting(None)
-    side_by_side: Path | None = setting(
-        None,
-        "show a second run next to the first, in real time; the shorter run stops at its last "
-        "frame",
-        unit="RUN2",
-        shown="none",
-        group=_LAYOUT,
-    )
     width: int = setting(
         0,
-        "width of each run in the clip",
+        "width of the clip",
         _MIN_WIDTH,
         _MAX_WIDTH,
         unit="PIXELS",
         zero="the default",
-        shown="as the frames; with --overlay 640, in a GIF or side by side 480, in both 320",
+        shown="as the frames; with --overlay 640, in a GIF 480",
         group=_LAYOUT,
         rare=True,
     )
@@ -144,11 +135,6 @@ class ClipSettings(Checked):
                 fastest=f"{self.fastest:g}",
                 suffix=self.path.suffix,
             )
-        if self.side_by_side and not self.in_real_time:
-            raise SettingError(
-                "{pace}: {side_by_side} shows two runs in real time; leave {pace} out, or set it "
-                "to real or real:N"
-            )
         if self.model and not self.overlay:
             raise SettingError("{model} is drawn on the overlay; add {overlay}")
         if self.preprocess and not self.model:
@@ -161,10 +147,6 @@ class ClipSettings(Checked):
         folder = self.run.resolve() if self.run.name in ("", "..") else self.run
         name = folder.name or "run"  # even now, the root folder has no name
         return self.output or folder.parent / f"{name}{MP4}"
-
-    @property
-    def runs(self) -> tuple[Path, ...]:
-        return (self.run, self.side_by_side) if self.side_by_side else (self.run,)
 
     @property
     def fastest(self) -> float:
@@ -187,7 +169,7 @@ class ClipSettings(Checked):
         """Return whether the clip shows each frame at its time, instead of each frame once."""
         if self.pace.real_time is not None:
             return self.pace.real_time
-        return bool(self.side_by_side) or (self.is_gif and not self.pace.fps)
+        return self.is_gif and not self.pace.fps
 
     @property
     def is_gif(self) -> bool:
@@ -195,7 +177,7 @@ class ClipSettings(Checked):
 
     @property
     def run_width(self) -> int | None:
-        """Return the width of each run, in pixels; None for the width of its frames."""
+        """Return the width of the clip, in pixels; None for the width of the frames."""
         if not self.width and self.overlay:
-            return _DEFAULT_WIDTHS[self.path.suffix][len(self.runs) - 1]
+            return _DEFAULT_WIDTHS[self.path.suffix]
         return self.width or None

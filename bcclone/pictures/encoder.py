@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -58,11 +59,9 @@ def encode(path: Path, pictures: Iterable[Image | None], rate: float) -> int:
 
 def cut(clip: Path, path: Path, seconds: float) -> None:
     """Write the first seconds of an MP4 into another one; raises UserError when ffmpeg fails."""
-    _load_moviepy()
-    from moviepy.video.io.ffmpeg_tools import ffmpeg_extract_subclip
-
+    _, extract = _moviepy()
     try:
-        ffmpeg_extract_subclip(str(clip), 0, seconds, str(path), logger=None)
+        extract(str(clip), 0, seconds, str(path), logger=None)
     except OSError as error:
         raise _failure(path, str(error)) from None
 
@@ -77,7 +76,7 @@ def _write(path: Path, pictures: Iterable[Image | None], rate: float, codec: Seq
 
 def _run_ffmpeg(path: Path, *arguments: object) -> None:
     """Run ffmpeg; raises UserError when it fails. path: the clip, for the error"""
-    line = [_load_moviepy(), "-y", "-loglevel", "error", *map(str, arguments)]
+    line = [_find_ffmpeg(), "-y", "-loglevel", "error", *map(str, arguments)]
     done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode:
         raise _failure(path, done.stderr.decode(errors="replace"))
@@ -118,15 +117,13 @@ class ClipWriter:
 
     def _open(self, size: tuple[int, int]) -> Any:
         """Return moviepy's writer; raises UserError if there is no working ffmpeg."""
-        _load_moviepy()
-        from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
-
+        writer, _ = _moviepy()
         # for libx264, moviepy asks for yuva420p, which libx264 does not have; ffmpeg then takes
         # yuv420p, which players know
         encoder, *options = self._codec
         options.insert(0, "-hide_banner")
         try:
-            return FFMPEG_VideoWriter(
+            return writer(
                 str(self._path),
                 size,
                 self._rate,
@@ -151,23 +148,37 @@ class ClipWriter:
             process.communicate()
 
 
-def _load_moviepy() -> str:
-    """Let moviepy run the ffmpeg of imageio-ffmpeg; return its path.
+def _find_ffmpeg() -> str:
+    from imageio_ffmpeg import get_ffmpeg_exe
 
-    moviepy's own configuration would read a file .env in the current folder or above, and run the
-    programs that the file names. Raises UserError without an ffmpeg.
+    try:
+        return str(get_ffmpeg_exe())
+    except (OSError, RuntimeError) as error:
+        raise _no_ffmpeg(error) from None
+
+
+@cache
+def _moviepy() -> tuple[Any, Any]:
+    """Return moviepy's class of writers and its function that cuts.
+
+    They run the ffmpeg of imageio-ffmpeg: moviepy's own configuration would read a file .env in the
+    current folder or above, and run the programs that the file names. Modules of moviepy that are
+    loaded with our configuration are known here alone; a program's own ones are used as they are.
     """
-    if "moviepy.config" not in sys.modules:
-        from imageio_ffmpeg import get_ffmpeg_exe
-
+    before = set(sys.modules)
+    if "moviepy.config" not in before:
         config: Any = ModuleType("moviepy.config")
-        try:
-            config.FFMPEG_BINARY = get_ffmpeg_exe()
-        except (OSError, RuntimeError) as error:
-            raise _no_ffmpeg(error) from None
+        config.FFMPEG_BINARY = _find_ffmpeg()
         config.FFPLAY_BINARY = "ffplay"
         sys.modules["moviepy.config"] = config
-    return str(sys.modules["moviepy.config"].FFMPEG_BINARY)
+    from moviepy.video.io.ffmpeg_tools import ffmpeg_extract_subclip
+    from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+
+    if "moviepy.config" not in before:
+        for name in set(sys.modules) - before:
+            if name.partition(".")[0] == "moviepy":
+                del sys.modules[name]
+    return FFMPEG_VideoWriter, ffmpeg_extract_subclip
 
 
 def _no_ffmpeg(error: Exception) -> UserError:

@@ -92,9 +92,7 @@ _SPEED_WIDTH = 88  # space for the speed
 _LATENCY_WIDTH = 118  # space for the latency
 _OFFSET_WIDTH = 138  # space for the distance from the centre line
 
-# fraction of the brightness that is kept
-_TITLE_DIMMED = 0.35  # behind the title
-_ENDED_DIMMED = 0.45  # in a frame that stands for the end of the run
+_TITLE_DIMMED = 0.35  # fraction of the brightness that is kept behind the title
 
 # steering at which a bar reaches its end: a car seldom steers more, and small steering should be
 # visible
@@ -151,9 +149,7 @@ class Overlay:
         lit = frame if info.saliency is None else saliency_overlay(frame, info.saliency)
         cv2.resize(lit, (self.width, height), dst=upper, interpolation=cv2.INTER_CUBIC)
 
-        # a darker frame tells that the run is over; a darker strip makes the title readable
-        if info.ended:
-            dim(upper, _ENDED_DIMMED)
+        # a darker strip makes the title readable
         title = self._title(info)
         dim(upper[_PADDING : _PADDING + 22, _PADDING : _PADDING + title.width + 14], _TITLE_DIMMED)
         if self.track_map is not None:
@@ -166,11 +162,7 @@ class Overlay:
         return picture
 
     def _title(self, info: FrameInfo) -> Text:
-        state = ""
-        if info.ended:
-            state = "   ended"
-        elif info.taken_over:
-            state = "   a person steers"
+        state = "   a person steers" if info.taken_over else ""
         words = f"{self.name}   {info.seconds:.1f} s{state}"
         return Text(words, _PADDING + 7, _PADDING + 16, _TITLE_SIZE, WHITE)
 

@@ -175,7 +175,6 @@ class FrameInfo:
     # saliency of the reference model: how much each pixel decided its steering, (height, width), 0
     # to 1
     saliency: Float32Array | None = None
-    ended: bool = False  # whether the run is over, and this is its last frame again
 
 
 @dataclass(frozen=True)

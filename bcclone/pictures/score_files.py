@@ -4,7 +4,6 @@ The folder gets pictures, figures.json and a report, for a drive and a suite als
 function returns the paths of its files, the report's last.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.camera.images import Image
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.evaluation.replay import CONTROLS, Replayed
@@ -24,12 +22,9 @@ from bcclone.pictures.plots.drive_pictures import (
     plot_deviations,
     plot_drives,
     plot_frames,
-    plot_scores,
 )
 from bcclone.pictures.report import REPORT_NAME, next_commands, write_report
 from bcclone.recording.files import find_log
-from bcclone.simulator.car import start_on
-from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import event_lines
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
@@ -240,8 +235,8 @@ _MAX_MAPS = 6  # most maps in the report of a suite
 def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None) -> list[Path]:
     """Write the files of a suite into a folder; return their paths, the report's last.
 
-    The files: maps/ROW.png with the driven lines of all models, appearances.png, models.png,
-    table.txt, figures.json, events.jsonl and report.html.
+    The files: maps/ROW.png with the driven lines of all models, table.txt, figures.json,
+    events.jsonl and report.html.
 
     preprocess: the models' --preprocess, for the commands in the report
     """
@@ -249,13 +244,8 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
     maps = folder / "maps"
     maps.mkdir(parents=True, exist_ok=True)
     table_path = folder / "table.txt"
-    appearances_path = folder / "appearances.png"
-    scores_path = folder / "models.png"
     events_path = folder / "events.jsonl"
     write_text(table_path, result.as_text() + "\n")
-    plot_frames(appearances_of(result.scenarios), appearances_path)
-    scores = {model: _scores(result, model) for model in result.models}
-    plot_scores([*result.drives, *result.replays], scores, scores_path)
     write_text(events_path, _suite_events(result))
     _draw_maps(maps, result)
 
@@ -267,9 +257,7 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
     }
     imperfect = [scenario.name for scenario in result.scenarios if interventions[scenario.name]]
     worst = sorted(imperfect, key=lambda row: -interventions[row])
-    pictures = {"The models side by side": scores_path, "A view of each row": appearances_path}
-    for row in worst[:_MAX_MAPS]:
-        pictures[f"Driven lines, {described[row]}"] = maps / f"{row}.png"
+    pictures = {f"Driven lines, {described[row]}": maps / f"{row}.png" for row in worst[:_MAX_MAPS]}
     sentences = []
     if worst:
         hardest = worst[0]
@@ -285,7 +273,7 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
     commands = next_commands(result.models[best], "evaluate drive", preprocess)
     return _write(
         folder,
-        [table_path, appearances_path, scores_path, events_path, maps],
+        [table_path, events_path, maps],
         result.figures(),
         f"{', '.join(result.models)} in the suite",
         sentences,
@@ -316,57 +304,3 @@ def _draw_maps(folder: Path, result: SuiteResult) -> None:
         titled = {f"{model}: {_score_words(drive)}": drive for model, drive in drives.items()}
         track = load_track(scenario.settings.track, scenario.settings.reverse)
         plot_drives(_describe(scenario), track, titled, folder / f"{scenario.name}.png")
-
-
-# metres along the road from its start, for the pictures of appearances: here a low sun throws
-# shadows of trees across the lake's road
-_PICTURE_AT_M = 95.0
-
-
-def appearances_of(scenarios: Iterable[Scenario]) -> list[tuple[str, Image]]:
-    """Return names of scenarios, and a frame of them, RGB uint8 (160, 320, 3).
-
-    All frames are from one place along the road; across the road, the car stands where the scenario
-    starts it or pushes it to. Scenarios that look the same there share a frame, which has all their
-    names.
-    """
-    alike: dict[str, list[Scenario]] = {}
-    for scenario in scenarios:
-        settings = scenario.settings
-        start = (settings.start_offset_m, settings.start_turn, settings.perturbation_m)
-        conditions = part_of(settings, Conditions)
-        appearance = repr((settings.track, settings.reverse, conditions, start))
-        alike.setdefault(appearance, []).append(scenario)
-    return [
-        (", ".join(scenario.name for scenario in group), _appearance(group[0].settings))
-        for group in alike.values()
-    ]
-
-
-def _appearance(settings: EvaluateSettings) -> Image:
-    """Return the frame of a scenario for appearances_of()."""
-    track = load_track(settings.track, settings.reverse)
-    along_m = track.length_m - _PICTURE_AT_M if settings.reverse else _PICTURE_AT_M
-    car = start_on(track, settings.start_offset_m + settings.perturbation_m, along_m)
-    car.heading += math.radians(settings.start_turn)
-    darkest = settings.night_cycle / 2  # seconds; without day and night, the time has no effect
-    return Renderer(settings.track, settings).frame(car, seconds=darkest)
-
-
-def _scores(result: SuiteResult, model: str) -> list[tuple[float | None, ...]]:
-    """Return autonomy, mean distance and greatest distance of each drive and each replay.
-
-    Distances are from the middle of the road. For a replay, both are the root mean square of its
-    distances; all are None for a recording without speeds.
-    """
-    scores: list[tuple[float | None, ...]] = []
-    for drives in result.drives.values():
-        score = drives[model].score
-        scores.append(
-            (score.autonomy_percent, score.mean_abs_cross_track_m, score.max_abs_cross_track_m)
-        )
-    for replays in result.replays.values():
-        figures = replays[model]
-        distance_m = figures.rms_cross_track_m
-        scores.append((figures.autonomy_percent, distance_m, distance_m))
-    return scores

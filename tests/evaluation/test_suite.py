@@ -154,13 +154,11 @@ def test_the_suite_writes_pictures_table_and_figures(of_two_models):
     assert names == {
         "table.txt",
         "figures.json",
-        "appearances.png",
-        "models.png",
         "events.jsonl",
         "report.html",
         *maps,
     }
-    for name in ("appearances.png", "models.png", "maps/perturbations.png"):
+    for name in ("maps/lake-30.png", "maps/perturbations.png"):
         with PIL.Image.open(folder / name) as picture:
             assert min(picture.size) > 150
     table = (folder / "table.txt").read_text()

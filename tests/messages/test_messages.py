@@ -106,7 +106,6 @@ MISTAKES = [
     mistake("drive --allow-from home", "--allow-from home", "172.17.0.1"),
     mistake("video run --range 40:10", "--range 40:10", "A:B"),
     mistake("video run --fps 60 -o clip.gif", "--fps 60", "1 to 50", ".gif"),
-    mistake("video run --side-by-side run2 --fps 20", "--fps", "real:N"),
     mistake("video run -o x.webm", "--output x.webm", ".mp4"),
     mistake("edit rec --delete 10-20", "such as: --delete 120 8.5s", code=2),
     mistake("replay rec --fraction 0.5", "--fraction", "0.8:1", code=2),

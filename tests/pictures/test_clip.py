@@ -195,42 +195,11 @@ def test_a_gif_shows_each_frame_at_its_time(tmp_path):
     )
 
 
-def test_two_runs_side_by_side_are_shown_at_the_same_time_of_driving(tmp_path):
-    """The left run has 10 frames a second for 0.5 s, the right one 5 a second for 1 s."""
-    first = make_run(tmp_path / "a", 6, 100)
-    second = make_run(tmp_path / "b", 6, 200)
-    made = make_clip(ClipSettings(first, tmp_path / "two.mp4", side_by_side=second))
-    _, frames = read_frames(tmp_path / "two.mp4")
-    assert made.frames == len(frames) == 61
-    assert frames[0].shape == (160, 644, 3)
-    for number, frame in enumerate(frames):
-        tenths = number // 6
-        assert frame[:, :320].mean() == pytest.approx(min(tenths, 5) * 10, abs=4), number
-        assert frame[:, 324:].mean() == pytest.approx(tenths // 2 * 10, abs=4), number
-
-
-def test_the_shorter_of_two_runs_is_marked_as_ended_and_their_sizes_may_differ(tmp_path):
-    first = make_known_run(tmp_path / "a", 3)
-    second = make_known_run(tmp_path / "b", 13)
-    for frame in second.glob("*.jpg"):
-        frame.write_bytes(encode_jpeg(np.full((100, 100, 3), 200, np.uint8)))
-    make_clip(ClipSettings(first, tmp_path / "plain.mp4", side_by_side=second))
-    assert read_frames(tmp_path / "plain.mp4")[1][0].shape == (160, 424, 3)
-    make_clip(ClipSettings(first, tmp_path / "two.mp4", side_by_side=second, overlay=True))
-    _, frames = read_frames(tmp_path / "two.mp4")
-    assert frames[0].shape == (480 + 140, 964, 3)
-    title = slice(8, 30)
-    before, after = (frames[number][title, :200].mean(axis=1) for number in (10, 60))
-    assert np.abs(before - after).max() > 5  # "ended" is written there
-
-
 @pytest.mark.slow
 def test_an_overlay_without_a_model_does_not_load_tensorflow(tmp_path):
     run = make_known_run(tmp_path / "run1", 3)
     for suffix in ("mp4", "gif"):
-        line = command(
-            "video.py", run, "--overlay", "--side-by-side", run, "-o", tmp_path / f"clip.{suffix}"
-        )
+        line = command("video.py", run, "--overlay", "-o", tmp_path / f"clip.{suffix}")
         assert not imported_by(*line) & {"tensorflow", "keras"}
 
 

@@ -1,4 +1,4 @@
-"""Draw drives: scores, driven lines, deviations, steering over time, frames, framing -> PNGs."""
+"""Draw drives: driven lines, deviations, steering over time, frames, framing -> PNGs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,6 @@ from bcclone.pictures.plots.style import (
     RED,
     ShownImage,
     draw_steering,
-    drawable,
     new_figure,
     save,
     save_images,
@@ -36,57 +35,6 @@ if TYPE_CHECKING:  # they load the drive server
     from bcclone.simulator.track import Track
 
 _OFF_CENTRE = "distance from the centre line, m"
-
-# colours and marks of the models in a picture of scores, in turn
-_MODEL_COLORS = (BLUE, ORANGE, GREEN, RED, GRAY)
-_MODEL_MARKS = "osD^vPX"
-
-_SCORE_INCHES = 0.3  # height of a row of scores
-_MARKS_BAND = 0.6  # fraction of a row's height over which the models' marks are spread
-
-
-def plot_scores(
-    rows: Sequence[str], models: Mapping[str, Sequence[tuple[float | None, ...]]], path: Path
-) -> None:
-    """Draw the autonomy and the distance from the centre line of several models into a PNG.
-
-    rows: names of the drives
-    models: name -> for each drive its autonomy in percent, and its mean and greatest distance from
-        the centre line in metres; None is not drawn
-    """
-    figure = new_figure(10, 1.6 + _SCORE_INCHES * len(rows))
-    autonomy, offset = figure.subplots(1, 2, sharey=True)
-
-    # the models' marks are shifted in a row, so that equal scores do not hide each other
-    middles = np.arange(len(rows))
-    shifts = _MARKS_BAND * (np.arange(len(models)) - (len(models) - 1) / 2) / len(models)
-    for number, (model, scores) in enumerate(models.items()):
-        heights = middles + shifts[number]
-        color = _MODEL_COLORS[number % len(_MODEL_COLORS)]
-        mark = _MODEL_MARKS[number % len(_MODEL_MARKS)]
-        percent, means, greatest = np.array(scores, np.float64).T
-        shown_percent = np.maximum(percent, 0.0)
-        autonomy.plot(shown_percent, heights, mark, color=color, markersize=5, label=model)
-        offset.hlines(heights, means, greatest, color=color, linewidth=1, alpha=0.6)
-        offset.plot(means, heights, mark, color=color, markersize=5)
-
-    autonomy.set(
-        xlabel="autonomy, %\n(values below 0 are drawn at 0)",
-        xlim=(-3, 103),
-        ylim=(len(rows) - 0.5, -0.5),
-    )
-    offset.set_xlabel(
-        f"{_OFF_CENTRE}\n(a mark: the mean; its line ends at the greatest;\n"
-        "for recordings, a mark: rms from the human's path)"
-    )
-    offset.set_xlim(left=0)
-    # save() makes all texts drawable, but a figure takes the texts of its ticks from here once more
-    # when it is drawn
-    autonomy.set_yticks(middles, map(drawable, rows))
-    tidy(autonomy, offset)
-    figure.legend(loc="outside upper center", ncols=min(len(models), 4), frameon=False)
-    save(figure, path)
-
 
 _MAPS_ACROSS = 3  # maps in a row
 _AXES_SHARE = 0.89  # share of a map's width that its axes have; the labels take the rest

@@ -112,44 +112,6 @@ _CHANNEL = 0.05  # width of one channel
 _OBLIQUE = 0.25  # the columns of an image are drawn as depth, shortened by this factor
 
 
-@dataclass(frozen=True)
-class _Box:
-    """The box of a stage, in the diagram's units; its front stands on the line y = 0."""
-
-    width: float
-    height: float
-    depth: float  # the back is drawn so far to the right of the front, and so far above it
-
-    @classmethod
-    def unscaled(cls, stage: Stage) -> "_Box":
-        """Return a box whose sides are square roots of rows, columns and channels.
-
-        A vector's box is as high as the square root of its length.
-        """
-        extents = [math.sqrt(max(extent or 1, 1)) for extent in stage.shape]
-        if not stage.is_image:
-            return cls(2 * _CHANNEL, extents[-1], 0.0)
-        rows, columns, channels = extents[-3:]
-        return cls(_CHANNEL * channels, rows, _OBLIQUE * columns)
-
-    def scaled(self, scale: float) -> "_Box":
-        """Return the box with another height and depth; all channels have the same width."""
-        return _Box(self.width, scale * self.height, scale * self.depth)
-
-    def draw(self, axes: Axes, middle: float, color: str) -> None:
-        left = middle - (self.width + self.depth) / 2
-        right = middle + (self.width - self.depth) / 2
-        top = self.height
-        back_right = right + self.depth
-        back_top = top + self.depth
-        front = [(left, 0.0), (right, 0.0), (right, top), (left, top)]
-        side = [(right, 0.0), (back_right, self.depth), (back_right, back_top), (right, top)]
-        lid = [(left, top), (right, top), (back_right, back_top), (left + self.depth, back_top)]
-        for corners, alpha in ((front, 0.75), (side, 0.45), (lid, 0.3)):
-            face = Polygon(corners, facecolor=color, alpha=alpha, edgecolor="black", linewidth=0.6)
-            axes.add_patch(face)
-
-
 def plot_network(subject: Subject, path: Path) -> None:
     """Draw the layers as boxes to scale, with their shapes and weights, into a PNG."""
     model = subject.file.model
@@ -164,37 +126,53 @@ def plot_network(subject: Subject, path: Path) -> None:
     axes = figure.subplots()
 
     # images and vectors have a scale each: in one scale, most vectors would be a dot
-    boxes = [_Box.unscaled(stage) for stage in stages]
-    of_images = [
-        box.height + box.depth for stage, box in zip(stages, boxes, strict=True) if stage.is_image
-    ]
-    of_vectors = [
-        box.height for stage, box in zip(stages, boxes, strict=True) if not stage.is_image
-    ]
-    image_scale = _TALLEST / max(of_images, default=1.0)
-    vector_scale = _LONGEST / max(of_vectors, default=1.0)
+    boxes = [_box_of(stage) for stage in stages]
+    tallest = {True: 1.0, False: 1.0}
+    for stage, (_, height, depth) in zip(stages, boxes, strict=True):
+        tallest[stage.is_image] = max(tallest[stage.is_image], height + depth)
 
-    for number, (stage, box) in enumerate(zip(stages, boxes, strict=True)):
+    for number, (stage, (width, height, depth)) in enumerate(zip(stages, boxes, strict=True)):
         middle = number * _STEP
-        scale = image_scale if stage.is_image else vector_scale
-        box.scaled(scale).draw(axes, middle, _color_of(stage))
+        scale = (_TALLEST if stage.is_image else _LONGEST) / tallest[stage.is_image]
+        color = BLUE if stage.is_image else GREEN
+        _draw_box(axes, middle, width, scale * height, scale * depth, color if number else ORANGE)
         axes.text(middle, -0.12, stage.name, ha="center", va="top", fontsize=9, fontweight="bold")
-        text = _text_below(stage)
+        lines = [stage.kind, _by(stage.shape), stage.detail]
+        if stage.parameters:
+            lines.append(f"{stage.parameters:,} weights")
+        lines += [f"+ {note}" for note in stage.notes]
+        text = "\n".join(filter(None, lines))
         axes.text(middle, -0.36, text, ha="center", va="top", fontsize=8, linespacing=1.25)
     axes.set(xlim=(-0.65, len(stages) * _STEP - 0.55), ylim=(-1.5, _TALLEST + 0.1), aspect="equal")
     axes.set_axis_off()
     save(figure, path)
 
 
-def _color_of(stage: Stage) -> str:
-    if not stage.kind:
-        return ORANGE
-    return BLUE if stage.is_image else GREEN
+def _box_of(stage: Stage) -> tuple[float, float, float]:
+    """Return width, height and depth of a stage's box, not scaled yet.
+
+    They are square roots of channels, rows and columns; a vector's box is as high as the square
+    root of its length.
+    """
+    extents = [math.sqrt(max(extent or 1, 1)) for extent in stage.shape]
+    if not stage.is_image:
+        return 2 * _CHANNEL, extents[-1], 0.0
+    rows, columns, channels = extents[-3:]
+    return _CHANNEL * channels, rows, _OBLIQUE * columns
 
 
-def _text_below(stage: Stage) -> str:
-    lines = [stage.kind, _by(stage.shape), stage.detail]
-    if stage.parameters:
-        lines.append(f"{stage.parameters:,} weights")
-    lines += [f"+ {note}" for note in stage.notes]
-    return "\n".join(line for line in lines if line)
+def _draw_box(
+    axes: Axes, middle: float, width: float, height: float, depth: float, color: str
+) -> None:
+    """Draw a box whose front stands on the line y = 0.
+
+    depth: the back is drawn so far to the right of the front, and so far above it
+    """
+    left = middle - (width + depth) / 2
+    right = left + width
+    front = [(left, 0.0), (right, 0.0), (right, height), (left, height)]
+    side = [front[1], (right + depth, depth), (right + depth, height + depth), front[2]]
+    lid = [front[3], front[2], side[2], (left + depth, height + depth)]
+    for corners, alpha in ((front, 0.75), (side, 0.45), (lid, 0.3)):
+        face = Polygon(corners, facecolor=color, alpha=alpha, edgecolor="black", linewidth=0.6)
+        axes.add_patch(face)
