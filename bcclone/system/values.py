@@ -21,16 +21,15 @@ from bcclone.system.location import parse_location
 
 _T = TypeVar("_T")
 
-_KINDS: dict[Any, tuple[Any, str, str]] = {
-    # type of a field -> class of its values, also of NumPy's; name of a value, and of several
-    bool: (bool, "true or false", "times true or false"),  # such as "two times true or false"
-    int: (Integral, "a whole number", "whole numbers"),
-    float: (Real, "a number", "numbers"),
-    str: (str, "a text", "texts"),
-    Path: (Path, "a path", "paths"),
-    NoneType: (NoneType, "null", "nulls"),
+_KINDS: dict[Any, tuple[Any, str]] = {
+    # type of a field -> class of its values, also of NumPy's, and their name
+    bool: (bool, "true or false"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "a text"),
+    Path: (Path, "a path"),
+    NoneType: (NoneType, "null"),
 }
-_COUNTS = {1: "one", 2: "two", 3: "three", 4: "four"}
 
 
 class Unfit(ValueError):
@@ -67,10 +66,10 @@ def read(kind: Any, value: Any, place: str = "") -> Any:
     kind: the annotation; a class that only the type checker imports may be a text
     place: see Unfit
     """
+    if isinstance(kind, type) and kind in _KINDS:  # most of all values
+        return _read_plain(kind, value, place)
     origin = get_origin(kind)
     members = get_args(kind)
-    if kind is Any:
-        return value
     if origin is Annotated:  # such as Fraction, which is Annotated[float, Setting]
         return read(members[0], value, place)
     if origin in (Union, UnionType):
@@ -177,6 +176,8 @@ def _read_key(kind: Any, key: Any, place: str) -> Any:
 
 def _is_of(kind: Any, value: Any) -> bool:
     """Return whether a value is of a class, of one that a text names, or one of some literals."""
+    if kind is Any:
+        return True
     if get_origin(kind) is Literal:
         return value in get_args(kind)
     if isinstance(kind, str | ForwardRef):  # such as "Preprocessing | None"
@@ -201,7 +202,7 @@ def _names(kind: str | ForwardRef) -> list[str]:
 
 
 def words(kind: Any) -> str:
-    """Return what values an annotation allows, such as "a number", "two whole numbers" or "texts".
+    """Return what values an annotation allows, such as "a number" or "a path or a text".
 
     None is left out.
     """
@@ -218,12 +219,9 @@ def words(kind: Any) -> str:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a mapping"
     if isinstance(origin, type) and issubclass(origin, Sequence):
-        if len(set(members)) > 1 and Ellipsis not in members:
-            return " and ".join(map(words, members))
-        member = members[0]
-        several = _KINDS[member][2] if member in _KINDS else f"values of {words(member)}"
-        is_fixed = origin is tuple and Ellipsis not in members
-        return f"{_COUNTS.get(len(members), len(members))} {several}" if is_fixed else several
+        if origin is tuple and Ellipsis not in members:
+            return f"{len(members)} values: {', '.join(map(words, members))}"
+        return f"any number of values: {words(members[0])}"
     return _KINDS[kind][1] if kind in _KINDS else str(kind.__name__)
 
 

@@ -129,7 +129,10 @@ MISTAKES = [
     mistake("preprocess lap", "lap: no such file or folder; did you mean laps?", has="laps"),
     mistake("preprocess deep", "no driving_log.csv", "deep/runs/one/driving_log.csv", has="deep"),
     mistake("replay m.h5 */", "*/", "2 recordings", "one/driving_log.csv", has="two recordings"),
-    mistake("preprocess data.h5 -o x.h5", "it is a store", "bcclone model data.h5", has="data.h5", code=2),
+    mistake(
+        "preprocess data.h5 -o x.h5", "it is a store", "bcclone model data.h5",
+        has="data.h5", code=2,
+    ),
     mistake("preprocess model.h5", "it is a model", "bcclone drive", has="model.h5", code=2),
     mistake("preprocess rec", "3 images", "rec/IMG", "line 3", "missing", has="rec without images"),
     mistake(

@@ -168,7 +168,10 @@ def test_the_layer_table_lists_the_layers_that_see_each_frame_of_a_window():
     ("make", "reason"),
     [
         (lambda: Architecture("own", "", recurrent="RNN"), "recurrent 'RNN', expected one of GRU"),
-        (lambda: Architecture("own", "", convolutions=(5,)), "expected values of Convolution"),
+        (
+            lambda: Architecture("own", "", convolutions=(5,)),
+            "expected Convolution",
+        ),
         (lambda: Convolution(0, 5), "filters 0, expected 1 or more"),
     ],
 )

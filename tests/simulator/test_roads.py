@@ -325,7 +325,7 @@ def test_a_road_with_any_wrong_value_is_built_or_refused(tmp_path):
     ("rules", "reason"),
     [
         ({"points": (5, 2)}, "points 5 to 2, expected the fewest"),
-        ({"points": (2,)}, "expected two whole numbers"),
+        ({"points": (2,)}, "expected 2 values: a whole number, a whole number"),
         ({"least_length_m": -1.0}, "least_length_m -1, expected 0 or more"),
         ({"map_m": "200"}, "map_m '200', expected a number"),
     ],
