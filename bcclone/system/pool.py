@@ -134,6 +134,13 @@ class _ProcessPool(ProcessPoolExecutor):
         with interrupts_kept_from_children():
             return super().submit(*arguments, **options)
 
+    def kill(self) -> None:
+        processes = list(self._processes.values())  # Python 3.14 has kill_workers()
+        # first, because the executor prints a traceback if a worker ends while tasks are cancelled
+        self.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+
 
 @contextmanager
 def process_pool(
@@ -145,16 +152,12 @@ def process_pool(
 
     initializer: function that is called first in each worker; int, the default, does nothing
     """
-    before = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork
     pool = _ProcessPool(workers, context, _initialize_worker, (initializer, arguments))
     try:
         yield pool
     except BaseException:
-        # first, because the executor prints a traceback if a worker ends while tasks are cancelled
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - before:
-            process.kill()
+        pool.kill()
         raise
     finally:
         pool.shutdown()
