@@ -20,7 +20,7 @@ from textwrap import indent
 
 from bcclone.commands import COMMANDS, GROUPS, load_command, split_line
 from bcclone.commands.command import Command, Common, Given, Result, list_of, notify, parse
-from bcclone.system.errors import UserError, commands_shown_as_in, printable
+from bcclone.system.errors import UserError, printable
 from bcclone.system.process import claim_process, raising_interrupts
 from bcclone.system.values import to_json
 
@@ -104,7 +104,7 @@ def run(command: Command | str, prog: str, words: Sequence[str]) -> int:
             given = parse(command, prog, words)
             left_behind = command.after_interrupt
             silence = _only_errors() if given.get("quiet") else nullcontext()
-            with silence, commands_shown_as_in(prog):
+            with silence:
                 result = command.run(given)
                 left_behind = "the command had finished; what it wrote is complete"
                 show(result, given.make(Common))

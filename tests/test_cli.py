@@ -70,7 +70,7 @@ def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
     assert not quiet.stderr
     # the next command is named as this one was typed
     store = tmp_path / "quiet.h5"
-    assert quiet.stdout.splitlines()[-1] == f"next: python model.py {store} -o model.h5"
+    assert quiet.stdout.splitlines()[-1] == f"next: bcclone model {store} -o model.h5"
     again = run_script("preprocess", simulated_recording, "-o", store, "--force")
     assert again.stdout.splitlines()[-1] == f"next: bcclone model {store} -o model.h5"
     refused = run_script(

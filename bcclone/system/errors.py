@@ -8,8 +8,7 @@ import csv
 import io
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,33 +72,13 @@ def typed(word: object) -> str:
     return str(word)
 
 
-_SCRIPTS = frozenset({"preprocess", "model", "drive", "video"})  # commands that are scripts, too
-_are_scripts_shown = False  # whether the user has typed `python NAME.py` for one of them
-
-
-@contextmanager
-def commands_shown_as_in(prog: str) -> Iterator[None]:
-    """Show commands in the block as the user types them: drive as `python drive.py`, for example.
-
-    prog: how the command that runs was typed, `python NAME.py` or `bcclone NAME`
-    """
-    global _are_scripts_shown
-    before = _are_scripts_shown
-    _are_scripts_shown = prog.startswith("python ")
-    try:
-        yield
-    finally:
-        _are_scripts_shown = before
-
-
 def shown_command(*words: object) -> str:
-    """Return a command of bcclone that a user can paste, as commands_shown_as_in() says.
+    """Return a command of bcclone that a user can paste.
 
     words: subcommand, options and values: texts, paths or numbers
     """
     name, *others = map(typed, words)
-    program = f"python {name}.py" if _are_scripts_shown and name in _SCRIPTS else f"bcclone {name}"
-    return " ".join([program, *map(_quoted, others)])
+    return " ".join(["bcclone", name, *map(_quoted, others)])
 
 
 def _quoted(word: str) -> str:

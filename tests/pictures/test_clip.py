@@ -89,7 +89,7 @@ def test_without_a_run_the_error_names_those_in_the_current_folder_the_newest_fi
     assert "pictures" not in stderr
     assert "usage" not in stderr
     (tmp_path / "pictures" / "inner").mkdir()
-    assert "python drive.py" in run_script("video.py", cwd=tmp_path / "pictures", code=2).stderr
+    assert "bcclone drive" in run_script("video.py", cwd=tmp_path / "pictures", code=2).stderr
 
 
 def test_in_real_time_a_broken_frame_keeps_its_time_and_pauses_count_ten_seconds_at_most(tmp_path):
