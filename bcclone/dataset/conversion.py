@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.dataset.frames import ImageFiles
-from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING, knows_road
+from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
 from bcclone.dataset.plan import Plan, Skip, make_plan
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, row_table
@@ -133,8 +133,6 @@ def convert(
             checksums = _NO_CHECKSUMS
             content = old.content
         else:
-            if old and not settings.force:
-                _check_keeps_road(old, output)
             if to_shards:
                 content, skips, checksums, notice = write_shards(
                     settings, preprocessing, samples, plan, old, pool
@@ -199,20 +197,6 @@ def _write_file(
         if old:
             old.frames.close()  # Windows cannot replace a file that is mapped
     return skips, checksums
-
-
-def _check_keeps_road(old: Store, output: Location) -> None:
-    """Raise UserError if the old store is of random roads: a recording must not be added to it.
-
-    Its rows know the path of the road, which rows of recordings lack.
-    """
-    if knows_road(old.rows):
-        raise UserError(
-            f"{output}: a store of simulate roads; with a recording in it, model.py could no "
-            "longer learn the path from it (--predict path) nor take windows of frames "
-            "(--seq-length). Make a store of the recording alone, with another -o, or add it all "
-            "the same with --force"
-        )
 
 
 def _chosen_settings(

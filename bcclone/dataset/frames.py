@@ -21,8 +21,8 @@ import numpy.typing as npt
 from bcclone.camera.images import BadImage, Image, common_remedy, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.errors import UserError
-from bcclone.system.files import make_folder, replacing, sha256_of
-from bcclone.system.location import Location, as_local, is_url, reaching, version_of
+from bcclone.system.files import file_version, make_folder, replacing, sha256_of
+from bcclone.system.location import Location, as_local, is_url, reaching
 from bcclone.system.numbers import runs
 
 Indices = npt.NDArray[np.integer[Any]]
@@ -35,8 +35,7 @@ class FrameFile:
     path: Location
     offset: int  # bytes before the first frame
     count: int  # number of frames
-    # version_of() the file when it was opened: its size in bytes, and a number that changes when
-    # the file is written again
+    # file_version() of the file when it was opened; for a file at a URL, its size and 0
     version: tuple[int, int]
     sha256: str = ""  # SHA-256 of the whole file, "" if unknown
 
@@ -247,7 +246,7 @@ class Frames:
             path = file.path
             if is_url(path):
                 path = self.copies.path_of(file)
-            elif not path.exists() or version_of(path) != file.version:
+            elif not path.exists() or file_version(as_local(path)) != file.version:
                 raise UserError(
                     f"{path}: the store was rewritten or removed while it was used; start again"
                 )

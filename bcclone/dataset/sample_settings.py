@@ -194,7 +194,7 @@ class PreprocessSettings(SampleSettings):
     )
     force: bool = setting(
         False,
-        "overwrite an existing store; with --add, add to a store of random roads all the same",
+        "overwrite an existing store",
     )
     add: bool = setting(
         False, "add the recordings to an existing store, with the settings of that store"

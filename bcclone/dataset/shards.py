@@ -36,7 +36,6 @@ from bcclone.system.location import (
     is_url,
     parse_location,
     reaching,
-    version_of,
 )
 from bcclone.system.numbers import IndexArray
 from bcclone.system.values import from_json, json_text
@@ -245,7 +244,7 @@ def _read_shard(
         reaching(path),
         path.fs.open(path.path, cache_type="blockcache", block_size=1 << 20) as file,
     ):
-        return read_store(path, others, (file, version_of(path)))
+        return read_store(path, others, (file, (int(file.size), 0)))
 
 
 def _remedy(folder: Location) -> str:

@@ -212,8 +212,7 @@ def read_store(
     Raises UserError if it is no store, is truncated, or has another schema.
 
     others: names of the other tables
-    opened: for a file at a URL, the open file and its version, as of file_version(); None to open
-        `path`
+    opened: for a file at a URL, the open file, and its size with 0; None to open `path`
     """
     make = shown_command("preprocess", "RECORDING...", "-o", "data.h5")
     remedy = f"make one with: {make}"
@@ -266,7 +265,7 @@ def _frame_file(
 ) -> FrameFile:
     """Return where the frames are in the file; raises ValueError if they are not as expected.
 
-    version: size in bytes and modification time of the file, see file_version()
+    version: as FrameFile has it
     """
     count, *shape = place.shape or (0,)  # a single number, which is no frame, has the shape ()
     if place.dtype != np.uint8 or tuple(shape) != preprocessing.shape:

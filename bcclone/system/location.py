@@ -7,7 +7,6 @@ upath.UPath, which has the same methods. Many files at URLs are read in parallel
 import errno
 import os
 import unicodedata
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,20 +142,6 @@ def reaching(location: Location | str) -> Iterator[None]:
         ) from None
 
 
-def version_of(location: Location) -> tuple[int, int]:
-    """Return two numbers that change when a file is written again; raises OSError.
-
-    The first is the size in bytes. The second is the modification time in ns; at a URL, it is a
-    checksum of all that the server says of the file, such as its ETag.
-    """
-    if isinstance(location, Path):
-        status = location.stat()
-        return status.st_size, status.st_mtime_ns
-    info = location.fs.info(location.path)
-    described = repr(sorted((str(name), str(value)) for name, value in info.items()))
-    return int(info["size"] or 0), zlib.crc32(described.encode())
-
-
 def read_urls(urls: Sequence[str]) -> list[bytes | OSError]:
     """Read small files, at URLs of one protocol, in parallel; raises Unreachable.
 
@@ -168,7 +153,7 @@ def read_urls(urls: Sequence[str]) -> list[bytes | OSError]:
 
     folder: Any = parse_location(urls[0])
     paths = [strip_protocol(url) for url in urls]
-    whole = [None] * len(urls)
+    whole = [None] * len(urls)  # no first and no last byte
     with reaching(urls[0]):
         contents = folder.fs.cat_ranges(paths, whole, whole, on_error="return")
     for url, content in zip(urls, contents, strict=True):

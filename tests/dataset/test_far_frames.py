@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bcclone.dataset.frames import Copies, FrameFile, Frames
 from bcclone.system.errors import UserError
-from bcclone.system.location import parse_location, version_of
+from bcclone.system.location import parse_location
 from tests.processes import full_disk
 
 SHAPE = (4, 5, 3)
@@ -31,7 +31,7 @@ def write_files(url, *counts):
         path = folder / f"{number}.h5"
         path.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        files.append(FrameFile(path, 8, count, version_of(path), digest))
+        files.append(FrameFile(path, 8, count, (len(content), 0), digest))
         parts.append(frames)
     return files, np.concatenate(parts)
 
