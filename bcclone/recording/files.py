@@ -27,13 +27,11 @@ from bcclone.system.location import (
     parse_location,
     reaching,
 )
-from bcclone.system.process import note
 
 LOG_NAME = "driving_log.csv"
 IMAGES = "IMG"
 # an empty file in a recording's folder while it is being recorded; a killed program leaves it
 UNFINISHED = "recording.unfinished"
-_MANIFEST_OF_TUB = "manifest.json"  # a file in the folder of donkeycar's recordings
 _DEFAULT_FOLDERS = ("recordings", "data")
 # the ** of a pattern, which stands for folders at any depth
 _ANY_DEPTH = re.compile(r"(?:(?<=[/\\])|^)\*\*(?:[/\\]|$)")
@@ -293,7 +291,6 @@ def _logs_of(path: Location) -> list[Location]:
     if not logs:
         logs = [log for folder in subfolders(path) for log in _logs_in_folder(folder)]
     if logs:
-        _note_what_is_not_read(path, logs)
         return logs
     # a user may name the folder of the images instead of the folder of the recording
     real_path = path.resolve()
@@ -351,38 +348,6 @@ def _visible_names(folder: Location) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if not is_hidden(path.name))
-
-
-def _note_what_is_not_read(folder: Location, logs: Sequence[Location]) -> None:
-    """Tell the user of further logs, and of folders with recordings, that are not among the logs.
-
-    logs: the logs that were found in the folder or in its subfolders
-    """
-    if is_url(folder):
-        return
-    for log in logs:
-        for name in _visible_names(log.parent):
-            other = log.parent / name
-            is_called_like_log = name.lower().startswith(PurePosixPath(LOG_NAME).stem)
-            if is_called_like_log and other not in logs and other.is_file():
-                _note_likely_log(other, log)
-    read = {log.parent for log in logs}
-    if folder in read:
-        return
-    for other in subfolders(folder):
-        if other in read:
-            continue
-        if deeper := min(map(str, other.glob(f"*/{LOG_NAME}")), default=""):
-            note(f"{other} is not read: it has no {LOG_NAME}, but there is {deeper}; name it, too")
-        elif (other / _MANIFEST_OF_TUB).is_file():
-            command = shown_command("import", other, "-o", f"recordings/{other.name}")
-            note(f"{other} is not read: it is a tub; make a recording of it: {command}")
-
-
-def _note_likely_log(path: Location, log: Location) -> None:
-    with suppress(UnfetchedFile):
-        if _begins_as_log(path):
-            note(f"{path} is not read: it seems to be a log, too, beside {log}; name it, too")
 
 
 _MOST_LIKELY_LOGS = 100  # files whose first lines are looked at

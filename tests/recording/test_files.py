@@ -1,7 +1,6 @@
 """Logs and images are found where users and programs put them."""
 
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -158,20 +157,3 @@ def test_an_image_is_found_whatever_the_bytes_of_its_name(tmp_path, name):
     index = ImageIndex(tmp_path / "driving_log.csv")
     assert index.find("café_1.jpg") == str(image)
     assert index.orphans(["café_1.jpg"]) == []
-
-
-def test_what_seems_to_be_driving_too_and_is_not_read_is_told_of(tmp_path, caplog):
-    first, deep, tub = (tmp_path / "set" / name for name in ("first", "more/second", "tub"))
-    for folder in (first, deep, tub):
-        folder.mkdir(parents=True)
-    write(first, log_lines())
-    write(deep, log_lines())
-    (tmp_path / "set" / "tub" / "manifest.json").write_text("")
-    (first / "driving_log.csv.txt").write_text((first / "driving_log.csv").read_text())
-    (first / "driving_log.edits.json").write_text("{}")
-    assert find_logs([str(tmp_path / "set")]) == [first / "driving_log.csv"]
-    notes = sorted(caplog.messages)
-    assert len(notes) == 3
-    assert re.search(r"driving_log.csv.txt is not read: it seems to be a log", notes[0])
-    assert re.search(r"more is not read: .*more/second/driving_log.csv; name it, too", notes[1])
-    assert re.search(r"tub is not read: .*: bcclone import .*tub -o recordings/tub", notes[2])
