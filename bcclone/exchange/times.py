@@ -111,6 +111,7 @@ def times_of(cells: Sequence[object], name: str) -> tuple[FloatArray, str] | Non
         if np.isfinite(milliseconds).mean() >= 0.5:
             return np.round(milliseconds), f"times: {name}, as {form}"
     numbers = np.array([number_of(cell) for cell in cells])
+    numbers[np.isinf(numbers)] = np.nan
     known = np.sort(numbers[np.isfinite(numbers)])
     if len(known) < 0.5 * len(numbers):
         return None

@@ -192,11 +192,12 @@ WRONG = {
 @pytest.mark.parametrize("format", IMPORT_FORMATS)
 def test_a_source_with_any_wrong_value_is_read_or_refused(tmp_path, format):
     folder = exported(tmp_path, format)
+    assert not refused(folder)
     outcomes = set()
     for path in needed_files(folder):
         for _ in WRONG[path.suffix](path):
             outcomes.add(refused(folder))
-    assert outcomes == {True, False}
+    assert True in outcomes
 
 
 def outside(tmp_path):

@@ -62,6 +62,11 @@ def test_what_no_camera_can_have_are_no_times(cells):
     assert milliseconds_of(cells) is None
 
 
+def test_a_time_that_is_no_number_is_none():
+    times = milliseconds_of(["0.0", "inf", "0.1", "nan", "0.2"], "time_s")
+    assert np.isnan(times).tolist() == [False, True, False, True, False]
+
+
 def test_times_of_day_go_on_after_midnight():
     times = milliseconds_of(["23:59:59.950", "00:00:00.050", "00:00:00:150"])
     assert np.diff(times).tolist() == [100, 100]
