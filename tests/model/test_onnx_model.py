@@ -6,7 +6,7 @@ import pytest
 from bcclone.drive.overlay import make_saliency_thread, seen_region_of
 from bcclone.model.onnx_model import OnnxModel
 from bcclone.model.policy import load_policy
-from bcclone.pictures.reference_model import load_reference
+from bcclone.pictures.clip import load_reference
 from bcclone.system.errors import UserError
 from tests.realcar.export_model.exports import exported_once
 from tests.running import result_of

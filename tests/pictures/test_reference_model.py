@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.pictures.reference_model import ReferenceDrive, load_reference
+from bcclone.pictures.clip import ReferenceDrive, load_reference
 from bcclone.pictures.run_data import find_frames
 from bcclone.system.errors import UserError
 from tests.pictures.video_runs import make_run
