@@ -13,18 +13,16 @@ import numpy as np
 import pandas as pd
 
 from bcclone.camera.images import Image, cv2
-from bcclone.diagnosis.findings import Finding
-from bcclone.diagnosis.frame_figures import (
+from bcclone.diagnosis.evidence import Finding
+from bcclone.diagnosis.frames import (
     FrameFigures,
-    ReadFrame,
     RecordingFigures,
     SideShifts,
     look_at,
     read_center,
 )
-from bcclone.diagnosis.judging import diagnose
-from bcclone.diagnosis.motion import TurnMeter
-from bcclone.diagnosis.verdict import Diagnosis
+from bcclone.diagnosis.judging import Diagnosis, diagnose
+from bcclone.diagnosis.motion import ReadFrame, TurnMeter
 from bcclone.recording.edits import (
     ADVANCE,
     DELETE,
@@ -173,8 +171,8 @@ def load_drive(path: str) -> Drive:
     most_frames = 512  # that are kept in memory
     log = read_log(find_log(path))
     index = ImageIndex(log.path)
-    figures = look_at(log.rows, index, lambda count: None).figures
-    read_frame = lru_cache(most_frames)(lambda row: read_center(log, row, index))
+    figures = look_at(log.rows, index, lambda count: None)
+    read_frame = lru_cache(most_frames)(lambda row: read_center(log.rows, row, index))
     return Drive(log, figures, read_frame)
 
 

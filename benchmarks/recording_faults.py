@@ -17,7 +17,7 @@ import numpy as np
 
 from bcclone import UserError, check
 from bcclone.camera.images import read_frame
-from bcclone.diagnosis.verdict import Diagnosis
+from bcclone.diagnosis.judging import Diagnosis
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS

@@ -120,7 +120,7 @@ def _check(inputs: Sequence[str]) -> Result:
 
     reports = check(inputs)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]
-    advice = advise([diagnosis.coverage for diagnosis in diagnoses if diagnosis.coverage])
+    advice = advise(diagnoses)
     parts = [report.as_text() for report in reports]
     if advice:
         parts.append("\n  ".join(("what to record next:", *advice)))

@@ -7,20 +7,37 @@
 
 import gc
 import sys
-from dataclasses import MISSING, replace
+from dataclasses import MISSING, dataclass, replace
 from pathlib import Path
 
 from bcclone.commands.command import Command, Given, Result, command, notify
-from bcclone.editor.page_settings import PageSettings
 from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
 from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.system.codec import MODEL_ENDINGS
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.hardware import has_browser
-from bcclone.system.settings import argument, setting
+from bcclone.system.settings import Checked, argument, setting
 
 _SHOWN_SKIPS = 10  # how many rows that were left out are named
+
+
+@dataclass(frozen=True)
+class PageSettings(Checked):
+    """What the page shows besides the recording, and how it is served."""
+
+    other: str | None = argument(
+        "another recording, or a run, to show below on the page", None, unit="OTHER"
+    )
+    page: bool = setting(
+        False, "serve the page also without a terminal or a browser on this machine"
+    )
+    model: Path | None = setting(
+        None, "show on the page how this model would steer, too", unit="MODEL", shown="none"
+    )
+    port: int = setting(
+        0, "port of the page", 0, 65535, shown="4569, or a free one if it is in use", rare=True
+    )
 
 
 @command(
@@ -59,7 +76,8 @@ def edit(
             )
         from bcclone.editor.editor_page import serve_page
 
-        serve_page(settings.recording, page, browser, given.say)
+        recordings = [name for name in (settings.recording, page.other) if name]
+        serve_page(recordings, page.model, page.port, browser, given.say)
         # Python ends by looking through all objects for garbage, for seconds on a loaded machine;
         # frozen objects are left out, so that Ctrl-C ends the command at once
         gc.freeze()

@@ -1,31 +1,19 @@
-"""What recordings cover -> lines that say what to record next, and for how many seconds."""
+"""What recordings show -> lines that say what to record next, and for how many seconds."""
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 
-from bcclone.diagnosis.bends import RADII_M
-from bcclone.diagnosis.recoveries import MeasuredCorrection
+from bcclone.diagnosis.judging import Diagnosis
+from bcclone.diagnosis.rows import RADII_M
 from bcclone.system.numbers import FloatArray, runs
 
 _LEAST_SECONDS = 120.0  # from less driving, a model has too little to learn
 
 
-@dataclass(frozen=True)
-class Coverage:
-    """How much a recording covers."""
-
-    bends: FloatArray  # seconds of bends, (2, kinds), see bends.seconds_of_bends()
-    brightness: FloatArray  # of the frames, (frames,), 0 to 255, NaN for an unreadable frame
-    usable_seconds: float  # of driving, without the rows that a fault makes unusable
-    correction: MeasuredCorrection | None = None  # with the recoveries; None if it was not measured
-    road: str | None = None  # name of the road in bcclone's simulator, None for other recordings
-
-
-def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
+def advise(recordings: Sequence[Diagnosis]) -> tuple[str, ...]:
     """Return lines that say what else to record, each with its seconds.
 
     A recording without a usable row does not count: its faults must be mended first.
@@ -44,7 +32,7 @@ def advise(recordings: Sequence[Coverage]) -> tuple[str, ...]:
     return tuple(lines[:most_lines])
 
 
-def _more_bends(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
+def _more_bends(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[str]:
     """Yield a line for each side to which there are few bends, and kind of bend."""
     few_share = 0.2  # bends to a side are few if they are less than this share of both sides'
     fewest_bend_seconds = 10.0  # with fewer seconds of bends in all, kinds are not compared
@@ -72,13 +60,12 @@ def _more_bends(recordings: Sequence[Coverage], road: str | None) -> Iterator[st
             yield line
 
 
-def _all_bends(recordings: Sequence[Coverage]) -> FloatArray:
+def _all_bends(recordings: Sequence[Diagnosis]) -> FloatArray:
     """Return the seconds of bends in all recordings, (2, kinds); one kind if some know no radii."""
-    shapes = {recording.bends.shape for recording in recordings}
-    if len(shapes) == 1:
-        return np.asarray(np.sum([recording.bends for recording in recordings], axis=0))
-    sums = [recording.bends.sum(axis=1, keepdims=True) for recording in recordings]
-    return np.asarray(np.sum(sums, axis=0))
+    known = [recording.bends for recording in recordings if recording.bends is not None]
+    if len({bends.shape for bends in known}) > 1:
+        known = [bends.sum(axis=1, keepdims=True) for bends in known]
+    return np.asarray(np.sum(known, axis=0))
 
 
 def _radii(first: int, last: int) -> str:
@@ -87,7 +74,7 @@ def _radii(first: int, last: int) -> str:
     return f" of {least} to {RADII_M[last]} m"
 
 
-def _more_recoveries(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
+def _more_recoveries(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[str]:
     """Yield a line if there are few recoveries from one edge of the road, or from both."""
     few = 4  # with fewer recoveries from an edge, more are needed
     recovery_seconds = 4.0  # how long a recovery takes
@@ -109,10 +96,11 @@ def _more_recoveries(recordings: Sequence[Coverage], road: str | None) -> Iterat
         )
 
 
-def _another_light(recordings: Sequence[Coverage], road: str | None) -> Iterator[str]:
+def _another_light(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[str]:
     """Yield a line if all frames are alike in brightness."""
     one_light = 45.0  # of 255; with a smaller range of brightness, there is only one light
-    brightness = np.concatenate([recording.brightness for recording in recordings])
+    known = [item.brightness for item in recordings if item.brightness is not None]
+    brightness = np.concatenate(known)
     bright, dark = np.nanquantile(brightness, (0.95, 0.05))
     if bright - dark < one_light:
         seconds = _rounded(_LEAST_SECONDS / 2)
@@ -123,7 +111,7 @@ def _another_light(recordings: Sequence[Coverage], road: str | None) -> Iterator
         yield line
 
 
-def _more_seconds(recordings: Sequence[Coverage]) -> Iterator[str]:
+def _more_seconds(recordings: Sequence[Diagnosis]) -> Iterator[str]:
     usable_seconds = sum(recording.usable_seconds for recording in recordings)
     if usable_seconds < _LEAST_SECONDS:
         missing = _LEAST_SECONDS - usable_seconds

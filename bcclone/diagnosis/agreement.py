@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.diagnosis.bends import FINE_SECONDS, SMOOTH_SECONDS, turn_rate
 from bcclone.diagnosis.motion import Turns
-from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.diagnosis.rows import FINE_SECONDS, SMOOTH_SECONDS, Rows, turn_rate
 from bcclone.system.numbers import (
     BoolArray,
     FloatArray,
@@ -37,7 +36,7 @@ class Agreement:
     lag: float  # seconds; above 0 if the steering is recorded after the car turns
     error: float  # standard error of `lag`
     spread: float  # standard error of the correlation's Fisher transform
-    rival: float = 0.0  # the greatest correlation in the other range of delays, see LagSearch
+    rival: float = 0.0  # the greatest correlation in the other range of delays, near or far
 
     def bound(self, errors: float) -> float:
         """Return the correlation plus a number of standard errors, which may be negative."""
@@ -63,35 +62,14 @@ class Agreement:
         return not self.is_clear and self.bound(2) < CLEAR
 
 
-@dataclass(frozen=True)
-class LagSearch:
-    """Which delays between the turn of the camera and the steering are tried."""
-
-    near_seconds: float = 1.5  # longest near delay: of a person, or of a slow sensor
-    far_seconds: float = 30.0  # longest far delay: of a log that does not begin with its frames
-    min_overlap: float = 0.3  # share of the steps that must have steering after the shift
-    step_seconds: float = 0.1  # between two delays of the coarse search
-    # the best far delay counts only if its correlation is sure, and clearly greater than that of
-    # the best near delay
-    far_sure: float = 0.9  # least correlation
-    far_gain: float = 0.3  # by which its Fisher transform must be greater
-    far_reach: float = 0.55  # share of the recording; a longer shift leaves too little to be sure
-    # the fine search, around the best delay of the coarse one
-    fine_seconds: float = 0.6  # to either side
-    fine_step_seconds: float = 0.025  # between two delays
-
-    def lags(self, seconds: float) -> FloatArray:
-        """Return the delays to try. seconds: length of the recording."""
-        longest = (1 - self.min_overlap) * seconds
-        reach = max(self.near_seconds, min(self.far_seconds, longest))
-        return np.arange(-reach, reach + self.step_seconds, self.step_seconds)
-
-    def fine_lags(self, about: float) -> FloatArray:
-        steps = round(self.fine_seconds / self.fine_step_seconds)
-        return about + self.fine_step_seconds * np.arange(-steps, steps + 1, dtype=np.float64)
-
-
-_SEARCH = LagSearch()
+# which delays between the turn of the camera and the steering are tried, in seconds
+_NEAR = 1.5  # longest near delay: of a person, or of a slow sensor
+_FAR = 30.0  # longest far delay: of a log that does not begin with its frames
+_STEP = 0.1  # between two delays of the coarse search
+_MIN_OVERLAP = 0.3  # share of the steps that must have steering after the shift
+# the fine search, around the best delay of the coarse one
+_FINE = 0.6  # to either side
+_FINE_STEP = 0.025  # between two delays
 
 
 def likely_lags(agreement: Agreement | None) -> FloatArray:
@@ -99,10 +77,9 @@ def likely_lags(agreement: Agreement | None) -> FloatArray:
 
     agreement: of the whole drive
     """
-    near = _SEARCH.near_seconds
-    if agreement is not None and agreement.is_clear and abs(agreement.lag) > near:
+    if agreement is not None and agreement.is_clear and abs(agreement.lag) > _NEAR:
         return np.array([agreement.lag])
-    return np.arange(-near, near + _SEARCH.step_seconds / 2, _SEARCH.step_seconds)
+    return np.arange(-_NEAR, _NEAR + _STEP / 2, _STEP)
 
 
 @dataclass(frozen=True)
@@ -110,7 +87,7 @@ class Compared:
     """The turns and the steering at one delay. Arrays are (compared,): of the usable steps."""
 
     steps: IndexArray  # indices of these steps
-    curvature: FloatArray  # of the path in each step, as bends.turn_rate() measures it
+    curvature: FloatArray  # of the path in each step, as turn_rate() measures it
     steering: FloatArray  # after the delay, counted from the middle of each step
 
     def correlation(self, part: IndexArray | BoolArray | slice) -> float | None:
@@ -125,7 +102,7 @@ NOTHING_COMPARED = Compared(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
 
 def compare(
-    rows: RecordedRows, turns: Turns, lag: float, smooth_seconds: float = SMOOTH_SECONDS
+    rows: Rows, turns: Turns, lag: float, smooth_seconds: float = SMOOTH_SECONDS
 ) -> Compared:
     """Return the steps that can be used, and the steering `lag` seconds after them."""
     steering = at_steps(rows, smooth_steering(rows, smooth_seconds), lag)
@@ -133,13 +110,13 @@ def compare(
     return Compared(steps, turn_rate(rows, turns, smooth_seconds)[steps], steering[steps])
 
 
-def smooth_steering(rows: RecordedRows, smooth_seconds: float) -> FloatArray:
+def smooth_steering(rows: Rows, smooth_seconds: float) -> FloatArray:
     """Return the mean steering around each row, (rows,)."""
     weights = np.ones(len(rows.steering))
     return mean_around(rows.seconds, rows.steering, smooth_seconds, weights, rows.stretch)
 
 
-def at_steps(rows: RecordedRows, steering: FloatArray, lag: float) -> FloatArray:
+def at_steps(rows: Rows, steering: FloatArray, lag: float) -> FloatArray:
     """Return the steering `lag` seconds after each step, (steps,).
 
     It is NaN if a pause lies between the step and that time, and outside of the recording.
@@ -154,7 +131,7 @@ def at_steps(rows: RecordedRows, steering: FloatArray, lag: float) -> FloatArray
     return np.where(known, np.interp(times, rows.seconds, steering), np.nan)
 
 
-def measure_agreement(rows: RecordedRows, turns: Turns) -> Agreement | None:
+def measure_agreement(rows: Rows, turns: Turns) -> Agreement | None:
     """Return how steering and turns agree.
 
     None if either hardly changes, or if the pictures do not match.
@@ -165,15 +142,17 @@ def measure_agreement(rows: RecordedRows, turns: Turns) -> Agreement | None:
 
     # a coarse search over all delays that are tried
     smooth = smooth_steering(rows, SMOOTH_SECONDS)
-    lags = _SEARCH.lags(float(rows.seconds[-1]))
+    length = float(rows.seconds[-1])
+    reach = max(_NEAR, min(_FAR, (1 - _MIN_OVERLAP) * length))
+    lags = np.arange(-reach, reach + _STEP, _STEP)
     correlations = np.zeros(len(lags))
-    fewest = max(FEWEST_STEPS, _SEARCH.min_overlap * turns.usable.sum())
+    fewest = max(FEWEST_STEPS, _MIN_OVERLAP * turns.usable.sum())
     for place, lag in enumerate(lags):
         steering = at_steps(rows, smooth, lag)
         steps = turns.usable & np.isfinite(steering)
         if steps.sum() >= fewest:
             correlations[place] = correlation(rate[steps], steering[steps]) or 0.0
-    about, best, rival = _best_lag(lags, correlations, float(rows.seconds[-1]))
+    about, best, rival = _best_lag(lags, correlations, length)
     if not best:
         return None
 
@@ -186,7 +165,7 @@ def measure_agreement(rows: RecordedRows, turns: Turns) -> Agreement | None:
     return Agreement(best, lag, error, spread, rival)
 
 
-def can_be_compared(rows: RecordedRows, turns: Turns, rate: FloatArray) -> bool:
+def can_be_compared(rows: Rows, turns: Turns, rate: FloatArray) -> bool:
     """Return whether the pictures match, and turns and steering change.
 
     rate: as turn_rate() returns it
@@ -205,16 +184,20 @@ def _best_lag(
 ) -> tuple[float, float, float]:
     """Return the best delay, its correlation, and the rival's: the best of the other range.
 
-    The ranges are near and far delays, see LagSearch.
+    The ranges are near and far delays. The best far delay counts only if its correlation is sure,
+    and clearly greater than that of the best near delay.
 
     lags: the delays, (lags,), rising
     correlations: the correlation at each delay, (lags,), 0 where it is not known
     seconds: length of the recording
     """
+    far_sure = 0.9  # least correlation at a far delay
+    far_gain = 0.3  # by which its Fisher transform must be greater
+    far_reach = 0.55  # share of the recording; a longer shift leaves too little to be sure
     # the sign is taken near lag 0, since a bend in the other direction may follow a second later
-    usual = correlations[np.abs(lags) <= _SEARCH.fine_seconds]
+    usual = correlations[np.abs(lags) <= _FINE]
     sign = float(np.sign(usual[np.argmax(np.abs(usual))])) or 1.0
-    is_near = np.abs(lags) <= _SEARCH.near_seconds
+    is_near = np.abs(lags) <= _NEAR
     near = int(np.argmax(np.where(is_near, sign * correlations, -1.0)))
     far_correlations = np.where(is_near, 0.0, correlations)
     far = int(np.argmax(far_correlations))
@@ -222,32 +205,33 @@ def _best_lag(
     far_best = float(far_correlations[far])
 
     # a log that does not begin with its frames agrees at a far delay, and not at a near one
-    clearer = _transformed(abs(near_best)) + _SEARCH.far_gain
-    is_clearer = far_best > _SEARCH.far_sure and _transformed(far_best) > clearer
-    if is_clearer and abs(lags[far]) < _SEARCH.far_reach * seconds:
+    clearer = _transformed(abs(near_best)) + far_gain
+    is_clearer = far_best > far_sure and _transformed(far_best) > clearer
+    if is_clearer and abs(lags[far]) < far_reach * seconds:
         return float(lags[far]), far_best, abs(near_best)
     return float(lags[near]), near_best, far_best
 
 
-def _fine_lag(rows: RecordedRows, turns: Turns, about: float, sign: float) -> tuple[float, float]:
+def _fine_lag(rows: Rows, turns: Turns, about: float, sign: float) -> tuple[float, float]:
     """Return the best delay of the fine search, and its standard error.
 
     about: the best delay of the coarse search
     sign: sign of the correlation, 1 or -1
     """
-    lags = _SEARCH.fine_lags(about)
+    count = round(_FINE / _FINE_STEP)
+    lags = about + _FINE_STEP * np.arange(-count, count + 1, dtype=np.float64)
     smooth = smooth_steering(rows, FINE_SECONDS)
     after = np.array([at_steps(rows, smooth, lag) for lag in lags])
     # only steps that have steering at every delay, so that all delays compare the same steps
     steps = np.flatnonzero(turns.usable & np.isfinite(after).all(axis=0))
     if len(steps) < FEWEST_STEPS:
-        return about, _SEARCH.fine_seconds
+        return about, _FINE
     rate = turn_rate(rows, turns, FINE_SECONDS)[steps]
     after = after[:, steps]
 
     def lag_of(part: IndexArray) -> float:
         correlations = [correlation(rate[part], steering[part]) or 0.0 for steering in after]
-        return float(lags[0] + _SEARCH.fine_step_seconds * top_of(sign * np.array(correlations)))
+        return float(lags[0] + _FINE_STEP * top_of(sign * np.array(correlations)))
 
     error = block_jackknife(len(steps), lag_of)
     return lag_of(np.arange(len(steps))), error

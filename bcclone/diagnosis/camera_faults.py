@@ -1,7 +1,6 @@
 """Judge the cameras: where they look, and whether their frames are exchanged.
 
-In: how the pictures of a recording move, where the camera heads, and where the side cameras see the
-ground. Out: a `Finding` for each fault that is certain.
+Each judge takes the evidence of a recording, and yields a `Finding` for each fault that is certain.
 """
 
 import math
@@ -11,12 +10,11 @@ import numpy as np
 
 from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
 from bcclone.camera.images import FRAME_WIDTH
-from bcclone.diagnosis.evidence import DriveEvidence
-from bcclone.diagnosis.findings import Finding
-from bcclone.diagnosis.frame_figures import SideShifts
+from bcclone.diagnosis.evidence import Evidence, Finding, Judge
+from bcclone.diagnosis.frames import SideShifts
 from bcclone.diagnosis.heading import Heading, drives_backwards, is_trusted
 from bcclone.diagnosis.motion import Shift
-from bcclone.system.numbers import BoolArray, IndexArray, runs
+from bcclone.system.numbers import BoolArray, runs
 
 _REMOUNT = (
     "mount the camera again, and record again; or turn the frames back by this angle before you "
@@ -24,7 +22,7 @@ _REMOUNT = (
 )
 
 
-def camera_pose(evidence: DriveEvidence) -> Iterator[Finding]:
+def camera_pose(evidence: Evidence) -> Iterator[Finding]:
     """Yield faults of the camera's pose, by how the pictures move."""
     if evidence.is_upside_down:
         yield Finding(
@@ -80,18 +78,13 @@ def _rolled(roll: tuple[float, float] | None) -> Iterator[Finding]:
         )
 
 
-def direction(
-    heading: Heading | None, is_upside_down: bool, has_simulator_lens: bool
-) -> Iterator[Finding]:
-    """Yield faults of where the camera looks, if that is surely known.
-
-    has_simulator_lens: whether the recording has three cameras; then the lens and the mounts are
-        expected to be the simulator's
-    """
-    if heading is None or is_upside_down or not is_trusted(heading):
+def direction(evidence: Evidence) -> Iterator[Finding]:
+    """Yield faults of where the camera looks, if that is surely known."""
+    heading = evidence.heading
+    if heading is None or evidence.is_upside_down or not is_trusted(heading):
         return
-    yield from _turned(heading, has_simulator_lens)
-    if has_simulator_lens:  # other cars' cameras are mounted in many ways
+    yield from _turned(heading, evidence.has_simulator_lens)
+    if evidence.has_simulator_lens:  # other cars' cameras are mounted in many ways
         yield from _tilted(heading)
 
 
@@ -144,14 +137,12 @@ def _degrees(pixels: float, error_px: float) -> tuple[float, float]:
     return math.degrees(math.atan2(pixels, FOCAL_PX)), math.degrees(error_px / FOCAL_PX)
 
 
-def exchanged_cameras(numbers: IndexArray, sides: Sequence[SideShifts]) -> Iterator[Finding]:
+def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault if frames have the name of another camera.
 
     In the frame of a camera farther left, the ground is farther right.
-
-    numbers: numbers of all rows, see RecordedRows, (rows,)
-    sides: how the ground is moved in the side cameras' frames, for some of the rows
     """
+    sides = evidence.figures.sides
     fewest_rows = 20  # of `sides`
     nearby = 12  # neighbours among `sides` that are looked at together
     max_opposite = 0.5  # greatest share of them in which the ground may be on the wrong side
@@ -165,7 +156,7 @@ def exchanged_cameras(numbers: IndexArray, sides: Sequence[SideShifts]) -> Itera
     if not exchanged.any():
         return
     first, second = _exchanged_pair(left & exchanged, right & exchanged)
-    measured = numbers[[side.row for side in sides]]
+    measured = evidence.rows.numbers[[side.row for side in sides]]
     # only every Nth row is measured, so spans that are less than ten of these apart become one
     gap = 10 * int(np.ceil(np.median(np.diff(measured))))
     yield Finding(
@@ -213,3 +204,6 @@ def _side(shift: Shift) -> int:
     if shift.match > least_match and least_apart_px < apart_px < most_apart_px:
         return int(np.sign(shift.right))
     return 0
+
+
+JUDGES: tuple[Judge, ...] = (exchanged_cameras, direction, camera_pose)

@@ -13,12 +13,11 @@ from itertools import chain
 import pandas as pd
 
 from bcclone.camera.images import MISSING, common_remedy, try_frame
-from bcclone.diagnosis.findings import Finding
-from bcclone.diagnosis.frame_figures import FramesSeen, ReadImage, look_at, read_center
-from bcclone.diagnosis.judging import diagnose
+from bcclone.diagnosis.evidence import Finding
+from bcclone.diagnosis.frames import ReadImage, RecordingFigures, look_at, read_center
+from bcclone.diagnosis.judging import Diagnosis, diagnose
 from bcclone.diagnosis.recoveries import measure_correction
 from bcclone.diagnosis.report import ImageFaults, RecordingReport
-from bcclone.diagnosis.verdict import Diagnosis
 from bcclone.recording.files import ImageIndex, Images, find_logs
 from bcclone.recording.foreign_log import ForeignLog
 from bcclone.recording.log import Log, read_log
@@ -28,7 +27,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 from bcclone.system.process import ProgressBar
 
-Look = Callable[[pd.DataFrame], FramesSeen]  # reads the frames of some rows -> what they show
+Look = Callable[[pd.DataFrame], RecordingFigures]  # reads the frames of some rows -> what they show
 
 
 def check(inputs: Sequence[str]) -> list[RecordingReport]:
@@ -43,7 +42,7 @@ def _check_file(path: Location) -> RecordingReport:
         return RecordingReport(path, reason=foreign.reason)
     index = ImageIndex(log.path)
 
-    def look(rows: pd.DataFrame) -> FramesSeen:
+    def look(rows: pd.DataFrame) -> RecordingFigures:
         with ProgressBar(f"checking {path.name}", len(rows), "rows") as progress:
             return look_at(rows, index, progress.advance)
 
@@ -65,8 +64,8 @@ def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) 
         return RecordingReport(path, log, suspects=suspects, diagnosis=nothing)
 
     judged = without_repeated(log)
-    seen = look(judged.rows)
-    images = _image_faults(seen, log, index, named, len(log.rows) - len(judged.rows))
+    figures = look(judged.rows)
+    images = _image_faults(figures, log, index, named, len(log.rows) - len(judged.rows))
 
     # If most pictures cannot be used for one reason, such as another size, the whole recording has
     # to be mended: that is reported as one fault, and nothing else is judged.
@@ -78,22 +77,14 @@ def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) 
         diagnosis = Diagnosis((Finding("unreadable", text, advice=remedy),))
         return RecordingReport(path, log, images=images, suspects=suspects, diagnosis=diagnosis)
 
-    correction = measure_correction(judged, index)
     diagnosis = diagnose(
         judged,
-        seen.figures,
-        lambda row: read_center(judged, row, index, read),
-        correction,
+        figures,
+        lambda row: read_center(judged.rows, row, index, read),
+        measure_correction(judged, index),
         _road_of(log),
     )
-    return RecordingReport(
-        path,
-        log,
-        images=images,
-        suspects=suspects,
-        correction=correction,
-        diagnosis=diagnosis,
-    )
+    return RecordingReport(path, log, images=images, suspects=suspects, diagnosis=diagnosis)
 
 
 def without_repeated(log: Log) -> Log:
@@ -126,18 +117,18 @@ def _images_of(rows: pd.DataFrame) -> set[str]:
 
 
 def _image_faults(
-    seen: FramesSeen, log: Log, index: Images, named: set[str], repeated: int
+    figures: RecordingFigures, log: Log, index: Images, named: set[str], repeated: int
 ) -> ImageFaults:
     """Return the counts of faulty images.
 
     named: the images that rows of the log name
     repeated: number of the rows that were not looked at, because they name an earlier row's picture
     """
-    reasons = list(chain.from_iterable(seen.faults.values()))
+    reasons = list(chain.from_iterable(figures.faults.values()))
     missing = sum(reason.endswith(MISSING) for reason in reasons)
     # the checksum of an unreadable frame is NaN, which is not >= 0
-    checksums = [frame.checksum for frame in seen.figures.frames if frame.checksum >= 0]
-    frozen = int(seen.figures.frozen.sum())
+    checksums = [frame.checksum for frame in figures.frames if frame.checksum >= 0]
+    frozen = int(figures.frozen.sum())
     deleted = _images_of(log.deleted)
     return ImageFaults(
         missing=missing,

@@ -1,28 +1,24 @@
-"""What a recording shows: a value for each question of a judge, measured when a judge asks for it.
+"""What a judge of recordings gets, the `Evidence`, and what it yields: a `Finding` for each fault.
 
-In: a log and the figures of its frames. Out: `Evidence`; for a film, which has no log,
-`DriveEvidence`. No trained network is asked whether the steering fits the frames: it would need
-TensorFlow, and show less than whether the frames turn as the car is steered.
+The evidence has a value for each question of a judge, which is measured when a judge first asks for
+it. No trained network is asked whether the steering fits the frames: it would need TensorFlow, and
+show less than whether the frames turn as the car is steered.
+
+The remedy of a finding is a sentence, one or more edits, or both. The command line that it
+recommends is made from the edits, and so is the button on the page (bcclone.editor), so that both
+do the same.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 
 from bcclone.camera.images import FRAME_HEIGHT
-from bcclone.diagnosis.agreement import (
-    NOTHING_COMPARED,
-    Agreement,
-    Compared,
-    compare,
-    measure_agreement,
-)
-from bcclone.diagnosis.bends import curvature_per_m, seconds_of_bends
-from bcclone.diagnosis.frame_figures import ReadFrame, RecordingFigures
-from bcclone.diagnosis.frame_pairs import FramePairs
+from bcclone.diagnosis.agreement import Agreement, measure_agreement
+from bcclone.diagnosis.frames import RecordingFigures
 from bcclone.diagnosis.heading import (
     Heading,
     drives_backwards,
@@ -30,35 +26,140 @@ from bcclone.diagnosis.heading import (
     measure_heading,
     share_that_grows,
 )
-from bcclone.diagnosis.motion import Turns
-from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.diagnosis.motion import FramePairs, ReadFrame, Turns
+from bcclone.diagnosis.rows import Rows
 from bcclone.diagnosis.stretches import Segmentation, segmented
-from bcclone.recording.edits import Span
-from bcclone.recording.log import Log
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, numbers_in
+from bcclone.recording.edits import DELETE, Edit, Span, delete_numbers, mirror_numbers
+from bcclone.recording.files import LOG_NAME
+from bcclone.system.errors import number_of, shown_command
+from bcclone.system.location import Location
+from bcclone.system.numbers import BoolArray, numbers_in, runs
+from bcclone.system.values import to_json
 
 
-class DriveEvidence:
-    """What the rows and frames of a drive show.
+@dataclass(frozen=True)
+class Cost:
+    """What the edits of a finding delete or, if they delete nothing, which rows they mirror."""
+
+    rows: int
+    seconds: float
+    of_seconds: float  # length of the recording
+    good_rows: float  # estimate of how many of the rows are without the fault
+    deletes: bool = True  # False if the rows stay, with mirrored steering
+
+    def as_text(self) -> str:
+        verb = "takes" if self.deletes else "mirrors"
+        text = f"{verb} {self.seconds:.1f} s of {self.of_seconds:.0f} s"
+        good_rows = round(self.good_rows)
+        if good_rows:
+            text += f", about {good_rows} of the {number_of(self.rows, 'row')} without the fault"
+        return text
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault of a recording."""
+
+    fault: str  # name of the fault, from the list in docs/how-to/own-recording.md
+    text: str  # what was measured, and what was expected
+    # spans of the faulty rows, numbered from 1 as `bcclone edit` does; () for all rows
+    rows: tuple[Span, ...] = ()
+    value: float | None = None  # the measured amount
+    uncertainty: float | None = None  # standard error of the value
+    unit: str = ""  # unit of the value and its uncertainty
+    usable: bool = False  # whether the faulty rows can be trained on as they are
+    advice: str = ""  # how to mend the fault, or what to try before the edits
+    edits: tuple[Edit, ...] = ()  # the edits that mend the fault, one after the other
+    good_rows: float = 0.0  # how many rows of `edits` are probably without the fault
+    cost: Cost | None = None  # of the edits; None if they are for all rows, and before it is known
+    recording: str = "RECORDING"  # name of the recording in the commands of the remedy
+
+    @property
+    def deletes(self) -> bool:
+        """Return whether the edit that mends the fault is to delete the faulty rows."""
+        return len(self.edits) == 1 and self.edits[0].kind == DELETE
+
+    def numbers(self, kind: str) -> tuple[Span, ...]:
+        """Return the spans of row numbers, from 1, that edits of a kind are for."""
+        spans = [span for edit in self.edits if edit.kind == kind for span in edit.spans]
+        return tuple((first + 1, last + 1) for first, last in spans)
+
+    @property
+    def remedy(self) -> str:
+        """Return how to mend the fault: the advice, then the commands that make the edits."""
+        commands = [shown_command("edit", self.recording, *edit.options()) for edit in self.edits]
+        sentences = [self.advice, "; then: ".join(commands)]
+        return " ".join(sentence for sentence in sentences if sentence)
+
+    def and_also(self, other: Self) -> Self:
+        """Return a finding of the rows of another one, too; both delete or both mirror theirs."""
+        spans = tuple(runs(numbers_in((*self.rows, *other.rows))))
+        good_rows = self.good_rows + other.good_rows
+        edit = delete_numbers(spans) if self.deletes else mirror_numbers(spans)
+        return replace(self, rows=spans, edits=(edit,), good_rows=good_rows)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "fault": self.fault,
+            "text": self.text,
+            "remedy": self.remedy,
+            "rows": to_json(self.rows),
+            "value": self.value,
+            "uncertainty": self.uncertainty,
+            "unit": self.unit,
+            "usable": self.usable,
+            "cost": to_json(self.cost),
+        }
+
+    def as_text(self) -> str:
+        rows = f" (rows {spans_text(self.rows)})" if self.rows else ""
+        text = f"{self.fault}: {self.text}{rows}\n            remedy: {self.remedy}"
+        if self.cost:
+            text += f"\n            cost: {self.cost.as_text()}"
+        return text
+
+
+def spans_text(spans: Sequence[Span]) -> str:
+    """Return the first spans of rows in words: "3-8, 12 and 4 more spans"."""
+    most = 5
+    words = [f"{first}-{last}" if first < last else f"{first}" for first, last in spans[:most]]
+    text = ", ".join(words)
+    if len(spans) > most:
+        text += f" and {len(spans) - most} more spans"
+    return text
+
+
+def recording_name(log: Location) -> str:
+    """Return how commands name the recording of a log: its folder, where that is enough."""
+    if log.name == LOG_NAME:
+        return str(log.parent)
+    return str(log)
+
+
+class Evidence:
+    """What the rows and frames of a drive show, or those of a part of it.
 
     figures: what was measured in the frames of these rows
     read_frame: index of a row -> its centre frame, RGB uint8 (160, 320, 3), None if it cannot be
         read
     is_estimated: whether the steering was estimated from the frames, so that it cannot be judged
         by them
+    are_mirrored: which rows mirrored() has mirrored, (rows,); None for none
     """
 
     def __init__(
         self,
-        rows: RecordedRows,
+        rows: Rows,
         figures: RecordingFigures,
         read_frame: ReadFrame,
         is_estimated: bool = False,
+        are_mirrored: BoolArray | None = None,
     ) -> None:
         self.rows = rows
         self.figures = figures
         self.read_frame = read_frame
         self.is_estimated = is_estimated
+        self.are_mirrored = np.zeros(len(rows), np.bool_) if are_mirrored is None else are_mirrored
 
     @property
     def has_simulator_lens(self) -> bool:
@@ -96,18 +197,6 @@ class DriveEvidence:
             return None
         return measure_agreement(self.rows, self.turns)
 
-    @property
-    def forwards_agreement(self) -> Agreement | None:
-        """Return the agreement; None if the car drives backwards: then turns mean the opposite."""
-        return None if self.drives_backwards else self.agreement
-
-    @cached_property
-    def compared(self) -> Compared:
-        """Return the turns and the steering at the agreement's delay; no steps if there is none."""
-        if self.agreement is None:
-            return NOTHING_COMPARED
-        return compare(self.rows, self.turns, self.agreement.lag)
-
     @cached_property
     def segmentation(self) -> Segmentation | None:
         """Return the stretches in which steering and turns agree alike; None as for `agreement`."""
@@ -144,51 +233,11 @@ class DriveEvidence:
         """Return whether the pictures surely shrink from row to row."""
         return drives_backwards(self.growing_share)
 
-    def curvature_per_m(self) -> FloatArray | None:
-        """Return the curvature of the driven line, see bends.curvature_per_m()."""
-        return curvature_per_m(self.rows, self.turns, self.has_simulator_lens)
-
-    def seconds_of_bends(self) -> FloatArray:
-        """Return the seconds of bends, (2, kinds), see bends.seconds_of_bends()."""
-        return seconds_of_bends(self.rows, self.curvature_per_m())
-
-
-class Evidence(DriveEvidence):
-    """What the rows and frames of a recording show, or those of a part of it.
-
-    log: the rows that are judged; other rows are among its deleted ones
-    are_mirrored: which of them mirrored() has mirrored, (rows,); None for none
-    """
-
-    def __init__(
-        self,
-        log: Log,
-        figures: RecordingFigures,
-        read_frame: ReadFrame,
-        is_estimated: bool = False,
-        are_mirrored: BoolArray | None = None,
-    ) -> None:
-        super().__init__(RecordedRows.of(log), figures, read_frame, is_estimated)
-        self.log = log
-        self.are_mirrored = np.zeros(len(log.rows), np.bool_)
-        if are_mirrored is not None:
-            self.are_mirrored = are_mirrored
-
-    def of_rows(self, kept: IndexArray) -> "Evidence":
-        """Return the evidence of the kept rows; the others become deleted rows of the log.
-
-        kept: indices of the rows, rising
-        """
-        table = self.log.rows
-        left_out = np.ones(len(table), np.bool_)
-        left_out[kept] = False
-        log = replace(
-            self.log,
-            rows=table.iloc[kept].reset_index(drop=True),
-            deleted=pd.concat([self.log.deleted, table[left_out]]),
-        )
+    def without(self, spans: Sequence[Span]) -> "Evidence":
+        """Return the evidence without some rows. spans: of row numbers, as in Finding.rows"""
+        kept = np.flatnonzero(~np.isin(self.rows.numbers, numbers_in(spans)))
         return Evidence(
-            log,
+            self.rows.only(kept),
             self.figures.of_rows(kept),
             lambda row: self.read_frame(int(kept[row])),
             self.is_estimated,
@@ -196,25 +245,17 @@ class Evidence(DriveEvidence):
         )
 
     def mirrored(self, spans: Sequence[Span]) -> "Evidence":
-        """Return the evidence with the steering of some rows mirrored.
-
-        spans: spans of row numbers, as in Finding.rows
-        """
+        """Return it with the steering of some rows mirrored. spans: as for without()"""
         concerned = np.isin(self.rows.numbers, numbers_in(spans))
         steering = np.where(concerned, 0.0 - self.rows.steering, self.rows.steering)
-        log = replace(self.log, rows=self.log.rows.assign(steering=steering))
         return Evidence(
-            log,
+            self.rows.with_steering(steering),
             self.figures,
             self.read_frame,
             self.is_estimated,
             self.are_mirrored | concerned,
         )
 
-    def without(self, spans: Sequence[Span]) -> "Evidence":
-        """Return the evidence without some rows.
 
-        spans: spans of row numbers, as in Finding.rows
-        """
-        deleted = np.isin(self.rows.numbers, numbers_in(spans))
-        return self.of_rows(np.flatnonzero(~deleted))
+# Looks for one fault, or for a few related ones. Each file of judges has a table JUDGES of its own.
+Judge = Callable[[Evidence], Iterator[Finding]]

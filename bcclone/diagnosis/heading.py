@@ -1,17 +1,31 @@
 """Points followed from frame to frame -> where the camera heads, and whether the car goes forwards.
 
+level_frames() turns the frames of a drive up or down if that shows another horizon than was taken.
+
 When a car drives straight on, everything in view moves away from one point, the focus of expansion,
 which shows where the camera looks (J. J. Gibson, "The Perception of the Visual World", 1950).
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.diagnosis.motion import is_clear_move
-from bcclone.system.numbers import FloatArray, IndexArray, correlation
+from bcclone.camera.framing import Framing
+from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW, CameraMove, warp_to
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.diagnosis.motion import (
+    FramePairs,
+    PointsMoved,
+    ReadFrame,
+    TurnMeter,
+    Turns,
+    is_clear_move,
+)
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, correlation
+from bcclone.system.process import ProgressBar
 
 PARTS = 6  # parts of the recording, one after the other, whose headings are compared
 # if in a smaller share of the frames the picture grows towards the next one, the car surely drives
@@ -20,8 +34,9 @@ BACKWARDS = 0.25
 _FEWEST_MOVES = 100  # fewer movements do not give a heading
 _ROUNDS = 8  # rounds of a fit; in each, the focus is fitted, and then the small turns of the frames
 
-# for each of some frames: points, and how they move to the next frame, (points, 2) each
-FollowedFrames = Sequence[tuple[FloatArray, FloatArray]]
+_LEAST_OFF = 3.0  # rows by which a horizon is surely wrong, beside twice the standard error
+
+FollowedFrames = Sequence[PointsMoved]  # of some frames, each followed to the next one
 
 
 class Heading(NamedTuple):
@@ -239,3 +254,63 @@ def robust_weights(errors: FloatArray, width: float) -> FloatArray:
     width: size of an error that gets a quarter of the full weight
     """
     return 1 / (1 + (errors / width) ** 2) ** 2
+
+
+# ---- the true horizon
+
+
+class LevelFrames(NamedTuple):
+    """The frames of a drive with the true horizon, as far as they show it."""
+
+    read: ReadFrame  # index of a row -> its frame, RGB uint8 (160, 320, 3), None if unreadable
+    framing: Framing  # how pictures of the camera would become these frames
+    pitch_rad: float = 0.0  # by which the recorded frames were turned down for them
+
+
+def level_frames(read: ReadFrame, follows: BoolArray, framing: Framing) -> LevelFrames:
+    """Return the frames of a drive, turned up or down if their horizon is surely wrong.
+
+    read: as in LevelFrames, of the recorded frames
+    follows: whether the next row follows without a pause, (rows - 1,)
+    framing: how pictures became the recorded frames; raises ValueError for one without a lens
+    """
+    if framing.lens is None:
+        raise ValueError("a framing without a lens, expected one")
+    heading = _measured_heading(read, follows)
+    if heading is None or not is_trusted(heading):
+        return LevelFrames(read, framing)
+    below_px = heading.row - VANISHING_ROW
+    if abs(below_px) < _LEAST_OFF + 2 * heading.row_error:
+        return LevelFrames(read, framing)
+
+    pitch_rad = _angle_down(heading.row)
+    warp = warp_to(CameraMove(0.0, 0.0, pitch_rad=pitch_rad))
+
+    def read_level(row: int) -> Image | None:
+        frame = read(row)
+        if frame is None:
+            return None
+        return warp.apply(frame, FRAME_WIDTH, FRAME_HEIGHT)
+
+    lens = framing.lens
+    horizon_row = round(lens.horizon_row + below_px * lens.focal_px / FOCAL_PX, 3)
+    true_lens = replace(lens, horizon_row=horizon_row)
+    return LevelFrames(read_level, replace(framing, lens=true_lens), pitch_rad)
+
+
+def _measured_heading(read: ReadFrame, follows: BoolArray) -> Heading | None:
+    """Return where the car drives to in its frames; None if they show too little."""
+    meter = TurnMeter()
+    with ProgressBar("finding the horizon", len(follows) + 1, "rows") as progress:
+        for row in range(len(follows) + 1):
+            meter.add(read(row))
+            progress.advance(1)
+    turns = Turns.of(meter.shifts[1:], follows)
+    return measure_heading(FramePairs(read, turns, follows).straight_on)
+
+
+def _angle_down(row: float) -> float:
+    """Return by how much a row of a frame lies below the horizon, in radians."""
+    middle = (FRAME_HEIGHT - 1) / 2
+    below_axis = math.atan2(row - middle, FOCAL_PX)
+    return below_axis - math.atan2(VANISHING_ROW - middle, FOCAL_PX)

@@ -1,93 +1,51 @@
 """The evidence of a recording -> its diagnosis: judges find its faults, one after the other.
 
-A judge is a function that looks for one fault, or for a few related ones.
+A judge is a function that looks for one fault, or for a few related ones. It stands in the table
+JUDGES at the end of its file. The diagnosis says which of the recording's seconds can be used, too:
+now, after the edits, or not.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
-from bcclone.diagnosis.advice import Coverage
-from bcclone.diagnosis.camera_faults import camera_pose, direction, exchanged_cameras
-from bcclone.diagnosis.control_faults import (
-    clipped,
-    constant_steering,
-    constant_throttle,
-    few_steps,
+from bcclone.diagnosis import camera_faults, picture_faults, row_faults, steering_faults
+from bcclone.diagnosis.evidence import (
+    Cost,
+    Evidence,
+    Finding,
+    Judge,
+    recording_name,
+    spans_text,
 )
-from bcclone.diagnosis.evidence import Evidence
-from bcclone.diagnosis.findings import Cost, Finding, recording_name
-from bcclone.diagnosis.frame_figures import ReadFrame, RecordingFigures
+from bcclone.diagnosis.frames import RecordingFigures
 from bcclone.diagnosis.heading import BACKWARDS, is_trusted
-from bcclone.diagnosis.picture_faults import (
-    connected_pieces,
-    foreign_pictures,
-    frozen_pictures,
-    standing,
-    unusable_pictures,
-)
-from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.diagnosis.motion import ReadFrame
 from bcclone.diagnosis.recoveries import MeasuredCorrection
-from bcclone.diagnosis.row_faults import clock_jumps, rows_of_the_log, unusable_rows
-from bcclone.diagnosis.turn_faults import (
-    MAX_LAG_ERROR,
-    biased,
-    late_steering,
-    steering_and_turns,
-    steering_of_stretches,
-)
-from bcclone.diagnosis.usable_seconds import Use, parts_of, seconds_of
-from bcclone.diagnosis.verdict import Diagnosis
+from bcclone.diagnosis.rows import Rows, seconds_of_bends
+from bcclone.recording.edits import DELETE, MIRROR
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import MOTION
 from bcclone.system.errors import shown_command
-from bcclone.system.numbers import constant, numbers_in
+from bcclone.system.numbers import BoolArray, FloatArray, constant, numbers_in
 
-Judge = Callable[[Evidence], Iterator[Finding]]
-
-# All judges, in the order in which they judge and faults are reported; each gets what it needs of
-# the evidence e. A value of the evidence is measured when a judge first asks for it.
+# All judges, in the order in which they judge and faults are reported. The rows that one of them
+# deletes or mirrors are so for the next ones.
 _JUDGES: tuple[Judge, ...] = (
-    lambda e: unusable_rows(e.log),
-    lambda e: frozen_pictures(e.rows, e.figures),
-    lambda e: standing(e.rows, e.figures),
-    lambda e: foreign_pictures(
-        e.rows, connected_pieces(e.rows, e.figures, e.turns, e.pairs), e.segmentation
-    ),
-    lambda e: unusable_pictures(e.rows, e.figures),
-    lambda e: rows_of_the_log(e.log, e.rows),
-    lambda e: clock_jumps(e.rows, e.pairs),
-    lambda e: exchanged_cameras(e.rows.numbers, e.figures.sides),
-    lambda e: direction(e.heading, e.is_upside_down, e.has_simulator_lens),
-    camera_pose,
-    lambda e: constant_steering(e.rows),
-    lambda e: constant_throttle(e.rows, e.has_simulator_lens),
-    lambda e: few_steps(e.rows),
-    steering_of_stretches,
-    lambda e: clipped(e.rows, e.turns, e.agreement),
-    steering_and_turns,
-    lambda e: late_steering(e.log.rows, e.rows, e.turns, e.forwards_agreement),
-    lambda e: biased(e.forwards_agreement, e.compared),
+    *picture_faults.JUDGES,
+    *camera_faults.JUDGES,
+    *row_faults.JUDGES,
+    *steering_faults.JUDGES,
 )
 # the judges for recordings with too few rows: these judges do not need a longer drive
 _JUDGES_OF_FEW_ROWS: tuple[Judge, ...] = (
-    lambda e: unusable_rows(e.log),
-    lambda e: rows_of_the_log(e.log, e.rows),
-    lambda e: unusable_pictures(e.rows, e.figures),
-    lambda e: constant_steering(e.rows),
-)
-# the judges that need no picture, and those that need no other picture than the rows' own; their
-# findings are shown while the rest of a long recording is still read
-_JUDGES_OF_THE_LOG: tuple[Judge, ...] = (
-    lambda e: unusable_rows(e.log),
-    lambda e: rows_of_the_log(e.log, e.rows),
-    lambda e: constant_steering(e.rows),
-)
-_JUDGES_OF_SINGLE_PICTURES: tuple[Judge, ...] = (
-    lambda e: frozen_pictures(e.rows, e.figures),
-    lambda e: unusable_pictures(e.rows, e.figures),
+    row_faults.rows_of_the_log,
+    picture_faults.unusable_pictures,
+    row_faults.constant_steering,
 )
 _FIGURES = (
     "turn_correlation",
@@ -96,8 +54,125 @@ _FIGURES = (
     "heading_column",
     "heading_row",
     "heading_agreeing",
-    "seconds",
 )
+
+
+class Use(StrEnum):
+    """Whether a part of a recording can be used."""
+
+    NOW = "as it is"
+    AFTER_EDITS = "after the edits"
+    NOT = "not at all"
+    TOO_SHORT = "too short to tell"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Successive rows of a recording with the same faults."""
+
+    first: int  # number of the first row, from 1, as `bcclone edit` counts them
+    last: int  # number of the last row
+    seconds: float  # how long the part lasts
+    faults: tuple[str, ...]  # names of the findings that concern it; () if it is as recorded
+    use: Use
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a recording shows. Of too few rows, nothing but faults and the correction is known."""
+
+    findings: tuple[Finding, ...] = ()  # the faults of the recording
+    unknown: tuple[str, ...] = ()  # a line "topic: reason" for each thing that could not be judged
+    figures: dict[str, float | None] = field(default_factory=dict)  # measurements by name
+    parts: tuple[Part, ...] = ()  # of the recording, in order of time
+    evidence: Evidence | None = None  # what was judged
+    correction: MeasuredCorrection | None = None  # with the recoveries; None if not measured
+    # what there is to learn from, for bcclone.diagnosis.advice
+    bends: FloatArray | None = None  # seconds of bends, (2, kinds), see rows.seconds_of_bends()
+    brightness: FloatArray | None = None  # of the frames, (frames,), 0 to 255, NaN: unreadable
+    road: str | None = None  # name of the road in bcclone's simulator, None for other recordings
+
+    def seconds(self, use: Use) -> float:
+        return sum(part.seconds for part in self.parts if part.use is use)
+
+    @property
+    def usable_seconds(self) -> float:
+        return self.seconds(Use.NOW) if self.parts else 0.0
+
+    @property
+    def verdict(self) -> str:
+        names = ", ".join(finding.fault for finding in self.findings)
+        if not self.parts:
+            return names or "not judged"
+        now = f"{self.usable_seconds:.0f} s of driving can be used"
+        verdict = f"no fault found; {now}"
+        if names:
+            verdict = f"{names}; {now} as they are"
+            for use in (Use.AFTER_EDITS, Use.NOT):
+                if self.seconds(use):
+                    verdict += f", {self.seconds(use):.0f} s {use.value}"
+        if self.unknown:
+            verdict += f"; not judged: {self._topics}"
+        return verdict
+
+    @property
+    def _topics(self) -> str:
+        return ", ".join(line.partition(":")[0] for line in self.unknown)
+
+    @property
+    def headline(self) -> str:
+        """Return in a sentence, without the names of the faults, how much can be used."""
+        if not self.parts:
+            if self.findings:
+                return "Nothing can be used as it is."
+            return "It cannot be judged."
+        total = round(sum(part.seconds for part in self.parts))
+        now = round(self.usable_seconds)
+        after_edits = round(self.seconds(Use.AFTER_EDITS))
+        lost = max(total - now - after_edits, 0)
+        if now == total:
+            faultless = "no fault was found" if not self.findings else "with what is said below"
+            return f"All {total} s of driving can be used: {faultless}."
+        words = [f"{now} of {total} s can be used"]
+        if after_edits:
+            words.append(f"{after_edits} s more once mended")
+        if lost:
+            words.append(f"{lost} s not")
+        return f"{', '.join(words)}."
+
+    @property
+    def not_judged(self) -> str:
+        """Return in a sentence what was not judged, "" if everything was."""
+        return f"Not judged: {self._topics}." if self.unknown else ""
+
+    def as_json(self) -> dict[str, Any]:
+        parts = [
+            {
+                "rows": [part.first, part.last],
+                "seconds": part.seconds,
+                "faults": list(part.faults),
+                "use": part.use.value,
+            }
+            for part in self.parts
+        ]
+        return {
+            "verdict": self.verdict,
+            "findings": [finding.as_json() for finding in self.findings],
+            "unknown": list(self.unknown),
+            "figures": dict(self.figures),
+            "usable_seconds": self.usable_seconds,
+            "seconds_after_edits": self.seconds(Use.AFTER_EDITS),
+            "unusable_seconds": self.seconds(Use.NOT),
+            "parts": parts,
+        }
+
+    def as_lines(self) -> list[str]:
+        lines = [f"  verdict   {self.verdict}"]
+        lines += [f"  fault     {finding.as_text()}" for finding in self.findings]
+        usable = [(part.first, part.last) for part in self.parts if part.use is Use.NOW]
+        if usable and len(usable) < len(self.parts):
+            lines.append(f"  usable    rows {spans_text(usable)}")
+        return lines + [f"  unknown   {line}" for line in self.unknown]
 
 
 def diagnose(
@@ -109,6 +184,7 @@ def diagnose(
 ) -> Diagnosis:
     """Return the diagnosis of a recording.
 
+    log: its repeated rows are among its deleted ones, see check.without_repeated()
     figures: what was measured in the frames of the log's rows
     read_frame: see Evidence
     correction: correction of the side cameras, None if it was not measured
@@ -116,51 +192,32 @@ def diagnose(
     """
     # only a film whose steering was estimated from its frames has the table of their motion
     is_estimated = MOTION.is_in(log.path.parent)
-    evidence = Evidence(log, figures, read_frame, is_estimated)
-    why_too_few = evidence.rows.why_too_few
-    if why_too_few:
-        few = chain.from_iterable(judge(evidence) for judge in _JUDGES_OF_FEW_ROWS)
-        return Diagnosis(findings=_completed(few, evidence), unknown=(why_too_few,))
+    rows = Rows.of(log.rows, log.deleted)
+    evidence = Evidence(rows, figures, read_frame, is_estimated)
+    name = recording_name(log.path)
+    of_log = row_faults.unusable_rows(log)
+    if rows.why_too_few:
+        few = chain(of_log, *(judge(evidence) for judge in _JUDGES_OF_FEW_ROWS))
+        findings = _completed(few, rows, name)
+        return Diagnosis(findings, (rows.why_too_few,), correction=correction)
 
-    # The coverage describes the drive as it was recorded: its bends and its brightness are of all
-    # rows, only its usable seconds leave out the faulty ones. What is measured is measured on the
-    # rest, the rows that are not to be deleted, if they are enough.
+    # What there is to learn is told of the drive as it was recorded: its bends and its brightness
+    # are of all rows. What is measured is measured on the rest, the rows that are not to be
+    # deleted, if they are enough.
     judged, rest = _judged(evidence)
-    findings = _completed(judged, evidence)
-    parts = parts_of(evidence.rows, findings)
-    coverage = Coverage(
-        bends=evidence.seconds_of_bends(),
-        brightness=np.array([frame.mean for frame in figures.frames]),
-        usable_seconds=seconds_of(parts, Use.NOW),
-        correction=correction,
-        road=road,
-    )
+    findings = _completed([*of_log, *judged], rows, name)
     measured = evidence if rest.rows.why_too_few else rest
     return Diagnosis(
         findings=findings,
-        unknown=tuple(_unknown(rest, correction)),
-        figures=_figures(measured, seconds=float(evidence.rows.seconds[-1])),
+        unknown=tuple(_unknown(rest, correction, name)),
+        figures=_figures(measured, seconds=float(rows.seconds[-1])),
+        parts=parts_of(rows, findings),
         evidence=evidence,
-        coverage=coverage,
-        parts=parts,
+        correction=correction,
+        bends=seconds_of_bends(rows, evidence.turns, evidence.has_simulator_lens),
+        brightness=np.array([frame.mean for frame in figures.frames]),
+        road=road,
     )
-
-
-def first_findings(log: Log, figures: RecordingFigures) -> tuple[Finding, ...]:
-    """Return the findings that can be told before all frames have been read.
-
-    log: its rows are as for diagnose()
-    figures: what was measured in the frames of the first rows, as many as were read
-    """
-    evidence = Evidence(log, figures, lambda row: None)
-    findings = [finding for judge in _JUDGES_OF_THE_LOG for finding in judge(evidence)]
-    if evidence.rows.has_speed:
-        findings += standing(evidence.rows, figures)
-    read = len(figures.frames)
-    if read:
-        begin = evidence.of_rows(np.arange(read))
-        findings += chain.from_iterable(judge(begin) for judge in _JUDGES_OF_SINGLE_PICTURES)
-    return _completed(findings, evidence)
 
 
 def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
@@ -180,7 +237,7 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
             if not evidence.rows.why_too_few:
                 new = {finding.fault: finding for finding in judge(evidence)}
             by_fault = _merged(by_fault, new)
-            mirrored = [span for finding in new.values() for span in finding.mirrored]
+            mirrored = [span for finding in new.values() for span in finding.numbers(MIRROR)]
             deleted = [span for finding in new.values() if finding.deletes for span in finding.rows]
             if mirrored:
                 evidence = evidence.mirrored(mirrored)
@@ -204,7 +261,7 @@ def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[
     """
     merged = dict(new)
     for fault, finding in earlier.items():
-        if not finding.deletes and not finding.mirrored:
+        if not finding.deletes and not finding.numbers(MIRROR):
             continue
         if fault in new:
             merged[fault] = finding.and_also(new[fault])
@@ -213,17 +270,17 @@ def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[
     return merged
 
 
-def _completed(findings: Iterable[Finding], evidence: Evidence) -> tuple[Finding, ...]:
+def _completed(findings: Iterable[Finding], rows: Rows, recording: str) -> tuple[Finding, ...]:
     """Return the findings with the name of the recording in their remedies, and their costs."""
-    name = recording_name(evidence.log.path)
     return tuple(
-        replace(finding, recording=name, cost=_cost(finding, evidence.rows)) for finding in findings
+        replace(finding, recording=recording, cost=_cost(finding, rows)) for finding in findings
     )
 
 
-def _cost(finding: Finding, rows: RecordedRows) -> Cost | None:
+def _cost(finding: Finding, rows: Rows) -> Cost | None:
     """Return what the edits of a finding delete or mirror, None if they are for no or all rows."""
-    concerned = np.isin(rows.numbers, numbers_in(finding.deleted or finding.mirrored))
+    deleted = finding.numbers(DELETE)
+    concerned = np.isin(rows.numbers, numbers_in(deleted or finding.numbers(MIRROR)))
     if not concerned.any():
         return None
     seconds = rows.step_seconds
@@ -232,16 +289,13 @@ def _cost(finding: Finding, rows: RecordedRows) -> Cost | None:
         seconds=float(seconds[concerned].sum()),
         of_seconds=float(seconds.sum()),
         good_rows=finding.good_rows,
-        deletes=bool(finding.deleted),
+        deletes=bool(deleted),
     )
 
 
 def _figures(evidence: Evidence, seconds: float) -> dict[str, float | None]:
-    """Return each of _FIGURES by name, None if it could not be measured.
-
-    seconds: length of the recording
-    """
-    figures = dict[str, float | None].fromkeys(_FIGURES)
+    """Return what was measured by name, None if it could not be. seconds: of the recording"""
+    figures: dict[str, float | None] = dict.fromkeys(_FIGURES)
     agreement = evidence.agreement
     if agreement is not None:
         figures["turn_correlation"] = agreement.correlation
@@ -252,16 +306,17 @@ def _figures(evidence: Evidence, seconds: float) -> dict[str, float | None]:
         figures["heading_column"] = heading.column
         figures["heading_row"] = heading.row
         figures["heading_agreeing"] = heading.agreeing
-    figures["seconds"] = seconds
-    return figures
+    return figures | {"seconds": seconds}
 
 
-def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Iterator[str]:
+def _unknown(
+    evidence: Evidence, correction: MeasuredCorrection | None, recording: str
+) -> Iterator[str]:
     """Yield a line for each question that the evidence does not answer."""
     if evidence.rows.why_too_few:
         yield f"the drive without the faulty rows: {evidence.rows.why_too_few}"
         return
-    yield from _unknown_agreement(evidence)
+    yield from _unknown_agreement(evidence, recording)
     if evidence.heading is None or not is_trusted(evidence.heading):
         yield (
             "where the camera looks: too little on the ground can be followed while the car drives "
@@ -282,11 +337,11 @@ def _unknown(evidence: Evidence, correction: MeasuredCorrection | None) -> Itera
         yield "how many recoveries there are: that takes the frames of three cameras"
 
 
-def _unknown_agreement(evidence: Evidence) -> Iterator[str]:
+def _unknown_agreement(evidence: Evidence, recording: str) -> Iterator[str]:
     """Yield a line if it is not known whether steering and frames agree, or at which delay."""
     agreement = evidence.agreement
     if evidence.is_estimated:
-        page = shown_command("edit", recording_name(evidence.log.path))
+        page = shown_command("edit", recording)
         yield (
             "whether the steering is right: it is estimated from these frames; look at the path "
             f"that it means: {page}"
@@ -297,7 +352,7 @@ def _unknown_agreement(evidence: Evidence) -> Iterator[str]:
             "pictures do not match"
         )
     elif agreement.is_clear:
-        if agreement.error > MAX_LAG_ERROR:
+        if agreement.error > steering_faults.MAX_LAG_ERROR:
             yield (
                 f"when the steering was recorded: its delay is uncertain by {agreement.error:.1f} s"
             )
@@ -306,3 +361,68 @@ def _unknown_agreement(evidence: Evidence) -> Iterator[str]:
             "whether steering and frames agree: their correlation of "
             f"{agreement.correlation:.2f} could be chance"
         )
+
+
+# ---- which parts can be used
+
+
+def parts_of(rows: Rows, findings: Sequence[Finding]) -> tuple[Part, ...]:
+    """Return the parts of a recording, in order of time; together they are all of its rows."""
+    concerned = np.ones((len(findings), len(rows)), np.bool_)  # a finding without rows is of all
+    for finding, of_finding in zip(findings, concerned, strict=True):
+        if finding.rows:
+            of_finding[:] = np.isin(rows.numbers, numbers_in(finding.rows))
+    mended, lost = _mended_and_lost(rows, findings, concerned)
+    # a part ends where the set of faults changes, or what becomes of its rows, or at deleted rows
+    labels = np.vstack([concerned, mended, lost])
+    is_change = (labels[:, 1:] != labels[:, :-1]).any(axis=0) | (np.diff(rows.numbers) > 1)
+    changes = np.flatnonzero(is_change) + 1
+    parts = []
+    for part in np.split(np.arange(len(rows)), changes):
+        first, last = int(part[0]), int(part[-1])
+        use = Use.NOW
+        if lost[first]:
+            use = Use.NOT
+        elif mended[first]:
+            use = Use.AFTER_EDITS
+        faults = tuple(
+            finding.fault for finding, of in zip(findings, concerned, strict=True) if of[first]
+        )
+        seconds = float(rows.step_seconds[part].sum())
+        numbers = rows.numbers[[first, last]].tolist()
+        parts.append(Part(numbers[0], numbers[1], seconds, faults, use))
+    return tuple(_without_scraps(parts))
+
+
+def _mended_and_lost(
+    rows: Rows, findings: Sequence[Finding], concerned: BoolArray
+) -> tuple[BoolArray, BoolArray]:
+    """Return which rows can be used after the edits only, and which cannot be used, (rows,) each.
+
+    concerned: which rows each finding is about, (findings, rows)
+    """
+    mended = np.zeros(len(rows), np.bool_)
+    lost = np.zeros(len(rows), np.bool_)
+    for finding, of_finding in zip(findings, concerned, strict=True):
+        if finding.usable:
+            continue
+        deleted = np.isin(rows.numbers, numbers_in(finding.numbers(DELETE)))
+        if finding.edits and not finding.deletes:
+            mended |= of_finding & ~deleted
+            lost |= deleted
+        else:
+            lost |= of_finding
+    return mended, lost
+
+
+def _without_scraps(parts: Sequence[Part]) -> Iterator[Part]:
+    """Yield the parts; those that are too short between faults to be judged say so."""
+    shortest_seconds = 1.0
+    for place, part in enumerate(parts):
+        is_between = 0 < place < len(parts) - 1
+        if is_between and part.use is Use.NOW and part.seconds < shortest_seconds:
+            neighbours = {parts[place - 1].use, parts[place + 1].use}
+            if neighbours == {Use.NOT}:
+                yield replace(part, use=Use.TOO_SHORT)
+                continue
+        yield part

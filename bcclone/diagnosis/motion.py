@@ -1,15 +1,18 @@
 """Measure from successive frames how the camera turns, and how far points move.
 
 In: frames, RGB uint8 (160, 320, 3). Out: a `Shift` in pixels for each pair, and `Turns` for a whole
-recording; or points and their places in the next frame, (points, 2) each.
+recording; points and their places in the next frame, (points, 2) each; `FramePairs`, which tell
+whether one frame of a recording follows on another.
 
 When a car turns, distant objects move sideways by the same angle: the upper part of a frame looks
 like that of the frame before, but shifted. Measuring the shift needs no network and no labels, and
 it follows the steering more closely than any network's answer (benchmarks/lab-log).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -20,6 +23,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from bcclone.camera.images import FRAME_WIDTH, Image, cv2, recolored, resized, try_frame
 from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray, robust_line
 from bcclone.system.pool import read_ahead
+
+ReadFrame = Callable[[int], Image | None]  # index of a row -> its centre frame; None: unreadable
+# points of a frame, and how they move, (points, 2) each
+PointsMoved = tuple[FloatArray, FloatArray]
 
 _FAR = slice(16, 72)  # rows of a frame around the horizon, with little sky
 _NEAR = slice(64, 128)  # rows of a frame that show the ground, without the bonnet
@@ -308,3 +315,94 @@ def is_clear_move(lengths: FloatArray) -> BoolArray:
     least_px = 1.0  # a shorter movement may be noise
     most_px = 30.0  # a longer one is probably mistaken
     return (lengths > least_px) & (lengths < most_px)
+
+
+# ---- pairs of frames
+
+
+_MAX_PAIRS = 60  # pairs, spread over the recording, that show what is usual
+_NO_POINTS: PointsMoved = (np.zeros((0, 2)), np.zeros((0, 2)))
+
+
+class FramePairs:
+    """Compares the centre frames of two rows, which are given by their indices.
+
+    follows: whether the next row follows without a pause, (steps,)
+    """
+
+    def __init__(self, read_frame: ReadFrame, turns: Turns, follows: BoolArray) -> None:
+        self._read_frame = read_frame
+        self._turns = turns
+        self._follows = follows
+
+    def moved(self, row: int, to: int, is_turned: bool = False) -> PointsMoved:
+        """Return points of a row's frame and how they move to another row's; none if unreadable.
+
+        is_turned: whether the frames are turned by 180 degrees first
+        """
+        before = self._read_frame(row)
+        after = self._read_frame(to)
+        if before is None or after is None:
+            return _NO_POINTS
+        if is_turned:
+            before = np.ascontiguousarray(before[::-1, ::-1])
+            after = np.ascontiguousarray(after[::-1, ::-1])
+        return follow_points(before, after)
+
+    def followed(self, row: int, to: int) -> Followed:
+        """Return how many points can be followed from a row to another one, and how far."""
+        _, movements = self.moved(row, to)
+        return Followed.of(movements)
+
+    def goes_on(self, row: int, to: int) -> bool:
+        """Return whether the picture of row `to` may be the next one after the picture of `row`.
+
+        It may if points can be followed from one to the other, or if the colours hardly change.
+        """
+        least_points = 0.25  # share of the usual number of points
+        most_change = 4.0  # times the usual change of the colours
+        if self.followed(row, to).points > least_points * self.usual.points:
+            return True
+        return self._change(row, to) < most_change * self._usual_change
+
+    @cached_property
+    def straight_on(self) -> Sequence[PointsMoved]:
+        """Return points followed to the next row, for rows after which the camera hardly turns."""
+        return [self.moved(row, row + 1) for row in self._straight_rows()]
+
+    @cached_property
+    def straight_on_turned_round(self) -> Sequence[PointsMoved]:
+        """Return what `straight_on` would be if the frames were turned by 180 degrees."""
+        return [self.moved(row, row + 1, is_turned=True) for row in self._straight_rows()]
+
+    def _straight_rows(self) -> list[int]:
+        """Return some rows, spread over the recording, after which the camera hardly turns."""
+        straight = np.flatnonzero(self._turns.straight)
+        if not len(straight):
+            return []
+        places = np.linspace(0, len(straight) - 1, _MAX_PAIRS).astype(int)
+        rows: list[int] = np.unique(straight[places]).tolist()
+        return rows
+
+    @cached_property
+    def usual(self) -> Followed:
+        """Return how many points can usually be followed to the next row, and how far they move."""
+        counted = [Followed.of(moved) for _, moved in self.straight_on] or [Followed()]
+        return Followed(*np.median(counted, axis=0))
+
+    @cached_property
+    def _usual_change(self) -> float:
+        """Return the median change of the colours from a row to the next."""
+        every = max(1, len(self._follows) // _MAX_PAIRS)
+        rows = np.flatnonzero(self._follows)[::every].tolist()
+        return float(np.nanmedian([self._change(row, row + 1) for row in rows]))
+
+    def _change(self, row: int, to: int) -> float:
+        """Return the mean difference of two reduced frames, 0 to 255; NaN if one is unreadable."""
+        thumbnail = (16, 8)  # pixels
+        before = self._read_frame(row)
+        after = self._read_frame(to)
+        if before is None or after is None:
+            return math.nan
+        difference = resized(before, thumbnail).astype(np.float64) - resized(after, thumbnail)
+        return float(np.abs(difference).mean())

@@ -14,7 +14,7 @@ it, which is dark in some frames. But the area itself keeps its level.
 import numpy as np
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, recolored, resized
-from bcclone.diagnosis.frame_figures import ReadFrame
+from bcclone.diagnosis.motion import ReadFrame
 from bcclone.system.numbers import BoolArray, Float32Array, IndexArray, evenly
 
 _FRAMES = 80  # most frames that are compared

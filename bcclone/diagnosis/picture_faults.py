@@ -1,7 +1,7 @@
 """Judge the pictures: those that show nothing, do not change, or belong to another drive.
 
-In: the recorded rows, and what was measured in their frames. Out: a `Finding` for each fault, with
-the numbers of its rows and, unless they are too scattered, the edit that deletes them.
+Each judge takes the evidence of a recording, and yields a `Finding` for each fault, with its rows
+and, unless they are too scattered, the edit that deletes them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,47 +9,48 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from scipy.ndimage import median_filter
 
-from bcclone.diagnosis.findings import Finding
-from bcclone.diagnosis.frame_figures import RecordingFigures
-from bcclone.diagnosis.frame_pairs import FramePairs
-from bcclone.diagnosis.motion import Turns
-from bcclone.diagnosis.recorded_rows import STANDING_SECONDS, RecordedRows
+from bcclone.diagnosis.evidence import Evidence, Finding, Judge
+from bcclone.diagnosis.frames import RecordingFigures
+from bcclone.diagnosis.motion import Followed, FramePairs
+from bcclone.diagnosis.rows import STANDING_SECONDS, Rows
 from bcclone.diagnosis.stretches import Segmentation
 from bcclone.recording.edits import Edit, delete_numbers
-from bcclone.system.numbers import BoolArray, IndexArray
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 
 _MAX_SHARE = 0.01  # tolerated share of rows with dark, white or blurred pictures
 
 
-def unusable_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
+def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
     """Yield the faults of single pictures."""
-    unreadable, dark, bright, blurred = _unusable(figures)
+    unreadable, dark, bright, blurred = _unusable(evidence.figures)
     for fault, concerned, max_share, words in (
         ("unreadable", unreadable, 0.0, "cannot be read"),
         ("dark", dark, _MAX_SHARE, "are black, or nearly so"),
         ("over-exposed", bright, _MAX_SHARE, "are white, or nearly so"),
         ("blurred", blurred, _MAX_SHARE, "are blurred"),
     ):
-        yield from _of_pictures(fault, words, rows, concerned, max_share)
+        yield from _of_pictures(fault, words, evidence.rows, concerned, max_share)
 
 
-def frozen_pictures(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
+def frozen_pictures(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault for pictures that repeat the one before, although the car moves.
 
     Black and white pictures are alike, too, but have a fault of their own.
     """
     max_frozen = 0.03  # share of the rows; a slow camera repeats some
     words = "repeat the picture of the row before, although the car moves"
-    _, dark, bright, _ = _unusable(figures)
-    frozen = figures.frozen & ~(dark | bright) & ~rows.stands
+    rows = evidence.rows
+    _, dark, bright, _ = _unusable(evidence.figures)
+    frozen = evidence.figures.frozen & ~(dark | bright) & ~rows.stands
     yield from _of_pictures("frozen", words, rows, frozen, max_frozen)
 
 
-def standing(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]:
+def standing(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault if the car stands for a while: its steering then has no effect."""
+    rows = evidence.rows
     stands = rows.stands
     if not rows.has_speed:
-        stands = stands & _still(rows, figures)
+        stands = stands & _still(rows, evidence.figures)
     stands = rows.lasting(stands, STANDING_SECONDS)
     if not stands.any():
         return
@@ -65,22 +66,20 @@ def standing(rows: RecordedRows, figures: RecordingFigures) -> Iterator[Finding]
     )
 
 
-def _still(rows: RecordedRows, figures: RecordingFigures) -> BoolArray:
+def _still(rows: Rows, figures: RecordingFigures) -> BoolArray:
     """Return which pictures hardly differ from the one before, (rows,), apart from noise."""
     most_moved = 0.3  # pixels
     most_brighter = 0.3  # of 255
     window_seconds = 1.0
-    seconds_a_row = max(float(np.median(np.diff(rows.seconds))), 1e-3)
-    window = max(3, round(window_seconds / seconds_a_row))
     mean = np.array([frame.mean for frame in figures.frames])
     brighter = np.abs(np.diff(mean, prepend=np.nan))
     moved = np.array([max(abs(shift.right), abs(shift.down)) for shift in figures.turns.shifts])
     still = figures.frozen | ((brighter < most_brighter) & (moved < most_moved))
-    return np.asarray(median_filter(still.astype(np.uint8), window) > 0)
+    return np.asarray(median_filter(still.astype(np.uint8), rows.window(window_seconds)) > 0)
 
 
 def _of_pictures(
-    fault: str, words: str, rows: RecordedRows, concerned: BoolArray, max_share: float
+    fault: str, words: str, rows: Rows, concerned: BoolArray, max_share: float
 ) -> Iterator[Finding]:
     """Yield a finding about the pictures of some rows, if they are frequent, or if they last.
 
@@ -140,21 +139,17 @@ def _unusable(figures: RecordingFigures) -> tuple[BoolArray, BoolArray, BoolArra
     return ~readable, dark, bright, blurred
 
 
-def foreign_pictures(
-    rows: RecordedRows, pieces: Iterable[IndexArray], segmentation: Segmentation | None
-) -> Iterator[Finding]:
+def foreign_pictures(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault for pictures of another drive among the pictures of this drive.
 
     They do not continue the picture of the row before, although there is no pause between the rows:
     the recording is cut there. If a picture continues the one of a few rows earlier, the rows
     between are foreign. Of the longer parts between cuts, those are foreign that explain the cuts
     best, see _fewest_foreign().
-
-    pieces: as connected_pieces() yields them
-    segmentation: how the steering of each part of the drive follows the turns, None if unknown
     """
-    parts = list(_parts_between_cuts(rows, pieces))
-    costs = [_cost_of_foreign(part, rows, segmentation) for part in parts]
+    rows = evidence.rows
+    parts = list(_parts_between_cuts(rows, _connected_pieces(evidence)))
+    costs = [_cost_of_foreign(part, rows, evidence.segmentation) for part in parts]
     foreign = np.ones(len(rows), np.bool_)  # rows in no part are; the loop decides the others
     for part, is_foreign in zip(parts, _fewest_foreign(costs), strict=True):
         foreign[part] = is_foreign
@@ -171,7 +166,7 @@ def foreign_pictures(
         )
 
 
-def _parts_between_cuts(rows: RecordedRows, pieces: Iterable[IndexArray]) -> Iterator[IndexArray]:
+def _parts_between_cuts(rows: Rows, pieces: Iterable[IndexArray]) -> Iterator[IndexArray]:
     """Yield the rows of all successive pieces between which there is a pause, not a cut."""
     part: list[IndexArray] = []
     for piece in pieces:
@@ -182,16 +177,14 @@ def _parts_between_cuts(rows: RecordedRows, pieces: Iterable[IndexArray]) -> Ite
     yield np.concatenate([np.zeros(0, np.int64), *part])
 
 
-def _no_pause_before(rows: RecordedRows, row: int) -> bool:
+def _no_pause_before(rows: Rows, row: int) -> bool:
     return 0 < row < len(rows) and bool(rows.follows[row - 1])
 
 
 _COST_OF_CUT = 5.0  # of a cut between two parts of this drive
 
 
-def _cost_of_foreign(
-    part: IndexArray, rows: RecordedRows, segmentation: Segmentation | None
-) -> float:
+def _cost_of_foreign(part: IndexArray, rows: Rows, segmentation: Segmentation | None) -> float:
     """Return what speaks against a part being foreign: below 0 if more speaks for it.
 
     It is a natural logarithm of how many times less probable that is.
@@ -235,20 +228,20 @@ def _fewest_foreign(costs: Sequence[float]) -> list[bool]:
     return found[::-1]
 
 
-def connected_pieces(
-    rows: RecordedRows, figures: RecordingFigures, turns: Turns, pairs: FramePairs
-) -> Iterator[IndexArray]:
+def _connected_pieces(evidence: Evidence) -> Iterator[IndexArray]:
     """Yield each run of rows whose pictures continue one another.
 
     A few foreign rows may lie within a run; they are not among its rows.
     """
     clear_match = 0.4  # a picture that matches the one before better than this continues it
     max_gap_rows = 10  # a piece may continue this many rows later, after foreign ones
-    unreadable, dark, bright, _ = _unusable(figures)
+    rows = evidence.rows
+    pairs = evidence.pairs
+    unreadable, dark, bright, _ = _unusable(evidence.figures)
     shown = ~(unreadable | dark | bright)
 
     # the recording is split at pauses, and where a picture does not continue the one before
-    is_unclear = rows.follows & (turns.match < clear_match)
+    is_unclear = rows.follows & (evidence.turns.match < clear_match)
     # a foreign picture may match the one before it by chance, but hardly the one after it, too
     beside_unclear = np.append(is_unclear[1:], False) | np.append(False, is_unclear[:-1])
     is_step_shown = rows.follows & shown[1:] & shown[:-1]
@@ -273,3 +266,79 @@ def connected_pieces(
                 del parts[:number]
                 number = 1
         yield piece
+
+
+def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault for the pauses across which the pictures go on as from one row to the next.
+
+    Pauses in which rows were deleted do not count.
+    """
+    rows = evidence.rows
+    steps = np.diff(rows.times_ms) / 1000
+    jumps = [
+        pause for pause in _pauses(rows, steps) if _goes_on_as_usual(pause, steps, evidence.pairs)
+    ]
+    if jumps:
+        seconds = ", ".join(f"{steps[jump]:.1f}" for jump in jumps[:5])
+        after = rows.spans(np.array(jumps) + 1)
+        yield Finding(
+            "clock-jump",
+            f"the clock jumps by {seconds} s while the pictures go on as from one row to the next",
+            rows=after,
+            value=float(steps[jumps[0]]),
+            unit="seconds",
+            advice="set the clock before you record, not while; correct the times, or cut the "
+            "recording there:",
+            edits=(delete_numbers(after),),
+        )
+
+
+def _pauses(rows: Rows, steps: FloatArray) -> list[int]:
+    """Return the indices of the rows before pauses, except pauses in which rows were deleted.
+
+    steps: seconds from each row to the next, (steps,)
+    """
+    usual_steps = 8.0  # a pause is longer than this many median steps
+    least_seconds = 1.0  # and longer than this
+    max_pauses = 30  # most pauses that are looked at
+    is_long = steps > max(usual_steps * float(np.median(steps)), least_seconds)
+    pauses: list[int] = np.flatnonzero(is_long & ~rows.cut).tolist()
+    return pauses[:max_pauses]
+
+
+def _goes_on_as_usual(pause: int, steps: FloatArray, pairs: FramePairs) -> bool:
+    """Return whether the pictures go on across a pause as from one row to the next.
+
+    As many points as usual can then be followed across it. If fewer than usual can be followed in
+    the rows before and after the pause, as in a sharp bend, the points across it are compared with
+    these rows. After a real pause, the few wrongly matched points seem to move much farther.
+
+    pause: index of the row before it
+    steps: seconds from each row to the next, (steps,)
+    """
+    fewest_points = 8
+    points_share = 0.6  # of the usual number of points
+    moving_share = 0.3  # of the usual number of points that move
+    farther = 2.0  # points move at most this many times as far across the pause as elsewhere
+    usual = pairs.usual
+    across = pairs.followed(pause, pause + 1)
+    nearby = [row for row in (pause - 1, pause + 1) if 0 <= row < len(steps)]
+    around = [pairs.followed(row, row + 1) for row in nearby]
+    mean_around = Followed(*np.mean(around, axis=0))
+    points = min(usual.points, mean_around.points)
+    moving = min(usual.moving, mean_around.moving)
+    if across.points <= max(points_share * points, fewest_points):
+        return False
+    if across.moving <= moving_share * moving:
+        return False
+    farthest = max(usual.pixels, *(followed.pixels for followed in around))
+    return across.pixels < farther * farthest
+
+
+JUDGES: tuple[Judge, ...] = (
+    frozen_pictures,
+    standing,
+    foreign_pictures,
+    unusable_pictures,
+    clock_jumps,
+)

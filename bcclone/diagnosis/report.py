@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.diagnosis.recoveries import MeasuredCorrection
-from bcclone.diagnosis.verdict import Diagnosis
+from bcclone.diagnosis.judging import Diagnosis
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.log import Log
 from bcclone.system.location import Location
@@ -56,7 +55,6 @@ class RecordingReport:
     reason: str | None = None  # why the file is not a log of the simulator
     images: ImageFaults | None = None  # None if no image of the log exists
     suspects: tuple[str, ...] = ()  # a line for each row that was probably recorded wrongly
-    correction: MeasuredCorrection | None = None  # of the side cameras; None without their images
     diagnosis: Diagnosis | None = None  # what is wrong with the log, None if the file is not a log
 
     def as_json(self) -> dict[str, Any]:
@@ -77,14 +75,9 @@ class RecordingReport:
             "zero_steering_share": float((steering == 0).mean()),
             "suspects": list(self.suspects),
             "images": to_json(self.images),
-            "correction": to_json(self.correction),
-            "diagnosis": self._diagnosis_json(),
+            "correction": to_json(self.diagnosis and self.diagnosis.correction),
+            "diagnosis": self.diagnosis and self.diagnosis.as_json(),
         }
-
-    def _diagnosis_json(self) -> dict[str, Any] | None:
-        if self.diagnosis is None:
-            return None
-        return self.diagnosis.as_json()
 
     def as_text(self) -> str:
         if self.log is None:
@@ -96,8 +89,9 @@ class RecordingReport:
         lines += [f"  suspect   {suspect}" for suspect in self.suspects]
         lines += _lines_of_images(self.images)
         lines += _lines_of_steering(self.log.rows["steering"].to_numpy(np.float64))
-        if self.correction:
-            lines.append(f"  correction of the side cameras: {self.correction.as_text()}")
+        if self.diagnosis and self.diagnosis.correction:
+            correction = self.diagnosis.correction.as_text()
+            lines.append(f"  correction of the side cameras: {correction}")
         return "\n".join(lines)
 
 

@@ -1,37 +1,32 @@
-"""Judge the rows of the log: rows that cannot be used, their order, and the clock.
+"""Judge the log: its rows and their order, and values of steering and throttle that stay the same.
 
-The log and its rows in order of time are all that most of these judges need for a `Finding`. The
-judge of the clock also compares the pictures before and after a pause.
+Each judge takes the evidence of a recording, and yields a `Finding` for each fault.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
+from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
 from bcclone.dataset.plan import MAX_SKIPPED
-from bcclone.diagnosis.findings import Finding, recording_name
-from bcclone.diagnosis.frame_pairs import FramePairs
-from bcclone.diagnosis.motion import Followed
-from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.recording.edits import delete_numbers
+from bcclone.diagnosis.evidence import Evidence, Finding, Judge, recording_name
+from bcclone.diagnosis.rows import Rows
 from bcclone.recording.log import Log
 from bcclone.system.errors import number_of, shown_command
-from bcclone.system.numbers import FloatArray
+from bcclone.system.numbers import FloatArray, constant
 
-
-def repeated_rows(log: Log) -> int:
-    """Count the rows that name the picture of another row.
-
-    log: as check_log() passes it on, which has moved these rows from log.rows to log.deleted
-    """
-    return int(log.deleted["center"].isin(log.rows["center"]).sum())
+FULL = 0.98  # from here on, steering or throttle counts as full; a log can hold 1 at most
+LEAST_STEERING = 0.02  # a smaller steering counts as straight on
 
 
 def unusable_rows(log: Log) -> Iterator[Finding]:
-    """Yield a fault if a conversion would refuse the log for its unusable rows."""
+    """Yield a fault if a conversion would refuse the log for its unusable rows.
+
+    log: without repeated rows, see check.without_repeated()
+    """
     bad = log.bad_rows
     # a conversion counts the repeated rows, which row_count leaves out as deleted ones
-    count = log.row_count + repeated_rows(log)
+    count = log.row_count + _repeated(Rows.of(log.rows, log.deleted))
     if len(bad) > MAX_SKIPPED * count:
         command = shown_command("preprocess", recording_name(log.path), "--allow-skips")
         yield Finding(
@@ -43,9 +38,15 @@ def unusable_rows(log: Log) -> Iterator[Finding]:
         )
 
 
-def rows_of_the_log(log: Log, rows: RecordedRows) -> Iterator[Finding]:
-    """Yield faults of the order of the rows, and of repeated rows, see repeated_rows()."""
-    repeated = repeated_rows(log)
+def _repeated(rows: Rows) -> int:
+    """Count the rows that name the picture of another row; they are among the deleted ones."""
+    return int(rows.deleted["center"].isin(rows.table["center"]).sum())
+
+
+def rows_of_the_log(evidence: Evidence) -> Iterator[Finding]:
+    """Yield faults of the order of the rows, and of repeated rows."""
+    rows = evidence.rows
+    repeated = _repeated(rows)
     if repeated:
         yield Finding(
             "repeated-rows",
@@ -69,65 +70,80 @@ def rows_of_the_log(log: Log, rows: RecordedRows) -> Iterator[Finding]:
         )
 
 
-def clock_jumps(rows: RecordedRows, pairs: FramePairs) -> Iterator[Finding]:
-    """Yield a fault for the pauses across which the pictures go on as from one row to the next.
+def constant_steering(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault if the steering is the same in (nearly) all rows: nothing can be learned."""
+    rows = evidence.rows
+    same = constant(rows.steering)
+    if same is None or len(rows) < FEWEST_STEERED:
+        return
+    value, words = same
+    yield Finding(
+        "constant-steering",
+        f"the steering is {words}",
+        value=value,
+        unit="steering",
+        advice=LOST_STEERING,
+    )
 
-    Pauses in which rows were deleted do not count.
+
+def constant_throttle(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault if the simulator's car changes its speed at a constant throttle below full.
+
+    Other recordings are not judged, since tables of other programs may lack the throttle.
     """
-    steps = np.diff(rows.times_ms) / 1000
-    jumps = [pause for pause in _pauses(rows, steps) if _goes_on_as_usual(pause, steps, pairs)]
-    if jumps:
-        seconds = ", ".join(f"{steps[jump]:.1f}" for jump in jumps[:5])
-        after = rows.spans(np.array(jumps) + 1)
+    rows = evidence.rows
+    change_mph = 1.0  # a smaller change of the speed does not count
+    same = constant(rows.throttle)
+    if same is None or not evidence.has_simulator_lens:
+        return
+    value, words = same
+    if abs(value) < FULL and np.ptp(rows.speed_mph) > change_mph:
         yield Finding(
-            "clock-jump",
-            f"the clock jumps by {seconds} s while the pictures go on as from one row to the next",
-            rows=after,
-            value=float(steps[jumps[0]]),
-            unit="seconds",
-            advice="set the clock before you record, not while; correct the times, or cut the "
-            "recording there:",
-            edits=(delete_numbers(after),),
+            "constant-throttle",
+            f"the throttle is {words}, although the car changes its speed",
+            value=value,
+            unit="throttle",
+            usable=True,
+            advice="train the steering alone, as model.py does, or with the speed: --predict "
+            "speed; for --predict throttle, record again",
         )
 
 
-def _pauses(rows: RecordedRows, steps: FloatArray) -> list[int]:
-    """Return the indices of the rows before pauses, except pauses in which rows were deleted.
+def few_steps(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault if the steering has few different values, unless the driving is gentle."""
+    rows = evidence.rows
+    most_levels = 5
+    fewest_steered = 21  # rows
+    levels = np.unique(np.round(rows.steering, 4))
+    if len(levels) > most_levels or _is_gentle(levels):
+        return
+    if (np.abs(rows.steering) > LEAST_STEERING).sum() < fewest_steered:
+        return
+    yield Finding(
+        "few-steps",
+        f"the steering has {len(levels)} different values, expected hundreds, or dozens from a "
+        "keyboard",
+        value=float(len(levels)),
+        usable=True,
+        advice="record with a mouse or a gamepad, or train with it as it is and expect unsteady "
+        "driving",
+    )
 
-    steps: seconds from each row to the next, (steps,)
+
+def _is_gentle(levels: FloatArray) -> bool:
+    """Return whether the steering has few values because the driving is gentle.
+
+    Then they are neighbouring values of a keyboard or stick, which turns in steps.
+
+    levels: the different values, rising
     """
-    usual_steps = 8.0  # a pause is longer than this many median steps
-    least_seconds = 1.0  # and longer than this
-    max_pauses = 30  # most pauses that are looked at
-    is_long = steps > max(usual_steps * float(np.median(steps)), least_seconds)
-    pauses: list[int] = np.flatnonzero(is_long & ~rows.cut).tolist()
-    return pauses[:max_pauses]
-
-
-def _goes_on_as_usual(pause: int, steps: FloatArray, pairs: FramePairs) -> bool:
-    """Return whether the pictures go on across a pause as from one row to the next.
-
-    As many points as usual can then be followed across it. If fewer than usual can be followed in
-    the rows before and after the pause, as in a sharp bend, the points across it are compared with
-    these rows. After a real pause, the few wrongly matched points seem to move much farther.
-
-    pause: index of the row before it
-    steps: seconds from each row to the next, (steps,)
-    """
-    fewest_points = 8
-    points_share = 0.6  # of the usual number of points
-    moving_share = 0.3  # of the usual number of points that move
-    farther = 2.0  # points move at most this many times as far across the pause as elsewhere
-    usual = pairs.usual
-    across = pairs.followed(pause, pause + 1)
-    nearby = [row for row in (pause - 1, pause + 1) if 0 <= row < len(steps)]
-    around = [pairs.followed(row, row + 1) for row in nearby]
-    mean_around = Followed(*np.mean(around, axis=0))
-    points = min(usual.points, mean_around.points)
-    moving = min(usual.moving, mean_around.moving)
-    if across.points <= max(points_share * points, fewest_points):
+    device_step = 0.05  # all values are multiples of this
+    most_steps = 2.5  # neighbouring values are at most this many device steps apart
+    if len(levels) <= 3:  # such as left, straight and right: too few to tell a gentle driver
         return False
-    if across.moving <= moving_share * moving:
-        return False
-    farthest = max(usual.pixels, *(followed.pixels for followed in around))
-    return across.pixels < farther * farthest
+    steps = np.diff(levels) / device_step
+    are_whole = (np.abs(steps - steps.round()) < 0.01).all()
+    return bool(are_whole and steps.max() < most_steps)
+
+
+JUDGES: tuple[Judge, ...] = (rows_of_the_log, constant_steering, constant_throttle, few_steps)

@@ -12,9 +12,9 @@ import numpy as np
 from bcclone.dataset.rows import NO_FRAME, RowTable, row_frame
 from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.diagnosis.agreement import measure_agreement
-from bcclone.diagnosis.findings import recording_name
+from bcclone.diagnosis.evidence import recording_name
 from bcclone.diagnosis.motion import Shift, Turns, prepared_turns
-from bcclone.diagnosis.recorded_rows import STANDING_SECONDS, RecordedRows
+from bcclone.diagnosis.rows import STANDING_SECONDS, Rows
 from bcclone.diagnosis.stretches import rows_of, segmented
 from bcclone.recording.run_tables import MOTION
 from bcclone.system.errors import shown_command
@@ -51,7 +51,7 @@ def _reasons(store: Store, info: RecordingInfo, table: RowTable) -> list[str]:
     table = table[frames != NO_FRAME]
     frames = frames[frames != NO_FRAME]
     nothing = row_frame(table[:0])
-    rows = RecordedRows.of_tables(row_frame(table), nothing)
+    rows = Rows.of(row_frame(table), nothing)
     if rows.why_too_few:
         return []
     reasons = []
@@ -67,9 +67,7 @@ def _reasons(store: Store, info: RecordingInfo, table: RowTable) -> list[str]:
     return reasons
 
 
-def _faults_of_steering(
-    rows: RecordedRows, shifts: Sequence[Shift], stands: BoolArray
-) -> Iterator[str]:
+def _faults_of_steering(rows: Rows, shifts: Sequence[Shift], stands: BoolArray) -> Iterator[str]:
     """Yield what is wrong with the steering of a recording.
 
     shifts: of all images, each against the image before
@@ -92,6 +90,6 @@ def _faults_of_steering(
         yield "the steering does not follow the turns of the camera"
 
 
-def _seconds(rows: RecordedRows, concerned: BoolArray) -> str:
+def _seconds(rows: Rows, concerned: BoolArray) -> str:
     seconds = rows.step_seconds
     return f"{seconds[concerned].sum():.0f} s of {seconds.sum():.0f} s"

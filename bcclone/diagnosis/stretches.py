@@ -2,7 +2,9 @@
 
 A fault of the steering has a beginning and an end. Each moment of a drive is explained by one of a
 few hypotheses, and a change from one to another costs a penalty. The sequence of hypotheses that
-explains the whole drive best gives the stretches.
+explains the whole drive best gives the stretches. It is found by dynamic programming (A. Viterbi,
+IEEE Transactions on Information Theory 13, 1967). How probable each hypothesis is at a step, the
+forward-backward algorithm tells (L. Rabiner, Proceedings of the IEEE 77, 1989).
 """
 
 from collections.abc import Sequence
@@ -12,17 +14,17 @@ from functools import cached_property
 import numpy as np
 
 from bcclone.diagnosis.agreement import Agreement, at_steps, can_be_compared, likely_lags
-from bcclone.diagnosis.most_probable import most_probable_path, probabilities
 from bcclone.diagnosis.motion import Turns
-from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.diagnosis.steering_hypotheses import (
+from bcclone.diagnosis.rows import Rows
+from bcclone.diagnosis.steering_model import (
     UNRELATED,
     Hypothesis,
     Kind,
+    Signals,
+    SteeringModel,
     hypotheses_of,
     log_likelihoods,
 )
-from bcclone.diagnosis.steering_model import Signals, SteeringModel
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 
 
@@ -43,7 +45,7 @@ class Segmentation:
     Arrays are (compared,): of the steps whose turns and steering are known.
     """
 
-    rows: RecordedRows
+    rows: Rows
     turns: Turns
     model: SteeringModel
     hypotheses: tuple[Hypothesis, ...]
@@ -54,7 +56,7 @@ class Segmentation:
     @cached_property
     def path(self) -> IndexArray:
         """Return for each compared step the index of its hypothesis."""
-        return most_probable_path(self.logs, self.penalties, self._is_usual)
+        return _most_probable_path(self.logs, self.penalties, self._is_usual)
 
     @property
     def log_probability(self) -> float:
@@ -151,7 +153,7 @@ class Segmentation:
     @cached_property
     def _usual_share(self) -> FloatArray:
         """Return how probable it is that a step is as usual, 0 to 1."""
-        probable = probabilities(self.logs, self.penalties)
+        probable = _probabilities(self.logs, self.penalties)
         return np.asarray(probable[:, self._is_usual].sum(axis=1))
 
     def support(self, rows: IndexArray) -> float:
@@ -170,9 +172,7 @@ class Segmentation:
         return float(self._gains[part][usual].sum())
 
 
-def segmented(
-    rows: RecordedRows, turns: Turns, agreement: Agreement | None = None
-) -> Segmentation | None:
+def segmented(rows: Rows, turns: Turns, agreement: Agreement | None = None) -> Segmentation | None:
     """Return the stretches of a drive; None if its steering cannot be compared with its turns.
 
     agreement: of the whole drive; if it agrees at a far delay, the stretches are found at that one
@@ -212,7 +212,7 @@ def _explained(signals: Signals, model: SteeringModel) -> Segmentation:
 
 
 def _penalties(
-    hypotheses: Sequence[Hypothesis], rows: RecordedRows, turns: Turns, steps: IndexArray
+    hypotheses: Sequence[Hypothesis], rows: Rows, turns: Turns, steps: IndexArray
 ) -> FloatArray:
     """Return the penalty of a change to each hypothesis before each step, (steps, hypotheses).
 
@@ -236,3 +236,49 @@ def rows_of(stretches: Sequence[Stretch]) -> IndexArray:
     """Return the indices of the rows of some stretches, rising."""
     rows = [np.arange(stretch.first, stretch.last + 1) for stretch in stretches]
     return np.unique(np.concatenate([np.zeros(0, np.int64), *rows]))
+
+
+def _most_probable_path(logs: FloatArray, penalties: FloatArray, may_end: BoolArray) -> IndexArray:
+    """Return the most probable sequence of hypotheses, (steps,).
+
+    logs: logarithm of the likelihood of each step, (steps, hypotheses)
+    penalties: of a change to each hypothesis before each step, (steps, hypotheses)
+    may_end: in which hypotheses a drive begins and ends without a penalty, (hypotheses,)
+    """
+    steps, count = logs.shape
+    path = np.zeros(steps, np.int64)
+    if not steps:
+        return path
+    own = np.arange(count)
+    came_from = np.zeros((steps, count), np.int64)
+    total = logs[0] - np.where(may_end, 0.0, penalties[0])
+    for step in range(1, steps):
+        best = int(np.argmax(total))
+        changed = total[best] - penalties[step]
+        stays = total >= changed
+        came_from[step] = np.where(stays, own, best)
+        total = np.where(stays, total, changed) + logs[step]
+    path[-1] = int(np.argmax(total - np.where(may_end, 0.0, penalties[-1])))
+    for step in range(steps - 1, 0, -1):
+        path[step - 1] = came_from[step, path[step]]
+    return path
+
+
+def _probabilities(logs: FloatArray, penalties: FloatArray) -> FloatArray:
+    """Return how probable each hypothesis is at each step, (steps, hypotheses).
+
+    Arguments as for _most_probable_path().
+    """
+    forward = np.zeros_like(logs)
+    backward = np.zeros_like(logs)
+    forward[0] = logs[0]
+    for step in range(1, len(logs)):
+        before = forward[step - 1]
+        changed = np.logaddexp.reduce(before) - penalties[step]
+        forward[step] = np.logaddexp(before, changed) + logs[step]
+    for step in range(len(logs) - 2, -1, -1):
+        after = backward[step + 1] + logs[step + 1]
+        changed = np.logaddexp.reduce(after - penalties[step + 1])
+        backward[step] = np.logaddexp(after, changed)
+    both = forward + backward
+    return np.asarray(np.exp(both - np.logaddexp.reduce(both, axis=1, keepdims=True)))

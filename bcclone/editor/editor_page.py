@@ -1,6 +1,6 @@
 """Serve the page that shows a recording and edits it: `bcclone edit RECORDING --page`.
 
-serve_page() takes the recording, or two to compare. A browser gets the page, its state as JSON, and
+serve_page() takes a recording, or two to compare. A browser gets the page, its state as JSON, and
 pictures and curves as bytes; it sends edits. docs/reference/page.md describes the URLs and their
 answers.
 """
@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
+from pathlib import Path
 from threading import Event
 from typing import Any
 
-from bcclone.editor.page_settings import PageSettings
 from bcclone.editor.viewed import Viewed
 from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
@@ -28,32 +28,30 @@ _BINARY = {"Content-Type": "application/octet-stream"}  # header of a binary res
 
 
 def serve_page(
-    recording: str,
-    page: PageSettings,
-    browser: bool,
+    recordings: Sequence[str],
+    model: Path | None = None,
+    port: int = 0,
+    browser: bool = True,
     notify: Notify = print,
     stop: Event | None = None,
 ) -> None:
-    """Serve the page of one recording, or of two, until Ctrl-C, SIGTERM or `stop`.
+    """Serve the page of recordings, one below the other, until Ctrl-C, SIGTERM or `stop`.
 
     Raises UserError for a recording or a model that cannot be read, and for a port that is in use.
 
-    page: may name a second recording, and a model
+    model: shows how it would steer, too
+    port: 0 for the usual one, or a free one if it is in use
     browser: open the page in a browser
     notify: called with lines for the user
     stop: an event that any thread may set to end the server
     """
-    port = page.port or _usual_port()
-    names = [name for name in (recording, page.other) if name]
     with (
-        WebServer(("127.0.0.1", port), Access(), notify, stop) as server,
+        WebServer(("127.0.0.1", port or _usual_port()), Access(), notify, stop) as server,
         ExitStack() as stack,
     ):
-        policy = load_policy(page.model) if page.model else None
-        recordings: list[Viewed] = []
-        for name in names:
-            recordings.append(stack.enter_context(Viewed(name, page.model, policy)))
-        server.show(_app(server, recordings))
+        policy = load_policy(model) if model else None
+        viewed = [stack.enter_context(Viewed(name, model, policy)) for name in recordings]
+        server.show(_app(server, viewed))
         notify(f"look at the recording here: {server.url}; Ctrl-C ends")
         if browser:
             open_in_browser(server.url, seconds=0)  # 0: does not wait for the browser

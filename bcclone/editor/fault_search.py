@@ -1,12 +1,11 @@
 """Look for the faults of a recording on a page, in a thread, again after each edit.
 
-In: the recording with its edits. Out: a Judgement; while frames are still read, one with the faults
-that are known so far.
+In: the recording with its edits. Out: a Judgement of them. The frames are read once, so that a
+search after an edit is short.
 """
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -16,21 +15,14 @@ import pandas as pd
 
 from bcclone.camera.framing import Framing
 from bcclone.camera.images import MISSING, BadImage, Image, read_picture, try_frame
-from bcclone.diagnosis.check import check_log, without_repeated
-from bcclone.diagnosis.findings import Finding
-from bcclone.diagnosis.frame_figures import (
-    FramesSeen,
-    ReadImage,
-    RecordingFigures,
-    frames_seen,
-)
-from bcclone.diagnosis.judging import first_findings
-from bcclone.diagnosis.usable_seconds import Part
-from bcclone.diagnosis.verdict import Diagnosis
+from bcclone.diagnosis.check import check_log
+from bcclone.diagnosis.evidence import Finding
+from bcclone.diagnosis.frames import ReadImage, RecordingFigures, look_at
+from bcclone.diagnosis.judging import Diagnosis
 from bcclone.exchange.edited_tub import correcting_import
 from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
-from bcclone.recording.log import Log, with_edits
+from bcclone.recording.log import with_edits
 from bcclone.system.errors import UserError, first_line, number_of
 from bcclone.system.files import file_version
 
@@ -41,23 +33,9 @@ logger = logging.getLogger(__name__)
 class Judgement:
     """The faults that a recording has with the edits of one moment."""
 
-    version: str = ""  # version of these edits; "" before the first judgement is complete
+    version: str = ""  # version of these edits; "" before the first judgement
     verdict: str = ""  # what can be used, or why faults cannot be found; "" before it is known
-    not_judged: str = ""  # what was not judged, in a sentence
-    findings: tuple[Finding, ...] = ()  # the faults that were found
-    unknown: tuple[str, ...] = ()  # a line "topic: reason" for each thing that could not be judged
-    parts: tuple[Part, ...] = ()  # of the recording, in order of time
-
-    @classmethod
-    def of(cls, version: str, diagnosis: Diagnosis) -> Self:
-        return cls(
-            version,
-            diagnosis.headline,
-            diagnosis.not_judged,
-            diagnosis.findings,
-            diagnosis.unknown,
-            diagnosis.parts,
-        )
+    diagnosis: Diagnosis = Diagnosis()  # noqa: RUF009 a frozen value
 
 
 def button_of(finding: Finding) -> str:
@@ -100,7 +78,7 @@ class FaultSearch:
         self._version_of_edits = version_of_edits
         self._is_tub = recorded.kind == "tub"
         self._read_image: ReadImage = _try_stretched if self._is_tub else try_frame
-        self._seen: FramesSeen | None = None  # what the frames of all rows show, once read
+        self._seen: RecordingFigures | None = None  # what the frames of all rows show, once read
         self._closed = threading.Event()
         self._changed = threading.Event()  # set after an edit, and to wake the thread at the end
         work = (file_version(recorded.path),)
@@ -129,10 +107,8 @@ class FaultSearch:
 
     def edits_of(self, fault: str) -> tuple[Edit, ...]:
         """Return the edits that mend a fault, () if it was not found or edits do not mend it."""
-        for finding in self.judgement.findings:
-            if finding.fault == fault and self.judgement.verdict:
-                return finding.edits
-        return ()
+        findings = self.judgement.diagnosis.findings
+        return next((finding.edits for finding in findings if finding.fault == fault), ())
 
     def shown(self, taken: Sequence[str]) -> dict[str, Any]:
         """Return the judgement as JSON.
@@ -140,15 +116,13 @@ class FaultSearch:
         taken: faults whose remedies were taken since, in this order
         """
         judgement = self.judgement
-        findings = [
-            _shown(finding, bool(judgement.verdict), taken) for finding in judgement.findings
-        ]
+        diagnosis = judgement.diagnosis
         return {
             "verdict": judgement.verdict,
-            "not_judged": judgement.not_judged,
-            "findings": findings,
-            "unknown": list(judgement.unknown),
-            "parts": [[part.first - 1, part.last - 1, part.use.value] for part in judgement.parts],
+            "not_judged": diagnosis.not_judged,
+            "findings": [_shown(finding, taken) for finding in diagnosis.findings],
+            "unknown": list(diagnosis.unknown),
+            "parts": [[part.first - 1, part.last - 1, part.use.value] for part in diagnosis.parts],
         }
 
     # ---- the thread
@@ -178,7 +152,7 @@ class FaultSearch:
                     "the log has changed since this page was opened: start bcclone edit again"
                 )
             log = with_edits(recorded.log, recorded.read_edits())
-            report = check_log(log, recorded.images, lambda rows: self._look(log, rows), self._read)
+            report = check_log(log, recorded.images, self._look, self._read)
         except (UserError, OSError) as error:  # all rows are deleted, or the log is gone
             return Judgement(version, verdict=str(error))
         except Exception as error:  # the page would show a search that never ends
@@ -189,7 +163,8 @@ class FaultSearch:
         unknown = diagnosis.unknown
         if recorded.unusable:
             unknown += (f"some records: {recorded.unusable}",)
-        return Judgement.of(version, replace(diagnosis, findings=findings, unknown=unknown))
+        diagnosis = replace(diagnosis, findings=findings, unknown=unknown)
+        return Judgement(version, diagnosis.headline, diagnosis)
 
     def _as_can_be_done(self, finding: Finding) -> Finding:
         """Return a finding with a remedy that this kind of recording allows.
@@ -198,7 +173,7 @@ class FaultSearch:
         """
         if not self._is_tub or all(edit.kind == DELETE for edit in finding.edits):
             return finding
-        if finding.mirrored:
+        if finding.numbers(MIRROR):
             spans = tuple(span for edit in finding.edits for span in edit.spans)
             cost = replace(finding.cost, deletes=True) if finding.cost else None
             return replace(finding, edits=(Edit(DELETE, spans),), cost=cost)
@@ -206,44 +181,21 @@ class FaultSearch:
         advice = f"make a recording of the tub, with its steering corrected: {commands}"
         return replace(finding, edits=(), cost=None, advice=f"{finding.advice} {advice}".strip())
 
-    def _look(self, log: Log, rows: pd.DataFrame) -> FramesSeen:
+    def _look(self, rows: pd.DataFrame) -> RecordingFigures:
         """Return what the frames of some rows show; the first call reads and keeps all rows'."""
         all_rows = self._recorded.rows
         if self._seen is None:
-            self._seen = self._look_at_all(without_repeated(log))
-        lines = set(rows["line"])
-        kept = np.flatnonzero(all_rows["line"].isin(lines))
-        faults = {line: why for line, why in self._seen.faults.items() if line in lines}
-        return FramesSeen(self._seen.figures.of_rows(kept), faults)
+            self._seen = look_at(all_rows, self._recorded.images, self._advance, self._read)
+        return self._seen.of_rows(np.flatnonzero(all_rows["line"].isin(set(rows["line"]))))
 
-    def _look_at_all(self, log: Log) -> FramesSeen:
-        """Read the frames of all rows; meanwhile, publish the faults that are known already.
-
-        log: the rows that are judged, of which findings are
-        """
-        pause_seconds = 2.0  # between two searches, which are short, but not for nothing
-        all_rows = self._recorded.rows
-        is_kept = all_rows["line"].isin(set(log.rows["line"])).to_numpy()
-        seen = FramesSeen(RecordingFigures(0), {})
-        self._publish_first(log, seen.figures)
-        published_at = time.monotonic()
-        for seen in frames_seen(all_rows, self._recorded.images, self._read):  # noqa: B007
-            self.rows_seen += 1
-            if time.monotonic() - published_at > pause_seconds:
-                kept = np.flatnonzero(is_kept[: self.rows_seen])
-                self._publish_first(log, seen.figures.of_rows(kept))
-                published_at = time.monotonic()
-        return seen
-
-    def _publish_first(self, log: Log, figures: RecordingFigures) -> None:
-        self.judgement = Judgement(findings=first_findings(log, figures))
+    def _advance(self, count: int) -> None:
+        self.rows_seen += count
 
 
-def _shown(finding: Finding, is_final: bool, taken: Sequence[str]) -> dict[str, Any]:
+def _shown(finding: Finding, taken: Sequence[str]) -> dict[str, Any]:
     """Return a finding as the page gets it; the page counts rows from 0, a finding from 1.
 
-    is_final: whether all pictures have been looked at; before, there is no button
-    taken: faults whose remedies were taken; these have no button either
+    taken: faults whose remedies were taken; these have no button
     """
     is_taken = finding.fault in taken
     cost = ""
@@ -254,9 +206,8 @@ def _shown(finding: Finding, is_final: bool, taken: Sequence[str]) -> dict[str, 
         "text": finding.text,
         "remedy": finding.remedy,
         "advice": finding.advice,
-        "button": button_of(finding) if is_final and not is_taken else "",
+        "button": "" if is_taken else button_of(finding),
         "taken": is_taken,
-        "taken_last": is_taken and finding.fault == taken[-1],
         "cost": cost,
         "rows": [[first - 1, last - 1] for first, last in finding.rows],
         # the rows that the edits delete or mirror; [] for all rows

@@ -22,7 +22,6 @@ from bcclone.camera.lens import Lens
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
 from bcclone.editor.fault_search import FaultSearch
 from bcclone.editor.model_answers import ModelAnswers
-from bcclone.editor.taken_remedies import TakenRemedies
 from bcclone.exchange.edited_tub import open_edited
 from bcclone.model.policy import Policy
 from bcclone.recording.edits import DELETE, RESTORE, UNDO, Edit, Span
@@ -49,7 +48,10 @@ class Viewed:
         self.rows = self.recorded.rows
         self._model = model
         self._lock = threading.Lock()  # held while the edits are changed or read
-        self._taken = TakenRemedies()
+        # The faults whose remedies make up all edits from one version, which was judged, to another
+        self._taken: list[str] = []
+        self._taken_from = ""
+        self._taken_to = ""
         # Part of every version of the edits, see _version(). A page that shows another version
         # cannot edit; so a page from before a restart cannot, nor one of another log.
         self._session_id = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"
@@ -249,7 +251,7 @@ class Viewed:
     def _check_state(self, version: str) -> dict[str, Any]:
         """Return the faults; "stale" says that they are those of earlier edits."""
         judgement = self._faults.judgement
-        taken = self._taken.of(judgement.version, version)
+        taken = self._taken_since(judgement.version, version)
         check = {
             "done": self._faults.rows_seen,
             "of": len(self.rows),
@@ -308,26 +310,27 @@ class Viewed:
                 self.recorded.edit(edits)
             except (ValueError, UserError) as error:
                 return {"error": str(error)}, 400
-            self._note_taken(wish, before)
+            if "remedy" in wish:
+                self._note_taken(wish["remedy"], before)
             return self._state(), 200
 
-    def _note_taken(self, wish: Any, before: str) -> None:
-        """Note whether an edit took the remedy of a fault, or took it back.
+    def _taken_since(self, judged: str, version: str) -> Sequence[str]:
+        """Return the faults whose remedies make up all edits since a judgement, () for other edits.
 
-        wish: the request of the edit
-        before: the version of the edits before it
+        judged: version of the edits that were judged
+        version: that of the edits as they are
         """
-        judged = self._faults.judgement.version
-        match wish:
-            case {"remedy": fault}:
-                self._taken.take(fault, judged, before, self._version())
-            # a remedy of several edits is undone one by one
-            case {"undo": True} if self._last_remedy_is_one_edit(judged, before):
-                self._taken.take_back(judged, before, self._version())
+        is_all = (judged, version) == (self._taken_from, self._taken_to)
+        return self._taken if is_all else ()
 
-    def _last_remedy_is_one_edit(self, judged: str, version: str) -> bool:
-        taken = self._taken.of(judged, version)
-        return bool(taken) and len(self._faults.edits_of(taken[-1])) == 1
+    def _note_taken(self, fault: str, before: str) -> None:
+        """Note that an edit took the remedy of a fault. before: the version before the edit"""
+        judged = self._faults.judgement.version
+        if judged == before:
+            self._taken = []
+        self._taken = [*self._taken, fault]
+        self._taken_from = judged
+        self._taken_to = self._version()
 
     def _edits_of(self, wish: Any) -> Sequence[Edit]:
         """Return the edits that a page asks for; raises ValueError for a wrong request.
@@ -357,9 +360,12 @@ class Viewed:
         version = self._version()
         if wish.get("version") != version:
             return True
-        if "remedy" not in wish:
+        # until the next judgement, nothing but remedies of other faults may have been taken since
+        judged = self._faults.judgement.version
+        if "remedy" not in wish or version == judged:
             return False
-        return not self._taken.allow(wish["remedy"], self._faults.judgement.version, version)
+        taken = self._taken_since(judged, version)
+        return not taken or wish["remedy"] in taken
 
 
 def _spans_of(spans: Any) -> tuple[Span, ...]:

@@ -1,7 +1,7 @@
 """A recording of another car -> a drive in camera heights, estimated from its frames.
 
 A camera height is the unknown height of the camera above the road, here the unit of all lengths.
-diagnosis/level.py finds the true horizon, and diagnosis/odometry.py how the camera moved. The
+diagnosis/heading.py finds the true horizon, and diagnosis/odometry.py how the camera moved. The
 steering law, how far a steering turns the car and how late, is fitted so that the recorded steering
 explains the measured turns.
 """
@@ -17,7 +17,7 @@ from bcclone.camera.framing_files import framing_of
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, SteeringLaw
-from bcclone.diagnosis.level import level_frames
+from bcclone.diagnosis.heading import level_frames
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent, measure_motion
 from bcclone.evaluation.rollout import RecordedDrive, Rollout, read_reference
 from bcclone.system.numbers import BoolArray, FloatArray, block_jackknife, correlation

@@ -21,13 +21,12 @@ from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg, resized
 from bcclone.camera.lens import Lens
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS
-from bcclone.diagnosis.bends import turn_rate
 from bcclone.diagnosis.camera_faults import camera_pose
-from bcclone.diagnosis.evidence import DriveEvidence
-from bcclone.diagnosis.frame_figures import RecordingFigures
+from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.frames import RecordingFigures
 from bcclone.diagnosis.heading import is_trusted
 from bcclone.diagnosis.overlay import covered, find_overlay
-from bcclone.diagnosis.recorded_rows import RecordedRows
+from bcclone.diagnosis.rows import Rows, turn_rate
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.recording_import import open_source
 from bcclone.exchange.rows import Row
@@ -129,7 +128,7 @@ class _FirstDrive:
     def _read_frame(self, row: int) -> Image:
         return decode_jpeg(self.rows[row].images[CAMERAS[0]])
 
-    def evidence(self) -> DriveEvidence:
+    def evidence(self) -> Evidence:
         """Return what the frames show."""
         figures = RecordingFigures(len(self.rows))
         label = "finding where the camera looks"
@@ -137,8 +136,8 @@ class _FirstDrive:
             for row in range(len(self.rows)):
                 figures.add({CAMERAS[0]: self.read(row)})
                 progress.advance(1)
-        rows = RecordedRows.of_tables(_table(self.rows), _table(self.deleted))
-        return DriveEvidence(rows, figures, self.read)
+        rows = Rows.of(_table(self.rows), _table(self.deleted))
+        return Evidence(rows, figures, self.read)
 
 
 def _table(rows: Sequence[Row]) -> pd.DataFrame:
@@ -194,7 +193,7 @@ def _drive_of(rows: Sequence[Row]) -> _FirstDrive:
 
 def _lens_of(
     drive: _FirstDrive,
-    evidence: DriveEvidence,
+    evidence: Evidence,
     stretched: Framing,
     known: Mapping[str, Any],
     settings: ImportSettings,
@@ -235,7 +234,7 @@ def _lens_of(
     return trial.framing, agrees
 
 
-def _known_direction(evidence: DriveEvidence, stretched: Framing) -> tuple[dict[str, float], str]:
+def _known_direction(evidence: Evidence, stretched: Framing) -> tuple[dict[str, float], str]:
     """Return where a camera looks, values of Lens by name, and words that say whence it is known.
 
     stretched: as in _lens_of()
@@ -252,7 +251,7 @@ def _known_direction(evidence: DriveEvidence, stretched: Framing) -> tuple[dict[
 
 
 def _turning_pictures(
-    drive: _FirstDrive, evidence: DriveEvidence, stretched: Framing
+    drive: _FirstDrive, evidence: Evidence, stretched: Framing
 ) -> LabelledPictures:
     """Return pictures from all over a drive, with the camera's turns in place of a steering.
 

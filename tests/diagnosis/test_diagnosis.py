@@ -2,27 +2,20 @@
 
 import shlex
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from bcclone.camera.images import encode_jpeg
-from bcclone.diagnosis.advice import Coverage, advise
-from bcclone.diagnosis.agreement import Agreement
+from bcclone.diagnosis.advice import advise
 from bcclone.diagnosis.check import check
-from bcclone.diagnosis.evidence import Evidence
-from bcclone.diagnosis.frame_figures import RecordingFigures
 from bcclone.diagnosis.heading import focus_of_expansion
+from bcclone.diagnosis.judging import Diagnosis, Part, Use
 from bcclone.diagnosis.recoveries import MeasuredCorrection
 from benchmarks.planted_faults import FAULTS
 from tests.recordings import mirrored, rewrite
 from tests.running import result_of, run_script
-
-_SEVEN = MeasuredCorrection(7, 0.0, from_right=1)
-_FIVE = MeasuredCorrection(5, 0.0, from_right=5)
 
 
 def faults_of(changed):
@@ -38,7 +31,7 @@ def test_nothing_is_found_in_an_untouched_recording(loaded_recording):
     assert abs(diagnosis.figures["heading_column"] - 160) < 12
     assert abs(diagnosis.figures["heading_row"] - 58) < 8
     assert 10 < diagnosis.usable_seconds <= diagnosis.figures["seconds"]
-    assert any("more of the same" in line for line in advise([diagnosis.coverage]))
+    assert any("more of the same" in line for line in advise([diagnosis]))
 
 
 @pytest.mark.parametrize(
@@ -71,27 +64,6 @@ def test_a_fault_is_named(fault, loaded_recording):
     assert "mirrored" in planted.names or "mirrored" not in found
 
 
-@pytest.mark.parametrize("down_px", [-20, 40])
-def test_frames_are_upside_down_if_the_ground_is_above_wherever_the_horizon_is(
-    down_px, loaded_recording
-):
-    lower = np.float32([[1, 0, 0], [0, 1, down_px]])  # moves the horizon, which is at row 60
-
-    def evidence_of(*turned):
-        figures = RecordingFigures(len(frames))
-        for frame in turned:
-            figures.add({"center": frame})
-        # without a steering to judge by, as of a film
-        return Evidence(loaded_recording.log, figures, lambda row: turned[row], is_estimated=True)
-
-    frames = [
-        cv2.warpAffine(frame, lower, (320, 160), borderMode=cv2.BORDER_REPLICATE)
-        for frame in loaded_recording.frames.of["center"]
-    ]
-    assert not evidence_of(*frames).is_upside_down
-    assert evidence_of(*(frame[::-1, ::-1].copy() for frame in frames)).is_upside_down
-
-
 @pytest.mark.parametrize("fault", ["foreign frames, share", "scattered foreign frames, share"])
 def test_foreign_pictures_are_named_by_row_and_none_is_left(fault, loaded_recording):
     planted = FAULTS[fault]
@@ -103,20 +75,6 @@ def test_foreign_pictures_are_named_by_row_and_none_is_left(fault, loaded_record
         assert set(changed.foreign + 1) <= set(rows)
         assert len(rows) < 1.05 * len(changed.foreign) + 2
         assert all(f"--delete {first} {last}" in found.remedy for first, last in found.rows)
-
-
-def test_a_correlation_counts_only_if_its_error_and_other_times_allow_it():
-    assert Agreement(0.8, 0.1, 0.05, 0.2).is_clear
-    assert not Agreement(0.8, 0.1, 0.05, 0.6).is_clear
-    assert Agreement(-0.9, 0.1, 0.05, 0.2).is_mirrored
-    assert Agreement(-0.55, 0.1, 0.05, 0.2).is_unrelated
-    by_chance = Agreement(-0.8, 0.1, 0.05, 0.2, rival=0.85)
-    assert by_chance.is_unrelated
-    assert not by_chance.is_mirrored
-    unsure = Agreement(0.5, 0.1, 0.05, 0.5)
-    assert not unsure.is_clear
-    assert not unsure.is_mirrored
-    assert not unsure.is_unrelated
 
 
 def test_the_pictures_of_a_car_that_stands_are_not_frozen(loaded_recording):
@@ -142,16 +100,20 @@ def test_the_delay_is_measured_and_the_remedy_takes_it_back(loaded_recording):
     assert found.value == pytest.approx(0.7 + before + 0.1, abs=0.05)
 
 
-def test_a_turned_camera_is_measured_in_degrees(loaded_recording):
-    findings = FAULTS["turned, degrees"].inject(loaded_recording, 15).diagnosis.findings
-    (found,) = (finding for finding in findings if finding.fault == "turned")
-    assert found.value == pytest.approx(15, abs=4)
+def covering(bends, brightness, seconds, road=None):
+    """Return what is known of a recording with 7 recoveries, 1 of them from the right edge."""
+    return Diagnosis(
+        parts=(Part(1, 99, seconds, (), Use.NOW),),
+        bends=np.array(bends, np.float64),
+        brightness=np.full(99, brightness),
+        correction=MeasuredCorrection(7, 0.0, from_right=1),
+        road=road,
+    )
 
 
 def test_the_advice_names_what_is_missing_with_seconds_and_road():
-    bends = np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]])
-    lap = Coverage(bends, np.full(99, 120.0), 90.0, _SEVEN, "lake")
-    bends, recoveries, light, more = advise([lap])
+    to_each_side = [[0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]
+    bends, recoveries, light, more = advise([covering(to_each_side, 120.0, 90.0, "lake")])
     assert bends.startswith(
         "10 s: right bends of 25 to 70 m, of which there are 1 s, 17 s to the other side; "
     )
@@ -159,32 +121,15 @@ def test_the_advice_names_what_is_missing_with_seconds_and_road():
     assert "bcclone play -o more --road lake" in recoveries
     assert light.startswith("60 s: another light")
     assert more.startswith("30 s: more")
-    elsewhere = replace(lap, road=None, usable_seconds=200.0)
-    assert "bcclone" not in "".join(advise([elsewhere]))
+    assert "bcclone" not in "".join(advise([covering(to_each_side, 120.0, 200.0)]))
 
 
 def test_the_advice_is_for_all_recordings_together():
-    bends = np.array([[0.0, 3, 8, 9, 9], [0, 3, 0, 1, 7]])
-    lap = Coverage(bends, np.full(99, 60.0), 90.0, _SEVEN, "lake")
-    back = Coverage(bends[::-1], np.full(99, 150.0), 90.0, _FIVE, "lake")
-    assert advise([lap, back]) == ()
-    # without a radius: of a car whose lens is unknown
-    left_bends = 20 * np.array([[1.0], [29.0]])
-    unknown = Coverage(left_bends, np.full(99, 150.0), 90.0)
-    (line,) = advise([lap, back, unknown])
-    assert "s: left bends, of which there are " in line
-
-
-def test_the_radii_of_bends_are_measured_and_their_seconds_counted(loaded_recording):
-    evidence = loaded_recording.diagnosis.evidence
-    bends = evidence.curvature_per_m()
-    usable = evidence.turns.usable
-    assert np.corrcoef(bends[usable], evidence.rows.steering[:-1][usable])[0, 1] > 0.6
-    coverage = loaded_recording.diagnosis.coverage
-    assert coverage.bends.shape == (2, 5)
-    in_bends = np.abs(bends) > 1 / 150
-    seconds_in_bends = np.diff(evidence.rows.seconds)[in_bends].sum()
-    assert coverage.bends.sum() == pytest.approx(seconds_in_bends)
+    lap = covering([[0, 3, 8, 9, 9], [0, 3, 0, 1, 7]], 60.0, 90.0)
+    unknown = covering([[0], [580]], 150.0, 90.0)  # without a radius: the lens is unknown
+    bends, _ = advise([lap, unknown, unknown])
+    assert "s: left bends, of which there are " in bends
+    assert advise([Diagnosis()]) == ()
 
 
 def test_points_that_move_away_from_a_pixel_show_it_though_a_quarter_is_noise():
@@ -266,7 +211,7 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding_recordin
 
 
 def test_nothing_agrees_where_every_row_is_of_a_part_that_disagrees(loaded_recording):
-    evidence = Evidence(loaded_recording.log, loaded_recording.frames.figures, lambda row: None)
+    evidence = loaded_recording.diagnosis.evidence
     assert evidence.agreement is not None
     every_row = [(1, len(loaded_recording.rows))]
     assert evidence.without(every_row).agreement is None

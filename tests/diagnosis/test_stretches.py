@@ -5,10 +5,15 @@ import pandas as pd
 import pytest
 
 from bcclone.diagnosis.agreement import measure_agreement
-from bcclone.diagnosis.motion import Turns
-from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.diagnosis.steering_hypotheses import Kind
+from bcclone.diagnosis.frames import FrameFigures, RecordingFigures
+from bcclone.diagnosis.judging import Use, diagnose
+from bcclone.diagnosis.motion import Shift, Turns
+from bcclone.diagnosis.rows import Rows
+from bcclone.diagnosis.steering_model import Kind
 from bcclone.diagnosis.stretches import rows_of, segmented
+from bcclone.recording.dialect import Dialect
+from bcclone.recording.edits import DELETE, MIRROR
+from bcclone.recording.log import Log
 
 ROWS = 3000  # at 15 rows a second: 200 s
 SECONDS_A_ROW = 1 / 15
@@ -42,7 +47,7 @@ def driven(steering, seed=0, has_speed=True, speed=1.0):
             "speed_mph": 15.0 * speed if has_speed else 0.0,
         }
     )
-    rows = RecordedRows.of_tables(table, table[:0])
+    rows = Rows.of(table, table[:0])
     step = np.ones(ROWS - 1)
     turns = Turns(pixels_a_row[1:], 0 * step, 0.9 * step, step > 0)
     return rows, turns
@@ -154,3 +159,68 @@ def test_a_minute_of_good_driving_is_not_lost_among_two_of_another_log():
     named = rows_of(found(rows.with_steering(steering), turns))
     assert len(np.setdiff1d(named, np.arange(1200, 2200))) > 0.8 * 2000
     assert len(np.intersect1d(named, np.arange(1200, 2200))) < 0.1 * 1000
+
+
+# ---- what becomes of them
+
+DIALECT = Dialect(False, False, False, ("center",), 0)
+MIRRORED = slice(900, 1100)  # 13 s
+NOISE = slice(2000, 2150)  # 10 s
+
+
+def recorded(folder, steering):
+    """Return the log of a car that is driven along a road, and what its pictures show."""
+    _, turns = driven(steering_of_a_road())
+    rows = pd.DataFrame(
+        {
+            "time_ms": np.round(1000 / 15 * np.arange(ROWS)).astype(np.int64),
+            "line": np.arange(ROWS) + 1,
+            "center": [f"{row}.jpg" for row in range(ROWS)],
+            "steering": steering,
+            "throttle": 0.3 + 0.1 * np.sin(np.arange(ROWS)),
+            "speed_mph": 15.0,
+        }
+    )
+    figures = RecordingFigures(ROWS)
+    figures.frames = [FrameFigures(100.0 + row % 7, 0.0, 900.0, row) for row in range(ROWS)]
+    figures.turns.shifts = [Shift()] + [Shift(-right, 0.0, 0.9) for right in turns.right]
+    return Log(folder / "driving_log.csv", DIALECT, rows, (), rows[:0]), figures
+
+
+@pytest.fixture
+def faulty(tmp_path):
+    steering = steering_of_a_road()
+    steering[MIRRORED] *= -1
+    steering[NOISE] = np.random.default_rng(5).normal(0, 0.3, NOISE.stop - NOISE.start)
+    return recorded(tmp_path, steering)
+
+
+def test_a_mirrored_stretch_is_mirrored_and_noise_is_deleted(faulty):
+    diagnosis = diagnose(*faulty, lambda row: None)
+    findings = {finding.fault: finding for finding in diagnosis.findings}
+    assert findings.keys() == {"partly-mirrored", "partly-unrelated"}
+    mirrored = findings["partly-mirrored"]
+    (mirror,) = mirrored.edits
+    (delete,) = findings["partly-unrelated"].edits
+    assert (mirror.kind, delete.kind) == (MIRROR, DELETE)
+    ((first, last),) = mirror.spans
+    assert (first, last) == (pytest.approx(900, abs=15), pytest.approx(1099, abs=15))
+    assert f"--mirror-steering --rows {first + 1} {last + 1}" in mirrored.remedy
+    assert mirrored.cost.as_text().startswith("mirrors 1")
+    uses = {part.use for part in diagnosis.parts if "partly-mirrored" in part.faults}
+    assert uses == {Use.AFTER_EDITS}
+
+
+def test_after_all_remedies_no_fault_is_left(faulty):
+    log, figures = faulty
+    for finding in diagnose(log, figures, lambda row: None).findings:
+        (edit,) = finding.edits
+        ((first, last),) = edit.spans
+        if edit.kind == MIRROR:
+            log.rows.loc[first:last, "steering"] *= -1
+        else:
+            lost = np.arange(first, last + 1)
+    kept = np.delete(np.arange(ROWS), lost)
+    rows = log.rows.iloc[kept].reset_index(drop=True)
+    log = Log(log.path, DIALECT, rows, (), log.rows.iloc[lost])
+    assert diagnose(log, figures.of_rows(kept), lambda row: None).findings == ()

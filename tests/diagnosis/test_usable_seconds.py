@@ -4,28 +4,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bcclone.diagnosis.findings import Cost, Finding
-from bcclone.diagnosis.frame_figures import FrameFigures, RecordingFigures
+from bcclone.diagnosis.evidence import Cost, Evidence, Finding
+from bcclone.diagnosis.frames import FrameFigures, RecordingFigures
+from bcclone.diagnosis.judging import Diagnosis, Part, Use, parts_of
 from bcclone.diagnosis.motion import Shift
 from bcclone.diagnosis.picture_faults import frozen_pictures, standing, unusable_pictures
-from bcclone.diagnosis.recorded_rows import RecordedRows
-from bcclone.diagnosis.usable_seconds import Use, parts_of, seconds_of
+from bcclone.diagnosis.rows import Rows
 from bcclone.recording.edits import ADVANCE, MIRROR, Edit, delete_numbers
 
 ROWS = 1000  # at 10 rows a second
 
 
-def recorded(speed_mph=15.0, throttle=0.3):
+def recorded(speed_mph=15.0):
     table = pd.DataFrame(
         {
             "time_ms": 100 * np.arange(ROWS),
             "line": np.arange(ROWS) + 1,
             "steering": 0.0,
-            "throttle": throttle,
+            "throttle": 0.3,
             "speed_mph": speed_mph,
         }
     )
-    return RecordedRows.of_tables(table, table[:0])
+    return Rows.of(table, table[:0])
 
 
 def pictures(same=()):
@@ -39,51 +39,33 @@ def pictures(same=()):
     return figures
 
 
-def names_of(findings):
-    return {finding.fault: finding.rows for finding in findings}
+def named(judge, figures, speed_mph=15.0):
+    """Return what a judge finds: fault -> its rows."""
+    evidence = Evidence(recorded(speed_mph), figures, lambda row: None)
+    return {finding.fault: finding.rows for finding in judge(evidence)}
 
 
 def test_a_freeze_counts_by_seconds_not_by_its_share():
     for_five_seconds = range(400, 415)  # 1.5 % of the rows
-    found = names_of(frozen_pictures(recorded(), pictures(for_five_seconds)))
+    found = named(frozen_pictures, pictures(for_five_seconds))
     assert found == {"frozen": ((401, 415),)}
     for_half_a_second = range(400, 405)
-    assert names_of(frozen_pictures(recorded(), pictures(for_half_a_second))) == {}
+    assert named(frozen_pictures, pictures(for_half_a_second)) == {}
 
 
 def test_dark_seconds_are_named_in_a_long_recording():
     figures = pictures()
     figures.frames[100:105] = [FrameFigures(3.0, 0.0, 1.0, -row) for row in range(1, 6)]
-    assert names_of(unusable_pictures(recorded(), figures)) == {}
+    assert named(unusable_pictures, figures) == {}
     figures.frames[100:120] = [FrameFigures(3.0, 0.0, 1.0, -row) for row in range(1, 21)]
-    assert names_of(unusable_pictures(recorded(), figures)) == {"dark": ((101, 120),)}
-
-
-def test_black_pictures_that_are_all_alike_are_dark_not_frozen():
-    figures = pictures()
-    figures.frames[100:120] = [FrameFigures(3.0, 0.0, 1.0, -1.0)] * 20
-    assert names_of(frozen_pictures(recorded(), figures)) == {}
-    assert names_of(unusable_pictures(recorded(), figures)) == {"dark": ((101, 120),)}
+    assert named(unusable_pictures, figures) == {"dark": ((101, 120),)}
 
 
 def test_standing_is_named_by_the_speed_and_a_short_halt_is_not():
     speed = np.full(ROWS, 15.0)
     speed[:30] = 0
     speed[500:560] = 0.1
-    (found,) = standing(recorded(speed), pictures())
-    assert (found.fault, found.rows) == ("standing", ((501, 560),))
-    assert found.value == pytest.approx(6.0)
-    assert found.deletes
-
-
-def test_without_speeds_a_car_stands_if_its_throttle_is_off_and_its_pictures_are_still():
-    throttle = np.full(ROWS, 0.3)
-    throttle[500:560] = 0
-    throttle[700:800] = 0  # it rolls
-    found = names_of(standing(recorded(0.0, throttle), pictures(range(500, 560))))
-    ((first, last),) = found["standing"]
-    assert abs(first - 501) < 8
-    assert abs(last - 560) < 8
+    assert named(standing, pictures(), speed) == {"standing": ((501, 560),)}
 
 
 def test_the_parts_of_a_recording_say_which_seconds_can_be_used():
@@ -101,8 +83,9 @@ def test_the_parts_of_a_recording_say_which_seconds_can_be_used():
         (501, 1000, Use.NOW),
     ]
     assert parts[1].faults == ("dark", "bias")
-    assert seconds_of(parts, Use.NOW) == pytest.approx(79.9)
-    assert seconds_of(parts, Use.NOT) == pytest.approx(20.0)
+    diagnosis = Diagnosis(tuple(findings), parts=parts)
+    assert diagnosis.usable_seconds == pytest.approx(79.9)
+    assert diagnosis.seconds(Use.NOT) == pytest.approx(20.0)
 
 
 def test_what_a_correction_of_the_steering_mends_can_be_used_after_the_edits():
@@ -116,15 +99,6 @@ def test_what_a_correction_of_the_steering_mends_can_be_used_after_the_edits():
     assert part.use is Use.NOT
 
 
-def test_deleted_rows_belong_to_no_part():
-    kept = np.r_[0:300, 400:ROWS]
-    table = pd.DataFrame({"time_ms": 100 * np.arange(ROWS), "line": np.arange(ROWS) + 1})
-    table = table.assign(steering=0.0, throttle=0.3, speed_mph=15.0)
-    rows = RecordedRows.of_tables(table.iloc[kept].reset_index(drop=True), table[300:400])
-    parts = parts_of(rows, ())
-    assert [(part.first, part.last) for part in parts] == [(1, 300), (401, ROWS)]
-
-
 def test_a_scrap_between_two_faults_is_too_short_to_tell():
     deleted = ((101, 200), (206, 300))
     findings = [Finding("dark", "black", rows=deleted, edits=(delete_numbers(deleted),))]
@@ -136,6 +110,22 @@ def test_a_finding_tells_the_cost_of_its_remedy():
     cost = Cost(rows=150, seconds=10.0, of_seconds=289.4, good_rows=4.2)
     assert cost.as_text() == "takes 10.0 s of 289 s, about 4 of the 150 rows without the fault"
     finding = Finding("dark", "black", edits=(delete_numbers(((1, 150),)),), cost=cost)
-    assert finding.deleted == ((1, 150),)
     assert finding.as_text().endswith(f"cost: {cost.as_text()}")
     assert finding.as_json()["cost"]["good_rows"] == 4.2
+
+
+@pytest.mark.parametrize(
+    ("parts", "headline"),
+    [
+        ([(96.6, Use.NOW)], "All 97 s of driving can be used: no fault was found."),
+        ([(85.0, Use.NOW), (37.0, Use.NOT)], "85 of 122 s can be used, 37 s not."),
+        (
+            [(85.0, Use.NOW), (11.0, Use.AFTER_EDITS), (0.5, Use.TOO_SHORT), (25.5, Use.NOT)],
+            "85 of 122 s can be used, 11 s more once mended, 26 s not.",
+        ),
+        ([(122.0, Use.AFTER_EDITS)], "0 of 122 s can be used, 122 s more once mended."),
+    ],
+)
+def test_the_headline_says_which_seconds_can_be_used(parts, headline):
+    rows = tuple(Part(1, 2, seconds, (), use) for seconds, use in parts)
+    assert Diagnosis(parts=rows).headline == headline

@@ -9,7 +9,6 @@ from urllib.request import Request, urlopen
 import numpy as np
 
 from bcclone.editor.editor_page import serve_page
-from bcclone.editor.page_settings import PageSettings
 from tests.processes import wait_for
 from tests.running import run_script
 
@@ -72,9 +71,7 @@ def looking_at(*recordings, model=None):
     """Serve the page of recordings within the block; yield the page."""
     notices = []
     stop = threading.Event()
-    first, *others = map(str, recordings)
-    settings = PageSettings(*others, model=model)
-    work = (first, settings, False, notices.append, stop)
+    work = ([*map(str, recordings)], model, 0, False, notices.append, stop)
     server = threading.Thread(target=serve_page, args=work)
 
     def url():

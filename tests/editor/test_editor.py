@@ -23,7 +23,6 @@ from tests.editor.recording_page import edited_by_commands, looking_at, store_of
 from tests.exchange.foreign_sources import make_tub, make_tub_of_files
 from tests.messages.small_recording import make_recording
 from tests.processes import wait_for
-from tests.recordings import rewrite
 from tests.running import command, result_of, run_script
 
 
@@ -41,15 +40,6 @@ def test_a_search_for_faults_that_fails_says_so_instead_of_checking_for_ever(tmp
     with FaultSearch(recorded, lambda: "1") as search:
         wait_for(lambda: search.judgement.verdict)
         assert search.judgement.verdict == "the search for faults failed: odd edits"
-
-
-def test_the_threads_of_a_recording_on_a_page_run_within_its_block_alone(recording):
-    before = set(threading.enumerate())
-    viewed = Viewed(str(recording), policy=object())
-    assert set(threading.enumerate()) <= before
-    with viewed:
-        wait_for(lambda: viewed.state()["check"]["verdict"])
-    assert set(threading.enumerate()) <= before
 
 
 def test_the_page_mends_what_check_finds_as_the_command_does(faulty):
@@ -142,21 +132,6 @@ def test_a_remedy_is_taken_once(faulty):
         _, of_mended_fault = page.edit(remedy="mirrored")
         assert (first, again, of_mended_fault) == (200, 409, 400)
         assert page.state()["steering"] == "mirrored"
-
-
-def test_a_remedy_that_was_undone_can_be_taken_again_before_the_next_check(faulty):
-    with looking_at(faulty) as page:
-        page.checked()
-        for fault in ("frozen", "mirrored"):
-            _, status = page.edit(remedy=fault)
-            assert status == 200
-        state, _ = page.edit(undo=True)
-        taken = {finding["fault"]: finding["taken"] for finding in state["check"]["findings"]}
-        if "mirrored" in taken:  # nearly always; a fast check may have judged both remedies
-            assert not taken["mirrored"]
-            assert taken.get("frozen", True)
-            _, again = page.edit(remedy="mirrored")
-            assert again == 200
 
 
 def test_what_breaks_while_the_page_is_open_is_said(recording, untrained_model):
@@ -254,35 +229,6 @@ def test_a_tub_is_checked_as_a_recording_is(faulty, tmp_path):
         state, status = page.edit(remedy="frozen")
         assert status == 200
         assert state["deleted"] == of_recording["frozen"]
-
-
-def standing(rows):
-    """Let the car stand for some seconds, which the log alone tells."""
-    for row in rows[20:110]:
-        row[6] = "0"
-
-
-def test_first_findings_are_there_while_the_pictures_are_read(faulty):
-    log = faulty / "driving_log.csv"
-    rewrite(faulty, standing)
-    recorded = EditedRecording(log)
-    with FaultSearch(recorded, lambda: "1") as search:
-        wait_for(lambda: search.judgement.findings)
-        first = search.judgement
-        assert [finding.fault for finding in first.findings] == ["standing"]
-        assert (first.verdict, first.version) == ("", "")
-        assert search.shown(())["findings"][0]["button"] == ""
-        wait_for(lambda: search.judgement.verdict)
-        assert "standing" in {finding.fault for finding in search.judgement.findings}
-
-
-def test_what_was_deleted_of_a_tub_is_taken_back_while_it_is_open(tmp_path):
-    recorded = EditedTub(make_tub(tmp_path / "tub", rows=10, **{"user/angle": 0.1}))
-    for _ in range(2):
-        recorded.edit([Edit(DELETE, ((1, 3),))])
-        assert recorded.edit([Edit(DELETE, ((7, 7),))]).deleted == 4
-        assert recorded.edit([Edit(UNDO)]).deleted == 3
-        assert recorded.edit([Edit(UNDO)]).edits == 0
 
 
 def test_a_tub_without_a_usable_record_is_refused_with_the_first_reason(tmp_path):

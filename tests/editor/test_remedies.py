@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bcclone.camera.images import encode_jpeg
-from bcclone.diagnosis.findings import Cost, Finding
+from bcclone.diagnosis.evidence import Cost, Finding
 from bcclone.editor.fault_search import button_of
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import EditedRecording
@@ -98,7 +98,7 @@ def test_a_remedy_of_two_edits_is_two_commands_and_one_button(tmp_path):
         f"bcclone edit {folder} --delete 2 3 --delete 6 6"
     )
     assert button_of(finding) == "Shift the steering by 0.50 s; then delete 3 rows"
-    assert not finding.deletes  # the rows of the finding are all rows
+    assert not finding.deletes
     recording = EditedRecording(folder / "driving_log.csv")
     advance = EditSettings(str(folder), advance_steering=0.5)
     delete = EditSettings(str(folder), delete=("2", "3", "6", "6"))
@@ -134,12 +134,6 @@ def test_if_a_remedy_of_two_edits_cannot_be_written_neither_is_made(loaded_recor
         assert state["edits"] == 2
 
 
-def test_a_remedy_that_is_no_edit_has_no_button():
-    finding = Finding("rolled", "the camera leans", advice="mount the camera again")
-    assert finding.remedy == "mount the camera again"
-    assert button_of(finding) == ""
-
-
 @pytest.mark.parametrize(
     ("edit", "cost", "words"),
     [
@@ -150,20 +144,3 @@ def test_a_remedy_that_is_no_edit_has_no_button():
 )
 def test_the_button_of_a_remedy_says_what_it_takes(edit, cost, words):
     assert button_of(Finding("any", "what was measured", edits=(edit,), cost=cost)) == words
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        ("paint",),
-        (DELETE,),
-        (MIRROR, ((4, 3),)),
-        (DELETE, ((4, 3),)),
-        (ADVANCE,),
-        (ADVANCE, (), 10.01),
-        (MIRROR, (), 1.0),
-    ],
-)
-def test_an_edit_that_cannot_be_made_cannot_be_named(values):
-    with pytest.raises(ValueError, match=r"edit|no row from 5 to 4"):
-        Edit(*values)

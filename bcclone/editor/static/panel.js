@@ -295,7 +295,7 @@ class Panel {
   }
 
   findingItem(finding) {
-    const { fault, place, text, rows, advice, button, taken, taken_last: isLast } = finding;
+    const { fault, place, text, rows, advice, button, taken } = finding;
     const item = make("li");
     item.classList.toggle("taken", taken);
     const badge = make("b", letterOf(place));
@@ -306,7 +306,7 @@ class Panel {
     sentence.dataset.key = `sentence ${fault}`;
     body.append(sentence, note(this.wordsOfPlaces(rows)));
     if (advice) body.append(note(asSentence(advice)));
-    if (taken) body.append(note(isLast ? "done; z takes it back" : "done"));
+    if (taken) body.append(note("done"));
     else if (button) body.append(this.remedyOf(finding));
     item.append(badge, body);
     return item;

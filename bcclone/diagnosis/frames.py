@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -18,12 +18,10 @@ from bcclone.camera.images import (
     try_frame,
 )
 from bcclone.diagnosis.motion import Shift, TurnMeter, side_shift
-from bcclone.recording.files import ImageIndex, Images
-from bcclone.recording.log import Log
+from bcclone.recording.files import Images
 from bcclone.recording.row import CAMERAS
 from bcclone.system.numbers import BoolArray, IndexArray
 
-ReadFrame = Callable[[int], Image | None]  # index of a row -> its centre frame; None: unreadable
 # path of an image, or None -> its frame and "", or None and what is wrong, as try_frame() says it
 ReadImage = Callable[[str | None], tuple[Image | None, str]]
 
@@ -70,6 +68,8 @@ class RecordingFigures:
         self.frames: list[FrameFigures] = []
         self.turns = TurnMeter()
         self.sides: list[SideShifts] = []
+        # index of a row with an unusable image -> for each of its unusable images, the reason
+        self.faults: dict[int, list[str]] = {}
         self.every = max(1, rows // enough_sides)  # the N of every Nth row
 
     def add(self, frames: Mapping[str, Image | None]) -> None:
@@ -99,15 +99,16 @@ class RecordingFigures:
         places = {row: place for place, row in enumerate(rows.tolist())}
         figures = RecordingFigures(len(rows))
         figures.frames = [self.frames[row] for row in places]
-        figures.turns.shifts = [self._shift_to(row, row - 1 in places) for row in places]
+        figures.turns.shifts = [
+            self.turns.shifts[row] if row - 1 in places else Shift() for row in places
+        ]
         figures.sides = [
             SideShifts(places[side.row], side.shifts) for side in self.sides if side.row in places
         ]
+        figures.faults = {
+            places[row]: faults for row, faults in self.faults.items() if row in places
+        }
         return figures
-
-    def _shift_to(self, row: int, is_known: bool) -> Shift:
-        """Return how far a row's frame is moved against the row before, if that is known."""
-        return self.turns.shifts[row] if is_known else Shift()
 
     @property
     def frozen(self) -> BoolArray:
@@ -116,56 +117,38 @@ class RecordingFigures:
         return np.asarray(np.diff(checksums, prepend=math.nan) == 0)
 
 
-class FramesSeen(NamedTuple):
-    """What the frames of a log's rows show."""
-
-    figures: RecordingFigures
-    faults: Mapping[int, list[str]]  # line of the log -> for each unusable image, the reason
-
-
-def look_at(rows: pd.DataFrame, index: Images, advance: Callable[[int], None]) -> FramesSeen:
+def look_at(
+    rows: pd.DataFrame,
+    index: Images,
+    advance: Callable[[int], None],
+    read: ReadImage = try_frame,
+) -> RecordingFigures:
     """Read the frames of a log's rows, each once.
 
     index: finds the log's images
     advance: called with 1 after each row
     """
-    seen = FramesSeen(RecordingFigures(len(rows)), {})
-    for seen in frames_seen(rows, index):  # noqa: B007 the last one is of all rows
-        advance(1)
-    return seen
-
-
-def frames_seen(
-    rows: pd.DataFrame, index: Images, read: ReadImage = try_frame
-) -> Iterator[FramesSeen]:
-    """Yield what the frames show after each row of a log, whose frames are read once.
-
-    It is the same object each time, which grows.
-
-    index: finds the log's images
-    """
     figures = RecordingFigures(len(rows))
-    faults = dict[int, list[str]]()
-    seen = FramesSeen(figures, faults)
-    for line, *names in rows[["line", *CAMERAS]].itertuples(index=False):
+    for row, (line, *names) in enumerate(rows[["line", *CAMERAS]].itertuples(index=False)):
         frames = dict[str, Image | None]()
-        faults[line] = []
+        faults = []
         for camera, name in zip(CAMERAS, names, strict=True):
             if not name:
                 continue
             frames[camera], fault = read(index.find(name))
             if fault:
                 # a fault continues after the name: " is missing" or ": reason"
-                faults[line].append(f"line {line}: image {name}{fault}")
+                faults.append(f"line {line}: image {name}{fault}")
+        if faults:
+            figures.faults[row] = faults
         figures.add(frames)
-        yield seen
+        advance(1)
+    return figures
 
 
 def read_center(
-    log: Log, row: int, index: Images | None = None, read: ReadImage = try_frame
+    rows: pd.DataFrame, row: int, index: Images, read: ReadImage = try_frame
 ) -> Image | None:
     """Return the centre frame of a row, by its index, RGB uint8 (160, 320, 3); None: unreadable."""
-    if index is None:
-        index = ImageIndex(log.path)
-    frame, _ = read(index.find(log.rows["center"].iloc[row]))
+    frame, _ = read(index.find(rows["center"].iloc[row]))
     return frame

@@ -1,4 +1,4 @@
-"""The log of a recording -> its rows in order of time, as arrays."""
+"""The log of a recording -> its rows in order of time, as arrays; how sharply they turn."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -6,19 +6,29 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from bcclone.camera.geometry import FOCAL_PX
+from bcclone.camera.vehicle import MPH
+from bcclone.diagnosis.motion import Turns
 from bcclone.recording.edits import Span
-from bcclone.recording.log import Log
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, runs
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, mean_around, runs
 
 LEAST_MPH = 2.0  # a car that is not faster counts as standing
 # a car that stands for a shorter time, as at the beginning of a recording, does no harm
 STANDING_SECONDS = 4.0
+# radii that separate the kinds of bends; a larger radius than the last counts as straight
+RADII_M = (15, 25, 40, 70, 150)
+# keys are pressed and released several times a second, and a car turns more slowly; averaging over
+# this time evens the presses out
+SMOOTH_SECONDS = 0.6
+FINE_SECONDS = 0.2  # to measure a delay, which smoothing blurs
 
 
 @dataclass(frozen=True)
-class RecordedRows:
+class Rows:
     """What the log says of each row. Arrays are (rows,), or (steps,) from each row to the next."""
 
+    table: pd.DataFrame  # the rows of the log from which the arrays are made
+    deleted: pd.DataFrame  # the rows that are left out, the repeated ones too
     times_ms: IndexArray  # see LogRow
     numbers: IndexArray  # as `bcclone edit` shows them: from 1, deleted and repeated rows counted
     seconds: FloatArray  # from the first row, with shortened pauses
@@ -32,21 +42,13 @@ class RecordedRows:
     all_times_ms: IndexArray  # (all rows,), of the deleted and repeated rows, too; rising
 
     @classmethod
-    def of(cls, log: Log) -> "RecordedRows":
-        """Return what a log says.
-
-        log: repeated rows are among its deleted ones (check.py moves them there)
-        """
-        return cls.of_tables(log.rows, log.deleted)
-
-    @classmethod
-    def of_tables(cls, rows: pd.DataFrame, deleted: pd.DataFrame) -> "RecordedRows":
+    def of(cls, table: pd.DataFrame, deleted: pd.DataFrame) -> "Rows":
         """Return what the rows of a table say.
 
-        rows: in order of time, with the columns line, time_ms, steering, throttle and speed_mph
+        table: in order of time, with the columns line, time_ms, steering, throttle and speed_mph
         deleted: rows that were left out, of which only time_ms is read
         """
-        times_ms = rows["time_ms"].to_numpy()
+        times_ms = table["time_ms"].to_numpy()
         all_times_ms = np.sort(np.concatenate([times_ms, deleted["time_ms"].to_numpy()]))
         pause_steps = 3.0  # a step that takes this many times as long as usual is a pause
         steps = np.diff(times_ms) / 1000
@@ -57,24 +59,35 @@ class RecordedRows:
         follows = steps < longest_step
         places = np.searchsorted(np.unique(all_times_ms), times_ms)
         return cls(
+            table=table,
+            deleted=deleted,
             times_ms=times_ms,
             numbers=np.searchsorted(all_times_ms, times_ms) + 1,
             seconds=np.concatenate([[0.0], np.cumsum(np.minimum(steps, longest_step))]),
             stretch=np.concatenate([[0], np.cumsum(~follows)]),
             follows=follows,
             cut=np.diff(places) > 1,
-            line=rows["line"].to_numpy(),
-            steering=rows["steering"].to_numpy(np.float64),
-            throttle=rows["throttle"].to_numpy(np.float64),
-            speed_mph=rows["speed_mph"].to_numpy(np.float64),
+            line=table["line"].to_numpy(),
+            steering=table["steering"].to_numpy(np.float64),
+            throttle=table["throttle"].to_numpy(np.float64),
+            speed_mph=table["speed_mph"].to_numpy(np.float64),
             all_times_ms=all_times_ms,
         )
 
     def __len__(self) -> int:
         return len(self.times_ms)
 
-    def with_steering(self, steering: FloatArray) -> "RecordedRows":
-        return replace(self, steering=steering)
+    def only(self, kept: IndexArray) -> "Rows":
+        """Return some of the rows; the others become deleted ones. kept: indices, rising"""
+        left_out = np.ones(len(self), np.bool_)
+        left_out[kept] = False
+        return Rows.of(
+            self.table.iloc[kept].reset_index(drop=True),
+            pd.concat([self.deleted, self.table[left_out]]),
+        )
+
+    def with_steering(self, steering: FloatArray) -> "Rows":
+        return replace(self, table=self.table.assign(steering=steering), steering=steering)
 
     @property
     def why_too_few(self) -> str:
@@ -104,10 +117,7 @@ class RecordedRows:
 
     @property
     def stands(self) -> BoolArray:
-        """Return in which rows the car stands, (rows,).
-
-        The speed decides, or the throttle if the log has no speeds.
-        """
+        """Return in which rows the car stands: by its speed, or else by its throttle, (rows,)."""
         if self.has_speed:
             return np.asarray(self.speed_mph <= LEAST_MPH)
         # smallest absolute throttle of a car that drives; some cars drive with a negative throttle
@@ -126,6 +136,11 @@ class RecordedRows:
                 lasting[first : last + 1] = True
         return lasting
 
+    def window(self, seconds: float) -> int:
+        """Return how many rows last so long, 3 at least."""
+        seconds_a_row = max(float(np.median(np.diff(self.seconds))), 1e-3)
+        return max(3, round(seconds / seconds_a_row))
+
     def spans(self, rows: BoolArray | IndexArray) -> tuple[Span, ...]:
         """Return the spans of row numbers (see `numbers`) that cover the given rows.
 
@@ -142,3 +157,44 @@ class RecordedRows:
         """Return the different times, rising, and for each the index of the first row with it."""
         times, begins = np.unique(self.all_times_ms, return_index=True)
         return times, begins
+
+
+# ---- how sharply the camera turned
+
+
+def turn_rate(rows: Rows, turns: Turns, smooth_seconds: float = SMOOTH_SECONDS) -> FloatArray:
+    """Return how sharply the camera turned from each row to the next, (steps,), right positive.
+
+    In pixels a second, divided by the speed in mph if it is known.
+    """
+    shortest_seconds = 1e-3  # so that rows of one time divide by no zero
+    rate = turns.right / np.maximum(np.diff(rows.seconds), shortest_seconds)
+    if rows.has_speed:
+        speed = (rows.speed_mph[1:] + rows.speed_mph[:-1]) / 2
+        rate = np.where(speed > LEAST_MPH, rate / np.maximum(speed, LEAST_MPH), 0.0)
+    # the largest and the smallest hundredth are mistaken matches
+    rate = np.clip(rate, *np.percentile(rate, [1, 99]))
+    usable = turns.usable.astype(np.float64)
+    return mean_around(rows.middles, rate, smooth_seconds, usable, rows.stretch[1:])
+
+
+def seconds_of_bends(rows: Rows, turns: Turns, has_simulator_lens: bool) -> FloatArray:
+    """Return the seconds of bends, (2, kinds): to the left and to the right, by kind.
+
+    RADII_M separate the kinds; the sharpest comes first. The radii are 10 to 20 % too small in our
+    simulator: there, nearby objects also shift the picture, which is taken for turning. Without
+    speeds or a known lens there is one kind, which sharp steering shows.
+    """
+    if has_simulator_lens and rows.has_speed:
+        curvature_per_m = turn_rate(rows, turns) / (FOCAL_PX * MPH)
+        seconds = np.diff(rows.seconds)
+        # a histogram's edges rise, so the gentlest kind comes first here; reversed at the end
+        edges = [*(1 / np.array(RADII_M[::-1])), np.inf]
+        sums = [np.histogram(side * curvature_per_m, edges, weights=seconds)[0] for side in (-1, 1)]
+        return np.array(sums)[:, ::-1]
+    sharp = 0.25  # share of the driver's usual sharpest steering from which steering is sharp
+    usual_quantile = 0.98  # of the absolute steering: the usual sharpest steering
+    # the steering has a value for each row, not for each step: the last row lasts no time
+    seconds = np.diff(rows.seconds, append=rows.seconds[-1])
+    least_steering = sharp * float(np.quantile(np.abs(rows.steering), usual_quantile))
+    return np.array([[seconds[side * rows.steering > least_steering].sum()] for side in (-1, 1)])
