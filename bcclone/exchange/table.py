@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -119,10 +120,10 @@ def find_table(settings: ImportSettings) -> Path:
     )
 
 
-def read_table(path: Path) -> Table:
-    """Return a table; raises UserError for one that cannot be read, is too large, or has no rows.
+def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Return the number and the cells of each line of a table, from the first that is not blank.
 
-    Blank lines are skipped.
+    Numbers have decimal points. Raises UserError for a file that is no table, or has no such line.
     """
     expected = "expected one of text, such as CSV"
     with explained(path, "a table", expected):
@@ -130,16 +131,30 @@ def read_table(path: Path) -> Table:
     if other := other_file(path, content[:512]):  # an image, an archive and so on
         raise UserError(f"{path}: not a table: {other}", exit_code=2)
     with explained(path, "a table", expected):
-        text = text_of(content).rstrip()
-        begin = text.partition("\n")[0].strip()
+        text = text_of(content).rstrip("\n ")
+        begin = text.strip().partition("\n")[0]
         separator = next((mark for mark in _SEPARATORS if mark in begin), ",")
+        # beside all but commas alone, a comma in a number is its decimal mark
+        clean = str.strip if separator == "," else _with_point
         if separator == ", ":
             separator = ";"
             text = re.sub(", +", separator, text)
         # with their ends, since a cell in quotes may have several lines
         ended = (f"{line}\n" for line in text.split("\n"))
         reader = csv.reader(ended, delimiter=separator, skipinitialspace=True)
-        numbered = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+        numbered = [(reader.line_num, [clean(cell) for cell in cells]) for cells in reader]
+    filled = list(dropwhile(lambda line: not any(line[1]), numbered))
+    if not filled:
+        raise UserError(f"{path}: it has no rows; expected one for each frame")
+    return filled
+
+
+def read_table(path: Path) -> Table:
+    """Return a table; raises UserError for one that cannot be read, is too large, or has no rows.
+
+    Blank lines are skipped.
+    """
+    numbered = _read_lines(path)
     first = numbered[0][1]
     has_names = _is_header(first)
     width = len(first)
@@ -148,8 +163,6 @@ def read_table(path: Path) -> Table:
     rows = []
     broken = []
     for line, cells in numbered[has_names:]:
-        if separator != ",":  # no comma separates cells, so one in a number is its decimal mark
-            cells = [_with_point(cell) for cell in cells]
         if len(cells) == width:
             rows.append((line, cells))
         elif not cells and width == 1:
@@ -157,7 +170,7 @@ def read_table(path: Path) -> Table:
                 f"{path}: line {line}: blank, which may be a row without a number, or none; "
                 "write nan, or remove it"
             )
-        elif cells:
+        elif any(cells):
             reason = f"{len(cells)} cells, expected {width} as in the first line, without a "
             reason += "separator at the end; divide cells with decimal commas by semicolons"
             broken.append(LeftOut(reason, place=f"{path}: line {line}"))
@@ -228,7 +241,8 @@ def number_of(cell: Any) -> float:
 
 
 def _with_point(cell: str) -> str:
-    """Return a number with a decimal comma with a point; any other cell as it is."""
+    """Return a number with a decimal comma with a point; any other cell without blanks around."""
+    cell = cell.strip()
     if cell.count(",") == 1:
         with_point = cell.replace(",", ".")
         if not math.isnan(number_of(with_point)):
@@ -328,9 +342,8 @@ def read_controls(
             continue
         factor = 1.0
         words = ""
-        problem = _wrong_values(
-            numbers, *((-np.inf, np.inf) if name == "speed_mph" else RANGES[name])
-        )
+        low, high = RANGES[name] if name != "speed_mph" else (-np.inf, np.inf)  # in any unit
+        problem = _wrong_values(numbers, low, high)
         if name == "speed_mph":
             unit = settings.speed_unit or _speed_unit(table, column)
             if unit:

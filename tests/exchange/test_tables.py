@@ -37,6 +37,7 @@ def frames(folder, header, *rows):
         ("steering,frame_id\n-0.1,{}\n0.2,{}\n0.3,{}", {}),
         ("steering;photo\n-0,1;C:\\a\\{}.png\n0,2;C:\\a\\{}.png\n0,3;C:\\a\\{}.png", {}),
         ("image, steering\n{}.png, -0,1\n{}.png, 0,2\n{}.png, 0,3", {}),
+        ("\n \nimage,steering\n{}.png,-0.1\n  \n{}.png,0.2\n{}.png,0.3\n \n", {}),
         ("image\tsteering\n{}.png\t-0.1\n{}.png\t0.2\n\n{}.png\t0.3", {}),
         ("{}.png -0.1\n{}.png 0.2\n{}.png 0.3", {"steering_column": "2", "unit": "ratio"}),
         (",0,1\n0,{}.png,-0.1\n1,{}.png,0.2\n2,{}.png,0.3", {
