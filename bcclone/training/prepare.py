@@ -336,7 +336,7 @@ def _loaded_network(
     """
     file = load_own_model(start)
     _check_start(file, data, settings, start)
-    model = _as_network(file, settings)
+    model = file.model
     calibration = file.calibration
     last = model.layers[-1]
     if calibration and _can_be_scaled(last):
@@ -380,6 +380,12 @@ def _check_start(file: ModelFile, data: TrainingData, settings: TrainSettings, s
             f"{start} lacks an output that --predict {settings.predict} adds, so halfway between "
             "both models that output is half of what it learns; leave out --hand-over halfway"
         )
+    trained_as = file.training.network
+    if trained_as and settings.network not in (None, trained_as):
+        raise UserError(
+            f"{start} is a network {trained_as}; leave out --network {settings.network} to "
+            "fine-tune it"
+        )
     images = file.preprocessing
     if images != data.preprocessing:
         store = f"data-{images.width}x{images.height}.h5"
@@ -397,28 +403,6 @@ def _check_start(file: ModelFile, data: TrainingData, settings: TrainSettings, s
             "made otherwise; import the recording again with the model's framing: "
             "bcclone import SOURCE --framing FILE"
         )
-
-
-def _as_network(file: ModelFile, settings: TrainSettings) -> keras.Model:
-    """Return the network of a model file, rebuilt as settings.network if its weights fit that.
-
-    Raises UserError if they do not fit.
-    """
-    trained_as = file.training.network
-    if trained_as is None or settings.network in (None, trained_as):
-        return file.model
-    chosen = settings.architecture
-    weights = file.model.get_weights()
-    if not chosen.is_published:
-        model = build_network(file.preprocessing.shape, file.seq_length, chosen, len(file.outputs))
-        shapes = [values.shape for values in model.get_weights()]
-        if shapes == [values.shape for values in weights]:
-            model.set_weights(weights)
-            return model
-    raise UserError(
-        f"{settings.start} is a network {trained_as}, whose weights {chosen.name} cannot take; "
-        "leave out --network to fine-tune it as it is"
-    )
 
 
 def _can_be_scaled(layer: keras.layers.Layer) -> bool:

@@ -10,7 +10,6 @@ from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.store import Store
-from bcclone.feed.device import flip_by_selection, flip_by_stitching
 from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.order import Order
@@ -158,17 +157,6 @@ def test_validation_windows_come_in_order(store, files):
     for data in (store, files):
         with open_validation_feed(select(data, "validation", SEQ_LENGTH), 50) as feed:
             assert_same(drain(feed, 1), plain_windows(store, validation=True))
-
-
-def test_a_gpu_selects_windows_as_a_cpu_stitches_them(store):
-    selection = select(store, "training", SEQ_LENGTH)
-    some = np.arange(0, len(selection), 7)
-    frames = tf.constant(np.asarray(store.frames))
-    frame = tf.constant(selection.frame[some].astype("int64"))
-    flipped = selection.flipped[some]
-    selected = flip_by_selection(frames, frame, flipped)
-    stitched = flip_by_stitching(frames, frame, flipped)
-    assert (selected.numpy() == stitched.numpy()).all()
 
 
 class FramesOfTenGigabytes:

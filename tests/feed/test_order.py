@@ -14,7 +14,6 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import ORDERS, WINDOWS, FeedSettings, Ordering
 from bcclone.feed.order import (
-    Batches,
     BatchPart,
     BatchSpan,
     Order,
@@ -23,7 +22,6 @@ from bcclone.feed.order import (
     chunked,
     has_zero_steering,
     interleaved,
-    sequential,
     shuffled,
     split_into_windows,
     streamed,
@@ -109,14 +107,6 @@ def test_an_order_is_split_where_a_shard_begins_after_others_have_ended():
     assert split_into_windows(np.array([], np.uint32)) == []
 
 
-def test_a_batch_is_found_by_its_number_as_in_a_list():
-    batches = Batches(sequential(7), 3)
-    assert [batches[number].tolist() for number in (-1, -3, np.int64(2))] == [[6], [0, 1, 2], [6]]
-    for number in (3, -4):
-        with pytest.raises(IndexError):
-            batches[number]
-
-
 @given(
     shards_of_samples.filter(len),
     st.integers(1, 5),
@@ -153,29 +143,6 @@ def smallest_stream(shard, streams, seed):
 def test_streams_are_interleaved_batch_by_batch():
     streams = [np.array([0, 1, 2, 3, 4]), np.array([10, 11, 12])]
     assert interleaved(streams, 3).tolist() == [0, 1, 10, 2, 3, 11, 4, 12]
-
-
-def test_a_stream_is_read_in_windows_of_so_many_shards():
-    shard = np.arange(240) // 10
-    order = streamed(shard, 4, 1, 8, np.random.default_rng(0))
-    parts = split_into_windows(shard[order])
-    assert [len(set(shard[order[part]].tolist())) for part in parts] == [4] * 6
-
-
-def test_an_order_by_windows_is_that_of_one_stream_or_of_several():
-    shard = np.arange(240, dtype=np.uint32) // 10
-
-    def order(streams):
-        ordering = Ordering("windows", 4, streams)
-        return (
-            Order(240, ordering, seed=3, batch_size=8, shard_of_sample=shard).positions(2).tolist()
-        )
-
-    assert order(1) == windowed(shard, 4, seed=3, epoch=2).tolist()
-    for streams in (2, 3):
-        assert (
-            order(streams) == streamed(shard, 4, streams, 8, np.random.default_rng([3, 2])).tolist()
-        )
 
 
 @given(st.integers(0, 200), st.integers(1, 9))
@@ -238,16 +205,6 @@ def test_zero_steering_is_that_of_the_recorded_row_and_not_of_the_sample():
     samples["row"] = [0, 0, 1, 1, 2]
     samples["steering"] = [0.0, 0.25, 0.1, 0.0, -0.25]
     assert has_zero_steering(samples["row"], rows).tolist() == [True, True, False, False, True]
-
-
-def test_steering_counts_as_zero_below_a_millionth():
-    rows = np.array([(9e-7,), (1e-6,), (-9e-7,), (-1e-6,)], [("steering", np.float64)])
-    assert has_zero_steering(np.arange(4, dtype=np.uint32), rows).tolist() == [
-        True,
-        False,
-        True,
-        False,
-    ]
 
 
 def test_surplus_samples_of_zero_steering_are_left_out_differently_in_each_epoch():

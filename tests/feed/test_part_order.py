@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.store import Store
-from bcclone.feed.feed import open_feed, open_validation_feed
+from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.order import BatchPart
 from bcclone.feed.selection import select
@@ -60,18 +60,3 @@ def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store
         assert (np.concatenate([one[0] for one in of_workers]) == images).all()
         assert (np.concatenate([one[1] for one in of_workers]) == steering).all()
         assert {one[2] for one in of_workers} == {size}
-
-
-def test_validation_samples_are_divided_too(simulated_store):
-    with Store(simulated_store) as store:
-        selection = select(store, "validation")
-        steering = []
-        for index in range(3):
-            with (
-                open_validation_feed(selection, 256, BatchPart(index, 3)) as feed,
-                feed.epoch(1) as batches,
-            ):
-                steering.append(
-                    np.concatenate([batch.labels[: batch.samples] for batch in batches])
-                )
-    assert sorted(np.concatenate(steering).ravel()) == sorted(selection.labels[:, 0])

@@ -7,18 +7,13 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.labels import PATH_ENDS_M
-from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.store import Store
 from bcclone.feed.selection import select
-from bcclone.model.layer_kinds import DROPOUT, random_strength
-from bcclone.model.model_file import load_model, save_model
+from bcclone.model.model_file import load_model
 from bcclone.model.network import build_network
-from bcclone.system.errors import UserError
-from bcclone.training.decisions import fit_to_samples
 from bcclone.training.prepare import make_trainer, with_dropout_rate
 from bcclone.training.train_settings import TrainSettings
 from tests.conftest import calibrated
-from tests.model.random_layers import random_layers
 
 
 def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
@@ -64,22 +59,6 @@ def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, u
     assert np.array(trainer.export()(images)) == pytest.approx(begun, abs=1e-6)
 
 
-@pytest.mark.slow
-def test_a_model_is_fine_tuned_as_another_network_if_that_has_the_same_weights(
-    simulated_store, tmp_path
-):
-    start = tmp_path / "cnn.h5"
-    begun = build_network()
-    save_model(start, begun, Preprocessing(), {"settings": {"network": "cnn"}})
-    with Store(simulated_store) as store:
-        trainer = trainer_of(store, start, network="cnn-image-norm")
-        with pytest.raises(UserError, match="weights cnn-64 cannot take; leave out --network"):
-            trainer_of(store, start, network="cnn-64")
-    assert "image_norm" in [layer.name for layer in trainer.model.layers]
-    for weights, before in zip(trainer.model.get_weights(), begun.get_weights(), strict=True):
-        assert (weights == before).all()
-
-
 def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model):
     def rates(model):
         each = [
@@ -101,14 +80,6 @@ def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model)
         assert rates(trainer_of(store, untrained_model, dropout=0.2).model) == [0.2, 0.2]
 
 
-def test_the_rate_is_set_in_every_type_of_dropout_and_leaves_noise_alone():
-    for before, shape in random_layers(0.5):
-        (layer,) = with_dropout_rate(keras.Sequential([keras.Input(shape), before]), 0.1).layers
-        assert type(layer) is type(before)
-        expected = 0.1 if isinstance(layer, DROPOUT) else 0.5
-        assert random_strength(layer) == expected
-
-
 def test_a_training_from_a_calibrated_model_begins_with_the_cars_steering(
     simulated_store, untrained_model, tmp_path
 ):
@@ -119,17 +90,3 @@ def test_a_training_from_a_calibrated_model_begins_with_the_cars_steering(
             np.array(trainer_of(store, path).model(images)) for path in (untrained_model, car)
         )
     assert after[:, 0] == pytest.approx(0.5 * before[:, 0] + 0.1, abs=1e-5)
-
-
-def test_a_model_is_fine_tuned_as_it_is_unless_another_network_is_asked(simulated_store, tmp_path):
-    path = tmp_path / "norm.h5"
-    named = {"settings": {"network": "cnn-image-norm"}}
-    with Store(simulated_store) as store:
-        variant = trainer_of(store, network="cnn-image-norm")
-        save_model(path, variant.model, store.preprocessing, named)
-        settings = fit_to_samples(TrainSettings(start=path), store)
-        asked = fit_to_samples(TrainSettings(start=path, network="cnn"), store)
-        new = fit_to_samples(TrainSettings(), store)
-    assert (settings.network, settings.optimizer) == ("cnn-image-norm", "adamw")
-    assert asked.network == "cnn"
-    assert (new.network, new.optimizer, new.epochs) == ("cnn-small", "muon", 10)

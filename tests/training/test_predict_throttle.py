@@ -11,11 +11,9 @@ import pytest
 from bcclone.dataset.store import Store
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
-from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
+from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.feed.selection import select
 from bcclone.model.model_file import load_model
-from bcclone.model.network import build_network
 from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
 from bcclone.training.train import select_samples
@@ -47,27 +45,6 @@ def trained(simulated_store, tmp_path_factory):
 
     folder = made_once(tmp_path_factory, "throttle", make)
     return folder / "model.h5", json.loads((folder / "result.json").read_text())
-
-
-@pytest.mark.parametrize(
-    "feed",
-    [
-        pytest.param(name, marks=() if name == "hdf5-shuffle" else pytest.mark.slow)
-        for name in STRATEGIES
-        if name not in ("files", "shards")
-    ],
-)
-@pytest.mark.parametrize("augmentation", [pytest.param(None, marks=pytest.mark.slow), STRENGTHS])
-def test_every_feed_gives_the_speed_augmented_or_not(simulated_store, feed, augmentation):
-    with Store(simulated_store) as store:
-        selection = select(store, predict="throttle")
-        with (
-            open_feed(selection, FeedSettings(feed), 64, 3, augment=augmentation) as opened,
-            opened.epoch(1) as batches,
-        ):
-            labels = np.concatenate([np.array(batch.labels) for batch in batches])
-    assert labels.shape == (len(selection), 3)
-    assert np.sort(labels[:, 1:], axis=0) == pytest.approx(np.sort(selection.labels[:, 1:], axis=0))
 
 
 def test_what_cannot_be_learned_since_it_never_changes_is_told(simulated_store):
@@ -138,8 +115,3 @@ def test_a_network_that_knows_the_steering_learns_the_speed(
     with Store(simulated_store) as store:
         # it is the speed half a second later
         assert answer.predicted_speed_mph == pytest.approx(store.rows["speed_mph"].mean(), abs=2)
-
-
-def test_a_published_network_predicts_the_steering_alone():
-    with pytest.raises(UserError, match="dave-2 predicts the steering alone; leave out --predict"):
-        build_network((66, 200, 3), network="dave-2", outputs=2)

@@ -163,10 +163,9 @@ def assert_close(first, second):
     one = weights(first / "model.h5")
     other = weights(second / "model.h5")
     assert one.keys() == other.keys()
-    assert (
-        max(abs(one[name] - other[name]).max() for name in one if one[name].dtype.kind == "f")
-        < 1e-5
-    )
+    floats = [name for name in one if one[name].dtype.kind == "f"]
+    # sums in another order are rounded otherwise, which 60 steps of Muon enlarge
+    assert max(abs(one[name] - other[name]).max() for name in floats) < 5e-5
     assert np.allclose(history_of(first), history_of(second), rtol=1e-4)
 
 

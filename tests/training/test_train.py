@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import pytest
 
-from bcclone.camera.framing import Framing
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.store import Store
@@ -125,18 +124,6 @@ def test_standard_output_holds_only_the_result(trained):
     assert 0 <= result["data_wait_share"] < 1
     assert result["samples_per_second"] > 0
     assert "epoch 3: loss" in notices
-
-
-def test_the_layers_are_printed_before_the_training_and_the_samples_at_its_end(
-    trained, simulated_store
-):
-    _, result, notices = trained
-    with Store(simulated_store) as store:
-        sides = [store.split_indices(part).size for part in ("training", "validation", "test")]
-    assert list(result["samples"].values()) == sides
-    table = [line.split() for line in notices[: notices.index("epoch 1")].splitlines()]
-    assert ["conv1", "Conv2D", "35", "x", "62", "x", "16", "1,200"] in table
-    assert ["total", "112,247"] in table
 
 
 def test_the_run_folder_holds_everything(trained):
@@ -579,25 +566,6 @@ def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(
     other_network = ("--from", whole / "model.h5", "--seq-length", frames)
     again = train(simulated_store, tmp_path, *other_network, code=1)
     assert f"--network {network}" in again.stderr
-
-
-@pytest.mark.slow
-def test_a_framing_and_a_calibration_that_are_lost_are_noted(simulated_recording, tmp_path):
-    imported = shutil.copytree(simulated_recording, tmp_path / "imported")
-    (imported / "framing.json").write_text(Framing(160, 120).to_json())
-    store = tmp_path / "data.h5"
-    start = tmp_path / "start.h5"
-    options = ("--size", 64, "--block-seconds", 2)
-    run_script("preprocess.py", simulated_recording, imported, "-o", store, *options)
-    network = build_network((64, 64, 3))
-    network.layers[-1].activation = keras.activations.tanh
-    with Store(store) as data:
-        save_model(start, network, data.preprocessing, {})
-    calibrated(start, start, 0.5, 0.1)
-    done = train(store, tmp_path, "--from", start, "--epochs", 1)
-    assert "recordings are of several cameras" in done.stderr
-    assert "start.h5 cannot take its gain and bias" in done.stderr
-    assert load_model(tmp_path / "model.h5").framing is None
 
 
 @pytest.mark.slow

@@ -99,32 +99,10 @@ def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_pat
     ],
 )
 def test_optimizer_rate_and_epochs_suit_the_network(given, optimizer, rate, epochs):
-    settings = fit_to_samples(TrainSettings(**given), data())
+    settings = fit_to_samples(TrainSettings(feed="memory", **given), data())
     assert settings.optimizer == optimizer
     assert settings.learning_rate == rate
     assert settings.epochs == epochs
-
-
-@pytest.mark.parametrize(
-    ("wrong", "expected"),
-    [
-        ({"data": ()}, "expected a store or recordings"),
-        ({"output": Path("model.bin")}, r"output model\.bin.* \.h5"),
-        *(
-            ({"name": name}, "expected the name of a folder in runs")
-            for name in ("../out", "a/b", "", ".")
-        ),
-    ],
-)
-@pytest.mark.parametrize("kind", [RunFiles, TrainSettings])
-def test_wrong_files_of_a_run_are_refused_when_they_are_named(kind, wrong, expected):
-    with pytest.raises(ValueError, match=expected):
-        kind(**wrong)
-
-
-def test_a_program_may_name_the_files_of_a_run_by_texts():
-    files = RunFiles(data="laps.h5", output="laps-model.h5", start="model.h5", runs="all")
-    assert files == RunFiles(("laps.h5",), Path("laps-model.h5"), Path("model.h5"), Path("all"))
 
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
@@ -220,15 +198,9 @@ def test_durations_are_read(text, seconds):
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["1h30", "10m5", "1h5m2"])
-def test_a_number_behind_a_unit_needs_a_unit_too(text):
-    with pytest.raises(ValueError, match=f"^'{text}', expected .* 1h30m; .* needs a unit"):
-        parse_duration(text)
-
-
-@pytest.mark.parametrize("text", ["", "m", "ten", "5m1h", "-3s", "1e3"])
+@pytest.mark.parametrize("text", ["", "m", "ten", "5m1h", "-3s", "1e3", "1h30"])
 def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(ValueError, match=r"expected one such as 90s, 10m or 1h30m$"):
+    with pytest.raises(ValueError, match="expected one such as 90s, 10m or 1h30m"):
         parse_duration(text)
 
 

@@ -16,12 +16,11 @@ from bcclone.feed.feed_settings import AugmentSettings, FeedSettings
 from bcclone.feed.selection import select
 from bcclone.feed.source import Batch
 from bcclone.model.model_file import save_model
-from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
 from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, fit_to_samples
-from bcclone.training.prepare import do_without_cudnn, make_trainer
-from bcclone.training.train_settings import LOSSES, OPTIMIZERS, TrainSettings
-from bcclone.training.trainer import Trainer, losses_of
+from bcclone.training.prepare import make_trainer
+from bcclone.training.train_settings import TrainSettings
+from bcclone.training.trainer import Trainer
 from tests.processes import python
 from tests.running import ROOT
 
@@ -133,13 +132,6 @@ def test_losses_and_their_gradients_are_those_of_their_formulas(
     assert trainer.model.get_weights()[0].item() == pytest.approx(-0.5 * gradient, rel=1e-5)
 
 
-def test_a_long_gradient_is_clipped():
-    trainer = linear_trainer("mse", clip_norm=0.01)
-    batch = Batch(np.full((4, 1, 1, 1), 200, np.uint8), np.ones((4, 1), np.float32))
-    trainer.train([batch], [1.0])
-    assert trainer.model.get_weights()[0].item() == pytest.approx(0.01, rel=1e-4)
-
-
 def batches_of(trainer, images, labels, sizes):
     """Return batches of these sizes as a feed gives them to the trainer.
 
@@ -178,23 +170,6 @@ def test_a_program_of_several_steps_gives_the_weights_of_single_ones_and_is_comp
     assert results["on"] == pytest.approx(results["off"], rel=1e-5)
     assert results["off"][0] > 1e-3
     assert trainer.compilations == 2  # a program of steps, and one of validation
-
-
-def test_the_graph_of_a_step_and_its_program_can_be_read():
-    trainer = linear_trainer("mse", batch_size=4, jit_compile="on")
-    batch = Batch(np.ones((4, 1, 1, 1), np.uint8), np.ones((4, 1), np.float32))
-    assert "MatMul" in {node.op for node in trainer.step_graph().node}
-    assert trainer.program_text([batch], [0.5]).startswith("HloModule")
-
-
-def test_losses_take_errors_and_labels_of_different_precision():
-    """As those of the driver that always answers the mean."""
-    errors = np.array([0.1, -0.2])
-    labels = np.array([0.3, 0.0], np.float32)
-    for kind in LOSSES:
-        losses = np.asarray(losses_of(kind, errors, labels))
-        expected = np.asarray(losses_of(kind, errors, labels.astype(np.float64)))
-        assert losses == pytest.approx(expected, rel=1e-6)
 
 
 def test_padding_repeats_a_batch_so_that_its_batch_normalization_stays_the_same():
@@ -271,13 +246,6 @@ def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_
     assert recurrent_layer(trainer.model).use_cudnn == use_cudnn
 
 
-def test_a_recurrent_layer_within_a_network_of_networks_does_so_too():
-    model = build_network((64, 64, 3), 3, "gru")
-    nested = keras.Sequential([keras.Input(model.input_shape[1:], dtype="uint8"), model])
-    do_without_cudnn(nested)
-    assert recurrent_layer(model).use_cudnn is False
-
-
 CPU = Device("CPU", False, "")
 GPU = Device("GPU", True, "")
 FAULTY_GPU = Device("GPU", True, "signal 6")
@@ -316,34 +284,6 @@ def trainer_of(store, **settings):
     with Store(store) as data:
         trainer = make_trainer(data, TrainSettings(seq_length=1, learning_rate=1e-3, **settings))
         return trainer, np.array(data.frames[:4])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_step_compiled_by_xla_is_the_same_one_but_for_dropout(simulated_store, optimizer):
-    weights = {}
-    chosen = {"dropout": 0.0, "optimizer": optimizer}
-    for jit_compile in ("off", "on"):
-        trainer, frames = trainer_of(simulated_store, jit_compile=jit_compile, **chosen)
-        trainer.train([Batch(frames, np.full((4, 1), 0.2, np.float32))], [1e-3])
-        weights[jit_compile] = trainer.model.get_weights()
-    for plain, compiled in zip(weights["off"], weights["on"], strict=True):
-        assert compiled == pytest.approx(plain, abs=5e-4)
-        assert np.isfinite(compiled).all()
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_weight_decay_excludes_biases(simulated_store, optimizer):
-    trainer, _ = trainer_of(simulated_store, optimizer=optimizer)
-    variables = trainer.model.trainable_variables
-    for variable in variables:
-        variable.assign(np.ones(variable.shape))
-    trainer.optimizer.learning_rate.assign(0.5)
-    gradients = [np.zeros(variable.shape, np.float32) for variable in variables]
-    trainer.optimizer.apply(gradients, variables)
-    for variable in variables:
-        expected = 1.0 if variable.name == "bias" else 0.95
-        assert np.allclose(variable.numpy(), expected), variable.path
 
 
 @pytest.mark.parametrize(("batch_norm", "is_learned"), [("auto", False), ("learned", True)])
