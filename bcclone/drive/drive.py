@@ -14,6 +14,7 @@ from bcclone.drive.cars import Cars
 from bcclone.drive.drive_settings import DriveResult, DriveSettings
 from bcclone.drive.driver import Driver, SteeringPolicy, framing_of_policy
 from bcclone.drive.hands import Hands
+from bcclone.drive.protocol import packets_of
 from bcclone.drive.run_folder import check_run_folder, locked_run, run_recorder
 from bcclone.drive.stats import DriveStats
 from bcclone.model.foreign.stored import reading_early
@@ -70,6 +71,7 @@ def _load(settings: DriveSettings, server: WebServer) -> Policy:
             # simulator
             with packages_left_out("matplotlib", "pandas"):
                 device = load_tensorflow(threads=1)
+        packets_of("socketio")  # imports the package, which takes half a second
         policy = load_policy(settings.model, settings.preprocess)
     # what the user needs to know about this drive
     server.notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")

@@ -11,19 +11,29 @@ cite the numbered facts of docs/reference/protocol.md.
 """
 
 import base64
-import json
 import math
 import re
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 from bcclone.web.access import MESSAGE_BYTES
 
 PING_SECONDS = 25
 PING_TIMEOUT_SECONDS = 60  # more than the 25 s in which an idle Engine.IO 3 client pings
+
+
+@cache
+def packets_of(package: str) -> Any:
+    """Return the module `packet` of the package engineio or socketio.
+
+    It is imported on first use: that takes half a second, because the package loads its clients.
+    """
+    return import_module(f"{package}.packet")
 
 
 class RefusedPacket(ValueError):
@@ -109,7 +119,8 @@ class SocketIOConnection:
             "pingInterval": PING_SECONDS * 1000,
             "maxPayload": MESSAGE_BYTES,
         }
-        opened = f"0{_compact(fields)}"
+        engine = packets_of("engineio")
+        opened = engine.Packet(engine.OPEN, fields).encode()
         if self._eio3:
             return (opened, self._join())
         return (opened,)
@@ -154,35 +165,36 @@ class SocketIOConnection:
         return Reaction(joining, read_telemetry(text[1:]))
 
     def _receive_message(self, text: str) -> Reaction:
-        """Return the reaction to a message that is no event: to join, to leave, to acknowledge.
-
-        What else it contains is not looked at: the server needs none of it.
-        """
-        kind = text[1]
-        # the main namespace may be named, as / or /,
-        namespace = ""
-        if text.startswith("/", 2):
-            namespace = text[2:].partition(",")[0].partition("?")[0]
-        is_main = namespace in ("", "/")
-        if kind == "0" and is_main:
-            return Reaction((self._join(),))
-        if kind == "0":
-            return Reaction((f"44{namespace},{_compact('Unable to connect')}",))
-        if kind == "1" and is_main:
+        """Return the reaction to a message that is no event: to join, to leave, to acknowledge."""
+        packets = packets_of("socketio")
+        try:
+            packet = packets.Packet(encoded_packet=text[1:])
+        except (ValueError, RecursionError):
+            # Its JSON is broken, or nested too deeply. It is ignored, because a car can drive all
+            # the same: the server needs none of that data, and the first event joins, too.
+            return Reaction()
+        is_main = packet.namespace in (None, "/")
+        if packet.packet_type == packets.CONNECT:
+            if is_main:
+                return Reaction((self._join(),))
+            refusal = _message_text("CONNECT_ERROR", "Unable to connect", packet.namespace)
+            return Reaction((refusal,))
+        if packet.packet_type == packets.DISCONNECT and is_main:
             self._left = True
             return Reaction(left=True)
         # leaving another namespace, or acknowledging an event, does not concern this server
-        if kind in "13":
+        if packet.packet_type in (packets.DISCONNECT, packets.ACK):
             return Reaction()
-        # what is left: binary events and their acknowledgements (5, 6); and an error of connecting
-        # (4), which no client sends
+        # what is left: binary events and their acknowledgements; and CONNECT_ERROR, which no client
+        # sends
         raise RefusedPacket("binary events are not supported; send the image as base64 text")
 
     def _join(self) -> str:
         """Let the client join, and return the packet that says so."""
         self._joined = True
         self._left = False
-        return "40" if self._eio3 else f"40{_compact({'sid': secrets.token_urlsafe(15)})}"
+        session = None if self._eio3 else {"sid": secrets.token_urlsafe(15)}
+        return _message_text("CONNECT", session)
 
 
 _KINDS = tuple("0123456")  # kinds of Engine.IO packets, and of Socket.IO packets, see receive()
@@ -194,10 +206,12 @@ def read_telemetry(packet: str) -> TelemetryEvent | None:
     event = _TELEMETRY_EVENT.match(packet)
     if event is None:
         return None
-    ack = f"43{int(event['id'])}[]" if event["id"] else ""
+    ack = ""
+    if event["id"]:
+        ack = _message_text("ACK", [], number=int(event["id"]))
     try:
         try:
-            _, *arguments = json.loads(packet[event.end("id") :])
+            _, *arguments = packets_of("socketio").Packet(encoded_packet=packet).data
         except (ValueError, RecursionError) as error:
             raise ProtocolError(
                 f"unreadable JSON: {error}; expected a name and an object"
@@ -255,12 +269,21 @@ def format_steer(control: Control, decimal_comma: bool) -> dict[str, str]:
 
 def event_text(name: str, fields: dict[str, str]) -> str:
     """Return the packet of an event with one object."""
-    return f"42{_compact([name, fields])}"
+    return _message_text("EVENT", [name, fields])
 
 
-def _compact(value: Any) -> str:
-    """Return a value as JSON without spaces."""
-    return json.dumps(value, separators=(",", ":"))
+def _message_text(
+    kind: str, data: Any, namespace: str | None = None, number: int | None = None
+) -> str:
+    """Return a packet of Socket.IO as the text of a message of Engine.IO.
+
+    kind: name of the packet's kind in socketio.packet, such as "CONNECT"
+    namespace: None for the main one
+    number: number of the event that the packet acknowledges
+    """
+    packets = packets_of("socketio")
+    packet = packets.Packet(getattr(packets, kind), data, namespace, number)
+    return f"4{packet.encode()}"
 
 
 _LONGEST_NUMBER = 40  # most characters of a number in a telemetry
