@@ -1,14 +1,15 @@
 """Inspect recordings and report their content and their faults, without writing anything.
 
-In: folders, CSV files and patterns. Out: a `RecordingReport` for each log.
+In: folders, CSV files and patterns. Out: a `RecordingReport` for each log, as text or as JSON.
 docs/how-to/own-recording.md says what each fault means; docs/results/recording-faults.json says how
 many of the known faults are found.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any
 
 import pandas as pd
 
@@ -17,7 +18,7 @@ from bcclone.diagnosis.evidence import Finding
 from bcclone.diagnosis.frames import ReadImage, RecordingFigures, look_at, read_center
 from bcclone.diagnosis.judging import Diagnosis, diagnose
 from bcclone.diagnosis.recoveries import measure_correction
-from bcclone.diagnosis.report import ImageFaults, RecordingReport
+from bcclone.recording.dialect import Dialect
 from bcclone.recording.files import ImageIndex, Images, find_logs
 from bcclone.recording.foreign_log import ForeignLog
 from bcclone.recording.log import Log, read_log
@@ -26,8 +27,78 @@ from bcclone.recording.run_tables import read_trace
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
 from bcclone.system.process import ProgressBar
+from bcclone.system.values import to_json
 
 Look = Callable[[pd.DataFrame], RecordingFigures]  # reads the frames of some rows -> what they show
+
+
+@dataclass(frozen=True)
+class ImageFaults:
+    """Counts of faulty images of a log."""
+
+    missing: int  # images that rows name and that do not exist
+    corrupt: int  # images that rows name and that cannot be used
+    orphans: int  # images in the folders of the log that no row names
+    frozen: int  # rows whose centre image is identical to that of the row before
+    duplicates: int  # other rows that share a centre image
+    reasons: tuple[str, ...] = ()  # a line for each missing or corrupt image
+
+    def __str__(self) -> str:
+        return (
+            f"{self.missing} missing, {self.corrupt} corrupt, {self.orphans} orphans (in no row), "
+            f"{self.frozen} frozen, {self.duplicates} other duplicates"
+        )
+
+
+@dataclass(frozen=True)
+class RecordingReport:
+    """Content and faults of a log."""
+
+    path: Location
+    log: Log | None = None  # None if the file is not a log of the simulator
+    reason: str | None = None  # why the file is not a log of the simulator
+    images: ImageFaults | None = None  # None if no image of the log exists
+    suspects: tuple[str, ...] = ()  # a line for each row that was probably recorded wrongly
+    diagnosis: Diagnosis | None = None  # what is wrong with the log, None if the file is not a log
+
+    def as_json(self) -> dict[str, Any]:
+        if self.log is None:
+            return {"path": str(self.path), "foreign": True, "reason": self.reason} | _NO_CONTENT
+        log = self.log
+        steering = log.rows["steering"]
+        return {
+            "path": str(self.path),
+            "foreign": False,
+            "dialect": to_json(log.dialect),
+            "rows": len(log.rows),
+            "bad_rows": to_json(log.bad_rows),
+            "deleted_rows": len(log.deleted),
+            "episodes": log.episodes,
+            "steering_sum": float(steering.sum()),
+            "speed_sum": float(log.rows["speed_mph"].sum()),
+            "zero_steering_share": float((steering == 0).mean()),
+            "suspects": list(self.suspects),
+            "images": to_json(self.images),
+            "correction": to_json(self.diagnosis and self.diagnosis.correction),
+            "diagnosis": self.diagnosis and self.diagnosis.as_json(),
+        }
+
+    def as_text(self) -> str:
+        if self.log is None:
+            return f"{self.path}\n  foreign: {self.reason}"
+        lines = [str(self.path)]
+        if self.diagnosis:
+            lines += self.diagnosis.as_lines()
+        lines += _lines_of_log(self.log)
+        lines += [f"  suspect   {suspect}" for suspect in self.suspects]
+        lines += _lines_of_images(self.images)
+        steering = self.log.rows["steering"]
+        zero = f"{(steering == 0).mean():.0%} exactly zero"
+        lines.append(f"  steering  {zero}, {steering.nunique()} distinct values")
+        if self.diagnosis and self.diagnosis.correction:
+            correction = self.diagnosis.correction.as_text()
+            lines.append(f"  correction of the side cameras: {correction}")
+        return "\n".join(lines)
 
 
 def check(inputs: Sequence[str]) -> list[RecordingReport]:
@@ -164,3 +235,53 @@ def _suspects(rows: pd.DataFrame) -> Iterator[str]:
                 f"row {episode['line'].iloc[-1]} ends an episode after a gap of "
                 f"{gaps[last]:.0f} ms, speed {before:.1f} to {speed:.1f} mph"
             )
+
+
+# ---- what the report says
+
+
+_MAX_LINES = 10  # most bad rows, and most faulty images, of which the text gives the reason
+
+_NO_CONTENT: dict[str, Any] = {  # the fields of the JSON for a file that is not a log
+    "dialect": None,
+    "rows": 0,
+    "bad_rows": [],
+    "deleted_rows": 0,
+    "episodes": 0,
+    "steering_sum": 0.0,
+    "speed_sum": 0.0,
+    "images": None,
+    "correction": None,
+    "diagnosis": None,
+}
+
+
+def _lines_of_log(log: Log) -> list[str]:
+    dialect = log.dialect
+    rows = f"{len(log.rows)} in {log.episodes} episodes, {len(log.bad_rows)} bad"
+    if len(log.deleted):
+        rows += f", {len(log.deleted)} deleted by bcclone edit"
+    return [
+        f"  dialect   {', '.join(_words_of(dialect))}; cameras {', '.join(dialect.cameras)}",
+        f"  rows      {rows}",
+        *(f"            row {bad.row}: {bad.reason}" for bad in log.bad_rows[:_MAX_LINES]),
+    ]
+
+
+def _words_of(dialect: Dialect) -> Sequence[str]:
+    separators = "spaced commas" if dialect.spaced else "bare separators"
+    words = [separators]
+    if dialect.decimal_comma:
+        words.append("decimal commas")
+    if dialect.header:
+        words.append("a header")
+    if dialect.extra_columns:
+        words.append(f"{dialect.extra_columns} extra columns")
+    return words
+
+
+def _lines_of_images(images: ImageFaults | None) -> list[str]:
+    if images is None:
+        return ["  images    none of the images that the log names exists"]
+    reasons = [f"            {reason}" for reason in images.reasons[:_MAX_LINES]]
+    return [f"  images    {images}", *reasons]

@@ -9,10 +9,9 @@ if it is mirrored, late, stuck, or unrelated.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -54,61 +53,6 @@ class _Line(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Points:
-    """The turn rate and the steering of the steps that are compared, (compared,) each."""
-
-    rate: FloatArray
-    steering: FloatArray
-    variance: float  # of the steering of the whole drive
-
-    def errors(self, line: _Line) -> FloatArray:
-        """Return by how much a line misses the steering of each step, (compared,)."""
-        return self.steering - line.slope * self.rate - line.intercept
-
-    def missed(self, line: _Line) -> float:
-        """Return the mean squared error of a line, as a share of the steering's variance.
-
-        A step that is missed by more than the steering's standard deviation counts as this, so that
-        faults in a part of the drive do not decide.
-        """
-        return float(np.minimum(self.errors(line) ** 2 / self.variance, 1.0).mean())
-
-    def lines(self) -> list[_Line]:
-        """Return lines that may explain most steps, whatever the others are, the best one first.
-
-        Each part of the drive proposes a slope, and so does the whole.
-        """
-        steps_of_part = 60
-        proposals = 9
-        parts = np.array_split(np.arange(len(self.rate)), max(1, len(self.rate) // steps_of_part))
-        slopes = [_slope(self.rate[part], self.steering[part]) for part in parts]
-        slopes.append(_slope(self.rate, self.steering))
-        lines = []
-        for slope in np.quantile(slopes, np.linspace(0, 1, proposals)).tolist():
-            intercept = float(np.median(self.steering - slope * self.rate))
-            lines.append(_Line(slope, intercept))
-        return sorted(lines, key=self.missed)
-
-    def fitted(self, line: _Line) -> _Line:
-        """Return the line through the steps that a line explains.
-
-        A step that is missed clearly counts the same, however far off it is.
-        """
-        explained = 0.25  # of the variance: the greatest squared error of a step that is explained
-        inliers = self.errors(line) ** 2 < explained * self.variance
-        if inliers.sum() < FEWEST_STEPS:
-            return line
-        slope = _slope(self.rate[inliers], self.steering[inliers])
-        return _Line(slope, float(np.mean(self.steering[inliers] - slope * self.rate[inliers])))
-
-
-def _slope(rate: FloatArray, steering: FloatArray) -> float:
-    """Return the slope of a line by least squares, 0 if the rate is constant."""
-    away = rate - rate.mean()
-    return float(away @ (steering - steering.mean()) / max(float(away @ away), 1e-12))
-
-
-@dataclass(frozen=True)
 class Signals:
     """The recorded steering and the turns of the camera, of which models are made."""
 
@@ -122,6 +66,10 @@ class Signals:
         smooth = smooth_steering(rows, SMOOTH_SECONDS)
         return cls(rows, turns, turn_rate(rows, turns), smooth)
 
+    @property
+    def variance(self) -> float:
+        return float(self.rows.steering.var())
+
     def models(self, lags: FloatArray) -> list[SteeringModel]:
         """Return models that may explain the steering, all at the best of some delays.
 
@@ -132,7 +80,7 @@ class Signals:
         best_lag = None
         least_missed = math.inf
         for lag in lags.tolist():
-            missed = self._missed(lag)
+            missed = self._share_missed(lag)
             if not usual_lags[0] <= lag <= usual_lags[1]:
                 missed *= other_lag
             if missed < least_missed:
@@ -140,14 +88,13 @@ class Signals:
                 best_lag = lag
         if best_lag is None:
             return []
-        points = self._points(best_lag)
-        assert points is not None  # these were compared
+        rate, steering = self._compared(best_lag)
         lines: list[_Line] = []
-        for proposed in points.lines():
-            line = points.fitted(proposed)
+        for proposed in _lines(rate, steering, self.variance):
+            line = _fitted(proposed, rate, steering, self.variance)
             if not any(line.is_like(other) for other in lines):
                 lines.append(line)
-        return [self._model(best_lag, points, line) for line in lines]
+        return [self._model(best_lag, line, rate, steering) for line in lines]
 
     def refitted(self, model: SteeringModel, trusted: BoolArray) -> SteeringModel | None:
         """Return a model that is fitted again to the steps without a fault.
@@ -156,46 +103,50 @@ class Signals:
 
         trusted: which steps have none, (steps,)
         """
-        points = self._points(model.lag, trusted)
-        if points is None:
+        rate, steering = self._compared(model.lag, trusted)
+        if len(rate) < FEWEST_STEPS:
             return None
-        line = points.fitted(_Line(model.slope, model.offset))
-        return self._model(model.lag, points, line, are_trusted=True)
+        line = _fitted(_Line(model.slope, model.offset), rate, steering, self.variance)
+        return self._model(model.lag, line, rate, steering, are_trusted=True)
 
-    def _points(self, lag: float, trusted: BoolArray | None = None) -> _Points | None:
-        """Return what is compared at a delay, None for too few steps."""
+    def _compared(
+        self, lag: float, trusted: BoolArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return turn rate and steering of the steps that can be compared at a delay."""
         steering = at_steps(self.rows, self.smooth, lag)
         usable = self.turns.usable & np.isfinite(steering)
         if trusted is not None:
             usable &= trusted
-        if usable.sum() < FEWEST_STEPS:
-            return None
-        return _Points(self.rate[usable], steering[usable], float(self.rows.steering.var()))
+        return self.rate[usable], steering[usable]
 
-    def _missed(self, lag: float) -> float:
+    def _share_missed(self, lag: float) -> float:
         """Return the share of the steering that the turns do not explain at a delay."""
-        points = self._points(lag)
-        if points is None:
+        rate, steering = self._compared(lag)
+        if len(rate) < FEWEST_STEPS:
             return math.inf
-        line = points.fitted(points.lines()[0])
-        without_turns = _Line(0.0, float(np.median(points.steering)))
-        return points.missed(line) / (points.missed(without_turns) + 1e-9)
+        variance = self.variance
+        line = _fitted(_lines(rate, steering, variance)[0], rate, steering, variance)
+        without_turns = _Line(0.0, float(np.median(steering)))
+        missed_without = _missed(without_turns, rate, steering, variance)
+        return _missed(line, rate, steering, variance) / (missed_without + 1e-9)
 
     def _model(
-        self, lag: float, points: _Points, line: _Line, are_trusted: bool = False
+        self,
+        lag: float,
+        line: _Line,
+        rate: FloatArray,
+        steering: FloatArray,
+        are_trusted: bool = False,
     ) -> SteeringModel:
-        """Return the model of a line.
-
-        are_trusted: whether no fault is known among the points
-        """
-        least_error = 0.15 * math.sqrt(points.variance)
+        """Return the model of a line. are_trusted: whether no step is known to have a fault"""
+        least_error = 0.15 * math.sqrt(self.variance)
         relative_errors = (0.2, 0.6)  # least and greatest one
         # Quantiles of a normal distribution's absolute values give its standard deviation. As long
         # as faults are not known, the errors of a part of the rows are theirs, so that a smaller
         # quantile is taken.
         quantile, of_normal = (0.5, 0.6745) if are_trusted else (0.3, 0.385)
-        errors = np.abs(points.errors(line))
-        size = np.abs(line.slope * points.rate)
+        errors = np.abs(_errors(line, rate, steering))
+        size = np.abs(line.slope * rate)
         straight = size <= np.median(size)
         bends = size >= np.quantile(size, 0.7)
         error = float(np.quantile(errors[straight], quantile)) / of_normal
@@ -207,6 +158,55 @@ class Signals:
             error=max(error, least_error),
             relative_error=float(np.clip(relative, *relative_errors)),
         )
+
+
+def _errors(line: _Line, rate: FloatArray, steering: FloatArray) -> FloatArray:
+    """Return by how much a line misses the steering of each step, (compared,)."""
+    return steering - line.slope * rate - line.intercept
+
+
+def _missed(line: _Line, rate: FloatArray, steering: FloatArray, variance: float) -> float:
+    """Return the mean squared error of a line, as a share of the steering's variance.
+
+    A step that is missed by more than the steering's standard deviation counts as this, so that
+    faults in a part of the drive do not decide.
+    """
+    return float(np.minimum(_errors(line, rate, steering) ** 2 / variance, 1.0).mean())
+
+
+def _lines(rate: FloatArray, steering: FloatArray, variance: float) -> list[_Line]:
+    """Return lines that may explain most steps, whatever the others are, the best one first.
+
+    Each part of the drive proposes a slope, and so does the whole.
+    """
+    steps_of_part = 60
+    proposals = 9
+    parts = np.array_split(np.arange(len(rate)), max(1, len(rate) // steps_of_part))
+    slopes = [_slope(rate[part], steering[part]) for part in parts]
+    slopes.append(_slope(rate, steering))
+    lines = []
+    for slope in np.quantile(slopes, np.linspace(0, 1, proposals)).tolist():
+        lines.append(_Line(slope, float(np.median(steering - slope * rate))))
+    return sorted(lines, key=lambda line: _missed(line, rate, steering, variance))
+
+
+def _fitted(line: _Line, rate: FloatArray, steering: FloatArray, variance: float) -> _Line:
+    """Return the line through the steps that a line explains.
+
+    A step that is missed clearly counts the same, however far off it is.
+    """
+    explained = 0.25  # of the variance: the greatest squared error of a step that is explained
+    inliers = _errors(line, rate, steering) ** 2 < explained * variance
+    if inliers.sum() < FEWEST_STEPS:
+        return line
+    slope = _slope(rate[inliers], steering[inliers])
+    return _Line(slope, float(np.mean(steering[inliers] - slope * rate[inliers])))
+
+
+def _slope(rate: FloatArray, steering: FloatArray) -> float:
+    """Return the slope of a line by least squares, 0 if the rate is constant."""
+    away = rate - rate.mean()
+    return float(away @ (steering - steering.mean()) / max(float(away @ away), 1e-12))
 
 
 # ---- how probable the steering is in each way of following
@@ -270,96 +270,90 @@ def log_likelihoods(
     steps: indices of the compared steps, (compared,)
     steering: that belongs to them, (compared,)
     """
-    fit = _Fit.of(signals, model, steps, steering)
-    return np.stack([fit.log_likelihood(hypothesis) for hypothesis in hypotheses], axis=1)
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """What a hypothesis is compared with at some steps. Arrays are (compared,)."""
-
-    signals: Signals
-    model: SteeringModel
-    steps: IndexArray  # indices of the steps
-    steering: FloatArray  # that belongs to them
-    rough_usual: FloatArray  # logarithm of how probable its roughness is if it is as usual
-    rough_unrelated: FloatArray  # the same if it is unrelated to the turns
-
-    @classmethod
-    def of(
-        cls, signals: Signals, model: SteeringModel, steps: IndexArray, steering: FloatArray
-    ) -> "_Fit":
-        roughness = _log_roughness(signals.rows, steps, model.lag)
-        return cls(signals, model, steps, steering, *roughness)
-
-    def log_likelihood(self, hypothesis: Hypothesis) -> FloatArray:
-        """Return the logarithm of the likelihood of each step, (compared,)."""
+    rows = signals.rows
+    density = _density_of_any(signals, model)
+    log_unrelated = np.log(density(steering))
+    rough_usual, rough_unrelated = _log_roughness(rows, steps, model.lag)
+    columns = []
+    for hypothesis in hypotheses:
         if hypothesis.is_stuck:
-            rows = self.signals.rows
-            return self._log_unrelated + _log_gain_of_stuck(rows, self.steps, self.model.lag)
-        if hypothesis == UNRELATED:
-            return self._log_unrelated + self.rough_unrelated
-        # A delayed steering is another value than the recorded one, and may be a more usual one. So
-        # what counts is how much better it fits than if it did not depend on the turns.
-        gain = self._log_gain(self._steering(hypothesis), hypothesis.gain)
-        return self._log_unrelated + gain + self.rough_usual - hypothesis.handicap
+            gain = _log_gain_of_stuck(rows, steps, model.lag)
+        elif hypothesis == UNRELATED:
+            gain = rough_unrelated
+        else:
+            # A delayed steering is another value than the recorded one, and may be a more usual
+            # one. So what counts is how much better it fits than if it did not depend on the turns.
+            right = _without_fault(hypothesis, signals, model, steps, steering)
+            gain = _log_gain(right, hypothesis.gain, signals, model, steps, density)
+            gain = gain + rough_usual - hypothesis.handicap
+        columns.append(log_unrelated + gain)
+    return np.stack(columns, axis=1)
 
-    @cached_property
-    def _log_unrelated(self) -> FloatArray:
-        """Return the logarithm of the density of steering that does not depend on the turns."""
-        return np.asarray(np.log(self._density_of_any(self.steering)))
 
-    def _log_gain(self, steering: FloatArray, gain: float) -> FloatArray:
-        """Return how much more probable steering is if it follows the turns, (compared,).
+Density = Callable[[FloatArray], FloatArray]  # steering -> how dense the steering is around it
 
-        It is the logarithm of that ratio, against steering that does not depend on the turns.
 
-        gain: see Hypothesis
-        """
-        wild = 0.03  # share of the steps of good driving that no model explains
-        greatest_ratio = 20.0  # rare steering that fits by chance is no better evidence than this
-        full_lock = float(np.abs(self.signals.rows.steering).max())
-        predicted = self.model.predicted(self.signals.rate[self.steps], gain)
-        predicted = predicted.clip(-full_lock, full_lock)
-        fitting = _normal_density(steering - predicted, self.model.errors(predicted))
-        ratio = np.minimum(fitting / self._density_of_any(steering), greatest_ratio)
-        return np.log((1 - wild) * ratio + wild)
+def _density_of_any(signals: Signals, model: SteeringModel) -> Density:
+    """Return the density of steering that does not depend on the turns: as usual, or wilder."""
+    smoothness = 0.1  # of the steering's standard deviation
+    wilder = 2.5
+    wild = 0.3  # share of such steering that is wilder than usual
+    # how dense the smoothed steering of all rows is
+    smooth = signals.smooth
+    width = smoothness * max(float(smooth.std()), model.error)
+    edges = np.arange(smooth.min() - 4 * width, smooth.max() + 5 * width, width)
+    counts, _ = np.histogram(smooth, edges)
+    densities = gaussian_filter1d(counts / (len(smooth) * width), 1.5)
+    middles = edges[:-1] + width / 2
+    deviation = wilder * max(float(signals.rows.steering.std()), model.error)
 
-    def _density_of_any(self, steering: FloatArray) -> FloatArray:
-        """Return the density of steering that does not depend on the turns: as usual, or wilder."""
-        wilder = 2.5
-        wild = 0.3  # share of such steering that is wilder than usual
-        deviation = max(float(self.signals.rows.steering.std()), self.model.error)
-        wilder_density = _normal_density(steering - self.model.offset, wilder * deviation)
-        usual_density = self._density_of_usual(steering)
+    def density(steering: FloatArray) -> FloatArray:
+        usual = np.interp(steering, middles, densities)
+        wilder_density = _normal_density(steering - model.offset, deviation)
         # steering that is mirrored may be far from any other
-        return np.maximum((1 - wild) * usual_density + wild * wilder_density, 1e-9)
+        return np.asarray(np.maximum((1 - wild) * usual + wild * wilder_density, 1e-9))
 
-    def _density_of_usual(self, steering: FloatArray) -> FloatArray:
-        """Return how dense the steering of all rows is around some steering."""
-        middles, densities = self._histogram
-        return np.asarray(np.interp(steering, middles, densities))
+    return density
 
-    @cached_property
-    def _histogram(self) -> tuple[FloatArray, FloatArray]:
-        """Return values of the steering, and how dense the steering of all rows is around them."""
-        smoothness = 0.1  # of the steering's standard deviation
-        rows = self.signals.smooth
-        width = smoothness * max(float(rows.std()), self.model.error)
-        edges = np.arange(rows.min() - 4 * width, rows.max() + 5 * width, width)
-        counts, _ = np.histogram(rows, edges)
-        densities = gaussian_filter1d(counts / (len(rows) * width), 1.5)
-        return edges[:-1] + width / 2, densities
 
-    def _steering(self, hypothesis: Hypothesis) -> FloatArray:
-        """Return what the steering would be without the fault of a hypothesis."""
-        if hypothesis.kind is Kind.MIRRORED:
-            return -self.steering
-        if not hypothesis.late_seconds:
-            return self.steering
-        lag = self.model.lag + hypothesis.late_seconds
-        later = at_steps(self.signals.rows, self.signals.smooth, lag)[self.steps]
-        return np.where(np.isfinite(later), later, self.steering)
+def _without_fault(
+    hypothesis: Hypothesis,
+    signals: Signals,
+    model: SteeringModel,
+    steps: IndexArray,
+    steering: FloatArray,
+) -> FloatArray:
+    """Return what the steering would be without the fault of a hypothesis, (compared,)."""
+    if hypothesis.kind is Kind.MIRRORED:
+        return -steering
+    if not hypothesis.late_seconds:
+        return steering
+    lag = model.lag + hypothesis.late_seconds
+    later = at_steps(signals.rows, signals.smooth, lag)[steps]
+    return np.where(np.isfinite(later), later, steering)
+
+
+def _log_gain(
+    steering: FloatArray,
+    gain: float,
+    signals: Signals,
+    model: SteeringModel,
+    steps: IndexArray,
+    density: Density,
+) -> FloatArray:
+    """Return how much more probable steering is if it follows the turns, (compared,).
+
+    It is the logarithm of that ratio, against steering that does not depend on the turns.
+
+    gain: see Hypothesis
+    """
+    wild = 0.03  # share of the steps of good driving that no model explains
+    greatest_ratio = 20.0  # rare steering that fits by chance is no better evidence than this
+    full_lock = float(np.abs(signals.rows.steering).max())
+    predicted = model.predicted(signals.rate[steps], gain).clip(-full_lock, full_lock)
+    fitting = _normal_density(steering - predicted, model.errors(predicted))
+    ratio = np.minimum(fitting / density(steering), greatest_ratio)
+    return np.log((1 - wild) * ratio + wild)
 
 
 def _normal_density(errors: FloatArray, deviations: FloatArray | float) -> FloatArray:
