@@ -230,7 +230,9 @@ def _labelled_rows(settings: CalibrateSettings) -> Iterator[_Labelled]:
             f"{source}: neither a recording nor a tub; for a folder of pictures, name a table of "
             f"their steering, too: {command}"
         )
-    with closing(FORMATS[detected].read(ImportSettings(source), Seen())) as items:
+    # where straight ahead is follows from the pictures, so that 0 may stay 0
+    as_it_is = ImportSettings(source, straight=0.0)
+    with closing(FORMATS[detected].read(as_it_is, Seen())) as items:
         for row in (item for item in items if isinstance(item, Row)):
             picture = row.images.get("center")
             if picture is not None and not row.deleted:

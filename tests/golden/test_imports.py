@@ -80,25 +80,29 @@ def test_import_of_a_shared_source(name, tmp_path):
 
 TABLES = {
     # the header, how a row is written, and the options
-    "frames by name": ("frame,angle_deg", "{name},{degrees}", ""),
-    "frames by name, left positive": ("image,steering", "{name},{ratio}", "--left-positive"),
+    "frames by name": ("frame,angle_deg", "{name},{degrees}", "--straight 0 --frame-rate 20"),
+    "frames by name, left positive": (
+        "image,steering",
+        "{name},{ratio}",
+        "--left-positive --straight 0 --frame-rate 20",
+    ),
     "steering wheel": (
         "frame_id,steering_angle",
         "{stem},{degrees}",
-        "--unit deg --steering-ratio 15 --max-degrees 25",
+        "--unit deg --steering-ratio 15 --max-degrees 25 --straight 0 --frame-rate 20",
     ),
     "throttle and speed": (
         "file;lenkwinkel;gas;kmh",
         "{name};{ratio};0.3;12.5",
         "--steering-column lenkwinkel --unit ratio --throttle-column gas --speed-column kmh "
-        "--speed-unit km/h --image-column file",
+        "--speed-unit km/h --image-column file --straight 0 --frame-rate 20",
     ),
     "times": (
         "t_ms,name,steering",
         "{ms},{name},{ratio}",
-        "--time-column t_ms --image-column name --unit ratio",
+        "--time-column t_ms --image-column name --unit ratio --straight 0",
     ),
-    "fixed rate": ("image,steering", "{name},{ratio}", "--frame-rate 10 --unit ratio"),
+    "fixed rate": ("image,steering", "{name},{ratio}", "--frame-rate 10 --unit ratio --straight 0"),
 }
 
 

@@ -160,7 +160,7 @@ def test_a_page_of_a_web_site_is_no_onnx_or_litert_file(name, tmp_path):
         (b"<!DOCTYPE html>", "a page of a web site"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
         (b"\x20\x00\x00\x00TFL3", "a LiteRT file"),
-        (b"\x1f\x8b\x08\x00", "a compressed file"),
+        (b"\x1f\x8b\x08\x00", "an archive; unpack it"),
         (b"\x08\x07\x12\x07pytorch\x1a", "an ONNX file; call it .onnx"),
         (b"nothing", "neither HDF5 nor .keras"),
     ],
