@@ -161,6 +161,7 @@ def make_lerobot(
     episodes=(3, 3),
     camera=None,
     names=("steering", "throttle"),
+    start=0.0,
     step=0.25,
     rate=10,
     info=None,
@@ -169,6 +170,7 @@ def make_lerobot(
     """Write a data set of another program, with an action and perhaps other features.
 
     camera: content of the picture in each frame; None: the camera is a video, which is not written
+    start, step: the first steering of an episode, and how it changes from frame to frame
     info: further values of info.json
     others: name of a feature -> the names of its values
     """
@@ -181,7 +183,11 @@ def make_lerobot(
     for episode, count in enumerate(episodes):
         rows = []
         for frame in range(count):
-            row = {"action": [step * frame, 0.5], "frame_index": frame, "episode_index": episode}
+            row = {
+                "action": [start + step * frame, 0.5],
+                "frame_index": frame,
+                "episode_index": episode,
+            }
             row["timestamp"] = frame / rate
             for feature, names_of_values in others.items():
                 row[feature] = [0.1] * len(names_of_values)

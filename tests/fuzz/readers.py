@@ -86,7 +86,7 @@ def _make_exported(format):
 
 def _make_lerobot(folder):
     picture = cv2.imencode(".jpg", np.full((160, 320, 3), 90, np.uint8))[1].tobytes()
-    make_lerobot(folder / "set", camera=picture)
+    make_lerobot(folder / "set", camera=picture, start=-0.25)
 
 
 def _read_exported(folder, out):

@@ -19,12 +19,11 @@ LINES = {
     "doctor": "doctor",
 }
 SLOW = {
-    "evaluate": "evaluate {lake} --in-process --laps 0.02",
+    "evaluate": "evaluate {lake} --laps 0.02",
     "replay": "replay {lake} lake",
     "predict": "predict {lake} lake",
     "preprocess, shards": "preprocess.py lake -o shards --size 32 --jobs 1",
     "simulate record": "simulate record again --laps 0.005",
-    "simulate roads": "simulate roads -o roads.h5 --roads 6 --validation 0.4 --frames 2 --size 32",
     "suite": "suite {lake} {any-road} --rows lake-30,fog --laps 0.02 --jobs 1",
     "suite with a recording": "suite {lake} --rows lake-30 --laps 0.02 --recordings mountain",
     "margin": "margin {lake} --speed 30 --road random:1:length=250",

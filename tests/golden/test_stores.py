@@ -1,4 +1,4 @@
-"""Stores, byte for byte: of each form that preprocess.py and `simulate roads` write."""
+"""Stores, byte for byte: of each form that preprocess.py writes."""
 
 import json
 
@@ -102,10 +102,3 @@ def test_store_of_a_tub_that_was_written_and_read(here):
     log = (here / "back" / "driving_log.csv").read_text().replace(str(here), "HERE")
     run_script("preprocess.py", "back", *SMALL, "-o", "store.h5", cwd=here)
     check("stores", "tub", contents(here / "store.h5") | {"imported log": digest(log)})
-
-
-@pytest.mark.slow  # its painter is compiled
-def test_store_of_random_roads(here):
-    options = ("--roads", 6, "--validation", 0.4, "--frames", 5, "--size", 32, "--any-camera", 0.5)
-    run_script("simulate", "roads", *options, "-o", "roads.h5", cwd=here)
-    check("stores", "roads", contents(here / "roads.h5"))
