@@ -130,8 +130,10 @@ def _read_plain(kind: Any, value: Any, place: str) -> Any:
             return parse_location(value)
         if _is_of(kind, value):
             return kind(value) if kind in (int, float) else value  # numbers of NumPy become ours
-    except (UserError, OverflowError) as error:  # a URL of an unknown kind; too large a number
+    except UserError as error:  # a URL of an unknown kind
         raise Unfit(str(error), place) from None
+    except OverflowError:
+        raise Unfit(f"{shown(value)}, expected a number below 1.8e308", place) from None
     raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
 
 

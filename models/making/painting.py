@@ -191,7 +191,7 @@ def paint_ground(
     return grain, nearest
 
 
-# columns of surroundings.Band
+# columns of looks.Band
 _BAND_START_M = 0
 _BAND_END_M = 1
 _BAND_RED = 2  # then green and blue
@@ -238,7 +238,7 @@ def _paint_bands(
             mix(color, bands[number, _BAND_RED : _BAND_RED + 3], brightness, part)
 
 
-# columns of surroundings.Patch
+# columns of looks.Patch
 _PATCH_RIGHT_M = 0
 _PATCH_AHEAD_M = 1
 _PATCH_DIRECTION_RIGHT = 2
@@ -283,7 +283,7 @@ def _paint_patches(
             mix(color, patches[number, _PATCH_RED : _PATCH_RED + 3], 1.0 + 0.1 * grain, part)
 
 
-# columns of surroundings.Ring
+# columns of looks.Ring
 _RING_RIGHT_M = 0
 _RING_AHEAD_M = 1
 _RING_RADIUS_M = 2
@@ -346,7 +346,7 @@ def _shade(x: float, z: float, long_m: float, scenery: Any, seed: int, color: An
 _FAR_M = 400.0  # ground that is farther away is painted as the horizon's haze
 
 
-# columns of surroundings.Box, and of what _with_edges() adds: the slopes of its edges
+# columns of looks.Box, and of what _with_edges() adds: the slopes of its edges
 _BOX_RIGHT_M = 0
 _BOX_AHEAD_M = 1
 _BOX_HALF_M = 2
