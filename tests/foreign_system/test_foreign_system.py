@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bcclone.recording.log import read_log
 from tests.processes import said
 from tests.running import run_process
 from tests.test_chain import run_chain
@@ -92,3 +93,21 @@ def test_the_four_commands_and_a_resumed_training_run(simulated_recording, tmp_p
     run_process(
         "preprocess.py", simulated_recording, "-o", tmp_path / "shards", *options, "--shard-mb", 4
     )
+
+
+@pytest.mark.long
+def test_the_tools_around_them_run(simulated_recording, untrained_model, tmp_path):
+    def run(*line, code=0):
+        run_process(*line, code=code, encoding="cp1252")
+
+    lap = tmp_path / "tour ü"
+    drive = tmp_path / "drive"
+    run("simulate", "record", lap, "--laps", 0.05)
+    assert read_log(lap / "driving_log.csv").bad_rows == ()
+    run("evaluate", untrained_model, "--laps", 0.01, "--run", tmp_path / "run1", "--output", drive)
+    assert {path.name for path in drive.iterdir()} >= {"figures.json", "map.png"}
+    rows = ("--rows", "lake-20", "--laps", 0.01, "--jobs", 2)
+    run("suite", untrained_model, *rows, "--output", tmp_path / "suite")
+    run("replay", untrained_model, simulated_recording, "--output", tmp_path / "replay")
+    run("export", lap, "--to", "tub", "-o", tmp_path / "tub")
+    run("import", tmp_path / "tub", "-o", tmp_path / "back")

@@ -16,6 +16,7 @@ from bcclone.system.doctor import (
     check_cores,
     check_devices,
     check_driver,
+    check_folder,
     check_memory,
     check_packages,
     check_python,
@@ -103,6 +104,15 @@ def test_a_tensorflow_that_crashes_is_reported(code, why, tmp_path, monkeypatch)
     assert check.state == "failed"
     assert check.found.startswith("TensorFlow cannot be loaded: ")
     assert why in check.found
+
+
+def test_the_check_of_a_folder_leaves_no_file_in_it_and_refuses_a_file(tmp_path):
+    assert states(check_folder(tmp_path))["folder"] == "ok"
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    (failed,) = check_folder(tmp_path / "file")
+    assert failed.state == "failed"
+    assert f"{tmp_path / 'file'}: cannot write there" in failed.found
 
 
 def test_doctor_runs_without_any_package_and_advises_what_to_install(free_port):

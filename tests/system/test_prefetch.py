@@ -94,3 +94,18 @@ raise SystemExit(3)
 """
     done = said(sys.executable, "-c", script, timeout=300)
     assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_a_result_is_not_kept_once_it_has_been_given():
+    class Big:
+        alive = 0
+
+        def __init__(self, _):
+            Big.alive += 1
+
+        def __del__(self):
+            Big.alive -= 1
+
+    with prefetch_ordered(Big, range(20), 1, ahead=2) as results:
+        for _ in results:
+            assert Big.alive <= 4

@@ -82,5 +82,11 @@ def test_on_a_terminal_the_progress_of_a_command_is_a_bar():
     assert "figure 7" in shown
 
 
+def test_a_name_on_a_bar_changes_nothing_on_the_terminal():
+    shown = shown_on_a_terminal(IN_OUR_OWN + COUNT.replace("counting", "checking \\x1b[2J.csv"))
+    assert "checking \\x1b[2J.csv: " in shown
+    assert "\x1b[2J" not in shown
+
+
 def test_a_program_at_a_terminal_gets_no_bar():
     assert shown_on_a_terminal("from bcclone.system.process import ProgressBar" + COUNT) == ""

@@ -82,3 +82,12 @@ def test_a_process_that_xla_ends_is_a_fault_that_is_remembered(tmp_path):
 @pytest.mark.slow
 def test_xla_compiles_a_convolution_here(tmp_path):
     assert compiler_fault("this processor", tmp_path) == ""
+
+
+def test_a_fault_that_may_pass_is_tried_again(tmp_path):
+    fails = "raise SystemExit('no memory')"
+    assert (
+        compiler_fault("card", tmp_path, fails)
+        == "a process that tries it ends with exit code 1: no memory"
+    )
+    assert compiler_fault("card", tmp_path, "") == ""
