@@ -34,7 +34,7 @@ from .pictures.clip_settings import Pace as Pace
 from .pictures.plot_settings import PlotSettings as PlotSettings
 from .pictures.plots.all_pictures import plot as plot
 from .research.environment import EnvironmentSettings as EnvironmentSettings
-from .research.environment.driving_env import Simulator as Simulator
+from .research.environment import Simulator as Simulator
 from .simulator.record import record as record
 from .simulator.road_rules import RoadRules as RoadRules
 from .simulator.road_rules import judge_road as judge_road

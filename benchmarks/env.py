@@ -41,8 +41,7 @@ class Program:
 
     road: str
     size: tuple[int, ...]  # height and width of its images; () for CarRacing, which has its own
-    steps: int  # of all cars
-    cars: int = 1
+    steps: int
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
@@ -60,13 +59,10 @@ def measure(settings: Settings, notify: Notify) -> Report:
 
 def _programs(settings: Settings, notify: Notify) -> dict[str, Program]:
     """Return what is measured by its name."""
-    vector_cars = 4
-    vector_name = f"bcclone, {vector_cars} cars in one process, 160x320"
     steps = settings.steps
     programs = {
         _LARGE: Program(settings.road, (160, 320), steps),
         _SMALL: Program(settings.road, (64, 64), 4 * steps),  # smaller images are faster
-        vector_name: Program(settings.road, (160, 320), steps, vector_cars),
     }
     if importlib.util.find_spec("Box2D"):
         programs[_RACING] = Program(settings.road, (), steps)
@@ -95,7 +91,7 @@ def steps_a_second(program: Program, processes: int = 1) -> float:
 
     Each has made its first steps before.
     """
-    first_steps = replace(program, steps=program.cars)
+    first_steps = replace(program, steps=1)
     with process_pool(processes) as pool:
         list(pool.map(_rate, [first_steps] * processes))
         return sum(pool.map(_rate, [program] * processes))
@@ -103,22 +99,20 @@ def steps_a_second(program: Program, processes: int = 1) -> float:
 
 def _rate(program: Program) -> float:
     """Take the steps in this process; return how many a second."""
-    env = _environment(program.road, program.size, program.cars)
+    env = _environment(program.road, program.size)
     action = np.zeros(env.action_space.shape, np.float32)
-    steps = program.steps // program.cars
     since = time.perf_counter()
-    for _ in range(steps):
+    for _ in range(program.steps):
         _, _, terminated, truncated, _ = env.step(action)
-        # several cars begin their next episodes by themselves
-        if program.cars == 1 and (terminated or truncated):
+        if terminated or truncated:
             env.reset()
-    return steps * program.cars / (time.perf_counter() - since)
+    return program.steps / (time.perf_counter() - since)
 
 
 @cache
-def _environment(road: str, size: tuple[int, ...], cars: int) -> Any:
+def _environment(road: str, size: tuple[int, ...]) -> Any:
     """Return an environment of this process, which has made some steps."""
-    env = _make_environment(road, size, cars)
+    env = _make_environment(road, size)
     env.reset(seed=0)
     action = np.zeros(env.action_space.shape, np.float32)
     for _ in range(10):
@@ -126,7 +120,7 @@ def _environment(road: str, size: tuple[int, ...], cars: int) -> Any:
     return env
 
 
-def _make_environment(road: str, size: tuple[int, ...], cars: int) -> Any:
+def _make_environment(road: str, size: tuple[int, ...]) -> Any:
     import gymnasium
 
     if not size:
@@ -134,7 +128,4 @@ def _make_environment(road: str, size: tuple[int, ...], cars: int) -> Any:
     import bcclone.research.environment  # noqa: F401 registers it
 
     height, width = size
-    values: dict[str, Any] = {"road": road, "height": height, "width": width}
-    if cars > 1:
-        return gymnasium.make_vec("bcclone/Road-v0", cars, "vector_entry_point", **values)
-    return gymnasium.make("bcclone/Road-v0", **values)
+    return gymnasium.make("bcclone/Road-v0", road=road, height=height, width=width)

@@ -22,7 +22,6 @@ def test_environments_are_measured_and_the_one_that_is_missing_is_left_out(monke
     assert [one.name for one in report.measures] == [
         "bcclone, 160x320",
         "bcclone, 64x64",
-        "bcclone, 4 cars in one process, 160x320",
         "two processes to one, bcclone, 160x320",
     ]
     assert all(one.value > 0 for one in report.measures)

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-import bcclone.research.environment  # noqa: F401
+from bcclone.research.environment import Simulator
 from bcclone.simulator.expert import Expert
-from bcclone.simulator.world_settings import Conditions, ExpertSettings
+from bcclone.simulator.world_settings import ExpertSettings
 from bcclone.system.errors import UserError
-from bcclone.system.values import part_of
 from tests.processes import python
 
 SMALL = {"height": 40, "width": 60}
@@ -41,14 +40,6 @@ def drive(env, steps, seed=0, action=AHEAD, options=None):
         if done[2] or done[3]:
             break
     return done
-
-
-def test_the_environments_load_neither_tensorflow_nor_the_renderer():
-    code = (
-        "import sys, bcclone.research.environment\n"
-        "print([name for name in ('tensorflow', 'numba', 'socketio') if name in sys.modules])"
-    )
-    assert python(code) == "[]\n"
 
 
 @pytest.mark.filterwarnings("error")
@@ -226,42 +217,44 @@ def test_impossible_settings_are_refused(make, values):
         make(**values)
 
 
-def test_unknown_arguments_and_roads_are_refused_with_the_known_ones(make):
-    with pytest.raises(ValueError, match="unknown argument wind; expected road, .*time_limit.*fog"):
-        make(wind=3)
+def test_a_road_that_is_none_and_an_unknown_argument_are_refused(make):
     with pytest.raises(UserError, match="random:SEED"):
         make(road="moon")
+    with pytest.raises(TypeError, match="wind"):
+        make(wind=3)
+
+
+def test_gymnasiums_wrapper_shows_the_drive_in_a_window(make):
+    env = make(render_mode="human")
+    env.reset(seed=0)
+    env.step(AHEAD)
+    assert env.render() is None
+    with pytest.raises(ValueError, match="render_mode is 'human', expected rgb_array"):
+        Simulator("human")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_gymnasiums_vector_environments_drive_each_car_as_it_would_alone(make, mode):
+    actions = np.array([[0.1], [-0.4]], np.float32)
+    several = gymnasium.make_vec("bcclone/Lake-v0", 2, mode, **SMALL)
+    several.reset(seed=5)
+    for _ in range(5):
+        observations, rewards, *_ = several.step(actions)
+    several.close()
+    for number in range(2):
+        env = make()
+        env.reset(seed=5 + number)
+        for _ in range(5):
+            observation, reward, *_ = env.step(actions[number])
+        np.testing.assert_array_equal(observations[number], observation)
+        assert rewards[number] == reward
 
 
 def test_random_starts_come_from_the_seed(make):
     env = make(random_start=True)
     places = [env.reset(seed=seed)[1]["pos_x"] for seed in (1, 1, 2)]
     assert places[0] == places[1] != places[2]
-
-
-def test_a_window_shows_the_drive_and_without_a_display_a_note_says_so(make, monkeypatch, capsys):
-    for display in (True, False):
-        if not display:
-            for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
-                monkeypatch.delenv(name, raising=False)
-        env = make(render_mode="human")
-        assert ("no display" in capsys.readouterr().err) is not display
-        env.reset(seed=0)
-        env.step(AHEAD)
-        assert env.render() is None
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-
-
-def test_conditions_are_given_by_name_together_or_one_by_one(make):
-    for given in (
-        {"night": 0.5},
-        {"conditions": {"night": 0.5}},
-        {"conditions": Conditions(night=0.5)},
-    ):
-        settings = make(**given).unwrapped.settings
-        assert part_of(settings, Conditions) == Conditions(night=0.5)
-    with pytest.raises(ValueError, match="expected values by name"):
-        make(conditions=5)
 
 
 DRIVE = """

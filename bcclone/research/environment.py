@@ -1,72 +1,127 @@
-"""The simulator as a Gymnasium environment: an action -> observation, reward and figures.
+"""The simulator as Gymnasium environments: bcclone/Lake-v0, bcclone/Mountain-v0, bcclone/Road-v0.
+
+    import gymnasium
+    import bcclone.research.environment  # registers the environments
+
+    env = gymnasium.make("bcclone/Lake-v0", height=64, width=64)
 
 An action is a steering, -1 to 1, or steering and throttle; a step lasts 0.04 s of simulated time.
 An observation is an array, such as a picture, RGB uint8 (height, width, 3), or a dictionary of
-several arrays.
+several arrays. Gymnasium's own wrappers and vector environments show a window and drive several
+cars. It needs Gymnasium: pip install 'bcclone[gym]'.
 """
 
 import math
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import gymnasium
 import numpy as np
-from gymnasium import spaces
 
-from bcclone.camera.images import Image
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.camera.vehicle import MPH
 from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedController, SpeedSettings
-from bcclone.research.environment import EnvironmentSettings
-from bcclone.research.environment.start import (
-    START_OPTIONS,
-    Start,
-    settings_from,
-    values_by_name,
-    values_of_conditions,
-)
-from bcclone.research.environment.window import Window
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import LABELS, Renderer
 from bcclone.simulator.scene import Obstacles
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import FRAME_SECONDS
-from bcclone.simulator.world_settings import Conditions
+from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
+from bcclone.system.errors import require_package
 from bcclone.system.exact_math import cosine, sine
 from bcclone.system.numbers import Float32Array
-from bcclone.system.values import part_of
+from bcclone.system.settings import Checked, Metres, Mph, SettingError, setting
+from bcclone.system.values import names_of, part_of
 
-FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
-PENALTY = 10.0  # taken from the reward of the step that ends an episode off the road or in a crash
+require_package("gymnasium", "an environment", "bcclone[gym]")
+import gymnasium  # noqa: E402
+from gymnasium import spaces  # noqa: E402
+from gymnasium.envs.registration import register, registry  # noqa: E402
+
+for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "random:0")):
+    if f"bcclone/{_name}-v0" not in registry:
+        register(
+            f"bcclone/{_name}-v0",
+            entry_point="bcclone.research.environment:Simulator",
+            kwargs={"road": _road},
+        )
+
+# ---- settings
+
+
+@dataclass(frozen=True)
+class EnvironmentSettings(Conditions):
+    """What an environment simulates, which observations it gives and which actions it takes.
+
+    With one name in `observations`, an observation is an array; with several, a dictionary of
+    arrays by these names.
+    """
+
+    road: str = setting("lake", "lake, mountain, random:SEED, or a .json file of control points")
+    reverse: bool = setting(False, "drive the road in the opposite direction")
+    # the numbers after a help are the smallest and largest value
+    height: int = setting(FRAME_HEIGHT, "height of the pictures", 8, 2048)
+    width: int = setting(FRAME_WIDTH, "width of the pictures", 8, 4096)
+    observations: tuple[str, ...] = setting(
+        ("center",),
+        "what is observed",
+        choices=("center", "left", "right", "segmentation", "depth"),
+    )
+    action: str = setting(
+        "steering",
+        "what is controlled; with steering alone, the speed is held",
+        choices=("steering", "steering-throttle"),
+    )
+    speed_mph: Mph = setting(20.0, "speed that is held", 1, TOP_SPEED_MPH)
+    laps: float = setting(1.0, "laps of an episode", maximum=1000, above=0)
+    limit_m: Metres = setting(
+        0.0,
+        "distance from the centre line that ends an episode",
+        0,
+        LOST_M,
+        zero="a wheel off the road",
+    )
+    time_limit: float = setting(300.0, "longest episode, in simulated seconds", 0.04, 1e6)
+    random_start: bool = setting(False, "start anywhere on the road, a little off its middle")
+
+    def validate(self) -> None:
+        super().validate()
+        if not self.observations or len(set(self.observations)) < len(self.observations):
+            raise SettingError(
+                "{observations} {value}, expected each at most once, and at least one",
+                value=self.observations,
+            )
+
+
+@dataclass(frozen=True)
+class Start(Checked):
+    """Where an episode starts, and how fast. Raises ValueError for a value out of range."""
+
+    start_m: Metres = setting(0.0, "distance along the lap", 0, 100_000)
+    offset_m: Metres = setting(0.0, "distance to the right of the centre line", -LOST_M, LOST_M)
+    turn_degrees: float = setting(0.0, "degrees to the right of the road", -180, 180)
+    speed_mph: Mph = setting(0.0, "speed", 0, TOP_SPEED_MPH)
+
+
+def _by_name(what: str, values: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return the values; raises ValueError if they are not by name, or a name is unknown.
+
+    what: word for one of the values in the error's text
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{what}s are {values!r}, expected values by name, such as {names[0]!r}")  # noqa: TRY004
+    if unknown := sorted(str(name) for name in set(values) - set(names)):
+        raise ValueError(f"unknown {what} {', '.join(unknown)}; expected {', '.join(names)}")
+    return dict(values)
+
+
+# ---- the environment
 
 Observation = Any  # an array, or a dictionary of arrays
 
-
-def _one_or_all(by_name: dict[str, Any], make: Callable[[dict[str, Any]], Any]) -> Any:
-    """Return the only value, or what `make` makes of several values by name."""
-    if len(by_name) == 1:
-        return next(iter(by_name.values()))
-    return make(by_name)
-
-
-def _observation_space(settings: EnvironmentSettings) -> spaces.Space[Any]:
-    """Return the space of what an environment with these settings observes."""
-    shape = (settings.height, settings.width)
-    picture = (*shape, 3)
-    every: dict[str, spaces.Space[Any]] = {
-        "center": spaces.Box(0, 255, picture, np.uint8),
-        "left": spaces.Box(0, 255, picture, np.uint8),
-        "right": spaces.Box(0, 255, picture, np.uint8),
-        "segmentation": spaces.Box(0, max(LABELS.values()), shape, np.uint8),
-        "depth": spaces.Box(0.0, float(FARTHEST_M), shape, np.float32),
-    }
-    observed = {name: every[name] for name in settings.observations}
-    space: spaces.Space[Any] = _one_or_all(observed, spaces.Dict)
-    return space
-
-
+FARTHEST_M = np.float32(1000.0)  # depth of the sky in an observation
+PENALTY = 10.0  # taken from the reward of the step that ends an episode off the road or in a crash
 _CAR_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # steps of the car in a step of the environment
 _SECTOR_M = 50.0  # length of a sector, see _sector()
 _NEXT_SECONDS = 1.0  # how far ahead the place is whose offset is next_cte
@@ -76,8 +131,7 @@ _START_TURN_DEGREES = 4.0
 
 
 class Simulator(gymnasium.Env[Observation, Float32Array]):
-    """A car on a road. The arguments are the fields of EnvironmentSettings; `conditions` gives
-    several values of Conditions together.
+    """A car on a road. The arguments are the fields of EnvironmentSettings.
 
     A step lasts 0.04 s of simulated time; nothing runs between two steps. The reward of a step is
     the distance driven along the road in metres, times 1 - |cte| / limit. The step that ends an
@@ -88,10 +142,16 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
     observations.
     """
 
-    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": round(1 / FRAME_SECONDS)}  # noqa: RUF012
+    # gymnasium.make() shows a window for render_mode="human" by its wrapper HumanRendering
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / FRAME_SECONDS)}  # noqa: RUF012
 
     def __init__(self, render_mode: str | None = None, **values: Any) -> None:
-        self.settings = settings_from(values)
+        self.settings = EnvironmentSettings(**values)
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(
+                f"render_mode is {render_mode!r}, expected rgb_array; gymnasium.make() also takes "
+                "human"
+            )
         self.render_mode = render_mode
         self.observation_space: spaces.Space[Any] = _observation_space(self.settings)
         self._controls: tuple[str, ...] = ("steering",)
@@ -100,11 +160,6 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         self.action_space: spaces.Space[Any] = spaces.Box(
             -1.0, 1.0, (len(self._controls),), np.float32
         )
-        self._open = ExitStack()  # closes the window
-        self._window = None
-        if render_mode == "human":
-            window = Window(self.settings.height, self.settings.width)
-            self._window = self._open.enter_context(window)
         # counts of all episodes
         self._offroads = 0
         self._crashes = 0
@@ -127,20 +182,19 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
             of Conditions by name. They hold for this episode only.
         """
         super().reset(seed=seed)
-        values = values_by_name("option", options or {}, (*START_OPTIONS, "road", "conditions"))
-        conditions = values_of_conditions(values.get("conditions", {}))
-        chosen = {name: values[name] for name in START_OPTIONS if name in values}
-        road = values.get("road", self.settings.road)
+        starts = names_of(Start)
+        values = _by_name("option", options or {}, (*starts, "road", "conditions"))
+        road = values.pop("road", self.settings.road)
+        conditions = _by_name("condition", values.pop("conditions", {}), names_of(Conditions))
         settings = replace(self.settings, road=road, **conditions)
         # the options of the start are checked before anything changes
-        chosen_start = Start(**chosen)
-        self._load_road(settings, chosen_start.start_m)
+        start_m = Start(**values).start_m
+        self._load_road(settings, start_m)
         # values of the start that are no option are 0, or random
         start = Start()
         if self.settings.random_start:
             start = self._random_start()
-        self._begin(replace(start, **chosen))
-        self._show()
+        self._begin(replace(start, **values))
         return self.observe(), self.info()
 
     def step(self, action: Float32Array) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -156,7 +210,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
             raise gymnasium.error.ResetNeeded("the episode has ended; begin another with reset()")
         tracked = self.tracked
         car = tracked.car
-        steering, *others = self.checked(action)
+        steering, *others = self._checked(action)
         if others:
             throttle = others[0]
         else:
@@ -182,7 +236,6 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         cross_track_m = abs(tracked.position.cross_track_m)
         nearness = max(1 - cross_track_m / self._limit_m, 0.0)
         reward = (tracked.progress_m - progress_before_m) * nearness
-        self._show()
         return self.observe(), reward - PENALTY * failed, failed or goal, truncated, self.info()
 
     def _ending(self, off_road: bool, goal: bool) -> str:
@@ -197,13 +250,9 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
 
     def render(self) -> Image | None:
         """Return the centre camera's picture in the mode rgb_array, uint8 (height, width, 3)."""
-        if self.render_mode != "rgb_array":
+        if not self.render_mode:
             return None
-        return self._frame()
-
-    def close(self) -> None:
-        """Close the window."""
-        self._open.close()
+        return self._renderer.frame(self.tracked.car, seconds=self.tracked.seconds)
 
     def observe(self) -> Observation:
         """Return the present observation: an array, or a dictionary of several."""
@@ -222,7 +271,9 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         for name in names:
             if name not in seen:
                 seen[name] = self._renderer.frame(car, name, seconds)
-        return _one_or_all({name: seen[name] for name in names}, dict)
+        if len(names) == 1:
+            return seen[names[0]]
+        return {name: seen[name] for name in names}
 
     def info(self) -> dict[str, Any]:
         """Return the figures of the drive.
@@ -316,7 +367,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         self._crashed = False
         self._cause = ""
 
-    def checked(self, action: Any) -> list[float]:
+    def _checked(self, action: Any) -> list[float]:
         """Return the numbers of an action; raises ValueError as step() does."""
         try:
             values = [float(value) for value in np.ravel(action)]
@@ -332,9 +383,17 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         """Return the distance from the centre line that ends the episode, at the car's place."""
         return self.settings.limit_m or self.tracked.position.limit_m
 
-    def _frame(self) -> Image:
-        return self._renderer.frame(self.tracked.car, seconds=self.tracked.seconds)
 
-    def _show(self) -> None:
-        if self._window is not None:
-            self._window.show(self._frame())
+def _observation_space(settings: EnvironmentSettings) -> spaces.Space[Any]:
+    """Return the space of what an environment with these settings observes."""
+    shape = (settings.height, settings.width)
+    every: dict[str, spaces.Space[Any]] = {
+        "segmentation": spaces.Box(0, max(LABELS.values()), shape, np.uint8),
+        "depth": spaces.Box(0.0, float(FARTHEST_M), shape, np.float32),
+    }
+    for camera in ("center", "left", "right"):
+        every[camera] = spaces.Box(0, 255, (*shape, 3), np.uint8)
+    observed = {name: every[name] for name in settings.observations}
+    if len(observed) == 1:
+        return every[settings.observations[0]]
+    return spaces.Dict(observed)
