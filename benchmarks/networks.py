@@ -1,6 +1,6 @@
 """Compare networks: a recording -> how well each drives.
 
-Compared are cnn, its variants, recurrent and published networks. Each model is trained, replays the
+Compared are cnn, its variants and recurrent networks. Each model is trained, replays the
 end of the recording and a road that it has not seen, and drives rows of the suite. The variants of
 cnn exist here alone. Each begins as a model file with an untrained network, from which model.py
 trains.
@@ -47,9 +47,6 @@ NETWORKS = {
     "padded": Network("conv4, conv5 padded", changes={"conv4": _PADDED, "conv5": _PADDED}),
     "fewer-strides": Network("conv3 with stride 1", changes={"conv3": {"strides": (1, 1)}}),
     "64x64": Network("64x64 input", "--network cnn", store="--size 64"),
-    "dave-2": Network("DAVE-2", "--network dave-2", "--preprocess nvidia-66x200-yuv"),
-    "chauffeur": Network("Chauffeur", "--network chauffeur", "--preprocess chauffeur-120x320-yuv"),
-    "epoch": Network("Epoch", "--network epoch", "--preprocess epoch-128x128-rgb"),
     "gray20": Network(
         "20 gray frames, 80x120", "--network cnn", "--preprocess gray-80x120 --seq-length 20"
     ),

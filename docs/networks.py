@@ -19,7 +19,6 @@ RESULTS = Path(__file__).parent / "results" / "networks.json"
 COMPARED = {  # table -> the networks in it
     "recurrent": ["single", "stacked3", "gru3", "lstm3"],
     "left-open": ["single", "no-conv4-5", "padded", "fewer-strides", "64x64", "gray20"],
-    "published": ["single", "dave-2", "chauffeur", "epoch"],
 }
 Model = Mapping[str, Any]  # the figures of a network that was trained with a seed
 Models = Mapping[str, Model]

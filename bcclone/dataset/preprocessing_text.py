@@ -25,9 +25,6 @@ PRESET_TEXTS = {
     "nvidia-66x200-yuv": "rows 60-135, 200x66, YUV",
     "nvidia-66x200-yuv-bgr": "rows 60-135, 200x66, BGR-YUV",
     "gray-80x120": "120x80, GRAY",
-    "chauffeur-120x320-yuv": "rows 40-160, 320x120, YUV",
-    # 5/12 of the rows: 200 of 480 in the teams' pictures
-    "epoch-128x128-rgb": "rows 67-160, 128x128",
     "course-66x200-yuv": "rows 60-135, YUV, blur 3, 200x66, 0..1",
 }
 # what may be done to a frame after cropping; in this order unless a text has another one

@@ -43,7 +43,6 @@ def open_feed(
     seed: int = 0,
     zero_fraction: float = 1.0,
     augment: AugmentSettings | None = None,
-    whole_images: bool = False,
     part: BatchPart = ALL,
     program_steps: int = 0,
 ) -> Feed:
@@ -57,7 +56,6 @@ def open_feed(
     seed: decides the order and the augmentation
     zero_fraction: if more of an epoch's samples had zero steering, some of these are left out
     augment: how to augment the samples; None if they are not augmented
-    whole_images: augment all rows of an image, not only those that bcclone's own networks see
     part: the part of each batch that this worker trains on
     program_steps: the most steps that the trainer takes in one call of an XLA program; 0 if XLA
         does not compile its steps
@@ -95,7 +93,7 @@ def open_feed(
         # a network that trains on the processor needs the other half: with a thread per core it is
         # slower (decision 0016)
         threads = settings.feed_workers or (_CORES if of_files else max(_CORES // 2, 1))
-        augmenter = CpuAugmenter(augment, data.preprocessing, whole_images)
+        augmenter = CpuAugmenter(augment, data.preprocessing)
         transforms.append(_augmenting_on_cpu(selection, seed, augmenter, batch_size, threads))
     elif augment:
         transforms.append(_drawing(selection, seed))

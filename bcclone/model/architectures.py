@@ -5,26 +5,16 @@ option --network lists it.
 """
 
 from dataclasses import dataclass
-
-from bcclone.system.settings import Checked, Count, SettingError
-
-RECURRENT_LAYERS = ("GRU", "LSTM")  # of Keras: they keep a state from frame to frame
-# name of a published network -> key in preprocessing.PRESETS: the preprocessing that its authors
-# used
-PUBLISHED = {
-    "dave-2": "nvidia-66x200-yuv",
-    "chauffeur": "chauffeur-120x320-yuv",
-    "epoch": "epoch-128x128-rgb",
-}
+from typing import Literal
 
 
 @dataclass(frozen=True)
-class Convolution(Checked):
+class Convolution:
     """A convolution with a square kernel, without padding."""
 
-    filters: Count
-    kernel: Count  # rows and columns
-    stride: Count = 1
+    filters: int
+    kernel: int  # rows and columns
+    stride: int = 1
 
 
 CNN = (
@@ -42,49 +32,23 @@ SMALL = (
     Convolution(32, 3),
     Convolution(32, 3),
 )
-
-
-def _without_third(convolutions: tuple[Convolution, ...]) -> tuple[Convolution, ...]:
-    """Return convolutions for small images.
-
-    The network crops sky and bonnet; then an image of 64x64 ends as maps of 2x9 here, as an image
-    of 128x128 does with the third convolution.
-    """
-    return (*convolutions[:2], *convolutions[3:])
-
-
-CNN_64 = _without_third(CNN)
+# The network crops sky and bonnet. Then an image of 64x64 ends as maps of 2x9 without the third
+# convolution, as an image of 128x128 does with it.
+CNN_64 = (*CNN[:2], *CNN[3:])
 # what takes the place of convolutions for which an image is too small
-FOR_SMALL_IMAGES = {CNN: CNN_64, SMALL: _without_third(SMALL)}
+FOR_SMALL_IMAGES = {CNN: CNN_64, SMALL: (*SMALL[:2], *SMALL[3:])}
 
 
 @dataclass(frozen=True)
-class Architecture(Checked):
-    """A network of ours, for images of any size; or a published network, for images of one size."""
+class Architecture:
+    """A network for images of any size."""
 
     name: str
     description: str
-    convolutions: tuple[Convolution, ...] = CNN  # of a network of ours; else it has no meaning
+    convolutions: tuple[Convolution, ...] = CNN
     batch_norm: bool = False  # batch normalization after each convolution
     image_norm: bool = False  # whether its first layers give all images one brightness and contrast
-    recurrent: str = ""  # one of RECURRENT_LAYERS, the layer behind the convolutions; "" for none
-
-    def validate(self) -> None:
-        if self.recurrent not in ("", *RECURRENT_LAYERS):
-            raise SettingError(
-                "{recurrent} {value}, expected one of {names}, or no text for none",
-                value=repr(self.recurrent),
-                names=", ".join(RECURRENT_LAYERS),
-            )
-
-    @property
-    def preset(self) -> str:
-        """Return the preprocessing that the authors of a published network used, else ""."""
-        return PUBLISHED.get(self.name, "")
-
-    @property
-    def is_published(self) -> bool:
-        return self.preset != ""
+    recurrent: Literal["", "GRU", "LSTM"] = ""  # the layer behind the convolutions; "" for none
 
 
 _ALL = (
@@ -125,18 +89,5 @@ _ALL = (
         recurrent="GRU",
     ),
     Architecture("lstm", "the same as gru, with an LSTM", recurrent="LSTM"),
-    Architecture(
-        "dave-2",
-        "DAVE-2 as published by Nvidia, for a store of the preset nvidia-66x200-yuv",
-    ),
-    Architecture(
-        "chauffeur",
-        "the CNN of team Chauffeur in Udacity's challenge 2, for the preset chauffeur-120x320-yuv",
-    ),
-    Architecture(
-        "epoch",
-        "the CNN of team Epoch in Udacity's challenge 2, for the preset epoch-128x128-rgb; "
-        "34 million weights",
-    ),
 )
 ARCHITECTURES = {architecture.name: architecture for architecture in _ALL}

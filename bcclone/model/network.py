@@ -21,7 +21,6 @@ from bcclone.model.architectures import (
     Architecture,
     Convolution,
 )
-from bcclone.model.published_networks import build_published
 from bcclone.system.errors import UserError
 
 Shape = tuple[int, int, int]  # height, width and channels of an image
@@ -39,7 +38,7 @@ def build_network(
 
     The first output is the steering. With a seq_length above 1 the network takes windows,
     (batch, seq_length, *shape), oldest frame first. Raises UserError for images that are too small,
-    or not of the size that a published network takes, and for a recurrent network without windows.
+    and for a recurrent network without windows.
 
     shape: height, width and channels of the images; 3 channels, or 1 for grey images
     seq_length: frames of a window; 1 for a network of single frames
@@ -53,13 +52,6 @@ def build_network(
                 f"no network is called {network!r}; expected one of {', '.join(ARCHITECTURES)}"
             )
         architecture = ARCHITECTURES[architecture]
-    if architecture.is_published:
-        if outputs > 1:
-            raise UserError(
-                f"--network {architecture.name} predicts the steering alone; leave out --predict"
-            )
-        height, width, _ = shape
-        return build_published(architecture, height, width, seq_length)
     if architecture.recurrent:
         return _recurrent_network(shape, seq_length, architecture, outputs)
     return _stacked_network(shape, seq_length, architecture, outputs)
@@ -203,8 +195,6 @@ def convolutions_for(
 
     For images that are too small for the architecture's own, those of FOR_SMALL_IMAGES take their
     place. Raises UserError for images that are too small even for the returned convolutions.
-
-    architecture: none of the published ones
     """
     seen = seen_rows(height)
     least_extent = min(seen.stop - seen.start, width)

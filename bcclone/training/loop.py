@@ -67,7 +67,6 @@ class Loop:
             settings.seed,
             settings.zero_fraction,
             settings if settings.augment else None,
-            settings.sees_whole_images,
             workers.part,
             trainer.program_steps,
         )

@@ -17,7 +17,6 @@ from keras import ops
 
 from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.labels import output_labels
-from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.store import common_framing
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import PATH
@@ -63,7 +62,7 @@ def make_trainer(
     has_helping_outputs = settings.predict == PATH
     augmenter = None
     if settings.augment and settings.augment_on == "device":
-        augmenter = DeviceAugmenter(settings, data.preprocessing, settings.sees_whole_images)
+        augmenter = DeviceAugmenter(settings, data.preprocessing)
     with _layers_drawn_from(settings.seed):
         # the network to save is another one only if it differs from the trained one: in its
         # outputs, or in whether its layers learn, which a model file states
@@ -270,13 +269,6 @@ def report_network(
 
 def _note_unusual_images(data: TrainingData, architecture: Architecture, notify: Notify) -> None:
     images = data.preprocessing
-    if architecture.preset:
-        if images != PRESETS[architecture.preset]:
-            notify(
-                f"note: {architecture.name} was published for images like those of "
-                f"--preprocess {architecture.preset}"
-            )
-        return
     convolutions = convolutions_for(images.height, images.width, architecture)
     if convolutions != architecture.convolutions:
         notify(

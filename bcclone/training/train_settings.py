@@ -322,11 +322,6 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
         """Return the network to train, as far as it is decided; else the usual one."""
         return ARCHITECTURES[self.network or USUAL_NETWORK]
 
-    @property
-    def sees_whole_images(self) -> bool:
-        """Return whether the network sees whole images; bcclone's own networks crop them first."""
-        return self.architecture.is_published
-
 
 # the values that leave a setting open: other settings, the samples, the start model or the machine
 # decide it, or in a resume the run

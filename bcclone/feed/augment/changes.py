@@ -96,11 +96,10 @@ class Extent(NamedTuple):
     height: int  # of the whole image
 
 
-def extent_of(preprocessing: Preprocessing, whole_images: bool) -> Extent:
-    """Return all rows of whole images, otherwise those that the networks of bcclone see."""
-    height = preprocessing.height
-    rows = slice(0, height) if whole_images else seen_rows(height)
-    return Extent(rows.start, rows.stop - rows.start, preprocessing.width, height)
+def extent_of(preprocessing: Preprocessing) -> Extent:
+    """Return the rows that the networks of bcclone see."""
+    rows = seen_rows(preprocessing.height)
+    return Extent(rows.start, rows.stop - rows.start, preprocessing.width, preprocessing.height)
 
 
 # ---- viewpoint

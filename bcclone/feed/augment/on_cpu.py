@@ -40,16 +40,12 @@ class CpuAugmenter:
     """Augments samples of one preprocessing; several threads may use it.
 
     Raises UserError for images in colours that cannot be turned back into RGB.
-
-    whole_images: change all rows, not only those that the networks of bcclone see
     """
 
-    def __init__(
-        self, settings: AugmentSettings, preprocessing: Preprocessing, whole_images: bool = False
-    ) -> None:
+    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing) -> None:
         self._settings = settings
         self._preprocessing = preprocessing
-        self._extent = extent_of(preprocessing, whole_images)
+        self._extent = extent_of(preprocessing)
         _, self._to_rgb = color_matrices(preprocessing.color)
 
     def augment(

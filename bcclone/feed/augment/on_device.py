@@ -57,12 +57,10 @@ class DeviceAugmenter:
     if it does not compile the whole step.
     """
 
-    def __init__(
-        self, settings: AugmentSettings, preprocessing: Preprocessing, whole_images: bool = False
-    ) -> None:
+    def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing) -> None:
         self._settings = settings
         self._preprocessing = preprocessing
-        self._extent = extent_of(preprocessing, whole_images)
+        self._extent = extent_of(preprocessing)
         self._compiled = tf.function(self._augment, jit_compile=compiles_for_gpu(), autograph=False)
 
     @property

@@ -30,7 +30,6 @@ from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.order import balanced, has_zero_steering
 from bcclone.feed.selection import sample_lookaheads
-from bcclone.model.architectures import ARCHITECTURES
 from bcclone.pictures.drawing import SKY
 from bcclone.pictures.plots.style import (
     BLUE,
@@ -402,10 +401,7 @@ def augmented_samples(subject: Subject, index: int) -> list[Sample]:
     data = subject.samples
     sample = subject.table[[index] * _AUGMENTATIONS]
     images = subject.images(np.full(_AUGMENTATIONS, index), data.preprocessing)
-    architecture = ARCHITECTURES.get(subject.file.training.network or "")
-    # a published network sees whole images, and one of ours crops them first
-    sees_whole_images = architecture is not None and architecture.is_published
-    augmenter = CpuAugmenter(subject.augment, data.preprocessing, sees_whole_images)
+    augmenter = CpuAugmenter(subject.augment, data.preprocessing)
     random_numbers = draw(_AUGMENTATIONS, (_SEED, index))
     inputs = AugmentationInputs(
         sample["flipped"], sample_lookaheads(data, sample["row"]), *random_numbers
