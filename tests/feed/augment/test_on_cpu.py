@@ -40,17 +40,13 @@ def pictures(count, seed=0, preprocessing=OURS):
     return np.stack([preprocessing.apply(frame) for frame in frames])
 
 
-def augmented(
-    settings, images, steering=None, flipped=None, seed=(0, 1, 0), preprocessing=OURS, whole=True
-):
+def augmented(settings, images, steering=None, flipped=None, seed=(0, 1, 0), preprocessing=OURS):
     count = len(images)
     into = np.empty_like(images)
     steering = np.zeros((count, 1), np.float32) if steering is None else steering
     flipped = np.zeros(count, np.bool_) if flipped is None else flipped
     inputs = AugmentationInputs(flipped, np.full(count, 12.0, np.float32), *draw(count, seed))
-    return into, CpuAugmenter(settings, preprocessing, whole).augment(
-        images, steering, inputs, into
-    )
+    return into, CpuAugmenter(settings, preprocessing).augment(images, steering, inputs, into)
 
 
 def one_move(**moved):
@@ -189,16 +185,9 @@ def test_each_movement_changes_image_and_steering(name, value):
 def test_rows_that_the_network_does_not_see_do_not_change():
     images = pictures(16)
     rows = seen_rows(128)
-    whole, steering = augmented(AugmentSettings(), images)
-    changed, of_rows = augmented(AugmentSettings(), images, whole=False)
+    changed, _ = augmented(AugmentSettings(), images)
     for unseen in (slice(0, rows.start), slice(rows.stop, None)):
         np.testing.assert_array_equal(changed[:, unseen], images[:, unseen])
-    np.testing.assert_array_equal(of_rows, steering)
-    # noise and blur know other neighbours at the edge, or other blocks of the JPEG; all else is the
-    # same
-    assert (
-        np.median(np.abs(changed[:, rows].astype(int) - whole[:, rows]).mean(axis=(1, 2, 3))) < 0.5
-    )
     assert (changed[:, rows] != images[:, rows]).any(axis=(1, 2, 3)).all()
 
 
