@@ -1,63 +1,131 @@
 """Turn pictures of another camera into frames of the simulator's camera.
 
-In: a picture of any size. Out: a frame, 320x160. A `Framing` says how; nothing else does.
+In: a picture of any size. Out: a frame, 320x160. A `Framing` says how; nothing else does. It is
+kept as JSON, in framing.json beside a recording and in model files.
 
-Without a lens, the chosen rows and columns of the picture are stretched to a frame. With a lens
-(lens.py), the picture is warped as if the simulator's camera (geometry.py) stood where the other
-one stands and looked along the road.
+Without a lens, the chosen rows and columns of the picture are stretched to a frame. With a `Lens`,
+the picture is warped as if the simulator's camera (geometry.py) stood where the other one stands
+and looked along the road. The equidistant fisheye is that of J. Kannala, S. Brandt, "A generic
+camera model", 2006.
 """
 
 import json
-from dataclasses import dataclass, replace
+import math
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.camera.geometry import FOCAL_PX, simulated_camera
+from bcclone.camera.geometry import FOCAL_PX, rotation, simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, cv2, resized
-from bcclone.camera.lens import Lens
-from bcclone.system.numbers import BoolArray
+from bcclone.system.codec import read_json
+from bcclone.system.errors import UserError
+from bcclone.system.location import Location
+from bcclone.system.numbers import BoolArray, FloatArray
 from bcclone.system.values import to_json
 
+FRAMING_NAME = "framing.json"  # next to the log of an imported recording
 STEPS_PER_PIXEL = 32  # positions in a picture are in 32nds of a pixel, as cv2.remap() interpolates
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """For each pixel of a frame, the point of the reduced picture whose colour it gets."""
+# ---- the lens and how it is mounted
 
-    # size to which the picture is reduced first
-    width: int
-    height: int
-    # column and row of the upper left of the four pixels around the point, (160, 320, 2)
-    corner: npt.NDArray[np.int16]
-    # from the corner to the point, columns and rows in 32nds of a pixel, (160, 320, 2)
-    fraction: npt.NDArray[np.int32]
+
+@dataclass(frozen=True)
+class Lens:
+    """Which pixel of a camera's picture shows which direction: its lens and its mounting.
+
+    Coordinate 0 is the centre of the first pixel.
+    """
+
+    focal_px: float  # focal length in pixels
+    horizon_row: float  # row in which a straight level road ends
+    vanishing_column: float  # column in which it ends
+    # angle by which the picture is turned clockwise about the end of the road
+    roll_degrees: float = 0.0
+    # whether it is a fisheye: the distance of a point from the middle of the picture grows with the
+    # angle from the camera's axis, and not with the tangent of that angle
+    fisheye: bool = False
+
+    def __post_init__(self) -> None:
+        numbers = (self.focal_px, self.horizon_row, self.vanishing_column, self.roll_degrees)
+        is_finite = all(map(math.isfinite, numbers))
+        if not is_finite or self.focal_px < 1 or abs(self.roll_degrees) > 90:
+            raise ValueError(
+                f"a lens of {asdict(self)}, expected finite numbers, a focal length of 1 pixel or "
+                "more, and a roll of at most 90 degrees"
+            )
+
+    def degrees_across(self, width: int) -> float:
+        """Return the horizontal angle of view of a picture of this width."""
+        # from the middle of the picture to its edge, in focal lengths
+        distance = width / 2 / self.focal_px
+        return math.degrees(2 * (distance if self.fisheye else math.atan(distance)))
+
+    def scaled(self, across: float, down: float) -> Self:
+        """Return the same lens for a picture with more or fewer columns and rows, by factors."""
+        return replace(
+            self,
+            focal_px=self.focal_px * across,
+            horizon_row=(self.horizon_row + 0.5) * down - 0.5,
+            vanishing_column=(self.vanishing_column + 0.5) * across - 0.5,
+        )
+
+    def pixels(self, rays: FloatArray, width: int, height: int) -> FloatArray:
+        """Return the pixels that show rays, (2, n): column and row.
+
+        Rays from behind the camera give pixels outside of the picture.
+
+        rays: (3, n), their components to the right, down and ahead, in the car's axes
+        width, height: the picture's size in pixels
+        """
+        middle = np.array([(width - 1) / 2, (height - 1) / 2])
+        right, down, ahead = self._mount(middle) @ rays
+
+        # a pinhole shows the tangent of the angle from its axis, a fisheye the angle itself; 1e-12
+        # and 1e-3 avoid a division by 0 for rays along the axis and for rays from behind
+        across = np.hypot(right, down)
+        if self.fisheye:
+            distance_px = np.arctan2(across, ahead) * self.focal_px
+        else:
+            distance_px = across / np.maximum(ahead, 1e-3) * self.focal_px
+        scale = distance_px / np.maximum(across, 1e-12)
+        seen = middle[:, np.newaxis] + np.stack([right * scale, down * scale])
+
+        # turn the picture about the end of the road
+        sine = math.sin(math.radians(self.roll_degrees))
+        cosine = math.cos(math.radians(self.roll_degrees))
+        roll = np.array([[cosine, -sine], [sine, cosine]])
+        end = self._end_of_road[:, np.newaxis]
+        return np.asarray(roll @ (seen - end) + end)
 
     @property
-    def shows(self) -> BoolArray:
-        """Return which pixels of a frame show the picture, (160, 320); others repeat its edge.
+    def _end_of_road(self) -> FloatArray:
+        return np.array([self.vanishing_column, self.horizon_row])
 
-        A margin of one pixel counts as edge.
+    def _mount(self, middle: FloatArray) -> FloatArray:
+        """Return the rotation from the car's axes to the camera's, (3, 3).
+
+        In the car's axes the road's end is straight ahead.
+
+        middle: column and row of the picture's middle, where the camera's axis is.
         """
-        limits = np.array([self.width, self.height]) - 2
-        is_inside = (self.corner > 0) & (self.corner < limits)
-        return np.asarray(is_inside.all(axis=2))
+        offset = self._end_of_road - middle
+        distance_px = math.hypot(*offset)
+        distance = distance_px / self.focal_px  # in focal lengths
+        angle = distance if self.fisheye else math.atan(distance)
+        # (x, y, cos(angle)) is the unit vector to the road's end in the camera's axes; y points
+        # down, and a pitch is positive upwards
+        x, y = offset / max(distance_px, 1e-12) * math.sin(angle)
+        yaw = np.float64(math.atan2(x, math.cos(angle)))
+        pitch = np.float64(math.asin(-y))
+        return np.asarray(rotation(yaw, pitch))
 
-    def apply(self, picture: Image) -> Image:
-        """Return the frame of a picture, RGB uint8 (160, 320, 3)."""
-        height, width = picture.shape[:2]
-        if (width, height) != (self.width, self.height):
-            picture = resized(picture, (self.width, self.height))
-        # remap() takes the two fractions packed as row * 32 + column
-        packed = self.fraction[..., 1] * STEPS_PER_PIXEL + self.fraction[..., 0]
-        table = packed.astype(np.uint16)
-        frame = cv2.remap(
-            picture, self.corner, table, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        return np.asarray(frame, np.uint8)
+
+# ---- pictures -> frames
 
 
 @dataclass(frozen=True)
@@ -85,32 +153,19 @@ class Framing:
             raise BadImage(
                 f"pictures of {self.width}x{self.height} pixels, expected 1 to {largest} each"
             )
-        self._check_kept("rows", self.rows, self.height)
-        self._check_kept("columns", self.columns, self.width)
+        kept = (("rows", self.rows, self.height), ("columns", self.columns, self.width))
+        for name, span, size in kept:
+            if span and not 0 <= span[0] < span[1] <= size:
+                raise BadImage(
+                    f"{self.width}x{self.height} pixels, which have no {name} {span[0]} to "
+                    f"{span[1]}, expected numbers from 0 to {size}, the first one smaller"
+                )
         if self.lens and (self.rows or self.columns):
             raise BadImage("both a lens and rows or columns to keep, expected only one")
 
-    def _check_kept(self, name: str, kept: tuple[int, int] | None, size: int) -> None:
-        """Raise BadImage if a picture does not have the rows or columns to use.
-
-        name: "rows" or "columns"
-        size: how many of them a picture has
-        """
-        if kept is None:
-            return
-        first, end = kept
-        if not 0 <= first < end <= size:
-            raise BadImage(
-                f"{self.width}x{self.height} pixels, which have no {name} {first} to {end}, "
-                f"expected numbers from 0 to {size}, the first one smaller"
-            )
-
     @classmethod
     def of(cls, picture: Image, rows: tuple[int, int] | None = None) -> Self:
-        """Return the framing of a picture, (height, width, 3), without a lens.
-
-        Raises BadImage for rows that the picture does not have.
-        """
+        """Return the framing of a picture, (height, width, 3), without a lens."""
         height, width = picture.shape[:2]
         return cls(width, height, rows)
 
@@ -148,7 +203,7 @@ class Framing:
         fitting = self.for_size(width, height)
         if fitting.lens:
             return sampling_of(fitting).apply(picture)
-        kept = picture[_slice_of(fitting.rows), _slice_of(fitting.columns)]
+        kept = picture[slice(*fitting.rows or (None,)), slice(*fitting.columns or (None,))]
         if kept.shape[:2] == (FRAME_HEIGHT, FRAME_WIDTH):
             return kept
         return resized(kept, (FRAME_WIDTH, FRAME_HEIGHT))
@@ -159,8 +214,7 @@ class Framing:
         Raises BadImage as for_size().
         """
         height, width = picture.shape[:2]
-        self.for_size(width, height)  # refuses pictures of another shape
-        if (width, height) == (self.width, self.height):
+        if self.for_size(width, height) is self:
             return picture
         return resized(picture, (self.width, self.height))
 
@@ -177,30 +231,23 @@ class Framing:
     def describe(self) -> str:
         """Return a short description: "160x120 pixels, rows 40 to 120, stretched to 320x160"."""
         parts = [f"{self.width}x{self.height} pixels"]
-        if self.lens:
-            return ", ".join([*parts, *self._described_lens(self.lens)])
-        if self.rows:
-            first, end = self.rows
-            parts.append(f"rows {first} to {end}")
-        if self.columns:
-            first, end = self.columns
-            parts.append(f"columns {first} to {end}")
-        if not self.cuts:
-            parts.append("all rows")
-        parts.append(f"stretched to {FRAME_WIDTH}x{FRAME_HEIGHT}")
-        return ", ".join(parts)
-
-    def _described_lens(self, lens: Lens) -> list[str]:
-        parts = []
-        if lens.fisheye:
+        if not self.lens:
+            kept = (("rows", self.rows), ("columns", self.columns))
+            parts += [f"{name} {span[0]} to {span[1]}" for name, span in kept if span]
+            if not self.cuts:
+                parts.append("all rows")
+            return ", ".join([*parts, f"stretched to {FRAME_WIDTH}x{FRAME_HEIGHT}"])
+        if self.lens.fisheye:
             parts.append("fisheye")
-        degrees = lens.degrees_across(self.width)
-        parts.append(f"focal length {lens.focal_px:.0f} px ({degrees:.0f} degrees across)")
-        parts.append(f"horizon at row {lens.horizon_row:.0f}")
-        parts.append(f"straight ahead at column {lens.vanishing_column:.0f}")
-        if lens.roll_degrees:
-            parts.append(f"turned by {lens.roll_degrees:.1f} degrees")
-        return parts
+        degrees = self.lens.degrees_across(self.width)
+        parts += [
+            f"focal length {self.lens.focal_px:.0f} px ({degrees:.0f} degrees across)",
+            f"horizon at row {self.lens.horizon_row:.0f}",
+            f"straight ahead at column {self.lens.vanishing_column:.0f}",
+        ]
+        if self.lens.roll_degrees:
+            parts.append(f"turned by {self.lens.roll_degrees:.1f} degrees")
+        return ", ".join(parts)
 
     def to_json(self) -> str:
         """Return the framing as JSON, as framing.json and a model file hold it."""
@@ -212,20 +259,47 @@ def _is_about_1(ratio: float) -> bool:
     return abs(ratio - 1) <= 0.02
 
 
-def _slice_of(kept: tuple[int, int] | None) -> slice:
-    if kept is None:
-        return slice(None)
-    first, end = kept
-    return slice(first, end)
-
-
 def _scaled(kept: tuple[int, int] | None, factor: float) -> tuple[int, int] | None:
     """Return the rows or columns to use for a picture with more or fewer pixels, at least one."""
     if kept is None:
         return None
     first = round(kept[0] * factor)
-    end = round(kept[1] * factor)
-    return first, max(end, first + 1)
+    return first, max(round(kept[1] * factor), first + 1)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """For each pixel of a frame, the point of the reduced picture whose colour it gets."""
+
+    # size to which the picture is reduced first
+    width: int
+    height: int
+    # column and row of the upper left of the four pixels around the point, (160, 320, 2)
+    corner: npt.NDArray[np.int16]
+    # from the corner to the point, columns and rows in 32nds of a pixel, (160, 320, 2)
+    fraction: npt.NDArray[np.int32]
+
+    @property
+    def shows(self) -> BoolArray:
+        """Return which pixels of a frame show the picture, (160, 320); others repeat its edge.
+
+        A margin of one pixel counts as edge.
+        """
+        limits = np.array([self.width, self.height]) - 2
+        is_inside = (self.corner > 0) & (self.corner < limits)
+        return np.asarray(is_inside.all(axis=2))
+
+    def apply(self, picture: Image) -> Image:
+        """Return the frame of a picture, RGB uint8 (160, 320, 3)."""
+        if picture.shape[:2] != (self.height, self.width):
+            picture = resized(picture, (self.width, self.height))
+        # remap() takes the two fractions packed as row * 32 + column
+        packed = self.fraction[..., 1] * STEPS_PER_PIXEL + self.fraction[..., 0]
+        table = packed.astype(np.uint16)
+        frame = cv2.remap(
+            picture, self.corner, table, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(frame, np.uint8)
 
 
 @lru_cache(maxsize=64)
@@ -262,3 +336,40 @@ def sampling_of(framing: Framing) -> Sampling:
         corner=(positions // STEPS_PER_PIXEL).astype(np.int16),
         fraction=positions % STEPS_PER_PIXEL,
     )
+
+
+# ---- files
+
+
+def read_framing(path: Path) -> Framing:
+    """Return the framing in a file; raises UserError."""
+    return read_json(
+        path, Framing, "a framing", f"expected a {FRAMING_NAME}, such as bcclone calibrate writes"
+    )
+
+
+def framing_of(log: Location) -> Framing | None:
+    """Return the framing in framing.json next to a log; raises UserError.
+
+    Returns None without such a file, and for a log at a URL.
+    """
+    path = log.parent / FRAMING_NAME
+    if not isinstance(path, Path) or not path.is_file():
+        return None
+    return read_framing(path)
+
+
+def check_framed(log: Path, model: str, framing: Framing | None) -> None:
+    """Raise UserError if a recording and a model both have a framing, and these differ.
+
+    model: name of the model, for the message
+    framing: the model's framing, None for frames of the simulator
+    """
+    recorded = framing_of(log)
+    if framing and recorded and recorded != framing:
+        raise UserError(
+            f"{log.parent}: its frames were made as {recorded.describe()}, "
+            f"and {model} drives on {framing.describe()}; "
+            f"import the recording again with its {FRAMING_NAME}: "
+            "bcclone import SOURCE --framing FILE"
+        )

@@ -1,14 +1,14 @@
 """Read, decode and encode camera frames: bytes or a path -> RGB pixels, and back.
 
+The size in an image's header is checked before the image is decoded, because a file of a few bytes
+can declare a huge image. Where the EXIF data of a JPEG say how the camera was turned, its size and
+pixels are those of the upright picture.
+
 OpenCV adds an empty entry to the environment variable LD_LIBRARY_PATH. An empty entry means the
 current folder: a process that is started later, such as ffmpeg, would load shared libraries from
 there. So this module restores the variable. In bcclone's own processes it also lowers OpenCV's
 limit of pixels, and silences the messages about images that cannot be decoded; in the process of a
 program that imports bcclone, both stay.
-
-The size in an image's header is checked before the image is decoded, because a file of a few bytes
-can declare a huge image. Where the EXIF data of a JPEG say how the camera was turned, its size and
-pixels are those of the upright picture.
 """
 
 import os
@@ -27,9 +27,9 @@ from bcclone.system.location import names_url, read_urls
 from bcclone.system.process import is_own_process
 
 MOST_PIXELS = 1 << 24  # of one image: its width times its height
-_SEARCH_PATH = "LD_LIBRARY_PATH"  # environment variable with the folders of shared libraries
+_SEARCH_PATH = "LD_LIBRARY_PATH"
 
-_folders_before = os.environ.get(_SEARCH_PATH, "")  # value of the variable before OpenCV is loaded
+_folders_before = os.environ.get(_SEARCH_PATH, "")
 if is_own_process():
     # OpenCV reads its limit of pixels when it is loaded
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
@@ -38,7 +38,6 @@ if is_own_process():
 import cv2 as cv2  # noqa: E402 `as cv2` tells the type checker that others import it from here
 
 if is_own_process():
-    # OpenCV would print a message for each image that it cannot decode
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 os.environ[_SEARCH_PATH] = _folders_before
 if not _folders_before:
@@ -49,8 +48,6 @@ Image = npt.NDArray[np.uint8]
 # size of the simulator's frames, in pixels
 FRAME_WIDTH = 320
 FRAME_HEIGHT = 160
-
-_WRONG_SIZE = f"pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}"  # as BadImage.wrong_size() says it
 IMAGE_ENDINGS = (".jpeg", ".jpg", ".png")
 MISSING = " is missing"  # what try_frame() says of a frame without a path
 
@@ -60,10 +57,7 @@ _END = b"\xff\xd9"  # the marker at the end of a JPEG
 _PNG = b"\x89PNG\r\n\x1a\n"
 # first bytes of files of BMP, WebP, TIFF and PNM
 _OTHERS = (b"BM", b"RIFF", b"II*\0", b"MM\0*", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
-
-_APPLICATION_MARKERS = range(0xE0, 0xF0)  # of the segments of a JPEG that hold what programs add
 _EXIF = b"Exif\0\0"  # the first bytes of a segment with EXIF data
-_ORIENTATION = 0x0112  # number of the value that says how to turn the picture
 _UPRIGHT = 1  # the orientation of a picture that is shown as it is stored
 _SIDEWAYS = range(5, 9)  # the orientations of pictures whose stored rows are columns
 
@@ -75,15 +69,14 @@ def opencv_on_one_thread() -> Iterator[None]:
     OpenCV has one setting for all threads of a process. So the block changes nothing in the process
     of a program that imports bcclone, whose other threads may use OpenCV, too.
     """
-    if not is_own_process():
-        yield
-        return
     before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+    if is_own_process():
+        cv2.setNumThreads(1)
     try:
         yield
     finally:
-        cv2.setNumThreads(before)
+        if is_own_process():
+            cv2.setNumThreads(before)
 
 
 class BadImage(ValueError):
@@ -91,8 +84,28 @@ class BadImage(ValueError):
 
     @classmethod
     def wrong_size(cls, width: int, height: int, expected_width: int, expected_height: int) -> Self:
-        """Return the error for an image of an unexpected size."""
         return cls(f"{width}x{height} pixels, expected {expected_width}x{expected_height}")
+
+
+def common_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> str:
+    """Return what to do about pictures that cannot be used, if most of them have one reason.
+
+    The reasons with a remedy are another size, and pointers of Git LFS. Returns "" for others.
+
+    reasons: texts of BadImage, perhaps within longer texts
+    recording: name of the recording in the command
+    """
+    command = shown_command("import", recording, "-o", "recordings/NAME")
+    remedies = {
+        f"pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}": (
+            f"turn pictures of another size into frames: {command}"
+        ),
+        UnfetchedFile.REASON: f"fetch the pictures with: {UnfetchedFile.REMEDY}",
+    }
+    for words, remedy in remedies.items():
+        if 2 * sum(words in reason for reason in reasons) > len(reasons):
+            return remedy
+    return ""
 
 
 # ---- headers
@@ -130,6 +143,11 @@ def _read_header(content: bytes) -> tuple[int, int, int]:
     return width, height, orientation
 
 
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
+
+
 def is_upright(content: bytes) -> bool:
     """Return whether a JPEG is shown as it is stored: no EXIF data turn or mirror it."""
     return _orientation(content) == _UPRIGHT
@@ -140,32 +158,53 @@ def _orientation(content: bytes) -> int:
 
     Source: EXIF 2.32, section 4.6.4; the data are a TIFF file.
     """
-    # they stand before the picture, behind the marker with which a JPEG begins
+    application_markers = range(0xE0, 0xF0)  # of segments that hold what programs add
+    orientation_tag = 0x0112
+    # the segments stand before the picture, behind the marker with which a JPEG begins
     tiff = b""
     at = 2
-    while len(content) > at + 4 and content[at] == 0xFF and content[at + 1] in _APPLICATION_MARKERS:
+    while len(content) > at + 4 and content[at] == 0xFF and content[at + 1] in application_markers:
         end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
         if content.startswith(_EXIF, at + 4):
             tiff = content[at + 4 + len(_EXIF) : end]
             break
         at = end
-    if not tiff:
-        return _UPRIGHT
     order = ">" if tiff.startswith(b"MM") else "<"
     with suppress(struct.error):  # raised for data that end too early
         (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
         (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
         for entry in range(entries):
-            # the number of the value, its type, its count, and the value itself
-            fields = struct.unpack_from(f"{order}HHIH", tiff, directory + 2 + 12 * entry)
-            if fields[0] == _ORIENTATION and 1 <= fields[-1] <= 8:
-                return int(fields[-1])
+            # its tag, the type of its value, the number of values, and the value
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", tiff, directory + 2 + 12 * entry)
+            if tag == orientation_tag and 1 <= value <= 8:
+                return int(value)
     return _UPRIGHT
 
 
-def _check_pixels(width: int, height: int) -> None:
-    if width * height > MOST_PIXELS:
-        raise BadImage(f"{width}x{height} pixels, expected at most {MOST_PIXELS} in all")
+# ---- decoding and encoding
+
+
+def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
+    """Decode a camera frame to RGB uint8 (160, 320, 3), written into `into` if that is given.
+
+    A frame that its EXIF data turn or mirror becomes upright. Raises BadImage for anything except a
+    complete JPEG of that size.
+    """
+    content = bytes(data)
+    width, height, orientation = _read_header(content)
+    if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
+        raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
+    if orientation != _UPRIGHT:
+        upright = _decode_by_opencv(content)
+        if into is None:
+            return upright
+        into[:] = upright
+        return into
+    try:
+        frame = simplejpeg.decode_jpeg(content, colorspace="RGB", buffer=into)
+    except ValueError as error:
+        raise BadImage(f"not a complete JPEG: {error}") from None
+    return np.asarray(frame, dtype=np.uint8)
 
 
 def decode_image(content: bytes, others: bool = False) -> Image:
@@ -181,10 +220,15 @@ def decode_image(content: bytes, others: bool = False) -> Image:
             raise BadImage("not a complete PNG")
         _check_pixels(*struct.unpack(">II", content[16:24]))  # width and height
     elif not (others and content.startswith(_OTHERS)):
-        jpeg_size(content)
-        # OpenCV would fill the missing part of a truncated image with grey
-        if content.rfind(_END) < content.rfind(_SCAN):
-            raise BadImage("not a complete JPEG: it ends too early")
+        _read_header(content)
+    return _decode_by_opencv(content)
+
+
+def _decode_by_opencv(content: bytes) -> Image:
+    """Return the upright pixels of an image whose header has been checked; raises BadImage."""
+    # OpenCV would fill the missing part of a truncated JPEG with grey
+    if content.startswith(b"\xff\xd8") and content.rfind(_END) < content.rfind(_SCAN):
+        raise BadImage("not a complete JPEG: it ends too early")
     pixels: Any = None
     with suppress(cv2.error):  # raised for too many pixels; for other faults, the result is None
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
@@ -206,33 +250,6 @@ def resized(image: Image, size: tuple[int, int], interpolation: int = cv2.INTER_
     return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)
 
 
-# ---- frames
-
-
-def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
-    """Decode a camera frame to RGB uint8 (160, 320, 3), written into `into` if that is given.
-
-    A frame that its EXIF data turn or mirror becomes upright. Raises BadImage for anything except a
-    complete JPEG of that size.
-    """
-    # check the size before any memory is reserved, because a small file can declare a huge image
-    content = bytes(data)
-    width, height, orientation = _read_header(content)
-    if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
-        raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
-    if orientation != _UPRIGHT:
-        upright = decode_image(content)
-        if into is None:
-            return upright
-        into[:] = upright
-        return into
-    try:
-        frame = simplejpeg.decode_jpeg(content, colorspace="RGB", buffer=into)
-    except ValueError as error:
-        raise BadImage(f"not a complete JPEG: {error}") from None
-    return np.asarray(frame, dtype=np.uint8)
-
-
 def upright_jpeg(content: bytes) -> bytes:
     """Return a camera frame as a JPEG that is shown as it is stored.
 
@@ -252,6 +269,22 @@ def encode_jpeg(frame: Image) -> bytes:
     return data
 
 
+# ---- files
+
+
+def read_file(path: str) -> bytes:
+    """Return the content of an image file at a path or URL.
+
+    Raises OSError if it cannot be read, and for a pipe or device.
+    """
+    if not names_url(path):
+        return read_bytes(path, "image")
+    (content,) = read_urls([path])
+    if isinstance(content, OSError):
+        raise content
+    return content
+
+
 def read_frame(
     path: str, into: Image | None = None, content: bytes | OSError | None = None
 ) -> Image:
@@ -260,7 +293,7 @@ def read_frame(
     into: the array to write the frame into; None for a new one
     content: the content of the file, or why it cannot be read, if the caller has read it already
     """
-    return decode_jpeg(_content(path, content), into=into)
+    return decode_jpeg(_content(path, content), into)
 
 
 def read_picture(path: str) -> Image:
@@ -289,35 +322,3 @@ def try_frame(path: str | None) -> tuple[Image | None, str]:
         return read_frame(path), ""
     except BadImage as error:
         return None, f": {error}"
-
-
-def common_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> str:
-    """Return what to do about pictures that cannot be used, if most of them have one reason.
-
-    The reasons with a remedy are another size, and pointers of Git LFS. Returns "" for others.
-
-    reasons: why images of a recording cannot be used, a text for each
-    recording: name of the recording in the command
-    """
-    command = shown_command("import", recording, "-o", "recordings/NAME")
-    remedies = {
-        _WRONG_SIZE: f"turn pictures of another size into frames: {command}",
-        UnfetchedFile.REASON: f"fetch the pictures with: {UnfetchedFile.REMEDY}",
-    }
-    for words, remedy in remedies.items():
-        if 2 * sum(words in reason for reason in reasons) > len(reasons):
-            return remedy
-    return ""
-
-
-def read_file(path: str) -> bytes:
-    """Return the content of an image file at a path or URL.
-
-    Raises OSError if it cannot be read, and for a pipe or device.
-    """
-    if not names_url(path):
-        return read_bytes(path, "image")
-    (content,) = read_urls([path])
-    if isinstance(content, OSError):
-        raise content
-    return content

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcclone.camera.framing_files import framing_of
+from bcclone.camera.framing import framing_of
 from bcclone.camera.images import common_remedy
 from bcclone.dataset.labels import steering_labels
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_frame

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import FRAMING_NAME, framing_of
+from bcclone.camera.framing import FRAMING_NAME, Framing, framing_of
 from bcclone.camera.images import BadImage, decode_image, encode_jpeg
 from bcclone.drive.driver import Decision
 from bcclone.recording.files import LOG_NAME

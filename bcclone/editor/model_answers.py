@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from bcclone.camera.framing_files import framing_of
+from bcclone.camera.framing import framing_of
 from bcclone.model.policy import Policy
 from bcclone.recording.editing import EditedRecording
 from bcclone.recording.row import EPISODE_GAP_MS

@@ -15,10 +15,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bcclone.camera.framing_files import FRAMING_NAME, read_framing
+from bcclone.camera.framing import FRAMING_NAME, Lens, read_framing
 from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, read_file, read_picture
-from bcclone.camera.lens import Lens
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
 from bcclone.editor.fault_search import FaultSearch
 from bcclone.editor.model_answers import ModelAnswers

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import framing_of
+from bcclone.camera.framing import Framing, framing_of
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, SteeringLaw

@@ -11,8 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import check_framed, framing_of, read_framing
+from bcclone.camera.framing import Framing, check_framed, framing_of, read_framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_picture
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.evaluation.evaluate_settings import PredictSettings

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.camera.framing_files import check_framed
+from bcclone.camera.framing import check_framed
 from bcclone.camera.images import Image, common_remedy, try_frame
 from bcclone.dataset.answer import Answer
 from bcclone.evaluation.estimated_drive import read_drive

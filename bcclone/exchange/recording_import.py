@@ -15,8 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import FRAMING_NAME, read_framing
+from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, read_picture
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.formats import FORMATS, chosen_format

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import FRAMING_NAME, read_framing
+from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.camera.images import BadImage
 from bcclone.model.model_path import check_keras_path
 from bcclone.model.steering_calibration import SteeringCalibration, curvature_in_heights

@@ -15,11 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import read_framing
+from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg, resized
-from bcclone.camera.lens import Lens
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS
 from bcclone.diagnosis.camera_faults import camera_pose
 from bcclone.diagnosis.evidence import Evidence

@@ -19,9 +19,8 @@ from typing import Self
 
 import numpy as np
 
-from bcclone.camera.framing import Framing
+from bcclone.camera.framing import Framing, Lens
 from bcclone.camera.images import Image
-from bcclone.camera.lens import Lens
 from bcclone.realcar.labelled_pictures import FEWEST_PICTURES, SHORTEST_FOCAL, LabelledPictures
 from bcclone.realcar.posterior import FINE_POINTS, Axis
 from bcclone.realcar.steering_fit import delay_scores

@@ -15,8 +15,7 @@ from typing import Self
 
 import numpy as np
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import framing_of
+from bcclone.camera.framing import Framing, framing_of
 from bcclone.camera.geometry import FOCAL_PX
 from bcclone.camera.images import BadImage, Image, decode_image, read_file, resized
 from bcclone.evaluation.frame_files import frame_files, seconds_of

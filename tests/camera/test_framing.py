@@ -9,11 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import read_framing
+from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.camera.geometry import FOCAL_PX, simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage
-from bcclone.camera.lens import Lens
 from bcclone.system.errors import UserError
 from tests.other_camera import road_frames, seen_by
 

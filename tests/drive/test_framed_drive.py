@@ -5,10 +5,8 @@ import numpy as np
 import pytest
 
 import bcclone
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import FRAMING_NAME, read_framing
+from bcclone.camera.framing import FRAMING_NAME, Framing, Lens, read_framing
 from bcclone.camera.images import decode_image, encode_jpeg
-from bcclone.camera.lens import Lens
 from bcclone.model.model_file import calibrated_content
 from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.system.errors import UserError

@@ -10,8 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import FRAMING_NAME, read_framing
+from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.camera.images import encode_jpeg
 from bcclone.drive.drive import serve_policy
 from bcclone.drive.drive_settings import DriveSettings

@@ -7,10 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import FRAMING_NAME
+from bcclone.camera.framing import FRAMING_NAME, Framing, Lens
 from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, VANISHING_ROW
-from bcclone.camera.lens import Lens
 from bcclone.evaluation.estimated_drive import read_drive
 from bcclone.evaluation.evaluate_settings import ReplaySettings
 from bcclone.evaluation.replay import Replayed, replay_controls

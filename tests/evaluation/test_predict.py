@@ -10,9 +10,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from bcclone.camera.framing import Framing
+from bcclone.camera.framing import Framing, Lens
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.camera.lens import Lens
 from bcclone.evaluation.frame_files import NamedFrame, frame_files, seconds_of
 from bcclone.evaluation.predict import delayed
 from bcclone.evaluation.steering_table import read_labels, read_steering

@@ -7,8 +7,7 @@ import shlex
 import cv2
 import pytest
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.lens import Lens
+from bcclone.camera.framing import Framing, Lens
 from tests.other_camera import seen_by
 from tests.repository.shown import shown_on
 from tests.running import ROOT, run_process, run_script

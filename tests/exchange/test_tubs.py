@@ -7,10 +7,8 @@ import re
 
 import pytest
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import read_framing
+from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.camera.images import decode_jpeg
-from bcclone.camera.lens import Lens
 from bcclone.dataset.store import Store
 from bcclone.exchange.edited_tub import open_edited
 from bcclone.model.model_file import load_model

@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import read_framing
-from bcclone.camera.lens import Lens
+from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.commands import load_command
 from bcclone.commands.command import make_parser
 from bcclone.evaluation.steering_table import read_labels, read_steering

@@ -7,11 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.framing_files import FRAMING_NAME, read_framing
+from bcclone.camera.framing import FRAMING_NAME, Framing, Lens, read_framing
 from bcclone.camera.geometry import FOCAL_PX, rotation, simulated_camera
 from bcclone.camera.images import encode_jpeg
-from bcclone.camera.lens import Lens
 from bcclone.diagnosis.check import check
 from bcclone.editor.viewed import Viewed
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings

@@ -10,9 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from bcclone.camera.framing import STEPS_PER_PIXEL, Framing, sampling_of
+from bcclone.camera.framing import STEPS_PER_PIXEL, Framing, Lens, sampling_of
 from bcclone.camera.images import Image
-from bcclone.camera.lens import Lens
 from bcclone.pictures.plots.style import (
     BLUE,
     GRAY,

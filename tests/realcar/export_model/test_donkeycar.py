@@ -13,8 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.lens import Lens
+from bcclone.camera.framing import Framing, Lens
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.exchange.exchange_settings import ExportSettings
 from bcclone.exchange.recording_export import export

@@ -10,8 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.lens import Lens
+from bcclone.camera.framing import Framing, Lens
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.model_file import save_model
 from bcclone.model.policy import load_policy

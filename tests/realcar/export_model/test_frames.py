@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.lens import Lens
+from bcclone.camera.framing import Framing, Lens
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.realcar.export_model.exported_files import OPSET
 from bcclone.realcar.export_model.frame_preparation import prepare

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.lens import Lens
+from bcclone.camera.framing import Framing, Lens
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.evaluation.evaluate import evaluate
