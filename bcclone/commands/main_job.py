@@ -1,6 +1,6 @@
 """The main job: recordings -> a store -> a trained network -> a drive -> a clip of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,6 @@ from bcclone.training.train_settings import (
 )
 
 if TYPE_CHECKING:  # they load pandas, OpenCV and tqdm
-    from bcclone.dataset.store import Store
     from bcclone.training.result import TrainResult
 
 _SETTINGS_FILE = setting(
@@ -98,19 +97,10 @@ def preprocess(
     settings = PreprocessSettings(recordings, explicit=explicit, **values)
     from bcclone.dataset.conversion import convert
 
-    result = convert(settings, notify, _unusable_driving)
+    result = convert(settings, notify)
     notes = [f"note: {notice}" for notice in result.notices]
     notes += [f"skipped: {reason}" for reason in result.skips]
     return Result(result.as_json(), result.as_text(), notes=notes)
-
-
-def _unusable_driving(store: "Store", logs: Sequence[str]) -> Iterable[str]:
-    """Return a notice for each log that was read of which a check would not use all."""
-    from bcclone.diagnosis.stored_drive import unusable_driving
-
-    if not isinstance(store.path, Path):  # at a URL, frames are read slowly
-        return []
-    return unusable_driving(store, {str(Path(log).resolve()) for log in logs})
 
 
 def _check(inputs: Sequence[str]) -> Result:

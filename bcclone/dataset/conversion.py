@@ -6,7 +6,7 @@ steps: plan, write, count.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,7 +42,6 @@ from bcclone.system.settings import differences
 
 _NO_CHECKSUMS = np.zeros(0, np.uint32)
 # looks at a new store, given the paths of the logs that were read; returns notices for the user
-Judge = Callable[[Store, Sequence[str]], Iterable[str]]
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,6 @@ class Conversion:
 def convert(
     settings: PreprocessSettings,
     notify: Notify = lambda line: None,
-    judge: Judge = lambda store, logs: (),
 ) -> Conversion:
     """Convert recordings to a store, a file or a folder of shards, complete or not there at all.
 
@@ -102,7 +100,6 @@ def convert(
     that the user can fix.
 
     notify: called with a line for each log that was read
-    judge: gives further notices on the store
     """
     started = time.monotonic()
     output = settings.output
@@ -141,7 +138,7 @@ def convert(
             else:
                 skips, checksums = _write_file(settings, preprocessing, samples, plan, old)
         with Store(output, content) as store:
-            return _counted(store, plan, skips, checksums, notices, judge, output, started)
+            return _counted(store, plan, skips, checksums, notices, output, started)
 
 
 def _adds_to_store(settings: PreprocessSettings) -> bool:
@@ -285,7 +282,6 @@ def _counted(
     skips: tuple[Skip, ...],
     checksums: npt.NDArray[np.uint32],
     notices: list[str],
-    judge: Judge,
     output: Location,
     started: float,
 ) -> Conversion:
@@ -300,7 +296,6 @@ def _counted(
     notices += _recording_notices(store, checksums)
     notices += _split_notices(counts, split_pairs, samples)
     seconds = time.monotonic() - started
-    notices += judge(store, [log["path"] for log in plan.logs_read])
     return Conversion(
         recordings=len(np.unique(store.rows["recording"])),
         rows=len(store.rows),

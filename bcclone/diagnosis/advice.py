@@ -25,7 +25,6 @@ def advise(recordings: Sequence[Diagnosis]) -> tuple[str, ...]:
     road = next((recording.road for recording in usable if recording.road), None)
     lines = [
         *_more_bends(usable, road),
-        *_more_recoveries(usable, road),
         *_another_light(usable, road),
         *_more_seconds(usable),
     ]
@@ -72,28 +71,6 @@ def _radii(first: int, last: int) -> str:
     """Return the radii of the kinds `first` to `last` of bends in words."""
     least = RADII_M[first - 1] if first else "up"  # "of up to 15 m"
     return f" of {least} to {RADII_M[last]} m"
-
-
-def _more_recoveries(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[str]:
-    """Yield a line if there are few recoveries from one edge of the road, or from both."""
-    few = 4  # with fewer recoveries from an edge, more are needed
-    recovery_seconds = 4.0  # how long a recovery takes
-    counted = [recording.correction for recording in recordings if recording.correction]
-    if not counted:
-        return
-    from_right = sum(correction.from_right for correction in counted)
-    from_left = sum(correction.recoveries for correction in counted) - from_right
-    counts = {"left": from_left, "right": from_right}
-    missing = {side: few - count for side, count in counts.items() if count < few}
-    if missing:
-        sides = " and the ".join(missing)
-        there_are = " and ".join(str(counts[side]) for side in missing)
-        seconds = _rounded(recovery_seconds * sum(missing.values()))
-        yield (
-            f"{seconds}: recoveries from the {sides} edge, of "
-            f"which there are {there_are}: pause the recording, drive to the edge, and record the "
-            f"way back{_play(road)}"
-        )
 
 
 def _another_light(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[str]:

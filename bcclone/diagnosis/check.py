@@ -17,7 +17,6 @@ from bcclone.camera.images import MISSING, common_remedy, try_frame
 from bcclone.diagnosis.evidence import Finding
 from bcclone.diagnosis.frames import ReadImage, RecordingFigures, look_at, read_center
 from bcclone.diagnosis.judging import Diagnosis, diagnose
-from bcclone.diagnosis.recoveries import measure_correction
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.files import ImageIndex, Images, find_logs
 from bcclone.recording.foreign_log import ForeignLog
@@ -79,7 +78,6 @@ class RecordingReport:
             "zero_steering_share": float((steering == 0).mean()),
             "suspects": list(self.suspects),
             "images": to_json(self.images),
-            "correction": to_json(self.diagnosis and self.diagnosis.correction),
             "diagnosis": self.diagnosis and self.diagnosis.as_json(),
         }
 
@@ -95,9 +93,6 @@ class RecordingReport:
         steering = self.log.rows["steering"]
         zero = f"{(steering == 0).mean():.0%} exactly zero"
         lines.append(f"  steering  {zero}, {steering.nunique()} distinct values")
-        if self.diagnosis and self.diagnosis.correction:
-            correction = self.diagnosis.correction.as_text()
-            lines.append(f"  correction of the side cameras: {correction}")
         return "\n".join(lines)
 
 
@@ -152,7 +147,6 @@ def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) 
         judged,
         figures,
         lambda row: read_center(judged.rows, row, index, read),
-        measure_correction(judged, index),
         _road_of(log),
     )
     return RecordingReport(path, log, images=images, suspects=suspects, diagnosis=diagnosis)
@@ -251,7 +245,6 @@ _NO_CONTENT: dict[str, Any] = {  # the fields of the JSON for a file that is not
     "steering_sum": 0.0,
     "speed_sum": 0.0,
     "images": None,
-    "correction": None,
     "diagnosis": None,
 }
 

@@ -25,7 +25,6 @@ from bcclone.diagnosis.evidence import (
 from bcclone.diagnosis.frames import RecordingFigures
 from bcclone.diagnosis.heading import BACKWARDS, is_trusted
 from bcclone.diagnosis.motion import ReadFrame
-from bcclone.diagnosis.recoveries import MeasuredCorrection
 from bcclone.diagnosis.rows import Rows, seconds_of_bends
 from bcclone.recording.edits import DELETE, MIRROR
 from bcclone.recording.log import Log
@@ -79,14 +78,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a recording shows. Of too few rows, nothing but faults and the correction is known."""
+    """What a recording shows. Of too few rows, nothing but faults is known."""
 
     findings: tuple[Finding, ...] = ()  # the faults of the recording
     unknown: tuple[str, ...] = ()  # a line "topic: reason" for each thing that could not be judged
     figures: dict[str, float | None] = field(default_factory=dict)  # measurements by name
     parts: tuple[Part, ...] = ()  # of the recording, in order of time
     evidence: Evidence | None = None  # what was judged
-    correction: MeasuredCorrection | None = None  # with the recoveries; None if not measured
     # what there is to learn from, for bcclone.diagnosis.advice
     bends: FloatArray | None = None  # seconds of bends, (2, kinds), see rows.seconds_of_bends()
     brightness: FloatArray | None = None  # of the frames, (frames,), 0 to 255, NaN: unreadable
@@ -179,7 +177,6 @@ def diagnose(
     log: Log,
     figures: RecordingFigures,
     read_frame: ReadFrame,
-    correction: MeasuredCorrection | None = None,
     road: str | None = None,
 ) -> Diagnosis:
     """Return the diagnosis of a recording.
@@ -187,7 +184,6 @@ def diagnose(
     log: its repeated rows are among its deleted ones, see check.without_repeated()
     figures: what was measured in the frames of the log's rows
     read_frame: see Evidence
-    correction: correction of the side cameras, None if it was not measured
     road: name of the road that bcclone's simulator drove, None for other recordings
     """
     # only a film whose steering was estimated from its frames has the table of their motion
@@ -199,7 +195,7 @@ def diagnose(
     if rows.why_too_few:
         few = chain(of_log, *(judge(evidence) for judge in _JUDGES_OF_FEW_ROWS))
         findings = _completed(few, rows, name)
-        return Diagnosis(findings, (rows.why_too_few,), correction=correction)
+        return Diagnosis(findings, (rows.why_too_few,))
 
     # What there is to learn is told of the drive as it was recorded: its bends and its brightness
     # are of all rows. What is measured is measured on the rest, the rows that are not to be
@@ -209,11 +205,10 @@ def diagnose(
     measured = evidence if rest.rows.why_too_few else rest
     return Diagnosis(
         findings=findings,
-        unknown=tuple(_unknown(rest, correction, name)),
+        unknown=tuple(_unknown(rest, name)),
         figures=_figures(measured, seconds=float(rows.seconds[-1])),
         parts=parts_of(rows, findings),
         evidence=evidence,
-        correction=correction,
         bends=seconds_of_bends(rows, evidence.turns, evidence.has_simulator_lens),
         brightness=np.array([frame.mean for frame in figures.frames]),
         road=road,
@@ -309,9 +304,7 @@ def _figures(evidence: Evidence, seconds: float) -> dict[str, float | None]:
     return figures | {"seconds": seconds}
 
 
-def _unknown(
-    evidence: Evidence, correction: MeasuredCorrection | None, recording: str
-) -> Iterator[str]:
+def _unknown(evidence: Evidence, recording: str) -> Iterator[str]:
     """Yield a line for each question that the evidence does not answer."""
     if evidence.rows.why_too_few:
         yield f"the drive without the faulty rows: {evidence.rows.why_too_few}"
@@ -333,8 +326,6 @@ def _unknown(
         _, words = same_throttle
         why_throttle = f"it is {words}, so that nothing can be learned from it"
     yield f"whether the throttle is right: {why_throttle}"
-    if correction is None:
-        yield "how many recoveries there are: that takes the frames of three cameras"
 
 
 def _unknown_agreement(evidence: Evidence, recording: str) -> Iterator[str]:

@@ -75,34 +75,6 @@ def shift_between(before: Image, after: Image) -> Shift:
     return _shift(_reduced(before[_FAR]), _reduced(after[_FAR]))
 
 
-def prepared_turns(images: Image, region: tuple[int, int, int, int]) -> list[Shift] | None:
-    """Return how far distant objects move in each of some successive prepared images.
-
-    They are measured as by TurnMeter, but more coarsely. Returns None if the images do not show the
-    distance.
-
-    images: uint8 (images, height, width, channels)
-    region: what they show of a frame, see Preprocessing.region
-    """
-    left, top, right, bottom = region
-    if top > _FAR.start or bottom < _FAR.stop:
-        return None
-    count, height, width, _ = images.shape
-    rows_a_pixel = (bottom - top) / height
-    first = round((_FAR.start - top) / rows_a_pixel)
-    last = round((_FAR.stop - top) / rows_a_pixel)
-    across = (right - left) / width
-    window = cv2.createHanningWindow((width, last - first), cv2.CV_32F)
-    shifts = [Shift()]
-    before = images[0, first:last].mean(axis=2, dtype=np.float32)
-    for number in range(1, count):
-        after = images[number, first:last].mean(axis=2, dtype=np.float32)
-        (moved, fallen), match = cv2.phaseCorrelate(before, after, window)
-        shifts.append(Shift(across * moved, rows_a_pixel * fallen, match))
-        before = after
-    return shifts
-
-
 def is_shift(shift: Shift) -> bool:
     """Return whether two frames show the same place."""
     least_match = 0.05

@@ -6,30 +6,49 @@ point more than a far one. So the part of the movement that is at right angles t
 shows the rotation alone, whatever the point's distance (R. Hartley, A. Zisserman, "Multiple View
 Geometry in Computer Vision", 2nd edition, section 9.2).
 
-This module measures the rotation; plane_sweep.py measures the speed.
+Then a frame tells what a camera sees that has moved ahead over a flat road at any speed. This view
+is made for each of many speeds, and compared with the next frame: how alike they are is the match
+of the speed (a plane sweep: R. T. Collins, "A Space-Sweep Approach to True Multi-Image Matching",
+1996). Speeds change gradually, so the sequence of speeds with the best matches and the fewest
+changes is taken, the path (Viterbi's algorithm).
+
+If the horizon is wrong, near and far ground show different speeds. A wrong focal length does not
+show in this way: it changes both speeds by the same factor.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 
 from bcclone.camera.framing import Framing, sampling_of
-from bcclone.camera.geometry import simulated_camera
+from bcclone.camera.geometry import HEIGHT_M, CameraMove, simulated_camera, warp_to
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2
 from bcclone.diagnosis.heading import robust_weights
 from bcclone.diagnosis.motion import is_clear_move, is_shift, moved_points, shift_between
 from bcclone.diagnosis.overlay import find_overlay, without_overlay
-from bcclone.diagnosis.plane_sweep import NO_MATCH, NO_MATCHES, SpeedPath, matches_of_speeds
-from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray, block_jackknife
+from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray, top_of
 from bcclone.system.pool import read_ahead
 
-# most pairs of frames whose matches are kept in memory, so that a long drive takes no more memory
-# than a short one
-_ROWS_AT_ONCE = 2000
+_STEP = 1.08  # each speed that is tried is 8 % more than the speed before
+_SPEEDS = np.concatenate([[0.0], 0.6 * _STEP ** np.arange(62)])  # camera heights a second
+_EXCLUDED = -1.0  # match of a speed that is excluded; no other match is less
+# pairs of frames whose matches are kept in memory at once, so that a long drive takes no more
+# memory than a short one
+_PAIRS_AT_ONCE = 2000
+
+# the ground that is compared is a part of a frame; its rows:
+_TOP = 80  # first row of the far ground
+_MIDDLE = 102  # first row of the near ground
+_BOTTOM = 134  # row after the near ground, where a bonnet may begin
+# its columns:
+_LEFT = 20  # first column
+_COLUMN_STEP = 2  # every second column is compared
+_COLUMNS = 140  # number of columns
+# matrix from pixels of a frame to pixels of this ground
+_VIEW = np.array([[1 / _COLUMN_STEP, 0, -_LEFT / _COLUMN_STEP], [0, 1, -_TOP], [0, 0, 1.0]])
 
 
 @dataclass(frozen=True)
@@ -44,50 +63,13 @@ class CameraMotion:
     yaw_error: FloatArray  # standard error of yaw_rate
     usable: BoolArray  # whether the frames show the yaw, and the speed is not too great to measure
     near_to_far: float  # speed that the near ground shows / speed that the far ground shows
-    shear: FloatArray  # `weighted_shear` and `shear_weight` of each FramePair, (rows, 2)
     overlay: BoolArray  # pixels of the frames that were not used, see overlay.py, (160, 320)
-
-    def readout(self) -> tuple[float, float]:
-        """Return the seconds from the first to the last row of a frame, and the standard error.
-
-        A rolling shutter takes the rows of a frame one after the other. So the last row shows the
-        turn of a later time. While the yaw rate changes, that turn is larger than the first row's
-        by the seconds x the change of the yaw rate; the seconds are fitted by least squares.
-        """
-        change = np.gradient(self.yaw_rate)
-
-        def seconds_of(rows: IndexArray) -> float:
-            weight = change[rows] ** 2 @ self.shear[rows, 1]
-            return float(change[rows] @ self.shear[rows, 0] / max(weight, 1e-12))
-
-        seconds = seconds_of(np.arange(len(change)))
-        return seconds, block_jackknife(len(change), seconds_of)
 
 
 def is_consistent(near_to_far: float) -> bool:
-    """Return whether near and far ground show the same speed.
-
-    They do on flat ground, if the lens is known correctly.
-
-    near_to_far: see CameraMotion
-    """
+    """Return whether near and far ground show the same speed, as flat ground does."""
     most = 1.2  # ratio of the greater speed to the smaller one
     return 1 / most < near_to_far < most
-
-
-class FramePair(NamedTuple):
-    """How the camera moved from a frame to the next one."""
-
-    yaw: float = 0.0  # radians to the right
-    error: float = math.inf  # standard error of the yaw, infinite if the yaw is unknown
-    # The shear is how much more the last row of the frame is turned than its first row, in radians.
-    weighted_shear: float = 0.0  # the shear x its weight
-    shear_weight: float = 0.0  # weight of the shear in a fit over many pairs
-    matches: Float32Array = NO_MATCHES  # see plane_sweep.matches_of_speeds(), (2, speeds)
-
-    @property
-    def is_known(self) -> bool:
-        return math.isfinite(self.error)
 
 
 def shown_pixels(framing: Framing | None) -> BoolArray:
@@ -115,144 +97,109 @@ def measure_motion(
     """
     # what stands still in the picture, such as a clock, shows no motion
     overlay = find_overlay(read, len(seconds))
-    # the detail of a pixel depends on those around it, see plane_sweep.py
+    # the detail of a pixel depends on those around it, see _detail()
     around = np.ones((13, 13), np.uint8)
     seen = shown_pixels(framing) & (cv2.dilate(overlay.astype(np.uint8), around) == 0)
     read_road = without_overlay(read, overlay)
+    unknown = (0.0, math.inf, np.zeros((2, len(_SPEEDS)), np.float32))
 
-    def measured(row: int) -> FramePair:
+    def measured(row: int) -> tuple[float, float, Float32Array]:
+        """Return yaw, its standard error, and the matches of the speeds, to the next row."""
         if ends[row] or seconds[row] <= 0:
-            return FramePair()
-        return _measured_pair(read_road(row), read_road(row + 1), seconds[row], seen)
+            return unknown
+        return _measured_pair(read_road(row), read_road(row + 1), seconds[row], seen) or unknown
 
     # pairs of frames are measured in several threads, and their matches dropped part by part
-    turns: list[tuple[float, ...]] = []  # the fields of each pair without its matches
-    path = SpeedPath()
+    turns: list[tuple[float, float]] = []
+    path = _SpeedPath()
     with read_ahead("measuring the motion", "rows", measured, range(len(seconds) - 1)) as pairs:
-        while part := list(islice(pairs, _ROWS_AT_ONCE)):
-            turns += [pair[:-1] for pair in part]
-            path.add(np.array([pair.matches for pair in part]))
-
-    turns.append(FramePair()[:-1])  # nothing follows the last row
-    yaw, error, *shear = np.array(turns).T
-    usable = np.isfinite(error) & path.is_measured
+        while part := list(islice(pairs, _PAIRS_AT_ONCE)):
+            turns += [(yaw, error) for yaw, error, _ in part]
+            path.add(np.array([matches for _, _, matches in part]))
+    turns.append((0.0, math.inf))  # nothing follows the last row
+    yaw, error = np.array(turns).T
     passed = np.maximum(seconds, 1e-3)
+    speed, speed_error, is_measured = path.speeds()
+    usable = np.isfinite(error) & is_measured
     return CameraMotion(
-        speed=path.speed,
-        speed_error=path.speed_error,
+        speed=speed,
+        speed_error=speed_error,
         yaw_rate=yaw / passed,
         yaw_error=np.where(usable, error, 0.0) / passed,
         usable=usable,
         near_to_far=path.near_to_far,
-        shear=np.stack(shear, 1),
         overlay=overlay,
     )
 
 
 def _measured_pair(
     before: Image | None, after: Image | None, seconds: float, seen: BoolArray
-) -> FramePair:
-    """Return how the camera moved between two frames; unknown if the frames do not show it.
+) -> tuple[float, float, Float32Array] | None:
+    """Return what measured() does of two frames; None if they do not show it.
 
-    before, after: the frames; None if a frame cannot be read
     seconds: time between the frames
     seen: pixels of the frames that show the road and what is around it, (160, 320)
     """
     if before is None or after is None:
-        return FramePair()
+        return None
     turn = shift_between(before, after)
     if not is_shift(turn):
-        return FramePair()
+        return None
     points, places = moved_points(before, after, turn)
     # points are (column, row), pixels are (row, column)
     shown = seen[tuple(points.astype(int).T[::-1])]
-    pair = fit_rotation(points[shown], places[shown])
-    if not pair.is_known:
-        return pair
-    matches = matches_of_speeds(before, after, pair.yaw, seconds, seen)
+    rotation = fit_rotation(points[shown], places[shown])
+    if rotation is None:
+        return None
+    yaw, error = rotation
+    matches = _matches_of_speeds(before, after, yaw, seconds, seen)
     moved = places[shown] - points[shown]
     if is_clear_move(np.hypot(moved[:, 0], moved[:, 1])).mean() > 0.5:
         # the car does not stand, although the ground may hardly show how fast it drives
-        matches[:, 0] = NO_MATCH
-    return pair._replace(matches=matches)
+        matches[:, 0] = _EXCLUDED
+    return yaw, error, matches
 
 
-# added to the normal equations of pitch, yaw and roll: keeps small what the points hardly show
-_STIFFNESS = np.diag([0.2, 1e-3, 2.0])
+# ---- the rotation
 
 
-def fit_rotation(points: FloatArray, places: FloatArray) -> FramePair:
-    """Return the rotation of the camera, without matches; with an infinite error for few points.
+def fit_rotation(points: FloatArray, places: FloatArray) -> tuple[float, float] | None:
+    """Return the yaw of the camera in radians to the right, and its standard error.
 
-    For a point whose ray is p in the first frame and r in the next one, a rotation w and the
-    direction of travel t: (r + w x r) . (t x p) = 0.
+    Returns None for few points. For a point whose ray is p in the first frame and r in the next
+    one, a rotation w and the direction of travel t: (r + w x r) . (t x p) = 0.
 
     points: points of a frame, column and row, (points, 2)
     places: where they are in the next frame, (points, 2)
     """
     fewest_points = 8
-    if len(points) < fewest_points:
-        return FramePair()
-    missed, turned = _rotation_equations(points, places)
-    rotation, errors, weights = _solved_rotation(missed, turned)
-
-    # the standard error of the yaw
-    normal = (turned * weights[:, None]).T @ turned + _STIFFNESS
-    inverse = np.linalg.inv(normal)
-    variance = np.sum(weights * errors**2) / np.sum(weights) * inverse[1, 1]
-
-    # how much more the lower rows of the frame are turned: what a yaw in proportion to the row
-    # would add to each equation, less what a rotation of the whole frame explains of that
-    later = turned[:, 1] * (points[:, 1] / FRAME_HEIGHT - 0.5)
-    later -= turned @ (inverse @ (turned.T @ (weights * later)))
-    return FramePair(
-        yaw=float(rotation[1]),
-        error=math.sqrt(float(variance)),
-        weighted_shear=-float(np.sum(weights * later * missed)),
-        shear_weight=float(np.sum(weights * later**2)),
-    )
-
-
-def _rotation_equations(points: FloatArray, places: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return by how much each point misses its plane, and what a rotation adds to that.
-
-    The plane of a point holds the camera, the point in the first frame, and the direction of
-    travel: without a rotation, the point would stay in it. The results are (points,), and
-    (points, 3) for pitch, yaw and roll.
-
-    points, places: as in fit_rotation()
-    """
     # sine of the angle from the focus within which the direction of a movement is uncertain
     near_focus = 0.02
+    # added to the normal equations of pitch, yaw and roll: keeps small what the points hardly show
+    stiffness = np.diag([0.2, 1e-3, 2.0])
+    wide = 0.004  # radians; error of a point whose weight is a quarter
+    rounds = 8  # of the robust fit
+    if len(points) < fewest_points:
+        return None
+
+    # The plane of a point holds the camera, the point in the first frame, and the direction of
+    # travel. By how much the point misses it, (points,), and what a rotation adds, (points, 3):
     before = _rays(points)
     after = _rays(places)
     across = np.cross([0.0, 0.0, 1.0], before)
     length = np.linalg.norm(across, axis=1) + near_focus
     missed = np.sum(after * across, axis=1) / length
     turned = np.cross(after, across / length[:, None])
-    return missed, turned
 
-
-def _solved_rotation(
-    missed: FloatArray, turned: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the rotation with which the points miss least, their errors, and their weights.
-
-    The results are (3,) for pitch, yaw and roll in radians, (points,) and (points,).
-
-    missed, turned: as _rotation_equations() returns them
-    """
-    wide = 0.004  # radians; error of a point whose weight is a quarter
-    rounds = 8  # of the robust fit
     weights = np.ones(len(missed))
-    rotation: FloatArray = np.zeros(3)
     for _ in range(rounds):
         weighted = (turned * weights[:, None]).T
-        normal = weighted @ turned + _STIFFNESS
-        rotation = np.asarray(np.linalg.solve(normal, -weighted @ missed), np.float64)
+        rotation = np.linalg.solve(weighted @ turned + stiffness, -weighted @ missed)
         errors = missed + turned @ rotation
         weights = robust_weights(errors, wide)
-    return rotation, errors, weights
+    normal = (turned * weights[:, None]).T @ turned + stiffness
+    variance = np.sum(weights * errors**2) / np.sum(weights) * np.linalg.inv(normal)[1, 1]
+    return float(rotation[1]), math.sqrt(float(variance))
 
 
 def _rays(pixels: FloatArray) -> FloatArray:
@@ -263,3 +210,133 @@ def _rays(pixels: FloatArray) -> FloatArray:
     to_ray, _ = simulated_camera()
     rays = np.column_stack([pixels, np.ones(len(pixels))]) @ to_ray.T
     return np.asarray(rays / np.linalg.norm(rays, axis=1, keepdims=True))
+
+
+# ---- the speed
+
+
+def _matches_of_speeds(
+    before: Image, after: Image, yaw: float, seconds: float, seen: BoolArray
+) -> Float32Array:
+    """Return the match of each speed, -1 to 1, (2, speeds): by the far and by the near ground.
+
+    yaw: turn of the camera between the frames, in radians to the right
+    """
+    noise_levels = 2.0  # noise of a pixel, in grey levels of 0 to 255
+    # a car that turns by a small yaw drives an arc, whose chord points yaw / 2 to the side
+    ahead_m = _SPEEDS * seconds * HEIGHT_M
+    move = CameraMove(
+        lateral_offset_m=ahead_m * math.sin(yaw / 2),
+        yaw_rad=np.full_like(ahead_m, yaw),
+        ahead_m=ahead_m,
+    )
+    # the real view of the ground, (rows, columns), and the view at each speed, (speeds, rows,
+    # columns): from pixels of the ground that is compared to the same places in `after`, and to the
+    # places in `before` that a camera which has moved would see there
+    ground = _detail(before, seen)
+    real = _warped(_detail(after, seen), np.linalg.inv(_VIEW))
+    warps = warp_to(move).between_images(view=_VIEW, frame=np.eye(3)).ground
+    made = np.array([_warped(ground, warp) for warp in warps])
+
+    # the matches are correlations of both views, which are summed row by row first; the noise that
+    # is added keeps plain ground from matching
+    products = np.einsum("vij,ij->vi", made, real)
+    squares_made = np.einsum("vij,vij->vi", made, made)
+    squares_real = np.einsum("ij,ij->i", real, real)
+    noise = noise_levels**2 * made.shape[2]
+    far_and_near = []
+    for part in (slice(0, _MIDDLE - _TOP), slice(_MIDDLE - _TOP, None)):
+        size_made = (squares_made[:, part] + noise).sum(axis=1)
+        size_real = (squares_real[part] + noise).sum()
+        far_and_near.append(products[:, part].sum(axis=1) / np.sqrt(size_made * size_real))
+    return np.array(far_and_near)
+
+
+def _detail(frame: Image, seen: BoolArray) -> Float32Array:
+    """Return a grey frame without its coarse shades, which hardly move; 0 where it is not seen."""
+    coarse_px = 5.0  # standard deviation of the blur that leaves the coarse shades
+    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return np.asarray((gray - cv2.GaussianBlur(gray, (0, 0), coarse_px)) * seen, np.float32)
+
+
+def _warped(frame: Float32Array, pixels: FloatArray) -> Float32Array:
+    """Return the ground that is compared, (rows, columns).
+
+    pixels: matrix (3, 3) from pixels of this ground to pixels of the frame
+    """
+    size = (_COLUMNS, _BOTTOM - _TOP)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpPerspective(frame, pixels, size, flags=flags), np.float32)
+
+
+class _SpeedPath:
+    """The speeds of a drive; add() the matches of its pairs of frames, part by part, in order."""
+
+    around = 6  # near and far ground are compared at this many speeds to either side of the path
+
+    def __init__(self) -> None:
+        self._paths: list[IndexArray] = []  # for each part, the index of each pair's speed
+        # for each part, steps from the speed of the far ground to that of the near ground
+        self._apart: list[IndexArray] = []
+        # matches of far and near ground at the speeds around the path, summed over all pairs
+        self._curves = np.zeros((2, 2 * self.around + 1))
+
+    def add(self, matches: Float32Array) -> None:
+        """Add the matches of successive pairs, (pairs, 2, speeds)."""
+        smooth_pairs = 9  # pairs whose matches are averaged to compare near and far ground
+        path = _best_path(matches.sum(axis=1))
+
+        # the matches of far and near ground at the speeds around the path, (pairs, 2, these speeds)
+        middle = np.clip(path, self.around, len(_SPEEDS) - 1 - self.around)
+        speeds = middle[:, None] + np.arange(-self.around, self.around + 1)
+        curves = np.take_along_axis(matches, np.repeat(speeds[:, None], 2, axis=1), axis=2)
+        # a path at the end of the scale is not in the middle of its curves
+        self._curves += curves[path == middle].sum(axis=0)
+
+        # at which speeds the far and the near ground match best
+        flat = curves.reshape(len(matches), -1)
+        smooth = cv2.blur(flat, (1, smooth_pairs), borderType=cv2.BORDER_REPLICATE)
+        tops = np.argmax(smooth.reshape(curves.shape), axis=2)
+        self._paths.append(path)
+        self._apart.append(np.diff(tops, axis=1)[:, 0])
+
+    def speeds(self) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """Return the speed of each row, its error, and whether it is measured, (rows,) each.
+
+        A row's value is that of the pair which it begins. The last one begins none: its speed is 0.
+        """
+        path = np.concatenate([*self._paths, [0]])
+        # the true speeds lie between those that are tried: on average, `finer` steps above the path
+        finer = top_of(self._curves.sum(axis=0)) - self.around
+        speed = np.where(path > 0, _SPEEDS[path] * _STEP**finer, 0.0)
+        steps = np.abs(np.concatenate([*self._apart, [0]]))
+        # any faster car gets the fastest speed
+        return speed, speed * math.log(_STEP) / 2 * steps, path < len(_SPEEDS) - 1
+
+    @property
+    def near_to_far(self) -> float:
+        """Return the near ground's speed / the far ground's speed; 1 if both agree."""
+        far, near = self._curves
+        return float(_STEP ** (top_of(near) - top_of(far)))
+
+
+def _best_path(matches: FloatArray) -> IndexArray:
+    """Return the index of a speed for each pair of frames, (pairs,).
+
+    It is the sequence with the greatest sum of matches, after the cost of changes is taken off.
+
+    matches: match of each speed, (pairs, speeds)
+    """
+    change_cost = 0.15  # taken off the matches for each step of speed between successive pairs
+    indices = np.arange(matches.shape[1])
+    cost = change_cost * np.abs(indices[:, None] - indices)
+    total = matches[0]  # the greatest sum of a sequence that ends with each speed, (speeds,)
+    back = []  # for each pair but the first: the best speed of the pair before, for each speed
+    for of_pair in matches[1:]:
+        reached = total - cost  # [to, from]: the sum if a speed is followed by another
+        back.append(np.argmax(reached, axis=1))
+        total = reached.max(axis=1) + of_pair
+    path = [int(np.argmax(total))]
+    for before in reversed(back):
+        path.append(int(before[path[-1]]))
+    return np.array(path[::-1])

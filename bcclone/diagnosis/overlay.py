@@ -15,34 +15,37 @@ import numpy as np
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, recolored, resized
 from bcclone.diagnosis.motion import ReadFrame
-from bcclone.system.numbers import BoolArray, Float32Array, IndexArray, evenly
+from bcclone.system.numbers import BoolArray, Float32Array, evenly
 
-_FRAMES = 80  # most frames that are compared
-_FEWEST_FRAMES = 20  # fewer frames of different places do not show what stands still
-_NOTHING = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.bool_)
+_LEAST_STRENGTH = 8.0  # of a strong gradient, grey levels a pixel
 
 
 def find_overlay(read: ReadFrame, rows: int) -> BoolArray:
-    """Return the pixels of frames that show something which stands still while the car drives.
+    """Return the pixels that show something which stands still while the car drives, (160, 320).
 
-    The result has the shape (160, 320). Nothing is found in a film of a standing car.
+    Nothing is found in a film of a standing car.
 
     read: index of a row -> its frame
-    rows: number of the rows
     """
+    fewest_frames = 20  # fewer frames of different places do not show what stands still
     least_px = 12  # number of pixels of a patch; a smaller one is noise
-    joined_px = 9  # gaps in a patch up to this width belong to it, as those between two letters
+    joined = np.ones((5, 9), np.uint8)  # gaps as large as those between two letters are closed
     line_px = 25  # distance, in a line of writing, from letters that stay to figures that change
     margin_px = 3  # around a patch: JPEG and the lens have blurred its edge
     frames = _frames_of_places(read, rows)
-    if len(frames) < _FEWEST_FRAMES:
-        return _NOTHING
-    gradients = np.array([_gradient(frame) for frame in frames])
+    if len(frames) < fewest_frames:
+        return np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.bool_)
+    # gradients across and down, in grey levels a pixel, (frames, 2, 160, 320)
+    gradients = np.array(
+        [
+            [cv2.Sobel(frame, cv2.CV_32F, *order, scale=0.25) for order in ((1, 0), (0, 1))]
+            for frame in frames
+        ]
+    )
     edges, is_strong = _edges_that_stay(gradients)
     stays = edges | _areas_that_stay(frames, gradients)
 
     # patches of pixels that stay
-    joined = np.ones((5, joined_px), np.uint8)
     patches = cv2.morphologyEx(stays.astype(np.uint8), cv2.MORPH_CLOSE, joined)
     _, numbers = cv2.connectedComponents(patches)
     sizes = np.bincount(numbers[stays], minlength=numbers.max() + 1)
@@ -57,11 +60,7 @@ def find_overlay(read: ReadFrame, rows: int) -> BoolArray:
 
 
 def covered(frame: Image, overlay: BoolArray) -> Image:
-    """Return a frame in which the mean colours around an overlay cover it.
-
-    frame: RGB uint8 (160, 320, 3)
-    overlay: as find_overlay() returns it
-    """
+    """Return a frame in which the mean colours around an overlay cover it."""
     reduced = (FRAME_WIDTH // 4, FRAME_HEIGHT // 4)
     around_px = 8.0  # standard deviation of the distances over which the mean is taken, reduced
     if not overlay.any():
@@ -78,10 +77,7 @@ def covered(frame: Image, overlay: BoolArray) -> Image:
 
 
 def without_overlay(read: ReadFrame, overlay: BoolArray) -> ReadFrame:
-    """Return a function that reads frames as `read` does, in which an overlay is covered.
-
-    overlay: as find_overlay() returns it
-    """
+    """Return a function that reads frames as `read` does, in which an overlay is covered."""
 
     def read_covered(row: int) -> Image | None:
         frame = read(row)
@@ -90,42 +86,14 @@ def without_overlay(read: ReadFrame, overlay: BoolArray) -> ReadFrame:
     return read_covered
 
 
-def describe_overlay(overlay: BoolArray, shown: BoolArray) -> str:
-    """Return how large an overlay is, and where, such as "3 % of the picture, at the top left".
-
-    overlay: as find_overlay() returns it
-    shown: pixels of the frames that the picture reaches, (160, 320); the overlay has one of them
-    """
-    rows, columns = np.nonzero(overlay & shown)
-    all_rows, all_columns = np.nonzero(shown)
-    high = _third(rows, all_rows, ("top", "middle", "bottom"))
-    across = _third(columns, all_columns, ("left", "centre", "right"))
-    place = "in several places"
-    if high or across:
-        place = "at the " + f"{high} {across}".strip()
-    return f"{len(rows) / len(all_rows):.0%} of the picture, {place}"
-
-
-def _third(pixels: IndexArray, all_pixels: IndexArray, names: tuple[str, str, str]) -> str:
-    """Return the name of the third of the picture that has most of some pixels, "" for none.
-
-    pixels: their rows, or their columns
-    all_pixels: those of all pixels of the picture
-    """
-    first = int(all_pixels.min())
-    size = int(all_pixels.max()) + 1 - first
-    thirds = np.bincount((pixels - first) * 3 // size, minlength=3)
-    most = int(np.argmax(thirds))
-    return names[most] if thirds[most] > len(pixels) / 2 else ""
-
-
 def _frames_of_places(read: ReadFrame, rows: int) -> list[Image]:
     """Return grey frames, evenly spread over the rows, that each show another place."""
+    most_frames = 80
     least_change = 4.0  # mean difference of two reduced frames from which they show two places
     reduced = (40, 20)
     frames: list[Image] = []
     seen: list[Float32Array] = []  # the same frames, reduced
-    for row in evenly(rows, _FRAMES).tolist():
+    for row in evenly(rows, most_frames).tolist():
         frame = read(row)
         if frame is None:
             continue
@@ -141,10 +109,7 @@ def _edges_that_stay(gradients: Float32Array) -> tuple[BoolArray, BoolArray]:
     """Return where the gradient is the same in nearly all frames, and where its median is strong.
 
     Both are (160, 320).
-
-    gradients: of the frames, as _gradient() returns them, (frames, 2, 160, 320)
     """
-    least_strength = 8.0  # grey levels a pixel
     least_share = 0.85  # of the frames, that have at least half of the median gradient
     most_spread = 0.5  # of the gradients, as a share of the median
     median = np.median(gradients, axis=0)
@@ -152,7 +117,7 @@ def _edges_that_stay(gradients: Float32Array) -> tuple[BoolArray, BoolArray]:
     along = (gradients * median).sum(axis=1)  # each gradient's part along the median x the median
     share = (along > 0.5 * strength**2).mean(axis=0)
     spread = np.median(_strength(gradients - median), axis=0)
-    is_strong = (strength > least_strength) & (spread < strength)
+    is_strong = (strength > _LEAST_STRENGTH) & (spread < strength)
     return is_strong & (share > least_share) & (spread < most_spread * strength), is_strong
 
 
@@ -161,15 +126,11 @@ def _areas_that_stay(frames: list[Image], gradients: Float32Array) -> BoolArray:
 
     An overcast sky keeps its level, too. But where the sky ends is not the same in two frames, so
     the median gradient around it is weak.
-
-    frames: of different places, uint8 (160, 320)
-    gradients: as in _edges_that_stay()
     """
     noise_levels = 2.0  # change of a pixel that shows nothing, as in a black border
     most_change = 0.125  # of the level, as a share of the usual change of other pixels
     at_quantile = 0.9  # the change that this share of the frames does not exceed
     least_px = 40  # of an area
-    least_strength = 8.0  # median strength of the gradient around the area, grey levels a pixel
     levels = np.array(frames, np.float32)
     changes = np.abs(levels - np.median(levels, axis=0))
     change = np.quantile(changes, at_quantile, axis=0)
@@ -182,19 +143,9 @@ def _areas_that_stay(frames: list[Image], gradients: Float32Array) -> BoolArray:
     for number in np.flatnonzero(sizes >= least_px).tolist():
         area = numbers == number
         around = (cv2.dilate(area.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~area
-        if np.median(strength[around]) > least_strength:
+        if np.median(strength[around]) > _LEAST_STRENGTH:
             areas |= area
     return areas
-
-
-def _gradient(gray: Image) -> Float32Array:
-    """Return the gradient of a grey frame, in grey levels a pixel: across and down.
-
-    The result has the shape (2, 160, 320).
-    """
-    across = cv2.Sobel(gray, cv2.CV_32F, 1, 0, scale=0.25)
-    down = cv2.Sobel(gray, cv2.CV_32F, 0, 1, scale=0.25)
-    return np.stack([across, down])
 
 
 def _strength(gradients: Float32Array) -> Float32Array:

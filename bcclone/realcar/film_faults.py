@@ -24,25 +24,12 @@ def film_faults(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> It
     passed: seconds from each row to the next, (rows,)
     read: the index of a row -> its frame
     """
-    yield from _rolling_shutter(motion)
     if not is_consistent(motion.near_to_far):
         yield (
             "near and far ground show different speeds: the angle of view or the horizon is wrong, "
             "or the ground shows too little; say --fov DEGREES, or correct it"
         )
     yield from _turning_picture(motion, passed, without_overlay(read, motion.overlay))
-
-
-def _rolling_shutter(motion: CameraMotion) -> Iterator[str]:
-    """Yield a fault if the camera clearly takes the rows of a picture one after the other."""
-    least_seconds = 0.008  # a shorter readout is usual and does not matter
-    sure_errors = 4.0  # a readout of this many standard errors is surely above 0
-    readout, error = motion.readout()
-    if readout > max(least_seconds, sure_errors * error):
-        yield (
-            f"a rolling shutter: the last row of a picture is taken {1000 * readout:.0f} ms after "
-            f"the first (standard error {1000 * error:.0f}); it does little harm to the steering"
-        )
 
 
 def _turning_picture(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> Iterator[str]:

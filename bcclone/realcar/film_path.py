@@ -16,7 +16,6 @@ from bcclone.camera.images import Image, try_frame
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS, steering_of
 from bcclone.diagnosis.motion import new_pictures
 from bcclone.diagnosis.odometry import CameraMotion, measure_motion, shown_pixels
-from bcclone.diagnosis.overlay import describe_overlay
 from bcclone.exchange.rows import CameraPath
 from bcclone.realcar.film_faults import film_faults
 from bcclone.recording.row import EPISODE_GAP_MS
@@ -89,11 +88,11 @@ def measure_paths(
         else:
             hidden[time_ms] = path
     remarks: list[str] = []
-    shown = shown_pixels(framing)
-    if (motion.overlay & shown).any():
+    masked = motion.overlay[shown_pixels(framing)]
+    if masked.any():
         remarks.append(
-            f"masked: {describe_overlay(motion.overlay, shown)}; it stands still or changes by "
-            "itself while the rest moves, as writing, a logo or the bonnet"
+            f"masked: {masked.mean():.0%} of the picture; it stands still or changes by itself "
+            "while the rest moves, as writing, a logo or the bonnet"
         )
     if paths:
         errors = [path.error for path in paths.values()]

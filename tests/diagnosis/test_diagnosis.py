@@ -12,7 +12,6 @@ from bcclone.diagnosis.advice import advise
 from bcclone.diagnosis.check import check
 from bcclone.diagnosis.heading import focus_of_expansion
 from bcclone.diagnosis.judging import Diagnosis, Part, Use
-from bcclone.diagnosis.recoveries import MeasuredCorrection
 from benchmarks.planted_faults import FAULTS
 from tests.recordings import mirrored, rewrite
 from tests.running import result_of, run_script
@@ -101,24 +100,21 @@ def test_the_delay_is_measured_and_the_remedy_takes_it_back(loaded_recording):
 
 
 def covering(bends, brightness, seconds, road=None):
-    """Return what is known of a recording with 7 recoveries, 1 of them from the right edge."""
     return Diagnosis(
         parts=(Part(1, 99, seconds, (), Use.NOW),),
         bends=np.array(bends, np.float64),
         brightness=np.full(99, brightness),
-        correction=MeasuredCorrection(7, 0.0, from_right=1),
         road=road,
     )
 
 
 def test_the_advice_names_what_is_missing_with_seconds_and_road():
     to_each_side = [[0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]
-    bends, recoveries, light, more = advise([covering(to_each_side, 120.0, 90.0, "lake")])
+    bends, light, more = advise([covering(to_each_side, 120.0, 90.0, "lake")])
     assert bends.startswith(
         "10 s: right bends of 25 to 70 m, of which there are 1 s, 17 s to the other side; "
     )
-    assert recoveries.startswith("20 s: recoveries from the right edge, of which there are 1: ")
-    assert "bcclone play -o more --road lake" in recoveries
+    assert "bcclone play -o more --road lake" in bends
     assert light.startswith("60 s: another light")
     assert more.startswith("30 s: more")
     assert "bcclone" not in "".join(advise([covering(to_each_side, 120.0, 200.0)]))
@@ -127,7 +123,7 @@ def test_the_advice_names_what_is_missing_with_seconds_and_road():
 def test_the_advice_is_for_all_recordings_together():
     lap = covering([[0, 3, 8, 9, 9], [0, 3, 0, 1, 7]], 60.0, 90.0)
     unknown = covering([[0], [580]], 150.0, 90.0)  # without a radius: the lens is unknown
-    bends, _ = advise([lap, unknown, unknown])
+    (bends,) = advise([lap, unknown, unknown])
     assert "s: left bends, of which there are " in bends
     assert advise([Diagnosis()]) == ()
 

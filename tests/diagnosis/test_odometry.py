@@ -48,10 +48,10 @@ def test_the_turn_of_points_is_found_whatever_their_distance():
     after = after[:, :2] / after[:, 2:]
     after[:5] += random.uniform(-30, 30, (5, 2))
 
-    turn = fit_rotation(places[:, :2], after)
-    assert turn.yaw == pytest.approx(0.03, abs=0.001)
-    assert turn.error < 0.001
-    assert not fit_rotation(places[:5, :2], after[:5]).is_known
+    yaw, error = fit_rotation(places[:, :2], after)
+    assert yaw == pytest.approx(0.03, abs=0.001)
+    assert error < 0.001
+    assert fit_rotation(places[:5, :2], after[:5]) is None
 
 
 def test_a_still_camera_has_no_speed_and_what_cannot_be_followed_is_not_usable():

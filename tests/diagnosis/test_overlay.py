@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.diagnosis.overlay import covered, describe_overlay, find_overlay
+from bcclone.diagnosis.overlay import covered, find_overlay
 
 ROWS = 60
-EVERYWHERE = np.full((160, 320), True)
 
 
 def passed_places():
@@ -47,20 +46,20 @@ def dial(frame, row):
 
 
 @pytest.mark.parametrize(
-    ("draw", "pixel", "words"),
+    ("draw", "pixel"),
     [
-        (lambda frame, row: clock(frame, row, (5, 150)), (146, 20), "at the bottom left"),
-        (lambda frame, row: clock(frame, row, (120, 15)), (11, 140), "at the top"),
+        (lambda frame, row: clock(frame, row, (5, 150)), (146, 20)),
+        (lambda frame, row: clock(frame, row, (120, 15)), (11, 140)),
         # the last figures change from picture to picture
-        (lambda frame, row: clock(frame, row, (5, 150), seconds=7), (146, 118), "at the bottom"),
-        (logo, (25, 270), "at the top right"),
-        (bonnet, (131, 160), "at the bottom"),
-        (dark_bar, (150, 20), "at the bottom"),
-        (dial, (115, 280), "at the bottom right"),
+        (lambda frame, row: clock(frame, row, (5, 150), seconds=7), (146, 118)),
+        (logo, (25, 270)),
+        (bonnet, (131, 160)),
+        (dark_bar, (150, 20)),
+        (dial, (115, 280)),
     ],
     ids=["date", "top", "seconds", "half transparent", "bonnet", "bar", "dial"],
 )
-def test_what_stands_still_is_found_and_covered(draw, pixel, words):
+def test_what_stands_still_is_found_and_covered(draw, pixel):
     plain = passed_places()
     frames = [frame.copy() for frame in plain]
     for row, frame in enumerate(frames):
@@ -68,7 +67,6 @@ def test_what_stands_still_is_found_and_covered(draw, pixel, words):
     overlay = find_overlay(frames.__getitem__, ROWS)
     assert overlay[pixel]
     assert overlay.mean() < 0.2
-    assert words in describe_overlay(overlay, EVERYWHERE)
     # all that was drawn and has sharp edges is covered, and nothing else has changed
     result = covered(frames[30], overlay)
     assert (result[~overlay] == frames[30][~overlay]).all()
@@ -87,10 +85,6 @@ def test_a_black_border_is_covered_though_the_film_fills_less_than_half_of_the_f
     overlay = find_overlay(frames.__getitem__, ROWS)
     assert overlay[~shown].all()
     assert (overlay & shown).sum() < 0.15 * shown.sum()
-    # the black beyond the picture is no part of it
-    picture = np.zeros((160, 320), np.bool_)
-    picture[25:135, 65:225] = True
-    assert describe_overlay(overlay, picture) == "26% of the picture, in several places"
 
 
 def test_a_sky_that_keeps_its_level_is_no_overlay():

@@ -292,25 +292,6 @@ def test_a_camera_that_turns_in_the_car_is_said(drive, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_rolling_shutter_is_said(drive, tmp_path):
-    shake = (
-        np.convolve(np.random.default_rng(0).normal(0, 0.6, 2000), np.ones(3) / 3, "same")
-        * FOCAL_PX
-        * np.pi
-        / 180
-    )
-    columns, rows = np.meshgrid(np.arange(320, dtype=np.float32), np.arange(160, dtype=np.float32))
-
-    def rolling(frame, row):
-        # the rows of the sensor are read in 30 of 50 ms
-        later = np.interp(row + 0.6 * (np.arange(160) / 160 - 0.5), np.arange(2000), shake)
-        return cv2.remap(frame, columns + later[:, None].astype(np.float32), rows, cv2.INTER_LINEAR)
-
-    film_of(drive, tmp_path / "film", rolling)
-    assert "a rolling shutter" in " ".join(filmed(tmp_path / "film", tmp_path / "out").seen.notes)
-
-
-@pytest.mark.slow
 def test_rows_that_are_faster_than_any_car_count_as_left_out_and_not_as_steered(drive, tmp_path):
     film_of(drive, tmp_path / "film")
     result = filmed(tmp_path / "film", tmp_path / "out", camera_height_m=30.0)
