@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bcclone import Store, UserError
+from bcclone import UserError
+from bcclone.dataset.shards import open_store
 from bcclone.system.hardware import usable_cores
 from bcclone.system.process import Notify
 from bcclone.system.settings import Checked, Count, Names, Seed, setting
@@ -222,7 +223,7 @@ def write_variant(path: Path, network: str, seed: int, store: Path) -> None:
 
     from bcclone.model.model_file import save_model
 
-    with Store(store) as data:
+    with open_store(store) as data:
         preprocessing = data.preprocessing
     keras.utils.set_random_seed(seed)
     variant = build_variant(network, preprocessing.height, preprocessing.width)

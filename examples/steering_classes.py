@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from bcclone import SampleDataset, Store, UserError, save_model
+from bcclone import SampleDataset, UserError, open_store, save_model
 
 BINS = 15
 MIDDLES = np.linspace(-1, 1, BINS, dtype=np.float32)  # of the bins
@@ -54,7 +54,7 @@ def train(store: Path, head: str, epochs: int, seed: int) -> keras.Model:
     "classes" or "number".
     """
     keras.utils.set_random_seed(seed)
-    with Store(store) as opened:
+    with open_store(store) as opened:
         shape = opened.preprocessing.shape
     last = layers.Dense(BINS, activation="softmax") if head == "classes" else layers.Dense(1)
     network = keras.Sequential([*build_features(*shape), last])
@@ -84,7 +84,7 @@ def with_mean_of_classes(network: keras.Model) -> keras.Model:
 def main(store: Path, output: Path, head: str, epochs: int, seed: int) -> None:
     """Train a network and write its model file."""
     network = train(store, head, epochs, seed)
-    with Store(store) as opened:
+    with open_store(store) as opened:
         save_model(output, network, opened.preprocessing)
     print(f"{output}: {network.count_params():,} weights; next: python drive.py {output}")
 

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from bcclone.camera.images import read_frame
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.recording.log import read_log
 from tests.drive.drive_server import Still, drive, serving
 from tests.recordings import many_rows
@@ -62,7 +62,7 @@ def moments(seed, count, longest):
 
 
 def content_of(store):
-    with Store(store) as opened:
+    with open_store(store) as opened:
         return opened.content_hash, hashlib.sha256(np.asarray(opened.frames).tobytes()).hexdigest()
 
 

@@ -30,7 +30,7 @@ from bcclone.dataset.sample_settings import (
 from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
 from bcclone.dataset.shard_writer import check_folder, write_shards
 from bcclone.dataset.shards import open_if_store, open_store
-from bcclone.dataset.store import Store, StoreContent, similar_store
+from bcclone.dataset.store import Store, similar_store
 from bcclone.dataset.writer import write_store
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import BUSY, STORE, inputs_of, locked, replacing, writing
@@ -39,9 +39,6 @@ from bcclone.system.numbers import BoolArray, constant
 from bcclone.system.pool import open_pool
 from bcclone.system.process import Notify, ProgressBar
 from bcclone.system.settings import differences
-
-_NO_CHECKSUMS = np.zeros(0, np.uint32)
-# looks at a new store, given the paths of the logs that were read; returns notices for the user
 
 
 @dataclass(frozen=True)
@@ -124,20 +121,19 @@ def convert(
         held_back = {TEST: settings.test_recordings, VALIDATION: settings.validation_recordings}
         plan = make_plan(settings.inputs, samples, old, notify, held_back)
         notices: list[str] = [*plan.notices]
-        content = None
         if old and plan.rows.empty:  # it has all of the rows already
+            store = old
             skips = tuple(plan.skips)
-            checksums = _NO_CHECKSUMS
-            content = old.content
+            checksums = np.zeros(0, np.uint32)
+        elif to_shards:
+            store, skips, checksums, notice = write_shards(
+                settings, preprocessing, samples, plan, old, pool
+            )
+            notices += [notice] if notice else []
         else:
-            if to_shards:
-                content, skips, checksums, notice = write_shards(
-                    settings, preprocessing, samples, plan, old, pool
-                )
-                notices += [notice] if notice else []
-            else:
-                skips, checksums = _write_file(settings, preprocessing, samples, plan, old)
-        with Store(output, content) as store:
+            skips, checksums = _write_file(settings, preprocessing, samples, plan, old)
+            store = open_store(output)
+        with store:
             return _counted(store, plan, skips, checksums, notices, output, started)
 
 
@@ -260,7 +256,8 @@ def open_in_place(
     for recording in plan.recordings:
         digest.update(recording.sha256.encode())
     digest.update(samples.tobytes())
-    content = StoreContent(
+    return Store(
+        path=parse_location(plan.logs[0]).parent,
         preprocessing=preprocessing,
         sample_settings=settings,
         content_hash=digest.hexdigest(),
@@ -270,7 +267,6 @@ def open_in_place(
         extras=(),
         frames=ImageFiles(plan.files, preprocessing),
     )
-    return Store(parse_location(plan.logs[0]).parent, content)
 
 
 # ---- what there is to say of a store

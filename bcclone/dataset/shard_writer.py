@@ -26,7 +26,6 @@ from bcclone.dataset.shards import MANIFEST_NAME, Manifest, Shard, read_shards
 from bcclone.dataset.store import (
     RecordingInfo,
     Store,
-    StoreContent,
     read_store,
 )
 from bcclone.dataset.writer import content_hash, frame_numbers, write_store
@@ -110,10 +109,10 @@ def write_shards(
     plan: Plan,
     old: Store | None,
     pool: Executor,
-) -> tuple[StoreContent, tuple[Skip, ...], npt.NDArray[np.uint32], str]:
+) -> tuple[Store, tuple[Skip, ...], npt.NDArray[np.uint32], str]:
     """Write the shards of the plan, and a manifest that names them after the old ones.
 
-    Returns what the store holds, the rows and images that were left out, the CRC-32 of each frame,
+    Returns the store, the rows and images that were left out, the CRC-32 of each frame,
     and a notice for the user. Raises UserError if a shard cannot be written, or too many images
     cannot be used; an old store is then as it was.
     """
@@ -129,8 +128,8 @@ def write_shards(
                 f"{folder} is a complete store, of other recordings or with other options; "
                 "overwrite it with --force, add to it with --add, or name another -o"
             )
-        content, _ = read_shards(folder, manifest)
-        return content, tuple(plan.skips), np.zeros(0, np.uint32), f"{folder} is complete already"
+        store, _ = read_shards(folder, manifest)
+        return store, tuple(plan.skips), np.zeros(0, np.uint32), f"{folder} is complete already"
 
     if not is_url(folder):
         as_local(folder).mkdir(exist_ok=True)
@@ -170,12 +169,12 @@ def write_shards(
         shards=(*manifest.shards, *added),
         origin=origin,  # of this conversion alone: --resume recognises it by that
     )
-    content, checksums = _complete(folder, manifest)
+    store, checksums = _complete(folder, manifest)
     notice = ""
     if settings.resume:
         kept = sum(was_kept for _, _, was_kept in written)
         notice = f"{kept} of {len(written)} shards were kept from an interrupted run"
-    return content, skips, checksums, notice
+    return store, skips, checksums, notice
 
 
 def shard_tasks(
@@ -350,7 +349,7 @@ def _described(task: ShardTask, path: Path, origin: str) -> tuple[Shard, dict[in
     origin: digest that the file must have stored
     """
     try:
-        content, (origins,) = read_store(path, ["origin"])
+        part, (origins,) = read_store(path, ["origin"])
         stored = parse_json(origins[0])
         unusable = from_json(dict[int, str], stored["unusable"])
         if stored["digest"] != origin:
@@ -358,28 +357,28 @@ def _described(task: ShardTask, path: Path, origin: str) -> tuple[Shard, dict[in
     except (UserError, ValueError, TypeError, LookupError):
         return None
     unusable_own = sum(index < task.own_count for index in unusable)
-    (frame_file,) = content.frames.files
+    (frame_file,) = part.frames.files
     file_bytes, _ = frame_file.version
     shard = Shard(
         name=task.path.name,
         recording=task.recording,
-        rows=len(content.rows),
-        samples=len(content.samples),
+        rows=len(part.rows),
+        samples=len(part.samples),
         frames=task.own_count - unusable_own,
         copied=(),
-        content_hash=content.content_hash,
+        content_hash=part.content_hash,
         bytes=file_bytes,
         sha256=sha256_of(path),
     )
     return shard, unusable
 
 
-def _complete(folder: Location, manifest: Manifest) -> tuple[StoreContent, npt.NDArray[np.uint32]]:
+def _complete(folder: Location, manifest: Manifest) -> tuple[Store, npt.NDArray[np.uint32]]:
     """Write the manifest with its content hash, and delete the shards that it does not name.
 
-    Returns what the store holds, and the CRC-32 of each frame.
+    Returns the store, and the CRC-32 of each frame.
     """
-    content, tables = read_shards(folder, manifest, ["checksums"])
+    store, tables = read_shards(folder, manifest, ["checksums"])
     # in each shard, its own frames come first; after them come copies of other shards' frames
     own_checksums = [
         np.asarray(table)[: shard.frames]
@@ -389,14 +388,14 @@ def _complete(folder: Location, manifest: Manifest) -> tuple[StoreContent, npt.N
 
     # hash the content as a store of one file does, so that the same content has the same hash
     digest = content_hash(manifest.preprocessing, checksums)
-    digest.update(content.rows.tobytes())
-    digest.update(content.samples.tobytes())
-    content = replace(content, content_hash=digest.hexdigest())
-    replace(manifest, content_hash=content.content_hash).write(folder)
+    digest.update(store.rows.tobytes())
+    digest.update(store.samples.tobytes())
+    store = replace(store, content_hash=digest.hexdigest())
+    replace(manifest, content_hash=store.content_hash).write(folder)
     named = {shard.name for shard in manifest.shards}
     with reaching(folder):
         # other shards, and temporary files of killed workers
         for path in [*folder.glob(_SHARD_FILES), *folder.glob(".[0-9]*.partial.h5")]:
             if path.name not in named:
                 path.unlink()
-    return content, checksums
+    return store, checksums

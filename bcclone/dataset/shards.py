@@ -21,7 +21,6 @@ from bcclone.dataset.store import (
     SCHEMA_VERSION,
     RecordingInfo,
     Store,
-    StoreContent,
     cannot_be_store,
     missing_store,
     read_store,
@@ -56,8 +55,8 @@ def open_store(path: Location | str) -> Store:
         exists = path.exists()
         has_manifest = is_folder and (path / MANIFEST_NAME).is_file()
     if has_manifest:
-        content, _ = read_shards(path, Manifest.read(path))
-        return Store(path, content)
+        store, _ = read_shards(path, Manifest.read(path))
+        return store
     if is_folder:
         raise UserError(
             f"{path}: a folder without a {MANIFEST_NAME}, expected a store; "
@@ -70,7 +69,8 @@ def open_store(path: Location | str) -> Store:
         raise UserError(
             f"{path}: a file at a URL, expected a folder of shards; copy it to this machine first"
         )
-    return Store(path)
+    store, _ = read_store(path)
+    return store
 
 
 def open_if_store(path: Location) -> Store | None:
@@ -153,7 +153,7 @@ class Manifest:
 
 def read_shards(
     folder: Location, manifest: Manifest, others: Sequence[str] = ()
-) -> tuple[StoreContent, list[Sequence[Table]]]:
+) -> tuple[Store, list[Sequence[Table]]]:
     """Read the tables of all shards as one store; return it, and the other tables of each shard.
 
     Raises UserError if a shard is missing or damaged.
@@ -168,22 +168,23 @@ def read_shards(
     first_row = 0
     first_frame = 0
     for shard in manifest.shards:
-        content, tables = _read_shard(folder / shard.name, others, _remedy(folder))
-        (file,) = content.frames.files
-        _check_shard(folder, manifest, shard, content)
+        part, tables = _read_shard(folder / shard.name, others, _remedy(folder))
+        (file,) = part.frames.files
+        _check_shard(folder, manifest, shard, part)
         # the shard numbers its rows and frames from 0; the store numbers them through all shards
         own_frames = first_frame + np.arange(shard.frames)
         frame_numbers = np.append(own_frames, np.array(shard.copied, np.int64))
-        samples.append(_renumbered_samples(content.samples, first_row, frame_numbers))
-        rows.append(_renumbered_rows(content.rows, shard.recording, frame_numbers))
-        extras.extend(content.extras or [""] * shard.rows)
+        samples.append(_renumbered_samples(part.samples, first_row, frame_numbers))
+        rows.append(_renumbered_rows(part.rows, shard.recording, frame_numbers))
+        extras.extend(part.extras or [""] * shard.rows)
         # the copied frames are left out: their numbers lead to the shards whose own frames they are
         files.append(replace(file, count=shard.frames, sha256=shard.sha256))
         further.append(tables)
         first_row += shard.rows
         first_frame += shard.frames
     with explained(folder, "a folder of shards that fit together", _remedy(folder)):
-        whole = StoreContent(
+        whole = Store(
+            path=folder,
             preprocessing=manifest.preprocessing,
             sample_settings=manifest.sample_settings,
             content_hash=manifest.content_hash,
@@ -196,16 +197,16 @@ def read_shards(
     return whole, further
 
 
-def _check_shard(folder: Location, manifest: Manifest, shard: Shard, content: StoreContent) -> None:
+def _check_shard(folder: Location, manifest: Manifest, shard: Shard, part: Store) -> None:
     """Raise UserError if a shard's content is not what the manifest says of it."""
-    (file,) = content.frames.files
+    (file,) = part.frames.files
     is_described = (
         file.version[0] == shard.bytes
-        and len(content.rows) == shard.rows
-        and len(content.samples) == shard.samples
+        and len(part.rows) == shard.rows
+        and len(part.samples) == shard.samples
         and file.count == shard.all_frames
-        and content.content_hash == shard.content_hash
-        and content.preprocessing == manifest.preprocessing
+        and part.content_hash == shard.content_hash
+        and part.preprocessing == manifest.preprocessing
     )
     if not is_described:
         raise UserError(
@@ -234,7 +235,7 @@ def _renumbered_rows(rows: RowTable, recording: int, frame_numbers: IndexArray) 
 
 def _read_shard(
     path: Location, others: Sequence[str], remedy: str
-) -> tuple[StoreContent, Sequence[Table]]:
+) -> tuple[Store, Sequence[Table]]:
     if not is_url(path):
         if not as_local(path).is_file():
             raise UserError(f"{path}: this shard of the store is missing; {remedy}")

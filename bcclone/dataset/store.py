@@ -1,15 +1,15 @@
-"""Open a store of one file: its tables are read, and its frames are memory-mapped.
+"""Read a store of one file: its tables are read, and its frames are memory-mapped.
 
-In: a path. Out: a `Store`, to be used in a `with` block. The frames of a store that
-conversion.open_in_place() makes are the image files of its recordings.
+In: the path of a file. Out: a `Store`, to be used in a `with` block. shards.open_store() opens any
+store; the frames of one that conversion.open_in_place() makes are the image files of recordings.
 """
 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from bcclone.system.codec import explained, from_text, open_file, parse_json
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import file_version
 from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
-from bcclone.system.location import Location, as_local, did_you_mean_beside, parse_location
+from bcclone.system.location import Location, as_local, did_you_mean_beside
 from bcclone.system.numbers import IndexArray
 from bcclone.system.values import to_json
 
@@ -74,12 +74,14 @@ def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
 
 
 @dataclass(frozen=True, eq=False)
-class StoreContent:
-    """The tables and frames of a store, which nobody changes.
+class Store:
+    """A store opened for reading: its tables, which nobody changes, and its frames.
 
-    Making one raises ValueError if a table refers to a row, a frame or a recording that is missing.
+    shards.open_store() opens one. Making one raises ValueError if a table refers to a row, a frame
+    or a recording that is missing. The end of a `with` block unmaps the frames.
     """
 
+    path: Location
     preprocessing: Preprocessing
     sample_settings: SampleSettings
     content_hash: str
@@ -88,6 +90,8 @@ class StoreContent:
     recordings: Sequence[RecordingInfo]  # where the rows come from
     extras: Sequence[str]  # (rows,), text of the log's further columns; or empty if it has none
     frames: Frames  # uint8 (frames, height, width, channels), memory-mapped, read-only
+    # number of a recording -> its images
+    _images: dict[int, ImageIndex] = field(init=False, default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         check_rows(self.rows)
@@ -103,42 +107,6 @@ class StoreContent:
             )
         for table in (self.samples, self.rows):
             table.flags.writeable = False
-
-
-def _check_references(numbers: npt.NDArray[Any], what: str, count: int, lowest: int = 0) -> None:
-    """Raise ValueError if a number is not the index of one of `count` things.
-
-    what: name of the things for the error, such as "frame"
-    lowest: smallest number; NO_FRAME where that stands for none
-    """
-    if not numbers.size:
-        return
-    for number in (numbers.min(), numbers.max()):
-        if not lowest <= number < count:
-            raise ValueError(f"it refers to {what} {number} of {count}, counted from 0")
-
-
-class Store:
-    """A store opened for reading: a file, or content that was read from several files.
-
-    Raises UserError for a path that is not a store, and for a store that is truncated or has
-    another schema.
-    """
-
-    def __init__(self, path: Location | str, content: StoreContent | None = None) -> None:
-        if isinstance(path, str):
-            path = parse_location(path)
-        self.path: Final[Location] = path
-        self.content: Final = content or _read_file(path)
-        self.preprocessing: Final = self.content.preprocessing
-        self.sample_settings: Final = self.content.sample_settings
-        self.content_hash: Final = self.content.content_hash
-        self.samples: Final = self.content.samples
-        self.rows: Final = self.content.rows
-        self.recordings: Final = self.content.recordings
-        self.extras: Final = self.content.extras
-        self.frames: Final = self.content.frames
-        self._images: dict[int, ImageIndex] = {}  # number of a recording -> its images
 
     def __enter__(self) -> Self:
         return self
@@ -164,6 +132,19 @@ class Store:
         return self._images[number].find(row[CAMERAS[sample["camera"]]].decode())
 
 
+def _check_references(numbers: npt.NDArray[Any], what: str, count: int, lowest: int = 0) -> None:
+    """Raise ValueError if a number is not the index of one of `count` things.
+
+    what: name of the things for the error, such as "frame"
+    lowest: smallest number; NO_FRAME where that stands for none
+    """
+    if not numbers.size:
+        return
+    for number in (numbers.min(), numbers.max()):
+        if not lowest <= number < count:
+            raise ValueError(f"it refers to {what} {number} of {count}, counted from 0")
+
+
 def cannot_be_store(path: Location) -> bool:
     """Return whether a file cannot be a store, judged by its name or by its content."""
     if path.suffix in (".h5", ".hdf5"):
@@ -171,22 +152,6 @@ def cannot_be_store(path: Location) -> bool:
     if isinstance(path, Path) and path.is_file():
         return kind_of(path) is None
     return path.suffix == ".csv"  # a file at a URL is neither opened for this, nor is a missing one
-
-
-def _read_file(path: Location) -> StoreContent:
-    if not isinstance(path, Path):
-        raise UserError(
-            f"{path}: a file at a URL, expected a store on this machine; copy it here first"
-        )
-    if path.is_dir():
-        raise UserError(
-            f"{path}: a folder, expected the file of a store; make a store of a recording with: "
-            f"{shown_command('preprocess', path, '-o', 'data.h5')}"
-        )
-    if not path.exists():
-        raise missing_store(path)
-    content, _ = read_store(path)
-    return content
 
 
 def missing_store(path: Location) -> UserError:
@@ -206,7 +171,7 @@ def read_store(
     path: Location,
     others: Sequence[str] = (),
     opened: tuple[IO[bytes], tuple[int, int]] | None = None,
-) -> tuple[StoreContent, Sequence[Table]]:
+) -> tuple[Store, Sequence[Table]]:
     """Read the tables of a store of one file, and other tables of that file.
 
     Raises UserError if it is no store, is truncated, or has another schema.
@@ -230,7 +195,8 @@ def read_store(
             ) from None
         preprocessing = Preprocessing.from_json(stored["@preprocessing"])
         frame_file = _frame_file(stored["frames"], preprocessing, path, version)
-        content = StoreContent(
+        store = Store(
+            path=path,
             preprocessing=preprocessing,
             sample_settings=SampleSettings.stored(parse_json(stored["@sample_settings"])),
             content_hash=stored["@content_hash"],
@@ -240,7 +206,7 @@ def read_store(
             extras=stored["extras"],
             frames=Frames([frame_file], preprocessing.shape),
         )
-        return content, [stored[name] for name in others]
+        return store, [stored[name] for name in others]
 
 
 def _check_kind(path: Location) -> None:

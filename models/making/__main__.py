@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bcclone.dataset.preprocessing import choose_preprocessing
-from bcclone.dataset.shards import Manifest, Shard, read_shards
+from bcclone.dataset.shards import Manifest, Shard, open_store, read_shards
 from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.writer import content_hash
 from bcclone.model.model_file import mean_content
@@ -98,19 +98,19 @@ def list_stores(paths: Sequence[Path], folder: Path) -> None:
     recordings: list[RecordingInfo] = []
     shards = []
     for path in paths:
-        with Store(path) as store:
+        with open_store(path) as store:
             shards.append(_shard(store, path, first_recording=len(recordings)))
             recordings.extend(store.recordings)
             preprocessing = store.preprocessing
             sample_settings = store.sample_settings
     folder.mkdir(exist_ok=True)
     manifest = Manifest(preprocessing, sample_settings, tuple(recordings), tuple(shards))
-    content, _ = read_shards(folder, manifest)
-    frames = content.frames
+    whole, _ = read_shards(folder, manifest)
+    frames = whole.frames
     checksums = [zlib.crc32(frames[number].data) for number in range(len(frames))]
     digest = content_hash(preprocessing, checksums)
-    digest.update(content.rows.tobytes())
-    digest.update(content.samples.tobytes())
+    digest.update(whole.rows.tobytes())
+    digest.update(whole.samples.tobytes())
     replace(manifest, content_hash=digest.hexdigest()).write(folder)
 
 

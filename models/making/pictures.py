@@ -17,7 +17,7 @@ import PIL.Image
 
 from bcclone.camera.images import Image, resized
 from bcclone.dataset.preprocessing import choose_preprocessing
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.model.policy import load_policy
 from bcclone.system.files import replacing
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
@@ -42,7 +42,7 @@ def frames_of(roads: Roads) -> tuple[list[Image], FloatArray]:
     with TemporaryDirectory(prefix="bcclone-") as folder:
         path = Path(folder) / "roads.h5"
         make_samples(path, roads, choose_preprocessing("carnd-160x320-rgb", None))
-        with Store(path) as store:
+        with open_store(path) as store:
             rows = store.rows
             frames = [np.array(store.frames[int(number)]) for number in rows["frame_center"]]
             return frames, np.array(rows["steering"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bcclone import Store, UserError, open_store
+from bcclone import UserError, open_store
 from benchmarks.feeds.loaders import (
     SHARDED,
     loader_measures,
@@ -114,7 +114,7 @@ def test_a_meter_measures_the_memory_of_a_loader():
 
 @pytest.mark.slow
 def test_synthetic_frames_are_distinct_and_their_samples_are_mirrored_too(synthetic):
-    with Store(synthetic) as store:
+    with open_store(synthetic) as store:
         assert len(np.unique(np.asarray(store.frames).reshape(60, -1), axis=0)) == 60
         assert len(store.samples) == 120
         assert store.samples["flipped"].sum() == 60
@@ -153,7 +153,7 @@ def test_a_loader_that_fails_is_reported_and_left_out(tmp_path):
 def test_feeds_deliver_from_a_sharded_copy_which_has_the_content_of_the_store(synthetic):
     with sharded_copy(synthetic, shards=2) as shards:
         assert number_of_shards(shards) == 2
-        with Store(synthetic) as store, open_store(shards) as copy:
+        with open_store(synthetic) as store, open_store(shards) as copy:
             assert (copy.samples == store.samples).all()
             assert (copy.frames[:] == store.frames[:]).all()
         for name in SHARDED:

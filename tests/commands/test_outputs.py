@@ -15,7 +15,7 @@ from PIL import Image
 
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.command import make_parser
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
 from bcclone.system.files import locked
@@ -271,7 +271,7 @@ def test_a_second_command_that_writes_the_same_output_is_told_who_writes(
             ).stderr
             assert f"data.h5: process {pid} (preprocess.py {recording} -o" in refused
             assert "is writing it; wait until it ends, or choose another name" in refused
-    with Store(output) as store:
+    with open_store(output) as store:
         assert store.recordings[0].path == recording / "driving_log.csv"
 
 

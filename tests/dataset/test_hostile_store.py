@@ -9,7 +9,7 @@ import socket
 import h5py
 import pytest
 
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.system.errors import UserError
 from tests.dataset.test_store import some_frames, write_store
 from tests.hostile import WRONG_PARTS, in_another_place, put, thinned
@@ -27,7 +27,7 @@ def store(tmp_path):
 def refused(path):
     """Return why the store is refused; nothing else may be raised."""
     with pytest.raises(UserError) as caught:
-        Store(path)
+        open_store(path)
     text = str(caught.value)
     assert str(path) in text
     # without its version, a store looks like an HDF5 file of another program
@@ -47,7 +47,7 @@ def test_no_table_comes_from_another_file(store, attack):
 def test_a_part_of_another_type_is_refused(store, name, value):
     put(store, name, WRONG_PARTS[value])
     if name == "@content_hash" and isinstance(WRONG_PARTS[value], str):
-        Store(store).close()  # any text is a hash
+        open_store(store).close()  # any text is a hash
     else:
         refused(store)
 
@@ -92,7 +92,7 @@ def test_a_store_connects_to_no_host_that_it_names(store, kind):
             del file["recordings"]
             file["recordings"] = [json.dumps({**described, "path": url})]
         with contextlib.suppress(UserError):
-            Store(store).close()
+            open_store(store).close()
         server.setblocking(False)
         with pytest.raises(BlockingIOError):
             server.accept()

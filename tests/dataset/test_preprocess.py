@@ -14,7 +14,6 @@ from bcclone.dataset.conversion import convert as convert_recordings
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.dataset.shards import open_store
-from bcclone.dataset.store import Store
 from bcclone.system.errors import UserError
 from tests.processes import python, started
 from tests.recordings import images_of, many_rows, rewrite, spoil
@@ -55,7 +54,7 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
         0,
     )
     assert [line.startswith("read ") and line.endswith("120 rows") for line in lines] == [True]
-    with Store(made.output) as store:
+    with open_store(made.output) as store:
         assert (store.preprocessing, store.sample_settings) == (
             Preprocessing(),
             SampleSettings(cameras=("center",), block_seconds=1),
@@ -127,12 +126,12 @@ def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
     store = tmp_path / "data.h5"
     options = ["--block-seconds", 1, "--frame-offsets", 2, "--size", 64]
     convert(recording / "first.csv", "-o", store, *options)
-    with Store(store) as opened:
+    with open_store(store) as opened:
         before = (opened.frames[:], opened.samples.copy(), opened.rows.copy())
     (recording / "second.csv").write_text("".join(lines[70:]))
     made = convert(recording / "second.csv", "-o", store, "--add")
     assert (made["recordings"], made["rows"], made["frames"], made["episodes"]) == (2, 120, 360, 2)
-    with Store(store) as opened:
+    with open_store(store) as opened:
         assert (opened.frames[:210] == before[0]).all()
         assert (opened.samples[: len(before[1])] == before[1]).all()
         assert opened.rows["center"][:70].tolist() == before[2]["center"].tolist()
@@ -231,7 +230,7 @@ def test_unusable_images_are_skipped_counted_and_listed(recording, tmp_path):
         assert f"line {row}:" in line
         assert "driving_log.csv" in line
         assert reason in line
-    with Store(store) as opened:  # and every other row still has its own frame
+    with open_store(store) as opened:  # and every other row still has its own frame
         for row in (9, 11, 29, 31, 119):
             frame = opened.frames[opened.rows["frame_center"][row]]
             name = opened.rows["center"][row].decode()

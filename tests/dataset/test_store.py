@@ -12,8 +12,8 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE
-from bcclone.dataset.shards import open_if_store
-from bcclone.dataset.store import RecordingInfo, Store
+from bcclone.dataset.shards import open_if_store, open_store
+from bcclone.dataset.store import RecordingInfo
 from bcclone.dataset.writer import StoreWriter
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.log import read_log
@@ -71,14 +71,14 @@ def test_a_store_without_a_column_of_the_log_is_refused(tmp_path, name):
     write_store(tmp_path / "data.h5", some_frames(10))
     remove_column(tmp_path / "data.h5", name)
     with pytest.raises(UserError, match=f"no column {name}"):
-        Store(tmp_path / "data.h5")
+        open_store(tmp_path / "data.h5")
 
 
 @pytest.mark.parametrize("capacity", [10, 17], ids=["capacity filled", "capacity not filled"])
 def test_a_store_returns_what_was_written_to_it(tmp_path, capacity):
     frames = some_frames(10)
     samples = write_store(tmp_path / "data.h5", frames, capacity)
-    with Store(tmp_path / "data.h5") as store:
+    with open_store(tmp_path / "data.h5") as store:
         assert (np.asarray(store.frames) == frames).all()
         assert (store.samples == samples).all()
         assert store.preprocessing == PREPROCESSING
@@ -104,7 +104,7 @@ def test_a_truncated_store_is_refused(tmp_path, keep):
     write_store(path, some_frames(10))
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(UserError, match="not a complete store"):
-        Store(path)
+        open_store(path)
 
 
 def test_a_file_that_is_no_hdf5_may_be_a_log_but_not_under_the_name_of_a_store(tmp_path):
@@ -120,7 +120,7 @@ def test_a_model_is_not_a_store(tmp_path):
     with h5py.File(tmp_path / "model.h5", "w") as file:
         file.attrs["model_config"] = "{}"
     with pytest.raises(UserError, match=r"model\.h5: not a complete store: it is a model"):
-        Store(tmp_path / "model.h5")
+        open_store(tmp_path / "model.h5")
 
 
 def test_an_hdf5_file_or_an_archive_of_another_program_is_named_with_the_way_to_import_it(tmp_path):
@@ -134,7 +134,7 @@ def test_an_hdf5_file_or_an_archive_of_another_program_is_named_with_the_way_to_
         message = (
             f"{name}: .*it is {what}; write its pictures as image files.*bcclone import FOLDER"
         )
-        for read in (Store, read_log):
+        for read in (open_store, read_log):
             with pytest.raises(UserError, match=message):
                 read(tmp_path / name)
 
@@ -143,4 +143,4 @@ def test_a_store_that_is_a_pointer_of_git_lfs_is_to_be_fetched(tmp_path):
     path = tmp_path / "data.h5"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n")
     with pytest.raises(UserError, match=r"pointer of Git LFS.* git lfs pull$"):
-        Store(path)
+        open_store(path)

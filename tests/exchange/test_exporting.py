@@ -8,7 +8,7 @@ import json
 import pytest
 
 from bcclone.camera.images import decode_image
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
 from bcclone.exchange.recording_export import export
 from bcclone.recording.log import read_log
@@ -92,7 +92,7 @@ def test_a_store_is_exported_with_its_frames(format, simulated_store, tmp_path):
     if format == "csv":
         with (
             (tmp_path / "out" / "table.csv").open(newline="") as file,
-            Store(simulated_store) as store,
+            open_store(simulated_store) as store,
         ):
             for row, cells in list(zip(store.rows, csv.DictReader(file), strict=True))[::60]:
                 pixels = decode_image((tmp_path / "out" / cells["left"]).read_bytes())

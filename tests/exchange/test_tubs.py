@@ -9,7 +9,7 @@ import pytest
 
 from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.camera.images import decode_jpeg
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.exchange.edited_tub import open_edited
 from bcclone.model.model_file import load_model
 from bcclone.recording.edits import ADVANCE, MIRROR, Edit
@@ -49,7 +49,7 @@ def test_a_tub_brings_its_framing_to_the_recording_the_store_and_the_model(tmp_p
         run_script(
             "preprocess", tmp_path / folder, "-o", tmp_path / f"{folder}.h5", "--size", "64x64"
         )
-        with Store(tmp_path / f"{folder}.h5") as store:
+        with open_store(tmp_path / f"{folder}.h5") as store:
             assert [recording.framing for recording in store.recordings] == [expected]
     words = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", "1")
     done = run_script("model", tmp_path / "lens.h5", *words, "--turn-degrees", "2")

@@ -9,7 +9,7 @@ import tensorflow as tf
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.order import Order
@@ -24,7 +24,7 @@ FORMS = {name: FeedSettings(name, chunk_size=100) for name in STRATEGIES}
 
 @pytest.fixture(scope="module")
 def store(simulated_store):
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         yield store
 
 

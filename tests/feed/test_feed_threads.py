@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.frames import FramesInMemory
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.loading import Feed
 from bcclone.feed.order import Order
@@ -103,7 +103,7 @@ def test_a_buffer_is_reused_only_when_no_reference_to_it_is_left():
 
 
 def test_a_feed_without_samples_is_empty(simulated_store):
-    with Store(simulated_store) as store:
-        empty = Store(store.path, replace(store.content, samples=store.samples[:0]))
+    with open_store(simulated_store) as store:
+        empty = replace(store, samples=store.samples[:0])
         with open_validation_feed(select(empty, "validation"), 8) as feed, feed.epoch(1) as batches:
             assert list(batches) == []

@@ -13,7 +13,6 @@ from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.shards import open_store
-from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.selection import select
@@ -50,7 +49,7 @@ def built(form, folder):
         if form in OF_FILES:
             data = open_in_place((str(folder),), Preprocessing(), SampleSettings())
         else:
-            data = stack.enter_context(Store(folder / "data.h5"))
+            data = stack.enter_context(open_store(folder / "data.h5"))
         part = "validation" if form == "validation" else "training"
         selection = select(data, part)
         away = folder.rename(folder.with_name("away"))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bcclone.dataset.samples import SAMPLE
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import ORDERS, WINDOWS, FeedSettings, Ordering
 from bcclone.feed.order import (
@@ -260,12 +260,12 @@ def steered(store, steering):
     """Return a store with another steering in its rows."""
     rows = store.rows.copy()
     rows["steering"] = steering
-    return Store(store.path, replace(store.content, rows=rows))
+    return replace(store, rows=rows)
 
 
 @pytest.mark.parametrize("strategy", ["hdf5-shuffle", "hdf5-chunks"])
 def test_a_feed_gives_the_balanced_epoch(simulated_store, strategy):
-    with Store(simulated_store) as opened:
+    with open_store(simulated_store) as opened:
         store = steered(opened, np.where(np.arange(len(opened.rows)) % 2, 0.0, 0.01))
         training = store.samples[~store.samples["validation"]]
         zeros = int((training["row"] % 2).sum())

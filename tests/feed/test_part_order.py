@@ -5,7 +5,7 @@ gives.
 import numpy as np
 import pytest
 
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.order import BatchPart
@@ -27,7 +27,7 @@ def test_parts_of_augmented_batches_are_those_of_the_whole_batch(simulated_store
     """Of every feed, on the CPU, and with 3 workers that divide neither the batches nor the
     epoch.
     """
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         selection = select(store)
 
         def batches(part, start=0):

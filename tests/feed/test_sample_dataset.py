@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 import pytest
 
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.feed.order import shuffled
 from bcclone.system.errors import UserError
@@ -86,7 +86,7 @@ def test_fit_gets_every_sample_once_an_epoch_in_the_order_of_seed_and_epoch(
 
 def expected(path, epoch):
     """Return checksum and steering of each training sample in the order of an epoch."""
-    with Store(path) as store:
+    with open_store(path) as store:
         samples = store.samples[~store.samples["validation"]]
         images, steering = plain(store, samples[shuffled(len(samples), SEED, epoch)])
     return [
@@ -96,7 +96,7 @@ def expected(path, epoch):
 
 
 def test_validation_samples_and_windows_come_in_order(simulated_store):
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         images, steering = plain(store, store.samples[store.samples["validation"]])
     with SampleDataset.from_store(simulated_store, batch_size=BATCH, part="validation") as samples:
         assert np.array_equal(samples[-1][0], samples[len(samples) - 1][0])

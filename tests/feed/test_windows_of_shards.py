@@ -7,7 +7,6 @@ import pytest
 
 from bcclone.dataset.frames import FrameFile, Frames
 from bcclone.dataset.shards import open_store
-from bcclone.dataset.store import Store
 from bcclone.feed.feed import choose_feed, open_feed
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import windowed
@@ -53,5 +52,5 @@ def test_an_epoch_has_the_samples_of_each_window_of_shards_and_can_continue_in_t
 def test_the_feed_chosen_for_a_store_larger_than_memory_reads_ahead(store, files, expected):
     file = FrameFile(store.frames.files[0].path, 0, 10**12, (0, 0))
     frames = Frames([file] * files, store.frames.frame_shape)
-    large = Store(store.path, replace(store.content, frames=frames))
+    large = replace(store, frames=frames)
     assert choose_feed(large)[0] == expected

@@ -9,7 +9,7 @@ import pytest
 from bcclone.camera.geometry import FOCAL_PX, ROLL_DEGREES, VANISHING_ROW, YAW_DEGREES
 from bcclone.camera.vehicle import steering_of
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.simulator.track import load_track
 from models.making import cameras
 from models.making.__main__ import list_stores, train_networks
@@ -45,7 +45,7 @@ def test_the_samples_are_the_same_to_the_byte(tmp_path, kind):
     path = tmp_path / "roads.h5"
     roads = Roads(2, 4, first_road=700_000, validation=0.5, **KINDS[kind])
     make_samples(path, roads, SMALL)
-    with Store(path) as store:
+    with open_store(path) as store:
         assert store.content_hash == HASHES[kind]
         assert np.ptp(store.rows["steering"]) > 0.05
         mirrored = KINDS[kind].get("flip", False)

@@ -12,7 +12,7 @@ import pytest
 
 from bcclone.commands import split_line
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import check_feed
 from bcclone.feed.feed_settings import FeedSettings
 from bcclone.model.model_file import model_content
@@ -244,7 +244,7 @@ def test_a_store_larger_than_the_memory_is_refused_with_another_feed(tmp_path):
         space = h5py.h5s.create_simple((10**10, 8, 16, 3))
         h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT8, space, plan)
     with pytest.raises(UserError, match=r"data.h5.*3840.0 GB.*--feed hdf5-chunks"):
-        check_feed(Store(path), FeedSettings("memory"))
+        check_feed(open_store(path), FeedSettings("memory"))
     path.unlink()
 
 

@@ -11,7 +11,7 @@ from keras import Input, Sequential
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.selection import select
 from bcclone.model.layer_kinds import DROPOUT, frame_layers
@@ -47,7 +47,7 @@ BY_EPOCH = [Epoch(*errors, 1e-3, 7.0, 100.0, 0.1) for errors in ERRORS]
 
 @pytest.fixture(scope="module")
 def store(simulated_store):
-    with Store(simulated_store) as opened:
+    with open_store(simulated_store) as opened:
         yield opened
 
 

@@ -13,7 +13,7 @@ from bcclone.cli import INTERNAL_ERROR
 from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.command import make_parser
 from bcclone.dataset.samples import SAMPLE
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.model.model_file import load_model
@@ -247,7 +247,7 @@ def test_files_that_the_code_refers_to_exist():
 
 def test_the_store_is_documented_column_by_column(simulated_store):
     page = (ROOT / "docs" / "reference" / "store.md").read_text()
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         settings = (*fields(store.preprocessing), *fields(store.recordings[0]))
         for name in [
             *SAMPLE.names,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.labels import PATH_ENDS_M
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.selection import select
 from bcclone.model.model_file import load_model
 from bcclone.model.network import build_network
@@ -17,7 +17,7 @@ from tests.conftest import calibrated
 
 
 def test_the_path_of_a_mirror_image_is_mirrored(simulated_store):
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         arrays = select(store, predict="path")
         assert arrays.labels.shape[1] == 1 + len(PATH_ENDS_M)
         path = arrays.labels[:, 1:]
@@ -38,7 +38,7 @@ def trainer_of(store, start=None, **settings):
 
 
 def test_the_exported_network_is_the_trained_one_without_the_path(simulated_store):
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         trainer = trainer_of(store, predict="path")
         images = np.stack([store.frames[number] for number in range(4)])
     assert trainer.model.output_shape == (None, 1 + len(PATH_ENDS_M))
@@ -51,7 +51,7 @@ def test_the_exported_network_is_the_trained_one_without_the_path(simulated_stor
 
 @pytest.mark.slow
 def test_a_model_is_fine_tuned_with_the_path_from_where_it_is(simulated_store, untrained_model):
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         trainer = trainer_of(store, untrained_model, predict="path")
         images = np.stack([store.frames[number] for number in range(4)])
     begun = np.array(load_model(untrained_model).model(images))
@@ -75,7 +75,7 @@ def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model)
             (one == other).all()
             for one, other in zip(made.get_weights(), less.get_weights(), strict=True)
         )
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         assert rates(trainer_of(store, untrained_model).model) == [0.5, 0.5]
         assert rates(trainer_of(store, untrained_model, dropout=0.2).model) == [0.2, 0.2]
 
@@ -84,7 +84,7 @@ def test_a_training_from_a_calibrated_model_begins_with_the_cars_steering(
     simulated_store, untrained_model, tmp_path
 ):
     car = calibrated(untrained_model, tmp_path / "car.h5", 0.5, 0.1)
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         images = np.stack([store.frames[number] for number in range(4)])
         before, after = (
             np.array(trainer_of(store, path).model(images)) for path in (untrained_model, car)

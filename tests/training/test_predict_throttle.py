@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.feed.feed_settings import AugmentSettings
@@ -49,11 +49,11 @@ def trained(simulated_store, tmp_path_factory):
 
 def test_what_cannot_be_learned_since_it_never_changes_is_told(simulated_store):
     lines = []
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         rows = store.rows.copy()
         rows["steering"] = 0.25
         rows["throttle"] = 0.0
-        constant = Store(store.path, replace(store.content, rows=rows))
+        constant = replace(store, rows=rows)
         for predict in ("throttle", "speed"):
             select_samples(
                 constant, TrainSettings(predict=predict, feed="hdf5-shuffle"), lines.append
@@ -73,7 +73,7 @@ def test_the_model_has_further_outputs_that_near_the_recorded_speed_and_throttle
     file = load_model(path)
     assert file.model.output_shape == (None, 3)
     assert file.training.settings["predict"] == "throttle"
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         selection = select(store, "validation", predict="throttle")
         images = np.stack([store.frames[frame] for frame in selection.frame[::4]])
         labels = selection.labels[::4]
@@ -112,6 +112,6 @@ def test_a_network_that_knows_the_steering_learns_the_speed(
     policy = load_policy(tmp_path / "m.h5")
     answer = policy.answer(frame)
     assert answer.steering == pytest.approx(knew, abs=1e-3)
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         # it is the speed half a second later
         assert answer.predicted_speed_mph == pytest.approx(store.rows["speed_mph"].mean(), abs=2)

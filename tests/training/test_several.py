@@ -16,7 +16,7 @@ import pytest
 
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.sample_settings import PreprocessSettings
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from tests.conftest import made_once
 from tests.processes import free_addresses, wait_for
 from tests.running import command, run_process, run_script
@@ -172,7 +172,7 @@ def assert_close(first, second):
 @pytest.mark.slow
 def test_two_workers_train_the_network_that_one_trains(one, two, store):
     """Augmented, without dropout, which each worker draws for its own part."""
-    with Store(store) as data:
+    with open_store(store) as data:
         steps = 6 * -(-int(data.split_indices("training").size) // 7)
     run = next(two.glob("runs/*"))
     assert state_of(run)[2] == steps >= 50

@@ -15,7 +15,7 @@ import pytest
 
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.sample_settings import PreprocessSettings
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.selection import select
 from bcclone.model.architectures import ARCHITECTURES
@@ -172,7 +172,7 @@ def test_the_trained_driver_is_scored_beside_one_that_answers_the_mean(trained, 
 def validation_of(model, path):
     """Return a model's answers and the labels, (samples, 1) each, and the samples of two sides."""
     with (
-        Store(path) as store,
+        open_store(path) as store,
         open_validation_feed(select(store, "validation"), 10_000) as feed,
         feed.epoch(1) as batches,
     ):
@@ -422,7 +422,7 @@ def test_settings_of_a_fine_tuning_are_refused_where_they_mean_nothing(simulated
         done = train(simulated_store, tmp_path, *asked, code=1)
         assert f"{' '.join(asked)} is for fine-tuning" in done.stderr
     start = tmp_path / "start.h5"
-    with Store(simulated_store) as data:
+    with open_store(simulated_store) as data:
         network = build_network(data.preprocessing.shape)
         save_model(start, network, data.preprocessing, {})
         network.layers[-1].activation = keras.activations.tanh

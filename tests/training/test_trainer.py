@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.device import GatherOnDevice
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import AugmentSettings, FeedSettings
@@ -221,7 +221,7 @@ def trained_on(feed, data, augment):
 @pytest.mark.parametrize(("augment", "steps"), [(False, 20), (True, 1)])
 def test_a_program_takes_positions_or_images_that_the_cpu_augments(augment, steps, simulated_store):
     """Both give the weights of the store's images; frames on the device go with their feed."""
-    with Store(simulated_store) as data:
+    with open_store(simulated_store) as data:
         plain, _, _ = trained_on("hdf5-shuffle", data, augment)
         trainer, feed, frames = trained_on("device", data, augment)
     (weights,) = trainer.model.get_weights()
@@ -243,7 +243,7 @@ def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_
     jit_compile, use_cudnn, simulated_store
 ):
     chosen = TrainSettings(network="gru", seq_length=3, learning_rate=1e-3, jit_compile=jit_compile)
-    with Store(simulated_store) as data:
+    with open_store(simulated_store) as data:
         trainer = make_trainer(data, chosen)
     assert recurrent_layer(trainer.model).use_cudnn == use_cudnn
 
@@ -276,14 +276,14 @@ def test_a_card_that_xla_cannot_compile_for_gets_no_frames_unless_asked(
 ):
     """Here TensorFlow has no GPU at all; the card that nvidia-smi names has 143 GB free."""
     nvidia_smi()
-    with Store(simulated_store) as data:
+    with open_store(simulated_store) as data:
         assert fit_to_samples(TrainSettings(), data).feed == "hdf5-shuffle"
         assert fit_to_samples(TrainSettings(feed="device"), data).feed == "device"
 
 
 def trainer_of(store, **settings):
     """Return the trainer of a new network, and the first frames of the store."""
-    with Store(store) as data:
+    with open_store(store) as data:
         trainer = make_trainer(data, TrainSettings(seq_length=1, learning_rate=1e-3, **settings))
         return trainer, np.array(data.frames[:4])
 
@@ -295,7 +295,7 @@ def test_fine_tuning_leaves_batch_normalization_as_it_is_unless_asked(
     start = tmp_path / "start.h5"
     new, frames = trainer_of(simulated_store)
     before = {layer.name: layer.get_weights() for layer in new.model.layers if layer.weights}
-    with Store(simulated_store) as data:
+    with open_store(simulated_store) as data:
         save_model(start, new.model, data.preprocessing, {})
         asked = TrainSettings(start=start, batch_norm=batch_norm)
         trainer = make_trainer(data, fit_to_samples(asked, data))

@@ -14,7 +14,7 @@ from bcclone.camera.vehicle import CAMERA_AHEAD_M, FULL_LOCK_DEGREES, MOUNTS, WH
 from bcclone.dataset.labels import camera_correction, lookahead_m
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, seen_rows
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.store import Store
+from bcclone.dataset.shards import open_store
 from bcclone.feed.augment.changes import AugmentationInputs, draw, steering_change, view_warps
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.feed import open_feed
@@ -219,7 +219,7 @@ def assert_same(found, expected):
 @pytest.fixture(scope="module")
 def first_epoch(simulated_store):
     """The augmented batches of the first epoch of hdf5-shuffle."""
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         return batches_of(store)
 
 
@@ -237,12 +237,12 @@ def first_epoch(simulated_store):
 def test_every_feed_that_shuffles_gives_the_same_augmented_batches(
     simulated_store, first_epoch, strategy
 ):
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         assert_same(batches_of(store, strategy), first_epoch)
 
 
 def test_a_resumed_epoch_continues_with_the_same_batches(simulated_store, first_epoch):
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         assert_same(batches_of(store, start=48), first_epoch[3:])
 
 
@@ -252,7 +252,7 @@ def test_each_epoch_and_each_seed_augments_differently(simulated_store, first_ep
             np.concatenate([images.reshape(len(images), -1).sum(axis=1) for images, _ in batches])
         )
 
-    with Store(simulated_store) as store:
+    with open_store(simulated_store) as store:
         first = appearances(first_epoch)
         assert not np.array_equal(first, appearances(batches_of(store, epoch=2)))
         assert not np.array_equal(first, appearances(batches_of(store, seed=4)))
