@@ -29,7 +29,7 @@ class Rows:
 
     table: pd.DataFrame  # the rows of the log from which the arrays are made
     deleted: pd.DataFrame  # the rows that are left out, the repeated ones too
-    times_ms: IndexArray  # see LogRow
+    times_ms: IndexArray  # as in a log
     numbers: IndexArray  # as `bcclone edit` shows them: from 1, deleted and repeated rows counted
     seconds: FloatArray  # from the first row, with shortened pauses
     stretch: IndexArray  # number of the stretch without a pause that a row is in, from 0

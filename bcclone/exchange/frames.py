@@ -9,6 +9,7 @@ paths are relative to the table and have forward slashes. An unknown value is an
 """
 
 import csv
+import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -44,7 +45,6 @@ from bcclone.exchange.table import (
     read_table,
 )
 from bcclone.exchange.times import check_rate, counted, no_times, read_times, times_in_names
-from bcclone.recording.files import walk_once
 from bcclone.recording.row import CAMERAS, NUMBERS, RowError, camera_of
 from bcclone.system.errors import UserError
 from bcclone.system.location import is_hidden, normal_name
@@ -254,7 +254,15 @@ class FolderImages:
     def __init__(self, folder: Path) -> None:
         self.paths: set[str] = set()
         self._named: defaultdict[str, list[str]] = defaultdict(list)
-        for where, names in walk_once([str(folder)]):
+        entered: set[str] = set()
+        # links are followed, which may lead in a circle, but each folder is entered once
+        for where, folders, names in os.walk(folder, followlinks=True):
+            if os.path.realpath(where) in entered:
+                folders.clear()
+                continue
+            entered.add(os.path.realpath(where))
+            folders[:] = sorted(name for name in folders if not is_hidden(name))
+            names = [name for name in names if not is_hidden(name)]
             inner = Path(where).relative_to(folder)
             self.paths.update((inner / name).as_posix() for name in names if is_image(name))
         for path in self.paths:

@@ -9,9 +9,9 @@ The dialects, and how often each was seen: docs/reference/dialects.md.
 import codecs
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, dropwhile, product
+from itertools import dropwhile
 
 from bcclone.recording.row import CAMERAS, RowError
 
@@ -41,16 +41,8 @@ _HEADER_WORDS = {
 _FOREIGN_UNIT = re.compile(
     r"(?:^|[\W_])(?:deg|rad|m[ /_p]*+s(?:$|[\W_]))|°|k[mp][ /_p]*+h|met(?:er|re)s"
 )
-
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
-_UNLIKE_WHOLE = re.compile(r"[^-+\deE]|^$")  # found in a text that is not a whole number
-# a number as the simulator writes it: without needless zeros at either end
-_WRITTEN = re.compile(
-    r"[-+]?(?:0|[1-9]\d*+)(?:\.(?:\d*[1-9]|\d++[eE][-+]?\d++))?|[-+]?[1-9]\d*+[eE][-+]?\d++"
-)
-_TOP_SPEED_MPH = 60.0  # greatest speed that resolve_decimal_commas() considers
-
-Numbers = tuple[float, float, float, float]  # steering, throttle, brake, speed
+_WHOLE_NUMBER = re.compile(r"[-+\deE]+")
 
 
 @dataclass(frozen=True)
@@ -90,7 +82,7 @@ class Fields:
         return (
             self.separator == ","
             and len(self.numbers) > 4
-            and not any(map(_UNLIKE_WHOLE.search, self.numbers))
+            and all(map(_WHOLE_NUMBER.fullmatch, self.numbers))
         )
 
 
@@ -153,12 +145,10 @@ def _header_names(text: str) -> list[str]:
     if len(text) > LONGEST_LINE or _PATH.match(text):
         return []
     names = [name.strip(BLANK).lower() for name in re.split(f"[{_SEPARATORS}]", text)]
-    return list(dropwhile(_names_index, names))
-
-
-def _names_index(name: str) -> bool:
-    """Return whether a name is that of an index, a column of row numbers that pandas writes."""
-    return name in ("", "index") or name.startswith("unnamed: ")
+    # pandas writes a column of row numbers with such a name
+    return list(
+        dropwhile(lambda name: name in ("", "index") or name.startswith("unnamed: "), names)
+    )
 
 
 def split_line(line: int, text: str) -> Fields:
@@ -218,8 +208,8 @@ def _split_numbers(rest: str, separator: str) -> tuple[list[str], str, int]:
         separator = ", "
         # "0,25, 0,5, 0, 30" has four cells, some with decimal commas. "0,0, 0,30" has two: either
         # its spaces mean nothing, and all commas separate numbers; or it has decimal commas, and
-        # its end is missing. log_lines.py knows this from the other lines, and then refuses the
-        # row for its few columns
+        # its end is missing. read_log() knows this from the other lines, and then refuses the row
+        # for its few columns
         numbers = cells if len(cells) >= 4 else rest.split(",")
     else:
         cells = rest.split(separator)
@@ -247,56 +237,9 @@ def with_decimal_point(number: str) -> str:
     return number
 
 
-def numbers_of(written: Sequence[str]) -> Numbers:
-    """Return the first four numbers of a line; raises RowError for a text that is no number."""
+def numbers_of(written: Sequence[str]) -> list[float]:
+    """Return steering, throttle, brake and speed; raises RowError for a text that is no number."""
     for name, text in zip(COLUMNS.split(",")[3:], written, strict=False):
         if not is_number(text):
             raise RowError(f"{name} is {text!r}, expected a number")
-    steering, throttle, brake, speed = (float(with_decimal_point(text)) for text in written[:4])
-    return steering, throttle, brake, speed
-
-
-def resolve_decimal_commas(parts: Sequence[str], previous_speed_mph: float) -> Numbers:
-    """Return the numbers of a line whose separators and decimal marks are both bare commas.
-
-    Example: 0,25,1,0,30,1 can be read as 0.25 1 0 30.1. Of all possible readings, this returns the
-    one whose speed is closest to the speed of the previous row. Raises RowError if there is no
-    reading, or two that are equally close.
-
-    parts: the numeric columns, split at every comma
-    """
-    readings = sorted(
-        set(_readings(parts)), key=lambda numbers: abs(numbers[3] - previous_speed_mph)
-    )
-    if not readings:
-        raise RowError(
-            f"decimal commas: no possible reading of {','.join(parts)}, "
-            "expected steering, throttle, brake and speed"
-        )
-    if len(readings) > 1:
-        nearest, next_nearest = (abs(numbers[3] - previous_speed_mph) for numbers in readings[:2])
-        if nearest == next_nearest:
-            raise RowError(
-                f"decimal commas: more than one reading of {','.join(parts)}; write decimal points"
-            )
-    return readings[0]
-
-
-def _readings(parts: Sequence[str]) -> Iterator[Numbers]:
-    """Yield the readings that the simulator could have written.
-
-    Each number consists of one part, or of two with a decimal mark between them. A person cannot
-    press throttle and brake at once.
-    """
-    for widths in product((1, 2), repeat=4):
-        if sum(widths) != len(parts):
-            continue
-        ends = list(accumulate(widths))
-        begins = [end - width for end, width in zip(ends, widths, strict=True)]
-        written = [".".join(parts[begin:end]) for begin, end in zip(begins, ends, strict=True)]
-        if not all(map(_WRITTEN.fullmatch, written)):
-            continue
-        steering, throttle, brake, speed = map(float, written)
-        can_press = 0 <= throttle <= 1 and 0 <= brake <= 1 and not (throttle > 0 and brake > 0)
-        if abs(steering) <= 1 and can_press and 0 <= speed <= _TOP_SPEED_MPH:
-            yield steering, throttle, brake, speed
+    return [float(with_decimal_point(text)) for text in written[:4]]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -79,9 +80,7 @@ class RowSpan:
         if self.driver and self.take_over:
             line += f", take-over {self.take_over}"
         line = line.rstrip()
-        if self.after_pause:
-            line += ", after a pause"
-        return line
+        return f"{line}, after a pause" if self.after_pause else line
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,9 @@ class EditResult:
 
     def as_text(self) -> str:
         """Return the counts and a line for each span; after a change, how to take it back."""
-        kept = self.rows - self.deleted
         counts = (
             f"{self.log}: {number_of(self.rows, 'row')}, {self.seconds:.1f} s; "
-            f"{kept} kept, {self.deleted} deleted"
+            f"{self.rows - self.deleted} kept, {self.deleted} deleted"
         )
         if self.edits:
             counts += f" by {number_of(self.edits, 'edit')}"
@@ -173,8 +171,7 @@ class EditedRecording:
 
     def with_correction(self, edit: Edit) -> Edits:
         """Return the edits followed by a MIRROR or ADVANCE; raises UserError if that is refused."""
-        stored = StoredEdit(edit.kind, self._named(edit.spans), edit.seconds)
-        after = self.edits.and_then(stored)
+        after = self.edits.and_then(StoredEdit(edit.kind, self._named(edit.spans), edit.seconds))
         shift = abs(after.advance_seconds)
         if shift > MAX_ADVANCE:
             raise UserError(
@@ -216,7 +213,8 @@ class EditedRecording:
     def edit(self, edits: Sequence[Edit] = ()) -> EditResult:
         """Make edits, all or none of them, and list the rows; without one, only list them.
 
-        Raises UserError for an edit that cannot be made: see _after() and _write().
+        Raises UserError for rows that do not exist, for edits that change nothing or delete every
+        row, and if they cannot be written.
         """
         if not edits:
             self.edits = self.read_edits()
@@ -230,7 +228,18 @@ class EditedRecording:
                 after = self.edits
             finally:
                 self.edits = before  # until they are written
-            self._write(edits[-1], after)
+            if after.deleted(self.times).all():
+                raise UserError(
+                    f"{self.path}: that would delete all {len(self.rows)} rows; "
+                    "remove the recording's folder instead"
+                )
+            try:
+                self.write_edits(edits[-1], after)
+            except OSError as error:
+                raise UserError(
+                    f"{self.edits_file}: cannot be written: {error.strerror}; "
+                    "change the permissions of the folder, or edit a copy of the recording"
+                ) from None
             self.edits = after
         return self._result(before)
 
@@ -257,9 +266,6 @@ class EditedRecording:
         Raises UserError for an edit that would change nothing.
         """
         spans = edit.spans
-        why = "are deleted already"
-        if edit.kind == RESTORE:
-            why = "are not deleted"
         if edit.kind == TRIM:
             ((first, last),) = spans
             around = ((0, first - 1), (last + 1, len(self.rows) - 1))
@@ -267,11 +273,10 @@ class EditedRecording:
         after = self.edits
         if spans:
             after = self.edits.and_then(StoredEdit(edit.kind, self._named(spans)))
-        else:
-            why = "are all of the recording"
         if (after.deleted(self.times) == self.deleted).all():
+            state = "not deleted" if edit.kind == RESTORE else "deleted already, or none"
             raise UserError(
-                f"{self.path}: nothing to {edit.kind}: these rows {why}; list them with: "
+                f"{self.path}: nothing to {edit.kind}: these rows are {state}; list them with: "
                 f"{shown_command('edit', self.path)}"
             )
         return after
@@ -280,21 +285,6 @@ class EditedRecording:
         """Return spans of rows by the names of their images, as a StoredEdit has them."""
         images = self.rows["center"].tolist()
         return tuple((images[first], images[last]) for first, last in spans)
-
-    def _write(self, edit: Edit, after: Edits) -> None:
-        """Write the edits; raises UserError if they delete every row, or cannot be written."""
-        if after.deleted(self.times).all():
-            raise UserError(
-                f"{self.path}: that would delete all {len(self.rows)} rows; "
-                "remove the recording's folder instead"
-            )
-        try:
-            self.write_edits(edit, after)
-        except OSError as error:
-            raise UserError(
-                f"{self.edits_file}: cannot be written: {error.strerror}; "
-                "change the permissions of the folder, or edit a copy of the recording"
-            ) from None
 
     def _result(self, before: Edits) -> EditResult:
         """Return the counts and spans of the rows as they are now.
@@ -346,19 +336,18 @@ class EditedRecording:
 
     def parse(self, settings: EditSettings) -> Sequence[Edit]:
         """Return the edit that settings choose, if any; raises UserError for wrong rows."""
-        if settings.delete:
-            return [Edit(DELETE, self._spans_at(settings.delete))]
-        if settings.restore:
-            return [Edit(RESTORE, self._spans_at(settings.restore))]
-        if settings.trim:
-            return [Edit(TRIM, self._spans_at(settings.trim))]
+        for kind, positions in (
+            (DELETE, settings.delete),
+            (RESTORE, settings.restore),
+            (TRIM, settings.trim),
+        ):
+            if positions:
+                return [Edit(kind, self._spans_at(positions))]
         if settings.mirror_steering:
             return [Edit(MIRROR, self._spans_at(settings.rows))]
         if settings.advance_steering:
             return [Edit(ADVANCE, seconds=settings.advance_steering)]
-        if settings.undo:
-            return [Edit(UNDO)]
-        return []
+        return [Edit(UNDO)] if settings.undo else []
 
     def _check(self, row: int) -> None:
         """Raise UserError unless there is a row with this index."""
@@ -378,31 +367,20 @@ class EditedRecording:
             last = self._row_at(end, "right")
             if first > last:
                 raise UserError(
-                    f"{self.path}: no row from {begin} to {end}; expected FROM before TO, with a "
-                    "row between them"
+                    f"{self.path}: no row from {begin} to {end} of its {self.seconds[-1]:.1f}s; "
+                    "expected FROM before TO, with a row between them"
                 )
             spans.append((first, last))
         return tuple(spans)
 
-    def _row_at(self, position: str, side: str) -> int:
+    def _row_at(self, position: str, side: Literal["left", "right"]) -> int:
         """Return the index of the row at a position; between two rows, that after it on the left
         side of a span, and that before it on the right.
         """
-        if position == START:
-            return 0
-        if position == END:
-            return len(self.rows) - 1
+        if position in (START, END):
+            return 0 if position == START else len(self.rows) - 1
         if not position.endswith("s"):
-            row = int(position) - 1
-            self._check(row)
-            return row
-        seconds = float(position[:-1])
-        if side == "right":
-            return int(np.searchsorted(self.seconds, seconds, "right")) - 1
-        end = self.seconds[-1]
-        if seconds > end:
-            raise UserError(
-                f"{self.path}: it ends after {end:.1f}s, but {position} is asked for; choose 0s to "
-                f"{end:.1f}s"
-            )
-        return int(np.searchsorted(self.seconds, seconds, "left"))
+            self._check(int(position) - 1)
+            return int(position) - 1
+        found = int(np.searchsorted(self.seconds, float(position[:-1]), side))
+        return found if side == "left" else found - 1

@@ -36,91 +36,53 @@ ADVANCE = "advance-steering"  # gives all rows the steering that was recorded la
 UNDO = "undo"  # takes the last edit back
 OF_ROWS = (TRIM, DELETE, RESTORE)
 OF_STEERING = (MIRROR, ADVANCE)
-_WITHOUT_ROWS = (ADVANCE, UNDO)  # these are for all rows
 
 Span = tuple[int, int]  # the first and the last of successive rows
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One edit that can be made.
-
-    Raises ValueError for rows or seconds that an edit of this kind cannot have.
-    """
+    """One edit that can be made; raises ValueError for a span that ends before it begins."""
 
     kind: str  # TRIM, DELETE, RESTORE, MIRROR, ADVANCE or UNDO
-    spans: tuple[Span, ...] = ()  # indices of rows in order of time, from 0, deleted rows counted
+    # indices of rows in order of time, from 0, deleted rows counted; none for ADVANCE and UNDO, and
+    # none for a MIRROR of all rows
+    spans: tuple[Span, ...] = ()
     seconds: float = 0.0  # for ADVANCE: each row gets the steering recorded this much later
 
     def __post_init__(self) -> None:
-        kinds = (*OF_ROWS, *OF_STEERING, UNDO)
-        if self.kind not in kinds:
-            raise ValueError(f"edit {self.kind!r}, expected one of {', '.join(kinds)}")
-        if self.kind in OF_ROWS and not self.spans:
-            raise ValueError(f"edit {self.kind!r} of no rows, expected one span of rows or more")
-        if self.kind in _WITHOUT_ROWS and self.spans:
-            raise ValueError(
-                f"edit {self.kind!r} of {number_of(len(self.spans), 'span')} of rows, expected "
-                "none: it is for all rows"
-            )
         for first, last in self.spans:
             if first > last:
                 raise ValueError(
                     f"no row from {first + 1} to {last + 1}; expected FROM before TO, with a row "
                     "between them"
                 )
-        _check_seconds(self.kind, self.seconds)
 
     def options(self) -> list[str]:
         """Return the edit as options of `bcclone edit`, which count rows from 1."""
         option = f"--{self.kind}"
         if self.kind == ADVANCE:
             return [option, seconds_text(self.seconds)]
-        if self.kind == MIRROR:
-            return [option, *_words_of_spans("--rows", self.spans)]
-        if self.kind in OF_ROWS:
-            return _words_of_spans(option, self.spans)
-        return [option]
-
-
-def _words_of_spans(option: str, spans: Sequence[Span]) -> list[str]:
-    """Return spans of rows as an option of `bcclone edit`, again for each span."""
-    words = []
-    for first, last in spans:
-        words += [option, str(first + 1), str(last + 1)]
-    return words
+        words = []
+        for first, last in self.spans:
+            words += ["--rows" if self.kind == MIRROR else option, str(first + 1), str(last + 1)]
+        return words if self.kind in OF_ROWS else [option, *words]
 
 
 def delete_numbers(spans: Sequence[Span]) -> Edit:
     """Return the edit that deletes spans of rows, which are numbered from 1."""
-    return Edit(DELETE, _indices(spans))
+    return Edit(DELETE, tuple((first - 1, last - 1) for first, last in spans))
 
 
 def mirror_numbers(spans: Sequence[Span]) -> Edit:
     """Return the edit that mirrors the steering of spans of rows, which are numbered from 1."""
-    return Edit(MIRROR, _indices(spans))
-
-
-def _indices(spans: Sequence[Span]) -> tuple[Span, ...]:
-    """Return spans of row numbers, from 1, as spans of indices."""
-    return tuple((first - 1, last - 1) for first, last in spans)
+    return Edit(MIRROR, tuple((first - 1, last - 1) for first, last in spans))
 
 
 def seconds_text(seconds: float) -> str:
     """Return seconds with two digits after the point, or with all digits if there are more."""
     text = f"{seconds:.2f}"
-    if float(text) == seconds:
-        return text
-    return repr(seconds)
-
-
-def _check_seconds(kind: str, seconds: float) -> None:
-    """Raise ValueError unless an edit of this kind can shift the steering by these seconds."""
-    # `not ... <=` refuses NaN, too
-    if not abs(seconds) <= MAX_ADVANCE or bool(seconds) != (kind == ADVANCE):
-        raise ValueError(
-            f"edit {kind!r} by {seconds} s, expected at most {MAX_ADVANCE:g} of {ADVANCE}"
-        )
+    return text if float(text) == seconds else repr(seconds)
 
 
 @dataclass(frozen=True)
@@ -150,7 +112,12 @@ class StoredEdit:
             raise ValueError(
                 f"edit {self.edit!r} of {len(self.rows)} spans, expected one of {kinds}"
             )
-        _check_seconds(self.edit, self.seconds)
+        # `not ... <=` refuses NaN, too
+        if not abs(self.seconds) <= MAX_ADVANCE or bool(self.seconds) != (self.edit == ADVANCE):
+            raise ValueError(
+                f"edit {self.edit!r} by {self.seconds} s, expected at most {MAX_ADVANCE:g} of "
+                f"{ADVANCE}"
+            )
 
     def concerned(self, time_ms: IndexArray) -> BoolArray:
         """Return which rows the edit is for, (rows,): those of its spans; all without a span."""
@@ -176,7 +143,7 @@ class Edits:
     def deleted(self, time_ms: IndexArray) -> BoolArray:
         """Return whether each row is left out, (rows,): the last edit that names a row decides.
 
-        time_ms: time of each row, as in LogRow, (rows,)
+        time_ms: time of each row, as in a log, (rows,)
         """
         deleted = np.zeros(len(time_ms), np.bool_)
         for edit in self.edits:
@@ -261,18 +228,17 @@ def write_edits(log: Path, edits: Edits) -> None:
     if not edits.edits:
         path.unlink(missing_ok=True)
         return
-    stored = [_without_zero(to_json(edit)) for edit in edits.edits]
+    # without seconds of 0, which all edits but ADVANCE have
+    stored = [
+        {name: value for name, value in to_json(edit).items() if value != 0.0}
+        for edit in edits.edits
+    ]
     text = json_text({"version": edits.version, "edits": stored}, indent=1)
     if not fits(text, "settings"):
         raise UserError(
             f"{path}: too many edits; undo some, or make a recording without the deleted rows"
         )
     write_text(path, text)
-
-
-def _without_zero(stored: dict[str, object]) -> dict[str, object]:
-    """Return a stored edit, as JSON, without seconds of 0, which all edits but ADVANCE have."""
-    return {name: value for name, value in stored.items() if value != 0.0}
 
 
 # ---- the rows of a log

@@ -6,8 +6,7 @@ it names.
 
 import glob
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -32,9 +31,8 @@ LOG_NAME = "driving_log.csv"
 IMAGES = "IMG"
 # an empty file in a recording's folder while it is being recorded; a killed program leaves it
 UNFINISHED = "recording.unfinished"
+_IMAGE_FOLDERS = (IMAGES, IMAGES.lower())
 _DEFAULT_FOLDERS = ("recordings", "data")
-# the ** of a pattern, which stands for folders at any depth
-_ANY_DEPTH = re.compile(r"(?:(?<=[/\\])|^)\*\*(?:[/\\]|$)")
 
 
 def find_logs(inputs: Sequence[str]) -> list[Location]:
@@ -150,9 +148,8 @@ class ImageIndex:
 
     def __init__(self, log_path: Location) -> None:
         home = log_path.parent
-        images = _images_folder(home)
-        self.folders = [images, home, images / IMAGES]
-        if home.name.lower() == IMAGES.lower():
+        self.folders = [home / IMAGES, home, home / IMAGES / IMAGES, home / IMAGES.lower()]
+        if home.name in _IMAGE_FOLDERS:
             self.folders.append(home.parent)
         # name of a file -> its folder, with a separator at the end. If several folders have a file
         # of this name, the first folder counts, since it is listed last
@@ -207,19 +204,6 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith((".jpg", ".jpeg")) and not is_hidden(name)
 
 
-def _images_folder(home: Location) -> Location:
-    """Return the folder IMG in the folder `home`; it may be written in lower case, such as img."""
-    usual = home / IMAGES
-    if is_url(home) or usual.is_dir() or not home.is_dir():
-        return usual
-    names = [
-        path.name
-        for path in home.iterdir()
-        if path.name.lower() == IMAGES.lower() and path.is_dir()
-    ]
-    return home / min(names, default=IMAGES)
-
-
 def _expand(name: str) -> list[Location]:
     """Return the folder or file of this name, or what matches a pattern; raises UserError."""
     location = parse_location(name)
@@ -238,44 +222,13 @@ def _expand(name: str) -> list[Location]:
             if not is_hidden(PurePosixPath(match).name)
         ]
     else:
-        found = sorted({Path(match) for match in _matches(name.removeprefix("file://"))})
+        matches = glob.glob(name.removeprefix("file://"))  # noqa: PTH207 it may begin at any root
+        found = sorted(map(Path, matches))
     if not found:
         raise UserError(
             f"{name}: nothing matches this pattern; expected one such as 'recordings/*/'"
         )
     return found
-
-
-def _matches(pattern: str) -> Iterator[str]:
-    """Yield what matches a local pattern.
-
-    Unlike in glob, `**` enters each folder only once, since links may lead in a circle.
-    """
-    any_depth = _ANY_DEPTH.search(pattern)
-    if any_depth is None:
-        yield from glob.glob(pattern)  # noqa: PTH207 the pattern may begin at any root
-        return
-    for folder, _ in walk_once(glob.glob(pattern[: any_depth.start()] or ".")):  # noqa: PTH207
-        yield from _matches(f"{glob.escape(folder)}/{pattern[any_depth.end() :]}")
-
-
-def walk_once(tops: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder at any depth, and the names of its files.
-
-    Links are followed, but each folder is entered once. Hidden folders are not entered, and hidden
-    files are left out.
-
-    tops: the folders to begin with
-    """
-    entered: set[str] = set()
-    for top in tops:
-        for folder, folders, files in os.walk(top, followlinks=True):
-            real_folder = os.path.realpath(folder)
-            is_new = real_folder not in entered
-            entered.add(real_folder)
-            folders[:] = sorted(name for name in folders if is_new and not is_hidden(name))
-            if is_new:
-                yield folder, [name for name in files if not is_hidden(name)]
 
 
 def _logs_of(path: Location) -> list[Location]:
@@ -293,13 +246,9 @@ def _logs_of(path: Location) -> list[Location]:
     if logs:
         return logs
     # a user may name the folder of the images instead of the folder of the recording
-    real_path = path.resolve()
-    if real_path.name.lower() == IMAGES.lower() and (log_above := _usual_log(real_path.parent)):
-        return [log_above]
-    deeper = min(map(str, path.glob(f"*/*/{LOG_NAME}")), default="")
-    if likely := _likely_log(path):
-        remedy = f"{likely.name} seems to be a log; name it itself: {likely}"
-    elif deeper:
+    if path.name in _IMAGE_FOLDERS and (path.parent / LOG_NAME).is_file():
+        return [path.parent / LOG_NAME]
+    if deeper := min(map(str, path.glob(f"*/*/{LOG_NAME}")), default=""):
         remedy = f"name one, such as {deeper}"
     else:
         make = shown_command("import", path, "-o", "recordings/NAME")
@@ -319,48 +268,17 @@ def subfolders(outer: Location) -> list[Location]:
 
 
 def _logs_in_folder(folder: Location) -> list[Location]:
-    """Return driving_log.csv, or else all CSV files except empty ones and sidecars.
-
-    Upper and lower case of the names do not matter.
-    """
-    usual = _usual_log(folder) or _usual_log(_images_folder(folder))
-    if usual:
-        return [usual]
-    others = {table.name for table in SIDECARS}
-    names = [name for name in _visible_names(folder) if name.lower().endswith(".csv")]
-    paths = [folder / name for name in names if name not in others]
-    return [path for path in paths if path.is_file() and path.stat().st_size]
-
-
-def _usual_log(folder: Location) -> Location | None:
-    """Return the driving_log.csv of a folder, which may be written in upper case."""
-    usual = folder / LOG_NAME
-    if usual.is_file():
-        return usual
-    if is_url(folder):
-        return None
-    named = [folder / name for name in _visible_names(folder) if name.lower() == LOG_NAME]
-    return next((path for path in named if path.is_file()), None)
-
-
-def _visible_names(folder: Location) -> list[str]:
-    """Return the names in a folder, without hidden ones, sorted; [] if there is no folder."""
+    """Return driving_log.csv, or else all CSV files except empty ones and sidecars."""
+    for inner in (folder, *(folder / name for name in _IMAGE_FOLDERS)):
+        if (inner / LOG_NAME).is_file():
+            return [inner / LOG_NAME]
     if not folder.is_dir():
         return []
-    return sorted(path.name for path in folder.iterdir() if not is_hidden(path.name))
-
-
-_MOST_LIKELY_LOGS = 100  # files whose first lines are looked at
-
-
-def _likely_log(folder: Location) -> Location | None:
-    """Return a file that begins as a log under another name, such as driving_log.csv.txt."""
-    if is_url(folder):
-        return None
-    names = [name for name in _visible_names(folder) if not _is_image(name)]
-    paths = [folder / name for name in names[:_MOST_LIKELY_LOGS]]
-    for path in paths:
-        with suppress(UnfetchedFile):
-            if path.is_file() and _begins_as_log(path):
-                return path
-    return None
+    others = {table.name for table in SIDECARS}
+    paths = sorted((path for path in folder.iterdir() if not is_hidden(path.name)), key=str)
+    tables = [path for path in paths if path.name.lower().endswith(".csv")]
+    return [
+        path
+        for path in tables
+        if path.name not in others and path.is_file() and path.stat().st_size
+    ]

@@ -10,7 +10,6 @@ three times as long.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from dataclasses import fields as dataclass_fields
 from itertools import chain, islice, takewhile
 from operator import itemgetter
 from pathlib import Path
@@ -31,7 +30,6 @@ from bcclone.recording.dialect import (
     is_header,
     is_known_header,
     numbers_of,
-    resolve_decimal_commas,
     row_ends,
     split_line,
     text_of,
@@ -39,8 +37,17 @@ from bcclone.recording.dialect import (
 )
 from bcclone.recording.edits import Edits, edited_rows, read_edits
 from bcclone.recording.files import UNFINISHED
-from bcclone.recording.foreign_log import ForeignLog, check_unit, other_file, unit_option
-from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, LogRow, RowError, time_of
+from bcclone.recording.foreign_log import ForeignLog, other_file
+from bcclone.recording.row import (
+    CAMERAS,
+    NUMBERS,
+    RANGES,
+    ROUNDING,
+    RowError,
+    camera_of,
+    check_numbers,
+    time_of,
+)
 from bcclone.system.codec import UnfetchedFile, explained, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
@@ -61,8 +68,12 @@ class BadRow:
 class Log:
     """A log and its usable rows, in order of time.
 
-    `rows` and `deleted` have the columns of LogRow. `rows` also has the column `episode`, a number
-    from 0; a new episode begins after a gap of more than 1 s, and after deleted rows.
+    The columns of `rows` and `deleted`: `line`, the number of the line in the file, from 1;
+    `time_ms`, milliseconds since 1970 by the recorder's clock; `center`, `left`, `right`, base
+    names of the images, "" for none; `steering`, -1 to 1, right positive, 1 is 25 degrees;
+    `throttle`, -1 to 1; `brake`, 0 to 1; `speed_mph`; `extras`, the text of any further columns.
+    `rows` also has `episode`, a number from 0; a new one begins after a gap of more than 1 s, and
+    after deleted rows.
     """
 
     path: Location
@@ -222,6 +233,13 @@ def _read_standard_part(part: Sequence[tuple[int, str]]) -> tuple[pd.DataFrame, 
 
 # ---- a log of any dialect
 
+_COLUMNS = ("line", "time_ms", *CAMERAS, *NUMBERS, "extras")
+# from when on a steering beyond -1 to 1 is in another unit, and no accident: the fewest such rows,
+# and their smallest share of the rows that steer
+_FEWEST_BEYOND = 5
+_LEAST_BEYOND = 0.1
+_MOST_DEGREES = 1000.0  # greatest angle of a steering wheel; more is no steering
+
 
 def _read_line_by_line(
     path: Location, lines: list[str]
@@ -229,62 +247,56 @@ def _read_line_by_line(
     """Read a log of any dialect. Raises ForeignLog if no row can be used."""
     first_line = next((text for text in lines if text.strip(BLANK)), "")
     has_header = is_header(first_line)
-    header = first_line if has_header else ""
     bad: list[BadRow] = []
-    split = list(_split_lines(path, lines, header, bad))
-    # a first line without images may be a header, too, with a number among its names
-    begins_with_names = has_header or (bad and "image path" in bad[0].reason)
+    split = list(_split_lines(path, lines, first_line if has_header else "", bad))
     if not split and not bad:
         reason = f"it has a header and no rows, expected rows of {COLUMNS}"
         raise ForeignLog(path, reason, empty=has_header)
-    check_unit(path, split)
+    _refuse_bare_commas(path, split)
+    _refuse_other_unit(path, split)
 
-    # commas may be both separators and decimal marks, without spaces that distinguish them
-    dialect, has_bare_commas = _dialect_of(split, has_header)
-    has_spaced_commas = any(
+    # a row without its end, whose decimal commas split_line() took for separators
+    is_spaced = any(
         fields.separator == ", " and "," in "".join(fields.numbers[:4]) for fields in split
     )
-    rows = list(_checked_rows(split, has_bare_commas, has_spaced_commas, bad))
+    timed = [(time_of(fields.images[0]), fields) for fields in split]
+    rows = []
+    for time_ms, fields in sorted(timed, key=itemgetter(0)):  # a log may be shuffled
+        try:
+            if is_spaced and fields.columns < FEWEST_COLUMNS:
+                raise row_ends(fields.columns)
+            numbers = numbers_of(fields.numbers)
+            check_numbers(*numbers)
+            _check_cameras(fields.images)
+        except RowError as error:
+            bad.append(BadRow(fields.line, str(error)))
+            continue
+        extras = ",".join(fields.numbers[4:])
+        rows.append((fields.line, time_ms, *fields.images, *numbers, extras))
     bad.sort(key=lambda bad_row: bad_row.row)
-
     # a file without any usable row is a foreign table, whose columns the user has to name
     if not rows:
-        options = unit_option(first_line)
-        if not begins_with_names:
-            options = " --steering-column 4" + options
         reason = (
             f"no row can be used; the first bad one is line {bad[0].row}: {bad[0].reason} "
             f"(the file begins with {first_line.strip()[:60]!r})"
         )
-        raise ForeignLog(path, reason, options=options)
-    columns = [column.name for column in dataclass_fields(LogRow)]
-    table = pd.DataFrame({column: [getattr(row, column) for row in rows] for column in columns})
-    return dialect, table, tuple(bad)
-
-
-def _dialect_of(split: Sequence[Fields], has_header: bool) -> tuple[Dialect, bool]:
-    """Return the dialect, and whether bare commas are both its separators and decimal marks."""
-    with_points = sum(fields.has_points and len(fields.numbers) > 4 for fields in split)
-    has_bare_commas = sum(fields.has_bare_commas for fields in split) > with_points
-    decimal_comma = has_bare_commas or any(
-        with_decimal_point(number) != number for fields in split for number in fields.numbers[:4]
-    )
-    cameras = tuple(
-        camera
-        for index, camera in enumerate(CAMERAS)
-        if any(fields.images[index] for fields in split)
-    )
-    extra_columns = 0
-    if not has_bare_commas:
-        extra_columns = max((len(fields.numbers) for fields in split), default=4) - 4
+        raise ForeignLog(path, reason, is_table=True)
     dialect = Dialect(
         spaced=sum(fields.separator == ", " for fields in split) * 2 > len(split),
-        decimal_comma=decimal_comma,
+        decimal_comma=any(
+            with_decimal_point(number) != number
+            for fields in split
+            for number in fields.numbers[:4]
+        ),
         header=has_header,
-        cameras=cameras,
-        extra_columns=extra_columns,
+        cameras=tuple(
+            camera
+            for index, camera in enumerate(CAMERAS)
+            if any(fields.images[index] for fields in split)
+        ),
+        extra_columns=max(len(fields.numbers) for fields in split) - 4,
     )
-    return dialect, has_bare_commas
+    return dialect, pd.DataFrame(rows, columns=list(_COLUMNS)), tuple(bad)
 
 
 def _split_lines(
@@ -305,35 +317,50 @@ def _split_lines(
         except RowError as error:
             if contradiction := header_error(text):
                 reason = f"line {number}: its header has {contradiction}"
-                raise ForeignLog(path, reason, options=unit_option(text)) from None
+                raise ForeignLog(path, reason, is_table=True) from None
             if text != header and not is_known_header(text):
                 bad.append(BadRow(number, str(error)))
 
 
-def _checked_rows(
-    split: list[Fields], bare_commas: bool, spaced_commas: bool, bad: list[BadRow]
-) -> Iterator[LogRow]:
-    """Yield the usable rows in order of time, because a log may be shuffled; add others to `bad`.
+def _check_cameras(images: Sequence[str]) -> None:
+    """Raise RowError for an image in the column of another camera."""
+    for camera, image in zip(CAMERAS, images, strict=True):
+        if camera_of(image) not in (None, camera):
+            raise RowError(
+                f"column {camera} names an image of the {camera_of(image)} camera, expected "
+                f"{camera}_..."
+            )
 
-    bare_commas: whether the log has decimal commas, and commas without a space as separators
-    spaced_commas: whether it has decimal commas, and commas with a space as separators
+
+def _refuse_bare_commas(path: Location, split: Sequence[Fields]) -> None:
+    """Raise ForeignLog for a log whose commas are both separators and decimal marks.
+
+    0,5,1,0,30,18 can be read in several ways.
     """
-    timed = [(time_of(fields.images[0]), fields) for fields in split]
-    speed_mph = 0.0  # speed of the row before
-    for time_ms, fields in sorted(timed, key=itemgetter(0)):
-        try:
-            # a row without its end, whose decimal commas split_line() took for separators
-            if spaced_commas and fields.columns < FEWEST_COLUMNS:
-                raise row_ends(fields.columns)
-            if bare_commas and fields.separator == "," and not fields.has_points:
-                numbers = resolve_decimal_commas(fields.numbers, speed_mph)
-                extras = ""
-            else:
-                numbers = numbers_of(fields.numbers)
-                extras = ",".join(fields.numbers[4:])
-            row = LogRow(fields.line, time_ms, *fields.images, *numbers, extras)
-        except RowError as error:
-            bad.append(BadRow(fields.line, str(error)))
-            continue
-        speed_mph = row.speed_mph
-        yield row
+    with_points = sum(fields.has_points and len(fields.numbers) > 4 for fields in split)
+    bare = [fields for fields in split if fields.has_bare_commas]
+    if len(bare) > with_points:
+        raise ForeignLog(
+            path,
+            f"line {bare[0].line}: its commas divide columns and may be decimal marks, too; write "
+            "its numbers with decimal points, or record with an English language of the system",
+        )
+
+
+def _refuse_other_unit(path: Location, split: Sequence[Fields]) -> None:
+    """Raise ForeignLog for a steering in another unit than -1 to 1.
+
+    Without this check, only the rows with a steering near 0 would be used, which look like straight
+    driving.
+    """
+    written = [with_decimal_point(fields.numbers[0]) for fields in split]
+    steering = [abs(float(number)) for number in written if NUMBER.fullmatch(number)]
+    beyond = [value for value in steering if 1 + ROUNDING < value <= _MOST_DEGREES]
+    steering_rows = sum(value > 0 for value in steering)
+    if len(beyond) >= max(_FEWEST_BEYOND, _LEAST_BEYOND * steering_rows):
+        raise ForeignLog(
+            path,
+            f"the steering of {len(beyond)} of {len(split)} rows is beyond -1 to 1, the greatest "
+            f"is {max(beyond):g}, as in degrees or another unit",
+            is_table=True,
+        )

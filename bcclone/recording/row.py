@@ -1,12 +1,8 @@
-"""Check one row of a driving log, and read the time and the camera from an image's name.
-
-In: the values of a row. Out: a `LogRow`, or a RowError with the reason.
-"""
+"""What a row of a driving log may hold, and the time and the camera in an image's name."""
 
 import datetime
 import math
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 CAMERAS = ("center", "left", "right")
@@ -36,31 +32,6 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 
 class RowError(ValueError):
     """A row that cannot be used; the text is the reason, without file and row number."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogRow:
-    """A checked row of a log."""
-
-    line: int  # number of the line in the file, from 1
-    time_ms: int  # milliseconds since 1970 by the recording machine's clock, from the image's name
-    center: str  # base name of the centre camera's image, "" if this camera was not recorded
-    left: str  # base name of the left camera's image, or ""
-    right: str  # base name of the right camera's image, or ""
-    steering: float  # -1..1; right is positive, 1 is 25 degrees
-    throttle: float  # -1..1; negative is reverse
-    brake: float  # 0..1
-    speed_mph: float
-    extras: str = ""  # the text of any further columns, as written
-
-    def __post_init__(self) -> None:
-        check_numbers(self.steering, self.throttle, self.brake, self.speed_mph)
-        for camera in CAMERAS:
-            named = camera_of(getattr(self, camera))
-            if named not in (None, camera):
-                raise RowError(
-                    f"column {camera} names an image of the {named} camera, expected {camera}_..."
-                )
 
 
 def check_numbers(*numbers: float) -> None:

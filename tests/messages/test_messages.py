@@ -203,7 +203,7 @@ LOGS = {
     f"{ROW}center,left,right,steering,speed,throttle,brake\n{ROW}": ("line 2", "'speed'", "7"),
     f"center,left,right,steering,throttle,brake,Speed (km/h)\n{ROW}": ("line 1", "km/h", "mph"),
     "image_path,steering_angle\na.jpg,0.1\n": ("line 2", "left camera", "bcclone import"),
-    "c.jpg,l.jpg,r.jpg,0.1\n": ("line 1", "4 columns", "--steering-column 4"),
+    "c.jpg,l.jpg,r.jpg,0.1\n": ("line 1", "4 columns", "--steering-column COLUMN"),
     "PK\3\4": ("archive", "unpack"),
     '{"records": []}': ("bcclone import FOLDER -o",),
     "\0\0\0 ftypisom": ("video", "bcclone import driving_log.csv"),

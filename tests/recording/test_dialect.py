@@ -5,26 +5,11 @@ import pytest
 from bcclone.recording.dialect import (
     header_error,
     is_known_header,
-    resolve_decimal_commas,
     split_line,
     text_of,
     with_decimal_point,
 )
 from bcclone.recording.row import RowError
-
-
-def test_an_ambiguous_row_is_resolved_by_the_previous_speed_or_refused():
-    parts = ["0", "1", "0", "3", "5"]  # 0 | 1 | 0 | 3.5, or 0.1 | 0 | 3 ... which no brake is
-    assert resolve_decimal_commas(parts, 3.0) == (0.0, 1.0, 0.0, 3.5)
-    assert resolve_decimal_commas(["0", "0", "0", "5", "12", "5"], 12.0) == (0.0, 0.0, 0.5, 12.5)
-    with pytest.raises(RowError, match="no possible reading .*expected"):
-        resolve_decimal_commas(["7", "7", "7", "7", "7"], 0.0)
-    parts = ["0", "1", "0", "0", "5"]  # 0.1 | 0 | 0 | 5, or 0 | 1 | 0 | 0.5
-    assert resolve_decimal_commas(parts, 4.0) == (0.1, 0.0, 0.0, 5.0)
-    assert resolve_decimal_commas(parts, 1.0) == (0.0, 1.0, 0.0, 0.5)
-    with pytest.raises(RowError, match="more than one reading .*decimal points"):
-        resolve_decimal_commas(parts, 2.75)
-
 
 KNOWN = "center,left,right,steering,throttle,brake,speed"
 
@@ -76,20 +61,6 @@ def test_a_line_without_usable_images_says_which(text, error):
         "",
         "r.jpg",
     )
-
-
-@pytest.mark.parametrize(
-    ("written", "numbers"),
-    [("0,5,0,1,9", (0.5, 0.0, 1.0, 9.0)), ("0,5,0,0,60", (0.5, 0.0, 0.0, 60.0))],
-)
-def test_decimal_commas_are_resolved_to_what_a_log_can_hold(written, numbers):
-    assert resolve_decimal_commas(written.split(","), 9.0) == numbers
-
-
-@pytest.mark.parametrize("written", ["0,2,0,9,5", "0,0,2,9,5", "2,0,0,9,5", "0,5,0,0,61"])
-def test_decimal_commas_that_no_log_can_hold_are_refused(written):
-    with pytest.raises(RowError, match=f"no possible reading of {written}, ex"):
-        resolve_decimal_commas(written.split(","), 9.0)
 
 
 @pytest.mark.parametrize(

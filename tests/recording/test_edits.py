@@ -78,18 +78,9 @@ def test_an_edit_that_says_nothing_cannot_be_made(values, reason):
     assert Edits((StoredEdit(ADVANCE, (), 10.0),)).advance_seconds == 10.0
 
 
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [
-        (("paint",), "edit 'paint', expected one of trim, delete, .*undo"),
-        ((DELETE,), "edit 'delete' of no rows, expected one span"),
-        ((ADVANCE, ((0, 4),), 1.0), "edit 'advance-steering' of 1 span of rows, expected none"),
-        ((DELETE, ((4, 2),)), "no row from 5 to 3; expected FROM before TO"),
-    ],
-)
-def test_a_wrong_edit_is_refused_with_what_was_expected(values, reason):
-    with pytest.raises(ValueError, match=f"^{reason}"):
-        Edit(*values)
+def test_a_wrong_edit_is_refused_with_what_was_expected():
+    with pytest.raises(ValueError, match="no row from 5 to 3; expected FROM before TO"):
+        Edit(DELETE, ((4, 2),))
 
 
 def test_deleted_rows_are_left_out_and_begin_an_episode(tmp_path):

@@ -41,43 +41,31 @@ def test_the_error_for_a_foreign_file_has_its_name_and_the_reason(tmp_path, kind
     assert refusal.value.exit_code == code
 
 
-@pytest.mark.parametrize(
-    ("degrees", "words"),
-    [
-        (
-            22.5,
-            "the steering of 8 of 11 rows is beyond -1 to 1, the greatest is 22.5,.* --unit deg$",
-        ),
-        (2, r"--unit deg \(or rad\)"),
-        (450, r"--unit deg --max-degrees 450 \(or, of a steering wheel, --steering-ratio 15\)"),
-    ],
-)
-def test_a_log_in_another_unit_is_refused_as_such_and_a_few_rows_in_one_are_bad(
-    tmp_path, degrees, words
-):
+def test_a_log_in_another_unit_is_refused_as_such_and_a_few_rows_in_one_are_bad(tmp_path):
     in_degrees = [
-        line.replace(",1,0.3", f",{sign * degrees},0.3")
+        line.replace(",1,0.3", f",{sign * 22.5},0.3")
         for sign in (1, -1)
         for line in log_lines()[2:]
     ]
+    words = "the steering of 8 of 11 rows is beyond -1 to 1, the greatest is 22.5,.* --unit UNIT$"
     with pytest.raises(ForeignLog, match=words):
         read_log(write(tmp_path, [HEADER, *log_lines(), *in_degrees * 4]))
     assert len(read_log(write(tmp_path, [HEADER, *log_lines(), *in_degrees * 2])).bad_rows) == 4
 
 
-IMPORT = "bcclone import LOG -o recordings/NAME"
+IMPORT = "bcclone import LOG -o recordings/NAME --steering-column COLUMN --unit UNIT"
 
 
 @pytest.mark.parametrize(
     ("lines", "place", "reason", "remedy"),
     [
-        (["", " a,b,c,0.5 "] * 2, "line 2", "center camera", f"{IMPORT} --unit ratio"),
+        (["", " a,b,c,0.5 "] * 2, "line 2", "center camera", IMPORT),
         (["", "image,steering_rad", "x.png,0.1"], "line 3", "center camera", IMPORT),
         (
             [log_lines(folder="")[0].replace(",0,1,0,", ",abc,1,0,")],
             "line 1",
             "'abc', expected a number",
-            f"{IMPORT} --unit ratio",
+            IMPORT,
         ),
     ],
 )
@@ -90,8 +78,6 @@ def test_a_foreign_table_names_its_first_bad_line_and_the_command_that_imports_i
     message = str(refusal.value).replace(str(path), "LOG")
     for words in ("LOG: ", place, reason, remedy):
         assert words in message
-    # an option for the unit is proposed only if no name of a column states it
-    assert ("--unit" in message) == ("--unit" in remedy)
 
 
 def test_a_log_without_a_usable_row_is_refused_with_its_first_bad_row_or_its_size(tmp_path):

@@ -6,13 +6,11 @@ import json
 import random
 import sys
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from bcclone.recording.foreign_log import ForeignLog
 from bcclone.recording.log import read_log
-from bcclone.recording.row import NUMBERS as COLUMNS
 from tests.conftest import shared
 from tests.hostile import damaged
 from tests.processes import cpu_limit
@@ -33,7 +31,6 @@ DIALECTS = {
     "unspaced": log_lines(),
     "spaced": log_lines(", "),
     "decimal comma, spaced": log_lines(", ", comma=True),
-    "decimal comma, unspaced": log_lines(comma=True),
     "semicolons": log_lines(";", comma=True),
     "tabs": log_lines("\t"),
     "header": [HEADER, *log_lines()],
@@ -42,7 +39,7 @@ DIALECTS = {
     "a comma in the path": log_lines(folder="C:\\Users\\Doe, John\\IMG\\"),
     "non-ASCII paths": log_lines(folder="C:\\Masaüstü\\IMG\\"),
     "one camera": log_lines(cameras=("center",)),
-    "one camera, decimal comma": log_lines(cameras=("center",), comma=True),
+    "one camera, decimal comma": log_lines(", ", cameras=("center",), comma=True),
     "extra columns": log_lines(extra=",1245.439:817.817:27.10,356.3:172.6:2.05"),
     "extra column with spaces": log_lines(extra=",lake, the first"),
     "a comma at the end": [line + "," for line in log_lines(", ")],
@@ -73,10 +70,6 @@ DIALECTS = {
         *log_lines(folder="")[:1],
         "\ufeff" + HEADER,
         *log_lines(folder="")[1:],
-    ],
-    "joined, with bare and spaced commas": [
-        *log_lines(comma=True)[:2],
-        *log_lines(", ", comma=True)[2:],
     ],
     "joined, with points and commas": [*log_lines()[:2], *log_lines(", ", comma=True)[2:]],
 }
@@ -134,9 +127,7 @@ def test_a_log_is_read_after_pandas_saved_it_and_a_cut_line_is_a_bad_row(tmp_pat
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3])
-@pytest.mark.parametrize(
-    "dialect", ["unspaced", "spaced", "decimal comma, spaced", "decimal comma, unspaced", "tabs"]
-)
+@pytest.mark.parametrize("dialect", ["unspaced", "spaced", "decimal comma, spaced", "tabs"])
 def test_a_row_that_lacks_columns_never_gets_other_numbers(tmp_path, dialect, columns):
     lines = list(DIALECTS[dialect])
     separator = ","
@@ -188,7 +179,7 @@ def test_the_dialect_is_reported(tmp_path):
     assert (plain.spaced, plain.decimal_comma, plain.extra_columns) == (False, False, 2)
     assert read_log(write(tmp_path, DIALECTS["header"])).dialect.header
     assert read_log(write(tmp_path, DIALECTS["one camera"])).dialect.cameras == ("center",)
-    assert read_log(write(tmp_path, DIALECTS["decimal comma, unspaced"])).dialect.decimal_comma
+    assert read_log(write(tmp_path, DIALECTS["semicolons"])).dialect.decimal_comma
 
 
 SWAPPED = log_lines()[0].replace("left_", "X").replace("right_", "left_").replace("X", "right_")
@@ -261,26 +252,18 @@ def test_a_bad_row_is_listed_with_its_number_and_reason(tmp_path, kind):
     assert reason in log.bad_rows[0].reason
 
 
-def as_bare_commas(rows: pd.DataFrame) -> list[str]:
-    """Write rows with decimal commas, and separators without spaces."""
-    lines = []
-    for row in rows.to_dict("records"):
-        numbers = [f"{row[column]:.7g}".replace(".", ",") for column in COLUMNS]
-        lines.append(",".join([row["center"], row["left"], row["right"], *numbers]))
-    return lines
+BARE = log_lines(comma=True)
 
 
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_decimal_commas_without_spaces_are_resolved_in_order_of_time(
-    tmp_path, simulated_recording, shuffled
-):
-    original = read_log(simulated_recording / "driving_log.csv")
-    lines = as_bare_commas(original.rows)
-    if shuffled:
-        random.Random(0).shuffle(lines)
-    again = read_log(write(tmp_path, lines))
-    assert again.bad_rows == ()
-    np.testing.assert_allclose(values(again), values(original), atol=1e-5)
+@pytest.mark.parametrize(
+    "lines",
+    [BARE, log_lines(comma=True, cameras=("center",)), [*BARE[:2], *log_lines(", ", comma=True)]],
+    ids=["three cameras", "one camera", "joined"],
+)
+def test_a_log_whose_commas_are_separators_and_decimal_marks_is_refused(tmp_path, lines):
+    with pytest.raises(ForeignLog, match=r"line 1: .*decimal points") as refusal:
+        read_log(write(tmp_path, lines))
+    assert refusal.value.exit_code == 2
 
 
 def test_every_shared_log_gives_the_expected_rows_by_both_parsers(tmp_path):
