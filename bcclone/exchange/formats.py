@@ -1,6 +1,6 @@
 """The formats of other programs, and the format of a source."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from bcclone.exchange.lerobot import INFO, is_lerobot, read_lerobot
 from bcclone.exchange.rows import ExportedRows, Items
 from bcclone.exchange.seen import Seen
 from bcclone.exchange.simulator_log import is_log, read_simulator_log
-from bcclone.exchange.source_files import other_file_in
 from bcclone.exchange.table import TABLE_ENDINGS
 from bcclone.exchange.tub import is_tub, read_tub
 from bcclone.exchange.tub_writer import MANIFEST, write_tub
@@ -19,7 +18,7 @@ from bcclone.exchange.video_file import VIDEO_ENDINGS
 from bcclone.recording.files import LOG_NAME, is_recording, subfolders
 from bcclone.recording.foreign_log import other_file_at
 from bcclone.system.errors import UserError, require_package, shown_command
-from bcclone.system.location import as_local
+from bcclone.system.location import as_local, is_hidden
 from bcclone.system.settings import SettingError, settings_of
 
 
@@ -111,13 +110,10 @@ def format_of(source: Path, given: Collection[str] = ()) -> str:
     detected = [name for name, format in FORMATS.items() if format.detect(source)]
     if "table" in given and source.is_dir():
         detected.append("frames")
-    if not detected:
-        raise _unknown(source)
     # a text file beside folders of tubs is no table of their pictures
-    if detected == ["frames"] and not given:
-        inside = _sources_in(source, ("tub", "lerobot"))
-        if inside:
-            raise _several(source, inside)
+    is_doubtful = detected == ["frames"] and not given
+    if not detected or (is_doubtful and _sources_in(source, ("tub", "lerobot"))):
+        raise _unknown(source)
     if not FORMATS[detected[0]].options:
         for name in detected:
             if set(FORMATS[name].options).issuperset(given):
@@ -126,20 +122,32 @@ def format_of(source: Path, given: Collection[str] = ()) -> str:
 
 
 def _unknown(source: Path) -> UserError:
-    """Return the error for a source in none of the formats."""
-    other = other_file_at(source)
-    if other and not other.startswith("a video"):
+    """Return the error for a source in none of the formats: what it is, or what it holds."""
+    if other := other_file_at(source):
         return UserError(f"{source}: {other}", exit_code=2)
-    if inside := _sources_in(source, FORMATS):
-        return _several(source, inside)
-    what = "no such file or folder"
-    if source.is_dir():
-        what = f"none of the formats {', '.join(FORMATS)}"
-        if other := other_file_in(source):
-            return UserError(f"{source}: no recording in it; {other}", exit_code=2)
-    elif source.exists():
-        what = f"none of the formats {', '.join(FORMATS)}"
-        what += f"; if it is a table, name the folder of its pictures, and --table {source.name}"
+    if not source.exists():
+        what = "no such file or folder"
+    elif not source.is_dir():
+        what = "none of the formats; if it is a table, name the folder of its pictures, and "
+        what += f"--table {source.name}"
+    elif inside := _sources_in(source, FORMATS):
+        others = [path for path in inside if not is_recording(path)] or inside
+        first = others[0]
+        command = shown_command("import", first, "-o", f"recordings/{first.name}")
+        if is_recording(first):
+            command = f"{shown_command('preprocess', *inside)}, since recordings need no import"
+        names = ", ".join(str(path.relative_to(source)) for path in inside[:20])
+        return UserError(
+            f"{source}: its folders are sources, {len(inside)} of them: {names}; name each by "
+            f"itself, the first with: {command}",
+            exit_code=2,
+        )
+    else:
+        what = "none of the formats"
+        files = sorted(path for path in source.iterdir() if not is_hidden(path.name))
+        for path in files[:100]:
+            if other := other_file_at(path):
+                return UserError(f"{source}: {path.name} is {other}", exit_code=2)
     expected = ", ".join(f"{format.expected} ({name})" for name, format in FORMATS.items())
     return UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)
 
@@ -158,26 +166,3 @@ def _sources_in(folder: Path, names: Collection[str], depth: int = 2) -> list[Pa
         else:
             found += _sources_in(path, names, depth - 1)
     return found
-
-
-def _several(source: Path, inside: Sequence[Path]) -> UserError:
-    """Return the error for a folder that only holds folders of sources."""
-    names = ", ".join(str(path.relative_to(source)) for path in inside[:20])
-    recordings = [path for path in inside if is_recording(path)]
-    others = [path for path in inside if path not in recordings]
-    if not others:
-        command = shown_command("preprocess", *recordings)
-        return UserError(
-            f"{source}: its folders are recordings already, which need no import: {names}; next: "
-            f"{command}",
-            exit_code=2,
-        )
-    first = others[0]
-    command = shown_command("import", first, "-o", f"recordings/{first.name}")
-    if recordings:
-        names += f"; recordings already, which need no import: {len(recordings)} of them"
-    return UserError(
-        f"{source}: its folders are sources, {len(inside)} of them: {names}; import each by "
-        f"itself, the first with: {command}",
-        exit_code=2,
-    )

@@ -4,7 +4,7 @@ Frames are named by their times. So if other images have taken a millisecond, a 
 free one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +16,6 @@ from bcclone.camera.images import (
     FRAME_HEIGHT,
     FRAME_WIDTH,
     BadImage,
-    Image,
     decode_image,
     decode_jpeg,
     encode_jpeg,
@@ -56,75 +55,46 @@ def framed_rows(
         yield _at_distinct_times(chain.from_iterable(framed))
 
 
-class _DistinctTimes:
-    """Gives each row of a recording its time in milliseconds, by which its images are named.
-
-    A row with other images at a millisecond that is taken gets the next free one.
-    """
-
-    def __init__(self) -> None:
-        # time in the source and hash of the images -> time that the row got
-        self._given: dict[tuple[int, int], int] = {}
-        # taken time -> later time at which to look for a free one. time_of() goes from one to the
-        # next, and skips the times that earlier rows of the same millisecond took
-        self._later: dict[int, int] = {}
-
-    def time_of(self, row: Row) -> int:
-        key = (row.time_ms, hash(tuple(row.images.items())))
-        if key not in self._given:
-            time_ms = row.time_ms
-            while time_ms in self._later:
-                time_ms = self._later[time_ms]
-            self._later[row.time_ms] = time_ms + 1
-            self._later[time_ms] = time_ms + 1
-            self._given[key] = time_ms
-        return self._given[key]
-
-
 def _at_distinct_times(items: Iterable[Row | LeftOut]) -> Iterator[Row | LeftOut]:
-    """Yield the items, whose rows have a time of their own."""
-    times: dict[int, _DistinctTimes] = {}  # number of a recording -> its times
+    """Yield the items, whose rows have a time of their own in their recording, by which their
+    images are named: where a millisecond is taken, the next free one.
+    """
+    # recording and taken time -> later time at which to look for a free one. The search goes from
+    # one to the next, and skips the times that earlier rows of the same millisecond took
+    later: dict[tuple[int, int], int] = {}
     for item in items:
-        if isinstance(item, Row):
-            given = times.setdefault(item.recording, _DistinctTimes())
-            yield replace(item, source_ms=item.time_ms, time_ms=given.time_of(item))
-        else:
+        if not isinstance(item, Row):
             yield item
+            continue
+        time_ms = item.time_ms
+        while (item.recording, time_ms) in later:
+            time_ms = later[item.recording, time_ms]
+        later[item.recording, item.time_ms] = time_ms + 1
+        later[item.recording, time_ms] = time_ms + 1
+        yield replace(item, source_ms=item.time_ms, time_ms=time_ms)
 
 
 def _framed(framing: Framing | None, items: Iterable[Row | LeftOut]) -> list[Row | LeftOut]:
     """Return the items, each row with its frames; without a usable image it is left out."""
     framed: list[Row | LeftOut] = []
     for item in items:
-        if not isinstance(item, Row):
-            framed.append(item)
-            continue
         try:
-            _check(item)
-            frames = {camera: _frame_of(image, framing) for camera, image in item.images.items()}
+            framed.append(_with_frames(item, framing) if isinstance(item, Row) else item)
         except RowError as error:
             framed.append(LeftOut.of(item.place, error))
-            continue
-        framed.append(_with_frames(item, frames, framing))
     return framed
 
 
-def _check(row: Row) -> None:
-    """Raise RowError for a row that has no image, or a time that no name of an image can hold."""
+def _with_frames(row: Row, framing: Framing | None) -> Row:
+    """Return a row with frames; raises RowError for one without an image, or with a time that no
+    name of an image can hold.
+    """
     if CAMERAS[0] not in row.images:
         raise LeftOut("it has no image of the center camera", MISSING)
     if not 0 <= row.time_ms < _LAST_MS:
         expected = f"expected milliseconds since 1970, before the year {_LAST.year}"
         raise RowError(f"its time is {row.time_ms} ms, {expected}")
-
-
-def _with_frames(
-    row: Row, frames: Mapping[str, tuple[bytes, tuple[int, int]]], framing: Framing | None
-) -> Row:
-    """Return a row with frames.
-
-    frames: camera -> what _frame_of() returned
-    """
+    frames = {camera: _frame_of(image, framing) for camera, image in row.images.items()}
     images = {camera: jpeg for camera, (jpeg, _) in frames.items()}
     _, size = frames[CAMERAS[0]]
     converted = sum(jpeg is not row.images[camera] for camera, jpeg in images.items())
@@ -147,16 +117,19 @@ def _frame_of(image: bytes | VideoFrame, framing: Framing | None) -> tuple[bytes
             with suppress(BadImage):
                 decode_jpeg(image)
                 return upright_jpeg(image), _FRAME_SIZE
-        picture = _pixels_of(image)
+        if isinstance(image, VideoFrame):
+            picture = image.pixels()
+        else:
+            picture = decode_image(image, others=True)
+        size = (picture.shape[1], picture.shape[0])
+        if framing and size == _FRAME_SIZE != (framing.width, framing.height):
+            raise LeftOut(
+                "its image is a frame already, and the framing is for pictures of "
+                f"{framing.width}x{framing.height}; import its source with this framing",
+                UNREADABLE,
+            )
         frame = (framing or Framing.of(picture)).apply(picture)
-        return encode_jpeg(frame), (picture.shape[1], picture.shape[0])
+        return encode_jpeg(frame), size
     except BadImage as error:
         kind = UNREADABLE if image else EMPTY
         raise LeftOut(f"its image cannot be read: {error}", kind) from None
-
-
-def _pixels_of(image: bytes | VideoFrame) -> Image:
-    """Return the pixels of an image, RGB uint8 (height, width, 3); raises BadImage."""
-    if isinstance(image, VideoFrame):
-        return image.pixels()
-    return decode_image(image, others=True)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.rows import (
     FIELDS,
@@ -39,9 +40,7 @@ from bcclone.exchange.table import (
     find_table,
     is_image,
     is_ours,
-    numbers_at,
     plain,
-    read_controls,
     read_table,
 )
 from bcclone.exchange.times import check_rate, counted, no_times, read_times, times_in_names
@@ -54,6 +53,12 @@ TABLE = "table.csv"  # of an export
 # other values
 COLUMNS = (*WHOLE_NUMBERS, *CAMERAS, *FIELDS[len(WHOLE_NUMBERS) :])
 _CENTER = CAMERAS[0]
+# usual plain names of a column whose cells name images without their ending
+_IMAGES = re.compile(
+    "(?:image|img|frame|picture|photo|file)(?:_?(?:id|name|file|path|index|number))?|center|name"
+)
+_OF_CAMERAS = re.compile("(?:camera|cam|sensor|topic|frame)(?:_(?:id|name))?")
+_MOST_CAMERAS = 12  # of a car
 
 
 def is_frames(path: Path) -> bool:
@@ -90,15 +95,17 @@ def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
     folder = settings.source
     if not folder.is_dir():
         folder = folder.parent
-    paths = sorted(FolderImages(folder).paths, key=_by_numbers)
-    found = None
+
+    def by_numbers(path: str) -> list[str]:  # frame2 comes before frame10
+        return [part.zfill(20) for part in re.split(r"(\d+)", path)]
+
+    paths = sorted(FolderImages(folder).paths, key=by_numbers)
+    found = times_in_names([PurePosixPath(path).stem for path in paths])
     if settings.frame_rate:
-        milliseconds, _, words = counted(range(len(paths)), settings.frame_rate)
-    else:
-        found = times_in_names([PurePosixPath(path).stem for path in paths])
-        if found is None:
-            raise no_times(folder)
-        milliseconds, words = found
+        found = counted(range(len(paths)), settings.frame_rate)
+    if found is None:
+        raise no_times(folder)
+    milliseconds, words = found
     seen.notes.append(words)
     for index in np.argsort(milliseconds, kind="stable"):
         place = str(folder / paths[index])
@@ -110,11 +117,6 @@ def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
             yield LeftOut.of(place, error)
             continue
         yield row
-
-
-def _by_numbers(path: str) -> list[str]:
-    """Return the sort key of a path, in which frame2 comes before frame10."""
-    return [part.zfill(20) for part in re.split(r"(\d+)", path)]
 
 
 def _read_linked(path: Path) -> bytes:
@@ -140,8 +142,7 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
     controls, read = read_controls(table, settings, seen)
     columns = _image_columns(table, settings)
     _refuse_several_cameras(table, columns[_CENTER])
-    stems = [_stem_of(cell) for cell in table.columns[columns[_CENTER]]]
-    times = read_times(table, settings, stems)
+    times = read_times(table, settings, list(map(_stem_of, table.columns[columns[_CENTER]])))
     if times is None:
         raise no_times(table.path)
     milliseconds, time_column, words = times
@@ -183,12 +184,6 @@ def _stem_of(cell: str) -> str:
     return path.stem if is_image(cell) else path.name
 
 
-# usual plain names of a column whose cells name images without their ending
-_IMAGES = re.compile(
-    "(?:image|img|frame|picture|photo|file)(?:_?(?:id|name|file|path|index|number))?|center|name"
-)
-
-
 def _image_columns(table: Table, settings: ImportSettings) -> dict[str, str]:
     """Return camera -> column of the names of its images; raises UserError for none or several.
 
@@ -225,23 +220,20 @@ def _refuse_several_cameras(table: Table, image_column: str) -> None:
     That is told by the folders and names of the images without their numbers, or by a column that
     is called like cameras.
     """
-    of_cameras = re.compile("(?:camera|cam|sensor|topic|frame)(?:_(?:id|name))?")
-    cells = table.columns[image_column]
-    candidates = {image_column: [re.sub(r"\d+", "#", cell) for cell in cells]}
-    # a number that names a camera, such as cam2
-    numbered = [re.search(r"cam(?:era)?_?\d", cell.lower()) for cell in cells]
-    candidates[f"{image_column} "] = [match[0] if match else "" for match in numbered]
+    candidates = {
+        image_column: [re.sub(r"\d{3,}", "#", cell) for cell in table.columns[image_column]]
+    }
     for name in table.columns:
-        if name != image_column and of_cameras.fullmatch(plain(name)):
+        if name != image_column and _OF_CAMERAS.fullmatch(plain(name)):
             candidates[name] = list(table.columns[name])
-    for name, all_values in candidates.items():
-        values = [value for value in all_values if value]
+    for name, cells in candidates.items():
+        values = [cell for cell in cells if cell]
         different = list(dict.fromkeys(values))
         changes = sum(before != after for before, after in pairwise(values))
-        most_cameras = min(12, len(values) // 2)
-        if 1 < len(different) <= most_cameras and changes > max(3, 0.2 * len(values)):
+        is_in_turns = changes > max(3, 0.2 * len(values))
+        if is_in_turns and 1 < len(different) <= min(_MOST_CAMERAS, len(values) // 2):
             raise UserError(
-                f"{table.path}: column {name.strip()[:60]!r} takes turns, as the rows of several "
+                f"{table.path}: column {name[:60]!r} takes turns, as the rows of several "
                 f"cameras do: {', '.join(map(repr, different))[:200]}; write a table with the rows "
                 "of one camera, and name it with --table",
                 exit_code=2,
@@ -255,16 +247,14 @@ class FolderImages:
         self.paths: set[str] = set()
         self._named: defaultdict[str, list[str]] = defaultdict(list)
         entered: set[str] = set()
-        # links are followed, which may lead in a circle, but each folder is entered once
         for where, folders, names in os.walk(folder, followlinks=True):
-            if os.path.realpath(where) in entered:
-                folders.clear()
-                continue
+            # links may lead in a circle, but each folder is entered once
+            is_new = os.path.realpath(where) not in entered
             entered.add(os.path.realpath(where))
-            folders[:] = sorted(name for name in folders if not is_hidden(name))
-            names = [name for name in names if not is_hidden(name)]
+            folders[:] = sorted(name for name in folders if is_new and not is_hidden(name))
+            images = [name for name in names if is_new and is_image(name) and not is_hidden(name)]
             inner = Path(where).relative_to(folder)
-            self.paths.update((inner / name).as_posix() for name in names if is_image(name))
+            self.paths.update((inner / name).as_posix() for name in images)
         for path in self.paths:
             name = PurePosixPath(path)
             self._named[normal_name(name.name)].append(path)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.frames import FolderImages
 from bcclone.exchange.rows import MISSING, UNREADABLE, Items, LeftOut, row_of
@@ -24,9 +25,7 @@ from bcclone.exchange.table import (
     Table,
     find_table,
     number_of,
-    numbers_at,
     plain,
-    read_controls,
     read_table,
 )
 from bcclone.exchange.times import read_times
@@ -64,7 +63,6 @@ def read_video(settings: ImportSettings, seen: Seen) -> Items:
         for number in range(1, video.broken + 1):
             place = f"{path}: packet {number} of {video.broken}"
             yield LeftOut("it cannot be decoded", UNREADABLE, place)
-        seen.notes += video.notes
 
 
 def is_labelled_video(path: Path) -> bool:

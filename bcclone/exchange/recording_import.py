@@ -16,15 +16,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, read_picture
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.formats import FORMATS, chosen_format
 from bcclone.exchange.framed_rows import EPOCH, framed_rows
 from bcclone.exchange.rows import Items, LeftOut, Row
 from bcclone.exchange.seen import Seen, Summary
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
-from bcclone.recording.files import IMAGES, ImageIndex, find_log
-from bcclone.recording.log import read_log
+from bcclone.recording.files import IMAGES
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.recording.run_folder import RecordingWriter
 from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
@@ -71,8 +69,6 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     start = time.monotonic()
     format = chosen_format(settings)
     framing = read_framing(settings.framing) if settings.framing else None
-    if framing and format == "recording":
-        _check_size(settings, framing)
     seen = Seen(settings.min_throttle)
     with replacing_folder(settings.output) as folder:
         with open_source(format, settings, seen, framing) as rows:
@@ -84,28 +80,6 @@ def import_recording(settings: ImportSettings) -> ImportResult:
                 "bcclone preprocess"
             )
     return result_of(format, settings, recordings, seen, start)
-
-
-def _check_size(settings: ImportSettings, framing: Framing) -> None:
-    """Raise UserError if a recording has frames, and the framing is for pictures of another size.
-
-    It is then the framing of the pictures from which the frames were made.
-    """
-    frame = (FRAME_WIDTH, FRAME_HEIGHT)
-    log = find_log(str(settings.source))
-    path = ImageIndex(log).find(read_log(log).rows["center"].iloc[0])
-    if not path or (framing.width, framing.height) == frame:
-        return
-    try:
-        height, width, _ = read_picture(path).shape
-    except BadImage:  # the import counts pictures that cannot be read
-        return
-    if (width, height) == frame:
-        raise UserError(
-            f"{settings.source}: its pictures have {width}x{height} pixels, so they are frames "
-            f"already, but {settings.framing} is for pictures of {framing.width}x{framing.height}; "
-            "import the source of this recording, such as a tub or a film, with --framing"
-        )
 
 
 # ---- the source

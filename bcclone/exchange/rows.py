@@ -28,7 +28,7 @@ BROKEN = "broken_lines"
 KINDS = {  # kind -> words for one such row
     EMPTY: "empty image",
     UNREADABLE: "unreadable image",
-    MISSING: "record without image",
+    MISSING: "missing image",
     BROKEN: "broken line",
 }
 # largest share of the rows that may have a number out of its range by accident; if there are more,

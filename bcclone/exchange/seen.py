@@ -86,14 +86,7 @@ def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
 
     counts: kind -> number of rows; other entries do not matter
     """
-    described = []
-    for kind, word in KINDS.items():
-        if counts[kind] == 1:
-            described.append(f"1 {word}")
-        # the name of a kind is a plural, such as empty_images
-        elif counts[kind]:
-            described.append(f"{counts[kind]} {kind.replace('_', ' ')}")
-    return described
+    return [number_of(counts[kind], word) for kind, word in KINDS.items() if counts[kind]]
 
 
 class Seen:
@@ -113,7 +106,6 @@ class Seen:
         self.converted = 0  # images that were not frames already
         self._min_throttle = min_throttle
         self._below_throttle = 0
-        self._against_throttle = 0  # of these, with as much throttle to the other side
         self._left_out: Counter[str] = Counter()  # key of KINDS -> number of rows
         self._examples: list[str] = []  # the first rows of each kind, with place and reason
         self._sizes: Counter[tuple[int, int]] = Counter()
@@ -124,13 +116,9 @@ class Seen:
     def drives(self, row: Row) -> bool:
         """Return whether a row has the least throttle; count it if it has not."""
         least = self._min_throttle
-        if least is None:
-            return True
-        side = -1.0 if least < 0 else 1.0
-        if side * row.throttle >= abs(least):
+        if least is None or (row.throttle <= least if least < 0 else row.throttle >= least):
             return True
         self._below_throttle += 1
-        self._against_throttle += side * row.throttle <= -max(abs(least), 0.01)
         return False
 
     def add(self, item: Row | LeftOut) -> None:
@@ -146,10 +134,8 @@ class Seen:
         self._times[item.recording].append(item.source_ms)
 
     def check(self, source: Path) -> None:
-        """Raise UserError if too few rows are left.
-
-        Too few are left if less than a tenth of all rows are usable, or less than a tenth of the
-        usable rows reach --min-throttle, or more rows have as much throttle to the other side.
+        """Raise UserError if less than a tenth of all rows are usable, or of these, less than a
+        tenth reach --min-throttle.
         """
         rows = len(self._numbers)
         usable = rows + self._below_throttle
@@ -168,20 +154,22 @@ class Seen:
                 f"{source}: {usable} of {usable + lost} rows can be used, expected a tenth or more "
                 f"({', '.join(reasons)}){first}; {remedy}"
             )
-        least = self._min_throttle
-        if least is None:
-            return
-        if rows < max(_LEAST_SHARE * usable, 1) or rows < self._against_throttle:
+        if rows < max(_LEAST_SHARE * usable, 1):
             raise UserError(
-                f"{source}: {rows} of {usable} rows have the throttle of --min-throttle {least:g}, "
-                f"and {self._against_throttle} as much to the other side; choose one nearer to 0, "
-                f"or --min-throttle {-least or 0:g} if that side drives forwards, or leave it out"
+                f"{source}: {rows} of {usable} rows have the throttle of --min-throttle "
+                f"{self._min_throttle:g}; choose one nearer to 0, or of the other sign if that "
+                "drives forwards, or leave it out"
             )
 
     def summary(self) -> Summary:
         """Return what was counted; at least one row was."""
         steering, throttle, speed_mph = np.array(self._numbers, np.float64).T
         width, height = self._sizes.most_common(1)[0][0]
+        standing = None
+        if np.any(speed_mph):
+            standing = int(np.sum(np.abs(speed_mph) < 0.5))
+        elif np.any(throttle):
+            standing = int(np.sum(np.abs(throttle) < 0.01))
         return Summary(
             size=(width, height),
             sizes={f"{size[0]}x{size[1]}": count for size, count in self._sizes.most_common()},
@@ -190,7 +178,7 @@ class Seen:
             images_without_record=self.images_without_record + self.frames_without_row,
             left_out=tuple(self._examples),
             below_min_throttle=self._below_throttle,
-            standing=_count_standing(throttle, speed_mph),
+            standing=standing,
             columns_left_out=tuple(self.columns_left_out),
             notes=tuple(self.notes),
             **_steering_figures(steering),
@@ -207,20 +195,6 @@ class Seen:
         # a longer step spans rows that were left out
         usual = steps[steps <= 1.5 * np.median(steps)]
         return round(1000 / float(usual.mean()), 1)
-
-
-def _count_standing(throttle: FloatArray, speed_mph: FloatArray) -> int | None:
-    """Count the rows in which the car stands: by its speed; if no row has one, by its throttle.
-
-    Returns None if all speeds and throttles are 0.
-
-    throttle, speed_mph: (rows,)
-    """
-    if np.any(speed_mph):
-        return int(np.sum(np.abs(speed_mph) < 0.5))
-    if np.any(throttle):
-        return int(np.sum(np.abs(throttle) < 0.01))
-    return None
 
 
 def _steering_figures(steering: FloatArray) -> dict[str, Any]:

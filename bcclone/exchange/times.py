@@ -1,7 +1,7 @@
 """The times of a table, or of images by their names -> whole milliseconds.
 
-A time is a number in s, ms, us or ns, a date such as 2018-07-01 17:09:44.912 or
-20180701_170944_912000, or a time of day.
+A time is a number in s, ms, us or ns, or a date such as 2018-07-01 17:09:44.912 or
+20180701_170944_912000.
 """
 
 import re
@@ -32,6 +32,14 @@ _USUAL = re.compile(  # usual plain names of a column of times
 # Jetson, at most
 _FASTEST_RATE = 125.0
 _LONGEST_STEP_MS = 2000.0
+# the seconds since 1970 in a text, from 2001 to 2033; then a fraction behind a mark, or without one
+_SINCE_1970 = re.compile(r"(?<!\d)(1\d{9})(?:[._-](\d{3}|\d{6}|\d{9})|(\d{3}|\d{6}|\d{9})?)(?!\d)")
+# ISO 8601, or other marks or none between the numbers, and a fraction behind any mark
+_DATE = re.compile(
+    r"(?<!\d)(20\d\d)([-_/.]?)(\d\d?)\2(\d\d?)[T_ -]?(\d\d?)([-_:.]?)(\d\d?)\6(\d\d?)"
+    # the minus of a time zone such as -05:30 is no mark of a fraction
+    r"(?:([.,:_]?|-(?!\d\d:?\d\d(?!\d)))(\d{1,9}))?(?!\d)\s*(Z|[+-]\d\d:?\d\d)?(?!\d)"
+)
 
 
 def read_times(
@@ -46,7 +54,8 @@ def read_times(
     stems: name of each row's image, without ending
     """
     if settings.frame_rate and not settings.time_column:
-        return counted(range(len(table.lines)), settings.frame_rate)
+        milliseconds, words = counted(range(len(table.lines)), settings.frame_rate)
+        return milliseconds, "", words
     name = next((name for name in table.columns if _USUAL.fullmatch(plain(name))), None)
     if settings.time_column:
         name = table.find(settings.time_column, "the times", "--time-column")
@@ -70,10 +79,10 @@ def read_times(
     return found[0], name, found[1]
 
 
-def counted(numbers: Sequence[int], frame_rate: float) -> tuple[FloatArray, str, str]:
-    """Return times that are counted from the numbers of frames, from 0, as read_times() does."""
+def counted(numbers: Sequence[int], frame_rate: float) -> tuple[FloatArray, str]:
+    """Return milliseconds that are counted from the numbers of frames, from 0, and words."""
     milliseconds = np.round(1000 * np.array(numbers, float) / frame_rate)
-    return milliseconds, "", f"times: counted as {frame_rate:g} frames a second"
+    return milliseconds, f"times: counted as {frame_rate:g} frames a second"
 
 
 def no_times(where: object) -> UserError:
@@ -105,11 +114,9 @@ def times_of(cells: Sequence[object], name: str) -> tuple[FloatArray, str] | Non
 
     name: of their column; its end may be the unit of numbers
     """
-    texts = [str(cell)[:100] for cell in cells]
-    for form, read in (("dates", _dates), ("times of day", _times_of_day)):
-        milliseconds = read(texts)
-        if np.isfinite(milliseconds).mean() >= 0.5:
-            return np.round(milliseconds), f"times: {name}, as {form}"
+    milliseconds = _dates([str(cell)[:100] for cell in cells])
+    if np.isfinite(milliseconds).mean() >= 0.5:
+        return np.round(milliseconds), f"times: {name}, as dates"
     numbers = np.array([number_of(cell) for cell in cells])
     numbers[np.isinf(numbers)] = np.nan
     known = np.sort(numbers[np.isfinite(numbers)])
@@ -141,18 +148,6 @@ def times_in_names(stems: Sequence[str]) -> tuple[FloatArray, str] | None:
     return None
 
 
-# the seconds since 1970 in a text, from 2001 to 2033; then a fraction behind a mark, or without one
-_SINCE_1970 = re.compile(r"(?<!\d)(1\d{9})(?:[._-](\d{3}|\d{6}|\d{9})|(\d{3}|\d{6}|\d{9})?)(?!\d)")
-# ISO 8601, or other marks or none between the numbers, and a fraction behind any mark
-_DATE = re.compile(
-    r"(?<!\d)(20\d\d)([-_/.]?)(\d\d?)\2(\d\d?)[T_ -]?(\d\d?)([-_:.]?)(\d\d?)\6(\d\d?)"
-    # the minus of a time zone such as -05:30 is no mark of a fraction
-    r"(?:([.,:_]?|-(?!\d\d:?\d\d(?!\d)))(\d{1,9}))?(?!\d)\s*(Z|[+-]\d\d:?\d\d)?(?!\d)"
-)
-_TIME_OF_DAY = re.compile(r"(\d\d?):(\d\d):(\d\d)(?:([.,:])(\d{1,9}))?")
-_DAY_MS = 86_400_000
-
-
 def _dates(texts: Sequence[str]) -> FloatArray:
     """Return the milliseconds since 1970 of texts with dates, NaN for others, (texts,)."""
     written = []
@@ -160,8 +155,12 @@ def _dates(texts: Sequence[str]) -> FloatArray:
         iso = ""
         if match := _DATE.search(text):
             year, _, month, day, hour, _, minute, second, mark, fraction, zone = match.groups("")
+            # behind another mark than a point or comma, or behind none, is a number of ms or us:
+            # C# writes the 60 ms of 17:09:44:60 so
+            if mark not in (".", ","):
+                fraction = fraction.zfill(3 if len(fraction) <= 3 else 6)
             iso = f"{year}-{month:0>2}-{day:0>2}T{hour:0>2}:{minute:0>2}:{second:0>2}"
-            iso += f".{_decimals(mark, fraction)}{zone or 'Z'}"
+            iso += f".{fraction}{zone or 'Z'}"
         written.append(iso)
     dates = pd.to_datetime(pd.Series(written), format="ISO8601", utc=True, errors="coerce")
     since_1970 = dates - pd.Timestamp(0, tz="UTC")
@@ -175,28 +174,3 @@ def _since_1970(texts: Sequence[str]) -> FloatArray:
         if match := _SINCE_1970.search(text):
             milliseconds[row] = 1000 * float(f"{match[1]}.{match[2] or match[3] or 0}")
     return milliseconds
-
-
-def _times_of_day(texts: Sequence[str]) -> FloatArray:
-    """Return the milliseconds since midnight of times of day, which rise after the next one."""
-    milliseconds = np.full(len(texts), np.nan)
-    for row, text in enumerate(texts):
-        if match := _TIME_OF_DAY.fullmatch(text):
-            hour, minute, second, mark, fraction = match.groups("")
-            seconds = 3600 * int(hour) + 60 * int(minute) + int(second)
-            milliseconds[row] = 1000 * (seconds + float(f"0.{_decimals(mark, fraction)}"))
-    known = np.isfinite(milliseconds)
-    milliseconds[known] = np.unwrap(milliseconds[known], period=_DAY_MS)
-    return milliseconds
-
-
-def _decimals(mark: str, fraction: str) -> str:
-    """Return the digits of a fraction of a second.
-
-    Behind another mark than a point or comma, or behind none, is a number of ms or us: C# writes
-    the 60 ms of 17:09:44:60 so.
-    """
-    if mark in (".", ","):
-        return fraction
-    digits = 3 if len(fraction) <= 3 else 6
-    return fraction.zfill(digits)

@@ -293,7 +293,7 @@ def _open_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], see
     numbers = [index for index, _ in files]
     key = next((key for key in _TIMES_OF_FILES if any(key in each for each in stated)), "")
     if settings.frame_rate:
-        milliseconds, _, words = counted(numbers, settings.frame_rate)
+        milliseconds, words = counted(numbers, settings.frame_rate)
         key = ""
     else:
         found = times_of([each.get(key, "") for each in stated], key or "time")

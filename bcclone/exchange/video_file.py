@@ -115,17 +115,7 @@ class Video:
         self.broken = 0  # packets that could not be decoded; each is a missing frame
         self._path = path
         self._container = container
-        self._stream = _main_stream(path, container.streams.video)
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """Return which of several streams is read, in words."""
-        streams = self._container.streams.video
-        if len(streams) == 1:
-            return []
-        width, height = _size_of(self._stream)
-        number = list(streams).index(self._stream) + 1
-        return [f"video: stream {number} of {len(streams)}, {width}x{height} pixels"]
+        self._stream = _only_stream(path, container.streams.video)
 
     @property
     def codec_context(self) -> Any:
@@ -199,12 +189,18 @@ def open_video(path: Path) -> Iterator[Video]:
             container_format = _container_of(file.peek(_FIRST_BYTES))
             container = stack.enter_context(av.open(file, format=container_format))
         except _errors() as error:
-            raise _unreadable(path, _reason_of(error)) from None
+            raise _unreadable(path, error) from None
         if not container.streams.video:
             raise _unreadable(path, "it has no video, only other streams")
         video = Video(path, container)
-        if reason := _unfit(video.codec_context):
+        context = video.codec_context
+        name = context.name[:40] if context else "unknown"
+        if name not in _CODECS:
+            reason = f"its codec is {name}, expected one of {', '.join(sorted(_CODECS))}"
             raise _unreadable(path, reason)
+        if context.width * context.height > MOST_PIXELS:
+            reason = f"{context.width}x{context.height} pixels, expected at most {MOST_PIXELS}"
+            raise _unreadable(path, f"{reason} in all")
         video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         video.codec_context.thread_type = "AUTO"
         yield video
@@ -229,12 +225,12 @@ def check_container(path: Path) -> None:
     except UnfetchedFile:
         raise
     except OSError as error:
-        raise _unreadable(path, _reason_of(error)) from None
+        raise _unreadable(path, error) from None
     if _container_of(begin) is None:
         what = kind_of_content(begin)
-        if not what or what == "a video":
-            raise _unreadable(path, "it is a film in a form that is not read, or damaged")
-        raise UserError(f"{path}: cannot be read as a video: it is {what}", exit_code=2)
+        if what and what != "a video":
+            raise UserError(f"{path}: cannot be read as a video: it is {what}", exit_code=2)
+        raise _unreadable(path, "it is a film in a form that is not read, or damaged")
 
 
 def _container_of(begin: bytes) -> str | None:
@@ -245,14 +241,10 @@ def _container_of(begin: bytes) -> str | None:
     return None
 
 
-def _reason_of(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return first_line(error)
-
-
-def _unreadable(path: Path, reason: str) -> UserError:
+def _unreadable(path: Path, reason: str | Exception) -> UserError:
     """Return the error for a film that cannot be read, with the command that converts it."""
+    if isinstance(reason, Exception):
+        reason = getattr(reason, "strerror", None) or first_line(reason)
     converted = path.with_suffix(".mp4")
     if converted == path:
         converted = path.with_name(f"{path.stem}-converted.mp4")
@@ -265,48 +257,23 @@ def _unreadable(path: Path, reason: str) -> UserError:
     )
 
 
-def _size_of(stream: Any) -> tuple[int, int]:
-    """Return width and height of a stream in pixels; 0, 0 if its codec is unknown."""
-    context = stream.codec_context
-    return (context.width, context.height) if context else (0, 0)
-
-
-def _main_stream(path: Path, streams: Sequence[Any]) -> Any:
-    """Return the video stream of a camera: of several, the one with the largest pictures.
-
-    The others are usually previews, or the picture on a cover. Raises UserError where two streams
-    have the largest pictures, as those of a front and a rear camera.
-    """
+def _only_stream(path: Path, streams: Sequence[Any]) -> Any:
+    """Return the video stream of a camera; raises UserError for several, as of several cameras."""
     from av.stream import Disposition
 
     pictures = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
-    films = [stream for stream in streams if not stream.disposition & pictures]
-    # a stream of one frame is a picture, too, even if its file does not say so
-    films = [stream for stream in films if stream.frames != 1] or films or list(streams)
-    pixels = [width * height for width, height in map(_size_of, films)]
-    largest = [film for film, count in zip(films, pixels, strict=True) if count == max(pixels)]
-    if len(largest) == 1:
-        return largest[0]
-    numbers = [list(streams).index(film) for film in largest]
-    width, height = _size_of(largest[0])
+    # a stream of one frame is a picture, too, such as that on a cover
+    films = [film for film in streams if not film.disposition & pictures and film.frames != 1]
+    if len(films) <= 1:
+        return films[0] if films else streams[0]
+    numbers = [list(streams).index(film) for film in films]
     one = shlex.quote(str(path.with_name(f"{path.stem}-{numbers[0] + 1}{path.suffix}")))
     command = f"ffmpeg -i {shlex.quote(str(path))} -map 0:v:{numbers[0]} -c copy {one}"
     raise UserError(
-        f"{path}: {len(largest)} videos of {width}x{height} pixels in one file, as of several "
-        f"cameras; copy the one of the front camera into a file of its own, 0:v:{numbers[0]} to "
-        f"0:v:{numbers[-1]}: {command}",
+        f"{path}: {len(films)} videos in one file, as of several cameras; copy the one of the "
+        f"front camera into a file of its own, 0:v:{numbers[0]} to 0:v:{numbers[-1]}: {command}",
         exit_code=2,
     )
-
-
-def _unfit(context: Any) -> str:
-    """Return why a video of this codec context is not decoded, "" if it is."""
-    name = context.name[:40] if context else "unknown"
-    if name not in _CODECS:
-        return f"its codec is {name}, expected one of {', '.join(sorted(_CODECS))}"
-    if context.width * context.height > MOST_PIXELS:
-        return f"{context.width}x{context.height} pixels, expected at most {MOST_PIXELS} in all"
-    return ""
 
 
 def _errors() -> tuple[type[Exception], ...]:

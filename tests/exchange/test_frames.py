@@ -153,7 +153,7 @@ def test_a_folder_of_sources_names_them(tmp_path):
 
 def test_among_sources_a_recording_needs_no_import(tmp_path):
     make_driven(tmp_path / "car" / "a")
-    with pytest.raises(UserError, match="recordings already, .*bcclone preprocess .*car/a$"):
+    with pytest.raises(UserError, match="bcclone preprocess .*car/a, since recordings"):
         imported(tmp_path / "car", frame_rate=None)
     make_tub(tmp_path / "car" / "tub")
     with pytest.raises(UserError, match="the first with: bcclone import .*car/tub -o"):

@@ -183,7 +183,7 @@ def test_who_says_that_0_is_straight_ahead_is_believed(tmp_path):
 # ---- tables without names
 
 
-def test_columns_without_names_in_another_order_than_in_a_log_are_refused(tmp_path):
+def test_columns_without_names_are_named_by_their_numbers(tmp_path):
     cameras = ("center", "left", "right")
     stamps = [f"2019_01_01_10_00_00_{number:03}" for number in range(12)]
     folder = make_frames(
@@ -194,8 +194,8 @@ def test_columns_without_names_in_another_order_than_in_a_log_are_refused(tmp_pa
         for n, stamp in enumerate(stamps)
     ]
     (folder / "labels.csv").write_text("\n".join(lines))
-    with pytest.raises(UserError, match="brake.* 12.5, expected 0 to 1; .*--throttle-column"):
-        imported(folder, unit="ratio")
+    with pytest.raises(UserError, match="'brake': it has 12.5, expected -1 to 1"):
+        imported(folder, unit="ratio", throttle_column="6")
     named = {"steering_column": "7", "throttle_column": "4", "speed_column": "6"}
     rows = rows_of(imported(folder, unit="ratio", speed_unit="mph", straight=0.0, **named))
     assert rows["steering"].tolist() == [n / 20 for n in range(12)]

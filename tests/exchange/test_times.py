@@ -1,4 +1,4 @@
-"""Times of tables and in names: dates, times of day, and numbers whose unit is plain."""
+"""Times of tables and in names: dates, and numbers whose unit is plain."""
 
 import numpy as np
 import pytest
@@ -67,11 +67,6 @@ def test_a_time_that_is_no_number_is_none():
     assert np.isnan(times).tolist() == [False, True, False, True, False]
 
 
-def test_times_of_day_go_on_after_midnight():
-    times = milliseconds_of(["23:59:59.950", "00:00:00.050", "00:00:00:150"])
-    assert np.diff(times).tolist() == [100, 100]
-
-
 def of_frames(folder, column, cells, names=None, **settings):
     """Import frames with a column, or several; return their milliseconds since the first one."""
     names = names or [f"{number}.jpg" for number in range(len(cells))]
@@ -87,7 +82,6 @@ def of_frames(folder, column, cells, names=None, **settings):
     [
         ("timestamp", [f"20250620_14102{at}" for at in ("4_000000", "4_333000", "5_999000")]),
         ("date,time", [f"2018-07-01,17:09:4{at}" for at in ("4.0", "4.333", "5.999")]),
-        ("clock", ["23:59:59.000", "23:59:59.333", "00:00:00.999"]),
         ("Frame Time [ms]", ["0", "333", "1999"]),
     ],
 )  # fmt: skip
@@ -110,7 +104,7 @@ def test_dates_are_found_in_the_names_of_images(tmp_path, name):
     ("column", "cells", "words"),
     [
         ("time", ["one", "two", "three"], "column 'time' holds no times .* 'one'; .*--frame-rate"),
-        ("time", ["17:09:44"] * 4 + ["17:09:45"], "less than 8 ms apart, as of no camera"),
+        ("clock", [f"17:09:4{at}.5" for at in range(3)], "column 'clock' holds no times .*"),
         ("time_ms", ["1", "2", "3"], "less than 8 ms apart, as of no camera; .*--time-column"),
         ("lap_time", ["1.0", "1.1", "1.2"], "nothing says when .*--time-column.*--frame-rate"),
         ("secs,nsecs", ["1,5", "1,6", "2,7"], "nothing says when .*--time-column.*--frame-rate"),

@@ -298,7 +298,7 @@ def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
     assert (result.rows, result.seen.below_min_throttle) == (1, 5)
     assert rows_of(tmp_path / "out")["throttle"].tolist() == [0.3]
     with pytest.raises(
-        UserError, match=r"0 of 6 rows have the throttle of --min-throttle 0.9, .* nearer to 0"
+        UserError, match=r"0 of 6 rows have the throttle of --min-throttle 0.9; .* nearer to 0"
     ):
         imported(folder, tmp_path / "none", min_throttle=0.9)
     assert not (tmp_path / "none").exists()
@@ -307,10 +307,6 @@ def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
 def test_a_car_may_drive_forwards_with_a_negative_throttle(tmp_path):
     throttle = {"user/throttle": lambda index: 0.3 if index == 5 else -0.4 * (index % 2)}
     folder = make_tub(tmp_path / "tub", rows=12, **throttle, **{"user/angle": 0.1})
-    # more rows have a negative throttle than a positive one
-    with pytest.raises(UserError, match=r"1 of 12 rows .* 5 as much .* --min-throttle -0.05"):
-        imported(folder, tmp_path / "out", min_throttle=0.05)
-    assert not (tmp_path / "out").exists()
     result = imported(folder, tmp_path / "out", min_throttle=-0.05)
     assert (result.rows, result.seen.below_min_throttle) == (5, 7)
     assert set(rows_of(tmp_path / "out")["throttle"]) == {-0.4}
@@ -376,7 +372,7 @@ def test_the_framing_of_a_tub_is_refused_for_the_recording_of_it(tmp_path):
     imported(make_tub(tmp_path / "tub"), tmp_path / "rec")
     framing = tmp_path / "car.framing.json"
     framing.write_text(Framing(160, 120).to_json())
-    with pytest.raises(UserError, match=r"frames already, but .* is for pictures of 160x120"):
+    with pytest.raises(UserError, match=r"a frame already, .* is for pictures of 160x120"):
         imported(tmp_path / "rec", tmp_path / "again", framing=framing)
     assert not (tmp_path / "again").exists()
 
