@@ -232,8 +232,8 @@ def _save(path, seq_length, network):
 
 def calibrated(model, path, gain=1.0, bias=0.0, framing=None, delay_seconds=0.0):
     """Write a copy of a model for a car of this steering, camera and driver; return its path."""
+    from bcclone.model.model_facts import SteeringCalibration
     from bcclone.model.model_file import calibrated_content
-    from bcclone.model.steering_calibration import SteeringCalibration
 
     calibration = SteeringCalibration(gain, bias, delay_seconds)
     path.write_bytes(calibrated_content(model, framing, calibration))

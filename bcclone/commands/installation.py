@@ -38,15 +38,15 @@ def trained_models(
     A clone contains them, in models/. After an installation by name, this command writes them
     there.
     """
-    from bcclone.model.shipped_models import copy_trained_models
+    from bcclone.model.model_path import copy_trained_models
 
-    result = copy_trained_models(folder)
+    models, written = copy_trained_models(folder)
     lines = []
-    for path in result.models:
-        state = "written" if path in result.written else "there already"
+    for path in models:
+        state = "written" if path in written else "there already"
         lines.append(f"{path}: {state}")
-    lines.append(f"next: {shown_command('evaluate', result.models[-1])}")
-    return Result(result, "\n".join(lines))
+    lines.append(f"next: {shown_command('evaluate', models[-1])}")
+    return Result({"models": models, "written": written}, "\n".join(lines))
 
 
 @command()

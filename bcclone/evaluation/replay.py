@@ -27,7 +27,7 @@ from bcclone.evaluation.rollout import (
 )
 from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.evaluation.worker_model import not_finite
-from bcclone.model.policy import Policy, load_one_of_several, load_policy
+from bcclone.model.policy import Policy, load_policy
 from bcclone.recording.files import find_log
 from bcclone.system.errors import Table, TableColumn, UserError
 from bcclone.system.numbers import FloatArray, Memory, correlation
@@ -56,8 +56,8 @@ def replay(
         )
     settings = settings or ReplaySettings()
     log = find_log(str(recording))
-    load = load_policy if len(models) == 1 else load_one_of_several
-    policies = {str(path): load(Path(path), settings.preprocess) for path in models}
+    alone = len(models) == 1
+    policies = {str(path): load_policy(path, settings.preprocess, alone) for path in models}
     of_frames = {}
     for name, policy in policies.items():
         check_framed(log, name, policy.framing)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from bcclone.camera.images import cv2
-from bcclone.model.policy import Policy, load_one_of_several
+from bcclone.model.policy import Policy, load_policy
 from bcclone.simulator.road_plan import read_road_file
 from bcclone.system.errors import UserError
 from bcclone.system.files import sha256_of
@@ -90,4 +90,4 @@ def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
     load_tensorflow(threads=1, use_gpus=False)
     # the pictures of simulated roads and recordings are frames already, so even a model with a
     # framing, for another camera's pictures, must not frame them again
-    return load_one_of_several(model.path, preprocess).without_framing()
+    return load_policy(model.path, preprocess, must_agree=False).without_framing()

@@ -117,8 +117,7 @@ def _open(settings: ImportModelSettings) -> "ForeignModel":
 
     load_tensorflow()
     from bcclone.dataset.preprocessing_text import scaling_of_text
-    from bcclone.model.loaded_model import ModelFile
-    from bcclone.model.model_file import open_model
+    from bcclone.model.model_file import ModelFile, open_model
 
     rescale = scaling_of_text(settings.rescale) if settings.rescale else None
     loaded = open_model(settings.old, settings.preprocess, rescale)

@@ -18,6 +18,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scale_text, scaling_of
+
 RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
 
 
@@ -57,6 +59,9 @@ class LayerKind:
     # a standard deviation; "" if it draws none
     random_attribute: str = ""
 
+
+# name of the layer of with_scale(), by which stated_scale() tells it from other scaling layers
+_SCALE = "scale"
 
 _RATE = "rate"
 _DEVIATION = "stddev"
@@ -267,7 +272,7 @@ def learned_weights(layer: keras.Layer, channels: int) -> int:
     return layer_kind(layer).weights(layer, channels)
 
 
-# ---- of networks
+# ---- of networks: the scale of their pixels
 
 
 def scaling_layer(model: keras.Model) -> Any:
@@ -311,6 +316,49 @@ def _first_scaling_or_learned(model: keras.Model) -> keras.Layer | None:
             if isinstance(part, _SCALING) or part.weights:
                 return part
     return None
+
+
+def with_scale(model: keras.Model, scale: str) -> keras.Model:
+    """Return the network with a new first layer that scales its pixels, 0 to 255.
+
+    scale: as Preprocessing.scale; "" or RAW returns the network as it is
+    """
+    if scale in ("", RAW):
+        return model
+    if scale == EACH_IMAGE:
+        layer: Any = keras.layers.LayerNormalization(
+            axis=[-3, -2, -1],
+            epsilon=1e-9,  # avoids 0 / 0: an image of one colour becomes zeros
+            center=False,
+            scale=False,
+            name=_SCALE,
+        )
+    else:
+        scaling = scaling_of(scale)
+        layer = keras.layers.Rescaling(scaling.scale, scaling.offset, name=_SCALE)
+    # in front of layers for single frames, this layer has to take single frames, too
+    if isinstance(model.layers[0], keras.layers.TimeDistributed):
+        layer = keras.layers.TimeDistributed(layer, name=_SCALE)
+    image = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype, name="frame")
+    return keras.Sequential([image, layer, *model.layers], name=model.name)
+
+
+def stated_scale(model: keras.Model) -> str:
+    """Return the scale that with_scale() gave a network.
+
+    RAW if no layer scales its pixels, "" if a layer of the network's author does.
+    """
+    layer = scaling_layer(model)
+    if not layer:
+        return RAW
+    if layer.name != _SCALE:
+        return ""
+    if isinstance(layer, keras.layers.LayerNormalization):
+        return EACH_IMAGE
+    return scale_text(Scaling(layer.scale, layer.offset))
+
+
+# ---- of networks: their parts
 
 
 def layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:

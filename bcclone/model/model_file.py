@@ -11,7 +11,7 @@ one, since Keras would run code that a file may contain.
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +20,100 @@ import keras
 from keras.src.legacy.saving import legacy_h5_format
 
 from bcclone.camera.framing import Framing
-from bcclone.dataset.answer import OUTPUTS
+from bcclone.dataset.answer import OUTPUTS, Output
 from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch, preprocessing_of
-from bcclone.dataset.preprocessing_text import Scaling, fields_of
+from bcclone.dataset.preprocessing_text import (
+    EACH_IMAGE,
+    RAW,
+    Scaling,
+    fields_of,
+    scale_text,
+    scaling_of,
+)
 from bcclone.model.foreign.foreign_model import ForeignModel
-from bcclone.model.foreign.rebuild import RebuiltModel, rebuild_model
+from bcclone.model.foreign.rebuild import rebuild_model
 from bcclone.model.foreign.separate_files import read_with_config
 from bcclone.model.foreign.tree import Size
 from bcclone.model.foreign.unsupported import UnsupportedModel
-from bcclone.model.layer_kinds import has_operations
-from bcclone.model.loaded_model import ModelFile
+from bcclone.model.layer_kinds import has_operations, stated_scale
+from bcclone.model.model_facts import (
+    CALIBRATION,
+    FRAMING,
+    PREPROCESSING,
+    PREPROCESSING_HASH,
+    TRAINING,
+    SteeringCalibration,
+    TrainingInfo,
+)
 from bcclone.model.model_path import check_keras_path
-from bcclone.model.onnx_model import FRAMING
-from bcclone.model.pixel_scale import stated_scale
-from bcclone.model.steering_calibration import SteeringCalibration
-from bcclone.model.training_info import TRAINING, TrainingInfo
+from bcclone.model.recurrent import Steps, steps_of
 from bcclone.system.codec import explained, from_text, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import replacing
+from bcclone.system.process import note
 from bcclone.system.values import to_json
 
-# names of attributes of the file; the attribute of the framing is FRAMING, in onnx_model.py
-_PREPROCESSING = "bcclone_preprocessing"
-_PREPROCESSING_HASH = "bcclone_preprocessing_hash"
-_CALIBRATION = "bcclone_calibration"
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The content of a model file, or of a file of another program with its preprocessing."""
+
+    model: keras.Model
+    # makes the network's input; its `scale` is what layer_kinds.stated_scale() returns: "" if
+    # layers of the network's author scale the pixels
+    preprocessing: Preprocessing
+    training: TrainingInfo = TrainingInfo()
+    # how pictures of the car's camera become frames; None for the simulator's camera
+    framing: Framing | None = None
+    # turns the network's steering into the car's; None if they are the same
+    calibration: SteeringCalibration | None = None
+
+    @property
+    def seq_length(self) -> int:
+        shape = self.model.input_shape
+        takes_windows = len(shape) == 5  # (batch, frames, rows, columns, channels)
+        return int(shape[1]) if takes_windows else 1
+
+    @property
+    def steps(self) -> Steps | None:
+        """Return the recurrent network as a function of one frame and its states.
+
+        None for a network that gets a window of frames at each step of a drive, as all networks of
+        other programs do.
+        """
+        return steps_of(self.model) if self.training.imported is None else None
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """Return what the numbers of an answer are, in their order: the steering is the first."""
+        return OUTPUTS[: self.model.output_shape[-1]]
+
+    def contradiction(self, given: Preprocessing | str) -> str:
+        """Return how a given preprocessing differs from the file's, "" if it is the same.
+
+        Returns the end of an error message. Raises UserError for a text that is no preprocessing.
+        """
+        stated = self.preprocessing
+        if isinstance(given, str):
+            given = preprocessing_of(given, (stated.width, stated.height))
+        scale = given.scale
+        if scale not in ("", EACH_IMAGE):
+            # as a file writes it, so that equal scales are equal texts
+            scale = scale_text(scaling_of(scale))
+        # == of two preprocessings does not compare their scales. A given "" agrees with every
+        # scale; with a file's "", the network gets raw pixels, which its own layers scale.
+        if given == stated and scale in ("", stated.scale or RAW):
+            return ""
+
+        remedy = "leave out --preprocess"
+        if self.training.imported:
+            remedy += ", or import its old file again with this --preprocess"
+        scaled_by = "" if stated.scale else ", which its own layers scale"
+        return (
+            f"states its own preprocessing, but a different one is given; {remedy}\n"
+            f"  of the file: {stated.describe()}{scaled_by}\n"
+            f"  given:       {given.describe()}"
+        )
 
 
 # ---- saving
@@ -89,8 +159,8 @@ def model_content(
         if has_operations(model):
             # plain Keras finds operations only if the configuration names their modules
             file.attrs["model_config"] = model.to_json()
-        file.attrs[_PREPROCESSING] = preprocessing.to_json()
-        file.attrs[_PREPROCESSING_HASH] = preprocessing.digest
+        file.attrs[PREPROCESSING] = preprocessing.to_json()
+        file.attrs[PREPROCESSING_HASH] = preprocessing.digest
         file.attrs[TRAINING] = json.dumps(training)
         if framing:
             file.attrs[FRAMING] = framing.to_json()
@@ -106,7 +176,7 @@ def calibrated_content(
     """
     content = io.BytesIO(read_bytes(path, "model"))
     with h5py.File(content, "r+") as file:
-        for name, value in ((FRAMING, framing), (_CALIBRATION, calibration)):
+        for name, value in ((FRAMING, framing), (CALIBRATION, calibration)):
             file.attrs.pop(name, None)
             if value:
                 file.attrs[name] = json.dumps(to_json(value))
@@ -139,17 +209,26 @@ def mean_content(before: bytes, after: bytes, training: Mapping[str, Any]) -> by
 # ---- loading
 
 
-def load_model(path: Path | str, preprocessing: Preprocessing | str | None = None) -> ModelFile:
+def load_model(
+    path: Path | str, preprocessing: Preprocessing | str | None = None, must_agree: bool = True
+) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
     Raises UserError.
 
     preprocessing: a definition or its text; required for models of other programs
+    must_agree: whether a file that states another preprocessing is an error; otherwise it keeps its
+        own, and a note tells so
     """
     loaded = open_model(path, preprocessing)
-    if isinstance(loaded, ModelFile):
-        return loaded
-    return loaded.declared(preprocessing)
+    if isinstance(loaded, ForeignModel):
+        return loaded.declared(preprocessing)
+    contradiction = loaded.contradiction(preprocessing) if preprocessing else ""
+    if contradiction and must_agree:
+        raise UserError(f"{path}: {contradiction}")
+    if contradiction:
+        note(f"{path}: {contradiction}")
+    return loaded
 
 
 def load_own_model(path: Path) -> ModelFile:
@@ -165,52 +244,26 @@ def open_model(
     path: Path | str,
     given: Preprocessing | str | None = None,
     rescale: Scaling | None = None,
-    must_agree: bool = True,
 ) -> ModelFile | ForeignModel:
     """Load a model file, or one of another program, whose preprocessing is not known yet.
 
     Raises UserError.
 
-    given: the expected preprocessing or its text; None if any will do. A network for images of any
-        size is built for the size that this preprocessing states
+    given: the expected preprocessing or its text, which is not compared with the file's; a network
+        for images of any size is built for the size that it states
     rescale: what a Lambda layer computes, for a layer whose code is not recognised
-    must_agree: whether a file that states another preprocessing than the given one is an error
     """
     path = Path(path)
     check_keras_path(path)
-    loaded = _read_model(path, _size_of(given), rescale)
-    if isinstance(loaded, ForeignModel):
-        return loaded
-    taken = loaded.model.input_shape
-    # (batch, height, width, channels), with the number of frames after the batch for windows
-    made = (*taken[:-3], *loaded.preprocessing.shape)
-    if taken != made:
-        raise UserError(
-            f"{path}: the network takes {taken}, its preprocessing makes {made}; train it again"
-        )
-    # a file states the scale of the pixels as a layer of the network alone
-    preprocessing = replace(loaded.preprocessing, scale=stated_scale(loaded.model))
-    loaded = replace(loaded, preprocessing=preprocessing)
-    if given and must_agree:
-        contradiction = loaded.contradiction(given)
-        if contradiction:
-            raise UserError(f"{path}: {contradiction}")
-    return loaded
-
-
-def _read_model(path: Path, size: Size, rescale: Scaling | None) -> ModelFile | ForeignModel:
-    """Return a model as its file states it.
-
-    size, rescale: as rebuild_model() takes them
-    """
+    size = _size_of(given)
     with explained(path, "a complete model file", "save it again, or train the model again"):
         try:
             stored = read_with_config(path)
             texts = stored.texts
-            if _PREPROCESSING not in texts:
+            if PREPROCESSING not in texts:
                 rebuilt = rebuild_model(stored, most_outputs=1, rescale=rescale, size=size)
                 return ForeignModel(path, rebuilt)
-            preprocessing = Preprocessing.from_json(texts[_PREPROCESSING])
+            preprocessing = Preprocessing.from_json(texts[PREPROCESSING])
             rebuilt = rebuild_model(stored, most_outputs=len(OUTPUTS), rescale=rescale, size=size)
         except UnsupportedModel as error:
             raise UserError(
@@ -220,24 +273,23 @@ def _read_model(path: Path, size: Size, rescale: Scaling | None) -> ModelFile | 
             raise UserError(
                 f"{path}: {error}\n  a newer bcclone may support it; or train the model again"
             ) from None
-        return _with_attributes(rebuilt, preprocessing, texts)
+        training = TrainingInfo.from_json(texts.get(TRAINING, "{}"))
+        framing = from_text(Framing, texts[FRAMING]) if FRAMING in texts else None
+        calibration = None
+        if CALIBRATION in texts:
+            calibration = from_text(SteeringCalibration, texts[CALIBRATION])
 
-
-def _with_attributes(
-    rebuilt: RebuiltModel, preprocessing: Preprocessing, texts: Mapping[str, str]
-) -> ModelFile:
-    """Return a network with what the attributes of its file state.
-
-    Raises ValueError for attributes that cannot be read.
-
-    texts: the attributes of the file that are texts, by name
-    """
-    training = TrainingInfo.from_json(texts.get(TRAINING, "{}"))
-    framing = from_text(Framing, texts[FRAMING]) if FRAMING in texts else None
-    calibration = None
-    if _CALIBRATION in texts:
-        calibration = from_text(SteeringCalibration, texts[_CALIBRATION])
-    return ModelFile(rebuilt.model, preprocessing, training, framing, calibration)
+    model = rebuilt.model
+    # (batch, height, width, channels), with the number of frames after the batch for windows
+    made = (*model.input_shape[:-3], *preprocessing.shape)
+    if model.input_shape != made:
+        raise UserError(
+            f"{path}: the network takes {model.input_shape}, its preprocessing makes {made}; train "
+            "it again"
+        )
+    # a file states the scale of the pixels as a layer of the network alone
+    preprocessing = replace(preprocessing, scale=stated_scale(model))
+    return ModelFile(model, preprocessing, training, framing, calibration)
 
 
 def _size_of(given: Preprocessing | str | None) -> Size:

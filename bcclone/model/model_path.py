@@ -1,16 +1,21 @@
-"""Refuse a path that cannot be a model file, before anything large, such as Keras, is loaded.
+"""The paths of model files: which can be one, and where the trained models of bcclone are.
 
-The checks take a path, and raise a UserError that says why it cannot be one, and what to do.
-read_exported() returns the bytes of an ONNX or LiteRT file.
+The checks take a path, and raise a UserError that says why it cannot be a model file, and what to
+do, before anything large, such as Keras, is loaded. read_exported() returns the bytes of an ONNX or
+LiteRT file.
 """
 
 from pathlib import Path
 
-from bcclone.model.shipped_models import SHIPPED_NAMES
 from bcclone.recording.files import LOG_NAME, is_recording
 from bcclone.system.codec import MODEL_ENDINGS, kind_of_content, read_bytes
 from bcclone.system.errors import UserError, shown_command
+from bcclone.system.files import make_folder, sha256_of, write_bytes
 from bcclone.system.location import did_you_mean_beside
+
+_PACKAGE = Path(__file__).parents[1]
+_INSTALLED = _PACKAGE / "models"  # setup.py copies the models into an installed package
+_IN_CLONE = _PACKAGE.parent / "models"  # in a clone of the repository they lie next to it
 
 
 def is_onnx(path: Path) -> bool:
@@ -51,13 +56,17 @@ def check_keras_path(path: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path}: is a folder, expected a model file, .h5 or .keras")
     if is_onnx(path) or is_litert(path):
-        kind = "an ONNX" if is_onnx(path) else "a LiteRT"
         raise UserError(
-            f"{path}: {kind} file drives, but it is no longer a network of Keras: name the .h5 "
-            "that it was made from"
+            f"{path}: an ONNX or LiteRT file drives, but it is no longer a network of Keras: name "
+            "the .h5 that it was made from"
         )
     if not path.is_file():
-        raise _no_such_model(path)
+        train = shown_command("model", "data.h5", "-o", path)
+        remedy = did_you_mean_beside(path, _may_be_model) or (
+            f"train one with: {train}, or write those that come with bcclone into models/ with: "
+            f"{shown_command('trained-models')}"
+        )
+        raise UserError(f"{path}: no such model; {remedy}")
 
 
 def _may_be_model(path: Path) -> bool:
@@ -67,26 +76,6 @@ def _may_be_model(path: Path) -> bool:
     from bcclone.system.hdf5_file import kind_of  # loads h5py
 
     return kind_of(path) != "store"
-
-
-def _no_such_model(path: Path) -> UserError:
-    """Return the error of a missing file, which names the models that come with bcclone."""
-    if path.name in SHIPPED_NAMES:
-        return UserError(
-            f"{path}: no such model; it lies in the folder models/ of bcclone's clone: give its "
-            "path"
-        )
-    similar = did_you_mean_beside(path, _may_be_model)
-    if similar:
-        return UserError(f"{path}: no such model; {similar}")
-    train = shown_command("model", "data.h5", "-o", path)
-    message = f"{path}: no such model; train one with: {train}"
-    # they lie in models/ of a clone's main folder, and where copy_trained_models() has written them
-    shipped = [Path("models", name) for name in SHIPPED_NAMES]
-    present = [str(model) for model in shipped if model.is_file()]
-    if present:
-        message += f", or use one that comes with bcclone: {' or '.join(present)}"
-    return UserError(message)
 
 
 def read_exported(path: Path) -> bytes:
@@ -101,3 +90,38 @@ def read_exported(path: Path) -> bytes:
     if kind and not kind.startswith(expected):
         raise UserError(f"{path}: {kind}, expected {expected}")
     return content
+
+
+# ---- the trained models that come with bcclone
+
+
+def shipped_model(name: str) -> Path:
+    """Return the path of a model that comes with bcclone, such as "lake.h5"."""
+    return (_INSTALLED if _INSTALLED.is_dir() else _IN_CLONE) / name
+
+
+def copy_trained_models(folder: Path = Path("models")) -> tuple[list[Path], list[Path]]:
+    """Write the trained models into a folder; make the folder if it is missing.
+
+    A file that has the content of its model already stays as it is. Returns the files of all
+    models, and those that were written. Raises UserError, before anything is written, if a file
+    with a model's name has another content, or if this installation has no models.
+    """
+    sources = sorted(shipped_model("lake.h5").parent.glob("*.h5"))
+    if not sources:
+        raise UserError(
+            f"{_INSTALLED}: no trained models are installed there; install bcclone again"
+        )
+    make_folder(folder)
+    source_of = {folder / source.name: source for source in sources}
+    to_write = [
+        path
+        for path, source in source_of.items()
+        if not path.is_file() or sha256_of(path) != sha256_of(source)
+    ]
+    for path in to_write:
+        if path.exists():
+            raise UserError(f"{path} exists already; remove it, or name another folder")
+    for path in to_write:
+        write_bytes(path, source_of[path].read_bytes())
+    return list(source_of), to_write

@@ -7,9 +7,13 @@ A file of `bcclone export` prepares the frames itself, so an image here is a who
 simulator. If its metadata has a framing, the file also frames the pictures itself, and an image is
 a picture of that camera. Files of other programs can be used, too, if they have the inputs and
 outputs of a Signature (see docs/how-to/models.md).
+
+ONNX Runtime runs what a file says, so the content is checked before. A file may have ONNX's own
+operators, without loops and branches, on tensors that the file itself holds.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,21 +25,22 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.preprocessing_text import LARGEST_PICTURE
+from bcclone.model.model_facts import FRAMING
 from bcclone.model.model_path import read_exported
-from bcclone.model.onnx_content import check_onnx
 from bcclone.system.codec import explained, from_text, whole_number
 from bcclone.system.errors import UserError, first_line, require_package
 from bcclone.system.numbers import Float32Array
 
-# names in the metadata of a file of bcclone export; FRAMING is an attribute of model files, too
+# names in the metadata of a file of bcclone export, besides FRAMING
 PICTURE = "bcclone_picture"  # JSON of what the file takes
 SEQ_LENGTH = "bcclone_seq_length"  # frames of a window in the training of a recurrent network
-FRAMING = "bcclone_framing"  # JSON of the framing
 # names of the input with the picture or window, and of the output with the prediction
 FRAME = "frame"
 STEERING = "steering"
 
 _LONGEST_WINDOW = 1000  # most frames of a window that a file may ask for
+_LONGEST_NAME = 40  # characters of a name in a message
+_DIVISIONS = {"Div", "Mod"}  # operators that crash on some whole numbers; see _check_divisions()
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,8 @@ class OnnxModel:
         self._session = _session_of(path)
         with explained(path, "a network that drives", "export it again"):
             # how the network frames the pictures of its camera; None if it takes frames
-            self.framing = _framing_of(self._session)
+            framing = self._session.get_modelmeta().custom_metadata_map.get(FRAMING)
+            self.framing = from_text(Framing, framing) if framing else None
             self.signature = _signature_of(self._session, self.framing, path)
 
     def run(self, inputs: Mapping[str, Any]) -> list[Float32Array]:
@@ -145,7 +151,7 @@ def _session_of(path: Path) -> Any:
     options.log_severity_level = 4  # only fatal errors: the exception tells of the others
     content = read_exported(path)
     try:
-        check_onnx(content)
+        _check_content(content)
         # enable_fallback=0: no second try after an error, of which ONNX Runtime would print lines
         return onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"], enable_fallback=0
@@ -154,14 +160,6 @@ def _session_of(path: Path) -> Any:
         raise UserError(
             f"{path}: not an ONNX file that can be run: {first_line(error)}; export it again"
         ) from None
-
-
-def _framing_of(session: Any) -> Framing | None:
-    """Return the framing in a file's metadata, if any; raises ValueError for one that is wrong."""
-    framing = session.get_modelmeta().custom_metadata_map.get(FRAMING)
-    if not framing:
-        return None
-    return from_text(Framing, framing)
 
 
 def _signature_of(session: Any, framing: Framing | None, path: Path) -> Signature:
@@ -187,7 +185,10 @@ def _signature_of(session: Any, framing: Framing | None, path: Path) -> Signatur
         size = (framing.height, framing.width)
     signature = Signature(seq_length, state_sizes, size, predicts=columns[0])
 
-    has_right_types = all(tensor.type == _type_of(tensor.name) for tensor in tensors)
+    has_right_types = all(
+        tensor.type == ("tensor(uint8)" if tensor.name == FRAME else "tensor(float)")
+        for tensor in tensors
+    )
     if (
         not has_right_types
         or not _are_sane(signature)  # before the shapes below, which need whole numbers
@@ -215,9 +216,89 @@ def _are_sane(signature: Signature) -> bool:
     return all(isinstance(extent, int) and 0 < extent <= most for extent, most in limits)
 
 
-def _type_of(name: str) -> str:
-    return "tensor(uint8)" if name == FRAME else "tensor(float)"
-
-
 def _described(tensors: Mapping[str, tuple[Any, ...]]) -> str:
     return ", ".join(f"{name[:40]} {shape}" for name, shape in tensors.items())[:200]
+
+
+# ---- the content of a file
+
+
+def _check_content(content: bytes) -> None:
+    """Raise ValueError, with the reason, for a file that ONNX Runtime shall not open."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except (DecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError("no protocol buffer of ONNX") from None
+    if model.functions or model.training_info:
+        raise ValueError("it has functions of its own, or a training; expected a graph alone")
+    for node in model.graph.node:
+        _check_operator(node)
+    _check_tensors(model.graph)
+    if any(node.op_type in _DIVISIONS for node in model.graph.node):
+        _check_divisions(model)
+
+
+def _check_operator(node: Any) -> None:
+    """Raise ValueError for an operator that could run for ever, or is of another package."""
+    name = node.op_type[:_LONGEST_NAME]
+    # an attribute that is a graph holds the body of a loop or a branch
+    has_graph = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+    if has_graph or node.op_type in {"If", "Loop", "Scan", "SequenceMap"}:
+        raise ValueError(f"the operator {name} controls the flow, so that it may never end")
+    if node.domain not in {"", "ai.onnx", "ai.onnx.ml"}:
+        raise ValueError(
+            f"the operator {name} is of {node.domain[:_LONGEST_NAME]!r}, expected ONNX's own"
+        )
+
+
+def _check_tensors(graph: Any) -> None:
+    """Raise ValueError for tensors in other files, or larger than their bytes in this file."""
+    elements_per_byte = 8  # no type of ONNX has more elements in a byte
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    has_sparse = any(
+        attribute.HasField("sparse_tensor") or attribute.sparse_tensors for attribute in attributes
+    )
+    if graph.sparse_initializer or has_sparse:
+        raise ValueError("it has sparse tensors, which it may declare larger than the memory")
+    for tensor in _tensors_of(graph, attributes):
+        name = tensor.name[:_LONGEST_NAME]
+        if tensor.external_data or tensor.data_location:
+            raise ValueError(f"the tensor {name!r} lies in another file, expected all in one")
+        shape = list(tensor.dims)
+        size = tensor.ByteSize()
+        is_negative = min(shape, default=0) < 0
+        if is_negative or (shape and math.prod(shape) > elements_per_byte * size):
+            raise ValueError(f"the tensor {name!r} has the shape {shape[:8]}, but {size} bytes")
+
+
+def _tensors_of(graph: Any, attributes: list[Any]) -> Iterator[Any]:
+    yield from graph.initializer
+    for attribute in attributes:
+        yield attribute.t  # an empty tensor if the attribute has none
+        yield from attribute.tensors
+
+
+def _check_divisions(model: Any) -> None:
+    """Raise ValueError for a division of whole numbers.
+
+    The processor ends a program that divides the smallest whole number by -1.
+    """
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    types = {
+        value.name: value.type.tensor_type.elem_type
+        for value in (*graph.input, *graph.value_info, *graph.output)
+    }
+    types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+    real_types = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}
+    for node in graph.node:
+        if node.op_type not in _DIVISIONS:
+            continue
+        if any(types.get(name) not in real_types for name in node.input):
+            raise ValueError(
+                f"the operator {node.op_type} divides whole numbers, expected floating-point ones"
+            )

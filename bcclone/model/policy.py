@@ -26,7 +26,7 @@ from bcclone.system.process import note
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:
-    from bcclone.model.loaded_model import ModelFile
+    from bcclone.model.model_file import ModelFile
     from bcclone.model.recurrent import TakeStep
 
 # how many answers of a policy are judged, from the first one on: a warning is printed if most lie
@@ -72,7 +72,11 @@ class Policy:
         self._path = path
         self._answers = 0  # answers of answer() so far
         self._answers_beyond = 0  # answers of answer() so far that lie beyond -1 to 1
-        self._take_first_answer()
+        # the first call compiles the network, which takes long; no car should wait for that
+        size = self.preprocessing.frame_height, self.preprocessing.frame_width
+        if self.framing is not None and self.frames_itself:
+            size = self.framing.height, self.framing.width
+        self.next_answer(self._input_of(np.zeros((*size, 3), np.uint8)), memory=())
 
     def answer(self, picture: Image) -> Answer:
         """Return the answer for the next picture of the drive.
@@ -84,7 +88,12 @@ class Policy:
             without a framing it is a frame, (160, 320, 3)
         """
         answer, self._memory = self.next_answer(self._input_of(picture), self._memory)
-        self._judge(answer.steering)
+        self._answers += 1
+        self._answers_beyond += abs(answer.steering) > 1
+        if self._answers == _JUDGED_ANSWERS and self._path is not None:
+            advice = self.advice(self._answers_beyond, self._answers)
+            if advice:
+                note(f"{self._path}: {advice}")
         return answer
 
     def _input_of(self, picture: Image) -> Image:
@@ -153,27 +162,6 @@ class Policy:
             f"was it trained on {causes}?"
         )
 
-    def _take_first_answer(self) -> None:
-        """Let the network answer once, and throw the answer away.
-
-        The first call compiles the network, which takes long; no car should wait for that.
-        """
-        size = self.preprocessing.frame_height, self.preprocessing.frame_width
-        if self.framing is not None and self.frames_itself:
-            size = self.framing.height, self.framing.width
-        picture = np.zeros((*size, 3), np.uint8)
-        self.next_answer(self._input_of(picture), memory=())
-
-    def _judge(self, steering: float) -> None:
-        """Count an answer; warn once if most of the first _JUDGED_ANSWERS lie beyond -1 to 1."""
-        self._answers += 1
-        if abs(steering) > 1:
-            self._answers_beyond += 1
-        if self._answers != _JUDGED_ANSWERS or self._path is None:
-            return
-        if advice := self.advice(self._answers_beyond, self._answers):
-            note(f"{self._path}: {advice}")
-
 
 @dataclass(frozen=True)
 class _Windows:
@@ -190,9 +178,7 @@ class _Windows:
         """Return the outputs, (outputs,), for the next image of a drive, and the new memory."""
         window = window_after(memory, image, self.seq_length)
         (outputs,) = self.infer(np.stack(window).reshape(1, *self.shape))
-        if self.seq_length == 1:
-            return outputs, ()
-        return outputs, window
+        return outputs, window if self.seq_length > 1 else ()
 
 
 @dataclass(frozen=True)
@@ -205,19 +191,14 @@ class _Recurrent:
 
     seq_length: int  # frames of a window in its training
     state_sizes: Sequence[int]  # numbers in each state
-    # an image, (1, height, width, channels), and states, (1, size) each, -> outputs, (1, outputs),
+    # an image, (1, height, width, channels), and states, (1, size) each -> outputs, (1, outputs),
     # and the new states
     take_step: "TakeStep"
 
     def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
         """Return the outputs and the new memory, as _Windows does."""
-        if memory:
-            states = memory
-            steps = 1
-        else:
-            states = tuple(np.zeros((1, size), np.float32) for size in self.state_sizes)
-            steps = self.seq_length
-        for _ in range(steps):
+        states = memory or tuple(np.zeros((1, size), np.float32) for size in self.state_sizes)
+        for _ in range(1 if memory else self.seq_length):
             (outputs,), after = self.take_step(image[np.newaxis], states)
             states = tuple(after)
         return outputs, states
@@ -253,58 +234,34 @@ def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
     return (*window, image)[-seq_length:]
 
 
-def load_policy(path: Path | str, preprocessing: Preprocessing | str | None = None) -> Policy:
+def load_policy(
+    path: Path | str, preprocessing: Preprocessing | str | None = None, must_agree: bool = True
+) -> Policy:
     """Load a model file of bcclone, or of another program with Keras; or an ONNX or LiteRT file.
 
     Raises UserError.
 
     preprocessing: a definition, or its text, such as "rows 60-140, 64x64, RGB, 0..1"; None for the
         preprocessing that the file states
+    must_agree: whether a file that states another preprocessing, or prepares the frames itself, is
+        an error; otherwise it keeps its own, and a note tells so
     """
-    return _load(Path(path), preprocessing, is_for_all=True)
-
-
-def load_one_of_several(path: Path, preprocessing: str | None) -> Policy:
-    """Load a policy; raises UserError.
-
-    A note tells the user of a model file that states another preprocessing than the given one.
-
-    preprocessing: for a model file that does not state its own; others keep theirs
-    """
-    return _load(path, preprocessing, is_for_all=False)
-
-
-def _load(path: Path, given: Preprocessing | str | None, is_for_all: bool) -> Policy:
-    """Load a policy.
-
-    given: a preprocessing or its text
-    is_for_all: True if a file that states another preprocessing is an error, False if the given
-        one is only for files that state none
-    """
-    # an ONNX file contains its preprocessing, and needs no TensorFlow
+    path = Path(path)
+    file: ModelFile | OnnxModel | LiteRtModel
+    prepares_itself = False
     if is_onnx(path):
-        if given is not None and is_for_all:
-            raise _prepares_itself(path)
-        return Policy(OnnxModel(path), path)
-    if "tensorflow" not in sys.modules:
-        load_tensorflow()
-    if is_litert(path):
-        network = LiteRtModel(path, given)
-        if network.prepares_itself and given is not None and is_for_all:
-            raise _prepares_itself(path)
-        return Policy(network, path)
-    from bcclone.model.loaded_model import ModelFile
-    from bcclone.model.model_file import open_model
+        file = OnnxModel(path)
+        prepares_itself = True
+    else:
+        if "tensorflow" not in sys.modules:
+            load_tensorflow()
+        if is_litert(path):
+            file = LiteRtModel(path, preprocessing)
+            prepares_itself = file.prepares_itself
+        else:
+            from bcclone.model.model_file import load_model
 
-    loaded = open_model(path, given, must_agree=is_for_all)
-    if not isinstance(loaded, ModelFile):  # a model of another program
-        return Policy(loaded.declared(given), path)
-    if given and not is_for_all:
-        contradiction = loaded.contradiction(given)
-        if contradiction:
-            note(f"{path}: {contradiction}")
-    return Policy(loaded, path)
-
-
-def _prepares_itself(path: Path) -> UserError:
-    return UserError(f"{path}: this file prepares the frames itself; leave out --preprocess")
+            file = load_model(path, preprocessing, must_agree)
+    if prepares_itself and preprocessing is not None and must_agree:
+        raise UserError(f"{path}: this file prepares the frames itself; leave out --preprocess")
+    return Policy(file, path)

@@ -12,8 +12,8 @@ import numpy as np
 
 from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.camera.images import BadImage
+from bcclone.model.model_facts import SteeringCalibration, curvature_in_heights
 from bcclone.model.model_path import check_keras_path
-from bcclone.model.steering_calibration import SteeringCalibration, curvature_in_heights
 from bcclone.pictures.plots.drive_pictures import plot_framing
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.framing_search import (

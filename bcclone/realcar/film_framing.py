@@ -29,7 +29,7 @@ from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.recording_import import open_source
 from bcclone.exchange.rows import Row
 from bcclone.exchange.seen import Seen
-from bcclone.model.shipped_models import shipped_model
+from bcclone.model.model_path import shipped_model
 from bcclone.realcar.film_angle import angle_of_view, known_focal
 from bcclone.realcar.framing_search import (
     LEAST_CORRELATION,

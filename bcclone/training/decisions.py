@@ -15,7 +15,7 @@ from typing import Any
 from bcclone.feed.feed import choose_feed
 from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, AugmentSettings
 from bcclone.feed.selection import TrainingData
-from bcclone.model.training_info import stated_network
+from bcclone.model.model_facts import stated_network
 from bcclone.system.hardware import free_gpu_memory
 from bcclone.system.process import Notify
 from bcclone.system.settings import option_of

@@ -23,8 +23,7 @@ from bcclone.feed.feed_settings import PATH
 from bcclone.feed.selection import TrainingData
 from bcclone.model.architectures import Architecture
 from bcclone.model.layer_kinds import DROPOUT, RECURRENT, layers_within
-from bcclone.model.loaded_model import ModelFile
-from bcclone.model.model_file import load_own_model
+from bcclone.model.model_file import ModelFile, load_own_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.numbers import FloatArray

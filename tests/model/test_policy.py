@@ -9,9 +9,9 @@ from bcclone.camera.framing import Framing
 from bcclone.camera.images import BadImage
 from bcclone.dataset.answer import OUTPUTS, Answer
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.loaded_model import ModelFile
+from bcclone.model.model_file import ModelFile
 from bcclone.model.network import build_network
-from bcclone.model.policy import Policy, load_one_of_several, load_policy
+from bcclone.model.policy import Policy, load_policy
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, 160, 320, 3), dtype=np.uint8)
 
@@ -115,7 +115,7 @@ def test_an_answer_names_every_output_of_the_network(untrained_model):
 def test_a_preprocessing_for_others_of_several_models_is_said_where_a_file_states_another(
     untrained_model, caplog
 ):
-    assert load_one_of_several(untrained_model, "RGB").preprocessing.color == "RGB"
-    assert not caplog.messages
-    assert load_one_of_several(untrained_model, "YUV, 0..1").preprocessing.color == "RGB"
+    for given in ("RGB", "YUV, 0..1"):
+        assert not caplog.messages
+        assert load_policy(untrained_model, given, must_agree=False).preprocessing.color == "RGB"
     assert "states its own preprocessing, but a different one is given" in caplog.text

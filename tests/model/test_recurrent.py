@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.model.loaded_model import ModelFile
+from bcclone.model.model_file import ModelFile
 from bcclone.model.policy import Policy
 from bcclone.model.recurrent import steps_of
 

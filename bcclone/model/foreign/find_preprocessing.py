@@ -73,8 +73,7 @@ def find_preprocessing(
         and combinations of usual crops, colours and scales
     notify: called with a line that says how many are tried
     """
-    from bcclone.model.layer_kinds import scaling_layer
-    from bcclone.model.pixel_scale import with_scale
+    from bcclone.model.layer_kinds import scaling_layer, with_scale
     from bcclone.model.recurrent import compile_call
 
     network = model.rebuilt.model

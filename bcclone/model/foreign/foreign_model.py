@@ -7,7 +7,7 @@ of ours.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -15,11 +15,12 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.preprocessing_text import RAW
 from bcclone.model.foreign.rebuild import RebuiltModel
 from bcclone.model.foreign.unstated import declared_preprocessing, guess_of_output
-from bcclone.model.layer_kinds import scaling_layer
-from bcclone.model.loaded_model import ModelFile
-from bcclone.model.pixel_scale import stated_scale, with_scale
-from bcclone.model.training_info import TrainingInfo
+from bcclone.model.layer_kinds import scaling_layer, stated_scale, with_scale
+from bcclone.model.model_facts import TrainingInfo
 from bcclone.system.process import note
+
+if TYPE_CHECKING:  # it imports this module
+    from bcclone.model.model_file import ModelFile
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class ForeignModel:
         for line in rebuilt.notes:
             yield f"note: {line}"
 
-    def declared(self, how: Preprocessing | str | None) -> ModelFile:
+    def declared(self, how: Preprocessing | str | None) -> "ModelFile":
         """Return the model with a preprocessing.
 
         The scale of the preprocessing becomes a layer. A note warns if nothing scales the pixels,
@@ -64,6 +65,8 @@ class ForeignModel:
 
         how: as declared_preprocessing() takes it
         """
+        from bcclone.model.model_file import ModelFile
+
         rebuilt = self.rebuilt
         if rebuilt.guessed:
             note(guess_of_output(self.path, rebuilt.guessed))

@@ -20,8 +20,9 @@ from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
 from bcclone.model.foreign.unstated import BINS, declared_preprocessing, guess_of_output, pilot_of
 from bcclone.model.foreign.unsupported import several_inputs
+from bcclone.model.model_facts import FRAMING
 from bcclone.model.model_path import read_exported
-from bcclone.model.onnx_model import FRAMING, PICTURE
+from bcclone.model.onnx_model import PICTURE
 from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.numbers import Float32Array

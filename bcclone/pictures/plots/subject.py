@@ -21,7 +21,7 @@ from bcclone.system.numbers import FloatArray, IndexArray
 from bcclone.training.training_state import Epoch
 
 if TYPE_CHECKING:  # it loads TensorFlow
-    from bcclone.model.loaded_model import ModelFile
+    from bcclone.model.model_file import ModelFile
 
 
 class NotDrawn(Exception):

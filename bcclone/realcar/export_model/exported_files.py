@@ -26,7 +26,7 @@ from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.tools import flatbuffer_utils
 
 from bcclone.camera.images import Image
-from bcclone.model.loaded_model import ModelFile
+from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import OnnxModel
 from bcclone.realcar.export_model.costs import DENSE, MULTIPLYING, operations_of
 from bcclone.realcar.export_model.export_settings import (

@@ -6,8 +6,9 @@ format.
 
 import json
 
-from bcclone.model.loaded_model import ModelFile
-from bcclone.model.onnx_model import FRAMING, PICTURE, SEQ_LENGTH, STEERING
+from bcclone.model.model_facts import FRAMING
+from bcclone.model.model_file import ModelFile
+from bcclone.model.onnx_model import PICTURE, SEQ_LENGTH, STEERING
 from bcclone.realcar.export_model.interface import Interface
 
 DESCRIPTION = "description"

@@ -28,9 +28,9 @@ from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.drive.controller import SHARPEST, STRAIGHT
 from bcclone.model.layer_kinds import RECURRENT
-from bcclone.model.loaded_model import ModelFile
+from bcclone.model.model_facts import SteeringCalibration
+from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, Signature
-from bcclone.model.steering_calibration import SteeringCalibration
 from bcclone.realcar.export_model.export_settings import (
     DONKEYCAR,
     DONKEYCAR_CAMERA,

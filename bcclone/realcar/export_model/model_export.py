@@ -32,7 +32,7 @@ from bcclone.system.numbers import evenly
 from bcclone.system.process import Notify
 
 if TYPE_CHECKING:  # these load TensorFlow
-    from bcclone.model.loaded_model import ModelFile
+    from bcclone.model.model_file import ModelFile
     from bcclone.realcar.export_model.exported_files import Differences
     from bcclone.realcar.export_model.interface import Interface
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras import layers
 
 from bcclone.model.model_file import load_model, open_model
-from bcclone.model.policy import load_one_of_several, load_policy
+from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
 from tests.model.foreign.written_models import FRAME, network
 from tests.running import run_script
@@ -126,8 +126,8 @@ def test_a_network_for_any_size_takes_the_size_that_is_given(tmp_path):
         load_policy(path, "YUV")
     resized = cv2.resize(FRAME, (64, 48)).astype("float32")
     expected = float(model(resized[np.newaxis])[0, 0])
-    for load in (load_policy, load_one_of_several):
-        answer = load(path, "64x48, RGB").answer(FRAME)
+    for must_agree in (True, False):
+        answer = load_policy(path, "64x48, RGB", must_agree).answer(FRAME)
         assert answer.steering == pytest.approx(expected, abs=1e-5)
 
 

@@ -6,8 +6,7 @@ import pytest
 from keras import layers
 
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.model.loaded_model import ModelFile
-from bcclone.model.model_file import save_model
+from bcclone.model.model_file import ModelFile, save_model
 from bcclone.realcar.export_model.export_settings import ExportModelSettings
 from bcclone.realcar.export_model.exported_files import differences, open_exported, write_exported
 from bcclone.realcar.export_model.interface import exported_camera, picture_interface
