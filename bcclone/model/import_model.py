@@ -135,6 +135,6 @@ def _write(model: "ForeignModel", how: str | None, output: Path) -> str:
     """
     from bcclone.model.model_file import save_model
 
-    file = model.declared(how)
-    save_model(output, file.model, file.preprocessing, {"imported": file.training.imported})
-    return file.preprocessing.describe()
+    network, preprocessing, training = model.declared(how)
+    save_model(output, network, preprocessing, {"imported": training.imported})
+    return preprocessing.describe()

@@ -222,7 +222,7 @@ def load_model(
     """
     loaded = open_model(path, preprocessing)
     if isinstance(loaded, ForeignModel):
-        return loaded.declared(preprocessing)
+        return ModelFile(*loaded.declared(preprocessing))
     contradiction = loaded.contradiction(preprocessing) if preprocessing else ""
     if contradiction and must_agree:
         raise UserError(f"{path}: {contradiction}")

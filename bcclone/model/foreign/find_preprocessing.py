@@ -85,14 +85,14 @@ def find_preprocessing(
     if scaling_layer(network):
         scales = [""]
     if how:
-        choices = [model.declared(how).preprocessing]
+        choices = [model.declared(how)[1]]
     else:
         usual = _usual_choices(shape[-3:])
         choices = [
             replace(unscaled, scale=scale) for unscaled, scale in itertools.product(usual, scales)
         ]
     if not choices:  # declared() raises the UserError; only for a pilot of donkeycar, it knows one
-        choices = [model.declared(how).preprocessing]
+        choices = [model.declared(how)[1]]
 
     # the scale becomes the network's first layer, so each scale makes a network of its own
     calls: dict[str, Callable[[Image], Float32Array]] = {}

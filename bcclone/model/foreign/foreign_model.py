@@ -7,7 +7,7 @@ of ours.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
@@ -18,9 +18,6 @@ from bcclone.model.foreign.unstated import declared_preprocessing, guess_of_outp
 from bcclone.model.layer_kinds import scaling_layer, stated_scale, with_scale
 from bcclone.model.model_facts import TrainingInfo
 from bcclone.system.process import note
-
-if TYPE_CHECKING:  # it imports this module
-    from bcclone.model.model_file import ModelFile
 
 
 @dataclass(frozen=True)
@@ -57,16 +54,16 @@ class ForeignModel:
         for line in rebuilt.notes:
             yield f"note: {line}"
 
-    def declared(self, how: Preprocessing | str | None) -> "ModelFile":
-        """Return the model with a preprocessing.
+    def declared(
+        self, how: Preprocessing | str | None
+    ) -> tuple[keras.Model, Preprocessing, TrainingInfo]:
+        """Return the content of a model file with a preprocessing: its network first.
 
         The scale of the preprocessing becomes a layer. A note warns if nothing scales the pixels,
         or if they are scaled twice. Raises UserError.
 
         how: as declared_preprocessing() takes it
         """
-        from bcclone.model.model_file import ModelFile
-
         rebuilt = self.rebuilt
         if rebuilt.guessed:
             note(guess_of_output(self.path, rebuilt.guessed))
@@ -82,7 +79,7 @@ class ForeignModel:
             "backend": rebuilt.backend,
             "notes": list(rebuilt.notes),
         }
-        return ModelFile(
+        return (
             network,
             replace(preprocessing, scale=stated_scale(network)),
             TrainingInfo(imported=origin),
