@@ -32,9 +32,9 @@ from bcclone import (
     evaluate,
 )
 from bcclone.camera.vehicle import MPH
-from bcclone.research.margin import MarginSettings
-from bcclone.research.margin.margins import map_margins
-from bcclone.research.margin.record_next import RecordNext
+from bcclone.research.margins import map_margins
+from bcclone.research.record_next import RecordNext
+from bcclone.research.settings import MarginSettings
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording

@@ -67,7 +67,7 @@ COMMANDS = {
     "predict": Writing("predict {model} {recording} -o {here}/predictions.csv"),
     "export onnx": Writing("export {model} --to onnx -o {here}/model.onnx"),
     "improve": Writing(
-        "improve {model} --expert --rounds 1 --drives 1 --drive-laps 0.02 --epochs 1 "
+        "improve {model} --expert --rounds 1 --epochs 1 "
         "--jobs 1 "
         "--rows start-turned --laps 0.03 -o {here}/better.h5"
     ),

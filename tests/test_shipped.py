@@ -8,7 +8,7 @@ import pytest
 from bcclone.evaluation.evaluate import evaluate_policy
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.model.policy import load_policy
-from bcclone.research.improve.start_model import StartModel
+from bcclone.research.improve import read_start
 
 MODELS = Path(__file__).parents[1] / "models"
 
@@ -67,4 +67,5 @@ def test_the_older_names_of_its_settings_are_read():
     """lake.h5 was written when `appearance` was called `look`; a training that goes on from it must
     augment as much.
     """
-    assert StartModel.read(MODELS / "lake.h5").training.appearance == 2.0
+    _, _, training = read_start(MODELS / "lake.h5")
+    assert training.appearance == 2.0

@@ -13,7 +13,7 @@ from bcclone.commands.command import Command, Result, command, list_of, notify
 from bcclone.model.import_settings import ImportModelSettings
 from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.research.improve import ImproveSettings
+from bcclone.research.settings import ImproveSettings
 from bcclone.system.errors import number_of
 
 _STORE = "data.h5"  # usual name of a store
@@ -97,7 +97,7 @@ def improve(settings: ImproveSettings) -> Result:
     steered in the states that it got into (DAgger), until it drives the rows of the suite without
     an intervention.
     """
-    from bcclone.research.improve import improvement
+    from bcclone.research import improve as improvement
 
     result = improvement.improve(settings, notify)
     return Result(result.as_json(), result.as_text())

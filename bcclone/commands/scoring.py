@@ -21,7 +21,7 @@ from bcclone.evaluation.evaluate_settings import (
     SuiteSettings,
 )
 from bcclone.pictures.clip_settings import MP4
-from bcclone.research.margin import MarginSettings
+from bcclone.research.settings import MarginSettings
 from bcclone.system.errors import number_of
 from bcclone.system.files import CLIP, RESULTS, UNFINISHED, inputs_of, writing
 from bcclone.system.settings import Force, SettingError, argument, setting
@@ -150,15 +150,15 @@ def margin(
     back, where this is least, and what to record there. With several models, each has its map, side
     by side.
     """
-    from bcclone.research.margin.margin_files import margin_table, write_margins
-    from bcclone.research.margin.margins import map_margins
+    from bcclone.research.margin_files import margin_table, write_margins
+    from bcclone.research.margins import map_margins
 
     wrote = []
     with writing(output, RESULTS, force), _pool(settings.scheduler) as pool:
         settings = replace(settings, kept=output / _PARTS if output else None)
         maps = map_margins(models, settings, notify, pool)
         if output:
-            wrote = write_margins(output, maps, settings, models)
+            wrote = write_margins(output, maps, settings)
     figures = {name: mapped.figures() for name, mapped in maps.items()}
     return Result(
         figures,

@@ -32,8 +32,7 @@ SLOW = {
     "export, onnx": "export {lake} --to onnx -o model.onnx",
     "export, litert": "export {lake} --to litert -o model.tflite",
     "export, donkeycar": "export {lake} --to donkeycar -o donkeycar.tflite",
-    "improve": "improve {lake} --expert -o improved.h5 --rounds 1 --rows lake-30 --laps 0.02 "
-    "--drives 1 --drive-laps 0.03",
+    "improve": "improve {lake} --expert -o improved.h5 --rounds 1 --rows lake-30 --laps 0.02",
     "plots": "plots {lake} store.h5 -o pictures --only crop,steering",
     "video": "video.py lake -o clip.mp4",
     "demo": "demo --folder demo --record-laps 0.06 --epochs 1 --laps 0.02",

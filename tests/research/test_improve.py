@@ -6,16 +6,9 @@ import pytest
 
 from bcclone.dataset.shards import open_store
 from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenBy
-from bcclone.research.improve import ImproveSettings
-from bcclone.research.improve.improvement import OPTIONS, work_folder
-from bcclone.research.improve.learning import count_images
-from bcclone.research.improve.rounds import (
-    Improvement,
-    Round,
-    chosen_round,
-    compare,
-    comparison_table,
-)
+from bcclone.research.improve import OPTIONS, count_images, work_folder
+from bcclone.research.rounds import Improvement, Round, chosen_round, compare, comparison_table
+from bcclone.research.settings import ImproveSettings
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
 from tests.recordings import images_of
@@ -141,10 +134,10 @@ def test_a_model_is_trained_on_from_take_overs_and_compared_row_by_row(
 
 @pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b"{}"])
 def test_options_that_are_none_are_refused(tmp_path, content):
-    (work := tmp_path / "work").mkdir()
-    (work / OPTIONS).write_bytes(content)
     settings = ImproveSettings(
-        tmp_path / "model.h5", expert=True, output=tmp_path / "better.h5", work=work, resume=True
+        tmp_path / "model.h5", expert=True, output=tmp_path / "better.h5", resume=True
     )
-    with pytest.raises(UserError, match="work.*--work"), work_folder(settings):
+    settings.folder.mkdir()
+    (settings.folder / OPTIONS).write_bytes(content)
+    with pytest.raises(UserError, match="better-improve.*--output"), work_folder(settings):
         pass

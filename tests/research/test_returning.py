@@ -7,16 +7,8 @@ import pytest
 from scipy.interpolate import RegularGridInterpolator
 
 from bcclone.camera.vehicle import MPH, steering_of
-from bcclone.research.margin.following import (
-    RENDERED,
-    Cars,
-    GridStep,
-    SteeringTable,
-    follow,
-    shape_of,
-    state_grid,
-)
-from bcclone.research.margin.margins import map_by_answers
+from bcclone.research.margins import map_by_answers
+from bcclone.research.returning import RENDERED, Cars, SteeringTable, follow, shape_of, state_grid
 from bcclone.simulator.car import TrackedCar, holding_throttle
 from bcclone.simulator.road_plan import ControlPoint, RoadPlan
 from bcclone.simulator.track import build_track, load_track
@@ -73,44 +65,44 @@ def mapped(track, law):
 @pytest.mark.slow
 def test_who_steers_towards_the_middle_comes_back_from_either_edge_of_a_straight_road(straight):
     found = mapped(straight, towards_the_middle)
-    grid = found.returning.grid
+    grid = found.grid
     # at its end, nobody has the time to come back
-    ahead = found.returning.returns[:-12, 1:-1, len(grid.turns) // 2]
+    ahead = found.returns[:-12, 1:-1, len(grid.turns) // 2]
     assert ahead.all()
     assert found.narrowest == () or found.narrowest[0].along_m > straight.lap_m - 60
-    assert found.returning.stays[:, 1:-1, len(grid.turns) // 2].all()
+    assert found.stays[:, 1:-1, len(grid.turns) // 2].all()
 
 
 def test_a_car_that_nobody_steers_keeps_to_straight_lines(straight):
     found = mapped(straight, lambda offset, turn: 0 * offset)
-    grid = found.returning.grid
+    grid = found.grid
     places, offsets, turns = np.meshgrid(grid.places_m, grid.offsets_m, grid.turns, indexing="ij")
     left_m = straight.start_m + straight.lap_m - places
     ends = offsets + np.tan(turns) * left_m  # where its line passes the end of the lap
     leaves = np.abs(ends) > LIMIT_M
     stretch = left_m > 25
-    assert not found.returning.stays[stretch & leaves].any()
+    assert not found.stays[stretch & leaves].any()
     beyond = ends + np.tan(turns) * 30  # the road goes on for a stretch after the lap
     passes_the_middle = (np.abs(offsets) <= 0.5) | (np.abs(beyond) <= 0.5) | (offsets * beyond < 0)
-    assert not found.returning.returns[~passes_the_middle & stretch].any()
-    margins = found.returning.margins_m[stretch[:, 0, 0]]
+    assert not found.returns[~passes_the_middle & stretch].any()
+    margins = found.margins_m[stretch[:, 0, 0]]
     # from farther away, it never comes near the middle
     assert margins == pytest.approx(0.5, abs=0.1)
 
 
 def test_who_steers_to_one_side_leaves_everywhere(straight):
     found = mapped(straight, lambda offset, turn: 0 * offset + 0.3)
-    far_from_the_end = straight.start_m + straight.lap_m - found.returning.grid.places_m > 30
-    assert not found.returning.stays[far_from_the_end].any()
+    far_from_the_end = straight.start_m + straight.lap_m - found.grid.places_m > 30
+    assert not found.stays[far_from_the_end].any()
     assert found.smallest_margin_m == 0
     assert {line.bend for line in found.record_next} == {"straights"}
 
 
 def test_the_margin_is_where_the_law_turns_round(straight):
     found = mapped(straight, towards_the_middle_from_nearby)
-    grid = found.returning.grid
-    margins = found.returning.margins_m[straight.start_m + straight.lap_m - grid.places_m > 60]
-    cell_m = RENDERED.offset_m  # the law is interpolated between two states so far apart
+    grid = found.grid
+    margins = found.margins_m[straight.start_m + straight.lap_m - grid.places_m > 60]
+    cell_m = RENDERED[1]  # the law is interpolated between two states so far apart
     assert (np.abs(margins - FARTHEST_M) < cell_m).all()
     assert margins[:, 0].tolist() == margins[:, 1].tolist()
 
@@ -126,12 +118,12 @@ def test_a_mirrored_road_has_mirrored_margins():
     left = mapped(bend(-1.5), mirrored)
     assert 0 < right.share_percent < 100
     assert right.share_percent == pytest.approx(left.share_percent, abs=0.05)
-    assert np.abs(right.returning.margins_m - left.returning.margins_m[:, ::-1]).max() < 0.11
+    assert np.abs(right.margins_m - left.margins_m[:, ::-1]).max() < 0.11
 
 
 def test_cars_move_on_the_map_as_they_do_in_the_simulator():
     track = load_track("lake")
-    grid = state_grid(track, GridStep(1.0, 0.47, 4.0))
+    grid = state_grid(track, 1.0, 0.47, 4.0)
     random = np.random.default_rng(0)
     bends = np.array([track.curvature[track.index(place)] for place in grid.places_m.tolist()])
     offsets, turns = np.meshgrid(grid.offsets_m, grid.turns, indexing="ij")
@@ -186,12 +178,12 @@ def driven(track, steer, start):
 
 def test_a_bend_that_nobody_manages_counts_where_it_is_near_and_no_car_stays():
     found = mapped(bend(2.5), towards_the_middle)  # which does not steer into bends
-    grid = found.returning.grid
+    grid = found.grid
     along_m = found.along_m
-    middle = found.returning.returns[:, len(grid.offsets_m) // 2, len(grid.turns) // 2]
+    middle = found.returns[:, len(grid.offsets_m) // 2, len(grid.turns) // 2]
     assert middle[along_m < 8].all()
     assert not middle[(along_m > 60) & (along_m < 75)].any()
-    assert not found.returning.stays[along_m < 75].any()
+    assert not found.stays[along_m < 75].any()
 
 
 def test_what_to_record_next_names_bends_sides_and_a_command():

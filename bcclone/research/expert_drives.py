@@ -21,20 +21,21 @@ from bcclone.evaluation.worker_model import InputFile, load_on_one_core
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.track import Track, TrackPosition, load_track
-from bcclone.simulator.unity_client import CarState
+from bcclone.simulator.track import load_track
 from bcclone.simulator.world import Perturbations, SimulatedWorld
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, ExpertSettings
 from bcclone.system.numbers import Random
 
+# ---- which drives are recorded
 
-@dataclass(frozen=True)
-class ExpertDrive:
-    """A drive that was recorded with the expert's steering."""
-
-    rows: int
-    rescues: int  # how often the expert took the car back to the road
-    distance_m: float
+# the ranges from which a drive is drawn
+_START_OFFSET_M = 1.5  # largest distance of the start from the centre line, to either side
+_START_TURN_DEGREES = 10.0  # largest turn of the car at the start, to either side
+_LATENCY_MS = 300.0  # longest latency
+_PUSH_M = (0.4, 1.3)  # distance by which a push moves the car
+_PUSH_EVERY_M = (50.0, 110.0)  # distance between two pushes
+# track -> slowest and fastest speed of a drive
+_SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
 
 
 @dataclass(frozen=True)
@@ -61,43 +62,32 @@ class ExpertDriveTask:
         """Return the length of the drive in metres, for the progress."""
         return load_track(self.settings.track).goal_m(self.settings.laps)
 
-    def __str__(self) -> str:
-        return f"the drive {self.folder} with {self.model.path}"
-
 
 @dataclass(frozen=True)
-class DriveChoice:
-    """The ranges of values from which draw_drive() chooses at random."""
+class ExpertDrive:
+    """A drive that was recorded with the expert's steering."""
 
-    offset_m: float = 1.5  # largest distance of the start from the centre line, to either side
-    turn_degrees: float = 10.0  # largest turn of the car at the start, to either side
-    latency_ms: float = 300.0  # longest latency
-    push_m: tuple[float, float] = (0.4, 1.3)  # distance by which a push moves the car
-    push_every_m: tuple[float, float] = (50.0, 110.0)  # distance between two pushes
-
-
-_DRIVES = DriveChoice()
-# track -> slowest and fastest speed of a drive
-_SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
+    rows: int
+    rescues: int  # how often the expert took the car back to the road
+    distance_m: float
 
 
 def draw_drive(
-    track: str, laps: float, seed: int, number: int
-) -> tuple[EvaluateSettings, float, float]:
-    """Return a random drive: its settings, push_m and push_every_m, as in ExpertDriveTask.
+    model: InputFile, folder: Path, track: str, laps: float, seed: int, number: int
+) -> ExpertDriveTask:
+    """Return a random drive; the same seed and number give the same.
 
-    The same seed and number give the same drive; odd numbers drive in reverse. Speed, start,
-    latency, light, weather and textures are random.
+    Odd numbers drive in reverse. Speed, start, latency, pushes, light, weather and textures are
+    random.
     """
     random = np.random.default_rng([seed, number])
     # the order in which these are drawn decides which drive a seed gives
-    start_offset_m = random.uniform(-_DRIVES.offset_m, _DRIVES.offset_m)
-    start_turn = random.uniform(-_DRIVES.turn_degrees, _DRIVES.turn_degrees)
-    latency_ms = random.choice([0.0, random.uniform(0.0, _DRIVES.latency_ms)])
+    start_offset_m = random.uniform(-_START_OFFSET_M, _START_OFFSET_M)
+    start_turn = random.uniform(-_START_TURN_DEGREES, _START_TURN_DEGREES)
+    latency_ms = random.choice([0.0, random.uniform(0.0, _LATENCY_MS)])
     speed_mph = random.uniform(*_SPEEDS_MPH[track])
-    push_m = random.uniform(*_DRIVES.push_m)
-    push_every_m = random.uniform(*_DRIVES.push_every_m)
-    conditions = _draw_conditions(random)
+    push_m = random.uniform(*_PUSH_M)
+    push_every_m = random.uniform(*_PUSH_EVERY_M)
     settings = EvaluateSettings(
         track,
         reverse=bool(number % 2),
@@ -107,9 +97,9 @@ def draw_drive(
         start_offset_m=start_offset_m,
         start_turn=start_turn,
         latency_ms=latency_ms,
-        **vars(conditions),
+        **vars(_draw_conditions(random)),
     )
-    return settings, push_m, push_every_m
+    return ExpertDriveTask(model, folder, number, settings, push_m, push_every_m)
 
 
 def _draw_conditions(random: Random) -> Conditions:
@@ -121,7 +111,8 @@ def _draw_conditions(random: Random) -> Conditions:
         conditions,
         light=random.uniform(0.5, 1.5),
         fog=random.choice([1.0, random.uniform(0.0, 5.0)]),
-        sun_elevation=_draw_sun(random),
+        # the sun is often low, where shadows are longest
+        sun_elevation=10.0 + 60.0 * random.random() ** 2,
         sun_azimuth=random.uniform(-180.0, 180.0),
         line_visibility=random.choice([1.0, 0.0], p=[0.7, 0.3]),
         camera_shift_m=random.uniform(-0.2, 0.2),
@@ -129,9 +120,16 @@ def _draw_conditions(random: Random) -> Conditions:
     )
 
 
-def _draw_sun(random: Random) -> float:
-    """Return the sun's elevation in degrees: often low, where shadows are longest."""
-    return 10.0 + 60.0 * random.random() ** 2
+# ---- how they are recorded
+
+# How far ahead the expert aims. With the default of 0.45 s, an expert whose steering takes effect
+# 400 ms late swings off the road.
+_LOOKAHEAD_SECONDS = 0.8
+_ON_THE_ROAD_M = 1.0  # a rescue ends when the car is this near to the centre line
+# Drives start this far apart, so that their images, which are named by time, have different names
+_BETWEEN_DRIVES_SECONDS = 100_000.0
+# Pause in the recorded times that begins a new episode; readers of the log ignore shorter pauses
+_BETWEEN_EPISODES_SECONDS = 2.0
 
 
 def run_drive(task: ExpertDriveTask) -> ExpertDrive:
@@ -145,16 +143,6 @@ def run_drive(task: ExpertDriveTask) -> ExpertDrive:
     return record_drive(policy, task)
 
 
-# How far ahead the expert aims. With the default of 0.45 s, an expert whose steering takes effect
-# 400 ms late swings off the road.
-LOOKAHEAD_SECONDS = 0.8
-_ON_THE_ROAD_M = 1.0  # a rescue ends when the car is this near to the centre line
-# Drives start this far apart, so that their images, which are named by time, have different names
-_BETWEEN_DRIVES_SECONDS = 100_000.0
-# Pause in the recorded times that begins a new episode; readers of the log ignore shorter pauses
-_BETWEEN_EPISODES_SECONDS = 2.0
-
-
 def record_drive(policy: SteeringPolicy, task: ExpertDriveTask) -> ExpertDrive:
     """Let a policy drive, and record it with the expert's steering.
 
@@ -166,22 +154,37 @@ def record_drive(policy: SteeringPolicy, task: ExpertDriveTask) -> ExpertDrive:
     renderer = Renderer(settings.track, settings)
     world = SimulatedWorld(renderer, track, settings)
     tracked = world.tracked
-    expert = _expert_on(track, settings.speed_mph)
+    # it keeps to the middle of the road
+    expert_settings = ExpertSettings(
+        speed_mph=settings.speed_mph,
+        wander_m=0.0,
+        recoveries=0.0,
+        lookahead_seconds=_LOOKAHEAD_SECONDS,
+    )
+    expert = Expert(track, expert_settings, seed=0)
     pushes = Perturbations(task.push_m, task.push_every_m)
     driver = Driver(policy, settings)
-    rescue = _Rescue()
+    rescues = 0
+    is_rescued = False  # the expert drives, from where the car leaves the road until it is back
     clock = task.number * _BETWEEN_DRIVES_SECONDS
     next_row = 0.0
     with CarRecording(task.folder) as writer:
         while (state := world.observe()) is not None:
-            # the model drives, or the expert until it has taken a lost car back
             steering, throttle = expert.control(tracked.car, tracked.position)
-            if rescue.update(tracked.position):
-                driver.forget()  # the rescue has ended: what the model saw before does not count
-            if rescue.active:
+            off_m = abs(tracked.position.cross_track_m)
+            if not is_rescued and off_m > tracked.position.limit_m:
+                is_rescued = True
+                rescues += 1
+            elif is_rescued and off_m < _ON_THE_ROAD_M:
+                is_rescued = False
+                driver.forget()  # what the model saw before the rescue does not count
+            if is_rescued:
                 world.steer(steering, throttle)
             else:
-                control = driver.decide(_telemetry(state)).control
+                telemetry = Telemetry(
+                    state.steering_degrees, state.throttle, state.speed_mph, state.jpeg
+                )
+                control = driver.decide(telemetry).control
                 world.steer(control.steering, control.throttle)
 
             # a row has the expert's steering, whoever drives
@@ -193,35 +196,4 @@ def record_drive(policy: SteeringPolicy, task: ExpertDriveTask) -> ExpertDrive:
             if right_m := pushes.due(tracked.progress_m, tracked.position):
                 tracked.push(right_m)
                 clock += _BETWEEN_EPISODES_SECONDS
-    return ExpertDrive(writer.rows, rescue.count, round(tracked.distance_m, 1))
-
-
-class _Rescue:
-    """Whether the expert drives: from where the car leaves the road until it is back on it."""
-
-    def __init__(self) -> None:
-        self.active = False
-        self.count = 0
-
-    def update(self, position: TrackPosition) -> bool:
-        """Begin or end a rescue by the car's position; return whether a rescue ends now."""
-        off_m = abs(position.cross_track_m)
-        if not self.active and off_m > position.limit_m:
-            self.active = True
-            self.count += 1
-        elif self.active and off_m < _ON_THE_ROAD_M:
-            self.active = False
-            return True
-        return False
-
-
-def _expert_on(track: Track, speed_mph: float) -> Expert:
-    """Return an expert that keeps to the middle of the road, without wander and recoveries."""
-    settings = ExpertSettings(
-        speed_mph=speed_mph, wander_m=0.0, recoveries=0.0, lookahead_seconds=LOOKAHEAD_SECONDS
-    )
-    return Expert(track, settings, seed=0)
-
-
-def _telemetry(state: CarState) -> Telemetry:
-    return Telemetry(state.steering_degrees, state.throttle, state.speed_mph, state.jpeg)
+    return ExpertDrive(writer.rows, rescues, round(tracked.distance_m, 1))

@@ -1,42 +1,50 @@
-"""Follow cars along a road: states, and the steering in each -> the states after a stretch of road.
+"""Find the states from which a car comes back to the middle of a road: a grid of states, and the
+steering in each -> sets of states.
 
-The law of motion is the simulated car's own (`next_yaw_rate`), in coordinates of the road: the
-centre line is followed by its curvature, and the speed is held. The steering is known in the states
-of a grid, and interpolated between them.
+A state is a place along the road, an offset from its middle, and a turn: the angle between the
+car's heading and the road's direction. The law of motion is the simulated car's own
+(`next_yaw_rate`), in coordinates of the road: the centre line is followed by its curvature, and the
+speed is held. The steering is known in the states of a coarse grid, and interpolated between them.
+
+A car is followed from each state of a fine grid along a stretch of road. A stretch ends at a place
+of the grid, and the car counts as inside a set of states there if the four states around it (two
+offsets, two turns) are in the set.
+
+A car comes back if it gets near the middle within two stretches and leaves the road in neither. A
+later bend, which the car may not manage, does not count.
+
+The states from which a car never leaves the road, however far it drives, are a greatest fixed
+point: the set begins with all states, and loses those whose stretch ends off the road or outside
+the set, until no more are lost.
+
+The places of an open road end with the road, so a car whose first stretch leads beyond the last
+place cannot be followed through a second one. If it stays on the road in the first, it counts as
+inside every set: it comes back, even if it has never been near the middle, and it never leaves the
+road.
 """
 
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.simulator.car import LAW_MODULES, STEP_SECONDS, next_yaw_rate
 from bcclone.simulator.track import Track
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.system.compiled import compiled, source_checksum
-from bcclone.system.numbers import Float32Array, FloatArray
+from bcclone.system.numbers import BoolArray, Float32Array, FloatArray
 
-# A car is lost when it has left the road, is turned away from it, or hardly gets ahead along it.
-LOST = math.nan  # offset of a lost car
+# ---- grids of states
+
 WIDEST_TURN = math.radians(24.0)  # largest turn in a grid; a car turned twice as far is lost
-_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # steps of the car from frame to frame
-_SLOWEST = 0.25  # smallest speed along the road, as a share of the speed; a slower car is lost
 
-
-class GridStep(NamedTuple):
-    """The greatest distances between neighbouring states of a grid."""
-
-    along_m: float
-    offset_m: float
-    turn_degrees: float
-
-
-# The grid of the states whose frames are rendered. The steering is so smooth that it can be
+# The distances between neighbouring states: metres along the road, metres across it, degrees.
+# RENDERED: of the states whose frames are rendered. The steering is so smooth that it can be
 # interpolated between these states: the error at random states is 0.017 of full lock, of which the
 # road's texture alone makes 0.010.
-RENDERED = GridStep(4.0, 0.95, 8.0)
-# the grid of the states from which cars start for the map
-STARTS = GridStep(RENDERED.along_m, 0.1, 2.0)
+RENDERED = (4.0, 0.95, 8.0)
+STARTS = (4.0, 0.1, 2.0)  # of the states from which cars start for the map
 
 
 class StateGrid(NamedTuple):
@@ -58,19 +66,19 @@ class StateGrid(NamedTuple):
         return float(self.places_m[1] - self.places_m[0])
 
 
-def state_grid(track: Track, step: GridStep) -> StateGrid:
-    """Return the grid of states of a lap.
+def state_grid(track: Track, along_m: float, offset_m: float, turn_degrees: float) -> StateGrid:
+    """Return the grid of states of a lap, at most so far apart.
 
     The offsets reach from edge to edge of the asphalt where the road is widest.
     """
-    steps = max(round(track.lap_m / step.along_m), 2)
+    steps = max(round(track.lap_m / along_m), 2)
     places = steps
     if not track.closed:
         places = steps + 1  # the road's end is not its start
     return StateGrid(
         places_m=track.start_m + track.lap_m * np.arange(places) / steps,
-        offsets_m=_symmetric(float(track.limits_m.max()), step.offset_m),
-        turns=_symmetric(WIDEST_TURN, math.radians(step.turn_degrees)),
+        offsets_m=_symmetric(float(track.limits_m.max()), offset_m),
+        turns=_symmetric(WIDEST_TURN, math.radians(turn_degrees)),
         closed=track.closed,
     )
 
@@ -79,6 +87,14 @@ def _symmetric(most: float, step: float) -> FloatArray:
     """Return evenly spaced values from -most to most, 0 among them, at most a step apart."""
     count = max(math.ceil(most / step - 1e-9), 1)
     return most * np.arange(-count, count + 1) / count
+
+
+# ---- cars that are followed
+
+# A car is lost when it has left the road, is turned away from it, or hardly gets ahead along it.
+LOST = math.nan  # offset of a lost car
+_STEPS = round(FRAME_SECONDS / STEP_SECONDS)  # steps of the car from frame to frame
+_SLOWEST = 0.25  # smallest speed along the road, as a share of the speed; a slower car is lost
 
 
 class RoadShape(NamedTuple):
@@ -273,3 +289,113 @@ def _follow(road: Any, table: Any, cars: Any, speed: float, stretch_m: float) ->
         cars.offset_m[number] = end[1]
         cars.turn[number] = end[2]
         cars.nearest_m[number] = end[3]
+
+
+# ---- sets of states
+
+NEAR_M = 0.5  # largest distance from the middle at which a car has come back
+# Duration of a stretch. In this time most cars come back, and the yaw rate at the start no longer
+# matters.
+_STRETCH_SECONDS = 2.5
+_MAX_ROUNDS = 50  # most passes over the states of a set; far fewer are needed
+# a position that is nearer than this to a whole number counts as that number; in steps of the grid
+_EXACT = 1e-6
+
+
+def returning_states(
+    grid: StateGrid, road: RoadShape, table: SteeringTable, speed: float
+) -> tuple[BoolArray, BoolArray]:
+    """Return from which states of a grid a car comes back by the steering of a table, and from
+    which it never leaves the road, bool (places, offsets, turns) each.
+
+    In the last stretch of an open road, a car that comes back need not come near the middle.
+
+    speed: m/s
+    """
+    # each state is followed for one stretch; the sets follow from where the stretches end
+    stretch = max(round(_STRETCH_SECONDS * speed / grid.step_m), 1)
+    cars = follow(road, table, cars_at(grid), speed, stretch * grid.step_m)
+    after = Cars(*(values.reshape(grid.shape) for values in cars))
+
+    # the second stretch begins in the states where the first one ends: the car stays on the road if
+    # it does so in both, and comes near the middle if it does so in one
+    drives = ~np.isnan(after.offset_m)
+    near = drives & (after.nearest_m <= NEAR_M)
+    drives_on = drives.copy()
+    comes_near = near.copy()
+    places = range(len(grid.places_m))
+    for place in places:
+        drives_on[place] &= _lands(grid, stretch, after, drives, place)
+        comes_near[place] |= _lands(grid, stretch, after, near, place)
+
+    # from which states a car never leaves the road
+    stays = drives.copy()
+    for _ in range(_MAX_ROUNDS):
+        before = int(stays.sum())
+        # backwards, so that a loss reaches all earlier places of a lap in one round
+        for place in reversed(places):
+            stays[place] &= _lands(grid, stretch, after, stays, place)
+        if int(stays.sum()) == before:
+            break
+    return drives_on & comes_near, stays
+
+
+def _lands(grid: StateGrid, stretch: int, after: Cars, states: BoolArray, place: int) -> BoolArray:
+    """Return which cars that began at a place end their stretch inside a set, (offsets, turns).
+
+    A car is inside if the states of the set's grid around it are.
+
+    stretch: length of a stretch, in places
+    after: states of the cars at the end of their stretch, (places, offsets, turns)
+    states: the set, bool (places, offsets, turns)
+    """
+    landing = place + stretch
+    # beyond the last place of an open road nothing is known: a car that gets there counts as inside
+    # any set
+    if landing >= len(grid.places_m) and not grid.closed:
+        return np.ones(states.shape[1:], bool)
+    reached = states[landing % len(grid.places_m)]
+    inside = np.ones(reached.shape, bool)
+    corners = []
+    for values, axis in ((after.offset_m[place], grid.offsets_m), (after.turn[place], grid.turns)):
+        # counted in steps of the grid from the first value of the axis; NaN is never inside
+        position = (values - axis[0]) / (axis[1] - axis[0])
+        last = len(axis) - 1
+        inside &= (position >= -_EXACT) & (position <= last + _EXACT)
+        # the whole numbers before and after; of a whole number, it itself
+        ends = (np.floor(position + _EXACT), np.ceil(position - _EXACT))
+        corners.append([np.clip(np.nan_to_num(end), 0, last).astype(int) for end in ends])
+    offsets, turns = corners
+    for offset in offsets:
+        for turn in turns:
+            inside &= reached[offset, turn]
+    return inside
+
+
+def margins_of(returns: BoolArray, grid: StateGrid) -> FloatArray:
+    """Return the offsets up to which a car that drives along the road always comes back.
+
+    Metres to the left and to the right of the middle, (places, 2); 0 where the car does not come
+    back even from the middle.
+
+    returns: as returning_states() returns it
+    """
+    middle = len(grid.offsets_m) // 2
+    ahead = returns[:, :, len(grid.turns) // 2]
+    step_m = float(grid.offsets_m[middle + 1] - grid.offsets_m[middle])
+    left = _reach(ahead[:, middle::-1])  # from the middle to the left
+    right = _reach(ahead[:, middle:])
+    return np.asarray(np.stack([left, right], axis=1) * step_m, np.float64)
+
+
+def _reach(returns: BoolArray) -> npt.NDArray[np.int_]:
+    """Return how many steps of the grid lie between the middle and the last offset that comes back.
+
+    From all offsets between the two, the car comes back, too. Integers (places,); 0 where it does
+    not come back even from the middle.
+
+    returns: whether a state comes back, (places, offsets) from the middle outwards
+    """
+    # the first of the offsets is the middle itself, which is no step away
+    steps = np.logical_and.accumulate(returns, axis=1).sum(axis=1) - 1
+    return np.asarray(np.maximum(steps, 0))

@@ -3,7 +3,7 @@
 Table and report also say where to record next, with the command that opens the simulator there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -13,15 +13,13 @@ from bcclone.camera.vehicle import MPH
 from bcclone.pictures.plots.drive_pictures import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
 from bcclone.pictures.report import REPORT_NAME, write_report
-from bcclone.research.margin import MarginSettings
-from bcclone.research.margin.answers import DrivenCheck
-from bcclone.research.margin.margins import MarginMap, NarrowPlace
+from bcclone.research.margins import MarginMap, NarrowPlace
+from bcclone.research.settings import MarginSettings
 from bcclone.simulator.car import holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.errors import Table, TableColumn, shown_command
+from bcclone.system.errors import Table, TableColumn
 from bcclone.system.files import write_text
-from bcclone.system.settings import option_words
 from bcclone.system.values import json_text
 
 _SMALL_M = 0.5  # a margin below this is drawn in red
@@ -62,49 +60,36 @@ def margin_table(maps: Maps, settings: MarginSettings) -> str:
         "comes back",
     ]
     for name, margins in maps.items():
-        lines += _narrowest_lines(name, margins)
-        if margins.check:
-            lines += ["", f"{name}, {_describe_check(margins.check)}"]
+        if margins.narrowest:
+            lines += ["", f"{name}, the narrowest places:"]
+            lines += [f"  {place.text}" for place in margins.narrowest]
+        else:
+            edge_m = margins.limits_m.min()
+            lines += ["", f"{name} comes back from either edge, {edge_m:.2f} m from the middle"]
     for name, margins in maps.items():
-        lines += _record_lines(name, margins, settings)
+        if not margins.record_next:
+            lines += ["", f"{name}, what to record next: {_NOTHING}"]
+            continue
+        lines += ["", f"{name}, what to record next:"]
+        for kind in margins.record_next:
+            command = kind.command(settings.track, settings.reverse)
+            lines += [f"  {kind.text}", f"    {command}"]
     return "\n".join(lines)
 
 
-def _narrowest_lines(name: str, margins: MarginMap) -> list[str]:
-    """Return lines on the narrowest places of a model."""
-    if not margins.narrowest:
-        edge_m = margins.limits_m.min()
-        return ["", f"{name} comes back from either edge, {edge_m:.2f} m from the middle or more"]
-    places = [f"  {place.text}" for place in margins.narrowest]
-    return ["", f"{name}, the narrowest places:", *places]
+_NOTHING = "nothing here, nearly every state comes back"
 
 
-def _record_lines(name: str, margins: MarginMap, settings: MarginSettings) -> list[str]:
-    """Return lines on what to record next for a model, with the commands."""
-    nothing = ""
-    if not margins.record_next:
-        nothing = " nothing here, nearly every state comes back"
-    lines = ["", f"{name}, what to record next:{nothing}"]
-    for kind in margins.record_next:
-        lines.append(f"  {kind.text}")
-        lines.append(f"    {kind.command(settings.track, settings.reverse)}")
-    return lines
-
-
-def write_margins(
-    folder: Path, maps: Maps, settings: MarginSettings, models: Sequence[Path]
-) -> list[Path]:
+def write_margins(folder: Path, maps: Maps, settings: MarginSettings) -> list[Path]:
     """Write a picture of all maps, frames of narrow places, the figures and a report into a folder.
 
     Return their paths, the report's last.
     """
-    strip = folder / "margins.png"
-    reverse = ""
-    way = f"the road {settings.track}"
+    way = settings.track
     if settings.reverse:
-        reverse = " reversed"
-        way = f"the road {settings.track} in reverse"
-    plot_margins(maps, f"{settings.track}{reverse}, {settings.speed_mph:g} mph", strip)
+        way = f"{settings.track} in reverse"
+    strip = folder / "margins.png"
+    plot_margins(maps, f"{way}, {settings.speed_mph:g} mph", strip)
     figures = folder / "figures.json"
     values = {name: margins.figures() for name, margins in maps.items()}
     write_text(figures, json_text(values, indent=2))
@@ -119,77 +104,41 @@ def write_margins(
     pictures = {
         "The road as a strip, and from how far to its left and right the car comes back": strip
     }
+    places: list[tuple[str, str]] = []
+    commands = {}
     for number, (name, margins) in enumerate(maps.items(), 1):
-        sentences += _sentences(name, margins)
+        prefix = f"{name}: " if len(maps) > 1 else ""
+        sentences.append(f"{name}: {_describe(margins)}.")
+        if not margins.record_next:
+            sentences.append(f"{name}, what to record next: {_NOTHING}.")
         if margins.narrowest:
             path = folder / f"narrowest-{number}.png"
             plot_frames(_frames(margins, settings), path)
             pictures[f"{name}: the narrowest places, as a car sees them from its margin"] = path
-    commands = _record_commands(maps, settings)
-    if not settings.check:
-        commands["Check the map by driving"] = _check_command(settings, models)
+        for rank, place in enumerate(margins.narrowest, 1):
+            places.append((f"{prefix}{rank}", place.text.strip()))
+        for kind in margins.record_next:
+            command = kind.command(settings.track, settings.reverse)
+            commands[f"{prefix}Record next: {kind.text}"] = command
 
-    plural = ""
-    if len(maps) > 1:
-        plural = "s"
-    title = f"Margins of the model{plural} {', '.join(maps)} on {way}"
     report = folder / REPORT_NAME
     write_report(
         report,
-        title,
+        f"Margins of {', '.join(maps)} on {way}",
         sentences,
         pictures=pictures,
-        figures=_places_table(maps),
+        figures=[("", "the narrowest places"), *places] if places else [],
         commands=commands,
     )
     return [figures, *pictures.values(), report]
 
 
-def _sentences(name: str, margins: MarginMap) -> list[str]:
-    """Return what the report says of a model."""
-    sentences = [f"{name}: {_describe(margins)}."]
-    if margins.check:
-        sentences.append(f"{name}: {_describe_check(margins.check)}.")
-    if not margins.record_next:
-        sentences.append(f"{name}: nothing to record next here, nearly every state comes back.")
-    return sentences
-
-
-def _prefix(name: str, maps: Maps) -> str:
-    """Return what names a model where there are several."""
-    if len(maps) > 1:
-        return f"{name}: "
-    return ""
-
-
-def _places_table(maps: Maps) -> list[tuple[str, str]]:
-    """Return the narrowest places of all models with a heading, nothing where there are none."""
-    rows = []
-    for name, margins in maps.items():
-        for rank, place in enumerate(margins.narrowest, 1):
-            rows.append((f"{_prefix(name, maps)}{rank}", place.text.strip()))
-    if not rows:
-        return []
-    return [("", "the narrowest places"), *rows]
-
-
-def _record_commands(maps: Maps, settings: MarginSettings) -> dict[str, str]:
-    """Return the command for each kind of place to record, by its description."""
-    commands = {}
-    for name, margins in maps.items():
-        for kind in margins.record_next:
-            caption = f"{_prefix(name, maps)}Record next: {kind.text}"
-            commands[caption] = kind.command(settings.track, settings.reverse)
-    return commands
-
-
-def _check_command(settings: MarginSettings, models: Sequence[Path]) -> str:
-    """Return the command that maps the same again and checks the map by driving 1000 cars."""
-    words = [*models, *option_words(settings), "--check", "1000"]
-    if settings.kept:
-        # the folder of finished parts lies in the output folder; --force writes into it again
-        words += ["-o", settings.kept.parent, "--force"]
-    return shown_command("margin", *words)
+def _describe(margins: MarginMap) -> str:
+    return (
+        f"{margins.share_percent:.1f} % of the states within 2 m and 10 degrees come back, "
+        f"{margins.stays_percent:.1f} % never leave the road; the smallest margin is "
+        f"{margins.smallest_margin_m:.2f} m"
+    )
 
 
 _WIDE_INCHES = 12.0  # width of the picture
@@ -208,22 +157,6 @@ def plot_margins(maps: Maps, title: str, path: Path) -> None:
     save(figure, path)
 
 
-def _describe_check(check: DrivenCheck) -> str:
-    return (
-        f"{check.cars:,} cars driven from random states from which they should come back: "
-        f"{check.came_back:,} came back, {len(check.left_the_road):,} left the road, "
-        f"{len(check.undecided):,} did neither in time"
-    )
-
-
-def _describe(margins: MarginMap) -> str:
-    return (
-        f"{margins.share_percent:.1f} % of the states within 2 m and 10 degrees come back, "
-        f"{margins.stays_percent:.1f} % never leave the road; the smallest margin is "
-        f"{margins.smallest_margin_m:.2f} m"
-    )
-
-
 def _draw_strip(axes: Axes, margins: MarginMap) -> None:
     """Draw the asphalt grey and the margins blue, and number the narrowest places.
 
@@ -231,14 +164,13 @@ def _draw_strip(axes: Axes, margins: MarginMap) -> None:
     """
     along_m = margins.along_m
     limits_m = margins.limits_m
-    left_m, right_m = margins.returning.margins_m.T
+    left_m, right_m = margins.margins_m.T
     axes.fill_between(along_m, -limits_m, limits_m, color="0.88", step="mid")
     axes.fill_between(along_m, -left_m, right_m, color=BLUE, alpha=0.55, step="mid", linewidth=0)
-    step_m = margins.returning.grid.step_m
     for side, margin_m in ((-1, left_m), (1, right_m)):
         is_small = margin_m < _SMALL_M
         # up to the edge of the road, since a bar as low as the margin would hardly be seen
-        axes.bar(along_m[is_small], side * limits_m[is_small], step_m, color=RED)
+        axes.bar(along_m[is_small], side * limits_m[is_small], margins.grid.step_m, color=RED)
     axes.axhline(0, color=GRAY, linewidth=0.6)
 
     # the number of a narrow place stands beside the road, on the side of its margin
@@ -253,9 +185,7 @@ def _draw_strip(axes: Axes, margins: MarginMap) -> None:
 
 def _sign(place: NarrowPlace) -> int:
     """Return the sign of offsets on the side of a place's margin: -1 for left, 1 otherwise."""
-    if place.side == "left":
-        return -1
-    return 1
+    return -1 if place.side == "left" else 1
 
 
 def _frames(margins: MarginMap, settings: MarginSettings) -> list[tuple[str, Image]]:

@@ -1,0 +1,433 @@
+"""Train a model further: once on a person's take-overs, or on the expert until it drives well.
+
+In: `ImproveSettings`. Out: the model file of the best round, and an `Improvement` that tells how
+each round drove.
+
+Take-overs are mixed with earlier recordings and with rows in which the model drove well. With the
+expert, a round is: let the model drive, label its frames with the expert's steering, add the rows
+to those of earlier rounds, train the model further, score it. The model keeps its own
+preprocessing, network, windows and augmentation, as far as its file states them. A work folder,
+which one process uses at a time, keeps the complete rounds, so that an interrupted improvement can
+be continued. A row is a row of a recording, or where scores are concerned, a row of the suite: a
+drive on which a model is scored.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from bcclone.dataset.conversion import convert
+from bcclone.dataset.plan import choose_rows
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.dataset.sample_settings import (
+    GOOD_ROWS,
+    MAX_CORRECTION_WEIGHT,
+    PreprocessSettings,
+    SampleSettings,
+)
+from bcclone.dataset.shards import MANIFEST_NAME
+from bcclone.evaluation.evaluate_settings import SuiteSettings
+from bcclone.evaluation.scenarios import SCENARIOS, select_scenarios
+from bcclone.evaluation.suite import suite
+from bcclone.evaluation.worker_model import InputFile
+from bcclone.feed.feed_settings import AugmentSettings
+from bcclone.model.model_path import check_keras_path
+from bcclone.recording.files import find_logs
+from bcclone.recording.log import read_log
+from bcclone.recording.row import CAMERAS
+from bcclone.research.expert_drives import ExpertDrive, draw_drive, run_drive
+from bcclone.research.rounds import Improvement, Round, chosen_round
+from bcclone.research.settings import ImproveSettings
+from bcclone.simulator.score import Score
+from bcclone.system.codec import read_bytes, read_json
+from bcclone.system.errors import UserError
+from bcclone.system.files import (
+    MODEL,
+    inputs_of,
+    locked,
+    make_folder,
+    sha256_of,
+    write_bytes,
+    write_text,
+    writing,
+)
+from bcclone.system.pool import FinishedSteps, open_pool, run_kept
+from bcclone.system.process import Notify
+from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
+from bcclone.system.values import names_of
+from bcclone.training.train import resume, train
+from bcclone.training.train_settings import (
+    FINE_TUNING_LEARNING_RATE,
+    SETTINGS_OF_WEIGHTS,
+    TRAINED,
+    TrainSettings,
+    values_of,
+)
+
+# names in the work folder
+START = "start.h5"
+ROUNDS = "rounds"
+RECORDINGS = "recordings"
+STORE = "store"
+RUNS = "runs"
+MODELS = "models"
+OPTIONS = "options.json"
+# the settings that must be the same in a resumed command as in the interrupted one
+_IDENTITY = ("recordings", "expert", "track", "epochs", "seed", "rows", "laps")
+
+
+def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Improvement:
+    """Train a model further, score it before and after, and write the better one.
+
+    notify: called with each line of progress
+
+    Raises UserError, and KeyboardInterrupt on Ctrl-C. After Ctrl-C, or after a kill at any point,
+    the same call with `resume` continues.
+    """
+    # these raise UserError, before any work, for rows or recordings that cannot be used
+    select_scenarios(SuiteSettings(settings.rows))
+    if not settings.resume:  # then work_folder() checks the model
+        check_keras_path(settings.model)
+    if not settings.expert:
+        count_images(settings.recordings, CAMERAS)
+    elif settings.recordings:
+        find_logs(settings.recordings)
+    with work_folder(settings) as folder, open_pool(settings.jobs) as pool:
+        notify(f"everything on the way is in {folder}")
+        rounds = _Learning(settings, pool, notify).learn()
+        model = read_bytes(folder / chosen_round(rounds).model, "model")
+        write_bytes(settings.output, model, follow=True)
+        return Improvement(tuple(rounds), settings.model, settings.output, folder)
+
+
+def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[int, int]:
+    """Count the images of these cameras in recordings: those in take-overs, and the others.
+
+    Rows that the training leaves out are not counted. Raises UserError if no row is of a take-over.
+    """
+    corrections = 0
+    others = 0
+    for path in find_logs(recordings):
+        rows = choose_rows(read_log(path), GOOD_ROWS).rows
+        has_image = rows[list(cameras)].to_numpy() != ""
+        is_correction = rows["take_over"].to_numpy()
+        corrections += int(has_image[is_correction].sum())
+        others += int(has_image[~is_correction].sum())
+    if not corrections:
+        raise UserError(
+            f"{', '.join(recordings)}: no row in which a person has taken over from a model, so "
+            "there is nothing to learn from; name a recording whose drivers.csv has take-overs, or "
+            "learn from the built-in expert: --expert"
+        )
+    return corrections, others
+
+
+# ---- the work folder
+
+
+@contextmanager
+def work_folder(settings: ImproveSettings) -> Iterator[Path]:
+    """Yield the work folder, locked: a new one, or with --resume the interrupted command's.
+
+    The folder keeps a copy of the model to begin with, so that a resumed command does not need the
+    original, and the settings that must be the same in a resumed command. Raises UserError if the
+    folder or the output cannot be used.
+    """
+    path = settings.folder
+    model = settings.model
+    options_file = path / OPTIONS
+    options: dict[str, Any] = {name: getattr(settings, name) for name in _IDENTITY}
+    if not options_file.exists():
+        check_keras_path(model)
+    # on a resume, the model may be missing, or replaced by a result; only another model is refused
+    if model.is_file() and not _is_result(model, path):
+        options["model"] = sha256_of(model)
+    if options_file.exists() and not (settings.resume or settings.force):
+        raise UserError(
+            f"{path} holds an earlier improvement; continue it with --resume, begin anew with "
+            "--force, which deletes it, or name another --output"
+        )
+    may_replace = settings.force or (settings.resume and _is_result(settings.output, path))
+    with (
+        writing(settings.output, MODEL, may_replace, inputs_of(settings)),
+        locked(path, "wait until it ends, or name another --output"),
+    ):
+        make_folder(path / MODELS, "another --output")
+        # options.json is deleted first: if the process is killed here, what is left in the folder
+        # is not taken for an improvement that can be resumed
+        if options_file.exists() and not settings.resume:
+            options_file.unlink()
+            for part in (ROUNDS, RECORDINGS, STORE, RUNS, MODELS):  # other files stay
+                shutil.rmtree(path / part, ignore_errors=True)
+            (path / MODELS).mkdir()
+        if options_file.exists():
+            _check_options(path, options)
+        else:
+            write_bytes(path / START, read_bytes(model, "model"))
+            write_text(options_file, json.dumps(options, indent=1) + "\n")
+        yield path
+
+
+def _check_options(path: Path, options: dict[str, Any]) -> None:
+    """Raise UserError if the work folder was made by a command with other options."""
+    stored = read_json(
+        path / OPTIONS, dict[str, Any], "the options of an improvement", "name another --output"
+    )
+    present = json.loads(json.dumps(options))  # tuples become lists, as in the file
+    differing = [
+        f"\n  {name}: {stored.get(name)}, but now {value}"
+        for name, value in present.items()
+        if stored.get(name) != value
+    ]
+    if differing:
+        raise UserError(
+            f"{path} has other options; resume it with the same ones, begin anew with --force "
+            f"instead of --resume, or name another --output:{''.join(differing)}"
+        )
+
+
+def _is_result(file: Path, work: Path) -> bool:
+    """Return whether a file has the content of a model in the work folder."""
+    models = [model for model in (work / START, *(work / MODELS).glob("*.h5")) if model.is_file()]
+    return file.is_file() and sha256_of(file) in map(sha256_of, models)
+
+
+# ---- the model to begin with
+
+# names of the settings that a training takes over from the training before it
+_INHERITED = ("network", "loss", "batch_size", "zero_fraction", *names_of(AugmentSettings))
+
+
+def read_start(path: Path) -> tuple[Preprocessing, SampleSettings, TrainSettings]:
+    """Return how a model was trained, as far as later trainings keep to it.
+
+    Raises UserError for a file that another program has written.
+    """
+    load_tensorflow(onednn=onednn_for_batches())  # the trainings run in this process
+    from bcclone.model.model_file import load_own_model
+
+    file = load_own_model(path)
+    try:
+        samples = SampleSettings()
+        if file.training.samples:
+            samples = SampleSettings.stored(file.training.samples)
+        values = file.training.settings
+        inherited = {name: values[name] for name in _INHERITED if name in values}
+        training = TrainSettings(**inherited, seq_length=file.seq_length)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path}: its training is described wrongly: {error}; train the model again"
+        ) from None
+    return file.preprocessing, replace(samples, seq_length=file.seq_length), training
+
+
+# ---- the rounds
+
+_EPOCHS = 4  # passes over the samples in a training on take-overs
+
+# with the expert
+_DRIVES = 2  # in a round, each in the other direction
+_LEARNING_RATE = 5e-4
+_ROWS_SEEN = 40_000  # rows times epochs of a round; 2 epochs of 5,500 rows are too few
+_MAX_EPOCHS = 8  # most epochs of a round
+# a drive of the suite ends at this intervention, because a weak model would otherwise drive for
+# very long
+_MAX_INTERVENTIONS = 1
+
+
+class _Learning:
+    """The rounds of an improvement.
+
+    pool: the workers that drive
+    """
+
+    def __init__(self, settings: ImproveSettings, pool: Executor, notify: Notify) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._notify = notify
+        self._folder = settings.folder
+        self._preprocessing, self._samples, self._training = read_start(self._folder / START)
+        self._kept = FinishedSteps(self._folder / ROUNDS, Round)
+        # the rows of the suite that are driven, without repetitions
+        self._suite_rows = tuple(dict.fromkeys(settings.rows)) or tuple(
+            scenario.name
+            for scenario in SCENARIOS
+            if not settings.expert or scenario.settings.track == settings.track
+        )
+
+    def learn(self) -> list[Round]:
+        """Return the rounds; those that are complete already are not done again. Raises UserError.
+
+        Round 0 is the score of the model to begin with. There is one round of learning from
+        take-overs. With the expert there are rounds until no row of the suite needs an
+        intervention, or until they are used up.
+        """
+        rounds: list[Round] = []
+        while (complete := self._kept.find(_key(len(rounds)))) is not None:
+            rounds.append(complete)
+        if rounds:
+            self._notify(f"continuing after round {rounds[-1].number}, which is complete")
+        else:
+            rounds.append(self._score_and_keep(Round(number=0, model=START), time.monotonic(), []))
+        most = self._settings.rounds if self._settings.expert else 1
+        while len(rounds) <= most:
+            last = rounds[-1]
+            begin = time.monotonic()
+            failed: list[str] = []
+            if self._settings.expert:
+                if not last.interventions:
+                    break
+                learned = self._learn_from_expert(last)
+                if len(rounds) < most:  # the model of the last round drives all rows
+                    failed = [row for row, score in last.scores.items() if score.interventions]
+            else:
+                learned = self._learn_from_corrections(last)
+            rounds.append(self._score_and_keep(learned, begin, failed))
+        return rounds
+
+    def _score_and_keep(self, step: Round, begin: float, first: Sequence[str]) -> Round:
+        """Score the model of a round on the rows of the suite, and keep the round.
+
+        begin: when the round began, by time.monotonic()
+        first: rows to drive before the others; if one of the first needs an intervention, the
+            others are left out
+        """
+        scores = self._drive(step, first)
+        if not any(score.interventions for score in scores.values()):
+            scores |= self._drive(step, [row for row in self._suite_rows if row not in scores])
+        in_order = {row: scores[row] for row in self._suite_rows if row in scores}
+        seconds = round(time.monotonic() - begin, 1)
+        scored = replace(step, scores=in_order, seconds=seconds)
+        self._notify(scored.as_text())
+        return self._kept.keep(_key(step.number), scored)
+
+    def _drive(self, step: Round, rows: Sequence[str]) -> dict[str, Score]:
+        """Return the score of a round's model on rows of the suite, which may be none."""
+        if not rows:
+            return {}
+        scenarios = SuiteSettings(
+            tuple(rows),
+            laps=self._settings.laps,
+            most_interventions=_MAX_INTERVENTIONS if self._settings.expert else 0,  # 0: no limit
+        )
+        drives = suite([self._folder / step.model], scenarios, pool=self._pool).drives
+        return {
+            row: drive.score for row, drives_of in drives.items() for drive in drives_of.values()
+        }
+
+    def _learn_from_corrections(self, last: Round) -> Round:
+        """Train on take-overs, mixed with earlier recordings and rows that the model drove well."""
+        settings = self._settings
+        corrections, others = count_images(settings.recordings, self._samples.cameras)
+        # each correction is seen so often that half of the samples are corrections
+        weight = min(max(round(others / corrections), 1), MAX_CORRECTION_WEIGHT)
+        self._notify(
+            f"{corrections} images of take-overs, each seen {weight} times an epoch, "
+            f"and {others} others"
+        )
+        all_rows = self._convert(settings.recordings, weight)
+        epochs = settings.epochs or _EPOCHS
+        # the round has recorded no rows of its own: its rows are all rows
+        return self._train(last, all_rows, epochs, FINE_TUNING_LEARNING_RATE, rows=all_rows)
+
+    def _learn_from_expert(self, last: Round) -> Round:
+        """Drive, label the rows as the expert would steer, add them to all earlier ones, train."""
+        settings = self._settings
+        folder = self._folder / RECORDINGS
+        model = InputFile.of(self._folder / last.model)
+        tasks = []
+        for index in range(_DRIVES):
+            number = last.number * _DRIVES + index
+            recording = folder.absolute() / f"{_key(last.number + 1)}-{index}"
+            tasks.append(
+                draw_drive(model, recording, settings.track, settings.laps, settings.seed, number)
+            )
+        kept = FinishedSteps(folder, ExpertDrive)
+        drives = run_kept(self._pool, run_drive, tasks, kept, "recording", "m", "drives")
+
+        # The user's recordings are in the store from the first round on. The tasks' folders are
+        # absolute, for the workers; the store gets the path as the user has written it.
+        recordings = [str(folder / task.folder.name) for task in tasks]
+        if last.number == 0:
+            recordings = [*settings.recordings, *recordings]
+        add = (self._folder / STORE / MANIFEST_NAME).exists()
+        all_rows = self._convert(recordings, 1, add)
+        epochs = min(max(round(_ROWS_SEEN / all_rows), 1), _MAX_EPOCHS)
+        return self._train(
+            last,
+            all_rows,
+            settings.epochs or epochs,
+            _LEARNING_RATE,
+            rows=sum(drive.rows for drive in drives),
+            rescues=sum(drive.rescues for drive in drives),
+            distance_m=round(sum(drive.distance_m for drive in drives), 1),
+        )
+
+    def _convert(self, recordings: Sequence[str], correction_weight: int, add: bool = False) -> int:
+        """Write recordings into the store, or add them to it; return how many rows the store has.
+
+        After an interruption, the same call continues; after a complete call, it changes nothing.
+        """
+        samples = asdict(self._samples)
+        samples |= {"rows": GOOD_ROWS, "correction_weight": correction_weight}
+        settings = PreprocessSettings(
+            tuple(recordings),
+            self._folder / STORE,
+            add=add,
+            resume=True,
+            preprocessing=self._preprocessing,
+            explicit=tuple(samples),  # they hold even where they are the default
+            **samples,
+        )
+        return convert(settings, self._notify).rows
+
+    def _train(
+        self, last: Round, all_rows: int, epochs: int, learning_rate: float, **recorded: Any
+    ) -> Round:
+        """Train the model of the last round further.
+
+        An interrupted training continues where it stopped.
+
+        all_rows: number of rows in the store
+        recorded: figures of what the round recorded, fields of Round by name
+        """
+        number = last.number + 1
+        name = _key(number)
+        model = f"{MODELS}/{name}.h5"
+        settings = replace(
+            self._training,
+            data=(str(self._folder / STORE),),
+            output=self._folder / model,
+            start=self._folder / last.model,
+            runs=self._folder / RUNS,
+            name=name,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            seed=self._settings.seed + number,
+            hand_over=TRAINED,  # the drives of the suite judge the model
+        )
+        if (settings.runs / name).exists():
+            # resume() refuses them if they differ from those of the interrupted training
+            fixed = values_of(settings, SETTINGS_OF_WEIGHTS)
+            trained = resume(settings, fixed, self._notify)
+        else:
+            trained = train(settings, self._notify)
+        return Round(
+            number=number,
+            all_rows=all_rows,
+            epochs=epochs,
+            val_loss=trained.val_loss,
+            model=model,
+            **recorded,
+        )
+
+
+def _key(number: int) -> str:
+    """Return the name under which a round is kept in the work folder."""
+    return f"{number:02d}"

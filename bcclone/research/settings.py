@@ -1,0 +1,97 @@
+"""The checked settings of `bcclone improve` and `bcclone margin`; nothing large is loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.simulator.world_settings import TOP_SPEED_MPH, TRACKS, Reverse, Track
+from bcclone.system.pool import Jobs, Scheduler, check_one_pool
+from bcclone.system.settings import (
+    Checked,
+    Count,
+    Laps,
+    Mph,
+    Names,
+    Seed,
+    SettingError,
+    argument,
+    setting,
+)
+
+
+@dataclass(frozen=True)
+class ImproveSettings(Checked):
+    """What a model learns from, for how long, and on which rows of the suite it is scored.
+
+    recordings: folders, CSV files or patterns, as find_logs() of recording/files.py takes them.
+        With `expert`, the rounds train on these recordings, too.
+    """
+
+    model: Path = argument("the model to improve")
+    recordings: tuple[str, ...] = argument(
+        "folder, CSV file or pattern, as for preprocess.py", (), unit="RECORDING", shown="none"
+    )
+    output: Path = setting(Path("better.h5"), "the improved model to write")
+    force: bool = setting(
+        False,
+        "overwrite an existing model, and what an earlier improvement has left in the work folder",
+    )
+    resume: bool = setting(False, "continue what was interrupted, with the same model and output")
+    expert: bool = setting(
+        False,
+        "let the model drive the built-in simulator in rounds, and learn how its expert would have "
+        "steered there",
+    )
+    track: str = setting("lake", "track on which the expert teaches", choices=TRACKS)
+    # the numbers after a help are the smallest and largest value
+    rounds: Count = setting(20, "end the expert's lessons after this many rounds", 1, 1000)
+    epochs: Count = setting(
+        0,
+        "number of passes over the training samples, in each round",
+        1,
+        10_000,
+        zero="4, and with --expert fewer in later rounds",
+    )
+    seed: Seed = setting(0)
+    rows: Names = setting(
+        (),
+        "names of the suite's rows to drive before and after, such as lake-30; see "
+        "docs/reference/cli.md",
+        shown="all, with --expert all of the track",
+    )
+    laps: Laps = setting(1.0)
+    jobs: Jobs = setting(0)
+
+    def validate(self) -> None:
+        if not self.expert and not self.recordings:
+            raise SettingError(
+                "nothing to learn from; add {recordings} with take-overs, or learn from the "
+                "built-in expert: {expert}"
+            )
+        if self.output.suffix != ".h5":
+            raise SettingError(
+                "{output} {path}, expected a name that ends in .h5", path=self.output
+            )
+
+    @property
+    def folder(self) -> Path:
+        """Return the work folder for recordings, stores, runs and models of all rounds."""
+        return self.output.with_name(f"{self.output.stem}-improve")
+
+
+@dataclass(frozen=True)
+class MarginSettings(Checked):
+    """Which road is mapped at which speed, and by which processes."""
+
+    # a setting without a help has that of its type
+    track: Track = setting("lake")
+    reverse: Reverse = setting(False)
+    speed_mph: Mph = setting(20.0, "speed that the car holds", 3, TOP_SPEED_MPH, option="speed")
+    preprocess: PreprocessingText | None = setting(None)
+    jobs: Jobs = setting(0)
+    scheduler: Scheduler = setting("")
+    # folder for the finished parts, so that the same command continues where it was interrupted
+    kept: Path | None = None
+
+    def validate(self) -> None:
+        check_one_pool(self.scheduler, self.jobs)
