@@ -35,9 +35,8 @@ from .pictures.plot_settings import PlotSettings as PlotSettings
 from .pictures.plots.all_pictures import plot as plot
 from .research.environment import EnvironmentSettings as EnvironmentSettings
 from .research.environment import Simulator as Simulator
-from .simulator.record import record as record
-from .simulator.road_rules import RoadRules as RoadRules
-from .simulator.road_rules import judge_road as judge_road
+from .simulator.expert import record as record
+from .simulator.road_line import judge_road as judge_road
 from .simulator.world_settings import Conditions as Conditions
 from .simulator.world_settings import ExpertSettings as ExpertSettings
 from .simulator.world_settings import RecordSettings as RecordSettings

@@ -25,8 +25,7 @@ from bcclone.camera.images import encode_jpeg
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
-from bcclone.simulator.unity_client import connected
-from bcclone.simulator.unity_websocket import UnitySocket, text_frames
+from bcclone.simulator.unity_client import UnitySocket, connected, text_frames
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 FRAMES_PER_SECOND = 30.0  # that the simulator sends at most

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from bcclone.recording.row import CAMERAS, image_stamp
-from bcclone.simulator.record import record
+from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
 from bcclone.system.process import Notify
 from bcclone.system.settings import Checked, Count, Seconds, setting

@@ -36,8 +36,7 @@ from bcclone.research.margins import map_margins
 from bcclone.research.record_next import RecordNext
 from bcclone.research.settings import MarginSettings
 from bcclone.simulator.car import TrackedCar
-from bcclone.simulator.expert import Expert
-from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
+from bcclone.simulator.expert import BETWEEN_ROWS_SECONDS, CarRecording, Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.system.pool import open_pool

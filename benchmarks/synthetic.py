@@ -27,8 +27,7 @@ from bcclone.camera.vehicle import MOUNTS
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.shards import Manifest
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
-from bcclone.simulator.expert import Expert
-from bcclone.simulator.record import CarRecording
+from bcclone.simulator.expert import CarRecording, Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.system.process import ProgressBar

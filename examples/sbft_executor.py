@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from road_drive import ROAD_WIDTH_M, RoadDrive, act_of, drive_road
 
-from bcclone import RoadRules, SteeringPolicy, judge_road, load_policy
+from bcclone import SteeringPolicy, judge_road, load_policy
 
 MPH = 0.44704  # metres per second
 CAR_WIDTH_M = 2.0  # from wheel to wheel
@@ -51,7 +51,7 @@ class RoadTestExecutor:
     def __init__(
         self, policy: SteeringPolicy, time_budget: float, map_size: int = 200, speed_mph: float = 15
     ) -> None:
-        self._policy, self._rules, self._speed_mph = policy, RoadRules(map_m=map_size), speed_mph
+        self._policy, self._map_m, self._speed_mph = policy, map_size, speed_mph
         self._end = time.monotonic() + time_budget
         self.outcomes: list[tuple[str, str]] = []
 
@@ -65,7 +65,7 @@ class RoadTestExecutor:
 
     def validate_test(self, the_test: Any) -> tuple[bool, str]:
         """Return whether a road keeps to the rules, and its faults."""
-        faults = judge_road(np.asarray(the_test.road_points, float), ROAD_WIDTH_M, self._rules)
+        faults = judge_road(np.asarray(the_test.road_points, float), ROAD_WIDTH_M, self._map_m)
         return not faults, "; ".join(faults)
 
     def execute_test(self, the_test: Any) -> tuple[str, str, list[Record]]:

@@ -18,7 +18,7 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # of all workers of 
 
 from bcclone.model.foreign.stored import reading_by
 from bcclone.model.foreign.stored_reader import read_here
-from bcclone.simulator.record import record
+from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
 from bcclone.system.files import locked
 from bcclone.system.location import parse_location

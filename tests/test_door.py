@@ -17,7 +17,7 @@ PARAMETERS = {
     "convert": "settings notify judge",
     "evaluate": "model settings watch",
     "evaluate_policy": "policy settings name watch",
-    "judge_road": "points width_m rules",
+    "judge_road": "points width_m map_m",
     "load_model": "path preprocessing",
     "load_policy": "path preprocessing",
     "open_store": "path",
@@ -35,7 +35,7 @@ PARAMETERS = {
     "train": "settings notify",
 }
 CLASSES = {
-    "Answer", "Preprocessing", "RoadRules", "SampleDataset", "Simulator", "SteeringPolicy", "Store",
+    "Answer", "Preprocessing", "SampleDataset", "Simulator", "SteeringPolicy", "Store",
     "UserError",
 }  # fmt: skip
 SETTINGS = {

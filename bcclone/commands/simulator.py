@@ -18,6 +18,7 @@ from bcclone.game.play_settings import PlaySettings
 from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
 from bcclone.system.errors import shown_command
 from bcclone.system.settings import argument
+from bcclone.system.values import to_json
 
 
 @command(after_interrupt="nothing was recorded")
@@ -41,22 +42,20 @@ def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Resu
     """Connect to a drive server, and let it drive the simulated car, as in the Unity program's
     autonomous mode.
     """
-    from bcclone.simulator.simulate import simulate
+    from bcclone.simulator.world import simulate
 
-    result = simulate(settings, server)
-    score = result.score
+    score, report, traced = simulate(settings, server)
+    latency = report.as_json()["request_to_steer_ms"]
     text = (
-        f"{result.report.summary()}\n"
+        f"{report.telemetries} telemetries, {report.steers} steers, {report.manuals} manuals; "
+        f"request to steer p50 {latency['p50']} ms, p99 {latency['p99']} ms\n"
         f"{score.distance_m:.0f} m in {score.seconds:.0f} s, "
         f"{score.mean_abs_cross_track_m:.2f} m from the centre line on average, "
         f"{score.max_abs_cross_track_m:.2f} m at most; it ended: {score.ended}"
     )
-    if result.traced is not None:
-        text += (
-            f"\n{settings.run_folder}: the position of the car at {result.traced} frames, "
-            "for video.py"
-        )
-    return Result(result.as_json(), text)
+    if traced is not None:
+        text += f"\n{settings.run_folder}: the position of the car at {traced} frames, for video.py"
+    return Result({**report.as_json(), **to_json(score), "traced": traced}, text)
 
 
 @command()
@@ -67,7 +66,7 @@ def simulate_record(
     """Let an expert driver drive in the built-in simulator, and record it in the format of the
     Unity program.
     """
-    from bcclone.simulator.record import record
+    from bcclone.simulator.expert import record
 
     recorded = record(folder, settings)
     return Result(

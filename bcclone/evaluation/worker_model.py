@@ -15,7 +15,7 @@ from typing import Self
 
 from bcclone.camera.images import cv2
 from bcclone.model.policy import Policy, load_policy
-from bcclone.simulator.road_plan import read_road_file
+from bcclone.simulator.roads import read_road_file
 from bcclone.system.errors import UserError
 from bcclone.system.files import sha256_of
 from bcclone.system.pool import source_digest

@@ -28,7 +28,7 @@ from bcclone.model.policy import Policy, load_policy
 from bcclone.recording.run_folder import Recorder, free_folder
 from bcclone.recording.run_tables import HUMAN, MODEL, DrivenBy
 from bcclone.simulator.car import TrackedCar
-from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
+from bcclone.simulator.expert import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import WorldPace

@@ -18,8 +18,7 @@ from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.evaluation.worker_model import InputFile, load_on_one_core
-from bcclone.simulator.expert import Expert
-from bcclone.simulator.record import BETWEEN_ROWS_SECONDS, CarRecording
+from bcclone.simulator.expert import BETWEEN_ROWS_SECONDS, CarRecording, Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import Perturbations, SimulatedWorld

@@ -14,16 +14,15 @@ from typing import Self
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bcclone.simulator.random_road import RANDOM_PREFIX, random_road
 from bcclone.simulator.road_line import (
     RUN_OUT_M,
     STEP_M,
     RoadLine,
+    faults_of_line,
     interpolate,
     with_run_outs,
 )
-from bcclone.simulator.road_plan import RoadLook, RoadPlan, read_points
-from bcclone.simulator.road_rules import RoadRules, faults_of_line
+from bcclone.simulator.roads import RANDOM_PREFIX, RoadLook, RoadPlan, random_road, read_points
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent2, cosine, sine
 from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
@@ -300,6 +299,7 @@ def _known_track(road: Road) -> Track:
     return Track(road, interpolate(table, closed=True))
 
 
+_LEAST_LENGTH_M = 20.0
 _SPARE_RADIUS_M = 2.0  # radius of the sharpest bend allowed, at the inner edge of the road
 
 
@@ -310,10 +310,13 @@ def build_track(plan: RoadPlan) -> Track:
     """
     line = interpolate(plan.table, plan.closed)
     widest_m = float(plan.table[:, 3].max())
-    rules = RoadRules(
-        map_m=None, least_length_m=20.0, least_radius_m=widest_m / 2 + _SPARE_RADIUS_M
+    faults = faults_of_line(
+        line.points[:, [0, 2]],
+        widest_m / 2,
+        least_radius_m=widest_m / 2 + _SPARE_RADIUS_M,
+        least_length_m=_LEAST_LENGTH_M,
+        closed=plan.closed,
     )
-    faults = faults_of_line(line.points[:, [0, 2]], widest_m / 2, rules, plan.closed)
     if faults:
         reasons = "; ".join(faults)
         raise UserError(

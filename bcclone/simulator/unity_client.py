@@ -1,29 +1,206 @@
 """Play the Unity program's part: let a drive server drive the car of a world.
 
 Each frame of the world goes to the server as a telemetry message, and the server's answer sets the
-car's controls, until the drive ends with a `DriveReport`: counts of the messages, and how long the
-answers took.
+car's controls, until the drive ends with a `DriveReport`.
 
 The client follows the numbered facts in docs/reference/protocol.md, not the server's code, so it
-can test the server.
+can test the server. wsproto makes and reads the frames of the websocket. The handshake's request is
+written here, byte for byte as the simulator's, because the headers of wsproto's request are in
+another order.
 """
 
 import base64
 import json
 import math
 import queue
+import re
+import select
+import socket
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import Connection, ConnectionState
+from wsproto.events import (
+    AcceptConnection,
+    CloseConnection,
+    Event,
+    Message,
+    Ping,
+    Request,
+    TextMessage,
+)
+from wsproto.utilities import RemoteProtocolError
 
-from bcclone.simulator.unity_websocket import SILENCE_SECONDS, ServerGone, UnitySocket
 from bcclone.system.errors import UserError
+
+# ---- the websocket
+
+
+_SILENCE_SECONDS = 10.0  # how long a server may be silent
+# longest wait for the answer to the handshake, as in the Unity program: a server that still loads
+# its model answers late
+_HANDSHAKE_SECONDS = 90.0
+
+_TARGET = "/socket.io/?EIO=4&transport=websocket"
+_FRAME_BYTES = 1016  # largest payload of a frame
+_LARGEST_READ = 65_536  # most bytes that are read from the socket at once
+
+
+class ServerGone(ConnectionError):
+    """The server closed the connection, or sent what the simulator cannot read."""
+
+
+class UnitySocket:
+    """The simulator's websocket: text messages in masked frames of at most 1,016 bytes.
+
+    It connects when it is made. The end of a `with` block closes the TCP connection without a
+    closing handshake, as a crash does.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._socket = socket.create_connection((host, port), _HANDSHAKE_SECONDS)
+        # held while a frame is sent, since a listening thread answers pings in between
+        self._sending = threading.Lock()
+        self._message = bytearray()  # the parts of a message that is not complete yet
+        self._protocol = WSConnection(ConnectionType.CLIENT)
+        try:
+            self._handshake(f"{host}:{port}")
+        except BaseException:
+            self._socket.close()
+            raise
+        self._socket.settimeout(_SILENCE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send_text(self, text: str) -> None:
+        """Send a text message, each frame by a write of its own."""
+        self.send_frames(text_frames(text))
+
+    def send_frames(self, frames: Sequence[bytes]) -> None:
+        """Send frames of text_frames(), each by a write of its own."""
+        for frame in frames:
+            with self._sending:
+                self._socket.sendall(frame)
+
+    def receive(self, timeout: float) -> str | None:
+        """Return the next message, None if none arrives in time; a binary one as an empty text.
+
+        Raises ServerGone at the end of the connection.
+        """
+        until = time.monotonic() + timeout
+        while True:
+            while (event := next(self._protocol.events(), None)) is not None:
+                if (text := self._handle(event)) is not None:
+                    return text
+            seconds = until - time.monotonic()
+            if seconds <= 0 or not select.select([self._socket], [], [], seconds)[0]:
+                return None
+            self._read()
+
+    def _handle(self, event: Event) -> str | None:
+        """Handle what the server sent; return the text of a message when it is complete."""
+        if isinstance(event, CloseConnection):
+            # wsproto asks to close, too, if it could not read what came; then the connection is
+            # still open
+            if self._protocol.state is ConnectionState.OPEN:
+                raise ServerGone(
+                    f"the server sent bytes that are no websocket message: {event.reason}"
+                )
+            raise ServerGone("the server sent a close frame")
+        if isinstance(event, Ping):
+            self.send_frames([self._protocol.send(event.response())])
+        elif isinstance(event, Message):
+            part = event.data
+            self._message += part.encode() if isinstance(part, str) else part
+            if event.message_finished:
+                message = bytes(self._message)
+                self._message.clear()
+                # the simulator ignores binary messages, and callers ignore an empty text
+                return message.decode() if isinstance(event, TextMessage) else ""
+        return None
+
+    def _read(self) -> None:
+        """Hand what the server sends next to wsproto; raises ServerGone at the connection's end."""
+        data = self._socket.recv(_LARGEST_READ)
+        if not data:
+            raise ServerGone("the server closed the connection")
+        self._protocol.receive_data(data)
+
+    def _handshake(self, host: str) -> None:
+        """Ask for a websocket; raises ServerGone if the server does not offer exactly that.
+
+        The request has the key that wsproto chose, because wsproto checks the answer by this key.
+        """
+        request = self._protocol.send(Request(host=host, target=_TARGET))
+        key = re.findall(rb"Sec-WebSocket-Key: (\S+)", request, re.IGNORECASE)[0]
+        self._socket.sendall(
+            b"GET %s HTTP/1.1\r\n"
+            b"User-Agent: websocket-sharp/1.0\r\n"
+            b"Host: %s\r\n"
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            % (_TARGET.encode(), host.encode(), key)
+        )
+        try:
+            while (event := next(self._protocol.events(), None)) is None:
+                self._read()
+        except RemoteProtocolError as error:
+            raise ServerGone(f"no websocket there: {error}") from None
+        if not isinstance(event, AcceptConnection):
+            raise ServerGone(f"no websocket there: {event}")
+
+
+def text_frames(text: str) -> list[bytes]:
+    """Return the masked frames of a text message, at most 1,016 bytes of payload each.
+
+    The split is exact for ASCII only, which is all that the simulator sends.
+    """
+    connection = Connection(ConnectionType.CLIENT)
+    starts = range(0, max(len(text), 1), _FRAME_BYTES)  # an empty text is sent as one frame, too
+    frames = []
+    for start in starts:
+        part = text[start : start + _FRAME_BYTES]
+        finished = start == starts[-1]
+        frames.append(connection.send(TextMessage(part, message_finished=finished)))
+    return frames
+
+
+@contextmanager
+def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[UnitySocket]:
+    """Connect to a drive server, trying again while it starts; raises UserError if there is none.
+
+    patience_seconds: how long to try again; 0 for a single try
+    """
+    until = time.monotonic() + patience_seconds
+    while True:
+        try:
+            connection = UnitySocket(host, port)
+            break
+        # OSError includes ServerGone; UnicodeError comes of a host that is no valid name
+        except (OSError, UnicodeError) as error:
+            if time.monotonic() >= until:
+                reason = getattr(error, "strerror", None) or error  # not every error has the field
+                raise UserError(
+                    f"no drive server at {host}:{port}: {reason}; start one with: bcclone drive "
+                    "model.h5"
+                ) from None
+            time.sleep(0.1)
+    with connection:
+        yield connection
+
+
+# ---- a drive
 
 
 @dataclass(frozen=True)
@@ -58,10 +235,7 @@ class DriveReport:
     latencies_ms: tuple[float, ...]  # time from each telemetry to its answer
 
     def as_json(self) -> dict[str, Any]:
-        """Return the counts, and median and 99th percentile of the latency.
-
-        The latencies are None if there was no answer.
-        """
+        """Return the counts, and the latency's median and 99th percentile, None without answers."""
         p50 = None
         p99 = None
         if self.latencies_ms:
@@ -74,42 +248,20 @@ class DriveReport:
             "request_to_steer_ms": {"p50": p50, "p99": p99},
         }
 
-    def summary(self) -> str:
-        """Return the counts and the latency as a line for a person."""
-        latency = self.as_json()["request_to_steer_ms"]
-        return (
-            f"{self.telemetries} telemetries, {self.steers} steers, {self.manuals} manuals; "
-            f"request to steer p50 {latency['p50']} ms, p99 {latency['p99']} ms"
-        )
-
 
 _PING_SECONDS = 25.0  # time between two pings
+_LOOPS = 2
 
 
 class UnityClient:
     """Drives a world's car by a server's answers, as the simulator does.
 
     The simulator has two loops: each sends a telemetry, waits for the answer, and sends the next.
-
-    decimal_comma: write and read numbers with a decimal comma
-    patience_seconds: how long the server may be silent
-    loops: 2 as in the simulator; 1 to wait for each answer before the next frame is made, so that
-        an answer takes effect on the frame that it answers
     """
 
-    def __init__(
-        self,
-        connection: UnitySocket,
-        world: World,
-        decimal_comma: bool = False,
-        patience_seconds: float = SILENCE_SECONDS,
-        loops: int = 2,
-    ) -> None:
+    def __init__(self, connection: UnitySocket, world: World) -> None:
         self._connection = connection
         self._world = world
-        self._decimal_comma = decimal_comma
-        self._patience_seconds = patience_seconds
-        self._loops = loops
         self._sent: deque[float] = deque()  # send times of unanswered telemetries, oldest first
         self._ended = False
         self._counts: Counter[str] = Counter()
@@ -125,11 +277,6 @@ class UnityClient:
             lost_loops=self._counts["lost loop"],
             latencies_ms=tuple(self._latencies_ms),
         )
-
-    @property
-    def latencies_ms(self) -> Sequence[float]:
-        """Return the time from each telemetry to its answer, so far."""
-        return self._latencies_ms
 
     def drive(self) -> DriveReport:
         """Drive to the end of the world's drive.
@@ -161,9 +308,9 @@ class UnityClient:
                 if self._handle(message, arrived):
                     answered = time.monotonic()
             now = time.monotonic()
-            if now - answered > self._patience_seconds and not self._ended:
+            if now - answered > _SILENCE_SECONDS and not self._ended:
                 raise UserError(
-                    f"the drive server has not answered for {self._patience_seconds:g} s; is it "
+                    f"the drive server has not answered for {_SILENCE_SECONDS:g} s; is it "
                     "still running? its output may show the reason; start it again"
                 )
             if now - pinged > _PING_SECONDS:
@@ -177,9 +324,8 @@ class UnityClient:
         if message.startswith("0"):
             # fact 3: the simulator reads the sid only, so the packet is checked and thrown away
             _parsed(message[1:], message, dict)
-            if self._loops > 1:
-                # fact 4: "open" fires again, for the packet, and the second loop begins
-                self._send_telemetry()
+            # fact 4: "open" fires again, for the packet, and the second loop begins
+            self._send_telemetry()
         elif message == "2":
             self._connection.send_text("3")  # fact 9: the answer to a ping
         elif message.startswith("42"):
@@ -211,11 +357,11 @@ class UnityClient:
     def _steer(self, controls: dict[str, Any]) -> bool:
         """Set the car's controls; return whether the simulator could read them."""
         try:
-            steering = self._parse(controls["steering_angle"])
-            throttle = self._parse(controls["throttle"])
+            steering = _number(controls["steering_angle"])
+            throttle = _number(controls["throttle"])
         except (KeyError, ValueError, TypeError):
             self._counts["lost loop"] += 1  # fact 8: the exception ends this loop
-            if self._counts["lost loop"] == self._loops:
+            if self._counts["lost loop"] == _LOOPS:
                 raise UserError(
                     f"the drive server answered {json.dumps(controls)[:200]}, expected "
                     "steering_angle and throttle as texts with a number each; the simulator cannot "
@@ -237,35 +383,25 @@ class UnityClient:
             self._ended = True
             return
         self._counts["telemetry"] += 1
-        fields = None if state.manual else self._fields(state)
+        fields = None  # while a driving key is held
+        if not state.manual:
+            # fact 5; .NET's format "N4" writes numbers such as 1,234.5000
+            fields = {
+                "steering_angle": f"{state.steering_degrees:,.4f}",
+                "throttle": f"{state.throttle:,.4f}",
+                "speed": f"{state.speed_mph:,.4f}",
+                "image": base64.b64encode(state.jpeg).decode(),
+            }
         text = "42" + json.dumps(["telemetry", fields], separators=(",", ":"))
         self._sent.append(time.perf_counter())
         self._connection.send_text(text)
 
-    def _fields(self, state: CarState) -> dict[str, str]:
-        """Return the content of a telemetry message (fact 5)."""
-        return {
-            "steering_angle": self._format(state.steering_degrees),
-            "throttle": self._format(state.throttle),
-            "speed": self._format(state.speed_mph),
-            "image": base64.b64encode(state.jpeg).decode(),
-        }
 
-    def _format(self, value: float) -> str:
-        """Return a number as .NET's format "N4" writes it, such as 1,234.5000."""
-        text = f"{value:,.4f}"
-        return text.translate(str.maketrans(",.", ".,")) if self._decimal_comma else text
-
-    def _parse(self, text: str) -> float:
-        """Return the number in a text as .NET's float.Parse reads it."""
-        if not isinstance(text, str):
-            raise TypeError("a number that is no JSON string")
-        group = ","
-        mark = "."
-        if self._decimal_comma:
-            group = "."
-            mark = ","
-        return float(text.replace(group, "").replace(mark, "."))
+def _number(text: str) -> float:
+    """Return the number in a text as .NET's float.Parse reads it."""
+    if not isinstance(text, str):
+        raise TypeError("a number that is no JSON string")
+    return float(text.replace(",", ""))
 
 
 # a message and the time of its arrival, by time.perf_counter(); or the error that ended the
@@ -301,35 +437,6 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]
     finally:
         ended.set()
         listener.join(_END_SECONDS)  # it ends at the latest when the connection is closed
-
-
-# longest wait for the answer to the handshake, as in the Unity program: a server that still loads
-# its model answers late
-_HANDSHAKE_SECONDS = 90.0
-
-
-@contextmanager
-def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[UnitySocket]:
-    """Connect to a drive server, trying again while it starts; raises UserError if there is none.
-
-    patience_seconds: how long to try again; 0 for a single try
-    """
-    until = time.monotonic() + patience_seconds
-    while True:
-        try:
-            connection = UnitySocket(host, port, _HANDSHAKE_SECONDS)
-            break
-        # OSError includes ServerGone; UnicodeError comes of a host that is no valid name
-        except (OSError, UnicodeError) as error:
-            if time.monotonic() >= until:
-                reason = getattr(error, "strerror", None) or error  # not every error has the field
-                raise UserError(
-                    f"no drive server at {host}:{port}: {reason}; start one with: bcclone drive "
-                    "model.h5"
-                ) from None
-            time.sleep(0.1)
-    with connection:
-        yield connection
 
 
 def _parsed(text: str, message: str, kind: type) -> Any:

@@ -2,6 +2,7 @@
 
 Controls are steering and throttle, -1 to 1. A frame is a JPEG of the centre camera, normally every
 0.04 s of simulated time, and with it what the car reports: its steering, throttle and speed.
+simulate() lets a drive server, another program, control the car.
 """
 
 import math
@@ -9,17 +10,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from pathlib import Path
 
 from bcclone.camera.images import Image, encode_jpeg
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH
-from bcclone.recording.run_tables import ShownFrame, digest_of
+from bcclone.recording.run_tables import ShownFrame, digest_of, write_trace
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import LAPS_DRIVEN, Score, Scorer
-from bcclone.simulator.track import Track, TrackPosition
-from bcclone.simulator.unity_client import CarState
-from bcclone.simulator.world_settings import LOST_M, Conditions, WorldSettings
+from bcclone.simulator.track import Track, TrackPosition, load_track
+from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
+from bcclone.simulator.world_settings import (
+    LOST_M,
+    Conditions,
+    ServerSettings,
+    SimulationSettings,
+    WorldSettings,
+)
+from bcclone.system.errors import UserError
 from bcclone.system.process import ProgressBar
 
 FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
@@ -30,25 +38,6 @@ _MAX_STEPS = 50  # most steps of 0.02 s that a world in real time makes up for a
 _STUCK_SECONDS = 20.0  # longest time that the car may stand still
 _STUCK_SPEED = 0.2  # m/s; a slower car counts as standing still
 _SLOWEST = 1.5  # m/s, least mean speed along the track, from which the time limit follows
-
-
-@contextmanager
-def open_world(
-    track: Track, settings: WorldSettings, conditions: Conditions
-) -> "Iterator[SimulatedWorld]":
-    """Yield a world, with a progress bar of the drive."""
-    renderer = Renderer(track.road.name, conditions)
-    with ProgressBar("driving", round(track.goal_m(settings.laps)), "m") as progress:
-        yield SimulatedWorld(renderer, track, settings, progress.advance)
-
-
-@dataclass(frozen=True)
-class _Command:
-    """Controls that take effect after the latency."""
-
-    seconds: float  # simulated time at which they take effect
-    steering: float
-    throttle: float
 
 
 class SimulatedWorld:
@@ -79,7 +68,8 @@ class SimulatedWorld:
         )
         self.tracked.car.heading += math.radians(settings.start_turn)
         self._perturbations = Perturbations(settings.perturbation_m, settings.perturbation_every_m)
-        self._pending: deque[_Command] = deque()
+        # controls that take effect after the latency: at which simulated time, steering, throttle
+        self._pending: deque[tuple[float, float, float]] = deque()
 
         self.scorer = Scorer()
         self.ended = ""
@@ -135,7 +125,7 @@ class SimulatedWorld:
             self.advance(self._pace.due() * STEP_SECONDS)
         self.scorer.add_steering(steering)
         takes_effect = self.tracked.seconds + self._settings.latency_ms / 1000
-        self._pending.append(_Command(takes_effect, steering, throttle))
+        self._pending.append((takes_effect, steering, throttle))
 
     def advance(self, seconds: float) -> None:
         """Let simulated time pass; the rest of the time is dropped when the drive ends."""
@@ -150,9 +140,9 @@ class SimulatedWorld:
         """Advance by 0.02 s."""
         tracked = self.tracked
         car = tracked.car
-        while self._pending and self._pending[0].seconds <= tracked.seconds + 1e-9:
-            command = self._pending.popleft()
-            car.control(command.steering, command.throttle)
+        while self._pending and self._pending[0][0] <= tracked.seconds + 1e-9:
+            _, steering, throttle = self._pending.popleft()
+            car.control(steering, throttle)
         if right_m := self._perturbations.due(tracked.progress_m, tracked.position):
             tracked.push(right_m)
         tracked.step()
@@ -280,3 +270,54 @@ class Perturbations:
         self._pushes += 1
         room_m = max(position.limit_m - _SPARE_M - side * position.cross_track_m, 0.0)
         return side * min(self._size_m, room_m)
+
+
+# ---- a drive
+
+
+@contextmanager
+def open_world(
+    track: Track, settings: WorldSettings, conditions: Conditions
+) -> Iterator[SimulatedWorld]:
+    """Yield a world, with a progress bar of the drive."""
+    renderer = Renderer(track.road.name, conditions)
+    with ProgressBar("driving", round(track.goal_m(settings.laps)), "m") as progress:
+        yield SimulatedWorld(renderer, track, settings, progress.advance)
+
+
+_RECORDER_SECONDS = 5.0  # longest wait for a server to write its last frames
+
+
+def simulate(
+    settings: SimulationSettings, server: ServerSettings
+) -> tuple[Score, DriveReport, int | None]:
+    """Let a drive server drive in a simulated world; raises UserError.
+
+    Returns the score, the client's measurements, and how many frames of the run folder got the
+    car's position, None without a run folder.
+    """
+    track = load_track(settings.track, settings.reverse)
+    folder = settings.run_folder
+    with (
+        connected(server.host, server.port, server.wait) as connection,
+        open_world(track, settings, settings) as world,
+    ):
+        # the server makes its run folder when it starts
+        if folder is not None and not folder.is_dir():
+            raise UserError(
+                f"{folder}: no such folder; name the one that drive.py records into, or leave "
+                "--run out"
+            )
+        frames = 0 if folder is None else _count_frames(folder)
+        report = UnityClient(connection, world).drive()
+    if folder is None:
+        return world.score(), report, None
+    frames += report.steers  # the server records one frame for each steer message
+    until = time.monotonic() + _RECORDER_SECONDS
+    while _count_frames(folder) < frames and time.monotonic() < until:
+        time.sleep(0.1)
+    return world.score(), report, write_trace(folder, world.shown)
+
+
+def _count_frames(folder: Path) -> int:
+    return len(list(folder.glob("*.jpg")))

@@ -1,6 +1,7 @@
 """Settings of the simulated world, of its expert driver and of the connection to a drive server.
 
-This module loads neither NumPy nor the renderer, so that --help answers at once.
+This module loads neither NumPy nor the renderer, so that --help answers at once. Fields without an
+option are for programs, such as the suite.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -49,10 +50,8 @@ Track = Annotated[
 Reverse = Annotated[bool, Setting("drive the road in the opposite direction")]
 Limit = Annotated[int, Setting(minimum=0, maximum=1000)]
 
-# A setting has its default and its help, then perhaps its smallest and largest value; a setting
-# without a help has that of its type. Conditions, WorldSettings and ExpertSettings are parts that
-# the settings of drives inherit. Their values are given by name, so that those of a drive may be
-# given by position.
+# Conditions, WorldSettings and ExpertSettings are parts that the settings of drives inherit. Their
+# values are given by name, so that those of a drive may be given by position.
 _appearance = partial(setting, group=_APPEARANCE)
 _disturbance = partial(setting, group=DISTURBANCES)
 _expert = partial(setting, group=_EXPERT)
@@ -79,14 +78,6 @@ class Conditions(Checked):
         zero="their own",
         rare=True,
     )
-    line_visibility: Fraction = _appearance(
-        1.0, "visibility of the lines on the road; 0 paints them over", rare=True
-    )
-    road_visibility: Fraction = _appearance(
-        1.0,
-        "visibility of the whole road; 0 paints it over, to check that a model looks at the road",
-        rare=True,
-    )
     rain: Fraction = _appearance(0.0, "rain: drops, a wet road, less light; 1 is a downpour")
     snow: Fraction = _appearance(
         0.0, "snow: flakes, and a cover on road and ground; 1 is a snowstorm"
@@ -95,11 +86,11 @@ class Conditions(Checked):
     night_cycle: Seconds = _appearance(
         0.0, "from day to night and back in this time", 1, 1e6, zero="no change", rare=True
     )
-    camera_shift_m: Metres = _appearance(0.0, "shift of the camera to the right", -3, 3, rare=True)
-    camera_height_m: Metres = _appearance(
-        0.0, "how much higher the camera is mounted", -0.3, 3, rare=True
-    )
-    camera_pitch: Degrees = _appearance(0.0, "upward pitch of the camera", -20, 20, rare=True)
+    line_visibility: Fraction = 1.0  # of the lines on the road; 0 paints them over
+    # of the camera: how far to the right and how much higher it is mounted, and its upward pitch
+    camera_shift_m: Annotated[float, Setting(minimum=-3, maximum=3)] = 0.0
+    camera_height_m: Annotated[float, Setting(minimum=-0.3, maximum=3)] = 0.0
+    camera_pitch: Annotated[float, Setting(minimum=-20, maximum=20)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,19 +104,16 @@ class WorldSettings(Checked):
         above=-LOST_M,
         below=LOST_M,
     )
-    start_turn: Degrees = _disturbance(
-        0.0, "yaw of the car at the start, to the right", -90, 90, rare=True
-    )
+    # degrees by which the car is turned to the right at the start
+    start_turn: Annotated[float, Setting(minimum=-90, maximum=90)] = 0.0
     perturbation_m: Metres = _disturbance(
         0.0,
-        "push the car sideways by this distance, alternately to the right and to the left, but "
-        "never off the asphalt, in metres",
+        "every 100 m, push the car sideways by this distance, alternately to the right and to the "
+        "left, but never off the asphalt",
         0,
         5,
     )
-    perturbation_every_m: Metres = _disturbance(
-        100.0, "distance between two perturbations", 1, rare=True
-    )
+    perturbation_every_m: Annotated[float, Setting(minimum=1)] = 100.0  # between two pushes
     latency_ms: Milliseconds = _disturbance(
         0.0, "delay between a control command and its effect", 0, 5000
     )
@@ -157,9 +145,6 @@ class ExpertSettings(Checked):
         0,
         30,
         unit="N",
-    )
-    recovery_m: Metres = _expert(
-        2.2, "largest distance from the centre line at which a recovery begins", 0, 3, rare=True
     )
     lookahead_seconds: Seconds = _expert(
         0.45,
@@ -223,8 +208,3 @@ class ServerSettings(Checked):
     host: str = _server("127.0.0.1", "address of the drive server", unit="HOST")
     port: Port = _server(SIMULATOR_PORT, "port of the drive server", 1)
     wait: Seconds = _server(0.0, "time to wait for the server to start")
-    decimal_comma: bool = _server(
-        False,
-        "send numbers with a decimal comma, as the simulator does in many countries",
-        rare=True,
-    )

@@ -8,7 +8,7 @@ import pytest
 
 from bcclone.dataset.sample_settings import PARTS, TEST, TRAINING, VALIDATION
 from bcclone.dataset.shards import open_store
-from bcclone.simulator.record import record
+from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
 from tests.conftest import made_once
 from tests.running import result_of, run_script

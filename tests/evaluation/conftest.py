@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcclone.simulator.record import record
+from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
 from tests.conftest import made_once
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from bcclone.cli import run
-from bcclone.simulator.record import record
+from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
 from tests.exchange.foreign_sources import make_lerobot
 

@@ -34,7 +34,7 @@ from bcclone.pictures.plots.training_pictures import (
     find_recoveries,
     located_samples,
 )
-from bcclone.simulator.record import record
+from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
 from bcclone.training.training_state import Epoch, history_csv
 from tests.model.random_layers import random_layers

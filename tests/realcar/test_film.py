@@ -19,7 +19,7 @@ from bcclone.realcar.film import import_film
 from bcclone.realcar.film_angle import USUAL_ANGLES
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import LEFT_OUT, MOTION
-from bcclone.simulator.record import record
+from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError

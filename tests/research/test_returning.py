@@ -10,7 +10,7 @@ from bcclone.camera.vehicle import MPH, steering_of
 from bcclone.research.margins import map_by_answers
 from bcclone.research.returning import RENDERED, Cars, SteeringTable, follow, shape_of, state_grid
 from bcclone.simulator.car import TrackedCar, holding_throttle
-from bcclone.simulator.road_plan import ControlPoint, RoadPlan
+from bcclone.simulator.roads import ControlPoint, RoadPlan
 from bcclone.simulator.track import build_track, load_track
 
 SPEED = 20 * MPH

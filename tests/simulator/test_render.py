@@ -1,9 +1,13 @@
-"""Scenes and frames: what must be seen, where, and that the same inputs give the same bytes."""
+"""Frames, depths and labels: what must be seen, where, and that code is compiled anew when needed.
+
+tests/golden/test_frames.py has the bytes of frames.
+"""
 
 import math
 import re
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,14 +15,12 @@ from bcclone.camera.geometry import FOCAL_PX
 from bcclone.simulator.camera import pose_of
 from bcclone.simulator.car import start_on
 from bcclone.simulator.render import LABELS, Renderer
-from bcclone.simulator.render.air import air_of
-from bcclone.simulator.render.cards import draw_cards
-from bcclone.simulator.render.drops import draw_drops
-from bcclone.simulator.render.faces import draw_faces
 from bcclone.simulator.render.ground import color_ground
-from bcclone.simulator.render.inputs import Eye, bonnet_canvas, empty_profiles, surface_of
 from bcclone.simulator.render.profile import find_depths
 from bcclone.simulator.render.surface import COMPILED_MODULES, SOURCES_CHECKSUM
+from bcclone.simulator.render.things import draw_cards, draw_drops, draw_faces
+from bcclone.simulator.scene.light import IN_SHADOW, sunlight_past_hills
+from bcclone.simulator.scene.textures import blur, resize
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 from tests.running import ROOT
@@ -38,6 +40,10 @@ def at(renderer, along_m, cross_track_m=0.0):
     return start_on(renderer.scene.track, cross_track_m, along_m)
 
 
+def frame(renderer, along_m, **values):
+    return renderer.frame(at(renderer, along_m), **values).astype(int)
+
+
 def test_compiled_code_is_not_reused_after_a_source_changed():
     for drawing in (color_ground, draw_cards, draw_drops, draw_faces, find_depths):
         assert drawing._cache.sources == SOURCES_CHECKSUM
@@ -50,106 +56,38 @@ def test_compiled_code_is_not_reused_after_a_source_changed():
         assert compiled_in - {"bcclone.system.compiled"} <= set(COMPILED_MODULES)
 
 
-@pytest.mark.parametrize(("ahead_m", "drawn"), [(0.8, False), (1.6, True)])
-def test_a_bush_right_before_the_camera_does_not_fill_the_picture(lake, ahead_m, drawn):
-    cards = lake.scene.cards.placements
-    card = cards[-1:].copy()
-    card[0, :3] = 0.0, -card[0, 3] / 2, ahead_m
-    canvas = bonnet_canvas(160, 320)
-    canvas.depths_m[:] = 1000.0
-    draw_cards(
-        Eye(np.zeros(3), np.eye(3), FOCAL_PX, FOCAL_PX, np.full(320, 160)),
-        card,
-        lake.scene.pictures,
-        air_of(Conditions()),
-        canvas,
-    )
-    assert (canvas.depths_m < 1000.0).any() == drawn
+# ---- where things are seen
 
 
-@pytest.fixture(scope="module")
-def unlined():
-    return Renderer("lake", Conditions(line_visibility=0.0))
-
-
-def line_columns(lake, unlined, row, cross_track_m=0.0):
-    """Return the columns of a row in which the lines are, by their absence."""
-    car = at(lake, 240, cross_track_m)
-    change = np.abs(lake.frame(car)[row].astype(int) - unlined.frame(car)[row].astype(int)).max(-1)
-    return np.flatnonzero(change > 15)
-
-
-def test_the_road_is_ahead_with_a_line_on_each_side(lake, unlined):
-    frame = lake.frame(at(lake, 240))
-    road = frame[100:130, 150:170].astype(int)
-    assert np.ptp(road.mean((0, 1))) < 30  # grey
-    sky = frame[:15].astype(int)
-    assert (sky[..., 2].mean() - sky[..., 0].mean()) > 40
-    columns = line_columns(lake, unlined, row=85)
+def test_the_lines_are_as_far_apart_as_on_the_lake(lake):
+    unlined = Renderer("lake", Conditions(line_visibility=0.0))
+    change = np.abs(frame(lake, 240) - frame(unlined, 240))[85].max(-1)
+    columns = np.flatnonzero(change > 15)
     inner = columns[columns > 160].min() - columns[columns < 160].max()
     depth_m = 1.245 * 138.56 / (85.5 - 56.8)  # a car that stands: its horizon is in row 56.8
     assert inner / 138.56 * depth_m == pytest.approx(6.8, abs=0.3)
 
 
-@pytest.mark.parametrize(
-    ("change", "region", "check"),
-    [
-        ({"light": 0.5}, np.s_[:130], lambda new, old: 0.4 < new.mean() / old.mean() < 0.6),
-        ({"fog": 6.0}, np.s_[40:60], lambda new, old: new.std() < old.std()),
-        (
-            {"road_visibility": 0.0},
-            np.s_[75:120, 140:180],
-            lambda new, old: np.abs(new - old).mean() > 25,
-        ),
-        ({"texture_seed": 1}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
-)
-def test_each_condition_changes_its_part_of_the_picture(lake, change, region, check):
-    old = lake.frame(at(lake, 240)).astype(int)
-    new = Renderer("lake", Conditions(**change)).frame(at(lake, 240)).astype(int)
-    assert check(new[region], old[region])
+def test_uphill_the_road_rises_above_the_horizon(mountain):
+    unlined = Renderer("mountain", Conditions(line_visibility=0.0))
+    track = mountain.scene.track
 
+    def highest_line(along):
+        change = np.abs(frame(mountain, along) - frame(unlined, along)).max(-1)
+        return np.flatnonzero((change > 15).any(1)).min()
 
-@pytest.mark.slow
-def test_a_low_sun_throws_shadows_of_trees_and_hills_across_the_road(lake):
-    low = Renderer("lake", Conditions(sun_elevation=12.0, sun_azimuth=0.0))
-    road = np.abs(lake.scene.ground.roadmap.cross_track_m) < 4.65
-    noon, evening = (renderer.scene.light[road] for renderer in (lake, low))
-    assert (noon < 0.7).mean() < 0.02
-    assert (evening < 0.7).mean() > 0.25
-    along = lake.scene.ground.roadmap.along_m[road]
-    shares = [
-        (evening[(along >= metre) & (along < metre + 10)] < 0.7).mean()
-        for metre in range(0, 1130, 10)
-    ]
-    # light and shade in turns, not one long shade
-    assert sum(0.1 < share < 0.9 for share in shares) > 30
-    car = at(lake, 95)
-    lit, shady = (renderer.frame(car).astype(int)[80:130].mean() for renderer in (lake, low))
-    assert shady < 0.85 * lit
+    foot = float(np.argmax(track.grade)) / 2 - 25
+    assert highest_line(foot) < 52 < 56 <= highest_line(600.0)  # 600 m is on a plain
 
 
 def test_kerbs_are_red_at_their_positions_and_the_bridge_is_paved(lake):
     def redness(along):
-        frame = lake.frame(at(lake, along)).astype(int)[75:125]
-        return ((frame[..., 0] - frame[..., 1] > 60) & (frame[..., 0] > 150)).sum()
+        road = frame(lake, along)[75:125]
+        return ((road[..., 0] - road[..., 1] > 60) & (road[..., 0] > 150)).sum()
 
     assert redness(970) > 30 * max(redness(600), 1)
-    paved, asphalt = (
-        lake.frame(at(lake, along)).astype(int)[110:130, 150:170].mean((0, 1))
-        for along in (720, 600)
-    )
+    paved, asphalt = (frame(lake, along)[110:130, 150:170].mean((0, 1)) for along in (720, 600))
     assert (paved[0] - paved[2]) > (asphalt[0] - asphalt[2]) + 15
-
-
-def test_the_scenery_has_water_trees_and_hills(lake):
-    ground = lake.scene.ground
-    assert ground.heights_m.max() > 60
-    assert (ground.heights_m < ground.water_m).mean() > 0.05
-    assert lake.scene.cards.tree_count == 334
-    road = np.abs(ground.roadmap.cross_track_m) < 5
-    assert np.abs(ground.heights_m[road] - 2.0).max() < 1e-3
 
 
 def test_no_hill_or_tree_stands_on_the_road(lake, mountain):
@@ -161,17 +99,12 @@ def test_no_hill_or_tree_stands_on_the_road(lake, mountain):
 
 
 @pytest.mark.parametrize("name", ["lake", "mountain"])
-def test_rays_do_not_jump_over_crests(name, request):
-    """Rays meet what a march in tiny steps meets, but for a few pixels at silhouettes."""
+def test_depths_are_those_of_a_march_in_tiny_steps(name, request):
+    """But for a few pixels at silhouettes."""
     renderer = request.getfixturevalue(name)
-    view = pose_of(at(renderer, 0), "center")
-    canvas = bonnet_canvas(160, 320)
-    find_depths(
-        Eye(view.position, view.axes, FOCAL_PX, FOCAL_PX, np.full(320, 160)),
-        surface_of(renderer.scene),
-        empty_profiles(160, 320),
-        canvas.depths_m,
-    )
+    car = at(renderer, 0)
+    seen = renderer.view(car).depths_m
+    view = pose_of(car, "center")
     ground = renderer.scene.ground
     missed = 0
     rows, columns = np.mgrid[2:130:6, 2:320:6]
@@ -192,43 +125,88 @@ def test_rays_do_not_jump_over_crests(name, request):
             points[:, 1]
             < np.maximum(ground.heights_m[cells[:, 0], cells[:, 1]], ground.water_m) - 0.3
         )
-        if under.any() and canvas.depths_m[row, column] > depths[under.argmax()] * 1.1 + 1.5:
+        if under.any() and seen[row, column] > depths[under.argmax()] * 1.1 + 1.5:
             missed += 1
     assert missed / rows.size < 0.02
 
 
+def test_depths_are_metres_infinite_for_the_sky_and_0_for_the_bonnet(lake):
+    view = lake.view(at(lake, 300.0))
+    assert np.isinf(view.depths_m[view.labels == LABELS["sky"]]).all()
+    assert (view.depths_m[view.labels == LABELS["car"]] == 0).all()
+    assert (np.diff(view.depths_m[75:134, 160]) <= 0).all()  # nearer further down
+    # a camera at 1.28 m, pitched down by 8.9 degrees: 60.4 rows above the middle are the horizon
+    assert view.depths_m[120, 160] == pytest.approx(1.25 * 138.6 / (120.5 - 59.4), rel=0.12)
+
+
+def test_labels_say_what_pixels_show(lake):
+    labels = lake.view(at(lake, 300.0)).labels
+    assert labels[158, 160] == LABELS["car"]
+    assert labels[110, 150] == LABELS["road"]
+    assert labels[2, 5] == LABELS["sky"]
+    for name in ("ground", "edge", "line", "object"):
+        assert (labels == LABELS[name]).any(), name
+    assert (lake.view(at(lake, 735.0)).labels == LABELS["water"]).any()
+
+
 def test_the_mountains_bridge_carries_the_road_over_itself(mountain):
     track = mountain.scene.track
-    above = mountain.frame(at(mountain, 1378)).astype(int)[95:130, 140:180]
-    assert np.ptp(above.mean((0, 1))) < 25  # the deck is asphalt
-    below = track.locate(105.99, -95.0, -33.95)
-    bare = Renderer("mountain", Conditions())
-    bare.scene = replace(mountain.scene, faces=mountain.scene.faces[:0])
-    car = start_on(track, along_m=below.along_m - 40)
-    change = np.abs(mountain.frame(car).astype(int) - bare.frame(car).astype(int)).max(-1)
-    assert (change[:60] > 30).sum() > 300  # the bridge stands before the sky
-
-
-def test_on_the_bridge_the_road_goes_on_without_a_seam(mountain):
     for along in np.arange(1366, 1424, 2.0):
         road = mountain.frame(at(mountain, along, 1.2)).astype(int)[110:134, 150:170]
         assert road.mean() > 60, along  # no dark band where ground and deck meet
         assert (road.sum(-1) < 90).mean() < 0.02, along
+    below = track.locate(105.99, -95.0, -33.95).along_m - 40
+    bare = Renderer("mountain", Conditions())
+    bare.scene = replace(mountain.scene, faces=mountain.scene.faces[:0])
+    change = np.abs(frame(mountain, below) - frame(bare, below)).max(-1)
+    assert (change[:60] > 30).sum() > 300  # the bridge stands before the sky
 
 
-def test_uphill_the_road_rises_above_the_horizon(mountain):
-    unlined = Renderer("mountain", Conditions(line_visibility=0.0))
-    track = mountain.scene.track
+@pytest.mark.parametrize("degrees", [50, 60, 80])
+def test_a_camera_that_looks_steeply_down_sees_the_ground(lake, degrees):
+    car = start_on(lake.scene.track, rise=-math.radians(degrees))
+    seen = lake.frame(car)
+    assert seen[:100].std() > 1
+    assert lake.frame(car).tobytes() == seen.tobytes()  # nothing is from beyond the arrays
 
-    def highest_line(along):
-        car = at(mountain, along)
-        change = np.abs(mountain.frame(car).astype(int) - unlined.frame(car).astype(int)).max(-1)
-        return np.flatnonzero((change > 15).any(1)).min()
 
-    foot = float(np.argmax(track.grade)) / 2 - 25
-    level = 600.0  # on a plain
-    assert abs(track.locate(*track.point(foot)[:3]).grade) < 0.1
-    assert highest_line(foot) < 52 < 56 <= highest_line(level)
+def test_a_picture_of_another_size_shows_the_same(lake):
+    small = Renderer("lake", Conditions(), 64, 80).frame(at(lake, 300.0))
+    assert small.shape == (64, 80, 3)
+    expected = cv2.resize(lake.frame(at(lake, 300.0)), (80, 64), interpolation=cv2.INTER_AREA)
+    soft = [cv2.GaussianBlur(picture, (9, 9), 0).astype(float) for picture in (small, expected)]
+    assert np.abs(soft[0] - soft[1]).mean() < 6
+
+
+# ---- light and weather
+
+
+@pytest.mark.parametrize(
+    ("change", "region", "check"),
+    [
+        ({"light": 0.5}, np.s_[:130], lambda new, old: 0.4 < new.mean() / old.mean() < 0.6),
+        ({"fog": 6.0}, np.s_[40:60], lambda new, old: new.std() < old.std()),
+        ({"texture_seed": 1}, np.s_[70:130], lambda new, old: np.abs(new - old).mean() > 5),
+        (
+            {"night": 1.0},
+            np.s_[:130],
+            lambda new, _: new[100:, 120:200].mean() > 3 * new[:40].mean(),  # by the headlights
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_each_condition_changes_its_part_of_the_picture(lake, change, region, check):
+    new = Renderer("lake", Conditions(**change))
+    assert check(frame(new, 240)[region], frame(lake, 240)[region])
+
+
+def test_rain_snow_and_the_light_of_a_day_follow_time_and_are_the_same_again(lake):
+    for weather in ({"rain": 0.8}, {"snow": 0.8}, {"night_cycle": 2.0}):
+        renderer = Renderer("lake", Conditions(**weather))
+        first, later, again = (frame(renderer, 300, seconds=second) for second in (0.0, 1.0, 0.0))
+        assert (first != later).mean() > 0.01
+        assert (first == again).all()
+    assert later[:130].mean() < 0.5 * first[:130].mean()  # midnight
 
 
 def test_seeds_are_other_colours_of_the_same_shapes():
@@ -245,9 +223,44 @@ def test_seeds_are_other_colours_of_the_same_shapes():
     assert min(np.abs(means[a] - means[b]).max() for a, b in ((0, 1), (0, 2), (1, 2))) > 5
 
 
-@pytest.mark.parametrize("degrees", [50, 60, 80])
-def test_a_camera_that_looks_steeply_down_sees_the_ground(lake, degrees):
-    car = start_on(lake.scene.track, rise=-math.radians(degrees))
-    frame = lake.frame(car)
-    assert frame[:100].std() > 1
-    assert lake.frame(car).tobytes() == frame.tobytes()  # nothing is from beyond the arrays
+@pytest.mark.slow
+def test_a_low_sun_throws_shadows_across_the_road(lake):
+    low = Renderer("lake", Conditions(sun_elevation=12.0, sun_azimuth=0.0))
+    road = np.abs(lake.scene.ground.roadmap.cross_track_m) < 4.65
+    noon, evening = (renderer.scene.light[road] for renderer in (lake, low))
+    assert (noon < 0.7).mean() < 0.02
+    assert (evening < 0.7).mean() > 0.25
+    assert frame(low, 95)[80:130].mean() < 0.85 * frame(lake, 95)[80:130].mean()
+
+
+# ---- numerical cores
+
+FIELD = np.random.default_rng(0).standard_normal((23, 31)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("height", "width"), [(92, 124), (50, 50), (23, 31)])
+def test_resizing_agrees_with_opencv(height, width):
+    expected = cv2.resize(FIELD, (width, height), interpolation=cv2.INTER_CUBIC)
+    np.testing.assert_allclose(resize(FIELD, height, width), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("taps", "across", "error"), [(3, True, 1e-5), (9, False, 0.02)])
+def test_blurring_agrees_with_opencv(taps, across, error):
+    expected = cv2.GaussianBlur(FIELD, (taps if across else 1, taps), 0)
+    np.testing.assert_allclose(blur(FIELD, taps, across), expected, atol=error)
+
+
+@pytest.mark.parametrize("elevation", [20.0, 45.0])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_walls_shadow_is_as_long_as_the_sun_is_low_and_falls_away_from_it(elevation, side):
+    """Level ground has a wall of 10 m from column 80 on, 5 m thick."""
+    heights = np.zeros((160, 160), np.float32)
+    heights[:, 80:90] = 10.0
+    up = math.radians(elevation)
+    sun = np.array([side * math.cos(up), math.sin(up), 0.0])
+    cells = np.flatnonzero(sunlight_past_hills(heights, sun)[70] == IN_SHADOW)
+    # from the edge of the wall, in half metres
+    reach = 79.5 - cells.min() if side > 0 else cells.max() - 89.5
+    assert (cells < 80).all() if side > 0 else (cells > 89).all()
+    assert len(cells) >= reach
+    assert reach / 2 == pytest.approx((10.0 - 0.3) / math.tan(up), abs=2.5)

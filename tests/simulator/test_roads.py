@@ -1,4 +1,4 @@
-"""Roads from control points and from a seed: their shape, their ranges, and which are refused."""
+"""Tracks and roads, from figures, control points or a seed: shape, ranges, and what is refused."""
 
 import contextlib
 import json
@@ -10,17 +10,13 @@ import pytest
 from bcclone.evaluation.worker_model import result_key
 from bcclone.simulator.car import Car, TrackedCar, start_on
 from bcclone.simulator.expert import Expert
-from bcclone.simulator.random_road import random_road
 from bcclone.simulator.render import LABELS, Renderer
-from bcclone.simulator.road_line import interpolate
-from bcclone.simulator.road_plan import CHOICES
-from bcclone.simulator.road_rules import RoadRules, judge_road, sharpest_bend
+from bcclone.simulator.road_line import interpolate, judge_road, sharpest_bend
+from bcclone.simulator.roads import CHOICES, random_road
 from bcclone.simulator.scene import build_scene
-from bcclone.simulator.scene.roadmap import neighbor_of
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
 from bcclone.system.errors import UserError
-from bcclone.system.settings import SettingError
 from tests.hostile import with_wrong_values
 
 BEND = [
@@ -35,38 +31,85 @@ BEND = [
 @pytest.fixture
 def bend(tmp_path):
     path = tmp_path / "bend.json"
-    path.write_text(
-        json.dumps({"points": BEND, "look": {"surface": "dirt", "surroundings": "rock"}})
-    )
+    look = {"surface": "dirt", "surroundings": "rock"}
+    path.write_text(json.dumps({"points": BEND, "look": look}))
     return str(path)
 
 
-def test_a_road_from_points_passes_through_them_with_their_widths(bend):
+# ---- the two tracks, against the figures of docs/explanation/simulator.md
+
+
+@pytest.mark.parametrize(
+    ("name", "length_m", "limit_m", "heights_m", "steepest", "radius_m"),
+    [
+        ("lake", 1138.4, 3.65, (2.0, 2.0), 0.0, 17.2),
+        ("mountain", 1508.8, 3.8, (-95.0, -65.0), 0.30, 7.8),
+    ],
+)
+def test_a_track_has_its_figures(name, length_m, limit_m, heights_m, steepest, radius_m):
+    track = load_track(name)
+    assert track.length_m == pytest.approx(length_m, abs=0.5)
+    assert track.locate(*track.point(100.0)[:3]).limit_m == pytest.approx(limit_m)
+    steps = np.linalg.norm(np.diff(np.vstack([track.line, track.line[:1]]), axis=0), axis=1)
+    assert 0.45 < steps.min() < steps.max() < 0.55
+    heights = track.line[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx(heights_m, abs=0.1)
+    assert np.abs(track.grade).max() == pytest.approx(steepest, abs=0.01)
+    assert 1 / np.abs(track.curvature).max() == pytest.approx(radius_m, abs=1.5)
+
+
+@pytest.mark.parametrize("name", ["lake", "mountain"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_position_is_located(name, reverse):
+    track = load_track(name, reverse)
+    for along in np.linspace(0, track.length_m, 40, endpoint=False):
+        for cross in (-2.0, 0.0, 2.0):
+            x, y, z, heading = track.point(along, cross)
+            position = track.locate(x, y, z)
+            assert abs(track.apart(along, position.along_m)) < 0.6
+            assert position.cross_track_m == pytest.approx(cross, abs=0.1)
+            assert math.cos(position.heading - heading) > 0.98
+    assert track.apart(track.length_m - 1, 2) == pytest.approx(3)
+    assert track.apart(2, track.length_m - 1) == pytest.approx(-3)
+
+
+def test_the_two_levels_of_the_mountains_crossing_are_distinguished():
+    track = load_track("mountain")
+    lower = track.locate(105.99, -95.0, -33.95)
+    upper = track.locate(105.99, -75.0, -33.95)
+    assert (lower.height_m, upper.height_m) == pytest.approx((-95, -75), abs=0.1)
+    # below the bridge, but known to be on it
+    near = track.locate(105.99, -95.0, -33.95, near_m=upper.along_m)
+    assert near.along_m == pytest.approx(upper.along_m, abs=1)
+
+
+def test_a_reversed_track_is_the_same_road_from_the_same_start():
+    track = load_track("lake")
+    back = load_track("lake", reverse=True)
+    assert (track.line[0] == back.line[0]).all()
+    assert math.cos(track.heading[0] - back.heading[0]) < -0.99
+    x, y, z, _ = track.point(100, 1.5)
+    right_m = track.locate(x, y, z).cross_track_m
+    assert back.locate(x, y, z).cross_track_m == pytest.approx(-right_m, abs=0.05)
+
+
+# ---- a road from points
+
+
+def test_a_road_from_points_passes_through_them_with_their_widths_and_has_one_lap(bend):
     track = load_track(bend)
     for x, z, width_m in BEND:
         position = track.locate(x, 0.0, z)
         assert abs(position.cross_track_m) < 0.05
         assert position.limit_m == pytest.approx(width_m / 2 - 1.0, abs=0.05)
-    assert not track.closed
     assert track.point(track.start_m)[:3] == pytest.approx((20.0, 0.0, 20.0), abs=0.3)
-    assert track.point(track.start_m + track.lap_m)[:3] == pytest.approx(
-        (160.0, 0.0, 160.0), abs=0.3
-    )
-
-
-def test_an_open_road_has_one_lap(bend):
-    track = load_track(bend)
+    ahead = track.point(track.start_m + track.lap_m)
+    assert ahead[:3] == pytest.approx((160.0, 0.0, 160.0), abs=0.3)
     assert track.goal_m(1.0) == track.lap_m
     with pytest.raises(UserError, match="open road"):
         track.goal_m(1.5)
-
-
-def test_a_reversed_open_road_starts_where_it_ended(bend):
-    track = load_track(bend)
     back = load_track(bend, reverse=True)
-    assert back.lap_m == track.lap_m
     x, y, z, heading = back.point(back.start_m)
-    ahead = track.point(track.start_m + track.lap_m)
     assert (x, y, z) == pytest.approx(ahead[:3], abs=0.01)
     assert math.cos(heading - ahead[3]) == pytest.approx(-1, abs=0.01)
 
@@ -96,10 +139,6 @@ def test_a_reversed_open_road_starts_where_it_ended(bend):
             "60 m of height over 50 m from point 1 to 2",
         ),
         ('{"points": [[0, 0, 8], [40, 0, 8], [43, 4, 8], [46, 0, 8], [90, 0, 8]]}', "bend"),
-        (
-            '{"points": [[0, 0, 8], [100, 0, 8], [130, 50, 8], [60, 90, 8], [50, -60, 8]]}',
-            "meets itself",
-        ),
         ('{"points": [[0, 0, 8], [99, 0, 8]], "closed": 1}', "closed"),
         ('{"points": [[0, 0, 8], [99, 0, 8]], "look": {"surface": "ice"}}', "asphalt"),
     ],
@@ -125,6 +164,38 @@ def test_a_road_of_more_bytes_than_settings_may_have_is_refused_before_it_is_kep
             read(str(path))
 
 
+def test_a_road_with_any_wrong_value_is_built_or_refused(tmp_path):
+    path = tmp_path / "road.json"
+    look = {"surface": "dirt", "shade": 1.0, "seed": 1, "neighbor_m": 5.0}
+    for wrong in with_wrong_values(
+        {"points": [[0, 0, 8], [90, 0, 8, 1], [160, 80, 9]], "closed": False, "look": look}
+    ):
+        path.write_text(json.dumps(wrong))
+        with contextlib.suppress(UserError):
+            load_track(str(path))
+
+
+def test_the_competitions_rules_judge_roads():
+    straight = np.array([[20.0, 20.0], [20.0, 180.0]])
+    hairpin = np.array([[50.0, 50.0], [50.0, 120.0], [60.0, 130.0], [70.0, 120.0], [70.0, 50.0]])
+    loop = np.array([[20, 100], [100, 100], [150, 140], [110, 180], [80, 140], [90, 40]], float)
+    assert judge_road(straight) == []
+    for points, part in (
+        (straight + (0.0, 30.0), "inside the map"),
+        (straight[:1], "points"),
+        (np.array([[20.0, 20.0], [20.0, 30.0]]), "long"),
+        (straight[[0, 0, 1]], "point 2 is where the one before"),
+        (np.array([[20.0, 20.0], [20.0, np.nan]]), "point 2 is not of finite"),
+        (np.array([[20.0, 20.0, 8.0], [20.0, 90.0, 8.0]]), "expected pairs of x and z"),
+        (hairpin, "radius"),
+        (loop, "meets itself"),
+    ):
+        assert any(part in fault for fault in judge_road(points)), part
+    assert judge_road(straight + (0.0, 30.0), map_m=300.0) == []
+
+
+# ---- a road from a seed
+
 RANDOM = ("", "x", "1:length=1", "1:size=3", "1:shape=star", "1:dirt", "1:hills=0,hills=0")
 
 
@@ -132,14 +203,6 @@ RANDOM = ("", "x", "1:length=1", "1:size=3", "1:shape=star", "1:dirt", "1:hills=
 def test_a_name_of_no_road_is_refused(name):
     with pytest.raises(UserError, match="expected|cannot read"):
         load_track(name)
-
-
-def test_what_is_given_for_a_random_road_is_kept_and_the_rest_stays():
-    free = random_road("random:3")
-    given = random_road("random:3:surface=paving,hills=0,width=6")
-    assert (given.look.surface, given.look.surroundings) == ("paving", free.look.surroundings)
-    assert {point.width_m for point in given.points} == {6.0}
-    assert {point.y for point in given.points} == {0.0}
 
 
 def test_random_roads_keep_to_their_ranges_and_use_every_material():
@@ -168,25 +231,6 @@ def test_winding_roads_are_open_have_many_bends_and_keep_to_their_ranges():
         assert np.abs(track.grade).max() < 0.5
 
 
-def test_the_competitions_rules_judge_roads():
-    straight = np.array([[20.0, 20.0], [20.0, 180.0]])
-    assert judge_road(straight) == []
-    assert "inside the map" in judge_road(straight + (0.0, 30.0))[0]
-    assert "points" in judge_road(straight[:1])[0]
-    assert "long" in judge_road(np.array([[20.0, 20.0], [20.0, 30.0]]))[0]
-    assert "point 2 is where the one before" in judge_road(straight[[0, 0, 1]])[0]
-    assert "point 2 is not of finite" in judge_road(np.array([[20.0, 20.0], [20.0, np.nan]]))[0]
-    assert (
-        "expected pairs of x and z"
-        in judge_road(np.array([[20.0, 20.0, 8.0], [20.0, 90.0, 8.0]]))[0]
-    )
-    hairpin = np.array([[50.0, 50.0], [50.0, 120.0], [60.0, 130.0], [70.0, 120.0], [70.0, 50.0]])
-    assert any("radius" in fault for fault in judge_road(hairpin))
-    loop = np.array([[20, 100], [100, 100], [150, 140], [110, 180], [80, 140], [90, 40]], float)
-    assert any("meets itself" in fault for fault in judge_road(loop))
-    assert judge_road(hairpin, rules=RoadRules(least_radius_m=4.0)) == []
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_a_short_loop_becomes_rounder_until_its_bends_are_wide_enough(seed):
@@ -194,6 +238,41 @@ def test_a_short_loop_becomes_rounder_until_its_bends_are_wide_enough(seed):
     line = interpolate(road.table, closed=True).points[:, [0, 2]]
     assert sharpest_bend(line, closed=True)[0] >= 18.0
     assert 130 < np.sqrt((np.diff(line, axis=0) ** 2).sum(axis=1)).sum() < 180
+
+
+def test_what_is_given_for_a_random_road_is_kept_and_the_rest_stays():
+    plain = random_road("random:7:width=8")
+    given = random_road("random:7:width=8,surface=paving,hills=0")
+    assert (given.look.surface, given.look.surroundings) == ("paving", plain.look.surroundings)
+    assert {(point.width_m, point.y) for point in given.points} == {(8.0, 0.0)}
+
+    roads = {
+        side: random_road(f"random:7:width=8,neighbor={side}")
+        for side in ("none", "left", "right", "any")
+    }
+    assert all(road.points == plain.points for road in roads.values())
+    assert roads["none"].look == plain.look
+    assert 8 < roads["right"].look.neighbor_m < 10.2
+    assert roads["left"].look.neighbor_m == -roads["right"].look.neighbor_m
+
+
+def test_eased_slopes_are_gentler_in_bends_and_change_nothing_else():
+    slopes = {"even": [], "eased": []}
+    for seed in range(2, 6):
+        name = f"random:{seed}:shape=winding,length=300,radius=10,hills=40"
+        even, eased = (random_road(f"{name},slopes={kind}") for kind in slopes)
+        assert even.points == random_road(name).points
+        assert even.look == eased.look
+        assert [point[::2] for point in even.points] == [point[::2] for point in eased.points]
+        for kind, of_kind in slopes.items():
+            track = load_track(f"{name},slopes={kind}")
+            bend = np.abs(track.curvature)
+            slope = np.abs(track.grade)
+            of_kind.append(slope[bend > np.median(bend)].mean() / slope.mean())
+    assert np.mean(slopes["eased"]) < 0.9 * np.mean(slopes["even"])
+
+
+# ---- what is around a road
 
 
 @pytest.mark.parametrize(
@@ -232,73 +311,18 @@ def test_a_town_has_houses_and_rails_stand_beside_the_road():
     assert (labels == LABELS["object"]).mean() > 0.02
 
 
-def test_a_neighbor_is_another_road_beside_it_and_changes_nothing_else():
-    plain = random_road("random:7:width=8")
-    roads = {
-        side: random_road(f"random:7:width=8,neighbor={side}")
-        for side in ("none", "left", "right", "any")
-    }
-    assert all(road.points == plain.points for road in roads.values())
-    assert roads["none"].look == plain.look
-    assert 8 < roads["right"].look.neighbor_m < 10.2
-    assert roads["left"].look.neighbor_m == -roads["right"].look.neighbor_m
-    drawn = [
-        random_road(f"random:{seed}:neighbor=any,shape=winding").look.neighbor_m
-        for seed in range(24)
-    ]
-    assert min(drawn) < 0 < max(drawn)
-    assert 2 * drawn.count(0) > len(drawn)
-
-
-def slope_in_bends(name):
-    """Return the mean slope in the sharper half of a road's bends, relative to all of it."""
-    track = load_track(name)
-    bend = np.abs(track.curvature)
-    slope = np.abs(track.grade)
-    return slope[bend > np.median(bend)].mean() / slope.mean()
-
-
-def test_eased_slopes_are_gentler_in_bends_and_change_nothing_else():
-    kinds = ("even", "eased", "any")
-    names = [f"random:{seed}:shape=winding,length=300,radius=10,hills=40" for seed in range(2, 6)]
-    even, eased, drawn = (
-        [random_road(f"{name},slopes={kind}") for name in names] for kind in kinds
-    )
-    assert [road.points for road in even] == [random_road(name).points for name in names]
-    for one, other in zip(even, eased, strict=True):
-        assert one.look == other.look
-        assert [(point.x, point.z, point.width_m) for point in one.points] == [
-            (point.x, point.z, point.width_m) for point in other.points
-        ]
-        assert min(point.y for point in other.points) == 0
-        rises = np.abs(np.diff([point.y for point in other.points]))
-        assert rises.max() <= 0.3 * 5.0 + 1e-9
-    assert {road.points for road in drawn} <= {road.points for road in even + eased}
-    assert {road.points for road in drawn} & {road.points for road in even}
-    assert {road.points for road in drawn} & {road.points for road in eased}
-    relative = [
-        np.mean([slope_in_bends(f"{name},slopes={kind}") for name in names]) for kind in kinds[:2]
-    ]
-    assert relative[1] < 0.9 * relative[0]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("neighbor", "side"), [("left", -1), ("right", 1)])
 def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(neighbor, side):
     shape = "shape=winding,radius=10,width=8,surroundings=meadow,barriers=none"
     name = f"random:7:{shape},neighbor={neighbor}"
-    track = load_track(name)
-    conditions = Conditions()
-    beside_m = neighbor_of(track)
+    shown, alone = (Renderer(road, Conditions()) for road in (name, name.rpartition(",")[0]))
+    beside_m = shown.scene.ground.roadmap.neighbor_m
     assert set(np.unique(np.sign(beside_m))) == {0.0, float(side)}  # sharp bends have none
     along = float(np.flatnonzero(np.convolve(beside_m != 0, np.ones(40), "valid") == 40)[0])
-    x, y, z, heading = track.point(along, float(beside_m.max() + beside_m.min()))
-    assert (
-        abs(track.locate(x, y, z, near_m=along).cross_track_m)
-        > track.locate(x, y, z, near_m=along).limit_m
-    )
+    x, y, z, heading = shown.scene.track.point(along, float(beside_m.max() + beside_m.min()))
+    assert shown.scene.track.locate(x, y, z, near_m=along).off_road
     on_neighbor = Car(x, y, z, heading, 0.0)
-    shown, alone = (Renderer(road, conditions) for road in (name, name.rpartition(",")[0]))
     ahead = (slice(100, 115), slice(150, 170))
     assert (shown.view(on_neighbor).labels[ahead] != LABELS["ground"]).mean() > 0.95
     assert (alone.view(on_neighbor).labels[ahead] == LABELS["ground"]).mean() > 0.5
@@ -308,28 +332,3 @@ def test_a_road_without_a_band_beside_it_has_no_black_edge():
     name = "random:5:length=250-400,edges=none,shape=loop,surface=asphalt,lines=none"
     frame = Renderer(name, Conditions()).frame(start_on(load_track(name)))
     assert frame[60:130].max(axis=2).min() > 10
-
-
-def test_a_road_with_any_wrong_value_is_built_or_refused(tmp_path):
-    path = tmp_path / "road.json"
-    look = {"surface": "dirt", "shade": 1.0, "seed": 1, "neighbor_m": 5.0}
-    for wrong in with_wrong_values(
-        {"points": [[0, 0, 8], [90, 0, 8, 1], [160, 80, 9]], "closed": False, "look": look}
-    ):
-        path.write_text(json.dumps(wrong))
-        with contextlib.suppress(UserError):
-            load_track(str(path))
-
-
-@pytest.mark.parametrize(
-    ("rules", "reason"),
-    [
-        ({"points": (5, 2)}, "points 5 to 2, expected the fewest"),
-        ({"points": (2,)}, "expected 2 values: a whole number, a whole number"),
-        ({"least_length_m": -1.0}, "least_length_m -1, expected 0 or more"),
-        ({"map_m": "200"}, "map_m '200', expected a number"),
-    ],
-)
-def test_rules_that_no_road_can_keep_to_are_refused(rules, reason):
-    with pytest.raises(SettingError, match=reason):
-        RoadRules(**rules)

@@ -13,15 +13,12 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.camera.vehicle import MOUNTS
 from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
-from bcclone.simulator.render.air import Air, air_of
-from bcclone.simulator.render.cards import draw_cards
-from bcclone.simulator.render.coloring import color, draw_coloring
-from bcclone.simulator.render.drops import draw_drops
-from bcclone.simulator.render.faces import draw_faces
 from bcclone.simulator.render.ground import color_ground
 from bcclone.simulator.render.inputs import (
+    Air,
     Canvas,
     Eye,
+    air_of,
     bonnet_canvas,
     empty_profiles,
     empty_row,
@@ -38,8 +35,10 @@ from bcclone.simulator.render.surface import (
     SKY,
     WATER,
 )
+from bcclone.simulator.render.things import draw_cards, draw_drops, draw_faces
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.exact_math import exponentials, normals
 from bcclone.system.numbers import Float32Array, IndexArray
 
 # what a pixel can show -> its number in View.labels
@@ -90,7 +89,7 @@ class Renderer:
         self._air = air_of(conditions)
         self._coloring: Float32Array | None = None
         if conditions.color_seed:
-            self._coloring = draw_coloring(conditions.color_seed)
+            self._coloring = _draw_coloring(conditions.color_seed)
         self._bonnets = {
             camera: _lit_bonnet(camera, conditions, (height, width)) for camera in MOUNTS
         }
@@ -122,8 +121,16 @@ class Renderer:
 
     def _draw(self, car: Car, camera: str, seconds: float) -> Canvas:
         """Draw a frame, layer by layer; color_ground() takes most of the time."""
-        bonnet_pixels = self._bonnets[camera]
-        eye = self._eye(car, camera, bonnet_pixels.bottoms)
+        places, colors, bottoms = self._bonnets[camera]
+        pose = pose_of(car, camera, self.conditions)
+        # with these focal lengths every size of picture has the same field of view
+        eye = Eye(
+            position=pose.position,
+            axes=pose.axes,
+            focal_across_px=FOCAL_PX * self._width / FRAME_WIDTH,
+            focal_up_px=FOCAL_PX * self._height / FRAME_HEIGHT,
+            bottoms=bottoms,
+        )
         air = self._air
         if self.conditions.night_cycle:
             air = air_of(self.conditions, seconds)
@@ -134,24 +141,13 @@ class Renderer:
         draw_faces(eye, self.scene.faces, self._surface, air, canvas)
         draw_cards(eye, self.scene.cards.placements, self.scene.pictures, air, canvas)
         # the canvas began with the bonnet's depth and label, so that only its colours are left
-        canvas.picture.reshape(-1, 3)[bonnet_pixels.places] = bonnet_pixels.colors
+        canvas.picture.reshape(-1, 3)[places] = colors
         if self._coloring is not None:
-            color(canvas.picture, canvas.labels, self._coloring)
+            recolored = canvas.picture * self._coloring[canvas.labels]
+            canvas.picture[...] = np.minimum(recolored, np.float32(255.0))
         if self.conditions.rain or self.conditions.snow:
             self._draw_weather(canvas, air, camera, seconds)
         return canvas
-
-    def _eye(self, car: Car, camera: str, bottoms: IndexArray) -> Eye:
-        """Return a car's camera for the compiled code. bottoms: as in Eye."""
-        pose = pose_of(car, camera, self.conditions)
-        # with these focal lengths every size of picture has the same field of view
-        return Eye(
-            position=pose.position,
-            axes=pose.axes,
-            focal_across_px=FOCAL_PX * self._width / FRAME_WIDTH,
-            focal_up_px=FOCAL_PX * self._height / FRAME_HEIGHT,
-            bottoms=bottoms,
-        )
 
     def _draw_weather(self, canvas: Canvas, air: Air, camera: str, seconds: float) -> None:
         """Draw rain and snow; their drops differ from camera to camera."""
@@ -164,22 +160,58 @@ class Renderer:
         draw_drops(canvas.picture, self.conditions.rain, self.conditions.snow, light, moment)
 
 
-@dataclass(frozen=True)
-class _BonnetPixels:
-    """The part of a camera's picture that the bonnet hides."""
+def _lit_bonnet(
+    camera: str, conditions: Conditions, size: tuple[int, int]
+) -> tuple[IndexArray, Image, IndexArray]:
+    """Return the part of a camera's picture that the bonnet hides, under the conditions' light.
 
-    places: IndexArray  # indices of the hidden pixels in the flattened picture, (pixels,)
-    colors: Image  # colours of these pixels, RGB uint8 (pixels, 3)
-    bottoms: IndexArray  # as in Eye
+    Three things: indices of the hidden pixels in the flattened picture, (pixels,); their colours,
+    RGB uint8 (pixels, 3); and `bottoms`, as in Eye.
 
-
-def _lit_bonnet(camera: str, conditions: Conditions, size: tuple[int, int]) -> _BonnetPixels:
-    """Return the bonnet under the conditions' light. size: height and width of the picture."""
+    size: height and width of the picture
+    """
     hidden, paint = bonnet(camera, conditions, size)
     # a full night leaves a fifth of the light
     light = float(conditions.light * (1 - 0.8 * conditions.night))
     lit = np.minimum(paint[hidden] * light, 255).astype(np.uint8)
-    height = size[0]
     # argmax() finds the first hidden row of a column
-    bottoms = np.where(hidden.any(axis=0), hidden.argmax(axis=0), height)
-    return _BonnetPixels(np.flatnonzero(hidden), lit, bottoms)
+    bottoms = np.where(hidden.any(axis=0), hidden.argmax(axis=0), size[0])
+    return np.flatnonzero(hidden), lit, bottoms
+
+
+# Random colours. A network that has only seen one renderer's colours learns them by heart: green
+# grass, gray asphalt, a bright sky. With others (domain randomization: J. Tobin and others,
+# https://arxiv.org/abs/1703.06907), only the shape of the road is left to learn from.
+#
+# How bright a label's pixels may become: mean and standard deviation of the logarithm of their
+# factor
+_SURROUNDINGS = (-0.35, 0.9)
+# each label takes its random numbers in this order, so the order decides what a seed means
+_BRIGHTNESS = {
+    SKY: (0.0, 0.3),
+    GROUND: _SURROUNDINGS,
+    WATER: _SURROUNDINGS,
+    OBJECT: _SURROUNDINGS,
+    ROAD: (-0.1, 0.45),
+    # relative to the road
+    LINE: (0.0, 0.35),
+    EDGE: (0.0, 0.35),
+}
+_TINT = 0.2  # standard deviation of what each colour channel adds to the logarithm
+_BRIGHTEST = 2.5  # largest factor
+
+
+def _draw_coloring(seed: int) -> Float32Array:
+    """Return a random colour and brightness for each label: factors of RGB, float32 (labels, 3).
+
+    The car's own bonnet stays as it is.
+    """
+    randomness = np.random.default_rng([seed, 21])  # 21: random numbers that nothing else uses
+    factors = np.ones((CAR + 1, 3), np.float32)
+    for label, (mean, deviation) in _BRIGHTNESS.items():
+        # logarithms of the factors: one number for all channels, and one for each
+        logarithm = mean + deviation * normals(randomness)
+        tints = _TINT * normals(randomness, (3,))
+        factors[label] = exponentials((logarithm + tints).astype(np.float32))
+    factors[[LINE, EDGE]] *= factors[ROAD]
+    return np.minimum(factors, np.float32(_BRIGHTEST))

@@ -1,9 +1,8 @@
-"""Colour roads: materials, bands and weather that the roads of all tracks share; compiled.
+"""Colour roads: the piece of road that a pixel shows -> its colour and label; compiled.
 
-The functions take a `RoadPixel`, the piece of road that a pixel shows. They return the grain of a
-material, the fraction of the pixel that a band or a stripe covers, or the colour in rain and snow.
-The piece's place is relative to the centre line, so lines and kerbs are sharp at any distance.
-Colours are RGB under full light, before fog and daylight; lengths are metres.
+A piece (`RoadPixel`) is relative to the centre line, so lines and kerbs are sharp at any distance.
+The label is GROUND where there is no road. Colours are RGB under full light, before fog and
+daylight; lengths are metres.
 """
 
 import math
@@ -12,7 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bcclone.simulator.render.surface import (
+    EDGE,
+    GROUND,
+    LINE,
     RGB,
+    ROAD,
     SNOW_COLOR,
     Number,
     covered,
@@ -23,9 +26,11 @@ from bcclone.simulator.render.surface import (
     mixed,
     texel,
 )
+from bcclone.simulator.scene.roadmap import DIRT, KERB
 from bcclone.simulator.scene.textures import ASPHALT, COBBLE, GRAIN
+from bcclone.simulator.track import LAKE_STYLE, MOUNTAIN_STYLE
 
-NO_COLOR = (0.0, 0.0, 0.0)  # goes with the label GROUND, where there is no road
+_NO_COLOR = (0.0, 0.0, 0.0)  # goes with the label GROUND, where there is no road
 
 
 class RoadPixel(NamedTuple):
@@ -41,7 +46,7 @@ class RoadPixel(NamedTuple):
     broad: Number  # of stains()
 
 
-class Band(NamedTuple):
+class _Band(NamedTuple):
     """A band along each side of the road: its inner and outer distance from the centre line.
 
     A band in the middle begins at a negative distance.
@@ -94,7 +99,7 @@ _STAINS = np.float32(9.0)  # texels for each metre across the road
 
 
 @drawing()
-def cobbles(pixel: RoadPixel, textures: Any) -> Number:
+def _cobbles(pixel: RoadPixel, textures: Any) -> Number:
     """Return the brightness of paving stones and their joints, mean 0."""
     level = level_of(pixel.size_m * _TEXELS_A_METRE)
     u = np.float32(pixel.cross_m * 64.0)
@@ -103,13 +108,13 @@ def cobbles(pixel: RoadPixel, textures: Any) -> Number:
 
 
 @drawing()
-def covered_by(band: Band, offset_m: float, width_m: float) -> float:
+def _covered_by(band: _Band, offset_m: float, width_m: float) -> float:
     """Return the fraction of a pixel that a band covers. offset_m: from the centre line."""
     return covered(offset_m, band.from_m, band.to_m, width_m)
 
 
 @drawing()
-def striped(pixel: RoadPixel, stripe_m: float) -> float:
+def _striped(pixel: RoadPixel, stripe_m: float) -> float:
     """Return the fraction of a pixel that every second stripe along the road covers.
 
     Where a pixel spans several stripes, it is a half.
@@ -143,3 +148,249 @@ def weathered(color: RGB, pixel: RoadPixel, textures: Any, air: Any) -> RGB:
         cover = min(max(air.snow * (1.1 + 0.35 * drift) - thinning, 0.0), 0.85)
         color = mixed(color, lit(SNOW_COLOR, 1.0, pixel.sunlight), cover)
     return color
+
+
+# ---- the lake
+
+
+# From its middle outwards the road has asphalt, a yellow line, tar, then a kerb, a second line or
+# dirt, and a concrete border. The widths were measured on recordings: docs/explanation/simulator.md
+_YELLOW_LINE = _Band(3.34, 3.46)
+_TAR = _Band(3.52, 3.78)
+_SECOND_LINE = _Band(3.80, 3.90)
+_KERB = _Band(3.78, 4.72)
+_BORDER = _Band(4.65, 6.4)  # the concrete border where there is no kerb
+_BORDER_BEHIND_KERB = _Band(_KERB.to_m, _BORDER.to_m)
+
+_DECK_HALF_M = 5.6  # half the width of the bridge's deck
+_DIRT_FROM_M = 3.9  # offset at which a dirt shoulder begins
+_LINES_FROM_M = 3.0  # no pixel nearer to the middle shows a line
+_NEAR_BORDER_M = 4.5  # no pixel nearer to the middle shows the border
+
+_LAKE_ASPHALT = (128.0, 127.0, 118.0)
+_LAKE_COBBLES = (168.0, 144.0, 130.0)
+_LAKE_DIRT = (200.0, 148.0, 96.0)
+_CONCRETE = (206.0, 199.0, 182.0)
+_YELLOW = (196.0, 178.0, 84.0)
+_PALE_YELLOW = (196.0, 184.0, 96.0)
+_TAR_COLOR = (76.0, 73.0, 62.0)
+_KERB_WHITE = (232.0, 222.0, 214.0)
+_KERB_LIGHT_RED = (224.0, 106.0, 100.0)
+_KERB_STRIPE_M = 0.5
+
+
+@drawing(inline="always")
+def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
+    """Return the lake road's colour and its label."""
+    offset_m = abs(pixel.cross_m)
+
+    # the bridge is paved from wall to wall
+    if paint.bridge[0] < pixel.along_m < paint.bridge[1] and offset_m < _DECK_HALF_M:
+        stones = _cobbles(pixel, paint.textures)
+        return lit(_LAKE_COBBLES, 1.0 + 0.19 * stones, pixel.sunlight), ROAD
+    if offset_m >= _BORDER.to_m:
+        return _NO_COLOR, GROUND
+
+    # which shoulder the road has on this side: 0 is the left, 1 the right
+    metre = min(max(int(pixel.along_m), 0), paint.shoulders.kinds.shape[1] - 1)
+    side = 1 if pixel.cross_m > 0 else 0
+    shoulder = paint.shoulders.kinds[side, metre]
+
+    fine = pixel.fine
+    broad = pixel.broad
+    if shoulder == DIRT and offset_m > _DIRT_FROM_M:
+        return lit(_LAKE_DIRT, 1.0 + 0.07 * fine + 0.06 * broad, pixel.sunlight), EDGE
+
+    # a long pixel is seen at a flat angle, where asphalt is lighter
+    gloss = 1.0 + 0.22 * min(pixel.length_m / 1.2, 1.0)
+    color = lit(_LAKE_ASPHALT, (1.0 + 0.24 * fine + 0.05 * broad) * gloss, pixel.sunlight)
+    if offset_m > _LINES_FROM_M:
+        color = _lake_lines(color, pixel, shoulder, line_visibility)
+    if offset_m > _NEAR_BORDER_M:
+        # the border slopes, so its sunlight differs from the road's
+        border_light = paint.shoulders.border_light[side, metre] * min(pixel.sunlight, 1.0)
+        concrete = lit(_CONCRETE, 1.0 + 0.035 * broad, border_light)
+        color = mixed(color, concrete, _lake_border(pixel, shoulder))
+    return color, _lake_label(pixel, shoulder, line_visibility)
+
+
+@drawing()
+def _lake_border(pixel: RoadPixel, shoulder: int) -> float:
+    """Return the fraction of a pixel that the concrete border covers."""
+    border = _BORDER_BEHIND_KERB if shoulder == KERB else _BORDER
+    return _covered_by(border, abs(pixel.cross_m), pixel.width_m)
+
+
+@drawing()
+def _lake_label(pixel: RoadPixel, shoulder: int, line_visibility: float) -> int:
+    """Return the label of a pixel of the lake's asphalt, kerb or border."""
+    offset_m = abs(pixel.cross_m)
+    if offset_m <= _LINES_FROM_M:
+        return ROAD
+    if _covered_by(_YELLOW_LINE, offset_m, pixel.width_m) * line_visibility > 0.5:
+        return LINE
+    edge_from_m = _KERB.from_m if shoulder == KERB else _BORDER.from_m
+    if offset_m > edge_from_m:
+        return EDGE
+    return ROAD
+
+
+@drawing()
+def _lake_lines(color: RGB, pixel: RoadPixel, shoulder: int, line_visibility: float) -> RGB:
+    """Add the lines to the asphalt's colour: yellow, tar, and a kerb or a second line.
+
+    color: of the asphalt
+    """
+    offset_m = abs(pixel.cross_m)
+
+    # most pixels show none of the lines, and need no mixing
+    line = _covered_by(_YELLOW_LINE, offset_m, pixel.width_m) * line_visibility
+    if line > 0.0:
+        yellow = lit(_YELLOW, 1.0 + 0.06 * pixel.fine, pixel.sunlight)
+        color = mixed(color, yellow, line)
+    tar = _covered_by(_TAR, offset_m, pixel.width_m) * line_visibility
+    if tar > 0.0:
+        black = lit(_TAR_COLOR, 1.0 + 0.10 * pixel.fine, pixel.sunlight)
+        color = mixed(color, black, tar)
+
+    if shoulder == KERB:
+        covers = _covered_by(_KERB, offset_m, pixel.width_m)
+        if covers > 0.0:
+            kerb = mixed(_KERB_WHITE, _KERB_LIGHT_RED, _striped(pixel, _KERB_STRIPE_M))
+            color = mixed(color, lit(kerb, 1.0, pixel.sunlight), covers)
+        return color
+    # the second line is faded
+    second = _covered_by(_SECOND_LINE, offset_m, pixel.width_m) * line_visibility * 0.6
+    if second > 0.0:
+        color = mixed(color, lit(_PALE_YELLOW, 1.0, pixel.sunlight), second)
+    return color
+
+
+# ---- the mountain: asphalt with white edges and a dashed middle
+
+
+MOUNTAIN_STAINS_A_METRE = np.float32(3.0)  # texels of stains for each metre along the road
+_MOUNTAIN_HALF_M = 4.8  # half the width of the asphalt
+_WHITE_EDGE = _Band(4.20, 4.36)
+_WHITE_MIDDLE = _Band(-0.11, 0.11)
+_NEAR_MIDDLE_M = 0.3  # no pixel farther from the middle shows the line there
+_PERIOD_M = 6.0  # length of a dash and the gap after it
+_DASH_M = 3.0  # length of a dash
+_MOUNTAIN_ASPHALT = (112.0, 110.0, 106.0)
+_MOUNTAIN_WHITE = (214.0, 212.0, 202.0)
+
+
+@drawing(inline="always")
+def mountain_road(pixel: RoadPixel, line_visibility: float) -> tuple[RGB, int]:
+    """Return the mountain road's colour and its label."""
+    offset_m = abs(pixel.cross_m)
+    if offset_m >= _MOUNTAIN_HALF_M + pixel.width_m:
+        return _NO_COLOR, GROUND
+
+    brightness = 1.0 + 0.13 * pixel.fine + 0.06 * pixel.broad
+    surface = lit(_MOUNTAIN_ASPHALT, brightness, pixel.sunlight)
+
+    line = _covered_by(_WHITE_EDGE, offset_m, pixel.width_m) * line_visibility
+    along_period_m = pixel.along_m - _PERIOD_M * math.floor(pixel.along_m / _PERIOD_M)
+    if offset_m < _NEAR_MIDDLE_M and along_period_m < _DASH_M:
+        line = _covered_by(_WHITE_MIDDLE, offset_m, pixel.width_m) * line_visibility
+    if line > 0.0:
+        white = lit(_MOUNTAIN_WHITE, 1.0 + 0.08 * pixel.fine, pixel.sunlight)
+        surface = mixed(surface, white, line)
+
+    label = ROAD
+    if line > 0.5:
+        label = LINE
+    elif offset_m > _WHITE_EDGE.to_m:
+        label = EDGE
+    return surface, label
+
+
+# ---- designed roads, by the bands along them (RoadBands, inputs.py)
+
+
+_LINE_INSET_M = 0.22  # from the road's edge to the outer side of the line along it
+_KERB_RED = (214.0, 76.0, 66.0)  # of every second stripe of a kerb
+
+
+@drawing(inline="always")
+def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
+    """Return the colour and the label of a designed road."""
+    bands = paint.bands
+    metre = min(max(int(pixel.along_m), 0), paint.half_widths_m.size - 1)
+    half_m = paint.half_widths_m[metre]
+    offset_m = _from_middle(pixel.cross_m, paint.neighbor_m[metre])
+
+    # a shoulder is drawn in every pixel that it reaches, if only in part; without a shoulder, the
+    # road is drawn where the pixel's middle lies inside its edge
+    reach_m = half_m + bands.shoulder_m
+    if bands.shoulder_m > 0.0:
+        reach_m += 0.5 * pixel.width_m
+    if offset_m >= reach_m:
+        return _NO_COLOR, GROUND
+
+    if offset_m > half_m:
+        return _shoulder(pixel, bands), EDGE
+
+    paved = bands.texture == COBBLE
+    fine = _cobbles(pixel, paint.textures) if paved else pixel.fine
+    color = lit(bands.surface, 1.0 + bands.grain * fine + 0.06 * pixel.broad, pixel.sunlight)
+
+    # most pixels show no line, and need no mixing
+    line, middle = _designed_lines(pixel, bands, offset_m, half_m)
+    if line * line_visibility > 0.0:
+        paint_color = lit(bands.line, 1.0 + 0.06 * fine, pixel.sunlight)
+        color = mixed(color, paint_color, line * line_visibility)
+    if middle * line_visibility > 0.0:
+        paint_color = lit(bands.middle, 1.0 + 0.06 * fine, pixel.sunlight)
+        color = mixed(color, paint_color, middle * line_visibility)
+    label = LINE if max(line, middle) * line_visibility > 0.5 else ROAD
+    return color, label
+
+
+@drawing()
+def _designed_lines(
+    pixel: RoadPixel, bands: Any, offset_m: float, half_m: float
+) -> tuple[float, float]:
+    """Return the fractions of a pixel that the edge's line and the middle's line cover.
+
+    offset_m: distance of the pixel from the middle of the road
+    half_m: half the width of the road's surface
+    """
+    inset_m = half_m - _LINE_INSET_M
+    line = covered(offset_m, inset_m - bands.line_m, inset_m, pixel.width_m)
+    if bands.middle_dash_m > 0.0 and math.floor(pixel.along_m / bands.middle_dash_m) % 2 == 1:
+        return line, 0.0  # between two dashes
+    middle = covered(offset_m, -0.5 * bands.middle_m, 0.5 * bands.middle_m, pixel.width_m)
+    return line, middle
+
+
+@drawing()
+def _shoulder(pixel: RoadPixel, bands: Any) -> RGB:
+    """Return the colour of the band along the edge of a designed road."""
+    color = lit(bands.shoulder, 1.0 + 0.10 * pixel.broad, pixel.sunlight)
+    if bands.stripe_m > 0.0:  # a kerb
+        red = lit(_KERB_RED, 1.0, pixel.sunlight)
+        color = mixed(color, red, _striped(pixel, bands.stripe_m))
+    return color
+
+
+@drawing()
+def _from_middle(cross_m: float, neighbor_m: float) -> float:
+    """Return the distance from the middle of the road or of its neighbor, whichever is nearer.
+
+    neighbor_m: offset of the neighbor's middle to the right, 0 for none
+    """
+    if neighbor_m == 0.0:
+        return abs(cross_m)
+    return min(abs(cross_m), abs(cross_m - neighbor_m))
+
+
+@drawing(inline="always")
+def road_color(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RGB, int]:
+    """Return the road's colour and label; the label is GROUND where there is no road."""
+    if paint.style == MOUNTAIN_STYLE:
+        return mountain_road(pixel, line_visibility)
+    if paint.style == LAKE_STYLE:
+        return _lake_road(pixel, paint, line_visibility)
+    return _designed_road(pixel, paint, line_visibility)

@@ -24,21 +24,15 @@ Number = Any  # a number of single or double precision, or an integer: mypy mixe
 COMPILED_MODULES = (
     "bcclone.system.exact_math",
     "bcclone.simulator.track",
-    "bcclone.simulator.scene.card_pictures",
+    "bcclone.simulator.scene.plants",
     "bcclone.simulator.scene.roadmap",
     "bcclone.simulator.scene.structures",
     "bcclone.simulator.scene.textures",
-    "bcclone.simulator.render.cards",
-    "bcclone.simulator.render.designed_road",
-    "bcclone.simulator.render.drops",
-    "bcclone.simulator.render.faces",
-    "bcclone.simulator.render.ground_color",
-    "bcclone.simulator.render.lake_road",
-    "bcclone.simulator.render.mountain_road",
-    "bcclone.simulator.render.profile",
     "bcclone.simulator.render.ground",
+    "bcclone.simulator.render.profile",
     "bcclone.simulator.render.road",
     "bcclone.simulator.render.surface",
+    "bcclone.simulator.render.things",
 )
 # changes with these modules, so that Numba compiles them anew (bcclone/system/compiled.py)
 SOURCES_CHECKSUM = source_checksum(COMPILED_MODULES)

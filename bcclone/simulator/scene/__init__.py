@@ -10,18 +10,15 @@ from pathlib import Path
 
 from scipy.spatial import cKDTree
 
-from bcclone.simulator.road_plan import read_road_file
-from bcclone.simulator.scene.card_pictures import Pictures, draw_pictures
-from bcclone.simulator.scene.designed_ground import designed_ground
-from bcclone.simulator.scene.ground import Ground
-from bcclone.simulator.scene.lake_ground import lake_ground
+from bcclone.camera.images import Image
+from bcclone.simulator.roads import read_road_file
+from bcclone.simulator.scene.ground import Ground, make_ground
 from bcclone.simulator.scene.light import add_tree_shadows, bake_light, towards_sun
-from bcclone.simulator.scene.mountain_ground import mountain_ground
-from bcclone.simulator.scene.plants import Cards, place_cards
+from bcclone.simulator.scene.plants import Cards, draw_pictures, place_cards
 from bcclone.simulator.scene.roadmap import Shoulders, make_shoulders
 from bcclone.simulator.scene.structures import build_structures, walls_at
 from bcclone.simulator.scene.textures import make_textures
-from bcclone.simulator.track import DESIGNED_STYLE, LAKE, LEVEL_M, Track, TrackPosition, load_track
+from bcclone.simulator.track import LEVEL_M, Track, TrackPosition, load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.numbers import Float32Array, FloatArray
 
@@ -35,7 +32,7 @@ class Scene:
     light: Float32Array  # sunlight on every cell, relative to level ground, (side, side)
     shoulders: Shoulders
     cards: Cards
-    pictures: Pictures  # a picture for each kind of card
+    pictures: Image  # a picture for each kind of card, as draw_pictures() returns them
     faces: FloatArray  # walls, decks and houses, as build_structures() returns them, (faces, 12)
     textures: Float32Array  # as make_textures() returns them, (4, texels)
 
@@ -69,7 +66,7 @@ def _build(
     sun = towards_sun(sun_elevation, sun_azimuth)
     track = load_track(track_name)
     world_seed = texture_seed + _ROAD_FACTOR * track.road.look.seed
-    ground = _make_ground(track, world_seed)
+    ground = make_ground(track, world_seed)
     cards = place_cards(track, ground, world_seed)
 
     is_level = ground.roadmap.distance_m < LEVEL_M  # the road and its verge
@@ -86,15 +83,6 @@ def _build(
         faces=build_structures(track, ground),
         textures=make_textures(world_seed),
     )
-
-
-def _make_ground(track: Track, seed: int) -> Ground:
-    """Return the ground of a track; the same seed gives the same ground."""
-    if track.road.style == DESIGNED_STYLE:
-        return designed_ground(track, seed)
-    if track.road.name == LAKE.name:
-        return lake_ground(track, seed)
-    return mountain_ground(track, seed)
 
 
 _TREE_M = 1.3  # a car whose middle is nearer to a trunk touches it

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from bcclone.camera.images import cv2
-from bcclone.simulator.road_plan import REACH_M
+from bcclone.simulator.roads import REACH_M
 from bcclone.simulator.track import LAKE, Track
 from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray
 

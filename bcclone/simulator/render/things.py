@@ -1,7 +1,8 @@
-"""Draw walls, decks and houses: parallelograms in the world -> pixels of a canvas; compiled.
+"""Draw what stands on the ground, then rain and snow, on a canvas that has the ground; compiled.
 
-The canvas has the ground already. Its pixels, depths and labels are changed where a face is nearer
-than what was drawn before.
+draw_faces() draws walls, decks and houses: parallelograms in the world. draw_cards() draws trees,
+bushes and signs: upright cards that face the camera. Both change colours, depths and labels of the
+pixels where something is nearer than what was drawn before. draw_drops() comes last.
 
 Frames of reference: the *world* has x to the east, y up, z to the north; the *camera* has right, up
 and ahead. Positions are metres from the camera in both; they differ in the axes.
@@ -12,8 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bcclone.simulator.render.mountain_road import STAINS_A_METRE, mountain_road
-from bcclone.simulator.render.road import RoadPixel, asphalt, stains, weathered
+from bcclone.simulator.render.road import (
+    MOUNTAIN_STAINS_A_METRE,
+    RoadPixel,
+    asphalt,
+    mountain_road,
+    stains,
+    weathered,
+)
 from bcclone.simulator.render.surface import (
     EDGE,
     GROUND,
@@ -31,8 +38,12 @@ from bcclone.simulator.render.surface import (
     texel,
     through_fog,
 )
+from bcclone.simulator.scene.plants import BUSHES, CARD_HEIGHT, CARD_WIDTH
 from bcclone.simulator.scene.structures import BLACK_WALL, BRICK, DECK, RAIL, STONE
 from bcclone.simulator.scene.textures import GRAIN
+
+# ---- faces
+
 
 _NEAR_M = 0.3  # nothing nearer to the camera is drawn
 _FAR_M = 300.0  # a face whose corner is farther away, in x or in z, is not drawn
@@ -249,10 +260,10 @@ def _deck_color(
     length_m = np.float32(width_m * 6.0)
     size_m = np.float32(width_m * math.sqrt(6.0))
     fine = asphalt(along_m, cross_m, width_m, length_m, textures)
-    broad = stains(along_m, cross_m, size_m, STAINS_A_METRE, textures)
+    broad = stains(along_m, cross_m, size_m, MOUNTAIN_STAINS_A_METRE, textures)
     pixel = RoadPixel(along_m, cross_m, np.float32(1.0), width_m, length_m, size_m, fine, broad)
     color, label = mountain_road(pixel, air.line_visibility)
-    if label == GROUND or air.road_visibility < 0.5:
+    if label == GROUND:
         return lit(_CONCRETE, 1.0, 1.0), EDGE
     return weathered(color, pixel, textures, air), label
 
@@ -295,3 +306,169 @@ def _wall_color(
         color = _JOINT_COLOR if joint else _BRICK_COLOR
         return lit(color, 1.0 + 0.14 * grain, 0.65)
     return lit(_DARK_COLOR, 1.0 + 0.1 * grain, 0.2)
+
+
+# ---- cards
+
+
+_NEAR_CARD_M = 1.5  # a nearer card would fill the picture, and is not drawn
+_BUSHES_TO_M = 170.0  # a bush that is farther away is not drawn
+_MIN_PX = 0.7  # a card that is less high in the picture is not drawn
+_OPAQUE = 128  # smallest alpha, of 255, of a texel that is drawn; the others are holes
+
+
+@drawing(cache=True, sources=SOURCES_CHECKSUM)
+def draw_cards(eye: Any, placements: Any, pictures: Any, air: Any, canvas: Any) -> None:
+    """Draw what the cards show nearer than the canvas's depths, and update depths and labels.
+
+    placements: a card in each row, as in Cards, float32 (cards, 6)
+    pictures: the picture of each kind of card, RGBA uint8 (kinds, CARD_HEIGHT, CARD_WIDTH, 4)
+    """
+    for number in range(placements.shape[0]):
+        _draw_card(eye, placements[number], pictures, air, canvas)
+
+
+class _Rectangle(NamedTuple):
+    """A card's place in the picture, in pixels from the top left."""
+
+    top: float
+    foot: float
+    left: float
+    right: float
+    height: float
+    width: float
+
+
+@drawing(inline="always")
+def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> None:
+    """Draw the pixels of a card that are nearer than the canvas's depths."""
+    height_m = card[3]
+    width_m = card[4]
+    kind = int(card[5])
+
+    # from the camera to the card's foot, in the world's directions; then how far it is ahead
+    axes = eye.axes
+    x = card[0] - eye.position[0]
+    y = card[1] - eye.position[1]
+    z = card[2] - eye.position[2]
+    depth = axes[0, 2] * x + axes[1, 2] * y + axes[2, 2] * z
+    if depth < _NEAR_CARD_M or eye.focal_up_px * height_m < _MIN_PX * depth:
+        return
+    if depth > _BUSHES_TO_M and kind in BUSHES:
+        return
+
+    # where the card is in the picture
+    rows, columns = canvas.depths_m.shape
+    right_m = axes[0, 0] * x + axes[1, 0] * y + axes[2, 0] * z
+    up_m = axes[0, 1] * x + axes[1, 1] * y + axes[2, 1] * z
+    middle = columns * 0.5 + eye.focal_across_px * right_m / depth
+    foot = rows * 0.5 - eye.focal_up_px * up_m / depth
+    height = eye.focal_up_px * height_m / depth
+    half = eye.focal_across_px * width_m * 0.5 / depth
+    box = _Rectangle(foot - height, foot, middle - half, middle + half, height, 2 * half)
+
+    # the card faces the camera, so all of it is equally far away and equally lit
+    beam = headlight_beam(air, (middle - columns * 0.5) / eye.focal_across_px)
+    light = light_at(air, depth, beam)
+    _paint(box, depth, light, pictures[kind], air, canvas)
+
+
+@drawing(inline="always")
+def _paint(box: Any, depth: float, light: float, texels: Any, air: Any, canvas: Any) -> None:
+    """Paint a card's texels into its rectangle. texels: RGBA, (CARD_HEIGHT, CARD_WIDTH, 4)."""
+    rows, columns = canvas.depths_m.shape
+    for row in range(max(0, int(box.top)), min(rows - 1, int(box.foot)) + 1):
+        # the row of the card's texel; right is its column
+        down = int(math.floor((row + 0.5 - box.top) / box.height * CARD_HEIGHT))
+        for column in range(max(0, int(box.left)), min(columns - 1, int(box.right)) + 1):
+            right = int(math.floor((column + 0.5 - box.left) / box.width * CARD_WIDTH))
+            inside = 0 <= down < CARD_HEIGHT and 0 <= right < CARD_WIDTH
+            if (
+                inside
+                and canvas.depths_m[row, column] >= depth
+                and texels[down, right, 3] >= _OPAQUE
+            ):
+                texel = texels[down, right]
+                color = (float(texel[0]), float(texel[1]), float(texel[2]))
+                set_pixel(canvas, row, column, through_fog(color, depth, air), light)
+                canvas.depths_m[row, column] = depth
+                canvas.labels[row, column] = OBJECT
+
+
+# ---- rain and snow
+
+
+# numbers of drops at full strength, in a picture of 160 x 320 pixels
+_STREAKS = 420
+_FLAKES = 900
+_PIXELS = 51200.0  # pixels of such a picture
+
+_RAIN_COLOR = (190.0, 198.0, 210.0)
+_SNOW_COLOR = (250.0, 250.0, 252.0)
+_RAIN_COVER = 0.38  # fraction of the picture behind a streak that the streak hides
+_SNOW_COVER = 0.85  # the same of a flake
+_DARKEST = 0.25  # smallest brightness of drops, in the darkest night
+
+
+@drawing(cache=True, sources=SOURCES_CHECKSUM)
+def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int) -> None:
+    """Draw streaks of rain and flakes of snow.
+
+    picture: RGB uint8 (rows, columns, 3)
+    rain, snow: 0 to 1
+    light: brightness of things near the camera; 1 is daylight
+    moment: number of the moment
+    """
+    rows = picture.shape[0]
+    columns = picture.shape[1]
+    scale = rows / 160.0
+    size = rows * columns / _PIXELS
+    shade = min(max(light, _DARKEST), 1.0)
+    # neighbouring moments begin far apart in the sequence of random numbers
+    state = np.uint64(moment) * np.uint64(2862933555777941757) + np.uint64(3037000493)
+
+    # streaks, which slant a pixel to the right every five rows
+    wet = _dimmed(_RAIN_COLOR, shade)
+    for _ in range(int(_STREAKS * rain * size)):
+        state, column = _drawn(state, columns)
+        state, row = _drawn(state, rows)
+        state, longer = _drawn(state, 13)
+        for step in range(max(int((5.0 + longer) * scale), 1)):
+            _blend_pixel(picture, row + step, column + int(0.2 * step), wet, _RAIN_COVER)
+
+    # flakes: every sixth is near, and two pixels wide
+    white = _dimmed(_SNOW_COLOR, shade)
+    for _ in range(int(_FLAKES * snow * size)):
+        state, column = _drawn(state, columns)
+        state, row = _drawn(state, rows)
+        state, distance = _drawn(state, 6)
+        side = 2 if distance == 0 and scale >= 0.75 else 1
+        for down in range(side):
+            for right in range(side):
+                _blend_pixel(picture, row + down, column + right, white, _SNOW_COVER)
+
+
+@drawing(inline="always")
+def _drawn(state: Any, choices: int) -> tuple[Any, int]:
+    """Return the next state of a sequence of random numbers, and a number from 0 to choices - 1.
+
+    The sequence is a linear congruence of 64 bits (Knuth, The Art of Computer Programming, 3rd
+    edition, section 3.3.4: MMIX).
+    """
+    following = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+    return following, int((following >> np.uint64(33)) % np.uint64(choices))
+
+
+@drawing()
+def _dimmed(color: RGB, shade: float) -> RGB:
+    return color[0] * shade, color[1] * shade, color[2] * shade
+
+
+@drawing(inline="always")
+def _blend_pixel(picture: Any, row: int, column: int, color: RGB, cover: float) -> None:
+    """Mix a colour into a pixel that lies in the picture. cover: fraction of the colour, 0 to 1."""
+    if 0 <= row < picture.shape[0] and 0 <= column < picture.shape[1]:
+        for channel in range(3):
+            before = float(picture[row, column, channel])
+            value = before + (color[channel] - before) * cover
+            picture[row, column, channel] = int(min(value, 255.0))
