@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bcclone.commands.command import Command, Result, command, list_of, notify
-from bcclone.model.import_settings import ImportModelSettings
+from bcclone.model.import_model import ImportModelSettings
 from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.research.settings import ImproveSettings

@@ -3,10 +3,8 @@
 Most functions take a layer, or the name of its class in a file, and return what the table says of
 it: its `LayerKind`, or one property, such as the rate of a dropout.
 
-A row here is needed by a type of which saliency, diagrams, --dropout or drives frame by frame have
-to know something, and by a type that learns a kernel. Saliency follows a type that keeps its pixels
-or has a kernel. Files may have all other layers of Keras for tensors without a row, by a rule:
-`stored_kind`.
+Saliency follows a type that keeps its pixels or has a kernel. A layer of another type is refused in
+a file.
 """
 
 import math
@@ -46,7 +44,6 @@ class LayerKind:
 
     type: type[keras.Layer]
     axes: int = 0  # number of its input's axes, with the batch; 0 for any number
-    channels_first: bool = False  # whether a file may have it with the channels before the rows
     # whether each pixel of its output depends on the same pixel of its input alone
     keeps_pixels: bool = False
     # the kernel or pool that a layer of this type moves over an image; None if it has none
@@ -103,17 +100,14 @@ def _elementwise(layer_type: type[keras.Layer], random_attribute: str = "") -> L
     """Return a type that computes each number of its output from the same number of its input."""
     return LayerKind(
         layer_type,
-        channels_first=True,
         keeps_pixels=True,
         keeps_frames=lambda layer: True,
         random_attribute=random_attribute,
     )
 
 
-def _image_layer(
-    layer_type: type[keras.Layer], channels_first: bool = True, **values: Any
-) -> LayerKind:
-    return LayerKind(layer_type, axes=4, channels_first=channels_first, **values)
+def _image_layer(layer_type: type[keras.Layer], **values: Any) -> LayerKind:
+    return LayerKind(layer_type, axes=4, **values)
 
 
 # a 3D layer takes a window: its kernel, strides and cropping have the frames first, then the rows
@@ -137,13 +131,11 @@ _ALL = (
     ),
     _image_layer(
         layers.SeparableConv2D,
-        channels_first=False,
         kernel=_convolution,
         weights=_separable_weights,
     ),
     _image_layer(
         layers.DepthwiseConv2D,
-        channels_first=False,
         kernel=_convolution,
         weights=_depthwise_weights,
     ),
@@ -156,10 +148,10 @@ _ALL = (
     _image_layer(layers.Cropping2D),
     LayerKind(layers.Cropping3D, axes=5, keeps_frames=lambda layer: layer.cropping[0] == (0, 0)),
     _image_layer(layers.ZeroPadding2D),
-    _image_layer(layers.UpSampling2D, channels_first=False),
-    _image_layer(layers.Resizing, channels_first=False),
+    _image_layer(layers.UpSampling2D),
+    _image_layer(layers.Resizing),
     LayerKind(layers.Dense, keeps_frames=lambda layer: True, weights=_dense_weights),
-    LayerKind(layers.Flatten, channels_first=True),
+    LayerKind(layers.Flatten),
     LayerKind(
         layers.Reshape, keeps_frames=lambda layer: layer.output.shape[1] == layer.input.shape[1]
     ),
@@ -171,7 +163,6 @@ _ALL = (
     ),
     LayerKind(
         layers.BatchNormalization,
-        channels_first=True,
         keeps_pixels=True,
         keeps_frames=lambda layer: layer.axis in (-1, len(layer.input.shape) - 1),
     ),
@@ -213,31 +204,7 @@ def stored_kind(name: str) -> LayerKind | None:
         "BatchNormalizationV1": "BatchNormalization",
     }
     name_now = names_now.get(name, name)
-    return KINDS.get(name_now) or _kind_without_row(name_now)
-
-
-# the packages of Keras whose layers compute with tensors alone and learn no kernel: they read no
-# file and call no function that is given to them
-_PACKAGES_OF_PLAIN_LAYERS = (
-    "layers.activations",
-    "layers.core.identity",
-    "layers.normalization",
-    "layers.pooling",
-    "layers.preprocessing.image_preprocessing",
-    "layers.regularization",
-    "layers.reshaping",
-)
-
-
-def _kind_without_row(name: str) -> LayerKind | None:
-    """Return the type of a class of keras.layers that needs no row, None for other names."""
-    layer_type = getattr(layers, name, None)
-    if not isinstance(layer_type, type) or not issubclass(layer_type, keras.Layer):
-        return None
-    place = layer_type.__module__.removeprefix("keras.src.")
-    if not place.startswith(_PACKAGES_OF_PLAIN_LAYERS):
-        return None
-    return LayerKind(layer_type)
+    return KINDS.get(name_now)
 
 
 def is_random(name: str) -> bool:
@@ -369,18 +336,6 @@ def layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:
         parts.append(layer.layer)
     for part in parts:
         yield from layers_within(part)
-
-
-def has_operations(model: keras.Model) -> bool:
-    """Return whether a network has an operation that is no layer, such as keras.ops.arctan(x).
-
-    It stands in a network of its own: foreign/operations.py.
-    """
-    for layer in model.layers:
-        for part in layers_within(layer):
-            if isinstance(part, keras.Model) and not isinstance(part, keras.Sequential):
-                return True
-    return False
 
 
 def frame_layers(model: keras.Model) -> list[keras.Layer]:

@@ -31,11 +31,10 @@ from bcclone.dataset.preprocessing_text import (
     scaling_of,
 )
 from bcclone.model.foreign.foreign_model import ForeignModel
-from bcclone.model.foreign.rebuild import rebuild_model
-from bcclone.model.foreign.separate_files import read_with_config
+from bcclone.model.foreign.stored import UnsupportedModel, read_model
 from bcclone.model.foreign.tree import Size
-from bcclone.model.foreign.unsupported import UnsupportedModel
-from bcclone.model.layer_kinds import has_operations, stated_scale
+from bcclone.model.foreign.weights import rebuild_model
+from bcclone.model.layer_kinds import stated_scale
 from bcclone.model.model_facts import (
     CALIBRATION,
     FRAMING,
@@ -156,9 +155,6 @@ def model_content(
     with h5py.File(content, "w") as file:
         # the function behind model.save(), which itself accepts only a path
         legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
-        if has_operations(model):
-            # plain Keras finds operations only if the configuration names their modules
-            file.attrs["model_config"] = model.to_json()
         file.attrs[PREPROCESSING] = preprocessing.to_json()
         file.attrs[PREPROCESSING_HASH] = preprocessing.digest
         file.attrs[TRAINING] = json.dumps(training)
@@ -258,7 +254,7 @@ def open_model(
     size = _size_of(given)
     with explained(path, "a complete model file", "save it again, or train the model again"):
         try:
-            stored = read_with_config(path)
+            stored = read_model(path)
             texts = stored.texts
             if PREPROCESSING not in texts:
                 rebuilt = rebuild_model(stored, most_outputs=1, rescale=rescale, size=size)

@@ -9,8 +9,8 @@ from keras import layers
 
 from bcclone.dataset.preprocessing import preprocessing_of
 from bcclone.model import layer_kinds
-from bcclone.model.foreign.rebuild import rebuild_model
-from bcclone.model.foreign.stored import NamedArray, StoredModel
+from bcclone.model.foreign.stored import StoredModel
+from bcclone.model.foreign.weights import rebuild_model
 from bcclone.model.layer_kinds import normalize
 from bcclone.model.model_file import save_model
 from bcclone.realcar.export_model.export_settings import ExportModelSettings
@@ -104,12 +104,7 @@ def test_there_is_an_example_of_every_type_and_the_page_names_it():
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_layer_is_rebuilt_from_what_keras_stores(name):
     model = network(name)
-    weights = {
-        layer.name: [
-            NamedArray(f"{number}:0", array) for number, array in enumerate(layer.get_weights())
-        ]
-        for layer in model.layers
-    }
+    weights = {layer.name: layer.get_weights() for layer in model.layers}
     found = rebuild_model(StoredModel({"model_config": model.to_json()}, weights)).model
     batch = np.random.default_rng(2).uniform(0, 255, (2, *model.input_shape[1:])).astype(np.float32)
     layer = found.layers[-3]

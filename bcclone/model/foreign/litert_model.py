@@ -18,13 +18,13 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.answer import steering_output
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
-from bcclone.model.foreign.unstated import BINS, declared_preprocessing, guess_of_output, pilot_of
-from bcclone.model.foreign.unsupported import several_inputs
+from bcclone.model.foreign.foreign_model import declared_preprocessing
+from bcclone.model.foreign.tree import BINS, pilot_of, several_inputs
 from bcclone.model.model_facts import FRAMING
 from bcclone.model.model_path import read_exported
 from bcclone.model.onnx_model import PICTURE
 from bcclone.system.codec import from_text
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.errors import UserError, first_line, shown
 from bcclone.system.numbers import Float32Array
 from bcclone.system.process import note
 
@@ -74,7 +74,7 @@ class LiteRtModel:
         numbers = math.prod(map(int, self._output["shape"]))
         pilot = pilot_of(self._input["name"], numbers)
         if not (is_named or pilot):
-            note(guess_of_output(path, steering))
+            note(f"{path}: output {shown(steering)} is taken as the steering; check that it is")
 
         if self.prepares_itself:
             self.preprocessing = PRESETS["carnd-160x320-rgb"]  # whole frames
@@ -179,7 +179,7 @@ def _check_size(shape: tuple[int, int, int], framing: Framing | None) -> None:
 def _only_input(interpreter: Any, path: Path) -> _Tensor:
     inputs: list[_Tensor] = interpreter.get_input_details()
     if len(inputs) > 1:
-        raise UserError(f"{path}: {several_inputs(str(tensor['name']) for tensor in inputs)}")
+        raise UserError(f"{path}: {several_inputs([str(tensor['name']) for tensor in inputs])}")
     (tensor,) = inputs
     return tensor
 

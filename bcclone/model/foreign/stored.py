@@ -1,8 +1,12 @@
 """Read a Keras .h5 or .keras file as plain data, in a process that a damaged file may crash.
 
-In: a path. Out: a `StoredModel`. The process is the module `stored_reader`, with limits of time and
-memory. Its answer is NumPy's .npz; nothing in it is run. A program that reads only its own files,
-such as a test, may do without the process: see `reading_by`.
+In: the path of a model, of its weights, or of its configuration (.json). Out: a `StoredModel`. The
+process is the module `stored_reader`, with limits of time and memory. Its answer is NumPy's .npz;
+nothing in it is run. A program that reads only its own files, such as a test, may do without the
+process: see `reading_by`.
+
+model.to_json() and model.save_weights() write two files. They are read as one model if they have
+one name: NAME.json, and NAME.h5, NAME.weights.h5 or NAME.hdf5.
 """
 
 import io
@@ -13,13 +17,12 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from bcclone.model.foreign.unsupported import UnsupportedModel
-from bcclone.system.codec import check_regular, parse_json
+from bcclone.system.codec import check_regular, parse_json, read_bytes
 from bcclone.system.errors import first_line
 from bcclone.system.numbers import Float32Array
 from bcclone.system.process import interrupts_kept_from_children
@@ -28,17 +31,12 @@ from bcclone.system.process import interrupts_kept_from_children
 HEAD = "head"
 _READER = "bcclone.model.foreign.stored_reader"
 
-
-@dataclass(frozen=True)
-class NamedArray:
-    """One array of weights."""
-
-    name: str  # its name in the file
-    values: Float32Array  # of any shape
-
-
 # layer (.h5) or folder in the file (.keras) -> its arrays
-Weights = Mapping[str, Sequence[NamedArray]]
+Weights = Mapping[str, Sequence[Float32Array]]
+
+
+class UnsupportedModel(ValueError):
+    """A stored model that cannot be rebuilt; the text is the reason, a line without the path."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,45 @@ class StoredModel:
     weights: Weights
 
 
+# ---- a model in one file or in two
+
+
+def read_model(path: Path) -> StoredModel:
+    """Return a model's content, with the configuration that may lie beside its weights.
+
+    Raises UnsupportedModel.
+    """
+    name = path.name.removesuffix(path.suffix).removesuffix(".weights")
+    config_path = path.with_name(f"{name}.json")
+    weights_path = path
+    if path.suffix == ".json":
+        config_path = path
+        endings = (".h5", ".weights.h5", ".hdf5")
+        paths = [path.with_name(f"{name}{ending}") for ending in endings]
+        present = [weights for weights in paths if weights.is_file()]
+        if not present:
+            raise UnsupportedModel(
+                "is the network's configuration, without its weights; put them beside it, as "
+                f"{paths[0]}"
+            )
+        weights_path = present[0]
+    stored = read_stored(weights_path)
+    if "model_config" in stored.texts:
+        return stored
+    if not config_path.is_file():
+        raise UnsupportedModel(
+            "holds weights only; put the network's configuration (model.to_json()) beside it, as "
+            f"{config_path}"
+        )
+    content = read_bytes(config_path, "settings")
+    config = parse_json(content)
+    # many programs write to_json(), a text, as JSON once more
+    text = config if isinstance(config, str) else content.decode()
+    return replace(stored, texts={**stored.texts, "model_config": text})
+
+
 def read_stored(path: Path) -> StoredModel:
-    """Return the content of a file.
+    """Return the content of a .h5 or .keras file.
 
     Raises UnsupportedModel, also when the process that reads the file crashes or hangs.
     """
@@ -62,18 +97,20 @@ def read_stored(path: Path) -> StoredModel:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as answer:
             head = parse_json(answer[HEAD].tobytes())
-            # the arrays are numbered in the order of their names in the head; for a refused file
-            # the answer has no arrays and no names
+            # the arrays are numbered in the order of their layers; a refused file has none
             arrays = iter([answer[str(number)] for number in range(len(answer.files) - 1)])
             weights = {
-                folder: [NamedArray(name, np.asarray(next(arrays), np.float32)) for name in names]
-                for folder, names in head["weights"].items()
+                layer: [np.asarray(next(arrays), np.float32) for _ in range(count)]
+                for layer, count in head["weights"].items()
             }
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         raise _damaged("gave no answer") from None
     if "refused" in head:
         raise UnsupportedModel(head["refused"])
     return StoredModel(head["texts"], weights)
+
+
+# ---- the process
 
 
 def read_in_subprocess(path: Path) -> bytes:

@@ -9,17 +9,16 @@ import io
 import itertools
 import json
 import math
+import re
 import sys
 import zipfile
-from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 
-from bcclone.model.foreign.stored import HEAD, NamedArray, Weights, incomplete
-from bcclone.model.foreign.unsupported import UnsupportedModel
+from bcclone.model.foreign.stored import HEAD, UnsupportedModel, Weights, incomplete
 from bcclone.system.codec import HDF5, kind_of_content, open_file, parse_json
 from bcclone.system.errors import shown
 from bcclone.system.hdf5_file import (
@@ -47,23 +46,21 @@ def read_here(path: Path) -> bytes:
 def _answer_for(path: Path) -> dict[str, Any]:
     """Return the arrays of the answer by their names: HEAD, "0", "1", ...
 
-    HEAD is JSON: the texts of the file, and the names of its arrays by layer or folder; for a file
+    HEAD is JSON: the texts of the file, and how many arrays each layer or folder has; for a file
     that is refused, the reason. The others are the file's arrays.
     """
-    head: dict[str, Any] = {"weights": {}}
-    arrays: list[NamedArray] = []
+    weights: Weights = {}
     try:
-        head["texts"], weights = _read(path)
-        for folder, named in weights.items():
-            head["weights"][folder] = [array.name for array in named]
-            arrays += named
+        texts, weights = _read(path)
+        counts = {layer: len(arrays) for layer, arrays in weights.items()}
+        head: dict[str, Any] = {"texts": texts, "weights": counts}
     except (UnsupportedModel, UnfitContent) as error:
         head = {"weights": {}, "refused": str(error)}
     except Exception as error:  # damaged files cause errors of all kinds in h5py and zipfile
         head = {"weights": {}, "refused": incomplete(error)}
     answer: dict[str, Any] = {HEAD: np.frombuffer(json.dumps(head).encode(), np.uint8)}
-    for number, array in enumerate(arrays):
-        answer[str(number)] = array.values
+    for number, array in enumerate(itertools.chain(*weights.values())):
+        answer[str(number)] = array
     return answer
 
 
@@ -92,29 +89,29 @@ def _read(path: Path) -> tuple[dict[str, str], Weights]:
     with open_file(path, "model") as file:
         begin = file.read(len(HDF5))
         if begin == b"PK\x03\x04":  # a zip archive
-            return read_archive(file)
+            return _read_archive(file)
         begin += file.read(64)  # enough to tell what another program wrote
     if not begin.startswith(HDF5):
         kind = kind_of_content(begin) or "neither HDF5 nor .keras"
         raise UnsupportedModel(f"{kind}, expected a model file that Keras saved, .h5 or .keras")
     with open_hdf5(path) as stored:
-        texts = read_texts(stored)
+        texts = _read_texts(stored)
         if "model_config" in texts or "layer_names" in stored.attrs:
-            return texts, read_layers(stored)
+            return texts, read_layers(stored, texts)
         if "schema_version" in stored.attrs:
             raise UnsupportedModel(
                 "a store, expected a model; train one on it with model.py (bcclone model)"
             )
         if "layers" in stored or "_layer_checkpoint_dependencies" in stored:
             # save_weights() of Keras 3 wrote it, without a configuration and a version
-            return {"keras_version": "3"} | texts, read_folders(stored)
+            return {"keras_version": "3"} | texts, _read_folders(stored)
     raise UnsupportedModel("not a model file: it holds no Keras model")
 
 
 # ---- HDF5 files
 
 
-def read_texts(file: h5py.File) -> dict[str, str]:
+def _read_texts(file: h5py.File) -> dict[str, str]:
     """Return the attributes that are texts: configuration, Keras version, backend, our own."""
     texts = {
         name: read_attribute(file, name, str)
@@ -129,41 +126,62 @@ def read_texts(file: h5py.File) -> dict[str, str]:
     return texts
 
 
-# layer or folder -> the name of each of its arrays, and the array, not yet read
-_Datasets = dict[str, list[tuple[str, h5py.Dataset]]]
-
-
-def read_layers(file: h5py.File) -> Weights:
+def read_layers(file: h5py.File, texts: dict[str, str]) -> Weights:
     """Return the arrays of each layer, by its name, in the order of the file.
 
-    Raises UnsupportedModel.
+    Raises UnsupportedModel, also for kernels that are mirrored.
+
+    texts: as _read_texts() returns them
     """
     is_whole_model = file.get("model_weights", getlink=True) is not None
     group = member_of(file, "model_weights") if is_whole_model else file
     folders = {name: member_of(group, name) for name in _names(group, "layer_names")}
-    datasets: _Datasets = {}
+    datasets: dict[str, list[h5py.Dataset]] = {}
+    array_names: list[str] = []
     for name, folder in folders.items():
         if not isinstance(folder, h5py.Group):
             raise UnsupportedModel(f"{shown(name)} is not a group of weights")
-        datasets[name] = [(path, _array(folder, path)) for path in _names(folder, "weight_names")]
+        own_names = _names(folder, "weight_names")
+        datasets[name] = [_array(folder, path) for path in own_names]
+        array_names += own_names
+    _check_backend(texts, array_names)
     return _read_arrays(datasets)
 
 
-def read_folders(file: h5py.File) -> Weights:
+def _check_backend(texts: dict[str, str], array_names: list[str]) -> None:
+    """Raise UnsupportedModel for a file of a backend that applies kernels otherwise.
+
+    Theano mirrored them. A file of Keras 1 does not name its backend, but the names of its weights
+    tell it: TensorFlow's end in ":0", Theano's do not.
+    """
+    backend = texts.get("backend")
+    if backend is None:
+        is_keras_1 = not texts.get("keras_version", "1").startswith(("2", "3"))
+        of_tensorflow = any(re.search(r":\d+$", name) for name in array_names)
+        backend = "theano" if is_keras_1 and array_names and not of_tensorflow else "tensorflow"
+    if backend not in ("tensorflow", "jax", "torch", "numpy", "cntk"):
+        raise UnsupportedModel(
+            f"was written on the backend {shown(backend)}, expected tensorflow, jax or torch; "
+            "Theano mirrors its kernels: train it again, or load and save it in Keras 2.2.4 with "
+            "KERAS_BACKEND=theano, and then with KERAS_BACKEND=tensorflow, which turns them"
+        )
+
+
+def _read_folders(file: h5py.File) -> Weights:
     """Return the arrays in the model.weights.h5 of a .keras archive, by folder.
 
     Raises UnsupportedModel.
     """
     paths: list[str] = []
     file.visit(paths.append)  # visit() does not follow links
-    datasets: _Datasets = {}
+    numbered: dict[str, dict[int, h5py.Dataset]] = {}
     for path in paths:
         folder, _, number = path.rpartition("/vars/")
         if number.isdecimal() and not _is_beside_the_network(path):
-            datasets.setdefault(folder, []).append((number, _array(file, path)))
-    for arrays in datasets.values():
-        arrays.sort(key=lambda numbered: int(numbered[0]))
-    return _read_arrays(datasets)
+            numbered.setdefault(folder, {})[int(number)] = _array(file, path)
+    return _read_arrays(
+        {folder: [arrays[place] for place in sorted(arrays)] for folder, arrays in numbered.items()}
+    )
 
 
 def _is_beside_the_network(path: str) -> bool:
@@ -188,12 +206,12 @@ def _array(group: h5py.Group, path: str) -> h5py.Dataset:
     return array
 
 
-def _read_arrays(datasets: _Datasets) -> Weights:
+def _read_arrays(datasets: dict[str, list[h5py.Dataset]]) -> Weights:
     """Read the arrays.
 
     Raises UnsupportedModel for too many numbers in all, or numbers that are not finite.
     """
-    shapes = [array.shape for arrays in datasets.values() for _, array in arrays]
+    shapes = [array.shape for array in itertools.chain(*datasets.values())]
     numbers = sum(math.prod(shape) for shape in shapes)
     if numbers > _NUMBERS_AT_MOST:
         largest = max(shapes, key=math.prod)
@@ -201,20 +219,18 @@ def _read_arrays(datasets: _Datasets) -> Weights:
             f"has {numbers} weights, with an array of shape {largest}; expected at most "
             f"{_NUMBERS_AT_MOST}"
         )
-    weights = {
-        name: [NamedArray(path, np.asarray(array[()], np.float32)) for path, array in arrays]
-        for name, arrays in datasets.items()
-    }
-    for array in itertools.chain(*weights.values()):
-        if not np.isfinite(array.values).all():
-            raise UnsupportedModel(f"the weights {shown(array.name)} are not all finite numbers")
+    weights: dict[str, list[Any]] = {}
+    for layer, arrays in datasets.items():
+        weights[layer] = [np.asarray(array[()], np.float32) for array in arrays]
+        if not all(np.isfinite(values).all() for values in weights[layer]):
+            raise UnsupportedModel(f"the weights of {shown(layer)} are not all finite numbers")
     return weights
 
 
 # ---- archives
 
 
-def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
+def _read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
     """Return the texts and arrays of an archive.
 
     Raises UnsupportedModel, or errors of zipfile, json and h5py.
@@ -226,7 +242,11 @@ def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
         members = {item.filename: item for item in archive.infolist()}
         missing = {"metadata.json", "config.json", "model.weights.h5"} - set(members)
         if missing:
-            raise UnsupportedModel(_other_archive([*members], missing))
+            raise UnsupportedModel(
+                f"an archive that is no complete model of Keras: it has {shown(sorted(members))} "
+                f"and lacks {', '.join(sorted(missing))}; name a model that Keras saved, .h5 or "
+                ".keras"
+            )
         metadata = parse_json(_member(archive, members["metadata.json"], LONGEST_TEXT))
         texts = {
             "model_config": _member(archive, members["config.json"], LONGEST_TEXT).decode(),
@@ -234,27 +254,7 @@ def read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
         }
         weights = _member(archive, members["model.weights.h5"], largest_weights)
     with h5py.File(io.BytesIO(weights), "r") as stored:
-        return texts, read_folders(stored)
-
-
-def _other_archive(names: Sequence[str], missing: Collection[str]) -> str:
-    """Return what an archive is that is no model of Keras.
-
-    names: names of the files in the archive
-    missing: names of the files that a .keras archive has and this one lacks
-    """
-    file_names = {name.rpartition("/")[2] for name in names}
-    if "data.pkl" in file_names:
-        return "a model of PyTorch, expected a model file that Keras saved, .h5 or .keras"
-    if "saved_model.pb" in file_names:
-        return "a SavedModel in an archive, which contains code; save the model as .h5 or .keras"
-    if len(missing) < 3 or not names:
-        return f"is not a complete .keras archive: it lacks {', '.join(sorted(missing))}"
-    models = [name for name in names if name.endswith((".h5", ".hdf5", ".keras"))]
-    remedy = "expected a model that Keras saved"
-    if models:
-        remedy = f"unpack it, and name {shown(models[0])} in it"
-    return f"an archive of {len(names)} files, such as {shown(names[0])}; {remedy}"
+        return texts, _read_folders(stored)
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:

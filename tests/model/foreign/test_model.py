@@ -14,9 +14,8 @@ import pytest
 from keras import layers
 
 from bcclone.dataset.preprocessing import PRESETS
-from bcclone.model.foreign.rebuild import rebuild_model
-from bcclone.model.foreign.stored import NamedArray, StoredModel
-from bcclone.model.foreign.unsupported import UnsupportedModel
+from bcclone.model.foreign.stored import StoredModel, UnsupportedModel
+from bcclone.model.foreign.weights import rebuild_model
 from bcclone.model.model_file import load_model, open_model, save_model
 from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
@@ -42,24 +41,17 @@ def rebuild(untrained_model):
     """Return the outputs of the model of a configuration and arrays by layer, without a file."""
 
     def rebuilt(config, weights, **texts):
-        named = {
-            name: [NamedArray(item, value) for item, value in own] for name, own in weights.items()
-        }
-        return rebuild_model(StoredModel({"model_config": json.dumps(config), **texts}, named))
+        return rebuild_model(StoredModel({"model_config": json.dumps(config), **texts}, weights))
 
     return rebuilt
 
 
-def weights_of(config, kernel=None, suffix=":0"):
+def weights_of(config):
     convolution, dense = (
         item["config"]["name"] for item in layers_of(config) if named_as(item, "conv", "dense")
     )
     first, bias, second, second_bias = arrays()
-    first = first if kernel is None else kernel
-    return {
-        convolution: [(f"a_W{suffix}", first), (f"a_b{suffix}", bias)],
-        dense: [(f"b_W{suffix}", second), (f"b_b{suffix}", second_bias)],
-    }
+    return {convolution: [first, bias], dense: [second, second_bias]}
 
 
 def named_as(item, *beginnings):
@@ -226,40 +218,6 @@ def test_time_distributed_layers_without_windows_are_refused(rebuild):
     config["config"][2] = twice
     with pytest.raises(UnsupportedModel, match="within another TimeDistributed"):
         rebuild(config, {})
-
-
-# ---- where channels stand and kernels lie
-
-
-def channels_first_config():
-    config = keras1_config()
-    for item in config["config"]:
-        if "dim_ordering" in item["config"]:
-            item["config"]["dim_ordering"] = "th"
-        if "batch_input_shape" in item["config"]:
-            item["config"]["batch_input_shape"] = [None, 3, 66, 200]
-    return config
-
-
-def test_kernels_of_theano_are_rotated(rebuild):
-    mirrored = arrays()[0][::-1, ::-1]
-    for config, suffix, texts in (
-        (keras2_config(), ":0", {"backend": "theano", "keras_version": "2.2.4"}),
-        (keras1_config(), "", {"keras_version": "1.2.1"}),  # its names tell it
-    ):
-        found = rebuild(config, weights_of(config, mirrored, suffix), **texts)
-        np.testing.assert_allclose(outputs(found), expected_output(), atol=1e-5)
-        assert "Theano" in found.notes[-1]
-
-
-def test_channels_first_become_last_and_are_flattened_in_the_old_order(rebuild):
-    config = channels_first_config()
-    weights = weights_of(config, arrays()[0].transpose(3, 2, 0, 1))
-    dense = weights["dense_1"][0][1].reshape(16, 99, 2, 1)
-    weights["dense_1"][0] = ("dense_1_W:0", dense.transpose(2, 0, 1, 3).reshape(-1, 1))
-    found = rebuild(config, weights, keras_version="1.2.1")
-    assert found.model.input_shape == (None, 66, 200, 3)
-    np.testing.assert_allclose(outputs(found), expected_output(), atol=1e-5)
 
 
 # ---- functional chains

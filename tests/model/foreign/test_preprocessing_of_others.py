@@ -14,9 +14,7 @@ from keras import layers
 from bcclone.evaluation.steering_table import read_steering
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
-from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from tests.messages.refusals import run_command
 from tests.model.foreign.written_models import FRAME, network
 from tests.running import result_of, run_script
 
@@ -192,7 +190,7 @@ def test_scores_say_what_does_not_fit(oversteering):
         (
             (64, 64, 3),
             None,
-            r"'rows 60-140, 64x64, RGB, 0..1', or find it.*import-model .* --recording",
+            r"drive.py says it.*such as --preprocess 'rows 60-140, 64x64, RGB, 0..1'",
         ),
         (
             (64, 64, 6),
@@ -218,63 +216,3 @@ def test_a_missing_or_unfit_preprocessing_is_refused_with_what_fits(
     network(*shape).save(tmp_path / "old.h5")
     with pytest.raises(UserError, match=message):
         load_model(tmp_path / "old.h5", preprocess)
-
-
-def solve(model, inputs, answers):
-    """Give the last layer the weights with which the network answers best.
-
-    inputs: of all rows, in the form of the network's input
-    """
-    features = np.reshape(model.layers[0](inputs), (len(inputs), -1))
-    with_one = np.c_[features, np.ones(len(features))]
-    solved, *_ = np.linalg.lstsq(with_one, answers, rcond=1e-3)
-    model.layers[-1].set_weights([solved[:-1, np.newaxis], solved[-1:]])
-
-
-@pytest.fixture
-def solved(simulated_recording, tmp_path):
-    """A model that steers as the driver did, if it sees the saturation of part of the frame."""
-    rows = read_log(simulated_recording / "driving_log.csv").rows
-    inputs = []
-    for name in rows["center"]:
-        frame = cv2.imread(str(simulated_recording / "IMG" / name))[..., ::-1]
-        image = cv2.resize(hsv(np.ascontiguousarray(frame))[60:140], (40, 20))
-        inputs.append(image[..., 1:2])
-    model = network(20, 40, 1)
-    solve(model, np.stack(inputs) / np.float32(255), rows["steering"])
-    model.save(tmp_path / "old.h5")
-    return tmp_path / "old.h5"
-
-
-@pytest.mark.slow
-def test_the_preprocessing_is_found_with_a_recording(solved, simulated_recording, tmp_path):
-    line = (solved, "--recording", simulated_recording)
-    listed = result_of("import-model", *line, cwd=tmp_path)
-    assert listed["model"] is None
-    assert not (tmp_path / "model.h5").exists()
-    best = listed["candidates"][0]
-    assert best["preprocess"] == "rows 60-140, 40x20, HSV-S, 0..1"
-    assert best["correlation"] > 0.8
-    text = run_script("import-model", *line).stdout
-    assert "'rows 60-140, 40x20, HSV-S, 0..1'" in text
-
-    new = tmp_path / "new.h5"
-    written = result_of("import-model", *line, "-o", new)
-    assert written["model"] == str(new)
-    assert written["preprocessing"] == "rows 60-140, 40x20, HSV-S, 0..1"
-
-    # a preprocessing that is given is judged alone
-    given = ("-o", new, "--force", "--preprocess")
-    judged = result_of("import-model", *line, *given, "rows 60-140, HSV-S, 0..1")
-    assert judged["candidates"] == [best]
-    (worse,) = result_of("import-model", *line, *given, "HSV-S, raw")["candidates"]
-    assert worse["correlation"] < best["correlation"]
-
-
-@pytest.mark.slow
-def test_a_preprocessing_that_is_not_clearly_the_best_must_be_given(simulated_recording, tmp_path):
-    untrained = tmp_path / "untrained.h5"
-    network(20, 40, 3).save(untrained)
-    line = (untrained, "--recording", simulated_recording, "-o", tmp_path / "x.h5")
-    with pytest.raises(UserError, match="none is clearly the best.*\n.*--preprocess\n.* 'rows"):
-        run_command("import-model", *line)

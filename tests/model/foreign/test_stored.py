@@ -7,12 +7,12 @@ import zipfile
 import pytest
 
 from bcclone.model.foreign.stored import (
+    UnsupportedModel,
     read_in_subprocess,
     read_stored,
     reading_by,
     reading_early,
 )
-from bcclone.model.foreign.unsupported import UnsupportedModel
 from tests.model.foreign.old_models import keras1_config, write
 
 

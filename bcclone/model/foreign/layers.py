@@ -1,0 +1,341 @@
+"""Build the layers of today for a chain of stored layers, without their weights.
+
+In: the layers, one after the other, and the shape of the network's input. Out: a network. Sizes are
+checked before anything is allocated.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from bcclone.dataset.preprocessing_text import Scaling, joined_scaling
+from bcclone.model.foreign.arguments import Shape, activation_of_operation, translate
+from bcclone.model.foreign.lambda_code import REMEDY, scaling_of_code
+from bcclone.model.foreign.stored import UnsupportedModel
+from bcclone.model.foreign.tree import CONVERT, Leaf, Nest, Tensor, dtype_of
+from bcclone.model.layer_kinds import is_random, learned_weights, normalize, stored_kind
+from bcclone.system.errors import shown
+
+_NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")  # names that Keras takes
+
+
+class LayerBuilder:
+    """Builds the layers in their order; each gets its input shape from the layer before."""
+
+    def __init__(
+        self, shape: Shape, dtype: str, is_keras_3: bool, budget: int, rescale: Scaling | None
+    ) -> None:
+        """Start a network.
+
+        shape: shape of its input, with the batch
+        dtype: dtype of its input
+        is_keras_3: whether Keras 3 wrote the file
+        budget: most weights that the network may have
+        rescale: what a Lambda layer of unrecognised code computes; None if not known
+        """
+        self._input_shape = shape
+        self._input_dtype = dtype
+        self._is_keras_3 = is_keras_3
+        self._budget = budget
+        self._rescale = rescale
+
+        self.rebuilt: dict[Leaf, keras.Layer] = {}  # stored layer -> its layer of today
+        self.rescaled = 0  # how many Lambda layers became the scaling `rescale`
+        self.notes: list[str] = []  # what was recognised or changed
+
+        # the layers so far; inside a TimeDistributed, only those that it applies to each frame
+        self._layers: list[keras.Layer] = []
+        # shape of the next layer's input; inside a TimeDistributed, that of one frame
+        self._shape = shape
+        self._frames = 1  # to how many frames of a window the next layer is applied
+        self._weight_count = 0  # of all layers so far
+        self._names = {"frame"}  # names of all layers so far; "frame" is the input
+
+    def add_all(self, nest: Nest) -> None:
+        """Build the layers of a chain; raises UnsupportedModel."""
+        for node in nest.nodes:
+            if isinstance(node, Nest):
+                if node.is_over_time:
+                    self._add_time_distributed(node)
+                else:
+                    self.add_all(node)
+            elif node.kind != "InputLayer" and node not in nest.left_out:
+                try:
+                    self.rebuilt[node] = self._add(node)
+                # the errors of Keras, and UnsupportedModel, which is a ValueError
+                except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as e:
+                    reason, _, _ = (str(e) or type(e).__name__).partition("\n")
+                    raise UnsupportedModel(f"{node}: {reason}") from None
+
+    def finish(self, name: str, most_outputs: int) -> keras.Model:
+        """Return the network with initial weights; it gets the name if Keras takes that.
+
+        Raises UnsupportedModel if it does not predict 1 to most_outputs numbers.
+        """
+        if self._shape not in [(None, count) for count in range(1, most_outputs + 1)]:
+            # the message states what is expected of other programs' models; only ours and pilots of
+            # donkeycar may predict more
+            raise UnsupportedModel(
+                f"the network has an output of shape {self._shape[1:]}, expected 1 number, the "
+                "steering"
+            )
+        start = keras.Input(self._input_shape[1:], dtype=self._input_dtype, name="frame")
+        if not _NAME.fullmatch(name):
+            name = "model"
+        return keras.Sequential([start, *self._layers], name=name)
+
+    def _add(self, leaf: Leaf) -> keras.Layer:
+        """Build one layer; raises UnsupportedModel, or the errors that Keras raises."""
+        name = self._free_name(leaf.name, leaf.kind.lower())
+        if stored_kind(leaf.kind) is None and not is_random(leaf.kind):
+            return self._append_kind(*_layer_of_operation(leaf, self._shape), name)
+        others = [value for value in leaf.called_with if not isinstance(value, Tensor)]
+        if others:
+            raise UnsupportedModel(f"is called with {shown(others)}, which is not read; {CONVERT}")
+        if is_random(leaf.kind):
+            self.notes.append(f"{leaf} acts in training only: it changes nothing here")
+            return self._append_kind("Activation", {"activation": "linear"}, name)
+
+        # an activation that is a layer in the file becomes a layer of its own
+        config = leaf.config
+        activation: Any = config.get("activation")
+        is_layer = isinstance(activation, dict) and bool(
+            stored_kind(str(activation.get("class_name")))
+        )
+        if is_layer:
+            config = {**config, "activation": "linear"}
+        layer = self._append_kind(leaf.kind, config, name)
+        if is_layer:
+            name = self._free_name(f"{leaf.name}_activation", "activation")
+            self._append_kind(activation["class_name"], activation["config"], name)
+        dtype = dtype_of(leaf.config.get("dtype"))
+        if dtype != "float32":
+            self.notes.append(f"{leaf} computed in {dtype}, and now computes in float32")
+        return layer
+
+    def _append_kind(self, stored_as: str, config: Mapping[str, Any], name: str) -> keras.Layer:
+        """Append a layer and return it; raises the same errors as _add().
+
+        stored_as: its class in the file
+        config: its arguments in the file
+        name: its name in the network
+        """
+        kind = stored_kind(stored_as)
+        assert kind  # _add() has looked
+        if kind.axes not in (0, len(self._shape)):
+            raise UnsupportedModel(
+                f"expected an input of {kind.axes} axes with the batch, got {self._shape}"
+            )
+        if kind.type is keras.layers.Lambda:
+            layer = self._lambda(config, name)
+        else:
+            layer = kind.type(**self._arguments(kind.type, config), name=name)
+        layer.trainable = config.get("trainable", True) is not False
+
+        # check the sizes of its output and of its weights
+        output: Shape = tuple(layer.compute_output_shape(self._shape))
+        numbers_at_most = 1 << 24  # in the output of a layer
+        extents = [extent or 0 for extent in output[1:]]
+        numbers = math.prod(extents) * self._frames
+        if not extents or min(extents) < 1 or numbers > numbers_at_most:
+            raise UnsupportedModel(
+                f"makes {output[1:]} of {self._shape[1:]}, expected 1 to {numbers_at_most} numbers"
+            )
+        self._weight_count += learned_weights(layer, self._shape[-1] or 0)
+        if self._weight_count > self._budget:
+            raise UnsupportedModel(
+                f"the network has more than {self._budget} weights, more than the file"
+            )
+        self._layers.append(layer)
+        self._shape = output
+        return layer
+
+    def _arguments(
+        self, kind: type[keras.layers.Layer], config: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return translate(kind, config, self._shape, self._is_keras_3)
+
+    def _lambda(self, config: Mapping[str, Any], name: str) -> keras.Layer:
+        """Return the Rescaling that computes the same as a Lambda.
+
+        The normalisation of our first models remains a Lambda.
+        """
+        function = config["function"]
+        ours = {"class_name": "function", "config": keras.saving.get_registered_name(normalize)}
+        if isinstance(function, dict) and ours.items() <= function.items():
+            return keras.layers.Lambda(normalize, output_shape=self._shape[1:], name=name)
+        try:
+            scaling = scaling_of_code(_code_of(function))
+        except UnsupportedModel:
+            if not self._rescale:
+                raise
+            scaling = self._rescale
+            self.rescaled += 1
+        else:
+            # only for its errors: the class Layer has none of a Lambda's arguments, so each that
+            # would change the result is refused
+            others = {key: value for key, value in config.items() if key != "function"}
+            self._arguments(keras.layers.Layer, others)
+        self.notes.append(
+            f"layer {shown(name)} (Lambda) computes x * {scaling.scale:.6g} "
+            f"{scaling.offset:+.6g}: a Rescaling layer"
+        )
+        return keras.layers.Rescaling(scaling.scale, scaling.offset, name=name)
+
+    def _add_time_distributed(self, nest: Nest) -> None:
+        """Build a TimeDistributed, whose layer or network is applied to each frame of a window."""
+        frames_at_most = 100  # each frame adds a part to the graph
+        count = self._shape[1] if len(self._shape) > 2 else None
+        if not count or count > frames_at_most:
+            raise UnsupportedModel(
+                f"layer {shown(nest.name)} (TimeDistributed): is applied to each frame of a "
+                f"window, but its input has the shape {self._shape[1:]}, expected 1 to "
+                f"{frames_at_most} frames"
+            )
+        name = self._free_name(nest.name, "each_frame")
+        dtype = "float32" if self._layers else self._input_dtype
+        frame = keras.Input(self._shape[2:], dtype=dtype, name="frame")
+
+        # build what is applied to one frame, apart from the layers so far
+        outer_layers = self._layers
+        self._layers = []
+        self._frames = count
+        self._shape = (None, *self._shape[2:])
+        self.add_all(nest)
+        if len(self._layers) == 1:
+            applied = self._layers[0]
+        else:
+            applied = keras.Sequential([frame, *self._layers], name="cnn")
+
+        self._layers = [*outer_layers, keras.layers.TimeDistributed(applied, name=name)]
+        self._frames = 1
+        self._shape = (None, count, *self._shape[1:])
+
+    def _free_name(self, name: str, otherwise: str) -> str:
+        """Return a name that no layer has yet: `name` if Keras takes it, or else `otherwise`.
+
+        A number is added to a name that another layer has.
+        """
+        if not _NAME.fullmatch(name):
+            name = otherwise
+        free_name = name
+        number = len(self._names)
+        while free_name in self._names:
+            free_name = f"{name}_{number}"
+            number += 1
+        self._names.add(free_name)
+        return free_name
+
+
+def _code_of(function: Any) -> str:
+    """Return the byte code of a Lambda's stored function, as text; raises UnsupportedModel.
+
+    function: its code, defaults and closure, or a name
+    """
+    if isinstance(function, dict) and function.get("class_name") == "__lambda__":  # Keras 3
+        stored = function.get("config") or {}
+        function = [stored.get(part) for part in ("code", "defaults", "closure")]
+    match function:
+        case [str(code), defaults, closure]:
+            if defaults or closure:
+                raise UnsupportedModel(
+                    f"its function uses default or outer values, which are not read; {REMEDY}"
+                )
+            return code
+    name = function.get("config") if isinstance(function, dict) else function
+    raise UnsupportedModel(
+        f"calls the function {shown(str(name))}, which the file does not contain; {REMEDY}"
+    )
+
+
+# ---- operations between the layers of a graph
+
+# name of an operation, in lower case without underscores -> its sign
+_SIGNS = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "truedivide": "/",
+    "truediv": "/",
+}
+_REMEDY = (
+    "in the author's script, put a layer of Keras in its place, or leave it out and state in "
+    "--preprocess what it does to the frames, such as rows 60-140 or BGR; copy the weights and "
+    f"save again; or {CONVERT}"
+)
+
+
+def _layer_of_operation(leaf: Leaf, shape: Shape) -> tuple[str, dict[str, Any]]:
+    """Return the class and the arguments of the layer that computes an operation.
+
+    Arithmetic becomes a Rescaling, a slice of rows and columns a Cropping2D. Raises
+    UnsupportedModel for other operations, and for layers of an unknown type.
+
+    shape: shape of the operation's input, with the batch
+    """
+    called = leaf.kind
+    if called in ("TFOpLambda", "SlicingOpLambda"):  # tf.keras stores a function such as math.tanh
+        called = str(leaf.config["function"]).rpartition(".")[2]
+    name = called.lower().replace("_", "")
+    match leaf.called_with:
+        case (Tensor(), number) if name in _SIGNS:
+            return _rescaling([(_SIGNS[name], number)], shape)
+        case (number, Tensor()) if name in ("add", "multiply"):
+            return _rescaling([(_SIGNS[name], number)], shape)
+        case (number, Tensor()) if name == "subtract":
+            return _rescaling([("*", -1.0), ("+", number)], shape)
+        case (Tensor(), key) if name == "getitem":
+            return "Cropping2D", {"cropping": _cropping(key, shape)}
+        case (Tensor(), *dtypes) if name == "cast":
+            if "float" in str(dtypes or leaf.config.get("dtype")):
+                return "Rescaling", {"scale": 1.0, "offset": 0.0}
+        case (Tensor(),):
+            options = {
+                key: value
+                for key, value in leaf.config.items()
+                if key not in ("name", "trainable", "dtype", "function")
+            }
+            activation = activation_of_operation(name, options)
+            if activation:
+                return "Activation", {"activation": activation}
+    raise UnsupportedModel(f"is no layer or operation that is read; {_REMEDY}")
+
+
+def _rescaling(steps: list[tuple[str, Any]], shape: Shape) -> tuple[str, dict[str, Any]]:
+    """Return the Rescaling for arithmetic with a number, or with one for each channel."""
+    *_, (_, stated) = steps
+    if not isinstance(stated, list):
+        return "Rescaling", vars(joined_scaling(steps))
+    if len(stated) != shape[-1]:
+        raise UnsupportedModel(f"computes with {shown(stated)}, expected a number; {_REMEDY}")
+    scalings = [joined_scaling([*steps[:-1], (steps[-1][0], number)]) for number in stated]
+    scale = [scaling.scale for scaling in scalings]
+    offset = [scaling.offset for scaling in scalings]
+    return "Rescaling", {"scale": scale, "offset": offset}
+
+
+def _cropping(key: Any, shape: Shape) -> list[list[int]]:
+    """Return how many rows and columns a slice of an image cuts off: [[top, bottom], [left, right]]
+
+    key: an index of a tensor: a part, or a list of them
+    """
+    parts = key if isinstance(key, list) else [key]
+    if ... not in parts:
+        parts = [*parts, ...]
+    place = parts.index(...)
+    between = [slice(None)] * (len(shape) - len(parts) + 1)
+    parts = [*parts[:place], *between, *parts[place + 1 :]]
+    cuts = []  # how many numbers are cut off at the begin and at the end of each axis
+    for part, extent in zip(parts, shape, strict=True):
+        if not isinstance(part, slice) or part.step not in (None, 1):
+            raise UnsupportedModel(f"takes {shown(part)}, expected a slice; {_REMEDY}")
+        # the batch, which has no fixed size, must be whole, as the channels
+        first, end, _ = part.indices(extent or 1 << 16)
+        cuts.append([first, (extent or 1 << 16) - end])
+    if len(cuts) != 4 or cuts[0] != [0, 0] or cuts[3] != [0, 0]:
+        raise UnsupportedModel(f"cuts more than rows and columns off; {_REMEDY}")
+    return cuts[1:3]
