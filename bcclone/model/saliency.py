@@ -14,7 +14,6 @@ first recurrent one are used.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -51,7 +50,10 @@ class Saliency:
             raise _refusal("it is in an ONNX or LiteRT file; use the .h5 that it was made from")
         self.preprocessing = preprocessing
         frame_count = _stacked_frames(model)
-        stages = _stages_of(_image_layers(model, frame_count))
+        # of stacked frames, the layers after the stacking; of a recurrent network, those before
+        # the first recurrent one; otherwise all
+        chain = model.layers[2:] if frame_count > 1 else frame_layers(model) or model.layers
+        stages = _stages_of(chain)
         dtype = model.inputs[0].dtype
 
         def saliency(images: Any) -> Any:
@@ -96,25 +98,6 @@ def _refusal(reason: str) -> UserError:
 # ---- forward, through the layers of one frame
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """A layer that changes rows and columns, and the layers after it that keep each pixel."""
-
-    spatial: keras.Layer | None  # None in the first stage
-    pointwise: tuple[keras.Layer, ...]
-
-    def forward(self, values: Any) -> Any:
-        if self.spatial is not None:
-            values = self.spatial(values, training=False)
-        for layer in self.pointwise:
-            values = layer(values, training=False)
-        return values
-
-
-def _names(kinds: Sequence[type[keras.Layer]]) -> str:
-    return ", ".join(kind.__name__ for kind in kinds)
-
-
 def _stacked_frames(model: keras.Model) -> int:
     """Return how many frames a network stacks as channels; 1 for other networks.
 
@@ -127,35 +110,28 @@ def _stacked_frames(model: keras.Model) -> int:
     return 1
 
 
-def _image_layers(model: keras.Model, stacked_frames: int) -> Sequence[keras.Layer]:
-    """Return the layers that process an image, perhaps of stacked frames."""
-    if stacked_frames > 1:
-        return model.layers[2:]  # type: ignore[no-any-return]
-    # recurrent network: only the layers before the first recurrent one; otherwise all
-    return frame_layers(model) or model.layers
+def _stages_of(chain: Sequence[keras.Layer]) -> list[list[keras.Layer]]:
+    """Return the layers of an image in stages, up to the stage of the last convolution.
 
-
-def _stages_of(chain: Sequence[keras.Layer]) -> list[_Stage]:
-    """Return the stages up to that of the last convolution.
-
-    Later layers may be flat, without rows and columns, so they are not followed.
+    Each stage begins with a layer that changes rows and columns, and has the layers after it that
+    keep each pixel; the first stage has only such layers. Layers after the last stage may be flat,
+    without rows and columns, so they are not followed.
     """
     convolutions = [place for place, layer in enumerate(chain) if type(layer) in CONVOLUTIONS]
     if not convolutions:
-        has = _names([type(layer) for layer in chain])
+        has = ", ".join(type(layer).__name__ for layer in chain)
         raise _refusal(
             f"it has {has} and no convolution; train one with {_names(CONVOLUTIONS)}, such as "
             "--network cnn"
         )
-    stages = [_Stage(None, ())]
+    stages: list[list[keras.Layer]] = [[]]
     for place, layer in enumerate(chain):
         if layer_kind(layer).keeps_pixels:
-            stage = stages[-1]
-            stages[-1] = replace(stage, pointwise=(*stage.pointwise, layer))
+            stages[-1].append(layer)
         elif place > convolutions[-1]:
             break
         elif type(layer) in _SPATIAL:
-            stages.append(_Stage(layer, ()))
+            stages.append([layer])
         else:
             raise _refusal(
                 f"layer '{layer.name}' ({type(layer).__name__}) before its last convolution "
@@ -165,17 +141,24 @@ def _stages_of(chain: Sequence[keras.Layer]) -> list[_Stage]:
     return stages
 
 
+def _names(kinds: Sequence[type[keras.Layer]]) -> str:
+    return ", ".join(kind.__name__ for kind in kinds)
+
+
 # ---- back, from the last activations to the pixels
 
 
-def _back_through(stages: Sequence[_Stage], images: Any) -> Any:
+def _back_through(stages: Sequence[Sequence[keras.Layer]], images: Any) -> Any:
     """Return the saliency of the network's input, (1, rows, columns, 1)."""
     values = [images]  # the input of each stage, and the output of the last one
     for stage in stages:
-        values.append(stage.forward(values[-1]))
+        output = values[-1]
+        for layer in stage:
+            output = layer(output, training=False)
+        values.append(output)
     mask = tf.ones((1, *values[-1].shape[1:3], 1))
-    for number in reversed(range(len(stages))):
-        spatial = stages[number].spatial
+    for number in reversed(range(1, len(stages))):
+        spatial = stages[number][0]
         if isinstance(spatial, CONVOLUTIONS):
             # the method is made for ReLU: negative outputs of ELU mean that a feature is absent;
             # they would cancel other features, and the product of two negative averages would be
@@ -184,8 +167,7 @@ def _back_through(stages: Sequence[_Stage], images: Any) -> Any:
             average = tf.reduce_mean(positive, axis=-1, keepdims=True)
             # scaled at every step, so that long products stay in the range of float32
             mask = _to_at_most_one(mask * average)
-        if spatial is not None:
-            mask = _back_through_layer(spatial, mask, tuple(values[number].shape[1:3]))
+        mask = _back_through_layer(spatial, mask, tuple(values[number].shape[1:3]))
     return mask
 
 

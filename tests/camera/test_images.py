@@ -7,7 +7,6 @@ import os
 import struct
 import sys
 import zlib
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -126,49 +125,6 @@ def test_a_header_with_huge_dimensions_is_refused_before_decoding():
     data[header + 5 : header + 9] = struct.pack(">HH", 65_000, 65_000)
     with pytest.raises(BadImage, match="65000x65000"):
         decode_jpeg(bytes(data))
-
-
-def test_preprocessing_resizes_as_defined():
-    frame = a_frame()
-    assert (
-        Preprocessing().apply(frame)
-        == cv2.resize(frame, (128, 128), interpolation=cv2.INTER_LINEAR)
-    ).all()
-    assert Preprocessing(width=64, height=32).apply(frame).shape == (32, 64, 3)
-    with pytest.raises(BadImage, match="200x100 pixels, expected 320x160"):
-        Preprocessing().apply(np.zeros((100, 200, 3), np.uint8))
-
-
-def test_the_stored_text_and_the_hash_are_those_of_older_files():
-    text = '{"color": "RGB", "frame_height": 160, "frame_width": 320, "height": 32, '
-    text += '"interpolation": "linear", "width": 64}'
-    assert Preprocessing(width=64, height=32).to_json() == text
-    assert Preprocessing(width=64, height=32).digest.startswith("4584ac11e90c")
-    assert Preprocessing().digest.startswith("656236bb4302")
-
-
-def test_presets_crop_then_resize_then_convert_colours():
-    frame = a_frame()
-    resized = cv2.resize(frame[60:135], (200, 66), interpolation=cv2.INTER_LINEAR)
-    assert (PRESETS["carnd-128-rgb"].apply(frame) == Preprocessing().apply(frame)).all()
-    assert (
-        PRESETS["nvidia-66x200-yuv"].apply(frame) == cv2.cvtColor(resized, cv2.COLOR_RGB2YUV)
-    ).all()
-    swapped = cv2.cvtColor(np.ascontiguousarray(resized[..., ::-1]), cv2.COLOR_RGB2YUV)
-    assert (PRESETS["nvidia-66x200-yuv-bgr"].apply(frame) == swapped).all()
-    presets = {replace(preset, scale="") for preset in PRESETS.values()}
-    assert all(Preprocessing.from_json(preset.to_json()) == preset for preset in presets)
-    assert len({preset.digest for preset in presets}) == len(PRESETS)
-
-
-def test_grey_images_have_one_channel():
-    preprocessing = PRESETS["gray-80x120"]
-    frame = np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8)
-    into = np.zeros((80, 120, 1), np.uint8)
-    prepared = preprocessing.apply(frame, into)
-    resized = cv2.resize(frame, (120, 80), interpolation=cv2.INTER_LINEAR)
-    assert (prepared == cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY)[..., np.newaxis]).all()
-    assert (into == prepared).all()
 
 
 @pytest.mark.parametrize(

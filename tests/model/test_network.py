@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from bcclone.model.architectures import ARCHITECTURES, Architecture
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.layer_kinds import frame_layers
 from bcclone.model.network import build_network, layer_table
 from bcclone.system.errors import UserError
@@ -73,28 +73,6 @@ def test_images_of_64x64_give_the_same_maps_as_128x128(network):
     small = build_network((64, 64, 3), network=network)
     assert maps_of(small) == [(16, 30), (6, 13), (4, 11), (2, 9)]
     assert small.output_shape == (None, 1)
-
-
-def test_batch_normalization_comes_between_each_convolution_and_its_activation():
-    normalized = Architecture("normalized", "", batch_norm=True)
-    plain = build_network((64, 64, 3))
-    network = build_network((64, 64, 3), network=normalized)
-    assert maps_of(network) == maps_of(plain)
-    names = [layer.name for layer in network.layers]
-    assert names[2:8] == ["conv1", "norm1", "elu1", "conv2", "norm2", "elu2"]
-    assert network.count_params() == plain.count_params() + (24 + 36 + 64 + 64) * (4 - 1)
-
-
-def test_a_network_with_image_norm_answers_alike_in_any_light():
-    plain = build_network((64, 64, 3))
-    network = build_network((64, 64, 3), network="cnn-image-norm")
-    network.set_weights(plain.get_weights())
-    image = np.random.default_rng(0).integers(0, 100, (1, 64, 64, 3), np.uint8)
-    differences = [
-        abs(float((model(2 * image + 20, training=False) - model(image, training=False))[0, 0]))
-        for model in (network, plain)
-    ]
-    assert differences[0] < 0.1 * differences[1]
 
 
 @pytest.mark.parametrize(("size", "maps"), [(128, [16, 24, 32, 32, 32]), (64, [16, 24, 32, 32])])

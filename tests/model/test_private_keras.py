@@ -13,13 +13,9 @@ from importlib import import_module
 import h5py
 import keras
 import numpy as np
-import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.model_file import load_model, save_model
-from bcclone.model.network import build_network
 from tests.running import ROOT
 
 PRIVATE = {"keras.src.legacy.saving": ["legacy_h5_format"]}
@@ -37,13 +33,6 @@ def test_these_are_all_private_names_of_keras_that_are_used():
     assert used == PRIVATE
 
 
-@pytest.mark.parametrize(
-    ("module", "name"), [(module, name) for module, names in PRIVATE.items() for name in names]
-)
-def test_keras_still_has_each_private_name_that_is_used(module, name):
-    assert hasattr(import_module(module), name), WHAT_TO_DO
-
-
 def test_a_model_is_written_into_an_open_file_without_its_optimizer():
     legacy_h5_format = import_module("keras.src.legacy.saving").legacy_h5_format
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="steering")])
@@ -59,16 +48,6 @@ def test_a_model_is_written_into_an_open_file_without_its_optimizer():
             lambda _, found: shapes.append(getattr(found, "shape", None))
         )
         assert sorted(filter(None, shapes)) == [(2, 3), (3,)], WHAT_TO_DO
-
-
-@pytest.mark.parametrize("network", ["cnn", "gru"])
-def test_a_model_file_is_written_and_read(tmp_path, network):
-    frames = 3 if network == "gru" else 1
-    model = build_network((64, 64, 3), frames, network, 1)
-    save_model(tmp_path / "x.h5", model, Preprocessing(width=64, height=64))
-    loaded = load_model(tmp_path / "x.h5").model
-    for written, read in zip(model.get_weights(), loaded.get_weights(), strict=True):
-        assert (written == read).all(), WHAT_TO_DO
 
 
 def test_the_upper_bound_of_keras_is_just_above_the_version_that_is_tested():
