@@ -14,15 +14,15 @@ import pandas as pd
 
 from bcclone.camera.images import Image, cv2
 from bcclone.diagnosis.evidence import Finding
-from bcclone.diagnosis.frames import (
+from bcclone.diagnosis.judging import Diagnosis, diagnose
+from bcclone.diagnosis.motion import (
     FrameFigures,
+    ReadFrame,
     RecordingFigures,
-    SideShifts,
+    TurnMeter,
     look_at,
     read_center,
 )
-from bcclone.diagnosis.judging import Diagnosis, diagnose
-from bcclone.diagnosis.motion import ReadFrame, TurnMeter
 from bcclone.recording.edits import (
     ADVANCE,
     DELETE,
@@ -99,9 +99,7 @@ class Drive:
         figures = RecordingFigures(len(rows))
         figures.frames = [self.figures.frames[of] for of in source.tolist()]
         figures.turns.shifts = [self.figures.turns.shifts[of] for of in source.tolist()]
-        figures.sides = [
-            SideShifts(int(places[side.row]), side.shifts) for side in self.figures.sides
-        ]
+        figures.sides = {int(places[row]): side for row, side in self.figures.sides.items()}
         return Drive(
             replace(self.log, rows=rows), figures, lambda at: self.read_frame(int(source[at]))
         )
@@ -118,11 +116,11 @@ class Drive:
         figures = RecordingFigures(len(rows))
         figures.frames = self.figures.frames * turns
         figures.turns.shifts = self.figures.turns.shifts * turns
-        figures.sides = [
-            SideShifts(turn * count + side.row, side.shifts)
+        figures.sides = {
+            turn * count + row: side
             for turn in range(turns)
-            for side in self.figures.sides
-        ]
+            for row, side in self.figures.sides.items()
+        }
         rows = rows.assign(line=np.arange(len(rows)) + 1)
         return Drive(
             replace(self.log, rows=rows), figures, lambda row: self.read_frame(row % count)
@@ -162,7 +160,7 @@ def _copied(figures: RecordingFigures) -> RecordingFigures:
     copy = RecordingFigures(len(figures.frames))
     copy.frames = list(figures.frames)
     copy.turns.shifts = list(figures.turns.shifts)
-    copy.sides = list(figures.sides)
+    copy.sides = dict(figures.sides)
     return copy
 
 

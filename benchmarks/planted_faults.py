@@ -17,8 +17,8 @@ import pandas as pd
 from bcclone import UserError
 from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, read_frame
-from bcclone.diagnosis.frames import RecordingFigures
 from bcclone.diagnosis.judging import Diagnosis, diagnose
+from bcclone.diagnosis.motion import RecordingFigures
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS

@@ -105,8 +105,7 @@ def preprocess(
 
 def _check(inputs: Sequence[str]) -> Result:
     """Report the faults of recordings; the exit code is 1 for faults, 2 for an unreadable log."""
-    from bcclone.diagnosis.advice import advise
-    from bcclone.diagnosis.check import check
+    from bcclone.diagnosis.check import advise, check
 
     reports = check(inputs)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]

@@ -12,7 +12,6 @@ import numpy as np
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.rows import FINE_SECONDS, SMOOTH_SECONDS, Rows, turn_rate
 from bcclone.system.numbers import (
-    BoolArray,
     FloatArray,
     IndexArray,
     block_jackknife,
@@ -25,6 +24,14 @@ CLEAR = 0.6  # recordings without a fault have a greater correlation, at the usu
 FEWEST_STEPS = 50  # fewer steps do not give a correlation
 # smallest absolute value of a sure correlation after two standard errors are taken off
 _LEAST_BOUND = 0.3
+
+# which delays between the turn of the camera and the steering are tried, in seconds
+_NEAR = 1.5  # longest near delay: of a person, or of a slow sensor
+_FAR = 30.0  # longest far delay: of a log that does not begin with its frames
+_STEP = 0.1  # between two delays of the coarse search
+# the fine search, around the best delay of the coarse one
+_FINE = 0.6  # to either side
+_FINE_STEP = 0.025  # between two delays
 
 
 @dataclass(frozen=True)
@@ -62,16 +69,6 @@ class Agreement:
         return not self.is_clear and self.bound(2) < CLEAR
 
 
-# which delays between the turn of the camera and the steering are tried, in seconds
-_NEAR = 1.5  # longest near delay: of a person, or of a slow sensor
-_FAR = 30.0  # longest far delay: of a log that does not begin with its frames
-_STEP = 0.1  # between two delays of the coarse search
-_MIN_OVERLAP = 0.3  # share of the steps that must have steering after the shift
-# the fine search, around the best delay of the coarse one
-_FINE = 0.6  # to either side
-_FINE_STEP = 0.025  # between two delays
-
-
 def likely_lags(agreement: Agreement | None) -> FloatArray:
     """Return the delays at which parts of a drive may agree: near ones, or the clear far one.
 
@@ -82,32 +79,13 @@ def likely_lags(agreement: Agreement | None) -> FloatArray:
     return np.arange(-_NEAR, _NEAR + _STEP / 2, _STEP)
 
 
-@dataclass(frozen=True)
-class Compared:
-    """The turns and the steering at one delay. Arrays are (compared,): of the usable steps."""
-
-    steps: IndexArray  # indices of these steps
-    curvature: FloatArray  # of the path in each step, as turn_rate() measures it
-    steering: FloatArray  # after the delay, counted from the middle of each step
-
-    def correlation(self, part: IndexArray | BoolArray | slice) -> float | None:
-        """Return the correlation in some of these steps; None if curvature or steering is constant.
-
-        part: which of them, as an index of the arrays
-        """
-        return correlation(self.curvature[part], self.steering[part])
-
-
-NOTHING_COMPARED = Compared(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-
-
 def compare(
     rows: Rows, turns: Turns, lag: float, smooth_seconds: float = SMOOTH_SECONDS
-) -> Compared:
-    """Return the steps that can be used, and the steering `lag` seconds after them."""
+) -> tuple[FloatArray, FloatArray]:
+    """Return the curvature of the usable steps, and the steering `lag` seconds after them."""
     steering = at_steps(rows, smooth_steering(rows, smooth_seconds), lag)
-    steps = np.flatnonzero(turns.usable & np.isfinite(steering))
-    return Compared(steps, turn_rate(rows, turns, smooth_seconds)[steps], steering[steps])
+    usable = turns.usable & np.isfinite(steering)
+    return turn_rate(rows, turns, smooth_seconds)[usable], steering[usable]
 
 
 def smooth_steering(rows: Rows, smooth_seconds: float) -> FloatArray:
@@ -117,11 +95,9 @@ def smooth_steering(rows: Rows, smooth_seconds: float) -> FloatArray:
 
 
 def at_steps(rows: Rows, steering: FloatArray, lag: float) -> FloatArray:
-    """Return the steering `lag` seconds after each step, (steps,).
+    """Return the steering, (rows,), `lag` seconds after each step, (steps,).
 
     It is NaN if a pause lies between the step and that time, and outside of the recording.
-
-    steering: (rows,)
     """
     times = rows.middles + lag
     after = np.clip(np.searchsorted(rows.seconds, times), 1, len(steering) - 1)
@@ -136,6 +112,7 @@ def measure_agreement(rows: Rows, turns: Turns) -> Agreement | None:
 
     None if either hardly changes, or if the pictures do not match.
     """
+    min_overlap = 0.3  # share of the steps that must have steering after the shift
     rate = turn_rate(rows, turns)
     if not can_be_compared(rows, turns, rate):
         return None
@@ -143,10 +120,10 @@ def measure_agreement(rows: Rows, turns: Turns) -> Agreement | None:
     # a coarse search over all delays that are tried
     smooth = smooth_steering(rows, SMOOTH_SECONDS)
     length = float(rows.seconds[-1])
-    reach = max(_NEAR, min(_FAR, (1 - _MIN_OVERLAP) * length))
+    reach = max(_NEAR, min(_FAR, (1 - min_overlap) * length))
     lags = np.arange(-reach, reach + _STEP, _STEP)
     correlations = np.zeros(len(lags))
-    fewest = max(FEWEST_STEPS, _MIN_OVERLAP * turns.usable.sum())
+    fewest = max(FEWEST_STEPS, min_overlap * turns.usable.sum())
     for place, lag in enumerate(lags):
         steering = at_steps(rows, smooth, lag)
         steps = turns.usable & np.isfinite(steering)
@@ -157,9 +134,9 @@ def measure_agreement(rows: Rows, turns: Turns) -> Agreement | None:
         return None
 
     # the errors of correlation and delay, by leaving out parts of the recording
-    compared = compare(rows, turns, about)
+    curvature, steering = compare(rows, turns, about)
     spread = block_jackknife(
-        len(compared.steps), lambda part: _transformed(compared.correlation(part))
+        len(curvature), lambda part: _transformed(correlation(curvature[part], steering[part]))
     )
     lag, error = _fine_lag(rows, turns, about, float(np.sign(best)))
     return Agreement(best, lag, error, spread, rival)
@@ -187,8 +164,7 @@ def _best_lag(
     The ranges are near and far delays. The best far delay counts only if its correlation is sure,
     and clearly greater than that of the best near delay.
 
-    lags: the delays, (lags,), rising
-    correlations: the correlation at each delay, (lags,), 0 where it is not known
+    correlations: at each delay, (lags,), 0 where it is not known
     seconds: length of the recording
     """
     far_sure = 0.9  # least correlation at a far delay
@@ -213,9 +189,8 @@ def _best_lag(
 
 
 def _fine_lag(rows: Rows, turns: Turns, about: float, sign: float) -> tuple[float, float]:
-    """Return the best delay of the fine search, and its standard error.
+    """Return the best delay around that of the coarse search, and its standard error.
 
-    about: the best delay of the coarse search
     sign: sign of the correlation, 1 or -1
     """
     count = round(_FINE / _FINE_STEP)

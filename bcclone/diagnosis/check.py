@@ -1,23 +1,26 @@
 """Inspect recordings and report their content and their faults, without writing anything.
 
-In: folders, CSV files and patterns. Out: a `RecordingReport` for each log, as text or as JSON.
-docs/how-to/own-recording.md says what each fault means; docs/results/recording-faults.json says how
-many of the known faults are found.
+In: folders, CSV files and patterns. Out: a `RecordingReport` for each log, as text or as JSON, and
+lines that say what to record next. docs/how-to/own-recording.md says what each fault means;
+docs/results/recording-faults.json says how many of the known faults are found.
 """
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
+from math import ceil
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bcclone.camera.images import MISSING, common_remedy, try_frame
 from bcclone.diagnosis.evidence import Finding
-from bcclone.diagnosis.frames import ReadImage, RecordingFigures, look_at, read_center
 from bcclone.diagnosis.judging import Diagnosis, diagnose
-from bcclone.recording.dialect import Dialect
+from bcclone.diagnosis.motion import ReadImage, RecordingFigures, look_at, read_center
+from bcclone.diagnosis.rows import RADII_M
 from bcclone.recording.files import ImageIndex, Images, find_logs
 from bcclone.recording.foreign_log import ForeignLog
 from bcclone.recording.log import Log, read_log
@@ -25,10 +28,23 @@ from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import read_trace
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
+from bcclone.system.numbers import FloatArray, runs
 from bcclone.system.process import ProgressBar
 from bcclone.system.values import to_json
 
 Look = Callable[[pd.DataFrame], RecordingFigures]  # reads the frames of some rows -> what they show
+
+_NO_CONTENT: dict[str, Any] = {  # the fields of the JSON for a file that is not a log
+    "dialect": None,
+    "rows": 0,
+    "bad_rows": [],
+    "deleted_rows": 0,
+    "episodes": 0,
+    "steering_sum": 0.0,
+    "speed_sum": 0.0,
+    "images": None,
+    "diagnosis": None,
+}
 
 
 @dataclass(frozen=True)
@@ -41,12 +57,6 @@ class ImageFaults:
     frozen: int  # rows whose centre image is identical to that of the row before
     duplicates: int  # other rows that share a centre image
     reasons: tuple[str, ...] = ()  # a line for each missing or corrupt image
-
-    def __str__(self) -> str:
-        return (
-            f"{self.missing} missing, {self.corrupt} corrupt, {self.orphans} orphans (in no row), "
-            f"{self.frozen} frozen, {self.duplicates} other duplicates"
-        )
 
 
 @dataclass(frozen=True)
@@ -82,15 +92,41 @@ class RecordingReport:
         }
 
     def as_text(self) -> str:
+        most = 10  # bad rows, and faulty images, of which the reason is told
         if self.log is None:
             return f"{self.path}\n  foreign: {self.reason}"
+        log = self.log
+        dialect = log.dialect
+        words = ["spaced commas" if dialect.spaced else "bare separators"]
+        if dialect.decimal_comma:
+            words.append("decimal commas")
+        if dialect.header:
+            words.append("a header")
+        if dialect.extra_columns:
+            words.append(f"{dialect.extra_columns} extra columns")
+        rows = f"{len(log.rows)} in {log.episodes} episodes, {len(log.bad_rows)} bad"
+        if len(log.deleted):
+            rows += f", {len(log.deleted)} deleted by bcclone edit"
         lines = [str(self.path)]
         if self.diagnosis:
             lines += self.diagnosis.as_lines()
-        lines += _lines_of_log(self.log)
-        lines += [f"  suspect   {suspect}" for suspect in self.suspects]
-        lines += _lines_of_images(self.images)
-        steering = self.log.rows["steering"]
+        lines += [
+            f"  dialect   {', '.join(words)}; cameras {', '.join(dialect.cameras)}",
+            f"  rows      {rows}",
+            *(f"            row {bad.row}: {bad.reason}" for bad in log.bad_rows[:most]),
+            *(f"  suspect   {suspect}" for suspect in self.suspects),
+        ]
+        images = self.images
+        if images is None:
+            lines.append("  images    none of the images that the log names exists")
+        else:
+            lines.append(
+                f"  images    {images.missing} missing, {images.corrupt} corrupt, "
+                f"{images.orphans} orphans (in no row), {images.frozen} frozen, "
+                f"{images.duplicates} other duplicates"
+            )
+            lines += [f"            {reason}" for reason in images.reasons[:most]]
+        steering = log.rows["steering"]
         zero = f"{(steering == 0).mean():.0%} exactly zero"
         lines.append(f"  steering  {zero}, {steering.nunique()} distinct values")
         return "\n".join(lines)
@@ -126,8 +162,13 @@ def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) 
     suspects = tuple(_suspects(log.rows))
     named = _images_of(log.rows)
     if not any(map(index.find, named)):
-        nothing = Diagnosis((_no_images(len(named)),))
-        return RecordingReport(path, log, suspects=suspects, diagnosis=nothing)
+        nothing = Finding(
+            "no-images",
+            f"none of the {len(named)} images that the log names exists, expected them in the "
+            "folder IMG next to the log",
+            advice="copy the folder IMG of the recording next to its log",
+        )
+        return RecordingReport(path, log, suspects=suspects, diagnosis=Diagnosis((nothing,)))
 
     judged = without_repeated(log)
     figures = look(judged.rows)
@@ -141,14 +182,13 @@ def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) 
     if remedy:
         text = f"{len(images.reasons)} of the {len(named)} pictures cannot be used"
         diagnosis = Diagnosis((Finding("unreadable", text, advice=remedy),))
-        return RecordingReport(path, log, images=images, suspects=suspects, diagnosis=diagnosis)
-
-    diagnosis = diagnose(
-        judged,
-        figures,
-        lambda row: read_center(judged.rows, row, index, read),
-        _road_of(log),
-    )
+    else:
+        diagnosis = diagnose(
+            judged,
+            figures,
+            lambda row: read_center(judged.rows, row, index, read),
+            _road_of(log),
+        )
     return RecordingReport(path, log, images=images, suspects=suspects, diagnosis=diagnosis)
 
 
@@ -163,15 +203,6 @@ def without_repeated(log: Log) -> Log:
         log,
         rows=log.rows[~repeated].reset_index(drop=True),
         deleted=pd.concat([log.deleted, log.rows[repeated]]),
-    )
-
-
-def _no_images(named: int) -> Finding:
-    return Finding(
-        "no-images",
-        f"none of the {named} images that the log names exists, expected them in the folder IMG "
-        "next to the log",
-        advice="copy the folder IMG of the recording next to its log",
     )
 
 
@@ -194,11 +225,10 @@ def _image_faults(
     # the checksum of an unreadable frame is NaN, which is not >= 0
     checksums = [frame.checksum for frame in figures.frames if frame.checksum >= 0]
     frozen = int(figures.frozen.sum())
-    deleted = _images_of(log.deleted)
     return ImageFaults(
         missing=missing,
         corrupt=len(reasons) - missing,
-        orphans=len(index.orphans(named | deleted)),
+        orphans=len(index.orphans(named | _images_of(log.deleted))),
         frozen=frozen,
         duplicates=len(checksums) - len(set(checksums)) - frozen + repeated,
         reasons=tuple(reasons),
@@ -231,50 +261,82 @@ def _suspects(rows: pd.DataFrame) -> Iterator[str]:
             )
 
 
-# ---- what the report says
+# ---- what to record next
 
 
-_MAX_LINES = 10  # most bad rows, and most faulty images, of which the text gives the reason
-
-_NO_CONTENT: dict[str, Any] = {  # the fields of the JSON for a file that is not a log
-    "dialect": None,
-    "rows": 0,
-    "bad_rows": [],
-    "deleted_rows": 0,
-    "episodes": 0,
-    "steering_sum": 0.0,
-    "speed_sum": 0.0,
-    "images": None,
-    "diagnosis": None,
-}
+_LEAST_SECONDS = 120.0  # from less driving, a model has too little to learn
 
 
-def _lines_of_log(log: Log) -> list[str]:
-    dialect = log.dialect
-    rows = f"{len(log.rows)} in {log.episodes} episodes, {len(log.bad_rows)} bad"
-    if len(log.deleted):
-        rows += f", {len(log.deleted)} deleted by bcclone edit"
-    return [
-        f"  dialect   {', '.join(_words_of(dialect))}; cameras {', '.join(dialect.cameras)}",
-        f"  rows      {rows}",
-        *(f"            row {bad.row}: {bad.reason}" for bad in log.bad_rows[:_MAX_LINES]),
-    ]
+def advise(recordings: Sequence[Diagnosis]) -> tuple[str, ...]:
+    """Return lines that say what else to record, each with its seconds.
+
+    A recording without a usable row does not count: its faults must be mended first.
+    """
+    one_light = 45.0  # of 255; with a smaller range of brightness, there is only one light
+    most_lines = 5
+    usable = [recording for recording in recordings if recording.usable_seconds > 0]
+    if not usable:
+        return ()
+    road = next((recording.road for recording in usable if recording.road), None)
+    lines = list(_more_bends(usable, road))
+    known = [item.brightness for item in usable if item.brightness is not None]
+    bright, dark = np.nanquantile(np.concatenate(known), (0.95, 0.05))
+    if bright - dark < one_light:
+        seconds = _rounded(_LEAST_SECONDS / 2)
+        line = f"{seconds}: another light, for all frames are alike in brightness"
+        if road:
+            how = f"--road {shlex.quote(road)} --light 0.6 --sun-elevation 20"
+            line += f": bcclone simulate record other-light {how}"
+        lines.append(line)
+    missing = _LEAST_SECONDS - sum(recording.usable_seconds for recording in usable)
+    if missing > 0:
+        lines.append(
+            f"{_rounded(missing)}: more of the same; or fine-tune models/any-road.h5 "
+            "(any-camera.h5 for a real car)"
+        )
+    return tuple(lines[:most_lines])
 
 
-def _words_of(dialect: Dialect) -> Sequence[str]:
-    separators = "spaced commas" if dialect.spaced else "bare separators"
-    words = [separators]
-    if dialect.decimal_comma:
-        words.append("decimal commas")
-    if dialect.header:
-        words.append("a header")
-    if dialect.extra_columns:
-        words.append(f"{dialect.extra_columns} extra columns")
-    return words
+def _more_bends(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[str]:
+    """Yield a line for each side to which there are few bends, and kind of bend."""
+    few_share = 0.2  # bends to a side are few if they are less than this share of both sides'
+    fewest_bend_seconds = 10.0  # with fewer seconds of bends in all, kinds are not compared
+    fewest_seconds = 2.0  # a kind counts only if it lasts this long to the other side
+    bends = _all_bends(recordings)
+    if bends.sum() < fewest_bend_seconds:
+        yield (
+            f"{_rounded(2 * fewest_bend_seconds)}: bends to both sides, of which there are "
+            f"{bends.sum():.0f} s"
+        )
+        return
+    for side, (here, opposite) in {"left": bends, "right": bends[::-1]}.items():
+        is_few = (here < few_share * (here + opposite)) & (opposite >= fewest_seconds)
+        for first, last in runs(np.flatnonzero(is_few)):
+            have = here[first : last + 1].sum()
+            have_opposite = opposite[first : last + 1].sum()
+            radii = ""
+            if len(here) > 1:
+                least = RADII_M[first - 1] if first else "up"  # "of up to 15 m"
+                radii = f" of {least} to {RADII_M[last]} m"
+            line = (
+                f"{_rounded(have_opposite / 2 - have)}: {side} bends{radii}, of which there are "
+                f"{have:.0f} s, {have_opposite:.0f} s to the other side; drive the other way round"
+            )
+            if road:
+                line += f": bcclone play -o more --road {shlex.quote(road)}"
+                line += ", with --reverse or without"
+            yield line
 
 
-def _lines_of_images(images: ImageFaults | None) -> list[str]:
-    if images is None:
-        return ["  images    none of the images that the log names exists"]
-    reasons = [f"            {reason}" for reason in images.reasons[:_MAX_LINES]]
-    return [f"  images    {images}", *reasons]
+def _all_bends(recordings: Sequence[Diagnosis]) -> FloatArray:
+    """Return the seconds of bends in all recordings, (2, kinds); one kind if some know no radii."""
+    known = [recording.bends for recording in recordings if recording.bends is not None]
+    if len({bends.shape for bends in known}) > 1:
+        known = [bends.sum(axis=1, keepdims=True) for bends in known]
+    return np.asarray(np.sum(known, axis=0))
+
+
+def _rounded(seconds: float) -> str:
+    """Return seconds in words, rounded up to tens, and ten at least."""
+    shortest = 10.0
+    return f"{max(shortest, 10 * ceil(seconds / 10)):.0f} s"

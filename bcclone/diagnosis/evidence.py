@@ -18,15 +18,15 @@ import numpy as np
 
 from bcclone.camera.images import FRAME_HEIGHT
 from bcclone.diagnosis.agreement import Agreement, measure_agreement
-from bcclone.diagnosis.frames import RecordingFigures
 from bcclone.diagnosis.heading import (
+    FramePairs,
     Heading,
     drives_backwards,
     ground_below,
     measure_heading,
     share_that_grows,
 )
-from bcclone.diagnosis.motion import FramePairs, ReadFrame, Turns
+from bcclone.diagnosis.motion import ReadFrame, RecordingFigures, Turns
 from bcclone.diagnosis.rows import Rows
 from bcclone.diagnosis.stretches import Segmentation, segmented
 from bcclone.recording.edits import DELETE, Edit, Span, delete_numbers, mirror_numbers
@@ -35,25 +35,6 @@ from bcclone.system.errors import number_of, shown_command
 from bcclone.system.location import Location
 from bcclone.system.numbers import BoolArray, numbers_in, runs
 from bcclone.system.values import to_json
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What the edits of a finding delete or, if they delete nothing, which rows they mirror."""
-
-    rows: int
-    seconds: float
-    of_seconds: float  # length of the recording
-    good_rows: float  # estimate of how many of the rows are without the fault
-    deletes: bool = True  # False if the rows stay, with mirrored steering
-
-    def as_text(self) -> str:
-        verb = "takes" if self.deletes else "mirrors"
-        text = f"{verb} {self.seconds:.1f} s of {self.of_seconds:.0f} s"
-        good_rows = round(self.good_rows)
-        if good_rows:
-            text += f", about {good_rows} of the {number_of(self.rows, 'row')} without the fault"
-        return text
 
 
 @dataclass(frozen=True)
@@ -71,18 +52,23 @@ class Finding:
     advice: str = ""  # how to mend the fault, or what to try before the edits
     edits: tuple[Edit, ...] = ()  # the edits that mend the fault, one after the other
     good_rows: float = 0.0  # how many rows of `edits` are probably without the fault
-    cost: Cost | None = None  # of the edits; None if they are for all rows, and before it is known
-    recording: str = "RECORDING"  # name of the recording in the commands of the remedy
 
-    @property
-    def deletes(self) -> bool:
-        """Return whether the edit that mends the fault is to delete the faulty rows."""
-        return len(self.edits) == 1 and self.edits[0].kind == DELETE
+    # What follows is not set by a judge, but by _completed() in judging.py.
+    recording: str = "RECORDING"  # name of the recording in the commands of the remedy
+    # how many rows the edits delete or, if they delete none, mirror; 0 if they are for all rows
+    cost_rows: int = 0
+    cost_seconds: float = 0.0  # how long these rows last
+    of_seconds: float = 0.0  # length of the recording
 
     def numbers(self, kind: str) -> tuple[Span, ...]:
         """Return the spans of row numbers, from 1, that edits of a kind are for."""
         spans = [span for edit in self.edits if edit.kind == kind for span in edit.spans]
         return tuple((first + 1, last + 1) for first, last in spans)
+
+    @property
+    def only_deletes(self) -> bool:
+        """Return whether the edit that mends the fault is to delete the faulty rows."""
+        return len(self.edits) == 1 and self.edits[0].kind == DELETE
 
     @property
     def remedy(self) -> str:
@@ -95,10 +81,19 @@ class Finding:
         """Return a finding of the rows of another one, too; both delete or both mirror theirs."""
         spans = tuple(runs(numbers_in((*self.rows, *other.rows))))
         good_rows = self.good_rows + other.good_rows
-        edit = delete_numbers(spans) if self.deletes else mirror_numbers(spans)
+        edit = delete_numbers(spans) if self.only_deletes else mirror_numbers(spans)
         return replace(self, rows=spans, edits=(edit,), good_rows=good_rows)
 
     def as_json(self) -> dict[str, Any]:
+        cost = None
+        if self.cost_rows:
+            cost = {
+                "rows": self.cost_rows,
+                "seconds": self.cost_seconds,
+                "of_seconds": self.of_seconds,
+                "good_rows": self.good_rows,
+                "deletes": bool(self.numbers(DELETE)),
+            }
         return {
             "fault": self.fault,
             "text": self.text,
@@ -108,14 +103,20 @@ class Finding:
             "uncertainty": self.uncertainty,
             "unit": self.unit,
             "usable": self.usable,
-            "cost": to_json(self.cost),
+            "cost": cost,
         }
 
     def as_text(self) -> str:
         rows = f" (rows {spans_text(self.rows)})" if self.rows else ""
         text = f"{self.fault}: {self.text}{rows}\n            remedy: {self.remedy}"
-        if self.cost:
-            text += f"\n            cost: {self.cost.as_text()}"
+        if self.cost_rows:
+            verb = "takes" if self.numbers(DELETE) else "mirrors"
+            text += (
+                f"\n            cost: {verb} {self.cost_seconds:.1f} s of {self.of_seconds:.0f} s"
+            )
+            if good_rows := round(self.good_rows):
+                of_rows = number_of(self.cost_rows, "row")
+                text += f", about {good_rows} of the {of_rows} without the fault"
         return text
 
 
@@ -185,6 +186,10 @@ class Evidence:
         """Return the share of the pictures that grow, as they do when the car drives forwards."""
         return share_that_grows(self.pairs.straight_on)
 
+    @property
+    def drives_backwards(self) -> bool:
+        return drives_backwards(self.growing_share)
+
     @cached_property
     def agreement(self) -> Agreement | None:
         """Return how steering and turns agree; None if it cannot be measured.
@@ -192,8 +197,7 @@ class Evidence:
         None, too, for steering that was estimated from the frames: it agrees with them anyway.
         """
         # without() may leave a single row or none: then there is no step to compare
-        has_step = len(self.rows.seconds) > 1
-        if self.is_estimated or not has_step:
+        if self.is_estimated or len(self.rows) < 2:
             return None
         return measure_agreement(self.rows, self.turns)
 
@@ -227,11 +231,6 @@ class Evidence:
         if below_turned < least:
             return False
         return self.agreement is None or not self.agreement.is_clear
-
-    @property
-    def drives_backwards(self) -> bool:
-        """Return whether the pictures surely shrink from row to row."""
-        return drives_backwards(self.growing_share)
 
     def without(self, spans: Sequence[Span]) -> "Evidence":
         """Return the evidence without some rows. spans: of row numbers, as in Finding.rows"""

@@ -1,31 +1,21 @@
 """Points followed from frame to frame -> where the camera heads, and whether the car goes forwards.
 
-level_frames() turns the frames of a drive up or down if that shows another horizon than was taken.
-
 When a car drives straight on, everything in view moves away from one point, the focus of expansion,
 which shows where the camera looks (J. J. Gibson, "The Perception of the Visual World", 1950).
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW, CameraMove, warp_to
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.diagnosis.motion import (
-    FramePairs,
-    PointsMoved,
-    ReadFrame,
-    TurnMeter,
-    Turns,
-    is_clear_move,
-)
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, correlation
-from bcclone.system.process import ProgressBar
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, recolored, resized
+from bcclone.diagnosis.motion import ReadFrame, Shift, Turns, is_shift, shift_between
+from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray, correlation
 
 PARTS = 6  # parts of the recording, one after the other, whose headings are compared
 # if in a smaller share of the frames the picture grows towards the next one, the car surely drives
@@ -33,30 +23,212 @@ PARTS = 6  # parts of the recording, one after the other, whose headings are com
 BACKWARDS = 0.25
 _FEWEST_MOVES = 100  # fewer movements do not give a heading
 _ROUNDS = 8  # rounds of a fit; in each, the focus is fitted, and then the small turns of the frames
+_MAX_PAIRS = 60  # pairs of frames, spread over the recording, that show what is usual
 
-_LEAST_OFF = 3.0  # rows by which a horizon is surely wrong, beside twice the standard error
-
-FollowedFrames = Sequence[PointsMoved]  # of some frames, each followed to the next one
-
-
-class Heading(NamedTuple):
-    """The focus of expansion: the pixel towards which the car drives."""
-
-    column: float
-    row: float
-    column_error: float  # standard error of the column
-    row_error: float  # standard error of the row
-    agreeing: float  # share of the movements that point away from this pixel; the rest is noise
+# points of a frame, and how they move to the next one, (points, 2) each: column and row
+PointsMoved = tuple[FloatArray, FloatArray]
+FollowedFrames = Sequence[PointsMoved]  # of some frames
 
 
-def is_trusted(heading: Heading) -> bool:
-    """Return whether enough movements, and all parts of the recording, agree on the heading."""
-    least_agreeing = 0.12
-    most_column_error = 12.0  # pixels
-    return heading.agreeing > least_agreeing and heading.column_error < most_column_error
+# ---- points followed from a frame to the next
 
 
-def ground_below(followed: FollowedFrames, heading: Heading | None) -> float | None:
+def follow_points(before: Image, after: Image) -> PointsMoved:
+    """Return points of a frame, and their movements less the movement of distant objects."""
+    points, places = moved_points(before, after)
+    turn = shift_between(before, after)
+    return points, places - points - [turn.right, turn.down]
+
+
+def moved_points(
+    before: Image, after: Image, turn: Shift | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Return points of a frame and their places in the next frame, (points, 2) each.
+
+    turn: the expected movement, from which the places are looked for
+    """
+    same_px = 0.3  # a point that is followed there and back must return this close to its place
+    first = recolored(before, cv2.COLOR_RGB2GRAY)
+    second = recolored(after, cv2.COLOR_RGB2GRAY)
+    points = _corners(first)
+    if not len(points):
+        return np.zeros((0, 2)), np.zeros((0, 2))
+    shift = np.zeros(2, np.float32)
+    if turn is not None and is_shift(turn):
+        shift = np.array([turn.right, turn.down], np.float32)
+    places, is_found = _places(first, second, points, points + shift)
+    back, is_found_back = _places(second, first, places, places - shift)
+    good = is_found & is_found_back & (np.abs(back - points).max(axis=(1, 2)) < same_px)
+    return points[good, 0].astype(np.float64), places[good, 0].astype(np.float64)
+
+
+def _corners(gray: Image) -> Float32Array:
+    """Return points of a grey image that can be found again, (points, 1, 2)."""
+    # points are chosen in each band between two of these rows, so that some lie on the ground
+    bands = (0, 67, 104, 137)
+    most = 25  # points of a band
+    least_quality = 0.05  # share of the quality of the band's best point
+    apart_px = 7  # least distance between two points
+    chosen: list[npt.NDArray[Any]] = [np.zeros((0, 1, 2), np.float32)]
+    for top, bottom in pairwise(bands):
+        corners = cv2.goodFeaturesToTrack(gray[top:bottom], most, least_quality, apart_px)
+        if corners is not None:
+            chosen.append(corners + np.array([0, top], np.float32))
+    return np.concatenate(chosen).astype(np.float32)
+
+
+def _places(
+    before: Image, after: Image, points: Float32Array, expected: Float32Array
+) -> tuple[Float32Array, BoolArray]:
+    """Return the places of points in another grey image, (points, 1, 2), and which are found.
+
+    expected: where to begin to look for them in the other image, (points, 1, 2)
+    """
+    places, status, _ = cv2.calcOpticalFlowPyrLK(
+        before,
+        after,
+        points,
+        expected,
+        winSize=(11, 11),
+        maxLevel=2,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )
+    return np.asarray(places, np.float32), np.asarray(status)[:, 0] == 1
+
+
+def is_clear_move(lengths: FloatArray) -> BoolArray:
+    """Return which movements, of lengths in pixels, are neither noise nor mistaken, (points,)."""
+    least_px = 1.0  # a shorter movement may be noise
+    most_px = 30.0  # a longer one is probably mistaken
+    return (lengths > least_px) & (lengths < most_px)
+
+
+class Followed(NamedTuple):
+    """How many points of a frame are found again in the next one, and how far they move."""
+
+    points: float = 0  # number of the points (a float, since it may be a median of frames)
+    moving: float = 0  # number of the points that clearly move
+    pixels: float = 0.0  # median of the movements' lengths, 0 if there are no points
+
+    @classmethod
+    def of(cls, moved: FloatArray) -> Self:
+        lengths = np.hypot(moved[:, 0], moved[:, 1])
+        median = float(np.median(lengths)) if len(moved) else 0.0
+        return cls(len(moved), int(is_clear_move(lengths).sum()), median)
+
+
+class FramePairs:
+    """Compares the centre frames of two rows, which are given by their indices.
+
+    follows: whether the next row follows without a pause, (steps,)
+    """
+
+    def __init__(self, read_frame: ReadFrame, turns: Turns, follows: BoolArray) -> None:
+        self._read_frame = read_frame
+        self._turns = turns
+        self._follows = follows
+
+    def moved(self, row: int, to: int, is_turned: bool = False) -> PointsMoved:
+        """Return points of a row's frame and how they move to another row's; none if unreadable.
+
+        is_turned: whether the frames are turned by 180 degrees first
+        """
+        before = self._read_frame(row)
+        after = self._read_frame(to)
+        if before is None or after is None:
+            return np.zeros((0, 2)), np.zeros((0, 2))
+        if is_turned:
+            before = np.ascontiguousarray(before[::-1, ::-1])
+            after = np.ascontiguousarray(after[::-1, ::-1])
+        return follow_points(before, after)
+
+    def followed(self, row: int, to: int) -> Followed:
+        _, movements = self.moved(row, to)
+        return Followed.of(movements)
+
+    def goes_on(self, row: int, to: int) -> bool:
+        """Return whether the picture of row `to` may be the next one after the picture of `row`.
+
+        It may if points can be followed from one to the other, or if the colours hardly change.
+        """
+        least_points = 0.25  # share of the usual number of points
+        most_change = 4.0  # times the usual change of the colours
+        if self.followed(row, to).points > least_points * self.usual.points:
+            return True
+        return self._change(row, to) < most_change * self._usual_change
+
+    @cached_property
+    def straight_on(self) -> FollowedFrames:
+        """Return points followed to the next row, for rows after which the camera hardly turns."""
+        return [self.moved(row, row + 1) for row in self._straight_rows()]
+
+    @cached_property
+    def straight_on_turned_round(self) -> FollowedFrames:
+        """Return what `straight_on` would be if the frames were turned by 180 degrees."""
+        return [self.moved(row, row + 1, is_turned=True) for row in self._straight_rows()]
+
+    def _straight_rows(self) -> list[int]:
+        straight = np.flatnonzero(self._turns.straight)
+        if not len(straight):
+            return []
+        places = np.linspace(0, len(straight) - 1, _MAX_PAIRS).astype(int)
+        rows: list[int] = np.unique(straight[places]).tolist()
+        return rows
+
+    @cached_property
+    def usual(self) -> Followed:
+        """Return how many points can usually be followed to the next row, and how far they move."""
+        counted = [Followed.of(moved) for _, moved in self.straight_on] or [Followed()]
+        return Followed(*np.median(counted, axis=0))
+
+    @cached_property
+    def _usual_change(self) -> float:
+        every = max(1, len(self._follows) // _MAX_PAIRS)
+        rows = np.flatnonzero(self._follows)[::every].tolist()
+        return float(np.nanmedian([self._change(row, row + 1) for row in rows]))
+
+    def _change(self, row: int, to: int) -> float:
+        """Return the mean difference of two reduced frames, 0 to 255; NaN if one is unreadable."""
+        thumbnail = (16, 8)  # pixels
+        before = self._read_frame(row)
+        after = self._read_frame(to)
+        if before is None or after is None:
+            return math.nan
+        difference = resized(before, thumbnail).astype(np.float64) - resized(after, thumbnail)
+        return float(np.abs(difference).mean())
+
+
+# ---- whether the car goes forwards, and the frames are upright
+
+
+def drives_backwards(growing_share: float | None) -> bool:
+    """Return whether the pictures surely shrink from frame to frame."""
+    return growing_share is not None and growing_share < BACKWARDS
+
+
+def share_that_grows(followed: FollowedFrames) -> float | None:
+    """Return the share of the frames whose picture grows towards the next one.
+
+    Pictures grow when the car drives forwards. Returns None if points can be followed in too few
+    frames.
+    """
+    fewest_points = 8  # a frame with fewer points tells nothing
+    fewest_frames = 20  # fewer frames do not give a share
+    grows = []
+    for points, moved in followed:
+        if len(points) < fewest_points:
+            continue
+        away = points - np.median(points, axis=0)
+        apart = moved - np.median(moved, axis=0)
+        growth = np.median(np.sum(away * apart, axis=1))
+        if growth:  # a picture that stands still neither grows nor shrinks
+            grows.append(growth > 0)
+    if len(grows) < fewest_frames:
+        return None
+    return float(np.mean(grows))
+
+
+def ground_below(followed: FollowedFrames, heading: "Heading | None") -> float | None:
     """Return how clearly near things are in the lower part of the frames, -1 to 1; None if unknown.
 
     When the car drives, near things move away from the focus faster than distant ones, in
@@ -95,34 +267,24 @@ def _ranks(values: FloatArray) -> FloatArray:
     return np.argsort(np.argsort(values)).astype(np.float64)
 
 
-def drives_backwards(growing_share: float | None) -> bool:
-    """Return whether the pictures surely shrink from frame to frame.
-
-    growing_share: as share_that_grows() returns it
-    """
-    return growing_share is not None and growing_share < BACKWARDS
+# ---- where the camera heads
 
 
-def share_that_grows(followed: FollowedFrames) -> float | None:
-    """Return the share of the frames whose picture grows towards the next one.
+class Heading(NamedTuple):
+    """The focus of expansion: the pixel towards which the car drives."""
 
-    Pictures grow when the car drives forwards. Returns None if points can be followed in too few
-    frames.
-    """
-    fewest_points = 8  # a frame with fewer points tells nothing
-    fewest_frames = 20  # fewer frames do not give a share
-    grows = []
-    for points, moved in followed:
-        if len(points) < fewest_points:
-            continue
-        away = points - np.median(points, axis=0)
-        apart = moved - np.median(moved, axis=0)
-        growth = np.median(np.sum(away * apart, axis=1))
-        if growth:  # a picture that stands still neither grows nor shrinks
-            grows.append(growth > 0)
-    if len(grows) < fewest_frames:
-        return None
-    return float(np.mean(grows))
+    column: float
+    row: float
+    column_error: float  # standard error of the column
+    row_error: float  # standard error of the row
+    agreeing: float  # share of the movements that point away from this pixel; the rest is noise
+
+
+def is_trusted(heading: Heading) -> bool:
+    """Return whether enough movements, and all parts of the recording, agree on the heading."""
+    least_agreeing = 0.12
+    most_column_error = 12.0  # pixels
+    return heading.agreeing > least_agreeing and heading.column_error < most_column_error
 
 
 def measure_heading(followed: FollowedFrames) -> Heading | None:
@@ -188,10 +350,8 @@ def focus_of_expansion(followed: FollowedFrames, rounds: int = _ROUNDS) -> Headi
     errors = across @ focus - offsets
     # movements near each other are not independent, which ten times the variance allows for
     variances = np.diag(np.linalg.pinv(normal)) * np.average(errors**2, weights=weights) * 10
-    column_error, row_error = np.sqrt(variances)
-    return Heading(
-        float(focus[0]), float(focus[1]), float(column_error), float(row_error), agreeing
-    )
+    column_error, row_error = np.sqrt(variances).tolist()
+    return Heading(float(focus[0]), float(focus[1]), column_error, row_error, agreeing)
 
 
 def _first_focus(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, float]:
@@ -200,7 +360,6 @@ def _first_focus(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, f
     Each movement lies on a line: the pixels with across @ pixel = offset.
 
     across: direction at right angles to each line, (lines, 2)
-    offsets: (lines,)
     """
     beyond_px = 40  # the focus may lie outside of the frame
     column_step = 8  # pixels
@@ -220,12 +379,9 @@ def _common_movements(
 ) -> FloatArray:
     """Return the movement that all points of each frame have in common, (frames, 2).
 
-    The frames go up to the last one that has points.
-
     It comes of a small turn of the camera, and is added to each point's movement away from the
     focus.
 
-    points, moved: the points of all frames and how they move, (points, 2) each
     frames: index of the frame of each point, (points,), rising
     """
     stiffness = 0.5 * np.eye(2)  # keeps the movement small if the points hardly determine it
@@ -249,68 +405,5 @@ def _common_movements(
 
 
 def robust_weights(errors: FloatArray, width: float) -> FloatArray:
-    """Return weights, (points,), with which points far off a fit count little.
-
-    width: size of an error that gets a quarter of the full weight
-    """
+    """Return weights with which points far off a fit count little; an error of `width`: 1/4."""
     return 1 / (1 + (errors / width) ** 2) ** 2
-
-
-# ---- the true horizon
-
-
-class LevelFrames(NamedTuple):
-    """The frames of a drive with the true horizon, as far as they show it."""
-
-    read: ReadFrame  # index of a row -> its frame, RGB uint8 (160, 320, 3), None if unreadable
-    framing: Framing  # how pictures of the camera would become these frames
-    pitch_rad: float = 0.0  # by which the recorded frames were turned down for them
-
-
-def level_frames(read: ReadFrame, follows: BoolArray, framing: Framing) -> LevelFrames:
-    """Return the frames of a drive, turned up or down if their horizon is surely wrong.
-
-    read: as in LevelFrames, of the recorded frames
-    follows: whether the next row follows without a pause, (rows - 1,)
-    framing: how pictures became the recorded frames; raises ValueError for one without a lens
-    """
-    if framing.lens is None:
-        raise ValueError("a framing without a lens, expected one")
-    heading = _measured_heading(read, follows)
-    if heading is None or not is_trusted(heading):
-        return LevelFrames(read, framing)
-    below_px = heading.row - VANISHING_ROW
-    if abs(below_px) < _LEAST_OFF + 2 * heading.row_error:
-        return LevelFrames(read, framing)
-
-    pitch_rad = _angle_down(heading.row)
-    warp = warp_to(CameraMove(0.0, 0.0, pitch_rad=pitch_rad))
-
-    def read_level(row: int) -> Image | None:
-        frame = read(row)
-        if frame is None:
-            return None
-        return warp.apply(frame, FRAME_WIDTH, FRAME_HEIGHT)
-
-    lens = framing.lens
-    horizon_row = round(lens.horizon_row + below_px * lens.focal_px / FOCAL_PX, 3)
-    true_lens = replace(lens, horizon_row=horizon_row)
-    return LevelFrames(read_level, replace(framing, lens=true_lens), pitch_rad)
-
-
-def _measured_heading(read: ReadFrame, follows: BoolArray) -> Heading | None:
-    """Return where the car drives to in its frames; None if they show too little."""
-    meter = TurnMeter()
-    with ProgressBar("finding the horizon", len(follows) + 1, "rows") as progress:
-        for row in range(len(follows) + 1):
-            meter.add(read(row))
-            progress.advance(1)
-    turns = Turns.of(meter.shifts[1:], follows)
-    return measure_heading(FramePairs(read, turns, follows).straight_on)
-
-
-def _angle_down(row: float) -> float:
-    """Return by how much a row of a frame lies below the horizon, in radians."""
-    middle = (FRAME_HEIGHT - 1) / 2
-    below_axis = math.atan2(row - middle, FOCAL_PX)
-    return below_axis - math.atan2(VANISHING_ROW - middle, FOCAL_PX)

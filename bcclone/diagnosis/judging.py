@@ -1,4 +1,4 @@
-"""The evidence of a recording -> its diagnosis: judges find its faults, one after the other.
+"""The log and the figures of a recording -> its diagnosis: judges find its faults, one by one.
 
 A judge is a function that looks for one fault, or for a few related ones. It stands in the table
 JUDGES at the end of its file. The diagnosis says which of the recording's seconds can be used, too:
@@ -13,46 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.diagnosis import camera_faults, picture_faults, row_faults, steering_faults
-from bcclone.diagnosis.evidence import (
-    Cost,
-    Evidence,
-    Finding,
-    Judge,
-    recording_name,
-    spans_text,
-)
-from bcclone.diagnosis.frames import RecordingFigures
+from bcclone.diagnosis import cameras, pictures, steering
+from bcclone.diagnosis.evidence import Evidence, Finding, Judge, recording_name, spans_text
 from bcclone.diagnosis.heading import BACKWARDS, is_trusted
-from bcclone.diagnosis.motion import ReadFrame
+from bcclone.diagnosis.motion import ReadFrame, RecordingFigures
 from bcclone.diagnosis.rows import Rows, seconds_of_bends
 from bcclone.recording.edits import DELETE, MIRROR
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import MOTION
 from bcclone.system.errors import shown_command
-from bcclone.system.numbers import BoolArray, FloatArray, constant, numbers_in
+from bcclone.system.numbers import FloatArray, constant, numbers_in
 
 # All judges, in the order in which they judge and faults are reported. The rows that one of them
 # deletes or mirrors are so for the next ones.
-_JUDGES: tuple[Judge, ...] = (
-    *picture_faults.JUDGES,
-    *camera_faults.JUDGES,
-    *row_faults.JUDGES,
-    *steering_faults.JUDGES,
-)
+_JUDGES: tuple[Judge, ...] = (*pictures.JUDGES, *cameras.JUDGES, *steering.JUDGES)
 # the judges for recordings with too few rows: these judges do not need a longer drive
 _JUDGES_OF_FEW_ROWS: tuple[Judge, ...] = (
-    row_faults.rows_of_the_log,
-    picture_faults.unusable_pictures,
-    row_faults.constant_steering,
-)
-_FIGURES = (
-    "turn_correlation",
-    "steering_after_turn_seconds",
-    "steering_after_turn_error",
-    "heading_column",
-    "heading_row",
-    "heading_agreeing",
+    steering.rows_of_the_log,
+    pictures.unusable_pictures,
+    steering.constant_steering,
 )
 
 
@@ -84,8 +63,7 @@ class Diagnosis:
     unknown: tuple[str, ...] = ()  # a line "topic: reason" for each thing that could not be judged
     figures: dict[str, float | None] = field(default_factory=dict)  # measurements by name
     parts: tuple[Part, ...] = ()  # of the recording, in order of time
-    evidence: Evidence | None = None  # what was judged
-    # what there is to learn from, for bcclone.diagnosis.advice
+    # what there is to learn from, for advise() in check.py
     bends: FloatArray | None = None  # seconds of bends, (2, kinds), see rows.seconds_of_bends()
     brightness: FloatArray | None = None  # of the frames, (frames,), 0 to 255, NaN: unreadable
     road: str | None = None  # name of the road in bcclone's simulator, None for other recordings
@@ -99,27 +77,7 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        names = ", ".join(finding.fault for finding in self.findings)
-        if not self.parts:
-            return names or "not judged"
-        now = f"{self.usable_seconds:.0f} s of driving can be used"
-        verdict = f"no fault found; {now}"
-        if names:
-            verdict = f"{names}; {now} as they are"
-            for use in (Use.AFTER_EDITS, Use.NOT):
-                if self.seconds(use):
-                    verdict += f", {self.seconds(use):.0f} s {use.value}"
-        if self.unknown:
-            verdict += f"; not judged: {self._topics}"
-        return verdict
-
-    @property
-    def _topics(self) -> str:
-        return ", ".join(line.partition(":")[0] for line in self.unknown)
-
-    @property
-    def headline(self) -> str:
-        """Return in a sentence, without the names of the faults, how much can be used."""
+        """Return in a sentence how much can be used."""
         if not self.parts:
             if self.findings:
                 return "Nothing can be used as it is."
@@ -141,7 +99,8 @@ class Diagnosis:
     @property
     def not_judged(self) -> str:
         """Return in a sentence what was not judged, "" if everything was."""
-        return f"Not judged: {self._topics}." if self.unknown else ""
+        topics = ", ".join(line.partition(":")[0] for line in self.unknown)
+        return f"Not judged: {topics}." if topics else ""
 
     def as_json(self) -> dict[str, Any]:
         parts = [
@@ -154,7 +113,7 @@ class Diagnosis:
             for part in self.parts
         ]
         return {
-            "verdict": self.verdict,
+            "verdict": f"{self.verdict} {self.not_judged}".strip(),
             "findings": [finding.as_json() for finding in self.findings],
             "unknown": list(self.unknown),
             "figures": dict(self.figures),
@@ -165,7 +124,7 @@ class Diagnosis:
         }
 
     def as_lines(self) -> list[str]:
-        lines = [f"  verdict   {self.verdict}"]
+        lines = [f"  verdict   {self.verdict} {self.not_judged}".rstrip()]
         lines += [f"  fault     {finding.as_text()}" for finding in self.findings]
         usable = [(part.first, part.last) for part in self.parts if part.use is Use.NOW]
         if usable and len(usable) < len(self.parts):
@@ -174,10 +133,7 @@ class Diagnosis:
 
 
 def diagnose(
-    log: Log,
-    figures: RecordingFigures,
-    read_frame: ReadFrame,
-    road: str | None = None,
+    log: Log, figures: RecordingFigures, read_frame: ReadFrame, road: str | None = None
 ) -> Diagnosis:
     """Return the diagnosis of a recording.
 
@@ -191,24 +147,22 @@ def diagnose(
     rows = Rows.of(log.rows, log.deleted)
     evidence = Evidence(rows, figures, read_frame, is_estimated)
     name = recording_name(log.path)
-    of_log = row_faults.unusable_rows(log)
+    of_log = steering.unusable_rows(log)
     if rows.why_too_few:
         few = chain(of_log, *(judge(evidence) for judge in _JUDGES_OF_FEW_ROWS))
-        findings = _completed(few, rows, name)
-        return Diagnosis(findings, (rows.why_too_few,))
+        return Diagnosis(_completed(few, rows, name), (rows.why_too_few,))
 
     # What there is to learn is told of the drive as it was recorded: its bends and its brightness
     # are of all rows. What is measured is measured on the rest, the rows that are not to be
     # deleted, if they are enough.
     judged, rest = _judged(evidence)
     findings = _completed([*of_log, *judged], rows, name)
-    measured = evidence if rest.rows.why_too_few else rest
+    figures_of_rest = _figures(evidence if rest.rows.why_too_few else rest)
     return Diagnosis(
         findings=findings,
         unknown=tuple(_unknown(rest, name)),
-        figures=_figures(measured, seconds=float(rows.seconds[-1])),
+        figures=figures_of_rest | {"seconds": float(rows.seconds[-1])},
         parts=parts_of(rows, findings),
-        evidence=evidence,
         bends=seconds_of_bends(rows, evidence.turns, evidence.has_simulator_lens),
         brightness=np.array([frame.mean for frame in figures.frames]),
         road=road,
@@ -233,7 +187,8 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
                 new = {finding.fault: finding for finding in judge(evidence)}
             by_fault = _merged(by_fault, new)
             mirrored = [span for finding in new.values() for span in finding.numbers(MIRROR)]
-            deleted = [span for finding in new.values() if finding.deletes for span in finding.rows]
+            deleting = [finding for finding in new.values() if finding.only_deletes]
+            deleted = [span for finding in deleting for span in finding.rows]
             if mirrored:
                 evidence = evidence.mirrored(mirrored)
             if deleted:
@@ -250,58 +205,45 @@ def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[
     An earlier finding that deletes or mirrors rows stays, and does so with the rows of a new
     finding of the same fault, too. Other earlier findings are replaced by the new ones, since they
     were measured on rows that are now deleted.
-
-    earlier: the findings of the rounds before
-    new: the findings of the last round
     """
     merged = dict(new)
     for fault, finding in earlier.items():
-        if not finding.deletes and not finding.numbers(MIRROR):
-            continue
-        if fault in new:
-            merged[fault] = finding.and_also(new[fault])
-        else:
-            merged[fault] = finding
+        if finding.only_deletes or finding.numbers(MIRROR):
+            merged[fault] = finding.and_also(new[fault]) if fault in new else finding
     return merged
 
 
 def _completed(findings: Iterable[Finding], rows: Rows, recording: str) -> tuple[Finding, ...]:
     """Return the findings with the name of the recording in their remedies, and their costs."""
-    return tuple(
-        replace(finding, recording=recording, cost=_cost(finding, rows)) for finding in findings
-    )
-
-
-def _cost(finding: Finding, rows: Rows) -> Cost | None:
-    """Return what the edits of a finding delete or mirror, None if they are for no or all rows."""
-    deleted = finding.numbers(DELETE)
-    concerned = np.isin(rows.numbers, numbers_in(deleted or finding.numbers(MIRROR)))
-    if not concerned.any():
-        return None
     seconds = rows.step_seconds
-    return Cost(
-        rows=int(concerned.sum()),
-        seconds=float(seconds[concerned].sum()),
-        of_seconds=float(seconds.sum()),
-        good_rows=finding.good_rows,
-        deletes=bool(deleted),
-    )
+    completed = []
+    for finding in findings:
+        edited = finding.numbers(DELETE) or finding.numbers(MIRROR)
+        concerned = np.isin(rows.numbers, numbers_in(edited))
+        completed.append(
+            replace(
+                finding,
+                recording=recording,
+                cost_rows=int(concerned.sum()),
+                cost_seconds=float(seconds[concerned].sum()),
+                of_seconds=float(seconds.sum()),
+            )
+        )
+    return tuple(completed)
 
 
-def _figures(evidence: Evidence, seconds: float) -> dict[str, float | None]:
-    """Return what was measured by name, None if it could not be. seconds: of the recording"""
-    figures: dict[str, float | None] = dict.fromkeys(_FIGURES)
+def _figures(evidence: Evidence) -> dict[str, float | None]:
+    """Return what was measured by name, None if it could not be."""
     agreement = evidence.agreement
-    if agreement is not None:
-        figures["turn_correlation"] = agreement.correlation
-        figures["steering_after_turn_seconds"] = agreement.lag
-        figures["steering_after_turn_error"] = agreement.error
     heading = evidence.heading
-    if heading is not None:
-        figures["heading_column"] = heading.column
-        figures["heading_row"] = heading.row
-        figures["heading_agreeing"] = heading.agreeing
-    return figures | {"seconds": seconds}
+    return {
+        "turn_correlation": agreement.correlation if agreement else None,
+        "steering_after_turn_seconds": agreement.lag if agreement else None,
+        "steering_after_turn_error": agreement.error if agreement else None,
+        "heading_column": heading.column if heading else None,
+        "heading_row": heading.row if heading else None,
+        "heading_agreeing": heading.agreeing if heading else None,
+    }
 
 
 def _unknown(evidence: Evidence, recording: str) -> Iterator[str]:
@@ -319,7 +261,7 @@ def _unknown(evidence: Evidence, recording: str) -> Iterator[str]:
         yield "whether the camera leans: it hardly turns"
     growing_share = evidence.growing_share
     if growing_share is None or BACKWARDS < growing_share < 1 - BACKWARDS:
-        yield ("whether the car drives forwards: it is hard to tell whether the pictures grow")
+        yield "whether the car drives forwards: it is hard to tell whether the pictures grow"
     same_throttle = constant(evidence.rows.throttle)
     why_throttle = "the pictures do not show it"
     if same_throttle:
@@ -343,7 +285,7 @@ def _unknown_agreement(evidence: Evidence, recording: str) -> Iterator[str]:
             "pictures do not match"
         )
     elif agreement.is_clear:
-        if agreement.error > steering_faults.MAX_LAG_ERROR:
+        if agreement.error > steering.MAX_LAG_ERROR:
             yield (
                 f"when the steering was recorded: its delay is uncertain by {agreement.error:.1f} s"
             )
@@ -360,17 +302,26 @@ def _unknown_agreement(evidence: Evidence, recording: str) -> Iterator[str]:
 def parts_of(rows: Rows, findings: Sequence[Finding]) -> tuple[Part, ...]:
     """Return the parts of a recording, in order of time; together they are all of its rows."""
     concerned = np.ones((len(findings), len(rows)), np.bool_)  # a finding without rows is of all
+    mended = np.zeros(len(rows), np.bool_)  # which rows can be used after the edits only
+    lost = np.zeros(len(rows), np.bool_)  # which rows cannot be used
     for finding, of_finding in zip(findings, concerned, strict=True):
         if finding.rows:
             of_finding[:] = np.isin(rows.numbers, numbers_in(finding.rows))
-    mended, lost = _mended_and_lost(rows, findings, concerned)
+        if finding.usable:
+            continue
+        if finding.edits and not finding.only_deletes:
+            deleted = np.isin(rows.numbers, numbers_in(finding.numbers(DELETE)))
+            mended |= of_finding & ~deleted
+            lost |= deleted
+        else:
+            lost |= of_finding
+
     # a part ends where the set of faults changes, or what becomes of its rows, or at deleted rows
     labels = np.vstack([concerned, mended, lost])
     is_change = (labels[:, 1:] != labels[:, :-1]).any(axis=0) | (np.diff(rows.numbers) > 1)
-    changes = np.flatnonzero(is_change) + 1
     parts = []
-    for part in np.split(np.arange(len(rows)), changes):
-        first, last = int(part[0]), int(part[-1])
+    for part in np.split(np.arange(len(rows)), np.flatnonzero(is_change) + 1):
+        first = int(part[0])
         use = Use.NOW
         if lost[first]:
             use = Use.NOT
@@ -380,30 +331,9 @@ def parts_of(rows: Rows, findings: Sequence[Finding]) -> tuple[Part, ...]:
             finding.fault for finding, of in zip(findings, concerned, strict=True) if of[first]
         )
         seconds = float(rows.step_seconds[part].sum())
-        numbers = rows.numbers[[first, last]].tolist()
+        numbers = rows.numbers[part[[0, -1]]].tolist()
         parts.append(Part(numbers[0], numbers[1], seconds, faults, use))
     return tuple(_without_scraps(parts))
-
-
-def _mended_and_lost(
-    rows: Rows, findings: Sequence[Finding], concerned: BoolArray
-) -> tuple[BoolArray, BoolArray]:
-    """Return which rows can be used after the edits only, and which cannot be used, (rows,) each.
-
-    concerned: which rows each finding is about, (findings, rows)
-    """
-    mended = np.zeros(len(rows), np.bool_)
-    lost = np.zeros(len(rows), np.bool_)
-    for finding, of_finding in zip(findings, concerned, strict=True):
-        if finding.usable:
-            continue
-        deleted = np.isin(rows.numbers, numbers_in(finding.numbers(DELETE)))
-        if finding.edits and not finding.deletes:
-            mended |= of_finding & ~deleted
-            lost |= deleted
-        else:
-            lost |= of_finding
-    return mended, lost
 
 
 def _without_scraps(parts: Sequence[Part]) -> Iterator[Part]:

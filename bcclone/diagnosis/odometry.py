@@ -17,20 +17,35 @@ show in this way: it changes both speeds by the same factor.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 
 from bcclone.camera.framing import Framing, sampling_of
-from bcclone.camera.geometry import HEIGHT_M, CameraMove, simulated_camera, warp_to
+from bcclone.camera.geometry import (
+    FOCAL_PX,
+    HEIGHT_M,
+    VANISHING_ROW,
+    CameraMove,
+    simulated_camera,
+    warp_to,
+)
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2
-from bcclone.diagnosis.heading import robust_weights
-from bcclone.diagnosis.motion import is_clear_move, is_shift, moved_points, shift_between
+from bcclone.diagnosis.heading import (
+    FramePairs,
+    is_clear_move,
+    is_trusted,
+    measure_heading,
+    moved_points,
+    robust_weights,
+)
+from bcclone.diagnosis.motion import ReadFrame, TurnMeter, Turns, is_shift, shift_between
 from bcclone.diagnosis.overlay import find_overlay, without_overlay
 from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray, top_of
 from bcclone.system.pool import read_ahead
+from bcclone.system.process import ProgressBar
 
 _STEP = 1.08  # each speed that is tried is 8 % more than the speed before
 _SPEEDS = np.concatenate([[0.0], 0.6 * _STEP ** np.arange(62)])  # camera heights a second
@@ -83,7 +98,7 @@ def shown_pixels(framing: Framing | None) -> BoolArray:
 
 
 def measure_motion(
-    read: Callable[[int], Image | None],
+    read: ReadFrame,
     seconds: Sequence[float],
     ends: Sequence[bool],
     framing: Framing | None,
@@ -158,6 +173,53 @@ def _measured_pair(
         # the car does not stand, although the ground may hardly show how fast it drives
         matches[:, 0] = _EXCLUDED
     return yaw, error, matches
+
+
+# ---- the true horizon
+
+
+def level_frames(
+    read: ReadFrame, follows: BoolArray, framing: Framing
+) -> tuple[ReadFrame, Framing, float]:
+    """Return the frames of a drive, turned up or down if their horizon is surely wrong.
+
+    The result is a function that reads a frame of the true horizon, how pictures of the camera
+    would become these frames, and the angle in radians by which the recorded ones were turned down.
+
+    follows: whether the next row follows without a pause, (rows - 1,)
+    framing: how pictures became the recorded frames; raises ValueError for one without a lens
+    """
+    least_off = 3.0  # rows by which a horizon is surely wrong, beside twice the standard error
+    lens = framing.lens
+    if lens is None:
+        raise ValueError("a framing without a lens, expected one")
+    meter = TurnMeter()
+    with ProgressBar("finding the horizon", len(follows) + 1, "rows") as progress:
+        for row in range(len(follows) + 1):
+            meter.add(read(row))
+            progress.advance(1)
+    turns = Turns.of(meter.shifts[1:], follows)
+    heading = measure_heading(FramePairs(read, turns, follows).straight_on)
+    if heading is None or not is_trusted(heading):
+        return read, framing, 0.0
+    below_px = heading.row - VANISHING_ROW
+    if abs(below_px) < least_off + 2 * heading.row_error:
+        return read, framing, 0.0
+
+    middle = (FRAME_HEIGHT - 1) / 2
+    pitch_rad = math.atan2(heading.row - middle, FOCAL_PX)
+    pitch_rad -= math.atan2(VANISHING_ROW - middle, FOCAL_PX)
+    warp = warp_to(CameraMove(0.0, 0.0, pitch_rad=pitch_rad))
+
+    def read_level(row: int) -> Image | None:
+        frame = read(row)
+        if frame is None:
+            return None
+        return warp.apply(frame, FRAME_WIDTH, FRAME_HEIGHT)
+
+    horizon_row = round(lens.horizon_row + below_px * lens.focal_px / FOCAL_PX, 3)
+    true_lens = replace(lens, horizon_row=horizon_row)
+    return read_level, replace(framing, lens=true_lens), pitch_rad
 
 
 # ---- the rotation

@@ -13,8 +13,6 @@ from bcclone.recording.edits import Span
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, mean_around, runs
 
 LEAST_MPH = 2.0  # a car that is not faster counts as standing
-# a car that stands for a shorter time, as at the beginning of a recording, does no harm
-STANDING_SECONDS = 4.0
 # radii that separate the kinds of bends; a larger radius than the last counts as straight
 RADII_M = (15, 25, 40, 70, 150)
 # keys are pressed and released several times a second, and a car turns more slowly; averaging over
@@ -34,8 +32,6 @@ class Rows:
     seconds: FloatArray  # from the first row, with shortened pauses
     stretch: IndexArray  # number of the stretch without a pause that a row is in, from 0
     follows: BoolArray  # (steps,), whether the next row follows without a pause
-    cut: BoolArray  # (steps,), whether rows between this one and the next are deleted
-    line: IndexArray  # number of the row's line in the file of the log
     steering: FloatArray  # -1 left to 1 right
     throttle: FloatArray  # -1 to 1
     speed_mph: FloatArray  # all 0 if unknown
@@ -48,16 +44,15 @@ class Rows:
         table: in order of time, with the columns line, time_ms, steering, throttle and speed_mph
         deleted: rows that were left out, of which only time_ms is read
         """
+        pause_steps = 3.0  # a step that takes this many times as long as usual is a pause
         times_ms = table["time_ms"].to_numpy()
         all_times_ms = np.sort(np.concatenate([times_ms, deleted["time_ms"].to_numpy()]))
-        pause_steps = 3.0  # a step that takes this many times as long as usual is a pause
         steps = np.diff(times_ms) / 1000
         usual_step = 0.1
         if (steps > 0).any():
             usual_step = float(np.median(steps[steps > 0]))
         longest_step = pause_steps * usual_step
         follows = steps < longest_step
-        places = np.searchsorted(np.unique(all_times_ms), times_ms)
         return cls(
             table=table,
             deleted=deleted,
@@ -66,8 +61,6 @@ class Rows:
             seconds=np.concatenate([[0.0], np.cumsum(np.minimum(steps, longest_step))]),
             stretch=np.concatenate([[0], np.cumsum(~follows)]),
             follows=follows,
-            cut=np.diff(places) > 1,
-            line=table["line"].to_numpy(),
             steering=table["steering"].to_numpy(np.float64),
             throttle=table["throttle"].to_numpy(np.float64),
             speed_mph=table["speed_mph"].to_numpy(np.float64),
@@ -78,7 +71,7 @@ class Rows:
         return len(self.times_ms)
 
     def only(self, kept: IndexArray) -> "Rows":
-        """Return some of the rows; the others become deleted ones. kept: indices, rising"""
+        """Return some of the rows, given by rising indices; the others become deleted ones."""
         left_out = np.ones(len(self), np.bool_)
         left_out[kept] = False
         return Rows.of(

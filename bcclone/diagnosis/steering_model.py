@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
@@ -21,6 +20,8 @@ from bcclone.diagnosis.agreement import FEWEST_STEPS, at_steps, smooth_steering
 from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.rows import SMOOTH_SECONDS, Rows, turn_rate
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
+
+_Line = tuple[float, float]  # steering for a turn rate of 1, and steering of a car straight on
 
 
 @dataclass(frozen=True)
@@ -33,42 +34,16 @@ class SteeringModel:
     error: float  # standard deviation from what the turns predict, straight on
     relative_error: float  # standard deviation in bends, as a share of the predicted steering
 
-    def predicted(self, rate: FloatArray, gain: float = 1.0) -> FloatArray:
-        """Return the steering that turns mean. rate: as turn_rate() measures them."""
-        return self.slope / gain * rate + self.offset
 
-    def errors(self, predicted: FloatArray) -> FloatArray:
-        """Return the standard deviation of the steering from what is predicted."""
-        return np.hypot(self.error, self.relative_error * np.abs(predicted - self.offset))
-
-
-class _Line(NamedTuple):
-    """Steering that is proportional to the turn rate."""
-
-    slope: float  # steering for a turn rate of 1
-    intercept: float  # steering of a car that drives straight on
-
-    def is_like(self, other: "_Line") -> bool:
-        return math.isclose(self.slope, other.slope, rel_tol=0.1)
-
-
-@dataclass(frozen=True)
 class Signals:
     """The recorded steering and the turns of the camera, of which models are made."""
 
-    rows: Rows
-    turns: Turns
-    rate: FloatArray  # how sharply the camera turns, (steps,)
-    smooth: FloatArray  # smoothed steering, (rows,)
-
-    @classmethod
-    def of(cls, rows: Rows, turns: Turns) -> "Signals":
-        smooth = smooth_steering(rows, SMOOTH_SECONDS)
-        return cls(rows, turns, turn_rate(rows, turns), smooth)
-
-    @property
-    def variance(self) -> float:
-        return float(self.rows.steering.var())
+    def __init__(self, rows: Rows, turns: Turns) -> None:
+        self.rows = rows
+        self.turns = turns
+        self.rate = turn_rate(rows, turns)  # how sharply the camera turns, (steps,)
+        self.smooth = smooth_steering(rows, SMOOTH_SECONDS)  # (rows,)
+        self.variance = float(rows.steering.var())
 
     def models(self, lags: FloatArray) -> list[SteeringModel]:
         """Return models that may explain the steering, all at the best of some delays.
@@ -92,21 +67,19 @@ class Signals:
         lines: list[_Line] = []
         for proposed in _lines(rate, steering, self.variance):
             line = _fitted(proposed, rate, steering, self.variance)
-            if not any(line.is_like(other) for other in lines):
+            if not any(math.isclose(line[0], slope, rel_tol=0.1) for slope, _ in lines):
                 lines.append(line)
         return [self._model(best_lag, line, rate, steering) for line in lines]
 
     def refitted(self, model: SteeringModel, trusted: BoolArray) -> SteeringModel | None:
-        """Return a model that is fitted again to the steps without a fault.
-
-        None for too few of them.
+        """Return a model that is fitted again to steps without a fault; None for too few of them.
 
         trusted: which steps have none, (steps,)
         """
         rate, steering = self._compared(model.lag, trusted)
         if len(rate) < FEWEST_STEPS:
             return None
-        line = _fitted(_Line(model.slope, model.offset), rate, steering, self.variance)
+        line = _fitted((model.slope, model.offset), rate, steering, self.variance)
         return self._model(model.lag, line, rate, steering, are_trusted=True)
 
     def _compared(
@@ -126,7 +99,7 @@ class Signals:
             return math.inf
         variance = self.variance
         line = _fitted(_lines(rate, steering, variance)[0], rate, steering, variance)
-        without_turns = _Line(0.0, float(np.median(steering)))
+        without_turns = (0.0, float(np.median(steering)))
         missed_without = _missed(without_turns, rate, steering, variance)
         return _missed(line, rate, steering, variance) / (missed_without + 1e-9)
 
@@ -140,29 +113,26 @@ class Signals:
     ) -> SteeringModel:
         """Return the model of a line. are_trusted: whether no step is known to have a fault"""
         least_error = 0.15 * math.sqrt(self.variance)
-        relative_errors = (0.2, 0.6)  # least and greatest one
         # Quantiles of a normal distribution's absolute values give its standard deviation. As long
         # as faults are not known, the errors of a part of the rows are theirs, so that a smaller
         # quantile is taken.
         quantile, of_normal = (0.5, 0.6745) if are_trusted else (0.3, 0.385)
+        slope, offset = line
         errors = np.abs(_errors(line, rate, steering))
-        size = np.abs(line.slope * rate)
+        size = np.abs(slope * rate)
         straight = size <= np.median(size)
         bends = size >= np.quantile(size, 0.7)
         error = float(np.quantile(errors[straight], quantile)) / of_normal
         relative = np.quantile(errors[bends] / np.maximum(size[bends], 1e-3), quantile) / of_normal
         return SteeringModel(
-            lag=lag,
-            slope=line.slope,
-            offset=line.intercept,
-            error=max(error, least_error),
-            relative_error=float(np.clip(relative, *relative_errors)),
+            lag, slope, offset, max(error, least_error), float(np.clip(relative, 0.2, 0.6))
         )
 
 
 def _errors(line: _Line, rate: FloatArray, steering: FloatArray) -> FloatArray:
     """Return by how much a line misses the steering of each step, (compared,)."""
-    return steering - line.slope * rate - line.intercept
+    slope, intercept = line
+    return steering - slope * rate - intercept
 
 
 def _missed(line: _Line, rate: FloatArray, steering: FloatArray, variance: float) -> float:
@@ -186,7 +156,7 @@ def _lines(rate: FloatArray, steering: FloatArray, variance: float) -> list[_Lin
     slopes.append(_slope(rate, steering))
     lines = []
     for slope in np.quantile(slopes, np.linspace(0, 1, proposals)).tolist():
-        lines.append(_Line(slope, float(np.median(steering - slope * rate))))
+        lines.append((slope, float(np.median(steering - slope * rate))))
     return sorted(lines, key=lambda line: _missed(line, rate, steering, variance))
 
 
@@ -200,7 +170,7 @@ def _fitted(line: _Line, rate: FloatArray, steering: FloatArray, variance: float
     if inliers.sum() < FEWEST_STEPS:
         return line
     slope = _slope(rate[inliers], steering[inliers])
-    return _Line(slope, float(np.mean(steering[inliers] - slope * rate[inliers])))
+    return slope, float(np.mean(steering[inliers] - slope * rate[inliers]))
 
 
 def _slope(rate: FloatArray, steering: FloatArray) -> float:
@@ -234,28 +204,27 @@ class Hypothesis:
     is_stuck: bool = False  # the steering does not change at all
 
 
-def _delayed(seconds: float) -> Hypothesis:
-    kind = Kind.LATE if seconds > 0 else Kind.EARLY
-    # there are many delays to choose from, one of which may fit by chance
-    return Hypothesis(kind, penalty=7.0, late_seconds=seconds)
-
-
-USUAL = Hypothesis(Kind.USUAL)
 UNRELATED = Hypothesis(Kind.UNRELATED)
-_HYPOTHESES = (
-    USUAL,
-    UNRELATED,
-    Hypothesis(Kind.UNRELATED, is_stuck=True),
-    Hypothesis(Kind.MIRRORED),
-    *(_delayed(seconds) for seconds in (-1.5, -1.1, -0.8, -0.5, 0.5, 0.8, 1.1, 1.5)),
-)
-# without speeds, the car may drive faster or slower than usual, and turns accordingly
-_OTHER_SPEEDS = tuple(Hypothesis(Kind.USUAL, gain=gain, handicap=0.35) for gain in (0.35, 0.6, 1.6))
+_DELAYS = {Kind.EARLY: (-1.5, -1.1, -0.8, -0.5), Kind.LATE: (0.5, 0.8, 1.1, 1.5)}  # seconds
 
 
 def hypotheses_of(rows: Rows) -> tuple[Hypothesis, ...]:
     """Return the hypotheses that are possible in a drive."""
-    return _HYPOTHESES if rows.has_speed else _HYPOTHESES + _OTHER_SPEEDS
+    hypotheses = [
+        Hypothesis(Kind.USUAL),
+        UNRELATED,
+        Hypothesis(Kind.UNRELATED, is_stuck=True),
+        Hypothesis(Kind.MIRRORED),
+    ]
+    # there are many delays to choose from, one of which may fit by chance
+    for kind, delays in _DELAYS.items():
+        hypotheses += [Hypothesis(kind, penalty=7.0, late_seconds=delay) for delay in delays]
+    # without speeds, the car may drive faster or slower than usual, and turns accordingly
+    if not rows.has_speed:
+        hypotheses += [
+            Hypothesis(Kind.USUAL, gain=gain, handicap=0.35) for gain in (0.35, 0.6, 1.6)
+        ]
+    return tuple(hypotheses)
 
 
 def log_likelihoods(
@@ -281,9 +250,16 @@ def log_likelihoods(
         elif hypothesis == UNRELATED:
             gain = rough_unrelated
         else:
+            # what the steering would be without the fault
+            right = steering
+            if hypothesis.kind is Kind.MIRRORED:
+                right = -steering
+            elif hypothesis.late_seconds:
+                lag = model.lag + hypothesis.late_seconds
+                later = at_steps(rows, signals.smooth, lag)[steps]
+                right = np.where(np.isfinite(later), later, steering)
             # A delayed steering is another value than the recorded one, and may be a more usual
             # one. So what counts is how much better it fits than if it did not depend on the turns.
-            right = _without_fault(hypothesis, signals, model, steps, steering)
             gain = _log_gain(right, hypothesis.gain, signals, model, steps, density)
             gain = gain + rough_usual - hypothesis.handicap
         columns.append(log_unrelated + gain)
@@ -316,23 +292,6 @@ def _density_of_any(signals: Signals, model: SteeringModel) -> Density:
     return density
 
 
-def _without_fault(
-    hypothesis: Hypothesis,
-    signals: Signals,
-    model: SteeringModel,
-    steps: IndexArray,
-    steering: FloatArray,
-) -> FloatArray:
-    """Return what the steering would be without the fault of a hypothesis, (compared,)."""
-    if hypothesis.kind is Kind.MIRRORED:
-        return -steering
-    if not hypothesis.late_seconds:
-        return steering
-    lag = model.lag + hypothesis.late_seconds
-    later = at_steps(signals.rows, signals.smooth, lag)[steps]
-    return np.where(np.isfinite(later), later, steering)
-
-
 def _log_gain(
     steering: FloatArray,
     gain: float,
@@ -350,8 +309,10 @@ def _log_gain(
     wild = 0.03  # share of the steps of good driving that no model explains
     greatest_ratio = 20.0  # rare steering that fits by chance is no better evidence than this
     full_lock = float(np.abs(signals.rows.steering).max())
-    predicted = model.predicted(signals.rate[steps], gain).clip(-full_lock, full_lock)
-    fitting = _normal_density(steering - predicted, model.errors(predicted))
+    predicted = model.slope / gain * signals.rate[steps] + model.offset
+    predicted = predicted.clip(-full_lock, full_lock)
+    deviations = np.hypot(model.error, model.relative_error * np.abs(predicted - model.offset))
+    fitting = _normal_density(steering - predicted, deviations)
     ratio = np.minimum(fitting / density(steering), greatest_ratio)
     return np.log((1 - wild) * ratio + wild)
 

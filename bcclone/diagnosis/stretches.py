@@ -46,7 +46,6 @@ class Segmentation:
     """
 
     rows: Rows
-    turns: Turns
     model: SteeringModel
     hypotheses: tuple[Hypothesis, ...]
     steps: IndexArray  # indices of the compared steps
@@ -61,26 +60,22 @@ class Segmentation:
     @property
     def log_probability(self) -> float:
         """Return the logarithm of how probable the steering is, if the path is right."""
-        steps = np.arange(len(self.path))
         changes = np.flatnonzero(self.path[1:] != self.path[:-1]) + 1
         penalties = self.penalties[changes, self.path[changes]]
-        return float(self.logs[steps, self.path].sum() - penalties.sum())
+        return float(self._log_of_path.sum() - penalties.sum())
+
+    @property
+    def _log_of_path(self) -> FloatArray:
+        return np.asarray(self.logs[np.arange(len(self.path)), self.path])
 
     @property
     def _is_usual(self) -> BoolArray:
         return np.array([hypothesis.kind is Kind.USUAL for hypothesis in self.hypotheses])
 
     @cached_property
-    def _are_usual(self) -> BoolArray:
+    def are_usual(self) -> BoolArray:
         """Return which of the compared steps are as usual, (compared,)."""
         return self._is_usual[self.path]
-
-    @property
-    def usual_steps(self) -> BoolArray:
-        """Return which of all steps lie in stretches as usual, (steps,)."""
-        usual = np.zeros(len(self.rows) - 1, np.bool_)
-        usual[self.steps[self._are_usual]] = True
-        return usual
 
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:
@@ -96,32 +91,23 @@ class Segmentation:
         """
         least_share = 0.4  # of the rows: the usual part is long if it has more
         least_seconds = 30.0  # or if it lasts longer
-        # Of usual_gain for each second. In 14 recordings without a fault it was 1.1 to 2.4, with
-        # the steering of another recording up to 0.8.
+        # Of the gain of the usual part for each second. In 14 recordings without a fault it was 1.1
+        # to 2.4, with the steering of another recording up to 0.8.
         least_gain = 0.9
         rows = rows_of(self._unusual)
         share = 1 - len(rows) / len(self.rows)
         seconds = self.rows.step_seconds.sum() - self.rows.step_seconds[rows].sum()
         is_long = share >= least_share or seconds >= least_seconds
-        return bool(is_long and self.usual_gain >= least_gain * seconds)
-
-    @property
-    def usual_gain(self) -> float:
-        """Return how much more probable the usual steps are than if they did not follow the turns.
-
-        It is the natural logarithm of that ratio.
-        """
-        return float(self._gains[self._are_usual].sum())
+        usual_gain = float(self._gains[self.are_usual].sum())
+        return bool(is_long and usual_gain >= least_gain * seconds)
 
     @cached_property
     def _gains(self) -> FloatArray:
-        """Return for each compared step by how much its hypothesis beats unrelated steering."""
-        unrelated = self.logs[:, self.hypotheses.index(UNRELATED)]
-        return np.asarray(self.logs[np.arange(len(self.path)), self.path] - unrelated)
+        """Return how much more probable each compared step is than unrelated steering.
 
-    @property
-    def is_mostly_usual(self) -> bool:
-        return bool(self._are_usual.mean() > 0.5)
+        It is the natural logarithm of that ratio.
+        """
+        return self._log_of_path - self.logs[:, self.hypotheses.index(UNRELATED)]
 
     @cached_property
     def _unusual(self) -> tuple[Stretch, ...]:
@@ -157,7 +143,7 @@ class Segmentation:
         return np.asarray(probable[:, self._is_usual].sum(axis=1))
 
     def support(self, rows: IndexArray) -> float:
-        """Return how much speaks for some rows being of this drive, as usual_gain does.
+        """Return how much speaks for some rows being of this drive: a logarithm, as of a gain.
 
         It is below 0 if nearly all of them are surely not as usual.
 
@@ -166,10 +152,16 @@ class Segmentation:
         nearly_all = 0.8  # share of their steps
         not_at_all = -5.0
         part = np.isin(self.steps, rows[:-1])  # the step after the last row leads out of them
-        usual = self._are_usual[part]
+        usual = self.are_usual[part]
         if len(usual) and 1 - usual.mean() > nearly_all:
             return not_at_all
         return float(self._gains[part][usual].sum())
+
+
+def rows_of(stretches: Sequence[Stretch]) -> IndexArray:
+    """Return the indices of the rows of some stretches, rising."""
+    rows = [np.arange(stretch.first, stretch.last + 1) for stretch in stretches]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *rows]))
 
 
 def segmented(rows: Rows, turns: Turns, agreement: Agreement | None = None) -> Segmentation | None:
@@ -180,16 +172,18 @@ def segmented(rows: Rows, turns: Turns, agreement: Agreement | None = None) -> S
     rounds = 2  # in each, the model is fitted again to the stretches that are as usual
     if len(rows) < 2:
         return None
-    signals = Signals.of(rows, turns)
+    signals = Signals(rows, turns)
     if not can_be_compared(rows, turns, signals.rate):
         return None
     tried = [_explained(signals, model) for model in signals.models(likely_lags(agreement))]
     if not tried:
         return None
     # what most of a drive is like is usual, also if all of its steering is mirrored
-    found = max(tried, key=lambda tried: (tried.is_mostly_usual, tried.log_probability))
+    found = max(tried, key=lambda tried: (tried.are_usual.mean() > 0.5, tried.log_probability))
     for _ in range(rounds):
-        model = signals.refitted(found.model, found.usual_steps)
+        usual = np.zeros(len(rows) - 1, np.bool_)
+        usual[found.steps[found.are_usual]] = True
+        model = signals.refitted(found.model, usual)
         if model is None:
             break
         found = _explained(signals, model)
@@ -207,35 +201,17 @@ def _explained(signals: Signals, model: SteeringModel) -> Segmentation:
     logs = log_likelihoods(hypotheses, signals, model, steps, steering[steps])
     seconds = np.minimum(np.diff(rows.seconds)[steps], longest_step)
     logs *= (seconds / independent_seconds)[:, np.newaxis]
-    penalties = _penalties(hypotheses, rows, signals.turns, steps)
-    return Segmentation(rows, signals.turns, model, hypotheses, steps, logs, penalties)
 
-
-def _penalties(
-    hypotheses: Sequence[Hypothesis], rows: Rows, turns: Turns, steps: IndexArray
-) -> FloatArray:
-    """Return the penalty of a change to each hypothesis before each step, (steps, hypotheses).
-
-    It is small where the picture does not go on from the one before, although no time passes: there
-    pictures of another drive, or mirrored ones, may begin or end.
-
-    steps: indices of the compared steps
-    """
+    # The penalty of a change is small where the picture does not go on from the one before,
+    # although no time passes: there pictures of another drive, or mirrored ones, may begin or end.
     least_match = 0.12  # of a picture that goes on from the one before, also in a sharp bend
     at_cut = 1.0
-    of_hypotheses = np.array([hypothesis.penalty for hypothesis in hypotheses])
-    penalties = np.tile(of_hypotheses, (len(steps), 1))
-    cuts = np.flatnonzero(rows.follows & (turns.match < least_match))
+    penalties = np.tile([hypothesis.penalty for hypothesis in hypotheses], (len(steps), 1))
+    cuts = np.flatnonzero(rows.follows & (signals.turns.match < least_match))
     after_cuts = np.searchsorted(steps, cuts)
     after_cuts = after_cuts[after_cuts < len(steps)]
     penalties[after_cuts] = np.minimum(penalties[after_cuts], at_cut)
-    return penalties
-
-
-def rows_of(stretches: Sequence[Stretch]) -> IndexArray:
-    """Return the indices of the rows of some stretches, rising."""
-    rows = [np.arange(stretch.first, stretch.last + 1) for stretch in stretches]
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *rows]))
+    return Segmentation(rows, model, hypotheses, steps, logs, penalties)
 
 
 def _most_probable_path(logs: FloatArray, penalties: FloatArray, may_end: BoolArray) -> IndexArray:
@@ -265,10 +241,7 @@ def _most_probable_path(logs: FloatArray, penalties: FloatArray, may_end: BoolAr
 
 
 def _probabilities(logs: FloatArray, penalties: FloatArray) -> FloatArray:
-    """Return how probable each hypothesis is at each step, (steps, hypotheses).
-
-    Arguments as for _most_probable_path().
-    """
+    """Return how probable each hypothesis is at each step, (steps, hypotheses)."""
     forward = np.zeros_like(logs)
     backward = np.zeros_like(logs)
     forward[0] = logs[0]

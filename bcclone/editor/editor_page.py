@@ -2,20 +2,35 @@
 
 serve_page() takes a recording, or two to compare. A browser gets the page, its state as JSON, and
 pictures and curves as bytes; it sends edits. docs/reference/page.md describes the URLs and their
-answers.
+answers. Several pages, in several browsers, may show the same recording.
 """
 
+import hashlib
 import json
+import threading
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from threading import Event
-from typing import Any
+from typing import Any, Self
 
-from bcclone.editor.viewed import Viewed
-from bcclone.model.policy import load_policy
+import numpy as np
+from numpy.typing import NDArray
+
+from bcclone.camera.framing import FRAMING_NAME, Lens, read_framing
+from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, simulated_camera
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, read_file, read_picture
+from bcclone.camera.vehicle import CAMERA_AHEAD_M
+from bcclone.editor.searches import FaultSearch, ModelAnswers
+from bcclone.exchange.edited_tub import open_edited
+from bcclone.model.policy import Policy, load_policy
+from bcclone.recording.edits import DELETE, RESTORE, UNDO, Edit, Span
+from bcclone.recording.row import CAMERAS, time_of
+from bcclone.recording.run_tables import HUMAN, LEFT_OUT, MODEL, MOTION
+from bcclone.system.codec import whole_number
 from bcclone.system.errors import UserError
+from bcclone.system.files import file_version
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.process import Notify
 from bcclone.web.access import Access
@@ -25,6 +40,7 @@ from bcclone.web.server import WebServer, listen
 _PORT = 4569  # the page's usual port
 _MAX_BODY_BYTES = 1_000_000  # largest request that asks for an edit; it may have thousands of spans
 _BINARY = {"Content-Type": "application/octet-stream"}  # header of a binary response
+_DRIVERS = {HUMAN: 1, MODEL: 2}  # numbers of who drives; 0 where it is not known
 
 
 def serve_page(
@@ -33,7 +49,7 @@ def serve_page(
     port: int = 0,
     browser: bool = True,
     notify: Notify = print,
-    stop: Event | None = None,
+    stop: threading.Event | None = None,
 ) -> None:
     """Serve the page of recordings, one below the other, until Ctrl-C, SIGTERM or `stop`.
 
@@ -70,7 +86,7 @@ def _usual_port() -> int:
     return 0
 
 
-def _app(server: WebServer, recordings: Sequence[Viewed]) -> Any:
+def _app(server: WebServer, recordings: Sequence["Viewed"]) -> Any:
     """Return the page's app; it shows each recording in a panel, one below the other."""
     index = partial(render, "editor.html", title=recordings[0].name)
     app = guarded_app(server, __package__, "bcclone edit", index, _MAX_BODY_BYTES)
@@ -91,31 +107,353 @@ def _app(server: WebServer, recordings: Sequence[Viewed]) -> Any:
 
     app.add_url_rule("/panels", "panels", lambda: [viewed.about() for viewed in recordings])
     route("/state/<int:panel>", Viewed.state)
-    route("/curves/<int:panel>", _curves)
-    route("/frames/<int:panel>/<int:row>", _frames)
+    route("/curves/<int:panel>", lambda viewed: (_as_bytes(viewed.curves()), _BINARY))
+    route("/frames/<int:panel>/<int:row>", lambda viewed, row: (viewed.pictures(row), _BINARY))
     route("/edit/<int:panel>", lambda viewed: viewed.edit(posted), methods=["POST"])
     return app
 
 
-def _frames(viewed: Viewed, row: int) -> tuple[bytes, dict[str, str]]:
-    """Return the pictures of a row."""
-    return with_pictures({"row": row}, *viewed.pictures(row)), _BINARY
-
-
-def _curves(viewed: Viewed) -> tuple[bytes, dict[str, str]]:
-    """Return a binary response with the curves.
+def _as_bytes(curves: dict[str, NDArray[Any]]) -> bytes:
+    """Return a message with curves.
 
     It has three parts: the length of the second part in 4 bytes, the most significant first; a JSON
     object that lists name, type and length of each curve; and the curves, one after the other.
     """
-    curves = viewed.curves()
-    columns = [(name, _type_of(curve), len(curve)) for name, curve in curves.items()]
+    columns = [(name, f"{curve.dtype.kind}4", len(curve)) for name, curve in curves.items()]
     head = json.dumps({"columns": columns}).encode()
     head += b" " * (-len(head) % 4)  # arrays in JavaScript begin at multiples of 4
     contents = [curve.tobytes() for curve in curves.values()]
-    return b"".join([len(head).to_bytes(4, "big"), head, *contents]), _BINARY
+    return b"".join([len(head).to_bytes(4, "big"), head, *contents])
 
 
-def _type_of(curve: Any) -> str:
-    """Return the type of a curve's values: "f4" is float32, "u4" uint32."""
-    return "f4" if curve.dtype.kind == "f" else "u4"
+class Viewed:
+    """A recording on a page. Within its `with` block, threads look for its faults and ask a model.
+
+    Raises UserError for a recording that cannot be read.
+
+    path: the recording, as the user typed it
+    model: path of the model, whose name the page shows
+    policy: the model
+    """
+
+    def __init__(self, path: str, model: Path | None = None, policy: Policy | None = None) -> None:
+        self.recorded = open_edited(path)
+        self.name = str(self.recorded.path)  # path of the log, or of the tub's folder
+        self.rows = self.recorded.rows
+        self._model = model.name if model else ""
+        self._lock = threading.Lock()  # held while the edits are changed or read
+        # Part of every version of the edits, see _version(). A page that shows another version
+        # cannot edit; so a page from before a restart cannot, nor one of another log.
+        self._session_id = f"{uuid.uuid4().hex[:8]} {file_version(self.recorded.path)}"
+        # name of the centre image -> curvature of the path that was estimated from film; {} if the
+        # steering was recorded and not estimated
+        self._curvatures: dict[str, float] = MOTION.read(
+            self.recorded.folder, lambda cells: float(cells["curvature"])
+        )
+        self._listed_version = self._version()  # version of the edits of the list below
+        self._listed = self.recorded.edit()  # edit() without an edit only lists the rows
+        self._edits_error = ""  # why the edits cannot be read, "" if they can
+        # remedies that were taken one after the other, without waiting for the next judgement:
+        # version of the edits that were judged, version after the last remedy, and the faults
+        self._remedies: tuple[str, str, list[str]] = ("", "", [])
+        # where model and driver differ most, and the version of the edits with which it was found
+        self._most_apart: tuple[str, list[dict[str, Any]]] = ("", [])
+        self._closed = threading.Event()
+        self._faults = FaultSearch(self.recorded, self._version, self._closed)
+        self._answers = ModelAnswers(self.recorded, policy, self._closed)
+        work = (self._faults.run, self._answers.run)
+        self._threads = [threading.Thread(target=run, daemon=True) for run in work]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._faults.look_again()  # wakes it
+        for thread in self._threads:
+            thread.join()
+
+    # ---- what does not change
+
+    def about(self) -> dict[str, Any]:
+        """Return name, size and cameras, and how the simulator's camera sees the road.
+
+        The page needs the camera to draw the path of the car into the picture.
+        """
+        _, to_pixel = simulated_camera()
+        return {
+            "name": self.name,
+            "rows": len(self.rows),
+            "seconds": float(self.recorded.seconds[-1]),
+            "has_speed": self._has_speed,
+            "aspect": self._aspect(),
+            "cameras": self._cameras,
+            "model": self._model,
+            "kind": self.recorded.kind,
+            "camera": to_pixel.tolist(),
+            # distance from the rear axle to the camera, in heights of the camera above the road
+            "ahead": CAMERA_AHEAD_M / HEIGHT_M,
+            "film_lens": self._film_lens(),
+            "left_out": self._left_out(),
+        }
+
+    @cached_property
+    def _has_speed(self) -> bool:
+        return bool(self.rows["speed_mph"].any())
+
+    @cached_property
+    def _cameras(self) -> list[str]:
+        """Return the cameras that have an image in the first, middle or last row.
+
+        If none has, return the centre camera.
+        """
+        tried = (0, len(self.rows) // 2, len(self.rows) - 1)
+        cameras = [
+            camera
+            for camera in CAMERAS
+            if any(self.recorded.image_path(row, camera) for row in tried)
+        ]
+        return cameras or ["center"]
+
+    def pictures(self, row: int) -> bytes:
+        """Return a message with the image files of a row's cameras; b"" for one not readable."""
+        contents = []
+        for camera in self._cameras:
+            path = self.recorded.image_path(row, camera)
+            content = b""
+            if path is not None:
+                with suppress(OSError):
+                    content = read_file(path)
+            contents.append(content)
+        return with_pictures({"row": row}, *contents)
+
+    def _aspect(self) -> float:
+        """Return the width of the pictures of the centre camera, divided by their height."""
+        path = self.recorded.image_path(len(self.rows) // 2, "center")
+        if path:
+            with suppress(BadImage):
+                height, width = read_picture(path).shape[:2]
+                return float(round(width / height, 4))
+        return FRAME_WIDTH / FRAME_HEIGHT
+
+    def _film_lens(self) -> dict[str, Any] | None:
+        """Return the lens through which a film's steering was estimated; None without such a film.
+
+        Its angle of view, from the left to the right edge of the film, is in degrees.
+        """
+        if not self._curvatures:
+            return None
+        framing_file = self.recorded.folder / FRAMING_NAME
+        if not framing_file.exists():
+            return {"degrees": Lens(FOCAL_PX, 0, 0).degrees_across(FRAME_WIDTH), "fisheye": False}
+        framing = read_framing(framing_file)
+        if framing.lens is None:
+            return None
+        degrees = framing.lens.degrees_across(framing.width)
+        return {"degrees": degrees, "fisheye": framing.lens.fisheye}
+
+    def _left_out(self) -> list[dict[str, Any]]:
+        """Return the stretches of a film that became no rows, in order of time, each with why.
+
+        `first` and `last` are seconds since the first row; `pictures` is their number. Stretches
+        with the same reason that are less than a second apart are one.
+        """
+        apart_seconds = 1.0
+        left_out = LEFT_OUT.read(
+            self.recorded.folder, lambda cells: (time_of(cells["image"]), cells["reason"])
+        )
+        start_ms = int(self.rows["time_ms"].iloc[0])
+        stretches: list[dict[str, Any]] = []
+        latest: dict[str, dict[str, Any]] = {}  # reason -> its last stretch
+        for time_ms, reason in sorted(left_out.values()):
+            seconds = (time_ms - start_ms) / 1000
+            stretch = latest.get(reason)
+            if stretch is None or seconds - stretch["last"] > apart_seconds:
+                stretch = {"first": seconds, "last": seconds, "pictures": 0, "reason": reason}
+                latest[reason] = stretch
+                stretches.append(stretch)
+            stretch["last"] = seconds
+            stretch["pictures"] += 1
+        return stretches
+
+    # ---- what changes
+
+    def curves(self) -> dict[str, NDArray[Any]]:
+        """Return the curves, (rows,) each, by their names in docs/reference/page.md."""
+        recorded = self.recorded
+        rows = self.rows
+        # the steering depends on recorded.edits, which an edit in another thread changes in two
+        # steps
+        with self._lock:
+            steering = recorded.steering
+        curves: dict[str, Any] = {
+            "seconds": recorded.seconds,
+            "steering": steering,
+            "throttle": rows["throttle"] - rows["brake"],
+        }
+        if self._has_speed:
+            curves["speed"] = rows["speed_mph"]
+        if self._answers.rows_to_ask:
+            curves["model"] = self._answers.steering.copy()
+        if self._curvatures:
+            curves["path"] = [self._curvatures.get(name, np.nan) for name in rows["center"]]
+        numbers: dict[str, Any] = {}
+        if recorded.record_numbers is not None:
+            numbers["record"] = recorded.record_numbers
+        numbers["driver"] = [_DRIVERS[by.driver] if by else 0 for by in recorded.driven]
+        numbers["take_over"] = [(by.take_over or 0) if by else 0 for by in recorded.driven]
+        as_floats = {name: np.asarray(curve, np.float32) for name, curve in curves.items()}
+        return as_floats | {name: np.asarray(curve, np.uint32) for name, curve in numbers.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return the edits, the faults, and for how many rows the model has answered.
+
+        The edits include those that other pages or programs have made.
+        """
+        with self._lock:
+            return self._state()
+
+    def _state(self) -> dict[str, Any]:
+        """Return state(); the caller holds the lock."""
+        version = self._version()
+        self._list_rows(version)
+        listed = self._listed
+        # RowSpan counts from 1, the page from 0
+        deleted = [[span.first - 1, span.last - 1] for span in listed.spans if not span.kept]
+        judgement = self._faults.judgement
+        check = {
+            "done": self._faults.rows_seen,
+            "of": len(self.rows),
+            **judgement.as_json(self._taken_since(judgement.version, version)),
+            "stale": judgement.version not in (version, ""),
+        }
+        if self._edits_error:
+            check |= {"verdict": self._edits_error, "findings": [], "parts": []}
+        answers = self._answers
+        if answers.is_complete and self._most_apart[0] != version:
+            self._most_apart = (version, answers.most_apart())
+        return {
+            "version": version,
+            # changes whenever the page needs the curves again
+            "curves": f"{listed.steering}; {answers.version}",
+            "deleted": deleted,
+            "kept": listed.rows - listed.deleted,
+            "edits": listed.edits,
+            "undoable": self.recorded.undoable,
+            "steering": listed.steering,
+            "check": check,
+            "model": {
+                "done": answers.rows_asked,
+                "of": answers.rows_to_ask,
+                "error": answers.error,
+                "apart": self._most_apart[1],
+            },
+        }
+
+    def _list_rows(self, version: str) -> None:
+        """List the rows and look for faults again if `version`, of the edits, is a new one."""
+        if version == self._listed_version:
+            return
+        self._listed_version = version
+        self._edits_error = ""
+        try:
+            self._listed = self.recorded.edit()
+        except UserError as error:  # another program has damaged its edits
+            self._edits_error = str(error)
+        self._faults.look_again()
+
+    def _version(self) -> str:
+        """Return a text that changes whenever the edits change."""
+        try:
+            edits = self.recorded.edits_file.read_bytes()
+        except OSError:  # there is no edit, or on Windows, another program is writing the file
+            edits = b""
+        return f"{self._session_id} {hashlib.sha256(edits).hexdigest()[:16]}"
+
+    # ---- edits
+
+    def edit(self, read: Callable[[], Any]) -> tuple[dict[str, Any], int]:
+        """Make the edit that a page asks for.
+
+        Returns the new state, or what was wrong, and the HTTP status.
+
+        read: returns the JSON of the request: an object with the version of the edits that the
+            page shows, and one of delete, restore, remedy and undo; raises ValueError
+        """
+        try:
+            wish = read()
+        except ValueError as error:
+            return {"error": str(error)}, 400
+        with self._lock:
+            try:
+                edits = self._edits_of(wish)
+                before = self._version()
+                judged = self._faults.judgement.version
+                if self._is_outdated(wish, before, judged):
+                    reason = (
+                        "the edits have changed meanwhile: look at them as they are now, and try "
+                        "again"
+                    )
+                    return {"error": reason, "state": self._state()}, 409
+                self.recorded.edit(edits)
+            except (ValueError, UserError) as error:
+                return {"error": str(error)}, 400
+            if "remedy" in wish:
+                faults = [*self._taken_since(judged, before), wish["remedy"]]
+                self._remedies = (judged, self._version(), faults)
+            return self._state(), 200
+
+    def _edits_of(self, wish: Any) -> Sequence[Edit]:
+        """Return the edits that a page asks for; raises ValueError for a wrong request.
+
+        wish: JSON of the request, of any form
+        """
+        match wish:
+            case {"delete": spans}:
+                return [Edit(DELETE, _spans_of(spans))]
+            case {"restore": spans}:
+                return [Edit(RESTORE, _spans_of(spans))]
+            case {"undo": True}:
+                return [Edit(UNDO)]
+            case {"remedy": str(fault)}:
+                edits = self._faults.edits_of(fault)
+                # the page has a button only for a finding that edits mend; so if there are no
+                # edits, the fault is unknown or no longer found, and the request is refused
+                if edits:
+                    return edits
+        raise ValueError("expected an object with version, and delete, restore, remedy or undo")
+
+    def _is_outdated(self, wish: Any, version: str, judged: str) -> bool:
+        """Return whether a page asks for an edit of rows that have changed meanwhile.
+
+        The page, or the judgement that has found the fault to mend, is then of other edits.
+
+        version: of the edits as they are
+        judged: version of the edits that were judged
+        """
+        if wish.get("version") != version:
+            return True
+        # until the next judgement, nothing but remedies of other faults may have been taken since
+        if "remedy" not in wish or version == judged:
+            return False
+        taken = self._taken_since(judged, version)
+        return not taken or wish["remedy"] in taken
+
+    def _taken_since(self, judged: str, version: str) -> list[str]:
+        """Return the faults whose remedies make up all edits since a judgement, [] if others do."""
+        since, until, faults = self._remedies
+        return faults if (since, until) == (judged, version) else []
+
+
+def _spans_of(spans: Any) -> tuple[Span, ...]:
+    """Return the spans of rows in a request: [first, last] each; raises ValueError."""
+    are_pairs = isinstance(spans, list) and all(
+        isinstance(span, list) and len(span) == 2 for span in spans
+    )
+    if not spans or not are_pairs:
+        raise ValueError(f"{str(spans)[:40]}, expected spans [first, last]")
+    return tuple(
+        (whole_number("a row", first), whole_number("a row", last)) for first, last in spans
+    )

@@ -1,7 +1,7 @@
 """A recording of another car -> a drive in camera heights, estimated from its frames.
 
 A camera height is the unknown height of the camera above the road, here the unit of all lengths.
-diagnosis/heading.py finds the true horizon, and diagnosis/odometry.py how the camera moved. The
+diagnosis/odometry.py finds the true horizon, and how the camera moved. The
 steering law, how far a steering turns the car and how late, is fitted so that the recorded steering
 explains the measured turns.
 """
@@ -16,8 +16,7 @@ from bcclone.camera.framing import Framing, framing_of
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, SteeringLaw
-from bcclone.diagnosis.heading import level_frames
-from bcclone.diagnosis.odometry import CameraMotion, is_consistent, measure_motion
+from bcclone.diagnosis.odometry import CameraMotion, is_consistent, level_frames, measure_motion
 from bcclone.evaluation.rollout import RecordedDrive, Rollout, read_reference
 from bcclone.system.numbers import BoolArray, FloatArray, block_jackknife, correlation
 
@@ -46,8 +45,8 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
     # how the camera moved; only rows whose frames show it are used
     paths = [row.get("center") for row in recorded.images]
     follows = ~np.array(recorded.ends[:-1])
-    frames = level_frames(lambda row: try_frame(paths[row])[0], follows, framing)
-    motion = measure_motion(frames.read, recorded.seconds, recorded.ends, frames.framing)
+    read, level, pitch_rad = level_frames(lambda row: try_frame(paths[row])[0], follows, framing)
+    motion = measure_motion(read, recorded.seconds, recorded.ends, level)
     moving = motion.usable & (motion.speed > 0)
     if moving.sum() < _MIN_ROWS:
         return _refused(
@@ -64,7 +63,7 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         curvature=law.curvatures(recorded.steering, recorded.seconds, recorded.ends),
         law=law,
         unit="camera heights",
-        pitch_rad=frames.pitch_rad,
+        pitch_rad=pitch_rad,
     )
 
     # the estimates are checked by a rollout: with the recorded steering and the estimated law, a
@@ -99,7 +98,7 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         "in heights of its camera.",
         "Assumed: flat ground; a camera that is fixed, "
         f"{CAMERA_AHEAD_M / HEIGHT_M:.1f} of its heights ahead of the rear axle, "
-        f"and this lens: {frames.framing.describe()}.",
+        f"and this lens: {level.describe()}.",
     )
     return replace(drive, notes=(*recorded.notes, *assumed, *measured), estimates=figures)
 

@@ -8,8 +8,8 @@ import numpy as np
 from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M
 from bcclone.camera.images import FRAME_WIDTH
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
-from bcclone.diagnosis.heading import PARTS, Heading, measure_heading
-from bcclone.diagnosis.motion import ReadFrame, follow_points
+from bcclone.diagnosis.heading import PARTS, Heading, follow_points, measure_heading
+from bcclone.diagnosis.motion import ReadFrame
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent
 from bcclone.diagnosis.overlay import without_overlay
 from bcclone.system.numbers import BoolArray, FloatArray, evenly

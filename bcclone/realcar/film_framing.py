@@ -19,10 +19,10 @@ from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg, resized
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS
-from bcclone.diagnosis.camera_faults import camera_pose
+from bcclone.diagnosis.cameras import camera_pose
 from bcclone.diagnosis.evidence import Evidence
-from bcclone.diagnosis.frames import RecordingFigures
 from bcclone.diagnosis.heading import is_trusted
+from bcclone.diagnosis.motion import RecordingFigures
 from bcclone.diagnosis.overlay import covered, find_overlay
 from bcclone.diagnosis.rows import Rows, turn_rate
 from bcclone.exchange.exchange_settings import ImportSettings

@@ -7,19 +7,21 @@ the car answers the steering of this row. Its curvature is its turn divided by i
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from bcclone.camera.framing import Framing
 from bcclone.camera.geometry import HEIGHT_M
-from bcclone.camera.images import Image, try_frame
+from bcclone.camera.images import Image, resized, try_frame
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS, steering_of
-from bcclone.diagnosis.motion import new_pictures
 from bcclone.diagnosis.odometry import CameraMotion, measure_motion, shown_pixels
 from bcclone.exchange.rows import CameraPath
 from bcclone.realcar.film_faults import film_faults
 from bcclone.recording.row import EPISODE_GAP_MS
-from bcclone.system.numbers import BoolArray, FloatArray
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
+from bcclone.system.pool import read_ahead
 
 # smallest share of rows with a new picture in an ordinary film; with fewer, pictures were repeated
 # to give a slower film more frames a second
@@ -66,7 +68,7 @@ def measure_paths(
         return ShownPaths({}, dict.fromkeys(times_ms, _NOTHING_FOLLOWED), ())
 
     # a picture that is repeated shows no motion
-    new = new_pictures(pictures)
+    new = _new_pictures(pictures)
     new_times_ms = np.asarray(times_ms, np.int64)[new]
     seconds = new_times_ms / 1000
     has_repeats = len(new) < _MOSTLY_NEW * len(pictures)
@@ -104,6 +106,30 @@ def measure_paths(
         )
         remarks += [f"careful: {fault}" for fault in film_faults(motion, passed, read)]
     return ShownPaths(paths, hidden, tuple(remarks))
+
+
+def _new_pictures(paths: Sequence[str]) -> IndexArray:
+    """Return the indices of the rows whose picture is not a repetition of the picture before.
+
+    In a video that was made from a video with fewer frames a second, pictures are repeated.
+    """
+    rows_around = 10  # to either side, for the usual change from picture to picture
+    repeated = 0.2  # share of the usual change, below which a picture is a repetition
+    with read_ahead("looking for repeated pictures", "rows", _thumbnail, paths) as pictures:
+        changes = np.array([np.abs(before - after).mean() for before, after in pairwise(pictures)])
+    around = sliding_window_view(np.pad(changes, rows_around, "edge"), 2 * rows_around + 1)
+    usual = np.percentile(around, 75, axis=1)
+    # `not <`: a change of NaN, because a picture cannot be read, counts as new
+    is_new = ~(changes < repeated * usual)
+    return np.flatnonzero(np.append(True, is_new))
+
+
+def _thumbnail(path: str) -> FloatArray:
+    """Return a picture, reduced and grey, (20, 40); NaN for one that cannot be read."""
+    frame, _ = try_frame(path)
+    if frame is None:
+        return np.full((20, 40), np.nan)
+    return np.asarray(resized(frame, (40, 20)).mean(axis=2))
 
 
 def _seconds_passed(seconds: FloatArray, has_repeats: bool) -> tuple[FloatArray, BoolArray]:

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from bcclone.camera.images import encode_jpeg
-from bcclone.diagnosis.advice import advise
-from bcclone.diagnosis.check import check
+from bcclone.diagnosis.check import advise, check
 from bcclone.diagnosis.heading import focus_of_expansion
 from bcclone.diagnosis.judging import Diagnosis, Part, Use
 from benchmarks.planted_faults import FAULTS
@@ -19,18 +18,6 @@ from tests.running import result_of, run_script
 
 def faults_of(changed):
     return {finding.fault for finding in changed.diagnosis.findings}
-
-
-@pytest.mark.slow
-def test_nothing_is_found_in_an_untouched_recording(loaded_recording):
-    diagnosis = loaded_recording.diagnosis
-    assert diagnosis.findings == ()
-    assert diagnosis.figures["turn_correlation"] > 0.7
-    assert -0.35 < diagnosis.figures["steering_after_turn_seconds"] < 0.05
-    assert abs(diagnosis.figures["heading_column"] - 160) < 12
-    assert abs(diagnosis.figures["heading_row"] - 58) < 8
-    assert 10 < diagnosis.usable_seconds <= diagnosis.figures["seconds"]
-    assert any("more of the same" in line for line in advise([diagnosis]))
 
 
 @pytest.mark.parametrize(
@@ -204,10 +191,3 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding_recordin
     alone = run_script("preprocess.py", wrong, "--check", code=1).stdout
     assert "fault     no-images: none of the" in alone
     assert "record next" not in alone
-
-
-def test_nothing_agrees_where_every_row_is_of_a_part_that_disagrees(loaded_recording):
-    evidence = loaded_recording.diagnosis.evidence
-    assert evidence.agreement is not None
-    every_row = [(1, len(loaded_recording.rows))]
-    assert evidence.without(every_row).agreement is None

@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 
 from bcclone.diagnosis.agreement import measure_agreement
-from bcclone.diagnosis.frames import FrameFigures, RecordingFigures
 from bcclone.diagnosis.judging import Use, diagnose
-from bcclone.diagnosis.motion import Shift, Turns
+from bcclone.diagnosis.motion import FrameFigures, RecordingFigures, Shift, Turns
 from bcclone.diagnosis.rows import Rows
 from bcclone.diagnosis.steering_model import Kind
 from bcclone.diagnosis.stretches import rows_of, segmented
@@ -83,9 +82,8 @@ def stuck(steering, first, last):
     return np.full(last - first, 0.1)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_drive_without_a_fault_has_no_stretch(seed):
-    assert found(*driven(steering_of_a_road(seed), seed)) == ()
+def test_a_drive_without_a_fault_has_no_stretch():
+    assert found(*driven(steering_of_a_road())) == ()
 
 
 @pytest.mark.parametrize(
@@ -151,16 +149,6 @@ def test_steering_that_never_follows_the_turns_has_no_stretches():
     assert found(rows.with_steering(steering_of_a_road(9)), turns) == ()
 
 
-def test_a_minute_of_good_driving_is_not_lost_among_two_of_another_log():
-    good = steering_of_a_road()
-    rows, turns = driven(good)
-    steering = np.roll(good, 700)
-    steering[1200:2200] = good[1200:2200]
-    named = rows_of(found(rows.with_steering(steering), turns))
-    assert len(np.setdiff1d(named, np.arange(1200, 2200))) > 0.8 * 2000
-    assert len(np.intersect1d(named, np.arange(1200, 2200))) < 0.1 * 1000
-
-
 # ---- what becomes of them
 
 DIALECT = Dialect(False, False, False, ("center",), 0)
@@ -206,7 +194,7 @@ def test_a_mirrored_stretch_is_mirrored_and_noise_is_deleted(faulty):
     ((first, last),) = mirror.spans
     assert (first, last) == (pytest.approx(900, abs=15), pytest.approx(1099, abs=15))
     assert f"--mirror-steering --rows {first + 1} {last + 1}" in mirrored.remedy
-    assert mirrored.cost.as_text().startswith("mirrors 1")
+    assert "cost: mirrors 1" in mirrored.as_text()
     uses = {part.use for part in diagnosis.parts if "partly-mirrored" in part.faults}
     assert uses == {Use.AFTER_EDITS}
 

@@ -11,8 +11,8 @@ from urllib.error import HTTPError
 import numpy as np
 import pytest
 
-from bcclone.editor.fault_search import FaultSearch
-from bcclone.editor.viewed import Viewed
+from bcclone.editor.editor_page import Viewed
+from bcclone.editor.searches import FaultSearch
 from bcclone.exchange.edited_tub import EditedTub
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import EditedRecording, edit
@@ -37,9 +37,17 @@ class Unreadable(EditedRecording):
 
 def test_a_search_for_faults_that_fails_says_so_instead_of_checking_for_ever(tmp_path):
     recorded = Unreadable(make_recording(tmp_path) / "driving_log.csv")
-    with FaultSearch(recorded, lambda: "1") as search:
+    closed = threading.Event()
+    search = FaultSearch(recorded, lambda: "1", closed)
+    thread = threading.Thread(target=search.run)
+    thread.start()
+    try:
         wait_for(lambda: search.judgement.verdict)
         assert search.judgement.verdict == "the search for faults failed: odd edits"
+    finally:
+        closed.set()
+        search.look_again()
+        thread.join()
 
 
 def test_the_page_mends_what_check_finds_as_the_command_does(faulty):
@@ -229,12 +237,6 @@ def test_a_tub_is_checked_as_a_recording_is(faulty, tmp_path):
         state, status = page.edit(remedy="frozen")
         assert status == 200
         assert state["deleted"] == of_recording["frozen"]
-
-
-def test_a_tub_without_a_usable_record_is_refused_with_the_first_reason(tmp_path):
-    tub = make_tub(tmp_path / "tub", rows=3, **{"user/angle": None})
-    with pytest.raises(UserError, match=r"expected image and steering.*record 1: no 'user/angle'"):
-        EditedTub(tub)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")

@@ -128,17 +128,6 @@ def test_a_change_by_a_command_is_seen_and_a_server_that_ends_is_said(recording,
     wait_for(lambda: page.element("lost").is_displayed())
 
 
-def test_what_drives_slowly_is_selected_at_once(recording, browser):
-    with looking_at(recording) as server:
-        page = ShownPage(browser, server)
-        page.script("element('slow').value = 10")
-        page.click("…")
-        page.click("Select slow rows")
-        speeds, spans = page.script("return [[...active.columns.speed], active.selection]")
-        chosen = {row for first, last in spans for row in range(first, last + 1)}
-        assert chosen == {row for row, speed in enumerate(speeds) if speed < 10} != set()
-
-
 def test_a_tub_without_speeds_is_searched_for_rows_without_throttle(browser, tmp_path):
     throttle = {
         "user/angle": 0.1,

@@ -11,7 +11,7 @@ from bcclone.camera.framing import FRAMING_NAME, Framing, Lens, read_framing
 from bcclone.camera.geometry import FOCAL_PX, rotation, simulated_camera
 from bcclone.camera.images import encode_jpeg
 from bcclone.diagnosis.check import check
-from bcclone.editor.viewed import Viewed
+from bcclone.editor.editor_page import Viewed
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.recording_import import import_recording

@@ -4,32 +4,31 @@ Each judge takes the evidence of a recording, and yields a `Finding` for each fa
 and, unless they are too scattered, the edit that deletes them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.ndimage import median_filter
 
 from bcclone.diagnosis.evidence import Evidence, Finding, Judge
-from bcclone.diagnosis.frames import RecordingFigures
-from bcclone.diagnosis.motion import Followed, FramePairs
-from bcclone.diagnosis.rows import STANDING_SECONDS, Rows
+from bcclone.diagnosis.heading import Followed, FramePairs
+from bcclone.diagnosis.motion import RecordingFigures
+from bcclone.diagnosis.rows import Rows
 from bcclone.diagnosis.stretches import Segmentation
 from bcclone.recording.edits import Edit, delete_numbers
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 
-_MAX_SHARE = 0.01  # tolerated share of rows with dark, white or blurred pictures
+# ---- single pictures
 
 
 def unusable_pictures(evidence: Evidence) -> Iterator[Finding]:
     """Yield the faults of single pictures."""
+    max_share = 0.01  # tolerated share of rows with dark, white or blurred pictures
     unreadable, dark, bright, blurred = _unusable(evidence.figures)
-    for fault, concerned, max_share, words in (
-        ("unreadable", unreadable, 0.0, "cannot be read"),
-        ("dark", dark, _MAX_SHARE, "are black, or nearly so"),
-        ("over-exposed", bright, _MAX_SHARE, "are white, or nearly so"),
-        ("blurred", blurred, _MAX_SHARE, "are blurred"),
-    ):
-        yield from _of_pictures(fault, words, evidence.rows, concerned, max_share)
+    rows = evidence.rows
+    yield from _of_pictures("unreadable", "cannot be read", rows, unreadable, 0.0)
+    yield from _of_pictures("dark", "are black, or nearly so", rows, dark, max_share)
+    yield from _of_pictures("over-exposed", "are white, or nearly so", rows, bright, max_share)
+    yield from _of_pictures("blurred", "are blurred", rows, blurred, max_share)
 
 
 def frozen_pictures(evidence: Evidence) -> Iterator[Finding]:
@@ -47,11 +46,13 @@ def frozen_pictures(evidence: Evidence) -> Iterator[Finding]:
 
 def standing(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault if the car stands for a while: its steering then has no effect."""
+    # a car that stands for a shorter time, as at the beginning of a recording, does no harm
+    least_seconds = 4.0
     rows = evidence.rows
     stands = rows.stands
     if not rows.has_speed:
         stands = stands & _still(rows, evidence.figures)
-    stands = rows.lasting(stands, STANDING_SECONDS)
+    stands = rows.lasting(stands, least_seconds)
     if not stands.any():
         return
     spans = rows.spans(stands)
@@ -126,7 +127,6 @@ def _unusable(figures: RecordingFigures) -> tuple[BoolArray, BoolArray, BoolArra
     # this share of the recording's usual sharpness, and always below the least sharpness
     blurred_share = 0.12
     least_sharpness = 4.0
-    # the fourth figure is the checksum
     mean, white, sharpness, _ = np.array(figures.frames).T
     readable = np.isfinite(mean)
     dark = readable & (mean < dark_mean)
@@ -139,6 +139,12 @@ def _unusable(figures: RecordingFigures) -> tuple[BoolArray, BoolArray, BoolArra
     return ~readable, dark, bright, blurred
 
 
+# ---- pictures of another drive
+
+
+_COST_OF_CUT = 5.0  # of a cut between two parts of this drive
+
+
 def foreign_pictures(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault for pictures of another drive among the pictures of this drive.
 
@@ -148,7 +154,13 @@ def foreign_pictures(evidence: Evidence) -> Iterator[Finding]:
     best, see _fewest_foreign().
     """
     rows = evidence.rows
-    parts = list(_parts_between_cuts(rows, _connected_pieces(evidence)))
+    # successive pieces between which there is a pause, not a cut, are one part
+    parts: list[IndexArray] = []
+    for piece in _connected_pieces(evidence):
+        if parts and not _no_pause_before(rows, piece[0]):
+            parts[-1] = np.concatenate([parts[-1], piece])
+        else:
+            parts.append(piece)
     costs = [_cost_of_foreign(part, rows, evidence.segmentation) for part in parts]
     foreign = np.ones(len(rows), np.bool_)  # rows in no part are; the loop decides the others
     for part, is_foreign in zip(parts, _fewest_foreign(costs), strict=True):
@@ -166,22 +178,8 @@ def foreign_pictures(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _parts_between_cuts(rows: Rows, pieces: Iterable[IndexArray]) -> Iterator[IndexArray]:
-    """Yield the rows of all successive pieces between which there is a pause, not a cut."""
-    part: list[IndexArray] = []
-    for piece in pieces:
-        if part and _no_pause_before(rows, piece[0]):
-            yield np.concatenate(part)
-            part = []
-        part.append(piece)
-    yield np.concatenate([np.zeros(0, np.int64), *part])
-
-
 def _no_pause_before(rows: Rows, row: int) -> bool:
     return 0 < row < len(rows) and bool(rows.follows[row - 1])
-
-
-_COST_OF_CUT = 5.0  # of a cut between two parts of this drive
 
 
 def _cost_of_foreign(part: IndexArray, rows: Rows, segmentation: Segmentation | None) -> float:
@@ -198,8 +196,7 @@ def _cost_of_foreign(part: IndexArray, rows: Rows, segmentation: Segmentation | 
     if segmentation is not None and segmentation.is_trusted:
         cost += segmentation.support(part)
     # a part at the begin or the end of the recording has one cut only, which may be a jerk
-    cuts = int(_no_pause_before(rows, part[0])) + int(_no_pause_before(rows, part[-1] + 1))
-    if cuts == 1:
+    if _no_pause_before(rows, part[0]) != _no_pause_before(rows, part[-1] + 1):
         cost += _COST_OF_CUT
     return cost
 
@@ -268,16 +265,23 @@ def _connected_pieces(evidence: Evidence) -> Iterator[IndexArray]:
         yield piece
 
 
+# ---- the clock
+
+
 def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
     """Yield a fault for the pauses across which the pictures go on as from one row to the next.
 
     Pauses in which rows were deleted do not count.
     """
+    usual_steps = 8.0  # a pause is longer than this many median steps
+    least_seconds = 1.0  # and longer than this
+    max_pauses = 30  # most pauses that are looked at
     rows = evidence.rows
     steps = np.diff(rows.times_ms) / 1000
-    jumps = [
-        pause for pause in _pauses(rows, steps) if _goes_on_as_usual(pause, steps, evidence.pairs)
-    ]
+    places = np.searchsorted(np.unique(rows.all_times_ms), rows.times_ms)
+    is_pause = steps > max(usual_steps * float(np.median(steps)), least_seconds)
+    pauses = np.flatnonzero(is_pause & (np.diff(places) == 1))[:max_pauses].tolist()
+    jumps = [pause for pause in pauses if _goes_on_as_usual(pause, steps, evidence.pairs)]
     if jumps:
         seconds = ", ".join(f"{steps[jump]:.1f}" for jump in jumps[:5])
         after = rows.spans(np.array(jumps) + 1)
@@ -291,19 +295,6 @@ def clock_jumps(evidence: Evidence) -> Iterator[Finding]:
             "recording there:",
             edits=(delete_numbers(after),),
         )
-
-
-def _pauses(rows: Rows, steps: FloatArray) -> list[int]:
-    """Return the indices of the rows before pauses, except pauses in which rows were deleted.
-
-    steps: seconds from each row to the next, (steps,)
-    """
-    usual_steps = 8.0  # a pause is longer than this many median steps
-    least_seconds = 1.0  # and longer than this
-    max_pauses = 30  # most pauses that are looked at
-    is_long = steps > max(usual_steps * float(np.median(steps)), least_seconds)
-    pauses: list[int] = np.flatnonzero(is_long & ~rows.cut).tolist()
-    return pauses[:max_pauses]
 
 
 def _goes_on_as_usual(pause: int, steps: FloatArray, pairs: FramePairs) -> bool:

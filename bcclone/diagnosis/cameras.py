@@ -4,14 +4,13 @@ Each judge takes the evidence of a recording, and yields a `Finding` for each fa
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
 from bcclone.camera.images import FRAME_WIDTH
 from bcclone.diagnosis.evidence import Evidence, Finding, Judge
-from bcclone.diagnosis.frames import SideShifts
 from bcclone.diagnosis.heading import Heading, drives_backwards, is_trusted
 from bcclone.diagnosis.motion import Shift
 from bcclone.system.numbers import BoolArray, runs
@@ -24,6 +23,7 @@ _REMOUNT = (
 
 def camera_pose(evidence: Evidence) -> Iterator[Finding]:
     """Yield faults of the camera's pose, by how the pictures move."""
+    max_roll = 3.5  # degrees
     if evidence.is_upside_down:
         yield Finding(
             "upside-down",
@@ -34,15 +34,7 @@ def camera_pose(evidence: Evidence) -> Iterator[Finding]:
             "TURNED.mp4; donkeycar: IMAGE_ROTATION, or flip both axes), and import them again",
         )
         return
-    yield from _backwards(evidence.growing_share)
-    yield from _rolled(evidence.turns.roll_degrees())
-
-
-def _backwards(growing_share: float | None) -> Iterator[Finding]:
-    """Yield a fault if the pictures surely shrink from row to row.
-
-    growing_share: see Evidence
-    """
+    growing_share = evidence.growing_share
     if drives_backwards(growing_share):
         yield Finding(
             "backwards",
@@ -53,29 +45,11 @@ def _backwards(growing_share: float | None) -> Iterator[Finding]:
             advice="leave out what was driven backwards; or the pictures are in the opposite "
             "order: number them the other way",
         )
-
-
-def _rolled(roll: tuple[float, float] | None) -> Iterator[Finding]:
-    """Yield a fault if the camera surely leans.
-
-    roll: as Turns.roll_degrees() returns it
-    """
-    max_roll = 3.5  # degrees
-    if roll is None:
-        return
-    degrees, error = roll
+    degrees, error = evidence.turns.roll_degrees() or (0.0, 0.0)
     if abs(degrees) > max_roll + 1.5 * error:
         side = "right" if degrees > 0 else "left"
-        yield Finding(
-            "rolled",
-            f"the camera leans to the {side} by {abs(degrees):.0f} degrees "
-            f"(standard error {error:.1f})",
-            value=degrees,
-            uncertainty=error,
-            unit="degrees to the right",
-            usable=True,
-            advice=_REMOUNT,
-        )
+        text = f"the camera leans to the {side} by {abs(degrees):.0f} degrees"
+        yield _of_mount("rolled", text, degrees, error, "degrees to the right")
 
 
 def direction(evidence: Evidence) -> Iterator[Finding]:
@@ -100,16 +74,8 @@ def _turned(heading: Heading, has_simulator_lens: bool) -> Iterator[Finding]:
     if abs(right_px) > max_turned_px + 3 * heading.column_error:
         degrees, error = _degrees(right_px, heading.column_error)
         side = "right" if right_px > 0 else "left"
-        yield Finding(
-            "turned",
-            f"the camera looks {abs(degrees):.0f} degrees to the {side} of where the car drives "
-            f"(standard error {error:.1f}{note})",
-            value=degrees,
-            uncertainty=error,
-            unit="degrees to the right",
-            usable=True,
-            advice=_REMOUNT,
-        )
+        text = f"the camera looks {abs(degrees):.0f} degrees to the {side} of where the car drives"
+        yield _of_mount("turned", text, degrees, error, "degrees to the right", note)
 
 
 def _tilted(heading: Heading) -> Iterator[Finding]:
@@ -120,16 +86,23 @@ def _tilted(heading: Heading) -> Iterator[Finding]:
     if abs(down_px) > max_tilted_px + 2 * heading.row_error:
         degrees, error = _degrees(down_px, heading.row_error)
         way = "down" if down_px > 0 else "up"
-        yield Finding(
-            "tilted",
-            f"the camera looks {abs(degrees):.0f} degrees farther {way} than the simulator's "
-            f"(standard error {error:.1f})",
-            value=degrees,
-            uncertainty=error,
-            unit="degrees down",
-            usable=True,
-            advice=_REMOUNT,
-        )
+        text = f"the camera looks {abs(degrees):.0f} degrees farther {way} than the simulator's"
+        yield _of_mount("tilted", text, degrees, error, "degrees down")
+
+
+def _of_mount(
+    fault: str, text: str, degrees: float, error: float, unit: str, note: str = ""
+) -> Finding:
+    """Return the fault of a camera that is mounted at a wrong angle."""
+    return Finding(
+        fault,
+        f"{text} (standard error {error:.1f}{note})",
+        value=degrees,
+        uncertainty=error,
+        unit=unit,
+        usable=True,
+        advice=_REMOUNT,
+    )
 
 
 def _degrees(pixels: float, error_px: float) -> tuple[float, float]:
@@ -148,7 +121,8 @@ def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:
     max_opposite = 0.5  # greatest share of them in which the ground may be on the wrong side
     if len(sides) < fewest_rows:
         return
-    left, right = _opposite(sides)
+    left = np.array([_side(shift) for shift, _ in sides.values()]) < 0
+    right = np.array([_side(shift) for _, shift in sides.values()]) > 0
     # if the centre camera is exchanged with a side camera, frames from cameras 1.6 m apart are
     # compared, whose shift is mostly noise; so most of the rows nearby must be opposite
     share_nearby = np.convolve(left | right, np.ones(nearby) / nearby, "same")
@@ -156,7 +130,7 @@ def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:
     if not exchanged.any():
         return
     first, second = _exchanged_pair(left & exchanged, right & exchanged)
-    measured = evidence.rows.numbers[[side.row for side in sides]]
+    measured = evidence.rows.numbers[list(sides)]
     # only every Nth row is measured, so spans that are less than ten of these apart become one
     gap = 10 * int(np.ceil(np.median(np.diff(measured))))
     yield Finding(
@@ -170,16 +144,6 @@ def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-def _opposite(sides: Sequence[SideShifts]) -> tuple[BoolArray, BoolArray]:
-    """Return in which of `sides` the left and the right camera's ground is on the wrong side.
-
-    Both are (sides,).
-    """
-    left = np.array([_side(side.shifts["left"]) for side in sides])
-    right = np.array([_side(side.shifts["right"]) for side in sides])
-    return left < 0, right > 0
-
-
 def _exchanged_pair(left: BoolArray, right: BoolArray) -> tuple[str, str]:
     """Return which two cameras are exchanged.
 
@@ -190,9 +154,7 @@ def _exchanged_pair(left: BoolArray, right: BoolArray) -> tuple[str, str]:
     right_alone = (right & ~left).sum()
     if both >= max(left_alone, right_alone):
         return "left", "right"
-    if left_alone > right_alone:
-        return "center", "left"
-    return "center", "right"
+    return "center", "left" if left_alone > right_alone else "right"
 
 
 def _side(shift: Shift) -> int:
