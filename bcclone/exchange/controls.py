@@ -7,16 +7,20 @@ values of a column, but values that cannot be are refused.
 import math
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 
-from bcclone.exchange.exchange_settings import DEGREES, MPH_OF, RADIANS, RATIO, ImportSettings
+from bcclone.exchange.exchange_settings import DEGREES, RADIANS, RATIO, ImportSettings
 from bcclone.exchange.rows import ACCIDENTS_SHARE
 from bcclone.exchange.seen import Seen
 from bcclone.exchange.table import Table, number_of, plain
-from bcclone.recording.row import CAMERAS, RANGES, ROUNDING, RowError
+from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, RowError
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import FloatArray
+
+T = TypeVar("T")
 
 _ANGLE_UNITS = {  # last word of a plain name -> unit of the steering
     **dict.fromkeys(("rad", "radian", "radians"), RADIANS),
@@ -25,11 +29,11 @@ _ANGLE_UNITS = {  # last word of a plain name -> unit of the steering
 }
 # plain names that mean -1 to 1 without a unit, as simulators and donkeycar have them
 _RATIO_NAMES = ("steering", "user_angle")
-_SPEED_UNITS = {  # end of a plain name -> unit of the speed
-    "mph": "mph",
-    **dict.fromkeys(("kmh", "kph", "km_h"), "km/h"),
-    **dict.fromkeys(("mps", "m_s"), "m/s"),
-    "knots": "knots",
+_MPH_OF = {  # end of a plain name -> unit of the speed, in mph
+    "mph": 1.0,
+    **dict.fromkeys(("kmh", "kph", "km_h"), 0.621371),
+    **dict.fromkeys(("mps", "m_s"), 2.236936),
+    "knots": 1.150779,
 }
 _USUAL = {  # control -> its usual plain names, without those of data sets before the last point
     "steering": re.compile(
@@ -41,12 +45,12 @@ _USUAL = {  # control -> its usual plain names, without those of data sets befor
     "brake": re.compile(r"(?:brake|break)(?:_\w+)?"),
     "speed_mph": re.compile(
         r"(?:(?:vehicle|car|ego|observation|drive)_)?(?:speed|velocity)"
-        rf"(?:_(?:{'|'.join(_SPEED_UNITS)}))?"
+        rf"(?:_(?:{'|'.join(_MPH_OF)}))?"
     ),
 }
 
 
-def _unit_in(column: str, units: Mapping[str, str]) -> str | None:
+def _unit_in(column: str, units: Mapping[str, T]) -> T | None:
     """Return the unit with which a column's name ends, None for none."""
     ended = f"_{plain(column.rpartition('.')[2])}"
     return next((unit for word, unit in units.items() if ended.endswith(f"_{word}")), None)
@@ -61,55 +65,49 @@ def read_controls(
     table: Table,
     settings: ImportSettings,
     seen: Seen,
-    preferred: Mapping[str, str] | None = None,
+    preferred: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[dict[str, FloatArray], dict[str, str]]:
     """Return the numbers of each row, and their columns, by the names of recording.row.NUMBERS.
 
     The numbers, (rows,) each, are in the units of a recording; NaN where a cell holds none. A
-    column of throttle, brake or speed that has no unit or wrong values is left out with a note,
-    unless the user named it. Raises UserError for a column that is not found, or several times,
-    and for a steering of an unknown or a wrong unit.
+    column of throttle, brake or speed that has no unit or wrong values is left out with a note.
+    Raises UserError for a steering whose column is not found, or several times, and for one of an
+    unknown or a wrong unit.
 
     preferred: control -> begin of the name to prefer where several columns fit
     """
-    columns: dict[str, str] = {}
-    values: dict[str, FloatArray] = {}
-    for name in _USUAL:
-        column = _find_control(table, name, settings, (preferred or {}).get(name, ""), seen)
-        if column is None:
+    columns = {"steering": _steering_column(table, settings, preferred.get("steering", ""))}
+    values = {"steering": _read_steering(table, columns["steering"], settings, seen)}
+    for name in ("throttle", "brake", "speed_mph"):
+        found = _usual_columns(table, name, preferred.get(name, ""))
+        found = [column for column in found if column not in columns.values()]
+        if not found:
             continue
+        column = found[0]
         numbers = np.array([number_of(cell) for cell in table.columns[column]])
-        if name == "steering":
-            columns[name] = column
-            values[name] = _scaled(table, column, numbers, settings, seen)
-            continue
-        short = short_name(name)
-        factor = 1.0
-        words = ""
-        low, high = RANGES[name] if name != "speed_mph" else (-np.inf, np.inf)  # in any unit
-        problem = _wrong_values(numbers, low, high)
+        factor: float | None = 1.0
+        low, high = RANGES[name]
         if name == "speed_mph":
-            unit = settings.speed_unit or _unit_in(column, _SPEED_UNITS)
-            if unit is None and plain(column) == "speed" and _is_like_log(table):
-                unit = "mph"
-            if unit:
-                factor = MPH_OF[unit]
-                words = f", in {unit}"
-            else:
-                problem = "nothing says its unit; say it with --speed-unit"
-        if problem and getattr(settings, f"{short}_column", None):
-            raise UserError(
-                f"{table.path}: {short}: column {column[:60]!r}: {problem}; name another with "
-                f"--{short}-column",
-                exit_code=2,
-            )
-        if problem:
-            seen.notes.append(f"{short}: {column} is left out: {problem}")
+            factor = _unit_in(column, _MPH_OF)
+            low, high = -math.inf, math.inf  # in any unit
+            if plain(column) == "speed" and _is_like_log(table):
+                factor = 1.0
+        beyond = numbers[(numbers < low - ROUNDING) | (numbers > high + ROUNDING)]
+        if len(found) > 1:
+            problem = f"several columns may be it: {', '.join(found)}"
+        elif factor is None:
+            problem = "no unit is in its name, such as speed_kmh, _mps or _mph"
+        elif len(beyond) > ACCIDENTS_SHARE * len(numbers):
+            problem = f"it has {beyond[0]:g}, expected {low:g} to {high:g}"
+        elif np.isnan(numbers).mean() > 0.5:
+            problem = "it has no number in most rows"
         else:
             columns[name] = column
             values[name] = numbers * factor
-            seen.notes.append(f"{short}: {column}{words}")
-    if absent := [short_name(name) for name in _USUAL if name not in values]:
+            seen.notes.append(f"{name}: {column}")
+            continue
+        seen.notes.append(f"{name}: {column} is left out: {problem}")
+    if absent := [name for name in NUMBERS if name not in values]:
         seen.notes.append(f"not read: {', '.join(absent)}; 0 in each row of the recording")
     return values, columns
 
@@ -118,70 +116,48 @@ def numbers_at(controls: Mapping[str, FloatArray], row: int) -> dict[str, float]
     """Return the numbers of a row; raises RowError where a cell holds none."""
     for name, values in controls.items():
         if math.isnan(values[row]):
-            raise RowError(f"no number for the {short_name(name)}")
+            raise RowError(f"no number for the {name}")
     return {name: float(values[row]) for name, values in controls.items()}
 
 
-def short_name(name: str) -> str:
-    """Return a name of recording.row.NUMBERS without its unit."""
-    return name.removesuffix("_mph")
+def _usual_columns(table: Table, name: str, preferred: str) -> list[str]:
+    """Return the columns with a usual name of a control, perhaps behind that of a feature.
+
+    preferred: begin of a name; if only one of the columns begins so, it is that one
+    """
+    fitting = [
+        column
+        for column in table.columns
+        if any(_USUAL[name].fullmatch(plain(text)) for text in (column, column.rpartition(".")[2]))
+    ]
+    of_preferred = [column for column in fitting if preferred and column.startswith(preferred)]
+    return of_preferred if len(of_preferred) == 1 else fitting
 
 
-def _find_control(
-    table: Table, name: str, settings: ImportSettings, preferred: str, seen: Seen
-) -> str | None:
-    """Return the column of a control; None for none, unless the import cannot do without."""
-    short = short_name(name)
-    option = f"--{short}-column"
-    asked = getattr(settings, f"{short}_column", None)  # there is no --brake-column
+def _steering_column(table: Table, settings: ImportSettings, preferred: str) -> str:
+    """Return the column of the steering; raises UserError for none, and for several."""
+    option = "--steering-column"
+    asked = settings.steering_column
+    fitting = _usual_columns(table, "steering", preferred)
     if asked:
         # a column of a data set may be asked for by the last word of its name
         fitting = [column for column in table.columns if column.endswith(f".{asked}")]
         if asked in table.columns or not fitting:
-            return table.find(asked, f"the {short}", option)
-    else:
-        taken = {settings.steering_column, settings.throttle_column, settings.speed_column}
-        # a usual name, perhaps behind that of a feature
-        fitting = [
-            column
-            for column in table.columns
-            if column not in taken
-            and any(_USUAL[name].fullmatch(plain(n)) for n in (column, column.rpartition(".")[2]))
-        ]
-    of_preferred = [column for column in fitting if preferred and column.startswith(preferred)]
-    if len(of_preferred) == 1:
-        fitting = of_preferred
+            return table.find(asked, "the steering", option)
     if len(fitting) == 1:
         return fitting[0]
-    if name == "steering" or asked or (name == "speed_mph" and settings.speed_unit):
-        reason = f"no column is called {short}, or alike"
-        if fitting:
-            reason = "several columns may be it"
-        raise table.no_column(f"the {short}", option, reason, fitting)
-    if fitting:
-        seen.notes.append(f"{short}: several columns may be it: {', '.join(fitting)}")
-    return None
+    reason = "several columns may be it" if fitting else "no column is called steering, or alike"
+    raise table.no_column("the steering", option, reason, fitting)
 
 
-def _wrong_values(numbers: FloatArray, low: float, high: float) -> str:
-    """Return why a column cannot hold throttle, brake or speed, "" if it can."""
-    beyond = numbers[(numbers < low - ROUNDING) | (numbers > high + ROUNDING)]
-    if len(beyond) > ACCIDENTS_SHARE * len(numbers):
-        return f"it has {beyond[0]:g}, expected {low:g} to {high:g}"
-    if np.isnan(numbers).mean() > 0.5:
-        return f"it has no number in most rows, expected {low:g} to {high:g}"
-    return ""
-
-
-def _scaled(
-    table: Table, column: str, numbers: FloatArray, settings: ImportSettings, seen: Seen
-) -> FloatArray:
+def _read_steering(table: Table, column: str, settings: ImportSettings, seen: Seen) -> FloatArray:
     """Return the steering, -1 to 1, right positive, (rows,); raises UserError for a wrong unit.
 
     More than one in a hundred values beyond full steering shows a wrong unit, and a steering to
     one side alone may have another middle than 0.
     """
     where = f"{settings.source}: the steering, column {column[:60]!r}"
+    numbers = np.array([number_of(cell) for cell in table.columns[column]])
     unit = settings.unit or _unit_in(column, _ANGLE_UNITS)
     if unit is None and plain(column.rpartition(".")[2]) in _RATIO_NAMES:
         unit = RATIO
@@ -198,24 +174,19 @@ def _scaled(
             "rad, deg or ratio, and --left-positive where positive is left",
             exit_code=2,
         )
-    ratio = settings.steering_ratio
     max_degrees = settings.max_degrees
-    if unit == RATIO and (ratio, max_degrees) != (1, ImportSettings.max_degrees):
+    if unit == RATIO and max_degrees != ImportSettings.max_degrees:
         raise UserError(
-            f"{where}: it is read as -1 to 1, which --steering-ratio and --max-degrees do not "
-            "change; leave them out, or say that it is an angle with --unit rad or deg",
+            f"{where}: it is read as -1 to 1, which --max-degrees does not change; leave it out, "
+            "or say that it is an angle with --unit rad or deg",
             exit_code=2,
         )
     side = "left" if settings.left_positive else "right"
     factor = -1.0 if settings.left_positive else 1.0
     words = f"steering: {column}, -1 to 1, {side} positive"
     if unit != RATIO:
-        factor *= (math.degrees(1) if unit == RADIANS else 1.0) / (ratio * max_degrees)
-        of_wheel = "" if ratio == 1 else f", of the steering wheel, {ratio:g} to 1"
-        words = (
-            f"steering: {column}, in {unit}{of_wheel}, {side} positive; 1 is {max_degrees:g} "
-            "degrees of the front wheels"
-        )
+        factor *= (math.degrees(1) if unit == RADIANS else 1.0) / max_degrees
+        words = f"steering: {column}, in {unit}, {side} positive; 1 is {max_degrees:g} degrees"
     straight = settings.straight or 0.0
     if straight:
         words += f"; straight ahead is {straight:g}"
@@ -226,9 +197,8 @@ def _scaled(
     if beyond > ACCIDENTS_SHARE * len(known):
         raise UserError(
             f"{where}: {beyond} of {len(known)} values are beyond full steering, {extremes}; "
-            "say what they are with --unit rad or deg, --max-degrees at full steering, "
-            "--steering-ratio of a steering wheel, and --straight X of a servo; numbers of classes "
-            "are no steering",
+            "say what they are with --unit rad or deg, --max-degrees at full steering, and "
+            "--straight X of a servo; numbers of classes are no steering",
             exit_code=2,
         )
     is_one_sided = bool((known >= 0).all() or (known <= 0).all()) and np.ptp(known) > 0

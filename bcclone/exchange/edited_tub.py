@@ -3,8 +3,10 @@
 In: a tub's folder. Out: an `EditedTub`, which is edited as a recording is.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import errno
+import json
+import os
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +17,19 @@ import pandas as pd
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.rows import LeftOut, Row
 from bcclone.exchange.seen import Seen
-from bcclone.exchange.tub import deleted_file, is_tub, read_deleted, read_tub, write_deleted
+from bcclone.exchange.source_files import read_inside
+from bcclone.exchange.tub import deleted_file, is_tub, read_deleted, read_tub
+from bcclone.exchange.tub_writer import MANIFEST
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit, Edits, StoredEdit
 from bcclone.recording.files import LOG_NAME, find_log, is_recording
 from bcclone.recording.log import Log
-from bcclone.recording.row import CAMERAS, image_stamp
+from bcclone.recording.row import CAMERAS, NUMBERS, image_stamp
 from bcclone.recording.run_tables import DrivenBy
-from bcclone.system.codec import path_inside
+from bcclone.system.codec import parse_json, path_inside
 from bcclone.system.errors import UserError, shown_command
+from bcclone.system.files import write_bytes
 from bcclone.system.numbers import BoolArray, IndexArray, runs
 
 _EPOCH = datetime(1970, 1, 1)
@@ -38,19 +43,11 @@ def open_edited(name: str) -> EditedRecording:
     return EditedRecording(find_log(name))
 
 
-@dataclass(frozen=True)
-class _Change:
-    """What an edit changed in the list of deleted records."""
-
-    rows: IndexArray  # the indices of the rows that it deleted or restored
-    were_deleted: BoolArray  # whether each of these rows was deleted before the edit
-
-
 class EditedTub(EditedRecording):
     """A tub of donkeycar, whose own list of deleted records is edited.
 
-    A tub keeps no history. Only edits made through this object can be undone, and an undo does not
-    touch records that the undone edit did not change. Raises UserError as read_tub().
+    A tub keeps no history. Only edits made through this object can be undone. Raises UserError as
+    read_tub().
     """
 
     kind = "tub"
@@ -76,10 +73,15 @@ class EditedTub(EditedRecording):
             self.unusable = (
                 f"{len(left_out)} records cannot be used, and have no row: {left_out[0]}"
             )
-        # of this object's edits that are not undone yet, oldest first
-        self._changes: list[_Change] = []
+        # which rows were deleted before each of this object's edits that are not undone yet
+        self._before: list[BoolArray] = []
         rows = _table_of(self._records)
-        super().__init__(folder, _log_of(folder, rows), _TubImages(rows, self._records))
+        dialect = Dialect(
+            spaced=False, decimal_comma=False, header=False, cameras=CAMERAS[:1], extra_columns=0
+        )
+        # the log that an import of the tub would write, without a bad or a deleted row
+        log = Log(folder / LOG_NAME, dialect, rows, bad_rows=(), deleted=rows[:0])
+        super().__init__(folder, log, _TubImages(rows, self._records))
 
     @property
     def edits_file(self) -> Path:
@@ -89,26 +91,22 @@ class EditedTub(EditedRecording):
         return self._edits_of(np.isin(self._numbers, list(read_deleted(self.path))))
 
     def write_edits(self, edit: Edit, after: Edits) -> None:
-        were_deleted = self.deleted
-        are_deleted = after.deleted(self.times)
+        before = self.deleted
+        deleted = self._numbers[after.deleted(self.times)].tolist()
         without_row = read_deleted(self.path) - set(self._numbers.tolist())
-        write_deleted(self.path, {*self._numbers[are_deleted].tolist(), *without_row})
+        _write_deleted(self.path, {*deleted, *without_row})
         if edit.kind == UNDO:
-            self._changes.pop()
+            self._before.pop()
         else:
-            rows = np.flatnonzero(were_deleted != are_deleted)
-            self._changes.append(_Change(rows, were_deleted[rows]))
+            self._before.append(before)
 
     def without_last(self) -> Edits:
         """Return the edits as before the last change; write_edits() then drops the change."""
-        if not self._changes:
+        if not self._before:
             raise UserError(
                 f"{self.path}: a tub keeps no history; restore rows with --restore FROM TO"
             )
-        deleted = self.deleted  # a new array
-        change = self._changes[-1]
-        deleted[change.rows] = change.were_deleted
-        return self._edits_of(deleted)
+        return self._edits_of(self._before[-1])
 
     def with_correction(self, edit: Edit) -> Edits:
         raise UserError(
@@ -118,7 +116,7 @@ class EditedTub(EditedRecording):
 
     @property
     def undoable(self) -> int:
-        return len(self._changes)
+        return len(self._before)
 
     @cached_property
     def driven(self) -> Sequence[DrivenBy | None]:
@@ -132,16 +130,9 @@ class EditedTub(EditedRecording):
 
         deleted: whether each row is deleted, (rows,)
         """
-        names = self._names
+        names = self.rows["center"].tolist()
         spans = tuple((names[first], names[last]) for first, last in runs(np.flatnonzero(deleted)))
-        if not spans:
-            return Edits()
-        return Edits((StoredEdit(DELETE, spans),))
-
-    @cached_property
-    def _names(self) -> list[str]:
-        names: list[str] = self.rows["center"].tolist()
-        return names
+        return Edits((StoredEdit(DELETE, spans),)) if spans else Edits()
 
 
 def correcting_import(tub: Path, edits: Iterable[Edit]) -> str:
@@ -161,11 +152,12 @@ class _TubImages:
     """Finds the images of records by the names that _table_of() gives them."""
 
     def __init__(self, rows: pd.DataFrame, records: Sequence[Row]) -> None:
-        self._paths: dict[str, str] = {}
-        for camera in CAMERAS:
-            for name, record in zip(rows[camera], records, strict=True):
-                if name:
-                    self._paths[name] = record.images[camera]
+        self._paths = {
+            name: record.images[camera]
+            for camera in CAMERAS
+            for name, record in zip(rows[camera], records, strict=True)
+            if name
+        }
 
     def find(self, name: str) -> str | None:
         return self._paths.get(name)
@@ -174,45 +166,44 @@ class _TubImages:
         return sorted(self._paths.keys() - set(named))
 
 
-def _log_of(folder: Path, rows: pd.DataFrame) -> Log:
-    """Return the log that an import of a tub would write, without a bad or a deleted row."""
-    dialect = Dialect(
-        spaced=False, decimal_comma=False, header=False, cameras=("center",), extra_columns=0
-    )
-    return Log(folder / LOG_NAME, dialect, rows, bad_rows=(), deleted=rows[:0])
-
-
 def _path_of(folder: Path, name: str) -> str:
     """Return an image's path instead of reading it; the image is read when it is shown."""
     return str(path_inside(folder, name))
 
 
 def _table_of(records: Sequence[Row]) -> pd.DataFrame:
-    """Return records, in order of time, as the rows of a log."""
-    times: list[int] = []
-    for record in records:  # rows are edited by their times, so each gets one of its own
-        earliest = times[-1] + 1 if times else record.time_ms
-        times.append(max(record.time_ms, earliest))
-    return pd.DataFrame(
-        {
-            "line": [record.record_number for record in records],
-            "time_ms": times,
-            **{camera: _image_names(camera, records, times) for camera in CAMERAS},
-            "steering": [record.steering for record in records],
-            "throttle": [record.throttle for record in records],
-            "brake": [record.brake for record in records],
-            "speed_mph": [record.speed_mph for record in records],
-        }
-    )
+    """Return records, in order of time, as the rows of a log.
 
-
-def _image_names(camera: str, records: Sequence[Row], times: Sequence[int]) -> list[str]:
-    """Return the names that the simulator would give to the images of a camera, "" for no image.
-
-    times: milliseconds since 1970 of each record
+    They have the names that the simulator would give to their images, "" for no image.
     """
-    names = []
-    for record, time_ms in zip(records, times, strict=True):
-        stamp = image_stamp(_EPOCH + timedelta(milliseconds=time_ms))
-        names.append(f"{camera}_{stamp}.jpg" if camera in record.images else "")
-    return names
+    rows = []
+    latest = -1
+    for record in records:  # rows are edited by their times, so each gets one of its own
+        latest = max(record.time_ms, latest + 1)
+        stamp = image_stamp(_EPOCH + timedelta(milliseconds=latest))
+        names = [f"{name}_{stamp}.jpg" if name in record.images else "" for name in CAMERAS]
+        rows.append((record.record_number, latest, *names, *record.numbers))
+    return pd.DataFrame(rows, columns=["line", "time_ms", *CAMERAS, *NUMBERS])
+
+
+def _write_deleted(folder: Path, deleted: Collection[int]) -> None:
+    """Write which records of a tub are deleted, and change nothing else; raises OSError.
+
+    The file keeps its permissions; PermissionError is raised for one that is read-only.
+    """
+    path = deleted_file(folder)
+    content = json.dumps(sorted(deleted)).encode()
+    if path.name == MANIFEST:
+        *lines, last_line = read_inside(folder, MANIFEST, "json").splitlines(keepends=True)
+        line_end = last_line[len(last_line.rstrip()) :]
+        changed = parse_json(last_line) | {"deleted_indexes": sorted(deleted)}
+        content = b"".join([*lines, json.dumps(changed).encode(), line_end])
+    mode = None
+    if path.exists():
+        # replacing a file needs no permission to write it, but its owner has said that it stays
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "it may not be changed", str(path))
+        mode = path.stat().st_mode
+    write_bytes(path, content)
+    if mode is not None:
+        path.chmod(mode)

@@ -20,32 +20,15 @@ from bcclone.system.settings import (
 )
 
 EXPORT_FORMATS = ("csv", "tub")
-IMPORT_FORMATS = ("csv", "tub", "lerobot", "recording", "video", "frames")  # see formats.py
+IMPORT_FORMATS = ("tub", "lerobot", "recording", "video", "frames")  # see formats.py
 FROM_MOTION = "from-motion"  # value of --steering: estimate the steering from the frames
 # units of a steering in a table; a ratio is -1 to 1
 RADIANS = "rad"
 DEGREES = "deg"
 RATIO = "ratio"
 UNITS = (RADIANS, DEGREES, RATIO)
-MPH_OF = {  # unit of a speed -> mph
-    "mph": 1.0,
-    "km/h": 0.621371,
-    "m/s": 2.236936,
-    "knots": 1.150779,
-}
-OF_TABLES = frozenset(  # settings of the formats whose columns are found by their names
-    (
-        "steering_column",
-        "unit",
-        "left_positive",
-        "straight",
-        "steering_ratio",
-        "max_degrees",
-        "throttle_column",
-        "speed_column",
-        "speed_unit",
-    )
-)
+# settings of the formats whose columns are found by their names
+OF_TABLES = frozenset(("steering_column", "unit", "left_positive", "straight", "max_degrees"))
 
 _table = partial(setting, group="tables of others, and LeRobot")
 ExportFormat = Annotated[str, Setting(choices=EXPORT_FORMATS)]
@@ -67,7 +50,6 @@ class ExportSettings(Checked):
         shown="all of the source",
         choices=CAMERAS,
     )
-    allow_skips: bool = setting(False, "continue even if more than 5 % of the rows cannot be used")
 
 
 @dataclass(frozen=True)
@@ -76,8 +58,7 @@ class ImportSettings(Checked):
 
     source: a folder or a file in one of IMPORT_FORMATS
 
-    The steering of a recording is -1 to 1, right positive; 1 turns the front wheels by max_degrees.
-    An angle in a table is divided by steering_ratio first.
+    The steering of a recording is -1 to 1, right positive; an angle of max_degrees is 1.
     """
 
     source: Path = argument("folder of a tub, a data set or frames, a video, or a table")
@@ -154,15 +135,12 @@ class ImportSettings(Checked):
         unit="X",
         shown="0",
     )
-    steering_ratio: float = _table(
-        1.0,
-        "degrees of the steering wheel for one of the front wheels; 1 if the table has the angle "
-        "of these",
-        0.1,
-        100,
-    )
     max_degrees: float = _table(
-        25.0, "angle of the front wheels that is a steering of 1", 0.1, 3600
+        25.0,
+        "angle that is a steering of 1: of the front wheels, or of a steering wheel, 25 times its "
+        "ratio",
+        0.1,
+        3600,
     )
     image_column: str | None = _table(
         None,
@@ -175,16 +153,6 @@ class ImportSettings(Checked):
         "column of the times; _s, _ms, _us or _ns at its end is their unit",
         unit="NAME",
         shown="by its name, or image names",
-    )
-    throttle_column: str | None = _table(
-        None, "column of the throttle, -1 to 1", unit="NAME", shown="by its name"
-    )
-    speed_column: str | None = _table(None, "column of the speed", unit="NAME", shown="by its name")
-    speed_unit: str | None = _table(
-        None,
-        "unit of the speed, where its name does not say it",
-        choices=tuple(MPH_OF),
-        shown="by its name",
     )
     frame_rate: float | None = _table(
         None,

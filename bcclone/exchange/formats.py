@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.exchange.frames import TABLE, is_export, is_frames, read_frames, write_csv
+from bcclone.exchange.frames import is_frames, read_frames, write_csv
 from bcclone.exchange.labelled_video import is_labelled_video, read_video
 from bcclone.exchange.lerobot import INFO, is_lerobot, read_lerobot
 from bcclone.exchange.rows import ExportedRows, Items
@@ -24,15 +24,13 @@ from bcclone.system.settings import SettingError, settings_of
 
 @dataclass(frozen=True)
 class Format:
-    """How the sources of a format are recognized, read into rows, and written."""
+    """How the sources of a format are recognized, and read into rows."""
 
     detect: Callable[[Path], bool]  # whether a path looks like a source in this format
     # yields the rows of the source; closing it closes the source
     read: Callable[[ImportSettings, Seen], Items]
     expected: str  # what a folder in this format holds, for messages
     options: Collection[str] = ()  # names of the settings of tables that the format reads
-    # writes rows into an empty folder; None for a format that is only imported
-    write: Callable[[ExportedRows, Path], None] | None = None
     # the package that the format needs, and the extra of bcclone that installs it
     needs: tuple[str, str] | None = None
 
@@ -40,13 +38,11 @@ class Format:
 _OF_FRAMES = OF_TABLES | {"table", "image_column", "time_column", "frame_rate"}
 _OF_VIDEOS = OF_TABLES | {"table", "time_column", "frame_rate", "film_offset"}
 FORMATS: Mapping[str, Format] = {  # a source is read in the first format that fits its files
-    "csv": Format(is_export, read_frames, TABLE, _OF_FRAMES, write_csv),
     "tub": Format(
         is_tub,
         read_tub,
         f"{MANIFEST} or record_N.json",
         {"frame_rate", "left_positive", "image_column"},
-        write_tub,
     ),
     "lerobot": Format(
         is_lerobot,
@@ -67,6 +63,9 @@ FORMATS: Mapping[str, Format] = {  # a source is read in the first format that f
         is_frames, read_frames, f"a table ({', '.join(TABLE_ENDINGS)}) beside frames", _OF_FRAMES
     ),
 }
+
+# format of an export -> what writes its rows into an empty folder
+WRITERS: Mapping[str, Callable[[ExportedRows, Path], None]] = {"csv": write_csv, "tub": write_tub}
 
 
 def chosen_format(settings: ImportSettings) -> str:

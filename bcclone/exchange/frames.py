@@ -1,4 +1,4 @@
-"""The formats frames and csv: a folder of images, and a table that names them -> rows, and back.
+"""The format frames: a folder of images, and a table that names them -> rows, and back.
 
 A row whose image is not in the folder is left out. Without a table, for a film whose steering will
 be estimated, each image is a row with a steering of 0.
@@ -13,7 +13,6 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -68,16 +67,6 @@ def is_frames(path: Path) -> bool:
         names = [file.name for file in path.iterdir() if not is_hidden(file.name)]
         return any(name.lower().endswith(endings) for name in names)
     return path.is_file() and path.name.lower().endswith(TABLE_ENDINGS)
-
-
-def is_export(path: Path) -> bool:
-    """Return whether a path is a table that write_csv() wrote, or a folder with such a table."""
-    table = path / TABLE if path.is_dir() else path
-    if table.suffix.lower() not in TABLE_ENDINGS or not table.exists():
-        return False
-    with suppress(UserError):
-        return is_ours(read_table(table).columns)
-    return False
 
 
 def read_frames(settings: ImportSettings, seen: Seen) -> Items:

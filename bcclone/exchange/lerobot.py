@@ -67,9 +67,7 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     info, fps, features = _read_info(folder)
     pattern = _NAME_IN_PATH.sub("*", info["data_path"])
     if not _files_of(folder, pattern):
-        raise UserError(
-            f"{folder}/{pattern}: there are no Parquet files; download the whole data set"
-        )
+        raise UserError(f"{folder}/{pattern}: there are no Parquet files; {_REMEDY}")
     kinds = {name: feature["dtype"] for name, feature in features.items()}
     pictures = [name for name, kind in kinds.items() if kind in ("image", "video")]
     cameras = _find_cameras(folder / INFO, pictures, settings.image_column)
@@ -78,9 +76,12 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     if not settings.steering:
         table = _read_numbers(folder, pattern, features)
         controls, read = read_controls(table, settings, seen, _PREFERRED)
-    used = {*cameras.values(), *_INDEXES}
-    used.update(feature for feature in features for name in read.values() if _is_of(name, feature))
-    seen.columns_left_out = [name for name in features if name not in used]
+    used = (*cameras.values(), *_INDEXES, *read.values())
+    seen.columns_left_out = [
+        name
+        for name in features
+        if not any(column == name or column.startswith(f"{name}.") for column in used)
+    ]
 
     images = {camera: name for camera, name in cameras.items() if kinds[name] == "image"}
     needed = ["episode_index", "frame_index", *images.values()]
@@ -228,11 +229,6 @@ def _read_numbers(folder: Path, pattern: str, features: Mapping[str, Any]) -> Ta
                 values = value if isinstance(value, list) else [value]
                 columns[f"{feature}.{name}"].append(values[place] if place < len(values) else None)
     return Table(folder / INFO, columns)
-
-
-def _is_of(name: str, feature: str) -> bool:
-    """Return whether a column of numbers belongs to a feature."""
-    return name == feature or name.startswith(f"{feature}.")
 
 
 def _files_of(folder: Path, pattern: str) -> list[Path]:

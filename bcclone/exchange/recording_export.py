@@ -24,8 +24,8 @@ from bcclone.dataset.preprocessing import PRESETS
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.dataset.store import Store
 from bcclone.dataset.writer import decode_files
-from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings
-from bcclone.exchange.formats import FORMATS
+from bcclone.exchange.exchange_settings import ExportSettings
+from bcclone.exchange.formats import WRITERS
 from bcclone.exchange.rows import ExportedRows, Row, recorded_row
 from bcclone.exchange.simulator_log import rows_of_log
 from bcclone.recording.files import ImageIndex, find_logs
@@ -36,7 +36,7 @@ from bcclone.system.files import NEW_FOLDER, replacing_folder, writes
 from bcclone.system.location import Location, is_url, parse_location
 from bcclone.system.process import ProgressBar
 
-_TOLERATED = 0.05  # largest fraction of rows without usable images, unless --allow-skips is given
+_TOLERATED = 0.05  # largest fraction of rows without usable images
 _LISTED = 10  # most left-out rows that an error lists
 
 
@@ -63,12 +63,6 @@ def export(settings: ExportSettings) -> ExportResult:
     target that exists, and a disk that refuses.
     """
     start = time.monotonic()
-    write = FORMATS[settings.to].write
-    if write is None:
-        formats = ", ".join(EXPORT_FORMATS)
-        raise UserError(
-            f"{settings.to}: recordings are not exported in this format, expected one of {formats}"
-        )
     location = parse_location(settings.source)
     with ExitStack() as stack:
         if _is_store(location):
@@ -76,7 +70,7 @@ def export(settings: ExportSettings) -> ExportResult:
         else:
             source = _recorded_rows(settings)
         folder = stack.enter_context(replacing_folder(settings.output))
-        write(source, folder)
+        WRITERS[settings.to](source, folder)
     return ExportResult(
         output=settings.output,
         format=settings.to,
@@ -116,30 +110,22 @@ def _recorded_rows(settings: ExportSettings) -> ExportedRows:
         of_log = list(rows_of_log(log, ImageIndex(log.path), cameras, number, episodes))
         rows += _usable(of_log, skipped)
         episodes += log.episodes
-    too_many = len(skipped) > _TOLERATED * (len(rows) + len(skipped))
-    if not rows or (too_many and not settings.allow_skips):
-        raise _too_many_skipped(settings.source, len(rows), skipped)
+    if not rows or len(skipped) > _TOLERATED * (len(rows) + len(skipped)):
+        listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
+        remedy = common_remedy(skipped, settings.source) or (
+            "repair the recording, delete these rows with bcclone edit, or choose other cameras "
+            "with --cameras"
+        )
+        raise UserError(
+            f"{settings.source}: {len(skipped)} of {len(rows) + len(skipped)} rows cannot be "
+            f"exported, expected at most {_TOLERATED:.0%}; {remedy}; the first:\n{listed}"
+        )
     return ExportedRows(cameras, (FRAME_HEIGHT, FRAME_WIDTH), rows, _read_upright, skipped)
 
 
 def _read_upright(path: str) -> bytes:
     """Return the content of an image file, which other programs show as it is stored."""
     return upright_jpeg(read_file(path))
-
-
-def _too_many_skipped(source: str, usable: int, skipped: Sequence[str]) -> UserError:
-    listed = [f"  {line}" for line in skipped[:_LISTED]]
-    if len(skipped) > _LISTED:
-        listed.append(f"  ... and {len(skipped) - _LISTED} more")
-    remedy = common_remedy(skipped, source) or "choose other cameras with --cameras"
-    if usable:
-        remedy = (
-            f"more than {_TOLERATED:.0%}; repair the recording, {remedy}, or leave them out with "
-            "--allow-skips"
-        )
-    counts = f"{len(skipped)} of {usable + len(skipped)} rows cannot be exported"
-    lines = "\n".join(listed)
-    return UserError(f"{source}: {counts}; {remedy}; the first:\n{lines}")
 
 
 def _usable(rows: Sequence[Row], skipped: list[str]) -> Iterator[Row]:

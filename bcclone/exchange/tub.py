@@ -9,9 +9,6 @@ the inputs and the time of the start, and exclude.json the numbers of deleted re
 parts/datastore.py.
 """
 
-import errno
-import json
-import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +20,7 @@ import numpy as np
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.rows import ACCIDENTS_SHARE, Items, LeftOut, row_of
 from bcclone.exchange.seen import Seen
-from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image, read_inside
+from bcclone.exchange.source_files import read_image, read_inside
 from bcclone.exchange.table import is_image
 from bcclone.exchange.times import check_rate, counted, no_times, times_of
 from bcclone.exchange.tub_writer import IMAGE_INPUTS, IMAGES, INPUTS, MANIFEST, MODE
@@ -38,7 +35,6 @@ from bcclone.system.codec import (
     whole_number,
 )
 from bcclone.system.errors import UserError, first_line, shown_command
-from bcclone.system.files import write_bytes
 from bcclone.system.location import is_hidden
 
 _EXCLUDED = "exclude.json"  # file of donkeycar 2 and 3
@@ -107,7 +103,7 @@ def read_tub(
     inputs: set[str] = set()  # names of the values that any record has
     images: set[str] = set()  # names of the images that records name
     times_ms: list[int] = []
-    beyond: list[bool] = []  # of each record with values, whether its steering is beyond -1 to 1
+    steered: list[float] = []  # the absolute steering of each record
     for place, record in tub.records:
         if isinstance(record, RowError):
             yield LeftOut.of(place, record)
@@ -121,9 +117,10 @@ def read_tub(
             }
             images.update(names.values())
             values, called = _values_of(record, tub, settings)
-            beyond.append(_is_beyond(values.get("steering")))
+            if isinstance(values.get("steering"), int | float):
+                steered.append(abs(values["steering"]))
             index = whole_number("_index", record.get("_index", -1))
-            values["time_ms"] = _time_of(record, values, index, tub, settings)
+            _set_time(values, index, tub, settings)
             contents = {camera: read(folder, tub.images + name) for camera, name in names.items()}
             row = row_of(values, contents, place, index in tub.deleted, called)
         except ValueError as error:
@@ -135,9 +132,10 @@ def read_tub(
         if INPUTS["recording"] not in record:
             times_ms.append(row.time_ms)
     check_rate(np.array(times_ms, float), f"{folder}: {tub.time_input}")
-    if sum(beyond) > ACCIDENTS_SHARE * len(beyond):
+    beyond = sum(steering > RANGES["steering"][1] + ROUNDING for steering in steered)
+    if beyond > ACCIDENTS_SHARE * len(steered):
         raise UserError(
-            f"{folder}: the steering of {sum(beyond)} of {len(beyond)} records is beyond -1 to 1, "
+            f"{folder}: the steering of {beyond} of {len(steered)} records is beyond -1 to 1, "
             "as in degrees; a tub has the fraction of full steering; make a table of image and "
             "steering, and import that with --unit deg"
         )
@@ -149,28 +147,16 @@ def read_tub(
 
 def _check_cameras(folder: Path, tub: _Tub, center: str) -> None:
     """Raise UserError if no record has an image of the centre camera, but of others."""
-    records = [record for _, record in tub.records if isinstance(record, dict)]
-    if not records or any(center in record for record in records):
+    known = [record for _, record in tub.records if isinstance(record, dict)]
+    if any(center in record for record in known):
         return
-    others = {
-        key
-        for record in records
-        for key, value in record.items()
-        if isinstance(value, str) and value.lower().endswith(IMAGE_ENDINGS)
-    }
+    others = {key for record in known for key, value in record.items() if is_image(str(value))}
     if others:
         raise UserError(
             f"{folder}: no record has an image {center!r}; name the camera that looks forward with "
             f"--image-column; there are: {', '.join(sorted(others))[:500]}",
             exit_code=2,
         )
-
-
-def _is_beyond(steering: Any) -> bool:
-    try:
-        return abs(number("steering", steering)) > RANGES["steering"][1] + ROUNDING
-    except ValueError:  # no number: the record is left out for that
-        return False
 
 
 # ---- donkeycar 4 and 5
@@ -208,9 +194,6 @@ def _open_catalogs(folder: Path, seen: Seen) -> _Tub:
             deleted = read_deleted(folder)
         if present and not names:
             raise UserError(f"{manifest}: it names no catalog")
-        if further := [name for name in present if name not in names]:
-            shown = ", ".join(further[:10])
-            seen.notes.append(f"{MANIFEST} does not name, so that they are not read: {shown}")
     except UserError:
         if not present:
             raise
@@ -320,27 +303,19 @@ def _open_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], see
 # ---- a record
 
 
-def _time_of(
-    record: Mapping[str, Any],
-    values: Mapping[str, Any],
-    index: int,
-    tub: _Tub,
-    settings: ImportSettings,
-) -> Any:
-    """Return the time of a record: counted by --frame-rate, or the record's own.
+def _set_time(values: dict[str, Any], index: int, tub: _Tub, settings: ImportSettings) -> None:
+    """Count the time of a record of donkeycar 4 or later by --frame-rate, or check its own.
 
-    Raises RowError for a record of donkeycar 4 or later without a time. The type and range of the
-    time are checked later, by row_of().
+    Raises RowError for a record without a time. The times of donkeycar 2 and 3 are counted already.
     """
-    time_ms = values.get("time_ms")
-    has_catalogs = bool(tub.images)
-    if settings.frame_rate and has_catalogs:
-        return round(1000 * index / settings.frame_rate)
-    if has_catalogs and not time_ms and INPUTS["recording"] not in record:
+    if not tub.images:
+        return
+    if settings.frame_rate:
+        values["time_ms"] = round(1000 * index / settings.frame_rate)
+    elif not values.get("time_ms") and "recording" not in values:
         raise RowError(
             f"no {tub.time_input!r}; if no record has one, count them with --frame-rate 20"
         )
-    return time_ms
 
 
 def _values_of(
@@ -406,26 +381,3 @@ def read_deleted(folder: Path) -> set[int]:
 
 def _whole_numbers(indexes: Collection[object]) -> set[int]:
     return {whole_number("a deleted index", index) for index in indexes}
-
-
-def write_deleted(folder: Path, deleted: Collection[int]) -> None:
-    """Write which records of a tub are deleted, and change nothing else; raises OSError.
-
-    The file keeps its permissions; PermissionError is raised for one that is read-only.
-    """
-    path = deleted_file(folder)
-    content = json.dumps(sorted(deleted)).encode()
-    if path.name == MANIFEST:
-        *lines, last_line = read_inside(folder, MANIFEST, "json").splitlines(keepends=True)
-        line_end = last_line[len(last_line.rstrip()) :]
-        changed = parse_json(last_line) | {"deleted_indexes": sorted(deleted)}
-        content = b"".join([*lines, json.dumps(changed).encode(), line_end])
-    mode = None
-    if path.exists():
-        # replacing a file needs no permission to write it, but its owner has said that it stays
-        if not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, "it may not be changed", str(path))
-        mode = path.stat().st_mode
-    write_bytes(path, content)
-    if mode is not None:
-        path.chmod(mode)

@@ -16,7 +16,6 @@ from tests.exchange.foreign_sources import (
 )
 
 pyarrow = pytest.importorskip("pyarrow", reason="pip install 'bcclone[lerobot]'")
-from pyarrow import parquet  # noqa: E402
 
 
 def test_of_several_cameras_of_a_data_set_the_one_that_looks_forward_is_asked_for(tmp_path):
@@ -79,16 +78,3 @@ def test_of_two_features_with_a_steering_the_action_is_taken(tmp_path):
         imported(folder, tmp_path / "out2")
     imported(folder, tmp_path / "out2", steering_column="other.steering_norm")
     assert rows_of(tmp_path / "out2")["steering"].tolist() == pytest.approx([0.1] * 6)
-
-
-def test_a_throttle_in_percent_is_left_out_with_a_note(tmp_path):
-    names = ("steering.pos", "throttle.pos")
-    folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=names)
-    for path in folder.rglob("*.parquet"):
-        table = parquet.read_table(path)
-        actions = pyarrow.array([[row[0].as_py(), 30.0] for row in table["action"]])
-        place = table.schema.get_field_index("action")
-        parquet.write_table(table.set_column(place, "action", actions), path)
-    result = imported(folder, tmp_path / "out", unit="ratio", straight=0.0)
-    assert set(rows_of(tmp_path / "out")["throttle"]) == {0.0}
-    assert any("throttle.pos is left out: it has 30" in note for note in result.seen.notes)

@@ -99,17 +99,14 @@ def test_a_store_is_exported_with_its_frames(format, simulated_store, tmp_path):
                 assert (pixels == store.frames[row["frame_left"]]).all()
 
 
-def test_rows_without_a_usable_image_are_left_out_if_they_are_few_or_allowed(lake, tmp_path):
+def test_many_rows_without_a_usable_image_are_refused(lake, tmp_path):
     images = sorted((lake / "IMG").glob("left_*.jpg"))
     images[1].unlink()
     images[2].write_bytes(images[2].read_bytes()[:500])
     with pytest.raises(
-        UserError, match=r"(?s)2 of 6 rows .* more than 5%.*--allow-skips.*line 2: .*missing"
+        UserError, match=r"(?s)2 of 6 rows .* at most 5%; .*--cameras.*line 2: .*missing"
     ):
         export(ExportSettings(str(lake), tmp_path / "out"))
-    result = export(ExportSettings(str(lake), tmp_path / "out", allow_skips=True))
-    assert (result.rows, len(result.skipped)) == (4, 2)
-    assert "line 3: image left_" in result.skipped[1]
     assert (
         export(ExportSettings(str(lake), tmp_path / "center", cameras=("center", "right"))).rows
         == 6

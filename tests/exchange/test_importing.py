@@ -13,7 +13,6 @@ from tests.exchange.driven_recordings import make_driven
 from tests.exchange.foreign_sources import (
     PICTURE,
     imported,
-    make_frames,
     make_lerobot,
     make_tub,
     rows_of,
@@ -38,13 +37,6 @@ def test_a_recording_with_images_of_another_size_is_imported_with_its_tables(tmp
     assert rows_of(tmp_path / "out")[columns].equals(rows_of(folder)[columns])
     for name in ("drivers.csv", "trace.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (folder / name).read_bytes()
-
-
-def test_a_log_of_another_form_under_the_name_of_the_simulators_is_imported(tmp_path):
-    names = [f"central-{number}.jpg" for number in range(3)]
-    table = [("image_path", "steering_angle"), *((name, 0.1) for name in names)]
-    folder = make_frames(tmp_path / "set", names, table, "driving_log.csv")
-    assert imported(folder, tmp_path / "out", unit="ratio", frame_rate=20).rows == 3
 
 
 @pytest.mark.parametrize(
@@ -142,7 +134,7 @@ def test_a_file_that_is_no_source_is_named_as_what_it_is(tmp_path, begin, words)
             "",
             r"episode_000001\.parquet: .*download",
         ),
-        (make_lerobot, "data", "", "", "there are no Parquet files; download the whole data set"),
+        (make_lerobot, "data", "", "", "there are no Parquet files; download the data set"),
     ],
 )
 def test_a_source_without_a_file_that_describes_it_is_refused(
@@ -190,7 +182,7 @@ def test_what_is_of_no_known_format_is_refused(tmp_path):
         imported(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(UserError, match="a recording already, which needs no import"):
         imported(make_driven(tmp_path / "lake"), tmp_path / "out")
-    for settings in ({"format": "csv"}, {"unit": "ratio"}):  # not in circles
+    for settings in ({"format": "frames", "unit": "ratio"}, {"unit": "ratio"}):  # not in circles
         assert imported(tmp_path / "lake", tmp_path / "".join(settings), **settings).rows == 6
     with pytest.raises(UserError, match="lake exists, and is no empty folder"):
         imported(make_tub(tmp_path / "tub"), tmp_path / "lake")
@@ -212,6 +204,6 @@ def test_the_command_says_what_comes_next(tmp_path):
     assert (result["rows"], result["deleted"], result["format"]) == (4, 1, "tub")
     assert result["seen"]["size"] == [160, 120]
     assert (
-        "--unit is only for csv, lerobot, video, frames"
+        "--unit is only for lerobot, video, frames"
         in run_script(*line, "x", "--unit", "rad", code=1).stderr
     )

@@ -1,6 +1,5 @@
 """Times of tables and in names: dates, and numbers whose unit is plain."""
 
-import numpy as np
 import pytest
 
 from bcclone.exchange.times import times_in_names, times_of
@@ -21,15 +20,6 @@ def test_numbers_are_in_the_only_unit_in_which_a_camera_takes_such_frames(start,
     cells = [repr(per_ms * (start + 50 * row)) for row in range(200)]
     times = milliseconds_of(cells[::2] + cells[1::2])
     assert times[:2] == [start, start + 100]
-
-
-@pytest.mark.parametrize(("unit", "second"), [("s", 1), ("ns", 10**9)])
-@pytest.mark.parametrize("rate", [0.1, 1000])
-def test_the_name_of_a_column_says_its_unit(unit, second, rate):
-    cells = [str(second / rate * row) for row in range(5)]
-    assert milliseconds_of(cells, f"Timestamp [{unit}]") == [
-        round(1000 / rate * row) for row in range(5)
-    ]
 
 
 @pytest.mark.parametrize(
@@ -60,11 +50,6 @@ def test_dates_may_be_written_in_several_ways(cells, milliseconds):
 )  # fmt: skip
 def test_what_no_camera_can_have_are_no_times(cells):
     assert milliseconds_of(cells) is None
-
-
-def test_a_time_that_is_no_number_is_none():
-    times = milliseconds_of(["0.0", "inf", "0.1", "nan", "0.2"], "time_s")
-    assert np.isnan(times).tolist() == [False, True, False, True, False]
 
 
 def of_frames(folder, column, cells, names=None, **settings):

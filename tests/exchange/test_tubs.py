@@ -111,12 +111,6 @@ def test_a_tub_with_the_times_of_its_conversion_or_none_is_refused_and_can_be_co
     assert rows_of(tmp_path / "out")["time_ms"].tolist() == [100 * index for index in range(12)]
 
 
-def test_a_time_of_0_among_others_is_missing(tmp_path):
-    times = {"_timestamp_ms": lambda index: 0 if index == 2 else 1_767_225_600_000 + 50 * index}
-    result = imported(make_tub(tmp_path / "tub", rows=6, **times), tmp_path / "out")
-    assert (result.rows, result.seen.broken_lines) == (5, 1)
-
-
 @pytest.mark.parametrize(
     ("angle", "beyond"), [(lambda index: 0.5 * index, 37), (lambda index: index and 45, 39)]
 )
@@ -127,15 +121,6 @@ def test_a_tub_in_degrees_is_refused(angle, beyond, tmp_path):
         match=f"the steering of {beyond} of 40 records is beyond -1 to 1, as in degrees",
     ):
         imported(folder, tmp_path / "out")
-
-
-def test_the_steering_of_a_tub_may_have_the_name_that_one_version_of_donkeycar_gave_it(tmp_path):
-    folder = make_tub(
-        tmp_path / "tub", **{"user/angle": None, "user/steering": 0.3, "pilot/steering": -0.4}
-    )
-    spoil(folder / "catalog_0.catalog", '"user/mode": "user"', '"user/mode": "local_angle"')
-    assert imported(folder, tmp_path / "out").seen.columns_left_out == ()
-    assert rows_of(tmp_path / "out")["steering"].tolist() == [-0.4, 0.3, 0.3, 0.3]
 
 
 @pytest.mark.parametrize(
@@ -151,14 +136,6 @@ def test_a_record_without_a_steering_is_left_out_and_a_tub_without_any_is_refuse
         return
     assert imported(folder, tmp_path / "out").seen.broken_lines == 3
     assert rows_of(tmp_path / "out")["steering"].tolist() == [0.2]
-
-
-def test_a_record_without_the_throttle_that_its_tub_declares_is_left_out(tmp_path):
-    folder = make_tub(tmp_path / "tub")
-    spoil(folder / "manifest.json", '["cam/image_array"]', '["cam/image_array", "user/throttle"]')
-    spoil(folder / "catalog_0.catalog", '"user/throttle": -0.5, ', "")
-    (line,) = imported(folder, tmp_path / "out").seen.left_out
-    assert line.endswith("record 1: no 'user/throttle'")
 
 
 def test_a_tub_of_a_file_for_each_record_is_read_in_the_order_of_its_numbers(tmp_path):
@@ -201,24 +178,6 @@ def test_times_that_a_tub_lacks_are_counted_by_the_numbers_of_its_records(tmp_pa
     tub = make_tub_of_files(tmp_path / "tub", milliseconds=None)
     with pytest.raises(UserError, match="nothing says when .*--frame-rate"):
         imported(tub, tmp_path / "out")
-
-
-@pytest.mark.parametrize("name", ["meta.json", "exclude.json"])
-def test_a_broken_file_about_the_records_of_a_tub_is_refused_by_its_name(tmp_path, name):
-    (make_tub_of_files(tmp_path / "tub") / name).write_text('{"start"')
-    with pytest.raises(UserError, match=f"{name}: not .*; correct it, or remove it"):
-        imported(tmp_path / "tub", tmp_path / "out")
-    (tmp_path / "tub" / name).unlink()
-    assert imported(tmp_path / "tub", tmp_path / "out").rows == 3
-
-
-def test_times_of_a_tub_that_cannot_be_read_are_asked_for(tmp_path):
-    folder = make_tub_of_files(tmp_path / "tub", milliseconds="soon")
-    with pytest.raises(
-        UserError,
-        match="'milliseconds': nothing says when .*--frame-rate",
-    ):
-        imported(folder, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -321,21 +280,6 @@ def test_the_camera_of_a_tub_that_looks_forward_is_asked_for_and_can_be_chosen(t
     assert imported(folder, tmp_path / "out", image_column="cam/a").rows == 4
 
 
-def test_a_number_of_a_sensor_that_nobody_reads_may_be_none(tmp_path):
-    tub = make_tub(tmp_path / "tub", **{"imu/acl_x": float("nan"), "gps": float("inf")})
-    result = imported(tub, tmp_path / "out")
-    assert (result.rows, result.seen.broken_lines) == (4, 0)
-    assert {"imu/acl_x", "gps"} <= set(result.seen.columns_left_out)
-
-
-def test_a_steering_that_is_none_leaves_its_record_out(tmp_path):
-    angles = (0.1, float("nan"), 0.2, 0.3)
-    tub = make_tub(tmp_path / "tub", **{"user/angle": lambda index: angles[index]})
-    result = imported(tub, tmp_path / "out")
-    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.1, 0.2, 0.3]
-    assert "user/angle is 'NaN', expected a number" in result.seen.left_out[0]
-
-
 @pytest.mark.parametrize(
     "content",
     ["", "\0" * 100, '["cam/image_array"]\n["ima', None, '[]\n[]\n{}\n{}\n{"paths": []}'],
@@ -357,15 +301,6 @@ def test_a_tub_whose_manifest_a_power_failure_damaged_is_read_by_its_catalogs(tm
     with pytest.raises(UserError, match=r"manifest.json.*bcclone import .*tub -o recordings/NAME"):
         open_edited(str(tub))
     assert not (tub / "exclude.json").exists()
-
-
-def test_catalogs_that_the_manifest_does_not_name_are_told_of(tmp_path):
-    tub = make_tub(tmp_path / "tub")
-    (tub / "catalog_1.catalog").write_text("")
-    result = imported(tub, tmp_path / "out")
-    assert result.seen.notes == (
-        "manifest.json does not name, so that they are not read: catalog_1.catalog",
-    )
 
 
 def test_the_framing_of_a_tub_is_refused_for_the_recording_of_it(tmp_path):

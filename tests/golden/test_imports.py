@@ -13,7 +13,7 @@ from tests.running import run_script
 
 COLUMNS = ["center", "left", "right", "steering", "throttle", "brake", "speed"]
 CASES = {
-    "car": "real/car --table real/car/labels.csv --unit rad --left-positive --steering-ratio 14.8",
+    "car": "real/car --table real/car/labels.csv --unit rad --left-positive --max-degrees 370",
     "tub_road": "real/tub_road",
     "tub_floor": "real/tub_floor --min-throttle 0.05",
     "calibrate_without_a_road": "cases/calibrate_without_a_road",
@@ -35,7 +35,7 @@ CASES = {
     "path_without_a_slash": "cases/path_without_a_slash --steering-column 2 --unit ratio",
     "servo_of_0_to_180": "cases/servo_of_0_to_180 --unit deg",
     "servo_of_0_to_180, straight": "cases/servo_of_0_to_180 --unit deg --straight 90 "
-    "--steering-ratio 1 --max-degrees 90 --frame-rate 20",
+    "--max-degrees 90 --frame-rate 20",
     "steering_0_to_1": "cases/steering_0_to_1",
     "steering_taken_for_images": "cases/steering_taken_for_images --unit ratio",
     "tables_named_by_the_message": "cases/tables_named_by_the_message",
@@ -89,13 +89,13 @@ TABLES = {
     "steering wheel": (
         "frame_id,steering_angle",
         "{stem},{degrees}",
-        "--unit deg --steering-ratio 15 --max-degrees 25 --straight 0 --frame-rate 20",
+        "--unit deg --max-degrees 375 --straight 0 --frame-rate 20",
     ),
     "throttle and speed": (
-        "file;lenkwinkel;gas;kmh",
+        "file;lenkwinkel;gas;speed_kmh",
         "{name};{ratio};0.3;12.5",
-        "--steering-column lenkwinkel --unit ratio --throttle-column gas --speed-column kmh "
-        "--speed-unit km/h --image-column file --straight 0 --frame-rate 20",
+        "--steering-column lenkwinkel --unit ratio --image-column file --straight 0 "
+        "--frame-rate 20",
     ),
     "times": (
         "t_ms,name,steering",

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 
 import numpy as np
 import pytest
@@ -52,30 +51,6 @@ def test_edits_are_read_as_they_were_written(tmp_path):
     for _ in range(2):  # nothing is left to remove the second time
         write_edits(log, Edits())
         assert not edits_path(log).exists()
-
-
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [
-        ((DELETE, ((name_of(100), name_of(0)),)), f"rows from {name_of(100)} back to {name_of(0)}"),
-        (
-            (DELETE,),
-            "edit 'delete' of 0 spans, expected one of trim, delete, restore, mirror-steering, "
-            "advance-ste",
-        ),
-        ((ADVANCE, ((name_of(0), name_of(100)),), 0.5), "edit 'advance-steering' of 1 spans"),
-        (("paint",), "edit 'paint' of 0 spans"),
-        (
-            (ADVANCE, (), 10.01),
-            "edit 'advance-steering' by 10.01 s, expected at most 10 of advance-steering",
-        ),
-        ((MIRROR, (), 1.0), "edit 'mirror-steering' by 1.0 s"),
-    ],
-)
-def test_an_edit_that_says_nothing_cannot_be_made(values, reason):
-    with pytest.raises(ValueError, match=f"^{re.escape(reason)}"):
-        StoredEdit(*values)
-    assert Edits((StoredEdit(ADVANCE, (), 10.0),)).advance_seconds == 10.0
 
 
 def test_a_wrong_edit_is_refused_with_what_was_expected():

@@ -196,29 +196,6 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("quote", ["", '"'])
-@pytest.mark.parametrize(
-    ("spaced", "plain", "is_spaced"), [(1, 1, False), (2, 1, True), (1, 2, False), (3, 2, True)]
-)
-def test_a_log_is_spaced_if_most_of_its_rows_are(tmp_path, spaced, plain, is_spaced, quote):
-    first, spaced_first = (
-        line.replace("center", f"{quote}center", 1) for line in (log_lines()[0], log_lines(", ")[0])
-    )
-    lines = [first.replace(".jpg", f".jpg{quote}", 1)] * plain
-    lines += [spaced_first.replace(".jpg", f".jpg{quote}", 1)] * spaced
-    assert read_log(write(tmp_path, lines)).dialect.spaced == is_spaced
-
-
-@pytest.mark.parametrize("camera", [0, 1, 2])
-def test_a_name_that_no_file_can_have_makes_a_bad_row_for_each_camera(tmp_path, camera):
-    first, *others = log_lines()
-    columns = first.split(",")
-    columns[camera] = columns[camera].replace(".jpg", f"{'x' * 240}.jpg")
-    log = read_log(write(tmp_path, [",".join(columns), *others]))
-    (bad,) = log.bad_rows
-    assert bad.reason.startswith(f"the name of the {HEADER.split(',')[camera]} image has ")
-
-
 def test_a_log_may_have_rows_twice_and_more_bad_rows_than_good_ones(tmp_path):
     log = read_log(write(tmp_path, [*log_lines() * 2, *["garbage"] * 10, SWAPPED]))
     assert (len(log.rows), len(log.bad_rows)) == (6, 11)
