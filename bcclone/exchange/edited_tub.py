@@ -73,8 +73,9 @@ class EditedTub(EditedRecording):
             self.unusable = (
                 f"{len(left_out)} records cannot be used, and have no row: {left_out[0]}"
             )
-        # which rows were deleted before each of this object's edits that are not undone yet
-        self._before: list[BoolArray] = []
+        # for each of this object's edits that are not undone yet: the rows that it changed, and
+        # whether each of them was deleted before
+        self._changes: list[tuple[IndexArray, BoolArray]] = []
         rows = _table_of(self._records)
         dialect = Dialect(
             spaced=False, decimal_comma=False, header=False, cameras=CAMERAS[:1], extra_columns=0
@@ -92,21 +93,27 @@ class EditedTub(EditedRecording):
 
     def write_edits(self, edit: Edit, after: Edits) -> None:
         before = self.deleted
-        deleted = self._numbers[after.deleted(self.times)].tolist()
+        after_it = after.deleted(self.times)
+        deleted = self._numbers[after_it].tolist()
         without_row = read_deleted(self.path) - set(self._numbers.tolist())
         _write_deleted(self.path, {*deleted, *without_row})
         if edit.kind == UNDO:
-            self._before.pop()
+            self._changes.pop()
         else:
-            self._before.append(before)
+            rows = np.flatnonzero(before != after_it)
+            self._changes.append((rows, before[rows]))
 
     def without_last(self) -> Edits:
         """Return the edits as before the last change; write_edits() then drops the change."""
-        if not self._before:
+        if not self._changes:
             raise UserError(
                 f"{self.path}: a tub keeps no history; restore rows with --restore FROM TO"
             )
-        return self._edits_of(self._before[-1])
+        # an undo does not touch records that the undone edit did not change
+        deleted = self.deleted
+        rows, were_deleted = self._changes[-1]
+        deleted[rows] = were_deleted
+        return self._edits_of(deleted)
 
     def with_correction(self, edit: Edit) -> Edits:
         raise UserError(
@@ -116,7 +123,7 @@ class EditedTub(EditedRecording):
 
     @property
     def undoable(self) -> int:
-        return len(self._before)
+        return len(self._changes)
 
     @cached_property
     def driven(self) -> Sequence[DrivenBy | None]:

@@ -147,14 +147,12 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
     seen.columns_left_out = [name for name in table.columns if name not in used]
     offset = settings.film_offset
     if offset is None and milliseconds is not None and not _is_paired(path, table, milliseconds):
-        if not settings.frame_rate:
-            raise UserError(
-                f"{table.path}: its rows are not one for each frame of {path}, in order of time; "
-                "say by how many seconds the film begins later than the table with --film-offset, "
-                "0 if both begin together",
-                exit_code=2,
-            )
-        offset = 0.0  # rows that are counted begin with the film
+        raise UserError(
+            f"{table.path}: its rows are not one for each frame of {path}, in order of time; "
+            "say by how many seconds the film begins later than the table with --film-offset, "
+            "0 if both begin together",
+            exit_code=2,
+        )
     if offset is not None:
         if milliseconds is None:
             raise UserError(

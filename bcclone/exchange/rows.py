@@ -2,7 +2,7 @@
 
 A reader of a source yields each row as a `Row`, or as a `LeftOut` that says why it cannot be used.
 row_of() makes a checked row from the values of a record, recorded_row() from a row of a log or of a
-store. framed_rows.py replaces a row's images by frames.
+store. recording_import.py replaces a row's images by frames.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -92,7 +92,7 @@ class Row:
     deleted: bool = False  # the source marks the row as deleted
     place: str = ""  # file and row of an imported row, for messages
     record_number: int = -1  # number of the record, if the row is from a tub
-    # what framed_rows() adds, when the images have become frames
+    # what the import adds, when the images have become frames
     framing: Framing | None = None  # made the frames; None if the images were frames already
     source_ms: int = 0  # time of the row in the source, which other images may have, too
     size: tuple[int, int] = (0, 0)  # width and height of the centre image in the source

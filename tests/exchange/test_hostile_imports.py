@@ -21,9 +21,8 @@ from bcclone.exchange.exchange_settings import (
     ImportSettings,
 )
 from bcclone.exchange.formats import FORMATS, format_of
-from bcclone.exchange.framed_rows import framed_rows
 from bcclone.exchange.recording_export import export
-from bcclone.exchange.recording_import import import_recording, write_recordings
+from bcclone.exchange.recording_import import framed_rows, import_recording, write_recordings
 from bcclone.exchange.rows import LeftOut, Row, row_of
 from bcclone.exchange.seen import Seen
 from bcclone.recording.run_tables import DrivenBy

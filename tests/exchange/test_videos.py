@@ -151,7 +151,7 @@ def test_rows_may_be_counted_from_the_first_frame(tmp_path):
     write_table(tmp_path / "set", rows, "time,steering")
     with pytest.raises(UserError, match="column 'time' holds no times .* --frame-rate"):
         imported(tmp_path / "set", tmp_path / "out")
-    result = imported(tmp_path / "set", tmp_path / "out", frame_rate=10)
+    result = imported(tmp_path / "set", tmp_path / "out", frame_rate=10, film_offset=0.0)
     expected = [steering(n) for n in range(19)] + [steering(18)]
     assert rows_of(result.output)["steering"].tolist() == pytest.approx(expected)
     (tmp_path / "set" / "drive.csv").write_text("steering\n" + "0.1\n" * 20)
