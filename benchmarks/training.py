@@ -25,7 +25,7 @@ from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.dataset.preprocessing_text import LARGEST_IMAGE, SMALLEST_IMAGE
 from bcclone.feed.augment.changes import AugmentationInputs, draw
-from bcclone.feed.source import Batch
+from bcclone.feed.selection import Batch
 from bcclone.model.architectures import ARCHITECTURES, Convolution
 from bcclone.system.hardware import usable_cores
 from bcclone.system.numbers import Float32Array

@@ -152,8 +152,7 @@ def model(
     """
     files = given.make(RunFiles)
     chosen = chosen_settings(given, file)
-    from bcclone.training.several import train_together
-    from bcclone.training.train import resume, train
+    from bcclone.training.train import resume, train, train_together
 
     result: TrainResult | None
     if are_several(several) or chosen.get("gpus", 1) != 1:

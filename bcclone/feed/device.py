@@ -15,8 +15,7 @@ import tensorflow as tf
 
 from bcclone.feed.loading import BatchPlace, Feed, Transform
 from bcclone.feed.order import Order, Positions
-from bcclone.feed.selection import Selection
-from bcclone.feed.source import Batch
+from bcclone.feed.selection import Batch, Selection
 from bcclone.system.errors import UserError
 from bcclone.system.tensorflow_quietly import compiles_for_gpu
 

@@ -1,4 +1,4 @@
-"""Choose and put together the feed that gives a network its batches.
+"""Give a network its batches, epoch by epoch, which threads load ahead.
 
 In: a `Selection`, and settings which name a strategy or leave the choice to choose_feed(). Out: a
 `Feed`, which opens files and starts threads only when its `with` block is entered:
@@ -9,7 +9,6 @@ In: a `Selection`, and settings which name a strategy or leave the choice to cho
                 for batch in batches: ...
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,19 +20,23 @@ from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.feed_settings import (
     AUTO,
     DEVICE,
+    SEQUENCE,
     STRATEGIES,
     WINDOWS,
     AugmentSettings,
     FeedSettings,
 )
-from bcclone.feed.loading import AHEAD, THREADS, BatchPlace, Feed, Transform
+from bcclone.feed.loading import AHEAD, CORES, THREADS, BatchPlace, Feed, Transform, WindowFeed
 from bcclone.feed.order import ALL, BatchPart, Order, Positions, split_into_windows
-from bcclone.feed.selection import Selection, TrainingData, sample_lookaheads
-from bcclone.feed.source import Batch, Buffers
+from bcclone.feed.selection import (
+    Batch,
+    Buffers,
+    Selection,
+    TrainingData,
+    sample_lookaheads,
+)
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.hardware import available_memory
-
-_CORES = os.cpu_count() or 1
 
 
 def open_feed(
@@ -70,12 +73,12 @@ def open_feed(
     leaves_out = zero_fraction < 1
     order = Order(
         len(selection),
-        settings.ordering,
+        *settings.ordering,
         seed,
         selection.zero_steering if leaves_out else None,
         zero_fraction,
         batch_size,
-        selection.shard if settings.ordering.kind == WINDOWS else None,
+        selection.shard if STRATEGIES[settings.feed].order == WINDOWS else None,
         part,
     )
     if leaves_out and not len(order):
@@ -92,7 +95,7 @@ def open_feed(
         of_files = STRATEGIES[settings.feed].of_files
         # a network that trains on the processor needs the other half: with a thread per core it is
         # slower (decision 0016)
-        threads = settings.feed_workers or (_CORES if of_files else max(_CORES // 2, 1))
+        threads = settings.feed_workers or (CORES if of_files else max(CORES // 2, 1))
         augmenter = CpuAugmenter(augment, data.preprocessing)
         transforms.append(_augmenting_on_cpu(selection, seed, augmenter, batch_size, threads))
     elif augment:
@@ -162,15 +165,19 @@ def _make_feed(
         def chunks(positions: Positions) -> list[slice]:
             return [slice(start, start + size) for start in range(0, len(positions), size)]
 
-        return Feed(source, order, transforms, threads or 1, split=chunks)
+        return WindowFeed(source, order, transforms, threads or 1, chunks)
     if name == "shards":
 
         def windows(positions: Positions) -> list[slice]:
             return split_into_windows(selection.shard[positions])
 
-        return Feed(source, order, transforms, threads or 1, split=windows)
+        return WindowFeed(source, order, transforms, threads or 1, windows)
+    if name == SEQUENCE:
+        from bcclone.feed.keras_sequence import KerasFeed  # loads Keras
+
+        return KerasFeed(source, order, transforms, threads or 1, settings.feed_workers or 6)
     if name == "files":  # each thread decodes images
-        threads = threads or settings.feed_workers or _CORES
+        threads = threads or settings.feed_workers or CORES
         return Feed(source, order, transforms, threads, max(AHEAD, threads))
     return Feed(source, order, transforms, threads or THREADS)
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from bcclone.system.settings import Checked, Count, Degrees, Fraction, Metres, setting
 
-# two choices of --feed
+# choices of --feed
 AUTO = "auto"  # choose the strategy that suits the samples and the machine
 DEVICE = "device"  # keep all frames on the device that trains
+SEQUENCE = "sequence"  # let Keras load the batches
 
 # orders of the samples
 IN_ORDER = "in order"  # as in the store
@@ -19,7 +20,7 @@ ORDERS = {  # order -> names of the settings on which it depends
     IN_ORDER: (),
     SHUFFLED: (),
     CHUNKS: ("chunk_size",),
-    WINDOWS: ("window_shards", "window_streams"),
+    WINDOWS: ("window_shards",),
 }
 
 
@@ -49,6 +50,10 @@ STRATEGIES = {
         order=WINDOWS,
     ),
     "hdf5-shuffle": Strategy("reads from the memory-mapped store; shuffled"),
+    SEQUENCE: Strategy(
+        "reads from the memory-mapped store by a Keras PyDataset with --feed-workers threads; "
+        "shuffled; to compare with"
+    ),
     DEVICE: Strategy(  # two copies: one that is read from the store, and TensorFlow's
         "keeps all frames on the device that trains, and gathers batches there; shuffled",
         copies=2,
@@ -64,14 +69,6 @@ _feed = partial(setting, group="feed")
 _rare = partial(_feed, rare=True)
 
 
-class Ordering(NamedTuple):
-    """How samples are ordered."""
-
-    kind: str  # one of ORDERS
-    size: int = 1  # number of samples in a chunk, or of shards in a window
-    streams: int = 1  # with WINDOWS: number of windows that each batch is drawn from
-
-
 @dataclass(frozen=True)
 class FeedSettings(Checked):
     """The strategy that feeds the network, and the settings of all strategies."""
@@ -85,14 +82,6 @@ class FeedSettings(Checked):
     )
     chunk_size: Count = _rare(16_384, "number of samples that hdf5-chunks shuffles together")
     window_shards: Count = _rare(4, "number of shards that the feed shards shuffles together")
-    window_streams: Count = _rare(
-        0,
-        "number of windows that the feed shards draws each batch from; "
-        "a worker reads only the shards of its own",
-        minimum=1,
-        maximum=4096,
-        zero="as many as there are workers",
-    )
     cache: str = _feed(
         "",
         "folder for copies of the shards of a store at a URL; several processes may share it",
@@ -101,20 +90,23 @@ class FeedSettings(Checked):
     )
     feed_workers: Count = _feed(
         0,
-        "number of threads that augment on the CPU; with --feed files, that also decode images",
+        "number of threads that augment on the CPU; with --feed files also that decode images, "
+        "with --feed sequence also that read",
         minimum=1,
         maximum=_MAX_THREADS,
-        zero="one for every two cores; with --feed files, one for each core",
+        zero="one for every two cores; with --feed files one for each core, with sequence 6",
     )
 
     @property
-    def ordering(self) -> Ordering:
-        """Return how samples are ordered; feeds of equal orderings give the same batches."""
+    def ordering(self) -> tuple[str, int]:
+        """Return how samples are ordered; feeds of equal orderings give the same batches.
+
+        These are one of ORDERS, and the number of samples in a chunk, or of shards in a window.
+        """
         # AUTO chooses among strategies; "shuffled" is the order of most of them
         kind = SHUFFLED if self.feed == AUTO else STRATEGIES[self.feed].order
-        # only window_streams may be 0 here; for several workers, a training has replaced the 0
-        sizes = [getattr(self, name) or 1 for name in ORDERS[kind]]
-        return Ordering(kind, *sizes)
+        (size,) = [getattr(self, name) for name in ORDERS[kind]] or [1]
+        return kind, size
 
 
 AUGMENT_ON = ("auto", "cpu", "device")

@@ -1,22 +1,34 @@
-"""SampleDataset, a Keras PyDataset of samples for model.fit.
+"""SampleDataset, a Keras PyDataset of samples for model.fit; and the feed "sequence", by its means.
 
 In: a store. Out: batches as Keras asks for them: images, uint8 (batch, height, width, channels),
 and their targets, such as the steering.
 """
 
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Event
 from typing import Any, Self
 
 import keras
 
+# a private name: only fit() gives batches of a PyDataset's own threads
+from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
 from bcclone.dataset.sample_settings import TEST, TRAINING
 from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
-from bcclone.feed.feed_settings import IN_ORDER, SHUFFLED, STEERING, Ordering
-from bcclone.feed.order import Order
-from bcclone.feed.selection import TargetFunction, describe_windows, select
-from bcclone.feed.source import Buffers, Source
+from bcclone.feed.feed_settings import IN_ORDER, SHUFFLED, STEERING
+from bcclone.feed.loading import Feed, Transform
+from bcclone.feed.order import Batches, Order
+from bcclone.feed.selection import (
+    Batch,
+    Buffers,
+    Source,
+    TargetFunction,
+    describe_windows,
+    select,
+)
 from bcclone.system.errors import UserError, shown_command
 
 NEXT_FRAME = "next frame"  # a choice of `targets` that --predict does not have
@@ -89,8 +101,8 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
                 raise UserError(
                     f"{store.path}: it has no {part} samples; make a store with some: {make}"
                 )
-            ordering = Ordering(SHUFFLED if part == TRAINING else IN_ORDER)
-            order = Order(len(selection), ordering, seed, batch_size=batch_size)
+            kind = SHUFFLED if part == TRAINING else IN_ORDER
+            order = Order(len(selection), kind, seed=seed, batch_size=batch_size)
             return cls(selection.source(), order, gives_next, **options)
 
     def __len__(self) -> int:
@@ -119,3 +131,31 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class KerasFeed(Feed):
+    """Lets Keras load the batches of a training, as fit() does: by `workers` threads.
+
+    Keras's processes are not used: it waits forever when one of them was killed.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        order: Order,
+        transforms: Sequence[Transform],
+        threads: int,
+        workers: int,
+    ) -> None:
+        super().__init__(source, order, transforms, threads)
+        self._workers = workers
+
+    @contextmanager
+    def _pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
+        dataset = SampleDataset(self.source, self.order, workers=self._workers)
+        dataset.batches = batches
+        adapter = PyDatasetAdapter(dataset)
+        try:
+            yield (Batch(images, labels) for images, labels in adapter.get_numpy_iterator())
+        finally:
+            adapter.on_epoch_end()  # ends the threads

@@ -1,5 +1,6 @@
 """Load the batches of an epoch ahead, by threads: an order and a source -> batches."""
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -7,13 +8,15 @@ from dataclasses import replace
 from threading import Event
 from typing import Any, NamedTuple, Self
 
-from bcclone.feed.order import Batches, BatchSpan, Order, Positions
-from bcclone.feed.source import Batch, Buffers, Source
+from bcclone.camera.images import opencv_on_one_thread
+from bcclone.feed.order import Batches, Order, Positions
+from bcclone.feed.selection import Batch, Buffers, Source
 from bcclone.system.pool import prefetch_ordered
 
+CORES = os.cpu_count() or 1
 AHEAD = 4  # batches that are loaded ahead
 # two: a thread also flips frames and looks up labels, so it copies at only half a core's speed
-THREADS = min(2, os.cpu_count() or 1)
+THREADS = min(2, CORES)
 
 
 class BatchPlace(NamedTuple):
@@ -43,9 +46,6 @@ class Feed:
     ahead: number of batches that are loaded before they are asked for
     steps_a_call: batches that one call of the training step takes; more than 1 only where batches
         are positions, and the compiled program gathers the frames itself
-    split: divides the positions of an epoch into windows. A thread reads the next window ahead, for
-        stores larger than memory; a window is a chunk of the store, or some of its files, which may
-        be at a URL.
     """
 
     def __init__(
@@ -56,7 +56,6 @@ class Feed:
         threads: int = THREADS,
         ahead: int = AHEAD,
         steps_a_call: int = 1,
-        split: Callable[[Positions], list[slice]] | None = None,
     ) -> None:
         self.source = source
         self.order = order
@@ -65,7 +64,6 @@ class Feed:
         self._threads = threads
         # each thread has a batch in work and one that is ready
         self._ahead = max(ahead, 2 * threads)
-        self._split = split
         # the training uses one batch, and may still hold the one before
         self._buffers = Buffers(order.batch_size, source.shape, kept=self._ahead + 2)
         self._opened = ExitStack()
@@ -83,11 +81,21 @@ class Feed:
         self._opened.__exit__(*error)
 
     def _open(self, opened: ExitStack) -> None:
+        # this feed's own threads share the cores with the training
+        opened.enter_context(opencv_on_one_thread())
         opened.enter_context(self.source)
 
     def load(self, positions: Positions) -> Batch:
         """Return the batch of these positions; several threads load at once."""
         return self.source.read(positions, self._buffers)
+
+    @contextmanager
+    def _pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch | Positions]]:
+        """Give the batches, or the positions by which load() loads them.
+
+        stop: set to end a wait for frames
+        """
+        yield iter(batches)
 
     @contextmanager
     def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
@@ -98,45 +106,57 @@ class Feed:
         start: number of samples of the epoch to skip, which were used before a resume
         """
         batches = self.order.batches(number, start)
-        is_part = batches.part.count > 1
         stop = Event()
 
-        def deliver(numbered: tuple[Batch | Positions, Positions, BatchSpan, int]) -> Batch:
-            piece, positions, span, first = numbered
+        def deliver(numbered: tuple[Batch | Positions, int]) -> Batch:
+            piece, index = numbered
             batch = piece if isinstance(piece, Batch) else self.load(piece)
-            if is_part:
-                batch = replace(batch, span=span)
+            if batches.part.count > 1:
+                batch = replace(batch, span=batches.span(index))
+            place = BatchPlace(batches[index], number, start + index * batches.size)
             for transform in self._transforms:
-                batch = transform(batch, BatchPlace(positions, number, first))
+                batch = transform(batch, place)
             return batch
 
         with ExitStack() as opened:
-            pieces: Iterator[Batch | Positions] = iter(batches)
-            if self._split:
-                pieces = opened.enter_context(self._filled_from_windows(batches, stop))
-            spans = map(batches.span, range(len(batches)))
-            firsts = range(start, start + len(batches.order), batches.size)
+            pieces = opened.enter_context(self._pieces(batches, stop))
             # map, not zip: zip keeps a reference to its last tuple, and hence to a batch
-            numbered = map(lambda *values: values, pieces, batches, spans, firsts)
+            numbered = map(lambda *values: values, pieces, itertools.count())
             delivered = prefetch_ordered(deliver, numbered, self._threads, self._ahead)
             try:
                 yield opened.enter_context(delivered)
             finally:
                 stop.set()  # first, since a thread may wait for a window of samples
 
-    @contextmanager
-    def _filled_from_windows(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
-        """Give the batches, which one thread at a time fills; another loads the next window.
 
-        stop: set to end a wait for frames
-        """
+class WindowFeed(Feed):
+    """Reads the next window of the epoch ahead, for stores larger than memory.
+
+    A window is a chunk of the store, or some of its files, which may be at a URL.
+
+    split: divides the positions of an epoch into windows
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        order: Order,
+        transforms: Sequence[Transform],
+        threads: int,
+        split: Callable[[Positions], list[slice]],
+    ) -> None:
+        super().__init__(source, order, transforms, threads)
+        self._split = split
+
+    @contextmanager
+    def _pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
+        """Give the batches, which one thread at a time fills; another loads the next window."""
         order = batches.positions
-        frames = self.source.frames
 
         def load(window: slice) -> int:
             """Load the frames of a window, and return its number of samples."""
             positions = order[window]
-            frames.load(self.source.frame[positions], stop)
+            self.source.frames.load(self.source.frame[positions], stop)
             return len(positions)
 
         def filled(sizes: Iterator[int]) -> Iterator[Batch]:
@@ -157,6 +177,5 @@ class Feed:
             for positions in batches:
                 yield self.source.read(positions, self._buffers, parts_of(len(positions)))
 
-        assert self._split is not None
         with prefetch_ordered(load, self._split(order), threads=1, ahead=1) as sizes:
             yield filled(sizes)

@@ -15,6 +15,7 @@ from typing import Any
 from bcclone.feed.feed import choose_feed
 from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, AugmentSettings
 from bcclone.feed.selection import TrainingData
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.model_facts import stated_network
 from bcclone.system.hardware import free_gpu_memory
 from bcclone.system.process import Notify
@@ -52,59 +53,40 @@ def fit_to_samples(
     """Return the settings with all decided that does not depend on the device that trains.
 
     These are the network, the window length, the optimizer with its learning rate and epochs, what
-    batch normalization learns, the feed and its streams, the moves of the camera, and oneDNN.
+    batch normalization learns, the feed, the moves of the camera, and oneDNN.
     """
     feed = settings.feed
     if feed == AUTO:
         feed = _feed_for(settings, data, notify, workers)
     settings = _without_usual_camera_moves(settings, data, notify)
-    settings = _with_optimizer(_with_network(settings))
-    batch_norm = settings.batch_norm
-    if batch_norm == AUTO:
-        batch_norm = FIXED if settings.start else LEARNED
-    return replace(
-        settings,
-        batch_norm=batch_norm,
-        seq_length=settings.seq_length or _window_length(settings, data),
-        feed=feed,
-        window_streams=settings.window_streams or workers,
-        onednn=onednn_for_batches(settings.onednn),
-    )
-
-
-def _with_network(settings: TrainSettings) -> TrainSettings:
-    """Return settings with the network decided: the usual one, or that of the start model.
-
-    It stays None for a start model that does not state its network, such as an imported one.
-    """
-    if settings.network:
-        return settings
-    if settings.start:
-        return replace(settings, network=stated_network(settings.start))
-    return replace(settings, network=USUAL_NETWORK)
-
-
-def _with_optimizer(settings: TrainSettings) -> TrainSettings:
-    """Return settings with the optimizer decided, and the learning rate and epochs that suit it."""
+    start = settings.start
+    network = settings.network
+    if network is None:
+        # still None for a start model that does not state its network, such as an imported one
+        network = stated_network(start) if start else USUAL_NETWORK
+    architecture = ARCHITECTURES[network or USUAL_NETWORK]
     optimizer = settings.optimizer
     if optimizer == AUTO:
-        is_new = settings.start is None
-        normalizes = settings.architecture.batch_norm
-        optimizer = MUON if is_new and normalizes else ADAMW
+        optimizer = MUON if architecture.batch_norm and not start else ADAMW
+    batch_norm = settings.batch_norm
+    if batch_norm == AUTO:
+        batch_norm = FIXED if start else LEARNED
     usual = USUAL[optimizer]
-    rate = FINE_TUNING_LEARNING_RATE if settings.start else usual.learning_rate
+    usual_rate = FINE_TUNING_LEARNING_RATE if start else usual.learning_rate
+    usual_length = data.sample_settings.seq_length
+    if usual_length == 1 and architecture.recurrent:
+        usual_length = RECURRENT_SEQ_LENGTH
     return replace(
         settings,
+        network=network,
         optimizer=optimizer,
-        learning_rate=settings.learning_rate or rate,
+        learning_rate=settings.learning_rate or usual_rate,
         epochs=usual.epochs if settings.epochs is None else settings.epochs,
+        batch_norm=batch_norm,
+        seq_length=settings.seq_length or usual_length,
+        feed=feed,
+        onednn=onednn_for_batches(settings.onednn),
     )
-
-
-def _window_length(settings: TrainSettings, data: TrainingData) -> int:
-    stored = data.sample_settings.seq_length
-    is_recurrent = settings.architecture.recurrent
-    return RECURRENT_SEQ_LENGTH if stored == 1 and is_recurrent else stored
 
 
 def _feed_for(settings: TrainSettings, data: TrainingData, notify: Notify, workers: int) -> str:

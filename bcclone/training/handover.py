@@ -1,4 +1,4 @@
-"""Choose the model that the user gets at the end of a training, and make the result.
+"""Score drivers on the validation samples, and choose the model that the user gets.
 
 In: a training at its end. Out: a `TrainResult`, and the file of the chosen model. Usually this is
 the trained model. A fine-tuning may have made the start model worse; so the start model, and the
@@ -8,14 +8,20 @@ samples; without such samples, the mean is chosen. "Driver" is explained in resu
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
+
+import numpy as np
 
 from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.sample_settings import TEST, VALIDATION
+from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.feed_settings import STEERING
-from bcclone.feed.selection import select
-from bcclone.model.model_file import load_own_model, mean_content
+from bcclone.feed.selection import Selection, select
+from bcclone.model.model_file import load_model, load_own_model, mean_content
 from bcclone.system.files import write_bytes
+from bcclone.system.numbers import FloatArray
 from bcclone.training.loop import Loop
 from bcclone.training.result import (
     MEAN_STEERING,
@@ -24,8 +30,8 @@ from bcclone.training.result import (
     SampleCounts,
     TrainResult,
 )
-from bcclone.training.scoring import evaluate_file, score_mean, score_of
 from bcclone.training.train_settings import HALFWAY, TRAINED
+from bcclone.training.trainer import Trainer, losses_of
 from bcclone.training.training_state import ValidationScore
 
 
@@ -106,5 +112,41 @@ def _other_drivers(loop: Loop, start: bytes) -> dict[str, ValidationScore]:
         models = {START: start, HALFWAY: mean_content(start, loop.model, {})}
         for name, model in models.items():
             figures = evaluate_file(loop.trainer, model, samples, loop.validation_batch_size)
-            drivers[name] = score_of(validation, *figures)
+            drivers[name] = ValidationScore.of(validation, *figures)
     return drivers
+
+
+# ---- scores
+
+
+def score_mean(training: Selection, validation: Selection, loss: str) -> ValidationScore:
+    """Score the driver that always steers the mean of the training samples.
+
+    For a mirror image it steers the opposite.
+
+    loss: one of train_settings.LOSSES
+    """
+    # one sample of each row: the steering as it was recorded, not mirrored
+    mean = float(training.labels[training.first_of_row, 0].mean())
+    steering = np.where(validation.flipped, -mean, mean)
+    labels = validation.labels[:, 0]
+    losses = losses_of(loss, steering - labels, labels)
+    mae = float(np.abs(steering - labels).mean())
+    return ValidationScore.of(validation, float(np.mean(losses)), mae, steering)
+
+
+def evaluate_file(
+    trainer: Trainer, model: bytes, samples: Selection, batch_size: int
+) -> tuple[float, float, FloatArray]:
+    """Evaluate a model file; return mean loss, mean absolute error and steering, (samples,).
+
+    trainer: only computes the losses; its own weights are not used
+    model: the content of the model file
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.h5"
+        write_bytes(path, model)
+        network = load_model(path).model
+    # epoch 1: as in score_weights()
+    with open_validation_feed(samples, batch_size) as feed, feed.epoch(1) as batches:
+        return trainer.evaluate(batches, model=network)

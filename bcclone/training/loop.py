@@ -18,19 +18,18 @@ import tensorflow as tf
 
 from bcclone.dataset.store import common_framing
 from bcclone.feed.feed import open_feed, open_validation_feed
-from bcclone.feed.selection import Selection
-from bcclone.feed.source import Batch
+from bcclone.feed.loading import Feed
+from bcclone.feed.selection import Batch, Selection
 from bcclone.model.model_file import model_content
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.files import write_bytes
 from bcclone.system.process import Notify, ProgressBar, noting_interrupts
 from bcclone.training.checkpoint import save_checkpoint
 from bcclone.training.run import Run
-from bcclone.training.scoring import score_weights
+from bcclone.training.several import Workers
 from bcclone.training.train_settings import SETTINGS_OF_WEIGHTS, TrainSettings, values_of
 from bcclone.training.trainer import STEPS_A_CALL, Trainer
-from bcclone.training.training_state import Epoch, TrainingState, epoch_summary
-from bcclone.training.workers import Workers
+from bcclone.training.training_state import Epoch, TrainingState, ValidationScore, epoch_summary
 
 
 class Loop:
@@ -39,7 +38,7 @@ class Loop:
     All workers of a training must make the same calls of workers.all_sum() in the same order.
 
     state: the present one
-    model: model file of the last or the best epoch, as --keep says; empty before the first epoch
+    model: model file of the last epoch; empty before the first one
     limit: the option that ended the training, such as "--epochs 5"
     """
 
@@ -197,7 +196,7 @@ class Loop:
         return learning_rate(self.settings, done)
 
     def _end_epoch(self) -> None:
-        """Validate, keep this epoch's model if settings.keep wants it, and save everything."""
+        """Validate, and save everything."""
         state = self.state
         # the training loss is read first, since validation resets and reuses the totals
         loss, mae = self.trainer.totals.means()
@@ -222,9 +221,8 @@ class Loop:
         self._check_finite(epoch.loss + epoch.score, epoch.epoch)
         # save first, so that the epoch is not lost if the process is killed from here on
         self.state = state.after_epoch(epoch)
-        if self.state.kept(self.settings.keep) is epoch:
-            self.model = self.current_model(epoch.epoch, epoch.val_loss)
-            self._is_model_written = False
+        self.model = self.current_model(epoch.epoch, epoch.val_loss)
+        self._is_model_written = False
         self._save()
         self._measure_time()
         self._ending_seconds = self.state.elapsed - state.elapsed
@@ -331,6 +329,16 @@ class Loop:
         """Raise KeyboardInterrupt if any worker was asked to stop; call it after saving."""
         if self._must_stop:
             raise KeyboardInterrupt
+
+
+def score_weights(
+    trainer: Trainer, feed: Feed, validation: Selection, workers: Workers
+) -> ValidationScore:
+    """Score the current weights on the validation samples; all workers must call this together."""
+    # epoch 1: validation samples have the same order in every epoch
+    with feed.epoch(1) as batches:
+        loss, mae, steering = trainer.evaluate(batches, workers.all_sum)
+    return ValidationScore.of(validation, loss, mae, steering)
 
 
 def validation_batch_size(settings: TrainSettings, workers: int) -> int:

@@ -84,10 +84,10 @@ class TrainResult:
 
         others: validation scores of all drivers except TRAINED, by name
         """
-        kept = state.kept(settings.keep)
+        last = state.history[-1]
         drivers: dict[str, ValidationScore] = {}
-        if kept.validation:
-            drivers = {**others, TRAINED: kept.validation}
+        if last.validation:
+            drivers = {**others, TRAINED: last.validation}
         handed_over = _handed_over(drivers, settings)
         score = drivers.get(handed_over)
         # speed and waiting of the whole training: sums over the epochs, divided by its seconds
@@ -96,9 +96,9 @@ class TrainResult:
         waited = sum(epoch.data_wait_share * epoch.seconds for epoch in state.history)
         return cls(
             epochs=state.epoch,
-            epoch=0 if handed_over == START else kept.epoch,
+            epoch=0 if handed_over == START else last.epoch,
             best_epoch=state.best.epoch,
-            loss=kept.loss if handed_over == TRAINED else None,
+            loss=last.loss if handed_over == TRAINED else None,
             val_loss=score.loss if score else None,
             val_mae=score.mae if score else None,
             samples_per_second=round(trained_samples / seconds, 1),
@@ -188,7 +188,11 @@ def _note_of(
     output = settings.output
     notes = []
     if handed_over != TRAINED:
-        reason = _why_handed_over(drivers, handed_over, settings)
+        reason = "on the validation samples it is clearly better than the trained model"
+        if settings.hand_over != AUTO:
+            reason = "as asked"
+        elif not drivers:
+            reason = "no validation samples tell what the training has forgotten"
         notes.append(
             f"the output, {output}, is {_MODELS[handed_over]}: {reason}; "
             f"the trained model is {run / TRAINED_NAME}"
@@ -201,47 +205,4 @@ def _note_of(
                 f"on the validation samples {output} is worse than always steering the mean; "
                 "record more driving, with more bends, or train longer"
             )
-        elif keep_start := _why_keep_start(drivers, handed_over, settings):
-            notes.append(keep_start)
     return "; ".join(notes) or None
-
-
-def _why_handed_over(
-    drivers: Mapping[str, ValidationScore], handed_over: str, settings: TrainSettings
-) -> str:
-    """Return why another driver than TRAINED is handed over."""
-    if settings.hand_over != AUTO:
-        return "as asked"
-    if not drivers:
-        return "no validation samples tell what the training has forgotten"
-    figure = "loss is lower"
-    if drivers[handed_over].has_other_correlation_than(drivers[TRAINED]):
-        figure = "r is higher"
-    return f"on the validation samples its {figure} than that of the trained model"
-
-
-def _why_keep_start(
-    drivers: Mapping[str, ValidationScore], handed_over: str, settings: TrainSettings
-) -> str:
-    """Return why the start model of a fine-tuning is as good as the new one; "" if it is not."""
-    start = drivers.get(START)
-    if not start or handed_over == START:
-        return ""
-    given = drivers[handed_over]
-    if not _adds_nothing(given, start):
-        return ""
-    return (
-        f"on the validation samples {settings.output} follows the driver no better than the model "
-        f"it began with (r {given.correlation or 0.0:.3f}, {start.correlation or 0.0:.3f}), so "
-        f"keep {settings.start}; only the scale of the steering may fit better"
-    )
-
-
-def _adds_nothing(trained: ValidationScore, start: ValidationScore) -> bool:
-    """Return whether a training has not made its start model better.
-
-    A lower loss alone may come from the scale of the steering, as after a start model for other
-    cameras.
-    """
-    has_higher_correlation = (trained.correlation or 0.0) > (start.correlation or 0.0)
-    return not (has_higher_correlation and trained.is_better_than(start))

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -21,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from bcclone.feed.feed_settings import AUTO, ORDERS, FeedSettings
+from bcclone.feed.feed_settings import AUTO, ORDERS
 from bcclone.feed.selection import TrainingData
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
@@ -74,10 +73,10 @@ class Record:
     # SHA-256 of the model that the run last wrote to the output; None before it wrote one
     published: str | None = None
 
-    def is_of(self, files: RunFiles, data: TrainingData, any_output: bool = False) -> bool:
+    def is_of(self, files: RunFiles, data: TrainingData) -> bool:
         """Return whether a run with these files and samples would be this one."""
-        is_of_store = (self.store, self.content_hash) == (_store_of(data), data.content_hash)
-        return is_of_store and (any_output or self.output == os.path.realpath(files.output))
+        asked = (_store_of(data), data.content_hash, os.path.realpath(files.output))
+        return asked == (self.store, self.content_hash, self.output)
 
 
 def _store_of(data: TrainingData) -> str:
@@ -255,27 +254,6 @@ def new_run(settings: TrainSettings, data: TrainingData, notify: Notify, workers
 # ---- a resumed run
 
 
-def find_run(
-    files: RunFiles, data: TrainingData, any_output: bool = False
-) -> tuple[Path, Record] | None:
-    """Return the folder and record of the newest run of these samples and this output, or None.
-
-    Folders that are not runs are ignored.
-
-    files: with a `name`, only this run folder is considered
-    any_output: consider the runs for other outputs, too
-    """
-    newest = None
-    folders = glob.escape(files.name) if files.name and not any_output else "*"
-    for path in files.runs.glob(f"{folders}/{_SETTINGS}"):
-        record = read_record(path.parent)
-        if record is None or not record.is_of(files, data, any_output):
-            continue
-        if newest is None or record.started > newest[1].started:
-            newest = path.parent, record
-    return newest
-
-
 def resumed_run(
     files: RunFiles,
     changes: Mapping[str, Any],
@@ -285,17 +263,25 @@ def resumed_run(
 ) -> Run:
     """Return the newest run of these samples and this output; without one, a new run.
 
-    The limits of the run may be changed. Raises UserError for other changes that would lead to
-    other weights, and when the output may not be written.
+    Folders that are not runs are ignored. The limits of the run may be changed. Raises UserError
+    for other changes that would lead to other weights, and when the output may not be written.
 
+    files: with a `name`, only this run folder is considered
     changes: the settings that the user gave, name -> value
     """
     file_settings = {name: getattr(files, name) for name in names_of(RunFiles)}
-    found = find_run(files, data)
-    if found is None:
-        _report_no_run(files, data, notify)
+    found = []
+    for path in files.runs.glob(f"{glob.escape(files.name) if files.name else '*'}/{_SETTINGS}"):
+        record = read_record(path.parent)
+        if record and record.is_of(files, data):
+            found.append((record.started, path.parent, record))
+    if not found:
+        notify(
+            f"note: {files.runs} has no run of {_store_of(data)} with its present content "
+            f"for {os.path.realpath(files.output)}; beginning a new one"
+        )
         return new_run(TrainSettings(**file_settings | dict(changes)), data, notify, workers)
-    path, record = found
+    _, path, record = max(found, key=lambda run: run[0])
     stored = record.settings
     run = Run(path, record, stored)
     start = path / START_NAME  # the copy in the run folder; the original may be gone
@@ -303,19 +289,15 @@ def resumed_run(
     _check_start(files, run, file_settings["start"])
     # a value such as "auto" leaves a setting open, so the run keeps the value that it has
     chosen = {name: value for name, value in changes.items() if value != LEFT_OPEN.get(name)}
+    settings = TrainSettings(**values_of(stored) | file_settings | chosen)
     fixed = [name for name in SETTINGS_OF_WEIGHTS if name in chosen and name not in LIMITS]
-    lines = differences(stored, replace(stored, **{name: chosen[name] for name in fixed}))
+    if settings.ordering != stored.ordering:
+        fixed += ["feed", *ORDERS[stored.ordering[0]]]
+    lines = differences(stored, replace(stored, **values_of(settings, fixed)))
     if lines:
         raise UserError(
-            f"{path} has other settings; leave these options out to resume it, "
-            f"or leave out --resume:{lines}"
-        )
-    settings = TrainSettings(**values_of(stored) | file_settings | chosen)
-    if settings.ordering != stored.ordering:
-        raise UserError(
-            f"{path} was begun with {_describe_order(stored)}; {_describe_order(settings)} "
-            "orders the samples differently: leave these options out to resume the run, "
-            "or leave out --resume"
+            f"{path} has other settings, which give other samples or weights; leave these options "
+            f"out to resume it, or leave out --resume:{lines}"
         )
     run.settings = settings
     # with other limits, a complete run counts as unfinished; the training finds whether one is
@@ -325,38 +307,6 @@ def resumed_run(
         run.result = run.read_result()
     run.check_output()
     return run
-
-
-def _report_no_run(files: RunFiles, data: TrainingData, notify: Notify) -> None:
-    """Say that a new run is begun; raises UserError if --name names a run of something else."""
-    if files.name:
-        path = files.runs / files.name
-        record = read_record(path)
-        if record:
-            mine = {
-                "store": _store_of(data),
-                "content hash": data.content_hash,
-                "output": os.path.realpath(files.output),
-            }
-            theirs = (record.store, record.content_hash, record.output)
-            lines = [
-                f"\n  {name}: {stored}, but {given} is given"
-                for (name, given), stored in zip(mine.items(), theirs, strict=True)
-                if stored != given
-            ]
-            raise UserError(
-                f"{path} is a run of another store or output; resume it with the store, its "
-                f"content and the output that it was begun with:{''.join(lines)}"
-            )
-    text = (
-        f"note: {files.runs} has no run of {_store_of(data)} with its present content "
-        f"for {os.path.realpath(files.output)}; beginning a new one"
-    )
-    other = find_run(files, data, any_output=True)
-    if other:
-        path, record = other
-        text += f" ({path} is a run of it for {record.output}; -o continues that)"
-    notify(text)
 
 
 def _check_start(files: RunFiles, run: Run, start: Path | None) -> None:
@@ -373,16 +323,11 @@ def _check_start(files: RunFiles, run: Run, start: Path | None) -> None:
     raise UserError(f"{run.path} did not begin with --from {files.start}; leave that out to resume")
 
 
-def _describe_order(settings: FeedSettings) -> str:
-    names = ("feed", *ORDERS[settings.ordering.kind])
-    return " ".join(f"{option_of(FeedSettings, name)} {getattr(settings, name)}" for name in names)
-
-
 # ---- the environment of a training, for environment.json
 
 
 def describe_environment() -> dict[str, Any]:
-    """Describe machine, packages and code of this process, as JSON values; loads TensorFlow."""
+    """Describe machine and packages of this process, as JSON values; loads TensorFlow."""
     import tensorflow as tf
 
     from bcclone.system.tensorflow_quietly import used_gpus
@@ -399,29 +344,4 @@ def describe_environment() -> dict[str, Any]:
         # the version of CUDA that TensorFlow was built for
         "cuda": tf.sysconfig.get_build_info().get("cuda_version"),
         "packages": dict(sorted(versions)),
-        "git": _git_state(Path(__file__).parent),
     }
-
-
-def _git_state(folder: Path) -> dict[str, Any] | None:
-    """Return the commit and the changed files of a folder's git checkout.
-
-    None if the folder is not in a checkout, or git is not installed or fails.
-    """
-
-    def git(*words: str) -> str:
-        line = ["git", "-C", str(folder), *words]
-        seconds = 10  # after which git is given up, as on a slow network drive
-        done = subprocess.run(line, capture_output=True, text=True, timeout=seconds, check=True)
-        return done.stdout
-
-    try:
-        # no tracked file: the package is installed below the checkout of some other project
-        if not git("ls-files"):
-            return None
-        commit = git("rev-parse", "HEAD")
-        changed = git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    # a line is two letters of status, a space and the path
-    return {"commit": commit.strip(), "changed": [line[3:] for line in changed.splitlines()]}

@@ -1,12 +1,15 @@
 """A store or recordings -> a model file and its run folder.
 
 Open the data, decide the settings, and train by them, from a new network or model, or from the last
-checkpoint of a run.
+checkpoint of a run; alone, or as one of several workers.
 """
 
+import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bcclone.dataset.answer import outputs_of
@@ -14,6 +17,7 @@ from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.labels import LOST_STEERING
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
 from bcclone.feed.feed import check_feed
+from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import read_bytes
@@ -22,11 +26,18 @@ from bcclone.system.files import BUSY, locked
 from bcclone.system.numbers import constant
 from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import describe_peak_memory
+from bcclone.system.values import from_json, json_text, names_of
 from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, report_compiler
 from bcclone.training.result import TrainResult
-from bcclone.training.run import Run, describe_environment, new_run, resumed_run
-from bcclone.training.train_settings import RunFiles, TrainSettings
-from bcclone.training.workers import Workers
+from bcclone.training.run import Record, Run, describe_environment, new_run, resumed_run
+from bcclone.training.several import Workers, connected
+from bcclone.training.train_settings import (
+    SETTINGS_OF_WEIGHTS,
+    RunFiles,
+    TrainSettings,
+    WorkerSettings,
+    are_several,
+)
 
 
 def train(settings: TrainSettings, notify: Notify = lambda line: None) -> TrainResult:
@@ -38,7 +49,7 @@ def train(settings: TrainSettings, notify: Notify = lambda line: None) -> TrainR
     notify: called with each line of progress
     """
     with output_locked(settings), open_samples(settings.data, notify) as data:
-        return train_run(new_run(settings, data, notify), data, notify)
+        return train_run(new_run(settings, data, notify), data, notify, Workers())
 
 
 def resume(
@@ -54,7 +65,94 @@ def resume(
     notify: called with each line of progress
     """
     with output_locked(files), open_samples(files.data, notify) as data:
-        return train_run(resumed_run(files, changes, data, notify), data, notify)
+        return train_run(resumed_run(files, changes, data, notify), data, notify, Workers())
+
+
+def train_together(
+    several: WorkerSettings,
+    files: RunFiles,
+    chosen: Mapping[str, Any],
+    resumes: bool,
+    notify: Notify,
+) -> TrainResult | None:
+    """Train as one of several workers, or on several GPUs of this machine.
+
+    Returns the result on the chief, and None on other workers. Raises what train() raises, and
+    UserError if the workers cannot connect, have different settings, or lose a worker.
+
+    chosen: the settings that the user gave, name -> value; equal on all workers
+    resumes: whether to continue the chief's newest run as resume() does
+    """
+    with ExitStack() as stack:
+        workers = Workers()
+        if are_several(several):
+            workers = stack.enter_context(connected(several, chosen, notify))
+        if workers.writes:
+            stack.enter_context(output_locked(files))
+        data = stack.enter_context(open_samples(files.data, notify))
+        run = None
+        _require_agreement(workers, data, chosen)
+        if workers.writes and resumes:
+            run = resumed_run(files, chosen, data, notify, workers.count)
+        elif workers.writes:
+            file_settings = {name: getattr(files, name) for name in names_of(RunFiles)}
+            run = new_run(TrainSettings(**file_settings, **chosen), data, notify, workers.count)
+        run = _shared_run(workers, run, Path(stack.enter_context(TemporaryDirectory())))
+        result = train_run(run, data, notify, workers)
+    return result if workers.writes else None
+
+
+def _require_agreement(workers: Workers, data: TrainingData, chosen: Mapping[str, Any]) -> None:
+    """Raise UserError on all workers if one has another store or other settings than the chief."""
+    names = (*SETTINGS_OF_WEIGHTS, *names_of(FeedSettings))
+    mine = {"content of the store": data.content_hash[:16]}
+    mine |= {name.replace("_", " "): chosen[name] for name in names if name in chosen}
+    facts = json.dumps(mine).encode()
+    chiefs, *others = [json.loads(workers.share(facts, n)) for n in range(workers.count)]
+    for index, theirs in enumerate(others, start=1):
+        for name in dict.fromkeys([*chiefs, *theirs]):
+            values = [fact.get(name, "not given") for fact in (theirs, chiefs)]
+            if values[0] != values[1]:
+                raise UserError(
+                    f"{name}: {values[0]} on worker {index}, and {values[1]} on worker 0; "
+                    "give every worker the same"
+                )
+
+
+def _shared_run(workers: Workers, run: Run | None, scratch: Path) -> Run:
+    """Return the chief's run, on all workers.
+
+    run: on the chief
+    scratch: temporary folder for the files of workers that are not the chief
+    """
+    described = start = b""
+    if run:
+        parts = {"record": replace(run.record, settings=run.settings), "result": run.result}
+        described = json_text(parts).encode()
+        start = run.settings.start.read_bytes() if run.settings.start else b""
+    described = workers.share(described)
+    start = workers.share(start)
+    if not run:
+        stored = json.loads(described)
+        record = from_json(Record, stored["record"])
+        start_file = scratch / "start.h5" if start else None
+        if start_file:
+            start_file.write_bytes(start)
+        settings = replace(
+            record.settings,
+            output=scratch / "model.h5",
+            runs=scratch,
+            name="worker",
+            start=start_file,
+        )
+        result = from_json(TrainResult, stored["result"]) if stored["result"] else None
+        run = Run(scratch / "worker", record, settings, is_new=True, result=result)
+    if run.settings.batch_size < workers.count:
+        raise UserError(
+            f"--batch-size {run.settings.batch_size} for {workers.count} workers, "
+            "expected a sample for each; train with fewer --workers or a larger --batch-size"
+        )
+    return run
 
 
 @contextmanager
@@ -66,15 +164,12 @@ def output_locked(files: RunFiles) -> Iterator[None]:
         yield
 
 
-def train_run(
-    run: Run, data: TrainingData, notify: Notify, workers: Workers | None = None
-) -> TrainResult:
+def train_run(run: Run, data: TrainingData, notify: Notify, workers: Workers) -> TrainResult:
     """Train a run, and return the result; raises what train() raises.
 
     workers: those that train together; one that does not write needs a run whose files are
-        temporary; None if this process trains alone
+        temporary
     """
-    workers = workers or Workers()
     # mistakes in the settings and the samples are found before TensorFlow takes seconds to load
     training, validation = select_samples(data, run.settings, notify)
     if run.result:

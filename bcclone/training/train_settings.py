@@ -55,7 +55,6 @@ MUON = "muon"
 OPTIMIZERS = (AUTO, ADAMW, MUON)
 FIXED = "fixed"
 LEARNED = "learned"
-KEPT = ("last", "best")
 TRAINED = "trained"
 HALFWAY = "halfway"
 HANDED_OVER = (AUTO, TRAINED, HALFWAY)
@@ -214,12 +213,6 @@ class LearningSettings(Checked):
         minimum=0,
         maximum=1 << 20,
         zero="never",
-    )
-    keep: str = _length(
-        "last",
-        "which model to keep: that of the last epoch, or that of the best epoch, "
-        "with the smallest validation loss",
-        choices=KEPT,
     )
     zero_fraction: Fraction = _sample(
         1.0,

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.feed.augment.on_device import DeviceAugmenter
-from bcclone.feed.source import Batch, Gather
+from bcclone.feed.selection import Batch, Gather
 from bcclone.system.numbers import FloatArray
 from bcclone.training.train_settings import LOG_SCALE, ON, LearningSettings
 
@@ -370,7 +370,7 @@ def losses_of(kind: str, errors: Any, labels: Any) -> Any:
     """
     if kind == "mse":
         return tf.square(errors)
-    labels = tf.cast(labels, errors.dtype)  # scoring.py gives float64 errors
+    labels = tf.cast(labels, errors.dtype)  # handover.py gives float64 errors
     compressed_answers = tf.asinh((errors + labels) / LOG_SCALE)
     compressed_labels = tf.asinh(labels / LOG_SCALE)
     return tf.square(LOG_SCALE * (compressed_answers - compressed_labels))

@@ -4,13 +4,18 @@ history_csv() turns the figures into the text of history.csv in a run folder, wi
 epoch; read_history() reads them back.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bcclone.feed.selection import Selection
 from bcclone.system.codec import explained, read_table, whole_number
 from bcclone.system.errors import Table, TableColumn
+from bcclone.system.numbers import FloatArray, correlation, right_side
 from bcclone.system.values import names_of
 
 
@@ -26,20 +31,37 @@ class ValidationScore:
     # among the frames whose label is clearly left or right: fraction steered to the label's side
     right_side: float | None
 
+    @classmethod
+    def of(
+        cls, validation: Selection, loss: float, mae: float, steering: FloatArray
+    ) -> "ValidationScore":
+        """Return the score of a driver, by its steering for all validation samples.
+
+        loss, mae: mean loss and mean absolute error of that steering
+        steering: (samples,)
+        """
+        if not math.isfinite(loss):
+            return cls(loss, mae, None, None)
+        # one sample of each row: what the driver steers, and its label
+        driven = steering[validation.first_of_row]
+        labels = validation.labels[validation.first_of_row, 0]
+        # if a label is about straight ahead, neither side is the correct one; so small labels do
+        # not count: those up to 0.05, or on straighter roads the smaller half
+        small = min(0.05, float(np.median(np.abs(labels))))
+        return cls(loss, mae, correlation(driven, labels), right_side(driven, labels, small))
+
     def is_better_than(self, other: "ValidationScore") -> bool:
         """Return whether this driver is clearly better: by the correlation, else by the loss.
 
         The loss alone can mislead: on a nearly straight road, a network that stops reacting to
         bends has a lower loss. So the loss decides only when the correlations are about equal.
         """
-        if self.has_other_correlation_than(other):
-            return (self.correlation or 0.0) > (other.correlation or 0.0)
+        mine = self.correlation or 0.0
+        others = other.correlation or 0.0
+        if abs(mine - others) > 0.05:  # less is noise
+            return mine > others
         equal_loss = 0.01  # as a fraction of the other loss; a smaller gain is noise
         return self.loss < (1 - equal_loss) * other.loss
-
-    def has_other_correlation_than(self, other: "ValidationScore") -> bool:
-        """Return whether the correlations of two drivers differ by more than noise."""
-        return abs((self.correlation or 0.0) - (other.correlation or 0.0)) > 0.05
 
 
 @dataclass(frozen=True)
@@ -136,10 +158,6 @@ class TrainingState:
     @property
     def best(self) -> Epoch:
         return best_epoch(self.history)
-
-    def kept(self, keep: str) -> Epoch:
-        """Return the epoch whose model is kept. keep: one of train_settings.KEPT."""
-        return self.best if keep == "best" else self.history[-1]
 
     def after_epoch(self, figures: Epoch) -> "TrainingState":
         """Return the state at the beginning of the next epoch. figures: of the complete one."""

@@ -21,8 +21,7 @@ from bcclone import open_store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.loading import Feed
-from bcclone.feed.selection import TrainingData, select
-from bcclone.feed.source import Batch
+from bcclone.feed.selection import Batch, TrainingData, select
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing
 from benchmarks.feeds.other_loaders import (

@@ -23,8 +23,7 @@ from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_validation_feed
 from bcclone.feed.order import Batches, shuffled
-from bcclone.feed.selection import select
-from bcclone.feed.source import Batch, Buffers
+from bcclone.feed.selection import Batch, Buffers, select
 from bcclone.system.numbers import Float32Array
 from bcclone.system.pool import prefetch_ordered
 from benchmarks.feeds.meter import Benchmark, OnBatch
@@ -252,17 +251,11 @@ def hdf5(benchmark: Benchmark, on_batch: OnBatch) -> None:
         _deliver(epoch, on_batch)
 
 
-def sequence(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Read the memory-mapped store by Keras's PyDataset with workers, fed to a model by fit()."""
-    _load_by_keras(benchmark, on_batch, use_multiprocessing=False)
-
-
 def sequence_of_processes(benchmark: Benchmark, on_batch: OnBatch) -> None:
-    """Do the same with processes, as the source design did."""
-    _load_by_keras(benchmark, on_batch, use_multiprocessing=True)
+    """Read the memory-mapped store by a PyDataset in processes, as the source design did.
 
-
-def _load_by_keras(benchmark: Benchmark, on_batch: OnBatch, use_multiprocessing: bool) -> None:
+    They feed a model by fit(). The feed "sequence" does the same with threads.
+    """
     from bcclone.feed.keras_sequence import SampleDataset
 
     dataset = SampleDataset.from_store(
@@ -270,7 +263,7 @@ def _load_by_keras(benchmark: Benchmark, on_batch: OnBatch, use_multiprocessing:
         benchmark.batch_size,
         benchmark.seed,
         workers=6,  # as many as the source design had
-        use_multiprocessing=use_multiprocessing,
+        use_multiprocessing=True,
         max_queue_size=32,
     )
     with dataset:
@@ -368,7 +361,6 @@ JPEG_LOADERS: dict[str, Loader] = {
 }
 OTHER_LOADERS = {
     "hdf5": hdf5,
-    "sequence": sequence,
     "sequence-processes": sequence_of_processes,
     "tf-data": tf_data,
 } | JPEG_LOADERS

@@ -29,8 +29,7 @@ import psutil
 from bcclone import Store, TrainSettings, UserError, open_store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
-from bcclone.feed.selection import select
-from bcclone.feed.source import Batch
+from bcclone.feed.selection import Batch, select
 from bcclone.system.hardware import (
     CSV_FORMAT,
     find_cards,

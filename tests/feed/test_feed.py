@@ -13,8 +13,7 @@ from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_feed, open_validation_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.order import Order
-from bcclone.feed.selection import describe_windows, select
-from bcclone.feed.source import Source
+from bcclone.feed.selection import Source, describe_windows, select
 from bcclone.system.errors import UserError
 
 BATCH = 64  # samples
@@ -57,7 +56,7 @@ def expected(form, store):
 
 def order_of(settings, size, epoch):
     one_file = np.zeros(size, np.uint32)
-    return Order(size, settings.ordering, SEED, shard_of_sample=one_file).positions(epoch)
+    return Order(size, *settings.ordering, SEED, shard_of_sample=one_file).positions(epoch)
 
 
 def plain(store, samples):

@@ -10,10 +10,9 @@ import pytest
 from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_validation_feed
-from bcclone.feed.loading import Feed
+from bcclone.feed.loading import Feed, WindowFeed
 from bcclone.feed.order import Order
-from bcclone.feed.selection import select
-from bcclone.feed.source import Buffers, Source
+from bcclone.feed.selection import Buffers, Source, select
 from bcclone.system.errors import UserError
 
 SHAPE = (8, 8, 3)
@@ -47,7 +46,10 @@ def by_forty(positions):
 def feed_of(frames, threads=2, split=None):
     labels = np.zeros((SIZE, 1), np.float32)
     source = Source(frames, np.arange(SIZE, dtype=np.uint32), np.zeros(SIZE, bool), labels)
-    return Feed(source, Order(SIZE, batch_size=10), threads=threads, split=split)
+    order = Order(SIZE, batch_size=10)
+    return (
+        WindowFeed(source, order, (), threads, split) if split else Feed(source, order, (), threads)
+    )
 
 
 def count_epoch(feed):

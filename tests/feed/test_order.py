@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import ORDERS, WINDOWS, FeedSettings, Ordering
+from bcclone.feed.feed_settings import ORDERS, WINDOWS, FeedSettings
 from bcclone.feed.order import (
     BatchPart,
     BatchSpan,
@@ -21,10 +21,8 @@ from bcclone.feed.order import (
     balanced,
     chunked,
     has_zero_steering,
-    interleaved,
     shuffled,
     split_into_windows,
-    streamed,
     windowed,
 )
 from bcclone.feed.selection import select
@@ -35,7 +33,7 @@ from bcclone.system.errors import UserError
 def test_every_order_is_a_permutation_that_depends_on_seed_and_epoch_alone(kind):
     def order(seed, epoch):
         shard = np.arange(1000, dtype=np.uint32) // 10
-        return Order(1000, Ordering(kind, 8), seed, shard_of_sample=shard).positions(epoch).tolist()
+        return Order(1000, kind, 8, seed, shard_of_sample=shard).positions(epoch).tolist()
 
     first = order(seed=1, epoch=1)
     assert sorted(first) == list(range(1000))
@@ -107,44 +105,6 @@ def test_an_order_is_split_where_a_shard_begins_after_others_have_ended():
     assert split_into_windows(np.array([], np.uint32)) == []
 
 
-@given(
-    shards_of_samples.filter(len),
-    st.integers(1, 5),
-    st.integers(1, 4),
-    st.integers(4, 40),
-    st.integers(0, 1000),
-)
-def test_streams_share_no_shard_in_the_batches_that_all_of_them_fill(
-    shard, window, streams, batch_size, seed
-):
-    order = streamed(shard, window, streams, batch_size, np.random.default_rng(seed))
-    assert sorted(order.tolist()) == list(range(len(shard)))
-    assert (
-        order == streamed(shard, window, streams, batch_size, np.random.default_rng(seed))
-    ).all()
-    parts = np.array_split(np.arange(batch_size), streams)
-    read = [set() for _ in parts]
-    smallest = min(smallest_stream(shard, streams, seed) // len(part) for part in parts)
-    for start in range(0, smallest * batch_size, batch_size):
-        for part, shards in zip(parts, read, strict=True):
-            shards.update(shard[order[start + part]].tolist())
-    assert sum(map(len, read)) == len(set().union(*read))
-
-
-def smallest_stream(shard, streams, seed):
-    """The fewest samples of a stream when each shard goes to the one with the fewest so far."""
-    _, sizes = np.unique(shard, return_counts=True)
-    samples = [0] * streams
-    for number in np.random.default_rng(seed).permutation(len(sizes)):
-        samples[samples.index(min(samples))] += int(sizes[number])
-    return min(samples)
-
-
-def test_streams_are_interleaved_batch_by_batch():
-    streams = [np.array([0, 1, 2, 3, 4]), np.array([10, 11, 12])]
-    assert interleaved(streams, 3).tolist() == [0, 1, 10, 2, 3, 11, 4, 12]
-
-
 @given(st.integers(0, 200), st.integers(1, 9))
 def test_the_spans_of_all_workers_make_up_a_batch(size, count):
     spans = [BatchPart(index, count).span(size) for index in range(count)]
@@ -160,11 +120,11 @@ def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, cou
     start = min(skipped, size // batch_size) * batch_size
     parts = [
         Order(
-            size, Ordering("shuffled"), 4, batch_size=batch_size, part=BatchPart(index, count)
+            size, "shuffled", seed=4, batch_size=batch_size, part=BatchPart(index, count)
         ).batches(2, start)
         for index in range(count)
     ]
-    whole = Order(size, Ordering("shuffled"), 4, batch_size=batch_size).batches(2, start)
+    whole = Order(size, "shuffled", seed=4, batch_size=batch_size).batches(2, start)
     assert {len(part) for part in parts} == {len(whole)}
     for number, batch in enumerate(whole):
         given_positions = [part[number][: part.span(number).samples].tolist() for part in parts]
@@ -179,21 +139,6 @@ def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning_and_reads_
     batches = Order(5, batch_size=3, part=BatchPart(2, 3)).batches(1)
     assert [batches.span(number) for number in range(2)] == [BatchSpan(2, 1, 3), BatchSpan(0, 0, 2)]
     assert [batch.tolist() for batch in batches] == [[2], [3]]
-
-
-def test_a_worker_reads_only_the_shards_of_its_stream():
-    shard = np.arange(9000, dtype=np.uint32) // 100
-    zeros = np.arange(9000) % 3 == 0
-    ordering = Ordering("windows", 4, streams=3)
-    whole = Order(9000, ordering, 5, zeros, 0.1, batch_size=30, shard_of_sample=shard)
-    read = [
-        set(shard[replace(whole, part=BatchPart(worker, 3)).batches(1).positions].tolist())
-        for worker in range(3)
-    ]
-    assert len(set().union(*read)) == 90
-    assert sum(map(len, read)) - 90 <= 6  # of the last batches
-    order = whole.positions(1)
-    assert len(set(order.tolist())) == len(order) == 6000 + allowed_zeros(6000, 3000, 0.1)
 
 
 # ---- the samples with zero steering that an epoch leaves out
@@ -237,9 +182,9 @@ def test_samples_of_zero_steering_are_limited_to_their_fraction(others, zeros, f
 @pytest.mark.parametrize("kind", [kind for kind in ORDERS if kind != WINDOWS])
 def test_every_epoch_has_the_declared_length_and_depends_on_the_settings_alone(kind):
     zeros = np.arange(1000) % 3 == 0
-    complete = Order(1000, Ordering(kind, 64), 7)
+    complete = Order(1000, kind, 64, 7)
     assert len(complete) == len(complete.positions(1)) == 1000
-    thinned = Order(1000, Ordering(kind, 64), 7, zeros, 0.1)
+    thinned = Order(1000, kind, 64, 7, zeros, 0.1)
     for epoch in (1, 2):
         order = thinned.positions(epoch)
         assert (

@@ -23,8 +23,12 @@ from tests.running import command, run_process, run_script
 from tests.training.test_train import assert_same_weights, state_of, weights
 
 # 69 samples in batches of 7: neither 2 nor 3 workers divide the batches, and the last one has fewer
-# samples than 7
-QUICK = ("--epochs", 6, "--batch-size", 7, "--no-plots", "--dropout", 0)
+# samples than 7. At a fifth of the usual rate, 60 steps of Muon do not enlarge how sums in another
+# order are rounded (to 3e-5 at the usual rate, for some seeds).
+QUICK = (
+    *("--epochs", 6, "--batch-size", 7, "--learning-rate", 0.001),
+    *("--no-plots", "--dropout", 0),
+)
 
 
 @pytest.fixture(scope="module")
@@ -164,8 +168,7 @@ def assert_close(first, second):
     other = weights(second / "model.h5")
     assert one.keys() == other.keys()
     floats = [name for name in one if one[name].dtype.kind == "f"]
-    # sums in another order are rounded otherwise, which 60 steps of Muon enlarge
-    assert max(abs(one[name] - other[name]).max() for name in floats) < 5e-5
+    assert max(abs(one[name] - other[name]).max() for name in floats) < 1e-5
     assert np.allclose(history_of(first), history_of(second), rtol=1e-4)
 
 
@@ -253,7 +256,7 @@ def error_of(member):
         (
             False,
             ("--learning-rate", 0.01),
-            ("learning rate: 0.01 on worker 1", "not given on worker 0"),
+            ("learning rate: 0.01 on worker 1", "0.001 on worker 0"),
         ),
     ],
 )

@@ -14,8 +14,7 @@ from bcclone.dataset.shards import open_store
 from bcclone.feed.device import GatherOnDevice
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import AugmentSettings, FeedSettings
-from bcclone.feed.selection import select
-from bcclone.feed.source import Batch
+from bcclone.feed.selection import Batch, select
 from bcclone.model.model_file import save_model
 from bcclone.system.errors import UserError
 from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, fit_to_samples
@@ -36,7 +35,7 @@ import numpy as np, keras, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from bcclone.feed.augment.changes import AugmentationInputs, draw
-from bcclone.feed.source import Batch
+from bcclone.feed.selection import Batch
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.training.prepare import make_trainer
 from bcclone.training.train_settings import TrainSettings

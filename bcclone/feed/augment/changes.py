@@ -67,13 +67,15 @@ class AugmentationInputs(NamedTuple):
 
 
 def draw(samples: int, seed: Sequence[int]) -> tuple[Float32Array, Float32Array]:
-    """Return the random numbers of a batch: standard normal, and from 0 to 1.
+    """Return the random numbers of a batch: standard normal, and from 0 to 1, in steps of 2^-16.
 
     seed: for example training seed, epoch and first sample
     """
     random = np.random.default_rng(seed)
     normal = random.standard_normal((samples, NORMALS), np.float32)
-    return normal, random.random((samples, UNIFORMS), np.float32)
+    uniform = random.random((samples, UNIFORMS), np.float32)
+    # in these steps, most of the products below are exact, so that all compilers round alike
+    return normal, np.floor(uniform * np.float32(1 << 16)) / np.float32(1 << 16)
 
 
 def numbers_of(normal: Any, uniform: Any) -> Numbers:
@@ -194,69 +196,64 @@ def light_of(numbers: Numbers, strength: float, to_rgb: Float32Array, xp: Any = 
 
 
 class Shadows(NamedTuple):
-    """Up to SHAPES shadows, or spots of light, of each image; y begins at the Extent's top."""
+    """Up to SHAPES shadows, or spots of light, of each image; where they overlap, they are one."""
 
-    factor: Any  # float32 (samples,), brightness in the shadow, 1 where there is none
+    factor: Any  # float32 (samples,), brightness in the shadow
     soft: Any  # bool (samples,), whether the edges are blurred
-    present: Any  # bool (samples, SHAPES), which shapes exist
-    band: Any  # bool (samples, SHAPES), which shapes are bands instead of ellipses
-    # float32 (samples, SHAPES, 5), center x and y, width, height in pixels, angle in degrees
-    ellipse: Any
-    # float32 (samples, SHAPES, 4), left and right edge of a band at the horizon, and at the image's
-    # lower edge
-    edges: Any
+    # float32 (samples, SHAPES, rows), between which columns a shape covers each row; the right one
+    # is smaller than the left one where it covers none
+    left: Any
+    right: Any
 
 
 def shadows_of(numbers: Numbers, fraction: float, extent: Extent, xp: Any = np) -> Shadows:
     width = float(extent.width)
     height = float(extent.height)
-    has_any = numbers["shadow"][:, 0] < fraction
-
     # four of five are shadows, the others spots of light
     is_dark = numbers["shadow_dark"][:, 0] < 0.8
     strength = numbers["shadow_strength"][:, 0]
     factor = xp.where(is_dark, 0.3 + 0.5 * strength, 1.1 + 0.4 * strength)
 
-    count = 1.0 + xp.floor(SHAPES * numbers["shadow_shapes"])
-    exists = np.arange(SHAPES, dtype=np.float32) < count
-
-    # the same five numbers describe an ellipse or a band
-    geometry = xp.reshape(numbers["shape_geometry"], (-1, SHAPES, 5))
+    # the same five numbers describe an ellipse or a band, float32 (samples, SHAPES, 1) each
+    geometry = xp.reshape(numbers["shape_geometry"], (-1, SHAPES, 5, 1))
     first, second, third, fourth, fifth = (geometry[:, :, n] for n in range(5))
-    ellipse = [
-        (-0.15 + 1.3 * first) * width,
-        (0.3 + 0.7 * second) * height - extent.top,
-        (0.08 + 0.87 * third) * width,
-        (0.03 + 0.37 * fourth) * height,
-        80.0 * fifth - 40.0,
-    ]
-    far_start = first * width
-    far_end = second * width
+    row = np.arange(extent.rows, dtype=np.float32)
+
+    # an ellipse: with a and b, one over half its width and height, it covers what fulfils
+    # (a (right cos + down sin))^2 + (b (down cos - right sin))^2 <= 1, a quadratic in `right`
+    angle = math.radians(80.0) * fifth - math.radians(40.0)
+    sine = xp.sin(angle)
+    cosine = xp.cos(angle)
+    a = 2.0 / ((0.08 + 0.87 * third) * width)
+    b = 2.0 / ((0.03 + 0.37 * fourth) * height)
+    down = row - ((0.3 + 0.7 * second) * height - extent.top)
+    square = (a * cosine) ** 2 + (b * sine) ** 2
+    middle = (-0.15 + 1.3 * first) * width - down * (a**2 - b**2) * sine * cosine / square
+    root = square - (a * b * down) ** 2
+    half = xp.where(root >= 0.0, xp.sqrt(xp.maximum(root, 0.0)) / square, -1.0)
+
+    # a band from the horizon to the lower edge of the image; `nearness` is 0 and 1 there
+    horizon = int(0.33 * height) - extent.top
+    nearness = (row - horizon) / (height - extent.top - horizon)
     near_start = (2.0 * third - 0.5) * width
     near_end = (2.0 * fourth - 0.5) * width
-    edges = [
-        xp.minimum(far_start, far_end),
-        xp.maximum(far_start, far_end),
-        xp.minimum(near_start, near_end),
-        xp.maximum(near_start, near_end),
-    ]
+    far_left = width * xp.minimum(first, second)
+    far_right = width * xp.maximum(first, second)
+    band_left = far_left + nearness * (xp.minimum(near_start, near_end) - far_left)
+    band_right = far_right + nearness * (xp.maximum(near_start, near_end) - far_right)
+
+    is_band = numbers["shape"][:, :, None] < 0.5
+    left = xp.where(is_band, band_left, middle - half)
+    right = xp.where(is_band, band_right, middle + half)
+    count = 1.0 + xp.floor(SHAPES * numbers["shadow_shapes"])
+    exists = (numbers["shadow"] < fraction) & (np.arange(SHAPES, dtype=np.float32) < count)
+    covers = exists[:, :, None] & ((nearness >= 0.0) | ~is_band)
     return Shadows(
-        factor=xp.where(has_any, factor, xp.ones_like(factor)),
+        factor=factor,
         soft=numbers["shadow_soft"][:, 0] < 0.5,
-        present=exists & has_any[:, None],
-        band=numbers["shape"] < 0.5,
-        ellipse=xp.stack(ellipse, axis=-1),
-        edges=xp.stack(edges, axis=-1),
+        left=left,
+        right=xp.where(covers, right, left - 1.0),
     )
-
-
-def band_rows(extent: Extent) -> tuple[float, float]:
-    """Return the rows where bands begin and end: the horizon, and the lower edge of the image.
-
-    They are counted from the first row of the extent.
-    """
-    horizon = int(0.33 * extent.height)
-    return float(horizon - extent.top), float(extent.height - extent.top)
 
 
 # ---- the lens

@@ -4,6 +4,7 @@ In: images, steering and `AugmentationInputs`. Out: changed images, and the stee
 for.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,9 @@ from bcclone.camera.images import Image, cv2
 from bcclone.dataset.preprocessing import Preprocessing, color_matrices
 from bcclone.feed.augment.changes import (
     AugmentationInputs,
-    Extent,
     Light,
     Numbers,
     Shadows,
-    band_rows,
     blur_taps,
     camera_moves,
     extent_of,
@@ -110,24 +109,31 @@ class CpuAugmenter:
 
         light = light_of(numbers, settings.appearance, self._to_rgb)
         colors = np.concatenate([light.colors, light.offset[:, :, np.newaxis]], axis=2)
-        shadows = shadows_of(numbers, settings.shadows, extent)
         lit = _levels_of(light)
-        shaded = lit * shadows.factor[:, np.newaxis]
         lit_tables = np.rint(lit).astype(np.uint8)
-        shaded_tables = np.rint(np.minimum(shaded, 255)).astype(np.uint8)
+        shadows = shadows_of(numbers, settings.shadows, extent)
+        shaded = np.minimum(lit * shadows.factor[:, np.newaxis], 255)
+        shaded_tables = np.rint(shaded).astype(np.uint8)
+        gains = 1 + (shadows.factor[:, np.newaxis] - 1) * _LEVELS / 255  # of a soft shadow's levels
+        shades = _shades_of(shadows, extent.width)
 
-        for sample in range(len(images)):
-            shade = _shade_of(shadows, sample, extent)
+        # OpenCV warps four channels in half the time of three
+        source = np.empty((*images.shape[2:4], 4), np.uint8)
+        seen = np.empty((extent.rows, extent.width, 4), np.uint8)
+        for sample, shade in enumerate(shades):
             for image, view in zip(images[sample], views[sample], strict=True):
-                seen = image[extent.top : extent.top + extent.rows]
                 if moved[sample]:
-                    seen = _warped(image, view, warp.sky[sample], ground[sample], horizon[sample])
-                cv2.transform(seen, colors[sample], dst=view)
+                    cv2.cvtColor(image, cv2.COLOR_RGB2RGBA, dst=source)
+                    _warp(source, seen, warp.sky[sample], ground[sample], horizon[sample])
+                    cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB, dst=view)
+                    image = view
+                else:
+                    image = image[extent.top : extent.top + extent.rows]
+                cv2.transform(image, colors[sample], dst=view)
                 if shade is None:
                     cv2.LUT(view, lit_tables[sample], dst=view)
                 elif shadows.soft[sample]:
-                    gains = 1 + (shadows.factor[sample] - 1) * _LEVELS / 255
-                    gain = cv2.merge([cv2.LUT(shade, gains)] * 3)
+                    gain = cv2.cvtColor(cv2.LUT(shade, gains[sample]), cv2.COLOR_GRAY2RGB)
                     cv2.LUT(view, lit_tables[sample], dst=view)
                     cv2.multiply(view, gain, dst=view, dtype=cv2.CV_8U)
                 else:
@@ -165,21 +171,17 @@ class CpuAugmenter:
                     simplejpeg.decode_jpeg(data, buffer=view)
 
 
-def _warped(image: Image, view: Image, sky: Any, ground: Any, horizon: int) -> Image:
-    """Return the view of a moved camera, uint8, of the shape of `view`; edges are repeated.
+def _warp(image: Image, view: Image, sky: Any, ground: Any, horizon: int) -> None:
+    """Write the view of a moved camera; the edges of the image are repeated.
 
     sky, ground: float32 (3, 3), from pixels above and below the horizon to those of the image
     """
     rows, width = view.shape[:2]
-    # OpenCV warps four channels in half the time of three
-    source = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
-    seen = np.empty((rows, width, 4), np.uint8)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    for part, matrix in ((seen[:horizon], sky), (seen[horizon:], ground)):
+    for part, matrix in ((view[:horizon], sky), (view[horizon:], ground)):
         if len(part):
             size = (width, len(part))
-            cv2.warpPerspective(source, matrix, size, part, flags, cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), np.uint8)
+            cv2.warpPerspective(image, matrix, size, part, flags, cv2.BORDER_REPLICATE)
 
 
 def _levels_of(light: Light) -> Float32Array:
@@ -189,23 +191,23 @@ def _levels_of(light: Light) -> Float32Array:
     return np.asarray(255 * np.exp(light.gamma[:, np.newaxis] * levels))
 
 
-def _shade_of(shadows: Shadows, sample: int, extent: Extent) -> Image | None:
-    """Return how much of each pixel is in a shadow: 0 to 255, uint8 (rows, width), or None."""
-    shapes = np.flatnonzero(shadows.present[sample]).tolist()
-    if not shapes:
-        return None
-    shade = np.zeros((extent.rows, extent.width), np.uint8)
-    for shape in shapes:
-        if shadows.band[sample, shape]:
-            bits = 4  # of a pixel's fraction, as OpenCV takes corners
-            far, near = band_rows(extent)
-            left_far, right_far, left_near, right_near = shadows.edges[sample, shape].tolist()
-            corners = [(left_far, far), (right_far, far), (right_near, near), (left_near, near)]
-            points = np.rint(np.array(corners) * (1 << bits)).astype(np.int32)
-            cv2.fillConvexPoly(shade, points, 255, shift=bits)
-        else:
-            x, y, width, height, angle = shadows.ellipse[sample, shape].tolist()
-            cv2.ellipse(shade, ((x, y), (width, height), angle), 255, cv2.FILLED)
-    if shadows.soft[sample]:
-        cv2.blur(shade, (5, 5), dst=shade)
-    return shade
+def _shades_of(shadows: Shadows, width: int) -> Iterator[Image | None]:
+    """Yield how much of each pixel is in a shadow: 0 to 255, uint8 (rows, width), or None."""
+    left = np.ceil(shadows.left).clip(0, width)
+    right = np.floor(shadows.right).clip(-1, width - 1)
+    covers = right >= left
+    # these numbers have no sign, so a column before the left one becomes a large number; where
+    # nothing is covered, all columns do. Bytes are compared twice as fast.
+    kind = np.uint8 if width <= 128 else np.uint16
+    first = np.where(covers, left, width).astype(kind)[..., np.newaxis]
+    last = np.where(covers, right - left, 0).astype(kind)[..., np.newaxis]
+    columns = np.arange(width, dtype=kind)
+    for sample, has_shade in enumerate(covers.any(axis=(1, 2)).tolist()):
+        if not has_shade:
+            yield None
+            continue
+        inside = columns - first[sample] <= last[sample]
+        shade = inside.any(axis=0).view(np.uint8) * np.uint8(255)
+        if shadows.soft[sample]:
+            cv2.blur(shade, (5, 5), dst=shade)
+        yield shade

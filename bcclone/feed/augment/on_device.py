@@ -12,7 +12,6 @@ scaled by quality as libjpeg does; then back, chroma smoothly enlarged.
 """
 
 import io
-import math
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from bcclone.dataset.preprocessing import Preprocessing, color_matrices
 from bcclone.feed.augment.changes import (
     MOST_PATCHES,
     NORMALS,
-    SHAPES,
     UNIFORMS,
     AugmentationInputs,
     Extent,
@@ -33,7 +31,6 @@ from bcclone.feed.augment.changes import (
     Numbers,
     Patches,
     Shadows,
-    band_rows,
     blur_taps,
     camera_moves,
     extent_of,
@@ -129,7 +126,7 @@ class DeviceAugmenter:
         if settings.appearance or color != "RGB":
             views = _relit(views, light_of(numbers, settings.appearance, to_rgb, ops))
         if settings.shadows:
-            views = _shadowed(views, shadows_of(numbers, settings.shadows, extent, ops), extent)
+            views = _shadowed(views, shadows_of(numbers, settings.shadows, extent, ops))
         if settings.blur:
             views = _filtered(views, blur_taps(numbers, settings.blur, ops))
         if settings.patches:
@@ -204,45 +201,16 @@ def _relit(images: Any, light: Light) -> Any:
     return ops.reshape(result, (-1, *images.shape[1:]))
 
 
-def _shadowed(images: Any, shadows: Shadows, extent: Extent) -> Any:
-    y, x = np.indices((extent.rows, extent.width), np.float32)
-    far, near = band_rows(extent)
-    downward = ((y - far) / (near - far)).astype(np.float32)  # 0 at the horizon, 1 at the edge
-
-    shade = ops.zeros_like(images[..., 0])
-    for shape in range(SHAPES):
-        in_ellipse = _is_in_ellipse(shadows.ellipse[:, shape], x, y)
-        in_band = _is_in_band(shadows.edges[:, shape], x, downward)
-        inside = ops.where(shadows.band[:, shape, None, None], in_band, in_ellipse)
-        exists = shadows.present[:, shape, None, None]
-        shade = ops.where(inside & exists, ops.ones_like(shade), shade)
-
+def _shadowed(images: Any, shadows: Shadows) -> Any:
+    x = np.arange(images.shape[2], dtype=np.float32)
+    inside = (x >= shadows.left[..., None]) & (x <= shadows.right[..., None])
+    shade = ops.cast(ops.any(inside, axis=1), "float32")
     # a mean over 5x5 pixels: along rows and along columns, the weight of the pixel, of its
     # neighbours and of the pixels two away is 1/5 each
     soft = _filtered(shade[..., None], np.full((1, 3), 0.2, np.float32))[..., 0]
     shade = ops.where(shadows.soft[:, None, None], soft, shade)
     factor = 1.0 + (shadows.factor[:, None, None] - 1.0) * shade
     return ops.minimum(images * factor[..., None], 255.0)
-
-
-def _is_in_ellipse(ellipse: Any, x: Any, y: Any) -> Any:
-    """Return which pixels an ellipse of each image covers, bool (images, rows, width)."""
-    center_x, center_y, width, height, angle = (ellipse[:, n, None, None] for n in range(5))
-    sine = ops.sin(angle * (math.pi / 180))
-    cosine = ops.cos(angle * (math.pi / 180))
-    right = x - center_x
-    down = y - center_y
-    across = (right * cosine + down * sine) * 2 / width
-    along = (down * cosine - right * sine) * 2 / height
-    return across**2 + along**2 <= 1
-
-
-def _is_in_band(edges: Any, x: Any, downward: Any) -> Any:
-    """Return which pixels a band of each image covers, bool (images, rows, width)."""
-    left_far, right_far, left_near, right_near = (edges[:, n, None, None] for n in range(4))
-    after_left = x >= left_far + (left_near - left_far) * downward
-    before_right = x <= right_far + (right_near - right_far) * downward
-    return after_left & before_right & (downward >= 0)
 
 
 def _filtered(images: Any, taps: Any) -> Any:

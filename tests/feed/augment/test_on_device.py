@@ -59,8 +59,7 @@ def test_device_and_processor_make_the_same_images(device, name):
     (by_cpu, steering), (by_device, labels) = both(device, alone(name), images)
     apart = np.abs(by_cpu.astype(int) - by_device)
     assert apart.mean() < 0.3
-    # an edge that falls on a pixel's centre; OpenCV draws the edges of shadows up to a pixel wider
-    assert (apart > 3).mean() < (0.02 if name == "shadows" else 1e-3)
+    assert (apart > 3).mean() < 1e-3  # an edge that falls on a pixel's centre
     assert (by_cpu != images).mean() > 0.1
     np.testing.assert_allclose(labels, steering, atol=1e-6)
 
