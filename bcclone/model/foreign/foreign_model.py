@@ -48,10 +48,9 @@ class ForeignModel:
         yield (
             f"its input: {_extents(self.input_shape)} values of 0 to 255, {model.inputs[0].dtype}"
         )
-        width = max(len(layer.name) for layer in rebuilt.layers)
         for layer in rebuilt.layers:
-            kinds = layer.kind if layer.now == layer.kind else f"{layer.kind} -> {layer.now}"
-            yield f"  {layer.name:<{width}}  {kinds}"
+            changed = "" if layer["now"] == layer["kind"] else f" -> {layer['now']}"
+            yield f"  {layer['name']}: {layer['kind']}{changed}"
         for line in rebuilt.notes:
             yield f"note: {line}"
 

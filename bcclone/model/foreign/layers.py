@@ -50,7 +50,7 @@ class LayerBuilder:
         self._layers: list[keras.Layer] = []
         # shape of the next layer's input; inside a TimeDistributed, that of one frame
         self._shape = shape
-        self._frames = 1  # to how many frames of a window the next layer is applied
+        self._frames = 0  # inside a TimeDistributed, how many frames a window has
         self._weight_count = 0  # of all layers so far
         self._names = {"frame"}  # names of all layers so far; "frame" is the input
 
@@ -139,7 +139,7 @@ class LayerBuilder:
         output: Shape = tuple(layer.compute_output_shape(self._shape))
         numbers_at_most = 1 << 24  # in the output of a layer
         extents = [extent or 0 for extent in output[1:]]
-        numbers = math.prod(extents) * self._frames
+        numbers = math.prod(extents) * max(self._frames, 1)
         if not extents or min(extents) < 1 or numbers > numbers_at_most:
             raise UnsupportedModel(
                 f"makes {output[1:]} of {self._shape[1:]}, expected 1 to {numbers_at_most} numbers"
@@ -189,6 +189,10 @@ class LayerBuilder:
         """Build a TimeDistributed, whose layer or network is applied to each frame of a window."""
         frames_at_most = 100  # each frame adds a part to the graph
         count = self._shape[1] if len(self._shape) > 2 else None
+        if self._frames:
+            raise UnsupportedModel(
+                f"layer {shown(nest.name)} (TimeDistributed): is within another TimeDistributed"
+            )
         if not count or count > frames_at_most:
             raise UnsupportedModel(
                 f"layer {shown(nest.name)} (TimeDistributed): is applied to each frame of a "
@@ -211,7 +215,7 @@ class LayerBuilder:
             applied = keras.Sequential([frame, *self._layers], name="cnn")
 
         self._layers = [*outer_layers, keras.layers.TimeDistributed(applied, name=name)]
-        self._frames = 1
+        self._frames = 0
         self._shape = (None, count, *self._shape[1:])
 
     def _free_name(self, name: str, otherwise: str) -> str:

@@ -97,7 +97,7 @@ def _read(path: Path) -> tuple[dict[str, str], Weights]:
     with open_hdf5(path) as stored:
         texts = _read_texts(stored)
         if "model_config" in texts or "layer_names" in stored.attrs:
-            return texts, read_layers(stored, texts)
+            return texts, _read_layers(stored, texts)
         if "schema_version" in stored.attrs:
             raise UnsupportedModel(
                 "a store, expected a model; train one on it with model.py (bcclone model)"
@@ -126,7 +126,7 @@ def _read_texts(file: h5py.File) -> dict[str, str]:
     return texts
 
 
-def read_layers(file: h5py.File, texts: dict[str, str]) -> Weights:
+def _read_layers(file: h5py.File, texts: dict[str, str]) -> Weights:
     """Return the arrays of each layer, by its name, in the order of the file.
 
     Raises UnsupportedModel, also for kernels that are mirrored.

@@ -46,7 +46,6 @@ class Leaf:
     kind: str  # its class in the file
     name: str
     config: Mapping[str, Any]  # its arguments
-    over_time: str = ""  # name of the TimeDistributed around it, "" if there is none
     # what it is called with, in the order of the call: a Tensor, and other values of an operation
     called_with: tuple[Any, ...] = ()
 
@@ -100,15 +99,12 @@ def read_tree(config: Mapping[str, Any], size: Size) -> tuple[Nest, tuple[int, .
     return nest, _input_shape(config, first, size), _input_dtype(first)
 
 
-def _nest(config: _Item, over_time: str = "") -> Nest:
-    """Return a Sequential or Functional model; raises UnsupportedModel.
-
-    over_time: name of the TimeDistributed around the model, "" if there is none
-    """
+def _nest(config: _Item) -> Nest:
+    """Return a Sequential or Functional model; raises UnsupportedModel."""
     kind = config["class_name"]
     inner = config["config"]
     if kind in _GRAPHS:
-        return _nest_of_graph(str(kind), inner, over_time)
+        return _nest_of_graph(str(kind), inner)
     if kind not in _CHAINS:
         raise UnsupportedModel(
             f"has a network of type {shown(kind)}; only Sequential and Functional chains are "
@@ -118,23 +114,18 @@ def _nest(config: _Item, over_time: str = "") -> Nest:
     is_keras_1 = isinstance(inner, list)
     items = inner if is_keras_1 else inner["layers"]
     name = (config if is_keras_1 else inner).get("name", "")
-    return Nest(str(kind), str(name), tuple(_node(item, over_time) for item in items))
+    return Nest(str(kind), str(name), tuple(_node(item) for item in items))
 
 
-def _node(item: _Item, over_time: str, called_with: tuple[Any, ...] = ()) -> Leaf | Nest:
+def _node(item: _Item, called_with: tuple[Any, ...] = ()) -> Leaf | Nest:
     """Return a layer or a nested model; raises UnsupportedModel."""
     kind = item["class_name"]
     config = item["config"]
     if kind in _CHAINS | _GRAPHS:
-        return _nest(item, over_time)
-    leaf = Leaf(str(kind), _name(item), config, over_time, called_with)
+        return _nest(item)
     if kind == _TIME_DISTRIBUTED:
-        if over_time:
-            raise UnsupportedModel(
-                f"{leaf}: is within another TimeDistributed, which is not supported"
-            )
-        applied = _node(config["layer"], over_time=leaf.name or "each_frame")
-        return Nest(_TIME_DISTRIBUTED, leaf.name, (applied,), config)
+        return Nest(_TIME_DISTRIBUTED, _name(item), (_node(config["layer"]),), config)
+    leaf = Leaf(str(kind), _name(item), config, called_with)
 
     # Keras 3 says where a class comes from; "package>class" is a class of another program
     registered_name = str(item.get("registered_name") or "")
@@ -153,7 +144,7 @@ def _name(item: _Item) -> str:
 # ---- graphs
 
 
-def _nest_of_graph(kind: str, model: Mapping[str, Any], over_time: str) -> Nest:
+def _nest_of_graph(kind: str, model: Mapping[str, Any]) -> Nest:
     """Return a Functional model, whose layers from the input to the steering must be a chain.
 
     model: its configuration, with its layers, input_layers and output_layers
@@ -171,7 +162,7 @@ def _nest_of_graph(kind: str, model: Mapping[str, Any], over_time: str) -> Nest:
     names = [*items]
     if [name for name in names if name in chain] != [*chain]:
         names = [*chain, *unused]
-    nodes = tuple(_node(items[name], over_time, chain.get(name, ())) for name in names)
+    nodes = tuple(_node(items[name], chain.get(name, ())) for name in names)
     left_out = tuple(node for node in nodes if isinstance(node, Leaf) and node.name in unused)
     if len(left_out) < len(unused):
         raise _not_a_chain("a model within the network leads to another output")

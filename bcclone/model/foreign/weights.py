@@ -23,22 +23,13 @@ from bcclone.system.process import note
 
 
 @dataclass(frozen=True)
-class RebuiltLayer:
-    """A layer of a rebuilt network."""
-
-    name: str
-    kind: str  # its class in the file
-    now: str  # its class in the rebuilt network
-
-
-@dataclass(frozen=True)
 class RebuiltModel:
     """A rebuilt network, its origin, and its layers."""
 
     model: keras.Model
     keras_version: str  # the Keras that wrote the file
     backend: str  # the backend of that Keras
-    layers: tuple[RebuiltLayer, ...]
+    layers: list[dict[str, str]]  # of each layer its name, kind in the file, and kind now
     notes: tuple[str, ...]  # sentences: what was recognised, changed or left out
     pilot: str  # class of donkeycar's pilots, from pilot_of(); "" for another network
 
@@ -92,19 +83,13 @@ def rebuild_model(
         model=model,
         keras_version=stored.texts.get("keras_version", "unknown"),
         backend=stored.texts.get("backend", "tensorflow (not stated)"),
-        layers=tuple(_rebuilt(leaf, builder.rebuilt[leaf]) for leaf in leaves),
+        layers=[
+            {"name": leaf.name, "kind": leaf.kind, "now": type(builder.rebuilt[leaf]).__name__}
+            for leaf in leaves
+        ],
         notes=tuple(notes),
         pilot=pilot,
     )
-
-
-def _rebuilt(leaf: Leaf, layer: keras.Layer) -> RebuiltLayer:
-    kind = leaf.kind
-    now = type(layer).__name__
-    if leaf.over_time:
-        kind = f"TimeDistributed({kind})"
-        now = f"TimeDistributed({now})"
-    return RebuiltLayer(leaf.name, kind, now)
 
 
 # ---- pilots of donkeycar

@@ -1,6 +1,4 @@
-"""Models of others that do not state their preprocessing: frames are prepared as their authors did,
-or what does not fit is said.
-"""
+"""Frames are prepared as the authors of other models did, or what does not fit is said."""
 
 import json
 import re
@@ -44,7 +42,7 @@ AUTHORS = {
     "rows 50-140, grey, 128x32, x / 127.5 - 1": lambda frame: (
         cv2.resize(grey(frame[50:140]), (128, 32))[..., None] / 127.5 - 1
     ),
-    "32x16, S of HSV, 0..1": lambda frame: hsv(cv2.resize(frame, (32, 16)))[..., 1:2] / 255,
+    "32x16, HSV-S, 0..1": lambda frame: hsv(cv2.resize(frame, (32, 16)))[..., 1:2] / 255,
     "mean 123.7 116.8 103.9 deviation 58": lambda frame: (
         (cv2.resize(frame, (64, 64)) - [123.7, 116.8, 103.9]) / 58
     ),
@@ -159,27 +157,16 @@ def test_a_normalization_scales_pixels_if_its_mean_is_that_of_pixels(
 BEYOND_FULL_STEERING = "answers are beyond -1 to 1, full steering: was it trained on pixels / 255"
 
 
-@pytest.fixture
-def oversteering(tmp_path):
-    """A model whose author divides the pixels by 255, and whose answers are large without that."""
-    network(66, 200, 3, gain=0.5).save(tmp_path / "old.h5")
-    return tmp_path / "old.h5"
-
-
 @pytest.mark.slow
-def test_a_drive_says_what_does_not_fit(oversteering):
-    line = (oversteering, "--preprocess", "nvidia-66x200-yuv", "--laps", "0.04")
-    done = run_script("evaluate", *line)
+def test_scores_and_a_drive_say_what_does_not_fit(tmp_path):
+    """The model's author divides the pixels by 255, and its answers are large without that."""
+    path = tmp_path / "old.h5"
+    network(66, 200, 3, gain=0.5).save(path)
+    line = (path, "--preprocess", "nvidia-66x200-yuv")
+    done = run_script("evaluate", *line, "--laps", "0.04")
     assert re.search(r"full steering in \d+ % of the answers", done.stdout)
     assert SCALED_BY_NOTHING in done.stderr
     assert BEYOND_FULL_STEERING in done.stderr
-
-
-@pytest.mark.slow
-def test_scores_say_what_does_not_fit(oversteering):
-    line = (oversteering, "--preprocess", "nvidia-66x200-yuv")
-    scores = result_of("evaluate", *line, "--laps", "0.04", "--quiet")
-    assert "full steering in" in scores["notes"][0]
     row = ("--laps", "0.01", "--rows", "lake-30", "--jobs", "1")
     assert "old in lake-30: full steering" in run_script("suite", *line, *row).stdout
 
