@@ -1,10 +1,8 @@
 """The types of layers that networks and model files may have, and what each does.
 
-Most functions take a layer, or the name of its class in a file, and return what the table says of
-it: its `LayerKind`, or one property, such as the rate of a dropout.
-
-Saliency follows a type that keeps its pixels or has a kernel. A layer of another type is refused in
-a file.
+Most functions take a layer, or the name of its class in a file, and return what is known of its
+type. Saliency follows a type that keeps its pixels, and convolutions and poolings of images. A
+layer of another type is refused in a file.
 """
 
 import math
@@ -18,24 +16,14 @@ from keras import layers
 
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scale_text, scaling_of
 
-RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
+# name of the layer of with_scale(), by which stated_scale() tells it from other scaling layers
+_SCALE = "scale"
 
 
 @keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
 def normalize(images: Any) -> Any:
     """Return uint8 images as float32 in -1..1: the Lambda of models/lake.h5."""
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A kernel or a pool that moves over an image."""
-
-    size: tuple[int, int]  # rows, columns
-    dilation: tuple[int, int] = (
-        1,
-        1,
-    )  # a row or column of the kernel -> rows, columns of the image
 
 
 @dataclass(frozen=True)
@@ -46,71 +34,20 @@ class LayerKind:
     axes: int = 0  # number of its input's axes, with the batch; 0 for any number
     # whether each pixel of its output depends on the same pixel of its input alone
     keeps_pixels: bool = False
-    # the kernel or pool that a layer of this type moves over an image; None if it has none
-    kernel: Callable[[Any], Kernel] | None = None
-    # layer, number of channels of its input -> about how many weights of kernels or units it learns
-    weights: Callable[[Any, int], int] = lambda layer, channels: 0
     # whether a layer of this type processes each frame of a window independently
     keeps_frames: Callable[[Any], bool] = lambda layer: False
-    # name of the argument that says how much random numbers change the input in training, a rate or
-    # a standard deviation; "" if it draws none
-    random_attribute: str = ""
 
 
-# name of the layer of with_scale(), by which stated_scale() tells it from other scaling layers
-_SCALE = "scale"
-
-_RATE = "rate"
-_DEVIATION = "stddev"
+def _image_layer(layer_type: type[keras.Layer], keeps_pixels: bool = False) -> LayerKind:
+    return LayerKind(layer_type, axes=4, keeps_pixels=keeps_pixels)
 
 
-def _convolution(layer: Any) -> Kernel:
-    return Kernel(layer.kernel_size, layer.dilation_rate)
-
-
-def _pooling(layer: Any) -> Kernel:
-    return Kernel(layer.pool_size)
-
-
-def _convolution_weights(layer: Any, channels: int) -> int:
-    return int(math.prod(layer.kernel_size) * channels * layer.filters // layer.groups)
-
-
-def _depthwise_weights(layer: Any, channels: int) -> int:
-    """Return the number of weights of kernels of one channel."""
-    return int(channels * layer.depth_multiplier * math.prod(layer.kernel_size))
-
-
-def _separable_weights(layer: Any, channels: int) -> int:
-    """Return the number of weights of kernels of one channel, and of filters of one pixel."""
-    filters = int(channels * layer.depth_multiplier * layer.filters)
-    return _depthwise_weights(layer, channels) + filters
-
-
-def _dense_weights(layer: Any, channels: int) -> int:
-    return int(layer.units * channels)
-
-
-def _recurrent_weights(layer: Any, channels: int) -> int:
-    """Return the number of weights of an LSTM; other recurrent layers have fewer."""
-    return int(layer.units * 4 * (channels + layer.units))
-
-
-def _elementwise(layer_type: type[keras.Layer], random_attribute: str = "") -> LayerKind:
+def _elementwise(layer_type: type[keras.Layer]) -> LayerKind:
     """Return a type that computes each number of its output from the same number of its input."""
-    return LayerKind(
-        layer_type,
-        keeps_pixels=True,
-        keeps_frames=lambda layer: True,
-        random_attribute=random_attribute,
-    )
+    return LayerKind(layer_type, keeps_pixels=True, keeps_frames=lambda layer: True)
 
 
-def _image_layer(layer_type: type[keras.Layer], **values: Any) -> LayerKind:
-    return LayerKind(layer_type, axes=4, **values)
-
-
-# a 3D layer takes a window: its kernel, strides and cropping have the frames first, then the rows
+# A 3D layer takes a window: its kernel, strides and cropping have the frames first, then the rows.
 
 
 def _pooling_3d(layer_type: type[keras.Layer]) -> LayerKind:
@@ -121,26 +58,18 @@ def _pooling_3d(layer_type: type[keras.Layer]) -> LayerKind:
     )
 
 
+CONVOLUTIONS = (layers.Conv2D, layers.SeparableConv2D, layers.DepthwiseConv2D)  # of images
+POOLINGS = (layers.MaxPooling2D, layers.AveragePooling2D)
+# the types whose rate --dropout sets
+DROPOUT = (layers.Dropout, layers.SpatialDropout2D, layers.GaussianDropout, layers.AlphaDropout)
+RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
 _ALL = (
-    _image_layer(layers.Conv2D, kernel=_convolution, weights=_convolution_weights),
+    *map(_image_layer, (*CONVOLUTIONS, *POOLINGS)),
     LayerKind(
         layers.Conv3D,
         axes=5,
         keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1,
-        weights=_convolution_weights,
     ),
-    _image_layer(
-        layers.SeparableConv2D,
-        kernel=_convolution,
-        weights=_separable_weights,
-    ),
-    _image_layer(
-        layers.DepthwiseConv2D,
-        kernel=_convolution,
-        weights=_depthwise_weights,
-    ),
-    _image_layer(layers.MaxPooling2D, kernel=_pooling),
-    _image_layer(layers.AveragePooling2D, kernel=_pooling),
     _pooling_3d(layers.MaxPooling3D),
     _pooling_3d(layers.AveragePooling3D),
     _image_layer(layers.GlobalAveragePooling2D),
@@ -150,13 +79,13 @@ _ALL = (
     _image_layer(layers.ZeroPadding2D),
     _image_layer(layers.UpSampling2D),
     _image_layer(layers.Resizing),
-    LayerKind(layers.Dense, keeps_frames=lambda layer: True, weights=_dense_weights),
+    LayerKind(layers.Dense, keeps_frames=lambda layer: True),
     LayerKind(layers.Flatten),
     LayerKind(
         layers.Reshape, keeps_frames=lambda layer: layer.output.shape[1] == layer.input.shape[1]
     ),
     LayerKind(layers.Permute, keeps_frames=lambda layer: layer.dims[0] == 1),
-    _elementwise(layers.Lambda),  # only normalize(); other Lambdas become Rescaling or Resizing
+    _elementwise(layers.Lambda),  # only normalize(); other Lambdas become Rescaling
     _elementwise(layers.Rescaling),
     LayerKind(
         layers.Normalization, keeps_pixels=True, keeps_frames=lambda layer: 1 not in layer.axis
@@ -172,11 +101,11 @@ _ALL = (
         keeps_pixels=True,
         keeps_frames=lambda layer: 1 not in layer.axis,
     ),
-    _elementwise(layers.Dropout, _RATE),
-    _image_layer(layers.SpatialDropout2D, keeps_pixels=True, random_attribute=_RATE),
-    _elementwise(layers.GaussianDropout, _RATE),
-    _elementwise(layers.AlphaDropout, _RATE),
-    _elementwise(layers.GaussianNoise, _DEVIATION),
+    _elementwise(layers.Dropout),
+    _image_layer(layers.SpatialDropout2D, keeps_pixels=True),
+    _elementwise(layers.GaussianDropout),
+    _elementwise(layers.AlphaDropout),
+    _elementwise(layers.GaussianNoise),
     _elementwise(layers.Activation),
     _elementwise(layers.ELU),
     _elementwise(layers.LeakyReLU),
@@ -184,13 +113,9 @@ _ALL = (
     LayerKind(layers.PReLU, keeps_pixels=True),
     LayerKind(layers.Softmax),
     # go_backwards and stateful are refused, in foreign/arguments.py
-    *(LayerKind(layer_type, axes=3, weights=_recurrent_weights) for layer_type in RECURRENT),
+    *(LayerKind(layer_type, axes=3) for layer_type in RECURRENT),
 )
 KINDS = {kind.type.__name__: kind for kind in _ALL}
-# the types whose rate --dropout sets
-DROPOUT = tuple(kind.type for kind in _ALL if kind.random_attribute == _RATE)
-CONVOLUTIONS = tuple(kind.type for kind in _ALL if kind.kernel is _convolution)  # of images
-POOLINGS = tuple(kind.type for kind in _ALL if kind.kernel is _pooling)
 
 
 # ---- by the names in files
@@ -203,8 +128,7 @@ def stored_kind(name: str) -> LayerKind | None:
         "SeparableConvolution2D": "SeparableConv2D",
         "BatchNormalizationV1": "BatchNormalization",
     }
-    name_now = names_now.get(name, name)
-    return KINDS.get(name_now)
+    return KINDS.get(names_now.get(name, name))
 
 
 def is_random(name: str) -> bool:
@@ -227,16 +151,28 @@ def keeps_frames(layer: keras.Layer) -> bool:
 
 def random_strength(layer: keras.Layer) -> float | None:
     """Return the rate or standard deviation of a layer's random numbers; None if it draws none."""
-    name = layer_kind(layer).random_attribute
-    return float(getattr(layer, name)) if name else None
+    if isinstance(layer, DROPOUT):
+        return float(layer.rate)
+    return float(layer.stddev) if isinstance(layer, layers.GaussianNoise) else None
 
 
-def learned_weights(layer: keras.Layer, channels: int) -> int:
+def learned_weights(layer: Any, channels: int) -> int:
     """Return about how many weights a layer of kernels or units will have, 0 for others.
 
     channels: number of channels of its input
     """
-    return layer_kind(layer).weights(layer, channels)
+    if isinstance(layer, RECURRENT):
+        return int(layer.units * 4 * (channels + layer.units))  # of an LSTM; others have fewer
+    if isinstance(layer, layers.Dense):
+        return int(layer.units * channels)
+    if isinstance(layer, layers.SeparableConv2D | layers.DepthwiseConv2D):
+        # kernels of one channel, and filters of one pixel
+        kernels = channels * layer.depth_multiplier
+        filters = layer.filters if isinstance(layer, layers.SeparableConv2D) else 0
+        return int(kernels * (math.prod(layer.kernel_size) + filters))
+    if isinstance(layer, layers.Conv2D | layers.Conv3D):
+        return int(math.prod(layer.kernel_size) * channels * layer.filters // layer.groups)
+    return 0
 
 
 # ---- of networks: the scale of their pixels

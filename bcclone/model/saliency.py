@@ -195,11 +195,8 @@ def _back_through_layer(layer: keras.Layer, mask: Any, extents: tuple[int, int])
 
     # A transposed convolution with a kernel of ones scales the mask up. A dilation is written into
     # the kernel as zeros, because TensorFlow cannot transpose dilated convolutions with strides.
-    kernel_of = layer_kind(layer).kernel
-    assert kernel_of is not None  # all other types of _SPATIAL have a kernel
-    moved = kernel_of(layer)
-    kernel_rows, kernel_columns = moved.size
-    down, across = moved.dilation
+    kernel_rows, kernel_columns = getattr(layer, "kernel_size", None) or layer.pool_size
+    down, across = getattr(layer, "dilation_rate", (1, 1))
     height = (kernel_rows - 1) * down + 1
     width = (kernel_columns - 1) * across + 1
     kernel = np.zeros((height, width, 1, 1), np.float32)

@@ -7,6 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from keras import Input, Sequential
+from keras.layers import GaussianNoise
 
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
@@ -37,7 +38,6 @@ from bcclone.pictures.plots.training_pictures import (
 from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
 from bcclone.training.training_state import Epoch, history_csv
-from tests.model.random_layers import random_layers
 from tests.recordings import rewrite
 from tests.running import result_of, run_script
 
@@ -173,8 +173,9 @@ def test_the_diagram_names_every_layer_with_its_weights(model_file):
         "5x5, stride 2\nelu",
         (35, 62, 24),
     )
-    for layer, shape in random_layers(0.25):
-        (stage,) = stages_of(Sequential([Input(shape), layer]))
+    for kind in (*DROPOUT, GaussianNoise):
+        layer = kind(0.25)
+        (stage,) = stages_of(Sequential([Input((8, 8, 3)), layer]))
         assert stage.notes == ("dropout 0.25" if isinstance(layer, DROPOUT) else "noise 0.25",)
     recurrent = build_network(seq_length=3, network="gru")
     inside = {stage.name: stage for stage in stages_of(recurrent)}
