@@ -13,7 +13,7 @@ program that imports bcclone, both stay.
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
@@ -85,27 +85,6 @@ class BadImage(ValueError):
     @classmethod
     def wrong_size(cls, width: int, height: int, expected_width: int, expected_height: int) -> Self:
         return cls(f"{width}x{height} pixels, expected {expected_width}x{expected_height}")
-
-
-def common_remedy(reasons: Sequence[str], recording: object = "RECORDING") -> str:
-    """Return what to do about pictures that cannot be used, if most of them have one reason.
-
-    The reasons with a remedy are another size, and pointers of Git LFS. Returns "" for others.
-
-    reasons: texts of BadImage, perhaps within longer texts
-    recording: name of the recording in the command
-    """
-    command = shown_command("import", recording, "-o", "recordings/NAME")
-    remedies = {
-        f"pixels, expected {FRAME_WIDTH}x{FRAME_HEIGHT}": (
-            f"turn pictures of another size into frames: {command}"
-        ),
-        UnfetchedFile.REASON: f"fetch the pictures with: {UnfetchedFile.REMEDY}",
-    }
-    for words, remedy in remedies.items():
-        if 2 * sum(words in reason for reason in reasons) > len(reasons):
-            return remedy
-    return ""
 
 
 # ---- headers
@@ -193,7 +172,9 @@ def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
     content = bytes(data)
     width, height, orientation = _read_header(content)
     if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
-        raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
+        wrong_size = BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
+        command = shown_command("import", "RECORDING", "-o", "recordings/NAME")
+        raise BadImage(f"{wrong_size}; make frames of such pictures with: {command}")
     if orientation != _UPRIGHT:
         upright = _decode_by_opencv(content)
         if into is None:
@@ -307,6 +288,8 @@ def _content(path: str, content: bytes | OSError | None = None) -> bytes:
         if isinstance(content, OSError):
             raise content
         return read_file(path) if content is None else content
+    except UnfetchedFile as error:
+        raise BadImage(error.what) from None
     except OSError as error:
         raise BadImage(f"cannot be read: {error.strerror or type(error).__name__}") from None
 

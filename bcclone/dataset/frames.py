@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.camera.images import BadImage, Image, common_remedy, read_frame
+from bcclone.camera.images import BadImage, Image, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.errors import UserError
 from bcclone.system.files import file_version, make_folder, replacing, sha256_of
@@ -315,9 +315,10 @@ class ImageFiles(Frames):
             try:
                 self._preprocessing.apply(read_frame(path), image)
             except BadImage as error:
-                remedy = common_remedy([str(error)])
-                remedy = remedy or "preprocess.py makes a store without such images"
-                raise UserError(f"{path}: the image cannot be used: {error}; {remedy}") from None
+                raise UserError(
+                    f"{path}: the image cannot be used: {error}; preprocess.py makes a store "
+                    "without such images"
+                ) from None
 
     def load(self, indices: Indices, stop: threading.Event) -> None:
         """Do nothing: take() reads the files."""

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from bcclone.camera.framing import framing_of
-from bcclone.camera.images import common_remedy
 from bcclone.dataset.labels import steering_labels
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_frame
 from bcclone.dataset.sample_settings import (
@@ -109,19 +108,18 @@ class Plan:
 
         bad_rows = sum(recording.bad_rows for recording in self.recordings)
         bad_images = len(skips) - bad_rows
-        remedy = common_remedy([skip.reason for skip in skips], skips[-1].file) if skips else ""
         if bad_images >= self.images_named:
             log_path = self.recordings[0].path
             folders = ", ".join(map(str, ImageIndex(log_path).folders))
-            remedy = remedy or "copy the images into one of these folders"
             raise UserError(
-                f"{log_path}: none of the {self.images_named} images can be used; looked in "
-                f"{folders}; the last: line {skips[-1].row}, {skips[-1].reason}; {remedy}"
+                f"{log_path}: none of the {self.images_named} images can be used; expected them in "
+                f"{folders}; the last: line {skips[-1].row}, {skips[-1].reason}"
             )
         skipped = max(bad_rows / self.rows_read, bad_images / self.images_named)
         if skipped > MAX_SKIPPED and not allowed:
             lacks_center = any(skip.camera == CAMERAS[0] for skip in skips)
-            if not remedy and not bad_rows and not lacks_center:
+            remedy = "repair the recording"
+            if not bad_rows and not lacks_center:
                 remedy = "take the centre camera alone: --cameras center"
             lines = [f"  {skip}" for skip in skips[:_MOST_LISTED]]
             if len(skips) > _MOST_LISTED:
@@ -129,7 +127,7 @@ class Plan:
             listed = "\n".join(lines)
             raise UserError(
                 f"{bad_rows} rows and {bad_images} images cannot be used, more than "
-                f"{MAX_SKIPPED:.0%}; {remedy or 'repair the recording'}, or leave them out with "
+                f"{MAX_SKIPPED:.0%}; {remedy}, or leave them out with "
                 f"--allow-skips:\n{listed}"
             )
         return tuple(skips)

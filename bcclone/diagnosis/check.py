@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcclone.camera.images import MISSING, common_remedy, try_frame
+from bcclone.camera.images import MISSING, try_frame
 from bcclone.diagnosis.evidence import Finding
 from bcclone.diagnosis.judging import Diagnosis, diagnose
 from bcclone.diagnosis.motion import ReadImage, RecordingFigures, look_at, read_center
@@ -174,14 +174,11 @@ def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) 
     figures = look(judged.rows)
     images = _image_faults(figures, log, index, named, len(log.rows) - len(judged.rows))
 
-    # If most pictures cannot be used for one reason, such as another size, the whole recording has
-    # to be mended: that is reported as one fault, and nothing else is judged.
-    remedy = ""
-    if 2 * len(images.reasons) > len(named):
-        remedy = common_remedy(images.reasons, path)
-    if remedy:
+    # If most pictures cannot be used, such as those of another size, the whole recording has to be
+    # mended: that is reported as one fault, and nothing else is judged.
+    if 2 * images.corrupt > len(named):
         text = f"{len(images.reasons)} of the {len(named)} pictures cannot be used"
-        diagnosis = Diagnosis((Finding("unreadable", text, advice=remedy),))
+        diagnosis = Diagnosis((Finding("unreadable", text, advice=images.reasons[0]),))
     else:
         diagnosis = diagnose(
             judged,

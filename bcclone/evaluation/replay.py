@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.camera.framing import check_framed
-from bcclone.camera.images import Image, common_remedy, try_frame
+from bcclone.camera.images import Image, try_frame
 from bcclone.dataset.answer import Answer
 from bcclone.evaluation.estimated_drive import read_drive
 from bcclone.evaluation.evaluate_settings import ReplaySettings
@@ -91,11 +91,11 @@ def replay_policies(
             for driver in drivers.values():
                 driver.drive_row(frames)
     if not readable:
-        reasons = [try_frame(paths.get("center"))[1] for paths in reference.images]
-        remedy = common_remedy(reasons, recording) or "copy its images again"
-        # a reason continues the sentence: " is missing" or ": reason"
+        # the reason continues the sentence: " is missing" or ": reason"
+        _, reason = try_frame(reference.images[0].get("center"))
         raise UserError(
-            f"{recording}: no row has a centre image that can be read{reasons[0]}; {remedy}"
+            f"{recording}: no row has a centre image that can be read; the first{reason}; copy its "
+            "images again"
         )
     controls = replay_controls(reference, settings)
     results = {}

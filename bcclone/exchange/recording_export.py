@@ -15,7 +15,6 @@ import numpy as np
 from bcclone.camera.images import (
     FRAME_HEIGHT,
     FRAME_WIDTH,
-    common_remedy,
     cv2,
     read_file,
     upright_jpeg,
@@ -112,13 +111,10 @@ def _recorded_rows(settings: ExportSettings) -> ExportedRows:
         episodes += log.episodes
     if not rows or len(skipped) > _TOLERATED * (len(rows) + len(skipped)):
         listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
-        remedy = common_remedy(skipped, settings.source) or (
-            "repair the recording, delete these rows with bcclone edit, or choose other cameras "
-            "with --cameras"
-        )
         raise UserError(
             f"{settings.source}: {len(skipped)} of {len(rows) + len(skipped)} rows cannot be "
-            f"exported, expected at most {_TOLERATED:.0%}; {remedy}; the first:\n{listed}"
+            f"exported, expected at most {_TOLERATED:.0%}; repair the recording, delete these rows "
+            f"with bcclone edit, or choose other cameras with --cameras; the first:\n{listed}"
         )
     return ExportedRows(cameras, (FRAME_HEIGHT, FRAME_WIDTH), rows, _read_upright, skipped)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.camera.images import common_remedy
 from bcclone.exchange.rows import KINDS, LeftOut, Row
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.errors import UserError, number_of
@@ -149,10 +148,10 @@ class Seen:
             if self.frames_without_row:
                 reasons.append(f"{self.frames_without_row} frames without a row")
             first = f"; the first: {self._examples[0]}" if self._examples else ""
-            remedy = common_remedy(self._examples) or "correct the source, or copy it again"
             raise UserError(
                 f"{source}: {usable} of {usable + lost} rows can be used, expected a tenth or more "
-                f"({', '.join(reasons)}){first}; {remedy}"
+                f"({', '.join(reasons)}){first}; correct the source, or "
+                "copy it again"
             )
         if rows < max(_LEAST_SHARE * usable, 1):
             raise UserError(
