@@ -67,7 +67,6 @@ class RecordingReport:
     log: Log | None = None  # None if the file is not a log of the simulator
     reason: str | None = None  # why the file is not a log of the simulator
     images: ImageFaults | None = None  # None if no image of the log exists
-    suspects: tuple[str, ...] = ()  # a line for each row that was probably recorded wrongly
     diagnosis: Diagnosis | None = None  # what is wrong with the log, None if the file is not a log
 
     def as_json(self) -> dict[str, Any]:
@@ -86,7 +85,6 @@ class RecordingReport:
             "steering_sum": float(steering.sum()),
             "speed_sum": float(log.rows["speed_mph"].sum()),
             "zero_steering_share": float((steering == 0).mean()),
-            "suspects": list(self.suspects),
             "images": to_json(self.images),
             "diagnosis": self.diagnosis and self.diagnosis.as_json(),
         }
@@ -114,7 +112,6 @@ class RecordingReport:
             f"  dialect   {', '.join(words)}; cameras {', '.join(dialect.cameras)}",
             f"  rows      {rows}",
             *(f"            row {bad.row}: {bad.reason}" for bad in log.bad_rows[:most]),
-            *(f"  suspect   {suspect}" for suspect in self.suspects),
         ]
         images = self.images
         if images is None:
@@ -159,7 +156,6 @@ def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) 
     read: reads a frame that is looked at again
     """
     path = log.path
-    suspects = tuple(_suspects(log.rows))
     named = _images_of(log.rows)
     if not any(map(index.find, named)):
         nothing = Finding(
@@ -168,7 +164,7 @@ def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) 
             "folder IMG next to the log",
             advice="copy the folder IMG of the recording next to its log",
         )
-        return RecordingReport(path, log, suspects=suspects, diagnosis=Diagnosis((nothing,)))
+        return RecordingReport(path, log, diagnosis=Diagnosis((nothing,)))
 
     judged = without_repeated(log)
     figures = look(judged.rows)
@@ -186,7 +182,7 @@ def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) 
             lambda row: read_center(judged.rows, row, index, read),
             _road_of(log),
         )
-    return RecordingReport(path, log, images=images, suspects=suspects, diagnosis=diagnosis)
+    return RecordingReport(path, log, images=images, diagnosis=diagnosis)
 
 
 def without_repeated(log: Log) -> Log:
@@ -238,24 +234,6 @@ def _road_of(log: Log) -> str | None:
         for point in read_trace(log.path.parent).values():  # all points tell the same road
             return point.track
     return None
-
-
-def _suspects(rows: pd.DataFrame) -> Iterator[str]:
-    """Yield a line for each episode whose last row comes late, after a gap.
-
-    The simulator writes such a row when recording ends, so its speed is of a later moment than its
-    picture.
-    """
-    long_gap = 3.0  # a gap is long above this multiple of the median time between rows
-    gaps = rows.groupby("episode")["time_ms"].diff()
-    for _, episode in rows.groupby("episode"):
-        last = episode.index[-1]
-        if len(episode) > 2 and gaps[last] > long_gap * gaps.median():
-            before, speed = episode["speed_mph"].iloc[-2:]
-            yield (
-                f"row {episode['line'].iloc[-1]} ends an episode after a gap of "
-                f"{gaps[last]:.0f} ms, speed {before:.1f} to {speed:.1f} mph"
-            )
 
 
 # ---- what to record next

@@ -6,7 +6,7 @@ of NumPy's results.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -138,17 +138,6 @@ def robust_line(
     return float(slope), float(intercept), weights
 
 
-def jackknife_error(estimates: Sequence[float] | FloatArray) -> float:
-    """Return the standard error of an estimate, by the jackknife.
-
-    estimates: for each part of the data, the estimate from all data but this part
-    """
-    without = np.asarray(estimates, np.float64)
-    parts = len(without)
-    squares = np.sum((without - without.mean()) ** 2)
-    return float(np.sqrt((parts - 1) / parts * squares))
-
-
 def block_jackknife(count: int, estimate: Callable[[IndexArray], float]) -> float:
     """Return the standard error of an estimate from `count` rows, by the jackknife.
 
@@ -162,7 +151,9 @@ def block_jackknife(count: int, estimate: Callable[[IndexArray], float]) -> floa
     for left_out in range(_JACKKNIFE_BLOCKS):
         kept = blocks[:left_out] + blocks[left_out + 1 :]
         estimates.append(estimate(np.concatenate(kept)))
-    return jackknife_error(estimates)
+    without = np.array(estimates)
+    squares = np.sum((without - without.mean()) ** 2)
+    return float(np.sqrt((_JACKKNIFE_BLOCKS - 1) / _JACKKNIFE_BLOCKS * squares))
 
 
 def top_of(curve: FloatArray) -> float:

@@ -80,11 +80,3 @@ def test_rows_that_are_repeated_or_out_of_order_are_named_and_no_fault_of_the_pi
 
     assert judged(lambda rows: [*rows[60:], *rows[:60]]) == ("out-of-order", 1, 0, 0)
     assert judged(lambda rows: [*rows[60:], *rows[:60], *rows[:30]]) == ("repeated-rows", 30, 0, 30)
-
-
-def test_check_flags_a_last_row_after_a_pause(recording):
-    log = recording / "driving_log.csv"
-    images = [f"{camera}_2026_01_01_00_00_08_500.jpg" for camera in ("center", "left", "right")]
-    log.write_text(log.read_text() + ",".join(images) + ",0,0,0,3.5\n")
-    (report,) = check(recording, code=1)  # its images do not exist
-    assert "row 121 ends an episode" in report["suspects"][0]

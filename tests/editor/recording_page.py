@@ -1,4 +1,4 @@
-"""The page of a recording without a browser, and the store that its edits lead to."""
+"""The page of a recording without a browser, and the rows that its edits leave."""
 
 import json
 import threading
@@ -9,6 +9,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 
 from bcclone.editor.editor_page import serve_page
+from bcclone.recording.log import read_log
 from tests.processes import wait_for
 from tests.running import run_script
 
@@ -89,19 +90,17 @@ def looking_at(*recordings, model=None):
         assert not server.is_alive()
 
 
-def store_of(recording):
-    """Return the bytes of the store that is made of a recording."""
-    store = recording.parent / "data.h5"
-    run_script("preprocess.py", recording, "-o", store, "--size", "16", "--force", "--quiet")
-    return store.read_bytes()
+def rows_left(recording):
+    """Return the rows that every command takes of a recording."""
+    return read_log(recording / "driving_log.csv").rows
 
 
 def edited_by_commands(recording, *edits):
-    """Return the bytes of the store that other edits lead to.
+    """Return the rows that are left after other edits.
 
     edits: the options of a command each, which take the place of the edits that there are
     """
     (recording / "driving_log.edits.json").unlink()
     for options in edits:
         run_script("edit", recording, *options)
-    return store_of(recording)
+    return rows_left(recording)

@@ -19,7 +19,7 @@ from bcclone.recording.editing import EditedRecording, edit
 from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from tests.editor.recording_page import edited_by_commands, looking_at, store_of
+from tests.editor.recording_page import edited_by_commands, looking_at, rows_left
 from tests.exchange.foreign_sources import make_tub, make_tub_of_files
 from tests.messages.small_recording import make_recording
 from tests.processes import wait_for
@@ -78,7 +78,8 @@ def test_the_page_mends_what_check_finds_as_the_command_does(faulty):
         ["--mirror-steering"],
         ["--delete", 1, 5, "--delete", 21, 30],
     )
-    assert store_of(faulty) == edited_by_commands(faulty, *edits)
+    by_page = rows_left(faulty)
+    assert by_page.equals(edited_by_commands(faulty, *edits))
 
 
 def test_edits_of_others_are_seen_and_not_overwritten(recording):

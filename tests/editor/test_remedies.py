@@ -17,7 +17,7 @@ from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit
 from bcclone.recording.log import read_log
 from bcclone.recording.row import image_stamp
 from benchmarks.planted_faults import FAULTS, Frames
-from tests.editor.recording_page import looking_at
+from tests.editor.recording_page import looking_at, rows_left
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.processes import full_disk
@@ -40,11 +40,6 @@ def written(drive, folder):
 def commands_in(remedy):
     """Return the arguments of the commands in a remedy."""
     return [shlex.split(line)[1:] for line in re.findall(r"bcclone edit [^;]+", remedy)]
-
-
-def rows_left(folder):
-    """Return the rows that every command takes of a recording."""
-    return read_log(folder / "driving_log.csv").rows
 
 
 @pytest.mark.parametrize(

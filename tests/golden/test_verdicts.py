@@ -119,13 +119,12 @@ def _figures(recording):
         "diagnosis": diagnosis,
         "images": images and {key: images[key] for key in images if key != "reasons"},
         "bad_rows": len(recording.get("bad_rows", ())),
-        "suspects": len(recording.get("suspects", ())),
         **{key: recording[key] for key in recording if key in _PLAIN},
     }
 
 
 _PLAIN = {"rows", "episodes", "steering_sum", "speed_sum", "zero_steering_share", "dialect"}
-_PLAIN |= {"foreign", "deleted_rows", "correction"}
+_PLAIN |= {"foreign", "deleted_rows"}
 
 
 @pytest.mark.parametrize("name", PLANTED)
