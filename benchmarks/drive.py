@@ -24,8 +24,8 @@ import numpy as np
 from bcclone import SteeringPolicy, UserError
 from bcclone.camera.images import decode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES
-from bcclone.realcar.export_model.export_settings import ONNX, ExportModelSettings
-from bcclone.realcar.export_model.model_export import export_model
+from bcclone.realcar.export import export_model
+from bcclone.realcar.export_settings import ONNX, ExportModelSettings
 from bcclone.system.process import Notify
 from bcclone.system.settings import Checked, setting
 from benchmarks.driving import (

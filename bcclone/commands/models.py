@@ -63,17 +63,16 @@ def calibrate(settings: CalibrateSettings) -> Result:
     """Fit a model to a car: find how its camera's pictures become frames, and the gain and bias of
     its steering.
 
-    FRAMES is a tub, a recording, or a folder of pictures, whose steering LABELS holds, a table with
-    the columns frame_id and steering_angle. On pictures from the whole drive, the framing is sought
-    with which the model's steering agrees best with the recorded one; then its gain and bias are
-    fitted. All are written into a copy of the model, which `bcclone predict`, `replay`, `drive` and
+    FRAMES is a tub or a recording. On pictures from the whole drive, the framing is sought with
+    which the model's steering agrees best with the recorded one; then its gain and bias are fitted.
+    All are written into a copy of the model, which `bcclone predict`, `replay`, `drive` and
     `export` then use by themselves. Beside it, OUTPUT.framing.json is for `bcclone import SOURCE
     --framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you give as
     an option.
     """
-    from bcclone.realcar import calibration
+    from bcclone.realcar.calibrate import calibrate as calibrate_model
 
-    result = calibration.calibrate(settings, notify)
+    result = calibrate_model(settings, notify)
     if result.unreadable:
         notify(
             f"note: {number_of(result.unreadable, 'picture')} left out: unreadable, or of another "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bcclone.commands.command import Command, Given, Result, command, notify
 from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
-from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
+from bcclone.realcar.export_settings import FORMATS, ExportModelSettings
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.system.codec import MODEL_ENDINGS
 from bcclone.system.errors import UserError, number_of, shown_command
@@ -161,7 +161,7 @@ def export(
             f"{' or '.join(FORMATS)}"
         )
     if is_model:
-        from bcclone.realcar.export_model.model_export import export_model
+        from bcclone.realcar.export import export_model
 
         exported = export_model(given.make(ExportModelSettings, model=path), notify)
         return Result(exported, exported.as_text())

@@ -6,21 +6,22 @@ the car answers the steering of this row. Its curvature is its turn divided by i
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from bcclone.camera.framing import Framing
-from bcclone.camera.geometry import HEIGHT_M
-from bcclone.camera.images import Image, resized, try_frame
-from bcclone.camera.vehicle import STEERING_LAG_SECONDS, steering_of
-from bcclone.diagnosis.odometry import CameraMotion, measure_motion, shown_pixels
+from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M
+from bcclone.camera.images import FRAME_WIDTH, Image, resized, try_frame
+from bcclone.camera.vehicle import CAMERA_AHEAD_M, STEERING_LAG_SECONDS, steering_of
+from bcclone.diagnosis.heading import PARTS, Heading, follow_points, measure_heading
+from bcclone.diagnosis.motion import ReadFrame
+from bcclone.diagnosis.odometry import CameraMotion, is_consistent, measure_motion, shown_pixels
+from bcclone.diagnosis.overlay import without_overlay
 from bcclone.exchange.rows import CameraPath
-from bcclone.realcar.film_faults import film_faults
 from bcclone.recording.row import EPISODE_GAP_MS
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, evenly
 from bcclone.system.pool import read_ahead
 
 # smallest share of rows with a new picture in an ordinary film; with fewer, pictures were repeated
@@ -29,25 +30,11 @@ _MOSTLY_NEW = 0.95
 _NOTHING_FOLLOWED = "nothing can be followed"
 
 
-@dataclass(frozen=True)
-class ShownPaths:
-    """What the frames of a drive show."""
-
-    paths: dict[int, CameraPath]  # by the row's time in milliseconds, in order of time
-    hidden: dict[int, str]  # time of each other row -> why it shows no path, after "where"
-    remarks: tuple[str, ...]  # sentences on how good the paths are
-
-
-def path_steering(path: CameraPath, height_m: float | None) -> float:
-    """Return the steering of a path, -1 to 1.
+def steering_of_path(curvature: float, height_m: float | None) -> float:
+    """Return the steering, -1 to 1, of a curvature in 1 / camera height.
 
     height_m: height of the camera in metres; None for that of the simulator's camera
     """
-    return _steering(path.curvature, height_m)
-
-
-def _steering(curvature: float, height_m: float | None) -> float:
-    """Return the steering of a path with a curvature in 1 / camera height."""
     return float(steering_of(curvature / (height_m or HEIGHT_M)))
 
 
@@ -56,8 +43,8 @@ def measure_paths(
     pictures: Sequence[str],
     framing: Framing | None,
     height_m: float | None,
-) -> ShownPaths:
-    """Return the paths that the frames of a drive show.
+) -> tuple[list[CameraPath | str], list[str]]:
+    """Return the path at each row, or after "where" why it shows none; and remarks on the paths.
 
     times_ms: time of each row, rising
     pictures: path of each row's frame
@@ -65,12 +52,11 @@ def measure_paths(
     height_m: height of the camera in metres; None if it is unknown
     """
     if len(pictures) < 2:
-        return ShownPaths({}, dict.fromkeys(times_ms, _NOTHING_FOLLOWED), ())
+        return [_NOTHING_FOLLOWED for _ in pictures], []
 
     # a picture that is repeated shows no motion
     new = _new_pictures(pictures)
-    new_times_ms = np.asarray(times_ms, np.int64)[new]
-    seconds = new_times_ms / 1000
+    seconds = np.asarray(times_ms, np.int64)[new] / 1000
     has_repeats = len(new) < _MOSTLY_NEW * len(pictures)
     passed, ends = _seconds_passed(seconds, has_repeats)
 
@@ -78,17 +64,11 @@ def measure_paths(
         return try_frame(pictures[new[row]])[0]
 
     motion = measure_motion(read, passed.tolist(), ends.tolist(), framing)
-
-    # sort the rows into those that show a path and those that do not
-    paths: dict[int, CameraPath] = {}
-    repeated = np.setdiff1d(np.arange(len(pictures)), new)
-    hidden = {times_ms[row]: "the picture is the one before" for row in repeated.tolist()}
     measured = _paths(motion, seconds, passed, height_m)
-    for time_ms, path in zip(new_times_ms.tolist(), measured, strict=True):
-        if isinstance(path, CameraPath):
-            paths[time_ms] = path
-        else:
-            hidden[time_ms] = path
+    shown: list[CameraPath | str] = ["the picture is the one before"] * len(pictures)
+    for row, path in zip(new.tolist(), measured, strict=True):
+        shown[row] = path
+
     remarks: list[str] = []
     masked = motion.overlay[shown_pixels(framing)]
     if masked.any():
@@ -96,16 +76,21 @@ def measure_paths(
             f"masked: {masked.mean():.0%} of the picture; it stands still or changes by itself "
             "while the rest moves, as writing, a logo or the bonnet"
         )
-    if paths:
-        errors = [path.error for path in paths.values()]
-        error = _steering(float(np.median(errors)), height_m)
+    errors = [path.error for path in shown if isinstance(path, CameraPath)]
+    if errors:
+        error = steering_of_path(float(np.median(errors)), height_m)
         remarks.append(
             f"standard error of the steering {error:.3f} in the median, besides that of the focal "
             "length, on which its scale depends; the near ground shows "
             f"{motion.near_to_far:.2f} times the speed of the far, expected 1"
         )
-        remarks += [f"careful: {fault}" for fault in film_faults(motion, passed, read)]
-    return ShownPaths(paths, hidden, tuple(remarks))
+        if not is_consistent(motion.near_to_far):
+            remarks.append(
+                "careful: near and far ground show different speeds: the angle of view or the "
+                "horizon is wrong, or the ground shows too little; say --fov DEGREES, or correct it"
+            )
+        remarks += _turning_picture(motion, passed, without_overlay(read, motion.overlay))
+    return shown, remarks
 
 
 def _new_pictures(paths: Sequence[str]) -> IndexArray:
@@ -152,18 +137,15 @@ def _seconds_passed(seconds: FloatArray, has_repeats: bool) -> tuple[FloatArray,
     return passed, ends
 
 
-@dataclass(frozen=True)
-class _PathWindow:
-    """Which times around a row its path is measured from, and how large its error may be."""
+# ---- the path at a row
 
-    spread_seconds: float = 0.1  # standard deviation of the times
-    reach_seconds: float = 0.3  # largest distance of a time
-    least_shown: float = 0.5  # share of these times in which the frames show the motion
-    greatest_error: float = 0.1  # standard error of a steering
-    greatest_share: float = 0.5  # standard error of a steering in a bend, as a share of it
-
-
-_WINDOW = _PathWindow()
+# which times around a row its path is measured from
+_SPREAD_SECONDS = 0.1  # standard deviation of the times
+_REACH_SECONDS = 0.3  # largest distance of a time
+_LEAST_SHOWN = 0.5  # share of these times in which the frames show the motion
+# how large the standard error of a steering may be: absolute, or in a bend as a share of it
+_GREATEST_ERROR = 0.1
+_GREATEST_SHARE = 0.5
 
 
 def _paths(
@@ -184,15 +166,14 @@ def _paths(
     for row, at in enumerate(seconds + STEERING_LAG_SECONDS):
         # the steps around the time of the answer, the nearest with the greatest weight: `near` are
         # all weights, `seen` those of steps that the frames show, `driven` those of a moving car
-        reach = _WINDOW.reach_seconds
-        part = slice(*np.searchsorted(middles, (at - reach, at + reach)))
-        near = np.exp(-(((middles[part] - at) / _WINDOW.spread_seconds) ** 2) / 2)
+        part = slice(*np.searchsorted(middles, (at - _REACH_SECONDS, at + _REACH_SECONDS)))
+        near = np.exp(-(((middles[part] - at) / _SPREAD_SECONDS) ** 2) / 2)
         seen = near * motion.usable[part]
         driven = seen * (way[part] > 0)
-        if not readable[row] or seen.sum() <= _WINDOW.least_shown * near.sum():
+        if not readable[row] or seen.sum() <= _LEAST_SHOWN * near.sum():
             yield _NOTHING_FOLLOWED
             continue
-        if driven.sum() <= _WINDOW.least_shown * seen.sum():
+        if driven.sum() <= _LEAST_SHOWN * seen.sum():
             yield "the car stands"
             continue
 
@@ -204,17 +185,67 @@ def _paths(
         error_of_way = curvature * float(driven @ way_error[part]) / length
         error = math.hypot(error_of_turn, error_of_way)
 
-        if _is_sure(curvature, error, height_m):
+        steering = abs(steering_of_path(curvature, height_m))
+        if steering_of_path(error, height_m) <= max(_GREATEST_ERROR, _GREATEST_SHARE * steering):
             yield CameraPath(curvature, error, speed)
         else:
-            yield f"its error is above {_WINDOW.greatest_error}"
+            yield f"its error is above {_GREATEST_ERROR}"
 
 
-def _is_sure(curvature: float, error: float, height_m: float | None) -> bool:
-    """Return whether the error of a curvature is small enough.
+# ---- how it was filmed
 
-    curvature, error: in 1 / camera height
+_PAIRS = 60  # most pairs of neighbouring frames by which a heading is measured
+_STRAIGHT_RAD = 0.007  # the road is straight where the turn from row to row is smaller
+_SHARP_QUANTILE = 0.7  # the road is a bend where the yaw rate is above this quantile of all
+_GREATEST_SPREAD_DEGREES = 6.0  # largest spread, on straight road, of where the car drives to
+_GREATEST_LATE_SECONDS = 0.15  # how far the picture's turn may be behind the car's, in bends
+
+
+def _turning_picture(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> Iterator[str]:
+    """Yield a fault of a picture that does not turn as the car does, as of a stabilised film.
+
+    passed: seconds from each row to the next, (rows,)
+    read: the index of a row -> its frame
     """
-    steering = abs(_steering(curvature, height_m))
-    most = max(_WINDOW.greatest_error, _WINDOW.greatest_share * steering)
-    return _steering(error, height_m) <= most
+    # where the car drives to, on straight road and in bends to either side
+    rates = np.where(motion.usable & (motion.speed > 0), motion.yaw_rate, np.nan)
+    straight = _heading(np.abs(rates) * passed < _STRAIGHT_RAD, read)
+    if straight is None or straight.column_error >= FRAME_WIDTH:  # it is unknown
+        return
+    sharp = np.nanquantile(np.abs(rates), _SHARP_QUANTILE)
+    late: list[float] = []  # seconds that the picture is behind, in left and in right bends
+    for bend in (rates < -sharp, rates > sharp):
+        heading = _heading(bend, read)
+        if heading:
+            shift_px = heading.column - straight.column
+            late.append(shift_px / FOCAL_PX / float(rates[bend].mean()))
+
+    # a fixed camera ahead of the rear axle moves to the inner side of a bend, so its picture seems
+    # to be behind, too: by the time from the axle to the camera, of which half is allowed for.
+    # Lengths and speeds are in camera heights
+    usual_seconds = CAMERA_AHEAD_M / HEIGHT_M / max(float(np.median(motion.speed)), 1.0)
+    # the column is a mean of PARTS: its error times the root of their number is their spread
+    spread = math.degrees(straight.column_error * math.sqrt(PARTS) / FOCAL_PX)
+    is_late = bool(late) and min(late) > usual_seconds / 2 + _GREATEST_LATE_SECONDS
+    if spread > _GREATEST_SPREAD_DEGREES or is_late:
+        yield (
+            f"careful: the picture does not turn as the car does: it looks {spread:.0f} degrees to "
+            f"and fro, and in bends {min(late, default=0.0):.1f} s behind, as of a stabilised "
+            "film, a gimbal or a loose camera: film again with a fixed one; the steering is late "
+            "or wrong"
+        )
+
+
+def _heading(rows: BoolArray, read: ReadFrame) -> Heading | None:
+    """Return where the car drives to in some rows; None if too little can be followed in them.
+
+    rows: whether a row is one of them, (rows,)
+    """
+    chosen = np.flatnonzero(rows)
+    followed = []
+    for row in chosen[evenly(len(chosen), _PAIRS)].tolist():
+        before = read(row)
+        after = read(row + 1)
+        if before is not None and after is not None:
+            followed.append(follow_points(before, after))
+    return measure_heading(followed)

@@ -18,7 +18,7 @@ from bcclone.drive.drive import serve
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.system.errors import UserError
 from tests.drive.drive_server import MODES, Still, drive, in_a_thread
-from tests.realcar.export_model.exports import exported_once
+from tests.realcar.exports import exported_once
 from tests.running import command, run_process
 
 IMPORTED = """

@@ -17,7 +17,7 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from tests.drive.drive_server import Still, drive, serving_in_a_thread
-from tests.realcar.export_model.exports import exported_once
+from tests.realcar.exports import exported_once
 from tests.running import ROOT
 
 

@@ -56,8 +56,8 @@ FIGURES = {
     "margin": ("lake",),
     "simulate record": ("rows", "seconds", "distance_m"),
     "calibrate": ("framing", "correlation", "gain", "bias", "mirrored"),
-    "export, litert": ("inputs", "outputs", "costs"),
-    "export, donkeycar": ("inputs", "outputs", "picture", "costs"),
+    "export, litert": ("inputs", "outputs"),
+    "export, donkeycar": ("inputs", "outputs", "picture"),
 }
 # kernels of another processor compute a network with other last digits, and a drive adds these up
 NEAR = {"rtol": 0.02, "atol": 0.005}

@@ -13,8 +13,8 @@ from bcclone.model.foreign.stored import StoredModel
 from bcclone.model.foreign.weights import rebuild_model
 from bcclone.model.layer_kinds import normalize
 from bcclone.model.model_file import save_model
-from bcclone.realcar.export_model.export_settings import ExportModelSettings
-from bcclone.realcar.export_model.model_export import export_model
+from bcclone.realcar.export import export_model
+from bcclone.realcar.export_settings import ExportModelSettings
 from tests.running import ROOT
 
 # a layer of each type, which takes images, windows of images, or windows of vectors, by its number

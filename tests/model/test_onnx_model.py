@@ -8,7 +8,7 @@ from bcclone.model.onnx_model import OnnxModel
 from bcclone.model.policy import load_policy
 from bcclone.pictures.clip import load_reference
 from bcclone.system.errors import UserError
-from tests.realcar.export_model.exports import exported_once
+from tests.realcar.exports import exported_once
 from tests.running import result_of
 
 onnx = pytest.importorskip("onnx")

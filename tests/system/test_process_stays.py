@@ -86,8 +86,8 @@ CALLS_OF_TENSORFLOW = {
 }
 
 EXPORT = (
-    "from bcclone.realcar.export_model.export_settings import ExportModelSettings;"
-    "from bcclone.realcar.export_model.model_export import export_model;"
+    "from bcclone.realcar.export_settings import ExportModelSettings;"
+    "from bcclone.realcar.export import export_model;"
     "export_model(ExportModelSettings(lake, {}))"
 )
 CALLS_OF_EXPORT = {

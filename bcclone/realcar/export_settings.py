@@ -1,6 +1,6 @@
 """Settings of an export; loads no large package."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,22 +16,17 @@ from bcclone.system.settings import Checked, Force, Mph, Setting, SettingError, 
 ONNX = "onnx"
 LITERT = "litert"
 DONKEYCAR = "donkeycar"
-FORMATS = {  # name: (ending of the file, description)
-    ONNX: (".onnx", "a file that ONNX Runtime runs in many languages; drive.py drives with it"),
-    LITERT: (".tflite", "a file for LiteRT (TensorFlow Lite) on phones and small computers"),
-    DONKEYCAR: (".tflite", "a file that donkeycar 5 drives as its own type tflite_linear"),
-}
-DONKEYCAR_CAMERA = (160, 120)  # width and height of the pictures of a donkeycar as it is delivered
-TFLITE = (LITERT, DONKEYCAR)
+FORMATS = {ONNX: ".onnx", LITERT: ".tflite", DONKEYCAR: ".tflite"}  # name: ending of the file
 FLOAT16 = "float16"
 INT8 = "int8"
 _THROTTLE = 0.2  # throttle of a donkeycar that drives slowly
-# settings that only some formats have
-_TFLITE_SETTINGS = ("quantize",)
-_DONKEYCAR_SETTINGS = ("throttle", "throttle_in_bends", "throttle_speed_mph")
+_ONLY_FOR = {  # setting: the formats that have it
+    "quantize": (LITERT, DONKEYCAR),
+    "throttle": (DONKEYCAR,),
+    "throttle_in_bends": (DONKEYCAR,),
+    "throttle_speed_mph": (DONKEYCAR,),
+}
 
-
-ModelFormat = Annotated[str, Setting(choices=tuple(FORMATS))]
 CameraSize = Annotated[
     tuple[int, int],
     Setting(minimum=SMALLEST_IMAGE, maximum=LARGEST_PICTURE, unit="SIZE", parse=parse_size),
@@ -43,7 +38,7 @@ class ExportModelSettings(Checked):
     """Which model to export, and how."""
 
     model: Path  # a .h5 or .keras file
-    to: ModelFormat = ONNX
+    to: Annotated[str, Setting(choices=tuple(FORMATS))] = ONNX
     output: Path | None = None  # None for the model's name with another ending
     force: Force = setting(False)
     preprocess: PreprocessingText | None = setting(None)
@@ -92,18 +87,15 @@ class ExportModelSettings(Checked):
     )
 
     def validate(self) -> None:
-        for field in fields(self):
-            formats = _formats_with(field.name)
-            if self.to not in formats and getattr(self, field.name) != field.default:
-                only = " and ".join(f"--to {name}" for name in formats)
+        for name, formats in _ONLY_FOR.items():
+            if self.to not in formats and getattr(self, name) is not None:
+                only = " and ".join(f"--to {format}" for format in formats)
                 # a setting's name in braces, such as {quantize}, becomes its option (SettingError)
-                text = "{NAME} is only for ONLY; leave it out"
-                raise SettingError(text.replace("NAME", field.name).replace("ONLY", only))
-        output = self.path
-        ending, _ = FORMATS[self.to]
-        if output.suffix != ending:
+                raise SettingError(f"{{{name}}} is only for {only}; leave it out")
+        ending = FORMATS[self.to]
+        if self.path.suffix != ending:
             raise UserError(
-                f"{output}: the name of a {self.to} export must end in {ending}; name another -o"
+                f"{self.path}: the name of a {self.to} export must end in {ending}; name another -o"
             )
         if self.quantize == INT8 and not self.calibrate:
             raise SettingError(
@@ -119,25 +111,14 @@ class ExportModelSettings(Checked):
     @property
     def constant_throttle(self) -> float:
         """Return the throttle of a donkeycar on a straight road."""
-        if self.throttle is None:
-            return _THROTTLE
-        return self.throttle
+        return _THROTTLE if self.throttle is None else self.throttle
 
     @property
     def path(self) -> Path:
         """Return the file to write."""
-        return self.output or self.model.with_suffix(FORMATS[self.to][0])
+        return self.output or self.model.with_suffix(FORMATS[self.to])
 
     @property
     def example(self) -> Path:
         """Return the example program to write beside it."""
         return self.path.with_name(f"{self.path.name}.py")
-
-
-def _formats_with(name: str) -> tuple[str, ...]:
-    """Return the formats that have a setting."""
-    if name in _TFLITE_SETTINGS:
-        return TFLITE
-    if name in _DONKEYCAR_SETTINGS:
-        return (DONKEYCAR,)
-    return tuple(FORMATS)

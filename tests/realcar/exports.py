@@ -3,14 +3,14 @@ changed.
 """
 
 from bcclone.model.model_file import load_model, save_model
-from bcclone.realcar.export_model.export_settings import FORMATS, ExportModelSettings
-from bcclone.realcar.export_model.model_export import export_model
+from bcclone.realcar.export import export_model
+from bcclone.realcar.export_settings import FORMATS, ExportModelSettings
 from tests.conftest import made_once
 
 
 def exported_once(tmp_path_factory, model, kind):
     """Return the file of a format that was exported from a model."""
-    name = f"exported{FORMATS[kind][0]}"
+    name = f"exported{FORMATS[kind]}"
 
     def export(folder):
         export_model(ExportModelSettings(model, kind, folder / name))

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from bcclone.camera.framing import Framing, Lens
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
-from bcclone.realcar.export_model.exported_files import OPSET
-from bcclone.realcar.export_model.frame_preparation import prepare
-from bcclone.realcar.export_model.model_export import road_pictures
+from bcclone.realcar.export import road_pictures
+from bcclone.realcar.exported_file import OPSET
+from bcclone.realcar.exported_frames import prepare
 
 DEFINITIONS = PRESETS | {
     "half": Preprocessing(width=160, height=80),

@@ -1,21 +1,13 @@
-"""Write a model, with the preparation of its frames, as ONNX or LiteRT, and run such files.
+"""An exported file in ONNX or LiteRT: how it is written, run, and compared with the model.
 
-In: a model file and its `Interface`. Out: an exported file; how far its answers are from the
-model's, and how long they take.
-
-The file holds one function with the interface of the exported network. Its weights are constants,
-because TensorFlow's converters lose Keras 3's variables. Keras's own model.export() is of no use
-here: it writes neither the preparation nor the states of a recurrent network.
-
-LiteRT with --quantize int8 computes convolutions and large dense layers with whole numbers. All
-else stays float32: the preparation of the frames, and small dense layers. Rounding these would cost
-the most accuracy and save the least memory.
+In: the `Interface` of a model, and metadata, which are texts by name. Out: the content of a file;
+how far its answers are from the model's, and how long they take.
 """
 
+import math
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,49 +18,30 @@ from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.tools import flatbuffer_utils
 
 from bcclone.camera.images import Image
-from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import OnnxModel
-from bcclone.realcar.export_model.costs import DENSE, MULTIPLYING, operations_of
-from bcclone.realcar.export_model.export_settings import (
+from bcclone.realcar.export_settings import (
     DONKEYCAR,
     FLOAT16,
     INT8,
     ONNX,
     ExportModelSettings,
 )
-from bcclone.realcar.export_model.file_metadata import DESCRIPTION, metadata_of
-from bcclone.realcar.export_model.interface import Inputs, Interface, Outputs, Run
+from bcclone.realcar.exported import Inputs, Interface, Outputs
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.numbers import FloatArray
 from bcclone.system.process import levels_kept, loggers_silent
 from bcclone.system.tensorflow_quietly import LEAST_LEVEL, standard_error_captured, variable_kept
 
+Run = Callable[[Inputs], Outputs]
+
+# ---- writing
+
+_DESCRIPTION = "description"  # name of this text of the metadata
 OPSET = 17  # understood since ONNX Runtime 1.12, of 2022
-
-
-def write_exported(
-    path: Path,
-    settings: ExportModelSettings,
-    file: ModelFile,
-    interface: Interface,
-    calibration: Iterable[Inputs] = (),
-) -> None:
-    """Write a model in a format; raises UserError for layers that the format lacks.
-
-    calibration: the inputs from which --quantize int8 takes the ranges of numbers
-    """
-    metadata = metadata_of(file, interface)
-    if settings.to == ONNX:
-        path.write_bytes(_onnx_content(interface, metadata))
-    else:
-        content = _litert_content(interface, settings.quantize, calibration)
-        path.write_bytes(_with_metadata(content, metadata))
-
-
 _DRIVES = "drives"  # name of the first axis of each input and output, which may have any size
 
 
-def _onnx_content(interface: Interface, metadata: Mapping[str, str]) -> bytes:
+def onnx_content(interface: Interface, metadata: Mapping[str, str]) -> bytes:
     """Return the content of an ONNX file; raises UserError for layers that ONNX lacks."""
     import onnx
 
@@ -100,8 +73,11 @@ def _onnx_content(interface: Interface, metadata: Mapping[str, str]) -> bytes:
     return content
 
 
-def _litert_content(
-    interface: Interface, quantize: str | None, calibration: Iterable[Inputs] = ()
+def litert_content(
+    interface: Interface,
+    quantize: str | None,
+    calibration: Iterable[Inputs],
+    metadata: Mapping[str, str],
 ) -> bytes:
     """Return a LiteRT file, whose signature is "serving_default".
 
@@ -119,23 +95,23 @@ def _litert_content(
         converter.target_spec.supported_types = [tf.float16]
     try:
         with levels_kept("absl"):  # TensorFlow sets its level, and leaves it so
-            if quantize != INT8:
-                return bytes(converter.convert())
-            with standard_error_captured():  # TensorFlow prints a line about the converter
-                return _int8_content(converter, calibration)
+            if quantize == INT8:
+                with standard_error_captured():  # TensorFlow prints a line about the converter
+                    content = _int8_content(converter, calibration)
+            else:
+                content = converter.convert()
     except Exception as error:  # TensorFlow raises errors of all kinds
-        remedy = "leave --quantize out, or export with --to onnx"
         raise UserError(
-            f"this network cannot be written for LiteRT: {first_line(error)}; {remedy}"
+            f"this network cannot be written for LiteRT: {first_line(error)}; leave --quantize "
+            "out, or export with --to onnx"
         ) from None
 
-
-def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
-    """Return a LiteRT file with metadata; its description is the format's own field for one."""
+    # add the metadata; the description is the format's own field for one
     model = flatbuffer_utils.convert_bytearray_to_object(content)
-    model.description = metadata[DESCRIPTION]
+    model.description = metadata[_DESCRIPTION]
+    model.metadata = list(model.metadata or ())
     for name, text in metadata.items():
-        if name == DESCRIPTION:
+        if name == _DESCRIPTION:
             continue
         entry = schema.MetadataT()
         entry.name = name
@@ -143,12 +119,22 @@ def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(text.encode(), np.uint8)
         model.buffers.append(buffer)
-        model.metadata = [*(model.metadata or ()), entry]
+        model.metadata.append(entry)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
+# With --quantize int8, these operations compute with whole numbers: convolutions, large dense
+# layers, and what lies between them. All else stays float32: the preparation of the frames, and
+# small dense layers. Rounding these would cost the most accuracy and save the least memory.
+_DENSE = "FULLY_CONNECTED"
 _SMALL_DENSE = 1 << 14  # a dense layer with fewer weights stays float32
-_ALSO_INT8 = {  # operations that compute with int8, beside MULTIPLYING
+_INT8_OPERATIONS = {
+    # that multiply by weights
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "TRANSPOSE_CONV",
+    "BATCH_MATMUL",
+    _DENSE,
     # of pictures and numbers
     "MAX_POOL_2D",
     "AVERAGE_POOL_2D",
@@ -179,21 +165,37 @@ def _int8_content(converter: Any, calibration: Iterable[Inputs]) -> bytes:
     # TensorFlow warns that its own interpreter is old
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         calibrated = converter.convert()
-    operations = list(operations_of(calibrated))
-    float_operations = {operation.name for operation in operations} - MULTIPLYING - _ALSO_INT8
-    small_layers = [
-        operation.output
-        for operation in operations
-        if operation.name == DENSE and operation.weights < _SMALL_DENSE
-    ]
+    float_operations, float_layers = _kept_float(calibrated)
     content = mlir_quantize(
         calibrated,
-        denylisted_ops=sorted(float_operations),
-        denylisted_nodes=small_layers,
+        denylisted_ops=float_operations,
+        denylisted_nodes=float_layers,
         # TensorFlow Lite before 2.10 computes such layers wrongly, without an error
         disable_per_channel_for_dense_layers=True,
     )
     return bytes(content)
+
+
+def _kept_float(content: bytes) -> tuple[list[str], list[str]]:
+    """Return which operations, and which small dense layers by their outputs, stay float32."""
+    names = {
+        number: name for name, number in vars(schema.BuiltinOperator).items() if name[0] != "_"
+    }
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    operations: set[str] = set()
+    layers: list[str] = []
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            # New files have the operation's number in builtinCode. In old files that is 0, and the
+            # number is in the other field, which has one byte: in new files at most 127.
+            code = model.operatorCodes[operator.opcodeIndex]
+            name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            operations.add(name)
+            if name == _DENSE:
+                weights = graph.tensors[operator.inputs[1]].shape
+                if math.prod(map(int, weights)) < _SMALL_DENSE:
+                    layers.append(graph.tensors[operator.outputs[0]].name.decode())
+    return sorted(operations - _INT8_OPERATIONS), layers
 
 
 # ---- running
@@ -205,7 +207,8 @@ def open_exported(path: Path, kind: str) -> Run:
     kind: the file's format, of FORMATS
     """
     if kind == ONNX:
-        return _onnx_run(OnnxModel(path))
+        model = OnnxModel(path)
+        return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     # in donkeycar 5.3, tflite-runtime computes without XNNPACK, because donkeycar gets the
@@ -215,49 +218,31 @@ def open_exported(path: Path, kind: str) -> Run:
         resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
     runner = interpreter.get_signature_runner()
-
-    def run(inputs: Inputs) -> Outputs:
-        return {name: np.asarray(value) for name, value in runner(**inputs).items()}
-
-    return run
+    return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
 
 
-def _onnx_run(model: OnnxModel) -> Run:
-    def run(inputs: Inputs) -> Outputs:
-        return dict(zip(model.signature.outputs, model.run(inputs), strict=True))
+def differences(
+    interface: Interface, exported: Run, frames: Sequence[Image]
+) -> tuple[FloatArray, FloatArray]:
+    """Return how far the answers of an exported file are from others; NaN where an answer is NaN.
 
-    return run
-
-
-@dataclass(frozen=True)
-class Differences:
-    """How far the answers of an exported file are from two other computations, on some frames."""
-
-    # distance of the steering from the model's, which prepares frames with OpenCV, (frames,)
-    from_model: FloatArray
-    # greatest distance of each output from what TensorFlow computes for the graph that was written
-    # into the file, (frames, outputs)
-    from_graph: FloatArray
-
-
-def differences(interface: Interface, exported: Run, frames: Sequence[Image]) -> Differences:
-    """Return how far the answers of an exported file are from the model's and from its graph's.
-
-    They are NaN where an answer is NaN.
+    The results are the distance of the steering from that of the model, which prepares frames with
+    OpenCV, (frames,), and the greatest distance of each output from what TensorFlow computes for
+    the graph that was written into the file, (frames, outputs).
 
     exported: runs the file
     frames: what the camera took
     """
     from_model = []
     from_graph = []
-    steering = next(iter(interface.outputs))  # the first number of this output is the steering
     for inputs in interface.inputs_of(frames):
         answers = exported(inputs)
         expected = {name: np.asarray(value) for name, value in interface.graph(**inputs).items()}
         from_graph.append([np.max(np.abs(expected[name] - answers[name])) for name in expected])
+        steering = interface.steering
         distances = np.abs(interface.model_run(inputs)[steering] - answers[steering])
         from_model.append(np.max(distances[:, 0]))
-    return Differences(np.array(from_model), np.array(from_graph))
+    return np.array(from_model), np.array(from_graph)
 
 
 _TOLERANCE = 1e-3  # greatest difference that the rounding of a runtime may make
@@ -266,8 +251,8 @@ _QUANTIZED_TOLERANCE = 0.01  # largest mean difference that quantized weights ma
 
 def check_answers(
     path: Path, settings: ExportModelSettings, interface: Interface, frames: Sequence[Image]
-) -> Differences:
-    """Return how far the answers of an exported file are from others on these frames.
+) -> FloatArray:
+    """Return how far the steering of an exported file is from the model's, (frames,).
 
     Raises UserError for a file that cannot be run, or does not compute what was written into it.
     Without --quantize, its answers then differ by more than rounding explains; with it, by more
@@ -276,11 +261,11 @@ def check_answers(
     refused = f"{settings.path}: not written, because"
     remedy = "export it with another --to, and report this"
     try:
-        apart = differences(interface, open_exported(path, settings.to), frames)
+        from_model, from_graph = differences(interface, open_exported(path, settings.to), frames)
     except Exception as error:  # a runtime raises errors of all kinds for a wrong file
         raise UserError(f"{refused} it cannot be run: {first_line(error)}; {remedy}") from None
-    greatest = float(np.max(apart.from_graph))
-    mean = float(np.max(np.mean(apart.from_graph, axis=0)))
+    greatest = float(np.max(from_graph))
+    mean = float(np.max(np.mean(from_graph, axis=0)))
     if settings.quantize and not mean <= _QUANTIZED_TOLERANCE:  # `not <=`: also for NaN
         more = "use no --quantize"
         if settings.quantize == INT8:
@@ -296,7 +281,7 @@ def check_answers(
             f"for it, more than {_TOLERANCE:g}; {remedy}; if the other differs, too, the network "
             "magnifies rounding: train it longer"
         )
-    return apart
+    return from_model
 
 
 _TIMED = 100  # answers that are timed

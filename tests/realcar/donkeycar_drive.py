@@ -1,7 +1,7 @@
 """Drive the pictures of a tub with donkeycar's own code, as its car does with `--type
 tflite_linear`.
 
-    python tests/realcar/export_model/donkeycar_drive.py MODEL.tflite TUB [STEP]
+    python tests/realcar/donkeycar_drive.py MODEL.tflite TUB [STEP]
 
 Run it with a Python 3.11 that has donkeycar 5: `pip install donkeycar==5.3.0 typing_extensions
 tflite-runtime` in an environment of its own, because donkeycar wants NumPy below 2. TensorFlow is

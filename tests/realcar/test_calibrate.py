@@ -1,0 +1,256 @@
+"""A camera's framing and a car's gain and bias are found from its first minute, or taken from the
+user.
+"""
+
+import shlex
+import shutil
+
+import numpy as np
+import pytest
+
+from bcclone.camera.framing import Framing, Lens, read_framing
+from bcclone.commands import load_command
+from bcclone.commands.command import make_parser
+from bcclone.evaluation.steering_table import read_steering
+from bcclone.model.model_file import load_model
+from bcclone.model.policy import load_policy
+from bcclone.realcar.calibrate import calibrate
+from bcclone.realcar.calibrate_settings import CalibrateSettings
+from bcclone.realcar.labelled_drive import LabelledDrive, read_drive
+from bcclone.realcar.lens_search import find_lens, fit_delay, fit_steering
+from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
+from tests.conftest import made_once
+from tests.exchange.foreign_sources import make_frames, make_tub
+from tests.messages.refusals import run_command
+from tests.messages.small_recording import make_recording
+from tests.other_camera import road_frames, seen_by
+from tests.running import ROOT, result_of, run_script
+
+MODEL = ROOT / "models" / "any-road.h5"
+FRAMING = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))  # it sees more than the simulator's
+GAIN = 0.5
+BIAS = 0.05
+PICTURES = 90
+MS = 500  # from picture to picture
+
+
+@pytest.fixture(scope="session")
+def tub(tmp_path_factory):
+    """The tub of another camera; its steering is GAIN x the network's on what it would see + BIAS.
+    Not to be changed.
+    """
+
+    def make(folder):
+        policy = load_policy(MODEL)
+        frames = road_frames(PICTURES)
+        write_tub(
+            folder / "tub",
+            [GAIN * policy.answer(frame).steering + BIAS for frame in frames],
+            lambda index: seen_by(FRAMING, frames[index])[..., ::-1],
+        )
+
+    return made_once(tmp_path_factory, "calibrated-car", make) / "tub"
+
+
+def write_tub(folder, steering, pictures=None):
+    """Write a tub with this steering of each record."""
+    times = {"_timestamp_ms": lambda index: 1_767_225_600_000 + MS * index}
+    angles = {"user/angle": lambda index: steering[index]}
+    return make_tub(folder, rows=len(steering), pictures=pictures, **times, **angles)
+
+
+def resteered(tub, folder, change):
+    """Write a tub whose steering is changed."""
+    shutil.copytree(tub, folder)
+    steering = read_drive(tub).recorded_steering
+    (folder / "manifest.json").unlink()
+    write_tub(folder / "new", [change(value) for value in steering])
+    for name in ("manifest.json", "catalog_0.catalog"):
+        shutil.move(folder / "new" / name, folder / name)
+    shutil.rmtree(folder / "new")
+    return folder
+
+
+def drive_of(seconds, steering, pictures=()):
+    """Return a drive with pictures at some of its seconds, and a steering at all of them."""
+    return LabelledDrive(list(pictures), seconds, (160, 120), seconds, steering)
+
+
+def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(tub, tmp_path):
+    (tmp_path / "known.json").write_text(FRAMING.for_size(320, 240).to_json())
+    settings = CalibrateSettings(MODEL, tub, tmp_path / "car.h5", framing=tmp_path / "known.json")
+    result = calibrate(settings)
+    assert result.framing == FRAMING == read_framing(tmp_path / "car.framing.json")
+    assert result.correlation > 0.97 > result.stretched_correlation
+    assert (result.gain, result.bias) == pytest.approx((GAIN, BIAS), abs=0.05)
+    assert result.pictures == PICTURES
+    assert result.seconds == pytest.approx((PICTURES - 1) * MS / 1000)
+    assert (tmp_path / "car.framing.png").stat().st_size > 10_000
+    loaded = load_model(tmp_path / "car.h5")
+    before = load_model(MODEL)
+    assert (loaded.framing, loaded.calibration.gain) == (FRAMING, result.gain)
+    assert (before.framing, before.calibration) == (None, None)
+    assert loaded.training == before.training
+    for one, other in zip(loaded.model.get_weights(), before.model.get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_the_framing_of_an_unknown_camera_is_found(tub, tmp_path):
+    result = result_of("calibrate", MODEL, tub, "-o", tmp_path / "car.h5")
+    assert result["correlation"] > 0.97 > result["stretched_correlation"]
+    assert result["framing"]["lens"]["horizon_row"] == pytest.approx(40.0, abs=4.0)
+    assert result["framing"]["lens"]["focal_px"] == pytest.approx(66.0, rel=0.15)
+    assert result["gain"] == pytest.approx(GAIN, rel=0.3)
+    table = tmp_path / "predictions.csv"
+    run_script("predict", tmp_path / "car.h5", tub / "images", "-o", table)
+    predictions = read_steering(table)
+    recorded = read_drive(tub).recorded_steering
+    errors = [predictions[f"{n}_cam_image_array_"] - value for n, value in enumerate(recorded)]
+    assert np.sqrt(np.mean(np.square(errors))) < 0.1
+
+
+def test_the_search_finds_the_lens_that_the_witness_reads():
+    """The witness steers the worse, the farther a lens is from the camera's."""
+    steering = np.sin(np.arange(60) / 3)
+
+    def answer(framing, pictures):
+        lens = framing.lens
+        away = (lens.horizon_row - 30.0) / 12, np.log(lens.focal_px / 130.0) / 0.3
+        off = np.hypot(np.hypot(*away), (lens.vanishing_column - 79.5) / 10) + lens.fisheye
+        return steering + 0.7 * (0.3 + off) * np.cos(np.arange(60) * 1.7)
+
+    drive = drive_of(np.arange(60.0), steering, [np.zeros((120, 160, 3), np.uint8)] * 60)
+    lens = find_lens(drive, answer).lens
+    assert not lens.fisheye
+    assert lens.horizon_row == pytest.approx(30.0, abs=5)
+    assert lens.focal_px == pytest.approx(130.0, rel=0.15)
+    assert lens.vanishing_column == pytest.approx(79.5, abs=4)
+    known = find_lens(drive, answer, focal_px=120.0, horizon_row=31.0).lens
+    assert (known.focal_px, known.horizon_row) == pytest.approx((120.0, 31.0), abs=0.01)
+
+
+def test_the_bias_of_a_short_drive_is_doubted_and_is_fitted_for_a_gain_that_is_known():
+    random = np.random.default_rng(0)
+    answers = random.normal(0.3, 0.2, 400)
+    noise = random.normal(0, 0.1, 400)
+
+    def fitted(seconds, noise=noise, gain=None, answers=answers):
+        drive = drive_of(np.linspace(0, seconds, 400), 0.5 * answers + 0.1 + noise)
+        return fit_steering(answers, drive, 0.0, gain)
+
+    gain, bias = fitted(4000.0)
+    assert (gain, bias) == pytest.approx((0.5, 0.1), abs=0.05)
+    assert 0 < fitted(20.0)[1] < bias
+    assert fitted(9.0, answers=np.zeros(400))[0] == 0.0
+    assert fitted(4000.0, noise / 10, gain=0.5) == pytest.approx((0.5, 0.1), abs=0.01)
+
+
+@pytest.mark.parametrize("late", [-0.5, 0.0, 0.4])
+def test_a_driver_who_steers_late_and_a_late_camera_are_found(late):
+    seconds = np.arange(0, 120, 0.05)
+    steering = np.sin(seconds / 1.3) + np.sin(seconds / 0.7)
+    at = seconds[::15][2:-2]
+    drive = LabelledDrive([], at, (160, 120), seconds + late, steering)
+    noise = np.random.default_rng(0).normal(0, 0.3, len(at))
+    answers = np.interp(at, seconds, steering) + noise
+    assert fit_delay(answers, drive) == pytest.approx(late, abs=0.08)
+
+
+def test_steering_to_the_other_side_is_found_and_mirrored(tub, tmp_path, capsys):
+    options = ("--rows", "0:120", "-o", tmp_path / "car.h5", "--force")
+    run_command("calibrate", MODEL, tub, *options)
+    plain = load_model(tmp_path / "car.h5").calibration
+    assert "other side" not in capsys.readouterr().out
+    run_command("calibrate", MODEL, tub, *options, "--left-positive")
+    assert load_model(tmp_path / "car.h5").calibration == plain
+    out = capsys.readouterr().out
+    assert "mirrored" in out
+    assert "--left-positive" not in out
+    other = resteered(tub, tmp_path / "left", lambda value: -value)
+    run_command("calibrate", MODEL, other, *options)
+    assert load_model(tmp_path / "car.h5").calibration == plain
+    assert "--left-positive" in capsys.readouterr().out
+
+
+def test_a_network_that_does_not_read_the_camera_is_refused(tub, tmp_path):
+    random = np.random.default_rng(0)
+    other = resteered(tub, tmp_path / "other", lambda value: random.uniform(-1, 1))
+    with pytest.raises(UserError, match=r"does not read this camera.*longer drive.*--framing"):
+        run_command("calibrate", MODEL, other, "--rows", "0:120", "-o", tmp_path / "car.h5")
+    assert not (tmp_path / "car.h5").exists()
+
+
+def test_the_most_frequent_size_counts_and_deleted_records_do_not(tmp_path):
+    def picture(index):
+        return np.zeros((60, 80, 3) if index == 5 else (120, 160, 3), np.uint8)
+
+    steering = {"user/angle": lambda index: index / 100}
+    folder = make_tub(tmp_path / "tub", (0, 1), rows=60, pictures=picture, **steering)
+    drive = read_drive(folder, left_positive=True)
+    assert (drive.size, drive.left_out, len(drive.pictures)) == ((160, 120), 1, 57)
+    kept = np.delete(np.arange(60), [0, 1, 5])
+    assert drive.steering() == pytest.approx(-kept / 100)
+
+
+def test_the_pictures_are_from_the_whole_drive_and_have_no_more_pixels_than_frames_need(tmp_path):
+    steering = np.sin(np.arange(700) / 30).round(4)
+    large = np.zeros((720, 960, 3), np.uint8)
+    drive = read_drive(write_tub(tmp_path / "tub", steering.tolist(), lambda index: large))
+    assert (drive.size, drive.pictures[0].shape) == ((960, 720), (360, 480, 3))
+    assert len(drive.pictures) == 160
+    seconds = 699 * MS / 1000
+    assert (drive.seconds[0], drive.seconds[-1]) == (0.0, pytest.approx(seconds, rel=0.01))
+    assert np.diff(drive.seconds).max() <= 2 * seconds / 160
+    assert np.array_equal(drive.steering(), steering[(drive.seconds * 1000 / MS).astype(int)])
+
+
+def test_a_recording_is_read_with_the_size_of_its_cameras_pictures(tmp_path):
+    folder = make_recording(tmp_path / "recording", rows=60)
+    log = (folder / "driving_log.csv").read_text().splitlines()
+    bends = [line.replace(",0.1,", f",{n / 100},") for n, line in enumerate(log)]
+    (folder / "driving_log.csv").write_text("\n".join(bends) + "\n")
+    (folder / "framing.json").write_text(Framing(640, 480).to_json())
+    drive = read_drive(folder)
+    assert (drive.size, len(drive.pictures)) == ((640, 480), 60)
+    assert drive.steering() == pytest.approx(np.arange(60) / 100)
+    (folder / "framing.json").write_text(FRAMING.to_json())
+    with pytest.raises(UserError, match="cut by a framing already.*calibrate on its source"):
+        read_drive(folder)
+
+
+def test_the_next_command_is_one_that_the_shell_takes(tub, tmp_path, capsys):
+    mine = shutil.copytree(tub, tmp_path / "my tub")
+    options = ("--rows", "0:120", "--gain", 1, "--left-positive", "-o", tmp_path / "car.h5")
+    run_command("calibrate", MODEL, mine, *options)
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if line.startswith("next: bcclone import ")]
+    _, _, _, *typed = shlex.split(line)
+    parsed = make_parser(load_command("import"), "bcclone import").parse_args(typed)
+    assert (parsed.source, parsed.framing) == (mine, tmp_path / "car.framing.json")
+    assert parsed.left_positive
+
+
+def test_a_mistake_is_named(tub, tmp_path):
+    def refused(message, *words, model=MODEL, frames=tub):
+        with pytest.raises(UserError, match=message):
+            run_command("calibrate", model, frames, "-o", tmp_path / "car.h5", *words)
+
+    (tmp_path / "car.framing.png").write_text("mine")
+    refused("car.framing.png exists, and is no picture of bcclone")
+    (tmp_path / "car.framing.png").write_text("")
+    refused("car.framing.png exists already.*--force")
+    (tmp_path / "car.framing.png").unlink()
+    short = write_tub(tmp_path / "short", [0.01 * number for number in range(12)])
+    refused("12 pictures of one size.*longer drive", frames=short)
+    flat = write_tub(tmp_path / "flat", [0.25] * 60)
+    refused("its steering is 0.25 throughout, expected bends", frames=flat)
+    table = make_frames(tmp_path / "table", ["1.jpg"], [("image", "steering"), ("1.jpg", "0")])
+    refused("neither a recording nor a tub; import it first: bcclone import", frames=table)
+    refused("no such file or folder, expected a recording", frames=tmp_path / "none")
+    refused("no rows 30 to 130, .*correct the framing", "--rows", "30:130")
+    refused("--framing and --horizon-row both say", "--framing", "x.json", "--horizon-row", "3")
+    refused("no such|cannot be read|not a complete", model=tmp_path / "none.h5")
+    with pytest.raises(SettingError, match="rows.*expected two rows"):
+        CalibrateSettings(MODEL, tub, rows=(9, 2))
