@@ -8,7 +8,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.camera.geometry import FOCAL_PX
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
@@ -97,8 +96,6 @@ _CAMERA_TO_CAR = _rotation(*_MOUNT_QUATERNION)
 # What a camera sees of the bonnet
 
 
-_Floats = npt.NDArray[np.floating]
-
 # The bonnet's outline in each camera: column and row of its corners in a frame of 160 x 320 pixels,
 # measured on recordings of the simulator
 _OUTLINES = {
@@ -112,6 +109,9 @@ _OUTLINES = {
 # pixels by which the outline moves in the picture when a camera moves by a metre; found from the
 # outlines of the three cameras
 _BONNET_PX_A_METRE = 185.0
+
+# an outline is prolonged at each end, beyond the picture, by its last edge, this many times
+_EXTENSION = 50
 
 # colours of the bonnet, RGB
 _PAINT = (158, 165, 151)
@@ -140,33 +140,18 @@ def bonnet(
     rows = (np.arange(height)[:, None] + 0.5) * (FRAME_HEIGHT / height) - lower_px
 
     # a rim along the outline, and paint that is darker towards the camera
-    below_px = rows - _outline_rows(camera, columns)[None, :]
-    shade = 1 - 0.006 * np.maximum(below_px - _RIM_PX, 0)[..., None]
-    picture = np.where(below_px[..., None] < _RIM_PX, np.array(_RIM), np.array(_PAINT) * shade)
-    if camera == "center":
-        picture = _with_seam(picture, rows, columns)
-    return below_px > 0, np.clip(picture, 0, 255).astype(np.uint8)
-
-
-# an outline is prolonged at each end, beyond the picture, by its last edge, this many times
-_EXTENSION = 50
-
-
-def _outline_rows(camera: str, columns: _Floats) -> _Floats:
-    """Return the row of the bonnet's outline in each column."""
     corners = np.array(_OUTLINES[camera], float)
     before = corners[0] + _EXTENSION * (corners[0] - corners[1])
     after = corners[-1] + _EXTENSION * (corners[-1] - corners[-2])
-    extended = np.vstack([before, corners, after])
-    return np.asarray(np.interp(columns, extended[:, 0], extended[:, 1]))
-
-
-def _with_seam(picture: _Floats, rows: _Floats, columns: _Floats) -> _Floats:
-    """Return the picture with the seam at the near end of the bonnet, and a fine line below it."""
-    # row of the seam in each column: a parabola that looks like the simulator's seam
-    seam = 150.0 + 10 * ((columns - 161) / 62) ** 2
-    below_px = rows - seam[None, :]
-    on_seam = np.abs(below_px) < 0.9
-    on_line = (below_px > 3) & (below_px < 4)
-    picture = np.where(on_seam[..., None], np.array(_SEAM), picture)
-    return np.where(on_line[..., None], np.array(_SEAM) * 1.6, picture)
+    outline = np.vstack([before, corners, after])
+    below_px = rows - np.interp(columns, outline[:, 0], outline[:, 1])[None, :]
+    shade = 1 - 0.006 * np.maximum(below_px - _RIM_PX, 0)[..., None]
+    picture = np.where(below_px[..., None] < _RIM_PX, np.array(_RIM), np.array(_PAINT) * shade)
+    if camera == "center":
+        # the seam at the near end of the bonnet, a parabola that looks like the simulator's, and a
+        # fine line below it
+        below_seam = rows - (150.0 + 10 * ((columns - 161) / 62) ** 2)[None, :]
+        picture = np.where((np.abs(below_seam) < 0.9)[..., None], np.array(_SEAM), picture)
+        on_line = (below_seam > 3) & (below_seam < 4)
+        picture = np.where(on_line[..., None], np.array(_SEAM) * 1.6, picture)
+    return below_px > 0, np.clip(picture, 0, 255).astype(np.uint8)

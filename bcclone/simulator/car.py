@@ -85,7 +85,6 @@ class Car:
             FULL_THROTTLE * self.throttle - DRAG * speed - FULL_BRAKE * self.brake - slope
         )
         self.speed = max(speed + acceleration * STEP_SECONDS, 0.0)
-
         self.yaw_rate = next_yaw_rate(self.yaw_rate, self.steering, self.speed)
         self.heading += self.yaw_rate * STEP_SECONDS
         level_m = self.speed * STEP_SECONDS / length(1.0, grade)
@@ -103,10 +102,7 @@ _PITCH_BRAKE = -1.6
 
 
 def nose_up(throttle: float, brake: float = 0.0) -> float:
-    """Return the pitch, radians, that a car takes on a level road.
-
-    throttle, brake: 0 to 1
-    """
+    """Return the pitch, radians, that a car takes on a level road. throttle, brake: 0 to 1"""
     return math.radians(_PITCH_REST + _PITCH_THROTTLE * throttle + _PITCH_BRAKE * brake)
 
 
@@ -124,8 +120,7 @@ def start_on(
 ) -> Car:
     """Return a car that stands on the track, by default at its start, and faces along it.
 
-    turn: radians to the right of the track's direction
-    rise: radians by which its nose is higher than the road
+    turn, rise: radians to the right of the track's direction, and by which its nose is up
     """
     if along_m is None:
         along_m = track.start_m
@@ -140,8 +135,7 @@ class TrackedCar:
     progress_m: distance from the start along the track, negative if the car drove backwards
     distance_m: distance driven, in any direction
 
-    ground_height: x, z -> height of the ground off the road, in metres; without it the ground is as
-        high as the road
+    ground_height: x, z -> height of the ground off the road, which is else as high as the road
     """
 
     def __init__(
@@ -169,8 +163,7 @@ class TrackedCar:
     def trace_point(self) -> TracePoint:
         """Return where the car is, as a run folder's trace stores it."""
         name = self.track.road.name
-        cross_track_m = self.position.cross_track_m
-        return TracePoint(self.seconds, name, self.car.x, self.car.z, cross_track_m)
+        return TracePoint(self.seconds, name, self.car.x, self.car.z, self.position.cross_track_m)
 
     def step(self) -> None:
         """Advance by 0.02 s."""
@@ -191,10 +184,7 @@ class TrackedCar:
         self.distance_m += car.speed * STEP_SECONDS
 
     def set_back(self) -> None:
-        """Move the car to the nearest point of the centre line, facing along the track.
-
-        It keeps its speed.
-        """
+        """Move the car to the nearest point of the centre line, along which it faces."""
         car = self.car
         along_m = self.position.along_m
         car.x, car.y, car.z, car.heading = self.track.point(along_m)

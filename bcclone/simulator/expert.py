@@ -51,10 +51,7 @@ _SPEED_GAIN = 0.8  # of the throttle, for each m/s too slow
 
 
 class Expert:
-    """Drives a car along a track.
-
-    recording: whether the present moment should be recorded
-    """
+    """Drives a car along a track. recording: whether the present moment should be recorded"""
 
     def __init__(self, track: Track, settings: ExpertSettings, seed: int) -> None:
         self.recording = True
@@ -103,20 +100,14 @@ class Expert:
             self.recording = False
 
     def _seconds_to_swerve(self) -> float:
-        """Return the seconds of ordinary driving before the next swerve.
-
-        The recovery after the last swerve is not counted.
-        """
+        """Return the seconds of ordinary driving before the next swerve."""
         if self._settings.recoveries == 0:
             return math.inf
         mean = 60 / self._settings.recoveries
         return max(mean * self._randomness.uniform(0.5, 1.5) - _RECOVERY_SECONDS, 0.5)
 
     def _pursue(self, car: Car, position: TrackPosition) -> float:
-        """Return the steering that leads onto the line ahead: pure pursuit (Coulter, 1992).
-
-        The car drives on an arc through a point of the line.
-        """
+        """Return the steering of an arc to the line ahead: pure pursuit (Coulter, 1992)."""
         ahead_m = _LOOKAHEAD_M + self._settings.lookahead_seconds * car.speed
         offset_m = self._swerve_m or self._wander_m
         x, _, z, _ = self._track.point(position.along_m + ahead_m, offset_m)

@@ -41,10 +41,7 @@ class Score:
         return self.ended == LAPS_DRIVEN
 
     def describe_departures(self) -> str:
-        """Return how often the car went beyond each of the published limits, and off the road.
-
-        A drive that ended before its goal counts as once more off the road, as in a suite's table.
-        """
+        """A drive that ended before its goal counts as once more off the road, as in a suite."""
         beyond = "".join(f"{count} beyond {limit} m, " for limit, count in self.departures.items())
         return f"{beyond}{self.interventions} off the road"
 
@@ -124,18 +121,17 @@ class Scorer:
         self._cross_tracks_m.append(away_m)
         self._last = (x, z, position)
 
-        # add an event each time that the car goes beyond a limit
+        # an event each time that the car goes beyond a limit
         for limit_m, was_beyond in self._beyond.items():
             self._beyond[limit_m] = away_m > limit_m
             if self._beyond[limit_m] and not was_beyond:
-                self._add_event(_beyond_cause(limit_m))
+                self._add_event(f"beyond {limit_m:g} m")
 
-        # add an intervention each time that the car leaves the road
+        # an intervention each time that the car leaves the road
         was_off_road = self._off_road
         self._off_road = position.off_road
         if self._off_road and not was_off_road:
-            self.interventions.append(Intervention(x, z, self._distance_m))
-            self._add_event(OFF_ROAD)
+            self.add_intervention(x, z, OFF_ROAD)
         return self._off_road
 
     def add_steering(self, steering: float) -> None:
@@ -149,11 +145,8 @@ class Scorer:
             return 0.0
         return float(np.mean(np.abs(self._steering) > 0.999))
 
-    def add_failure(self, x: float, z: float, cause: str) -> None:
-        """Add the intervention that ends a drive before its goal.
-
-        x, z: where the car was at the last step
-        """
+    def add_intervention(self, x: float, z: float, cause: str) -> None:
+        """Add an intervention. x, z: at the last step; cause: what happened, in words"""
         self.interventions.append(Intervention(x, z, self._distance_m))
         self._add_event(cause)
 
@@ -162,15 +155,9 @@ class Scorer:
         if self._last is None:  # before the first step, the place along the road is unknown
             return
         x, z, position = self._last
-        event = DriveEvent(
-            seconds=round(self.seconds, 3),
-            x=round(x, 3),
-            z=round(z, 3),
-            along_m=round(position.along_m, 3),
-            cross_track_m=round(position.cross_track_m, 3),
-            cause=cause,
-        )
-        self.events.append(event)
+        numbers = (self.seconds, x, z, position.along_m, position.cross_track_m)
+        seconds, x, z, along_m, cross_track_m = (round(number, 3) for number in numbers)
+        self.events.append(DriveEvent(seconds, x, z, along_m, cross_track_m, cause))
 
     def score(self, laps: float = 0.0, ended: str = "") -> Score:
         """Return the score of the drive so far.
@@ -183,6 +170,7 @@ class Scorer:
         first_off_road_m = None
         if self.interventions:
             first_off_road_m = round(self.interventions[0].after_m, 1)
+        causes = [event.cause for event in self.events]
         change = 0.0
         if len(self._steering) > 1:
             change = float(np.abs(np.diff(self._steering)).sum())
@@ -196,22 +184,13 @@ class Scorer:
             mean_speed_mph=round(self._distance_m / seconds / MPH, 2),
             steering_smoothness=round(change / seconds, 4),
             seconds=round(self.seconds, 2),
-            departures=self._departures(),
+            departures={
+                f"{limit_m:g}": causes.count(f"beyond {limit_m:g} m")
+                for limit_m in FAILURE_LIMITS_M
+            },
             laps=round(laps, 3),
             ended=ended,
         )
-
-    def _departures(self) -> dict[str, int]:
-        """Return how often the car went beyond each limit, by the limit in metres."""
-        causes = [event.cause for event in self.events]
-        return {
-            f"{limit_m:g}": causes.count(_beyond_cause(limit_m)) for limit_m in FAILURE_LIMITS_M
-        }
-
-
-def _beyond_cause(limit_m: float) -> str:
-    """Return the cause of an event in which the car goes beyond a limit."""
-    return f"beyond {limit_m:g} m"
 
 
 INTERVENTION_SECONDS = 6.0  # time that an intervention costs, as in the PilotNet paper

@@ -25,7 +25,7 @@ from bcclone.simulator.road_line import (
 from bcclone.simulator.roads import RANDOM_PREFIX, RoadLook, RoadPlan, random_road, read_points
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent2, cosine, sine
-from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
+from bcclone.system.numbers import FloatArray, IndexArray
 
 # Styles: which of three ways to draw the surface of a road
 LAKE_STYLE = 0
@@ -52,7 +52,8 @@ class Road:
 # Sources of the figures: docs/explanation/simulator.md
 LAKE = Road("lake", 9.3, (697.0, 770.0), LAKE_STYLE)
 MOUNTAIN = Road("mountain", 9.6, (1377.0, 1420.0), MOUNTAIN_STYLE)
-ROADS = {road.name: road for road in (LAKE, MOUNTAIN)}
+_ROADS = {road.name: road for road in (LAKE, MOUNTAIN)}
+_LAKE_ROAD_HEIGHT_M = 2.0  # the road is level, so lake_centreline.csv has no heights
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,6 @@ class Track:
         return type(self)(road, line, self.closed)
 
     @property
-    def half_widths_m(self) -> Float32Array:
-        """Return half the road's width at every metre along the track, float32."""
-        return np.asarray(self.widths_m[self.metres] / 2, np.float32)
-
-    @property
     def metres(self) -> IndexArray:
         """Return the index of the point at every metre along the track, or just before it."""
         return np.array([self.index(metre) for metre in range(int(self.length_m) + 1)])
@@ -164,10 +160,7 @@ class Track:
         return intervals / self.length_m
 
     def goal_m(self, laps: float) -> float:
-        """Return how far a drive of some laps goes.
-
-        Raises UserError for more than one lap of an open road.
-        """
+        """Return how far a drive goes; raises UserError for more than a lap of an open road."""
         if not self.closed and laps > 1:
             raise UserError(
                 f"{self.road.name} is an open road, which has one lap; expected at most 1, not "
@@ -176,7 +169,7 @@ class Track:
         return laps * self.lap_m
 
     def index(self, along_m: float) -> int:
-        """Return the index of the point of the centre line at a position, or just before it."""
+        """Return the index of the line's point at a position, or just before it."""
         return self._place(along_m)[0]
 
     def point(
@@ -194,11 +187,7 @@ class Track:
         )
 
     def _place(self, along_m: float) -> tuple[int, float, int]:
-        """Return the points before and after a position, and where it is between them.
-
-        In this order: index of the point at or just before the position; how far it is towards the
-        next point, 0 to 1; index of the next point.
-        """
+        """Return the point at or before a position, how far it is to the next one, and that one."""
         count = len(self.line)
         if self.closed:
             place = along_m % self.length_m * self.points_a_metre
@@ -209,10 +198,7 @@ class Track:
         return index, place - index, index + 1
 
     def edge(self, side: int) -> FloatArray:
-        """Return the asphalt's left (-1) or right (1) edge: x and z, (points, 2).
-
-        The edge of a closed track ends with its first point again.
-        """
+        """Return the asphalt's left (-1) or right (1) edge, closed where the track is: x and z."""
         right = self.ahead[:, ::-1] * (1, -1)
         points = self.line[:, [0, 2]] + side * self.widths_m[:, None] / 2 * right
         return np.concatenate([points, points[:1]]) if self.closed else np.asarray(points)
@@ -223,7 +209,15 @@ class Track:
         near_m: search only the road around this distance along the track; None for the whole
             track, which may find another part of a road that passes nearby
         """
-        index = self._nearest(x, y, z, near_m)
+        if near_m is None:
+            index = int(self._tree.query((x, y, z))[1])
+        else:
+            count = len(self.line)
+            reach = round(_NEAR_M / STEP_M)
+            around = np.arange(-reach, reach + 1) + self.index(near_m)
+            around = around % count if self.closed else np.clip(around, 0, count - 1)
+            away = self.line[around] - (x, y, z)
+            index = int(around[np.argmin((away * away).sum(axis=1))])
 
         # from the nearest point of the line: how far along, and how far to the right
         ahead_x, ahead_z = self.ahead[index].tolist()
@@ -245,22 +239,8 @@ class Track:
             limit_m=float(self.widths_m[index]) / 2 - _HALF_CAR_M,
         )
 
-    def _nearest(self, x: float, y: float, z: float, near_m: float | None) -> int:
-        """Return the index of the line's nearest point. near_m: as in locate()."""
-        if near_m is None:
-            return int(self._tree.query((x, y, z))[1])
-        count = len(self.line)
-        reach = round(_NEAR_M / STEP_M)
-        around = np.arange(-reach, reach + 1) + self.index(near_m)
-        around = around % count if self.closed else np.clip(around, 0, count - 1)
-        away = self.line[around] - (x, y, z)
-        return int(around[np.argmin((away * away).sum(axis=1))])
-
     def apart(self, from_m: float, to_m: float) -> float:
-        """Return the distance along the track between two positions; negative for backwards.
-
-        On a closed track it is the shorter way.
-        """
+        """Return the distance along the track, the shorter way; negative for backwards."""
         if not self.closed:
             return to_m - from_m
         half_m = self.length_m / 2
@@ -272,8 +252,14 @@ def load_track(name: str, reverse: bool = False) -> Track:
 
     name: lake, mountain, random:SEED, or the path of a JSON file of control points
     """
-    if name in ROADS:
-        track = _known_track(ROADS[name])
+    if name in _ROADS:
+        road = _ROADS[name]
+        points = read_figures(f"{name}_centreline.csv")
+        if points.shape[1] == 2:
+            heights = np.full(len(points), _LAKE_ROAD_HEIGHT_M)
+            points = np.column_stack([points[:, 0], heights, points[:, 1]])
+        table = np.column_stack([points, np.full(len(points), road.width_m)])
+        track = Track(road, interpolate(table, closed=True))
     elif name.startswith(RANDOM_PREFIX):
         track = build_track(random_road(name))
     elif Path(name).suffix == ".json":
@@ -286,28 +272,12 @@ def load_track(name: str, reverse: bool = False) -> Track:
     return track.reversed() if reverse else track
 
 
-_LAKE_ROAD_HEIGHT_M = 2.0  # the road is level, so lake_centreline.csv has no heights
-
-
-def _known_track(road: Road) -> Track:
-    """Return a track whose centre line is in figures/."""
-    points = read_figures(f"{road.name}_centreline.csv")
-    if points.shape[1] == 2:
-        heights = np.full(len(points), _LAKE_ROAD_HEIGHT_M)
-        points = np.column_stack([points[:, 0], heights, points[:, 1]])
-    table = np.column_stack([points, np.full(len(points), road.width_m)])
-    return Track(road, interpolate(table, closed=True))
-
-
 _LEAST_LENGTH_M = 20.0
 _SPARE_RADIUS_M = 2.0  # radius of the sharpest bend allowed, at the inner edge of the road
 
 
 def build_track(plan: RoadPlan) -> Track:
-    """Return the track of a plan.
-
-    Raises UserError if the road meets itself or is too sharp to be built.
-    """
+    """Return the track of a plan; raises UserError if the road meets itself or is too sharp."""
     line = interpolate(plan.table, plan.closed)
     widest_m = float(plan.table[:, 3].max())
     faults = faults_of_line(

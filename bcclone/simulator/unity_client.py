@@ -84,7 +84,6 @@ class UnitySocket:
         self._socket.close()
 
     def send_text(self, text: str) -> None:
-        """Send a text message, each frame by a write of its own."""
         self.send_frames(text_frames(text))
 
     def send_frames(self, frames: Sequence[bytes]) -> None:
@@ -270,12 +269,13 @@ class UnityClient:
     @property
     def report(self) -> DriveReport:
         """Return the counts so far; another thread may ask while the car drives."""
+        counts = self._counts
         return DriveReport(
-            telemetries=self._counts["telemetry"],
-            steers=self._counts["steer"],
-            manuals=self._counts["manual"],
-            lost_loops=self._counts["lost loop"],
-            latencies_ms=tuple(self._latencies_ms),
+            counts["telemetry"],
+            counts["steer"],
+            counts["manual"],
+            counts["lost loop"],
+            tuple(self._latencies_ms),
         )
 
     def drive(self) -> DriveReport:
@@ -323,13 +323,13 @@ class UnityClient:
         """Handle a message; return whether it answers a telemetry."""
         if message.startswith("0"):
             # fact 3: the simulator reads the sid only, so the packet is checked and thrown away
-            _parsed(message[1:], message, dict)
+            _parsed(message, dict)
             # fact 4: "open" fires again, for the packet, and the second loop begins
             self._send_telemetry()
         elif message == "2":
             self._connection.send_text("3")  # fact 9: the answer to a ping
         elif message.startswith("42"):
-            return self._handle_event(_parsed(message[2:], message, list), arrived)
+            return self._handle_event(_parsed(message, list), arrived)
         return False
 
     def _handle_event(self, event: list[Any], arrived: float) -> bool:
@@ -439,14 +439,13 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]
         listener.join(_END_SECONDS)  # it ends at the latest when the connection is closed
 
 
-def _parsed(text: str, message: str, kind: type) -> Any:
+def _parsed(message: str, kind: type) -> Any:
     """Return the JSON value of a packet; raises ServerGone for no JSON or a value of another kind.
 
-    text: the packet without its type, a number at the beginning of the message
-    message: the whole message, for the error
+    message: the packet's type, digits, and its value
     """
     with suppress(ValueError, RecursionError):
-        value = json.loads(text)
+        value = json.loads(message.lstrip("0123456789"))
         if isinstance(value, kind):
             return value
     raise ServerGone(f"a packet that the simulator cannot read: {ascii(message[:100])}")

@@ -164,23 +164,18 @@ class SimulatedWorld:
             return
         most = self._settings.most_interventions
         if most and len(self.scorer.interventions) >= most:
-            # add_step() has counted it already, so add_failure() is not called
+            # add_step() has counted it already
             self.ended = f"intervention {most}"
             return
-        self.ended = self._failure()
-        if self.ended:
-            self.scorer.add_failure(car.x, car.z, self.ended)
-
-    def _failure(self) -> str:
-        """Return why the drive cannot go on, "" if it can."""
         seconds = self.tracked.seconds
         if abs(self.tracked.position.cross_track_m) > LOST_M:
-            return f"the car is more than {LOST_M:.0f} m from the road"
-        if self._still_seconds >= _STUCK_SECONDS:
-            return f"the car has stood still for {_STUCK_SECONDS:.0f} s"
-        if seconds > self._goal_m / _SLOWEST + _STUCK_SECONDS:
-            return f"the car has not come around in {seconds:.0f} s"
-        return ""
+            self.ended = f"the car is more than {LOST_M:.0f} m from the road"
+        elif self._still_seconds >= _STUCK_SECONDS:
+            self.ended = f"the car has stood still for {_STUCK_SECONDS:.0f} s"
+        elif seconds > self._goal_m / _SLOWEST + _STUCK_SECONDS:
+            self.ended = f"the car has not come around in {seconds:.0f} s"
+        if self.ended:
+            self.scorer.add_intervention(car.x, car.z, self.ended)
 
 
 _RATE_SECONDS = 2.0  # length of the past over which rates are averaged

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bcclone.evaluation.worker_model import result_key
-from bcclone.simulator.car import Car, TrackedCar, start_on
+from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import LABELS, Renderer
 from bcclone.simulator.road_line import interpolate, judge_road, sharpest_bend
@@ -303,14 +303,6 @@ def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
     assert seen > 1
 
 
-def test_a_town_has_houses_and_rails_stand_beside_the_road():
-    track = load_track("random:4:surroundings=town,barriers=rail,shape=winding,length=200")
-    renderer = Renderer(track.road.name, Conditions())
-    assert len(renderer.scene.faces) > 200
-    labels = renderer.view(start_on(track)).labels
-    assert (labels == LABELS["object"]).mean() > 0.02
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("neighbor", "side"), [("left", -1), ("right", 1)])
 def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(neighbor, side):
@@ -326,9 +318,3 @@ def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(nei
     ahead = (slice(100, 115), slice(150, 170))
     assert (shown.view(on_neighbor).labels[ahead] != LABELS["ground"]).mean() > 0.95
     assert (alone.view(on_neighbor).labels[ahead] == LABELS["ground"]).mean() > 0.5
-
-
-def test_a_road_without_a_band_beside_it_has_no_black_edge():
-    name = "random:5:length=250-400,edges=none,shape=loop,surface=asphalt,lines=none"
-    frame = Renderer(name, Conditions()).frame(start_on(load_track(name)))
-    assert frame[60:130].max(axis=2).min() > 10

@@ -267,7 +267,7 @@ def surface_of(scene: Scene) -> Surface:
             shoulders=scene.shoulders,
             bridge=road.bridge,
             style=road.style,
-            half_widths_m=scene.track.half_widths_m,
+            half_widths_m=(scene.track.widths_m[scene.track.metres] / 2).astype(np.float32),
             neighbor_m=roadmap.neighbor_m,
             bands=_bands_of(road.look),
         ),

@@ -35,15 +35,10 @@ _SHORTEST_STEP_M = 0.2  # from a sample to the next one, close to the camera
 _STEP = 0.02  # the same farther away, as a fraction of the distance
 
 
-def _sampled_distances() -> list[float]:
-    """Return the distances at which profiles are sampled, in metres."""
-    distances = [_NEAR_M]
-    while distances[-1] < _FAR_M:
-        distances.append(distances[-1] + max(_SHORTEST_STEP_M, _STEP * distances[-1]))
-    return distances
-
-
-_DISTANCES = np.array(_sampled_distances(), np.float32)
+_distances = [_NEAR_M]  # at which profiles are sampled
+while _distances[-1] < _FAR_M:
+    _distances.append(_distances[-1] + max(_SHORTEST_STEP_M, _STEP * _distances[-1]))
+_DISTANCES = np.array(_distances, np.float32)
 _INVERSES = np.float32(1.0) / _DISTANCES
 SAMPLES = len(_DISTANCES)  # of each profile
 
@@ -104,7 +99,8 @@ def find_depths(eye: Any, surface: Any, profiles: Any, depths_m: Any) -> None:
         _project(fan, aside, middle_row, bottom, profiles.cut, profiles.tops)
         _find_samples(profiles.tops, bottom, profiles.lasts, profiles.samples)
         _find_distances(fan, aside, middle_row, bottom, profiles)
-        _copy(profiles.column, bottom, cut, profiles.inverses)
+        for row in range(bottom):
+            profiles.inverses[row, cut] = profiles.column[row]
         _find_steep(profiles.cut, profiles.steep)
         cliffs = _list_cliffs(cut, bottom, profiles, cliffs)
     _find_cliffs(fan, surface.heights_m, surface.water_m, middle_row, cliffs, profiles)
@@ -116,7 +112,7 @@ def find_depths(eye: Any, surface: Any, profiles: Any, depths_m: Any) -> None:
 
 @drawing(inline="always")
 def _fan_of(eye: Any, surface: Any, profiles: Any, size: tuple[int, int]) -> _Fan:
-    """Return the ribs and cuts that cover a picture. size: its rows and columns."""
+    """Return the ribs and cuts that cover a picture. size: its rows and columns"""
     axes = eye.axes
     length = math.sqrt(axes[0, 2] * axes[0, 2] + axes[2, 2] * axes[2, 2])
     x = axes[0, 2] / length  # of the heading
@@ -156,10 +152,7 @@ def _fan_of(eye: Any, surface: Any, profiles: Any, size: tuple[int, int]) -> _Fa
 
 @drawing(inline="always")
 def _along_heading(axes: Any, axis: int, x: float, z: float) -> _Axis:
-    """Return an axis of the camera in parts along the heading, aside and upwards.
-
-    x, z: of the heading, a unit vector
-    """
+    """Return an axis of the camera along the heading, (x, z), aside and upwards."""
     return (
         np.float32(axes[0, axis] * x + axes[2, axis] * z),
         np.float32(axes[0, axis] * z - axes[2, axis] * x),
@@ -223,10 +216,7 @@ _LEAST_AHEAD = np.float32(1e-3)  # what is beside the camera is taken to be so f
 def _project(
     fan: Any, aside: np.float32, middle_row: np.float32, bottom: int, cut: Any, tops: Any
 ) -> None:
-    """Find the highest row whose middle is not above a sample: set `tops`, int32 (samples,).
-
-    It is 0 for a sample above the picture, and `bottom` for one below that row.
-    """
+    """Set `tops`, (samples,), to the highest row whose middle is not above a sample."""
     last = np.float32(bottom)
     for sample in range(_DISTANCES.size):
         up = fan.up[0] + fan.up[1] * aside + fan.up[2] * cut[sample]
@@ -237,11 +227,7 @@ def _project(
 
 @drawing(inline="always")
 def _find_samples(tops: Any, bottom: int, lasts: Any, samples: Any) -> None:
-    """Find in each row the nearest sample that is seen there or higher up, SAMPLES for the sky.
-
-    lasts: memory for a number for each row, and one more
-    samples: is set, int32 (rows,)
-    """
+    """Set `samples` to the nearest sample seen in a row or higher up, SAMPLES for the sky."""
     # of each row, the last sample with which the ground reached up to it
     lasts[: bottom + 1] = 0
     highest = np.int32(bottom)
@@ -258,10 +244,7 @@ def _find_samples(tops: Any, bottom: int, lasts: Any, samples: Any) -> None:
 def _find_distances(
     fan: Any, aside: np.float32, middle_row: np.float32, bottom: int, profiles: Any
 ) -> None:
-    """Find how far away the ground is that each row shows: set profiles.column, (rows,).
-
-    The values are inverse distances, 0 for the sky.
-    """
+    """Set profiles.column to the inverse distance of the ground in each row, 0 for the sky."""
     cut = profiles.cut
     for row in range(bottom):
         slope = _slope(fan, aside, (middle_row - np.float32(row)) / fan.focal_up_px)
@@ -283,13 +266,6 @@ def _slope(fan: Any, aside: np.float32, up: np.float32) -> np.float32:
     """Return the slope of a line of sight in a cut. up: its slope in the camera's frame."""
     ahead = fan.ahead[0] + fan.ahead[1] * aside
     return (ahead * up - fan.up[0] - fan.up[1] * aside) / (fan.up[2] - fan.ahead[2] * up)
-
-
-@drawing(inline="always")
-def _copy(column: Any, bottom: int, cut: int, inverses: Any) -> None:
-    """Copy the inverse distances of a cut into those of all cuts, (rows, cuts)."""
-    for row in range(bottom):
-        inverses[row, cut] = column[row]
 
 
 # Cliffs
@@ -315,10 +291,7 @@ def _find_steep(cut: Any, steep: Any) -> None:
 
 @drawing(inline="always")
 def _list_cliffs(cut: int, bottom: int, profiles: Any, count: int) -> int:
-    """Add the rows of a cut where the ground is steep to the list; return how many it then has.
-
-    count: how many it has so far
-    """
+    """Add the rows of a cut where the ground is steep to the list of `count`; return its length."""
     cliffs = profiles.cliffs
     for row in range(bottom):
         # what is not steep is overwritten by the next row, which takes less time than a branch
@@ -368,8 +341,6 @@ def _set_depths(
     """Set the depths of a row: each pixel shows what the nearest cut shows.
 
     up: slope of the row's lines of sight in the camera's frame
-    inverses: inverse distances in this row, (cuts,)
-    depths_m: of this row, (columns,)
     """
     middle = np.float32(depths_m.size * 0.5 - 0.5)
     last = np.float32(inverses.size - 1)

@@ -46,15 +46,9 @@ class RoadPixel(NamedTuple):
     broad: Number  # of stains()
 
 
-class _Band(NamedTuple):
-    """A band along each side of the road: its inner and outer distance from the centre line.
-
-    A band in the middle begins at a negative distance.
-    """
-
-    from_m: float
-    to_m: float
-
+# A band along each side of the road: its inner and outer distance from the centre line. A band in
+# the middle begins at a negative distance.
+_Band = tuple[float, float]
 
 _TEXELS_A_METRE = np.float32(32.0)  # of the asphalt's texture, at its finest level
 _LONG = np.float32(1 / 1.6)  # asphalt is stretched in pixels longer than 1.6 times their width
@@ -110,7 +104,7 @@ def _cobbles(pixel: RoadPixel, textures: Any) -> Number:
 @drawing()
 def _covered_by(band: _Band, offset_m: float, width_m: float) -> float:
     """Return the fraction of a pixel that a band covers. offset_m: from the centre line."""
-    return covered(offset_m, band.from_m, band.to_m, width_m)
+    return covered(offset_m, band[0], band[1], width_m)
 
 
 @drawing()
@@ -155,12 +149,12 @@ def weathered(color: RGB, pixel: RoadPixel, textures: Any, air: Any) -> RGB:
 
 # From its middle outwards the road has asphalt, a yellow line, tar, then a kerb, a second line or
 # dirt, and a concrete border. The widths were measured on recordings: docs/explanation/simulator.md
-_YELLOW_LINE = _Band(3.34, 3.46)
-_TAR = _Band(3.52, 3.78)
-_SECOND_LINE = _Band(3.80, 3.90)
-_KERB = _Band(3.78, 4.72)
-_BORDER = _Band(4.65, 6.4)  # the concrete border where there is no kerb
-_BORDER_BEHIND_KERB = _Band(_KERB.to_m, _BORDER.to_m)
+_YELLOW_LINE = (3.34, 3.46)
+_TAR = (3.52, 3.78)
+_SECOND_LINE = (3.80, 3.90)
+_KERB = (3.78, 4.72)
+_BORDER = (4.65, 6.4)  # the concrete border where there is no kerb
+_BORDER_BEHIND_KERB = (_KERB[1], _BORDER[1])
 
 _DECK_HALF_M = 5.6  # half the width of the bridge's deck
 _DIRT_FROM_M = 3.9  # offset at which a dirt shoulder begins
@@ -188,7 +182,7 @@ def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
     if paint.bridge[0] < pixel.along_m < paint.bridge[1] and offset_m < _DECK_HALF_M:
         stones = _cobbles(pixel, paint.textures)
         return lit(_LAKE_COBBLES, 1.0 + 0.19 * stones, pixel.sunlight), ROAD
-    if offset_m >= _BORDER.to_m:
+    if offset_m >= _BORDER[1]:
         return _NO_COLOR, GROUND
 
     # which shoulder the road has on this side: 0 is the left, 1 the right
@@ -210,29 +204,15 @@ def _lake_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tuple[RG
         # the border slopes, so its sunlight differs from the road's
         border_light = paint.shoulders.border_light[side, metre] * min(pixel.sunlight, 1.0)
         concrete = lit(_CONCRETE, 1.0 + 0.035 * broad, border_light)
-        color = mixed(color, concrete, _lake_border(pixel, shoulder))
-    return color, _lake_label(pixel, shoulder, line_visibility)
+        border = _BORDER_BEHIND_KERB if shoulder == KERB else _BORDER
+        color = mixed(color, concrete, _covered_by(border, offset_m, pixel.width_m))
 
-
-@drawing()
-def _lake_border(pixel: RoadPixel, shoulder: int) -> float:
-    """Return the fraction of a pixel that the concrete border covers."""
-    border = _BORDER_BEHIND_KERB if shoulder == KERB else _BORDER
-    return _covered_by(border, abs(pixel.cross_m), pixel.width_m)
-
-
-@drawing()
-def _lake_label(pixel: RoadPixel, shoulder: int, line_visibility: float) -> int:
-    """Return the label of a pixel of the lake's asphalt, kerb or border."""
-    offset_m = abs(pixel.cross_m)
     if offset_m <= _LINES_FROM_M:
-        return ROAD
+        return color, ROAD
     if _covered_by(_YELLOW_LINE, offset_m, pixel.width_m) * line_visibility > 0.5:
-        return LINE
-    edge_from_m = _KERB.from_m if shoulder == KERB else _BORDER.from_m
-    if offset_m > edge_from_m:
-        return EDGE
-    return ROAD
+        return color, LINE
+    edge_from_m = _KERB[0] if shoulder == KERB else _BORDER[0]
+    return color, EDGE if offset_m > edge_from_m else ROAD
 
 
 @drawing()
@@ -271,8 +251,8 @@ def _lake_lines(color: RGB, pixel: RoadPixel, shoulder: int, line_visibility: fl
 
 MOUNTAIN_STAINS_A_METRE = np.float32(3.0)  # texels of stains for each metre along the road
 _MOUNTAIN_HALF_M = 4.8  # half the width of the asphalt
-_WHITE_EDGE = _Band(4.20, 4.36)
-_WHITE_MIDDLE = _Band(-0.11, 0.11)
+_WHITE_EDGE = (4.20, 4.36)
+_WHITE_MIDDLE = (-0.11, 0.11)
 _NEAR_MIDDLE_M = 0.3  # no pixel farther from the middle shows the line there
 _PERIOD_M = 6.0  # length of a dash and the gap after it
 _DASH_M = 3.0  # length of a dash
@@ -301,7 +281,7 @@ def mountain_road(pixel: RoadPixel, line_visibility: float) -> tuple[RGB, int]:
     label = ROAD
     if line > 0.5:
         label = LINE
-    elif offset_m > _WHITE_EDGE.to_m:
+    elif offset_m > _WHITE_EDGE[1]:
         label = EDGE
     return surface, label
 
@@ -319,7 +299,10 @@ def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tupl
     bands = paint.bands
     metre = min(max(int(pixel.along_m), 0), paint.half_widths_m.size - 1)
     half_m = paint.half_widths_m[metre]
-    offset_m = _from_middle(pixel.cross_m, paint.neighbor_m[metre])
+    # from the middle of the road or of its neighbor, whichever is nearer
+    offset_m = abs(pixel.cross_m)
+    if paint.neighbor_m[metre] != 0.0:
+        offset_m = min(offset_m, abs(pixel.cross_m - paint.neighbor_m[metre]))
 
     # a shoulder is drawn in every pixel that it reaches, if only in part; without a shoulder, the
     # road is drawn where the pixel's middle lies inside its edge
@@ -330,7 +313,11 @@ def _designed_road(pixel: RoadPixel, paint: Any, line_visibility: float) -> tupl
         return _NO_COLOR, GROUND
 
     if offset_m > half_m:
-        return _shoulder(pixel, bands), EDGE
+        color = lit(bands.shoulder, 1.0 + 0.10 * pixel.broad, pixel.sunlight)
+        if bands.stripe_m > 0.0:  # a kerb
+            red = lit(_KERB_RED, 1.0, pixel.sunlight)
+            color = mixed(color, red, _striped(pixel, bands.stripe_m))
+        return color, EDGE
 
     paved = bands.texture == COBBLE
     fine = _cobbles(pixel, paint.textures) if paved else pixel.fine
@@ -363,27 +350,6 @@ def _designed_lines(
         return line, 0.0  # between two dashes
     middle = covered(offset_m, -0.5 * bands.middle_m, 0.5 * bands.middle_m, pixel.width_m)
     return line, middle
-
-
-@drawing()
-def _shoulder(pixel: RoadPixel, bands: Any) -> RGB:
-    """Return the colour of the band along the edge of a designed road."""
-    color = lit(bands.shoulder, 1.0 + 0.10 * pixel.broad, pixel.sunlight)
-    if bands.stripe_m > 0.0:  # a kerb
-        red = lit(_KERB_RED, 1.0, pixel.sunlight)
-        color = mixed(color, red, _striped(pixel, bands.stripe_m))
-    return color
-
-
-@drawing()
-def _from_middle(cross_m: float, neighbor_m: float) -> float:
-    """Return the distance from the middle of the road or of its neighbor, whichever is nearer.
-
-    neighbor_m: offset of the neighbor's middle to the right, 0 for none
-    """
-    if neighbor_m == 0.0:
-        return abs(cross_m)
-    return min(abs(cross_m), abs(cross_m - neighbor_m))
 
 
 @drawing(inline="always")

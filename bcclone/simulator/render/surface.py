@@ -191,52 +191,31 @@ def through_fog(color: RGB, depth_m: float, air: Any) -> RGB:
     return mixed(color, FOG_COLOR, thickness)
 
 
-@drawing(inline="always")
-def set_pixel(canvas: Any, row: int, column: int, color: RGB, brightness: float) -> None:
-    """Write a colour times a brightness into the picture."""
-    for channel in range(3):
-        value = min(max(color[channel] * brightness, 0.0), 255.0)
-        canvas.picture[row, column, channel] = int(value)
-
-
-# The camera and its light
-
-
-@drawing(inline="always")
-def line_of_sight(axes: Any, across: float, up: float) -> tuple[float, float, float]:
-    """Return a pixel's line of sight in the world: x, y, z, of length 1 along the camera's axis.
-
-    axes: the camera's right, up and ahead in the world, as columns, (3, 3)
-    across, up: the line's slopes to the right and upwards, in the camera's frame
-    """
-    return (
-        axes[0, 0] * across + axes[0, 1] * up + axes[0, 2],
-        axes[1, 0] * across + axes[1, 1] * up + axes[1, 2],
-        axes[2, 0] * across + axes[2, 1] * up + axes[2, 2],
-    )
-
-
 BEAM_SLOPE = 0.42  # half the width of the headlights' beam, as a slope to the side
-
-
-@drawing(inline="always")
-def headlight_beam(air: Any, across: float) -> float:
-    """Return the headlights' light in a direction. across: its slope to the right."""
-    if air.headlights == 0.0:
-        return 0.0
-    aside = across / BEAM_SLOPE
-    return air.headlights / ((1.0 + aside * aside) * (1.0 + aside * aside))
-
-
 BEAM_M = 14.0  # depth at which the headlights' light has fallen to a half
 
 
 @drawing(inline="always")
-def light_at(air: Any, depth_m: float, beam: float) -> float:
-    """Return how bright things are at a depth: by daylight, and at night by the headlights.
+def light_at(air: Any, depth_m: float, across: float) -> float:
+    """Return how bright things are: by daylight, and at night by the headlights.
 
-    beam: of headlight_beam(), for the direction of the pixel
+    across: slope of the line of sight to the right
     """
-    if beam == 0.0:
+    if air.headlights == 0.0:
         return air.daylight
+    aside = across / BEAM_SLOPE
+    beam = air.headlights / ((1.0 + aside * aside) * (1.0 + aside * aside))
     return air.daylight + beam / (1.0 + (depth_m / BEAM_M) * (depth_m / BEAM_M))
+
+
+@drawing(inline="always")
+def show(
+    canvas: Any, row: int, column: int, color: RGB, label: int, depth: float, light: float, air: Any
+) -> None:
+    """Draw a pixel of a thing, seen through the fog. light: of light_at()"""
+    seen = through_fog(color, depth, air)
+    for channel in range(3):
+        value = min(max(seen[channel] * light, 0.0), 255.0)
+        canvas.picture[row, column, channel] = int(value)
+    canvas.depths_m[row, column] = depth
+    canvas.labels[row, column] = label

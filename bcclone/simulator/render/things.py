@@ -9,7 +9,7 @@ and ahead. Positions are metres from the camera in both; they differ in the axes
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -29,14 +29,11 @@ from bcclone.simulator.render.surface import (
     SOURCES_CHECKSUM,
     Number,
     drawing,
-    headlight_beam,
     level_of,
     light_at,
-    line_of_sight,
     lit,
-    set_pixel,
+    show,
     texel,
-    through_fog,
 )
 from bcclone.simulator.scene.plants import BUSHES, CARD_HEIGHT, CARD_WIDTH
 from bcclone.simulator.scene.structures import BLACK_WALL, BRICK, DECK, RAIL, STONE
@@ -52,18 +49,7 @@ _FAR_M = 300.0  # a face whose corner is farther away, in x or in z, is not draw
 _CLOSER_M = 0.02
 
 _Point = tuple[float, float, float]
-
-
-class _Face(NamedTuple):
-    """A parallelogram, along the world's axes."""
-
-    corner: _Point  # relative to the camera
-    first: _Point  # the first edge that leads away from the corner
-    second: _Point  # the second one
-    normal: _Point  # upright on both edges; its length is the parallelogram's area
-    material: int  # a number of structures.py
-    u: float  # texture coordinates of the corner, in metres
-    v: float
+_Box = tuple[float, float, float, float]  # top, bottom, left and right: pixels from the top left
 
 
 @drawing(cache=True, sources=SOURCES_CHECKSUM)
@@ -73,46 +59,48 @@ def draw_faces(eye: Any, faces: Any, surface: Any, air: Any, canvas: Any) -> Non
     faces: as build_structures() returns them, (faces, 12)
     """
     for number in range(faces.shape[0]):
-        face = _face_of(faces[number], eye.position)
-        if abs(face.corner[0]) < _FAR_M and abs(face.corner[2]) < _FAR_M:
-            _draw_face(eye, face, surface, air, canvas)
+        face = faces[number]
+        x = face[0] - eye.position[0]
+        z = face[2] - eye.position[2]
+        if abs(x) < _FAR_M and abs(z) < _FAR_M:
+            _draw_face(eye, face, (x, face[1] - eye.position[1], z), surface, air, canvas)
 
 
 @drawing(inline="always")
-def _face_of(row: Any, camera: Any) -> _Face:
-    """Return the face that a row of build_structures() describes. camera: x, y, z, (3,)."""
-    corner = (row[0] - camera[0], row[1] - camera[1], row[2] - camera[2])
-    first = (row[3], row[4], row[5])
-    second = (row[6], row[7], row[8])
+def _draw_face(eye: Any, face: Any, corner: _Point, surface: Any, air: Any, canvas: Any) -> None:
+    """Draw a face where the pixels' lines of sight meet its plane between its edges."""
+    rows, columns = canvas.depths_m.shape
+    axes = eye.axes
+    # the edges that lead away from the corner, and the normal, which is upright on both
+    first = (face[3], face[4], face[5])
+    second = (face[6], face[7], face[8])
     normal = (
         first[1] * second[2] - first[2] * second[1],
         first[2] * second[0] - first[0] * second[2],
         first[0] * second[1] - first[1] * second[0],
     )
-    return _Face(corner, first, second, normal, int(row[9]), row[10], row[11])
-
-
-@drawing(inline="always")
-def _draw_face(eye: Any, face: Any, surface: Any, air: Any, canvas: Any) -> None:
-    """Draw a face where the pixels' lines of sight meet its plane between its edges."""
-    rows, columns = canvas.depths_m.shape
     # the face's plane: all points of it have the same product, normal * point = plane
-    plane = _dot(face.normal, face.corner)
+    plane = _dot(normal, corner)
     # these products resolve a point of the plane into its parts along both edges (Cramer's rule)
-    first_first = _dot(face.first, face.first)
-    first_second = _dot(face.first, face.second)
-    second_second = _dot(face.second, face.second)
+    first_first = _dot(first, first)
+    first_second = _dot(first, second)
+    second_second = _dot(second, second)
     determinant = first_first * second_second - first_second * first_second
 
-    top, bottom, left, right = _seen_box(face, eye, rows, columns)
-    for row in range(top, bottom + 1):
+    box = _seen_box(corner, first, second, eye, rows, columns)
+    for row in range(max(int(math.floor(box[0])), 0), min(int(math.ceil(box[1])), rows - 1) + 1):
         up = (rows * 0.5 - row - 0.5) / eye.focal_up_px
-        for column in range(left, right + 1):
+        last = min(int(math.ceil(box[3])), columns - 1)
+        for column in range(max(int(math.floor(box[2])), 0), last + 1):
+            # the pixel's line of sight in the world, of length 1 along the camera's axis
             across = (column + 0.5 - columns * 0.5) / eye.focal_across_px
-            sight = line_of_sight(eye.axes, across, up)
-
+            sight = (
+                axes[0, 0] * across + axes[0, 1] * up + axes[0, 2],
+                axes[1, 0] * across + axes[1, 1] * up + axes[1, 2],
+                axes[2, 0] * across + axes[2, 1] * up + axes[2, 2],
+            )
             # the depth at which the line of sight meets the plane; nowhere, if they are parallel
-            facing = _dot(face.normal, sight)
+            facing = _dot(normal, sight)
             if abs(facing) < 1e-9:
                 continue
             depth = plane / facing
@@ -121,21 +109,21 @@ def _draw_face(eye: Any, face: Any, surface: Any, air: Any, canvas: Any) -> None
 
             # where the line of sight meets the face: 0 to 1 along each edge
             met = (
-                sight[0] * depth - face.corner[0],
-                sight[1] * depth - face.corner[1],
-                sight[2] * depth - face.corner[2],
+                sight[0] * depth - corner[0],
+                sight[1] * depth - corner[1],
+                sight[2] * depth - corner[2],
             )
-            on_first = _dot(met, face.first)
-            on_second = _dot(met, face.second)
+            on_first = _dot(met, first)
+            on_second = _dot(met, second)
             along_first = (on_first * second_second - on_second * first_second) / determinant
             along_second = (on_second * first_first - on_first * first_second) / determinant
             if 0.0 <= along_first <= 1.0 and 0.0 <= along_second <= 1.0:
+                u = face[10] + along_first * math.sqrt(first_first)
+                v = face[11] + along_second * math.sqrt(second_second)
                 width_m = depth / eye.focal_across_px
-                color, label = _face_color(face, along_first, along_second, width_m, surface, air)
-                light = light_at(air, depth, headlight_beam(air, across))
-                set_pixel(canvas, row, column, through_fog(color, depth, air), light)
-                canvas.depths_m[row, column] = depth
-                canvas.labels[row, column] = label
+                color, label = _face_color(int(face[9]), u, v, along_second, width_m, surface, air)
+                light = light_at(air, depth, across)
+                show(canvas, row, column, color, label, depth, light, air)
 
 
 @drawing()
@@ -143,33 +131,20 @@ def _dot(left: _Point, right: _Point) -> float:
     return left[0] * right[0] + left[1] * right[1] + left[2] * right[2]
 
 
-# Where a face is in the picture
-
-
-class _Box(NamedTuple):
-    """A rectangle of the picture, in pixels from the top left."""
-
-    top: float
-    bottom: float
-    left: float
-    right: float
-
-
 @drawing()
-def _seen_box(face: Any, eye: Any, rows: int, columns: int) -> tuple[int, int, int, int]:
-    """Return the first row, last row, first column and last column of a face in the picture.
-
-    If the face cannot be seen, the last row or column is before the first one.
-    """
-    opposite = _plus(_plus(face.corner, face.first), face.second)
+def _seen_box(
+    corner: _Point, first: _Point, second: _Point, eye: Any, rows: int, columns: int
+) -> _Box:
+    """Return where a face is in the picture; empty, if it cannot be seen."""
+    opposite = _plus(_plus(corner, first), second)
     corners = (
-        _in_camera(face.corner, eye.axes),
-        _in_camera(_plus(face.corner, face.first), eye.axes),
+        _in_camera(corner, eye.axes),
+        _in_camera(_plus(corner, first), eye.axes),
         _in_camera(opposite, eye.axes),
-        _in_camera(_plus(face.corner, face.second), eye.axes),
+        _in_camera(_plus(corner, second), eye.axes),
     )
     # an empty box, which the corners widen
-    box = _Box(1e9, -1e9, 1e9, -1e9)
+    box = (1e9, -1e9, 1e9, -1e9)
     for number in range(4):
         here = corners[number]
         there = corners[(number + 1) % 4]
@@ -184,12 +159,7 @@ def _seen_box(face: Any, eye: Any, rows: int, columns: int) -> tuple[int, int, i
                 _NEAR_M,
             )
             box = _widened(box, cut, eye, rows, columns)
-
-    top = max(int(math.floor(box.top)), 0)
-    bottom = min(int(math.ceil(box.bottom)), rows - 1)
-    left = max(int(math.floor(box.left)), 0)
-    right = min(int(math.ceil(box.right)), columns - 1)
-    return top, bottom, left, right
+    return box
 
 
 @drawing()
@@ -208,51 +178,68 @@ def _in_camera(point: _Point, axes: Any) -> _Point:
 
 
 @drawing()
-def _widened(box: Any, point: _Point, eye: Any, rows: int, columns: int) -> _Box:
+def _widened(box: _Box, point: _Point, eye: Any, rows: int, columns: int) -> _Box:
     """Return a box extended to a point ahead of the camera. point: along the camera's axes."""
     row = rows * 0.5 - eye.focal_up_px * point[1] / point[2]
     column = columns * 0.5 + eye.focal_across_px * point[0] / point[2]
     # a point far outside is moved to just outside the picture, so that its row fits an integer
     row = min(max(row, -9.0), rows + 9.0)
     column = min(max(column, -9.0), columns + 9.0)
-    return _Box(
-        min(box.top, row), max(box.bottom, row), min(box.left, column), max(box.right, column)
-    )
+    return min(box[0], row), max(box[1], row), min(box[2], column), max(box[3], column)
 
 
-# What a face looks like
+_CONCRETE = (132.0, 126.0, 112.0)  # colour of the mountain's bridge beside the road on it
+_STONE_COLOR = (138.0, 132.0, 116.0)
+_BLACK_COLOR = (10.0, 10.0, 12.0)
+_BLACK_CAP = (40.0, 40.0, 40.0)
+_RAIL_COLOR = (176.0, 180.0, 184.0)
+_BRICK_COLOR = (158.0, 96.0, 74.0)
+_JOINT_COLOR = (170.0, 160.0, 150.0)
+_DARK_COLOR = (60.0, 58.0, 54.0)
+_COURSES_A_METRE = 5.0  # rows of bricks in a metre of height
+_JOINTS_TO_M = 0.04  # a wider pixel shows no joints
 
 
 @drawing()
 def _face_color(
-    face: Any, along_first: float, along_second: float, width_m: float, surface: Any, air: Any
+    material: int, u: float, v: float, height: float, width_m: float, surface: Any, air: Any
 ) -> tuple[RGB, int]:
     """Return the colour and the label of a point of a face.
 
-    along_first, along_second: 0 to 1, from the corner along each edge
+    u, v: metres along the first and the second edge, or where the face's texture begins
+    height: 0 at the wall's foot, 1 at its top
     width_m: width of a pixel on the face
     """
-    u = face.u + along_first * math.sqrt(_dot(face.first, face.first))
-    v = face.v + along_second * math.sqrt(_dot(face.second, face.second))
-    if face.material == DECK:
-        return _deck_color(u, v, width_m, surface, air)
-    color = _wall_color(face.material, u, v, along_second, width_m, surface.paint.textures)
-    return color, OBJECT
-
-
-_CONCRETE = (132.0, 126.0, 112.0)  # colour of the deck beside the road on it
+    textures = surface.paint.textures
+    if material == DECK:
+        return _deck_color(u, v, width_m, textures, air)
+    # every material has a fixed sunlight, the last value of lit(): walls have no shadows
+    level = level_of(np.float32(width_m * 20.0))
+    grain = texel(textures, GRAIN, np.float32((u + 7.3) * 20.0), np.float32(v * 20.0), level)
+    if material == STONE:
+        cap = 1.25 if height > 0.8 else 1.0
+        return lit(_STONE_COLOR, (1.0 + 0.16 * grain) * cap, 0.6), OBJECT
+    if material == BLACK_WALL:
+        color = _BLACK_CAP if height > 0.95 else _BLACK_COLOR
+        return lit(color, 1.0 + 0.06 * grain, 0.8), OBJECT
+    if material == RAIL:
+        return lit(_RAIL_COLOR, 0.75 + 0.5 * height + 0.05 * grain, 0.7), OBJECT
+    if material == BRICK:
+        course = v * _COURSES_A_METRE
+        joint = width_m < _JOINTS_TO_M and abs(course - math.floor(course) - 0.5) > 0.42
+        color = _JOINT_COLOR if joint else _BRICK_COLOR
+        return lit(color, 1.0 + 0.14 * grain, 0.65), OBJECT
+    return lit(_DARK_COLOR, 1.0 + 0.1 * grain, 0.2), OBJECT
 
 
 @drawing()
 def _deck_color(
-    along_m: Number, cross_m: Number, width_m: Number, surface: Any, air: Any
+    along_m: Number, cross_m: Number, width_m: Number, textures: Any, air: Any
 ) -> tuple[RGB, int]:
     """Return the colour and the label of the mountain's bridge: road, and concrete beside it.
 
     along_m, cross_m: metres along the track, and to the right of its middle
-    width_m: width of a pixel on the deck
     """
-    textures = surface.paint.textures
     along_m = np.float32(along_m)
     cross_m = np.float32(cross_m)
     width_m = np.float32(width_m)
@@ -266,46 +253,6 @@ def _deck_color(
     if label == GROUND:
         return lit(_CONCRETE, 1.0, 1.0), EDGE
     return weathered(color, pixel, textures, air), label
-
-
-_STONE_COLOR = (138.0, 132.0, 116.0)
-_BLACK_COLOR = (10.0, 10.0, 12.0)
-_BLACK_CAP = (40.0, 40.0, 40.0)
-_RAIL_COLOR = (176.0, 180.0, 184.0)
-_BRICK_COLOR = (158.0, 96.0, 74.0)
-_JOINT_COLOR = (170.0, 160.0, 150.0)
-_DARK_COLOR = (60.0, 58.0, 54.0)
-_COURSES_A_METRE = 5.0  # rows of bricks in a metre of height
-_JOINTS_TO_M = 0.04  # a wider pixel shows no joints
-
-
-@drawing()
-def _wall_color(
-    material: int, u: float, v: float, height: float, width_m: float, textures: Any
-) -> RGB:
-    """Return the colour of a point of a wall.
-
-    u, v: metres along the wall and up it
-    height: 0 at the wall's foot, 1 at its top
-    width_m: width of a pixel on the wall
-    """
-    # every material has a fixed sunlight, the last value of lit(): walls have no shadows
-    level = level_of(np.float32(width_m * 20.0))
-    grain = texel(textures, GRAIN, np.float32((u + 7.3) * 20.0), np.float32(v * 20.0), level)
-    if material == STONE:
-        cap = 1.25 if height > 0.8 else 1.0
-        return lit(_STONE_COLOR, (1.0 + 0.16 * grain) * cap, 0.6)
-    if material == BLACK_WALL:
-        color = _BLACK_CAP if height > 0.95 else _BLACK_COLOR
-        return lit(color, 1.0 + 0.06 * grain, 0.8)
-    if material == RAIL:
-        return lit(_RAIL_COLOR, 0.75 + 0.5 * height + 0.05 * grain, 0.7)
-    if material == BRICK:
-        course = v * _COURSES_A_METRE
-        joint = width_m < _JOINTS_TO_M and abs(course - math.floor(course) - 0.5) > 0.42
-        color = _JOINT_COLOR if joint else _BRICK_COLOR
-        return lit(color, 1.0 + 0.14 * grain, 0.65)
-    return lit(_DARK_COLOR, 1.0 + 0.1 * grain, 0.2)
 
 
 # ---- cards
@@ -324,75 +271,64 @@ def draw_cards(eye: Any, placements: Any, pictures: Any, air: Any, canvas: Any) 
     placements: a card in each row, as in Cards, float32 (cards, 6)
     pictures: the picture of each kind of card, RGBA uint8 (kinds, CARD_HEIGHT, CARD_WIDTH, 4)
     """
-    for number in range(placements.shape[0]):
-        _draw_card(eye, placements[number], pictures, air, canvas)
-
-
-class _Rectangle(NamedTuple):
-    """A card's place in the picture, in pixels from the top left."""
-
-    top: float
-    foot: float
-    left: float
-    right: float
-    height: float
-    width: float
-
-
-@drawing(inline="always")
-def _draw_card(eye: Any, card: Any, pictures: Any, air: Any, canvas: Any) -> None:
-    """Draw the pixels of a card that are nearer than the canvas's depths."""
-    height_m = card[3]
-    width_m = card[4]
-    kind = int(card[5])
-
-    # from the camera to the card's foot, in the world's directions; then how far it is ahead
+    rows, columns = canvas.depths_m.shape
     axes = eye.axes
-    x = card[0] - eye.position[0]
-    y = card[1] - eye.position[1]
-    z = card[2] - eye.position[2]
-    depth = axes[0, 2] * x + axes[1, 2] * y + axes[2, 2] * z
-    if depth < _NEAR_CARD_M or eye.focal_up_px * height_m < _MIN_PX * depth:
-        return
-    if depth > _BUSHES_TO_M and kind in BUSHES:
-        return
+    for number in range(placements.shape[0]):
+        card = placements[number]
+        height_m = card[3]
+        kind = int(card[5])
+        # from the camera to the card's foot, in the world's directions; then how far it is ahead
+        x = card[0] - eye.position[0]
+        y = card[1] - eye.position[1]
+        z = card[2] - eye.position[2]
+        depth = axes[0, 2] * x + axes[1, 2] * y + axes[2, 2] * z
+        if depth < _NEAR_CARD_M or eye.focal_up_px * height_m < _MIN_PX * depth:
+            continue
+        if depth > _BUSHES_TO_M and kind in BUSHES:
+            continue
 
-    # where the card is in the picture
-    rows, columns = canvas.depths_m.shape
-    right_m = axes[0, 0] * x + axes[1, 0] * y + axes[2, 0] * z
-    up_m = axes[0, 1] * x + axes[1, 1] * y + axes[2, 1] * z
-    middle = columns * 0.5 + eye.focal_across_px * right_m / depth
-    foot = rows * 0.5 - eye.focal_up_px * up_m / depth
-    height = eye.focal_up_px * height_m / depth
-    half = eye.focal_across_px * width_m * 0.5 / depth
-    box = _Rectangle(foot - height, foot, middle - half, middle + half, height, 2 * half)
+        # where the card is in the picture, in pixels from the top left
+        right_m = axes[0, 0] * x + axes[1, 0] * y + axes[2, 0] * z
+        up_m = axes[0, 1] * x + axes[1, 1] * y + axes[2, 1] * z
+        middle = columns * 0.5 + eye.focal_across_px * right_m / depth
+        foot = rows * 0.5 - eye.focal_up_px * up_m / depth
+        height = eye.focal_up_px * height_m / depth
+        half = eye.focal_across_px * card[4] * 0.5 / depth
 
-    # the card faces the camera, so all of it is equally far away and equally lit
-    beam = headlight_beam(air, (middle - columns * 0.5) / eye.focal_across_px)
-    light = light_at(air, depth, beam)
-    _paint(box, depth, light, pictures[kind], air, canvas)
+        # the card faces the camera, so all of it is equally far away and equally lit
+        light = light_at(air, depth, (middle - columns * 0.5) / eye.focal_across_px)
+        box = (foot - height, foot, middle - half, middle + half)
+        _paint(box, height, 2 * half, depth, light, pictures[kind], air, canvas)
 
 
 @drawing(inline="always")
-def _paint(box: Any, depth: float, light: float, texels: Any, air: Any, canvas: Any) -> None:
-    """Paint a card's texels into its rectangle. texels: RGBA, (CARD_HEIGHT, CARD_WIDTH, 4)."""
+def _paint(
+    box: _Box,
+    height: float,
+    width: float,
+    depth: float,
+    light: float,
+    texels: Any,
+    air: Any,
+    canvas: Any,
+) -> None:
+    """Paint a card into its box. texels: RGBA, (CARD_HEIGHT, CARD_WIDTH, 4)."""
+    top, foot, left, right = box
     rows, columns = canvas.depths_m.shape
-    for row in range(max(0, int(box.top)), min(rows - 1, int(box.foot)) + 1):
-        # the row of the card's texel; right is its column
-        down = int(math.floor((row + 0.5 - box.top) / box.height * CARD_HEIGHT))
-        for column in range(max(0, int(box.left)), min(columns - 1, int(box.right)) + 1):
-            right = int(math.floor((column + 0.5 - box.left) / box.width * CARD_WIDTH))
-            inside = 0 <= down < CARD_HEIGHT and 0 <= right < CARD_WIDTH
+    for row in range(max(0, int(top)), min(rows - 1, int(foot)) + 1):
+        # row and column of the card's texel
+        down = int(math.floor((row + 0.5 - top) / height * CARD_HEIGHT))
+        for column in range(max(0, int(left)), min(columns - 1, int(right)) + 1):
+            across = int(math.floor((column + 0.5 - left) / width * CARD_WIDTH))
+            inside = 0 <= down < CARD_HEIGHT and 0 <= across < CARD_WIDTH
             if (
                 inside
                 and canvas.depths_m[row, column] >= depth
-                and texels[down, right, 3] >= _OPAQUE
+                and texels[down, across, 3] >= _OPAQUE
             ):
-                texel = texels[down, right]
+                texel = texels[down, across]
                 color = (float(texel[0]), float(texel[1]), float(texel[2]))
-                set_pixel(canvas, row, column, through_fog(color, depth, air), light)
-                canvas.depths_m[row, column] = depth
-                canvas.labels[row, column] = OBJECT
+                show(canvas, row, column, color, OBJECT, depth, light, air)
 
 
 # ---- rain and snow
@@ -412,12 +348,11 @@ _DARKEST = 0.25  # smallest brightness of drops, in the darkest night
 
 @drawing(cache=True, sources=SOURCES_CHECKSUM)
 def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int) -> None:
-    """Draw streaks of rain and flakes of snow.
+    """Draw streaks of rain and flakes of snow; the same moment always shows the same drops.
 
     picture: RGB uint8 (rows, columns, 3)
     rain, snow: 0 to 1
     light: brightness of things near the camera; 1 is daylight
-    moment: number of the moment
     """
     rows = picture.shape[0]
     columns = picture.shape[1]
@@ -428,7 +363,7 @@ def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int
     state = np.uint64(moment) * np.uint64(2862933555777941757) + np.uint64(3037000493)
 
     # streaks, which slant a pixel to the right every five rows
-    wet = _dimmed(_RAIN_COLOR, shade)
+    wet = (_RAIN_COLOR[0] * shade, _RAIN_COLOR[1] * shade, _RAIN_COLOR[2] * shade)
     for _ in range(int(_STREAKS * rain * size)):
         state, column = _drawn(state, columns)
         state, row = _drawn(state, rows)
@@ -437,7 +372,7 @@ def draw_drops(picture: Any, rain: float, snow: float, light: float, moment: int
             _blend_pixel(picture, row + step, column + int(0.2 * step), wet, _RAIN_COVER)
 
     # flakes: every sixth is near, and two pixels wide
-    white = _dimmed(_SNOW_COLOR, shade)
+    white = (_SNOW_COLOR[0] * shade, _SNOW_COLOR[1] * shade, _SNOW_COLOR[2] * shade)
     for _ in range(int(_FLAKES * snow * size)):
         state, column = _drawn(state, columns)
         state, row = _drawn(state, rows)
@@ -457,11 +392,6 @@ def _drawn(state: Any, choices: int) -> tuple[Any, int]:
     """
     following = state * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
     return following, int((following >> np.uint64(33)) % np.uint64(choices))
-
-
-@drawing()
-def _dimmed(color: RGB, shade: float) -> RGB:
-    return color[0] * shade, color[1] * shade, color[2] * shade
 
 
 @drawing(inline="always")

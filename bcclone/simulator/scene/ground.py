@@ -294,82 +294,56 @@ def _mountain_land(line: FloatArray, roadmap: RoadMap, grid: Grid, seed: int) ->
 # ---- designed roads
 
 
-@dataclass(frozen=True)
-class _Surroundings:
-    """The land around a designed road."""
-
-    covers: _Colors  # colours of level ground, the most frequent one first
-    stone: tuple[int, int, int]  # colour of steep slopes
-    lift_m: float  # height of the land 60 m from the road, above the road; negative for a lake
-    relief_m: float  # height of the hills, about
-    cliffs: float  # how much of the hills is cut into steep terraces, 0 to 1
-
-
-_SURROUNDINGS = {
-    "meadow": _Surroundings(
-        covers=(_MEADOW, _LEAVES, (150, 150, 70), (118, 140, 60)),
-        stone=_STONE,
-        lift_m=1.0,
-        relief_m=2.5,
-        cliffs=0.0,
+# surroundings -> colours of level ground, the most frequent one first; colour of steep slopes;
+# height of the land 60 m from the road above it, negative for a lake; height of the hills, about;
+# how much of the hills is cut into steep terraces, 0 to 1
+_SURROUNDINGS: dict[str, tuple[_Colors, _Color, float, float, float]] = {
+    "meadow": ((_MEADOW, _LEAVES, (150, 150, 70), (118, 140, 60)), _STONE, 1.0, 2.5, 0.0),
+    "forest": ((_LEAVES, (86, 96, 48), (120, 100, 66), (76, 100, 44)), _CLIFF, 3.0, 4.0, 0.2),
+    "desert": (
+        ((214, 184, 128), (198, 160, 108), (222, 196, 148), (188, 150, 104)),
+        (176, 132, 96),
+        2.0,
+        4.0,
+        0.0,
     ),
-    "forest": _Surroundings(
-        covers=(_LEAVES, (86, 96, 48), (120, 100, 66), (76, 100, 44)),
-        stone=_CLIFF,
-        lift_m=3.0,
-        relief_m=4.0,
-        cliffs=0.2,
+    "rock": (
+        ((150, 146, 138), (128, 122, 112), (164, 152, 132), (110, 112, 84)),
+        (136, 128, 118),
+        9.0,
+        6.0,
+        1.0,
     ),
-    "desert": _Surroundings(
-        covers=((214, 184, 128), (198, 160, 108), (222, 196, 148), (188, 150, 104)),
-        stone=(176, 132, 96),
-        lift_m=2.0,
-        relief_m=4.0,
-        cliffs=0.0,
-    ),
-    "rock": _Surroundings(
-        covers=((150, 146, 138), (128, 122, 112), (164, 152, 132), (110, 112, 84)),
-        stone=(136, 128, 118),
-        lift_m=9.0,
-        relief_m=6.0,
-        cliffs=1.0,
-    ),
-    "water": _Surroundings(
-        covers=(_GRASS, _DRY, _SCRUB, (170, 176, 96)),
-        stone=_STONE,
-        lift_m=-4.0,
-        relief_m=1.2,
-        cliffs=0.0,
-    ),
-    "town": _Surroundings(
-        covers=((140, 138, 134), (120, 130, 90), (156, 150, 142), (132, 126, 120)),
-        stone=_STONE,
-        lift_m=0.3,
-        relief_m=0.4,
-        cliffs=0.0,
+    "water": ((_GRASS, _DRY, _SCRUB, (170, 176, 96)), _STONE, -4.0, 1.2, 0.0),
+    "town": (
+        ((140, 138, 134), (120, 130, 90), (156, 150, 142), (132, 126, 120)),
+        _STONE,
+        0.3,
+        0.4,
+        0.0,
     ),
 }
 
 
 def _designed_land(track: Track, roadmap: RoadMap, grid: Grid, seed: int) -> _Land:
     """Return land that is level along the road and rises or sinks farther away."""
-    land = _SURROUNDINGS[track.road.look.surroundings]
+    covers, stone, lift_m, relief_m, cliffs = _SURROUNDINGS[track.road.look.surroundings]
 
     from_road_m = _distance_to_road(track.line, grid)
     rise = _smooth_step(from_road_m, 9.0, 22.0)
     bumps = 0.7 * _noise(grid, seed, 64) + 0.5 * _noise(grid, seed + 1, 128)
-    rolling = land.lift_m * np.clip((from_road_m - 10) / 50, 0, 1) + land.relief_m * bumps
+    rolling = lift_m * np.clip((from_road_m - 10) / 50, 0, 1) + relief_m * bumps
     terraces = np.floor(rolling / 4) * 4 + 4 * _smooth_step(rolling / 4 % 1, 0.5, 1.0)
-    relief = rolling * (1 - land.cliffs) + terraces * land.cliffs
+    relief = rolling * (1 - cliffs) + terraces * cliffs
     hills = _between_roads(track.line, grid) + rise * relief
     heights = _with_road(hills, roadmap)
 
     # where the land sinks away from the road there is water, a metre below the road's lowest point
     water_m = _NO_WATER_M
-    if land.lift_m < 0:
+    if lift_m < 0:
         water_m = float(np.floor(track.line[:, 1].min() - 1.0))
-    cover = _mixed_patches(grid, seed, land.covers)
-    cover = _stone_on_slopes(cover, heights, land.stone, steep=0.8)
+    cover = _mixed_patches(grid, seed, covers)
+    cover = _stone_on_slopes(cover, heights, stone, steep=0.8)
     return heights, cover, water_m
 
 

@@ -33,8 +33,7 @@ def bake_light(heights_m: Float32Array, is_level: BoolArray, sun: FloatArray) ->
     Level ground without shadow has 1. The road counts as level, also where the ground falls away at
     the end of a bridge.
 
-    is_level: whether a cell belongs to the road or its verge, bool (side, side)
-    sun: unit vector towards the sun, (3,)
+    is_level: whether a cell belongs to the road or its verge
     """
     rise_z, rise_x = np.gradient(heights_m, CELL_M)
     steepness = np.sqrt(1 + rise_x * rise_x + rise_z * rise_z)
@@ -51,12 +50,7 @@ _UNDER_LEAVES = 0.35  # fraction of the sunlight that reaches a tree's shadow
 def add_tree_shadows(
     light: Float32Array, grid: Grid, trees: Iterable[tuple[float, float, float]], sun: FloatArray
 ) -> Float32Array:
-    """Return the light with the shadows of trees, (side, side).
-
-    light: sunlight on each cell, (side, side)
-    trees: x, z and height of each tree, in metres
-    sun: unit vector towards the sun, (3,)
-    """
+    """Return the light with the shadows of trees. trees: x, z and height of each, in metres"""
     shade = np.ones_like(light)
     horizontal = max(length(sun[0], sun[2]), 1e-6)
     shadow_per_m = horizontal / sun[1]  # length of a shadow for each metre of height
@@ -85,11 +79,8 @@ _REACH_M = 120.0  # greatest length of a hill's shadow
 def sunlight_past_hills(heights_m: Float32Array, sun: FloatArray) -> Float32Array:
     """Return the fraction of sunlight on each cell: IN_SHADOW behind hills, 1 elsewhere.
 
-    A line goes from every cell towards the sun, in steps. If the line meets a hill, the cell is in
-    the hill's shadow.
-
-    heights_m: float32 (side, side)
-    sun: unit vector towards the sun, (3,)
+    A line goes from every cell towards the sun, in steps. If it meets a hill, the cell is in the
+    hill's shadow.
     """
     lit = np.ones_like(heights_m)
     horizontal = length(float(sun[0]), float(sun[2]))
@@ -115,8 +106,6 @@ def _hide(
     """Shade the cells whose line to the sun is inside a hill at one point of the line.
 
     to_point: columns and rows from the cell to the point, and the line's rise up to it in metres
-    highest: no ground is higher
-    lit: sunlight so far, (side, side)
     """
     side = heights.shape[0]
     columns, rows, rise_m = to_point

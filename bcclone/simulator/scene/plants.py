@@ -14,7 +14,7 @@ from bcclone.camera.images import Image, cv2
 from bcclone.simulator.roads import REACH_M
 from bcclone.simulator.scene.ground import Ground
 from bcclone.simulator.scene.roadmap import CELL_M
-from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Track, read_figures
+from bcclone.simulator.track import LAKE, MOUNTAIN_STYLE, Track, read_figures
 from bcclone.system.exact_math import cosine, normals, sine
 from bcclone.system.numbers import Float32Array, Random
 
@@ -51,35 +51,19 @@ class Cards:
     tree_count: int  # how many of the cards are trees
 
 
-@dataclass(frozen=True)
-class _Growth:
-    """What grows around a road whose plants are placed at random."""
-
-    trees: tuple[int, ...]  # kinds of cards of the trees
-    heights_m: tuple[float, float]  # smallest and greatest height of a tree
-    tree_count: int  # number of trees: along the whole mountain, or a kilometre of a designed road
-    clump_count: int  # number of clumps of bushes, counted like trees
-    trees_to_m: float = 80.0  # greatest distance of a tree from the road
-    bushes_to_m: float = 50.0  # greatest distance of a clump of bushes from the road
-
-
-# surroundings of a designed road -> what grows there
+# What grows around a road whose plants are placed at random: kinds of the trees, their smallest and
+# greatest height in metres, number of trees and of clumps of bushes on a kilometre of road
 _GROWTHS = {
-    "meadow": _Growth(PINES, (6.0, 14.0), tree_count=90, clump_count=120),
-    "forest": _Growth(PINES, (8.0, 22.0), tree_count=700, clump_count=150),
-    "desert": _Growth(PALMS, (4.0, 8.0), tree_count=25, clump_count=60),
-    "rock": _Growth(PINES, (5.0, 10.0), tree_count=40, clump_count=80),
-    "water": _Growth(PALMS, (6.0, 11.0), tree_count=120, clump_count=100),
-    "town": _Growth(PINES, (5.0, 9.0), tree_count=60, clump_count=40),
+    "meadow": (PINES, (6.0, 14.0), 90, 120),
+    "forest": (PINES, (8.0, 22.0), 700, 150),
+    "desert": (PALMS, (4.0, 8.0), 25, 60),
+    "rock": (PINES, (5.0, 10.0), 40, 80),
+    "water": (PALMS, (6.0, 11.0), 120, 100),
+    "town": (PINES, (5.0, 9.0), 60, 40),
 }
-_MOUNTAIN_GROWTH = _Growth(
-    PALMS,
-    (6.0, 11.0),
-    tree_count=420,
-    clump_count=220,
-    trees_to_m=90.0,
-    bushes_to_m=70.0,
-)
+# greatest distances from the road, of a tree and of a clump of bushes
+_TREES_TO_M = 80.0
+_BUSHES_TO_M = 50.0
 
 
 _SEED_OF_PLANTS = 101  # added to the world's seed
@@ -91,24 +75,26 @@ def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
     randomness = np.random.default_rng(seed + _SEED_OF_PLANTS)
     if track.road.name == LAKE.name:
         return _lake_cards(ground, randomness)
-    if track.road.style == DESIGNED_STYLE:
-        growth = _GROWTHS[track.road.look.surroundings]
-        kilometres = track.length_m / 1000
-        tree_count = round(growth.tree_count * kilometres)
-        clump_count = round(growth.clump_count * kilometres)
-    else:
-        growth = _MOUNTAIN_GROWTH
-        tree_count = growth.tree_count
-        clump_count = growth.clump_count
+    kinds, heights_m, tree_count, clump_count = _GROWTHS[track.road.look.surroundings]
+    kilometres = track.length_m / 1000
+    tree_count = round(tree_count * kilometres)
+    clump_count = round(clump_count * kilometres)
+    trees_to_m = _TREES_TO_M
+    bushes_to_m = _BUSHES_TO_M
+    if track.road.style == MOUNTAIN_STYLE:
+        kinds = PALMS
+        heights_m = (6.0, 11.0)
+        tree_count = 420
+        clump_count = 220
+        trees_to_m = 90.0
+        bushes_to_m = 70.0
 
-    places = _random_places(
-        ground, randomness, tree_count, from_m=_CLEAR_M + 1.0, to_m=growth.trees_to_m
-    )
+    places = _random_places(ground, randomness, tree_count, _CLEAR_M + 1.0, trees_to_m)
     trees = []
     for place in places:
-        height_m = randomness.uniform(*growth.heights_m)
-        trees.append(_tree(ground, randomness, place, height_m, growth.trees))
-    return _cards(trees, _bushes(ground, randomness, clump_count, growth.bushes_to_m))
+        height_m = randomness.uniform(*heights_m)
+        trees.append(_tree(ground, randomness, place, height_m, kinds))
+    return _cards(trees, _bushes(ground, randomness, clump_count, bushes_to_m))
 
 
 _PINE_HEIGHT_M = 24.0  # an estimate: height of a tree whose height_scale in lake_trees.csv is 1

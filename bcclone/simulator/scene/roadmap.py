@@ -52,7 +52,7 @@ class RoadMap:
     cross_track_m: Float32Array  # to the right of the centre line; _UNMAPPED far away
     road_height_m: Float32Array  # height of the road beside the cell, 0 where no road is near
     distance_m: Float32Array  # from the middle of the road, or of its neighbor if that is nearer
-    neighbor_m: Float32Array  # as neighbor_of() returns it, float32 (metres,)
+    neighbor_m: Float32Array  # as _neighbor_of() returns it, float32 (metres,)
 
     @property
     def is_mapped(self) -> BoolArray:
@@ -95,12 +95,18 @@ def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
     cells = rows[near], columns[near]
     along_m = _field(grid, 0.0, cells, (nearest / track.points_a_metre + forward_m)[near])
     cross_track_m = _field(grid, _UNMAPPED, cells, right_m[near])
-    neighbor_m = neighbor_of(track)
+
+    # the distance from the middle of the road, or of its neighbor where there is one
+    neighbor_m = _neighbor_of(track)
+    metres = np.clip(along_m, 0, len(neighbor_m) - 1).astype(np.int64)
+    neighbor_there_m = neighbor_m[metres]
+    from_road_m = np.abs(cross_track_m)
+    nearest_m = np.minimum(from_road_m, np.abs(cross_track_m - neighbor_there_m))
     return RoadMap(
         along_m=along_m,
         cross_track_m=cross_track_m,
         road_height_m=_field(grid, 0.0, cells, height_m[near]),
-        distance_m=_distance(along_m, cross_track_m, neighbor_m),
+        distance_m=np.where(neighbor_there_m, nearest_m, from_road_m),
         neighbor_m=neighbor_m,
     )
 
@@ -119,27 +125,10 @@ def _cells_near(line: FloatArray, grid: Grid) -> tuple[IndexArray, IndexArray]:
 def _field(
     grid: Grid, elsewhere: float, cells: tuple[IndexArray, IndexArray], values: FloatArray
 ) -> Float32Array:
-    """Return a field with values in some cells.
-
-    elsewhere: the value of all other cells
-    cells: rows and columns of the cells with values, (cells,) each
-    values: (cells,)
-    """
+    """Return a field with values, (cells,), in some cells, and `elsewhere` in all others."""
     field = np.full((grid.side, grid.side), elsewhere, np.float32)
     field[cells] = values
     return field
-
-
-def _distance(
-    along_m: Float32Array, cross_track_m: Float32Array, neighbor_m: Float32Array
-) -> Float32Array:
-    """Return each cell's distance from the middle of the road or of its neighbor."""
-    metres = np.clip(along_m, 0, len(neighbor_m) - 1).astype(np.int64)
-    neighbor_there_m = neighbor_m[metres]  # 0 where there is no neighbor
-    from_road_m = np.abs(cross_track_m)
-    from_neighbor_m = np.abs(cross_track_m - neighbor_there_m)
-    nearest_m = np.minimum(from_road_m, from_neighbor_m)
-    return np.where(neighbor_there_m, nearest_m, from_road_m)
 
 
 # a second road runs only where, from 12 m back to 12 m ahead, the radius of every bend is at least
@@ -148,7 +137,7 @@ _STRAIGHT = 2.5
 _AROUND_M = 12
 
 
-def neighbor_of(track: Track) -> Float32Array:
+def _neighbor_of(track: Track) -> Float32Array:
     """Return where a second road runs along the road, as where a track comes back along itself.
 
     The value of a metre of the track is the offset of the second road's middle from this road's,
@@ -166,11 +155,14 @@ PLAIN = 0
 KERB = 1
 DIRT = 2
 
-# Stretches of the lake's track with a kerb or dirt, start and end in metres: read by eye from
-# recordings, docs/explanation/simulator.md
-_KERBS_LEFT = ((0, 30), (451, 526), (810, 875), (952, 1007), (1083, 1139))
-_KERBS_RIGHT = ((0, 30), (451, 526), (811, 832), (851, 875), (950, 1007), (1083, 1139))
-_DIRT_RIGHT = ((52, 91), (832, 850))
+# Stretches of the lake's track with a kerb or dirt, on the left (0) or right (1), start and end in
+# metres: read by eye from recordings, docs/explanation/simulator.md
+_LAKE_SHOULDERS = (
+    (0, KERB, ((0, 30), (451, 526), (810, 875), (952, 1007), (1083, 1139))),
+    (1, KERB, ((0, 30), (451, 526), (811, 832), (851, 875), (950, 1007), (1083, 1139))),
+    (1, DIRT, ((52, 91), (832, 850))),
+)
+_BORDER_SLOPE = 0.45  # rise of the concrete border for each metre outwards; an estimate
 
 
 class Shoulders(NamedTuple):
@@ -185,26 +177,10 @@ def make_shoulders(track: Track, sun: FloatArray) -> Shoulders:
     ahead = track.ahead[track.metres]
     kinds = np.zeros((2, len(ahead)), np.int64)
     if track.road.name == LAKE.name:
-        _mark(kinds[0], KERB, _KERBS_LEFT)
-        _mark(kinds[1], KERB, _KERBS_RIGHT)
-        _mark(kinds[1], DIRT, _DIRT_RIGHT)
-    return Shoulders(kinds, _border_light(ahead, sun))
+        for side, kind, stretches in _LAKE_SHOULDERS:
+            for start, end in stretches:
+                kinds[side, start : end + 1] = kind
 
-
-def _mark(kinds: IndexArray, kind: int, stretches: tuple[tuple[int, int], ...]) -> None:
-    """Set the kind of shoulder along stretches, start and end included. kinds: (metres,)."""
-    for start, end in stretches:
-        kinds[start : end + 1] = kind
-
-
-_BORDER_SLOPE = 0.45  # rise of the concrete border for each metre outwards; an estimate
-
-
-def _border_light(ahead: FloatArray, sun: FloatArray) -> Float32Array:
-    """Return the sunlight on the concrete borders, which slope towards the road, (2, metres).
-
-    ahead: the road's direction, x and z, (metres, 2)
-    """
     # how far the sun stands to the right of the road; the left border faces to the right, and the
     # right border to the left
     facing_right = sun[0] * ahead[:, 1] - sun[2] * ahead[:, 0]
@@ -213,4 +189,4 @@ def _border_light(ahead: FloatArray, sun: FloatArray) -> Float32Array:
     for side in (-1, 1):
         facing = (sun[1] - side * _BORDER_SLOPE * facing_right) / steepness
         light.append(np.clip(facing / sun[1], 0, MOST_LIGHT))
-    return np.array(light, np.float32)
+    return Shoulders(kinds, np.array(light, np.float32))

@@ -1,7 +1,4 @@
-"""Build walls, decks and houses: a track -> parallelograms along it.
-
-Everything consists of parallelograms, here also called faces, so that one short loop can draw it.
-"""
+"""Build walls, decks and houses: a track -> parallelograms along it, here also called faces."""
 
 import numpy as np
 
@@ -34,7 +31,11 @@ def build_structures(track: Track, ground: Ground) -> FloatArray:
         if track.road.look.surroundings == "town":
             faces += _houses(track)
     elif track.road.name == LAKE.name:
-        faces = _lake_walls(track)
+        # black walls on both sides of the bridge
+        faces = []
+        for side in (-1, 1):
+            line = _line_beside(track, side * _LAKE_WALL_M, *track.road.bridge)
+            faces += _wall(line, below_m=-3.0, above_m=0.85, material=BLACK_WALL)
     else:
         faces = _mountain_deck(track) + _guard_walls(track, ground)
     return np.array(faces, np.float64).reshape(-1, 12)
@@ -52,63 +53,36 @@ def walls_at(track: Track, along_m: float) -> float | None:
     return _LAKE_WALL_M if road.name == LAKE.name else _DECK_HALF_WIDTH_M
 
 
-# Parallelograms
-
-
-def _face(
-    corner: FloatArray,
-    first_edge: FloatArray,
-    second_edge: FloatArray,
-    material: int,
-    texture_at: tuple[float, float] = (0.0, 0.0),
-) -> FloatArray:
-    """Return a parallelogram as a row of build_structures(), (12,).
-
-    texture_at: texture coordinates of its corner, in metres
-    """
-    return np.concatenate([corner, first_edge, second_edge, (material, *texture_at)])
-
-
 def _wall(foot: FloatArray, below_m: float, above_m: float, material: int) -> list[FloatArray]:
     """Return upright faces along a line of points.
 
     foot: x, y, z of the points, (points, 3)
-    below_m, above_m: heights of the faces' lower and upper edges above the points; negative below
-        them
+    below_m, above_m: heights of the faces' lower and upper edges above the points
     """
-    faces = []
     down = np.array([0.0, below_m, 0.0])
     up = np.array([0.0, above_m - below_m, 0.0])
-    for begin, end in zip(foot[:-1], foot[1:], strict=True):
-        faces.append(_face(begin + down, end - begin, up, material))
-    return faces
+    return [
+        np.concatenate([begin + down, end - begin, up, (material, 0.0, 0.0)])
+        for begin, end in zip(foot[:-1], foot[1:], strict=True)
+    ]
+
+
+def _low_wall(foot: FloatArray) -> list[FloatArray]:
+    """Return a low wall of stone whose foot is half a metre in the ground."""
+    return _wall(foot, below_m=-0.5, above_m=_LOW_WALL_HEIGHT_M, material=STONE)
 
 
 def _line_beside(track: Track, cross_track_m: float, start_m: float, end_m: float) -> FloatArray:
     """Return x, y, z of the ends of segments beside the track, (segments + 1, 3).
 
     cross_track_m: distance of the points from the centre line, to the right
-    start_m, end_m: along the track
     """
     segments = max(round((end_m - start_m) / _SEGMENT_M), 1)
     distances_m = np.linspace(start_m, end_m, segments + 1)
     return np.array([track.point(along_m, cross_track_m)[:3] for along_m in distances_m])
 
 
-# The lake's bridge
-
-
-def _lake_walls(track: Track) -> list[FloatArray]:
-    """Return the black walls on both sides of the bridge."""
-    start_m, end_m = track.road.bridge
-    faces = []
-    for side in (-1, 1):
-        line = _line_beside(track, side * _LAKE_WALL_M, start_m, end_m)
-        faces += _wall(line, below_m=-3.0, above_m=0.85, material=BLACK_WALL)
-    return faces
-
-
-# The mountain's bridge and walls
+# ---- the mountain's bridge and walls
 
 
 _DECK_THICKNESS_M = 1.4
@@ -129,10 +103,10 @@ def _mountain_deck(track: Track) -> list[FloatArray]:
         ahead = left[segment + 1] - corner
         across = right[segment] - corner
         # the texture of the surface is the road, which lies along and across the centre line
-        texture_at = (distances_m[segment], -_DECK_HALF_WIDTH_M)
-        faces.append(_face(corner, ahead, across, DECK, texture_at))
+        texture = (DECK, distances_m[segment], -_DECK_HALF_WIDTH_M)
+        faces.append(np.concatenate([corner, ahead, across, texture]))
         # seen from below, so its edges change places
-        faces.append(_face(corner - thickness, across, ahead, DARK))
+        faces.append(np.concatenate([corner - thickness, across, ahead, (DARK, 0.0, 0.0)]))
     for line in (left, right):
         faces += _wall(line, below_m=-_DECK_THICKNESS_M, above_m=_LOW_WALL_HEIGHT_M, material=STONE)
     return faces
@@ -159,17 +133,11 @@ def _guard_walls(track: Track, ground: Ground) -> list[FloatArray]:
             x, y, z, _ = track.point(start_m, side * 12.0)
             falls_away = ground.heights_m[ground.grid.cell(x, z)] < y - 1.5
             if falls_away or side * bend < -1 / _SHARP_RADIUS_M:
-                line = _line_beside(track, side * _GUARD_WALL_M, start_m, end_m)
-                faces += _low_wall(line)
+                faces += _low_wall(_line_beside(track, side * _GUARD_WALL_M, start_m, end_m))
     return faces
 
 
-def _low_wall(foot: FloatArray) -> list[FloatArray]:
-    """Return a low wall of stone whose foot is half a metre in the ground."""
-    return _wall(foot, below_m=-0.5, above_m=_LOW_WALL_HEIGHT_M, material=STONE)
-
-
-# Designed roads
+# ---- designed roads
 
 
 _BARRIER_GAP_M = 0.8  # between the road, or the band along its edge, and the barrier
@@ -213,10 +181,6 @@ def _houses(track: Track) -> list[FloatArray]:
     # 31: other random numbers than those of other choices with the same seed
     randomness = np.random.default_rng([track.road.look.seed, 31])
     faces = list[FloatArray]()
-
-    def point_at(along_m: float, cross_track_m: float) -> FloatArray:
-        return np.array(track.point(along_m, cross_track_m)[:3])
-
     for side in (-1, 1):
         # houses stand beyond a neighboring road on their side
         neighbor_m = max(side * track.road.look.neighbor_m, 0.0)
@@ -231,15 +195,14 @@ def _houses(track: Track) -> list[FloatArray]:
             material = BRICK if randomness.random() < 0.6 else STONE
 
             # its front, and the two gables beside it
-            end_m = along_m + length_m
-            front_start = point_at(along_m, front_m)
-            front_end = point_at(end_m, front_m)
-            feet = (
-                (front_start, front_end),
-                (front_start, point_at(along_m, back_m)),
-                (front_end, point_at(end_m, back_m)),
-            )
-            for foot in feet:
-                faces += _wall(np.array(foot), below_m=-2.0, above_m=height_m, material=material)
+            start = (along_m, front_m)
+            end = (along_m + length_m, front_m)
+            for foot in (
+                (start, end),
+                (start, (along_m, back_m)),
+                (end, (along_m + length_m, back_m)),
+            ):
+                line = np.array([track.point(*place)[:3] for place in foot])
+                faces += _wall(line, below_m=-2.0, above_m=height_m, material=material)
             along_m += length_m + 2.0 + 14.0 * randomness.random()
     return faces

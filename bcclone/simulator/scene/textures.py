@@ -30,10 +30,9 @@ _FINE: _Octaves = ((1, 1.0), (2, 0.6), (8, 0.25))
 
 
 def make_textures(seed: int) -> Float32Array:
-    """Return the four textures, float32 (4, texels).
+    """Return the four textures, float32 (4, texels): all levels in a row, the finest first.
 
-    A row holds all levels of a texture, the finest first. The finest has mean 0 and a standard
-    deviation of 1.
+    The finest level has mean 0 and a standard deviation of 1.
     """
     asphalt = exponentials(0.5 * tiling_noise(SIZE, seed, _FINE))  # bright grains in a dark ground
     grain = tiling_noise(SIZE, seed + 1, _EVEN)
@@ -92,7 +91,7 @@ def _with_levels(texture: Float32Array) -> Float32Array:
     return np.concatenate([level.ravel() for level in levels[:LEVELS]]).astype(np.float32)
 
 
-# Resizing
+# ---- resizing
 
 
 def resize(
@@ -102,8 +101,7 @@ def resize(
 
     The cells at the edges repeat outwards.
 
-    kept: how many of the new rows and columns, from the first on, are computed and returned; all by
-        default
+    kept: how many of the new rows and columns, from the first on, are computed
     """
     rows, columns = kept or (height, width)
     field = np.ascontiguousarray(field)
@@ -168,7 +166,7 @@ def _resize_columns(
             result[row, column] = total
 
 
-# Blurring
+# ---- blurring
 
 
 # number of taps -> weights of a bell curve, which add up to 1
