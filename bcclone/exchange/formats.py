@@ -132,13 +132,13 @@ def _unknown(source: Path) -> UserError:
     elif inside := _sources_in(source, FORMATS):
         others = [path for path in inside if not is_recording(path)] or inside
         first = others[0]
-        command = shown_command("import", first, "-o", f"recordings/{first.name}")
+        remedy = "import each by itself, the first with: "
+        remedy += shown_command("import", first, "-o", f"recordings/{first.name}")
         if is_recording(first):
-            command = f"{shown_command('preprocess', *inside)}, since recordings need no import"
+            remedy = f"recordings need no import: {shown_command('preprocess', *inside)}"
         names = ", ".join(str(path.relative_to(source)) for path in inside[:20])
         return UserError(
-            f"{source}: its folders are sources, {len(inside)} of them: {names}; name each by "
-            f"itself, the first with: {command}",
+            f"{source}: its folders are sources, {len(inside)} of them: {names}; {remedy}",
             exit_code=2,
         )
     else:

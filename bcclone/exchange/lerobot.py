@@ -139,28 +139,26 @@ def _row_of_record(
 def _read_info(folder: Path) -> tuple[dict[str, Any], float, Mapping[str, Any]]:
     """Return the description of a data set, its frames a second, and its features.
 
-    The description has `data_path`, `video_path` and `chunks_size`, also where info.json leaves the
-    usual ones out. A feature is its name -> its declaration, with a `dtype` and perhaps `names`.
+    The description has `data_path`, `chunks_size` and, for videos, `video_path`. A feature is its
+    name -> its declaration, with a `dtype` and perhaps `names`.
     Raises UserError for a description of another form.
     """
     path = folder / INFO
-    expected = f"expected `features` and `fps`; {_REMEDY}"
+    expected = f"expected `features`, `fps`, `data_path` and `video_path`; {_REMEDY}"
     with explained(path, "the description of a LeRobot data set", expected):
         info = parse_record(read_inside(folder, INFO, "json"))
         fps = number("fps", info["fps"], 0.001, 10_000)
-        video = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
-        if str(info.get("codebase_version")).startswith("v2"):
-            video = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
-        checked = {
+        checked: dict[str, Any] = {
             "chunks_size": whole_number("chunks_size", info.get("chunks_size", 1000), 1),
-            "data_path": one_line("data_path", info.get("data_path") or "data/*/*.parquet"),
-            "video_path": one_line("video_path", info.get("video_path") or video),
+            "data_path": one_line("data_path", info["data_path"]),
         }
         features = {
             name: declared
             for name, declared in info["features"].items()
             if isinstance(declared["dtype"], str)
         }
+        if any(declared["dtype"] == "video" for declared in features.values()):
+            checked["video_path"] = one_line("video_path", info["video_path"])
     return checked, fps, features
 
 

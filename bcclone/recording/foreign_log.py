@@ -51,12 +51,14 @@ def other_file(path: Location, begin: bytes) -> str:
             what = "a model"
     if not what or ";" in what:  # which has its remedy
         return what
-    importing = f"bcclone import {shlex.quote(str(path))} -o recordings/NAME"
+    folder = path.parent if isinstance(path, Path) else path
     remedies = {
         "a store": f"train on it: {shown_command('model')} {shlex.quote(str(path))}",
         "a model": f"let it drive: {shown_command('drive')} {shlex.quote(str(path))}",
-        "a picture": "name the folder of its recording, or import that of pictures and a table",
-        "a video": f"{importing}, with a table beside it or --steering from-motion",
+        "a picture": "name the folder of its recording, or import its pictures with a table: "
+        f"bcclone import {shlex.quote(str(folder))} -o recordings/NAME",
+        "a video": "import it with a table beside it, or with --steering from-motion: "
+        f"bcclone import {shlex.quote(str(path))} -o recordings/NAME",
     }
     return f"{what}; {remedies.get(what, _OTHERS)}"
 

@@ -6,8 +6,7 @@ import shutil
 
 import pytest
 
-from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ExportSettings
-from bcclone.exchange.recording_export import export
+from bcclone.exchange.exchange_settings import IMPORT_FORMATS
 from bcclone.system.errors import UserError
 from tests.exchange.driven_recordings import make_driven
 from tests.exchange.foreign_sources import (
@@ -151,25 +150,6 @@ def test_a_source_without_a_file_that_describes_it_is_refused(
     with pytest.raises(UserError, match=words):
         imported(tmp_path / "set", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        (",lake,0.35,7.5,-2.125,0.3125", ",lak", "line 7: 13 cells, expected 17 as in the first"),
-        ("1.0000001", "left", r"table\.csv: line 6: no number for the steering"),
-        (
-            "0000002_center",
-            "0000009_center",
-            "line 4: image .images/0/0000009_center.jpg. is not in the folder",
-        ),
-    ],
-)
-def test_a_wrong_line_of_a_table_is_left_out_by_file_and_line(tmp_path, old, new, words):
-    export(ExportSettings(str(make_driven(tmp_path / "lake")), tmp_path / "csv"))
-    spoil(tmp_path / "csv" / "table.csv", old, new)
-    (line,) = imported(tmp_path / "csv", tmp_path / "out").seen.left_out
-    assert re.search(words, line)
 
 
 def test_what_is_of_no_known_format_is_refused(tmp_path):

@@ -242,12 +242,3 @@ def test_rows_of_several_cameras_in_turns_are_asked_about(tmp_path, cameras, pla
     rate = None if "time_ms" in header else 20
     with pytest.raises(UserError, match="several cameras.*--t|several cameras, keep those of one"):
         imported(folder, frame_rate=rate)
-
-
-def test_a_column_of_commands_is_no_camera(tmp_path):
-    names = [f"{number:02}.jpg" for number in range(30)]
-    commands = ("left", "forward", "right")
-    rows = [(name, 0.1, commands[index // 10]) for index, name in enumerate(names)]
-    table = [("image", "steering", "command"), *rows]
-    result = imported(make_frames(tmp_path / "set", names, table))
-    assert (result.rows, result.seen.columns_left_out) == (30, ("command",))

@@ -16,7 +16,6 @@ from bcclone.recording.edits import ADVANCE, MIRROR, Edit
 from bcclone.recording.run_tables import read_drivers
 from bcclone.system.errors import UserError
 from tests.exchange.foreign_sources import (
-    PICTURE,
     imported,
     make_tub,
     make_tub_of_files,
@@ -208,31 +207,6 @@ def test_a_broken_record_is_counted_and_left_out(tmp_path, old, new, kind, words
     }
     assert result.rows == len(rows_of(tmp_path / "out")) == 3
     assert re.search(r"catalog_0\.catalog: " + words, *result.seen.left_out)
-
-
-def test_images_that_are_empty_cut_short_or_nobodys_are_counted(tmp_path):
-    images = make_tub(tmp_path / "tub", rows=10) / "images"
-    (images / "1_cam_image_array_.jpg").write_bytes(b"")
-    (images / "4_cam_image_array_.jpg").write_bytes(b"")
-    (images / "2_cam_image_array_.jpg").write_bytes(b"none")
-    (images / "3_cam_image_array_.jpg").write_bytes(
-        (images / "5_cam_image_array_.jpg").read_bytes()[:-200]
-    )
-    (images / "99_cam_image_array_.jpg").write_bytes(PICTURE)
-    result = imported(tmp_path / "tub", tmp_path / "out")
-    seen = result.seen
-    assert (seen.empty_images, seen.unreadable_images, seen.images_without_record, result.rows) == (
-        2,
-        2,
-        1,
-        6,
-    )
-    assert (seen.size, seen.sizes, seen.aspect, seen.frame_rate) == (
-        (160, 120),
-        {"160x120": 6},
-        1.333,
-        20.0,
-    )
 
 
 def test_a_tub_of_which_next_to_nothing_is_left_is_refused(tmp_path):

@@ -87,14 +87,6 @@ def test_every_dialect_gives_the_same_rows_in_order_of_time_by_both_parsers(tmp_
     pd.testing.assert_frame_equal(log.rows, by_line.rows)
 
 
-def test_the_names_of_images_may_have_microseconds(tmp_path):
-    log = read_log(write(tmp_path, [line.replace(".jpg", "999.jpg") for line in log_lines()]))
-    assert (
-        log.rows["time_ms"].tolist()
-        == read_log(write(tmp_path, log_lines())).rows["time_ms"].tolist()
-    )
-
-
 PANDAS = {
     "": {},
     "index": {"index": True},
