@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.system.codec import parse_json
 from bcclone.system.hdf5_file import open_hdf5, read_attribute
 from bcclone.system.values import from_json, names_of
@@ -48,14 +49,15 @@ class TrainingInfo:
 def stated_network(path: Path) -> str | None:
     """Return the name of the network in a model file of bcclone.
 
-    None for a file that states no name, which includes every file that cannot be read: loading the
-    model tells why.
+    None for a file that states no network of today, which includes every file that cannot be read:
+    loading the model tells why.
     """
     try:
         with open_hdf5(path) as file:
-            return TrainingInfo.from_json(read_attribute(file, TRAINING, str)).network
+            network = TrainingInfo.from_json(read_attribute(file, TRAINING, str)).network
     except (OSError, ValueError):
         return None
+    return network if network in ARCHITECTURES else None
 
 
 @dataclass(frozen=True)

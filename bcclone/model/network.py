@@ -15,12 +15,7 @@ import keras
 from keras import layers
 
 from bcclone.dataset.preprocessing import seen_rows
-from bcclone.model.architectures import (
-    ARCHITECTURES,
-    FOR_SMALL_IMAGES,
-    Architecture,
-    Convolution,
-)
+from bcclone.model.architectures import ARCHITECTURES, Architecture, Convolution
 from bcclone.system.errors import UserError
 
 Shape = tuple[int, int, int]  # height, width and channels of an image
@@ -126,10 +121,10 @@ def _features(shape: Shape, architecture: Architecture) -> list[keras.Layer]:
         # have steps of up to 0.001 in float16
         layers.Rescaling(1 / 127.5, offset=-1, dtype="float32", name="normalize"),
     ]
-    if architecture.image_norm:
+    if architecture.is_normalized:
         chain += _image_norm()
     for number, convolution in enumerate(convolutions, 1):
-        chain += _convolution(convolution, number, architecture.batch_norm)
+        chain += _convolution(convolution, number, architecture.is_normalized)
     chain += [
         layers.Dropout(_DROPOUT, name="dropout1"),
         layers.Flatten(name="flatten"),
@@ -193,25 +188,21 @@ def convolutions_for(
 ) -> tuple[Convolution, ...]:
     """Return the convolutions of an architecture for images of this size.
 
-    For images that are too small for the architecture's own, those of FOR_SMALL_IMAGES take their
-    place. Raises UserError for images that are too small even for the returned convolutions.
+    The third one is left out for images that are too small for all of them: an image of 64x64 then
+    ends as maps of 2x9, as one of 128x128 does with it. Raises UserError for images that are too
+    small for the others, too.
     """
     seen = seen_rows(height)
     least_extent = min(seen.stop - seen.start, width)
     convolutions = architecture.convolutions
-    name = architecture.name
+    if least_extent < _least_extent_of(convolutions):
+        convolutions = (*convolutions[:2], *convolutions[3:])
     needed = _least_extent_of(convolutions)
-    if least_extent < needed and convolutions in FOR_SMALL_IMAGES:
-        convolutions = FOR_SMALL_IMAGES[convolutions]
-        needed = _least_extent_of(convolutions)
-        name = "cnn-64"  # all of FOR_SMALL_IMAGES need images of this network's size
     if least_extent < needed:
-        remedy = "make the store with a larger preprocess.py --size"
-        if name != "cnn-64":
-            remedy += ", or train --network cnn-64"
         raise UserError(
-            f"images of {width}x{height} are too small for the convolutions of {name}: these need "
-            f"{needed} columns and, after the crop, {needed} rows; {remedy}"
+            f"images of {width}x{height} are too small for the convolutions of "
+            f"{architecture.name}: these need {needed} columns and, after the crop, {needed} rows; "
+            "make the store with a larger preprocess.py --size"
         )
     return convolutions
 

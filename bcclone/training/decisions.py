@@ -67,7 +67,7 @@ def fit_to_samples(
     architecture = ARCHITECTURES[network or USUAL_NETWORK]
     optimizer = settings.optimizer
     if optimizer == AUTO:
-        optimizer = MUON if architecture.batch_norm and not start else ADAMW
+        optimizer = MUON if architecture.is_normalized and not start else ADAMW
     batch_norm = settings.batch_norm
     if batch_norm == AUTO:
         batch_norm = FIXED if start else LEARNED

@@ -272,7 +272,7 @@ def _note_unusual_images(data: TrainingData, architecture: Architecture, notify:
     if convolutions != architecture.convolutions:
         notify(
             f"note: images of {images.width}x{images.height} are too small for conv3; "
-            "leaving it out, as in cnn-64"
+            "leaving it out"
         )
 
 

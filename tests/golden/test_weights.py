@@ -12,7 +12,7 @@ from tests.golden.expected import check, digest
 from tests.running import ROOT, run_script
 
 FEEDS = ("memory", "hdf5-chunks", "hdf5-shuffle", "sequence", "device")
-NETWORKS = ("cnn", "cnn-64", "cnn-batch-norm", "cnn-image-norm", "cnn-norm", "cnn-small")
+NETWORKS = ("cnn", "cnn-small")
 WAYS = {
     **{f"feed {feed}": f"store.h5 --feed {feed}" for feed in FEEDS},
     "feed files": "{drives}/lake --feed files --network cnn-small",

@@ -26,7 +26,7 @@ from tests.conftest import calibrated, made_once
 from tests.processes import started, wait_for
 from tests.running import ROOT, command, run_process, run_script
 
-BATCH_NORM = [name for name, architecture in ARCHITECTURES.items() if architecture.batch_norm]
+BATCH_NORM = [name for name, architecture in ARCHITECTURES.items() if architecture.is_normalized]
 QUICK = ("--epochs", 3, "--batch-size", 16)
 
 

@@ -75,7 +75,7 @@ for chosen in (
     ("device", "adamw"),
     ("cpu", "muon"),
     # a part that is filled up counts a sample twice in the statistics
-    ("cpu", "muon", "cnn-norm", (8, 6, 1)),
+    ("cpu", "muon", "cnn-small", (8, 6, 1)),
 ):
     single, single_means = train(None, *chosen)
     together, means = train(strategy, *chosen)
