@@ -186,8 +186,3 @@ def test_the_command_tells_fault_remedy_and_exit_code_and_draws(winding_recordin
     run_script(*remedy.split()[1:])
     (mended,) = check([str(wrong)])
     assert mended.diagnosis.findings == ()
-
-    shutil.rmtree(wrong / "IMG")
-    alone = run_script("preprocess.py", wrong, "--check", code=1).stdout
-    assert "fault     no-images: none of the" in alone
-    assert "record next" not in alone

@@ -197,18 +197,3 @@ def test_a_mirrored_stretch_is_mirrored_and_noise_is_deleted(faulty):
     assert "cost: mirrors 1" in mirrored.as_text()
     uses = {part.use for part in diagnosis.parts if "partly-mirrored" in part.faults}
     assert uses == {Use.AFTER_EDITS}
-
-
-def test_after_all_remedies_no_fault_is_left(faulty):
-    log, figures = faulty
-    for finding in diagnose(log, figures, lambda row: None).findings:
-        (edit,) = finding.edits
-        ((first, last),) = edit.spans
-        if edit.kind == MIRROR:
-            log.rows.loc[first:last, "steering"] *= -1
-        else:
-            lost = np.arange(first, last + 1)
-    kept = np.delete(np.arange(ROWS), lost)
-    rows = log.rows.iloc[kept].reset_index(drop=True)
-    log = Log(log.path, DIALECT, rows, (), log.rows.iloc[lost])
-    assert diagnose(log, figures.of_rows(kept), lambda row: None).findings == ()
