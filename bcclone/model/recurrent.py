@@ -117,23 +117,12 @@ def compile_step(model: keras.Model, steps: Steps) -> TakeStep:
 def _compiled(function: Callable[..., Any], *signature: Any) -> Callable[..., Any]:
     """Return a function of tensors as a compiled call for arrays.
 
-    Where Keras has another backend than TensorFlow, the function is not compiled: it is slower, and
-    its answers are the same.
-
     signature: shape and dtype of each argument of the function, as tf.TensorSpec
     """
-    convert = keras.tree.map_structure
-    if keras.backend.backend() == "tensorflow":
-        concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
+    concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
 
-        def call(*arrays: Any) -> Any:
-            answers = concrete(*convert(tf.constant, arrays))
-            return convert(lambda tensor: tensor.numpy(), answers)
-
-    else:
-
-        def call(*arrays: Any) -> Any:
-            answers = function(*convert(keras.ops.convert_to_tensor, arrays))
-            return convert(keras.ops.convert_to_numpy, answers)
+    def call(*arrays: Any) -> Any:
+        answers = concrete(*keras.tree.map_structure(tf.constant, arrays))
+        return keras.tree.map_structure(lambda tensor: tensor.numpy(), answers)
 
     return call

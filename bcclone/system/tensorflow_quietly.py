@@ -66,6 +66,7 @@ def load_tensorflow(
     is_own = is_own_process()
     if is_own:
         os.environ.setdefault(LEAST_LEVEL, "2")
+        os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's other programs use
     # TensorFlow's C++ code writes notices about CPU instructions and absent GPU drivers straight to
     # file descriptor 2, before any log level applies
     with standard_error_captured():
