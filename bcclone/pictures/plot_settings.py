@@ -10,7 +10,6 @@ from bcclone.system.settings import Checked, Fraction, Names, argument, setting
 PICTURE_NAMES = (
     "history",
     "crop",
-    "recovery",
     "recovery-frames",
     "steering",
     "samples",

@@ -45,7 +45,6 @@ def _plots() -> dict[str, Callable[[Subject, Path], None]]:
     return {
         "history": training_pictures.plot_history,
         "crop": model_pictures.plot_crop,
-        "recovery": training_pictures.plot_recovery,
         "recovery-frames": training_pictures.plot_recovery_frames,
         "steering": training_pictures.plot_steering,
         "samples": training_pictures.plot_samples,

@@ -2,12 +2,10 @@
 
 - history: the losses and errors over the epochs;
 - steering: how often each steering occurs, before and after balancing;
-- recovery: the steering that brings a car back to its line, and the corrections of the samples;
 - recovery-frames: frames of recoveries from the left and from the right;
 - samples: the samples of some log rows, or windows of frames, as the network takes them.
 """
 
-import math
 from functools import cache
 from pathlib import Path
 
@@ -16,14 +14,6 @@ from matplotlib import colormaps
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bcclone.camera.images import Image
-from bcclone.camera.vehicle import (
-    FULL_LOCK_DEGREES,
-    MPH,
-    SIDE_CAMERA_M,
-    seconds_back,
-    steering_back,
-)
-from bcclone.dataset.labels import camera_correction
 from bcclone.dataset.sample_settings import PARTS, TRAINING
 from bcclone.dataset.samples import SampleTable
 from bcclone.feed.augment.changes import AugmentationInputs, draw
@@ -35,7 +25,6 @@ from bcclone.pictures.plots.style import (
     BLUE,
     GRAY,
     GREEN,
-    ORANGE,
     RED,
     ShownImage,
     new_figure,
@@ -159,62 +148,6 @@ def steering_counts(samples: SampleTable) -> dict[str, IndexArray]:
         if len(steering):
             counts[camera], _ = np.histogram(steering, EDGES)
     return counts
-
-
-_SECONDS_SHOWN = np.linspace(0.3, 3.0, 200)  # times to return to the line, along the curves
-_SPEEDS_MPH = (10.0, 20.0, 30.0)
-_SPEED_STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."))
-
-
-def plot_recovery(subject: Subject, path: Path) -> None:
-    """Draw which steering brings a car back to its line in how much time, and the corrections.
-
-    Raises NotDrawn if no sample is of a side camera.
-    """
-    if not subject.table["camera"].any():
-        raise NotDrawn(
-            "all samples are of the centre camera, whose steering is not corrected; "
-            "name one with side cameras"
-        )
-    settings = subject.samples.sample_settings
-    title = (
-        "Steering that brings the car back from a side camera's place, "
-        f"{SIDE_CAMERA_M:.2f} m off its line"
-    )
-    figure = new_figure(8, 4.8, title)
-    axes = figure.subplots()
-
-    # a curve for each speed, and on it the point that the samples' correction reaches
-    corrections = camera_correction(settings, "left", np.array(_SPEEDS_MPH)).tolist()
-    for speed_mph, steering, (color, style) in zip(
-        _SPEEDS_MPH, corrections, _SPEED_STYLES, strict=True
-    ):
-        speed = speed_mph * MPH
-        needed = [steering_back(SIDE_CAMERA_M, speed, after) for after in _SECONDS_SHOWN]
-        seconds = seconds_back(SIDE_CAMERA_M, speed, steering)
-        label = f"{speed_mph:g} mph"
-        if math.isfinite(seconds):
-            label += f": {steering:.3g} takes {seconds:.1f} s, {seconds * speed:.0f} m"
-            axes.plot([seconds], [steering], "o", color=color, zorder=4)
-        axes.plot(_SECONDS_SHOWN, needed, style, color=color, linewidth=2, label=label)
-
-    # the correction itself: a line, or words on how it is computed
-    if isinstance(settings.correction, float):
-        label = f"correction that the samples carry: {settings.correction:g}"
-        axes.axhline(settings.correction, color=GRAY, linestyle=":", label=label)
-    else:
-        label = f"correction: auto, aiming {settings.lookahead_seconds:g} s ahead"
-        axes.plot([], [], " ", label=label)
-    axes.set(
-        xlabel="seconds until it is back on its line, "
-        "beginning parallel to it and holding the steering",
-        ylabel=f"steering (1 is full lock, {FULL_LOCK_DEGREES:g} degrees)",
-        xlim=(0, _SECONDS_SHOWN[-1]),
-        ylim=(0, max(0.5, 1.6 * max(corrections))),
-    )
-    tidy(axes)
-    axes.legend(fontsize=9)
-    save(figure, path)
 
 
 # a recovery is a short drive from beside the centre line back onto it
