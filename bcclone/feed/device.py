@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from bcclone.feed.loading import BatchPlace, Feed, Transform
+from bcclone.feed.loading import Feed, Transform
 from bcclone.feed.order import Order, Positions
 from bcclone.feed.selection import Batch, Selection
 from bcclone.system.errors import UserError
@@ -26,7 +26,7 @@ def copying_to_device(batch_size: int) -> Transform:
     Smaller batches are not copied, since the trainer first pads them to the full size.
     """
 
-    def transform(batch: Batch, place: BatchPlace) -> Batch:
+    def transform(batch: Batch, positions: Positions, place: tuple[int, int]) -> Batch:
         if len(batch) < batch_size:
             return batch
         return replace(batch, images=tf.convert_to_tensor(batch.images))

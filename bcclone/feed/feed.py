@@ -26,7 +26,7 @@ from bcclone.feed.feed_settings import (
     AugmentSettings,
     FeedSettings,
 )
-from bcclone.feed.loading import AHEAD, CORES, THREADS, BatchPlace, Feed, Transform, WindowFeed
+from bcclone.feed.loading import AHEAD, CORES, THREADS, Feed, Pieces, Transform, from_windows
 from bcclone.feed.order import ALL, BatchPart, Order, Positions, split_into_windows
 from bcclone.feed.selection import (
     Batch,
@@ -159,27 +159,30 @@ def _make_feed(
 
         return DeviceFeed(selection, order, transforms, threads or 1, steps_a_call)
     source = selection.source(in_memory=name == "memory")
+    pieces: Pieces | None = None
+    ahead = AHEAD
     if name == "hdf5-chunks":
         size = settings.chunk_size
 
         def chunks(positions: Positions) -> list[slice]:
             return [slice(start, start + size) for start in range(0, len(positions), size)]
 
-        return WindowFeed(source, order, transforms, threads or 1, chunks)
-    if name == "shards":
+        pieces = from_windows(chunks)
+    elif name == "shards":
 
         def windows(positions: Positions) -> list[slice]:
             return split_into_windows(selection.shard[positions])
 
-        return WindowFeed(source, order, transforms, threads or 1, windows)
-    if name == SEQUENCE:
-        from bcclone.feed.keras_sequence import KerasFeed  # loads Keras
+        pieces = from_windows(windows)
+    elif name == SEQUENCE:
+        from bcclone.feed.keras_sequence import by_keras  # loads Keras
 
-        return KerasFeed(source, order, transforms, threads or 1, settings.feed_workers or 6)
-    if name == "files":  # each thread decodes images
+        pieces = by_keras(settings.feed_workers or 6)
+    elif name == "files":  # each thread decodes images
         threads = threads or settings.feed_workers or CORES
-        return Feed(source, order, transforms, threads, max(AHEAD, threads))
-    return Feed(source, order, transforms, threads or THREADS)
+        ahead = max(AHEAD, threads)
+    threads = threads or (1 if pieces else THREADS)
+    return Feed(source, order, transforms, threads, ahead, pieces=pieces)
 
 
 # ---- augmentation
@@ -189,14 +192,14 @@ def _drawing(selection: Selection, seed: int) -> Transform:
     """Return what adds the random numbers of a batch, for a device that augments with them."""
     lookahead_m = sample_lookaheads(selection.data, selection.row)
 
-    def transform(batch: Batch, place: BatchPlace) -> Batch:
-        draws = draw(batch.global_size, (seed, place.epoch, place.first))
+    def transform(batch: Batch, positions: Positions, place: tuple[int, int]) -> Batch:
+        draws = draw(batch.global_size, (seed, *place))
         # numbers are drawn for the batch of all workers, and this worker takes those of its part;
         # so a sample is augmented alike for any number of workers
         begin = batch.span.first if batch.span else 0
         normal, uniform = (numbers[begin : begin + len(batch)] for numbers in draws)
-        flipped = selection.flipped[place.positions]
-        inputs = AugmentationInputs(flipped, lookahead_m[place.positions], normal, uniform)
+        flipped = selection.flipped[positions]
+        inputs = AugmentationInputs(flipped, lookahead_m[positions], normal, uniform)
         return replace(batch, augmentation=inputs)
 
     return transform
@@ -212,8 +215,8 @@ def _augmenting_on_cpu(
     shape = (*selection.frame.shape[1:], *selection.data.preprocessing.shape)
     buffers = Buffers(batch_size, shape, kept=max(AHEAD, 2 * threads) + threads + 2)
 
-    def transform(batch: Batch, place: BatchPlace) -> Batch:
-        inputs = AugmentationInputs(*draws(batch, place).augmentation)
+    def transform(batch: Batch, positions: Positions, place: tuple[int, int]) -> Batch:
+        inputs = AugmentationInputs(*draws(batch, positions, place).augmentation)
         labels = np.array(batch.labels)
         changed = buffers.take(len(batch))
         # augmentation changes the steering, which is the first label, and no other label

@@ -3,10 +3,10 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from threading import Event
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from bcclone.camera.images import opencv_on_one_thread
 from bcclone.feed.order import Batches, Order, Positions
@@ -19,20 +19,14 @@ AHEAD = 4  # batches that are loaded ahead
 THREADS = min(2, CORES)
 
 
-class BatchPlace(NamedTuple):
-    """Where in the training a batch comes.
+# Changes a loaded batch, in several threads at once. It takes the batch, the positions of its
+# samples, and its place: the epoch, and the index in it of the first sample of the whole batch, not
+# of this worker's part. With the seed, these alone decide the random augmentation of the batch.
+Transform = Callable[[Batch, Positions, tuple[int, int]], Batch]
 
-    With the seed, this alone decides the random augmentation of the batch.
-    """
-
-    positions: Positions  # of the batch's samples
-    epoch: int
-    # index in the epoch of the first sample of the whole batch, not of this worker's part
-    first: int
-
-
-# changes a loaded batch, in several threads at once
-Transform = Callable[[Batch, BatchPlace], Batch]
+# Gives the batches of an epoch of a feed, or the positions by which the feed loads them. The event
+# is set to end a wait for frames.
+Pieces = Callable[["Feed", Batches, Event], AbstractContextManager[Iterator[Batch | Positions]]]
 
 
 class Feed:
@@ -46,6 +40,7 @@ class Feed:
     ahead: number of batches that are loaded before they are asked for
     steps_a_call: batches that one call of the training step takes; more than 1 only where batches
         are positions, and the compiled program gathers the frames itself
+    pieces: makes the batches of an epoch in another way than load()
     """
 
     def __init__(
@@ -56,16 +51,18 @@ class Feed:
         threads: int = THREADS,
         ahead: int = AHEAD,
         steps_a_call: int = 1,
+        pieces: Pieces | None = None,
     ) -> None:
         self.source = source
         self.order = order
         self.steps_a_call = steps_a_call
         self._transforms = transforms
         self._threads = threads
+        self._pieces = pieces
         # each thread has a batch in work and one that is ready
         self._ahead = max(ahead, 2 * threads)
         # the training uses one batch, and may still hold the one before
-        self._buffers = Buffers(order.batch_size, source.shape, kept=self._ahead + 2)
+        self.buffers = Buffers(order.batch_size, source.shape, kept=self._ahead + 2)
         self._opened = ExitStack()
 
     def __len__(self) -> int:
@@ -87,15 +84,7 @@ class Feed:
 
     def load(self, positions: Positions) -> Batch:
         """Return the batch of these positions; several threads load at once."""
-        return self.source.read(positions, self._buffers)
-
-    @contextmanager
-    def _pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch | Positions]]:
-        """Give the batches, or the positions by which load() loads them.
-
-        stop: set to end a wait for frames
-        """
-        yield iter(batches)
+        return self.source.read(positions, self.buffers)
 
     @contextmanager
     def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
@@ -113,13 +102,15 @@ class Feed:
             batch = piece if isinstance(piece, Batch) else self.load(piece)
             if batches.part.count > 1:
                 batch = replace(batch, span=batches.span(index))
-            place = BatchPlace(batches[index], number, start + index * batches.size)
+            place = number, start + index * batches.size
             for transform in self._transforms:
-                batch = transform(batch, place)
+                batch = transform(batch, batches[index], place)
             return batch
 
         with ExitStack() as opened:
-            pieces = opened.enter_context(self._pieces(batches, stop))
+            pieces: Iterator[Batch | Positions] = iter(batches)
+            if self._pieces:
+                pieces = opened.enter_context(self._pieces(self, batches, stop))
             # map, not zip: zip keeps a reference to its last tuple, and hence to a batch
             numbered = map(lambda *values: values, pieces, itertools.count())
             delivered = prefetch_ordered(deliver, numbered, self._threads, self._ahead)
@@ -129,34 +120,24 @@ class Feed:
                 stop.set()  # first, since a thread may wait for a window of samples
 
 
-class WindowFeed(Feed):
-    """Reads the next window of the epoch ahead, for stores larger than memory.
+def from_windows(split: Callable[[Positions], list[slice]]) -> Pieces:
+    """Return what reads the next window of the epoch ahead, for stores larger than memory.
 
-    A window is a chunk of the store, or some of its files, which may be at a URL.
+    A window is a chunk of the store, or some of its files, which may be at a URL. One thread at a
+    time fills the batches; another loads the next window.
 
     split: divides the positions of an epoch into windows
     """
 
-    def __init__(
-        self,
-        source: Source,
-        order: Order,
-        transforms: Sequence[Transform],
-        threads: int,
-        split: Callable[[Positions], list[slice]],
-    ) -> None:
-        super().__init__(source, order, transforms, threads)
-        self._split = split
-
     @contextmanager
-    def _pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
-        """Give the batches, which one thread at a time fills; another loads the next window."""
+    def pieces(feed: Feed, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
+        source = feed.source
         order = batches.positions
 
         def load(window: slice) -> int:
             """Load the frames of a window, and return its number of samples."""
             positions = order[window]
-            self.source.frames.load(self.source.frame[positions], stop)
+            source.frames.load(source.frame[positions], stop)
             return len(positions)
 
         def filled(sizes: Iterator[int]) -> Iterator[Batch]:
@@ -175,7 +156,9 @@ class WindowFeed(Feed):
                     start = end
 
             for positions in batches:
-                yield self.source.read(positions, self._buffers, parts_of(len(positions)))
+                yield source.read(positions, feed.buffers, parts_of(len(positions)))
 
-        with prefetch_ordered(load, self._split(order), threads=1, ahead=1) as sizes:
+        with prefetch_ordered(load, split(order), threads=1, ahead=1) as sizes:
             yield filled(sizes)
+
+    return pieces

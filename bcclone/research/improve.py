@@ -201,7 +201,7 @@ def _is_result(file: Path, work: Path) -> bool:
 # ---- the model to begin with
 
 # names of the settings that a training takes over from the training before it
-_INHERITED = ("network", "loss", "batch_size", "zero_fraction", *names_of(AugmentSettings))
+_INHERITED = ("network", "batch_size", "zero_fraction", *names_of(AugmentSettings))
 
 
 def read_start(path: Path) -> tuple[Preprocessing, SampleSettings, TrainSettings]:

@@ -31,7 +31,7 @@ from bcclone.training.result import (
     TrainResult,
 )
 from bcclone.training.train_settings import HALFWAY, TRAINED
-from bcclone.training.trainer import Trainer, losses_of
+from bcclone.training.trainer import Trainer
 from bcclone.training.training_state import ValidationScore
 
 
@@ -103,7 +103,7 @@ def _other_drivers(loop: Loop, start: bytes) -> dict[str, ValidationScore]:
     if not len(validation):
         return {}
     # MEAN_STEERING is only for comparison: it is no model, and is never handed over
-    drivers = {MEAN_STEERING: score_mean(loop.training, validation, loop.settings.loss)}
+    drivers = {MEAN_STEERING: score_mean(loop.training, validation)}
     if start:
         # the outputs of a model file may be others than those that this training learns, so only
         # the steering is scored
@@ -119,20 +119,17 @@ def _other_drivers(loop: Loop, start: bytes) -> dict[str, ValidationScore]:
 # ---- scores
 
 
-def score_mean(training: Selection, validation: Selection, loss: str) -> ValidationScore:
+def score_mean(training: Selection, validation: Selection) -> ValidationScore:
     """Score the driver that always steers the mean of the training samples.
 
     For a mirror image it steers the opposite.
-
-    loss: one of train_settings.LOSSES
     """
     # one sample of each row: the steering as it was recorded, not mirrored
     mean = float(training.labels[training.first_of_row, 0].mean())
     steering = np.where(validation.flipped, -mean, mean)
-    labels = validation.labels[:, 0]
-    losses = losses_of(loss, steering - labels, labels)
-    mae = float(np.abs(steering - labels).mean())
-    return ValidationScore.of(validation, float(np.mean(losses)), mae, steering)
+    errors = steering - validation.labels[:, 0]
+    loss = float(np.mean(errors**2))
+    return ValidationScore.of(validation, loss, float(np.abs(errors).mean()), steering)
 
 
 def evaluate_file(

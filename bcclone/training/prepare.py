@@ -21,7 +21,6 @@ from bcclone.dataset.store import common_framing
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import PATH
 from bcclone.feed.selection import TrainingData
-from bcclone.model.architectures import Architecture
 from bcclone.model.layer_kinds import DROPOUT, RECURRENT, layers_within
 from bcclone.model.model_file import ModelFile, load_own_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
@@ -250,8 +249,13 @@ def report_network(
     cameras, so that the model has no framing; a calibration that the network cannot take over.
     """
     start = settings.start
-    if not start:
-        _note_unusual_images(data, settings.architecture, notify)
+    images = data.preprocessing
+    usual = settings.architecture.convolutions
+    if not start and usual != convolutions_for(images.height, images.width, settings.architecture):
+        notify(
+            f"note: images of {images.width}x{images.height} are too small for conv3; "
+            "leaving it out"
+        )
     notify(layer_table(model))
     if settings.batch_norm == FIXED and _batch_norms_of(model):
         notify("batch normalization stays as it is; --batch-norm learned trains it, too")
@@ -263,16 +267,6 @@ def report_network(
         notify(
             f"note: the last layer of {start} cannot take its gain and bias; "
             "the training begins without them"
-        )
-
-
-def _note_unusual_images(data: TrainingData, architecture: Architecture, notify: Notify) -> None:
-    images = data.preprocessing
-    convolutions = convolutions_for(images.height, images.width, architecture)
-    if convolutions != architecture.convolutions:
-        notify(
-            f"note: images of {images.width}x{images.height} are too small for conv3; "
-            "leaving it out"
         )
 
 

@@ -44,8 +44,6 @@ FINE_TUNING_LEARNING_RATE = 1e-4
 # frames in the input of gru and lstm, if neither the user nor the store sets a number
 RECURRENT_SEQ_LENGTH = 5
 
-LOSSES = ("mse", "log")
-LOG_SCALE = 0.05  # for steering smaller than this, the log loss is about the squared error
 
 # the choices of settings
 ON = "on"
@@ -200,12 +198,6 @@ class LearningSettings(Checked):
         "else learned",
         choices=(AUTO, FIXED, LEARNED),
         rare=True,
-    )
-    loss: str = _optimizer(
-        "mse",
-        "loss function: mean squared error, or log, by which the wide bends of a highway count "
-        "like the sharp ones of a small track",
-        choices=LOSSES,
     )
     patience: int = _length(
         0,

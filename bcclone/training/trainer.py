@@ -15,7 +15,7 @@ import tensorflow as tf
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.selection import Batch, Gather
 from bcclone.system.numbers import FloatArray
-from bcclone.training.train_settings import LOG_SCALE, ON, LearningSettings
+from bcclone.training.train_settings import ON, LearningSettings
 
 # most steps in one call of an XLA program that gathers its batches on the device; the loss is read,
 # and progress is shown, at every step whose number is a multiple of it
@@ -50,7 +50,6 @@ class Trainer:
         self.optimizer = optimizer
         self.totals = Totals()
         self.is_one_program = settings.jit_compile == ON
-        self._loss = settings.loss
         self._label_weights = _label_weights(model.output_shape[-1])
         self._exported = exported
         self._augmenter = augmenter
@@ -210,7 +209,7 @@ class Trainer:
             errors = answers_of(self.model, images, training=True) - labels
             if weights is not None:
                 errors = errors * weights
-            losses = losses_of(self._loss, errors, labels)
+            losses = tf.square(errors)
             loss = tf.reduce_sum(losses * self._label_weights) / tf.cast(size, tf.float32)
         gradients = tape.gradient(loss, self.model.trainable_variables)
         return gradients, sums_of(losses, errors, weights)
@@ -310,7 +309,7 @@ class Trainer:
         answers = answers_of(model, images, training=False)
         weights = _sample_weights(labels, size)
         errors = (answers - labels) * weights
-        return sums_of(losses_of(self._loss, errors, labels), errors, weights), answers[:, 0]
+        return sums_of(tf.square(errors), errors, weights), answers[:, 0]
 
     def export(self) -> keras.Model:
         """Return the network to save, with the current weights.
@@ -360,20 +359,6 @@ def _label_weights(labels: int) -> list[float]:
     """
     other = 0.1  # the other outputs matter less; the loss that is reported is the steering's alone
     return [1.0] + [other] * (labels - 1)
-
-
-def losses_of(kind: str, errors: Any, labels: Any) -> Any:
-    """Return the loss of each error, (samples, labels).
-
-    kind: one of train_settings.LOSSES
-    errors, labels: (samples, labels); an error is the answer minus the label
-    """
-    if kind == "mse":
-        return tf.square(errors)
-    labels = tf.cast(labels, errors.dtype)  # handover.py gives float64 errors
-    compressed_answers = tf.asinh((errors + labels) / LOG_SCALE)
-    compressed_labels = tf.asinh(labels / LOG_SCALE)
-    return tf.square(LOG_SCALE * (compressed_answers - compressed_labels))
 
 
 def answers_of(model: Any, images: Any, training: bool) -> Any:

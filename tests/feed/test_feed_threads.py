@@ -10,7 +10,7 @@ import pytest
 from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_validation_feed
-from bcclone.feed.loading import Feed, WindowFeed
+from bcclone.feed.loading import Feed, from_windows
 from bcclone.feed.order import Order
 from bcclone.feed.selection import Buffers, Source, select
 from bcclone.system.errors import UserError
@@ -47,9 +47,7 @@ def feed_of(frames, threads=2, split=None):
     labels = np.zeros((SIZE, 1), np.float32)
     source = Source(frames, np.arange(SIZE, dtype=np.uint32), np.zeros(SIZE, bool), labels)
     order = Order(SIZE, batch_size=10)
-    return (
-        WindowFeed(source, order, (), threads, split) if split else Feed(source, order, (), threads)
-    )
+    return Feed(source, order, threads=threads, pieces=split and from_windows(split))
 
 
 def count_epoch(feed):

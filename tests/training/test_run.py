@@ -1,9 +1,6 @@
 """bcclone.training.train.train() does what `python model.py` does."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -53,24 +50,3 @@ def test_a_folder_of_shards_is_named_like_the_file_of_a_store(
 def test_an_output_that_is_an_input_is_refused_before_anything_is_done(simulated_store):
     with pytest.raises(UserError, match="is an input of this command"):
         train(TrainSettings(data=(str(simulated_store),), output=simulated_store))
-
-
-@pytest.mark.slow
-def test_a_training_that_ends_at_once_leaves_no_file_of_autograph(simulated_store, tmp_path):
-    (tmp_path / "temporary").mkdir()
-    script = f"""
-import os
-from pathlib import Path
-from bcclone.training.train import train
-from bcclone.training.train_settings import TrainSettings
-folder = Path({str(tmp_path)!r})
-output = {{"output": folder / "model.h5", "runs": folder / "runs"}}
-data = ({str(simulated_store)!r},)
-train(TrainSettings(data=data, epochs=1, batch_size=256, augment_on='device', **output))
-os._exit(7)  # as a kill: nothing is tidied up
-"""
-    environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
-    assert (
-        subprocess.run([sys.executable, "-c", script], env=environment, check=False).returncode == 7
-    )
-    assert [path.name for path in (tmp_path / "temporary").rglob("*autograph*")] == []

@@ -299,11 +299,9 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
 def test_a_fine_tuned_model_begins_as_its_start_and_keeps_what_the_options_chose(
     trained, simulated_store, tmp_path
 ):
-    """--from, a settings file, fewer straight rows and another loss at once."""
+    """--from, a settings file and fewer straight rows at once."""
     folder, result, _ = trained
-    (tmp_path / "s.toml").write_text(
-        'loss = "log"\nzero-fraction = 0.1\nlearning-rate = 1e-7\nepochs = 2\n'
-    )
+    (tmp_path / "s.toml").write_text("zero-fraction = 0.1\nlearning-rate = 1e-7\nepochs = 2\n")
     earlier = tmp_path / "earlier.h5"
     shutil.copy(folder / "model.h5", earlier)
     start = ("--from", earlier)
@@ -318,7 +316,7 @@ def test_a_fine_tuned_model_begins_as_its_start_and_keeps_what_the_options_chose
     }
     assert (run / "start.h5").read_bytes() == earlier.read_bytes()
     settings = tomllib.loads((tmp_path / "model.settings.toml").read_text())
-    given = {"loss": "log", "zero-fraction": 0.1, "epochs": 1}
+    given = {"zero-fraction": 0.1, "epochs": 1}
     assert {name: settings[name] for name in given} == given
     (environment,) = json.loads((run / "environment.json").read_text())
     assert environment["packages"]["keras"] == version_of("keras")

@@ -11,7 +11,7 @@ from bcclone.commands.main_job import chosen_settings, model
 from bcclone.system.errors import UserError
 from bcclone.system.settings import read_settings_file
 from bcclone.training.decisions import fit_to_samples
-from bcclone.training.loop import estimated_ending, fraction_done, learning_rate, reached_limit
+from bcclone.training.loop import fraction_done, learning_rate, reached_limit
 from bcclone.training.run import new_run, resumed_run
 from bcclone.training.train_settings import (
     RunFiles,
@@ -106,7 +106,7 @@ def test_optimizer_rate_and_epochs_suit_the_network(given, optimizer, rate, epoc
 
 def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     settings = replace(
-        DEFAULT, epochs=4, time=90.0, loss="log", dropout=0.15, feed="memory", feed_workers=3,
+        DEFAULT, epochs=4, time=90.0, dropout=0.15, feed="memory", feed_workers=3,
     )  # fmt: skip
     folder = begin(tmp_path / "run", settings)
     folder.publish(tmp_path / "model.h5", b"model")
@@ -231,13 +231,6 @@ def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
     assert reached_limit(settings, worse, is_time_up=True) == "--epochs 3"
     longer = replace(settings, epochs=9)
     assert reached_limit(longer, worse, is_time_up=True) == "--patience 2"
-
-
-def test_the_first_validation_is_estimated_from_the_speed_after_compiling():
-    compiled = TrainingState(step=10, samples=160, elapsed=34.0)
-    state = TrainingState(step=30, samples=480, elapsed=51.0)
-    assert estimated_ending(state, compiled, validation=320) == 17.0 / 2
-    assert estimated_ending(replace(state, step=29), compiled, validation=320) == 0.0
 
 
 def test_the_fraction_done_follows_steps_or_seconds():
