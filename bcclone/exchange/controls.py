@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeVar
 
 import numpy as np
 
@@ -20,8 +19,6 @@ from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, RowError
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import FloatArray
 
-T = TypeVar("T")
-
 _ANGLE_UNITS = {  # last word of a plain name -> unit of the steering
     **dict.fromkeys(("rad", "radian", "radians"), RADIANS),
     **dict.fromkeys(("deg", "degree", "degrees"), DEGREES),
@@ -29,11 +26,12 @@ _ANGLE_UNITS = {  # last word of a plain name -> unit of the steering
 }
 # plain names that mean -1 to 1 without a unit, as simulators and donkeycar have them
 _RATIO_NAMES = ("steering", "user_angle")
-_MPH_OF = {  # end of a plain name -> unit of the speed, in mph
-    "mph": 1.0,
-    **dict.fromkeys(("kmh", "kph", "km_h"), 0.621371),
-    **dict.fromkeys(("mps", "m_s"), 2.236936),
-    "knots": 1.150779,
+_MPH_OF = {"mph": 1.0, "km/h": 0.621371, "m/s": 2.236936, "knots": 1.150779}
+_SPEED_UNITS = {  # end of a plain name -> unit of the speed
+    "mph": "mph",
+    **dict.fromkeys(("kmh", "kph", "km_h"), "km/h"),
+    **dict.fromkeys(("mps", "m_s"), "m/s"),
+    "knots": "knots",
 }
 _USUAL = {  # control -> its usual plain names, without those of data sets before the last point
     "steering": re.compile(
@@ -45,12 +43,12 @@ _USUAL = {  # control -> its usual plain names, without those of data sets befor
     "brake": re.compile(r"(?:brake|break)(?:_\w+)?"),
     "speed_mph": re.compile(
         r"(?:(?:vehicle|car|ego|observation|drive)_)?(?:speed|velocity)"
-        rf"(?:_(?:{'|'.join(_MPH_OF)}))?"
+        rf"(?:_(?:{'|'.join(_SPEED_UNITS)}))?"
     ),
 }
 
 
-def _unit_in(column: str, units: Mapping[str, T]) -> T | None:
+def _unit_in(column: str, units: Mapping[str, str]) -> str | None:
     """Return the unit with which a column's name ends, None for none."""
     ended = f"_{plain(column.rpartition('.')[2])}"
     return next((unit for word, unit in units.items() if ended.endswith(f"_{word}")), None)
@@ -85,17 +83,18 @@ def read_controls(
             continue
         column = found[0]
         numbers = np.array([number_of(cell) for cell in table.columns[column]])
-        factor: float | None = 1.0
+        unit: str | None = ""
         low, high = RANGES[name]
         if name == "speed_mph":
-            factor = _unit_in(column, _MPH_OF)
+            unit = _unit_in(column, _SPEED_UNITS)
             low, high = -math.inf, math.inf  # in any unit
             if plain(column) == "speed" and _is_like_log(table):
-                factor = 1.0
+                unit = "mph"
+        short = name.removesuffix("_mph")
         beyond = numbers[(numbers < low - ROUNDING) | (numbers > high + ROUNDING)]
         if len(found) > 1:
             problem = f"several columns may be it: {', '.join(found)}"
-        elif factor is None:
+        elif unit is None:
             problem = "no unit is in its name, such as speed_kmh, _mps or _mph"
         elif len(beyond) > ACCIDENTS_SHARE * len(numbers):
             problem = f"it has {beyond[0]:g}, expected {low:g} to {high:g}"
@@ -103,11 +102,11 @@ def read_controls(
             problem = "it has no number in most rows"
         else:
             columns[name] = column
-            values[name] = numbers * factor
-            seen.notes.append(f"{name}: {column}")
+            values[name] = numbers * _MPH_OF.get(unit, 1.0)
+            seen.notes.append(f"{short}: {column}" + (f", in {unit}" if unit else ""))
             continue
-        seen.notes.append(f"{name}: {column} is left out: {problem}")
-    if absent := [name for name in NUMBERS if name not in values]:
+        seen.notes.append(f"{short}: {column} is left out: {problem}")
+    if absent := [name.removesuffix("_mph") for name in NUMBERS if name not in values]:
         seen.notes.append(f"not read: {', '.join(absent)}; 0 in each row of the recording")
     return values, columns
 
