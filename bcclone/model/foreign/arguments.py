@@ -95,7 +95,8 @@ def translate(
         elif name in ("axis", "shared_axes"):
             arguments[name] = _axes(name, value, len(shape))
         elif value is not None:  # None means the default of today
-            arguments[name] = _plain(name, _unwrapped(name, value))
+            default = parameters[name].default
+            arguments[name] = _plain(name, _unwrapped(name, value), default)
     return arguments
 
 
@@ -129,19 +130,29 @@ def _unwrapped(name: str, value: Any) -> Any:
     return value
 
 
-def _plain(name: str, value: Any) -> Any:
-    """Return a number, a word, or a list of these; raises UnsupportedModel for anything else."""
+def _plain(name: str, value: Any, default: Any) -> Any:
+    """Return a truth value, a word, a number, or a list of numbers.
+
+    Raises UnsupportedModel for anything else, or a value of another type than the default of today.
+    """
+    for kind, expected in ((bool, "True or False"), (str, "a word")):
+        if isinstance(default, kind) or isinstance(value, kind):
+            if not (isinstance(default, kind) and isinstance(value, kind)):
+                wanted = expected if isinstance(default, kind) else "a number"
+                raise UnsupportedModel(f"{name} is {shown(value)}, expected {wanted}")
+            return value  # Keras checks which word it is
+    return _number(name, value)
+
+
+def _number(name: str, value: Any) -> Any:
     largest = 1 << 16  # largest whole number of any argument, such as filters, units or a size
     if isinstance(value, list):
-        return [_plain(name, part) for part in value]
-    if isinstance(value, int | float) and math.isfinite(value):
-        if isinstance(value, float) or abs(value) <= largest:
-            return value
-    elif isinstance(value, str) and value.isidentifier():
+        return [_number(name, part) for part in value]
+    if type(value) is float and math.isfinite(value):
         return value
-    raise UnsupportedModel(
-        f"{name} is {shown(value)}, expected a number up to {largest}, or a word"
-    )
+    if type(value) is int and abs(value) <= largest:
+        return value
+    raise UnsupportedModel(f"{name} is {shown(value)}, expected a number up to {largest}")
 
 
 def _axes(name: str, stated: Any, count: int) -> Any:

@@ -56,12 +56,10 @@ class LiteRtModel:
             _, rows, columns, channels = map(int, self._input["shape"])
             self.shape = (rows, columns, channels)  # of an image
             outputs = _named_outputs(self._interpreter)
-            # how the network frames the pictures of its camera; None if it takes frames
-            self.framing = _framing_in(stated)
             # a file of bcclone export takes pixels of 0 to 255 and prepares them itself
             self.prepares_itself = PICTURE in stated
-            if self.prepares_itself:
-                _check_size(self.shape, self.framing)
+            # how the network frames the pictures of its camera; None if it takes frames
+            self.framing = _framing_in(stated, self.shape)
         except (ValueError, RuntimeError, KeyError) as error:
             raise UserError(
                 f"{path}: not a LiteRT file of one picture that can be run: {first_line(error)}; "
@@ -160,20 +158,23 @@ def _metadata_of(content: bytes) -> dict[str, bytes]:
     return metadata
 
 
-def _framing_in(metadata: Mapping[str, bytes]) -> Framing | None:
-    """Return the framing that a file of bcclone export states, if any; raises ValueError."""
-    if not {PICTURE, FRAMING} <= metadata.keys():
+def _framing_in(metadata: Mapping[str, bytes], shape: tuple[int, int, int]) -> Framing | None:
+    """Return the framing that a file of bcclone export states, None if it states none.
+
+    Raises ValueError if its network takes another size than the pictures that it states.
+
+    shape: of the images that the network takes
+    """
+    if PICTURE not in metadata:
         return None
-    return from_text(Framing, metadata[FRAMING].decode())
-
-
-def _check_size(shape: tuple[int, int, int], framing: Framing | None) -> None:
-    """Raise ValueError if a network takes another size than the pictures that its file states."""
+    framing = None
     size = (FRAME_HEIGHT, FRAME_WIDTH)
-    if framing:
+    if FRAMING in metadata:
+        framing = from_text(Framing, metadata[FRAMING].decode())
         size = (framing.height, framing.width)
     if shape != (*size, 3):
         raise ValueError(f"it takes {shape}, and its metadata state {(*size, 3)}")
+    return framing
 
 
 def _only_input(interpreter: Any, path: Path) -> _Tensor:

@@ -117,6 +117,8 @@ NO_LAYER = r"\): is no layer or operation that is read; .*--preprocess.*; or con
         (changed(1, subsample=[0, 1]), r"'convolution2d_1' .*strides"),
         (changed(1, unheard_of=3), "its argument 'unheard_of' is unknown"),
         (changed(1, nb_filter=1 << 40), "filters is 1099511627776, expected a number up to"),
+        (changed(1, bias="yes"), "use_bias is 'yes', expected True or False"),
+        (changed(1, nb_filter="3"), "filters is '3', expected a number"),
         (changed(1, nb_filter=60_000, nb_row=60, nb_col=60), "numbers|weights"),
         (changed(4, output_dim=60_000), "more than 4194304 weights, more than the file"),
         (changed(4, output_dim=60), "shape .60,., expected 1"),
