@@ -8,15 +8,12 @@ import sys
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 import pytest
 
 from bcclone.camera.framing import Framing, Lens
-from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.exchange.exchange_settings import ExportSettings
 from bcclone.exchange.recording_export import export
-from bcclone.model.model_file import save_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.export import export_model, read_pictures, road_pictures
 from bcclone.realcar.export_settings import ExportModelSettings
@@ -150,25 +147,6 @@ def test_the_throttle_follows_the_bends_the_speed_or_the_model(
     if numbers:
         predicted[:, -1] = numbers
     assert np.ravel(law(outputs, **settings)(angles, predicted)) == pytest.approx(expected)
-
-
-def test_a_model_that_predicts_the_speed_drives_by_it(tmp_path):
-    network = keras.Sequential(
-        [
-            keras.Input((16, 16, 3)),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Flatten(),
-            keras.layers.Dense(2),
-        ]
-    )
-    network.layers[-1].set_weights(
-        [np.full((768, 2), 0.0005, np.float32), np.array([0.0, 0.2], np.float32)]
-    )
-    save_model(tmp_path / "two.h5", network, Preprocessing(width=16, height=16))
-    exported(tmp_path / "two.h5", tmp_path, throttle_speed_mph=12.0)
-    angle, throttle = answers(tmp_path / "car.tflite", PICTURES[:1])[0]
-    assert 0.1 < angle < 0.4
-    assert throttle == pytest.approx(0.2 * 30 * (angle + 0.2) / 12, abs=1e-5)
 
 
 @pytest.mark.slow

@@ -87,12 +87,6 @@ def steering_of(path, kind, pictures):
 # ---- the answers
 
 
-@pytest.mark.parametrize("kind", FRAME_FORMATS)
-def test_an_exported_model_takes_frames_and_answers_as_the_model(kind, untrained_model, exported):
-    found = steering_of(exported(untrained_model, kind), kind, FRAMES)
-    assert found == pytest.approx(answers(load_policy(untrained_model), FRAMES), abs=MOST)
-
-
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_target_takes_the_cameras_picture_and_frames_it(kind, car, exported):
     pictures = road_pictures(6, (160, 120))
@@ -298,20 +292,6 @@ def test_numbers_with_a_point_are_refused(kind, factor, car, exported):
 
 
 # ---- what is said and stated
-
-
-@pytest.mark.slow
-def test_the_difference_of_the_steering_is_measured_and_said(untrained_model, tmp_path):
-    output = tmp_path / "model.tflite"
-    line = ("export", untrained_model, "-o", output, "--to", "litert")
-    result = json.loads(run_script(*line, "--json").stdout)
-    frames = road_pictures(result["frames"], (320, 160))
-    found = steering_of(output, "litert", frames)
-    apart = np.abs(np.subtract(answers(load_policy(untrained_model), frames), found))
-    assert 0 < result["mean_difference"] == pytest.approx(np.mean(apart), rel=1e-3)
-    assert result["greatest_difference"] == pytest.approx(np.max(apart), rel=1e-3)
-    words = run_script(*line, "--force").stdout
-    assert f"by {np.mean(apart):.1e} on average and {np.max(apart):.1e} at most" in words
 
 
 @pytest.mark.slow

@@ -4,12 +4,10 @@ format round.
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from bcclone.camera.framing import Framing, Lens
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.realcar.export import road_pictures
-from bcclone.realcar.exported_file import OPSET
 from bcclone.realcar.exported_frames import prepare
 
 DEFINITIONS = PRESETS | {
@@ -35,51 +33,24 @@ FRAMINGS = {
 }
 
 
-def by_tensorflow(frames, preprocessing):
-    return prepare(frames, preprocessing).numpy()
-
-
-def by_onnx(frames, preprocessing):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    tf2onnx = pytest.importorskip("tf2onnx")
-    specs = [tf.TensorSpec((None, *frames.shape[1:]), tf.uint8, name="frame")]
-    graph = tf.function(
-        lambda frames: {"prepared": prepare(frames, preprocessing)}, autograph=False
-    )
-    model, _ = tf2onnx.convert.from_function(graph, input_signature=specs, opset=OPSET)
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return session.run(["prepared"], {"frame": frames})[0]
-
-
-@pytest.mark.parametrize(
-    ("by", "name"),
-    [
-        *((by_tensorflow, name) for name in DEFINITIONS),
-        *((by_onnx, name) for name in ("nvidia-66x200-yuv", "blurred", "area")),
-    ],
-)
-def test_frames_are_prepared_nearly_as_by_opencv(by, name):
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_frames_are_prepared_nearly_as_by_opencv(name):
     preprocessing = DEFINITIONS[name]
     frames = np.stack(road_pictures(4, (320, 160)))
     expected = np.stack([preprocessing.apply(frame) for frame in frames])
-    prepared = by(frames, preprocessing)
+    prepared = prepare(frames, preprocessing).numpy()
     assert prepared.shape == expected.shape
     assert np.abs(prepared - expected).mean() < 0.6  # of 255
 
 
 @pytest.mark.parametrize("color", ["YUV", "BGR-YUV", "GRAY"])
 def test_colours_are_converted_to_the_nearest_number_or_the_next(color):
-    height = 256
-    width = 256
-    frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    frame = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     frame[0, :8] = [
         [red, green, blue] for red in (0, 255) for green in (0, 255) for blue in (0, 255)
     ]
-    preprocessing = Preprocessing(
-        width=width, height=height, frame_width=width, frame_height=height, color=color
-    )
+    size = {"width": 256, "height": 256, "frame_width": 256, "frame_height": 256}
+    preprocessing = Preprocessing(**size, color=color)
     prepared = prepare(frame[np.newaxis], preprocessing).numpy()[0]
     assert np.abs(prepared - preprocessing.apply(frame)).max() <= 2
 
