@@ -215,7 +215,7 @@ def check_cores(cores: int) -> Iterator[Check]:
 
 
 def check_ffmpeg() -> Iterator[Check]:
-    """Check that the ffmpeg that moviepy uses runs; the package imageio-ffmpeg chooses it."""
+    """Check that the ffmpeg runs that the package imageio-ffmpeg chooses."""
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
 

@@ -27,7 +27,8 @@ from pathlib import Path
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.drive import serve
 LARGE = {
-    "tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "moviepy", "numba", "scipy",
+    "tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "numba", "scipy",
+    "imageio_ffmpeg",
 }
 stop, imported = threading.Event(), []
 def notify(line):
