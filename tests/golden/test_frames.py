@@ -21,6 +21,13 @@ WORLDS = {
         "texture_seed": 7,
     },
     "random road": {"road": "random:1:shape=winding,surface=dirt,length=250", "color_seed": 3},
+    "a town, rails, a second road": {
+        "road": "random:7:width=8,neighbor=right,surroundings=town,barriers=rail,length=300"
+    },
+    "eased slopes, water, walls, kerbs": {
+        "road": "random:9:shape=winding,slopes=eased,hills=40,surroundings=water,barriers=wall,"
+        "edges=kerb"
+    },
     "lake, small frames": {"height": 64, "width": 64, "observations": EVERYTHING},
 }
 

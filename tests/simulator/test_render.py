@@ -20,7 +20,6 @@ from bcclone.simulator.render.surface import COMPILED_MODULES, SOURCES_CHECKSUM
 from bcclone.simulator.render.things import draw_cards, draw_drops, draw_faces
 from bcclone.simulator.scene.light import IN_SHADOW, sunlight_past_hills
 from bcclone.simulator.scene.textures import blur, resize
-from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 from tests.running import ROOT
 
@@ -143,20 +142,6 @@ def test_rain_snow_and_the_light_of_a_day_follow_time_and_are_the_same_again(lak
         assert (first != later).mean() > 0.01
         assert (first == again).all()
     assert later[:130].mean() < 0.5 * first[:130].mean()  # midnight
-
-
-def test_seeds_are_other_colours_of_the_same_shapes():
-    car = start_on(load_track("lake"), along_m=20.0)
-    plain, one, same, other = (
-        Renderer("lake", Conditions(color_seed=seed), 40, 80).view(car) for seed in (0, 1, 1, 2)
-    )
-    assert (one.picture == same.picture).all()
-    for view in (one, other):
-        assert (view.labels == plain.labels).all()
-        assert (view.depths_m == plain.depths_m).all()
-    road = plain.labels == LABELS["road"]
-    means = [view.picture[road].mean(axis=0) for view in (plain, one, other)]
-    assert min(np.abs(means[a] - means[b]).max() for a, b in ((0, 1), (0, 2), (1, 2))) > 5
 
 
 # ---- numerical cores

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bcclone.evaluation.worker_model import result_key
-from bcclone.simulator.car import Car, TrackedCar
+from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import LABELS, Renderer
 from bcclone.simulator.road_line import interpolate, judge_road, sharpest_bend
@@ -256,22 +256,6 @@ def test_what_is_given_for_a_random_road_is_kept_and_the_rest_stays():
     assert roads["left"].look.neighbor_m == -roads["right"].look.neighbor_m
 
 
-def test_eased_slopes_are_gentler_in_bends_and_change_nothing_else():
-    slopes = {"even": [], "eased": []}
-    for seed in range(2, 6):
-        name = f"random:{seed}:shape=winding,length=300,radius=10,hills=40"
-        even, eased = (random_road(f"{name},slopes={kind}") for kind in slopes)
-        assert even.points == random_road(name).points
-        assert even.look == eased.look
-        assert [point[::2] for point in even.points] == [point[::2] for point in eased.points]
-        for kind, of_kind in slopes.items():
-            track = load_track(f"{name},slopes={kind}")
-            bend = np.abs(track.curvature)
-            slope = np.abs(track.grade)
-            of_kind.append(slope[bend > np.median(bend)].mean() / slope.mean())
-    assert np.mean(slopes["eased"]) < 0.9 * np.mean(slopes["even"])
-
-
 # ---- what is around a road
 
 
@@ -301,20 +285,3 @@ def test_an_expert_drives_any_road_and_its_camera_sees_it(name, bend):
             assert (labels == LABELS["sky"]).mean() > 0.05
             seen += 1
     assert seen > 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("neighbor", "side"), [("left", -1), ("right", 1)])
-def test_the_neighbor_is_seen_where_the_road_is_straight_and_is_not_the_road(neighbor, side):
-    shape = "shape=winding,radius=10,width=8,surroundings=meadow,barriers=none"
-    name = f"random:7:{shape},neighbor={neighbor}"
-    shown, alone = (Renderer(road, Conditions()) for road in (name, name.rpartition(",")[0]))
-    beside_m = shown.scene.ground.roadmap.neighbor_m
-    assert set(np.unique(np.sign(beside_m))) == {0.0, float(side)}  # sharp bends have none
-    along = float(np.flatnonzero(np.convolve(beside_m != 0, np.ones(40), "valid") == 40)[0])
-    x, y, z, heading = shown.scene.track.point(along, float(beside_m.max() + beside_m.min()))
-    assert shown.scene.track.locate(x, y, z, near_m=along).off_road
-    on_neighbor = Car(x, y, z, heading, 0.0)
-    ahead = (slice(100, 115), slice(150, 170))
-    assert (shown.view(on_neighbor).labels[ahead] != LABELS["ground"]).mean() > 0.95
-    assert (alone.view(on_neighbor).labels[ahead] == LABELS["ground"]).mean() > 0.5

@@ -15,7 +15,6 @@ from bcclone.simulator.camera import bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.render.ground import color_ground
 from bcclone.simulator.render.inputs import (
-    Air,
     Canvas,
     Eye,
     air_of,
@@ -52,6 +51,7 @@ LABELS = {
     "object": OBJECT,
     "car": CAR,
 }
+_MOMENTS_A_SECOND = 50
 
 
 @dataclass(frozen=True)
@@ -146,18 +146,13 @@ class Renderer:
             recolored = canvas.picture * self._coloring[canvas.labels]
             canvas.picture[...] = np.minimum(recolored, np.float32(255.0))
         if self.conditions.rain or self.conditions.snow:
-            self._draw_weather(canvas, air, camera, seconds)
+            # a whole number for each camera and each 1/50 s, which is shorter than the time between
+            # two frames; the drops change from one number to the next
+            cameras = list(MOUNTS)
+            moment = round(seconds * _MOMENTS_A_SECOND) * len(cameras) + cameras.index(camera)
+            light = air.daylight + air.headlights
+            draw_drops(canvas.picture, self.conditions.rain, self.conditions.snow, light, moment)
         return canvas
-
-    def _draw_weather(self, canvas: Canvas, air: Air, camera: str, seconds: float) -> None:
-        """Draw rain and snow; their drops differ from camera to camera."""
-        # a whole number for each camera and each 1/50 s, which is shorter than the time between two
-        # frames; the drops change from one number to the next
-        moments_per_second = 50
-        cameras = list(MOUNTS)
-        moment = round(seconds * moments_per_second) * len(cameras) + cameras.index(camera)
-        light = air.daylight + air.headlights
-        draw_drops(canvas.picture, self.conditions.rain, self.conditions.snow, light, moment)
 
 
 def _lit_bonnet(

@@ -51,9 +51,10 @@ class Cards:
     tree_count: int  # how many of the cards are trees
 
 
+_Growth = tuple[tuple[int, ...], tuple[float, float], int, int]
 # What grows around a road whose plants are placed at random: kinds of the trees, their smallest and
 # greatest height in metres, number of trees and of clumps of bushes on a kilometre of road
-_GROWTHS = {
+_GROWTHS: dict[str, _Growth] = {
     "meadow": (PINES, (6.0, 14.0), 90, 120),
     "forest": (PINES, (8.0, 22.0), 700, 150),
     "desert": (PALMS, (4.0, 8.0), 25, 60),
@@ -61,11 +62,8 @@ _GROWTHS = {
     "water": (PALMS, (6.0, 11.0), 120, 100),
     "town": (PINES, (5.0, 9.0), 60, 40),
 }
-# greatest distances from the road, of a tree and of a clump of bushes
-_TREES_TO_M = 80.0
-_BUSHES_TO_M = 50.0
-
-
+# the same of the mountain, with the numbers on all of it
+_MOUNTAIN_GROWTH: _Growth = (PALMS, (6.0, 11.0), 420, 220)
 _SEED_OF_PLANTS = 101  # added to the world's seed
 
 
@@ -75,19 +73,20 @@ def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
     randomness = np.random.default_rng(seed + _SEED_OF_PLANTS)
     if track.road.name == LAKE.name:
         return _lake_cards(ground, randomness)
-    kinds, heights_m, tree_count, clump_count = _GROWTHS[track.road.look.surroundings]
+    # greatest distances from the road, of a tree and of a clump of bushes
+    trees_to_m = 80.0
+    bushes_to_m = 50.0
     kilometres = track.length_m / 1000
-    tree_count = round(tree_count * kilometres)
-    clump_count = round(clump_count * kilometres)
-    trees_to_m = _TREES_TO_M
-    bushes_to_m = _BUSHES_TO_M
     if track.road.style == MOUNTAIN_STYLE:
-        kinds = PALMS
-        heights_m = (6.0, 11.0)
-        tree_count = 420
-        clump_count = 220
+        growth = _MOUNTAIN_GROWTH
         trees_to_m = 90.0
         bushes_to_m = 70.0
+        kilometres = 1.0
+    else:
+        growth = _GROWTHS[track.road.look.surroundings]
+    kinds, heights_m, tree_count, clump_count = growth
+    tree_count = round(tree_count * kilometres)
+    clump_count = round(clump_count * kilometres)
 
     places = _random_places(ground, randomness, tree_count, _CLEAR_M + 1.0, trees_to_m)
     trees = []
@@ -100,6 +99,8 @@ def place_cards(track: Track, ground: Ground, seed: int) -> Cards:
 _PINE_HEIGHT_M = 24.0  # an estimate: height of a tree whose height_scale in lake_trees.csv is 1
 _LAKE_CLUMPS = 170  # clumps of bushes
 _LAKE_BUSHES_TO_M = 60.0  # greatest distance of a clump from the road
+# name in lake_props.csv -> kind, height and width in metres
+_LAKE_PROPS = {"sign": (SIGN, 2.6, 1.7), "tire": (TIRE, 0.75, 0.9), "tower": (TOWER, 46.0, 16.0)}
 
 
 def _lake_cards(ground: Ground, randomness: Random) -> Cards:
@@ -110,17 +111,13 @@ def _lake_cards(ground: Ground, randomness: Random) -> Cards:
         trees.append(_tree(ground, randomness, (x, z), height_m, PINES))
     bushes = _bushes(ground, randomness, _LAKE_CLUMPS, _LAKE_BUSHES_TO_M)
 
-    # signs and tyres stand beside the road, at its height of 2 m
-    signs: list[_Card] = [
-        (x, 2.0, z, 2.6, 1.7, SIGN) for x, _, z in read_figures("lake_props.csv", ("sign",))
-    ]
-    tires: list[_Card] = [
-        (x, 2.0, z, 0.75, 0.9, TIRE) for x, _, z in read_figures("lake_props.csv", ("tire",))
-    ]
-    towers: list[_Card] = [
-        (x, y, z, 46.0, 16.0, TOWER) for x, y, z in read_figures("lake_props.csv", ("tower",))
-    ]
-    return _cards(trees, bushes + signs + tires + towers)
+    props: list[_Card] = []
+    for name, (kind, height_m, width_m) in _LAKE_PROPS.items():
+        for x, y, z in read_figures("lake_props.csv", (name,)):
+            # signs and tyres stand beside the road, at its height of 2 m
+            foot = y if kind == TOWER else 2.0
+            props.append((x, foot, z, height_m, width_m, kind))
+    return _cards(trees, bushes + props)
 
 
 def _cards(trees: list[_Card], others: list[_Card]) -> Cards:
