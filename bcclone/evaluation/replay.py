@@ -94,8 +94,8 @@ def replay_policies(
         # the reason continues the sentence: " is missing" or ": reason"
         _, reason = try_frame(reference.images[0].get("center"))
         raise UserError(
-            f"{recording}: no row has a centre image that can be read; the first{reason}; copy its "
-            "images again"
+            f"{recording}: no row has a centre image that can be read; the first{reason}; if its "
+            "images were lost, copy them again"
         )
     controls = replay_controls(reference, settings)
     results = {}
