@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import numpy as np
 
@@ -35,34 +34,29 @@ from bcclone.training.trainer import Trainer
 from bcclone.training.training_state import ValidationScore
 
 
-class Start(NamedTuple):
-    """The model that a fine-tuning begins with."""
+def start_model(loop: Loop) -> tuple[bytes, bool]:
+    """Return the model file with the start weights, and whether the training adds outputs to it.
 
-    file: bytes  # the model file; empty without --from
-    lacks_outputs: bool = False  # whether the training adds outputs, of which it knows nothing
-
-
-def start_model(loop: Loop) -> Start:
-    """Return the model with the start weights.
+    The file is empty without --from.
 
     loop: before a checkpoint is loaded, while its trainer has the start weights
     """
     settings = loop.settings
     if not settings.start:
-        return Start(b"")
-    file = loop.current_model(epoch=0, val_loss=None)
+        return b"", False
     known = load_own_model(settings.start).outputs
-    return Start(file, lacks_outputs=known != outputs_of(settings.predict))
+    file = loop.current_model(epoch=0, val_loss=None)
+    return file, known != outputs_of(settings.predict)
 
 
-def hand_over(loop: Loop, start: Start) -> tuple[TrainResult, bytes]:
+def hand_over(loop: Loop, start: bytes, adds_outputs: bool) -> tuple[TrainResult, bytes]:
     """Return the result, and the model file for the output.
 
     That is the trained model, unless another one is asked for, or is clearly better on the
     validation samples, or there are none of them.
 
     loop: at its end
-    start: what start_model() returned
+    start, adds_outputs: what start_model() returned
     """
     data = loop.training.data
     settings = loop.settings
@@ -71,17 +65,17 @@ def hand_over(loop: Loop, start: Start) -> tuple[TrainResult, bytes]:
     counts = SampleCounts(len(loop.training_feed), len(loop.validation_feed), len(test))
     # TrainResult.of() compares these drivers' scores with that of the trained model, and names the
     # best model as result.handed_over
-    others = _other_drivers(loop, start.file)
-    if start.lacks_outputs:  # then prepare.py refuses HALFWAY, too
+    others = _other_drivers(loop, start)
+    if adds_outputs:  # the start model knows nothing of them; prepare.py refuses HALFWAY, too
         settings = replace(settings, hand_over=TRAINED)
     result = TrainResult.of(loop.state, settings, counts, run.path, others)
     model = loop.model
-    if start.file and result.handed_over != TRAINED:
+    if start and result.handed_over != TRAINED:
         # HALFWAY is the mean of the start model and the trained one. The mean of the start model
         # with itself is the start model, but with these values in its description
         described = {"epoch": result.epoch, "val_loss": result.val_loss}
-        second = start.file if result.handed_over == START else loop.model
-        model = mean_content(start.file, second, described)
+        second = start if result.handed_over == START else loop.model
+        model = mean_content(start, second, described)
         # the trained model stays in the run folder, under another name
         loop.try_to_write(partial(write_bytes, run.path / TRAINED_NAME, loop.model))
         loop.try_to_write(partial(write_bytes, run.model, model))

@@ -69,7 +69,6 @@ class Record:
     output: str  # absolute path of the model file to write
     started: str  # date and time, ISO 8601
     settings: TrainSettings
-    force: bool = False  # whether the run was begun with --force, so may overwrite the output
     # SHA-256 of the model that the run last wrote to the output; None before it wrote one
     published: str | None = None
 
@@ -137,7 +136,7 @@ class Run:
         """Note the settings and the environment with which the run is trained from now on.
 
         The run counts as unfinished again: result.json is deleted. environment.json is a list with
-        the environment of each resume; one that differs in the command alone is not added.
+        the environment of each resume.
         """
         self.settings = settings
         (self.path / _RESULT).unlink(missing_ok=True)
@@ -148,9 +147,7 @@ class Run:
         if path.exists():
             remedy = "remove the file to continue without it"
             earlier = read_json(path, list[dict[str, Any]], "the environment of a run", remedy)
-        any_command = {"command": None}
-        if dict(environment) | any_command not in [noted | any_command for noted in earlier]:
-            write_text(path, json.dumps([*earlier, dict(environment)], indent=2))
+        write_text(path, json.dumps([*earlier, dict(environment)], indent=2))
 
     def _write_record(self, record: Record) -> None:
         # values_of() leaves out the fields of RunFiles, which a resume gets from its own options
@@ -195,11 +192,8 @@ class Run:
 
     def may_overwrite(self) -> bool:
         """Return whether the output, as it is now, may be replaced if it exists."""
-        if self.settings.force:
-            return True
-        forces_first_write = self.record.force and not self.record.published
         # a run may always replace the model that it has written itself
-        return not self.is_new and (forces_first_write or self.has_published(self.settings.output))
+        return self.settings.force or self.has_published(self.settings.output)
 
     def check_output(self) -> None:
         """Raise UserError when the output may not be written, or its settings file beside it."""
@@ -244,7 +238,6 @@ def new_run(settings: TrainSettings, data: TrainingData, notify: Notify, workers
         os.path.realpath(settings.output),
         now.isoformat(),
         decided,
-        settings.force,
     )
     run = Run(settings.runs / name, record, decided, is_new=True)
     run.check_output()

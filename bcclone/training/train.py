@@ -206,7 +206,7 @@ def train_run(run: Run, data: TrainingData, notify: Notify, workers: Workers) ->
             )
         start = start_model(loop)  # before a checkpoint is loaded over the start weights
         loop.train(*workers.load_checkpoint(run.checkpoints, trainer, notify))
-        result, model = hand_over(loop, start)
+        result, model = hand_over(loop, *start)
         if workers.writes:
             _publish(run, result, model, notify)
     return result

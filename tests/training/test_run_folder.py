@@ -75,15 +75,6 @@ def test_a_run_of_another_store_or_output_is_not_resumed(tmp_path):
     assert not resume(tmp_path).is_new
 
 
-def test_force_permits_overwriting_only_once(tmp_path):
-    begin(tmp_path, "a", force=True)
-    run = resume(tmp_path)
-    assert run.may_overwrite()
-    run.publish(tmp_path / "model.h5", b"best")
-    (tmp_path / "model.h5").write_text("another's")
-    assert not run.may_overwrite()
-
-
 def test_the_model_that_a_run_has_written_may_be_replaced_by_it_and_no_other(tmp_path):
     run = begin(tmp_path, "a")
     output = tmp_path / "model.h5"
@@ -138,18 +129,6 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
         pass
     with run.locked():
         pass
-
-
-def test_the_environment_of_a_resume_on_another_machine_is_appended(tmp_path):
-    run = begin(tmp_path, "run")
-    (run.path / "environment.json").unlink()
-    for system, command in (("a", "train"), ("a", "resume"), ("b", "resume")):
-        run.begin(run.settings, {"command": [command], "system": system})
-    noted = json.loads((run.path / "environment.json").read_text())
-    assert [(found["system"], found["command"]) for found in noted] == [
-        ("a", ["train"]),
-        ("b", ["resume"]),
-    ]
 
 
 def test_a_run_folder_with_any_wrong_value_is_none_or_is_refused(tmp_path):
