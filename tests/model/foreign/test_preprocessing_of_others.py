@@ -78,19 +78,6 @@ def test_a_text_prepares_frames_as_the_author_did_and_is_stored(text, tmp_path):
         load_policy(new, f"{without_scale}, {other_scale}")
 
 
-@pytest.fixture
-def unscaled(tmp_path):
-    """A model whose author divides the pixels by 255, and twelve frames in a folder beside it."""
-    path = tmp_path / "old.h5"
-    network(66, 200, 3, gain=0.15).save(path)
-    frames = tmp_path / "frames"
-    frames.mkdir()
-    for number in range(12):
-        pixels = np.random.default_rng(number).integers(0, 256, (160, 320, 3), dtype=np.uint8)
-        PIL.Image.fromarray(pixels).save(frames / f"{number}.png")
-    return path
-
-
 SCALED_BY_NOTHING = "no layer scales the pixels"
 SCALED_TWICE = (
     "its own layer .* scales the pixels again after 0..1; leave that out.*"
@@ -98,15 +85,16 @@ SCALED_TWICE = (
 )
 
 
-def predict(model, preprocess):
-    """Predict the frames beside a model, into p.csv; return what the command prints."""
-    folder = model.parent
-    options = ("-o", folder / "p.csv", "--json", "--force", "--preprocess", preprocess)
-    return run_script("predict", model, folder / "frames", *options)
-
-
-def test_pixels_that_nothing_scales_are_said_and_no_answer_is_beyond_full_steering(unscaled):
-    done = predict(unscaled, "nvidia-66x200-yuv")
+def test_pixels_that_nothing_scales_are_said_and_no_answer_is_beyond_full_steering(tmp_path):
+    path = tmp_path / "old.h5"
+    network(66, 200, 3, gain=0.15).save(path)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(12):
+        pixels = np.random.default_rng(number).integers(0, 256, (160, 320, 3), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(frames / f"{number}.png")
+    line = ("predict", path, frames, "-o", tmp_path / "p.csv", "--json", "--force", "--preprocess")
+    done = run_script(*line, "nvidia-66x200-yuv")
     assert SCALED_BY_NOTHING in done.stderr
     assert "--preprocess 'rows 60-135, 200x66, YUV, 0..1'" in done.stderr
     result = json.loads(done.stdout)
@@ -114,44 +102,41 @@ def test_pixels_that_nothing_scales_are_said_and_no_answer_is_beyond_full_steeri
     assert clipped > 6
     assert f"{clipped} of 12 answers are beyond -1 to 1, written as -1 or 1" in done.stderr
     assert "pixels / 255" in result["advice"]
-    steering = read_steering(unscaled.with_name("p.csv"))
-    assert max(map(abs, steering.values())) == 1
+    assert max(map(abs, read_steering(tmp_path / "p.csv").values())) == 1
 
-    done = predict(unscaled, "nvidia-66x200-yuv, 0..1")
+    done = run_script(*line, "nvidia-66x200-yuv, 0..1")
     assert "note" not in done.stderr
     assert json.loads(done.stdout)["clipped"] == 0
-
-    done = predict(unscaled, "nvidia-66x200-yuv, raw")
-    assert "no layer scales" not in done.stderr
+    assert "no layer scales" not in run_script(*line, "nvidia-66x200-yuv, raw").stderr
 
 
-def test_pixels_that_are_scaled_twice_are_said(unscaled):
-    network(66, 200, 3, first=[layers.Rescaling(1 / 255)]).save(unscaled)
-    done = predict(unscaled, "nvidia-66x200-yuv, 0..1")
-    assert re.search(SCALED_TWICE, done.stderr)
+def batch_normalization(mean, variance):
+    layer = layers.BatchNormalization()
+    layer.build((None, 66, 200, 3))
+    gamma = 1
+    beta = 0
+    layer.set_weights([np.full(3, value) for value in (gamma, beta, mean, variance)])
+    return layer
 
 
-@pytest.mark.parametrize("kind", ["Normalization", "BatchNormalization"])
-@pytest.mark.parametrize(("mean", "variance"), [(0.4, 0.1), (0.0, 1.0), (110.0, 3000.0)])
-def test_a_normalization_scales_pixels_if_its_mean_is_that_of_pixels(
-    kind, mean, variance, unscaled, tmp_path
-):
-    if kind == "Normalization":
-        layer = layers.Normalization(mean=mean, variance=variance)
-    else:
-        layer = layers.BatchNormalization()
-    model = network(66, 200, 3, first=[layer])
-    if kind == "BatchNormalization":
-        gamma = 1
-        beta = 0
-        layer.set_weights([np.full(3, value) for value in (gamma, beta, mean, variance)])
-    path = tmp_path / "normalized.h5"
-    model.save(path)
-
-    done = predict(path, "nvidia-66x200-yuv")
-    assert (SCALED_BY_NOTHING in done.stderr) == (mean < 1)
-    done = predict(path, "nvidia-66x200-yuv, 0..1")
-    assert bool(re.search(SCALED_TWICE, done.stderr)) == (mean > 1)
+@pytest.mark.parametrize(
+    ("layer", "scales"),
+    [
+        (lambda: layers.Rescaling(1 / 255), True),
+        (lambda: layers.Normalization(mean=0.4, variance=0.1), False),
+        (lambda: layers.Normalization(mean=110.0, variance=3000.0), True),
+        (lambda: batch_normalization(0.0, 1.0), False),
+        (lambda: batch_normalization(110.0, 3000.0), True),
+    ],
+)
+def test_pixels_that_are_scaled_twice_are_said(layer, scales, tmp_path, caplog):
+    """A normalisation scales pixels if its mean is that of pixels."""
+    path = tmp_path / "old.h5"
+    network(66, 200, 3, first=[layer()]).save(path)
+    load_model(path, "nvidia-66x200-yuv")
+    assert (SCALED_BY_NOTHING in caplog.text) == (not scales)
+    load_model(path, "nvidia-66x200-yuv, 0..1")
+    assert bool(re.search(SCALED_TWICE, caplog.text)) == scales
 
 
 BEYOND_FULL_STEERING = "answers are beyond -1 to 1, full steering: was it trained on pixels / 255"
