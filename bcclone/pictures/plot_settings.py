@@ -47,9 +47,6 @@ class PlotSettings(Checked):
         shown="all",
         choices=PICTURE_NAMES,
     )
-    runs: Path = setting(
-        Path("runs"), "folder of the run folders, one of which has the history of the model"
-    )
     preprocess: PreprocessingText | None = setting(None)
     zero_fraction: Fraction | None = setting(
         None,

@@ -216,25 +216,19 @@ def test_a_network_of_windows_gets_those_of_its_feed(subject, store, tmp_path):
     assert [name for name, path in pictures.items() if isinstance(path, str)] == ["recovery-frames"]
 
 
-def test_pictures_go_into_the_run_folder_of_the_model_whatever_it_is_called(
-    untrained_model, tmp_path
-):
-    (folder := tmp_path / "runs" / "first").mkdir(parents=True)
-    renamed = shutil.copy(untrained_model, folder / "best.h5")
-    (folder / "history.csv").write_text(history_csv(BY_EPOCH[:1]))
-    for model in (renamed, untrained_model):
-        result = result_of("plots", model, "--runs", folder.parent, "--only", "history")
-        assert (result["drawn"], result["skipped"]) == (
-            {"history": str(folder / "plots" / "history.png")},
-            {},
-        )
+def test_pictures_of_a_model_in_its_run_folder_go_there_with_its_history(untrained_model, tmp_path):
+    model = shutil.copy(untrained_model, tmp_path / "best.h5")
+    (tmp_path / "history.csv").write_text(history_csv(BY_EPOCH[:1]))
+    result = result_of("plots", model, "--only", "history")
+    assert result["drawn"] == {"history": str(tmp_path / "plots" / "history.png")}
+    assert not result["skipped"]
 
 
 def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(
     untrained_model, simulated_store, tmp_path
 ):
     model = shutil.copy(untrained_model, tmp_path / "mine.h5")
-    only = ("--only", "history,steering", "--zero-fraction", "0", "--runs", tmp_path)
+    only = ("--only", "history,steering", "--zero-fraction", "0")
     assert (
         "left out: there is no history" in run_script("plots", model, simulated_store, *only).stdout
     )
@@ -243,9 +237,7 @@ def test_pictures_of_a_model_without_a_run_folder_go_next_to_it(
 
 def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, tmp_path):
     model = tmp_path / "model.h5"
-    settings = PlotSettings(
-        model, (str(store.path),), tmp_path / "plots", only=("network",), runs=tmp_path
-    )
+    settings = PlotSettings(model, (str(store.path),), tmp_path / "plots", only=("network",))
     for trained_on, notes in ((store.content_hash, 0), ("another", 1)):
         save_model(
             model, model_file.model, model_file.preprocessing, {"store_content_hash": trained_on}

@@ -108,13 +108,14 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
 
     with open_samples(settings.data, notify) if settings.data else nullcontext() as data:
         file = load_model(settings.model, settings.preprocess)
-        run = _find_run(settings.model, settings.runs)
-        folder = settings.output
-        if folder is None:
-            beside_model = settings.model.with_name(f"{settings.model.stem}-plots")
-            folder = run / "plots" if run else beside_model
+        # in the run folder of its training, a model has its history; start.h5 is of another one
+        log = settings.model.with_name("history.csv")
+        has_history = log.is_file() and settings.model.name != START_NAME
+        history = read_history(log) if has_history else []
+        folder = settings.output or settings.model.with_name(
+            "plots" if has_history else f"{settings.model.stem}-plots"
+        )
         make_folder(folder, "another --output")
-        history = read_history(run / "history.csv") if run else []
 
         # the samples are shown as the training took them, as far as the model file states it
         stated = file.training.settings
@@ -237,24 +238,3 @@ def _figures_of(result: TrainResult) -> list[tuple[str, str]]:
         figures.append(("batch size", f"{result.batch_size:,} samples"))
     figures += [("speed", speed), ("time", f"{result.seconds:,.0f} s")]
     return figures
-
-
-def _find_run(model: Path, runs: Path) -> Path | None:
-    """Return the run folder of the training that made a model; None if there is none.
-
-    It is the model's own folder, or the newest one that has the same file, under any name. It has a
-    history.
-    """
-    if model.name != START_NAME and (model.parent / "history.csv").is_file():
-        return model.parent
-    content = model.read_bytes()
-
-    def is_copy(saved: Path) -> bool:
-        """Compare the sizes first: most files need not be read."""
-        return saved.stat().st_size == len(content) and saved.read_bytes() == content
-
-    copies = [saved for saved in runs.glob("*/*.h5") if saved.name != START_NAME and is_copy(saved)]
-    with_history = [saved for saved in copies if (saved.parent / "history.csv").is_file()]
-    if not with_history:
-        return None
-    return max(with_history, key=lambda saved: saved.stat().st_mtime).parent

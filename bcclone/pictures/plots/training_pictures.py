@@ -47,7 +47,8 @@ def plot_history(subject: Subject, path: Path) -> None:
     history = subject.history
     if not history:
         raise NotDrawn(
-            "there is no history: no run folder holds this model; name their folder with --runs"
+            "there is no history beside the model; name the one in its run folder, such as "
+            "runs/NAME/model.h5"
         )
     epochs = [epoch.epoch for epoch in history]
     rates = [epoch.learning_rate for epoch in history]
