@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.evaluation.frame_files import seconds_of
-from bcclone.evaluation.steering_table import read_labels, read_steering
+from bcclone.evaluation.frame_files import read_labels, read_steering, seconds_of
 from bcclone.system.numbers import FloatArray, correlation, exponential_mean, right_side
 
 RESULTS = Path(__file__).parent / "results" / "any-camera.json"

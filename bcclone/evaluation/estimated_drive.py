@@ -81,10 +81,10 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         "lag_seconds": law.lag_seconds,  # by which the wheels follow the steering
         "yaw_rate_correlation": yaw_rate_correlation,  # of the law's with the camera's
         "check_limit": _CHECK_LIMIT,  # deviation at which the car of the check is set back
-        "check_rms": human.rms_cross_track_m,  # root mean square of its deviation
-        "check_interventions": human.interventions,  # how often it was set back
+        "check_rms": human["rms_cross_track_m"],  # root mean square of its deviation
+        "check_interventions": human["interventions"],  # how often it was set back
         # the same for a car that does not steer
-        "check_interventions_without_steering": zero.interventions,
+        "check_interventions_without_steering": zero["interventions"],
     }
 
     # a drive whose estimates fail their checks gets no speeds

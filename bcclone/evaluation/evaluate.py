@@ -20,11 +20,10 @@ from bcclone.drive.driver import Decision, Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.run_folder import locked_run, record_decision, run_recorder
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
-from bcclone.evaluation.worker_model import not_finite
 from bcclone.model.model_path import is_onnx
-from bcclone.model.policy import load_policy
+from bcclone.model.policy import load_policy, not_finite
 from bcclone.recording.run_tables import TracePoint, write_trace
-from bcclone.simulator.score import DriveEvent, Intervention, LinePoint, Score
+from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld, open_world
 from bcclone.system.errors import Table, TableColumn, UserError
@@ -46,29 +45,8 @@ class Evaluation:
     latency_ms: dict[str, float] | None
     trace: tuple[LinePoint, ...]  # the driven line, in the order of driving
     interventions: tuple[Intervention, ...]
-    events: tuple[DriveEvent, ...] = ()
     views: tuple[Image, ...] = ()  # some frames, uint8 (160, 320, 3); none in a suite
     notes: tuple[str, ...] = ()  # warnings for a person, such as a model always at full steering
-
-    @property
-    def rank(self) -> tuple[float, ...]:
-        """Return a sort key: the best drive has the smallest one.
-
-        A complete drive is better than an incomplete one; then the drive with more autonomy is
-        better; then the drive nearer to the centre line on average.
-        """
-        return (
-            not self.score.complete,
-            -self.score.autonomy_percent,
-            self.score.mean_abs_cross_track_m,
-        )
-
-    @property
-    def cell(self) -> str:
-        """The figures as a cell of a suite's table, in columns of fixed widths."""
-        score = self.score
-        distances = f"{score.mean_abs_cross_track_m:6.2f}{score.max_abs_cross_track_m:7.2f}"
-        return f"{score.autonomy_percent:6.1f} %{score.interventions:5d}{distances}"
 
     def figures(self) -> dict[str, Any]:
         figures = dict(to_json(self.score))
@@ -155,6 +133,10 @@ def evaluate_policy(
     return replace(evaluation, notes=(*evaluation.notes, *failures))
 
 
+# fraction of the answers at full steering; with more, the frames are probably prepared wrongly
+_USUAL_FULL_STEERING = 0.5
+
+
 def drive_policy(
     policy: SteeringPolicy,
     world: SimulatedWorld,
@@ -171,11 +153,12 @@ def drive_policy(
     watches: called for each frame, as soon as it is answered
     """
     driver = Driver(policy, speed)
+    scorer = world.scorer
     latencies_ms: list[float] = []
     interventions_before = 0
     driver.forget()
     while (state := world.observe()) is not None:
-        interventions = len(world.scorer.interventions)
+        interventions = len(scorer.interventions)
         if interventions > interventions_before:  # the car was set back onto the road
             interventions_before = interventions
             driver.forget_frames()
@@ -189,28 +172,19 @@ def drive_policy(
             watch(decision, seconds, world.shown[-1].point)
     if driver.faults == driver.answered:
         raise not_finite(name, f"for any of {driver.answered} frames")
+    notes: tuple[str, ...] = ()
+    if scorer.full_steering > _USUAL_FULL_STEERING:
+        notes = (
+            f"full steering in {100 * scorer.full_steering:.0f} % of the answers, as no model that "
+            "drives gives; are its frames prepared as in its training, such as pixels / 255 "
+            "(0..1 in --preprocess)?",
+        )
     p50, p99 = np.percentile(latencies_ms, [50, 99]).round(3).tolist()
     return Evaluation(
         score=world.score(),
         latency_ms={"p50": p50, "p99": p99},
-        trace=tuple(world.scorer.trace),
-        interventions=tuple(world.scorer.interventions),
-        events=tuple(world.scorer.events),
+        trace=tuple(scorer.trace),
+        interventions=tuple(scorer.interventions),
         views=tuple(world.views),
-        notes=_notes(world.scorer.full_steering),
-    )
-
-
-# fraction of the answers at full steering; with more, the frames are probably prepared wrongly
-_USUAL_FULL_STEERING = 0.5
-
-
-def _notes(full_steering: float) -> tuple[str, ...]:
-    """Return warnings on a drive. full_steering: fraction of the answers at full steering."""
-    if full_steering <= _USUAL_FULL_STEERING:
-        return ()
-    return (
-        f"full steering in {100 * full_steering:.0f} % of the answers, as no model that drives "
-        "gives; are its frames prepared as in its training, such as pixels / 255 "
-        "(0..1 in --preprocess)?",
+        notes=notes,
     )

@@ -73,9 +73,8 @@ class EvaluateSettings(Conditions, WorldSettings, SpeedSettings):
 
 @dataclass(frozen=True)
 class SuiteSettings(Checked):
-    """The scenarios and recordings of a suite, and the processes or the cluster that drive them.
+    """The scenarios of a suite, and the processes or the cluster that drive them.
 
-    recordings: folders, logs or patterns, see recording.files.find_local_logs()
     track: the road that the rows of the lake drive instead; "" for each row's own
     most_interventions: a drive ends at this number of interventions; 0 for no such end
     kept: folder for the results of finished drives, which are then not driven again; None for none
@@ -83,11 +82,6 @@ class SuiteSettings(Checked):
 
     rows: Names = setting(
         (), "drive only these rows, separated by commas, such as lake-30,fog", shown="all"
-    )
-    recordings: tuple[str, ...] = setting(
-        (),
-        "also score the models on this recording, as bcclone replay does; repeatable",
-        unit="RECORDING",
     )
     suite: str = setting("standard", f"which: {_SUITES_IN_WORDS}", choices=tuple(SUITES))
     laps: Laps = setting(1.0)

@@ -15,10 +15,8 @@ from bcclone.camera.framing import Framing, check_framed, framing_of, read_frami
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_picture
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.evaluation.evaluate_settings import PredictSettings
-from bcclone.evaluation.frame_files import NamedFrame, frame_files, seconds_of
-from bcclone.evaluation.steering_table import write_steering
-from bcclone.evaluation.worker_model import not_finite
-from bcclone.model.policy import Policy, load_policy
+from bcclone.evaluation.frame_files import NamedFrame, frame_files, seconds_of, write_steering
+from bcclone.model.policy import Policy, load_policy, not_finite
 from bcclone.recording.files import find_log, is_recording
 from bcclone.system.errors import UserError
 from bcclone.system.files import writes
@@ -48,10 +46,9 @@ class Predicted:
 def predict(settings: PredictSettings) -> Predicted:
     """Write the steering that a model predicts for each frame.
 
-    The frames of a folder are taken in the order of their names; numbers in the names are ordered
-    by their value, so frame 10 comes after frame 9. If the names are times, a pause of more than a
-    second begins another drive: a network of several frames forgets those before the pause. Raises
-    UserError.
+    The frames of a folder are taken in the order of their names. If the names are times, a pause of
+    more than a second begins another drive: a network of several frames forgets those before the
+    pause. Raises UserError.
     """
     # what predicts, and from which inputs
     files = frame_files(settings.frames)
@@ -63,7 +60,8 @@ def predict(settings: PredictSettings) -> Predicted:
     unreadable: list[str] = []
     sizes: Counter[str] = Counter()
     memory: Memory = ()
-    with read_ahead("predicting", "frames", inputs.read, files) as images:
+    paths = [file.path for file in files]
+    with read_ahead("predicting", "frames", inputs.read, paths) as images:
         for file, result in zip(files, images, strict=True):
             if file.begins:
                 memory = ()
@@ -73,17 +71,16 @@ def predict(settings: PredictSettings) -> Predicted:
             pixels, size = result
             sizes[size] += 1
             answer, memory = policy.next_answer(pixels, memory)
+            # fail for an answer that is not finite, rather than write a table that looks complete
+            if not np.isfinite(answer.steering):
+                raise not_finite(settings.model, f"at {file.path}")
             steering[file.frame_id] = answer.steering
-
     if not steering:
         raise UserError(
             f"{unreadable[0]}; none of the {len(files)} frames can be used: correct that, or name "
             "another folder"
         )
-    # fail for an answer that is not finite, rather than write a table that looks complete
-    broken = [file.path for file in files if not np.isfinite(steering.get(file.frame_id, 0.0))]
-    if broken:
-        raise not_finite(settings.model, f"at {broken[0]}")
+
     # answers as the driver of the calibration steers
     delay_seconds = 0.0
     later = delayed(steering, files, policy.delay_seconds) if policy.delay_seconds else None
@@ -120,15 +117,19 @@ def delayed(
 
     steering: frame_id -> steering, for those of the files that could be read
     """
-    names = [file.frame_id for file in files if file.frame_id in steering]
-    times = seconds_of(names)
+    times = seconds_of(list(steering))
     if times is None:
         return None
-    values = np.array([steering[name] for name in names])
+    values = np.array(list(steering.values()))
     # drives are numbered among all files, because the first frame of one may be unreadable
-    numbers = accumulate(file.begins for file in files)
-    number_of = {file.frame_id: number for file, number in zip(files, numbers, strict=True)}
-    another = np.diff([number_of[name] for name in names]) != 0
+    numbers = dict(
+        zip(
+            [file.frame_id for file in files],
+            accumulate(file.begins for file in files),
+            strict=True,
+        )
+    )
+    another = np.diff([numbers[name] for name in steering]) != 0
     back = np.diff(times) < 0
     later = np.empty(len(values))
     for drive in np.split(np.arange(len(values)), np.flatnonzero(another | back) + 1):
@@ -136,7 +137,10 @@ def delayed(
             later[drive] = exponential_mean(values[drive], times[drive], seconds)
         else:
             later[drive] = np.interp(times[drive] - seconds, times[drive], values[drive])
-    return dict(zip(names, later.tolist(), strict=True))
+    return dict(zip(steering, later.tolist(), strict=True))
+
+
+# ---- from pictures to inputs of a network
 
 
 @dataclass(frozen=True)
@@ -172,10 +176,10 @@ class PictureInputs:
         is_whole = not (self.framing or self.rows or self.prepared.crops)
         return f"{self.prepared.width}x{self.prepared.height}" if is_whole else ""
 
-    def read(self, file: NamedFrame) -> tuple[Image, str] | str:
+    def read(self, path: str) -> tuple[Image, str] | str:
         """Return a prepared image and its picture's size, "WIDTHxHEIGHT"; or why it is not read."""
         try:
-            pixels = read_picture(file.path)
+            pixels = read_picture(path)
             height, width = pixels.shape[:2]
             size = f"{width}x{height}"
             if size == self.untouched_size:
@@ -216,16 +220,13 @@ def notes_of(predicted: Predicted, rows: tuple[int, int] | None) -> Sequence[str
         how = _how_framed(predicted, rows, size)
         if how:
             notes.append(f"{frames} frames of {size} pixels: {how}")
+    seconds = f"{predicted.calibrated_delay_seconds:.2f} s"
     if predicted.delay_seconds:
-        notes.append(
-            f"the answers are {predicted.delay_seconds:.2f} s late, as the steering of the driver "
-            "on whom the model was calibrated"
-        )
+        notes.append(f"the answers are {seconds} late, as the driver's of the calibration")
     elif predicted.calibrated_delay_seconds:
         notes.append(
-            "the driver on whom the model was calibrated steers "
-            f"{predicted.calibrated_delay_seconds:.2f} s later than the model; the answers are not "
-            "delayed by that, because the names of the frames tell no time"
+            f"the driver of the calibration steers {seconds} later than the model; the answers are "
+            "not delayed by that, because the names of the frames tell no time"
         )
     if predicted.clipped:
         notes.append(

@@ -7,7 +7,8 @@ path (an intervention). All models drive in one pass over the recording, for all
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,13 @@ from bcclone.camera.images import Image, try_frame
 from bcclone.dataset.answer import Answer
 from bcclone.evaluation.estimated_drive import read_drive
 from bcclone.evaluation.evaluate_settings import ReplaySettings
-from bcclone.evaluation.rollout import (
-    RecordedDrive,
-    RelativePose,
-    Rollout,
-    RolloutScore,
-    rollouts_of,
-)
+from bcclone.evaluation.rollout import RecordedDrive, RelativePose, Rollout, rollouts_of
 from bcclone.evaluation.views import RowFrames, Views, read_row
-from bcclone.evaluation.worker_model import not_finite
-from bcclone.model.policy import Policy, load_policy
+from bcclone.model.policy import Policy, load_policy, not_finite
 from bcclone.recording.files import find_log
 from bcclone.system.errors import Table, TableColumn, UserError
 from bcclone.system.numbers import FloatArray, Memory, correlation
 from bcclone.system.pool import read_ahead
-from bcclone.system.values import names_of, to_json
 
 # drivers that need no model, to compare models with: key in JSON -> name in a table
 CONTROLS = {
@@ -57,38 +50,32 @@ def replay(
     settings = settings or ReplaySettings()
     log = find_log(str(recording))
     alone = len(models) == 1
-    policies = {str(path): load_policy(path, settings.preprocess, alone) for path in models}
     of_frames = {}
-    for name, policy in policies.items():
-        check_framed(log, name, policy.framing)
-        of_frames[name] = policy.without_framing()  # the recording has frames
-    return Replayed(replay_policies(of_frames, log, settings))
+    for path in map(str, models):
+        policy = load_policy(path, settings.preprocess, alone)
+        check_framed(log, path, policy.framing)
+        of_frames[path] = policy.without_framing()  # the recording has frames
+    return replay_policies(of_frames, log, settings)
 
 
 def replay_policies(
-    policies: Mapping[str, Policy],
-    recording: Path,
-    settings: ReplaySettings | None = None,
-    shows_progress: bool = True,
-) -> dict[str, "ReplayResult"]:
-    """Score policies on a recording; return the result of each policy by its name.
+    policies: Mapping[str, Policy], recording: Path, settings: ReplaySettings | None = None
+) -> "Replayed":
+    """Score policies on a recording.
 
     Raises UserError for an unusable recording, and for a policy whose steering is not finite.
 
     policies: name -> policy
     recording: folder or log of the recording
-    shows_progress: True to draw a progress bar on standard error
     """
     settings = settings or ReplaySettings()
     reference = read_drive(find_log(str(recording)), settings.fraction)
-    drivers = {
-        name: _Driver(name, policy, reference, settings) for name, policy in policies.items()
-    }
+    drivers = [_Driver(name, policy, reference, settings) for name, policy in policies.items()]
     readable = 0
-    with read_ahead("replaying", "rows", read_row, reference.images, shows_progress) as rows:
+    with read_ahead("replaying", "rows", read_row, reference.images) as rows:
         for frames in rows:
             readable += frames.centre is not None
-            for driver in drivers.values():
+            for driver in drivers:
                 driver.drive_row(frames)
     if not readable:
         # the reason continues the sentence: " is missing" or ": reason"
@@ -97,14 +84,24 @@ def replay_policies(
             f"{recording}: no row has a centre image that can be read; the first{reason}; if its "
             "images were lost, copy them again"
         )
-    controls = replay_controls(reference, settings)
+    results = {driver.name: driver.result for driver in drivers}
+    return Replayed(reference, settings.limit_m, results, controls_of(reference, settings))
+
+
+def controls_of(reference: RecordedDrive, settings: ReplaySettings) -> "dict[str, ReplayResult]":
+    """Return key of CONTROLS -> its result: the recorded steering, no steering, and the mean."""
+    recorded = np.array(reference.steering)
+    steering_by_control = {
+        "human": recorded,
+        "zero": np.zeros_like(recorded),
+        "mean": np.full_like(recorded, recorded.mean()),
+    }
     results = {}
-    for name, driver in drivers.items():
-        steering = np.array(driver.steering)
-        rows_with_frame = int(np.isfinite(steering).sum())
-        results[name] = ReplayResult(
-            reference, driver.rollouts, settings.limit_m, steering, rows_with_frame, controls
-        )
+    for name, steering in steering_by_control.items():
+        rollouts = rollouts_of(reference, settings.all_limits_m)
+        for rollout in rollouts.values():
+            rollout.advance_by(steering.tolist())
+        results[name] = ReplayResult(rollouts, settings.limit_m, steering, len(reference))
     return results
 
 
@@ -119,17 +116,25 @@ class _Driver:
     def __init__(
         self, name: str, policy: Policy, reference: RecordedDrive, settings: ReplaySettings
     ) -> None:
-        self._name = name
+        self.name = name
         self._policy = policy
         self._reference = reference
+        self._limit_m = settings.limit_m
         self._views = Views(policy.preprocessing, reference.in_heights, reference.pitch_rad)
-        self.rollouts = rollouts_of(reference, settings.all_limits_m)
+        self._rollouts = rollouts_of(reference, settings.all_limits_m)
         # the steering on the recording's own frames, row by row; NaN for a row without a frame, at
         # which the cars of the rollouts keep their last steering
-        self.steering: list[float] = []
-        drives = len(self.rollouts) + 1
+        self._steering: list[float] = []
+        drives = len(self._rollouts) + 1
         self._memories: list[Memory] = [()] * drives
         self._steering_now = [reference.steering[0]] * drives
+
+    @property
+    def result(self) -> "ReplayResult":
+        steering = np.array(self._steering)
+        return ReplayResult(
+            self._rollouts, self._limit_m, steering, int(np.isfinite(steering).sum())
+        )
 
     def drive_row(self, frames: RowFrames) -> None:
         """Steer all cars by the frames of a row, and drive them to the next row.
@@ -137,20 +142,20 @@ class _Driver:
         Raises UserError if a steering is not finite.
         """
         if frames.centre is None:
-            self.steering.append(math.nan)
+            self._steering.append(math.nan)
         else:
             self._steer(frames, self._views.prepare(frames.centre))
-            self.steering.append(self._steering_now[-1])
+            self._steering.append(self._steering_now[-1])
         if not all(map(math.isfinite, self._steering_now)):
-            raise not_finite(self._name, f"at row {len(self.steering)}")
+            raise not_finite(self.name, f"at row {len(self._steering)}")
 
         # a car that was set back jumped: the frames before do not belong to its drive. The last
         # memory belongs to the recorded car, which jumps only at the end of an episode
-        for index, rollout in enumerate(self.rollouts.values()):
+        for index, rollout in enumerate(self._rollouts.values()):
             rollout.advance(self._steering_now[index])
             if rollout.fresh:
                 self._memories[index] = ()
-        if self._reference.ends[len(self.steering) - 1]:
+        if self._reference.ends[len(self._steering) - 1]:
             self._memories[-1] = ()
 
     def _steer(self, frames: RowFrames, centre: Image) -> None:
@@ -161,7 +166,7 @@ class _Driver:
 
         centre: the network's input from the recording's own centre frame
         """
-        poses = [rollout.pose for rollout in self.rollouts.values()]
+        poses = [rollout.pose for rollout in self._rollouts.values()]
         poses.append(RelativePose())
         images = {RelativePose(): centre}
         for pose in poses:
@@ -185,212 +190,142 @@ class _Driver:
 
 
 @dataclass(frozen=True)
-class ReplayFigures:
-    """The figures of a driver, rounded.
-
-    The score has the figures of the rollout with limit_m (see RolloutScore). For a recording whose
-    speed is unknown they are None, and by_limit is empty.
-    """
-
-    unit: str  # of all lengths here: "m", or "camera heights" where the speed is estimated
-    # the score
-    autonomy_percent: float | None
-    interventions: int | None
-    interventions_per_km: float | None
-    rms_cross_track_m: float | None
-    limit_m: float
-    by_limit: Mapping[str, RolloutScore]  # limit, such as "1.5" -> score of its rollout
-    # the recording
-    rows: int
-    frames: int  # rows with a centre image
-    seconds: float
-    distance_m: float
-    # the driver's steering on the recording's own frames against the recorded steering; None where
-    # the figure is not defined, such as a correlation with a constant
-    steering_correlation: float | None  # Pearson's
-    steering_correlation_smoothed: float | None  # Pearson's, with the smoothed recorded steering
-    steering_mae: float | None  # mean absolute difference
-    controls: Mapping[str, "ReplayFigures"] = field(default_factory=dict)  # by the keys of CONTROLS
-
-    @property
-    def driven(self) -> str:
-        if self.unit == "m":
-            return f"{self.distance_m / 1000:.2f} km"
-        return f"{self.distance_m:,.0f} {self.unit}"
-
-    @property
-    def rank(self) -> tuple[float, ...] | None:
-        """Return a sort key: the best driver has the smallest one; None without a score.
-
-        More autonomy is better; of equal ones the driver nearer to the reference drive.
-        """
-        if self.autonomy_percent is None or self.rms_cross_track_m is None:
-            return None
-        return -self.autonomy_percent, self.rms_cross_track_m
-
-    @property
-    def cell(self) -> str:
-        """The figures as a cell of a suite's table, in columns of fixed widths."""
-        if self.autonomy_percent is None:
-            return f"{'-':>8}{'-':>5}{'-':>6}"
-        return f"{self.autonomy_percent:6.1f} %{self.interventions:5d}{self.rms_cross_track_m:6.2f}"
-
-    def figures(self) -> dict[str, Any]:
-        """Return the figures as JSON values; where the unit is not the metre, the keys name it."""
-        unit = self.unit.replace(" ", "_")
-        figures: dict[str, Any] = _with_unit(to_json(self), unit)
-        return figures
-
-
-def _with_unit(figures: Any, unit: str) -> Any:
-    """Return JSON values whose keys name this unit instead of metres; drop empty controls."""
-    if not isinstance(figures, dict):
-        return figures
-    return {
-        _key_with_unit(key, unit): _with_unit(value, unit)
-        for key, value in figures.items()
-        if value or key != "controls"
-    }
-
-
-def _key_with_unit(key: str, unit: str) -> str:
-    if unit == "m":
-        return key
-    if key == "interventions_per_km":
-        return f"interventions_per_1000_{unit}"
-    return f"{key.removesuffix('m')}{unit}" if key.endswith("_m") else key
-
-
-@dataclass(frozen=True)
 class ReplayResult:
-    """The rollouts of one driver."""
+    """The rollouts of one driver, and its steering on the recording's own frames."""
 
-    reference: RecordedDrive
     rollouts: Mapping[float, Rollout]  # limit -> rollout; empty where the speed is unknown
     limit_m: float  # limit of the rollout that is scored
     steering: FloatArray  # on the recording's own frames, (rows,); NaN where a row has none
     frames: int  # rows with a centre image
-    controls: Mapping[str, "ReplayResult"] = field(default_factory=dict)  # by the keys of CONTROLS
 
     @property
     def rollout(self) -> Rollout | None:
         """Return the rollout that is scored; None for a recording without speeds."""
         return self.rollouts.get(self.limit_m)
 
-    def figures(self) -> ReplayFigures:
-        # compare the steering, in the rows for which the driver's is known
-        known = np.isfinite(self.steering)
-        steering = self.steering[known]
-        recorded = np.array(self.reference.steering)[known]
-        smoothed = self.reference.smoothed_steering[known]
-        mae = None
-        if known.any():
-            mae = round(float(np.abs(recorded - steering).mean()), 4)
 
-        # the score, if the car could be driven
-        score = dict.fromkeys(names_of(RolloutScore))
-        distance_m = 0.0
-        if self.rollout:
-            score = asdict(self.rollout.score)
-            distance_m = self.rollout.distance_m
-        return ReplayFigures(
-            **score,
-            unit=self.reference.unit,
-            limit_m=self.limit_m,
-            by_limit={f"{limit:g}": rollout.score for limit, rollout in self.rollouts.items()},
-            rows=len(self.reference),
-            frames=self.frames,
-            seconds=round(self.reference.total_seconds, 2),
-            distance_m=round(distance_m, 1),
-            steering_correlation=_rounded_correlation(recorded, steering),
-            steering_correlation_smoothed=_rounded_correlation(smoothed, steering),
-            steering_mae=mae,
-            controls={name: control.figures() for name, control in self.controls.items()},
-        )
-
-
-def _rounded_correlation(recorded: FloatArray, steering: FloatArray) -> float | None:
-    r = correlation(recorded, steering)
-    return None if r is None else round(r, 4)
-
-
-def replay_controls(reference: RecordedDrive, settings: ReplaySettings) -> dict[str, ReplayResult]:
-    """Return key of CONTROLS -> its result: the recorded steering, no steering, and the mean."""
-    recorded = np.array(reference.steering)
-    steering_by_control = {
-        "human": recorded,
-        "zero": np.zeros_like(recorded),
-        "mean": np.full_like(recorded, recorded.mean()),
-    }
-    results = {}
-    for name, steering in steering_by_control.items():
-        rollouts = rollouts_of(reference, settings.all_limits_m)
-        for rollout in rollouts.values():
-            rollout.advance_by(steering.tolist())
-        results[name] = ReplayResult(
-            reference, rollouts, settings.limit_m, steering, len(reference)
-        )
-    return results
+_SCORES = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")
 
 
 @dataclass(frozen=True)
 class Replayed:
     """All results of a replay, of one recording."""
 
+    reference: RecordedDrive
+    limit_m: float
     results: Mapping[str, ReplayResult]  # path of the model -> result
+    controls: Mapping[str, ReplayResult] = field(default_factory=dict)  # by the keys of CONTROLS
+
+    @cached_property
+    def by_driver(self) -> dict[str, dict[str, Any]]:
+        """Return the figures of each model, and then of each control, by its name in a table."""
+        drivers = {**self.results}
+        drivers |= {CONTROLS[name]: control for name, control in self.controls.items()}
+        return {name: self._figures_of(result) for name, result in drivers.items()}
 
     @property
-    def first(self) -> ReplayResult:
-        return next(iter(self.results.values()))
+    def has_scores(self) -> bool:
+        """Return whether cars could be driven: not for a recording without speeds."""
+        return self.reference.distance_m > 0
+
+    def _figures_of(self, result: ReplayResult) -> dict[str, Any]:
+        """Return the figures of a driver, rounded; lengths are in the recording's unit.
+
+        The score is that of the rollout with limit_m (see Rollout.score). For a recording whose
+        speed is unknown its figures are None, and by_limit is empty. Figures of the steering
+        compare it, on the recording's own frames, with the recorded steering; they are None where
+        they are not defined, such as a correlation with a constant.
+        """
+        reference = self.reference
+        score: dict[str, Any] = dict.fromkeys(_SCORES)
+        distance_m = 0.0
+        if result.rollout:
+            score = result.rollout.score
+            distance_m = result.rollout.distance_m
+
+        # the rows for which the driver's steering is known
+        known = np.isfinite(result.steering)
+        steering = result.steering[known]
+        recorded = np.array(reference.steering)[known]
+        mae = round(float(np.abs(recorded - steering).mean()), 4) if known.any() else None
+        return {
+            "unit": reference.unit,
+            **score,
+            "limit_m": result.limit_m,
+            "by_limit": {f"{limit:g}": each.score for limit, each in result.rollouts.items()},
+            "rows": len(reference),
+            "frames": result.frames,
+            "seconds": round(reference.total_seconds, 2),
+            "distance_m": round(distance_m, 1),
+            "steering_correlation": _rounded_correlation(recorded, steering),
+            "steering_correlation_smoothed": _rounded_correlation(
+                reference.smoothed_steering[known], steering
+            ),
+            "steering_mae": mae,
+        }
 
     def figures(self) -> dict[str, Any]:
-        """Return the figures as JSON values; several drivers stand in "models"."""
-        by_name = {name: result.figures().figures() for name, result in self.results.items()}
-        if len(by_name) == 1:
-            (figures,) = by_name.values()
-        else:
-            figures = {"models": by_name}
-        estimates = self.first.reference.estimates
-        if estimates:
-            figures["estimates"] = dict(estimates)
+        """Return the figures as JSON values; several models stand in "models".
+
+        Where the unit is not the metre, the keys name it.
+        """
+        controls = {name: self.by_driver[CONTROLS[name]] for name in self.controls}
+        models = {name: self.by_driver[name] | {"controls": controls} for name in self.results}
+        figures: dict[str, Any] = {"models": models}
+        if len(models) == 1:
+            (figures,) = models.values()
+        if self.reference.in_heights:
+            figures = _with_unit(figures, self.reference.unit.replace(" ", "_"))
+        if self.reference.estimates:
+            figures["estimates"] = dict(self.reference.estimates)
         return figures
 
     @property
+    def best(self) -> str:
+        """Return the model with most autonomy, of equal ones that nearest to the recorded path; ""
+        without scores.
+        """
+        if not self.has_scores:
+            return ""
+
+        def rank(model: str) -> tuple[float, float]:
+            figures = self.by_driver[model]
+            return -figures["autonomy_percent"], figures["rms_cross_track_m"]
+
+        return min(self.results, key=rank)
+
+    @property
     def notices(self) -> list[str]:
-        first = self.first
         notices = []
-        if first.rollout and all(paths.keys() <= {"center"} for paths in first.reference.images):
+        if self.has_scores and all(paths.keys() <= {"center"} for paths in self.reference.images):
             notices.append(
                 "there are no images of the side cameras; "
                 "views are made from the centre camera alone"
             )
-        lacking = len(first.reference) - first.frames
+        first = next(iter(self.results.values()))
+        lacking = len(self.reference) - first.frames
         if lacking:
             outcome = "they are not compared"
-            if first.rollout:
+            if self.has_scores:
                 outcome = "the steering before them is held"
             notices.append(f"{lacking} rows have no readable centre image; {outcome}")
         return notices
 
     def table(self) -> Table:
         """Return a table with a row for each driver and control; without speeds it has no score."""
-        drivers = {name: result.figures() for name, result in self.results.items()}
-        first = self.first.figures()
-        for name, control in first.controls.items():
-            drivers[CONTROLS[name]] = control
-
         # the columns of the score, in metres or in camera heights (h)
         columns = [TableColumn("driver", heading="")]
-        if self.first.rollout:
-            per_distance = "a km" if first.unit == "m" else "a 1000"
-            unit = "m" if first.unit == "m" else "h"
+        if self.has_scores:
+            per_distance, unit = ("a 1000", "h") if self.reference.in_heights else ("a km", "m")
             columns += [
                 TableColumn("autonomy_percent", "{:.1f} %".format, "autonomy"),
                 TableColumn("interventions_per_km", "{:.1f}".format, per_distance),
                 TableColumn("rms_cross_track_m", "{:.2f}".format, "rms"),
             ]
-            for limit in first.by_limit:
-                columns.append(TableColumn(limit, heading=f"{limit} {unit}"))
+            first = next(iter(self.by_driver.values()))
+            columns += [
+                TableColumn(limit, heading=f"{limit} {unit}") for limit in first["by_limit"]
+            ]
 
         # the columns of the steering
         columns += [
@@ -398,33 +333,52 @@ class Replayed:
             TableColumn("steering_correlation_smoothed", "{:.2f}".format, "mean r"),
             TableColumn("steering_mae", "{:.2f}".format, "off by"),
         ]
-
         rows = []
-        for name, figures in drivers.items():
-            values = dict(vars(figures))
-            for limit, score in figures.by_limit.items():
-                values[limit] = score.interventions
-            values["driver"] = name
+        for name, figures in self.by_driver.items():
+            counts = {limit: score["interventions"] for limit, score in figures["by_limit"].items()}
+            values = {"driver": name, **figures, **counts}
             rows.append([values[column.key] for column in columns])
         return Table(columns, rows)
 
     def explanations(self) -> list[str]:
-        first = self.first.figures()
-        notes = self.first.reference.notes
+        reference = self.reference
         steered = (
             "r: correlation of the steering on the recorded frames with the recorded steering; "
             "mean r: with its mean over 9 rows; off by: mean absolute difference"
         )
-        if not self.first.rollout:
-            return [f"{first.rows} rows, {first.seconds:.0f} s of driving", *notes, steered]
+        seconds = f"{reference.total_seconds:.0f} s"
+        if not self.has_scores:
+            return [f"{len(reference)} rows, {seconds} of driving", *reference.notes, steered]
+        driven = f"{reference.distance_m / 1000:.2f} km"
+        if reference.in_heights:
+            driven = f"{reference.distance_m:,.0f} {reference.unit}"
         return [
-            f"{first.rows} rows, {first.driven} in {first.seconds:.0f} s; the car is set back at "
-            f"a deviation of {first.limit_m:g} {first.unit}",
-            *notes,
+            f"{len(reference)} rows, {driven} in {seconds}; the car is set back at "
+            f"a deviation of {self.limit_m:g} {reference.unit}",
+            *reference.notes,
             "autonomy: share of the time, 6 s less for each intervention; "
-            f"rms: of the deviation, {first.unit}; interventions by limit",
+            f"rms: of the deviation, {reference.unit}; interventions by limit",
             steered,
         ]
 
     def as_text(self) -> str:
         return "\n".join([*self.explanations(), "", str(self.table())])
+
+
+def _rounded_correlation(recorded: FloatArray, steering: FloatArray) -> float | None:
+    r = correlation(recorded, steering)
+    return None if r is None else round(r, 4)
+
+
+def _with_unit(figures: Any, unit: str) -> Any:
+    """Return JSON values whose keys name this unit instead of metres."""
+    if not isinstance(figures, dict):
+        return figures
+    renamed = {}
+    for key, value in figures.items():
+        if key == "interventions_per_km":
+            key = f"interventions_per_1000_{unit}"
+        elif key.endswith("_m"):
+            key = f"{key.removesuffix('m')}{unit}"
+        renamed[key] = _with_unit(value, unit)
+    return renamed

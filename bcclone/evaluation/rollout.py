@@ -5,7 +5,7 @@ the same place and is steered by a model; its pose is measured relative to the r
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,6 +20,8 @@ from bcclone.recording.run_tables import MOTION
 from bcclone.simulator.score import autonomy_percent
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import FloatArray
+
+_SMOOTHED_ROWS = 9  # rows of a running mean, 0.6 s: smooths the steps of steering by keyboard
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,14 @@ class RecordedDrive:
 
     @property
     def smoothed_steering(self) -> FloatArray:
-        return running_mean(self.steering)
+        """Return the mean of each steering and its four neighbours on either side, (rows,).
+
+        At the ends, the mean is over the neighbours that exist.
+        """
+        ones = np.ones(_SMOOTHED_ROWS)
+        sums = np.convolve(self.steering, ones)
+        counts = np.convolve(np.ones(len(self)), ones)
+        return np.asarray(sums / counts)[_SMOOTHED_ROWS // 2 :][: len(self)]
 
 
 def read_reference(log_path: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
@@ -117,36 +126,12 @@ def _image_paths(index: ImageIndex, row: Mapping[Any, str]) -> dict[str, str]:
     return paths
 
 
-SMOOTHED_ROWS = 9  # rows of a running mean, 0.6 s: smooths the steps of steering by keyboard
-
-
-def running_mean(steering: Sequence[float] | FloatArray) -> FloatArray:
-    """Return for each value the mean of it and its four neighbours on either side, (values,).
-
-    At the ends, the mean is over the neighbours that exist.
-    """
-    ones = np.ones(SMOOTHED_ROWS)
-    sums = np.convolve(steering, ones)
-    counts = np.convolve(np.ones(len(steering)), ones)
-    return np.asarray(sums / counts)[SMOOTHED_ROWS // 2 :][: len(steering)]
-
-
 @dataclass(frozen=True)
 class RelativePose:
     """A car's pose relative to the reference car: metres to the right, and yaw to the right."""
 
     lateral_offset_m: float = 0.0
     yaw_rad: float = 0.0
-
-
-@dataclass(frozen=True)
-class RolloutScore:
-    """Figures of a rollout, rounded."""
-
-    autonomy_percent: float
-    interventions: int
-    interventions_per_km: float
-    rms_cross_track_m: float  # root mean square of the deviation
 
 
 _LOST_RADIANS = math.pi / 3  # at a larger yaw no view can be made, so the car is set back
@@ -222,16 +207,17 @@ class Rollout:
         return self
 
     @property
-    def score(self) -> RolloutScore:
+    def score(self) -> dict[str, float]:
+        """Return the figures, rounded; rms_cross_track_m is the root mean square deviation."""
         count = len(self.intervention_rows)
         square_sum = sum(deviation_m**2 for deviation_m in self.deviations_m)
         rms = math.sqrt(square_sum / max(len(self.deviations_m), 1))
-        return RolloutScore(
-            autonomy_percent=round(autonomy_percent(count, self.seconds), 2),
-            interventions=count,
-            interventions_per_km=round(1000 * count / max(self.distance_m, 1e-9), 3),
-            rms_cross_track_m=round(rms, 3),
-        )
+        return {
+            "autonomy_percent": round(autonomy_percent(count, self.seconds), 2),
+            "interventions": count,
+            "interventions_per_km": round(1000 * count / max(self.distance_m, 1e-9), 3),
+            "rms_cross_track_m": round(rms, 3),
+        }
 
     def _set_back(self, steering: float) -> None:
         """Put the car where the reference car is, with its wheels turned to the steering."""

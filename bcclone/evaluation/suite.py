@@ -1,41 +1,38 @@
-"""Score models by the drives of a suite, and along recordings -> JSON values and tables.
+"""Score models by the drives of a suite -> JSON values and a table.
 
-The drives run side by side, in processes here or on a cluster.
+The drives run side by side, in processes here or on a cluster. A worker uses one thread of
+TensorFlow on the CPU, so that the results do not depend on the number of workers.
 """
 
-import math
+import hashlib
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, Self
 
+from bcclone.camera.images import cv2
 from bcclone.evaluation.evaluate import Evaluation, drive_policy
-from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
-from bcclone.evaluation.replay import ReplayFigures, replay_policies
+from bcclone.evaluation.evaluate_settings import SuiteSettings
 from bcclone.evaluation.scenarios import Scenario, select_scenarios
-from bcclone.evaluation.worker_model import InputFile, load_on_one_core, one_at_a_time, result_key
 from bcclone.model.model_path import check_model_path
-from bcclone.model.policy import Policy
-from bcclone.recording.files import find_local_logs
+from bcclone.model.policy import Policy, load_policy
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.roads import read_road_file
 from bcclone.simulator.score import FAILURE_LIMITS_M, Score
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.errors import Table, TableColumn, UserError
-from bcclone.system.pool import FinishedSteps, run_kept
-from bcclone.system.process import Notify
+from bcclone.system.files import sha256_of
+from bcclone.system.pool import FinishedSteps, run_kept, source_digest
+from bcclone.system.process import Notify, is_own_process
+from bcclone.system.tensorflow_quietly import load_tensorflow
+
+# ---- the result
 
 _BEST = "*"  # mark behind the figures of the best model in a row
-
-Result = TypeVar("Result", Evaluation, ReplayFigures)
-
-
-def best_of(results: Mapping[str, Result]) -> set[str]:
-    """Return the models with the best result: several if equal, none if none has a score."""
-    ranks = {model: result.rank for model, result in results.items() if result.rank is not None}
-    return {model for model, rank in ranks.items() if rank == min(ranks.values())}
 
 
 @dataclass(frozen=True)
@@ -45,9 +42,6 @@ class SuiteResult:
     models: Mapping[str, Path]  # name -> file
     scenarios: tuple[Scenario, ...]
     drives: Mapping[str, Mapping[str, Evaluation]]  # name of the scenario -> model -> its drive
-    recordings: Mapping[str, Path] = field(default_factory=dict)  # name -> log
-    # name of the recording -> model -> the figures of its replay
-    replays: Mapping[str, Mapping[str, ReplayFigures]] = field(default_factory=dict)
 
     def scores(self, model: str) -> list[Score]:
         return [drives[model].score for drives in self.drives.values()]
@@ -68,22 +62,20 @@ class SuiteResult:
             }
             for name, path in self.models.items()
         }
-        rows = [
-            {
+        rows = []
+        for scenario in self.scenarios:
+            drives = self.drives[scenario.name]
+            row = {
                 "row": scenario.name,
                 "description": scenario.description,
-                **_compared(self.drives[scenario.name]),
+                "best": sorted(best_of(drives)),
+                "models": {model: drive.figures() for model, drive in drives.items()},
             }
-            for scenario in self.scenarios
-        ]
-        recordings = [
-            {"recording": name, "path": str(log), **_compared(self.replays[name])}
-            for name, log in self.recordings.items()
-        ]
-        return {"models": models, "rows": rows, "recordings": recordings}
+            rows.append(row)
+        return {"models": models, "rows": rows}
 
     def table(self) -> Table:
-        """Return a table with a row for each scenario and recording, and a column for each model.
+        """Return a table with a row for each scenario, two of totals, and a column for each model.
 
         Of several models, the best of each row is marked.
         """
@@ -91,22 +83,13 @@ class SuiteResult:
         columns += map(TableColumn, self.models)
         rows = [["", "", *["autonomy  off  mean   most"] * len(self.models)]]
         for scenario in self.scenarios:
-            cells = _cells(self.drives[scenario.name])
+            drives = self.drives[scenario.name]
+            best = best_of(drives) if len(drives) > 1 else set()
+            cells = [
+                _cell(drive.score) + _BEST * (model in best) for model, drive in drives.items()
+            ]
             rows.append([scenario.name, scenario.description, *cells])
-        rows += self._total_rows()
-        if self.recordings:
-            rows.append([""] * len(columns))
-            rows.append(["", "", *["autonomy  off   rms"] * len(self.models)])
-            for name, replays in self.replays.items():
-                rows.append([name, _describe_recording(replays), *_cells(replays)])
-        return Table(columns, rows)
 
-    def _total_rows(self) -> list[list[str]]:
-        """Return two rows of totals over all scenarios.
-
-        The first row has the drives without an intervention, and all interventions; the second row
-        has the departures beyond each limit, and off the road.
-        """
         totals = []
         departures = []
         for model in self.models:
@@ -119,21 +102,15 @@ class SuiteResult:
             ]
             departures.append(", ".join(map(str, [*counts, interventions])))
         limits = ", ".join(f"{limit:g}" for limit in FAILURE_LIMITS_M)
-        return [
-            ["", "rows without an intervention, all interventions", *totals],
-            ["", f"departures beyond {limits} m, off the road", *departures],
-        ]
+        rows.append(["", "rows without an intervention, all interventions", *totals])
+        rows.append(["", f"departures beyond {limits} m, off the road", *departures])
+        return Table(columns, rows)
 
     def explanations(self) -> list[str]:
         lines = [
             "off: interventions (wheels off the asphalt, or an incomplete drive); "
             "mean, most: distance from the centre line, m"
         ]
-        if self.recordings:
-            lines.append(
-                "recordings: off: interventions at the largest deviation; "
-                "rms: deviation from the recorded drive, m"
-            )
         for model in self.models:
             noted = [row for row, drives in self.drives.items() if drives[model].notes]
             if noted:
@@ -149,71 +126,30 @@ class SuiteResult:
         return "\n".join([str(self.table()), "", *self.explanations()])
 
 
-def _compared(results: Mapping[str, Result]) -> dict[str, Any]:
-    return {
-        "best": sorted(best_of(results)),
-        "models": {name: result.figures() for name, result in results.items()},
-    }
+def best_of(drives: Mapping[str, Evaluation]) -> set[str]:
+    """Return the models with the best drive of a scenario: several if equal.
 
-
-def _cells(results: Mapping[str, Result]) -> list[str]:
-    marked = best_of(results) if len(results) > 1 else set()
-    cells = []
-    for model, result in results.items():
-        mark = _BEST if model in marked else ""
-        cells.append(result.cell + mark)
-    return cells
-
-
-def _describe_recording(replays: Mapping[str, ReplayFigures]) -> str:
-    """Describe a recording, by figures that all models have in common."""
-    figures = next(iter(replays.values()))
-    unsteered = figures.controls["zero"].autonomy_percent
-    if unsteered is None:
-        return f"a recording without speeds, {figures.rows} rows: no score"
-    return f"a recording, {figures.driven}; without steering {unsteered:.1f} %"
-
-
-@dataclass(frozen=True)
-class RecordedRow:
-    """A recording to replay.
-
-    Its duration counts as infinite, so that it runs first: its true one is unknown.
+    A complete drive is better than an incomplete one; then the drive with more autonomy is better;
+    then the drive nearer to the centre line on average.
     """
-
-    name: str
-    log: InputFile
-    # adds nothing to the progress, which counts metres of simulated drives
-    length_m: ClassVar[float] = 0.0
-    seconds: ClassVar[float] = math.inf
-
-
-Row: TypeAlias = Scenario | RecordedRow
-
-
-@dataclass(frozen=True)
-class SuiteTask:
-    """One model in one row: a scenario to drive, or a recording to replay."""
-
-    model: InputFile
-    preprocess: str | None  # for a model that does not store its own
-    row: Row
-
-    def __str__(self) -> str:
-        return f"{self.row.name} with {self.model.path}"
-
-    @property
-    def size(self) -> float:
-        return self.row.length_m
-
-    @property
-    def key(self) -> str:
-        """Return the name of the kept result; "" for a recording, whose result is not kept."""
-        if isinstance(self.row, RecordedRow):
-            return ""
-        return result_key(
-            self.row.name, self.row.settings.track, self.model.sha256, self.preprocess, self.row
+    ranks = {}
+    for model, drive in drives.items():
+        score = drive.score
+        ranks[model] = (
+            not score.complete,
+            -score.autonomy_percent,
+            score.mean_abs_cross_track_m,
         )
+    return {model for model, rank in ranks.items() if rank == min(ranks.values())}
+
+
+def _cell(score: Score) -> str:
+    """Return a score as a cell of the table, in columns of fixed widths."""
+    distances = f"{score.mean_abs_cross_track_m:6.2f}{score.max_abs_cross_track_m:7.2f}"
+    return f"{score.autonomy_percent:6.1f} %{score.interventions:5d}{distances}"
+
+
+# ---- the drives
 
 
 def suite(
@@ -222,7 +158,7 @@ def suite(
     notify: Notify = lambda line: None,
     pool: Executor | None = None,
 ) -> SuiteResult:
-    """Score models on the scenarios of the suite, and on the recordings; raises UserError.
+    """Score models on the scenarios of the suite; raises UserError.
 
     Each finished drive is written into the folder settings.kept at once. A drive whose result is
     there already is not driven again.
@@ -230,64 +166,25 @@ def suite(
     notify: called with a line on the drives that were found there
     pool: the workers that drive, None to start worker processes
     """
-    # what is driven
     settings = settings or SuiteSettings()
     if not models:
         raise UserError("no model to score; name one, such as: bcclone suite model.h5")
     scenarios = select_scenarios(settings)
     paths = name_models(list(map(Path, models)))
-    logs = find_local_logs(settings.recordings) if settings.recordings else []
-    recordings = by_short_names(logs, [log.absolute().parent.name for log in logs])
-    rows: list[Row] = [*scenarios]
-    rows += [RecordedRow(name, InputFile.of(log)) for name, log in recordings.items()]
 
     # the longest drives first, so that at the end no worker drives on while the others wait
-    pairs = list(product(sorted(rows, key=lambda row: -row.seconds), paths))
+    pairs = list(product(sorted(scenarios, key=lambda one: -one.seconds), paths))
     files = {name: InputFile.of(path) for name, path in paths.items()}
-    tasks = [SuiteTask(files[model], settings.preprocess, row) for row, model in pairs]
+    tasks = [SuiteTask(files[model], settings.preprocess, scenario) for scenario, model in pairs]
     kept = FinishedSteps(settings.kept, Evaluation)
     workers = settings.jobs if pool is None else pool
     results = run_kept(workers, run_task, tasks, kept, "driving", "m", "drives", notify)
 
     # the results come in the order of the tasks; a table shows them in the order of its rows
-    drives: dict[str, dict[str, Evaluation]] = {row.name: {} for row in scenarios}
-    replays: dict[str, dict[str, ReplayFigures]] = {name: {} for name in recordings}
-    for (row, model), result in zip(pairs, results, strict=True):
-        if isinstance(result, Evaluation):
-            drives[row.name][model] = result
-        else:
-            replays[row.name][model] = result
-    return SuiteResult(paths, scenarios, drives, recordings, replays)
-
-
-def run_task(task: SuiteTask) -> Evaluation | ReplayFigures:
-    """Drive or replay; raises UserError, also for a file that this worker does not find.
-
-    The model is loaded anew for each task: that takes 0.2 s, and a drive takes half a minute.
-    """
-    task.model.check()
-    if isinstance(task.row, RecordedRow):
-        task.row.log.check()
-    with one_at_a_time:
-        policy = load_on_one_core(task.model, task.preprocess)
-        if isinstance(task.row, Scenario):
-            return _drive(policy, task.row.settings, str(task.model.path))
-        return _replay(policy, task.row)
-
-
-def _drive(policy: Policy, settings: EvaluateSettings, name: str) -> Evaluation:
-    """Drive a scenario; leave out the latency, so that the result is the same on each machine."""
-    track = load_track(settings.track, settings.reverse)
-    renderer = Renderer(settings.track, settings)
-    world = SimulatedWorld(renderer, track, settings)
-    driven = drive_policy(policy, world, settings, name)
-    return replace(driven, latency_ms=None, views=())
-
-
-def _replay(policy: Policy, row: RecordedRow) -> ReplayFigures:
-    # its progress bar would disturb the bar of the suite
-    results = replay_policies({row.name: policy}, row.log.path, shows_progress=False)
-    return results[row.name].figures()
+    drives: dict[str, dict[str, Evaluation]] = {scenario.name: {} for scenario in scenarios}
+    for (scenario, model), result in zip(pairs, results, strict=True):
+        drives[scenario.name][model] = result
+    return SuiteResult(paths, scenarios, drives)
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:
@@ -297,20 +194,109 @@ def name_models(models: Sequence[Path]) -> dict[str, Path]:
 
     Raises UserError for a model that does not exist or is given twice.
     """
-    for path in models:
-        check_model_path(path)
     for number, path in enumerate(models):
+        check_model_path(path)
         if path.resolve() in [other.resolve() for other in models[:number]]:
             raise UserError(f"{path} is given twice; name each model once")
-    return by_short_names(models, [path.stem for path in models], [path.name for path in models])
+    for names in ([path.stem for path in models], [path.name for path in models]):
+        if len(set(names)) == len(models):
+            return dict(zip(names, models, strict=True))
+    return {str(path): path for path in models}
 
 
-def by_short_names(paths: Sequence[Path], *choices: Sequence[str]) -> dict[str, Path]:
-    """Return name -> path, with the first of the choices in which all names are distinct.
+# ---- in a worker
 
-    choices: each has a name for each path; if none has distinct names, the paths are the names
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that each worker must find at the same path, with the same content."""
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return the absolute path and the hash of a file on this machine."""
+        return cls(path.absolute(), sha256_of(path))
+
+    def check(self) -> None:
+        """Raise UserError if this worker does not find the file, or finds other content."""
+        try:
+            sha256 = sha256_of(self.path)
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: a worker cannot read it ({error.strerror}); share or copy it"
+            ) from None
+        if sha256 != self.sha256:
+            raise UserError(f"{self.path}: has other content on a worker; copy it again")
+
+
+def result_key(name: str, track: str, *parts: object) -> str:
+    """Return the name under which a result is kept for a later run.
+
+    It is `name`, and a hash of all that the result depends on: the parts, bcclone's sources, and
+    the content of a road's JSON file.
+
+    track: name of a track, or path of a road's JSON file
+    parts: settings and hashes of files, whose repr() is hashed
     """
-    for names in choices:
-        if len(set(names)) == len(paths):
-            return dict(zip(names, paths, strict=True))
-    return {str(path): path for path in paths}
+    content = read_road_file(Path(track)) if track.endswith(".json") else b""
+    hashed = repr((source_digest(), parts, content)).encode()
+    return f"{name}-{hashlib.sha256(hashed).hexdigest()[:24]}"
+
+
+# held while a task computes: a worker of a cluster may run tasks in several threads, but TensorFlow
+# and OpenCV have one setting for the whole process
+one_at_a_time = threading.Lock()
+
+
+def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
+    """Load a model's policy in a worker process, which then computes with one thread.
+
+    The process uses no GPU, since results of GPUs may differ. This lasts until the worker ends,
+    because TensorFlow cannot take it back. Raises UserError if the worker does not find the file.
+
+    preprocess: the preprocessing for a model file that does not state its own
+    """
+    model.check()
+    if is_own_process():  # as each worker is
+        cv2.setNumThreads(1)
+    load_tensorflow(threads=1, use_gpus=False)
+    # the pictures of simulated roads are frames already, so even a model with a framing, for
+    # another camera's pictures, must not frame them again
+    return load_policy(model.path, preprocess, must_agree=False).without_framing()
+
+
+@dataclass(frozen=True)
+class SuiteTask:
+    """A scenario for a model to drive."""
+
+    model: InputFile
+    preprocess: str | None  # for a model that does not store its own
+    scenario: Scenario
+
+    @property
+    def size(self) -> float:
+        return self.scenario.length_m
+
+    @property
+    def key(self) -> str:
+        scenario = self.scenario
+        return result_key(
+            scenario.name, scenario.settings.track, self.model.sha256, self.preprocess, scenario
+        )
+
+
+def run_task(task: SuiteTask) -> Evaluation:
+    """Drive a scenario; raises UserError, also for a model that this worker does not find.
+
+    The model is loaded anew for each task: that takes 0.2 s, and a drive takes half a minute. The
+    result has no latency, so that it is the same on each machine.
+    """
+    with one_at_a_time:
+        policy = load_on_one_core(task.model, task.preprocess)
+        settings = task.scenario.settings
+        track = load_track(settings.track, settings.reverse)
+        world = SimulatedWorld(Renderer(settings.track, settings), track, settings)
+        driven = drive_policy(policy, world, settings, str(task.model.path))
+    return replace(driven, latency_ms=None, views=())

@@ -265,3 +265,11 @@ def load_policy(
     if prepares_itself and preprocessing is not None and must_agree:
         raise UserError(f"{path}: this file prepares the frames itself; leave out --preprocess")
     return Policy(file, path)
+
+
+def not_finite(model: object, where: str) -> UserError:
+    """Return the error of a model without usable steering. where: such as "at row 7"."""
+    return UserError(
+        f"{model}: no usable steering {where}, expected a finite number from -1 to 1; "
+        "use a model that is trained, and whose --preprocess is the one of its training"
+    )

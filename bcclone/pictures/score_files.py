@@ -1,7 +1,7 @@
 """Write the files of a drive, a suite or a replay: its result -> files in a folder.
 
-The folder gets pictures, figures.json and a report, for a drive and a suite also the events. Each
-function returns the paths of its files, the report's last.
+The folder gets pictures, figures.json and a report. Each function returns the paths of its files,
+the report's last.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,6 @@ from bcclone.pictures.plots.drive_pictures import (
 )
 from bcclone.pictures.report import REPORT_NAME, next_commands, write_report
 from bcclone.recording.files import find_log
-from bcclone.simulator.score import event_lines
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.errors import shown_command
@@ -68,17 +67,16 @@ def write_evaluation(
     model: Path,
     clip: Path | None = None,
 ) -> list[Path]:
-    """Write the files of a drive: map of the driven line, views, figures, events and a report.
+    """Write the files of a drive: map of the driven line, views, figures and a report.
 
     Return the paths of the files; the report is the last.
 
     settings: the settings that the drive had
     clip: a clip of the drive, whose begin the report shows; None for none
     """
-    # pictures and events
+    # pictures
     map_path = folder / "map.png"
     views_path = folder / "views.png"
-    events_path = folder / "events.jsonl"
     track = load_track(settings.track, settings.reverse)
     way = settings.track
     if settings.reverse:
@@ -87,8 +85,7 @@ def write_evaluation(
     map_title = f"{way}, {settings.speed_mph:g} mph: {scored}"
     plot_drives("", track, {map_title: evaluation}, map_path)
     plot_frames([("", view) for view in evaluation.views], views_path)
-    write_text(events_path, event_lines(evaluation.events))
-    files = [map_path, views_path, events_path]
+    files = [map_path, views_path]
     excerpt = None
     if clip:
         excerpt = folder / "clip.mp4"
@@ -176,9 +173,8 @@ def write_replay(
     caption, picture = _draw_replay(folder, name, replayed)
 
     commands: dict[str, str] = {}
-    best = _best_driver(replayed)
-    if best:
-        commands = next_commands(best, "evaluate drive", preprocess)
+    if replayed.best:
+        commands = next_commands(replayed.best, "evaluate drive", preprocess)
 
     return _write(
         folder,
@@ -197,36 +193,26 @@ def _draw_replay(folder: Path, name: str, replayed: Replayed) -> tuple[str, Path
 
     name: the recording's name, for the title
     """
-    first = replayed.first
-    seconds = np.cumsum(first.reference.seconds)
+    reference = replayed.reference
+    limit_m = replayed.limit_m
+    seconds = np.cumsum(reference.seconds)
     # a car without steering, to compare with
-    drivers = {**replayed.results, CONTROLS["zero"]: first.controls["zero"]}
+    drivers = {**replayed.results, CONTROLS["zero"]: replayed.controls["zero"]}
     rollouts = {driver: result.rollout for driver, result in drivers.items() if result.rollout}
     if rollouts:
         picture = folder / "deviation.png"
         caption = (
-            "deviation from the recorded path; "
-            f"a person takes over at {first.limit_m:g} {first.reference.unit}"
+            f"deviation from the recorded path; a person takes over at {limit_m:g} {reference.unit}"
         )
-        plot_deviations(f"{name}: {caption}", seconds, rollouts, first.limit_m, picture)
+        plot_deviations(f"{name}: {caption}", seconds, rollouts, limit_m, picture)
         return caption, picture
 
     picture = folder / "steering.png"
     caption = "steering on the recording's own frames"
-    steering = {CONTROLS["human"]: np.array(first.reference.steering)}
+    steering = {CONTROLS["human"]: np.array(reference.steering)}
     steering |= {driver: result.steering for driver, result in replayed.results.items()}
     plot_curves(f"{name}: {caption}", seconds, steering, picture)
     return caption, picture
-
-
-def _best_driver(replayed: Replayed) -> str:
-    """Return the name of the driver with the best score, the smallest rank; "" without scores."""
-    ranks = {}
-    for driver, result in replayed.results.items():
-        rank = result.figures().rank
-        if rank is not None:
-            ranks[driver] = rank
-    return min(ranks, key=lambda driver: ranks[driver], default="")
 
 
 _MAX_MAPS = 6  # most maps in the report of a suite
@@ -235,8 +221,8 @@ _MAX_MAPS = 6  # most maps in the report of a suite
 def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None) -> list[Path]:
     """Write the files of a suite into a folder; return their paths, the report's last.
 
-    The files: maps/ROW.png with the driven lines of all models, table.txt, figures.json,
-    events.jsonl and report.html.
+    The files: maps/ROW.png with the driven lines of all models, table.txt, figures.json and
+    report.html.
 
     preprocess: the models' --preprocess, for the commands in the report
     """
@@ -244,9 +230,7 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
     maps = folder / "maps"
     maps.mkdir(parents=True, exist_ok=True)
     table_path = folder / "table.txt"
-    events_path = folder / "events.jsonl"
     write_text(table_path, result.as_text() + "\n")
-    write_text(events_path, _suite_events(result))
     _draw_maps(maps, result)
 
     # the report shows the maps of the rows with the most interventions
@@ -273,7 +257,7 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
     commands = next_commands(result.models[best], "evaluate drive", preprocess)
     return _write(
         folder,
-        [table_path, events_path, maps],
+        [table_path, maps],
         result.figures(),
         f"{', '.join(result.models)} in the suite",
         sentences,
@@ -286,15 +270,6 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
 def _describe(scenario: Scenario) -> str:
     """Return the caption of a scenario's pictures."""
     return f"{scenario.name}: {scenario.description}"
-
-
-def _suite_events(result: SuiteResult) -> str:
-    """Return the events of all drives: a line for each, which names its row and its model."""
-    lines = []
-    for row, drives in result.drives.items():
-        for model, drive in drives.items():
-            lines.append(event_lines(drive.events, row=row, model=model))
-    return "".join(lines)
 
 
 def _draw_maps(folder: Path, result: SuiteResult) -> None:

@@ -34,8 +34,7 @@ from bcclone.dataset.sample_settings import (
 from bcclone.dataset.shards import MANIFEST_NAME
 from bcclone.evaluation.evaluate_settings import SuiteSettings
 from bcclone.evaluation.scenarios import SCENARIOS, select_scenarios
-from bcclone.evaluation.suite import suite
-from bcclone.evaluation.worker_model import InputFile
+from bcclone.evaluation.suite import InputFile, suite
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.model.model_path import check_keras_path
 from bcclone.recording.files import find_logs

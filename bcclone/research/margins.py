@@ -22,15 +22,14 @@ import numpy as np
 
 from bcclone.camera.images import Image, decode_jpeg, encode_jpeg
 from bcclone.camera.vehicle import MPH
-from bcclone.evaluation.suite import name_models
-from bcclone.evaluation.worker_model import (
+from bcclone.evaluation.suite import (
     InputFile,
     load_on_one_core,
-    not_finite,
+    name_models,
     one_at_a_time,
     result_key,
 )
-from bcclone.model.policy import Policy
+from bcclone.model.policy import Policy, not_finite
 from bcclone.research.record_next import RecordNext, bend_ahead, kinds_to_record
 from bcclone.research.returning import (
     RENDERED,
@@ -93,7 +92,6 @@ def answer_states(task: AnswerTask) -> Answers:
 
     Raises UserError, also for a model that the worker does not find.
     """
-    task.model.check()
     steering: list[float] = []
     with one_at_a_time:
         model = _model_on_road(task.model, task.preprocess, task.track, task.reverse, task.speed)

@@ -1,7 +1,6 @@
-"""Score a drive: positions and commands, step by step -> autonomy, interventions and events."""
+"""Score a drive: positions and commands, step by step -> autonomy, interventions and departures."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +8,10 @@ import numpy as np
 from bcclone.camera.vehicle import MPH
 from bcclone.simulator.car import STEP_SECONDS
 from bcclone.simulator.track import TrackPosition
-from bcclone.system.values import to_json
 
 # Distances from the centre line beyond which published studies count a failure; an intervention is
 # counted only when the car leaves the road
 FAILURE_LIMITS_M = (2.2, 2.5, 3.0)
-OFF_ROAD = "off the road"
 LAPS_DRIVEN = "laps driven"  # how a successful drive ends
 
 
@@ -56,26 +53,6 @@ class LinePoint:
 
 
 @dataclass(frozen=True)
-class DriveEvent:
-    """An event of a drive: the car went beyond a limit or off the road, or the drive failed."""
-
-    seconds: float
-    x: float  # metres
-    z: float
-    along_m: float  # along the centre line
-    cross_track_m: float  # to the right of the centre line
-    cause: str  # what happened, in words
-
-
-def event_lines(events: Iterable[DriveEvent], **more: str) -> str:
-    """Return events as JSON lines.
-
-    more: key -> text that each line gets besides
-    """
-    return "".join(json.dumps(more | to_json(event)) + "\n" for event in events)
-
-
-@dataclass(frozen=True)
 class Intervention:
     """Where a person would have taken over."""
 
@@ -90,7 +67,7 @@ _TRACE_STEPS = 5  # steps of the car between two points of the driven line
 class Scorer:
     """Collects the steps of a drive and scores them.
 
-    interventions, events: what happened so far, in order of time
+    interventions: those so far, in order of time
     trace: the driven line, a point every 0.1 s
     """
 
@@ -100,11 +77,10 @@ class Scorer:
         self._off_road = False
         self._cross_tracks_m: list[float] = []  # absolute value at each step
         self._steering: list[float] = []  # each command, -1 to 1
-        # limit in metres -> whether the car is beyond it now
+        # limit in metres -> whether the car is beyond it now, and how often it went beyond it
         self._beyond = dict.fromkeys(FAILURE_LIMITS_M, False)
-        self._last: tuple[float, float, TrackPosition] | None = None  # x, z and position
+        self._departures = dict.fromkeys(FAILURE_LIMITS_M, 0)
         self.interventions: list[Intervention] = []
-        self.events: list[DriveEvent] = []
         self.trace: list[LinePoint] = []
 
     @property
@@ -119,19 +95,17 @@ class Scorer:
         self._steps += 1
         self._distance_m += speed * STEP_SECONDS
         self._cross_tracks_m.append(away_m)
-        self._last = (x, z, position)
 
-        # an event each time that the car goes beyond a limit
+        # a departure each time that the car goes beyond a limit
         for limit_m, was_beyond in self._beyond.items():
             self._beyond[limit_m] = away_m > limit_m
-            if self._beyond[limit_m] and not was_beyond:
-                self._add_event(f"beyond {limit_m:g} m")
+            self._departures[limit_m] += self._beyond[limit_m] and not was_beyond
 
         # an intervention each time that the car leaves the road
         was_off_road = self._off_road
         self._off_road = position.off_road
         if self._off_road and not was_off_road:
-            self.add_intervention(x, z, OFF_ROAD)
+            self.add_intervention(x, z)
         return self._off_road
 
     def add_steering(self, steering: float) -> None:
@@ -145,19 +119,9 @@ class Scorer:
             return 0.0
         return float(np.mean(np.abs(self._steering) > 0.999))
 
-    def add_intervention(self, x: float, z: float, cause: str) -> None:
-        """Add an intervention. x, z: at the last step; cause: what happened, in words"""
+    def add_intervention(self, x: float, z: float) -> None:
+        """Add an intervention. x, z: where the car was at the last step"""
         self.interventions.append(Intervention(x, z, self._distance_m))
-        self._add_event(cause)
-
-    def _add_event(self, cause: str) -> None:
-        """Add an event at the place of the last step; the caller counts an intervention."""
-        if self._last is None:  # before the first step, the place along the road is unknown
-            return
-        x, z, position = self._last
-        numbers = (self.seconds, x, z, position.along_m, position.cross_track_m)
-        seconds, x, z, along_m, cross_track_m = (round(number, 3) for number in numbers)
-        self.events.append(DriveEvent(seconds, x, z, along_m, cross_track_m, cause))
 
     def score(self, laps: float = 0.0, ended: str = "") -> Score:
         """Return the score of the drive so far.
@@ -170,7 +134,6 @@ class Scorer:
         first_off_road_m = None
         if self.interventions:
             first_off_road_m = round(self.interventions[0].after_m, 1)
-        causes = [event.cause for event in self.events]
         change = 0.0
         if len(self._steering) > 1:
             change = float(np.abs(np.diff(self._steering)).sum())
@@ -184,10 +147,7 @@ class Scorer:
             mean_speed_mph=round(self._distance_m / seconds / MPH, 2),
             steering_smoothness=round(change / seconds, 4),
             seconds=round(self.seconds, 2),
-            departures={
-                f"{limit_m:g}": causes.count(f"beyond {limit_m:g} m")
-                for limit_m in FAILURE_LIMITS_M
-            },
+            departures={f"{limit_m:g}": count for limit_m, count in self._departures.items()},
             laps=round(laps, 3),
             ended=ended,
         )

@@ -175,7 +175,7 @@ class SimulatedWorld:
         elif seconds > self._goal_m / _SLOWEST + _STUCK_SECONDS:
             self.ended = f"the car has not come around in {seconds:.0f} s"
         if self.ended:
-            self.scorer.add_intervention(car.x, car.z, self.ended)
+            self.scorer.add_intervention(car.x, car.z)
 
 
 _RATE_SECONDS = 2.0  # length of the past over which rates are averaged

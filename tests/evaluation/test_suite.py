@@ -10,9 +10,8 @@ import pytest
 
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.evaluate_settings import SuiteSettings
-from bcclone.evaluation.scenarios import SCENARIOS, select_scenarios
-from bcclone.evaluation.suite import SuiteResult, SuiteTask, best_of, run_task
-from bcclone.evaluation.worker_model import InputFile
+from bcclone.evaluation.scenarios import select_scenarios
+from bcclone.evaluation.suite import InputFile, SuiteResult, SuiteTask, best_of, run_task
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
@@ -22,7 +21,7 @@ from models.making.samples import FIRST_ROAD
 from tests.conftest import made_once
 from tests.dask_cluster import dask_cluster
 from tests.model.foreign.old_models import keras1_config, write
-from tests.running import result_of, run_script
+from tests.running import run_script
 
 # each process loads TensorFlow, on cores that other tests use, too
 pytestmark = pytest.mark.timeout(600)
@@ -41,129 +40,66 @@ def scenario(name):
 
 
 def test_the_suites_have_their_rows():
-    assert [one.name for one in SCENARIOS] == [
-        "lake-15", "lake-30", "lake-reverse-15", "lake-reverse-30", "lake-20", "latency-100",
-        "latency-200", "latency-300", "light-0.5", "light-1.5", "shadows", "fog", "camera-shift",
-        "camera-pitch", "start-off", "start-turned", "perturbations", "no-lines", "mountain",
-        "mountain-reverse",
-    ]  # fmt: skip
+    # those of the standard suite stand in docs/reference/cli.md, which tests/repository compares
     testing = select_scenarios(SuiteSettings(suite="testing"))
-    names = [row.name for row in testing]
-    assert len(names) == 37
-    assert names[:7] == [
-        "fog",
-        "rain",
-        "snow",
-        "day-night",
-        "day-night-fog",
-        "day-night-rain",
-        "day-night-snow",
-    ]
-    assert {
-        f"{weather}-{percent}" for weather in ("fog", "rain", "snow") for percent in (10, 50, 100)
-    } <= set(names)
+    assert len({row.name for row in testing}) == len(testing) == 37
     # the single ones are those of 50 %
     assert len({part_of(row.settings, Conditions) for row in testing}) == 34
     roads = select_scenarios(SuiteSettings(suite="roads"))
     assert len({row.name for row in roads}) == len(roads) == 68
-    assert len({row.settings.track for row in roads}) == 32
     # none is a road from which samples are made
     assert max(int(row.settings.track.removeprefix("random:")) for row in roads[:60]) < FIRST_ROAD
-    assert {row.settings.speed_mph for row in roads[:60]} == {15.0, 25.0}
     rows = select_scenarios(SuiteSettings(track="random:7", laps=0.5, texture_seed=3))
     changed = {(row.settings.track, row.settings.laps, row.settings.texture_seed) for row in rows}
-    assert (len(rows), changed, rows[0].description) == (
-        18,
-        {("random:7", 0.5, 3)},
-        "random:7, 15 mph",
-    )
+    assert (len(rows), changed) == (18, {("random:7", 0.5, 3)})
+    assert rows[0].description == "random:7, 15 mph"
     with pytest.raises(UserError, match="roads of its own"):
         select_scenarios(SuiteSettings(suite="roads", track="random:7"))
 
 
 @pytest.fixture(scope="module")
-def of_two_models(untrained_model, simulated_recording, tmp_path_factory):
-    """The JSON for a new model and an older one, by two processes and by a cluster of one worker,
-    and the pictures.
+def of_two_models(untrained_model, tmp_path_factory):
+    """What is printed for a new model and an older one, by two processes and by a cluster of one
+    worker, and the folder of the pictures.
     """
 
     def make(folder):
         older = write(folder / "older.h5", keras1_config())
         line = ("suite", untrained_model, older, "--preprocess", "nvidia-66x200-yuv")
-        rows = (
-            "--rows",
-            "perturbations,lake-30",
-            "--laps",
-            0.01,
-            "--recordings",
-            simulated_recording,
-        )
+        rows = ("--rows", "perturbations,lake-30", "--laps", 0.01, "--json")
+        own = run_script(*line, *rows, "--jobs", 2, "--output", folder / "out").stdout
         with dask_cluster(folder, workers=1) as cluster:
-            ways = {
-                "processes": ("--jobs", 2, "--output", folder / "out"),
-                "cluster": ("--scheduler", cluster.address),
-            }
-            for name, way in ways.items():
-                printed = run_script(*line, *rows, *way, "--json").stdout
-                (folder / f"{name}.json").write_text(printed)
+            others = run_script(*line, *rows, "--scheduler", cluster.address).stdout
+        (folder / "printed.json").write_text(json.dumps([own, others]))
 
     folder = made_once(tmp_path_factory, "suite", make)
-    return [
-        (folder / f"{name}.json").read_text() for name in ("processes", "cluster")
-    ], folder / "out"
+    return json.loads((folder / "printed.json").read_text()), folder / "out"
 
 
 @pytest.mark.long
 def test_figures_are_the_same_to_the_byte_wherever_the_models_drive(of_two_models):
     (of_processes, of_cluster), _ = of_two_models
     assert of_cluster == of_processes
-    figures_of = json.loads(of_processes)
-    assert list(figures_of["models"]) == ["untrained", "older"]
-    assert [one["row"] for one in figures_of["rows"]] == ["lake-30", "perturbations"]
-    for one in figures_of["rows"]:
-        assert set(one["models"]) == {"untrained", "older"}
-        for figures in one["models"].values():
-            assert set(figures) == set(FIGURES)
-            assert figures["laps"] > 0
-
-
-@pytest.mark.slow
-def test_recordings_are_replayed_as_by_the_replay_command(
-    of_two_models, untrained_model, simulated_recording
-):
-    single = json.loads(of_two_models[0][0])
-    (one,) = single["recordings"]
-    assert (one["recording"], set(one["models"])) == ("lake", {"untrained", "older"})
-    by_replay = result_of("replay", untrained_model, simulated_recording)
-    ours = one["models"]["untrained"]
-    assert ours["rows"] == by_replay["rows"] == 120
-    # it uses more threads, which may round differently
-    assert ours["rms_cross_track_m"] == pytest.approx(by_replay["rms_cross_track_m"], abs=0.01)
-    # a given preprocessing is for models without their own: untrained.h5 is not refused
-    assert single["rows"][0]["models"]["untrained"] != single["rows"][0]["models"]["older"]
+    rows = json.loads(of_processes)["rows"]
+    assert [one["row"] for one in rows] == ["lake-30", "perturbations"]
+    for one in rows:
+        assert all(set(figures) == set(FIGURES) for figures in one["models"].values())
+        # a given preprocessing is for models without their own: untrained.h5 is not refused
+        assert one["models"]["untrained"] != one["models"]["older"]
 
 
 @pytest.mark.slow
 def test_the_suite_writes_pictures_table_and_figures(of_two_models):
-    texts, folder = of_two_models
-    assert json.loads((folder / "figures.json").read_text()) == json.loads(texts[0])
-    names = {
-        path.name for path in folder.rglob("*") if path.is_file() and path.parent.name != "drives"
-    }
-    maps = {"lake-30.png", "perturbations.png"}
-    assert names == {
-        "table.txt",
-        "figures.json",
-        "events.jsonl",
-        "report.html",
-        *maps,
-    }
-    for name in ("maps/lake-30.png", "maps/perturbations.png"):
-        with PIL.Image.open(folder / name) as picture:
+    (printed, _), folder = of_two_models
+    assert json.loads((folder / "figures.json").read_text()) == json.loads(printed)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"table.txt", "figures.json", "report.html", "maps", "drives"}
+    maps = sorted((folder / "maps").iterdir())
+    assert [path.name for path in maps] == ["lake-30.png", "perturbations.png"]
+    for path in maps:
+        with PIL.Image.open(path) as picture:
             assert min(picture.size) > 150
-    table = (folder / "table.txt").read_text()
-    assert "lake, 30 mph" in table
-    assert "a recording, " in table
+    assert "lake, 30 mph" in (folder / "table.txt").read_text()
 
 
 @pytest.mark.slow
@@ -194,11 +130,7 @@ def result(**drives):
         ({}, {"autonomy_percent": 95.0, "interventions": 1}, {"one"}),
         ({"mean_abs_cross_track_m": 0.4}, {}, {"other"}),
         ({}, {}, {"one", "other"}),
-        (
-            {"ended": "the car has stood still for 20 s", "mean_abs_cross_track_m": 0.0},
-            {"autonomy_percent": 70.0},
-            {"other"},
-        ),
+        ({"ended": "it stood still"}, {"autonomy_percent": 70.0}, {"other"}),
     ],
 )
 def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_the_line(
@@ -233,17 +165,7 @@ def test_a_drive_of_anything_else_is_not_taken_nor_one_of_a_road_file_that_has_c
 
 @pytest.mark.long
 def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
-    line = (
-        "suite",
-        untrained_model,
-        "--laps",
-        0.01,
-        "--jobs",
-        1,
-        "--json",
-        "--output",
-        tmp_path / "out",
-    )
+    line = ("suite", untrained_model, "--laps", 0.01, "--jobs", 1, "--json", "-o", tmp_path / "out")
     run_script(*line, "--rows", "lake-20")
     (first,) = (tmp_path / "out" / "drives").iterdir()
     time = first.stat().st_mtime_ns

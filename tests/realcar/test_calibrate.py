@@ -11,7 +11,7 @@ import pytest
 from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.commands import load_command
 from bcclone.commands.command import make_parser
-from bcclone.evaluation.steering_table import read_steering
+from bcclone.evaluation.frame_files import read_steering
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate import calibrate

@@ -23,9 +23,9 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.evaluation.evaluate import evaluate
 from bcclone.evaluation.evaluate_settings import PredictSettings
+from bcclone.evaluation.frame_files import read_steering
 from bcclone.evaluation.predict import predict
 from bcclone.evaluation.replay import replay
-from bcclone.evaluation.steering_table import read_steering
 from bcclone.model.foreign.litert_model import LiteRtModel
 from bcclone.model.model_file import load_model, save_model
 from bcclone.model.policy import load_policy

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
-from bcclone.evaluation.worker_model import InputFile
+from bcclone.evaluation.suite import InputFile
 from bcclone.recording.log import read_log
 from bcclone.recording.row import time_of
 from bcclone.research.expert_drives import ExpertDriveTask, draw_drive, record_drive

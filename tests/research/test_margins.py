@@ -4,19 +4,15 @@ refuses.
 
 import json
 
-import keras
 import numpy as np
 import pytest
 
 from bcclone.camera.vehicle import MPH
-from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.evaluation.worker_model import InputFile
-from bcclone.model.model_file import save_model
+from bcclone.evaluation.suite import InputFile
 from bcclone.model.policy import load_policy
-from bcclone.research.margins import ModelOnRoad, map_margins
-from bcclone.research.settings import MarginSettings
+from bcclone.research.margins import ModelOnRoad
 from bcclone.system.errors import UserError
-from tests.conftest import calibrated, made_once
+from tests.conftest import calibrated
 from tests.processes import started
 from tests.running import ROOT, command, result_of, run_script
 
@@ -29,27 +25,6 @@ def road(tmp_path_factory):
     path = tmp_path_factory.mktemp("margin") / "road.json"
     path.write_text(json.dumps(ROAD))
     return path
-
-
-@pytest.fixture(scope="module")
-def straight_ahead(tmp_path_factory):
-    """A model file that steers 0, whatever it sees."""
-
-    def save(folder):
-        image = keras.Input((16, 16, 3), dtype="uint8")
-        mean = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
-        steering = keras.layers.Dense(1, kernel_initializer="zeros")(mean)
-        save_model(folder / "ahead.h5", keras.Model(image, steering), Preprocessing(16, 16), {})
-
-    return made_once(tmp_path_factory, "straight-ahead", save) / "ahead.h5"
-
-
-@pytest.mark.slow
-def test_a_model_that_steers_0_keeps_to_its_line_until_the_road_bends(straight_ahead, road):
-    (found,) = map_margins([straight_ahead], MarginSettings(str(road), jobs=1)).values()
-    assert np.abs(found.steering).max() == 0
-    assert found.margins_m[2].max() < 1  # nothing brings it nearer to the middle
-    assert 0 < found.share_percent < 60
 
 
 @pytest.mark.slow

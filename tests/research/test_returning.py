@@ -90,14 +90,6 @@ def test_a_car_that_nobody_steers_keeps_to_straight_lines(straight):
     assert margins == pytest.approx(0.5, abs=0.1)
 
 
-def test_who_steers_to_one_side_leaves_everywhere(straight):
-    found = mapped(straight, lambda offset, turn: 0 * offset + 0.3)
-    far_from_the_end = straight.start_m + straight.lap_m - found.grid.places_m > 30
-    assert not found.stays[far_from_the_end].any()
-    assert found.smallest_margin_m == 0
-    assert {line.bend for line in found.record_next} == {"straights"}
-
-
 def test_the_margin_is_where_the_law_turns_round(straight):
     found = mapped(straight, towards_the_middle_from_nearby)
     grid = found.grid

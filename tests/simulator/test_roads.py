@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bcclone.evaluation.worker_model import result_key
+from bcclone.evaluation.suite import result_key
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import LABELS, Renderer

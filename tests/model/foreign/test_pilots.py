@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from bcclone.evaluation.steering_table import read_steering
+from bcclone.evaluation.frame_files import read_steering
 from bcclone.system.errors import UserError
 from tests.messages.refusals import run_command
 from tests.model.foreign.written_models import network

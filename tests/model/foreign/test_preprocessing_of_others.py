@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 from keras import layers
 
-from bcclone.evaluation.steering_table import read_steering
+from bcclone.evaluation.frame_files import read_steering
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
