@@ -253,7 +253,6 @@ class ModelAnswers:
             self.rows_to_ask = self.rows_asked
 
     def _ask(self, policy: Policy) -> None:
-        from bcclone.evaluation.frame_files import NamedFrame  # loads the simulator
         from bcclone.evaluation.predict import PictureInputs  # loads the simulator
 
         # a recording may have been framed when it was imported; the model's framing is then not due
@@ -272,7 +271,7 @@ class ModelAnswers:
                 memory = ()
             path = recorded.image_path(row, "center")
             if path:
-                read = inputs.read(NamedFrame(frame_id="", path=path, begins=begins))
+                read = inputs.read(path)
                 if not isinstance(read, str):  # a text says why the image cannot be read
                     image, _ = read
                     answer, memory = policy.next_answer(image, memory)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bcclone.camera.framing import Framing, framing_of
+from bcclone.camera.framing import framing_of
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, SteeringLaw
@@ -32,10 +32,21 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
     """
     recorded = read_reference(log, fraction)
     framing = framing_of(log)
-    if framing is None or framing.lens is None:
-        if recorded.distance_m:
-            return recorded
-        return _refused(recorded, _without_lens(framing))
+    if recorded.distance_m and (framing is None or framing.lens is None):
+        return recorded
+    if framing is None:
+        return _refused(
+            recorded,
+            "a log of the simulator has it in its last column, in mph, which is 0 here; "
+            "restore that column, or for a real car import its source again with --framing FILE",
+        )
+    if framing.lens is None:
+        return _refused(
+            recorded,
+            "the lens of its camera is unknown; find it in what the recording was imported from: "
+            "bcclone calibrate models/any-camera.h5 SOURCE -o car.h5, "
+            "and import SOURCE again as that says",
+        )
     if len(recorded) < _MIN_ROWS:
         return _refused(
             recorded,
@@ -101,20 +112,6 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         f"and this lens: {level.describe()}.",
     )
     return replace(drive, notes=(*recorded.notes, *assumed, *measured), estimates=figures)
-
-
-def _without_lens(framing: Framing | None) -> str:
-    """Return why a recording without speeds gets no estimates, and what to do."""
-    if framing is None:
-        return (
-            "a log of the simulator has it in its last column, in mph, which is 0 here; "
-            "restore that column, or for a real car import its source again with --framing FILE"
-        )
-    return (
-        "the lens of its camera is unknown; find it in what the recording was imported from: "
-        "bcclone calibrate models/any-camera.h5 SOURCE -o car.h5, "
-        "and import SOURCE again as that says"
-    )
 
 
 def _fit_law(
@@ -211,7 +208,7 @@ def _describe(estimates: Mapping[str, float], speed: FloatArray) -> tuple[str, .
     """
     low, high = np.percentile(speed, [5, 95])
     curvature = estimates["curvature_of_steering"]
-    sentences = (
+    sentences: tuple[str, ...] = (
         f"Estimated speed: {estimates['median_speed']:.2f} camera heights a second in the median, "
         f"{low:.2f} to {high:.2f} in 90 % of the rows; the near ground shows "
         f"{estimates['near_to_far_speed']:.2f} times the speed of the far, "
@@ -225,12 +222,10 @@ def _describe(estimates: Mapping[str, float], speed: FloatArray) -> tuple[str, .
         f"{estimates['check_interventions']} times beyond {_CHECK_LIMIT:g}; "
         f"no steering {estimates['check_interventions_without_steering']} times.",
     )
-    if curvature * _MIN_RADIUS <= 1:
-        return sentences
-    return (
-        *sentences,
-        f"Careful: a steering of 1 would be a radius of {1 / curvature:.2f} camera heights, which "
-        "no car can drive. Either the recorded steering is in another unit, or the speed is "
-        "underestimated because the ground moves too far from one picture to the next. Then "
-        "deviations grow too slowly, and do not compare models.",
-    )
+    if curvature * _MIN_RADIUS > 1:
+        sentences += (
+            f"Careful: a steering of 1 would be a radius of {1 / curvature:.2f} camera heights, "
+            "which no car can drive: the recorded steering is in another unit, or the ground moves "
+            "too far from one picture to the next. These deviations do not compare models.",
+        )
+    return sentences

@@ -37,32 +37,19 @@ class Scenario:
 
 
 def _lake(name: str, changes: str, **values: Any) -> Scenario:
-    """Return a drive of the lake in which something is changed.
-
-    changes: what is changed, in words
-    values: fields of EvaluateSettings, by name, that do not have their defaults
-    """
+    """Return a drive of the lake in which something is changed: in words, and by its settings."""
     settings = EvaluateSettings("lake", speed_mph=_LAKE_MPH, **values)
     return Scenario(name, f"lake, {_LAKE_MPH:g} mph, {changes}", settings)
 
 
-def _plain(
-    track: str, speed_mph: float, reverse: bool = False, names_speed: bool = True
-) -> Scenario:
-    """Return a drive of a track in which nothing is changed.
-
-    names_speed: True if the scenario's name contains the speed
+def _plain(track: str, speed_mph: float, reverse: bool = False, name: str = "") -> Scenario:
+    """Return a drive of a track in which nothing is changed; its name has the speed if none is
+    given.
     """
-    name = track
-    way = track
-    if reverse:
-        name += "-reverse"
-        way += " in reverse"
-    if names_speed:
-        name += f"-{speed_mph:g}"
-    description = f"{way}, {speed_mph:g} mph"
+    way = f"{track} in reverse" if reverse else track
+    name = name or f"{track}{'-reverse' if reverse else ''}-{speed_mph:g}"
     settings = EvaluateSettings(track, reverse, speed_mph=speed_mph)
-    return Scenario(name, description, settings)
+    return Scenario(name, f"{way}, {speed_mph:g} mph", settings)
 
 
 SCENARIOS = (
@@ -90,8 +77,8 @@ SCENARIOS = (
         perturbation_every_m=100.0,
     ),
     _lake("no-lines", "no lines", line_visibility=0.0),
-    _plain("mountain", _MOUNTAIN_MPH, names_speed=False),
-    _plain("mountain", _MOUNTAIN_MPH, reverse=True, names_speed=False),
+    _plain("mountain", _MOUNTAIN_MPH, name="mountain"),
+    _plain("mountain", _MOUNTAIN_MPH, reverse=True, name="mountain-reverse"),
 )
 
 
@@ -131,8 +118,7 @@ def _roads() -> Iterator[Scenario]:
     """Yield random roads, and the two tracks in both directions, each at two speeds."""
     for speed_mph in (15.0, 25.0):
         for seed in range(_RANDOM_ROADS):
-            road = _plain(f"random:{seed}", speed_mph)
-            yield replace(road, name=f"random-{seed}-{speed_mph:g}")
+            yield _plain(f"random:{seed}", speed_mph, name=f"random-{seed}-{speed_mph:g}")
     for track, speeds_mph in ((LAKE.name, (20.0, 30.0)), (MOUNTAIN.name, (15.0, 20.0))):
         for speed_mph in speeds_mph:
             yield _plain(track, speed_mph)
@@ -162,22 +148,18 @@ def select_scenarios(settings: SuiteSettings) -> tuple[Scenario, ...]:
         if name not in names:
             hint = did_you_mean(name, names, 3) or f"choose from {', '.join(names)}"
             raise UserError(f"the suite has no row {name}; {hint}")
-    return tuple(
-        _changed(scenario, settings)
-        for scenario in suite
-        if not settings.rows or scenario.name in settings.rows
-    )
-
-
-def _changed(scenario: Scenario, suite: SuiteSettings) -> Scenario:
-    """Return a scenario with the suite's road, laps, most interventions and texture seed."""
-    before = scenario.settings
-    after = replace(
-        before,
-        track=suite.track or before.track,
-        laps=suite.laps,
-        most_interventions=suite.most_interventions,
-        texture_seed=suite.texture_seed,
-    )
-    description = scenario.description.replace(before.track, after.track, 1)
-    return Scenario(scenario.name, description, after)
+    chosen = []
+    for scenario in suite:
+        if settings.rows and scenario.name not in settings.rows:
+            continue
+        before = scenario.settings
+        after = replace(
+            before,
+            track=road or before.track,
+            laps=settings.laps,
+            most_interventions=settings.most_interventions,
+            texture_seed=settings.texture_seed,
+        )
+        description = scenario.description.replace(before.track, after.track, 1)
+        chosen.append(Scenario(scenario.name, description, after))
+    return tuple(chosen)

@@ -52,13 +52,10 @@ class Round:
 
     def as_text(self) -> str:
         after = f", after {self.all_rows} rows" if self.number else ""
-        return f"round {self.number}{after}: {self.driven}; {self.seconds / 60:.1f} minutes"
-
-    @property
-    def driven(self) -> str:
-        """Return in words how the model drove the suite."""
-        rows = f"{self.clean_rows} of {len(self.scores)} driven rows without"
-        return f"{self.interventions} interventions, {rows}"
+        return (
+            f"round {self.number}{after}: {self.interventions} interventions, {self.clean_rows} of "
+            f"{len(self.scores)} driven rows without; {self.seconds / 60:.1f} minutes"
+        )
 
 
 def chosen_round(rounds: Sequence[Round]) -> Round:
@@ -135,37 +132,13 @@ class Improvement:
         }
 
     def as_text(self) -> str:
-        """Return the tables: the rounds, and each row before and after; then what was written."""
+        """Return a line on each round and a table of the rows before and after, and what was
+        written.
+        """
         chosen = chosen_round(self.rounds)
-        columns = (
-            TableColumn("round"),
-            TableColumn("rows"),
-            TableColumn("all rows"),
-            TableColumn("rescues"),
-            TableColumn("epochs"),
-            TableColumn("val_loss", "{:.4f}".format),
-            TableColumn("minutes", "{:.1f}".format),
-            TableColumn("suite"),
-        )
-        rows = [
-            (
-                step.number,
-                step.rows,
-                step.all_rows,
-                step.rescues,
-                step.epochs,
-                step.val_loss,
-                step.seconds / 60,
-                step.driven,
-            )
-            for step in self.rounds
-        ]
-        return (
-            "rows: of the round; all rows: trained on so far; "
-            "rescues: how often the expert took the car back\n"
-            f"{Table(columns, rows)}\n\n"
-            f"{comparison_table(self.rounds[0].scores, chosen.scores)}\n{self._outcome(chosen)}"
-        )
+        rounds = "\n".join(step.as_text() for step in self.rounds)
+        compared = comparison_table(self.rounds[0].scores, chosen.scores)
+        return f"{rounds}\n\n{compared}\n{self._outcome(chosen)}"
 
     def _outcome(self, chosen: Round) -> str:
         """Return the sentence on what was written."""
@@ -191,9 +164,6 @@ def _faults_of(step: Round) -> str:
     return words
 
 
-_SHOWN_VERDICTS = {"same": "", "better": "better", "worse": "WORSE"}
-
-
 def comparison_table(before: Scores, after: Scores) -> str:
     """Return a table with a line for each row of the suite, and a sentence that sums it up."""
     verdicts = compare(before, after)
@@ -203,11 +173,14 @@ def comparison_table(before: Scores, after: Scores) -> str:
         for figure in ("mean", "most"):
             columns.append(TableColumn(f"{figure} {when}", "{:.2f}".format, figure))
     columns.append(TableColumn("verdict", heading=""))
-
     values = []
     for row, verdict in verdicts.items():
-        figures = (*_shown_figures(before[row]), *_shown_figures(after[row]))
-        values.append((row, _DESCRIPTIONS[row], *figures, _SHOWN_VERDICTS[verdict]))
+        figures: list[float] = []
+        for score in (before[row], after[row]):
+            figures.append(score.interventions)
+            figures += [score.mean_abs_cross_track_m, score.max_abs_cross_track_m]
+        shown = {"same": "", "better": "better", "worse": "WORSE"}[verdict]
+        values.append((row, _DESCRIPTIONS[row], *figures, shown))
 
     legend = "off: interventions; mean, most: distance from the centre line, m"
     old = sum(score.interventions for score in before.values())
@@ -216,7 +189,3 @@ def comparison_table(before: Scores, after: Scores) -> str:
     change = f"WORSE than before on {', '.join(worse)}" if worse else "no row became worse"
     table = Table(columns, values)
     return f"{legend}\n{table}\n\n{old} interventions before, {new} after; {change}"
-
-
-def _shown_figures(score: Score) -> tuple[int, float, float]:
-    return score.interventions, score.mean_abs_cross_track_m, score.max_abs_cross_track_m

@@ -32,8 +32,9 @@ def world():
 
 def test_a_drive_server_drives_in_a_world_to_its_end(world, untrained_model):
     with serving_in_a_thread(untrained_model) as server:
-        report = drive(server.port, world, loops=1)
-    assert report.telemetries == report.steers > 5
+        report = drive(server.port, world)
+    # of the two loops, one still waits for an answer when the world ends
+    assert report.telemetries - 1 == report.steers > 5
     assert report.lost_loops == 0
     assert world.observe() is None
 
@@ -98,7 +99,7 @@ def test_drive_play_and_evaluate_send_the_same_controls_for_the_same_frames():
     assert len(evaluated.controls) == len(evaluated.states) > 20
     driven = ShownAgain(evaluated.states)
     with serving_in_a_thread(model, **speed) as server:
-        drive(server.port, driven, loops=1)
+        drive(server.port, driven)
     player = Driver(load_policy(model), PlaySettings(model=model, **speed))
     played = [
         player.decide(
@@ -107,5 +108,6 @@ def test_drive_play_and_evaluate_send_the_same_controls_for_the_same_frames():
         for state in evaluated.states
     ]
     assert [(control.steering, control.throttle) for control in played] == evaluated.controls
-    # on the wire the speed has four decimals
-    assert np.array(driven.controls) == pytest.approx(np.array(evaluated.controls), abs=2e-5)
+    # on the wire the speed has four decimals; the drive ends before the last answer
+    expected = np.array(evaluated.controls[:-1])
+    assert np.array(driven.controls) == pytest.approx(expected, abs=2e-5)
