@@ -213,14 +213,29 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
     Raises UserError.
     """
     track = load_track(settings.track, settings.reverse)
-    track.goal_m(settings.laps)  # raises for a bad length before the folder is made
+    goal_m = track.goal_m(settings.laps)  # raises for a bad length before the folder is made
     remedy = "choose another folder to record into"
     with locked(folder, remedy), CarRecording(folder) as writer:
         renderer = Renderer(settings.track, settings)
         tracked = TrackedCar(track)
         expert = Expert(track, settings, settings.seed)
+        next_row_seconds = 0.0
         try:
-            _record_drive(tracked, expert, settings, renderer, writer)
+            with ProgressBar("recording", round(goal_m), "m") as progress:
+                while tracked.progress_m < goal_m:
+                    tracked.car.control(*expert.control(tracked.car, tracked.position))
+                    # rows stay due at fixed times while the recording is paused, so that it
+                    # resumes in time
+                    is_due = tracked.seconds >= next_row_seconds
+                    if is_due:
+                        next_row_seconds += 1 / settings.rows_per_second
+                    if is_due and expert.recording:
+                        frames = renderer.frames(tracked.car, tracked.seconds)
+                        writer.record(tracked.seconds, tracked.car, frames, tracked.trace_point)
+                        advance_m = max(tracked.progress_m - progress.done, 0.0)
+                        progress.advance(advance_m, f"{writer.rows} rows")
+                    tracked.step()
+                progress.advance(goal_m - progress.done, f"{writer.rows} rows")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"{folder} keeps the {writer.rows} rows recorded so far"
@@ -231,30 +246,3 @@ def record(folder: Path, settings: RecordSettings) -> Recorded:
         seconds=round(tracked.seconds, 2),
         distance_m=round(tracked.distance_m, 1),
     )
-
-
-def _record_drive(
-    tracked: TrackedCar,
-    expert: Expert,
-    settings: RecordSettings,
-    renderer: Renderer,
-    writer: CarRecording,
-) -> None:
-    """Record until the car has driven to its goal."""
-    goal_m = tracked.track.goal_m(settings.laps)
-    next_row_seconds = 0.0
-    with ProgressBar("recording", round(goal_m), "m") as progress:
-        while tracked.progress_m < goal_m:
-            steering, throttle = expert.control(tracked.car, tracked.position)
-            tracked.car.control(steering, throttle)
-            # rows stay due at fixed times while the recording is paused, so that it resumes in time
-            is_due = tracked.seconds >= next_row_seconds
-            if is_due:
-                next_row_seconds += 1 / settings.rows_per_second
-            if is_due and expert.recording:
-                frames = renderer.frames(tracked.car, tracked.seconds)
-                writer.record(tracked.seconds, tracked.car, frames, tracked.trace_point)
-                advance_m = max(tracked.progress_m - progress.done, 0.0)
-                progress.advance(advance_m, f"{writer.rows} rows")
-            tracked.step()
-        progress.advance(goal_m - progress.done, f"{writer.rows} rows")

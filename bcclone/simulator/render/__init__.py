@@ -4,7 +4,6 @@ labels.
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,7 +39,7 @@ from bcclone.simulator.world_settings import Conditions
 from bcclone.system.exact_math import exponentials, normals
 from bcclone.system.numbers import Float32Array, IndexArray
 
-# what a pixel can show -> its number in View.labels
+# what a pixel can show -> its number in Canvas.labels
 LABELS = {
     "sky": SKY,
     "ground": GROUND,
@@ -52,16 +51,6 @@ LABELS = {
     "car": CAR,
 }
 _MOMENTS_A_SECOND = 50
-
-
-@dataclass(frozen=True)
-class View:
-    """What a camera sees."""
-
-    picture: Image  # RGB uint8 (height, width, 3)
-    # float32 (height, width), along the camera's axis: infinite for the sky, 0 for the bonnet
-    depths_m: Float32Array
-    labels: Image  # what each pixel shows, a value of LABELS, uint8 (height, width)
 
 
 class Renderer:
@@ -103,12 +92,12 @@ class Renderer:
         """
         return self._draw(car, camera, seconds).picture
 
-    def view(self, car: Car, camera: str = "center", seconds: float = 0.0) -> View:
-        """Return the picture of frame(), with its depths and labels."""
+    def view(self, car: Car, camera: str = "center", seconds: float = 0.0) -> Canvas:
+        """Return the picture of frame() with depths, infinite for the sky, and LABELS."""
         # on the canvas the sky has a large but finite depth
         canvas = self._draw(car, camera, seconds)
         depths_m = np.where(canvas.labels == SKY, np.float32(np.inf), canvas.depths_m)
-        return View(canvas.picture, depths_m, canvas.labels)
+        return canvas._replace(depths_m=depths_m)
 
     def frames(self, car: Car, seconds: float = 0.0) -> Mapping[str, Image]:
         """Return the frames of the three cameras, each rendered by its own thread."""

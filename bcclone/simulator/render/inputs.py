@@ -130,7 +130,7 @@ class Canvas(NamedTuple):
 
     picture: Image  # RGB uint8 (rows, columns, 3)
     depths_m: Float32Array  # along the camera's axis, 0 for the bonnet, float32 (rows, columns)
-    labels: Image  # what each pixel shows, uint8 (rows, columns)
+    labels: Image  # what each pixel shows, a value of LABELS, uint8 (rows, columns)
 
 
 def bonnet_canvas(height: int, width: int) -> Canvas:
