@@ -87,6 +87,12 @@ class BadImage(ValueError):
         return cls(f"{width}x{height} pixels, expected {expected_width}x{expected_height}")
 
 
+def size_remedy(recording: object) -> str:
+    """Return what to do about a recording with pictures of another size."""
+    command = shown_command("import", recording, "-o", "recordings/NAME")
+    return f"make frames of pictures of another size with: {command}"
+
+
 # ---- headers
 
 
@@ -172,9 +178,7 @@ def decode_jpeg(data: bytes | memoryview, into: Image | None = None) -> Image:
     content = bytes(data)
     width, height, orientation = _read_header(content)
     if (width, height) != (FRAME_WIDTH, FRAME_HEIGHT):
-        wrong_size = BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
-        command = shown_command("import", "RECORDING", "-o", "recordings/NAME")
-        raise BadImage(f"{wrong_size}; make frames of such pictures with: {command}")
+        raise BadImage.wrong_size(width, height, FRAME_WIDTH, FRAME_HEIGHT)
     if orientation != _UPRIGHT:
         upright = _decode_by_opencv(content)
         if into is None:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bcclone.camera.framing import framing_of
+from bcclone.camera.images import size_remedy
 from bcclone.dataset.labels import steering_labels
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_frame
 from bcclone.dataset.sample_settings import (
@@ -113,12 +114,13 @@ class Plan:
             folders = ", ".join(map(str, ImageIndex(log_path).folders))
             raise UserError(
                 f"{log_path}: none of the {self.images_named} images can be used; expected them in "
-                f"{folders}; the last: line {skips[-1].row}, {skips[-1].reason}"
+                f"{folders}; the last: line {skips[-1].row}, {skips[-1].reason}; copy them "
+                f"there, or {size_remedy(log_path)}"
             )
         skipped = max(bad_rows / self.rows_read, bad_images / self.images_named)
         if skipped > MAX_SKIPPED and not allowed:
             lacks_center = any(skip.camera == CAMERAS[0] for skip in skips)
-            remedy = "repair the recording"
+            remedy = f"repair the recording, or {size_remedy(skips[-1].file)}"
             if not bad_rows and not lacks_center:
                 remedy = "take the centre camera alone: --cameras center"
             lines = [f"  {skip}" for skip in skips[:_MOST_LISTED]]
@@ -127,7 +129,7 @@ class Plan:
             listed = "\n".join(lines)
             raise UserError(
                 f"{bad_rows} rows and {bad_images} images cannot be used, more than "
-                f"{MAX_SKIPPED:.0%}; {remedy}, or leave them out with "
+                f"{MAX_SKIPPED:.0%}; {remedy}; or leave them out with "
                 f"--allow-skips:\n{listed}"
             )
         return tuple(skips)

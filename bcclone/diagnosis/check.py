@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcclone.camera.images import MISSING, try_frame
+from bcclone.camera.images import MISSING, size_remedy, try_frame
 from bcclone.diagnosis.evidence import Finding
 from bcclone.diagnosis.judging import Diagnosis, diagnose
 from bcclone.diagnosis.motion import ReadImage, RecordingFigures, look_at, read_center
@@ -174,7 +174,9 @@ def check_log(log: Log, index: Images, look: Look, read: ReadImage = try_frame) 
     # mended: that is reported as one fault, and nothing else is judged.
     if 2 * images.corrupt > len(named):
         text = f"{len(images.reasons)} of the {len(named)} pictures cannot be used"
-        diagnosis = Diagnosis((Finding("unreadable", text, advice=images.reasons[0]),))
+        diagnosis = Diagnosis(
+            (Finding("unreadable", text, advice=f"copy them again, or {size_remedy(path)}"),)
+        )
     else:
         diagnosis = diagnose(
             judged,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.camera.framing import check_framed
-from bcclone.camera.images import Image, try_frame
+from bcclone.camera.images import Image, size_remedy, try_frame
 from bcclone.dataset.answer import Answer
 from bcclone.evaluation.estimated_drive import read_drive
 from bcclone.evaluation.evaluate_settings import ReplaySettings
@@ -81,8 +81,8 @@ def replay_policies(
         # the reason continues the sentence: " is missing" or ": reason"
         _, reason = try_frame(reference.images[0].get("center"))
         raise UserError(
-            f"{recording}: no row has a centre image that can be read; the first{reason}; if its "
-            "images were lost, copy them again"
+            f"{recording}: no row has a centre image that can be read; the first{reason}; copy its "
+            f"images again, or {size_remedy(recording)}"
         )
     results = {driver.name: driver.result for driver in drivers}
     return Replayed(reference, settings.limit_m, results, controls_of(reference, settings))

@@ -17,6 +17,7 @@ from bcclone.camera.images import (
     FRAME_WIDTH,
     cv2,
     read_file,
+    size_remedy,
     upright_jpeg,
 )
 from bcclone.dataset.preprocessing import PRESETS
@@ -114,7 +115,8 @@ def _recorded_rows(settings: ExportSettings) -> ExportedRows:
         raise UserError(
             f"{settings.source}: {len(skipped)} of {len(rows) + len(skipped)} rows cannot be "
             f"exported, expected at most {_TOLERATED:.0%}; repair the recording, delete these rows "
-            f"with bcclone edit, or choose other cameras with --cameras; the first:\n{listed}"
+            "with bcclone edit, choose other cameras with --cameras, or "
+            f"{size_remedy(settings.source)}; the first:\n{listed}"
         )
     return ExportedRows(cameras, (FRAME_HEIGHT, FRAME_WIDTH), rows, _read_upright, skipped)
 

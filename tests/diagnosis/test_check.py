@@ -44,12 +44,14 @@ def test_pictures_of_another_size_are_refused_with_the_command_that_makes_frames
 ):
     for path in (recording / "IMG").iterdir():
         path.write_bytes(encode_jpeg(np.zeros((320, 640, 3), np.uint8)))
-    with pytest.raises(UserError, match=r"640x320 pixels.*bcclone import RECORDING -o"):
+    with pytest.raises(
+        UserError, match=rf"640x320 pixels.*bcclone import {recording}/driving_log.csv -o"
+    ):
         run_command("preprocess", recording, "-o", tmp_path / "data.h5")
     (report,) = check(recording, code=1)
     (finding,) = report["diagnosis"]["findings"]
     assert finding["fault"] == "unreadable"
-    assert "bcclone import RECORDING -o" in finding["remedy"]
+    assert f"bcclone import {recording}/driving_log.csv -o" in finding["remedy"]
 
 
 def test_check_reports_logs_without_images_and_foreign_files(recording, tmp_path):
