@@ -9,6 +9,7 @@ evaluate --road` as MODEL.ROAD.drive.json. docs/result_tables.py writes the tabl
 """
 
 import argparse
+import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.evaluation.frame_files import read_labels, read_steering, seconds_of
+from bcclone.evaluation.predict import seconds_of
+from bcclone.recording.files import find_log
+from bcclone.recording.log import read_log
 from bcclone.system.numbers import FloatArray, correlation, exponential_mean, right_side
 
 RESULTS = Path(__file__).parent / "results" / "any-camera.json"
@@ -108,13 +111,23 @@ def _score(folder: Path, model: str, name: str) -> dict[str, Any]:
     return figures
 
 
+def read_steering(table: Path) -> dict[str, float]:
+    """Return frame_id -> steering of a table of `bcclone predict`, or of labels."""
+    with table.open(encoding="utf-8", newline="") as file:
+        return {row["frame_id"]: float(row["steering_angle"]) for row in csv.DictReader(file)}
+
+
 def _read_answers(folder: Path, model: str, name: str) -> Steering:
     """Return a model's steering in a drive, and the labels, which are positive to the right."""
     predictions = read_steering(folder / f"{model}.{name}.csv")
-    labelled = folder / f"{name}.csv"
-    if not labelled.exists():
-        labelled = folder / name  # an imported recording
-    labels_of = read_labels(labelled)
+    if (folder / f"{name}.csv").exists():
+        labels_of = read_steering(folder / f"{name}.csv")
+    else:
+        rows = read_log(find_log(str(folder / name))).rows  # an imported recording
+        labels_of = {
+            Path(image).stem: float(label)
+            for image, label in zip(rows["center"], rows["steering"], strict=True)
+        }
     frames = [frame for frame in labels_of if frame in predictions]
     seconds = seconds_of(frames)
     if seconds is None:

@@ -1,5 +1,6 @@
 """Run commands of bcclone: in the test's own process, or in a process of their own."""
 
+import csv
 import io
 import json
 import logging
@@ -66,6 +67,12 @@ def run_script(script, *arguments, code=0, cwd=None):
 def result_of(script, *arguments, **options):
     """Return the JSON result of a command; see run_script()."""
     return json.loads(run_script(script, *arguments, "--json", **options).stdout)
+
+
+def read_steering(table):
+    """Return frame_id -> steering of a table that `bcclone predict` has written."""
+    with table.open(encoding="utf-8", newline="") as file:
+        return {row["frame_id"]: float(row["steering_angle"]) for row in csv.DictReader(file)}
 
 
 @contextmanager

@@ -1,7 +1,11 @@
 """Write a table with a model's steering for each frame of a folder, or of a recording's centre
 camera.
+
+The table has a row for each frame, with the columns frame_id and steering_angle; a frame_id is the
+name of the frame's file without its ending.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +16,24 @@ from typing import Self
 import numpy as np
 
 from bcclone.camera.framing import Framing, check_framed, framing_of, read_framing
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, read_picture
+from bcclone.camera.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    IMAGE_ENDINGS,
+    BadImage,
+    Image,
+    read_picture,
+)
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.evaluation.evaluate_settings import PredictSettings
-from bcclone.evaluation.frame_files import NamedFrame, frame_files, seconds_of, write_steering
+from bcclone.evaluation.rollout import read_reference
 from bcclone.model.policy import Policy, load_policy, not_finite
 from bcclone.recording.files import find_log, is_recording
-from bcclone.system.errors import UserError
-from bcclone.system.files import writes
-from bcclone.system.numbers import Memory, exponential_mean
+from bcclone.recording.row import EPISODE_GAP_MS, RowError, time_of
+from bcclone.system.errors import Table, TableColumn, UserError
+from bcclone.system.files import replacing, writes
+from bcclone.system.location import is_hidden
+from bcclone.system.numbers import FloatArray, Memory, exponential_mean
 from bcclone.system.pool import read_ahead
 
 
@@ -89,7 +102,9 @@ def predict(settings: PredictSettings) -> Predicted:
         delay_seconds = policy.delay_seconds
     limited = {name: min(max(answer, -1.0), 1.0) for name, answer in steering.items()}
     beyond = sum(abs(answer) > 1 for answer in steering.values())
-    write_steering(settings.output, limited)
+    table = Table((TableColumn("frame_id"), TableColumn("steering_angle")), list(limited.items()))
+    with replacing(settings.output) as temporary:
+        temporary.write_text(table.csv(), encoding="utf-8", newline="")
     return Predicted(
         output=settings.output,
         frames=len(steering),
@@ -102,6 +117,115 @@ def predict(settings: PredictSettings) -> Predicted:
         calibrated_delay_seconds=policy.delay_seconds,
         delay_seconds=delay_seconds,
     )
+
+
+# ---- the frames
+
+
+@dataclass(frozen=True)
+class NamedFrame:
+    """The file of a frame."""
+
+    frame_id: str
+    path: str
+    begins: bool  # whether it is the first frame of a drive: the model forgets the frames before
+
+
+def frame_files(source: Path) -> tuple[NamedFrame, ...]:
+    """Return the frames of a recording in order of time, or those of a folder by their names.
+
+    Numbers in the names count by their value. Raises UserError if there are no images, or two
+    images of one name.
+
+    source: a recording's folder or log, or a folder of images
+    """
+    if source.is_file() or is_recording(source):
+        return _recorded(find_log(str(source)))  # its error says what the file is, if it is no log
+    if not source.is_dir():
+        raise UserError(f"{source}: no such folder; name a folder of JPEGs or PNGs, or a recording")
+
+    def in_order(path: Path) -> list[str | int]:
+        parts: list[str | int] = [*re.split(r"([0-9]+)", path.name)]
+        parts[1::2] = map(int, parts[1::2])  # the numbers stand between the words
+        return parts
+
+    paths = [
+        path
+        for path in source.iterdir()
+        if path.suffix.lower() in IMAGE_ENDINGS and not is_hidden(path.name)
+    ]
+    if not paths:
+        raise UserError(
+            f"{source}: no images in it, expected files that end in {', '.join(IMAGE_ENDINGS)}; "
+            "name the folder that holds them"
+        )
+    by_id: dict[str, Path] = {}
+    for path in sorted(paths, key=in_order):
+        if not path.stem.isprintable():
+            raise UserError(
+                f"{source}: the name {path.name!r} cannot be written into a table; rename the image"
+            )
+        _check_name(path, by_id.setdefault(path.stem, path))
+
+    # a pause begins another drive, if the names tell the time
+    seconds = seconds_of(list(by_id))
+    steps = np.zeros(len(paths)) if seconds is None else np.diff(seconds, prepend=seconds[0])
+    begins = (steps > EPISODE_GAP_MS / 1000) | (np.arange(len(paths)) == 0)
+    return tuple(
+        NamedFrame(name, str(path), bool(is_first))
+        for (name, path), is_first in zip(by_id.items(), begins, strict=True)
+    )
+
+
+def _recorded(log: Path) -> tuple[NamedFrame, ...]:
+    """Return the frames of the centre camera of a recording; raises as frame_files()."""
+    reference = read_reference(log)
+    files: dict[str, NamedFrame] = {}
+    begins = True
+    for images, ends in zip(reference.images, reference.ends, strict=True):
+        path = images.get("center")
+        if path:
+            frame_id = Path(path).stem
+            if frame_id not in files:
+                files[frame_id] = NamedFrame(frame_id, path, begins)
+                begins = False
+            # rows may share an image, for which a table has one row; two images need two names
+            _check_name(Path(path), Path(files[frame_id].path))
+        begins = begins or ends
+    return tuple(files.values())
+
+
+def _check_name(path: Path, other: Path) -> None:
+    """Raise UserError if two images have one name, as a.jpg and a.jpeg do."""
+    if path != other:
+        raise UserError(
+            f"{path} and {other} have one name, so their frame_id would be the same; rename one of "
+            "them, and in a log, too"
+        )
+
+
+def seconds_of(frame_ids: Sequence[str]) -> FloatArray | None:
+    """Return the seconds since the first frame, (frames,), by the names; None if one is no time.
+
+    A time is a number of milliseconds, microseconds or nanoseconds since 1970, or written as the
+    simulator does.
+    """
+    if not frame_ids:
+        return None
+    digits = len(frame_ids[0])
+    units_by_digits = {13: 1e3, 16: 1e6, 19: 1e9}  # units a second
+    if digits in units_by_digits and all(
+        len(name) == digits and name.isascii() and name.isdecimal() for name in frame_ids
+    ):
+        unit = units_by_digits[digits]
+        times = [int(name) for name in frame_ids]
+    else:
+        unit = 1e3
+        try:
+            times = [time_of(name) for name in frame_ids]
+        except RowError:
+            return None
+    return np.array([time - times[0] for time in times], np.float64) / unit
 
 
 def delayed(

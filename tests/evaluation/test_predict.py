@@ -12,14 +12,7 @@ import pytest
 
 from bcclone.camera.framing import Framing, Lens
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.evaluation.frame_files import (
-    NamedFrame,
-    frame_files,
-    read_labels,
-    read_steering,
-    seconds_of,
-)
-from bcclone.evaluation.predict import delayed
+from bcclone.evaluation.predict import NamedFrame, delayed, frame_files, seconds_of
 from bcclone.model.policy import load_policy
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import is_recording
@@ -28,7 +21,7 @@ from tests.conftest import calibrated
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
-from tests.running import result_of
+from tests.running import read_steering, result_of
 
 
 def frame(seed, width=FRAME_WIDTH, height=FRAME_HEIGHT):
@@ -204,7 +197,6 @@ def test_a_log_is_a_recording_whose_edits_count(tmp_path):
     for source in (folder, log):
         assert is_recording(source)
         assert [file.frame_id for file in frame_files(source)] == kept
-        assert list(read_labels(source)) == kept
 
 
 @pytest.mark.parametrize(
@@ -224,39 +216,6 @@ def test_times_are_read_from_names(names, unit):
         assert seconds is None
     else:
         assert seconds.tolist() == pytest.approx([0, unit])
-
-
-def test_the_column_of_the_steering_is_named_or_found(tmp_path):
-    path = tmp_path / "labels.csv"
-    path.write_text("frame_id,speed,torque,angle\n7,1,2,0.25\n")
-    assert read_steering(path) == {"7": 0.25}
-    assert read_labels(path, "torque") == {"7": 2}
-    path.write_text("frame_id,wheel\r\n7,0.5\r\n\r\n", newline="")
-    assert read_steering(path, "wheel") == {"7": 0.5}
-    with pytest.raises(UserError, match="its columns are .frame_id,wheel.*--steering-column"):
-        read_steering(path)
-    path.write_text(",frame_id,steering_angle\n0,7,0.5\n")  # as pandas writes it, with its index
-    assert read_steering(path) == {"7": 0.5}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"frame_id,steering_angle\n", "no rows"),
-        (b"frame_id,steering_angle\n1,0.5\n1,0.6\n", "line 3: frame_id '1' stands there twice"),
-        (
-            b"frame_id,steering_angle\n1,0.5\n2,left\n",
-            "line 3: steering_angle is 'left', expected a number",
-        ),
-        (b"frame_id,steering_angle\n1,1e300\n", "line 2: steering_angle is '1e300'"),
-    ],
-)
-def test_a_wrong_table_is_refused_with_its_line(content, message, tmp_path):
-    path = tmp_path / "wrong.csv"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=message) as error:
-        read_steering(path)
-    assert str(path) in str(error.value)
 
 
 START_MS = 1_700_000_000_000

@@ -11,7 +11,6 @@ import pytest
 from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.commands import load_command
 from bcclone.commands.command import make_parser
-from bcclone.evaluation.frame_files import read_steering
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate import calibrate
@@ -25,7 +24,7 @@ from tests.exchange.foreign_sources import make_frames, make_tub
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.other_camera import road_frames, seen_by
-from tests.running import ROOT, result_of, run_script
+from tests.running import ROOT, read_steering, result_of, run_script
 
 MODEL = ROOT / "models" / "any-road.h5"
 FRAMING = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))  # it sees more than the simulator's

@@ -23,7 +23,6 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.evaluation.evaluate import evaluate
 from bcclone.evaluation.evaluate_settings import PredictSettings
-from bcclone.evaluation.frame_files import read_steering
 from bcclone.evaluation.predict import predict
 from bcclone.evaluation.replay import replay
 from bcclone.model.foreign.litert_model import LiteRtModel
@@ -37,7 +36,7 @@ from bcclone.system.settings import SettingError
 from tests.conftest import calibrated, made_once, shared
 from tests.processes import said
 from tests.realcar.exports import exported_once, steeper
-from tests.running import ROOT, run_script
+from tests.running import ROOT, read_steering, run_script
 
 for package in ("ai_edge_litert", "onnxruntime", "tf2onnx"):
     pytest.importorskip(package)

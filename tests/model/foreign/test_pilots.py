@@ -10,11 +10,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from bcclone.evaluation.frame_files import read_steering
 from bcclone.system.errors import UserError
 from tests.messages.refusals import run_command
 from tests.model.foreign.written_models import network
-from tests.running import result_of, run_script
+from tests.running import read_steering, result_of, run_script
 
 PILOTS = ["linear", "categorical", "localizer", "both in one", "3D", "raw", "scaled"]
 OF_CLASSES = ("categorical", "localizer")  # their angle is one of 15 classes

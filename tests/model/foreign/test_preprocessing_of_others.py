@@ -9,12 +9,11 @@ import PIL.Image
 import pytest
 from keras import layers
 
-from bcclone.evaluation.frame_files import read_steering
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
 from tests.model.foreign.written_models import FRAME, network
-from tests.running import result_of, run_script
+from tests.running import read_steering, result_of, run_script
 
 
 def hsv(frame):
