@@ -71,15 +71,18 @@ def open_feed(
         settings = replace(settings, feed=name)
     check_feed(data, settings)
     leaves_out = zero_fraction < 1
+    kind, size, streams = settings.ordering
     order = Order(
         len(selection),
-        *settings.ordering,
+        kind,
+        size,
         seed,
         selection.zero_steering if leaves_out else None,
         zero_fraction,
         batch_size,
-        selection.shard if STRATEGIES[settings.feed].order == WINDOWS else None,
+        selection.shard if kind == WINDOWS else None,
         part,
+        streams,
     )
     if leaves_out and not len(order):
         raise UserError(

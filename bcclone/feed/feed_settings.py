@@ -20,7 +20,7 @@ ORDERS = {  # order -> names of the settings on which it depends
     IN_ORDER: (),
     SHUFFLED: (),
     CHUNKS: ("chunk_size",),
-    WINDOWS: ("window_shards",),
+    WINDOWS: ("window_shards", "window_streams"),
 }
 
 
@@ -82,6 +82,14 @@ class FeedSettings(Checked):
     )
     chunk_size: Count = _rare(16_384, "number of samples that hdf5-chunks shuffles together")
     window_shards: Count = _rare(4, "number of shards that the feed shards shuffles together")
+    window_streams: Count = _rare(
+        0,
+        "number of windows that the feed shards draws each batch from; "
+        "a worker reads only the shards of its own",
+        minimum=1,
+        maximum=4096,
+        zero="as many as there are workers",
+    )
     cache: str = _feed(
         "",
         "folder for copies of the shards of a store at a URL; several processes may share it",
@@ -98,15 +106,17 @@ class FeedSettings(Checked):
     )
 
     @property
-    def ordering(self) -> tuple[str, int]:
+    def ordering(self) -> tuple[str, int, int]:
         """Return how samples are ordered; feeds of equal orderings give the same batches.
 
-        These are one of ORDERS, and the number of samples in a chunk, or of shards in a window.
+        These are one of ORDERS, the number of samples in a chunk or of shards in a window, and the
+        number of windows that each batch is drawn from.
         """
         # AUTO chooses among strategies; "shuffled" is the order of most of them
         kind = SHUFFLED if self.feed == AUTO else STRATEGIES[self.feed].order
-        (size,) = [getattr(self, name) for name in ORDERS[kind]] or [1]
-        return kind, size
+        # only window_streams may be 0 here; for several workers, a training has replaced the 0
+        size, streams, *_ = [*(getattr(self, name) or 1 for name in ORDERS[kind]), 1, 1]
+        return kind, size, streams
 
 
 AUGMENT_ON = ("auto", "cpu", "device")

@@ -4,7 +4,7 @@ In: number of samples, seed and epoch. Out: positions, uint32, in the order of t
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 
 from bcclone.dataset.rows import RowTable
 from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, SHUFFLED, WINDOWS
-from bcclone.system.numbers import BoolArray, Uint32Array
+from bcclone.system.numbers import BoolArray, IndexArray, Uint32Array
 
 Positions = Uint32Array
 
@@ -106,6 +106,7 @@ class Order:
     batch_size: int = 1
     shard_of_sample: Uint32Array | None = None  # number of each sample's shard, for WINDOWS
     part: BatchPart = ALL  # the part of each batch that this worker fetches
+    streams: int = 1  # with WINDOWS: number of windows that each batch is drawn from
 
     def __len__(self) -> int:
         if self.zero_steering is None:
@@ -127,7 +128,7 @@ class Order:
             # another worker's part
             kept = self._balanced(sequential(self.size), epoch)
             assert self.shard_of_sample is not None
-            return kept[windowed(self.shard_of_sample[kept], self.chunk, self.seed, epoch)]
+            return kept[self._windows(self.shard_of_sample[kept], epoch)]
         if self.kind == CHUNKS:
             order = chunked(self.size, self.chunk, self.seed, epoch)
         elif self.kind == SHUFFLED:
@@ -135,6 +136,14 @@ class Order:
         else:
             order = sequential(self.size)
         return self._balanced(order, epoch)
+
+    def _windows(self, shard_of_sample: Uint32Array, epoch: int) -> Positions:
+        # each stream has a shard at least, and gives each batch a sample at least
+        streams = min(self.streams, len(np.unique(shard_of_sample)), self.batch_size)
+        if streams <= 1:
+            return windowed(shard_of_sample, self.chunk, self.seed, epoch)
+        random = np.random.default_rng([self.seed, epoch])
+        return streamed(shard_of_sample, self.chunk, streams, self.batch_size, random)
 
     def _balanced(self, order: Positions, epoch: int) -> Positions:
         if self.zero_steering is None:
@@ -176,12 +185,68 @@ def windowed(shard_of_sample: Uint32Array, window_shards: int, seed: int, epoch:
     random = np.random.default_rng([seed, epoch])
     shards, index = np.unique(shard_of_sample, return_inverse=True)
     window_of_shard = random.permutation(len(shards)) // window_shards
-    window_of_sample = window_of_shard[index]
+    return _shuffled_windows(window_of_shard[index], random)
+
+
+def _shuffled_windows(window_of_sample: IndexArray, random: np.random.Generator) -> Positions:
+    """Return the samples window by window, each window shuffled.
+
+    window_of_sample: number of each sample's window, (samples,)
+    """
     order = np.argsort(window_of_sample, kind="stable").astype(np.uint32)
     ends = np.cumsum(np.bincount(window_of_sample)).tolist()
     for start, end in itertools.pairwise([0, *ends]):
         random.shuffle(order[start:end])
     return order
+
+
+def streamed(
+    shard_of_sample: Uint32Array,
+    window_shards: int,
+    streams: int,
+    batch_size: int,
+    random: np.random.Generator,
+) -> Positions:
+    """Return a permutation whose batches take an equal part from each of several streams of
+    windows.
+
+    Each shard belongs to one stream. Only the last batches differ: they hold the rest of the longer
+    streams.
+
+    shard_of_sample: number of each sample's shard, (samples,)
+    window_shards: number of shards in a window
+    """
+    shards, index, sizes = np.unique(shard_of_sample, return_inverse=True, return_counts=True)
+    # each shard, in random order, goes to the stream that has the fewest samples
+    stream_of_shard = np.zeros(len(shards), np.int64)
+    window_of_shard = np.zeros(len(shards), np.int64)
+    sample_counts = np.zeros(streams, np.int64)
+    shard_counts = np.zeros(streams, np.int64)
+    for shard in random.permutation(len(shards)).tolist():
+        stream = int(np.argmin(sample_counts))
+        stream_of_shard[shard] = stream
+        window_of_shard[shard] = shard_counts[stream] // window_shards
+        sample_counts[stream] += sizes[shard]
+        shard_counts[stream] += 1
+    # the samples of each stream, by windows
+    parts = []
+    for stream in range(streams):
+        positions = np.flatnonzero(stream_of_shard[index] == stream)
+        order = _shuffled_windows(window_of_shard[index][positions], random)
+        parts.append(positions[order].astype(np.uint32))
+    return interleaved(parts, batch_size)
+
+
+def interleaved(streams: Sequence[Positions], batch_size: int) -> Positions:
+    """Return batches that join a part of each stream, then the rest of longer streams."""
+    # how many samples each stream gives to a batch, as equal as possible
+    lengths = map(len, np.array_split(np.arange(batch_size), len(streams)))
+    pairs = list(zip(streams, lengths, strict=True))
+    rounds = min(len(stream) // length for stream, length in pairs)
+    columns = [stream[: rounds * length].reshape(rounds, length) for stream, length in pairs]
+    batches = np.concatenate(columns, axis=1).reshape(-1)
+    rest = [stream[rounds * length :] for stream, length in pairs]
+    return np.concatenate([batches, *rest])
 
 
 def split_into_windows(shard_of_sample: Uint32Array) -> list[slice]:

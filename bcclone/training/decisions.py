@@ -53,7 +53,7 @@ def fit_to_samples(
     """Return the settings with all decided that does not depend on the device that trains.
 
     These are the network, the window length, the optimizer with its learning rate and epochs, what
-    batch normalization learns, the feed, the moves of the camera, and oneDNN.
+    batch normalization learns, the feed and its streams, the moves of the camera, and oneDNN.
     """
     feed = settings.feed
     if feed == AUTO:
@@ -85,6 +85,7 @@ def fit_to_samples(
         batch_norm=batch_norm,
         seq_length=settings.seq_length or usual_length,
         feed=feed,
+        window_streams=settings.window_streams or workers,
         onednn=onednn_for_batches(settings.onednn),
     )
 

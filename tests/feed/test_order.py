@@ -21,8 +21,10 @@ from bcclone.feed.order import (
     balanced,
     chunked,
     has_zero_steering,
+    interleaved,
     shuffled,
     split_into_windows,
+    streamed,
     windowed,
 )
 from bcclone.feed.selection import select
@@ -105,6 +107,44 @@ def test_an_order_is_split_where_a_shard_begins_after_others_have_ended():
     assert split_into_windows(np.array([], np.uint32)) == []
 
 
+@given(
+    shards_of_samples.filter(len),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.integers(4, 40),
+    st.integers(0, 1000),
+)
+def test_streams_share_no_shard_in_the_batches_that_all_of_them_fill(
+    shard, window, streams, batch_size, seed
+):
+    order = streamed(shard, window, streams, batch_size, np.random.default_rng(seed))
+    assert sorted(order.tolist()) == list(range(len(shard)))
+    assert (
+        order == streamed(shard, window, streams, batch_size, np.random.default_rng(seed))
+    ).all()
+    parts = np.array_split(np.arange(batch_size), streams)
+    read = [set() for _ in parts]
+    smallest = min(smallest_stream(shard, streams, seed) // len(part) for part in parts)
+    for start in range(0, smallest * batch_size, batch_size):
+        for part, shards in zip(parts, read, strict=True):
+            shards.update(shard[order[start + part]].tolist())
+    assert sum(map(len, read)) == len(set().union(*read))
+
+
+def smallest_stream(shard, streams, seed):
+    """The fewest samples of a stream when each shard goes to the one with the fewest so far."""
+    _, sizes = np.unique(shard, return_counts=True)
+    samples = [0] * streams
+    for number in np.random.default_rng(seed).permutation(len(sizes)):
+        samples[samples.index(min(samples))] += int(sizes[number])
+    return min(samples)
+
+
+def test_streams_are_interleaved_batch_by_batch():
+    streams = [np.array([0, 1, 2, 3, 4]), np.array([10, 11, 12])]
+    assert interleaved(streams, 3).tolist() == [0, 1, 10, 2, 3, 11, 4, 12]
+
+
 @given(st.integers(0, 200), st.integers(1, 9))
 def test_the_spans_of_all_workers_make_up_a_batch(size, count):
     spans = [BatchPart(index, count).span(size) for index in range(count)]
@@ -139,6 +179,22 @@ def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning_and_reads_
     batches = Order(5, batch_size=3, part=BatchPart(2, 3)).batches(1)
     assert [batches.span(number) for number in range(2)] == [BatchSpan(2, 1, 3), BatchSpan(0, 0, 2)]
     assert [batch.tolist() for batch in batches] == [[2], [3]]
+
+
+def test_a_worker_reads_only_the_shards_of_its_stream():
+    shard = np.arange(9000, dtype=np.uint32) // 100
+    zeros = np.arange(9000) % 3 == 0
+    whole = Order(
+        9000, "windows", 4, 5, zeros, 0.1, batch_size=30, shard_of_sample=shard, streams=3
+    )
+    read = [
+        set(shard[replace(whole, part=BatchPart(worker, 3)).batches(1).positions].tolist())
+        for worker in range(3)
+    ]
+    assert len(set().union(*read)) == 90
+    assert sum(map(len, read)) - 90 <= 6  # of the last batches
+    order = whole.positions(1)
+    assert len(set(order.tolist())) == len(order) == 6000 + allowed_zeros(6000, 3000, 0.1)
 
 
 # ---- the samples with zero steering that an epoch leaves out

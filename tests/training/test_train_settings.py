@@ -30,6 +30,7 @@ DEFAULT = TrainSettings(
     learning_rate=5e-3,
     epochs=10,
     feed="hdf5-shuffle",
+    window_streams=1,
     onednn="on",
 )
 
