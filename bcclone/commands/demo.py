@@ -1,36 +1,29 @@
 """The command demo: run the whole workflow without the simulator, and show the results on a page.
 
-A demo is a list of steps, each a command of bcclone. A step that an earlier demo has completed in
-the same folder is skipped; a step that it did not complete runs again. At the end, the folder holds
-recordings, a store, a model, its drive, clips and the page.
+A demo is a list of steps, each a command of bcclone. At the end, the folder holds recordings, a
+store, a model, its drive, clips and the page.
 """
 
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import redirect_stderr
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bcclone.commands import load_command, split_line
-from bcclone.commands.command import BROWSER, Command, Result, command, notify, parse
+from bcclone.commands.command import BROWSER, Command, Result, command, list_of, notify, parse
 from bcclone.pictures.report import write_report
 from bcclone.simulator.score import LAPS_DRIVEN
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
 from bcclone.system.codec import read_json
-from bcclone.system.errors import Table, TableColumn, UserError, shown_command, typed
-from bcclone.system.files import RESULTS, writing
+from bcclone.system.errors import UserError, shown_command, typed
+from bcclone.system.files import NEW_FOLDER, make_folder, writing
 from bcclone.system.hardware import usable_cores
-from bcclone.system.pool import FinishedSteps, process_pool
+from bcclone.system.pool import process_pool
 from bcclone.system.settings import Checked, Count, Laps, Mph, setting
-
-# What earlier demos have done: name of a step -> its command line once it was complete, () if it
-# was begun and not completed, None if it was not begun.
-States = FinishedSteps[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +32,7 @@ class DemoSettings(Checked):
 
     folder: Path = setting(
         Path("demo"),
-        "folder for all results; steps that are complete there are skipped",
+        "folder for all results; must be new or empty",
         unit="DIR",
     )
     record_laps: Laps = setting(
@@ -60,33 +53,27 @@ class DemoSettings(Checked):
     )
 
 
-@command(
-    after_interrupt="completed steps are kept; the same command continues with the next one",
-)
+@command(after_interrupt="the folder keeps what was made; remove it, or name another --folder")
 def demo(settings: DemoSettings, browser: bool = BROWSER) -> Result:
     """Run the whole workflow without the simulator: record laps, preprocess, train, drive and score
     a lap, make clips.
 
-    Steps that are complete in the folder are skipped; remove the folder to start again. The exit
-    code is 1 when the car needed an intervention.
+    The exit code is 1 when the car needed an intervention.
     """
     folder = settings.folder
-    drive = folder / "drive"
     page = folder / "index.html"
-    with writing(folder, RESULTS):
-        done = list(_complete(_steps(settings), folder))
-        remedy = f"remove {drive}, and begin again"
-        figures = read_json(
-            drive / "figures.json", dict[str, Any], "the figures of a drive", remedy
-        )
+    with writing(folder, NEW_FOLDER):
+        make_folder(folder)
+        done = list(_run_all(_steps(settings)))
+        path = folder / "drive" / "figures.json"
+        figures = read_json(path, dict[str, Any], "the figures of a drive", "begin again")
         _write_page(page, done, figures, settings)
-    # None if an earlier demo had completed some of the steps
     ended = {step.name: after for step, _, after in done}
-    first_picture = ended[_FIRST_CLIP] if all(ended.values()) else None
-    trained_lap = ended[_DRIVE] if all(ended.values()) else None
+    first_picture = ended[_FIRST_CLIP]
+    trained_lap = ended[_DRIVE]
     value = {
         "steps": [
-            {"step": step.name, "made": step.makes[0], "seconds": round(seconds, 2)}
+            {"step": step.name, "made": step.made, "seconds": round(seconds, 2)}
             for step, seconds, _ in done
         ],
         "seconds_to_first_picture": first_picture,
@@ -94,22 +81,16 @@ def demo(settings: DemoSettings, browser: bool = BROWSER) -> Result:
         "page": page,
         "drive": figures,
     }
-
-    columns = [
-        TableColumn("step"),
-        TableColumn("seconds", "{:.1f}".format),
-        TableColumn("what it made"),
+    lines = [
+        "",
+        list_of({step.name: f"{seconds:6.1f} s  {step.made}" for step, seconds, _ in done}),
+        "",
+        f"first moving picture after {first_picture:.0f} s, "
+        f"trained and driven after {trained_lap:.0f} s",
+        "",
+        *_sentences(figures),
+        outcome(figures),
     ]
-    rows = [(step.name, seconds, str(step.makes[0])) for step, seconds, _ in done]
-    rows.append(("in all", max(ended.values()), ""))
-    lines = ["", str(Table(columns, rows)), ""]
-    if first_picture is not None:
-        lines += [
-            f"first moving picture after {first_picture:.0f} s, "
-            f"trained and driven after {trained_lap:.0f} s",
-            "",
-        ]
-    lines += [*_sentences(figures), outcome(figures)]
     stayed = figures["ended"] == LAPS_DRIVEN and not figures["interventions"]
     return Result(
         value,
@@ -150,7 +131,7 @@ class DemoStep:
 
     name: str  # what the step does, for the user
     words: tuple[str, ...]  # the command line, as a user would type it after `bcclone`
-    makes: tuple[Path, ...]  # files and folders that it makes; the result of the step comes first
+    made: Path  # the file or folder that is its result
 
 
 def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
@@ -160,9 +141,6 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     laps = [folder / f"lap{number}" for number in range(1, len(LOOKS) + 1)]
     store = folder / "data.h5"
     model = folder / "model.h5"
-    runs = folder / "runs"
-    drive = folder / "drive"
-    clip_of_lap = folder / "run1.mp4"
 
     record = f"simulate record {EXPERT}"
     each = settings.record_laps / len(LOOKS)
@@ -175,101 +153,56 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     preprocess = f"preprocess --size {settings.size} {STORE} -o"
     train = f"model --epochs {settings.epochs} {TRAINING} --name demo -o"
     evaluate = f"evaluate --laps {settings.laps} --speed {settings.speed_mph} -o"
-    also_driven = (clip_of_lap, drive / "figures.json")
     return [
         [_step("first look", look, first)],
         [_step(_FIRST_CLIP, "video --overlay -o", folder / "first.mp4", first)],
         recordings,
         [_step("preprocess", preprocess, store, *laps)],
-        [_step("train", train, model, "--runs", runs, store, also=(runs,))],
-        [_step(_DRIVE, evaluate, drive, "--clip", clip_of_lap, model, also=also_driven)],
+        [_step("train", train, model, "--runs", folder / "runs", store)],
+        [_step(_DRIVE, evaluate, folder / "drive", "--clip", folder / "run1.mp4", model)],
     ]
 
 
-def _step(
-    name: str, line: str, result: Path, *others: object, also: tuple[Path, ...] = ()
-) -> DemoStep:
+def _step(name: str, line: str, made: Path, *others: object) -> DemoStep:
     """Return a step.
 
     line: first words of its command line
-    result: what the step makes; the next word of the command line
+    made: its result; the next word of the command line
     others: the last words of the command line
-    also: what else the step makes
     """
-    words = (*line.split(), *map(typed, (result, *others)))
-    return DemoStep(name, words, (result, *also))
+    return DemoStep(name, (*line.split(), *map(typed, (made, *others))), made)
 
 
-def _complete(
-    groups: list[list[DemoStep]], folder: Path
-) -> Iterator[tuple[DemoStep, float, float]]:
-    """Run the steps that are not complete; yield all steps.
-
-    With each come the seconds that it took, and those from the demo's start to its end; both are 0
-    for a step that was complete. A step is also run again if it reads what another one has made
-    again.
-    """
+def _run_all(groups: list[list[DemoStep]]) -> Iterator[tuple[DemoStep, float, float]]:
+    """Run all steps; yield each, the seconds that it took, and those from the start to its end."""
     start = time.monotonic()
-    states = FinishedSteps(folder / "steps", tuple[str, ...])
-    anew: set[str] = set()  # paths that this demo has made, as they stand in command lines
     for group in groups:
-        # steps that have to run; an earlier demo may have left a part of their results
-        left = []
         for step in group:
-            is_complete = states.find(step.name) == step.words and all(map(Path.exists, step.makes))
-            if is_complete and anew.isdisjoint(step.words):
-                notify(f"{step.name}: {step.makes[0]} is complete already")
-                yield step, 0.0, 0.0
-            else:
-                _remove_leftovers(step, states)
-                notify(f"{step.name}: {shown_command(*step.words)}")
-                left.append(step)
-
-        # run them, and report each as soon as it has ended
-        for step, seconds in zip(left, _run_side_by_side(left, states), strict=True):
-            notify(f"{step.name}: {step.makes[0]}, {seconds:.0f} s")
+            notify(f"{step.name}: {shown_command(*step.words)}")
+        for step, seconds in zip(group, _run_side_by_side(group), strict=True):
+            notify(f"{step.name}: {step.made}, {seconds:.0f} s")
             yield step, seconds, time.monotonic() - start
-            anew.update(map(typed, step.makes))
 
 
-def _remove_leftovers(step: DemoStep, states: States) -> None:
-    """Remove what an earlier demo has made in a step.
-
-    Raises UserError if something is there although no demo has begun the step.
-    """
-    has_begun = states.find(step.name) is not None
-    for path in step.makes:
-        if os.path.lexists(path) and not has_begun:
-            raise UserError(
-                f"{path} exists, but not from a demo; choose another folder with --folder"
-            )
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _run_side_by_side(steps: list[DemoStep], states: States) -> Iterator[float]:
+def _run_side_by_side(steps: list[DemoStep]) -> Iterator[float]:
     """Run steps; yield how many seconds each took, in the order of the steps.
 
     A single step runs in this process, several run in other processes, one on each core.
     """
-    run = partial(_run, states)
     if len(steps) < 2:
-        yield from map(run, steps)
+        yield from map(_run, steps)
         return
     try:
         with process_pool(min(len(steps), usable_cores())) as pool:
-            yield from pool.map(run, steps)
+            yield from pool.map(_run, steps)
     except BrokenExecutor:
         raise UserError(
             "a process ended unexpectedly; see whether memory ran out, and begin again"
         ) from None
 
 
-def _run(states: States, step: DemoStep) -> float:
+def _run(step: DemoStep) -> float:
     """Run a step without showing its progress, and return how many seconds it took."""
-    states.keep(step.name, ())  # the step is begun
     start = time.monotonic()
     name, words = split_line(step.words)
     command = load_command(name)
@@ -277,12 +210,10 @@ def _run(states: States, step: DemoStep) -> float:
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
             command.run(parse(command, f"bcclone {name}", words))
     except UserError as error:
-        remedy = "fix this error, and begin again, which keeps what is complete"
-        raise UserError(f"`{shown_command(*step.words)}` failed; {remedy}:\n{error}") from None
+        raise UserError(f"`{shown_command(*step.words)}` failed:\n{error}") from None
     except KeyboardInterrupt:
-        # Leave out the message, which says what the command keeps: a demo begins the step again.
+        # leave out the message, which says what the step's command keeps
         raise KeyboardInterrupt from None
-    states.keep(step.name, step.words)
     return time.monotonic() - start
 
 
@@ -335,7 +266,7 @@ def _write_page(
         ),
     }
     times = [("step", "seconds")]
-    times += [(step.name, f"{seconds:.0f}" if seconds else "earlier") for step, seconds, _ in done]
+    times += [(step.name, f"{seconds:.0f}") for step, seconds, _ in done]
     write_report(
         page,
         "A network drives",

@@ -11,7 +11,7 @@ from pathlib import Path
 from bcclone.commands import COMMANDS as ALL
 from bcclone.commands import load_command
 from bcclone.commands.command import Command, Result, add_options, command
-from bcclone.system.doctor import DoctorSettings, examine
+from bcclone.system.doctor import DoctorSettings, as_text, examine
 from bcclone.system.errors import shown_command
 from bcclone.system.settings import argument
 
@@ -23,9 +23,9 @@ def doctor(settings: DoctorSettings) -> Result:
     The command changes and downloads nothing. The exit code is 1 if a check failed; a warning is
     not a failure.
     """
-    examination = examine(settings)
-    code = int(not examination.ok)
-    return Result(examination.as_json(), examination.as_text(), code=code)
+    checks = examine(settings)
+    ok = all(check.state != "failed" for check in checks)
+    return Result({"checks": checks, "ok": ok}, as_text(checks), code=int(not ok))
 
 
 @command(after_interrupt="each model was copied completely, or not at all")

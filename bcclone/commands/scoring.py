@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 # subfolders with finished drives of a suite, and with finished parts of a map of margins
-_DRIVES, _PARTS, _ = UNFINISHED
+_DRIVES, _PARTS = UNFINISHED
 
 _MODELS = argument("a model file, or several", unit="MODEL")
 _OUTPUT = setting(

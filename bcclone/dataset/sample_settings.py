@@ -28,6 +28,8 @@ from bcclone.system.values import from_json, names_of
 
 if TYPE_CHECKING:
     from bcclone.dataset.preprocessing import Preprocessing
+else:
+    Preprocessing = Any  # its module loads OpenCV
 
 # parts of the samples: each sample is in exactly one of them
 TRAINING = "training"
@@ -233,7 +235,7 @@ class PreprocessSettings(SampleSettings):
     )
     # for programs, instead of the text `preprocess`; not a part of these settings but one value,
     # which the store keeps and model files repeat
-    preprocessing: "Preprocessing | None" = None
+    preprocessing: Preprocessing | None = None
     explicit: tuple[str, ...] = ()  # fields of SampleSettings that were given, if only by default
 
     def __post_init__(self) -> None:

@@ -29,7 +29,7 @@ from bcclone.realcar.export_settings import (
 from bcclone.realcar.exported import Inputs, Interface, Outputs
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.numbers import FloatArray
-from bcclone.system.process import levels_kept, loggers_silent
+from bcclone.system.process import loggers_kept
 from bcclone.system.tensorflow_quietly import LEAST_LEVEL, standard_error_captured, variable_kept
 
 Run = Callable[[Inputs], Outputs]
@@ -54,7 +54,7 @@ def onnx_content(interface: Interface, metadata: Mapping[str, str]) -> bytes:
         return interface.graph(**dict(zip(specs, inputs, strict=True)))
 
     try:
-        with loggers_silent("tf2onnx"):  # it logs an error before it raises it
+        with loggers_kept("tf2onnx", silent=True):  # it logs an error before it raises it
             model, _ = from_function(
                 tf.function(steer, autograph=False),
                 input_signature=list(specs.values()),
@@ -94,7 +94,7 @@ def litert_content(
     if quantize == FLOAT16:
         converter.target_spec.supported_types = [tf.float16]
     try:
-        with levels_kept("absl"):  # TensorFlow sets its level, and leaves it so
+        with loggers_kept("absl"):  # TensorFlow sets its level, and leaves it so
             if quantize == INT8:
                 with standard_error_captured():  # TensorFlow prints a line about the converter
                     content = _int8_content(converter, calibration)

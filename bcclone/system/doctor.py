@@ -1,6 +1,6 @@
 """Check every requirement of bcclone on this machine, and explain how to fix each fault.
 
-In: `DoctorSettings`. Out: an `Examination` with the result of each check. Nothing is changed,
+In: `DoctorSettings`. Out: the `Check` of each requirement. Nothing is changed,
 downloaded or printed. The checks run even if no package is installed, and load TensorFlow only in
 other processes, and only for `bcclone doctor --full`.
 """
@@ -15,10 +15,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bcclone.system.errors import number_of
 from bcclone.system.hardware import (
@@ -28,7 +28,6 @@ from bcclone.system.hardware import (
     find_cards,
     output_of,
     read_text,
-    usable_cores,
 )
 from bcclone.system.settings import SIMULATOR_PORT, Checked, Port, setting
 
@@ -57,46 +56,15 @@ class Check:
     advice: str = ""  # how to fix a fault, or a hint; always given unless the state is "ok"
 
 
-@dataclass(frozen=True)
-class Examination:
-    """The results of all checks."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Return whether no check failed; warnings are allowed."""
-        return all(check.state != "failed" for check in self.checks)
-
-    def as_json(self) -> dict[str, Any]:
-        return {"checks": [asdict(check) for check in self.checks], "ok": self.ok}
-
-    def as_text(self) -> str:
-        """Return a line for each check, its advice on the next line, and the counts at the end."""
-        width = max(len(check.name) for check in self.checks) + 2
-        lines = []
-        for check in self.checks:
-            state = check.state.upper() if check.state == "failed" else check.state
-            lines.append(f"{check.name:<{width}}{state:<9}{check.found}")
-            if check.advice:
-                lines.append(f"{'':<{width + 9}}-> {check.advice}")
-        failed = sum(check.state == "failed" for check in self.checks)
-        warnings = sum(check.state == "warning" for check in self.checks)
-        lines.append("")
-        lines.append(f"{failed or 'nothing'} failed, {number_of(warnings, 'warning')}")
-        return "\n".join(lines)
-
-
-def examine(settings: DoctorSettings) -> Examination:
+def examine(settings: DoctorSettings) -> list[Check]:
     """Run every check; a check that raises an error is itself reported as failed."""
     steps: Mapping[str, Callable[[], Iterable[Check]]] = {
-        "system": lambda: check_system(read_text(Path("/proc/version"))),
-        "python": lambda: check_python(sys.version_info[:2]),
+        "system": check_system,
+        "python": check_python,
         "packages": check_declared_packages,
         "port": lambda: check_port(settings.port),
         "folder": lambda: check_folder(settings.folder),
         "memory": lambda: check_memory(available_memory()),
-        "cores": lambda: check_cores(usable_cores()),
         "accelerator": lambda: (check_devices if settings.full else check_driver)(driver_version()),
         "XLA": lambda: check_compiler(find_cards()[:1]) if settings.full else [],
         "GPU": lambda: check_cards(find_cards(), version_of(_CUDNN)),
@@ -109,7 +77,23 @@ def examine(settings: DoctorSettings) -> Examination:
         except Exception as error:  # one broken check must not hide the results of the others
             found = f"cannot be checked: {type(error).__name__}: {error}"
             checks.append(Check(name, "failed", found, "please report this, with the whole output"))
-    return Examination(tuple(checks))
+    return checks
+
+
+def as_text(checks: Sequence[Check]) -> str:
+    """Return a line for each check, its advice on the next line, and the counts at the end."""
+    width = max(len(check.name) for check in checks) + 2
+    lines = []
+    for check in checks:
+        state = check.state.upper() if check.state == "failed" else check.state
+        lines.append(f"{check.name:<{width}}{state:<9}{check.found}")
+        if check.advice:
+            lines.append(f"{'':<{width + 9}}-> {check.advice}")
+    failed = sum(check.state == "failed" for check in checks)
+    warnings = sum(check.state == "warning" for check in checks)
+    return "\n".join(
+        [*lines, "", f"{failed or 'nothing'} failed, {number_of(warnings, 'warning')}"]
+    )
 
 
 # ---- the machine
@@ -117,27 +101,23 @@ def examine(settings: DoctorSettings) -> Examination:
 PYTHONS = ((3, 11), (3, 13))  # lowest and highest version; a test compares with pyproject.toml
 
 
-def check_system(proc_version: str) -> Iterator[Check]:
-    """Name the operating system; the check never fails.
-
-    proc_version: content of /proc/version, by which WSL2 is recognized; "" if there is none
-    """
+def check_system() -> Iterator[Check]:
+    """Name the operating system; the check never fails."""
     name = f"{platform.system()} {platform.release()}, {platform.machine()}"
-    if "microsoft-standard" in proc_version or "WSL2" in proc_version:
+    advice = ""
+    if "microsoft-standard" in platform.release():  # WSL2
         advice = (
             "the simulator on the Windows side reaches a server in WSL2 at "
             f"127.0.0.1:{SIMULATOR_PORT}; if it does not, "
             "start drive.py with --host 0.0.0.0 --token TEXT --allow-from ADDRESS"
         )
-        yield Check("system", "ok", f"{name}, in WSL2", advice)
-    else:
-        yield Check("system", "ok", name)
+    yield Check("system", "ok", name, advice)
 
 
-def check_python(version: tuple[int, int]) -> Iterator[Check]:
+def check_python() -> Iterator[Check]:
     lowest, highest = (".".join(map(str, each)) for each in PYTHONS)
     found = f"{platform.python_version()} ({sys.executable})"
-    if PYTHONS[0] <= version <= PYTHONS[1]:
+    if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
         yield Check("python", "ok", found)
     else:
         advice = (
@@ -150,7 +130,6 @@ def check_python(version: tuple[int, int]) -> Iterator[Check]:
 def check_port(port: int) -> Iterator[Check]:
     """Check that a drive server can listen on a port of this machine."""
     address = f"127.0.0.1:{port}"
-    reason = f"the simulator always connects to {SIMULATOR_PORT}"
     with socket.socket() as listener:
         # a port that was in use a minute ago counts as free; but on Windows, this option would
         # let two programs share a port
@@ -160,14 +139,13 @@ def check_port(port: int) -> Iterator[Check]:
             listener.bind(("127.0.0.1", port))
             listener.listen()
         except OSError:
-            advice = f"stop the program that listens there, perhaps an older drive.py; {reason}"
+            advice = (
+                "stop the program that listens there, perhaps an older drive.py; "
+                f"the simulator always connects to {SIMULATOR_PORT}"
+            )
             yield Check("port", "failed", f"{address} is in use", advice)
             return
-    if port == SIMULATOR_PORT:
-        yield Check("port", "ok", f"{address} is free")
-    else:
-        also = f"also check {SIMULATOR_PORT}: {reason}"
-        yield Check("port", "warning", f"{address} is free", also)
+    yield Check("port", "ok", f"{address} is free")
 
 
 def check_folder(folder: Path) -> Iterator[Check]:
@@ -204,14 +182,6 @@ def _check_size(
     if size_gb >= enough_gb:
         return Check(name, "ok", found)
     return Check(name, "warning" if size_gb >= least_gb else "failed", found, advice)
-
-
-def check_cores(cores: int) -> Iterator[Check]:
-    if cores > 1:
-        yield Check("cores", "ok", str(cores))
-    else:
-        advice = "everything works, but slowly; give it two cores or more"
-        yield Check("cores", "warning", str(cores), advice)
 
 
 def check_ffmpeg() -> Iterator[Check]:
@@ -327,6 +297,30 @@ def check_driver(driver: str | None, system: str = sys.platform) -> Iterator[Che
         yield Check("accelerator", "warning", found, _how_to_get_gpu(system))
 
 
+# Program that computes a product of matrices and a convolution, which needs cuDNN on a GPU, on each
+# device. It prints device -> error, "" for none. Each of the 6 x 6 results of the convolution sums
+# 3 x 3 values of the product, all 8.
+_COMPUTE = """
+import json
+from bcclone.system.tensorflow_quietly import load_tensorflow
+load_tensorflow()
+import tensorflow as tf
+faults = {}
+for device in tf.config.list_logical_devices():
+    name = device.name.removeprefix("/device:")
+    try:
+        with tf.device(device.name):
+            ones = tf.ones((8, 8))
+            image = tf.matmul(ones, ones)[None, ..., None]
+            total = float(tf.reduce_sum(tf.nn.conv2d(image, tf.ones((3, 3, 1, 1)), 1, "VALID")))
+        right = total == 6 * 6 * 9 * 8
+        faults[name] = "" if right else f"a product of ones, convolved with ones, sums to {total:g}"
+    except Exception as error:
+        faults[name] = f"{type(error).__name__}: {error}"
+print(json.dumps(faults))
+"""
+
+
 def check_devices(driver: str | None) -> Iterator[Check]:
     """Load TensorFlow, and check on which devices it computes.
 
@@ -335,11 +329,7 @@ def check_devices(driver: str | None) -> Iterator[Check]:
     driver: version of the NVIDIA driver, None without one
     """
     most_seconds = 180
-    code = (
-        "import json; from bcclone.system.doctor import compute_on_devices as f; "
-        "print(json.dumps(f()))"
-    )
-    line = [sys.executable, "-P", "-c", code]
+    line = [sys.executable, "-P", "-c", _COMPUTE]
     try:
         done = subprocess.run(
             line, stdin=subprocess.DEVNULL, capture_output=True, timeout=most_seconds, check=False
@@ -349,48 +339,20 @@ def check_devices(driver: str | None) -> Iterator[Check]:
         advice = f"try again when the machine is idle, or {REINSTALL}"
         yield Check("accelerator", "failed", found, advice)
         return
-    if done.returncode == 0:
-        yield check_computed(json.loads(done.stdout.splitlines()[-1]), driver, sys.platform)
+    if done.returncode:
+        errors = done.stderr.decode(errors="replace").strip().splitlines()
+        why = errors[-1] if errors else f"exit code {done.returncode}"
+        if hasattr(signal, "SIGILL") and done.returncode == -signal.SIGILL:
+            why = "the processor lacks instructions that its builds use (AVX)"
+        yield Check("accelerator", "failed", f"TensorFlow cannot be loaded: {why}", REINSTALL)
         return
-    errors = done.stderr.decode(errors="replace").strip().splitlines()
-    why = errors[-1] if errors else f"exit code {done.returncode}"
-    if hasattr(signal, "SIGILL") and done.returncode == -signal.SIGILL:
-        why = "the processor lacks instructions that its builds use (AVX)"
-    yield Check("accelerator", "failed", f"TensorFlow cannot be loaded: {why}", REINSTALL)
-
-
-def compute_on_devices() -> dict[str, str]:
-    """Load TensorFlow, and compute a product of matrices and a convolution on each device.
-
-    The convolution needs cuDNN on a GPU. Returns device -> error, "" for none.
-    """
-    from bcclone.system.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow()
-    import tensorflow
-
-    faults = {}
-    for device in tensorflow.config.list_logical_devices():
-        try:
-            with tensorflow.device(device.name):
-                ones = tensorflow.ones((8, 8))
-                image = tensorflow.matmul(ones, ones)[None, ..., None]
-                kernel = tensorflow.ones((3, 3, 1, 1))
-                convolved = tensorflow.nn.conv2d(image, kernel, 1, "VALID")
-                total = float(tensorflow.reduce_sum(convolved))
-            fault = ""
-            # each of the 6 x 6 results sums 3 x 3 values of the product of matrices, all 8
-            if total != 6 * 6 * 9 * 8:
-                fault = f"a product of ones, convolved with ones, sums to {total:g}"
-        except Exception as error:  # the class of the error depends on the device and the driver
-            fault = f"{type(error).__name__}: {error}"
-        faults[device.name.removeprefix("/device:")] = fault
-    return faults
+    yield check_computed(json.loads(done.stdout.splitlines()[-1]), driver, sys.platform)
 
 
 def check_computed(faults: Mapping[str, str], driver: str | None, system: str) -> Check:
-    """Check what compute_on_devices() returned.
+    """Check what TensorFlow has computed.
 
+    faults: device -> error, "" for none
     driver: version of the NVIDIA driver, None without one
     system: as sys.platform
     """

@@ -276,7 +276,7 @@ RESULTS = "folder of results"
 
 # subfolders, in a folder of results, with the results of finished tasks; the same command reuses
 # them when it is run again
-UNFINISHED = ("drives", "parts", "steps")
+UNFINISHED = ("drives", "parts")
 MADE_BY = b"bcclone"  # stands in the first or last bytes of clips and pictures that bcclone writes
 
 # kind of file -> pattern that its first 4096 bytes, followed by its last 64, match

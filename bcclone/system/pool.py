@@ -9,9 +9,7 @@ import contextlib
 import hashlib
 import multiprocessing
 import os
-import queue
-import threading
-import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     BrokenExecutor,
@@ -19,6 +17,7 @@ from concurrent.futures import (
     Executor,
     Future,
     ProcessPoolExecutor,
+    ThreadPoolExecutor,
     as_completed,
 )
 from contextlib import contextmanager
@@ -37,7 +36,7 @@ from bcclone.system.process import (
     become_worker,
     claim_process,
     interrupts_kept_from_children,
-    loggers_silent,
+    loggers_kept,
 )
 from bcclone.system.settings import Setting, SettingError
 from bcclone.system.values import json_text
@@ -102,7 +101,8 @@ def _cluster(scheduler: str) -> Iterator[Executor]:
 
     again = "and run the same command again, with --resume if it has that"
     # these print tracebacks when a connection ends
-    with loggers_silent("distributed", "distributed.client", "tornado.application", "asyncio"):
+    loggers = ("distributed", "distributed.client", "tornado.application", "asyncio")
+    with loggers_kept(*loggers, silent=True):
         try:
             client = Client(scheduler, timeout=8, set_as_default=False)
             client.wait_for_workers(1, timeout=10)
@@ -290,16 +290,19 @@ def source_digest() -> str:
 # ---- threads
 
 
+_END = object()  # what takes the place of an item after the last one
+
+
 @contextmanager
 def prefetch_ordered(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int
 ) -> Iterator[Iterator[Result]]:
     """Yield an iterator of the results of function(item), in the order of the items.
 
-    An idle thread takes the next item, so that what makes the items runs ahead, too;
-    concurrent.futures would take them in the caller's thread. An error of the function, or of the
-    iterator of the items, is raised when its result is asked for, after all results before it. The
-    threads end when the block or the process ends; calls that have begun are finished first.
+    The items are taken in a thread of their own, so that what makes them runs ahead, too. An error
+    of the function, or of the iterator of the items, is raised when its result is asked for, after
+    all results before it. The threads end when the block or the process ends; calls that have begun
+    are finished first.
 
     threads: how many; 0 to call the function in the caller's thread when a result is asked for
     ahead: how many results, 1 or more, may be in work or ready, besides the one that the caller got
@@ -308,76 +311,29 @@ def prefetch_ordered(
     if not threads:
         yield map(function, items)
         return
-    # an entry makes one thread do something: True: take one more item; False: end
-    permits: queue.SimpleQueue[bool] = queue.SimpleQueue()
-    # for each item, in the order of the items, a queue that will get its result
-    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    for _ in range(ahead):
-        permits.put(True)
-    work = (function, iter(items), threading.Lock(), permits, results)
-    workers = [
-        threading.Thread(target=_work, args=work, name="bcclone-prefetch", daemon=True)
-        for _ in range(threads)
-    ]
-    # end the threads also when the process ends: a daemon thread that is inside OpenCV while Python
-    # shuts down would abort the process
-    end = weakref.finalize(workers[0], _end, workers, permits)
+    iterator = iter(items)
+    taker = ThreadPoolExecutor(1, "bcclone-prefetch")
+    workers = ThreadPoolExecutor(threads, "bcclone-prefetch")
+
+    def work(taken: "Future[Any]") -> Any:
+        item = taken.result()
+        return item if item is _END else function(item)
+
+    def begin() -> "Future[Any]":
+        return workers.submit(work, taker.submit(next, iterator, _END))
+
+    def results() -> Iterator[Result]:
+        while (result := begun.popleft().result()) is not _END:
+            begun.append(begin())
+            yield result
+
     try:
-        for worker in workers:
-            worker.start()
-        yield _collected(permits, results)
+        begun = deque(begin() for _ in range(ahead))
+        yield results()
     finally:
-        end()
-
-
-def _work(
-    function: Callable[[Item], Result],
-    items: Iterator[Item],
-    taking: threading.Lock,
-    permits: "queue.SimpleQueue[bool]",
-    results: "queue.SimpleQueue[Any]",
-) -> None:
-    """Compute results in a thread of prefetch_ordered(), until a permit says to end.
-
-    taking: held while an item is taken, so that `results` has the order of the items
-    """
-    while permits.get():
-        answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        try:
-            with taking:
-                results.put(answer)
-                item = next(items)
-            answer.put((function(item), None))
-            del item  # so that its memory can be used again
-        # _collected() raises the error; StopIteration of next() marks the end of the items
-        except Exception as error:
-            answer.put((None, error))
-
-
-def _collected(
-    permits: "queue.SimpleQueue[bool]", results: "queue.SimpleQueue[Any]"
-) -> Iterator[Any]:
-    """Yield the results in order, until the last one or an error."""
-    while True:
-        result, error = results.get().get()
-        if isinstance(error, StopIteration):
-            return
-        if error is not None:
-            raise error
-        permits.put(True)
-        yield result
-
-
-def _end(workers: Sequence[threading.Thread], permits: "queue.SimpleQueue[bool]") -> None:
-    """Take back the permits that no thread has used, and end all threads that have started."""
-    with contextlib.suppress(queue.Empty):
-        while True:
-            permits.get_nowait()
-    for _ in workers:
-        permits.put(False)
-    for worker in workers:
-        if worker.ident is not None:
-            worker.join()
+        taker.shutdown(wait=False, cancel_futures=True)
+        workers.shutdown(cancel_futures=True)
+        taker.shutdown()
 
 
 @contextmanager

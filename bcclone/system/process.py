@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
@@ -61,24 +61,19 @@ def hidden(*packages: str) -> Iterator[None]:
 
 
 @contextmanager
-def levels_kept(*names: str) -> Iterator[Sequence[logging.Logger]]:
-    """Yield loggers; after the block they have their levels again."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
+def loggers_kept(*names: str, silent: bool = False) -> Iterator[None]:
+    """Give loggers of packages their levels again after the block.
+
+    silent: they log nothing within the block; for packages that log an error before they raise it
+    """
+    levels = {logger: logger.level for logger in map(logging.getLogger, names)}
     try:
-        yield loggers
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def loggers_silent(*names: str) -> Iterator[None]:
-    """Let the loggers of packages that log an error before they raise it log nothing."""
-    with levels_kept(*names) as loggers:
-        for logger in loggers:
+        for logger in levels if silent else ():
             logger.setLevel(logging.CRITICAL + 1)
         yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 # ---- Ctrl-C

@@ -13,7 +13,7 @@ from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from typing import get_type_hints as hints_of
 
 from bcclone.system.errors import UserError, shown
@@ -63,7 +63,6 @@ def from_json(kind: type[_T], stored: Any) -> _T:
 def read(kind: Any, value: Any, place: str = "") -> Any:
     """Return a value as a field with this annotation stores it; raises Unfit.
 
-    kind: the annotation; a class that only the type checker imports may be a text
     place: see Unfit
     """
     if isinstance(kind, type) and kind in _KINDS:  # most of all values
@@ -177,14 +176,11 @@ def _read_key(kind: Any, key: Any, place: str) -> Any:
 
 
 def _is_of(kind: Any, value: Any) -> bool:
-    """Return whether a value is of a class, of one that a text names, or one of some literals."""
+    """Return whether a value is of a class, or one of some literals."""
     if kind is Any:
         return True
     if get_origin(kind) is Literal:
         return value in get_args(kind)
-    if isinstance(kind, str | ForwardRef):  # such as "Preprocessing | None"
-        names = {parent.__name__ for parent in type(value).__mro__}
-        return not names.isdisjoint(_names(kind)) or (value is None and "None" in _names(kind))
     if isinstance(value, bool):  # True is an int in Python
         return kind is bool
     expected = _KINDS[kind][0] if kind in _KINDS else get_origin(kind) or kind
@@ -196,11 +192,6 @@ def _in(place: str, key: Any) -> str:
     if isinstance(key, int):
         return f"{place}[{key}]"
     return f"{place}.{key}" if place else str(key)
-
-
-def _names(kind: str | ForwardRef) -> list[str]:
-    text = kind if isinstance(kind, str) else kind.__forward_arg__
-    return text.split(" | ")
 
 
 def words(kind: Any) -> str:
@@ -216,8 +207,6 @@ def words(kind: Any) -> str:
         return " or ".join(map(words, members))
     if origin is Literal:
         return f"one of {', '.join(map(str, members))}"
-    if isinstance(kind, str | ForwardRef):
-        return " or ".join(name for name in _names(kind) if name != "None")
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a mapping"
     if isinstance(origin, type) and issubclass(origin, Sequence):

@@ -18,7 +18,6 @@ from bcclone.feed.feed_settings import FeedSettings
 from bcclone.model.model_file import model_content
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
-from bcclone.system.files import locked
 from tests.dataset.test_store import some_frames, write_store
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import DRIVEN, make_recording
@@ -123,7 +122,7 @@ MISTAKES = [
     mistake("evaluate m.h5 -o /dev/null/pictures", "/dev/null", "choose another"),
     mistake("evaluate m.h5 --run run", "run: exists already", "--run", has="empty folder"),
     mistake("replay rec", "only rec is given", "bcclone replay MODEL RECORDING"),
-    mistake("demo", "demo", "no folder of results", "another name", has="demo of another"),
+    mistake("demo", "demo", "no empty folder", "another name", has="demo of another"),
     # recordings
     mistake("preprocess", "RECORDING", "driving_log.csv", "bcclone simulate record", code=2),
     mistake("preprocess lap", "lap: no such file or folder; did you mean laps?", has="laps"),
@@ -221,16 +220,6 @@ def test_a_wrong_log_is_refused_with_line_expectation_and_remedy(text, tmp_path,
     assert refused.value.exit_code == 2
     for word in ("driving_log.csv", *LOGS[text]):
         assert word in str(refused.value)
-
-
-def test_a_step_of_the_demo_that_fails_is_named_with_its_command(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("demo", "steps").mkdir(parents=True)
-    with (
-        locked(Path("demo", "first"), "wait"),
-        pytest.raises(UserError, match="bcclone simulate record.*begin again(.|\n)*is writing it"),
-    ):
-        run_command("demo")
 
 
 def test_a_store_larger_than_the_memory_is_refused_with_another_feed(tmp_path):

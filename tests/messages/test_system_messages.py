@@ -41,34 +41,17 @@ def of_a_link_to_itself():
     cli.run_line(["preprocess", "rec", "--shard-mb", "1", "-o", "loop", "--quiet"])
 
 
-def of_a_folder_in_the_place_of_a_file():
-    Path("demo", "steps", "first look.json").mkdir(parents=True)
-    cli.run_line(["demo", "--quiet", "--record-laps", "0.01"])
-
-
 # error of the system -> what leads to it, and what the user reads
 REPORTED = {
     errno.ENOSPC: (to_a_full_disk, "error: No space left on device; "),
     errno.EACCES: (of_a_locked_folder, "error: locked/rec: Permission denied; "),
     errno.ENAMETOOLONG: (of_too_long_a_name, "nn.h5: File name too long; "),
     errno.EEXIST: (of_a_link_to_itself, "loop: File exists; "),
-    errno.EISDIR: (of_a_folder_in_the_place_of_a_file, "first look.json: Is a directory; "),
     errno.EFBIG: (larger_than_allowed, "data.h5: File too large; "),
 }
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        errno.ENOSPC,
-        errno.EACCES,
-        errno.ENAMETOOLONG,
-        errno.EEXIST,
-        pytest.param(errno.EISDIR, marks=pytest.mark.slow),
-        errno.EFBIG,
-    ],
-    ids=errno.errorcode.get,
-)
+@pytest.mark.parametrize("number", REPORTED, ids=errno.errorcode.get)
 def test_errors_of_the_operating_system_are_reported_with_a_remedy(
     number, tmp_path, monkeypatch, capsys
 ):

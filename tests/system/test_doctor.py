@@ -13,14 +13,10 @@ from bcclone.system.doctor import (
     PYTHONS,
     check_cards,
     check_computed,
-    check_cores,
     check_devices,
     check_driver,
     check_folder,
-    check_memory,
     check_packages,
-    check_python,
-    check_system,
 )
 from bcclone.system.hardware import Card
 from tests.processes import imported_by, python, said
@@ -78,8 +74,8 @@ def test_tensorflow_is_not_loaded(free_port):
 
 @pytest.mark.slow
 def test_full_computes_at_least_on_the_cpu(free_port):
-    report = result_of("doctor", "--full", "--port", free_port)
-    (found,) = [check["found"] for check in report["checks"] if check["name"] == "accelerator"]
+    checks = result_of("doctor", "--full", "--port", free_port)["checks"]
+    (found,) = [check["found"] for check in checks if check["name"] == "accelerator"]
     assert found.startswith("TensorFlow computes on CPU:0")
 
 
@@ -139,12 +135,10 @@ def test_missing_and_old_packages_fail_with_the_command_that_installs_them():
 
 
 def test_the_supported_pythons_are_those_of_pyproject():
-    declared = SpecifierSet(
-        tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
-    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = SpecifierSet(project["requires-python"])
     for minor in range(20):
-        fits = next(check_python((3, minor))).state == "ok"
-        assert fits == (PYTHONS[0] <= (3, minor) <= PYTHONS[1]) == declared.contains(f"3.{minor}.0")
+        assert (PYTHONS[0] <= (3, minor) <= PYTHONS[1]) == declared.contains(f"3.{minor}.0")
 
 
 @pytest.mark.parametrize(
@@ -154,19 +148,7 @@ def test_the_supported_pythons_are_those_of_pyproject():
         (next(check_driver("570.1", "win32")), "warning", "only in WSL2"),
         (check_computed({"CPU:0": "", "GPU:0": ""}, "570.1", "linux"), "ok", "CPU:0, GPU:0"),
         (check_computed({"CPU:0": ""}, "570.1", "linux"), "warning", 'pip install -e ".[gpu]"'),
-        (
-            check_computed({"CPU:0": "", "GPU:0": "no memory"}, "570.1", "linux"),
-            "failed",
-            "GPU:0: no memory",
-        ),
-        (next(check_memory(0.3e9)), "failed", "0.3 GB"),
-        (next(check_memory(1.5e9)), "warning", "1.5 GB"),
-        (next(check_cores(1)), "warning", "1"),
-        (
-            next(check_system("Linux version 5.15.90.1-microsoft-standard-WSL2 (gcc)")),
-            "ok",
-            "at 127.0.0.1:4567",
-        ),
+        (check_computed({"CPU:0": "", "GPU:0": "oom"}, "570.1", "linux"), "failed", "GPU:0: oom"),
     ],
 )
 def test_each_finding_is_ok_a_warning_or_a_failure(check, state, report):

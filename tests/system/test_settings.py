@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from bcclone.commands.command import Command, Result, make_parser, parse
-from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
@@ -206,10 +204,3 @@ def test_a_list_stands_for_a_tuple_and_texts_and_paths_for_each_other(name, give
     value = getattr(Typed(**{name: given}), name)
     assert value == stored
     assert type(value) is type(stored)
-
-
-def test_a_class_that_only_the_type_checker_imports_is_known_by_its_name():
-    preprocessing = Preprocessing(64, 64)
-    assert PreprocessSettings("a", preprocessing=preprocessing).preprocessing is preprocessing
-    with pytest.raises(SettingError, match="5, expected Preprocessing"):
-        PreprocessSettings("a", preprocessing=5)
