@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.dataset.frames import ImageFiles
 from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
 from bcclone.dataset.plan import Plan, Skip, make_plan
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, row_table
+from bcclone.dataset.rows import row_table
 from bcclone.dataset.sample_settings import (
     TEST,
     TRAINING,
@@ -35,7 +34,7 @@ from bcclone.dataset.writer import write_store
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import BUSY, STORE, inputs_of, locked, replacing, writing
 from bcclone.system.location import Location, as_local, is_url, parse_location, reaching
-from bcclone.system.numbers import BoolArray, constant
+from bcclone.system.numbers import constant
 from bcclone.system.pool import open_pool
 from bcclone.system.process import Notify, ProgressBar
 from bcclone.system.settings import differences
@@ -102,18 +101,19 @@ def convert(
     output = settings.output
     to_shards = is_sharded(output)
     with ExitStack() as stack:
-        adding = _adds_to_store(settings)
+        if settings.add:
+            _check_exists(output)
+        may_exist = settings.force or settings.add
         if not to_shards:
             remedy = "overwrite it with --force, add to it with --add, or name another -o"
-            may_exist = settings.force or adding
             stack.enter_context(
                 writing(as_local(output), STORE, may_exist, inputs_of(settings), remedy)
             )
         elif not is_url(output):
             stack.enter_context(locked(as_local(output), BUSY))
-        old = stack.enter_context(open_store(output)) if adding else None
+        old = stack.enter_context(open_store(output)) if settings.add else None
         if to_shards:
-            check_folder(output, settings.force or adding or settings.resume)
+            check_folder(output, may_exist or settings.resume)
             # connect to a cluster now: a fault should not show only after hours of reading logs
             pool = stack.enter_context(open_pool(settings.jobs, settings.scheduler))
 
@@ -124,32 +124,44 @@ def convert(
         if old and plan.rows.empty:  # it has all of the rows already
             store = old
             skips = tuple(plan.skips)
-            checksums = np.zeros(0, np.uint32)
         elif to_shards:
-            store, skips, checksums, notice = write_shards(
-                settings, preprocessing, samples, plan, old, pool
-            )
+            store, skips, notice = write_shards(settings, preprocessing, samples, plan, old, pool)
             notices += [notice] if notice else []
         else:
-            skips, checksums = _write_file(settings, preprocessing, samples, plan, old)
+            skips = _write_file(settings, preprocessing, samples, plan, old)
             store = open_store(output)
+
         with store:
-            return _counted(store, plan, skips, checksums, notices, output, started)
+            samples = store.sample_settings
+            counts = count_samples(store.samples, store.rows)
+            notices += _lost_steering(store)
+            notices += _missed_split(counts, samples)
+            return Conversion(
+                recordings=len(np.unique(store.rows["recording"])),
+                rows=len(store.rows),
+                episodes=len(np.unique(store.rows["episode"])),
+                frames=len(store.frames),
+                train=counts[TRAINING],
+                validation=counts[VALIDATION],
+                test=counts[TEST],
+                split_pairs=count_split_pairs(store.rows, samples),
+                skips=skips,
+                notices=tuple(notices),
+                logs=plan.logs_read,
+                seconds=time.monotonic() - started,
+                output=output,
+            )
 
 
-def _adds_to_store(settings: PreprocessSettings) -> bool:
-    """Return whether to add to a store; raises UserError if there is none to add to."""
-    if not settings.add:
-        return False
-    with reaching(settings.output):
-        exists = settings.output.exists()
+def _check_exists(output: Location) -> None:
+    """Raise UserError if there is no store to add to."""
+    with reaching(output):
+        exists = output.exists()
     if not exists:
-        remedy = "leave out --add to make a new store"
-        similar = similar_store(settings.output)
-        if similar:
-            remedy = f"{similar} Or {remedy}"
-        raise UserError(f"{settings.output}: no such store to add to; {remedy}")
-    return True
+        raise UserError(
+            f"{output}: no such store to add to; leave out --add to make a new one. "
+            f"{similar_store(output)}".rstrip()
+        )
 
 
 def _write_file(
@@ -158,11 +170,10 @@ def _write_file(
     samples: SampleSettings,
     plan: Plan,
     old: Store | None,
-) -> tuple[tuple[Skip, ...], npt.NDArray[np.uint32]]:
+) -> tuple[Skip, ...]:
     """Write the store of one file: first what the old store has, then what the plan adds.
 
-    An old store is as it was until all is written. Returns the rows and images that were left out,
-    and the CRC-32 of each frame.
+    An old store is as it was until all is written. Returns the rows and images that were left out.
     """
     rows = len(plan.rows)
     files = len(plan.files)
@@ -176,7 +187,7 @@ def _write_file(
             rows_done = rows * (int(progress.done) + count) // files
             progress.advance(count, f"{rows_done}/{rows} rows")
 
-        unusable, checksums = write_store(
+        unusable, _ = write_store(
             temporary,
             preprocessing,
             samples,
@@ -189,30 +200,31 @@ def _write_file(
         skips = plan.skips_with(unusable, settings.allow_skips)
         if old:
             old.frames.close()  # Windows cannot replace a file that is mapped
-    return skips, checksums
+    return skips
 
 
 def _chosen_settings(
     settings: PreprocessSettings, old: Store | None
 ) -> tuple[Preprocessing, SampleSettings]:
-    """Return how images and samples are made: as the user chose, else as in the old store.
+    """Return how images and samples are made: as in the old store, or else as the user chose.
 
-    What neither decides has its default. Raises UserError if the old store was made in another way.
+    Raises UserError if the user chose what the old store has otherwise.
     """
-    earlier_images = old.preprocessing if old else Preprocessing()
+    images = old.preprocessing if old else Preprocessing()
     samples = old.sample_settings if old else SampleSettings()
     chosen_images = choose_preprocessing(
-        settings.preprocess, settings.size, settings.preprocessing or earlier_images
+        settings.preprocess, settings.size, settings.preprocessing or images
     )
     chosen_samples = replace(samples, **settings.chosen_samples)
-    # these recordings alone are the validation set of a new store; an old one keeps its fraction
-    if settings.validation_recordings and not old:
-        chosen_samples = replace(chosen_samples, validation=0.0)
-    if old and (chosen_images != earlier_images or chosen_samples != samples):
+    if not old:
+        # these recordings alone are the validation set of a new store
+        if settings.validation_recordings:
+            chosen_samples = replace(chosen_samples, validation=0.0)
+    elif chosen_images != images or chosen_samples != samples:
         raise UserError(
             f"{settings.output} was made with other options; leave them out to add with its own, "
             "or make a new store:"
-            f"{differences(earlier_images, chosen_images)}{differences(samples, chosen_samples)}"
+            f"{differences(images, chosen_images)}{differences(samples, chosen_samples)}"
         )
     return chosen_images, chosen_samples
 
@@ -272,104 +284,25 @@ def open_in_place(
 # ---- what there is to say of a store
 
 
-def _counted(
-    store: Store,
-    plan: Plan,
-    skips: tuple[Skip, ...],
-    checksums: npt.NDArray[np.uint32],
-    notices: list[str],
-    output: Location,
-    started: float,
-) -> Conversion:
-    """Count what the whole store holds now.
-
-    checksums: CRC-32 of each frame, (frames,); empty if no frame was written
-    started: time.monotonic() when the conversion began
-    """
-    samples = store.sample_settings
-    counts = count_samples(store.samples, store.rows)
-    split_pairs = count_split_pairs(store.rows, samples)
-    notices += _recording_notices(store, checksums)
-    notices += _split_notices(counts, split_pairs, samples)
-    seconds = time.monotonic() - started
-    return Conversion(
-        recordings=len(np.unique(store.rows["recording"])),
-        rows=len(store.rows),
-        episodes=len(np.unique(store.rows["episode"])),
-        frames=len(store.frames),
-        train=counts[TRAINING],
-        validation=counts[VALIDATION],
-        test=counts[TEST],
-        split_pairs=split_pairs,
-        skips=skips,
-        notices=tuple(notices),
-        logs=plan.logs_read,
-        seconds=seconds,
-        output=output,
-    )
-
-
-def _recording_notices(store: Store, checksums: npt.NDArray[np.uint32]) -> Iterator[str]:
-    """Yield a notice for each recording with nothing to learn from, and for each likely copy.
-
-    checksums: CRC-32 of each frame, (frames,); empty if no frame was written
-    """
-    # share of a recording's rows with a frame of an earlier recording; with more, it may be a copy
-    many_equal = 0.05
-    recording = store.rows["recording"].astype(np.int64)
-    is_equal = _equals_earlier_recording(store.rows, checksums)
-    # indices of the rows of each recording
-    rows_of_recordings = np.split(np.arange(len(recording)), np.flatnonzero(np.diff(recording)) + 1)
-    for rows in rows_of_recordings:
-        path = store.recordings[recording[rows[0]]].path
-        count = len(rows)
-        same_steering = constant(store.rows["steering"][rows])
+def _lost_steering(store: Store) -> Iterator[str]:
+    """Yield a notice for each recording with nothing to learn from."""
+    recording = store.rows["recording"]
+    for number in np.unique(recording).tolist():
+        steering = store.rows["steering"][recording == number]
+        same = constant(steering)
         # a few rows may all be of a straight road, but not if they are the whole store
-        if same_steering and (count >= FEWEST_STEERED or count == len(recording)):
-            _, value_and_rows = same_steering
+        if same and (len(steering) >= FEWEST_STEERED or len(steering) == len(recording)):
+            _, value_and_rows = same
             yield (
-                f"{path}: the steering is {value_and_rows}, so nothing can be learned from it; "
-                f"{LOST_STEERING}"
-            )
-        equal = int(is_equal[rows].sum())
-        if equal > many_equal * count:
-            yield (
-                f"{path}: {equal} of its {count} frames equal frames of recordings before it; "
-                "if this is a copy, make the store without it, since its samples count twice"
+                f"{store.recordings[number].path}: the steering is {value_and_rows}, so nothing "
+                f"can be learned from it; {LOST_STEERING}"
             )
 
 
-def _equals_earlier_recording(rows: RowTable, checksums: npt.NDArray[np.uint32]) -> BoolArray:
-    """Return which rows have a frame that an earlier recording has, too, bool (rows,).
-
-    checksums: CRC-32 of each frame, (frames,); if it is empty, no row counts
-    """
-    recording = rows["recording"].astype(np.int64)
-    is_equal = np.zeros(len(recording), np.bool_)
-    if not len(checksums):
-        return is_equal
-    # for each row, the frame of one of its cameras; the maximum is NO_FRAME, which is -1, only if
-    # the row has no frame
-    frames = np.max([rows[name] for name in FRAME_COLUMNS], axis=0)
-    with_frame = np.flatnonzero(frames != NO_FRAME)
-    # among the rows with a frame: the first one with each of the different checksums, and for each
-    # row the index of its checksum among the different ones
-    _, first_with_checksum, index = np.unique(
-        checksums[frames[with_frame]], return_index=True, return_inverse=True
-    )
-    recording_with_frame = recording[with_frame]
-    first_recording = recording_with_frame[first_with_checksum[index]]
-    is_equal[with_frame] = recording_with_frame > first_recording
-    return is_equal
-
-
-def _split_notices(
-    counts: Mapping[str, int], split_pairs: int, settings: SampleSettings
-) -> Iterator[str]:
-    """Yield a notice for a split that is far from what was asked for, or costs many samples.
+def _missed_split(counts: Mapping[str, int], settings: SampleSettings) -> Iterator[str]:
+    """Yield a notice for a split that is far from what was asked for.
 
     counts: number of samples of each part, and of copies, see count_samples()
-    split_pairs: number of samples that the split leaves out, see count_split_pairs()
     """
     validation = counts[VALIDATION]
     # the repeated samples of take-overs count only once
@@ -381,14 +314,4 @@ def _split_notices(
             f"{settings.validation:.0%} were asked for: the recording has too few blocks of "
             f"{settings.block_seconds:g} s; record more, choose a smaller --block-seconds, hold "
             "back its end with --split end, or train on all of it with --validation 0"
-        )
-
-    many_pairs = 0.05  # share of the samples; fewer need no notice
-    all_samples = total + split_pairs
-    if split_pairs > many_pairs * all_samples:
-        remedy = "a longer --block-seconds" if settings.split == "blocks" else "--split blocks"
-        yield (
-            f"{split_pairs} of {all_samples} samples are left out: the split puts their frame on "
-            f"one side and their steering, up to {settings.frame_offsets} rows later, on the "
-            f"other; {remedy} leaves out fewer"
         )

@@ -39,10 +39,6 @@ MAX_SKIPPED = 0.05  # largest share of the rows, and of the images, that may be 
 _MOST_LISTED = 10  # skips that an error lists
 
 _WENT_WRONG_SECONDS = 5  # before a take-over, in which the model's driving counts as wrong
-_LEFT_OUT = {  # choice of --rows -> which rows it leaves out, in words that follow "rows"
-    GOOD_ROWS: f"that the model drove in the {_WENT_WRONG_SECONDS} s before a person took over",
-    CORRECTIONS: "in which no person had taken over",
-}
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,6 @@ class Skip:
     file: str  # path of the log
     row: int  # number of the row's line in the log, from 1
     reason: str
-    camera: str = ""  # camera of the image; "" for a row
 
     def __str__(self) -> str:
         return f"{self.file}, line {self.row}: {self.reason}"
@@ -91,46 +86,35 @@ class Plan:
 
         unusable: index of a file in `files` -> reason
         """
-        if not self.images_named:
-            raise UserError(
-                f"{self.logs[0]}: the log names no image of the chosen cameras; "
-                "choose others with --cameras"
-            )
         skips = [*self.skips]
         for file, reason in unusable.items():
             # the first row that names the file
             names_it = np.argwhere((self.rows[FRAME_COLUMNS] == file).to_numpy())  # (n, 2)
-            index, camera = names_it[0].tolist()
-            row = self.rows.iloc[index]
+            row = self.rows.iloc[names_it[0, 0]]
             # recordings are numbered through the whole store, `logs` begins with the first new one
             log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
             reason = f"image {Path(self.files[file]).name} cannot be used: {reason}"
-            skips.append(Skip(log, int(row["line"]), reason, CAMERAS[camera]))
+            skips.append(Skip(log, int(row["line"]), reason))
 
         bad_rows = sum(recording.bad_rows for recording in self.recordings)
         bad_images = len(skips) - bad_rows
+        listed = "".join(f"\n  {skip}" for skip in skips[:_MOST_LISTED])
         if bad_images >= self.images_named:
             log_path = self.recordings[0].path
             folders = ", ".join(map(str, ImageIndex(log_path).folders))
             raise UserError(
-                f"{log_path}: none of the {self.images_named} images can be used; expected them in "
-                f"{folders}; the last: line {skips[-1].row}, {skips[-1].reason}; copy them "
-                f"there, or {size_remedy(log_path)}"
+                f"{log_path}: none of the {self.images_named} images of the chosen cameras can be "
+                f"used; expected them in {folders}; copy them there, choose other --cameras, or "
+                f"{size_remedy(log_path)}"
+                f"{listed}"
             )
         skipped = max(bad_rows / self.rows_read, bad_images / self.images_named)
         if skipped > MAX_SKIPPED and not allowed:
-            lacks_center = any(skip.camera == CAMERAS[0] for skip in skips)
-            remedy = f"repair the recording, or {size_remedy(skips[-1].file)}"
-            if not bad_rows and not lacks_center:
-                remedy = "take the centre camera alone: --cameras center"
-            lines = [f"  {skip}" for skip in skips[:_MOST_LISTED]]
-            if len(skips) > _MOST_LISTED:
-                lines.append(f"  ... and {len(skips) - _MOST_LISTED} more")
-            listed = "\n".join(lines)
             raise UserError(
                 f"{bad_rows} rows and {bad_images} images cannot be used, more than "
-                f"{MAX_SKIPPED:.0%}; {remedy}; or leave them out with "
-                f"--allow-skips:\n{listed}"
+                f"{MAX_SKIPPED:.0%}; repair the recording, leave out a camera with --cameras, "
+                f"{size_remedy(self.recordings[0].path)}; or leave out these rows and images "
+                f"with --allow-skips; the first:{listed}"
             )
         return tuple(skips)
 
@@ -171,9 +155,8 @@ def make_plan(
     # if all rows are chosen, there are some: read_log() refuses a log without usable rows
     if all(log.rows.empty for log in chosen):
         raise UserError(
-            f"{logs[0].path}: no row is left, since all {left_out} are rows "
-            f"{_LEFT_OUT[samples.rows]}; name a recording with take-overs, or use "
-            f"--rows {ALL_ROWS}"
+            f"{logs[0].path}: --rows {samples.rows} leaves none of the {left_out} rows; name a "
+            f"recording with take-overs, or use --rows {ALL_ROWS}"
         )
 
     number = len(old.recordings) if old else 0
@@ -214,16 +197,14 @@ def make_plan(
         skips += [Skip(str(log.path), bad.row, bad.reason) for bad in log.bad_rows]
         for row, camera in np.argwhere(named & paths.isna().to_numpy()).tolist():
             reason = f"image {rows[used[camera]].iloc[row]} is missing"
-            skips.append(Skip(str(log.path), int(rows["line"].iloc[row]), reason, used[camera]))
+            skips.append(Skip(str(log.path), int(rows["line"].iloc[row]), reason))
         images_named += int(named.sum())
         all_rows.append(rows)
         all_paths.append(paths)
         new_logs.append(log)
         recordings.append(_info(log, len(rows)))
     if left_out:
-        notices.append(
-            f"--rows {samples.rows}: {left_out} rows left out, {_LEFT_OUT[samples.rows]}"
-        )
+        notices.append(f"--rows {samples.rows}: {left_out} rows left out")
     if not new_logs:
         notices.append("the store holds all of this already; nothing is added")
     rows, files = _joined(all_rows, all_paths, samples, old)

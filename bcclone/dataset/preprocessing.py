@@ -15,12 +15,12 @@ import numpy as np
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, cv2
 from bcclone.dataset.preprocessing_text import (
+    COLORS,
     INTERPOLATIONS,
     LARGEST_IMAGE,
     PRESET_TEXTS,
     SMALLEST_IMAGE,
     STEPS,
-    color_named,
     fields_of,
     scale_named,
 )
@@ -55,8 +55,6 @@ _MATRICES = {
     # Y alone; the conversion back takes three channels, which are equal
     "GRAY": (_RGB_TO_YUV[:1], _IDENTITY),
 }
-# the colours whose conversion is such a matrix
-LINEAR_COLORS = ("RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY")
 
 
 class PreprocessingMismatch(ValueError):
@@ -77,10 +75,8 @@ class Preprocessing(Checked):
     height: int = setting(
         128, "height of the prepared image", minimum=SMALLEST_IMAGE, maximum=LARGEST_IMAGE
     )
-    # "RGB", "BGR", "YUV", "HSV", "HLS", "LAB" or "GRAY" (one channel). The prefix "BGR-": red and
-    # blue are swapped before the conversion. The suffix "-S" and so on: only that channel is kept.
-    # Both: "BGR-HSV-S"
-    color: str = setting("RGB", "colours of the prepared image")
+    # the prefix "BGR-": red and blue are swapped before the conversion; GRAY is one channel
+    color: str = setting("RGB", "colours of the prepared image", choices=COLORS)
     # size of the camera frame
     frame_width: int = FRAME_WIDTH
     frame_height: int = FRAME_HEIGHT
@@ -102,11 +98,6 @@ class Preprocessing(Checked):
     scale: str = field(default="", compare=False)
 
     def validate(self) -> None:
-        if color_named(self.color) is None:
-            raise SettingError(
-                "{color} {value}, expected colours such as RGB, BGR-YUV, HSV-S or GRAY",
-                value=repr(self.color),
-            )
         if self.scale and scale_named(self.scale) is None:
             raise SettingError(
                 "{scale} {value}, expected one such as 0..1, or no text if it is not known",
@@ -127,16 +118,15 @@ class Preprocessing(Checked):
         _check_crop("columns", self.crop_left, self.crop_right, self.frame_width)
 
     def normal_form(self) -> Mapping[str, Any]:
-        """Return colours, scale, crop and order so that equal definitions have equal hashes."""
-        color = color_named(self.color) or ""  # validate() has refused colours without a name
-        normal: dict[str, Any] = {"color": color, "scale": scale_named(self.scale) or ""}
+        """Return scale, crop and order so that equal definitions have equal hashes."""
+        normal: dict[str, Any] = {"scale": scale_named(self.scale) or ""}
         # a crop to the frame's end is none
         if self.crop_bottom == self.frame_height:
             normal["crop_bottom"] = None
         if self.crop_right == self.frame_width:
             normal["crop_right"] = None
         # an order names the steps that change something, and is left out if it is the usual one
-        steps = steps_of(color, self.blur, self.order)
+        steps = steps_of(self.color, self.blur, self.order)
         normal["order"] = " ".join(steps)
         if list(steps) == sorted(steps, key=STEPS.index):
             normal["order"] = ""
@@ -337,24 +327,16 @@ def _check_crop(what: str, start: int, end: int | None, extent: int) -> None:
 
 def channels_of(color: str) -> int:
     """Return how many channels an image of these colours has."""
-    return 1 if color.endswith("GRAY") or _is_one_channel(color) else 3
-
-
-def _is_one_channel(color: str) -> bool:
-    """Return whether the colours are one channel of a space, such as HSV-S."""
-    return color[-2:-1] == "-"
+    return 1 if color.endswith("GRAY") else 3
 
 
 def in_colors(image: Image, color: str) -> Image:
     """Return an RGB image, (height, width, 3), in other colours, (height, width, channels)."""
-    # of BGR-HSV-S, "BGR" means swapped and "HSV" is the space; the single letter is the channel
-    *swapped, space = [name for name in color.split("-") if len(name) > 1]
-    converted: Any = image
-    source = "BGR" if swapped else "RGB"
-    if space != source:
-        converted = cv2.cvtColor(image, getattr(cv2, f"COLOR_{source}2{space}"))
-    if _is_one_channel(color):
-        converted = converted[..., space.index(color[-1])]
+    if color == "RGB":
+        return image
+    # BGR-YUV is what OpenCV makes of an image whose red and blue are swapped
+    code = color.replace("-", "2") if color.startswith("BGR-") else f"RGB2{color}"
+    converted = cv2.cvtColor(image, getattr(cv2, f"COLOR_{code}"))
     return np.asarray(converted, np.uint8).reshape(*image.shape[:2], channels_of(color))
 
 
@@ -363,14 +345,8 @@ def color_matrices(color: str) -> tuple[Float32Array, Float32Array]:
 
     The first is (channels, 4), from (red, green, blue, 1). The second is (3, 4), from (first,
     second, third prepared channel, 1) back to RGB; for a grey image, its channel has to be given
-    three times. Raises UserError for colours without such a matrix.
+    three times.
     """
-    if color not in LINEAR_COLORS:
-        raise UserError(
-            f"images in {color} cannot be augmented: they cannot be turned back into colours; "
-            "train with --no-augment, or make the store in one of "
-            f"{', '.join(LINEAR_COLORS)}"
-        )
     # "BGR-YUV" -> "YUV", "BGR" -> "RGB"
     space = color.removeprefix("BGR-").replace("BGR", "RGB")
     from_rgb, to_rgb = _MATRICES[space]

@@ -29,13 +29,12 @@ PRESET_TEXTS = {
 }
 # what may be done to a frame after cropping; in this order unless a text has another one
 STEPS = ("size", "color", "blur")
-INTERPOLATIONS = ("linear", "area", "nearest", "cubic")
+INTERPOLATIONS = ("linear", "area")
+# BGR-YUV: red and blue are swapped before the conversion
+COLORS = ("RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY")
 # two scales in words
 RAW = "raw"  # the values stay 0 to 255
 EACH_IMAGE = "mean and deviation"  # each image gets the mean 0 and the standard deviation 1
-
-# colour spaces besides RGB and BGR
-_SPACES = ("YUV", "HSV", "HLS", "LAB", "GRAY")
 
 # two whole numbers; %s becomes the pattern of what stands between them
 _PAIR = r"(\d{1,4}) ?(?:%s) ?(\d{1,4})"
@@ -95,12 +94,11 @@ def fields_of(text: str) -> dict[str, Any]:
 
 def _expectation(part: str) -> str:
     """Return the error for a part that is not known."""
-    colors = ("rgb", "bgr", "bgr-yuv", "grey", *map(str.lower, _SPACES))
     error = (
         f"{shown(part)}, expected a preset ({', '.join(PRESET_TEXTS)}), "
         "or parts such as rows 60-135, 200x66, YUV, blur 3, area, 0..1"
     )
-    similar = did_you_mean(part, [*PRESET_TEXTS, *INTERPOLATIONS, *colors])
+    similar = did_you_mean(part, [*PRESET_TEXTS, *INTERPOLATIONS, *map(str.lower, COLORS)])
     return f"{error}; {similar}" if similar else error
 
 
@@ -125,27 +123,11 @@ def _fields_of_part(part: str) -> dict[str, Any]:
         return {"blur": int(kernel[1])}
     if part in INTERPOLATIONS:
         return {"interpolation": part}
-    if color := color_named(part):
+    color = part.upper().replace("GREY", "GRAY")
+    if color in COLORS:
         return {"color": color}
     scale = scale_named(part)
     return {"scale": scale} if scale else {}
-
-
-def color_named(text: str) -> str | None:
-    """Return the colours in the form of Preprocessing.color, None for a text that names none.
-
-    text: such as "YUV", "BGR-YUV", "HSV-S" or "grey", in letters of any case
-    """
-    name = text.strip().upper().replace("GREY", "GRAY")
-    found = re.fullmatch(rf"(BGR-)?(RGB|BGR|{'|'.join(_SPACES)})(?:-([A-Z]))?", name)
-    if not found:
-        return None
-    swapped, space, channel = found.groups()
-    if swapped and space not in _SPACES:
-        return None
-    if channel and (channel not in space or space == "GRAY"):
-        return None
-    return name
 
 
 # ---- scales

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from bcclone.dataset.preprocessing_text import PreprocessingText, Size, check_one_size
 from bcclone.recording.row import CAMERAS
@@ -21,6 +21,7 @@ from bcclone.system.settings import (
     Names,
     Seconds,
     Seed,
+    Setting,
     SettingError,
     setting,
 )
@@ -97,13 +98,9 @@ class SampleSettings(Checked):
         maximum=2,
         rare=True,
     )
-    lead_seconds: Seconds = _label(
-        0.0,
-        "take the steering this many seconds later than the frame, to compensate for a delay",
-        minimum=-1,
-        maximum=2,
-        rare=True,
-    )
+    # how many seconds later than the frame the steering is taken; no option, since
+    # `edit --advance-steering` shifts the steering of one recording
+    lead_seconds: Annotated[float, Setting(minimum=-1, maximum=2)] = 0.0
     frame_offsets: int = _sample(
         0,
         "number of earlier frames that are also paired with each steering, as additional samples",
@@ -181,9 +178,8 @@ class PreprocessSettings(SampleSettings):
 
     The store is one file, or a folder of shards.
 
-    With `add`, the existing store decides the settings of images and samples that have their
-    default here. `explicit` names those of the samples that hold even at their default: the store
-    must then have been made with this value.
+    With `add`, the store's settings of images and samples hold, and what is chosen here must not
+    differ from them.
     """
 
     inputs: tuple[str, ...]  # recordings: folders, CSV files or patterns, as find_logs() takes them
@@ -251,11 +247,6 @@ class PreprocessSettings(SampleSettings):
                 "{preprocess} {name} and {preprocessing} are both set; leave one out",
                 name=self.preprocess,
             )
-        if unknown := set(self.explicit) - set(names_of(SampleSettings)):
-            raise SettingError(
-                "{explicit}: samples have no setting {name}; expected fields of SampleSettings",
-                name=repr(min(unknown)),
-            )
         if self.validation_recordings and "validation" in self.chosen_samples:
             raise SettingError(
                 "{validation_recordings} are the validation set, whole; leave out {validation}"
@@ -278,17 +269,14 @@ class PreprocessSettings(SampleSettings):
 
     @property
     def chosen_samples(self) -> dict[str, Any]:
-        """Return the settings of samples that were chosen: name of a field -> value.
-
-        They are the `explicit` ones, and all that differ from their default.
-        """
+        """Return the settings of samples that are `explicit`, or differ from their default."""
         usual = SampleSettings()
-        chosen = {}
-        for name in names_of(SampleSettings):
-            value = getattr(self, name)
-            if name in self.explicit or value != getattr(usual, name):
-                chosen[name] = value
-        return chosen
+        values = {name: getattr(self, name) for name in names_of(SampleSettings)}
+        return {
+            name: value
+            for name, value in values.items()
+            if name in self.explicit or value != getattr(usual, name)
+        }
 
 
 def is_sharded(output: Location) -> bool:

@@ -8,14 +8,15 @@ import hashlib
 import math
 import os
 import tempfile
+from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from bcclone.dataset.plan import Plan, Skip
@@ -23,11 +24,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.dataset.shards import MANIFEST_NAME, Manifest, Shard, read_shards
-from bcclone.dataset.store import (
-    RecordingInfo,
-    Store,
-    read_store,
-)
+from bcclone.dataset.store import Store, read_store
 from bcclone.dataset.writer import content_hash, frame_numbers, write_store
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
@@ -54,22 +51,16 @@ class ShardTask:
 
     path: Location
     recording: int  # number of the recording in the whole store
-    # as write_store() takes them
-    preprocessing: Preprocessing
-    samples: SampleSettings
-    rows: pd.DataFrame
-    files: tuple[str, ...]
-    info: RecordingInfo
-    context: int
     # indices of the files in the plan's; first come those that no earlier shard holds
     numbers: IndexArray
     own_count: int  # number of files that no earlier shard holds
+    content: Mapping[str, Any]  # arguments of write_store()
     origin: str  # digest of the settings, the log, the rows and the paths of the images
     reuse: bool  # keep the shard of an interrupted run if it is complete and has the same origin
 
 
-# a shard that has been written, whose copied frames have no numbers yet; why files of its task have
-# no frame (index -> reason); and whether an interrupted run had written it
+# a shard that has been written, as a store by itself; why files of its task have no frame (index ->
+# reason); and whether an interrupted run had written it
 _Written = tuple[Shard, dict[int, str], bool]
 
 
@@ -90,15 +81,10 @@ def check_folder(folder: Location, may_exist: bool) -> None:
         raise UserError(
             f"{folder} holds other files than a store's, such as {min(foreign)}; name another -o"
         )
-    if MANIFEST_NAME in names and not may_exist:
-        raise UserError(
-            f"{folder} exists already; overwrite it with --force, add to it with --add, "
-            "or name another -o"
-        )
     if names and not may_exist:
         raise UserError(
-            f"{folder} holds shards of an interrupted run; complete it with --resume, "
-            "or begin anew with --force"
+            f"{folder} exists already; complete it with --resume, overwrite it with --force, add "
+            "to it with --add, or name another -o"
         )
 
 
@@ -109,27 +95,20 @@ def write_shards(
     plan: Plan,
     old: Store | None,
     pool: Executor,
-) -> tuple[Store, tuple[Skip, ...], npt.NDArray[np.uint32], str]:
+) -> tuple[Store, tuple[Skip, ...], str]:
     """Write the shards of the plan, and a manifest that names them after the old ones.
 
-    Returns the store, the rows and images that were left out, the CRC-32 of each frame,
-    and a notice for the user. Raises UserError if a shard cannot be written, or too many images
-    cannot be used; an old store is then as it was.
+    Returns the store, the rows and images that were left out, and a notice for the user. Raises
+    UserError if a shard cannot be written, or too many images cannot be used; an old store is then
+    as it was.
     """
     folder = settings.output.absolute()
     tasks = shard_tasks(folder, settings, preprocessing, samples, plan)
     origin = hashlib.sha256("".join(task.origin for task in tasks).encode()).hexdigest()
-    # nothing is left to do where an earlier run has completed the folder
-    resumes_alone = settings.resume and old is None and not settings.force
-    if resumes_alone and (folder / MANIFEST_NAME).exists():
-        manifest = Manifest.read(folder)
-        if manifest.origin != origin:
-            raise UserError(
-                f"{folder} is a complete store, of other recordings or with other options; "
-                "overwrite it with --force, add to it with --add, or name another -o"
-            )
-        store, _ = read_shards(folder, manifest)
-        return store, tuple(plan.skips), np.zeros(0, np.uint32), f"{folder} is complete already"
+    if settings.resume and old is None and not settings.force:
+        complete = _complete_store(folder, origin)
+        if complete:
+            return complete, tuple(plan.skips), f"{folder} is complete already"
 
     if not is_url(folder):
         as_local(folder).mkdir(exist_ok=True)
@@ -141,9 +120,10 @@ def write_shards(
     written = [results[number] for number in range(len(tasks))]
     unusable: dict[int, str] = {}
     for task, (_, missing, _) in zip(tasks, written, strict=True):
-        # a file that an earlier shard holds, too, is listed by that shard
-        own = {index: reason for index, reason in missing.items() if index < task.own_count}
-        unusable |= {int(task.numbers[index]): reason for index, reason in own.items()}
+        for index, reason in missing.items():
+            # a file that an earlier shard holds, too, is listed by that shard
+            if index < task.own_count:
+                unusable[int(task.numbers[index])] = reason
     skips = plan.skips_with(unusable, settings.allow_skips)
 
     manifest = Manifest(preprocessing, samples, recordings=(), shards=())
@@ -153,28 +133,60 @@ def write_shards(
         frames_before = len(old.frames)
     # the numbers of new frames follow those of the old store
     frame_of_file = frame_numbers(len(plan.files), unusable, frames_before)
-    added = []
-    for task, (shard, missing, _) in zip(tasks, written, strict=True):
-        indices = range(task.own_count, len(task.files))
-        copied = frame_of_file[task.numbers[[index for index in indices if index not in missing]]]
-        if (copied == NO_FRAME).any():
-            raise UserError(
-                f"{task.path}: images of this shard changed while they were read; "
-                "run the same command with --resume"
-            )
-        added.append(replace(shard, copied=tuple(copied.tolist())))
+    added = [
+        _in_whole_store(task, shard, missing, frame_of_file)
+        for task, (shard, missing, _) in zip(tasks, written, strict=True)
+    ]
     manifest = replace(
         manifest,
         recordings=(*manifest.recordings, *plan.recordings),
         shards=(*manifest.shards, *added),
         origin=origin,  # of this conversion alone: --resume recognises it by that
     )
-    store, checksums = _complete(folder, manifest)
+    store = _complete(folder, manifest)
     notice = ""
     if settings.resume:
         kept = sum(was_kept for _, _, was_kept in written)
         notice = f"{kept} of {len(written)} shards were kept from an interrupted run"
-    return store, skips, checksums, notice
+    return store, skips, notice
+
+
+def _in_whole_store(
+    task: ShardTask, shard: Shard, missing: Collection[int], frame_of_file: IndexArray
+) -> Shard:
+    """Return the shard with its place in the whole store.
+
+    shard: as a store by itself
+    missing: indices of its files without a frame
+    frame_of_file: number of the frame of each file of the plan, or NO_FRAME
+    """
+    has_frame = np.ones(len(task.numbers), np.bool_)
+    has_frame[list(missing)] = False
+    own = int(has_frame[: task.own_count].sum())
+    copied = frame_of_file[task.numbers[has_frame]][own:]
+    if (copied == NO_FRAME).any():
+        raise UserError(
+            f"{task.path}: images of this shard changed while they were read; "
+            "run the same command with --resume"
+        )
+    return replace(shard, recording=task.recording, frames=own, copied=tuple(copied.tolist()))
+
+
+def _complete_store(folder: Location, origin: str) -> Store | None:
+    """Return the store if an earlier run of the same conversion has completed it, else None.
+
+    Raises UserError for the complete store of another conversion.
+    """
+    if not (folder / MANIFEST_NAME).exists():
+        return None
+    manifest = Manifest.read(folder)
+    if manifest.origin != origin:
+        raise UserError(
+            f"{folder} is a complete store, of other recordings or with other options; "
+            "overwrite it with --force, add to it with --add, or name another -o"
+        )
+    store, _ = read_shards(folder, manifest)
+    return store
 
 
 def shard_tasks(
@@ -209,27 +221,33 @@ def shard_tasks(
             files_before = max(files_before, int(files.max(initial=NO_FRAME)) + 1)
 
             # a shard is an ordinary store of one recording, in which files are numbered from 0
-            rows = plan.rows.iloc[begin - context : block_end]
+            rows = plan.rows.iloc[begin - context : block_end].assign(recording=0)
+            place_of_file = {number: place for place, number in enumerate(files.tolist())}
+            place_of_file[NO_FRAME] = NO_FRAME
+            for column in FRAME_COLUMNS:
+                rows[column] = rows[column].map(place_of_file)
             info = replace(
                 plan.recordings[int(recording[begin] - recording[0])], rows=block_end - begin
             )
-            rows = _with_local_files(rows, files).assign(recording=0)
             paths = tuple(plan.files[index] for index in files.tolist())
             digest = hashlib.sha256(f"{preprocessing.digest} {samples} {info.sha256}".encode())
             digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
             digest.update("\n".join(paths).encode(errors="surrogateescape"))
+            content = {
+                "preprocessing": preprocessing,
+                "settings": samples,
+                "rows": rows,
+                "files": paths,
+                "recordings": [info],
+                "context": context,
+            }
             tasks.append(
                 ShardTask(
                     path=folder / f"{first + len(tasks):05d}.h5",
                     recording=int(recording[begin]),
-                    preprocessing=preprocessing,
-                    samples=samples,
-                    rows=rows,
-                    files=paths,
-                    info=info,
-                    context=context,
                     numbers=files,
                     own_count=len(own),
+                    content=content,
                     origin=digest.hexdigest(),
                     reuse=settings.resume,
                 )
@@ -249,29 +267,11 @@ def _first_free_number(folder: Location) -> int:
     return max((int(Path(shard.name).stem) for shard in shards), default=-1) + 1
 
 
-def _with_local_files(rows: pd.DataFrame, files: IndexArray) -> pd.DataFrame:
-    """Return the rows, with the columns frame_CAMERA as positions in `files`.
-
-    rows: name the files by their numbers in the plan, NO_FRAME for none
-    files: (files,), numbers of all files that these rows name, in any order
-    """
-    order = np.argsort(files)
-    # for NO_FRAME, searchsorted returns a meaningless place, even the one after the last; the
-    # entry appended here keeps it in range, and local() replaces the result
-    positions = np.append(order, NO_FRAME)
-
-    def local(named: IndexArray) -> IndexArray:
-        places = positions[np.searchsorted(files, named, sorter=order)]
-        return np.where(named == NO_FRAME, NO_FRAME, places)
-
-    return rows.assign(**{column: local(rows[column].to_numpy()) for column in FRAME_COLUMNS})
-
-
 def write_shard(task: ShardTask) -> _Written:
     """Write a shard in a worker, or keep the shard that an interrupted run has left."""
     try:
         origin = _origin_with_files(task)
-        if task.reuse and (kept := _kept(task, origin)):
+        if task.reuse and (kept := _kept(task.path, origin)):
             return *kept, True
         # a worker on another machine may not see the folder, and must not make one of its own
         folder = task.path.parent
@@ -283,26 +283,13 @@ def write_shard(task: ShardTask) -> _Written:
                 str(folder),
             )
         with replacing(task.path) as temporary:
-            unusable, checksums = write_store(
-                temporary,
-                task.preprocessing,
-                task.samples,
-                task.rows,
-                task.files,
-                [task.info],
-                task.context,
-                threads=1,
-            )
+            unusable, checksums = write_store(temporary, **task.content, threads=1)
             with h5py.File(temporary, "r+") as file:
                 stored = json_text({"digest": origin, "unusable": unusable})
                 file.create_dataset("origin", data=stored, dtype=h5py.string_dtype())
                 file.create_dataset("checksums", data=checksums)
-            if written := _described(task, temporary, origin):
-                return *written, False
-            raise UserError(
-                f"{task.path}: cannot be read after it was written, expected a complete shard; "
-                "check the disk, or write the store to another one"
-            )
+            shard, _, _ = _described(temporary, task.path.name)
+            return shard, unusable, False
     except OSError as error:
         raise UserError(
             f"{error.filename or task.path}: {error.strerror or error}; check that each machine "
@@ -316,8 +303,9 @@ def _origin_with_files(task: ShardTask) -> str:
     Images at URLs count only by their paths: asking the server for each would take too long.
     """
     digest = hashlib.sha256(task.origin.encode())
-    if not any(map(names_url, task.files[:1])):
-        for path in task.files:
+    files = task.content["files"]
+    if not any(map(names_url, files[:1])):
+        for path in files:
             try:
                 status = os.stat(path)  # noqa: PTH116 called for each image
                 digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
@@ -326,68 +314,61 @@ def _origin_with_files(task: ShardTask) -> str:
     return digest.hexdigest()
 
 
-def _kept(task: ShardTask, origin: str) -> tuple[Shard, dict[int, str]] | None:
-    """Return the shard that an interrupted run has left, None if it is missing or not of `origin`.
+def _kept(path: Location, origin: str) -> tuple[Shard, dict[int, str]] | None:
+    """Return the shard that an interrupted run has left, and its files without a frame.
+
+    None if it is missing, not complete, or of another origin.
 
     origin: digest that _origin_with_files() returns
     """
-    path = task.path
     with tempfile.TemporaryDirectory(prefix="bcclone-") as folder, reaching(path):
         if not path.is_file():
             return None
+        copy = path
         if is_url(path):
             copy = Path(folder, path.name)
             path.fs.get_file(path.path, str(copy))
-            path = copy
-        return _described(task, as_local(path), origin)
+        try:
+            shard, unusable, stored = _described(as_local(copy), path.name)
+        except (UserError, ValueError, TypeError, LookupError):
+            return None
+    return (shard, unusable) if stored == origin else None
 
 
-def _described(task: ShardTask, path: Path, origin: str) -> tuple[Shard, dict[int, str]] | None:
-    """Describe the shard in a file; return None if it is not complete or of another origin.
+def _described(path: Path, name: str) -> tuple[Shard, dict[int, str], str]:
+    """Describe the shard in a file as a store by itself, its files without a frame, and its origin.
 
     path: the file, perhaps under a temporary name
-    origin: digest that the file must have stored
     """
-    try:
-        part, (origins,) = read_store(path, ["origin"])
-        stored = parse_json(origins[0])
-        unusable = from_json(dict[int, str], stored["unusable"])
-        if stored["digest"] != origin:
-            return None
-    except (UserError, ValueError, TypeError, LookupError):
-        return None
-    unusable_own = sum(index < task.own_count for index in unusable)
+    part, (origins,) = read_store(path, ["origin"])
+    stored = parse_json(origins[0])
     (frame_file,) = part.frames.files
     file_bytes, _ = frame_file.version
     shard = Shard(
-        name=task.path.name,
-        recording=task.recording,
+        name=name,
+        recording=0,
         rows=len(part.rows),
         samples=len(part.samples),
-        frames=task.own_count - unusable_own,
+        frames=len(part.frames),
         copied=(),
         content_hash=part.content_hash,
         bytes=file_bytes,
         sha256=sha256_of(path),
     )
-    return shard, unusable
+    return shard, from_json(dict[int, str], stored["unusable"]), from_json(str, stored["digest"])
 
 
-def _complete(folder: Location, manifest: Manifest) -> tuple[Store, npt.NDArray[np.uint32]]:
-    """Write the manifest with its content hash, and delete the shards that it does not name.
-
-    Returns the store, and the CRC-32 of each frame.
-    """
+def _complete(folder: Location, manifest: Manifest) -> Store:
+    """Write the manifest with its content hash, and delete the shards that it does not name."""
     store, tables = read_shards(folder, manifest, ["checksums"])
     # in each shard, its own frames come first; after them come copies of other shards' frames
     own_checksums = [
         np.asarray(table)[: shard.frames]
         for shard, (table,) in zip(manifest.shards, tables, strict=True)
     ]
-    checksums = np.concatenate(own_checksums)
 
     # hash the content as a store of one file does, so that the same content has the same hash
-    digest = content_hash(manifest.preprocessing, checksums)
+    digest = content_hash(manifest.preprocessing, np.concatenate(own_checksums))
     digest.update(store.rows.tobytes())
     digest.update(store.samples.tobytes())
     store = replace(store, content_hash=digest.hexdigest())
@@ -398,4 +379,4 @@ def _complete(folder: Location, manifest: Manifest) -> tuple[Store, npt.NDArray[
         for path in [*folder.glob(_SHARD_FILES), *folder.glob(".[0-9]*.partial.h5")]:
             if path.name not in named:
                 path.unlink()
-    return store, checksums
+    return store

@@ -22,9 +22,8 @@ from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.samples import SAMPLE, SampleTable, indices_of
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.files import ImageIndex
-from bcclone.recording.foreign_log import other_file
 from bcclone.recording.row import CAMERAS
-from bcclone.system.codec import explained, from_text, open_file, parse_json
+from bcclone.system.codec import explained, from_text, parse_json
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import file_version
 from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
@@ -183,7 +182,8 @@ def read_store(
     remedy = f"make one with: {make}"
     with explained(path, "a complete store", remedy):
         try:
-            _check_kind(path)
+            if isinstance(path, Path) and kind_of(path) == "model":
+                raise ValueError("it is a model")
             source, version = opened or (as_local(path), file_version(as_local(path)))
             (schema_version,) = read_hdf5(source, {"@schema_version": int}).values()
             if schema_version != SCHEMA_VERSION:
@@ -207,23 +207,6 @@ def read_store(
             frames=Frames([frame_file], preprocessing.shape),
         )
         return store, [stored[name] for name in others]
-
-
-def _check_kind(path: Location) -> None:
-    """Raise UserError for a local file of another program; a store may be damaged, though.
-
-    Raises ValueError for a model, and OSError for a file that cannot be opened.
-    """
-    if not isinstance(path, Path):
-        return
-    kind = kind_of(path)
-    if kind == "model":
-        raise ValueError("it is a model")
-    if kind is None:
-        with open_file(path, "store") as file:
-            other = other_file(path, file.read(512))
-        if other:
-            raise UserError(f"{path}: not a complete store: it is {other}", exit_code=2)
 
 
 def _frame_file(

@@ -32,7 +32,7 @@ from bcclone.model.model_facts import SteeringCalibration
 from bcclone.model.model_file import ModelFile
 from bcclone.model.onnx_model import FRAME, Signature
 from bcclone.realcar.export_settings import DONKEYCAR, INT8, ExportModelSettings
-from bcclone.realcar.exported_frames import check_preparation, prepare
+from bcclone.realcar.exported_frames import prepare
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import Float32Array
 
@@ -61,7 +61,6 @@ class Interface:
     """
 
     def __init__(self, file: ModelFile, settings: ExportModelSettings) -> None:
-        check_preparation(settings.model, file.preprocessing)
         self.file = file
         # size of the camera's pictures, and how they become frames: None if they are frames already
         self.size, self.framing = _camera_of(file, settings)

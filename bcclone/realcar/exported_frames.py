@@ -5,7 +5,6 @@ resizes and converts colours a little otherwise than OpenCV, so a pixel may diff
 own; export_model() measures what that makes of the steering.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,25 +13,10 @@ import tensorflow as tf
 
 from bcclone.camera.framing import STEPS_PER_PIXEL, Framing, sampling_of
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, cv2
-from bcclone.dataset.preprocessing import LINEAR_COLORS, Preprocessing, color_matrices
-from bcclone.system.errors import UserError
+from bcclone.dataset.preprocessing import Preprocessing, color_matrices
 from bcclone.system.numbers import FloatArray
 
 Pixels = npt.NDArray[np.int32]
-_INTERPOLATIONS = ("linear", "area")  # for these, TensorFlow samples at the same places as OpenCV
-
-
-def check_preparation(model: Path, preprocessing: Preprocessing) -> None:
-    """Raise UserError for a preprocessing that TensorFlow's operations do not express."""
-    for value, exported in (
-        (preprocessing.color, LINEAR_COLORS),
-        (preprocessing.interpolation, _INTERPOLATIONS),
-    ):
-        if value not in exported:
-            raise UserError(
-                f"{model}: its frames are prepared as {preprocessing.describe()}, and {value} is "
-                f"not exported, only {', '.join(exported)}; drive the model itself"
-            )
 
 
 def prepare(pictures: Any, preprocessing: Preprocessing, framing: Framing | None = None) -> Any:

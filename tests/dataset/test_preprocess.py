@@ -71,28 +71,6 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
         convert_recordings(replace(usual, explicit=("block_seconds",)))
 
 
-def test_a_random_split_with_frame_offsets_reports_the_lost_samples(recording, tmp_path):
-    long = many_rows(recording, tmp_path / "long", 600)
-    options = (
-        long,
-        "-o",
-        tmp_path / "data.h5",
-        "--size",
-        16,
-        "--frame-offsets",
-        4,
-        "--split",
-        "random",
-        "--json",
-    )
-    done = run_script("preprocess.py", *options)
-    made = json.loads(done.stdout)
-    left = sum(made["samples"].values())
-    # the first four rows have fewer frames before them
-    assert left + made["torn"] == (600 * 5 - 10) * 6
-    assert f"{made['torn']} of {left + made['torn']} samples are left out" in done.stderr
-
-
 def test_without_a_named_recording_those_in_the_folder_are_read_and_each_log_is_reported(
     recording, tmp_path, monkeypatch
 ):
@@ -149,36 +127,6 @@ def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
     )
     assert "made with other options" in other.stderr
     assert convert(recording / "second.csv", "-o", store, "--force", "--size", 32)["rows"] == 50
-
-
-@pytest.mark.parametrize("store", ["data.h5", "shards"])
-def test_a_copy_is_told_by_its_frames_and_on_the_same_side_of_the_split(recording, tmp_path, store):
-    copy = tmp_path / "copy"
-    options = ("-o", tmp_path / store, "--block-seconds", 1, "--size", 16)
-    shutil.copytree(recording, copy)
-    for image in (copy / "IMG").iterdir():
-        image.rename(image.with_name(image.name.replace(".jpg", ".JPG")))
-    rewrite(
-        copy,
-        lambda rows: [
-            [*(name.replace(".jpg", ".JPG") for name in row[:3]), *row[3:]] for row in rows
-        ],
-    )
-    assert "is a copy" not in run_script("preprocess.py", recording, *options).stderr
-    added = run_script("preprocess.py", copy, "--add", *options)
-    assert (
-        f"{copy}/driving_log.csv: 120 of its 120 frames equal frames of recordings before it"
-        in added.stderr
-    )
-    together = run_script("preprocess.py", recording, copy, "--force", *options)
-    assert "120 of its 120 frames equal" in together.stderr
-    with open_store(tmp_path / store) as opened:
-        assert (len(opened.rows), len(opened.frames)) == (240, 720)
-        sides = [
-            set(opened.rows["time_ms"][opened.rows["validation"] == side]) for side in (True, False)
-        ]
-        assert sides[0]
-        assert not sides[0] & sides[1]
 
 
 @pytest.mark.parametrize("steering", ["0", "0.25"])
@@ -293,15 +241,3 @@ def test_the_memory_of_a_conversion_grows_with_the_tables_only(recording, tmp_pa
     assert sum(result["samples"].values()) > 5 * rows
     print(f"peak resident memory for {rows} rows: {peak_mb:.0f} MB")
     assert peak_mb < most_mb
-
-
-@pytest.mark.parametrize("spoiled", [Path.unlink, lambda image: image.write_bytes(b"")])
-@pytest.mark.parametrize(("camera", "is_told"), [("left", True), ("center", False)])
-def test_the_centre_camera_alone_is_the_remedy_only_if_none_of_its_pictures_is_lost(
-    recording, tmp_path, spoiled, camera, is_told
-):
-    for image in images_of(recording, camera)[:19]:
-        spoiled(image)
-    error = convert(recording, "-o", tmp_path / "data.h5", code=1)
-    assert ("--cameras center" in error) == is_told
-    assert ("repair the recording" in error) != is_told

@@ -15,23 +15,10 @@ from bcclone.dataset.preprocessing import (
     color_matrices,
     preprocessing_of,
 )
-from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
+from bcclone.dataset.preprocessing_text import COLORS, EACH_IMAGE, scaling_of
 from bcclone.system.errors import UserError
 
 FRAME = np.random.default_rng(0).integers(0, 256, (160, 320, 3), dtype=np.uint8)
-COLORS = [
-    "RGB",
-    "BGR",
-    "YUV",
-    "BGR-YUV",
-    "HSV",
-    "HSV-S",
-    "BGR-LAB",
-    "HLS-L",
-    "GRAY",
-    "BGR-GRAY",
-    "YUV-Y",
-]
 SCALES = [
     "",
     "raw",
@@ -47,7 +34,7 @@ SCALES = [
 @given(
     st.tuples(st.integers(8, 400), st.integers(8, 200), st.sampled_from(COLORS)),
     st.tuples(st.integers(0, 79), st.integers(81, 160), st.integers(0, 159), st.integers(161, 320)),
-    st.sampled_from(["linear", "area", "nearest", "cubic"]),
+    st.sampled_from(["linear", "area"]),
     st.sampled_from([0, 3, 7]),
     st.sampled_from(["", "blur size color", "color blur size", "color size"]),
     st.sampled_from(SCALES),
@@ -93,6 +80,7 @@ def test_what_users_write_is_understood(text, meant):
         ("rows 60-200", "rows 60-200, expected 0 to 160 of the frame"),
         ("columns 40-400", "columns 40-400, expected 0 to 320"),
         ("64x64, YUVV", "did you mean yuv"),
+        ("64x64, HSV-S", "'hsv-s', expected a preset"),
         ("64x64, (x - 127.5) / 127.5", "0..1"),
         ("64x64, blur 4", "an odd number"),
         ("4x4", "expected 8 to 1024"),
@@ -112,15 +100,15 @@ def test_steps_are_applied_in_the_order_of_the_text_as_opencv_does():
     small = cv2.resize(FRAME[60:140, 40:280], (64, 64), interpolation=cv2.INTER_AREA)
     area = Preprocessing.of("rows 60-140, columns 40-280, 64x64, BGR, blur 5, area")
     assert (area.apply(FRAME) == cv2.GaussianBlur(small[..., ::-1], (5, 5), 0)).all()
-    saturation = cv2.cvtColor(cv2.resize(FRAME, (32, 16)), cv2.COLOR_RGB2HSV)[..., 1:2]
+    grey = cv2.cvtColor(cv2.resize(FRAME, (32, 16)), cv2.COLOR_RGB2GRAY)[..., np.newaxis]
     into = np.zeros((16, 32, 1), np.uint8)
-    assert (Preprocessing.of("32x16, HSV-S").apply(FRAME, into) == saturation).all()
-    assert (into == saturation).all()
-    early = cv2.resize(cv2.cvtColor(FRAME, cv2.COLOR_RGB2HSV)[..., 1], (32, 16))
-    assert (Preprocessing.of("HSV-S, 32x16").apply(FRAME)[..., 0] == early).all()
+    assert (Preprocessing.of("32x16, GRAY").apply(FRAME, into) == grey).all()
+    assert (into == grey).all()
+    early = cv2.resize(cv2.cvtColor(FRAME, cv2.COLOR_RGB2GRAY), (32, 16))
+    assert (Preprocessing.of("GRAY, 32x16").apply(FRAME)[..., 0] == early).all()
 
 
-@pytest.mark.parametrize("color", ["RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY"])
+@pytest.mark.parametrize("color", COLORS)
 def test_the_matrices_of_colours_convert_as_opencv_does_and_back(color):
     preprocessing = Preprocessing(color=color)
     converted = preprocessing.convert_colors(FRAME).astype(float)

@@ -16,7 +16,6 @@ from bcclone.dataset.shards import open_if_store, open_store
 from bcclone.dataset.store import RecordingInfo
 from bcclone.dataset.writer import StoreWriter
 from bcclone.recording.dialect import Dialect
-from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from tests.recordings import remove_column
 
@@ -123,20 +122,11 @@ def test_a_model_is_not_a_store(tmp_path):
         open_store(tmp_path / "model.h5")
 
 
-def test_an_hdf5_file_or_an_archive_of_another_program_is_named_with_the_way_to_import_it(tmp_path):
+def test_an_hdf5_file_of_another_program_is_no_store(tmp_path):
     with h5py.File(tmp_path / "images.h5", "w") as file:
         file["images"] = np.zeros((2, 66, 200, 3), np.uint8)
-    np.save(tmp_path / "images.npy", np.zeros((2, 66, 200, 3), np.uint8))
-    for name, what in (
-        ("images.h5", "an HDF5 file"),
-        ("images.npy", "an array of NumPy"),
-    ):
-        message = (
-            f"{name}: .*it is {what}; write its pictures as image files.*bcclone import FOLDER"
-        )
-        for read in (open_store, read_log):
-            with pytest.raises(UserError, match=message):
-                read(tmp_path / name)
+    with pytest.raises(UserError, match=r"images\.h5: not a complete store: .*preprocess"):
+        open_store(tmp_path / "images.h5")
 
 
 def test_a_store_that_is_a_pointer_of_git_lfs_is_to_be_fetched(tmp_path):

@@ -93,6 +93,6 @@ def test_adding_follows_the_store(driven, simulated_recording, tmp_path):
 
 def test_without_a_row_left_the_error_names_the_log_and_the_remedy(recording, tmp_path):
     write_drivers(recording, [DrivenBy(MODEL)] * 120)
-    with pytest.raises(UserError, match=r"driving_log\.csv: no row is left, .* 120 .*--rows all"):
+    with pytest.raises(UserError, match=r"driving_log\.csv: .* none of the 120 rows.*--rows all"):
         make(recording, tmp_path / "data.h5", rows="corrections")
     assert not (tmp_path / "data.h5").exists()

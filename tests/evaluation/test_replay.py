@@ -162,7 +162,7 @@ def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_b
     assert (turned[100:130, 130:190] != frames.centre[100:130, 130:190]).any()
 
 
-@pytest.mark.parametrize("text", ["course-66x200-yuv", "HSV-S, 32x16"])
+@pytest.mark.parametrize("text", ["course-66x200-yuv", "GRAY, 32x16"])
 def test_views_of_any_preprocessing_are_prepared_as_a_whole_view(reference, text):
     preprocessing = Preprocessing.of(text)
     frames = read_row(reference.images[60])

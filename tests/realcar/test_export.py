@@ -191,16 +191,6 @@ def test_layers_that_onnx_lacks_are_refused_with_the_other_format(kind, options,
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
 
 
-@pytest.mark.parametrize("text", ["64x64, HSV", "64x64, YUV-Y", "64x64, cubic", "64x64, nearest"])
-def test_a_preparation_that_the_formats_do_not_express_is_refused(text, tmp_path):
-    preprocessing = Preprocessing.of(text)
-    members = [layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(1)]
-    save_model(tmp_path / "model.h5", made(*members, shape=preprocessing.shape), preprocessing)
-    with pytest.raises(UserError, match="is not exported, only"):
-        export_model(ExportModelSettings(tmp_path / "model.h5", "litert"))
-    assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
-
-
 @pytest.mark.parametrize(
     ("kind", "settings", "expected"),
     [

@@ -36,10 +36,7 @@ _LEVELS = np.arange(256, dtype=np.float32)
 
 
 class CpuAugmenter:
-    """Augments samples of one preprocessing; several threads may use it.
-
-    Raises UserError for images in colours that cannot be turned back into RGB.
-    """
+    """Augments samples of one preprocessing; several threads may use it."""
 
     def __init__(self, settings: AugmentSettings, preprocessing: Preprocessing) -> None:
         self._settings = settings

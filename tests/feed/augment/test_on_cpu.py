@@ -25,7 +25,6 @@ from bcclone.feed.feed_settings import (
     FeedSettings,
 )
 from bcclone.feed.selection import select
-from bcclone.system.errors import UserError
 from tests.feed.augment.strengths import APPEARANCE, NOTHING, alone
 
 OURS = Preprocessing()
@@ -63,11 +62,6 @@ def change_of(offset_m=0.0, yaw_rad=0.0, pitch_rad=0.0, lookahead_m=12.0):
 def view_of(preprocessing, image, flipped=False, **moved):
     warps = view_warps(preprocessing, 0, one_move(**moved), np.array([flipped]))
     return warps[0].apply(image, preprocessing.width, preprocessing.height)
-
-
-def test_colours_without_a_way_back_are_refused_with_the_remedy():
-    with pytest.raises(UserError, match="images in HSV-S cannot be augmented.*--no-augment"):
-        CpuAugmenter(NOTHING, Preprocessing.of("HSV-S"))
 
 
 @pytest.mark.parametrize(("offset_m", "yaw_rad"), [(0.5, 0.0), (0.0, 0.05), (0.4, 0.05)])

@@ -16,10 +16,6 @@ from tests.model.foreign.written_models import FRAME, network
 from tests.running import read_steering, result_of, run_script
 
 
-def hsv(frame):
-    return cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
-
-
 def grey(frame):
     return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
 
@@ -41,7 +37,6 @@ AUTHORS = {
     "rows 50-140, grey, 128x32, x / 127.5 - 1": lambda frame: (
         cv2.resize(grey(frame[50:140]), (128, 32))[..., None] / 127.5 - 1
     ),
-    "32x16, HSV-S, 0..1": lambda frame: hsv(cv2.resize(frame, (32, 16)))[..., 1:2] / 255,
     "mean 123.7 116.8 103.9 deviation 58": lambda frame: (
         (cv2.resize(frame, (64, 64)) - [123.7, 116.8, 103.9]) / 58
     ),
