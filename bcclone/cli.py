@@ -135,10 +135,6 @@ def show(result: Result, common: Common) -> None:
     for path in result.wrote:
         notify(f"wrote {path}")
     sys.stdout.flush()
-    if result.opens and sys.stdout.isatty() and not common.json and not common.quiet:
-        from bcclone.system.hardware import open_in_browser
-
-        open_in_browser(result.opens)
 
 
 @contextmanager

@@ -34,18 +34,6 @@ def wait_for_file(file):
     return file
 
 
-def start_a_process(text):
-    import subprocess
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        number = pool.submit(len, text).result()
-    return subprocess.run(
-        ["echo", f"{text} {number}"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-
 @dataclass(frozen=True)
 class Counted:
     number: int

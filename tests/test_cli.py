@@ -4,7 +4,6 @@ traceback.
 
 import contextlib
 import errno
-import logging
 import os
 import re
 import signal
@@ -14,7 +13,7 @@ import sys
 import pytest
 
 from bcclone import __version__
-from bcclone.cli import INTERNAL_ERROR, run
+from bcclone.cli import INTERNAL_ERROR
 from bcclone.commands import COMMANDS, load_command
 from tests.processes import imported_by, said, started
 from tests.running import ROOT, run_process, run_script
@@ -78,19 +77,6 @@ def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):
         "preprocess.py", simulated_recording, "-o", tmp_path / "quiet.h5", "--quiet", code=1
     )
     assert refused.stderr.startswith("error: ")
-
-
-def test_quiet_ends_with_the_command(tmp_path):
-    level = logging.getLogger().level
-    assert (
-        run(
-            "preprocess",
-            "preprocess.py",
-            [str(tmp_path), "-o", str(tmp_path / "data.h5"), "--quiet"],
-        )
-        == 1
-    )
-    assert logging.getLogger().level == level
 
 
 @pytest.mark.parametrize(
@@ -170,11 +156,6 @@ def test_ctrl_c_reports_what_was_saved(tmp_path):
     demo = ("demo", "--folder", tmp_path / "demo", "--record-laps", 20)
     printed = interrupted(*demo, after="first look: ", cwd=tmp_path)
     assert printed.startswith("interrupted: the folder keeps what was made")
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_reports_what_an_interrupt_leaves(name):
-    assert load_command(name).after_interrupt
 
 
 @pytest.mark.skipif(

@@ -47,14 +47,12 @@ class Result:
     text: printed without --json; None for nothing
     notes: lines that are printed before the result, on standard error
     wrote: files that are named after the result, on standard error
-    opens: a page that is opened in a browser, for a person at a terminal
     """
 
     value: Any
     text: str | None
     notes: Iterable[str] = ()
     wrote: Sequence[Path] = ()
-    opens: Path | None = None
     code: int = 0
 
 
@@ -67,10 +65,6 @@ class Common(Checked):
     )
     quiet: bool = setting(False, "print only the result and errors, no progress", group="output")
     debug: bool = setting(False, "print the traceback of an error, too", group="output")
-
-
-# parameters of several commands
-BROWSER = setting(True, "at a terminal, open the report in a browser, where this machine has one")
 
 
 class Given(dict[str, Any]):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.commands import load_command, split_line
-from bcclone.commands.command import BROWSER, Command, Result, command, list_of, notify, parse
+from bcclone.commands.command import Command, Result, command, list_of, notify, parse
 from bcclone.pictures.report import write_report
 from bcclone.simulator.score import LAPS_DRIVEN
 from bcclone.simulator.world_settings import TOP_SPEED_MPH
@@ -54,7 +54,7 @@ class DemoSettings(Checked):
 
 
 @command(after_interrupt="the folder keeps what was made; remove it, or name another --folder")
-def demo(settings: DemoSettings, browser: bool = BROWSER) -> Result:
+def demo(settings: DemoSettings) -> Result:
     """Run the whole workflow without the simulator: record laps, preprocess, train, drive and score
     a lap, make clips.
 
@@ -96,7 +96,6 @@ def demo(settings: DemoSettings, browser: bool = BROWSER) -> Result:
         value,
         "\n".join(lines),
         wrote=[page],
-        opens=page if browser else None,
         code=int(not stayed),
     )
 

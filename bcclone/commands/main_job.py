@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.commands.command import (
-    BROWSER,
     Command,
     Given,
     Result,
@@ -143,7 +142,6 @@ def model(
     ),
     no_plots: bool = setting(False, "draw no pictures and write no report at the end"),
     file: Path | None = _SETTINGS_FILE,
-    browser: bool = BROWSER,
 ) -> Result:
     """Train the network on a store, or directly on recordings.
 
@@ -171,7 +169,6 @@ def model(
         result.as_json(),
         result.as_text(),
         wrote=[report] if report else [],
-        opens=report if browser else None,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcclone.commands.command import BROWSER, Command, Result, command, notify
+from bcclone.commands.command import Command, Result, command, notify
 from bcclone.evaluation.evaluate_settings import (
     EvaluateSettings,
     PredictSettings,
@@ -55,7 +55,6 @@ def evaluate(
     ),
     output: Path | None = _OUTPUT,
     force: Force = _FORCE,
-    browser: bool = BROWSER,
 ) -> Result:
     """Score a model by driving it around a simulated track: autonomy, interventions, distance from
     the centre line.
@@ -90,7 +89,6 @@ def evaluate(
         result.figures(),
         str(result.table(settings)),
         wrote=wrote,
-        opens=wrote[-1] if output and browser else None,
     )
 
 
@@ -102,7 +100,6 @@ def suite(
     models: tuple[Path, ...] = _MODELS,
     output: Path | None = _OUTPUT,
     force: Force = _FORCE,
-    browser: bool = BROWSER,
 ) -> Result:
     """Score models by a suite: many simulated drives of each, under other speeds, latency, weather,
     cameras and roads.
@@ -126,7 +123,6 @@ def suite(
         result.figures(),
         result.as_text(),
         wrote=wrote,
-        opens=wrote[-1] if wrote and browser else None,
     )
 
 
@@ -139,7 +135,6 @@ def margin(
     models: tuple[Path, ...] = _MODELS,
     output: Path | None = _OUTPUT,
     force: Force = _FORCE,
-    browser: bool = BROWSER,
 ) -> Result:
     """Map a model's margins: at each few metres of a road, from which offset and heading does the
     car come back?
@@ -164,7 +159,6 @@ def margin(
         figures,
         margin_table(maps, settings),
         wrote=wrote,
-        opens=wrote[-1] if wrote and browser else None,
     )
 
 

@@ -70,7 +70,7 @@ def serve_page(
         server.show(_app(server, viewed))
         notify(f"look at the recording here: {server.url}; Ctrl-C ends")
         if browser:
-            open_in_browser(server.url, seconds=0)  # 0: does not wait for the browser
+            open_in_browser(server.url)
         server.wait()
 
 

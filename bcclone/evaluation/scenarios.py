@@ -146,7 +146,7 @@ def select_scenarios(settings: SuiteSettings) -> tuple[Scenario, ...]:
     names = [scenario.name for scenario in suite]
     for name in settings.rows:
         if name not in names:
-            hint = did_you_mean(name, names, 3) or f"choose from {', '.join(names)}"
+            hint = did_you_mean(name, names) or f"choose from {', '.join(names)}"
             raise UserError(f"the suite has no row {name}; {hint}")
     chosen = []
     for scenario in suite:

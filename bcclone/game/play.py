@@ -91,7 +91,7 @@ def play(
         server.show(pages.app())
         server.notify(f"listening on {server.address}; drive here: {server.url}")
         if settings.browser:
-            open_in_browser(server.url, seconds=0)  # 0: does not wait for the browser
+            open_in_browser(server.url)
         server.wait()
     best_lap_seconds = game.best_lap_seconds
     if best_lap_seconds is not None:

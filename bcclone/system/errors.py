@@ -108,26 +108,17 @@ def first_line(error: Exception) -> str:
     return text.splitlines()[0][:_LONGEST_REASON]
 
 
-def did_you_mean(name: str, names: Iterable[str], most: int = 1, quote: str = "") -> str:
-    """Return a question for an unknown name, such as "did you mean seed?"; "" if none is similar.
-
-    name: the unknown name
-    names: the known names, of which the most similar are named
-    most: how many names the question may have
-    quote: quotation mark around each name
-    """
-    near = similar_names(name, names, most)
-    if not near:
-        return ""
-    quoted = [f"{quote}{nearest}{quote}" for nearest in near]
-    return f"did you mean {' or '.join(quoted)}?"
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a question such as "did you mean seed?"; "" if no known name is similar."""
+    near = similar_names(name, names)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
-def similar_names(name: str, names: Iterable[str], most: int = 3) -> list[str]:
-    """Return the known names that are similar to an unknown one, the most similar first."""
+def similar_names(name: str, names: Iterable[str]) -> list[str]:
+    """Return up to three known names that are similar to an unknown one, the most similar first."""
     import difflib
 
-    return difflib.get_close_matches(name, list(names), most)
+    return difflib.get_close_matches(name, list(names))
 
 
 _APART = "  "  # between two printed columns

@@ -186,18 +186,11 @@ def has_browser() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def open_in_browser(page: Path | str, seconds: float = 5.0) -> None:
-    """Open a page in the browser if this machine has a display.
+def open_in_browser(url: str) -> None:
+    """Open a page in the browser, without waiting for it, if this machine has a display.
 
     On a machine without a display, a browser for terminals would take over the terminal.
-
-    page: path of a file, or a URL
-    seconds: longest wait for the browser to start; the call of some browsers returns only when
-        they are closed
     """
-    if not has_browser():
-        return
-    url = page.resolve().as_uri() if isinstance(page, Path) else page
-    thread = threading.Thread(target=webbrowser.open, args=(url,), daemon=True)
-    thread.start()
-    thread.join(seconds)
+    if has_browser():
+        # the call of some browsers returns only when they are closed
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

@@ -282,13 +282,12 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
     values: dict[str, Any] = {}
     remedy = "name a file with lines such as seed = 1 as --settings"
     for key, stored in read_toml(path, "a settings file", remedy).items():
-        usual_key = key_of(key)  # a key may be written with _ for -
-        if usual_key not in by_key:
-            hint = did_you_mean(usual_key, by_key, quote="'")
+        if key not in by_key:
+            hint = did_you_mean(key, by_key)
             if not hint:
                 hint = f"the settings are {', '.join(by_key)}"
             raise UserError(f"{path}: no setting is called {key!r}; {hint}")
-        declared = by_key[usual_key]
+        declared = by_key[key]
         parse = declared.setting.parse
         is_one_of_several = get_origin(declared.kind) is tuple and not isinstance(stored, list)
         try:

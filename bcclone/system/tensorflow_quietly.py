@@ -236,19 +236,6 @@ def compiler_fault(
     return fault
 
 
-def describe_peak_memory() -> str:
-    """Describe the peak memory that TensorFlow has used on each GPU; "" without a GPU."""
-    import tensorflow
-
-    peaks = []
-    for device in tensorflow.config.list_logical_devices("GPU"):
-        name = device.name.removeprefix("/device:")
-        with suppress(ValueError):  # raised if the memory allocator of this device does not count
-            memory = tensorflow.config.experimental.get_memory_info(name)
-            peaks.append(f"{memory['peak'] / 1e9:.2f} GB of {name}")
-    return ", ".join(peaks)
-
-
 def onednn_for_batches(setting: str = "auto") -> str:
     """Return whether to compute batches with oneDNN, "on" or "off".
 

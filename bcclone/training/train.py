@@ -25,7 +25,6 @@ from bcclone.system.errors import UserError
 from bcclone.system.files import BUSY, locked
 from bcclone.system.numbers import constant
 from bcclone.system.process import Notify
-from bcclone.system.tensorflow_quietly import describe_peak_memory
 from bcclone.system.values import from_json, json_text, names_of
 from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, report_compiler
 from bcclone.training.result import TrainResult
@@ -309,9 +308,6 @@ def _publish(run: Run, result: TrainResult, model: bytes, notify: Notify) -> Non
     is_free = not output.exists() or run.may_overwrite()
     if is_free:
         run.publish(output, model)
-    peak = describe_peak_memory()
-    if peak:
-        notify(f"TensorFlow used {peak} at most")
     run.write_result(result)
     if not is_free:
         raise UserError(

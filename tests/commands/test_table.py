@@ -1,8 +1,6 @@
 """The table of commands: each name has its command, and a line finds it."""
 
-import pytest
-
-from bcclone.commands import COMMANDS, GROUPS, load_command, split_line
+from bcclone.commands import COMMANDS, GROUPS, load_command
 from tests.running import run_process
 
 
@@ -24,16 +22,3 @@ def test_the_help_lists_each_command_below_the_heading_of_its_group():
 def test_the_first_of_two_words_is_refused_with_the_commands_that_begin_so():
     printed = run_process("simulate", code=2).stderr
     assert all(name in printed for name in COMMANDS if name.startswith("simulate "))
-
-
-@pytest.mark.parametrize(
-    ("line", "name", "others"),
-    [
-        ("drive m.h5 run1", "drive", ["m.h5", "run1"]),
-        ("simulate drive --laps 2", "simulate drive", ["--laps", "2"]),
-        ("simulate", "", ["simulate"]),
-        ("", "", []),
-    ],
-)
-def test_a_line_begins_with_the_name_of_its_command(line, name, others):
-    assert split_line(line.split()) == (name, others)

@@ -3,9 +3,6 @@ names as text.
 """
 
 import base64
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -270,46 +267,3 @@ def test_a_report_fits_into_a_browsers_window_which_runs_and_loads_nothing_that_
         assert (
             run("return getComputedStyle(document.getElementById('p')).color") != "rgb(255, 0, 0)"
         )
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the display and the terminal of Linux")
-@pytest.mark.parametrize(
-    ("terminal", "display", "option", "opened"),
-    [
-        (True, ":0", "", True),
-        (False, ":0", "", False),
-        (True, ":0", "--no-browser", False),
-    ],
-)
-def test_a_report_opens_by_itself_at_a_terminal_with_a_display(
-    tmp_path, terminal, display, option, opened
-):
-    program = (
-        "from pathlib import Path; from bcclone.cli import run;"
-        "from bcclone.commands.command import BROWSER, Command, Result;"
-        "page = Path('a report.html');"
-        "report = lambda browser=BROWSER: Result(1, None, opens=page if browser else None);"
-        "report.__annotations__ = {'browser': bool};"
-        f"run(Command(report), 'one', {option.split()})"
-    )
-    browser = tmp_path / "browser"
-    browser.write_text('#!/bin/sh\necho "$1" > opened\n')
-    browser.chmod(0o755)
-    unset = {name: text for name, text in os.environ.items() if name != "WAYLAND_DISPLAY"}
-    environment = unset | {"DISPLAY": display, "BROWSER": f"{browser} %s"}
-    ours, theirs = os.openpty()
-    try:
-        stdout = theirs if terminal else subprocess.DEVNULL
-        subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=tmp_path,
-            env=environment,
-            stdout=stdout,
-            check=True,
-        )
-    finally:
-        os.close(ours)
-        os.close(theirs)
-    shown = [path.read_text().strip() for path in tmp_path.glob("opened")]
-    expected = [(tmp_path / "a report.html").as_uri()] if opened else []
-    assert shown == expected

@@ -217,7 +217,7 @@ def test_the_installed_wheel_lets_a_person_drive(installed):
 def test_the_installed_wheel_runs_the_demo(installed):
     short = ("--record-laps", "0.3", "--epochs", "1", "--laps", "0.04")
     # it may leave the road
-    done = installed.run("bcclone", "demo", "--no-browser", *short, "--json", codes=(0, 1))
+    done = installed.run("bcclone", "demo", *short, "--json", codes=(0, 1))
     made = [step["made"] for step in json.loads(done.stdout)["steps"]]
     assert "demo/model.h5" in [Path(path).as_posix() for path in made]
     written = (*made, "demo/run1.mp4", "demo/index.html")

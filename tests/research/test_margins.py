@@ -31,7 +31,7 @@ def road(tmp_path_factory):
 @pytest.mark.timeout(900)
 def test_the_map_is_the_same_in_any_number_of_processes_and_after_a_kill(road, tmp_path):
     def line(folder, jobs):
-        output = ("-o", tmp_path / folder, "--jobs", jobs, "--no-browser")
+        output = ("-o", tmp_path / folder, "--jobs", jobs)
         return ["margin", MODEL, "--road", road, *output]
 
     result_of(*line("one", 1))

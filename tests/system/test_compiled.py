@@ -3,16 +3,12 @@
 import os
 import sys
 
-import numpy as np
 import pytest
-from numba import njit
 
-from bcclone.system.compiled import compiled
 from tests.processes import on_a_full_disk, said
 
 DOUBLED = """
 import sys
-from bcclone.system.compiled import compiled
 
 @compiled(int(sys.argv[1]), cache=True)
 def doubled(number):
@@ -21,7 +17,6 @@ def doubled(number):
 print(doubled(21), sum(doubled.stats.cache_hits.values()))
 """
 TOTAL = """
-from bcclone.system.compiled import compiled
 from kinds import Pair
 
 @compiled(cache=True)
@@ -75,16 +70,3 @@ def test_what_a_version_with_other_modules_has_cached_is_compiled_anew(run, tmp_
         assert run(TOTAL) == ["42"]
         (tmp_path / f"{module}.py").unlink()
     assert list(tmp_path.rglob("*.nbi"))
-
-
-def test_a_function_that_cannot_be_cached_is_compiled_anyway():
-    """Numba cannot cache a function that is not in a file."""
-    found = {}
-    exec(
-        "def total(numbers):\n    found = 0\n    for one in numbers:\n        found += one\n    "
-        "return found",
-        found,
-    )
-    with pytest.raises(RuntimeError, match="cannot cache"):
-        njit(cache=True)(found["total"])
-    assert compiled(cache=True)(found["total"])(np.arange(5)) == 10

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from bcclone.system.errors import UserError
-from bcclone.system.files import replacing
 from bcclone.system.location import (
     Unreachable,
     as_local,
@@ -49,16 +48,6 @@ def test_a_url_of_an_unknown_kind_or_without_its_package_or_of_nothing_is_refuse
     assert str(location / "store.json") == "memory://bucket/store/store.json"
     with pytest.raises(ValueError, match="memory://bucket/store is a URL.*copy it"):
         as_local(location)
-
-
-def test_a_file_appears_when_it_is_complete(folder, tmp_path):
-    for location in (folder / "a.h5", tmp_path / "a.h5"):
-        with pytest.raises(ZeroDivisionError), replacing(location) as temporary:
-            assert temporary.write_bytes(b"half") / 0
-        assert not location.exists()
-        with replacing(location) as temporary:
-            temporary.write_bytes(b"whole")
-        assert location.read_bytes() == b"whole"
 
 
 def test_a_folder_is_writable_or_not_and_errors_of_programs_stay_as_they_are(folder, tmp_path):

@@ -16,7 +16,6 @@ from bcclone.system.files import (
     MODEL,
     NEW_FOLDER,
     PICTURE,
-    RESULTS,
     SETTINGS,
     STORE,
     check_output,
@@ -87,21 +86,6 @@ def test_force_replaces_outputs_of_the_same_kind_damaged_ones_and_empty_files(fi
                 assert "--force" not in str(raised.value)
 
 
-def test_an_input_of_the_command_is_not_replaced_whatever_its_name(files, monkeypatch):
-    monkeypatch.chdir(files)
-    (files / "link").symlink_to("model")
-    (files / "linked").hardlink_to(files / "model")
-    for output in ("model", "link", "linked"):
-        for name in ("model", Path("link"), files / "linked"):
-            with pytest.raises(
-                UserError, match=f"{output} is an input of this command.*choose another name"
-            ):
-                check_output(
-                    Path(output), MODEL, force=True, inputs=["no such file", None, 3, "\0", name]
-                )
-    check_output(Path("weights"), MODEL, force=True, inputs=["model"])
-
-
 def test_folders_and_devices_are_no_files_and_a_new_folder_is_empty(files):
     for path in (files, Path(os.devnull)):
         with pytest.raises(UserError, match="give the name of a file"):
@@ -111,16 +95,6 @@ def test_folders_and_devices_are_no_files_and_a_new_folder_is_empty(files):
     for path in (files, files / "text"):
         with pytest.raises(UserError, match="exists, and is no empty folder; choose another name"):
             check_output(path, NEW_FOLDER, force=True)
-
-
-def test_results_that_were_begun_are_continued_and_complete_ones_are_not(tmp_path):
-    (tmp_path / "drives").mkdir()
-    check_output(tmp_path, RESULTS)
-    (tmp_path / "figures.json").touch()
-    with pytest.raises(
-        UserError, match="exists already; overwrite it with --force, or name another -o"
-    ):
-        check_output(tmp_path, RESULTS)
 
 
 def test_the_folder_of_an_output_is_made_and_removed_if_the_work_fails(tmp_path):

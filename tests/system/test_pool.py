@@ -56,10 +56,6 @@ def test_a_run_that_is_left_cancels_what_has_not_begun(pool, tmp_path):
     assert dict(run_tasks(pool, pool_tasks.square, [2, 3])) == {0: 4, 1: 9}
 
 
-def test_a_task_may_start_processes(pool):
-    assert list(run_tasks(pool, pool_tasks.start_a_process, ["abc"])) == [(0, "abc 3")]
-
-
 def test_a_worker_is_our_own_process_before_it_loads_what_its_task_needs():
     with open_pool(1) as pool:
         assert list(run_tasks(pool, opencv_task.is_silent, [None])) == [(0, True)]

@@ -1,6 +1,5 @@
 """Settings are declared once: the checks, the options and the help of a field follow from it."""
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,16 +68,6 @@ def test_a_commands_function_gets_its_settings_and_parameters():
 def test_an_error_names_the_option_that_the_user_typed(words):
     with pytest.raises(UserError, match=f"^{words[0]} {words[1]}, expected "):
         COMMAND.run(given(*words))
-
-
-def test_an_error_survives_the_way_from_another_process_with_what_the_user_typed():
-    error = pickle.loads(
-        pickle.dumps(SettingError("{rate} {value}; leave out {steps}", value="{0}"))
-    )
-    assert (str(error), error.naming(str.upper)) == (
-        "rate {0}; leave out steps",
-        "RATE {0}; leave out STEPS",
-    )
 
 
 def test_only_the_options_that_were_given_arrive_and_a_text_stands_for_a_path_and_a_tuple_of_one():

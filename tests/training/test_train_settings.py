@@ -71,7 +71,7 @@ def resumed(folder, changes):
 
 
 def test_options_override_the_settings_file_which_overrides_the_defaults(tmp_path):
-    text = "epochs = 3\nlearning_rate = 0.01\nbatch-size = 8\n"
+    text = "epochs = 3\nlearning-rate = 0.01\nbatch-size = 8\n"
     text += 'feed = "memory"\ncheckpoint-minutes = 2\naugment = true\n'
     values = chosen(parsed("--batch-size", 64, "--no-augment", file=tmp_path / "a.toml", text=text))
     settings = TrainSettings(**values)
@@ -120,7 +120,7 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean 'learning-rate'"),
+        ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean learning-rate"),
         ("zzz = 1", "the settings are batch-size, epochs"),
         ('epochs = "ten"', "epochs 'ten', expected a whole number"),
         ('time = "soon"', "expected one such as 90s, 10m"),
