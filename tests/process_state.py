@@ -130,6 +130,7 @@ def _of_python():
         "time of sockets": socket.getdefaulttimeout(),
         "locale": locale.setlocale(locale.LC_ALL),
         "yaml": id(sys.modules.get("yaml")),
+        "moviepy.config": getattr(sys.modules.get("moviepy.config"), "__file__", None),
     }
 
 

@@ -157,7 +157,7 @@ class ClipSettings(Checked):
     def rate(self) -> float:
         """Return the pictures a second of the clip; 0 for the rate at which the run was recorded.
 
-        They are rounded to 0.01, as ffmpeg is told them.
+        They are rounded to 0.01, since moviepy's writer takes no more digits.
         """
         rate = round(self.pace.fps, 2)
         if not rate and self.in_real_time:

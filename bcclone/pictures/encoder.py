@@ -1,14 +1,17 @@
-"""Encode a clip: pictures -> an MP4 or a GIF, by the ffmpeg of imageio-ffmpeg; cut an MP4.
+"""Encode a clip: pictures -> an MP4 or a GIF, by moviepy and ffmpeg; cut an MP4.
 
 The pictures are RGB uint8 (height, width, 3), all of one size.
 """
 
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Self
+from types import ModuleType
+from typing import Any, Self
 
 from bcclone.camera.images import Image
 from bcclone.pictures.clip_settings import GIF
@@ -25,7 +28,6 @@ _PRESET = "superfast"
 # that are a tenth larger, and a little less sharp (lab log, 2026-11-28). This preset is named after
 # the usual one, and so takes its place
 H264_BESIDE = "libx264", "-preset", "ultrafast", "-crf", "24", "-movflags", "+faststart"
-_QUIETLY = ("-y", "-loglevel", "error")
 _NEARLY_LOSSLESS = "libx264rgb", "-preset", "ultrafast", "-crf", "4"
 _PALETTE = "palettegen=max_colors=64"
 # without dithering, whose patterns take many bytes; of each picture, only the rectangle that
@@ -57,8 +59,11 @@ def encode(path: Path, pictures: Iterable[Image | None], rate: float) -> int:
 
 def cut(clip: Path, path: Path, seconds: float) -> None:
     """Write the first seconds of an MP4 into another one; raises UserError when ffmpeg fails."""
-    until = f"{seconds:.2f}"
-    _run_ffmpeg(path, "-i", clip.absolute(), "-t", until, "-c", "copy", path.absolute())
+    _, extract = _moviepy()
+    try:
+        extract(str(clip), 0, seconds, str(path), logger=None)
+    except OSError as error:
+        raise _failure(path, str(error)) from None
 
 
 def _write(path: Path, pictures: Iterable[Image | None], rate: float, codec: Sequence[str]) -> int:
@@ -71,7 +76,7 @@ def _write(path: Path, pictures: Iterable[Image | None], rate: float, codec: Seq
 
 def _run_ffmpeg(path: Path, *arguments: object) -> None:
     """Run ffmpeg; raises UserError when it fails. path: the clip, for the error"""
-    line = [_find_ffmpeg(), *_QUIETLY, *map(str, arguments)]
+    line = [_find_ffmpeg(), "-y", "-loglevel", "error", *map(str, arguments)]
     done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode:
         raise _failure(path, done.stderr.decode(errors="replace"))
@@ -92,7 +97,7 @@ class ClipWriter:
         self._path = path
         self._rate = rate
         self._codec = codec
-        self._ffmpeg: subprocess.Popen[bytes] | None = None  # from the first picture on
+        self._writer: Any = None  # moviepy's, from the first picture on, which says the size
 
     def __enter__(self) -> Self:
         return self
@@ -102,50 +107,45 @@ class ClipWriter:
         # H.264 has a colour for each 2 x 2 pixels, so an odd last row or column is cut
         height = picture.shape[0] // 2 * 2
         width = picture.shape[1] // 2 * 2
-        if self._ffmpeg is None:  # the first picture says the size
-            self._ffmpeg = self._start(width, height)
-        assert self._ffmpeg.stdin is not None
+        if self._writer is None:
+            self._writer = self._open((width, height))
         try:
-            self._ffmpeg.stdin.write(picture[:height, :width].tobytes())
-        except OSError as error:  # ffmpeg has ended
-            self._finish()
+            self._writer.write_frame(picture[:height, :width])
+        except OSError as error:  # ffmpeg has ended; the error contains what it printed
             raise _failure(self._path, str(error)) from None
         self.count += 1
 
-    def _start(self, width: int, height: int) -> "subprocess.Popen[bytes]":
-        """Return ffmpeg, which waits for pictures; raises UserError if there is none that works."""
+    def _open(self, size: tuple[int, int]) -> Any:
+        """Return moviepy's writer; raises UserError if there is no working ffmpeg."""
+        writer, _ = _moviepy()
+        # for libx264, moviepy asks for yuva420p, which libx264 does not have; ffmpeg then takes
+        # yuv420p, which players know
         encoder, *options = self._codec
-        # players know yuv420p
-        pixels = ("-pix_fmt", "yuv420p") if encoder == "libx264" else ()
-        pictures = ("-f", "rawvideo", "-s", f"{width}x{height}", "-pix_fmt", "rgb24")
-        rate = ("-r", f"{self._rate:.2f}", "-i", "-")
-        encoding = ("-vcodec", encoder, "-preset", _PRESET, *options, *pixels)
-        # ffmpeg takes a relative name such as -x.mp4 for an option
-        path = str(self._path.absolute())
-        line = [_find_ffmpeg(), *_QUIETLY, *pictures, *rate, *encoding, path]
+        options.insert(0, "-hide_banner")
         try:
-            return subprocess.Popen(
-                line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            return writer(
+                str(self._path),
+                size,
+                self._rate,
+                codec=encoder,
+                preset=_PRESET,
+                ffmpeg_params=options,
             )
         except OSError as error:
             raise _no_ffmpeg(error) from None
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._ffmpeg is None:
+        if self._writer is None:
             return
+        process = self._writer.proc
         try:
             if kind is None:
-                self._finish()
+                _, errors = process.communicate()  # the writer's close() would throw them away
+                if process.returncode:
+                    raise _failure(self._path, errors.decode(errors="replace"))
         finally:
-            self._ffmpeg.kill()  # harmless if it has ended
-            self._ffmpeg.communicate()
-
-    def _finish(self) -> None:
-        """Wait until ffmpeg has ended; raises UserError if it failed."""
-        assert self._ffmpeg is not None
-        _, errors = self._ffmpeg.communicate()
-        if self._ffmpeg.returncode:
-            raise _failure(self._path, errors.decode(errors="replace"))
+            process.kill()  # harmless if it has ended
+            process.communicate()
 
 
 def _find_ffmpeg() -> str:
@@ -155,6 +155,30 @@ def _find_ffmpeg() -> str:
         return str(get_ffmpeg_exe())
     except (OSError, RuntimeError) as error:
         raise _no_ffmpeg(error) from None
+
+
+@cache
+def _moviepy() -> tuple[Any, Any]:
+    """Return moviepy's class of writers and its function that cuts.
+
+    They run the ffmpeg of imageio-ffmpeg: moviepy's own configuration would read a file .env in the
+    current folder or above, and run the programs that the file names. Modules of moviepy that are
+    loaded with our configuration are known here alone; a program's own ones are used as they are.
+    """
+    before = set(sys.modules)
+    if "moviepy.config" not in before:
+        config: Any = ModuleType("moviepy.config")
+        config.FFMPEG_BINARY = _find_ffmpeg()
+        config.FFPLAY_BINARY = "ffplay"
+        sys.modules["moviepy.config"] = config
+    from moviepy.video.io.ffmpeg_tools import ffmpeg_extract_subclip
+    from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+
+    if "moviepy.config" not in before:
+        for name in set(sys.modules) - before:
+            if name.partition(".")[0] == "moviepy":
+                del sys.modules[name]
+    return FFMPEG_VideoWriter, ffmpeg_extract_subclip
 
 
 def _no_ffmpeg(error: Exception) -> UserError:

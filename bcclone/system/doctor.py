@@ -185,7 +185,7 @@ def _check_size(
 
 
 def check_ffmpeg() -> Iterator[Check]:
-    """Check that the ffmpeg runs that the package imageio-ffmpeg chooses."""
+    """Check that the ffmpeg that moviepy uses runs; the package imageio-ffmpeg chooses it."""
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
 

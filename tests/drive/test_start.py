@@ -27,8 +27,7 @@ from pathlib import Path
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.drive import serve
 LARGE = {
-    "tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "numba", "scipy",
-    "imageio_ffmpeg",
+    "tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "moviepy", "numba", "scipy",
 }
 stop, imported = threading.Event(), []
 def notify(line):

@@ -3,6 +3,7 @@ fails.
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 import weakref
@@ -72,23 +73,46 @@ def test_a_gif_finds_its_palette_in_a_temporary_folder_with_special_characters(
 
 
 MAKES_A_CLIP = """
+import os, sys
 from pathlib import Path
 import numpy as np
 from bcclone.pictures.encoder import encode
-assert encode(Path("-clip.mp4"), [np.zeros((16, 32, 3), np.uint8)] * 3, 60.0) == 3
+path = Path("clip.mp4").absolute()
+frame = np.zeros((16, 32, 3), np.uint8)
+assert encode(path, [frame] * 3, 60.0) == 3
+assert not {"SET_BY", "FFMPEG_BINARY", "FFPLAY_BINARY"} & set(os.environ)
+assert "dotenv" not in sys.modules
 """
 
 
-def test_no_ffmpeg_that_lies_in_the_current_folder_is_run(tmp_path):
+@pytest.mark.parametrize(
+    "start",
+    [
+        ("-c", MAKES_A_CLIP),
+        pytest.param(("-i", "-c", MAKES_A_CLIP), marks=pytest.mark.slow),
+        ("script.py",),
+    ],
+    ids=["a line", "as in a notebook", "a file"],
+)
+def test_a_file_of_variables_in_the_current_folder_or_above_is_not_read(tmp_path, start):
+    """moviepy reads `.env`, and runs what it names as FFMPEG_BINARY; it also runs an ffplay on the
+    PATH.
+    """
     folder = tmp_path / "recording"
     mark = tmp_path / "mark"
     folder.mkdir()
-    for name in ("ffplay", "ffmpeg"):
+    for name in ("program", "ffplay", "ffmpeg"):
         (folder / name).write_text(f"#!/bin/sh\ntouch {mark}\n")
         (folder / name).chmod(0o755)
-    (folder / ".env").write_text(f"IMAGEIO_FFMPEG_EXE={folder / 'ffmpeg'}\n")
-    environment = {name: value for name, value in os.environ.items() if "FFMPEG" not in name}
+    for at in (folder, tmp_path):
+        (at / ".env").write_text(
+            f"FFMPEG_BINARY={folder / 'program'}\nFFPLAY_BINARY={folder / 'program'}\nSET_BY=env\n"
+        )
+    (folder / "script.py").write_text(MAKES_A_CLIP)
+    names = ("FFMPEG_BINARY", "FFPLAY_BINARY", "IMAGEIO_FFMPEG_EXE")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
     environment["PATH"] = f"{folder}{os.pathsep}{environment['PATH']}"
-    ended = said(sys.executable, "-c", MAKES_A_CLIP, cwd=folder, env=environment)
-    assert (ended.returncode, (folder / "-clip.mp4").is_file()) == (0, True), ended.stderr
+    ended = said(sys.executable, *start, cwd=folder, env=environment, stdin=subprocess.DEVNULL)
+    assert (ended.returncode, (folder / "clip.mp4").is_file()) == (0, True), ended.stderr
+    assert "Error" not in ended.stderr  # -i goes on after one
     assert not mark.exists()

@@ -153,6 +153,11 @@ AFTERWARDS = {
         "record",
         "import numba.core.config, yaml; print(numba.core.config._HAVE_YAML)",
     ),
+    "moviepy runs the ffmpeg that the program has chosen": (
+        "make_clip",
+        "environ['FFMPEG_BINARY'] = sys.executable; from moviepy.video.io import ffmpeg_writer;"
+        "print(ffmpeg_writer.FFMPEG_BINARY == sys.executable)",
+    ),
     "the user's style of matplotlib": (
         "plot",
         "import matplotlib; print(matplotlib.rcParams['figure.facecolor'] == 'red')",
