@@ -14,12 +14,12 @@ from tests.running import ROOT
 
 PARAMETERS = {
     "check": "inputs",
-    "convert": "settings notify judge",
+    "convert": "settings notify",
     "evaluate": "model settings watch",
     "evaluate_policy": "policy settings name watch",
     "judge_road": "points width_m map_m",
-    "load_model": "path preprocessing",
-    "load_policy": "path preprocessing",
+    "load_model": "path preprocessing must_agree",
+    "load_policy": "path preprocessing must_agree",
     "open_store": "path",
     "make_clip": "settings",
     "play": "settings notify stop",
