@@ -176,20 +176,10 @@ def command(*others: type, **values: Any) -> Callable[[Callable[..., Result]], C
 
 
 class Parser(argparse.ArgumentParser):
-    """Prints no control characters of what the user typed, and an example for too few words."""
+    """Prints no control characters of what the user typed."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))
-
-    def _match_argument(self, action: argparse.Action, pattern: str) -> int:
-        try:
-            return super()._match_argument(action, pattern)
-        except argparse.ArgumentError as error:
-            example = getattr(action, "example", "")
-            if not example:
-                raise
-            message = f"{error.message}, such as: {action.option_strings[-1]} {example}"
-            raise argparse.ArgumentError(action, message) from None
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -234,10 +224,7 @@ def add_options(command: Command, parser: argparse.ArgumentParser) -> None:
             groups[title].add_argument(declared.name, help=help_of(declared), **how)
             continue
         options = ["-o", declared.option] if declared.option == "--output" else [declared.option]
-        action = groups[title].add_argument(
-            *options, dest=declared.name, help=help_of(declared), **how
-        )
-        action.example = rule.example
+        groups[title].add_argument(*options, dest=declared.name, help=help_of(declared), **how)
 
 
 def _how(declared: Declared) -> dict[str, Any]:

@@ -41,7 +41,6 @@ from bcclone.dataset.samples import SAMPLE, SampleTable, sample_chunks
 from bcclone.dataset.store import SCHEMA_VERSION, RecordingInfo, Store
 from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
-from bcclone.system.files import EarlyFlush
 from bcclone.system.location import names_url, read_urls
 from bcclone.system.numbers import IndexArray
 from bcclone.system.pool import prefetch_ordered
@@ -72,7 +71,6 @@ class StoreWriter:
 
     _offset: int  # byte at which the first frame begins
     _file: FileIO
-    _flush: EarlyFlush
 
     def __init__(
         self, path: Path, preprocessing: Preprocessing, capacity: int, table_bytes: int = 0
@@ -98,7 +96,6 @@ class StoreWriter:
         with ExitStack() as opened:
             self._file = opened.enter_context(self.path.open("r+b", buffering=0))
             self._file.seek(self._offset)
-            self._flush = opened.enter_context(EarlyFlush(self._file))
             self._opened = opened.pop_all()
         return self
 
@@ -123,7 +120,6 @@ class StoreWriter:
         data = frames.reshape(-1).data
         while data:  # write() may write only a part, such as on a nearly full disk
             count = self._file.write(data)
-            self._flush.wrote(count)
             data = data[count:]
         self.count += len(frames)
 
@@ -150,10 +146,7 @@ class StoreWriter:
         recordings: the recordings that the rows come from
         settings: the settings that made the samples
         """
-        is_full = self.count == self.capacity
-        if is_full:
-            self._flush.start()  # the frames reach the disk while the tables are made
-        else:
+        if self.count < self.capacity:
             self._move_to_smaller_file()
         digest = content_hash(self.preprocessing, self.checksums)
         digest.update(rows.tobytes())
@@ -173,15 +166,12 @@ class StoreWriter:
             file.attrs["preprocessing"] = self.preprocessing.to_json()
             file.attrs["preprocessing_hash"] = self.preprocessing.digest
             file.attrs["content_hash"] = digest.hexdigest()
-        if is_full:
-            self._flush.wait()
 
     def _move_to_smaller_file(self) -> None:
         """Copy the frames into a file with space only for those that were written.
 
         HDF5 cannot shrink a contiguous dataset.
         """
-        self._flush.wait()
         self._opened.close()
         smaller = self.path.with_name(f"{self.path.stem}.fewer{self.path.suffix}")
         try:

@@ -26,7 +26,7 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.errors import Table, TableColumn, UserError
 from bcclone.system.files import sha256_of
-from bcclone.system.pool import FinishedSteps, run_kept, source_digest
+from bcclone.system.pool import run_kept, source_digest
 from bcclone.system.process import Notify, is_own_process
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -176,9 +176,10 @@ def suite(
     pairs = list(product(sorted(scenarios, key=lambda one: -one.seconds), paths))
     files = {name: InputFile.of(path) for name, path in paths.items()}
     tasks = [SuiteTask(files[model], settings.preprocess, scenario) for scenario, model in pairs]
-    kept = FinishedSteps(settings.kept, Evaluation)
     workers = settings.jobs if pool is None else pool
-    results = run_kept(workers, run_task, tasks, kept, "driving", "m", "drives", notify)
+    results = run_kept(
+        workers, run_task, tasks, settings.kept, Evaluation, "driving", "m", "drives", notify
+    )
 
     # the results come in the order of the tasks; a table shows them in the order of its rows
     drives: dict[str, dict[str, Evaluation]] = {scenario.name: {} for scenario in scenarios}

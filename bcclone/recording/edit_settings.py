@@ -16,8 +16,7 @@ MAX_ADVANCE = 10.0  # seconds by which the steering can be shifted, to either si
 _POSITION = re.compile(r"start|end|\d+|\d+(?:\.\d*)?s|\.\d+s")
 _EDITS = ("delete", "restore", "trim", "mirror_steering", "advance_steering", "undo")
 
-_EXAMPLE = "120 8.5s"
-Positions = Annotated[tuple[str, str], Setting(unit="FROM TO", example=_EXAMPLE)]
+Positions = Annotated[tuple[str, str], Setting(unit="FROM TO")]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,6 @@ class EditSettings(Checked):
         "leave out the rows from FROM to TO: row numbers, or seconds such as 8.5s, or start, or "
         "end; repeatable",
         unit="FROM TO",
-        example=_EXAMPLE,
         shown="none",
     )
     restore: Positions | None = setting(
@@ -49,7 +47,6 @@ class EditSettings(Checked):
         (),
         "with --mirror-steering: change it only in the rows from FROM to TO; repeatable",
         unit="FROM TO",
-        example=_EXAMPLE,
         shown="all rows",
     )
     advance_steering: Seconds = setting(

@@ -56,7 +56,7 @@ from bcclone.system.files import (
     write_text,
     writing,
 )
-from bcclone.system.pool import FinishedSteps, open_pool, run_kept
+from bcclone.system.pool import find_kept, keep, open_pool, run_kept
 from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.system.values import names_of
@@ -252,7 +252,6 @@ class _Learning:
         self._notify = notify
         self._folder = settings.folder
         self._preprocessing, self._samples, self._training = read_start(self._folder / START)
-        self._kept = FinishedSteps(self._folder / ROUNDS, Round)
         # the rows of the suite that are driven, without repetitions
         self._suite_rows = tuple(dict.fromkeys(settings.rows)) or tuple(
             scenario.name
@@ -268,7 +267,7 @@ class _Learning:
         intervention, or until they are used up.
         """
         rounds: list[Round] = []
-        while (complete := self._kept.find(_key(len(rounds)))) is not None:
+        while complete := find_kept(self._folder / ROUNDS, Round, _key(len(rounds))):
             rounds.append(complete)
         if rounds:
             self._notify(f"continuing after round {rounds[-1].number}, which is complete")
@@ -304,7 +303,7 @@ class _Learning:
         seconds = round(time.monotonic() - begin, 1)
         scored = replace(step, scores=in_order, seconds=seconds)
         self._notify(scored.as_text())
-        return self._kept.keep(_key(step.number), scored)
+        return keep(self._folder / ROUNDS, _key(step.number), scored)
 
     def _drive(self, step: Round, rows: Sequence[str]) -> dict[str, Score]:
         """Return the score of a round's model on rows of the suite, which may be none."""
@@ -347,8 +346,9 @@ class _Learning:
             tasks.append(
                 draw_drive(model, recording, settings.track, settings.laps, settings.seed, number)
             )
-        kept = FinishedSteps(folder, ExpertDrive)
-        drives = run_kept(self._pool, run_drive, tasks, kept, "recording", "m", "drives")
+        drives = run_kept(
+            self._pool, run_drive, tasks, folder, ExpertDrive, "recording", "m", "drives"
+        )
 
         # The user's recordings are in the store from the first round on. The tasks' folders are
         # absolute, for the workers; the store gets the path as the user has written it.

@@ -48,7 +48,7 @@ from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import BoolArray, Float32Array, FloatArray
-from bcclone.system.pool import FinishedSteps, open_pool, run_kept
+from bcclone.system.pool import open_pool, run_kept
 from bcclone.system.process import Notify
 from bcclone.system.values import to_json
 
@@ -390,8 +390,9 @@ def _answer(
         speed = settings.speed_mph * MPH
         road = (settings.track, settings.reverse)
         tasks.append(AnswerTask(model, settings.preprocess, *road, speed, states))
-    kept = FinishedSteps(settings.kept, Answers)
-    answers = run_kept(pool, answer_states, tasks, kept, "mapping", "frames", "parts", notify)
+    answers = run_kept(
+        pool, answer_states, tasks, settings.kept, Answers, "mapping", "frames", "parts", notify
+    )
     steering = [np.array(answer.steering, np.float32) for answer in answers]
     return np.concatenate(steering).reshape(grid.shape)
 

@@ -18,12 +18,11 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, BinaryIO, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
@@ -178,54 +177,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-class EarlyFlush:
-    """Flushes a file to disk while more is written, so that the last flush is short.
-
-    Use it in a `with` block within that of the file: its end waits for the last flush, and ends the
-    thread. It raises no error of that flush; wait() does.
-
-    If wrote(), start() or wait() raises OSError, the file is incomplete, even if a later flush
-    succeeds: the system reports a failed flush only once.
-
-    file: unbuffered, or written in parts larger than its buffer, because a flush to disk does not
-        reach the bytes in that buffer
-    """
-
-    _FLUSH_AT_BYTES = 1 << 25  # 32 MiB; a flush starts when this many bytes are not flushed yet
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._unflushed = 0  # bytes
-        self._pool = ThreadPoolExecutor(1, "flush")  # starts its thread with the first task
-        self._flushing: Future[None] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
-
-    def wrote(self, count: int) -> None:
-        """Count bytes written; from 32 MiB on, start a flush unless one is still running."""
-        self._unflushed += count
-        is_idle = self._flushing is None or self._flushing.done()
-        if self._unflushed >= self._FLUSH_AT_BYTES and is_idle:
-            self.start()
-
-    def start(self) -> None:
-        """Start to flush everything written, after waiting for the last flush."""
-        self.wait()
-        # fdatasync, which does not write the file's times, is faster, but some systems lack it
-        flush = getattr(os, "fdatasync", os.fsync)
-        self._flushing = self._pool.submit(flush, self._file.fileno())
-        self._unflushed = 0
-
-    def wait(self) -> None:
-        """Wait for the flush that was started last."""
-        if self._flushing is not None:
-            self._flushing.result()
 
 
 def write_text(path: Path, text: str) -> None:

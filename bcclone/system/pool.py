@@ -21,10 +21,9 @@ from concurrent.futures import (
     as_completed,
 )
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from bcclone.system.codec import from_text, read_bytes
 from bcclone.system.errors import UserError, first_line, require_package
@@ -201,39 +200,32 @@ def _run(function: Callable[[Task], Result], task: Task) -> Result:
 # ---- kept results
 
 
-@dataclass(frozen=True)
-class FinishedSteps(Generic[Result]):
-    """Keeps the result of each finished step, so that a killed command need not repeat the step.
+def find_kept(folder: Path | None, kind: type[Result], key: str) -> Result | None:
+    """Return the result that was kept in a folder under a key, None if there is no readable one.
 
-    A step has a key, a text that differs wherever its result could differ. The result is in the
-    file KEY.json, which is written whole or not at all.
+    folder: None if nothing is kept
+    kind: dataclass of the result
     """
+    try:
+        return from_text(kind, read_bytes(folder / f"{key}.json", "json")) if folder else None
+    except (OSError, ValueError):
+        return None
 
-    folder: Path | None  # folder of the files; None to keep nothing
-    kind: type[Result]  # dataclass of the results
 
-    def find(self, key: str) -> Result | None:
-        """Return the result that was kept for a key, None if there is no readable one."""
-        if self.folder is None:
-            return None
-        try:
-            return from_text(self.kind, read_bytes(self.folder / f"{key}.json", "json"))
-        except (OSError, ValueError):
-            return None
-
-    def keep(self, key: str, result: Result) -> Result:
-        """Write the result of a step, and return it."""
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_text(self.folder / f"{key}.json", json_text(result))
-        return result
+def keep(folder: Path | None, key: str, result: Result) -> Result:
+    """Write a result into the file KEY.json of a folder, whole or not at all, and return it."""
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / f"{key}.json", json_text(result))
+    return result
 
 
 def run_kept(
     pool: Executor | int,
     function: Callable[[Any], Result],
     tasks: Sequence[Any],
-    kept: FinishedSteps[Any],
+    folder: Path | None,
+    kind: Any,
     label: str,
     unit: str,
     noun: str,
@@ -244,19 +236,21 @@ def run_kept(
     A task whose result is kept already is not run. Raises as run_tasks() does.
 
     pool: the workers, or how many processes to start at most, 0 for one per usable core
-    tasks: each has a `key` as FinishedSteps describes it, or "" if its result is not kept; and a
-        `size` in the unit of the progress bar
+    tasks: each has a `key`, a text that differs wherever its result could differ, or "" if its
+        result is not kept; and a `size` in the unit of the progress bar
+    folder: of the kept results; None to keep nothing
+    kind: dataclass of the results
     label, unit: of the progress bar
     noun: what the tasks are called, in the plural, such as "drives"
     notify: called with a line on the results that were kept already
     """
     results: dict[int, Result] = {}
     for index, task in enumerate(tasks):
-        if task.key and (result := kept.find(task.key)):
+        if task.key and (result := find_kept(folder, kind, task.key)):
             results[index] = result
     left = [index for index in range(len(tasks)) if index not in results]
     if results:
-        notify(f"{len(results)} of {len(tasks)} {noun} are finished already, in {kept.folder}")
+        notify(f"{len(results)} of {len(tasks)} {noun} are finished already, in {folder}")
     if left:
         with contextlib.ExitStack() as stack:
             if isinstance(pool, int):
@@ -266,7 +260,7 @@ def run_kept(
             for number, result in run_tasks(pool, function, [tasks[index] for index in left]):
                 task = tasks[left[number]]
                 if task.key:
-                    kept.keep(task.key, result)
+                    keep(folder, task.key, result)
                 results[left[number]] = result
                 progress.advance(task.size, f"{len(results)} of {len(tasks)} {noun} done")
     return [results[index] for index in range(len(tasks))]

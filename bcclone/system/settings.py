@@ -42,7 +42,6 @@ class Setting:
     zero: str = ""  # meaning of 0, such as "no limit"; 0 is then allowed even out of the range
     choices: tuple[Any, ...] = ()
     parse: Callable[[str], Any] | None = None  # text -> value; raises ValueError for a wrong text
-    example: str = ""  # words that the option takes, for the error of too few
     option: str = ""  # name of the option, if it differs from the field's name
     shown: str = ""  # words for the default in --help, instead of its value
     group: str = ""  # heading in --help under which the option stands

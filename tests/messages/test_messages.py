@@ -106,7 +106,7 @@ MISTAKES = [
     mistake("video run --range 40:10", "--range 40:10", "A:B"),
     mistake("video run --fps 60 -o clip.gif", "--fps 60", "1 to 50", ".gif"),
     mistake("video run -o x.webm", "--output x.webm", ".mp4"),
-    mistake("edit rec --delete 10-20", "such as: --delete 120 8.5s", code=2),
+    mistake("edit rec --delete 10-20", "--delete: expected 2 arguments", code=2),
     mistake("replay rec --fraction 0.5", "--fraction", "0.8:1", code=2),
     mistake("replay m.h5 rec --fraction 1:0.5", "--fraction 1:0.5"),
     # commands

@@ -2,14 +2,13 @@
 removed.
 """
 
-import os
 import platform
 import subprocess
 import sys
 
 import pytest
 
-from bcclone.system.files import EarlyFlush, replacing, replacing_folder, write_bytes, write_text
+from bcclone.system.files import replacing, replacing_folder, write_bytes, write_text
 
 
 def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
@@ -162,17 +161,3 @@ def test_names_of_any_length_and_any_characters_can_be_written(tmp_path):
     for name in ("n" * 251 + ".txt", "**[x].txt", "noext", ".hidden"):
         write_text(tmp_path / name, "new")
         assert (tmp_path / name).read_text() == "new"
-
-
-def test_an_error_of_an_early_flush_is_raised_when_waiting():
-    reader, writer = os.pipe()  # which can be written but not flushed
-    with (
-        os.fdopen(reader, "rb"),
-        os.fdopen(writer, "wb", buffering=0) as file,
-        EarlyFlush(file) as flush,
-    ):
-        flush.wrote(1000)
-        flush.wait()  # so little is left for the last flush
-        flush.wrote(1 << 30)
-        with pytest.raises(OSError, match="Invalid argument"):
-            flush.wait()

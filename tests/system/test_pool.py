@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from bcclone.system.errors import UserError
-from bcclone.system.pool import FinishedSteps, open_pool, run_kept, run_tasks
+from bcclone.system.pool import find_kept, keep, open_pool, run_kept, run_tasks
 from tests import opencv_task, pool_tasks
 from tests.dask_cluster import dask_cluster, kill
 from tests.processes import started, wait_for
@@ -145,17 +145,17 @@ class Figures:
 
 def test_a_result_is_read_as_it_was_kept_and_a_damaged_one_counts_as_unfinished(tmp_path):
     result = Figures(1, (0.5, 1.5))
-    assert FinishedSteps(None, Figures).keep("one", result) == result
-    assert FinishedSteps(None, Figures).find("one") is None
-    FinishedSteps(tmp_path / "new", Figures).keep("one", result)
-    steps = FinishedSteps(tmp_path / "new", Figures)  # as of another process
-    assert steps.find("one") == result
-    assert steps.find("two") is None
-    (path,) = steps.folder.iterdir()
+    assert keep(None, "one", result) == result
+    assert find_kept(None, Figures, "one") is None
+    folder = tmp_path / "new"
+    keep(folder, "one", result)
+    assert find_kept(folder, Figures, "one") == result
+    assert find_kept(folder, Figures, "two") is None
+    (path,) = folder.iterdir()
     whole = path.read_text()
     for text in ("", "[]", '{"number": "1"}', whole[:-5], whole.replace("values", "more")):
         path.write_text(text)
-        assert steps.find("one") is None
+        assert find_kept(folder, Figures, "one") is None
 
 
 def test_only_what_no_earlier_run_has_finished_is_run(tmp_path):
@@ -163,10 +163,10 @@ def test_only_what_no_earlier_run_has_finished_is_run(tmp_path):
 
         def run(*numbers):
             tasks = [pool_tasks.Counted(number, tmp_path / "runs") for number in numbers]
-            kept = FinishedSteps(tmp_path / "kept", int)
+            kept = tmp_path / "kept"
             line = []
             results = run_kept(
-                pool, pool_tasks.count, tasks, kept, "counting", "rows", "counts", line.append
+                pool, pool_tasks.count, tasks, kept, int, "counting", "rows", "counts", line.append
             )
             return results, line
 
