@@ -15,11 +15,12 @@ from bcclone.drive.drive_settings import DriveResult, DriveSettings
 from bcclone.drive.driver import Driver, SteeringPolicy, framing_of_policy
 from bcclone.drive.hands import Hands
 from bcclone.drive.protocol import packets_of
-from bcclone.drive.run_folder import check_run_folder, locked_run, run_recorder
+from bcclone.drive.run_folder import check_run_folder, run_recorder
 from bcclone.drive.stats import DriveStats
 from bcclone.model.foreign.stored import reading_early
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.model.policy import Policy, load_policy
+from bcclone.recording.run_folder import locked_run
 from bcclone.system.errors import shown_command
 from bcclone.system.process import Notify
 from bcclone.web.access import Access, is_this_machine

@@ -1,8 +1,7 @@
 """A person's hands at the page, and a model -> the control of each frame.
 
 Threads of the pages tell `Hands` what the hands do; the thread of the car asks for the control of
-each frame. Of the open pages, the one that asked last steers. No sockets, no files; the caller
-gives the clock. Drives and plays share this.
+each frame. No sockets, no files; the caller gives the clock. Drives and plays share this.
 """
 
 import math
@@ -63,89 +62,6 @@ _THROTTLE_STEP = 0.06
 _HAND_OVER_CHANGE = 0.05  # most that the steering changes from frame to frame during a hand-over
 
 
-class Wheel:
-    """Chooses between a model's steering and a person's, and hands the wheel over without a jerk.
-
-    A person's hands on the wheel begin a take-over, and taking them off ends it, unless `kept` is
-    set: then the person steers until it is cleared. At the begin and at the end of a take-over the
-    steering changes by at most 0.05 from frame to frame, until it is what the new driver asks for.
-    """
-
-    def __init__(self, count: int = 0, by: DrivenBy = BY_MODEL) -> None:
-        self.kept = False
-        self.count = count  # number of take-overs so far, also of earlier cars
-        self.by = by  # who steers; at first, who is to steer
-        # positions of wheel and pedal that the keys have reached, in the simulator's way
-        self._key_steering = 0.0
-        self._key_throttle = 0.0
-        self._driver = ""  # MODEL or HUMAN, "" before the first frame
-        self._steering = 0.0  # of the last frame
-        self._handing_over = False  # whether changes of the steering are limited
-
-    def turn(self, hands: HandInput, steps: int, model: Control | None) -> Control:
-        """Return the control of the next frame.
-
-        hands: the controls in use
-        steps: how many steps of 0.02 s they have been in use since the last frame
-        model: the model's control, None if there is no model
-        """
-        for _ in range(steps):
-            self._turn_by_keys(hands)
-        # a person steers, or the model does; the position of a mouse, stick or pad counts more than
-        # a key
-        has_hands_on = hands.steering is not None or hands.steering_key != 0
-        if model is None or has_hands_on or self.kept:
-            self._change_driver(HUMAN, takes_over=model is not None)
-            steering = self._key_steering if hands.steering is None else float(hands.steering)
-        else:
-            self._change_driver(MODEL, takes_over=False)
-            steering = model.steering
-        steering = steering or 0.0  # 0.0 also for -0.0
-        if self._handing_over:
-            lowest = self._steering - _HAND_OVER_CHANGE
-            highest = self._steering + _HAND_OVER_CHANGE
-            limited = min(max(steering, lowest), highest)
-            self._handing_over = limited != steering
-            steering = limited
-        self._steering = steering
-        return Control(steering, self._throttle(hands, model))
-
-    def _turn_by_keys(self, hands: HandInput) -> None:
-        """Turn the wheel and press the pedal as the keys do in a step."""
-        if hands.steering_key:
-            self._key_steering = _pressed(self._key_steering, hands.steering_key, KEY_STEP)
-        else:  # the wheel is straight at once, the pedal comes back in steps
-            self._key_steering = 0.0
-        if hands.throttle_key:
-            self._key_throttle = _pressed(self._key_throttle, hands.throttle_key, _THROTTLE_STEP)
-        else:
-            rest = max(abs(self._key_throttle) - _THROTTLE_STEP, 0.0)
-            self._key_throttle = math.copysign(round(rest, 6), self._key_throttle)
-
-    def _throttle(self, hands: HandInput, model: Control | None) -> float:
-        """Return the person's throttle or brake, else the model's, whoever steers."""
-        if hands.throttle is not None:
-            # a pedal that the keys have pressed is forgotten, or it would come back slowly when the
-            # stick is let go
-            self._key_throttle = 0.0
-            return float(hands.throttle)
-        if hands.throttle_key or self._key_throttle or model is None:
-            return self._key_throttle or 0.0
-        return model.throttle
-
-    def _change_driver(self, driver: str, takes_over: bool) -> None:
-        """Note who steers from now on. takes_over: whether a person takes over from a model."""
-        if driver == self._driver:
-            return
-        self._handing_over = self._driver != ""
-        self._driver = driver
-        if takes_over:
-            self.count += 1
-            self.by = DrivenBy(driver, self.count)
-        else:
-            self.by = DrivenBy(driver)
-
-
 def _pressed(value: float, key: int, step: float) -> float:
     """Return a value after one step with this key held; the other direction begins at 0."""
     if value * key < 0:
@@ -159,38 +75,39 @@ _LATE_STEPS = 25  # most steps for one frame, so that held keys do not turn far 
 
 
 class Hands:
-    """The open pages, and the hands at the page that steers: the last one that asked.
+    """The open pages, who steers, and the control of each frame.
 
-    A page is identified by any object. The first page steers without asking; when the page that
-    steers closes, the one before it does again.
+    A page is identified by any object. The first page steers without asking; of several, the last
+    one that asked does, and when it closes, the one before it.
+
+    A person's hands on the wheel begin a take-over, and taking them off ends it, unless `kept` is
+    set: then the person steers until it is cleared. At the begin and at the end of a take-over the
+    steering changes by at most 0.05 from frame to frame, until it is what the new driver asks for.
     """
 
     def __init__(
         self, by: DrivenBy = BY_MODEL, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """by: who is to steer, until the first frame"""
+        self.kept = False
+        self.by = by  # who steers
         self._clock = clock
         self._lock = threading.Lock()  # held while anything below is read or changed
         self._pages: list[object] = []  # the last one steers
-        self._wheel = Wheel(by=by)  # all steering of the car goes through it, once a frame
         self._input: tuple[int, HandInput] = (0, RELEASED)
         self._moved_at = -math.inf  # when the page that steers sent its latest input
         self._turned_at = clock()  # when turn() was last called
+        self._take_overs = 0  # so far, also of earlier cars
+        self._begin()
 
-    @property
-    def by(self) -> DrivenBy:
-        """Return who steers."""
-        return self._wheel.by
-
-    @property
-    def kept(self) -> bool:
-        """Return whether the person keeps the wheel also with the hands off; see Wheel."""
-        return self._wheel.kept
-
-    @kept.setter
-    def kept(self, value: bool) -> None:
-        with self._lock:
-            self._wheel.kept = value
+    def _begin(self) -> None:
+        """Set what begins anew with each car."""
+        # positions of wheel and pedal that the keys have reached, in the simulator's way
+        self._key_steering = 0.0
+        self._key_throttle = 0.0
+        self._driver = ""  # MODEL or HUMAN, "" before the first frame
+        self._steering = 0.0  # of the last frame
+        self._handing_over = False  # whether changes of the steering are limited
 
     @property
     def input(self) -> tuple[int, HandInput]:
@@ -245,14 +162,11 @@ class Hands:
             self._input = (number, hands)
             self._moved_at = self._clock()
 
-    def turn(
-        self, model: Control | None, steps: int | None = None, hands: HandInput | None = None
-    ) -> Control:
-        """Return the control of the next frame; afterwards the property `by` says who steers.
+    def turn(self, model: Control | None, steps: int | None = None) -> Control:
+        """Return the control of the next frame; afterwards `by` says who steers.
 
         model: the model's control, None without a model
         steps: how many steps of 0.02 s have passed since the last frame; None: by the clock
-        hands: the controls in use; None: those at the page that steers, unless it is silent
         """
         with self._lock:
             now = self._clock()
@@ -260,16 +174,74 @@ class Hands:
                 steps = round((now - self._turned_at) / STEP_SECONDS)
                 steps = min(max(steps, 1), _LATE_STEPS)
             self._turned_at = now
-            if hands is None:
-                _, hands = self._input
-                if now - self._moved_at >= SILENT_SECONDS:
-                    hands = RELEASED
-            return self._wheel.turn(hands, steps, model)
+            _, hands = self._input
+            if now - self._moved_at >= SILENT_SECONDS:
+                hands = RELEASED
+            for _ in range(steps):
+                self._turn_by_keys(hands)
+            return Control(self._steer(hands, model), self._throttle(hands, model))
 
     def forget(self) -> None:
         """Begin anew with another car; only the count of take-overs goes on."""
         with self._lock:
-            self._wheel = Wheel(self._wheel.count)
+            self.kept = False
+            self.by = BY_MODEL
+            self._begin()
+
+    def _turn_by_keys(self, hands: HandInput) -> None:
+        """Turn the wheel and press the pedal as the keys do in a step."""
+        if hands.steering_key:
+            self._key_steering = _pressed(self._key_steering, hands.steering_key, KEY_STEP)
+        else:  # the wheel is straight at once, the pedal comes back in steps
+            self._key_steering = 0.0
+        if hands.throttle_key:
+            self._key_throttle = _pressed(self._key_throttle, hands.throttle_key, _THROTTLE_STEP)
+        else:
+            rest = max(abs(self._key_throttle) - _THROTTLE_STEP, 0.0)
+            self._key_throttle = math.copysign(round(rest, 6), self._key_throttle)
+
+    def _steer(self, hands: HandInput, model: Control | None) -> float:
+        """Return the person's steering or the model's, and hand the wheel over without a jerk."""
+        # the position of a mouse, stick or pad counts more than a key
+        has_hands_on = hands.steering is not None or hands.steering_key != 0
+        if model is None or has_hands_on or self.kept:
+            self._change_driver(HUMAN, takes_over=model is not None)
+            steering = self._key_steering if hands.steering is None else float(hands.steering)
+        else:
+            self._change_driver(MODEL, takes_over=False)
+            steering = model.steering
+        steering = steering or 0.0  # 0.0 also for -0.0
+        if self._handing_over:
+            lowest = self._steering - _HAND_OVER_CHANGE
+            highest = self._steering + _HAND_OVER_CHANGE
+            limited = min(max(steering, lowest), highest)
+            self._handing_over = limited != steering
+            steering = limited
+        self._steering = steering
+        return steering
+
+    def _throttle(self, hands: HandInput, model: Control | None) -> float:
+        """Return the person's throttle or brake, else the model's, whoever steers."""
+        if hands.throttle is not None:
+            # a pedal that the keys have pressed is forgotten, or it would come back slowly when the
+            # stick is let go
+            self._key_throttle = 0.0
+            return float(hands.throttle)
+        if hands.throttle_key or self._key_throttle or model is None:
+            return self._key_throttle or 0.0
+        return model.throttle
+
+    def _change_driver(self, driver: str, takes_over: bool) -> None:
+        """Note who steers from now on. takes_over: whether a person takes over from a model."""
+        if driver == self._driver:
+            return
+        self._handing_over = self._driver != ""
+        self._driver = driver
+        if takes_over:
+            self._take_overs += 1
+            self.by = DrivenBy(driver, self._take_overs)
+        else:
+            self.by = DrivenBy(driver)
 
     def _steers(self, page: object) -> bool:
         return bool(self._pages) and self._pages[-1] is page

@@ -99,10 +99,6 @@ class Session(ABC):
     def newest(self) -> PageFrame | None:
         """Return the newest frame, None before the first."""
 
-    def history(self) -> list[dict[str, Any]]:
-        """Return the points of the plots; none without plots."""
-        return []
-
     def set(self, changes: dict[str, Any]) -> None:
         """Set controls; raises ValueError or UserError with the reason why it cannot.
 
@@ -192,9 +188,6 @@ class DrivePage(Session):
         finally:
             self._next_at = -math.inf  # newest() makes a frame at once, which shows the change
 
-    def history(self) -> list[dict[str, Any]]:
-        return self.cars.stats.history()
-
 
 # ---- addresses and messages
 
@@ -215,7 +208,6 @@ class Pages:
         session = self._session
         app = guarded_app(self._server, __name__, session.program, self._index)
         app.add_url_rule("/socket", view_func=self._socket, websocket=True)
-        app.add_url_rule("/history", "history", session.history)
         app.add_url_rule("/track", view_func=self._track)
         app.add_url_rule("/state", "state", session.state)
         app.add_url_rule("/control", view_func=self._control, methods=["POST"])

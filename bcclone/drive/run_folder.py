@@ -8,7 +8,7 @@ them, with framing.json beside the log, as in an imported recording.
 import datetime
 import re
 import time
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from bcclone.recording.row import image_stamp
 from bcclone.recording.run_folder import (
     Recorder,
     RecordingWriter,
+    begin_in_free_folder,
     free_folder,
     is_free,
     refuse_links,
@@ -28,7 +29,7 @@ from bcclone.recording.run_folder import (
 from bcclone.recording.run_tables import ANSWERS, DRIVERS, answer_row
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
-from bcclone.system.files import locked, write_text
+from bcclone.system.files import write_text
 from bcclone.system.process import Notify
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
@@ -37,20 +38,12 @@ _NO_FRAME = datetime.datetime.min  # the time of the last frame of a folder with
 _BEGIN_OF_RUN = re.compile(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,")
 
 
-def locked_run(folder: Path) -> AbstractContextManager[None]:
-    """Lock a run folder within the block, so that no other process records into it.
-
-    Raises UserError while another one does.
-    """
-    return locked(folder, "wait until it ends, or record into another folder")
-
-
 def run_recorder(
     folder: Path | None = None,
     append: bool = False,
     on_failure: Notify = lambda why: None,
     framing: Framing | None = None,
-) -> "Recorder[RunWriter]":
+) -> Recorder["RunWriter"]:
     """Return the recorder of a drive.
 
     With a folder, which the caller locks, it is on from the start. Without one, it records into a
@@ -64,18 +57,14 @@ def run_recorder(
     def open_writer(held: ExitStack) -> RunWriter:
         if folder is not None:
             return RunWriter(folder, append, framing)
-        new = free_folder(Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}"))
-        with ExitStack() as lock:
-            lock.enter_context(locked_run(new))
-            writer = RunWriter(new, append, framing)
-            held.push(lock.pop_all())
-        return writer
+        new = Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")
+        return begin_in_free_folder(new, lambda free: RunWriter(free, append, framing), held)
 
     return Recorder(open_writer, on_failure, from_start=folder is not None)
 
 
 def record_decision(
-    recorder: "Recorder[RunWriter]", decision: Decision, seconds: float | None = None
+    recorder: Recorder["RunWriter"], decision: Decision, seconds: float | None = None
 ) -> None:
     """Record a decision that has just been taken, if the model could take its picture.
 

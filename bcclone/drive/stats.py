@@ -1,7 +1,7 @@
 """Count the replies of a drive, their latencies and its warnings.
 
-From the replies and their latencies, `DriveStats` computes what a drive adds to the page's state,
-and the points of the plots. It uses no sockets and no files, and gets its clock from the caller.
+From the replies and their latencies, `DriveStats` computes what a drive adds to the page's state.
+It uses no sockets and no files, and gets its clock from the caller.
 """
 
 import threading
@@ -16,9 +16,6 @@ from bcclone.drive.arbiter import SILENT_SECONDS, ConnectionArbiter, Reply
 from bcclone.drive.driver import Decision
 from bcclone.drive.protocol import Telemetry
 
-HISTORY_SECONDS = 60.0  # the plots show this long
-# between two points; a little under 0.1 s, so that at 30 frames a second every third is kept
-_HISTORY_STEP_SECONDS = 0.09
 _ANSWERS = 1000  # answers kept for p50, p99 and the rate
 _RATE_SECONDS = 2.0  # the rate is counted over this long
 _MAX_WARNINGS = 8  # the page lists this many
@@ -39,8 +36,6 @@ class DriveStats:
         self._lock = threading.Lock()
         self._answers: deque[float] = deque(maxlen=_ANSWERS)  # when each was sent
         self._latencies: deque[float] = deque(maxlen=_ANSWERS)  # in milliseconds
-        # points of the plots, with the time of each
-        self._history: deque[tuple[float, dict[str, float | None]]] = deque()
         # text -> how often, and when last; the newest comes last
         self._warnings: dict[str, tuple[int, float]] = {}
         # the car that was answered last: id of its connection, "" for none, and its last answer
@@ -87,7 +82,12 @@ class DriveStats:
                 self._telemetry = reply.telemetry
                 self.frames += 1
             if latency_ms is not None:
-                self._count_latency(decision, latency_ms)
+                now = self.seconds
+                if self.first_answer_seconds is None:
+                    self.first_answer_seconds = round(now, 2)
+                self._latency_ms = round(latency_ms, 2)
+                self._latencies.append(latency_ms)
+                self._answers.append(now)
         if decision is not None and decision.repeated:
             self.warn(
                 "the model is too slow for this machine: "
@@ -159,12 +159,6 @@ class DriveStats:
                 ],
             }
 
-    def history(self) -> list[dict[str, float | None]]:
-        """Return the points of the last 60 seconds."""
-        after = self.seconds - HISTORY_SECONDS
-        with self._lock:
-            return [point for seconds, point in self._history if seconds > after]
-
     @property
     def _drives(self) -> bool:
         """Return whether the car of the last answer still drives."""
@@ -180,28 +174,3 @@ class DriveStats:
         if not arbiter.autonomous:
             return "handed over"
         return "key held" if self._key_held and self._drives else "driving"
-
-    def _count_latency(self, decision: Decision | None, latency_ms: float) -> None:
-        """Count an answer that was sent, and add a point to the plots if one is due."""
-        now = self.seconds
-        if self.first_answer_seconds is None:
-            self.first_answer_seconds = round(now, 2)
-        self._latency_ms = round(latency_ms, 2)
-        self._latencies.append(latency_ms)
-        self._answers.append(now)
-        is_due = not self._history or now - self._history[-1][0] >= _HISTORY_STEP_SECONDS
-        # another connection may drive meanwhile
-        if decision is None or not is_due or not self._drives:
-            return
-        point = {
-            "seconds": now,
-            "speed_mph": decision.telemetry.speed_mph,
-            "set_speed_mph": decision.target_speed_mph,
-            "steering_model": decision.steering,  # None when it was not usable
-            "steering_sent": decision.control.steering,
-            "throttle": decision.control.throttle,
-            "latency_ms": latency_ms,
-        }
-        self._history.append((now, point))
-        while self._history[0][0] < now - HISTORY_SECONDS:
-            self._history.popleft()

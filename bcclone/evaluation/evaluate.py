@@ -18,10 +18,11 @@ from bcclone.camera.images import Image
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
-from bcclone.drive.run_folder import locked_run, record_decision, run_recorder
+from bcclone.drive.run_folder import record_decision, run_recorder
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.model.model_path import is_onnx
 from bcclone.model.policy import load_policy, not_finite
+from bcclone.recording.run_folder import locked_run
 from bcclone.recording.run_tables import TracePoint, write_trace
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track

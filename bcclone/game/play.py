@@ -8,7 +8,6 @@ gives them frames with their state.
 import copy
 import datetime
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.camera.images import Image, encode_jpeg
-from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MOUNTS, MPH, steering_to_line
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MOUNTS, MPH
 from bcclone.drive.driver import Decision, Driver
-from bcclone.drive.hands import SILENT_SECONDS, HandInput, Hands
+from bcclone.drive.hands import SILENT_SECONDS, Hands
 from bcclone.drive.overlay import make_saliency_thread
 from bcclone.drive.page import PageFrame, Pages, Session
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.game.play_settings import PLAY_PORT, PlayResult, PlaySettings
 from bcclone.model.policy import Policy, load_policy
-from bcclone.recording.run_folder import Recorder, free_folder
+from bcclone.recording.run_folder import Recorder, begin_in_free_folder
 from bcclone.recording.run_tables import HUMAN, MODEL, DrivenBy
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import BETWEEN_ROWS_SECONDS, CarRecording
@@ -34,7 +33,6 @@ from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import WorldPace
 from bcclone.simulator.world_settings import LOST_M
 from bcclone.system.errors import UserError
-from bcclone.system.files import locked
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.process import Notify
 from bcclone.web.access import Access, is_this_machine
@@ -126,15 +124,10 @@ def play_recorder(
 ) -> Recorder[CarRecording]:
     """Return the recorder of a play, into `folder` or the first of FOLDER-2 ... that is free."""
     started = datetime.datetime.now()
+    wanted = folder or Path(f"play-{started:%Y_%m_%d_%H_%M_%S}")
 
     def open_writer(held: ExitStack) -> CarRecording:
-        new = free_folder(folder or Path(f"play-{started:%Y_%m_%d_%H_%M_%S}"))
-        with ExitStack() as lock:
-            # until the end of the play, no other process records into this folder
-            lock.enter_context(locked(new, "wait until it ends, or record into another folder"))
-            writer = CarRecording(new, started)
-            held.push(lock.pop_all())
-        return writer
+        return begin_in_free_folder(wanted, lambda free: CarRecording(free, started), held)
 
     return Recorder(open_writer, on_failure, most_waiting=_MAX_WAITING)
 
@@ -171,12 +164,6 @@ _MAX_STEPS = 8  # most steps of the world for one frame: a car that leaps cannot
 # after the car was put back, no row is recorded for this time; by such a gap, readers of the log
 # know that a new episode begins
 _APART_SECONDS = 1.6
-# while no page sends anything, the car first rolls without throttle, then brakes
-_ROLL_SECONDS = 1.0  # how long it rolls
-_BRAKE = -0.5  # throttle while it brakes
-# while nobody drives, the car heads for a point of the road this far ahead
-_LOOKAHEAD_M = 4.0  # at speed 0
-_LOOKAHEAD_SECONDS = 0.5  # the way that the car drives in this time is added
 
 
 class Play(Session):
@@ -269,15 +256,12 @@ class Play(Session):
             self._put_back = False
             self._put_car_back()
         # let the time pass, unless the world is at rest
-        at_rest = mode == "paused" or (mode == "asleep" and self.tracked.car.speed == 0.0)
-        if at_rest:
-            self.pace.rest()
-        elif mode == "asleep":
-            self._roll_to_a_stop()
+        if mode == "driving":
+            self._go_on()
         else:
-            self._go_on(None)
+            self.pace.rest()
         # at rest, show the same picture again
-        if at_rest and self.jpeg:
+        if mode != "driving" and self.jpeg:
             if self.hands.is_watched:
                 self._show(mode, input_number)
                 on_frame()
@@ -301,36 +285,20 @@ class Play(Session):
             self.driver.forget_frames()
         self._apart_until = self.clock() + _APART_SECONDS
 
-    def _go_on(self, positions: HandInput | None) -> None:
-        """Let the time pass that has passed since the last frame.
-
-        positions: of the wheel and the pedals; None: those of the page that steers
-        """
+    def _go_on(self) -> None:
+        """Let the time pass that has passed since the last frame."""
         steps = self.pace.due()
         model: Control | None = None
         if self.decision is not None:
             model = self.decision.control
         elif self.driver is not None:
             model = Control(0.0, 0.0)  # until the model's first decision
-        control = self.hands.turn(model, steps, positions)
+        control = self.hands.turn(model, steps)
         self.tracked.car.control(control.steering, control.throttle)
         for _ in range(steps):
             self.tracked.step()
             if self.tracked.progress_m >= (self._laps_done + 1) * self.tracked.track.lap_m:
                 self._end_lap()
-
-    def _roll_to_a_stop(self) -> None:
-        """Go on while pages are silent, and stop the car on its road; a model goes on steering."""
-        steering: float | None = None  # the hands are off the wheel, so that a model steers
-        if self.driver is None:
-            position = self.tracked.position
-            car = self.tracked.car
-            yaw = math.remainder(car.heading - position.heading, 2 * math.pi)
-            lookahead_m = _LOOKAHEAD_M + _LOOKAHEAD_SECONDS * car.speed
-            steering = float(steering_to_line(position.cross_track_m, yaw, lookahead_m))
-            steering = min(max(steering, -1.0), 1.0)
-        rolls = self.hands.silent_seconds < SILENT_SECONDS + _ROLL_SECONDS
-        self._go_on(HandInput(steering, 0.0 if rolls else _BRAKE))
 
     def _end_lap(self) -> None:
         """Count a lap, and begin the next one."""
@@ -398,7 +366,7 @@ class Play(Session):
     def _state(self, mode: str, input_number: int) -> dict[str, Any]:
         tracked = self.tracked
         car = tracked.car
-        warnings = [{"text": text, "count": 1, "seconds": None} for text in self._warnings(mode)]
+        warnings = [{"text": text, "count": 1, "seconds": None} for text in self._warnings()]
         figures = {
             "frame": self.frames,
             "input": input_number,
@@ -426,11 +394,9 @@ class Play(Session):
         }
         return self.state_with(figures)
 
-    def _warnings(self, mode: str) -> list[str]:
+    def _warnings(self) -> list[str]:
         """Return what the person needs to know now."""
         texts = []
-        if mode == "asleep" and self.frames > FRAMES_A_SECOND:
-            texts.append("the page that drives is silent: the car rolls to a stop")
         if self.tracked.position.off_road:
             texts.append("off the road")
         if self.pace.factor < _SLOW_FACTOR:

@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -22,6 +22,7 @@ from bcclone.recording.files import IMAGES, LOG_NAME, UNFINISHED
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.recording.run_tables import SIDECARS, Sidecar
 from bcclone.system.errors import UserError, first_line
+from bcclone.system.files import locked
 from bcclone.system.process import Notify
 
 logger = logging.getLogger(__name__)
@@ -253,6 +254,27 @@ def free_folder(folder: Path) -> Path:
     """Return the folder, or the first of FOLDER-2, FOLDER-3 ... that can take a new recording."""
     numbered = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
     return next(filter(is_free, itertools.chain([folder], numbered)))
+
+
+def locked_run(folder: Path) -> AbstractContextManager[None]:
+    """Lock a run folder within the block, so that no other process records into it.
+
+    Raises UserError while another one does.
+    """
+    return locked(folder, "wait until it ends, or record into another folder")
+
+
+def begin_in_free_folder(folder: Path, begin: Callable[[Path], Writer], held: ExitStack) -> Writer:
+    """Return the writer that begins in the folder, or in the first of FOLDER-2 ... that is free.
+
+    held: holds the lock of the folder
+    """
+    new = free_folder(folder)
+    with ExitStack() as lock:
+        lock.enter_context(locked_run(new))
+        writer = begin(new)
+        held.push(lock.pop_all())
+    return writer
 
 
 def refuse_links(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """The web page of drive.py, in headless Chromium, with a real server and car.
 
-test_page_addresses.py tests its addresses without a browser.
+test_page.py tests its addresses without a browser.
 """
 
 import threading
@@ -122,20 +122,19 @@ class Page(BrowserPage):
             )
         )
 
-    def drawn(self, plot, color):
-        """Return the number of pixels of a plot in one of the page's colours."""
-        count = """
-            const canvas = document.getElementById(arguments[0]), hex = colors[arguments[1]];
+    def is_drawn(self, plot):
+        """Return whether a plot shows a line in the colour of the text."""
+        near = """
+            const canvas = document.getElementById(arguments[0]), hex = colors.text;
             const color = [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
             const context = canvas.getContext("2d");
             const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
-            let pixels = 0;
             for (let at = 0; at < data.length; at += 4) {
               const near = (value, index) => Math.abs(data[at + index] - value) < 20;
-              if (data[at + 3] > 100 && color.every(near)) pixels += 1;
+              if (data[at + 3] > 100 && color.every(near)) return true;
             }
-            return pixels;"""
-        return self.script(count, plot, color)
+            return false;"""
+        return self.script(near, plot)
 
 
 @pytest.fixture
@@ -188,18 +187,10 @@ def test_the_page_shows_the_drive(page, port):
             return ["model", "sent"].map(text);"""
         model, sent = page.script(both)
         assert model == sent != "–"
-        assert "sent" in page.element("dial").get_attribute("aria-label")
+        for plot in ("plot-steering", "plot-speed", "plot-throttle", "plot-latency"):
+            wait_for(lambda plot=plot: page.is_drawn(plot))
     page.shows("waiting for the simulator")
-    of_the_car = (
-        "speed",
-        "steering-model",
-        "steering-sent",
-        "steering-degrees",
-        "throttle",
-        "latency",
-        "p50",
-        "p99",
-    )
+    of_the_car = ("speed", "steering-model", "steering-sent", "steering-degrees", "latency", "p50")
     assert {page.text(name) for name in of_the_car} == {"–"}
     assert page.element("dial").get_attribute("aria-label").endswith("nothing sent")
 
@@ -210,32 +201,21 @@ def test_the_car_holds_the_set_speed(page, port):
         page.press(*"-" * 21, "+")
         wait_for(lambda: world.throttles[-1] < 0)
         wait_for(lambda: float(page.text("throttle").replace("−", "-")) < 0)
-        wait_for(lambda: page.text("set-speed-value") == "5")
         wait_for(lambda: float(page.text("target")) == 5.0)
         time.sleep(0.7)  # the slider follows the server again
         assert page.text("set-speed-value") == "5"
-        slider = page.element("set-speed")
-        slider.send_keys(Keys.END)
+        page.element("set-speed").send_keys(Keys.END)
         wait_for(lambda: world.throttles[-1] > 0)
-        action = webdriver.ActionChains(page.browser)
-        action.move_to_element_with_offset(
-            slider, 10 - slider.size["width"] // 2, 0
-        ).click().perform()
-        wait_for(lambda: world.throttles[-1] < 0)
 
 
 def test_the_car_is_handed_over_and_the_model_drives_again(page, port):
     with driving(port) as (_, client):
         page.shows("the model drives")
-        assert client.report.manuals == 0
         page.element("autonomous").click()
         page.shows("handed over: drive with the keys")
         assert page.pressed("autonomous")
         wait_for(lambda: client.report.manuals > 10)
         steers = client.report.steers
-        manuals = client.report.manuals
-        wait_for(lambda: client.report.manuals > manuals + 10)
-        assert client.report.steers == steers
         page.press("m")
         page.shows("the model drives")
         wait_for(lambda: client.report.steers > steers + 10)
@@ -261,32 +241,14 @@ def test_the_saliency_overlay_is_shown_and_hidden(page, port):
         wait_for(lambda: not page.pressed("saliency"))
 
 
-def test_the_plots_show_the_time_before_the_page_was_opened(page, port):
-    page.browser.get("about:blank")
-    with driving(port) as (_, client):
-        wait_for(lambda: client.report.steers > 40)
-    page.browser.get(page.url)
-    page.shows("waiting for the simulator")
-    for plot, color in (
-        ("plot-steering", "model"),
-        ("plot-speed", "text"),
-        ("plot-throttle", "text"),
-        ("plot-latency", "text"),
-    ):
-        assert wait_for(lambda plot=plot, color=color: page.drawn(plot, color) > 10)
-
-
-def test_warnings_are_shown_and_announced_once(page, port):
+def test_warnings_are_shown_and_counted(page, port):
     with raw(port) as connection:
         connection.send_text(telemetry_text(b"no picture"))
         next_event(connection)
         wait_for(lambda: "bad camera frame" in page.text("warnings"))
-        announced = page.element("announcement").get_attribute("textContent")
-        assert announced.startswith("warning: ")
         connection.send_text(telemetry_text(b"no picture"))
         next_event(connection)
         wait_for(lambda: " times)" in page.text("warnings"))
-        assert page.element("announcement").get_attribute("textContent") == announced
 
 
 def test_every_control_has_a_name_and_the_tab_key_reaches_it_in_a_window_of_any_width(page):
@@ -313,14 +275,6 @@ def test_the_page_asks_for_the_token(browser, untrained_model):
         wait_for(lambda: "This is not the token." in page.browser.page_source)
         page.element("token").send_keys("sesame", Keys.ENTER)
         wait_for(lambda: browser.find_elements(By.ID, "connection-text"))
-        page.shows("waiting for the simulator")
-        page.press("m")
-        wait_for(lambda: page.pressed("autonomous"))
-        cookie = {entry["name"]: entry["value"] for entry in browser.get_cookies()}
-        assert (
-            requests.get(f"{page.url}state", cookies=cookie, timeout=60).json()["autonomous"]
-            is False
-        )
         browser.delete_all_cookies()
         page.script("connect()")  # as when the server is restarted with another token
         wait_for(lambda: browser.find_elements(By.ID, "token"))

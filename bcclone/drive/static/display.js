@@ -18,7 +18,7 @@ const STATUS = {
   "silent": "the simulator is silent: is it paused?",
   "watching": "you watch: another page drives",
   "paused": "paused: Esc drives on",
-  "asleep": "the car has stopped: press a key",
+  "asleep": "the world stands still: press a key",
   "human": "you drive",
   "model": "the model drives",
 };
@@ -34,7 +34,7 @@ const shown = {
 };
 let settledAt = -Infinity; // when the slider was last moved here
 
-// Shows a state. points: the history that the plots show; track: that the map shows
+// Shows a state. points: that the plots show; track: that the map shows
 function show(state, points, track) {
   shown.at = performance.now();
   showStatus(statusOf(state), state);

@@ -44,7 +44,7 @@ const PLOT_HEAD = 6; // above a plot
 const PLOT_FOOT = 20; // below a plot, for the times
 const GAP_SECONDS = 1; // between two points, which no line crosses
 
-// points: of the history; newest: the time at the right end, in seconds
+// points: of the last seconds; newest: the time at the right end, in seconds
 function drawPlots(points, newest) {
   const highest = (...names) => Math.max(
     1, ...points.flatMap((point) => names.map((name) => point[name])));

@@ -11,7 +11,7 @@ let socket = null;
 let retry = 0; // the timer of the next connection
 let state = null; // of the newest frame that was drawn
 let track = null; // of the built-in world
-let points = []; // the history that the plots show
+let points = []; // that the plots show
 let cameraImage = null;
 let overlayImage = null; // the saliency overlay
 let inputNumber = 0;
@@ -34,9 +34,7 @@ function connect() {
   socket.binaryType = "arraybuffer";
   // one message after the other, since pictures are decoded at different speeds
   let received = Promise.resolve();
-  socket.onopen = () => {
-    received = begin();
-  };
+  socket.onopen = begin;
   socket.onmessage = (message) => {
     received = received.then(() => receive(message.data));
   };
@@ -48,9 +46,8 @@ function connect() {
   };
 }
 
-// Forgets a server that may have been restarted since, and fetches the points before the page was
-// opened.
-async function begin() {
+// Forgets a server that may have been restarted since.
+function begin() {
   pressedAt = new Map();
   inputNumber = 0;
   points = [];
@@ -58,8 +55,6 @@ async function begin() {
   cameraImage = null;
   overlayImage = null;
   write("refusal", "");
-  if (!element("plot-speed")) return;
-  points = await fetch("history").then((response) => response.json()).catch(() => []);
 }
 
 // Tells why there is no connection: the server asks for the token, or was started again and loads.
@@ -129,7 +124,7 @@ function measureKeys() {
   }
 }
 
-// Adds the state to the history.
+// Adds the state to the points of the plots.
 function remember() {
   if (!element("plot-speed")) return;
   if (state.steering_sent !== null && state.connection === "driving") {

@@ -1,9 +1,10 @@
-"""The responses, refusals and limits of the page's addresses, without a browser.
+"""The page of a drive without a browser: its addresses, its messages, and its saliency overlay.
 
 The page in a browser is tested in test_drive_page.py.
 """
 
 import contextlib
+import threading
 import time
 from functools import partial
 from types import SimpleNamespace
@@ -36,49 +37,29 @@ from tests.drive.drive_server import (
     telemetry_text,
 )
 from tests.pages import FakePage
+from tests.processes import wait_for
 from tests.running import ROOT
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
-UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket"}
 
 
-def make_page(clock=time.monotonic, recorder=None):
-    """Return the page of a drive, whose car speaks as the Unity simulator, and whose network has no
-    saliency.
-
-    recorder: None for one that never records
-    """
+def make_page(clock=time.monotonic):
+    """Return the page of a drive that never records, and whose network has no saliency."""
     hands = Hands()
     arbiter = ConnectionArbiter(Driver(Constant(), SpeedSettings(speed_mph=25.0), hands))
     stats = DriveStats(arbiter, clock=clock)
-    cars = SimpleNamespace(
-        arbiter=arbiter,
-        stats=stats,
-        recorder=recorder or Recorder(None),
-        dialect="Unity simulator",
-        count=1,
-    )
+    recorder = Recorder(None)
+    cars = SimpleNamespace(arbiter=arbiter, stats=stats, recorder=recorder, dialect="", count=1)
     saliency = SaliencyThread(lambda: stats.last_frame, None, "it has no convolution")
     return DrivePage(cars, hands, saliency, Constant(), clock)
 
 
-def make_client(page=None, token="", waits=None):
+def make_client(token="", waits=None):
     """Return a client of the page's addresses."""
     waits = [] if waits is None else waits
     access = Access(token=token, clock=lambda: sum(waits))
-    page = page or make_page()
     server = SimpleNamespace(access=access, sleep=waits.append)
-    app = Pages(page, server).app()
-    inner = app.wsgi_app
-
-    def checked(environ, start_response):  # as WebServer does
-        if refusal := server.access.refusal(environ):
-            start_response(refusal[0], [])
-            return []
-        return inner(environ, start_response)
-
-    app.wsgi_app = checked
-    return app.test_client()
+    return Pages(make_page(), server).app().test_client()
 
 
 @pytest.mark.parametrize(
@@ -96,28 +77,20 @@ def test_an_invalid_control_is_refused_with_the_reason_and_changes_nothing(body,
     refused = client.post("/control", data=body, content_type="application/json")
     assert refused.status_code == 400
     assert reason in refused.json["error"]
-    after = client.get("/state").json
-    for name in ("set_speed_mph", "autonomous", "recording", "saliency"):
-        assert after[name] == before[name]
-
-
-def test_every_address_needs_the_token():
-    client = make_client(token="sesame")
-    for address in ("/state", "/history", "/track"):
-        assert client.get(address).status_code == 401
-    assert client.post("/control", json={"autonomous": False}).status_code == 401
-    asked = client.get("/")
-    assert asked.status_code == 401
-    assert 'name="token"' in asked.text
+    assert client.get("/state").json | {"seconds": before["seconds"]} == before
 
 
 def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
     waits = []
-    client = make_client(token="sesame", waits=waits)
+    client = make_client("sesame", waits)
+    for cookie in ("", "é" * 100, "True"):
+        client.set_cookie("bcclone-80", cookie)
+        assert [client.get(address).status_code for address in ("/state", "/track")] == [401, 401]
+    assert client.post("/control", json={"autonomous": False}).status_code == 401
+    asked = client.get("/")
+    assert (asked.status_code, 'name="token"' in asked.text) == (401, True)
     wrong = client.post("/login", data={"token": "simsim"})
-    assert wrong.status_code == 401
-    assert waits == [1.0]
-    assert client.get("/state").status_code == 401
+    assert (wrong.status_code, waits) == (401, [1.0])
     right = client.post("/login", data={"token": "sesame"})
     assert right.status_code == 302
     cookie = right.headers["Set-Cookie"]
@@ -132,21 +105,14 @@ def test_the_token_opens_the_page_and_a_wrong_one_is_delayed():
     assert other.partition("=")[0] != cookie.partition("=")[0]
 
 
-@pytest.mark.parametrize("cookie", ["", "é" * 100, "True"])
-def test_a_cookie_of_nobody_opens_nothing(cookie):
-    client = make_client(token="sesame")
-    client.set_cookie("bcclone-80", cookie)
-    client.set_cookie("session", "eyJsb2dnZWRfaW4iOnRydWV9.x.y")
-    assert client.get("/state").status_code == 401
-
-
 def test_every_response_has_security_headers():
     client = make_client()
     for address in ("/", "/state", "/page/page.js", "/nowhere"):
         headers = client.get(address).headers
-        assert headers["Content-Security-Policy"].startswith("default-src 'self'")
-        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
-        assert "unsafe" not in headers["Content-Security-Policy"]
+        policy = headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'self'")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
@@ -157,8 +123,7 @@ def test_pages_share_one_frame_which_changes_ten_times_a_second_and_when_a_contr
     for count in range(90):
         clock.seconds = count / 30
         first = page.newest()
-        second = page.newest()
-        assert first is second
+        assert first is page.newest()
         numbers.append(first.number)
     assert numbers == [1 + count // 3 for count in range(90)]
     page.set({"set_speed_mph": 12.0})
@@ -174,6 +139,9 @@ def test_every_field_of_the_state_is_documented():
     }
     names |= {"text", "count", "seconds"}  # of a warning
     assert {name for name in names if f"`{name}`" not in page} == set()
+
+
+# ---- messages and a real server
 
 
 @pytest.fixture(scope="module", params=MODES)
@@ -211,13 +179,41 @@ def test_a_page_sees_the_drive_steers_and_sets_controls(port):
         assert "expected an object with some of saliency" in page.until_refused()
 
 
+REFUSED = [
+    *("", "{", "[]", "{}", "3", b"\xff"),
+    *('{"drawn": -1}', '{"drawn": true}', '{"drawn": "1"}', '{"drawn": ' + "9" * 30 + "}"),
+    *('{"input": 1}', '{"input": 1e999}', '{"input": ' + "9" * 5000 + "}"),
+    '{"input": 1, "hands": {"steering": 2}}',
+    '{"input": 1, "hands": {"steering": "left"}}',
+    '{"input": 1, "hands": {"steering": NaN}}',
+    '{"input": 1, "hands": {"steering_key": true}}',
+    '{"input": 1, "hands": {"brake": 1}}',
+    *('{"set": {}}', '{"set": {"speed": 1}}', '{"set": {"recording": 1}}'),
+    *('{"set": {"set_speed_mph": 61}}', '{"set": {"set_speed_mph": NaN}}'),
+    '{"set": {"paused": true}}',
+    *('{"wheel": "keep"}', '{"else": 1}'),
+    *("[" * 100_000, "[" * 400 + "]" * 400, '{"a": ' * 900 + "1" + "}" * 900),
+]
+LONG = ('{"set": {"autonomous": "%s"}}', '{"input": 1, "hands": {"steering": "%s"}}', "%s")
+
+
+def test_any_other_message_is_refused_in_a_few_words(port):
+    with FakePage(port) as page:
+        for text in REFUSED:
+            send = page.socket.send if isinstance(text, str) else page.socket.send_binary
+            send(text)
+            assert "expected" in page.until_refused(), text[:80]
+        for text in LONG:
+            page.socket.send(text % ("x" * 100_000))
+            assert len(page.until_refused()) < 400
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(mode):
     with errors_logged() as errors, contextlib.ExitStack() as clients:
         with serving_in_a_thread(Constant(), async_mode=mode) as server:
-            page, connection = (
-                clients.enter_context(client(server.port)) for client in (FakePage, raw)
-            )
+            page = clients.enter_context(FakePage(server.port))
+            connection = clients.enter_context(raw(server.port))
             page.receive()
             connection.send_text(telemetry_text())
             assert next_event(connection)[0] == "steer"
@@ -241,3 +237,40 @@ def test_a_websocket_needs_the_token_and_a_page_of_this_server(serve):
         answer = requests.post(login, data={"token": "sesame"}, timeout=60, allow_redirects=False)
         with FakePage(server.port, cookie=answer.headers["Set-Cookie"].partition(";")[0]) as page:
             page.receive()
+
+
+# ---- the saliency overlay
+
+
+def test_the_overlay_of_the_newest_frame_is_shown_until_it_is_switched_off():
+    computing = threading.Event()
+    go_on = threading.Event()
+    go_on.set()
+
+    def saliency_of(frame):
+        computing.set()
+        go_on.wait(60)
+        return np.ones((160, 320))
+
+    number = iter(range(1, 1000))
+    with SaliencyThread(lambda: (next(number), FRAME), saliency_of) as saliency:
+        assert saliency.png == b""
+        saliency.on = True
+        assert wait_for(lambda: saliency.png).startswith(b"\x89PNG")
+        go_on.clear()
+        computing.clear()
+        assert computing.wait(60)
+        saliency.on = False
+        go_on.set()  # one that is ready now is dropped
+    assert saliency.png == b""
+
+
+def test_a_network_without_saliency_is_reported_and_the_thread_goes_on():
+    def saliency_of(frame):
+        raise RuntimeError("it has no convolution")
+
+    with SaliencyThread(lambda: (1, FRAME), saliency_of) as saliency:
+        saliency.on = True
+        wait_for(lambda: not saliency.on)
+        with pytest.raises(ValueError, match="no convolution"):
+            saliency.on = True
