@@ -116,25 +116,20 @@ def _serve(
                 f"warning: every machine that knows the token can use {settings.host}; "
                 "the token is sent unencrypted"
             )
-        return _drive(policy, settings, server)
+        # flask and the page load now, while the server already answers
+        from bcclone.drive.overlay import make_saliency_thread
+        from bcclone.drive.page import DrivePage, Pages
 
-
-def _drive(policy: SteeringPolicy, settings: DriveSettings, server: WebServer) -> DriveResult:
-    """Serve cars and pages until the server is stopped."""
-    # flask and the page load now, while the server already answers
-    from bcclone.drive.overlay import make_saliency_thread
-    from bcclone.drive.page import DrivePage, Pages
-
-    # the parts that decide, without sockets
-    hands = Hands()
-    driver = Driver(policy, settings, hands)
-    arbiter = ConnectionArbiter(driver)
-    stats = DriveStats(arbiter)
-    framing = framing_of_policy(policy)
-    with (
-        run_recorder(settings.run_folder, settings.append, stats.warn, framing) as recorder,
-        make_saliency_thread(policy, lambda: stats.last_frame) as saliency,
-    ):
+        # the parts that decide, without sockets
+        hands = Hands()
+        driver = Driver(policy, settings, hands)
+        arbiter = ConnectionArbiter(driver)
+        stats = DriveStats(arbiter)
+        framing = framing_of_policy(policy)
+        recorder = resources.enter_context(
+            run_recorder(settings.run_folder, settings.append, stats.warn, framing)
+        )
+        saliency = resources.enter_context(make_saliency_thread(policy, lambda: stats.last_frame))
         # the parts that speak with cars and pages
         cars = Cars(arbiter, stats, recorder, server)
         page = DrivePage(cars, hands, saliency, policy)

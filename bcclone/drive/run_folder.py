@@ -8,7 +8,7 @@ them, with framing.json beside the log, as in an imported recording.
 import datetime
 import re
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -116,16 +116,13 @@ class RunWriter(RecordingWriter):
         tables = {DRIVERS: decision.by.row(name)}
         if seconds is not None:
             tables[ANSWERS] = answer_row(name, seconds)
-        frame = self._frame(telemetry.jpeg)
-        try:
-            self.write({name: frame}, numbers, tables)
-        except OSError:
-            # if there is no row, leave the folder as is_free() wants it, so that the same command
-            # can be given again
-            if not (self._has_frames or self.rows):
+        self.write({name: self._frame(telemetry.jpeg)}, numbers, tables)
+
+    def finish(self) -> None:
+        if not (self._has_frames or self.rows):
+            with suppress(OSError):
                 (self.folder / FRAMING_NAME).unlink(missing_ok=True)
-                self._is_framed = False
-            raise
+        super().finish()
 
     def _name(self, taken: float) -> str:
         """Return the name of the next frame: its time in milliseconds, or the next one if taken."""
@@ -170,7 +167,7 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
         frames = sorted(path.name for path in folder.glob("*.jpg"))
         if not append and not is_free(folder):
             raise UserError(
-                f"{folder} contains a run, which is never overwritten; record into "
+                f"{folder} is not empty, and no run is ever overwritten; record into "
                 f"{free_folder(folder)}, or add to it with --append"
             )
         refuse_links(folder)

@@ -232,26 +232,14 @@ class Recorder(Generic[Writer]):
 
 
 def is_free(folder: Path) -> bool:
-    """Return whether a folder can take a new recording.
-
-    It can if it is missing or empty, or has a recording without a row.
-    """
-    if not folder.is_dir():
-        return not folder.exists()
-    names = {path.name for path in folder.iterdir()} - {UNFINISHED}
-    if not names <= {*_FILES, IMAGES}:
-        return False
-    images = folder / IMAGES
-    if images.is_dir() and any(images.iterdir()):
-        return False
-    log = folder / LOG_NAME
-    if log.is_file():
-        return not log.read_bytes()
-    return names <= {IMAGES}
+    """Return whether a folder can take a new recording: it is missing or empty."""
+    if folder.is_dir():
+        return not any(folder.iterdir())
+    return not folder.exists()
 
 
 def free_folder(folder: Path) -> Path:
-    """Return the folder, or the first of FOLDER-2, FOLDER-3 ... that can take a new recording."""
+    """Return the folder, or the first of FOLDER-2, FOLDER-3 ... that is free."""
     numbered = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
     return next(filter(is_free, itertools.chain([folder], numbered)))
 

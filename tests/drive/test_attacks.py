@@ -195,15 +195,6 @@ def test_the_car_drives_on_under_attack(mode):
             assert car.drives_on(), (name, car.error)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_the_memory_of_an_unfinished_message_is_bounded(mode):
-    with attacked(mode) as (port, _), upgraded(port) as plain:
-        plain.sendall(frame(b"42[", first=0x01))
-        rest = frame(b"x" * 60_000, first=0x00) * 400
-        with pytest.raises(OSError, match=r"(?i)reset|pipe"):
-            plain.sendall(rest)
-
-
 def test_the_attacks_send_valid_frames():
     with serving_in_a_thread(Constant()) as server, upgraded(server.port) as plain:
         plain.sendall(with_image(FRAME) + event("null"))

@@ -187,7 +187,7 @@ def test_the_page_shows_the_drive(page, port):
             return ["model", "sent"].map(text);"""
         model, sent = page.script(both)
         assert model == sent != "–"
-        for plot in ("plot-steering", "plot-speed", "plot-throttle", "plot-latency"):
+        for plot in ("plot-speed", "plot-throttle", "plot-latency"):
             wait_for(lambda plot=plot: page.is_drawn(plot))
     page.shows("waiting for the simulator")
     of_the_car = ("speed", "steering-model", "steering-sent", "steering-degrees", "latency", "p50")

@@ -17,6 +17,7 @@ from bcclone.drive.hands import RELEASED, HandInput
 from bcclone.game.play import Play, play, play_recorder
 from bcclone.game.play_settings import PlaySettings
 from bcclone.recording.log import read_log
+from bcclone.recording.run_folder import locked_run
 from bcclone.recording.run_tables import HUMAN, MODEL, read_drivers, read_trace
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -176,15 +177,14 @@ def test_a_recording_that_gets_no_row_on_a_full_disk_leaves_no_folder(renderer, 
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_two_plays_never_record_into_one_folder_at_the_same_time(tmp_path):
-    with play_recorder(tmp_path / "run") as recorder:
-        recorder.turn(True)  # without a row, the folder still counts as free
-        with (
-            play_recorder(tmp_path / "run") as other,
-            pytest.raises(UserError, match=r"run: process \d+ .*another folder"),
-        ):
-            other.turn(True)
-    assert not list(tmp_path.iterdir())
+def test_two_plays_record_into_folders_of_their_own(tmp_path):
+    with play_recorder(tmp_path / "run") as recorder, play_recorder(tmp_path / "run") as other:
+        recorder.turn(True)
+        other.turn(True)
+        assert (recorder.folder, other.folder) == (tmp_path / "run", tmp_path / "run-2")
+        with pytest.raises(UserError, match=r"run: process \d+ .*another folder"):
+            locked_run(recorder.folder).__enter__()
+    assert not list(tmp_path.iterdir())  # without a row, nothing stays
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)

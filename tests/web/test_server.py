@@ -118,11 +118,8 @@ def test_the_handshake_is_accepted_and_offers_no_extension(echoing):
         assert b"protocol:" not in response.lower()
 
 
-@pytest.mark.parametrize(
-    "missing", ["Upgrade", "Connection", "Sec-WebSocket-Version", "Sec-WebSocket-Key"]
-)
-def test_a_handshake_without_what_it_needs_is_refused(echoing, missing):
-    rest = {name: value for name, value in HEADERS.items() if name != missing}
+def test_a_request_that_is_no_handshake_is_refused(echoing):
+    rest = {name: value for name, value in HEADERS.items() if name != "Sec-WebSocket-Key"}
     with connected(echoing, rest) as (_, response):
         assert b" 400 " in response
 
@@ -143,22 +140,12 @@ def test_a_message_in_fragments_with_a_ping_between_them_comes_whole(echoing):
 @pytest.mark.parametrize(
     ("sent", "code"),
     [
-        (b"\x81\x02hi", 1002),
-        (frame(1, b"hi", head=0x40), 1002),
-        (frame(3, b""), 1002),
-        (frame(1, b"\xff\xfe"), 1007),
-        (frame(0, b"no beginning"), 1002),
-        (frame(9, b"x" * 126), 1002),
-        (frame(9, b"", final=False), 1002),
-        (frame(8, struct.pack("!H", 1000)), 1000),
-        (frame(8, struct.pack("!H", 4321)), 4321),
-        (frame(8, b"\x01"), 1002),
+        (b"\x81\x02hi", 1002),  # without a mask
+        (frame(1, b"hi", head=0x40), 1002),  # a reserved bit, which extensions use
+        (frame(1, b"\xff\xfe"), 1007),  # no UTF-8
+        (frame(8, struct.pack("!H", 1000)), 1000),  # goodbye
     ],
-    ids=[
-        "unmasked", "reserved bit", "opcode 3", "no UTF-8", "continuation", "long ping",
-        "fragmented ping", "goodbye", "goodbye, own code", "goodbye, cut off",
-    ],
-)  # fmt: skip
+)
 def test_a_frame_that_breaks_the_rules_is_answered_with_its_code_and_ends_the_connection(
     echoing, sent, code
 ):
@@ -268,8 +255,6 @@ def test_a_call_and_the_programs_event_end_the_wait_from_any_thread():
     ("address", "url"),
     [
         (("0.0.0.0", 4567), "http://127.0.0.1:4567/"),
-        (("10.0.0.0", 4567), "http://10.0.0.0:4567/"),
-        (("127.0.0.1", 80), "http://127.0.0.1:80/"),
         (("::1", 80), "http://[::1]:80/"),
     ],
 )
