@@ -24,7 +24,7 @@ import simplejpeg
 from bcclone import PreprocessSettings, SampleSettings, UserError, convert
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.plan import Plan, make_plan
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
+from bcclone.dataset.samples import FRAME_COLUMNS, NO_FRAME
 from bcclone.system.process import Notify
 from bcclone.system.settings import Checked, setting
 from benchmarks.measures import Measure, Report
@@ -145,7 +145,8 @@ def _complete_rows(plan: Plan) -> list[list[str]]:
     complete = numbers[(numbers != NO_FRAME).all(axis=1)].tolist()
     if not complete:
         raise UserError(
-            f"{plan.logs[0]}: no row has images of all cameras; measure with another recording"
+            f"{plan.recordings[0].path}: no row has images of all cameras; "
+            "measure with another recording"
         )
     return [[plan.files[number] for number in row] for row in complete]
 

@@ -15,9 +15,8 @@ import numpy as np
 
 from bcclone.dataset.frames import ImageFiles
 from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
-from bcclone.dataset.plan import Plan, Skip, make_plan
+from bcclone.dataset.plan import Plan, make_plan
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
-from bcclone.dataset.rows import row_table
 from bcclone.dataset.sample_settings import (
     TEST,
     TRAINING,
@@ -26,7 +25,13 @@ from bcclone.dataset.sample_settings import (
     SampleSettings,
     is_sharded,
 )
-from bcclone.dataset.samples import SAMPLE, count_samples, count_split_pairs, sample_chunks
+from bcclone.dataset.samples import (
+    SAMPLE,
+    count_samples,
+    count_split_pairs,
+    row_table,
+    sample_chunks,
+)
 from bcclone.dataset.shard_writer import check_folder, write_shards
 from bcclone.dataset.shards import open_if_store, open_store
 from bcclone.dataset.store import Store, similar_store
@@ -55,7 +60,7 @@ class Conversion:
     test: int
     # left out because the split puts their frame on one side and their steering on the other
     split_pairs: int
-    skips: tuple[Skip, ...]  # rows and images that were left out because they cannot be used
+    skips: tuple[str, ...]  # rows and images that were left out because they cannot be used
     notices: tuple[str, ...]  # warnings for the user
     logs: Sequence[Mapping[str, Any]]  # as Plan.logs_read
     seconds: float  # duration of the conversion
@@ -170,7 +175,7 @@ def _write_file(
     samples: SampleSettings,
     plan: Plan,
     old: Store | None,
-) -> tuple[Skip, ...]:
+) -> tuple[str, ...]:
     """Write the store of one file: first what the old store has, then what the plan adds.
 
     An old store is as it was until all is written. Returns the rows and images that were left out.
@@ -269,7 +274,7 @@ def open_in_place(
         digest.update(recording.sha256.encode())
     digest.update(samples.tobytes())
     return Store(
-        path=parse_location(plan.logs[0]).parent,
+        path=parse_location(plan.logs_read[0]["path"]).parent,
         preprocessing=preprocessing,
         sample_settings=settings,
         content_hash=digest.hexdigest(),

@@ -11,13 +11,16 @@ learns the jumps.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from bcclone.camera.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 from bcclone.dataset.answer import Output
-from bcclone.dataset.rows import RowTable
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
+
+# (rows,), one field for each column of docs/reference/store.md
+RowTable = npt.NDArray[np.void]
 
 # metres ahead where the stretches of a path end
 PATH_ENDS_M = (2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 25.0)

@@ -16,7 +16,6 @@ import pandas as pd
 from bcclone.camera.framing import framing_of
 from bcclone.camera.images import size_remedy
 from bcclone.dataset.labels import steering_labels
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, row_frame
 from bcclone.dataset.sample_settings import (
     ALL_ROWS,
     CORRECTIONS,
@@ -25,7 +24,7 @@ from bcclone.dataset.sample_settings import (
     TRAINING,
     SampleSettings,
 )
-from bcclone.dataset.samples import assign_validation
+from bcclone.dataset.samples import FRAME_COLUMNS, NO_FRAME, assign_validation, row_frame
 from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import Log, read_log
@@ -39,18 +38,6 @@ MAX_SKIPPED = 0.05  # largest share of the rows, and of the images, that may be 
 _MOST_LISTED = 10  # skips that an error lists
 
 _WENT_WRONG_SECONDS = 5  # before a take-over, in which the model's driving counts as wrong
-
-
-@dataclass(frozen=True)
-class Skip:
-    """A bad row of a log, or an image that is missing or damaged: it is left out."""
-
-    file: str  # path of the log
-    row: int  # number of the row's line in the log, from 1
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}, line {self.row}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -69,16 +56,16 @@ class Plan:
 
     rows: pd.DataFrame
     files: Sequence[str]  # path of the image of each frame
-    logs: Sequence[str]  # path of each new recording's log
     recordings: Sequence[RecordingInfo]  # the new recordings
     # counts of each log, also of those without a new row: path, rows, bad_rows, deleted_rows, part
     logs_read: Sequence[Mapping[str, Any]]
-    skips: Sequence[Skip]  # bad rows, and images without a file
+    # a line for each bad row, and for each image without a file
+    skips: Sequence[str]
     notices: Sequence[str]  # warnings for the user
     rows_read: int  # number of rows of the new recordings' logs, with bad ones
     images_named: int  # number of images that the rows name, with those without a file
 
-    def skips_with(self, unusable: Mapping[int, str], allowed: bool) -> tuple[Skip, ...]:
+    def skips_with(self, unusable: Mapping[int, str], allowed: bool) -> tuple[str, ...]:
         """Return the skips of the plan, and a skip for each file that turned out to be unusable.
 
         Raises UserError if no image can be used, or, unless allowed, more than 5 % of the rows or
@@ -91,10 +78,13 @@ class Plan:
             # the first row that names the file
             names_it = np.argwhere((self.rows[FRAME_COLUMNS] == file).to_numpy())  # (n, 2)
             row = self.rows.iloc[names_it[0, 0]]
-            # recordings are numbered through the whole store, `logs` begins with the first new one
-            log = self.logs[int(row["recording"] - self.rows["recording"].iloc[0])]
-            reason = f"image {Path(self.files[file]).name} cannot be used: {reason}"
-            skips.append(Skip(log, int(row["line"]), reason))
+            # the rows' numbers of recordings go on from those of the old store
+            number = int(row["recording"] - self.rows["recording"].iloc[0])
+            image = Path(self.files[file]).name
+            skips.append(
+                f"{self.recordings[number].path}, line {row['line']}: image {image} cannot be "
+                f"used: {reason}"
+            )
 
         bad_rows = sum(recording.bad_rows for recording in self.recordings)
         bad_images = len(skips) - bad_rows
@@ -167,7 +157,7 @@ def make_plan(
     all_rows = []
     all_paths = []
     recordings = []
-    skips: list[Skip] = []
+    skips: list[str] = []
     notices: list[str] = []
     images_named = 0
     for log in chosen:
@@ -194,15 +184,16 @@ def make_plan(
             dtype=object,
         )
         named = (rows[used] != "").to_numpy()
-        skips += [Skip(str(log.path), bad.row, bad.reason) for bad in log.bad_rows]
+        info = _info(log, len(rows))
+        skips += [f"{info.path}, line {bad.row}: {bad.reason}" for bad in log.bad_rows]
         for row, camera in np.argwhere(named & paths.isna().to_numpy()).tolist():
-            reason = f"image {rows[used[camera]].iloc[row]} is missing"
-            skips.append(Skip(str(log.path), int(rows["line"].iloc[row]), reason))
+            image = rows[used[camera]].iloc[row]
+            skips.append(f"{info.path}, line {rows['line'].iloc[row]}: image {image} is missing")
         images_named += int(named.sum())
         all_rows.append(rows)
         all_paths.append(paths)
         new_logs.append(log)
-        recordings.append(_info(log, len(rows)))
+        recordings.append(info)
     if left_out:
         notices.append(f"--rows {samples.rows}: {left_out} rows left out")
     if not new_logs:
@@ -211,7 +202,6 @@ def make_plan(
     return Plan(
         rows=rows,
         files=files,
-        logs=tuple(str(log.path) for log in new_logs),
         recordings=tuple(recordings),
         logs_read=tuple(logs_read),
         skips=tuple(skips),

@@ -19,10 +19,10 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from bcclone.dataset.plan import Plan, Skip
+from bcclone.dataset.plan import Plan
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
+from bcclone.dataset.samples import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.shards import MANIFEST_NAME, Manifest, Shard, read_shards
 from bcclone.dataset.store import Store, read_store
 from bcclone.dataset.writer import content_hash, frame_numbers, write_store
@@ -95,7 +95,7 @@ def write_shards(
     plan: Plan,
     old: Store | None,
     pool: Executor,
-) -> tuple[Store, tuple[Skip, ...], str]:
+) -> tuple[Store, tuple[str, ...], str]:
     """Write the shards of the plan, and a manifest that names them after the old ones.
 
     Returns the store, the rows and images that were left out, and a notice for the user. Raises

@@ -13,10 +13,10 @@ from typing import Self
 import numpy as np
 
 from bcclone.dataset.frames import FrameFile, Frames
+from bcclone.dataset.labels import RowTable
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SampleTable
+from bcclone.dataset.samples import FRAME_COLUMNS, NO_FRAME, SampleTable, join_rows
 from bcclone.dataset.store import (
     SCHEMA_VERSION,
     RecordingInfo,

@@ -16,10 +16,17 @@ import numpy.typing as npt
 
 from bcclone.camera.framing import Framing
 from bcclone.dataset.frames import FrameFile, Frames
+from bcclone.dataset.labels import RowTable
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, check_rows
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SAMPLE, SampleTable, indices_of
+from bcclone.dataset.samples import (
+    FRAME_COLUMNS,
+    NO_FRAME,
+    SAMPLE,
+    SampleTable,
+    check_rows,
+    indices_of,
+)
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.row import CAMERAS

@@ -16,7 +16,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from io import FileIO
 from pathlib import Path
 from typing import Self
@@ -34,12 +34,19 @@ from bcclone.camera.images import (
     opencv_on_one_thread,
     read_frame,
 )
+from bcclone.dataset.labels import RowTable
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import FRAME_COLUMNS, NO_FRAME, RowTable, join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SAMPLE, SampleTable, sample_chunks
+from bcclone.dataset.samples import (
+    FRAME_COLUMNS,
+    NO_FRAME,
+    SAMPLE,
+    SampleTable,
+    join_rows,
+    row_table,
+    sample_chunks,
+)
 from bcclone.dataset.store import SCHEMA_VERSION, RecordingInfo, Store
-from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
 from bcclone.system.location import names_url, read_urls
 from bcclone.system.numbers import IndexArray
@@ -246,13 +253,9 @@ def _reserve(path: Path, size: int) -> None:
 # ---- from image files
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """The result for some consecutive files."""
-
-    frames: Image  # frames of the readable files, uint8 (frames, height, width, channels)
-    checksums: Sequence[int]  # zlib.crc32 of each frame
-    errors: Mapping[int, str]  # index among the files -> reason
+# of some consecutive files: the frames of the readable ones, uint8 (frames, height, width,
+# channels); zlib.crc32 of each frame; and index among the files -> why it cannot be read
+Decoded = tuple[Image, Sequence[int], Mapping[int, str]]
 
 
 @contextmanager
@@ -295,7 +298,7 @@ def decode_files(
                 checksums.append(zlib.crc32(frame.data))
             except BadImage as error:
                 errors[index] = str(error)
-        return Decoded(frames[: len(checksums)], checksums, errors)
+        return frames[: len(checksums)], checksums, errors
 
     tasks = (
         (files[start : start + files_per_task], next(buffers))
@@ -330,13 +333,22 @@ def write_store(
     threads: number of threads that decode files, 0 for one for each core
     """
     capacity = len(files)
-    table_bytes = _table_bytes(rows, recordings, settings)
+    # the `context` rows before the others are not written; samples only need their frames
+    table = row_table(rows[context:])
+    extras = rows["extras"][context:].tolist()
+    sample_bytes = _sample_bytes(rows, settings)
+    old_row_count = 0
     if old:
         capacity += len(old.frames)
-        old_rows = row_frame(old.rows).assign(extras=old.extras or "")
-        # the space for repeated samples is unknown, since stored rows lack `take_over`; that of all
-        # old samples is enough
-        table_bytes += _table_bytes(old_rows, old.recordings, settings) + old.samples.nbytes
+        old_row_count = len(old.rows)
+        table = join_rows([old.rows, table])
+        extras = [*(old.extras or [""] * old_row_count), *extras]
+        recordings = (*old.recordings, *recordings)
+        sample_bytes += old.samples.nbytes
+    # HDF5 needs some bytes of its own for each text; a character is at most four bytes of UTF-8
+    text_bytes = sum(64 + 4 * len(text) for text in extras) + 8192 * len(recordings)
+    table_bytes = table.nbytes + text_bytes + sample_bytes
+
     with StoreWriter(path, preprocessing, capacity, table_bytes) as writer:
         if old:
             writer.append_from(old)
@@ -344,23 +356,21 @@ def write_store(
         unusable: dict[int, str] = {}
         first_file = 0
         with decode_files(files, preprocessing, threads) as parts:
-            for decoded in parts:
-                writer.append(decoded.frames, decoded.checksums)
-                for index, reason in decoded.errors.items():
+            for frames, checksums, errors in parts:
+                writer.append(frames, checksums)
+                for index, reason in errors.items():
                     unusable[first_file + index] = reason
-                file_count = len(decoded.frames) + len(decoded.errors)
+                file_count = len(frames) + len(errors)
                 first_file += file_count
                 on_progress(file_count)
-        rows = _with_frame_numbers(rows, frame_numbers(len(files), unusable, first_frame))
 
+        # from numbers of files to numbers of frames; a row without a file has NO_FRAME, -1, which
+        # as an index takes the last element: NO_FRAME
+        numbers = np.append(frame_numbers(len(files), unusable, first_frame), NO_FRAME)
+        rows = rows.assign(**{name: numbers[rows[name].to_numpy()] for name in FRAME_COLUMNS})
+        for name in FRAME_COLUMNS:
+            table[name][old_row_count:] = rows[name][context:]
         samples = _samples(rows.drop(columns="extras"), context, old, settings)
-        # the `context` rows before the others are not written; samples only need their frames
-        table = row_table(rows[context:])
-        extras = rows["extras"][context:].tolist()
-        if old:
-            table = join_rows([old.rows, table])
-            extras = [*(old.extras or [""] * len(old.rows)), *extras]
-            recordings = (*old.recordings, *recordings)
         writer.finish(samples, table, extras if any(extras) else [], recordings, settings)
         return unusable, np.array(writer.checksums, np.uint32)
 
@@ -375,17 +385,6 @@ def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> Inde
     is_usable = np.ones(files, np.bool_)
     is_usable[list(unusable)] = False
     return np.where(is_usable, first - 1 + np.cumsum(is_usable), NO_FRAME)
-
-
-def _with_frame_numbers(rows: pd.DataFrame, numbers: IndexArray) -> pd.DataFrame:
-    """Return the rows with numbers of frames instead of numbers of files.
-
-    numbers: number of the frame of each file, (files,), as frame_numbers() returns it
-    """
-    # a row without a file has NO_FRAME, -1, which as an index takes the last element: NO_FRAME
-    numbers_or_none = np.append(numbers, NO_FRAME)
-    columns = {name: numbers_or_none[rows[name].to_numpy()] for name in FRAME_COLUMNS}
-    return rows.assign(**columns)
 
 
 def _samples(
@@ -407,30 +406,12 @@ def _samples(
         yield samples
 
 
-def _table_bytes(
-    rows: pd.DataFrame, recordings: Sequence[RecordingInfo], settings: SampleSettings
-) -> int:
-    """Return the largest possible size of the tables of these rows and recordings, in bytes."""
-    recording_bytes = 8192  # a long path and the other fields
-    extras_bytes = 64  # HDF5's own data for the further columns of a row
-    most_utf8_bytes = 4  # most bytes of a character
-
+def _sample_bytes(rows: pd.DataFrame, settings: SampleSettings) -> int:
+    """Return the largest possible size of the samples of these rows."""
     copies = 0
     if "take_over" in rows:
         copies = int(rows["take_over"].sum()) * (settings.correction_weight - 1)
     samples = (len(rows) + copies) * len(settings.cameras) * (settings.frame_offsets + 1)
     if settings.flip:
         samples *= 2
-
-    # in a table, each row's text takes the bytes of the longest text
-    characters_of_names = sum(int(rows[camera].str.len().max()) for camera in CAMERAS)
-    characters_of_extras = int(rows["extras"].str.len().sum())
-    # without rows, a name takes one byte, so this is hardly more than the numbers
-    numbers_bytes = row_table(rows[:0]).dtype.itemsize
-    row_bytes = numbers_bytes + characters_of_names * most_utf8_bytes + extras_bytes
-    return (
-        len(rows) * row_bytes
-        + characters_of_extras * most_utf8_bytes
-        + samples * SAMPLE.itemsize
-        + len(recordings) * recording_bytes
-    )
+    return samples * SAMPLE.itemsize

@@ -159,10 +159,10 @@ def _undecodable(rows: Sequence[Row]) -> dict[str | None, str]:
         ProgressBar("checking", len(files), "images") as progress,
         decode_files(files, PRESETS["carnd-160x320-rgb"]) as parts,
     ):
-        for decoded in parts:
-            for number, reason in decoded.errors.items():
+        for frames, _, errors in parts:
+            for number, reason in errors.items():
                 problems[files[checked + number]] = f": {reason}"
-            count = len(decoded.checksums) + len(decoded.errors)
+            count = len(frames) + len(errors)
             checked += count
             progress.advance(count)
     return problems

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.dataset.rows import RowTable
+from bcclone.dataset.labels import RowTable
 from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, SHUFFLED, WINDOWS
 from bcclone.system.numbers import BoolArray, IndexArray, Uint32Array
 

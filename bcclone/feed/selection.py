@@ -19,8 +19,7 @@ import numpy.typing as npt
 from bcclone.camera.images import Image, cv2
 from bcclone.dataset.answer import OUTPUTS, outputs_of
 from bcclone.dataset.frames import Frames, FramesInMemory
-from bcclone.dataset.labels import knows_road, lookahead_m, output_labels, path_labels
-from bcclone.dataset.rows import RowTable
+from bcclone.dataset.labels import RowTable, knows_road, lookahead_m, output_labels, path_labels
 from bcclone.dataset.sample_settings import TRAINING
 from bcclone.dataset.samples import SampleTable, windows
 from bcclone.dataset.store import Store

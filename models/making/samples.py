@@ -21,9 +21,8 @@ from tqdm import tqdm
 from bcclone.camera.images import Image, decode_jpeg, encode_jpeg, opencv_on_one_thread
 from bcclone.dataset.labels import PATH_COLUMNS
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import NO_FRAME, row_table
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import sample_chunks
+from bcclone.dataset.samples import NO_FRAME, row_table, sample_chunks
 from bcclone.dataset.store import RecordingInfo
 from bcclone.dataset.writer import StoreWriter
 from bcclone.recording.dialect import Dialect

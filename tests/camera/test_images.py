@@ -167,11 +167,11 @@ def test_frames_are_in_order_with_errors_at_their_indices(tmp_path):
     done = 0
     paths = [str(path) for path in files]
     with decode_files(paths, Preprocessing(width=16, height=8)) as parts:
-        for decoded in parts:
-            shades += decoded.frames[:, 4, 8, 1].tolist()
-            broken += [done + index for index in decoded.errors]
-            done += len(decoded.frames) + len(decoded.errors)
-            assert decoded.checksums == [zlib.crc32(frame.tobytes()) for frame in decoded.frames]
+        for frames, checksums, errors in parts:
+            shades += frames[:, 4, 8, 1].tolist()
+            broken += [done + index for index in errors]
+            done += len(frames) + len(errors)
+            assert checksums == [zlib.crc32(frame.tobytes()) for frame in frames]
     assert broken == [77]
     wanted = [number for number in range(200) if number != 77]
     assert np.abs(np.array(shades) - wanted).max() <= 1
@@ -185,10 +185,10 @@ def test_large_files_are_read_completely(tmp_path):
     (tmp_path / "exact.jpg").write_bytes((data[:2] + comment + data[2:])[: 1 << 16])
     paths = [str(tmp_path / "exact.jpg"), str(tmp_path / "none.jpg")]
     with decode_files(paths, Preprocessing(width=16, height=8)) as parts:
-        (decoded,) = parts
-    assert len(decoded.frames) == 0
-    assert "not a complete JPEG" in decoded.errors[0]
-    assert "No such file" in decoded.errors[1]
+        ((frames, _, errors),) = parts
+    assert len(frames) == 0
+    assert "not a complete JPEG" in errors[0]
+    assert "No such file" in errors[1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")

@@ -66,14 +66,6 @@ def test_frames_are_indexed_like_an_array(frames, index):
     assert (frames[index] == FRAMES[index]).all()
 
 
-def test_an_array_of_the_frames_is_a_copy_where_one_is_asked_for(frames):
-    first = FRAMES[0].copy()
-    copy = np.array(frames)
-    copy[0] = 9
-    assert (frames[0] == first).all()
-    assert np.asarray(frames, np.float32).dtype == np.float32
-
-
 @pytest.mark.parametrize("index", [-21, np.array([3, 20])], ids=str)
 def test_a_frame_that_does_not_exist_is_an_error(frames, index):
     with pytest.raises(IndexError, match="size 20"):

@@ -72,21 +72,6 @@ def test_recordings_for_validation_and_tests_are_added_to_a_store(recordings, tm
     assert recordings_of(store) == {TRAINING: {"a", "b"}, VALIDATION: {"c"}, TEST: {"d"}}
 
 
-def test_a_settings_file_names_the_recordings_and_options_override_it(recordings, tmp_path):
-    settings = tmp_path / "settings.toml"
-    held_back = f'validation-recording = ["{recordings / "c"}"]'
-    settings.write_text(f'{held_back}\ncameras = "center"\nsize = 64\nflip = false\n')
-    store = tmp_path / "data.h5"
-    made = preprocess(recordings / "a", "--settings", settings, "--flip", "-o", store)
-    assert sum(made["samples"].values()) == 2 * made["rows"] == 2 * made["frames"]
-    assert recordings_of(store) == {TRAINING: {"a"}, VALIDATION: {"c"}, TEST: set()}
-    settings.write_text("validation = 3")
-    expected = f"{settings}: validation 3, expected from 0 and less than 1"
-    assert expected in preprocess(
-        recordings / "a", "--settings", settings, "-o", tmp_path / "none.h5", code=1
-    )
-
-
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -45,11 +45,6 @@ def test_smoothing_and_lead_do_not_cross_episodes():
     assert labels.tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_a_lead_takes_the_steering_of_later_rows():
-    labels = steering_labels(rows_of([0.0, 0.1, 0.2, 0.3]), 0.0, 0.15)
-    np.testing.assert_allclose(labels, [0.15, 0.25, 0.3, 0.3])  # held at the end of the episode
-
-
 def test_the_auto_correction_steers_back_and_is_stronger_at_lower_speed():
     slow, fast = camera_correction(SampleSettings(), "left", np.array([15.0, 30.0]))
     assert slow > fast > 0

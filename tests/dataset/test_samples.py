@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bcclone.dataset.labels import steering_labels
-from bcclone.dataset.rows import row_table
 from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, PARTS, SampleSettings
 from bcclone.dataset.samples import (
     assign_validation,
     count_samples,
     count_split_pairs,
     indices_of,
+    row_table,
     sample_chunks,
     windows,
 )
@@ -55,16 +54,6 @@ def test_the_correction_steers_side_cameras_back_to_the_line_and_is_clipped():
     expected = np.array([0.0, 0.1, -0.1, -0.95, -0.85, -1.0, 0.95, 1.0, 0.85], np.float32)
     assert samples["steering"].tolist() == expected.tolist()
     assert samples["camera"].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2]
-
-
-def test_the_steering_of_samples_is_smoothed_and_shifted_in_time():
-    rows = make_rows(50)
-    rows["steering"] = np.repeat([0.0, 0.8], 25)
-    wanted = SampleSettings(flip=False, cameras=("center",), smooth_seconds=0.3, lead_seconds=0.5)
-    samples = build_samples(rows, wanted)
-    assert (
-        samples["steering"].tolist() == steering_labels(rows, 0.3, 0.5).astype(np.float32).tolist()
-    )
 
 
 def test_samples_are_ordered_by_row_camera_frame_offset_and_flip():

@@ -14,9 +14,9 @@ from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from bcclone.system.files import locked
 from models.making.__main__ import list_stores
-from tests.dask_cluster import dask_cluster
+from tests.dask_cluster import dask_cluster, kill
 from tests.processes import started
-from tests.recordings import images_of, rewrite, spoil
+from tests.recordings import images_of, many_rows, rewrite, spoil
 from tests.running import command, run_script
 
 SMALL = ("--size", 64, "--block-seconds", 1, "--shard-mb", 1, "--jobs", 2)  # 27 rows a shard
@@ -121,6 +121,21 @@ def test_a_dask_cluster_writes_the_same(recording, tmp_path):
         preprocess(recording, "-o", tmp_path / "dask", *SMALL[:-2], "--scheduler", cluster.address)
     preprocess(recording, "-o", tmp_path / "here", *SMALL)
     assert shards_of(tmp_path / "dask") == shards_of(tmp_path / "here")
+
+
+@pytest.mark.long
+def test_the_shard_of_a_killed_worker_is_written_by_another(simulated_recording, tmp_path):
+    long = many_rows(simulated_recording, tmp_path / "many", 1200)  # 45 shards
+    folder = tmp_path / "store"
+    with dask_cluster(tmp_path, workers=2) as cluster:
+        line = (long, "-o", folder, *SMALL[:-2], "--scheduler", cluster.address)
+        with started(command("preprocess.py", *line), lambda: len(shards_of(folder)) >= 3) as run:
+            assert not (folder / MANIFEST_NAME).exists()
+            kill(cluster.workers[0])
+            assert run.wait(timeout=120) == 0
+    preprocess(long, "-o", tmp_path / "one.h5", *OF_ONE_FILE)
+    assert content_of(folder) == content_of(tmp_path / "one.h5")
+    assert not list(folder.glob(".*partial*"))
 
 
 @pytest.mark.slow

@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.rows import join_rows, row_frame, row_table
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.dataset.samples import SAMPLE
+from bcclone.dataset.samples import SAMPLE, join_rows, row_frame, row_table
 from bcclone.dataset.shards import open_if_store, open_store
 from bcclone.dataset.store import RecordingInfo
 from bcclone.dataset.writer import StoreWriter
