@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bcclone.dataset.store import Store
 from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.feed_settings import (
@@ -28,13 +29,7 @@ from bcclone.feed.feed_settings import (
 )
 from bcclone.feed.loading import AHEAD, CORES, THREADS, Feed, Pieces, Transform, from_windows
 from bcclone.feed.order import ALL, BatchPart, Order, Positions, split_into_windows
-from bcclone.feed.selection import (
-    Batch,
-    Buffers,
-    Selection,
-    TrainingData,
-    sample_lookaheads,
-)
+from bcclone.feed.selection import Batch, Buffers, Selection, sample_lookaheads
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.hardware import available_memory
 
@@ -235,7 +230,7 @@ _USABLE_MEMORY = 0.8  # fraction of the available memory for frames; the network
 _USABLE_GPU_MEMORY = 0.6  # the same of the free GPU memory
 
 
-def check_feed(data: TrainingData, settings: FeedSettings) -> None:
+def check_feed(data: Store, settings: FeedSettings) -> None:
     """Raise UserError when the strategy cannot read the samples, or they do not fit into memory.
 
     settings: with a strategy, not AUTO
@@ -268,7 +263,7 @@ def check_feed(data: TrainingData, settings: FeedSettings) -> None:
         )
 
 
-def choose_feed(data: TrainingData, gpu_memory: float = 0.0) -> tuple[str, str]:
+def choose_feed(data: Store, gpu_memory: float = 0.0) -> tuple[str, str]:
     """Return the strategy that suits the samples and this machine, and the reason in words.
 
     gpu_memory: number of free bytes on the GPU that trains, 0.0 without a GPU

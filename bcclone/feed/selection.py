@@ -28,7 +28,6 @@ from bcclone.feed.order import BatchSpan, Positions, has_zero_steering
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import BoolArray, Float32Array, IndexArray, Uint32Array
 
-TrainingData = Store
 # samples and their rows -> what a network should answer to each: numbers, (samples,) or
 # (samples, labels)
 TargetFunction = Callable[[SampleTable, RowTable], npt.ArrayLike]
@@ -38,7 +37,7 @@ TargetFunction = Callable[[SampleTable, RowTable], npt.ArrayLike]
 class Selection:
     """The samples that a feed gives, in the order of the store."""
 
-    data: TrainingData  # the store or recording that holds the frames
+    data: Store  # the store or recording that holds the frames
     # uint32 (samples,), index into the frames; (samples, seq_length) for windows, oldest first
     frame: Uint32Array
     flipped: BoolArray  # (samples,), whether the sample's image or images are mirrored
@@ -89,7 +88,7 @@ class Selection:
 
 
 def select(
-    data: TrainingData,
+    data: Store,
     part: str = TRAINING,
     seq_length: int = 1,
     predict: str | TargetFunction = STEERING,
@@ -127,7 +126,7 @@ def select(
     return Selection(data, frame, flipped, labels, samples["row"].copy(), paired, incomplete)
 
 
-def _labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Array:
+def _labels(data: Store, samples: SampleTable, predict: str) -> Float32Array:
     """Return the labels of samples, float32 (samples, labels), the steering first."""
     names = [*(output.predict for output in OUTPUTS), PATH]
     if predict not in names:
@@ -142,7 +141,7 @@ def _labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Ar
     return np.concatenate([samples["steering"][:, np.newaxis], others], axis=1)
 
 
-def _path_labels(data: TrainingData, samples: SampleTable) -> Float32Array:
+def _path_labels(data: Store, samples: SampleTable) -> Float32Array:
     """Return the labels of the path ahead, float32 (samples, labels); negated for mirror images."""
     try:
         of_rows = path_labels(data.rows, data.sample_settings)
@@ -155,7 +154,7 @@ def _path_labels(data: TrainingData, samples: SampleTable) -> Float32Array:
     return np.asarray(of_rows[samples["row"]] * sides[:, np.newaxis])
 
 
-def _output_labels(data: TrainingData, samples: SampleTable, predict: str) -> Float32Array:
+def _output_labels(data: Store, samples: SampleTable, predict: str) -> Float32Array:
     """Return the labels of all outputs except the steering, float32 (samples, labels)."""
     rows: RowTable = data.rows
     outputs = outputs_of(predict)[1:]
@@ -175,7 +174,7 @@ def _output_labels(data: TrainingData, samples: SampleTable, predict: str) -> Fl
 
 
 def _labels_by_function(
-    data: TrainingData, samples: SampleTable, function: TargetFunction
+    data: Store, samples: SampleTable, function: TargetFunction
 ) -> Float32Array:
     """Return the labels that the user's function computes, float32 (samples, labels)."""
     if not len(samples):
@@ -188,7 +187,7 @@ def _labels_by_function(
     return labels.reshape(len(samples), -1)
 
 
-def sample_lookaheads(data: TrainingData, row: Uint32Array) -> Float32Array:
+def sample_lookaheads(data: Store, row: Uint32Array) -> Float32Array:
     """Return how far ahead on the road the car aims, in metres, for each sample, (samples,).
 
     row: the row of each sample, (samples,), as an index into data.rows

@@ -12,9 +12,9 @@ and makes again only those of the second step that are not kept (jit_compile).
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bcclone.dataset.store import Store
 from bcclone.feed.feed import choose_feed
 from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, AugmentSettings
-from bcclone.feed.selection import TrainingData
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.model_facts import stated_network
 from bcclone.system.hardware import free_gpu_memory
@@ -46,7 +46,7 @@ from bcclone.training.train_settings import (
 
 def fit_to_samples(
     settings: TrainSettings,
-    data: TrainingData,
+    data: Store,
     notify: Notify = lambda line: None,
     workers: int = 1,
 ) -> TrainSettings:
@@ -90,7 +90,7 @@ def fit_to_samples(
     )
 
 
-def _feed_for(settings: TrainSettings, data: TrainingData, notify: Notify, workers: int) -> str:
+def _feed_for(settings: TrainSettings, data: Store, notify: Notify, workers: int) -> str:
     # augmenting on the CPU would copy each image back from the GPU, so the frames stay off it
     augments_on_cpu = settings.augment and settings.augment_on == "cpu"
     gpu_memory = 0.0
@@ -108,7 +108,7 @@ def _feed_for(settings: TrainSettings, data: TrainingData, notify: Notify, worke
 
 
 def _without_usual_camera_moves(
-    settings: TrainSettings, data: TrainingData, notify: Notify
+    settings: TrainSettings, data: Store, notify: Notify
 ) -> TrainSettings:
     """Return settings that move the camera of a real car only where that was asked for.
 

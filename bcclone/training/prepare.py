@@ -17,10 +17,9 @@ from keras import ops
 
 from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.labels import output_labels
-from bcclone.dataset.store import common_framing
+from bcclone.dataset.store import Store, common_framing
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.feed_settings import PATH
-from bcclone.feed.selection import TrainingData
 from bcclone.model.layer_kinds import DROPOUT, RECURRENT, layers_within
 from bcclone.model.model_file import ModelFile, load_own_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
@@ -39,7 +38,7 @@ from bcclone.training.trainer import Trainer
 
 
 def make_trainer(
-    data: TrainingData,
+    data: Store,
     settings: TrainSettings,
     labels: int = 1,
     strategy: Any = None,
@@ -241,7 +240,7 @@ def orthogonal(matrix: Any) -> Any:
 
 
 def report_network(
-    model: keras.Model, data: TrainingData, settings: TrainSettings, notify: Notify
+    model: keras.Model, data: Store, settings: TrainSettings, notify: Notify
 ) -> None:
     """Tell the user the layers of the network, and what may be unexpected about it.
 
@@ -273,7 +272,7 @@ def report_network(
 # ---- the network to begin with
 
 
-def _first_network(data: TrainingData, settings: TrainSettings, outputs: int) -> keras.Model:
+def _first_network(data: Store, settings: TrainSettings, outputs: int) -> keras.Model:
     """Return an untrained network, or with --from the network of that model.
 
     Raises UserError for a model that does not suit the samples.
@@ -310,9 +309,7 @@ def with_dropout_rate(model: keras.Model, rate: float) -> keras.Model:
     return copy
 
 
-def _loaded_network(
-    data: TrainingData, settings: TrainSettings, start: Path, outputs: int
-) -> keras.Model:
+def _loaded_network(data: Store, settings: TrainSettings, start: Path, outputs: int) -> keras.Model:
     """Return the network of a model file, with new outputs added if it has too few.
 
     Raises UserError for a model that does not suit the samples.
@@ -348,7 +345,7 @@ def _loaded_network(
     return _with_outputs(model, first_answers)
 
 
-def _check_start(file: ModelFile, data: TrainingData, settings: TrainSettings, start: Path) -> None:
+def _check_start(file: ModelFile, data: Store, settings: TrainSettings, start: Path) -> None:
     """Raise UserError when a model file does not suit the samples and settings of a training."""
     if file.seq_length != settings.seq_length:
         raise UserError(

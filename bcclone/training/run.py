@@ -20,8 +20,8 @@ from typing import Any
 
 import psutil
 
+from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import AUTO, ORDERS
-from bcclone.feed.selection import TrainingData
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
 from bcclone.system.files import (
@@ -72,13 +72,13 @@ class Record:
     # SHA-256 of the model that the run last wrote to the output; None before it wrote one
     published: str | None = None
 
-    def is_of(self, files: RunFiles, data: TrainingData) -> bool:
+    def is_of(self, files: RunFiles, data: Store) -> bool:
         """Return whether a run with these files and samples would be this one."""
         asked = (_store_of(data), data.content_hash, os.path.realpath(files.output))
         return asked == (self.store, self.content_hash, self.output)
 
 
-def _store_of(data: TrainingData) -> str:
+def _store_of(data: Store) -> str:
     return str(data.path.resolve())
 
 
@@ -214,7 +214,7 @@ class Run:
 # ---- a new run
 
 
-def new_run(settings: TrainSettings, data: TrainingData, notify: Notify, workers: int = 1) -> Run:
+def new_run(settings: TrainSettings, data: Store, notify: Notify, workers: int = 1) -> Run:
     """Return a new run, which has no folder yet.
 
     Raises UserError when its output may not be written, and for settings that need a start model.
@@ -250,7 +250,7 @@ def new_run(settings: TrainSettings, data: TrainingData, notify: Notify, workers
 def resumed_run(
     files: RunFiles,
     changes: Mapping[str, Any],
-    data: TrainingData,
+    data: Store,
     notify: Notify,
     workers: int = 1,
 ) -> Run:

@@ -16,9 +16,10 @@ from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.labels import LOST_STEERING
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
+from bcclone.dataset.store import Store
 from bcclone.feed.feed import check_feed
 from bcclone.feed.feed_settings import FeedSettings
-from bcclone.feed.selection import Selection, TrainingData, describe_windows, select
+from bcclone.feed.selection import Selection, describe_windows, select
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
@@ -101,7 +102,7 @@ def train_together(
     return result if workers.writes else None
 
 
-def _require_agreement(workers: Workers, data: TrainingData, chosen: Mapping[str, Any]) -> None:
+def _require_agreement(workers: Workers, data: Store, chosen: Mapping[str, Any]) -> None:
     """Raise UserError on all workers if one has another store or other settings than the chief."""
     names = (*SETTINGS_OF_WEIGHTS, *names_of(FeedSettings))
     mine = {"content of the store": data.content_hash[:16]}
@@ -163,7 +164,7 @@ def output_locked(files: RunFiles) -> Iterator[None]:
         yield
 
 
-def train_run(run: Run, data: TrainingData, notify: Notify, workers: Workers) -> TrainResult:
+def train_run(run: Run, data: Store, notify: Notify, workers: Workers) -> TrainResult:
     """Train a run, and return the result; raises what train() raises.
 
     workers: those that train together; one that does not write needs a run whose files are
@@ -215,7 +216,7 @@ def train_run(run: Run, data: TrainingData, notify: Notify, workers: Workers) ->
 
 
 def select_samples(
-    data: TrainingData, settings: TrainSettings, notify: Notify
+    data: Store, settings: TrainSettings, notify: Notify
 ) -> tuple[Selection, Selection]:
     """Return the samples to train on, and those to validate with.
 
@@ -236,7 +237,7 @@ def select_samples(
     return training, validation
 
 
-def _note_constant_outputs(data: TrainingData, predict: str, notify: Notify) -> None:
+def _note_constant_outputs(data: Store, predict: str, notify: Notify) -> None:
     """Tell the user if the steering, or the last other output, is the same in nearly all rows."""
     steering, *others = outputs_of(predict)
     # only the last of the others, which --predict names; it also brings the outputs before it

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from bcclone import open_store
+from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.loading import Feed
-from bcclone.feed.selection import Batch, TrainingData, select
+from bcclone.feed.selection import Batch, select
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing
 from benchmarks.feeds.other_loaders import (
@@ -242,7 +243,7 @@ def deliver(
 
 
 @contextmanager
-def open_data(settings: FeedSettings, path: Path) -> Iterator[TrainingData]:
+def open_data(settings: FeedSettings, path: Path) -> Iterator[Store]:
     """Open the store or, for the feed `files`, the recordings that it was made of.
 
     Raises Unavailable.

@@ -14,8 +14,8 @@ from bcclone.camera.images import BadImage, Image, cv2, read_frame, resized
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION
 from bcclone.dataset.samples import SampleTable
+from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import AugmentSettings
-from bcclone.feed.selection import TrainingData
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.numbers import FloatArray, IndexArray
 from bcclone.training.training_state import Epoch
@@ -37,7 +37,7 @@ class Subject:
     """
 
     file: "ModelFile"
-    data: TrainingData | None = None
+    data: Store | None = None
     history: Sequence[Epoch] = ()  # of the training, the first epoch first
     # largest fraction of samples with zero steering in an epoch, 1 for all
     zero_fraction: float = 1.0
@@ -45,7 +45,7 @@ class Subject:
     augment: AugmentSettings = AugmentSettings(augment=False)
 
     @property
-    def samples(self) -> TrainingData:
+    def samples(self) -> Store:
         """The samples; there is at least one."""
         if self.data is None or not len(self.data.samples):
             raise NotDrawn(
