@@ -126,9 +126,8 @@ class Preprocessing(Checked):
         if self.crop_right == self.frame_width:
             normal["crop_right"] = None
         # an order names the steps that change something, and is left out if it is the usual one
-        steps = steps_of(self.color, self.blur, self.order)
-        normal["order"] = " ".join(steps)
-        if list(steps) == sorted(steps, key=STEPS.index):
+        normal["order"] = " ".join(self.steps)
+        if list(self.steps) == sorted(self.steps, key=STEPS.index):
             normal["order"] = ""
         return normal
 
@@ -174,12 +173,27 @@ class Preprocessing(Checked):
 
     def convert_colors(self, resized: Image) -> Image:
         """Return an RGB image, (height, width, 3), in the prepared image's colours."""
-        return in_colors(resized, self.color)
+        if self.color == "RGB":
+            return resized
+        # BGR-YUV is what OpenCV makes of an image whose red and blue are swapped
+        is_swapped = self.color.startswith("BGR-")
+        code = self.color.replace("-", "2") if is_swapped else f"RGB2{self.color}"
+        converted = cv2.cvtColor(resized, getattr(cv2, f"COLOR_{code}"))
+        # OpenCV drops the axis of a single channel
+        return np.asarray(converted, np.uint8).reshape(*resized.shape[:2], self.channels)
 
     @cached_property
     def steps(self) -> tuple[str, ...]:
         """Return what is done after cropping: those of STEPS that change something, in order."""
-        return steps_of(self.color, self.blur, self.order)
+        active = ["size"]
+        if self.color != "RGB":
+            active.append("color")
+        if self.blur:
+            active.append("blur")
+        # the steps that `order` does not name come first
+        stated = [step for step in self.order.split() if step in active]
+        others = [step for step in active if step not in stated]
+        return (*others, *stated)
 
     @property
     def is_plain(self) -> bool:
@@ -191,7 +205,7 @@ class Preprocessing(Checked):
 
     @property
     def channels(self) -> int:
-        return channels_of(self.color)
+        return 1 if self.color.endswith("GRAY") else 3
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -295,19 +309,6 @@ class Preprocessing(Checked):
         return definition
 
 
-def steps_of(color: str, blur: int, order: str) -> tuple[str, ...]:
-    """Return those of STEPS that change something, in order; see Preprocessing for the fields."""
-    active = ["size"]
-    if color != "RGB":
-        active.append("color")
-    if blur:
-        active.append("blur")
-    # the steps that `order` does not name come first
-    stated = [step for step in order.split() if step in active]
-    others = [step for step in active if step not in stated]
-    return (*others, *stated)
-
-
 def _check_crop(what: str, start: int, end: int | None, extent: int) -> None:
     """Raise SettingError for a crop that is empty, or leads out of the frame.
 
@@ -322,26 +323,8 @@ def _check_crop(what: str, start: int, end: int | None, extent: int) -> None:
         )
 
 
-# ---- colours, as Preprocessing.color names them
-
-
-def channels_of(color: str) -> int:
-    """Return how many channels an image of these colours has."""
-    return 1 if color.endswith("GRAY") else 3
-
-
-def in_colors(image: Image, color: str) -> Image:
-    """Return an RGB image, (height, width, 3), in other colours, (height, width, channels)."""
-    if color == "RGB":
-        return image
-    # BGR-YUV is what OpenCV makes of an image whose red and blue are swapped
-    code = color.replace("-", "2") if color.startswith("BGR-") else f"RGB2{color}"
-    converted = cv2.cvtColor(image, getattr(cv2, f"COLOR_{code}"))
-    return np.asarray(converted, np.uint8).reshape(*image.shape[:2], channels_of(color))
-
-
 def color_matrices(color: str) -> tuple[Float32Array, Float32Array]:
-    """Return in_colors() as a matrix, and the matrix of the way back.
+    """Return Preprocessing.convert_colors() as a matrix, and the matrix of the way back.
 
     The first is (channels, 4), from (red, green, blue, 1). The second is (3, 4), from (first,
     second, third prepared channel, 1) back to RGB; for a grey image, its channel has to be given

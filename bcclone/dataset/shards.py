@@ -21,14 +21,13 @@ from bcclone.dataset.store import (
     SCHEMA_VERSION,
     RecordingInfo,
     Store,
-    cannot_be_store,
     missing_store,
     read_store,
 )
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import replacing
-from bcclone.system.hdf5_file import Table
+from bcclone.system.hdf5_file import Table, kind_of
 from bcclone.system.location import (
     Location,
     as_local,
@@ -74,12 +73,17 @@ def open_store(path: Location | str) -> Store:
 
 
 def open_if_store(path: Location) -> Store | None:
-    """Open any store; return None for a recording: a log, or a folder without a manifest."""
+    """Open any store; return None for a recording: a log, or a folder without a manifest.
+
+    A file is a store by its name, or if it is an HDF5 file; open_store() reports a missing one.
+    """
     with reaching(path):
         if path.is_dir():
             is_store = (path / MANIFEST_NAME).is_file()
+        elif path.suffix in (".h5", ".hdf5") or not path.exists():
+            is_store = path.suffix != ".csv"
         else:
-            is_store = not cannot_be_store(path)  # open_store() reports a missing file
+            is_store = not is_url(path) and kind_of(as_local(path)) is not None
     return open_store(path) if is_store else None
 
 

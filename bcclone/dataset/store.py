@@ -151,15 +151,6 @@ def _check_references(numbers: npt.NDArray[Any], what: str, count: int, lowest: 
             raise ValueError(f"it refers to {what} {number} of {count}, counted from 0")
 
 
-def cannot_be_store(path: Location) -> bool:
-    """Return whether a file cannot be a store, judged by its name or by its content."""
-    if path.suffix in (".h5", ".hdf5"):
-        return False
-    if isinstance(path, Path) and path.is_file():
-        return kind_of(path) is None
-    return path.suffix == ".csv"  # a file at a URL is neither opened for this, nor is a missing one
-
-
 def missing_store(path: Location) -> UserError:
     """Return the error for a path where nothing is."""
     remedy = similar_store(path)

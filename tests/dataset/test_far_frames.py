@@ -4,7 +4,6 @@ import hashlib
 import sys
 import tempfile
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,21 +72,31 @@ def test_a_temporary_folder_is_shared_and_deleted_at_the_end(far, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"sha256": "0" * 64}, r"memory://far/0.h5: the shard is damaged.*SHA-256.*again"),
-        (
-            {"path": parse_location("memory://far/gone.h5"), "sha256": "1" * 64},
-            "gone.h5: cannot be reached",
-        ),
-    ],
-)
-def test_a_shard_that_is_damaged_or_gone_is_named_and_not_kept(far, tmp_path, changed, words):
-    file = replace(far[0][0], **changed)
+def flipped(content):
+    """Return the bytes with one other bit."""
+    return content[:100] + bytes([content[100] ^ 1]) + content[101:]
+
+
+CHANGES = {
+    "other content": lambda path: path.write_bytes(flipped(path.read_bytes())),
+    "shorter": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"x"),
+    "empty": lambda path: path.write_bytes(b""),
+    "deleted": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_shard_that_changes_after_the_store_was_opened_is_named_and_not_kept(change, tmp_path):
+    files, expected = write_files("memory://changing", 7, 12)
+    frames = Frames(files, SHAPE)
+    frames.set_cache(tmp_path)
+    CHANGES[change](files[0].path)
+    words = r"memory://changing/0\.h5: .*(the shard is damaged.*again|cannot be reached)"
     with pytest.raises(UserError, match=words):
-        Copies(tmp_path).path_of(file)
-    assert list(tmp_path.iterdir()) == []
+        frames[0]
+    assert (frames[8] == expected[8]).all()
+    assert [path.name for path in tmp_path.iterdir()] == [f"{files[1].sha256}.h5"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of a file's size")

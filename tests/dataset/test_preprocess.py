@@ -47,12 +47,6 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     )
     made = convert_recordings(settings, lines.append)
     assert (made.rows, made.frames, made.train + made.validation) == (120, 120, 240)
-    (log,) = made.logs
-    assert (log["path"], log["rows"], log["bad_rows"]) == (
-        str(simulated_recording / "driving_log.csv"),
-        120,
-        0,
-    )
     assert [line.startswith("read ") and line.endswith("120 rows") for line in lines] == [True]
     with open_store(made.output) as store:
         assert (store.preprocessing, store.sample_settings) == (
