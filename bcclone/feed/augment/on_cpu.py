@@ -4,7 +4,6 @@ In: images, steering and `AugmentationInputs`. Out: changed images, and the stee
 for.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from bcclone.camera.images import Image, cv2
 from bcclone.dataset.preprocessing import Preprocessing, color_matrices
 from bcclone.feed.augment.changes import (
     AugmentationInputs,
-    Light,
     Numbers,
     Shadows,
     blur_taps,
@@ -33,6 +31,8 @@ from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.system.numbers import Float32Array
 
 _LEVELS = np.arange(256, dtype=np.float32)
+# level 0 has no logarithm; a millionth of a level becomes 0, too
+_LOGARITHMS = np.log(np.maximum(_LEVELS, 1e-6) / 255)
 
 
 class CpuAugmenter:
@@ -43,6 +43,9 @@ class CpuAugmenter:
         self._preprocessing = preprocessing
         self._extent = extent_of(preprocessing)
         _, self._to_rgb = color_matrices(preprocessing.color)
+        # one row for each column of an image, and one more: 255 where a pixel is before that column
+        width = preprocessing.width
+        self._before = 255 * np.tri(width + 1, width, -1, dtype=np.uint8)
 
     def augment(
         self, images: Image, steering: Float32Array, inputs: AugmentationInputs, into: Image
@@ -59,14 +62,19 @@ class CpuAugmenter:
         # a single image is a window of one frame
         frame_count = images.shape[1] if images.ndim == 5 else 1
         shape = (len(steering), frame_count, *images.shape[-3:])
-        self._change(images.reshape(shape), into.reshape(shape), numbers, move, inputs.flipped)
+        self._change(images.reshape(shape), into.reshape(shape), numbers, move, inputs)
         if not settings.moves_camera:
             return steering
         change = steering_change(move, inputs.lookahead_m)
         return np.asarray((steering + change[:, np.newaxis]).clip(-1.0, 1.0), np.float32)
 
     def _change(
-        self, images: Image, views: Image, numbers: Numbers, move: CameraMove, flipped: Any
+        self,
+        images: Image,
+        views: Image,
+        numbers: Numbers,
+        move: CameraMove,
+        inputs: AugmentationInputs,
     ) -> None:
         """Write the changed images, uint8 (samples, frames, height, width, channels)."""
         extent = self._extent
@@ -78,7 +86,7 @@ class CpuAugmenter:
         if self._preprocessing.channels == 1:
             images = images.repeat(3, axis=-1)
             rgb = np.empty_like(images)
-        self._draw_views(images, rgb[:, :, changed], numbers, move, flipped)
+        self._draw_views(images, rgb[:, :, changed], numbers, move, inputs)
         self._change_lens(rgb[:, :, changed], numbers)
         # views are drawn in RGB, whatever the colours of the images
         if self._preprocessing.color != "RGB":
@@ -87,7 +95,12 @@ class CpuAugmenter:
                 views[sample, frame, changed] = view
 
     def _draw_views(
-        self, images: Image, views: Image, numbers: Numbers, move: CameraMove, flipped: Any
+        self,
+        images: Image,
+        views: Image,
+        numbers: Numbers,
+        move: CameraMove,
+        inputs: AugmentationInputs,
     ) -> None:
         """Write what the moved cameras see, in another light, with shadows.
 
@@ -96,29 +109,35 @@ class CpuAugmenter:
         """
         settings = self._settings
         extent = self._extent
-        warp = view_warps(self._preprocessing, extent.top, move, flipped)
+        warp = view_warps(self._preprocessing, extent.top, move, inputs.flipped)
         horizon = warp.horizon_row(extent.width, extent.rows).astype(int)
         # from pixels below the horizon, whose rows are counted from there
         ground = warp.ground.copy()
         ground[:, :, 2] += horizon[:, np.newaxis] * ground[:, :, 1]
         # a mirror image is always warped: into the view of the real camera
-        moved = flipped | settings.moves_camera
+        moved = (inputs.flipped | settings.moves_camera).tolist()
 
         light = light_of(numbers, settings.appearance, self._to_rgb)
         colors = np.concatenate([light.colors, light.offset[:, :, np.newaxis]], axis=2)
-        lit = _levels_of(light)
+        # gamma: a new value for each level, float32 (samples, 256)
+        lit = 255 * np.exp(light.gamma[:, np.newaxis] * _LOGARITHMS)
         lit_tables = np.rint(lit).astype(np.uint8)
-        shadows = shadows_of(numbers, settings.shadows, extent)
-        shaded = np.minimum(lit * shadows.factor[:, np.newaxis], 255)
-        shaded_tables = np.rint(shaded).astype(np.uint8)
-        gains = 1 + (shadows.factor[:, np.newaxis] - 1) * _LEVELS / 255  # of a soft shadow's levels
-        shades = _shades_of(shadows, extent.width)
+        # only some samples have a shadow: sample -> its index among them
+        dark = np.flatnonzero(numbers["shadow"][:, 0] < settings.shadows)
+        shaded = {sample: index for index, sample in enumerate(dark.tolist())}
+        its_numbers = numbers_of(inputs.normal[dark], inputs.uniform[dark])
+        shadows = shadows_of(its_numbers, settings.shadows, extent)
+        factor = shadows.factor[:, np.newaxis]
+        shaded_tables = np.rint(np.minimum(lit[dark] * factor, 255)).astype(np.uint8)
+        gains = 1 + (factor - 1) * _LEVELS / 255  # of a soft shadow's levels
+        shades = self._shades_of(shadows)
 
         # OpenCV warps four channels in half the time of three
         source = np.empty((*images.shape[2:4], 4), np.uint8)
         seen = np.empty((extent.rows, extent.width, 4), np.uint8)
-        for sample, shade in enumerate(shades):
-            for image, view in zip(images[sample], views[sample], strict=True):
+        for sample, frames in enumerate(images):
+            index = shaded.get(sample)
+            for image, view in zip(frames, views[sample], strict=True):
                 if moved[sample]:
                     cv2.cvtColor(image, cv2.COLOR_RGB2RGBA, dst=source)
                     _warp(source, seen, warp.sky[sample], ground[sample], horizon[sample])
@@ -127,16 +146,32 @@ class CpuAugmenter:
                 else:
                     image = image[extent.top : extent.top + extent.rows]
                 cv2.transform(image, colors[sample], dst=view)
-                if shade is None:
+                if index is None:
                     cv2.LUT(view, lit_tables[sample], dst=view)
-                elif shadows.soft[sample]:
-                    gain = cv2.cvtColor(cv2.LUT(shade, gains[sample]), cv2.COLOR_GRAY2RGB)
+                elif shadows.soft[index]:
+                    gain = cv2.cvtColor(cv2.LUT(shades[index], gains[index]), cv2.COLOR_GRAY2RGB)
                     cv2.LUT(view, lit_tables[sample], dst=view)
                     cv2.multiply(view, gain, dst=view, dtype=cv2.CV_8U)
                 else:
-                    in_shade = cv2.LUT(view, shaded_tables[sample])
+                    in_shade = cv2.LUT(view, shaded_tables[index])
                     cv2.LUT(view, lit_tables[sample], dst=view)
-                    cv2.copyTo(in_shade, shade, view)
+                    cv2.copyTo(in_shade, shades[index], view)
+
+    def _shades_of(self, shadows: Shadows) -> list[Image]:
+        """Return how much of each pixel is in a shadow: 0 to 255, uint8 (rows, width)."""
+        first = np.ceil(shadows.left).astype(np.intp)
+        after = np.floor(shadows.right).astype(np.intp) + 1
+        shades = []
+        for is_soft, begin, end in zip(shadows.soft, first, after, strict=True):
+            # a row of pixels is looked up for each row of each shape; "clip": columns may be
+            # outside of the image
+            before_end = self._before.take(end, axis=0, mode="clip")
+            before_begin = self._before.take(begin, axis=0, mode="clip")
+            shade: Image = np.bitwise_or.reduce(before_end & ~before_begin)
+            if is_soft:
+                cv2.blur(shade, (5, 5), dst=shade)
+            shades.append(shade)
+        return shades
 
     def _change_lens(self, views: Image, numbers: Numbers) -> None:
         """Blur some views, cover some with patches, and add the noise of low-quality JPEG files.
@@ -173,38 +208,9 @@ def _warp(image: Image, view: Image, sky: Any, ground: Any, horizon: int) -> Non
 
     sky, ground: float32 (3, 3), from pixels above and below the horizon to those of the image
     """
-    rows, width = view.shape[:2]
+    width = view.shape[1]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     for part, matrix in ((view[:horizon], sky), (view[horizon:], ground)):
-        if len(part):
-            size = (width, len(part))
-            cv2.warpPerspective(image, matrix, size, part, flags, cv2.BORDER_REPLICATE)
-
-
-def _levels_of(light: Light) -> Float32Array:
-    """Return the gamma tables: a new value for each level from 0 to 255, float32 (samples, 256)."""
-    # level 0 has no logarithm; a millionth of a level becomes 0, too
-    levels = np.log(np.maximum(_LEVELS, 1e-6) / 255)
-    return np.asarray(255 * np.exp(light.gamma[:, np.newaxis] * levels))
-
-
-def _shades_of(shadows: Shadows, width: int) -> Iterator[Image | None]:
-    """Yield how much of each pixel is in a shadow: 0 to 255, uint8 (rows, width), or None."""
-    left = np.ceil(shadows.left).clip(0, width)
-    right = np.floor(shadows.right).clip(-1, width - 1)
-    covers = right >= left
-    # these numbers have no sign, so a column before the left one becomes a large number; where
-    # nothing is covered, all columns do. Bytes are compared twice as fast.
-    kind = np.uint8 if width <= 128 else np.uint16
-    first = np.where(covers, left, width).astype(kind)[..., np.newaxis]
-    last = np.where(covers, right - left, 0).astype(kind)[..., np.newaxis]
-    columns = np.arange(width, dtype=kind)
-    for sample, has_shade in enumerate(covers.any(axis=(1, 2)).tolist()):
-        if not has_shade:
-            yield None
-            continue
-        inside = columns - first[sample] <= last[sample]
-        shade = inside.any(axis=0).view(np.uint8) * np.uint8(255)
-        if shadows.soft[sample]:
-            cv2.blur(shade, (5, 5), dst=shade)
-        yield shade
+        rows = part.shape[0]
+        if rows:
+            cv2.warpPerspective(image, matrix, (width, rows), part, flags, cv2.BORDER_REPLICATE)
