@@ -63,14 +63,10 @@ def load_command(name: str) -> "Command":
         from bcclone.commands import recordings
 
         return recordings.COMMANDS[name]
-    if name in GROUPS["models"]:
+    if name in GROUPS["models"] or name in GROUPS["scoring"]:
         from bcclone.commands import models
 
         return models.COMMANDS[name]
-    if name in GROUPS["scoring"]:
-        from bcclone.commands import scoring
-
-        return scoring.COMMANDS[name]
     if name in GROUPS["the simulator"]:
         from bcclone.commands import simulator
 

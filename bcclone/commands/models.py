@@ -1,20 +1,40 @@
-"""The commands plots, improve, calibrate and import-model.
+"""The commands on models: those that draw, improve and fit them, and those that score them.
 
 - plots: a model and its samples -> pictures in a folder;
 - improve: a model, with take-overs or the expert to learn from -> a better model;
 - calibrate: a model and a drive of a car -> a copy of the model that is fitted to the car;
-- import-model: an older Keras model -> a model file.
+- import-model: an older Keras model -> a model file;
+- evaluate, suite: models -> the scores of one simulated drive, or of many;
+- margin: models and a road -> maps of the places from which they come back to its middle;
+- replay: models and a recording -> their scores along it;
+- predict: a model and frames -> a table of the steering for each frame.
+
+With -o, those that score models also write a report with pictures and figures into a folder.
 """
 
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bcclone.commands.command import Command, Result, command, list_of, notify
+from bcclone.evaluation.evaluate_settings import (
+    EvaluateSettings,
+    PredictSettings,
+    ReplaySettings,
+    SuiteSettings,
+)
 from bcclone.model.import_model import ImportModelSettings
+from bcclone.pictures.clip_settings import MP4
 from bcclone.pictures.plot_settings import PlotSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.research.settings import ImproveSettings
+from bcclone.research.settings import ImproveSettings, MarginSettings
 from bcclone.system.errors import number_of
+from bcclone.system.files import CLIP, RESULTS, UNFINISHED, inputs_of, writing
+from bcclone.system.settings import Force, SettingError, argument, setting
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 _STORE = "data.h5"  # usual name of a store
 
@@ -102,9 +122,207 @@ def improve(settings: ImproveSettings) -> Result:
     return Result(result.as_json(), result.as_text())
 
 
+# ---- scores
+
+# subfolders with finished drives of a suite, and with finished parts of a map of margins
+_DRIVES, _PARTS = UNFINISHED
+
+_MODELS = argument("a model file, or several", unit="MODEL")
+_OUTPUT = setting(
+    None, "folder to write a report, pictures and figures into", unit="DIR", shown="none"
+)
+_FORCE = setting(False)
+
+
+@command(
+    without=("real_time",),  # a score must not depend on how fast this machine is
+    after_interrupt="there is no score; a run folder keeps what was recorded",
+)
+def evaluate(
+    settings: EvaluateSettings,
+    model: Path = argument("a model file"),
+    clip: Path | None = setting(
+        None,
+        "draw every second frame, with its overlay, into this clip while the model drives; "
+        "with -o, the report shows the first 15 s",
+        unit="MP4",
+        shown="none",
+    ),
+    output: Path | None = _OUTPUT,
+    force: Force = _FORCE,
+) -> Result:
+    """Score a model by driving it around a simulated track: autonomy, interventions, distance from
+    the centre line.
+
+    The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention happens when
+    a wheel leaves the asphalt; the car is then set back on the centre line. The exit
+    code is 0 whatever the score is.
+
+    `bcclone suite` drives many scenarios with several models; `bcclone simulate drive` drives over
+    the simulator's protocol.
+    """
+    if clip and clip.suffix != MP4:
+        raise SettingError(f"{{clip}} {{path}}, expected a name that ends in {MP4}", path=clip)
+    from bcclone.evaluation import evaluate as evaluation
+
+    with writing(output, RESULTS, force):
+        with ExitStack() as opened:
+            watch = None
+            if clip:
+                from bcclone.pictures.drive_clips import drawn_clip
+
+                inputs = [model, *inputs_of(settings)]
+                opened.enter_context(writing(clip, CLIP, force, inputs))
+                watch = opened.enter_context(drawn_clip(clip))
+            result = evaluation.evaluate(model, settings, watch)
+        wrote = [clip] if clip else []
+        if output:
+            from bcclone.pictures.score_files import write_evaluation
+
+            wrote += write_evaluation(output, result, settings, model, clip)
+    return Result(
+        result.figures(),
+        str(result.table(settings)),
+        wrote=wrote,
+    )
+
+
+@command(
+    after_interrupt="the folder of -o keeps the finished drives; the same command drives the others"
+)
+def suite(
+    settings: SuiteSettings,
+    models: tuple[Path, ...] = _MODELS,
+    output: Path | None = _OUTPUT,
+    force: Force = _FORCE,
+) -> Result:
+    """Score models by a suite: many simulated drives of each, under other speeds, latency, weather,
+    cameras and roads.
+
+    The standard suite has 20 scenarios, each a row of the table. The suite testing drives the lake
+    in 37 weathers: fog, rain and snow from 10 to 100 %, day and night. The suite roads drives 30
+    random roads at 15 and 25 mph, and lake and mountain in both directions. The drives run in
+    parallel on all cores.
+    """
+    from bcclone.evaluation import suite as scenarios
+
+    wrote = []
+    with writing(output, RESULTS, force), _pool(settings.scheduler) as pool:
+        settings = replace(settings, kept=output / _DRIVES if output else None)
+        result = scenarios.suite(models, settings, notify, pool)
+        if output:
+            from bcclone.pictures.score_files import write_suite
+
+            wrote = write_suite(output, result, settings.preprocess)
+    return Result(
+        result.figures(),
+        result.as_text(),
+        wrote=wrote,
+    )
+
+
+@command(
+    after_interrupt="the folder of -o keeps the finished parts; the same command computes the "
+    "others"
+)
+def margin(
+    settings: MarginSettings,
+    models: tuple[Path, ...] = _MODELS,
+    output: Path | None = _OUTPUT,
+    force: Force = _FORCE,
+) -> Result:
+    """Map a model's margins: at each few metres of a road, from which offset and heading does the
+    car come back?
+
+    States of the car (place, offset, heading, at a held speed) are enumerated, each frame is
+    rendered and answered by the model, and the states are followed by the simulated car's own law
+    of motion. The map shows from how far to the left and to the right of the middle the car comes
+    back, where this is least, and what to record there. With several models, each has its map, side
+    by side.
+    """
+    from bcclone.research.margin_files import margin_table, write_margins
+    from bcclone.research.margins import map_margins
+
+    wrote = []
+    with writing(output, RESULTS, force), _pool(settings.scheduler) as pool:
+        settings = replace(settings, kept=output / _PARTS if output else None)
+        maps = map_margins(models, settings, notify, pool)
+        if output:
+            wrote = write_margins(output, maps, settings)
+    figures = {name: mapped.figures() for name, mapped in maps.items()}
+    return Result(
+        figures,
+        margin_table(maps, settings),
+        wrote=wrote,
+    )
+
+
+def _pool(scheduler: str) -> "AbstractContextManager[Executor | None]":
+    """Return a context manager of a Dask cluster's workers, or of None if `scheduler` is ""."""
+    from bcclone.system.pool import open_pool
+
+    return open_pool(scheduler=scheduler) if scheduler else nullcontext()
+
+
+@command()
+def replay(
+    settings: ReplaySettings,
+    models: tuple[Path, ...] = argument("model files to score", (), unit="MODEL", shown="none"),
+    recording: str = argument(
+        "folder with a driving_log.csv, or a CSV file; images of the side cameras may be missing"
+    ),
+    output: Path | None = _OUTPUT,
+    force: Force = _FORCE,
+) -> Result:
+    """Score models by driving them through a recording.
+
+    The car drives at the recorded speed. Where the model deviates from the recorded path, its
+    camera view is computed from the frames of the three cameras. If the deviation exceeds --limit,
+    the car is set back: an intervention. The autonomy is (1 - interventions x 6 s / elapsed
+    seconds) x 100. For comparison, the recorded steering, zero steering and the mean steering are
+    scored, too. For a recording without speeds, such as an imported tub, or of another camera, they
+    are estimated from its frames, in heights of its camera, if it was imported with a framing that
+    has a lens; where that fails, only the steering is compared. The exit code is 0 whatever the
+    scores are.
+    """
+    from bcclone.evaluation import replay as replaying
+
+    wrote = []
+    with writing(output, RESULTS, force):
+        result = replaying.replay(models, recording, settings)
+        if output:
+            from bcclone.pictures.score_files import write_replay
+
+            wrote = write_replay(output, recording, result, settings.preprocess)
+    return Result(result.figures(), result.as_text(), notes=result.notices, wrote=wrote)
+
+
+@command()
+def predict(settings: PredictSettings) -> Result:
+    """Predict the steering of frames: a model, and a recording or any folder of JPEGs or PNGs -> a
+    table.
+
+    The table has a line for each frame, frame_id,steering_angle: the name of the frame's file
+    without its ending, and the steering from -1 (left) to 1 (right). The images of a folder are
+    framed as a calibrated model says, or --framing. Otherwise, those of another size than 320x160
+    pixels are stretched to it; --rows keeps a part of their rows.
+    """
+    from bcclone.evaluation import predict as prediction
+
+    result = prediction.predict(settings)
+    notes = [f"note: {note}" for note in prediction.notes_of(result, settings.rows)]
+    text = f"{result.output}: {number_of(result.frames, 'frame')}"
+    return Result(result, text, notes=notes)
+
+
 COMMANDS: dict[str, Command] = {
     "plots": plots,
     "improve": improve,
     "calibrate": calibrate,
     "import-model": import_model,
+    "evaluate": evaluate,
+    "suite": suite,
+    "replay": replay,
+    "predict": predict,
+    "margin": margin,
 }

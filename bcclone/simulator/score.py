@@ -8,11 +8,11 @@ import numpy as np
 from bcclone.camera.vehicle import MPH
 from bcclone.simulator.car import STEP_SECONDS
 from bcclone.simulator.track import TrackPosition
+from bcclone.simulator.world_settings import LAPS_DRIVEN
 
 # Distances from the centre line beyond which published studies count a failure; an intervention is
 # counted only when the car leaves the road
 FAILURE_LIMITS_M = (2.2, 2.5, 3.0)
-LAPS_DRIVEN = "laps driven"  # how a successful drive ends
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH
 from bcclone.recording.run_tables import ShownFrame, digest_of, write_trace
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.score import LAPS_DRIVEN, Score, Scorer
+from bcclone.simulator.score import Score, Scorer
 from bcclone.simulator.track import Track, TrackPosition, load_track
 from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
 from bcclone.simulator.world_settings import (
+    LAPS_DRIVEN,
     LOST_M,
     Conditions,
     ServerSettings,

@@ -27,6 +27,7 @@ from bcclone.system.settings import (
 
 TRACKS = ("lake", "mountain")
 STEERINGS = ("smooth", "keyboard")
+LAPS_DRIVEN = "laps driven"  # how a successful drive ends
 TOP_SPEED_MPH = 30.0  # of the simulator's car
 UNITY_ROWS_PER_SECOND = 15.0  # that the Unity program records
 LOST_M = 15.0  # a drive ends when the car is farther from the centre line

@@ -41,7 +41,6 @@ except metadata.PackageNotFoundError:  # a checkout that was not installed, whic
 class DoctorSettings(Checked):
     """What to check."""
 
-    folder: Path = Path()  # where files will be written
     full: bool = setting(False, "also load TensorFlow and compute on each of its devices")
     port: Port = setting(SIMULATOR_PORT, "port that has to be free for drive.py")
 
@@ -63,7 +62,7 @@ def examine(settings: DoctorSettings) -> list[Check]:
         "python": check_python,
         "packages": check_declared_packages,
         "port": lambda: check_port(settings.port),
-        "folder": lambda: check_folder(settings.folder),
+        "folder": lambda: check_folder(Path()),
         "memory": lambda: check_memory(available_memory()),
         "accelerator": lambda: (check_devices if settings.full else check_driver)(driver_version()),
         "XLA": lambda: check_compiler(find_cards()[:1]) if settings.full else [],
@@ -236,28 +235,18 @@ def check_declared_packages() -> Iterator[Check]:
     yield from check_packages(requirements)
 
 
-def check_packages(requirements: Sequence[str], extra: str = "") -> list[Check]:
-    """Compare the installed packages with requirements in pip's syntax; none is imported.
-
-    extra: an extra of the package that has these requirements; then only the requirements that the
-        extra adds are checked
-    """
+def check_packages(requirements: Sequence[str]) -> list[Check]:
+    """Compare the installed packages with requirements in pip's syntax; none is imported."""
     from packaging.requirements import Requirement
 
     checks = []
     for requirement in map(Requirement, requirements):
-        marker = requirement.marker
-        is_required = marker is None or marker.evaluate({"extra": extra})
-        is_required_anyway = marker is None or marker.evaluate({"extra": ""})
-        if not is_required or (extra and is_required_anyway):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
         name = requirement.name
         found = version_of(name)
         if found and requirement.specifier.contains(found, prereleases=True):
             checks.append(Check(name, "ok", found))
-            # then the packages that an extra adds, such as those of tensorflow[and-cuda]
-            for added in sorted(requirement.extras):
-                checks.extend(check_packages(metadata.requires(name) or [], added))
             continue
         extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         advice = f'python -m pip install "{name}{extras}{requirement.specifier}"'
@@ -290,7 +279,7 @@ def check_driver(driver: str | None, system: str = sys.platform) -> Iterator[Che
     found = f"NVIDIA driver {driver}"
     if system == "win32":
         yield Check("accelerator", "warning", f"{found}, on Windows", _how_to_get_gpu(system))
-    elif all(check.state == "ok" for check in check_packages(["tensorflow[and-cuda]"])):
+    elif version_of(_CUDNN):
         yield Check("accelerator", "ok", f"{found}; --full also tests TensorFlow on it")
     else:
         found += ", but some of the CUDA libraries that TensorFlow needs are not installed"

@@ -3,7 +3,6 @@ no work.
 """
 
 import os
-import shlex
 import signal
 import subprocess
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ import pytest
 from PIL import Image
 
 from bcclone.commands import COMMANDS, load_command
-from bcclone.commands.command import make_parser
 from bcclone.dataset.shards import open_store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
@@ -205,17 +203,6 @@ def test_settings_that_lie_where_a_training_writes_its_own_are_kept(
         pytest.raises(UserError, match="m.h5: process .* is writing it; wait"),
     ):
         run_command("model", "no such store", "-o", "m.h5")  # before anything is read
-
-
-def test_the_next_command_that_is_printed_can_be_pasted(recording, monkeypatch):
-    """A name with a space, which begins like an option."""
-    monkeypatch.chdir(recording.parent)
-    recording.rename("-my laps")
-    printed = run_command("preprocess", "./-my laps", "-o", "./-my data.h5").text
-    (line,) = [line for line in printed.splitlines() if line.startswith("next: ")]
-    model = shlex.split(line)[1:]
-    assert model == ["bcclone", "model", "./-my data.h5", "-o", "model.h5"]
-    assert make_parser(load_command("model"), "").parse_args(model[2:]).data == ["./-my data.h5"]
 
 
 # ---- at once

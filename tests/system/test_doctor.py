@@ -30,10 +30,6 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def states(checks):
-    return {check.name: check.state for check in checks}
-
-
 def test_json_and_table_report_the_same_checks(free_port):
     report = result_of("doctor", "--port", free_port)
     assert report["ok"] is True
@@ -102,9 +98,7 @@ def test_a_tensorflow_that_crashes_is_reported(code, why, tmp_path, monkeypatch)
     assert why in check.found
 
 
-def test_the_check_of_a_folder_leaves_no_file_in_it_and_refuses_a_file(tmp_path):
-    assert states(check_folder(tmp_path))["folder"] == "ok"
-    assert not list(tmp_path.iterdir())
+def test_a_file_is_no_folder_to_write_into(tmp_path):
     (tmp_path / "file").write_text("")
     (failed,) = check_folder(tmp_path / "file")
     assert failed.state == "failed"
@@ -131,7 +125,6 @@ def test_missing_and_old_packages_fail_with_the_command_that_installs_them():
     assert not check_packages(
         ["no-such-package-anywhere; python_version < '3'", "nor-this; extra == 'gpu'"]
     )
-    assert states(check_packages(["bcclone[dev]"]))["pytest"] == "ok"
 
 
 def test_the_supported_pythons_are_those_of_pyproject():

@@ -38,12 +38,6 @@ def test_cuda_visible_devices_decides_which_cards_a_program_uses(wanted, names):
     )
 
 
-def test_nvidia_smi_is_asked_for_the_cards(nvidia_smi):
-    nvidia_smi()
-    (card,) = find_cards()
-    assert card.compute_capability == (9, 0)
-
-
 @pytest.mark.parametrize("text", ["#!/bin/sh\nexit 9", "#!/bin/sh\necho No devices were found"])
 def test_a_failing_nvidia_smi_gives_no_cards(text, nvidia_smi):
     nvidia_smi(text)

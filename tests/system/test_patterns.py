@@ -91,12 +91,3 @@ def test_every_pattern_takes_a_time_proportional_to_the_text():
             assert length is None, (
                 f"{module}.{name}: {method} of {length} characters of {part!r} and {end!r}"
             )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("pattern", "text"),
-    [(r"(?:a|a)*!", "a"), (r".*,.*!", ",")],
-)
-def test_a_pattern_that_goes_back_is_found(pattern, text):
-    assert slow_length(re.compile(pattern).search, text, "")

@@ -1,9 +1,8 @@
 """Settings are declared once: the checks, the options and the help of a field follow from it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import pytest
 
@@ -121,51 +120,25 @@ def test_the_words_of_an_option_line_say_what_differs_from_the_defaults():
 
 
 @dataclass(frozen=True)
-class Inner(Checked):
-    number: int = 1
-
-
-@dataclass(frozen=True)
 class Typed(Checked):
     count: int = 1
-    rate: float = 0.5
-    flag: bool = False
-    text: str = "a"
     path: Path = Path("a")
     pair: tuple[int, int] = (1, 2)
-    mixed: tuple[int, str] = (1, "a")
-    numbers: tuple[float, ...] = ()
     texts: tuple[str, ...] = ()
     maybe: float | None = None
-    either: float | str = "auto"
-    inner: Inner = Inner()
-    choice: Literal["a", "b"] = "a"
-    mapping: Mapping[str, Any] = field(default_factory=dict)
     limited: Annotated[tuple[int, int], Setting(minimum=8)] | None = setting(None, "a size")
 
 
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("count", 1.5, "1.5, expected a whole number"),
         ("count", True, "True, expected a whole number"),
         ("count", None, "None, expected a whole number"),
-        ("rate", "0.5", "'0.5', expected a number"),
-        ("flag", 1, "1, expected true or false"),
-        ("text", 5, "5, expected a text"),
         ("path", 5, "5, expected a path"),
         ("pair", [64, 64.5], "[1] 64.5, expected a whole number"),
-        ("pair", (64,), "(64,), expected 2 values: a whole number, a whole number"),
         ("pair", "64x64", "'64x64', expected 2 values: a whole number, a whole number"),
-        ("mixed", (1,), "(1,), expected 2 values: a whole number, a text"),
-        ("numbers", ("x",), "[0] 'x', expected a number"),
-        ("texts", 3, "3, expected any number of values: a text"),
         ("texts", (3,), "[0] 3, expected a text"),
         ("maybe", "1", "'1', expected a number"),
-        ("either", [], "[], expected a number or a text"),
-        ("inner", 5, "5, expected Inner"),
-        ("choice", "c", "'c', expected one of a, b"),
-        ("mapping", [], "[], expected a mapping"),
         ("limited", (8, 7), "8, 7, expected 8 or more"),
     ],
 )
@@ -179,10 +152,7 @@ def test_a_value_of_another_type_is_refused_with_what_is_expected(name, value, e
     ("name", "given", "stored"),
     [
         ("pair", [3, 4], (3, 4)),
-        ("numbers", [1, 0.5], (1, 0.5)),
         ("path", "a/b", Path("a/b")),
-        ("text", Path("a/b"), "a/b"),
-        ("texts", "a", ("a",)),
         ("texts", Path("a"), ("a",)),
         ("texts", ["a", Path("b")], ("a", "b")),
         ("maybe", None, None),
