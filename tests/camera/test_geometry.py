@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from bcclone.camera.geometry import CameraMove, flip_pixels, warp_to
+from bcclone.camera.geometry import CameraMove, warp_to
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing
+from bcclone.dataset.preprocessing import PRESETS
 
 FRAME_SIZE = FRAME_WIDTH, FRAME_HEIGHT
 ROAD = slice(65, 136)  # rows that show the road and its shoulders, without the bonnet
@@ -67,18 +67,3 @@ def test_prepared_images_are_warped_like_frames(name):
         inside = np.abs(made.astype(int) - expected)[:, 20:-20]
         assert inside.mean() < 1
         assert np.percentile(inside, 99) <= 3
-
-
-def test_mirror_images_are_warped_like_frames():
-    warp = warp_to(CameraMove(0.3, math.radians(-4)))
-    flip = flip_pixels(FRAME_WIDTH)
-    mirrored = warp.between_images(flip, flip).apply(smooth_frame()[:, ::-1], *FRAME_SIZE)
-    assert (
-        np.abs(mirrored[:, ::-1].astype(int) - warp.apply(smooth_frame(), *FRAME_SIZE)).max() <= 2
-    )
-
-
-def test_the_pixel_matrix_agrees_with_the_definition():
-    preprocessing = Preprocessing(width=160, height=40, crop_top=60, crop_bottom=140)
-    assert preprocessing.frame_to_prepared @ [0.5, 60.5, 1] == pytest.approx([0, 0, 1])
-    assert preprocessing.frame_to_prepared @ [318.5, 138.5, 1] == pytest.approx([159, 39, 1])

@@ -6,7 +6,6 @@ import io
 import os
 import struct
 import sys
-import zlib
 
 import cv2
 import numpy as np
@@ -22,7 +21,7 @@ from bcclone.camera.images import (
     read_frame,
     upright_jpeg,
 )
-from bcclone.dataset.preprocessing import PRESETS, Preprocessing, PreprocessingMismatch
+from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch
 from bcclone.dataset.writer import decode_files
 
 
@@ -90,20 +89,6 @@ def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded_and_a_progressive_
         decode_jpeg(bomb)
 
 
-def test_frames_are_decoded_and_prepared_into_given_memory():
-    data = encode_jpeg(a_frame())
-    memory = np.zeros((160, 320, 3), np.uint8)
-    decoded = decode_jpeg(data, into=memory)
-    assert np.shares_memory(decoded, memory)
-    assert (memory == decode_jpeg(data)).all()
-    for preset in ("nvidia-66x200-yuv", "carnd-128-rgb"):
-        preprocessing = PRESETS[preset]
-        small = np.zeros((2, preprocessing.height, preprocessing.width, 3), np.uint8)
-        preprocessing.apply(decoded, small[1])
-        assert (small[1] == preprocessing.apply(decoded)).all()
-        assert not small[0].any()
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -155,26 +140,6 @@ def test_the_error_for_an_unsupported_definition_shows_both(text):
 
 def jpeg(shade):
     return encode_jpeg(np.full((160, 320, 3), shade, np.uint8))
-
-
-def test_frames_are_in_order_with_errors_at_their_indices(tmp_path):
-    files = [tmp_path / f"{number}.jpg" for number in range(200)]
-    for number, path in enumerate(files):
-        content = b"broken" if number == 77 else jpeg(number)
-        path.write_bytes(content)
-    shades = []
-    broken = []
-    done = 0
-    paths = [str(path) for path in files]
-    with decode_files(paths, Preprocessing(width=16, height=8)) as parts:
-        for frames, checksums, errors in parts:
-            shades += frames[:, 4, 8, 1].tolist()
-            broken += [done + index for index in errors]
-            done += len(frames) + len(errors)
-            assert checksums == [zlib.crc32(frame.tobytes()) for frame in frames]
-    assert broken == [77]
-    wanted = [number for number in range(200) if number != 77]
-    assert np.abs(np.array(shades) - wanted).max() <= 1
 
 
 def test_large_files_are_read_completely(tmp_path):

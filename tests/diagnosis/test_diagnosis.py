@@ -63,11 +63,17 @@ def test_foreign_pictures_are_named_by_row_and_none_is_left(fault, loaded_record
         assert all(f"--delete {first} {last}" in found.remedy for first, last in found.rows)
 
 
-def test_the_pictures_of_a_car_that_stands_are_not_frozen(loaded_recording):
-    freeze = FAULTS["frozen, share"].inject
-    speeds = loaded_recording.column("speed_mph")
-    speeds[loaded_recording.first_of(0.4) :] = 0
-    assert "frozen" not in faults_of(freeze(loaded_recording, 0.4).with_rows(speed_mph=speeds))
+def test_a_car_that_stands_is_named_a_short_halt_is_not_and_neither_has_frozen_pictures(
+    loaded_recording,
+):
+    def halted(share):
+        speeds = loaded_recording.column("speed_mph")
+        speeds[loaded_recording.first_of(share) :] = 0
+        frozen = FAULTS["frozen, share"].inject(loaded_recording, share)
+        return faults_of(frozen.with_rows(speed_mph=speeds)) & {"standing", "frozen"}
+
+    assert halted(0.4) == {"standing"}  # 10 s
+    assert halted(0.12) == set()
 
 
 def test_a_gentle_drive_by_keys_has_not_too_few_steps(loaded_recording):

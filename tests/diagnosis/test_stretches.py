@@ -5,14 +5,10 @@ import pandas as pd
 import pytest
 
 from bcclone.diagnosis.agreement import measure_agreement
-from bcclone.diagnosis.judging import Use, diagnose
-from bcclone.diagnosis.motion import FrameFigures, RecordingFigures, Shift, Turns
+from bcclone.diagnosis.motion import Turns
 from bcclone.diagnosis.rows import Rows
 from bcclone.diagnosis.steering_model import Kind
 from bcclone.diagnosis.stretches import rows_of, segmented
-from bcclone.recording.dialect import Dialect
-from bcclone.recording.edits import DELETE, MIRROR
-from bcclone.recording.log import Log
 
 ROWS = 3000  # at 15 rows a second: 200 s
 SECONDS_A_ROW = 1 / 15
@@ -147,53 +143,3 @@ def test_steering_that_never_follows_the_turns_has_no_stretches():
     """No rest follows them, with which a stretch could be compared."""
     rows, turns = driven(steering_of_a_road())
     assert found(rows.with_steering(steering_of_a_road(9)), turns) == ()
-
-
-# ---- what becomes of them
-
-DIALECT = Dialect(False, False, False, ("center",), 0)
-MIRRORED = slice(900, 1100)  # 13 s
-NOISE = slice(2000, 2150)  # 10 s
-
-
-def recorded(folder, steering):
-    """Return the log of a car that is driven along a road, and what its pictures show."""
-    _, turns = driven(steering_of_a_road())
-    rows = pd.DataFrame(
-        {
-            "time_ms": np.round(1000 / 15 * np.arange(ROWS)).astype(np.int64),
-            "line": np.arange(ROWS) + 1,
-            "center": [f"{row}.jpg" for row in range(ROWS)],
-            "steering": steering,
-            "throttle": 0.3 + 0.1 * np.sin(np.arange(ROWS)),
-            "speed_mph": 15.0,
-        }
-    )
-    figures = RecordingFigures(ROWS)
-    figures.frames = [FrameFigures(100.0 + row % 7, 0.0, 900.0, row) for row in range(ROWS)]
-    figures.turns.shifts = [Shift()] + [Shift(-right, 0.0, 0.9) for right in turns.right]
-    return Log(folder / "driving_log.csv", DIALECT, rows, (), rows[:0]), figures
-
-
-@pytest.fixture
-def faulty(tmp_path):
-    steering = steering_of_a_road()
-    steering[MIRRORED] *= -1
-    steering[NOISE] = np.random.default_rng(5).normal(0, 0.3, NOISE.stop - NOISE.start)
-    return recorded(tmp_path, steering)
-
-
-def test_a_mirrored_stretch_is_mirrored_and_noise_is_deleted(faulty):
-    diagnosis = diagnose(*faulty, lambda row: None)
-    findings = {finding.fault: finding for finding in diagnosis.findings}
-    assert findings.keys() == {"partly-mirrored", "partly-unrelated"}
-    mirrored = findings["partly-mirrored"]
-    (mirror,) = mirrored.edits
-    (delete,) = findings["partly-unrelated"].edits
-    assert (mirror.kind, delete.kind) == (MIRROR, DELETE)
-    ((first, last),) = mirror.spans
-    assert (first, last) == (pytest.approx(900, abs=15), pytest.approx(1099, abs=15))
-    assert f"--mirror-steering --rows {first + 1} {last + 1}" in mirrored.remedy
-    assert "cost: mirrors 1" in mirrored.as_text()
-    uses = {part.use for part in diagnosis.parts if "partly-mirrored" in part.faults}
-    assert uses == {Use.AFTER_EDITS}

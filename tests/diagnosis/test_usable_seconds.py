@@ -4,10 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bcclone.diagnosis.evidence import Evidence, Finding
+from bcclone.diagnosis.evidence import Finding
 from bcclone.diagnosis.judging import Diagnosis, Part, Use, parts_of
-from bcclone.diagnosis.motion import FrameFigures, RecordingFigures, Shift
-from bcclone.diagnosis.pictures import frozen_pictures, standing, unusable_pictures
 from bcclone.diagnosis.rows import Rows
 from bcclone.recording.edits import ADVANCE, MIRROR, Edit, delete_numbers
 
@@ -25,46 +23,6 @@ def recorded(speed_mph=15.0):
         }
     )
     return Rows.of(table, table[:0])
-
-
-def pictures(same=()):
-    """Return the figures of pictures that all differ, except those that repeat the one before."""
-    figures = RecordingFigures(ROWS)
-    number = np.arange(ROWS, dtype=np.float64)
-    for row in same:
-        number[row] = number[row - 1]
-    figures.frames = [FrameFigures(100 + of % 7, 0.0, 900.0, of) for of in number]
-    figures.turns.shifts = [Shift(0.0 if row in same else 2.0, 0.0, 0.9) for row in range(ROWS)]
-    return figures
-
-
-def named(judge, figures, speed_mph=15.0):
-    """Return what a judge finds: fault -> its rows."""
-    evidence = Evidence(recorded(speed_mph), figures, lambda row: None)
-    return {finding.fault: finding.rows for finding in judge(evidence)}
-
-
-def test_a_freeze_counts_by_seconds_not_by_its_share():
-    for_five_seconds = range(400, 415)  # 1.5 % of the rows
-    found = named(frozen_pictures, pictures(for_five_seconds))
-    assert found == {"frozen": ((401, 415),)}
-    for_half_a_second = range(400, 405)
-    assert named(frozen_pictures, pictures(for_half_a_second)) == {}
-
-
-def test_dark_seconds_are_named_in_a_long_recording():
-    figures = pictures()
-    figures.frames[100:105] = [FrameFigures(3.0, 0.0, 1.0, -row) for row in range(1, 6)]
-    assert named(unusable_pictures, figures) == {}
-    figures.frames[100:120] = [FrameFigures(3.0, 0.0, 1.0, -row) for row in range(1, 21)]
-    assert named(unusable_pictures, figures) == {"dark": ((101, 120),)}
-
-
-def test_standing_is_named_by_the_speed_and_a_short_halt_is_not():
-    speed = np.full(ROWS, 15.0)
-    speed[:30] = 0
-    speed[500:560] = 0.1
-    assert named(standing, pictures(), speed) == {"standing": ((501, 560),)}
 
 
 def test_the_parts_of_a_recording_say_which_seconds_can_be_used():
@@ -98,15 +56,6 @@ def test_what_a_correction_of_the_steering_mends_can_be_used_after_the_edits():
     assert [(part.last, part.use) for part in parts] == [(10, Use.NOT), (1000, Use.AFTER_EDITS)]
     (part,) = parts_of(recorded(), [Finding("unrelated", "another log")])
     assert part.use is Use.NOT
-
-
-def test_a_finding_tells_the_cost_of_its_remedy():
-    edits = (delete_numbers(((1, 150),)),)
-    cost = {"good_rows": 4.2, "cost_rows": 150, "cost_seconds": 10.0, "of_seconds": 289.4}
-    finding = Finding("dark", "black", edits=edits, **cost)
-    words = "cost: takes 10.0 s of 289 s, about 4 of the 150 rows without the fault"
-    assert finding.as_text().endswith(words)
-    assert finding.as_json()["cost"]["good_rows"] == 4.2
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from urllib.error import HTTPError
 import numpy as np
 import pytest
 
-from bcclone.editor.editor_page import Viewed
 from bcclone.editor.searches import FaultSearch
 from bcclone.exchange.edited_tub import EditedTub
 from bcclone.recording.edit_settings import EditSettings
@@ -19,7 +18,7 @@ from bcclone.recording.editing import EditedRecording, edit
 from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from tests.editor.recording_page import edited_by_commands, looking_at, rows_left
+from tests.editor.recording_page import looking_at
 from tests.exchange.foreign_sources import make_tub, make_tub_of_files
 from tests.messages.small_recording import make_recording
 from tests.processes import wait_for
@@ -48,38 +47,6 @@ def test_a_search_for_faults_that_fails_says_so_instead_of_checking_for_ever(tmp
         closed.set()
         search.look_again()
         thread.join()
-
-
-def test_the_page_mends_what_check_finds_as_the_command_does(faulty):
-    with looking_at(faulty) as page:
-        findings = {finding["fault"]: finding for finding in page.checked()["findings"]}
-        assert {"mirrored", "frozen"} <= findings.keys()
-        first, last = findings["frozen"]["rows"][0]
-        assert first == pytest.approx(100, abs=1)
-
-        # one after the other, without waiting for the next check
-        for fault in ("frozen", "mirrored"):
-            state, status = page.edit(remedy=fault)
-            assert status == 200
-        assert "mirrored" in state["steering"]
-        assert page.checked()["findings"] == []
-
-        _, status = page.edit(delete=[[0, 4], [20, 29]])
-        assert status == 200
-        _, status = page.edit(delete=[[50, 59]])
-        assert status == 200
-        state, _ = page.edit(undo=True)
-        assert state["deleted"][:2] == [[0, 4], [20, 29]]
-        kept = page.state()["kept"]
-
-    assert kept == len(read_log(faulty / "driving_log.csv").rows)
-    edits = (
-        ["--delete", first + 1, last + 1],
-        ["--mirror-steering"],
-        ["--delete", 1, 5, "--delete", 21, 30],
-    )
-    by_page = rows_left(faulty)
-    assert by_page.equals(edited_by_commands(faulty, *edits))
 
 
 def test_edits_of_others_are_seen_and_not_overwritten(recording):
@@ -156,15 +123,6 @@ def test_what_breaks_while_the_page_is_open_is_said(recording, untrained_model):
             file.write(log.read_text().splitlines()[-1] + "\n")
         page.edit(delete=[[1, 2]])
         wait_for(lambda: "the log has changed" in page.state()["check"]["verdict"])
-
-
-def test_a_model_that_fails_is_said(recording):
-    no_policy = object()
-    with Viewed(str(recording), policy=no_policy) as viewed:
-        wait_for(lambda: viewed.state()["model"]["error"])
-        model = viewed.state()["model"]
-        assert model["error"].startswith("it fails: ")
-        assert model["of"] == 0
 
 
 def test_the_page_of_two_recordings_shows_the_curves_pictures_and_model_of_each(

@@ -9,7 +9,6 @@ from bcclone.recording.edits import read_edits
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import LEFT_OUT, MOTION
 from tests.editor.recording_page import edited_by_commands, looking_at, rows_left
-from tests.exchange.foreign_sources import make_tub
 from tests.pages import BrowserPage, chromium, errors_of, named_controls, needs_browser, window_of
 from tests.processes import wait_for
 from tests.running import run_script
@@ -129,52 +128,6 @@ def test_a_change_by_a_command_is_seen_and_a_server_that_ends_is_said(recording,
     wait_for(lambda: page.element("lost").is_displayed())
 
 
-def test_a_tub_without_speeds_is_searched_for_rows_without_throttle(browser, tmp_path):
-    throttle = {
-        "user/angle": 0.1,
-        "user/throttle": lambda index: 0.0 if index in (3, 4, 9) else 0.4,
-    }
-    with looking_at(make_tub(tmp_path / "tub", rows=12, **throttle)) as server:
-        page = ShownPage(browser, server)
-        page.click("…")
-        assert not page.element("row-taken").is_displayed()  # nobody took over
-        page.click("Select slow rows")
-        assert page.script("return active.selection") == [[3, 4], [9, 9]]
-        wait_for(lambda: "record 3" in page.part("figures").text)
-
-
-SHIFTS = """
-    window.shifts = [];
-    new PerformanceObserver((list) => {
-      const unasked = list.getEntries().filter((entry) => !entry.hadRecentInput);
-      const named = ({ node }) => node?.dataset?.part || node?.className || node?.nodeName;
-      window.shifts.push(...unasked.map(({ value, sources }) => [value, sources.map(named)]));
-    }).observe({ type: "layout-shift", buffered: true });
-"""
-
-
-@pytest.mark.parametrize("width", [1280, 400])
-def test_nothing_moves_while_a_recording_is_checked(faulty, browser, width):
-    script = {"source": SHIFTS}
-    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", script)
-    try:
-        with looking_at(faulty) as server, window_of(browser, width):
-            page = ShownPage(browser, server)
-            page.checked()
-            assert page.script("return active.state.check.findings.length") >= 2
-            assert page.script("return shifts") == []
-            buttons = page.script(
-                "return [...document.querySelectorAll('.bar button, .bar select')]"
-                ".map((button) => button.getBoundingClientRect())"
-                ".map(({ top, height }) => [top, height])"
-            )
-            if width == 400:
-                assert len({round(top) for top, _ in buttons}) == 2
-                assert min(height for _, height in buttons) >= 44
-    finally:
-        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
-
-
 def test_what_a_remedy_takes_is_shown_before_it_is_taken(faulty, browser):
     with looking_at(faulty) as server:
         page = ShownPage(browser, server)
@@ -207,30 +160,6 @@ def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(
         page.said("deleted")
         assert read_edits(recording / "driving_log.csv").edits == ()
         assert len(read_edits(second / "driving_log.csv").edits) == 1
-
-
-def test_a_drive_of_100000_rows_is_shown_smoothly(recording, browser):
-    """`python -m benchmarks editor` measures what a person waits for, and the pictures a second."""
-    with looking_at(recording) as server:
-        page = ShownPage(browser, server)
-        page.script("""
-            const rows = 100000;
-            const wide = (values) => Float32Array.from({length: rows}, (_, row) => values(row));
-            active.columns = {
-              seconds: wide((row) => row / 15),
-              steering: wide((row) => Math.sin(row / 9)),
-              throttle: wide(() => .3),
-              driver: new Uint32Array(rows),
-              take_over: new Uint32Array(rows),
-            };
-            active.info.rows = rows;
-            active.deleted = new Uint8Array(rows);
-            active.curves.take(active.columns, 104);
-            setView(0, Infinity);""")
-        least, most = page.script("return active.curves.pyramids.steering.range(777, 60123)")
-        assert (least, most) == (pytest.approx(-1, abs=1e-3), pytest.approx(1, abs=1e-3))
-        page.script("moveTo(5000)")
-        wait_for(lambda: page.part("slider").get_attribute("aria-valuenow") == "75001")
 
 
 def test_the_page_of_a_film_redraws_the_path_for_another_angle_of_view(recording, browser):

@@ -9,17 +9,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from bcclone.camera.images import encode_jpeg
-from bcclone.diagnosis.evidence import Finding
-from bcclone.editor.searches import button_of
-from bcclone.recording.edit_settings import EditSettings
-from bcclone.recording.editing import EditedRecording
-from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit
 from bcclone.recording.log import read_log
 from bcclone.recording.row import image_stamp
 from benchmarks.planted_faults import FAULTS, Frames
 from tests.editor.recording_page import looking_at, rows_left
 from tests.messages.refusals import run_command
-from tests.messages.small_recording import make_recording
 from tests.processes import full_disk
 
 EPOCH = datetime(1970, 1, 1)
@@ -46,6 +40,7 @@ def commands_in(remedy):
     ("fault", "strength", "name"),
     [
         ("mirrored steering, share", 1.0, "mirrored"),
+        ("mirrored part", 0.4, "partly-mirrored"),
         ("clock forward, seconds", 10, "clock-jump"),
         pytest.param("late, seconds", 0.7, "late", marks=pytest.mark.slow),
         pytest.param("other log, share", 0.4, "partly-unrelated", marks=pytest.mark.slow),
@@ -63,6 +58,10 @@ def test_the_button_of_a_finding_does_what_its_command_does(
         by_page = written(alone, tmp_path / "by-page")
         for image in sorted((by_page / "IMG").iterdir())[:20]:
             image.unlink()
+    elif fault == "mirrored part":
+        steering = alone.column("steering")
+        steering[100:250] *= -1
+        by_page = written(alone.with_rows(steering=steering), tmp_path / "by-page")
     else:
         by_page = written(FAULTS[fault].inject(alone, strength), tmp_path / "by-page")
     by_command = shutil.copytree(by_page, tmp_path / "by-command")
@@ -78,22 +77,6 @@ def test_the_button_of_a_finding_does_what_its_command_does(
         run_command("edit", by_command, *options)
     assert rows_left(by_command).equals(rows_left(by_page))
     assert not rows_left(by_page).equals(read_log(by_page / "driving_log.csv", edited=False).rows)
-
-
-def test_a_remedy_of_two_edits_is_two_commands_and_one_button(tmp_path):
-    edits = (Edit(ADVANCE, seconds=0.5), Edit(DELETE, ((1, 2), (5, 5))))
-    folder = make_recording(tmp_path, rows=10)
-    finding = Finding("late", "the steering is late", edits=edits, recording=str(folder))
-    assert finding.remedy == (
-        f"bcclone edit {folder} --advance-steering 0.50; then: "
-        f"bcclone edit {folder} --delete 2 3 --delete 6 6"
-    )
-    assert button_of(finding) == "Shift the steering by 0.50 s; then delete 3 rows"
-    assert not finding.only_deletes
-    recording = EditedRecording(folder / "driving_log.csv")
-    advance = EditSettings(str(folder), advance_steering=0.5)
-    delete = EditSettings(str(folder), delete=("2", "3", "6", "6"))
-    assert (*recording.parse(advance), *recording.parse(delete)) == edits
 
 
 @pytest.mark.slow
@@ -123,16 +106,3 @@ def test_if_a_remedy_of_two_edits_cannot_be_written_neither_is_made(loaded_recor
         state, status = page.edit(remedy="late")
         assert status == 200
         assert state["edits"] == 2
-
-
-@pytest.mark.parametrize(
-    ("edit", "rows", "words"),
-    [
-        (Edit(MIRROR), 0, "Mirror the steering"),
-        (Edit(DELETE, ((3, 52),)), 50, "Delete 5.0 s of 300 s"),
-        (Edit(MIRROR, ((3, 52),)), 50, "Mirror 5.0 s of 300 s"),
-    ],
-)
-def test_the_button_of_a_remedy_says_what_it_takes(edit, rows, words):
-    cost = {"cost_rows": rows, "cost_seconds": 5.0, "of_seconds": 300.0}
-    assert button_of(Finding("any", "what was measured", edits=(edit,), **cost)) == words

@@ -85,20 +85,6 @@ def test_latency_and_offset_reach_the_world():
 
 
 @pytest.mark.slow
-def test_a_drive_is_watched_frame_by_frame():
-    frames = []
-    settings = EvaluateSettings(laps=0.01, speed_mph=10)
-    result = evaluate_policy(Blind([0.25]), settings, watch=lambda *frame: frames.append(frame))
-    assert len(frames) > 10
-    decisions, seconds, points = zip(*frames, strict=True)
-    assert np.allclose(np.diff([point.seconds for point in points]), 0.04)
-    assert {decision.control.steering for decision in decisions} == {0.25}
-    assert all(decision.telemetry.jpeg.startswith(b"\xff\xd8") for decision in decisions)
-    median_ms = 1000 * float(np.median(seconds))
-    assert median_ms == pytest.approx(result.latency_ms["p50"], abs=0.01)
-
-
-@pytest.mark.slow
 def test_a_model_that_never_steers_gets_no_score():
     with pytest.raises(UserError, match="the policy: no usable steering for any of .* trained"):
         evaluate_policy(Blind([float("nan")]), EvaluateSettings(laps=0.01))

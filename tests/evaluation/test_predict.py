@@ -12,7 +12,7 @@ import pytest
 
 from bcclone.camera.framing import Framing, Lens
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.evaluation.predict import NamedFrame, delayed, frame_files, seconds_of
+from bcclone.evaluation.predict import NamedFrame, delayed, frame_files
 from bcclone.model.policy import load_policy
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import is_recording
@@ -80,22 +80,6 @@ def test_a_note_says_whether_the_answers_are_delayed(untrained_model, tmp_path, 
     run_command("predict", model, tmp_path / "frames", "-o", tmp_path / "p.csv")
     printed = capsys.readouterr()
     assert note in " ".join((printed.out + printed.err).split())
-
-
-@pytest.mark.slow
-def test_frames_of_another_size_are_cut_to_rows_and_stretched(untrained_model, tmp_path):
-    big = frame(0, 640, 480)
-    lower = np.asarray(big)[160:]
-    small = PIL.Image.fromarray(Framing.of(lower).apply(lower))
-    for name, image in (("big", big), ("small", small)):
-        (tmp_path / name).mkdir()
-        image.save(tmp_path / name / "1479425441182877835.png")
-    _, cut = predicted(untrained_model, tmp_path / "big", tmp_path / "cut.csv", "--rows", "160:480")
-    _, whole = predicted(untrained_model, tmp_path / "big", tmp_path / "whole.csv")
-    _, expected = predicted(untrained_model, tmp_path / "small", tmp_path / "small.csv")
-    assert cut == expected != whole
-    with pytest.raises(UserError, match="640x480 .* no rows 160 to 500.*none of the 1 frames"):
-        predicted(untrained_model, tmp_path / "big", tmp_path / "no.csv", "--rows", "160:500")
 
 
 def test_a_network_of_windows_forgets_frames_before_a_pause(untrained_window_model, tmp_path):
@@ -197,25 +181,6 @@ def test_a_log_is_a_recording_whose_edits_count(tmp_path):
     for source in (folder, log):
         assert is_recording(source)
         assert [file.frame_id for file in frame_files(source)] == kept
-
-
-@pytest.mark.parametrize(
-    ("names", "unit"),
-    [
-        (("1479425441182877835", "1479425441232877835"), 0.05),
-        (("1479425441182877", "1479425441232877"), 0.05),
-        (("1479425441182", "1479425441232"), 0.05),
-        (("center_2016_12_01_13_30_48_287", "center_2016_12_01_13_30_48_337"), 0.05),
-        (("1", "2"), None),
-        (("1479425441182877835", "x"), None),
-    ],
-)
-def test_times_are_read_from_names(names, unit):
-    seconds = seconds_of(names)
-    if unit is None:
-        assert seconds is None
-    else:
-        assert seconds.tolist() == pytest.approx([0, unit])
 
 
 START_MS = 1_700_000_000_000

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import PIL.Image
 import pytest
 
 from bcclone.camera.images import encode_jpeg, read_frame
@@ -24,7 +23,6 @@ from bcclone.pictures.score_files import write_replay
 from bcclone.system.errors import UserError
 from tests.conftest import shared
 from tests.recordings import rewrite
-from tests.running import result_of
 
 FULL = PRESETS["carnd-160x320-rgb"]
 ROAD = slice(65, 136)
@@ -162,17 +160,6 @@ def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_b
     assert (turned[100:130, 130:190] != frames.centre[100:130, 130:190]).any()
 
 
-@pytest.mark.parametrize("text", ["course-66x200-yuv", "GRAY, 32x16"])
-def test_views_of_any_preprocessing_are_prepared_as_a_whole_view(reference, text):
-    preprocessing = Preprocessing.of(text)
-    frames = read_row(reference.images[60])
-    for pose in (RelativePose(), RelativePose(0.6, 0.05)):
-        whole = Views(FULL).view(frames, pose, frames.centre)
-        views = Views(preprocessing)
-        view = views.view(frames, pose, views.prepare(frames.centre))
-        assert (view == preprocessing.apply(whole)).all()
-
-
 @pytest.mark.slow
 def test_each_rollout_has_a_recurrent_state_of_its_own(lap, untrained_recurrent_model):
     policy = load_policy(untrained_recurrent_model)
@@ -247,27 +234,6 @@ def test_without_a_speed_nobody_gets_a_score_and_the_steering_is_compared(
 
 
 SCORES = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")
-KEYS = {
-    *SCORES, "unit", "limit_m", "by_limit", "rows", "frames", "seconds", "distance_m",
-    "steering_correlation", "steering_correlation_smoothed", "steering_mae",
-}  # fmt: skip
-
-
-@pytest.mark.slow
-def test_the_command_compares_a_model_with_the_controls(lap, untrained_model, tmp_path):
-    line = ("--fraction", "0.2:0.6", "--limit", 2.5, "--output", tmp_path / "out")
-    result = result_of("replay", untrained_model, lap.parent, *line)
-    assert set(result) == KEYS | {"controls"}
-    assert set(result["controls"]) == {"human", "zero", "mean"}
-    assert all(set(control) == KEYS for control in result["controls"].values())
-    assert list(result["by_limit"]) == ["1", "1.5", "2", "2.5", "3"]
-    assert result["by_limit"]["2.5"]["interventions"] == result["interventions"]
-    expected = (1 - result["interventions"] * 6 / result["seconds"]) * 100
-    assert result["autonomy_percent"] == pytest.approx(expected, abs=0.1)
-    assert json.loads((tmp_path / "out" / "figures.json").read_text()) == result
-    assert (tmp_path / "out" / "report.html").is_file()
-    with PIL.Image.open(tmp_path / "out" / "deviation.png") as picture:
-        assert picture.width == 900
 
 
 def test_windows_restart_after_a_gap_even_if_its_first_frame_is_missing(lap, tmp_path):
@@ -306,23 +272,13 @@ def legacy():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("fraction", "interventions", "old_interventions", "zero_percent"),
-    [
-        ((0.0, 0.4), {"human": 0, "zero": 21, "mean": 14}, 7, -187),
-        pytest.param(
-            (0.0, 1.0), {"human": 0, "zero": 51, "mean": 42}, 14, -179, marks=pytest.mark.long
-        ),
-    ],
-)
-def test_known_models_get_their_known_scores_on_a_real_recording(
-    legacy, fraction, interventions, old_interventions, zero_percent
-):
-    results = replay_policies(legacy, lake(), ReplaySettings(fraction=fraction))
+def test_known_models_get_their_known_scores_on_a_real_recording(legacy):
+    results = replay_policies(legacy, lake(), ReplaySettings(fraction=(0.0, 0.4)))
     old, new = results.figures()["models"].values()
     assert new["interventions"] == 0
-    assert abs(old["interventions"] - old_interventions) <= 3
+    assert abs(old["interventions"] - 7) <= 3
     controls = new["controls"]
-    assert {name: each["interventions"] for name, each in controls.items()} == interventions
-    assert controls["zero"]["autonomy_percent"] == pytest.approx(zero_percent, abs=1)
+    interventions = {name: each["interventions"] for name, each in controls.items()}
+    assert interventions == {"human": 0, "zero": 21, "mean": 14}
+    assert controls["zero"]["autonomy_percent"] == pytest.approx(-187, abs=1)
     assert new["steering_correlation"] > 0.8 > old["steering_correlation"]

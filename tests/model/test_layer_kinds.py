@@ -115,48 +115,6 @@ def test_a_layer_is_rebuilt_from_what_keras_stores(name):
     np.testing.assert_allclose(found(batch), model(batch), atol=1e-6)
 
 
-def changed(layer, shape, place, least=1e-6):
-    """Return where the output of a layer changes by more than `least`, bool, if its input changes
-    at a place.
-    """
-    random = np.random.default_rng(3)
-    before = random.uniform(-1, 1, (1, *shape)).astype(np.float32)
-    after = before.copy()
-    after[place] += random.uniform(0.3, 0.6, after[place].shape)
-    return np.abs(np.array(layer(after)) - np.array(layer(before))) > least
-
-
-def test_a_layer_keeps_apart_the_pixels_that_its_row_says():
-    names = [name for name, kind in layer_kinds.KINDS.items() if kind.keeps_pixels]
-    assert "Activation" in names
-    for name in names:
-        of_windows = layer_kinds.KINDS[name].axes == 5
-        shape, pixel = (
-            ((4, 6, 8, 3), np.s_[:, 1, 2, 5]) if of_windows else ((6, 8, 3), np.s_[:, 2, 5])
-        )
-        # the mean of the whole image hardly changes
-        least = 0.05 if name == "LayerNormalization" else 1e-6
-        where = changed(example(name), shape, pixel, least)
-        assert where[pixel].any(), name
-        where[pixel] = False
-        assert not where.any(), name
-
-
-def test_a_layer_keeps_apart_the_frames_that_its_row_says():
-    keeping = []
-    for name in [name for name, kind in layer_kinds.KINDS.items() if kind.axes in (0, 5)]:
-        shape = {"Permute": (4, 6, 8), "Reshape": (7, 6, 8, 3)}.get(name, (4, 6, 8, 3))
-        layer = example(name)
-        keras.Sequential([keras.Input(shape), layer])
-        if layer_kinds.keeps_frames(layer):
-            keeping.append(name)
-            where = changed(layer, shape, np.s_[:, 2])
-            assert where[:, 2].any(), name
-            where[:, 2] = False
-            assert not where.any(), name
-    assert {"Conv3D", "MaxPooling3D", "Cropping3D", "Dense", "Permute", "Reshape"} <= set(keeping)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*EXAMPLES][::6])  # tf2onnx converts them; each takes seconds
 def test_a_layer_computes_the_same_as_onnx(name, tmp_path):

@@ -6,9 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.layer_kinds import frame_layers
-from bcclone.model.network import build_network, layer_table
+from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
 
 
@@ -62,18 +61,6 @@ def test_the_weights_of_a_seed_are_those_of_every_release():
     assert digests == ["44c306f0217a7fb9", "1c45e8456bf8fb3b"]
 
 
-def maps_of(network):
-    return [
-        tuple(layer.output.shape[1:3]) for layer in network.layers if layer.name.startswith("conv")
-    ]
-
-
-def test_images_of_64x64_give_the_same_maps_as_128x128():
-    small = build_network((64, 64, 3))
-    assert maps_of(small) == [(16, 30), (6, 13), (4, 11), (2, 9)]
-    assert small.output_shape == (None, 1)
-
-
 @pytest.mark.parametrize(("size", "maps"), [(128, [16, 24, 32, 32, 32]), (64, [16, 24, 32, 32])])
 def test_a_small_network_leaves_out_its_third_convolution_for_small_images(size, maps):
     network = build_network((size, size, 3), network="cnn-small")
@@ -89,15 +76,6 @@ def test_images_that_are_too_small_are_refused():
     ):
         build_network((48, 48, 3))
     assert build_network((160, 320, 3)).output_shape == (None, 1)
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_each_network_steers_and_can_predict_another_number(name):
-    frames = 3 if ARCHITECTURES[name].recurrent else 1
-    shape = (128, 128, 3) if frames == 1 else (frames, 128, 128, 3)
-    for outputs in (1, 2):
-        network = build_network(shape[-3:], frames, name, outputs)
-        assert network(np.zeros((1, *shape), np.uint8)).shape == (1, outputs)
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])
@@ -125,15 +103,3 @@ def test_a_window_is_stacked_frame_after_frame():
     assert (
         stacked.numpy() == np.concatenate([window[:, 0], window[:, 1], window[:, 2]], axis=-1)
     ).all()
-
-
-def test_the_layer_table_lists_the_layers_that_see_each_frame_of_a_window():
-    model = build_network((64, 64, 3), network="gru", seq_length=3)
-    names = [line.split()[0] for line in layer_table(model).splitlines()]
-    assert names[names.index("each_frame") :][:4] == ["each_frame", "crop", "normalize", "conv1"]
-    assert names[-1] == "total"
-
-
-def test_a_network_of_an_unknown_name_is_refused():
-    with pytest.raises(UserError, match="'cnm'; expected one of cnn, cnn-small"):
-        build_network(network="cnm")

@@ -9,7 +9,6 @@ from bcclone.model.policy import load_policy
 from bcclone.pictures.clip import load_reference
 from bcclone.system.errors import UserError
 from tests.realcar.exports import exported_once
-from tests.running import result_of
 
 onnx = pytest.importorskip("onnx")
 for package in ("tf2onnx", "onnxruntime"):
@@ -62,17 +61,6 @@ def test_it_has_no_saliency_and_takes_no_preprocessing(untrained_model, exported
         load_reference(path)
     with pytest.raises(UserError, match="leave out --preprocess"):
         load_policy(path, "carnd-128-rgb")
-
-
-@pytest.mark.long
-def test_commands_drive_and_score_it_as_the_model(untrained_model, simulated_recording, exported):
-    models = (untrained_model, exported(untrained_model))
-    own, exported = (result_of("evaluate", model, "--laps", 0.02) for model in models)
-    for measure in ("distance_m", "mean_abs_cross_track_m"):
-        assert exported[measure] == pytest.approx(own[measure], abs=0.05)
-    replayed = result_of("replay", *models, simulated_recording)
-    own, exported = (replayed["models"][str(model)] for model in models)
-    assert exported["steering_correlation"] == pytest.approx(own["steering_correlation"], abs=0.01)
 
 
 def test_a_missing_or_damaged_file_is_refused(tmp_path):

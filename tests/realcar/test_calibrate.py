@@ -2,21 +2,18 @@
 user.
 """
 
-import shlex
 import shutil
 
 import numpy as np
 import pytest
 
 from bcclone.camera.framing import Framing, Lens, read_framing
-from bcclone.commands import load_command
-from bcclone.commands.command import make_parser
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate import calibrate
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.labelled_drive import LabelledDrive, read_drive
-from bcclone.realcar.lens_search import find_lens, fit_delay, fit_steering
+from bcclone.realcar.lens_search import fit_delay, fit_steering
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
 from tests.conftest import made_once
@@ -110,26 +107,6 @@ def test_the_framing_of_an_unknown_camera_is_found(tub, tmp_path):
     assert np.sqrt(np.mean(np.square(errors))) < 0.1
 
 
-def test_the_search_finds_the_lens_that_the_witness_reads():
-    """The witness steers the worse, the farther a lens is from the camera's."""
-    steering = np.sin(np.arange(60) / 3)
-
-    def answer(framing, pictures):
-        lens = framing.lens
-        away = (lens.horizon_row - 30.0) / 12, np.log(lens.focal_px / 130.0) / 0.3
-        off = np.hypot(np.hypot(*away), (lens.vanishing_column - 79.5) / 10) + lens.fisheye
-        return steering + 0.7 * (0.3 + off) * np.cos(np.arange(60) * 1.7)
-
-    drive = drive_of(np.arange(60.0), steering, [np.zeros((120, 160, 3), np.uint8)] * 60)
-    lens = find_lens(drive, answer).lens
-    assert not lens.fisheye
-    assert lens.horizon_row == pytest.approx(30.0, abs=5)
-    assert lens.focal_px == pytest.approx(130.0, rel=0.15)
-    assert lens.vanishing_column == pytest.approx(79.5, abs=4)
-    known = find_lens(drive, answer, focal_px=120.0, horizon_row=31.0).lens
-    assert (known.focal_px, known.horizon_row) == pytest.approx((120.0, 31.0), abs=0.01)
-
-
 def test_the_bias_of_a_short_drive_is_doubted_and_is_fitted_for_a_gain_that_is_known():
     random = np.random.default_rng(0)
     answers = random.normal(0.3, 0.2, 400)
@@ -193,18 +170,6 @@ def test_the_most_frequent_size_counts_and_deleted_records_do_not(tmp_path):
     assert drive.steering() == pytest.approx(-kept / 100)
 
 
-def test_the_pictures_are_from_the_whole_drive_and_have_no_more_pixels_than_frames_need(tmp_path):
-    steering = np.sin(np.arange(700) / 30).round(4)
-    large = np.zeros((720, 960, 3), np.uint8)
-    drive = read_drive(write_tub(tmp_path / "tub", steering.tolist(), lambda index: large))
-    assert (drive.size, drive.pictures[0].shape) == ((960, 720), (360, 480, 3))
-    assert len(drive.pictures) == 160
-    seconds = 699 * MS / 1000
-    assert (drive.seconds[0], drive.seconds[-1]) == (0.0, pytest.approx(seconds, rel=0.01))
-    assert np.diff(drive.seconds).max() <= 2 * seconds / 160
-    assert np.array_equal(drive.steering(), steering[(drive.seconds * 1000 / MS).astype(int)])
-
-
 def test_a_recording_is_read_with_the_size_of_its_cameras_pictures(tmp_path):
     folder = make_recording(tmp_path / "recording", rows=60)
     log = (folder / "driving_log.csv").read_text().splitlines()
@@ -217,18 +182,6 @@ def test_a_recording_is_read_with_the_size_of_its_cameras_pictures(tmp_path):
     (folder / "framing.json").write_text(FRAMING.to_json())
     with pytest.raises(UserError, match="cut by a framing already.*calibrate on its source"):
         read_drive(folder)
-
-
-def test_the_next_command_is_one_that_the_shell_takes(tub, tmp_path, capsys):
-    mine = shutil.copytree(tub, tmp_path / "my tub")
-    options = ("--rows", "0:120", "--gain", 1, "--left-positive", "-o", tmp_path / "car.h5")
-    run_command("calibrate", MODEL, mine, *options)
-    lines = capsys.readouterr().out.splitlines()
-    (line,) = [line for line in lines if line.startswith("next: bcclone import ")]
-    _, _, _, *typed = shlex.split(line)
-    parsed = make_parser(load_command("import"), "bcclone import").parse_args(typed)
-    assert (parsed.source, parsed.framing) == (mine, tmp_path / "car.framing.json")
-    assert parsed.left_positive
 
 
 def test_a_mistake_is_named(tub, tmp_path):

@@ -11,19 +11,17 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.camera.framing import Framing, Lens
+from bcclone.camera.framing import Framing
 from bcclone.exchange.exchange_settings import ExportSettings
 from bcclone.exchange.recording_export import export
 from bcclone.model.policy import load_policy
 from bcclone.realcar.export import export_model, read_pictures, road_pictures
 from bcclone.realcar.export_settings import ExportModelSettings
 from bcclone.realcar.exported import throttle_law
-from bcclone.realcar.exported_file import open_exported
 from bcclone.system.errors import UserError
-from tests.conftest import calibrated, made_once
+from tests.conftest import made_once
 from tests.exchange.driven_recordings import make_driven
 from tests.processes import said
-from tests.realcar.exports import steeper
 from tests.running import ROOT
 
 pytest.importorskip("ai_edge_litert")
@@ -92,38 +90,6 @@ def test_a_picture_gives_the_models_steering_and_a_throttle(tmp_path):
     assert found[:, 1] == pytest.approx(0.2)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("quantize", [None, "int8"])
-def test_a_file_takes_0_to_255_and_0_to_1(quantize, road, tmp_path):
-    exported(LAKE, tmp_path, quantize=quantize, calibrate=road)
-    run = open_exported(tmp_path / "car.tflite", "donkeycar")
-    for picture in (*road_pictures(2, (160, 120)), np.full((120, 160, 3), 2)):
-        whole = picture[np.newaxis].astype(np.float32)
-        parts = run({"img_in": whole / np.float32(255)})
-        most = 1e-3 if quantize else 1e-5
-        assert parts[ANGLE] == pytest.approx(run({"img_in": whole})[ANGLE], abs=most)
-
-
-@pytest.mark.slow
-def test_a_calibrated_model_brings_its_framing_and_its_gain_and_the_throttle_falls_in_bends(
-    road, tmp_path
-):
-    own = calibrated(
-        LAKE, tmp_path / "own.h5", 0.5, 0.05, Framing(160, 120, lens=Lens(120.0, 45.0, 79.5))
-    )
-    settings = {"throttle": 0.5, "throttle_in_bends": 0.1, "calibrate": road}
-    # half of the pictures
-    assert exported(own, tmp_path, camera=(320, 240), **settings).frames == 30
-    pictures = [cv2.resize(picture, (320, 240)) for picture in PICTURES]
-    found = answers(tmp_path / "car.tflite", pictures)
-    assert found[:, 0] == pytest.approx(steering(own, pictures), abs=0.02)  # noise
-    assert found[:, 1] == pytest.approx(
-        0.5 - 0.4 * np.clip((np.abs(found[:, 0]) - 0.1) / 0.4, 0, 1), abs=1e-5
-    )
-    with pytest.raises(UserError, match="another shape.*--camera"):
-        exported(own, tmp_path, camera=(320, 160), force=True)
-
-
 @pytest.mark.parametrize(
     ("outputs", "settings", "numbers", "expected"),
     [
@@ -166,21 +132,6 @@ def test_a_smaller_file_answers_nearly_alike_and_says_how_nearly(
     ]
     apart = answers(tmp_path / "car.tflite", pictures)[:, 0] - steering(LAKE, pictures)
     assert np.mean(np.abs(apart)) <= 2 * most
-
-
-@pytest.mark.slow
-def test_a_smaller_file_that_answers_otherwise_is_not_kept(tmp_path):
-    (pictures := tmp_path / "pictures").mkdir()
-    for index in range(20):
-        cv2.imwrite(str(pictures / f"{index}.png"), PICTURES[index % 4])
-    model = steeper(LAKE, tmp_path / "millions.h5")
-    settings = ExportModelSettings(model, "litert", quantize="int8", calibrate=pictures)
-    with pytest.raises(
-        UserError,
-        match=r"not written, because with --quantize int8 .* differ by \d.*use --quantize f",
-    ):
-        export_model(settings)
-    assert sorted(tmp_path.iterdir()) == [model, pictures]
 
 
 @pytest.mark.slow

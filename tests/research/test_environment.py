@@ -1,7 +1,6 @@
 """The Gymnasium environments, driven as their users do."""
 
 import json
-import os
 
 import gymnasium
 import numpy as np
@@ -12,7 +11,6 @@ from bcclone.research.environment import Simulator
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.world_settings import ExpertSettings
 from bcclone.system.errors import UserError
-from tests.processes import python
 
 SMALL = {"height": 40, "width": 60}
 AHEAD = np.array([0.0], np.float32)
@@ -48,16 +46,6 @@ def drive(env, steps, seed=0, action=AHEAD, options=None):
 )
 def test_gymnasiums_checker_finds_nothing(make, values):
     check_env(make(**values).unwrapped)
-
-
-def test_several_observations_are_a_dictionary(make):
-    names = ("center", "left", "right", "segmentation", "depth")
-    env = make(observations=list(names))
-    observation, _ = env.reset(seed=0)
-    assert tuple(observation) == names
-    assert env.observation_space.contains(observation)
-    assert (observation["left"] != observation["right"]).any()
-    assert set(np.unique(observation["segmentation"])) <= set(range(8))
 
 
 def test_the_speed_is_held_and_the_reward_is_the_distance_driven(make):
@@ -232,36 +220,6 @@ def test_gymnasiums_vector_environments_drive_each_car_as_it_would_alone(make, m
             observation, reward, *_ = env.step(actions[number])
         np.testing.assert_array_equal(observations[number], observation)
         assert rewards[number] == reward
-
-
-def test_random_starts_come_from_the_seed(make):
-    env = make(random_start=True)
-    places = [env.reset(seed=seed)[1]["pos_x"] for seed in (1, 1, 2)]
-    assert places[0] == places[1] != places[2]
-
-
-DRIVE = """
-import hashlib, json, sys
-import gymnasium, numpy as np
-import bcclone.research.environment
-env = gymnasium.make("bcclone/Road-v0", road=sys.argv[1], height=64, width=64, random_start=True)
-observation, _ = env.reset(seed=3)
-digest, randomness = hashlib.sha256(observation), np.random.default_rng(0)
-for _ in range(60):
-    action = randomness.uniform(-0.3, 0.3, 1).astype(np.float32)
-    observation, reward, terminated, truncated, info = env.step(action)
-    digest.update(observation)
-    digest.update(json.dumps([reward, terminated, truncated, info]).encode())
-    if terminated or truncated:
-        env.reset()
-print(digest.hexdigest())
-"""
-
-
-@pytest.mark.slow
-def test_the_same_seed_and_actions_give_the_same_bytes_in_other_processes():
-    threads = [dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), number) for number in "12"]
-    assert len({python(DRIVE, "random:5", env=os.environ | each) for each in threads}) == 1
 
 
 def test_figures_are_plain_numbers_that_json_takes(make):

@@ -68,20 +68,6 @@ def test_fewer_rows_a_second_are_rows_of_the_same_drive(tmp_path):
     assert some["episode"].max() == 0
 
 
-@pytest.mark.slow
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
-    recordings = []
-    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        record(tmp_path / name, RecordSettings(laps=0.01, seed=seed))
-        text = (tmp_path / name / "driving_log.csv").read_text()
-        rows = [row[3:] for row in csv.reader(text.splitlines())]
-        images = [path.read_bytes() for path in sorted((tmp_path / name / "IMG").iterdir())]
-        recordings.append((rows, images))
-    first, again, other = recordings
-    assert first == again
-    assert first[0] != other[0]
-
-
 def test_keyboard_steering_comes_in_steps_and_is_mostly_zero():
     track = load_track("lake")
     tracked = TrackedCar(track)

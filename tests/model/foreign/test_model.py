@@ -139,18 +139,6 @@ def test_a_functional_chain_is_rebuilt_in_every_dialect(dialect):
     check_output(rebuilt(config, weights_of_keras2(), backend="tensorflow"))
 
 
-def test_arithmetic_in_a_graph_of_keras_2_is_a_rescaling():
-    config = keras2_config()
-    config["config"]["layers"][1:2] = [
-        layer("TFOpLambda", f"tf.math.{word}", function=f"math.{word}")
-        for word in ("truediv", "subtract")
-    ]
-    config = graph(config, 2)
-    for item, number in zip(config["config"]["layers"], (127.5, 1.0), strict=False):
-        item["inbound_nodes"] = [[*item["inbound_nodes"][0][0][:3], {"y": number, "name": None}]]
-    check_output(rebuilt(config, weights_of_keras2()))
-
-
 @pytest.mark.parametrize("name", ["inner", ""])  # Keras 1 does not state the name
 @pytest.mark.parametrize("together", [False, True])
 def test_nested_models_are_flattened_with_their_weights(name, together):
@@ -164,14 +152,6 @@ def test_nested_models_are_flattened_with_their_weights(name, together):
         check_output(rebuilt(config, {name: has.get(name, []) for name in names}))
     else:
         check_output(rebuilt(config, weights_of_keras2()))
-
-
-def test_layers_of_one_name_get_names_that_no_other_layer_of_the_file_has():
-    config = keras2_config()
-    same = [layer("Activation", name, activation="linear") for name in ("same_4", "same", "same")]
-    config["config"]["layers"][2:2] = same
-    names = [built.name for built in rebuilt(config, weights_of_keras2()).layers]
-    assert names[1:4] == ["same_4", "same", "same_5"]
 
 
 # ---- recurrent networks, which see a window frame by frame

@@ -12,7 +12,6 @@ from keras import layers
 
 from bcclone.system.errors import UserError
 from tests.messages.refusals import run_command
-from tests.model.foreign.written_models import network
 from tests.running import read_steering, result_of, run_script
 
 PILOTS = ["linear", "categorical", "localizer", "both in one", "3D", "raw", "scaled"]
@@ -87,17 +86,6 @@ def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, t
     assert imported["preprocessing"] == f"160x120, RGB{scale}"
     result_of("predict", new, images, "-o", tmp_path / "p.csv", "--force")
     assert read_steering(tmp_path / "p.csv") == pytest.approx(expected, abs=1e-5)
-
-
-@pytest.mark.slow
-def test_a_pilot_and_a_model_of_ours_are_replayed_side_by_side(
-    untrained_model, simulated_recording, tmp_path
-):
-    pilot("linear").save(tmp_path / "pilot.keras")
-    network(64, 64, 3, first=[layers.Rescaling(1 / 255)]).save(tmp_path / "other.h5")
-    part = simulated_recording, "--fraction", "0:0.2"
-    assert result_of("replay", untrained_model, tmp_path / "pilot.keras", *part)
-    assert result_of("replay", untrained_model, tmp_path / "other.h5", *part, "--preprocess", "RGB")
 
 
 @pytest.mark.slow

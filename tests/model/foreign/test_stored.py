@@ -1,6 +1,5 @@
 """A model file is read in a process of its own: what it does to that process is only a refusal."""
 
-import random
 import signal
 import zipfile
 
@@ -11,7 +10,6 @@ from bcclone.model.foreign.stored import (
     read_in_subprocess,
     read_stored,
     reading_by,
-    reading_early,
 )
 from tests.model.foreign.old_models import keras1_config, write
 
@@ -37,61 +35,6 @@ def test_an_archive_that_unpacks_to_too_much_or_lacks_a_part_is_refused(tmp_path
         archive.writestr("metadata.json", "{}")
     with pytest.raises(UnsupportedModel, match="lacks config.json, model.weights.h5"):
         read_stored(tmp_path / "part.keras")
-
-
-def test_a_file_that_is_read_early_is_read_once_and_its_faults_are_raised_where_it_is_asked_for(
-    tmp_path,
-):
-    model = write(tmp_path / "old.h5", keras1_config())
-    other = write(tmp_path / "other.h5", keras1_config())
-    read = []
-
-    def reader(path):
-        read.append(path)
-        return read_in_subprocess(path)
-
-    with reading_by(reader):
-        with reading_early(model):
-            early = read_stored(model)
-            read_stored(other)
-        assert sorted(read) == [model, other]
-        assert early.texts == read_stored(model).texts
-
-    (tmp_path / "text.h5").write_text("no model")
-    for name, reason in (("text.h5", "neither HDF5 nor .keras"), ("missing.h5", "No such file")):
-        path = tmp_path / name
-        with reading_early(path), pytest.raises(UnsupportedModel, match=reason):
-            read_stored(path)
-
-
-def fuzzed(source, target, count):
-    """Yield "read", or why not, for files with random bytes changed outside the numbers of the
-    weights.
-    """
-    content = source.read_bytes()
-    chance = random.Random(1)
-    for _ in range(count):
-        data = bytearray(content)
-        for _ in range(chance.choice((1, 8, 64))):
-            data[chance.randrange(min(len(data), 20_000))] = chance.choice(
-                (0, 255, chance.randrange(256))
-            )
-        target.write_bytes(data)
-        try:
-            read_stored(target)
-            yield "read"
-        except UnsupportedModel as error:
-            yield str(error)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [8, pytest.param(400, marks=pytest.mark.long)])
-def test_randomly_damaged_files_are_read_or_refused_and_crash_only_the_reader(tmp_path, count):
-    source = write(tmp_path / "old.h5", keras1_config())
-    results = list(fuzzed(source, tmp_path / "damaged.h5", count))
-    assert len(results) == count
-    assert all(len(result.splitlines()) == 1 for result in results)
-    assert set(results) - {"read"}
 
 
 @pytest.mark.skipif(
