@@ -7,7 +7,7 @@ steps: plan, write, count.
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,11 +34,11 @@ from bcclone.dataset.samples import (
 )
 from bcclone.dataset.shard_writer import check_folder, write_shards
 from bcclone.dataset.shards import open_if_store, open_store
-from bcclone.dataset.store import Store, similar_store
+from bcclone.dataset.store import Store
 from bcclone.dataset.writer import write_store
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import BUSY, STORE, inputs_of, locked, replacing, writing
-from bcclone.system.location import Location, as_local, is_url, parse_location, reaching
+from bcclone.system.location import Location, as_local, is_url, parse_location
 from bcclone.system.numbers import constant
 from bcclone.system.pool import open_pool
 from bcclone.system.process import Notify, ProgressBar
@@ -106,8 +106,6 @@ def convert(
     output = settings.output
     to_shards = is_sharded(output)
     with ExitStack() as stack:
-        if settings.add:
-            _check_exists(output)
         may_exist = settings.force or settings.add
         if not to_shards:
             remedy = "overwrite it with --force, add to it with --add, or name another -o"
@@ -156,17 +154,6 @@ def convert(
                 seconds=time.monotonic() - started,
                 output=output,
             )
-
-
-def _check_exists(output: Location) -> None:
-    """Raise UserError if there is no store to add to."""
-    with reaching(output):
-        exists = output.exists()
-    if not exists:
-        raise UserError(
-            f"{output}: no such store to add to; leave out --add to make a new one. "
-            f"{similar_store(output)}".rstrip()
-        )
 
 
 def _write_file(
@@ -237,14 +224,10 @@ def _chosen_settings(
 # ---- without a store
 
 
-@contextmanager
-def open_samples(paths: Sequence[str], notify: Notify = lambda line: None) -> Iterator[Store]:
+def open_samples(paths: Sequence[str], notify: Notify = lambda line: None) -> Store:
     """Open the samples of a store, or of recordings (folders or logs), whose images stay files."""
     store = open_if_store(parse_location(paths[0])) if len(paths) == 1 else None
-    if store is None:
-        store = open_in_place(tuple(paths), Preprocessing(), SampleSettings(), notify)
-    with store:
-        yield store
+    return store or open_in_place(tuple(paths), Preprocessing(), SampleSettings(), notify)
 
 
 def open_in_place(

@@ -126,8 +126,9 @@ def make_plan(
         read first, since a row that two recordings have belongs to the one that is read first
     """
     parts = _parts_of_logs(inputs, held_back)
-    logs = []
+    chosen = []
     logs_read = []
+    left_out = 0  # number of rows
     for path, part in parts.items():
         log = read_log(path)
         counts = {
@@ -139,13 +140,12 @@ def make_plan(
         }
         notify(_described(counts))
         logs_read.append(counts)
-        logs.append(log)
-    chosen = [choose_rows(log, samples.rows) for log in logs]
-    left_out = sum(len(log.rows) for log in logs) - sum(len(log.rows) for log in chosen)
+        chosen.append(choose_rows(log, samples.rows))
+        left_out += len(log.rows) - len(chosen[-1].rows)
     # if all rows are chosen, there are some: read_log() refuses a log without usable rows
     if all(log.rows.empty for log in chosen):
         raise UserError(
-            f"{logs[0].path}: --rows {samples.rows} leaves none of the {left_out} rows; name a "
+            f"{chosen[0].path}: --rows {samples.rows} leaves none of the {left_out} rows; name a "
             f"recording with take-overs, or use --rows {ALL_ROWS}"
         )
 

@@ -74,7 +74,7 @@ class SampleSettings(Checked):
     be given by position.
     """
 
-    cameras: Names = _sample(CAMERAS, "cameras to use, separated by commas")
+    cameras: Names = _sample(CAMERAS, "cameras to use, separated by commas", choices=CAMERAS)
     correction: float | str = _label(
         AUTO,
         "steering added to samples of the left camera and subtracted from those of the right, "
@@ -144,13 +144,13 @@ class SampleSettings(Checked):
     seed: Seed = _split(0)
 
     def validate(self) -> None:
-        is_each_known = set(self.cameras) <= set(CAMERAS)
-        is_each_once = len(set(self.cameras)) == len(self.cameras)
-        if not self.cameras or not is_each_known or not is_each_once:
+        if not self.cameras or len(set(self.cameras)) < len(self.cameras):
             named = ",".join(self.cameras) or "none"
             # {cameras} is no argument, so SettingError replaces it by the name of the setting
             raise SettingError(
-                "{cameras} {named}, expected some of {all}", named=named, all=",".join(CAMERAS)
+                "{cameras} {named}, expected some of {all}, each once",
+                named=named,
+                all=",".join(CAMERAS),
             )
         if self.correction == AUTO:
             return

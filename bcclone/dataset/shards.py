@@ -21,7 +21,6 @@ from bcclone.dataset.store import (
     SCHEMA_VERSION,
     RecordingInfo,
     Store,
-    missing_store,
     read_store,
 )
 from bcclone.system.codec import explained, parse_json, read_bytes
@@ -31,6 +30,7 @@ from bcclone.system.hdf5_file import Table, kind_of
 from bcclone.system.location import (
     Location,
     as_local,
+    did_you_mean_beside,
     is_url,
     parse_location,
     reaching,
@@ -63,7 +63,10 @@ def open_store(path: Location | str) -> Store:
             f"{shown_command('preprocess', path, '-o', 'data.h5')}"
         )
     if not exists:
-        raise missing_store(path)
+        remedy = did_you_mean_beside(path, lambda beside: kind_of(beside) == "store")
+        if not remedy:
+            remedy = f"make one with: {shown_command('preprocess', 'RECORDING...', '-o', path)}"
+        raise UserError(f"{path}: no such store; {remedy}")
     if is_url(path):
         raise UserError(
             f"{path}: a file at a URL, expected a folder of shards; copy it to this machine first"

@@ -34,7 +34,7 @@ from bcclone.system.codec import explained, from_text, parse_json
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import file_version
 from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
-from bcclone.system.location import Location, as_local, did_you_mean_beside
+from bcclone.system.location import Location, as_local
 from bcclone.system.numbers import IndexArray
 from bcclone.system.values import to_json
 
@@ -149,19 +149,6 @@ def _check_references(numbers: npt.NDArray[Any], what: str, count: int, lowest: 
     for number in (numbers.min(), numbers.max()):
         if not lowest <= number < count:
             raise ValueError(f"it refers to {what} {number} of {count}, counted from 0")
-
-
-def missing_store(path: Location) -> UserError:
-    """Return the error for a path where nothing is."""
-    remedy = similar_store(path)
-    if not remedy:
-        remedy = f"make one with: {shown_command('preprocess', 'RECORDING...', '-o', path)}"
-    return UserError(f"{path}: no such store; {remedy}")
-
-
-def similar_store(path: Location) -> str:
-    """Return a question for a store that is missing; "" if none beside it has a similar name."""
-    return did_you_mean_beside(path, lambda beside: kind_of(beside) == "store")
 
 
 def read_store(

@@ -142,9 +142,9 @@ MISTAKES = [
     mistake("preprocess rec", "data.h5", "--force", "--add", "-o", has="file"),
     mistake(
         "preprocess rec -o dtaa.h5 --add", "dtaa.h5: no such store", "did you mean data.h5?",
-        "leave out --add", has="data.h5, rec",
+        has="data.h5, rec",
     ),
-    mistake("preprocess rec -o laps --add", "laps: no such store", "--add", has="rec"),
+    mistake("preprocess rec -o laps --add", "laps: no such store", "make one with", has="rec"),
     mistake("preprocess rec -o rec/driving_log.csv --force", "is no store", has="rec"),
     mistake("model dtaa.h5", "dtaa.h5: no such", "did you mean data.h5?", has="data.h5"),
     mistake(
