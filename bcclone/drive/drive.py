@@ -127,7 +127,7 @@ def _serve(
         stats = DriveStats(arbiter)
         framing = framing_of_policy(policy)
         recorder = resources.enter_context(
-            run_recorder(settings.run_folder, settings.append, stats.warn, framing)
+            run_recorder(settings.run_folder, settings.append, framing)
         )
         saliency = resources.enter_context(make_saliency_thread(policy, lambda: stats.last_frame))
         # the parts that speak with cars and pages

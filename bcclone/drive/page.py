@@ -67,8 +67,7 @@ class Session(ABC):
     command = ""  # the command line that starts the session again, without its port
     default_port = 0  # of the command
     track = ""  # name of the built-in world's track, "" for the car of another program
-    # x and z of the track's centre line in metres, and the width of the asphalt
-    track_map: dict[str, Any] | None = None
+    track_map: dict[str, Any] | None = None  # `line`: x and z of its centre line in metres
     sees = ""  # the preprocessing of the model's input, in words
     # the part of the frame that the model sees, as fractions of its width and height: left, top,
     # right, bottom; None if the page does not mark it
@@ -208,7 +207,6 @@ class Pages:
         session = self._session
         app = guarded_app(self._server, __name__, session.program, self._index)
         app.add_url_rule("/socket", view_func=self._socket, websocket=True)
-        app.add_url_rule("/track", view_func=self._track)
         app.add_url_rule("/state", "state", session.state)
         app.add_url_rule("/control", view_func=self._control, methods=["POST"])
         return app
@@ -236,12 +234,6 @@ class Pages:
             return plain_text(str(error), 400)
         self.serve(websocket)
         return ""
-
-    def _track(self) -> Any:
-        """Return the map of the built-in world's track."""
-        if self._session.track_map is None:
-            return plain_text("this car drives in another program's world", 404)
-        return self._session.track_map
 
     def _control(self) -> Any:
         """Set the controls in the request's JSON; return the new state."""

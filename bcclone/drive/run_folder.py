@@ -30,7 +30,6 @@ from bcclone.recording.run_tables import ANSWERS, DRIVERS, answer_row
 from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 from bcclone.system.files import write_text
-from bcclone.system.process import Notify
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
 _NO_FRAME = datetime.datetime.min  # the time of the last frame of a folder without frames
@@ -41,7 +40,6 @@ _BEGIN_OF_RUN = re.compile(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,")
 def run_recorder(
     folder: Path | None = None,
     append: bool = False,
-    on_failure: Notify = lambda why: None,
     framing: Framing | None = None,
 ) -> Recorder["RunWriter"]:
     """Return the recorder of a drive.
@@ -50,7 +48,6 @@ def run_recorder(
     new folder run-DATE_TIME once the page asks for it.
 
     append: whether the folder may contain a run, to which the drive is added
-    on_failure: called with the reason when the recorder goes off by itself
     framing: how the camera's pictures become frames, None if they are frames
     """
 
@@ -60,7 +57,7 @@ def run_recorder(
         new = Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")
         return begin_in_free_folder(new, lambda free: RunWriter(free, append, framing), held)
 
-    return Recorder(open_writer, on_failure, from_start=folder is not None)
+    return Recorder(open_writer, from_start=folder is not None)
 
 
 def record_decision(

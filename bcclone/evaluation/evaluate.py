@@ -118,20 +118,24 @@ def evaluate_policy(
     """Score a policy as evaluate() does a model; raises as drive_policy() does."""
     track = load_track(settings.track, settings.reverse)
     folder = settings.run_folder
-    failures: list[str] = []
     with ExitStack() as opened:
         watches = [watch] if watch else []
         if folder is not None:
             opened.enter_context(locked_run(folder))
-            recorder = opened.enter_context(run_recorder(folder, on_failure=failures.append))
+            recorder = opened.enter_context(run_recorder(folder))
             watches.append(
                 lambda decision, seconds, _: record_decision(recorder, decision, seconds)
             )
         world = opened.enter_context(open_world(track, settings, settings))
         evaluation = drive_policy(policy, world, settings, name, watches)
-    if folder is not None and recorder.recorded:
+    if folder is None:
+        return evaluation
+    if recorder.recorded:
         write_trace(folder, world.shown)
-    return replace(evaluation, notes=(*evaluation.notes, *failures))
+    if recorder.failure:
+        failure = f"the recording has ended: {recorder.failure}"
+        evaluation = replace(evaluation, notes=(*evaluation.notes, failure))
+    return evaluation
 
 
 # fraction of the answers at full steering; with more, the frames are probably prepared wrongly

@@ -70,7 +70,7 @@ def play(
     access = Access(settings.host, settings.token)
     with (
         WebServer(address, access, notify, stop) as server,
-        play_recorder(settings.folder, server.notify) as recorder,
+        play_recorder(settings.folder) as recorder,
         ExitStack() as resources,
     ):
         game = Play(renderer, track, recorder, driver, settings.start_m, settings.start_offset_m)
@@ -119,9 +119,7 @@ def _load_policy(settings: PlaySettings) -> Policy | None:
 _MAX_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
 
 
-def play_recorder(
-    folder: Path | None, on_failure: Notify = lambda why: None
-) -> Recorder[CarRecording]:
+def play_recorder(folder: Path | None) -> Recorder[CarRecording]:
     """Return the recorder of a play, into `folder` or the first of FOLDER-2 ... that is free."""
     started = datetime.datetime.now()
     wanted = folder or Path(f"play-{started:%Y_%m_%d_%H_%M_%S}")
@@ -129,7 +127,7 @@ def play_recorder(
     def open_writer(held: ExitStack) -> CarRecording:
         return begin_in_free_folder(wanted, lambda free: CarRecording(free, started), held)
 
-    return Recorder(open_writer, on_failure, most_waiting=_MAX_WAITING)
+    return Recorder(open_writer, most_waiting=_MAX_WAITING)
 
 
 @contextmanager
@@ -194,7 +192,7 @@ class Play(Session):
         super().__init__(Hands(DrivenBy(by), clock), recorder, driver)
         line = track.line[::_MAP_STEP, [0, 2]].round(1).tolist()
         self.track = track.road.name
-        self.track_map = {"line": line, "width_m": track.road.width_m}
+        self.track_map = {"line": line}
         self.clock = clock
         height_at = renderer.scene.ground.height_at
         self.tracked = TrackedCar(track, start_offset_m, track.start_m + start_m, height_at)
@@ -407,6 +405,4 @@ class Play(Session):
                 f"the model fails: {self.decision.fault}; "
                 f"its steering fades and it gives no throttle: {advice}"
             )
-        if self.recorder.failure:
-            texts.append(f"the recording has ended: {self.recorder.failure}")
         return texts

@@ -23,7 +23,6 @@ from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.recording.run_tables import SIDECARS, Sidecar
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.files import locked
-from bcclone.system.process import Notify
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +122,6 @@ class Recorder(Generic[Writer]):
     def __init__(
         self,
         open_writer: Callable[[ExitStack], Writer],
-        on_failure: Notify = lambda why: None,
         most_waiting: int = 256,
         from_start: bool = False,
     ) -> None:
@@ -131,7 +129,6 @@ class Recorder(Generic[Writer]):
 
         open_writer: begins the recording; may raise UserError. What it enters into the stack, such
             as a lock of the folder, is held until the end of the block.
-        on_failure: called with the reason when the recorder goes off by itself
         most_waiting: number of rows that may wait for the disk
         from_start: whether it is on from the begin of the block
         """
@@ -140,7 +137,6 @@ class Recorder(Generic[Writer]):
         self.dropped = 0  # number of the rows that could not be written
         self.failure = ""  # why it went off by itself, or ""
         self._open_writer = open_writer
-        self._on_failure = on_failure
         self._most_waiting = most_waiting
         self._from_start = from_start
         self._writer: Writer | None = None
@@ -218,17 +214,12 @@ class Recorder(Generic[Writer]):
                 if not isinstance(error, UserError | OSError):
                     logger.exception("writing a row failed")
                 self.dropped += 1
-                self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        """Go off, because rows cannot be written, mostly because of the disk."""
-        why = first_line(error)
-        if isinstance(error, OSError) and error.strerror:
-            why = error.strerror
-        self.failure = why
-        self.on = False
-        logger.warning("%s: cannot record any more: %s; driving goes on", self.folder, why)
-        self._on_failure(f"the recording has ended: {why}")
+                why = first_line(error)
+                if isinstance(error, OSError) and error.strerror:
+                    why = error.strerror
+                self.failure = why
+                self.on = False
+                logger.warning("%s: cannot record any more: %s; driving goes on", self.folder, why)
 
 
 def is_free(folder: Path) -> bool:

@@ -84,25 +84,13 @@ def test_the_gains_are_udacitys():
     [(0.0, 25.0), (0.1, 25.0), (0.3, 17.5), (-0.3, 17.5), (0.5, 10.0), (-1.0, 10.0)],
 )
 def test_sharper_corners_are_driven_slower_down_to_the_minimum(steering, mph):
-    controller = SpeedController(
-        SpeedSettings(speed_mph=25.0, min_speed_mph=10.0, slow_in_corners=True)
-    )
+    slows = SpeedSettings(speed_mph=25.0, min_speed_mph=10.0, slow_in_corners=True)
+    controller = SpeedController(slows)
     assert controller.target_mph(Answer(steering)) == pytest.approx(mph)
-    assert (
-        SpeedController(SpeedSettings(speed_mph=25.0, min_speed_mph=10.0)).target_mph(
-            Answer(steering)
-        )
-        == 25.0
-    )
-
-
-def test_a_set_speed_below_the_minimum_is_not_raised_in_corners():
-    assert (
-        SpeedController(
-            SpeedSettings(speed_mph=5.0, min_speed_mph=10.0, slow_in_corners=True)
-        ).target_mph(Answer(1.0))
-        == 5.0
-    )
+    controller.set_speed_mph = 5.0  # one below the minimum is not raised
+    assert controller.target_mph(Answer(steering)) == 5.0
+    constant = SpeedController(SpeedSettings(speed_mph=25.0, min_speed_mph=10.0))
+    assert constant.target_mph(Answer(steering)) == 25.0
 
 
 def test_another_car_gets_no_integral():

@@ -9,7 +9,6 @@ from bcclone.camera.framing import FRAMING_NAME, Framing, Lens, read_framing
 from bcclone.camera.images import decode_image, encode_jpeg
 from bcclone.model.model_facts import SteeringCalibration
 from bcclone.model.model_file import calibrated_content
-from bcclone.system.errors import UserError
 from tests.drive.drive_server import Still, drive, serving_in_a_thread, state_of
 
 FRAMING = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))
@@ -55,30 +54,3 @@ def test_the_recording_of_a_drive_with_a_framed_model_becomes_a_store(framed_mod
     assert conversion.rows == server.result.recorded
     with bcclone.open_store(str(store_file)) as store:
         assert [recording.framing for recording in store.recordings] == [FRAMING]
-
-
-def test_a_run_is_continued_with_the_same_camera_only(framed_model, untrained_model, tmp_path):
-    run = tmp_path / "run1"
-    for _ in range(2):
-        with serving_in_a_thread(framed_model, run, append=run.exists()) as server:
-            drive(server.port, Still(3, jpegs=PICTURES))
-        assert server.result.failure == ""
-    with (
-        pytest.raises(UserError, match="its frames were made as 160x120 pixels.*another folder"),
-        serving_in_a_thread(untrained_model, run, append=True),
-    ):
-        pass
-
-
-def test_pictures_of_another_camera_are_not_added_to_frames_of_the_simulator(
-    framed_model, tmp_path
-):
-    run = tmp_path / "run1"
-    with serving_in_a_thread(framed_model, run) as server:
-        drive(server.port, Still(3))  # frames, which stay as they are
-    assert not (run / FRAMING_NAME).exists()
-    with serving_in_a_thread(framed_model, run, append=True) as server:
-        drive(server.port, Still(3, jpegs=PICTURES))
-    assert "its frames are of the simulator's camera" in server.result.failure
-    assert server.result.answered > 0
-    assert not (run / FRAMING_NAME).exists()

@@ -60,45 +60,24 @@ def test_numbers_with_decimal_points_and_commas_are_read(written, speed, comma):
     assert (parsed.speed_mph, parsed.decimal_comma) == (speed, comma)
 
 
-BAD = {
-    "a list": ([1], "telemetry is a list, expected an object"),
-    "no speed": (
-        {k: v for k, v in telemetry().items() if k != "speed"},
-        "speed is 'None', expected a number as text",
-    ),
-    "true speed": (telemetry(speed=True), "speed is 'True', expected a number as text"),
-    "a long list": (
-        telemetry(throttle=[0] * 1000),
-        f"throttle is '[{'0, ' * 13}', expected a number as text",
-    ),
-    "a word": (telemetry(speed="fast"), "speed is 'fast', expected a number"),
-    "marks not between thousands": (
-        telemetry(speed="1234,567.5"),
-        "speed is '1234,567.5', expected a number",
-    ),
-    "NaN": (telemetry(speed="NaN"), "speed is not finite, expected a number such as 12.5"),
-    "infinity": (
-        telemetry(steering_angle="Infinity"),
-        "steering_angle is not finite, expected a number such as 12.5",
-    ),
-    "digits without end": (
-        telemetry(speed="9" * 99_999),
-        "speed has 99999 characters, expected a number of at most 40",
-    ),
-    "another simulator": (
-        {"cte": "0.4", "speed": "0.2", "steering_angle": "0.0"},
-        "telemetry without an image, but with 'cte', 'speed', 'steering_angle': this is not the "
-        "simulator that sends pictures; those of Udacity's term 2 and 3 send cte, ptsx and the "
-        "like; end it, and start the simulator of term 1 (Behavioral Cloning), in autonomous mode",
-    ),
-    "no image": (telemetry(image=None), "telemetry without an image, expected base64 text"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD)
-def test_invalid_telemetry_is_refused_with_a_reason(kind):
-    payload, reason = BAD[kind]
-    with pytest.raises(ProtocolError, match=f"^{re.escape(reason)}$"):
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ([1], "a list, expected an object"),
+        ({k: v for k, v in telemetry().items() if k != "speed"}, "speed .*expected a number"),
+        (telemetry(speed=True), "speed is 'True', expected a number"),
+        (telemetry(throttle=[0] * 1000), "throttle .{,60}, expected a number"),
+        (telemetry(speed="fast"), "speed is 'fast', expected a number"),
+        (telemetry(speed="1234,567.5"), "speed is '1234,567.5', expected a number"),
+        (telemetry(speed="NaN"), "speed is not finite, expected a number"),
+        (telemetry(steering_angle="Infinity"), "steering_angle is not finite, expected a number"),
+        (telemetry(speed="9" * 99_999), "speed has 99999 characters, expected .* at most 40"),
+        ({"cte": "0.4", "speed": "0.2"}, "without an image, .*start the simulator of term 1"),
+        (telemetry(image=None), "without an image, expected base64"),
+    ],
+)
+def test_invalid_telemetry_is_refused_with_a_reason(payload, reason):
+    with pytest.raises(ProtocolError, match=reason):
         parse_telemetry(payload)
 
 
@@ -108,23 +87,17 @@ def test_an_image_with_invalid_base64_is_an_unreadable_frame(image):
     assert (parsed.jpeg, parsed.speed_mph) == (b"", 12.5)
 
 
-def test_a_steer_event_is_two_texts_in_the_machines_culture():
-    control = Control(steering=0.125, throttle=-0.3)
-    assert json.dumps(format_steer(control, decimal_comma=False)) == (
-        '{"steering_angle": "0.125000", "throttle": "-0.300000"}'
-    )
-    assert format_steer(control, decimal_comma=True) == {
-        "steering_angle": "0,125000",
-        "throttle": "-0,300000",
-    }
-    assert format_steer(Control(1e-9, -1.0), False) == {
-        "steering_angle": "0.000000",
-        "throttle": "-1.000000",
-    }
-    assert format_steer(Control(1.0, 1.0), False) == {
-        "steering_angle": "1.000000",
-        "throttle": "1.000000",
-    }
+@pytest.mark.parametrize(
+    ("control", "comma", "text"),
+    [
+        (Control(0.125, -0.3), False, '{"steering_angle": "0.125000", "throttle": "-0.300000"}'),
+        (Control(0.125, -0.3), True, '{"steering_angle": "0,125000", "throttle": "-0,300000"}'),
+        (Control(1e-9, -1.0), False, '{"steering_angle": "0.000000", "throttle": "-1.000000"}'),
+        (Control(1.0, 1.0), False, '{"steering_angle": "1.000000", "throttle": "1.000000"}'),
+    ],
+)
+def test_a_steer_event_is_two_texts_in_the_machines_culture(control, comma, text):
+    assert json.dumps(format_steer(control, comma)) == text
 
 
 @pytest.mark.parametrize("value", [1.5, -1.0001, float("nan"), float("inf")])
@@ -143,21 +116,9 @@ def test_a_control_out_of_range_cannot_be_made(value):
         ('2["telemetry",null]', TelemetryEvent(None)),
         ('2["telemetry"]', TelemetryEvent(None)),
         ('27["telemetry",{}]', TelemetryEvent(None, "437[]")),
-        *(
-            (text, None)
-            for text in (
-                '2["connect",{}]',
-                '2["disconnect"]',
-                '2["telemetry2",{}]',
-                "2[]",
-                "2{}",
-                "2",
-            )
-        ),
-        *(
-            (text, None)
-            for text in ('2/other,["telemetry",{}]', '21-["telemetry",{}]', '2[["telemetry"]]')
-        ),
+        *((text, None) for text in ('2["connect",{}]', '2["telemetry2",{}]', "2[]", "2{}", "2")),
+        *((text, None) for text in ('2/other,["telemetry",{}]', '21-["telemetry",{}]')),
+        ('2[["telemetry"]]', None),
     ],
 )
 def test_telemetry_events_are_read_and_others_are_ignored(text, event):

@@ -19,7 +19,6 @@ from tests.pages import FakePage
 
 pytestmark = pytest.mark.slow
 FASTER = {"throttle_key": 1}
-LEFT = {"throttle_key": 1, "steering_key": -1}
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +38,6 @@ def page(server):
         yield page
 
 
-def test_keys_move_the_car_and_frames_show_the_input(page):
-    before, (jpeg, _) = page.receive()
-    assert decode_jpeg(jpeg).shape == (160, 320, 3)
-    state = page.until(lambda state: state["speed_mph"] > 5, **FASTER)
-    assert state["input"] > 0
-    assert state["seconds"] > before["seconds"]
-    state = page.until(lambda state: state["steering_sent"] <= -0.5, **LEFT)
-    assert (state["driver"], state["take_over"]) == (HUMAN, None)
-
-
 def test_a_page_that_does_not_draw_gets_no_more_than_two_frames_and_then_the_newest(page, server):
     with FakePage(server.port, acknowledges=False) as slow:
         numbers = [slow.receive()[0]["frame"] for _ in range(2)]
@@ -59,22 +48,6 @@ def test_a_page_that_does_not_draw_gets_no_more_than_two_frames_and_then_the_new
         slow.socket.settimeout(60)
         slow.send(drawn=2)
         assert slow.receive()[0]["frame"] > numbers[-1] + 15  # those between were dropped
-
-
-def test_a_recording_of_a_play_can_be_preprocessed(tmp_path):
-    with playing(folder=tmp_path / "run") as server, FakePage(server.port) as page:
-        page.send(set={"recording": True})
-        page.until(lambda state: state["recording"]["recorded"] >= 20, **FASTER)
-        page.send(set={"recording": False})
-        page.until(lambda state: not state["recording"]["on"], **FASTER)
-    rows = read_log(tmp_path / "run" / "driving_log.csv").rows
-    assert server.result.folder == tmp_path / "run"
-    assert server.result.rows == len(rows) >= 20
-    seconds = np.ptp(rows.time_ms) / 1000
-    # 15 a second, fewer while other programs use all cores
-    assert 1000 * seconds / (len(rows) - 1) > 55
-    convert(PreprocessSettings((str(tmp_path / "run"),), tmp_path / "data.h5"))
-    assert (tmp_path / "data.h5").stat().st_size > 0
 
 
 def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_path):
@@ -106,6 +79,12 @@ def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_pa
     drivers = list(read_drivers(tmp_path / "run").values())
     assert {row.take_over for row in drivers} == {None, 1, 2}
     assert {row.driver for row in drivers} == {HUMAN, MODEL}
+    assert (server.result.folder, server.result.rows) == (tmp_path / "run", len(drivers))
+    rows = read_log(tmp_path / "run" / "driving_log.csv").rows
+    # 15 a second, fewer while other programs use all cores
+    assert np.ptp(rows.time_ms) / (len(rows) - 1) > 55
+    convert(PreprocessSettings((str(tmp_path / "run"),), tmp_path / "data.h5"))
+    assert (tmp_path / "data.h5").stat().st_size > 0
 
 
 def test_a_full_disk_ends_the_recording_the_drive_goes_on_and_a_kill_leaves_whole_rows(tmp_path):
@@ -115,7 +94,6 @@ def test_a_full_disk_ends_the_recording_the_drive_goes_on_and_a_kill_leaves_whol
     with serving(*line, script="play", full_at=24_000) as server, FakePage(server.port) as page:
         page.send(set={"recording": True})
         state = page.until(lambda state: state["recording"]["failure"], **FASTER)
-        assert any("the recording has ended" in warning["text"] for warning in state["warnings"])
         page.until(lambda later: later["seconds"] > state["seconds"] + 0.5, **FASTER)
         server.end(signal.SIGKILL)
     assert "Traceback" not in server.output

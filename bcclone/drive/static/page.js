@@ -10,7 +10,7 @@ const SHOW_MS = 90; // between two times that figures, dial, map and plots are d
 let socket = null;
 let retry = 0; // the timer of the next connection
 let state = null; // of the newest frame that was drawn
-let track = null; // of the built-in world
+const track = IN_WORLD ? JSON.parse(element("map").dataset.track) : null;
 let points = []; // that the plots show
 let cameraImage = null;
 let overlayImage = null; // the saliency overlay
@@ -218,10 +218,5 @@ if (!IN_WORLD) document.addEventListener("visibilitychange", connect);
 hands.watchMouse(element("frame"));
 hands.watchPad(element("steering-pad"), "steering");
 hands.watchPad(element("throttle-pad"), "throttle");
-if (IN_WORLD) {
-  fetch("track").then((response) => response.json()).then((map) => {
-    track = map;
-  });
-}
 connect();
 beat();
