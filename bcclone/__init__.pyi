@@ -28,11 +28,10 @@ from .game.play_settings import PlaySettings as PlaySettings
 from .model.model_file import load_model as load_model
 from .model.model_file import save_model as save_model
 from .model.policy import load_policy as load_policy
+from .pictures.all_pictures import plot as plot
 from .pictures.clip import make_clip as make_clip
-from .pictures.clip_settings import ClipSettings as ClipSettings
-from .pictures.clip_settings import Pace as Pace
-from .pictures.plot_settings import PlotSettings as PlotSettings
-from .pictures.plots.all_pictures import plot as plot
+from .pictures.settings import ClipSettings as ClipSettings
+from .pictures.settings import PlotSettings as PlotSettings
 from .research.environment import EnvironmentSettings as EnvironmentSettings
 from .research.environment import Simulator as Simulator
 from .simulator.expert import record as record

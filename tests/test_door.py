@@ -40,7 +40,7 @@ CLASSES = {
 }  # fmt: skip
 SETTINGS = {
     "ClipSettings", "Conditions", "DriveSettings", "EnvironmentSettings", "EvaluateSettings",
-    "ExpertSettings", "Pace", "PlaySettings", "PlotSettings", "PredictSettings",
+    "ExpertSettings", "PlaySettings", "PlotSettings", "PredictSettings",
     "PreprocessSettings", "RecordSettings", "ReplaySettings", "RunFiles", "SampleSettings",
     "SpeedSettings", "SuiteSettings", "TrainSettings",
     "WorldSettings",

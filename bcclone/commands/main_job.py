@@ -15,7 +15,7 @@ from bcclone.commands.command import (
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.feed.feed_settings import STRATEGIES
-from bcclone.pictures.clip_settings import ClipSettings
+from bcclone.pictures.settings import ClipSettings
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.settings import argument, read_settings_file, setting
 from bcclone.system.values import names_of
@@ -184,7 +184,7 @@ def _draw(result: "TrainResult", files: RunFiles) -> Path | None:
     A KeyboardInterrupt says that the model is written.
     """
     try:
-        from bcclone.pictures.plots.all_pictures import draw_training
+        from bcclone.pictures.all_pictures import draw_training
 
         return draw_training(result, files.data, notify)
     except KeyboardInterrupt:
@@ -231,7 +231,7 @@ def video(
     overlay: the pixels that decide the steering.
     """
     if run is None:
-        from bcclone.pictures.run_data import find_runs
+        from bcclone.pictures.run import find_runs
 
         remedy = f"record one with: {shown_command('drive', 'model.h5', 'run1')}"
         runs = find_runs(Path())[:_SHOWN_RUNS]
@@ -242,8 +242,19 @@ def video(
     from bcclone.pictures.clip import make_clip
 
     clip = make_clip(settings)
-    skipped = [f"skipped: {reason}" for reason in clip.skipped]
-    return Result(clip.as_json(), clip.as_text(), notes=[*clip.notes, *skipped])
+    value = {
+        "output": str(clip.output),
+        "frames": clip.frames,
+        "skipped": len(clip.skipped),
+        "seconds": round(clip.seconds, 3),
+    }
+    text = (
+        f"{clip.output}: {clip.frames} frames, {clip.seconds:.1f} s at {clip.rate:g} a second, "
+        f"{len(clip.skipped)} skipped"
+    )
+    notes = [f"{run}: {note}" for note in clip.notes]
+    notes += [f"skipped: {reason}" for reason in clip.skipped]
+    return Result(value, text, notes=notes)
 
 
 COMMANDS: dict[str, Command] = {

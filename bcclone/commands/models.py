@@ -25,8 +25,7 @@ from bcclone.evaluation.evaluate_settings import (
     SuiteSettings,
 )
 from bcclone.model.import_model import ImportModelSettings
-from bcclone.pictures.clip_settings import MP4
-from bcclone.pictures.plot_settings import PlotSettings
+from bcclone.pictures.settings import MP4, PlotSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.research.settings import ImproveSettings, MarginSettings
 from bcclone.system.errors import number_of
@@ -53,15 +52,12 @@ def plots(settings: PlotSettings) -> Result:
             f"samples: those of {_STORE} in this folder; "
             "name another store or recordings after the model"
         )
-    from bcclone.pictures.plots.all_pictures import plot
+    from bcclone.pictures.all_pictures import plot
 
     result = plot(settings, notify)
-    lines = {}
-    for name, place in result.pictures.items():
-        is_reason = isinstance(place, str)
-        lines[name] = f"left out: {place}" if is_reason else str(place)
-    notes = [f"note: {note}" for note in result.notes]
-    return Result(result.as_json(), list_of(lines), notes=notes)
+    lines = {name: str(path) for name, path in result.drawn.items()}
+    lines |= {name: f"left out: {reason}" for name, reason in result.skipped.items()}
+    return Result(result, list_of(lines))
 
 
 @command()
@@ -177,7 +173,7 @@ def evaluate(
             result = evaluation.evaluate(model, settings, watch)
         wrote = [clip] if clip else []
         if output:
-            from bcclone.pictures.score_files import write_evaluation
+            from bcclone.pictures.reports import write_evaluation
 
             wrote += write_evaluation(output, result, settings, model, clip)
     return Result(
@@ -211,7 +207,7 @@ def suite(
         settings = replace(settings, kept=output / _DRIVES if output else None)
         result = scenarios.suite(models, settings, notify, pool)
         if output:
-            from bcclone.pictures.score_files import write_suite
+            from bcclone.pictures.reports import write_suite
 
             wrote = write_suite(output, result, settings.preprocess)
     return Result(
@@ -291,7 +287,7 @@ def replay(
     with writing(output, RESULTS, force):
         result = replaying.replay(models, recording, settings)
         if output:
-            from bcclone.pictures.score_files import write_replay
+            from bcclone.pictures.reports import write_replay
 
             wrote = write_replay(output, recording, result, settings.preprocess)
     return Result(result.figures(), result.as_text(), notes=result.notices, wrote=wrote)

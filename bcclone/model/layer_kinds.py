@@ -149,13 +149,6 @@ def keeps_frames(layer: keras.Layer) -> bool:
     return type(layer) is layers.TimeDistributed or bool(layer_kind(layer).keeps_frames(layer))
 
 
-def random_strength(layer: keras.Layer) -> float | None:
-    """Return the rate or standard deviation of a layer's random numbers; None if it draws none."""
-    if isinstance(layer, DROPOUT):
-        return float(layer.rate)
-    return float(layer.stddev) if isinstance(layer, layers.GaussianNoise) else None
-
-
 def learned_weights(layer: Any, channels: int) -> int:
     """Return about how many weights a layer of kernels or units will have, 0 for others.
 

@@ -3,9 +3,7 @@
 A picture is uint8 and is changed in place.
 """
 
-from collections.abc import Iterable
 from functools import cache, lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -40,26 +38,11 @@ _DESCENT = 0.3  # depth below the baseline / size of the font
 _font = cache(PIL.ImageFont.load_default)  # Aileron, in the public domain
 
 
-class Text(NamedTuple):
-    """Words on a picture; one end of their baseline lies at x and y."""
-
-    words: str
-    x: int
-    y: int
-    size: int = SMALL_SIZE
-    color: Color = FAINT
-    to_left: bool = False  # True if x is the right end of the words, False if it is the left end
-
-    @property
-    def width(self) -> int:
-        return int(_coverage_of(self.words, self.size).shape[1])
-
-
 @lru_cache(4096)  # a clip repeats the same words and numbers
 def _coverage_of(words: str, size: int) -> Float32Array:
     """Return how much of each pixel a text covers, 0 to 1, (height, width, 1)."""
     font = _font(size)
-    # the baseline stands size * _ASCENT below the top, as write_texts() expects
+    # the baseline stands size * _ASCENT below the top, as write() expects
     width = max(round(font.getlength(words)), 1) + 2
     baseline = round(size * _ASCENT)
     coverage = PIL.Image.new("L", (width, baseline + round(size * _DESCENT)))
@@ -68,15 +51,30 @@ def _coverage_of(words: str, size: int) -> Float32Array:
     return np.asarray(coverage, np.float32)[..., np.newaxis] / np.float32(255)
 
 
-def write_texts(picture: Image, texts: Iterable[Text]) -> None:
-    """Write texts on a picture; what would stand outside of it is left out."""
-    for text in texts:
-        left = text.x - text.width if text.to_left else text.x
-        top = text.y - round(text.size * _ASCENT)
-        coverage = _coverage_of(text.words, text.size)[max(-top, 0) :, max(-left, 0) :]
-        area = picture[max(top, 0) :, max(left, 0) :][: len(coverage), : coverage.shape[1]]
-        coverage = coverage[: len(area), : area.shape[1]]
-        area[:] = area + (np.array(text.color, np.float32) - area) * coverage + np.float32(0.5)
+def text_width(words: str, size: int = SMALL_SIZE) -> int:
+    return int(_coverage_of(words, size).shape[1])
+
+
+def write(
+    picture: Image,
+    words: str,
+    x: int,
+    y: int,
+    size: int = SMALL_SIZE,
+    color: Color = FAINT,
+    to_left: bool = False,
+) -> None:
+    """Write words whose baseline begins at x and y; what would stand outside is left out.
+
+    size: of the font, in pixels
+    to_left: whether the baseline ends at x and y
+    """
+    left = x - text_width(words, size) if to_left else x
+    top = y - round(size * _ASCENT)
+    coverage = _coverage_of(words, size)[max(-top, 0) :, max(-left, 0) :]
+    area = picture[max(top, 0) :, max(left, 0) :][: len(coverage), : coverage.shape[1]]
+    coverage = coverage[: len(area), : area.shape[1]]
+    area[:] = area + (np.array(color, np.float32) - area) * coverage + np.float32(0.5)
 
 
 def draw_box(picture: Image, begin: Point, end: Point, color: Color) -> None:

@@ -1,21 +1,26 @@
 """Encode a clip: pictures -> an MP4 or a GIF, by moviepy and ffmpeg; cut an MP4.
 
+new_clip() says where to write a clip, and puts it into its place when it is complete.
+
 The pictures are RGB uint8 (height, width, 3), all of one size.
 """
 
+import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
 from bcclone.camera.images import Image
-from bcclone.pictures.clip_settings import GIF
+from bcclone.pictures.settings import GIF
 from bcclone.system.errors import UserError
+from bcclone.system.files import MADE_BY, replacing
 
 # each of these is the name of one of ffmpeg's encoders, and options for it.
 # crf is the quality, smaller is better. faststart puts the index first, so that a web page can play
@@ -57,13 +62,37 @@ def encode(path: Path, pictures: Iterable[Image | None], rate: float) -> int:
     return count
 
 
-def cut(clip: Path, path: Path, seconds: float) -> None:
-    """Write the first seconds of an MP4 into another one; raises UserError when ffmpeg fails."""
+# marks at the end of a clip, by which @writes knows a file of ours and may replace it; players skip
+# them: an MP4's box of free space, and a GIF's comment
+_MP4_END = b"\0\0\0\x0ffree" + MADE_BY
+_GIF_END = b"!\xfe\x07" + MADE_BY + b"\0;"
+
+
+@contextmanager
+def new_clip(path: Path, follow: bool = False) -> Iterator[Path]:
+    """Yield where to write a clip; it replaces an older file only when the block has ended well.
+
+    follow: whether a link at the path is followed
+    """
+    with replacing(path, follow=follow) as temporary:
+        yield temporary
+        with temporary.open("r+b") as file:
+            if path.suffix == GIF:
+                file.seek(-1, os.SEEK_END)  # _GIF_END repeats the last byte, which ends a GIF
+                file.write(_GIF_END)
+            else:
+                file.seek(0, os.SEEK_END)
+                file.write(_MP4_END)
+
+
+def write_begin(clip: Path, path: Path, seconds: float) -> None:
+    """Write the first seconds of an MP4 as a clip of its own, without encoding it anew."""
     _, extract = _moviepy()
-    try:
-        extract(str(clip), 0, seconds, str(path), logger=None)
-    except OSError as error:
-        raise _failure(path, str(error)) from None
+    with new_clip(path) as temporary:
+        try:
+            extract(str(clip), 0, seconds, str(temporary), logger=None)
+        except OSError as error:
+            raise _failure(path, str(error)) from None
 
 
 def _write(path: Path, pictures: Iterable[Image | None], rate: float, codec: Sequence[str]) -> int:

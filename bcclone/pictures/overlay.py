@@ -3,8 +3,8 @@
 Title, map and saliency are drawn on the frame; the numbers stand in a panel below it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,66 +16,26 @@ from bcclone.pictures.drawing import (
     ORANGE,
     RAIL,
     RED,
+    ROAD,
     SKY,
     WHITE,
     YELLOW,
     Color,
-    Text,
     dim,
     draw_box,
     draw_dot,
-    write_texts,
+    draw_line,
+    text_width,
+    write,
 )
-from bcclone.pictures.run_data import FrameInfo, RunData
-from bcclone.pictures.track_map import TrackMap
+from bcclone.pictures.run import FrameInfo
 from bcclone.recording.run_tables import TRACE
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import Float32Array
+from bcclone.system.numbers import Float32Array, FloatArray
+
+Place = tuple[float, float]  # x and z, in metres
 
 _MAP_HEIGHT = 0.42  # height and width of the map, as a fraction of the frame's height
-
-
-def make_overlay(
-    name: str, width: int, data: RunData, size: tuple[int, int], with_model: bool
-) -> "Overlay":
-    """Return an overlay with a place for each value that is known of a run.
-
-    Raises UserError for an unknown track.
-
-    name: the run's name, for the title
-    width: width of the picture, in pixels
-    data: the values of the run's frames
-    size: width and height of the run's frames, in pixels
-    with_model: True to add a bar for the steering of a reference model
-    """
-    road_half_m = None
-    track_map = None
-    if data.track is not None:
-        from bcclone.simulator.track import load_track
-
-        try:
-            track = load_track(data.track)
-        except UserError as error:
-            raise UserError(
-                f"{name}: {TRACE.name}: {error}; "
-                f"correct it, or remove the file to leave out {TRACE.provides}"
-            ) from None
-        road_half_m = track.road.width_m / 2
-        map_size = round(size[1] * width / size[0] * _MAP_HEIGHT)
-        places = [frame.place for frame in data.frames]
-        track_map = TrackMap(track.line[:, [0, 2]], places, map_size, track.closed)
-    driver = data.driver if data.knows("steering") else ""
-    return Overlay(
-        name=name,
-        width=width,
-        driver=driver,
-        model=with_model,
-        speed=data.knows("speed_mph"),
-        latency=data.knows("latency_ms"),
-        road_half_m=road_half_m,
-        track_map=track_map,
-    )
-
 
 # sizes of the title and of the panel, in pixels
 _PADDING = 8  # distance of title and map from the frame's edge
@@ -99,175 +59,305 @@ _TITLE_DIMMED = 0.35  # fraction of the brightness that is kept behind the title
 _FULL_BAR = 0.4
 
 
-@dataclass(frozen=True)
 class Overlay:
-    """How a run's frames are drawn: scaled, with a title and a map on them, and a panel below."""
+    """Draws a run's frames: scaled, with a title and a map on them, and a panel below.
 
-    name: str  # the run's name, in the title
-    width: int  # width of a picture, in pixels
-    # label of the upper steering bar, "" for no such bar; while a person has taken over, "human" is
-    # drawn in its place, in green
-    driver: str = ""
-    model: bool = False  # whether there is a lower bar, for the reference model
-    speed: bool = False  # whether the speed is shown
-    latency: bool = False  # whether the latency is shown
-    # half the road's width, for the distance from its centre line; None leaves that out
-    road_half_m: float | None = None
-    track_map: TrackMap | None = None
+    There is a place for each value that is known of a frame of the run.
 
-    @property
-    def _numbers_width(self) -> int:
-        """Return the space for speed, latency and distance, as far as they are shown."""
-        width = 0
-        if self.speed:
-            width += _SPEED_WIDTH
-        if self.latency:
-            width += _LATENCY_WIDTH
-        if self.road_half_m is not None:
-            width += _OFFSET_WIDTH
-        return width
+    panel_height: height of the panel in pixels; 0 if no value is known
+    track_map: None if the track is unknown
+    """
 
-    @property
-    def _has_steering(self) -> bool:
-        return bool(self.driver) or self.model
+    def __init__(
+        self,
+        name: str,
+        width: int,
+        size: tuple[int, int],
+        infos: Sequence[FrameInfo],
+        driver: str,
+        track: str | None,
+        with_model: bool = False,
+    ) -> None:
+        """Raises UserError for an unknown track.
 
-    @property
-    def panel_height(self) -> int:
-        """Return the height of the panel in pixels; 0 if no value is known."""
-        has_numbers = self._numbers_width > 0
-        if self._has_steering and has_numbers and self.width < _ONE_ROW_WIDTH:
-            return _STEERING_ROW_HEIGHT + _ROW_HEIGHT
-        return _ROW_HEIGHT if self._has_steering or has_numbers else 0
+        name: the run's name, for the title
+        width: width of the picture, in pixels
+        size: width and height of the run's frames, in pixels
+        infos: values of the run's frames
+        driver: label of the upper steering bar; while a person has taken over, "human" is drawn in
+            its place, in green
+        track: name of the track, None if it is unknown
+        with_model: True to add a bar for the steering of a reference model
+        """
 
-    def draw(self, frame: Image, info: FrameInfo) -> Image:
-        """Return the picture for a frame; both are RGB uint8 (height, width, 3)."""
+        def knows(value: str) -> bool:
+            return any(getattr(info, value) is not None for info in infos)
+
+        self._name = name
+        self._width = width
+        self._driver = driver if knows("steering") else ""
+        self._with_model = with_model
+        self._has_speed = knows("speed_mph")
+        self._has_latency = knows("latency_ms")
+        self._road_half_m: float | None = None  # None leaves out the distance from the middle
+        self.track_map: TrackMap | None = None
+        if track is not None:
+            self._open_track(track, round(size[1] * width / size[0] * _MAP_HEIGHT))
+
+        # the space for speed, latency and distance, as far as they are shown
+        self._numbers_width = 0
+        if self._has_speed:
+            self._numbers_width += _SPEED_WIDTH
+        if self._has_latency:
+            self._numbers_width += _LATENCY_WIDTH
+        if self._road_half_m is not None:
+            self._numbers_width += _OFFSET_WIDTH
+
+        self._has_steering = bool(self._driver) or with_model
+        self.panel_height = _ROW_HEIGHT if self._has_steering or self._numbers_width else 0
+        if self._has_steering and self._numbers_width and width < _ONE_ROW_WIDTH:
+            self.panel_height += _STEERING_ROW_HEIGHT
+
+    def _open_track(self, name: str, map_size: int) -> None:
+        from bcclone.simulator.track import load_track
+
+        try:
+            track = load_track(name)
+        except UserError as error:
+            raise UserError(
+                f"{self._name}: {TRACE.name}: {error}; "
+                f"correct it, or remove the file to leave out {TRACE.provides}"
+            ) from None
+        self._road_half_m = track.road.width_m / 2
+        self.track_map = TrackMap(track.line[:, [0, 2]], map_size, track.closed)
+
+    def drive(self, place: Place | None) -> None:
+        """Add the place of the car at the next frame to the map, also if that is not drawn."""
+        if self.track_map is not None:
+            self.track_map.drive(place)
+
+    def draw(
+        self,
+        frame: Image,
+        info: FrameInfo,
+        model_steering: float | None = None,
+        saliency: Float32Array | None = None,
+    ) -> Image:
+        """Return the picture for a frame; both are RGB uint8 (height, width, 3).
+
+        model_steering: that of the reference model, -1 to 1, None if it is unknown
+        saliency: how much each pixel of the frame decided it, (height, width), 0 to 1
+        """
         # the frame is scaled straight into its part of the picture
-        height = round(frame.shape[0] * self.width / frame.shape[1])
-        picture = np.empty((height + self.panel_height, self.width, 3), np.uint8)
+        height = round(frame.shape[0] * self._width / frame.shape[1])
+        picture = np.empty((height + self.panel_height, self._width, 3), np.uint8)
         upper = picture[:height]
         picture[height:] = GROUND
-        lit = frame if info.saliency is None else saliency_overlay(frame, info.saliency)
-        cv2.resize(lit, (self.width, height), dst=upper, interpolation=cv2.INTER_CUBIC)
+        lit = frame if saliency is None else saliency_overlay(frame, saliency)
+        cv2.resize(lit, (self._width, height), dst=upper, interpolation=cv2.INTER_CUBIC)
 
         # a darker strip makes the title readable
-        title = self._title(info)
-        dim(upper[_PADDING : _PADDING + 22, _PADDING : _PADDING + title.width + 14], _TITLE_DIMMED)
+        state = "   a person steers" if info.taken_over else ""
+        title = f"{self._name}   {info.seconds:.1f} s{state}"
+        title_end = _PADDING + text_width(title, _TITLE_SIZE) + 14
+        dim(upper[_PADDING : _PADDING + 22, _PADDING:title_end], _TITLE_DIMMED)
         if self.track_map is not None:
             size = self.track_map.size
-            right = self.width - _PADDING
-            area = upper[_PADDING : _PADDING + size, right - size : right]
-            self.track_map.draw(area, info.index)
+            right = self._width - _PADDING
+            self.track_map.draw(upper[_PADDING : _PADDING + size, right - size : right], info.place)
+        write(picture, title, _PADDING + 7, _PADDING + 16, _TITLE_SIZE, WHITE)
 
-        write_texts(picture, [title, *self._draw_panel(picture, height, info)])
+        self._draw_panel(picture[height:], info, model_steering)
         return picture
 
-    def _title(self, info: FrameInfo) -> Text:
-        state = "   a person steers" if info.taken_over else ""
-        words = f"{self.name}   {info.seconds:.1f} s{state}"
-        return Text(words, _PADDING + 7, _PADDING + 16, _TITLE_SIZE, WHITE)
-
-    def _draw_panel(self, picture: Image, top: int, info: FrameInfo) -> Iterator[Text]:
-        """Draw the shapes of the panel into the picture; yield the panel's texts.
-
-        top: row of the picture at which the panel begins
-        """
+    def _draw_panel(self, panel: Image, info: FrameInfo, model_steering: float | None) -> None:
         left = _MARGIN
         if self._has_steering:
             # the numbers stand beside the steering, or in a row below it
-            steering_width = self.width
-            if self.width >= _ONE_ROW_WIDTH:
+            steering_width = self._width
+            if self._width >= _ONE_ROW_WIDTH:
                 steering_width -= self._numbers_width
                 left = steering_width
-            yield from self._draw_steering(picture, top, info, steering_width)
+            self._draw_steering(panel[:, :steering_width], info, model_steering)
 
-        row_top = top + self.panel_height - _ROW_HEIGHT
-        if self.speed:
+        row = panel[self.panel_height - _ROW_HEIGHT :]
+        if self._has_speed:
             speed = "" if info.speed_mph is None else f"{info.speed_mph:.0f}"
-            yield from _number_texts("speed", speed, "mph", left, row_top)
+            _write_number(row, "speed", speed, "mph", left)
             left += _SPEED_WIDTH
-        if self.latency:
+        if self._has_latency:
             latency = "" if info.latency_ms is None else f"{info.latency_ms:.1f}"
-            yield from _number_texts("request to steer", latency, "ms", left, row_top)
+            _write_number(row, "request to steer", latency, "ms", left)
             left += _LATENCY_WIDTH
-        if self.road_half_m is not None:
-            yield from self._draw_offset(
-                picture, row_top, info.cross_track_m, left, self.road_half_m
-            )
+        if self._road_half_m is not None:
+            _draw_offset(row, left, info.cross_track_m, self._road_half_m)
 
-    def _draw_steering(
-        self, picture: Image, top: int, info: FrameInfo, width: int
-    ) -> Iterator[Text]:
-        """Draw a bar for each driver, from the middle to the left or right; yield the texts.
+    def _draw_steering(self, area: Image, info: FrameInfo, model_steering: float | None) -> None:
+        """Draw a bar for each driver, from the middle to the left or right.
 
-        top: row of the picture at which the panel begins
-        width: width of the part of the panel for the steering
+        area: the part of the panel for the steering
         """
+        width = area.shape[1]
         left = _MARGIN + _LABEL_WIDTH
         right = width - _MARGIN - _VALUE_WIDTH
-        yield Text("steering", _MARGIN, top + 18)
-        yield Text("left", left, top + 18)
-        yield Text("right", right, top + 18, to_left=True)
+        write(area, "steering", _MARGIN, 18)
+        write(area, "left", left, 18)
+        write(area, "right", right, 18, to_left=True)
 
-        bars = self._bars(info)
-        bar_tops = (27, 48) if len(bars) > 1 else (37,)
+        # label, steering and colour of each bar, the upper bar first
+        bars: list[tuple[str, float | None, Color]] = []
+        if self._driver and info.taken_over:
+            bars.append(("human", info.steering, GREEN))
+        elif self._driver:
+            bars.append((self._driver, info.steering, SKY))
+        if self._with_model:
+            bars.append(("model", model_steering, ORANGE))
+
         middle = (left + right) / 2
-        for (label, steering, color), bar_top in zip(bars, bar_tops, strict=True):
-            upper = top + bar_top
-            lower = upper + _BAR_HEIGHT
-            yield Text(label, _MARGIN, upper + 12, color=color)
-            draw_box(picture, (left, upper), (right, lower), RAIL)
+        tops = (27, 48) if len(bars) > 1 else (37,)
+        for (label, steering, color), top in zip(bars, tops, strict=True):
+            bottom = top + _BAR_HEIGHT
+            write(area, label, _MARGIN, top + 12, color=color)
+            draw_box(area, (left, top), (right, bottom), RAIL)
             if steering is not None:
                 filled = min(max(steering / _FULL_BAR, -1.0), 1.0)
                 end = middle + filled * (right - left) / 2
-                draw_box(picture, (middle, upper), (end, lower), color)
+                draw_box(area, (middle, top), (end, bottom), color)
                 value = f"{steering:+.2f}"
-                yield Text(value, width - _MARGIN, upper + 12, color=WHITE, to_left=True)
-            draw_box(picture, (middle - 1, upper - 2), (middle + 1, lower + 2), WHITE)
-
-    def _bars(self, info: FrameInfo) -> list[tuple[str, float | None, Color]]:
-        """Return label, steering and colour of each bar, the upper bar first."""
-        bars: list[tuple[str, float | None, Color]] = []
-        if self.driver and info.taken_over:
-            bars.append(("human", info.steering, GREEN))
-        elif self.driver:
-            bars.append((self.driver, info.steering, SKY))
-        if self.model:
-            bars.append(("model", info.model_steering, ORANGE))
-        return bars
-
-    def _draw_offset(
-        self, picture: Image, top: int, offset_m: float | None, left: int, half_m: float
-    ) -> Iterator[Text]:
-        """Draw the car as a dot on a rail whose ends are the road's edges; yield the texts.
-
-        offset_m: metres from the centre line to the car, to the right; None if unknown
-        half_m: half of the road's width
-        """
-        right = self.width - _MARGIN
-        middle = (left + right) / 2
-        yield Text("from centre", left, top + 18)
-        draw_box(picture, (left, top + 53), (right, top + 65), RAIL)
-        draw_box(picture, (middle - 1, top + 53), (middle + 1, top + 65), FAINT)
-        if offset_m is None:
-            return
-        side = "left" if offset_m < 0 else "right"
-        yield Text(f"{abs(offset_m):.2f} m {side}", right, top + 44, 16, WHITE, to_left=True)
-        x = middle + min(max(offset_m / half_m, -1.0), 1.0) * ((right - left) / 2 - 5)
-        draw_dot(picture, (x, top + 58.5), 6.0, GROUND)
-        draw_dot(picture, (x, top + 58.5), 5.0, SKY)
+                write(area, value, width - _MARGIN, top + 12, color=WHITE, to_left=True)
+            draw_box(area, (middle - 1, top - 2), (middle + 1, bottom + 2), WHITE)
 
 
-def _number_texts(label: str, number: str, unit: str, left: int, top: int) -> Iterator[Text]:
-    """Yield a label, a number below it, and the number's unit behind it.
+def _write_number(row: Image, label: str, number: str, unit: str, left: int) -> None:
+    """Write a label, a number below it, and the number's unit behind it.
 
+    row: the part of the panel for the numbers
     number: "" if it is unknown
     """
-    yield Text(label, left, top + 18)
-    number_text = Text(number, left, top + 50, _NUMBER_SIZE, WHITE)
-    yield number_text
-    unit_left = left + number_text.width if number else left
-    yield Text(unit, unit_left + 3, top + 50)
+    write(row, label, left, 18)
+    write(row, number, left, 50, _NUMBER_SIZE, WHITE)
+    unit_left = left + text_width(number, _NUMBER_SIZE) if number else left
+    write(row, unit, unit_left + 3, 50)
 
+
+def _draw_offset(row: Image, left: int, offset_m: float | None, half_m: float) -> None:
+    """Draw the car as a dot on a rail whose ends are the road's edges.
+
+    row: the part of the panel for the numbers
+    offset_m: metres from the centre line to the car, to the right; None if unknown
+    half_m: half of the road's width
+    """
+    right = row.shape[1] - _MARGIN
+    middle = (left + right) / 2
+    write(row, "from centre", left, 18)
+    draw_box(row, (left, 53), (right, 65), RAIL)
+    draw_box(row, (middle - 1, 53), (middle + 1, 65), FAINT)
+    if offset_m is None:
+        return
+    side = "left" if offset_m < 0 else "right"
+    write(row, f"{abs(offset_m):.2f} m {side}", right, 44, 16, WHITE, to_left=True)
+    x = middle + min(max(offset_m / half_m, -1.0), 1.0) * ((right - left) / 2 - 5)
+    draw_dot(row, (x, 58.5), 6.0, GROUND)
+    draw_dot(row, (x, 58.5), 5.0, SKY)
+
+
+# ---- the map
+
+_MAP_MARGIN = 8  # pixels between the road and the edge of the map
+_MAP_DIMMED = 0.35  # fraction of the frame's brightness that is kept below the map
+_ROAD_WIDTH = 4  # width of the road on the map, in pixels
+_DRIVEN_WIDTH = 2  # width of the driven line, in pixels
+# a car that is farther away in the next frame was set back, or was not recorded in between
+_SET_BACK_M = 4.0
+
+
+class TrackMap:
+    """A map of the track with the driven line, which grows from frame to frame.
+
+    On the map, x points right and z points up.
+    """
+
+    def __init__(self, road: FloatArray, size: int, closed: bool = True) -> None:
+        """Make a map on which nothing is driven yet.
+
+        road: x and z of the track's centre line, (points, 2), metres
+        size: width and height, in pixels
+        closed: whether the road ends where it begins
+        """
+        self.size = size
+        # the longer side of the road's extent fills the map
+        low = road.min(axis=0)
+        high = road.max(axis=0)
+        self._middle = (low + high) / 2
+        self._scale = (size - 2 * _MAP_MARGIN) / (high - low).max()
+
+        # ground and road are the same on each picture: the fraction of the frame's brightness that
+        # is kept, (size, size, 1), and what is added to it, (size, size, 3)
+        coverage = np.zeros((size, size), np.uint8)
+        draw_line(coverage, self._pixels_of(road), (255,), _ROAD_WIDTH, closed)
+        ground = np.full((size, size, 3), np.array(GROUND) * (1 - _MAP_DIMMED), np.float32)
+        kept = np.full((size, size, 1), _MAP_DIMMED, np.float32)
+        self._kept_of_empty, self._added_to_empty = _covered(kept, ground, coverage, ROAD)
+
+        # the same with the driven line
+        self._kept = self._kept_of_empty.copy()
+        self._added = self._added_to_empty.copy()
+        self._line = np.zeros((size, size), np.uint8)  # how far the line covers each pixel
+        self._last: Place | None = None  # the last known place
+
+    def drive(self, place: Place | None) -> None:
+        """Draw the line to the car's place at the next frame, None if that is unknown.
+
+        The line does not cross the map where the car was set back.
+        """
+        if place is None:
+            return
+        if self._last is not None and math.dist(self._last, place) <= _SET_BACK_M:
+            self._draw_way(self._pixels_of(np.array([self._last, place])))
+        self._last = place
+
+    def draw(self, area: Image, place: Place | None) -> None:
+        """Draw the map, the driven line, and the car.
+
+        area: square of the picture to draw on, of the map's size
+        """
+        area[:] = area * self._kept + self._added
+        if place is not None:
+            x, y = self._pixels_of(np.array(place))
+            draw_dot(area, (x, y), 5.5, GROUND)
+            draw_dot(area, (x, y), 4.0, WHITE)
+
+    def _pixels_of(self, places: FloatArray) -> FloatArray:
+        flipped = (self._scale, -self._scale)
+        return np.asarray((places - self._middle) * flipped + self.size / 2)
+
+    def _draw_way(self, way: FloatArray) -> None:
+        """Draw a part of the line between two pixels, (2, 2): x and y of each."""
+        draw_line(self._line, way, (255,), _DRIVEN_WIDTH)
+        # nothing farther from it changes, smooth edges included
+        reach = _DRIVEN_WIDTH + 2
+        left, top = np.maximum(way.min(axis=0) - reach, 0).astype(int)
+        right, bottom = (way.max(axis=0) + reach).astype(int)
+        part = np.s_[top : bottom + 1, left : right + 1]
+        self._kept[part], self._added[part] = _covered(
+            self._kept_of_empty[part], self._added_to_empty[part], self._line[part], SKY
+        )
+
+
+def _covered(
+    kept: Float32Array, added: Float32Array, coverage: Image, color: Color
+) -> tuple[Float32Array, Float32Array]:
+    """Return what is kept of a frame, and what is added to it, below a line of a colour.
+
+    coverage: how much of each pixel the line covers, 0 to 255, (size, size)
+    """
+    covered = (coverage.astype(np.float32) / 255)[..., np.newaxis]
+    bare = 1 - covered
+    mixed = added * bare + np.array(color, np.float32) * covered
+    return np.asarray(kept * bare, np.float32), np.asarray(mixed, np.float32)
+
+
+# ---- saliency
 
 # The frame below its saliency is made pale, so that nobody takes yellow sand for saliency. It
 # becomes the sum of the frame and the grey frame, times these factors.

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bcclone.system.errors import shown_command
 from bcclone.system.files import write_bytes
 
 REPORT_NAME = "report.html"
@@ -27,6 +26,7 @@ def write_report(
 ) -> None:
     """Write a report atomically; an OSError names the file that cannot be read or written.
 
+    sentences: they get a capital and a full stop
     clip: an MP4
     pictures: caption -> a PNG
     figures: rows of a table, the heading first
@@ -49,7 +49,7 @@ def write_report(
         policy=policy,
         style=style,
         title=title,
-        sentences=sentences,
+        sentences=[f"{text[0].upper()}{text[1:].removesuffix('.')}." for text in sentences],
         clip=clip and _data("video/mp4", clip),
         pictures={what: _data("image/png", file) for what, file in (pictures or {}).items()},
         figures=figures,
@@ -69,26 +69,3 @@ def _visible(value: Any) -> Any:
 def _data(kind: str, file: Path) -> str:
     """Return a file as a URL that contains it; `kind` is its MIME type, such as image/png."""
     return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
-
-
-def next_commands(model: Path | str, names: str, preprocess: str | None = None) -> dict[str, str]:
-    """Return what can be done next with a model -> the command for it.
-
-    names: names of commands, separated by spaces
-    preprocess: value of --preprocess in each command, None for none
-    """
-    model = Path(model)
-    more: tuple[object, ...] = ()
-    if preprocess:
-        more = ("--preprocess", preprocess)
-    # name of a command -> what it does, and its arguments
-    words: dict[str, tuple[object, ...]] = {
-        "evaluate": ("Score it in the built-in simulator", model, "-o", "score"),
-        "drive": ("Let it drive the Udacity simulator", model, "run1"),
-        "play": ("Drive with it in the browser, and take over", model),
-        "suite": ("Score it in 20 other conditions", model, "-o", "suite"),
-        "replay": ("Score it on a recording of yours", model, "RECORDING"),
-    }
-    return {
-        str(words[name][0]): shown_command(name, *words[name][1:], *more) for name in names.split()
-    }

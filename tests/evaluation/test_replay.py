@@ -19,7 +19,7 @@ from bcclone.evaluation.replay import Replayed, controls_of, replay_policies
 from bcclone.evaluation.rollout import RecordedDrive, RelativePose, Rollout, read_reference
 from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.model.policy import load_policy
-from bcclone.pictures.score_files import write_replay
+from bcclone.pictures.reports import write_replay
 from bcclone.system.errors import UserError
 from tests.conftest import shared
 from tests.recordings import rewrite

@@ -13,7 +13,7 @@ import pytest
 
 from bcclone.camera.images import encode_jpeg
 from bcclone.pictures.clip import make_clip
-from bcclone.pictures.clip_settings import ClipSettings, Pace
+from bcclone.pictures.settings import ClipSettings
 from bcclone.system.errors import UserError
 from tests.pictures.video_runs import make_known_run, make_run, name_of, read_frames, read_gif
 from tests.processes import imported_by
@@ -92,17 +92,18 @@ def test_without_a_run_the_error_names_those_in_the_current_folder_the_newest_fi
     assert "bcclone drive" in run_script("video.py", cwd=tmp_path / "pictures", code=2).stderr
 
 
-def test_in_real_time_a_broken_frame_keeps_its_time_and_pauses_count_ten_seconds_at_most(tmp_path):
+def test_in_a_gif_a_broken_frame_keeps_its_time_and_pauses_count_ten_seconds_at_most(tmp_path):
     run = make_run(tmp_path / "run1")
     frame = sorted(run.glob("*.jpg"))[5]
     frame.write_bytes(frame.read_bytes()[:-400])
-    made = result_of("video.py", run, "--fps", "real")
-    assert (made["frames"], made["skipped"]) == (115, 1)
-    _, values = read_clip(tmp_path / "run1.mp4")
-    assert np.allclose(values[30:36], 40, atol=3)  # the previous frame is shown
+    made = result_of("video.py", run, "--fps", 20, "-o", tmp_path / "run1.gif")
+    assert (made["frames"], made["skipped"]) == (39, 1)
+    frames, durations = read_gif(tmp_path / "run1.gif")
+    shown = np.searchsorted(np.cumsum(durations), 520, side="right")
+    assert frames[shown].mean() == pytest.approx(40, abs=3)  # the previous frame is shown
     run = make_run(tmp_path / "run2", count=3, step_ms=4000)
     shutil.copyfile(sorted(run.glob("*.jpg"))[0], run / "2026_01_01_05_00_00_000.jpg")
-    assert make_clip(ClipSettings(run, pace=Pace(real_time=True))).frames == 60 * 18 + 1
+    assert make_clip(ClipSettings(run, tmp_path / "run2.gif")).frames == 12 * 18 + 1
 
 
 def test_a_clip_is_as_long_as_the_drive_whose_frames_came_at_irregular_times_and_with_pauses(
@@ -117,8 +118,6 @@ def test_a_clip_is_as_long_as_the_drive_whose_frames_came_at_irregular_times_and
     assert read_clip(tmp_path / "run1.mp4")[0] == 18
     assert "11 frames, 0.6 s at 18 a second, 0 skipped" in run_script("video.py", run).stdout
     assert make_clip(ClipSettings(make_run(tmp_path / "one", 1))).seconds == 1
-    fast = make_run(tmp_path / "fast", 4, 1)
-    assert make_clip(ClipSettings(fast, tmp_path / "fast.gif", Pace(real_time=False))).rate == 50
 
 
 def test_real_time_of_a_simulated_run_is_simulated_time(tmp_path):
@@ -133,38 +132,44 @@ def test_real_time_of_a_simulated_run_is_simulated_time(tmp_path):
         for number, row in enumerate(rows[1:])
     ]
     trace.write_text("\n".join([rows[0], *slower]) + "\n")
-    made = make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=True)))
-    assert made.frames == 121
+    settings = ClipSettings(run, tmp_path / "clip.gif")
+    assert make_clip(settings).frames == 25
     trace.unlink()
-    assert (
-        make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=True))).frames == 61
-    )
+    assert make_clip(settings).frames == 13
 
 
 @pytest.mark.parametrize(
-    ("span", "pace", "numbers"),
+    ("span", "numbers"),
     [
-        ((0.5, 1.0), Pace(), range(5, 10)),  # the end is not included
-        ((0.45, 1.05), Pace(), range(5, 11)),
-        ((1.85, 99.0), Pace(), range(19, 20)),
-        ((0.5, 1.5), Pace(10, real_time=True), range(5, 15)),
-        ((0.62, 0.68), Pace(real_time=True), [6] * 4),  # between two frames
+        ((0.5, 1.0), range(5, 10)),  # the end is not included
+        ((0.45, 1.05), range(5, 11)),
+        ((1.85, 99.0), range(19, 20)),
     ],
 )
-def test_a_range_selects_frames_by_seconds_of_driving(tmp_path, span, pace, numbers):
+def test_a_range_selects_frames_by_seconds_of_driving(tmp_path, span, numbers):
     run = make_run(tmp_path / "run1")
-    make_clip(ClipSettings(run, tmp_path / "clip.mp4", pace=pace, span=span))
+    make_clip(ClipSettings(run, tmp_path / "clip.mp4", span=span))
     assert np.allclose(read_clip(tmp_path / "clip.mp4")[1], np.array(numbers) * 10, atol=3)
+
+
+@pytest.mark.parametrize(
+    ("span", "frames", "mean"),
+    [((0.5, 1.5), 50, None), ((0.62, 0.68), 3, 60)],  # the latter is between two frames
+)
+def test_a_range_of_a_gif_shows_the_newest_frame_at_each_time(tmp_path, span, frames, mean):
+    run = make_run(tmp_path / "run1")
+    made = make_clip(ClipSettings(run, tmp_path / "clip.gif", fps=50, span=span))
+    assert made.frames == frames
+    if mean:
+        assert read_gif(tmp_path / "clip.gif")[0][0].mean() == pytest.approx(mean, abs=3)
 
 
 def test_a_range_without_frames_is_refused_with_the_length_of_the_run(tmp_path):
     run = make_run(tmp_path / "run1")
-    for span, real_time in (((2.0, 3.0), True), ((2.0, 3.0), False), ((0.01, 0.02), False)):
+    for span, name in (((2.0, 3.0), "a.gif"), ((2.0, 3.0), "a.mp4"), ((0.01, 0.02), "a.mp4")):
         with pytest.raises(UserError, match="range .* 0 to 1.9 s"):
-            make_clip(
-                ClipSettings(run, tmp_path / "clip.mp4", pace=Pace(real_time=real_time), span=span)
-            )
-    assert not list(tmp_path.glob("*.mp4"))
+            make_clip(ClipSettings(run, tmp_path / name, span=span))
+    assert not list(tmp_path.glob("a.*"))
 
 
 def test_a_gif_shows_each_frame_at_its_time(tmp_path):
@@ -184,15 +189,10 @@ def test_a_gif_shows_each_frame_at_its_time(tmp_path):
     times = np.cumsum([0, *durations[:-1]])
     expected = [10 * (time // 100) for time in times]
     assert np.allclose([frame.mean() for frame in frames], expected, atol=12)
-    # at the pace of the run, each frame is shown once
-    made = make_clip(ClipSettings(run, tmp_path / "run1.gif", pace=Pace(5), width=160))
+    made = make_clip(ClipSettings(run, tmp_path / "run1.gif", fps=5, width=160))
     frames, durations = read_gif(tmp_path / "run1.gif")
-    assert (made.frames, len(frames), set(durations), frames[0].shape) == (
-        20,
-        20,
-        {200},
-        (80, 160, 3),
-    )
+    assert (made.frames, len(frames), set(durations)) == (10, 10, {200})
+    assert frames[0].shape == (80, 160, 3)
 
 
 @pytest.mark.slow

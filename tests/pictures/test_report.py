@@ -13,9 +13,8 @@ import pytest
 
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
-from bcclone.pictures.plots.all_pictures import write_training_report
 from bcclone.pictures.report import write_report
-from bcclone.pictures.score_files import write_evaluation
+from bcclone.pictures.reports import write_evaluation, write_training
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.training.result import SampleCounts, TrainResult
 from bcclone.training.training_state import ValidationScore
@@ -148,9 +147,8 @@ def test_hostile_texts_are_shown_as_texts(tmp_path):
     check_closed(page)
     assert [tag for tag, _ in page.elements].count("img") == 1
     assert page.all("img")[0]["alt"] == HOSTILE
-    assert all(
-        page.texts[tag] == [HOSTILE] for tag in ("title", "h1", "p", "figcaption", "dt", "code")
-    )
+    assert all(page.texts[tag] == [HOSTILE] for tag in ("title", "h1", "figcaption", "dt", "code"))
+    assert page.texts["p"] == [f"{HOSTILE}."]
 
 
 def test_what_cannot_be_seen_is_marked(tmp_path):
@@ -194,9 +192,8 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     )  # fmt: skip
 
     def shown(drawn=(), **changes):
-        path = tmp_path / "report.html"
-        write_training_report(path, replace(result, **changes), ["data.h5"], dict(drawn))
-        page = Page(path)
+        paths = write_training(tmp_path, replace(result, **changes), ["data.h5"], dict(drawn))
+        page = Page(paths[-1])
         return page, " ".join(page.texts["p"]), " ".join(page.texts["th"] + page.texts["td"])
 
     page, words, figures = shown(pictures)
@@ -257,7 +254,7 @@ def test_a_report_fits_into_a_browsers_window_which_runs_and_loads_nothing_that_
         assert colours[0] == "rgb(255, 255, 255)" != colours[1]
         assert not errors_of(browser)
         browser.get((tmp_path / "changed.html").as_uri())
-        assert run("return document.querySelector('p').textContent") == long
+        assert run("return document.querySelector('p').textContent") == f"{long}."
         assert (
             len([error for error in errors_of(browser) if "Content Security" in error["message"]])
             >= 4

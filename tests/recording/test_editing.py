@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bcclone.pictures.run_data import find_frames
+from bcclone.pictures.run import read_run
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import EditedRecording, edit
 from bcclone.recording.edits import DELETE, MIRROR, Edit
@@ -171,7 +171,7 @@ def test_an_edit_that_cannot_be_made_changes_nothing(tmp_path, what, words):
 
 def test_clips_and_stores_leave_deleted_rows_out(recording, tmp_path):
     run_script("edit", recording, "--delete", "11", "30")
-    assert len(find_frames(recording).names) == 100
+    assert len(read_run(recording, times_only=True).names) == 100
     made = run_script("preprocess.py", recording, "-o", tmp_path / "data.h5", "--json")
     result = json.loads(made.stdout)
     assert (result["rows"], result["episodes"], result["logs"][0]["deleted_rows"]) == (100, 2, 20)

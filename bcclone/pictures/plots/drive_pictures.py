@@ -18,7 +18,6 @@ from bcclone.pictures.plots.style import (
     GREEN,
     ORANGE,
     RED,
-    ShownImage,
     draw_steering,
     new_figure,
     save,
@@ -137,7 +136,7 @@ _TITLE_LETTERS = 42  # in a line of a frame's title
 
 def plot_frames(frames: Sequence[tuple[str, Image]], path: Path) -> None:
     """Put frames, RGB uint8 (160, 320, 3), with their titles into a PNG, four in a row."""
-    shown = [ShownImage(image, fill(title, _TITLE_LETTERS)) for title, image in frames]
+    shown = [(image, fill(title, _TITLE_LETTERS), "") for title, image in frames]
     title_lines = max(len(wrap(title, _TITLE_LETTERS)) for title, _ in frames)
     rows = [shown[start : start + _FRAMES_ACROSS] for start in range(0, len(shown), _FRAMES_ACROSS)]
     save_images(path, rows, inches=(3.3, 1.75 + 0.15 * title_lines))

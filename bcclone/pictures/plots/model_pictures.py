@@ -3,15 +3,18 @@
 - crop: a frame, the network's input, and what its cropping layer leaves of it;
 - activations: what its convolutions find in a frame;
 - saliency: the pixels that decide its steering;
-- predictions: its steering over time, and against the labels.
+- predictions: its steering over time, and against the labels;
+- network: its layers.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+from keras import layers
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -23,8 +26,8 @@ from bcclone.pictures.overlay import saliency_overlay
 from bcclone.pictures.plots.style import (
     BLUE,
     GRAY,
+    GREEN,
     RED,
-    ShownImage,
     draw_steering,
     new_figure,
     save,
@@ -185,25 +188,15 @@ def mosaic(maps: Float32Array) -> Float32Array:
 # ---- its answers
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """The steering of some rows: recorded, learned and predicted; each (rows,), -1 to 1."""
+# seconds since 1970, recorded steering, label and network's steering of some rows, each (rows,).
+# The label is what the network learned: the recorded steering, smoothed, moved in time, corrected
+Predictions = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
-    seconds: FloatArray  # since 1970
-    recorded: FloatArray
-    # what the network learned: the recorded steering, smoothed, moved in time and corrected
-    label: FloatArray
-    network: FloatArray
 
-    @property
-    def mae(self) -> float:
-        """The mean absolute error from the labels, as a training reports it."""
-        return float(np.abs(self.network - self.label).mean())
-
-    @property
-    def labels_differ(self) -> bool:
-        """Whether the labels differ from the recorded steering by more than their rounding."""
-        return not np.allclose(self.label, self.recorded, atol=1e-6)
+def _is_label_recorded(answers: Predictions) -> bool:
+    """Return whether the labels are the recorded steering, up to their rounding."""
+    _, recorded, label, _ = answers
+    return np.allclose(label, recorded, atol=1e-6)
 
 
 _LINE_SECONDS = 25.0  # seconds of driving in a line of curves
@@ -214,10 +207,11 @@ _GAP_SECONDS = 1.0  # width of the gap that is drawn between two stretches of dr
 def plot_predictions(subject: Subject, path: Path) -> None:
     """Draw predicted and recorded steering over time, and against the labels, into a PNG."""
     answers = predictions(subject)
+    times, recorded, label, network = answers
 
     # the time between two stretches is shortened: only driving counts
-    begins = [stretch[0] for stretch in stretches(answers.seconds)[1:]]
-    steps = np.diff(answers.seconds, prepend=answers.seconds[:1])
+    begins = [stretch[0] for stretch in stretches(times)[1:]]
+    steps = np.diff(times, prepend=times[:1])
     steps[begins] = _GAP_SECONDS
     seconds = np.cumsum(steps)
     lines = min(max(math.ceil(seconds[-1] / _LINE_SECONDS), 1), _MAX_LINES)
@@ -226,9 +220,11 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     title = "\n".join(describe_errors(subject, answers))
     figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), title)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
-    curves = {"recorded": answers.recorded, "network": answers.network}
-    if answers.labels_differ:
-        curves["label"] = answers.label
+    curves = {"recorded": recorded, "network": network}
+    label_name = "recorded steering"
+    if not _is_label_recorded(answers):
+        curves["label"] = label
+        label_name = "label"
     column = left.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
     ends = [_LINE_SECONDS * number for number in range(lines + 1)]
     draw_steering(column, seconds, curves, ends, begins)
@@ -243,17 +239,15 @@ def plot_predictions(subject: Subject, path: Path) -> None:
 
     # a point for each row; where the network is right, it lies on the diagonal
     axes = right.subplots()
-    largest = float(np.abs([answers.label, answers.network]).max())
+    largest = float(np.abs([label, network]).max())
     limit = max(largest, 0.05) * 1.05
     axes.plot([-limit, limit], [-limit, limit], color=GRAY, linewidth=1)
-    axes.plot(
-        answers.label, answers.network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0
-    )
+    axes.plot(label, network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
     axes.set(
         ylabel="network's steering", aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit)
     )
-    axes.set_xlabel("label" if answers.labels_differ else "recorded steering")
-    r = correlation(answers.network, answers.label)
+    axes.set_xlabel(label_name)
+    r = correlation(network, label)
     axes.set_title("correlation not defined" if r is None else f"correlation {r:.3f}", fontsize=9)
     tidy(axes)
     save(figure, path)
@@ -262,18 +256,16 @@ def plot_predictions(subject: Subject, path: Path) -> None:
 def describe_errors(subject: Subject, answers: Predictions) -> list[str]:
     """Return lines that name each error, and what it is measured against."""
     # the error of this picture
+    _, recorded, label, network = answers
     part = subject.scored_part
-    errors = f"mean absolute error {answers.mae:.4f}"
-    if answers.labels_differ:
-        from_recorded = np.abs(answers.network - answers.recorded).mean()
+    errors = f"mean absolute error {np.abs(network - label).mean():.4f}"
+    # what explains why other figures of the same model differ from this error
+    notes = []
+    if not _is_label_recorded(answers):
+        from_recorded = np.abs(network - recorded).mean()
         errors += (
             f" from the labels that were learned, {from_recorded:.4f} from the recorded steering"
         )
-    lines = [f"{part.capitalize()}: {len(answers.network):,} samples, {errors}"]
-
-    # what explains why other figures of the same model differ from this error
-    notes = []
-    if answers.labels_differ:
         settings = subject.samples.sample_settings
         lead = f" and {settings.lead_seconds:g} s later" if settings.lead_seconds else ""
         notes.append(
@@ -286,9 +278,8 @@ def describe_errors(subject: Subject, answers: Predictions) -> list[str]:
         if samples > len(subject.one_per_row(VALIDATION)):
             others = ", mirrored ones and other cameras included"
         notes.append(f"val_mae {val_mae:.4f} of the training: of all {samples:,} samples{others}")
-    if notes:
-        lines.append("; ".join(notes))
-    return lines
+    lines = [f"{part.capitalize()}: {len(network):,} samples, {errors}"]
+    return [*lines, "; ".join(notes)] if notes else lines
 
 
 MAX_ROWS = 3000  # most rows to predict, which takes some seconds
@@ -325,9 +316,7 @@ def predictions(subject: Subject) -> Predictions:
 
     newest = subject.table[windows[:, -1]]
     recorded = np.asarray(subject.samples.rows["steering"][newest["row"]], np.float64)
-    return Predictions(
-        subject.seconds(windows[:, -1]), recorded, newest["steering"].astype(float), network
-    )
+    return subject.seconds(windows[:, -1]), recorded, newest["steering"].astype(float), network
 
 
 def spread_evenly(parts: list[IndexArray], most: int) -> IndexArray:
@@ -363,11 +352,11 @@ def plot_saliency(subject: Subject, path: Path) -> None:
     lit_frames = []
     for index, steering in zip(chosen, predicted, strict=True):
         frame = subject.frame(int(samples[index]))
-        frames.append(ShownImage(frame, f"{times[index] - times[chosen[0]]:.1f} s"))
+        frames.append((frame, f"{times[index] - times[chosen[0]]:.1f} s", ""))
         text = f"network {steering:+.3f}\nlabel {labels[index]:+.3f}"
         # the square root makes weak pixels visible
         lit = saliency_overlay(frame, np.sqrt(saliency.of_frame(frame)))
-        lit_frames.append(ShownImage(lit, below=text))
+        lit_frames.append((lit, "", text))
     title = "Frames, and what in them decided the steering (VisualBackProp)"
     save_images(path, [frames, lit_frames], inches=(2.3, 1.5), title=title)
 
@@ -394,3 +383,81 @@ def _strip(times: FloatArray, labels: FloatArray) -> IndexArray:
     places = np.searchsorted(seconds, begin + _STRIP_SECONDS - 1e-3)
     places = np.clip(places, 0, len(best) - 1)
     return np.asarray(best[np.unique(places)])
+
+
+# ---- its layers
+
+
+def plot_network(subject: Subject, path: Path) -> None:
+    """Draw the layers as bars as long as their output is large, with shapes and weights."""
+    model = subject.file.model
+    rows = layer_rows(model)
+    figure = new_figure(8, 1.1 + 0.27 * len(rows))
+    figure.suptitle(f"{model.name}: {model.count_params():,} parameters", fontsize=12)
+    axes = figure.subplots()
+    for number, (_, shape, words) in enumerate(rows):
+        length = math.sqrt(math.prod(extent or 1 for extent in shape))
+        axes.barh(number, length, color=BLUE if len(shape) >= 3 else GREEN, height=0.7)
+        axes.text(length, number, f"  {words}", va="center", fontsize=8)
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=8)
+    # room for the words behind the longest bar; the input is on top
+    axes.set(xlim=(0, 1.7 * axes.dataLim.xmax), ylim=(len(rows) - 0.4, -0.6), xticks=[])
+    axes.set_xlabel(
+        "output: rows x columns x channels, or length of a vector; a bar is as long as the square "
+        "root of its numbers",
+        fontsize=8,
+    )
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    save(figure, path)
+
+
+Shape = tuple[int | None, ...]  # shape of an output, without the batch
+
+
+def layer_rows(model: keras.Model) -> list[tuple[str, Shape, str]]:
+    """Return name, shape and description of the input and of each layer.
+
+    Of a TimeDistributed network, these are the layers of that network.
+    """
+    source = model.inputs[0]
+    input_shape = tuple(source.shape[1:])
+    rows = [("input", input_shape, f"{_by(input_shape)}, {source.dtype}")]
+    for layer in model.layers:
+        shape = tuple(layer.output.shape[1:])
+        if isinstance(layer, layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
+            parts = [(part, (shape[0], *part.output.shape[1:])) for part in layer.layer.layers]
+        elif isinstance(layer, layers.InputLayer):
+            parts = []
+        else:
+            parts = [(layer, shape)]
+        for part, part_shape in parts:
+            name = f"{part.name}  ({type(part).__name__})"
+            rows.append((name, part_shape, _describe_layer(part, part_shape)))
+    return rows
+
+
+def _describe_layer(layer: keras.Layer, shape: Shape) -> str:
+    """Return shape, kernel, cropping or rate, activation and weights of a layer, in one line."""
+    inner: Any = getattr(layer, "layer", layer)  # of a wrapper such as TimeDistributed
+    words = [_by(shape)]
+    if kernel := getattr(inner, "kernel_size", None):
+        words.append(f"kernel {_by(kernel)}, stride {inner.strides[0]}")
+    elif pool := getattr(inner, "pool_size", None):
+        words.append(f"of {_by(pool)}")
+    elif isinstance(inner, layers.Cropping2D):
+        (top, bottom), (left, right) = inner.cropping
+        words.append(f"rows -{top} -{bottom}")
+        if left or right:
+            words.append(f"columns -{left} -{right}")
+    elif rate := getattr(inner, "rate", None):
+        words.append(f"rate {rate:g}")
+    activation = getattr(getattr(inner, "activation", None), "__name__", "linear")
+    if activation != "linear":
+        words.append(activation)
+    if weights := layer.count_params():
+        words.append(f"{weights:,} weights")
+    return ", ".join(words)
+
+
+def _by(extents: Sequence[int | None]) -> str:
+    return "x".join("?" if extent is None else str(extent) for extent in extents)

@@ -6,7 +6,6 @@ writes the file. draw_steering(), show_image() and save_images() draw what sever
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
@@ -82,19 +81,13 @@ def show_image(axes: Axes, image: Image, title: str = "") -> None:
     axes.set_title(title, fontsize=9)
 
 
-@dataclass(frozen=True)
-class ShownImage:
-    """An image in a picture, with its title and a text below it."""
-
-    image: Image  # RGB or grey, uint8 (height, width, 3 or 1)
-    title: str = ""
-    below: str = ""
+ShownImage = tuple[Image, str, str]  # an image, its title, and a text below it
 
 
 def save_images(
     path: Path, rows: Sequence[Sequence[ShownImage]], inches: tuple[float, float], title: str = ""
 ) -> None:
-    """Write rows of images as a PNG.
+    """Write rows of images, RGB or grey, uint8 (height, width, 3 or 1), as a PNG.
 
     inches: width and height of an image with its texts
     """
@@ -103,9 +96,9 @@ def save_images(
     figure = new_figure(inches[0] * across, inches[1] * len(rows) + title_inches, title)
     grid = figure.subplots(len(rows), across, squeeze=False)
     for axes_of_row, row in zip(grid, rows, strict=True):
-        for axes, shown in zip(axes_of_row, row, strict=False):
-            show_image(axes, shown.image, shown.title)
-            axes.set_xlabel(shown.below, fontsize=9)
+        for axes, (image, title_above, below) in zip(axes_of_row, row, strict=False):
+            show_image(axes, image, title_above)
+            axes.set_xlabel(below, fontsize=9)
         for axes in axes_of_row[len(row) :]:
             axes.set_axis_off()
     save(figure, path)

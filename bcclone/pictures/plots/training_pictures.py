@@ -2,11 +2,9 @@
 
 - history: the losses and errors over the epochs;
 - steering: how often each steering occurs, before and after balancing;
-- recovery-frames: frames of recoveries from the left and from the right;
 - samples: the samples of some log rows, or windows of frames, as the network takes them.
 """
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bcclone.camera.images import Image
-from bcclone.dataset.sample_settings import PARTS, TRAINING
+from bcclone.dataset.sample_settings import TRAINING
 from bcclone.dataset.samples import SampleTable
 from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
@@ -32,10 +30,9 @@ from bcclone.pictures.plots.style import (
     save_images,
     tidy,
 )
-from bcclone.pictures.plots.subject import NotDrawn, Subject, predict, stretches
+from bcclone.pictures.plots.subject import NotDrawn, Subject, predict
 from bcclone.recording.row import CAMERAS
-from bcclone.recording.run_tables import read_trace
-from bcclone.system.numbers import FloatArray, IndexArray, evenly
+from bcclone.system.numbers import IndexArray, evenly
 from bcclone.training.training_state import best_epoch
 
 
@@ -151,92 +148,6 @@ def steering_counts(samples: SampleTable) -> dict[str, IndexArray]:
     return counts
 
 
-# a recovery is a short drive from beside the centre line back onto it
-_START_M = 1.0  # smallest distance from the centre line at its start
-_END_M = 0.1  # largest distance from the centre line at its end
-_MAX_SECONDS = 4.0  # longest time from start to end
-
-
-def find_recoveries(seconds: FloatArray, offset_m: FloatArray) -> list[IndexArray]:
-    """Return three indices of each recovery, (3,).
-
-    They are its first frame, the first half-way back, and the first on the centre line. A recovery
-    begins after a pause of the recording.
-
-    seconds: when each sample was recorded, (samples,)
-    offset_m: as located_samples() returns them, (samples,)
-    """
-    recoveries = []
-    for stretch in stretches(seconds):
-        distance_m = np.abs(offset_m[stretch])
-        soon = seconds[stretch] - seconds[stretch[0]] <= _MAX_SECONDS
-        half = np.flatnonzero(soon & (distance_m <= distance_m[0] / 2))
-        middle = np.flatnonzero(soon & (distance_m <= _END_M))
-        if distance_m[0] >= _START_M and len(middle):
-            recoveries.append(stretch[[0, half[0], middle[0]]])
-    return recoveries
-
-
-def located_samples(subject: Subject) -> tuple[IndexArray, FloatArray]:
-    """Return samples of the centre camera, in the order of time, and their offsets.
-
-    An offset is in metres, to the right of the centre line. Raises NotDrawn if no recording has a
-    trace.csv, and UserError for one that cannot be read.
-    """
-    samples = np.concatenate([subject.one_per_row(part) for part in PARTS])
-    samples = samples[np.argsort(subject.table["row"][samples], kind="stable")]
-    trace_of = cache(read_trace)
-    offset_m = np.full(len(samples), np.nan)
-    for number, sample in enumerate(samples.tolist()):
-        path = subject.samples.image_path(sample)
-        if path:
-            folder = Path(path).parent
-            recording = folder.parent if folder.name == "IMG" else folder
-            point = trace_of(recording).get(Path(path).name)
-            if point:
-                offset_m[number] = point.cross_track_m
-    located = np.isfinite(offset_m)
-    if not located.any():
-        raise NotDrawn(
-            "the positions of the car are unknown: "
-            "only `bcclone simulate record` writes a trace.csv"
-        )
-    return samples[located], offset_m[located]
-
-
-def plot_recovery_frames(subject: Subject, path: Path) -> None:
-    """Draw the recovery from farthest to the left, and that from farthest to the right, into a PNG.
-
-    Raises NotDrawn if there are no recoveries.
-    """
-    samples, offset_m = located_samples(subject)
-    seconds = subject.seconds(samples)
-    steering = subject.samples.rows["steering"][subject.table["row"][samples]]
-
-    # sorted from left to right: the ends are the farthest, if they are on their side at all
-    recoveries = sorted(
-        find_recoveries(seconds, offset_m), key=lambda recovery: float(offset_m[recovery[0]])
-    )
-    chosen = [recovery for recovery in recoveries[:1] if offset_m[recovery[0]] < 0]
-    chosen += [recovery for recovery in recoveries[-1:] if offset_m[recovery[0]] > 0]
-    if not chosen:
-        raise NotDrawn(
-            f"there is no recovery from {_START_M:g} m or more off the centre line; "
-            "record some, such as with: bcclone simulate record DIR --recoveries 8"
-        )
-
-    def shown(number: int, first: int) -> ShownImage:
-        side = "right" if offset_m[number] > 0 else "left"
-        place = f"{abs(offset_m[number]):.2f} m {side} of the middle"
-        text = f"{place}\nsteering {steering[number]:+.2f}"
-        title = f"{seconds[number] - seconds[first]:.1f} s"
-        return ShownImage(subject.frame(int(samples[number])), title, text)
-
-    rows = [[shown(number, recovery[0]) for number in recovery.tolist()] for recovery in chosen]
-    title = "Recoveries: the recording begins when the car is off the middle, on its way back"
-    save_images(path, rows, inches=(3.3, 2.3), title=title)
-
-
 # ---- samples
 
 
@@ -261,7 +172,7 @@ def plot_samples(subject: Subject, path: Path) -> None:
         titles_above = titles
         rows.append(
             [
-                ShownImage(
+                (
                     _with_bar(image, steering),
                     "" if is_repeated else title,
                     f"{steering + 0.0:+.3f}",  # the 0.0 avoids "-0.000"
@@ -377,7 +288,7 @@ def _plot_windows(subject: Subject, path: Path) -> None:
         recorded = float(subject.table["steering"][window[-1]])
         texts = [""] * len(headings)  # only the newest frame, the last but one image, has a text
         texts[-2] = f"sample {recorded:+.3f}\nnetwork {steering:+.3f}"
-        rows.append(list(map(ShownImage, [*frames[shown], heat], headings, texts)))
+        rows.append(list(zip([*frames[shown], heat], headings, texts, strict=True)))
         headings = [""] * len(headings)  # they stand above the first row alone
     title = "Windows: each row is one input of the network"
     save_images(path, rows, inches=(1.9, 2.3), title=title)

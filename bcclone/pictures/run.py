@@ -1,10 +1,9 @@
-"""Read a run or a recording: a folder -> its frames in order of time, and the values of each."""
+"""Read a run or a recording: a folder -> a `Run`, its frames in order of time and their values."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +23,27 @@ from bcclone.recording.row import CAMERAS, time_of
 from bcclone.recording.run_tables import MODEL, TracePoint, read_answers, read_drivers, read_trace
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import is_hidden
-from bcclone.system.numbers import Float32Array, FloatArray
+from bcclone.system.numbers import FloatArray
 
 # a longer time between two frames is a pause: another drive begins after it
 GAP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class RunFrames:
+class FrameInfo:
+    """The values of one frame; a value is None if it is unknown."""
+
+    seconds: float  # seconds of driving since the first frame
+    steering: float | None = None  # steering of the driver, -1 (left) to 1 (right)
+    speed_mph: float | None = None
+    latency_ms: float | None = None
+    cross_track_m: float | None = None  # metres to the right of the centre line
+    place: tuple[float, float] | None = None  # x and z on the map, metres
+    taken_over: bool = False  # whether a person has taken over from the model
+
+
+@dataclass(frozen=True)
+class Run:
     """The frames of a run that can be shown."""
 
     folder: Path
@@ -39,6 +51,19 @@ class RunFrames:
     size: tuple[int, int]  # width and height of each frame, in pixels
     # name -> reason, for each frame that cannot be shown; decode() adds frames that are broken
     skipped: dict[str, str]
+    infos: tuple[FrameInfo, ...]  # of each frame
+    seconds: FloatArray  # seconds of driving since the first frame, (frames,)
+    # label of the steering, which says who steered: "sent" (by a model), "human" or "expert"
+    driver: str = ""
+    track: str | None = None  # name of the track; None if it is unknown or there are several
+    notes: tuple[str, ...] = ()  # sentences: which values are left out, and why
+
+    @property
+    def frame_rate(self) -> float:
+        """Return the mean frames a second without pauses, rounded to 0.01; 0 for a single frame."""
+        steps = np.diff(self.seconds)
+        driven = steps[steps <= GAP_SECONDS]
+        return round(len(driven) / max(float(driven.sum()), 1e-3), 2)
 
     def decode(self, index: int) -> Image | None:
         """Return a frame, RGB uint8 (height, width, 3).
@@ -56,29 +81,54 @@ class RunFrames:
             return None
         return frame
 
-    def nothing_to_show(self) -> UserError:
-        """Return the error of a run without any frame that can be shown."""
-        count = len(self.skipped.keys() | set(self.names))
-        message = (
-            f"{self.folder}: none of its {count} frames can be shown, "
-            "expected JPEG images of one size, with their time in the name"
+
+def read_run(folder: Path, times_only: bool = False) -> Run:
+    """Read a run, or a recording's centre camera.
+
+    Frames without a time in the name are skipped, and frames whose size most frames do not have.
+    Frames of rows that `bcclone edit` deleted are left out. Raises UserError if no frame is left,
+    and for a table that cannot be read.
+
+    times_only: True to leave out the values, for a clip without an overlay
+    """
+    names, size, skipped = _find_frames(folder)
+    bare_names = [Path(name).name for name in names]
+    trace = read_trace(folder)
+    points = [trace.get(name) for name in bare_names]
+    seconds = _seconds(bare_names, points)
+    if times_only:
+        infos = tuple(FrameInfo(time) for time in seconds.tolist())
+        return Run(folder, names, size, skipped, infos, seconds)
+
+    answers = read_answers(folder)
+    drivers = read_drivers(folder)
+    log, notes = _read_log(folder)
+    track, track_notes = _track_of(points)
+    known = []
+    for time, name, point in zip(seconds.tolist(), bare_names, points, strict=True):
+        steering, speed_mph = log.get(name, (None, None))
+        known.append(
+            FrameInfo(
+                seconds=time,
+                steering=steering,
+                speed_mph=speed_mph,
+                latency_ms=answers.get(name),
+                # without its track, a place cannot be drawn
+                cross_track_m=point.cross_track_m if point and track else None,
+                place=(point.x_m, point.z_m) if point and track else None,
+                taken_over=name in drivers and drivers[name].take_over is not None,
+            )
         )
-        if self.skipped:
-            name, reason = next(iter(self.skipped.items()))
-            message += f"; the first: {name}: {reason}"
-        message += "; copy the frames again, or name the folder of another drive"
-        return UserError(message)
+    driver = _label_of(bare_names[0], bool(trace), [row.driver for row in drivers.values()])
+    all_notes = notes + track_notes
+    return Run(folder, names, size, skipped, tuple(known), seconds, driver, track, all_notes)
 
 
 _MIN_SIZE = 2  # least rows and columns of a frame: H.264 has a colour for each 2 x 2 pixels
 
 
-def find_frames(folder: Path) -> RunFrames:
-    """Return the frames of a run, or of a recording's centre camera.
-
-    Frames without a time in the name are skipped, and frames whose size most frames do not have.
-    Frames of rows that `bcclone edit` deleted are left out. Raises UserError if no frame is left.
-    """
+def _find_frames(folder: Path) -> tuple[tuple[str, ...], tuple[int, int], dict[str, str]]:
+    """Return the names of the frames, their width and height, and name -> reason if skipped."""
     names, skipped = _find_names(folder)
     sizes: dict[str, tuple[int, int]] = {}
     for name in names:
@@ -95,11 +145,23 @@ def find_frames(folder: Path) -> RunFrames:
     for name, size in sizes.items():
         if size != usual_size:
             skipped[name] = f"{size[0]}x{size[1]} pixels, the others have {usual}"
-    shown = tuple(name for name in names if name not in skipped)
-    frames = RunFrames(folder, shown, usual_size, skipped)
     if min(usual_size) < _MIN_SIZE:
-        raise frames.nothing_to_show()
-    return frames
+        raise nothing_to_show(folder, names, skipped)
+    return tuple(name for name in names if name not in skipped), usual_size, skipped
+
+
+def nothing_to_show(folder: Path, names: Sequence[str], skipped: Mapping[str, str]) -> UserError:
+    """Return the error of a run without any frame that can be shown."""
+    count = len(skipped.keys() | set(names))
+    message = (
+        f"{folder}: none of its {count} frames can be shown, "
+        "expected JPEG images of one size, with their time in the name"
+    )
+    if skipped:
+        name, reason = next(iter(skipped.items()))
+        message += f"; the first: {name}: {reason}"
+    message += "; copy the frames again, or name the folder of another drive"
+    return UserError(message)
 
 
 def find_runs(folder: Path) -> list[Path]:
@@ -159,92 +221,7 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
     return kept, skipped
 
 
-@dataclass(frozen=True)
-class FrameInfo:
-    """The values of one frame; a value is None if it is unknown."""
-
-    seconds: float  # seconds of driving since the first frame
-    index: int = 0  # number of the frame, from 0; the map draws the driven line up to this frame
-    steering: float | None = None  # steering of the driver, -1 (left) to 1 (right)
-    speed_mph: float | None = None
-    latency_ms: float | None = None
-    cross_track_m: float | None = None  # metres to the right of the centre line
-    place: tuple[float, float] | None = None  # x and z on the map, metres
-    taken_over: bool = False  # whether a person has taken over from the model
-    model_steering: float | None = None  # steering of the reference model, -1 to 1
-    # saliency of the reference model: how much each pixel decided its steering, (height, width), 0
-    # to 1
-    saliency: Float32Array | None = None
-
-
-@dataclass(frozen=True)
-class RunData:
-    """The values of a run's frames."""
-
-    frames: tuple[FrameInfo, ...]
-    # label of the steering, which says who steered: "sent" (by a model), "human" or "expert"
-    driver: str = ""
-    track: str | None = None  # name of the track; None if it is unknown or there are several
-    notes: tuple[str, ...] = ()  # sentences: which values are left out, and why
-
-    @cached_property
-    def seconds(self) -> FloatArray:
-        return np.array([frame.seconds for frame in self.frames])
-
-    @property
-    def frame_rate(self) -> float:
-        """Return the mean frames a second without pauses, rounded to 0.01; 0 for a single frame."""
-        steps = np.diff(self.seconds)
-        driven = steps[steps <= GAP_SECONDS]
-        return round(len(driven) / max(float(driven.sum()), 1e-3), 2)
-
-    def knows(self, name: str) -> bool:
-        """Return whether any frame has a value in this field of FrameInfo."""
-        return any(getattr(frame, name) is not None for frame in self.frames)
-
-
-def read_run_data(frames: RunFrames, times_only: bool = False) -> RunData:
-    """Read the tables of a run folder; raises UserError for a table that cannot be read.
-
-    times_only: True to read the times alone, for a clip without an overlay
-    """
-    names = [Path(name).name for name in frames.names]
-    trace = read_trace(frames.folder)
-    points = [trace.get(name) for name in names]
-    seconds = _seconds(names, points)
-    if times_only:
-        return RunData(tuple(map(FrameInfo, seconds)))
-
-    answers = read_answers(frames.folder)
-    drivers = read_drivers(frames.folder)
-    log, notes = _read_log(frames)
-    track, track_notes = _track_of(points)
-    infos = []
-    for index, (name, point) in enumerate(zip(names, points, strict=True)):
-        # without its track, a place cannot be drawn
-        offset_m = None
-        place = None
-        if point and track:
-            offset_m = point.cross_track_m
-            place = (point.x_m, point.z_m)
-        steering, speed_mph = log.get(name, (None, None))
-        infos.append(
-            FrameInfo(
-                seconds=seconds[index],
-                index=index,
-                steering=steering,
-                speed_mph=speed_mph,
-                latency_ms=answers.get(name),
-                cross_track_m=offset_m,
-                place=place,
-                taken_over=name in drivers and drivers[name].take_over is not None,
-            )
-        )
-    driver = _label_of(names[0], bool(trace), [row.driver for row in drivers.values()])
-    return RunData(tuple(infos), driver, track, notes + track_notes)
-
-
-def _seconds(names: Sequence[str], points: Sequence[TracePoint | None]) -> list[float]:
+def _seconds(names: Sequence[str], points: Sequence[TracePoint | None]) -> FloatArray:
     """Return the seconds of driving of each frame since the first; pauses count 10 s at most.
 
     The simulator's seconds are used if they are known for all frames and never go back, and
@@ -255,8 +232,7 @@ def _seconds(names: Sequence[str], points: Sequence[TracePoint | None]) -> list[
     times = np.array([np.nan if point is None else point.seconds for point in points])
     if not (np.diff(times) >= 0).all() or not np.isfinite(times).all():
         times = np.array([time_of(name) for name in names]) / 1000
-    seconds: list[float] = seconds_since_first(times).tolist()
-    return seconds
+    return seconds_since_first(times)
 
 
 def _track_of(points: Sequence[TracePoint | None]) -> tuple[str | None, tuple[str, ...]]:
@@ -287,12 +263,12 @@ def _label_of(first_name: str, has_trace: bool, drivers: Sequence[str]) -> str:
     return "expert" if has_trace and not drivers else "human"
 
 
-def _read_log(frames: RunFrames) -> tuple[dict[str, tuple[float, float | None]], tuple[str, ...]]:
+def _read_log(folder: Path) -> tuple[dict[str, tuple[float, float | None]], tuple[str, ...]]:
     """Return name of the centre image -> steering and speed; and notes on what is left out."""
     from bcclone.recording.log import read_log  # loads pandas
 
     try:
-        log = read_log(find_log(str(frames.folder)))
+        log = read_log(find_log(str(folder)))
     except UserError as error:
         return {}, (f"steering and speed are left out: {error}",)
     # a recording that was imported from a tub has no speeds: all rows of its log say 0

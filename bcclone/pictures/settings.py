@@ -1,4 +1,4 @@
-"""The settings of a clip: run, pace, range, overlay and size.
+"""The settings of clips and of pictures of a model.
 
 Nothing large is loaded, so that --help answers at once.
 """
@@ -6,55 +6,28 @@ Nothing large is loaded, so that --help answers at once.
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
-from bcclone.system.settings import Checked, Setting, SettingError, setting, span_parser
+from bcclone.system.settings import (
+    Checked,
+    Fraction,
+    Names,
+    SettingError,
+    argument,
+    setting,
+    span_parser,
+)
 
 MP4 = ".mp4"
 GIF = ".gif"
-_REAL_TIME_FPS = {MP4: 60.0, GIF: 12.0}  # pictures a second in real time, if no number is given
+_GIF_FPS = 12.0  # pictures a second of a GIF, if no number is given
 # a GIF states the time of a picture in hundredths of a second. The shortest usable time is 2
 # hundredths, which is 50 pictures a second: viewers show a picture of 1 hundredth for 10
 _MAX_FPS = {MP4: 1000.0, GIF: 50.0}
-_REAL = "real"  # the word for real time in --fps
 _DEFAULT_WIDTHS = {MP4: 640, GIF: 480}  # of a clip with an overlay, in pixels
 _MIN_WIDTH = 160  # pixels
 _MAX_WIDTH = 1920  # pixels
 _LAYOUT = "size and layout"
-
-
-Fps = Annotated[float, Setting(minimum=1, maximum=_MAX_FPS[MP4], zero="the default")]
-
-
-@dataclass(frozen=True)
-class Pace(Checked):
-    """How fast a clip shows a run.
-
-    fps: pictures a second; 0 for the default, which is 60 (MP4) or 12 (GIF) in real time, and
-        otherwise the mean rate at which the run was recorded
-    real_time: True to show each frame at its time, False to show each frame once; None counts as
-        True for a GIF without fps, else as False
-    """
-
-    fps: Fps = 0.0
-    real_time: bool | None = None
-
-
-def parse_pace(text: str) -> Pace:
-    """Return the pace of "30", "real" or "real:30"; raises ValueError for anything else."""
-    if text == _REAL:
-        return Pace(real_time=True)
-    real, colon, number = text.rpartition(":")
-    try:
-        fps = float(number)
-    except ValueError:
-        fps = math.nan
-    if not 1 <= fps <= _MAX_FPS[MP4] or (colon and real != _REAL):
-        raise ValueError(
-            f"{text!r}, expected a number from 1 to {_MAX_FPS[MP4]:g}, 'real', or 'real:N'"
-        )
-    return Pace(fps, bool(real))
 
 
 @dataclass(frozen=True)
@@ -67,16 +40,14 @@ class ClipSettings(Checked):
 
     run: Path
     output: Path | None = setting(None, "clip to write, .mp4 or .gif", shown="RUN.mp4")
-    pace: Pace = setting(
-        Pace(),
-        "N: each frame once, at N frames a second; real: each frame at its time, "
-        f"{_REAL_TIME_FPS[MP4]:g} pictures a "
-        f"second; real:N: the same, N a second; N is 1 to {_MAX_FPS[MP4]:g}, in a GIF "
-        f"{_MAX_FPS[GIF]:g}",
-        unit="FPS",
-        option="fps",
-        shown="the mean rate at which the run was recorded; real for a GIF",
-        parse=parse_pace,
+    fps: float = setting(
+        0.0,
+        "pictures a second: an MP4 shows each frame once, a GIF shows each frame at its time; "
+        f"at most {_MAX_FPS[MP4]:g}, in a GIF {_MAX_FPS[GIF]:g}",
+        1,
+        _MAX_FPS[MP4],
+        zero="the default",
+        shown=f"the mean rate at which the run was recorded; {_GIF_FPS:g} for a GIF",
     )
     span: tuple[float, float] = setting(
         (0.0, math.inf),
@@ -120,7 +91,8 @@ class ClipSettings(Checked):
             raise SettingError(
                 "{span} {value}, expected A:B in seconds, 0 or more, with A before B", value=value
             )
-        if self.path.suffix not in _MAX_FPS:
+        suffix = self.path.suffix
+        if suffix not in _MAX_FPS:
             raise SettingError(
                 f"{{output}} {{path}}, expected a name that ends in {MP4} or {GIF}", path=self.path
             )
@@ -128,12 +100,12 @@ class ClipSettings(Checked):
             raise SettingError(
                 "{path} is a link, which is not followed; name the clip: {output}", path=self.path
             )
-        if self.pace.fps and not 1 <= self.pace.fps <= self.fastest:
+        if self.fps > _MAX_FPS[suffix]:
             raise SettingError(
-                "{pace} {rate}, expected 1 to {fastest} frames a second in a {suffix}",
-                rate=f"{self.pace.fps:g}",
-                fastest=f"{self.fastest:g}",
-                suffix=self.path.suffix,
+                "{fps} {rate}, expected 1 to {fastest} pictures a second in a {suffix}",
+                rate=f"{self.fps:g}",
+                fastest=f"{_MAX_FPS[suffix]:g}",
+                suffix=suffix,
             )
         if self.model and not self.overlay:
             raise SettingError("{model} is drawn on the overlay; add {overlay}")
@@ -149,31 +121,18 @@ class ClipSettings(Checked):
         return self.output or folder.parent / f"{name}{MP4}"
 
     @property
-    def fastest(self) -> float:
-        """Return the most pictures a second that the clip may have."""
-        return _MAX_FPS[self.path.suffix]
-
-    @property
-    def rate(self) -> float:
-        """Return the pictures a second of the clip; 0 for the rate at which the run was recorded.
-
-        They are rounded to 0.01, since moviepy's writer takes no more digits.
-        """
-        rate = round(self.pace.fps, 2)
-        if not rate and self.in_real_time:
-            return _REAL_TIME_FPS[self.path.suffix]
-        return rate
-
-    @property
-    def in_real_time(self) -> bool:
-        """Return whether the clip shows each frame at its time, instead of each frame once."""
-        if self.pace.real_time is not None:
-            return self.pace.real_time
-        return self.is_gif and not self.pace.fps
-
-    @property
     def is_gif(self) -> bool:
+        """Return whether the clip shows each frame at its time, instead of each frame once."""
         return self.path.suffix == GIF
+
+    def rate(self, recorded: float) -> float:
+        """Return the pictures a second of the clip, rounded to 0.01: moviepy takes no more digits.
+
+        recorded: mean frames a second of the run
+        """
+        if self.fps:
+            return round(self.fps, 2)
+        return _GIF_FPS if self.is_gif else min(max(recorded, 1.0), _MAX_FPS[MP4])
 
     @property
     def run_width(self) -> int | None:
@@ -181,3 +140,52 @@ class ClipSettings(Checked):
         if not self.width and self.overlay:
             return _DEFAULT_WIDTHS[self.path.suffix]
         return self.width or None
+
+
+# pictures/all_pictures.py has the function of each
+PICTURE_NAMES = (
+    "history",
+    "crop",
+    "steering",
+    "samples",
+    "activations",
+    "saliency",
+    "predictions",
+    "network",
+)
+
+
+@dataclass(frozen=True)
+class PlotSettings(Checked):
+    """Which pictures of a model to draw.
+
+    data: what the model was trained on, a store or recordings (folders or logs), which some
+        pictures need
+    """
+
+    model: Path = argument("a model file")
+    data: tuple[str, ...] = argument(
+        "what the model was trained on: a store, or recordings as folders or logs",
+        (),
+        unit="STORE",
+        shown="data.h5, if it exists",
+    )
+    output: Path | None = setting(
+        None,
+        "folder to draw into",
+        unit="FOLDER",
+        shown="plots/ in the run folder of the model, or MODEL-plots if it has none",
+    )
+    only: Names = setting(
+        (),
+        f"pictures to draw, separated by commas: {', '.join(PICTURE_NAMES)}",
+        shown="all",
+        choices=PICTURE_NAMES,
+    )
+    preprocess: PreprocessingText | None = setting(None)
+    zero_fraction: Fraction | None = setting(
+        None,
+        "largest fraction of samples with zero steering in the balanced histogram",
+        shown="as in the training",
+        rare=True,
+    )

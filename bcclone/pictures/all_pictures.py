@@ -1,0 +1,132 @@
+"""Draw all pictures of a model: a model file, with its samples -> PNGs in a folder.
+
+After a training, also write its report.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from bcclone.dataset.conversion import open_samples
+from bcclone.feed.feed_settings import AugmentSettings
+from bcclone.pictures.plots.subject import NotDrawn, Subject
+from bcclone.pictures.settings import PlotSettings
+from bcclone.system.errors import UserError, first_line, shown_command
+from bcclone.system.files import PICTURE, check_output, make_folder
+from bcclone.system.process import Notify
+from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
+from bcclone.system.values import names_of
+from bcclone.training.result import TrainResult
+from bcclone.training.run import START_NAME
+from bcclone.training.training_state import read_history
+
+
+def _plots() -> dict[str, Callable[[Subject, Path], None]]:
+    """Return the function that draws each picture."""
+    # they load Keras, whose settings load_tensorflow() chooses
+    from bcclone.pictures.plots import model_pictures, training_pictures
+
+    return {
+        "history": training_pictures.plot_history,
+        "crop": model_pictures.plot_crop,
+        "steering": training_pictures.plot_steering,
+        "samples": training_pictures.plot_samples,
+        "activations": model_pictures.plot_activations,
+        "saliency": model_pictures.plot_saliency,
+        "predictions": model_pictures.plot_predictions,
+        "network": model_pictures.plot_network,
+    }
+
+
+def draw_pictures(
+    subject: Subject, folder: Path, only: Collection[str] = ()
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Draw all pictures, or only the named ones, into an existing folder.
+
+    Return name -> path of those that were drawn, and name -> reason of the others.
+    """
+    drawn: dict[str, Path] = {}
+    skipped: dict[str, str] = {}
+    for name, draw in _plots().items():
+        if only and name not in only:
+            continue
+        path = folder / f"{name}.png"
+        try:
+            check_output(path, PICTURE, force=True)
+            draw(subject, path)
+            drawn[name] = path
+        except (NotDrawn, UserError) as error:
+            skipped[name] = str(error)
+    return drawn, skipped
+
+
+@dataclass(frozen=True)
+class PlotResult:
+    """The pictures in a folder."""
+
+    output: Path  # the folder
+    drawn: Mapping[str, Path]
+    skipped: Mapping[str, str]  # name of a picture -> why it was not drawn
+
+
+def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResult:
+    """Draw the pictures of a model.
+
+    A picture that the model or its samples do not allow is left out, with a reason. Raises
+    UserError for a file that is no model, for samples that cannot be read, and for a folder that
+    cannot be created.
+
+    notify: called with a line for each log that was read, and for samples of another training
+    """
+    load_tensorflow(onednn=onednn_for_batches())
+    from bcclone.model.model_file import load_model
+
+    with open_samples(settings.data, notify) if settings.data else nullcontext() as data:
+        file = load_model(settings.model, settings.preprocess)
+        # in the run folder of its training, a model has its history; start.h5 is of another one
+        log = settings.model.with_name("history.csv")
+        has_history = log.is_file() and settings.model.name != START_NAME
+        history = read_history(log) if has_history else []
+        folder = settings.output or settings.model.with_name(
+            "plots" if has_history else f"{settings.model.stem}-plots"
+        )
+        make_folder(folder, "another --output")
+
+        # the samples are shown as the training took them, as far as the model file states it
+        stated = file.training.settings
+        augmented = {name: stated[name] for name in names_of(AugmentSettings) if name in stated}
+        augment = AugmentSettings(**{"augment": False} | augmented)
+        zero_fraction = settings.zero_fraction
+        if zero_fraction is None:
+            zero_fraction = stated.get("zero_fraction", 1.0)
+        trained_on = file.training.store_content_hash
+        if data and trained_on and data.content_hash != trained_on:
+            changed = "is not what the model was trained on, or has changed since"
+            notify(f"note: {data.path} {changed}")
+        subject = Subject(file, data, history, float(zero_fraction), augment)
+        return PlotResult(folder, *draw_pictures(subject, folder, settings.only))
+
+
+def draw_training(
+    result: TrainResult,
+    data: Sequence[str],
+    notify: Notify = lambda line: None,
+) -> Path | None:
+    """Draw the pictures of a training, and write its report into its run folder.
+
+    Return the report's path. An error is told in a note, since the training itself has not failed;
+    then None is returned.
+
+    data: what the model was trained on, a store or recordings
+    """
+    model = result.run / "model.h5"
+    try:
+        drawn = plot(PlotSettings(model, tuple(data), result.run / "plots")).drawn
+        from bcclone.pictures.reports import write_training  # it loads the evaluation
+
+        return write_training(result.run, result, data, drawn)[-1]
+    except Exception as error:
+        again = shown_command("plots", model, *data)
+        notify(f"note: not all pictures could be drawn: {first_line(error)}; try: {again}")
+        return None

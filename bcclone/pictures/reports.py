@@ -1,0 +1,350 @@
+"""Write the reports of a drive, a suite, a replay and a training: a result -> files in a folder.
+
+A folder gets pictures, figures.json and a report; a training has its pictures and result.json
+already. Each function returns the paths of its files, the report's last.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES
+from bcclone.evaluation.evaluate import Evaluation
+from bcclone.evaluation.evaluate_settings import EvaluateSettings
+from bcclone.evaluation.replay import CONTROLS, Replayed
+from bcclone.evaluation.suite import SuiteResult
+from bcclone.pictures.encoder import write_begin
+from bcclone.pictures.plots.drive_pictures import (
+    plot_curves,
+    plot_deviations,
+    plot_drives,
+    plot_frames,
+)
+from bcclone.pictures.report import REPORT_NAME, write_report
+from bcclone.recording.files import find_log
+from bcclone.simulator.track import Track, load_track
+from bcclone.simulator.world_settings import Conditions, WorldSettings
+from bcclone.system.errors import shown_command
+from bcclone.system.files import write_text
+from bcclone.system.settings import option_words
+from bcclone.system.values import json_text, part_of
+from bcclone.training.result import TrainResult
+
+_FIGURES_NAME = "figures.json"
+_EXCERPT_SECONDS = 15.0  # of a drive's clip, in its report, which has to be small
+
+
+def _next_commands(model: Path, names: str, preprocess: str | None = None) -> dict[str, str]:
+    """Return what can be done next with a model -> the command for it.
+
+    names: names of commands, separated by spaces
+    preprocess: value of --preprocess in each command, None for none
+    """
+    more = ("--preprocess", preprocess) if preprocess else ()
+    # name of a command -> what it does, and its arguments
+    words: dict[str, tuple[str, tuple[object, ...]]] = {
+        "evaluate": ("Score it in the built-in simulator", (model, "-o", "score")),
+        "drive": ("Let it drive the Udacity simulator", (model, "run1")),
+        "play": ("Drive with it in the browser, and take over", (model,)),
+        "suite": ("Score it in 20 other conditions", (model, "-o", "suite")),
+        "replay": ("Score it on a recording of yours", (model, "RECORDING")),
+    }
+    commands = {}
+    for name in names.split():
+        what, arguments = words[name]
+        commands[what] = shown_command(name, *arguments, *more)
+    return commands
+
+
+# ---- a drive
+
+
+def write_evaluation(
+    folder: Path,
+    evaluation: Evaluation,
+    settings: EvaluateSettings,
+    model: Path,
+    clip: Path | None = None,
+) -> list[Path]:
+    """Write the files of a drive: map of the driven line, views, figures and a report.
+
+    settings: the settings that the drive had
+    clip: a clip of the drive, whose begin the report shows; None for none
+    """
+    # pictures
+    map_path = folder / "map.png"
+    views_path = folder / "views.png"
+    track = load_track(settings.track, settings.reverse)
+    way = settings.track
+    if settings.reverse:
+        way += " reversed"
+    scored = f"autonomy {_score_words(evaluation)}"
+    plot_drives("", track, {f"{way}, {settings.speed_mph:g} mph: {scored}": evaluation}, map_path)
+    plot_frames([("", view) for view in evaluation.views], views_path)
+    files = [map_path, views_path]
+    excerpt = None
+    if clip:
+        excerpt = folder / "clip.mp4"
+        write_begin(clip, excerpt, _EXCERPT_SECONDS)
+        files.append(excerpt)
+
+    # what the report says in words
+    sentences = [_describe_takeovers(evaluation), _describe_worst(evaluation, track)]
+    # more laps are no disturbance: at its default, option_words() leaves the option out
+    disturbed = replace(part_of(settings, WorldSettings), laps=WorldSettings.laps)
+    changed = [*option_words(disturbed), *option_words(part_of(settings, Conditions))]
+    if changed:
+        sentences.append(f"The simulated world was changed by {' '.join(changed)}")
+
+    # what to do next: only a drive that was recorded into a run folder can become a clip
+    names = "drive play suite" if settings.run_folder else "drive play suite replay"
+    commands = _next_commands(model, names, settings.preprocess)
+    if settings.run_folder:
+        line = shown_command("video", settings.run_folder, "--overlay")
+        commands["Make a clip of this drive"] = line
+
+    figures = folder / _FIGURES_NAME
+    write_text(figures, json_text(evaluation.figures(), indent=2))
+    report = folder / REPORT_NAME
+    write_report(
+        report,
+        f"{model.name} on {way}: {scored}",
+        sentences,
+        clip=excerpt,
+        pictures={
+            "The driven line, coloured by its distance from the centre line": map_path,
+            "What the camera saw on the way": views_path,
+        },
+        figures=evaluation.table(settings).cells(),
+        commands=commands,
+    )
+    return [*files, figures, report]
+
+
+def _score_words(drive: Evaluation) -> str:
+    """Return the score of a drive in a few words."""
+    return f"{drive.score.autonomy_percent:.1f} %, {drive.score.interventions} interventions"
+
+
+def _describe_takeovers(evaluation: Evaluation) -> str:
+    score = evaluation.score
+    ended = "" if score.complete else f". The drive ended before its goal: {score.ended}"
+    places = evaluation.interventions
+    if not places:
+        return f"It needed no intervention{ended}"
+    times = "once" if len(places) == 1 else f"{len(places)} times"
+    return (
+        f"A person would have had to take over {times}, "
+        f"first after {places[0].after_m:,.0f} m{ended}"
+    )
+
+
+def _describe_worst(evaluation: Evaluation, track: Track) -> str:
+    """Say where the car was farthest from the centre line."""
+    worst = max(evaluation.trace, key=lambda point: abs(point.cross_track_m))
+    from_worst = track.line[:, [0, 2]] - (worst.x, worst.z)
+    nearest = float(np.argmin((from_worst * from_worst).sum(axis=1)))
+    along_m = nearest / track.points_a_metre - track.start_m
+    side = "right" if worst.cross_track_m > 0 else "left"
+    return (
+        f"It was farthest from the centre line {along_m:,.0f} m along the road: "
+        f"{abs(worst.cross_track_m):.1f} m to the {side}, at ({worst.x:.0f}, {worst.z:.0f}) on the "
+        f"map; the road is {track.road.width_m:g} m wide"
+    )
+
+
+# ---- a replay
+
+
+def write_replay(
+    folder: Path, recording: str, replayed: Replayed, preprocess: str | None = None
+) -> list[Path]:
+    """Write the files of a replay: a picture, the figures and a report.
+
+    The picture shows how far each driver deviates from the path, and below them a car without
+    steering. For a recording without speeds, it shows the steering of each driver.
+
+    recording: folder or log of the recording
+    preprocess: the models' --preprocess, for the commands in the report
+    """
+    name = find_log(recording).parent.name
+    reference = replayed.reference
+    seconds = np.cumsum(reference.seconds)
+    # a car without steering, to compare with
+    drivers = {**replayed.results, CONTROLS["zero"]: replayed.controls["zero"]}
+    rollouts = {driver: result.rollout for driver, result in drivers.items() if result.rollout}
+    if rollouts:
+        picture = folder / "deviation.png"
+        limit_m = replayed.limit_m
+        caption = (
+            f"deviation from the recorded path; a person takes over at {limit_m:g} {reference.unit}"
+        )
+        plot_deviations(f"{name}: {caption}", seconds, rollouts, limit_m, picture)
+    else:
+        picture = folder / "steering.png"
+        caption = "steering on the recording's own frames"
+        steering = {CONTROLS["human"]: np.array(reference.steering)}
+        steering |= {driver: result.steering for driver, result in replayed.results.items()}
+        plot_curves(f"{name}: {caption}", seconds, steering, picture)
+
+    figures = folder / _FIGURES_NAME
+    write_text(figures, json_text(replayed.figures(), indent=2))
+    report = folder / REPORT_NAME
+    best = replayed.best
+    write_report(
+        report,
+        f"{' and '.join(replayed.results)} on the recording {name}",
+        [*replayed.explanations(), *replayed.notices],
+        pictures={caption.capitalize(): picture},
+        figures=replayed.table().cells(),
+        commands=_next_commands(Path(best), "evaluate drive", preprocess) if best else {},
+    )
+    return [picture, figures, report]
+
+
+# ---- a suite
+
+_MAX_MAPS = 6  # most maps in the report of a suite
+
+
+def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None) -> list[Path]:
+    """Write the files of a suite: maps/ROW.png with the driven lines, table, figures and a report.
+
+    preprocess: the models' --preprocess, for the commands in the report
+    """
+    table = folder / "table.txt"
+    write_text(table, result.as_text() + "\n")
+    figures = folder / _FIGURES_NAME
+    write_text(figures, json_text(result.figures(), indent=2))
+
+    # the driven lines of all models in each row
+    maps = folder / "maps"
+    maps.mkdir(parents=True, exist_ok=True)
+    captions = {row.name: f"{row.name}: {row.description}" for row in result.scenarios}
+    for row in result.scenarios:
+        drives = result.drives[row.name]
+        titled = {f"{model}: {_score_words(drive)}": drive for model, drive in drives.items()}
+        track = load_track(row.settings.track, row.settings.reverse)
+        plot_drives(captions[row.name], track, titled, maps / f"{row.name}.png")
+
+    # the report shows the maps of the rows with the most interventions
+    interventions = {
+        name: sum(drive.score.interventions for drive in result.drives[name].values())
+        for name in captions
+    }
+    imperfect = [name for name in captions if interventions[name]]
+    worst = sorted(imperfect, key=lambda name: -interventions[name])[:_MAX_MAPS]
+    sentences = []
+    if worst:
+        sentences.append(
+            f"the hardest row was {captions[worst[0]]}, "
+            f"with {interventions[worst[0]]} interventions"
+        )
+
+    # the commands to run next are for the best model
+    best = min(
+        result.models, key=lambda model: (-result.clean_rows(model), result.interventions(model))
+    )
+    report = folder / REPORT_NAME
+    write_report(
+        report,
+        f"{', '.join(result.models)} in the suite",
+        [*sentences, *result.explanations()],
+        pictures={f"Driven lines, {captions[name]}": maps / f"{name}.png" for name in worst},
+        figures=result.table().cells(),
+        commands=_next_commands(result.models[best], "evaluate drive", preprocess),
+    )
+    return [table, maps, figures, report]
+
+
+# ---- a training
+
+# name of a picture -> its caption in the report, which leaves out the others
+_CAPTIONS = {
+    "history": "The losses and errors of each epoch",
+    "crop": "What the network sees of a frame",
+    "steering": "The steering of the training samples",
+    "samples": "Samples as they are fed, before and after augmentation",
+    "saliency": "Where the network looks: the pixels that its steering depends on most",
+    "predictions": "The network's steering beside the recorded steering and the labels",
+}
+
+
+def write_training(
+    folder: Path, result: TrainResult, data: Sequence[str], pictures: Mapping[str, Path]
+) -> list[Path]:
+    """Write the report of a training.
+
+    data: what the model was trained on, a store or recordings
+    pictures: name -> path, for the pictures that were drawn
+    """
+    samples = result.samples
+    sentences = [
+        f"The network was trained on {samples.train:,} samples of {' '.join(data)} for "
+        f"{result.epochs} epochs, in {result.seconds:,.0f} s at "
+        f"{result.samples_per_second:,.0f} samples/s; {result.ended} ended it",
+        f"The model is {result.origin}: {_describe_error(result)}",
+        *([result.note] if result.note else []),
+        "These errors do not tell whether the car stays on the road; a drive does, "
+        "so score it next",
+    ]
+    commands = _next_commands(Path(result.model), "evaluate drive play")
+    commands["Make a clip of the drive"] = shown_command("video", "run1", "--overlay")
+    report = folder / REPORT_NAME
+    write_report(
+        report,
+        f"Training of {result.model}",
+        sentences,
+        pictures={what: pictures[name] for name, what in _CAPTIONS.items() if name in pictures},
+        figures=_figures_of(result),
+        commands=commands,
+    )
+    return [report]
+
+
+def _describe_error(result: TrainResult) -> str:
+    if result.val_loss is None or result.val_mae is None:
+        unknown = "there were no validation samples"
+        if result.loss is None:  # the model is not the trained one
+            return unknown
+        return f"its training loss is {result.loss:.4f}; {unknown}"
+    more = f" of {result.epochs}"
+    if result.best_epoch == result.epochs:
+        more = ", the last one: more epochs may help"
+    degrees = result.val_mae * FULL_LOCK_DEGREES
+    return (
+        f"on {result.samples.validation:,} validation samples its loss is {result.val_loss:.4f}, "
+        f"and its steering is off its labels by {result.val_mae:.3f} on average, "
+        f"which is {degrees:.1f} degrees. "
+        f"The validation loss was smallest in epoch {result.best_epoch}{more}"
+    )
+
+
+def _figures_of(result: TrainResult) -> list[tuple[str, str]]:
+    """Return the rows of the report's table, its heading first."""
+    samples = result.samples
+    losses = {
+        "training loss": result.loss,
+        "validation loss": result.val_loss,
+        "validation error, mean absolute": result.val_mae,
+        "test loss": result.test_loss,
+    }
+    _, *drivers = result.table.cells()  # without the heading
+    figures = [
+        ("figure", "value"),
+        ("epochs", f"{result.epochs}, the model is {result.origin}"),
+        *((name, "none" if loss is None else f"{loss:.4f}") for name, loss in losses.items()),
+    ]
+    for name, loss, mae, r, side in drivers:
+        value = f"loss {loss}, mean absolute error {mae}, r {r}, right side {side}"
+        figures.append((f"validation: {name}", value))
+    counts = f"{samples.train:,} training, {samples.validation:,} validation, {samples.test:,} test"
+    figures.append(("samples", counts))
+    if result.batch_size:
+        figures.append(("batch size", f"{result.batch_size:,} samples"))
+    waiting = f"{result.data_wait_share:.1%} waiting for data"
+    figures.append(("speed", f"{result.samples_per_second:,.0f} samples/s, {waiting}"))
+    figures.append(("time", f"{result.seconds:,.0f} s"))
+    return figures
