@@ -44,9 +44,7 @@ class Selection:
     # float32 (samples, labels): first the steering, then the other labels, such as the speed
     labels: Float32Array
     row: Uint32Array  # (samples,), index into data.rows
-    # how many samples have no window, by the reason; explained at samples.Windows
-    paired: int = 0
-    incomplete: int = 0
+    left_out: int = 0  # how many samples have no window; samples.Windows explains why
 
     def __len__(self) -> int:
         return len(self.row)
@@ -105,8 +103,7 @@ def select(
     """
     samples = data.samples[data.split_indices(part)]
     frame = samples["frame"].copy()
-    paired = 0
-    incomplete = 0
+    left_out = 0
     if seq_length > 1:
         if knows_road(data.rows):
             raise UserError(
@@ -116,14 +113,13 @@ def select(
         found = windows(samples, seq_length)
         samples = found.samples
         frame = found.frames
-        paired = found.paired
-        incomplete = found.incomplete
+        left_out = found.paired + found.incomplete
     if isinstance(predict, str):
         labels = _labels(data, samples, predict)
     else:
         labels = _labels_by_function(data, samples, predict)
     flipped = samples["flipped"].copy()
-    return Selection(data, frame, flipped, labels, samples["row"].copy(), paired, incomplete)
+    return Selection(data, frame, flipped, labels, samples["row"].copy(), left_out)
 
 
 def _labels(data: Store, samples: SampleTable, predict: str) -> Float32Array:
@@ -211,17 +207,11 @@ def describe_windows(training: Selection, validation: Selection) -> str:
         f"windows of {training.seq_length} frames: "
         f"{len(training)} for training, {len(validation)} for validation"
     )
-    incomplete = training.incomplete + validation.incomplete
-    if incomplete:
+    left_out = training.left_out + validation.left_out
+    if left_out:
         summary += (
-            f"; {incomplete} samples are left out because too few frames precede them "
-            "in their episode"
-        )
-    paired = training.paired + validation.paired
-    if paired:
-        summary += (
-            f"; {paired} are left out because they pair an earlier frame with a later steering "
-            "(--frame-offsets)"
+            f"; {left_out} samples are left out: too few frames precede them in their episode, or "
+            "they pair an earlier frame with a later steering (--frame-offsets)"
         )
     return summary
 

@@ -1,15 +1,12 @@
 """Decide what the settings of a training leave open: in two steps, and nowhere else.
 
-fit_to_samples(), fit_to_device() and fit_to_compiler() take the settings, and return them with some
-values filled in.
-
-The first step depends on the samples, on the memory that is free for them and on the start model;
+fit_to_samples() depends on the samples, on the memory that is free for them and on the start model;
 it loads TensorFlow only to ask whether XLA can compile for the GPU. Then TensorFlow is loaded, and
-the device that trains decides the rest, in two functions. A resumed run keeps its first decisions,
-and makes again only those of the second step that are not kept (jit_compile).
+in fit_to_device() the device that trains decides the rest. A resumed run keeps what was decided,
+except jit_compile.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from bcclone.dataset.store import Store
@@ -22,10 +19,8 @@ from bcclone.system.process import Notify
 from bcclone.system.settings import option_of
 from bcclone.system.tensorflow_quietly import (
     compiles_for_gpu,
-    gpu_compiler_fault,
     load_tensorflow,
     onednn_for_batches,
-    used_gpus,
 )
 from bcclone.training.train_settings import (
     ADAMW,
@@ -135,60 +130,38 @@ def _without_usual_camera_moves(
 # ---- by the device
 
 
-@dataclass(frozen=True)
-class Device:
-    """What TensorFlow trains on."""
+def fit_to_device(
+    settings: TrainSettings,
+    has_gpu: bool,
+    xla_fault: str = "",
+    workers: int = 1,
+    notify: Notify = lambda line: None,
+) -> tuple[TrainSettings, TrainSettings]:
+    """Return the settings with `augment_on` decided, and these with `jit_compile` decided, too.
 
-    name: str  # as describe_devices() says it
-    has_gpu: bool = False
-    xla_fault: str = ""  # why XLA cannot compile for the GPU, "" if it can, or there is none
+    The first are stored with the run. Whether XLA compiles whole steps is not stored, since another
+    device may resume the run: "auto" becomes "on" on one GPU that XLA can compile for. Steps are
+    never compiled on a GPU that is to be deterministic: XLA picks kernels by timing them, so the
+    choice differs from run to run.
 
-    @classmethod
-    def loaded(cls, name: str) -> "Device":
-        """Return the device of the loaded TensorFlow."""
-        return cls(name, bool(used_gpus()), gpu_compiler_fault())
-
-
-def load_device(settings: TrainSettings) -> Device:
-    """Load TensorFlow, and return what it trains on."""
-    return Device.loaded(load_tensorflow(onednn=settings.onednn))
-
-
-def fit_to_device(settings: TrainSettings, device: Device) -> TrainSettings:
-    """Return the settings with `augment_on` decided (stored with the run, so a resume keeps it)."""
-    if settings.augment_on != AUTO:
-        return settings
-    compiles = device.has_gpu and not device.xla_fault
-    return replace(settings, augment_on="device" if compiles else "cpu")
-
-
-def fit_to_compiler(settings: TrainSettings, device: Device, workers: int = 1) -> TrainSettings:
-    """Return the settings with `jit_compile` decided: whether XLA compiles whole steps.
-
-    The decision is not stored with the run, since another device may resume it. "auto" becomes "on"
-    on one GPU that XLA can compile for. Steps are never compiled on a GPU that is to be
-    deterministic: XLA picks kernels by timing them, so the choice differs from run to run.
+    xla_fault: why XLA cannot compile for the GPU, "" if it can, or there is none
     """
-    one_gpu = device.has_gpu and settings.gpus == workers == 1
-    if one_gpu and settings.deterministic:
-        return replace(settings, jit_compile=OFF)
-    if settings.jit_compile != AUTO:
-        return settings
-    return replace(settings, jit_compile=ON if one_gpu and not device.xla_fault else OFF)
-
-
-def report_compiler(
-    settings: TrainSettings, device: Device, notify: Notify, workers: int = 1
-) -> None:
-    """Say why XLA does not compile whole steps on a GPU, where a user may expect it."""
-    one_gpu = device.has_gpu and settings.gpus == workers == 1
-    if device.xla_fault and settings.jit_compile == AUTO:
-        notify(
-            "note: XLA cannot compile for this GPU, so it trains without compiled steps, "
-            f"augmenting on the CPU: {device.xla_fault}"
-        )
-    elif one_gpu and settings.deterministic:
+    compiles = has_gpu and not xla_fault
+    is_one_gpu = has_gpu and settings.gpus == workers == 1
+    if settings.augment_on == AUTO:
+        settings = replace(settings, augment_on="device" if compiles else "cpu")
+    jit_compile = settings.jit_compile
+    if is_one_gpu and settings.deterministic:
+        jit_compile = OFF
         notify(
             "note: --deterministic trains without compiled steps: "
             "XLA picks kernels by timing them, so the choice differs from run to run"
         )
+    elif jit_compile == AUTO:
+        jit_compile = ON if is_one_gpu and compiles else OFF
+        if xla_fault:
+            notify(
+                "note: XLA cannot compile for this GPU, so it trains without compiled steps, "
+                f"augmenting on the CPU: {xla_fault}"
+            )
+    return settings, replace(settings, jit_compile=jit_compile)

@@ -138,6 +138,6 @@ def evaluate_file(
         path = Path(folder) / "model.h5"
         write_bytes(path, model)
         network = load_model(path).model
-    # epoch 1: as in score_weights()
+    # epoch 1: validation samples have the same order in every epoch
     with open_validation_feed(samples, batch_size) as feed, feed.epoch(1) as batches:
         return trainer.evaluate(batches, model=network)

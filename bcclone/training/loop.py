@@ -18,7 +18,6 @@ import tensorflow as tf
 
 from bcclone.dataset.store import common_framing
 from bcclone.feed.feed import open_feed, open_validation_feed
-from bcclone.feed.loading import Feed
 from bcclone.feed.selection import Batch, Selection
 from bcclone.model.model_file import model_content
 from bcclone.system.errors import UserError, first_line
@@ -38,7 +37,7 @@ class Loop:
     All workers of a training must make the same calls of workers.all_sum() in the same order.
 
     state: the present one
-    model: model file of the last epoch; empty before the first one
+    model: model file of the last epoch, or with --patience of the best; empty before the first one
     limit: the option that ended the training, such as "--epochs 5"
     """
 
@@ -69,7 +68,8 @@ class Loop:
             workers.part,
             trainer.program_steps,
         )
-        self.validation_batch_size = validation_batch_size(settings, workers.count)
+        # large batches are fast, and without gradients they fit into memory
+        self.validation_batch_size = max(256 // settings.seq_length, workers.count)
         self.validation_feed = open_validation_feed(
             validation,
             self.validation_batch_size,
@@ -202,7 +202,10 @@ class Loop:
         loss, mae = self.trainer.totals.means()
         score = None
         if len(self.validation):
-            score = score_weights(self.trainer, self.validation_feed, self.validation, self.workers)
+            # epoch 1: validation samples have the same order in every epoch
+            with self.validation_feed.epoch(1) as batches:
+                figures = self.trainer.evaluate(batches, self.workers.all_sum)
+            score = ValidationScore.of(self.validation, *figures)
         seconds = max(state.seconds, 1e-9)
         epoch = Epoch(
             epoch=state.epoch + 1,
@@ -221,8 +224,11 @@ class Loop:
         self._check_finite(epoch.loss + epoch.score, epoch.epoch)
         # save first, so that the epoch is not lost if the process is killed from here on
         self.state = state.after_epoch(epoch)
-        self.model = self.current_model(epoch.epoch, epoch.val_loss)
-        self._is_model_written = False
+        # --patience waits for a better epoch than the one whose model is kept
+        if not self.settings.patience or self.state.best.epoch == epoch.epoch:
+            self.state = replace(self.state, model_epoch=epoch.epoch)
+            self.model = self.current_model(epoch.epoch, epoch.val_loss)
+            self._is_model_written = False
         self._save()
         self._measure_time()
         self._ending_seconds = self.state.elapsed - state.elapsed
@@ -329,22 +335,6 @@ class Loop:
         """Raise KeyboardInterrupt if any worker was asked to stop; call it after saving."""
         if self._must_stop:
             raise KeyboardInterrupt
-
-
-def score_weights(
-    trainer: Trainer, feed: Feed, validation: Selection, workers: Workers
-) -> ValidationScore:
-    """Score the current weights on the validation samples; all workers must call this together."""
-    # epoch 1: validation samples have the same order in every epoch
-    with feed.epoch(1) as batches:
-        loss, mae, steering = trainer.evaluate(batches, workers.all_sum)
-    return ValidationScore.of(validation, loss, mae, steering)
-
-
-def validation_batch_size(settings: TrainSettings, workers: int) -> int:
-    """Return the number of samples in a batch of validation, at least one for each worker."""
-    frames = 256  # large batches are fast, and without gradients they fit into memory
-    return max(frames // settings.seq_length, workers)
 
 
 # ---- the schedule

@@ -244,13 +244,14 @@ def report_network(
 ) -> None:
     """Tell the user the layers of the network, and what may be unexpected about it.
 
-    That is: images of another size than the network was designed for; recordings of several
-    cameras, so that the model has no framing; a calibration that the network cannot take over.
+    That is: images of another size than the network was designed for, and recordings of several
+    cameras, so that the model has no framing.
     """
-    start = settings.start
     images = data.preprocessing
     usual = settings.architecture.convolutions
-    if not start and usual != convolutions_for(images.height, images.width, settings.architecture):
+    if not settings.start and usual != convolutions_for(
+        images.height, images.width, settings.architecture
+    ):
         notify(
             f"note: images of {images.width}x{images.height} are too small for conv3; "
             "leaving it out"
@@ -261,11 +262,6 @@ def report_network(
     if len({recording.framing for recording in data.recordings}) > 1:
         notify(
             "note: the recordings are of several cameras, so the model keeps the framing of none"
-        )
-    if start and not _can_be_scaled(model.layers[-1]) and load_own_model(start).calibration:
-        notify(
-            f"note: the last layer of {start} cannot take its gain and bias; "
-            "the training begins without them"
         )
 
 
@@ -321,7 +317,12 @@ def _loaded_network(data: Store, settings: TrainSettings, start: Path, outputs: 
     model = file.model
     calibration = file.calibration
     last = model.layers[-1]
-    if calibration and _can_be_scaled(last):
+    if calibration and not _can_be_scaled(last):
+        raise UserError(
+            f"the last layer of {start} cannot take its calibration: it is no dense layer with a "
+            "bias and without an activation; fine-tune the model before its calibration"
+        )
+    if calibration:
         # a calibration maps the network's answers to the car's steering; the labels are the car's
         # steering, so it is multiplied into the last layer
         kernel, bias = last.get_weights()

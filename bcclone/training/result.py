@@ -84,10 +84,10 @@ class TrainResult:
 
         others: validation scores of all drivers except TRAINED, by name
         """
-        last = state.history[-1]
+        kept = state.history[state.model_epoch - 1]
         drivers: dict[str, ValidationScore] = {}
-        if last.validation:
-            drivers = {**others, TRAINED: last.validation}
+        if kept.validation:
+            drivers = {**others, TRAINED: kept.validation}
         handed_over = _handed_over(drivers, settings)
         score = drivers.get(handed_over)
         # speed and waiting of the whole training: sums over the epochs, divided by its seconds
@@ -96,9 +96,9 @@ class TrainResult:
         waited = sum(epoch.data_wait_share * epoch.seconds for epoch in state.history)
         return cls(
             epochs=state.epoch,
-            epoch=0 if handed_over == START else last.epoch,
+            epoch=0 if handed_over == START else kept.epoch,
             best_epoch=state.best.epoch,
-            loss=last.loss if handed_over == TRAINED else None,
+            loss=kept.loss if handed_over == TRAINED else None,
             val_loss=score.loss if score else None,
             val_mae=score.mae if score else None,
             samples_per_second=round(trained_samples / seconds, 1),

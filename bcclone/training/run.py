@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -29,7 +29,6 @@ from bcclone.system.files import (
     SETTINGS,
     check_output,
     inputs_of,
-    locked,
     make_folder,
     write_bytes,
     write_text,
@@ -92,7 +91,8 @@ def read_record(path: Path) -> Record | None:
 class Run:
     """A run, and the files in its folder: settings, environment, history, checkpoints, model, ...
 
-    record: nobody else changes it while the output is locked
+    record: nobody else changes it, nor the folder, while the output is locked, of which each run
+        has one
     settings: with which it is trained now; some may still be "auto": those that
         decisions.fit_to_device() sets
     is_new: whether it has no folder yet
@@ -114,10 +114,6 @@ class Run:
         self.settings = settings
         self.is_new = is_new
         self.result = result
-
-    def locked(self) -> AbstractContextManager[None]:
-        """Lock the run against other trainings in the block; raises UserError if one is there."""
-        return locked(self.path, "wait until it ends, or begin a new run without --resume")
 
     def make_folder(self) -> None:
         """Make the folder of a new run, with a copy of its start; raises UserError if it exists."""

@@ -32,7 +32,6 @@ from bcclone.system.tensorflow_quietly import (
     load_tensorflow,
     onednn_for_batches,
 )
-from bcclone.training.decisions import Device, load_device
 from bcclone.training.train_settings import TrainSettings, WorkerSettings
 from bcclone.training.training_state import TrainingState
 
@@ -104,16 +103,16 @@ class Workers:
         words.view(np.uint8)[: len(mine)] = np.frombuffer(mine, np.uint8)
         return self.all_sum(words.astype(np.float64)).astype(np.uint32).tobytes()[:size]
 
-    def load_device(self, settings: TrainSettings) -> Device:
-        """Load TensorFlow, and return what it trains on."""
+    def load_tensorflow(self, settings: TrainSettings) -> str:
+        """Load TensorFlow, and return the name of what it trains on."""
         if self._strategy is None:
-            return load_device(settings)
+            return load_tensorflow(onednn=settings.onednn)
         if settings.onednn != self._onednn:
             raise UserError(
                 f"the run computes with onednn={settings.onednn}, and this worker with "
                 f"{self._onednn}; give all workers --onednn {settings.onednn}"
             )
-        return Device.loaded(describe_devices())
+        return describe_devices()
 
     def strategy(self, settings: TrainSettings) -> Any:
         """Return the strategy of tf.distribute that has the devices; None for one device."""

@@ -26,8 +26,9 @@ from bcclone.system.errors import UserError
 from bcclone.system.files import BUSY, locked
 from bcclone.system.numbers import constant
 from bcclone.system.process import Notify
+from bcclone.system.tensorflow_quietly import gpu_compiler_fault, used_gpus
 from bcclone.system.values import from_json, json_text, names_of
-from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, report_compiler
+from bcclone.training.decisions import fit_to_device
 from bcclone.training.result import TrainResult
 from bcclone.training.run import Record, Run, describe_environment, new_run, resumed_run
 from bcclone.training.several import Workers, connected
@@ -105,18 +106,19 @@ def train_together(
 def _require_agreement(workers: Workers, data: Store, chosen: Mapping[str, Any]) -> None:
     """Raise UserError on all workers if one has another store or other settings than the chief."""
     names = (*SETTINGS_OF_WEIGHTS, *names_of(FeedSettings))
-    mine = {"content of the store": data.content_hash[:16]}
-    mine |= {name.replace("_", " "): chosen[name] for name in names if name in chosen}
-    facts = json.dumps(mine).encode()
-    chiefs, *others = [json.loads(workers.share(facts, n)) for n in range(workers.count)]
+    mine = [f"content of the store: {data.content_hash[:16]}"]
+    mine += [f"{name.replace('_', ' ')}: {chosen[name]}" for name in names if name in chosen]
+    facts = "\n".join(mine).encode()
+    chiefs, *others = (
+        set(workers.share(facts, n).decode().splitlines()) for n in range(workers.count)
+    )
     for index, theirs in enumerate(others, start=1):
-        for name in dict.fromkeys([*chiefs, *theirs]):
-            values = [fact.get(name, "not given") for fact in (theirs, chiefs)]
-            if values[0] != values[1]:
-                raise UserError(
-                    f"{name}: {values[0]} on worker {index}, and {values[1]} on worker 0; "
-                    "give every worker the same"
-                )
+        if theirs != chiefs:
+            raise UserError(
+                f"{', '.join(sorted(theirs - chiefs)) or 'less'} on worker {index}, and "
+                f"{', '.join(sorted(chiefs - theirs)) or 'less'} on worker 0; "
+                "give every worker the same"
+            )
 
 
 def _shared_run(workers: Workers, run: Run | None, scratch: Path) -> Run:
@@ -176,24 +178,22 @@ def train_run(run: Run, data: Store, notify: Notify, workers: Workers) -> TrainR
         return _return_complete(run, run.result, notify)
     counts = f"{len(training)} to train on, {len(validation)} to validate with"
     notify(f"samples: {counts}; loading TensorFlow")
-    device = workers.load_device(run.settings)
-    # these load Keras, which must find TensorFlow as load_device() has configured it
+    device = workers.load_tensorflow(run.settings)
+    # these load Keras, which must find TensorFlow as it has just been configured
     from bcclone.training.handover import hand_over, start_model
     from bcclone.training.loop import Loop
     from bcclone.training.prepare import make_trainer, report_network
 
-    settings = fit_to_device(run.settings, device)
-    # Whether XLA compiles the steps is decided for this trainer alone, and is not kept with the
-    # run: a resume, perhaps on another device, decides it anew.
-    compiled = fit_to_compiler(settings, device, workers.count)
+    settings, compiled = fit_to_device(
+        run.settings, bool(used_gpus()), gpu_compiler_fault(), workers.count, notify
+    )
     labels = training.labels.shape[1]
     trainer = make_trainer(data, compiled, labels, workers.strategy(settings))
     if run.is_new:
         run.make_folder()
-    with run.locked(), _saying_what_is_kept(run, workers):
+    with _saying_what_is_kept(run, workers):
         run.begin(settings, describe_environment())
         loop = Loop(trainer, training, validation, settings, run, notify, workers)
-        report_compiler(settings, device, notify, workers.count)
         report_network(trainer.model, data, settings, notify)
         # the run folder of a worker that does not write is temporary, so nothing is said about it
         if workers.writes:
@@ -272,10 +272,9 @@ def _saying_what_is_kept(run: Run, workers: Workers) -> Iterator[None]:
         raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
 
 
-def _described_run(run: Run, device: Device, is_one_program: bool) -> list[str]:
+def _described_run(run: Run, trains_on: str, is_one_program: bool) -> list[str]:
     """Return lines that say what is trained, on what and how."""
     settings = run.settings
-    trains_on = device.name
     if trains_on == "CPU":
         trains_on = f"CPU (oneDNN {settings.onednn})"
     if is_one_program:
@@ -327,9 +326,8 @@ def _return_complete(run: Run, result: TrainResult, notify: Notify) -> TrainResu
     if run.is_new:
         return result
     output = run.settings.output
-    with run.locked():
-        if not run.has_published(output):
-            run.publish(output, read_bytes(run.model, "model"))
+    if not run.has_published(output):
+        run.publish(output, read_bytes(run.model, "model"))
     notify(
         f"{run.path} is complete already, after {result.epochs} epochs; {output} is "
         f"{result.origin}; it was ended by {result.ended}: increase that to train on, "

@@ -93,10 +93,7 @@ def parse_duration(text: str) -> float:
         return float(duration)
     match = _DURATION.fullmatch(duration)
     if not match or not any(match.groups()):
-        remedy = ""
-        if _DURATION.fullmatch(f"{duration}m") or _DURATION.fullmatch(f"{duration}s"):
-            remedy = "; the last number needs a unit, too"
-        raise ValueError(f"{text!r}, expected one such as 90s, 10m or 1h30m{remedy}")
+        raise ValueError(f"{text!r}, expected one such as 90s, 10m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
 
@@ -201,7 +198,8 @@ class LearningSettings(Checked):
     )
     patience: int = _length(
         0,
-        "early stopping: stop after this many epochs without a better validation loss",
+        "early stopping: stop after this many epochs without a better validation loss; the model "
+        "is that of the best epoch",
         minimum=0,
         maximum=1 << 20,
         zero="never",
@@ -387,29 +385,22 @@ class WorkerSettings(Checked):
     def validate(self) -> None:
         for address in self.workers:
             host, _, port = address.rpartition(":")
-            if not host or not port.isdecimal():
+            if not host or not port.isdecimal() or self.workers.count(address) > 1:
                 # whoever gives a number, such as --workers 4, means the threads of --feed-workers
                 raise SettingError(
-                    "{workers} {address}, expected HOST:PORT of each worker, such as {example}; "
-                    "the threads that load samples are --feed-workers",
+                    "{workers} {address}, expected HOST:PORT of each worker once, such as "
+                    "{example}; the threads that load samples are --feed-workers",
                     address=repr(address),
                     example=_ADDRESSES,
                 )
         count = len(self.workers)
-        if len(set(self.workers)) < count:
+        if self.worker_index not in (range(count) if count else (None,)):
             raise SettingError(
-                "{workers} {all}, expected different addresses", all=",".join(self.workers)
-            )
-        if bool(self.workers) != (self.worker_index is not None):
-            raise SettingError(
-                "give both, such as {workers} {example} and {worker_index} 0", example=_ADDRESSES
-            )
-        if self.workers and not 0 <= (self.worker_index or 0) < count:
-            raise SettingError(
-                "{worker_index} {index}, expected 0 to {last}, as {workers} names {count}",
+                "{worker_index} {index} for {count} {workers}, expected both, such as {workers} "
+                "{example} and {worker_index} 0, the number of this worker from 0",
                 index=self.worker_index,
-                last=count - 1,
                 count=count,
+                example=_ADDRESSES,
             )
 
 

@@ -150,6 +150,7 @@ class TrainingState:
     # the part of `elapsed` that was spent in calls that compiled the training step: the first call
     # of the training, and the first after each resume
     compiling: float = 0.0
+    model_epoch: int = 0  # whose weights the model file to keep has, from 1
 
     @property
     def epoch(self) -> int:

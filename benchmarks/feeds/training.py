@@ -336,7 +336,7 @@ class _Training(NamedTuple):
 
 
 def _prepare(name: str, store: Path, batch_size: int) -> _Training:
-    from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device
+    from bcclone.training.decisions import fit_to_device
     from bcclone.training.prepare import make_trainer
 
     augment = name not in (BEFORE, REPEATED) and not name.endswith(_UNAUGMENTED)
@@ -348,13 +348,12 @@ def _prepare(name: str, store: Path, batch_size: int) -> _Training:
         learning_rate=LEARNING_RATE,
         augment=augment,
     )
-    device = Device("", has_gpu=bool(used_gpus()))
-    settings = fit_to_device(usual, device)
+    settings, compiled = fit_to_device(usual, bool(used_gpus()))
     with open_store(store) as data:
         if name == REPEATED:
             step, wait = _keras_step(data)
             return _Training(step, wait, _repeated_batch(store, settings))
-        trainer = make_trainer(data, fit_to_compiler(settings, device))
+        trainer = make_trainer(data, compiled)
     wait = trainer.totals.means
     if name == BEFORE:
         return _Training(trainer_step(trainer), wait, _generated_batches(store, settings))

@@ -119,18 +119,6 @@ def test_an_existing_folder_is_not_used(tmp_path):
         begin(tmp_path, "x")
 
 
-def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
-    run = begin(tmp_path, "run")
-    with (
-        run.locked(),
-        pytest.raises(UserError, match="is writing it; wait until it ends, or begin a new run"),
-        run.locked(),
-    ):
-        pass
-    with run.locked():
-        pass
-
-
 def test_a_run_folder_with_any_wrong_value_is_none_or_is_refused(tmp_path):
     run = begin(tmp_path, "a")
     run.write_result(RESULT)

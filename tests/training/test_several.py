@@ -297,8 +297,8 @@ def test_a_wrong_tf_config_is_refused(tmp_path, monkeypatch, text):
     ("workers", "index", "words"),
     [
         ("4", None, ["--workers '4'", "--feed-workers", "host1:2345"]),
-        ("one:2345,one:2345", 0, ["different addresses"]),
-        ("one:2345,two:2345", 2, ["--worker-index 2", "0 to 1"]),
+        ("one:2345,one:2345", 0, ["--workers 'one:2345'", "once"]),
+        ("one:2345,two:2345", 2, ["--worker-index 2 for 2", "from 0"]),
         ("one:2345,two:2345", None, ["--workers host1:2345", "--worker-index 0"]),
         (None, 1, ["--workers host1:2345", "--worker-index 0"]),
     ],

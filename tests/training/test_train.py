@@ -496,7 +496,7 @@ def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(
 
 
 @pytest.mark.slow
-def test_patience_ends_a_training_without_validation_after_the_first_worse_epoch(
+def test_patience_ends_a_training_after_the_first_worse_epoch_with_the_model_of_the_best(
     simulated_recording, tmp_path
 ):
     """Without validation, the training loss decides; patience 1 stops at the first worse epoch."""
@@ -506,7 +506,9 @@ def test_patience_ends_a_training_without_validation_after_the_first_worse_epoch
     wild = ("--learning-rate", 0.05)
     done = train(store, tmp_path, "--epochs", 60, "--patience", 1, *wild)
     result = json.loads(done.stdout)
-    assert result["epoch"] == result["epochs"]
+    assert result["epoch"] == result["best_epoch"]
+    described = load_model(tmp_path / "model.h5").training
+    assert described.epoch == result["best_epoch"]
     assert "no validation samples" in done.stderr
     assert result["val_loss"] is None
     assert result["epochs"] < 60

@@ -16,7 +16,7 @@ from bcclone.feed.feed_settings import AugmentSettings, FeedSettings
 from bcclone.feed.selection import Batch, select
 from bcclone.model.model_file import save_model
 from bcclone.system.errors import UserError
-from bcclone.training.decisions import Device, fit_to_compiler, fit_to_device, fit_to_samples
+from bcclone.training.decisions import fit_to_device, fit_to_samples
 from bcclone.training.prepare import make_trainer
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.trainer import Trainer
@@ -233,9 +233,9 @@ def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_
     assert recurrent_layer(trainer.model).use_cudnn == use_cudnn
 
 
-CPU = Device("CPU", False, "")
-GPU = Device("GPU", True, "")
-FAULTY_GPU = Device("GPU", True, "signal 6")
+CPU = (False, "")
+GPU = (True, "")
+FAULTY_GPU = (True, "signal 6")
 
 
 @pytest.mark.parametrize(
@@ -252,8 +252,9 @@ FAULTY_GPU = Device("GPU", True, "signal 6")
     ],
 )
 def test_a_gpu_that_xla_compiles_for_takes_whole_steps_and_augments(device, chosen, expected):
-    settings = fit_to_compiler(fit_to_device(TrainSettings(**chosen), device), device)
-    assert (settings.augment_on, settings.jit_compile) == expected
+    kept, settings = fit_to_device(TrainSettings(**chosen), *device)
+    assert (kept.augment_on, settings.jit_compile) == (settings.augment_on, expected[1])
+    assert settings.augment_on == expected[0]
 
 
 def test_a_card_that_xla_cannot_compile_for_gets_no_frames_unless_asked(

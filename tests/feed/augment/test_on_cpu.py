@@ -167,15 +167,6 @@ def test_each_kind_changes_the_image_and_not_the_steering(name):
     np.testing.assert_array_equal(kept, steering)
 
 
-@pytest.mark.parametrize(("name", "value"), [("shift_m", 1.0), ("turn_degrees", 4.0)])
-def test_each_movement_changes_image_and_steering(name, value):
-    images = pictures(4)
-    steering = np.zeros((4, 1), np.float32)
-    changed, moved = augmented(replace(NOTHING, **{name: value}), images, steering)
-    assert all((new != old).mean() > 0.01 for new, old in zip(changed, images, strict=True))
-    assert (moved != 0).all()
-
-
 def test_rows_that_the_network_does_not_see_do_not_change():
     images = pictures(16)
     rows = seen_rows(128)
