@@ -87,7 +87,7 @@ def edit(
 
     recorded = open_edited(settings.recording)
     result = recorded.edit(recorded.parse(settings))
-    if not recorded.keeps_history:
+    if recorded.kind == "tub":
         result = replace(result, edits=0)  # another command cannot undo this one
     notes = [f"note: {recorded.unusable}"] if recorded.unusable else []
     return Result(result, result.as_text(), notes=notes)

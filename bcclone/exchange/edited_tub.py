@@ -21,8 +21,16 @@ from bcclone.exchange.source_files import read_inside
 from bcclone.exchange.tub import deleted_file, is_tub, read_deleted, read_tub
 from bcclone.exchange.tub_writer import MANIFEST
 from bcclone.recording.dialect import Dialect
-from bcclone.recording.editing import EditedRecording
-from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit, Edits, StoredEdit
+from bcclone.recording.editing import EditedRecording, EditResult
+from bcclone.recording.edits import (
+    DELETE,
+    MIRROR,
+    OF_STEERING,
+    RESTORE,
+    Edit,
+    Edits,
+    StoredEdit,
+)
 from bcclone.recording.files import LOG_NAME, find_log, is_recording
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS, NUMBERS, image_stamp
@@ -30,7 +38,7 @@ from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.codec import parse_json, path_inside
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import write_bytes
-from bcclone.system.numbers import BoolArray, IndexArray, runs
+from bcclone.system.numbers import IndexArray, runs
 
 _EPOCH = datetime(1970, 1, 1)
 
@@ -46,100 +54,72 @@ def open_edited(name: str) -> EditedRecording:
 class EditedTub(EditedRecording):
     """A tub of donkeycar, whose own list of deleted records is edited.
 
-    A tub keeps no history. Only edits made through this object can be undone. Raises UserError as
-    read_tub().
+    A tub keeps no history: the first of its edits stands for the list that was found, and those
+    behind it, which were made through this object, are gone when another program changes the list.
+    Raises UserError as read_tub().
     """
 
     kind = "tub"
-    keeps_history = False
+    own_edits = 1
+    nothing_to_undo = "a tub keeps no history; restore rows with --restore FROM TO"
 
     def __init__(self, folder: Path) -> None:
         items = list(read_tub(ImportSettings(folder), Seen(), read=_path_of))
         records = [item for item in items if isinstance(item, Row)]
-        self._records = sorted(records, key=lambda record: record.time_ms)
+        records.sort(key=lambda record: record.time_ms)
         left_out = [item.shown for item in items if isinstance(item, LeftOut)]
-        if not self._records:
-            first = ""
-            if left_out:
-                first = f"; the first: {left_out[0]}"
+        if not records:
+            first = f"; the first: {left_out[0]}" if left_out else ""
             raise UserError(
                 f"{folder}: a tub without a record that can be used, expected image and steering "
                 f"in each{first}; copy the whole tub again"
             )
-        numbers: IndexArray = np.array([record.record_number for record in self._records])
-        self._numbers = numbers
-        self.record_numbers = numbers  # shown in the editor's page; None for a recording
         if left_out:
             self.unusable = (
                 f"{len(left_out)} records cannot be used, and have no row: {left_out[0]}"
             )
-        # for each of this object's edits that are not undone yet: the rows that it changed, and
-        # whether each of them was deleted before
-        self._changes: list[tuple[IndexArray, BoolArray]] = []
-        rows = _table_of(self._records)
+        self._records = records
+        self._numbers: IndexArray = np.array([record.record_number for record in records])
+        self.record_numbers = self._numbers
+        rows = _table_of(records)
         dialect = Dialect(
             spaced=False, decimal_comma=False, header=False, cameras=CAMERAS[:1], extra_columns=0
         )
         # the log that an import of the tub would write, without a bad or a deleted row
         log = Log(folder / LOG_NAME, dialect, rows, bad_rows=(), deleted=rows[:0])
-        super().__init__(folder, log, _TubImages(rows, self._records))
+        super().__init__(folder, log, _TubImages(rows, records))
 
     @property
     def edits_file(self) -> Path:
         return deleted_file(self.path)
 
     def read_edits(self) -> Edits:
-        return self._edits_of(np.isin(self._numbers, list(read_deleted(self.path))))
+        deleted = np.isin(self._numbers, list(read_deleted(self.path)))
+        if self.edits.edits and np.array_equal(deleted, self.deleted):
+            return self.edits
+        names = self.rows["center"].tolist()
+        spans = tuple((names[first], names[last]) for first, last in runs(np.flatnonzero(deleted)))
+        if not spans:
+            return Edits((StoredEdit(RESTORE, ((names[0], names[-1]),)),))
+        return Edits((StoredEdit(DELETE, spans),))
 
-    def write_edits(self, edit: Edit, after: Edits) -> None:
-        before = self.deleted
-        after_it = after.deleted(self.times)
-        deleted = self._numbers[after_it].tolist()
+    def write_edits(self, edits: Edits) -> None:
         without_row = read_deleted(self.path) - set(self._numbers.tolist())
+        deleted = self._numbers[edits.deleted(self.times)].tolist()
         _write_deleted(self.path, {*deleted, *without_row})
-        if edit.kind == UNDO:
-            self._changes.pop()
-        else:
-            rows = np.flatnonzero(before != after_it)
-            self._changes.append((rows, before[rows]))
 
-    def without_last(self) -> Edits:
-        """Return the edits as before the last change; write_edits() then drops the change."""
-        if not self._changes:
+    def edit(self, edits: Sequence[Edit] = ()) -> EditResult:
+        if any(edit.kind in OF_STEERING for edit in edits):
             raise UserError(
-                f"{self.path}: a tub keeps no history; restore rows with --restore FROM TO"
+                f"{self.path}: of a tub, only the list of deleted records is edited; make a "
+                f"recording of it, with its steering corrected: "
+                f"{correcting_import(self.path, edits)}"
             )
-        # an undo does not touch records that the undone edit did not change
-        deleted = self.deleted
-        rows, were_deleted = self._changes[-1]
-        deleted[rows] = were_deleted
-        return self._edits_of(deleted)
-
-    def with_correction(self, edit: Edit) -> Edits:
-        raise UserError(
-            f"{self.path}: of a tub, only the list of deleted records is edited; make a "
-            f"recording of it, with its steering corrected: {correcting_import(self.path, [edit])}"
-        )
-
-    @property
-    def undoable(self) -> int:
-        return len(self._changes)
+        return super().edit(edits)
 
     @cached_property
     def driven(self) -> Sequence[DrivenBy | None]:
         return [record.driven for record in self._records]
-
-    def image_path(self, row: int, camera: str) -> str | None:
-        return self._records[row].images.get(camera)
-
-    def _edits_of(self, deleted: BoolArray) -> Edits:
-        """Return the edits that delete these rows.
-
-        deleted: whether each row is deleted, (rows,)
-        """
-        names = self.rows["center"].tolist()
-        spans = tuple((names[first], names[last]) for first, last in runs(np.flatnonzero(deleted)))
-        return Edits((StoredEdit(DELETE, spans),)) if spans else Edits()
 
 
 def correcting_import(tub: Path, edits: Iterable[Edit]) -> str:

@@ -1,6 +1,6 @@
 """The formats of other programs, and the format of a source."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.exchange.frames import is_frames, read_frames, write_csv
 from bcclone.exchange.labelled_video import is_labelled_video, read_video
 from bcclone.exchange.lerobot import INFO, is_lerobot, read_lerobot
-from bcclone.exchange.rows import ExportedRows, Items
+from bcclone.exchange.rows import Items, Row
 from bcclone.exchange.seen import Seen
 from bcclone.exchange.simulator_log import is_log, read_simulator_log
 from bcclone.exchange.table import TABLE_ENDINGS
@@ -65,7 +65,7 @@ FORMATS: Mapping[str, Format] = {  # a source is read in the first format that f
 }
 
 # format of an export -> what writes its rows into an empty folder
-WRITERS: Mapping[str, Callable[[ExportedRows, Path], None]] = {"csv": write_csv, "tub": write_tub}
+WRITERS: Mapping[str, Callable[[Iterable[Row], Path], None]] = {"csv": write_csv, "tub": write_tub}
 
 
 def chosen_format(settings: ImportSettings) -> str:

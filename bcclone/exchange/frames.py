@@ -12,7 +12,7 @@ import csv
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -25,9 +25,9 @@ from bcclone.exchange.rows import (
     FIELDS,
     MISSING,
     WHOLE_NUMBERS,
-    ExportedRows,
     Items,
     LeftOut,
+    Row,
     row_of,
 )
 from bcclone.exchange.seen import Seen
@@ -292,7 +292,7 @@ class FolderImages:
 # ---- an export
 
 
-def write_csv(rows: ExportedRows, folder: Path) -> None:
+def write_csv(rows: Iterable[Row], folder: Path) -> None:
     """Write the table and the image files into an empty folder."""
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, restval="")

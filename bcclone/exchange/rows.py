@@ -5,15 +5,14 @@ row_of() makes a checked row from the values of a record, recorded_row() from a 
 store. recording_import.py replaces a row's images by frames.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bcclone.camera.framing import Framing
 from bcclone.recording.row import NUMBERS, RowError, check_numbers
 from bcclone.recording.run_tables import DrivenBy, TracePoint
 from bcclone.system.codec import number, one_line, whole_number
-from bcclone.system.process import ProgressBar
 
 WHOLE_NUMBERS = ("recording", "episode", "time_ms")  # the whole numbers that every row has
 # values of a TracePoint, except its track
@@ -184,35 +183,3 @@ def recorded_row(
         speed_mph=float(row["speed_mph"]),
         **more,
     )
-
-
-@dataclass(frozen=True)
-class ExportedRows:
-    """Rows to export, each recording in order of time.
-
-    Iterating reads their images, and shows the progress.
-    """
-
-    cameras: tuple[str, ...]  # cameras that every row has an image of
-    size: tuple[int, int]  # height and width of the images
-    rows: Sequence[Row]  # images are camera -> path, or index of the frame in a store
-    read: Callable[[Any], bytes]  # path or index -> content of the image file
-    skipped: Sequence[str]  # a message for each row that is left out
-
-    @property
-    def has_drivers(self) -> bool:
-        return any(row.driven for row in self.rows)
-
-    @property
-    def has_trace(self) -> bool:
-        return any(row.point for row in self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Row]:
-        with ProgressBar("writing", len(self), "rows") as progress:
-            for row in self.rows:
-                images = {camera: self.read(image) for camera, image in row.images.items()}
-                yield replace(row, images=images)
-                progress.advance(1)

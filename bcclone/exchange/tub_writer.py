@@ -11,11 +11,10 @@ parts/tub_v2.py and parts/datastore_v2.py. Inputs that donkeycar does not have b
 import json
 import time
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bcclone.exchange.rows import POINT, ExportedRows, Row
+from bcclone.exchange.rows import POINT, Row
 from bcclone.exchange.source_files import suffix_of
 from bcclone.recording.run_tables import HUMAN, MODEL
 
@@ -45,53 +44,51 @@ _RECORDS_PER_CATALOG = 1000
 _LINE_END = "\r\n"
 
 
-def write_tub(rows: ExportedRows, folder: Path) -> None:
-    """Write the rows into an empty folder."""
+def write_tub(rows: Iterable[Row], folder: Path) -> None:
+    """Write one or more rows, all with images of the same cameras, into an empty folder."""
     (folder / IMAGES).mkdir()
-    # lazy: the images of a catalog are written when its records are taken
-    records = (_write_row(row, index, folder) for index, row in enumerate(rows))
+    records: list[dict[str, Any]] = []
+    inputs: dict[str, str] = {}  # name of an input -> its type
+    has_drivers = False
+    has_trace = False  # whether a row has the car's position on a track
+    for index, row in enumerate(rows):
+        records.append(_write_row(row, index, folder))
+        inputs = {IMAGE_INPUTS[camera]: "image_array" for camera in row.images}
+        has_drivers = has_drivers or row.driven is not None
+        has_trace = has_trace or row.point is not None
+    inputs[MODE] = "str"
+    left_out = {"time_ms"}  # donkeycar does not declare the input of the time
+    if not has_drivers:
+        left_out.add("take_over")
+    if not has_trace:
+        left_out.update(("track", *POINT))
+    inputs |= {
+        key: _TYPES.get(name, "float") for name, key in INPUTS.items() if name not in left_out
+    }
     catalogs: list[str] = []
-    sessions: dict[str, None] = {}  # names of the sessions, in order, each once
-    while batch := list(islice(records, _RECORDS_PER_CATALOG)):
-        name = f"catalog_{len(catalogs)}"
-        _write_catalog(folder, name, batch)
-        catalogs.append(f"{name}.catalog")
-        sessions |= dict.fromkeys(record["_session_id"] for record in batch)
+    for first in range(0, len(records), _RECORDS_PER_CATALOG):
+        catalogs.append(f"catalog_{len(catalogs)}.catalog")
+        _write_catalog(folder / catalogs[-1], records[first : first + _RECORDS_PER_CATALOG])
 
-    inputs = _inputs_of(rows)
-    metadata = {"bcclone/drivers": rows.has_drivers}
-    names = list(sessions)
+    # names of the sessions, in order, each once
+    sessions = list(dict.fromkeys(record["_session_id"] for record in records))
     about = {
         "created_at": time.time(),
         "sessions": {
-            "last_id": len(names) - 1,
-            "last_full_id": names[-1],
-            "all_full_ids": names,
+            "last_id": len(sessions) - 1,
+            "last_full_id": sessions[-1],
+            "all_full_ids": sessions,
         },
     }
     paths = {
         "paths": catalogs,
-        "current_index": len(rows),
+        "current_index": len(records),
         "max_len": _RECORDS_PER_CATALOG,
         "deleted_indexes": [],
     }
+    metadata = {"bcclone/drivers": has_drivers}
     lines = [list(inputs), list(inputs.values()), metadata, about, paths]
     _write_lines(folder / MANIFEST, lines)
-
-
-def _inputs_of(rows: ExportedRows) -> dict[str, str]:
-    """Return the inputs that rows have, and their types."""
-    inputs = {IMAGE_INPUTS[camera]: "image_array" for camera in rows.cameras}
-    inputs[MODE] = "str"
-    left_out = {"time_ms"}  # donkeycar does not declare the input of the time
-    if not rows.has_drivers:
-        left_out.add("take_over")
-    if not rows.has_trace:  # the car's position on a track
-        left_out.update(("track", *POINT))
-    for name, key in INPUTS.items():
-        if name not in left_out:
-            inputs[key] = _TYPES.get(name, "float")
-    return inputs
 
 
 def _write_row(row: Row, index: int, folder: Path) -> dict[str, Any]:
@@ -114,16 +111,17 @@ def _write_row(row: Row, index: int, folder: Path) -> dict[str, Any]:
     return record
 
 
-def _write_catalog(folder: Path, name: str, records: Sequence[dict[str, Any]]) -> None:
+def _write_catalog(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """Write a catalog of records, and its manifest."""
-    lengths = _write_lines(folder / f"{name}.catalog", records, sort_keys=True)
+    lengths = _write_lines(path, records, sort_keys=True)
+    manifest = path.with_suffix(".catalog_manifest")
     about = {
-        "path": f"{name}.catalog_manifest",
+        "path": manifest.name,
         "created_at": time.time(),
         "start_index": records[0]["_index"],
         "line_lengths": lengths,
     }
-    _write_lines(folder / f"{name}.catalog_manifest", [about], sort_keys=True)
+    _write_lines(manifest, [about], sort_keys=True)
 
 
 def _write_lines(path: Path, values: Iterable[Any], sort_keys: bool = False) -> list[int]:

@@ -18,6 +18,7 @@ from bcclone.recording.edits import (
     ADVANCE,
     DELETE,
     MIRROR,
+    OF_STEERING,
     RESTORE,
     TRIM,
     UNDO,
@@ -130,10 +131,12 @@ class EditedRecording:
     """
 
     kind = "recording"  # or "tub"
-    keeps_history = True  # whether a later command can undo edits that this process makes
+    own_edits = 0  # how many of the first edits are not ours to undo
+    nothing_to_undo = "there is no edit to undo"
     # for each row, the number of its record in the tub, (rows,); None for a recording
     record_numbers: IndexArray | None = None
     unusable = ""  # which records of a tub have no row, and why; "" if all have one
+    edits = Edits()
 
     def __init__(self, path: Path, log: Log | None = None, images: Images | None = None) -> None:
         self.path = path
@@ -158,32 +161,9 @@ class EditedRecording:
         """Return the edits in the file; raises UserError if they cannot be read."""
         return read_edits(self.path)
 
-    def write_edits(self, edit: Edit, after: Edits) -> None:
-        """Replace the edits in the file by those after an edit; raises OSError."""
-        write_edits(self.path, after)
-
-    def without_last(self) -> Edits:
-        """Return the edits without the last one; raises UserError if there is none."""
-        if not self.edits.edits:
-            listing = shown_command("edit", self.path)
-            raise UserError(f"{self.path}: there is no edit to undo; list the rows with: {listing}")
-        return Edits(self.edits.edits[:-1])
-
-    def with_correction(self, edit: Edit) -> Edits:
-        """Return the edits followed by a MIRROR or ADVANCE; raises UserError if that is refused."""
-        after = self.edits.and_then(StoredEdit(edit.kind, self._named(edit.spans), edit.seconds))
-        shift = abs(after.advance_seconds)
-        if shift > MAX_ADVANCE:
-            raise UserError(
-                f"{self.path}: with the edits before, the steering would be shifted by "
-                f"{shift:g} s, expected at most {MAX_ADVANCE:g} s; take the last edit back with: "
-                f"{shown_command('edit', self.path, '--undo')}"
-            )
-        return after
-
-    def image_path(self, row: int, camera: str) -> str | None:
-        """Return the path of a row's image, None if there is none."""
-        return self.images.find(str(self.rows[camera].iat[row]))
+    def write_edits(self, edits: Edits) -> None:
+        """Replace the edits in the file; raises OSError."""
+        write_edits(self.path, edits)
 
     @cached_property
     def driven(self) -> Sequence[DrivenBy | None]:
@@ -193,12 +173,16 @@ class EditedRecording:
             return [None] * len(self.rows)
         return [drivers.get(image, BY_MODEL) for image in self.rows["center"]]
 
+    # ---- what recordings and tubs do alike
+
+    def image_path(self, row: int, camera: str) -> str | None:
+        """Return the path of a row's image, None if there is none."""
+        return self.images.find(str(self.rows[camera].iat[row]))
+
     @property
     def undoable(self) -> int:
         """Return how many edits can be undone."""
-        return len(self.edits.edits)
-
-    # ---- what recordings and tubs do alike
+        return len(self.edits.edits) - self.own_edits
 
     @property
     def deleted(self) -> BoolArray:
@@ -221,20 +205,16 @@ class EditedRecording:
             return self._result(self.edits)
         with locked(self.edits_file, "try again when it has ended", _WAIT_SECONDS):
             before = self.read_edits()  # another process may have edited the recording since
-            self.edits = before
-            try:
-                for edit in edits:
-                    self.edits = self._after(edit)
-                after = self.edits
-            finally:
-                self.edits = before  # until they are written
+            after = before
+            for edit in edits:
+                after = self._after(after, edit)
             if after.deleted(self.times).all():
                 raise UserError(
                     f"{self.path}: that would delete all {len(self.rows)} rows; "
                     "remove the recording's folder instead"
                 )
             try:
-                self.write_edits(edits[-1], after)
+                self.write_edits(after)
             except OSError as error:
                 raise UserError(
                     f"{self.edits_file}: cannot be written: {error.strerror}; "
@@ -243,43 +223,47 @@ class EditedRecording:
             self.edits = after
         return self._result(before)
 
-    def _after(self, edit: Edit) -> Edits:
+    def _after(self, before: Edits, edit: Edit) -> Edits:
         """Return all edits after a further one; no edits if together they change nothing.
 
-        Raises UserError for rows that do not exist, and for an edit that is refused.
+        Raises UserError for rows that do not exist, and for an edit that changes nothing.
         """
         for row in np.ravel(edit.spans).tolist():
             self._check(row)
+        stored = before.edits
         if edit.kind == UNDO:
-            after = self.without_last()
-        elif edit.kind in (MIRROR, ADVANCE):
-            after = self.with_correction(edit)
+            if len(stored) <= self.own_edits:
+                listing = shown_command("edit", self.path)
+                raise UserError(
+                    f"{self.path}: {self.nothing_to_undo}; list the rows with: {listing}"
+                )
+            after = Edits(stored[:-1])
+        elif edit.kind in OF_STEERING:
+            after = Edits((*stored, StoredEdit(edit.kind, self._named(edit.spans), edit.seconds)))
+            shift = abs(after.advance_seconds)
+            if shift > MAX_ADVANCE:
+                raise UserError(
+                    f"{self.path}: with the edits before, the steering would be shifted by "
+                    f"{shift:g} s, expected at most {MAX_ADVANCE:g} s; take the last edit back "
+                    f"with: {shown_command('edit', self.path, '--undo')}"
+                )
         else:
-            after = self._with_rows(edit)
-        if after.deleted(self.times).any() or after.steering_words(self.times):
-            return after
-        return Edits()
-
-    def _with_rows(self, edit: Edit) -> Edits:
-        """Return the edits followed by one that deletes or restores rows.
-
-        Raises UserError for an edit that would change nothing.
-        """
-        spans = edit.spans
-        if edit.kind == TRIM:
-            ((first, last),) = spans
-            around = ((0, first - 1), (last + 1, len(self.rows) - 1))
-            spans = tuple((begin, end) for begin, end in around if begin <= end)
-        after = self.edits
-        if spans:
-            after = self.edits.and_then(StoredEdit(edit.kind, self._named(spans)))
-        if (after.deleted(self.times) == self.deleted).all():
-            state = "not deleted" if edit.kind == RESTORE else "deleted already, or none"
-            raise UserError(
-                f"{self.path}: nothing to {edit.kind}: these rows are {state}; list them with: "
-                f"{shown_command('edit', self.path)}"
-            )
-        return after
+            spans = edit.spans
+            if edit.kind == TRIM:
+                ((first, last),) = spans
+                around = ((0, first - 1), (last + 1, len(self.rows) - 1))
+                spans = tuple((begin, end) for begin, end in around if begin <= end)
+            after = before
+            if spans:
+                after = Edits((*stored, StoredEdit(edit.kind, self._named(spans))))
+            if (after.deleted(self.times) == before.deleted(self.times)).all():
+                state = "not deleted" if edit.kind == RESTORE else "deleted already, or none"
+                raise UserError(
+                    f"{self.path}: nothing to {edit.kind}: these rows are {state}; list them with: "
+                    f"{shown_command('edit', self.path)}"
+                )
+        is_changed = after.deleted(self.times).any() or after.steering_words(self.times)
+        return after if is_changed or self.own_edits else Edits()
 
     def _named(self, spans: Sequence[Span]) -> tuple[tuple[str, str], ...]:
         """Return spans of rows by the names of their images, as a StoredEdit has them."""

@@ -9,7 +9,7 @@ were recorded. The log and its images never change. When no edit is left, the fi
 edited_rows() applies edits to the rows of a log.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -136,10 +136,6 @@ class Edits:
     edits: tuple[StoredEdit, ...] = ()
     version: Literal[1] = 1
 
-    def and_then(self, edit: StoredEdit) -> "Edits":
-        """Return the edits with a further one."""
-        return Edits((*self.edits, edit))
-
     def deleted(self, time_ms: IndexArray) -> BoolArray:
         """Return whether each row is left out, (rows,): the last edit that names a row decides.
 
@@ -152,48 +148,22 @@ class Edits:
         return deleted
 
     @property
-    def corrections(self) -> Iterator[StoredEdit]:
-        """Yield the corrections of the steering, one after the other.
-
-        Shifts without a mirrored stretch between them are one, so that shifts to and fro leave
-        nothing: each shift by itself interpolates.
-        """
-        seconds = 0.0
-        for edit in self.edits:
-            if edit.edit == MIRROR and edit.rows and seconds:
-                yield StoredEdit(ADVANCE, seconds=seconds)
-                seconds = 0.0
-            if edit.edit == MIRROR:
-                yield edit
-            seconds = round(seconds + edit.seconds, 6)
-        if seconds:
-            yield StoredEdit(ADVANCE, seconds=seconds)
-
-    def mirrored(self, time_ms: IndexArray) -> BoolArray:
-        """Return whether the sign of the steering of each row changes, (rows,)."""
-        mirrored = np.zeros(len(time_ms), np.bool_)
-        for edit in self.edits:
-            if edit.edit == MIRROR:
-                mirrored ^= edit.concerned(time_ms)
-        return mirrored
-
-    @property
     def advance_seconds(self) -> float:
         """Return by how much the steering of a row was recorded later than it; below 0: earlier."""
         return round(sum(edit.seconds for edit in self.edits), 6)
 
     def steering_words(self, time_ms: IndexArray) -> str:
         """Return in words how the steering is corrected; "" if it is as recorded."""
+        mirrored = np.zeros(len(time_ms), np.bool_)
+        for edit in self.edits:
+            if edit.edit == MIRROR:
+                mirrored ^= edit.concerned(time_ms)
         words = []
-        mirrored = self.mirrored(time_ms)
-        if mirrored.all():
-            words.append("mirrored")
-        elif mirrored.any():
-            words.append(f"mirrored in {number_of(int(mirrored.sum()), 'row')}")
-        if self.advance_seconds > 0:
-            words.append(f"{self.advance_seconds:g} s later")
-        if self.advance_seconds < 0:
-            words.append(f"{-self.advance_seconds:g} s earlier")
+        if mirrored.any():
+            count = number_of(int(mirrored.sum()), "row")
+            words.append("mirrored" if mirrored.all() else f"mirrored in {count}")
+        if seconds := self.advance_seconds:
+            words.append(f"{abs(seconds):g} s {'later' if seconds > 0 else 'earlier'}")
         return ", ".join(words)
 
 
@@ -272,28 +242,34 @@ def edited_rows(
 def corrected_steering(rows: "pd.DataFrame", edits: Edits) -> FloatArray:
     """Return the steering of all rows, mirrored and advanced as edits ask for, (rows,).
 
+    Shifts without a mirrored stretch between them are one, so that shifts to and fro leave nothing:
+    each shift by itself interpolates.
+
     rows: all rows as recorded, in order of time
     """
     steering = rows["steering"].to_numpy(np.float64)
     time_ms = rows["time_ms"].to_numpy(np.int64)
-    for correction in edits.corrections:
-        if correction.edit == MIRROR:
+    seconds = 0.0  # of the shifts that are still to be made
+    for edit in edits.edits:
+        if edit.edit == MIRROR:
+            if edit.rows:
+                steering = _advanced(steering, time_ms, seconds)
+                seconds = 0.0
             # unlike -steering, 0.0 - steering is never -0.0
-            steering = np.where(correction.concerned(time_ms), 0.0 - steering, steering)
-        else:
-            steering = _advanced(steering, time_ms.astype(np.float64), correction.seconds)
-    return steering
+            steering = np.where(edit.concerned(time_ms), 0.0 - steering, steering)
+        seconds = round(seconds + edit.seconds, 6)
+    return _advanced(steering, time_ms, seconds)
 
 
-def _advanced(steering: FloatArray, times: FloatArray, seconds: float) -> FloatArray:
-    """Return for each row the steering of a later row, (rows,).
+def _advanced(steering: FloatArray, time_ms: IndexArray, seconds: float) -> FloatArray:
+    """Return for each row the steering of a later row of the same stretch between two pauses.
 
-    times: of the rows, in milliseconds, (rows,)
     seconds: how much later; below 0: earlier
     """
-    # the steering is taken from the same stretch between two pauses
+    if not seconds:
+        return steering
+    times = time_ms.astype(np.float64)
     pauses = np.flatnonzero(np.diff(times) > EPISODE_GAP_MS) + 1
     stretches = zip(np.split(times, pauses), np.split(steering, pauses), strict=True)
     advance_ms = 1000 * seconds
-    corrected = [np.interp(at + advance_ms, at, values) for at, values in stretches]
-    return np.concatenate(corrected)
+    return np.concatenate([np.interp(at + advance_ms, at, values) for at, values in stretches])

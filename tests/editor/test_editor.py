@@ -171,8 +171,16 @@ def test_a_tub_keeps_its_own_list_of_deleted_records(tmp_path):
         rewritten = json.dumps(json.loads(last) | {"deleted_indexes": [5]}).encode()
         (tub / "manifest.json").write_bytes(b"\n".join([*head, rewritten]) + b"\n")
         assert page.state()["deleted"] == [[5, 5]]
-        state, _ = page.edit(undo=True)
-        assert state["deleted"] == [[5, 5]]  # what donkeycar did stays
+        answer, status = page.edit(undo=True)
+        assert status == 400  # what donkeycar did stays
+        assert "keeps no history" in answer["error"]
+        assert page.state()["deleted"] == [[5, 5]]
+        page.edit(delete=[[7, 8]])
+        state, _ = page.edit(restore=[[5, 8]])
+        assert state["deleted"] == []
+        for deleted in ([[5, 5], [7, 8]], [[5, 5]]):
+            state, _ = page.edit(undo=True)
+            assert state["deleted"] == deleted
         assert page.curves()["record"].tolist() == list(range(30))
     assert result_of("edit", tub, "--restore", "6", "6")["deleted"] == 0
     assert result_of("import", tub, "-o", tmp_path / "out")["deleted"] == 0
