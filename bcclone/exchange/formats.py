@@ -113,55 +113,42 @@ def format_of(source: Path, given: Collection[str] = ()) -> str:
     is_doubtful = detected == ["frames"] and not given
     if not detected or (is_doubtful and _sources_in(source, ("tub", "lerobot"))):
         raise _unknown(source)
-    if not FORMATS[detected[0]].options:
-        for name in detected:
-            if set(FORMATS[name].options).issuperset(given):
-                return name
-    return detected[0]
+    of_tables = [name for name in detected if set(FORMATS[name].options).issuperset(given)]
+    is_table = of_tables and not FORMATS[detected[0]].options
+    return of_tables[0] if is_table else detected[0]
 
 
 def _unknown(source: Path) -> UserError:
     """Return the error for a source in none of the formats: what it is, or what it holds."""
-    if other := other_file_at(source):
-        return UserError(f"{source}: {other}", exit_code=2)
-    if not source.exists():
-        what = "no such file or folder"
-    elif not source.is_dir():
-        what = "none of the formats; if it is a table, name the folder of its pictures, and "
-        what += f"--table {source.name}"
-    elif inside := _sources_in(source, FORMATS):
-        others = [path for path in inside if not is_recording(path)] or inside
-        first = others[0]
-        remedy = "import each by itself, the first with: "
-        remedy += shown_command("import", first, "-o", f"recordings/{first.name}")
-        if is_recording(first):
-            remedy = f"recordings need no import: {shown_command('preprocess', *inside)}"
+    for path in (source, *(sorted(source.iterdir())[:100] if source.is_dir() else ())):
+        if not is_hidden(path.name) and (other := other_file_at(path)):
+            what = f"{path.name} is {other}" if path != source else other
+            return UserError(f"{source}: {what}", exit_code=2)
+    if inside := _sources_in(source, FORMATS):
+        others = [path for path in inside if not is_recording(path)]
+        first = (others or inside)[0]
+        remedy = f"recordings need no import: {shown_command('preprocess', *inside)}"
+        if others:
+            importing = shown_command("import", first, "-o", f"recordings/{first.name}")
+            remedy = f"import each by itself, the first with: {importing}"
         names = ", ".join(str(path.relative_to(source)) for path in inside[:20])
-        return UserError(
-            f"{source}: its folders are sources, {len(inside)} of them: {names}; {remedy}",
-            exit_code=2,
-        )
-    else:
-        what = "none of the formats"
-        files = sorted(path for path in source.iterdir() if not is_hidden(path.name))
-        for path in files[:100]:
-            if other := other_file_at(path):
-                return UserError(f"{source}: {path.name} is {other}", exit_code=2)
+        what = f"its folders are sources, {len(inside)} of them: {names}; {remedy}"
+        return UserError(f"{source}: {what}", exit_code=2)
+    what = "none of the formats" if source.exists() else "no such file or folder"
+    if source.is_file():
+        what += "; if it is a table, name the folder of its pictures, and "
+        what += f"--table {source.name}"
     expected = ", ".join(f"{format.expected} ({name})" for name, format in FORMATS.items())
     return UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)
 
 
-def _sources_in(folder: Path, names: Collection[str], depth: int = 2) -> list[Path]:
-    """Return the folders in a folder that are sources in one of the formats.
-
-    depth: how many folders deep to look
-    """
+def _sources_in(folder: Path, names: Collection[str]) -> list[Path]:
+    """Return the folders in a folder, and in these, that are sources in one of the formats."""
+    if not folder.is_dir():
+        return []
     found: list[Path] = []
-    if not depth or not folder.is_dir():
-        return found
     for path in map(as_local, subfolders(folder)):
-        if any(FORMATS[name].detect(path) for name in names):
-            found.append(path)
-        else:
-            found += _sources_in(path, names, depth - 1)
+        candidates = [path, *map(as_local, subfolders(path))]
+        fitting = [at for at in candidates if any(FORMATS[name].detect(at) for name in names)]
+        found += [path] if path in fitting else fitting
     return found

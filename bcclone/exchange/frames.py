@@ -23,15 +23,17 @@ from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.rows import (
     FIELDS,
+    IMAGE_ENDINGS,
     MISSING,
     WHOLE_NUMBERS,
     Items,
     LeftOut,
     Row,
+    read_image,
     row_of,
+    suffix_of,
 )
 from bcclone.exchange.seen import Seen
-from bcclone.exchange.source_files import IMAGE_ENDINGS, read_image, suffix_of
 from bcclone.exchange.table import (
     TABLE_ENDINGS,
     Table,

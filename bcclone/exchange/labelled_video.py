@@ -17,9 +17,8 @@ import numpy as np
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.frames import FolderImages
-from bcclone.exchange.rows import MISSING, UNREADABLE, Items, LeftOut, row_of
+from bcclone.exchange.rows import MISSING, UNREADABLE, Items, LeftOut, files_inside, row_of
 from bcclone.exchange.seen import Seen
-from bcclone.exchange.source_files import files_inside
 from bcclone.exchange.table import (
     TABLE_ENDINGS,
     Table,

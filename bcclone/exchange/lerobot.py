@@ -17,9 +17,8 @@ from typing import Any, Self
 
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.rows import MISSING, Items, LeftOut, Row, row_of
+from bcclone.exchange.rows import MISSING, Items, LeftOut, Row, read_inside, row_of
 from bcclone.exchange.seen import Seen
-from bcclone.exchange.source_files import read_inside
 from bcclone.exchange.table import Table, camera_of_name
 from bcclone.exchange.video_file import VideoFrame, open_video
 from bcclone.recording.row import CAMERAS, RowError

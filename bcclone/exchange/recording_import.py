@@ -122,19 +122,9 @@ def open_source(
     format: name of the source's format
     first: how many rows to read from the start of the source; None for all
     """
-    read = FORMATS[format].read
-    with (
-        # the threads of framed_rows() read the source, so they end before it is closed
-        closing(_driving_rows(read(settings, seen), seen, first)) as items,
-        framed_rows(items, framing) as framed,
-    ):
-        yield _counted(framed, seen)
 
-
-def _driving_rows(items: Items, seen: Seen, first: int | None) -> Items:
-    """Yield the items of a source, without the rows that have too little throttle."""
-    count = 0
-    with closing(items) as source:
+    def driving() -> Items:
+        count = 0
         for item in source:
             if isinstance(item, LeftOut) or seen.drives(item):
                 yield item
@@ -142,13 +132,18 @@ def _driving_rows(items: Items, seen: Seen, first: int | None) -> Items:
             if count == first:
                 return
 
+    def counted() -> Iterator[Row]:
+        for item in framed:
+            seen.add(item)
+            if isinstance(item, Row):
+                yield item
 
-def _counted(items: Iterable[Row | LeftOut], seen: Seen) -> Iterator[Row]:
-    """Count the items, and yield the rows among them."""
-    for item in items:
-        seen.add(item)
-        if isinstance(item, Row):
-            yield item
+    with (
+        # the threads of framed_rows() read the source, so they end before it is closed
+        closing(FORMATS[format].read(settings, seen)) as source,
+        framed_rows(driving(), framing) as framed,
+    ):
+        yield counted()
 
 
 # ---- frames

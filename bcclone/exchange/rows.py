@@ -1,23 +1,38 @@
-"""The row that every import reads and every export writes.
+"""The row that every import reads and every export writes, and the files of a source.
 
 A reader of a source yields each row as a `Row`, or as a `LeftOut` that says why it cannot be used.
 row_of() makes a checked row from the values of a record, recorded_row() from a row of a log or of a
-store. recording_import.py replaces a row's images by frames.
+store. recording_import.py replaces a row's images by frames. No file outside of a source's folder
+is opened.
 """
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bcclone.camera.framing import Framing
 from bcclone.recording.row import NUMBERS, RowError, check_numbers
 from bcclone.recording.run_tables import DrivenBy, TracePoint
-from bcclone.system.codec import number, one_line, whole_number
+from bcclone.system.codec import (
+    FileKind,
+    UnfitFile,
+    explained,
+    number,
+    one_line,
+    path_inside,
+    read_bytes,
+    whole_number,
+)
+from bcclone.system.errors import UserError
+from bcclone.system.location import is_hidden
 
 WHOLE_NUMBERS = ("recording", "episode", "time_ms")  # the whole numbers that every row has
 # values of a TracePoint, except its track
 POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")
 FIELDS = (*WHOLE_NUMBERS, *NUMBERS, "driver", "take_over", "track", *POINT)  # the values of a row
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 
 # the kinds of rows that are left out, by the reason
 EMPTY = "empty_images"
@@ -183,3 +198,65 @@ def recorded_row(
         speed_mph=float(row["speed_mph"]),
         **more,
     )
+
+
+# ---- the files of a source
+
+
+def read_image(folder: Path, name: str) -> bytes:
+    """Return the content of an image that a row names.
+
+    Raises LeftOut if it cannot be read or is outside of the folder.
+    """
+    try:
+        return read_inside(folder, name, "image")
+    except OSError as error:
+        kind = MISSING if isinstance(error, FileNotFoundError) else UNREADABLE
+        raise LeftOut(f"image {name[:200]!r} cannot be read: {error.strerror}", kind) from None
+
+
+def read_inside(folder: Path, name: str, file_kind: FileKind) -> bytes:
+    """Return the content of a file that a source names.
+
+    Raises OSError if it cannot be read or is outside of the folder.
+
+    file_kind: limits the size, as in read_bytes()
+    """
+    try:
+        path = path_inside(folder, name)
+    except ValueError as error:
+        raise UnfitFile(folder / name, str(error)) from None
+    return read_bytes(path, file_kind)
+
+
+def file_of(source: Path, name: str) -> Path:
+    """Return the file of this name in a source that is a folder, or the source itself.
+
+    Raises UserError for a link that leads out of the folder.
+    """
+    if not source.is_dir():
+        return source
+    try:
+        path_inside(source, name)
+    except ValueError as error:
+        raise UserError(f"{source / name}: {error}; name the file itself", exit_code=2) from None
+    return source / name
+
+
+def files_inside(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Return a folder's files with one of the endings, without hidden ones.
+
+    Raises UserError for a link that leads out of the folder.
+    """
+    with explained(folder, "", "name the folder of the source"):
+        paths = sorted(
+            path
+            for path in folder.iterdir()
+            if path.name.lower().endswith(endings) and not is_hidden(path.name)
+        )
+    return [file_of(folder, path.name) for path in paths]
+
+
+def suffix_of(image: bytes) -> str:
+    """Return the ending of an image file with this content."""
+    return ".png" if image.startswith(b"\x89PNG") else ".jpg"

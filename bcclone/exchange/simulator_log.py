@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.rows import MISSING, Items, LeftOut, Row, recorded_row
+from bcclone.exchange.rows import MISSING, Items, LeftOut, Row, file_of, read_image, recorded_row
 from bcclone.exchange.seen import Seen
-from bcclone.exchange.source_files import file_of, read_image
 from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS

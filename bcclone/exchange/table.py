@@ -15,8 +15,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.rows import LeftOut
-from bcclone.exchange.source_files import IMAGE_ENDINGS, files_inside
+from bcclone.exchange.rows import IMAGE_ENDINGS, LeftOut, files_inside
 from bcclone.recording.dialect import COLUMNS, text_of
 from bcclone.recording.foreign_log import other_file
 from bcclone.recording.row import CAMERAS, camera_of

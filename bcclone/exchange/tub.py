@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.rows import ACCIDENTS_SHARE, Items, LeftOut, row_of
+from bcclone.exchange.rows import ACCIDENTS_SHARE, Items, LeftOut, read_image, read_inside, row_of
 from bcclone.exchange.seen import Seen
-from bcclone.exchange.source_files import read_image, read_inside
 from bcclone.exchange.table import is_image
 from bcclone.exchange.times import check_rate, counted, no_times, times_of
 from bcclone.exchange.tub_writer import IMAGE_INPUTS, IMAGES, INPUTS, MANIFEST, MODE
@@ -105,22 +104,20 @@ def read_tub(
     times_ms: list[int] = []
     steered: list[float] = []  # the absolute steering of each record
     for place, record in tub.records:
-        if isinstance(record, RowError):
-            yield LeftOut.of(place, record)
-            continue
-        inputs.update(record)
         try:
+            if isinstance(record, RowError):
+                raise record
+            inputs.update(record)
             names = {
                 camera: one_line(key, record[key])
                 for camera, key in image_inputs.items()
                 if key in record
             }
             images.update(names.values())
-            values, called = _values_of(record, tub, settings)
+            index = whole_number("_index", record.get("_index", -1))
+            values, called = _values_of(record, index, tub, settings)
             if isinstance(values.get("steering"), int | float):
                 steered.append(abs(values["steering"]))
-            index = whole_number("_index", record.get("_index", -1))
-            _set_time(values, index, tub, settings)
             contents = {camera: read(folder, tub.images + name) for camera, name in names.items()}
             row = row_of(values, contents, place, index in tub.deleted, called)
         except ValueError as error:
@@ -303,27 +300,14 @@ def _open_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], see
 # ---- a record
 
 
-def _set_time(values: dict[str, Any], index: int, tub: _Tub, settings: ImportSettings) -> None:
-    """Count the time of a record of donkeycar 4 or later by --frame-rate, or check its own.
-
-    Raises RowError for a record without a time. The times of donkeycar 2 and 3 are counted already.
-    """
-    if not tub.images:
-        return
-    if settings.frame_rate:
-        values["time_ms"] = round(1000 * index / settings.frame_rate)
-    elif not values.get("time_ms") and "recording" not in values:
-        raise RowError(
-            f"no {tub.time_input!r}; if no record has one, count them with --frame-rate 20"
-        )
-
-
 def _values_of(
-    record: Mapping[str, Any], tub: _Tub, settings: ImportSettings
+    record: Mapping[str, Any], index: int, tub: _Tub, settings: ImportSettings
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the values of a record by the names in FIELDS, and which inputs hold them.
 
     Raises ValueError.
+
+    index: number of the record
     """
     mode = one_line(MODE, record.get(MODE, "user"))
     is_by_user = mode == "user"
@@ -342,6 +326,12 @@ def _values_of(
     # a steering that will be estimated is not read
     if settings.steering or (isinstance(steering, float) and abs(steering) < _AT_REST):
         values["steering"] = 0.0
+    if settings.frame_rate:
+        values["time_ms"] = round(1000 * index / settings.frame_rate)
+    elif tub.images and not values.get("time_ms") and "recording" not in values:
+        raise RowError(
+            f"no {tub.time_input!r}; if no record has one, count them with --frame-rate 20"
+        )
     session = str(record.get("_session_id", "0")).rpartition("_")[2]
     values["episode"] = session if session.isdecimal() else 0
     if tub.has_drivers:

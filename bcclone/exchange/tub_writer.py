@@ -14,8 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bcclone.exchange.rows import POINT, Row
-from bcclone.exchange.source_files import suffix_of
+from bcclone.exchange.rows import POINT, Row, suffix_of
 from bcclone.recording.run_tables import HUMAN, MODEL
 
 MANIFEST = "manifest.json"

@@ -72,7 +72,7 @@ def test_what_preprocess_refuses_is_imported_by_the_command_that_it_names(
     for command, *line in (("preprocess",), ("export", "--to", "csv")):
         with pytest.raises(UserError, match="bcclone import") as refused:
             run_command(command, *line, folder, "-o", tmp_path / f"refused-{command}.h5")
-        words = re.search(r"bcclone (import \S+ -o )recordings/NAME([^(;,]*)", str(refused.value))
+        words = re.search(r"bcclone (import \S+ -o )recordings/NAME([^(;,\n]*)", str(refused.value))
         options = words[2].replace("COLUMN", "4").replace("UNIT", "deg" if full > 1 else "ratio")
         if "deg" in options:
             options += f" --max-degrees {max(full, 25)}"
