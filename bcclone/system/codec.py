@@ -79,8 +79,8 @@ class UnfitFile(UserError, OSError):
     that cannot be opened.
     """
 
-    def __init__(self, path: Location | str, reason: str, remedy: str = "") -> None:
-        super().__init__(f"{path}: {reason}{remedy}")
+    def __init__(self, path: Location | str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
         self.strerror = reason
         self.filename = str(path)
 
@@ -88,18 +88,18 @@ class UnfitFile(UserError, OSError):
         return str(self.args[0])  # OSError would return "[Errno None] REASON: 'PATH'"
 
 
+# the first bytes of a pointer of Git LFS, which has less than 1024 bytes, by its specification
+_LFS_BEGIN = b"version https://git-lfs"
+_LFS_MOST_BYTES = 1024
+
+
 class UnfetchedFile(UnfitFile):
     """A pointer of Git LFS, which stands for a file that was not downloaded."""
 
-    # the first bytes of each pointer; a pointer has less than 1024 bytes, by its specification
-    BEGIN = b"version https://git-lfs"
-    MOST_BYTES = 1024
-    REASON = "a pointer of Git LFS, not the file itself"
-    REMEDY = "git lfs pull"
-    what = f"{REASON}; fetch it with: {REMEDY}"
+    what = "a pointer of Git LFS, not the file itself; fetch it with: git lfs pull"
 
     def __init__(self, path: Location | str) -> None:
-        super().__init__(path, self.REASON, f"; fetch it with: {self.REMEDY}")
+        super().__init__(path, self.what)
         self.exit_code = 2  # a file of another kind than expected
 
 
@@ -252,7 +252,7 @@ def _read_url(location: Any, most: int) -> bytes:
             content += part
     if len(content) > most:
         raise UnfitFile(location, _TOO_LARGE.format(most))
-    if content.startswith(UnfetchedFile.BEGIN):
+    if content.startswith(_LFS_BEGIN):
         raise UnfetchedFile(location)
     return content
 
@@ -289,9 +289,9 @@ def open_file(path: Path, file_kind: FileKind) -> BufferedReader:
     is_regular = stat.S_ISREG(status.st_mode)
     if is_regular and status.st_size <= most:
         file = os.fdopen(handle, "rb")
-        is_small = status.st_size < UnfetchedFile.MOST_BYTES
+        is_small = status.st_size < _LFS_MOST_BYTES
         # peek() reads the bytes into the file's buffer, from which the caller gets them
-        if is_small and file.peek().startswith(UnfetchedFile.BEGIN):
+        if is_small and file.peek().startswith(_LFS_BEGIN):
             file.close()
             raise UnfetchedFile(path)
         return file

@@ -87,7 +87,7 @@ from bcclone.system.pool import prefetch_ordered
 from tests.processes import said
 image, flipped = np.zeros((512, 512, 3), np.uint8), np.empty((512, 512, 3), np.uint8)
 flip = lambda _: cv2.flip(image, 1, dst=flipped) is None
-prefetch = prefetch_ordered(flip, range(10**6), 2, ahead=10)
+prefetch = prefetch_ordered(flip, range(10**6), 2, ahead=10**6)
 prefetch.__enter__()
 time.sleep(0.05)
 raise SystemExit(3)
