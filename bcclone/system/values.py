@@ -13,7 +13,7 @@ from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
 from typing import get_type_hints as hints_of
 
 from bcclone.system.errors import UserError, shown
@@ -67,6 +67,12 @@ def read(kind: Any, value: Any, place: str = "") -> Any:
     """
     if isinstance(kind, type) and kind in _KINDS:  # most of all values
         return _read_plain(kind, value, place)
+    # a Location may be a UPath; its class is not imported, because local paths do not need its
+    # package
+    if isinstance(kind, ForwardRef):
+        if hasattr(value, "protocol"):
+            return value
+        raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
     origin = get_origin(kind)
     members = get_args(kind)
     if origin is Annotated:  # such as Fraction, which is Annotated[float, Setting]
@@ -207,6 +213,8 @@ def words(kind: Any) -> str:
         return " or ".join(map(words, members))
     if origin is Literal:
         return f"one of {', '.join(map(str, members))}"
+    if isinstance(kind, ForwardRef):
+        return "a URL"
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a mapping"
     if isinstance(origin, type) and issubclass(origin, Sequence):

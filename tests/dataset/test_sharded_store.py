@@ -10,9 +10,11 @@ import signal
 import numpy as np
 import pytest
 
+from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.system.errors import UserError
 from bcclone.system.files import locked
+from bcclone.system.settings import SettingError
 from models.making.__main__ import list_stores
 from tests.dask_cluster import dask_cluster, kill
 from tests.processes import started
@@ -216,6 +218,12 @@ def test_the_old_store_stays_until_the_new_one_is_complete(copy, recording):
     preprocess(recording, "-o", copy, *SMALL, "--force", "--allow-skips", "--resume")
     assert content_of(copy)[0] != before[0]
     assert len(shards_of(copy)) == 5
+
+
+def test_an_output_may_be_a_folder_at_a_url():
+    assert PreprocessSettings(("lake",), "memory://stores/x").output.name == "x"
+    with pytest.raises(SettingError, match="output 3, expected a path or a URL"):
+        PreprocessSettings(("lake",), 3)
 
 
 def test_two_conversions_do_not_write_one_folder(recording, tmp_path):
