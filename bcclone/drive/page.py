@@ -232,7 +232,26 @@ class Pages:
             websocket = self._server.accept_websocket(flask.request.environ)
         except (BadHandshake, OSError) as error:
             return plain_text(str(error), 400)
-        self.serve(websocket)
+        page = _Page(websocket, self._server)
+        self._session.hands.join(page)
+        self._pages.append(page)
+        # frames are sent beside the messages that are received
+        thread = self._server.threads.Thread(target=self._send_frames, args=(page,), daemon=True)
+        thread.start()
+        try:
+            while (text := websocket.wait()) is not None:
+                try:
+                    self._obey(page, text)
+                except (ValueError, UserError) as error:
+                    reason = str(error)[:_REFUSAL_CHARACTERS]
+                    page.send(with_pictures({"kind": "refusal", "error": reason}))
+                # a page that sends without pause must not block the others
+                self._server.sleep(0)
+        finally:
+            page.close()
+            thread.join()
+            self._pages.remove(page)
+            self._session.hands.leave(page)
         return ""
 
     def _control(self) -> Any:
@@ -244,31 +263,13 @@ class Pages:
         self.wake()
         return self._session.state()
 
-    def serve(self, socket: Websocket) -> None:
-        """Serve a page until its websocket closes."""
-        page = _Page(socket, self._server)
-        self._session.hands.join(page)
-        self._pages.append(page)
-        # frames are sent beside the messages that are received
-        thread = self._server.threads.Thread(target=self._send_frames, args=(page,), daemon=True)
-        thread.start()
-        try:
-            while (text := socket.wait()) is not None:
-                try:
-                    self._obey(page, _parse_message(text))
-                except (ValueError, UserError) as error:
-                    reason = str(error)[:_REFUSAL_CHARACTERS]
-                    page.send(with_pictures({"kind": "refusal", "error": reason}))
-                # a page that sends without pause must not block the others
-                self._server.sleep(0)
-        finally:
-            page.close()
-            thread.join()
-            self._pages.remove(page)
-            self._session.hands.leave(page)
-
-    def _obey(self, page: "_Page", message: Any) -> None:
+    def _obey(self, page: "_Page", text: str | bytes) -> None:
         """Do what a page's message says; raises ValueError or UserError with the reason why not."""
+        try:
+            message = parse_json(text)
+        except ValueError as error:
+            reason = str(error)[:100]
+            raise ValueError(f"{reason}; expected an object, as JSON") from None
         session = self._session
         hands = session.hands
         match message:
@@ -356,15 +357,6 @@ class _Page:
         self.open = False
         self.changed.set()
         self._socket.close()
-
-
-def _parse_message(text: str | bytes) -> Any:
-    """Return the JSON of a page's message; raises ValueError."""
-    try:
-        return parse_json(text)
-    except ValueError as error:
-        reason = str(error)[:100]
-        raise ValueError(f"{reason}; expected an object, as JSON") from None
 
 
 def _check_number(value: Any) -> int:

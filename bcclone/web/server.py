@@ -312,8 +312,7 @@ def listen(host: str, port: int) -> socket.socket:
                 "end that, or choose another --port "
                 f"(the simulator itself always connects to {SIMULATOR_PORT})"
             ) from None
-        text = str(getattr(error, "strerror", None) or error)
-        reason, _, _ = text.partition(" (while")  # Python may add "(while attempting to bind ...)"
+        reason = getattr(error, "strerror", None) or error
         raise UserError(
             f"cannot listen on {host}:{port}: {reason}; choose another --host or --port"
         ) from None
