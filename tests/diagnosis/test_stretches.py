@@ -137,9 +137,3 @@ def test_without_speeds_a_slower_car_is_no_fault():
     speed = np.ones(ROWS)
     speed[1000:1400] = 0.45
     assert found(*driven(steering_of_a_road(), has_speed=False, speed=speed)) == ()
-
-
-def test_steering_that_never_follows_the_turns_has_no_stretches():
-    """No rest follows them, with which a stretch could be compared."""
-    rows, turns = driven(steering_of_a_road())
-    assert found(rows.with_steering(steering_of_a_road(9)), turns) == ()

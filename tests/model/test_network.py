@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from bcclone.model.layer_kinds import frame_layers
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
 
@@ -61,38 +60,12 @@ def test_the_weights_of_a_seed_are_those_of_every_release():
     assert digests == ["44c306f0217a7fb9", "1c45e8456bf8fb3b"]
 
 
-@pytest.mark.parametrize(("size", "maps"), [(128, [16, 24, 32, 32, 32]), (64, [16, 24, 32, 32])])
-def test_a_small_network_leaves_out_its_third_convolution_for_small_images(size, maps):
-    network = build_network((size, size, 3), network="cnn-small")
-    convolutions = [layer for layer in network.layers if layer.name.startswith("conv")]
-    filters = [layer.filters for layer in convolutions if hasattr(layer, "filters")]
-    assert filters == maps
-    assert convolutions[-1].output.shape[1:] == (2, 9, 32)
-
-
 def test_images_that_are_too_small_are_refused():
     with pytest.raises(
         UserError, match="too small for the convolutions of cnn: these need 29 columns"
     ):
         build_network((48, 48, 3))
     assert build_network((160, 320, 3)).output_shape == (None, 1)
-
-
-@pytest.mark.parametrize(("name", "parameters"), [("gru", 269_969), ("lstm", 277_369)])
-def test_a_recurrent_network_shares_the_convolutions_among_the_frames(name, parameters):
-    small = frame_layers(build_network((64, 64, 3), seq_length=3, network=name))
-    assert len([layer for layer in small if layer.name.startswith("conv")]) == 4
-    short = build_network(seq_length=2, network=name)
-    long = build_network(seq_length=5, network=name)
-    assert short.count_params() == long.count_params() == parameters
-    assert long.input_shape == (None, 5, 128, 128, 3)
-    assert [layer.name for layer in long.layers] == [
-        "each_frame",
-        "dropout2",
-        name,
-        "dense3",
-        "steering",
-    ]
 
 
 def test_a_window_is_stacked_frame_after_frame():

@@ -30,7 +30,7 @@ def drive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drive") / "drive"
     settings = EvaluateSettings(speed_mph=20.0, laps=0.06, set_back=False)
     task = ExpertDriveTask(InputFile(folder, ""), folder, 3, settings, push_m=0.3, push_every_m=8.0)
-    return record_drive(Blind([0.2]), task), folder
+    return record_drive(Blind(0.2), task), folder
 
 
 @pytest.mark.slow

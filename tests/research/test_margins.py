@@ -70,8 +70,3 @@ def test_batches_answer_as_a_drive_does_but_for_rounding(road, gain, tmp_path):
 def test_a_network_of_several_frames_is_refused(untrained_window_model, road):
     with pytest.raises(UserError, match="several frames, expected a network of single ones"):
         ModelOnRoad(InputFile.of(untrained_window_model), None, str(road), False, 9.0)
-
-
-def test_a_missing_model_and_a_road_that_is_none_are_refused(tmp_path):
-    assert "no such model" in run_script("margin", tmp_path / "none.h5", code=1).stderr
-    assert "no track 'moon'" in run_script("margin", MODEL, "--road", "moon", code=1).stderr

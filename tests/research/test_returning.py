@@ -86,20 +86,6 @@ def test_the_margin_is_where_the_law_turns_round(straight):
     assert margins[:, 0].tolist() == margins[:, 1].tolist()
 
 
-def test_a_mirrored_road_has_mirrored_margins():
-    def unsteady(offset_m, turn):
-        return towards_the_middle(offset_m, turn) * (0.3 + 0.2 * (offset_m > 0))
-
-    def mirrored(offset_m, turn):
-        return -unsteady(-offset_m, -turn)
-
-    right = mapped(bend(1.5), unsteady)
-    left = mapped(bend(-1.5), mirrored)
-    assert 0 < right.share_percent < 100
-    assert right.share_percent == pytest.approx(left.share_percent, abs=0.05)
-    assert np.abs(right.margins_m - left.margins_m[:, ::-1]).max() < 0.11
-
-
 def test_what_to_record_next_names_bends_sides_and_a_command():
     sharp = bend(-1.5)
     found = mapped(sharp, towards_the_middle)  # which does not steer into bends

@@ -57,8 +57,10 @@ def angle_in_donkeycar(model, picture):
     return np.clip(angle[0], -1, 1)
 
 
-@pytest.mark.parametrize("ending", ["h5", "keras"])
-@pytest.mark.parametrize("outputs", PILOTS)
+@pytest.mark.parametrize(
+    ("outputs", "ending"),
+    [*((outputs, "h5") for outputs in PILOTS), ("linear", "keras"), ("categorical", "keras")],
+)
 def test_pilots_of_donkeycar_steer_pictures_of_a_tub_as_there(outputs, ending, tmp_path):
     images = tmp_path / "tub" / "images"
     images.mkdir(parents=True)
