@@ -156,15 +156,14 @@ def _output_labels(data: Store, samples: SampleTable, predict: str) -> Float32Ar
     outputs = outputs_of(predict)[1:]
     of_rows = output_labels(rows, outputs)
     least_range = 0.01  # labels that span less than this, in the unit of the output, are constant
-    # an error only if all outputs are constant: --predict throttle also brings the speed, which
-    # recordings of donkeycar lack
-    if of_rows.size and np.all(np.ptp(of_rows, axis=0) < least_range):
-        same = " and ".join(
-            f"the same {output.column}, {rows[output.column][0]:g}" for output in outputs
-        )
+    # only the output that was asked for: --predict throttle also brings the speed, which recordings
+    # of donkeycar lack
+    if of_rows.size and np.ptp(of_rows[:, -1]) < least_range:
+        column = outputs[-1].column
         raise UserError(
-            f"{data.path}: all rows have {same}, so nothing can be learned from it; "
-            f"train without --predict {predict}, or on recordings in which it changes"
+            f"{data.path}: all rows have the same {column}, {rows[column][0]:g}, so nothing can be "
+            f"learned from it; train without --predict {predict}, or on recordings in which it "
+            "changes"
         )
     return np.asarray(of_rows[samples["row"]])
 
@@ -344,8 +343,6 @@ class Source:
 
 # ---- the memory of batches
 
-_PAGE = 4096  # bytes
-
 
 class Buffers:
     """A pool of memory for batches, which is used again and again.
@@ -376,8 +373,12 @@ class Buffers:
         try:
             memory = self._free.pop()
         except IndexError:
-            memory = np.empty(self._batch_size * math.prod(self._shape) + _PAGE, np.uint8).data
-            memory = memory[_to_middle_of_page(memory) :]
+            # it begins in the middle of a page. Frames in a memory map begin at pages; if a batch
+            # began a few bytes after a page does, as memory from the system, the processor would
+            # mistake loads from the map for loads of what was just stored: half as fast.
+            page = 4096
+            made = np.empty(self._batch_size * math.prod(self._shape) + page, np.uint8)
+            memory = made[(page // 2 - made.ctypes.data) % page :].data
         # the returned array, its views and tensors keep the owner alive; so when the owner ends,
         # all of them have ended
         shape = (count, *self._shape)
@@ -385,14 +386,3 @@ class Buffers:
         # at the end of the program, nobody takes the memory again
         weakref.finalize(owner, self._free.append, memory).atexit = False
         return owner.reshape(shape)
-
-
-def _to_middle_of_page(memory: memoryview) -> int:
-    """Return how many bytes to skip so that a batch begins in the middle of a memory page.
-
-    Frames in a memory map begin at page boundaries. If the copy of a frame begins a few bytes after
-    a page boundary, as memory from the system does, the processor mistakes loads from the map for
-    loads of what was just stored, and copying is a third slower.
-    """
-    address = np.frombuffer(memory, np.uint8).ctypes.data
-    return int((_PAGE // 2 - address) % _PAGE)

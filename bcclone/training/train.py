@@ -12,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.labels import LOST_STEERING
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
@@ -231,28 +230,14 @@ def select_samples(
             f"{data.path}: no training samples; "
             "make the store with more driving or a smaller --validation"
         )
-    _note_constant_outputs(data, settings.predict, notify)
+    same = constant(data.rows["steering"])
+    if same:
+        notify(
+            f"note: the steering is {same[1]}, so nothing can be learned from it; {LOST_STEERING}"
+        )
     if settings.seq_length > 1:
         notify(f"note: {describe_windows(training, validation)}")
     return training, validation
-
-
-def _note_constant_outputs(data: Store, predict: str, notify: Notify) -> None:
-    """Tell the user if the steering, or the last other output, is the same in nearly all rows."""
-    steering, *others = outputs_of(predict)
-    # only the last of the others, which --predict names; it also brings the outputs before it
-    for output in (steering, *others[-1:]):
-        same_value = constant(data.rows[output.column])
-        if not same_value:
-            continue
-        _, value_and_rows = same_value
-        remedy = LOST_STEERING
-        if output in others:
-            remedy = f"leave out --predict {predict}, or record again"
-        notify(
-            f"note: the {output.column} is {value_and_rows}, so nothing can be learned from it; "
-            f"{remedy}"
-        )
 
 
 # ---- what the user is told

@@ -47,22 +47,18 @@ def trained(simulated_store, tmp_path_factory):
     return folder / "model.h5", json.loads((folder / "result.json").read_text())
 
 
-def test_what_cannot_be_learned_since_it_never_changes_is_told(simulated_store):
+def test_what_cannot_be_learned_since_it_never_changes_is_told_or_refused(simulated_store):
     lines = []
     with open_store(simulated_store) as store:
         rows = store.rows.copy()
         rows["steering"] = 0.25
         rows["throttle"] = 0.0
         constant = replace(store, rows=rows)
-        for predict in ("throttle", "speed"):
-            select_samples(
-                constant, TrainSettings(predict=predict, feed="hdf5-shuffle"), lines.append
-            )
-    assert [line.partition(",")[0] for line in lines] == [
-        "note: the steering is 0.25 in every row",
-        "note: the throttle is 0 in every row",
-        "note: the steering is 0.25 in every row",
-    ]
+        settings = TrainSettings(predict="speed", feed="hdf5-shuffle")
+        select_samples(constant, settings, lines.append)
+        with pytest.raises(UserError, match="the same throttle, 0, .* without --predict throttle"):
+            select_samples(constant, replace(settings, predict="throttle"), print)
+    assert [line.partition(",")[0] for line in lines] == ["note: the steering is 0.25 in every row"]
 
 
 @pytest.mark.slow
