@@ -32,7 +32,6 @@ from bcclone.exchange.video_file import (
     FILM_ENDINGS,
     VIDEO_ENDINGS,
     Video,
-    check_container,
     is_video,
     open_video,
 )
@@ -53,7 +52,6 @@ def read_video(settings: ImportSettings, seen: Seen) -> Items:
     is of which frame.
     """
     path = _only_video(settings.source)
-    check_container(path)
     with open_video(path) as video:
         if settings.steering:
             yield from _rows_without_table(path, video, settings.frame_rate, seen)

@@ -9,11 +9,10 @@ LeRobot 0.6, datasets/utils.py and video_utils.py.
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
@@ -86,7 +85,7 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     needed = ["episode_index", "frame_index", *images.values()]
     with ExitStack() as stack:
         videos = {
-            camera: stack.enter_context(_EpisodeVideo(folder, name, info, fps))
+            camera: stack.enter_context(closing(_EpisodeVideo(folder, name, info, fps)))
             for camera, name in cameras.items()
             if kinds[name] == "video"
         }
@@ -297,7 +296,7 @@ _TOLERANCE = 0.6
 
 
 class _EpisodeVideo:
-    """The video files of one camera, each decoded once, forwards; a context manager.
+    """The video files of one camera, each decoded once, forwards.
 
     info: as _read_info() returns it
     """
@@ -319,15 +318,7 @@ class _EpisodeVideo:
         self._current: VideoFrame | None = None  # the frame that was found last
         self._next: VideoFrame | None = None  # the frame behind it
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._open.close()
 
     def frame_at(self, episode: int, seconds: float) -> VideoFrame:

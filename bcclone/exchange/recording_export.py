@@ -131,9 +131,10 @@ def _check_share(source: str, usable: int, skipped: Sequence[str], tolerated: fl
     if usable and len(skipped) <= tolerated * count:
         return
     listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
+    expected = f"at most {tolerated:.0%}" if tolerated < 1 else "one that can"
     raise UserError(
-        f"{source}: {len(skipped)} of {count} rows cannot be exported, expected at most "
-        f"{_TOLERATED:.0%}; repair the recording, delete these rows with bcclone edit, choose "
+        f"{source}: {len(skipped)} of {count} rows cannot be exported, expected "
+        f"{expected}; repair the recording, delete these rows with bcclone edit, choose "
         f"other cameras with --cameras, or {size_remedy(source)}; the first:\n{listed}"
     )
 

@@ -182,7 +182,7 @@ def open_video(path: Path) -> Iterator[Video]:
     require_package("av", "a video", "bcclone[video]")
     import av
 
-    check_container(path)
+    _check_container(path)
     with ExitStack() as stack:
         try:
             file = stack.enter_context(open_file(path, "video"))
@@ -217,7 +217,7 @@ def is_video(path: Path) -> bool:
     return False
 
 
-def check_container(path: Path) -> None:
+def _check_container(path: Path) -> None:
     """Raise UserError for a file that is no video, or a film in a form that is not read."""
     try:
         with open_file(path, "video") as file:

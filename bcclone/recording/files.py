@@ -57,25 +57,20 @@ def find_logs(inputs: Sequence[str]) -> list[Location]:
     return list(logs.values())
 
 
-def find_local_logs(inputs: Sequence[str]) -> list[Path]:
-    """Return the logs as find_logs() does; raises UserError for one at a URL."""
-    try:
-        return [as_local(log) for log in find_logs(inputs)]
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
 def find_log(name: str) -> Path:
     """Return the one log of a local folder, CSV file or pattern.
 
-    Raises UserError as find_logs() does, and for several logs.
+    Raises UserError as find_logs() does, for several logs, and for one at a URL.
     """
-    logs = find_local_logs([name])
+    logs = find_logs([name])
     if len(logs) > 1:
         raise UserError(
             f"{name}: {len(logs)} recordings, expected one; name one of them, such as {logs[0]}"
         )
-    return logs[0]
+    try:
+        return as_local(logs[0])
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def is_recording(source: Path) -> bool:
