@@ -34,7 +34,7 @@ def _plots() -> dict[str, Callable[[Subject, Path], None]]:
         "samples": training_pictures.plot_samples,
         "activations": model_pictures.plot_activations,
         "saliency": model_pictures.plot_saliency,
-        "predictions": model_pictures.plot_predictions,
+        "predictions": training_pictures.plot_predictions,
         "network": model_pictures.plot_network,
     }
 

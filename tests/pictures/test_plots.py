@@ -19,15 +19,17 @@ from bcclone.model.network import build_network
 from bcclone.pictures.all_pictures import draw_pictures, plot
 from bcclone.pictures.plots.model_pictures import (
     activations,
-    describe_errors,
     draw_crop,
     layer_rows,
     mosaic,
-    plot_predictions,
-    predictions,
 )
 from bcclone.pictures.plots.style import DPI
 from bcclone.pictures.plots.subject import Subject
+from bcclone.pictures.plots.training_pictures import (
+    describe_errors,
+    plot_predictions,
+    predictions,
+)
 from bcclone.pictures.settings import PICTURE_NAMES, PlotSettings
 from bcclone.training.training_state import Epoch, history_csv
 from tests.recordings import rewrite

@@ -23,11 +23,6 @@ def drive_of(folder, model, count=10, seconds=None):
     return ReferenceDrive(*model, run), run
 
 
-def last_answer(drive, numbers):
-    """Return the steering at the last of some frames, which are all of a drive."""
-    return [drive.answer(index, FRAMES[number])[0] for index, number in enumerate(numbers)][-1]
-
-
 def test_the_steering_is_within_the_lock_and_the_mask_has_the_size_of_the_frame(
     untrained_model, tmp_path
 ):
@@ -39,16 +34,6 @@ def test_the_steering_is_within_the_lock_and_the_mask_has_the_size_of_the_frame(
         assert 0 <= mask.min() < mask.max() <= 1
     with pytest.raises(UserError, match="cannot take these frames.*--model"):
         drive.answer(4, FRAMES[0, :80])
-
-
-def test_a_window_depends_on_the_previous_frames_of_its_own_drive_only(
-    untrained_window_model, tmp_path
-):
-    model = load_reference(untrained_window_model)
-    drives = [drive_of(tmp_path / str(number), model)[0] for number in range(3)]
-    first, changed, again = map(last_answer, drives, ([0], [0, 1, 0], [0]))
-    assert changed != pytest.approx(first, abs=1e-7)
-    assert again == first
 
 
 def counting():

@@ -1,9 +1,8 @@
-"""Draw what a network is, sees and answers: a Subject -> PNGs.
+"""Draw what a network is and sees: a Subject -> PNGs.
 
 - crop: a frame, the network's input, and what its cropping layer leaves of it;
 - activations: what its convolutions find in a frame;
 - saliency: the pixels that decide its steering;
-- predictions: its steering over time, and against the labels;
 - network: its layers.
 """
 
@@ -19,25 +18,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bcclone.camera.images import Image
-from bcclone.dataset.sample_settings import VALIDATION
 from bcclone.model.layer_kinds import CONVOLUTIONS, frame_layers
 from bcclone.model.saliency import Saliency, region_after_crops, seen_region
 from bcclone.pictures.overlay import saliency_overlay
 from bcclone.pictures.plots.style import (
     BLUE,
-    GRAY,
     GREEN,
     RED,
-    draw_steering,
     new_figure,
     save,
     save_images,
     show_image,
-    tidy,
 )
 from bcclone.pictures.plots.subject import NotDrawn, Subject, predict, stretches
-from bcclone.system.numbers import Float32Array, FloatArray, IndexArray, correlation, evenly
-from bcclone.training.training_state import best_epoch
+from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
 
 # ---- what it sees of a frame
 
@@ -185,149 +179,7 @@ def mosaic(maps: Float32Array) -> Float32Array:
     return np.asarray(sheet[:-gap, :-gap], np.float32)
 
 
-# ---- its answers
-
-
-# seconds since 1970, recorded steering, label and network's steering of some rows, each (rows,).
-# The label is what the network learned: the recorded steering, smoothed, moved in time, corrected
-Predictions = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-
-
-def _is_label_recorded(answers: Predictions) -> bool:
-    """Return whether the labels are the recorded steering, up to their rounding."""
-    _, recorded, label, _ = answers
-    return np.allclose(label, recorded, atol=1e-6)
-
-
-_LINE_SECONDS = 25.0  # seconds of driving in a line of curves
-_MAX_LINES = 4  # later driving is not drawn over time
-_GAP_SECONDS = 1.0  # width of the gap that is drawn between two stretches of driving
-
-
-def plot_predictions(subject: Subject, path: Path) -> None:
-    """Draw predicted and recorded steering over time, and against the labels, into a PNG."""
-    answers = predictions(subject)
-    times, recorded, label, network = answers
-
-    # the time between two stretches is shortened: only driving counts
-    begins = [stretch[0] for stretch in stretches(times)[1:]]
-    steps = np.diff(times, prepend=times[:1])
-    steps[begins] = _GAP_SECONDS
-    seconds = np.cumsum(steps)
-    lines = min(max(math.ceil(seconds[-1] / _LINE_SECONDS), 1), _MAX_LINES)
-
-    # the curves over the seconds of driving, in lines
-    title = "\n".join(describe_errors(subject, answers))
-    figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), title)
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
-    curves = {"recorded": recorded, "network": network}
-    label_name = "recorded steering"
-    if not _is_label_recorded(answers):
-        curves["label"] = label
-        label_name = "label"
-    column = left.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
-    ends = [_LINE_SECONDS * number for number in range(lines + 1)]
-    draw_steering(column, seconds, curves, ends, begins)
-    column[0].legend(
-        fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False
-    )
-    shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
-    first = "" if shown == len(seconds) else f", the first {shown:,} samples"
-    column[-1].set_xlabel(
-        f"seconds of {subject.scored_part} driving{first}; gaps: pauses, and blocks of training"
-    )
-
-    # a point for each row; where the network is right, it lies on the diagonal
-    axes = right.subplots()
-    largest = float(np.abs([label, network]).max())
-    limit = max(largest, 0.05) * 1.05
-    axes.plot([-limit, limit], [-limit, limit], color=GRAY, linewidth=1)
-    axes.plot(label, network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
-    axes.set(
-        ylabel="network's steering", aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit)
-    )
-    axes.set_xlabel(label_name)
-    r = correlation(network, label)
-    axes.set_title("correlation not defined" if r is None else f"correlation {r:.3f}", fontsize=9)
-    tidy(axes)
-    save(figure, path)
-
-
-def describe_errors(subject: Subject, answers: Predictions) -> list[str]:
-    """Return lines that name each error, and what it is measured against."""
-    # the error of this picture
-    _, recorded, label, network = answers
-    part = subject.scored_part
-    errors = f"mean absolute error {np.abs(network - label).mean():.4f}"
-    # what explains why other figures of the same model differ from this error
-    notes = []
-    if not _is_label_recorded(answers):
-        from_recorded = np.abs(network - recorded).mean()
-        errors += (
-            f" from the labels that were learned, {from_recorded:.4f} from the recorded steering"
-        )
-        settings = subject.samples.sample_settings
-        lead = f" and {settings.lead_seconds:g} s later" if settings.lead_seconds else ""
-        notes.append(
-            f"labels: the recorded steering, smoothed by {settings.smooth_seconds:g} s{lead}"
-        )
-    val_mae = best_epoch(subject.history).val_mae if subject.history else None
-    if val_mae is not None and part == VALIDATION:
-        samples = len(subject.samples.split_indices(VALIDATION))
-        others = ""
-        if samples > len(subject.one_per_row(VALIDATION)):
-            others = ", mirrored ones and other cameras included"
-        notes.append(f"val_mae {val_mae:.4f} of the training: of all {samples:,} samples{others}")
-    lines = [f"{part.capitalize()}: {len(network):,} samples, {errors}"]
-    return [*lines, "; ".join(notes)] if notes else lines
-
-
-MAX_ROWS = 3000  # most rows to predict, which takes some seconds
-_BATCH_SIZE = 128
-
-
-def predictions(subject: Subject) -> Predictions:
-    """Predict the steering of the test rows, or without them of the validation rows.
-
-    Of more than MAX_ROWS rows, only some stretches are taken, spread evenly. Raises NotDrawn if
-    there are no rows, or if a prediction is not finite.
-    """
-    samples = subject.one_per_row(subject.scored_part)
-    if not len(samples):
-        raise NotDrawn("there are no validation samples; make the store with --validation 0.2")
-    some = spread_evenly(stretches(subject.seconds(samples)), MAX_ROWS)
-    windows = subject.windows(samples[some])
-    if not len(windows):
-        raise NotDrawn(
-            f"there are no {subject.file.seq_length} validation frames in a row; "
-            "make the store with --split blocks"
-        )
-
-    batches = np.split(windows, range(_BATCH_SIZE, len(windows), _BATCH_SIZE))
-    network = np.concatenate(
-        [predict(subject.file.model, subject.inputs(batch)) for batch in batches]
-    )
-    not_finite = int((~np.isfinite(network)).sum())
-    if not_finite:
-        raise NotDrawn(
-            f"the network's steering is not finite at {not_finite} of {len(network)} frames; "
-            "train it again"
-        )
-
-    newest = subject.table[windows[:, -1]]
-    recorded = np.asarray(subject.samples.rows["steering"][newest["row"]], np.float64)
-    return subject.seconds(windows[:, -1]), recorded, newest["steering"].astype(float), network
-
-
-def spread_evenly(parts: list[IndexArray], most: int) -> IndexArray:
-    """Join some of the stretches, spread evenly; at least one.
-
-    parts: indices of each stretch
-    most: about how many indices to return
-    """
-    fraction = min(1.0, most / max(sum(map(len, parts)), 1))
-    count = max(1, int(fraction * len(parts)))
-    return np.concatenate([parts[number] for number in evenly(len(parts), count)])
+# ---- what decides its answers
 
 
 # a strip is a row of frames: the seconds of each frame since the strip's first frame

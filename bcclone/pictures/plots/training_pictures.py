@@ -1,10 +1,12 @@
-"""Draw a training and its samples: a Subject -> PNGs.
+"""Draw a training, its samples, and the network's answers to them: a Subject -> PNGs.
 
 - history: the losses and errors over the epochs;
 - steering: how often each steering occurs, before and after balancing;
-- samples: the samples of some log rows, or windows of frames, as the network takes them.
+- samples: the samples of some log rows, or windows of frames, as the network takes them;
+- predictions: the network's steering over time, and against the labels.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from matplotlib import colormaps
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bcclone.camera.images import Image
-from bcclone.dataset.sample_settings import TRAINING
+from bcclone.dataset.sample_settings import TRAINING, VALIDATION
 from bcclone.dataset.samples import SampleTable
 from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
@@ -25,14 +27,15 @@ from bcclone.pictures.plots.style import (
     GREEN,
     RED,
     ShownImage,
+    draw_steering,
     new_figure,
     save,
     save_images,
     tidy,
 )
-from bcclone.pictures.plots.subject import NotDrawn, Subject, predict
+from bcclone.pictures.plots.subject import NotDrawn, Subject, predict, stretches
 from bcclone.recording.row import CAMERAS
-from bcclone.system.numbers import IndexArray, evenly
+from bcclone.system.numbers import FloatArray, IndexArray, correlation, evenly
 from bcclone.training.training_state import best_epoch
 
 
@@ -292,3 +295,148 @@ def _plot_windows(subject: Subject, path: Path) -> None:
         headings = [""] * len(headings)  # they stand above the first row alone
     title = "Windows: each row is one input of the network"
     save_images(path, rows, inches=(1.9, 2.3), title=title)
+
+
+# ---- the network's answers
+
+
+# seconds since 1970, recorded steering, label and network's steering of some rows, each (rows,).
+# The label is what the network learned: the recorded steering, smoothed, moved in time, corrected
+Predictions = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+
+
+def _is_label_recorded(answers: Predictions) -> bool:
+    """Return whether the labels are the recorded steering, up to their rounding."""
+    _, recorded, label, _ = answers
+    return np.allclose(label, recorded, atol=1e-6)
+
+
+_LINE_SECONDS = 25.0  # seconds of driving in a line of curves
+_MAX_LINES = 4  # later driving is not drawn over time
+_GAP_SECONDS = 1.0  # width of the gap that is drawn between two stretches of driving
+
+
+def plot_predictions(subject: Subject, path: Path) -> None:
+    """Draw predicted and recorded steering over time, and against the labels, into a PNG."""
+    answers = predictions(subject)
+    times, recorded, label, network = answers
+
+    # the time between two stretches is shortened: only driving counts
+    begins = [stretch[0] for stretch in stretches(times)[1:]]
+    steps = np.diff(times, prepend=times[:1])
+    steps[begins] = _GAP_SECONDS
+    seconds = np.cumsum(steps)
+    lines = min(max(math.ceil(seconds[-1] / _LINE_SECONDS), 1), _MAX_LINES)
+
+    # the curves over the seconds of driving, in lines
+    title = "\n".join(describe_errors(subject, answers))
+    figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), title)
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
+    curves = {"recorded": recorded, "network": network}
+    label_name = "recorded steering"
+    if not _is_label_recorded(answers):
+        curves["label"] = label
+        label_name = "label"
+    column = left.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
+    ends = [_LINE_SECONDS * number for number in range(lines + 1)]
+    draw_steering(column, seconds, curves, ends, begins)
+    column[0].legend(
+        fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False
+    )
+    shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
+    first = "" if shown == len(seconds) else f", the first {shown:,} samples"
+    column[-1].set_xlabel(
+        f"seconds of {subject.scored_part} driving{first}; gaps: pauses, and blocks of training"
+    )
+
+    # a point for each row; where the network is right, it lies on the diagonal
+    axes = right.subplots()
+    largest = float(np.abs([label, network]).max())
+    limit = max(largest, 0.05) * 1.05
+    axes.plot([-limit, limit], [-limit, limit], color=GRAY, linewidth=1)
+    axes.plot(label, network, "o", color=BLUE, markersize=3, alpha=0.35, markeredgewidth=0)
+    axes.set(
+        ylabel="network's steering", aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit)
+    )
+    axes.set_xlabel(label_name)
+    r = correlation(network, label)
+    axes.set_title("correlation not defined" if r is None else f"correlation {r:.3f}", fontsize=9)
+    tidy(axes)
+    save(figure, path)
+
+
+def describe_errors(subject: Subject, answers: Predictions) -> list[str]:
+    """Return lines that name each error, and what it is measured against."""
+    # the error of this picture
+    _, recorded, label, network = answers
+    part = subject.scored_part
+    errors = f"mean absolute error {np.abs(network - label).mean():.4f}"
+    # what explains why other figures of the same model differ from this error
+    notes = []
+    if not _is_label_recorded(answers):
+        from_recorded = np.abs(network - recorded).mean()
+        errors += (
+            f" from the labels that were learned, {from_recorded:.4f} from the recorded steering"
+        )
+        settings = subject.samples.sample_settings
+        lead = f" and {settings.lead_seconds:g} s later" if settings.lead_seconds else ""
+        notes.append(
+            f"labels: the recorded steering, smoothed by {settings.smooth_seconds:g} s{lead}"
+        )
+    val_mae = best_epoch(subject.history).val_mae if subject.history else None
+    if val_mae is not None and part == VALIDATION:
+        samples = len(subject.samples.split_indices(VALIDATION))
+        others = ""
+        if samples > len(subject.one_per_row(VALIDATION)):
+            others = ", mirrored ones and other cameras included"
+        notes.append(f"val_mae {val_mae:.4f} of the training: of all {samples:,} samples{others}")
+    lines = [f"{part.capitalize()}: {len(network):,} samples, {errors}"]
+    return [*lines, "; ".join(notes)] if notes else lines
+
+
+MAX_ROWS = 3000  # most rows to predict, which takes some seconds
+_BATCH_SIZE = 128
+
+
+def predictions(subject: Subject) -> Predictions:
+    """Predict the steering of the test rows, or without them of the validation rows.
+
+    Of more than MAX_ROWS rows, only some stretches are taken, spread evenly. Raises NotDrawn if
+    there are no rows, or if a prediction is not finite.
+    """
+    samples = subject.one_per_row(subject.scored_part)
+    if not len(samples):
+        raise NotDrawn("there are no validation samples; make the store with --validation 0.2")
+    some = spread_evenly(stretches(subject.seconds(samples)), MAX_ROWS)
+    windows = subject.windows(samples[some])
+    if not len(windows):
+        raise NotDrawn(
+            f"there are no {subject.file.seq_length} validation frames in a row; "
+            "make the store with --split blocks"
+        )
+
+    batches = np.split(windows, range(_BATCH_SIZE, len(windows), _BATCH_SIZE))
+    network = np.concatenate(
+        [predict(subject.file.model, subject.inputs(batch)) for batch in batches]
+    )
+    not_finite = int((~np.isfinite(network)).sum())
+    if not_finite:
+        raise NotDrawn(
+            f"the network's steering is not finite at {not_finite} of {len(network)} frames; "
+            "train it again"
+        )
+
+    newest = subject.table[windows[:, -1]]
+    recorded = np.asarray(subject.samples.rows["steering"][newest["row"]], np.float64)
+    return subject.seconds(windows[:, -1]), recorded, newest["steering"].astype(float), network
+
+
+def spread_evenly(parts: list[IndexArray], most: int) -> IndexArray:
+    """Join some of the stretches, spread evenly; at least one.
+
+    parts: indices of each stretch
+    most: about how many indices to return
+    """
+    fraction = min(1.0, most / max(sum(map(len, parts)), 1))
+    count = max(1, int(fraction * len(parts)))
+    return np.concatenate([parts[number] for number in evenly(len(parts), count)])
