@@ -19,7 +19,7 @@ from bcclone.system.hardware import usable_cores
 from bcclone.system.process import Notify
 from bcclone.system.settings import Checked, Count, Names, Seed, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
-from bcclone.training.train_settings import ADAMW, USUAL
+from bcclone.training.train_settings import ADAMW, USUAL_RATES
 from benchmarks.measures import Report, aligned
 from benchmarks.rounds import check_names, folder_of, in_fresh_process, once, run_bcclone
 
@@ -175,7 +175,7 @@ class Trial:
         if network.changes:
             start = self._folder / f"{self.name}.untrained.h5"
             in_fresh_process(write_variant, start, self._network, self._seed, store)
-            options = ["--from", start, "--learning-rate", USUAL[ADAMW].learning_rate]
+            options = ["--from", start, "--learning-rate", USUAL_RATES[ADAMW]]
         line: list[object] = ["model", store, "-o", self._model, "--force", "--seed", self._seed]
         line += ["--epochs", self._settings.epochs, "--no-plots"]
         line += ["--runs", self._folder / "runs"]

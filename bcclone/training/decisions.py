@@ -31,8 +31,9 @@ from bcclone.training.train_settings import (
     OFF,
     ON,
     RECURRENT_SEQ_LENGTH,
-    USUAL,
+    USUAL_EPOCHS,
     USUAL_NETWORK,
+    USUAL_RATES,
     TrainSettings,
 )
 
@@ -66,8 +67,7 @@ def fit_to_samples(
     batch_norm = settings.batch_norm
     if batch_norm == AUTO:
         batch_norm = FIXED if start else LEARNED
-    usual = USUAL[optimizer]
-    usual_rate = FINE_TUNING_LEARNING_RATE if start else usual.learning_rate
+    usual_rate = FINE_TUNING_LEARNING_RATE if start else USUAL_RATES[optimizer]
     usual_length = data.sample_settings.seq_length
     if usual_length == 1 and architecture.recurrent:
         usual_length = RECURRENT_SEQ_LENGTH
@@ -76,7 +76,7 @@ def fit_to_samples(
         network=network,
         optimizer=optimizer,
         learning_rate=settings.learning_rate or usual_rate,
-        epochs=usual.epochs if settings.epochs is None else settings.epochs,
+        epochs=USUAL_EPOCHS[optimizer] if settings.epochs is None else settings.epochs,
         batch_norm=batch_norm,
         seq_length=settings.seq_length or usual_length,
         feed=feed,

@@ -118,7 +118,16 @@ class Workers:
         """Return the strategy of tf.distribute that has the devices; None for one device."""
         if self._strategy or settings.gpus == 1:
             return self._strategy
-        return strategy_of_gpus(settings.gpus)
+        import tensorflow as tf
+
+        gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
+        if settings.gpus > max(len(gpus), 1):
+            raise UserError(
+                f"--gpus {settings.gpus}, but TensorFlow sees {len(gpus)}; "
+                "see bcclone doctor --full"
+            )
+        used = gpus[: settings.gpus or len(gpus)]
+        return tf.distribute.MirroredStrategy(used or None)  # None: the CPU
 
     def load_checkpoint(
         self, folder: Path, trainer: "Trainer", notify: Notify
@@ -213,19 +222,3 @@ def _connect(workers: WorkerSettings, chosen: Mapping[str, Any], onednn: str) ->
                 "reach each other at these ports"
             ) from None
     return Workers(strategy, BatchPart(index, sum(map(len, jobs.values()))), onednn)
-
-
-def strategy_of_gpus(count: int) -> Any:
-    """Return a strategy of tf.distribute for GPUs of this machine, or for its CPU if it has none.
-
-    count: number of GPUs; 0 for all
-    """
-    import tensorflow as tf
-
-    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
-    if count > max(len(gpus), 1):
-        raise UserError(
-            f"--gpus {count}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full"
-        )
-    used = gpus[: count or len(gpus)]
-    return tf.distribute.MirroredStrategy(used or None)

@@ -60,16 +60,10 @@ USUAL_NETWORK = "cnn-small"
 NETWORKS = {name: network.description for name, network in ARCHITECTURES.items()}
 
 
-@dataclass(frozen=True)
-class UsualTraining:
-    """How long and at which rate an optimizer trains where the user chooses neither."""
-
-    learning_rate: float
-    epochs: int
-
-
-# benchmarks/lab-log/2026-11.md, 2026-11-28: what drives best for the least training
-USUAL = {ADAMW: UsualTraining(1e-3, 40), MUON: UsualTraining(5e-3, 10)}
+# how an optimizer trains where the user chooses neither: what drives best for the least training
+# (benchmarks/lab-log/2026-11.md, 2026-11-28)
+USUAL_RATES = {ADAMW: 1e-3, MUON: 5e-3}
+USUAL_EPOCHS = {ADAMW: 40, MUON: 10}
 
 _checkpoint = partial(setting, group="checkpoints and logs")
 _run = partial(setting, group="run folder")
@@ -161,7 +155,7 @@ class LearningSettings(Checked):
         None,
         "number of passes over the training samples",
         zero="as many as --time allows",
-        shown=f"{USUAL[MUON].epochs} by muon, {USUAL[ADAMW].epochs} by adamw",
+        shown=f"{USUAL_EPOCHS[MUON]} by muon, {USUAL_EPOCHS[ADAMW]} by adamw",
     )
     time: float = setting(
         0.0,
@@ -178,7 +172,7 @@ class LearningSettings(Checked):
         "highest learning rate of the optimizer",
         above=0,
         below=1,
-        zero=f"{USUAL[MUON].learning_rate} by muon, {USUAL[ADAMW].learning_rate} by adamw, and "
+        zero=f"{USUAL_RATES[MUON]} by muon, {USUAL_RATES[ADAMW]} by adamw, and "
         f"{FINE_TUNING_LEARNING_RATE} with --from",
     )
     optimizer: str = _optimizer(

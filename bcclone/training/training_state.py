@@ -4,19 +4,19 @@ history_csv() turns the figures into the text of history.csv in a run folder, wi
 epoch; read_history() reads them back.
 """
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bcclone.feed.selection import Selection
-from bcclone.system.codec import explained, read_table, whole_number
+from bcclone.system.codec import explained, read_table
 from bcclone.system.errors import Table, TableColumn
 from bcclone.system.numbers import FloatArray, correlation, right_side
-from bcclone.system.values import names_of
+from bcclone.system.values import from_json, names_of
 
 
 @dataclass(frozen=True)
@@ -115,21 +115,9 @@ def read_history(path: Path) -> list[Epoch]:
     epochs = []
     for line, cells in read_table(path, names_of(Epoch), "the history of a run", remedy):
         with explained(f"{path}: line {line}", "", remedy):
-            epochs.append(_epoch_of(cells))
+            values = {name: json.loads(cell or "null") for name, cell in cells.items()}
+            epochs.append(from_json(Epoch, values))
     return epochs
-
-
-def _epoch_of(cells: Mapping[str, str]) -> Epoch:
-    """Return the epoch in a row of history.csv; raises ValueError for a cell that is no number."""
-    values: dict[str, Any] = {}
-    for name, cell in cells.items():
-        if name == "epoch":
-            values[name] = whole_number(name, cell)
-        elif name.startswith("val_") and not cell:
-            values[name] = None
-        else:
-            values[name] = float(cell)
-    return Epoch(**values)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from bcclone.system.hardware import (
 )
 from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
-from bcclone.training.train_settings import ADAMW, USUAL
+from bcclone.training.train_settings import ADAMW, USUAL_RATES
 from benchmarks.feeds.loaders import endless_batches, open_data
 from benchmarks.feeds.meter import Use
 from benchmarks.feeds.other_loaders import generate, jpeg_samples
@@ -56,7 +56,7 @@ Groups = Iterator[Sequence[Batch]]  # the batches of one call of a Step each
 
 # the trainings that are timed have this network and optimizer: the network of the source design
 NETWORK = "cnn"
-LEARNING_RATE = USUAL[ADAMW].learning_rate
+LEARNING_RATE = USUAL_RATES[ADAMW]
 # names of trainings
 BEFORE = "python-generator"
 AFTER = "hdf5-shuffle"
