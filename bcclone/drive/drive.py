@@ -19,7 +19,6 @@ from bcclone.drive.run_folder import check_run_folder, run_recorder
 from bcclone.drive.stats import DriveStats
 from bcclone.model.foreign.stored import reading_early
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
-from bcclone.model.policy import Policy, load_policy
 from bcclone.recording.run_folder import locked_run
 from bcclone.system.errors import shown_command
 from bcclone.system.process import Notify
@@ -54,13 +53,15 @@ def serve_policy(
     return _serve(lambda server: policy, settings, notify, stop)
 
 
-def _load(settings: DriveSettings, server: WebServer) -> Policy:
+def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
     """Return the policy of the model, and say how it drives."""
     server.notify(
         f"loading {settings.model}; a simulator that connects waits, "
         f"and {server.url} shows when it drives"
     )
     # load now everything that takes seconds, so that the first car does not wait for it
+    from bcclone.model.policy import load_policy
+
     device = "CPU"
     with ExitStack() as meanwhile:
         if not is_onnx(settings.model):
