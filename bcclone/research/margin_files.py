@@ -5,8 +5,7 @@ Table and report also say where to record next, with the command that opens the 
 
 from collections.abc import Mapping
 from pathlib import Path
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING
 
 from bcclone.camera.images import Image
 from bcclone.camera.vehicle import MPH
@@ -21,6 +20,9 @@ from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import Table, TableColumn
 from bcclone.system.files import write_text
 from bcclone.system.values import json_text
+
+if TYPE_CHECKING:  # bcclone.pictures.plots has to load matplotlib first: see there
+    from matplotlib.axes import Axes
 
 _SMALL_M = 0.5  # a margin below this is drawn in red
 
@@ -157,7 +159,7 @@ def plot_margins(maps: Maps, title: str, path: Path) -> None:
     save(figure, path)
 
 
-def _draw_strip(axes: Axes, margins: MarginMap) -> None:
+def _draw_strip(axes: "Axes", margins: MarginMap) -> None:
     """Draw the asphalt grey and the margins blue, and number the narrowest places.
 
     Where a margin is small, its side of the road is red.
