@@ -2,7 +2,7 @@
 
 In: the number of threads, the limit of a GPU's memory, and other choices that hold for a whole
 process. Out: the devices in words, or why XLA, the compiler in TensorFlow, fails. In bcclone's own
-processes (own_process.py), TensorFlow is loaded without its messages.
+processes (process.py), TensorFlow is loaded without its messages.
 """
 
 import gc
