@@ -1,7 +1,7 @@
 """Read files that somebody else may have made: bytes -> checked values, within limits.
 
 read_json(), read_toml() and read_table() read a whole file, or raise one UserError with its path,
-what was expected and the remedy; hdf5_file.py does the same for HDF5, and camera/images.py for images.
+what was expected and the remedy; hdf5_file.py does the same for HDF5, camera/images.py for images.
 Readers of other formats take their bytes from read_bytes() or open_file(), and let explained()
 describe what goes wrong.
 
