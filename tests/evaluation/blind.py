@@ -1,17 +1,21 @@
 """A policy that sees nothing, which must not score well."""
 
+import itertools
+
 from bcclone.dataset.answer import Answer
 
 
 class Blind:
-    """A policy that steers the same whatever the frame, and counts how often it forgets frames."""
+    """A policy that repeats its steerings whatever the frame, and counts how often it forgets
+    frames.
+    """
 
-    def __init__(self, steering):
-        self.steering = steering
+    def __init__(self, *steering):
+        self.steering = itertools.cycle(steering)
         self.forgotten = 0
 
     def answer(self, frame):
-        return Answer(self.steering)
+        return Answer(next(self.steering))
 
     def forget(self):
         self.forgotten += 1

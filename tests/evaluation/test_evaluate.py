@@ -1,4 +1,4 @@
-"""Scores of simulated drives: their figures, and that a blind policy does not score well."""
+"""Scores of simulated drives: their figures, and that blind policies do not score well."""
 
 import json
 
@@ -9,6 +9,10 @@ import pytest
 from bcclone.evaluation.evaluate import evaluate_policy
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.recording.run_tables import read_answers, read_trace
+from bcclone.simulator.car import TrackedCar
+from bcclone.simulator.expert import Expert
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world_settings import ExpertSettings
 from bcclone.system.errors import UserError
 from tests.conftest import shared
 from tests.evaluation.blind import Blind
@@ -61,6 +65,34 @@ def test_a_drive_gives_a_score_pictures_a_run_folder_and_a_clip(untrained_model,
     assert "<video" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.fixture(scope="module")
+def expert_steering():
+    """An expert's steering of a lap of the lake track, every 0.04 s."""
+    track = load_track("lake")
+    tracked = TrackedCar(track)
+    expert = Expert(track, ExpertSettings(recoveries=0), seed=0)
+    steering = []
+    while tracked.progress_m < track.length_m:
+        tracked.car.control(*expert.control(tracked.car, tracked.position))
+        if tracked.steps % 2 == 0:
+            steering.append(tracked.car.steering)
+        tracked.step()
+    return np.array(steering)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["none", "mean", "shuffled"])
+def test_blind_steering_leaves_the_road_within_150_m(kind, expert_steering):
+    steering = {
+        "none": [0.0],
+        "mean": [float(expert_steering.mean())],
+        "shuffled": np.random.default_rng(0).permutation(expert_steering).tolist(),
+    }[kind]
+    settings = EvaluateSettings(laps=0.14, set_back=False, speed_mph=20.0)
+    score = evaluate_policy(Blind(*steering), settings).score
+    assert 5 < score.first_off_road_m < 150
+
+
 @pytest.mark.slow
 def test_latency_and_offset_reach_the_world():
     traces = []
@@ -82,7 +114,7 @@ def test_a_model_that_never_steers_gets_no_score():
 
 
 @pytest.mark.slow
-def test_a_blind_policy_leaves_the_road_and_forgets_its_frames_when_the_car_is_set_back():
+def test_a_policy_forgets_its_frames_when_the_car_is_set_back():
     policy = Blind(0.0)
     result = evaluate_policy(policy, EvaluateSettings(laps=0.14, speed_mph=20))
     assert result.interventions

@@ -82,6 +82,22 @@ def test_a_note_says_whether_the_answers_are_delayed(untrained_model, tmp_path, 
     assert note in " ".join((printed.out + printed.err).split())
 
 
+@pytest.mark.slow
+def test_frames_of_another_size_are_cut_to_rows_and_stretched(untrained_model, tmp_path):
+    big = frame(0, 640, 480)
+    lower = np.asarray(big)[160:]
+    small = PIL.Image.fromarray(Framing.of(lower).apply(lower))
+    for name, image in (("big", big), ("small", small)):
+        (tmp_path / name).mkdir()
+        image.save(tmp_path / name / "1479425441182877835.png")
+    _, cut = predicted(untrained_model, tmp_path / "big", tmp_path / "cut.csv", "--rows", "160:480")
+    _, whole = predicted(untrained_model, tmp_path / "big", tmp_path / "whole.csv")
+    _, expected = predicted(untrained_model, tmp_path / "small", tmp_path / "small.csv")
+    assert cut == expected != whole
+    with pytest.raises(UserError, match="640x480 .* no rows 160 to 500.*none of the 1 frames"):
+        run_command("predict", untrained_model, tmp_path / "big", "--rows", "160:500")
+
+
 def test_a_network_of_windows_forgets_frames_before_a_pause(untrained_window_model, tmp_path):
     times = (1479425441100000000, 1479425441150000000, 1479425443000000000, 1479425443050000000)
     (tmp_path / "frames").mkdir()

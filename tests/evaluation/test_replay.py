@@ -160,6 +160,17 @@ def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_b
     assert (turned[100:130, 130:190] != frames.centre[100:130, 130:190]).any()
 
 
+@pytest.mark.parametrize("text", ["course-66x200-yuv", "GRAY, 32x16"])
+def test_views_of_any_preprocessing_are_prepared_as_a_whole_view(reference, text):
+    preprocessing = Preprocessing.of(text)
+    frames = read_row(reference.images[60])
+    for pose in (RelativePose(), RelativePose(0.6, 0.05)):
+        whole = Views(FULL).view(frames, pose, frames.centre)
+        views = Views(preprocessing)
+        view = views.view(frames, pose, views.prepare(frames.centre))
+        assert (view == preprocessing.apply(whole)).all()
+
+
 @pytest.mark.slow
 def test_each_rollout_has_a_recurrent_state_of_its_own(lap, untrained_recurrent_model):
     policy = load_policy(untrained_recurrent_model)

@@ -161,3 +161,19 @@ def test_a_drive_of_anything_else_is_not_taken_nor_one_of_a_road_file_that_has_c
     road = tmp_path / "road.json"
     keys = [task(track=str(road)).key for text in ("{}", "{ }", "{}") if road.write_text(text)]
     assert keys[0] == keys[2] != keys[1]
+
+
+@pytest.mark.long
+def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
+    line = ("suite", untrained_model, "--laps", 0.01, "--jobs", 1, "--json", "-o", tmp_path / "out")
+    run_script(*line, "--rows", "lake-20")
+    (first,) = (tmp_path / "out" / "drives").iterdir()
+    time = first.stat().st_mtime_ns
+    line = (*line, "--force")
+    done = run_script(*line, "--rows", "lake-20,lake-30")
+    assert "1 of 2 drives are finished already" in done.stderr
+    assert first.stat().st_mtime_ns == time
+    assert len(list(first.parent.iterdir())) == 2
+    again = run_script(*line, "--rows", "lake-20,lake-30")
+    assert "2 of 2 drives are finished already" in again.stderr
+    assert json.loads(again.stdout) == json.loads(done.stdout)

@@ -2,12 +2,15 @@
 user.
 """
 
+import shlex
 import shutil
 
 import numpy as np
 import pytest
 
 from bcclone.camera.framing import Framing, Lens, read_framing
+from bcclone.commands import load_command
+from bcclone.commands.command import parse
 from bcclone.model.model_file import load_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate import calibrate
@@ -182,6 +185,18 @@ def test_a_recording_is_read_with_the_size_of_its_cameras_pictures(tmp_path):
     (folder / "framing.json").write_text(FRAMING.to_json())
     with pytest.raises(UserError, match="cut by a framing already.*calibrate on its source"):
         read_drive(folder)
+
+
+def test_the_next_command_is_one_that_the_shell_takes(tub, tmp_path, capsys):
+    mine = shutil.copytree(tub, tmp_path / "my tub")
+    options = ("--rows", "0:120", "--gain", 1, "--left-positive", "-o", tmp_path / "car.h5")
+    run_command("calibrate", MODEL, mine, *options)
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if line.startswith("next: bcclone import ")]
+    _, _, _, *typed = shlex.split(line)
+    given = parse(load_command("import"), "bcclone import", typed)
+    assert (given["source"], given["framing"]) == (mine, tmp_path / "car.framing.json")
+    assert given["left_positive"]
 
 
 def test_a_mistake_is_named(tub, tmp_path):

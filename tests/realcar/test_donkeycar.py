@@ -22,6 +22,7 @@ from bcclone.system.errors import UserError
 from tests.conftest import made_once
 from tests.exchange.driven_recordings import make_driven
 from tests.processes import said
+from tests.realcar.exports import steeper
 from tests.running import ROOT
 
 pytest.importorskip("ai_edge_litert")
@@ -132,6 +133,21 @@ def test_a_smaller_file_answers_nearly_alike_and_says_how_nearly(
     ]
     apart = answers(tmp_path / "car.tflite", pictures)[:, 0] - steering(LAKE, pictures)
     assert np.mean(np.abs(apart)) <= 2 * most
+
+
+@pytest.mark.slow
+def test_a_smaller_file_that_answers_otherwise_is_not_kept(tmp_path):
+    (pictures := tmp_path / "pictures").mkdir()
+    for index in range(20):
+        cv2.imwrite(str(pictures / f"{index}.png"), PICTURES[index % 4])
+    model = steeper(LAKE, tmp_path / "millions.h5")
+    settings = ExportModelSettings(model, "litert", quantize="int8", calibrate=pictures)
+    with pytest.raises(
+        UserError,
+        match=r"not written, because with --quantize int8 .* differ by \d.*use --quantize f",
+    ):
+        export_model(settings)
+    assert sorted(tmp_path.iterdir()) == [model, pictures]
 
 
 @pytest.mark.slow

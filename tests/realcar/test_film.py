@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bcclone.camera.framing import FRAMING_NAME, Framing, Lens, read_framing
+from bcclone.camera.geometry import FOCAL_PX, rotation, simulated_camera
 from bcclone.camera.images import encode_jpeg
 from bcclone.diagnosis.check import check
 from bcclone.editor.editor_page import Viewed
@@ -60,9 +61,9 @@ def film_of(log, folder, change=lambda frame, row: frame):
     return rows["steering"].to_numpy()
 
 
-def filmed(folder, target, **settings):
+def filmed(folder, target, rate=RATE, **settings):
     return import_film(
-        ImportSettings(folder, target, steering=FROM_MOTION, frame_rate=RATE, **settings)
+        ImportSettings(folder, target, steering=FROM_MOTION, frame_rate=rate, **settings)
     )
 
 
@@ -233,6 +234,54 @@ def test_the_angle_of_view_that_a_phone_writes_into_its_video_is_read(focal_mm, 
     expected = 26 if focal_mm == "26" else None
     assert stated_focal_mm(tmp_path / "phone.mov") == expected
     assert stated_focal_mm(plain) is None
+
+
+@pytest.mark.slow
+def test_pictures_that_repeat_do_not_make_the_car_stand_or_hurry(drive, tmp_path):
+    steering = film_of(drive, tmp_path / "film")
+    fourths = sorted((tmp_path / "film").iterdir())[3::4]
+    for path in fourths:
+        shutil.copy(path, path.with_stem(f"{path.stem}_again"))
+    result = filmed(tmp_path / "film", tmp_path / "out", RATE * 1.25)
+    notes = " ".join(result.seen.notes)
+    assert f"{len(fourths)} where the picture is the one before" in notes
+    assert agreement(tmp_path / "out", steering)[1] == pytest.approx(1, abs=0.15)
+
+
+def turned(frame, yaw_rad, focal_px=180.0):
+    """Return the view of a camera with a longer lens that looks to the right of a frame's."""
+    rays, pixels = simulated_camera()
+    middle = np.array([[1, 0, 159.5], [0, 1, 79.5], [0, 0, 1]])
+    zoom = middle @ np.diag([FOCAL_PX / focal_px, FOCAL_PX / focal_px, 1.0]) @ np.linalg.inv(middle)
+    matrix = pixels @ rotation(np.float64(yaw_rad), np.float64(0.0)) @ rays @ zoom
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpPerspective(frame, matrix, (320, 160), flags=flags)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("degrees", "is_said"), [(9, True), (0, False)])
+def test_a_camera_that_turns_in_the_car_is_said(degrees, is_said, drive, tmp_path):
+    def panned(frame, row):
+        return turned(frame, np.radians(degrees) * np.sin(2 * np.pi * row / 150))
+
+    film_of(drive, tmp_path / "film", panned)
+    notes = " ".join(filmed(tmp_path / "film", tmp_path / "out").seen.notes)
+    assert ("does not turn as the car does" in notes) == ("careful" in notes) == is_said
+
+
+@pytest.mark.slow
+def test_rows_that_are_faster_than_any_car_are_left_out_with_the_reason(drive, tmp_path):
+    film_of(drive, tmp_path / "film")
+    result = filmed(tmp_path / "film", tmp_path / "out", camera_height_m=30.0)
+    rows = read_log(tmp_path / "out" / "driving_log.csv").rows
+    assert len(rows) == result.rows > 10
+    reasons = LEFT_OUT.read(tmp_path / "out", lambda cells: cells["reason"]).values()
+    assert sum("--camera-height" in reason for reason in reasons) > 10
+    assert result.seen.steering_mean == pytest.approx(rows["steering"].mean(), abs=1e-4)
+    for path in sorted((tmp_path / "film").iterdir())[:90]:
+        path.unlink()
+    with pytest.raises(UserError, match="shown in 0 rows.*--camera-height"):
+        filmed(tmp_path / "film", tmp_path / "none", camera_height_m=100.0)
 
 
 @pytest.mark.parametrize("kind", ["tub", "lerobot", "video", "frames", "named frames"])

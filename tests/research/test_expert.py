@@ -9,7 +9,7 @@ from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.evaluation.suite import InputFile
 from bcclone.recording.log import read_log
 from bcclone.recording.row import time_of
-from bcclone.research.expert_drives import ExpertDriveTask, record_drive
+from bcclone.research.expert_drives import ExpertDriveTask, draw_drive, record_drive
 from tests.conftest import made_once
 from tests.evaluation.blind import Blind
 from tests.processes import started
@@ -47,6 +47,17 @@ def test_a_drive_that_leaves_the_road_is_labelled_with_the_way_back_and_rescued(
     assert read_log(folder / "driving_log.csv").episodes > 1
     # drives share no time: this is the fourth one
     assert (rows["time_ms"] - time_of("center_2026_01_01_00_00_00_000.jpg")).between(3e8, 4e8).all()
+
+
+def test_drives_are_random_but_for_their_seed_in_both_directions():
+    def draw(seed, number):
+        return draw_drive(InputFile("model.h5", ""), "folder", "lake", 1.0, seed, number)
+
+    drives = [draw(0, number).settings for number in range(4)]
+    assert [drive.reverse for drive in drives] == [False, True, False, True]
+    assert len({drive.speed_mph for drive in drives}) == 4
+    assert len({drive.texture_seed for drive in drives}) == 4
+    assert draw(0, 3) == draw(0, 3) != draw(1, 3)
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def test_without_a_take_over_there_is_nothing_to_learn_from(simulated_recording)
 
 
 def test_rows_that_became_worse_are_named():
-    before = {"lake-15": score(2), "fog": score(0), "lake-30": score(1), "no-lines": score(0)}
+    before = {"lake-15": score(2), "fog": score(0), "lake-30": score(1), "no-lines": score(2)}
     after = {
         "lake-15": score(0),
         "fog": score(1),

@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from scipy.interpolate import RegularGridInterpolator
 
-from bcclone.camera.vehicle import MPH
+from bcclone.camera.vehicle import MPH, steering_of
 from bcclone.research.margins import map_by_answers
-from bcclone.research.returning import RENDERED
+from bcclone.research.returning import RENDERED, Cars, SteeringTable, follow, shape_of, state_grid
+from bcclone.simulator.car import TrackedCar, holding_throttle
 from bcclone.simulator.roads import ControlPoint, RoadPlan
-from bcclone.simulator.track import build_track
+from bcclone.simulator.track import build_track, load_track
 
 SPEED = 20 * MPH
 LIMIT_M = 3.0  # of a road 8 m wide
@@ -84,6 +86,61 @@ def test_the_margin_is_where_the_law_turns_round(straight):
     cell_m = RENDERED[1]  # the law is interpolated between two states so far apart
     assert (np.abs(margins - FARTHEST_M) < cell_m).all()
     assert margins[:, 0].tolist() == margins[:, 1].tolist()
+
+
+def test_cars_move_on_the_map_as_they_do_in_the_simulator():
+    track = load_track("lake")
+    grid = state_grid(track, 1.0, 0.47, 4.0)
+    random = np.random.default_rng(0)
+    bends = np.array([track.curvature[track.index(place)] for place in grid.places_m.tolist()])
+    offsets, turns = np.meshgrid(grid.offsets_m, grid.turns, indexing="ij")
+    steering = steering_of(bends)[:, None, None] + 0.3 * towards_the_middle(offsets, turns)
+    table = SteeringTable(grid, steering.astype(np.float32))
+    road = shape_of(track)
+    along = random.integers(0, 2200, 60) / track.points_a_metre + 1e-9
+    starts = np.column_stack([along, random.uniform(-2, 2, 60), random.uniform(-0.15, 0.15, 60)])
+    after = follow(road, table, Cars(*starts.T, np.abs(starts[:, 1])), SPEED, 20.0)
+    assert np.isfinite(after.offset_m).all()
+    steer = interpolator(grid, steering)
+    apart = [
+        abs(driven(track, steer, start) - offset)
+        for start, offset in zip(starts, after.offset_m, strict=True)
+    ]
+    assert max(apart) < 0.08
+    assert np.mean(apart) < 0.02
+
+
+def interpolator(grid, steering):
+    """The steering between the states of a closed road's grid, by SciPy."""
+    places = np.append(grid.places_m, grid.places_m[-1] + grid.step_m)
+    closed = np.concatenate([steering, steering[:1]])
+    return RegularGridInterpolator(
+        (places, grid.offsets_m, grid.turns), closed, bounds_error=False, fill_value=None
+    )
+
+
+def driven(track, steer, start):
+    """Drive the simulator's car for 20 m by a law of steering; return its distance from the
+    middle.
+    """
+    along_m, offset_m, turn = start.tolist()
+    tracked = TrackedCar(track, offset_m, along_m)
+    car = tracked.car
+    car.heading = car.heading + turn
+    car.throttle = holding_throttle(SPEED)
+    car.yaw_rate = SPEED * float(track.curvature[track.index(along_m)])
+    while True:
+        position = tracked.position
+        turned = math.remainder(car.heading - position.heading, 2 * math.pi)
+        along_m = track.start_m + (position.along_m - track.start_m) % track.lap_m
+        car.steering = float(steer([[along_m, position.cross_track_m, turned]])[0])
+        for _ in range(2):
+            before = tracked.progress_m, tracked.position.cross_track_m
+            car.speed = SPEED
+            tracked.step()
+            if tracked.progress_m >= 20:
+                part = (20 - before[0]) / (tracked.progress_m - before[0])
+                return before[1] + part * (tracked.position.cross_track_m - before[1])
 
 
 def test_what_to_record_next_names_bends_sides_and_a_command():
