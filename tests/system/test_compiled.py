@@ -9,6 +9,7 @@ from tests.processes import on_a_full_disk, said
 
 DOUBLED = """
 import sys
+from bcclone.system.compiled import compiled
 
 @compiled(int(sys.argv[1]), cache=True)
 def doubled(number):
@@ -17,6 +18,7 @@ def doubled(number):
 print(doubled(21), sum(doubled.stats.cache_hits.values()))
 """
 TOTAL = """
+from bcclone.system.compiled import compiled
 from kinds import Pair
 
 @compiled(cache=True)
