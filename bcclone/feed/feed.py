@@ -102,14 +102,14 @@ def open_feed(
     return _make_feed(selection, settings, order, transforms, threads, program_steps, gathers)
 
 
-def open_validation_feed(
+def open_feed_in_order(
     selection: Selection,
     batch_size: int,
     part: BatchPart = ALL,
     feed: str = "",
     program_steps: int = 0,
 ) -> Feed:
-    """Return the feed of the validation samples, in their order, to be used in a `with` block.
+    """Return a feed of samples in their order, as validation takes them, for a `with` block.
 
     part: the part of each batch that this worker evaluates
     feed: name of the feed of the training samples; with DEVICE, the validation frames are kept on

@@ -15,7 +15,7 @@ import numpy as np
 
 from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.sample_settings import TEST, VALIDATION
-from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.feed import open_feed_in_order
 from bcclone.feed.feed_settings import STEERING
 from bcclone.feed.selection import Selection, select
 from bcclone.model.model_file import load_model, load_own_model, mean_content
@@ -139,5 +139,5 @@ def evaluate_file(
         write_bytes(path, model)
         network = load_model(path).model
     # epoch 1: validation samples have the same order in every epoch
-    with open_validation_feed(samples, batch_size) as feed, feed.epoch(1) as batches:
+    with open_feed_in_order(samples, batch_size) as feed, feed.epoch(1) as batches:
         return trainer.evaluate(batches, model=network)

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from bcclone.dataset.store import common_framing
-from bcclone.feed.feed import open_feed, open_validation_feed
+from bcclone.feed.feed import open_feed, open_feed_in_order
 from bcclone.feed.selection import Batch, Selection
 from bcclone.model.model_file import model_content
 from bcclone.system.errors import UserError, first_line
@@ -70,7 +70,7 @@ class Loop:
         )
         # large batches are fast, and without gradients they fit into memory
         self.validation_batch_size = max(256 // settings.seq_length, workers.count)
-        self.validation_feed = open_validation_feed(
+        self.validation_feed = open_feed_in_order(
             validation,
             self.validation_batch_size,
             workers.part,

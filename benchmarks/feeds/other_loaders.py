@@ -21,7 +21,7 @@ from bcclone import Preprocessing, UserError, open_store
 from bcclone.camera.images import Image, decode_jpeg, read_frame
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.store import Store
-from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.feed import open_feed_in_order
 from bcclone.feed.order import Batches, shuffled
 from bcclone.feed.selection import Batch, Buffers, select
 from bcclone.system.numbers import Float32Array
@@ -241,7 +241,7 @@ def hdf5(benchmark: Benchmark, on_batch: OnBatch) -> None:
     """Read the memory-mapped store in its order, as for validation: training without a shuffle."""
     with (
         open_store(benchmark.store) as store,
-        open_validation_feed(select(store), benchmark.batch_size) as feed,
+        open_feed_in_order(select(store), benchmark.batch_size) as feed,
     ):
 
         def epoch() -> Iterator[Batch]:

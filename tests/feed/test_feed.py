@@ -10,7 +10,7 @@ from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.shards import open_store
-from bcclone.feed.feed import open_feed, open_validation_feed
+from bcclone.feed.feed import open_feed, open_feed_in_order
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.order import Order
 from bcclone.feed.selection import Source, describe_windows, select
@@ -109,7 +109,7 @@ def test_leaving_an_epoch_early_or_by_an_error_does_not_affect_the_next(feed, ex
 def test_validation_samples_come_in_order_and_apart(store, files):
     validation = store.samples[store.samples["validation"]]
     for data in (store, files):
-        with open_validation_feed(select(data, "validation"), 50) as feed:
+        with open_feed_in_order(select(data, "validation"), 50) as feed:
             assert len(feed) == len(validation)
             assert_same(drain(feed, 1), plain(store, validation))
 
@@ -154,7 +154,7 @@ def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_th
 
 def test_validation_windows_come_in_order(store, files):
     for data in (store, files):
-        with open_validation_feed(select(data, "validation", SEQ_LENGTH), 50) as feed:
+        with open_feed_in_order(select(data, "validation", SEQ_LENGTH), 50) as feed:
             assert_same(drain(feed, 1), plain_windows(store, validation=True))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.shards import open_store
-from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.feed import open_feed_in_order
 from bcclone.feed.loading import Feed, from_windows
 from bcclone.feed.order import Order
 from bcclone.feed.selection import Buffers, Source, select
@@ -105,5 +105,5 @@ def test_a_buffer_is_reused_only_when_no_reference_to_it_is_left():
 def test_a_feed_without_samples_is_empty(simulated_store):
     with open_store(simulated_store) as store:
         empty = replace(store, samples=store.samples[:0])
-        with open_validation_feed(select(empty, "validation"), 8) as feed, feed.epoch(1) as batches:
+        with open_feed_in_order(select(empty, "validation"), 8) as feed, feed.epoch(1) as batches:
             assert list(batches) == []

@@ -13,7 +13,7 @@ from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.shards import open_store
-from bcclone.feed.feed import open_feed, open_validation_feed
+from bcclone.feed.feed import open_feed, open_feed_in_order
 from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.selection import select
 from tests.feed.test_feed_threads import feed_threads
@@ -54,7 +54,7 @@ def built(form, folder):
         selection = select(data, part)
         away = folder.rename(folder.with_name("away"))
         if form == "validation":
-            feed = open_validation_feed(selection, 64)
+            feed = open_feed_in_order(selection, 64)
         else:
             settings, augment = FORMS[form]
             feed = open_feed(selection, settings, 64, augment=augment)
@@ -90,7 +90,7 @@ def test_the_copies_of_far_shards_are_open_only_within_the_blocks_of_their_feeds
     cache = tmp_path / "cache"
     with open_store(far_store) as store:
         training = open_feed(select(store), far_settings(cache), 64)
-        validation = open_validation_feed(select(store, "validation"), 64)
+        validation = open_feed_in_order(select(store, "validation"), 64)
         assert (cache.exists(), opened(tmp_path)) == (False, NOTHING)
         with training, validation:
             for feed in (training, validation):

@@ -11,7 +11,7 @@ from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.dataset.shards import open_store
-from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.feed import open_feed_in_order
 from bcclone.feed.selection import select
 from bcclone.model.layer_kinds import frame_layers
 from bcclone.model.model_file import load_model, save_model
@@ -82,7 +82,7 @@ def test_the_error_in_the_picture_is_the_one_of_the_training_and_both_are_named(
     )
     data = open_in_place((str(recording),), Preprocessing(), settings)
     with (
-        open_validation_feed(select(data, "validation", 1), 1000) as feed,
+        open_feed_in_order(select(data, "validation", 1), 1000) as feed,
         feed.epoch(1) as batches,
     ):
         (batch,) = batches
@@ -157,7 +157,7 @@ def test_a_network_of_windows_gets_those_of_its_feed(subject, store, tmp_path):
     windows = replace(subject, file=replace(subject.file, model=build_network(seq_length=3)))
     _, _, _, network = predictions(windows)
     with (
-        open_validation_feed(select(store, "validation", 3), 1000) as feed,
+        open_feed_in_order(select(store, "validation", 3), 1000) as feed,
         feed.epoch(1) as batches,
     ):
         (batch,) = batches

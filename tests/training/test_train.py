@@ -16,7 +16,7 @@ import pytest
 from bcclone.dataset.conversion import convert
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.dataset.shards import open_store
-from bcclone.feed.feed import open_validation_feed
+from bcclone.feed.feed import open_feed_in_order
 from bcclone.feed.selection import select
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.model_file import load_model, save_model
@@ -173,7 +173,7 @@ def validation_of(model, path):
     """Return a model's answers and the labels, (samples, 1) each, and the samples of two sides."""
     with (
         open_store(path) as store,
-        open_validation_feed(select(store, "validation"), 10_000) as feed,
+        open_feed_in_order(select(store, "validation"), 10_000) as feed,
         feed.epoch(1) as batches,
     ):
         (batch,) = batches
