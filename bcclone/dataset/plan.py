@@ -20,6 +20,7 @@ from bcclone.dataset.sample_settings import (
     ALL_ROWS,
     CORRECTIONS,
     GOOD_ROWS,
+    MAX_SKIPPED,
     PARTS,
     TRAINING,
     SampleSettings,
@@ -34,7 +35,6 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
 from bcclone.system.process import Notify
 
-MAX_SKIPPED = 0.05  # largest share of the rows, and of the images, that may be skipped
 _MOST_LISTED = 10  # skips that an error lists
 
 _WENT_WRONG_SECONDS = 5  # before a take-over, in which the model's driving counts as wrong

@@ -48,6 +48,7 @@ AUTO = "auto"  # choice of --correction: compute it from camera position and spe
 MAX_CORRECTION_WEIGHT = 100
 MAX_FRAME_OFFSETS = 100
 MAX_SEQ_LENGTH = 20
+MAX_SKIPPED = 0.05  # largest share of the rows, and of the images, that may be skipped
 
 # functions that declare a setting, one for each group in --help: (default, help, ...)
 _sample = partial(setting, group="samples")

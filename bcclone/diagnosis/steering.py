@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
-from bcclone.dataset.plan import MAX_SKIPPED
+from bcclone.dataset.sample_settings import MAX_SKIPPED
 from bcclone.diagnosis.agreement import CLEAR, compare, measure_agreement
 from bcclone.diagnosis.evidence import Evidence, Finding, Judge, recording_name
 from bcclone.diagnosis.motion import Turns
