@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 from scipy.spatial import cKDTree
 
+from bcclone.simulator.random_road import RANDOM_PREFIX, random_road
 from bcclone.simulator.road_line import (
     RUN_OUT_M,
     STEP_M,
@@ -22,7 +23,7 @@ from bcclone.simulator.road_line import (
     interpolate,
     with_run_outs,
 )
-from bcclone.simulator.roads import RANDOM_PREFIX, RoadLook, RoadPlan, random_road, read_points
+from bcclone.simulator.roads import RoadLook, RoadPlan, read_points
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent2, cosine, sine
 from bcclone.system.numbers import FloatArray, IndexArray

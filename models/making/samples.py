@@ -58,7 +58,7 @@ from models.making.things import draw_surroundings
 
 FIRST_ROAD = 100_000  # seeds below this one are left for roads to score models on
 SPEED_MPH = 20.0  # speed that all samples state; a frame does not show its car's speed
-# what simulator/roads.py chooses from for each seed
+# what simulator/random_road.py chooses from for each seed
 _RANGES = "length=250-700,radius=8-16,hills=0-40,width=6-11,shape=any,neighbor=any,slopes=any"
 
 

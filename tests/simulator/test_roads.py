@@ -10,9 +10,10 @@ import pytest
 from bcclone.evaluation.suite import result_key
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import Expert
+from bcclone.simulator.random_road import random_road
 from bcclone.simulator.render import LABELS, Renderer
 from bcclone.simulator.road_line import judge_road
-from bcclone.simulator.roads import CHOICES, random_road
+from bcclone.simulator.roads import CHOICES
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
