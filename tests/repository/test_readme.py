@@ -245,6 +245,23 @@ def test_files_that_the_code_refers_to_exist():
             assert list(ROOT.glob(f"{name}*")), f"{source}: {name}"
 
 
+def test_modules_that_code_and_pages_name_exist():
+    places = ("bcclone", "tests", "benchmarks", "docs", "models", "examples")
+    modules = [*ROOT.glob("*.py")]
+    for place in places:
+        modules += (ROOT / place).rglob("*.py")
+    known = {path.name for path in modules}
+    of_other_programs = {"manage.py", "myconfig.py", "onnx.py", "tflite.py", "video_utils.py"}
+    for source in [
+        *(ROOT / "bcclone").rglob("*.py"),
+        *PAGES,
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "pyproject.toml",
+    ]:
+        named = set(re.findall(r"(?<![\w/{*.-])([a-z_]+\.py)\b", source.read_text()))
+        assert named - known <= of_other_programs, source
+
+
 def test_the_store_is_documented_column_by_column(simulated_store):
     page = (ROOT / "docs" / "reference" / "store.md").read_text()
     with open_store(simulated_store) as store:
