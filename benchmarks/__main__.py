@@ -19,7 +19,7 @@ from importlib import import_module
 from bcclone.cli import run
 from bcclone.commands.command import Command, Given, Result, list_of, notify
 from bcclone.system.errors import require_package
-from bcclone.system.hardware import find_cards, visible_cards
+from bcclone.system.hardware import find_cards
 from bcclone.system.process import claim_process
 from bcclone.system.settings import setting
 
@@ -107,7 +107,7 @@ def make_benchmark(name: str) -> Command:
         """Measure. The exit code is 1 if something failed, or a bar was missed that counts."""
         for needed in entry.needs:
             require_package(needed, f"the benchmark {name}", ".[dev]")  # pip's words for a clone
-        gpus = [card.describe() for card in visible_cards(find_cards())]
+        gpus = [card.describe() for card in find_cards()]
         for gpu in gpus:
             notify(f"GPU of this machine: {gpu}")
         report = module.measure(given.make(module.Settings), notify)

@@ -65,14 +65,13 @@ def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
     device = "CPU"
     with ExitStack() as meanwhile:
         if not is_onnx(settings.model):
-            from bcclone.system.tensorflow_quietly import load_tensorflow, packages_left_out
+            from bcclone.system.tensorflow_quietly import load_tensorflow
 
             if not is_litert(settings.model):
                 meanwhile.enter_context(reading_early(settings.model))
             # one thread is a fifth faster than two for single frames, and leaves a core to the
             # simulator
-            with packages_left_out("matplotlib", "pandas"):
-                device = load_tensorflow(threads=1)
+            device = load_tensorflow(threads=1, left_out=("matplotlib", "pandas"))
         packets_of("socketio")  # imports the package, which takes half a second
         policy = load_policy(settings.model, settings.preprocess)
     # what the user needs to know about this drive

@@ -1,8 +1,7 @@
 """What this machine has: usable cores, available memory, NVIDIA cards, a browser.
 
-Cores and memory, in bytes, come from the operating system, the cards from NVIDIA's program
-nvidia-smi; TensorFlow is not loaded. Where nvidia-smi is missing, as on macOS or without an NVIDIA
-driver, no cards are found.
+TensorFlow is not loaded: NVIDIA's program nvidia-smi describes the cards. Where it is missing, as
+on macOS or without an NVIDIA driver, no cards are found.
 """
 
 import os
@@ -12,16 +11,13 @@ import subprocess
 import sys
 import threading
 import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")  # where Linux describes the container of this process
 # names and paths of nvidia-smi to try; in WSL2 it is not in the PATH of every shell
-_PROGRAMS = (
-    "nvidia-smi",
-    "/usr/lib/wsl/lib/nvidia-smi",
-)
+_PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")
 CSV_FORMAT = "--format=csv,noheader,nounits"
 # what nvidia-smi is asked for
 _FIELDS = ("driver_version", "memory.used", "memory.total", "name", "compute_cap")
@@ -44,24 +40,15 @@ def available_memory(cgroup: Path = _CGROUP) -> float:
     import psutil  # not at the top, because `bcclone doctor` must work without packages
 
     of_machine = psutil.virtual_memory().available
-    limit = read_text(cgroup / "memory.max").strip()
-    used = read_text(cgroup / "memory.current").strip()
-    if not (limit.isdecimal() and used.isdecimal()):
-        return of_machine
-    in_container = int(limit) - int(used)
-    # files that Linux caches count as used, but make room when memory is needed
-    cached = re.search(r"^inactive_file (\d+)$", read_text(cgroup / "memory.stat"), re.MULTILINE)
-    if cached:
-        in_container += int(cached[1])
-    return min(of_machine, in_container)
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a file, "" if it cannot be read; a system may have no /proc, for one."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+        limit = int((cgroup / "memory.max").read_text())
+        used = int((cgroup / "memory.current").read_text())
+        statistics = (cgroup / "memory.stat").read_text()
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        return of_machine
+    # files that Linux caches count as used, but make room when memory is needed
+    cached = re.search(r"^inactive_file (\d+)$", statistics, re.MULTILINE)
+    return min(of_machine, limit - used + int(cached[1] if cached else 0))
 
 
 def output_of(line: Sequence[str], seconds: float) -> str:
@@ -73,6 +60,9 @@ def output_of(line: Sequence[str], seconds: float) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.decode(errors="replace")
+
+
+# ---- NVIDIA's cards
 
 
 @dataclass(frozen=True)
@@ -94,55 +84,25 @@ class Card:
             used_gb = self.memory_used_mb / 1000
             total_gb = self.memory_total_mb / 1000
             notes.append(f"{used_gb:.1f} of {total_gb:.1f} GB used")
-        if not notes:
-            return self.name
-        return f"{self.name} ({', '.join(notes)})"
+        return f"{self.name} ({', '.join(notes)})" if notes else self.name
 
 
 def find_cards() -> list[Card]:
-    """Return the cards that nvidia-smi lists, in its order."""
+    """Return the cards that nvidia-smi lists.
+
+    CUDA_VISIBLE_DEVICES chooses among them and orders them, if it lists them by number; "-1" is a
+    number that no card has, and hides all.
+    """
     program = find_nvidia_smi()
     if not program:
         return []
     query = f"--query-gpu={','.join(_FIELDS)}"
-    return parse_cards(output_of([program, query, CSV_FORMAT], _ANSWER_SECONDS))
-
-
-def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> list[Card]:
-    """Return the cards that CUDA_VISIBLE_DEVICES lists by number, in the order of that variable.
-
-    Returns all cards if the variable is not set, or lists cards by UUID.
-    """
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return list(cards)
-    numbers = [text.strip() for text in visible.split(",") if text.strip()]
-    # "-1" is a number that no card has: it hides all cards
-    if not all(number.removeprefix("-").isdigit() for number in numbers):
-        return list(cards)
-    return [cards[int(number)] for number in numbers if 0 <= int(number) < len(cards)]
-
-
-def free_gpu_memory() -> float:
-    """Return the free bytes of memory on the first card that TensorFlow could use, 0.0 if unknown.
-
-    Only on Linux does TensorFlow use a card.
-    """
-    cards = visible_cards(find_cards()) if sys.platform == "linux" else []
-    if not cards:
-        return 0.0
-    card = cards[0]
-    if card.memory_used_mb is None or card.memory_total_mb is None:
-        return 0.0
-    return (card.memory_total_mb - card.memory_used_mb) * 1e6
-
-
-def driver_version() -> str | None:
-    """Return the version of the NVIDIA driver, None if there is none."""
-    version = re.search(r"\d+\.\d+(\.\d+)?", read_text(Path("/proc/driver/nvidia/version")))
-    if version:
-        return version[0]
-    return next((card.driver for card in find_cards()), None)
+    cards = parse_cards(output_of([program, query, CSV_FORMAT], _ANSWER_SECONDS))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all").replace(" ", "")
+    if not re.fullmatch(r"(-?\d+,?)*", visible):
+        return cards
+    numbers = [int(number) for number in visible.split(",") if number]
+    return [cards[number] for number in numbers if 0 <= number < len(cards)]
 
 
 def find_nvidia_smi() -> str | None:
@@ -155,28 +115,33 @@ def parse_cards(text: str) -> list[Card]:
     cards = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) != len(_FIELDS):
-            continue
-        driver, used, total, name, capability = cells
-        version = tuple(map(int, re.findall(r"\d+", capability))) or None  # of "9.0", or "[N/A]"
-        cards.append(Card(name, version, parse_megabytes(used), parse_megabytes(total), driver))
+        if len(cells) == len(_FIELDS):
+            driver, used, total, name, capability = cells
+            version = tuple(map(int, re.findall(r"\d+", capability))) or None  # of "9.0" or "[N/A]"
+            cards.append(Card(name, version, parse_megabytes(used), parse_megabytes(total), driver))
     return cards
 
 
 def parse_megabytes(text: str) -> float | None:
     """Return a size that nvidia-smi gives in MiB, in 10^6 bytes; None for "[N/A]" and the like."""
-    mebibytes = parse_number(text)
-    if mebibytes is None:
-        return None
-    return mebibytes * _MB_PER_MIB
-
-
-def parse_number(text: str) -> float | None:
-    """Return a number that nvidia-smi gives, None for "[N/A]", "[Not Supported]" and the like."""
     try:
-        return float(text)
+        return float(text) * _MB_PER_MIB
     except ValueError:
         return None
+
+
+def free_gpu_memory() -> float:
+    """Return the free bytes of memory on the first card that TensorFlow could use, 0.0 if unknown.
+
+    Only on Linux does TensorFlow use a card.
+    """
+    cards = find_cards() if sys.platform == "linux" else []
+    if not cards or cards[0].memory_used_mb is None or cards[0].memory_total_mb is None:
+        return 0.0
+    return (cards[0].memory_total_mb - cards[0].memory_used_mb) * 1e6
+
+
+# ---- a browser
 
 
 def has_browser() -> bool:

@@ -1,8 +1,8 @@
-"""Load TensorFlow, describe its devices, and find out whether XLA can compile for them.
+"""Load TensorFlow without its messages, describe its devices, and try its compiler XLA.
 
-In: the number of threads, the limit of a GPU's memory, and other choices that hold for a whole
-process. Out: the devices in words, or why XLA, the compiler in TensorFlow, fails. In bcclone's own
-processes (process.py), TensorFlow is loaded without its messages.
+In bcclone's own processes (process.py), TensorFlow is loaded without its messages, on the threads
+and devices that the caller chooses. In the process of a program that imports bcclone, nothing that
+the program has chosen changes.
 """
 
 import gc
@@ -11,34 +11,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from bcclone.system.codec import from_text
 from bcclone.system.files import make_folder, write_text
-from bcclone.system.hardware import Card, driver_version, find_cards, visible_cards
+from bcclone.system.hardware import Card, find_cards
 from bcclone.system.process import hidden, interrupts_delayed, is_own_process
 from bcclone.system.values import json_text
 
-# Program that compiles a convolution and its gradient by XLA. It runs in a process of its own: XLA
-# may crash the process if it does not know the card.
-_COMPILE = """
-import tensorflow as tf
-for gpu in tf.config.list_physical_devices("GPU"):
-    tf.config.experimental.set_memory_growth(gpu, True)
-def gradient(image, kernel):
-    with tf.GradientTape() as tape:
-        tape.watch(kernel)
-        total = tf.reduce_sum(tf.nn.elu(tf.nn.conv2d(image, kernel, 1, "VALID")))
-    return tape.gradient(total, kernel)
-compiled = tf.function(gradient, jit_compile=True, autograph=False)
-assert float(compiled(tf.ones((1, 8, 8, 1)), tf.ones((3, 3, 1, 1)))[0, 0, 0, 0]) == 36
-"""
-_COMPILE_SECONDS = 180.0  # time limit of that program
 # environment variables that TensorFlow reads once, when it is imported
 LEAST_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # least level of the messages that it prints; 2: errors
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # whether it computes on the CPU with oneDNN, Intel's library
@@ -49,11 +33,12 @@ def load_tensorflow(
     initialize: Callable[[], object] | None = None,
     use_gpus: bool = True,
     onednn: str = "",
+    left_out: Sequence[str] = (),
 ) -> str:
     """Import TensorFlow and return its devices, as describe_devices() does.
 
-    In the process of a program that imports bcclone, threads and devices stay as the program has
-    chosen them; `threads` and `use_gpus` have no effect there.
+    In the process of a program that imports bcclone, `threads`, `use_gpus` and `left_out` have no
+    effect.
 
         threads: number of cores that one operation uses, 0 for all
         initialize: called after the import and before TensorFlow computes anything, for example to
@@ -62,44 +47,47 @@ def load_tensorflow(
         onednn: whether the CPU computes with oneDNN, "on", "off", or "" for TensorFlow's own
             choice, which depends on the processor and suits single images; without effect where the
             process has loaded TensorFlow before
+        left_out: packages that the import shall take for missing; Keras imports matplotlib and
+            pandas where they are installed, though few programs let it use them. No other thread
+            may import them meanwhile
     """
     is_own = is_own_process()
     if is_own:
         os.environ.setdefault(LEAST_LEVEL, "2")
         os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's other programs use
+    absent = [name for name in left_out if is_own and name not in sys.modules]
     # TensorFlow's C++ code writes notices about CPU instructions and absent GPU drivers straight to
     # file descriptor 2, before any log level applies
     with standard_error_captured():
-        with _onednn_chosen(onednn), interrupts_delayed(), _uncollected():
-            import tensorflow
+        with hidden(*absent), variable_kept(_ONEDNN), interrupts_delayed(), _uncollected():
+            if onednn:
+                os.environ[_ONEDNN] = str(int(onednn == "on"))
+            import tensorflow as tf
         if is_own:
-            _choose_threads_and_devices(threads, use_gpus)
-        for gpu in tensorflow.config.get_visible_devices("GPU"):
-            _choose_memory(gpu)
+            # TensorFlow changes neither after it has computed something
+            with suppress(RuntimeError):
+                if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+                    tf.config.threading.set_intra_op_parallelism_threads(threads)
+                if not use_gpus:
+                    tf.config.set_visible_devices([], "GPU")
+        for gpu in tf.config.get_visible_devices("GPU"):
+            # without a choice, it would take all of the memory; that of the program stays
+            is_chosen = (
+                tf.config.get_logical_device_configuration(gpu)
+                or tf.config.experimental.get_memory_growth(gpu) is not None
+            )
+            if not is_chosen:
+                with suppress(RuntimeError):  # the program has computed something already
+                    tf.config.experimental.set_memory_growth(gpu, True)
         if initialize:
             initialize()
         if is_own:
             # these initialize the devices, and let oneDNN write a notice about processors without
             # AVX-512 when bytes are transposed: the notices are written now and held back
-            tensorflow.config.list_logical_devices()
-            with tensorflow.device("CPU"):
-                tensorflow.transpose(tensorflow.zeros((2, 2), tensorflow.uint8))
+            tf.config.list_logical_devices()
+            with tf.device("CPU"):
+                tf.transpose(tf.zeros((2, 2), tf.uint8))
     return describe_devices()
-
-
-@contextmanager
-def packages_left_out(*packages: str) -> Iterator[None]:
-    """Let an import in the block find that these packages are missing.
-
-    Keras imports matplotlib and pandas where they are installed, though few programs let it use
-    them. No other thread may import them meanwhile. Packages that are imported already stay, and so
-    do all in the process of a program that imports bcclone.
-    """
-    absent: list[str] = []
-    if is_own_process():
-        absent = [package for package in packages if package not in sys.modules]
-    with hidden(*absent):
-        yield
 
 
 @contextmanager
@@ -120,68 +108,62 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _choose_threads_and_devices(threads: int, use_gpus: bool) -> None:
-    """Choose once; TensorFlow changes neither after it has computed something."""
-    from tensorflow import config
-
-    with suppress(RuntimeError):
-        if config.threading.get_intra_op_parallelism_threads() != threads:
-            config.threading.set_intra_op_parallelism_threads(threads)
-        if not use_gpus:
-            config.set_visible_devices([], "GPU")
-
-
-def _choose_memory(gpu: Any) -> None:
-    """Let TensorFlow take only the memory that it needs on a GPU.
-
-    Without a choice, TensorFlow would take all of the memory. If the program that imports bcclone
-    has chosen already, its choice stays.
-
-    gpu: as tensorflow.config lists it
-    """
-    from tensorflow import config
-
-    is_chosen = (
-        config.get_logical_device_configuration(gpu)
-        or config.experimental.get_memory_growth(gpu) is not None
-    )
-    if not is_chosen:
-        with suppress(RuntimeError):  # raised if the program has computed something already
-            config.experimental.set_memory_growth(gpu, True)
-
-
 def describe_devices() -> str:
-    """Return "CPU", or such as "GPU NVIDIA H200 (compute capability 9.0, 0.6 of 150.8 GB used)"."""
-    cards = visible_cards(find_cards()) if used_gpus() else []
-    described = []
-    for number, gpu in enumerate(used_gpus()):
-        # nvidia-smi knows the used memory, but may number cards of different kinds differently
-        is_listed = number < len(cards) and cards[number].name == gpu.name
-        described.append(f"GPU {(cards[number] if is_listed else gpu).describe()}")
-    return ", ".join(described) or "CPU"
+    """Return "CPU", or such as "GPU NVIDIA H200 (compute capability 9.0)"."""
+    return ", ".join(f"GPU {gpu.describe()}" for gpu in used_gpus()) or "CPU"
 
 
 def used_gpus() -> list[Card]:
     """Return the GPUs of the loaded TensorFlow; the cards' fields for memory are None."""
-    import tensorflow
+    import tensorflow as tf
 
     cards = []
-    for device in tensorflow.config.get_visible_devices("GPU"):
-        details = tensorflow.config.experimental.get_device_details(device)
+    for device in tf.config.get_visible_devices("GPU"):
+        details = tf.config.experimental.get_device_details(device)
         name = details.get("device_name", device.name)
         cards.append(Card(name, details.get("compute_capability")))
     return cards
+
+
+def onednn_for_batches(setting: str = "auto") -> str:
+    """Return whether to compute batches with oneDNN, "on" or "off".
+
+    Batches are up to four times as fast with it.
+
+    setting: "on", "off", or "auto" for what TF_ENABLE_ONEDNN_OPTS says; "on" if it is not set
+    """
+    if setting != "auto":
+        return setting
+    return "on" if os.environ.get(_ONEDNN, "1").lower() in ("1", "true") else "off"
+
+
+# ---- XLA
+
+# Program that compiles a convolution and its gradient by XLA. It runs in a process of its own: XLA
+# may crash the process if it does not know the card.
+_COMPILE = """
+import tensorflow as tf
+for gpu in tf.config.list_physical_devices("GPU"):
+    tf.config.experimental.set_memory_growth(gpu, True)
+def gradient(image, kernel):
+    with tf.GradientTape() as tape:
+        tape.watch(kernel)
+        total = tf.reduce_sum(tf.nn.elu(tf.nn.conv2d(image, kernel, 1, "VALID")))
+    return tape.gradient(total, kernel)
+compiled = tf.function(gradient, jit_compile=True, autograph=False)
+assert float(compiled(tf.ones((1, 8, 8, 1)), tf.ones((3, 3, 1, 1)))[0, 0, 0, 0]) == 36
+"""
+_COMPILE_SECONDS = 180.0  # time limit of that program
 
 
 @cache
 def gpu_compiler_fault() -> str:
     """Return why XLA cannot compile for the first GPU of the loaded TensorFlow.
 
-    Returns "" if XLA can, or if there is no GPU. XLA is tried once for each combination of card,
-    driver and TensorFlow; the result is remembered in the user's cache folder.
+    Returns "" if XLA can, or if there is no GPU.
     """
     gpus = used_gpus()
-    return compiler_fault(compiler_result_key(gpus[0].name)) if gpus else ""
+    return compiler_fault(gpus[0].name) if gpus else ""
 
 
 def compiles_for_gpu() -> bool:
@@ -189,17 +171,13 @@ def compiles_for_gpu() -> bool:
     return bool(used_gpus()) and not gpu_compiler_fault()
 
 
-def compiler_result_key(card: str) -> str:
-    """Return the key under which the result of compiler_fault() is remembered."""
-    return f"{card}, driver {driver_version()}, TensorFlow {metadata.version('tensorflow')}"
-
-
 def compiler_fault(
-    key: str, folder: Path | None = None, code: str = _COMPILE, anew: bool = False
+    card: str, folder: Path | None = None, code: str = _COMPILE, anew: bool = False
 ) -> str:
     """Return why XLA cannot compile a small function, "" if it can; tried in another process.
 
-    key: the result is remembered under this key
+    The result is remembered for each combination of card, driver and TensorFlow.
+
     folder: folder of the remembered results; None for bcclone's folder in the user's cache
     code: Python program that the process runs
     anew: try even if a result is remembered
@@ -207,6 +185,8 @@ def compiler_fault(
     if folder is None:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bcclone"
     path = folder / "xla.json"
+    drivers = [found.driver for found in find_cards()]
+    key = f"{card}, driver {drivers[:1]}, TensorFlow {metadata.version('tensorflow')}"
     results: dict[str, str] = {}
     with suppress(OSError, ValueError):
         results = from_text(dict[str, str], path.read_bytes())
@@ -226,8 +206,7 @@ def compiler_fault(
     fault = ""
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-        how = "exit code" if done.returncode > 0 else "signal"
-        fault = f"a process that tries it ends with {how} {abs(done.returncode)}: {lines[-1]}"
+        fault = f"a process that tries it ends with exit code {done.returncode}: {lines[-1]}"
     # remember a success or a crash in XLA; any other fault may be gone next time
     if done.returncode in (0, -signal.SIGABRT, -signal.SIGSEGV):
         with suppress(OSError):
@@ -236,25 +215,7 @@ def compiler_fault(
     return fault
 
 
-def onednn_for_batches(setting: str = "auto") -> str:
-    """Return whether to compute batches with oneDNN, "on" or "off".
-
-    Batches are up to four times as fast with it.
-
-    setting: "on", "off", or "auto" for what TF_ENABLE_ONEDNN_OPTS says; "on" if it is not set
-    """
-    if setting != "auto":
-        return setting
-    return "on" if os.environ.get(_ONEDNN, "1").lower() in ("1", "true") else "off"
-
-
-@contextmanager
-def _onednn_chosen(onednn: str) -> Iterator[None]:
-    """Set TF_ENABLE_ONEDNN_OPTS within the block, in which TensorFlow is imported; "" does not."""
-    with variable_kept(_ONEDNN):
-        if onednn:
-            os.environ[_ONEDNN] = str(int(onednn == "on"))
-        yield
+# ---- what a block changes in the process
 
 
 @contextmanager
@@ -264,9 +225,8 @@ def variable_kept(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
+        os.environ.pop(name, None)
+        if before is not None:
             os.environ[name] = before
 
 

@@ -30,14 +30,7 @@ from bcclone import Store, TrainSettings, UserError, open_store
 from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.selection import Batch, select
-from bcclone.system.hardware import (
-    CSV_FORMAT,
-    find_cards,
-    find_nvidia_smi,
-    parse_megabytes,
-    parse_number,
-    visible_cards,
-)
+from bcclone.system.hardware import CSV_FORMAT, find_cards, find_nvidia_smi, parse_megabytes
 from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
 from bcclone.training.train_settings import ADAMW, USUAL_RATES
@@ -145,8 +138,7 @@ def parse_samples(text: str, since: datetime) -> list[GpuSample]:
         with suppress(ValueError):
             stamp, busy, memory = (cell.strip() for cell in line.split(","))
             at = datetime.strptime(stamp, "%Y/%m/%d %H:%M:%S.%f")
-            percent = parse_number(busy)
-            share = None if percent is None else percent / 100
+            share = float(busy) / 100 if busy.isdecimal() else None  # "[N/A]" where it is unknown
             seconds = (at - since).total_seconds()
             samples.append(GpuSample(seconds, share, parse_megabytes(memory)))
     return samples
@@ -237,7 +229,7 @@ def measure_training(store: Path, rounds: int, seconds: float, notify: Notify) -
 
     Raises UserError.
     """
-    if visible_cards(find_cards()):
+    if find_cards():
         feed = ON_GPU
         batch_sizes = [256, 1024]  # small ones leave a GPU idle
     else:

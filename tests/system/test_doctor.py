@@ -13,8 +13,8 @@ from bcclone.system.doctor import (
     PYTHONS,
     check_cards,
     check_computed,
+    check_cuda,
     check_devices,
-    check_driver,
     check_folder,
     check_packages,
 )
@@ -75,27 +75,13 @@ def test_full_computes_at_least_on_the_cpu(free_port):
     assert found.startswith("TensorFlow computes on CPU:0")
 
 
-@pytest.mark.parametrize(
-    ("code", "why"),
-    [
-        (
-            "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); import os; "
-            "os.kill(os.getpid(), 4)",
-            "AVX",
-        ),
-        (
-            "raise ImportError('libsomething.so is missing')",
-            "ImportError: libsomething.so is missing",
-        ),
-    ],
-)
-def test_a_tensorflow_that_crashes_is_reported(code, why, tmp_path, monkeypatch):
-    (tmp_path / "tensorflow.py").write_text(code)
+def test_a_tensorflow_that_crashes_is_reported(tmp_path, monkeypatch):
+    (tmp_path / "tensorflow.py").write_text("import os; os._exit(132)")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
-    (check,) = check_devices(None)
+    (check,) = check_devices()
     assert check.state == "failed"
-    assert check.found.startswith("TensorFlow cannot be loaded: ")
-    assert why in check.found
+    assert check.found == "TensorFlow cannot be loaded: exit code 132"
+    assert "AVX" in check.advice
 
 
 def test_a_file_is_no_folder_to_write_into(tmp_path):
@@ -122,9 +108,8 @@ def test_missing_and_old_packages_fail_with_the_command_that_installs_them():
     assert old.state == "failed"
     assert old.found.endswith("needs <2,>=1")
     assert old.advice == 'python -m pip install "packaging<2,>=1"'
-    assert not check_packages(
-        ["no-such-package-anywhere; python_version < '3'", "nor-this; extra == 'gpu'"]
-    )
+    others = ["no-such-package-anywhere; python_version < '3'", "nor-this; extra == 'gpu'"]
+    assert list(check_packages(others)) == []
 
 
 def test_the_supported_pythons_are_those_of_pyproject():
@@ -134,14 +119,16 @@ def test_the_supported_pythons_are_those_of_pyproject():
         assert (PYTHONS[0] <= (3, minor) <= PYTHONS[1]) == declared.contains(f"3.{minor}.0")
 
 
+H200 = [Card("NVIDIA H200", (9, 0), driver="570.1")]
+
+
 @pytest.mark.parametrize(
     ("check", "state", "report"),
     [
-        (next(check_driver(None, "darwin")), "ok", "computes on the CPU"),
-        (next(check_driver("570.1", "win32")), "warning", "only in WSL2"),
-        (check_computed({"CPU:0": "", "GPU:0": ""}, "570.1", "linux"), "ok", "CPU:0, GPU:0"),
-        (check_computed({"CPU:0": ""}, "570.1", "linux"), "warning", 'pip install -e ".[gpu]"'),
-        (check_computed({"CPU:0": "", "GPU:0": "oom"}, "570.1", "linux"), "failed", "GPU:0: oom"),
+        (next(check_cuda([])), "ok", "computes on the CPU"),
+        (check_computed({"CPU:0": "", "GPU:0": ""}, H200), "ok", "CPU:0, GPU:0"),
+        (check_computed({"CPU:0": ""}, H200), "warning", 'pip install -e ".[gpu]" (on Windows'),
+        (check_computed({"CPU:0": "", "GPU:0": "oom"}, H200), "failed", "GPU:0: oom"),
     ],
 )
 def test_each_finding_is_ok_a_warning_or_a_failure(check, state, report):
@@ -154,10 +141,8 @@ def test_each_finding_is_ok_a_warning_or_a_failure(check, state, report):
     [
         ("NVIDIA H200", (9, 0), "9.28.0.42", "ok", ""),
         ("Tesla V100", (7, 0), "9.28.0.42", "failed", '"nvidia-cudnn-cu12==9.10.2.21"'),
-        ("NVIDIA GeForce GTX 1060", (6, 1), "9.10.2.21", "ok", "with cuDNN 9.10.2.21"),
-        ("NVIDIA GeForce GTX 1060", (6, 1), None, "warning", '"nvidia-cudnn-cu12==9.10.2.21"'),
+        ("NVIDIA GeForce GTX 1060", (6, 1), "9.10.2.21", "ok", ""),
         ("NVIDIA GeForce GTX 960M", (5, 0), "9.28.0.42", "warning", "install.md"),
-        ("GeForce GTX 780 Ti", None, None, "warning", "update the driver"),
     ],
 )
 def test_a_card_is_checked_by_its_compute_capability(name, capability, cudnn, state, report):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bcclone.system.hardware import Card, available_memory, find_cards, parse_cards, visible_cards
+from bcclone.system.hardware import available_memory, find_cards, parse_cards
 
 CARDS = "580.159.03, 612, 143771, NVIDIA H200, 9.0\n470.256.02, 3, 11441, Tesla K80, 3.7\n"
 
@@ -28,14 +28,16 @@ def test_cards_are_read_with_name_capability_and_memory():
 
 @pytest.mark.parametrize(
     ("wanted", "names"),
-    [(None, "abc"), ("-1", ""), ("2,0", "ca"), ("7", ""), ("GPU-8f3c", "abc")],
+    [(None, "abc"), ("-1", ""), ("", ""), ("2, 0", "ca"), ("7", ""), ("GPU-8f3c", "abc")],
 )
-def test_cuda_visible_devices_decides_which_cards_a_program_uses(wanted, names):
-    environment = {} if wanted is None else {"CUDA_VISIBLE_DEVICES": wanted}
-    assert (
-        "".join(card.name for card in visible_cards([Card("a"), Card("b"), Card("c")], environment))
-        == names
-    )
+def test_cuda_visible_devices_decides_which_cards_a_program_uses(
+    wanted, names, nvidia_smi, monkeypatch
+):
+    lines = "\n".join(f"580.1, 612, 143771, {name}, 9.0" for name in "abc")
+    nvidia_smi(f"#!/bin/sh\necho '{lines}'")
+    if wanted is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", wanted)
+    assert "".join(card.name for card in find_cards()) == names
 
 
 @pytest.mark.parametrize("text", ["#!/bin/sh\nexit 9", "#!/bin/sh\necho No devices were found"])

@@ -3,7 +3,6 @@ that fails.
 """
 
 import os
-import signal
 import sys
 
 import pytest
@@ -50,9 +49,9 @@ def test_packages_left_out_are_missing_to_tensorflow_alone(tmp_path):
         "raise RuntimeError('a chart')\n"
     )
     code = (
-        "from bcclone.system.tensorflow_quietly import load_tensorflow, packages_left_out\n"
+        "from bcclone.system.tensorflow_quietly import load_tensorflow\n"
         "import gc\n"
-        "try:\n    with packages_left_out('chart'):\n        load_tensorflow()\n"
+        "try:\n    load_tensorflow(left_out=['chart'])\n"
         "except RuntimeError as error:\n    import chart\n    print(error, gc.isenabled())"
     )
     path = os.pathsep.join([str(tmp_path), *sys.path])
@@ -62,32 +61,20 @@ def test_packages_left_out_are_missing_to_tensorflow_alone(tmp_path):
 
 
 def test_a_process_that_xla_ends_is_a_fault_that_is_remembered(tmp_path):
-    dies = (
-        "import os, sys; sys.stderr.write('no such PTX version\\n'); sys.stderr.flush(); os.abort()"
-    )
+    dies = "import os; os.write(2, b'no such PTX version\\n'); os.abort()"
     fault = compiler_fault("card", tmp_path, dies)
-    assert (
-        fault == f"a process that tries it ends with signal {signal.SIGABRT:d}: no such PTX version"
-    )
+    assert "no such PTX version" in fault
     assert compiler_fault("card", tmp_path, "") == fault
-    assert (
-        compiler_fault("card", tmp_path, "", anew=True)
-        == compiler_fault("card", tmp_path, dies)
-        == ""
-    )
-    assert compiler_fault("other card", tmp_path, dies) == fault
+    assert compiler_fault("card", tmp_path, "", anew=True) == ""
     assert compiler_fault("card", tmp_path, dies) == ""
+    assert compiler_fault("other card", tmp_path, dies) == fault
+
+
+def test_a_fault_that_may_pass_is_tried_again(tmp_path):
+    assert "no memory" in compiler_fault("card", tmp_path, "raise SystemExit('no memory')")
+    assert compiler_fault("card", tmp_path, "") == ""
 
 
 @pytest.mark.slow
 def test_xla_compiles_a_convolution_here(tmp_path):
     assert compiler_fault("this processor", tmp_path) == ""
-
-
-def test_a_fault_that_may_pass_is_tried_again(tmp_path):
-    fails = "raise SystemExit('no memory')"
-    assert (
-        compiler_fault("card", tmp_path, fails)
-        == "a process that tries it ends with exit code 1: no memory"
-    )
-    assert compiler_fault("card", tmp_path, "") == ""
