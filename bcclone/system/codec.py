@@ -1,16 +1,13 @@
 """Read files that somebody else may have made: bytes -> checked values, within limits.
 
 read_json(), read_toml() and read_table() read a whole file, or raise one UserError with its path,
-what was expected and the remedy; hdf5_file.py does the same for HDF5, camera/images.py for images.
-Readers of other formats take their bytes from read_bytes() or open_file(), and let explained()
-describe what goes wrong.
-
-A pipe would make a reader wait for ever, and a device would never end. A short text can hold a
-number of a thousand digits, or a thousand nested lists. All of these are refused. The largest size
-of each kind of file stands only here.
+what was expected and the remedy. Readers of other formats take their bytes from read_bytes() or
+open_file(), and let explained() describe what goes wrong. Refused are: a pipe, which would make a
+reader wait for ever; a device, which would never end; numbers of a thousand digits; deep nesting.
 """
 
 import csv
+import io
 import json
 import math
 import os
@@ -20,16 +17,30 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from io import BufferedReader, StringIO
 from pathlib import Path
-from typing import Any, Literal, TextIO, TypeVar
+from typing import Any, Literal, TypeVar
 
 from bcclone.system.errors import UserError, first_line, shown
 from bcclone.system.location import Location, parse_location, reaching
 from bcclone.system.values import from_json
 
-# kinds of files, each with a largest size
 FileKind = Literal["settings", "json", "image", "cells", "model", "table", "video", "store"]
+
+_MOST_BYTES: Mapping[FileKind, int] = {  # largest size of each kind of file
+    # also the file of a road, and of a recording's edits: 4 MB hold at most 40,000 spans, and more
+    # would be slow, because each row is compared with every span
+    "settings": 1 << 22,
+    "json": 1 << 26,
+    "image": 1 << 26,
+    "cells": 1 << 28,  # a table whose cells are all in memory: six million rows of two
+    "model": 1 << 31,
+    "table": 1 << 31,  # ten million rows of 200 bytes
+    "video": 1 << 38,
+    "store": 1 << 62,
+}
+_PART_BYTES = 1 << 23  # that are read at once, of a URL or of a table; a line of a table has fewer
+_LONGEST_TEXT = 10_000  # characters of a text in one_line()
+_INTEGERS_END = 1 << 63  # the first whole number that does not fit into 64 bits; it is refused
 
 HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
 # endings of models that are not HDF5 files; not all of their formats can be told by the content
@@ -56,20 +67,21 @@ _FORMATS = {
 
 _T = TypeVar("_T")
 
-_MOST_BYTES: Mapping[FileKind, int] = {  # largest size of each kind of file
-    # also the file of a road, and of a recording's edits: 4 MB hold at most 40,000 spans, and more
-    # would be slow, because each row is compared with every span
-    "settings": 1 << 22,
-    "json": 1 << 26,
-    "image": 1 << 26,
-    "cells": 1 << 28,  # a table whose cells are all in memory: six million rows of two
-    "model": 1 << 31,
-    "table": 1 << 31,  # ten million rows of 200 bytes
-    "video": 1 << 38,
-    "store": 1 << 62,
-}
-_LONGEST_LINE = 10_000  # characters of a table's line, and of a text in one_line()
-_INTEGERS_END = 1 << 63  # the first whole number that does not fit into 64 bits; it is refused
+
+def kind_of_content(begin: bytes) -> str:
+    """Return what a file is, such as "an HDF5 file"; "" for a format that is not known here.
+
+    The text may end with a remedy, as in "an archive; unpack it, and name what it holds".
+
+    begin: the first bytes of the file; 512 are enough
+    """
+    for pattern, name in _FORMATS.items():
+        if re.match(pattern, begin, re.DOTALL):
+            return name
+    return ""
+
+
+# ---- bytes
 
 
 class UnfitFile(UserError, OSError):
@@ -88,14 +100,10 @@ class UnfitFile(UserError, OSError):
         return str(self.args[0])  # OSError would return "[Errno None] REASON: 'PATH'"
 
 
-# the first bytes of a pointer of Git LFS, which has less than 1024 bytes, by its specification
-_LFS_BEGIN = b"version https://git-lfs"
-_LFS_MOST_BYTES = 1024
-
-
 class UnfetchedFile(UnfitFile):
     """A pointer of Git LFS, which stands for a file that was not downloaded."""
 
+    begin = b"version https://git-lfs"  # a pointer has less than 1024 bytes, by its specification
     what = "a pointer of Git LFS, not the file itself; fetch it with: git lfs pull"
 
     def __init__(self, path: Location | str) -> None:
@@ -103,17 +111,106 @@ class UnfetchedFile(UnfitFile):
         self.exit_code = 2  # a file of another kind than expected
 
 
-def kind_of_content(begin: bytes) -> str:
-    """Return what a file is, such as "an HDF5 file"; "" for a format that is not known here.
+def read_bytes(source: Location | str, file_kind: FileKind) -> bytes:
+    """Return the content of a regular file at a path or a URL.
 
-    The text may end with a remedy, as in "a compressed file; unpack it, and name what it holds".
+    Raises UnfitFile for a pipe, a device, more bytes than such a file may have, and a table with a
+    line of megabytes; UnfetchedFile for a pointer of Git LFS; OSError for a path that cannot be
+    opened, and Unreachable for a URL.
 
-    begin: the first bytes of the file; 512 are enough
+    file_kind: limits the size
     """
-    for pattern, name in _FORMATS.items():
-        if re.match(pattern, begin, re.DOTALL):
-            return name
-    return ""
+    location: Any = parse_location(source) if isinstance(source, str) else source
+    if not isinstance(location, Path):
+        with reaching(location), location.fs.open(location.path, "rb", cache_type="none") as file:
+            return _read_parts(location, file, file_kind)
+    with open_file(location, file_kind) as file:
+        if file_kind in ("cells", "table"):
+            return _read_parts(location, file, file_kind)
+        return file.read()
+
+
+def _read_parts(location: Location, file: Any, file_kind: FileKind) -> bytes:
+    """Return the content of an open file, of which what is refused does not fill the memory.
+
+    A server may send an answer without end. A table may have a line without end: the hole of a
+    sparse file of a few bytes reads as gigabytes of zeros.
+    """
+    most = _MOST_BYTES[file_kind]
+    parts = []
+    left = most + 1  # one byte more than allowed is enough to refuse
+    while left and (part := file.read(min(left, _PART_BYTES))):
+        parts.append(part)
+        left -= len(part)
+        is_table = file_kind in ("cells", "table")
+        if is_table and len(part) == _PART_BYTES and not re.search(rb"[\r\n]", part):
+            raise UnfitFile(location, f"a line of more than {_PART_BYTES} bytes, as no table has")
+    if not left:
+        raise _too_large(location, most)
+    content = b"".join(parts)
+    if content.startswith(UnfetchedFile.begin):
+        raise UnfetchedFile(location)
+    return content
+
+
+def _too_large(location: Location, most: int) -> UnfitFile:
+    return UnfitFile(location, f"larger than {most} bytes, the most that such a file may have")
+
+
+# O_NONBLOCK: open() does not wait for the other end of a pipe. O_NOCTTY: a terminal does not become
+# the one that controls this process. A system that lacks a flag does not need it.
+_OPEN_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+)
+
+
+def open_file(path: Path, file_kind: FileKind) -> io.BufferedReader:
+    """Open a regular file for reading; raises UnfitFile and OSError as read_bytes()."""
+    handle = os.open(path, _OPEN_FLAGS)
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise UnfitFile(path, "not a regular file; name a file on a disk")
+    file = os.fdopen(handle, "rb")
+    if status.st_size > _MOST_BYTES[file_kind]:
+        file.close()
+        raise _too_large(path, _MOST_BYTES[file_kind])
+    # peek() reads the bytes into the file's buffer, from which the caller gets them
+    if status.st_size < 1024 and file.peek().startswith(UnfetchedFile.begin):
+        file.close()
+        raise UnfetchedFile(path)
+    return file
+
+
+def check_regular(path: Path) -> None:
+    """Raise UnfitFile or OSError as open_file(), before a library opens the file."""
+    open_file(path, "store").close()  # a store may have any size
+
+
+def fits(text: str, file_kind: FileKind) -> bool:
+    """Return whether a file of this text would be small enough for read_bytes()."""
+    return len(text.encode()) <= _MOST_BYTES[file_kind]
+
+
+def path_inside(folder: Path, name: str) -> Path:
+    """Return the path of the file `name` in a folder, with links resolved; it need not exist.
+
+    Raises ValueError for a name that leads out of the folder: an absolute one, one with `..`, and a
+    link to elsewhere.
+    """
+    try:
+        path = (folder / name).resolve()
+        home = folder.resolve()
+    except (OSError, ValueError, RuntimeError):  # a NUL, or links in a circle
+        raise ValueError(f"{shown(name)} is not the name of a file") from None
+    if not path.is_relative_to(home):
+        raise ValueError(
+            f"{shown(name)} leads out of the folder {folder}; expected a file inside it"
+        )
+    return path
 
 
 # ---- whole files
@@ -159,9 +256,9 @@ def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
 
 
 def read_json(path: Location, kind: type[_T], what: str, remedy: str) -> _T:
-    """Return the value in a JSON file; raises UserError as explained().
+    """Return the value in a JSON file, of a type as from_json() takes it.
 
-    kind: type of the value, as from_json() takes it
+    Raises UserError as explained().
     """
     with explained(path, what, remedy):
         return from_text(kind, read_bytes(path, "json"))
@@ -189,7 +286,7 @@ def read_table(
             text = text[: text.rfind("\n") + 1]
             if not text:
                 return
-        rows = csv.reader(_lines(StringIO(text, newline="")), strict=True)
+        rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         names = [name.strip() for name in next(rows, [])]
         if len(set(names)) < len(names) or not set(needed) <= set(names):
             first = shown(",".join(names))
@@ -202,129 +299,59 @@ def read_table(
             yield rows.line_num, dict(zip(names, cells, strict=True))
 
 
-def _lines(file: TextIO) -> Iterator[str]:
-    """Yield the lines of a table; raises ValueError for one of more than 10,000 characters."""
-    while line := file.readline(_LONGEST_LINE + 1):
-        if len(line) > _LONGEST_LINE:
-            raise ValueError(f"a line of more than {_LONGEST_LINE} characters")
-        yield line
+# ---- values
 
 
-def fits(text: str, file_kind: FileKind) -> bool:
-    """Return whether a file of this text would be small enough for read_bytes()."""
-    return len(text.encode()) <= _MOST_BYTES[file_kind]
+def from_text(kind: type[_T], text: str | bytes) -> _T:
+    """Return the value of a JSON text, of a type as from_json() takes it.
 
-
-def read_bytes(source: Location | str, file_kind: FileKind) -> bytes:
-    """Return the content of a regular file at a path or a URL.
-
-    Raises UnfitFile for a pipe, a device, more bytes than such a file may have, and a table with a
-    line of megabytes; UnfetchedFile for a pointer of Git LFS; OSError for a path that cannot be
-    opened, and Unreachable for a URL.
-
-    file_kind: limits the size
+    Raises ValueError as parse_json() and from_json().
     """
-    location: Any = source
-    if isinstance(source, str):
-        location = parse_location(source)
-    if not isinstance(location, Path):
-        return _read_url(location, _MOST_BYTES[file_kind])
-    with open_file(location, file_kind) as file:
-        if file_kind in ("cells", "table"):
-            return _read_whole_table(location, file)
-        return file.read()
+    return from_json(kind, parse_json(text))
 
 
-# bytes that are read at once, of a URL or of a table; a line of a table has fewer
-_PART_BYTES = 1 << 23
-_TOO_LARGE = "larger than {} bytes, the most that such a file may have"
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text, of UTF-8 if it is given as bytes.
 
-
-def _read_url(location: Any, most: int) -> bytes:
-    """Return the content of a file at a URL; raises UnfitFile for more than `most` bytes."""
-    content = b""
-    with reaching(location), location.fs.open(location.path, "rb", cache_type="none") as file:
-        # one byte more than allowed is enough to refuse an answer that perhaps never ends
-        while len(content) <= most:
-            part = file.read(min(most + 1 - len(content), _PART_BYTES))
-            if not part:
-                break
-            content += part
-    if len(content) > most:
-        raise UnfitFile(location, _TOO_LARGE.format(most))
-    if content.startswith(_LFS_BEGIN):
-        raise UnfetchedFile(location)
-    return content
-
-
-def _read_whole_table(path: Path, file: BufferedReader) -> bytes:
-    """Return the content of a table; raises UnfitFile for a line of megabytes.
-
-    A sparse file of a few bytes can have a hole that reads as gigabytes of zeros, a line without
-    end. The error is raised before they fill the memory.
+    Raises ValueError for a text that is not JSON or nested too deeply, for NaN, infinity and
+    numbers of more than 64 bits, and for half a character (a lone surrogate), which no file can
+    hold.
     """
-    parts = []
-    while part := file.read(_PART_BYTES):
-        if len(part) == _PART_BYTES and not re.search(rb"[\r\n]", part):
-            raise UnfitFile(path, f"a line of more than {_PART_BYTES} bytes, as no table has")
-        parts.append(part)
-    return b"".join(parts)
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig")
+    value = _loads(text, partial(number, "a number"), partial(whole_number, "a number"))
+    # Half a character can only come from an escape such as \ud800; encode() refuses it. Allowed are
+    # the halves \udc80 to \udcff: by them, Python keeps the bytes of a Linux file name that are no
+    # UTF-8.
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
+    return value
 
 
-# O_NONBLOCK: open() does not wait for the other end of a pipe. O_NOCTTY: a terminal does not become
-# the one that controls this process. A system that lacks a flag does not need it.
-_OPEN_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOCTTY", 0)
-)
+def parse_record(text: str | bytes) -> Any:
+    """Return the value of a JSON text of which the caller reads some values, and checks these.
 
-
-def open_file(path: Path, file_kind: FileKind) -> BufferedReader:
-    """Open a regular file for reading; raises UnfitFile and OSError as read_bytes()."""
-    most = _MOST_BYTES[file_kind]
-    handle = os.open(path, _OPEN_FLAGS)
-    status = os.fstat(handle)
-    is_regular = stat.S_ISREG(status.st_mode)
-    if is_regular and status.st_size <= most:
-        file = os.fdopen(handle, "rb")
-        is_small = status.st_size < _LFS_MOST_BYTES
-        # peek() reads the bytes into the file's buffer, from which the caller gets them
-        if is_small and file.peek().startswith(_LFS_BEGIN):
-            file.close()
-            raise UnfetchedFile(path)
-        return file
-    os.close(handle)
-    if is_regular:
-        raise UnfitFile(path, _TOO_LARGE.format(most))
-    raise UnfitFile(path, "not a regular file; name a file on a disk")
-
-
-def check_regular(path: Path) -> None:
-    """Raise UnfitFile or OSError as open_file(), before a library opens the file."""
-    open_file(path, "store").close()  # a store may have any size
-
-
-def path_inside(folder: Path, name: str) -> Path:
-    """Return the path of the file `name` in a folder, with links resolved; it need not exist.
-
-    Raises ValueError for a name that leads out of the folder: an absolute one, one with `..`, and a
-    link to elsewhere.
+    What parse_json() refuses does no harm here in a value that nobody reads, such as NaN of a
+    sensor: Python's NaN, infinity and long numbers stay, which number() refuses; bytes that are not
+    UTF-8 become halves of characters, which one_line() refuses. Raises ValueError for a text that
+    is not JSON or nested too deeply.
     """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8-sig", errors="surrogateescape")
+
+    def read_int(digits: str) -> float:
+        return int(digits) if len(digits) <= 20 else float(digits)
+
+    return _loads(text, float, read_int)
+
+
+def _loads(text: str, read_float: Callable[[str], Any], read_int: Callable[[str], Any]) -> Any:
     try:
-        path = (folder / name).resolve()
-        home = folder.resolve()
-    except (OSError, ValueError, RuntimeError):  # a NUL, or links in a circle
-        raise ValueError(f"{shown(name)} is not the name of a file") from None
-    if not path.is_relative_to(home):
-        raise ValueError(
-            f"{shown(name)} leads out of the folder {folder}; expected a file inside it"
+        return json.loads(
+            text, parse_int=read_int, parse_float=read_float, parse_constant=read_float
         )
-    return path
-
-
-# ---- single values
+    except RecursionError:
+        raise ValueError("JSON of too many levels") from None
 
 
 def number(name: str, value: Any, lowest: float = -math.inf, highest: float = math.inf) -> float:
@@ -362,7 +389,7 @@ def whole_number(
         return int(result)
 
 
-def one_line(name: str, value: Any, most: int = _LONGEST_LINE) -> str:
+def one_line(name: str, value: Any, most: int = _LONGEST_TEXT) -> str:
     """Return a value that is a text without control characters; raises ValueError for any other.
 
     most: characters that the text may have
@@ -370,61 +397,3 @@ def one_line(name: str, value: Any, most: int = _LONGEST_LINE) -> str:
     if not isinstance(value, str) or not value.isprintable() or len(value) > most:
         raise ValueError(f"{name} is {shown(value)}, expected a text of one line")
     return value
-
-
-# ---- JSON
-
-
-def from_text(kind: type[_T], text: str | bytes) -> _T:
-    """Return the value of a JSON text, of type `kind`, as from_json() makes it.
-
-    Raises ValueError as parse_json() and from_json().
-    """
-    return from_json(kind, parse_json(text))
-
-
-def parse_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text, of UTF-8 if it is given as bytes.
-
-    Raises ValueError for a text that is not JSON or nested too deeply, for NaN, infinity and
-    numbers of more than 64 bits, and for half a character (a lone surrogate), which no file can
-    hold.
-    """
-    if isinstance(text, bytes):
-        text = text.decode("utf-8-sig")
-    value = _loads(text, partial(number, "a number"), partial(whole_number, "a number"))
-    # Half a character can only come from an escape such as \ud800; encode() refuses it. Allowed are
-    # the halves \udc80 to \udcff: by them, Python keeps the bytes of a Linux file name that are no
-    # UTF-8.
-    if "\\u" in text:
-        json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
-    return value
-
-
-def parse_record(text: str | bytes) -> Any:
-    """Return the value of a JSON text of which the caller reads some values, and checks these.
-
-    What parse_json() refuses does no harm here in a value that nobody reads, such as NaN of a
-    sensor: a number that is none, or has more than 64 bits, becomes its text, which number()
-    refuses; bytes that are not UTF-8 become halves of characters, which one_line() refuses. Raises
-    ValueError for a text that is not JSON or nested too deeply.
-    """
-    if isinstance(text, bytes):
-        text = text.decode("utf-8-sig", errors="surrogateescape")
-
-    def number_or_text(check: Callable[[str, str], float], found: str) -> float | str:
-        try:
-            return check("a number", found)
-        except ValueError:
-            return found
-
-    return _loads(text, partial(number_or_text, number), partial(number_or_text, whole_number))
-
-
-def _loads(text: str, read_float: Callable[[str], Any], read_int: Callable[[str], Any]) -> Any:
-    try:
-        return json.loads(
-            text, parse_int=read_int, parse_float=read_float, parse_constant=read_float
-        )
-    except RecursionError:
-        raise ValueError("JSON of too many levels") from None

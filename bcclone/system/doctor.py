@@ -64,7 +64,6 @@ def examine(settings: DoctorSettings) -> list[Check]:
         "memory": check_memory,
         "accelerator": check_devices if settings.full else lambda: check_cuda(find_cards()),
         "XLA": lambda: check_compiler(find_cards()) if settings.full else [],
-        "GPU": lambda: check_cards(find_cards(), version_of(_CUDNN)),
         "ffmpeg": check_ffmpeg,
     }
     checks: list[Check] = []
@@ -209,16 +208,7 @@ def _check_size(
 
 # ---- TensorFlow and NVIDIA's cards
 
-# Which cards are supported. NVIDIA numbers the architecture of a card by its compute capability,
-# such as 6.0. TensorFlow's wheels list theirs in `tensorflow.sysconfig.get_build_info()`: those of
-# 2.17.1 to 2.21.0 begin with sm_60. cuDNN supports 5.0 until 9.10.2 and 7.5 from 9.11.0 on, as
-# NVIDIA's support matrices say, and the kernels in libcudnn_ops.so of 9.10.2.21 and 9.28.0.42.
-OLDEST_FOR_TENSORFLOW = (6, 0)
-_OLDEST_FOR_CUDNN = (7, 5)
 _CUDNN = "nvidia-cudnn-cu12"  # the package of cuDNN, NVIDIA's library for convolutions
-_CUDNN_WITHOUT_OLDER = (9, 11)  # first version of cuDNN that supports no older cards
-_CUDNN_FOR_OLDER = "9.10.2.21"  # last version of cuDNN that supports older cards
-
 _HOW_TO_USE_GPU = (
     'install the CUDA libraries for TensorFlow: python -m pip install -e ".[gpu]" '
     "(on Windows, in WSL2)"
@@ -227,14 +217,15 @@ _HOW_TO_USE_GPU = (
 
 def check_cuda(cards: Sequence[Card]) -> Iterator[Check]:
     """Check, without loading TensorFlow, whether it can use NVIDIA cards."""
+    described = ", ".join(f"{card.describe()}, driver {card.driver}" for card in cards)
     if not cards:
         found = "no NVIDIA card was found: TensorFlow computes on the CPU"
         yield Check("accelerator", "ok", found)
     elif version_of(_CUDNN):
-        found = f"NVIDIA driver {cards[0].driver}; --full also tests TensorFlow on it"
+        found = f"{described}; --full also tests TensorFlow on it"
         yield Check("accelerator", "ok", found)
     else:
-        found = f"NVIDIA driver {cards[0].driver}, but the CUDA libraries are not installed"
+        found = f"{described}, but the CUDA libraries are not installed"
         yield Check("accelerator", "warning", found, _HOW_TO_USE_GPU)
 
 
@@ -287,12 +278,13 @@ def check_computed(faults: dict[str, str], cards: Sequence[Card]) -> Check:
     if bad:
         found = f"TensorFlow cannot compute on {'; '.join(bad)}"
         advice = (
-            "update the driver, or hide the GPU from TensorFlow: set CUDA_VISIBLE_DEVICES to -1"
+            "docs/how-to/install.md says which cards need other packages; update the driver, or "
+            "hide the GPU from TensorFlow: set CUDA_VISIBLE_DEVICES to -1"
         )
         return Check("accelerator", "failed", found, advice)
     found = f"TensorFlow computes on {', '.join(faults)}"
     if cards and not any(device.startswith("GPU") for device in faults):
-        found += f" and does not find the GPU of NVIDIA driver {cards[0].driver}"
+        found += f" and does not find {cards[0].name}, driver {cards[0].driver}"
         return Check("accelerator", "warning", found, _HOW_TO_USE_GPU)
     return Check("accelerator", "ok", found)
 
@@ -314,22 +306,3 @@ def check_compiler(cards: Sequence[Card]) -> Iterator[Check]:
         yield Check("XLA", "warning", f"cannot compile for {name}: {fault}", advice)
     else:
         yield Check("XLA", "ok", f"compiles for {name}")
-
-
-def check_cards(cards: Sequence[Card], cudnn: str | None) -> Iterator[Check]:
-    """Check whether TensorFlow and cuDNN support cards.
-
-    cudnn: version of the installed cuDNN, None if it is not installed
-    """
-    for card in cards:
-        capability = card.compute_capability or _OLDEST_FOR_CUDNN
-        too_new = cudnn and tuple(map(int, cudnn.split(".")[:2])) >= _CUDNN_WITHOUT_OLDER
-        found = card.describe()
-        if capability < OLDEST_FOR_TENSORFLOW:
-            advice = "bcclone trains on the CPU; docs/how-to/install.md says which cards work"
-            yield Check("GPU", "warning", f"{found}: too old for TensorFlow", advice)
-        elif capability < _OLDEST_FOR_CUDNN and too_new:
-            advice = f'install an older cuDNN: python -m pip install "{_CUDNN}=={_CUDNN_FOR_OLDER}"'
-            yield Check("GPU", "failed", f"{found}: too old for cuDNN {cudnn}", advice)
-        else:
-            yield Check("GPU", "ok", found)

@@ -1,10 +1,8 @@
-"""Read HDF5 files: a file and a schema -> the values at the paths that the schema names.
+"""Read HDF5 files that somebody else may have made: a file and a schema -> checked values.
 
 Reading follows no link and opens no other file. An array is read only if all its bytes are in this
-file, so that a small file cannot ask for gigabytes of memory; so a compressed array is refused,
+file, so that a small file cannot ask for gigabytes of memory. So a compressed array is refused,
 unless the caller limits its size. What is refused raises UnfitContent.
-
-kind_of() tells stores, models and other files apart, before a file is read or overwritten.
 """
 
 import math
@@ -55,6 +53,22 @@ class Place:
     offset: int | None  # position of its first byte in the file; None if it is stored in pieces
 
 
+def kind_of(path: Path) -> Kind | None:
+    """Return whether an HDF5 file is a store, a model or damaged; None for all other files."""
+    try:
+        with open_file(path, "store") as file:  # a store may have any size
+            if file.read(len(HDF5)) != HDF5:
+                return None
+    except OSError:
+        return None
+    try:
+        with h5py.File(path, "r") as opened:
+            kinds = (kind for name, kind in _KIND_BY_ATTRIBUTE.items() if name in opened.attrs)
+            return next(kinds, None)
+    except (OSError, RuntimeError):
+        return "damaged"
+
+
 @contextmanager
 def open_hdf5(source: Source) -> Iterator[h5py.File]:
     """Open a file for reading.
@@ -100,15 +114,10 @@ def _read_part(file: h5py.File, path: str, kind: Any) -> Any:
     if is_text:
         return list(np.atleast_1d(dataset.asstr()[()]))
     if kind is not None and dataset.dtype != np.dtype(kind):
-        found = _columns(dataset.dtype)
-        expected = _columns(np.dtype(kind))
+        found = dataset.dtype.names or dataset.dtype
+        expected = np.dtype(kind).names or np.dtype(kind)
         raise UnfitContent(f"the columns of {shown(path)} are {found}, expected {expected}")
     return np.asarray(dataset[()])
-
-
-def _columns(dtype: np.dtype[Any]) -> Any:
-    """Return the names of a table's columns, or the type of an array."""
-    return dtype.names or str(dtype)
 
 
 def member_of(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
@@ -147,32 +156,23 @@ def dataset_of(
     columns = [kind]
     if kind.get_class() == h5py.h5t.COMPOUND:
         columns = [kind.get_member_type(column) for column in range(kind.get_nmembers())]
-    if not all(_is_plain(column, texts) for column in columns):
-        raise UnfitContent(f"{shown(path)} is not an array of plain numbers and texts")
+    for column in columns:
+        is_text = column.get_class() == h5py.h5t.STRING and column.is_variable_str()
+        if column.get_class() not in _PLAIN_CLASSES or (is_text and not texts):
+            raise UnfitContent(f"{shown(path)} is not an array of plain numbers and texts")
 
     # a few bytes of a file must not stand for gigabytes, nor for another file
     if dataset.external or dataset.is_virtual:
         raise UnfitContent(f"the numbers of {shown(path)} are in another file, which is not read")
     properties = dataset.id.get_create_plist()
     filters = {properties.get_filter(number)[0] for number in range(properties.get_nfilters())}
-    accepted = _SAFE_FILTERS if compressed else set()
-    if filters - accepted:
+    if filters and not (compressed and filters <= _SAFE_FILTERS):
         raise UnfitContent(f"the numbers of {shown(path)} are compressed, which is not supported")
     size = math.prod(dataset.shape) * kind.get_size()
     least = min(size, 1) if filters else size  # compressed, any number of bytes may be enough
     if dataset.id.get_storage_size() < least:
         raise UnfitContent(f"the numbers of {shown(path)} were never written")
     return dataset
-
-
-def _is_plain(column: Any, texts: bool) -> bool:
-    """Return whether an HDF5 type is a number or a text.
-
-    texts: accept also a text of variable length
-    """
-    if column.get_class() == h5py.h5t.STRING and column.is_variable_str():
-        return texts
-    return column.get_class() in _PLAIN_CLASSES
 
 
 def read_attribute(group: h5py.Group, name: str, kind: type, most: int = LONGEST_TEXT) -> Any:
@@ -195,7 +195,9 @@ def read_attribute(group: h5py.Group, name: str, kind: type, most: int = LONGEST
         value = group.attrs[name]
         if kind is int:
             return int(value)
-        texts = [_decoded(text) for text in np.atleast_1d(value)]
+        texts = [
+            text.decode() if isinstance(text, bytes) else str(text) for text in np.atleast_1d(value)
+        ]
         if kind is list and len(texts) <= most:
             return texts
         if kind is str and len(texts[0].encode()) <= most:
@@ -207,25 +209,3 @@ def read_attribute(group: h5py.Group, name: str, kind: type, most: int = LONGEST
         list: f"a list of up to {most} names",
     }
     raise UnfitContent(f"its {name[:40]} is not {words[kind]}")
-
-
-def _decoded(text: Any) -> str:
-    if isinstance(text, bytes):
-        return text.decode()
-    return str(text)
-
-
-def kind_of(path: Path) -> Kind | None:
-    """Return whether an HDF5 file is a store, a model or damaged; None for all other files."""
-    try:
-        with open_file(path, "store") as file:  # a store may have any size
-            if file.read(len(HDF5)) != HDF5:
-                return None
-    except OSError:
-        return None
-    try:
-        with h5py.File(path, "r") as opened:
-            kinds = [kind for name, kind in _KIND_BY_ATTRIBUTE.items() if name in opened.attrs]
-    except (OSError, RuntimeError):
-        return "damaged"
-    return kinds[0] if kinds else None

@@ -19,8 +19,6 @@ if TYPE_CHECKING:  # it loads fsspec, which local paths do not need
 
 Location: TypeAlias = Union[Path, "UPath"]  # noqa: UP007 a text has no |
 
-_MARK = "://"  # a text that contains it is a URL
-_LOCAL = ("file", "local")  # protocols of URLs that name local paths
 _EXPECTED = "expected a path, or a URL such as s3://BUCKET/FOLDER"
 _REMEDY = (
     "check the URL, the server and your credentials "
@@ -40,7 +38,7 @@ def parse_location(text: str | Path) -> Location:
     """
     if isinstance(text, Path) or not names_url(text):
         return Path(text)
-    if not text.partition(_MARK)[2].strip("/"):
+    if not text.partition("://")[2].strip("/"):
         raise UserError(f"{text}: names no server, bucket or file; {_EXPECTED}")
     from fsspec import get_filesystem_class
     from upath import UPath
@@ -48,7 +46,7 @@ def parse_location(text: str | Path) -> Location:
     try:
         # listings of folders are not cached, because other processes may write there, too
         url = UPath(text.rstrip("/"), use_listings_cache=False)
-        if url.protocol in _LOCAL:
+        if url.protocol in ("file", "local"):
             return Path(url.path)
         get_filesystem_class(url.protocol)  # raises ImportError if its package is missing
         return url
@@ -60,13 +58,26 @@ def parse_location(text: str | Path) -> Location:
 
 
 def is_url(location: Location) -> "TypeGuard[UPath]":
-    """Return whether this is a URL and not a local path."""
     return not isinstance(location, Path)
 
 
 def names_url(text: str) -> bool:
     """Return whether a text is a URL and not a local path."""
-    return _MARK in text
+    return "://" in text
+
+
+def as_local(location: Location | str) -> Path:
+    """Return a local path, also for file:///tmp/data.h5; raises ValueError for any other URL."""
+    if isinstance(location, str):
+        location = parse_location(location)
+    if not isinstance(location, Path):
+        raise ValueError(
+            f"{location} is a URL, expected a local path; copy it to this machine first"
+        )
+    return location
+
+
+# ---- names of files
 
 
 def is_hidden(name: str) -> bool:
@@ -90,17 +101,6 @@ def normal_name(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def as_local(location: Location | str) -> Path:
-    """Return a local path, also for file:///tmp/data.h5; raises ValueError for any other URL."""
-    if isinstance(location, str):
-        location = parse_location(location)
-    if not isinstance(location, Path):
-        raise ValueError(
-            f"{location} is a URL, expected a local path; copy it to this machine first"
-        )
-    return location
-
-
 def did_you_mean_beside(missing: Location, is_one: Callable[[Path], bool]) -> str:
     """Return a question for a missing path, such as "did you mean runs/model.h5?".
 
@@ -108,14 +108,14 @@ def did_you_mean_beside(missing: Location, is_one: Callable[[Path], bool]) -> st
 
     is_one: returns whether a path is of the kind that is expected
     """
-    if is_url(missing) or not missing.parent.is_dir():
+    if not isinstance(missing, Path) or not missing.parent.is_dir():
         return ""
-    names = [path.name for path in as_local(missing).parent.iterdir()]
-    for name in similar_names(missing.name, names):
-        path = as_local(missing.with_name(name))
-        if is_one(path):
-            return f"did you mean {path}?"
-    return ""
+    names = [path.name for path in missing.parent.iterdir()]
+    near = map(missing.with_name, similar_names(missing.name, names))
+    return next((f"did you mean {path}?" for path in near if is_one(path)), "")
+
+
+# ---- files at URLs
 
 
 @contextmanager

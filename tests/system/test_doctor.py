@@ -1,6 +1,7 @@
 """bcclone doctor names what is missing and how to fix it, quickly and without a traceback."""
 
 import os
+import re
 import socket
 import sys
 import tomllib
@@ -9,9 +10,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from bcclone.system.doctor import (
-    OLDEST_FOR_TENSORFLOW,
     PYTHONS,
-    check_cards,
     check_computed,
     check_cuda,
     check_devices,
@@ -19,7 +18,7 @@ from bcclone.system.doctor import (
     check_packages,
 )
 from bcclone.system.hardware import Card
-from tests.processes import imported_by, python, said
+from tests.processes import imported_by, said
 from tests.running import ROOT, command, result_of, run_script
 
 
@@ -136,35 +135,6 @@ def test_each_finding_is_ok_a_warning_or_a_failure(check, state, report):
     assert report in check.found + check.advice
 
 
-@pytest.mark.parametrize(
-    ("name", "capability", "cudnn", "state", "report"),
-    [
-        ("NVIDIA H200", (9, 0), "9.28.0.42", "ok", ""),
-        ("Tesla V100", (7, 0), "9.28.0.42", "failed", '"nvidia-cudnn-cu12==9.10.2.21"'),
-        ("NVIDIA GeForce GTX 1060", (6, 1), "9.10.2.21", "ok", ""),
-        ("NVIDIA GeForce GTX 960M", (5, 0), "9.28.0.42", "warning", "install.md"),
-    ],
-)
-def test_a_card_is_checked_by_its_compute_capability(name, capability, cudnn, state, report):
-    (check,) = check_cards([Card(name, capability)], cudnn)
-    assert check.state == state
-    assert name in check.found
-    assert report in check.found + check.advice
-
-
-@pytest.mark.slow
-def test_the_oldest_supported_card_fits_the_installed_tensorflow_and_the_pinned_cudnn():
-    code = (
-        "from tensorflow.sysconfig import get_build_info; "
-        "print(get_build_info()['cuda_compute_capabilities'][0])"
-    )
-    assert python(code).strip() == "sm_{}{}".format(*OLDEST_FOR_TENSORFLOW)
-    pinned = dict(
-        line.split("==")
-        for line in (ROOT / "constraints.txt").read_text().splitlines()
-        if ";" not in line
-    )
-    cudnn = pinned["nvidia-cudnn-cu12"]
-    (check,) = check_cards([Card("NVIDIA GeForce GTX 1060", (6, 1))], cudnn)
-    assert check.state == "failed"
-    assert f"`nvidia-cudnn-cu12=={cudnn}`" in (ROOT / "docs/how-to/install.md").read_text()
+def test_the_page_names_the_cudnn_that_is_installed():
+    pinned = re.search(r"nvidia-cudnn-cu12==[\d.]+", (ROOT / "constraints.txt").read_text())
+    assert f"`{pinned[0]}`" in (ROOT / "docs/how-to/install.md").read_text()

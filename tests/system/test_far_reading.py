@@ -6,18 +6,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import fsspec
 import pytest
 
-from bcclone.system import codec
 from bcclone.system.codec import UnfitFile, read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.location import reaching
 
-MOST = 1000
+MOST = 1 << 22  # bytes of a file of settings
 CONTENTS = {
     "empty": b"",
     "ten": b"0123456789",
     "fits": b"x" * MOST,
     "larger": b"x" * (MOST + 1),
-    "large": b"x" * 10**6,
+    "large": b"x" * 10**7,
 }
 
 
@@ -73,11 +72,6 @@ def server():
         server.shutdown()
 
 
-@pytest.fixture(autouse=True)
-def limit(monkeypatch):
-    monkeypatch.setattr(codec, "_MOST_BYTES", {"json": MOST})
-
-
 @pytest.fixture(scope="module", params=["memory", "http"])
 def folder(request):
     """The URL of a folder that holds CONTENTS."""
@@ -92,20 +86,21 @@ def folder(request):
 @pytest.mark.parametrize("name", CONTENTS)
 def test_a_file_is_read_up_to_its_limit(folder, name):
     if len(CONTENTS[name]) <= MOST:
-        assert read_bytes(f"{folder}/{name}", "json") == CONTENTS[name]
+        assert read_bytes(f"{folder}/{name}", "settings") == CONTENTS[name]
     else:
         with pytest.raises(UnfitFile, match=f"{name}: larger than {MOST} bytes"):
-            read_bytes(f"{folder}/{name}", "json")
+            read_bytes(f"{folder}/{name}", "settings")
     with pytest.raises(UserError, match="404: cannot be reached"):
-        read_bytes(f"{folder}/404", "json")
+        read_bytes(f"{folder}/404", "settings")
 
 
 @pytest.mark.parametrize("name", ["403", "500", "503", "loop", "file", "truncated"])
 def test_an_answer_that_is_no_content_is_told_in_one_line(server, name):
     url = f"http://127.0.0.1:{server.server_port}/{name}"
     with pytest.raises(UserError, match=f"{url}: cannot be reached") as refused, reaching(url):
-        read_bytes(url, "json")
+        read_bytes(url, "settings")
     assert "\n" not in str(refused.value)
+    server.sent = 0
     with pytest.raises(UnfitFile, match="larger than"):
-        read_bytes(f"http://127.0.0.1:{server.server_port}/endless", "json")
+        read_bytes(f"http://127.0.0.1:{server.server_port}/endless", "settings")
     assert server.sent < 1 << 26
