@@ -93,7 +93,6 @@ class FakePage:
             f"ws://127.0.0.1:{port}/socket", timeout=60, **options
         )
         self.acknowledges = acknowledges
-        self.inputs = 0
 
     def __enter__(self):
         return self
@@ -105,9 +104,7 @@ class FakePage:
         self.socket.send(json.dumps(message))
 
     def hands(self, **hands):
-        self.inputs += 1
-        self.send(input=self.inputs, hands=hands)
-        return self.inputs
+        self.send(hands=hands)
 
     def receive(self):
         """Return the next message and its pictures."""

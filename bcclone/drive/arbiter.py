@@ -70,7 +70,6 @@ class ConnectionArbiter:
 
     def __init__(self, driver: Driver, clock: Callable[[], float] = time.monotonic) -> None:
         self.driver = driver
-        self.wakeups = 0  # how often a silent car was woken
         self._clock = clock
         self._lock = threading.Lock()
         self._order: list[str] = []  # oldest first; the last one drives
@@ -81,7 +80,7 @@ class ConnectionArbiter:
         self._ended = False
         self._answering = False  # whether a telemetry of the driving connection is being answered
         self._received = clock()  # when the driving connection last sent telemetry
-        self._wakeups_in_silence = 0  # how often the car was woken since then
+        self._woken = 0  # how often the car was woken since then
 
     @property
     def driving_sid(self) -> str | None:
@@ -172,16 +171,15 @@ class ConnectionArbiter:
             self._ended = True
 
     def wake(self) -> str | None:
-        """Return the driving connection if a `manual` is due to wake its car, and count that."""
+        """Return the driving connection if a `manual` is due to wake its car."""
         with self._lock:
             sid = self.driving_sid
-            sent = self._wakeups_in_silence
+            sent = self._woken
             if sid is None or sent == len(_WAKE_AFTER_SECONDS):
                 return None
             if self.silent_seconds < _WAKE_AFTER_SECONDS[sent]:
                 return None
-            self._wakeups_in_silence += 1
-            self.wakeups += 1
+            self._woken += 1
             return sid
 
     def pending_manual(self) -> list[str]:
@@ -204,7 +202,7 @@ class ConnectionArbiter:
     def _note_telemetry(self) -> None:
         """Note that the driving connection is not silent."""
         self._received = self._clock()
-        self._wakeups_in_silence = 0
+        self._woken = 0
 
     def _drive(self, telemetry: Telemetry, late: bool) -> Reply:
         """Return the reply to a telemetry of the connection that drives."""

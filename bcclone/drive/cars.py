@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 from bcclone.drive.arbiter import MANUAL, SILENT_SECONDS, ConnectionArbiter, Reply
 from bcclone.drive.protocol import RefusedPacket, SocketIOConnection, TelemetryEvent, event_text
-from bcclone.drive.run_folder import RunWriter, record_decision
+from bcclone.drive.run_writer import RunWriter, record_decision
 from bcclone.drive.stats import DriveStats
 from bcclone.recording.run_folder import Recorder
 from bcclone.web.access import SOCKETIO_PATH
@@ -143,11 +143,10 @@ class Cars:
             self.stats.answered(sid, reply, seconds)
         except Exception:
             logger.exception("an answer could not be recorded or counted")
-        first_answer_seconds = self.stats.first_answer_seconds
-        if is_first and seconds is not None and first_answer_seconds is not None:
+        if is_first and seconds is not None and self.stats.first_answer_seconds is not None:
             self._server.notify(
                 f"first frame answered in {seconds * 1000:.1f} ms, "
-                f"{first_answer_seconds:.1f} s after the start"
+                f"{self.stats.first_answer_seconds:.1f} s after the start"
             )
 
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Any:

@@ -61,15 +61,6 @@ class SpeedSettings(Checked):
         """Return the names of the outputs, besides the steering, that the model must have."""
         return ("predicted_speed_mph",) if self.predicted_speed else ()
 
-    @property
-    def rule(self) -> str:
-        """Return in words how the speed to hold changes on the road, "" if it does not."""
-        if self.predicted_speed:
-            return f"drives as fast as the model predicts, {self.min_speed_mph:.0f} mph at least"
-        if self.slow_in_corners:
-            return f"slows down to {self.min_speed_mph:.0f} mph in corners"
-        return ""
-
 
 # gains of Udacity's drive.py: throttle for each mph of the error (_KP), and for each mph of the sum
 # of the errors at all telemetries so far (_KI)

@@ -15,7 +15,7 @@ from bcclone.drive.drive_settings import DriveResult, DriveSettings
 from bcclone.drive.driver import Driver, SteeringPolicy, framing_of_policy
 from bcclone.drive.hands import Hands
 from bcclone.drive.protocol import packets_of
-from bcclone.drive.run_folder import check_run_folder, run_recorder
+from bcclone.drive.run_writer import check_run_folder, run_recorder
 from bcclone.drive.stats import DriveStats
 from bcclone.model.foreign.stored import reading_early
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
@@ -117,8 +117,8 @@ def _serve(
                 "the token is sent unencrypted"
             )
         # flask and the page load now, while the server already answers
-        from bcclone.drive.overlay import make_saliency_thread
-        from bcclone.drive.page import DrivePage, Pages
+        from bcclone.drive.live_page import DriveSession, Pages
+        from bcclone.drive.saliency_overlay import saliency_thread
 
         # the parts that decide, without sockets
         hands = Hands()
@@ -129,11 +129,11 @@ def _serve(
         recorder = resources.enter_context(
             run_recorder(settings.run_folder, settings.append, framing)
         )
-        saliency = resources.enter_context(make_saliency_thread(policy, lambda: stats.last_frame))
+        saliency = resources.enter_context(saliency_thread(policy, lambda: stats.last_frame))
         # the parts that speak with cars and pages
         cars = Cars(arbiter, stats, recorder, server)
-        page = DrivePage(cars, hands, saliency, policy)
-        server.show(cars.with_page(Pages(page, server).app()), cars.check)
+        session = DriveSession(cars, hands, saliency, policy)
+        server.show(cars.with_page(Pages(session, server).app()), cars.check)
         server.notify(
             f"listening on {server.address}; "
             "start the simulator, choose a track and AUTONOMOUS MODE\n"

@@ -1,7 +1,7 @@
 """A person's hands at the page, and a model -> the control of each frame.
 
 Threads of the pages tell `Hands` what the hands do; the thread of the car asks for the control of
-each frame. No sockets, no files; the caller gives the clock. Drives and plays share this.
+each frame. No sockets, no files; the caller gives the clock.
 """
 
 import math
@@ -31,7 +31,8 @@ class HandInput:
     def __post_init__(self) -> None:
         for name in ("steering", "throttle"):
             value = getattr(self, name)
-            if value is not None and not _is_position(value):
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (is_number and -1.0 <= value <= 1.0):
                 raise ValueError(f"{name} {value!r}, expected -1 to 1, or null")
         for name in ("steering_key", "throttle_key"):
             value = getattr(self, name)
@@ -48,28 +49,11 @@ class HandInput:
 
 
 RELEASED = HandInput()
-
-
-def _is_position(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and -1.0 <= value <= 1.0
-
-
 STEP_SECONDS = 0.02  # one step; a held key changes the steering by KEY_STEP in it
 # Change of throttle and brake in a step: 3 a second, like the default axes of the simulator's
 # engine, Unity; recorded logs show it.
 _THROTTLE_STEP = 0.06
 _HAND_OVER_CHANGE = 0.05  # most that the steering changes from frame to frame during a hand-over
-
-
-def _pressed(value: float, key: int, step: float) -> float:
-    """Return a value after one step with this key held; the other direction begins at 0."""
-    if value * key < 0:
-        value = 0.0
-    value = min(max(value + key * step, -1.0), 1.0)
-    return round(value, 6)  # so that many steps add up to round numbers
-
-
 SILENT_SECONDS = 1.0  # the hands of a page that sends nothing this long are off the wheel
 _LATE_STEPS = 25  # most steps for one frame, so that held keys do not turn far after a long pause
 
@@ -92,9 +76,9 @@ class Hands:
         self.kept = False
         self.by = by  # who steers
         self._clock = clock
-        self._lock = threading.Lock()  # held while anything below is read or changed
+        self._lock = threading.RLock()  # held while anything below is read or changed
         self._pages: list[object] = []  # the last one steers
-        self._input: tuple[int, HandInput] = (0, RELEASED)
+        self._input = RELEASED
         self._moved_at = -math.inf  # when the page that steers sent its latest input
         self._turned_at = clock()  # when turn() was last called
         self._take_overs = 0  # so far, also of earlier cars
@@ -108,12 +92,6 @@ class Hands:
         self._driver = ""  # MODEL or HUMAN, "" before the first frame
         self._steering = 0.0  # of the last frame
         self._handing_over = False  # whether changes of the steering are limited
-
-    @property
-    def input(self) -> tuple[int, HandInput]:
-        """Return the number of the latest input, and that input."""
-        with self._lock:
-            return self._input
 
     @property
     def silent_seconds(self) -> float:
@@ -133,33 +111,30 @@ class Hands:
     def leave(self, page: object) -> None:
         """Remove a page that has closed; what its hands did counts no more."""
         with self._lock:
-            if self._steers(page):
-                self._input = (0, RELEASED)
+            if self.steers(page):
+                self._input = RELEASED
             if page in self._pages:
                 self._pages.remove(page)
 
     def ask(self, page: object) -> None:
         """Let an open page steer; the input of the page before counts no more."""
         with self._lock:
-            if page in self._pages and not self._steers(page):
+            if page in self._pages and not self.steers(page):
                 self._pages.remove(page)
                 self._pages.append(page)
-                self._input = (0, RELEASED)
+                self._input = RELEASED
 
     def steers(self, page: object) -> bool:
         """Return whether a page steers; only that one sets controls."""
         with self._lock:
-            return self._steers(page)
+            return bool(self._pages) and self._pages[-1] is page
 
-    def move(self, page: object, hands: HandInput, number: int = 0) -> None:
-        """Take what the hands at a page do; raises ValueError if the page does not steer.
-
-        number: number of this input, which the page has chosen
-        """
+    def move(self, page: object, hands: HandInput) -> None:
+        """Take what the hands at a page do; raises ValueError if the page does not steer."""
         with self._lock:
-            if not self._steers(page):
+            if not self.steers(page):
                 raise ValueError("another page steers; this one only watches")
-            self._input = (number, hands)
+            self._input = hands
             self._moved_at = self._clock()
 
     def turn(self, model: Control | None, steps: int | None = None) -> Control:
@@ -174,7 +149,7 @@ class Hands:
                 steps = round((now - self._turned_at) / STEP_SECONDS)
                 steps = min(max(steps, 1), _LATE_STEPS)
             self._turned_at = now
-            _, hands = self._input
+            hands = self._input
             if now - self._moved_at >= SILENT_SECONDS:
                 hands = RELEASED
             for _ in range(steps):
@@ -190,12 +165,19 @@ class Hands:
 
     def _turn_by_keys(self, hands: HandInput) -> None:
         """Turn the wheel and press the pedal as the keys do in a step."""
+
+        def pressed(value: float, key: int, step: float) -> float:
+            if value * key < 0:  # the other direction begins at 0
+                value = 0.0
+            value = min(max(value + key * step, -1.0), 1.0)
+            return round(value, 6)  # so that many steps add up to round numbers
+
         if hands.steering_key:
-            self._key_steering = _pressed(self._key_steering, hands.steering_key, KEY_STEP)
+            self._key_steering = pressed(self._key_steering, hands.steering_key, KEY_STEP)
         else:  # the wheel is straight at once, the pedal comes back in steps
             self._key_steering = 0.0
         if hands.throttle_key:
-            self._key_throttle = _pressed(self._key_throttle, hands.throttle_key, _THROTTLE_STEP)
+            self._key_throttle = pressed(self._key_throttle, hands.throttle_key, _THROTTLE_STEP)
         else:
             rest = max(abs(self._key_throttle) - _THROTTLE_STEP, 0.0)
             self._key_throttle = math.copysign(round(rest, 6), self._key_throttle)
@@ -204,13 +186,19 @@ class Hands:
         """Return the person's steering or the model's, and hand the wheel over without a jerk."""
         # the position of a mouse, stick or pad counts more than a key
         has_hands_on = hands.steering is not None or hands.steering_key != 0
+        driver = HUMAN
         if model is None or has_hands_on or self.kept:
-            self._change_driver(HUMAN, takes_over=model is not None)
             steering = self._key_steering if hands.steering is None else float(hands.steering)
         else:
-            self._change_driver(MODEL, takes_over=False)
+            driver = MODEL
             steering = model.steering
         steering = steering or 0.0  # 0.0 also for -0.0
+        if driver != self._driver:
+            self._handing_over = self._driver != ""
+            self._driver = driver
+            is_take_over = driver == HUMAN and model is not None
+            self._take_overs += is_take_over
+            self.by = DrivenBy(driver, self._take_overs if is_take_over else None)
         if self._handing_over:
             lowest = self._steering - _HAND_OVER_CHANGE
             highest = self._steering + _HAND_OVER_CHANGE
@@ -230,18 +218,3 @@ class Hands:
         if hands.throttle_key or self._key_throttle or model is None:
             return self._key_throttle or 0.0
         return model.throttle
-
-    def _change_driver(self, driver: str, takes_over: bool) -> None:
-        """Note who steers from now on. takes_over: whether a person takes over from a model."""
-        if driver == self._driver:
-            return
-        self._handing_over = self._driver != ""
-        self._driver = driver
-        if takes_over:
-            self._take_overs += 1
-            self.by = DrivenBy(driver, self._take_overs)
-        else:
-            self.by = DrivenBy(driver)
-
-    def _steers(self, page: object) -> bool:
-        return bool(self._pages) and self._pages[-1] is page

@@ -1,7 +1,6 @@
-"""Count the replies of a drive, their latencies and its warnings.
+"""Count the replies of a drive, their latencies and its warnings, for the page.
 
-From the replies and their latencies, `DriveStats` computes what a drive adds to the page's state.
-It uses no sockets and no files, and gets its clock from the caller.
+`DriveStats` uses no sockets and no files, and gets its clock from the caller.
 """
 
 import threading
@@ -13,8 +12,6 @@ from typing import Any
 import numpy as np
 
 from bcclone.drive.arbiter import SILENT_SECONDS, ConnectionArbiter, Reply
-from bcclone.drive.driver import Decision
-from bcclone.drive.protocol import Telemetry
 
 _ANSWERS = 1000  # answers kept for p50, p99 and the rate
 _RATE_SECONDS = 2.0  # the rate is counted over this long
@@ -38,12 +35,15 @@ class DriveStats:
         self._latencies: deque[float] = deque(maxlen=_ANSWERS)  # in milliseconds
         # text -> how often, and when last; the newest comes last
         self._warnings: dict[str, tuple[int, float]] = {}
-        # the car that was answered last: id of its connection, "" for none, and its last answer
-        self._sid = ""
-        self._telemetry: Telemetry | None = None
-        self._decision: Decision | None = None
-        self._key_held = False  # a person drives, at the simulator
+        self._begin_car("")
+
+    def _begin_car(self, sid: str) -> None:
+        """Forget the car that was answered last. sid: id of the next one's connection"""
+        self._sid = sid
+        self._reply = Reply()  # the last one that could be made of a telemetry
+        self._jpeg = b""
         self._latency_ms: float | None = None
+        self._answers.clear()
 
     @property
     def seconds(self) -> float:
@@ -54,9 +54,7 @@ class DriveStats:
     def last_frame(self) -> tuple[int, bytes]:
         """Return the last frame's number, from 1, and its JPEG image, b"" when no car drives."""
         with self._lock:
-            if self._telemetry is None or not self._drives:
-                return self.frames, b""
-            return self.frames, self._telemetry.jpeg
+            return self.frames, self._jpeg if self._drives else b""
 
     def answered(self, sid: str, reply: Reply, seconds: float | None) -> None:
         """Count a reply to a connection. seconds: its latency, None if it could not be sent."""
@@ -64,30 +62,22 @@ class DriveStats:
             self.warn(reply.fault)
         if not reply.drives:  # the car waits for its turn, or the drive has ended
             return
-        decision = reply.decision
-        latency_ms = None if seconds is None else seconds * 1000
         with self._lock:
             if sid != self._sid:
-                self._sid = sid
-                self._telemetry = None
-                self._decision = None
-                self._key_held = False
-                self._latency_ms = None
-                self._answers.clear()
+                self._begin_car(sid)
             if not reply.fault:
-                self._decision = decision
-                # a simulator sends empty telemetry while a driving key is held
-                self._key_held = reply.telemetry is None
+                self._reply = reply
             if reply.telemetry is not None:
-                self._telemetry = reply.telemetry
+                self._jpeg = reply.telemetry.jpeg
                 self.frames += 1
-            if latency_ms is not None:
+            if seconds is not None:
                 now = self.seconds
                 if self.first_answer_seconds is None:
-                    self.first_answer_seconds = round(now, 2)
-                self._latency_ms = round(latency_ms, 2)
-                self._latencies.append(latency_ms)
+                    self.first_answer_seconds = now
+                self._latency_ms = round(seconds * 1000, 2)
+                self._latencies.append(seconds * 1000)
                 self._answers.append(now)
+        decision = reply.decision
         if decision is not None and decision.repeated:
             self.warn(
                 "the model is too slow for this machine: "
@@ -115,14 +105,13 @@ class DriveStats:
         clients: number of open connections
         """
         arbiter = self._arbiter
-        driver = arbiter.driver
         with self._lock:
-            drives = self._drives
-            telemetry = self._telemetry if drives else None
-            decision = self._decision if drives else None
+            reply = self._reply if self._drives else Reply()
+            telemetry = reply.telemetry
+            decision = reply.decision
             control = decision.control if decision else None
             since = self.seconds - _RATE_SECONDS
-            recent = sum(sent_at > since for sent_at in self._answers) if drives else 0
+            recent = sum(sent_at > since for sent_at in self._answers) if self._drives else 0
             p50 = None
             p99 = None
             if self._latencies:
@@ -135,21 +124,18 @@ class DriveStats:
                 "waiting_cars": arbiter.waiting,
                 "autonomous": arbiter.autonomous,
                 "frames": self.frames,
-                "first_answer_seconds": self.first_answer_seconds,
                 # as many as answers: each frame gets one
                 "frames_per_second": round(recent / _RATE_SECONDS, 1),
-                "answered": driver.answered,
-                "faults": driver.faults,
-                "wakeups": arbiter.wakeups,
+                "answered": arbiter.driver.answered,
+                "faults": arbiter.driver.faults,
                 "speed_mph": telemetry.speed_mph if telemetry else None,
                 "steering_degrees": telemetry.steering_degrees if telemetry else None,
                 "steering_model": decision.steering if decision else None,
                 "steering_sent": control.steering if control else None,
                 "throttle": control.throttle if control else None,
                 "target_speed_mph": decision.target_speed_mph if decision else None,
-                "speed_rule": driver.controller.settings.rule,
                 "latency_ms": {
-                    "last": self._latency_ms if drives else None,
+                    "last": self._latency_ms if self._drives else None,
                     "p50": p50,
                     "p99": p99,
                 },
@@ -173,4 +159,6 @@ class DriveStats:
             return "silent"
         if not arbiter.autonomous:
             return "handed over"
-        return "key held" if self._key_held and self._drives else "driving"
+        # a simulator sends empty telemetry while a driving key is held
+        is_key_held = self._drives and self._reply.drives and self._reply.telemetry is None
+        return "key held" if is_key_held else "driving"

@@ -18,7 +18,7 @@ from bcclone.camera.images import Image
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
-from bcclone.drive.run_folder import record_decision, run_recorder
+from bcclone.drive.run_writer import record_decision, run_recorder
 from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.model.model_path import is_onnx
 from bcclone.model.policy import load_policy, not_finite

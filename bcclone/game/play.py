@@ -19,9 +19,9 @@ from bcclone.camera.images import Image, encode_jpeg
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MOUNTS, MPH
 from bcclone.drive.driver import Decision, Driver
 from bcclone.drive.hands import SILENT_SECONDS, Hands
-from bcclone.drive.overlay import make_saliency_thread
-from bcclone.drive.page import PageFrame, Pages, Session
+from bcclone.drive.live_page import PageFrame, Pages, Session
 from bcclone.drive.protocol import Control, Telemetry
+from bcclone.drive.saliency_overlay import saliency_thread
 from bcclone.game.play_settings import PLAY_PORT, PlayResult, PlaySettings
 from bcclone.model.policy import Policy, load_policy
 from bcclone.recording.run_folder import Recorder, begin_in_free_folder
@@ -77,7 +77,7 @@ def play(
         if policy is not None:
             game.sees = policy.preprocessing.describe()
             game.saliency = resources.enter_context(
-                make_saliency_thread(policy, lambda: (game.frames, game.jpeg))
+                saliency_thread(policy, lambda: (game.frames, game.jpeg))
             )
         pages = Pages(game, server)
         resources.enter_context(_driven(game, pages, server))
@@ -248,7 +248,6 @@ class Play(Session):
         on_frame: called when a frame is new
         """
         mode = self.mode
-        input_number, _ = self.hands.input
         is_lost = abs(self.tracked.position.cross_track_m) > LOST_M  # nothing leads back
         if self._put_back or is_lost:
             self._put_back = False
@@ -261,13 +260,13 @@ class Play(Session):
         # at rest, show the same picture again
         if mode != "driving" and self.jpeg:
             if self.hands.is_watched:
-                self._show(mode, input_number)
+                self._show(mode)
                 on_frame()
             return _IDLE_SECONDS
         # otherwise show, record and ask the model about a new picture
         image = self._picture()
         self.jpeg = encode_jpeg(image)
-        self._show(mode, input_number)
+        self._show(mode)
         on_frame()
         if mode == "driving":
             self._record(image)
@@ -348,26 +347,21 @@ class Play(Session):
 
         self.recorder.record(write)
 
-    def _show(self, mode: str, input_number: int) -> None:
-        """Make the newest frame, perhaps with the same picture again.
-
-        input_number: number of the page's input that has steered the car
-        """
+    def _show(self, mode: str) -> None:
+        """Make the newest frame, perhaps with the same picture again."""
         self.frames += 1
-        state = self._state(mode, input_number)
-        self._newest = PageFrame(self.frames, self.jpeg, self.overlay(), state)
+        self._newest = self.make_frame(self.frames, self.jpeg, self._state(mode))
 
     def state(self) -> dict[str, Any]:
         """Return the state of the newest frame."""
-        return self._newest.state if self._newest else self._state(self.mode, 0)
+        return self._newest.state if self._newest else self._state(self.mode)
 
-    def _state(self, mode: str, input_number: int) -> dict[str, Any]:
+    def _state(self, mode: str) -> dict[str, Any]:
         tracked = self.tracked
         car = tracked.car
         warnings = [{"text": text, "count": 1, "seconds": None} for text in self._warnings()]
         figures = {
             "frame": self.frames,
-            "input": input_number,
             "seconds": tracked.seconds,
             "mode": mode,
             "kept": self.hands.kept,

@@ -41,17 +41,6 @@ def test_other_messages_are_answered_with_manual_and_do_not_drive(nothing):
     assert arbiter.answer("a", nothing) == Reply(fault=fault, delay_seconds=0.1)
 
 
-def test_unreadable_telemetry_is_a_fault_and_the_car_drives_on():
-    arbiter = make_arbiter()
-    reply = arbiter.answer("a", telemetry())
-    assert reply == Reply(reply.decision.control, True, telemetry(), reply.decision)
-    assert reply.decision.steering == 0.25
-    assert arbiter.answer("a", UNREADABLE) == Reply(
-        drives=True, fault="bad telemetry: speed is not finite"
-    )
-    assert arbiter.driving_sid == "a"
-
-
 def test_a_car_is_silent_from_its_last_telemetry_and_not_while_it_is_answered():
     clock = Clock()
     silent = []
@@ -68,19 +57,6 @@ def test_a_car_is_silent_from_its_last_telemetry_and_not_while_it_is_answered():
     arbiter.answer("a", telemetry())
     clock.seconds += 4.0
     assert (silent, arbiter.silent_seconds, arbiter.wake()) == ([0.0], 4.0, "a")
-
-
-def test_the_older_connection_is_answered_manual_after_a_pause():
-    clock = Clock()
-    arbiter = make_arbiter(clock=clock)
-    arbiter.answer("a", telemetry())
-    arbiter.answer("b", telemetry())
-    reply = arbiter.answer("a", telemetry())
-    assert (reply.event, arbiter.driving_sid) == ("manual", "b")
-    assert reply.delay_seconds > 0
-    assert arbiter.driver.answered == 2
-    clock.seconds = 10.0
-    assert arbiter.pending_manual() == []  # another manual would start another loop
 
 
 def test_an_older_connection_that_sends_nothing_gets_one_manual_unless_it_has_left():
@@ -114,25 +90,16 @@ def test_handing_over_closes_the_throttle_once_and_then_sends_manual():
     arbiter.answer("a", telemetry())
     arbiter.autonomous = False
     first = arbiter.answer("a", telemetry())
-    assert (first.event, float(first.data["throttle"]), float(first.data["steering_angle"])) == (
-        "steer",
-        0.0,
-        0.0,
-    )
+    assert {float(number) for number in first.data.values()} == {0.0}
     replies = [first, arbiter.answer("a", telemetry()), arbiter.answer("a", None)]
     assert [reply.event for reply in replies] == ["steer", "manual", "manual"]
     assert [reply.telemetry for reply in replies] == [telemetry(), telemetry(), None]
     assert {(reply.drives, reply.decision) for reply in replies} == {(True, None)}
     arbiter.autonomous = True
     assert arbiter.answer("a", telemetry()).event == "steer"
-    assert arbiter.driver.answered == 2
     arbiter.autonomous = False
-    assert [arbiter.answer(sid, telemetry()).event for sid in "aabb"] == [
-        "steer",
-        "manual",
-        "steer",
-        "manual",
-    ]
+    events = [arbiter.answer(sid, telemetry()).event for sid in "aabb"]
+    assert events == ["steer", "manual", "steer", "manual"]
 
 
 def test_a_silent_car_is_woken_twice_and_no_more_until_it_sends_again():
@@ -144,7 +111,6 @@ def test_a_silent_car_is_woken_twice_and_no_more_until_it_sends_again():
         if (sid := arbiter.wake()) is not None:
             woken[float(clock.seconds)] = sid
     assert woken == {3.0: "a", 30.0: "a"}
-    assert arbiter.wakeups == 2
     arbiter.answer("a", telemetry())
     clock.seconds += 2.5
     assert arbiter.wake() is None
@@ -157,14 +123,8 @@ def test_the_frames_before_a_pause_and_those_of_another_car_are_forgotten():
     policy = Constant()
     arbiter = make_arbiter(policy, clock=clock)
     forgotten = []
-    for sid, clock.seconds in (
-        ("a", 0.0),
-        ("a", 0.9),
-        ("a", 1.8),
-        ("a", 2.9),
-        ("b", 3.0),
-        ("b", 3.1),
-    ):
+    answered = zip("aaaabb", (0.0, 0.9, 1.8, 2.9, 3.0, 3.1), strict=True)
+    for sid, clock.seconds in answered:
         arbiter.answer(sid, telemetry())
         forgotten.append(policy.forgotten)
     assert np.diff(forgotten).tolist() == [0, 0, 1, 1, 0]

@@ -51,26 +51,12 @@ def hold(controller, seconds, mph=0.0, drag=0.1):
     return speeds
 
 
-def test_the_set_speed_is_reached_and_held():
-    speeds = hold(SpeedController(SpeedSettings(speed_mph=25.0)), 60)
-    assert speeds[-1] == pytest.approx(25.0, abs=0.5)
-    assert max(speeds) < 32
-
-
 def test_the_integral_does_not_wind_up_in_an_hour_of_standing():
     controller = SpeedController(SpeedSettings(speed_mph=25.0))
     for _ in range(60 * 60 * 15):
         controller.throttle(0.0, STRAIGHT)
     speeds = hold(controller, 60)
     assert speeds[-1] == pytest.approx(25.0, abs=1.0)
-
-
-@pytest.mark.parametrize(("mph", "limit"), [(0.0, 0.5), (60.0, -0.5)])
-def test_the_integral_gives_at_most_half_throttle(mph, limit):
-    controller = SpeedController(SpeedSettings(speed_mph=25.0))
-    for _ in range(1000):
-        controller.throttle(mph, STRAIGHT)
-    assert controller.throttle(25.0, STRAIGHT) == pytest.approx(limit)
 
 
 def test_the_gains_are_udacitys():
@@ -110,16 +96,3 @@ def test_a_predicted_speed_is_held_between_the_lowest_and_the_set_one(predicted,
         SpeedSettings(speed_mph=30.0, min_speed_mph=10.0, predicted_speed=True)
     )
     assert controller.target_mph(Answer(0.9, predicted)) == held
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"speed_mph": 61},
-        {"min_speed_mph": -1},
-        {"slow_in_corners": True, "predicted_speed": True},
-    ],
-)
-def test_invalid_speeds_are_refused_with_what_is_expected(values):
-    with pytest.raises(ValueError, match=r"^[a-z_]+ .*(expected|leave out [a-z_]+$)"):
-        SpeedSettings(**values)

@@ -141,14 +141,14 @@ def test_the_page_that_asked_last_steers_and_after_it_the_one_before():
         return [page for page in ("first", "second", "third") if hands.steers(page)]
 
     assert steering() == ["first"]
-    hands.move("first", RIGHT, 7)
+    hands.move("first", RIGHT)
     with pytest.raises(ValueError, match="only watches"):
         hands.move("third", LEFT)
-    assert hands.input == (7, RIGHT)
+    assert hands.turn(None, 1).steering > 0
     hands.ask("third")
     assert steering() == ["third"]
-    assert hands.input == (0, RELEASED)  # what the hands at the page before did
-    hands.move("third", LEFT, 8)
+    assert hands.turn(None, 1).steering == 0  # what the hands at the page before did is over
+    hands.move("third", LEFT)
     hands.ask("nobody")
     hands.ask("second")
     assert steering() == ["second"]

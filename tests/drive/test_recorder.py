@@ -15,7 +15,7 @@ from bcclone.drive.drive import serve_policy
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.driver import Decision
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.drive.run_folder import record_decision, run_recorder
+from bcclone.drive.run_writer import record_decision, run_recorder
 from bcclone.recording.log import read_log
 from bcclone.recording.run_folder import Recorder, RecordingWriter, locked_run
 from bcclone.recording.run_tables import (

@@ -199,6 +199,5 @@ def test_a_silent_car_is_woken(port):
         since = time.monotonic()  # no telemetry follows
         assert events_until(connection, "manual") == ["manual"]
         assert time.monotonic() - since > 2.5
-        state = state_of(port)
-        assert state["wakeups"] >= 1
-        assert any("wake" in warning["text"] for warning in state["warnings"])
+        warnings = state_of(port)["warnings"]
+        assert any("wake" in warning["text"] for warning in warnings)

@@ -164,13 +164,13 @@ def _read_packets(folder, out):
 
 def _make_page(folder):
     hands = {"steering": 0.1, "throttle": None, "steering_key": 1, "throttle_key": 0}
-    (folder / "input.json").write_text(json.dumps({"input": 3, "hands": hands}))
+    (folder / "input.json").write_text(json.dumps({"hands": hands}))
     (folder / "set.json").write_text(json.dumps({"set": {"set_speed_mph": 9, "recording": True}}))
 
 
 def _read_page(folder, out):
     from bcclone.drive.hands import HandInput
-    from bcclone.drive.page import parse_controls
+    from bcclone.drive.live_page import parse_controls
     from bcclone.system.codec import parse_json
     from bcclone.system.errors import UserError
 

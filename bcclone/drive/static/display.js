@@ -27,15 +27,15 @@ const STILL = ["paused", "asleep"];
 
 const shown = {
   status: "connecting", // a key of STATUS
-  at: -Infinity, // when figures, dial, map and plots were drawn
+  at: -Infinity, // when figures, dial and map were drawn
   warnings: [],
   folder: "", // of the recording that is on
   cutShort: "", // what became of the recording that was on when the server ended
 };
 let settledAt = -Infinity; // when the slider was last moved here
 
-// Shows a state. points: that the plots show; track: that the map shows
-function show(state, points, track) {
+// Shows a state. track: that the map shows
+function show(state, track) {
   shown.at = performance.now();
   showStatus(statusOf(state), state);
   showFigures(state);
@@ -45,7 +45,6 @@ function show(state, points, track) {
   element("wheel").hidden = state.steers;
   showWarnings(state);
   drawDial(element("dial"), state.steering_sent, state.steering_model);
-  if (element("plot-speed")) drawPlots(points, state.seconds);
 }
 
 // Changes that are shown at once; nobody reads figures thirty times a second.
@@ -162,7 +161,6 @@ function showCar(state) {
   write("p99", fixed(isAnswered ? latency.p99 : null, 1));
   write("frames", state.frames.toLocaleString("en"));
   write("faults", String(state.faults));
-  write("corners", state.speed_rule);
 }
 
 // -- the controls

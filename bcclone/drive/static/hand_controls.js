@@ -37,7 +37,7 @@ const NOISE = .01; // a smaller movement of a stick is none
 const THROTTLE_BUTTONS = [7, 0]; // the right trigger, and A
 const BRAKE_BUTTONS = [6, 1]; // the left trigger, and B
 
-// Calls onChange(hands, event) with {steering, throttle, steering_key, throttle_key} whenever they
+// Calls onChange(hands) with {steering, throttle, steering_key, throttle_key} whenever they
 // change.
 class HandControls {
   constructor(onChange) {
@@ -72,19 +72,19 @@ class HandControls {
       if (this.steering.set(source, null)) changed = true;
       if (this.throttle.set(source, null)) changed = true;
     }
-    if (changed) this.onChange(this.hands, null);
+    if (changed) this.onChange(this.hands);
   }
 
-  // Sets both controls of a source. event: what the hands did, null without one
-  set(source, steering, throttle, event) {
+  // Sets both controls of a source.
+  set(source, steering, throttle) {
     const steered = this.steering.set(source, steering);
     const pedalled = this.throttle.set(source, throttle);
-    if (steered || pedalled) this.onChange(this.hands, event);
+    if (steered || pedalled) this.onChange(this.hands);
   }
 
   // Sets one control of a source: `steering` or `throttle`.
-  setOne(source, control, value, event) {
-    if (this[control].set(source, value)) this.onChange(this.hands, event);
+  setOne(source, control, value) {
+    if (this[control].set(source, value)) this.onChange(this.hands);
   }
 
   // -- keys
@@ -96,17 +96,17 @@ class HandControls {
     event.preventDefault(); // otherwise the arrows scroll the page
     if (event.repeat) return;
     this.keys.set(event.code, true);
-    this.setKeys(event);
+    this.setKeys();
   }
 
   onKeyUp(event) {
     if (!isDrivingKey(event)) return;
     this.keys.delete(event.code);
-    this.setKeys(event);
+    this.setKeys();
   }
 
-  setKeys(event) {
-    this.set("keys", this.latestKey(STEERING_KEYS), this.latestKey(THROTTLE_KEYS), event);
+  setKeys() {
+    this.set("keys", this.latestKey(STEERING_KEYS), this.latestKey(THROTTLE_KEYS));
   }
 
   // Returns {key} of the key that was pressed last and is held, null without one.
@@ -122,12 +122,12 @@ class HandControls {
     let from = null; // where the button was pressed
     const steer = (event) => {
       const moved = (event.clientX - from) / (innerWidth * FULL_LOCK_OF_WINDOW);
-      this.setOne("mouse", "steering", { position: clamp(moved) }, event);
+      this.setOne("mouse", "steering", { position: clamp(moved) });
     };
-    const end = (event) => {
+    const end = () => {
       if (from === null) return;
       from = null;
-      this.setOne("mouse", "steering", null, event);
+      this.setOne("mouse", "steering", null);
     };
     target.addEventListener("pointerdown", (event) => {
       if (event.pointerType !== "mouse" || event.button !== 0) return;
@@ -150,14 +150,14 @@ class HandControls {
       const up = 1 - (event.clientY - box.top) / box.height * 2;
       const reached = control === "steering" ? right : up;
       const shown = control === "steering" ? right : -up;
-      this.setOne("touch", control, { position: clamp(reached * PAD_REACH) }, event);
+      this.setOne("touch", control, { position: clamp(reached * PAD_REACH) });
       target.style.setProperty("--thumb", String(clamp(shown)));
     };
     const end = (event) => {
       if (event.pointerId !== thumb) return;
       thumb = null;
       target.style.setProperty("--thumb", "0");
-      this.setOne("touch", control, null, event);
+      this.setOne("touch", control, null);
     };
     target.addEventListener("pointerdown", (event) => {
       if (thumb !== null) return;
@@ -178,7 +178,7 @@ class HandControls {
     const pads = [...navigator.getGamepads()];
     const pad = pads.find((candidate) => candidate && candidate.connected && candidate.axes.length);
     if (!pad) {
-      this.set("gamepad", null, null, null);
+      this.set("gamepad", null, null);
       return;
     }
     const pushed = (buttons) => {
@@ -192,7 +192,7 @@ class HandControls {
       return isNoise ? before : next[index];
     });
     const position = (value) => (value ? { position: value } : null);
-    this.set("gamepad", position(this.stick[0]), position(this.stick[1]), null);
+    this.set("gamepad", position(this.stick[0]), position(this.stick[1]));
   }
 }
 

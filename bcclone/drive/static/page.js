@@ -5,18 +5,15 @@
 
 const RETRY_MS = 1000;
 const HEARTBEAT_MS = 200; // the hands of a page that is silent for a second are off the wheel
-const SHOW_MS = 90; // between two times that figures, dial, map and plots are drawn
+const SHOW_MS = 90; // between two times that figures, dial and map are drawn
 
 let socket = null;
 let retry = 0; // the timer of the next connection
 let state = null; // of the newest frame that was drawn
 const track = IN_WORLD ? JSON.parse(element("map").dataset.track) : null;
-let points = []; // that the plots show
 let cameraImage = null;
 let overlayImage = null; // the saliency overlay
-let inputNumber = 0;
 let inputSentAt = -Infinity;
-let pressedAt = new Map(); // number of an input -> when its key was pressed
 
 const hands = new HandControls(sendHands);
 
@@ -48,9 +45,6 @@ function connect() {
 
 // Forgets a server that may have been restarted since.
 function begin() {
-  pressedAt = new Map();
-  inputNumber = 0;
-  points = [];
   state = null;
   cameraImage = null;
   overlayImage = null;
@@ -87,10 +81,8 @@ async function receive(data) {
   if (!message.saliency.on) overlayImage = null;
   drawCamera(element("frame"), cameraImage, overlayImage, message.region);
   send({ drawn: message.number });
-  measureKeys();
-  remember();
   const isDue = performance.now() - shown.at > SHOW_MS;
-  if (isDue || isNews(before, state)) show(state, points, track);
+  if (isDue || isNews(before, state)) show(state, track);
 }
 
 // start: of the pictures in the data; lengths: of a JPEG of the camera and a PNG of the overlay, 0
@@ -115,40 +107,12 @@ async function decode(before, type, bytes) {
   return image || before;
 }
 
-// Takes the time from keys to the first picture of the world with their effect.
-function measureKeys() {
-  for (const [number, at] of pressedAt) {
-    if (number > (state.input ?? Infinity)) break;
-    pressedAt.delete(number);
-    write("key-to-picture", fixed(performance.now() - at, 0));
-  }
-}
-
-// Adds the state to the points of the plots.
-function remember() {
-  if (!element("plot-speed")) return;
-  if (state.steering_sent !== null && state.connection === "driving") {
-    points.push({
-      seconds: state.seconds,
-      speed_mph: state.speed_mph,
-      set_speed_mph: state.target_speed_mph,
-      steering_model: state.steering_model,
-      steering_sent: state.steering_sent,
-      throttle: state.throttle,
-      latency_ms: state.latency_ms.last || 0,
-    });
-  }
-  points = points.filter((point) => point.seconds > state.seconds - HISTORY_SECONDS);
-}
-
 // -- hands
 
-function sendHands(values, event) {
+function sendHands(values) {
   if (!state || !state.steers) return;
-  inputNumber += 1;
-  if (event && event.type === "keydown") pressedAt.set(inputNumber, event.timeStamp);
   inputSentAt = performance.now();
-  send({ input: inputNumber, hands: values });
+  send({ hands: values });
 }
 
 // Hands that hold still are sent again. Browsers draw no pictures for a tab that nobody sees, so
@@ -157,7 +121,7 @@ function beat() {
   hands.readGamepad();
   const areHeld = Object.values(hands.hands).some((value) => value);
   const isSilent = performance.now() - inputSentAt > HEARTBEAT_MS;
-  if ((areHeld || IN_WORLD) && isSilent) sendHands(hands.hands, null);
+  if ((areHeld || IN_WORLD) && isSilent) sendHands(hands.hands);
   requestAnimationFrame(beat);
 }
 

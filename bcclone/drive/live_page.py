@@ -1,8 +1,7 @@
 """The web page of a drive or a play: what it shows and sets, its addresses and its messages.
 
-A `Session` is a drive or a play for its pages: its state as JSON values, its newest frame, and the
-controls that pages set. `Pages` serves it: frames, never faster than a page draws them, and who has
-the wheel. docs/reference/page.md describes fields, addresses and messages.
+A `Session` is a drive or a play for its pages: its state, its newest frame, and the controls that
+pages set. `Pages` serves it. docs/reference/page.md describes fields, addresses and messages.
 """
 
 import logging
@@ -21,12 +20,12 @@ from bcclone.drive.controller import HIGHEST_SPEED_MPH
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.hands import HandInput, Hands
-from bcclone.drive.overlay import SaliencyThread, seen_region_of
+from bcclone.drive.saliency_overlay import SaliencyThread
 from bcclone.model.policy import Policy
 from bcclone.recording.run_folder import Recorder
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError, shown_command
-from bcclone.web.page import guarded_app, plain_text, posted, with_pictures
+from bcclone.web.page import guarded_app, plain_text, posted, render, with_pictures
 from bcclone.web.server import WebServer
 from bcclone.web.websocket import BadHandshake, Websocket
 
@@ -99,9 +98,9 @@ class Session(ABC):
         """Return the newest frame, None before the first."""
 
     def set(self, changes: dict[str, Any]) -> None:
-        """Set controls; raises ValueError or UserError with the reason why it cannot.
+        """Set controls, as parse_controls() returns them.
 
-        changes: as parse_controls() returns them
+        Raises ValueError or UserError with the reason why it cannot.
         """
         if "saliency" in changes and self.saliency is not None:
             self.saliency.on = changes["saliency"]
@@ -109,6 +108,11 @@ class Session(ABC):
             self.recorder.turn(changes["recording"])
         if "set_speed_mph" in changes and self.driver is not None:
             self.driver.controller.set_speed_mph = float(changes["set_speed_mph"])
+
+    def make_frame(self, number: int, jpeg: bytes, state: dict[str, Any]) -> PageFrame:
+        """Return a frame with the newest saliency overlay."""
+        overlay = self.saliency.png if self.saliency else b""
+        return PageFrame(number, jpeg, overlay, state)
 
     def state_with(self, figures: dict[str, Any]) -> dict[str, Any]:
         """Return the state of any session together with a drive's or play's figures, for JSON."""
@@ -127,17 +131,13 @@ class Session(ABC):
             **figures,
         }
 
-    def overlay(self) -> bytes:
-        """Return the newest saliency overlay, b"" without one."""
-        return self.saliency.png if self.saliency else b""
-
 
 # shortest time between two frames of a drive; a little less than the 0.1 s between two looks for a
 # new frame, so that each look finds one
 _PAGE_SECONDS = 0.09
 
 
-class DrivePage(Session):
+class DriveSession(Session):
     """What the pages of a drive see and set; any number of pages costs as much as one."""
 
     program = "drive.py"
@@ -156,7 +156,7 @@ class DrivePage(Session):
         self.command = shown_command("drive", "model.h5")
         if isinstance(policy, Policy):
             self.sees = policy.preprocessing.describe()
-            self.region = seen_region_of(policy)
+            self.region = _seen_region(policy)
         self.cars = cars
         self._clock = clock  # in seconds
         self._lock = threading.Lock()
@@ -170,14 +170,12 @@ class DrivePage(Session):
         """Return the newest frame and state, which all pages share."""
         with self._lock:
             now = self._clock()
-            frame = self._frame
-            if frame is None or now >= self._next_at:
-                number = 1 if frame is None else frame.number + 1
+            if self._frame is None or now >= self._next_at:
+                number = self._frame.number + 1 if self._frame else 1
                 _, jpeg = self.cars.stats.last_frame
-                frame = PageFrame(number, jpeg, self.overlay(), self.state())
-                self._frame = frame
+                self._frame = self.make_frame(number, jpeg, self.state())
                 self._next_at = now + _PAGE_SECONDS
-            return frame
+            return self._frame
 
     def set(self, changes: dict[str, Any]) -> None:
         try:
@@ -186,6 +184,16 @@ class DrivePage(Session):
                 self.cars.arbiter.autonomous = changes["autonomous"]
         finally:
             self._next_at = -math.inf  # newest() makes a frame at once, which shows the change
+
+
+def _seen_region(policy: Policy) -> tuple[float, float, float, float]:
+    # a file of another program takes whole frames, and the page shows the pictures of another
+    # camera as they are
+    if policy.model is None or policy.framing is not None:
+        return 0.0, 0.0, 1.0, 1.0
+    from bcclone.model.saliency import seen_region  # loads TensorFlow
+
+    return seen_region(policy.model, policy.preprocessing)
 
 
 # ---- addresses and messages
@@ -218,13 +226,11 @@ class Pages:
 
     def _index(self) -> str:
         """Return the page."""
-        session = self._session
         port = int(flask.request.environ["SERVER_PORT"])
         # for the commands that the page shows
-        option = "" if port == session.default_port else f" --port {port}"
-        return flask.render_template(
-            "page.html", page=session, option=option, highest_speed=f"{HIGHEST_SPEED_MPH:g}"
-        )
+        option = "" if port == self._session.default_port else f" --port {port}"
+        highest_speed = f"{HIGHEST_SPEED_MPH:g}"
+        return render("page.html", page=self._session, option=option, highest_speed=highest_speed)
 
     def _socket(self) -> Any:
         """Serve a page over its websocket until it closes."""
@@ -274,10 +280,11 @@ class Pages:
         hands = session.hands
         match message:
             case {"drawn": number}:
-                page.note_drawn(_check_number(number))
-            case {"input": number}:
-                values = HandInput.parse(message.get("hands"))
-                hands.move(page, values, _check_number(number))
+                if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+                    raise ValueError(f"{number!r}, expected a number from 0")
+                page.note_drawn(number)
+            case {"hands": values}:
+                hands.move(page, HandInput.parse(values))
             case {"set": changes}:
                 if not hands.steers(page):
                     raise ValueError("this page only watches; take the wheel first")
@@ -287,7 +294,7 @@ class Pages:
                 hands.ask(page)
                 self.wake()
             case _:
-                raise ValueError("expected an object with drawn, input, set, or wheel: ask")
+                raise ValueError("expected an object with drawn, hands, set, or wheel: ask")
 
     def _send_frames(self, page: "_Page") -> None:
         """Send the newest frames until the page closes; a slow page gets fewer."""
@@ -296,9 +303,7 @@ class Pages:
             while page.open:
                 page.changed.wait(_LOOK_SECONDS)
                 page.changed.clear()
-                if not page.ready:
-                    continue
-                frame = self._session.newest()
+                frame = self._session.newest() if page.ready else None
                 if frame is not None and frame.number != number:
                     number = frame.number
                     page.send_frame(frame, self._session.hands.steers(page))
@@ -357,10 +362,3 @@ class _Page:
         self.open = False
         self.changed.set()
         self._socket.close()
-
-
-def _check_number(value: Any) -> int:
-    """Return the number of a frame or an input; raises ValueError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r}, expected a number from 0")
-    return value

@@ -1,7 +1,6 @@
 """Show which pixels decide a model's steering: the newest frame -> a PNG to lay over it.
 
-A thread makes the overlays, only while they are switched on. Beside that, the part of the frame
-that a network sees.
+A thread makes the overlays, only while they are switched on.
 """
 
 import logging
@@ -14,7 +13,6 @@ import numpy as np
 from bcclone.camera.images import BadImage, Image, cv2, decode_jpeg
 from bcclone.drive.driver import SteeringPolicy
 from bcclone.model.policy import Policy
-from bcclone.system.numbers import Float32Array
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +23,7 @@ _MAX_ALPHA = 220  # of 255, so that the frame shows through
 
 
 class SaliencyThread:
-    """Computes the saliency overlays of the newest frames, off the driving path, while it is on."""
+    """Makes overlays of the newest frames, off the driving path, while `on` within its block."""
 
     def __init__(
         self,
@@ -33,7 +31,7 @@ class SaliencyThread:
         saliency_of: Callable[[Image], Any] | None,
         unavailable: str = "",
     ) -> None:
-        """Make the thread, which runs within the `with` block.
+        """Make the thread.
 
         newest: returns the number of the newest frame and its JPEG, b"" without a frame
         saliency_of: a frame, RGB uint8 (160, 320, 3), -> how much each pixel decided the steering,
@@ -44,7 +42,7 @@ class SaliencyThread:
         self.png = b""  # the newest overlay, with transparency, b"" without one
         self._newest = newest
         self._saliency_of = saliency_of
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # held while an overlay is shown, or all are switched off
         self._wanted = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bcclone-saliency", daemon=True)
@@ -60,7 +58,7 @@ class SaliencyThread:
 
     @property
     def on(self) -> bool:
-        """Return whether overlays are computed; setting it raises ValueError without saliency."""
+        """Return whether overlays are made; setting it raises ValueError without saliency."""
         return self._wanted.is_set()
 
     @on.setter
@@ -80,30 +78,27 @@ class SaliencyThread:
             number, jpeg = self._newest()
             if number != last_number and jpeg and self._saliency_of is not None:
                 last_number = number
-                self._compute(jpeg, self._saliency_of)
+                try:
+                    png = _draw(self._saliency_of(decode_jpeg(jpeg)))
+                except BadImage:
+                    continue  # the driver has warned already
+                except Exception as error:  # the car drives on without the overlay
+                    logger.warning("cannot show which pixels decided: %s", error)
+                    self.unavailable = str(error)
+                    self._saliency_of = None
+                    self.on = False
+                    continue
+                with self._lock:
+                    if self.on and not self._over.is_set():  # not switched off meanwhile
+                        self.png = png
             self._over.wait(_OVERLAY_SECONDS)
 
-    def _compute(self, jpeg: bytes, saliency_of: Callable[[Image], Any]) -> None:
-        """Compute the overlay of a frame; if that fails, no overlay is computed any more."""
-        try:
-            saliency = saliency_of(decode_jpeg(jpeg))
-        except BadImage:
-            return  # the driver has warned already
-        except Exception as error:  # the car drives on without the overlay
-            logger.warning("cannot show which pixels decided: %s", error)
-            self.unavailable = str(error)
-            self._saliency_of = None
-            self._wanted.clear()
-            return
-        png = _draw_overlay(np.asarray(saliency, np.float32))
-        with self._lock:
-            if self._wanted.is_set() and not self._over.is_set():  # not switched off meanwhile
-                self.png = png
 
-
-def _draw_overlay(saliency: Float32Array) -> bytes:
+def _draw(saliency: Any) -> bytes:
     """Return the overlay of a saliency, (160, 320), as a PNG; pixels that decided are opaque."""
-    small = cv2.resize(saliency, _OVERLAY_SIZE, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        np.asarray(saliency, np.float32), _OVERLAY_SIZE, interpolation=cv2.INTER_AREA
+    )
     overlay = np.empty((*small.shape, 4), np.uint8)
     overlay[..., :3] = _COLOR_BGR
     overlay[..., 3] = np.clip(small, 0, 1) * _MAX_ALPHA
@@ -112,40 +107,19 @@ def _draw_overlay(saliency: Float32Array) -> bytes:
     return content
 
 
-def make_saliency_thread(
+def saliency_thread(
     policy: SteeringPolicy, newest: Callable[[], tuple[int, bytes]]
 ) -> SaliencyThread:
-    """Return the thread that computes a policy's overlays, or says why there are none."""
-    if not isinstance(policy, Policy):
-        return SaliencyThread(newest, None, "it is computed for model files only")
-    if policy.model is None:
-        return SaliencyThread(
-            newest,
-            None,
-            "an ONNX or LiteRT file shows no saliency; drive with the .h5 that it was made from",
+    """Return the thread that makes a policy's overlays, or says why there are none."""
+    if not isinstance(policy, Policy) or policy.model is None or policy.framing is not None:
+        reason = (
+            "it is computed for a .h5 or .keras file on frames of the simulator, "
+            "not for ONNX, LiteRT, another camera or a policy of a program"
         )
-    if policy.framing is not None:
-        return SaliencyThread(
-            newest, None, "saliency is shown on frames of the simulator, and this is another camera"
-        )
+        return SaliencyThread(newest, None, reason)
     from bcclone.model.saliency import Saliency  # loads TensorFlow
 
     try:
         return SaliencyThread(newest, Saliency(policy.model, policy.preprocessing).of_frame)
     except Exception as error:  # an unusual network drives without the overlay
         return SaliencyThread(newest, None, str(error) or type(error).__name__)
-
-
-def seen_region_of(policy: Policy) -> tuple[float, float, float, float]:
-    """Return the part of the frame that a network sees, as fractions: left, top, right, bottom."""
-    whole = (0.0, 0.0, 1.0, 1.0)
-    # an ONNX file takes whole frames, and the page shows the pictures of another camera as they are
-    if policy.model is None or policy.framing is not None:
-        return whole
-    from bcclone.model.saliency import seen_region
-
-    try:
-        return seen_region(policy.model, policy.preprocessing)
-    except Exception as error:  # an unusual network drives without the mark
-        logger.warning("cannot tell which part of the frame the network sees: %s", error)
-        return whole
