@@ -166,12 +166,12 @@ def keras_step(size: int, onednn: str) -> tuple[Step, Wait]:
     """Return the step of model.py, and how to wait for its end."""
     load_tensorflow(use_gpus=False, onednn=onednn)
     from bcclone.model.network import build_network
-    from bcclone.training.prepare import make_optimizer
+    from bcclone.training.optimizer import make_optimizer
     from bcclone.training.trainer import Trainer
 
     settings = TrainSettings(optimizer=ADAMW, learning_rate=LEARNING_RATE)
     model = build_network((size, size, 3), network=NETWORK)
-    trainer = Trainer(model, make_optimizer(model, settings), settings)
+    trainer = Trainer(model, make_optimizer(model, ADAMW, LEARNING_RATE), settings)
     return trainer_step(trainer), trainer.totals.means
 
 

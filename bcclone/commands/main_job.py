@@ -150,10 +150,12 @@ def model(
     """
     files = given.make(RunFiles)
     chosen = chosen_settings(given, file)
-    from bcclone.training.train import resume, train, train_together
+    from bcclone.training.train import resume, train
 
     result: TrainResult | None
     if are_several(several) or chosen.get("gpus", 1) != 1:
+        from bcclone.training.several import train_together
+
         result = train_together(several, files, chosen, resumes, notify)
     elif resumes:
         result = resume(files, chosen, notify)
@@ -174,7 +176,7 @@ def model(
 
 def chosen_settings(given: Given, file: Path | None) -> dict[str, Any]:
     """Return the settings that options and the settings file choose, by name; raises UserError."""
-    values = read_settings(file, given.make(RunFiles).output) if file else {}
+    values = read_settings(file) if file else {}
     return values | {name: given[name] for name in SETTING_NAMES if name in given}
 
 

@@ -220,7 +220,6 @@ STORE = "store"
 MODEL = "model"
 CLIP = "clip of bcclone"
 PICTURE = "picture of bcclone"
-SETTINGS = "settings file of a training"
 EXAMPLE = "example program of an export"
 NEW_FOLDER = "empty folder"  # a folder to make; what exists at its path may only be this
 RESULTS = "folder of results"
@@ -237,7 +236,6 @@ _FILE_MARKS = {
     "table of predictions": rb"frame_id,steering_angle\b",
     "framing": rb'\s*\{.*"width"',
     EXAMPLE: rb'"""Print the steering .*Written by bcclone export',
-    SETTINGS: rb".*\bbatch-size = .*\ncheckpoint-minutes = ",
     # ModelProto: the version of its format, then a text or the graph
     ".onnx": rb"\x08[\x01-\x1f][\x12\x1a\x3a]",
     ".tflite": rb".{4}TFL3",

@@ -25,10 +25,10 @@ from bcclone.system.files import write_bytes
 from bcclone.system.process import Notify, ProgressBar, noting_interrupts
 from bcclone.training.checkpoint import save_checkpoint
 from bcclone.training.run import Run
-from bcclone.training.several import Workers
 from bcclone.training.train_settings import SETTINGS_OF_WEIGHTS, TrainSettings, values_of
 from bcclone.training.trainer import STEPS_A_CALL, Trainer
 from bcclone.training.training_state import Epoch, TrainingState, ValidationScore, epoch_summary
+from bcclone.training.workers import Workers
 
 
 class Loop:
@@ -85,8 +85,6 @@ class Loop:
         self._begin = 0.0  # time.monotonic(), less the seconds that it ran before a resume
         self._interrupted = threading.Event()  # set when this process is asked to stop
         self._must_stop = False  # whether any worker was asked to stop
-        # the state after this process's first call of the step, which compiled it; None before
-        self._compiled: TrainingState | None = None
         # how long the end of the last epoch took (validation and saving); 0 before the first end
         self._ending_seconds = 0.0
 
@@ -111,13 +109,12 @@ class Loop:
         with self.training_feed, self.validation_feed, noting_interrupts() as interrupted:
             self._interrupted = interrupted
             self._save()
-            # a resumed training may have reached a limit before it was resumed
-            limit = self._reached_limit()
-            if limit:
-                self.notify(f"note: nothing is left to train: {limit}; increase it to train on")
-            # again with the present time, of which opening the feeds has taken some
             self._measure_time()
             self.limit = self._reached_limit()
+            if self.limit:  # by a training that was then resumed
+                self.notify(
+                    f"note: nothing is left to train: {self.limit}; increase it to train on"
+                )
             while not self.limit:
                 self._stop_if_asked()
                 is_cut = self._train_epoch()
@@ -154,7 +151,9 @@ class Loop:
                 # several workers must exchange messages to agree on the time, so they do it only
                 # every STEPS_A_CALL steps, when _take_steps() waits for the device anyway
                 if self.workers.count == 1 or self.state.step % STEPS_A_CALL == 0:
-                    self._measure_call()
+                    self._measure_time()
+                    begun = self.state.begun or self.state.elapsed
+                    self.state = replace(self.state, begun=begun)
                 if self._is_time_up():
                     return True
                 seconds = 60 * self.settings.checkpoint_minutes
@@ -192,8 +191,10 @@ class Loop:
         return f"loss {loss:.4f}, waiting for data {state.waited / max(seconds, 1e-9):.1%}"
 
     def _rate(self, state: TrainingState) -> float:
-        done = fraction_done(self.settings, len(self.training_feed), state)
-        return learning_rate(self.settings, done)
+        settings = self.settings
+        steps_an_epoch = -(-len(self.training_feed) // settings.batch_size)  # rounded up
+        steps = (settings.epochs or 0) * steps_an_epoch
+        return learning_rate(settings.learning_rate, fraction_done(state, steps, settings.time))
 
     def _end_epoch(self) -> None:
         """Validate, and save everything."""
@@ -308,28 +309,30 @@ class Loop:
         self._must_stop = bool(interrupted)
         self.state = replace(self.state, elapsed=elapsed)
 
-    def _measure_call(self) -> None:
-        """Measure the time after a call of the training step; the first one compiles the step."""
-        before = self.state.elapsed
-        self._measure_time()
-        if self._compiled is None:
-            passed = self.state.elapsed - before
-            self.state = replace(self.state, compiling=self.state.compiling + passed)
-            self._compiled = self.state
-
     def _is_time_up(self) -> bool:
+        """Return whether the rest of --time is needed to end the epoch."""
+        state = self.state
         ending = self._ending_seconds
-        if not ending and self._compiled:
-            ending = estimated_ending(self.state, self._compiled, len(self.validation_feed))
-        limit = self.settings.time
-        return bool(limit) and self.state.elapsed + ending >= limit
+        if not ending and state.step >= STEPS_A_CALL:  # the speed of fewer steps says too little
+            # a sample takes less than half as long in validation, which computes no gradients
+            samples = state.step * self.settings.batch_size
+            ending = len(self.validation) * (state.elapsed - state.begun) / samples / 2
+        return 0 < self.settings.time <= state.elapsed + ending
 
     def _reached_limit(self, is_cut: bool = False) -> str:
-        """Return the option whose limit is reached; "" if none is.
+        """Return the option whose limit is reached, such as "--epochs 5"; "" if none is.
 
         is_cut: the last epoch was ended early because the time was up
         """
-        return reached_limit(self.settings, self.state, is_cut or self._is_time_up())
+        state = self.state
+        settings = self.settings
+        if settings.epochs and state.epoch >= settings.epochs:
+            return f"--epochs {settings.epochs}"
+        if not state.epoch:
+            return ""  # at least one epoch is trained, perhaps cut short, so that there is a model
+        if settings.patience and state.epoch - state.best.epoch >= settings.patience:
+            return f"--patience {settings.patience}"
+        return f"--time {settings.time:g}s" if is_cut or self._is_time_up() else ""
 
     def _stop_if_asked(self) -> None:
         """Raise KeyboardInterrupt if any worker was asked to stop; call it after saving."""
@@ -340,22 +343,22 @@ class Loop:
 # ---- the schedule
 
 
-def fraction_done(settings: TrainSettings, samples: int, state: TrainingState) -> float:
-    """Return the fraction of the training that is done, 0 to 1.
+def fraction_done(state: TrainingState, steps: int, seconds: float) -> float:
+    """Return the fraction of the training that is done, 0 to 1: the larger of two fractions.
 
-    This is the larger of two fractions: of the steps of --epochs, and of the seconds of --time.
-    Seconds of compiling do not count.
+    The first call of the step, which compiles it, does not count.
 
-    samples: number of training samples in an epoch
+    steps: of all epochs; 0 for no limit
+    seconds: of the whole training; 0 for no limit
     """
-    steps_an_epoch = -(-samples // settings.batch_size)  # divided and rounded up
-    by_steps = state.step / (settings.epochs * steps_an_epoch) if settings.epochs else 0.0
-    seconds = max(settings.time - state.compiling, 1e-9)
-    by_time = (state.elapsed - state.compiling) / seconds if settings.time else 0.0
+    by_steps = state.step / steps if steps else 0.0
+    by_time = 0.0
+    if seconds and state.begun:
+        by_time = (state.elapsed - state.begun) / max(seconds - state.begun, 1e-9)
     return min(max(by_steps, by_time), 1.0)
 
 
-def learning_rate(settings: TrainSettings, fraction: float) -> float:
+def learning_rate(highest: float, fraction: float) -> float:
     """Return the learning rate of the next step.
 
     The rate rises linearly during the warm-up and then falls along a cosine to a hundredth of its
@@ -369,32 +372,4 @@ def learning_rate(settings: TrainSettings, fraction: float) -> float:
     fallen = max(fraction - warmup, 0.0) / (1.0 - warmup)
     left = (1.0 + math.cos(math.pi * fallen)) / 2
     lowest = 0.01  # the rate at the end, as a fraction of the highest rate
-    return settings.learning_rate * rise * (lowest + (1.0 - lowest) * left)
-
-
-def estimated_ending(state: TrainingState, compiled: TrainingState, validation: int) -> float:
-    """Estimate how many seconds the end of the first epoch will take, from the speed until now.
-
-    The estimate is 0 during the first steps.
-
-    compiled: the state after the call that compiled the step
-    validation: number of samples that are evaluated
-    """
-    few_steps = 20  # the speed of fewer steps says too little
-    if state.step < compiled.step + few_steps:
-        return 0.0
-    seconds = state.elapsed - compiled.elapsed
-    seconds_a_sample = seconds / max(state.samples - compiled.samples, 1)
-    # a sample takes less than half as long in validation as in training, which has gradients
-    return validation * seconds_a_sample / 2
-
-
-def reached_limit(settings: TrainSettings, state: TrainingState, is_time_up: bool) -> str:
-    """Return the option whose limit is reached, such as "--epochs 5"; "" if none is."""
-    if settings.epochs and state.epoch >= settings.epochs:
-        return f"--epochs {settings.epochs}"
-    if not state.epoch:
-        return ""  # at least one epoch is trained, perhaps cut short, so that there is a model
-    if settings.patience and state.epoch - state.best.epoch >= settings.patience:
-        return f"--patience {settings.patience}"
-    return f"--time {settings.time:g}s" if is_time_up else ""
+    return highest * rise * (lowest + (1.0 - lowest) * left)

@@ -1,8 +1,5 @@
 """The result of a training: which model the user gets, and how good it is.
 
-A `TrainResult` is made from the last training state and the scores of the drivers. It can be shown
-as text, or written as JSON.
-
 A driver is anything that answers with a steering. Several are compared on the validation samples:
 the trained model, and one that always steers the mean of the training samples; in a fine-tuning
 also the model that it began with, and the mean of that model's weights and the trained weights.
@@ -13,15 +10,18 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from bcclone.feed.feed_settings import AUTO
+import numpy as np
+
+from bcclone.feed.selection import Selection
 from bcclone.system.errors import Table, TableColumn, shown_command
 from bcclone.system.values import to_json
-from bcclone.training.train_settings import HALFWAY, TRAINED, TrainSettings
+from bcclone.training.train_settings import TRAINED, TrainSettings
 from bcclone.training.training_state import TrainingState, ValidationScore
 
-# names of the drivers in result.json
+# names of the drivers in result.json, beside TRAINED
 MEAN_STEERING = "mean_steering"
 START = "start"
+HALFWAY = "halfway"
 _MODELS = {
     START: "the start model, unchanged",
     HALFWAY: "halfway, the mean of start and trained weights",
@@ -78,17 +78,12 @@ class TrainResult:
         settings: TrainSettings,
         samples: SampleCounts,
         run: Path,
-        others: Mapping[str, ValidationScore],
+        ended: str,
+        drivers: Mapping[str, ValidationScore],
+        handed_over: str,
     ) -> Self:
-        """Return the result of a complete training.
-
-        others: validation scores of all drivers except TRAINED, by name
-        """
+        """Return the result of a complete training, before its model is scored on test samples."""
         kept = state.history[state.model_epoch - 1]
-        drivers: dict[str, ValidationScore] = {}
-        if kept.validation:
-            drivers = {**others, TRAINED: kept.validation}
-        handed_over = _handed_over(drivers, settings)
         score = drivers.get(handed_over)
         # speed and waiting of the whole training: sums over the epochs, divided by its seconds
         seconds = sum(epoch.seconds for epoch in state.history)
@@ -107,11 +102,12 @@ class TrainResult:
             model=str(settings.output),
             samples=samples,
             feed=settings.feed,
+            ended=ended,
             onednn=settings.onednn,
             batch_size=settings.batch_size,
             drivers=drivers,
             handed_over=handed_over,
-            note=_note_of(drivers, handed_over, settings, run),
+            note=_note_of(drivers, handed_over, settings.output, run),
             run=run,
         )
 
@@ -158,41 +154,42 @@ _SCORE_COLUMNS = (
 )
 
 
-def _handed_over(drivers: Mapping[str, ValidationScore], settings: TrainSettings) -> str:
-    """Return the driver that is handed over: TRAINED, unless another is asked for or better.
+def score_mean(training: Selection, validation: Selection) -> ValidationScore:
+    """Score the driver that always steers the mean of the training samples.
 
-    MEAN_STEERING is not considered, since it is no model.
+    For a mirror image it steers the opposite.
     """
-    if not settings.start:
-        return TRAINED
-    if settings.hand_over != AUTO:
-        return settings.hand_over
+    # one sample of each row: the steering as it was recorded, not mirrored
+    mean = float(training.labels[training.first_of_row, 0].mean())
+    steering = np.where(validation.flipped, -mean, mean)
+    errors = steering - validation.labels[:, 0]
+    loss = float(np.mean(errors**2))
+    return ValidationScore.of(validation, loss, float(np.abs(errors).mean()), steering)
+
+
+def best_model(drivers: Mapping[str, ValidationScore]) -> str:
+    """Return the model of a fine-tuning that the user gets: TRAINED, unless another is better."""
     if not drivers:  # nothing tells what the training has forgotten, and HALFWAY forgets least
         return HALFWAY
     best = TRAINED
     for name in (HALFWAY, START):
-        if name in drivers and drivers[name].is_better_than(drivers[best]):
+        if drivers[name].is_better_than(drivers[best]):
             best = name
     return best
 
 
 def _note_of(
-    drivers: Mapping[str, ValidationScore], handed_over: str, settings: TrainSettings, run: Path
+    drivers: Mapping[str, ValidationScore], handed_over: str, output: Path, run: Path
 ) -> str | None:
     """Return why another model than TRAINED is handed over, and what is wrong with the given one.
 
     In words for the user; None if there is nothing to say.
-
-    handed_over: the driver that is handed over
     """
-    output = settings.output
     notes = []
     if handed_over != TRAINED:
-        reason = "on the validation samples it is clearly better than the trained model"
-        if settings.hand_over != AUTO:
-            reason = "as asked"
-        elif not drivers:
-            reason = "no validation samples tell what the training has forgotten"
+        reason = "no validation samples tell what the training has forgotten"
+        if drivers:
+            reason = "on the validation samples it is clearly better than the trained model"
         notes.append(
             f"the output, {output}, is {_MODELS[handed_over]}: {reason}; "
             f"the trained model is {run / TRAINED_NAME}"

@@ -1,150 +1,142 @@
-"""The workers that train one network together, on several machines or GPUs, by tf.distribute.
+"""Train one network on several machines or GPUs, by tf.distribute.
 
-In: the addresses of the workers, and the settings that the user chose. Out: `Workers`, by which
-they agree on a run, divide each batch, and add up what they measure.
-
-A worker is a process on one machine. Each reads its part of every batch, and all apply the sum of
-all gradients. Worker 0, the chief, makes the plan and writes the run folder and the model; the
-others get its settings and its state, and write into a temporary folder. If a worker is lost,
-TensorFlow ends the others, too; --resume goes on from the chief's last checkpoint.
+In: the addresses of the workers, and the settings that the user chose. The workers agree on the
+chief's run; the others write into a temporary folder. If a worker is lost, TensorFlow ends the
+others, too; --resume goes on from the chief's last checkpoint.
 """
 
-import io
+import json
 import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import Any
 
-import numpy as np
-
-from bcclone.feed.feed_settings import AUTO
-from bcclone.feed.order import ALL, BatchPart
+from bcclone.dataset.conversion import open_samples
+from bcclone.dataset.store import Store
+from bcclone.feed.feed_settings import AUTO, FeedSettings
+from bcclone.feed.order import BatchPart
 from bcclone.system.codec import explained
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.numbers import FloatArray
 from bcclone.system.process import Notify, is_own_process
-from bcclone.system.tensorflow_quietly import (
-    LEAST_LEVEL,
-    describe_devices,
-    load_tensorflow,
-    onednn_for_batches,
+from bcclone.system.tensorflow_quietly import LEAST_LEVEL, load_tensorflow, onednn_for_batches
+from bcclone.system.values import from_json, json_text, names_of
+from bcclone.training.plan import new_run, resumed_run
+from bcclone.training.result import TrainResult
+from bcclone.training.run import Record, Run
+from bcclone.training.train import output_locked, train_run
+from bcclone.training.train_settings import (
+    SETTINGS_OF_WEIGHTS,
+    RunFiles,
+    TrainSettings,
+    WorkerSettings,
+    are_several,
+    values_of,
 )
-from bcclone.training.train_settings import TrainSettings, WorkerSettings
-from bcclone.training.training_state import TrainingState
-
-if TYPE_CHECKING:  # it loads TensorFlow
-    from bcclone.training.trainer import Trainer
+from bcclone.training.workers import Workers
 
 _TF_CONFIG = (  # example for messages
     '{"cluster": {"worker": ["host1:2345", "host2:2345"]}, "task": {"type": "worker", "index": 0}}'
 )
-_REMEDY = (
-    "start every worker again with the same command, and --resume to continue from the last "
-    "checkpoint"
-)
 
 
-class Workers:
-    """All workers that train together, as one of them sees them; by default, it is alone.
+def train_together(
+    several: WorkerSettings,
+    files: RunFiles,
+    chosen: Mapping[str, Any],
+    resumes: bool,
+    notify: Notify,
+) -> TrainResult | None:
+    """Train as one of several workers, or on several GPUs of this machine.
 
-    Each method waits for the other workers. So all must make the same calls in the same order.
+    Returns the result on the chief, and None on other workers. Raises what train() raises, and
+    UserError if the workers cannot connect, have different settings, or lose a worker.
 
-    strategy: the strategy of tf.distribute that connects the workers; None for one worker, whose
-        GPUs are connected when the training begins
-    part: the part of each batch that this worker trains on
-    onednn: with which TensorFlow has been loaded, to connect the workers
+    chosen: the settings that the user gave, name -> value; equal on all workers
+    resumes: whether to continue the chief's newest run as resume() does
     """
+    with ExitStack() as stack:
+        workers = Workers()
+        if are_several(several):
+            workers = stack.enter_context(_connected(several, chosen, notify))
+        if workers.writes:
+            stack.enter_context(output_locked(files))
+        data = stack.enter_context(open_samples(files.data, notify))
+        run = None
+        _require_agreement(workers, data, chosen)
+        if workers.writes and resumes:
+            run = resumed_run(files, chosen, data, notify, workers.count)
+        elif workers.writes:
+            settings = TrainSettings(**values_of(files, names_of(RunFiles)), **chosen)
+            run = new_run(settings, data, notify, workers.count)
+        run = _shared_run(workers, run, Path(stack.enter_context(TemporaryDirectory())))
+        result = train_run(run, data, notify, workers)
+    return result if workers.writes else None
 
-    def __init__(self, strategy: Any = None, part: BatchPart = ALL, onednn: str = "") -> None:
-        self._strategy = strategy
-        self.part = part
-        self._onednn = onednn
 
-    @property
-    def count(self) -> int:
-        return self.part.count
-
-    @property
-    def writes(self) -> bool:
-        """Return whether this worker writes the run folder and the model that the user gets."""
-        return self.part.index == 0
-
-    def all_sum(self, values: FloatArray) -> FloatArray:
-        """Return the sum of the arrays of all workers, which have equal shapes."""
-        if self._strategy is None:
-            return values
-        import tensorflow as tf
-
-        devices = len(self._strategy.extended.worker_devices)
-
-        def summand(context: Any) -> Any:
-            # of the devices of this machine, the first one brings the array; replicas, as
-            # tf.distribute calls devices, are numbered through all workers
-            is_first = context.replica_id_in_sync_group % devices == 0
-            return tf.constant(values if is_first else np.zeros_like(values))
-
-        summands = self._strategy.experimental_distribute_values_from_function(summand)
-        total: FloatArray = self._strategy.reduce(
-            tf.distribute.ReduceOp.SUM, summands, axis=None
-        ).numpy()
-        return total
-
-    def share(self, content: bytes, index: int = 0) -> bytes:
-        """Return the content of one worker, by its number, on all; that of others is ignored."""
-        if self.count == 1:
-            return content
-        mine = content if self.part.index == index else b""
-        size = int(self.all_sum(np.array([len(mine)], np.float64))[0])
-        # tf.distribute adds up numbers: those of 32 bits are exact as floats of 64
-        words = np.zeros(size // 4 + 1, np.uint32)
-        words.view(np.uint8)[: len(mine)] = np.frombuffer(mine, np.uint8)
-        return self.all_sum(words.astype(np.float64)).astype(np.uint32).tobytes()[:size]
-
-    def load_tensorflow(self, settings: TrainSettings) -> str:
-        """Load TensorFlow, and return the name of what it trains on."""
-        if self._strategy is None:
-            return load_tensorflow(onednn=settings.onednn)
-        if settings.onednn != self._onednn:
+def _require_agreement(workers: Workers, data: Store, chosen: Mapping[str, Any]) -> None:
+    """Raise UserError on all workers if one has another store or other settings than the chief."""
+    names = (*SETTINGS_OF_WEIGHTS, *names_of(FeedSettings))
+    mine = [f"content of the store: {data.content_hash[:16]}"]
+    mine += [f"{name.replace('_', ' ')}: {chosen[name]}" for name in names if name in chosen]
+    facts = "\n".join(mine).encode()
+    chiefs, *others = (
+        set(workers.share(facts, n).decode().splitlines()) for n in range(workers.count)
+    )
+    for index, theirs in enumerate(others, start=1):
+        if theirs != chiefs:
             raise UserError(
-                f"the run computes with onednn={settings.onednn}, and this worker with "
-                f"{self._onednn}; give all workers --onednn {settings.onednn}"
+                f"{', '.join(sorted(theirs - chiefs)) or 'less'} on worker {index}, and "
+                f"{', '.join(sorted(chiefs - theirs)) or 'less'} on worker 0; "
+                "give every worker the same"
             )
-        return describe_devices()
 
-    def strategy(self, settings: TrainSettings) -> Any:
-        """Return the strategy of tf.distribute that has the devices; None for one device."""
-        if self._strategy or settings.gpus == 1:
-            return self._strategy
-        import tensorflow as tf
 
-        gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
-        if settings.gpus > max(len(gpus), 1):
-            raise UserError(
-                f"--gpus {settings.gpus}, but TensorFlow sees {len(gpus)}; "
-                "see bcclone doctor --full"
-            )
-        used = gpus[: settings.gpus or len(gpus)]
-        return tf.distribute.MirroredStrategy(used or None)  # None: the CPU
+def _shared_run(workers: Workers, run: Run | None, scratch: Path) -> Run:
+    """Return the chief's run, on all workers.
 
-    def load_checkpoint(
-        self, folder: Path, trainer: "Trainer", notify: Notify
-    ) -> tuple[TrainingState, bytes]:
-        """Load the chief's newest checkpoint, as checkpoint.load_checkpoint() does."""
-        from bcclone.training.checkpoint import checkpoint_content, load_checkpoint, load_content
+    run: on the chief
+    scratch: temporary folder for the files of workers that are not the chief
+    """
+    described = start = b""
+    if run:
+        parts = {"record": replace(run.record, settings=run.settings), "result": run.result}
+        described = json_text(parts).encode()
+        start = run.settings.start.read_bytes() if run.settings.start else b""
+    described = workers.share(described)
+    start = workers.share(start)
+    if not run:
+        stored = json.loads(described)
+        record = from_json(Record, stored["record"])
+        start_file = scratch / "start.h5" if start else None
+        if start_file:
+            start_file.write_bytes(start)
+        settings = replace(
+            record.settings,
+            output=scratch / "model.h5",
+            runs=scratch,
+            name="worker",
+            start=start_file,
+        )
+        result = from_json(TrainResult, stored["result"]) if stored["result"] else None
+        run = Run(scratch / "worker", record, settings, is_new=True, result=result)
+    if run.settings.batch_size < workers.count:
+        raise UserError(
+            f"--batch-size {run.settings.batch_size} for {workers.count} workers, "
+            "expected a sample for each; train with fewer --workers or a larger --batch-size"
+        )
+    return run
 
-        # only the chief's folder may have checkpoints; in one without, a new training begins
-        state, model = load_checkpoint(folder, trainer, notify)
-        if self.count == 1:
-            return state, model
-        content = checkpoint_content(trainer, state, model) if self.writes else b""
-        return load_content(io.BytesIO(self.share(content)), trainer)
+
+# ---- the connection
 
 
 @contextmanager
-def connected(
+def _connected(
     workers: WorkerSettings, chosen: Mapping[str, Any], notify: Notify
 ) -> Iterator[Workers]:
     """Connect this worker with all others by TensorFlow, which is loaded here.
@@ -179,7 +171,9 @@ def connected(
     except losses as error:
         raise UserError(
             f"a worker was lost, or cannot be reached; its own output may say why, TensorFlow says "
-            f"{first_line(error)}; {_REMEDY}"
+            f"{first_line(error)}; "
+            "start every worker again with the same command, and --resume to continue from the "
+            "last checkpoint"
         ) from None
 
 

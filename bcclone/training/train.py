@@ -1,15 +1,12 @@
 """A store or recordings -> a model file and its run folder.
 
 Open the data, decide the settings, and train by them, from a new network or model, or from the last
-checkpoint of a run; alone, or as one of several workers.
+checkpoint of a run.
 """
 
-import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from bcclone.dataset.conversion import open_samples
@@ -17,7 +14,6 @@ from bcclone.dataset.labels import LOST_STEERING
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import check_feed
-from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.selection import Selection, describe_windows, select
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import read_bytes
@@ -25,19 +21,11 @@ from bcclone.system.errors import UserError
 from bcclone.system.files import BUSY, locked
 from bcclone.system.numbers import constant
 from bcclone.system.process import Notify
-from bcclone.system.tensorflow_quietly import gpu_compiler_fault, used_gpus
-from bcclone.system.values import from_json, json_text, names_of
-from bcclone.training.decisions import fit_to_device
+from bcclone.training.plan import new_run, resumed_run
 from bcclone.training.result import TrainResult
-from bcclone.training.run import Record, Run, describe_environment, new_run, resumed_run
-from bcclone.training.several import Workers, connected
-from bcclone.training.train_settings import (
-    SETTINGS_OF_WEIGHTS,
-    RunFiles,
-    TrainSettings,
-    WorkerSettings,
-    are_several,
-)
+from bcclone.training.run import Run
+from bcclone.training.train_settings import RunFiles, TrainSettings
+from bcclone.training.workers import Workers
 
 
 def train(settings: TrainSettings, notify: Notify = lambda line: None) -> TrainResult:
@@ -68,94 +56,6 @@ def resume(
         return train_run(resumed_run(files, changes, data, notify), data, notify, Workers())
 
 
-def train_together(
-    several: WorkerSettings,
-    files: RunFiles,
-    chosen: Mapping[str, Any],
-    resumes: bool,
-    notify: Notify,
-) -> TrainResult | None:
-    """Train as one of several workers, or on several GPUs of this machine.
-
-    Returns the result on the chief, and None on other workers. Raises what train() raises, and
-    UserError if the workers cannot connect, have different settings, or lose a worker.
-
-    chosen: the settings that the user gave, name -> value; equal on all workers
-    resumes: whether to continue the chief's newest run as resume() does
-    """
-    with ExitStack() as stack:
-        workers = Workers()
-        if are_several(several):
-            workers = stack.enter_context(connected(several, chosen, notify))
-        if workers.writes:
-            stack.enter_context(output_locked(files))
-        data = stack.enter_context(open_samples(files.data, notify))
-        run = None
-        _require_agreement(workers, data, chosen)
-        if workers.writes and resumes:
-            run = resumed_run(files, chosen, data, notify, workers.count)
-        elif workers.writes:
-            file_settings = {name: getattr(files, name) for name in names_of(RunFiles)}
-            run = new_run(TrainSettings(**file_settings, **chosen), data, notify, workers.count)
-        run = _shared_run(workers, run, Path(stack.enter_context(TemporaryDirectory())))
-        result = train_run(run, data, notify, workers)
-    return result if workers.writes else None
-
-
-def _require_agreement(workers: Workers, data: Store, chosen: Mapping[str, Any]) -> None:
-    """Raise UserError on all workers if one has another store or other settings than the chief."""
-    names = (*SETTINGS_OF_WEIGHTS, *names_of(FeedSettings))
-    mine = [f"content of the store: {data.content_hash[:16]}"]
-    mine += [f"{name.replace('_', ' ')}: {chosen[name]}" for name in names if name in chosen]
-    facts = "\n".join(mine).encode()
-    chiefs, *others = (
-        set(workers.share(facts, n).decode().splitlines()) for n in range(workers.count)
-    )
-    for index, theirs in enumerate(others, start=1):
-        if theirs != chiefs:
-            raise UserError(
-                f"{', '.join(sorted(theirs - chiefs)) or 'less'} on worker {index}, and "
-                f"{', '.join(sorted(chiefs - theirs)) or 'less'} on worker 0; "
-                "give every worker the same"
-            )
-
-
-def _shared_run(workers: Workers, run: Run | None, scratch: Path) -> Run:
-    """Return the chief's run, on all workers.
-
-    run: on the chief
-    scratch: temporary folder for the files of workers that are not the chief
-    """
-    described = start = b""
-    if run:
-        parts = {"record": replace(run.record, settings=run.settings), "result": run.result}
-        described = json_text(parts).encode()
-        start = run.settings.start.read_bytes() if run.settings.start else b""
-    described = workers.share(described)
-    start = workers.share(start)
-    if not run:
-        stored = json.loads(described)
-        record = from_json(Record, stored["record"])
-        start_file = scratch / "start.h5" if start else None
-        if start_file:
-            start_file.write_bytes(start)
-        settings = replace(
-            record.settings,
-            output=scratch / "model.h5",
-            runs=scratch,
-            name="worker",
-            start=start_file,
-        )
-        result = from_json(TrainResult, stored["result"]) if stored["result"] else None
-        run = Run(scratch / "worker", record, settings, is_new=True, result=result)
-    if run.settings.batch_size < workers.count:
-        raise UserError(
-            f"--batch-size {run.settings.batch_size} for {workers.count} workers, "
-            "expected a sample for each; train with fewer --workers or a larger --batch-size"
-        )
-    return run
-
-
 @contextmanager
 def output_locked(files: RunFiles) -> Iterator[None]:
     """Check that --from can be a model file, and lock the output against other processes."""
@@ -177,37 +77,21 @@ def train_run(run: Run, data: Store, notify: Notify, workers: Workers) -> TrainR
         return _return_complete(run, run.result, notify)
     counts = f"{len(training)} to train on, {len(validation)} to validate with"
     notify(f"samples: {counts}; loading TensorFlow")
-    device = workers.load_tensorflow(run.settings)
-    # these load Keras, which must find TensorFlow as it has just been configured
-    from bcclone.training.handover import hand_over, start_model
-    from bcclone.training.loop import Loop
-    from bcclone.training.prepare import make_trainer, report_network
+    device = workers.load_tensorflow(run.settings.onednn)
+    # loads Keras, which must find TensorFlow as it has just been configured
+    from bcclone.training.fit import fit
 
-    settings, compiled = fit_to_device(
-        run.settings, bool(used_gpus()), gpu_compiler_fault(), workers.count, notify
-    )
-    labels = training.labels.shape[1]
-    trainer = make_trainer(data, compiled, labels, workers.strategy(settings))
-    if run.is_new:
-        run.make_folder()
-    with _saying_what_is_kept(run, workers):
-        run.begin(settings, describe_environment())
-        loop = Loop(trainer, training, validation, settings, run, notify, workers)
-        report_network(trainer.model, data, settings, notify)
-        # the run folder of a worker that does not write is temporary, so nothing is said about it
+    try:
+        result, model = fit(run, training, validation, device, notify, workers)
         if workers.writes:
-            for line in _described_run(run, device, trainer.is_one_program):
-                notify(line)
-        if not len(validation):
-            notify(
-                "note: there are no validation samples, so nothing shows whether the model has "
-                "become better; the best epoch is the one with the smallest loss"
-            )
-        start = start_model(loop)  # before a checkpoint is loaded over the start weights
-        loop.train(*workers.load_checkpoint(run.checkpoints, trainer, notify))
-        result, model = hand_over(loop, *start)
-        if workers.writes:
-            _publish(run, result, model, notify)
+            _publish(run, result, model)
+    except KeyboardInterrupt:
+        kept = ""
+        if workers.writes and run.model.exists():
+            kept = f"the model so far is {run.model}; "
+        elif workers.writes and run.path.exists():
+            kept = f"the run so far is {run.path}; "
+        raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
     return result
 
 
@@ -240,50 +124,10 @@ def select_samples(
     return training, validation
 
 
-# ---- what the user is told
-
-
-@contextmanager
-def _saying_what_is_kept(run: Run, workers: Workers) -> Iterator[None]:
-    """Let a KeyboardInterrupt from the block say what the run folder keeps, and how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        kept = f"the run so far is {run.path}; "
-        if run.model.exists():
-            kept = f"the model so far is {run.model}; "
-        if not workers.writes:  # its folder is temporary
-            kept = ""
-        raise KeyboardInterrupt(f"{kept}continue with the same command and --resume") from None
-
-
-def _described_run(run: Run, trains_on: str, is_one_program: bool) -> list[str]:
-    """Return lines that say what is trained, on what and how."""
-    settings = run.settings
-    if trains_on == "CPU":
-        trains_on = f"CPU (oneDNN {settings.onednn})"
-    if is_one_program:
-        trains_on += ", in programs of XLA"
-    if not run.is_new:
-        return [f"resuming {run.path} on {trains_on}, feed {settings.feed}"]
-    augmentation = ", augmenting on the CPU"
-    if not settings.augment:
-        augmentation = ", without augmentation"
-    elif settings.augment_on == "device":
-        augmentation = ", which augments the samples, too"
-    begin = f"from {settings.start}" if settings.start else f"a new {settings.network}"
-    length = f"{settings.epochs} epochs" if settings.epochs else "as many epochs as --time allows"
-    return [
-        f"training on {trains_on}{augmentation}; the run is in {run.path}",
-        f"{begin}, by {settings.optimizer} at a learning rate of {settings.learning_rate:g}, for "
-        f"{length}",
-    ]
-
-
 # ---- the end
 
 
-def _publish(run: Run, result: TrainResult, model: bytes, notify: Notify) -> None:
+def _publish(run: Run, result: TrainResult, model: bytes) -> None:
     """Write the model to the output, and mark the run as complete.
 
     When another program has written the output since the training began, that file stays as it is:

@@ -54,8 +54,6 @@ OPTIMIZERS = (AUTO, ADAMW, MUON)
 FIXED = "fixed"
 LEARNED = "learned"
 TRAINED = "trained"
-HALFWAY = "halfway"
-HANDED_OVER = (AUTO, TRAINED, HALFWAY)
 USUAL_NETWORK = "cnn-small"
 NETWORKS = {name: network.description for name, network in ARCHITECTURES.items()}
 
@@ -282,10 +280,10 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     )
     hand_over: str = _length(
         AUTO,
-        "with --from, the model to write; halfway: the mean of the start's and the trained "
-        "weights, which forgets less; auto: the one that is best on the validation samples, or "
-        "halfway without such samples",
-        choices=HANDED_OVER,
+        "with --from, the model to write; auto: the start model, the trained one or the mean of "
+        "their weights, which forgets less: the one that is best on the validation samples, or the "
+        "mean without such samples",
+        choices=(AUTO, TRAINED),
         rare=True,
     )
 
@@ -312,38 +310,23 @@ SETTINGS_OF_WEIGHTS = (*names_of(LearningSettings), *names_of(AugmentSettings))
 SETTING_NAMES = tuple(name for name in names_of(TrainSettings) if name not in names_of(RunFiles))
 
 
-def values_of(settings: TrainSettings, names: Collection[str] = SETTING_NAMES) -> dict[str, Any]:
+def values_of(settings: Checked, names: Collection[str] = SETTING_NAMES) -> dict[str, Any]:
     """Return the named settings by name; by default all but the fields of RunFiles."""
     return {name: getattr(settings, name) for name in names}
 
 
-# ---- the settings, as a TOML file with the names of the options
-
-
-def settings_path(output: Path) -> Path:
-    """Return the path of the settings file beside a model: model.settings.toml for model.h5."""
-    return output.with_suffix(".settings.toml")
-
-
 def settings_as_text(settings: TrainSettings) -> str:
-    """Return the settings as TOML; those that are None are left out, since TOML has no null."""
+    """Return the settings as TOML, with the names of the options.
+
+    Those that are None are left out, since TOML has no null.
+    """
     values = values_of(settings)
     given = {key_of(name): value for name, value in values.items() if value is not None}
     return tomli_w.dumps(given)
 
 
-def read_settings(path: Path, output: Path) -> dict[str, Any]:
-    """Return the settings in a TOML file, by field name.
-
-    Raises UserError for a file that is wrong, or that this training would overwrite.
-
-    output: the model file that the training writes; its settings file is beside it
-    """
-    if path.resolve() == settings_path(output).resolve():
-        raise UserError(
-            f"{path} will be overwritten with the settings of this training; "
-            "copy it to another name, or change -o"
-        )
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings in a TOML file, by field name; raises UserError for a wrong file."""
     values = read_settings_file(path, TrainSettings, without=names_of(RunFiles))
     try:
         TrainSettings(**values)

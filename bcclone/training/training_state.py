@@ -135,9 +135,8 @@ class TrainingState:
     elapsed: float = 0.0
     seconds: float = 0.0  # seconds of training in the current epoch
     waited: float = 0.0  # the part of `seconds` that was spent waiting for data
-    # the part of `elapsed` that was spent in calls that compiled the training step: the first call
-    # of the training, and the first after each resume
-    compiling: float = 0.0
+    # `elapsed` when the first call of the training step, which compiles it, had ended; 0 before
+    begun: float = 0.0
     model_epoch: int = 0  # whose weights the model file to keep has, from 1
 
     @property

@@ -328,7 +328,7 @@ class _Training(NamedTuple):
 
 
 def _prepare(name: str, store: Path, batch_size: int) -> _Training:
-    from bcclone.training.decisions import fit_to_device
+    from bcclone.training.plan import fit_to_device
     from bcclone.training.prepare import make_trainer
 
     augment = name not in (BEFORE, REPEATED) and not name.endswith(_UNAUGMENTED)

@@ -16,8 +16,6 @@ from bcclone.commands import COMMANDS, load_command
 from bcclone.dataset.shards import open_store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
-from bcclone.system.files import locked
-from bcclone.training.train_settings import TrainSettings, settings_as_text
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.processes import wait_for
@@ -174,35 +172,6 @@ def test_results_are_replaced_only_with_force_and_other_folders_never(untrained_
     with pytest.raises(UserError):
         run_command("replay", untrained_model, tmp_path / "no", "-o", tmp_path / "other" / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"recording", "mine", "new"}
-
-
-def test_settings_that_lie_where_a_training_writes_its_own_are_kept(
-    simulated_store, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    mine = tmp_path / "m.settings.toml"
-    for text, force, reason in (
-        (
-            settings_as_text(TrainSettings()),
-            [],
-            "m.settings.toml exists already; overwrite it with --force",
-        ),
-        (
-            "epochs = 2\n",
-            ["--force"],
-            "m.settings.toml exists, and is no settings file of a training",
-        ),
-    ):
-        mine.write_text(text)
-        with pytest.raises(UserError, match=reason):
-            run_command("model", simulated_store, "-o", "m.h5", *force)
-        assert mine.read_text() == text
-        assert list(tmp_path.iterdir()) == [mine]
-    with (
-        locked(tmp_path / "m.h5", "wait"),
-        pytest.raises(UserError, match="m.h5: process .* is writing it; wait"),
-    ):
-        run_command("model", "no such store", "-o", "m.h5")  # before anything is read
 
 
 # ---- at once

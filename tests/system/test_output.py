@@ -16,13 +16,11 @@ from bcclone.system.files import (
     MODEL,
     NEW_FOLDER,
     PICTURE,
-    SETTINGS,
     STORE,
     check_output,
     locked,
     writing,
 )
-from bcclone.training.train_settings import TrainSettings, settings_as_text
 from tests.processes import KILL
 from tests.system.test_hdf5_file import write_kinds
 
@@ -48,8 +46,6 @@ def files(tmp_path):
     )
     (tmp_path / "photo").write_bytes(b"\x89PNG\r\n\x1a\n....IHDR" + bytes(9000))
     (tmp_path / "predictions").write_text("frame_id,steering_angle\n1,0.5\n")
-    (tmp_path / "settings").write_text(settings_as_text(TrainSettings()))
-    (tmp_path / "own settings").write_text("batch-size = 32\n")
     (tmp_path / "log").write_text("center,left,right,steering\n")
     return tmp_path
 
@@ -63,7 +59,6 @@ def files(tmp_path):
         (PICTURE, {"picture"}),
         ("table of predictions", {"predictions"}),
         ("framing", set()),
-        (SETTINGS, {"settings"}),
         (".onnx", set()),
         (".tflite", set()),
     ],

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from bcclone.model.network import build_network
-from bcclone.training.prepare import make_optimizer, orthogonal
-from bcclone.training.train_settings import TrainSettings
+from bcclone.training.optimizer import make_optimizer, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(30, 8), (8, 30), (9, 1)])
@@ -26,8 +25,7 @@ def weights_after(optimizer, steps):
     """Return the network's variables by path, before and after steps of random gradients."""
     keras.utils.set_random_seed(0)
     network = build_network((64, 64, 3), network="cnn-small")
-    settings = TrainSettings(optimizer=optimizer, learning_rate=0.01)
-    optimizer = make_optimizer(network, settings)
+    optimizer = make_optimizer(network, optimizer, learning_rate=0.01)
     variables = network.trainable_variables
     before = {variable.path: variable.numpy() for variable in variables}
     random = np.random.default_rng(0)

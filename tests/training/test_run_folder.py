@@ -10,8 +10,8 @@ import pytest
 
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
-from bcclone.training.result import SampleCounts, TrainResult
-from bcclone.training.run import new_run, resumed_run
+from bcclone.training.plan import new_run, resumed_run
+from bcclone.training.result import SampleCounts, TrainResult, best_model
 from bcclone.training.train_settings import RunFiles, TrainSettings, settings_as_text
 from bcclone.training.training_state import (
     Epoch,
@@ -55,7 +55,7 @@ def begin(folder, name=None, output="model.h5", samples=None, **settings):
     files = {"runs": folder, "name": name, "output": folder / output}
     run = new_run(replace(SETTINGS, **files, **settings), samples or data(), print)
     run.make_folder()
-    run.begin(run.settings, {})
+    run.begin(run.settings)
     return run
 
 
@@ -83,7 +83,7 @@ def test_the_model_that_a_run_has_written_may_be_replaced_by_it_and_no_other(tmp
     output.write_text("best")  # copied, and killed before that was noted
     assert resumed.has_published(output)
     assert resumed.may_overwrite()
-    resumed.begin(resumed.settings, {})
+    resumed.begin(resumed.settings)
     resumed.publish(output, b"best")
     resumed.model.write_text("better")
     assert resumed.may_overwrite()
@@ -165,13 +165,16 @@ def test_a_model_with_a_greater_loss_than_the_mean_is_noted_whatever_its_correla
     mean_loss, is_noted
 ):
     epochs = tuple(replace(epoch, val_correlation=0.6, val_right_side=0.9) for epoch in BY_EPOCH)
-    mean = {"mean_steering": ValidationScore(mean_loss, 0.1, None, None)}
-    state = TrainingState(epochs, samples=4, elapsed=9.0)
-    result = TrainResult.of(state, SETTINGS, SampleCounts(8, 2), Path(), mean)
-    assert (result.handed_over, "worse than always steering the mean" in (result.note or "")) == (
-        "trained",
-        is_noted,
-    )
+    drivers = {"mean_steering": ValidationScore(mean_loss, 0.1, None, None)}
+    result = result_of(epochs, drivers, "trained")
+    assert ("worse than always steering the mean" in (result.note or "")) == is_noted
+
+
+def result_of(epochs, drivers, handed_over):
+    state = TrainingState(epochs, samples=4, elapsed=9.0, model_epoch=3)
+    drivers = {**drivers, "trained": epochs[2].validation}
+    counts = SampleCounts(8, 2)
+    return TrainResult.of(state, SETTINGS, counts, Path(), "--epochs 3", drivers, handed_over)
 
 
 def test_a_mean_with_the_start_model_that_is_better_is_handed_over_and_said():
@@ -181,10 +184,8 @@ def test_a_mean_with_the_start_model_that_is_better_is_handed_over_and_said():
         "start": ValidationScore(0.1605, 0.1, 0.837, 0.9),
         "halfway": ValidationScore(0.1610, 0.1, 0.799, 0.9),
     }
-    settings = replace(SETTINGS, start=Path("any-camera.h5"))
-    state = TrainingState(epochs, samples=4, elapsed=9.0)
-    result = TrainResult.of(state, settings, SampleCounts(8, 2), Path(), others)
-    assert result.handed_over == "halfway"
+    assert best_model({**others, "trained": epochs[2].validation}) == "halfway"
+    result = result_of(epochs, others, "halfway")
     assert "halfway, the mean of start and trained weights: on the validation" in result.note
     assert "trained.h5" in result.note
 

@@ -6,7 +6,6 @@ import shutil
 import signal
 import time
 import tomllib
-from importlib.metadata import version as version_of
 
 import h5py
 import keras
@@ -130,7 +129,7 @@ def test_the_run_folder_holds_everything(trained):
     folder, result, _ = trained
     run = folder / "runs" / "whole"
     assert {path.name for path in run.iterdir()} == {
-        "settings.json", "settings.toml", "environment.json", "history.csv", "checkpoints",
+        "settings.json", "settings.toml", "history.csv", "checkpoints",
         "model.h5", "result.json",
     }  # fmt: skip
     assert len(list((run / "checkpoints").iterdir())) == 2
@@ -315,12 +314,9 @@ def test_a_fine_tuned_model_begins_as_its_start_and_keeps_what_the_options_chose
         name: pytest.approx(value, rel=1e-3) for name, value in fine["drivers"]["trained"].items()
     }
     assert (run / "start.h5").read_bytes() == earlier.read_bytes()
-    settings = tomllib.loads((tmp_path / "model.settings.toml").read_text())
+    settings = tomllib.loads((run / "settings.toml").read_text())
     given = {"zero-fraction": 0.1, "epochs": 1}
     assert {name: settings[name] for name in given} == given
-    (environment,) = json.loads((run / "environment.json").read_text())
-    assert environment["packages"]["keras"] == version_of("keras")
-    assert environment["command"][0].endswith("model.py")
     earlier.write_bytes(simulated_store.read_bytes()[:1000])
     refused = train(simulated_store, tmp_path, *start, "--resume", code=1)
     assert "did not begin with --from" in refused.stderr
@@ -401,24 +397,17 @@ def test_without_validation_samples_a_fine_tuned_model_is_halfway_unless_asked_o
         np.testing.assert_array_equal(values, trained[name])
 
     # a complete run hands over another model if asked, and trains no more
-    again = ("--resume", "--name", "two", "--hand-over")
-    resumed = json.loads(train(store, tmp_path, *options, *again, "halfway").stdout)
-    assert (resumed["handed_over"], resumed["epochs"]) == ("halfway", 1)
-    for name, values in weights(tmp_path / "model.h5").items():
-        np.testing.assert_array_equal(values, written[name])
-    train(store, tmp_path, *options, *again, "trained")
-    assert not (tmp_path / "runs" / "two" / "trained.h5").exists()
-    kept = (tmp_path / "runs" / "two" / "model.h5").read_bytes()
+    again = ("--resume", "--name", "one", "--hand-over", "trained", "--force")
+    resumed = json.loads(train(store, tmp_path, *options, *again).stdout)
+    assert (resumed["handed_over"], resumed["epochs"]) == ("trained", 1)
+    assert not (tmp_path / "runs" / "one" / "trained.h5").exists()
+    kept = (tmp_path / "runs" / "one" / "model.h5").read_bytes()
     assert kept == (tmp_path / "model.h5").read_bytes()
-    longer = train(store, tmp_path, *options, "--resume", "--name", "two", "--epochs", 2)
-    assert "resuming" in longer.stderr
-    assert json.loads(longer.stdout)["handed_over"] == "trained"
 
 
 def test_settings_of_a_fine_tuning_are_refused_where_they_mean_nothing(simulated_store, tmp_path):
-    for asked in (("--hand-over", "halfway"), ("--batch-norm", "fixed")):
-        done = train(simulated_store, tmp_path, *asked, code=1)
-        assert f"{' '.join(asked)} is for fine-tuning" in done.stderr
+    done = train(simulated_store, tmp_path, "--batch-norm", "fixed", code=1)
+    assert "--batch-norm fixed is for fine-tuning" in done.stderr
     start = tmp_path / "start.h5"
     with open_store(simulated_store) as data:
         network = build_network(data.preprocessing.shape)
@@ -426,9 +415,6 @@ def test_settings_of_a_fine_tuning_are_refused_where_they_mean_nothing(simulated
         network.layers[-1].activation = keras.activations.tanh
         save_model(tmp_path / "tanh.h5", network, data.preprocessing, {})
     speed = ("--predict", "speed", "--epochs", 1)
-    halfway = ("--hand-over", "halfway")
-    done = train(simulated_store, tmp_path, "--from", start, *speed, *halfway, code=1)
-    assert "lacks an output that --predict speed adds" in done.stderr
     done = train(simulated_store, tmp_path, "--from", tmp_path / "tanh.h5", *speed, code=1)
     assert "cannot get the outputs that --predict speed adds" in done.stderr
     learned = json.loads(train(simulated_store, tmp_path, "--from", start, *speed).stdout)
@@ -445,8 +431,6 @@ def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
     result = json.loads(done.stdout)
     assert result["ended"] == "--time 10s"
     assert 9 <= result["seconds"] < 300
-    with h5py.File(max(tmp_path.glob("runs/*/checkpoints/*.h5"))) as file:
-        assert 0 < json.loads(file["progress"].asstr()[()])["compiling"] < result["seconds"]
     longer = train(simulated_store, tmp_path, "--epochs", 1, "--time", 0, "--resume")
     assert "nothing is left to train: --epochs 1" in longer.stderr
 

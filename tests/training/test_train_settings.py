@@ -10,16 +10,15 @@ from bcclone.commands.command import parse
 from bcclone.commands.main_job import chosen_settings, model
 from bcclone.system.errors import UserError
 from bcclone.system.settings import read_settings_file
-from bcclone.training.decisions import fit_to_samples
-from bcclone.training.loop import fraction_done, learning_rate, reached_limit
-from bcclone.training.run import new_run, resumed_run
+from bcclone.training.loop import fraction_done, learning_rate
+from bcclone.training.plan import fit_to_samples, new_run, resumed_run
 from bcclone.training.train_settings import (
     RunFiles,
     TrainSettings,
     parse_duration,
     settings_as_text,
 )
-from bcclone.training.training_state import Epoch, TrainingState
+from bcclone.training.training_state import TrainingState
 from tests.training.test_run_folder import data
 
 DEFAULT = TrainSettings(
@@ -55,7 +54,7 @@ def new(*options, stored_seq_length=1, **file):
 def begin(path, settings=DEFAULT):
     run = new_run(replace(settings, runs=path.parent, name=path.name), data(), print)
     run.make_folder()
-    run.begin(run.settings, {})
+    run.begin(run.settings)
     return run
 
 
@@ -110,10 +109,7 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
         DEFAULT, epochs=4, time=90.0, dropout=0.15, feed="memory", feed_workers=3,
     )  # fmt: skip
     folder = begin(tmp_path / "run", settings)
-    folder.publish(tmp_path / "model.h5", b"model")
-    values = chosen(
-        parsed("--settings", tmp_path / "model.settings.toml", "-o", tmp_path / "other.h5")
-    )
+    values = chosen(parsed("--settings", folder.path / "settings.toml"))
     assert TrainSettings(**values) == settings
 
 
@@ -205,48 +201,21 @@ def test_what_is_no_duration_is_refused(text):
 
 
 def test_the_learning_rate_rises_and_falls_to_a_hundredth():
-    settings = TrainSettings(learning_rate=0.001)
-    assert learning_rate(settings, 0.0) < 0.0001
-    assert learning_rate(settings, 0.02) == pytest.approx(0.001)
-    assert learning_rate(settings, 0.51) == pytest.approx(0.001 * (0.01 + 0.99 / 2))
-    assert learning_rate(settings, 1.0) == pytest.approx(0.00001)
-    falling = [learning_rate(settings, percent / 100) for percent in range(2, 101)]
+    assert learning_rate(0.001, 0.0) < 0.0001
+    assert learning_rate(0.001, 0.02) == pytest.approx(0.001)
+    assert learning_rate(0.001, 0.51) == pytest.approx(0.001 * (0.01 + 0.99 / 2))
+    assert learning_rate(0.001, 1.0) == pytest.approx(0.00001)
+    falling = [learning_rate(0.001, percent / 100) for percent in range(2, 101)]
     assert falling == sorted(falling, reverse=True)
 
 
-def test_a_training_ends_at_the_first_limit_that_its_state_has_reached():
-    figures = [
-        Epoch(number, 0.1, 0.1, loss, 0.1, 1e-3, 7.0, 100.0, 0.1)
-        for number, loss in ((1, 0.2), (2, 0.3))
-    ]
-    settings = TrainSettings(epochs=3, time=60.0, patience=2)
-    begun = TrainingState(step=30, samples=480, elapsed=20.0)
-    # a model needs an epoch, even if it is cut
-    assert reached_limit(settings, begun, is_time_up=True) == ""
-    one = begun.after_epoch(figures[0])
-    assert reached_limit(settings, one, is_time_up=False) == ""
-    assert reached_limit(settings, one, is_time_up=True) == "--time 60s"
-    two = one.after_epoch(figures[1])
-    assert reached_limit(settings, two, is_time_up=False) == ""
-    worse = two.after_epoch(replace(figures[1], epoch=3))
-    assert reached_limit(settings, worse, is_time_up=True) == "--epochs 3"
-    longer = replace(settings, epochs=9)
-    assert reached_limit(longer, worse, is_time_up=True) == "--patience 2"
-
-
 def test_the_fraction_done_follows_steps_or_seconds():
-    def done(epochs, time, step, elapsed, compiling=0.0):
-        settings = TrainSettings(epochs=epochs, time=time, batch_size=8)
-        return fraction_done(
-            settings, 800, TrainingState((), step, 0, elapsed, 0.0, 0.0, compiling)
-        )
+    def done(steps, seconds, step, elapsed):
+        state = TrainingState(step=step, elapsed=elapsed, begun=2.0)
+        return fraction_done(state, steps, seconds)
 
-    assert done(2, 0.0, 50, 1e9) == 0.25
-    assert done(0, 10.0, 50, 4.0) == 0.4
-    assert done(2, 10.0, 150, 4.0) == 0.75
-    assert done(2, 10.0, 500, 4.0) == 1.0
-    assert [done(0, 10.0, 20, elapsed, compiling=6.0) for elapsed in (6.0, 7.0, 10.0)] == [
-        0.0,
-        0.25,
-        1.0,
-    ]
+    assert done(200, 0.0, 50, 1e9) == 0.25
+    assert done(0, 12.0, 50, 6.0) == 0.4
+    assert done(200, 12.0, 150, 6.0) == 0.75
+    assert done(200, 12.0, 500, 6.0) == 1.0
+    assert [done(0, 12.0, 20, elapsed) for elapsed in (2.0, 4.5, 12.0)] == [0.0, 0.25, 1.0]

@@ -16,7 +16,7 @@ from bcclone.feed.feed_settings import AugmentSettings, FeedSettings
 from bcclone.feed.selection import Batch, select
 from bcclone.model.model_file import save_model
 from bcclone.system.errors import UserError
-from bcclone.training.decisions import fit_to_device, fit_to_samples
+from bcclone.training.plan import fit_to_device, fit_to_samples
 from bcclone.training.prepare import make_trainer
 from bcclone.training.train_settings import TrainSettings
 from bcclone.training.trainer import Trainer

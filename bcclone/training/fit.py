@@ -1,0 +1,174 @@
+"""Train a run with TensorFlow, and choose the model that the user gets.
+
+In: a run and its samples. Out: a `TrainResult`, and the file of the chosen model. Usually this is
+the trained model. A fine-tuning may have made the start model worse; so the start model, and the
+model with the mean of both models' weights, are compared with the trained model on the validation
+samples; without such samples, the mean is chosen.
+"""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bcclone.dataset.answer import outputs_of
+from bcclone.dataset.sample_settings import TEST, VALIDATION
+from bcclone.feed.feed import open_feed_in_order
+from bcclone.feed.feed_settings import STEERING
+from bcclone.feed.selection import Selection, select
+from bcclone.model.model_file import load_model, load_own_model, mean_content
+from bcclone.system.files import write_bytes
+from bcclone.system.numbers import FloatArray
+from bcclone.system.process import Notify
+from bcclone.system.tensorflow_quietly import gpu_compiler_fault, used_gpus
+from bcclone.training.loop import Loop
+from bcclone.training.plan import fit_to_device
+from bcclone.training.prepare import make_trainer, report_network
+from bcclone.training.result import (
+    HALFWAY,
+    MEAN_STEERING,
+    START,
+    TRAINED_NAME,
+    SampleCounts,
+    TrainResult,
+    best_model,
+    score_mean,
+)
+from bcclone.training.run import Run
+from bcclone.training.train_settings import TRAINED, TrainSettings
+from bcclone.training.trainer import Trainer
+from bcclone.training.training_state import ValidationScore
+from bcclone.training.workers import Workers
+
+
+def fit(
+    run: Run,
+    training: Selection,
+    validation: Selection,
+    device: str,
+    notify: Notify,
+    workers: Workers,
+) -> tuple[TrainResult, bytes]:
+    """Train until a limit is reached; return the result, and the model file for the output.
+
+    device: name of what TensorFlow trains on
+    """
+    data = training.data
+    settings, compiled = fit_to_device(
+        run.settings, bool(used_gpus()), gpu_compiler_fault(), workers.count, notify
+    )
+    labels = training.labels.shape[1]
+    trainer = make_trainer(data, compiled, labels, workers.strategy(settings.gpus))
+    if run.is_new:
+        run.make_folder()
+    run.begin(settings)
+    loop = Loop(trainer, training, validation, settings, run, notify, workers)
+    report_network(trainer.model, data, settings, notify)
+    # the run folder of a worker that does not write is temporary, so nothing is said about it
+    if workers.writes:
+        notify(_described_run(run, settings, device, trainer.is_one_program))
+    if not len(validation):
+        notify(
+            "note: there are no validation samples, so nothing shows whether the model has "
+            "become better; the best epoch is the one with the smallest loss"
+        )
+    start = b""
+    if settings.start:  # before a checkpoint is loaded over the start weights
+        start = loop.current_model(epoch=0, val_loss=None)
+    loop.train(*workers.load_checkpoint(run.checkpoints, trainer, notify))
+    return _hand_over(loop, start)
+
+
+def _described_run(run: Run, settings: TrainSettings, device: str, is_one_program: bool) -> str:
+    """Return lines that say what is trained, on what and how."""
+    if device == "CPU":
+        device = f"CPU (oneDNN {settings.onednn})"
+    if is_one_program:
+        device += ", in programs of XLA"
+    if not run.is_new:
+        return f"resuming {run.path} on {device}, feed {settings.feed}"
+    augmentation = ", augmenting on the CPU"
+    if not settings.augment:
+        augmentation = ", without augmentation"
+    elif settings.augment_on == "device":
+        augmentation = ", which augments the samples, too"
+    begin = f"from {settings.start}" if settings.start else f"a new {settings.network}"
+    length = f"{settings.epochs} epochs" if settings.epochs else "as many epochs as --time allows"
+    return (
+        f"training on {device}{augmentation}; the run is in {run.path}\n{begin}, by "
+        f"{settings.optimizer} at a learning rate of {settings.learning_rate:g}, for {length}"
+    )
+
+
+# ---- the model that the user gets
+
+
+def _hand_over(loop: Loop, start: bytes) -> tuple[TrainResult, bytes]:
+    """Return the result, and the model file for the output.
+
+    loop: at its end
+    start: file of the start model; empty if a new network was trained
+    """
+    data = loop.training.data
+    settings = loop.settings
+    run = loop.run
+    scores = _scores(loop, start)
+    chosen = TRAINED
+    # a start model that lacks outputs knows nothing of them, and halfway they are learned by half
+    if settings.start and settings.hand_over != TRAINED:
+        known = load_own_model(settings.start).outputs
+        if known == outputs_of(settings.predict):
+            chosen = best_model(scores)
+    test = select(data, TEST, settings.seq_length)
+    counts = SampleCounts(len(loop.training_feed), len(loop.validation_feed), len(test))
+    result = TrainResult.of(loop.state, settings, counts, run.path, loop.limit, scores, chosen)
+    model = loop.model
+    if chosen == TRAINED:  # there is one if the run was complete before, with another model
+        (run.path / TRAINED_NAME).unlink(missing_ok=True)
+    else:
+        # the mean of the start model with itself is the start model, described anew
+        described = {"epoch": result.epoch, "val_loss": result.val_loss}
+        model = mean_content(start, start if chosen == START else loop.model, described)
+        loop.try_to_write(partial(write_bytes, run.path / TRAINED_NAME, loop.model))
+        loop.try_to_write(partial(write_bytes, run.model, model))
+    # the test samples score only the model that was chosen, and have no part in the choice
+    if len(test):
+        loss, mae, _ = _evaluate_file(loop.trainer, model, test, loop.validation_batch_size)
+        result = replace(result, test_loss=loss, test_mae=mae)
+    return result, model
+
+
+def _scores(loop: Loop, start: bytes) -> dict[str, ValidationScore]:
+    """Return the validation scores of all drivers by name; empty without validation samples."""
+    validation = loop.validation
+    state = loop.state
+    trained = state.history[state.model_epoch - 1].validation
+    if not trained:
+        return {}
+    scores = {MEAN_STEERING: score_mean(loop.training, validation)}
+    if start:
+        # the outputs of a model file may be others than those that this training learns, so only
+        # the steering is scored
+        samples = select(validation.data, VALIDATION, loop.settings.seq_length, predict=STEERING)
+        models = {START: start, HALFWAY: mean_content(start, loop.model, {})}
+        for name, model in models.items():
+            figures = _evaluate_file(loop.trainer, model, samples, loop.validation_batch_size)
+            scores[name] = ValidationScore.of(validation, *figures)
+    return {**scores, TRAINED: trained}
+
+
+def _evaluate_file(
+    trainer: Trainer, model: bytes, samples: Selection, batch_size: int
+) -> tuple[float, float, FloatArray]:
+    """Evaluate a model file; return mean loss, mean absolute error and steering, (samples,).
+
+    trainer: only computes the losses; its own weights are not used
+    model: the content of the model file
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.h5"
+        write_bytes(path, model)
+        network = load_model(path).model
+    # epoch 1: validation samples have the same order in every epoch
+    with open_feed_in_order(samples, batch_size) as feed, feed.epoch(1) as batches:
+        return trainer.evaluate(batches, model=network)

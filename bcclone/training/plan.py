@@ -1,0 +1,265 @@
+"""What a training will do: a new run or an earlier one, with all settings decided.
+
+In: the settings that the user chose, the samples, and the run folders of earlier trainings. Out: a
+`Run`. fit_to_samples() decides what does not depend on the device that trains. Once TensorFlow is
+loaded, fit_to_device() decides the rest. A resumed run keeps what was decided, except jit_compile.
+"""
+
+import datetime
+import glob
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bcclone.dataset.store import Store
+from bcclone.feed.feed import choose_feed
+from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, ORDERS, AugmentSettings
+from bcclone.model.model_facts import stated_network
+from bcclone.system.codec import read_bytes
+from bcclone.system.errors import UserError
+from bcclone.system.hardware import free_gpu_memory
+from bcclone.system.process import Notify
+from bcclone.system.settings import differences, option_of
+from bcclone.system.tensorflow_quietly import compiles_for_gpu, load_tensorflow, onednn_for_batches
+from bcclone.system.values import names_of
+from bcclone.training.run import RECORD_NAME, START_NAME, Record, Run, read_record
+from bcclone.training.train_settings import (
+    ADAMW,
+    FINE_TUNING_LEARNING_RATE,
+    FIXED,
+    LEARNED,
+    LEFT_OPEN,
+    LIMITS,
+    MUON,
+    OFF,
+    ON,
+    RECURRENT_SEQ_LENGTH,
+    SETTINGS_OF_WEIGHTS,
+    USUAL_EPOCHS,
+    USUAL_NETWORK,
+    USUAL_RATES,
+    RunFiles,
+    TrainSettings,
+    values_of,
+)
+
+# ---- a new run
+
+
+def new_run(settings: TrainSettings, data: Store, notify: Notify, workers: int = 1) -> Run:
+    """Return a new run, which has no folder yet.
+
+    Raises UserError when its output may not be written, and for settings that need a start model.
+    """
+    if settings.batch_norm == FIXED and not settings.start:
+        raise UserError(
+            "--batch-norm fixed is for fine-tuning; give the model to begin with by --from, or "
+            "leave it out"
+        )
+    decided = fit_to_samples(settings, data, notify, workers)
+    now = datetime.datetime.now()
+    name = settings.name or f"{now:%Y-%m-%d_%H-%M-%S}"
+    record = Record(
+        str(data.path.resolve()),
+        data.content_hash,
+        os.path.realpath(settings.output),
+        now.isoformat(),
+        decided,
+    )
+    run = Run(settings.runs / name, record, decided, is_new=True)
+    run.check_output()
+    return run
+
+
+def fit_to_samples(
+    settings: TrainSettings,
+    data: Store,
+    notify: Notify = lambda line: None,
+    workers: int = 1,
+) -> TrainSettings:
+    """Return the settings with all decided that does not depend on the device that trains.
+
+    This loads TensorFlow only to ask whether XLA can compile for the GPU.
+    """
+    feed = settings.feed
+    if feed == AUTO:
+        feed = _feed_for(settings, data, notify, workers)
+    if settings.augment and any(recording.framing for recording in data.recordings):
+        settings = _without_usual_camera_moves(settings, notify)
+    start = settings.start
+    network = settings.network
+    if network is None:
+        # still None for a start model that does not state its network, such as an imported one
+        network = stated_network(start) if start else USUAL_NETWORK
+    settings = replace(settings, network=network)
+    optimizer = settings.optimizer
+    if optimizer == AUTO:
+        optimizer = MUON if settings.architecture.is_normalized and not start else ADAMW
+    batch_norm = settings.batch_norm
+    if batch_norm == AUTO:
+        batch_norm = FIXED if start else LEARNED
+    usual_rate = FINE_TUNING_LEARNING_RATE if start else USUAL_RATES[optimizer]
+    usual_length = data.sample_settings.seq_length
+    if usual_length == 1 and settings.architecture.recurrent:
+        usual_length = RECURRENT_SEQ_LENGTH
+    return replace(
+        settings,
+        optimizer=optimizer,
+        learning_rate=settings.learning_rate or usual_rate,
+        epochs=USUAL_EPOCHS[optimizer] if settings.epochs is None else settings.epochs,
+        batch_norm=batch_norm,
+        seq_length=settings.seq_length or usual_length,
+        feed=feed,
+        window_streams=settings.window_streams or workers,
+        onednn=onednn_for_batches(settings.onednn),
+    )
+
+
+def _feed_for(settings: TrainSettings, data: Store, notify: Notify, workers: int) -> str:
+    # augmenting on the CPU would copy each image back from the GPU, so the frames stay off it
+    augments_on_cpu = settings.augment and settings.augment_on == "cpu"
+    gpu_memory = 0.0
+    if workers == settings.gpus == 1 and not augments_on_cpu:
+        gpu_memory = free_gpu_memory()
+    feed, reason = choose_feed(data, gpu_memory)
+    if feed == DEVICE:
+        # the device feed gathers its batches with compiled code; without XLA for the GPU, another
+        # feed is chosen, as if there were no GPU
+        load_tensorflow(onednn=onednn_for_batches(settings.onednn))
+        if not compiles_for_gpu():
+            feed, reason = choose_feed(data)
+    notify(f"feed: {feed} ({reason}); choose another with --feed")
+    return feed
+
+
+def _without_usual_camera_moves(settings: TrainSettings, notify: Notify) -> TrainSettings:
+    """Return settings for a real car, whose camera is moved only where that was asked for.
+
+    Camera moves are in metres, and correct the steering with the geometry of the simulator's car.
+    """
+    # a value that differs from the default was asked for
+    usual: dict[str, Any] = {}
+    for name in CAMERA_MOVES:
+        if getattr(settings, name) == getattr(AugmentSettings, name):
+            usual[name] = 0.0
+    if usual:
+        options = ", ".join(option_of(AugmentSettings, name) for name in usual)
+        notify(
+            "note: a real car's frames, so augmentation does not move the camera; "
+            f"to move it, give {options}"
+        )
+    return replace(settings, **usual)
+
+
+# ---- a resumed run
+
+
+def resumed_run(
+    files: RunFiles,
+    changes: Mapping[str, Any],
+    data: Store,
+    notify: Notify,
+    workers: int = 1,
+) -> Run:
+    """Return the newest run of these samples and this output; without one, a new run.
+
+    Folders that are not runs are ignored. The limits of the run may be changed. Raises UserError
+    for other changes that would lead to other weights, and when the output may not be written.
+
+    files: with a `name`, only this run folder is considered
+    changes: the settings that the user gave, name -> value
+    """
+    file_settings = values_of(files, names_of(RunFiles))
+    found = []
+    for path in files.runs.glob(f"{glob.escape(files.name) if files.name else '*'}/{RECORD_NAME}"):
+        record = read_record(path.parent)
+        if record and record.is_of(files, data):
+            found.append((record.started, path.parent, record))
+    if not found:
+        notify(
+            f"note: {files.runs} has no run of {data.path.resolve()} with its present content "
+            f"for {os.path.realpath(files.output)}; beginning a new one"
+        )
+        return new_run(TrainSettings(**file_settings | dict(changes)), data, notify, workers)
+    _, path, record = max(found, key=lambda run: run[0])
+    stored = record.settings
+    run = Run(path, record, stored)
+    start = path / START_NAME  # the copy in the run folder; the original may be gone
+    file_settings["start"] = start if start.exists() else None
+    _check_start(files, run, file_settings["start"])
+    # a value such as "auto" leaves a setting open, so the run keeps the value that it has
+    chosen = {name: value for name, value in changes.items() if value != LEFT_OPEN.get(name)}
+    settings = TrainSettings(**values_of(stored) | file_settings | chosen)
+    fixed = [name for name in SETTINGS_OF_WEIGHTS if name in chosen and name not in LIMITS]
+    if settings.ordering != stored.ordering:
+        fixed += ["feed", *ORDERS[stored.ordering[0]]]
+    lines = differences(stored, replace(stored, **values_of(settings, fixed)))
+    if lines:
+        raise UserError(
+            f"{path} has other settings, which give other samples or weights; leave these options "
+            f"out to resume it, or leave out --resume:{lines}"
+        )
+    run.settings = settings
+    # with other limits, a complete run counts as unfinished; the training finds whether one is
+    # reached, and then which model is handed over
+    ending = (*LIMITS, "hand_over")
+    if values_of(settings, ending) == values_of(stored, ending):
+        run.result = run.read_result()
+    run.check_output()
+    return run
+
+
+def _check_start(files: RunFiles, run: Run, start: Path | None) -> None:
+    """Raise UserError if --from names another model than the run's start model.
+
+    start: the start model's copy in the run folder
+    """
+    if not files.start:
+        return
+    if start and read_bytes(start, "model") == read_bytes(files.start, "model"):
+        return
+    if start and run.has_published(files.start):
+        return  # the run has since overwritten that model
+    raise UserError(f"{run.path} did not begin with --from {files.start}; leave that out to resume")
+
+
+# ---- what the device decides
+
+
+def fit_to_device(
+    settings: TrainSettings,
+    has_gpu: bool,
+    xla_fault: str = "",
+    workers: int = 1,
+    notify: Notify = lambda line: None,
+) -> tuple[TrainSettings, TrainSettings]:
+    """Return the settings with `augment_on` decided, and these with `jit_compile` decided, too.
+
+    The first are stored with the run. Whether XLA compiles whole steps is not stored, since another
+    device may resume the run: "auto" becomes "on" on one GPU that XLA can compile for. Steps are
+    never compiled on a GPU that is to be deterministic: XLA picks kernels by timing them, so the
+    choice differs from run to run.
+
+    xla_fault: why XLA cannot compile for the GPU, "" if it can, or there is none
+    """
+    compiles = has_gpu and not xla_fault
+    is_one_gpu = has_gpu and settings.gpus == workers == 1
+    if settings.augment_on == AUTO:
+        settings = replace(settings, augment_on="device" if compiles else "cpu")
+    jit_compile = settings.jit_compile
+    if is_one_gpu and settings.deterministic:
+        jit_compile = OFF
+        notify(
+            "note: --deterministic trains without compiled steps: "
+            "XLA picks kernels by timing them, so the choice differs from run to run"
+        )
+    elif jit_compile == AUTO:
+        jit_compile = ON if is_one_gpu and compiles else OFF
+        if xla_fault:
+            notify(
+                "note: XLA cannot compile for this GPU, so it trains without compiled steps, "
+                f"augmenting on the CPU: {xla_fault}"
+            )
+    return settings, replace(settings, jit_compile=jit_compile)
