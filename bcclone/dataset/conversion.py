@@ -27,8 +27,6 @@ from bcclone.dataset.sample_settings import (
 )
 from bcclone.dataset.samples import (
     SAMPLE,
-    count_samples,
-    count_split_pairs,
     row_table,
     sample_chunks,
 )
@@ -58,8 +56,6 @@ class Conversion:
     train: int
     validation: int
     test: int
-    # left out because the split puts their frame on one side and their steering on the other
-    split_pairs: int
     skips: tuple[str, ...]  # rows and images that were left out because they cannot be used
     notices: tuple[str, ...]  # warnings for the user
     logs: Sequence[Mapping[str, Any]]  # as Plan.logs_read
@@ -74,7 +70,6 @@ class Conversion:
             "frames": self.frames,
             "logs": [dict(log) for log in self.logs],
             "samples": {"train": self.train, "validation": self.validation, "test": self.test},
-            "torn": self.split_pairs,  # this key's name is known to users
             "skipped": len(self.skips),
             "seconds": round(self.seconds, 3),
             "output": str(self.output),
@@ -116,7 +111,7 @@ def convert(
             stack.enter_context(locked(as_local(output), BUSY))
         old = stack.enter_context(open_store(output)) if settings.add else None
         if to_shards:
-            check_folder(output, may_exist or settings.resume)
+            check_folder(output, may_exist, settings.resume)
             # connect to a cluster now: a fault should not show only after hours of reading logs
             pool = stack.enter_context(open_pool(settings.jobs, settings.scheduler))
 
@@ -128,26 +123,22 @@ def convert(
             store = old
             skips = tuple(plan.skips)
         elif to_shards:
-            store, skips, notice = write_shards(settings, preprocessing, samples, plan, old, pool)
-            notices += [notice] if notice else []
+            store, skips = write_shards(settings, preprocessing, samples, plan, old, pool)
         else:
             skips = _write_file(settings, preprocessing, samples, plan, old)
             store = open_store(output)
 
         with store:
-            samples = store.sample_settings
-            counts = count_samples(store.samples, store.rows)
             notices += _lost_steering(store)
-            notices += _missed_split(counts, samples)
+            notices += _missed_split(store)
             return Conversion(
                 recordings=len(np.unique(store.rows["recording"])),
                 rows=len(store.rows),
                 episodes=len(np.unique(store.rows["episode"])),
                 frames=len(store.frames),
-                train=counts[TRAINING],
-                validation=counts[VALIDATION],
-                test=counts[TEST],
-                split_pairs=count_split_pairs(store.rows, samples),
+                train=len(store.split_indices(TRAINING)),
+                validation=len(store.split_indices(VALIDATION)),
+                test=len(store.split_indices(TEST)),
                 skips=skips,
                 notices=tuple(notices),
                 logs=plan.logs_read,
@@ -167,18 +158,10 @@ def _write_file(
 
     An old store is as it was until all is written. Returns the rows and images that were left out.
     """
-    rows = len(plan.rows)
-    files = len(plan.files)
     with (
         replacing(as_local(settings.output), follow=True) as temporary,
-        ProgressBar("decoding", files, "images") as progress,
+        ProgressBar("decoding", len(plan.files), "images") as progress,
     ):
-
-        def advance(count: int) -> None:
-            # a guess: each row has the same number of files
-            rows_done = rows * (int(progress.done) + count) // files
-            progress.advance(count, f"{rows_done}/{rows} rows")
-
         unusable, _ = write_store(
             temporary,
             preprocessing,
@@ -187,7 +170,7 @@ def _write_file(
             plan.files,
             plan.recordings,
             old=old,
-            on_progress=advance,
+            on_progress=progress.advance,
         )
         skips = plan.skips_with(unusable, settings.allow_skips)
         if old:
@@ -264,7 +247,6 @@ def open_in_place(
         samples=samples,
         rows=row_table(plan.rows),
         recordings=plan.recordings,
-        extras=(),
         frames=ImageFiles(plan.files, preprocessing),
     )
 
@@ -287,18 +269,16 @@ def _lost_steering(store: Store) -> Iterator[str]:
             )
 
 
-def _missed_split(counts: Mapping[str, int], settings: SampleSettings) -> Iterator[str]:
-    """Yield a notice for a split that is far from what was asked for.
-
-    counts: number of samples of each part, and of copies, see count_samples()
-    """
-    validation = counts[VALIDATION]
-    # the repeated samples of take-overs count only once
-    total = counts[TRAINING] + validation - counts["copies"]
-    wanted = settings.validation * total
-    if wanted and not wanted / 2 <= validation <= 2 * wanted:
+def _missed_split(store: Store) -> Iterator[str]:
+    """Yield a notice for a split that is far from what was asked for."""
+    settings = store.sample_settings
+    held_back = store.rows["validation"]
+    if "part" in (store.rows.dtype.names or ()):  # recordings that are held back whole do not count
+        held_back = held_back[store.rows["part"] == 0]
+    wanted = settings.validation * len(held_back)
+    if wanted and not wanted / 2 <= held_back.sum() <= 2 * wanted:
         yield (
-            f"{validation} of {total} samples are for validation, where "
+            f"{held_back.sum()} of {len(held_back)} rows are for validation, where "
             f"{settings.validation:.0%} were asked for: the recording has too few blocks of "
             f"{settings.block_seconds:g} s; record more, choose a smaller --block-seconds, hold "
             "back its end with --split end, or train on all of it with --validation 0"

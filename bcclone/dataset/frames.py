@@ -9,7 +9,7 @@ import errno
 import math
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -38,16 +38,6 @@ class FrameFile:
     # file_version() of the file when it was opened; for a file at a URL, its size and 0
     version: tuple[int, int]
     sha256: str = ""  # SHA-256 of the whole file, "" if unknown
-
-    def read(self, frame_bytes: int, at_once: int) -> Iterator[bytes]:
-        """Yield the bytes of all frames, `at_once` frames at a time.
-
-        The file is read without a memory map, whose pages would count as memory of this process.
-        """
-        with self.path.open("rb") as source:
-            source.seek(self.offset)
-            for start in range(0, self.count, at_once):
-                yield source.read(min(at_once, self.count - start) * frame_bytes)
 
 
 class Copies:
@@ -163,15 +153,9 @@ class Frames:
         return frames.reshape(*numbers.shape, *self.frame_shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Return all frames, as numpy.asarray() and numpy.array() ask for them.
-
-        copy: False raises ValueError unless the frames lie in one file or array of this type
-        """
-        if len(self.files) == 1:
-            return np.array(self._map_file(0), dtype, copy=copy)
-        if copy is False:
-            raise ValueError("frames of several files cannot be an array without a copy")
-        return np.asarray(self[:], dtype)
+        """Return all frames, as numpy.asarray() and numpy.array() ask for them."""
+        frames = self._map_file(0) if len(self.files) == 1 else self[:]
+        return np.array(frames, dtype, copy=copy)
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into an array.
@@ -215,27 +199,19 @@ class Frames:
         # reads are large (4 MB), since after each one the thread waits for the interpreter lock
         scratch = memoryview(bytearray(1 << 22))
         for first, last in runs(indices, gap_frames):
-            for file, offset, size in self._stretches(first, last):
+            for number in range(int(self.file_of(first)), int(self.file_of(last)) + 1):
+                file = self.files[number]
+                # among the frames of this file: the first one, and the one after the last
+                begin = max(first - int(self._starts[number]), 0)
+                end = min(last - int(self._starts[number]) + 1, file.count)
+                size = (end - begin) * self.frame_bytes
                 if stop.is_set():
                     return
                 with contextlib.suppress(OSError), FileIO(as_local(file.path)) as source:
-                    source.seek(offset)
+                    source.seek(file.offset + begin * self.frame_bytes)
                     # over and over into the same memory: the bytes are not used here
                     while size and (count := source.readinto(scratch[:size])):
                         size -= count
-
-    def _stretches(self, first: int, last: int) -> Iterator[tuple[FrameFile, int, int]]:
-        """Yield the stretches of files that hold the frames from `first` to `last`, included.
-
-        A stretch is a file, the first byte in that file, and the number of bytes.
-        """
-        for number in range(int(self.file_of(first)), int(self.file_of(last)) + 1):
-            file = self.files[number]
-            file_start = int(self._starts[number])
-            # among the frames of this file: the first one, and the one after the last
-            begin = max(first - file_start, 0)
-            end = min(last - file_start + 1, file.count)
-            yield file, file.offset + begin * self.frame_bytes, (end - begin) * self.frame_bytes
 
     def _map_file(self, number: int) -> Image:
         """Return the frames of a file, which is mapped first if it is not; raises UserError."""
@@ -289,8 +265,7 @@ class FramesInMemory(Frames):
     """Frames that are in memory, uint8 (frames, height, width, channels)."""
 
     def __init__(self, frames: Image) -> None:
-        no_file = FrameFile(Path(), offset=0, count=len(frames), version=(0, 0))
-        super().__init__([no_file], frames.shape[1:])
+        super().__init__([_no_file(len(frames))], frames.shape[1:])
         self._maps[0] = frames
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -303,8 +278,7 @@ class ImageFiles(Frames):
     are_images = True
 
     def __init__(self, paths: Sequence[str], preprocessing: Preprocessing) -> None:
-        no_file = FrameFile(Path(), offset=0, count=len(paths), version=(0, 0))
-        super().__init__([no_file], preprocessing.shape)
+        super().__init__([_no_file(len(paths))], preprocessing.shape)
         self.paths = paths
         self._preprocessing = preprocessing
 
@@ -331,3 +305,8 @@ class ImageFiles(Frames):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.paths, self._preprocessing)
+
+
+def _no_file(count: int) -> FrameFile:
+    """Return what stands for the files of frames that lie elsewhere."""
+    return FrameFile(Path(), offset=0, count=count, version=(0, 0))

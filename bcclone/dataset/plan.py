@@ -4,6 +4,7 @@ In: recordings, and the store to add to, if any. Out: a `Plan`. No image is open
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,8 +37,6 @@ from bcclone.system.location import Location, reaching
 from bcclone.system.process import Notify
 
 _MOST_LISTED = 10  # skips that an error lists
-
-_WENT_WRONG_SECONDS = 5  # before a take-over, in which the model's driving counts as wrong
 
 
 @dataclass(frozen=True)
@@ -126,9 +125,9 @@ def make_plan(
         read first, since a row that two recordings have belongs to the one that is read first
     """
     parts = _parts_of_logs(inputs, held_back)
-    chosen = []
     logs_read = []
-    left_out = 0  # number of rows
+    chosen = []
+    rows_of_logs = 0
     for path, part in parts.items():
         log = read_log(path)
         counts = {
@@ -141,7 +140,11 @@ def make_plan(
         notify(_described(counts))
         logs_read.append(counts)
         chosen.append(choose_rows(log, samples.rows))
-        left_out += len(log.rows) - len(chosen[-1].rows)
+        rows_of_logs += len(log.rows)
+    notices: list[str] = []
+    left_out = rows_of_logs - sum(len(log.rows) for log in chosen)
+    if left_out:
+        notices.append(f"--rows {samples.rows}: {left_out} rows left out")
     # if all rows are chosen, there are some: read_log() refuses a log without usable rows
     if all(log.rows.empty for log in chosen):
         raise UserError(
@@ -152,19 +155,24 @@ def make_plan(
     number = len(old.recordings) if old else 0
     episode = int(old.rows["episode"].max()) + 1 if old else 0
     used = [camera for camera in CAMERAS if camera in samples.cameras]
-    centers: set[str] = set()  # what identifies the centre images of the logs before
-    new_logs = []
+    known = _known_images(old)
     all_rows = []
     all_paths = []
     recordings = []
     skips: list[str] = []
-    notices: list[str] = []
+    rows_read = 0
     images_named = 0
     for log in chosen:
-        if log.rows.empty:
-            continue
-        index = ImageIndex(log.path)
-        rows = _new_rows(log, index, centers, old, notices)
+        # logs in one folder share its images, and the centre image tells a row from others
+        centers = known[log.path.resolve().parent]
+        is_known = log.rows["center"].duplicated() | log.rows["center"].isin(list(centers))
+        centers.update(log.rows["center"])
+        if is_known.any():
+            notices.append(
+                f"{log.path}: {int(is_known.sum())} repeated rows left out, which an earlier row "
+                "or the store has, too"
+            )
+        rows = log.rows[~is_known].reset_index(drop=True)
         if rows.empty:  # it is no recording of the store
             continue
         # a recording that is split has no part of its own: it counts as TRAINING, and `validation`
@@ -178,6 +186,7 @@ def make_plan(
         number += 1
         episode = int(rows["episode"].max()) + 1
         # as objects: a text of pandas cannot hold a name whose bytes are no UTF-8
+        index = ImageIndex(log.path)
         paths = pd.DataFrame(
             {camera: list(map(index.find, rows[camera])) for camera in used},
             rows.index,
@@ -189,14 +198,12 @@ def make_plan(
         for row, camera in np.argwhere(named & paths.isna().to_numpy()).tolist():
             image = rows[used[camera]].iloc[row]
             skips.append(f"{info.path}, line {rows['line'].iloc[row]}: image {image} is missing")
+        rows_read += log.row_count
         images_named += int(named.sum())
         all_rows.append(rows)
         all_paths.append(paths)
-        new_logs.append(log)
         recordings.append(info)
-    if left_out:
-        notices.append(f"--rows {samples.rows}: {left_out} rows left out")
-    if not new_logs:
+    if not recordings:
         notices.append("the store holds all of this already; nothing is added")
     rows, files = _joined(all_rows, all_paths, samples, old)
     return Plan(
@@ -206,9 +213,19 @@ def make_plan(
         logs_read=tuple(logs_read),
         skips=tuple(skips),
         notices=tuple(notices),
-        rows_read=sum(log.row_count for log in new_logs),
+        rows_read=rows_read,
         images_named=images_named,
     )
+
+
+def _known_images(old: Store | None) -> defaultdict[Location, set[str]]:
+    """Return the names of the centre images in the old store, by the folder of their log."""
+    known: defaultdict[Location, set[str]] = defaultdict(set)
+    if old:
+        for number, info in enumerate(old.recordings):
+            names = old.rows["center"][old.rows["recording"] == number]
+            known[info.path.parent].update(name.decode() for name in names.tolist())
+    return known
 
 
 def _parts_of_logs(
@@ -245,42 +262,6 @@ def _described(log: Mapping[str, Any]) -> str:
     if log["deleted_rows"]:
         text += f"; {log['deleted_rows']} deleted ones are left out"
     return text
-
-
-def _new_rows(
-    log: Log, index: ImageIndex, centers: set[str], old: Store | None, notices: list[str]
-) -> pd.DataFrame:
-    """Return the log's rows, except those whose centre image is known already.
-
-    The image may be known from an earlier row or a log that was read before (the row is repeated),
-    or from the old store (the row is stored). Notices for both are added.
-
-    centers: what identifies the centre images of the logs before; those of this log are added
-    """
-    rows = log.rows
-    # a path identifies an image; if there is no file, the name together with the log does
-    own = pd.Series(
-        [index.find(name) or f"{log.path}: no file {name}" for name in rows["center"]],
-        rows.index,
-        dtype=object,
-    )
-    is_repeated = own.duplicated() | own.isin(list(centers))
-    centers.update(own)
-    if is_repeated.any():
-        notices.append(f"{log.path}: {int(is_repeated.sum())} repeated rows left out")
-
-    is_stored = pd.Series(False, rows.index)
-    if old is not None:
-        folder = log.path.resolve().parent  # logs in one folder share its images
-        of_folder = [
-            number for number, info in enumerate(old.recordings) if info.path.parent == folder
-        ]
-        stored = old.rows["center"][np.isin(old.rows["recording"], of_folder)]
-        is_stored = rows["center"].isin([name.decode() for name in stored.tolist()])
-    if is_stored.any():
-        count = int(is_stored.sum())
-        notices.append(f"{log.path}: {count} rows are in the store already; left out")
-    return rows[~is_stored & ~is_repeated].reset_index(drop=True)
 
 
 def _info(log: Log, rows: int) -> RecordingInfo:
@@ -348,6 +329,7 @@ def choose_rows(log: Log, choice: str) -> Log:
 
     choice: one of sample_settings.ROWS
     """
+    went_wrong_seconds = 5  # before a take-over, in which the model's driving counts as wrong
     rows = log.rows
     drivers = read_drivers(log.path.parent)
     if not drivers:
@@ -363,9 +345,9 @@ def choose_rows(log: Log, choice: str) -> Log:
         # the model's rows of the same episode in the last seconds before each take-over
         time_ms = rows["time_ms"].to_numpy(np.int64)
         episode = rows["episode"].to_numpy()
-        previous = np.append(0, take_overs[:-1])
-        for row in np.flatnonzero((take_overs > 0) & (take_overs != previous)).tolist():
-            first = int(np.searchsorted(time_ms, time_ms[row] - _WENT_WRONG_SECONDS * 1000))
+        begins = (take_overs > 0) & (take_overs != np.append(0, take_overs[:-1]))
+        for row in np.flatnonzero(begins).tolist():
+            first = int(np.searchsorted(time_ms, time_ms[row] - went_wrong_seconds * 1000))
             is_kept[first:row] &= ~(by_model[first:row] & (episode[first:row] == episode[row]))
     chosen = rows.assign(take_over=take_overs > 0)[is_kept].reset_index(drop=True)
 

@@ -8,7 +8,6 @@ earlier rows, and mirror images. Each frame is stored once, and samples refer to
 window is a sample with the frames that the same camera took in the rows just before.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,9 +22,7 @@ from bcclone.system.numbers import BoolArray, IndexArray
 
 NO_FRAME = -1  # frame number of a row without an image of the camera
 FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]
-# columns of the data frame that are not in the table: `label` and `take_over` are needed only to
-# make samples, and `extras` has a table of its own
-NOT_STORED = ["extras", "label", "take_over"]
+_NOT_STORED = ["label", "take_over"]  # columns of the data frame that are only to make samples
 # the columns that every store has -> the letters that NumPy's dtype.kind may be: "iu" for whole
 # numbers, "f" for floats, "b" for bool
 _COLUMNS = {
@@ -63,12 +60,12 @@ def check_rows(table: RowTable) -> None:
 
 
 def row_table(rows: pd.DataFrame) -> RowTable:
-    """Return the recorded rows in the form that is stored, without NOT_STORED.
+    """Return the recorded rows in the form that is stored, without `label` and `take_over`.
 
     Texts become UTF-8 of fixed length.
     """
     columns = []
-    for name, column in rows.drop(columns=NOT_STORED, errors="ignore").items():
+    for name, column in rows.drop(columns=_NOT_STORED, errors="ignore").items():
         values = column.to_numpy()
         if name in CAMERAS:
             texts = [text.encode() for text in column]
@@ -134,16 +131,6 @@ def indices_of(samples: SampleTable, rows: RowTable, part: str) -> IndexArray:
     if part == TEST:
         return np.flatnonzero(is_held_back & is_test)
     return np.flatnonzero(is_held_back & ~is_test)
-
-
-def count_samples(samples: SampleTable, rows: RowTable) -> Counter[str]:
-    """Return the number of samples in each of PARTS, and the number of `copies`.
-
-    A copy is a sample that equals the sample before it; settings.correction_weight makes copies.
-    """
-    counts = Counter({part: len(indices_of(samples, rows, part)) for part in PARTS})
-    counts["copies"] = int((samples[1:] == samples[:-1]).sum())
-    return counts
 
 
 def assign_validation(
@@ -343,20 +330,6 @@ def _pair(
     samples["frame_offset"] = frame_offset
     samples["validation"] = validation[now]
     return samples
-
-
-def count_split_pairs(rows: RowTable, settings: SampleSettings) -> int:
-    """Count the samples left out because the split lies between their frame and their steering."""
-    episode = rows["episode"]
-    validation = rows["validation"]
-    count = 0
-    for offset in range(1, min(settings.frame_offsets, len(rows) - 1) + 1):
-        is_same_episode = episode[offset:] == episode[:-offset]
-        is_apart = is_same_episode & (validation[offset:] != validation[:-offset])
-        for camera in settings.cameras:
-            has_frame = rows[f"frame_{camera}"][:-offset] != NO_FRAME
-            count += int((is_apart & has_frame).sum())
-    return count * 2 if settings.flip else count
 
 
 # ---- windows

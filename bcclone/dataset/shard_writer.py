@@ -59,13 +59,12 @@ class ShardTask:
     reuse: bool  # keep the shard of an interrupted run if it is complete and has the same origin
 
 
-# a shard that has been written, as a store by itself; why files of its task have no frame (index ->
-# reason); and whether an interrupted run had written it
-_Written = tuple[Shard, dict[int, str], bool]
+def check_folder(folder: Location, may_exist: bool, resume: bool) -> None:
+    """Raise UserError if this is not a folder of shards that may be completed or replaced.
 
-
-def check_folder(folder: Location, may_exist: bool) -> None:
-    """Raise UserError if this is not a folder of shards that may be completed or replaced."""
+    may_exist: whether a complete store may be there
+    resume: whether the shards of an interrupted run may be there
+    """
     if is_url(folder):
         check_writable(folder)
     elif not folder.exists():
@@ -81,11 +80,12 @@ def check_folder(folder: Location, may_exist: bool) -> None:
         raise UserError(
             f"{folder} holds other files than a store's, such as {min(foreign)}; name another -o"
         )
-    if names and not may_exist:
-        raise UserError(
-            f"{folder} exists already; complete it with --resume, overwrite it with --force, add "
-            "to it with --add, or name another -o"
-        )
+    if names and not may_exist and (MANIFEST_NAME in names or not resume):
+        if MANIFEST_NAME in names:
+            what = "is a complete store already; add to it with --add"
+        else:
+            what = "has shards of an interrupted run; complete it with --resume"
+        raise UserError(f"{folder} {what}, overwrite it with --force, or name another -o")
 
 
 def write_shards(
@@ -95,31 +95,25 @@ def write_shards(
     plan: Plan,
     old: Store | None,
     pool: Executor,
-) -> tuple[Store, tuple[str, ...], str]:
+) -> tuple[Store, tuple[str, ...]]:
     """Write the shards of the plan, and a manifest that names them after the old ones.
 
-    Returns the store, the rows and images that were left out, and a notice for the user. Raises
-    UserError if a shard cannot be written, or too many images cannot be used; an old store is then
-    as it was.
+    Returns the store, and the rows and images that were left out. Raises UserError if a shard
+    cannot be written, or too many images cannot be used; an old store is then as it was.
     """
     folder = settings.output.absolute()
     tasks = shard_tasks(folder, settings, preprocessing, samples, plan)
-    origin = hashlib.sha256("".join(task.origin for task in tasks).encode()).hexdigest()
-    if settings.resume and old is None and not settings.force:
-        complete = _complete_store(folder, origin)
-        if complete:
-            return complete, tuple(plan.skips), f"{folder} is complete already"
-
     if not is_url(folder):
         as_local(folder).mkdir(exist_ok=True)
-    results: dict[int, _Written] = {}
+    # number of a task -> its shard, as a store by itself, and why files of the task have no frame
+    results: dict[int, tuple[Shard, dict[int, str]]] = {}
     with ProgressBar("decoding", len(plan.files), "images") as bar:
         for number, result in run_tasks(pool, write_shard, tasks):
             results[number] = result
             bar.advance(tasks[number].own_count, f"{len(results)}/{len(tasks)} shards")
     written = [results[number] for number in range(len(tasks))]
     unusable: dict[int, str] = {}
-    for task, (_, missing, _) in zip(tasks, written, strict=True):
+    for task, (_, missing) in zip(tasks, written, strict=True):
         for index, reason in missing.items():
             # a file that an earlier shard holds, too, is listed by that shard
             if index < task.own_count:
@@ -135,20 +129,14 @@ def write_shards(
     frame_of_file = frame_numbers(len(plan.files), unusable, frames_before)
     added = [
         _in_whole_store(task, shard, missing, frame_of_file)
-        for task, (shard, missing, _) in zip(tasks, written, strict=True)
+        for task, (shard, missing) in zip(tasks, written, strict=True)
     ]
     manifest = replace(
         manifest,
         recordings=(*manifest.recordings, *plan.recordings),
         shards=(*manifest.shards, *added),
-        origin=origin,  # of this conversion alone: --resume recognises it by that
     )
-    store = _complete(folder, manifest)
-    notice = ""
-    if settings.resume:
-        kept = sum(was_kept for _, _, was_kept in written)
-        notice = f"{kept} of {len(written)} shards were kept from an interrupted run"
-    return store, skips, notice
+    return _complete(folder, manifest), skips
 
 
 def _in_whole_store(
@@ -170,23 +158,6 @@ def _in_whole_store(
             "run the same command with --resume"
         )
     return replace(shard, recording=task.recording, frames=own, copied=tuple(copied.tolist()))
-
-
-def _complete_store(folder: Location, origin: str) -> Store | None:
-    """Return the store if an earlier run of the same conversion has completed it, else None.
-
-    Raises UserError for the complete store of another conversion.
-    """
-    if not (folder / MANIFEST_NAME).exists():
-        return None
-    manifest = Manifest.read(folder)
-    if manifest.origin != origin:
-        raise UserError(
-            f"{folder} is a complete store, of other recordings or with other options; "
-            "overwrite it with --force, add to it with --add, or name another -o"
-        )
-    store, _ = read_shards(folder, manifest)
-    return store
 
 
 def shard_tasks(
@@ -267,12 +238,15 @@ def _first_free_number(folder: Location) -> int:
     return max((int(Path(shard.name).stem) for shard in shards), default=-1) + 1
 
 
-def write_shard(task: ShardTask) -> _Written:
-    """Write a shard in a worker, or keep the shard that an interrupted run has left."""
+def write_shard(task: ShardTask) -> tuple[Shard, dict[int, str]]:
+    """Write a shard in a worker, or keep the shard that an interrupted run has left.
+
+    Returns it as a store by itself, and why files of the task have no frame: index -> reason.
+    """
     try:
         origin = _origin_with_files(task)
         if task.reuse and (kept := _kept(task.path, origin)):
-            return *kept, True
+            return kept
         # a worker on another machine may not see the folder, and must not make one of its own
         folder = task.path.parent
         if not is_url(folder) and not folder.is_dir():
@@ -289,7 +263,7 @@ def write_shard(task: ShardTask) -> _Written:
                 file.create_dataset("origin", data=stored, dtype=h5py.string_dtype())
                 file.create_dataset("checksums", data=checksums)
             shard, _, _ = _described(temporary, task.path.name)
-            return shard, unusable, False
+            return shard, unusable
     except OSError as error:
         raise UserError(
             f"{error.filename or task.path}: {error.strerror or error}; check that each machine "

@@ -121,14 +121,12 @@ class Manifest:
     recordings: tuple[RecordingInfo, ...]
     shards: tuple[Shard, ...]
     content_hash: str = ""  # equal to that of a one-file store with the same content
-    origin: str = ""  # digest of the inputs of the shards that the last conversion wrote
 
     def write(self, folder: Location) -> None:
         """Write the manifest, which completes the store."""
         content = {
             "schema_version": SCHEMA_VERSION,
             "content_hash": self.content_hash,
-            "origin": self.origin,
             "preprocessing": json.loads(self.preprocessing.to_json()),
             "preprocessing_hash": self.preprocessing.digest,
             "sample_settings": self.sample_settings,
@@ -154,7 +152,6 @@ class Manifest:
                 from_json(tuple[RecordingInfo, ...], stored["recordings"]),
                 from_json(tuple[Shard, ...], stored["shards"]),
                 from_json(str, stored["content_hash"]),
-                from_json(str, stored["origin"]),
             )
 
 
@@ -171,7 +168,6 @@ def read_shards(
     samples: list[SampleTable] = []
     files: list[FrameFile] = []
     further: list[Sequence[Table]] = []
-    extras: list[str] = []
     first_row = 0
     first_frame = 0
     for shard in manifest.shards:
@@ -183,7 +179,6 @@ def read_shards(
         frame_numbers = np.append(own_frames, np.array(shard.copied, np.int64))
         samples.append(_renumbered_samples(part.samples, first_row, frame_numbers))
         rows.append(_renumbered_rows(part.rows, shard.recording, frame_numbers))
-        extras.extend(part.extras or [""] * shard.rows)
         # the copied frames are left out: their numbers lead to the shards whose own frames they are
         files.append(replace(file, count=shard.frames, sha256=shard.sha256))
         further.append(tables)
@@ -197,7 +192,6 @@ def read_shards(
             content_hash=manifest.content_hash,
             samples=np.concatenate(samples),
             rows=join_rows(rows),
-            extras=extras if any(extras) else [],
             recordings=list(manifest.recordings),
             frames=Frames(files, manifest.preprocessing.shape),
         )

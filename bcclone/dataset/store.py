@@ -46,7 +46,6 @@ _SCHEMA = {
     "frames": Place,
     "samples": SAMPLE,
     "rows": None,  # of any type here: a log may have more columns; check_rows() looks at them
-    "extras": str,
     "recordings": str,
 }
 
@@ -94,7 +93,6 @@ class Store:
     samples: SampleTable
     rows: RowTable  # the recorded rows
     recordings: Sequence[RecordingInfo]  # where the rows come from
-    extras: Sequence[str]  # (rows,), text of the log's further columns; or empty if it has none
     frames: Frames  # uint8 (frames, height, width, channels), memory-mapped, read-only
     # number of a recording -> its images
     _images: dict[int, ImageIndex] = field(init=False, default_factory=dict, repr=False)
@@ -106,11 +104,6 @@ class Store:
         _check_references(self.rows["recording"], "recording", len(self.recordings))
         for column in FRAME_COLUMNS:
             _check_references(self.rows[column], "frame", len(self.frames), NO_FRAME)
-        if len(self.extras) not in (0, len(self.rows)):
-            raise ValueError(
-                f"it has further columns of {len(self.extras)} rows, "
-                f"expected {len(self.rows)} or none"
-            )
         for table in (self.samples, self.rows):
             table.flags.writeable = False
 
@@ -188,7 +181,6 @@ def read_store(
             samples=stored["samples"],
             rows=stored["rows"],
             recordings=[from_text(RecordingInfo, text) for text in stored["recordings"]],
-            extras=stored["extras"],
             frames=Frames([frame_file], preprocessing.shape),
         )
         return store, [stored[name] for name in others]

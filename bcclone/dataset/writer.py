@@ -92,7 +92,9 @@ class StoreWriter:
         self._opened = ExitStack()  # closing it closes the file
 
     def __enter__(self) -> Self:
-        size = self._file_bytes()
+        # HDF5's own structures, and an incomplete chunk of samples
+        overhead = (1 << 18) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize
+        size = self.capacity * self._frame_bytes + self._table_bytes + overhead
         _check_free_space(self.path, size)
         # space is reserved before HDF5 writes, which reports a full disk in its own way; and once
         # more afterwards, since HDF5 truncates the file
@@ -108,12 +110,6 @@ class StoreWriter:
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
-
-    def _file_bytes(self) -> int:
-        """Return the largest possible size of the file."""
-        # HDF5's own structures, and an incomplete chunk of samples
-        overhead = (1 << 18) + _SAMPLES_PER_CHUNK * SAMPLE.itemsize
-        return self.capacity * self._frame_bytes + self._table_bytes + overhead
 
     def append(self, frames: Image, checksums: Sequence[int] | None = None) -> None:
         """Append frames, uint8 (count, height, width, channels).
@@ -133,23 +129,19 @@ class StoreWriter:
     def append_from(self, store: Store) -> None:
         """Append all frames of a store of the same preprocessing."""
         frames_at_once = max(1, _BYTES_AT_ONCE // self._frame_bytes)
-        for file in store.frames.files:
-            for block in file.read(self._frame_bytes, frames_at_once):
-                frames = np.frombuffer(block, np.uint8)
-                self.append(frames.reshape(-1, *store.frames.frame_shape))
+        for start in range(0, len(store.frames), frames_at_once):
+            self.append(store.frames[start : start + frames_at_once])
 
     def finish(
         self,
         samples: Iterable[SampleTable],
         rows: RowTable,
-        extras: Sequence[str],
         recordings: Sequence[RecordingInfo],
         settings: SampleSettings,
     ) -> None:
         """Write the tables, which completes the store.
 
         samples: the sample table, in chunks
-        extras: text of the further columns of each row; or empty if no row has any
         recordings: the recordings that the rows come from
         settings: the settings that made the samples
         """
@@ -163,11 +155,16 @@ class StoreWriter:
                 "samples", (0,), SAMPLE, maxshape=(None,), chunks=(_SAMPLES_PER_CHUNK,)
             )
             for chunk in samples:
-                _append(table, chunk)
+                first = len(table)
+                table.resize(first + len(chunk), axis=0)
+                table[first:] = chunk
                 digest.update(chunk.tobytes())
             file.create_dataset("rows", data=rows)
-            _create_texts(file, "extras", extras)
-            _create_texts(file, "recordings", [recording.to_json() for recording in recordings])
+            # a dataset of texts, because an attribute is limited to 64 kB
+            texts = [recording.to_json() for recording in recordings]
+            file.create_dataset(
+                "recordings", data=texts, dtype=h5py.string_dtype(), shape=(len(texts),)
+            )
             file.attrs["sample_settings"] = json.dumps(asdict(settings))
             file.attrs["schema_version"] = SCHEMA_VERSION
             file.attrs["preprocessing"] = self.preprocessing.to_json()
@@ -180,31 +177,17 @@ class StoreWriter:
         HDF5 cannot shrink a contiguous dataset.
         """
         self._opened.close()
+        os.truncate(self.path, self._offset + self.count * self._frame_bytes)
         smaller = self.path.with_name(f"{self.path.stem}.fewer{self.path.suffix}")
         try:
             offset = _lay_out(smaller, self.preprocessing, self.count)
             with self.path.open("rb") as source, smaller.open("r+b") as target:
                 source.seek(self._offset)
                 target.seek(offset)
-                left = self.count * self._frame_bytes
-                while left:
-                    block = source.read(min(left, _BYTES_AT_ONCE))
-                    target.write(block)
-                    left -= len(block)
+                shutil.copyfileobj(source, target, _BYTES_AT_ONCE)
             smaller.replace(self.path)
         finally:
             smaller.unlink(missing_ok=True)
-
-
-def _append(table: h5py.Dataset, chunk: SampleTable) -> None:
-    first = len(table)
-    table.resize(first + len(chunk), axis=0)
-    table[first:] = chunk
-
-
-def _create_texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
-    # datasets of variable-length strings, because attributes are limited to 64 kB
-    file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype(), shape=(len(texts),))
 
 
 def _check_free_space(path: Path, size: int) -> None:
@@ -333,21 +316,17 @@ def write_store(
     threads: number of threads that decode files, 0 for one for each core
     """
     capacity = len(files)
-    # the `context` rows before the others are not written; samples only need their frames
     table = row_table(rows[context:])
-    extras = rows["extras"][context:].tolist()
-    sample_bytes = _sample_bytes(rows, settings)
     old_row_count = 0
+    old_samples = np.zeros(0, SAMPLE)
     if old:
         capacity += len(old.frames)
         old_row_count = len(old.rows)
+        old_samples = old.samples
         table = join_rows([old.rows, table])
-        extras = [*(old.extras or [""] * old_row_count), *extras]
         recordings = (*old.recordings, *recordings)
-        sample_bytes += old.samples.nbytes
-    # HDF5 needs some bytes of its own for each text; a character is at most four bytes of UTF-8
-    text_bytes = sum(64 + 4 * len(text) for text in extras) + 8192 * len(recordings)
-    table_bytes = table.nbytes + text_bytes + sample_bytes
+    sample_bytes = old_samples.nbytes + _sample_bytes(rows, settings)
+    table_bytes = table.nbytes + 8192 * len(recordings) + sample_bytes
 
     with StoreWriter(path, preprocessing, capacity, table_bytes) as writer:
         if old:
@@ -370,8 +349,8 @@ def write_store(
         rows = rows.assign(**{name: numbers[rows[name].to_numpy()] for name in FRAME_COLUMNS})
         for name in FRAME_COLUMNS:
             table[name][old_row_count:] = rows[name][context:]
-        samples = _samples(rows.drop(columns="extras"), context, old, settings)
-        writer.finish(samples, table, extras if any(extras) else [], recordings, settings)
+        new_samples = _samples_after(rows, context, old_row_count, settings)
+        writer.finish(itertools.chain([old_samples], new_samples), table, recordings, settings)
         return unusable, np.array(writer.checksums, np.uint32)
 
 
@@ -387,22 +366,15 @@ def frame_numbers(files: int, unusable: Collection[int], first: int = 0) -> Inde
     return np.where(is_usable, first - 1 + np.cumsum(is_usable), NO_FRAME)
 
 
-def _samples(
-    rows: pd.DataFrame, context: int, old: Store | None, settings: SampleSettings
+def _samples_after(
+    rows: pd.DataFrame, context: int, first_row: int, settings: SampleSettings
 ) -> Iterator[SampleTable]:
-    """Yield the samples of the old store, and then the samples of the rows after the context.
-
-    The column `row` of the new samples continues the numbers of the old store's rows.
-    """
-    old_row_count = 0
-    if old:
-        yield old.samples
-        old_row_count = len(old.rows)
+    """Yield the samples of the rows after the context, whose numbers begin at `first_row`."""
     for chunk in sample_chunks(rows, settings):
         samples = chunk[chunk["row"] >= context]
         # two steps, since the column is unsigned and the difference of both may be negative
         samples["row"] -= context
-        samples["row"] += old_row_count
+        samples["row"] += first_row
         yield samples
 
 

@@ -22,8 +22,7 @@ from bcclone.diagnosis.judging import Diagnosis, diagnose
 from bcclone.diagnosis.motion import ReadImage, RecordingFigures, look_at, read_center
 from bcclone.diagnosis.rows import RADII_M
 from bcclone.recording.files import ImageIndex, Images, find_logs
-from bcclone.recording.foreign_log import ForeignLog
-from bcclone.recording.log import Log, read_log
+from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import read_trace
 from bcclone.system.errors import UserError

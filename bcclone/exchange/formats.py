@@ -16,7 +16,7 @@ from bcclone.exchange.tub import is_tub, read_tub
 from bcclone.exchange.tub_writer import MANIFEST, write_tub
 from bcclone.exchange.video_file import VIDEO_ENDINGS
 from bcclone.recording.files import LOG_NAME, is_recording, subfolders
-from bcclone.recording.foreign_log import other_file_at
+from bcclone.recording.log import other_file_at
 from bcclone.system.errors import UserError, require_package, shown_command
 from bcclone.system.location import as_local, is_hidden
 from bcclone.system.settings import SettingError, settings_of

@@ -17,7 +17,7 @@ from typing import Any
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.rows import IMAGE_ENDINGS, LeftOut, files_inside
 from bcclone.recording.dialect import COLUMNS, text_of
-from bcclone.recording.foreign_log import other_file
+from bcclone.recording.log import other_file
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.recording.run_tables import SIDECARS
 from bcclone.system.codec import explained, read_bytes

@@ -98,7 +98,7 @@ def _begins_as_log(path: Location) -> bool:
         return False
     for line in text_of(begin).split("\n"):
         with suppress(RowError):
-            if is_known_header(line) or time_of(split_line(1, line).images[0]):
+            if is_known_header(line) or time_of(split_line(line).images[0]):
                 return True
     return False
 

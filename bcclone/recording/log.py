@@ -1,17 +1,12 @@
 """Read a driving log of any dialect into a table of checked rows, in order of time.
 
 In: the path of a log. Out: a `Log`: its dialect, usable rows, bad rows with reasons, and deleted
-rows.
-
-Standard logs are parsed by one regular expression; the others line by line, which takes more than
-three times as long.
+rows; or a `ForeignLog` for a file of another kind.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice, takewhile
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -21,35 +16,36 @@ from bcclone.recording.dialect import (
     BLANK,
     COLUMNS,
     FEWEST_COLUMNS,
-    LONGEST_LINE,
-    LONGEST_NAME,
-    NUMBER,
     Dialect,
     Fields,
     header_error,
     is_header,
     is_known_header,
-    numbers_of,
     row_ends,
     split_line,
     text_of,
-    with_decimal_point,
 )
 from bcclone.recording.edits import Edits, edited_rows, read_edits
 from bcclone.recording.files import UNFINISHED
-from bcclone.recording.foreign_log import ForeignLog, other_file
 from bcclone.recording.row import (
     CAMERAS,
     NUMBERS,
     RANGES,
     ROUNDING,
     RowError,
-    camera_of,
     check_numbers,
     time_of,
 )
-from bcclone.system.codec import UnfetchedFile, explained, read_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.codec import (
+    HDF5,
+    MODEL_ENDINGS,
+    UnfetchedFile,
+    explained,
+    kind_of_content,
+    open_file,
+    read_bytes,
+)
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location
 from bcclone.system.process import note
 
@@ -71,9 +67,8 @@ class Log:
     The columns of `rows` and `deleted`: `line`, the number of the line in the file, from 1;
     `time_ms`, milliseconds since 1970 by the recorder's clock; `center`, `left`, `right`, base
     names of the images, "" for none; `steering`, -1 to 1, right positive, 1 is 25 degrees;
-    `throttle`, -1 to 1; `brake`, 0 to 1; `speed_mph`; `extras`, the text of any further columns.
-    `rows` also has `episode`, a number from 0; a new one begins after a gap of more than 1 s, and
-    after deleted rows.
+    `throttle`, -1 to 1; `brake`, 0 to 1; `speed_mph`. `rows` also has `episode`, a number from 0; a
+    new one begins after a gap of more than 1 s, and after deleted rows.
     """
 
     path: Location
@@ -89,7 +84,6 @@ class Log:
 
     @property
     def episodes(self) -> int:
-        """Count the episodes of the rows."""
         return int(self.rows["episode"].max()) + 1
 
 
@@ -101,26 +95,15 @@ def read_log(path: Location, edited: bool = True) -> Log:
 
     edited: False to return all rows as recorded, as if there were no edits
     """
-    _note_early_end(path)
-    lines = _read_text(path).split("\n")
-    bad_rows: tuple[BadRow, ...] = ()
-    if standard := _read_standard(lines):
-        dialect, table = standard
-    else:
-        dialect, table, bad_rows = _read_line_by_line(path, lines)
-    # table[:0]: no row is deleted yet, but the columns are there
-    as_recorded = Log(path, dialect, table, bad_rows, table[:0])
-    edits = read_edits(path) if edited else Edits()
-    return with_edits(as_recorded, edits)
-
-
-def _note_early_end(path: Location) -> None:
-    """Tell the user of a recording whose program was killed, so that it is not taken for whole."""
     if isinstance(path, Path) and (path.parent / UNFINISHED).exists():
         note(
             f"{path.parent} ended early: what recorded it was interrupted or killed, or still "
             f"records; the rows until then are complete (remove {UNFINISHED} to drop this note)"
         )
+    dialect, table, bad_rows = _read_lines(path, _read_text(path).split("\n"))
+    # table[:0]: no row is deleted yet, but the columns are there
+    as_recorded = Log(path, dialect, table, bad_rows, table[:0])
+    return with_edits(as_recorded, read_edits(path) if edited else Edits())
 
 
 def with_edits(as_recorded: Log, edits: Edits) -> Log:
@@ -152,215 +135,202 @@ def _read_text(path: Location) -> str:
     return text
 
 
-# ---- a log in the simulator's own dialect
-
-# lines that are parsed at once; if it were all lines, their texts would take 500 bytes a row
-_LINES_AT_ONCE = 10_000
-# the cell of an image: perhaps folders, and the name, which is a group; {} becomes the camera
-_STANDARD_IMAGE = r'(?:[^",;\t]*[/\\])?({}_\d[^",;\t/\\]*(?i:\.jpe?g))'
-# \2 is the separator after the first image, so all separators of a line must be alike
-_STANDARD_LINE = re.compile(
-    "(, ?)".join(_STANDARD_IMAGE.format(camera) for camera in CAMERAS[:2])
-    + rf"\2{_STANDARD_IMAGE.format(CAMERAS[2])}"
-    + rf"\2({NUMBER.pattern})" * 4
-)
+# number of a line in its file, time of its row, and its fields
+_Split = tuple[int, int, Fields]
 
 
-def _read_standard(lines: Sequence[str]) -> tuple[Dialect, pd.DataFrame] | None:
-    """Return the dialect and table of a standard log, in order of time; None for any other log.
-
-    In a standard log every line holds three images named after their cameras and four valid numbers
-    with decimal points; blank lines are ignored.
-    """
-    numbered = (
-        (number, text) for number, text in enumerate(lines, 1) if text and not text.isspace()
-    )
-    tables = []
-    spaced_count = 0
-    while part := list(islice(numbered, _LINES_AT_ONCE)):
-        read = _read_standard_part(part)
-        if read is None:
-            return None
-        table, spaced = read
-        tables.append(table)
-        spaced_count += spaced
-    if not tables:
-        return None
-    whole = pd.concat(tables, ignore_index=True)
-    dialect = Dialect(
-        spaced=spaced_count * 2 > len(whole),
-        decimal_comma=False,
-        header=False,
-        cameras=CAMERAS,
-        extra_columns=0,
-    )
-    return dialect, whole.sort_values("time_ms", kind="stable", ignore_index=True)
-
-
-def _read_standard_part(part: Sequence[tuple[int, str]]) -> tuple[pd.DataFrame, int] | None:
-    """Return the table of some lines, and in how many of them a space follows the separators.
-
-    Returns None if a line is not of a standard log.
-
-    part: (number, text) of each line
-    """
-    # a generator, so that no line is matched after the first one that takewhile() refuses
-    found = (
-        _STANDARD_LINE.fullmatch(text) if len(text) <= LONGEST_LINE else None for _, text in part
-    )
-    # `if match` only tells the type checker what takewhile() does
-    matches = [match.groups() for match in takewhile(bool, found) if match]
-    if len(matches) < len(part):
-        return None
-    center, separators, left, right, *numbers = zip(*matches, strict=True)
-    # time_ms gets its place among the columns here, and its values below
-    table = pd.DataFrame({"line": [number for number, _ in part], "time_ms": 0})
-    table = table.assign(center=center, left=left, right=right)
-    for name, texts in zip(NUMBERS, numbers, strict=True):
-        lowest, highest = RANGES[name]
-        table[name] = np.array([float(text) for text in texts])
-        if not table[name].between(lowest - ROUNDING, highest + ROUNDING).all():
-            return None
-    # for a bad name, None makes read_log() read line by line, which tells the row of the name
-    if max(len(name.encode()) for name in chain(center, left, right)) > LONGEST_NAME:
-        return None
-    try:
-        table["time_ms"] = [time_of(name) for name in center]
-    except RowError:
-        return None
-    return table.assign(extras=""), separators.count(", ")
-
-
-# ---- a log of any dialect
-
-_COLUMNS = ("line", "time_ms", *CAMERAS, *NUMBERS, "extras")
-# from when on a steering beyond -1 to 1 is in another unit, and no accident: the fewest such rows,
-# and their smallest share of the rows that steer
-_FEWEST_BEYOND = 5
-_LEAST_BEYOND = 0.1
-_MOST_DEGREES = 1000.0  # greatest angle of a steering wheel; more is no steering
-
-
-def _read_line_by_line(
-    path: Location, lines: list[str]
+def _read_lines(
+    path: Location, lines: Sequence[str]
 ) -> tuple[Dialect, pd.DataFrame, tuple[BadRow, ...]]:
-    """Read a log of any dialect. Raises ForeignLog if no row can be used."""
+    """Return dialect, usable rows and bad rows; raises ForeignLog if no row can be used."""
     first_line = next((text for text in lines if text.strip(BLANK)), "")
     has_header = is_header(first_line)
-    bad: list[BadRow] = []
-    split = list(_split_lines(path, lines, first_line if has_header else "", bad))
+    split, bad = _split_lines(path, lines, first_line if has_header else "")
     if not split and not bad:
         reason = f"it has a header and no rows, expected rows of {COLUMNS}"
         raise ForeignLog(path, reason, empty=has_header)
     _refuse_bare_commas(path, split)
     _refuse_other_unit(path, split)
-
-    # a row without its end, whose decimal commas split_line() took for separators
-    is_spaced = any(
-        fields.separator == ", " and "," in "".join(fields.numbers[:4]) for fields in split
-    )
-    timed = [(time_of(fields.images[0]), fields) for fields in split]
-    rows = []
-    for time_ms, fields in sorted(timed, key=itemgetter(0)):  # a log may be shuffled
-        try:
-            if is_spaced and fields.columns < FEWEST_COLUMNS:
-                raise row_ends(fields.columns)
-            numbers = numbers_of(fields.numbers)
-            check_numbers(*numbers)
-            _check_cameras(fields.images)
-        except RowError as error:
-            bad.append(BadRow(fields.line, str(error)))
-            continue
-        extras = ",".join(fields.numbers[4:])
-        rows.append((fields.line, time_ms, *fields.images, *numbers, extras))
-    bad.sort(key=lambda bad_row: bad_row.row)
+    table, refused = _table_of(split)
+    bad_rows = sorted([*bad, *refused], key=lambda bad_row: bad_row.row)
     # a file without any usable row is a foreign table, whose columns the user has to name
-    if not rows:
+    if table.empty:
         reason = (
-            f"no row can be used; the first bad one is line {bad[0].row}: {bad[0].reason} "
-            f"(the file begins with {first_line.strip()[:60]!r})"
+            f"no row can be used; the first bad one is line {bad_rows[0].row}: "
+            f"{bad_rows[0].reason} (the file begins with {first_line.strip()[:60]!r})"
         )
         raise ForeignLog(path, reason, is_table=True)
+    all_fields = [fields for _, _, fields in split]
     dialect = Dialect(
-        spaced=sum(fields.separator == ", " for fields in split) * 2 > len(split),
-        decimal_comma=any(
-            with_decimal_point(number) != number
-            for fields in split
-            for number in fields.numbers[:4]
-        ),
+        spaced=sum(fields.separator == ", " for fields in all_fields) * 2 > len(all_fields),
+        decimal_comma=any(fields.decimal_mark == "," for fields in all_fields),
         header=has_header,
         cameras=tuple(
             camera
             for index, camera in enumerate(CAMERAS)
-            if any(fields.images[index] for fields in split)
+            if any(fields.images[index] for fields in all_fields)
         ),
-        extra_columns=max(len(fields.numbers) for fields in split) - 4,
+        extra_columns=max(fields.extra_columns for fields in all_fields),
     )
-    return dialect, pd.DataFrame(rows, columns=list(_COLUMNS)), tuple(bad)
+    return dialect, table, tuple(bad_rows)
 
 
 def _split_lines(
-    path: Location, lines: list[str], header: str, bad: list[BadRow]
-) -> Iterator[Fields]:
-    """Yield the fields of each line that is no header; add broken lines to `bad`.
+    path: Location, lines: Sequence[str], header: str
+) -> tuple[list[_Split], list[BadRow]]:
+    """Split each line that is no header; return those that are broken as bad rows.
 
-    A file of several logs may have several headers. Raises ForeignLog for a header that contradicts
-    the columns of a log.
+    Raises ForeignLog for a header that contradicts the columns of a log.
     """
+    split: list[_Split] = []
+    bad = []
     for number, text in enumerate(lines, 1):
         if not text.strip(BLANK):
             continue
         try:
-            logged = split_line(number, text)
-            time_of(logged.images[0])
-            yield logged
+            fields = split_line(text)
+            split.append((number, time_of(fields.images[0]), fields))
         except RowError as error:
             if contradiction := header_error(text):
                 reason = f"line {number}: its header has {contradiction}"
                 raise ForeignLog(path, reason, is_table=True) from None
+            # a file of several logs may have several headers
             if text != header and not is_known_header(text):
                 bad.append(BadRow(number, str(error)))
+    return split, bad
 
 
-def _check_cameras(images: Sequence[str]) -> None:
-    """Raise RowError for an image in the column of another camera."""
-    for camera, image in zip(CAMERAS, images, strict=True):
-        if camera_of(image) not in (None, camera):
-            raise RowError(
-                f"column {camera} names an image of the {camera_of(image)} camera, expected "
-                f"{camera}_..."
-            )
+def _table_of(split: Sequence[_Split]) -> tuple[pd.DataFrame, list[BadRow]]:
+    """Return the usable rows as a table, in order of time, and the others as bad rows."""
+    # if so, a row without its end may have decimal commas that split_line() took for separators
+    has_spaced_commas = any(
+        fields.separator == ", " and fields.decimal_mark == "," for _, _, fields in split
+    )
+    rows = []
+    bad = []
+    for line, time_ms, fields in split:
+        if has_spaced_commas and fields.columns < FEWEST_COLUMNS:
+            bad.append(BadRow(line, str(row_ends(fields.columns))))
+        else:
+            rows.append((line, time_ms, *fields.images, *fields.numbers))
+    table = pd.DataFrame(rows, columns=["line", "time_ms", *CAMERAS, *NUMBERS])
+    is_outside = np.zeros(len(table), np.bool_)
+    for name, (lowest, highest) in RANGES.items():
+        is_outside |= ~table[name].between(lowest - ROUNDING, highest + ROUNDING).to_numpy()
+    for line, *numbers in table.loc[is_outside, ["line", *NUMBERS]].itertuples(index=False):
+        try:
+            check_numbers(*numbers)
+        except RowError as error:
+            bad.append(BadRow(line, str(error)))
+    # a log may be shuffled
+    table = table[~is_outside].sort_values("time_ms", kind="stable", ignore_index=True)
+    return table, bad
 
 
-def _refuse_bare_commas(path: Location, split: Sequence[Fields]) -> None:
+def _refuse_bare_commas(path: Location, split: Sequence[_Split]) -> None:
     """Raise ForeignLog for a log whose commas are both separators and decimal marks.
 
     0,5,1,0,30,18 can be read in several ways.
     """
-    with_points = sum(fields.has_points and len(fields.numbers) > 4 for fields in split)
-    bare = [fields for fields in split if fields.has_bare_commas]
+    bare = [line for line, _, fields in split if fields.has_bare_commas]
+    with_points = sum(
+        fields.decimal_mark == "." and fields.extra_columns > 0 for _, _, fields in split
+    )
     if len(bare) > with_points:
         raise ForeignLog(
             path,
-            f"line {bare[0].line}: its commas divide columns and may be decimal marks, too; write "
+            f"line {bare[0]}: its commas divide columns and may be decimal marks, too; write "
             "its numbers with decimal points, or record with an English language of the system",
         )
 
 
-def _refuse_other_unit(path: Location, split: Sequence[Fields]) -> None:
+def _refuse_other_unit(path: Location, split: Sequence[_Split]) -> None:
     """Raise ForeignLog for a steering in another unit than -1 to 1.
 
     Without this check, only the rows with a steering near 0 would be used, which look like straight
     driving.
     """
-    written = [with_decimal_point(fields.numbers[0]) for fields in split]
-    steering = [abs(float(number)) for number in written if NUMBER.fullmatch(number)]
-    beyond = [value for value in steering if 1 + ROUNDING < value <= _MOST_DEGREES]
-    steering_rows = sum(value > 0 for value in steering)
-    if len(beyond) >= max(_FEWEST_BEYOND, _LEAST_BEYOND * steering_rows):
+    fewest = 5  # rows beyond -1 to 1; fewer are an accident
+    least_share = 0.1  # of the rows that steer
+    most_degrees = 1000.0  # greatest angle of a steering wheel; more is no steering
+    steering = np.abs([fields.numbers[0] for _, _, fields in split])
+    beyond = steering[(steering > 1 + ROUNDING) & (steering <= most_degrees)]
+    if len(beyond) >= max(fewest, least_share * np.count_nonzero(steering)):
         raise ForeignLog(
             path,
             f"the steering of {len(beyond)} of {len(split)} rows is beyond -1 to 1, the greatest "
-            f"is {max(beyond):g}, as in degrees or another unit",
+            f"is {beyond.max():g}, as in degrees or another unit",
             is_table=True,
         )
+
+
+# ---- what is no log
+
+
+class ForeignLog(UserError):
+    """A file that is not a log of the simulator. Exit code 1 for an empty file, 2 for any other.
+
+    is_table: whether it may be another program's table, so that the message names the command that
+        imports it
+    """
+
+    def __init__(
+        self, path: Location, reason: str, empty: bool = False, is_table: bool = False
+    ) -> None:
+        if is_table:
+            reason += (
+                "; a table of another program with pictures beside it, its steering in COLUMN (a "
+                "name or number) and UNIT (deg, rad, or ratio for -1 to 1), becomes a recording "
+                f"with: bcclone import {shlex.quote(str(path))} -o recordings/NAME "
+                "--steering-column COLUMN --unit UNIT"
+            )
+        exit_code = 1 if empty else 2
+        super().__init__(f"{path}: not a log of the simulator: {reason}", exit_code=exit_code)
+        self.reason = reason
+
+
+def other_file(path: Location, begin: bytes) -> str:
+    """Return what a file is instead of a table, with the remedy; "" if it may be a table.
+
+    begin: the first bytes of the file
+    """
+    what = kind_of_content(begin)
+    if isinstance(path, Path):
+        if begin.startswith(HDF5):
+            from bcclone.system.hdf5_file import kind_of  # loads h5py
+
+            what = {"store": "a store", "model": "a model"}.get(kind_of(path) or "", what)
+        elif path.suffix.lower() in MODEL_ENDINGS:
+            what = "a model"
+    if not what or ";" in what:  # which has its remedy
+        return what
+    folder = path.parent if isinstance(path, Path) else path
+    importing = "bcclone import {} -o recordings/NAME"
+    remedies = {
+        "a store": f"train on it: {shown_command('model', path)}",
+        "a model": f"let it drive: {shown_command('drive', path)}",
+        "a picture": "name the folder of its recording, or import its pictures with a table: "
+        + importing.format(shlex.quote(str(folder))),
+        "a video": "import it with a table beside it, or with --steering from-motion: "
+        + importing.format(shlex.quote(str(path))),
+    }
+    others = (
+        f"of a tub or data set, name its folder: {importing.format('FOLDER')}; of another "
+        "program, write its pictures as image files, with a table (CSV) of their steering, as in "
+        "docs/how-to/exchange.md (Arrays of another program)"
+    )
+    return f"{what}; {remedies.get(what, others)}"
+
+
+def other_file_at(path: Path) -> str:
+    """Return what a file or a pointer of Git LFS is instead of a table, as other_file() does.
+
+    Returns "" for a path that is no file, or cannot be read.
+    """
+    try:
+        with open_file(path, "store") as file:
+            return other_file(path, file.read(512))
+    except UnfetchedFile as error:
+        return error.what
+    except OSError:
+        return ""

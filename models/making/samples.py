@@ -132,9 +132,8 @@ def make_samples(output: Path, roads: Roads, preprocessing: Preprocessing) -> No
         rows = _rows(roads, np.concatenate(steering), np.concatenate(paths))
         tables = list(sample_chunks(rows, samples))
         recordings = [_recording_info(roads, number) for number in range(roads.roads)]
-        no_extras: list[str] = []
         row_tables = row_table(rows.drop(columns="label"))
-        writer.finish(tables, row_tables, no_extras, recordings, samples)
+        writer.finish(tables, row_tables, recordings, samples)
 
 
 def _rendered(roads: Roads, preprocessing: Preprocessing) -> Iterator[RoadFrame]:

@@ -44,7 +44,7 @@ def test_a_complete_store_is_kept_and_a_removed_shard_is_made_again(server, shar
     url = parse_location(STORE)
     again = (*OPTIONS, "--jobs", 1)
     done = run_script("preprocess.py", "s3://bucket/recordings/*", "-o", STORE, *again, code=1)
-    assert "exists already" in done.stderr
+    assert "is a complete store already" in done.stderr
     (url / "store.json").unlink()
     (url / "00001.h5").unlink()
     run_script("preprocess.py", "s3://bucket/recordings/*", "-o", STORE, *again, "--resume")

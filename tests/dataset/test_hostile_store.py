@@ -14,7 +14,7 @@ from bcclone.system.errors import UserError
 from tests.dataset.test_store import some_frames, write_store
 from tests.hostile import WRONG_PARTS, in_another_place, put, thinned
 
-OBJECTS = ("frames", "samples", "rows", "extras", "recordings")
+OBJECTS = ("frames", "samples", "rows", "recordings")
 ATTRIBUTES = ("@schema_version", "@preprocessing", "@sample_settings", "@content_hash")
 
 

@@ -152,7 +152,7 @@ def test_rows_that_several_logs_repeat_are_used_once(recording, tmp_path):
         "preprocess.py", recording / "driving_log.csv", "-o", store, "--json", "--add"
     )
     assert json.loads(again.stdout)["rows"] == 120
-    assert "120 rows are in the store already" in again.stderr
+    assert "120 repeated rows left out" in again.stderr
 
 
 def test_unusable_images_are_skipped_counted_and_listed(recording, tmp_path):
@@ -203,7 +203,7 @@ def test_a_validation_fraction_that_the_blocks_cannot_give_is_noticed(
     simulated_recording, tmp_path
 ):
     done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5")
-    assert "0 of 720 samples are for validation" in done.stderr
+    assert "0 of 120 rows are for validation" in done.stderr
     assert "smaller --block-seconds" in done.stderr
 
 

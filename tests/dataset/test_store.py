@@ -52,8 +52,7 @@ def write_store(path, frames, capacity=None):
         writer.append(frames[:3])
         writer.append(frames[3:])
         rows = row_table(some_rows(len(frames)))
-        extras = ["a long text" * 99] + [""] * (len(frames) - 1)
-        writer.finish([samples[:4], samples[4:]], rows, extras, RECORDINGS, SETTINGS)
+        writer.finish([samples[:4], samples[4:]], rows, RECORDINGS, SETTINGS)
     return samples
 
 
@@ -83,7 +82,6 @@ def test_a_store_returns_what_was_written_to_it(tmp_path, capacity):
         assert store.recordings == RECORDINGS
         assert store.sample_settings == SETTINGS
         assert row_frame(store.rows)["center"].tolist() == some_rows(10)["center"].tolist()
-        assert store.extras == ["a long text" * 99] + [""] * 9
         assert store.split_indices("validation").tolist() == [0, 4, 8]
         assert len(store.split_indices("training")) == 7
     assert [path.name for path in tmp_path.iterdir()] == ["data.h5"]

@@ -2,8 +2,7 @@
 
 import pytest
 
-from bcclone.recording.foreign_log import ForeignLog
-from bcclone.recording.log import read_log
+from bcclone.recording.log import ForeignLog, read_log
 from bcclone.system.errors import UserError
 from tests.recording.written_logs import HEADER, log_lines, write
 

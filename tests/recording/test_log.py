@@ -9,8 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
-from bcclone.recording.foreign_log import ForeignLog
-from bcclone.recording.log import read_log
+from bcclone.recording.log import ForeignLog, read_log
 from tests.conftest import shared
 from tests.hostile import damaged
 from tests.processes import cpu_limit
@@ -76,15 +75,11 @@ DIALECTS = {
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_every_dialect_gives_the_same_rows_in_order_of_time_by_both_parsers(tmp_path, dialect):
+def test_every_dialect_gives_the_same_rows_in_order_of_time(tmp_path, dialect):
     log = read_log(write(tmp_path, DIALECTS[dialect]))
     assert values(log) == VALUES
     assert log.rows["center"].tolist() == [f"center_{stamp}.jpg" for stamp in STAMPS]
     assert (log.bad_rows, log.episodes) == ((), 1)
-    # selects the line-by-line parser
-    by_line = read_log(write(tmp_path, [*DIALECTS[dialect], HEADER]))
-    assert log.dialect == by_line.dialect
-    pd.testing.assert_frame_equal(log.rows, by_line.rows)
 
 
 PANDAS = {
@@ -235,7 +230,7 @@ def test_a_log_whose_commas_are_separators_and_decimal_marks_is_refused(tmp_path
     assert refusal.value.exit_code == 2
 
 
-def test_every_shared_log_gives_the_expected_rows_by_both_parsers(tmp_path):
+def test_every_shared_log_gives_the_expected_rows():
     folder = shared("logs")
     for name, expected in json.loads((folder / "expected.json").read_text()).items():
         if expected["foreign"]:
@@ -250,11 +245,6 @@ def test_every_shared_log_gives_the_expected_rows_by_both_parsers(tmp_path):
         assert log.rows["steering"].sum() == pytest.approx(expected["steering_sum"], abs=1e-6), name
         assert log.rows["speed_mph"].sum() == pytest.approx(expected["speed_sum"], abs=1e-4), name
         assert log.rows["center"].iloc[0] == expected["first_center"], name
-        copy = tmp_path / name
-        copy.write_bytes((folder / name).read_bytes() + f"\n{HEADER}\n".encode())
-        by_line = read_log(copy)
-        assert (log.dialect, log.bad_rows) == (by_line.dialect, by_line.bad_rows), name
-        pd.testing.assert_frame_equal(log.rows, by_line.rows)
 
 
 def test_random_damage_never_raises_another_error(tmp_path):
