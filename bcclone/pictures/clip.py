@@ -1,23 +1,23 @@
-"""Make a clip: a run -> pictures of its frames, in an MP4 or a GIF.
-
-encoder.py writes the pictures.
-"""
+"""Make a clip: the frames of a run, or of a drive while it lasts -> an MP4 or a GIF."""
 
 import math
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcclone.camera.images import BadImage, Image, cv2, resized
+from bcclone.camera.images import BadImage, Image, cv2, decode_jpeg, resized
 from bcclone.model.policy import Policy, load_policy
-from bcclone.pictures.encoder import encode, new_clip
+from bcclone.pictures.encoder import H264_BESIDE, ClipWriter, encode, new_clip
 from bcclone.pictures.overlay import Overlay
-from bcclone.pictures.run import GAP_SECONDS, Run, nothing_to_show, read_run
+from bcclone.pictures.run import GAP_SECONDS, FrameInfo, Run, nothing_to_show, read_run
 from bcclone.pictures.settings import ClipSettings
 from bcclone.system.errors import UserError
 from bcclone.system.files import CLIP, writes
@@ -25,8 +25,11 @@ from bcclone.system.numbers import Float32Array, Memory
 from bcclone.system.process import ProgressBar
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
-if TYPE_CHECKING:  # it loads TensorFlow
+if TYPE_CHECKING:  # they load TensorFlow or the drive server
+    from bcclone.drive.driver import Decision
+    from bcclone.evaluation.evaluate import Watch
     from bcclone.model.saliency import Saliency
+    from bcclone.recording.run_tables import TracePoint
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Clip:
 def make_clip(settings: ClipSettings) -> Clip:
     """Write a clip as H.264 in an MP4, or as a GIF.
 
-    Broken frames are skipped, and frames whose size most frames do not have. Raises UserError if no
-    frame can be shown or the encoder fails; the file at settings.path is then unchanged.
+    Broken frames are skipped, and frames of another size. Raises UserError if no frame can be shown
+    or the encoder fails; the file at settings.path is then unchanged.
     """
     run = read_run(settings.run, times_only=not settings.overlay)
     reference = None
@@ -64,24 +67,24 @@ def make_clip(settings: ClipSettings) -> Clip:
         )
     rate = settings.rate(run.frame_rate)
     indices = _choose_frames(settings, run, rate)
-    pictures = _pictures(settings, run, overlay, reference, indices)
+    skipped = dict(run.skipped)
 
     # a link in the clip's place is followed only if the user has named it
     with (
         new_clip(settings.path, follow=settings.output is not None) as temporary,
         ProgressBar("encoding", len(indices), "frames") as progress,
     ):
-        count = encode(temporary, _counted(pictures, progress), rate)
-        if not count:
-            raise nothing_to_show(run.folder, run.names, run.skipped)
-    skipped = [f"{name}: {reason}" for name, reason in run.skipped.items()]
-    return Clip(settings.path, count, rate, tuple(skipped), run.notes)
 
+        def pictures() -> Iterator[Image | None]:
+            for picture in _pictures(settings, run, overlay, reference, indices, skipped):
+                progress.advance(1)
+                yield picture
 
-def _counted(pictures: Iterator[Image | None], progress: ProgressBar) -> Iterator[Image | None]:
-    for picture in pictures:
-        progress.advance(1)
-        yield picture
+        frames = encode(temporary, pictures(), rate)
+        if not frames:
+            raise nothing_to_show(run.folder, skipped)
+    reasons = tuple(f"{name}: {reason}" for name, reason in skipped.items())
+    return Clip(settings.path, frames, rate, reasons, run.notes)
 
 
 def _pictures(
@@ -90,6 +93,7 @@ def _pictures(
     overlay: Overlay | None,
     reference: "ReferenceDrive | None",
     indices: Sequence[int],
+    skipped: dict[str, str],
 ) -> Iterator[Image | None]:
     """Yield a picture, RGB uint8 (height, width, 3), for each index.
 
@@ -97,55 +101,49 @@ def _pictures(
     picture in a GIF, which shows each frame at its time, and otherwise None.
 
     indices: numbers of the run's frames, ascending
+    skipped: name -> reason; broken frames are added
     """
     picture: Image | None = None
     driven = 0  # number of the first frame whose place is not on the overlay's map
     for index, repeats in groupby(indices):
-        frame = run.decode(index)
-        if frame is None:
+        try:
+            frame = run.frame(index)
+        except BadImage as error:
+            skipped[run.names[index]] = str(error)
             if not settings.is_gif:
                 picture = None
-        elif overlay is None:
-            picture = _scaled(settings, frame)
         else:
-            for info in run.infos[driven : index + 1]:
-                overlay.drive(info.place)
-            driven = index + 1
-            steering, saliency = reference.answer(index, frame) if reference else (None, None)
             shown = _smoothed(frame) if settings.is_gif else frame
-            picture = overlay.draw(shown, run.infos[index], steering, saliency)
+            if overlay is None:
+                picture = _scaled(shown, settings.run_width)
+            else:
+                for info in run.infos[driven : index + 1]:
+                    overlay.drive(info.place)
+                driven = index + 1
+                steering, saliency = reference.answer(index, frame) if reference else (None, None)
+                picture = overlay.draw(shown, run.infos[index], steering, saliency)
         for _ in repeats:
             yield picture
 
 
-def _scaled(settings: ClipSettings, frame: Image) -> Image:
-    """Return the picture of a frame without an overlay."""
-    shown = _smoothed(frame) if settings.is_gif else frame
-    width = settings.run_width
+def _scaled(frame: Image, width: int | None) -> Image:
+    """Return a frame of another width; None for its own."""
     if width is None:
-        return shown
+        return frame
     height = round(frame.shape[0] * width / frame.shape[1])
-    return resized(shown, (width, height), cv2.INTER_CUBIC)
-
-
-# a bilateral filter keeps edges: each pixel becomes a mean of its neighbours, in which alike and
-# near ones have the greatest weights
-_SMOOTHED_ACROSS = 7  # diameter of a pixel's neighbourhood, in pixels
-_BRIGHTNESS_DEVIATION = 60.0  # standard deviation of the weights by brightness, of 255
-_DISTANCE_DEVIATION = 5.0  # standard deviation of the weights by distance, in pixels
+    return resized(frame, (width, height), cv2.INTER_CUBIC)
 
 
 def _smoothed(frame: Image) -> Image:
     """Return a frame without its noise, which would take most of the bytes of a GIF."""
-    smoothed = cv2.bilateralFilter(
-        cv2.medianBlur(frame, 3), _SMOOTHED_ACROSS, _BRIGHTNESS_DEVIATION, _DISTANCE_DEVIATION
-    )
+    # a bilateral filter keeps edges: each pixel becomes a mean of its neighbours, in which alike
+    # and near ones have the greatest weights
+    across = 7  # diameter of a pixel's neighbourhood, in pixels
+    brightness_deviation = 60.0  # standard deviation of the weights by brightness, of 255
+    distance_deviation = 5.0  # standard deviation of the weights by distance, in pixels
+    median = cv2.medianBlur(frame, 3)
+    smoothed = cv2.bilateralFilter(median, across, brightness_deviation, distance_deviation)
     return np.asarray(smoothed, np.uint8)
-
-
-# tolerance of times and of products such as 0.3 * 10, which may be just below or above 3 and then
-# counts as 3
-_ROUNDING = 1e-6
 
 
 def _choose_frames(settings: ClipSettings, run: Run, rate: float) -> list[int]:
@@ -155,17 +153,19 @@ def _choose_frames(settings: ClipSettings, run: Run, rate: float) -> list[int]:
 
     rate: pictures a second
     """
+    # times and products such as 0.3 * 10 may be just below or above 3, and then count as 3
+    rounding = 1e-6
     begin, end = settings.span
     duration = float(run.seconds[-1])
     if not settings.is_gif:
         indices = np.flatnonzero((run.seconds >= begin) & (run.seconds < end))
     else:
         if end > duration:  # the last frame of the run is shown, too
-            count = math.floor((duration - begin) * rate + _ROUNDING) + 1
+            pictures = math.floor((duration - begin) * rate + rounding) + 1
         else:
-            count = math.ceil((end - begin) * rate - _ROUNDING)
-        times = begin + np.arange(max(count, 0)) / rate
-        indices = np.searchsorted(run.seconds, times + _ROUNDING, side="right") - 1
+            pictures = math.ceil((end - begin) * rate - rounding)
+        times = begin + np.arange(max(pictures, 0)) / rate
+        indices = np.searchsorted(run.seconds, times + rounding, side="right") - 1
     if not len(indices):
         raise UserError(
             f"{run.folder}: no frame in the range {begin:g}:{end:g}, "
@@ -223,21 +223,82 @@ class ReferenceDrive:
         """
         # show the model the frames that a clip leaves out, as far as the answer depends on them
         seconds = self._run.seconds
-        try:
-            for shown in range(max(self._next, index - self._length + 1), index + 1):
-                if shown and seconds[shown] - seconds[shown - 1] > GAP_SECONDS:
-                    self._memory = ()
-                pixels = frame if shown == index else self._run.decode(shown)
-                if pixels is not None:
-                    image = self._policy.preprocessing.apply(pixels)
-                    answer, self._memory = self._policy.next_answer(image, self._memory)
-        except BadImage as error:
-            raise UserError(
-                f"{self._run.folder}: the model cannot take these frames: {error}; "
-                "leave --model out"
-            ) from None
+        for shown in range(max(self._next, index - self._length + 1), index + 1):
+            if shown and seconds[shown] - seconds[shown - 1] > GAP_SECONDS:
+                self._memory = ()
+            try:
+                pixels = frame if shown == index else self._run.frame(shown)
+            except BadImage:
+                continue
+            try:
+                image = self._policy.preprocessing.apply(pixels)
+            except BadImage as error:
+                raise UserError(
+                    f"{self._run.folder}: the model cannot take these frames: {error}; "
+                    "leave --model out"
+                ) from None
+            answer, self._memory = self._policy.next_answer(image, self._memory)
         self._next = index + 1
         saliency = self._saliency.of_input(image)
         if not np.isfinite(answer.steering):
             return None, saliency
         return min(max(answer.steering, -1.0), 1.0), saliency
+
+
+# ---- a drive while it lasts
+
+# Every second frame is drawn, 12.5 pictures for each second: as smooth as recordings of the Unity
+# program, and the drawing keeps up with the drive, which it otherwise holds back.
+_FRAMES_PER_PICTURE = 2
+_WIDTH = 640  # of a picture, in pixels
+_MOST_WAITING = 8  # frames that wait to be drawn
+
+
+@contextmanager
+def drawn_clip(path: Path) -> Iterator["Watch"]:
+    """Yield a function that takes each frame of a drive; the MP4 is complete after the block.
+
+    A thread draws beside the drive: OpenCV and ffmpeg, which do most of the work, let the drive go
+    on. If drawing is slower than driving, the drive waits, so that no frames gather in memory. If
+    the block fails, no clip is written. Raises UserError when ffmpeg fails.
+    """
+    from bcclone.simulator.world import FRAME_SECONDS
+
+    numbers = count()
+    waiting: deque[Future[None]] = deque()
+    overlay: Overlay | None = None  # from the first frame on, which says what is known
+
+    with (
+        new_clip(path) as temporary,
+        ClipWriter(temporary, 1 / (_FRAMES_PER_PICTURE * FRAME_SECONDS), H264_BESIDE) as writer,
+        ThreadPoolExecutor(1) as pool,
+    ):
+
+        def draw(jpeg: bytes, info: FrameInfo, track: str) -> None:
+            nonlocal overlay
+            frame = decode_jpeg(jpeg)
+            if overlay is None:
+                height, width, _ = frame.shape
+                overlay = Overlay(path.stem, _WIDTH, (width, height), [info], "sent", track)
+            overlay.drive(info.place)
+            writer.write(overlay.draw(frame, info))
+
+        def watch(decision: "Decision", seconds: float, point: "TracePoint") -> None:
+            number = next(numbers)
+            if number % _FRAMES_PER_PICTURE:
+                return
+            info = FrameInfo(
+                seconds=number * FRAME_SECONDS,
+                steering=decision.control.steering,
+                speed_mph=decision.telemetry.speed_mph,
+                latency_ms=seconds * 1000,
+                cross_track_m=point.cross_track_m,
+                place=(point.x_m, point.z_m),
+            )
+            if len(waiting) == _MOST_WAITING:
+                waiting.popleft().result()  # raises if it could not be drawn
+            waiting.append(pool.submit(draw, decision.telemetry.jpeg, info, point.track))
+
+        yield watch
+        for drawing in waiting:
+            drawing.result()

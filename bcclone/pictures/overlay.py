@@ -1,39 +1,43 @@
 """Draw the overlay: a frame of a run and its values -> a picture of a clip.
 
-Title, map and saliency are drawn on the frame; the numbers stand in a panel below it.
+Title, map and saliency are drawn on the frame; the numbers stand in a panel below it. The functions
+that draw shapes and words change the picture that they get, uint8 (height, width, 3).
 """
 
 import math
 from collections.abc import Sequence
+from functools import cache, lru_cache
 
 import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
 
 from bcclone.camera.images import Image, cv2
-from bcclone.pictures.drawing import (
-    FAINT,
-    GREEN,
-    GROUND,
-    ORANGE,
-    RAIL,
-    RED,
-    ROAD,
-    SKY,
-    WHITE,
-    YELLOW,
-    Color,
-    dim,
-    draw_box,
-    draw_dot,
-    draw_line,
-    text_width,
-    write,
-)
 from bcclone.pictures.run import FrameInfo
 from bcclone.recording.run_tables import TRACE
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import Float32Array, FloatArray
 
+Color = tuple[int, ...]
+Point = tuple[float, float]
 Place = tuple[float, float]  # x and z, in metres
+
+# M. Okabe and K. Ito, "Color universal design" (2008): safe for colour-blind viewers
+SKY = (86, 180, 233)
+ORANGE = (230, 159, 0)
+RED = (213, 94, 0)
+YELLOW = (240, 228, 66)
+GREEN = (0, 158, 115)
+
+GROUND = (22, 25, 31)  # background of the panel
+RAIL = (58, 64, 74)  # the empty part of a bar
+ROAD = (120, 126, 136)
+FAINT = (165, 172, 182)  # labels
+WHITE = (242, 244, 247)
+
+_SMALL_SIZE = 13  # size of a label's font, in pixels
+_DIMMED = 0.35  # fraction of the frame's brightness that is kept behind title and map
 
 _MAP_HEIGHT = 0.42  # height and width of the map, as a fraction of the frame's height
 
@@ -51,8 +55,6 @@ _VALUE_WIDTH = 52  # space for the steering as a number, to the right of a bar
 _SPEED_WIDTH = 88  # space for the speed
 _LATENCY_WIDTH = 118  # space for the latency
 _OFFSET_WIDTH = 138  # space for the distance from the centre line
-
-_TITLE_DIMMED = 0.35  # fraction of the brightness that is kept behind the title
 
 # steering at which a bar reaches its end: a car seldom steers more, and small steering should be
 # visible
@@ -159,13 +161,14 @@ class Overlay:
         # a darker strip makes the title readable
         state = "   a person steers" if info.taken_over else ""
         title = f"{self._name}   {info.seconds:.1f} s{state}"
-        title_end = _PADDING + text_width(title, _TITLE_SIZE) + 14
-        dim(upper[_PADDING : _PADDING + 22, _PADDING:title_end], _TITLE_DIMMED)
+        title_end = _PADDING + _text_width(title, _TITLE_SIZE) + 14
+        strip = upper[_PADDING : _PADDING + 22, _PADDING:title_end]
+        cv2.addWeighted(strip, _DIMMED, np.full_like(strip, GROUND), 1 - _DIMMED, 0, dst=strip)
         if self.track_map is not None:
             size = self.track_map.size
             right = self._width - _PADDING
             self.track_map.draw(upper[_PADDING : _PADDING + size, right - size : right], info.place)
-        write(picture, title, _PADDING + 7, _PADDING + 16, _TITLE_SIZE, WHITE)
+        _write(picture, title, _PADDING + 7, _PADDING + 16, _TITLE_SIZE, WHITE)
 
         self._draw_panel(picture[height:], info, model_steering)
         return picture
@@ -200,9 +203,9 @@ class Overlay:
         width = area.shape[1]
         left = _MARGIN + _LABEL_WIDTH
         right = width - _MARGIN - _VALUE_WIDTH
-        write(area, "steering", _MARGIN, 18)
-        write(area, "left", left, 18)
-        write(area, "right", right, 18, to_left=True)
+        _write(area, "steering", _MARGIN, 18)
+        _write(area, "left", left, 18)
+        _write(area, "right", right, 18, to_left=True)
 
         # label, steering and colour of each bar, the upper bar first
         bars: list[tuple[str, float | None, Color]] = []
@@ -217,15 +220,15 @@ class Overlay:
         tops = (27, 48) if len(bars) > 1 else (37,)
         for (label, steering, color), top in zip(bars, tops, strict=True):
             bottom = top + _BAR_HEIGHT
-            write(area, label, _MARGIN, top + 12, color=color)
-            draw_box(area, (left, top), (right, bottom), RAIL)
+            _write(area, label, _MARGIN, top + 12, color=color)
+            _draw_box(area, (left, top), (right, bottom), RAIL)
             if steering is not None:
                 filled = min(max(steering / _FULL_BAR, -1.0), 1.0)
                 end = middle + filled * (right - left) / 2
-                draw_box(area, (middle, top), (end, bottom), color)
+                _draw_box(area, (middle, top), (end, bottom), color)
                 value = f"{steering:+.2f}"
-                write(area, value, width - _MARGIN, top + 12, color=WHITE, to_left=True)
-            draw_box(area, (middle - 1, top - 2), (middle + 1, bottom + 2), WHITE)
+                _write(area, value, width - _MARGIN, top + 12, color=WHITE, to_left=True)
+            _draw_box(area, (middle - 1, top - 2), (middle + 1, bottom + 2), WHITE)
 
 
 def _write_number(row: Image, label: str, number: str, unit: str, left: int) -> None:
@@ -234,10 +237,10 @@ def _write_number(row: Image, label: str, number: str, unit: str, left: int) -> 
     row: the part of the panel for the numbers
     number: "" if it is unknown
     """
-    write(row, label, left, 18)
-    write(row, number, left, 50, _NUMBER_SIZE, WHITE)
-    unit_left = left + text_width(number, _NUMBER_SIZE) if number else left
-    write(row, unit, unit_left + 3, 50)
+    _write(row, label, left, 18)
+    _write(row, number, left, 50, _NUMBER_SIZE, WHITE)
+    unit_left = left + _text_width(number, _NUMBER_SIZE) if number else left
+    _write(row, unit, unit_left + 3, 50)
 
 
 def _draw_offset(row: Image, left: int, offset_m: float | None, half_m: float) -> None:
@@ -249,22 +252,21 @@ def _draw_offset(row: Image, left: int, offset_m: float | None, half_m: float) -
     """
     right = row.shape[1] - _MARGIN
     middle = (left + right) / 2
-    write(row, "from centre", left, 18)
-    draw_box(row, (left, 53), (right, 65), RAIL)
-    draw_box(row, (middle - 1, 53), (middle + 1, 65), FAINT)
+    _write(row, "from centre", left, 18)
+    _draw_box(row, (left, 53), (right, 65), RAIL)
+    _draw_box(row, (middle - 1, 53), (middle + 1, 65), FAINT)
     if offset_m is None:
         return
     side = "left" if offset_m < 0 else "right"
-    write(row, f"{abs(offset_m):.2f} m {side}", right, 44, 16, WHITE, to_left=True)
+    _write(row, f"{abs(offset_m):.2f} m {side}", right, 44, 16, WHITE, to_left=True)
     x = middle + min(max(offset_m / half_m, -1.0), 1.0) * ((right - left) / 2 - 5)
-    draw_dot(row, (x, 58.5), 6.0, GROUND)
-    draw_dot(row, (x, 58.5), 5.0, SKY)
+    _draw_dot(row, (x, 58.5), 6.0, GROUND)
+    _draw_dot(row, (x, 58.5), 5.0, SKY)
 
 
 # ---- the map
 
 _MAP_MARGIN = 8  # pixels between the road and the edge of the map
-_MAP_DIMMED = 0.35  # fraction of the frame's brightness that is kept below the map
 _ROAD_WIDTH = 4  # width of the road on the map, in pixels
 _DRIVEN_WIDTH = 2  # width of the driven line, in pixels
 # a car that is farther away in the next frame was set back, or was not recorded in between
@@ -290,20 +292,11 @@ class TrackMap:
         high = road.max(axis=0)
         self._middle = (low + high) / 2
         self._scale = (size - 2 * _MAP_MARGIN) / (high - low).max()
-
-        # ground and road are the same on each picture: the fraction of the frame's brightness that
-        # is kept, (size, size, 1), and what is added to it, (size, size, 3)
-        coverage = np.zeros((size, size), np.uint8)
-        draw_line(coverage, self._pixels_of(road), (255,), _ROAD_WIDTH, closed)
-        ground = np.full((size, size, 3), np.array(GROUND) * (1 - _MAP_DIMMED), np.float32)
-        kept = np.full((size, size, 1), _MAP_DIMMED, np.float32)
-        self._kept_of_empty, self._added_to_empty = _covered(kept, ground, coverage, ROAD)
-
-        # the same with the driven line
-        self._kept = self._kept_of_empty.copy()
-        self._added = self._added_to_empty.copy()
-        self._line = np.zeros((size, size), np.uint8)  # how far the line covers each pixel
         self._last: Place | None = None  # the last known place
+        # the map, and how far its lines cover each pixel of the frame behind it, 0 to 255
+        self._picture = np.full((size, size, 3), GROUND, np.uint8)
+        self._covered = np.zeros((size, size), np.uint8)
+        self._draw_line(road, ROAD, _ROAD_WIDTH, closed)
 
     def drive(self, place: Place | None) -> None:
         """Draw the line to the car's place at the next frame, None if that is unknown.
@@ -313,7 +306,7 @@ class TrackMap:
         if place is None:
             return
         if self._last is not None and math.dist(self._last, place) <= _SET_BACK_M:
-            self._draw_way(self._pixels_of(np.array([self._last, place])))
+            self._draw_line(np.array([self._last, place]), SKY, _DRIVEN_WIDTH)
         self._last = place
 
     def draw(self, area: Image, place: Place | None) -> None:
@@ -321,57 +314,32 @@ class TrackMap:
 
         area: square of the picture to draw on, of the map's size
         """
-        area[:] = area * self._kept + self._added
+        kept = (_DIMMED - _DIMMED / 255 * self._covered)[..., np.newaxis]
+        area[:] = area * kept + self._picture * (1 - kept)
         if place is not None:
             x, y = self._pixels_of(np.array(place))
-            draw_dot(area, (x, y), 5.5, GROUND)
-            draw_dot(area, (x, y), 4.0, WHITE)
+            _draw_dot(area, (x, y), 5.5, GROUND)
+            _draw_dot(area, (x, y), 4.0, WHITE)
 
     def _pixels_of(self, places: FloatArray) -> FloatArray:
         flipped = (self._scale, -self._scale)
         return np.asarray((places - self._middle) * flipped + self.size / 2)
 
-    def _draw_way(self, way: FloatArray) -> None:
-        """Draw a part of the line between two pixels, (2, 2): x and y of each."""
-        draw_line(self._line, way, (255,), _DRIVEN_WIDTH)
-        # nothing farther from it changes, smooth edges included
-        reach = _DRIVEN_WIDTH + 2
-        left, top = np.maximum(way.min(axis=0) - reach, 0).astype(int)
-        right, bottom = (way.max(axis=0) + reach).astype(int)
-        part = np.s_[top : bottom + 1, left : right + 1]
-        self._kept[part], self._added[part] = _covered(
-            self._kept_of_empty[part], self._added_to_empty[part], self._line[part], SKY
-        )
-
-
-def _covered(
-    kept: Float32Array, added: Float32Array, coverage: Image, color: Color
-) -> tuple[Float32Array, Float32Array]:
-    """Return what is kept of a frame, and what is added to it, below a line of a colour.
-
-    coverage: how much of each pixel the line covers, 0 to 255, (size, size)
-    """
-    covered = (coverage.astype(np.float32) / 255)[..., np.newaxis]
-    bare = 1 - covered
-    mixed = added * bare + np.array(color, np.float32) * covered
-    return np.asarray(kept * bare, np.float32), np.asarray(mixed, np.float32)
+    def _draw_line(
+        self, places: FloatArray, color: Color, width: int, closed: bool = False
+    ) -> None:
+        fine = np.rint(self._pixels_of(places) * 2**_FRACTION_BITS).astype(np.int32)
+        for picture, ink in ((self._picture, color), (self._covered, (255,))):
+            cv2.polylines(picture, [fine], closed, ink, width, cv2.LINE_AA, _FRACTION_BITS)
 
 
 # ---- saliency
 
-# The frame below its saliency is made pale, so that nobody takes yellow sand for saliency. It
-# becomes the sum of the frame and the grey frame, times these factors.
+# the frame below its saliency is made pale, so that nobody takes yellow sand for saliency: it
+# becomes the sum of the frame and the grey frame, times these factors
 _COLOR_KEPT = 0.3
 _GRAY_KEPT = 0.55
-
-# tables of opacity, and of colour times opacity (_GLOW), by saliency, which is rounded to 256
-# levels: a clip has millions of pixels, and to look each up is faster than to compute it
-_MAX_OPACITY = 0.85  # opacity where the saliency is 1; less than 1, so that the frame stays visible
-_LEVELS = np.linspace(0.0, 1.0, 256)[:, np.newaxis]
-_OPACITY_BY_LEVEL = np.broadcast_to(_MAX_OPACITY * _LEVELS**0.8, (256, 3))
-_OPACITY = np.ascontiguousarray(_OPACITY_BY_LEVEL).astype(np.float32)
-_COLOR_BY_LEVEL = np.array(RED) * (1 - _LEVELS) + np.array(YELLOW) * _LEVELS
-_GLOW = (_COLOR_BY_LEVEL * _OPACITY).astype(np.float32)
+_MAX_OPACITY = 0.85  # where the saliency is 1; less than 1, so that the frame stays visible
 
 
 def saliency_overlay(frame: Image, saliency: Float32Array) -> Image:
@@ -382,9 +350,72 @@ def saliency_overlay(frame: Image, saliency: Float32Array) -> Image:
     frame: RGB uint8 (height, width, 3)
     saliency: of each pixel, (height, width), 0 to 1
     """
-    level = np.rint(np.clip(saliency, 0, 1) * 255).astype(np.uint8)
-    opacity = np.take(_OPACITY, level, axis=0)
-    glow = np.take(_GLOW, level, axis=0)
+    level = np.clip(saliency, 0, 1)[..., np.newaxis]
+    opacity = _MAX_OPACITY * level**0.8
+    glow = np.array(RED, np.float32) * (1 - level) + np.array(YELLOW, np.float32) * level
     gray = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     pale = cv2.addWeighted(frame, _COLOR_KEPT, gray, _GRAY_KEPT, 0)
-    return np.asarray(pale * (1 - opacity) + glow, np.uint8)
+    return np.asarray(pale * (1 - opacity) + glow * opacity, np.uint8)
+
+
+# ---- shapes and words
+
+_FRACTION_BITS = 4  # OpenCV takes coordinates as whole numbers, here of 1/16 pixel
+_ASCENT = 0.95  # height above the baseline / size of the font
+_DESCENT = 0.3  # depth below the baseline / size of the font
+
+_font = cache(PIL.ImageFont.load_default)  # Aileron, in the public domain
+
+
+@lru_cache(4096)  # a clip repeats the same words and numbers
+def _coverage_of(words: str, size: int) -> Float32Array:
+    """Return how much of each pixel a text covers, 0 to 1, (height, width, 1)."""
+    font = _font(size)
+    # the baseline stands size * _ASCENT below the top, as _write() expects
+    width = max(round(font.getlength(words)), 1) + 2
+    baseline = round(size * _ASCENT)
+    coverage = PIL.Image.new("L", (width, baseline + round(size * _DESCENT)))
+    anchor = "ls"  # the text begins at the left end of its baseline
+    PIL.ImageDraw.Draw(coverage).text((0, baseline), words, 255, font, anchor)
+    return np.asarray(coverage, np.float32)[..., np.newaxis] / np.float32(255)
+
+
+def _text_width(words: str, size: int = _SMALL_SIZE) -> int:
+    return int(_coverage_of(words, size).shape[1])
+
+
+def _write(
+    picture: Image,
+    words: str,
+    x: int,
+    y: int,
+    size: int = _SMALL_SIZE,
+    color: Color = FAINT,
+    to_left: bool = False,
+) -> None:
+    """Write words whose baseline begins at x and y; what would stand outside is left out.
+
+    size: of the font, in pixels
+    to_left: whether the baseline ends at x and y
+    """
+    left = x - _text_width(words, size) if to_left else x
+    top = y - round(size * _ASCENT)
+    coverage = _coverage_of(words, size)[max(-top, 0) :, max(-left, 0) :]
+    area = picture[max(top, 0) :, max(left, 0) :][: len(coverage), : coverage.shape[1]]
+    coverage = coverage[: len(area), : area.shape[1]]
+    area[:] = area + (np.array(color, np.float32) - area) * coverage + np.float32(0.5)
+
+
+def _draw_box(picture: Image, begin: Point, end: Point, color: Color) -> None:
+    """Fill a rectangle between two corners, which are rounded to whole pixels."""
+    left, right = sorted((round(begin[0]), round(end[0])))
+    top, bottom = sorted((round(begin[1]), round(end[1])))
+    picture[top:bottom, left:right] = color
+
+
+def _draw_dot(picture: Image, center: Point, radius: float, color: Color) -> None:
+    """Draw a filled circle with smooth edges."""
+    x = round(center[0] * 2**_FRACTION_BITS)
+    y = round(center[1] * 2**_FRACTION_BITS)
+    fine_radius = round(radius * 2**_FRACTION_BITS)
+    cv2.circle(picture, (x, y), fine_radius, color, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)

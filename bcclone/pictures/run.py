@@ -1,22 +1,13 @@
 """Read a run or a recording: a folder -> a `Run`, its frames in order of time and their values."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import simplejpeg
 
-from bcclone.camera.images import (
-    BadImage,
-    Image,
-    decode_image,
-    is_upright,
-    jpeg_size,
-    read_file,
-)
+from bcclone.camera.images import BadImage, Image, read_picture
 from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME, find_log
 from bcclone.recording.row import CAMERAS, time_of
@@ -44,13 +35,12 @@ class FrameInfo:
 
 @dataclass(frozen=True)
 class Run:
-    """The frames of a run that can be shown."""
+    """The frames of a run."""
 
     folder: Path
     names: tuple[str, ...]  # paths within the folder, in the order of time
-    size: tuple[int, int]  # width and height of each frame, in pixels
-    # name -> reason, for each frame that cannot be shown; decode() adds frames that are broken
-    skipped: dict[str, str]
+    size: tuple[int, int]  # width and height of the first frame that can be read, in pixels
+    skipped: Mapping[str, str]  # name -> reason, for each frame that states no time
     infos: tuple[FrameInfo, ...]  # of each frame
     seconds: FloatArray  # seconds of driving since the first frame, (frames,)
     # label of the steering, which says who steered: "sent" (by a model), "human" or "expert"
@@ -65,33 +55,25 @@ class Run:
         driven = steps[steps <= GAP_SECONDS]
         return round(len(driven) / max(float(driven.sum()), 1e-3), 2)
 
-    def decode(self, index: int) -> Image | None:
-        """Return a frame, RGB uint8 (height, width, 3).
-
-        If it is broken, add it to `skipped` and return None.
-        """
-        name = self.names[index]
-        try:
-            content = read_file(str(self.folder / name))
-            if not is_upright(content):
-                return decode_image(content)
-            frame: Image = simplejpeg.decode_jpeg(content, colorspace="RGB")
-        except (ValueError, OSError) as error:
-            self.skipped[name] = f"incomplete JPEG: {error}"
-            return None
+    def frame(self, index: int) -> Image:
+        """Return a frame, RGB uint8 (height, width, 3); raises BadImage for one of another size."""
+        frame = read_picture(str(self.folder / self.names[index]))
+        height, width, _ = frame.shape
+        if (width, height) != self.size:
+            raise BadImage.wrong_size(width, height, *self.size)
         return frame
 
 
 def read_run(folder: Path, times_only: bool = False) -> Run:
     """Read a run, or a recording's centre camera.
 
-    Frames without a time in the name are skipped, and frames whose size most frames do not have.
-    Frames of rows that `bcclone edit` deleted are left out. Raises UserError if no frame is left,
-    and for a table that cannot be read.
+    Frames without a time in the name are skipped; those of rows that `bcclone edit` deleted are
+    left out. Raises UserError if no frame can be read, and for a table that cannot be read.
 
     times_only: True to leave out the values, for a clip without an overlay
     """
-    names, size, skipped = _find_frames(folder)
+    names, skipped = _find_names(folder)
+    size = _size_of_first(folder, names, skipped)
     bare_names = [Path(name).name for name in names]
     trace = read_trace(folder)
     points = [trace.get(name) for name in bare_names]
@@ -103,65 +85,48 @@ def read_run(folder: Path, times_only: bool = False) -> Run:
     answers = read_answers(folder)
     drivers = read_drivers(folder)
     log, notes = _read_log(folder)
-    track, track_notes = _track_of(points)
+    tracks = {point.track for point in points if point}
+    # a run on two tracks fits neither map
+    track = tracks.pop() if len(tracks) == 1 else None
     known = []
     for time, name, point in zip(seconds.tolist(), bare_names, points, strict=True):
         steering, speed_mph = log.get(name, (None, None))
-        known.append(
-            FrameInfo(
-                seconds=time,
-                steering=steering,
-                speed_mph=speed_mph,
-                latency_ms=answers.get(name),
-                # without its track, a place cannot be drawn
-                cross_track_m=point.cross_track_m if point and track else None,
-                place=(point.x_m, point.z_m) if point and track else None,
-                taken_over=name in drivers and drivers[name].take_over is not None,
-            )
+        info = FrameInfo(
+            seconds=time,
+            steering=steering,
+            speed_mph=speed_mph,
+            latency_ms=answers.get(name),
+            taken_over=name in drivers and drivers[name].take_over is not None,
         )
+        if point and track:  # without its track, a place cannot be drawn
+            place = (point.x_m, point.z_m)
+            info = replace(info, cross_track_m=point.cross_track_m, place=place)
+        known.append(info)
     driver = _label_of(bare_names[0], bool(trace), [row.driver for row in drivers.values()])
-    all_notes = notes + track_notes
-    return Run(folder, names, size, skipped, tuple(known), seconds, driver, track, all_notes)
+    return Run(folder, names, size, skipped, tuple(known), seconds, driver, track, notes)
 
 
-_MIN_SIZE = 2  # least rows and columns of a frame: H.264 has a colour for each 2 x 2 pixels
-
-
-def _find_frames(folder: Path) -> tuple[tuple[str, ...], tuple[int, int], dict[str, str]]:
-    """Return the names of the frames, their width and height, and name -> reason if skipped."""
-    names, skipped = _find_names(folder)
-    sizes: dict[str, tuple[int, int]] = {}
+def _size_of_first(
+    folder: Path, names: Sequence[str], skipped: Mapping[str, str]
+) -> tuple[int, int]:
+    """Return width and height of the first frame that can be read."""
+    broken = {}
     for name in names:
         try:
-            sizes[name] = jpeg_size(read_file(str(folder / name)))
-        except OSError as error:
-            skipped[name] = f"cannot be read: {error.strerror}"
+            height, width, _ = read_picture(str(folder / name)).shape
+            return width, height
         except BadImage as error:
-            skipped[name] = f"not a JPEG that can be shown: {error}"
-    usual_size = (0, 0)
-    if sizes:
-        ((usual_size, _),) = Counter(sizes.values()).most_common(1)
-    usual = "{}x{}".format(*usual_size)
-    for name, size in sizes.items():
-        if size != usual_size:
-            skipped[name] = f"{size[0]}x{size[1]} pixels, the others have {usual}"
-    if min(usual_size) < _MIN_SIZE:
-        raise nothing_to_show(folder, names, skipped)
-    return tuple(name for name in names if name not in skipped), usual_size, skipped
+            broken[name] = str(error)
+    raise nothing_to_show(folder, {**skipped, **broken})
 
 
-def nothing_to_show(folder: Path, names: Sequence[str], skipped: Mapping[str, str]) -> UserError:
-    """Return the error of a run without any frame that can be shown."""
-    count = len(skipped.keys() | set(names))
-    message = (
-        f"{folder}: none of its {count} frames can be shown, "
-        "expected JPEG images of one size, with their time in the name"
+def nothing_to_show(folder: Path, skipped: Mapping[str, str]) -> UserError:
+    """Return the error of a run of whose frames none can be shown, name -> reason."""
+    reason = "".join(f"; the first: {name}: {why}" for name, why in list(skipped.items())[:1])
+    return UserError(
+        f"{folder}: none of its frames can be shown, expected JPEG images of one size, with their "
+        f"time in the name{reason}; copy the frames again, or name the folder of another drive"
     )
-    if skipped:
-        name, reason = next(iter(skipped.items()))
-        message += f"; the first: {name}: {reason}"
-    message += "; copy the frames again, or name the folder of another drive"
-    return UserError(message)
 
 
 def find_runs(folder: Path) -> list[Path]:
@@ -183,7 +148,7 @@ def _images(folder: Path, pattern: str) -> list[Path]:
     return [path for path in folder.glob(pattern) if not is_hidden(path.name)]
 
 
-def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
+def _find_names(folder: Path) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the names of the frames in order of time; and name -> reason, for skipped frames.
 
     Raises UserError for a folder that is missing or has no frames.
@@ -217,8 +182,8 @@ def _find_names(folder: Path) -> tuple[list[str], dict[str, str]]:
     timed.sort()
     times = np.array([time for time, _ in timed], np.int64)
     deleted = read_edits(folder / LOG_NAME).deleted(times)
-    kept = [name for (_, name), out in zip(timed, deleted, strict=True) if not out]
-    return kept, skipped
+    kept = (name for (_, name), out in zip(timed, deleted, strict=True) if not out)
+    return tuple(kept), skipped
 
 
 def _seconds(names: Sequence[str], points: Sequence[TracePoint | None]) -> FloatArray:
@@ -235,26 +200,8 @@ def _seconds(names: Sequence[str], points: Sequence[TracePoint | None]) -> Float
     return seconds_since_first(times)
 
 
-def _track_of(points: Sequence[TracePoint | None]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the track of a run, and a note if its file is missing.
-
-    The track is None if it is unknown, and for a run on two tracks, which fits neither map.
-    """
-    tracks = {point.track for point in points if point}
-    missing = [track for track in tracks if track.endswith(".json") and not Path(track).is_file()]
-    if missing:
-        note = (
-            f"map and distance are left out: the road {missing[0]} is not here; "
-            "make the clip where it is"
-        )
-        return None, (note,)
-    if len(tracks) != 1:
-        return None, ()
-    return tracks.pop(), ()
-
-
 def _label_of(first_name: str, has_trace: bool, drivers: Sequence[str]) -> str:
-    """Return the label of the steering, which says who drove, as in RunData.driver."""
+    """Return the label of the steering, which says who drove, as in Run.driver."""
     # the simulator names the images of its recordings after the camera
     is_recording = first_name.lower().startswith(CAMERAS[0])
     if not is_recording or MODEL in drivers:

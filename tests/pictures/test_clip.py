@@ -49,8 +49,8 @@ def test_broken_frames_and_frames_of_another_size_are_skipped_with_a_reason(tmp_
     made = json.loads(done.stdout)
     assert (made["frames"], made["skipped"]) == (17, 4)
     for name, reason in [
-        (frames[3].name, "incomplete"),
-        (frames[7].name, "not a JPEG"),
+        (frames[3].name, "not a complete JPEG"),
+        (frames[7].name, "empty"),
         (frames[9].name, "160x80"),
     ]:
         assert any(name in line and reason in line for line in done.stderr.splitlines())

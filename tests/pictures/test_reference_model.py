@@ -59,5 +59,5 @@ def test_the_memory_has_the_frames_that_a_clip_leaves_out_and_ends_at_a_gap(
     tmp_path, seconds, shown, remembered
 ):
     drive, run = drive_of(tmp_path / "run", counting(), len(seconds or range(10)), seconds)
-    steering = [drive.answer(index, run.decode(index))[0] for index in shown]
+    steering = [drive.answer(index, run.frame(index))[0] for index in shown]
     assert steering == pytest.approx([count / 100 for count in remembered])

@@ -20,7 +20,7 @@ from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.order import balanced, has_zero_steering
 from bcclone.feed.selection import sample_lookaheads
-from bcclone.pictures.drawing import SKY
+from bcclone.pictures.overlay import SKY
 from bcclone.pictures.plots.style import (
     BLUE,
     GRAY,
