@@ -99,12 +99,12 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
         augment = AugmentSettings(**{"augment": False} | augmented)
         zero_fraction = settings.zero_fraction
         if zero_fraction is None:
-            zero_fraction = stated.get("zero_fraction", 1.0)
+            zero_fraction = float(stated.get("zero_fraction", 1.0))
         trained_on = file.training.store_content_hash
         if data and trained_on and data.content_hash != trained_on:
             changed = "is not what the model was trained on, or has changed since"
             notify(f"note: {data.path} {changed}")
-        subject = Subject(file, data, history, float(zero_fraction), augment)
+        subject = Subject(file, data, history, zero_fraction, augment)
         return PlotResult(folder, *draw_pictures(subject, folder, settings.only))
 
 

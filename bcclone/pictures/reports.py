@@ -298,7 +298,7 @@ def write_training(
         f"Training of {result.model}",
         sentences,
         pictures={what: pictures[name] for name, what in _CAPTIONS.items() if name in pictures},
-        figures=_figures_of(result),
+        figures=result.table.cells() if result.drivers else (),
         commands=commands,
     )
     return [report]
@@ -306,45 +306,17 @@ def write_training(
 
 def _describe_error(result: TrainResult) -> str:
     if result.val_loss is None or result.val_mae is None:
-        unknown = "there were no validation samples"
-        if result.loss is None:  # the model is not the trained one
-            return unknown
-        return f"its training loss is {result.loss:.4f}; {unknown}"
+        return "there were no validation samples"
     more = f" of {result.epochs}"
     if result.best_epoch == result.epochs:
         more = ", the last one: more epochs may help"
+    test = ""
+    if result.test_loss is not None:
+        test = f" and on {result.samples.test:,} test samples {result.test_loss:.4f}"
     degrees = result.val_mae * FULL_LOCK_DEGREES
     return (
-        f"on {result.samples.validation:,} validation samples its loss is {result.val_loss:.4f}, "
-        f"and its steering is off its labels by {result.val_mae:.3f} on average, "
+        f"on {result.samples.validation:,} validation samples its loss is {result.val_loss:.4f}"
+        f"{test}, and its steering is off its labels by {result.val_mae:.3f} on average, "
         f"which is {degrees:.1f} degrees. "
         f"The validation loss was smallest in epoch {result.best_epoch}{more}"
     )
-
-
-def _figures_of(result: TrainResult) -> list[tuple[str, str]]:
-    """Return the rows of the report's table, its heading first."""
-    samples = result.samples
-    losses = {
-        "training loss": result.loss,
-        "validation loss": result.val_loss,
-        "validation error, mean absolute": result.val_mae,
-        "test loss": result.test_loss,
-    }
-    _, *drivers = result.table.cells()  # without the heading
-    figures = [
-        ("figure", "value"),
-        ("epochs", f"{result.epochs}, the model is {result.origin}"),
-        *((name, "none" if loss is None else f"{loss:.4f}") for name, loss in losses.items()),
-    ]
-    for name, loss, mae, r, side in drivers:
-        value = f"loss {loss}, mean absolute error {mae}, r {r}, right side {side}"
-        figures.append((f"validation: {name}", value))
-    counts = f"{samples.train:,} training, {samples.validation:,} validation, {samples.test:,} test"
-    figures.append(("samples", counts))
-    if result.batch_size:
-        figures.append(("batch size", f"{result.batch_size:,} samples"))
-    waiting = f"{result.data_wait_share:.1%} waiting for data"
-    figures.append(("speed", f"{result.samples_per_second:,.0f} samples/s, {waiting}"))
-    figures.append(("time", f"{result.seconds:,.0f} s"))
-    return figures

@@ -194,10 +194,9 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     def shown(drawn=(), **changes):
         paths = write_training(tmp_path, replace(result, **changes), ["data.h5"], dict(drawn))
         page = Page(paths[-1])
-        return page, " ".join(page.texts["p"]), " ".join(page.texts["th"] + page.texts["td"])
+        return page, " ".join(page.texts["p"]), " ".join(page.texts.get("td", ()))
 
-    page, words, figures = shown(pictures)
-    assert "48 samples" in figures
+    page, words, _ = shown(pictures)
     assert len(page.all("img")) == 2  # that of the network says little about the training
     assert "losses" in page.all("img")[0]["alt"]
     assert all(part in words for part in ("0.0123", "1.0 degrees"))
@@ -211,9 +210,8 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     }
     begun = {"epoch": 0, "loss": None, "drivers": drivers, "handed_over": "start"}
     _, words, figures = shown(**begun, note="the start")
-    assert "start model" in figures
-    assert "loss 0.01230, mean absolute error 0.0400, r 0.571, right side -" in figures
-    assert "r -0.130, right side 50.0%" in figures
+    assert "0.01230 0.0400 0.571 - " in figures
+    assert "-0.130 50.0%" in figures
     assert "The start." in words
     assert "epoch 0" not in words
 

@@ -30,8 +30,8 @@ from bcclone.pictures.plots.style import (
     save_images,
     show_image,
 )
-from bcclone.pictures.plots.subject import NotDrawn, Subject, predict, stretches
-from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
+from bcclone.pictures.plots.subject import NotDrawn, Subject, predict
+from bcclone.system.numbers import Float32Array
 
 # ---- what it sees of a frame
 
@@ -182,59 +182,24 @@ def mosaic(maps: Float32Array) -> Float32Array:
 # ---- what decides its answers
 
 
-# a strip is a row of frames: the seconds of each frame since the strip's first frame
-_STRIP_SECONDS = np.arange(6) / 2
-_STRIP_LENGTH = _STRIP_SECONDS[-1]  # seconds
-
-
 def plot_saliency(subject: Subject, path: Path) -> None:
     """Draw frames, and below them the pixels that decide the steering (VisualBackProp), into a PNG.
 
-    The frames are half a second apart, from the stretch in which the steering changes most.
+    The frames are those of a left bend, nearly straight roads and a right bend.
     """
     saliency = Saliency(subject.file.model, subject.file.preprocessing)
-    windows = subject.shown_windows()
-    samples = windows[:, -1]
-    times = subject.seconds(samples)
-    labels = subject.table["steering"][samples]
-    chosen = _strip(times, labels)
-    predicted = predict(subject.file.model, subject.inputs(windows[chosen]))
-
+    windows = subject.spread_windows()
+    predicted = predict(subject.file.model, subject.inputs(windows))
     frames = []
     lit_frames = []
-    for index, steering in zip(chosen, predicted, strict=True):
-        frame = subject.frame(int(samples[index]))
-        frames.append((frame, f"{times[index] - times[chosen[0]]:.1f} s", ""))
-        text = f"network {steering:+.3f}\nlabel {labels[index]:+.3f}"
+    for sample, steering in zip(windows[:, -1].tolist(), predicted.tolist(), strict=True):
+        frame = subject.frame(sample)
+        frames.append((frame, "", ""))
+        text = f"network {steering:+.3f}\nlabel {subject.table['steering'][sample]:+.3f}"
         # the square root makes weak pixels visible
-        lit = saliency_overlay(frame, np.sqrt(saliency.of_frame(frame)))
-        lit_frames.append((lit, "", text))
+        lit_frames.append((saliency_overlay(frame, np.sqrt(saliency.of_frame(frame))), "", text))
     title = "Frames, and what in them decided the steering (VisualBackProp)"
-    save_images(path, [frames, lit_frames], inches=(2.3, 1.5), title=title)
-
-
-def _strip(times: FloatArray, labels: FloatArray) -> IndexArray:
-    """Return the indices of a strip of frames around the strongest steering of one stretch.
-
-    times, labels: seconds and steering of each frame, (frames,)
-    """
-
-    def rank(stretch: IndexArray) -> tuple[float, float]:
-        """Prefer a stretch that fills the strip, then the one with the most steering in it."""
-        return min(np.ptp(times[stretch]), _STRIP_LENGTH), np.ptp(labels[stretch])
-
-    best = max(stretches(times), key=rank)
-    seconds = times[best]
-
-    # the strongest steering is in the middle, unless the stretch ends before
-    strongest = int(np.argmax(np.abs(labels[best])))
-    begin = seconds[strongest] - _STRIP_LENGTH / 2
-    latest = max(seconds[-1] - _STRIP_LENGTH, seconds[0])
-    begin = min(max(begin, seconds[0]), latest)
-    # the frame at each of these times or after it; recorded times are rounded to milliseconds
-    places = np.searchsorted(seconds, begin + _STRIP_SECONDS - 1e-3)
-    places = np.clip(places, 0, len(best) - 1)
-    return np.asarray(best[np.unique(places)])
+    save_images(path, [frames, lit_frames], inches=(2.9, 1.8), title=title)
 
 
 # ---- its layers

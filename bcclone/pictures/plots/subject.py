@@ -83,6 +83,14 @@ class Subject:
         samples = self.one_per_row(VALIDATION)
         return samples if len(samples) else self.one_per_row(TRAINING)
 
+    def spread_by_steering(self, samples: IndexArray) -> IndexArray:
+        """Return a few of the samples, ordered from left steering to right steering."""
+        # a left bend, two nearly straight roads, and a right bend
+        quantiles = np.array([0.02, 0.35, 0.65, 0.98])
+        ordered = samples[np.argsort(self.table["steering"][samples], kind="stable")]
+        places = np.round(quantiles * (len(ordered) - 1)).astype(int)
+        return np.asarray(ordered[np.unique(places)])
+
     def windows(self, samples: IndexArray) -> IndexArray:
         """Return the network's windows of consecutive rows, (windows, seq_length).
 
@@ -105,6 +113,17 @@ class Subject:
                 "name a recording without gaps"
             )
         return windows
+
+    def spread_windows(self) -> IndexArray:
+        """Return a few windows, (windows, seq_length), ordered as spread_by_steering() does.
+
+        A window's steering is that of its newest frame.
+        """
+        windows = self.shown_windows()
+        newest = windows[:, -1]
+        return np.concatenate(
+            [windows[newest == index] for index in self.spread_by_steering(newest)]
+        )
 
     def inputs(self, windows: IndexArray) -> Image:
         """Return the network's inputs, single images or windows of them, for windows of samples.

@@ -14,7 +14,7 @@ from matplotlib import colormaps
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bcclone.camera.images import Image
-from bcclone.dataset.sample_settings import TRAINING, VALIDATION
+from bcclone.dataset.sample_settings import TRAINING
 from bcclone.dataset.samples import SampleTable
 from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
@@ -155,7 +155,7 @@ def steering_counts(samples: SampleTable) -> dict[str, IndexArray]:
 
 
 # title, image as the network takes it, RGB uint8 (height, width, 3), and steering
-Sample = tuple[str, Image, float]
+_Sample = tuple[str, Image, float]
 
 
 def plot_samples(subject: Subject, path: Path) -> None:
@@ -168,7 +168,7 @@ def plot_samples(subject: Subject, path: Path) -> None:
         raise NotDrawn("there are no training samples; make the store with a smaller --validation")
     rows: list[list[ShownImage]] = []
     titles_above: list[str] = []
-    for index in spread_by_steering(subject, training_samples):
+    for index in subject.spread_by_steering(training_samples):
         samples = samples_of_row(subject, index) + augmented_samples(subject, index)
         titles = [title for title, _, _ in samples]
         is_repeated = titles == titles_above  # titles that stand above already are left out
@@ -198,16 +198,7 @@ def _with_bar(image: Image, steering: float) -> Image:
     return np.vstack([image, bar])
 
 
-def spread_by_steering(subject: Subject, samples: IndexArray) -> IndexArray:
-    """Return a few of the samples, ordered from left steering to right steering."""
-    # these quantiles of the steering are a left bend, two nearly straight roads, and a right bend
-    quantiles = np.array([0.02, 0.35, 0.65, 0.98])
-    ordered = samples[np.argsort(subject.table["steering"][samples], kind="stable")]
-    places = np.round(quantiles * (len(ordered) - 1)).astype(int)
-    return np.asarray(ordered[np.unique(places)])
-
-
-def samples_of_row(subject: Subject, index: int) -> list[Sample]:
+def samples_of_row(subject: Subject, index: int) -> list[_Sample]:
     """Return the samples of one log row: of each camera, with an earlier frame, and mirrored.
 
     Samples that do not exist are left out.
@@ -239,7 +230,7 @@ def samples_of_row(subject: Subject, index: int) -> list[Sample]:
 _AUGMENTATIONS = 3  # number of augmentations that are shown of a sample
 
 
-def augmented_samples(subject: Subject, index: int) -> list[Sample]:
+def augmented_samples(subject: Subject, index: int) -> list[_Sample]:
     """Return a few augmentations of a sample; none if the training did not augment.
 
     As in training, only the rows that the network sees are changed.
@@ -270,11 +261,7 @@ def _plot_windows(subject: Subject, path: Path) -> None:
 
     A row shows frames of the window, oldest first, and the change from its first to its last frame.
     """
-    # a window's steering is that of its newest frame
-    windows = subject.shown_windows()
-    newest = windows[:, -1]
-    chosen = [windows[newest == index] for index in spread_by_steering(subject, newest)]
-    windows = np.concatenate(chosen)
+    windows = subject.spread_windows()
     images = subject.inputs(windows)
     predicted = predict(subject.file.model, images)
 
@@ -300,17 +287,6 @@ def _plot_windows(subject: Subject, path: Path) -> None:
 # ---- the network's answers
 
 
-# seconds since 1970, recorded steering, label and network's steering of some rows, each (rows,).
-# The label is what the network learned: the recorded steering, smoothed, moved in time, corrected
-Predictions = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-
-
-def _is_label_recorded(answers: Predictions) -> bool:
-    """Return whether the labels are the recorded steering, up to their rounding."""
-    _, recorded, label, _ = answers
-    return np.allclose(label, recorded, atol=1e-6)
-
-
 _LINE_SECONDS = 25.0  # seconds of driving in a line of curves
 _MAX_LINES = 4  # later driving is not drawn over time
 _GAP_SECONDS = 1.0  # width of the gap that is drawn between two stretches of driving
@@ -318,8 +294,7 @@ _GAP_SECONDS = 1.0  # width of the gap that is drawn between two stretches of dr
 
 def plot_predictions(subject: Subject, path: Path) -> None:
     """Draw predicted and recorded steering over time, and against the labels, into a PNG."""
-    answers = predictions(subject)
-    times, recorded, label, network = answers
+    times, recorded, label, network = predictions(subject)
 
     # the time between two stretches is shortened: only driving counts
     begins = [stretch[0] for stretch in stretches(times)[1:]]
@@ -329,14 +304,12 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     lines = min(max(math.ceil(seconds[-1] / _LINE_SECONDS), 1), _MAX_LINES)
 
     # the curves over the seconds of driving, in lines
-    title = "\n".join(describe_errors(subject, answers))
+    title = describe_errors(subject.scored_part, recorded, label, network)
     figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), title)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
     curves = {"recorded": recorded, "network": network}
-    label_name = "recorded steering"
-    if not _is_label_recorded(answers):
+    if not _are_equal(label, recorded):
         curves["label"] = label
-        label_name = "label"
     column = left.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
     ends = [_LINE_SECONDS * number for number in range(lines + 1)]
     draw_steering(column, seconds, curves, ends, begins)
@@ -358,56 +331,46 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     axes.set(
         ylabel="network's steering", aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit)
     )
-    axes.set_xlabel(label_name)
+    axes.set_xlabel("label" if "label" in curves else "recorded steering")
     r = correlation(network, label)
     axes.set_title("correlation not defined" if r is None else f"correlation {r:.3f}", fontsize=9)
     tidy(axes)
     save(figure, path)
 
 
-def describe_errors(subject: Subject, answers: Predictions) -> list[str]:
-    """Return lines that name each error, and what it is measured against."""
-    # the error of this picture
-    _, recorded, label, network = answers
-    part = subject.scored_part
-    errors = f"mean absolute error {np.abs(network - label).mean():.4f}"
-    # what explains why other figures of the same model differ from this error
-    notes = []
-    if not _is_label_recorded(answers):
-        from_recorded = np.abs(network - recorded).mean()
-        errors += (
-            f" from the labels that were learned, {from_recorded:.4f} from the recorded steering"
-        )
-        settings = subject.samples.sample_settings
-        lead = f" and {settings.lead_seconds:g} s later" if settings.lead_seconds else ""
-        notes.append(
-            f"labels: the recorded steering, smoothed by {settings.smooth_seconds:g} s{lead}"
-        )
-    val_mae = best_epoch(subject.history).val_mae if subject.history else None
-    if val_mae is not None and part == VALIDATION:
-        samples = len(subject.samples.split_indices(VALIDATION))
-        others = ""
-        if samples > len(subject.one_per_row(VALIDATION)):
-            others = ", mirrored ones and other cameras included"
-        notes.append(f"val_mae {val_mae:.4f} of the training: of all {samples:,} samples{others}")
-    lines = [f"{part.capitalize()}: {len(network):,} samples, {errors}"]
-    return [*lines, "; ".join(notes)] if notes else lines
+def _are_equal(label: FloatArray, recorded: FloatArray) -> bool:
+    """Return whether the labels are the recorded steering, up to their rounding.
+
+    A label is what the network learned: the recorded steering, smoothed, moved in time, corrected.
+    """
+    return np.allclose(label, recorded, atol=1e-6)
 
 
-MAX_ROWS = 3000  # most rows to predict, which takes some seconds
+def describe_errors(part: str, recorded: FloatArray, label: FloatArray, network: FloatArray) -> str:
+    """Return the network's error, and what it is measured against."""
+    text = f"{part.capitalize()}: {len(network):,} samples, mean absolute error "
+    text += f"{np.abs(network - label).mean():.4f}"
+    if not _are_equal(label, recorded):
+        text += " from the labels that were learned, "
+        text += f"{np.abs(network - recorded).mean():.4f} from the recorded steering"
+    return text
+
+
+_MAX_ROWS = 3000  # most rows to predict, which takes some seconds
 _BATCH_SIZE = 128
 
 
-def predictions(subject: Subject) -> Predictions:
+def predictions(subject: Subject) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Predict the steering of the test rows, or without them of the validation rows.
 
-    Of more than MAX_ROWS rows, only some stretches are taken, spread evenly. Raises NotDrawn if
-    there are no rows, or if a prediction is not finite.
+    Returns the seconds since 1970, the recorded steering, the label and the network's steering of
+    these rows, (rows,) each. Of more than _MAX_ROWS rows, only some stretches are taken, spread
+    evenly. Raises NotDrawn if there are no rows, or if a prediction is not finite.
     """
     samples = subject.one_per_row(subject.scored_part)
     if not len(samples):
         raise NotDrawn("there are no validation samples; make the store with --validation 0.2")
-    some = spread_evenly(stretches(subject.seconds(samples)), MAX_ROWS)
+    some = spread_evenly(stretches(subject.seconds(samples)), _MAX_ROWS)
     windows = subject.windows(samples[some])
     if not len(windows):
         raise NotDrawn(
