@@ -6,7 +6,7 @@ store, a model, its drive, clips and the page.
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -29,11 +29,7 @@ from bcclone.system.settings import Checked, Count, Laps, Mph, setting
 class DemoSettings(Checked):
     """How much the demo records and trains, and how far and how fast the model then drives."""
 
-    folder: Path = setting(
-        Path("demo"),
-        "folder for all results; must be new or empty",
-        unit="DIR",
-    )
+    folder: Path = setting(Path("demo"), "folder for all results; must be new or empty", unit="DIR")
     record_laps: Laps = setting(
         6.0,
         "laps to record: a sixth of them in each of six kinds of light and weather, half of them "
@@ -49,53 +45,6 @@ class DemoSettings(Checked):
     laps: Laps = setting(1.0)
     speed_mph: Mph = setting(
         25.0, "speed that the model holds", above=0, maximum=TOP_SPEED_MPH, option="speed"
-    )
-
-
-@command(after_interrupt="the folder keeps what was made; remove it, or name another --folder")
-def demo(settings: DemoSettings) -> Result:
-    """Run the whole workflow without the simulator: record laps, preprocess, train, drive and score
-    a lap, make clips.
-
-    The exit code is 1 when the car needed an intervention.
-    """
-    folder = settings.folder
-    page = folder / "index.html"
-    with writing(folder, NEW_FOLDER):
-        make_folder(folder)
-        done = list(_run_all(_steps(settings)))
-        path = folder / "drive" / "figures.json"
-        figures = read_json(path, dict[str, Any], "the figures of a drive", "begin again")
-        _write_page(page, done, figures, settings)
-    ended = {step.name: after for step, _, after in done}
-    first_picture = ended[_FIRST_CLIP]
-    trained_lap = ended[_DRIVE]
-    value = {
-        "steps": [
-            {"step": step.name, "made": step.made, "seconds": round(seconds, 2)}
-            for step, seconds, _ in done
-        ],
-        "seconds_to_first_picture": first_picture,
-        "seconds_to_trained_lap": trained_lap,
-        "page": page,
-        "drive": figures,
-    }
-    lines = [
-        "",
-        list_of({step.name: f"{seconds:6.1f} s  {step.made}" for step, seconds, _ in done}),
-        "",
-        f"first moving picture after {first_picture:.0f} s, "
-        f"trained and driven after {trained_lap:.0f} s",
-        "",
-        *_sentences(figures),
-        outcome(figures),
-    ]
-    stayed = figures["ended"] == LAPS_DRIVEN and not figures["interventions"]
-    return Result(
-        value,
-        "\n".join(lines),
-        wrote=[page],
-        code=int(not stayed),
     )
 
 
@@ -118,9 +67,7 @@ STORE = "--validation 0.1"
 # with the usual dropout of 0.5, it would need more epochs
 TRAINING = "--batch-size 64 --dropout 0.15 --appearance 1 --patches 0.4"
 
-
 _FIRST_CLIP = "clip of the recording"
-_DRIVE = "drive and score"
 
 
 @dataclass(frozen=True)
@@ -132,6 +79,55 @@ class DemoStep:
     made: Path  # the file or folder that is its result
 
 
+@command(after_interrupt="the folder keeps what was made; remove it, or name another --folder")
+def demo(settings: DemoSettings) -> Result:
+    """Run the whole workflow without the simulator: record laps, preprocess, train, drive and score
+    a lap, make clips.
+
+    The exit code is 1 when the car needed an intervention.
+    """
+    folder = settings.folder
+    page = folder / "index.html"
+    start = time.monotonic()
+    took: dict[DemoStep, float] = {}  # a step -> its seconds
+    first_picture = 0.0  # seconds from the start
+    with writing(folder, NEW_FOLDER):
+        make_folder(folder)
+        for group in _steps(settings):
+            for step in group:
+                notify(f"{step.name}: {shown_command(*step.words)}")
+            for step, seconds in zip(group, _run_side_by_side(group), strict=True):
+                notify(f"{step.name}: {step.made}, {seconds:.0f} s")
+                took[step] = seconds
+                if step.name == _FIRST_CLIP:
+                    first_picture = time.monotonic() - start
+        trained_lap = time.monotonic() - start
+        path = folder / "drive" / "figures.json"
+        figures = read_json(path, dict[str, Any], "the figures of a drive", "begin again")
+        _write_page(page, took, figures, settings)
+    value = {
+        "steps": [
+            {"step": step.name, "made": step.made, "seconds": round(seconds, 2)}
+            for step, seconds in took.items()
+        ],
+        "seconds_to_first_picture": first_picture,
+        "seconds_to_trained_lap": trained_lap,
+        "page": page,
+        "drive": figures,
+    }
+    lines = [
+        "",
+        list_of({step.name: f"{took[step]:6.1f} s  {step.made}" for step in took}),
+        "",
+        f"first moving picture after {first_picture:.0f} s, "
+        f"trained and driven after {trained_lap:.0f} s",
+        "",
+        *_sentences(figures),
+    ]
+    stayed = figures["ended"] == LAPS_DRIVEN and not figures["interventions"]
+    return Result(value, "\n".join(lines), wrote=[page], code=int(not stayed))
+
+
 def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     """Return groups of steps, in their order; the steps of a group run side by side."""
     folder = settings.folder
@@ -140,10 +136,14 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     store = folder / "data.h5"
     model = folder / "model.h5"
 
+    def step(name: str, line: str, made: Path, *others: object) -> DemoStep:
+        """line: first words of the command line; made and others are its last words"""
+        return DemoStep(name, (*line.split(), *map(typed, (made, *others))), made)
+
     record = f"simulate record {EXPERT}"
     each = settings.record_laps / len(LOOKS)
     recordings = [
-        _step(f"record {lap.name}", f"{record} {ROWS} --laps {each:g} {look}", lap)
+        step(f"record {lap.name}", f"{record} {ROWS} --laps {each:g} {look}", lap)
         for lap, look in zip(laps, LOOKS, strict=True)
     ]
     # a tenth of a lap is enough for a clip of ten seconds
@@ -152,34 +152,13 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
     train = f"model --epochs {settings.epochs} {TRAINING} --name demo -o"
     evaluate = f"evaluate --laps {settings.laps} --speed {settings.speed_mph} -o"
     return [
-        [_step("first look", look, first)],
-        [_step(_FIRST_CLIP, "video --overlay -o", folder / "first.mp4", first)],
+        [step("first look", look, first)],
+        [step(_FIRST_CLIP, "video --overlay -o", folder / "first.mp4", first)],
         recordings,
-        [_step("preprocess", preprocess, store, *laps)],
-        [_step("train", train, model, "--runs", folder / "runs", store)],
-        [_step(_DRIVE, evaluate, folder / "drive", "--clip", folder / "run1.mp4", model)],
+        [step("preprocess", preprocess, store, *laps)],
+        [step("train", train, model, "--runs", folder / "runs", store)],
+        [step("drive and score", evaluate, folder / "drive", "--clip", folder / "run1.mp4", model)],
     ]
-
-
-def _step(name: str, line: str, made: Path, *others: object) -> DemoStep:
-    """Return a step.
-
-    line: first words of its command line
-    made: its result; the next word of the command line
-    others: the last words of the command line
-    """
-    return DemoStep(name, (*line.split(), *map(typed, (made, *others))), made)
-
-
-def _run_all(groups: list[list[DemoStep]]) -> Iterator[tuple[DemoStep, float, float]]:
-    """Run all steps; yield each, the seconds that it took, and those from the start to its end."""
-    start = time.monotonic()
-    for group in groups:
-        for step in group:
-            notify(f"{step.name}: {shown_command(*step.words)}")
-        for step, seconds in zip(group, _run_side_by_side(group), strict=True):
-            notify(f"{step.name}: {step.made}, {seconds:.0f} s")
-            yield step, seconds, time.monotonic() - start
 
 
 def _run_side_by_side(steps: list[DemoStep]) -> Iterator[float]:
@@ -215,43 +194,26 @@ def _run(step: DemoStep) -> float:
     return time.monotonic() - start
 
 
-# ---- what it says of the drive
-
-
 def _sentences(drive: Mapping[str, Any]) -> list[str]:
+    """Return what to say of the drive. drive: the figures of evaluate, as JSON values"""
+    outcome = "The car stayed on the road."
+    if drive["ended"] != LAPS_DRIVEN:
+        outcome = f"The car did not complete its drive: {drive['ended']}."
+    elif drive["interventions"]:
+        outcome = "The car left the road on the way, and was set back."
     return [
         f"Its score: autonomy {drive['autonomy_percent']:.1f} %, {drive['interventions']} "
         f"interventions in {drive['laps']:.2f} laps at {drive['mean_speed_mph']:.1f} mph.",
         f"It was {drive['mean_abs_cross_track_m']:.2f} m from the middle of the road on average, "
         f"and {drive['max_abs_cross_track_m']:.2f} m at most; half of its answers took less than "
         f"{drive['request_to_steer_ms']['p50']} ms.",
+        outcome,
     ]
-
-
-def outcome(drive: Mapping[str, Any]) -> str:
-    """Return whether the car stayed on the road. drive: the figures of evaluate, as JSON values"""
-    if drive["ended"] != LAPS_DRIVEN:
-        return f"The car did not complete its drive: {drive['ended']}."
-    if drive["interventions"]:
-        return "The car left the road on the way, and was set back."
-    return "The car stayed on the road."
 
 
 def _write_page(
-    page: Path,
-    done: Sequence[tuple[DemoStep, float, float]],
-    drive: Mapping[str, Any],
-    settings: DemoSettings,
+    page: Path, took: Mapping[DemoStep, float], drive: Mapping[str, Any], settings: DemoSettings
 ) -> None:
-    sentences = [
-        f"An expert drove {settings.record_laps:g} laps of a simulated lake in six kinds of light "
-        "and weather, and three cameras recorded what it saw and how it steered.",
-        "A network that knew nothing was trained on these frames "
-        f"{settings.epochs} times over, on this machine.",
-        "Then it drove alone.",
-        *_sentences(drive),
-        "The four commands at the end of this page do the same with a recording of your own.",
-    ]
     folder = settings.folder
     pictures = {
         "The road from above, and the line that the network drove": "drive/map.png",
@@ -263,20 +225,23 @@ def _write_page(
             "runs/demo/plots/saliency.png"
         ),
     }
-    times = [("step", "seconds")]
-    times += [(step.name, f"{seconds:.0f}") for step, seconds, _ in done]
+    paths = {caption: folder / name for caption, name in pictures.items()}
     write_report(
         page,
         "A network drives",
-        sentences,
+        [
+            f"An expert drove {settings.record_laps:g} laps of a simulated lake in six kinds of "
+            "light and weather, and three cameras recorded what it saw and how it steered.",
+            "A network that knew nothing was trained on these frames "
+            f"{settings.epochs} times over, on this machine.",
+            "Then it drove alone.",
+            *_sentences(drive),
+            "The four commands at the end of this page do the same with a recording of your own.",
+        ],
         clip=folder / "drive" / "clip.mp4",
         # a picture for which the data did not suffice is absent
-        pictures={
-            caption: folder / name
-            for caption, name in pictures.items()
-            if (folder / name).is_file()
-        },
-        figures=times,
+        pictures={caption: path for caption, path in paths.items() if path.is_file()},
+        figures=[("step", "seconds"), *((step.name, f"{took[step]:.0f}") for step in took)],
         commands={
             "Make training data of your recordings": shown_command(
                 "preprocess", "RECORDING", "-o", "data.h5"
