@@ -82,10 +82,7 @@ class Given(dict[str, Any]):
         return kind(**(self.of(kind) | others))
 
     def refuse(self, kind: Any, why: str) -> None:
-        """Raise UserError if the user gave an option of these settings, which has no effect here.
-
-        why: rest of the sentence that begins with the option; with the remedy
-        """
+        """Raise UserError if the user gave an option of these settings: "--OPTION why"."""
         for declared in settings_of(kind):
             if declared.name in self:
                 raise UserError(f"{declared.option} {why}")
@@ -159,8 +156,8 @@ class Command:
     def _as_typed(self, name: str) -> str:
         for declared in self.declared():
             if declared.name == name:
-                is_positional = declared.setting.positional
-                return str(_metavar(declared, str)) if is_positional else declared.option
+                argument = declared.setting.unit or name.upper()
+                return argument if declared.setting.positional else declared.option
         return key_of(name)
 
 
@@ -241,10 +238,10 @@ def _how(declared: Declared) -> dict[str, Any]:
     is_list = get_origin(kind) is tuple and rule.parse is None
     is_open = is_list and Ellipsis in get_args(kind)
     member = get_args(kind)[0] if is_list else kind
-    how: dict[str, Any] = {
-        "type": _converter(member, rule.parse),
-        "metavar": _metavar(declared, member),
-    }
+    # the placeholder in --help; for choices argparse makes one
+    placeholder = None if rule.choices else _PLACEHOLDERS.get(member, "TEXT")
+    how: dict[str, Any] = {"type": _converter(member, rule.parse)}
+    how["metavar"] = rule.unit or (declared.name.upper() if rule.positional else placeholder)
     if rule.choices and not rule.parse:
         how["choices"] = rule.choices
     if rule.positional:
@@ -264,18 +261,6 @@ def _how(declared: Declared) -> dict[str, Any]:
     elif is_open:
         how["action"] = "append"
     return how
-
-
-def _metavar(declared: Declared, member: Any) -> str | None:
-    """Return the placeholder of a value in --help; None lets argparse show the choices.
-
-    member: type of the value, or of a member of a list
-    """
-    if declared.setting.unit:
-        return declared.setting.unit
-    if declared.setting.positional:
-        return declared.name.upper()
-    return None if declared.setting.choices else _PLACEHOLDERS.get(member, "TEXT")
 
 
 def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str], Any]:
@@ -308,12 +293,11 @@ def help_of(declared: Declared) -> str:
         notes.append(f"default: {rule.shown}")
     elif default is True:
         notes.append("default: on")
-    elif isinstance(default, tuple):
-        notes.append(f"default: {','.join(map(str, default)) or 'none'}")
-    elif isinstance(default, float):
-        notes.append(f"default: {default:g}")
     elif default is not False and default is not None and default is not MISSING:
-        notes.append(f"default: {str(default) or 'none'}")
+        words = f"{default:g}" if isinstance(default, float) else str(default)
+        if isinstance(default, tuple):
+            words = ",".join(map(str, default))
+        notes.append(f"default: {words or 'none'}")
     text = f"{rule.help} ({'; '.join(notes)})" if notes else rule.help
     return text.replace("%", "%%")
 

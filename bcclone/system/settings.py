@@ -3,9 +3,8 @@
     rain: Fraction = setting(0.0, "rain: drops, a wet road, less light; 1 is a downpour")
 
 A settings dataclass is frozen, and derives from Checked. An annotated type, such as Fraction or
-Seconds, gives the unit and the range of a field's values; setting() adds the help and makes an
-option of the field, argument() makes a positional argument of it. Only a program can set a field
-with neither.
+Seconds, gives the unit and the range of a field's values; setting() makes an option of the field,
+and argument() a positional argument. Only a program can set a field with neither.
 """
 
 import re
@@ -57,14 +56,11 @@ class Setting:
         high = self.maximum if self.below is None else self.below
         if low is None:
             return ""
-        if high is None or high >= _UNBOUNDED:
-            text = f"{low:g} or more" if self.above is None else f"more than {low:g}"
-        elif self.above is None and self.below is None:
-            text = f"{low:g} to {high:g}"
-        else:
-            begin = f"from {low:g}" if self.above is None else f"more than {low:g}"
-            end = f", up to {high:g}" if self.below is None else f" and less than {high:g}"
-            text = begin + end
+        text = f"{low:g} or more" if self.above is None else f"more than {low:g}"
+        if self.below is not None:
+            text += f" and less than {high:g}"
+        elif high is not None and high < _UNBOUNDED:
+            text = f"{low:g} to {high:g}" if self.above is None else f"{text}, up to {high:g}"
         return f"{text}, or 0 for {self.zero}" if self.zero else text
 
     def allows(self, value: Any) -> bool:
@@ -123,18 +119,10 @@ class Declared(NamedTuple):
     def kind(self) -> Any:
         """Return the plain type: float for Fraction, Path for `Path | None`."""
         kind = self.field.type
-        # Fraction is Annotated[float, Setting]: its members are float and the Setting. Those of
-        # `Path | None` are Path and NoneType. Without Setting and NoneType, one member is left,
-        # which is the plain type. tuple[str, ...] keeps both of its members, and stays a tuple.
-        members = [
-            member
-            for member in get_args(kind)
-            if member is not NoneType and not isinstance(member, Setting)
-        ]
-        if len(members) == 1:
+        members = [member for member in get_args(kind) if member is not NoneType]
+        if NoneType in get_args(kind) and len(members) == 1:
             kind = members[0]
-        # `Fraction | None` leaves Annotated[float, Setting], whose __origin__ is float
-        return kind.__origin__ if hasattr(kind, "__metadata__") else kind
+        return kind.__origin__ if hasattr(kind, "__metadata__") else kind  # Annotated[float, ...]
 
 
 @cache
@@ -181,7 +169,6 @@ class SettingError(ValueError):
 
     text: the message. {name} in it stands for a fact, or else for the setting of this name, which a
         program knows as a field, a command line as an option, and a settings file as a key
-    facts: name -> value that replaces {name} in the text
     """
 
     def __init__(self, text: str, **facts: object) -> None:
@@ -203,10 +190,7 @@ class SettingError(ValueError):
 
 
 class Checked:
-    """Base of the settings dataclasses; making one raises SettingError for the first wrong value.
-
-    bcclone.system.values says which values may stand for others.
-    """
+    """Base of the settings dataclasses; making one raises SettingError for a wrong value."""
 
     def __post_init__(self) -> None:
         kind: Any = type(self)
