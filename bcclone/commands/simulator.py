@@ -7,18 +7,17 @@
 
 from pathlib import Path
 
-from bcclone.commands.command import (
-    Command,
-    Given,
-    Result,
-    command,
-    notify,
-)
+from bcclone.commands.command import Command, Given, Result, command, notify
 from bcclone.game.play_settings import PlaySettings
-from bcclone.simulator.world_settings import RecordSettings, ServerSettings, SimulationSettings
+from bcclone.simulator.world_settings import (
+    Conditions,
+    RecordSettings,
+    ServerSettings,
+    SimulationSettings,
+)
 from bcclone.system.errors import shown_command
 from bcclone.system.settings import argument
-from bcclone.system.values import to_json
+from bcclone.system.values import names_of, to_json
 
 
 @command(after_interrupt="nothing was recorded")
@@ -37,7 +36,7 @@ def play(given: Given, settings: PlaySettings) -> Result:
     return Result(result, text=None)
 
 
-@command()
+@command(without=names_of(Conditions))  # how a model drives in rain, `bcclone evaluate` says
 def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Result:
     """Connect to a drive server, and let it drive the simulated car, as in the Unity program's
     autonomous mode.
