@@ -56,11 +56,6 @@ class SpeedSettings(Checked):
             )
         super().validate()
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Return the names of the outputs, besides the steering, that the model must have."""
-        return ("predicted_speed_mph",) if self.predicted_speed else ()
-
 
 # gains of Udacity's drive.py: throttle for each mph of the error (_KP), and for each mph of the sum
 # of the errors at all telemetries so far (_KI)

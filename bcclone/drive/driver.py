@@ -55,7 +55,6 @@ class SteeringPolicy(Protocol):
 
 def framing_of_policy(policy: SteeringPolicy) -> Framing | None:
     """Return how a policy turns pictures into frames; None if it takes only frames."""
-    # the attribute may be missing: such a policy takes only frames
     framing: Framing | None = getattr(policy, "framing", None)
     return framing
 
@@ -99,7 +98,8 @@ class Driver:
         hands: hands of the persons who may take over; None if only the model drives
         clock: returns the time in seconds
         """
-        _check_outputs(policy, speed)
+        if speed.predicted_speed:
+            _check_predicted_speed(policy)
         self.controller = SpeedController(speed)
         self.answered = 0  # decisions so far
         self.faults = 0  # frames and messages so far that could not be used
@@ -135,7 +135,9 @@ class Driver:
         repeated = False
         # the model's answer to the picture
         try:
-            picture = self._decode(telemetry.jpeg)
+            # decode_jpeg() refuses another size before it decodes anything
+            decode = decode_jpeg if self._takes_frames_only else decode_image
+            picture = decode(telemetry.jpeg)
             repeated = late and self.too_slow and self._answer is not None
             if not repeated:
                 self._answer, fault = self._ask_model(picture)
@@ -193,12 +195,6 @@ class Driver:
         if self.faults in (1, 10, 100) or self.faults % 1000 == 0:
             logger.warning("fault %d: %s; answered safely", self.faults, fault)
 
-    def _decode(self, jpeg: bytes) -> Image:
-        """Return the camera's picture; raises BadImage."""
-        if self._takes_frames_only:
-            return decode_jpeg(jpeg)  # refuses another size before it decodes anything
-        return decode_image(jpeg)
-
     def _ask_model(self, picture: Image) -> tuple[Answer | None, str]:
         """Return the model's answer to a picture and "", or None and the reason.
 
@@ -218,10 +214,8 @@ class Driver:
         return answer, ""
 
 
-def _check_outputs(policy: SteeringPolicy, speed: SpeedSettings) -> None:
-    """Raise UserError for a policy without an output that the speed settings need."""
-    if not speed.needs:
-        return
+def _check_predicted_speed(policy: SteeringPolicy) -> None:
+    """Raise UserError for a policy that predicts no speed."""
     # a black picture, since only an answer shows which outputs a policy has
     size = (FRAME_HEIGHT, FRAME_WIDTH)
     if framing := framing_of_policy(policy):
@@ -229,5 +223,5 @@ def _check_outputs(policy: SteeringPolicy, speed: SpeedSettings) -> None:
     answer = policy.answer(np.zeros((*size, 3), np.uint8))
     policy.forget()
     for output in OUTPUTS:
-        if output.name in speed.needs and getattr(answer, output.name) is None:
+        if output.name == "predicted_speed_mph" and answer.predicted_speed_mph is None:
             raise UserError(output.refusal)

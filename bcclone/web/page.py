@@ -90,11 +90,7 @@ def guarded_app(
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a page as HTML.
-
-    template: name of a file in one of the folders `templates`
-    values: what the template shows
-    """
+    """Return a page as HTML; template: name of a file in one of the folders `templates`"""
     return flask.render_template(template, **values)
 
 

@@ -1,9 +1,6 @@
 """Listen on an address, check each request, and serve an app and its websockets until stopped.
 
-A `WebServer` is given its address, the rules of access, and later a WSGI app, which may take
-seconds to load; until it is there, browsers are told so, and cars wait. werkzeug serves, with a
-thread for each connection, or eventlet, with all connections in one thread. `bcclone drive`,
-`bcclone play` and `bcclone edit` use this.
+werkzeug serves, with a thread for each connection, or eventlet, with all connections in one thread.
 """
 
 import contextlib
@@ -116,22 +113,20 @@ class WebServer:
         self._listener.close()
 
     @property
+    def port(self) -> int:
+        return self._address[1]
+
+    @property
     def address(self) -> str:
         """Return host and port as they stand in a URL."""
         host, port = self._address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
-    def port(self) -> int:
-        return self._address[1]
-
-    @property
     def url(self) -> str:
         """Return the URL of the page, for a browser on this machine."""
-        host, _ = self._address
-        if host == "0.0.0.0":  # every address of this machine
-            return f"http://127.0.0.1:{self.port}/"
-        return f"http://{self.address}/"
+        # 0.0.0.0 is every address of this machine
+        return f"http://{self.address.replace('0.0.0.0', '127.0.0.1')}/"
 
     def notify(self, text: str) -> None:
         """Pass a line on to the user; any thread may call this."""
@@ -261,22 +256,18 @@ class WebServer:
         """Answer a request, or refuse it. Errors of the app are logged, since hosts print none."""
         try:
             refusal = self.access.refusal(environ)
-            if refusal is not None:
-                return self._refuse(refusal, start_response)
-            return self._answer(environ, start_response)
+            if refusal is None:
+                return self._answer(environ, start_response)
+            status, reason = refusal
+            if status.startswith("401"):  # the token is wrong: let whoever guesses wait
+                self.sleep(WRONG_TOKEN_SECONDS)
+            start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+            return [f"{reason}\n".encode()]
         except OSError:  # the client has gone
             raise
         except Exception:
             logger.exception("the server failed on a request")
             raise
-
-    def _refuse(self, refusal: tuple[str, str], start_response: Any) -> list[bytes]:
-        """Return the response to a refused request; refusal: as Access.refusal() returns it."""
-        status, reason = refusal
-        if status.startswith("401"):  # the token is wrong: let whoever guesses wait
-            self.sleep(WRONG_TOKEN_SECONDS)
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{reason}\n".encode()]
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Return the app's response; while the app loads, cars wait, and browsers ask again."""

@@ -10,7 +10,7 @@ import pytest
 
 from bcclone.camera.images import encode_jpeg
 from bcclone.dataset.answer import Answer
-from bcclone.drive.arbiter import MANUAL, ConnectionArbiter, Reply
+from bcclone.drive.arbiter import MANUAL, ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import ProtocolError, Telemetry
@@ -28,17 +28,6 @@ def telemetry(jpeg=FRAME, decimal_comma=False):
 
 
 UNREADABLE = ProtocolError("speed is not finite")
-
-
-@pytest.mark.parametrize("nothing", [None, UNREADABLE])
-def test_other_messages_are_answered_with_manual_and_do_not_drive(nothing):
-    arbiter = make_arbiter()
-    fault = "bad telemetry: speed is not finite" if nothing else ""
-    assert (arbiter.answer("a", nothing), arbiter.driving_sid) == (Reply(fault=fault), None)
-    assert arbiter.driver.faults == (nothing is UNREADABLE)
-    arbiter.answer("b", telemetry())
-    # the answer waits for the car that drives
-    assert arbiter.answer("a", nothing) == Reply(fault=fault, delay_seconds=0.1)
 
 
 def test_a_car_is_silent_from_its_last_telemetry_and_not_while_it_is_answered():

@@ -51,11 +51,9 @@ def frame(payload=b"", first=0x81, length=None):
     length = len(payload) if length is None else length
     if length < 126:
         return bytes([first, 0x80 | length]) + bytes(4) + payload
-    size = (
-        b"\xfe" + struct.pack("!H", length)
-        if length < 1 << 16
-        else b"\xff" + struct.pack("!Q", length)
-    )
+    size = b"\xff" + struct.pack("!Q", length)
+    if length < 1 << 16:
+        size = b"\xfe" + struct.pack("!H", length)
     return bytes([first]) + size + bytes(4) + payload
 
 
@@ -67,29 +65,20 @@ def event(data):
     return frame(f'42["telemetry",{data}]'.encode())
 
 
-ATTACKS = {
-    "a frame of 10 MB": UPGRADE + frame(b"42" + bytes(10_000_000)),
-    "a frame with the length 2**63": UPGRADE
-    + frame(b"42", length=(1 << 63) + 5)
-    + b"x" * 3_000_000,
-    "endless fragments": UPGRADE
-    + frame(b"42[", first=0x01)
-    + frame(b"x" * 60_000, first=0x00) * 60,
-    "empty fragments": UPGRADE + frame(b"42[", first=0x01) + frame(first=0x00) * 10_000,
-    "pings by the thousand": UPGRADE + frame(b"2") * 5000 + frame(first=0x89) * 5000,
-    "deep JSON": UPGRADE
-    + event("[" * 50_000)
-    + event("[" * 900 + "]" * 900)
-    + frame(b"4" + b"[" * 50_000),
-    "numbers without end": UPGRADE
-    + event('{"speed":' + "9" * 5000 + "}")
-    + event('{"speed":1e999}'),
-    "binary events": UPGRADE
-    + frame(b'451-["telemetry",{"_placeholder":true,"num":0}]')
-    + frame(b"x", first=0x82),
-    "huge acknowledgement numbers": UPGRADE + frame(b"42" + b"9" * 5000 + b'["telemetry"]'),
-    "a JPEG of 65535x65535 pixels": UPGRADE + with_image(HUGE_JPEG),
-    "900 kB of zeros as an image": UPGRADE + with_image(bytes(670_000)),
+WEBSOCKET = {  # what follows the handshake of a car
+    "a frame of 10 MB": frame(b"42" + bytes(10_000_000)),
+    "a frame with the length 2**63": frame(b"42", length=(1 << 63) + 5) + b"x" * 3_000_000,
+    "endless fragments": frame(b"42[", 0x01) + frame(b"x" * 60_000, 0x00) * 60,
+    "empty fragments": frame(b"42[", 0x01) + frame(first=0x00) * 10_000,
+    "pings by the thousand": frame(b"2") * 5000 + frame(first=0x89) * 5000,
+    "deep JSON": event("[" * 50_000) + event("[" * 900 + "]" * 900) + frame(b"4" + b"[" * 50_000),
+    "numbers without end": event('{"speed":' + "9" * 5000 + "}") + event('{"speed":1e999}'),
+    "binary events": frame(b'451-["telemetry",{"_placeholder":true,"num":0}]') + frame(b"x", 0x82),
+    "huge acknowledgement numbers": frame(b"42" + b"9" * 5000 + b'["telemetry"]'),
+    "a JPEG of 65535x65535 pixels": with_image(HUGE_JPEG),
+    "900 kB of zeros as an image": with_image(bytes(670_000)),
+}
+ATTACKS = {name: UPGRADE + data for name, data in WEBSOCKET.items()} | {
     "no websocket": UPGRADE.replace(b"Sec-WebSocket-Key", b"X"),
     "an endless header": b"GET / HTTP/1.1\r\nX: " + b"x" * 3_000_000,
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),

@@ -35,15 +35,6 @@ from tests.processes import said
 from tests.running import command
 
 
-def test_the_first_latency_is_printed():
-    with serving_in_a_thread(Constant()) as server:
-        drive(server.port, Still(10))
-    assert f"watch it drive: http://127.0.0.1:{server.port}/" in "\n".join(server.lines)
-    assert re.search(
-        r"first frame answered in \d+\.\d ms, \d+\.\d s after the start", "\n".join(server.lines)
-    )
-
-
 class Slow(Constant):
     """A policy whose answer takes until all frames have been sent. seen: number of frames."""
 

@@ -93,7 +93,6 @@ def test_an_image_with_invalid_base64_is_an_unreadable_frame(image):
         (Control(0.125, -0.3), False, '{"steering_angle": "0.125000", "throttle": "-0.300000"}'),
         (Control(0.125, -0.3), True, '{"steering_angle": "0,125000", "throttle": "-0,300000"}'),
         (Control(1e-9, -1.0), False, '{"steering_angle": "0.000000", "throttle": "-1.000000"}'),
-        (Control(1.0, 1.0), False, '{"steering_angle": "1.000000", "throttle": "1.000000"}'),
     ],
 )
 def test_a_steer_event_is_two_texts_in_the_machines_culture(control, comma, text):
@@ -102,10 +101,9 @@ def test_a_steer_event_is_two_texts_in_the_machines_culture(control, comma, text
 
 @pytest.mark.parametrize("value", [1.5, -1.0001, float("nan"), float("inf")])
 def test_a_control_out_of_range_cannot_be_made(value):
-    with pytest.raises(ValueError, match="expected -1 to 1"):
-        Control(value, 0.0)
-    with pytest.raises(ValueError, match="expected -1 to 1"):
-        Control(0.0, value)
+    for numbers in ((value, 0.0), (0.0, value)):
+        with pytest.raises(ValueError, match="expected -1 to 1"):
+            Control(*numbers)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +112,7 @@ def test_a_control_out_of_range_cannot_be_made(value):
         (f'2["telemetry",{json.dumps(telemetry())}]', TelemetryEvent(TELEMETRY)),
         (f'2 [ "telemetry" , {json.dumps(telemetry())}, 2]', TelemetryEvent(TELEMETRY)),
         ('2["telemetry",null]', TelemetryEvent(None)),
-        ('2["telemetry"]', TelemetryEvent(None)),
+        *((text, TelemetryEvent(None)) for text in ('2["telemetry"]', '2["telemetry",{}]')),
         ('27["telemetry",{}]', TelemetryEvent(None, "437[]")),
         *((text, None) for text in ('2["connect",{}]', '2["telemetry2",{}]', "2[]", "2{}", "2")),
         *((text, None) for text in ('2/other,["telemetry",{}]', '21-["telemetry",{}]')),
@@ -221,11 +219,6 @@ NOT_SUPPORTED = "^binary events are not supported; send the image as base64 text
 def test_a_text_that_is_no_packet_is_refused(text, reason):
     with pytest.raises(RefusedPacket, match=reason):
         SocketIOConnection().receive(text)
-
-
-@pytest.mark.parametrize("nothing", [None, {}])
-def test_an_empty_telemetry_means_driving_by_hand(nothing):
-    assert parse_telemetry(nothing) is None
 
 
 def test_a_ping_is_answered_with_its_own_text_and_an_event_is_compact_json():

@@ -115,15 +115,6 @@ def test_a_full_disk_leaves_the_folder_of_a_framed_drive_free(tmp_path, size):
     assert read_framing(tmp_path / "run1" / FRAMING_NAME) == framing
 
 
-def test_a_picture_of_another_size_ends_the_recording_of_a_framed_drive(tmp_path):
-    with run_recorder(tmp_path / "run1", framing=Framing(160, 120)) as recorder:
-        record_decision(recorder, OF_THE_CAR)
-        record_decision(recorder, row(telemetry=replace(TELEMETRY, jpeg=FRAMES[0][:100])))
-    assert recorder.recorded == 1
-    assert "the pictures have changed" in recorder.failure
-    assert "record them into another folder" in recorder.failure
-
-
 def test_frames_of_two_cameras_are_not_mixed_in_a_run(tmp_path):
     framed = tmp_path / "framed"
     for append in (False, True):
