@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from bcclone.camera.images import Image
 from bcclone.simulator.roads import read_road_file
-from bcclone.simulator.scene.ground import Ground, make_ground
+from bcclone.simulator.scene.land import Ground, make_ground
 from bcclone.simulator.scene.light import add_tree_shadows, bake_light, towards_sun
 from bcclone.simulator.scene.plants import Cards, draw_pictures, place_cards
 from bcclone.simulator.scene.roadmap import Shoulders, make_shoulders

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bcclone.simulator.scene.ground import Ground
+from bcclone.simulator.scene.land import Ground
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Road, Track
 from bcclone.system.numbers import FloatArray
 
