@@ -8,14 +8,14 @@ import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from bcclone.exchange.exchange_settings import DEGREES, RADIANS, RATIO, ImportSettings
-from bcclone.exchange.rows import ACCIDENTS_SHARE
-from bcclone.exchange.seen import Seen
+from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, Seen
 from bcclone.exchange.table import Table, number_of, plain
-from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING, RowError
+from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import FloatArray
 
@@ -26,12 +26,11 @@ _ANGLE_UNITS = {  # last word of a plain name -> unit of the steering
 }
 # plain names that mean -1 to 1 without a unit, as simulators and donkeycar have them
 _RATIO_NAMES = ("steering", "user_angle")
-_MPH_OF = {"mph": 1.0, "km/h": 0.621371, "m/s": 2.236936, "knots": 1.150779}
-_SPEED_UNITS = {  # end of a plain name -> unit of the speed
-    "mph": "mph",
-    **dict.fromkeys(("kmh", "kph", "km_h"), "km/h"),
-    **dict.fromkeys(("mps", "m_s"), "m/s"),
-    "knots": "knots",
+_MPH_OF = {  # end of a plain name of a speed -> miles an hour in its unit
+    "mph": 1.0,
+    **dict.fromkeys(("kmh", "kph", "km_h"), 0.621371),
+    **dict.fromkeys(("mps", "m_s"), 2.236936),
+    "knots": 1.150779,
 }
 _USUAL = {  # control -> its usual plain names, without those of data sets before the last point
     "steering": re.compile(
@@ -43,20 +42,9 @@ _USUAL = {  # control -> its usual plain names, without those of data sets befor
     "brake": re.compile(r"(?:brake|break)(?:_\w+)?"),
     "speed_mph": re.compile(
         r"(?:(?:vehicle|car|ego|observation|drive)_)?(?:speed|velocity)"
-        rf"(?:_(?:{'|'.join(_SPEED_UNITS)}))?"
+        rf"(?:_(?:{'|'.join(_MPH_OF)}))?"
     ),
 }
-
-
-def _unit_in(column: str, units: Mapping[str, str]) -> str | None:
-    """Return the unit with which a column's name ends, None for none."""
-    ended = f"_{plain(column.rpartition('.')[2])}"
-    return next((unit for word, unit in units.items() if ended.endswith(f"_{word}")), None)
-
-
-def _is_like_log(table: Table) -> bool:
-    """Return whether a table has the columns of a log of the simulator, or of our own export."""
-    return {plain(name) for name in table.columns} >= {*CAMERAS, "throttle"}
 
 
 def read_controls(
@@ -83,40 +71,52 @@ def read_controls(
             continue
         column = found[0]
         numbers = np.array([number_of(cell) for cell in table.columns[column]])
-        unit: str | None = ""
         low, high = RANGES[name]
+        factor: float | None = 1.0
         if name == "speed_mph":
-            unit = _unit_in(column, _SPEED_UNITS)
-            low, high = -math.inf, math.inf  # in any unit
+            factor = _unit_in(column, _MPH_OF)
             if plain(column) == "speed" and _is_like_log(table):
-                unit = "mph"
-        short = name.removesuffix("_mph")
-        beyond = numbers[(numbers < low - ROUNDING) | (numbers > high + ROUNDING)]
+                factor = 1.0
+            low, high = -math.inf, math.inf  # in any unit
+        wrong = numbers[(numbers < low - ROUNDING) | (numbers > high + ROUNDING)]
         if len(found) > 1:
             problem = f"several columns may be it: {', '.join(found)}"
-        elif unit is None:
+        elif factor is None:
             problem = "no unit is in its name, such as speed_kmh, _mps or _mph"
-        elif len(beyond) > ACCIDENTS_SHARE * len(numbers):
-            problem = f"it has {beyond[0]:g}, expected {low:g} to {high:g}"
+        elif len(wrong) > ACCIDENTS_SHARE * len(numbers):
+            problem = f"it has {wrong[0]:g}, expected {low:g} to {high:g}"
         elif np.isnan(numbers).mean() > 0.5:
             problem = "it has no number in most rows"
         else:
             columns[name] = column
-            values[name] = numbers * _MPH_OF.get(unit, 1.0)
-            seen.notes.append(f"{short}: {column}" + (f", in {unit}" if unit else ""))
+            values[name] = numbers * factor
             continue
-        seen.notes.append(f"{short}: {column} is left out: {problem}")
-    if absent := [name.removesuffix("_mph") for name in NUMBERS if name not in values]:
-        seen.notes.append(f"not read: {', '.join(absent)}; 0 in each row of the recording")
+        seen.notes.append(f"{column} is left out: {problem}")
+    for name in NUMBERS[1:]:
+        read = columns.get(name, "not read; 0 in each row of the recording")
+        seen.notes.append(f"{name.removesuffix('_mph')}: {read}")
     return values, columns
 
 
 def numbers_at(controls: Mapping[str, FloatArray], row: int) -> dict[str, float]:
-    """Return the numbers of a row; raises RowError where a cell holds none."""
-    for name, values in controls.items():
-        if math.isnan(values[row]):
-            raise RowError(f"no number for the {name}")
+    """Return the numbers of a row; NaN, which row_of() refuses, where a cell holds none."""
     return {name: float(values[row]) for name, values in controls.items()}
+
+
+def _last_name(column: str) -> str:
+    """Return the plain name of a column without that of a feature: action.Steering -> steering."""
+    return plain(column.rpartition(".")[2])
+
+
+def _unit_in(column: str, units: Mapping[str, Any]) -> Any:
+    """Return the unit with which a column's name ends, None for none."""
+    ended = f"_{_last_name(column)}"
+    return next((unit for word, unit in units.items() if ended.endswith(f"_{word}")), None)
+
+
+def _is_like_log(table: Table) -> bool:
+    """Return whether a table has the columns of a log of the simulator, or of our own export."""
+    return {plain(name) for name in table.columns} >= {*CAMERAS, "throttle"}
 
 
 def _usual_columns(table: Table, name: str, preferred: str) -> list[str]:
@@ -127,7 +127,7 @@ def _usual_columns(table: Table, name: str, preferred: str) -> list[str]:
     fitting = [
         column
         for column in table.columns
-        if any(_USUAL[name].fullmatch(plain(text)) for text in (column, column.rpartition(".")[2]))
+        if any(_USUAL[name].fullmatch(text) for text in (plain(column), _last_name(column)))
     ]
     of_preferred = [column for column in fitting if preferred and column.startswith(preferred)]
     return of_preferred if len(of_preferred) == 1 else fitting
@@ -155,60 +155,59 @@ def _read_steering(table: Table, column: str, settings: ImportSettings, seen: Se
     More than one in a hundred values beyond full steering shows a wrong unit, and a steering to
     one side alone may have another middle than 0.
     """
-    where = f"{settings.source}: the steering, column {column[:60]!r}"
+
+    def refused(reason: str) -> UserError:
+        where = f"{settings.source}: the steering, column {column[:60]!r}"
+        return UserError(f"{where}: {reason}", exit_code=2)
+
     numbers = np.array([number_of(cell) for cell in table.columns[column]])
-    unit = settings.unit or _unit_in(column, _ANGLE_UNITS)
-    if unit is None and plain(column.rpartition(".")[2]) in _RATIO_NAMES:
-        unit = RATIO
     known = numbers[np.isfinite(numbers)]
     if not len(known):
-        raise UserError(
-            f"{where}: no numbers, such as {str(table.columns[column][0])[:60]!r}; expected such "
-            "as -0.25; correct them, or name another column with --steering-column",
-            exit_code=2,
+        raise refused(
+            f"no numbers, such as {str(table.columns[column][0])[:60]!r}; expected such as -0.25; "
+            "correct them, or name another column with --steering-column"
         )
+    unit = settings.unit or _unit_in(column, _ANGLE_UNITS)
+    if unit is None and _last_name(column) in _RATIO_NAMES:
+        unit = RATIO
     if unit is None:
-        raise UserError(
-            f"{where}: nothing says whether it is in rad, degrees, or -1 to 1; say it with --unit "
-            "rad, deg or ratio, and --left-positive where positive is left",
-            exit_code=2,
+        raise refused(
+            "nothing says whether it is in rad, degrees, or -1 to 1; say it with --unit rad, deg "
+            "or ratio, and --left-positive where positive is left"
         )
     max_degrees = settings.max_degrees
     if unit == RATIO and max_degrees != ImportSettings.max_degrees:
-        raise UserError(
-            f"{where}: it is read as -1 to 1, which --max-degrees does not change; leave it out, "
-            "or say that it is an angle with --unit rad or deg",
-            exit_code=2,
+        raise refused(
+            "it is read as -1 to 1, which --max-degrees does not change; leave it out, or say that "
+            "it is an angle with --unit rad or deg"
         )
-    side = "left" if settings.left_positive else "right"
     factor = -1.0 if settings.left_positive else 1.0
-    words = f"steering: {column}, -1 to 1, {side} positive"
+    words = "-1 to 1"
     if unit != RATIO:
         factor *= (math.degrees(1) if unit == RADIANS else 1.0) / max_degrees
-        words = f"steering: {column}, in {unit}, {side} positive; 1 is {max_degrees:g} degrees"
+        words = f"in {unit}, 1 is {max_degrees:g} degrees"
     straight = settings.straight or 0.0
-    if straight:
-        words += f"; straight ahead is {straight:g}"
-    seen.notes.append(words)
+    side = "left" if settings.left_positive else "right"
+    seen.notes.append(
+        f"steering: {column}, {words}, {side} positive; straight ahead is {straight:g}"
+    )
 
-    beyond = int(np.sum(np.abs((known - straight) * factor) > 1 + ROUNDING))
+    scaled = (numbers - straight) * factor + 0.0  # no -0.0
+    beyond = int(np.sum(np.abs(scaled[np.isfinite(numbers)]) > 1 + ROUNDING))
     extremes = f"from {float(known.min()):g} to {float(known.max()):g}"
     if beyond > ACCIDENTS_SHARE * len(known):
-        raise UserError(
-            f"{where}: {beyond} of {len(known)} values are beyond full steering, {extremes}; "
-            "say what they are with --unit rad or deg, --max-degrees at full steering, and "
-            "--straight X of a servo; numbers of classes are no steering",
-            exit_code=2,
+        raise refused(
+            f"{beyond} of {len(known)} values are beyond full steering, {extremes}; say what they "
+            "are with --unit rad or deg, --max-degrees at full steering, and --straight X of a "
+            "servo; numbers of classes are no steering"
         )
     is_one_sided = bool((known >= 0).all() or (known <= 0).all()) and np.ptp(known) > 0
     is_mostly_0 = float(np.mean(known == 0)) >= 0.5  # then 0 is straight ahead
     if is_one_sided and settings.straight is None and not (is_mostly_0 or _is_like_log(table)):
-        raise UserError(
-            f"{where}: it is never to the other side, {extremes}; say with --straight which value "
-            "is straight ahead: 0, or another, as of a servo",
-            exit_code=2,
+        raise refused(
+            f"it is never to the other side, {extremes}; say with --straight which value is "
+            "straight ahead: 0, or another, as of a servo"
         )
     if factor == 1 and not straight:  # exactly as it is
         return numbers
-    scaled = (numbers - straight) * factor + 0.0  # no -0.0
     return np.where(np.abs(scaled) <= 1 + ROUNDING, np.clip(scaled, -1, 1), scaled)

@@ -15,10 +15,9 @@ import numpy as np
 import pandas as pd
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.rows import LeftOut, Row, read_inside
-from bcclone.exchange.seen import Seen
-from bcclone.exchange.tub import deleted_file, is_tub, read_deleted, read_tub
-from bcclone.exchange.tub_writer import MANIFEST
+from bcclone.exchange.exchanged_rows import LeftOut, Row, Seen
+from bcclone.exchange.source_files import read_inside
+from bcclone.exchange.tub import MANIFEST, deleted_file, is_tub, read_deleted, read_tub
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.editing import EditedRecording, EditResult
 from bcclone.recording.edits import (

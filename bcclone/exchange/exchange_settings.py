@@ -150,7 +150,7 @@ class ImportSettings(Checked):
     )
     time_column: str | None = _table(
         None,
-        "column of the times; _s, _ms, _us or _ns at its end is their unit",
+        "column of the times; _ms, _us or _ns at its end is their unit, else seconds",
         unit="NAME",
         shown="by its name, or image names",
     )

@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
-from bcclone.exchange.frames import is_frames, read_frames, write_csv
+from bcclone.exchange.exchanged_rows import Items, Row, Seen
+from bcclone.exchange.image_folder import is_image_folder, read_images, write_csv
 from bcclone.exchange.labelled_video import is_labelled_video, read_video
 from bcclone.exchange.lerobot import INFO, is_lerobot, read_lerobot
-from bcclone.exchange.rows import Items, Row
-from bcclone.exchange.seen import Seen
 from bcclone.exchange.simulator_log import is_log, read_simulator_log
 from bcclone.exchange.table import TABLE_ENDINGS
-from bcclone.exchange.tub import is_tub, read_tub
-from bcclone.exchange.tub_writer import MANIFEST, write_tub
+from bcclone.exchange.tub import MANIFEST, is_tub, read_tub, write_tub
 from bcclone.exchange.video_file import VIDEO_ENDINGS
 from bcclone.recording.files import LOG_NAME, is_recording, subfolders
 from bcclone.recording.log import other_file_at
-from bcclone.system.errors import UserError, require_package, shown_command
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import as_local, is_hidden
 from bcclone.system.settings import SettingError, settings_of
 
@@ -31,11 +29,9 @@ class Format:
     read: Callable[[ImportSettings, Seen], Items]
     expected: str  # what a folder in this format holds, for messages
     options: Collection[str] = ()  # names of the settings of tables that the format reads
-    # the package that the format needs, and the extra of bcclone that installs it
-    needs: tuple[str, str] | None = None
 
 
-_OF_FRAMES = OF_TABLES | {"table", "image_column", "time_column", "frame_rate"}
+_OF_IMAGES = OF_TABLES | {"table", "image_column", "time_column", "frame_rate"}
 _OF_VIDEOS = OF_TABLES | {"table", "time_column", "frame_rate", "film_offset"}
 FORMATS: Mapping[str, Format] = {  # a source is read in the first format that fits its files
     "tub": Format(
@@ -44,23 +40,19 @@ FORMATS: Mapping[str, Format] = {  # a source is read in the first format that f
         f"{MANIFEST} or record_N.json",
         {"frame_rate", "left_positive", "image_column"},
     ),
-    "lerobot": Format(
-        is_lerobot,
-        read_lerobot,
-        INFO,
-        OF_TABLES | {"image_column"},
-        needs=("pyarrow", "bcclone[lerobot]"),
-    ),
+    "lerobot": Format(is_lerobot, read_lerobot, INFO, OF_TABLES | {"image_column"}),
     "recording": Format(is_log, read_simulator_log, f"a {LOG_NAME} of the simulator"),
     "video": Format(
         is_labelled_video,
         read_video,
         f"a table beside a video ({', '.join(VIDEO_ENDINGS)})",
         _OF_VIDEOS,
-        needs=("av", "bcclone[video]"),
     ),
     "frames": Format(
-        is_frames, read_frames, f"a table ({', '.join(TABLE_ENDINGS)}) beside frames", _OF_FRAMES
+        is_image_folder,
+        read_images,
+        f"a table ({', '.join(TABLE_ENDINGS)}) beside frames",
+        _OF_IMAGES,
     ),
 }
 
@@ -71,8 +63,8 @@ WRITERS: Mapping[str, Callable[[Iterable[Row], Path], None]] = {"csv": write_csv
 def chosen_format(settings: ImportSettings) -> str:
     """Return the format that the settings name, or else the one that the source's files show.
 
-    Raises UserError for a source in none of the formats, and for a missing package; SettingError
-    for a setting of tables that the format does not read.
+    Raises UserError for a source in none of the formats; SettingError for a setting of tables that
+    the format does not read.
     """
     # the settings of tables that the user changed
     given = [
@@ -81,9 +73,8 @@ def chosen_format(settings: ImportSettings) -> str:
         if declared.group and getattr(settings, field.name) != field.default
     ]
     name = settings.format or format_of(settings.source, given)
-    format = FORMATS[name]
     for option in given:
-        if option not in format.options:
+        if option not in FORMATS[name].options:
             fitting = [other for other, format in FORMATS.items() if option in format.options]
             # a setting's name in braces, such as {unit}, becomes its option; the others are facts
             text = "{NAME} is only for {fitting}, but {source} is {format}; leave it out"
@@ -93,9 +84,6 @@ def chosen_format(settings: ImportSettings) -> str:
                 source=settings.source,
                 format=name,
             )
-    if format.needs:
-        package, extra = format.needs
-        require_package(package, f"the format {name}", extra)
     return name
 
 
@@ -120,26 +108,27 @@ def format_of(source: Path, given: Collection[str] = ()) -> str:
 
 def _unknown(source: Path) -> UserError:
     """Return the error for a source in none of the formats: what it is, or what it holds."""
+    expected = ", ".join(f"{format.expected} ({name})" for name, format in FORMATS.items())
+    reason = f"no such file or folder; expected a folder with {expected}"
+    if source.exists():
+        reason = f"none of the formats; expected a folder with {expected}"
+    if source.is_file():
+        reason += f"; of a table, name the folder of its pictures, and --table {source.name}"
     for path in (source, *(sorted(source.iterdir())[:100] if source.is_dir() else ())):
         if not is_hidden(path.name) and (other := other_file_at(path)):
-            what = f"{path.name} is {other}" if path != source else other
-            return UserError(f"{source}: {what}", exit_code=2)
-    if inside := _sources_in(source, FORMATS):
-        others = [path for path in inside if not is_recording(path)]
-        first = (others or inside)[0]
-        remedy = f"recordings need no import: {shown_command('preprocess', *inside)}"
-        if others:
-            importing = shown_command("import", first, "-o", f"recordings/{first.name}")
-            remedy = f"import each by itself, the first with: {importing}"
-        names = ", ".join(str(path.relative_to(source)) for path in inside[:20])
-        what = f"its folders are sources, {len(inside)} of them: {names}; {remedy}"
-        return UserError(f"{source}: {what}", exit_code=2)
-    what = "none of the formats" if source.exists() else "no such file or folder"
-    if source.is_file():
-        what += "; if it is a table, name the folder of its pictures, and "
-        what += f"--table {source.name}"
-    expected = ", ".join(f"{format.expected} ({name})" for name, format in FORMATS.items())
-    return UserError(f"{source}: {what}; expected a folder with {expected}", exit_code=2)
+            reason = other if path == source else f"{path.name} is {other}"
+            break
+    else:
+        if inside := _sources_in(source, FORMATS):
+            others = [path for path in inside if not is_recording(path)]
+            remedy = f"recordings need no import: {shown_command('preprocess', *inside)}"
+            if others:
+                output = f"recordings/{others[0].name}"
+                importing = shown_command("import", others[0], "-o", output)
+                remedy = f"import each by itself, the first with: {importing}"
+            names = ", ".join(str(path.relative_to(source)) for path in inside[:20])
+            reason = f"its folders are sources, {len(inside)} of them: {names}; {remedy}"
+    return UserError(f"{source}: {reason}", exit_code=2)
 
 
 def _sources_in(folder: Path, names: Collection[str]) -> list[Path]:

@@ -7,18 +7,18 @@ frame are interpolated between the rows before and after it, by the film's own t
 between rows that are far apart gets no values, and no row.
 """
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.frames import FolderImages
-from bcclone.exchange.rows import MISSING, UNREADABLE, Items, LeftOut, files_inside, row_of
-from bcclone.exchange.seen import Seen
+from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, Items, LeftOut, Seen, row_of
+from bcclone.exchange.source_files import FolderImages, files_inside
 from bcclone.exchange.table import (
     TABLE_ENDINGS,
     Table,
@@ -27,7 +27,7 @@ from bcclone.exchange.table import (
     plain,
     read_table,
 )
-from bcclone.exchange.times import read_times
+from bcclone.exchange.times import Times, read_times
 from bcclone.exchange.video_file import (
     FILM_ENDINGS,
     VIDEO_ENDINGS,
@@ -35,7 +35,6 @@ from bcclone.exchange.video_file import (
     is_video,
     open_video,
 )
-from bcclone.recording.row import RowError
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.numbers import FloatArray
 
@@ -43,23 +42,12 @@ _LONGEST_GAP_SECONDS = 1.5  # longest gap to interpolate in; some tables have on
 # largest distance from a frame to the nearest row whose values it takes, where it is not between
 # two rows that are close to each other
 _FARTHEST_SECONDS = 0.12
+_FRAME_NUMBERS = re.compile("(?:video_)?frame(?:_(?:index|idx|id|number|num|no))?")
+# number and seconds of a frame -> the place of its values, for messages, and these; None for none
+_Label = Callable[[int, float], tuple[str, Mapping[str, Any]] | None]
 
 
-def read_video(settings: ImportSettings, seen: Seen) -> Items:
-    """Yield a row for each frame for which the table has values, and count the other frames.
-
-    Raises UserError for a video or a table that cannot be read, and where nothing says which row
-    is of which frame.
-    """
-    path = _only_video(settings.source)
-    with open_video(path) as video:
-        if settings.steering:
-            yield from _rows_without_table(path, video, settings.frame_rate, seen)
-        else:
-            yield from _rows_of_table(path, video, settings, seen)
-        for number in range(1, video.broken + 1):
-            place = f"{path}: packet {number} of {video.broken}"
-            yield LeftOut("it cannot be decoded", UNREADABLE, place)
+# ---- the video of a source
 
 
 def is_labelled_video(path: Path) -> bool:
@@ -83,22 +71,6 @@ def stated_focal_mm(source: Path) -> float | None:
         return video.focal_mm
 
 
-def _only_video(source: Path) -> Path:
-    """Return the video of a source; raises UserError for none, and for several."""
-    paths = _videos(source)
-    if len(paths) == 1:
-        return paths[0]
-    if not paths:
-        raise UserError(f"{source}: no video in it; name one itself", exit_code=2)
-    listed = ", ".join(path.name for path in paths[:20])
-    command = shown_command("import", paths[0], "-o", f"recordings/{paths[0].stem}")
-    raise UserError(
-        f"{source}: {len(paths)} videos, expected one; import each by itself, the first with: "
-        f"{command}; there are: {listed}",
-        exit_code=2,
-    )
-
-
 def _videos(source: Path) -> list[Path]:
     """Return the file that was named, or the videos in the folder or beside the table.
 
@@ -116,16 +88,83 @@ def _videos(source: Path) -> list[Path]:
     return paths
 
 
-def _rows_without_table(path: Path, video: Video, frame_rate: float | None, seen: Seen) -> Items:
-    """Yield a row for each frame, with a steering of 0.
+def _only_video(source: Path) -> Path:
+    """Return the video of a source; raises UserError for none, and for several."""
+    paths = _videos(source)
+    if len(paths) == 1:
+        return paths[0]
+    if not paths:
+        raise UserError(f"{source}: no video in it; name one itself", exit_code=2)
+    listed = ", ".join(path.name for path in paths[:20])
+    command = shown_command("import", paths[0], "-o", f"recordings/{paths[0].stem}")
+    raise UserError(
+        f"{source}: {len(paths)} videos, expected one; import each by itself, the first with: "
+        f"{command}; there are: {listed}",
+        exit_code=2,
+    )
+
+
+# ---- its rows
+
+
+def read_video(settings: ImportSettings, seen: Seen) -> Items:
+    """Yield a row for each frame for which the table has values, and count the other frames.
+
+    Without a table, for a film whose steering will be estimated, each frame has a steering of 0.
+    Raises UserError for a video or a table that cannot be read, and where nothing says which row
+    is of which frame.
+    """
+    path = _only_video(settings.source)
+    with open_video(path) as video:
+        if settings.steering:
+            yield from _labelled(video, _without_table(path, settings.frame_rate, seen), seen)
+        else:
+            yield from _rows_of_table(path, video, settings, seen)
+        for number in range(1, video.broken + 1):
+            place = f"{path}: packet {number} of {video.broken}"
+            yield LeftOut("it cannot be decoded", UNREADABLE, place)
+
+
+def _labelled(
+    video: Video, label: _Label, seen: Seen, places: Mapping[int, str] = MappingProxyType({})
+) -> Items:
+    """Yield the rows of a video's frames; frames without values are counted.
+
+    A packet that cannot be decoded is a frame, too.
+
+    places: number of a frame -> place of its row, which is left out if the video ends before it
+    """
+    index = -1
+    for number, frame in enumerate(video.frames()):
+        index = number + video.broken
+        found = label(index, frame.seconds)
+        if found is None:
+            seen.frames_without_row += 1
+            continue
+        place, values = found
+        try:
+            row = row_of(values, {"center": frame}, place, called={"time_ms": "time"})
+        except ValueError as error:
+            yield LeftOut.of(place, error)
+            continue
+        yield row
+    for number, place in places.items():
+        if number > index:
+            yield LeftOut("the video has ended before it", MISSING, place)
+
+
+def _without_table(path: Path, frame_rate: float | None, seen: Seen) -> _Label:
+    """Return what gives each frame a steering of 0.
 
     frame_rate: frames a second, from which the times are counted; None for the video's own times
     """
     seen.notes.append(f"times: counted, {frame_rate:g} a second" if frame_rate else "times: video")
-    for number, frame in enumerate(video.frames()):
-        seconds = number / frame_rate if frame_rate else frame.seconds
-        values = {"time_ms": round(1000 * seconds), "steering": 0.0}
-        yield row_of(values, {"center": frame}, f"{path}: {frame.seconds:.3f} s")
+
+    def label(number: int, seconds: float) -> tuple[str, Mapping[str, Any]]:
+        time_ms = round(1000 * (number / frame_rate if frame_rate else seconds))
+        return f"{path}: {seconds:.3f} s", {"time_ms": time_ms, "steering": 0.0}
+
+    return label
 
 
 def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: Seen) -> Items:
@@ -136,42 +175,52 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
     times = read_times(table, settings)
     number_column, numbers = _frame_numbers(table, is_timed=times is not None)
     used = {*read.values(), number_column}
-    milliseconds = None
     if times is not None:
-        milliseconds, time_column, words = times
-        used.add(time_column)
-        seen.notes.append(words)
+        used.add(times.column)
+        seen.notes.append(times.words)
     seen.columns_left_out = [name for name in table.columns if name not in used]
     offset = settings.film_offset
-    if offset is None and milliseconds is not None and not _is_paired(path, table, milliseconds):
+    if offset is not None and times is None:
+        raise UserError(
+            f"{table.path}: it has no times, so that row N is of frame N; leave out --film-offset, "
+            "or name its times with --time-column",
+            exit_code=2,
+        )
+    if offset is None and times is not None and not _is_paired(path, table, times):
         raise UserError(
             f"{table.path}: its rows are not one for each frame of {path}, in order of time; "
             "say by how many seconds the film begins later than the table with --film-offset, "
             "0 if both begin together",
             exit_code=2,
         )
-    if offset is not None:
-        if milliseconds is None:
-            raise UserError(
-                f"{table.path}: it has no times, so that row N is of frame N; leave out "
-                "--film-offset, or name its times with --time-column",
-                exit_code=2,
-            )
-        yield from _rows_by_time(path, video, table, controls, milliseconds, offset, seen)
+    if offset is not None and times is not None:
+        seen.notes.append(f"film: it begins {offset:g} s after the table")
+        label = _by_time(path, table, controls, times.milliseconds, offset)
+        yield from _labelled(video, label, seen)
         return
     by_number = f", by {number_column}" if number_column else ""
     seen.notes.append(f"film: a row of the table for each frame{by_number}")
-    yield from _rows_by_number(video, table, controls, milliseconds, numbers, seen)
+    rows = {number: row for row, number in enumerate(numbers)}
+
+    def label_by_number(number: int, seconds: float) -> tuple[str, Mapping[str, Any]] | None:
+        if number not in rows:
+            return None
+        row = rows[number]
+        time_ms = times.of(row) if times else round(1000 * seconds)
+        return table.place(row), {**numbers_at(controls, row), "time_ms": time_ms}
+
+    places = {number: table.place(row) for number, row in rows.items()}
+    yield from _labelled(video, label_by_number, seen, places)
 
 
-def _is_paired(path: Path, table: Table, milliseconds: FloatArray) -> bool:
+def _is_paired(path: Path, table: Table, times: Times) -> bool:
     """Return whether a table has as many rows, in order of time, as a film has frames.
 
     Rows that cannot be read count, too.
     """
     with open_video(path) as video:
         frames = video.count_packets()
-    known = milliseconds[np.isfinite(milliseconds)]
+    known = times.milliseconds[np.isfinite(times.milliseconds)]
     in_order = bool((np.diff(known) >= 0).all())
     return in_order and len(table.lines) + len(table.broken) == frames
 
@@ -182,8 +231,7 @@ def _frame_numbers(table: Table, is_timed: bool) -> tuple[str, list[int]]:
     Rows with times count in the order of the table. Raises UserError for numbers that are not those
     of frames.
     """
-    named = re.compile("(?:video_)?frame(?:_(?:index|idx|id|number|num|no))?")
-    column = next((name for name in table.columns if named.fullmatch(plain(name))), "")
+    column = next((name for name in table.columns if _FRAME_NUMBERS.fullmatch(plain(name))), "")
     if is_timed or not column:
         # a line that could not be read belongs to a frame, too, so the frames after it count it
         broken = [int(left_out.place.rpartition(" ")[2]) for left_out in table.broken]
@@ -201,94 +249,37 @@ def _frame_numbers(table: Table, is_timed: bool) -> tuple[str, list[int]]:
     return column, [int(number) if number >= 0 else -1 for number in numbers]
 
 
-def _rows_by_number(
-    video: Video,
-    table: Table,
-    controls: Mapping[str, FloatArray],
-    milliseconds: FloatArray | None,
-    numbers: list[int],
-    seen: Seen,
-) -> Items:
-    """Yield the row of each frame's number; a packet that cannot be decoded is a frame, too.
-
-    milliseconds: time of each row; None for those of the film
-    numbers: frame of each row, from 0
-    """
-    rows = {number: row for row, number in enumerate(numbers)}
-    index = -1
-    for number, frame in enumerate(video.frames()):
-        index = number + video.broken
-        if index not in rows:
-            seen.frames_without_row += 1
-            continue
-        row = rows[index]
-        place = table.place(row)
-        time_ms = 1000 * frame.seconds if milliseconds is None else milliseconds[row]
-        try:
-            known = None if np.isnan(time_ms) else round(time_ms)
-            values = {**numbers_at(controls, row), "time_ms": known}
-            yield row_of(values, {"center": frame}, place, called={"time_ms": "time"})
-        except ValueError as error:
-            yield LeftOut.of(place, error)
-    for number, row in rows.items():
-        if number > index:
-            yield LeftOut("the video has ended before it", MISSING, table.place(row))
-
-
-def _rows_by_time(
+def _by_time(
     path: Path,
-    video: Video,
     table: Table,
     controls: Mapping[str, FloatArray],
     milliseconds: FloatArray,
     offset: float,
-    seen: Seen,
-) -> Items:
-    """Yield a row for each frame, with the values at its time; frames without any are counted.
+) -> _Label:
+    """Return what interpolates the values of a frame between the rows around its time.
 
     milliseconds: time of each row of the table, NaN for none
     offset: seconds from the table's first row to the film's first frame
     """
-    rows = []
-    for row, time_ms in enumerate(milliseconds.tolist()):
-        try:
-            if math.isnan(time_ms):
-                raise RowError("it has no time")
-            numbers_at(controls, row)
-            rows.append(row)
-        except RowError as error:
-            yield LeftOut.of(table.place(row), error)
-    if not rows:
+    is_known = np.isfinite([milliseconds, *controls.values()]).all(axis=0)
+    if not is_known.any():
         raise UserError(f"{table.path}: no row has a time and a steering; correct the table")
-    in_time = sorted(rows, key=milliseconds.tolist().__getitem__)
+    in_time = np.flatnonzero(is_known)[np.argsort(milliseconds[is_known], kind="stable")]
     start_ms = float(milliseconds[in_time[0]])
     at = (milliseconds[in_time] - start_ms) / 1000  # seconds since the table's first row
-    ordered = {name: values[in_time] for name, values in controls.items()}
-    seen.notes.append(f"film: it begins {offset:g} s after the table")
-    last = offset
-    for frame in video.frames():
-        last = offset + frame.seconds
-        if not _has_values(at, last):
-            seen.frames_without_row += 1
-            continue
-        place = f"{path}: {frame.seconds:.3f} s"
-        values = {name: float(np.interp(last, at, numbers)) for name, numbers in ordered.items()}
-        try:
-            time_ms = round(start_ms) + round(1000 * last)
-            yield row_of({**values, "time_ms": time_ms}, {"center": frame}, place)
-        except ValueError as error:
-            yield LeftOut.of(place, error)
-    for second, row in zip(at, in_time, strict=True):
-        if not offset - _FARTHEST_SECONDS <= second <= last + _FARTHEST_SECONDS:
-            yield LeftOut("the video has no frame at its time", MISSING, table.place(row))
 
+    def label(_: int, seconds: float) -> tuple[str, Mapping[str, Any]] | None:
+        since_start = offset + seconds
+        after = int(np.searchsorted(at, since_start))
+        around = at[max(after - 1, 0) : after + 1]
+        is_between = len(around) > 1 and np.ptp(around) <= _LONGEST_GAP_SECONDS
+        if not is_between and np.abs(around - since_start).min() > _FARTHEST_SECONDS:
+            return None
+        values = {
+            name: float(np.interp(since_start, at, numbers[in_time]))
+            for name, numbers in controls.items()
+        }
+        values["time_ms"] = round(start_ms) + round(1000 * since_start)
+        return f"{path}: {seconds:.3f} s", values
 
-def _has_values(at: FloatArray, seconds: float) -> bool:
-    """Return whether a time is near a row, or between two that are close to each other.
-
-    at: times of the rows in seconds, rising
-    """
-    after = int(np.searchsorted(at, seconds))
-    around = at[max(after - 1, 0) : after + 1]
-    is_between = len(around) > 1 and np.ptp(around) <= _LONGEST_GAP_SECONDS
-    return bool(is_between or np.abs(around - seconds).min() <= _FARTHEST_SECONDS)
+    return label

@@ -16,8 +16,8 @@ from typing import Any
 
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.rows import MISSING, Items, LeftOut, Row, read_inside, row_of
-from bcclone.exchange.seen import Seen
+from bcclone.exchange.exchanged_rows import MISSING, Items, LeftOut, Row, Seen, row_of
+from bcclone.exchange.source_files import read_inside
 from bcclone.exchange.table import Table, camera_of_name
 from bcclone.exchange.video_file import VideoFrame, open_video
 from bcclone.recording.row import CAMERAS, RowError
@@ -30,7 +30,7 @@ from bcclone.system.codec import (
     path_inside,
     whole_number,
 )
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, require_package
 from bcclone.system.location import is_hidden
 from bcclone.system.numbers import FloatArray
 
@@ -61,6 +61,7 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     set of another form, for files outside the folder, for a file that cannot be read, and for a
     steering of a wrong unit.
     """
+    require_package("pyarrow", "the format lerobot", "bcclone[lerobot]")
     folder = settings.source
     info, fps, features = _read_info(folder)
     pattern = _NAME_IN_PATH.sub("*", info["data_path"])

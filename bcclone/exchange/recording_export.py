@@ -28,8 +28,8 @@ from bcclone.camera.images import (
 from bcclone.dataset.shards import MANIFEST_NAME, open_store
 from bcclone.dataset.store import Store
 from bcclone.exchange.exchange_settings import ExportSettings
+from bcclone.exchange.exchanged_rows import LeftOut, Row, recorded_row
 from bcclone.exchange.formats import WRITERS
-from bcclone.exchange.rows import LeftOut, Row, recorded_row
 from bcclone.exchange.simulator_log import rows_of_log
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log

@@ -30,9 +30,17 @@ from bcclone.camera.images import (
     upright_jpeg,
 )
 from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.exchanged_rows import (
+    EMPTY,
+    MISSING,
+    UNREADABLE,
+    Items,
+    LeftOut,
+    Row,
+    Seen,
+    Summary,
+)
 from bcclone.exchange.formats import FORMATS, chosen_format
-from bcclone.exchange.rows import EMPTY, MISSING, UNREADABLE, Items, LeftOut, Row
-from bcclone.exchange.seen import Seen, Summary
 from bcclone.exchange.video_file import VideoFrame
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import IMAGES
@@ -270,8 +278,7 @@ def write_recordings(
             recordings[row.recording] = ImportedRecording(folder / str(len(recordings) + 1))
         recordings[row.recording].add(row)
     for number, recording in recordings.items():
-        recording.write_left_out(left_out.get(number, {}))
-        recording.finish()
+        recording.finish(left_out.get(number, {}))
     if len(recordings) == 1:
         for path in (folder / "1").iterdir():
             path.rename(folder / path.name)
@@ -303,21 +310,11 @@ class ImportedRecording(RecordingWriter):
         if row.framing:
             self._framings[row.framing] += 1
 
-    def write_left_out(self, left_out: Mapping[int, str]) -> None:
-        """Write which pictures were left out.
+    def finish(self, left_out: Mapping[int, str] = MappingProxyType({})) -> None:
+        """Write which rows are deleted, which pictures became no row, and the framing that made the
+        frames of most rows; mark the recording as complete.
 
         left_out: time in milliseconds of pictures that became no row -> why
-        """
-        if not left_out:
-            return
-        text = LEFT_OUT.header
-        for time_ms, reason in sorted(left_out.items()):
-            text += f"{_name_of(CAMERAS[0], time_ms)},{reason}\n"
-        write_text(self.folder / LEFT_OUT.name, text)
-
-    def finish(self) -> None:
-        """Write which rows are deleted, and the framing that made the frames of most rows; mark the
-        recording as complete.
         """
         runs = [
             (deleted, [name for name, _ in run])
@@ -326,6 +323,12 @@ class ImportedRecording(RecordingWriter):
         spans = tuple((names[0], names[-1]) for deleted, names in runs if deleted)
         if spans:
             write_edits(self.log, Edits((StoredEdit(DELETE, spans),)))
+        if left_out:
+            lines = [
+                f"{_name_of(CAMERAS[0], time_ms)},{reason}\n"
+                for time_ms, reason in sorted(left_out.items())
+            ]
+            write_text(self.folder / LEFT_OUT.name, LEFT_OUT.header + "".join(lines))
         for framing, _ in self._framings.most_common(1):  # none if no picture was converted
             write_text(self.folder / FRAMING_NAME, framing.to_json() + "\n")
         super().finish()

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.rows import MISSING, Items, LeftOut, Row, file_of, read_image, recorded_row
-from bcclone.exchange.seen import Seen
+from bcclone.exchange.exchanged_rows import MISSING, Items, LeftOut, Row, Seen, recorded_row
+from bcclone.exchange.source_files import file_of, read_linked_image
 from bcclone.recording.files import LOG_NAME, ImageIndex
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
@@ -39,22 +39,17 @@ def read_simulator_log(settings: ImportSettings, seen: Seen) -> Items:
     for row in rows_of_log(log, index):
         named += [name for name, _ in row.images.values()]
         try:
-            images = {
-                camera: _content(name, file) for camera, (name, file) in row.images.items() if name
-            }
+            images = {}
+            for camera, (name, file) in row.images.items():
+                if name and file is None:
+                    raise LeftOut(f"image {name} is missing", MISSING)
+                if name:  # a link is followed, as in preprocess
+                    images[camera] = read_linked_image(Path(file).resolve())
         except ValueError as error:
             yield LeftOut.of(row.place, error)
             continue
         yield replace(row, images=images)
     seen.images_without_record = len(index.orphans(named))
-
-
-def _content(name: str, file: str | None) -> bytes:
-    """Return the content of an image; raises LeftOut. A link is followed, as in preprocess."""
-    if file is None:
-        raise LeftOut(f"image {name} is missing", MISSING)
-    path = Path(file).resolve()
-    return read_image(path.parent, path.name)
 
 
 def rows_of_log(

@@ -15,7 +15,8 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.rows import IMAGE_ENDINGS, LeftOut, files_inside
+from bcclone.exchange.exchanged_rows import LeftOut
+from bcclone.exchange.source_files import files_inside, is_image
 from bcclone.recording.dialect import COLUMNS, text_of
 from bcclone.recording.log import other_file
 from bcclone.recording.row import CAMERAS, camera_of
@@ -46,7 +47,7 @@ class Table:
         """Return the name of a column; raises UserError if there is none.
 
         asked: its name, or its number from 1
-        what: what the column holds, and the option that names it, for the message
+        what, option: what the column holds, and the option that names it, for the message
         """
         if asked in self.columns:
             return asked
@@ -73,9 +74,6 @@ class Table:
         )
 
 
-# ---- a file -> its columns
-
-
 def find_table(settings: ImportSettings) -> Path:
     """Return the table that was named, or the only one beside the pictures.
 
@@ -97,16 +95,14 @@ def find_table(settings: ImportSettings) -> Path:
         return paths[0]
     if paths:
         listed = ", ".join(map(str, paths[:20]))
-        raise UserError(
-            f"{source}: which table has the steering? Name it with --table; there are: {listed}",
-            exit_code=2,
+        reason = f"which table has the steering? Name it with --table; there are: {listed}"
+    else:
+        reason = (
+            f"no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the pictures; "
+            "name one with --table, or estimate the steering from how the camera moves with "
+            "--steering from-motion"
         )
-    raise UserError(
-        f"{source}: no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the "
-        "pictures; name one with --table, or estimate the steering from how the camera moves with "
-        "--steering from-motion",
-        exit_code=2,
-    )
+    raise UserError(f"{source}: {reason}", exit_code=2)
 
 
 def read_table(path: Path) -> Table:
@@ -116,19 +112,21 @@ def read_table(path: Path) -> Table:
     """
     numbered = _read_lines(path)
     first = numbered[0][1]
+    width = len(first)
+    if width > _MOST_COLUMNS:
+        raise UserError(f"{path}: a line of {width} cells, expected at most {_MOST_COLUMNS}")
     filled = [cell for cell in first if cell]
     # no name is a number or an image, but pandas writes 0, 1, 2 ...
     has_names = filled == [str(number) for number in range(len(filled))] or not any(
         is_image(cell) or math.isfinite(number_of(cell)) for cell in filled
     )
-    width = len(first)
-    if width > _MOST_COLUMNS:
-        raise UserError(f"{path}: a line of {width} cells, expected at most {_MOST_COLUMNS}")
     rows = []
+    lines = []
     broken = []
     for line, cells in numbered[has_names:]:
         if len(cells) == width:
-            rows.append((line, cells))
+            rows.append(cells)
+            lines.append(line)
         elif not cells and width == 1:
             raise UserError(
                 f"{path}: line {line}: blank, which may be a row without a number, or none; "
@@ -146,13 +144,12 @@ def read_table(path: Path) -> Table:
     if not has_names and width >= 7 and camera_of(PureWindowsPath(first[0]).name) == CAMERAS[0]:
         header = COLUMNS.split(",")
     columns: dict[str, list[str]] = {}
-    by_column = zip(*(cells for _, cells in rows), strict=True)
-    for number, column in enumerate(by_column, start=1):
+    for number, column in enumerate(zip(*rows, strict=True), start=1):
         name = header[number - 1] if number <= len(header) else ""
         if not name or name in columns:  # an empty or repeated name gets the column's number
             name = f"{name}#{number}" if header else str(number)
         columns[name] = list(column)
-    return Table(path, columns, [line for line, _ in rows], broken)
+    return Table(path, columns, lines, broken)
 
 
 def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
@@ -160,12 +157,10 @@ def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
 
     Raises UserError for a file that is no table, or has no such line.
     """
-    expected = "expected one of text, such as CSV"
-    with explained(path, "a table", expected):
+    with explained(path, "a table", "expected one of text, such as CSV"):
         content = read_bytes(path, "cells")
-    if other := other_file(path, content[:512]):  # an image, an archive and so on
-        raise UserError(f"{path}: not a table: {other}", exit_code=2)
-    with explained(path, "a table", expected):
+        if other := other_file(path, content[:512]):  # an image, an archive and so on
+            raise UserError(f"{path}: not a table: {other}", exit_code=2)
         text = text_of(content).rstrip("\n ")
         begin = text.strip().partition("\n")[0]
         separator = next((mark for mark in _SEPARATORS if mark in begin), ",")
@@ -184,10 +179,6 @@ def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
     return filled
 
 
-def is_image(cell: str) -> bool:
-    return cell.lower().endswith(IMAGE_ENDINGS)
-
-
 def number_of(cell: Any) -> float:
     """Return the number in a cell, NaN if it holds none."""
     if isinstance(cell, str) and "_" in cell:  # Python would ignore it within a number
@@ -201,11 +192,8 @@ def number_of(cell: Any) -> float:
 def _with_point(cell: str) -> str:
     """Return a number with a decimal comma with a point; any other cell without blanks around."""
     cell = cell.strip()
-    if cell.count(",") == 1:
-        with_point = cell.replace(",", ".")
-        if not math.isnan(number_of(with_point)):
-            return with_point
-    return cell
+    with_point = cell.replace(",", ".")
+    return cell if math.isnan(number_of(with_point)) else with_point
 
 
 # ---- names of columns
@@ -223,12 +211,3 @@ def plain(name: str) -> str:
 def camera_of_name(name: str) -> str:
     """Return a plain name without the words for cameras and images: left_camera -> left."""
     return re.sub("_?(?:camera|cam|images?|img)_?", "", plain(name))
-
-
-def is_ours(names: Iterable[str]) -> bool:
-    """Return whether a table is an export of bcclone, by its columns.
-
-    Either of two pairs of columns tells it, so that one column of the table may be missing.
-    """
-    given = set(names)
-    return given >= {"center", "time_ms"} or given >= {"recording", "episode"}

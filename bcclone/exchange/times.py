@@ -6,6 +6,7 @@ A time is a number in s, ms, us or ns, or a date such as 2018-07-01 17:09:44.912
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -42,47 +43,89 @@ _DATE = re.compile(
 )
 
 
-def read_times(
-    table: Table, settings: ImportSettings, stems: Sequence[str] = ()
-) -> tuple[FloatArray, str, str] | None:
-    """Return the milliseconds of each row, (rows,), their column or "", and words for messages.
+@dataclass(frozen=True)
+class Times:
+    """When the rows of a source were taken."""
+
+    milliseconds: FloatArray  # whole numbers, NaN where it is unknown, (rows,)
+    words: str  # how they are known
+    column: str = ""  # of the table that holds them
+
+    def of(self, row: int) -> int | None:
+        """Return the milliseconds of a row, None for an unknown time."""
+        time_ms = self.milliseconds[row]
+        return None if np.isnan(time_ms) else round(time_ms)
+
+    def check_rate(self, where: object) -> None:
+        """Raise UserError for frames that follow each other faster than those of a camera."""
+        known = self.milliseconds[np.isfinite(self.milliseconds)]
+        steps = np.diff(np.sort(known))
+        if len(steps) and float(np.median(steps)) < 1000 / _FASTEST_RATE:
+            raise UserError(
+                f"{where}: {self.words}: most frames are less than {1000 / _FASTEST_RATE:g} ms "
+                "apart, as of no camera; if there are rows of several cameras, keep those of one; "
+                "name another column with --time-column, or count the rows with --frame-rate and "
+                "their rate, such as 20",
+                exit_code=2,
+            )
+
+
+def read_times(table: Table, settings: ImportSettings, stems: Sequence[str] = ()) -> Times | None:
+    """Return the times of a table's rows, None if nothing says them.
 
     They are those of --time-column; counted with --frame-rate; in a column with a usual name; or in
-    the names of the images. NaN is an unknown time. Returns None if there is none of these; raises
-    UserError for a column that holds no times of a camera.
+    the names of the images. Raises UserError for a column that holds no times of a camera.
 
     stems: name of each row's image, without ending
     """
     if settings.frame_rate and not settings.time_column:
-        milliseconds, words = counted(range(len(table.lines)), settings.frame_rate)
-        return milliseconds, "", words
+        return counted(range(len(table.lines)), settings.frame_rate)
     name = next((name for name in table.columns if _USUAL.fullmatch(plain(name))), None)
     if settings.time_column:
         name = table.find(settings.time_column, "the times", "--time-column")
     if name is None:
-        found = times_in_names(stems)
-        return found and (found[0], "", found[1])
+        return times_in_names(stems)
     cells = table.columns[name]
     by_name = {plain(name): cells for name, cells in table.columns.items()}
     if plain(name) in ("date", "time") and {"date", "time"} <= by_name.keys():
         days = zip(by_name["date"], by_name["time"], strict=True)
         cells = [f"{date} {time}" for date, time in days]
-    found = times_of(cells, name)
-    if found is None:
+    return times_of(cells, name, table.path)
+
+
+def times_of(cells: Sequence[object], name: str, where: object) -> Times:
+    """Return the times in cells; raises UserError if most hold no time of a camera.
+
+    name: of their column; its end may be the unit of numbers, which are seconds without one
+    where: the file, for the message
+    """
+    milliseconds = _dates([str(cell)[:100] for cell in cells])
+    if np.isfinite(milliseconds).mean() >= 0.5:
+        return Times(np.round(milliseconds), f"times: {name}, as dates", name)
+    numbers = np.array([number_of(cell) for cell in cells])
+    numbers[np.isinf(numbers)] = np.nan
+    unit = _UNITS.get(plain(name).rpartition("_")[2])
+    milliseconds = np.round(numbers / _PER_MS[unit or "s"])
+    known = np.sort(milliseconds[np.isfinite(milliseconds)])
+    steps = np.diff(known)
+    usual = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
+    # where the unit is not stated, other steps show that it is not seconds
+    is_camera = unit is not None or 1000 / _FASTEST_RATE <= usual <= _LONGEST_STEP_MS
+    if len(known) < 0.5 * len(numbers) or not is_camera:
         raise UserError(
-            f"{table.path}: column {name[:60]!r} holds no times of a camera, such as "
-            f"{str(table.columns[name][0])[:60]!r}; expected dates, or numbers in s, ms, us or ns "
-            f"that differ by up to {_LONGEST_STEP_MS / 1000:g} s; name a column with "
+            f"{where}: column {name[:60]!r} holds no times of a camera, such as "
+            f"{str(cells[0])[:60]!r}; expected dates, or numbers in seconds, or in the unit at the "
+            "end of the column's name, _ms, _us or _ns; rename it, name another one with "
             "--time-column, or count the rows with --frame-rate",
             exit_code=2,
         )
-    return found[0], name, found[1]
+    return Times(milliseconds, f"times: {name}, in {unit or 's'}", name)
 
 
-def counted(numbers: Sequence[int], frame_rate: float) -> tuple[FloatArray, str]:
-    """Return milliseconds that are counted from the numbers of frames, from 0, and words."""
+def counted(numbers: Sequence[int], frame_rate: float) -> Times:
+    """Return times that are counted from the numbers of frames, from 0."""
     milliseconds = np.round(1000 * np.array(numbers, float) / frame_rate)
-    return milliseconds, f"times: counted as {frame_rate:g} frames a second"
+    return Times(milliseconds, f"times: counted as {frame_rate:g} frames a second")
 
 
 def no_times(where: object) -> UserError:
@@ -94,57 +137,12 @@ def no_times(where: object) -> UserError:
     )
 
 
-def check_rate(milliseconds: FloatArray, where: str) -> None:
-    """Raise UserError for frames that follow each other faster than those of a camera.
-
-    where: file and column, for the message
-    """
-    steps = np.diff(np.sort(milliseconds[np.isfinite(milliseconds)]))
-    if len(steps) and float(np.median(steps)) < 1000 / _FASTEST_RATE:
-        raise UserError(
-            f"{where}: most frames are less than {1000 / _FASTEST_RATE:g} ms apart, as of no "
-            "camera; if there are rows of several cameras, keep those of one; name another column "
-            "with --time-column, or count the rows with --frame-rate and their rate, such as 20",
-            exit_code=2,
-        )
-
-
-def times_of(cells: Sequence[object], name: str) -> tuple[FloatArray, str] | None:
-    """Return the milliseconds of cells, NaN for none, and words; None if most hold no time.
-
-    name: of their column; its end may be the unit of numbers
-    """
-    milliseconds = _dates([str(cell)[:100] for cell in cells])
-    if np.isfinite(milliseconds).mean() >= 0.5:
-        return np.round(milliseconds), f"times: {name}, as dates"
-    numbers = np.array([number_of(cell) for cell in cells])
-    numbers[np.isinf(numbers)] = np.nan
-    known = np.sort(numbers[np.isfinite(numbers)])
-    if len(known) < 0.5 * len(numbers):
-        return None
-    unit = _UNITS.get(plain(name).rpartition("_")[2])
-    if unit is None:
-        # the only unit in which a camera takes frames so often: the next one is 1000 times as much
-        steps = np.diff(known)
-        step = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
-        shortest = 1000 / _FASTEST_RATE
-        fitting = [
-            unit for unit, per in _PER_MS.items() if shortest <= step / per <= _LONGEST_STEP_MS
-        ]
-        if not fitting:
-            return None
-        unit = fitting[0]
-    return np.round(numbers / _PER_MS[unit]), f"times: {name}, in {unit}"
-
-
-def times_in_names(stems: Sequence[str]) -> tuple[FloatArray, str] | None:
-    """Return the milliseconds in the names of images; None if most hold no date since 1970."""
-    if not stems:
-        return None
+def times_in_names(stems: Sequence[str]) -> Times | None:
+    """Return the times in the names of images; None if most hold no date since 1970."""
     for read in (_dates, _since_1970):
         milliseconds = read(stems)
-        if np.isfinite(milliseconds).mean() >= 0.5:
-            return np.round(milliseconds), "times: the names of the images, as dates"
+        if len(stems) and np.isfinite(milliseconds).mean() >= 0.5:
+            return Times(np.round(milliseconds), "times: the names of the images, as dates")
     return None
 
 

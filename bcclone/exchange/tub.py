@@ -1,7 +1,11 @@
-"""The format tub: a tub of donkeycar -> rows; and which of its records are deleted.
+r"""The format tub: a tub of donkeycar -> rows, and back; and which of its records are deleted.
 
-A tub is donkeycar's folder of recorded images and values. tub_writer.py writes tubs, and describes
-the files of donkeycar 4 and 5.
+A tub of donkeycar 4 and 5 is a folder of images, catalogs and a manifest. manifest.json has five
+lines: names of the inputs, their types, metadata, metadata of the manifest, and the list of
+catalogs with the indexes of deleted records. Each catalog has one JSON object for each record; its
+.catalog_manifest has the length of each line, so that a record can be found. Lines end with \r\n.
+Source: donkeycar 5.3, parts/tub_v2.py and parts/datastore_v2.py. Inputs that donkeycar does not
+have begin with `bcclone/`.
 
 Tubs of donkeycar 2 and 3 have a file record_N.json for each record, beside its image; meta.json has
 the inputs and the time of the start, and exclude.json the numbers of deleted records.
@@ -9,20 +13,30 @@ the inputs and the time of the start, and exclude.json the numbers of deleted re
 parts/datastore.py.
 """
 
+import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.rows import ACCIDENTS_SHARE, Items, LeftOut, read_image, read_inside, row_of
-from bcclone.exchange.seen import Seen
-from bcclone.exchange.table import is_image
-from bcclone.exchange.times import check_rate, counted, no_times, times_of
-from bcclone.exchange.tub_writer import IMAGE_INPUTS, IMAGES, INPUTS, MANIFEST, MODE
+from bcclone.exchange.exchanged_rows import (
+    ACCIDENTS_SHARE,
+    MISSING,
+    POINT,
+    Items,
+    LeftOut,
+    Row,
+    Seen,
+    row_of,
+)
+from bcclone.exchange.source_files import is_image, read_image, read_inside, suffix_of
+from bcclone.exchange.times import Times, counted, no_times, times_of
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.system.codec import (
@@ -36,7 +50,26 @@ from bcclone.system.codec import (
 from bcclone.system.errors import UserError, first_line, shown_command
 from bcclone.system.location import is_hidden
 
+MANIFEST = "manifest.json"
 _EXCLUDED = "exclude.json"  # file of donkeycar 2 and 3
+_IMAGES = "images"  # the folder in a tub
+_MODE = "user/mode"  # the input that says who drove
+_IMAGE_INPUTS = {  # camera -> the input with the name of its image's file
+    "center": "cam/image_array",
+    "left": "cam/image_array_left",
+    "right": "cam/image_array_right",
+}
+_INPUTS = {  # name in FIELDS of a row -> the input that holds the value
+    "time_ms": "_timestamp_ms",
+    "steering": "user/angle",
+    "throttle": "user/throttle",
+    "recording": "bcclone/recording",
+    "brake": "bcclone/brake",
+    "speed_mph": "bcclone/speed_mph",
+    "take_over": "bcclone/take_over",
+    "track": "bcclone/track",
+    **{name: f"bcclone/{name}" for name in POINT},
+}
 _CATALOG = re.compile(r"catalog_(\d{1,9})\.catalog")
 _RECORD_FILE = re.compile(r"record_(\d{1,18})\.json")  # of donkeycar 2 and 3
 # names of the input that holds the steering; one version of donkeycar 5 has the second name
@@ -47,9 +80,9 @@ _TIMES_OF_FILES = ("milliseconds", "_timestamp_ms", "timestamp")  # inputs that 
 _READ = {  # inputs that the import reads; all others are listed as left out
     "_index",
     "_session_id",
-    MODE,
-    *IMAGE_INPUTS.values(),
-    *INPUTS.values(),
+    _MODE,
+    *_IMAGE_INPUTS.values(),
+    *_INPUTS.values(),
     *_BY_USER,
     *_BY_PILOT,
     _PILOT_THROTTLE,
@@ -71,10 +104,15 @@ class _Tub:
     deleted: Collection[Any]  # numbers of the deleted records
     # for each record: file and record for messages, and its values or why they cannot be read
     records: Sequence[tuple[str, dict[str, Any] | RowError]]
-    has_drivers: bool  # rows get a driver: a model drove some, or bcclone wrote who drove
     # bcclone wrote the tub: user/angle is the steering of every row, also where a model drove
     is_ours: bool = False
-    time_input: str = INPUTS["time_ms"]  # name of the input that holds the time, for messages
+    time_input: str = _INPUTS["time_ms"]  # name of the input that holds the time, for messages
+
+    @cached_property
+    def has_drivers(self) -> bool:
+        """Return whether rows get a driver: a model drove some, or bcclone wrote who drove."""
+        values = [record for _, record in self.records if isinstance(record, dict)]
+        return self.is_ours or any(record.get(_MODE, "user") != "user" for record in values)
 
 
 def read_tub(
@@ -95,29 +133,24 @@ def read_tub(
         tub = _open_catalogs(folder, seen)
     if settings.left_positive:
         seen.notes.append("steering: positive to the left")
-    image_inputs = dict(IMAGE_INPUTS)
+    image_inputs = dict(_IMAGE_INPUTS)
     if settings.image_column:
         image_inputs = {"center": settings.image_column}
-    _check_cameras(folder, tub, image_inputs["center"])
     inputs: set[str] = set()  # names of the values that any record has
     images: set[str] = set()  # names of the images that records name
     times_ms: list[int] = []
-    steered: list[float] = []  # the absolute steering of each record
+    steered: list[float] = []
     for place, record in tub.records:
         try:
             if isinstance(record, RowError):
                 raise record
             inputs.update(record)
-            names = {
-                camera: one_line(key, record[key])
-                for camera, key in image_inputs.items()
-                if key in record
-            }
+            names = _images_of(record, image_inputs)
             images.update(names.values())
             index = whole_number("_index", record.get("_index", -1))
             values, called = _values_of(record, index, tub, settings)
             if isinstance(values.get("steering"), int | float):
-                steered.append(abs(values["steering"]))
+                steered.append(values["steering"])
             contents = {camera: read(folder, tub.images + name) for camera, name in names.items()}
             row = row_of(values, contents, place, index in tub.deleted, called)
         except ValueError as error:
@@ -126,10 +159,10 @@ def read_tub(
         steering = 0.0 - row.steering if settings.left_positive else row.steering
         yield replace(row, record_number=index, steering=steering)
         # a tub that bcclone wrote may hold several recordings, whose times may overlap
-        if INPUTS["recording"] not in record:
+        if _INPUTS["recording"] not in record:
             times_ms.append(row.time_ms)
-    check_rate(np.array(times_ms, float), f"{folder}: {tub.time_input}")
-    beyond = sum(steering > RANGES["steering"][1] + ROUNDING for steering in steered)
+    Times(np.array(times_ms, float), tub.time_input).check_rate(folder)
+    beyond = sum(abs(steering) > RANGES["steering"][1] + ROUNDING for steering in steered)
     if beyond > ACCIDENTS_SHARE * len(steered):
         raise UserError(
             f"{folder}: the steering of {beyond} of {len(steered)} records is beyond -1 to 1, "
@@ -142,24 +175,74 @@ def read_tub(
     seen.images_without_record = len(found - images)
 
 
-def _check_cameras(folder: Path, tub: _Tub, center: str) -> None:
-    """Raise UserError if no record has an image of the centre camera, but of others."""
-    known = [record for _, record in tub.records if isinstance(record, dict)]
-    if any(center in record for record in known):
-        return
-    others = {key for record in known for key, value in record.items() if is_image(str(value))}
-    if others:
-        raise UserError(
-            f"{folder}: no record has an image {center!r}; name the camera that looks forward with "
-            f"--image-column; there are: {', '.join(sorted(others))[:500]}",
-            exit_code=2,
+def _images_of(record: Mapping[str, Any], image_inputs: Mapping[str, str]) -> dict[str, str]:
+    """Return camera -> name of a record's image; raises ValueError without that of the centre."""
+    names = {
+        camera: one_line(key, record[key]) for camera, key in image_inputs.items() if key in record
+    }
+    if "center" not in names:
+        others = [key for key, value in record.items() if is_image(str(value))]
+        raise LeftOut(
+            f"no {image_inputs['center']!r}; name the camera that looks forward with "
+            f"--image-column; there are: {', '.join(others)[:500]}",
+            MISSING,
         )
+    return names
+
+
+def _values_of(
+    record: Mapping[str, Any], index: int, tub: _Tub, settings: ImportSettings
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of a record by the names in FIELDS, and which inputs hold them.
+
+    Raises ValueError.
+
+    index: number of the record
+    """
+    mode = one_line(_MODE, record.get(_MODE, "user"))
+    called = dict(_INPUTS)
+    steering_keys = _BY_USER if mode == "user" or tub.is_ours else _BY_PILOT
+    given = [key for key in steering_keys if record.get(key) is not None]
+    called["steering"] = (given or steering_keys)[0]
+    if mode == "local" and _PILOT_THROTTLE in record:
+        called["throttle"] = _PILOT_THROTTLE
+    # an input that the tub declares and the record lacks becomes None, which row_of() refuses
+    values = {
+        name: record.get(key) for name, key in called.items() if key in record or key in tub.inputs
+    }
+    steering = values.get("steering")
+    # a steering that will be estimated is not read
+    if settings.steering or (isinstance(steering, float) and abs(steering) < _AT_REST):
+        values["steering"] = 0.0
+    if settings.frame_rate:
+        values["time_ms"] = round(1000 * index / settings.frame_rate)
+    elif tub.images and not values.get("time_ms") and "recording" not in values:
+        raise RowError(
+            f"no {tub.time_input!r}; if no record has one, count them with --frame-rate 20"
+        )
+    session = str(record.get("_session_id", "0")).rpartition("_")[2]
+    values["episode"] = session if session.isdecimal() else 0
+    if tub.has_drivers:
+        values["driver"] = HUMAN if mode == "user" else MODEL
+        values["take_over"] = record.get(_INPUTS["take_over"]) if mode == "user" else None
+    return values, {**called, "time_ms": tub.time_input}
+
+
+def _parsed(line: bytes) -> dict[str, Any] | RowError:
+    """Return the values of a record, or why they cannot be read."""
+    try:
+        record = parse_record(line)
+    except ValueError as error:
+        reason = first_line(error)[:100]
+        if not line.strip(b"\0 "):  # a power failure leaves a line of zero bytes
+            reason = f"{len(line)} bytes of nothing"
+        return RowError(f"not a record: {reason}")
+    if isinstance(record, dict):
+        return record
+    return RowError(f"it is {str(record)[:40]!r}, expected names and values in braces")
 
 
 # ---- donkeycar 4 and 5
-
-# matches a record whose mode is not "user": a model drove
-_OTHER_MODE = re.compile(rb'"user/mode"\s*:\s*"(?!user")')
 
 
 def _catalogs_of(folder: Path) -> list[str]:
@@ -178,19 +261,21 @@ def _open_catalogs(folder: Path, seen: Seen) -> _Tub:
     """
     manifest = folder / MANIFEST
     present = _catalogs_of(folder)
-    remedy = "copy the whole tub again, with its catalogs"
+    readable = partial(
+        explained, manifest, "the manifest of a tub", "copy the whole tub again, with its catalogs"
+    )
     content = b""
     if manifest.exists():
-        with explained(manifest, "the manifest of a tub", remedy):
+        with readable():
             content = read_inside(folder, MANIFEST, "json")
     try:
-        with explained(manifest, "the manifest of a tub", remedy):
+        with readable():
             lines = [parse_record(line) for line in content.splitlines()]
             names = [one_line("a catalog", name) for name in lines[-1]["paths"]]
             inputs, metadata = set(lines[0]), lines[2]
             deleted = read_deleted(folder)
-        if present and not names:
-            raise UserError(f"{manifest}: it names no catalog")
+            if present and not names:
+                raise ValueError("it names no catalog")
     except UserError:
         if not present:
             raise
@@ -207,9 +292,8 @@ def _open_catalogs(folder: Path, seen: Seen) -> _Tub:
         )
         with explained(folder / name, "a catalog", remedy):
             contents[folder / name] = read_inside(folder, name, "json")
-    is_ours = isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers"))
     return _Tub(
-        images=f"{IMAGES}/",
+        images=f"{_IMAGES}/",
         inputs=inputs,
         deleted=deleted,
         records=[
@@ -217,23 +301,8 @@ def _open_catalogs(folder: Path, seen: Seen) -> _Tub:
             for path, content in contents.items()
             for index, line in enumerate(content.splitlines(), start=1)
         ],
-        has_drivers=is_ours or any(map(_OTHER_MODE.search, contents.values())),
-        is_ours=is_ours,
+        is_ours=isinstance(metadata, dict) and bool(metadata.get("bcclone/drivers")),
     )
-
-
-def _parsed(line: bytes) -> dict[str, Any] | RowError:
-    """Return the values of a record, or why they cannot be read."""
-    try:
-        record = parse_record(line)
-    except ValueError as error:
-        reason = first_line(error)[:100]
-        if not line.strip(b"\0 "):  # a power failure leaves a line of zero bytes
-            reason = f"{len(line)} bytes of nothing"
-        return RowError(f"not a record: {reason}")
-    if isinstance(record, dict):
-        return record
-    return RowError(f"it is {str(record)[:40]!r}, expected names and values in braces")
 
 
 # ---- donkeycar 2 and 3
@@ -258,86 +327,38 @@ def _open_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], see
         inputs = set(meta.get("inputs", ()))
         start_ms = round(1000 * number("start", meta.get("start", 0)))
     records: list[tuple[str, dict[str, Any] | RowError]] = []
-    has_drivers = False
     for _, path in files:
         try:
-            content = read_inside(folder, path.name, "json")
+            record = _parsed(read_inside(folder, path.name, "json"))
         except OSError as error:
-            records.append((str(path), RowError(f"cannot be read: {error.strerror}")))
-            continue
-        records.append((str(path), _parsed(content)))
-        has_drivers = has_drivers or _OTHER_MODE.search(content) is not None
+            record = RowError(f"cannot be read: {error.strerror}")
+        records.append((str(path), record))
 
-    # the unit of the times is found from all records together
+    # the times of all records are read together
     stated = [record if isinstance(record, dict) else {} for _, record in records]
     numbers = [index for index, _ in files]
     key = next((key for key in _TIMES_OF_FILES if any(key in each for each in stated)), "")
     if settings.frame_rate:
-        milliseconds, words = counted(numbers, settings.frame_rate)
-        key = ""
+        times = counted(numbers, settings.frame_rate)
+    elif key:
+        times = times_of([each.get(key, "") for each in stated], key, folder)
     else:
-        found = times_of([each.get(key, "") for each in stated], key or "time")
-        if found is None:
-            raise no_times(f"{folder}: its records" + (f", {key!r}" if key else ""))
-        milliseconds, words = found
-    if key != "milliseconds":  # the others do not count from the start
-        start_ms = 0
-    seen.notes.append(words)
+        raise no_times(f"{folder}: its records")
+    seen.notes.append(times.words)
     # these are the dicts in `records`, which get their number and time here
-    for index, each, time_ms in zip(numbers, stated, milliseconds, strict=True):
-        each["_index"] = index
-        each[INPUTS["time_ms"]] = None if np.isnan(time_ms) else round(time_ms) + start_ms
+    for row, each in enumerate(stated):
+        time_ms = times.of(row)
+        if times.column == "milliseconds" and time_ms is not None:
+            time_ms += start_ms
+        each["_index"] = numbers[row]
+        each[_INPUTS["time_ms"]] = time_ms
     return _Tub(
         images="",
         inputs=inputs,
         deleted=read_deleted(folder),
         records=records,
-        has_drivers=has_drivers,
-        time_input=key or INPUTS["time_ms"],
+        time_input=times.column or _INPUTS["time_ms"],
     )
-
-
-# ---- a record
-
-
-def _values_of(
-    record: Mapping[str, Any], index: int, tub: _Tub, settings: ImportSettings
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values of a record by the names in FIELDS, and which inputs hold them.
-
-    Raises ValueError.
-
-    index: number of the record
-    """
-    mode = one_line(MODE, record.get(MODE, "user"))
-    is_by_user = mode == "user"
-    called = dict(INPUTS)
-    steering_keys = _BY_USER if is_by_user or tub.is_ours else _BY_PILOT
-    given = [key for key in steering_keys if record.get(key) is not None]
-    called["steering"] = (given or steering_keys)[0]
-    if mode == "local" and _PILOT_THROTTLE in record:
-        called["throttle"] = _PILOT_THROTTLE
-
-    # an input that the tub declares and the record lacks becomes None, which row_of() refuses
-    values = {
-        name: record.get(key) for name, key in called.items() if key in record or key in tub.inputs
-    }
-    steering = values.get("steering")
-    # a steering that will be estimated is not read
-    if settings.steering or (isinstance(steering, float) and abs(steering) < _AT_REST):
-        values["steering"] = 0.0
-    if settings.frame_rate:
-        values["time_ms"] = round(1000 * index / settings.frame_rate)
-    elif tub.images and not values.get("time_ms") and "recording" not in values:
-        raise RowError(
-            f"no {tub.time_input!r}; if no record has one, count them with --frame-rate 20"
-        )
-    session = str(record.get("_session_id", "0")).rpartition("_")[2]
-    values["episode"] = session if session.isdecimal() else 0
-    if tub.has_drivers:
-        values["driver"] = HUMAN if is_by_user else MODEL
-        values["take_over"] = record.get(INPUTS["take_over"]) if is_by_user else None
-    return values, {**called, "time_ms": tub.time_input}
 
 
 # ---- the deleted records
@@ -357,17 +378,114 @@ def deleted_file(folder: Path) -> Path:
 def read_deleted(folder: Path) -> set[int]:
     """Return the numbers of a tub's deleted records; raises UserError if they cannot be read."""
     path = deleted_file(folder)
+    if path.name == _EXCLUDED and not path.exists():
+        return set()
+    remedy = "correct it, or remove it"
     if path.name == MANIFEST:
         command = shown_command("import", folder, "-o", "recordings/NAME")
         remedy = f"copy the tub again, or import the records that it has: {command}"
-        with explained(path, "the manifest of a tub", remedy):
-            last_line = read_inside(folder, MANIFEST, "json").splitlines()[-1]
-            return _whole_numbers(parse_json(last_line)["deleted_indexes"])
-    if not path.exists():
-        return set()
-    with explained(path, "a list of numbers", "correct it, or remove it"):
-        return _whole_numbers(parse_json(read_inside(folder, _EXCLUDED, "json")))
+    with explained(path, "a list of deleted records", remedy):
+        content = read_inside(folder, path.name, "json")
+        if path.name == MANIFEST:
+            indexes = parse_json(content.splitlines()[-1])["deleted_indexes"]
+        else:
+            indexes = parse_json(content)
+        return {whole_number("a deleted index", index) for index in indexes}
 
 
-def _whole_numbers(indexes: Collection[object]) -> set[int]:
-    return {whole_number("a deleted index", index) for index in indexes}
+# ---- an export, as a tub of donkeycar 4 and 5; JPEG files are copied unchanged
+
+# name in FIELDS of a row -> type of the input; float for all others
+_TYPES = {"recording": "int", "take_over": "int", "track": "str"}
+_MODE_OF = {HUMAN: "user", MODEL: "local"}
+_RECORDS_PER_CATALOG = 1000
+_LINE_END = "\r\n"
+
+
+def write_tub(rows: Iterable[Row], folder: Path) -> None:
+    """Write one or more rows, all with images of the same cameras, into an empty folder."""
+    (folder / _IMAGES).mkdir()
+    records: list[dict[str, Any]] = []
+    inputs: dict[str, str] = {}  # name of an input -> its type
+    has_drivers = False
+    has_trace = False  # whether a row has the car's position on a track
+    for index, row in enumerate(rows):
+        records.append(_write_row(row, index, folder))
+        inputs = {_IMAGE_INPUTS[camera]: "image_array" for camera in row.images}
+        has_drivers = has_drivers or row.driven is not None
+        has_trace = has_trace or row.point is not None
+    inputs[_MODE] = "str"
+    left_out = {"time_ms"}  # donkeycar does not declare the input of the time
+    if not has_drivers:
+        left_out.add("take_over")
+    if not has_trace:
+        left_out.update(("track", *POINT))
+    inputs |= {
+        key: _TYPES.get(name, "float") for name, key in _INPUTS.items() if name not in left_out
+    }
+    catalogs: list[str] = []
+    for first in range(0, len(records), _RECORDS_PER_CATALOG):
+        catalogs.append(f"catalog_{len(catalogs)}.catalog")
+        _write_catalog(folder / catalogs[-1], records[first : first + _RECORDS_PER_CATALOG])
+
+    # names of the sessions, in order, each once
+    sessions = list(dict.fromkeys(record["_session_id"] for record in records))
+    about = {
+        "created_at": time.time(),
+        "sessions": {
+            "last_id": len(sessions) - 1,
+            "last_full_id": sessions[-1],
+            "all_full_ids": sessions,
+        },
+    }
+    paths = {
+        "paths": catalogs,
+        "current_index": len(records),
+        "max_len": _RECORDS_PER_CATALOG,
+        "deleted_indexes": [],
+    }
+    metadata = {"bcclone/drivers": has_drivers}
+    lines = [list(inputs), list(inputs.values()), metadata, about, paths]
+    _write_lines(folder / MANIFEST, lines)
+
+
+def _write_row(row: Row, index: int, folder: Path) -> dict[str, Any]:
+    """Write the images of a row, and return its record, which names them."""
+    day = time.strftime("%y-%m-%d", time.gmtime(row.time_ms / 1000))
+    values = row.values()
+    record: dict[str, Any] = {
+        "_index": index,
+        "_session_id": f"{day}_{row.episode}",
+        _MODE: _MODE_OF[values.get("driver", HUMAN)],
+    }
+    for name, key in _INPUTS.items():
+        if values.get(name) is not None:
+            record[key] = values[name]
+    for camera, image in row.images.items():
+        key = _IMAGE_INPUTS[camera]
+        # donkeycar's form: 0_cam_image_array_.jpg
+        record[key] = f"{index}_{key.replace('/', '_')}_{suffix_of(image)}"
+        (folder / _IMAGES / record[key]).write_bytes(image)
+    return record
+
+
+def _write_catalog(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    """Write a catalog of records, and its manifest."""
+    lengths = _write_lines(path, records, sort_keys=True)
+    manifest = path.with_suffix(".catalog_manifest")
+    about = {
+        "path": manifest.name,
+        "created_at": time.time(),
+        "start_index": records[0]["_index"],
+        "line_lengths": lengths,
+    }
+    _write_lines(manifest, [about], sort_keys=True)
+
+
+def _write_lines(path: Path, values: Iterable[Any], sort_keys: bool = False) -> list[int]:
+    """Write JSON values, one a line; return the lengths of the lines."""
+    lines = [
+        json.dumps(value, allow_nan=False, sort_keys=sort_keys) + _LINE_END for value in values
+    ]
+    path.write_text("".join(lines), encoding="ascii", newline="")
+    return [len(line) for line in lines]

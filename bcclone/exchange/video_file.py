@@ -32,13 +32,11 @@ _FIRST_BYTES = 512  # how many of them the patterns need
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".3gp")
 # endings of streams without a container, which know no times
 _RAW_ENDINGS = (".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg")
-# endings of all films: those that are read; those that have to be converted; and other names
-FILM_ENDINGS = (
-    *VIDEO_ENDINGS,
-    *_RAW_ENDINGS,
-    *(".gif", ".wmv", ".asf", ".flv", ".mpg", ".mpeg", ".vob", ".ogv", ".y4m", ".3g2", ".lrv"),
-)
-_CODECS = {  # names of the codecs that cameras write, and of their decoders
+# endings of films in other forms, which have to be converted
+_OTHER_ENDINGS = (".gif", ".wmv", ".asf", ".flv", ".mpg", ".mpeg", ".vob", ".ogv", ".y4m", ".3g2")
+FILM_ENDINGS = (*VIDEO_ENDINGS, *_RAW_ENDINGS, *_OTHER_ENDINGS, ".lrv")
+# names of the codecs that cameras write, and of their decoders
+_CODECS = [
     "av1",
     "h264",
     "hevc",
@@ -49,7 +47,7 @@ _CODECS = {  # names of the codecs that cameras write, and of their decoders
     "mpeg4",
     "vp8",
     "vp9",
-}
+]
 
 
 @dataclass(frozen=True)
@@ -176,33 +174,39 @@ class Video:
 def open_video(path: Path) -> Iterator[Video]:
     """Open a video.
 
-    Raises UserError for a file that is no video, has too many pixels, or has a codec that no camera
-    writes.
+    Raises UserError for a file that is no video, or in a form that is not read, has too many
+    pixels, or has a codec that no camera writes.
     """
     require_package("av", "a video", "bcclone[video]")
     import av
 
-    _check_container(path)
     with ExitStack() as stack:
         try:
             file = stack.enter_context(open_file(path, "video"))
-            container_format = _container_of(file.peek(_FIRST_BYTES))
+            begin = file.peek(_FIRST_BYTES)
+            container_format = _container_of(begin)
+            if container_format is None:
+                what = kind_of_content(begin)
+                if what in ("", "a video"):
+                    what = "a film in a form that is not read, or damaged"
+                raise ValueError(f"it is {what}")
             container = stack.enter_context(av.open(file, format=container_format))
+            if not container.streams.video:
+                raise ValueError("it has no video, only other streams")
+            video = Video(path, container)
+            context = video.codec_context
+            name = context.name[:40] if context else "unknown"
+            if name not in _CODECS:
+                raise ValueError(f"its codec is {name}, expected one of {', '.join(_CODECS)}")
+            if context.width * context.height > MOST_PIXELS:
+                size = f"{context.width}x{context.height}"
+                raise ValueError(f"{size} pixels, expected at most {MOST_PIXELS} in all")
+        except UnfetchedFile:
+            raise
         except _errors() as error:
             raise _unreadable(path, error) from None
-        if not container.streams.video:
-            raise _unreadable(path, "it has no video, only other streams")
-        video = Video(path, container)
-        context = video.codec_context
-        name = context.name[:40] if context else "unknown"
-        if name not in _CODECS:
-            reason = f"its codec is {name}, expected one of {', '.join(sorted(_CODECS))}"
-            raise _unreadable(path, reason)
-        if context.width * context.height > MOST_PIXELS:
-            reason = f"{context.width}x{context.height} pixels, expected at most {MOST_PIXELS}"
-            raise _unreadable(path, f"{reason} in all")
-        video.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
-        video.codec_context.thread_type = "AUTO"
+        context.options = {"max_pixels": str(MOST_PIXELS)}
+        context.thread_type = "AUTO"
         yield video
 
 
@@ -217,22 +221,6 @@ def is_video(path: Path) -> bool:
     return False
 
 
-def _check_container(path: Path) -> None:
-    """Raise UserError for a file that is no video, or a film in a form that is not read."""
-    try:
-        with open_file(path, "video") as file:
-            begin = file.peek(_FIRST_BYTES)
-    except UnfetchedFile:
-        raise
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    if _container_of(begin) is None:
-        what = kind_of_content(begin)
-        if what and what != "a video":
-            raise UserError(f"{path}: cannot be read as a video: it is {what}", exit_code=2)
-        raise _unreadable(path, "it is a film in a form that is not read, or damaged")
-
-
 def _container_of(begin: bytes) -> str | None:
     """Return FFmpeg's name for the container with these first bytes, None for no known one."""
     for pattern, name in _CONTAINERS.items():
@@ -241,10 +229,9 @@ def _container_of(begin: bytes) -> str | None:
     return None
 
 
-def _unreadable(path: Path, reason: str | Exception) -> UserError:
+def _unreadable(path: Path, error: Exception) -> UserError:
     """Return the error for a film that cannot be read, with the command that converts it."""
-    if isinstance(reason, Exception):
-        reason = getattr(reason, "strerror", None) or first_line(reason)
+    reason = getattr(error, "strerror", None) or first_line(error)
     converted = path.with_suffix(".mp4")
     if converted == path:
         converted = path.with_name(f"{path.stem}-converted.mp4")
@@ -266,12 +253,12 @@ def _only_stream(path: Path, streams: Sequence[Any]) -> Any:
     films = [film for film in streams if not film.disposition & pictures and film.frames != 1]
     if len(films) <= 1:
         return films[0] if films else streams[0]
-    numbers = [list(streams).index(film) for film in films]
-    one = shlex.quote(str(path.with_name(f"{path.stem}-{numbers[0] + 1}{path.suffix}")))
-    command = f"ffmpeg -i {shlex.quote(str(path))} -map 0:v:{numbers[0]} -c copy {one}"
+    first = list(streams).index(films[0])
+    one = shlex.quote(str(path.with_name(f"{path.stem}-{first + 1}{path.suffix}")))
+    command = f"ffmpeg -i {shlex.quote(str(path))} -map 0:v:{first} -c copy {one}"
     raise UserError(
         f"{path}: {len(films)} videos in one file, as of several cameras; copy the one of the "
-        f"front camera into a file of its own, 0:v:{numbers[0]} to 0:v:{numbers[-1]}: {command}",
+        f"front camera into a file of its own, 0:v:{first} or one after it: {command}",
         exit_code=2,
     )
 

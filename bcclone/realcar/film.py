@@ -19,6 +19,7 @@ import numpy as np
 from bcclone.camera.framing import Framing
 from bcclone.camera.vehicle import MPH
 from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.exchanged_rows import Row, Seen
 from bcclone.exchange.formats import chosen_format
 from bcclone.exchange.recording_import import (
     ImportResult,
@@ -26,8 +27,6 @@ from bcclone.exchange.recording_import import (
     result_of,
     write_recordings,
 )
-from bcclone.exchange.rows import Row
-from bcclone.exchange.seen import Seen
 from bcclone.realcar.film_camera import find_camera
 from bcclone.realcar.film_path import measure_paths, steering_of_path
 from bcclone.recording.row import CAMERAS, RANGES

@@ -27,10 +27,9 @@ from bcclone.diagnosis.motion import ReadFrame, RecordingFigures
 from bcclone.diagnosis.overlay import covered, find_overlay
 from bcclone.diagnosis.rows import Rows, turn_rate
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
+from bcclone.exchange.exchanged_rows import Row, Seen
 from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.recording_import import open_source
-from bcclone.exchange.rows import Row
-from bcclone.exchange.seen import Seen
 from bcclone.model.model_path import shipped_model
 from bcclone.realcar.lens_search import LEAST_CORRELATION, answers_through, witness_of
 from bcclone.recording.row import CAMERAS, NUMBERS

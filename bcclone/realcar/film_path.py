@@ -19,7 +19,7 @@ from bcclone.diagnosis.heading import PARTS, Heading, follow_points, measure_hea
 from bcclone.diagnosis.motion import ReadFrame
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent, measure_motion, shown_pixels
 from bcclone.diagnosis.overlay import without_overlay
-from bcclone.exchange.rows import CameraPath
+from bcclone.exchange.exchanged_rows import CameraPath
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, evenly
 from bcclone.system.pool import read_ahead

@@ -13,8 +13,7 @@ from bcclone.camera.framing import Framing, framing_of
 from bcclone.camera.geometry import FOCAL_PX
 from bcclone.camera.images import BadImage, Image, decode_image, read_file, resized
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.rows import Row
-from bcclone.exchange.seen import Seen
+from bcclone.exchange.exchanged_rows import Row, Seen
 from bcclone.exchange.simulator_log import rows_of_log
 from bcclone.exchange.tub import is_tub, read_tub
 from bcclone.recording.files import ImageIndex, find_log, is_recording

@@ -81,7 +81,9 @@ def test_what_is_broken_missing_or_nobodys_is_counted(tmp_path):
     counts = (seen.broken_lines, seen.records_without_image, seen.empty_images)
     assert (result.rows, counts) == (5, (2, 1, 1))
     assert seen.images_without_record == 3  # 3.jpg, other_77.jpg and deeper/90.jpg
-    assert any(re.search(r"labels\.csv: line 3: no number", line) for line in seen.left_out)
+    assert any(
+        re.search(r"labels\.csv: line 3: steering is nan, expected", line) for line in seen.left_out
+    )
 
 
 def test_a_folder_of_sources_names_them(tmp_path):

@@ -20,11 +20,10 @@ from bcclone.exchange.exchange_settings import (
     ExportSettings,
     ImportSettings,
 )
+from bcclone.exchange.exchanged_rows import LeftOut, Row, Seen, row_of
 from bcclone.exchange.formats import FORMATS, format_of
 from bcclone.exchange.recording_export import export
 from bcclone.exchange.recording_import import framed_rows, import_recording, write_recordings
-from bcclone.exchange.rows import LeftOut, Row, row_of
-from bcclone.exchange.seen import Seen
 from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.errors import UserError
 from tests.exchange.driven_recordings import make_driven

@@ -9,16 +9,17 @@ from tests.exchange.foreign_sources import imported, make_frames, rows_of
 NEW_YEAR_MS = 1_672_531_200_000  # 2023-01-01
 
 
-def milliseconds_of(cells, name=""):
-    found = times_of(cells, name)
-    return None if found is None else found[0].tolist()
+def milliseconds_of(cells, name="time"):
+    return times_of(cells, name, "table.csv").milliseconds.tolist()
 
 
 @pytest.mark.parametrize("start", [0, NEW_YEAR_MS])
-@pytest.mark.parametrize("per_ms", [1e-3, 1, 1000, 1_000_000])
-def test_numbers_are_in_the_only_unit_in_which_a_camera_takes_such_frames(start, per_ms):
+@pytest.mark.parametrize(
+    ("name", "per_ms"), [("time", 1e-3), ("t_ms", 1), ("stamp (us)", 1000), ("ns", 1_000_000)]
+)
+def test_the_name_of_a_column_says_the_unit_and_without_one_it_is_seconds(start, name, per_ms):
     cells = [repr(per_ms * (start + 50 * row)) for row in range(200)]
-    times = milliseconds_of(cells[::2] + cells[1::2])
+    times = milliseconds_of(cells[::2] + cells[1::2], name)
     assert times[:2] == [start, start + 100]
 
 
@@ -45,11 +46,12 @@ def test_dates_may_be_written_in_several_ways(cells, milliseconds):
     [
         ["2023-01-01"] * 3, ["7"] * 3, ["1_000", "2_000"], ["x", "y"], [""],
         ["20231301_000000", "20230101_250000"],  # a day and an hour that do not exist
-        ["0", "3600", "7200"], ["0", "1e-9"],  # no unit makes them times of a camera
+        ["0", "50", "100"], ["0", "1e-9"],  # not in seconds
     ],
 )  # fmt: skip
 def test_what_no_camera_can_have_are_no_times(cells):
-    assert milliseconds_of(cells) is None
+    with pytest.raises(UserError, match="holds no times of a camera, such as .*_ms, _us or _ns"):
+        milliseconds_of(cells)
 
 
 def of_frames(folder, column, cells, names=None, **settings):

@@ -113,7 +113,8 @@ def test_a_table_of_times_gives_each_frame_the_values_at_its_time(tmp_path, star
     for n in range(8):  # 0 to 0.7 s
         time = round((start + 0.1 * n) * factor, 3)
         rows.append((time, round(0.1 * n - 0.1, 2), 0.5))
-    write_table(tmp_path / "set", rows, "time,steering,throttle")
+    unit = "_ms" if factor == 1000 else ""
+    write_table(tmp_path / "set", rows, f"time{unit},steering,throttle")
     with pytest.raises(UserError, match="not one for each frame .*--film-offset"):
         imported(tmp_path / "set", tmp_path / "out")
     result = imported(tmp_path / "set", tmp_path / "out", film_offset=offset)
@@ -161,13 +162,11 @@ def test_rows_may_be_counted_from_the_first_frame(tmp_path):
 
 def test_a_frame_between_rows_that_are_far_apart_gets_no_label(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=100)  # 5 s
-    times = (0.0, 0.5, 1.0, 4.0, 4.5, 4.95, 6.0)
+    times = (0.0, 0.5, 1.0, 4.0, 4.5, 4.95)
     write_table(tmp_path / "set", [(time, 0.1) for time in times], "time,steering")
     result = imported(tmp_path / "set", tmp_path / "out", film_offset=0.0)
     # 1.15 to 3.85 s are without
-    assert result.rows == 45
-    assert result.seen.images_without_record == 55
-    assert result.seen.records_without_image == 1
+    assert (result.rows, result.seen.images_without_record) == (45, 55)
 
 
 def test_a_video_that_is_cut_short_gives_the_frames_before(tmp_path):

@@ -9,10 +9,8 @@ paths are relative to the table and have forward slashes. An unknown value is an
 """
 
 import csv
-import os
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -21,33 +19,34 @@ import numpy as np
 
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.rows import (
+from bcclone.exchange.exchanged_rows import (
     FIELDS,
-    IMAGE_ENDINGS,
-    MISSING,
     WHOLE_NUMBERS,
     Items,
     LeftOut,
     Row,
-    read_image,
+    Seen,
     row_of,
+)
+from bcclone.exchange.source_files import (
+    IMAGE_ENDINGS,
+    FolderImages,
+    is_image,
+    read_linked_image,
     suffix_of,
 )
-from bcclone.exchange.seen import Seen
 from bcclone.exchange.table import (
     TABLE_ENDINGS,
     Table,
     camera_of_name,
     find_table,
-    is_image,
-    is_ours,
     plain,
     read_table,
 )
-from bcclone.exchange.times import check_rate, counted, no_times, read_times, times_in_names
-from bcclone.recording.row import CAMERAS, NUMBERS, RowError, camera_of
+from bcclone.exchange.times import counted, no_times, read_times, times_in_names
+from bcclone.recording.row import CAMERAS, NUMBERS, camera_of
 from bcclone.system.errors import UserError
-from bcclone.system.location import is_hidden, normal_name
+from bcclone.system.location import is_hidden
 
 TABLE = "table.csv"  # of an export
 # its columns: the whole numbers, with which FIELDS begins; the path of each camera's image; all
@@ -62,7 +61,7 @@ _OF_CAMERAS = re.compile("(?:camera|cam|sensor|topic|frame)(?:_(?:id|name))?")
 _MOST_CAMERAS = 12  # of a car
 
 
-def is_frames(path: Path) -> bool:
+def is_image_folder(path: Path) -> bool:
     """Return whether a path is a table, or a folder with a table or with images."""
     if path.is_dir():
         endings = TABLE_ENDINGS + IMAGE_ENDINGS
@@ -71,53 +70,36 @@ def is_frames(path: Path) -> bool:
     return path.is_file() and path.name.lower().endswith(TABLE_ENDINGS)
 
 
-def read_frames(settings: ImportSettings, seen: Seen) -> Items:
+def read_images(settings: ImportSettings, seen: Seen) -> Items:
     """Return the rows of a folder of images, with its table, or without if one is estimated."""
     if settings.steering:
         return _rows_without_table(settings, seen)
     return _rows_of_table(settings, seen)
 
 
-# ---- without a table
-
-
 def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
     """Yield a row for each image of a folder, in the order of times, with a steering of 0."""
-    folder = settings.source
-    if not folder.is_dir():
-        folder = folder.parent
+    folder = settings.source if settings.source.is_dir() else settings.source.parent
 
     def by_numbers(path: str) -> list[str]:  # frame2 comes before frame10
         return [part.zfill(20) for part in re.split(r"(\d+)", path)]
 
     paths = sorted(FolderImages(folder).paths, key=by_numbers)
-    found = times_in_names([PurePosixPath(path).stem for path in paths])
+    times = times_in_names([PurePosixPath(path).stem for path in paths])
     if settings.frame_rate:
-        found = counted(range(len(paths)), settings.frame_rate)
-    if found is None:
+        times = counted(range(len(paths)), settings.frame_rate)
+    if times is None:
         raise no_times(folder)
-    milliseconds, words = found
-    seen.notes.append(words)
-    for index in np.argsort(milliseconds, kind="stable"):
-        place = str(folder / paths[index])
+    seen.notes.append(times.words)
+    for index in np.argsort(times.milliseconds, kind="stable"):
+        place = folder / paths[index]
         try:
-            image = _read_linked(folder / paths[index])
-            values = {"time_ms": _whole(milliseconds[index]), "steering": 0.0}
-            row = row_of(values, {_CENTER: image}, place)
+            values = {"time_ms": times.of(index), "steering": 0.0}
+            row = row_of(values, {_CENTER: read_linked_image(place)}, str(place))
         except ValueError as error:
-            yield LeftOut.of(place, error)
+            yield LeftOut.of(str(place), error)
             continue
         yield row
-
-
-def _read_linked(path: Path) -> bytes:
-    """Return the content of an image, whose folder may be a link; raises LeftOut."""
-    return read_image(path.parent.resolve(), path.name)
-
-
-def _whole(milliseconds: float) -> int | None:
-    """Return a time in whole milliseconds, None for an unknown one."""
-    return None if np.isnan(milliseconds) else round(milliseconds)
 
 
 # ---- with a table
@@ -136,19 +118,18 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
     times = read_times(table, settings, list(map(_stem_of, table.columns[columns[_CENTER]])))
     if times is None:
         raise no_times(table.path)
-    milliseconds, time_column, words = times
-    seen.notes += [words, f"images: by {', '.join(columns.values())}"]
+    seen.notes += [times.words, f"images: by {', '.join(columns.values())}"]
     further: list[str] = []  # columns that only our own export has, such as episode and x_m
-    if is_ours(table.columns):
+    names = set(table.columns)
+    # one column may be missing, so either of two pairs tells that the table is ours
+    if {"center", "time_ms"} <= names or {"recording", "episode"} <= names:
         further = [name for name in table.columns if name in set(FIELDS) - set(NUMBERS)]
     else:
-        check_rate(milliseconds, f"{table.path}: {words}")
-    used = {*read.values(), *columns.values(), time_column, *further}
+        times.check_rate(table.path)
+    used = {*read.values(), *columns.values(), times.column, *further}
     seen.columns_left_out = [name for name in table.columns if name not in used]
 
-    folder = settings.source
-    if folder.is_file():
-        folder = table.path.parent
+    folder = settings.source if settings.source.is_dir() else table.path.parent
     images = FolderImages(folder)
     named: set[str] = set()  # images that rows name
     for row in range(len(table.lines)):
@@ -158,13 +139,13 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
             paths = images.of_cameras(cells)
             named.update(paths.values())
             values: dict[str, Any] = {name: table.columns[name][row] for name in further}
-            values |= {"time_ms": _whole(milliseconds[row]), **numbers_at(controls, row)}
-            contents = {camera: _read_linked(folder / path) for camera, path in paths.items()}
-            frame = row_of(values, contents, place, called={"time_ms": "time"})
+            values |= {"time_ms": times.of(row), **numbers_at(controls, row)}
+            contents = {camera: read_linked_image(folder / path) for camera, path in paths.items()}
+            read_row = row_of(values, contents, place, called={"time_ms": "time"})
         except ValueError as error:
             yield LeftOut.of(place, error)
             continue
-        yield frame
+        yield read_row
     seen.images_without_record = len(images.paths) - len(named)
 
 
@@ -184,15 +165,13 @@ def _image_columns(table: Table, settings: ImportSettings) -> dict[str, str]:
     option = "--image-column"
     if settings.image_column:
         return {_CENTER: table.find(settings.image_column, "the images", option)}
+    firsts = {name: next(filter(None, cells), "") for name, cells in table.columns.items()}
+    of_files = [name for name, first in firsts.items() if is_image(first)]
     by_camera: dict[str, str] = {}
-    of_files: list[str] = []
-    for name, cells in table.columns.items():
-        first = next(filter(None, cells), "")
-        if is_image(first):
-            of_files.append(name)
-            # a column is called like its camera, or its images are, as those of the simulator
-            for called in (camera_of_name(name), camera_of(PureWindowsPath(first).name)):
-                by_camera.setdefault(called or "", name)
+    for name in of_files:
+        # a column is called like its camera, or its images are, as those of the simulator
+        for called in (camera_of_name(name), camera_of(PureWindowsPath(firsts[name]).name)):
+            by_camera.setdefault(called or "", name)
     if _CENTER in by_camera:
         return {camera: by_camera[camera] for camera in CAMERAS if camera in by_camera}
     usual = [name for name in table.columns if _IMAGES.fullmatch(plain(name))]
@@ -211,14 +190,10 @@ def _refuse_several_cameras(table: Table, image_column: str) -> None:
     That is told by the folders and names of the images without their numbers, or by a column that
     is called like cameras.
     """
-    candidates = {
-        image_column: [re.sub(r"\d{3,}", "#", cell) for cell in table.columns[image_column]]
-    }
-    for name in table.columns:
-        if name != image_column and _OF_CAMERAS.fullmatch(plain(name)):
-            candidates[name] = list(table.columns[name])
-    for name, cells in candidates.items():
-        values = [cell for cell in cells if cell]
+    for name, cells in table.columns.items():
+        if name != image_column and not _OF_CAMERAS.fullmatch(plain(name)):
+            continue
+        values = [re.sub(r"\d{3,}", "#", cell) for cell in cells if cell]
         different = list(dict.fromkeys(values))
         changes = sum(before != after for before, after in pairwise(values))
         is_in_turns = changes > max(3, 0.2 * len(values))
@@ -229,66 +204,6 @@ def _refuse_several_cameras(table: Table, image_column: str) -> None:
                 "of one camera, and name it with --table",
                 exit_code=2,
             )
-
-
-class FolderImages:
-    """The images of a folder and the folders in it, found by path, name, or name without ending."""
-
-    def __init__(self, folder: Path) -> None:
-        self.paths: set[str] = set()
-        self._named: defaultdict[str, list[str]] = defaultdict(list)
-        entered: set[str] = set()
-        for where, folders, names in os.walk(folder, followlinks=True):
-            # links may lead in a circle, but each folder is entered once
-            is_new = os.path.realpath(where) not in entered
-            entered.add(os.path.realpath(where))
-            folders[:] = sorted(name for name in folders if is_new and not is_hidden(name))
-            images = [name for name in names if is_new and is_image(name) and not is_hidden(name)]
-            inner = Path(where).relative_to(folder)
-            self.paths.update((inner / name).as_posix() for name in images)
-        for path in self.paths:
-            name = PurePosixPath(path)
-            self._named[normal_name(name.name)].append(path)
-            self._named[normal_name(name.stem)].append(path)
-
-    def of_cameras(self, cells: Mapping[str, str]) -> dict[str, str]:
-        """Return camera -> path of the image that its cell names; raises LeftOut for no such image.
-
-        A camera at the side may have an empty cell, or that of the centre camera; it is then left
-        out.
-        """
-        center = self.find(cells[_CENTER])
-        paths = {camera: self.find(cell) for camera, cell in cells.items() if cell}
-        return {_CENTER: center} | {
-            camera: path for camera, path in paths.items() if path != center
-        }
-
-    def find(self, cell: str) -> str:
-        """Return the path in the folder of the image that a cell names.
-
-        Raises LeftOut for none, and RowError for several.
-        """
-        name = cell.replace("\\", "/").removeprefix("./")
-        if name in self.paths:
-            return name
-        paths = self._named.get(normal_name(PurePosixPath(name).name), [])
-        if len(paths) == 1:
-            return paths[0]
-        if not paths:
-            reason = "it names no image"
-            if cell:
-                reason = f"image {cell[:60]!r} is not in the folder; a row names its image with or "
-                reason += "without ending, in a column that --image-column chooses"
-            raise LeftOut(reason, MISSING)
-        # the cell may have more leading folders than the path in our folder, or fewer
-        wanted = f"/{normal_name(name)}"
-        ends = {path: f"/{normal_name(path)}" for path in paths}
-        agreeing = [
-            path for path, end in ends.items() if wanted.endswith(end) or end.endswith(wanted)
-        ]
-        if len(agreeing) == 1:
-            return agreeing[0]
-        raise RowError(f"several images are called {cell[:60]!r}")
 
 
 # ---- an export

@@ -1,24 +1,198 @@
-"""Count what an import takes and what it leaves out, and check that enough is left.
+"""The rows of an import or an export, and what an import counts of them.
 
-In: the rows of a source, and what its reader says of it. Out: a `Summary`.
+A reader of a source yields each row as a `Row`, or as a `LeftOut` that says why it cannot be used.
+row_of() makes a checked row from the values of a record, recorded_row() from a row of a log or of a
+store. `Seen` counts the rows, and checks that enough are left.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bcclone.exchange.rows import KINDS, LeftOut, Row
-from bcclone.recording.row import EPISODE_GAP_MS
+from bcclone.camera.framing import Framing
+from bcclone.recording.row import EPISODE_GAP_MS, NUMBERS, RowError, check_numbers
+from bcclone.recording.run_tables import DrivenBy, TracePoint
+from bcclone.system.codec import number, one_line, whole_number
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.numbers import FloatArray
 
+WHOLE_NUMBERS = ("recording", "episode", "time_ms")  # the whole numbers that every row has
+# values of a TracePoint, except its track
+POINT = ("trace_seconds", "x_m", "z_m", "cross_track_m")
+FIELDS = (*WHOLE_NUMBERS, *NUMBERS, "driver", "take_over", "track", *POINT)  # the values of a row
+
+# the kinds of rows that are left out, by the reason
+EMPTY = "empty_images"
+UNREADABLE = "unreadable_images"
+MISSING = "records_without_image"
+BROKEN = "broken_lines"
+KINDS = {  # kind -> words for one such row
+    EMPTY: "empty image",
+    UNREADABLE: "unreadable image",
+    MISSING: "missing image",
+    BROKEN: "broken line",
+}
+# largest share of the rows that may have a number out of its range by accident; if there are more,
+# the unit or the column is wrong
+ACCIDENTS_SHARE = 0.01
 _LEAST_SHARE = 0.1  # smallest share of the rows that must be usable
 _EXAMPLES = 3  # most examples that are listed for each of KINDS
 _SHOWN_COLUMNS = 20  # most columns that are listed as not read
+
+
+class LeftOut(RowError):
+    """A row of a source that cannot be used, which a reader yields in its place.
+
+    The text is the reason; `kind` is a key of KINDS, `place` the file and row.
+    """
+
+    def __init__(self, reason: str, kind: str = BROKEN, place: str = "") -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.place = place
+
+    @classmethod
+    def of(cls, place: str, error: ValueError) -> "LeftOut":
+        """Return the row at a place, which an error makes unusable."""
+        kind = error.kind if isinstance(error, LeftOut) else BROKEN
+        return cls(str(error), kind, place)
+
+    @property
+    def shown(self) -> str:
+        return f"{self.place}: {self}"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPath:
+    """How the camera of a film moved around the time of a row, as motion.csv states it."""
+
+    curvature: float  # positive to the right, in 1 / camera height
+    error: float  # standard error of the curvature
+    speed: float  # camera heights a second
+
+    def row(self, image: str) -> str:
+        """Return the row of motion.csv for an image's base name."""
+        return f"{image},{self.curvature:.6f},{self.error:.6f},{self.speed:.4f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row with all of its values; the numbers of a log are kept exactly.
+
+    Raises RowError for numbers out of range.
+    """
+
+    recording: int  # number from 0
+    episode: int  # number from 0, counted through all recordings
+    time_ms: int  # milliseconds since 1970 on the recorder's clock
+    images: Mapping[str, Any]  # camera -> content of an image file, or a VideoFrame
+    steering: float  # -1 left to 1 right
+    throttle: float  # -1 to 1
+    brake: float  # 0 to 1
+    speed_mph: float
+    driven: DrivenBy | None = None  # who drove
+    point: TracePoint | None = None  # where a simulated car was
+    deleted: bool = False  # the source marks the row as deleted
+    place: str = ""  # file and row of an imported row, for messages
+    record_number: int = -1  # number of the record, if the row is from a tub
+    # what the import adds, when the images have become frames
+    framing: Framing | None = None  # made the frames; None if the images were frames already
+    source_ms: int = 0  # time of the row in the source, which other images may have, too
+    size: tuple[int, int] = (0, 0)  # width and height of the centre image in the source
+    converted: int = 0  # how many of the images were no frames already
+    path: CameraPath | None = None  # path from which the steering of a film is estimated
+
+    def __post_init__(self) -> None:
+        if min(self.recording, self.episode) < 0:
+            raise RowError(
+                f"recording {self.recording}, episode {self.episode}, expected 0 or more of each"
+            )
+        check_numbers(*self.numbers)
+
+    @property
+    def numbers(self) -> tuple[float, float, float, float]:
+        return self.steering, self.throttle, self.brake, self.speed_mph
+
+    def values(self) -> dict[str, Any]:
+        """Return name in FIELDS -> value; driver and point have entries only if they are known."""
+        values = {name: getattr(self, name) for name in (*WHOLE_NUMBERS, *NUMBERS)}
+        if self.driven:
+            values["driver"] = self.driven.driver
+            values["take_over"] = self.driven.take_over
+        if self.point:
+            values["track"] = self.point.track
+            values["trace_seconds"] = self.point.seconds
+            values["x_m"] = self.point.x_m
+            values["z_m"] = self.point.z_m
+            values["cross_track_m"] = self.point.cross_track_m
+        return values
+
+
+Items = Generator[Row | LeftOut, None, None]  # what a reader yields; closing it closes the source
+
+
+def row_of(
+    values: Mapping[str, Any],
+    images: Mapping[str, Any],
+    place: str,
+    deleted: bool = False,
+    called: Mapping[str, str] | None = None,
+) -> Row:
+    """Return the checked row of a record; raises ValueError for wrong values.
+
+    values: name in FIELDS -> value. Only time_ms and steering are needed; but where a source has a
+        column for throttle, brake or speed_mph, its value must not be None or "".
+    called: name in FIELDS -> what the source calls the value, for messages
+    """
+    names = {name: name for name in FIELDS} | dict(called or {})
+    filled = {name: value for name, value in values.items() if value not in (None, "")}
+    needed = {"time_ms", "steering"} | (values.keys() & set(NUMBERS))
+    missing = [names[name] for name in FIELDS if name in needed - filled.keys()]
+    if missing:
+        raise RowError(f"no {missing[0]!r}")
+    checked: dict[str, Any] = {}
+    for name in WHOLE_NUMBERS:
+        checked[name] = whole_number(names[name], filled.get(name, 0))
+    for name in NUMBERS:
+        checked[name] = number(names[name], filled.get(name, 0.0))
+    driven = None
+    if driver := filled.get("driver"):
+        take_over = whole_number(names["take_over"], filled.get("take_over", 0))
+        driven = DrivenBy(driver, take_over or None)
+    point = None
+    if track := filled.get("track"):
+        seconds, *metres = [number(names[name], filled.get(name)) for name in POINT]
+        point = TracePoint(seconds, one_line(names["track"], track), *metres)
+    return Row(**checked, images=images, driven=driven, point=point, deleted=deleted, place=place)
+
+
+def recorded_row(
+    row: Any, recording: int, images: Mapping[str, Any], first_episode: int = 0, **more: Any
+) -> Row:
+    """Return a row of a log or of a store.
+
+    row: name of a column -> value
+    first_episode: number that the recording's first episode gets
+    more: driven, point and place, where they are known
+    """
+    return Row(
+        recording=recording,
+        episode=first_episode + int(row["episode"]),
+        time_ms=int(row["time_ms"]),
+        images=images,
+        steering=float(row["steering"]),
+        throttle=float(row["throttle"]),
+        brake=float(row["brake"]),
+        speed_mph=float(row["speed_mph"]),
+        **more,
+    )
+
+
+# ---- what an import counts
 
 
 @dataclass(frozen=True)
@@ -50,11 +224,7 @@ class Summary:
     steering_mean: float  # -1 to 1, right positive
 
     def with_steering(self, steering: Sequence[float], notes: Sequence[str]) -> "Summary":
-        """Return the summary with a steering that was estimated, in place of the source's.
-
-        steering: -1 to 1, of each row of the recording
-        notes: how good it is, in words
-        """
+        """Return the summary with a steering that was estimated, and notes on how good it is."""
         figures = _steering_figures(np.array(steering, np.float64))
         return replace(self, notes=(*self.notes, *notes), **figures)
 
@@ -65,8 +235,7 @@ class Summary:
         yield from self.notes
         steering = f"{self.left:.0%} left, {self.straight:.0%} straight, {self.right:.0%} right"
         yield f"steers {steering}; {self.steering_mean:+.3f} on average"
-        counts = _describe_left_out(vars(self))
-        if counts:
+        if counts := _left_out_in_words(vars(self)):
             yield f"left out: {', '.join(counts)}"
             yield from (f"  {line}" for line in self.left_out)
         if self.below_min_throttle:
@@ -78,14 +247,6 @@ class Summary:
             yield f"{rows} standing still; --min-throttle leaves out rows without throttle"
         if self.columns_left_out:
             yield f"not read: {', '.join(self.columns_left_out[:_SHOWN_COLUMNS])}"
-
-
-def _describe_left_out(counts: Mapping[str, Any]) -> list[str]:
-    """Return how many rows of each kind are left out, in words.
-
-    counts: kind -> number of rows; other entries do not matter
-    """
-    return [number_of(counts[kind], word) for kind, word in KINDS.items() if counts[kind]]
 
 
 class Seen:
@@ -144,14 +305,13 @@ class Seen:
         if not usable and not lost:
             raise UserError(f"{source}: it has no rows; name a source that has some")
         if usable < max(_LEAST_SHARE * (usable + lost), 1):
-            reasons = _describe_left_out(self._left_out)
+            reasons = _left_out_in_words(self._left_out)
             if self.frames_without_row:
                 reasons.append(f"{self.frames_without_row} frames without a row")
             first = f"; the first: {self._examples[0]}" if self._examples else ""
             raise UserError(
                 f"{source}: {usable} of {usable + lost} rows can be used, expected a tenth or more "
-                f"({', '.join(reasons)}){first}; correct the source, or "
-                "copy it again"
+                f"({', '.join(reasons)}){first}; correct the source, or copy it again"
             )
         if rows < max(_LEAST_SHARE * usable, 1):
             raise UserError(
@@ -186,14 +346,18 @@ class Seen:
 
     def _frame_rate(self) -> float | None:
         """Return the usual number of rows a second, None for a single row."""
-        drives = [np.sort(np.asarray(times, np.int64)) for times in self._times.values()]
-        steps = np.concatenate([np.diff(times) for times in drives])
+        steps = np.concatenate([np.diff(np.sort(times)) for times in self._times.values()])
         steps = steps[(steps > 0) & (steps <= EPISODE_GAP_MS)]
         if not len(steps):
             return None
         # a longer step spans rows that were left out
         usual = steps[steps <= 1.5 * np.median(steps)]
         return round(1000 / float(usual.mean()), 1)
+
+
+def _left_out_in_words(counts: Mapping[str, Any]) -> list[str]:
+    """Return how many rows of each kind are left out; other entries do not matter."""
+    return [number_of(counts[kind], word) for kind, word in KINDS.items() if counts[kind]]
 
 
 def _steering_figures(steering: FloatArray) -> dict[str, Any]:

@@ -1,0 +1,139 @@
+"""The files of a source; none outside of its folder is opened, also not through a link."""
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, LeftOut
+from bcclone.recording.row import CAMERAS, RowError
+from bcclone.system.codec import FileKind, UnfitFile, explained, path_inside, read_bytes
+from bcclone.system.location import is_hidden, normal_name
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
+_CENTER = CAMERAS[0]
+
+
+def is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_ENDINGS)
+
+
+def suffix_of(image: bytes) -> str:
+    """Return the ending of an image file with this content."""
+    return ".png" if image.startswith(b"\x89PNG") else ".jpg"
+
+
+def read_inside(folder: Path, name: str, file_kind: FileKind) -> bytes:
+    """Return the content of a file that a source names.
+
+    Raises OSError if it cannot be read or is outside of the folder.
+
+    file_kind: limits the size, as in read_bytes()
+    """
+    try:
+        path = path_inside(folder, name)
+    except ValueError as error:
+        raise UnfitFile(folder / name, str(error)) from None
+    return read_bytes(path, file_kind)
+
+
+def read_image(folder: Path, name: str) -> bytes:
+    """Return the content of an image that a row names.
+
+    Raises LeftOut if it cannot be read or is outside of the folder.
+    """
+    try:
+        return read_inside(folder, name, "image")
+    except OSError as error:
+        kind = MISSING if isinstance(error, FileNotFoundError) else UNREADABLE
+        raise LeftOut(f"image {name[:200]!r} cannot be read: {error.strerror}", kind) from None
+
+
+def read_linked_image(path: Path) -> bytes:
+    """Return the content of an image, whose folder may be a link; raises LeftOut."""
+    return read_image(path.parent.resolve(), path.name)
+
+
+def file_of(source: Path, name: str) -> Path:
+    """Return the file of this name in a source that is a folder, or the source itself.
+
+    Raises UserError for a link that leads out of the folder.
+    """
+    if not source.is_dir():
+        return source
+    with explained(source / name, "", "name the file itself"):
+        path_inside(source, name)
+    return source / name
+
+
+def files_inside(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Return a folder's files with one of the endings, without hidden ones.
+
+    Raises UserError for a link that leads out of the folder.
+    """
+    with explained(folder, "", "name the folder of the source"):
+        names = sorted(path.name for path in folder.iterdir())
+    return [
+        file_of(folder, name)
+        for name in names
+        if name.lower().endswith(endings) and not is_hidden(name)
+    ]
+
+
+class FolderImages:
+    """The images of a folder and the folders in it, found by path, name, or name without ending."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths: set[str] = set()
+        self._named: defaultdict[str, list[str]] = defaultdict(list)
+        entered: set[str] = set()
+        for where, folders, names in os.walk(folder, followlinks=True):
+            # links may lead in a circle, but each folder is entered once
+            is_new = os.path.realpath(where) not in entered
+            entered.add(os.path.realpath(where))
+            folders[:] = sorted(name for name in folders if is_new and not is_hidden(name))
+            images = [name for name in names if is_new and is_image(name) and not is_hidden(name)]
+            inner = Path(where).relative_to(folder)
+            self.paths.update((inner / name).as_posix() for name in images)
+        for path in self.paths:
+            name = PurePosixPath(path)
+            self._named[normal_name(name.name)].append(path)
+            self._named[normal_name(name.stem)].append(path)
+
+    def of_cameras(self, cells: Mapping[str, str]) -> dict[str, str]:
+        """Return camera -> path of the image that its cell names; raises LeftOut for no such image.
+
+        A camera at the side may have an empty cell, or that of the centre camera; it is then left
+        out.
+        """
+        center = self.find(cells[_CENTER])
+        paths = {camera: self.find(cell) for camera, cell in cells.items() if cell}
+        return {_CENTER: center} | {
+            camera: path for camera, path in paths.items() if path != center
+        }
+
+    def find(self, cell: str) -> str:
+        """Return the path in the folder of the image that a cell names.
+
+        Raises LeftOut for none, and RowError for several.
+        """
+        name = cell.replace("\\", "/").removeprefix("./")
+        if name in self.paths:
+            return name
+        paths = self._named.get(normal_name(PurePosixPath(name).name), [])
+        if not paths:
+            raise LeftOut(
+                f"image {cell[:60]!r} is not in the folder; a row names its image with or without "
+                "ending, in a column that --image-column chooses",
+                MISSING,
+            )
+        if len(paths) > 1:
+            # the cell may have more leading folders than the path in our folder, or fewer
+            wanted = f"/{normal_name(name)}"
+            ends = {path: f"/{normal_name(path)}" for path in paths}
+            paths = [
+                path for path, end in ends.items() if wanted.endswith(end) or end.endswith(wanted)
+            ]
+        if len(paths) != 1:
+            raise RowError(f"several images are called {cell[:60]!r}")
+        return paths[0]
