@@ -6,7 +6,7 @@ no sockets and no files, and gets its clock from the caller.
 The newest connection that sends valid telemetry drives. An older one is answered `manual`, and
 drives again when the newer one closes: the simulator may leave an old connection open
 (docs/reference/protocol.md, fact 12). An unrequested `manual` makes the simulator run one more loop
-(fact 7), so it is sent only to connections that are silent.
+(fact 7), so it is sent only to a car that drives and is silent.
 """
 
 import threading
@@ -26,9 +26,6 @@ _WAKE_AFTER_SECONDS = (SILENT_SECONDS, 30.0)
 _WAITING_SECONDS = 0.1
 # After a pause this long, earlier frames are no guide to the next one.
 _PAUSE_SECONDS = 1.0
-# A connection that no longer drives gets `manual` as the answer to its next telemetry, or unasked
-# after this time.
-_PENDING_SECONDS = 0.5
 _RELEASED = Control(0.0, 0.0)  # lets the car roll straight on
 
 
@@ -73,8 +70,6 @@ class ConnectionArbiter:
         self._clock = clock
         self._lock = threading.Lock()
         self._order: list[str] = []  # oldest first; the last one drives
-        # connections that lost the car -> when to send `manual` unasked
-        self._pending: dict[str, float] = {}
         self._autonomous = True
         self._released = False  # whether _RELEASED was sent since a person got the car
         self._ended = False
@@ -130,15 +125,12 @@ class ConnectionArbiter:
                 return MANUAL
             # the first valid telemetry of a connection makes it drive
             if telemetry is not None and sid not in self._order:
-                if self.driving_sid is not None:
-                    self._pending[self.driving_sid] = self._clock() + _PENDING_SECONDS
                 self._order.append(sid)
                 self._begin_driving()
             # all connections but the last in the order wait; before the first valid telemetry, all
             if self.driving_sid is None:
                 return Reply(fault=fault)
             if sid != self.driving_sid:
-                self._pending.pop(sid, None)
                 return Reply(fault=fault, delay_seconds=_WAITING_SECONDS)
             # while the answer is made, the car is not silent, however long the model takes
             self._answering = True
@@ -157,7 +149,6 @@ class ConnectionArbiter:
                 return
             was_driving = sid == self.driving_sid
             self._order.remove(sid)
-            self._pending.pop(sid, None)
             if was_driving:
                 self._begin_driving()
 
@@ -182,21 +173,10 @@ class ConnectionArbiter:
             self._woken += 1
             return sid
 
-    def pending_manual(self) -> list[str]:
-        """Return the connections that need an unasked `manual`: silent ones that lost the car."""
-        with self._lock:
-            now = self._clock()
-            due = [sid for sid, due_at in self._pending.items() if due_at <= now]
-            for sid in due:
-                del self._pending[sid]
-            return due
-
     def _begin_driving(self) -> None:
         """Reset the state for the connection that drives now."""
         self.driver.forget()
         self._released = False
-        if self.driving_sid is not None:
-            self._pending.pop(self.driving_sid, None)
         self._note_telemetry()
 
     def _note_telemetry(self) -> None:

@@ -85,17 +85,13 @@ class Cars:
         for car in list(self._cars.values()):
             if ping := car.protocol.ping():
                 self._send_unasked(car.sid, ping)
-        # a `manual` that no telemetry asked for: every car answers it with its next telemetry
-        manual = event_text(MANUAL.event, MANUAL.data)
         silent = self.arbiter.wake()
         if silent is not None:
             self.stats.warn(
                 f"the car was silent for {SILENT_SECONDS:g} s; a message was sent to wake it"
             )
-            self._send_unasked(silent, manual)
-        # connections that lost the car to a newer one, and have been silent since
-        for sid in self.arbiter.pending_manual():
-            self._send_unasked(sid, manual)
+            # a car answers a `manual` with its next telemetry
+            self._send_unasked(silent, event_text(MANUAL.event, MANUAL.data))
 
     def answer(self, car: _Car, event: TelemetryEvent, late: bool = False) -> None:
         """Answer a telemetry of a car. late: whether it waited for the answer to an earlier one."""

@@ -63,7 +63,6 @@ def framing_of_policy(policy: SteeringPolicy) -> Framing | None:
 class Decision:
     """A telemetry and the control that answers it."""
 
-    frame: int  # number of the telemetry's frame, from 1, which identifies it throughout the drive
     telemetry: Telemetry
     control: Control
     steering: float | None  # the model's, before limits and hands; None if it was not usable
@@ -164,7 +163,6 @@ class Driver:
         self._last_usable = replace(self._last_usable, steering=control.steering)
         self.answered += 1
         return Decision(
-            frame=self.answered,
             telemetry=telemetry,
             control=control,
             steering=steering,

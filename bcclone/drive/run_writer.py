@@ -11,8 +11,6 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import numpy as np
-
 from bcclone.camera.framing import FRAMING_NAME, Framing, framing_of
 from bcclone.camera.images import BadImage, decode_image, encode_jpeg
 from bcclone.drive.driver import Decision
@@ -38,9 +36,7 @@ _BEGIN_OF_RUN = re.compile(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,")
 
 
 def run_recorder(
-    folder: Path | None = None,
-    append: bool = False,
-    framing: Framing | None = None,
+    folder: Path | None = None, append: bool = False, framing: Framing | None = None
 ) -> Recorder["RunWriter"]:
     """Return the recorder of a drive.
 
@@ -81,12 +77,12 @@ class RunWriter(RecordingWriter):
         self._framing = framing
         self._has_frames = self._last > _NO_FRAME
         recorded = framing_of(self.log)
-        if recorded is not None and recorded != framing:
+        if self._has_frames and recorded != framing:
+            made = recorded.describe() if recorded else "those of the simulator"
             raise UserError(
-                f"{folder}: its frames were made as {recorded.describe()}, and this model "
-                "drives with another camera; record into another folder"
+                f"{folder}: its frames were made as {made}, and this model drives with another "
+                "camera; record into another folder"
             )
-        self._is_framed = recorded is not None  # whether framing.json is there
         # The machine's clock is read only once: if somebody set it during a drive, the time between
         # two rows would be wrong.
         self._began = datetime.datetime.now()
@@ -133,25 +129,11 @@ class RunWriter(RecordingWriter):
         if self._framing is None:
             return jpeg
         try:
-            picture = decode_image(jpeg)
-            frame = self._framing.apply(picture)
-        # the model has looked at most pictures, and they are good; but while a decision is
-        # repeated, a picture is recorded that no model has looked at
-        except BadImage as error:
-            raise UserError(
-                f"the pictures have changed: {error}; record them into another folder, and drive "
-                "with the framing of this camera"
-            ) from None
-        if np.array_equal(frame, picture):  # it is a frame already
-            return jpeg
-        if not self._is_framed:
-            if self._has_frames:
-                raise UserError(
-                    f"{self.folder}: its frames are of the simulator's camera, and these pictures "
-                    f"are framed: {self._framing.describe()}; record into another folder"
-                )
+            frame = self._framing.apply(decode_image(jpeg))
+        except BadImage as error:  # of a decision that repeats the last one: no model looked at it
+            raise UserError(f"a picture cannot be framed: {error}") from None
+        if not (self._has_frames or self.rows):
             write_text(self.folder / FRAMING_NAME, self._framing.to_json() + "\n")
-            self._is_framed = True
         return encode_jpeg(frame)
 
 
@@ -168,10 +150,15 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
                 f"{free_folder(folder)}, or add to it with --append"
             )
         refuse_links(folder)
-        if _is_no_run(folder / LOG_NAME):
-            raise UserError(
-                f"{folder} is a recording, but not a run of drive.py; record into another folder"
-            )
+        log = folder / LOG_NAME
+        if log.exists():
+            with open_file(log, "table") as file:
+                first = file.readline(1000)
+            if first and not _BEGIN_OF_RUN.match(first):
+                raise UserError(
+                    f"{folder} is a recording, but not a run of drive.py; record into another "
+                    "folder"
+                )
     except OSError as error:
         raise UserError(
             f"{folder}: cannot record there: {error.strerror}; choose another folder"
@@ -186,15 +173,3 @@ def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
         raise UserError(
             f"{folder}: {frames[-1]} is not a frame of a run; record into another folder"
         ) from None
-
-
-def _is_no_run(log: Path) -> bool:
-    """Return whether a log begins with a row that no run has; raises OSError.
-
-    The simulator's logs are no runs, nor are those of other programs.
-    """
-    if not log.exists():
-        return False
-    with open_file(log, "table") as file:
-        first = file.readline(1000)
-    return bool(first) and not _BEGIN_OF_RUN.match(first)

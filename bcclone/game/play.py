@@ -156,7 +156,6 @@ def _driven(game: "Play", pages: Pages, server: WebServer) -> Iterator[None]:
 
 FRAMES_A_SECOND = 30
 _IDLE_SECONDS = 0.1  # between two frames of a world at rest
-_SLOW_FACTOR = 0.9  # below this share of real time, the page says that the world is slow
 _MAP_STEP = 4  # every 4th point of the centre line is on the map: one each 2 m
 _MAX_STEPS = 8  # most steps of the world for one frame: a car that leaps cannot be driven
 # after the car was put back, no row is recorded for this time; by such a gap, readers of the log
@@ -380,8 +379,6 @@ class Play(Session):
                 "last": self._last_lap_seconds,
                 "best": self.best_lap_seconds,
             },
-            "real_time_factor": self.pace.factor,
-            "frames_per_second": self.pace.frames_per_second,
             "warnings": warnings,
         }
         return self.state_with(figures)
@@ -391,7 +388,7 @@ class Play(Session):
         texts = []
         if self.tracked.position.off_road:
             texts.append("off the road")
-        if self.pace.factor < _SLOW_FACTOR:
+        if self.pace.is_slow:
             texts.append("the world is slower than real time: close other programs")
         if self.decision is not None and self.decision.fault:
             advice = "take over" if self.hands.by.driver == MODEL else "you steer"

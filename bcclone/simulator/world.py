@@ -179,7 +179,7 @@ class SimulatedWorld:
             self.scorer.add_intervention(car.x, car.z)
 
 
-_RATE_SECONDS = 2.0  # length of the past over which rates are averaged
+_SLOW_SECONDS = 2.0  # how long is_slow stays after time was lost
 
 
 class WorldPace:
@@ -193,8 +193,7 @@ class WorldPace:
         self._most_steps = most_steps
         self._clock = clock
         self._reached: float | None = None  # clock's time up to which steps were returned
-        # of each call of due() in the last 2 s: its time, and how many steps it returned
-        self._taken: deque[tuple[float, int]] = deque()
+        self._lost_at = -math.inf  # when time was lost last
 
     def due(self) -> int:
         """Return how many steps are due; the caller must take all of them now."""
@@ -207,37 +206,17 @@ class WorldPace:
             self._reached += steps * STEP_SECONDS
         else:  # the rest of the time is lost
             self._reached = now
-        self._taken.append((now, steps))
-        while self._taken[0][0] < now - _RATE_SECONDS:
-            self._taken.popleft()
+            self._lost_at = now
         return steps
 
     def rest(self) -> None:
         """Let the world stand still until due() is called again."""
         self._reached = None
-        self._taken.clear()
 
     @property
-    def factor(self) -> float:
-        """Return simulated seconds for each second of the clock, averaged over the last 2 s.
-
-        Returns 1 until a second has passed.
-        """
-        seconds = self._rate_seconds()
-        if seconds < _RATE_SECONDS / 2:
-            return 1.0
-        _, *later = self._taken  # the steps of the first call belong to the time before it
-        return sum(steps for _, steps in later) * STEP_SECONDS / seconds
-
-    @property
-    def frames_per_second(self) -> float:
-        """Return how often due() was called a second, averaged over the last 2 s."""
-        seconds = self._rate_seconds()
-        return (len(self._taken) - 1) / seconds if seconds > 0 else 0.0
-
-    def _rate_seconds(self) -> float:
-        """Return the time between the first and the last call of due() in the last 2 s."""
-        return self._taken[-1][0] - self._taken[0][0] if self._taken else 0.0
+    def is_slow(self) -> bool:
+        """Return whether time was lost in the last two seconds."""
+        return self._clock() - self._lost_at < _SLOW_SECONDS
 
 
 _SPARE_M = 0.3  # smallest distance between a wheel and the edge of the road after a push

@@ -48,19 +48,6 @@ def test_a_car_is_silent_from_its_last_telemetry_and_not_while_it_is_answered():
     assert (silent, arbiter.silent_seconds, arbiter.wake()) == ([0.0], 4.0, "a")
 
 
-def test_an_older_connection_that_sends_nothing_gets_one_manual_unless_it_has_left():
-    clock = Clock()
-    arbiter = make_arbiter(clock=clock)
-    for sid in "abcd":
-        arbiter.answer(sid, telemetry())
-    arbiter.leave("b")
-    arbiter.leave("d")  # "c" drives again
-    assert arbiter.pending_manual() == []
-    clock.seconds = 0.5
-    assert arbiter.pending_manual() == ["a"]
-    assert arbiter.pending_manual() == []
-
-
 def test_the_older_connection_drives_again_when_the_newer_one_leaves():
     arbiter = make_arbiter()
     for sid in "abc":

@@ -12,7 +12,7 @@ from bcclone.drive.stats import DriveStats
 from tests.drive.drive_server import Clock, Constant
 
 TELEMETRY = Telemetry(-2.0, 0.3, 12.0, b"jpeg")
-DECISION = Decision(1, TELEMETRY, Control(0.5, 0.2), 0.5, 20.0)
+DECISION = Decision(TELEMETRY, Control(0.5, 0.2), 0.5, 20.0)
 DECIDED = Reply(DECISION.control, True, TELEMETRY, DECISION)
 
 

@@ -20,7 +20,7 @@ def driven(number, jpeg=None):
     x_m, _, z_m, _ = TRACK.point(float(number))
     if jpeg is None:
         jpeg = encode_jpeg(np.full((160, 320, 3), 90 + number, np.uint8))
-    decision = Decision(number + 1, Telemetry(0.0, 0.3, 25.0, jpeg), Control(-0.2, 0.3), -0.2, 25.0)
+    decision = Decision(Telemetry(0.0, 0.3, 25.0, jpeg), Control(-0.2, 0.3), -0.2, 25.0)
     return decision, 0.0034, TracePoint(0.04 * number, "lake", x_m, z_m, 0.1)
 
 

@@ -123,18 +123,11 @@ function showFigures(state) {
   write("throttle", fixed(state.throttle, 2));
   write("speed", fixed(state.speed_mph, 1));
   write("target", fixed(state.target_speed_mph ?? state.set_speed_mph, 1));
-  showRate(state.frames_per_second);
   // the dial in words
   const sent = fixed(state.steering_sent, 2);
   const model = fixed(state.steering_model, 2);
   const words = state.steering_sent === null ? "nothing sent" : `sent ${sent}, model ${model}`;
   element("dial").setAttribute("aria-label", `steering, −1 left to 1 right: ${words}`);
-}
-
-// A play has pictures from its first second on; until then their rate is not known.
-function showRate(framesPerSecond) {
-  if (!IN_WORLD) write("rate", fixed(framesPerSecond, 1));
-  else write("rate", framesPerSecond ? fixed(framesPerSecond, 0) : "–");
 }
 
 function showWorld(state, track) {
@@ -145,7 +138,6 @@ function showWorld(state, track) {
   write("last-lap", clock(laps.last));
   write("best-lap", clock(laps.best));
   write("hud", `${fixed(state.speed_mph, 0)} mph, lap ${laps.lap}: ${clock(laps.seconds)}`);
-  write("factor", fixed(state.real_time_factor, 2));
   if (track) drawMap(element("map"), track, state);
 }
 
@@ -160,6 +152,7 @@ function showCar(state) {
   write("p50", fixed(isAnswered ? latency.p50 : null, 1));
   write("p99", fixed(isAnswered ? latency.p99 : null, 1));
   write("frames", state.frames.toLocaleString("en"));
+  write("rate", fixed(state.frames_per_second, 1));
   write("faults", String(state.faults));
 }
 
