@@ -16,8 +16,7 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # of all workers of pytest-xdist
 
-from bcclone.model.foreign.stored import reading_by
-from bcclone.model.foreign.stored_reader import read_here
+
 from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
 from bcclone.system.files import locked
@@ -66,16 +65,6 @@ for display in ("DISPLAY", "WAYLAND_DISPLAY"):  # without one, no test opens a b
 # tests pass while other programs use all cores: the time of an example says nothing
 settings.register_profile("bcclone", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bcclone")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def models_read_here():
-    """Read model files in this process: starting one takes a third of a second for each file.
-
-    tests/model/foreign/test_stored.py reads files as users do, in a process of its own.
-    """
-    with reading_by(read_here):
-        yield
 
 
 def made_once(tmp_path_factory, name, make):
@@ -232,8 +221,7 @@ def _save(path, seq_length, network):
 
 def calibrated(model, path, gain=1.0, bias=0.0, framing=None, delay_seconds=0.0):
     """Write a copy of a model for a car of this steering, camera and driver; return its path."""
-    from bcclone.model.model_facts import SteeringCalibration
-    from bcclone.model.model_file import calibrated_content
+    from bcclone.model.model_file import SteeringCalibration, calibrated_content
 
     calibration = SteeringCalibration(gain, bias, delay_seconds)
     path.write_bytes(calibrated_content(model, framing, calibration))

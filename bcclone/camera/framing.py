@@ -27,6 +27,7 @@ from bcclone.system.location import Location
 from bcclone.system.numbers import BoolArray, FloatArray
 from bcclone.system.values import to_json
 
+FRAMING = "bcclone_framing"  # in model files and exported files, the attribute with their framing
 FRAMING_NAME = "framing.json"  # next to the log of an imported recording
 STEPS_PER_PIXEL = 32  # positions in a picture are in 32nds of a pixel, as cv2.remap() interpolates
 

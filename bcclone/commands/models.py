@@ -28,7 +28,7 @@ from bcclone.model.import_model import ImportModelSettings
 from bcclone.pictures.settings import MP4, PlotSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.research.settings import ImproveSettings, MarginSettings
-from bcclone.system.errors import number_of
+from bcclone.system.errors import number_of, shown_command
 from bcclone.system.files import CLIP, RESULTS, UNFINISHED, inputs_of, writing
 from bcclone.system.settings import Force, SettingError, argument, setting
 
@@ -71,7 +71,12 @@ def import_model(settings: ImportModelSettings) -> Result:
     from bcclone.model import import_model as importing
 
     result = importing.import_model(settings, notify)
-    return Result(result.as_json(), result.as_text())
+    drive = shown_command("drive", settings.output, "run1")
+    return Result(
+        result,
+        f"its frames are prepared as {result['preprocessing']}\n"
+        f"{settings.output}: written; next: {drive}",
+    )
 
 
 @command()

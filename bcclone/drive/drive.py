@@ -6,6 +6,7 @@ of a drive is built here. What takes seconds to import is imported while the ser
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
@@ -17,7 +18,7 @@ from bcclone.drive.hands import Hands
 from bcclone.drive.protocol import packets_of
 from bcclone.drive.run_writer import check_run_folder, run_recorder
 from bcclone.drive.stats import DriveStats
-from bcclone.model.foreign.stored import reading_early
+from bcclone.model.foreign.stored import read_model
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.recording.run_folder import locked_run
 from bcclone.system.errors import shown_command
@@ -63,17 +64,18 @@ def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
     from bcclone.model.policy import load_policy
 
     device = "CPU"
-    with ExitStack() as meanwhile:
+    with ThreadPoolExecutor(1, "read-model") as meanwhile:
+        stored = None
         if not is_onnx(settings.model):
             from bcclone.system.tensorflow_quietly import load_tensorflow
 
             if not is_litert(settings.model):
-                meanwhile.enter_context(reading_early(settings.model))
+                stored = meanwhile.submit(read_model, settings.model).result
             # one thread is a fifth faster than two for single frames, and leaves a core to the
             # simulator
             device = load_tensorflow(threads=1, left_out=("matplotlib", "pandas"))
         packets_of("socketio")  # imports the package, which takes half a second
-        policy = load_policy(settings.model, settings.preprocess)
+        policy = load_policy(settings.model, settings.preprocess, stored=stored)
     # what the user needs to know about this drive
     server.notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")
     if policy.framing:

@@ -1,16 +1,15 @@
 """Convert a Keras model of another program to a bcclone model file, which states its preprocessing.
 
-In: the settings, with the path of the model and what its file does not state. Out: the model file,
-and an `ImportModelResult` that describes it. Importing this loads nothing large, for --help.
+Importing this loads nothing large, for --help.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.preprocessing_text import PreprocessingText, scaling_of_text
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import UserError
 from bcclone.system.files import MODEL, inputs_of, writing
 from bcclone.system.settings import Checked, Force, SettingError, argument, setting
 
@@ -43,45 +42,14 @@ class ImportModelSettings(Checked):
                 raise SettingError("{rescale} {value}", value=error) from None
 
 
-@dataclass(frozen=True)
-class ImportModelResult:
-    """An imported model."""
-
-    model: str  # path of the file written
-    rebuilt: "RebuiltModel"  # the model's network and its origin
-    preprocessing: str  # how its frames are prepared
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the values of --json.
-
-        They include the shape of the input, without the batch, and the number of weights.
-        """
-        rebuilt = self.rebuilt
-        return {
-            "model": self.model,
-            "keras_version": rebuilt.keras_version,
-            "backend": rebuilt.backend,
-            "layers": rebuilt.layers,
-            "notes": rebuilt.notes,
-            "preprocessing": self.preprocessing,
-            "input_shape": rebuilt.model.input_shape[1:],
-            "weights": rebuilt.model.count_params(),
-        }
-
-    def as_text(self) -> str:
-        drive = shown_command("drive", self.model, "run1")
-        return (
-            f"its frames are prepared as {self.preprocessing}\n{self.model}: written; next: {drive}"
-        )
-
-
 def import_model(
     settings: ImportModelSettings, notify: Callable[[str], None] = lambda line: None
-) -> ImportModelResult:
+) -> dict[str, Any]:
     """Rebuild the network of a model file, without running code in it, and write a model of ours.
 
-    Raises UserError when the file cannot be imported, when its preprocessing is missing or wrong,
-    or when the output cannot be written.
+    Returns the values of --json; among them the shape of the input, without the batch, and the
+    number of weights. Raises UserError when the file cannot be imported, when its preprocessing is
+    missing or wrong, or when the output cannot be written.
 
     notify: called with lines that describe the network, before its preprocessing is checked
     """
@@ -91,14 +59,42 @@ def import_model(
         raise UserError(f"{settings.output}: a model's name must end in .h5; name another -o")
     with writing(settings.output, MODEL, settings.force, inputs_of(settings)):
         load_tensorflow()
-        from bcclone.model.model_file import ModelFile, open_model, save_model
+        from bcclone.model.model_file import ModelFile, open_model, save_model, with_preprocessing
 
         rescale = scaling_of_text(settings.rescale) if settings.rescale else None
-        loaded = open_model(settings.old, settings.preprocess, rescale)
-        if isinstance(loaded, ModelFile):
+        rebuilt = open_model(settings.old, settings.preprocess, rescale)
+        if isinstance(rebuilt, ModelFile):
             raise UserError(f"{settings.old} is a bcclone model already; copy the file instead")
-        for line in loaded.describe():
+        for line in _description(settings.old, rebuilt):
             notify(line)
-        network, preprocessing, training = loaded.declared(settings.preprocess)
-        save_model(settings.output, network, preprocessing, {"imported": training.imported})
-    return ImportModelResult(str(settings.output), loaded.rebuilt, preprocessing.describe())
+        file = with_preprocessing(settings.old, rebuilt, settings.preprocess)
+        training = {"imported": file.training.imported}
+        save_model(settings.output, file.model, file.preprocessing, training)
+    return {
+        "model": str(settings.output),
+        "keras_version": rebuilt.keras_version,
+        "backend": rebuilt.backend,
+        "layers": rebuilt.layers,
+        "notes": rebuilt.notes,
+        "preprocessing": file.preprocessing.describe(),
+        "input_shape": rebuilt.model.input_shape[1:],
+        "weights": rebuilt.model.count_params(),
+    }
+
+
+def _description(path: Path, rebuilt: "RebuiltModel") -> Iterator[str]:
+    """Yield lines about a file, its input, its layers, and what was changed."""
+    from bcclone.model.foreign.unstated import extents
+
+    model = rebuilt.model
+    yield (
+        f"{path}: Keras {rebuilt.keras_version}, backend {rebuilt.backend}; "
+        f"{model.count_params()} weights"
+    )
+    shape = extents(model.input_shape[1:])
+    yield f"its input: {shape} values of 0 to 255, {model.inputs[0].dtype}"
+    for layer in rebuilt.layers:
+        changed = "" if layer["now"] == layer["kind"] else f" -> {layer['now']}"
+        yield f"  {layer['name']}: {layer['kind']}{changed}"
+    for line in rebuilt.notes:
+        yield f"note: {line}"

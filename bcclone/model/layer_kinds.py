@@ -1,17 +1,14 @@
-"""The types of layers that networks and model files may have, and what each does.
+"""The types of layers that networks and model files may have, and what follows from the type.
 
-Most functions take a layer, or the name of its class in a file, and return what is known of its
-type. Saliency follows a type that keeps its pixels, and convolutions and poolings of images. A
-layer of another type is refused in a file.
+Saliency follows a type that keeps its pixels, and convolutions and poolings of images. A layer of
+another type is refused in a file. Below: the layer that scales the pixels of a network.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
 
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scale_text, scaling_of
@@ -26,103 +23,53 @@ def normalize(images: Any) -> Any:
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 
-@dataclass(frozen=True)
-class LayerKind:
-    """A type of layer."""
-
-    type: type[keras.Layer]
-    axes: int = 0  # number of its input's axes, with the batch; 0 for any number
-    # whether each pixel of its output depends on the same pixel of its input alone
-    keeps_pixels: bool = False
-    # whether a layer of this type processes each frame of a window independently
-    keeps_frames: Callable[[Any], bool] = lambda layer: False
-
-
-def _image_layer(layer_type: type[keras.Layer], keeps_pixels: bool = False) -> LayerKind:
-    return LayerKind(layer_type, axes=4, keeps_pixels=keeps_pixels)
-
-
-def _elementwise(layer_type: type[keras.Layer]) -> LayerKind:
-    """Return a type that computes each number of its output from the same number of its input."""
-    return LayerKind(layer_type, keeps_pixels=True, keeps_frames=lambda layer: True)
-
-
-# A 3D layer takes a window: its kernel, strides and cropping have the frames first, then the rows.
-
-
-def _pooling_3d(layer_type: type[keras.Layer]) -> LayerKind:
-    return LayerKind(
-        layer_type,
-        axes=5,
-        keeps_frames=lambda layer: layer.pool_size[0] == layer.strides[0] == 1,
-    )
-
-
 CONVOLUTIONS = (layers.Conv2D, layers.SeparableConv2D, layers.DepthwiseConv2D)  # of images
 POOLINGS = (layers.MaxPooling2D, layers.AveragePooling2D)
 # the types whose rate --dropout sets
 DROPOUT = (layers.Dropout, layers.SpatialDropout2D, layers.GaussianDropout, layers.AlphaDropout)
-RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
-_ALL = (
-    *map(_image_layer, (*CONVOLUTIONS, *POOLINGS)),
-    LayerKind(
-        layers.Conv3D,
-        axes=5,
-        keeps_frames=lambda layer: layer.kernel_size[0] == layer.strides[0] == 1,
-    ),
-    _pooling_3d(layers.MaxPooling3D),
-    _pooling_3d(layers.AveragePooling3D),
-    _image_layer(layers.GlobalAveragePooling2D),
-    _image_layer(layers.GlobalMaxPooling2D),
-    _image_layer(layers.Cropping2D),
-    LayerKind(layers.Cropping3D, axes=5, keeps_frames=lambda layer: layer.cropping[0] == (0, 0)),
-    _image_layer(layers.ZeroPadding2D),
-    _image_layer(layers.UpSampling2D),
-    _image_layer(layers.Resizing),
-    LayerKind(layers.Dense, keeps_frames=lambda layer: True),
-    LayerKind(layers.Flatten),
-    LayerKind(
-        layers.Reshape, keeps_frames=lambda layer: layer.output.shape[1] == layer.input.shape[1]
-    ),
-    LayerKind(layers.Permute, keeps_frames=lambda layer: layer.dims[0] == 1),
-    _elementwise(layers.Lambda),  # only normalize(); other Lambdas become Rescaling
-    _elementwise(layers.Rescaling),
-    LayerKind(
-        layers.Normalization, keeps_pixels=True, keeps_frames=lambda layer: 1 not in layer.axis
-    ),
-    LayerKind(
-        layers.BatchNormalization,
-        keeps_pixels=True,
-        keeps_frames=lambda layer: layer.axis in (-1, len(layer.input.shape) - 1),
-    ),
-    # keeps_pixels: a pixel depends on itself, and besides only on the image's mean and variance
-    LayerKind(
-        layers.LayerNormalization,
-        keeps_pixels=True,
-        keeps_frames=lambda layer: 1 not in layer.axis,
-    ),
-    _elementwise(layers.Dropout),
-    _image_layer(layers.SpatialDropout2D, keeps_pixels=True),
-    _elementwise(layers.GaussianDropout),
-    _elementwise(layers.AlphaDropout),
-    _elementwise(layers.GaussianNoise),
-    _elementwise(layers.Activation),
-    _elementwise(layers.ELU),
-    _elementwise(layers.LeakyReLU),
-    _elementwise(layers.ReLU),
-    LayerKind(layers.PReLU, keeps_pixels=True),
-    LayerKind(layers.Softmax),
-    # go_backwards and stateful are refused, in foreign/arguments.py
-    *(LayerKind(layer_type, axes=3) for layer_type in RECURRENT),
+RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)  # of windows, not backwards, not stateful
+# each pixel of the output of such a layer depends on the same pixel of its input, and besides only
+# on the mean and the variance of the image
+KEEPS_PIXELS = (
+    *DROPOUT,
+    layers.GaussianNoise,
+    layers.Lambda,  # only normalize(); other Lambdas become Rescaling
+    layers.Rescaling,
+    layers.Normalization,
+    layers.BatchNormalization,
+    layers.LayerNormalization,
+    layers.Activation,
+    layers.ELU,
+    layers.LeakyReLU,
+    layers.ReLU,
+    layers.PReLU,
 )
-KINDS = {kind.type.__name__: kind for kind in _ALL}
+_OF_IMAGES = (
+    *CONVOLUTIONS,
+    *POOLINGS,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling2D,
+    layers.Cropping2D,
+    layers.ZeroPadding2D,
+    layers.UpSampling2D,
+    layers.Resizing,
+    layers.SpatialDropout2D,
+)
+_OF_WINDOWS = (
+    layers.Conv3D,
+    layers.MaxPooling3D,
+    layers.AveragePooling3D,
+    layers.Cropping3D,
+)
+_OF_ANY = (layers.Dense, layers.Flatten, layers.Reshape, layers.Permute, layers.Softmax)
+# every type, by the name of its class
+KINDS: dict[str, type[keras.Layer]] = {
+    kind.__name__: kind for kind in (*_OF_IMAGES, *_OF_WINDOWS, *RECURRENT, *KEEPS_PIXELS, *_OF_ANY)
+}
 
 
-# ---- by the names in files
-
-
-def stored_kind(name: str) -> LayerKind | None:
-    """Return the type of a layer by its class in Keras 1 to 3, None if it is not supported."""
+def stored_kind(name: str) -> type[keras.Layer] | None:
+    """Return a type by the class in a file of Keras 1 to 3, None if it is not supported."""
     names_now = {  # in Keras 1 and in tf.keras 1 -> today
         "Convolution2D": "Conv2D",
         "SeparableConvolution2D": "SeparableConv2D",
@@ -131,22 +78,12 @@ def stored_kind(name: str) -> LayerKind | None:
     return KINDS.get(names_now.get(name, name))
 
 
-def is_random(name: str) -> bool:
-    """Return whether a class of Keras changes images at random, which it does in training only."""
-    # outside of training, RandomCrop changes the size in some versions
-    return name.startswith("Random") and name != "RandomCrop"
-
-
-# ---- of layers
-
-
-def layer_kind(layer: keras.Layer) -> LayerKind:
-    """Return the type of a layer, without any property if it is not supported."""
-    return KINDS.get(type(layer).__name__, LayerKind(keras.Layer))
-
-
-def keeps_frames(layer: keras.Layer) -> bool:
-    return type(layer) is layers.TimeDistributed or bool(layer_kind(layer).keeps_frames(layer))
+def axes_of(kind: type[keras.Layer]) -> int | None:
+    """Return how many axes the input of a type has, with the batch; None for any number."""
+    for kinds, axes in ((_OF_IMAGES, 4), (_OF_WINDOWS, 5), (RECURRENT, 3)):
+        if kind in kinds:
+            return axes
+    return None
 
 
 def learned_weights(layer: Any, channels: int) -> int:
@@ -168,7 +105,7 @@ def learned_weights(layer: Any, channels: int) -> int:
     return 0
 
 
-# ---- of networks: the scale of their pixels
+# ---- the scale of a network's pixels
 
 
 def scaling_layer(model: keras.Model) -> Any:
@@ -177,40 +114,22 @@ def scaling_layer(model: keras.Model) -> Any:
     Only layers before the first layer of learned weights are looked at. A layer that normalises by
     mean and deviation of smaller numbers does not count: the pixels were scaled before the network.
     """
+    scaling = (layers.Rescaling, layers.Lambda, layers.LayerNormalization)
     # for pixels of 0 to 1 or -1 to 1, mean + deviation is at most 2; for 0 to 255, it is more
     most_if_scaled = 2.0
-    first = _first_scaling_or_learned(model)
-    if isinstance(first, layers.BatchNormalization):
-        mean = first.moving_mean
-        variance = first.moving_variance
-    elif isinstance(first, layers.Normalization):
-        mean = first.mean
-        variance = first.variance
-    else:
-        return first if isinstance(first, _SCALING) else None
-    largest_mean = np.abs(keras.ops.convert_to_numpy(mean)).max()
-    largest_deviation = np.sqrt(keras.ops.convert_to_numpy(variance)).max()
-    return first if largest_mean + largest_deviation > most_if_scaled else None
-
-
-_SCALING = (
-    layers.Rescaling,
-    layers.Lambda,
-    layers.BatchNormalization,
-    layers.LayerNormalization,
-    layers.Normalization,
-)
-
-
-def _first_scaling_or_learned(model: keras.Model) -> keras.Layer | None:
-    """Return the first layer that scales its input or has weights."""
-    for layer in model.layers:
-        parts = [layer]
-        if hasattr(layer, "layer"):  # a TimeDistributed, around a layer or a chain of layers
-            parts = getattr(layer.layer, "layers", [layer.layer])
-        for part in parts:
-            if isinstance(part, _SCALING) or part.weights:
-                return part
+    for layer in layers_within(model):
+        if isinstance(layer, layers.BatchNormalization):
+            mean, variance = layer.moving_mean, layer.moving_variance
+        elif isinstance(layer, layers.Normalization):
+            mean, variance = layer.mean, layer.variance
+        elif isinstance(layer, scaling):
+            return layer
+        elif hasattr(layer, "layers") or hasattr(layer, "layer") or not layer.weights:
+            continue
+        else:
+            return None
+        largest = keras.ops.max(keras.ops.abs(mean)) + keras.ops.max(keras.ops.sqrt(variance))
+        return layer if largest > most_if_scaled else None
     return None
 
 
@@ -254,7 +173,7 @@ def stated_scale(model: keras.Model) -> str:
     return scale_text(Scaling(layer.scale, layer.offset))
 
 
-# ---- of networks: their parts
+# ---- the layers of a network
 
 
 def layers_within(layer: keras.Layer) -> Iterator[keras.Layer]:
@@ -276,9 +195,5 @@ def frame_layers(model: keras.Model) -> list[keras.Layer]:
     for layer in model.layers:
         if not isinstance(layer, layers.TimeDistributed):
             break
-        applied = layer.layer
-        if isinstance(applied, keras.Sequential):
-            frame_wise += applied.layers
-        else:
-            frame_wise.append(applied)
+        frame_wise += getattr(layer.layer, "layers", [layer.layer])
     return frame_wise

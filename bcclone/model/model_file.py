@@ -1,25 +1,22 @@
 """Save and load models: a network and the preprocessing of its input in one .h5 file.
 
-save_model() writes a Keras network and its `Preprocessing`; load_model() returns a `ModelFile`.
-
-The file has Keras's HDF5 format, weights and a JSON configuration, and three attributes of bcclone,
-or five for a car with its own camera and steering: see docs/reference/model-file.md. It contains no
-code. `foreign` rebuilds the network of each file, also those of other programs; Keras never loads
-one, since Keras would run code that a file may contain.
+The file has Keras's HDF5 format, weights and a JSON configuration, and attributes of bcclone: see
+docs/reference/model-file.md. It contains no code. `foreign` rebuilds the network of each file, also
+those of other programs; Keras never loads one, since Keras would run code that a file may contain.
+Importing this loads no Keras.
 """
 
 import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import h5py
-import keras
-from keras.src.legacy.saving import legacy_h5_format
 
-from bcclone.camera.framing import Framing
+from bcclone.camera.framing import FRAMING, Framing
 from bcclone.dataset.answer import OUTPUTS, Output
 from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch, preprocessing_of
 from bcclone.dataset.preprocessing_text import (
@@ -30,34 +27,95 @@ from bcclone.dataset.preprocessing_text import (
     scale_text,
     scaling_of,
 )
-from bcclone.model.foreign.foreign_model import ForeignModel
-from bcclone.model.foreign.stored import UnsupportedModel, read_model
-from bcclone.model.foreign.tree import Size
-from bcclone.model.foreign.weights import rebuild_model
-from bcclone.model.layer_kinds import stated_scale
-from bcclone.model.model_facts import (
-    CALIBRATION,
-    FRAMING,
-    PREPROCESSING,
-    PREPROCESSING_HASH,
-    TRAINING,
-    SteeringCalibration,
-    TrainingInfo,
-)
+from bcclone.model.architectures import ARCHITECTURES
+from bcclone.model.foreign.stored import StoredModel, UnsupportedModel, read_model
+from bcclone.model.foreign.unstated import declared_preprocessing
 from bcclone.model.model_path import check_keras_path
-from bcclone.model.recurrent import Steps, steps_of
-from bcclone.system.codec import explained, from_text, read_bytes
+from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import replacing
+from bcclone.system.hdf5_file import open_hdf5, read_attribute
 from bcclone.system.process import note
-from bcclone.system.values import to_json
+from bcclone.system.values import from_json, names_of, to_json
+
+if TYPE_CHECKING:
+    import keras
+
+    from bcclone.model.foreign.weights import RebuiltModel
+
+# names of attributes of a model file, besides FRAMING
+PREPROCESSING = "bcclone_preprocessing"
+PREPROCESSING_HASH = "bcclone_preprocessing_hash"
+TRAINING = "bcclone_training"
+CALIBRATION = "bcclone_calibration"
+
+
+# ---- what a file states
+
+
+@dataclass(frozen=True)
+class TrainingInfo:
+    """How a model was trained, as far as its file states it."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)  # values of TrainSettings by name
+    samples: Mapping[str, Any] = field(default_factory=dict)  # values of SampleSettings by name
+    store_content_hash: str | None = None  # hash of the samples that it was trained on
+    epoch: int | None = None  # the epoch after which the weights were saved
+    val_loss: float | None = None  # validation loss of these weights
+    imported: Mapping[str, Any] | None = None  # where a model of another program came from
+
+    @property
+    def network(self) -> str | None:
+        return self.settings.get("network")
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a JSON object, ignoring unknown names; raises ValueError for any other text."""
+        stored = parse_json(text)
+        if isinstance(stored, dict):
+            stored = {name: stored[name] for name in names_of(cls) if name in stored}
+        return from_json(cls, stored)
+
+
+def stated_network(path: Path) -> str | None:
+    """Return the name of the network in a model file of bcclone.
+
+    None for a file that states no network of today, which includes every file that cannot be read:
+    loading the model tells why.
+    """
+    try:
+        with open_hdf5(path) as file:
+            network = TrainingInfo.from_json(read_attribute(file, TRAINING, str)).network
+    except (OSError, ValueError):
+        return None
+    return network if network in ARCHITECTURES else None
+
+
+@dataclass(frozen=True)
+class SteeringCalibration:
+    """Turns a network's steering into a car's: gain x the network's steering + bias."""
+
+    gain: float
+    bias: float = 0.0
+    # how much later than the network the driver steered; below 0 if the pictures were late. The
+    # answers of `predict` follow as late, those of a drive do not
+    delay_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, asdict(self).values())):
+            raise ValueError(f"a calibration of {asdict(self)}, expected finite numbers")
+
+    def apply(self, steering: float) -> float:
+        """Return the car's steering, -1 to 1; NaN stays NaN."""
+        value = self.gain * steering + self.bias
+        return value if math.isnan(value) else min(max(value, -1.0), 1.0)
 
 
 @dataclass(frozen=True)
 class ModelFile:
     """The content of a model file, or of a file of another program with its preprocessing."""
 
-    model: keras.Model
+    model: "keras.Model"
     # makes the network's input; its `scale` is what layer_kinds.stated_scale() returns: "" if
     # layers of the network's author scale the pixels
     preprocessing: Preprocessing
@@ -74,13 +132,15 @@ class ModelFile:
         return int(shape[1]) if takes_windows else 1
 
     @property
-    def steps(self) -> Steps | None:
-        """Return the recurrent network as a function of one frame and its states.
+    def state_sizes(self) -> tuple[int, ...]:
+        """Return how many numbers each state of a recurrent network has.
 
-        None for a network that gets a window of frames at each step of a drive, as all networks of
+        () for a network that gets a window of frames at each step of a drive, as all networks of
         other programs do.
         """
-        return steps_of(self.model) if self.training.imported is None else None
+        from bcclone.model.recurrent import state_sizes_of  # loads TensorFlow
+
+        return state_sizes_of(self.model) if self.training.imported is None else ()
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -120,7 +180,7 @@ class ModelFile:
 
 def save_model(
     path: Path | str,
-    model: keras.Model,
+    model: "keras.Model",
     preprocessing: Preprocessing,
     training: Mapping[str, Any] | None = None,
     framing: Framing | None = None,
@@ -144,13 +204,14 @@ def save_model(
 
 
 def model_content(
-    model: keras.Model,
+    model: "keras.Model",
     preprocessing: Preprocessing,
     training: Mapping[str, Any],
     framing: Framing | None = None,
 ) -> bytes:
-    """Return the content of the file that save_model() writes."""
-    # in memory, since HDF5 crashes when the disk is full while it closes a file
+    """Return the content of a model file, from the arguments of save_model()."""
+    from keras.src.legacy.saving import legacy_h5_format
+
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         # the function behind model.save(), which itself accepts only a path
@@ -206,7 +267,10 @@ def mean_content(before: bytes, after: bytes, training: Mapping[str, Any]) -> by
 
 
 def load_model(
-    path: Path | str, preprocessing: Preprocessing | str | None = None, must_agree: bool = True
+    path: Path | str,
+    preprocessing: Preprocessing | str | None = None,
+    must_agree: bool = True,
+    stored: Callable[[], StoredModel] | None = None,
 ) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
@@ -215,10 +279,13 @@ def load_model(
     preprocessing: a definition or its text; required for models of other programs
     must_agree: whether a file that states another preprocessing is an error; otherwise it keeps its
         own, and a note tells so
+    stored: returns the content of the file, for a caller that already reads it in another thread;
+        None to read it here
     """
-    loaded = open_model(path, preprocessing)
-    if isinstance(loaded, ForeignModel):
-        return ModelFile(*loaded.declared(preprocessing))
+    path = Path(path)
+    loaded = open_model(path, preprocessing, stored=stored)
+    if not isinstance(loaded, ModelFile):
+        return with_preprocessing(path, loaded, preprocessing)
     contradiction = loaded.contradiction(preprocessing) if preprocessing else ""
     if contradiction and must_agree:
         raise UserError(f"{path}: {contradiction}")
@@ -230,37 +297,46 @@ def load_model(
 def load_own_model(path: Path) -> ModelFile:
     """Load a file of save_model(); raises UserError also for a model of another program."""
     loaded = open_model(path)
-    if isinstance(loaded, ForeignModel):
+    if not isinstance(loaded, ModelFile):
         first = shown_command("import-model", path, "-o", "NEW.h5")
         raise UserError(f"{path} is not a model of bcclone; first import it: {first}")
     return loaded
 
 
 def open_model(
-    path: Path | str,
+    path: Path,
     given: Preprocessing | str | None = None,
     rescale: Scaling | None = None,
-) -> ModelFile | ForeignModel:
-    """Load a model file, or one of another program, whose preprocessing is not known yet.
+    stored: Callable[[], StoredModel] | None = None,
+) -> "ModelFile | RebuiltModel":
+    """Load a model file, or the network of another program, whose preprocessing is not known yet.
 
     Raises UserError.
 
     given: the expected preprocessing or its text, which is not compared with the file's; a network
         for images of any size is built for the size that it states
     rescale: what a Lambda layer computes, for a layer whose code is not recognised
+    stored: as load_model() takes it
     """
-    path = Path(path)
+    from bcclone.model.foreign.weights import rebuild_model  # these load Keras
+    from bcclone.model.layer_kinds import stated_scale
+
     check_keras_path(path)
-    size = _size_of(given)
+    size: tuple[int | None, int | None] = (None, None)
+    if isinstance(given, Preprocessing):
+        size = (given.height, given.width)
+    elif given is not None:
+        preprocessing_of(given)  # only for the UserError of a wrong text
+        fields = fields_of(given)
+        size = (fields.get("height"), fields.get("width"))
     with explained(path, "a complete model file", "save it again, or train the model again"):
         try:
-            stored = read_model(path)
-            texts = stored.texts
+            content = stored() if stored else read_model(path)
+            texts = content.texts
             if PREPROCESSING not in texts:
-                rebuilt = rebuild_model(stored, most_outputs=1, rescale=rescale, size=size)
-                return ForeignModel(path, rebuilt)
+                return rebuild_model(content, most_outputs=1, rescale=rescale, size=size)
             preprocessing = Preprocessing.from_json(texts[PREPROCESSING])
-            rebuilt = rebuild_model(stored, most_outputs=len(OUTPUTS), rescale=rescale, size=size)
+            model = rebuild_model(content, most_outputs=len(OUTPUTS)).model
         except UnsupportedModel as error:
             raise UserError(
                 f"{path}: {error}; see docs/reference/model-file.md for the networks that can drive"
@@ -275,7 +351,6 @@ def open_model(
         if CALIBRATION in texts:
             calibration = from_text(SteeringCalibration, texts[CALIBRATION])
 
-    model = rebuilt.model
     # (batch, height, width, channels), with the number of frames after the batch for windows
     made = (*model.input_shape[:-3], *preprocessing.shape)
     if model.input_shape != made:
@@ -288,15 +363,46 @@ def open_model(
     return ModelFile(model, preprocessing, training, framing, calibration)
 
 
-def _size_of(given: Preprocessing | str | None) -> Size:
-    """Return the rows and columns that a preprocessing makes, None where none are stated.
+def with_preprocessing(
+    path: Path, rebuilt: "RebuiltModel", given: Preprocessing | str | None
+) -> ModelFile:
+    """Return the network of another program with its preprocessing, whose scale becomes a layer.
 
-    Raises UserError for a text that is no preprocessing.
+    Raises UserError. A note warns if a layer of the network scales the pixels as well.
+
+    path: the file that the network is from
+    given: as declared_preprocessing() takes it
     """
-    if given is None:
-        return (None, None)
-    if isinstance(given, Preprocessing):
-        return (given.height, given.width)
-    preprocessing_of(given)  # only for the UserError of a wrong text
-    fields = fields_of(given)
-    return (fields.get("height"), fields.get("width"))
+    import keras
+
+    from bcclone.model.layer_kinds import scaling_layer, stated_scale, with_scale
+
+    model = rebuilt.model
+    scaling = scaling_layer(model)
+    likely_scale = "0..1"  # how the author's program probably scaled the pixels
+    if scaling:
+        likely_scale = ""
+    elif rebuilt.pilot and isinstance(model.layers[0], keras.layers.Cropping2D):
+        likely_scale = RAW  # a pilot of donkeycar 2
+    shape = model.input_shape[1:]
+    preprocessing = declared_preprocessing(path, given, shape, rebuilt.pilot, likely_scale)
+    # a layer that normalises each image gives the same output after any scale
+    of_each_image = isinstance(scaling, keras.layers.LayerNormalization)
+    if scaling and not of_each_image and preprocessing.scale not in ("", RAW):
+        unscaled = replace(preprocessing, scale="").describe()
+        note(
+            f"{path}: its own layer {scaling.name} scales the pixels again after "
+            f"{preprocessing.scale}; leave that out of --preprocess, unless its author did "
+            f"both: '{unscaled}'"
+        )
+    network = with_scale(model, preprocessing.scale)
+    origin = {
+        "keras_version": rebuilt.keras_version,
+        "backend": rebuilt.backend,
+        "notes": list(rebuilt.notes),
+    }
+    return ModelFile(
+        network,
+        replace(preprocessing, scale=stated_scale(network)),
+        TrainingInfo(imported=origin),
+    )

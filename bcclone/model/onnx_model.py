@@ -13,19 +13,18 @@ operators, without loops and branches, on tensors that the file itself holds.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
+from bcclone.camera.framing import FRAMING, Framing
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.preprocessing_text import LARGEST_PICTURE
-from bcclone.model.model_facts import FRAMING
 from bcclone.model.model_path import read_exported
 from bcclone.system.codec import explained, from_text, whole_number
 from bcclone.system.errors import UserError, first_line, require_package
@@ -118,21 +117,6 @@ class OnnxModel:
                     "export it again"
                 )
         return outputs
-
-    def predict(self, frames: Image) -> Float32Array:
-        """Return the prediction, (drives, outputs), for frames or windows of them.
-
-        frames: uint8 (drives, ...)
-        """
-        return self.run({FRAME: frames})[0]
-
-    def step(
-        self, frames: Image, states: Sequence[Float32Array]
-    ) -> tuple[Float32Array, list[Float32Array]]:
-        """Return the prediction, (drives, outputs), and the states for the next frame."""
-        inputs = dict(zip(self.signature.inputs, (frames, *states), strict=True))
-        predicted, *next_states = self.run(inputs)
-        return predicted, next_states
 
 
 def load_onnxruntime() -> Any:

@@ -26,8 +26,8 @@ from bcclone.system.process import note
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:
+    from bcclone.model.foreign.stored import StoredModel
     from bcclone.model.model_file import ModelFile
-    from bcclone.model.recurrent import TakeStep
 
 # how many answers of a policy are judged, from the first one on: a warning is printed if most lie
 # beyond -1 to 1; 20 frames are 1 to 2 s of a drive
@@ -67,7 +67,7 @@ class Policy:
         self._network = _network_of(file)
         self.seq_length = self._network.seq_length
         # whether an answer depends on all frames since the drive began
-        self.carries_states = isinstance(self._network, _Recurrent)
+        self.carries_states = bool(self._network.state_sizes)
         self._memory: Memory = ()  # what the network keeps of the frames before
         self._path = path
         self._answers = 0  # answers of answer() so far
@@ -164,61 +164,47 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class _Windows:
-    """A network of single frames, or of a window with the last frames.
+class _Network:
+    """A network of single frames, of windows of frames, or of one frame and states."""
 
-    Copies of a drive's first frame fill its first window.
-    """
-
-    seq_length: int  # frames of a window; 1 for a network of single frames
+    # inputs, (1, ...) each -> the outputs, (1, outputs), and then the new states
+    run: Callable[..., Sequence[Float32Array]]
     shape: Sequence[int]  # of the network's input, without the batch
-    infer: Callable[[Image], Float32Array]  # uint8 (1, *shape) -> (1, outputs)
+    seq_length: int  # frames of a window; of a recurrent network, of a window in its training
+    state_sizes: Sequence[int] = ()  # numbers in each state of a recurrent network
 
     def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
         """Return the outputs, (outputs,), for the next image of a drive, and the new memory."""
-        window = window_after(memory, image, self.seq_length)
-        (outputs,) = self.infer(np.stack(window).reshape(1, *self.shape))
-        return outputs, window if self.seq_length > 1 else ()
-
-
-@dataclass(frozen=True)
-class _Recurrent:
-    """A recurrent network that takes one step per frame.
-
-    A drive begins with states of 0, and the network takes seq_length steps on the first frame. So
-    the first steering is that of a window filled with that frame, as in training.
-    """
-
-    seq_length: int  # frames of a window in its training
-    state_sizes: Sequence[int]  # numbers in each state
-    # an image, (1, height, width, channels), and states, (1, size) each -> outputs, (1, outputs),
-    # and the new states
-    take_step: "TakeStep"
-
-    def step(self, image: Image, memory: Memory) -> tuple[Float32Array, Memory]:
-        """Return the outputs and the new memory, as _Windows does."""
+        if not self.state_sizes:
+            window = window_after(memory, image, self.seq_length)
+            (outputs,) = self.run(np.stack(window).reshape(1, *self.shape))
+            return outputs[0], window if self.seq_length > 1 else ()
+        # a drive begins with states of 0 and seq_length steps on its first frame, so that the
+        # first steering is that of a window filled with that frame, as in training
         states = memory or tuple(np.zeros((1, size), np.float32) for size in self.state_sizes)
         for _ in range(1 if memory else self.seq_length):
-            (outputs,), after = self.take_step(image[np.newaxis], states)
+            outputs, *after = self.run(image[np.newaxis], *states)
             states = tuple(after)
-        return outputs, states
+        return outputs[0], states
 
 
-def _network_of(file: "ModelFile | OnnxModel | LiteRtModel") -> _Windows | _Recurrent:
+def _network_of(file: "ModelFile | OnnxModel | LiteRtModel") -> _Network:
     """Return how to call the network in a file."""
     if isinstance(file, LiteRtModel):
-        return _Windows(1, file.shape, file.predict)
+        return _Network(lambda images: [file.predict(images)], file.shape, 1)
     if isinstance(file, OnnxModel):
         signature = file.signature
-        if signature.state_sizes:
-            return _Recurrent(signature.seq_length, signature.state_sizes, file.step)
-        return _Windows(signature.seq_length, signature.inputs[FRAME], file.predict)
-    from bcclone.model.recurrent import compile_call, compile_step
+        names = list(signature.inputs)
+        return _Network(
+            lambda *inputs: file.run(dict(zip(names, inputs, strict=True))),
+            signature.inputs[FRAME],
+            signature.seq_length,
+            signature.state_sizes,
+        )
+    from bcclone.model.recurrent import compile_network
 
-    if steps := file.steps:
-        take_step = compile_step(file.model, steps)
-        return _Recurrent(file.seq_length, steps.state_sizes, take_step)
-    return _Windows(file.seq_length, file.model.input_shape[1:], compile_call(file.model))
+    call = compile_network(file.model, file.state_sizes)
+    return _Network(call, file.model.input_shape[1:], file.seq_length, file.state_sizes)
 
 
 def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
@@ -235,7 +221,10 @@ def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
 
 
 def load_policy(
-    path: Path | str, preprocessing: Preprocessing | str | None = None, must_agree: bool = True
+    path: Path | str,
+    preprocessing: Preprocessing | str | None = None,
+    must_agree: bool = True,
+    stored: "Callable[[], StoredModel] | None" = None,
 ) -> Policy:
     """Load a model file of bcclone, or of another program with Keras; or an ONNX or LiteRT file.
 
@@ -245,6 +234,7 @@ def load_policy(
         preprocessing that the file states
     must_agree: whether a file that states another preprocessing, or prepares the frames itself, is
         an error; otherwise it keeps its own, and a note tells so
+    stored: as load_model() takes it
     """
     path = Path(path)
     file: ModelFile | OnnxModel | LiteRtModel
@@ -261,7 +251,7 @@ def load_policy(
         else:
             from bcclone.model.model_file import load_model
 
-            file = load_model(path, preprocessing, must_agree)
+            file = load_model(path, preprocessing, must_agree, stored)
     if prepares_itself and preprocessing is not None and must_agree:
         raise UserError(f"{path}: this file prepares the frames itself; leave out --preprocess")
     return Policy(file, path)

@@ -23,7 +23,7 @@ from keras import layers
 
 from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.layer_kinds import CONVOLUTIONS, POOLINGS, frame_layers, layer_kind
+from bcclone.model.layer_kinds import CONVOLUTIONS, KEEPS_PIXELS, POOLINGS, frame_layers
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import Float32Array
 
@@ -126,7 +126,7 @@ def _stages_of(chain: Sequence[keras.Layer]) -> list[list[keras.Layer]]:
         )
     stages: list[list[keras.Layer]] = [[]]
     for place, layer in enumerate(chain):
-        if layer_kind(layer).keeps_pixels:
+        if type(layer) in KEEPS_PIXELS:
             stages[-1].append(layer)
         elif place > convolutions[-1]:
             break

@@ -12,7 +12,7 @@ import numpy as np
 
 from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.camera.images import BadImage, Image
-from bcclone.model.model_facts import SteeringCalibration
+from bcclone.model.model_file import SteeringCalibration
 from bcclone.model.model_path import check_keras_path
 from bcclone.pictures.plots.drive_pictures import plot_framing
 from bcclone.realcar.calibrate_settings import CalibrateSettings

@@ -13,8 +13,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from bcclone.camera.framing import FRAMING
 from bcclone.camera.images import IMAGE_ENDINGS, BadImage, Image, decode_image, resized
-from bcclone.model.model_facts import FRAMING
 from bcclone.model.onnx_model import PICTURE, SEQ_LENGTH, STEERING, load_onnxruntime
 from bcclone.realcar.export_settings import DONKEYCAR, FORMATS, ONNX, ExportModelSettings
 from bcclone.system.codec import read_bytes

@@ -28,9 +28,9 @@ from bcclone.camera.images import BadImage, Image
 from bcclone.dataset.answer import OUTPUTS
 from bcclone.drive.controller import SHARPEST, STRAIGHT
 from bcclone.model.layer_kinds import RECURRENT
-from bcclone.model.model_facts import SteeringCalibration
-from bcclone.model.model_file import ModelFile
+from bcclone.model.model_file import ModelFile, SteeringCalibration
 from bcclone.model.onnx_model import FRAME, Signature
+from bcclone.model.recurrent import step
 from bcclone.realcar.export_settings import DONKEYCAR, INT8, ExportModelSettings
 from bcclone.realcar.exported_frames import prepare
 from bcclone.system.errors import UserError
@@ -65,7 +65,7 @@ class Interface:
         # size of the camera's pictures, and how they become frames: None if they are frames already
         self.size, self.framing = _camera_of(file, settings)
         width, height = self.size
-        self._steps = file.steps
+        self._state_sizes = file.state_sizes
         self._law: Law | None = None
         self.throttle = ""  # where the throttle of a donkeycar comes from, in words
         if settings.to == DONKEYCAR:
@@ -78,8 +78,9 @@ class Interface:
             self.inputs: dict[str, tuple[int, ...]] = {PICTURE: (height, width, 3)}
             self.outputs: dict[str, tuple[int, ...]] = {ANGLE: (1,), THROTTLE: (1,)}
         else:
-            states = self._steps.state_sizes if self._steps else ()
-            signature = Signature(file.seq_length, states, (height, width), len(file.outputs))
+            signature = Signature(
+                file.seq_length, self._state_sizes, (height, width), len(file.outputs)
+            )
             self.picture = FRAME
             self.picture_type = "uint8"
             self.inputs = signature.inputs
@@ -117,7 +118,9 @@ class Interface:
             pictures = inputs.pop(self.picture)
             if self._law:
                 pictures = _in_255ths(pictures)
-            elif not self._steps:  # the pictures of all windows are prepared as single pictures
+            elif (
+                not self._state_sizes
+            ):  # the pictures of all windows are prepared as single pictures
                 pictures = tf.reshape(pictures, (-1, *self._picture_shape))
             images = prepare(pictures, self.file.preprocessing, self.framing)
             return self._answers(tf.cast(images, self._dtype), list(inputs.values()))
@@ -141,7 +144,7 @@ class Interface:
         states = dict(self.inputs)
         shape = states.pop(self.picture)
         # the states stand for the pictures before
-        length = 1 if self._steps else self.file.seq_length
+        length = 1 if self._state_sizes else self.file.seq_length
         for number, picture in enumerate(pictures):
             if self._law:
                 # donkeycar multiplies in float64, and then converts to float32
@@ -166,8 +169,8 @@ class Interface:
 
     def _answers(self, images: Any, states: list[Any]) -> dict[str, Any]:
         """Return the outputs for prepared images, (images, height, width, channels), and states."""
-        if self._steps:
-            numbers, states = self._steps.step(images, states)
+        if self._state_sizes:
+            numbers, *states = step(self.file.model, images, states)
         else:
             windows = keras.ops.reshape(images, (-1, *self.file.model.input_shape[1:]))
             numbers = self.file.model(windows, training=False)
@@ -204,7 +207,7 @@ def _camera_of(
 
 
 def _check_donkeycar(file: ModelFile, settings: ExportModelSettings) -> None:
-    if file.seq_length > 1 or file.steps:
+    if file.seq_length > 1:
         raise UserError(
             f"{settings.model}: a network of {file.seq_length} frames, expected one of single "
             "frames, because donkeycar's tflite_linear gives one picture and keeps no state; train "

@@ -45,7 +45,7 @@ def witness_of(path: Path) -> Witness:
     from bcclone.model.model_file import load_own_model
 
     file = load_own_model(path)
-    if file.seq_length > 1 or file.steps:
+    if file.seq_length > 1:
         raise UserError(
             f"{path}: a network of {file.seq_length} frames, expected one of single frames"
         )

@@ -180,12 +180,13 @@ def _call_of(policy: Policy) -> Callable[[Image], Float32Array]:
             return np.array(steering, np.float32)
 
         return answer_frames
-    from bcclone.model.recurrent import compile_call
+    from bcclone.model.recurrent import compile_network
 
-    call = compile_call(policy.model, batch=None)
+    call = compile_network(policy.model, batch=None)
 
     def answer_images(images: Image) -> Float32Array:
-        numbers = call(images)[:, 0].tolist()
+        (outputs,) = call(images)
+        numbers = outputs[:, 0].tolist()
         return np.array([policy.calibrated(number) for number in numbers], np.float32)
 
     return answer_images

@@ -16,7 +16,7 @@ from typing import Any
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import choose_feed
 from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, ORDERS, AugmentSettings
-from bcclone.model.model_facts import stated_network
+from bcclone.model.model_file import stated_network
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import free_gpu_memory

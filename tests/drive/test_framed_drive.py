@@ -7,8 +7,7 @@ import pytest
 import bcclone
 from bcclone.camera.framing import FRAMING_NAME, Framing, Lens, read_framing
 from bcclone.camera.images import decode_image, encode_jpeg
-from bcclone.model.model_facts import SteeringCalibration
-from bcclone.model.model_file import calibrated_content
+from bcclone.model.model_file import SteeringCalibration, calibrated_content
 from tests.drive.drive_server import Still, drive, serving_in_a_thread, state_of
 
 FRAMING = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))

@@ -126,7 +126,7 @@ def _make_onnx(folder):
 def _read_onnx(folder, out):
     from bcclone.model.onnx_model import OnnxModel
 
-    OnnxModel(folder / "model.onnx").predict(np.zeros((1, 160, 320, 3), np.uint8))
+    OnnxModel(folder / "model.onnx").run({"frame": np.zeros((1, 160, 320, 3), np.uint8)})
 
 
 def _make_road(folder):

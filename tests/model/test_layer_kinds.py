@@ -1,6 +1,4 @@
-"""Each type of layer is loaded as it is, keeps apart what its row of KINDS says, and is exported to
-ONNX.
-"""
+"""Each type of layer is loaded as it is, and is exported to ONNX."""
 
 import keras
 import numpy as np
@@ -71,14 +69,14 @@ def example(name):
     arguments = EXAMPLES[name]
     if name == "Lambda":
         arguments = arguments | {"function": normalize}
-    return layer_kinds.KINDS[name].type(**arguments)
+    return layer_kinds.KINDS[name](**arguments)
 
 
 def network(name, size=(66, 200)):
     """Return a network from a frame, or from a window of frames, to the steering, with a layer of
     the type in it.
     """
-    axes = layer_kinds.KINDS[name].axes
+    axes = layer_kinds.axes_of(layer_kinds.KINDS[name])
     start = [keras.Input((*size, 3)), layers.Rescaling(1 / 255), layers.AveragePooling2D(9)]
     if axes in (3, 5):
         start = [
@@ -108,7 +106,7 @@ def test_a_layer_is_rebuilt_from_what_keras_stores(name):
     found = rebuild_model(StoredModel({"model_config": model.to_json()}, weights)).model
     batch = np.random.default_rng(2).uniform(0, 255, (2, *model.input_shape[1:])).astype(np.float32)
     layer = found.layers[-3]
-    assert type(layer) is layer_kinds.KINDS[name].type
+    assert type(layer) is layer_kinds.KINDS[name]
     count = sum(np.prod(weight.shape) for weight in layer.weights if "kernel" in weight.path)
     # the count is known before the layer is built
     assert count <= layer_kinds.learned_weights(layer, layer.input.shape[-1])

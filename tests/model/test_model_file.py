@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.model_facts import TrainingInfo
-from bcclone.model.model_file import load_model
+from bcclone.model.model_file import TrainingInfo, load_model
 from bcclone.system.errors import UserError
 
 FIRST_MODEL = Path(__file__).parents[2] / "models" / "lake.h5"

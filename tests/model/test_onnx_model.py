@@ -200,7 +200,8 @@ def test_a_hostile_file_is_refused_before_it_runs(kind, tmp_path):
 
 def test_numbers_with_a_point_may_be_divided(tmp_path):
     path = network(tmp_path, onnx.helper.make_node("Div", ["all", "all"], ["steering"]), end="all")
-    assert OnnxModel(path).predict(FRAMES[:1]).tolist() == [[1.0]]
+    (steering,) = OnnxModel(path).run({"frame": FRAMES[:1]})
+    assert steering.tolist() == [[1.0]]
 
 
 def test_what_fails_while_it_runs_names_the_file(tmp_path):
@@ -215,5 +216,5 @@ def test_what_fails_while_it_runs_names_the_file(tmp_path):
     path = network(tmp_path, *nodes, end="all")
     model = OnnxModel(path)
     with pytest.raises(UserError, match="cannot be run") as caught:
-        model.predict(FRAMES[:1])
+        model.run({"frame": FRAMES[:1]})
     assert str(path) in str(caught.value)

@@ -16,8 +16,15 @@ from bcclone.model.foreign.arguments import Shape, activation_of_operation, tran
 from bcclone.model.foreign.lambda_code import REMEDY, scaling_of_code
 from bcclone.model.foreign.stored import UnsupportedModel
 from bcclone.model.foreign.tree import CONVERT, Leaf, Nest, Tensor, dtype_of
-from bcclone.model.layer_kinds import is_random, learned_weights, normalize, stored_kind
+from bcclone.model.layer_kinds import axes_of, learned_weights, normalize, stored_kind
 from bcclone.system.errors import shown
+
+
+def is_random(kind: str) -> bool:
+    """Return whether a class of Keras changes images at random, which it does in training only."""
+    # outside of training, RandomCrop changes the size in some versions
+    return kind.startswith("Random") and kind != "RandomCrop"
+
 
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")  # names that Keras takes
 
@@ -125,14 +132,15 @@ class LayerBuilder:
         """
         kind = stored_kind(stored_as)
         assert kind  # _add() has looked
-        if kind.axes not in (0, len(self._shape)):
+        axes = axes_of(kind)
+        if axes not in (None, len(self._shape)):
             raise UnsupportedModel(
-                f"expected an input of {kind.axes} axes with the batch, got {self._shape}"
+                f"expected an input of {axes} axes with the batch, got {self._shape}"
             )
-        if kind.type is keras.layers.Lambda:
+        if kind is keras.layers.Lambda:
             layer = self._lambda(config, name)
         else:
-            layer = kind.type(**self._arguments(kind.type, config), name=name)
+            layer = kind(**self._arguments(kind, config), name=name)
         layer.trainable = config.get("trainable", True) is not False
 
         # check the sizes of its output and of its weights

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.camera.framing import Framing
+from bcclone.camera.framing import FRAMING, Framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.answer import steering_output
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
-from bcclone.model.foreign.foreign_model import declared_preprocessing
 from bcclone.model.foreign.tree import BINS, pilot_of, several_inputs
-from bcclone.model.model_facts import FRAMING
+from bcclone.model.foreign.unstated import declared_preprocessing
 from bcclone.model.model_path import read_exported
 from bcclone.model.onnx_model import PICTURE
 from bcclone.system.codec import from_text
@@ -42,11 +41,11 @@ class LiteRtModel:
 
     calibration = None  # the network's steering is the car's
 
-    def __init__(self, path: Path, how: Preprocessing | str | None = None) -> None:
+    def __init__(self, path: Path, given: Preprocessing | str | None = None) -> None:
         """Raises UserError for a file that cannot be run, or whose pictures are prepared in an
         unknown way.
 
-        how: as declared_preprocessing() takes it
+        given: as declared_preprocessing() takes it
         """
         try:
             content = read_exported(path)
@@ -84,7 +83,7 @@ class LiteRtModel:
         unit, _ = self._input["quantization"]
         takes_pixels_as_they_are = unit * 255 > 2
         likely_scale = "" if takes_pixels_as_they_are else "0..1"
-        self.preprocessing = declared_preprocessing(path, how, self.shape, pilot, likely_scale)
+        self.preprocessing = declared_preprocessing(path, given, self.shape, pilot, likely_scale)
 
     def predict(self, images: Image) -> Float32Array:
         """Return the steering, (1, 1), for a prepared image, uint8 (1, height, width, channels)."""

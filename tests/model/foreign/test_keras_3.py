@@ -25,7 +25,7 @@ def same_answers(path, model):
     """Check that a file answers as its model, and return it as it was rebuilt."""
     shape = (3, *model.input_shape[1:])
     values = np.random.default_rng(2).integers(0, 256, shape).astype("float32")
-    found = open_model(path).rebuilt
+    found = open_model(path)
     expected = model.predict_on_batch(values)
     np.testing.assert_allclose(found.model(values), expected, rtol=1e-4, atol=1e-5)
     return found
@@ -133,7 +133,7 @@ def test_an_output_that_is_no_steering_is_not_taken_for_it(names, steering, in_a
     path = tmp_path / "old.keras"
     model.save(path)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3)).astype("float32")
-    found = open_model(path).rebuilt
+    found = open_model(path)
     np.testing.assert_allclose(found.model(pixels), model(pixels)[place], atol=1e-5)
     assert "is taken as the steering; left out: " in found.notes[-1]
 

@@ -5,20 +5,8 @@ import zipfile
 
 import pytest
 
-from bcclone.model.foreign.stored import (
-    UnsupportedModel,
-    read_in_subprocess,
-    read_stored,
-    reading_by,
-)
+from bcclone.model.foreign.stored import UnsupportedModel, read_stored
 from tests.model.foreign.old_models import keras1_config, write
-
-
-@pytest.fixture(autouse=True)
-def in_a_process_of_its_own():
-    """Read files as users do; the other tests read them in this process."""
-    with reading_by(read_in_subprocess):
-        yield
 
 
 def test_an_archive_that_unpacks_to_too_much_or_lacks_a_part_is_refused(tmp_path):
@@ -69,7 +57,7 @@ def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(
         "    def act(*_):\n"
         f"        {ends}\n"
         "    hdf5.read_attribute = act\n"
-        "if 'bcclone.model.foreign.stored_reader' in ' '.join(sys.orig_argv): later()\n"
+        "if 'bcclone.model.foreign.stored' in ' '.join(sys.orig_argv): later()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(UnsupportedModel, match=reason):
@@ -79,7 +67,7 @@ def test_a_file_whose_reader_crashes_or_hangs_or_fills_the_memory_is_refused(
 def test_objects_in_the_answer_of_the_reader_are_not_loaded(tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
-        "if 'bcclone.model.foreign.stored_reader' in ' '.join(sys.orig_argv):\n"
+        "if 'bcclone.model.foreign.stored' in ' '.join(sys.orig_argv):\n"
         "    import numpy\n"
         "    savez = numpy.savez\n"
         "    numpy.savez = lambda file, **_: savez(file, head=numpy.array([sys.exit], object))\n"
