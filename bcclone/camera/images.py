@@ -3,12 +3,6 @@
 The size in an image's header is checked before the image is decoded, because a file of a few bytes
 can declare a huge image. Where the EXIF data of a JPEG say how the camera was turned, its size and
 pixels are those of the upright picture.
-
-OpenCV adds an empty entry to the environment variable LD_LIBRARY_PATH. An empty entry means the
-current folder: a process that is started later, such as ffmpeg, would load shared libraries from
-there. So this module restores the variable. In bcclone's own processes it also lowers OpenCV's
-limit of pixels, and silences the messages about images that cannot be decoded; in the process of a
-program that imports bcclone, both stay.
 """
 
 import os
@@ -24,24 +18,17 @@ import simplejpeg
 from bcclone.system.codec import UnfetchedFile, read_bytes
 from bcclone.system.errors import shown_command
 from bcclone.system.location import names_url, read_urls
-from bcclone.system.process import is_own_process
+from bcclone.system.process import MOST_PIXELS, is_own_process
 
-MOST_PIXELS = 1 << 24  # of one image: its width times its height
+# OpenCV adds an empty entry to this variable, which means the current folder: a process that is
+# started later, such as ffmpeg, would load shared libraries from there
 _SEARCH_PATH = "LD_LIBRARY_PATH"
-
-_folders_before = os.environ.get(_SEARCH_PATH, "")
-if is_own_process():
-    # OpenCV reads its limit of pixels when it is loaded
-    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
-    # whoever started this process may have left empty entries, too
-    _folders_before = os.pathsep.join(filter(None, _folders_before.split(os.pathsep)))
+_folders_before = os.environ.get(_SEARCH_PATH)
 import cv2 as cv2  # noqa: E402 `as cv2` tells the type checker that others import it from here
 
-if is_own_process():
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-os.environ[_SEARCH_PATH] = _folders_before
-if not _folders_before:
-    del os.environ[_SEARCH_PATH]
+os.environ.pop(_SEARCH_PATH, None)
+if _folders_before:
+    os.environ[_SEARCH_PATH] = _folders_before
 
 Image = npt.NDArray[np.uint8]
 

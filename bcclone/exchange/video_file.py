@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import simplejpeg
 
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, MOST_PIXELS, BadImage, Image
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
 from bcclone.system.codec import UnfetchedFile, kind_of_content, open_file
 from bcclone.system.errors import UserError, first_line, require_package
+from bcclone.system.process import MOST_PIXELS
 
 # pattern of a file's first bytes -> its format for FFmpeg; the last one is of transport streams,
 # whose packets have 188 bytes, or 192 with a time before each

@@ -1,19 +1,15 @@
 """Drive with an ONNX file, which ONNX Runtime runs without TensorFlow.
 
-An `OnnxModel` takes images or windows, uint8 (drives, ...), and returns what the network predicts,
-float32 (drives, outputs); a recurrent one also takes and returns states.
+A file of `bcclone export` prepares the frames itself, so an `OnnxModel` takes whole frames of the
+simulator, or pictures of the camera whose framing is in its metadata. Files of other programs can
+be used, too, if they have the inputs and outputs of a Signature (see docs/how-to/models.md).
 
-A file of `bcclone export` prepares the frames itself, so an image here is a whole frame of the
-simulator. If its metadata has a framing, the file also frames the pictures itself, and an image is
-a picture of that camera. Files of other programs can be used, too, if they have the inputs and
-outputs of a Signature (see docs/how-to/models.md).
-
-ONNX Runtime runs what a file says, so the content is checked before. A file may have ONNX's own
+ONNX Runtime runs what a file says, so the content is checked before: it may have ONNX's own
 operators, without loops and branches, on tensors that the file itself holds.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,8 +34,8 @@ FRAME = "frame"
 STEERING = "steering"
 
 _LONGEST_WINDOW = 1000  # most frames of a window that a file may ask for
+_LARGEST_STATE = 1 << 20  # most numbers in a state
 _LONGEST_NAME = 40  # characters of a name in a message
-_DIVISIONS = {"Div", "Mod"}  # operators that crash on some whole numbers; see _check_divisions()
 
 
 @dataclass(frozen=True)
@@ -57,10 +53,7 @@ class Signature:
 
     @property
     def inputs(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each input by its name, without the number of drives.
-
-        Frames are uint8, states float32.
-        """
+        """Return the shape of each input by its name, without the number of drives."""
         frame: tuple[int, ...] = (*self.frame, 3)
         if self.seq_length > 1 and not self.state_sizes:
             frame = (self.seq_length, *frame)
@@ -71,10 +64,7 @@ class Signature:
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each output by its name, without the number of drives.
-
-        They are the prediction, and the states for the next frame, float32.
-        """
+        """Return the shape of each output by its name: the prediction, and the next states."""
         outputs: dict[str, tuple[int, ...]] = {STEERING: (self.predicts,)}
         for number, size in enumerate(self.state_sizes):
             outputs[f"next_state_{number}"] = (size,)
@@ -153,9 +143,12 @@ def _signature_of(session: Any, framing: Framing | None, path: Path) -> Signatur
 
     framing: the framing in the file's metadata
     """
-    tensors = [*session.get_inputs(), *session.get_outputs()]
     inputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in session.get_inputs()}
     outputs = {tensor.name: tuple(tensor.shape[1:]) for tensor in session.get_outputs()}
+    has_right_types = all(
+        tensor.type == ("tensor(uint8)" if tensor.name == FRAME else "tensor(float)")
+        for tensor in (*session.get_inputs(), *session.get_outputs())
+    )
 
     # read the sizes from the names that our exports use; then compare the whole signature
     frame = inputs.get(FRAME, ())
@@ -164,20 +157,15 @@ def _signature_of(session: Any, framing: Framing | None, path: Path) -> Signatur
         shape[0] for name, shape in inputs.items() if name != FRAME and len(shape) == 1
     )
     seq_length = frame[0] if len(frame) == 4 else 1
-    size = (FRAME_HEIGHT, FRAME_WIDTH)
-    if framing:
-        size = (framing.height, framing.width)
+    size = (framing.height, framing.width) if framing else (FRAME_HEIGHT, FRAME_WIDTH)
     signature = Signature(seq_length, state_sizes, size, predicts=columns[0])
-
-    has_right_types = all(
-        tensor.type == ("tensor(uint8)" if tensor.name == FRAME else "tensor(float)")
-        for tensor in tensors
-    )
-    if (
-        not has_right_types
-        or not _are_sane(signature)  # before the shapes below, which need whole numbers
-        or inputs != signature.inputs
-        or outputs != signature.outputs
+    # a size that is not fixed is a text; a large one would fill the memory
+    limits = [(seq_length, _LONGEST_WINDOW), (columns[0], len(OUTPUTS))]
+    limits += [(extent, LARGEST_PICTURE) for extent in size]
+    limits += [(state_size, _LARGEST_STATE) for state_size in state_sizes]
+    are_sane = all(isinstance(found, int) and 0 < found <= most for found, most in limits)
+    if not (
+        has_right_types and are_sane and inputs == signature.inputs and outputs == signature.outputs
     ):
         raise UserError(
             f"{path}: a network from {_described(inputs)} to {_described(outputs)}; expected "
@@ -189,15 +177,6 @@ def _signature_of(session: Any, framing: Framing | None, path: Path) -> Signatur
     # a recurrent network takes single frames; the metadata has the length of a window in training
     trained = session.get_modelmeta().custom_metadata_map.get(SEQ_LENGTH, 1)
     return replace(signature, seq_length=whole_number(SEQ_LENGTH, trained, 1, _LONGEST_WINDOW))
-
-
-def _are_sane(signature: Signature) -> bool:
-    """Return whether all sizes are whole numbers, and small enough to allocate such arrays."""
-    largest_state = 1 << 20
-    limits = [(signature.seq_length, _LONGEST_WINDOW), (signature.predicts, len(OUTPUTS))]
-    limits += [(extent, LARGEST_PICTURE) for extent in signature.frame]
-    limits += [(size, largest_state) for size in signature.state_sizes]
-    return all(isinstance(extent, int) and 0 < extent <= most for extent, most in limits)
 
 
 def _described(tensors: Mapping[str, tuple[Any, ...]]) -> str:
@@ -218,51 +197,42 @@ def _check_content(content: bytes) -> None:
         raise ValueError("no protocol buffer of ONNX") from None
     if model.functions or model.training_info:
         raise ValueError("it has functions of its own, or a training; expected a graph alone")
-    for node in model.graph.node:
-        _check_operator(node)
-    _check_tensors(model.graph)
-    if any(node.op_type in _DIVISIONS for node in model.graph.node):
-        _check_divisions(model)
-
-
-def _check_operator(node: Any) -> None:
-    """Raise ValueError for an operator that could run for ever, or is of another package."""
-    name = node.op_type[:_LONGEST_NAME]
-    # an attribute that is a graph holds the body of a loop or a branch
-    has_graph = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
-    if has_graph or node.op_type in {"If", "Loop", "Scan", "SequenceMap"}:
-        raise ValueError(f"the operator {name} controls the flow, so that it may never end")
-    if node.domain not in {"", "ai.onnx", "ai.onnx.ml"}:
-        raise ValueError(
-            f"the operator {name} is of {node.domain[:_LONGEST_NAME]!r}, expected ONNX's own"
-        )
-
-
-def _check_tensors(graph: Any) -> None:
-    """Raise ValueError for tensors in other files, or larger than their bytes in this file."""
-    elements_per_byte = 8  # no type of ONNX has more elements in a byte
+    graph = model.graph
     attributes = [attribute for node in graph.node for attribute in node.attribute]
+    for node in graph.node:
+        name = node.op_type[:_LONGEST_NAME]
+        # an attribute that is a graph holds the body of a loop or a branch
+        has_graph = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+        if has_graph or node.op_type in {"If", "Loop", "Scan", "SequenceMap"}:
+            raise ValueError(f"the operator {name} controls the flow, so that it may never end")
+        if node.domain not in {"", "ai.onnx", "ai.onnx.ml"}:
+            raise ValueError(
+                f"the operator {name} is of {node.domain[:_LONGEST_NAME]!r}, expected ONNX's own"
+            )
     has_sparse = any(
         attribute.HasField("sparse_tensor") or attribute.sparse_tensors for attribute in attributes
     )
     if graph.sparse_initializer or has_sparse:
         raise ValueError("it has sparse tensors, which it may declare larger than the memory")
-    for tensor in _tensors_of(graph, attributes):
-        name = tensor.name[:_LONGEST_NAME]
-        if tensor.external_data or tensor.data_location:
-            raise ValueError(f"the tensor {name!r} lies in another file, expected all in one")
-        shape = list(tensor.dims)
-        size = tensor.ByteSize()
-        is_negative = min(shape, default=0) < 0
-        if is_negative or (shape and math.prod(shape) > elements_per_byte * size):
-            raise ValueError(f"the tensor {name!r} has the shape {shape[:8]}, but {size} bytes")
-
-
-def _tensors_of(graph: Any, attributes: list[Any]) -> Iterator[Any]:
-    yield from graph.initializer
+    for tensor in graph.initializer:
+        _check_tensor(tensor)
     for attribute in attributes:
-        yield attribute.t  # an empty tensor if the attribute has none
-        yield from attribute.tensors
+        for tensor in (attribute.t, *attribute.tensors):  # t is empty if the attribute has none
+            _check_tensor(tensor)
+    _check_divisions(model)
+
+
+def _check_tensor(tensor: Any) -> None:
+    """Raise ValueError for a tensor in another file, or larger than its bytes in this file."""
+    elements_per_byte = 8  # no type of ONNX has more elements in a byte
+    name = tensor.name[:_LONGEST_NAME]
+    if tensor.external_data or tensor.data_location:
+        raise ValueError(f"the tensor {name!r} lies in another file, expected all in one")
+    shape = list(tensor.dims)
+    size = tensor.ByteSize()
+    is_negative = min(shape, default=0) < 0
+    if is_negative or (shape and math.prod(shape) > elements_per_byte * size):
+        raise ValueError(f"the tensor {name!r} has the shape {shape[:8]}, but {size} bytes")
 
 
 def _check_divisions(model: Any) -> None:
@@ -272,6 +242,9 @@ def _check_divisions(model: Any) -> None:
     """
     import onnx
 
+    divisions = [node for node in model.graph.node if node.op_type in {"Div", "Mod"}]
+    if not divisions:
+        return
     graph = onnx.shape_inference.infer_shapes(model).graph
     types = {
         value.name: value.type.tensor_type.elem_type
@@ -279,9 +252,7 @@ def _check_divisions(model: Any) -> None:
     }
     types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
     real_types = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE}
-    for node in graph.node:
-        if node.op_type not in _DIVISIONS:
-            continue
+    for node in divisions:
         if any(types.get(name) not in real_types for name in node.input):
             raise ValueError(
                 f"the operator {node.op_type} divides whole numbers, expected floating-point ones"

@@ -27,6 +27,8 @@ from bcclone.system.errors import printable
 
 logger = logging.getLogger(__name__)
 
+MOST_PIXELS = 1 << 24  # of an image that is decoded: its width times its height
+
 _claimed = threading.Event()
 
 
@@ -37,6 +39,9 @@ def claim_process() -> None:
     benchmarks/.
     """
     _claimed.set()
+    # OpenCV reads these when it is loaded: it prints nothing about images that cannot be decoded
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 
 def is_own_process() -> bool:

@@ -1,13 +1,10 @@
 """Translate the arguments of a stored layer, as Keras 1 to 3 wrote them, to those of today.
 
-In: the layer's class of today, its arguments in the file, and the shape of its input. Out: the
-arguments by name.
-
 "Today" means the installed Keras 3. Its class of a layer says which arguments the layer has, and
 checks their values; this module says what they were called in Keras 1
-(https://github.com/keras-team/keras/blob/2.2.4/keras/legacy/interfaces.py), and lets only plain
-values reach Keras: numbers, words, and lists of these. Unknown arguments raise UnsupportedModel, so
-that nothing is ignored that the network depends on.
+(https://github.com/keras-team/keras/blob/2.2.4/keras/legacy/interfaces.py), and lets only numbers,
+words, and lists of these reach Keras. Unknown arguments raise UnsupportedModel, so that nothing is
+ignored that the network depends on.
 """
 
 import inspect
@@ -53,8 +50,6 @@ _EXPECTED: Mapping[str, tuple[Any, ...]] = {
     "dim_ordering": ("tf", "default"),
     "data_format": ("channels_last",),
 }
-# those of them that are read if the class of today has them
-_READ_TODAY = {"groups"}
 # arguments that are skipped: they matter only for training or speed, or repeat the shape of the
 # input or output
 _NO_MATTER = {
@@ -87,7 +82,8 @@ def translate(
         name = name_then if name_then in parameters else _NAMES_NOW.get(name_then, name_then)
         if name in _NO_MATTER or name.endswith(_NO_MATTER_ENDINGS):
             continue
-        is_read = name in parameters and (name not in _EXPECTED or name in _READ_TODAY)
+        # the groups of a convolution are read, and those of other layers are not
+        is_read = name in parameters and (name not in _EXPECTED or name == "groups")
         if not is_read or name == "dtype":
             _check_unread(name, value)
         elif name.endswith("activation"):
@@ -135,19 +131,14 @@ def _plain(name: str, value: Any, default: Any) -> Any:
 
     Raises UnsupportedModel for anything else, or a value of another type than the default of today.
     """
-    for kind, expected in ((bool, "True or False"), (str, "a word")):
-        if isinstance(default, kind) or isinstance(value, kind):
-            if not (isinstance(default, kind) and isinstance(value, kind)):
-                wanted = expected if isinstance(default, kind) else "a number"
-                raise UnsupportedModel(f"{name} is {shown(value)}, expected {wanted}")
-            return value  # Keras checks which word it is
-    return _number(name, value)
-
-
-def _number(name: str, value: Any) -> Any:
     largest = 1 << 16  # largest whole number of any argument, such as filters, units or a size
+    for kind, expected in ((bool, "True or False"), (str, "a word")):
+        if isinstance(default, kind):
+            if not isinstance(value, kind):
+                raise UnsupportedModel(f"{name} is {shown(value)}, expected {expected}")
+            return value  # Keras checks which word it is
     if isinstance(value, list):
-        return [_number(name, part) for part in value]
+        return [_plain(name, part, None) for part in value]
     if type(value) is float and math.isfinite(value):
         return value
     if type(value) is int and abs(value) <= largest:
@@ -179,12 +170,11 @@ def _axes(name: str, stated: Any, count: int) -> Any:
 
 
 def activation_named(name: str, value: Any, is_keras_3: bool) -> str:
-    """Return the name of an activation, "linear" for None.
+    """Return the name of an activation as stored, "linear" for None.
 
     Raises UnsupportedModel if Keras has none of this name.
 
     name: the argument of a layer that states it
-    value: the activation as stored
     """
     activation = _unwrapped(name, value)
     if activation is None:

@@ -7,9 +7,8 @@ x / 127.5 - 1 and (x - 128) / 128 do. Python 2.7 and 3.4 to 3.13 compile such a 
 
     load x; load a number, compute; load a number, compute; ...; return
 
-Code of any other form raises UnsupportedModel. The layout of the bytes is that of
-https://github.com/python/cpython/blob/3.13/Python/marshal.c; the numbers of the instructions are in
-`opcode.opmap` of each version. Importing this loads no large package.
+The layout of the bytes is that of https://github.com/python/cpython/blob/3.13/Python/marshal.c; the
+numbers of the instructions are in `opcode.opmap` of each version.
 """
 
 import base64
@@ -17,16 +16,14 @@ import binascii
 import math
 import re
 import struct
-from typing import NamedTuple
 
 from bcclone.dataset.preprocessing_text import Scaling, joined_scaling
 from bcclone.model.foreign.stored import UnsupportedModel
 
-RESCALE_COMMAND = "bcclone import-model --rescale"
 # what to do about a function that is not read
 REMEDY = (
-    f"if it scales the pixels alone, state how: {RESCALE_COMMAND} 'x / 127.5 - 1'; or save the "
-    "model with layers of Keras in its place, such as Rescaling, Cropping2D and Resizing"
+    "if it scales the pixels alone, state how: bcclone import-model --rescale 'x / 127.5 - 1'; or "
+    "save the model with layers of Keras in its place, such as Rescaling, Cropping2D and Resizing"
 )
 
 # a stored function of one argument up to its instructions
@@ -44,27 +41,17 @@ _NUMBERS = re.compile(rb"[(\xa8](?P<long>.{4})|[)\xa9](?P<short>.)", re.DOTALL)
 _NUMBER = re.compile(
     rb"N|[g\xe7](?P<float>.{8})|[i\xe9](?P<whole>.{4})|f.(?P<text>[-+.e\d]+)", re.DOTALL
 )
-
-
-class _Instructions(NamedTuple):
-    """The instructions of a formula in some versions of Python."""
-
-    load_x: bytes
-    # loads the number at this place among the function's numbers, and computes with it
-    step: bytes
-    step_length: int
-    end: bytes  # returns the result
-
-
-_VERSIONS = (
+# the instructions of a formula in some versions of Python: to load x; to load the number at a place
+# among the function's numbers, and to compute with it; to return
+_FORMULAS = (
     # 2.7, 3.4, 3.5
-    _Instructions(b"|\0\0", rb"d(?P<place>.)\0(?P<sign>[\x14\x15\x17\x18\x1b])", 4, b"S"),
+    (rb"\|\0\0", rb"d(.)\0([\x14\x15\x17\x18\x1b])", rb"S"),
     # 3.6 to 3.10
-    _Instructions(b"|\0", rb"d(?P<place>.)(?P<sign>[\x14\x17\x18\x1b])\0", 4, b"S\0"),
+    (rb"\|\0", rb"d(.)([\x14\x17\x18\x1b])\0", rb"S\0"),
     # 3.11, 3.12
-    _Instructions(b"\x97\0|\0", rb"d(?P<place>.)z(?P<sign>[\0\x05\x0a\x0b])\0\0", 6, b"S\0"),
+    (rb"\x97\0\|\0", rb"d(.)z([\0\x05\x0a\x0b])\0\0", rb"S\0"),
     # 3.13
-    _Instructions(b"\x95\0U\0", rb"S(?P<place>.)-(?P<sign>[\0\x05\x0a\x0b])\0\0", 6, b"$\0"),
+    (rb"\x95\0U\0", rb"S(.)-([\0\x05\x0a\x0b])\0\0", rb"\$\0"),
 )
 # numbers of the operations: below 20 since Python 3.11
 _SIGNS = {0: "+", 5: "*", 10: "-", 11: "/", 20: "*", 21: "/", 23: "+", 24: "-", 27: "/"}
@@ -72,13 +59,13 @@ _SIGNS = {0: "+", 5: "*", 10: "-", 11: "/", 20: "*", 21: "/", 23: "+", 24: "-", 
 
 def scaling_of_code(text: str) -> Scaling:
     """Return what byte code computes; raises UnsupportedModel for other code than arithmetic."""
-    data = _bytes_of(text)
     try:
-        instructions, numbers = _parts(data)
-        for version in _VERSIONS:
-            steps = _steps(instructions, version)
-            if steps is not None:
-                return joined_scaling((sign, numbers[place]) for sign, place in steps)
+        instructions, numbers = _parts(_bytes_of(text))
+        for begin, step, end in _FORMULAS:
+            formula = re.compile(begin + b"((?:" + step + b")*)" + end, re.DOTALL)
+            if found := formula.fullmatch(instructions):
+                steps = re.findall(step, found[1], re.DOTALL)
+                return joined_scaling((_SIGNS[sign[0]], numbers[place[0]]) for place, sign in steps)
     except (ValueError, LookupError, struct.error):  # damaged, or no number to compute with
         pass
     raise UnsupportedModel(
@@ -110,47 +97,21 @@ def _parts(data: bytes) -> tuple[bytes, list[float]]:
         raise ValueError("no function of one argument")
     (length,) = struct.unpack("<I", head["length"])
     end = head.end() + length
-    numbers = _NUMBERS.match(data, end)
-    if not numbers:
+    found = _NUMBERS.match(data, end)
+    if not found:
         raise ValueError("no tuple after the instructions")
-    count = int.from_bytes(numbers["long"] or numbers["short"], "little")
-    return data[head.end() : end], _numbers(data[numbers.end() :], count)
-
-
-def _numbers(data: bytes, count: int) -> list[float]:
-    numbers = []
-    place = 0
+    count = int.from_bytes(found["long"] or found["short"], "little")
+    place = found.end()
+    numbers: list[float] = []
     for _ in range(count):
-        found = _NUMBER.match(data, place)
-        if not found:
+        number = _NUMBER.match(data, place)
+        if not number:
             raise ValueError("a constant that is no number")
-        if found["float"]:
-            (number,) = struct.unpack("<d", found["float"])
-        elif found["whole"]:
-            (number,) = struct.unpack("<i", found["whole"])
-        elif found["text"]:
-            number = float(found["text"])
+        if number["float"]:
+            numbers += struct.unpack("<d", number["float"])
+        elif number["whole"]:
+            numbers += struct.unpack("<i", number["whole"])
         else:
-            number = math.nan
-        numbers.append(float(number))
-        place = found.end()
-    return numbers
-
-
-def _steps(instructions: bytes, version: _Instructions) -> list[tuple[str, int]] | None:
-    """Return the steps of arithmetic: each its sign, and the place of its number.
-
-    None if the instructions are not wholly those of a formula in this version of Python.
-    """
-    if not (instructions.startswith(version.load_x) and instructions.endswith(version.end)):
-        return None
-    begin = len(version.load_x)
-    end = len(instructions) - len(version.end)
-    steps = []
-    for start in range(begin, end, version.step_length):
-        part = instructions[start : min(start + version.step_length, end)]
-        step = re.fullmatch(version.step, part, re.DOTALL)
-        if not step:
-            return None
-        steps.append((_SIGNS[step["sign"][0]], step["place"][0]))
-    return steps
+            numbers.append(float(number["text"] or math.nan))
+        place = number.end()
+    return data[head.end() : end], numbers

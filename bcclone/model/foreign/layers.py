@@ -19,14 +19,9 @@ from bcclone.model.foreign.tree import CONVERT, Leaf, Nest, Tensor, dtype_of
 from bcclone.model.layer_kinds import axes_of, learned_weights, normalize, stored_kind
 from bcclone.system.errors import shown
 
-
-def is_random(kind: str) -> bool:
-    """Return whether a class of Keras changes images at random, which it does in training only."""
-    # outside of training, RandomCrop changes the size in some versions
-    return kind.startswith("Random") and kind != "RandomCrop"
-
-
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")  # names that Keras takes
+_LARGEST_OUTPUT = 1 << 24  # numbers in the output of a layer
+_MOST_FRAMES = 100  # of a window; each frame adds a part to the graph
 
 
 class LayerBuilder:
@@ -46,7 +41,7 @@ class LayerBuilder:
         self._input_shape = shape
         self._input_dtype = dtype
         self._is_keras_3 = is_keras_3
-        self._budget = budget
+        self._budget = budget  # of the layers to come
         self._rescale = rescale
 
         self.rebuilt: dict[Leaf, keras.Layer] = {}  # stored layer -> its layer of today
@@ -58,7 +53,6 @@ class LayerBuilder:
         # shape of the next layer's input; inside a TimeDistributed, that of one frame
         self._shape = shape
         self._frames = 0  # inside a TimeDistributed, how many frames a window has
-        self._weight_count = 0  # of all layers so far
         self._names = {"frame"}  # names of all layers so far; "frame" is the input
 
     def add_all(self, nest: Nest) -> None:
@@ -90,21 +84,22 @@ class LayerBuilder:
                 "steering"
             )
         start = keras.Input(self._input_shape[1:], dtype=self._input_dtype, name="frame")
-        if not _NAME.fullmatch(name):
-            name = "model"
-        return keras.Sequential([start, *self._layers], name=name)
+        return keras.Sequential(
+            [start, *self._layers], name=name if _NAME.fullmatch(name) else "model"
+        )
 
     def _add(self, leaf: Leaf) -> keras.Layer:
         """Build one layer; raises UnsupportedModel, or the errors that Keras raises."""
-        name = self._free_name(leaf.name, leaf.kind.lower())
-        if stored_kind(leaf.kind) is None and not is_random(leaf.kind):
-            return self._append_kind(*_layer_of_operation(leaf, self._shape), name)
+        # outside of training, RandomCrop changes the size in some versions
+        is_random = leaf.kind.startswith("Random") and leaf.kind != "RandomCrop"
+        if stored_kind(leaf.kind) is None and not is_random:
+            return self._append(*_layer_of_operation(leaf, self._shape), leaf.name)
         others = [value for value in leaf.called_with if not isinstance(value, Tensor)]
         if others:
             raise UnsupportedModel(f"is called with {shown(others)}, which is not read; {CONVERT}")
-        if is_random(leaf.kind):
+        if is_random:
             self.notes.append(f"{leaf} acts in training only: it changes nothing here")
-            return self._append_kind("Activation", {"activation": "linear"}, name)
+            return self._append("Activation", {"activation": "linear"}, leaf.name)
 
         # an activation that is a layer in the file becomes a layer of its own
         config = leaf.config
@@ -114,21 +109,21 @@ class LayerBuilder:
         )
         if is_layer:
             config = {**config, "activation": "linear"}
-        layer = self._append_kind(leaf.kind, config, name)
+        layer = self._append(leaf.kind, config, leaf.name)
         if is_layer:
-            name = self._free_name(f"{leaf.name}_activation", "activation")
-            self._append_kind(activation["class_name"], activation["config"], name)
+            name = f"{leaf.name}_activation"
+            self._append(activation["class_name"], activation["config"], name)
         dtype = dtype_of(leaf.config.get("dtype"))
         if dtype != "float32":
             self.notes.append(f"{leaf} computed in {dtype}, and now computes in float32")
         return layer
 
-    def _append_kind(self, stored_as: str, config: Mapping[str, Any], name: str) -> keras.Layer:
+    def _append(self, stored_as: str, config: Mapping[str, Any], name: str) -> keras.Layer:
         """Append a layer and return it; raises the same errors as _add().
 
         stored_as: its class in the file
         config: its arguments in the file
-        name: its name in the network
+        name: its name in the file
         """
         kind = stored_kind(stored_as)
         assert kind  # _add() has looked
@@ -137,34 +132,28 @@ class LayerBuilder:
             raise UnsupportedModel(
                 f"expected an input of {axes} axes with the batch, got {self._shape}"
             )
+        name = self._free_name(name, stored_as.lower())
         if kind is keras.layers.Lambda:
             layer = self._lambda(config, name)
         else:
-            layer = kind(**self._arguments(kind, config), name=name)
+            arguments = translate(kind, config, self._shape, self._is_keras_3)
+            layer = kind(**arguments, name=name)
         layer.trainable = config.get("trainable", True) is not False
 
         # check the sizes of its output and of its weights
         output: Shape = tuple(layer.compute_output_shape(self._shape))
-        numbers_at_most = 1 << 24  # in the output of a layer
         extents = [extent or 0 for extent in output[1:]]
         numbers = math.prod(extents) * max(self._frames, 1)
-        if not extents or min(extents) < 1 or numbers > numbers_at_most:
+        if not extents or min(extents) < 1 or numbers > _LARGEST_OUTPUT:
             raise UnsupportedModel(
-                f"makes {output[1:]} of {self._shape[1:]}, expected 1 to {numbers_at_most} numbers"
+                f"makes {output[1:]} of {self._shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers"
             )
-        self._weight_count += learned_weights(layer, self._shape[-1] or 0)
-        if self._weight_count > self._budget:
-            raise UnsupportedModel(
-                f"the network has more than {self._budget} weights, more than the file"
-            )
+        self._budget -= learned_weights(layer, self._shape[-1] or 0)
+        if self._budget < 0:
+            raise UnsupportedModel("with it, the network has more weights than the file")
         self._layers.append(layer)
         self._shape = output
         return layer
-
-    def _arguments(
-        self, kind: type[keras.layers.Layer], config: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        return translate(kind, config, self._shape, self._is_keras_3)
 
     def _lambda(self, config: Mapping[str, Any], name: str) -> keras.Layer:
         """Return the Rescaling that computes the same as a Lambda.
@@ -186,7 +175,7 @@ class LayerBuilder:
             # only for its errors: the class Layer has none of a Lambda's arguments, so each that
             # would change the result is refused
             others = {key: value for key, value in config.items() if key != "function"}
-            self._arguments(keras.layers.Layer, others)
+            translate(keras.layers.Layer, others, self._shape, self._is_keras_3)
         self.notes.append(
             f"layer {shown(name)} (Lambda) computes x * {scaling.scale:.6g} "
             f"{scaling.offset:+.6g}: a Rescaling layer"
@@ -195,18 +184,15 @@ class LayerBuilder:
 
     def _add_time_distributed(self, nest: Nest) -> None:
         """Build a TimeDistributed, whose layer or network is applied to each frame of a window."""
-        frames_at_most = 100  # each frame adds a part to the graph
         count = self._shape[1] if len(self._shape) > 2 else None
-        if self._frames:
-            raise UnsupportedModel(
-                f"layer {shown(nest.name)} (TimeDistributed): is within another TimeDistributed"
+        if self._frames or not count or count > _MOST_FRAMES:
+            reason = (
+                "is applied to each frame of a window, but its input has the shape "
+                f"{self._shape[1:]}, expected 1 to {_MOST_FRAMES} frames"
             )
-        if not count or count > frames_at_most:
-            raise UnsupportedModel(
-                f"layer {shown(nest.name)} (TimeDistributed): is applied to each frame of a "
-                f"window, but its input has the shape {self._shape[1:]}, expected 1 to "
-                f"{frames_at_most} frames"
-            )
+            if self._frames:
+                reason = "is within another TimeDistributed"
+            raise UnsupportedModel(f"layer {shown(nest.name)} (TimeDistributed): {reason}")
         name = self._free_name(nest.name, "each_frame")
         dtype = "float32" if self._layers else self._input_dtype
         frame = keras.Input(self._shape[2:], dtype=dtype, name="frame")
@@ -234,10 +220,10 @@ class LayerBuilder:
         if not _NAME.fullmatch(name):
             name = otherwise
         free_name = name
-        number = len(self._names)
+        number = 1
         while free_name in self._names:
-            free_name = f"{name}_{number}"
             number += 1
+            free_name = f"{name}_{number}"
         self._names.add(free_name)
         return free_name
 
@@ -284,7 +270,7 @@ _REMEDY = (
 def _layer_of_operation(leaf: Leaf, shape: Shape) -> tuple[str, dict[str, Any]]:
     """Return the class and the arguments of the layer that computes an operation.
 
-    Arithmetic becomes a Rescaling, a slice of rows and columns a Cropping2D. Raises
+    Arithmetic with a number becomes a Rescaling, a slice of rows and columns a Cropping2D. Raises
     UnsupportedModel for other operations, and for layers of an unknown type.
 
     shape: shape of the operation's input, with the batch
@@ -294,12 +280,6 @@ def _layer_of_operation(leaf: Leaf, shape: Shape) -> tuple[str, dict[str, Any]]:
         called = str(leaf.config["function"]).rpartition(".")[2]
     name = called.lower().replace("_", "")
     match leaf.called_with:
-        case (Tensor(), number) if name in _SIGNS:
-            return _rescaling([(_SIGNS[name], number)], shape)
-        case (number, Tensor()) if name in ("add", "multiply"):
-            return _rescaling([(_SIGNS[name], number)], shape)
-        case (number, Tensor()) if name == "subtract":
-            return _rescaling([("*", -1.0), ("+", number)], shape)
         case (Tensor(), key) if name == "getitem":
             return "Cropping2D", {"cropping": _cropping(key, shape)}
         case (Tensor(), *dtypes) if name == "cast":
@@ -314,20 +294,22 @@ def _layer_of_operation(leaf: Leaf, shape: Shape) -> tuple[str, dict[str, Any]]:
             activation = activation_of_operation(name, options)
             if activation:
                 return "Activation", {"activation": activation}
-    raise UnsupportedModel(f"is no layer or operation that is read; {_REMEDY}")
+    steps = _steps_of(name, leaf.called_with)
+    if not steps:
+        raise UnsupportedModel(f"is no layer or operation that is read; {_REMEDY}")
+    return "Rescaling", vars(joined_scaling(steps))
 
 
-def _rescaling(steps: list[tuple[str, Any]], shape: Shape) -> tuple[str, dict[str, Any]]:
-    """Return the Rescaling for arithmetic with a number, or with one for each channel."""
-    *_, (_, stated) = steps
-    if not isinstance(stated, list):
-        return "Rescaling", vars(joined_scaling(steps))
-    if len(stated) != shape[-1]:
-        raise UnsupportedModel(f"computes with {shown(stated)}, expected a number; {_REMEDY}")
-    scalings = [joined_scaling([*steps[:-1], (steps[-1][0], number)]) for number in stated]
-    scale = [scaling.scale for scaling in scalings]
-    offset = [scaling.offset for scaling in scalings]
-    return "Rescaling", {"scale": scale, "offset": offset}
+def _steps_of(operation: str, called_with: tuple[Any, ...]) -> list[tuple[str, float]]:
+    """Return what arithmetic with a number does to a tensor, as joined_scaling() takes it."""
+    match called_with:
+        case (Tensor(), int() | float() as number) if operation in _SIGNS:
+            return [(_SIGNS[operation], number)]
+        case (int() | float() as number, Tensor()) if operation in ("add", "multiply"):
+            return [(_SIGNS[operation], number)]
+        case (int() | float() as number, Tensor()) if operation == "subtract":
+            return [("*", -1.0), ("+", number)]
+    return []
 
 
 def _cropping(key: Any, shape: Shape) -> list[list[int]]:

@@ -6,7 +6,6 @@ steering, float32 (1, 1). A file of `bcclone export` prepares frames itself, as 
 
 import math
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError, first_line, shown
 from bcclone.system.numbers import Float32Array
 from bcclone.system.process import note
-
-_Tensor = dict[str, Any]  # what the interpreter tells about an input or an output: name, shape ...
 
 
 class LiteRtModel:
@@ -50,15 +47,26 @@ class LiteRtModel:
         try:
             content = read_exported(path)
             self._interpreter = _interpreter_of(content, path)
-            stated = _metadata_of(content)
-            self._input = _only_input(self._interpreter, path)
+            inputs = self._interpreter.get_input_details()
+            if len(inputs) > 1:
+                names = [str(tensor["name"]) for tensor in inputs]
+                raise UserError(f"{path}: {several_inputs(names)}")
+            (self._input,) = inputs
             _, rows, columns, channels = map(int, self._input["shape"])
             self.shape = (rows, columns, channels)  # of an image
-            outputs = _named_outputs(self._interpreter)
             # a file of bcclone export takes pixels of 0 to 255 and prepares them itself
+            stated = _metadata_of(content)
             self.prepares_itself = PICTURE in stated
             # how the network frames the pictures of its camera; None if it takes frames
-            self.framing = _framing_in(stated, self.shape)
+            self.framing: Framing | None = None
+            if FRAMING in stated:
+                self.framing = from_text(Framing, stated[FRAMING].decode())
+            # the outputs by the names in the file's first signature, or by those of its tensors
+            outputs = {str(each["name"]): each for each in self._interpreter.get_output_details()}
+            for signature in self._interpreter.get_signature_list():
+                runner = self._interpreter.get_signature_runner(signature)
+                outputs = runner.get_output_details()
+                break
         except (ValueError, RuntimeError, KeyError) as error:
             raise UserError(
                 f"{path}: not a LiteRT file of one picture that can be run: {first_line(error)}; "
@@ -74,6 +82,14 @@ class LiteRtModel:
             note(f"{path}: output {shown(steering)} is taken as the steering; check that it is")
 
         if self.prepares_itself:
+            size = (FRAME_HEIGHT, FRAME_WIDTH)
+            if self.framing:
+                size = (self.framing.height, self.framing.width)
+            if self.shape != (*size, 3):
+                raise UserError(
+                    f"{path}: takes {self.shape}, and states pictures of {(*size, 3)}; export it "
+                    "again"
+                )
             self.preprocessing = PRESETS["carnd-160x320-rgb"]  # whole frames
             return
 
@@ -155,40 +171,3 @@ def _metadata_of(content: bytes) -> dict[str, bytes]:
     except Exception as error:  # a damaged file makes the reader of the format raise anything
         raise ValueError(f"its metadata cannot be read: {first_line(error)}") from None
     return metadata
-
-
-def _framing_in(metadata: Mapping[str, bytes], shape: tuple[int, int, int]) -> Framing | None:
-    """Return the framing that a file of bcclone export states, None if it states none.
-
-    Raises ValueError if its network takes another size than the pictures that it states.
-
-    shape: of the images that the network takes
-    """
-    if PICTURE not in metadata:
-        return None
-    framing = None
-    size = (FRAME_HEIGHT, FRAME_WIDTH)
-    if FRAMING in metadata:
-        framing = from_text(Framing, metadata[FRAMING].decode())
-        size = (framing.height, framing.width)
-    if shape != (*size, 3):
-        raise ValueError(f"it takes {shape}, and its metadata state {(*size, 3)}")
-    return framing
-
-
-def _only_input(interpreter: Any, path: Path) -> _Tensor:
-    inputs: list[_Tensor] = interpreter.get_input_details()
-    if len(inputs) > 1:
-        raise UserError(f"{path}: {several_inputs([str(tensor['name']) for tensor in inputs])}")
-    (tensor,) = inputs
-    return tensor
-
-
-def _named_outputs(interpreter: Any) -> dict[str, _Tensor]:
-    """Return the outputs by the names in the file's first signature, or by those of its tensors."""
-    for signature in interpreter.get_signature_list():
-        outputs: dict[str, _Tensor] = interpreter.get_signature_runner(
-            signature
-        ).get_output_details()
-        return outputs
-    return {str(tensor["name"]): tensor for tensor in interpreter.get_output_details()}

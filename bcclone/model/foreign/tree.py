@@ -6,8 +6,7 @@ A Sequential model lists its layers. In a Functional one each layer says in `inb
 layers it takes; only a chain is read, and layers that lead to other outputs are left out. A model
 inside the model stays one (a `Nest`), since its weights are stored under its name. A
 `TimeDistributed` becomes a `Nest`, too: of the layer or model that it applies to each frame of a
-window. Importing this loads no large package.
-"""
+window."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,7 +117,6 @@ def _nest(config: _Item) -> Nest:
 
 
 def _node(item: _Item, called_with: tuple[Any, ...] = ()) -> Leaf | Nest:
-    """Return a layer or a nested model; raises UnsupportedModel."""
     kind = item["class_name"]
     config = item["config"]
     if kind in _CHAINS | _GRAPHS:
@@ -170,9 +168,7 @@ def _nest_of_graph(kind: str, model: Mapping[str, Any]) -> Nest:
 
 
 def _ends(stored: Any) -> dict[str, Tensor]:
-    """Return the tensors at a model's inputs or outputs, by the name of each end.
-
-    An end that has no name of its own gets the name of its layer.
+    """Return the tensors at a model's inputs or outputs, by their own names or their layers'.
 
     stored: one end, a list of ends, or a dict of them by their names. An end is the name of its
         layer, a number, and which of the layer's outputs it is
