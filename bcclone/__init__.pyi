@@ -15,12 +15,12 @@ from .drive.drive_settings import DriveSettings as DriveSettings
 from .drive.driver import SteeringPolicy as SteeringPolicy
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.evaluate import evaluate_policy as evaluate_policy
-from .evaluation.evaluate_settings import EvaluateSettings as EvaluateSettings
-from .evaluation.evaluate_settings import PredictSettings as PredictSettings
-from .evaluation.evaluate_settings import ReplaySettings as ReplaySettings
-from .evaluation.evaluate_settings import SuiteSettings as SuiteSettings
 from .evaluation.predict import predict as predict
 from .evaluation.replay import replay as replay
+from .evaluation.settings import EvaluateSettings as EvaluateSettings
+from .evaluation.settings import PredictSettings as PredictSettings
+from .evaluation.settings import ReplaySettings as ReplaySettings
+from .evaluation.settings import SuiteSettings as SuiteSettings
 from .evaluation.suite import suite as suite
 from .feed.keras_sequence import SampleDataset as SampleDataset
 from .game.play import play as play

@@ -18,7 +18,7 @@ from typing import Any
 from bcclone import UserError
 from bcclone.commands.demo import EXPERT, LOOKS, ROWS, STORE, TRAINING, DemoSettings
 from bcclone.evaluation.evaluate import evaluate
-from bcclone.evaluation.evaluate_settings import EvaluateSettings
+from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.system.hardware import usable_cores
 from bcclone.system.process import Notify
 from bcclone.system.settings import Checked, Laps, Mph, Names, Seed, setting

@@ -6,7 +6,7 @@ import h5py
 import pytest
 
 from bcclone.evaluation.evaluate import evaluate_policy
-from bcclone.evaluation.evaluate_settings import EvaluateSettings
+from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.model.policy import load_policy
 from bcclone.research.improve import read_start
 

@@ -7,11 +7,12 @@ Every figure is measured or read from the simulator's public source: docs/explan
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from bcclone.system.numbers import BoolArray, FloatArray
 
 MPH = 1 / 2.23693629  # one mile per hour, in metres per second
 FULL_LOCK_DEGREES = 25.0  # angle of the front wheels at a steering of 1
@@ -68,9 +69,7 @@ class SteeringLaw:
         followed = 1 - math.exp(-seconds / lag_seconds)
         return lagged + followed * (steering - lagged)
 
-    def curvatures(
-        self, steering: Sequence[float], seconds: Sequence[float], ends: Sequence[bool]
-    ) -> tuple[float, ...]:
+    def curvatures(self, steering: FloatArray, seconds: FloatArray, ends: BoolArray) -> FloatArray:
         """Return the curvature of the path at each row of a drive, (rows,).
 
         steering: steering of the wheels at each row, (rows,)
@@ -80,11 +79,13 @@ class SteeringLaw:
         curvatures = []
         lagged = 0.0
         begins = True
-        for steered, passed, end in zip(steering, seconds, ends, strict=True):
+        for steered, passed, end in zip(
+            steering.tolist(), seconds.tolist(), ends.tolist(), strict=True
+        ):
             lagged = steered if begins else self.follow(lagged, steered, passed)
             curvatures.append(self.curvature(lagged))
             begins = end
-        return tuple(curvatures)
+        return np.array(curvatures)
 
 
 def steering_to_line(lateral_offset_m: Any, yaw_rad: Any, lookahead_m: Any, xp: Any = np) -> Any:

@@ -12,13 +12,14 @@
 With -o, those that score models also write a report with pictures and figures into a folder.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.commands.command import Command, Result, command, list_of, notify
-from bcclone.evaluation.evaluate_settings import (
+from bcclone.evaluation.settings import (
     EvaluateSettings,
     PredictSettings,
     ReplaySettings,
@@ -34,6 +35,10 @@ from bcclone.system.settings import Force, SettingError, argument, setting
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    from bcclone.evaluation.evaluate import Evaluation
+    from bcclone.evaluation.replay import Replayed
+    from bcclone.evaluation.suite import SuiteResult
 
 _STORE = "data.h5"  # usual name of a store
 
@@ -181,11 +186,7 @@ def evaluate(
             from bcclone.pictures.reports import write_evaluation
 
             wrote += write_evaluation(output, result, settings, model, clip)
-    return Result(
-        result.figures(),
-        str(result.table(settings)),
-        wrote=wrote,
-    )
+    return _scored(result, wrote)
 
 
 @command(
@@ -215,11 +216,7 @@ def suite(
             from bcclone.pictures.reports import write_suite
 
             wrote = write_suite(output, result, settings.preprocess)
-    return Result(
-        result.figures(),
-        result.as_text(),
-        wrote=wrote,
-    )
+    return _scored(result, wrote)
 
 
 @command(
@@ -256,6 +253,12 @@ def margin(
         margin_table(maps, settings),
         wrote=wrote,
     )
+
+
+def _scored(result: "Evaluation | SuiteResult | Replayed", wrote: Sequence[Path]) -> Result:
+    """Return what a command that scores models prints: a table, and sentences on it."""
+    text = "\n".join([str(result.table()), "", *result.sentences()])
+    return Result(result.figures(), text.rstrip(), wrote=wrote)
 
 
 def _pool(scheduler: str) -> "AbstractContextManager[Executor | None]":
@@ -295,7 +298,7 @@ def replay(
             from bcclone.pictures.reports import write_replay
 
             wrote = write_replay(output, recording, result, settings.preprocess)
-    return Result(result.figures(), result.as_text(), notes=result.notices, wrote=wrote)
+    return _scored(result, wrote)
 
 
 @command()
@@ -311,9 +314,8 @@ def predict(settings: PredictSettings) -> Result:
     from bcclone.evaluation import predict as prediction
 
     result = prediction.predict(settings)
-    notes = [f"note: {note}" for note in prediction.notes_of(result, settings.rows)]
-    text = f"{result.output}: {number_of(result.frames, 'frame')}"
-    return Result(result, text, notes=notes)
+    notes = [f"note: {note}" for note in result.notes]
+    return Result(result, f"{result.output}: {number_of(result.frames, 'frame')}", notes=notes)
 
 
 COMMANDS: dict[str, Command] = {

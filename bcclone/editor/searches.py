@@ -259,7 +259,7 @@ class ModelAnswers:
         recorded = self._recorded
         is_framed = framing_of(recorded.log.path) is not None
         framing = None if is_framed else policy.framing
-        inputs = PictureInputs.of(policy, framing)
+        inputs = PictureInputs(policy, framing)
 
         # the model remembers frames (see Memory) only until the next pause of the recording
         pauses = np.diff(recorded.times, prepend=recorded.times[0]) > EPISODE_GAP_MS

@@ -19,7 +19,7 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Decision, Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
 from bcclone.drive.run_writer import record_decision, run_recorder
-from bcclone.evaluation.evaluate_settings import EvaluateSettings
+from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.model.model_path import is_onnx
 from bcclone.model.policy import load_policy, not_finite
 from bcclone.recording.run_folder import locked_run
@@ -57,15 +57,9 @@ class Evaluation:
             figures["notes"] = list(self.notes)
         return figures
 
-    def table(self, settings: EvaluateSettings) -> Table:
-        """Return the figures in words.
-
-        settings: the settings that the drive had
-        """
+    def table(self) -> Table:
+        """Return the figures in words."""
         score = self.score
-        way = f"{settings.track} track"
-        if settings.reverse:
-            way += " in reverse"
         rows = [
             ("autonomy", f"{score.autonomy_percent:.1f} %"),
             ("interventions", f"{score.interventions}"),
@@ -77,18 +71,19 @@ class Evaluation:
             ),
             (
                 "driven",
-                f"{score.laps:.2f} laps of the {way}, "
-                f"{score.distance_m:,.0f} m in {score.seconds:.0f} s",
+                f"{score.laps:.2f} laps, {score.distance_m:,.0f} m in {score.seconds:.0f} s",
             ),
-            ("speed", f"{score.mean_speed_mph:.1f} mph (to hold: {settings.speed_mph:g})"),
+            ("speed", f"{score.mean_speed_mph:.1f} mph"),
             ("change of the steering", f"{score.steering_smoothness:.2f} per second"),
         ]
         if self.latency_ms:
             p50, p99 = self.latency_ms["p50"], self.latency_ms["p99"]
             rows.append(("request to steer", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"))
         rows.append(("ended", score.ended))
-        rows += [("note", note) for note in self.notes]
         return Table([TableColumn("figure"), TableColumn("value")], rows)
+
+    def sentences(self) -> list[str]:
+        return list(self.notes)
 
 
 def evaluate(

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from bcclone.camera.framing import check_framed
-from bcclone.camera.images import Image, size_remedy, try_frame
+from bcclone.camera.images import size_remedy, try_frame
 from bcclone.dataset.answer import Answer
-from bcclone.evaluation.estimated_drive import read_drive
-from bcclone.evaluation.evaluate_settings import ReplaySettings
-from bcclone.evaluation.rollout import RecordedDrive, RelativePose, Rollout, rollouts_of
+from bcclone.evaluation.recorded_drive import RecordedDrive, RelativePose, Rollout, read_drive
+from bcclone.evaluation.settings import ReplaySettings
 from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.model.policy import Policy, load_policy, not_finite
 from bcclone.recording.files import find_log
@@ -27,6 +26,7 @@ from bcclone.system.errors import Table, TableColumn, UserError
 from bcclone.system.numbers import FloatArray, Memory, correlation
 from bcclone.system.pool import read_ahead
 
+_LIMITS_M = (1.0, 1.5, 2.0, 3.0)  # limits for which interventions are counted, too
 # drivers that need no model, to compare models with: key in JSON -> name in a table
 CONTROLS = {
     "human": "the human",
@@ -49,13 +49,12 @@ def replay(
         )
     settings = settings or ReplaySettings()
     log = find_log(str(recording))
-    alone = len(models) == 1
-    of_frames = {}
+    policies = {}
     for path in map(str, models):
-        policy = load_policy(path, settings.preprocess, alone)
+        policy = load_policy(path, settings.preprocess, must_agree=len(models) == 1)
         check_framed(log, path, policy.framing)
-        of_frames[path] = policy.without_framing()  # the recording has frames
-    return replay_policies(of_frames, log, settings)
+        policies[path] = policy.without_framing()  # the recording has frames
+    return replay_policies(policies, log, settings)
 
 
 def replay_policies(
@@ -70,13 +69,16 @@ def replay_policies(
     """
     settings = settings or ReplaySettings()
     reference = read_drive(find_log(str(recording)), settings.fraction)
-    drivers = [_Driver(name, policy, reference, settings) for name, policy in policies.items()]
+    drivers = {
+        name: _Driver(name, policy, reference, settings.limit_m)
+        for name, policy in policies.items()
+    }
     readable = 0
     with read_ahead("replaying", "rows", read_row, reference.images) as rows:
-        for frames in rows:
+        for row, frames in enumerate(rows):
             readable += frames.centre is not None
-            for driver in drivers:
-                driver.drive_row(frames)
+            for driver in drivers.values():
+                driver.drive_row(row, frames)
     if not readable:
         # the reason continues the sentence: " is missing" or ": reason"
         _, reason = try_frame(reference.images[0].get("center"))
@@ -84,13 +86,22 @@ def replay_policies(
             f"{recording}: no row has a centre image that can be read; the first{reason}; copy its "
             f"images again, or {size_remedy(recording)}"
         )
-    results = {driver.name: driver.result for driver in drivers}
-    return Replayed(reference, settings.limit_m, results, controls_of(reference, settings))
+    results = {name: driver.driven for name, driver in drivers.items()}
+    controls = controls_of(reference, settings.limit_m)
+    return Replayed(reference, settings.limit_m, results, controls)
 
 
-def controls_of(reference: RecordedDrive, settings: ReplaySettings) -> "dict[str, ReplayResult]":
-    """Return key of CONTROLS -> its result: the recorded steering, no steering, and the mean."""
-    recorded = np.array(reference.steering)
+@dataclass(frozen=True, eq=False)
+class Driven:
+    """The drives of one driver, and its steering on the recording's own frames."""
+
+    rollouts: Mapping[float, Rollout]  # limit -> drive; empty where the speed is unknown
+    steering: FloatArray  # on the recording's own frames, (rows,); NaN where a row has none
+
+
+def controls_of(reference: RecordedDrive, limit_m: float) -> dict[str, Driven]:
+    """Return key of CONTROLS -> its drives: with the recorded steering, none, and the mean."""
+    recorded = reference.steering
     steering_by_control = {
         "human": recorded,
         "zero": np.zeros_like(recorded),
@@ -98,111 +109,68 @@ def controls_of(reference: RecordedDrive, settings: ReplaySettings) -> "dict[str
     }
     results = {}
     for name, steering in steering_by_control.items():
-        rollouts = rollouts_of(reference, settings.all_limits_m)
+        rollouts = _rollouts_of(reference, limit_m)
         for rollout in rollouts.values():
-            rollout.advance_by(steering.tolist())
-        results[name] = ReplayResult(rollouts, settings.limit_m, steering, len(reference))
+            rollout.drive(steering.tolist())
+        results[name] = Driven(rollouts, steering)
     return results
 
 
+def _rollouts_of(reference: RecordedDrive, limit_m: float) -> dict[float, Rollout]:
+    """Return limit -> a rollout that has not begun; none along a drive of no distance."""
+    if not reference.distance_m:
+        return {}
+    return {limit: Rollout(reference, limit) for limit in sorted({limit_m, *_LIMITS_M})}
+
+
 class _Driver:
-    """A policy that drives one rollout per limit, and also steers on the recording's own frames.
+    """A policy that steers a car for each limit, and also on the recording's own frames."""
 
-    A rollout is a simulated car's drive along the recorded path. The lists of the present steering
-    and of the memories have an entry for each rollout; their last entry is for the recording's own
-    frames.
-    """
-
-    def __init__(
-        self, name: str, policy: Policy, reference: RecordedDrive, settings: ReplaySettings
-    ) -> None:
-        self.name = name
+    def __init__(self, name: str, policy: Policy, reference: RecordedDrive, limit_m: float) -> None:
+        self._name = name
         self._policy = policy
         self._reference = reference
-        self._limit_m = settings.limit_m
         self._views = Views(policy.preprocessing, reference.in_heights, reference.pitch_rad)
-        self._rollouts = rollouts_of(reference, settings.all_limits_m)
-        # the steering on the recording's own frames, row by row; NaN for a row without a frame, at
-        # which the cars of the rollouts keep their last steering
-        self._steering: list[float] = []
-        drives = len(self._rollouts) + 1
-        self._memories: list[Memory] = [()] * drives
-        self._steering_now = [reference.steering[0]] * drives
+        self.driven = Driven(_rollouts_of(reference, limit_m), np.full(len(reference), np.nan))
+        # what the policy remembers of the recording's own frames, since the row where they began
+        self._memory: Memory = ()
+        self._began = 0
 
-    @property
-    def result(self) -> "ReplayResult":
-        steering = np.array(self._steering)
-        return ReplayResult(
-            self._rollouts, self._limit_m, steering, int(np.isfinite(steering).sum())
-        )
-
-    def drive_row(self, frames: RowFrames) -> None:
+    def drive_row(self, row: int, frames: RowFrames) -> None:
         """Steer all cars by the frames of a row, and drive them to the next row.
 
-        Raises UserError if a steering is not finite.
+        Without a centre frame, the cars keep their last steering. Raises UserError if a steering is
+        not finite.
         """
-        if frames.centre is None:
-            self._steering.append(math.nan)
-        else:
-            self._steer(frames, self._views.prepare(frames.centre))
-            self._steering.append(self._steering_now[-1])
-        if not all(map(math.isfinite, self._steering_now)):
-            raise not_finite(self.name, f"at row {len(self._steering)}")
+        rollouts = self.driven.rollouts.values()
+        if frames.centre is not None:
+            centre = self._views.prepare(frames.centre)
+            # Cars that began at the same row and are at the same place have seen the same frames,
+            # so they share an answer, which saves time: cars of different limits drive the same way
+            # until the first one is set back.
+            answers: dict[tuple[int, RelativePose], tuple[Answer, Memory]] = {}
 
-        # a car that was set back jumped: the frames before do not belong to its drive. The last
-        # memory belongs to the recorded car, which jumps only at the end of an episode
-        for index, rollout in enumerate(self._rollouts.values()):
-            rollout.advance(self._steering_now[index])
-            if rollout.fresh:
-                self._memories[index] = ()
-        if self._reference.ends[len(self._steering) - 1]:
-            self._memories[-1] = ()
+            def ask(began: int, pose: RelativePose, memory: Memory) -> tuple[float, Memory]:
+                if (began, pose) not in answers:
+                    image = self._views.view(frames, pose, centre)
+                    answers[began, pose] = self._policy.next_answer(image, memory)
+                answer, after = answers[began, pose]
+                if not math.isfinite(answer.steering):
+                    raise not_finite(self._name, f"at row {row + 1}")
+                return answer.steering, after
 
-    def _steer(self, frames: RowFrames, centre: Image) -> None:
-        """Ask the policy for the steering of all rollouts and of the recording's own frame.
-
-        Cars that see the same image with the same memory share an answer, which saves time: cars
-        of different limits drive the same way until the first one is set back.
-
-        centre: the network's input from the recording's own centre frame
-        """
-        poses = [rollout.pose for rollout in self._rollouts.values()]
-        poses.append(RelativePose())
-        images = {RelativePose(): centre}
-        for pose in poses:
-            if pose not in images:
-                images[pose] = self._views.view(frames, pose, centre)
-
-        answers: dict[tuple[int, ...], tuple[Answer, Memory]] = {}
-        memories_after = list(self._memories)
-        for index, (pose, memory) in enumerate(zip(poses, self._memories, strict=True)):
-            image = images[pose]
-            # compared by identity: shared answers give the cars the same memory objects
-            key = (id(image), *map(id, memory))
-            if key not in answers:
-                answers[key] = self._policy.next_answer(image, memory)
-            answer, memories_after[index] = answers[key]
-            self._steering_now[index] = answer.steering
-        self._memories = memories_after
+            steering, self._memory = ask(self._began, RelativePose(), self._memory)
+            self.driven.steering[row] = steering
+            for rollout in rollouts:
+                rollout.steering, rollout.memory = ask(rollout.began, rollout.pose, rollout.memory)
+        for rollout in rollouts:
+            rollout.advance()
+        if self._reference.ends[row]:
+            self._memory = ()
+            self._began = row + 1
 
 
 # ---- results
-
-
-@dataclass(frozen=True)
-class ReplayResult:
-    """The rollouts of one driver, and its steering on the recording's own frames."""
-
-    rollouts: Mapping[float, Rollout]  # limit -> rollout; empty where the speed is unknown
-    limit_m: float  # limit of the rollout that is scored
-    steering: FloatArray  # on the recording's own frames, (rows,); NaN where a row has none
-    frames: int  # rows with a centre image
-
-    @property
-    def rollout(self) -> Rollout | None:
-        """Return the rollout that is scored; None for a recording without speeds."""
-        return self.rollouts.get(self.limit_m)
-
 
 _SCORES = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")
 
@@ -212,55 +180,47 @@ class Replayed:
     """All results of a replay, of one recording."""
 
     reference: RecordedDrive
-    limit_m: float
-    results: Mapping[str, ReplayResult]  # path of the model -> result
-    controls: Mapping[str, ReplayResult] = field(default_factory=dict)  # by the keys of CONTROLS
+    limit_m: float  # limit of the drives that are scored
+    results: Mapping[str, Driven]  # path of the model -> its drives
+    controls: Mapping[str, Driven] = field(default_factory=dict)  # by the keys of CONTROLS
 
     @cached_property
     def by_driver(self) -> dict[str, dict[str, Any]]:
         """Return the figures of each model, and then of each control, by its name in a table."""
         drivers = {**self.results}
         drivers |= {CONTROLS[name]: control for name, control in self.controls.items()}
-        return {name: self._figures_of(result) for name, result in drivers.items()}
+        return {name: self._figures_of(driven) for name, driven in drivers.items()}
 
     @property
     def has_scores(self) -> bool:
         """Return whether cars could be driven: not for a recording without speeds."""
         return self.reference.distance_m > 0
 
-    def _figures_of(self, result: ReplayResult) -> dict[str, Any]:
+    def _figures_of(self, driven: Driven) -> dict[str, Any]:
         """Return the figures of a driver, rounded; lengths are in the recording's unit.
 
-        The score is that of the rollout with limit_m (see Rollout.score). For a recording whose
-        speed is unknown its figures are None, and by_limit is empty. Figures of the steering
-        compare it, on the recording's own frames, with the recorded steering; they are None where
-        they are not defined, such as a correlation with a constant.
+        For a recording whose speed is unknown those of the score are None, and by_limit is empty.
+        Figures of the steering compare it, on the recording's own frames, with the recorded
+        steering; they are None where they are not defined, such as a correlation with a constant.
         """
         reference = self.reference
-        score: dict[str, Any] = dict.fromkeys(_SCORES)
-        distance_m = 0.0
-        if result.rollout:
-            score = result.rollout.score
-            distance_m = result.rollout.distance_m
-
-        # the rows for which the driver's steering is known
-        known = np.isfinite(result.steering)
-        steering = result.steering[known]
-        recorded = np.array(reference.steering)[known]
+        scores = {f"{limit:g}": drive.score for limit, drive in driven.rollouts.items()}
+        known = np.isfinite(driven.steering)
+        steering = driven.steering[known]
+        recorded = reference.steering[known]
+        smoothed = _smoothed(reference.steering)[known]
         mae = round(float(np.abs(recorded - steering).mean()), 4) if known.any() else None
         return {
             "unit": reference.unit,
-            **score,
-            "limit_m": result.limit_m,
-            "by_limit": {f"{limit:g}": each.score for limit, each in result.rollouts.items()},
+            **scores.get(f"{self.limit_m:g}", dict.fromkeys(_SCORES)),
+            "limit_m": self.limit_m,
+            "by_limit": scores,
             "rows": len(reference),
-            "frames": result.frames,
-            "seconds": round(reference.total_seconds, 2),
-            "distance_m": round(distance_m, 1),
+            "frames": int(known.sum()),
+            "seconds": round(float(reference.seconds.sum()), 2),
+            "distance_m": round(reference.distance_m, 1),
             "steering_correlation": _rounded_correlation(recorded, steering),
-            "steering_correlation_smoothed": _rounded_correlation(
-                reference.smoothed_steering[known], steering
-            ),
+            "steering_correlation_smoothed": _rounded_correlation(smoothed, steering),
             "steering_mae": mae,
         }
 
@@ -294,23 +254,6 @@ class Replayed:
 
         return min(self.results, key=rank)
 
-    @property
-    def notices(self) -> list[str]:
-        notices = []
-        if self.has_scores and all(paths.keys() <= {"center"} for paths in self.reference.images):
-            notices.append(
-                "there are no images of the side cameras; "
-                "views are made from the centre camera alone"
-            )
-        first = next(iter(self.results.values()))
-        lacking = len(self.reference) - first.frames
-        if lacking:
-            outcome = "they are not compared"
-            if self.has_scores:
-                outcome = "the steering before them is held"
-            notices.append(f"{lacking} rows have no readable centre image; {outcome}")
-        return notices
-
     def table(self) -> Table:
         """Return a table with a row for each driver and control; without speeds it has no score."""
         # the columns of the score, in metres or in camera heights (h)
@@ -340,29 +283,56 @@ class Replayed:
             rows.append([values[column.key] for column in columns])
         return Table(columns, rows)
 
-    def explanations(self) -> list[str]:
+    def sentences(self) -> list[str]:
+        """Return what the table shows, what was assumed, and what is missing."""
         reference = self.reference
+        seconds = f"{reference.seconds.sum():.0f} s"
         steered = (
             "r: correlation of the steering on the recorded frames with the recorded steering; "
             "mean r: with its mean over 9 rows; off by: mean absolute difference"
         )
-        seconds = f"{reference.total_seconds:.0f} s"
-        if not self.has_scores:
-            return [f"{len(reference)} rows, {seconds} of driving", *reference.notes, steered]
-        driven = f"{reference.distance_m / 1000:.2f} km"
-        if reference.in_heights:
-            driven = f"{reference.distance_m:,.0f} {reference.unit}"
-        return [
-            f"{len(reference)} rows, {driven} in {seconds}; the car is set back at "
-            f"a deviation of {self.limit_m:g} {reference.unit}",
-            *reference.notes,
-            "autonomy: share of the time, 6 s less for each intervention; "
-            f"rms: of the deviation, {reference.unit}; interventions by limit",
-            steered,
-        ]
+        if self.has_scores:
+            driven = f"{reference.distance_m / 1000:.2f} km"
+            if reference.in_heights:
+                driven = f"{reference.distance_m:,.0f} {reference.unit}"
+            sentences = [
+                f"{len(reference)} rows, {driven} in {seconds}; the car is set back at "
+                f"a deviation of {self.limit_m:g} {reference.unit}",
+                *reference.notes,
+                "autonomy: share of the time, 6 s less for each intervention; "
+                f"rms: of the deviation, {reference.unit}; interventions by limit",
+                steered,
+            ]
+        else:
+            sentences = [
+                f"{len(reference)} rows, {seconds} of driving",
+                *reference.notes,
+                steered,
+            ]
+        if all(paths.keys() <= {"center"} for paths in reference.images):
+            sentences.append(
+                "there are no images of the side cameras; views are made from the centre camera"
+            )
+        first = next(iter(self.by_driver.values()))
+        if lacking := first["rows"] - first["frames"]:
+            sentences.append(
+                f"{lacking} rows have no readable centre image; the steering before them is held"
+            )
+        return sentences
 
-    def as_text(self) -> str:
-        return "\n".join([*self.explanations(), "", str(self.table())])
+
+_SMOOTHED_ROWS = 9  # rows of a running mean, 0.6 s: smooths the steps of steering by keyboard
+
+
+def _smoothed(steering: FloatArray) -> FloatArray:
+    """Return the mean of each steering and those of its four neighbours on either side, (rows,).
+
+    At the ends, the mean is over the neighbours that exist.
+    """
+    ones = np.ones(_SMOOTHED_ROWS)
+    sums = np.convolve(steering, ones)
+    counts = np.convolve(np.ones(len(steering)), ones)
+    return np.asarray(sums / counts)[_SMOOTHED_ROWS // 2 :][: len(steering)]
 
 
 def _rounded_correlation(recorded: FloatArray, steering: FloatArray) -> float | None:

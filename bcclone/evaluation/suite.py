@@ -1,34 +1,323 @@
-"""Score models by the drives of a suite -> JSON values and a table.
+"""Score models by the drives of a suite -> figures and a table.
 
-The drives run side by side, in processes here or on a cluster. A worker uses one thread of
-TensorFlow on the CPU, so that the results do not depend on the number of workers.
+A scenario is a drive, and a row of the table. The drives run side by side, in processes here or on
+a cluster. A worker uses one thread of TensorFlow on the CPU, so that the results do not depend on
+the number of workers.
 """
 
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from bcclone.camera.images import cv2
+from bcclone.camera.vehicle import MPH
 from bcclone.evaluation.evaluate import Evaluation, drive_policy
-from bcclone.evaluation.evaluate_settings import SuiteSettings
-from bcclone.evaluation.scenarios import Scenario, select_scenarios
+from bcclone.evaluation.settings import EvaluateSettings, SuiteSettings
 from bcclone.model.model_path import check_model_path
 from bcclone.model.policy import Policy, load_policy
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.roads import read_road_file
 from bcclone.simulator.score import FAILURE_LIMITS_M, Score
-from bcclone.simulator.track import load_track
+from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
 from bcclone.simulator.world import SimulatedWorld
-from bcclone.system.errors import Table, TableColumn, UserError
+from bcclone.system.errors import Table, TableColumn, UserError, did_you_mean
 from bcclone.system.files import sha256_of
 from bcclone.system.pool import run_kept, source_digest
 from bcclone.system.process import Notify, is_own_process
 from bcclone.system.tensorflow_quietly import load_tensorflow
+
+# ---- the scenarios
+
+# usual speeds on the two tracks
+_LAKE_MPH = 20.0
+_MOUNTAIN_MPH = 15.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A drive of a suite, which is a row of its table."""
+
+    name: str
+    description: str
+    settings: EvaluateSettings
+
+    @property
+    def length_m(self) -> float:
+        return load_track(self.settings.track).goal_m(self.settings.laps)
+
+    @property
+    def seconds(self) -> float:
+        """Return the approximate duration in simulated time."""
+        return self.length_m / (self.settings.speed_mph * MPH)
+
+
+def _lake(name: str, changes: str, **values: Any) -> Scenario:
+    """Return a drive of the lake in which something is changed: in words, and by its settings."""
+    settings = EvaluateSettings("lake", speed_mph=_LAKE_MPH, **values)
+    return Scenario(name, f"lake, {_LAKE_MPH:g} mph, {changes}", settings)
+
+
+def _plain(track: str, speed_mph: float, reverse: bool = False, name: str = "") -> Scenario:
+    """Return a drive of a track in which nothing is changed; its name has the speed if none is
+    given.
+    """
+    way = f"{track} in reverse" if reverse else track
+    name = name or f"{track}{'-reverse' if reverse else ''}-{speed_mph:g}"
+    settings = EvaluateSettings(track, reverse, speed_mph=speed_mph)
+    return Scenario(name, f"{way}, {speed_mph:g} mph", settings)
+
+
+SCENARIOS = (
+    _plain("lake", 15.0),
+    _plain("lake", 30.0),
+    _plain("lake", 15.0, reverse=True),
+    _plain("lake", 30.0, reverse=True),
+    _plain("lake", _LAKE_MPH),
+    _lake("latency-100", "100 ms latency", latency_ms=100),
+    _lake("latency-200", "200 ms latency", latency_ms=200),
+    _lake("latency-300", "300 ms latency", latency_ms=300),
+    _lake("light-0.5", "half the light", light=0.5),
+    _lake("light-1.5", "half as much light again", light=1.5),
+    # from this azimuth, the most shadows are on the road
+    _lake("shadows", "long shadows: the sun 12 degrees high", sun_elevation=12.0, sun_azimuth=0.0),
+    _lake("fog", "fog 5 times as thick", fog=5.0),
+    _lake("camera-shift", "camera 0.2 m to the right", camera_shift_m=0.2),
+    _lake("camera-pitch", "camera 1 degree up", camera_pitch=1.0),
+    _lake("start-off", "start 1.5 m to the right", start_offset_m=1.5),
+    _lake("start-turned", "start turned 10 degrees to the right", start_turn=10.0),
+    _lake(
+        "perturbations",
+        "pushed 1 m sideways every 100 m",
+        perturbation_m=1.0,
+        perturbation_every_m=100.0,
+    ),
+    _lake("no-lines", "no lines", line_visibility=0.0),
+    _plain("mountain", _MOUNTAIN_MPH, name="mountain"),
+    _plain("mountain", _MOUNTAIN_MPH, reverse=True, name="mountain-reverse"),
+)
+
+# the strongest value of each condition
+_WEATHERS: dict[str, Any] = {"fog": 20.0, "rain": 1.0, "snow": 1.0}
+
+
+def _testing() -> Iterator[Scenario]:
+    """Yield the conditions under which studies predict failures of driving models, on the lake.
+
+    The conditions of one strength are from SelfOracle (Stocco, Weiss, Calzana and Tonella,
+    "Misbehaviour prediction for autonomous driving systems", ICSE 2020), those in ten steps are
+    from ThirdEye (Stocco, Nunes, d'Amorim and Tonella, ASE 2022).
+    """
+    # at half strength, by day, and while day and night change
+    night: dict[str, Any] = {"night_cycle": 60.0}
+    night_words = "day and night within 60 s"
+    for kind, strongest in _WEATHERS.items():
+        weather = {kind: strongest * 0.5}
+        yield _lake(kind, f"{kind}, 50 %", **weather)
+    yield _lake("day-night", night_words, **night)
+    for kind, strongest in _WEATHERS.items():
+        conditions = {kind: strongest * 0.5, **night}
+        yield _lake(f"day-night-{kind}", f"{night_words}, {kind}, 50 %", **conditions)
+
+    # in ten steps of strength
+    for kind, strongest in _WEATHERS.items():
+        for percent in range(10, 101, 10):
+            weather = {kind: strongest * (percent / 100)}
+            yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", **weather)
+
+
+_RANDOM_ROADS = 30  # of the seeds 0 to 29; models/making makes samples of far larger ones
+
+
+def _roads() -> Iterator[Scenario]:
+    """Yield random roads, and the two tracks in both directions, each at two speeds."""
+    for speed_mph in (15.0, 25.0):
+        for seed in range(_RANDOM_ROADS):
+            yield _plain(f"random:{seed}", speed_mph, name=f"random-{seed}-{speed_mph:g}")
+    for track, speeds_mph in ((LAKE.name, (20.0, 30.0)), (MOUNTAIN.name, (15.0, 20.0))):
+        for speed_mph in speeds_mph:
+            yield _plain(track, speed_mph)
+            yield _plain(track, speed_mph, reverse=True)
+
+
+SUITES = {"standard": SCENARIOS, "testing": tuple(_testing()), "roads": tuple(_roads())}
+
+
+def select_scenarios(settings: SuiteSettings) -> tuple[Scenario, ...]:
+    """Return the scenarios that the settings choose, with what the settings change in each.
+
+    Raises UserError for a row that the suite does not have.
+    """
+    road = settings.track
+    if road and settings.suite == "roads":
+        raise UserError(
+            f"the suite roads drives roads of its own; leave {road} out, or name another suite"
+        )
+    suite = [
+        scenario
+        for scenario in SUITES[settings.suite]
+        if not road or scenario.settings.track == LAKE.name  # another road takes the lake's place
+    ]
+    names = [scenario.name for scenario in suite]
+    for name in settings.rows:
+        if name not in names:
+            hint = did_you_mean(name, names) or f"choose from {', '.join(names)}"
+            raise UserError(f"the suite has no row {name}; {hint}")
+    chosen = []
+    for scenario in suite:
+        if settings.rows and scenario.name not in settings.rows:
+            continue
+        before = scenario.settings
+        after = replace(
+            before,
+            track=road or before.track,
+            laps=settings.laps,
+            most_interventions=settings.most_interventions,
+            texture_seed=settings.texture_seed,
+        )
+        description = scenario.description.replace(before.track, after.track, 1)
+        chosen.append(Scenario(scenario.name, description, after))
+    return tuple(chosen)
+
+
+# ---- the drives
+
+
+def suite(
+    models: Sequence[Path | str],
+    settings: SuiteSettings | None = None,
+    notify: Notify = lambda line: None,
+    pool: Executor | None = None,
+) -> "SuiteResult":
+    """Score models on the scenarios of the suite; raises UserError.
+
+    Each finished drive is written into the folder settings.kept at once. A drive whose result is
+    there already is not driven again.
+
+    notify: called with a line on the drives that were found there
+    pool: the workers that drive, None to start worker processes
+    """
+    settings = settings or SuiteSettings()
+    if not models:
+        raise UserError("no model to score; name one, such as: bcclone suite model.h5")
+    scenarios = select_scenarios(settings)
+    paths = name_models(list(map(Path, models)))
+
+    # the longest drives first, so that at the end no worker drives on while the others wait
+    pairs = list(product(sorted(scenarios, key=lambda one: -one.seconds), paths))
+    files = {name: (path.absolute(), sha256_of(path)) for name, path in paths.items()}
+    tasks = [SuiteTask(*files[model], settings.preprocess, scenario) for scenario, model in pairs]
+    workers = settings.jobs if pool is None else pool
+    results = run_kept(
+        workers, run_task, tasks, settings.kept, Evaluation, "driving", "m", "drives", notify
+    )
+
+    # the results come in the order of the tasks; a table shows them in the order of its rows
+    drives: dict[str, dict[str, Evaluation]] = {scenario.name: {} for scenario in scenarios}
+    for (scenario, model), result in zip(pairs, results, strict=True):
+        drives[scenario.name][model] = result
+    return SuiteResult(paths, scenarios, drives)
+
+
+def name_models(models: Sequence[Path]) -> dict[str, Path]:
+    """Return name -> path: the file's name without its ending, or all paths if two have one name.
+
+    Raises UserError for a model that does not exist or is given twice.
+    """
+    for number, path in enumerate(models):
+        check_model_path(path)
+        if path.resolve() in [other.resolve() for other in models[:number]]:
+            raise UserError(f"{path} is given twice; name each model once")
+    by_name = {path.stem: path for path in models}
+    return by_name if len(by_name) == len(models) else {str(path): path for path in models}
+
+
+# ---- in a worker
+
+
+def result_key(name: str, track: str, *parts: object) -> str:
+    """Return the name under which a result is kept for a later run.
+
+    It is `name`, and a hash of all that the result depends on: the parts, bcclone's sources, and
+    the content of a road's JSON file.
+
+    track: name of a track, or path of a road's JSON file
+    parts: settings and hashes of files, whose repr() is hashed
+    """
+    content = read_road_file(Path(track)) if track.endswith(".json") else b""
+    hashed = repr((source_digest(), parts, content)).encode()
+    return f"{name}-{hashlib.sha256(hashed).hexdigest()[:24]}"
+
+
+# held while a task computes: a worker of a cluster may run tasks in several threads, but TensorFlow
+# and OpenCV have one setting for the whole process
+one_at_a_time = threading.Lock()
+
+
+def load_on_one_core(model: Path, sha256: str, preprocess: str | None) -> Policy:
+    """Load a model's policy in a worker process, which then computes with one thread.
+
+    The process uses no GPU, since results of GPUs may differ. This lasts until the worker ends,
+    because TensorFlow cannot take it back. Raises UserError if the worker does not find the file,
+    or finds other content.
+
+    sha256: hash of the file on the machine that gave the task
+    preprocess: the preprocessing for a model file that does not state its own
+    """
+    try:
+        found = sha256_of(model)
+    except OSError as error:
+        raise UserError(
+            f"{model}: a worker cannot read it ({error.strerror}); share or copy it"
+        ) from None
+    if found != sha256:
+        raise UserError(f"{model}: has other content on a worker; copy it again")
+    if is_own_process():  # as each worker is
+        cv2.setNumThreads(1)
+    load_tensorflow(threads=1, use_gpus=False)
+    # the pictures of simulated roads are frames already, so even a model with a framing, for
+    # another camera's pictures, must not frame them again
+    return load_policy(model, preprocess, must_agree=False).without_framing()
+
+
+@dataclass(frozen=True)
+class SuiteTask:
+    """A scenario for a model to drive."""
+
+    model: Path
+    sha256: str  # of the model file
+    preprocess: str | None  # for a model that does not store its own
+    scenario: Scenario
+
+    @property
+    def size(self) -> float:
+        return self.scenario.length_m
+
+    @property
+    def key(self) -> str:
+        scenario = self.scenario
+        track = scenario.settings.track
+        return result_key(scenario.name, track, self.sha256, self.preprocess, scenario)
+
+
+def run_task(task: SuiteTask) -> Evaluation:
+    """Drive a scenario; raises UserError, also for a model that this worker does not find.
+
+    The model is loaded anew for each task: that takes 0.2 s, and a drive takes half a minute. The
+    result has no latency, so that it is the same on each machine.
+    """
+    with one_at_a_time:
+        policy = load_on_one_core(task.model, task.sha256, task.preprocess)
+        settings = task.scenario.settings
+        track = load_track(settings.track, settings.reverse)
+        world = SimulatedWorld(Renderer(settings.track, settings), track, settings)
+        driven = drive_policy(policy, world, settings, str(task.model))
+    return replace(driven, latency_ms=None, views=())
+
 
 # ---- the result
 
@@ -54,6 +343,7 @@ class SuiteResult:
         return sum(score.interventions for score in self.scores(model))
 
     def figures(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
         models = {
             name: {
                 "path": str(path),
@@ -85,9 +375,14 @@ class SuiteResult:
         for scenario in self.scenarios:
             drives = self.drives[scenario.name]
             best = best_of(drives) if len(drives) > 1 else set()
-            cells = [
-                _cell(drive.score) + _BEST * (model in best) for model, drive in drives.items()
-            ]
+            cells = []
+            for model, drive in drives.items():
+                score = drive.score
+                cell = (
+                    f"{score.autonomy_percent:6.1f} %{score.interventions:5d}"
+                    f"{score.mean_abs_cross_track_m:6.2f}{score.max_abs_cross_track_m:7.2f}"
+                )
+                cells.append(cell + _BEST * (model in best))
             rows.append([scenario.name, scenario.description, *cells])
 
         totals = []
@@ -106,7 +401,8 @@ class SuiteResult:
         rows.append(["", f"departures beyond {limits} m, off the road", *departures])
         return Table(columns, rows)
 
-    def explanations(self) -> list[str]:
+    def sentences(self) -> list[str]:
+        """Return what the table shows, and the notes on drives."""
         lines = [
             "off: interventions (wheels off the asphalt, or an incomplete drive); "
             "mean, most: distance from the centre line, m"
@@ -121,9 +417,6 @@ class SuiteResult:
                 f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line"
             )
         return lines
-
-    def as_text(self) -> str:
-        return "\n".join([str(self.table()), "", *self.explanations()])
 
 
 def best_of(drives: Mapping[str, Evaluation]) -> set[str]:
@@ -141,163 +434,3 @@ def best_of(drives: Mapping[str, Evaluation]) -> set[str]:
             score.mean_abs_cross_track_m,
         )
     return {model for model, rank in ranks.items() if rank == min(ranks.values())}
-
-
-def _cell(score: Score) -> str:
-    """Return a score as a cell of the table, in columns of fixed widths."""
-    distances = f"{score.mean_abs_cross_track_m:6.2f}{score.max_abs_cross_track_m:7.2f}"
-    return f"{score.autonomy_percent:6.1f} %{score.interventions:5d}{distances}"
-
-
-# ---- the drives
-
-
-def suite(
-    models: Sequence[Path | str],
-    settings: SuiteSettings | None = None,
-    notify: Notify = lambda line: None,
-    pool: Executor | None = None,
-) -> SuiteResult:
-    """Score models on the scenarios of the suite; raises UserError.
-
-    Each finished drive is written into the folder settings.kept at once. A drive whose result is
-    there already is not driven again.
-
-    notify: called with a line on the drives that were found there
-    pool: the workers that drive, None to start worker processes
-    """
-    settings = settings or SuiteSettings()
-    if not models:
-        raise UserError("no model to score; name one, such as: bcclone suite model.h5")
-    scenarios = select_scenarios(settings)
-    paths = name_models(list(map(Path, models)))
-
-    # the longest drives first, so that at the end no worker drives on while the others wait
-    pairs = list(product(sorted(scenarios, key=lambda one: -one.seconds), paths))
-    files = {name: InputFile.of(path) for name, path in paths.items()}
-    tasks = [SuiteTask(files[model], settings.preprocess, scenario) for scenario, model in pairs]
-    workers = settings.jobs if pool is None else pool
-    results = run_kept(
-        workers, run_task, tasks, settings.kept, Evaluation, "driving", "m", "drives", notify
-    )
-
-    # the results come in the order of the tasks; a table shows them in the order of its rows
-    drives: dict[str, dict[str, Evaluation]] = {scenario.name: {} for scenario in scenarios}
-    for (scenario, model), result in zip(pairs, results, strict=True):
-        drives[scenario.name][model] = result
-    return SuiteResult(paths, scenarios, drives)
-
-
-def name_models(models: Sequence[Path]) -> dict[str, Path]:
-    """Return short name -> path: the file's name, without its ending if all names stay distinct.
-
-    If two files have one name, all names are whole paths.
-
-    Raises UserError for a model that does not exist or is given twice.
-    """
-    for number, path in enumerate(models):
-        check_model_path(path)
-        if path.resolve() in [other.resolve() for other in models[:number]]:
-            raise UserError(f"{path} is given twice; name each model once")
-    for names in ([path.stem for path in models], [path.name for path in models]):
-        if len(set(names)) == len(models):
-            return dict(zip(names, models, strict=True))
-    return {str(path): path for path in models}
-
-
-# ---- in a worker
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """A file that each worker must find at the same path, with the same content."""
-
-    path: Path
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """Return the absolute path and the hash of a file on this machine."""
-        return cls(path.absolute(), sha256_of(path))
-
-    def check(self) -> None:
-        """Raise UserError if this worker does not find the file, or finds other content."""
-        try:
-            sha256 = sha256_of(self.path)
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: a worker cannot read it ({error.strerror}); share or copy it"
-            ) from None
-        if sha256 != self.sha256:
-            raise UserError(f"{self.path}: has other content on a worker; copy it again")
-
-
-def result_key(name: str, track: str, *parts: object) -> str:
-    """Return the name under which a result is kept for a later run.
-
-    It is `name`, and a hash of all that the result depends on: the parts, bcclone's sources, and
-    the content of a road's JSON file.
-
-    track: name of a track, or path of a road's JSON file
-    parts: settings and hashes of files, whose repr() is hashed
-    """
-    content = read_road_file(Path(track)) if track.endswith(".json") else b""
-    hashed = repr((source_digest(), parts, content)).encode()
-    return f"{name}-{hashlib.sha256(hashed).hexdigest()[:24]}"
-
-
-# held while a task computes: a worker of a cluster may run tasks in several threads, but TensorFlow
-# and OpenCV have one setting for the whole process
-one_at_a_time = threading.Lock()
-
-
-def load_on_one_core(model: InputFile, preprocess: str | None) -> Policy:
-    """Load a model's policy in a worker process, which then computes with one thread.
-
-    The process uses no GPU, since results of GPUs may differ. This lasts until the worker ends,
-    because TensorFlow cannot take it back. Raises UserError if the worker does not find the file.
-
-    preprocess: the preprocessing for a model file that does not state its own
-    """
-    model.check()
-    if is_own_process():  # as each worker is
-        cv2.setNumThreads(1)
-    load_tensorflow(threads=1, use_gpus=False)
-    # the pictures of simulated roads are frames already, so even a model with a framing, for
-    # another camera's pictures, must not frame them again
-    return load_policy(model.path, preprocess, must_agree=False).without_framing()
-
-
-@dataclass(frozen=True)
-class SuiteTask:
-    """A scenario for a model to drive."""
-
-    model: InputFile
-    preprocess: str | None  # for a model that does not store its own
-    scenario: Scenario
-
-    @property
-    def size(self) -> float:
-        return self.scenario.length_m
-
-    @property
-    def key(self) -> str:
-        scenario = self.scenario
-        return result_key(
-            scenario.name, scenario.settings.track, self.model.sha256, self.preprocess, scenario
-        )
-
-
-def run_task(task: SuiteTask) -> Evaluation:
-    """Drive a scenario; raises UserError, also for a model that this worker does not find.
-
-    The model is loaded anew for each task: that takes 0.2 s, and a drive takes half a minute. The
-    result has no latency, so that it is the same on each machine.
-    """
-    with one_at_a_time:
-        policy = load_on_one_core(task.model, task.preprocess)
-        settings = task.scenario.settings
-        track = load_track(settings.track, settings.reverse)
-        world = SimulatedWorld(Renderer(settings.track, settings), track, settings)
-        driven = drive_policy(policy, world, settings, str(task.model.path))
-    return replace(driven, latency_ms=None, views=())

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ from bcclone.camera.geometry import HEIGHT_M, CameraMove, warp_to
 from bcclone.camera.images import Image, cv2, recolored, try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, MOUNTS
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
-from bcclone.evaluation.rollout import RelativePose
+from bcclone.evaluation.recorded_drive import RelativePose
 from bcclone.simulator.camera import bonnet
 
 
@@ -54,15 +53,6 @@ def _world_mask(camera: str) -> npt.NDArray[np.uint8]:
     return mask
 
 
-class _Box(NamedTuple):
-    """A region of a view, in pixels."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-
 _MOSTLY = 128  # of 255: from here on, most of a resampled pixel is covered by a mask
 
 
@@ -94,7 +84,6 @@ class Views:
         self._drawn = preprocessing
         if not preprocessing.is_plain:
             self._drawn = PRESETS["carnd-160x320-rgb"]
-        self._full = _Box(0, 0, self._drawn.width, self._drawn.height)
 
         # 255 where the bonnet hides the world, in pixels of the drawn view
         hides = bonnet("center")[0] & (not in_heights)
@@ -120,7 +109,7 @@ class Views:
         nearest, *others = sorted(
             frames.cameras, key=lambda camera: abs(offset_m - MOUNTS[camera][0])
         )
-        view = self._warped(nearest, frames, pose, self._full)
+        view = self._warped(nearest, frames, pose, (0, 0), (self._drawn.width, self._drawn.height))
 
         # the other cameras fill up pixels that it did not see; only a box around these is warped
         missing = _unseen(view) & ~self._bonnet
@@ -130,9 +119,9 @@ class Views:
             left, top, width, height = cv2.boundingRect(missing[:, 1:-1])
             if not width:
                 break
-            box = _Box(left, top, width + 2, height)  # with a further column on either side
-            region = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-            patch = self._warped(camera, frames, pose, box)
+            width += 2  # with a further column on either side
+            region = slice(top, top + height), slice(left, left + width)
+            patch = self._warped(camera, frames, pose, (left, top), (width, height))
             filled = missing[region] & ~_unseen(patch)
             cv2.copyTo(patch, filled, view[region])
             missing[region] ^= filled  # takes them away: all of them were missing
@@ -150,16 +139,27 @@ class Views:
         """Return the metres from the recorded path to the centre camera at a pose, to the right."""
         return pose.lateral_offset_m * self._unit_m + CAMERA_AHEAD_M * math.sin(pose.yaw_rad)
 
-    def _warped(self, camera: str, frames: RowFrames, pose: RelativePose, box: _Box) -> Image:
-        """Return a region of the view from one camera's frame, RGBA uint8 (height, width, 4)."""
+    def _warped(
+        self,
+        camera: str,
+        frames: RowFrames,
+        pose: RelativePose,
+        corner: tuple[int, int],
+        size: tuple[int, int],
+    ) -> Image:
+        """Return a region of the view from one camera's frame, RGBA uint8 (height, width, 4).
+
+        corner, size: of the region: left and top, width and height, in pixels of the view
+        """
         right, _, ahead = MOUNTS[camera]
         offset_m = self._offset_m(pose) - right
         ahead_m = MOUNTS["center"][2] - ahead - CAMERA_AHEAD_M * (1 - math.cos(pose.yaw_rad))
-        corner = np.array([[1.0, 0.0, -box.left], [0.0, 1.0, -box.top], [0.0, 0.0, 1.0]])
+        left, top = corner
+        to_corner = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
         move = CameraMove(offset_m, pose.yaw_rad, ahead_m=ahead_m)
-        to_region = corner @ self._drawn.frame_to_prepared @ self._to_frame
+        to_region = to_corner @ self._drawn.frame_to_prepared @ self._to_frame
         warp = warp_to(move).between_images(to_region, self._to_frame)
-        return warp.apply(frames.cameras[camera], box.width, box.height)
+        return warp.apply(frames.cameras[camera], *size)
 
 
 def _unseen(view: Image) -> Image:

@@ -12,8 +12,8 @@ import numpy as np
 
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.evaluation.evaluate import Evaluation
-from bcclone.evaluation.evaluate_settings import EvaluateSettings
 from bcclone.evaluation.replay import CONTROLS, Replayed
+from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.evaluation.suite import SuiteResult
 from bcclone.pictures.encoder import write_begin
 from bcclone.pictures.plots.drive_pictures import (
@@ -91,7 +91,11 @@ def write_evaluation(
         files.append(excerpt)
 
     # what the report says in words
-    sentences = [_describe_takeovers(evaluation), _describe_worst(evaluation, track)]
+    sentences = [
+        _describe_takeovers(evaluation),
+        _describe_worst(evaluation, track),
+        *evaluation.sentences(),
+    ]
     # more laps are no disturbance: at its default, option_words() leaves the option out
     disturbed = replace(part_of(settings, WorldSettings), laps=WorldSettings.laps)
     changed = [*option_words(disturbed), *option_words(part_of(settings, Conditions))]
@@ -117,7 +121,7 @@ def write_evaluation(
             "The driven line, coloured by its distance from the centre line": map_path,
             "What the camera saw on the way": views_path,
         },
-        figures=evaluation.table(settings).cells(),
+        figures=evaluation.table().cells(),
         commands=commands,
     )
     return [*files, figures, report]
@@ -174,10 +178,10 @@ def write_replay(
     seconds = np.cumsum(reference.seconds)
     # a car without steering, to compare with
     drivers = {**replayed.results, CONTROLS["zero"]: replayed.controls["zero"]}
-    rollouts = {driver: result.rollout for driver, result in drivers.items() if result.rollout}
-    if rollouts:
+    limit_m = replayed.limit_m
+    if replayed.has_scores:
+        rollouts = {driver: driven.rollouts[limit_m] for driver, driven in drivers.items()}
         picture = folder / "deviation.png"
-        limit_m = replayed.limit_m
         caption = (
             f"deviation from the recorded path; a person takes over at {limit_m:g} {reference.unit}"
         )
@@ -185,8 +189,8 @@ def write_replay(
     else:
         picture = folder / "steering.png"
         caption = "steering on the recording's own frames"
-        steering = {CONTROLS["human"]: np.array(reference.steering)}
-        steering |= {driver: result.steering for driver, result in replayed.results.items()}
+        steering = {CONTROLS["human"]: reference.steering}
+        steering |= {driver: driven.steering for driver, driven in replayed.results.items()}
         plot_curves(f"{name}: {caption}", seconds, steering, picture)
 
     figures = folder / _FIGURES_NAME
@@ -196,7 +200,7 @@ def write_replay(
     write_report(
         report,
         f"{' and '.join(replayed.results)} on the recording {name}",
-        [*replayed.explanations(), *replayed.notices],
+        replayed.sentences(),
         pictures={caption.capitalize(): picture},
         figures=replayed.table().cells(),
         commands=_next_commands(Path(best), "evaluate drive", preprocess) if best else {},
@@ -215,7 +219,7 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
     preprocess: the models' --preprocess, for the commands in the report
     """
     table = folder / "table.txt"
-    write_text(table, result.as_text() + "\n")
+    write_text(table, "\n".join([str(result.table()), "", *result.sentences(), ""]))
     figures = folder / _FIGURES_NAME
     write_text(figures, json_text(result.figures(), indent=2))
 
@@ -251,7 +255,7 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
     write_report(
         report,
         f"{', '.join(result.models)} in the suite",
-        [*sentences, *result.explanations()],
+        [*sentences, *result.sentences()],
         pictures={f"Driven lines, {captions[name]}": maps / f"{name}.png" for name in worst},
         figures=result.table().cells(),
         commands=_next_commands(result.models[best], "evaluate drive", preprocess),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcclone.evaluation.evaluate_settings import Rows
+from bcclone.evaluation.settings import Rows
 from bcclone.system.settings import Checked, Force, SettingError, argument, setting
 
 

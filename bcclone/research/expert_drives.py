@@ -16,8 +16,8 @@ import numpy as np
 
 from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.protocol import Telemetry
-from bcclone.evaluation.evaluate_settings import EvaluateSettings
-from bcclone.evaluation.suite import InputFile, load_on_one_core
+from bcclone.evaluation.settings import EvaluateSettings
+from bcclone.evaluation.suite import load_on_one_core
 from bcclone.simulator.expert import BETWEEN_ROWS_SECONDS, CarRecording, Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
@@ -41,7 +41,8 @@ _SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
 class ExpertDriveTask:
     """A drive to record."""
 
-    model: InputFile
+    model: Path
+    sha256: str  # of the model file
     folder: Path  # folder to write the recording into
     number: int  # number of the drive, from 0
     settings: EvaluateSettings
@@ -72,7 +73,7 @@ class ExpertDrive:
 
 
 def draw_drive(
-    model: InputFile, folder: Path, track: str, laps: float, seed: int, number: int
+    model: Path, sha256: str, folder: Path, track: str, laps: float, seed: int, number: int
 ) -> ExpertDriveTask:
     """Return a random drive; the same seed and number give the same.
 
@@ -98,7 +99,7 @@ def draw_drive(
         latency_ms=latency_ms,
         **vars(_draw_conditions(random)),
     )
-    return ExpertDriveTask(model, folder, number, settings, push_m, push_every_m)
+    return ExpertDriveTask(model, sha256, folder, number, settings, push_m, push_every_m)
 
 
 def _draw_conditions(random: Random) -> Conditions:
@@ -136,7 +137,7 @@ def run_drive(task: ExpertDriveTask) -> ExpertDrive:
 
     Raises UserError, also for a model that this worker does not find.
     """
-    policy = load_on_one_core(task.model, None)
+    policy = load_on_one_core(task.model, task.sha256, None)
     shutil.rmtree(task.folder, ignore_errors=True)
     return record_drive(policy, task)
 

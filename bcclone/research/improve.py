@@ -32,9 +32,8 @@ from bcclone.dataset.sample_settings import (
     SampleSettings,
 )
 from bcclone.dataset.shards import MANIFEST_NAME
-from bcclone.evaluation.evaluate_settings import SuiteSettings
-from bcclone.evaluation.scenarios import SCENARIOS, select_scenarios
-from bcclone.evaluation.suite import InputFile, suite
+from bcclone.evaluation.settings import SuiteSettings
+from bcclone.evaluation.suite import SCENARIOS, select_scenarios, suite
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.model.model_path import check_keras_path
 from bcclone.recording.files import find_logs
@@ -338,13 +337,22 @@ class _Learning:
         """Drive, label the rows as the expert would steer, add them to all earlier ones, train."""
         settings = self._settings
         folder = self._folder / RECORDINGS
-        model = InputFile.of(self._folder / last.model)
+        model = (self._folder / last.model).absolute()
+        sha256 = sha256_of(model)
         tasks = []
         for index in range(_DRIVES):
             number = last.number * _DRIVES + index
             recording = folder.absolute() / f"{_key(last.number + 1)}-{index}"
             tasks.append(
-                draw_drive(model, recording, settings.track, settings.laps, settings.seed, number)
+                draw_drive(
+                    model,
+                    sha256,
+                    recording,
+                    settings.track,
+                    settings.laps,
+                    settings.seed,
+                    number,
+                )
             )
         drives = run_kept(
             self._pool, run_drive, tasks, folder, ExpertDrive, "recording", "m", "drives"

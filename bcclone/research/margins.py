@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from itertools import groupby, product
 from operator import itemgetter
@@ -23,7 +23,6 @@ import numpy as np
 from bcclone.camera.images import Image, decode_jpeg, encode_jpeg
 from bcclone.camera.vehicle import MPH
 from bcclone.evaluation.suite import (
-    InputFile,
     load_on_one_core,
     name_models,
     one_at_a_time,
@@ -47,6 +46,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
+from bcclone.system.files import sha256_of
 from bcclone.system.numbers import BoolArray, Float32Array, FloatArray
 from bcclone.system.pool import open_pool, run_kept
 from bcclone.system.process import Notify
@@ -64,7 +64,8 @@ _BATCH = 64  # most images that the network gets at once
 class AnswerTask:
     """States of a road in which a model is asked; those of a place come one after the other."""
 
-    model: InputFile
+    model: Path
+    sha256: str  # of the model file
     preprocess: str | None  # for a model that does not store its own
     track: str
     reverse: bool
@@ -77,7 +78,7 @@ class AnswerTask:
 
     @property
     def key(self) -> str:
-        return result_key("answer", self.track, self)
+        return result_key("answer", self.track, replace(self, model=Path()))
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,9 @@ def answer_states(task: AnswerTask) -> Answers:
     """
     steering: list[float] = []
     with one_at_a_time:
-        model = _model_on_road(task.model, task.preprocess, task.track, task.reverse, task.speed)
+        model = _model_on_road(
+            task.model, task.sha256, task.preprocess, task.track, task.reverse, task.speed
+        )
         for _, states in groupby(task.states, key=itemgetter(0)):
             cars = [model.car(*state) for state in states]
             steering += model.steering(cars).tolist()
@@ -102,22 +105,21 @@ def answer_states(task: AnswerTask) -> Answers:
 
 
 class ModelOnRoad:
-    """A model with a view of a road, on which cars hold a speed (m/s): cars -> steering.
+    """A policy with a view of a road, on which cars hold a speed (m/s): cars -> steering.
 
     Raises UserError for a network that steers by several frames.
+
+    name: the policy's name in errors
     """
 
-    def __init__(
-        self, model: InputFile, preprocess: str | None, road: str, reverse: bool, speed: float
-    ) -> None:
+    def __init__(self, policy: Policy, name: str, road: str, reverse: bool, speed: float) -> None:
         self._track = load_track(road, reverse)
-        policy = load_on_one_core(model, preprocess)
         if policy.seq_length > 1 or policy.carries_states:
             raise UserError(
-                f"{model.path}: it steers by several frames, expected a network of single ones, "
+                f"{name}: it steers by several frames, expected a network of single ones, "
                 "whose steering is a function of the state; drive it with: bcclone suite"
             )
-        self._path = model.path
+        self._name = name
         self._speed = speed
         self._preprocessing = policy.preprocessing
         # without a crop or other steps, the renderer draws the network's image directly; otherwise
@@ -156,12 +158,16 @@ class ModelOnRoad:
         is_finite = np.isfinite(steering)
         if not is_finite.all():
             car = cars[int(np.argmin(is_finite))]
-            raise not_finite(self._path, f"at ({car.x:.1f}, {car.z:.1f}) on the map")
+            raise not_finite(self._name, f"at ({car.x:.1f}, {car.z:.1f}) on the map")
         return np.clip(steering, -1.0, 1.0)
 
 
-# a worker keeps the model and road of its last task, since the next task mostly has the same ones
-_model_on_road = lru_cache(maxsize=1)(ModelOnRoad)
+@lru_cache(maxsize=1)  # the next task of a worker mostly has the same model and road
+def _model_on_road(
+    model: Path, sha256: str, preprocess: str | None, road: str, reverse: bool, speed: float
+) -> ModelOnRoad:
+    policy = load_on_one_core(model, sha256, preprocess)
+    return ModelOnRoad(policy, str(model), road, reverse, speed)
 
 
 def _call_of(policy: Policy) -> Callable[[Image], Float32Array]:
@@ -370,7 +376,7 @@ def map_margins(
             name: map_by_answers(
                 track,
                 settings.speed_mph * MPH,
-                partial(_answer, InputFile.of(path), settings, executor, notify),
+                partial(_answer, path.absolute(), settings, executor, notify),
             )
             for name, path in name_models(models).items()
         }
@@ -380,17 +386,18 @@ _PLACES_A_TASK = 12  # places along the road whose states make one task of a wor
 
 
 def _answer(
-    model: InputFile, settings: MarginSettings, pool: Executor, notify: Notify, grid: StateGrid
+    model: Path, settings: MarginSettings, pool: Executor, notify: Notify, grid: StateGrid
 ) -> Float32Array:
     """Return the steering of a model in each state of a grid, float32 (places, offsets, turns)."""
     places = grid.places_m.tolist()
+    sha256 = sha256_of(model)
     tasks = []
     for first in range(0, len(places), _PLACES_A_TASK):
         some = places[first : first + _PLACES_A_TASK]
         states = tuple(product(some, grid.offsets_m.tolist(), grid.turns.tolist()))
         speed = settings.speed_mph * MPH
         road = (settings.track, settings.reverse)
-        tasks.append(AnswerTask(model, settings.preprocess, *road, speed, states))
+        tasks.append(AnswerTask(model, sha256, settings.preprocess, *road, speed, states))
     answers = run_kept(
         pool, answer_states, tasks, settings.kept, Answers, "mapping", "frames", "parts", notify
     )

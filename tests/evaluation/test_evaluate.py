@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 from bcclone.evaluation.evaluate import evaluate_policy
-from bcclone.evaluation.evaluate_settings import EvaluateSettings
+from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.recording.run_tables import read_answers, read_trace
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import Expert

@@ -12,7 +12,7 @@ import pytest
 
 from bcclone.camera.framing import Framing, Lens
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
-from bcclone.evaluation.predict import NamedFrame, delayed, frame_files
+from bcclone.evaluation.predict import delayed, named_frames
 from bcclone.model.policy import load_policy
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import is_recording
@@ -21,6 +21,7 @@ from tests.conftest import calibrated
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.pictures.video_runs import name_of
+from tests.recordings import rewrite
 from tests.running import read_steering, result_of
 
 
@@ -65,21 +66,14 @@ def test_the_frames_of_a_folder_are_predicted_in_the_order_of_their_numbers(
         assert steering[f"{number}_cam"] == policy.answer(np.asarray(frame(number))).steering
 
 
-@pytest.mark.parametrize(
-    ("name", "note"),
-    [
-        ("147942544118287{}", "the answers are 0.30 s late"),
-        ("frame {}", "0.30 s later than the model; the answers are not delayed"),
-    ],
-)
-def test_a_note_says_whether_the_answers_are_delayed(untrained_model, tmp_path, capsys, name, note):
+def test_a_note_says_whether_the_answers_are_delayed(frames, recording, untrained_model, tmp_path):
     model = calibrated(untrained_model, tmp_path / "car.h5", delay_seconds=0.3)
-    (tmp_path / "frames").mkdir()
-    for number in range(2):
-        frame(number).save(tmp_path / "frames" / f"{name.format(number)}000.png")
-    run_command("predict", model, tmp_path / "frames", "-o", tmp_path / "p.csv")
-    printed = capsys.readouterr()
-    assert note in " ".join((printed.out + printed.err).split())
+    for source, note in (
+        (recording, "the answers are 0.30 s late"),
+        (frames, "0.30 s later than the model; the answers are not delayed"),
+    ):
+        result, _ = predicted(model, source, tmp_path / "p.csv", "--force")
+        assert note in " ".join(result["notes"])
 
 
 @pytest.mark.slow
@@ -98,18 +92,14 @@ def test_frames_of_another_size_are_cut_to_rows_and_stretched(untrained_model, t
         run_command("predict", untrained_model, tmp_path / "big", "--rows", "160:500")
 
 
-def test_a_network_of_windows_forgets_frames_before_a_pause(untrained_window_model, tmp_path):
-    times = (1479425441100000000, 1479425441150000000, 1479425443000000000, 1479425443050000000)
-    (tmp_path / "frames").mkdir()
-    for time in times:
-        frame(time % 1_000_000_007).save(tmp_path / "frames" / f"{time}.png")
-    begins = [file.begins for file in frame_files(tmp_path / "frames")]
-    assert begins == [True, False, True, False]
-    _, whole = predicted(untrained_window_model, tmp_path / "frames", tmp_path / "whole.csv")
-    for time in times[:2]:
-        (tmp_path / "frames" / f"{time}.png").unlink()
-    _, later = predicted(untrained_window_model, tmp_path / "frames", tmp_path / "later.csv")
-    assert dict(list(whole.items())[2:]) == later
+def test_a_network_of_windows_forgets_frames_before_a_pause(
+    recording, untrained_window_model, tmp_path
+):
+    rewrite(recording, lambda rows: rows[:5] + rows[60:65])
+    _, whole = predicted(untrained_window_model, recording, tmp_path / "whole.csv")
+    rewrite(recording, lambda rows: rows[5:])
+    _, later = predicted(untrained_window_model, recording, tmp_path / "later.csv")
+    assert dict(list(whole.items())[5:]) == later
 
 
 def test_a_folder_without_images_a_single_image_and_two_of_one_name_are_refused(frames, tmp_path):
@@ -121,7 +111,7 @@ def test_a_folder_without_images_a_single_image_and_two_of_one_name_are_refused(
         "frames": "have one name",
     }.items():
         with pytest.raises(UserError, match=message):
-            frame_files(tmp_path / name)
+            named_frames(tmp_path / name)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
@@ -137,7 +127,7 @@ def test_what_is_no_image_is_left_out_and_never_waited_for(frames, untrained_mod
     assert len(result["unreadable"]) == 6
     (frames / "9\n.jpg").touch()
     with pytest.raises(UserError, match=r"the name '9\\n.jpg' cannot be written into a table"):
-        frame_files(frames)
+        named_frames(frames)
 
 
 def test_a_framing_is_taken_from_the_model_or_from_a_file_that_is_given(untrained_model, tmp_path):
@@ -196,21 +186,16 @@ def test_a_log_is_a_recording_whose_edits_count(tmp_path):
     kept = [name_of(100 * row).removesuffix(".jpg") for row in (1, 2, 3)]
     for source in (folder, log):
         assert is_recording(source)
-        assert [file.frame_id for file in frame_files(source)] == kept
-
-
-START_MS = 1_700_000_000_000
+        assert [file.frame_id for file in named_frames(source)] == kept
 
 
 def test_answers_follow_gradually_within_a_drive():
-    names = [str(START_MS + 100 * number) for number in (0, 1, 2, 3, 50, 51)]
-    begins = (True, False, False, False, True, False)
-    files = [NamedFrame(name, name, first) for name, first in zip(names, begins, strict=True)]
-    steering = dict(zip(names, (0.0, 0.1, 0.4, 0.2, 0.5, 0.7), strict=True))
+    seconds = np.array([0.0, 0.1, 0.2, 0.3, 5.0, 5.1])
+    drives = np.array([0, 0, 0, 0, 1, 1])
+    steering = np.array([0.0, 0.1, 0.4, 0.2, 0.5, 0.7])
     # after ln 2 time constants, half of the way to the mean of both answers is done
-    later = delayed(steering, files, 0.1 / math.log(2))
-    assert list(later) == names
-    assert list(later.values()) == pytest.approx([0.0, 0.025, 0.1375, 0.21875, 0.5, 0.55])
+    later = delayed(steering, seconds, drives, 0.1 / math.log(2))
+    assert later == pytest.approx([0.0, 0.025, 0.1375, 0.21875, 0.5, 0.55])
     # pictures that are late
-    earlier = delayed(steering, files, -0.1)
-    assert list(earlier.values()) == pytest.approx([0.1, 0.4, 0.2, 0.2, 0.7, 0.7])
+    earlier = delayed(steering, seconds, drives, -0.1)
+    assert earlier == pytest.approx([0.1, 0.4, 0.2, 0.2, 0.7, 0.7])

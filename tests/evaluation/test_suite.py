@@ -9,9 +9,14 @@ import PIL.Image
 import pytest
 
 from bcclone.evaluation.evaluate import Evaluation
-from bcclone.evaluation.evaluate_settings import SuiteSettings
-from bcclone.evaluation.scenarios import select_scenarios
-from bcclone.evaluation.suite import InputFile, SuiteResult, SuiteTask, best_of, run_task
+from bcclone.evaluation.settings import SuiteSettings
+from bcclone.evaluation.suite import (
+    SuiteResult,
+    SuiteTask,
+    best_of,
+    run_task,
+    select_scenarios,
+)
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
@@ -106,7 +111,7 @@ def test_the_suite_writes_pictures_table_and_figures(of_two_models):
 def test_a_model_that_a_worker_does_not_find_is_named(tmp_path):
     model = tmp_path / "model.h5"
     with open_pool(1) as pool:
-        task = SuiteTask(InputFile(model, "0" * 64), None, scenario("fog"))
+        task = SuiteTask(model, "0" * 64, None, scenario("fog"))
         for words in ("a worker cannot read it", "has other content on a worker"):
             with pytest.raises(UserError, match=f"{model}: {words}"):
                 list(run_tasks(pool, run_task, [task]))
@@ -138,9 +143,9 @@ def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_
 ):
     compared = result(one=drive(**one), other=drive(**other))
     assert best_of(compared.drives["lake-20"]) == best
-    (line,) = [line for line in compared.as_text().splitlines() if line.startswith("lake-20")]
+    (line,) = [line for line in str(compared.table()).splitlines() if line.startswith("lake-20")]
     assert line.count("*") == len(best)
-    text = result(single=drive(interventions=2, autonomy_percent=91.3)).as_text()
+    text = str(result(single=drive(interventions=2, autonomy_percent=91.3)).table())
     assert "*" not in text  # of a single model
     assert all(words in text for words in ("  91.3 %    2  0.30   1.00", "0 of 1 rows, 2"))
 
@@ -148,7 +153,7 @@ def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_
 def test_a_drive_of_anything_else_is_not_taken_nor_one_of_a_road_file_that_has_changed(tmp_path):
     def task(row="lake-20", sha256="1" * 64, preprocess=None, **settings):
         (scenario,) = select_scenarios(SuiteSettings((row,), **settings))
-        return SuiteTask(InputFile(Path("model.h5"), sha256), preprocess, scenario)
+        return SuiteTask(Path("model.h5"), sha256, preprocess, scenario)
 
     others = [
         task(sha256="2" * 64),

@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 
 from bcclone.evaluation.evaluate import Evaluation
-from bcclone.evaluation.evaluate_settings import EvaluateSettings
+from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.pictures.report import write_report
 from bcclone.pictures.reports import write_evaluation, write_training
 from bcclone.simulator.score import Intervention, LinePoint, Score

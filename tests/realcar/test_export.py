@@ -22,9 +22,9 @@ from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.evaluation.evaluate import evaluate
-from bcclone.evaluation.evaluate_settings import PredictSettings
 from bcclone.evaluation.predict import predict
 from bcclone.evaluation.replay import replay
+from bcclone.evaluation.settings import PredictSettings
 from bcclone.model.foreign.litert_model import LiteRtModel
 from bcclone.model.model_file import load_model, save_model
 from bcclone.model.policy import load_policy

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from bcclone.camera.vehicle import MPH
-from bcclone.evaluation.suite import InputFile
 from bcclone.model.policy import load_policy
 from bcclone.research.margins import ModelOnRoad
 from bcclone.system.errors import UserError
@@ -54,13 +53,13 @@ def test_the_map_is_the_same_in_any_number_of_processes_and_after_a_kill(road, t
 @pytest.mark.parametrize("gain", [1.0, 0.4])
 def test_batches_answer_as_a_drive_does_but_for_rounding(road, gain, tmp_path):
     model = calibrated(MODEL, tmp_path / "calibrated.h5", gain, 0.1 * (1 - gain))
-    model_on_road = ModelOnRoad(InputFile.of(model), None, str(road), False, 20 * MPH)
+    policy = load_policy(model)
+    model_on_road = ModelOnRoad(policy, "model", str(road), False, 20 * MPH)
     cars = [
         model_on_road.car(70.0 + place, offset, 0.1)
         for place in range(0, 20, 5)
         for offset in (-2.0, 0.0, 1.5)
     ]
-    policy = load_policy(model)
     single = np.array(
         [policy.next_answer(model_on_road.image(car), ())[0].steering for car in cars]
     )
@@ -68,5 +67,6 @@ def test_batches_answer_as_a_drive_does_but_for_rounding(road, gain, tmp_path):
 
 
 def test_a_network_of_several_frames_is_refused(untrained_window_model, road):
+    policy = load_policy(untrained_window_model)
     with pytest.raises(UserError, match="several frames, expected a network of single ones"):
-        ModelOnRoad(InputFile.of(untrained_window_model), None, str(road), False, 9.0)
+        ModelOnRoad(policy, "model", str(road), False, 9.0)

@@ -9,7 +9,7 @@ import pytest
 from bcclone.commands.command import Command, Result, make_parser, parse
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.drive_settings import DriveSettings
-from bcclone.evaluation.evaluate_settings import EvaluateSettings, SuiteSettings
+from bcclone.evaluation.settings import EvaluateSettings, SuiteSettings
 from bcclone.system.errors import UserError
 from bcclone.system.settings import (
     Checked,

@@ -29,7 +29,7 @@ from bcclone.system.numbers import FloatArray
 
 if TYPE_CHECKING:  # they load the drive server
     from bcclone.evaluation.evaluate import Evaluation
-    from bcclone.evaluation.rollout import Rollout
+    from bcclone.evaluation.recorded_drive import Rollout
     from bcclone.simulator.track import Track
 
 _OFF_CENTRE = "distance from the centre line, m"

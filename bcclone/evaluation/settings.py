@@ -99,10 +99,7 @@ class SuiteSettings(Checked):
 
 @dataclass(frozen=True)
 class ReplaySettings(Checked):
-    """Which rows of a recording are replayed, and which deviations count as interventions.
-
-    limits_m: further limits, each with a simulated car and interventions of its own
-    """
+    """Which rows of a recording are replayed, and which deviations count as interventions."""
 
     fraction: tuple[float, float] = setting(
         (0.0, 1.0),
@@ -119,7 +116,6 @@ class ReplaySettings(Checked):
         above=0,
         option="limit",
     )
-    limits_m: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
     preprocess: PreprocessingText | None = setting(None)
 
     def validate(self) -> None:
@@ -129,11 +125,6 @@ class ReplaySettings(Checked):
             raise SettingError(
                 "{fraction} {value}, expected two fractions of the rows such as 0.8:1", value=value
             )
-
-    @property
-    def all_limits_m(self) -> tuple[float, ...]:
-        """Return limit_m and limits_m in ascending order, without repeats."""
-        return tuple(sorted({self.limit_m, *self.limits_m}))
 
 
 Rows = Annotated[
